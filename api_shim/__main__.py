@@ -1,0 +1,23 @@
+"""`python -m api_shim`: the HTTP shim as a process."""
+
+from __future__ import annotations
+
+import click
+import uvicorn
+
+from api_shim.asgi import build
+from worker.logs import configure_logs
+from worker.settings import ShimSettings, load
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65535), help="Port to listen on.")
+def main(host: str, port: int) -> None:
+    """Serve the HubSpot export API."""
+    settings = load(ShimSettings)
+    configure_logs(settings.log_format)
+    uvicorn.run(build(settings), host=host, port=port, log_config=None, access_log=False)
+
+
+main()

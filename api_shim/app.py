@@ -1,0 +1,57 @@
+"""create_app: the shim as a FastAPI application, from parts that arrive as arguments."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+
+import structlog
+from fastapi import FastAPI
+from starlette.concurrency import run_in_threadpool
+
+from api_shim.auth import JwtVerifier
+from api_shim.errors import install_error_handlers
+from api_shim.exports import ExportDesk
+from api_shim.readiness import Readiness
+from api_shim.routes import exports, health, jobs
+from api_shim.schemas import BASE_PATH
+from worker.errors import StoreUnavailableError
+
+_log = structlog.get_logger()
+
+
+def create_app(
+    *,
+    desk: ExportDesk,
+    verifier: JwtVerifier,
+    readiness: Readiness,
+    export_wait_s: float,
+    prepare: Callable[[], None],
+) -> FastAPI:
+    """Build the application. `prepare` is called once at start, in a thread; MongoDB may be away then."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        with suppress(StoreUnavailableError):
+            await run_in_threadpool(prepare)
+        listening = asyncio.create_task(desk.waiter.listen())
+        yield
+        listening.cancel()
+
+    app = FastAPI(
+        title="HubSpot export",
+        description="Exports a HubSpot account's contacts, companies, deals and notes.",
+        version="0.1.0",
+        lifespan=lifespan,
+        redirect_slashes=False,
+    )
+    app.state.desk = desk
+    app.state.verifier = verifier
+    app.state.readiness = readiness
+    app.state.export_wait_s = export_wait_s
+    for router in (exports.router, jobs.router):
+        app.include_router(router, prefix=BASE_PATH)
+    app.include_router(health.router)
+    install_error_handlers(app)
+    return app

@@ -1,0 +1,62 @@
+"""The shim's composition root: settings in, application out."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from fastapi import FastAPI
+from redis.asyncio import Redis
+
+from api_shim.app import create_app
+from api_shim.auth import JwtVerifier
+from api_shim.exports import ExportDesk
+from api_shim.readiness import Readiness
+from api_shim.waiting import JobWaiter
+from worker.app import app as celery_app
+from worker.job_queue import CeleryJobQueue, answer_quickly
+from worker.mongo.connection import connect
+from worker.mongo.jobs import MongoJobStore
+from worker.mongo.pages import MongoPageStore
+from worker.mongo.tokens import MongoTokenStore
+from worker.settings import ShimSettings
+from worker.submitter import JobSubmitter
+
+_STORE_TIMEOUT_S = 2.5  # a client is told within 3 s that the database is away
+_HEALTH_CHECK_S = 15
+
+
+def build(settings: ShimSettings) -> FastAPI:
+    """Wire the shim. Nothing is connected before the application starts."""
+    database = connect(
+        settings.mongodb_uri.get_secret_value(),
+        database=settings.mongodb_database,
+        timeout_s=_STORE_TIMEOUT_S,
+    )
+    jobs, pages, tokens = MongoJobStore(database), MongoPageStore(database), MongoTokenStore(database)
+    answer_quickly(celery_app)
+    redis = Redis.from_url(settings.redis, health_check_interval=_HEALTH_CHECK_S, socket_keepalive=True)
+    desk = ExportDesk(
+        jobs=jobs,
+        pages=pages,
+        submitter=JobSubmitter(jobs=jobs, tokens=tokens, queue=CeleryJobQueue(celery_app)),
+        waiter=JobWaiter(redis),
+        clock=_now,
+    )
+
+    def prepare() -> None:
+        for store in (jobs, pages, tokens):
+            store.ensure_indexes()
+
+    return create_app(
+        desk=desk,
+        verifier=JwtVerifier(settings),
+        readiness=Readiness(database=database, app=celery_app),
+        export_wait_s=settings.export_wait_seconds,
+        prepare=prepare,
+    )
+
+
+def _now() -> datetime:
+    """Give the present instant, as exact as MongoDB keeps it."""
+    now = datetime.now(UTC)
+    return now.replace(microsecond=now.microsecond // 1000 * 1000)

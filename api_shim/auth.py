@@ -1,0 +1,128 @@
+"""JWT -> Caller(account_id, uid, scopes)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import jwt
+from starlette.concurrency import run_in_threadpool
+
+from worker.errors import ExportError
+from worker.settings import ShimSettings
+
+SCOPES = frozenset({"contacts", "contacts.external"})
+"""Any one of these is enough."""
+
+_LONGEST_ID = 256
+
+
+class UnauthorizedError(ExportError):
+    """There is no JWT, or it is not one of ours, or it does not say for which account and user."""
+
+    code = "unauthorized"
+
+    def __init__(self) -> None:
+        super().__init__("Unauthorized User")
+
+
+class InsufficientScopeError(ExportError):
+    """The JWT is right but grants none of the scopes that are needed."""
+
+    code = "insufficient_scope"
+
+    def __init__(self) -> None:
+        super().__init__("Forbidden")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """Who asks: everything a caller may see is bound to `account_id`; `uid` owns the HubSpot token."""
+
+    account_id: str
+    uid: str
+    scopes: frozenset[str]
+
+
+class _KeySource(Protocol):
+    async def key_for(self, token: str) -> Any: ...  # noqa: ANN401 - PyJWT takes text, bytes and key objects
+
+
+class _OneKey:
+    """The secret or the public key from the settings."""
+
+    def __init__(self, key: str) -> None:
+        self._key = key
+
+    async def key_for(self, token: str) -> Any:  # noqa: ANN401, ARG002 - see _KeySource
+        return self._key
+
+
+class _KeySet:
+    """The identity provider's published keys, fetched when an unknown one is named and kept for 5 minutes."""
+
+    def __init__(self, url: str) -> None:
+        self._client = jwt.PyJWKClient(url, cache_keys=True, lifespan=300, timeout=5)
+
+    async def key_for(self, token: str) -> Any:  # noqa: ANN401 - see _KeySource
+        key = await run_in_threadpool(self._client.get_signing_key_from_jwt, token)
+        return key.key
+
+
+class JwtVerifier:
+    """Checks signature, algorithm (pinned), `exp` (required), and `aud` and `iss` where they are set."""
+
+    def __init__(self, settings: ShimSettings) -> None:
+        self._keys = _key_source(settings)
+        self._algorithms = list(settings.algorithms)
+        self._audience = settings.jwt_audience
+        self._issuer = settings.jwt_issuer
+
+    async def caller(self, authorization: str | None) -> Caller:
+        """Read an Authorization header. Raises UnauthorizedError, never saying why: that would help an attacker."""
+        scheme, _, token = (authorization or "").partition(" ")
+        if scheme.lower() != "bearer":
+            raise UnauthorizedError
+        try:
+            claims = self._decode(token.strip(), await self._keys.key_for(token.strip()))
+        except jwt.PyJWTError:
+            raise UnauthorizedError from None
+        return Caller(
+            account_id=_identity(claims.get("account_id")),
+            uid=_identity(claims.get("uid")),
+            scopes=_scopes(claims.get("scope")),
+        )
+
+    def _decode(self, token: str, key: Any) -> dict[str, Any]:  # noqa: ANN401 - see _KeySource
+        options: jwt.types.Options = {"require": ["exp"], "verify_aud": self._audience is not None}
+        return jwt.decode(
+            token,
+            key,
+            algorithms=self._algorithms,
+            audience=self._audience,
+            issuer=self._issuer,
+            options=options,
+        )
+
+
+def _key_source(settings: ShimSettings) -> _KeySource:
+    if settings.jwt_jwks_url is not None:
+        return _KeySet(settings.jwt_jwks_url)
+    if settings.jwt_public_key is not None:
+        return _OneKey(settings.jwt_public_key)
+    secret = settings.jwt_secret
+    return _OneKey(secret.get_secret_value() if secret is not None else "")
+
+
+def _identity(value: Any) -> str:  # noqa: ANN401 - a claim from outside
+    """Read an id claim: text, or a number as other programs write it."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    if not isinstance(value, str) or not 0 < len(value) <= _LONGEST_ID or "\x00" in value:
+        raise UnauthorizedError
+    return value
+
+
+def _scopes(value: Any) -> frozenset[str]:  # noqa: ANN401 - a claim from outside
+    words = value.split() if isinstance(value, str) else value
+    return frozenset(w for w in words if isinstance(w, str)) if isinstance(words, list) else frozenset()

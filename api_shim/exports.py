@@ -1,0 +1,107 @@
+"""ExportDesk: takes exports in and waits for them; what the export routes call."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from starlette.concurrency import run_in_threadpool
+
+from api_shim.auth import Caller
+from api_shim.waiting import JobWaiter, Watch
+from worker.errors import BrokerUnavailableError
+from worker.interfaces import JobStore, PageStore, RecordSlice
+from worker.jobs import ExportRequest, Job, JobKind, JobStatus, Progress
+from worker.pages import ExportType, Page
+from worker.submitter import JobSubmitter
+
+_LOOK_EVERY_S = 1.0  # in case an announcement is lost
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportDesk:
+    """The shim's way to jobs and pages. Stores block, so they are called in threads."""
+
+    jobs: JobStore
+    pages: PageStore
+    submitter: JobSubmitter
+    waiter: JobWaiter
+    clock: Callable[[], datetime]
+
+    def new_job(
+        self,
+        caller: Caller,
+        export_type: ExportType,
+        kind: JobKind,
+        request: ExportRequest,
+        label: str | None = None,
+    ) -> Job:
+        """Write a job down, not stored yet."""
+        now = self.clock()
+        return Job(
+            job_id=str(uuid.uuid4()),
+            account_id=caller.account_id,
+            owner=caller.uid,
+            export_type=export_type,
+            kind=kind,
+            request=request,
+            label=label,
+            progress=Progress(offset=request.offset),
+            created_at=now,
+            updated_at=now,
+        )
+
+    async def submit(self, job: Job) -> None:
+        """Accept a job. With the broker away it stays accepted: the sweeper publishes it later."""
+        try:
+            await run_in_threadpool(self.submitter.submit, job)
+        except BrokerUnavailableError:
+            return
+
+    async def submit_and_wait(self, job: Job, *, wait_s: float) -> Job:
+        """Accept a job whose caller waits, and give it as it stands when it is finished or the time is over.
+
+        With the broker away nobody would come in time: the job is withdrawn. Raises BrokerUnavailableError.
+        """
+        with self.waiter.watch(job.job_id) as watch:
+            try:
+                await run_in_threadpool(self.submitter.submit, job)
+            except BrokerUnavailableError:
+                await run_in_threadpool(self.submitter.withdraw, job)
+                raise
+            return await self._wait(job, watch, wait_s=wait_s, done=lambda now: now.status.is_terminal)
+
+    async def wait_for_change(self, job_id: str, *, account_id: str, wait_s: float) -> Job:
+        """Give the job as soon as its state is another than now, at the latest after `wait_s`."""
+        with self.waiter.watch(job_id) as watch:
+            job = await self.get(job_id, account_id=account_id)
+            if job.status.is_terminal:
+                return job
+            return await self._wait(job, watch, wait_s=wait_s, done=lambda now: now.status is not job.status)
+
+    async def get(self, job_id: str, *, account_id: str) -> Job:
+        """Read one of the account's jobs. Raises JobNotFoundError."""
+        return await run_in_threadpool(self.jobs.get, job_id, account_id=account_id)
+
+    async def first_page(self, job: Job) -> Page:
+        """Read the page that a page job fetched."""
+        return await run_in_threadpool(self.pages.get, job.job_id, 0)
+
+    async def records(self, job: Job, *, start: int, limit: int) -> RecordSlice:
+        """Read records that the job has checkpointed; a page beyond the checkpoint may yet be fetched again."""
+        left = min(limit, job.progress.records - start)
+        if left <= 0:
+            return RecordSlice(start, [])
+        return await run_in_threadpool(self.pages.read, job.job_id, job.export_type, start=start, limit=left)
+
+    async def _wait(self, job: Job, watch: Watch, *, wait_s: float, done: Callable[[Job], bool]) -> Job:
+        ends_at = time.monotonic() + wait_s
+        while not done(job) and (left_s := ends_at - time.monotonic()) > 0:
+            status = await watch.next_status(timeout_s=min(left_s, _LOOK_EVERY_S))
+            if status is JobStatus.RUNNING and job.kind is JobKind.PAGE:
+                continue  # its page follows at once
+            job = await self.get(job.job_id, account_id=job.account_id)
+        return job

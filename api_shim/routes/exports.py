@@ -1,0 +1,103 @@
+"""`GET` and `POST /export/{type}`: one page while the caller waits, or a job."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import JSONResponse
+from pydantic import ValidationError
+
+from api_shim.answers import page_answer
+from api_shim.dependencies import AskedPreferences, AskedType, AuthenticCaller, Desk
+from api_shim.errors import JobFailedError, complaints
+from api_shim.schemas import ExportBody, JobAnswer, OffsetNumber, PageAnswer, PositiveNumber, job_path
+from worker.errors import InvalidRequestError
+from worker.jobs import ExportRequest, Job, JobKind, JobStatus
+from worker.pages import PAGE_FORMATS, ExportType
+
+router = APIRouter(tags=["exports"])
+
+_DEFAULT_LIMIT = 10
+_POLL_AFTER_S = 1
+_EMPTY_BODIES = frozenset({b"", b"null"})
+_BODY_SCHEMA = {"requestBody": {"content": {"application/json": {"schema": ExportBody.model_json_schema()}}}}
+
+
+@router.get("/export/{type}", response_model=PageAnswer, responses={202: {"model": JobAnswer}})
+async def export_page(
+    request: Request,
+    caller: AuthenticCaller,
+    export_type: AskedType,
+    preferences: AskedPreferences,
+    desk: Desk,
+    limit: Annotated[PositiveNumber, Query()] = None,
+    offset: Annotated[OffsetNumber, Query()] = None,
+) -> Response:
+    """Export one page: queued, done by a worker, answered with HubSpot's body and its normalised cursor."""
+    pairs = request.query_params.multi_items()
+    _refuse_repeats(pairs)
+    count = min(limit or _DEFAULT_LIMIT, PAGE_FORMATS[export_type].most_records)
+    job = desk.new_job(
+        caller,
+        export_type,
+        JobKind.PAGE,
+        ExportRequest(limit=count, page_size=count, offset=offset, params=_passed_through(export_type, pairs)),
+    )
+    if preferences.respond_async:
+        await desk.submit(job)
+        return accepted(job, applied=preferences.applied)
+    longest_s: float = request.app.state.export_wait_s
+    wait_s = longest_s if preferences.wait_s is None else min(preferences.wait_s, longest_s)
+    job = await desk.submit_and_wait(job, wait_s=wait_s)
+    if job.error is not None:
+        raise JobFailedError(job.error)
+    if job.status is not JobStatus.SUCCEEDED:
+        return accepted(job, applied=preferences.applied)
+    page = await desk.first_page(job)
+    return page_answer(page.body, has_more=page.has_more, offset=page.offset, applied=preferences.applied)
+
+
+@router.post("/export/{type}", status_code=202, response_model=JobAnswer, openapi_extra=_BODY_SCHEMA)
+async def export_all(request: Request, caller: AuthenticCaller, export_type: AskedType, desk: Desk) -> Response:
+    """Start an export job."""
+    body = _read_body(await request.body())
+    most = PAGE_FORMATS[export_type].most_records
+    if body.page_size is not None and body.page_size > most:
+        raise InvalidRequestError(f"page_size: must be at most {most} for {export_type}")
+    asked = ExportRequest(limit=body.limit, page_size=body.page_size or most, offset=body.offset, params=body.pairs)
+    job = desk.new_job(caller, export_type, JobKind.EXPORT, asked, body.label)
+    await desk.submit(job)
+    return accepted(job)
+
+
+def accepted(job: Job, *, applied: str = "") -> Response:
+    """Answer 202 with the job, where it lives, and when to look again."""
+    headers = {"Location": job_path(job.job_id), "Retry-After": str(_POLL_AFTER_S)}
+    if applied:
+        headers["Preference-Applied"] = applied
+    content: dict[str, Any] = JobAnswer.of(job, message="Export accepted").model_dump(mode="json")
+    return JSONResponse(content, status_code=202, headers=headers)
+
+
+def _read_body(raw: bytes) -> ExportBody:
+    if raw.strip() in _EMPTY_BODIES:
+        return ExportBody()
+    try:
+        return ExportBody.model_validate_json(raw)
+    except ValidationError as error:
+        raise InvalidRequestError(complaints(error.errors(include_url=False, include_context=False))) from None
+
+
+def _refuse_repeats(pairs: list[tuple[str, str]]) -> None:
+    names = [name for name, _ in pairs]
+    for name in ("limit", "offset"):
+        if names.count(name) > 1:
+            raise InvalidRequestError(f"{name}: is given more than once")
+
+
+def _passed_through(export_type: ExportType, pairs: list[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    """For deals every further parameter goes through to HubSpot; for the other types none does."""
+    if export_type is not ExportType.DEALS:
+        return ()
+    return tuple((name, value) for name, value in pairs if name not in {"limit", "offset"})

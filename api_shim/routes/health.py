@@ -1,0 +1,24 @@
+"""`/healthz` and `/readyz`."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request
+from starlette.concurrency import run_in_threadpool
+
+from api_shim.readiness import Readiness
+
+router = APIRouter(tags=["health"])
+
+
+@router.get("/healthz")
+async def healthz() -> dict[str, bool]:
+    """Say that the process is alive, whatever else is not."""
+    return {"success": True}
+
+
+@router.get("/readyz")
+async def readyz(request: Request) -> dict[str, bool]:
+    """Say whether MongoDB and the broker can be reached; 503 with the reason otherwise."""
+    readiness: Readiness = request.app.state.readiness
+    await run_in_threadpool(readiness.check)
+    return {"success": True}

@@ -1,0 +1,48 @@
+"""`GET /jobs/{id}` and its results."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
+from fastapi.responses import JSONResponse
+from pydantic import BeforeValidator, Field
+
+from api_shim.answers import results_answer
+from api_shim.dependencies import AskedPreferences, AuthenticCaller, Desk
+from api_shim.schemas import MOST_RESULTS, JobAnswer, OffsetNumber, PageAnswer, whole_number
+
+router = APIRouter(tags=["jobs"])
+
+_LONGEST_WAIT_S = 60
+_DEFAULT_LIMIT = 10
+
+
+@router.get("/jobs/{job_id}", response_model=JobAnswer)
+async def job(job_id: str, caller: AuthenticCaller, preferences: AskedPreferences, desk: Desk) -> Response:
+    """Show a job; with `Prefer: wait=N` as soon as its state changes, at the latest after N seconds (at most 60)."""
+    if preferences.wait_s is None:
+        found = await desk.get(job_id, account_id=caller.account_id)
+    else:
+        wait_s = min(preferences.wait_s, _LONGEST_WAIT_S)
+        found = await desk.wait_for_change(job_id, account_id=caller.account_id, wait_s=wait_s)
+    headers = {"Preference-Applied": preferences.applied} if preferences.applied else None
+    content = JobAnswer.of(found, message="Job found").model_dump(mode="json")
+    return JSONResponse(content, headers=headers)
+
+
+@router.get("/jobs/{job_id}/results", response_model=PageAnswer)
+async def results(
+    job_id: str,
+    caller: AuthenticCaller,
+    desk: Desk,
+    limit: Annotated[
+        int | None, BeforeValidator(whole_number), Field(strict=True, ge=1, le=MOST_RESULTS), Query()
+    ] = None,
+    offset: Annotated[OffsetNumber, Query()] = None,
+) -> Response:
+    """Read what was exported so far. There is more while records are left, or the job still brings some."""
+    found = await desk.get(job_id, account_id=caller.account_id)
+    records = await desk.records(found, start=offset or 0, limit=limit or _DEFAULT_LIMIT)
+    has_more = records.end < found.progress.records or not found.status.is_terminal
+    return results_answer(found.export_type, records, has_more=has_more)

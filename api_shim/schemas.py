@@ -1,0 +1,234 @@
+"""The wire: what requests may say and what answers look like (pydantic)."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, field_validator
+
+from worker.jobs import Job
+from worker.pages import Offset
+
+BASE_PATH = "/v1/integrations/hubspot"
+
+MOST_RESULTS = 1000
+_LARGEST = 2**63 - 1  # what MongoDB and HubSpot hold as an integer
+_OURS = frozenset({"count", "limit", "offset", "vidoffset"})
+_MOST_PARAMS = 500
+
+
+def whole_number(value: object) -> object:
+    """Read digits; a parameter that is there but empty counts as absent, as it did for HubSpot."""
+    if not isinstance(value, str):
+        return value
+    if value == "":
+        return None
+    if not re.fullmatch(r"\d{1,19}", value, re.ASCII):
+        raise ValueError("must be a whole number, 0 or more")
+    return int(value)
+
+
+OffsetNumber = Annotated[int | None, BeforeValidator(whole_number), Field(strict=True, ge=0, le=_LARGEST)]
+PositiveNumber = Annotated[int | None, BeforeValidator(whole_number), Field(strict=True, ge=1, le=_LARGEST)]
+Text = Annotated[str, StringConstraints(max_length=10_000)]
+
+
+class ExportBody(BaseModel):
+    """What `POST /export/{type}` may ask for; everything is optional."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    limit: Annotated[int | None, Field(strict=True, ge=1, le=_LARGEST)] = None
+    page_size: Annotated[int | None, Field(strict=True, ge=1)] = None
+    offset: OffsetNumber = None
+    params: dict[Text, Text | list[Text]] = Field(default_factory=dict)
+    label: Annotated[str | None, StringConstraints(max_length=200)] = None
+
+    @field_validator("params")
+    @classmethod
+    def _no_paging(cls, params: dict[str, str | list[str]]) -> dict[str, str | list[str]]:
+        for name in params:
+            if not name or name.lower() in _OURS:
+                raise ValueError(f"{name!r} is set by limit, page_size and offset, not here")
+        if sum(1 if isinstance(value, str) else len(value) for value in params.values()) > _MOST_PARAMS:
+            raise ValueError(f"must hold at most {_MOST_PARAMS} values")
+        return params
+
+    @property
+    def pairs(self) -> tuple[tuple[str, str], ...]:
+        """The parameters in order, lists as repeats."""
+        return tuple(
+            (name, value)
+            for name, values in self.params.items()
+            for value in ([values] if isinstance(values, str) else values)
+        )
+
+
+class JobRequestView(BaseModel):
+    """What was asked for."""
+
+    limit: int | None
+    page_size: int
+    offset: Offset | None
+    params: dict[str, str | list[str]]
+
+
+class ProgressView(BaseModel):
+    """How far the job has come."""
+
+    pages: int
+    records: int
+    offset: Offset | None
+    has_more: bool
+    records_per_second: float | None
+
+
+class HubSpotView(BaseModel):
+    """HubSpot's own answer."""
+
+    status: int | None
+    body: Any
+
+
+class JobErrorView(BaseModel):
+    """Why the job failed."""
+
+    code: str
+    message: str
+    retryable: bool
+    hubspot: HubSpotView | None
+
+
+class LinksView(BaseModel):
+    """Where to go on."""
+
+    self: str
+    results: str
+    download: str
+
+
+class JobView(BaseModel):
+    """A job."""
+
+    job_id: str
+    type: str
+    status: str
+    label: str | None
+    parent_id: str | None = None
+    children: list[str] = []
+    request: JobRequestView
+    progress: ProgressView
+    attempts: int
+    resumes: int
+    error: JobErrorView | None
+    receipt: None = None
+    resume_at: datetime | None
+    reason: str | None
+    created_at: datetime
+    started_at: datetime | None
+    updated_at: datetime
+    finished_at: datetime | None
+    expires_at: datetime | None
+    links: LinksView
+
+
+class JobAnswer(BaseModel):
+    """The body of every answer that is a job."""
+
+    success: Literal[True] = True
+    message: str
+    data: JobView
+
+    @classmethod
+    def of(cls, job: Job, *, message: str) -> Self:
+        """Show a job."""
+        return cls(message=message, data=view_of(job))
+
+
+class Pagination(BaseModel):
+    """The normalised cursor: `true` or `null`, an offset or `null`."""
+
+    hasMore: Literal[True] | None  # noqa: N815 - the documented spelling
+    offset: int | str | None
+
+
+class PageAnswer(BaseModel):
+    """One page. `data` is HubSpot's body untouched, or has the same keys."""
+
+    success: Literal[True] = True
+    message: Literal["DATA Recieved"] = "DATA Recieved"
+    data: dict[str, Any]
+    pagination: Pagination
+
+
+class ErrorAnswer(BaseModel):
+    """The body of every error."""
+
+    success: Literal[False] = False
+    errno: int
+    message: str
+    code: str
+    details: str | None = None
+
+
+def job_path(job_id: str) -> str:
+    """Where a job lives."""
+    return f"{BASE_PATH}/jobs/{job_id}"
+
+
+def view_of(job: Job) -> JobView:
+    """Show a job as the documented body does."""
+    path = job_path(job.job_id)
+    return JobView(
+        job_id=job.job_id,
+        type=job.export_type,
+        status=job.status,
+        label=job.label,
+        request=_request_view(job),
+        progress=_progress_view(job),
+        attempts=job.attempts,
+        resumes=job.resumes,
+        error=_error_view(job),
+        resume_at=job.resume_at,
+        reason=job.reason,
+        created_at=job.created_at,
+        started_at=job.started_at,
+        updated_at=job.updated_at,
+        finished_at=job.finished_at,
+        expires_at=job.expires_at,
+        links=LinksView(self=path, results=f"{path}/results", download=f"{path}/download"),
+    )
+
+
+def _request_view(job: Job) -> JobRequestView:
+    params: dict[str, str | list[str]] = {}
+    for name, value in job.request.params:
+        earlier = params.get(name)
+        if earlier is None:
+            params[name] = value
+        else:
+            params[name] = [*([earlier] if isinstance(earlier, str) else earlier), value]
+    request = job.request
+    return JobRequestView(limit=request.limit, page_size=request.page_size, offset=request.offset, params=params)
+
+
+def _progress_view(job: Job) -> ProgressView:
+    progress = job.progress
+    return ProgressView(
+        pages=progress.pages,
+        records=progress.records,
+        offset=progress.offset,
+        has_more=progress.has_more,
+        records_per_second=job.records_per_second,
+    )
+
+
+def _error_view(job: Job) -> JobErrorView | None:
+    error = job.error
+    if error is None:
+        return None
+    answer = error.hubspot
+    hubspot = HubSpotView(status=answer.status, body=answer.body) if answer is not None else None
+    return JobErrorView(code=error.code, message=error.message, retryable=error.retryable, hubspot=hubspot)

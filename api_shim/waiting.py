@@ -1,0 +1,74 @@
+"""JobWaiter: wakes requests that wait for a job, one Redis subscription for the whole process."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import structlog
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from worker.jobs import JobStatus
+from worker.wakeups import CHANNEL, read_announcement
+
+_log = structlog.get_logger()
+_RECONNECT_S = 1.0
+
+
+class Watch:
+    """News of one job, for one request."""
+
+    def __init__(self) -> None:
+        self._news: asyncio.Queue[JobStatus] = asyncio.Queue()
+
+    def tell(self, status: JobStatus) -> None:
+        """Pass on a new state."""
+        self._news.put_nowait(status)
+
+    async def next_status(self, *, timeout_s: float) -> JobStatus | None:
+        """Give the next state that is announced, or None when nothing was heard in time."""
+        try:
+            return await asyncio.wait_for(self._news.get(), timeout_s)
+        except TimeoutError:
+            return None
+
+
+class JobWaiter:
+    """Hands announcements to the requests that wait. A lost one costs time, not truth: who waits also looks."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+        self._watches: defaultdict[str, list[Watch]] = defaultdict(list)
+
+    @contextmanager
+    def watch(self, job_id: str) -> Iterator[Watch]:
+        """Listen for one job. Begin before the job is published, so that nothing is missed."""
+        watch = Watch()
+        self._watches[job_id].append(watch)
+        try:
+            yield watch
+        finally:
+            self._watches[job_id].remove(watch)
+            if not self._watches[job_id]:
+                del self._watches[job_id]
+
+    async def listen(self) -> None:
+        """Pass announcements on for ever, through Redis' absences."""
+        while True:
+            try:
+                async with self._redis.pubsub(ignore_subscribe_messages=True) as subscription:
+                    await subscription.subscribe(CHANNEL)
+                    async for message in subscription.listen():
+                        self._pass_on(message)
+            except (RedisError, OSError) as error:
+                _log.warning("not_listening", error=type(error).__name__)
+                await asyncio.sleep(_RECONNECT_S)
+
+    def _pass_on(self, message: dict[str, Any]) -> None:
+        job_id, status = read_announcement(message["data"])
+        for watch in self._watches.get(job_id, ()):
+            watch.tell(status)

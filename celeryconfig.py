@@ -1,0 +1,70 @@
+"""Celery's settings, one reason a line; loaded late, by name, by workers, beat and the shim."""
+
+from kombu import Queue
+
+from worker.app import QUEUE_BULK, QUEUE_INTERACTIVE, QUEUE_UPKEEP, RUN_SLICE, SWEEP
+from worker.settings import BrokerSettings, load
+
+broker_url = load(BrokerSettings).celery_broker_url.get_secret_value()
+imports = ("worker.tasks",)
+
+# What travels
+result_backend = None  # the state of a job is in MongoDB only
+task_ignore_result = True
+task_serializer = "json"
+accept_content = ["json"]
+enable_utc = True
+timezone = "UTC"
+worker_send_task_events = False  # metrics come from the jobs themselves
+task_send_sent_event = False
+
+# Delivery: a message may come twice, never not at all
+task_acks_late = True  # a killed worker's message comes back; the lease makes the second delivery harmless
+task_reject_on_worker_lost = True  # without it a killed pool child's message is acknowledged and lost
+task_acks_on_failure = True  # a task that raises must not go round in the broker; the sweeper decides
+task_acks_on_timeout = True  # the same
+worker_prefetch_multiplier = 1  # with late acknowledgement: nothing is hoarded by a busy worker
+
+# Who does the work
+worker_pool = "threads"  # slices wait for the network: 64 threads take 61 MiB, 32 processes 1 GiB for the same pages
+worker_concurrency = 32
+worker_cancel_long_running_tasks_on_connection_loss = False  # a living slice goes on; its lease protects it
+worker_enable_remote_control = True  # `celery inspect ping` is the container's health check
+
+# Queues: someone waits at the other end of an interactive job
+task_queues = (Queue(QUEUE_INTERACTIVE), Queue(QUEUE_BULK), Queue(QUEUE_UPKEEP))
+task_default_queue = QUEUE_BULK
+task_create_missing_queues = False  # a misspelled queue is an error, not a place where jobs are forgotten
+task_routes = {RUN_SLICE: {"queue": QUEUE_BULK}, SWEEP: {"queue": QUEUE_UPKEEP}}
+
+# A broker that is away
+broker_connection_timeout = 5
+broker_connection_retry_on_startup = True
+broker_connection_max_retries = None  # the default gives up after 100 tries and ends the worker
+broker_pool_limit = 10
+broker_pool_acquire_timeout = 2  # the default waits for ever
+task_publish_retry = False  # a job is stored before it is published, so nothing is lost; the sweeper rings again
+
+if broker_url.startswith(("redis://", "rediss://")):
+    broker_transport_options = {
+        "visibility_timeout": 300,  # s, several times the longest slice
+        "unacked_restore_interval": 10,  # with the next line: looked for every 10 s instead of every 100 s
+        "unacked_restore_throttle": 1,
+        "socket_timeout": 5,  # these four: a half-open connection is noticed in 12 s instead of never
+        "socket_connect_timeout": 5,
+        "socket_keepalive": True,
+        "health_check_interval": 5,
+        "retry_on_timeout": False,
+        "global_keyprefix": "hubspot-export:",  # other programs may use the same Redis
+        "client_name": "hubspot-export",
+    }
+else:
+    task_default_queue_type = "quorum"
+    broker_heartbeat = 30
+    broker_transport_options = {"confirm_publish": True}
+
+# The periodic tasks. Beat keeps no file: running one of these early, late or twice changes nothing.
+beat_scheduler = "celery.beat:Scheduler"
+beat_schedule = {
+    "sweep": {"task": SWEEP, "schedule": 2.0, "options": {"expires": 10}},
+}

@@ -1,0 +1,15 @@
+"""The Celery object and the task names; the settings are read from `celeryconfig` when they are first needed."""
+
+from __future__ import annotations
+
+from celery import Celery
+
+RUN_SLICE = "hubspot_export.run_slice"
+SWEEP = "hubspot_export.sweep"
+
+QUEUE_INTERACTIVE = "interactive"
+QUEUE_BULK = "bulk"
+QUEUE_UPKEEP = "upkeep"
+
+app = Celery("hubspot-export", set_as_current=False)
+app.config_from_object("celeryconfig")

@@ -1,0 +1,123 @@
+"""The worker's composition root: the one place that builds objects, and Celery's signals that ask for it."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from typing import Any
+
+from celery import signals
+from redis import Redis
+
+from worker import kombu_repair
+from worker.app import app
+from worker.exporter import Exporter, ExportTools
+from worker.hubspot.client import HubSpotClient
+from worker.hubspot.endpoints import legacy_endpoints
+from worker.hubspot.tokens import RenewingTokenSource
+from worker.hubspot.transport import Transport
+from worker.job_queue import CeleryJobQueue
+from worker.limiter import NoRateLimit, RedisRateLimiter
+from worker.logs import configure_logs
+from worker.mongo.connection import connect
+from worker.mongo.jobs import MongoJobStore
+from worker.mongo.pages import MongoPageStore
+from worker.mongo.tokens import MongoTokenStore
+from worker.settings import BrokerSettings, WorkerSettings, load
+from worker.sweeper import Sweeper
+from worker.wakeups import RedisAnnouncer
+
+_STORE_TIMEOUT_S = 20.0
+_REDIS_TIMEOUT_S = 2.0
+_QUIET_S = 60.0
+
+_stopping = threading.Event()
+_building = threading.Lock()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """What the tasks call."""
+
+    exporter: Exporter
+    sweeper: Sweeper
+
+
+def services() -> Services:
+    """Give this process' services, built at first use: a pool that forks must not share connections."""
+    with _building:
+        return _services_of(os.getpid())
+
+
+@cache
+def _services_of(_pid: int) -> Services:
+    return build(load(WorkerSettings), stopping=_stopping)
+
+
+def build(settings: WorkerSettings, *, stopping: threading.Event) -> Services:
+    """Wire a worker. Raises StoreUnavailableError when MongoDB does not answer."""
+    database = connect(
+        settings.mongodb_uri.get_secret_value(),
+        database=settings.mongodb_database,
+        timeout_s=_STORE_TIMEOUT_S,
+    )
+    redis = Redis.from_url(settings.redis, socket_timeout=_REDIS_TIMEOUT_S, socket_connect_timeout=_REDIS_TIMEOUT_S)
+    jobs, pages, tokens = MongoJobStore(database), MongoPageStore(database), MongoTokenStore(database)
+    for store in (jobs, pages, tokens):
+        store.ensure_indexes()
+    transport = Transport()
+    queue = CeleryJobQueue(app)
+    rate = settings.hubspot_rate_limit
+    tools = ExportTools(
+        jobs=jobs,
+        pages=pages,
+        tokens=RenewingTokenSource(
+            store=tokens,
+            transport=transport,
+            endpoint=settings.hubspot_token_endpoint,
+            client_id=settings.hubspot_client_id,
+            client_secret=settings.hubspot_client_secret,
+            clock=_now,
+        ),
+        source=HubSpotClient(transport=transport, endpoints=legacy_endpoints(settings)),
+        queue=queue,
+        announcer=RedisAnnouncer(redis),
+        limiter=RedisRateLimiter(redis, rate) if rate is not None else NoRateLimit(),
+    )
+    exporter = Exporter(
+        tools=tools,
+        worker=f"{socket.gethostname()}:{os.getpid()}",
+        result_ttl=timedelta(days=settings.result_ttl_days),
+        clock=_now,
+        stopping=stopping,
+    )
+    return Services(exporter=exporter, sweeper=Sweeper(jobs=jobs, queue=queue, quiet_s=_QUIET_S))
+
+
+@signals.celeryd_init.connect
+def check_settings(**_: Any) -> None:  # noqa: ANN401 - Celery's signature
+    """Refuse to start a worker with wrong settings: one line, exit status 2."""
+    load(WorkerSettings)
+    kombu_repair.apply()
+
+
+@signals.setup_logging.connect
+def set_logs_up(**_: Any) -> None:  # noqa: ANN401 - Celery's signature
+    """Log in our format; with this handler connected Celery leaves logging alone."""
+    configure_logs(load(BrokerSettings).log_format)
+
+
+@signals.worker_shutting_down.connect
+def stop_at_the_next_page(**_: Any) -> None:  # noqa: ANN401 - Celery's signature
+    """Have every slice of this process hand its job back as soon as the page at hand is stored."""
+    _stopping.set()
+
+
+def _now() -> datetime:
+    """Give the present instant, as exact as MongoDB keeps it."""
+    now = datetime.now(UTC)
+    return now.replace(microsecond=now.microsecond // 1000 * 1000)

@@ -1,0 +1,138 @@
+"""Every error of the product in one tree, ordered by what has to be done about it.
+
+ExportError
+├── InvalidRequestError       the caller's words are wrong: say which field
+├── TokenNotFoundError        nothing is connected for this account and owner
+├── JobNotFoundError
+├── LeaseLostError            someone else works on the job now: stop, write nothing
+├── UnavailableError          a server of ours is away: come back later
+│   ├── StoreUnavailableError
+│   └── BrokerUnavailableError
+└── HubSpotError
+    ├── RetryableHubSpotError     the same call may work later
+    │   └── RateLimitedError
+    ├── TokenRefusedError         renew the access token once, then try again
+    ├── ReconnectRequiredError    the refresh token is dead: only the user can help
+    └── FatalHubSpotError         the same call will fail again
+        └── CursorStuckError
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, TypeAlias
+
+JsonValue: TypeAlias = "dict[str, JsonValue] | list[JsonValue] | str | int | float | bool | None"
+
+
+class ExportError(Exception):
+    """Anything this product refuses or gives up on; its text is written for a client."""
+
+    code: ClassVar[str] = "internal"
+
+    @property
+    def message(self) -> str:
+        """What a client may read: no token, no address, no stack."""
+        return str(self)
+
+
+class InvalidRequestError(ExportError):
+    """A value from outside is wrong; the message names the field."""
+
+    code = "invalid_request"
+
+
+class TokenNotFoundError(ExportError):
+    """No OAuth token is stored for the account and owner."""
+
+    code = "token_not_found"
+
+    def __init__(self) -> None:
+        super().__init__("Api Token Not Found")
+
+
+class JobNotFoundError(ExportError):
+    """There is no such job, or it belongs to another account: the two are never told apart."""
+
+    code = "job_not_found"
+
+    def __init__(self) -> None:
+        super().__init__("RESOURCE_NOT_FOUND")
+
+
+class LeaseLostError(ExportError):
+    """The job's lease has gone to another worker, so nothing more may be written here."""
+
+    code = "lease_lost"
+
+
+class UnavailableError(ExportError):
+    """A server this product depends on does not answer."""
+
+    code = "unavailable"
+
+
+class StoreUnavailableError(UnavailableError):
+    """MongoDB does not answer."""
+
+    def __init__(self) -> None:
+        super().__init__("The database is not available")
+
+
+class BrokerUnavailableError(UnavailableError):
+    """The message broker does not answer."""
+
+    def __init__(self) -> None:
+        super().__init__("The message broker is not available")
+
+
+class HubSpotError(ExportError):
+    """HubSpot, or the way to it, failed.
+
+    `status` is HubSpot's HTTP status (None: no answer came), `body` its decoded JSON body or its text.
+    `correlation_id` is what HubSpot's support asks for.
+    """
+
+    code = "hubspot_error"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int | None = None,
+        body: JsonValue = None,
+        correlation_id: str | None = None,
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.body = body
+        self.correlation_id = correlation_id
+        self.retry_after_s = retry_after_s
+
+
+class RetryableHubSpotError(HubSpotError):
+    """The same call may succeed later; `retry_after_s` is HubSpot's own advice where it gave one."""
+
+
+class RateLimitedError(RetryableHubSpotError):
+    """HubSpot answered 429: the account's quota is used up for now."""
+
+
+class TokenRefusedError(HubSpotError):
+    """HubSpot answered 401 to the access token."""
+
+
+class ReconnectRequiredError(HubSpotError):
+    """HubSpot refused the refresh token; it stays refused until the user connects the account again."""
+
+    code = "reconnect_required"
+
+
+class FatalHubSpotError(HubSpotError):
+    """HubSpot refused the call, and would refuse it again."""
+
+
+class CursorStuckError(FatalHubSpotError):
+    """HubSpot says that there is more but does not say where, or sends us back to where we were."""
+
+    code = "cursor_stuck"

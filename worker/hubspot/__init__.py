@@ -1,0 +1,1 @@
+"""HubSpot's side of the product; HubSpot's vocabulary ends here."""

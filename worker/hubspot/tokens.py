@@ -1,0 +1,86 @@
+"""RenewingTokenSource: access tokens that work now, renewed at HubSpot's token endpoint when they are about to end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+import msgspec
+import structlog
+from pydantic import SecretStr
+
+from worker.errors import FatalHubSpotError, ReconnectRequiredError, RetryableHubSpotError, TokenNotFoundError
+from worker.hubspot.transport import Transport
+from worker.interfaces import TokenStore
+from worker.tokens import RenewedToken, Token
+
+_log = structlog.get_logger()
+
+
+class _Grant(msgspec.Struct):
+    """The token endpoint's answer; `refresh_token` usually is the one that was sent, but need not be."""
+
+    access_token: str
+    expires_in: int
+    refresh_token: str | None = None
+
+
+class RenewingTokenSource:
+    """Reads the stored token before every call, since other programs and workers renew it as well."""
+
+    def __init__(  # noqa: PLR0913 - a composition root passes each by name
+        self,
+        *,
+        store: TokenStore,
+        transport: Transport,
+        endpoint: str,
+        client_id: str,
+        client_secret: SecretStr,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._store = store
+        self._transport = transport
+        self._endpoint = endpoint
+        self._client_id = client_id
+        self._client_secret = client_secret
+        self._clock = clock
+
+    def fresh(self, account_id: str, owner: str, *, refused: SecretStr | None = None) -> SecretStr:
+        """Give the stored access token, or renew it when it is about to end or is the one that HubSpot refused."""
+        token = self._store.find(account_id, owner)
+        if token is None:
+            raise TokenNotFoundError
+        usable = token.usable_access_token(at=self._clock())
+        return usable if usable is not None and usable != refused else self._renew(token)
+
+    def _renew(self, token: Token) -> SecretStr:
+        if token.refresh_token is None:
+            raise ReconnectRequiredError("No refresh token is stored for this account")
+        generated_at = self._clock()  # before the call: the life that HubSpot counts cannot begin earlier
+        grant = self._ask(token.refresh_token)
+        renewed = RenewedToken(
+            access_token=SecretStr(grant.access_token),
+            refresh_token=SecretStr(grant.refresh_token or token.refresh_token.get_secret_value()),
+            expires_in_s=grant.expires_in,
+            generated_at=generated_at,
+        )
+        self._store.save_renewed(token, renewed)
+        _log.info("token_renewed", expires_in_s=grant.expires_in)
+        return renewed.access_token
+
+    def _ask(self, refresh_token: SecretStr) -> _Grant:
+        """Send the refresh grant as a form in the body; HubSpot retires credentials in the query string."""
+        form = [
+            ("grant_type", "refresh_token"),
+            ("client_id", self._client_id),
+            ("client_secret", self._client_secret.get_secret_value()),
+            ("refresh_token", refresh_token.get_secret_value()),
+        ]
+        body = self._transport.post_form(self._endpoint, form, secrets=[self._client_secret, refresh_token])
+        try:
+            grant = msgspec.json.decode(body, type=_Grant)
+        except msgspec.DecodeError as error:
+            raise RetryableHubSpotError("HubSpot's token endpoint gave no token", status=200) from error
+        if not grant.access_token:
+            raise FatalHubSpotError("HubSpot's token endpoint gave an empty token", status=200)
+        return grant

@@ -1,0 +1,156 @@
+"""One call to HubSpot: status and body -> our error; the only user of `requests`."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Sequence
+
+import requests
+from pydantic import SecretStr
+from requests.adapters import HTTPAdapter
+from requests.auth import AuthBase
+
+from worker.errors import (
+    FatalHubSpotError,
+    HubSpotError,
+    JsonValue,
+    RateLimitedError,
+    ReconnectRequiredError,
+    RetryableHubSpotError,
+    TokenRefusedError,
+)
+
+_TIMEOUT_S = (5.0, 30.0)  # to connect, and between two bytes of an answer
+_MOST_TEXT = 2_000  # of a body that is not JSON, in characters
+
+# HubSpot documents no Retry-After on 429. Its own SDK waits 10 s for the rolling limit and 1 s for the secondly one;
+# the daily one ends at midnight in the account's time zone, so it is looked at again every hour.
+_RATE_LIMIT_PAUSES_S = {"SECONDLY": 1.0, "TEN_SECONDLY_ROLLING": 10.0, "DAILY": 3600.0}
+_RETRYABLE_STATUSES = frozenset({408, 423, 425, 477})
+_OK, _UNAUTHORIZED, _URI_TOO_LONG, _TOO_MANY_REQUESTS, _SERVER_ERRORS = 200, 401, 414, 429, 500
+
+
+class Transport:
+    """Does calls, each exactly once: retries are decided elsewhere. One session a thread keeps connections alive."""
+
+    def __init__(self) -> None:
+        self._of_thread = threading.local()
+
+    def get(self, url: str, params: Sequence[tuple[str, str]], access_token: SecretStr) -> bytes:
+        """GET a body. Parameters are added to those in `url`. Raises a HubSpotError."""
+        return self._call("GET", url, params=params, auth=_Bearer(access_token), secrets=[access_token])
+
+    def post_form(self, url: str, form: list[tuple[str, str]], secrets: Sequence[SecretStr]) -> bytes:
+        """POST a form to the token endpoint. Raises a HubSpotError, none of whose texts holds one of `secrets`."""
+        return self._call("POST", url, data=form, secrets=secrets)
+
+    def _call(  # noqa: PLR0913 - the parts of a request
+        self,
+        method: str,
+        url: str,
+        *,
+        secrets: Sequence[SecretStr],
+        params: Sequence[tuple[str, str]] = (),
+        data: list[tuple[str, str]] | None = None,
+        auth: AuthBase | None = None,
+    ) -> bytes:
+        try:
+            response = self._session().request(
+                method, url, params=params, data=data, auth=auth, timeout=_TIMEOUT_S, allow_redirects=False
+            )
+        except requests.RequestException as error:
+            raise _no_answer(error) from error
+        if response.status_code != _OK:
+            raise _refusal(response, secrets)
+        return response.content
+
+    def _session(self) -> requests.Session:
+        session: requests.Session | None = getattr(self._of_thread, "session", None)
+        if session is None:
+            session = self._of_thread.session = requests.Session()
+            session.headers.update({"Accept": "application/json", "User-Agent": "hubspot-export"})
+            for scheme in ("https://", "http://"):
+                session.mount(scheme, HTTPAdapter(pool_connections=4, pool_maxsize=4, max_retries=0))
+        return session
+
+
+class _Bearer(AuthBase):
+    """The access token as a header, set here so that an entry in a `.netrc` cannot take its place."""
+
+    def __init__(self, token: SecretStr) -> None:
+        self._token = token
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = f"Bearer {self._token.get_secret_value()}"
+        return request
+
+
+def _no_answer(error: requests.RequestException) -> HubSpotError:
+    """Tell a connection that failed from a request that can never be sent; addresses stay out of the text."""
+    if isinstance(error, requests.Timeout):
+        return RetryableHubSpotError("HubSpot did not answer in time")
+    if isinstance(error, requests.ConnectionError | requests.exceptions.ChunkedEncodingError):
+        return RetryableHubSpotError("The connection to HubSpot broke")
+    if isinstance(error, requests.exceptions.ContentDecodingError):
+        return RetryableHubSpotError("HubSpot's answer cannot be decoded")
+    return FatalHubSpotError(f"The request to HubSpot cannot be sent ({type(error).__name__})")
+
+
+def _refusal(response: requests.Response, secrets: Sequence[SecretStr]) -> HubSpotError:
+    """Make of an answer that is not a success the error that says what to do about it."""
+    body = _body_of(response, secrets)
+    kind, retry_after_s = _kind_of(response, body)
+    return kind(
+        _message_of(response.status_code, body),
+        status=response.status_code,
+        body=body,
+        correlation_id=_field(body, "correlationId") or response.headers.get("x-hubspot-correlation-id"),
+        retry_after_s=retry_after_s,
+    )
+
+
+def _kind_of(response: requests.Response, body: JsonValue) -> tuple[type[HubSpotError], float | None]:
+    status = response.status_code
+    if status == _TOO_MANY_REQUESTS:
+        policy = _field(body, "policyName") or "TEN_SECONDLY_ROLLING"
+        return RateLimitedError, _retry_after_s(response) or _RATE_LIMIT_PAUSES_S.get(policy, 10.0)
+    if status >= _SERVER_ERRORS or status in _RETRYABLE_STATUSES:
+        return RetryableHubSpotError, _retry_after_s(response)
+    if status == _UNAUTHORIZED:
+        return TokenRefusedError, None
+    if _field(body, "error") == "invalid_grant" or _field(body, "status") == "BAD_REFRESH_TOKEN":
+        return ReconnectRequiredError, None
+    return FatalHubSpotError, None
+
+
+def _retry_after_s(response: requests.Response) -> float | None:
+    """Read Retry-After in its form of seconds, the only one HubSpot documents (status 477)."""
+    value = response.headers.get("Retry-After", "")
+    return float(value) if value.isascii() and value.isdigit() else None
+
+
+def _message_of(status: int, body: JsonValue) -> str:
+    message = _field(body, "message") or _field(body, "error_description")
+    if message is not None:
+        return message
+    if status == _URI_TOO_LONG:
+        return "HubSpot refuses the address as too long: ask for fewer properties"
+    return f"HubSpot answered with status {status}"
+
+
+def _body_of(response: requests.Response, secrets: Sequence[SecretStr]) -> JsonValue:
+    """Give the body as JSON, or as the beginning of its text; a secret that HubSpot repeats is blotted out."""
+    text = response.content.decode("utf-8", errors="replace")
+    for secret in secrets:
+        text = text.replace(secret.get_secret_value(), "[secret]")
+    try:
+        body: JsonValue = json.loads(text)
+    except ValueError:
+        return text[:_MOST_TEXT] or None
+    return body
+
+
+def _field(body: JsonValue, name: str) -> str | None:
+    value = body.get(name) if isinstance(body, dict) else None
+    return value if isinstance(value, str) and value else None

@@ -1,0 +1,223 @@
+"""Job: one export someone asked for, the legal changes of its state, and nothing but values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Self
+
+from worker.errors import ExportError, HubSpotError, JsonValue, RetryableHubSpotError, UnavailableError
+from worker.pages import ExportType, Offset, Page
+
+
+class JobStatus(StrEnum):
+    """Where a job stands."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    WAITING = "waiting"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def is_terminal(self) -> bool:
+        """Nothing happens any more unless someone asks for a retry."""
+        return self in _TERMINAL
+
+
+_TERMINAL = frozenset({JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.CANCELLED})
+_LEGAL: Mapping[JobStatus, frozenset[JobStatus]] = MappingProxyType(
+    {
+        JobStatus.QUEUED: frozenset({JobStatus.RUNNING, JobStatus.CANCELLED}),
+        JobStatus.RUNNING: _TERMINAL | {JobStatus.WAITING, JobStatus.RUNNING},
+        JobStatus.WAITING: frozenset({JobStatus.RUNNING, JobStatus.CANCELLED}),
+        JobStatus.SUCCEEDED: frozenset(),
+        JobStatus.FAILED: frozenset({JobStatus.QUEUED}),
+        JobStatus.CANCELLED: frozenset({JobStatus.QUEUED}),
+    }
+)
+
+
+class JobKind(StrEnum):
+    """How much of a type a job brings: the one page that a caller waits for, or all that was asked for."""
+
+    PAGE = "page"
+    EXPORT = "export"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportRequest:
+    """What was asked for.
+
+    `limit` is the most records in all (None: all of them), `page_size` the most records a call asks for,
+    `offset` where to start (None: at the start), `params` further query parameters for HubSpot, in order, repeats kept.
+    """
+
+    limit: int | None = None
+    page_size: int
+    offset: Offset | None = None
+    params: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far a job has come.
+
+    `offset` is where the next page starts. `landmark` is an older offset, renewed whenever the page count reaches
+    a power of two: meeting it again proves that HubSpot's cursor runs in a circle (Brent's cycle detection).
+    """
+
+    pages: int = 0
+    records: int = 0
+    offset: Offset | None = None
+    has_more: bool = True
+    landmark: Offset | None = None
+
+    def after(self, page: Page) -> Self:
+        """Count one more page."""
+        pages = self.pages + 1
+        is_power_of_two = pages & (pages - 1) == 0
+        return replace(
+            self,
+            pages=pages,
+            records=self.records + page.records,
+            offset=page.offset,
+            has_more=page.has_more,
+            landmark=page.offset if is_power_of_two else self.landmark,
+        )
+
+    def goes_on_to(self, page: Page) -> bool:
+        """Whether the place that `page` sends us to is a new one."""
+        return page.offset is not None and page.offset not in (self.offset, self.landmark)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HubSpotAnswer:
+    """What HubSpot said when it refused: the HTTP status (None: no answer came) and its own body."""
+
+    status: int | None
+    body: JsonValue
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobError:
+    """Why a job failed, in words for a client."""
+
+    code: str
+    message: str
+    retryable: bool
+    hubspot: HubSpotAnswer | None = None
+    retry_after_s: float | None = None
+
+    @classmethod
+    def of(cls, error: ExportError) -> Self:
+        """Keep of an error what a client may know."""
+        answer = HubSpotAnswer(status=error.status, body=error.body) if isinstance(error, HubSpotError) else None
+        return cls(
+            code=error.code,
+            message=error.message,
+            retryable=isinstance(error, RetryableHubSpotError | UnavailableError),
+            hubspot=answer,
+            retry_after_s=error.retry_after_s if isinstance(error, HubSpotError) else None,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """Who may write the job now. The epoch only grows, so that a holder who was away too long is recognised."""
+
+    owner: str
+    epoch: int
+
+
+class IllegalChangeError(ExportError):
+    """The job's state does not allow what was asked."""
+
+    code = "conflict"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One export. `attempts` numbers the try now under way of the call for the next page; 0 before the first."""
+
+    job_id: str
+    account_id: str
+    owner: str
+    export_type: ExportType
+    request: ExportRequest
+    kind: JobKind
+    created_at: datetime
+    updated_at: datetime
+    status: JobStatus = JobStatus.QUEUED
+    label: str | None = None
+    progress: Progress = field(default_factory=Progress)
+    attempts: int = 0
+    resumes: int = 0
+    error: JobError | None = None
+    lease: Lease | None = None
+    resume_at: datetime | None = None
+    reason: str | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    expires_at: datetime | None = None
+
+    @property
+    def epoch(self) -> int:
+        """The fencing epoch of the present claim."""
+        return self.lease.epoch if self.lease is not None else 0
+
+    @property
+    def next_page_size(self) -> int:
+        """How many records the next call may ask for: the page size, or what is left of the limit."""
+        if self.request.limit is None:
+            return self.request.page_size
+        return min(self.request.page_size, self.request.limit - self.progress.records)
+
+    @property
+    def is_complete(self) -> bool:
+        """HubSpot has no more, or nothing more was asked for."""
+        has_its_page = self.kind is JobKind.PAGE and self.progress.pages > 0
+        return has_its_page or not self.progress.has_more or self.next_page_size <= 0
+
+    @property
+    def records_per_second(self) -> float | None:
+        """Records over the time since the job was first started; None before anything was measured."""
+        if self.started_at is None:
+            return None
+        seconds = ((self.finished_at or self.updated_at) - self.started_at).total_seconds()
+        return round(self.progress.records / seconds, 1) if seconds > 0 else None
+
+    def try_again(self) -> Self:
+        """Count one more try of the same call."""
+        return replace(self, attempts=self.attempts + 1)
+
+    def advance(self, page: Page, *, at: datetime) -> Self:
+        """Count a page that has been stored; the job is done when it was the last."""
+        moved = replace(self, progress=self.progress.after(page), attempts=1, updated_at=at)
+        return moved.succeed(at=at) if moved.is_complete else moved
+
+    def succeed(self, *, at: datetime) -> Self:
+        """Finish: everything that was asked for is stored."""
+        return self._change(JobStatus.SUCCEEDED, at=at)
+
+    def fail(self, error: ExportError, *, at: datetime) -> Self:
+        """Give up; what was stored stays."""
+        return replace(self._change(JobStatus.FAILED, at=at), error=JobError.of(error))
+
+    def wait(self, *, until: datetime, reason: str, at: datetime) -> Self:
+        """Stand aside until HubSpot may be asked again."""
+        return replace(self._change(JobStatus.WAITING, at=at), resume_at=until, reason=reason)
+
+    def expire(self, *, after: timedelta) -> Self:
+        """Set when a finished job and its pages are removed; a job that is not finished stays."""
+        return replace(self, expires_at=self.finished_at + after if self.finished_at else None)
+
+    def _change(self, status: JobStatus, *, at: datetime) -> Self:
+        if status not in _LEGAL[self.status]:
+            raise IllegalChangeError(f"The job is {self.status} and cannot become {status}")
+        finished_at = at if status.is_terminal else None
+        return replace(self, status=status, updated_at=at, finished_at=finished_at, resume_at=None, reason=None)

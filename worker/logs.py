@@ -1,0 +1,48 @@
+"""Logs: events with fields, for a person or as one JSON object a line; our own and the libraries' alike."""
+
+from __future__ import annotations
+
+import logging
+import logging.config
+from typing import Literal
+
+import structlog
+from structlog.typing import Processor
+
+_SHARED: tuple[Processor, ...] = (
+    structlog.contextvars.merge_contextvars,
+    structlog.stdlib.add_log_level,
+    structlog.stdlib.add_logger_name,
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+    structlog.stdlib.ExtraAdder(),
+)
+_QUIET_LIBRARIES = ("urllib3", "pymongo", "amqp", "asyncio", "celery.worker.strategy", "celery.app.trace")
+
+
+def configure_logs(log_format: Literal["console", "json"]) -> None:
+    """Send everything to stderr in one format."""
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *_SHARED[:-1],
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler()
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(foreign_pre_chain=list(_SHARED), processors=_last(log_format))
+    )
+    logging.root.handlers = [handler]
+    logging.root.setLevel(logging.INFO)
+    for name in _QUIET_LIBRARIES:
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _last(log_format: Literal["console", "json"]) -> list[Processor]:
+    clean = structlog.stdlib.ProcessorFormatter.remove_processors_meta
+    if log_format == "json":
+        return [clean, structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+    return [clean, structlog.dev.ConsoleRenderer(colors=False)]

@@ -1,0 +1,1 @@
+"""The stores on MongoDB, one a file, each with the indexes it needs."""

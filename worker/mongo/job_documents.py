@@ -1,0 +1,81 @@
+"""Job <-> the document it is stored as."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from worker.jobs import ExportRequest, HubSpotAnswer, Job, JobError, JobKind, JobStatus, Lease, Progress
+from worker.mongo.connection import Document
+from worker.pages import ExportType
+
+_MUTABLE = (
+    "status",
+    "attempts",
+    "resumes",
+    "resume_at",
+    "reason",
+    "started_at",
+    "updated_at",
+    "finished_at",
+    "expires_at",
+)
+
+
+def to_document(job: Job) -> Document:
+    """Give a new job's document. Query parameters are stored as pairs: they repeat, and names may hold dots."""
+    request = {**asdict(job.request), "params": [list(pair) for pair in job.request.params]}
+    return {
+        "_id": job.job_id,
+        "account_id": job.account_id,
+        "owner": job.owner,
+        "type": job.export_type.value,
+        "kind": job.kind.value,
+        "label": job.label,
+        "request": request,
+        "created_at": job.created_at,
+        "epoch": job.epoch,
+        "lease": None,
+        **state_of(job),
+    }
+
+
+def state_of(job: Job) -> Document:
+    """Give the fields that change while a job is worked on, its lease apart."""
+    plain = {name: getattr(job, name) for name in _MUTABLE}
+    return {
+        **plain,
+        "status": job.status.value,
+        "progress": asdict(job.progress),
+        "error": asdict(job.error) if job.error is not None else None,
+    }
+
+
+def from_document(document: Document) -> Job:
+    """Read a job back."""
+    lease = document["lease"]
+    return Job(
+        job_id=document["_id"],
+        account_id=document["account_id"],
+        owner=document["owner"],
+        export_type=ExportType(document["type"]),
+        kind=JobKind(document["kind"]),
+        label=document["label"],
+        request=_request(document["request"]),
+        created_at=document["created_at"],
+        lease=Lease(owner=lease["owner"], epoch=document["epoch"]) if lease else None,
+        progress=Progress(**document["progress"]),
+        error=_error(document["error"]),
+        **{name: document[name] for name in _MUTABLE} | {"status": JobStatus(document["status"])},
+    )
+
+
+def _request(document: Document) -> ExportRequest:
+    return ExportRequest(**document | {"params": tuple((name, value) for name, value in document["params"])})
+
+
+def _error(document: dict[str, Any] | None) -> JobError | None:
+    if document is None:
+        return None
+    answer = document["hubspot"]
+    return JobError(**document | {"hubspot": HubSpotAnswer(**answer) if answer is not None else None})

@@ -1,0 +1,182 @@
+"""The settings of each process, read from the environment or `.env` once, at start; nothing else reads them."""
+
+from __future__ import annotations
+
+import re
+import sys
+from typing import Annotated, Literal, Self, TypeVar
+from urllib.parse import urlsplit
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pymongo.errors import ConfigurationError, InvalidURI
+from pymongo.uri_parser import parse_uri
+
+from worker.rates import Rate
+
+_HUBAPI = "https://api.hubapi.com"
+_REDIS_SCHEMES = ("redis", "rediss")
+_HMAC_ALGORITHMS = frozenset({"HS256", "HS384", "HS512"})
+_KEY_ALGORITHMS = frozenset({"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"})
+
+
+def _check_url(value: str, *schemes: str) -> None:
+    starts = " or ".join(f"{scheme}://" for scheme in schemes)
+    try:
+        parts = urlsplit(value)
+        sound = parts.scheme in schemes and parts.hostname and parts.port != 0 and not parts.fragment
+    except ValueError:
+        sound = False
+    if not sound:
+        raise ValueError(f"must be a URL that starts with {starts}, with a host and a valid port")
+
+
+def _secret_url(*schemes: str) -> AfterValidator:
+    def check(value: SecretStr) -> SecretStr:
+        _check_url(value.get_secret_value(), *schemes)
+        return value
+
+    return AfterValidator(check)
+
+
+def _http_url(value: str) -> str:
+    _check_url(value, "https", "http")
+    return value
+
+
+def _mongodb_uri(value: SecretStr) -> SecretStr:
+    try:
+        parse_uri(value.get_secret_value())
+    except (InvalidURI, ConfigurationError, ValueError):
+        raise ValueError("must be a MongoDB URI: mongodb://host[:port][,…]/?options") from None
+    return value
+
+
+def _database_name(value: str) -> str:
+    if not re.fullmatch(r'[^/\\. "$*<>:|?\x00]{1,63}', value):
+        raise ValueError('must be 1 to 63 characters without any of /\\. "$*<>:|?')
+    return value
+
+
+def _public_key(value: str) -> str:
+    pem = value.replace("\\n", "\n")  # many deployment tools cannot hold a line break in a variable
+    try:
+        load_pem_public_key(pem.encode())
+    except (ValueError, UnsupportedAlgorithm):
+        raise ValueError("must be a public key in PEM form") from None
+    return pem
+
+
+def _words(value: object) -> object:
+    return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
+
+
+def _rate(value: object) -> object:
+    return Rate.parse(value) if isinstance(value, str) else value
+
+
+HttpUrl = Annotated[str, AfterValidator(_http_url)]
+RedisUrl = Annotated[SecretStr, _secret_url(*_REDIS_SCHEMES)]
+BrokerUrl = Annotated[SecretStr, _secret_url(*_REDIS_SCHEMES, "amqp", "amqps")]
+MongoUri = Annotated[SecretStr, AfterValidator(_mongodb_uri)]
+PublicKey = Annotated[str, AfterValidator(_public_key)]
+
+
+class _Settings(BaseSettings):
+    model_config = SettingsConfigDict(
+        env_file=".env", env_file_encoding="utf-8", env_ignore_empty=True, extra="ignore", frozen=True
+    )
+
+
+class BrokerSettings(_Settings):
+    """What every process that touches the queue needs: all of them."""
+
+    celery_broker_url: BrokerUrl = SecretStr("redis://127.0.0.1:6379/0")
+    log_format: Literal["console", "json"] = "console"
+
+
+class StoreSettings(BrokerSettings):
+    """What the shim and the worker share."""
+
+    mongodb_uri: MongoUri = SecretStr("mongodb://127.0.0.1:27017")
+    mongodb_database: Annotated[str, AfterValidator(_database_name)] = "hubspot_export"
+    redis_url: RedisUrl | None = None
+    result_ttl_days: float = Field(default=30, gt=0, le=36_500)
+
+    @model_validator(mode="after")
+    def _redis_is_known(self) -> Self:
+        broker = urlsplit(self.celery_broker_url.get_secret_value())
+        if self.redis_url is None and broker.scheme not in _REDIS_SCHEMES:
+            raise ValueError("REDIS_URL: is required when CELERY_BROKER_URL is not Redis")
+        return self
+
+    @property
+    def redis(self) -> str:
+        """The Redis of the limiter and the wake-ups: the broker's, unless another one is named."""
+        return (self.redis_url or self.celery_broker_url).get_secret_value()
+
+
+class WorkerSettings(StoreSettings):
+    """The worker's settings."""
+
+    hubspot_client_id: str
+    hubspot_client_secret: SecretStr
+    hubspot_token_endpoint: HttpUrl = f"{_HUBAPI}/oauth/v1/token"
+    hubspot_contacts_endpoint: HttpUrl = f"{_HUBAPI}/contacts/v1/lists/all/contacts/all"
+    hubspot_companies_endpoint: HttpUrl = f"{_HUBAPI}/companies/v2/companies/paged?properties=name&properties=website"
+    hubspot_deals_endpoint: HttpUrl = f"{_HUBAPI}/deals/v1/deal/paged?properties=dealname&includeAssociations=true"
+    hubspot_notes_endpoint: HttpUrl = f"{_HUBAPI}/engagements/v1/engagements/paged"
+    hubspot_objects_endpoint: HttpUrl = f"{_HUBAPI}/crm/objects/2026-09"
+    hubspot_api: Literal["legacy", "dated", "auto"] = "legacy"
+    hubspot_rate_limit: Annotated[Rate | None, NoDecode, BeforeValidator(_rate)] = Rate(calls=110, seconds=10)
+
+
+class ShimSettings(StoreSettings):
+    """The HTTP shim's settings; it needs no HubSpot secret."""
+
+    jwt_secret: SecretStr | None = None
+    jwt_public_key: PublicKey | None = None
+    jwt_jwks_url: HttpUrl | None = None
+    jwt_algorithms: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)] = ()
+    jwt_audience: str | None = None
+    jwt_issuer: str | None = None
+    export_wait_seconds: float = Field(default=25, gt=0, le=3600)
+
+    @model_validator(mode="after")
+    def _one_way_to_verify(self) -> Self:
+        given = [key for key in (self.jwt_secret, self.jwt_public_key, self.jwt_jwks_url) if key is not None]
+        if len(given) != 1:
+            raise ValueError("JWT_SECRET, JWT_PUBLIC_KEY, JWT_JWKS_URL: exactly one is required")
+        possible = _HMAC_ALGORITHMS if self.jwt_secret is not None else _KEY_ALGORITHMS
+        if not possible.issuperset(self.algorithms):
+            raise ValueError(f"JWT_ALGORITHMS: must be among {', '.join(sorted(possible))}")
+        return self
+
+    @property
+    def algorithms(self) -> tuple[str, ...]:
+        """The signature algorithms that are accepted; pinned, so a token cannot choose its own."""
+        return self.jwt_algorithms or (("HS256",) if self.jwt_secret is not None else ("RS256",))
+
+
+SettingsT = TypeVar("SettingsT", bound=_Settings)
+
+
+def load(kind: type[SettingsT]) -> SettingsT:
+    """Read the settings of one kind of process, or end this process: one line on stderr, exit status 2."""
+    try:
+        return kind()
+    except ValidationError as error:
+        sys.stderr.write(f"settings: {_one_line(error)}\n")
+        raise SystemExit(2) from None
+
+
+def _one_line(error: ValidationError) -> str:
+    """Name each wrong variable and the reason, never the value: it may be a secret."""
+    return "; ".join(_complaint(item["loc"], item["type"], item["msg"]) for item in error.errors())
+
+
+def _complaint(location: tuple[int | str, ...], kind: str, message: str) -> str:
+    reason = "is required" if kind == "missing" else message.removeprefix("Value error, ")
+    return f"{str(location[0]).upper()}: {reason}" if location else reason

@@ -1,0 +1,31 @@
+"""JobSubmitter: stores the job, then publishes its id; in that order, so that no accepted job can be lost."""
+
+from __future__ import annotations
+
+from worker.errors import TokenNotFoundError
+from worker.interfaces import JobQueue, JobStore, TokenStore
+from worker.jobs import Job
+
+
+class JobSubmitter:
+    """Accepts jobs."""
+
+    def __init__(self, *, jobs: JobStore, tokens: TokenStore, queue: JobQueue) -> None:
+        self._jobs = jobs
+        self._tokens = tokens
+        self._queue = queue
+
+    def submit(self, job: Job) -> None:
+        """Store and publish a job.
+
+        Raises TokenNotFoundError or StoreUnavailableError with nothing stored, BrokerUnavailableError with the job
+        stored: the sweeper publishes it when the broker is back, unless it is withdrawn.
+        """
+        if self._tokens.find(job.account_id, job.owner) is None:
+            raise TokenNotFoundError
+        self._jobs.add(job)
+        self._queue.publish(job)
+
+    def withdraw(self, job: Job) -> None:
+        """Forget a job that nobody has started."""
+        self._jobs.remove(job.job_id)

@@ -1,0 +1,29 @@
+"""The Celery tasks: each unpacks, calls one object, translates."""
+
+from __future__ import annotations
+
+import structlog
+
+from worker import bootstrap
+from worker.app import RUN_SLICE, SWEEP, app
+from worker.errors import UnavailableError
+
+_log = structlog.get_logger()
+
+
+@app.task(name=RUN_SLICE)
+def run_slice(job_id: str) -> None:
+    """Work on one job for at most one slice."""
+    try:
+        bootstrap.services().exporter.run_slice(job_id)
+    except UnavailableError as error:
+        _log.warning("slice_given_up", job_id=job_id, error=error.message)
+
+
+@app.task(name=SWEEP)
+def sweep() -> None:
+    """Publish again what was stored but not published, or stopped moving."""
+    try:
+        bootstrap.services().sweeper.sweep()
+    except UnavailableError as error:
+        _log.warning("sweep_given_up", error=error.message)

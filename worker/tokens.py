@@ -1,0 +1,45 @@
+"""Token: the OAuth token of one (account, owner), and the arithmetic of its life."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from pydantic import SecretStr
+
+_LEEWAY_S = 60.0
+_LEEWAY_SHARE = 0.1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Token:
+    """What is stored for one (account, owner). `expires_in_s` is the access token's whole life in seconds.
+
+    Either of `generated_at` and `expires_in_s` may be missing or unreadable in documents that other programs wrote;
+    such a token counts as ended.
+    """
+
+    account_id: str
+    owner: str
+    access_token: SecretStr | None
+    refresh_token: SecretStr | None
+    generated_at: datetime | None
+    expires_in_s: float | None
+
+    def usable_access_token(self, *, at: datetime) -> SecretStr | None:
+        """Give the access token while it has more life left than 60 s, or than a tenth of a short life."""
+        if self.access_token is None or self.generated_at is None or self.expires_in_s is None:
+            return None
+        leeway_s = min(_LEEWAY_S, self.expires_in_s * _LEEWAY_SHARE)
+        ends_at = self.generated_at + timedelta(seconds=self.expires_in_s - leeway_s)
+        return self.access_token if at < ends_at else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RenewedToken:
+    """What HubSpot's token endpoint gave."""
+
+    access_token: SecretStr
+    refresh_token: SecretStr
+    expires_in_s: int
+    generated_at: datetime
