@@ -1,6 +1,6 @@
 """Celery's settings, one reason a line; loaded late, by name, by workers, beat and the shim."""
 
-from kombu import Queue
+from kombu import Exchange, Queue
 
 from worker.app import QUEUE_BULK, QUEUE_INTERACTIVE, QUEUE_UPKEEP, RUN_SLICE, SWEEP
 from worker.settings import BrokerSettings, load
@@ -32,7 +32,10 @@ worker_cancel_long_running_tasks_on_connection_loss = False  # a living slice go
 worker_enable_remote_control = True  # `celery inspect ping` is the container's health check
 
 # Queues: someone waits at the other end of an interactive job
-task_queues = (Queue(QUEUE_INTERACTIVE), Queue(QUEUE_BULK), Queue(QUEUE_UPKEEP))
+task_queues = tuple(
+    Queue(name, Exchange(name, type="direct"), routing_key=name)  # named, or all three would share the default exchange
+    for name in (QUEUE_INTERACTIVE, QUEUE_BULK, QUEUE_UPKEEP)
+)
 task_default_queue = QUEUE_BULK
 task_create_missing_queues = False  # a misspelled queue is an error, not a place where jobs are forgotten
 task_routes = {RUN_SLICE: {"queue": QUEUE_BULK}, SWEEP: {"queue": QUEUE_UPKEEP}}

@@ -30,8 +30,11 @@ def whole_number(value: object) -> object:
     return int(value)
 
 
-OffsetNumber = Annotated[int | None, BeforeValidator(whole_number), Field(strict=True, ge=0, le=_LARGEST)]
-PositiveNumber = Annotated[int | None, BeforeValidator(whole_number), Field(strict=True, ge=1, le=_LARGEST)]
+OffsetNumber = Annotated[Annotated[int, Field(strict=True, ge=0, le=_LARGEST)] | None, BeforeValidator(whole_number)]
+PositiveNumber = Annotated[Annotated[int, Field(strict=True, ge=1, le=_LARGEST)] | None, BeforeValidator(whole_number)]
+ResultsNumber = Annotated[
+    Annotated[int, Field(strict=True, ge=1, le=MOST_RESULTS)] | None, BeforeValidator(whole_number)
+]
 Text = Annotated[str, StringConstraints(max_length=10_000)]
 
 
@@ -40,8 +43,8 @@ class ExportBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    limit: Annotated[int | None, Field(strict=True, ge=1, le=_LARGEST)] = None
-    page_size: Annotated[int | None, Field(strict=True, ge=1)] = None
+    limit: PositiveNumber = None
+    page_size: PositiveNumber = None
     offset: OffsetNumber = None
     params: dict[Text, Text | list[Text]] = Field(default_factory=dict)
     label: Annotated[str | None, StringConstraints(max_length=200)] = None

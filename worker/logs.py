@@ -7,7 +7,7 @@ import logging.config
 from typing import Literal
 
 import structlog
-from structlog.typing import Processor
+from structlog.typing import EventDict, Processor, WrappedLogger
 
 _SHARED: tuple[Processor, ...] = (
     structlog.contextvars.merge_contextvars,
@@ -16,7 +16,15 @@ _SHARED: tuple[Processor, ...] = (
     structlog.processors.TimeStamper(fmt="iso", utc=True),
     structlog.stdlib.ExtraAdder(),
 )
-_QUIET_LIBRARIES = ("urllib3", "pymongo", "amqp", "asyncio", "celery.worker.strategy", "celery.app.trace")
+_QUIET_LIBRARIES = (
+    "urllib3",
+    "pymongo",
+    "amqp",
+    "asyncio",
+    "celery.beat",
+    "celery.worker.strategy",
+    "celery.app.trace",
+)
 
 
 def configure_logs(log_format: Literal["console", "json"]) -> None:
@@ -44,5 +52,11 @@ def configure_logs(log_format: Literal["console", "json"]) -> None:
 def _last(log_format: Literal["console", "json"]) -> list[Processor]:
     clean = structlog.stdlib.ProcessorFormatter.remove_processors_meta
     if log_format == "json":
-        return [clean, structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
-    return [clean, structlog.dev.ConsoleRenderer(colors=False)]
+        return [clean, _without_colours, structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+    return [clean, _without_colours, structlog.dev.ConsoleRenderer(colors=False)]
+
+
+def _without_colours(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
+    """Drop uvicorn's second, coloured copy of each message."""
+    event.pop("color_message", None)
+    return event

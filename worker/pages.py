@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 import msgspec
 
-Offset: TypeAlias = "int | str"
+Offset: TypeAlias = int | str
 """HubSpot's cursor, opaque: an integer in the legacy API, text in the dated one."""
 
 _Raw: TypeAlias = msgspec.Raw

@@ -6,11 +6,10 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 from fastapi.responses import JSONResponse
-from pydantic import BeforeValidator, Field
 
 from api_shim.answers import results_answer
 from api_shim.dependencies import AskedPreferences, AuthenticCaller, Desk
-from api_shim.schemas import MOST_RESULTS, JobAnswer, OffsetNumber, PageAnswer, whole_number
+from api_shim.schemas import JobAnswer, OffsetNumber, PageAnswer, ResultsNumber
 
 router = APIRouter(tags=["jobs"])
 
@@ -36,9 +35,7 @@ async def results(
     job_id: str,
     caller: AuthenticCaller,
     desk: Desk,
-    limit: Annotated[
-        int | None, BeforeValidator(whole_number), Field(strict=True, ge=1, le=MOST_RESULTS), Query()
-    ] = None,
+    limit: Annotated[ResultsNumber, Query()] = None,
     offset: Annotated[OffsetNumber, Query()] = None,
 ) -> Response:
     """Read what was exported so far. There is more while records are left, or the job still brings some."""
