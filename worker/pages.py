@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
@@ -66,6 +67,14 @@ class _Body(msgspec.Struct):
 
 _decode = msgspec.json.Decoder(_Body).decode
 
+# Text that was cut in the middle of an emoji ends in half a surrogate pair. Lenient readers take that, ours does not.
+_ESCAPES = re.compile(
+    rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+    rb"|(?P<lone>\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
+    rb"|\\.",
+    re.DOTALL,
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
@@ -82,7 +91,7 @@ class Page:
 
 def read_page(export_type: ExportType, body: bytes) -> Page:
     """Read the envelope of HubSpot's body. Raises PageUnreadableError when the body is something else."""
-    envelope = _read(body)
+    envelope, _ = _read(body)
     return Page(
         body=body,
         records=len(_list_of(export_type, envelope)),
@@ -93,14 +102,35 @@ def read_page(export_type: ExportType, body: bytes) -> Page:
 
 def split_records(export_type: ExportType, body: bytes) -> list[bytes]:
     """Give the records of a body, in order, each as the bytes HubSpot sent."""
-    return [bytes(record) for record in _list_of(export_type, _read(body))]
+    envelope, text = _read(body)
+    records = [bytes(record) for record in _list_of(export_type, envelope)]
+    return records if text is body else _same_places(body, text, records)
 
 
-def _read(body: bytes) -> _Body:
+def _read(body: bytes) -> tuple[_Body, bytes]:
+    """Give the envelope and the text it was read from: the body, or a copy of the same length that can be read."""
     try:
-        return _decode(body)
+        return _decode(body), body
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        mended = _ESCAPES.sub(_mend, body)
+    try:
+        return _decode(mended), mended
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise PageUnreadableError("HubSpot's answer is not the JSON object it should be") from error
+
+
+def _mend(escape: re.Match[bytes]) -> bytes:
+    return rb"\ufffd" if escape.lastgroup == "lone" else escape[0]
+
+
+def _same_places(body: bytes, text: bytes, records: list[bytes]) -> list[bytes]:
+    """Cut out of `body` what stands where the records stand in `text`; between two there are only commas and space."""
+    found, place = [], 0
+    for record in records:
+        place = text.index(record, place)
+        found.append(body[place : place + len(record)])
+        place += len(record)
+    return found
 
 
 def _list_of(export_type: ExportType, envelope: _Body) -> list[_Raw]:

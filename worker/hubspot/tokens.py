@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from typing import Annotated
 
 import msgspec
 import structlog
 from pydantic import SecretStr
 
-from worker.errors import FatalHubSpotError, ReconnectRequiredError, RetryableHubSpotError, TokenNotFoundError
+from worker.errors import ReconnectRequiredError, RetryableHubSpotError, TokenNotFoundError
 from worker.hubspot.transport import Transport
 from worker.interfaces import TokenStore
 from worker.tokens import RenewedToken, Token
@@ -20,7 +21,7 @@ _log = structlog.get_logger()
 class _Grant(msgspec.Struct):
     """The token endpoint's answer; `refresh_token` usually is the one that was sent, but need not be."""
 
-    access_token: str
+    access_token: Annotated[str, msgspec.Meta(min_length=1)]
     expires_in: int
     refresh_token: str | None = None
 
@@ -78,9 +79,6 @@ class RenewingTokenSource:
         ]
         body = self._transport.post_form(self._endpoint, form, secrets=[self._client_secret, refresh_token])
         try:
-            grant = msgspec.json.decode(body, type=_Grant)
+            return msgspec.json.decode(body, type=_Grant)
         except msgspec.DecodeError as error:
             raise RetryableHubSpotError("HubSpot's token endpoint gave no token", status=200) from error
-        if not grant.access_token:
-            raise FatalHubSpotError("HubSpot's token endpoint gave an empty token", status=200)
-        return grant

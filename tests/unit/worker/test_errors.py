@@ -1,0 +1,34 @@
+"""The tree of errors: every leaf has a code, and every table that decides by error knows every leaf."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from api_shim import errors as answers
+from worker.errors import ExportError, HubSpotError, LeaseLostError
+
+
+def tree(kind: type[ExportError]) -> Iterator[type[ExportError]]:
+    yield kind
+    for below in kind.__subclasses__():
+        yield from tree(below)
+
+
+NEVER_ANSWERED = {ExportError, LeaseLostError, answers.JobFailedError}
+
+
+@pytest.mark.parametrize("kind", sorted(set(tree(ExportError)), key=str))
+def test_every_error_ends_in_error_and_has_a_code(kind: type[ExportError]) -> None:
+    assert kind.__name__.endswith("Error")
+    assert kind.code
+    assert kind.__doc__
+
+
+@pytest.mark.parametrize(
+    "kind",
+    sorted({k for k in tree(ExportError) if not issubclass(k, HubSpotError)} - NEVER_ANSWERED, key=str),
+)
+def test_every_error_a_route_can_meet_has_its_answer(kind: type[ExportError]) -> None:
+    assert any(parent in answers._TABLE for parent in kind.__mro__)  # noqa: SLF001 - the table is what is proven

@@ -1,0 +1,128 @@
+"""Job: which changes of state are legal, and how progress is counted."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from worker.errors import FatalHubSpotError, RateLimitedError, TokenNotFoundError
+from worker.jobs import (
+    ExportRequest,
+    IllegalChangeError,
+    Job,
+    JobError,
+    JobKind,
+    JobStatus,
+    Progress,
+)
+from worker.pages import ExportType, Page
+
+NOW = datetime(2026, 11, 23, 15, 0, tzinfo=UTC)
+LATER = NOW + timedelta(seconds=10)
+
+
+def page(records: int = 100, *, has_more: bool = True, offset: int | None = 7) -> Page:
+    return Page(body=b"{}", records=records, has_more=has_more, offset=offset)
+
+
+def job(*, status: JobStatus = JobStatus.RUNNING, kind: JobKind = JobKind.EXPORT, limit: int | None = None) -> Job:
+    return Job(
+        job_id="j1",
+        account_id="a1",
+        owner="u1",
+        export_type=ExportType.CONTACTS,
+        kind=kind,
+        request=ExportRequest(limit=limit, page_size=100),
+        created_at=NOW,
+        updated_at=NOW,
+        started_at=NOW,
+        status=status,
+        attempts=1,
+    )
+
+
+def test_a_page_with_more_after_it_keeps_the_job_running() -> None:
+    moved = job().advance(page(), at=LATER)
+    assert moved.status is JobStatus.RUNNING
+    assert (moved.progress.pages, moved.progress.records, moved.progress.offset) == (1, 100, 7)
+    assert moved.records_per_second == 10.0
+
+
+def test_the_last_page_finishes_the_job() -> None:
+    done = job().advance(page(has_more=False), at=LATER)
+    assert (done.status, done.finished_at) == (JobStatus.SUCCEEDED, LATER)
+
+
+def test_the_limit_finishes_the_job_and_the_last_call_asks_for_no_more_than_is_left() -> None:
+    begun = job(limit=150)
+    assert begun.next_page_size == 100
+    halfway = begun.advance(page(100), at=LATER)
+    assert (halfway.status, halfway.next_page_size) == (JobStatus.RUNNING, 50)
+    assert halfway.advance(page(50), at=LATER).status is JobStatus.SUCCEEDED
+
+
+def test_a_page_job_is_done_after_one_page_however_short_it_is() -> None:
+    assert job(kind=JobKind.PAGE, limit=100).advance(page(3), at=LATER).status is JobStatus.SUCCEEDED
+
+
+def test_progress_sets_the_number_of_tries_back() -> None:
+    assert job().try_again().try_again().advance(page(), at=LATER).attempts == 1
+
+
+def test_a_finished_job_is_kept_as_long_as_was_set_and_an_open_one_for_ever() -> None:
+    done = job().succeed(at=LATER).expire(after=timedelta(days=30))
+    assert done.expires_at == LATER + timedelta(days=30)
+    assert job().expire(after=timedelta(days=30)).expires_at is None
+
+
+def test_waiting_says_until_when_and_why() -> None:
+    waiting = job().wait(until=LATER, reason="rate_limit", at=NOW)
+    assert (waiting.status, waiting.resume_at, waiting.reason) == (JobStatus.WAITING, LATER, "rate_limit")
+
+
+@pytest.mark.parametrize("status", [s for s in JobStatus if s is not JobStatus.RUNNING])
+def test_only_a_running_job_can_end_or_wait(status: JobStatus) -> None:
+    stopped = job(status=status)
+    with pytest.raises(IllegalChangeError, match=str(status)):
+        stopped.succeed(at=LATER)
+    with pytest.raises(IllegalChangeError):
+        stopped.fail(TokenNotFoundError(), at=LATER)
+    with pytest.raises(IllegalChangeError):
+        stopped.wait(until=LATER, reason="rate_limit", at=LATER)
+
+
+def test_an_error_keeps_what_hubspot_said() -> None:
+    error = FatalHubSpotError("Nope", status=403, body={"category": "MISSING_SCOPES"})
+    failed = job().fail(error, at=LATER)
+    assert failed.status is JobStatus.FAILED
+    assert failed.error == JobError.of(error)
+    assert failed.error.hubspot is not None
+    assert (failed.error.code, failed.error.retryable, failed.error.hubspot.status) == ("hubspot_error", False, 403)
+    assert JobError.of(RateLimitedError("Slow down", status=429)).retryable is True
+    assert JobError.of(TokenNotFoundError()).hubspot is None
+
+
+def test_a_cursor_that_returns_to_where_it_was_does_not_go_on() -> None:
+    at_seven = Progress().after(page(offset=7))
+    assert at_seven.goes_on_to(page(offset=8))
+    assert not at_seven.goes_on_to(page(offset=7))
+    assert not at_seven.goes_on_to(page(offset=None))
+
+
+@pytest.mark.parametrize("length", [1, 2, 3, 5, 8, 64])
+@pytest.mark.parametrize("tail", [0, 1, 9])
+def test_a_cursor_that_runs_in_a_circle_is_noticed_soon(length: int, tail: int) -> None:
+    progress, steps = Progress(offset=1), 0
+    while steps < 10 * (length + tail + 1):
+        place = steps + 2 if steps < tail else tail + 2 + (steps - tail) % length
+        following = page(offset=place)
+        if not progress.goes_on_to(following):
+            break
+        progress, steps = progress.after(following), steps + 1
+    assert steps < 4 * (length + tail + 1)
+
+
+def test_a_job_that_was_never_started_has_no_speed() -> None:
+    assert replace(job(), started_at=None).records_per_second is None

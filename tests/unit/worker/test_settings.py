@@ -1,0 +1,161 @@
+"""Settings: defaults, what is refused and in which words, and that no secret shows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from worker.rates import Rate
+from worker.settings import BrokerSettings, ShimSettings, StoreSettings, WorkerSettings, load
+
+WORKER = {"HUBSPOT_CLIENT_ID": "client", "HUBSPOT_CLIENT_SECRET": "a-client-secret"}
+SHIM = {"JWT_SECRET": "a-jwt-secret"}
+EVERY_NAME = [name.upper() for name in {**WorkerSettings.model_fields, **ShimSettings.model_fields}]
+
+
+@pytest.fixture(autouse=True)
+def bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No setting of ours from the outside, and an empty folder to look for `.env` in."""
+    for name in EVERY_NAME:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+
+
+def given(monkeypatch: pytest.MonkeyPatch, **values: str) -> None:
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+
+
+def test_the_documented_defaults_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+    given(monkeypatch, **WORKER)
+    settings = load(WorkerSettings)
+    assert settings.mongodb_uri.get_secret_value() == "mongodb://127.0.0.1:27017"
+    assert settings.mongodb_database == "hubspot_export"
+    assert settings.celery_broker_url.get_secret_value() == "redis://127.0.0.1:6379/0"
+    assert settings.redis == "redis://127.0.0.1:6379/0"
+    assert settings.hubspot_token_endpoint == "https://api.hubapi.com/oauth/v1/token"
+    assert settings.hubspot_contacts_endpoint == "https://api.hubapi.com/contacts/v1/lists/all/contacts/all"
+    assert settings.hubspot_companies_endpoint == (
+        "https://api.hubapi.com/companies/v2/companies/paged?properties=name&properties=website"
+    )
+    assert settings.hubspot_deals_endpoint == (
+        "https://api.hubapi.com/deals/v1/deal/paged?properties=dealname&includeAssociations=true"
+    )
+    assert settings.hubspot_notes_endpoint == "https://api.hubapi.com/engagements/v1/engagements/paged"
+    assert settings.hubspot_objects_endpoint == "https://api.hubapi.com/crm/objects/2026-09"
+    assert settings.hubspot_rate_limit == Rate(calls=110, seconds=10)
+    assert settings.result_ttl_days == 30
+    assert settings.log_format == "console"
+
+
+def test_the_shim_needs_no_hubspot_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    given(monkeypatch, **SHIM)
+    settings = load(ShimSettings)
+    assert settings.export_wait_seconds == 25
+    assert settings.algorithms == ("HS256",)
+
+
+def test_beat_needs_nothing() -> None:
+    assert load(BrokerSettings).celery_broker_url.get_secret_value() == "redis://127.0.0.1:6379/0"
+
+
+def test_a_dot_env_file_is_read_and_the_environment_wins(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("MONGODB_DATABASE=from_file\nRESULT_TTL_DAYS=7\nSOMETHING_ELSE=1\n")
+    given(monkeypatch, MONGODB_DATABASE="from_environment")
+    settings = load(StoreSettings)
+    assert (settings.mongodb_database, settings.result_ttl_days) == ("from_environment", 7)
+
+
+def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
+    given(monkeypatch, **SHIM, JWT_AUDIENCE="", REDIS_URL="", JWT_PUBLIC_KEY="")
+    assert load(ShimSettings).jwt_audience is None
+
+
+def test_rate_limit_zero_turns_the_limit_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    given(monkeypatch, **WORKER, HUBSPOT_RATE_LIMIT="0")
+    assert load(WorkerSettings).hubspot_rate_limit is None
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("MONGODB_URI", "postgres://db"),
+        ("MONGODB_URI", "mongodb://host:notaport"),
+        ("MONGODB_URI", "mongodb://"),
+        ("MONGODB_DATABASE", "a.b"),
+        ("CELERY_BROKER_URL", "http://broker"),
+        ("CELERY_BROKER_URL", "redis://host:99999"),
+        ("REDIS_URL", "memcached://host"),
+        ("HUBSPOT_TOKEN_ENDPOINT", "api.hubapi.com/oauth"),
+        ("HUBSPOT_CONTACTS_ENDPOINT", "ftp://host/contacts"),
+        ("HUBSPOT_NOTES_ENDPOINT", "https://host/notes#part"),
+        ("HUBSPOT_API", "v3"),
+        ("HUBSPOT_RATE_LIMIT", "fast"),
+        ("HUBSPOT_RATE_LIMIT", "10/0"),
+        ("HUBSPOT_RATE_LIMIT", "-1"),
+        ("RESULT_TTL_DAYS", "0"),
+        ("RESULT_TTL_DAYS", "soon"),
+        ("LOG_FORMAT", "xml"),
+    ],
+)
+def test_a_wrong_worker_setting_is_one_line_that_names_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str, value: str
+) -> None:
+    given(monkeypatch, **WORKER)
+    given(monkeypatch, **{name: value})
+    assert complaint_of(WorkerSettings, capsys).startswith(f"settings: {name}: ")
+
+
+@pytest.mark.parametrize(
+    ("values", "named"),
+    [
+        ({}, "JWT_SECRET, JWT_PUBLIC_KEY, JWT_JWKS_URL: exactly one is required"),
+        ({**SHIM, "JWT_JWKS_URL": "https://idp/keys"}, "exactly one is required"),
+        ({"JWT_PUBLIC_KEY": "not a key"}, "JWT_PUBLIC_KEY: "),
+        ({"JWT_JWKS_URL": "idp/keys"}, "JWT_JWKS_URL: "),
+        ({**SHIM, "JWT_ALGORITHMS": "RS256"}, "JWT_ALGORITHMS: "),
+        ({**SHIM, "JWT_ALGORITHMS": "none"}, "JWT_ALGORITHMS: "),
+        ({"JWT_JWKS_URL": "https://idp/keys", "JWT_ALGORITHMS": "RS256 HS256"}, "JWT_ALGORITHMS: "),
+        ({**SHIM, "EXPORT_WAIT_SECONDS": "0"}, "EXPORT_WAIT_SECONDS: "),
+    ],
+)
+def test_a_wrong_shim_setting_is_one_line_that_names_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], values: dict[str, str], named: str
+) -> None:
+    given(monkeypatch, **values)
+    assert named in complaint_of(ShimSettings, capsys)
+
+
+def test_missing_settings_are_all_named_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert complaint_of(WorkerSettings, capsys) == (
+        "settings: HUBSPOT_CLIENT_ID: is required; HUBSPOT_CLIENT_SECRET: is required\n"
+    )
+
+
+def test_another_broker_than_redis_asks_for_redis_by_name(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given(monkeypatch, **WORKER, CELERY_BROKER_URL="amqp://guest@rabbit")
+    assert "REDIS_URL: is required" in complaint_of(WorkerSettings, capsys)
+
+
+def test_a_wrong_secret_is_not_shown(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    given(monkeypatch, **WORKER, MONGODB_URI="mangodb://user:pass-word@host", CELERY_BROKER_URL="redis//:pass-word@h")
+    assert "pass-word" not in complaint_of(WorkerSettings, capsys)
+
+
+def test_secrets_stay_out_of_the_repr(monkeypatch: pytest.MonkeyPatch) -> None:
+    given(monkeypatch, **WORKER, **SHIM, MONGODB_URI="mongodb://user:pass-word@host")
+    shown = repr(load(WorkerSettings)) + repr(load(ShimSettings))
+    assert not any(secret in shown for secret in ("a-client-secret", "a-jwt-secret", "pass-word"))
+
+
+def complaint_of(kind: type[WorkerSettings | ShimSettings], capsys: pytest.CaptureFixture[str]) -> str:
+    with pytest.raises(SystemExit) as ended:
+        load(kind)
+    assert ended.value.code == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.count("\n") == 1
+    return printed.err

@@ -1,0 +1,153 @@
+"""Transport: what every answer, and every missing answer, of HubSpot turns into."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+import responses
+from pydantic import SecretStr
+
+from tests.unit.worker.hubspot_answers import (
+    BAD_REFRESH_TOKEN,
+    EXPIRED,
+    MISSING_SCOPES,
+    OLD_BAD_REFRESH_TOKEN,
+    rate_limited,
+)
+from worker.errors import (
+    FatalHubSpotError,
+    HubSpotError,
+    RateLimitedError,
+    ReconnectRequiredError,
+    RetryableHubSpotError,
+    TokenRefusedError,
+)
+from worker.hubspot.transport import Transport
+
+URL = "https://api.hubapi.com/contacts/v1/lists/all/contacts/all"
+TOKEN = SecretStr("an-access-token")
+
+
+def error_of(**answer: Any) -> HubSpotError:  # noqa: ANN401 - what `responses` takes
+    with responses.RequestsMock() as hubspot:
+        hubspot.get(URL, **answer)
+        with pytest.raises(HubSpotError) as caught:
+            Transport().get(URL, [], TOKEN)
+    return caught.value
+
+
+def test_a_call_carries_the_token_and_asks_for_json() -> None:
+    with responses.RequestsMock() as hubspot:
+        hubspot.get(URL, body=b"{}")
+        assert Transport().get(URL, [("count", "10")], TOKEN) == b"{}"
+        sent = hubspot.calls[0].request
+    assert sent.headers["Authorization"] == "Bearer an-access-token"
+    assert sent.headers["Accept"] == "application/json"
+
+
+def test_a_netrc_entry_does_not_replace_the_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine api.hubapi.com login someone password else\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    with responses.RequestsMock() as hubspot:
+        hubspot.get(URL, body=b"{}")
+        Transport().get(URL, [], TOKEN)
+        assert hubspot.calls[0].request.headers["Authorization"] == "Bearer an-access-token"
+
+
+@pytest.mark.parametrize("status", [408, 423, 425, 477, 500, 502, 503, 504, 521, 522, 523, 524, 525, 526])
+def test_what_may_pass_is_retryable(status: int) -> None:
+    error = error_of(status=status, body="<html>busy</html>")
+    assert type(error) is RetryableHubSpotError
+    assert (error.status, error.body) == (status, "<html>busy</html>")
+
+
+@pytest.mark.parametrize("status", [300, 302, 400, 403, 404, 405, 410, 414, 422])
+def test_what_will_not_pass_is_fatal(status: int) -> None:
+    assert type(error_of(status=status, json={"message": "no"})) is FatalHubSpotError
+
+
+@pytest.mark.parametrize(
+    ("policy", "seconds"), [("SECONDLY", 1), ("TEN_SECONDLY_ROLLING", 10), ("DAILY", 3600), ("SOMETHING_NEW", 10)]
+)
+def test_429_says_how_long_to_wait_by_its_policy(policy: str, seconds: float) -> None:
+    error = error_of(status=429, json=rate_limited(policy))
+    assert isinstance(error, RateLimitedError)
+    assert error.retry_after_s == seconds
+
+
+def test_hubspots_own_retry_after_is_taken_where_it_gives_one() -> None:
+    assert error_of(status=477, headers={"Retry-After": "3600"}).retry_after_s == 3600
+    assert error_of(status=429, json=rate_limited("DAILY"), headers={"Retry-After": "7"}).retry_after_s == 7
+
+
+def test_a_retry_after_that_is_no_number_is_left_alone() -> None:
+    assert error_of(status=503, headers={"Retry-After": "Fri, 31 Dec 2026 23:59:59 GMT"}).retry_after_s is None
+
+
+def test_401_asks_for_a_renewal() -> None:
+    error = error_of(status=401, json=EXPIRED)
+    assert isinstance(error, TokenRefusedError)
+    assert error.correlation_id == "11111111-2222"
+
+
+def test_an_error_keeps_hubspots_words_and_body() -> None:
+    error = error_of(status=403, json=MISSING_SCOPES, headers={"x-hubspot-correlation-id": "from-the-header"})
+    assert error.message == MISSING_SCOPES["message"]
+    assert error.body == MISSING_SCOPES
+    assert error.correlation_id == "from-the-header"
+
+
+def test_414_says_what_helps() -> None:
+    assert "fewer properties" in error_of(status=414, body="<html>URI Too Long</html>").message
+
+
+def test_a_long_answer_that_is_no_json_is_cut() -> None:
+    body = error_of(status=500, body="x" * 100_000).body
+    assert isinstance(body, str)
+    assert len(body) < 10_000
+
+
+@pytest.mark.parametrize("body", [BAD_REFRESH_TOKEN, OLD_BAD_REFRESH_TOKEN])
+def test_a_dead_refresh_token_needs_the_user(body: dict[str, str]) -> None:
+    error = error_of(status=400, json=body)
+    assert isinstance(error, ReconnectRequiredError)
+    assert error.message == body["message"]
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        requests.ConnectionError("api.hubapi.com refused"),
+        requests.ConnectTimeout("api.hubapi.com"),
+        requests.ReadTimeout("api.hubapi.com"),
+        requests.exceptions.ChunkedEncodingError("cut"),
+        requests.exceptions.ContentDecodingError("gzip"),
+    ],
+)
+def test_no_answer_is_retryable_and_tells_no_address(failure: requests.RequestException) -> None:
+    error = error_of(body=failure)
+    assert isinstance(error, RetryableHubSpotError)
+    assert error.status is None
+    assert "hubapi" not in error.message
+
+
+def test_a_request_that_can_never_be_sent_is_fatal() -> None:
+    assert isinstance(error_of(body=requests.exceptions.InvalidURL("no host")), FatalHubSpotError)
+
+
+def test_a_secret_that_hubspot_repeats_is_blotted_out() -> None:
+    error = error_of(status=401, json={"message": "token an-access-token is bad", "context": ["an-access-token"]})
+    assert "an-access-token" not in f"{error.message} {error.body}"
+
+
+def test_the_secrets_of_a_form_are_blotted_out_as_well() -> None:
+    url = "https://api.hubapi.com/oauth/v1/token"
+    with responses.RequestsMock() as hubspot:
+        hubspot.post(url, status=400, body="refresh_token=very-secret was refused")
+        with pytest.raises(FatalHubSpotError) as caught:
+            Transport().post_form(url, [("refresh_token", "very-secret")], secrets=[SecretStr("very-secret")])
+    assert caught.value.body == "refresh_token=[secret] was refused"
