@@ -1,0 +1,107 @@
+"""HubSpot accounts (portals): what is configured for each, and its records and meter."""
+
+from typing import Annotated, Literal, TypedDict
+
+import msgspec
+
+from sandbox.portal.census import TYPES, Census
+from sandbox.portal.journal import Counters
+from sandbox.portal.limits import Meter
+from sandbox.portal.records.renderer import Renderer, Templates
+
+RecordTypeName = Literal["contacts", "companies", "deals", "engagements"]
+Natural = Annotated[int, msgspec.Meta(ge=0)]
+Seconds = Annotated[float, msgspec.Meta(ge=0)]
+DEFAULT_SCOPES = (
+    *("oauth", "crm.objects.contacts.read", "crm.objects.companies.read", "crm.objects.deals.read"),
+    "sales-email-read",
+)
+FIXED = frozenset({"hub_id", "records", "seed"})
+"""Settings that a patch cannot change: the records follow from them."""
+
+
+class AccountSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything that can be chosen for an account; all but `hub_id` have defaults."""
+
+    hub_id: Annotated[int, msgspec.Meta(ge=1)]
+    refresh_token: str = ""
+    """Empty: `refresh-{hub_id}`."""
+    scopes: tuple[str, ...] = DEFAULT_SCOPES
+    records: dict[RecordTypeName, Natural] = {}
+    """How many records of each type; none of the types left out."""
+    seed: int | None = None
+    """Accounts with the same seed have the same record ids; None takes the hub_id."""
+    user_id: int = 7
+    client_id: str | None = None
+    """The only app the refresh token was issued to; None accepts any."""
+    client_secret: str | None = None
+    token_lifetime_s: Annotated[int, msgspec.Meta(ge=0)] = 1800
+    rotate_refresh_tokens: bool = False
+    """Give a new refresh token with every access token and refuse the old one from then on."""
+    rate_limit: Natural = 110
+    """Calls in a rolling interval; 0 is no limit. HubSpot gives an OAuth app 110 in 10 s."""
+    rate_interval_s: Annotated[float, msgspec.Meta(gt=0)] = 10.0
+    daily_limit: Natural = 0
+    """Calls a day (UTC); 0 is no limit, as HubSpot has it for OAuth apps."""
+    latency_s: Seconds = 0.0
+    """Every answer to this account is that much late."""
+    rich: bool = False
+    """Show every property when none is asked for: about 2 KB a contact. HubSpot itself shows a few."""
+    gzip: bool = False
+
+
+class AccountOptions(TypedDict, total=False):
+    """The same choices as keyword arguments."""
+
+    refresh_token: str
+    scopes: tuple[str, ...]
+    records: dict[RecordTypeName, int]
+    seed: int | None
+    user_id: int
+    client_id: str | None
+    client_secret: str | None
+    token_lifetime_s: int
+    rotate_refresh_tokens: bool
+    rate_limit: int
+    rate_interval_s: float
+    daily_limit: int
+    latency_s: float
+    rich: bool
+    gzip: bool
+
+
+class Account:
+    """One account: its settings, its records by type, its meter and its counters."""
+
+    def __init__(self, settings: AccountSettings, *, templates: Templates) -> None:
+        self.settings = _named(settings)
+        seed = settings.hub_id if settings.seed is None else settings.seed
+        self.records = {
+            name: Census(name, count=settings.records.get(name, 0), seed=seed)  # type: ignore[call-overload]  # TYPES
+            for name in TYPES
+        }
+        self.renderer = Renderer(settings.hub_id, self.records, templates)
+        self.meter = Meter()
+        self.counters = Counters()
+
+    @property
+    def hub_id(self) -> int:
+        """HubSpot's number of the account."""
+        return self.settings.hub_id
+
+    def change(self, changes: dict[str, object]) -> None:
+        """Change settings; raises msgspec.ValidationError naming a field that is unknown, wrong or fixed."""
+        fixed = FIXED.intersection(changes)
+        if fixed:
+            raise msgspec.ValidationError(f"Field cannot be changed - at `$.{min(fixed)}`")
+        changed = {**msgspec.to_builtins(self.settings), **changes}
+        self.settings = _named(msgspec.convert(changed, AccountSettings))
+
+    def forget_counts(self) -> None:
+        """Start counting anew: counters, meter and its peak."""
+        self.meter, self.counters = Meter(), Counters()
+
+
+def _named(settings: AccountSettings) -> AccountSettings:
+    refresh_token = settings.refresh_token or f"refresh-{settings.hub_id}"
+    return msgspec.structs.replace(settings, refresh_token=refresh_token)

@@ -1,0 +1,63 @@
+"""The control API's view of an account's records: which there are, what one looks like, and changing them."""
+
+import msgspec
+
+from sandbox.portal.accounts import Account
+from sandbox.portal.call import Call
+from sandbox.portal.census import Census
+from sandbox.portal.control_schemas import RecordChanges
+from sandbox.portal.dated import DATED_LISTS
+from sandbox.portal.hubspot import HubSpot
+from sandbox.portal.legacy import LEGACY_LISTS
+from sandbox.portal.messages import Request
+from sandbox.portal.parameters import integer
+
+_MS = 1000
+
+
+class ControlRecords:
+    """Handlers below accounts/{hub_id}/records/; they raise KeyError for what does not exist."""
+
+    def __init__(self, hubspot: HubSpot) -> None:
+        self._hubspot = hubspot
+
+    def ids(self, request: Request, hub_id: str, type_: str) -> object:
+        """All ids of a type, ascending; `after` and `limit` cut a piece out. Type `notes`: engagements of that type."""
+        account = self._hubspot.accounts[int(hub_id)]
+        limit = integer(request, "limit", default=-1)
+        found = _ids(account, type_, after=integer(request, "after", default=0))
+        return {"count": len(found), "ids": found[:limit] if limit >= 0 else found}
+
+    def change(self, request: Request, hub_id: str, type_: str) -> object:
+        """Add, delete and modify records; answers the ids it happened to."""
+        census = _census(self._hubspot.accounts[int(hub_id)], type_)
+        changes = msgspec.json.decode(request.body, type=RecordChanges)
+        return {
+            "added": census.add(changes.add),
+            "deleted": census.delete(changes.delete),
+            "touched": census.touch(changes.touch, at_ms=int(self._hubspot.clock() * _MS)),
+        }
+
+    def one(self, request: Request, hub_id: str, type_: str, record_id: str) -> object:
+        """Show one record as the list of its type would for the same query; `api=dated` for the dated list."""
+        account = self._hubspot.accounts[int(hub_id)]
+        dated = request.first("api") == "dated" or type_ == "notes"
+        source = "engagements" if type_ == "notes" else type_
+        index = _census(account, source).index_of(int(record_id))
+        if index is None:
+            raise KeyError(f"{type_} {record_id}")
+        call = Call(request, self._hubspot.clock(), correlation_id="", request_id="", account=account)
+        lists = DATED_LISTS if dated else LEGACY_LISTS
+        shape = next(each.shown(call) for each in lists if each.type == source)
+        return msgspec.Raw(account.renderer.render(source, [index], shape)[0])
+
+
+def _ids(account: Account, type_: str, *, after: int) -> list[int]:
+    if type_ != "notes":
+        return _census(account, type_).ids(after=after)
+    census = account.records["engagements"]
+    return [census.id_at(index) for index in census.after(after) if account.renderer.is_note(index)]
+
+
+def _census(account: Account, type_: str) -> Census:
+    return account.records[type_]

@@ -1,0 +1,51 @@
+"""What the control API takes and gives, beside account settings and fault plans."""
+
+from typing import Annotated
+
+import msgspec
+
+from sandbox.portal.accounts import Account, Natural
+from sandbox.portal.faults import ScriptedFault
+
+
+class RecordChanges(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Changes to the records of one type: how many to add, which ids to delete, which to modify now."""
+
+    add: Natural = 0
+    delete: list[int] = []
+    touch: list[int] = []
+
+
+class Latency(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """By how much every answer is late, in seconds; comes on top of an account's own latency."""
+
+    latency_s: Annotated[float, msgspec.Meta(ge=0)]
+
+
+class CodeRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An authorisation code to make; with a redirect_uri it is good for that one only."""
+
+    redirect_uri: str | None = None
+
+
+def account_view(account: Account) -> dict[str, object]:
+    """Show the settings of an account, and how many records it has now."""
+    counts = {name: len(census) for name, census in account.records.items()}
+    return {**msgspec.to_builtins(account.settings), "records": counts}
+
+
+def account_stats(account: Account) -> dict[str, object]:
+    """Counters of an account; `refused` are calls over a limit.
+
+    `peak_calls` is the largest number of data calls seen in one rolling interval, refused ones included.
+    """
+    settings = account.settings
+    limits = {"rate_limit": settings.rate_limit, "rate_interval_s": settings.rate_interval_s}
+    seen = {"refused": account.meter.refused, "peak_calls": account.meter.peak_arrivals}
+    return {**msgspec.to_builtins(account.counters), **limits, **seen}
+
+
+def fault_view(fault: ScriptedFault) -> dict[str, object]:
+    """Show a fault: its plan, how many matching calls it saw, how often it fired, how often it still will."""
+    progress = {"id": fault.id, "seen": fault.seen, "fired": fault.fired, "remaining": fault.remaining}
+    return {**msgspec.json.decode(msgspec.json.encode(fault.plan)), **progress}

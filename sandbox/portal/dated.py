@@ -1,0 +1,80 @@
+"""The dated object lists, /crm/objects/2026-09/{type}: opaque string cursors and no unified engagement feed."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from urllib.parse import urlencode
+
+import msgspec
+
+from sandbox.portal import errors
+from sandbox.portal.accounts import Account
+from sandbox.portal.call import Call
+from sandbox.portal.messages import Answer, Request
+from sandbox.portal.parameters import comma_lists, integer
+from sandbox.portal.records.shape import Shape
+
+VERSIONS = ("/crm/objects/2026-03", "/crm/objects/2026-09", "/crm/v3/objects")
+"""Version 3 has the same contract as the dated ones."""
+_DEFAULT_LIMIT = 10
+_LARGEST_LIMIT = 100
+_LARGEST_LIMIT_WITH_HISTORY = 50
+
+
+@dataclass(frozen=True)
+class DatedList:
+    """One type of objects; `after` is the last id + 1 and includes it, and there is no `paging` on the last page."""
+
+    name: str
+    type: str
+    aliases: tuple[str, ...]
+    scopes: tuple[str, ...]
+
+    def answer(self, call: Call) -> Answer:
+        """One page; raises InvalidIntegerError."""
+        shape = self.shown(call)
+        limit = integer(call.request, "limit", default=_DEFAULT_LIMIT)
+        largest = _LARGEST_LIMIT_WITH_HISTORY if shape.with_history else _LARGEST_LIMIT
+        if not 1 <= limit <= largest:
+            return errors.limit_too_large(call, limit, largest)
+        after = integer(call.request, "after", default=0)
+        found = [] if call.request.first("archived") == "true" else self._found(call.owner, after, limit)
+        records = call.owner.renderer.render(self.type, found[:limit], shape)
+        body = b'{"results":[%s]%s}' % (b",".join(records), self._paging(call, found, limit))
+        return Answer(200, body)
+
+    def shown(self, call: Call) -> Shape:
+        """How this call wants the records rendered."""
+        return Shape(
+            dated=True,
+            properties=comma_lists(call.request, "properties"),
+            with_history=comma_lists(call.request, "propertiesWithHistory"),
+            associations=comma_lists(call.request, "associations"),
+            linkable=call.owner.renderer.linkable(),
+        )
+
+    def _found(self, account: Account, after: int, limit: int) -> list[int]:
+        return list(islice(self._members(account, after), limit + 1))
+
+    def _members(self, account: Account, after: int) -> Iterator[int]:
+        indexes = account.records[self.type].after(after - 1)
+        return filter(account.renderer.is_note, indexes) if self.name == "notes" else indexes
+
+    def _paging(self, call: Call, found: list[int], limit: int) -> bytes:
+        if len(found) <= limit:
+            return b""
+        after = str(call.owner.records[self.type].id_at(found[limit - 1]) + 1)
+        return b',"paging":%s' % msgspec.json.encode({"next": {"after": after, "link": _link(call.request, after)}})
+
+
+def _link(request: Request, after: str) -> str:
+    kept = [(name, value) for name, value in request.query if name != "after"]
+    return f"https://api.hubapi.com{request.path}?{urlencode([*kept, ('after', after)])}"
+
+
+DATED_LISTS = (
+    DatedList("contacts", "contacts", ("contacts", "0-1"), ("crm.objects.contacts.read",)),
+    DatedList("companies", "companies", ("companies", "0-2"), ("crm.objects.companies.read",)),
+    DatedList("deals", "deals", ("deals", "0-3"), ("crm.objects.deals.read",)),
+    DatedList("notes", "engagements", ("notes", "0-46"), ("crm.objects.contacts.read",)),
+)

@@ -1,0 +1,180 @@
+"""Scripted faults: which calls go wrong, how often, and in what way, as data."""
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Annotated, Literal, TypedDict, get_args
+
+import msgspec
+
+from sandbox.portal.call import Call
+from sandbox.portal.parameters import InvalidIntegerError, integer
+
+RecipeName = Literal[
+    "ten_secondly",
+    "secondly",
+    "daily",
+    "migrating",
+    "locked",
+    "internal_json",
+    "internal_html",
+    "bad_gateway",
+    "unavailable",
+    "gateway_timeout",
+    "server_down",
+    "cloudflare_timeout",
+    "expired",
+    "unauthenticated",
+    "missing_scopes",
+    "bad_refresh_token",
+    "uri_too_long",
+    "not_found",
+    "html_200",
+    "broken_json_200",
+    "cut",
+    "reset",
+    "silent",
+    "slow",
+    "stuck_cursor",
+]
+RouteName = Literal["contacts", "companies", "deals", "engagements", "notes", "objects", "token", "token-info"]
+"""What calls can be for; `notes` is of the dated API only, `objects` are those it does not know."""
+RECIPE_NAMES: tuple[str, ...] = get_args(RecipeName)
+Count = Annotated[int, msgspec.Meta(ge=0)]
+Positive = Annotated[int, msgspec.Meta(ge=1)]
+
+
+class FaultPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which calls, when, and what happens to them. Either a `recipe` or a `status` says what; `delay_s` goes with both.
+
+    Calls are counted from when the fault was scripted, those that another fault took included.
+    """
+
+    account: int | None = None
+    method: str | None = None
+    path: str | None = None
+    """Beginning of the path."""
+    type: RouteName | None = None
+    page_size_over: Count | None = None
+    """Only calls that ask for larger pages."""
+
+    times: Positive | None = 1
+    """How often it happens; None is for ever."""
+    every: Positive = 1
+    """Happen to every k-th matching call."""
+    after: Count = 0
+    """Let so many matching calls pass first."""
+    probability: Annotated[float, msgspec.Meta(ge=0, le=1)] = 1.0
+    seed: int = 0
+    """Of the dice that `probability` throws."""
+
+    recipe: RecipeName | None = None
+    status: Annotated[int, msgspec.Meta(ge=200, le=599)] | None = None
+    headers: dict[str, str] = {}
+    body: msgspec.Raw = msgspec.Raw(b'""')
+    """A string is sent as it is, anything else as JSON."""
+    delay_s: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    retry_after_s: Count | None = None
+    """Retry-After of the answer; with `migrating` 60 unless given."""
+    cut_after: Count | None = None
+    """Bytes of the body that arrive; with `cut` half of them unless given."""
+
+    def __post_init__(self) -> None:
+        if (self.recipe is None) == (self.status is None):
+            raise ValueError("Expected exactly one of `recipe` and `status`")
+
+
+class FaultOptions(TypedDict, total=False):
+    """The same choices as keyword arguments; the recipe is named apart."""
+
+    account: int | None
+    method: str | None
+    path: str | None
+    type: str | None
+    page_size_over: int | None
+    times: int | None
+    every: int
+    after: int
+    probability: float
+    seed: int
+    status: int | None
+    headers: dict[str, str]
+    body: object
+    delay_s: float
+    retry_after_s: int | None
+    cut_after: int | None
+
+
+@dataclass
+class ScriptedFault:
+    """A plan with what became of it: matching calls seen, and how many of them it happened to."""
+
+    id: int
+    plan: FaultPlan
+    seen: int = 0
+    fired: int = 0
+    dice: random.Random = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self.dice = random.Random(self.plan.seed)
+
+    @property
+    def remaining(self) -> int | None:
+        """How often it will still happen; None is for ever."""
+        return None if self.plan.times is None else self.plan.times - self.fired
+
+    def is_due(self, call: Call) -> bool:
+        """Count the call if it matches; answers whether the fault is to happen to it."""
+        if not _matches(self.plan, call):
+            return False
+        self.seen += 1
+        turn = self.seen - self.plan.after
+        on_turn = turn > 0 and turn % self.plan.every == 0
+        return on_turn and self.remaining != 0 and self.dice.random() < self.plan.probability
+
+
+class FaultScript:
+    """The scripted faults in their order; each call meets at most one of them, the first that is due."""
+
+    def __init__(self) -> None:
+        self._faults: list[ScriptedFault] = []
+        self._last_id = 0
+
+    def __iter__(self) -> Iterator[ScriptedFault]:
+        return iter(self._faults)
+
+    def add(self, plan: FaultPlan) -> ScriptedFault:
+        """Script one more fault, after those already there."""
+        self._last_id += 1
+        fault = ScriptedFault(self._last_id, plan)
+        self._faults.append(fault)
+        return fault
+
+    def clear(self) -> None:
+        """Forget all faults, consumed or not."""
+        self._faults.clear()
+
+    def next_for(self, call: Call) -> ScriptedFault | None:
+        """Take the fault that happens to this call, if any."""
+        due = [fault for fault in self._faults if fault.is_due(call)]
+        if not due:
+            return None
+        due[0].fired += 1
+        return due[0]
+
+
+def _matches(plan: FaultPlan, call: Call) -> bool:
+    return (
+        plan.account in (None, call.hub_id)
+        and plan.method in (None, call.request.method)
+        and plan.type in (None, call.type)
+        and call.request.path.startswith(plan.path or "")
+        and (plan.page_size_over is None or _page_size(call) > plan.page_size_over)
+    )
+
+
+def _page_size(call: Call) -> int:
+    try:
+        return max(integer(call.request, name, default=0) for name in ("limit", "count"))
+    except InvalidIntegerError:
+        return 0

@@ -1,0 +1,55 @@
+"""What a data call has to pass before it is answered: credentials, then the limits, then scopes."""
+
+from collections.abc import Mapping
+
+from sandbox.portal import errors
+from sandbox.portal.accounts import Account
+from sandbox.portal.call import Call
+from sandbox.portal.messages import Answer
+
+_SECONDS_IN_BURST_HEADER = 10
+
+
+def refuse(call: Call, scopes: tuple[str, ...]) -> Answer | None:
+    """Refuse the call or let it pass and count it; any one of the scopes is enough."""
+    return _refuse_token(call) or _refuse_rate(call) or _refuse_scopes(call, scopes)
+
+
+def rate_headers(account: Account, *, at: float) -> Mapping[str, str]:
+    """Headers that tell what is left of the burst limit; none when it is off. OAuth apps get no daily ones."""
+    limit, interval_s = account.settings.rate_limit, account.settings.rate_interval_s
+    if not limit:
+        return {}
+    secondly = max(1, limit // _SECONDS_IN_BURST_HEADER)
+    return {
+        "x-hubspot-ratelimit-max": str(limit),
+        "x-hubspot-ratelimit-remaining": str(max(0, limit - account.meter.recent(at=at, interval_s=interval_s))),
+        "x-hubspot-ratelimit-interval-milliseconds": str(int(interval_s * 1000)),
+        "x-hubspot-ratelimit-secondly": str(secondly),
+        "x-hubspot-ratelimit-secondly-remaining": str(max(0, secondly - account.meter.last_second(at=at))),
+    }
+
+
+def _refuse_token(call: Call) -> Answer | None:
+    if call.token is None or call.account is None:
+        return errors.unauthenticated(call)
+    expires_at = call.token.expires_at
+    return errors.expired(call, expires_at=expires_at) if call.at >= expires_at else None
+
+
+def _refuse_rate(call: Call) -> Answer | None:
+    account = call.owner
+    settings, meter = account.settings, account.meter
+    if settings.daily_limit and meter.today(at=call.at) >= settings.daily_limit:
+        meter.refused += 1
+        return errors.daily(call)
+    if settings.rate_limit and meter.recent(at=call.at, interval_s=settings.rate_interval_s) >= settings.rate_limit:
+        meter.refused += 1
+        return errors.ten_secondly(call)
+    meter.admit(at=call.at, interval_s=settings.rate_interval_s)
+    return None
+
+
+def _refuse_scopes(call: Call, scopes: tuple[str, ...]) -> Answer | None:
+    granted = set(call.owner.settings.scopes).intersection(scopes)
+    return None if granted else errors.missing_scopes(call, scopes)

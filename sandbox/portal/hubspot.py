@@ -1,0 +1,139 @@
+"""The HubSpot stand-in itself: one request in, one answer out, no sockets and no clock of its own."""
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import Unpack
+
+import msgspec
+
+from sandbox.portal import errors, gate
+from sandbox.portal.accounts import Account, AccountOptions, AccountSettings
+from sandbox.portal.call import Call
+from sandbox.portal.compression import compressed
+from sandbox.portal.faults import FaultOptions, FaultPlan, FaultScript, RecipeName, ScriptedFault
+from sandbox.portal.journal import Journal, LoggedCall
+from sandbox.portal.messages import Answer, Ending, Request
+from sandbox.portal.oauth import TOKEN_PATHS, OAuth, fields
+from sandbox.portal.parameters import InvalidIntegerError
+from sandbox.portal.recipes import Scene, play
+from sandbox.portal.records.renderer import Templates
+from sandbox.portal.routes import build_routes, find_route
+from sandbox.portal.tokens import AccessToken, Mint, TokenBook
+
+LONGEST_TARGET = 16_000
+"""Characters of path and query beyond which a request is refused with 414."""
+
+
+class HubSpot:
+    """HubSpot's API for any number of made-up accounts.
+
+    `clock()` gives epoch seconds. With the same seed, clock and requests the answers are the same, byte for byte.
+    """
+
+    def __init__(self, *, clock: Callable[[], float] = time.time, seed: int = 0) -> None:
+        self.clock = clock
+        self.faults = FaultScript()
+        self.journal = Journal()
+        self.accounts: dict[int, Account] = {}
+        self.latency_s = 0.0
+        self._mint = Mint(seed)
+        self.tokens = TokenBook(clock=clock, mint=self._mint)
+        self._templates = Templates()
+        self._routes = build_routes(OAuth(self.tokens, self.accounts.get))
+        self._calls = 0
+
+    def add_account(self, hub_id: int, **options: Unpack[AccountOptions]) -> Account:
+        """Make an account, anew if it exists; raises msgspec.ValidationError naming a wrong field."""
+        return self.open_account(msgspec.convert({"hub_id": hub_id, **options}, AccountSettings))
+
+    def open_account(self, settings: AccountSettings) -> Account:
+        """Make an account from checked settings; one with the same hub_id is replaced and its tokens end."""
+        account = Account(settings, templates=self._templates)
+        self.tokens.expire(settings.hub_id)
+        self.tokens.install(settings.hub_id, account.settings.refresh_token)
+        self.accounts[settings.hub_id] = account
+        return account
+
+    def issue_token(self, hub_id: int) -> AccessToken:
+        """Make an access token without the OAuth call; raises KeyError for an unknown account."""
+        lifetime_s = self.accounts[hub_id].settings.token_lifetime_s
+        return self.tokens.issue(hub_id, lifetime_s=lifetime_s)
+
+    def fail_next(self, recipe: RecipeName | None = None, **options: Unpack[FaultOptions]) -> ScriptedFault:
+        """Script a fault: the next call unless the options say otherwise; raises msgspec.ValidationError."""
+        plan = msgspec.json.encode({"recipe": recipe, **options})
+        return self.faults.add(msgspec.json.decode(plan, type=FaultPlan))
+
+    def answer(self, request: Request) -> Answer:
+        """Answer one request as HubSpot would, or as a scripted fault has it."""
+        call = self._open(request)
+        fault = self.faults.next_for(call)
+        answer = play(Scene(fault.plan, call, partial(self._serve, call))) if fault else self._serve(call)
+        answer = self._dress(call, answer)
+        self._log(call, answer, fault)
+        return answer
+
+    def _open(self, request: Request) -> Call:
+        methods = find_route(self._routes, request.path)
+        route = methods.get(request.method)
+        call = Call(request, self.clock(), self._mint.uuid(), self._mint.hex(32), route)
+        token = self.tokens.access(_bearer(request))
+        account = self.accounts.get(token.hub_id) if token else self._granting(call)
+        if account and route and route.scopes:
+            account.meter.arrive(at=call.at, interval_s=account.settings.rate_interval_s)
+        return replace(call, token=token, account=account)
+
+    def _granting(self, call: Call) -> Account | None:
+        if call.request.path not in TOKEN_PATHS:
+            return None
+        hub_id = self.tokens.owner(fields(call).get("refresh_token", ""))
+        return None if hub_id is None else self.accounts.get(hub_id)
+
+    def _serve(self, call: Call) -> Answer:
+        if len(call.request.target) > LONGEST_TARGET:
+            return errors.uri_too_long()
+        if call.route is None:
+            known = find_route(self._routes, call.request.path)
+            return errors.method_not_allowed(call) if known else errors.not_found(call)
+        refusal = gate.refuse(call, call.route.scopes) if call.route.scopes else None
+        try:
+            return refusal or call.route.answer(call)
+        except InvalidIntegerError as error:
+            return errors.invalid_integer(call, error.name, error.value)
+
+    def _dress(self, call: Call, answer: Answer) -> Answer:
+        headers = {**answer.headers, "x-hubspot-correlation-id": call.correlation_id}
+        latency_s = self.latency_s
+        if call.account:
+            latency_s += call.account.settings.latency_s
+            if call.route and call.route.scopes:
+                headers.update(gate.rate_headers(call.account, at=call.at))
+        answer = replace(answer, headers=headers, delay_s=answer.delay_s + latency_s)
+        return compressed(answer, call.request) if call.account and call.account.settings.gzip else answer
+
+    def _log(self, call: Call, answer: Answer, fault: ScriptedFault | None) -> None:
+        self._calls += 1
+        request = call.request
+        cut = answer.cut_after is not None and answer.ending is Ending.COMPLETE
+        logged = LoggedCall(
+            number=self._calls,
+            at=call.at,
+            method=request.method,
+            path=request.path,
+            query=request.query,
+            type=call.type,
+            hub_id=call.hub_id,
+            status=answer.status,
+            fault=fault.id if fault else None,
+            outcome="cut" if cut else answer.ending.value,
+        )
+        self.journal.add(logged, size=len(answer.body))
+        if call.account:
+            call.account.counters.count(logged, size=len(answer.body))
+
+
+def _bearer(request: Request) -> str:
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""

@@ -1,0 +1,68 @@
+"""What was asked of the sandbox: the last calls in full, and counters of all of them."""
+
+from collections import Counter, deque
+from dataclasses import dataclass, field
+
+CALLS_KEPT = 20_000
+
+
+@dataclass(frozen=True)
+class LoggedCall:
+    """One call as it was answered; `at` is epoch seconds, `hub_id` None when the credentials named no account.
+
+    `status` is 0 where no answer was sent.
+    """
+
+    number: int
+    at: float
+    method: str
+    path: str
+    query: tuple[tuple[str, str], ...]
+    type: str | None
+    hub_id: int | None
+    status: int
+    fault: int | None
+    """Id of the scripted fault that shaped the answer."""
+    outcome: str
+    """How the answer ended: complete, cut, reset or silent."""
+
+
+@dataclass
+class Counters:
+    """Unbounded counts over the calls of one account, or of all."""
+
+    calls: int = 0
+    faults: int = 0
+    bytes_sent: int = 0
+    first_at: float | None = None
+    last_at: float | None = None
+    by_type: Counter[str] = field(default_factory=Counter)
+    by_status: Counter[str] = field(default_factory=Counter)
+
+    def count(self, call: LoggedCall, *, size: int) -> None:
+        """Add one call whose body had so many bytes."""
+        self.calls += 1
+        self.faults += call.fault is not None
+        self.bytes_sent += size
+        self.first_at = call.at if self.first_at is None else self.first_at
+        self.last_at = call.at
+        self.by_type[call.type or "other"] += 1
+        self.by_status[str(call.status)] += 1
+
+
+class Journal:
+    """The last calls, newest last, and counters of all of them."""
+
+    def __init__(self) -> None:
+        self.calls: deque[LoggedCall] = deque(maxlen=CALLS_KEPT)
+        self.totals = Counters()
+
+    def add(self, call: LoggedCall, *, size: int) -> None:
+        """Log one call whose body had so many bytes."""
+        self.calls.append(call)
+        self.totals.count(call, size=size)
+
+    def clear(self) -> None:
+        """Forget all calls and start counting anew."""
+        self.calls.clear()
+        self.totals = Counters()

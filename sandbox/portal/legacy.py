@@ -1,0 +1,159 @@
+"""The four legacy lists: parameters, cursors and envelopes, each different in its own way."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from itertools import islice
+
+from sandbox.portal.call import Call
+from sandbox.portal.messages import Answer, Request
+from sandbox.portal.parameters import integer
+from sandbox.portal.records.shape import Shape
+
+_LINKED_TYPES = ("contacts", "companies", "deals")
+_EMAIL_SCOPE = "sales-email-read"
+
+
+@dataclass(frozen=True)
+class LegacyList:
+    """One legacy list; recorded traffic is the source of keys, their order, and what offsets mean.
+
+    The cursor is the last id on the page and excludes it, except with deals: there it is the last id + 1 and included.
+    A parameter of another name is ignored, so a client that misnames the cursor gets page 1 for ever.
+    """
+
+    type: str
+    path: str
+    scopes: tuple[str, ...]
+    envelope: tuple[str, str, str]
+    """Keys in the order HubSpot sends them."""
+    items_key: str
+    more_key: str
+    cursor_key: str
+    cursor_parameter: str
+    size_parameter: str
+    default_size: int
+    largest_size: int
+    shape: Callable[[Request], Shape]
+    cursor_is_next: bool = False
+
+    def answer(self, call: Call) -> Answer:
+        """One page; raises InvalidIntegerError."""
+        cursor = integer(call.request, self.cursor_parameter, default=0)
+        size = self.page_size(call.request)
+        account = call.owner
+        census = account.records[self.type]
+        found = list(islice(census.after(cursor - self.cursor_is_next), size + 1))
+        page = found[:size]
+        last = census.id_at(page[-1]) + self.cursor_is_next if page else 0
+        records = account.renderer.render(self.type, page, self.shown(call))
+        return Answer(200, self._envelope(more=len(found) > size, cursor=last) % b",".join(records))
+
+    def page_size(self, request: Request) -> int:
+        """Read the page size: more than the maximum is the maximum, less than 1 is the default."""
+        size = integer(request, self.size_parameter, default=self.default_size)
+        return min(size, self.largest_size) if size > 0 else self.default_size
+
+    def shown(self, call: Call) -> Shape:
+        """How this call wants the records rendered."""
+        account, shape = call.owner, self.shape(call.request)
+        unasked = not (shape.properties or shape.with_history)
+        return replace(
+            shape,
+            every_property=shape.every_property or (account.settings.rich and unasked),
+            email_bodies=_EMAIL_SCOPE in account.settings.scopes,
+            linkable=account.renderer.linkable(),
+        )
+
+    def _envelope(self, *, more: bool, cursor: int) -> bytes:
+        # With a place for the records, which spares a large page one more copy.
+        values = {
+            self.items_key: b"[%b]",
+            self.more_key: b"true" if more else b"false",
+            self.cursor_key: b"%d" % cursor,
+        }
+        return b"{" + b",".join(b'"%b":%b' % (key.encode(), values[key]) for key in self.envelope) + b"}"
+
+
+def _contact_shape(request: Request) -> Shape:
+    return Shape(
+        properties=tuple(request.every("property")),
+        full_history=request.first("propertyMode") == "value_and_history",
+        forms=request.first("formSubmissionMode") or "newest",
+    )
+
+
+def _company_shape(request: Request) -> Shape:
+    return Shape(
+        properties=tuple(request.every("properties")),
+        with_history=tuple(request.every("propertiesWithHistory")),
+    )
+
+
+def _deal_shape(request: Request) -> Shape:
+    return Shape(
+        properties=tuple(request.every("properties")),
+        with_history=tuple(request.every("propertiesWithHistory")),
+        every_property=request.first("includeAllProperties") == "true",
+        associations=_LINKED_TYPES if request.first("includeAssociations") == "true" else (),
+    )
+
+
+LEGACY_LISTS = (
+    LegacyList(
+        type="contacts",
+        path="/contacts/v1/lists/all/contacts/all",
+        scopes=("crm.objects.contacts.read", "crm.objects.contacts.write", "content"),
+        envelope=("contacts", "has-more", "vid-offset"),
+        items_key="contacts",
+        more_key="has-more",
+        cursor_key="vid-offset",
+        cursor_parameter="vidOffset",
+        size_parameter="count",
+        default_size=20,
+        largest_size=100,
+        shape=_contact_shape,
+    ),
+    LegacyList(
+        type="companies",
+        path="/companies/v2/companies/paged",
+        scopes=("crm.objects.companies.read",),
+        envelope=("has-more", "offset", "companies"),
+        items_key="companies",
+        more_key="has-more",
+        cursor_key="offset",
+        cursor_parameter="offset",
+        size_parameter="limit",
+        default_size=100,
+        largest_size=250,
+        shape=_company_shape,
+    ),
+    LegacyList(
+        type="deals",
+        path="/deals/v1/deal/paged",
+        scopes=("crm.objects.deals.read",),
+        envelope=("deals", "hasMore", "offset"),
+        items_key="deals",
+        more_key="hasMore",
+        cursor_key="offset",
+        cursor_parameter="offset",
+        size_parameter="limit",
+        default_size=100,
+        largest_size=250,
+        shape=_deal_shape,
+        cursor_is_next=True,
+    ),
+    LegacyList(
+        type="engagements",
+        path="/engagements/v1/engagements/paged",
+        scopes=("crm.objects.contacts.read",),
+        envelope=("results", "hasMore", "offset"),
+        items_key="results",
+        more_key="hasMore",
+        cursor_key="offset",
+        cursor_parameter="offset",
+        size_parameter="limit",
+        default_size=100,
+        largest_size=250,
+        shape=lambda _: Shape(associations=_LINKED_TYPES),
+    ),
+)

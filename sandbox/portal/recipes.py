@@ -1,0 +1,118 @@
+"""What a scripted fault does to a call: one entry for every way HubSpot is known to fail."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import msgspec
+
+from sandbox.portal import errors
+from sandbox.portal.call import Call
+from sandbox.portal.faults import FaultPlan, RecipeName
+from sandbox.portal.messages import TYPE_JSON, Answer, Ending
+
+_MIGRATION_S = 60
+_SLOW_S = 5.0
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A call that a fault happens to; `real()` is what HubSpot would have answered."""
+
+    plan: FaultPlan
+    call: Call
+    real: Callable[[], Answer]
+
+
+def play(scene: Scene) -> Answer:
+    """Answer the call as the plan says."""
+    plan = scene.plan
+    answer = _RECIPES[plan.recipe](scene) if plan.recipe else _as_told(plan)
+    retry_after = {} if plan.retry_after_s is None else {"retry-after": str(plan.retry_after_s)}
+    told = {name.lower(): value for name, value in plan.headers.items()}
+    return replace(
+        answer,
+        headers={**answer.headers, **retry_after, **told},
+        delay_s=answer.delay_s + plan.delay_s,
+        cut_after=plan.cut_after if plan.cut_after is not None else answer.cut_after,
+    )
+
+
+def _as_told(plan: FaultPlan) -> Answer:
+    body = msgspec.json.decode(plan.body)
+    sent = body.encode() if isinstance(body, str) else bytes(plan.body)
+    return Answer(plan.status or 0, sent, {"content-type": TYPE_JSON})
+
+
+def _required_scopes(call: Call) -> tuple[str, ...]:
+    return call.route.scopes if call.route else ()
+
+
+def _bad_refresh_token(_: Scene) -> Answer:
+    message = "refresh token is invalid, expired or revoked"
+    return errors.refused_grant("invalid_grant", "BAD_REFRESH_TOKEN", message)
+
+
+def _broken(scene: Scene) -> Answer:
+    answer = scene.real()
+    return replace(answer, body=answer.body[: len(answer.body) // 2])
+
+
+def _cut(scene: Scene) -> Answer:
+    answer = scene.real()
+    return replace(answer, cut_after=len(answer.body) // 2)
+
+
+def _slow(scene: Scene) -> Answer:
+    # The plan's own delay is added to every answer; a slow one without it gets the standard delay.
+    return replace(scene.real(), delay_s=0.0 if scene.plan.delay_s else _SLOW_S)
+
+
+def _stuck(scene: Scene) -> Answer:
+    answer = scene.real()
+    page = json.loads(answer.body)
+    asked = next((value for name, value in scene.call.request.query if name in _CURSORS and value), "0")
+    repeated = {**page, **_stuck_dated(page, asked), **_stuck_legacy(page, asked)}
+    return replace(answer, body=msgspec.json.encode(repeated))
+
+
+_CURSORS = ("vidOffset", "offset", "after")
+
+
+def _stuck_legacy(page: dict[str, object], asked: str) -> dict[str, object]:
+    more = {name: True for name in ("has-more", "hasMore") if name in page}
+    return more | {name: int(asked) for name in ("vid-offset", "offset") if name in page}
+
+
+def _stuck_dated(page: dict[str, object], asked: str) -> dict[str, object]:
+    is_dated = "results" in page and "hasMore" not in page
+    return {"paging": {"next": {"after": asked, "link": ""}}} if is_dated else {}
+
+
+_RECIPES: dict[RecipeName, Callable[[Scene], Answer]] = {
+    "ten_secondly": lambda scene: errors.ten_secondly(scene.call),
+    "secondly": lambda scene: errors.secondly(scene.call),
+    "daily": lambda scene: errors.daily(scene.call),
+    "migrating": lambda scene: errors.migrating(scene.call, retry_after_s=_MIGRATION_S),
+    "locked": lambda scene: errors.locked(scene.call),
+    "internal_json": lambda scene: errors.internal(scene.call),
+    "internal_html": lambda _: errors.html(500, "Internal Server Error"),
+    "bad_gateway": lambda _: errors.html(502, "Bad Gateway"),
+    "unavailable": lambda _: errors.html(503, "Service Unavailable"),
+    "gateway_timeout": lambda _: errors.html(504, "Gateway Time-out"),
+    "server_down": lambda _: errors.html(521, "Web server is down"),
+    "cloudflare_timeout": lambda _: errors.html(524, "A timeout occurred"),
+    "expired": lambda scene: errors.expired(scene.call, expires_at=scene.call.at),
+    "unauthenticated": lambda scene: errors.unauthenticated(scene.call),
+    "missing_scopes": lambda scene: errors.missing_scopes(scene.call, _required_scopes(scene.call)),
+    "bad_refresh_token": _bad_refresh_token,
+    "uri_too_long": lambda _: errors.uri_too_long(),
+    "not_found": lambda scene: errors.not_found(scene.call),
+    "html_200": lambda _: errors.html(200, "HubSpot"),
+    "broken_json_200": _broken,
+    "cut": _cut,
+    "reset": lambda _: Answer(0, ending=Ending.RESET),
+    "silent": lambda _: Answer(0, ending=Ending.SILENT),
+    "slow": _slow,
+    "stuck_cursor": _stuck,
+}

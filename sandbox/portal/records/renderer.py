@@ -1,0 +1,99 @@
+"""Renders the records of one account as JSON bytes: a template for each content, filled with what differs."""
+
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+
+from sandbox.portal.census import Census, Facts
+from sandbox.portal.records.companies import COMPANIES
+from sandbox.portal.records.contacts import CONTACTS
+from sandbox.portal.records.dated_object import dated_object
+from sandbox.portal.records.deals import DEALS
+from sandbox.portal.records.engagements import ENGAGEMENTS, is_note
+from sandbox.portal.records.shape import VARIANTS, Shape
+from sandbox.portal.records.template import Template
+
+RECORD_TYPES = {record_type.name: record_type for record_type in (CONTACTS, COMPANIES, DEALS, ENGAGEMENTS)}
+_SHAPES_KEPT = 64
+_ESCAPED_VARIANT = 5
+_LINK_SLOTS = {b"contact_id": "contacts", b"company_id": "companies", b"deal_id": "deals"}
+
+
+class Templates:
+    """Compiled templates, shared by all accounts; the shapes used last are kept."""
+
+    def __init__(self) -> None:
+        self._by_shape: OrderedDict[tuple[str, Shape], dict[int, Template]] = OrderedDict()
+
+    def of(self, type_: str, shape: Shape) -> dict[int, Template]:
+        """Templates by variant, filled as variants come up."""
+        compiled = self._by_shape.setdefault((type_, shape), {})
+        self._by_shape.move_to_end((type_, shape))
+        if len(self._by_shape) > _SHAPES_KEPT:
+            self._by_shape.popitem(last=False)
+        return compiled
+
+
+class Renderer:
+    """The records of one account as bytes."""
+
+    def __init__(self, hub_id: int, censuses: Mapping[str, Census], templates: Templates) -> None:
+        self._hub = b"%d" % hub_id
+        self._censuses = censuses
+        self._templates = templates
+
+    def linkable(self) -> tuple[str, ...]:
+        """Types that associations of this account's records can point to."""
+        return tuple(name for name in ("contacts", "companies", "deals") if self._linked_id(name, 0))
+
+    def is_note(self, index: int) -> bool:
+        """Whether the engagement with this index is a note."""
+        return is_note(_variant(self._censuses["engagements"].facts(index)))
+
+    def render(self, type_: str, indexes: Iterable[int], shape: Shape) -> list[bytes]:
+        """Render these records of one type, in this order."""
+        census, templates = self._censuses[type_], self._templates.of(type_, shape)
+        rendered: list[bytes] = []
+        for index in indexes:
+            facts = census.facts(index)
+            variant = _variant(facts)
+            template = templates.get(variant)
+            if template is None:
+                template = templates[variant] = _compile(type_, variant, shape)
+            rendered.append(template.fill(self._slots(facts, index, template.slots)))
+        return rendered
+
+    def _slots(self, facts: Facts, index: int, wanted: frozenset[bytes]) -> dict[bytes, bytes]:
+        slots = {
+            b"id": b"%d" % facts.id,
+            b"hub": self._hub,
+            b"created": b"%d" % facts.created_ms,
+            b"modified": b"%d" % facts.modified_ms,
+        }
+        for slot in wanted.intersection(_LINK_SLOTS):
+            slots[slot] = self._linked_id(_LINK_SLOTS[slot], index)
+        if b"created_iso" in wanted:
+            slots[b"created_iso"] = iso(facts.created_ms).encode()
+            slots[b"modified_iso"] = iso(facts.modified_ms).encode()
+        return slots
+
+    def _linked_id(self, type_: str, index: int) -> bytes:
+        linked = self._censuses[type_].linked_id(index)
+        return b"" if linked is None else b"%d" % linked
+
+
+def iso(epoch_ms: int) -> str:
+    """Write an instant as HubSpot does: `2026-02-25T16:23:49.023Z`."""
+    return datetime.fromtimestamp(epoch_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _variant(facts: Facts) -> int:
+    # Not the lowest bits: they already place the id.
+    return (facts.scramble >> 16) % VARIANTS
+
+
+def _compile(type_: str, variant: int, shape: Shape) -> Template:
+    record_type = RECORD_TYPES[type_]
+    value = dated_object(record_type, variant, shape) if shape.dated else record_type.legacy(variant, shape)
+    # One content in eight is written with \u escapes, surrogate pairs included: a reader has to take both.
+    return Template(value, ascii_only=variant % 8 == _ESCAPED_VARIANT)

@@ -1,0 +1,37 @@
+"""The routing table: which part of HubSpot's API answers a method and a path."""
+
+from collections.abc import Mapping
+
+from sandbox.portal import errors
+from sandbox.portal.call import Call, Route
+from sandbox.portal.dated import DATED_LISTS, VERSIONS
+from sandbox.portal.legacy import LEGACY_LISTS
+from sandbox.portal.messages import Answer
+from sandbox.portal.oauth import INFO_PREFIX, TOKEN_PATHS, OAuth
+
+Routes = Mapping[str, Mapping[str, Route]]
+"""Method to route, by path; a path that ends with a slash answers for everything below it."""
+
+
+def build_routes(oauth: OAuth) -> Routes:
+    """Make the table; another endpoint is one more entry."""
+    tokens = {path: {"POST": Route("token", oauth.token)} for path in TOKEN_PATHS}
+    legacy = {each.path: {"GET": Route(each.type, each.answer, each.scopes)} for each in LEGACY_LISTS}
+    dated = {
+        f"{version}/{alias}": {"GET": Route(each.name, each.answer, each.scopes)}
+        for version in VERSIONS
+        for each in DATED_LISTS
+        for alias in each.aliases
+    }
+    below = {f"{version}/": {"GET": Route("objects", _unknown_objects, ("oauth",))} for version in VERSIONS}
+    return {**tokens, INFO_PREFIX: {"GET": Route("token-info", oauth.info)}, **legacy, **dated, **below}
+
+
+def find_route(routes: Routes, path: str) -> Mapping[str, Route]:
+    """Routes of a path by method; empty if HubSpot has no such path."""
+    exact = routes.get(path.rstrip("/") if path.count("/") > 1 else path)
+    return exact or routes.get(f"{path.rpartition('/')[0]}/", {})
+
+
+def _unknown_objects(call: Call) -> Answer:
+    return errors.unknown_object_type(call, call.request.path.rpartition("/")[2])
