@@ -21,7 +21,7 @@ from worker.mongo.tokens import MongoTokenStore
 from worker.settings import ShimSettings
 from worker.submitter import JobSubmitter
 
-_STORE_TIMEOUT_S = 2.5  # a client is told within 3 s that the database is away
+_STORE_TIMEOUT_S = 2.0  # a client is told within 3 s that the database is away
 _HEALTH_CHECK_S = 15
 
 

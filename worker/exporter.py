@@ -173,4 +173,5 @@ class Exporter:
         try:
             self._tools.queue.publish(job)
         except BrokerUnavailableError:
-            _log.warning("slice_not_published")  # the sweeper will
+            _log.warning("slice_not_published")
+            self._tools.jobs.mark_unpublished([job])

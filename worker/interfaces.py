@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -59,6 +60,9 @@ class JobStore(Protocol):
 
     def release(self, job: Job) -> None:
         """Give the lease up with work left to do. Raises LeaseLostError as `checkpoint` does."""
+
+    def mark_unpublished(self, jobs: Sequence[Job]) -> None:
+        """Note that nobody was rung for these jobs, so that the next sweep does, without a pause."""
 
     def take_unpublished(self, *, quiet_s: float, limit: int) -> list[Job]:
         """Give jobs that are due but have not been rung for in the last `quiet_s` seconds, marked as rung for now."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from worker.errors import TokenNotFoundError
+from worker.errors import BrokerUnavailableError, TokenNotFoundError
 from worker.interfaces import JobQueue, JobStore, TokenStore
 from worker.jobs import Job
 
@@ -24,7 +24,11 @@ class JobSubmitter:
         if self._tokens.find(job.account_id, job.owner) is None:
             raise TokenNotFoundError
         self._jobs.add(job)
-        self._queue.publish(job)
+        try:
+            self._queue.publish(job)
+        except BrokerUnavailableError:
+            self._jobs.mark_unpublished([job])
+            raise
 
     def withdraw(self, job: Job) -> None:
         """Forget a job that nobody has started."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import structlog
 
+from worker.errors import BrokerUnavailableError
 from worker.interfaces import JobQueue, JobStore
 
 _log = structlog.get_logger()
@@ -22,9 +23,13 @@ class Sweeper:
         self._batch = batch
 
     def sweep(self) -> int:
-        """Publish what is due; gives how many. Raises BrokerUnavailableError: the rest is found by a later sweep."""
+        """Publish what is due; gives how many. Raises BrokerUnavailableError: a later sweep finds the rest."""
         jobs = self._jobs.take_unpublished(quiet_s=self._quiet_s, limit=self._batch)
-        for job in jobs:
-            self._queue.publish(job)
+        for number, job in enumerate(jobs):
+            try:
+                self._queue.publish(job)
+            except BrokerUnavailableError:
+                self._jobs.mark_unpublished(jobs[number:])
+                raise
             _log.info("job_published_again", job_id=job.job_id, account_id=job.account_id, status=job.status)
         return len(jobs)

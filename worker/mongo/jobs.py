@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from datetime import datetime
 
 from pymongo import ASCENDING, DESCENDING, ReturnDocument
@@ -81,6 +82,11 @@ class MongoJobStore:
     def release(self, job: Job) -> None:
         """Give the lease up; the caller publishes the job next."""
         self._write(job, {"lease": None, "published_at": "$$NOW"})
+
+    def mark_unpublished(self, jobs: Sequence[Job]) -> None:
+        """Have the next sweep take these jobs."""
+        with translated_errors():
+            self._jobs.update_many({"_id": {"$in": [job.job_id for job in jobs]}}, {"$set": {"published_at": None}})
 
     def take_unpublished(self, *, quiet_s: float, limit: int) -> list[Job]:
         """Take due jobs one by one, each by one atomic update, so that two sweepers never take the same."""

@@ -1,0 +1,96 @@
+"""A client of the public API as the documentation describes one, and what it can look up to compare."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any
+
+import requests
+from pymongo import MongoClient
+
+from sandbox.seeding import Account
+from sandbox.stack import Stack
+
+BASE_PATH = "/v1/integrations/hubspot"
+TYPES = ("contacts", "companies", "deals", "notes")
+IN_PORTAL = {"contacts": "contacts", "companies": "companies", "deals": "deals", "notes": "engagements"}
+LIST_KEYS = {"contacts": "contacts", "companies": "companies", "deals": "deals", "notes": "results"}
+
+Json = dict[str, Any]
+Query = list[tuple[str, str]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Client:
+    """One caller of one account."""
+
+    stack: Stack
+    account: Account
+    token: str
+    session: requests.Session
+
+    def get(self, path: str, query: Query | None = None, **headers: str) -> requests.Response:
+        return self._send("GET", path, headers, params=query)
+
+    def post(self, path: str, body: object = None, **headers: str) -> requests.Response:
+        return self._send("POST", path, headers, json=body)
+
+    def start(self, export_type: str, body: object = None) -> str:
+        """Start an export and give the path of its job below the base path."""
+        answer = self.post(f"/export/{export_type}", body)
+        assert answer.status_code == 202, answer.text
+        return answer.headers["Location"].removeprefix(BASE_PATH)
+
+    def job(self, path: str) -> Json:
+        answer = self.get(path)
+        assert answer.status_code == 200, answer.text
+        data: Json = answer.json()["data"]
+        return data
+
+    def finished(self, path: str, *, within_s: float = 60) -> Json:
+        """Poll a job by long polls until it has ended."""
+        give_up_at = time.monotonic() + within_s
+        while True:
+            job: Json = self.get(path, Prefer="wait=5").json()["data"]
+            if job["status"] in {"succeeded", "failed", "cancelled"}:
+                return job
+            assert time.monotonic() < give_up_at, job
+
+    def pages(self, path: str, **query: int) -> Iterator[Json]:
+        """Do the documented loop: `offset = pagination.offset while pagination.hasMore`."""
+        offset: int | None = None
+        while True:
+            asked = query if offset is None else query | {"offset": offset}
+            answer = self.get(path, [(name, str(value)) for name, value in asked.items()])
+            assert answer.status_code == 200, answer.text
+            body: Json = answer.json()
+            yield body
+            if not body["pagination"]["hasMore"]:
+                return
+            offset = body["pagination"]["offset"]
+
+    def ids_in_hubspot(self, export_type: str) -> list[int]:
+        return self.stack.hubspot_control.record_ids(self.account.hub_id, IN_PORTAL[export_type])
+
+    def calls(self, **wanted: str | int) -> list[Json]:
+        return self.stack.hubspot_control.calls(account=self.account.hub_id, **wanted)
+
+    def documents(self, collection: str, **query: object) -> list[Json]:
+        """Read documents as another program would."""
+        with closing(MongoClient[Json](self.stack.settings["MONGODB_URI"], tz_aware=True)) as mongo:
+            database = mongo[self.stack.settings["MONGODB_DATABASE"]]
+            return list(database[f"integrations.hubspot.{collection}"].find(query))
+
+    def _send(self, method: str, path: str, headers: dict[str, str], **parts: Any) -> requests.Response:  # noqa: ANN401
+        authorised = {"Authorization": f"Bearer {self.token}"} | headers
+        url = f"{self.stack.shim_url}{BASE_PATH}{path}"
+        return self.session.request(method, url, headers=authorised, timeout=40, **parts)
+
+
+def ids_of(export_type: str, records: list[Json]) -> list[int]:
+    """Give the records' own ids."""
+    name = {"contacts": "vid", "companies": "companyId", "deals": "dealId"}.get(export_type)
+    return [record[name] if name else record["engagement"]["id"] for record in records]

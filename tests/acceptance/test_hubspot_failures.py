@@ -1,0 +1,125 @@
+"""What HubSpot's failures come to at the other end."""
+
+from __future__ import annotations
+
+import pytest
+
+from sandbox.portal.faults import RecipeName
+from sandbox.stack import Stack
+from tests.acceptance.client import Client, ids_of
+from tests.acceptance.conftest import connect
+
+
+@pytest.fixture
+def client(stack: Stack) -> Client:
+    return connect(stack, contacts=330, deals=20)
+
+
+def fail(client: Client, recipe: RecipeName, *, times: int | None = 1, after: int = 0, type_: str = "contacts") -> None:
+    client.stack.hubspot_control.fail_next(recipe, account=client.account.hub_id, type=type_, times=times, after=after)
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        "internal_json",
+        "internal_html",
+        "bad_gateway",
+        "unavailable",
+        "cloudflare_timeout",
+        "html_200",
+        "broken_json_200",
+        "cut",
+        "reset",
+        "locked",
+        "secondly",
+        "expired",
+    ],
+)
+def test_one_failure_in_the_middle_costs_no_record(client: Client, recipe: RecipeName) -> None:
+    fail(client, recipe, after=2)
+    path = client.start("contacts")
+    assert client.finished(path)["status"] == "succeeded"
+    ids = [
+        i for body in client.pages(f"{path}/results", limit=1000) for i in ids_of("contacts", body["data"]["contacts"])
+    ]
+    assert ids == client.ids_in_hubspot("contacts")
+    assert len(client.calls(type="contacts")) == 5
+
+
+def test_a_page_that_keeps_failing_is_answered_502_with_hubspots_body(client: Client) -> None:
+    fail(client, "internal_json", times=None)
+    answer = client.get("/export/contacts")
+    body = answer.json()
+    assert answer.status_code == 502
+    assert (body["success"], body["errno"], body["code"]) == (False, 500, "hubspot_error")
+    assert body["message"] == body["response"]["data"]["message"]
+    assert len(client.calls(type="contacts")) == 3
+
+
+def test_a_rate_limit_that_lasts_is_answered_429_with_retry_after(client: Client) -> None:
+    fail(client, "ten_secondly", times=None)
+    answer = client.get("/export/contacts")
+    assert (answer.status_code, answer.json()["errno"], answer.json()["code"]) == (429, 429, "hubspot_error")
+    assert answer.headers["Retry-After"] == "10"
+    assert answer.json()["response"]["data"]["policyName"] == "TEN_SECONDLY_ROLLING"
+
+
+def test_a_job_waits_out_a_rate_limit(client: Client) -> None:
+    fail(client, "ten_secondly", after=1)
+    path = client.start("contacts")
+    waiting = client.get(path, Prefer="wait=5").json()["data"]
+    while waiting["status"] in {"queued", "running"}:
+        waiting = client.get(path, Prefer="wait=5").json()["data"]
+    assert (waiting["status"], waiting["reason"]) == ("waiting", "hubspot_error")
+    assert waiting["resume_at"] is not None
+    done = client.finished(path)
+    assert (done["status"], done["progress"]["records"], done["attempts"]) == ("succeeded", 330, 1)
+
+
+def test_missing_scopes_fail_at_once_with_hubspots_words(client: Client) -> None:
+    fail(client, "missing_scopes", type_="deals")
+    answer = client.get("/export/deals")
+    assert (answer.status_code, answer.json()["errno"]) == (502, 403)
+    assert answer.json()["response"]["data"]["category"] == "MISSING_SCOPES"
+    assert len(client.calls(type="deals")) == 1
+
+
+def test_a_dead_refresh_token_asks_for_a_new_connection(client: Client) -> None:
+    client.stack.hubspot_control.revoke(client.account.hub_id)
+    answer = client.get("/export/contacts")
+    assert answer.status_code == 502
+    assert (answer.json()["errno"], answer.json()["code"]) == (400, "reconnect_required")
+    assert "refresh token" in answer.json()["message"]
+    job = client.finished(client.start("contacts"))
+    assert (job["status"], job["error"]["code"], job["error"]["retryable"]) == ("failed", "reconnect_required", False)
+
+
+def test_a_cursor_that_does_not_advance_fails_the_job_instead_of_looping(client: Client) -> None:
+    fail(client, "stuck_cursor", times=None, after=2)
+    path = client.start("contacts")
+    job = client.finished(path)
+    assert (job["status"], job["error"]["code"]) == ("failed", "cursor_stuck")
+    assert "does not advance" in job["error"]["message"]
+    assert job["progress"]["records"] == 200
+    assert len(client.calls(type="contacts")) == 3
+    *_, last = client.pages(f"{path}/results", limit=1000)
+    assert len(last["data"]["contacts"]) == 200
+
+
+def test_no_secret_reaches_a_job_a_log_or_an_answer(client: Client) -> None:
+    fail(client, "unauthenticated", times=None)
+    answers = client.get("/export/contacts").text
+    job = client.finished(client.start("contacts"))
+    (key,) = client.documents("key", account_id=client.account.account_id)
+    logs = "".join(log.read_text() for log in client.stack.logs.glob("*.log"))
+    jobs = str(client.documents("jobs", account_id=client.account.account_id))
+    settings = client.stack.settings
+    for secret in (
+        key["access_token"],
+        key["refresh_token"],
+        settings["HUBSPOT_CLIENT_SECRET"],
+        settings["JWT_SECRET"],
+        client.token,
+    ):
+        assert secret not in answers + str(job) + logs + jobs

@@ -1,0 +1,95 @@
+"""What clients and workers notice when Redis or MongoDB goes away and comes back."""
+
+from __future__ import annotations
+
+import time
+
+import requests
+
+from sandbox.stack import Stack
+from tests.acceptance.client import Client
+from tests.acceptance.conftest import connect
+
+LONGEST_REFUSAL_S = 3.0
+
+
+def timed(client: Client, method: str, path: str) -> tuple[requests.Response, float]:
+    began = time.monotonic()
+    answer = client.get(path) if method == "GET" else client.post(path)
+    return answer, time.monotonic() - began
+
+
+def refused(answer: requests.Response, *, names: str) -> None:
+    body = answer.json()
+    assert (answer.status_code, body["errno"], body["code"]) == (503, 503, "unavailable")
+    assert names in body["message"]
+    assert int(answer.headers["Retry-After"]) > 0
+
+
+def test_without_the_broker_a_page_is_refused_and_a_job_is_kept_until_it_is_back(own_stack: Stack) -> None:
+    client = connect(own_stack, contacts=120)
+    own_stack.redis.kill()
+
+    answer, seconds = timed(client, "GET", "/export/contacts")
+    refused(answer, names="broker")
+    assert seconds < LONGEST_REFUSAL_S
+    assert client.documents("jobs") == []
+
+    ready = requests.get(f"{own_stack.shim_url}/readyz", timeout=10)
+    refused(ready, names="broker")
+    assert requests.get(f"{own_stack.shim_url}/healthz", timeout=10).status_code == 200
+
+    answer, seconds = timed(client, "POST", "/export/contacts")
+    assert answer.status_code == 202
+    assert seconds < LONGEST_REFUSAL_S
+
+    own_stack.redis.restart()
+    job = client.finished(f"/jobs/{answer.json()['data']['job_id']}")
+    assert (job["status"], job["progress"]["records"]) == ("succeeded", 120)
+
+
+def test_without_the_database_everything_is_refused_by_name_and_works_again_after(own_stack: Stack) -> None:
+    client = connect(own_stack, contacts=20)
+    assert client.get("/export/contacts").status_code == 200
+    own_stack.mongo.kill()
+    for method, path in (("GET", "/export/contacts"), ("POST", "/export/contacts"), ("GET", "/jobs/some-id")):
+        answer, seconds = timed(client, method, path)
+        refused(answer, names="database")
+        assert seconds < LONGEST_REFUSAL_S
+    refused(requests.get(f"{own_stack.shim_url}/readyz", timeout=10), names="database")
+    own_stack.mongo.restart()
+    own_stack.check()
+    assert client.get("/export/contacts").status_code == 200
+
+
+def test_a_worker_outlives_a_restart_of_redis_with_one_of_its_two_slots_busy(own_stack: Stack) -> None:
+    slow = connect(own_stack, contacts=3000)
+    own_stack.hubspot_control.change_account(slow.account.hub_id, latency_s=0.4)
+    path = slow.start("contacts")
+    while slow.job(path)["progress"]["pages"] < 2:
+        own_stack.check()
+
+    own_stack.redis.kill()
+    own_stack.redis.restart()
+
+    quick = connect(own_stack, contacts=10)
+    assert quick.finished(quick.start("contacts"))["status"] == "succeeded"
+    assert slow.finished(path)["progress"]["records"] == 3000
+    own_stack.check()
+
+
+def test_a_worker_that_is_told_to_stop_hands_its_job_to_the_next(own_stack: Stack) -> None:
+    client = connect(own_stack, contacts=1500)
+    own_stack.hubspot_control.change_account(client.account.hub_id, latency_s=0.5)
+    path = client.start("contacts")
+    while client.job(path)["progress"]["pages"] < 2:
+        own_stack.check()
+
+    began = time.monotonic()
+    own_stack.workers[0].stop(grace_s=30)
+    assert time.monotonic() - began < 10
+
+    own_stack.start_worker().wait_ready()
+    job = client.finished(path)
+    assert (job["status"], job["progress"]["records"], job["resumes"]) == ("succeeded", 1500, 0)
+    assert len(client.calls(type="contacts")) == 15
