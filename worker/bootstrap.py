@@ -16,10 +16,11 @@ from redis import Redis
 from worker import kombu_repair
 from worker.app import app
 from worker.exporter import Exporter, ExportTools
-from worker.hubspot.client import HubSpotClient
+from worker.hubspot.client import AutoClient, DatedClient, LegacyClient
 from worker.hubspot.endpoints import legacy_endpoints
 from worker.hubspot.tokens import RenewingTokenSource
 from worker.hubspot.transport import Transport
+from worker.interfaces import CrmSource
 from worker.job_queue import CeleryJobQueue
 from worker.limiter import NoRateLimit, RedisRateLimiter
 from worker.logs import configure_logs
@@ -83,7 +84,7 @@ def build(settings: WorkerSettings, *, stopping: threading.Event) -> Services:
             client_secret=settings.hubspot_client_secret,
             clock=_now,
         ),
-        source=HubSpotClient(transport=transport, endpoints=legacy_endpoints(settings)),
+        source=_source(settings, transport),
         queue=queue,
         announcer=RedisAnnouncer(redis),
         limiter=RedisRateLimiter(redis, rate) if rate is not None else NoRateLimit(),
@@ -96,6 +97,19 @@ def build(settings: WorkerSettings, *, stopping: threading.Event) -> Services:
         stopping=stopping,
     )
     return Services(exporter=exporter, sweeper=Sweeper(jobs=jobs, queue=queue, quiet_s=_QUIET_S))
+
+
+def _source(settings: WorkerSettings, transport: Transport) -> CrmSource:
+    endpoints = legacy_endpoints(settings)
+    legacy = LegacyClient(transport=transport, endpoints=endpoints)
+    dated = DatedClient(transport=transport, objects_url=settings.hubspot_objects_endpoint, legacy=endpoints)
+    match settings.hubspot_api:
+        case "legacy":
+            return legacy
+        case "dated":
+            return dated
+        case "auto":
+            return AutoClient(legacy=legacy, dated=dated)
 
 
 @signals.celeryd_init.connect

@@ -31,7 +31,7 @@ from worker.interfaces import (
     RateLimiter,
     TokenSource,
 )
-from worker.jobs import Job, JobStatus
+from worker.jobs import Job, JobKind, JobStatus
 from worker.pages import Page
 from worker.retry import RETRY_POLICIES
 
@@ -100,8 +100,8 @@ class Exporter:
     def _work_on(self, job: Job) -> None:
         ends_at = time.monotonic() + self._limits.seconds
         last_page = job.progress.pages + self._limits.pages
-        if job.progress.pages == 0:
-            self._tools.announcer.announce(job)
+        if job.kind is JobKind.EXPORT and job.progress.pages == 0:
+            self._tools.announcer.announce(job)  # who waits for a page wants nothing else
         while job.status is JobStatus.RUNNING:
             if self._stopping.is_set() or time.monotonic() >= ends_at or job.progress.pages >= last_page:
                 self._hand_back(job)

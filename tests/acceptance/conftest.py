@@ -41,7 +41,6 @@ def connect(stack: Stack, **records: int) -> Client:
     number = next(_numbers)
     account = Account(account_id=f"account-{number}", owner=f"user-{number}", hub_id=1000 + number)
     wanted = cast("dict[RecordTypeName, int]", records)
-    seed(stack, account, records=wanted)
-    stack.hubspot_control.change_account(account.hub_id, rate_limit=0)
+    seed(stack, account, records=wanted, rate_limit=0)
     token = mint_jwt(stack, account, life=timedelta(hours=1))
     return Client(stack=stack, account=account, token=token, session=requests.Session())

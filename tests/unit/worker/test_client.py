@@ -1,4 +1,4 @@
-"""HubSpotClient: exactly the documented addresses and parameters."""
+"""LegacyClient: exactly the documented addresses and parameters."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import responses
 from pydantic import SecretStr
 
 from worker.errors import RetryableHubSpotError
-from worker.hubspot.client import HubSpotClient
+from worker.hubspot.client import LegacyClient
 from worker.hubspot.endpoints import legacy_endpoints
 from worker.hubspot.transport import Transport
 from worker.interfaces import PageQuery
@@ -35,9 +35,9 @@ def asked(query: PageQuery, *, body: bytes | None = None, **settings: str) -> tu
     return address.path, parse_qsl(address.query, keep_blank_values=True)
 
 
-def client_of(**settings: str) -> HubSpotClient:
+def client_of(**settings: str) -> LegacyClient:
     given = WorkerSettings.model_validate({"hubspot_client_id": "id", "hubspot_client_secret": "secret", **settings})
-    return HubSpotClient(transport=Transport(), endpoints=legacy_endpoints(given))
+    return LegacyClient(transport=Transport(), endpoints=legacy_endpoints(given))
 
 
 @pytest.mark.parametrize(

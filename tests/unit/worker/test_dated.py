@@ -1,0 +1,178 @@
+"""Both of HubSpot's APIs, asked side by side about one account: the same records in the same shape."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgspec
+import pytest
+import responses
+from pydantic import SecretStr
+
+from sandbox.portal.hubspot import HubSpot
+from sandbox.portal.mounting import mount
+from worker.errors import FatalHubSpotError, RetryableHubSpotError
+from worker.hubspot.client import AutoClient, DatedClient, LegacyClient
+from worker.hubspot.dated import to_documented_body, to_parameters
+from worker.hubspot.endpoints import Endpoint, legacy_endpoints
+from worker.hubspot.transport import Transport
+from worker.interfaces import CrmSource, PageQuery
+from worker.pages import PAGE_FORMATS, ExportType, Offset, PageUnreadableError
+from worker.settings import WorkerSettings
+
+HUB = 7
+Record = dict[str, Any]
+
+
+@pytest.fixture
+def hubspot() -> Iterator[HubSpot]:
+    portal = HubSpot()
+    portal.add_account(HUB, records={"contacts": 25, "companies": 25, "deals": 25, "engagements": 60}, rate_limit=0)
+    with responses.RequestsMock(assert_all_requests_are_fired=False) as mocked:
+        mount(portal, mocked)
+        yield portal
+
+
+@pytest.fixture
+def endpoints() -> Mapping[ExportType, Endpoint]:
+    return legacy_endpoints(
+        WorkerSettings.model_validate({"hubspot_client_id": "id", "hubspot_client_secret": "secret"})
+    )
+
+
+@pytest.fixture
+def legacy(endpoints: Mapping[ExportType, Endpoint]) -> LegacyClient:
+    return LegacyClient(transport=Transport(), endpoints=endpoints)
+
+
+@pytest.fixture
+def dated(endpoints: Mapping[ExportType, Endpoint]) -> DatedClient:
+    objects = "https://api.hubapi.com/crm/objects/2026-09"
+    return DatedClient(transport=Transport(), objects_url=objects, legacy=endpoints)
+
+
+def read_all(
+    hubspot: HubSpot, source: CrmSource, export_type: ExportType, *params: tuple[str, str], offset: Offset | None = None
+) -> list[Record]:
+    token = SecretStr(hubspot.issue_token(HUB).value)
+    records: list[Record] = []
+    while True:
+        query = PageQuery(export_type=export_type, count=10, offset=offset, params=params)
+        page = source.fetch_page(query, token)
+        body = msgspec.json.decode(page.body)
+        assert set(body) == {
+            PAGE_FORMATS[export_type].list_key,
+            PAGE_FORMATS[export_type].more_key,
+            PAGE_FORMATS[export_type].offset_key,
+        }
+        records += body[PAGE_FORMATS[export_type].list_key]
+        if not page.has_more:
+            return records
+        offset = page.offset
+
+
+def values_of(record: Record) -> dict[str, str]:
+    return {name: content["value"] for name, content in record["properties"].items()}
+
+
+def id_of(record: Record) -> int:
+    return int(record.get("vid") or record.get("companyId") or record.get("dealId") or record["engagement"]["id"])
+
+
+def test_contacts_come_alike(hubspot: HubSpot, legacy: LegacyClient, dated: DatedClient) -> None:
+    asked = (("property", "email"), ("property", "lastname"))
+    old, new = (read_all(hubspot, source, ExportType.CONTACTS, *asked) for source in (legacy, dated))
+    assert [r["vid"] for r in new] == [r["vid"] for r in old]
+    for before, after in zip(old, new, strict=True):
+        assert {n: values_of(after)[n] for n in ("email", "lastname")} == {
+            n: values_of(before)[n] for n in ("email", "lastname")
+        }
+
+
+def test_companies_bring_the_properties_that_the_legacy_address_asks_for(
+    hubspot: HubSpot, legacy: LegacyClient, dated: DatedClient
+) -> None:
+    old, new = (read_all(hubspot, source, ExportType.COMPANIES) for source in (legacy, dated))
+    assert [r["companyId"] for r in new] == [r["companyId"] for r in old]
+    assert [values_of(r)["name"] for r in new] == [values_of(r)["name"] for r in old]
+
+
+def test_deals_bring_their_associations(hubspot: HubSpot, legacy: LegacyClient, dated: DatedClient) -> None:
+    old, new = (read_all(hubspot, source, ExportType.DEALS) for source in (legacy, dated))
+    assert [r["dealId"] for r in new] == [r["dealId"] for r in old]
+    for before, after in zip(old, new, strict=True):
+        for name in ("associatedVids", "associatedCompanyIds"):
+            assert sorted(after["associations"][name]) == sorted(before["associations"][name])
+
+
+def test_notes_are_the_engagements_that_are_notes(hubspot: HubSpot, legacy: LegacyClient, dated: DatedClient) -> None:
+    old, new = (read_all(hubspot, source, ExportType.NOTES) for source in (legacy, dated))
+    notes = [record for record in old if record["engagement"]["type"] == "NOTE"]
+    assert [r["engagement"]["id"] for r in new] == [r["engagement"]["id"] for r in notes]
+    assert [r["metadata"]["body"] for r in new] == [r["metadata"]["body"] for r in notes]
+    assert [r["engagement"]["timestamp"] for r in new] == [r["engagement"]["timestamp"] for r in notes]
+
+
+@pytest.mark.parametrize("export_type", [ExportType.CONTACTS, ExportType.COMPANIES, ExportType.DEALS])
+def test_an_offset_of_one_api_is_understood_by_the_other(
+    hubspot: HubSpot, legacy: LegacyClient, dated: DatedClient, export_type: ExportType
+) -> None:
+    token = SecretStr(hubspot.issue_token(HUB).value)
+    everything = [id_of(record) for record in read_all(hubspot, legacy, export_type)]
+    for first, second in ((legacy, dated), (dated, legacy)):
+        page = first.fetch_page(PageQuery(export_type=export_type, count=10, offset=None), token)
+        rest = read_all(hubspot, second, export_type, offset=page.offset)
+        assert [id_of(record) for record in rest] == everything[10:]
+
+
+def test_auto_goes_over_to_the_dated_api_in_the_middle_when_the_legacy_list_is_gone(
+    hubspot: HubSpot, legacy: LegacyClient, dated: DatedClient
+) -> None:
+    everything = [r["vid"] for r in read_all(hubspot, legacy, ExportType.CONTACTS)]
+    hubspot.fail_next("not_found", type="contacts", path="/contacts/v1", after=1, times=None)
+    auto = AutoClient(legacy=legacy, dated=dated)
+    assert [r["vid"] for r in read_all(hubspot, auto, ExportType.CONTACTS)] == everything
+    assert [r["vid"] for r in read_all(hubspot, auto, ExportType.CONTACTS)] == everything
+
+
+def test_auto_leaves_every_other_refusal_as_it_is(hubspot: HubSpot, legacy: LegacyClient, dated: DatedClient) -> None:
+    hubspot.fail_next("missing_scopes", type="deals")
+    with pytest.raises(FatalHubSpotError):
+        read_all(hubspot, AutoClient(legacy=legacy, dated=dated), ExportType.DEALS)
+
+
+def test_an_empty_account_has_no_more_and_no_offset(hubspot: HubSpot, dated: DatedClient) -> None:
+    hubspot.add_account(8)
+    token = SecretStr(hubspot.issue_token(8).value)
+    page = dated.fetch_page(PageQuery(export_type=ExportType.DEALS, count=10, offset=None), token)
+    assert (page.records, page.has_more, page.offset) == (0, False, None)
+
+
+def test_questions_are_put_in_the_dated_apis_words() -> None:
+    legacy = [("properties", "dealname"), ("includeAssociations", "true"), ("properties", "amount"), ("x", "1")]
+    assert to_parameters(ExportType.DEALS, count=250, offset=801, legacy=legacy) == [
+        ("limit", "100"),
+        ("after", "801"),
+        ("properties", "dealname,amount"),
+        ("associations", "contacts,companies,deals,tickets"),
+        ("x", "1"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"<html>",
+        b'{"contacts":[]}',
+        b'{"results":[{"id":"x","createdAt":"2026-01-01T00:00:00Z","updatedAt":"2026-01-01T00:00:00Z"}]}',
+        b'{"results":[{"id":"1","createdAt":"yesterday","updatedAt":"2026-01-01T00:00:00Z"}]}',
+        b'{"results":[],"paging":{"next":{"after":"abc"}}}',
+    ],
+)
+def test_anything_else_is_not_a_dated_page(body: bytes, hubspot: HubSpot, dated: DatedClient) -> None:
+    with pytest.raises(PageUnreadableError):
+        to_documented_body(ExportType.CONTACTS, body)
+    hubspot.fail_next(status=200, body=body.decode(), type="contacts")
+    with pytest.raises(RetryableHubSpotError):
+        read_all(hubspot, dated, ExportType.CONTACTS)
