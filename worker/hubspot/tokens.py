@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated
@@ -16,6 +17,7 @@ from worker.interfaces import TokenStore
 from worker.tokens import RenewedToken, Token
 
 _log = structlog.get_logger()
+_LOCKS = 64  # accounts that share one wait for each other's renewal now and then
 
 
 class _Grant(msgspec.Struct):
@@ -45,14 +47,27 @@ class RenewingTokenSource:
         self._client_id = client_id
         self._client_secret = client_secret
         self._clock = clock
+        self._renewing = tuple(threading.Lock() for _ in range(_LOCKS))
 
     def fresh(self, account_id: str, owner: str, *, refused: SecretStr | None = None) -> SecretStr:
         """Give the stored access token, or renew it when it is about to end or is the one that HubSpot refused."""
+        token = self._find(account_id, owner)
+        usable = self._usable(token, refused)
+        if usable is not None:
+            return usable
+        with self._renewing[hash((account_id, owner)) % _LOCKS]:
+            token = self._find(account_id, owner)  # another thread may have renewed it while this one waited
+            return self._usable(token, refused) or self._renew(token)
+
+    def _find(self, account_id: str, owner: str) -> Token:
         token = self._store.find(account_id, owner)
         if token is None:
             raise TokenNotFoundError
+        return token
+
+    def _usable(self, token: Token, refused: SecretStr | None) -> SecretStr | None:
         usable = token.usable_access_token(at=self._clock())
-        return usable if usable is not None and usable != refused else self._renew(token)
+        return usable if usable != refused else None
 
     def _renew(self, token: Token) -> SecretStr:
         if token.refresh_token is None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qsl
@@ -127,6 +129,22 @@ def test_a_token_that_hubspot_refused_is_renewed_however_young_it_is(
     stored(database)
     hubspot.post(ENDPOINT, json=GRANT)
     assert source.fresh("a1", "u1", refused=SecretStr("old-access")).get_secret_value() == "new-access"
+
+
+def test_threads_that_need_the_same_token_at_once_renew_it_once(
+    source: RenewingTokenSource, database: MongoDatabase, hubspot: responses.RequestsMock
+) -> None:
+    stored(database, generated_at=None)
+    together = threading.Barrier(8)
+
+    def need(_: int) -> str:
+        together.wait(timeout=10)
+        return source.fresh("a1", "u1").get_secret_value()
+
+    hubspot.post(ENDPOINT, json=GRANT)
+    with ThreadPoolExecutor(8) as threads:
+        assert set(threads.map(need, range(8))) == {"new-access"}
+    assert len(hubspot.calls) == 1
 
 
 def test_a_token_that_someone_else_renewed_meanwhile_is_used(
