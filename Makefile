@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup demo up test check format lock clean
+.PHONY: setup demo up test lint check bench format lock clean
 
 setup: $(READY)
 
@@ -24,12 +24,17 @@ up: setup
 test: setup
 	@$(BIN)/python -m pytest
 
-check: setup
+lint: setup
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+check: lint
 	@$(BIN)/python -m pytest tests/unit tests/contract
+
+bench: setup
+	@$(BIN)/python -m benchmarks.synchronous_get
 
 format: setup
 	@$(BIN)/ruff format .

@@ -6,6 +6,7 @@ from worker.app import QUEUE_BULK, QUEUE_INTERACTIVE, QUEUE_UPKEEP, RUN_SLICE, S
 from worker.settings import BrokerSettings, load
 
 broker_url = load(BrokerSettings).celery_broker_url.get_secret_value()
+_on_redis = broker_url.startswith(("redis://", "rediss://"))
 imports = ("worker.tasks",)
 
 # What travels
@@ -33,7 +34,12 @@ worker_enable_remote_control = True  # `celery inspect ping` is the container's 
 
 # Queues: someone waits at the other end of an interactive job
 task_queues = tuple(
-    Queue(name, Exchange(name, type="direct"), routing_key=name)  # named, or all three would share the default exchange
+    Queue(
+        name,
+        Exchange(name, type="direct"),  # named, or all three would share the default exchange
+        routing_key=name,
+        queue_arguments=None if _on_redis else {"x-queue-type": "quorum"},  # survives the loss of a RabbitMQ node
+    )
     for name in (QUEUE_INTERACTIVE, QUEUE_BULK, QUEUE_UPKEEP)
 )
 task_default_queue = QUEUE_BULK
@@ -48,7 +54,7 @@ broker_pool_limit = 10
 broker_pool_acquire_timeout = 2  # the default waits for ever
 task_publish_retry = False  # a job is stored before it is published, so nothing is lost; the sweeper rings again
 
-if broker_url.startswith(("redis://", "rediss://")):
+if _on_redis:
     broker_transport_options = {
         "visibility_timeout": 300,  # s, several times the longest slice
         "unacked_restore_interval": 10,  # with the next line: looked for every 10 s instead of every 100 s
@@ -62,7 +68,6 @@ if broker_url.startswith(("redis://", "rediss://")):
         "client_name": "hubspot-export",
     }
 else:
-    task_default_queue_type = "quorum"
     broker_heartbeat = 30
     broker_transport_options = {"confirm_publish": True}
 

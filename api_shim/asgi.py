@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import partial
 
 from fastapi import FastAPI
 from redis.asyncio import Redis
@@ -15,6 +16,7 @@ from api_shim.waiting import JobWaiter
 from worker.app import app as celery_app
 from worker.job_queue import CeleryJobQueue, answer_quickly
 from worker.mongo.connection import connect
+from worker.mongo.indexes import ensure_indexes
 from worker.mongo.jobs import MongoJobStore
 from worker.mongo.pages import MongoPageStore
 from worker.mongo.tokens import MongoTokenStore
@@ -43,16 +45,12 @@ def build(settings: ShimSettings) -> FastAPI:
         clock=_now,
     )
 
-    def prepare() -> None:
-        for store in (jobs, pages, tokens):
-            store.ensure_indexes()
-
     return create_app(
         desk=desk,
         verifier=JwtVerifier(settings),
         readiness=Readiness(database=database, app=celery_app),
         export_wait_s=settings.export_wait_seconds,
-        prepare=prepare,
+        prepare=partial(ensure_indexes, database),
     )
 
 

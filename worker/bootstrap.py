@@ -15,6 +15,7 @@ from redis import Redis
 
 from worker import kombu_repair
 from worker.app import app
+from worker.errors import StoreUnavailableError
 from worker.exporter import Exporter, ExportTools
 from worker.hubspot.client import AutoClient, DatedClient, LegacyClient
 from worker.hubspot.endpoints import legacy_endpoints
@@ -24,7 +25,8 @@ from worker.interfaces import CrmSource
 from worker.job_queue import CeleryJobQueue
 from worker.limiter import NoRateLimit, RedisRateLimiter
 from worker.logs import configure_logs
-from worker.mongo.connection import connect
+from worker.mongo.connection import MongoDatabase, connect
+from worker.mongo.indexes import ensure_indexes
 from worker.mongo.jobs import MongoJobStore
 from worker.mongo.pages import MongoPageStore
 from worker.mongo.tokens import MongoTokenStore
@@ -35,6 +37,7 @@ from worker.wakeups import RedisAnnouncer
 _STORE_TIMEOUT_S = 20.0
 _REDIS_TIMEOUT_S = 2.0
 _QUIET_S = 60.0
+_TRY_AGAIN_S = 5.0
 
 _stopping = threading.Event()
 _building = threading.Lock()
@@ -68,8 +71,6 @@ def build(settings: WorkerSettings, *, stopping: threading.Event) -> Services:
     )
     redis = Redis.from_url(settings.redis, socket_timeout=_REDIS_TIMEOUT_S, socket_connect_timeout=_REDIS_TIMEOUT_S)
     jobs, pages, tokens = MongoJobStore(database), MongoPageStore(database), MongoTokenStore(database)
-    for store in (jobs, pages, tokens):
-        store.ensure_indexes()
     transport = Transport()
     queue = CeleryJobQueue(app)
     rate = settings.hubspot_rate_limit
@@ -112,6 +113,11 @@ def _source(settings: WorkerSettings, transport: Transport) -> CrmSource:
             return AutoClient(legacy=legacy, dated=dated)
 
 
+def _connect(settings: WorkerSettings) -> MongoDatabase:
+    uri = settings.mongodb_uri.get_secret_value()
+    return connect(uri, database=settings.mongodb_database, timeout_s=_STORE_TIMEOUT_S)
+
+
 @signals.celeryd_init.connect
 def check_settings(**_: Any) -> None:  # noqa: ANN401 - Celery's signature
     """Refuse to start a worker with wrong settings: one line, exit status 2."""
@@ -125,10 +131,29 @@ def set_logs_up(**_: Any) -> None:  # noqa: ANN401 - Celery's signature
     configure_logs(load(BrokerSettings).log_format)
 
 
+@signals.worker_ready.connect
+def prepare_the_database(**_: Any) -> None:  # noqa: ANN401 - Celery's signature
+    """Create indexes beside the work: the queries are right without them, and MongoDB may be away for now."""
+    threading.Thread(target=_ensure_indexes, name="indexes", daemon=True).start()
+
+
 @signals.worker_shutting_down.connect
 def stop_at_the_next_page(**_: Any) -> None:  # noqa: ANN401 - Celery's signature
     """Have every slice of this process hand its job back as soon as the page at hand is stored."""
     _stopping.set()
+
+
+def _ensure_indexes() -> None:
+    """Try until it has worked. The connection is this thread's own: a pool that forks must not inherit one."""
+    database = _connect(load(WorkerSettings))
+    with database.client:
+        while not _stopping.is_set():
+            try:
+                ensure_indexes(database)
+            except StoreUnavailableError:
+                _stopping.wait(_TRY_AGAIN_S)
+            else:
+                return
 
 
 def _now() -> datetime:

@@ -53,7 +53,12 @@ def _last(log_format: Literal["console", "json"]) -> list[Processor]:
     clean = structlog.stdlib.ProcessorFormatter.remove_processors_meta
     if log_format == "json":
         return [clean, _without_colours, structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
-    return [clean, _without_colours, structlog.dev.ConsoleRenderer(colors=False)]
+    # A plain traceback: the default one shows local variables, tokens among them.
+    return [
+        clean,
+        _without_colours,
+        structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
+    ]
 
 
 def _without_colours(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import sys
 from collections.abc import Iterator
 
-from backports import zstd
 from bson.binary import Binary
 from pymongo import ASCENDING
 from pymongo.errors import DuplicateKeyError
@@ -15,6 +15,11 @@ from worker.interfaces import RecordSlice
 from worker.jobs import Job
 from worker.mongo.connection import Document, MongoDatabase, translated_errors
 from worker.pages import ExportType, Page, split_records
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 COLLECTION = "integrations.hubspot.pages"
 

@@ -1,0 +1,48 @@
+"""The product's settings inside a stack: complete, and deaf to what the user has set for other occasions."""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+
+from sandbox import environment
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+CLIENT_ID = "sandbox-client"
+CLIENT_SECRET = "sandbox-client-secret"  # noqa: S105 - the stand-in's, worth nothing elsewhere
+
+_ENDPOINTS = {
+    "HUBSPOT_TOKEN_ENDPOINT": "/oauth/v1/token",
+    "HUBSPOT_CONTACTS_ENDPOINT": "/contacts/v1/lists/all/contacts/all",
+    "HUBSPOT_COMPANIES_ENDPOINT": "/companies/v2/companies/paged?properties=name&properties=website",
+    "HUBSPOT_DEALS_ENDPOINT": "/deals/v1/deal/paged?properties=dealname&includeAssociations=true",
+    "HUBSPOT_NOTES_ENDPOINT": "/engagements/v1/engagements/paged",
+    "HUBSPOT_OBJECTS_ENDPOINT": "/crm/objects/2026-09",
+}
+
+
+def product_settings(*, mongodb_uri: str, redis_url: str, hubspot_url: str) -> dict[str, str]:
+    """Give every setting of the worker and the shim, HubSpot's paths as they are by default."""
+    return {
+        "MONGODB_URI": mongodb_uri,
+        "MONGODB_DATABASE": "hubspot_export",
+        "CELERY_BROKER_URL": redis_url,
+        "REDIS_URL": redis_url,
+        "HUBSPOT_CLIENT_ID": CLIENT_ID,
+        "HUBSPOT_CLIENT_SECRET": CLIENT_SECRET,
+        **{name: f"{hubspot_url}{path}" for name, path in _ENDPOINTS.items()},
+        "HUBSPOT_API": "legacy",
+        "HUBSPOT_RATE_LIMIT": "110/10",
+        "JWT_SECRET": secrets.token_hex(32),
+        "EXPORT_WAIT_SECONDS": "25",
+        "RESULT_TTL_DAYS": "30",
+        "LOG_FORMAT": "console",
+    }
+
+
+def python_environment() -> dict[str, str]:
+    """Give what a Python child needs to find the product from any folder, and to write its log line by line.
+
+    Children start in a folder of their own, because a `.env` in the user's present one would be read as settings.
+    """
+    return {**environment.inherited(), "PYTHONPATH": str(REPOSITORY), "PYTHONUNBUFFERED": "1"}

@@ -1,0 +1,99 @@
+"""The public HTTP API as one of its clients sees it: start an export, look at it, read its results."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Self
+
+import requests
+
+_BASE_PATH = "/v1/integrations/hubspot"
+_TIMEOUT_S = 10
+_MOST_RESULTS = 1000
+
+
+class ApiError(Exception):
+    """The API refused or did not answer; the text says what was asked and what came back."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobState:
+    """What a client reads in a job's answer; `seconds` is from the first start to the end, None before that."""
+
+    status: str
+    pages: int
+    records: int
+    records_per_second: float | None
+    seconds: float | None
+    error: str | None
+
+    @property
+    def has_ended(self) -> bool:
+        """Nothing more comes."""
+        return self.status in {"succeeded", "failed", "cancelled"}
+
+    @classmethod
+    def read(cls, job: dict[str, Any]) -> Self:
+        """Pick it out of the answer's `data`."""
+        progress, error = job["progress"], job["error"]
+        return cls(
+            status=job["status"],
+            pages=progress["pages"],
+            records=progress["records"],
+            records_per_second=progress["records_per_second"],
+            seconds=_seconds(job["started_at"], job["finished_at"]),
+            error=error["message"] if error else None,
+        )
+
+
+def _seconds(started_at: str | None, finished_at: str | None) -> float | None:
+    if started_at is None or finished_at is None:
+        return None
+    return (datetime.fromisoformat(finished_at) - datetime.fromisoformat(started_at)).total_seconds()
+
+
+class ExportApi:
+    """A client with one JWT. Its methods raise ApiError."""
+
+    def __init__(self, base_url: str, *, token: str, session: requests.Session) -> None:
+        self._base_url = base_url
+        self._session = session
+        self._headers = {"Authorization": f"Bearer {token}"}
+
+    def start(self, export_type: str) -> str:
+        """Start an export of everything there is; answer the job's path."""
+        answer = self._ask("POST", f"{_BASE_PATH}/export/{export_type}")
+        if answer.status_code != requests.codes.accepted:
+            raise ApiError(f"POST export/{export_type} answered {answer.status_code} instead of 202")
+        return answer.headers["Location"]
+
+    def job(self, path: str) -> JobState:
+        """Look at a job."""
+        return JobState.read(self._ask("GET", path).json()["data"])
+
+    def results(self, path: str, *, limit: int, offset: int | None = None) -> dict[str, Any]:
+        """Read records of a job in the documented body, from where the body before it said."""
+        query = {"limit": limit, **({"offset": offset} if offset is not None else {})}
+        body: dict[str, Any] = self._ask("GET", f"{path}/results", query=query).json()
+        return body
+
+    def count_results(self, path: str, *, list_key: str) -> int:
+        """Read all of a job's results, page by page, and count them."""
+        records, offset, has_more = 0, None, True
+        while has_more:
+            body = self.results(path, limit=_MOST_RESULTS, offset=offset)
+            records += len(body["data"][list_key])
+            offset, has_more = body["pagination"]["offset"], bool(body["pagination"]["hasMore"])
+        return records
+
+    def _ask(self, method: str, path: str, *, query: dict[str, int] | None = None) -> requests.Response:
+        try:
+            answer = self._session.request(
+                method, f"{self._base_url}{path}", params=query, headers=self._headers, timeout=_TIMEOUT_S
+            )
+        except requests.RequestException as error:
+            raise ApiError(f"{method} {path}: {type(error).__name__}") from None
+        if not answer.ok:
+            raise ApiError(f"{method} {path}: {answer.status_code} {answer.text}")
+        return answer

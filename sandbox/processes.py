@@ -1,0 +1,205 @@
+"""Child processes that never outlive us: readiness watched, output in a log file, an end in bounded time."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from sandbox.logs import tail
+
+_TETHER = Path(__file__).with_name("tether.py")
+_POLL_S = 0.02
+_KILL_S = 10  # only a process that waits for a broken disk needs longer
+
+Pause = Callable[[float], None]
+
+
+class ProcessFailedError(Exception):
+    """A child process ended by itself, or was not ready in time. `log_tail` holds the last lines it wrote."""
+
+    def __init__(self, name: str, what: str, *, log_tail: str) -> None:
+        super().__init__(f"{name} {what}")
+        self.name = name
+        self.log_tail = log_tail
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """What to start: the program with its arguments, its whole environment, and the folder it starts in."""
+
+    arguments: Sequence[str]
+    environment: Mapping[str, str]
+    folder: Path
+
+
+class Process:
+    """One child in a session of its own; on Linux the kernel kills it when the thread that started it ends.
+
+    It may be started again after it was stopped or killed: the same command, folder and log.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        command: Command,
+        log: Path,
+        ready: Callable[[Process], bool] = lambda _: True,
+    ) -> None:
+        self.name = name
+        self.log = log
+        self._command = command
+        self._ready = ready
+        self._child: subprocess.Popen[bytes] | None = None
+        self._log_start = 0
+
+    @property
+    def pid(self) -> int:
+        """The child's process id. Raises RuntimeError when it is not meant to run."""
+        return self._running().pid
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the child runs now."""
+        return self._child is not None and self._child.poll() is None
+
+    def start(self) -> Self:
+        """Start the child and return at once. Call it from the main thread: see the class."""
+        if threading.current_thread() is not threading.main_thread():
+            raise RuntimeError("a child must be started from the main thread: it would end with any other one")
+        if self.is_alive:
+            raise RuntimeError(f"{self.name} runs already")
+        self._log_start = self.log.stat().st_size if self.log.exists() else 0
+        self._child = self._spawn()
+        return self
+
+    def wait_ready(self, *, timeout_s: float = 60, pause: Pause = time.sleep) -> Self:
+        """Wait until the child is ready. `pause` may raise to end the waiting early.
+
+        Raises ProcessFailedError as soon as the child has died, and when `timeout_s` has passed.
+        """
+        wait_until(lambda: self._ready(self), watched=[self], timeout_s=timeout_s, pause=pause)
+        return self
+
+    def has_written(self, text: str) -> bool:
+        """Whether the child has written this since it was last started."""
+        with suppress(FileNotFoundError), self.log.open("rb") as file:
+            file.seek(self._log_start)
+            return text.encode() in file.read()
+        return False
+
+    def check(self) -> None:
+        """Raise ProcessFailedError when the child is meant to run and does not."""
+        status = self._child.poll() if self._child is not None else None
+        if status is not None:
+            raise ProcessFailedError(self.name, _obituary(status), log_tail=tail(self.log))
+
+    def stop(self, *, grace_s: float = 10) -> None:
+        """End the child: SIGTERM, at most `grace_s` seconds, SIGKILL to its group. Repeating is harmless."""
+        stop_all([self], grace_s=grace_s)
+
+    def kill(self) -> None:
+        """End the child and its whole group with SIGKILL, as a power cut would."""
+        if self._child is not None:
+            with suppress(ProcessLookupError):
+                os.killpg(self._child.pid, signal.SIGKILL)
+            self._child.wait(timeout=_KILL_S)
+            self._child = None
+
+    def restart(self, *, timeout_s: float = 60, pause: Pause = time.sleep) -> Self:
+        """Start the child again, after stopping it where it still runs, and wait until it is ready."""
+        self.stop()
+        return self.start().wait_ready(timeout_s=timeout_s, pause=pause)
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal to the child alone. Raises RuntimeError when it is not meant to run."""
+        self._running().send_signal(number)
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
+        tether = [sys.executable, "-I", "-S", str(_TETHER), str(os.getpid())]
+        with self.log.open("ab") as log:
+            return subprocess.Popen(
+                [*tether, *self._command.arguments],
+                env=dict(self._command.environment),
+                cwd=self._command.folder,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def _running(self) -> subprocess.Popen[bytes]:
+        if self._child is None:
+            raise RuntimeError(f"{self.name} is not running")
+        return self._child
+
+    def _ask_to_end(self) -> None:
+        if self._child is not None:
+            self._child.terminate()
+
+    def _end(self, *, by: float) -> None:
+        if self._child is not None:
+            with suppress(subprocess.TimeoutExpired):
+                self._child.wait(timeout=max(0.0, by - time.monotonic()))
+            self.kill()
+
+
+def wait_until(
+    condition: Callable[[], bool], *, watched: Sequence[Process], timeout_s: float, pause: Pause = time.sleep
+) -> None:
+    """Wait for a condition that needs all of `watched` to run. `pause` may raise to end the waiting early.
+
+    Raises ProcessFailedError as soon as one of them has died, and when `timeout_s` has passed.
+    """
+    give_up_at = time.monotonic() + timeout_s
+    while True:
+        fulfilled = condition()
+        for process in watched:
+            process.check()
+        if fulfilled:
+            return
+        if time.monotonic() > give_up_at:
+            first = watched[0]
+            raise ProcessFailedError(first.name, f"was not ready within {timeout_s:g} s", log_tail=tail(first.log))
+        pause(_POLL_S)
+
+
+def stop_all(processes: Iterable[Process], *, grace_s: float = 10) -> None:
+    """End children all at once, in `grace_s` seconds at most. Ctrl-C cannot cut it short."""
+    together = list(processes)
+    with _undisturbed():
+        by = time.monotonic() + grace_s
+        for process in together:
+            process._ask_to_end()  # noqa: SLF001 - the two halves of stopping belong to this module
+        for process in together:
+            process._end(by=by)  # noqa: SLF001
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Hold Ctrl-C off, unless the program has a way of its own to answer it."""
+    can_set = threading.current_thread() is threading.main_thread()
+    if not can_set or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _obituary(status: int) -> str:
+    if status >= 0:
+        return f"ended with status {status}"
+    known = {number.value: number.name for number in signal.Signals}
+    return f"was ended by {known.get(-status, f'signal {-status}')}"

@@ -1,0 +1,63 @@
+"""How each program of the stack is started, and how it shows that it is ready."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import requests
+
+from sandbox.configuration import python_environment
+from sandbox.ports import HOST, is_open
+from sandbox.processes import Command, Process
+
+_ANSWER_S = 2
+_WITHOUT_NEIGHBOURS = ("--without-mingle", "--without-gossip")  # looking for other workers takes a second
+
+
+class Programs:
+    """Builds processes that run below `folder`, each with a log of its own and the settings it is built with."""
+
+    def __init__(self, *, folder: Path, settings: Mapping[str, str]) -> None:
+        self.logs = folder / "logs"
+        self._run = folder / "run"
+        self._environment = {**python_environment(), **settings}
+
+    def hubspot(self, port: int) -> Process:
+        """Build HubSpot's stand-in."""
+        arguments = ("sandbox.hubspot", "--host", HOST, "--port", str(port))
+        return self._python("hubspot", arguments, ready=lambda _: is_open(port))
+
+    def shim(self, port: int) -> Process:
+        """Build the HTTP shim; it is ready when it reaches the database and the broker."""
+        arguments = ("api_shim", "--host", HOST, "--port", str(port))
+        return self._python("shim", arguments, ready=lambda _: _is_ready(port))
+
+    def worker(self, number: int, *arguments: str) -> Process:
+        """Build a Celery worker; it is ready when it takes tasks."""
+        name = f"worker-{number}"
+        words = ("worker", "--hostname", f"{name}@sandbox", *_WITHOUT_NEIGHBOURS, *arguments)
+        return self._celery(name, words, ready=lambda process: process.has_written(f"{name}@sandbox ready."))
+
+    def beat(self, number: int) -> Process:
+        """Build the scheduler's clock."""
+        return self._celery(f"beat-{number}", ("beat",), ready=lambda process: process.has_written("starting"))
+
+    def _celery(self, name: str, words: tuple[str, ...], *, ready: Callable[[Process], bool]) -> Process:
+        return self._python(name, ("celery", "-A", "worker", *words), ready=ready)
+
+    def _python(self, name: str, words: tuple[str, ...], *, ready: Callable[[Process], bool]) -> Process:
+        return Process(
+            name=name,
+            command=Command(arguments=(sys.executable, "-m", *words), environment=self._environment, folder=self._run),
+            log=self.logs / f"{name}.log",
+            ready=ready,
+        )
+
+
+def _is_ready(port: int) -> bool:
+    try:
+        return is_open(port) and requests.get(f"http://{HOST}:{port}/readyz", timeout=_ANSWER_S).ok
+    except requests.RequestException:
+        return False

@@ -1,0 +1,31 @@
+"""The embedded servers of one folder: data, logs and links below it, programs found on this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sandbox.binaries import find_mongod, find_redis_server
+from sandbox.mongo_server import MongoServer
+from sandbox.redis_server import RedisServer
+
+
+def embedded_mongo(folder: Path, *, members: int = 1, ttl_sweep_s: int = 60) -> MongoServer:
+    """Prepare a MongoDB below `folder`; nothing runs yet. Raises UnusableBinaryError."""
+    return MongoServer(
+        binary=find_mongod(links=folder / "lib"),
+        folder=folder / "data",
+        logs=_logs(folder),
+        members=members,
+        ttl_sweep_s=ttl_sweep_s,
+    )
+
+
+def embedded_redis(folder: Path) -> RedisServer:
+    """Prepare a Redis below `folder`; nothing runs yet. Raises UnusableBinaryError."""
+    return RedisServer(binary=find_redis_server(), folder=folder / "data" / "redis", log=_logs(folder) / "redis.log")
+
+
+def _logs(folder: Path) -> Path:
+    logs = folder / "logs"
+    logs.mkdir(exist_ok=True)
+    return logs

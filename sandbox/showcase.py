@@ -1,0 +1,59 @@
+"""What the demo and `up` show: a running stack with one connected account full of records."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import requests
+from pymongo.errors import PyMongoError
+from rich.console import Console
+
+from sandbox.control import ControlError
+from sandbox.export_api import ApiError
+from sandbox.interruptions import Interruptions
+from sandbox.portal.accounts import RecordTypeName
+from sandbox.seeding import Account, seed
+from sandbox.stack import Stack
+from sandbox.state_folder import temporary_state
+
+ACCOUNT = Account(account_id="demo-account", owner="demo-user", hub_id=62515)
+
+# 90 pages in all, so that HubSpot's limit of 110 calls in 10 s is in force without slowing the demo down.
+RECORDS: Mapping[RecordTypeName, int] = {"contacts": 3000, "companies": 5000, "deals": 5000, "engagements": 5000}
+LATENCY_S = 0.1
+
+_DEATH_SHOWS_S = 0.2
+
+
+class ShowcaseError(Exception):
+    """The stack runs but does not do what it should; the text says what."""
+
+
+@contextmanager
+def running_showcase(interruptions: Interruptions, *, console: Console) -> Iterator[Stack]:
+    """Start the stack and fill it; stop it at the end, whatever the end is.
+
+    Raises UnusableBinaryError, ProcessFailedError when a process has died, StopRequestedError after a signal, and
+    ShowcaseError when a server does not answer though all of them run.
+    """
+    began_at = time.monotonic()
+    console.print("Starting MongoDB, Redis, a HubSpot stand-in, a worker, beat and the HTTP shim …")
+    with temporary_state() as folder, Stack(folder, pause=interruptions.pause) as stack:
+        with _blaming_the_dead(stack, interruptions):
+            seed(stack, ACCOUNT, records=dict(RECORDS), latency_s=LATENCY_S)
+            console.print(f"Ready after {time.monotonic() - began_at:.1f} s.")
+            yield stack
+        interruptions.check()
+
+
+@contextmanager
+def _blaming_the_dead(stack: Stack, interruptions: Interruptions) -> Iterator[None]:
+    """Where something does not answer, say so only when no process has died: that would be the reason."""
+    try:
+        yield
+    except (ApiError, ControlError, PyMongoError, requests.RequestException) as error:
+        interruptions.pause(_DEATH_SHOWS_S)
+        stack.check()
+        raise ShowcaseError(str(error)) from None

@@ -1,0 +1,149 @@
+"""The whole product on this machine: database, broker, HubSpot's stand-in, workers, beat and shim as one object."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import requests
+
+from sandbox.configuration import product_settings
+from sandbox.control import HubSpotControl
+from sandbox.ports import HOST, ReservedPort
+from sandbox.processes import Pause, Process, stop_all
+from sandbox.programs import Programs
+from sandbox.servers import embedded_mongo, embedded_redis
+
+_GRACE_S = 10
+_GRACE_WITHOUT_SERVERS_S = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StackOptions:
+    """How a stack differs from the ordinary one.
+
+    `settings` are product settings in place of the usual ones; `worker_arguments` are further words for the command
+    line of every worker (`--concurrency=2`).
+    """
+
+    workers: int = 1
+    worker_arguments: tuple[str, ...] = ()
+    beats: int = 1
+    shim: bool = True
+    mongo_members: int = 1
+    ttl_sweep_s: int = 60
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+
+class Stack:
+    """A running stack between `with` and its end, below one folder that exists already.
+
+    Enter it in the main thread. Building raises UnusableBinaryError; entering raises ProcessFailedError after stopping
+    what was started by then. `pause` is what it waits with; it may raise to end the waiting.
+    """
+
+    def __init__(self, folder: Path, *, options: StackOptions | None = None, pause: Pause = time.sleep) -> None:
+        self.options = options or StackOptions()
+        self.folder = folder
+        (folder / "run").mkdir()
+        self._ports = {name: ReservedPort() for name in ("hubspot", "shim")}
+        self._pause = pause
+        self._cleanup = ExitStack()
+        self.mongo = embedded_mongo(folder, members=self.options.mongo_members, ttl_sweep_s=self.options.ttl_sweep_s)
+        self.redis = embedded_redis(folder)
+        self.settings = {**self._usual_settings(), **self.options.settings}
+        self._programs = Programs(folder=folder, settings=self.settings)
+        self.hubspot = self._programs.hubspot(self._ports["hubspot"].number)
+        self.shim = self._programs.shim(self._ports["shim"].number)
+        self.workers: list[Process] = []
+        self.beats: list[Process] = []
+
+    def __enter__(self) -> Self:
+        with ExitStack() as cleanup:
+            session = cleanup.enter_context(requests.Session())
+            self.hubspot_control = HubSpotControl(self.hubspot_url, session=session)
+            cleanup.callback(lambda: stop_all(self._servers))
+            cleanup.callback(self._stop_product)
+            self._start()
+            self._cleanup = cleanup.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._cleanup.close()
+
+    @property
+    def hubspot_url(self) -> str:
+        """Where HubSpot's stand-in listens."""
+        return f"http://{HOST}:{self._ports['hubspot'].number}"
+
+    @property
+    def shim_url(self) -> str:
+        """Where the shim listens."""
+        return f"http://{HOST}:{self._ports['shim'].number}"
+
+    @property
+    def logs(self) -> Path:
+        """The folder with one log a process."""
+        return self._programs.logs
+
+    def check(self) -> None:
+        """Raise ProcessFailedError when a process has ended that nobody has stopped or killed through this stack."""
+        for process in (*self._servers, *self._product):
+            process.check()
+
+    def start_worker(self, *arguments: str) -> Process:
+        """Start one more worker and return at once; its `wait_ready` waits until it takes tasks."""
+        words = (*self.options.worker_arguments, *arguments)
+        worker = self._programs.worker(len(self.workers) + 1, *words)
+        self.workers.append(worker)
+        return worker.start()
+
+    def start_beat(self) -> Process:
+        """Start one more beat and return at once."""
+        beat = self._programs.beat(len(self.beats) + 1)
+        self.beats.append(beat)
+        return beat.start()
+
+    @property
+    def _servers(self) -> list[Process]:
+        return [self.hubspot, self.redis, *self.mongo.members]
+
+    @property
+    def _product(self) -> list[Process]:
+        return [self.shim, *self.beats, *self.workers]
+
+    def _stop_product(self) -> None:
+        """Let the slices at hand come to their end, unless a server that they need for it is gone."""
+        can_end_well = all(server.is_alive for server in self._servers)
+        stop_all(self._product, grace_s=_GRACE_S if can_end_well else _GRACE_WITHOUT_SERVERS_S)
+
+    def _usual_settings(self) -> dict[str, str]:
+        return product_settings(mongodb_uri=self.mongo.uri, redis_url=self.redis.url, hubspot_url=self.hubspot_url)
+
+    def _pause_and_check(self, seconds: float) -> None:
+        """Notice every death while waiting, not only that of the process that is waited for."""
+        self._pause(seconds)
+        self.check()
+
+    def _start(self) -> None:
+        """Start everything as early as what it needs to start is there, then wait for all of it."""
+        self.mongo.start()
+        self.redis.start()
+        self.hubspot.start()
+        self.redis.wait_ready(pause=self._pause_and_check)
+        for _ in range(self.options.workers):
+            self.start_worker()
+        for _ in range(self.options.beats):
+            self.start_beat()
+        self.mongo.wait_ready(pause=self._pause_and_check)
+        if self.options.shim:
+            self.shim.start()
+        for process in (self.hubspot, *self.workers, *self.beats, *([self.shim] if self.options.shim else [])):
+            process.wait_ready(pause=self._pause_and_check)

@@ -1,0 +1,61 @@
+"""`python -m sandbox up`: the whole product, for hand use, until Ctrl-C."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+from rich.console import Console
+
+from sandbox.interruptions import Interruptions
+from sandbox.seeding import mint_jwt
+from sandbox.showcase import ACCOUNT, running_showcase
+from sandbox.stack import Stack
+
+_JWT_LIFE = timedelta(hours=24)
+_CHECK_S = 0.3
+
+
+def run(interruptions: Interruptions, *, console: Console) -> None:
+    """Start the stack with one connected account, say how to use it, and watch over it.
+
+    It ends by raising as `running_showcase` does: StopRequestedError is the ordinary end.
+    """
+    with running_showcase(interruptions, console=console) as stack:
+        token = mint_jwt(stack, ACCOUNT, life=_JWT_LIFE)
+        header = _write_header(stack.folder, token=token)
+        console.print(_instructions(stack, token=token, header=header), soft_wrap=True, markup=False, highlight=False)
+        while True:
+            interruptions.pause(_CHECK_S)
+            stack.check()
+
+
+def _write_header(folder: Path, *, token: str) -> Path:
+    """Keep the JWT in a file that curl reads, so that the lines to paste stay short and it stays out of `ps`."""
+    file = folder / "authorization"
+    file.touch(mode=0o600)
+    file.write_text(f"Authorization: Bearer {token}\n")
+    return file
+
+
+def _instructions(stack: Stack, *, token: str, header: Path) -> str:
+    api = f"{stack.shim_url}/v1/integrations/hubspot"
+    curl = f"curl -sS -H @{header}"
+    return f"""
+HTTP API    {api}
+Docs        {stack.shim_url}/docs
+HubSpot     {stack.hubspot_url}  (account {ACCOUNT.hub_id})
+MongoDB     {stack.mongo.uri}
+Redis       {stack.redis.url}
+Logs        {stack.logs}
+JWT         {token}
+            (account {ACCOUNT.account_id}, user {ACCOUNT.owner}, valid for 24 hours)
+
+One page of contacts, an export of all contacts, and the first results of that export:
+
+{curl} '{api}/export/contacts?limit=3'
+JOB=$({curl} -X POST -D - -o /dev/null '{api}/export/contacts' | tr -d '\\r' | sed -n 's/^[Ll]ocation: //p'); echo $JOB
+sleep 1; {curl} "{stack.shim_url}$JOB/results?limit=3"
+
+Ctrl-C stops everything.
+"""

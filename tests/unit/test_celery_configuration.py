@@ -1,0 +1,224 @@
+"""celeryconfig.py: messages carry ids, none is lost, and the times in it fit the times elsewhere."""
+
+from __future__ import annotations
+
+import json
+import runpy
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pytest
+from celery.app.defaults import DEFAULTS
+from celery.beat import PersistentScheduler
+from kombu.utils.imports import symbol_by_name
+
+from worker import app, bootstrap, kombu_repair
+from worker.exporter import SliceLimits
+from worker.hubspot import transport
+
+ROOT = Path(__file__).resolve().parents[2]
+REDIS = "redis://127.0.0.1:6379/0"
+RABBITMQ = "amqp://127.0.0.1//"
+
+TASKS = {name for name in vars(app).values() if isinstance(name, str) and name.startswith("hubspot_export.")}
+QUEUES = {name for key, name in vars(app).items() if key.startswith("QUEUE_")}
+
+# The invariants below are about these numbers.
+CALL_S = sum(transport._TIMEOUT_S)  # noqa: SLF001
+STORE_S = bootstrap._STORE_TIMEOUT_S  # noqa: SLF001
+
+Configuration: TypeAlias = dict[str, Any]
+
+# What Celery makes of it: which tasks are registered, and where each of them goes.
+RESULT = """
+import json
+from worker.app import app
+app.loader.import_default_modules()
+tasks = [name for name in app.tasks if not name.startswith("celery.")]
+queues = {name: app.amqp.router.route({}, name)["queue"] for name in tasks}
+print(json.dumps({name: [queue.name, queue.exchange.name, queue.routing_key] for name, queue in queues.items()}))
+"""
+
+# What closing a channel does to messages when the transport has lost its client, before and after the repair.
+LOST = """
+from types import SimpleNamespace
+from kombu.transport import redis
+from worker import kombu_repair
+
+channel = redis.Channel.__new__(redis.Channel)
+channel.connection = SimpleNamespace(client=None)
+qos = redis.QoS.__new__(redis.QoS)
+qos.channel, qos._delivered = channel, {"tag": "message"}
+try:
+    qos.restore_unacked()
+except AttributeError:
+    print("broken")
+kombu_repair.apply()
+print("repaired", qos.restore_unacked())
+"""
+
+
+@pytest.fixture
+def load(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], Configuration]:
+    """Read celeryconfig.py with a broker of one's choice, and no `.env` about."""
+    monkeypatch.chdir(tmp_path)
+
+    def load_with(broker: str) -> Configuration:
+        monkeypatch.setenv("CELERY_BROKER_URL", broker)
+        names = runpy.run_path(str(ROOT / "celeryconfig.py"))
+        return {name: value for name, value in names.items() if name.islower() and name[0] != "_" and name != "load"}
+
+    return load_with
+
+
+@pytest.fixture
+def configuration(load: Callable[[str], Configuration]) -> Configuration:
+    return load(REDIS)
+
+
+@pytest.mark.parametrize("broker", [REDIS, RABBITMQ])
+def test_celery_knows_every_setting(broker: str, load: Callable[[str], Configuration]) -> None:
+    assert load(broker).keys() <= DEFAULTS.keys()
+
+
+def test_the_state_of_a_job_is_not_kept_by_celery(configuration: Configuration) -> None:
+    assert configuration["result_backend"] is None
+    assert configuration["task_ignore_result"] is True
+
+
+def test_only_json_travels(configuration: Configuration) -> None:
+    assert configuration["task_serializer"] == "json"
+    assert configuration["accept_content"] == ["json"]
+
+
+def test_a_killed_workers_message_comes_back(configuration: Configuration) -> None:
+    assert configuration["task_acks_late"] is True
+    assert configuration["task_reject_on_worker_lost"] is True
+
+
+def test_a_busy_worker_hoards_nothing(configuration: Configuration) -> None:
+    assert configuration["worker_prefetch_multiplier"] == 1
+
+
+def test_a_task_that_raises_does_not_go_round_in_the_broker(configuration: Configuration) -> None:
+    assert configuration["task_acks_on_failure"] is True
+    assert configuration["task_acks_on_timeout"] is True
+
+
+def test_a_worker_waits_for_its_broker_for_ever_and_a_publisher_does_not(configuration: Configuration) -> None:
+    assert configuration["broker_connection_max_retries"] is None
+    assert configuration["task_publish_retry"] is False
+    assert configuration["broker_pool_acquire_timeout"] <= 5
+
+
+def test_each_queue_has_an_exchange_and_a_routing_key_of_its_own(configuration: Configuration) -> None:
+    queues = configuration["task_queues"]
+
+    assert {queue.name for queue in queues} == QUEUES
+    assert {queue.exchange.name for queue in queues} == QUEUES
+    assert {queue.routing_key for queue in queues} == QUEUES
+    assert {queue.exchange.type for queue in queues} == {"direct"}
+
+
+def test_a_misspelled_queue_is_an_error(configuration: Configuration) -> None:
+    assert configuration["task_create_missing_queues"] is False
+    assert configuration["task_default_queue"] in QUEUES
+
+
+def test_every_named_task_is_routed_to_a_queue_that_exists(configuration: Configuration) -> None:
+    routes = configuration["task_routes"]
+
+    assert routes.keys() == TASKS
+    assert {route["queue"] for route in routes.values()} <= QUEUES
+
+
+def test_every_named_task_is_registered_and_arrives_in_its_queue(configuration: Configuration, tmp_path: Path) -> None:
+    run = subprocess.run(
+        [sys.executable, "-c", RESULT],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(ROOT), "CELERY_BROKER_URL": REDIS},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    expected = {name: [route["queue"]] * 3 for name, route in configuration["task_routes"].items()}
+    assert json.loads(run.stdout) == expected
+
+
+def test_a_message_is_not_delivered_again_while_its_slice_still_runs(configuration: Configuration) -> None:
+    renewal_s = CALL_S + 2 * STORE_S  # the token is read, renewed and written back
+    page_s = CALL_S + 2 * STORE_S  # the page is fetched, stored and checkpointed
+    margin_s = 60
+
+    visible_again_s = configuration["broker_transport_options"]["visibility_timeout"]
+
+    assert visible_again_s > SliceLimits().seconds + renewal_s + page_s + margin_s
+
+
+def test_a_lease_outlives_the_longest_page() -> None:
+    assert SliceLimits().lease_s > CALL_S + 2 * STORE_S
+
+
+def test_a_lease_outlives_the_longest_sleep_within_a_slice() -> None:
+    assert SliceLimits().longest_sleep_s < SliceLimits().seconds < SliceLimits().lease_s
+
+
+def test_lost_messages_are_looked_for_often(configuration: Configuration) -> None:
+    options = configuration["broker_transport_options"]
+
+    assert options["unacked_restore_interval"] * options["unacked_restore_throttle"] <= 10
+
+
+def test_a_half_open_connection_to_redis_is_noticed(configuration: Configuration) -> None:
+    options = configuration["broker_transport_options"]
+
+    assert options["socket_timeout"] <= 5
+    assert options["socket_connect_timeout"] <= 5
+    assert options["health_check_interval"] <= 5
+    assert options["socket_keepalive"] is True
+
+
+def test_redis_may_be_shared_with_other_programs(configuration: Configuration) -> None:
+    assert configuration["broker_transport_options"]["global_keyprefix"] == "hubspot-export:"
+
+
+def test_rabbitmq_gets_none_of_the_options_of_redis(load: Callable[[str], Configuration]) -> None:
+    assert load(RABBITMQ)["broker_transport_options"] == {"confirm_publish": True}
+
+
+def test_rabbitmqs_queues_are_replicated(load: Callable[[str], Configuration]) -> None:
+    queues = load(RABBITMQ)["task_queues"]
+
+    assert [queue.queue_arguments for queue in queues] == [{"x-queue-type": "quorum"}] * len(queues)
+
+
+def test_queues_on_redis_have_no_arguments(configuration: Configuration) -> None:
+    assert not any(queue.queue_arguments for queue in configuration["task_queues"])
+
+
+def test_beat_keeps_no_file(configuration: Configuration) -> None:
+    scheduler = symbol_by_name(configuration["beat_scheduler"])
+
+    assert not issubclass(scheduler, PersistentScheduler)
+
+
+def test_periodic_tasks_that_nobody_took_in_time_are_dropped(configuration: Configuration) -> None:
+    for entry in configuration["beat_schedule"].values():
+        assert entry["task"] in TASKS
+        assert entry["schedule"] <= entry["options"]["expires"] <= 60
+
+
+def test_kombu_still_has_the_fault_that_is_repaired() -> None:
+    """When this fails, decision 0003 says what to do."""
+    run = subprocess.run(
+        [sys.executable, "-c", LOST], env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=True
+    )
+
+    assert version("kombu") in kombu_repair._BROKEN  # noqa: SLF001 - the versions that are repaired
+    assert run.stdout.splitlines()[0] == "broken"
+    assert run.stdout.splitlines()[-1] == "repaired []"
