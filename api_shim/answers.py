@@ -32,4 +32,4 @@ def results_answer(export_type: ExportType, found: RecordSlice, *, has_more: boo
         keys.offset_key.encode(),
         found.end,
     )
-    return page_answer(data, has_more=has_more, offset=found.end or None)
+    return page_answer(data, has_more=has_more, offset=found.end if found.end or has_more else None)

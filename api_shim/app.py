@@ -38,6 +38,8 @@ def create_app(
         listening = asyncio.create_task(desk.waiter.listen())
         yield
         listening.cancel()
+        with suppress(asyncio.CancelledError):
+            await listening
 
     app = FastAPI(
         title="HubSpot export",
@@ -45,6 +47,8 @@ def create_app(
         version="0.1.0",
         lifespan=lifespan,
         redirect_slashes=False,
+        redoc_url=None,
+        swagger_ui_oauth2_redirect_url=None,
     )
     app.state.desk = desk
     app.state.verifier = verifier

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import jwt
 from starlette.concurrency import run_in_threadpool
 
-from worker.errors import ExportError
+from worker.errors import ExportError, UnavailableError
 from worker.settings import ShimSettings
 
 SCOPES = frozenset({"contacts", "contacts.external"})
 """Any one of these is enough."""
 
 _LONGEST_ID = 256
+_STORABLE = re.compile(r"[^\x00\ud800-\udfff]*")  # half a surrogate pair has no UTF-8
 
 
 class UnauthorizedError(ExportError):
@@ -33,6 +35,13 @@ class InsufficientScopeError(ExportError):
 
     def __init__(self) -> None:
         super().__init__("Forbidden")
+
+
+class KeysUnavailableError(UnavailableError):
+    """The identity provider does not give its keys, so nothing can be said about any JWT."""
+
+    def __init__(self) -> None:
+        super().__init__("The identity provider is not available")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,18 +68,27 @@ class _OneKey:
 
 
 class _KeySet:
-    """The identity provider's published keys, fetched when an unknown one is named and kept for 5 minutes."""
+    """The identity provider's published keys: kept for 5 minutes, fetched before that when an unknown one is named.
+
+    Single keys are not kept besides (`cache_keys`): they would outlive their withdrawal for ever.
+    """
 
     def __init__(self, url: str) -> None:
-        self._client = jwt.PyJWKClient(url, cache_keys=True, lifespan=300, timeout=5)
+        self._client = jwt.PyJWKClient(url, cache_keys=False, lifespan=300, timeout=5)
 
     async def key_for(self, token: str) -> Any:  # noqa: ANN401 - see _KeySource
-        key = await run_in_threadpool(self._client.get_signing_key_from_jwt, token)
+        try:
+            key = await run_in_threadpool(self._client.get_signing_key_from_jwt, token)
+        except (jwt.PyJWKClientConnectionError, jwt.PyJWKSetError, OSError, ValueError) as error:
+            raise KeysUnavailableError from error
         return key.key
 
 
 class JwtVerifier:
-    """Checks signature, algorithm (pinned), `exp` (required), and `aud` and `iss` where they are set."""
+    """Checks signature, algorithm (pinned), `exp` (required), `nbf`, and `aud` and `iss` where they are set.
+
+    What else a JWT says is not ours to judge: a `sub` that is a number, an `iat` of a clock that is a second ahead.
+    """
 
     def __init__(self, settings: ShimSettings) -> None:
         self._keys = _key_source(settings)
@@ -79,7 +97,10 @@ class JwtVerifier:
         self._issuer = settings.jwt_issuer
 
     async def caller(self, authorization: str | None) -> Caller:
-        """Read an Authorization header. Raises UnauthorizedError, never saying why: that would help an attacker."""
+        """Read an Authorization header.
+
+        Raises UnauthorizedError, never saying why: that would help an attacker. Raises KeysUnavailableError.
+        """
         scheme, _, token = (authorization or "").partition(" ")
         if scheme.lower() != "bearer":
             raise UnauthorizedError
@@ -94,7 +115,13 @@ class JwtVerifier:
         )
 
     def _decode(self, token: str, key: Any) -> dict[str, Any]:  # noqa: ANN401 - see _KeySource
-        options: jwt.types.Options = {"require": ["exp"], "verify_aud": self._audience is not None}
+        options: jwt.types.Options = {
+            "require": ["exp"],
+            "verify_aud": self._audience is not None,
+            "verify_iat": False,
+            "verify_jti": False,
+            "verify_sub": False,
+        }
         return jwt.decode(
             token,
             key,
@@ -115,12 +142,11 @@ def _key_source(settings: ShimSettings) -> _KeySource:
 
 
 def _identity(value: Any) -> str:  # noqa: ANN401 - a claim from outside
-    """Read an id claim: text, or a number as other programs write it."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
-    if not isinstance(value, str) or not 0 < len(value) <= _LONGEST_ID or "\x00" in value:
+    """Read an id claim: text that a database can hold, or a whole number as other programs write it."""
+    text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    if not isinstance(text, str) or not 0 < len(text) <= _LONGEST_ID or not _STORABLE.fullmatch(text):
         raise UnauthorizedError
-    return value
+    return text
 
 
 def _scopes(value: Any) -> frozenset[str]:  # noqa: ANN401 - a claim from outside

@@ -1,17 +1,23 @@
-"""What routes are given: the caller, the type that was asked for, the desk."""
+"""What routes are given: the caller, the type that was asked for, the preferences, the body, the desk."""
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated
 
-from fastapi import Depends, Request, Security
+from fastapi import Depends, Header, Path, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from starlette.requests import ClientDisconnect
 
 from api_shim.auth import SCOPES, Caller, InsufficientScopeError, JwtVerifier
 from api_shim.errors import UnsupportedTypeError
 from api_shim.exports import ExportDesk
 from api_shim.preferences import Preferences, read_preferences
+from worker.errors import InvalidRequestError
 from worker.pages import ExportType
+
+_MOST_BODY_BYTES = 64 * 1024
+_BODY_WITHIN_S = 10.0
 
 _documented = HTTPBearer(auto_error=False, description="claims `account_id`, `uid`, `scope`, `exp`")
 
@@ -27,15 +33,41 @@ async def _caller(request: Request, _: Annotated[HTTPAuthorizationCredentials | 
 AuthenticCaller = Annotated[Caller, Depends(_caller)]
 
 
-async def _export_type(type: str, _: AuthenticCaller) -> ExportType:  # noqa: A002 - the documented name
+async def _export_type(
+    type: Annotated[str, Path(json_schema_extra={"enum": list(ExportType)})],  # noqa: A002 - the documented name
+    _: AuthenticCaller,
+) -> ExportType:
     try:
         return ExportType(type)
     except ValueError:
         raise UnsupportedTypeError from None
 
 
-async def _preferences(request: Request, _: AuthenticCaller) -> Preferences:
-    return read_preferences(request.headers.getlist("prefer"))
+async def _preferences(
+    _: AuthenticCaller,
+    prefer: Annotated[list[str] | None, Header(description="`respond-async`, `wait=N` (RFC 7240)")] = None,
+) -> Preferences:
+    return read_preferences(prefer or [])
+
+
+async def _body(request: Request, _: AuthenticCaller) -> bytes:
+    return await read_body(request, most_bytes=_MOST_BODY_BYTES, within_s=_BODY_WITHIN_S)
+
+
+async def read_body(request: Request, *, most_bytes: int, within_s: float) -> bytes:
+    """Read a body, and stop as soon as it is too long or too slow. Raises InvalidRequestError."""
+    body = bytearray()
+    try:
+        async with asyncio.timeout(within_s):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > most_bytes:
+                    raise InvalidRequestError(f"body: must be at most {most_bytes} bytes")
+    except TimeoutError:
+        raise InvalidRequestError(f"body: must arrive within {within_s:g} seconds") from None
+    except ClientDisconnect:
+        raise InvalidRequestError("body: was cut off") from None
+    return bytes(body)
 
 
 async def _desk(request: Request) -> ExportDesk:
@@ -45,4 +77,5 @@ async def _desk(request: Request) -> ExportDesk:
 
 AskedType = Annotated[ExportType, Depends(_export_type)]
 AskedPreferences = Annotated[Preferences, Depends(_preferences)]
+BoundedBody = Annotated[bytes, Depends(_body)]
 Desk = Annotated[ExportDesk, Depends(_desk)]

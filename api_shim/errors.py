@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import structlog
@@ -13,11 +15,14 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from api_shim.auth import InsufficientScopeError, UnauthorizedError
+from api_shim.schemas import ErrorAnswer
 from worker.errors import (
     ExportError,
+    HubSpotError,
     InvalidRequestError,
     JobNotFoundError,
     JsonValue,
+    ReconnectRequiredError,
     TokenNotFoundError,
     UnavailableError,
 )
@@ -29,6 +34,8 @@ _log = structlog.get_logger()
 _RETRY_AFTER_S = 2
 _TOO_MANY_REQUESTS = 429
 _BAD_GATEWAY = 502
+_MOST_COMPLAINTS = 10
+_LONGEST_NAME = 100
 
 
 class UnsupportedTypeError(ExportError):
@@ -64,12 +71,28 @@ _TABLE: Mapping[type[ExportError], _Row] = {
     JobNotFoundError: _Row(404, 404),
     IllegalChangeError: _Row(409, 409),
     UnavailableError: _Row(503, 503),
+    ExportError: _Row(500, 500),
 }
 _FAILURES: Mapping[str, _Row] = {
-    "reconnect_required": _Row(_BAD_GATEWAY, 400),
-    "token_not_found": _TABLE[TokenNotFoundError],
+    ReconnectRequiredError.code: _Row(_BAD_GATEWAY, 400),
+    TokenNotFoundError.code: _TABLE[TokenNotFoundError],
 }
 NOT_FOUND_BODY: Mapping[str, JsonValue] = {"success": False, "errno": 404, "message": "RESOURCE_NOT_FOUND"}
+
+ERROR_ANSWERS: dict[int | str, dict[str, Any]] = {
+    400: {"model": ErrorAnswer, "description": "The request is wrong: which field, and why"},
+    401: {"model": ErrorAnswer, "description": "No JWT, or not a valid one"},
+    403: {"model": ErrorAnswer, "description": "The JWT lacks the scope"},
+    404: {"model": ErrorAnswer, "description": "There is no such thing for this account"},
+    503: {"model": ErrorAnswer, "description": "The database or the message broker is away"},
+    "default": {"model": ErrorAnswer, "description": "Any other error"},
+}
+"""What every route below the base path may answer, for the OpenAPI document."""
+
+HUBSPOT_ANSWERS: dict[int | str, dict[str, Any]] = {
+    429: {"model": ErrorAnswer, "description": "HubSpot's limit is used up; `Retry-After` says for how long"},
+    502: {"model": ErrorAnswer, "description": "HubSpot's error"},
+}
 
 
 def install_error_handlers(app: FastAPI) -> None:
@@ -98,9 +121,10 @@ def _failed_job(error: JobError) -> Response:
     status = error.hubspot.status if error.hubspot is not None else None
     limited = status == _TOO_MANY_REQUESTS
     row = _FAILURES.get(error.code) or _Row(_TOO_MANY_REQUESTS if limited else _BAD_GATEWAY, status or _BAD_GATEWAY)
+    code = error.code if error.code in _FAILURES else HubSpotError.code
     extra: dict[str, Any] = {"response": {"data": error.hubspot.body}} if error.hubspot is not None else {}
-    headers = {"Retry-After": str(max(1, round(error.retry_after_s or 10)))} if limited else {}
-    return _body(row, error.message, error.code, extra, headers)
+    headers = {"Retry-After": str(max(1, math.ceil(error.retry_after_s or 10)))} if limited else {}
+    return _body(row, error.message, code, extra, headers)
 
 
 def _body(row: _Row, message: str, code: str, extra: Mapping[str, Any], headers: Mapping[str, str]) -> Response:
@@ -115,7 +139,7 @@ async def _answer(_request: Request, error: Exception) -> Response:
 
 async def _answer_validation(_request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for nothing else
-    return answer_of(InvalidRequestError(complaints(error.errors())))
+    return answer_of(InvalidRequestError(complaints(item | {"loc": item["loc"][1:]} for item in error.errors())))
 
 
 async def _answer_unknown_route(_request: Request, error: Exception) -> Response:
@@ -129,14 +153,13 @@ async def _answer_bug(request: Request, error: Exception) -> Response:
     return _body(_Row(500, 500), "Internal Server Error", "internal", {}, {})
 
 
-def complaints(errors: Any) -> str:  # noqa: ANN401 - pydantic's error list
-    """Say what is wrong with which field, for each field; never the value as a whole, it may be long."""
-    return "; ".join(f"{_field(item['loc'])}: {_reason(item)}" for item in errors)
+def complaints(errors: Iterable[Mapping[str, Any]]) -> str:
+    """Say of pydantic's errors what is wrong with which field; never all of a text from outside, it may be long."""
+    return "; ".join(f"{_field(item['loc'])}: {_reason(item)}" for item in islice(errors, _MOST_COMPLAINTS))
 
 
 def _field(location: tuple[int | str, ...]) -> str:
-    names = [str(part) for part in location if part not in {"query", "path", "header", "body"}]
-    return ".".join(names) or "body"
+    return ".".join(str(part)[:_LONGEST_NAME] for part in location) or "body"
 
 
 def _reason(item: Mapping[str, Any]) -> str:

@@ -15,10 +15,18 @@ class Preferences:
     wait_s: int | None = None
 
     @property
-    def applied(self) -> str:
-        """The value of Preference-Applied; empty when nothing was preferred."""
+    def is_for_no_wait(self) -> bool:
+        """Whether to answer at once. With a wait besides, the RFC reads respond-async as: if it takes longer."""
+        return self.respond_async and self.wait_s is None
+
+    def wait_within(self, longest_s: float) -> float:
+        """Give the seconds to wait: as many as the client said, but no longer than `longest_s`."""
+        return longest_s if self.wait_s is None else min(self.wait_s, longest_s)
+
+    def applied(self, *, longest_s: float) -> str:
+        """Give the value of Preference-Applied, which a longer wait than `longest_s` is not part of; may be empty."""
         words = ["respond-async"] if self.respond_async else []
-        return ", ".join([*words, *([f"wait={self.wait_s}"] if self.wait_s is not None else [])])
+        return ", ".join([*words, *([f"wait={self.wait_s}"] if self.wait_s == self.wait_within(longest_s) else [])])
 
 
 def read_preferences(values: list[str]) -> Preferences:

@@ -6,7 +6,7 @@ import re
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema, field_validator
 
 from worker.jobs import Job
 from worker.pages import Offset
@@ -38,6 +38,19 @@ ResultsNumber = Annotated[
 Text = Annotated[str, StringConstraints(max_length=10_000)]
 
 
+def _as_list(value: object) -> object:
+    if isinstance(value, str):
+        return [value]
+    if not isinstance(value, list):
+        raise ValueError("must be text or a list of texts")  # noqa: TRY004 - pydantic reports ValueError only
+    return value
+
+
+_ONE_OR_MORE = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
+Texts = Annotated[list[Text], BeforeValidator(_as_list), WithJsonSchema(_ONE_OR_MORE)]
+"""The values of one parameter; on the wire a single one needs no list."""
+
+
 class ExportBody(BaseModel):
     """What `POST /export/{type}` may ask for; everything is optional."""
 
@@ -46,27 +59,25 @@ class ExportBody(BaseModel):
     limit: PositiveNumber = None
     page_size: PositiveNumber = None
     offset: OffsetNumber = None
-    params: dict[Text, Text | list[Text]] = Field(default_factory=dict)
+    params: dict[Text, Texts] = Field(default_factory=dict)
     label: Annotated[str | None, StringConstraints(max_length=200)] = None
 
     @field_validator("params")
     @classmethod
-    def _no_paging(cls, params: dict[str, str | list[str]]) -> dict[str, str | list[str]]:
+    def _no_paging(cls, params: dict[str, list[str]]) -> dict[str, list[str]]:
         for name in params:
-            if not name or name.lower() in _OURS:
+            if name.lower() in _OURS:
                 raise ValueError(f"{name!r} is set by limit, page_size and offset, not here")
-        if sum(1 if isinstance(value, str) else len(value) for value in params.values()) > _MOST_PARAMS:
+        if "" in params:
+            raise ValueError("a parameter must have a name")
+        if sum(map(len, params.values())) > _MOST_PARAMS:
             raise ValueError(f"must hold at most {_MOST_PARAMS} values")
         return params
 
     @property
     def pairs(self) -> tuple[tuple[str, str], ...]:
         """The parameters in order, lists as repeats."""
-        return tuple(
-            (name, value)
-            for name, values in self.params.items()
-            for value in ([values] if isinstance(values, str) else values)
-        )
+        return tuple((name, value) for name, values in self.params.items() for value in values)
 
 
 class JobRequestView(BaseModel):
@@ -166,14 +177,21 @@ class PageAnswer(BaseModel):
     pagination: Pagination
 
 
+class HubSpotBody(BaseModel):
+    """HubSpot's own body."""
+
+    data: Any
+
+
 class ErrorAnswer(BaseModel):
-    """The body of every error."""
+    """The body of every error; `details` and `response` where there is more to say."""
 
     success: Literal[False] = False
     errno: int
     message: str
     code: str
     details: str | None = None
+    response: HubSpotBody | None = None
 
 
 def job_path(job_id: str) -> str:

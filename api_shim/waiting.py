@@ -57,18 +57,28 @@ class JobWaiter:
                 del self._watches[job_id]
 
     async def listen(self) -> None:
-        """Pass announcements on for ever, through Redis' absences."""
-        while True:
-            try:
-                async with self._redis.pubsub(ignore_subscribe_messages=True) as subscription:
-                    await subscription.subscribe(CHANNEL)
-                    async for message in subscription.listen():
-                        self._pass_on(message)
-            except (RedisError, OSError) as error:
-                _log.warning("not_listening", error=type(error).__name__)
+        """Pass announcements on until cancelled, through Redis' absences; the connections are closed then."""
+        try:
+            while True:
+                await self._listen_once()
                 await asyncio.sleep(_RECONNECT_S)
+        finally:
+            await self._redis.aclose()
+
+    async def _listen_once(self) -> None:
+        try:
+            async with self._redis.pubsub(ignore_subscribe_messages=True) as subscription:
+                await subscription.subscribe(CHANNEL)
+                async for message in subscription.listen():
+                    self._pass_on(message)
+        except (RedisError, OSError) as error:
+            _log.warning("not_listening", error=type(error).__name__)
 
     def _pass_on(self, message: dict[str, Any]) -> None:
-        job_id, status = read_announcement(message["data"])
+        try:
+            job_id, status = read_announcement(message["data"])
+        except ValueError:
+            _log.warning("announcement_not_understood")  # another program's, or another version's: no reason to go deaf
+            return
         for watch in self._watches.get(job_id, ()):
             watch.tell(status)

@@ -9,14 +9,21 @@ from fastapi.responses import JSONResponse
 from pydantic import ValidationError
 
 from api_shim.answers import page_answer
-from api_shim.dependencies import AskedPreferences, AskedType, AuthenticCaller, Desk
-from api_shim.errors import JobFailedError, complaints
-from api_shim.schemas import ExportBody, JobAnswer, OffsetNumber, PageAnswer, PositiveNumber, job_path
+from api_shim.dependencies import AskedPreferences, AskedType, AuthenticCaller, BoundedBody, Desk
+from api_shim.errors import ERROR_ANSWERS, HUBSPOT_ANSWERS, JobFailedError, complaints
+from api_shim.schemas import (
+    ExportBody,
+    JobAnswer,
+    OffsetNumber,
+    PageAnswer,
+    PositiveNumber,
+    job_path,
+)
 from worker.errors import InvalidRequestError
 from worker.jobs import ExportRequest, Job, JobKind, JobStatus
 from worker.pages import PAGE_FORMATS, ExportType
 
-router = APIRouter(tags=["exports"])
+router = APIRouter(tags=["exports"], responses=ERROR_ANSWERS)
 
 _DEFAULT_LIMIT = 10
 _POLL_AFTER_S = 1
@@ -24,7 +31,7 @@ _EMPTY_BODIES = frozenset({b"", b"null"})
 _BODY_SCHEMA = {"requestBody": {"content": {"application/json": {"schema": ExportBody.model_json_schema()}}}}
 
 
-@router.get("/export/{type}", response_model=PageAnswer, responses={202: {"model": JobAnswer}})
+@router.get("/export/{type}", response_model=PageAnswer, responses={202: {"model": JobAnswer}, **HUBSPOT_ANSWERS})
 async def export_page(
     request: Request,
     caller: AuthenticCaller,
@@ -34,7 +41,10 @@ async def export_page(
     limit: Annotated[PositiveNumber, Query()] = None,
     offset: Annotated[OffsetNumber, Query()] = None,
 ) -> Response:
-    """Export one page: queued, done by a worker, answered with HubSpot's body and its normalised cursor."""
+    """Export one page: queued, done by a worker, answered with HubSpot's body and its normalised cursor.
+
+    For `deals` every further query parameter goes through to HubSpot, repeated ones repeated.
+    """
     pairs = request.query_params.multi_items()
     _refuse_repeats(pairs)
     count = min(limit or _DEFAULT_LIMIT, PAGE_FORMATS[export_type].most_records)
@@ -44,24 +54,24 @@ async def export_page(
         JobKind.PAGE,
         ExportRequest(limit=count, page_size=count, offset=offset, params=_passed_through(export_type, pairs)),
     )
-    if preferences.respond_async:
-        await desk.submit(job)
-        return accepted(job, applied=preferences.applied)
     longest_s: float = request.app.state.export_wait_s
-    wait_s = longest_s if preferences.wait_s is None else min(preferences.wait_s, longest_s)
-    job = await desk.submit_and_wait(job, wait_s=wait_s)
+    applied = preferences.applied(longest_s=longest_s)
+    if preferences.is_for_no_wait:
+        await desk.submit(job)
+        return accepted(job, applied=applied)
+    job = await desk.submit_and_wait(job, wait_s=preferences.wait_within(longest_s))
     if job.error is not None:
         raise JobFailedError(job.error)
     if job.status is not JobStatus.SUCCEEDED:
-        return accepted(job, applied=preferences.applied)
+        return accepted(job, applied=applied)
     page = await desk.first_page(job)
-    return page_answer(page.body, has_more=page.has_more, offset=page.offset, applied=preferences.applied)
+    return page_answer(page.body, has_more=page.has_more, offset=page.offset, applied=applied)
 
 
 @router.post("/export/{type}", status_code=202, response_model=JobAnswer, openapi_extra=_BODY_SCHEMA)
-async def export_all(request: Request, caller: AuthenticCaller, export_type: AskedType, desk: Desk) -> Response:
+async def export_all(caller: AuthenticCaller, export_type: AskedType, sent: BoundedBody, desk: Desk) -> Response:
     """Start an export job."""
-    body = _read_body(await request.body())
+    body = _read_body(sent)
     most = PAGE_FORMATS[export_type].most_records
     if body.page_size is not None and body.page_size > most:
         raise InvalidRequestError(f"page_size: must be at most {most} for {export_type}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Request
 from starlette.concurrency import run_in_threadpool
 
+from api_shim.errors import ERROR_ANSWERS
 from api_shim.readiness import Readiness
 
 router = APIRouter(tags=["health"])
@@ -16,7 +17,7 @@ async def healthz() -> dict[str, bool]:
     return {"success": True}
 
 
-@router.get("/readyz")
+@router.get("/readyz", responses={503: ERROR_ANSWERS[503]})
 async def readyz(request: Request) -> dict[str, bool]:
     """Say whether MongoDB and the broker can be reached; 503 with the reason otherwise."""
     readiness: Readiness = request.app.state.readiness

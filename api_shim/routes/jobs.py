@@ -9,9 +9,11 @@ from fastapi.responses import JSONResponse
 
 from api_shim.answers import results_answer
 from api_shim.dependencies import AskedPreferences, AuthenticCaller, Desk
+from api_shim.errors import ERROR_ANSWERS
+from api_shim.preferences import Preferences
 from api_shim.schemas import JobAnswer, OffsetNumber, PageAnswer, ResultsNumber
 
-router = APIRouter(tags=["jobs"])
+router = APIRouter(tags=["jobs"], responses=ERROR_ANSWERS)
 
 _LONGEST_WAIT_S = 60
 _DEFAULT_LIMIT = 10
@@ -23,9 +25,10 @@ async def job(job_id: str, caller: AuthenticCaller, preferences: AskedPreference
     if preferences.wait_s is None:
         found = await desk.get(job_id, account_id=caller.account_id)
     else:
-        wait_s = min(preferences.wait_s, _LONGEST_WAIT_S)
+        wait_s = preferences.wait_within(_LONGEST_WAIT_S)
         found = await desk.wait_for_change(job_id, account_id=caller.account_id, wait_s=wait_s)
-    headers = {"Preference-Applied": preferences.applied} if preferences.applied else None
+    applied = Preferences(wait_s=preferences.wait_s).applied(longest_s=_LONGEST_WAIT_S)
+    headers = {"Preference-Applied": applied} if applied else None
     content = JobAnswer.of(found, message="Job found").model_dump(mode="json")
     return JSONResponse(content, headers=headers)
 

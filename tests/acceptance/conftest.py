@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 from itertools import count
-from pathlib import Path
 from typing import cast
 
 import pytest
@@ -14,25 +13,24 @@ import requests
 from sandbox.portal.accounts import RecordTypeName
 from sandbox.seeding import Account, mint_jwt, seed
 from sandbox.stack import Stack, StackOptions
+from sandbox.state_folder import temporary_state
 from tests.acceptance.client import Client
 
 _numbers = count(1)
 
 
 @pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def stack() -> Iterator[Stack]:
     options = StackOptions(settings={"HUBSPOT_RATE_LIMIT": "0"})
-    with Stack(tmp_path_factory.mktemp("stack"), options=options) as running:
+    with temporary_state() as folder, Stack(folder, options=options) as running:
         yield running
 
 
 @pytest.fixture
-def own_stack(tmp_path: Path) -> Iterator[Stack]:
+def own_stack() -> Iterator[Stack]:
     """Give a test a stack whose parts it may kill; one worker with two slots."""
-    folder = tmp_path / "stack"
-    folder.mkdir()
     options = StackOptions(settings={"HUBSPOT_RATE_LIMIT": "0"}, worker_arguments=("--concurrency=2",))
-    with Stack(folder, options=options) as running:
+    with temporary_state() as folder, Stack(folder, options=options) as running:
         yield running
 
 

@@ -31,4 +31,5 @@ def test_every_error_ends_in_error_and_has_a_code(kind: type[ExportError]) -> No
     sorted({k for k in tree(ExportError) if not issubclass(k, HubSpotError)} - NEVER_ANSWERED, key=str),
 )
 def test_every_error_a_route_can_meet_has_its_answer(kind: type[ExportError]) -> None:
-    assert any(parent in answers._TABLE for parent in kind.__mro__)  # noqa: SLF001 - the table is what is proven
+    rows = set(answers._TABLE) - {ExportError}  # noqa: SLF001 - the table is what is proven; its last row is for bugs
+    assert not rows.isdisjoint(kind.__mro__)

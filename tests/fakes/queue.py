@@ -1,0 +1,27 @@
+"""HoldingJobQueue: a JobQueue that keeps what was published until a test takes it, and may be away."""
+
+from __future__ import annotations
+
+import queue
+
+from worker.errors import BrokerUnavailableError
+from worker.jobs import Job
+
+
+class HoldingJobQueue:
+    """JobQueue. `published` is everything that was ever rung for; `take` gives each once, oldest first."""
+
+    def __init__(self) -> None:
+        self.is_away = False
+        self.published: list[Job] = []
+        self._held: queue.SimpleQueue[Job] = queue.SimpleQueue()
+
+    def publish(self, job: Job) -> None:
+        if self.is_away:
+            raise BrokerUnavailableError
+        self.published.append(job)
+        self._held.put(job)
+
+    def take(self, *, within_s: float = 10.0) -> Job:
+        """Give the oldest job that is held, waiting for one. Raises queue.Empty when none comes in time."""
+        return self._held.get(timeout=within_s)
