@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import time
+from urllib.parse import urlsplit
 
 import requests
 
-from sandbox.stack import Stack
+from sandbox.programs import Programs
+from sandbox.stack import Stack, StackOptions
+from sandbox.state_folder import temporary_state
 from tests.acceptance.client import Client
 from tests.acceptance.conftest import connect
+from tests.acceptance.proxy import proxy_to
 
 LONGEST_REFUSAL_S = 3.0
 
@@ -93,3 +97,25 @@ def test_a_worker_that_is_told_to_stop_hands_its_job_to_the_next(own_stack: Stac
     job = client.finished(path)
     assert (job["status"], job["progress"]["records"], job["resumes"]) == ("succeeded", 1500, 0)
     assert len(client.calls(type="contacts")) == 15
+
+
+def test_a_worker_recovers_from_a_connection_that_is_open_but_dead() -> None:
+    options = StackOptions(settings={"HUBSPOT_RATE_LIMIT": "0"}, workers=0)
+    with temporary_state() as folder, Stack(folder, options=options) as stack, proxy_to(port_of(stack)) as proxy:
+        through_proxy = stack.redis.url.replace(f":{port_of(stack)}/", f":{proxy.port}/")
+        settings = {**stack.settings, "CELERY_BROKER_URL": through_proxy}
+        worker = Programs(folder=folder, settings=settings).worker(1).start().wait_ready()
+        try:
+            client = connect(stack, contacts=10)
+            assert client.finished(client.start("contacts"))["status"] == "succeeded"
+            assert proxy.freeze_existing() > 0
+            popped_into_the_dead_connection, in_the_queue = client.start("contacts"), client.start("contacts")
+            assert client.finished(in_the_queue, within_s=40)["status"] == "succeeded"
+            assert client.finished(popped_into_the_dead_connection, within_s=90)["status"] == "succeeded"
+            worker.check()
+        finally:
+            worker.stop()
+
+
+def port_of(stack: Stack) -> int:
+    return urlsplit(stack.redis.url).port or 0
