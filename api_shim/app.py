@@ -37,9 +37,7 @@ def create_app(
             await run_in_threadpool(prepare)
         listening = asyncio.create_task(desk.waiter.listen())
         yield
-        listening.cancel()
-        with suppress(asyncio.CancelledError):
-            await listening
+        await _end(listening)
 
     app = FastAPI(
         title="HubSpot export",
@@ -59,3 +57,10 @@ def create_app(
     app.include_router(health.router)
     install_error_handlers(app)
     return app
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    """Cancel a task until it has ended: before Python 3.12 `asyncio.wait_for`, deep in redis, may swallow one."""
+    while not task.done():
+        task.cancel()
+        await asyncio.wait([task], timeout=0.02)

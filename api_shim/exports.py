@@ -61,8 +61,8 @@ class ExportDesk:
         except BrokerUnavailableError:
             return
 
-    async def submit_and_wait(self, job: Job, *, wait_s: float) -> Job:
-        """Accept a job whose caller waits, and give it as it stands when it is finished or the time is over.
+    async def export_page(self, job: Job, *, wait_s: float) -> Page | Job:
+        """Accept a page job and give its page, or the job as it stands when it has failed or the time is over.
 
         With the broker away nobody would come in time: the job is withdrawn. Raises BrokerUnavailableError.
         """
@@ -72,23 +72,17 @@ class ExportDesk:
             except BrokerUnavailableError:
                 await run_in_threadpool(self.submitter.withdraw, job)
                 raise
-            return await self._wait(job, watch, wait_s=wait_s, done=lambda now: now.status.is_terminal)
+            return await self._page_of(job, watch, wait_s=wait_s)
 
     async def wait_for_change(self, job_id: str, *, account_id: str, wait_s: float) -> Job:
         """Give the job as soon as its state is another than now, at the latest after `wait_s`."""
         with self.waiter.watch(job_id) as watch:
             job = await self.get(job_id, account_id=account_id)
-            if job.status.is_terminal:
-                return job
-            return await self._wait(job, watch, wait_s=wait_s, done=lambda now: now.status is not job.status)
+            return job if job.status.is_terminal else await self._wait_for_other(job, watch, wait_s=wait_s)
 
     async def get(self, job_id: str, *, account_id: str) -> Job:
         """Read one of the account's jobs. Raises JobNotFoundError."""
         return await run_in_threadpool(self.jobs.get, job_id, account_id=account_id)
-
-    async def first_page(self, job: Job) -> Page:
-        """Read the page that a page job fetched."""
-        return await run_in_threadpool(self.pages.get, job.job_id, 0)
 
     async def records(self, job: Job, *, start: int, limit: int) -> RecordSlice:
         """Read records that the job has checkpointed; a page beyond the checkpoint may yet be fetched again."""
@@ -97,11 +91,22 @@ class ExportDesk:
             return RecordSlice(start, [])
         return await run_in_threadpool(self.pages.read, job.job_id, job.export_type, start=start, limit=left)
 
-    async def _wait(self, job: Job, watch: Watch, *, wait_s: float, done: Callable[[Job], bool]) -> Job:
+    async def _page_of(self, job: Job, watch: Watch, *, wait_s: float) -> Page | Job:
+        """Wait for a page job to finish. A success that is announced needs no look at the job: its page is there."""
         ends_at = time.monotonic() + wait_s
-        while not done(job) and (left_s := ends_at - time.monotonic()) > 0:
-            status = await watch.next_status(timeout_s=min(left_s, _LOOK_EVERY_S))
-            if status is JobStatus.RUNNING and job.kind is JobKind.PAGE:
-                continue  # its page follows at once
+        while not job.status.is_terminal and (left_s := ends_at - time.monotonic()) > 0:
+            if await watch.next_status(timeout_s=min(left_s, _LOOK_EVERY_S)) is JobStatus.SUCCEEDED:
+                break
             job = await self.get(job.job_id, account_id=job.account_id)
-        return job
+        else:
+            if job.status is not JobStatus.SUCCEEDED:
+                return job
+        return await run_in_threadpool(self.pages.get, job.job_id, 0)
+
+    async def _wait_for_other(self, job: Job, watch: Watch, *, wait_s: float) -> Job:
+        """Wait until the job has another state than `job` has."""
+        found, ends_at = job, time.monotonic() + wait_s
+        while found.status is job.status and (left_s := ends_at - time.monotonic()) > 0:
+            await watch.next_status(timeout_s=min(left_s, _LOOK_EVERY_S))
+            found = await self.get(job.job_id, account_id=job.account_id)
+        return found

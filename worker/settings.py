@@ -165,16 +165,23 @@ SettingsT = TypeVar("SettingsT", bound=_Settings)
 
 def load(kind: type[SettingsT]) -> SettingsT:
     """Read the settings of one kind of process, or end this process: one line on stderr, exit status 2."""
+    settings, complaints = read(kind)
+    if settings is None:
+        sys.stderr.write(f"settings: {'; '.join(complaints)}\n")
+        raise SystemExit(2)
+    return settings
+
+
+def read(kind: type[SettingsT]) -> tuple[SettingsT | None, list[str]]:
+    """Read the settings of one kind of process.
+
+    Where they are wrong, give instead a complaint for each variable: its name and the reason, never the value, which
+    may be a secret.
+    """
     try:
-        return kind()
+        return kind(), []
     except ValidationError as error:
-        sys.stderr.write(f"settings: {_one_line(error)}\n")
-        raise SystemExit(2) from None
-
-
-def _one_line(error: ValidationError) -> str:
-    """Name each wrong variable and the reason, never the value: it may be a secret."""
-    return "; ".join(_complaint(item["loc"], item["type"], item["msg"]) for item in error.errors())
+        return None, [_complaint(item["loc"], item["type"], item["msg"]) for item in error.errors()]
 
 
 def _complaint(location: tuple[int | str, ...], kind: str, message: str) -> str:

@@ -20,8 +20,8 @@ from api_shim.schemas import (
     job_path,
 )
 from worker.errors import InvalidRequestError
-from worker.jobs import ExportRequest, Job, JobKind, JobStatus
-from worker.pages import PAGE_FORMATS, ExportType
+from worker.jobs import ExportRequest, Job, JobKind
+from worker.pages import PAGE_FORMATS, ExportType, Page
 
 router = APIRouter(tags=["exports"], responses=ERROR_ANSWERS)
 
@@ -59,13 +59,12 @@ async def export_page(
     if preferences.is_for_no_wait:
         await desk.submit(job)
         return accepted(job, applied=applied)
-    job = await desk.submit_and_wait(job, wait_s=preferences.wait_within(longest_s))
-    if job.error is not None:
-        raise JobFailedError(job.error)
-    if job.status is not JobStatus.SUCCEEDED:
-        return accepted(job, applied=applied)
-    page = await desk.first_page(job)
-    return page_answer(page.body, has_more=page.has_more, offset=page.offset, applied=applied)
+    outcome = await desk.export_page(job, wait_s=preferences.wait_within(longest_s))
+    if isinstance(outcome, Page):
+        return page_answer(outcome.body, has_more=outcome.has_more, offset=outcome.offset, applied=applied)
+    if outcome.error is not None:
+        raise JobFailedError(outcome.error)
+    return accepted(outcome, applied=applied)
 
 
 @router.post("/export/{type}", status_code=202, response_model=JobAnswer, openapi_extra=_BODY_SCHEMA)

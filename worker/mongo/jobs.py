@@ -76,12 +76,14 @@ class MongoJobStore:
 
     def checkpoint(self, job: Job, *, lease_s: float) -> None:
         """Store the job's state under its lease; a job that stops running gives the lease up in the same write."""
-        lease = _lease(job.lease.owner, lease_s) if job.lease and job.status is JobStatus.RUNNING else None
-        self._write(job, {**_literal(state_of(job)), "lease": lease, **_rung(job)})
+        if job.lease is not None and job.status is JobStatus.RUNNING:
+            self._write(job, [{"$set": {**_literal(state_of(job)), "lease": _lease(job.lease.owner, lease_s)}}])
+        else:
+            self._write(job, {"$set": {**state_of(job), "lease": None, **_rung(job)}})
 
     def release(self, job: Job) -> None:
         """Give the lease up; the caller publishes the job next."""
-        self._write(job, {"lease": None, "published_at": "$$NOW"})
+        self._write(job, [{"$set": {"lease": None, "published_at": "$$NOW"}}])
 
     def mark_unpublished(self, jobs: Sequence[Job]) -> None:
         """Have the next sweep take these jobs."""
@@ -104,10 +106,10 @@ class MongoJobStore:
         )
         return from_document(document) if document is not None else None
 
-    def _write(self, job: Job, change: Document) -> None:
+    def _write(self, job: Job, change: Document | list[Document]) -> None:
         with translated_errors():
             result = self._jobs.update_one(
-                {"_id": job.job_id, "epoch": job.epoch, "status": JobStatus.RUNNING.value}, [{"$set": change}]
+                {"_id": job.job_id, "epoch": job.epoch, "status": JobStatus.RUNNING.value}, change
             )
         if result.matched_count == 0:
             raise LeaseLostError("Another worker has taken the job over")

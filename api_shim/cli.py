@@ -1,0 +1,50 @@
+"""`hubspot-export`: the command line client. A command's module is imported when it is asked for, not before."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any, Never
+
+import click
+
+_COMMANDS = ("connect", "doctor", "export", "job", "results")
+_INTERRUPTED = 130  # 128 + SIGINT, as shells count
+
+
+class _CommandLine(click.Group):
+    """Imports the one command that runs: most need neither Celery nor the driver of MongoDB, which take a second."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - as above
+        if cmd_name not in _COMMANDS:
+            return None
+        command: click.Command = import_module(f"api_shim.commands.{cmd_name}").command
+        return command
+
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's signature
+        """Run the command; Ctrl-C ends it with the status that shells give it, and no traceback."""
+        try:
+            return super().invoke(ctx)
+        except (KeyboardInterrupt, click.Abort):
+            _end_interrupted()
+
+
+def _end_interrupted() -> Never:
+    click.echo("Interrupted", err=True)
+    raise click.exceptions.Exit(_INTERRUPTED) from None
+
+
+@click.group(cls=_CommandLine, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="hubspot-export")
+def main() -> None:
+    """Export HubSpot's contacts, companies, deals and notes, and look after the exporter.
+
+    Exit status: 0 all is well; 1 something failed, one line on stderr says what; 2 wrong usage or settings;
+    130 interrupted.
+    """
+
+
+if __name__ == "__main__":
+    main(prog_name="hubspot-export")

@@ -1,0 +1,1 @@
+"""The commands of `hubspot-export`, a file a command; the shim imports none of them."""

@@ -1,0 +1,135 @@
+"""ExportApi: the HTTP API as its clients see it. Every failure is one line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Any, Self, TypeVar
+from urllib.parse import quote
+
+import click
+import httpx
+import msgspec
+
+from api_shim.commands.answers import JobState, Refusal, ResultsPage, read_job, read_refusal, read_results
+from api_shim.commands.outside import Outside
+from worker.pages import ExportType
+
+BASE_PATH = "/v1/integrations/hubspot"
+
+_CONNECT_S = 10.0
+_ANSWER_S = 60.0
+_WITHOUT_LONG_POLL_S = 1.0
+_MAY_PASS = frozenset({429, 502, 503, 504})
+_OK = range(200, 300)
+
+T = TypeVar("T")
+
+
+class ApiError(click.ClickException):
+    """The API refused; asking again would not help."""
+
+
+class AwayError(ApiError):
+    """No answer came, or one that says: later."""
+
+
+class ExportApi:
+    """A client with one JWT. Its methods raise ApiError."""
+
+    def __init__(self, url: str, *, token: str, outside: Outside) -> None:
+        self.outside = outside
+        self._url = url
+        self._client = httpx.Client(
+            base_url=f"{url}{BASE_PATH}",
+            headers={"Authorization": f"Bearer {token}"},
+            timeout=httpx.Timeout(_ANSWER_S, connect=_CONNECT_S),
+            transport=outside.transport,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._client.close()
+
+    def start(self, export_type: ExportType, body: Mapping[str, object]) -> JobState:
+        """Start an export. It is asked once: asked twice it might be done twice."""
+        return _read(read_job, self._ask("POST", f"/export/{export_type}", json=body))
+
+    def job(self, job_id: str, *, wait_s: int | None = None) -> JobState:
+        """Look at a job; with `wait_s` when its state changes, at the latest after so many seconds."""
+        return _read(read_job, self.job_body(job_id, wait_s=wait_s))
+
+    def job_body(self, job_id: str, *, wait_s: int | None = None) -> bytes:
+        """Give a job's answer as it came."""
+        prefer = {"Prefer": f"wait={wait_s}"} if wait_s is not None else {}
+        answer = self._answer("GET", _job_path(job_id), headers=prefer, timeout=_patience(wait_s))
+        if wait_s and "preference-applied" not in answer.headers:  # a proxy took the wish away: do not ask in a rush
+            self.outside.pause(min(wait_s, _WITHOUT_LONG_POLL_S))
+        return answer.content
+
+    def results_body(self, job_id: str, **query: int | str | None) -> bytes:
+        """Give one answer of a job's results as it came; `query` takes `limit` and `offset`."""
+        asked = {name: value for name, value in query.items() if value is not None}
+        return self._ask("GET", f"{_job_path(job_id)}/results", params=asked)
+
+    def results(self, job: JobState, *, limit: int, offset: int | str | None) -> ResultsPage:
+        """Read records of a job from where the page before said."""
+        body = self.results_body(job.job_id, limit=limit, offset=offset)
+        return _read(lambda content: read_results(ExportType(job.type), content), body)
+
+    def _ask(self, method: str, path: str, **parts: Any) -> bytes:  # noqa: ANN401 - httpx' parts of a request
+        return self._answer(method, path, **parts).content
+
+    def _answer(self, method: str, path: str, **parts: Any) -> httpx.Response:  # noqa: ANN401 - as above
+        try:
+            answer = self._client.request(method, path, **parts)
+        except httpx.HTTPError as error:
+            raise AwayError(f"{self._url}: {_reason(error)}") from None
+        if answer.status_code not in _OK:
+            raise _refused(answer)
+        return answer
+
+
+def patiently(call: Callable[[], T], *, pause: Callable[[float], None]) -> T:
+    """Repeat what only reads for half a minute: a restart of the shim must not end a wait of hours."""
+    for pause_s in (1, 2, 4, 8, 15):
+        try:
+            return call()
+        except AwayError:
+            pause(pause_s)
+    return call()
+
+
+def _job_path(job_id: str) -> str:
+    return f"/jobs/{quote(job_id, safe='')}"
+
+
+def _patience(wait_s: int | None) -> httpx.Timeout:
+    return httpx.Timeout(_ANSWER_S + (wait_s or 0), connect=_CONNECT_S)
+
+
+def _read(reader: Callable[[bytes], T], content: bytes) -> T:
+    try:
+        return reader(content)
+    except (msgspec.MsgspecError, ValueError):
+        raise ApiError("The answer is not one of this API: is the URL right?") from None
+
+
+def _refused(answer: httpx.Response) -> ApiError:
+    refusal = read_refusal(answer.content) or Refusal(message=answer.reason_phrase or "no reason given")
+    kind = AwayError if answer.status_code in _MAY_PASS else ApiError
+    return kind(_one_line(answer.status_code, refusal))
+
+
+def _one_line(status: int, refusal: Refusal) -> str:
+    code = f" ({refusal.code})" if refusal.code else ""
+    details = f": {refusal.details}" if refusal.details else ""
+    return " ".join(f"{status} {refusal.message}{code}{details}".split())
+
+
+def _reason(error: httpx.HTTPError) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

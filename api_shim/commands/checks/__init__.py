@@ -1,0 +1,1 @@
+"""What the doctor checks, a file a dependency."""

@@ -1,0 +1,73 @@
+"""Whether the broker takes messages, workers take them from every queue, and beat sends them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from celery import Celery
+from kombu.exceptions import KombuError
+from kombu.exceptions import OperationalError as KombuOperationalError
+
+from api_shim.commands.findings import Finding, ok, one_line, skipped, verdict_on, wrong
+from worker.app import QUEUE_BULK, QUEUE_INTERACTIVE, QUEUE_UPKEEP, SWEEP
+from worker.job_queue import answer_quickly
+
+SUBJECTS = ("broker", "workers", "queues", "beat")
+
+_ANSWER_S = 2
+_LOOKS = 8
+_LOOK_EVERY_S = 1.0  # beat sends a sweep every 2 s
+_QUEUES = (QUEUE_INTERACTIVE, QUEUE_BULK, QUEUE_UPKEEP)
+
+Replies = Mapping[str, Any]
+
+
+def check_broker(app: Celery, *, pause: Callable[[float], None]) -> Iterator[Finding]:
+    """Go on only as far as there is someone to ask."""
+    answer_quickly(app)
+    try:
+        with app.connection_for_write() as connection:
+            connection.ensure_connection(max_retries=1, interval_start=0, timeout=_ANSWER_S)
+        yield ok("broker", "takes messages")
+        queues: Replies = app.control.inspect(timeout=_ANSWER_S).active_queues() or {}
+        yield from judge_workers(queues)
+        yield _check_beat(app, sorted(queues), pause=pause)
+    except (KombuError, KombuOperationalError, OSError) as error:
+        yield wrong("broker", f"does not answer: {one_line(error)}")
+
+
+def judge_workers(queues: Replies) -> Iterator[Finding]:
+    """Judge who answered, and what each consumes."""
+    if not queues:
+        yield wrong("workers", f"none answered within {_ANSWER_S} s; start one: celery -A worker worker")
+        yield skipped("queues", "no worker answers")
+        return
+    yield ok("workers", f"{len(queues)} answered: {', '.join(sorted(queues))}")
+    consumed = {queue["name"] for each in queues.values() for queue in each}
+    missing = [name for name in _QUEUES if name not in consumed]
+    yield verdict_on(
+        "queues",
+        f"without a worker: {', '.join(missing)}" if missing else f"{', '.join(_QUEUES)} are consumed",
+        sound=not missing,
+        advice="start a worker that consumes them (-Q)",
+    )
+
+
+def sweeps_in(stats: Replies) -> int:
+    """Count the sweeps that these workers have begun since they started."""
+    return sum(each.get("total", {}).get(SWEEP, 0) for each in stats.values())
+
+
+def _check_beat(app: Celery, workers: list[str], *, pause: Callable[[float], None]) -> Finding:
+    """See a sweep begin: beat alone sends them, and nothing else shows that it runs."""
+    if not workers:
+        return skipped("beat", "no worker answers that could tell")
+    inspect = app.control.inspect(destination=workers, limit=len(workers), timeout=_ANSWER_S)
+    before = sweeps_in(inspect.stats() or {})
+    for _ in range(_LOOKS):
+        pause(_LOOK_EVERY_S)
+        if sweeps_in(inspect.stats() or {}) != before:
+            return ok("beat", "a sweep has just been taken up")
+    advice = "start one: celery -A worker beat; or more workers, if all are busy"
+    return wrong("beat", f"no sweep was taken up in {_LOOKS * _LOOK_EVERY_S:.0f} s; {advice}")

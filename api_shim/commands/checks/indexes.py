@@ -1,0 +1,65 @@
+"""Which indexes of the stores are missing; the stores themselves are asked which those are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, cast
+
+from worker.mongo.connection import MongoDatabase
+from worker.mongo.jobs import MongoJobStore
+from worker.mongo.pages import MongoPageStore
+from worker.mongo.tokens import MongoTokenStore
+
+_STORES = (MongoJobStore, MongoPageStore, MongoTokenStore)
+
+Keys = tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Index:
+    """An index as far as it changes what the database does."""
+
+    keys: Keys
+    unique: bool
+    expires_after_s: float | None
+
+    @classmethod
+    def of(cls, keys: str | list[tuple[str, int]], options: dict[str, Any]) -> _Index:
+        pairs = ((keys, 1),) if isinstance(keys, str) else tuple((name, int(order)) for name, order in keys)
+        return cls(pairs, bool(options.get("unique")), options.get("expireAfterSeconds"))
+
+
+class _Listener:
+    """Stands in for the database while a store says which indexes it wants; nothing is created."""
+
+    def __init__(self) -> None:
+        self.wanted: list[tuple[str, _Index]] = []
+        self._collection = ""
+
+    def __getitem__(self, collection: str) -> _Listener:
+        self._collection = collection
+        return self
+
+    def create_index(self, keys: str | list[tuple[str, int]], **options: Any) -> None:  # noqa: ANN401 - pymongo's
+        self.wanted.append((self._collection, _Index.of(keys, options)))
+
+
+def missing_indexes(database: MongoDatabase) -> list[str]:
+    """Name what is missing as `collection (key, key)`."""
+    return [
+        f"{collection} ({', '.join(name for name, _ in index.keys)})"
+        for collection, index in _wanted()
+        if index not in _present(database, collection)
+    ]
+
+
+def _wanted() -> Iterator[tuple[str, _Index]]:
+    for store in _STORES:
+        listener = _Listener()
+        store(cast("MongoDatabase", listener)).ensure_indexes()
+        yield from listener.wanted
+
+
+def _present(database: MongoDatabase, collection: str) -> list[_Index]:
+    return [_Index.of(found["key"], dict(found)) for found in database[collection].index_information().values()]

@@ -1,0 +1,84 @@
+"""Whether MongoDB is there, keeps what it acknowledges, agrees on the time, and has the indexes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import datetime
+
+from api_shim.commands.checks.indexes import missing_indexes
+from api_shim.commands.database import DatabaseError, open_database, say_hello
+from api_shim.commands.findings import Finding, ok, skipped, verdict_on, wrong
+from worker.mongo.connection import Document, MongoDatabase
+from worker.settings import StoreSettings
+
+SUBJECTS = ("mongodb", "mongodb replica set", "mongodb write concern", "clock", "mongodb indexes")
+
+_CLOCKS_DIFFER_S = 5.0  # a tenth of what a token is renewed before its end
+
+
+def check_mongo(settings: StoreSettings, *, clock: Callable[[], datetime]) -> Iterator[Finding]:
+    """Go on as far as there is an answer."""
+    try:
+        with open_database(settings) as database:
+            asked_at = clock()
+            hello = say_hello(database)
+            answered_at = clock()
+            yield ok("mongodb", f"answers, version {database.client.server_info()['version']}")
+            yield judge_replica_set(hello)
+            yield judge_write_concern(database.client.write_concern.document, members=_members(hello))
+            yield judge_clock(hello["localTime"], asked_at=asked_at, answered_at=answered_at)
+            yield _check_indexes(database, hello)
+    except DatabaseError as error:
+        yield wrong("mongodb", error.message)
+
+
+def judge_replica_set(hello: Document) -> Finding:
+    """Want a replica set with a primary: transactions, change streams and majority writes need one."""
+    subject = "mongodb replica set"
+    if "setName" not in hello:
+        return wrong(subject, "this is a single server; start it with --replSet and run rs.initiate()")
+    members, has_primary = _members(hello), bool(hello.get("primary"))
+    return verdict_on(
+        subject,
+        f"{hello['setName']}, members: {members}, {'with' if has_primary else 'without'} a primary",
+        sound=has_primary,
+        advice="a majority of its members has to run",
+    )
+
+
+def judge_write_concern(concern: Document, *, members: int) -> Finding:
+    """Want writes that survive a killed server: with the majority, and in the journal."""
+    w, journal = concern.get("w"), concern.get("j")
+    by_majority = w == "majority" or (isinstance(w, int) and w > members // 2)
+    return verdict_on(
+        "mongodb write concern",
+        f"w={w}, journal={str(bool(journal)).lower()}",
+        sound=by_majority and bool(journal),
+        advice="acknowledged writes can be lost: take w and journal out of MONGODB_URI",
+    )
+
+
+def judge_clock(theirs: datetime, *, asked_at: datetime, answered_at: datetime) -> Finding:
+    """Compare with the middle of the question's time."""
+    ours = asked_at + (answered_at - asked_at) / 2
+    ahead_s = (theirs - ours).total_seconds()
+    return verdict_on(
+        "clock",
+        f"MongoDB's clock is {abs(ahead_s):.1f} s {'ahead of' if ahead_s >= 0 else 'behind'} this machine's",
+        sound=abs(ahead_s) <= _CLOCKS_DIFFER_S,
+        advice="set both by NTP: leases and tokens end by the clock",
+    )
+
+
+def _check_indexes(database: MongoDatabase, hello: Document) -> Finding:
+    subject = "mongodb indexes"
+    if not hello.get("primary"):
+        return skipped(subject, "there is no primary to ask")
+    missing = missing_indexes(database)
+    if missing:
+        return wrong(subject, f"missing: {', '.join(missing)}; the shim and the worker create them when they start")
+    return ok(subject, "all there")
+
+
+def _members(hello: Document) -> int:
+    return len(hello.get("hosts", ())) or 1

@@ -1,0 +1,85 @@
+"""`hubspot-export connect`: store the OAuth token of an account and its owner."""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime
+
+import click
+
+from api_shim.commands.database import open_database
+from api_shim.commands.outside import Outside
+from api_shim.commands.token_input import new_token, token_from_json
+from worker.mongo.connection import MongoDatabase
+from worker.mongo.tokens import COLLECTION, MongoTokenStore
+from worker.settings import StoreSettings, load
+from worker.tokens import RenewedToken, Token
+
+_LONGEST_ID = 256  # as the claims of a JWT
+
+
+def _identity(_ctx: click.Context, _argument: click.Parameter, value: str) -> str:
+    if not (0 < len(value) <= _LONGEST_ID and value.isprintable()):
+        raise click.BadParameter(f"must be 1 to {_LONGEST_ID} printable characters")
+    return value
+
+
+@click.command("connect")
+@click.argument("account_id", callback=_identity)
+@click.argument("owner", callback=_identity)
+@click.option(
+    "--stdin",
+    "from_stdin",
+    is_flag=True,
+    help="Read the token from stdin, as the JSON that HubSpot's token endpoint answers with.",
+)
+@click.pass_context
+def command(ctx: click.Context, /, *, account_id: str, owner: str, from_stdin: bool) -> None:
+    """Store the OAuth token of ACCOUNT_ID and OWNER, the account_id and uid of their JWT.
+
+    The refresh token and the access token are asked for, unseen. Other fields of a document that is there already
+    stay as they are. Reads MONGODB_URI and MONGODB_DATABASE.
+    """
+    settings = load(StoreSettings)
+    token = _read_token(ctx.ensure_object(Outside), from_stdin=from_stdin)
+    with open_database(settings) as database:
+        is_new = store_token(database, account_id=account_id, owner=owner, token=token)
+    click.echo(f"Token of account {account_id} and owner {owner} {'stored' if is_new else 'replaced'}")
+
+
+def store_token(database: MongoDatabase, *, account_id: str, owner: str, token: RenewedToken) -> bool:
+    """Write the token through the store; give whether there was none before. Twice is as good as once."""
+    tokens = MongoTokenStore(database)
+    found = tokens.find(account_id, owner)
+    if found is None:
+        key = {"account_id": account_id, "owner": owner}
+        database[COLLECTION].update_one(key, {"$set": key}, upsert=True)
+    tokens.save_renewed(found or _empty(account_id, owner), token)
+    return found is None
+
+
+def _empty(account_id: str, owner: str) -> Token:
+    return Token(
+        account_id=account_id,
+        owner=owner,
+        access_token=None,
+        refresh_token=None,
+        generated_at=None,
+        expires_in_s=None,
+    )
+
+
+def _read_token(outside: Outside, *, from_stdin: bool) -> RenewedToken:
+    now = datetime.now(UTC)
+    now = now.replace(microsecond=now.microsecond // 1000 * 1000)  # as exact as MongoDB keeps it
+    if from_stdin:
+        return token_from_json(sys.stdin.buffer.read(), now=now)
+    if not outside.someone_types():
+        raise click.UsageError("Nobody is there to ask for the token: pipe it in with --stdin")
+    refresh_token: str = click.prompt("Refresh token", hide_input=True, err=True)
+    access_token: str = click.prompt(
+        "Access token (may be empty)", hide_input=True, err=True, default="", show_default=False
+    )
+    return new_token(
+        refresh_token=refresh_token.strip(), access_token=access_token.strip(), expires_in_s=None, generated_at=now
+    )

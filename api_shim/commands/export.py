@@ -1,0 +1,78 @@
+"""`hubspot-export export`: start an export; with `--wait` see it through and hand its records over."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from api_shim.commands.api import ExportApi
+from api_shim.commands.following import require_success, wait_for_end, write_records
+from api_shim.commands.options import with_api
+from api_shim.commands.output import open_output
+from worker.pages import ExportType
+
+Params = dict[str, str | list[str]]
+
+
+def _params(_ctx: click.Context, _option: click.Parameter, pairs: tuple[str, ...]) -> Params:
+    """Read NAME=VALUE; a name that is repeated takes a list."""
+    params: dict[str, list[str]] = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not name or not equals:
+            raise click.BadParameter(f"{pair!r} is not NAME=VALUE")
+        params.setdefault(name, []).append(value)
+    return {name: values[0] if len(values) == 1 else values for name, values in params.items()}
+
+
+@click.command("export")
+@click.argument("export_type", metavar="TYPE", type=click.Choice([each.value for each in ExportType]))
+@click.option("--wait", is_flag=True, help="Wait for the end and write the records to stdout, one JSON object a line.")
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Write the records to FILE instead; it appears when it is whole. Implies --wait.",
+)
+@click.option("--limit", type=click.IntRange(min=1), help="Most records in all.  [default: all of them]")
+@click.option("--page-size", type=click.IntRange(min=1), help="Records a call.  [default: the type's maximum]")
+@click.option("--offset", type=click.IntRange(min=0), help="Where to start, as HubSpot gave it.")
+@click.option(
+    "--param", "params", multiple=True, callback=_params, metavar="NAME=VALUE", help="For HubSpot; may be repeated."
+)
+@click.option("--label", help="Your own name for the job.")
+@with_api
+def command(  # noqa: PLR0913 - a command takes what a command line can say, each by name
+    api: ExportApi,
+    /,
+    *,
+    export_type: str,
+    wait: bool,
+    out: Path | None,
+    limit: int | None,
+    page_size: int | None,
+    offset: int | None,
+    params: Params,
+    label: str | None,
+) -> None:
+    """Export all records of TYPE.
+
+    Without --wait the job's id is printed, and the export goes on by itself.
+    """
+    wanted = {"limit": limit, "page_size": page_size, "offset": offset, "params": params or None, "label": label}
+    body: dict[str, object] = {name: value for name, value in wanted.items() if value is not None}
+    if wait or out is not None:
+        _see_through(api, ExportType(export_type), body, out)
+    else:
+        click.echo(api.start(ExportType(export_type), body).job_id)
+
+
+def _see_through(api: ExportApi, export_type: ExportType, body: dict[str, object], path: Path | None) -> None:
+    with open_output(path) as out:
+        started = api.start(export_type, body)
+        click.echo(f"job {started.job_id}", err=True)
+        ended = wait_for_end(api, started.job_id)
+        require_success(ended)
+        written = write_records(api, ended, out)
+    click.echo(f"{written:,} {export_type} written to {path or 'stdout'}", err=True)

@@ -1,0 +1,95 @@
+"""How a command finds the API: `--url`, and a JWT that is never an argument, where process lists would show it."""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+from collections.abc import Callable
+from typing import IO, Any, Concatenate, ParamSpec
+from urllib.parse import urlsplit
+
+import click
+
+from api_shim.commands.api import ExportApi
+from api_shim.commands.outside import Outside
+
+URL_VARIABLE = "HUBSPOT_EXPORT_URL"
+TOKEN_VARIABLE = "HUBSPOT_EXPORT_TOKEN"  # noqa: S105 - a variable's name
+
+_DEFAULT_URL = "http://127.0.0.1:8000"
+_JWT = re.compile(rb"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*")
+
+P = ParamSpec("P")
+
+
+class _VariableOnly(click.Option):
+    """Reads an environment variable; the command line does not know it."""
+
+    def add_to_parser(self, parser: Any, ctx: click.Context) -> None:  # noqa: ANN401 - click's own, private type
+        """Add nothing."""
+
+
+def checked_url(_ctx: click.Context, _option: click.Parameter, value: str | None) -> str | None:
+    """Refuse what is not the root of an HTTP service; credentials in it would replace the JWT."""
+    if value is None:
+        return None
+    try:
+        parts = urlsplit(value)
+        sound = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:
+        sound, parts = False, urlsplit("")
+    if not sound or parts.username is not None or parts.query or parts.fragment:
+        raise click.BadParameter("must be a URL such as http://host:8000, without credentials and query")
+    return value.rstrip("/")
+
+
+def with_api(function: Callable[Concatenate[ExportApi, P], None]) -> Callable[..., None]:
+    """Give a command the API as its first argument, and the options that lead there."""
+
+    @click.option(
+        "--url",
+        default=_DEFAULT_URL,
+        show_default=True,
+        envvar=URL_VARIABLE,
+        show_envvar=True,
+        callback=checked_url,
+        help="Where the API is.",
+    )
+    @click.option(
+        "--token-file",
+        type=click.File("rb"),
+        help=f"File that holds the JWT (- for stdin). Otherwise it is read from {TOKEN_VARIABLE} or asked for.",
+    )
+    @click.option("--jwt", cls=_VariableOnly, envvar=TOKEN_VARIABLE, hidden=True)
+    @click.pass_context
+    @functools.wraps(function)
+    def command(
+        ctx: click.Context,
+        /,
+        url: str,
+        token_file: IO[bytes] | None,
+        jwt: str | None,
+        *rest: P.args,
+        **options: P.kwargs,
+    ) -> None:
+        outside = ctx.ensure_object(Outside)
+        token = _checked_jwt(token_file.read() if token_file else os.fsencode(jwt or _asked(outside)))
+        with ExportApi(url, token=token, outside=outside) as api:
+            function(api, *rest, **options)
+
+    return command
+
+
+def _asked(outside: Outside) -> str:
+    if not outside.someone_types():
+        raise click.UsageError(f"There is no JWT: set {TOKEN_VARIABLE}, or name a file with --token-file")
+    answer: str = click.prompt("JWT", hide_input=True, err=True)
+    return answer
+
+
+def _checked_jwt(text: bytes) -> str:
+    token = text.strip()
+    if not _JWT.fullmatch(token):
+        raise click.UsageError("What was given as the JWT is none: three words of letters and digits, joined by dots")
+    return token.decode()

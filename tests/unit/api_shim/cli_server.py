@@ -1,0 +1,92 @@
+"""The export API in memory, at the seam where httpx sends, and the command line that is run against it."""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+from click.testing import CliRunner, Result
+
+from api_shim.cli import main
+from api_shim.commands.api import BASE_PATH
+from api_shim.commands.outside import Outside
+
+JWT = "e30.e30.c2lnbmVk"
+JOB_ID = "8d5f"
+URL = "http://shim.test"
+
+Json = dict[str, Any]
+
+
+@dataclass(kw_only=True)
+class FakeExportApi:
+    """One job: each long poll moves it on to the next of `states`; its results come in pages of at most `most`."""
+
+    records: list[bytes] = field(default_factory=list)
+    states: list[str] = field(default_factory=lambda: ["queued", "running", "succeeded"])
+    error: Json | None = None
+    most: int = 1000
+    keeps_preferences: bool = True
+    failures: deque[httpx.Response | BaseException] = field(default_factory=deque)
+    asked: list[httpx.Request] = field(default_factory=list)
+    paused: list[float] = field(default_factory=list)
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        self.asked.append(request)
+        if self.failures:
+            failure = self.failures.popleft()
+            if isinstance(failure, BaseException):
+                raise failure
+            return failure
+        path = request.url.path.removeprefix(BASE_PATH)
+        if request.method == "POST":
+            return httpx.Response(202, json=self.job())
+        if path == f"/jobs/{JOB_ID}":
+            return self._look(request)
+        if path == f"/jobs/{JOB_ID}/results":
+            return self._results(request.url.params)
+        return refusal(404, "RESOURCE_NOT_FOUND", code="job_not_found")
+
+    def job(self) -> Json:
+        """Describe the job as it stands."""
+        progress = {"pages": 1, "records": len(self.records), "records_per_second": 8.5, "offset": 1, "has_more": True}
+        data = {"job_id": JOB_ID, "type": "contacts", "status": self.states[0], "progress": progress}
+        return {"success": True, "message": "Job found", "data": {**data, "error": self.error, "label": "x"}}
+
+    def _look(self, request: httpx.Request) -> httpx.Response:
+        preference = request.headers.get("prefer")
+        if preference and len(self.states) > 1:
+            del self.states[0]
+        applied = {"Preference-Applied": preference} if preference and self.keeps_preferences else {}
+        return httpx.Response(200, json=self.job(), headers=applied)
+
+    def _results(self, query: httpx.QueryParams) -> httpx.Response:
+        start = int(query.get("offset", 0))
+        end = min(start + min(int(query.get("limit", 10)), self.most), len(self.records))
+        more = end < len(self.records)
+        data = b'{"contacts":[%s],"has-more":%s,"vid-offset":%d}' % (
+            b",".join(self.records[start:end]),
+            b"true" if more else b"false",
+            end,
+        )
+        page = json.dumps({"hasMore": more or None, "offset": end or None}).encode()
+        return httpx.Response(
+            200, content=b'{"success":true,"message":"DATA Recieved","data":%s,"pagination":%s}' % (data, page)
+        )
+
+
+def refusal(status: int, message: str, **more: str) -> httpx.Response:
+    """Refuse in the documented body."""
+    return httpx.Response(status, json={"success": False, "errno": status, "message": message, **more})
+
+
+def run(api: FakeExportApi, *words: str, typed: str | None = None, environment: dict[str, str] | None = None) -> Result:
+    """Run `hubspot-export` with these words; `typed` is what a person at a terminal answers."""
+    outside = Outside(
+        transport=httpx.MockTransport(api), pause=api.paused.append, someone_types=lambda: typed is not None
+    )
+    given = {"HUBSPOT_EXPORT_URL": URL, "HUBSPOT_EXPORT_TOKEN": JWT} if environment is None else environment
+    return CliRunner().invoke(main, list(words), input=typed, env=given, obj=outside)

@@ -1,0 +1,88 @@
+"""A running shim."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import fields
+
+import fakeredis
+import mongomock
+import pytest
+from anyio.from_thread import start_blocking_portal
+from celery import Celery
+from fastapi import FastAPI
+from structlog.testing import capture_logs
+from structlog.typing import EventDict
+
+from api_shim.app import create_app
+from api_shim.auth import JwtVerifier
+from api_shim.exports import ExportDesk
+from api_shim.readiness import Readiness
+from api_shim.waiting import JobWaiter
+from tests.fakes.clock import ManualClock
+from tests.fakes.stores import InMemoryJobStore
+from tests.unit.api_shim.shim import SECRET, Parts, Shim, token_of
+from worker.settings import ShimSettings
+from worker.submitter import JobSubmitter
+
+Running = Callable[..., AbstractContextManager[Shim]]
+
+
+@pytest.fixture(autouse=True)
+def logs() -> Iterator[list[EventDict]]:
+    """Keep what is logged for the test to read."""
+    with capture_logs() as events:
+        yield events
+
+
+@pytest.fixture
+def parts() -> Parts:
+    return new_parts()
+
+
+@pytest.fixture
+def running(parts: Parts) -> Running:
+    """Give a way to run the shim with other JWT settings than the usual secret."""
+    return lambda **settings: serving(parts, **settings)
+
+
+@pytest.fixture
+def shim(running: Running) -> Iterator[Shim]:
+    with running() as shim:
+        yield shim
+
+
+def new_parts() -> Parts:
+    """Give empty stores that know the usual caller's token."""
+    clock = ManualClock()
+    parts = Parts(clock=clock, jobs=InMemoryJobStore(clock))
+    parts.tokens.put(token_of("a1", "u1"))
+    return parts
+
+
+@contextmanager
+def serving(parts: Parts, **settings: object) -> Iterator[Shim]:
+    """Run a shim over these parts."""
+    given = ShimSettings.model_validate({"jwt_secret": SECRET} | settings)
+    with start_blocking_portal() as portal:
+        app = _application(parts, given)
+        with portal.wrap_async_context_manager(app.router.lifespan_context(app)):
+            yield Shim(app=app, portal=portal, **{each.name: getattr(parts, each.name) for each in fields(parts)})
+
+
+def _application(parts: Parts, settings: ShimSettings) -> FastAPI:
+    desk = ExportDesk(
+        jobs=parts.jobs,
+        pages=parts.pages,
+        submitter=JobSubmitter(jobs=parts.jobs, tokens=parts.tokens, queue=parts.queue),
+        waiter=JobWaiter(fakeredis.FakeAsyncRedis(server=parts.redis)),
+        clock=parts.clock,
+    )
+    return create_app(
+        desk=desk,
+        verifier=JwtVerifier(settings),
+        readiness=Readiness(database=mongomock.MongoClient().db, app=Celery(broker="memory://", set_as_current=False)),
+        export_wait_s=10,
+        prepare=lambda: None,
+    )

@@ -1,0 +1,180 @@
+"""A running shim over in-memory stores: what a test asks it, and the worker's part played by hand."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
+from typing import Any
+
+import fakeredis
+import httpx
+import jwt
+from anyio.from_thread import BlockingPortal
+from fastapi import FastAPI
+from pydantic import SecretStr
+
+from tests.fakes.clock import ManualClock
+from tests.fakes.queue import HoldingJobQueue
+from tests.fakes.stores import InMemoryJobStore, InMemoryPageStore, InMemoryTokenStore
+from worker.errors import ExportError
+from worker.jobs import Job
+from worker.pages import Page, read_page
+from worker.tokens import Token
+from worker.wakeups import RedisAnnouncer
+
+BASE_PATH = "/v1/integrations/hubspot"
+SECRET = "a secret that only the tests know, and long enough for every one of the HMAC algorithms"
+CALLER = {"account_id": "a1", "uid": "u1", "scope": "contacts"}
+LEASE_S = 30.0
+NO_CLAIMS: Mapping[str, object] = MappingProxyType({})
+
+Json = dict[str, Any]
+Headers = dict[str, str]
+
+
+def mint(
+    claims: Mapping[str, object] = NO_CLAIMS, *, key: str = SECRET, algorithm: str = "HS256", key_id: str | None = None
+) -> str:
+    """Sign a JWT of the usual caller with these claims changed; None leaves a claim out."""
+    whole = {**CALLER, "exp": datetime.now(UTC) + timedelta(hours=1), **claims}
+    left = {name: value for name, value in whole.items() if value is not None}
+    return jwt.encode(left, key, algorithm=algorithm, headers={"kid": key_id} if key_id else None)
+
+
+def token_of(account_id: str, owner: str) -> Token:
+    return Token(
+        account_id=account_id,
+        owner=owner,
+        access_token=SecretStr("access"),
+        refresh_token=SecretStr("refresh"),
+        generated_at=datetime(2026, 11, 23, tzinfo=UTC),
+        expires_in_s=1800,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """What the shim is wired to."""
+
+    clock: ManualClock = field(default_factory=ManualClock)
+    jobs: InMemoryJobStore
+    pages: InMemoryPageStore = field(default_factory=InMemoryPageStore)
+    tokens: InMemoryTokenStore = field(default_factory=InMemoryTokenStore)
+    queue: HoldingJobQueue = field(default_factory=HoldingJobQueue)
+    redis: fakeredis.FakeServer = field(default_factory=fakeredis.FakeServer)
+
+
+class HandWorker:
+    """Does to jobs what the exporter does, step by step."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._announcer = RedisAnnouncer(fakeredis.FakeRedis(server=parts.redis))
+
+    def start(self, job_id: str) -> Job:
+        """Claim a job and say so."""
+        job = self._parts.jobs.claim(job_id, worker="hand", lease_s=LEASE_S, at=self._parts.clock())
+        assert job is not None, "there was nothing to claim"
+        self._announcer.announce(job)
+        return job
+
+    def store(self, job: Job, body: bytes) -> Job:
+        """Store one more page of a job, and note in the job that it is there."""
+        page = self.store_only(job, body)
+        return self._leave(job.advance(page, at=self._parts.clock()))
+
+    def store_only(self, job: Job, body: bytes) -> Page:
+        """Store a page as a worker does that is killed right after."""
+        page = read_page(job.export_type, body)
+        self._parts.pages.add(job, page)
+        return page
+
+    def fail(self, job: Job, error: ExportError) -> Job:
+        """Give a job up."""
+        return self._leave(job.fail(error, at=self._parts.clock()))
+
+    def export(self, job_id: str, *bodies: bytes) -> Job:
+        """Claim a job and store these pages."""
+        job = self.start(job_id)
+        for body in bodies:
+            job = self.store(job, body)
+        return job
+
+    def _leave(self, job: Job) -> Job:
+        self._parts.jobs.checkpoint(job, lease_s=LEASE_S)
+        if job.status.is_terminal:
+            self._announcer.announce(job)
+        return job
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shim(Parts):
+    """The application on an event loop of its own, and a client in front of it."""
+
+    app: FastAPI
+    portal: BlockingPortal
+
+    @property
+    def worker(self) -> HandWorker:
+        return HandWorker(self)
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        authorization: str | None = None,
+        content: bytes | None = None,
+        headers: Headers | None = None,
+    ) -> httpx.Response:
+        """Send a request as the usual caller, unless another authorization is given; an empty one is none."""
+        given = {"authorization": f"Bearer {mint()}" if authorization is None else authorization}
+        return self.portal.call(self._send, method, path, given | (headers or {}), content)
+
+    def get(self, path: str, *, authorization: str | None = None, **headers: str) -> httpx.Response:
+        """GET below the base path."""
+        return self.ask("GET", f"{BASE_PATH}{path}", authorization=authorization, headers=headers)
+
+    def post(self, path: str, body: object = None, *, authorization: str | None = None) -> httpx.Response:
+        """POST JSON below the base path."""
+        content = json.dumps(body).encode() if body is not None else None
+        return self.ask("POST", f"{BASE_PATH}{path}", authorization=authorization, content=content)
+
+    def start(self, export_type: str, body: object = None) -> str:
+        """Start an export and give the id of its job."""
+        answer = self.post(f"/export/{export_type}", body)
+        assert answer.status_code == 202, answer.text
+        job_id: str = answer.json()["data"]["job_id"]
+        return job_id
+
+    @contextmanager
+    def exporting(self, *bodies: bytes) -> Iterator[None]:
+        """Have a worker answer the next job with these pages."""
+        with ThreadPoolExecutor(max_workers=1) as pool:
+            done = pool.submit(lambda: self.worker.export(self.queue.take().job_id, *bodies))
+            yield
+            done.result()
+
+    @contextmanager
+    def failing(self, error: ExportError) -> Iterator[None]:
+        """Have a worker fail the next job."""
+        with ThreadPoolExecutor(max_workers=1) as pool:
+            done = pool.submit(lambda: self.worker.fail(self.worker.start(self.queue.take().job_id), error))
+            yield
+            done.result()
+
+    async def _send(self, method: str, path: str, headers: Headers, content: bytes | None) -> httpx.Response:
+        transport = httpx.ASGITransport(self.app, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://shim") as client:
+            sent = [(name.encode(), value.encode()) for name, value in headers.items()]
+            return await client.request(method, path, headers=sent, content=content, timeout=30)
+
+
+def problem(answer: httpx.Response) -> tuple[int, Json]:
+    """Give what an error answer says: its status and its body."""
+    return answer.status_code, answer.json()

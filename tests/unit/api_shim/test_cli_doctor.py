@@ -1,0 +1,173 @@
+"""The doctor's judgement on what it is told; the servers themselves are asked in the acceptance tests."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import mongomock
+import pytest
+
+from api_shim.commands.checks.broker import judge_workers, sweeps_in
+from api_shim.commands.checks.indexes import missing_indexes
+from api_shim.commands.checks.mongo import judge_clock, judge_replica_set, judge_write_concern
+from api_shim.commands.checks.redis import judge_redis
+from api_shim.commands.checks.settings import check_settings
+from api_shim.commands.checks.shim import check_shim
+from api_shim.commands.findings import Finding, Verdict, completed, ok
+from worker.mongo.jobs import MongoJobStore
+from worker.mongo.pages import MongoPageStore
+from worker.mongo.tokens import MongoTokenStore
+from worker.settings import BrokerSettings, ShimSettings, WorkerSettings
+
+NOW = datetime(2026, 11, 23, 15, tzinfo=UTC)
+SET = {"setName": "rs0", "primary": "a:1", "hosts": ["a:1", "b:1", "c:1"]}
+REDIS = {"redis_version": "7.2.4", "maxmemory_policy": "noeviction", "aof_enabled": 1}
+ALL_QUEUES = [{"name": "interactive"}, {"name": "bulk"}, {"name": "upkeep"}]
+
+
+@pytest.fixture
+def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPatch:
+    """No setting of ours from the outside, and an empty folder to look for `.env` in."""
+    for name in {**WorkerSettings.model_fields, **ShimSettings.model_fields}:
+        monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.chdir(tmp_path)
+    return monkeypatch
+
+
+def test_each_complaint_about_settings_is_a_line_without_the_value(
+    bare: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bare.setenv("MONGODB_URI", "mangodb://user:secret@host")
+    bare.setenv("HUBSPOT_API", "v3")
+    found = list(check_settings(WorkerSettings, process="worker"))
+    assert [finding.text.partition(":")[0] for finding in found] == [
+        "MONGODB_URI",
+        "HUBSPOT_CLIENT_ID",
+        "HUBSPOT_CLIENT_SECRET",
+        "HUBSPOT_API",
+    ]
+    assert {(finding.verdict, finding.subject) for finding in found} == {(Verdict.WRONG, "worker settings")}
+    assert "secret@" not in str(found)
+    assert capsys.readouterr().err == ""
+
+
+def test_a_complaint_about_several_settings_stays_one(bare: pytest.MonkeyPatch) -> None:
+    found = list(check_settings(ShimSettings, process="shim"))
+    assert [finding.text for finding in found] == ["JWT_SECRET, JWT_PUBLIC_KEY, JWT_JWKS_URL: exactly one is required"]
+
+
+def test_settings_that_load_are_well(bare: pytest.MonkeyPatch) -> None:
+    assert [finding.verdict for finding in check_settings(BrokerSettings, process="beat")] == [Verdict.OK]
+
+
+@pytest.mark.parametrize(
+    ("hello", "verdict", "words"),
+    [
+        (SET, Verdict.OK, "rs0, members: 3, with a primary"),
+        ({**SET, "primary": None}, Verdict.WRONG, "without a primary"),
+        ({"isWritablePrimary": True}, Verdict.WRONG, "--replSet"),
+    ],
+)
+def test_a_replica_set_with_a_primary_is_wanted(hello: dict[str, Any], verdict: Verdict, words: str) -> None:
+    found = judge_replica_set(hello)
+    assert found.verdict is verdict
+    assert words in found.text
+
+
+@pytest.mark.parametrize(
+    ("concern", "verdict"),
+    [
+        ({"w": "majority", "j": True}, Verdict.OK),
+        ({"w": 2, "j": True}, Verdict.OK),
+        ({"w": 1, "j": True}, Verdict.WRONG),
+        ({"w": "majority", "j": False}, Verdict.WRONG),
+        ({"w": 0}, Verdict.WRONG),
+    ],
+)
+def test_writes_have_to_survive_a_killed_server(concern: dict[str, Any], verdict: Verdict) -> None:
+    assert judge_write_concern(concern, members=3).verdict is verdict
+
+
+@pytest.mark.parametrize(
+    ("ahead_s", "verdict", "words"),
+    [(0.5, Verdict.OK, "0.0 s"), (6, Verdict.WRONG, "5.5 s ahead of"), (-9, Verdict.WRONG, "9.5 s behind")],
+)
+def test_clocks_have_to_agree(ahead_s: float, verdict: Verdict, words: str) -> None:
+    found = judge_clock(NOW + timedelta(seconds=ahead_s), asked_at=NOW, answered_at=NOW + timedelta(seconds=1))
+    assert found.verdict is verdict
+    assert words in found.text
+
+
+@pytest.mark.parametrize(
+    ("change", "wrong"),
+    [
+        ({}, []),
+        ({"redis_version": "6.2.0"}, []),
+        ({"redis_version": "10.0.1"}, []),
+        ({"redis_version": "6.0.16"}, ["redis"]),
+        ({"maxmemory_policy": "allkeys-lru"}, ["redis memory"]),
+        ({"aof_enabled": 0}, ["redis persistence"]),
+    ],
+)
+def test_redis_has_to_be_new_enough_and_keep_what_it_has(change: dict[str, Any], wrong: list[str]) -> None:
+    found = judge_redis({**REDIS, **change}, subject="redis")
+    assert [finding.subject for finding in found if finding.verdict is Verdict.WRONG] == wrong
+
+
+@pytest.mark.parametrize(
+    ("queues", "verdicts", "words"),
+    [
+        ({}, [Verdict.WRONG, Verdict.SKIPPED], "none answered"),
+        ({"a": ALL_QUEUES}, [Verdict.OK, Verdict.OK], "1 answered: a"),
+        ({"a": ALL_QUEUES[:1], "b": ALL_QUEUES[1:]}, [Verdict.OK, Verdict.OK], "2 answered: a, b"),
+        ({"a": ALL_QUEUES[:1]}, [Verdict.OK, Verdict.WRONG], "without a worker: bulk, upkeep"),
+    ],
+)
+def test_every_queue_needs_a_worker(queues: dict[str, Any], verdicts: list[Verdict], words: str) -> None:
+    found = list(judge_workers(queues))
+    assert [finding.verdict for finding in found] == verdicts
+    assert any(words in finding.text for finding in found)
+
+
+def test_sweeps_are_counted_over_all_workers() -> None:
+    stats = {"a": {"total": {"hubspot_export.sweep": 3, "other": 9}}, "b": {"total": {}}, "c": {}}
+    assert sweeps_in(stats) == 3
+
+
+def test_missing_indexes_are_named_as_the_stores_want_them() -> None:
+    database: Any = mongomock.MongoClient()["test"]
+    for store in (MongoJobStore, MongoPageStore, MongoTokenStore):
+        store(database).ensure_indexes()
+    assert missing_indexes(database) == []
+    database["integrations.hubspot.key"].drop_indexes()
+    database["integrations.hubspot.key"].create_index([("account_id", 1), ("owner", 1)])  # not unique
+    assert missing_indexes(database) == ["integrations.hubspot.key (account_id, owner)"]
+    database.client.drop_database("test")
+    assert "integrations.hubspot.jobs (expires_at)" in missing_indexes(database)
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (httpx.Response(200, json={"success": True}), ok("shim", "http://shim.test is ready")),
+        (
+            httpx.Response(503, json={"message": "The database is not available"}),
+            Finding(Verdict.WRONG, "shim", "http://shim.test is not ready: 503 The database is not available"),
+        ),
+        (httpx.Response(404, text="x"), Finding(Verdict.WRONG, "shim", "http://shim.test is not ready: 404")),
+    ],
+)
+def test_the_shim_speaks_for_itself(answer: httpx.Response, expected: Finding) -> None:
+    assert check_shim("http://shim.test", transport=httpx.MockTransport(lambda _: answer)) == expected
+
+
+def test_without_a_url_the_shim_is_not_asked() -> None:
+    assert check_shim(None, transport=None).verdict is Verdict.SKIPPED
+
+
+def test_what_was_not_reached_is_said_to_be_skipped() -> None:
+    found = completed([ok("a", "well")], subjects=["a", "b"], reason="a could not be asked")
+    assert list(found) == [ok("a", "well"), Finding(Verdict.SKIPPED, "b", "a could not be asked")]

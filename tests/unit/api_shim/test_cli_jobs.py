@@ -1,0 +1,214 @@
+"""`export`, `job` and `results`: what they ask of the API, and what they hand over."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.unit.api_shim.cli_server import JOB_ID, FakeExportApi, refusal, run
+
+CONTACTS = [b'{"vid":%d, "price":1.50,"caf\\u00e9":"\xc3\xa9"}' % number for number in range(25)]
+FAILURE = {"code": "reconnect_required", "message": "refresh token is\nnot valid"}
+
+
+def test_export_prints_the_id_of_the_job_and_ends() -> None:
+    api = FakeExportApi()
+    result = run(api, "export", "contacts")
+    assert (result.exit_code, result.stdout, result.stderr) == (0, f"{JOB_ID}\n", "")
+    assert [(each.method, each.url.path) for each in api.asked] == [
+        ("POST", "/v1/integrations/hubspot/export/contacts")
+    ]
+    assert json.loads(api.asked[0].content) == {}
+
+
+def test_export_passes_on_what_was_asked_for() -> None:
+    api = FakeExportApi()
+    words = [
+        "--limit=5",
+        "--page-size=2",
+        "--offset=0",
+        "--label=nightly",
+        "--param=a=1=2",
+        "--param=b=",
+        "--param=b=x",
+    ]
+    assert run(api, "export", "deals", *words).exit_code == 0
+    assert json.loads(api.asked[0].content) == {
+        "limit": 5,
+        "page_size": 2,
+        "offset": 0,
+        "label": "nightly",
+        "params": {"a": "1=2", "b": ["", "x"]},
+    }
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["tickets"],
+        [],
+        ["contacts", "--limit=0"],
+        ["contacts", "--page-size=x"],
+        ["contacts", "--offset=-1"],
+        ["contacts", "--param=name"],
+        ["contacts", "--param==value"],
+    ],
+)
+def test_wrong_usage_asks_nothing(words: list[str]) -> None:
+    api = FakeExportApi()
+    assert run(api, "export", *words).exit_code == 2
+    assert api.asked == []
+
+
+def test_export_wait_hands_the_records_over_as_they_came() -> None:
+    api = FakeExportApi(records=CONTACTS, most=10)
+    result = run(api, "export", "contacts", "--wait")
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout_bytes == b"".join(record + b"\n" for record in CONTACTS)
+    assert result.stderr.splitlines() == [
+        f"job {JOB_ID}",
+        "contacts running: 25 records in 1 page, 8 a second",
+        "contacts succeeded: 25 records in 1 page, 8 a second",
+        "25 contacts written to stdout",
+    ]
+
+
+def test_waiting_is_long_polling() -> None:
+    api = FakeExportApi()
+    run(api, "export", "contacts", "--wait")
+    looks = [each for each in api.asked if each.url.path.endswith(JOB_ID)]
+    assert [each.headers["prefer"] for each in looks] == ["wait=10", "wait=10"]
+    assert api.paused == []
+
+
+def test_where_a_proxy_drops_the_wish_to_wait_it_does_not_ask_in_a_rush() -> None:
+    api = FakeExportApi(keeps_preferences=False)
+    assert run(api, "export", "contacts", "--wait").exit_code == 0
+    assert api.paused == [1.0, 1.0]
+
+
+def test_out_implies_wait_and_leaves_stdout_alone(tmp_path: Path) -> None:
+    path = tmp_path / "contacts.ndjson"
+    result = run(FakeExportApi(records=CONTACTS), "export", "contacts", "--out", str(path))
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert path.read_bytes().splitlines() == CONTACTS
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_failed_job_is_one_line_and_no_file(tmp_path: Path) -> None:
+    api = FakeExportApi(records=CONTACTS, states=["queued", "failed"], error=FAILURE)
+    result = run(api, "export", "contacts", "--out", str(tmp_path / "contacts.ndjson"))
+    assert result.exit_code == 1
+    expected = f"Error: The job {JOB_ID} has failed: refresh token is not valid (reconnect_required)"
+    assert result.stderr.splitlines()[-1] == expected
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_cancelled_job_is_no_success() -> None:
+    result = run(FakeExportApi(states=["running", "cancelled"]), "job", JOB_ID, "--wait", "5")
+    assert result.exit_code == 1
+    assert result.stderr.splitlines()[-1] == f"Error: The job {JOB_ID} is cancelled"
+
+
+def test_a_restart_of_the_shim_does_not_end_the_wait() -> None:
+    api = FakeExportApi(records=CONTACTS)
+    api.failures.extend([httpx.Response(202, json=api.job()), httpx.ConnectError("no"), refusal(503, "away")])
+    result = run(api, "export", "contacts", "--wait")
+    assert result.exit_code == 0, result.stderr
+    assert api.paused == [1, 2]
+    assert result.stdout_bytes.splitlines() == CONTACTS
+
+
+def test_a_shim_that_stays_away_ends_it() -> None:
+    api = FakeExportApi()
+    api.failures.extend([httpx.Response(202, json=api.job()), *[httpx.ConnectError("no")] * 6])
+    result = run(api, "export", "contacts", "--wait")
+    assert (result.exit_code, result.stderr.splitlines()[-1]) == (1, "Error: http://shim.test: no")
+
+
+def test_an_export_is_never_asked_for_twice() -> None:
+    api = FakeExportApi()
+    api.failures.append(refusal(503, "The database is not available", code="unavailable"))
+    assert run(api, "export", "contacts", "--wait").exit_code == 1
+    assert len(api.asked) == 1
+
+
+def test_results_that_vanish_meanwhile_never_look_whole(tmp_path: Path) -> None:
+    api = FakeExportApi(records=CONTACTS, states=["succeeded"], most=0)
+    result = run(api, "results", JOB_ID, "--all", "--out", str(tmp_path / "out"))
+    assert result.exit_code == 1
+    assert "incomplete" in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_job_shows_what_the_api_answers() -> None:
+    api = FakeExportApi(states=["running"])
+    result = run(api, "job", JOB_ID)
+    assert (result.exit_code, json.loads(result.stdout)) == (0, api.job())
+    assert "prefer" not in api.asked[0].headers
+
+
+def test_job_wait_ends_with_the_job() -> None:
+    result = run(FakeExportApi(), "job", JOB_ID, "--wait", "60")
+    assert result.exit_code == 0
+    assert json.loads(result.stdout)["data"]["status"] == "succeeded"
+
+
+def test_job_wait_is_no_success_when_the_time_is_over() -> None:
+    result = run(FakeExportApi(states=["running"]), "job", JOB_ID, "--wait", "0")
+    assert result.exit_code == 1
+    assert json.loads(result.stdout)["data"]["status"] == "running"
+    assert result.stderr.splitlines()[-1] == f"Error: The job {JOB_ID} is running"
+
+
+def test_an_id_cannot_lead_elsewhere() -> None:
+    api = FakeExportApi()
+    result = run(api, "job", "../export/contacts?limit=1")
+    assert result.stderr == "Error: 404 RESOURCE_NOT_FOUND (job_not_found)\n"
+    assert api.asked[0].url.raw_path.startswith(b"/v1/integrations/hubspot/jobs/..%2F")
+
+
+def test_results_give_the_documented_body() -> None:
+    api = FakeExportApi(records=CONTACTS)
+    result = run(api, "results", JOB_ID, "--limit", "2", "--offset", "3")
+    body = json.loads(result.stdout)
+    assert [record["vid"] for record in body["data"]["contacts"]] == [3, 4]
+    assert body["pagination"] == {"hasMore": True, "offset": 5}
+    assert dict(api.asked[0].url.params) == {"limit": "2", "offset": "3"}
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        b'{"text":"cut \\ud83d","n":1}',
+        b'{"text":"\\\\ud83d \\ud83d\\ude00"}',
+        b'{"text":"line\\nbreak"}',
+    ],
+)
+def test_records_are_handed_over_byte_by_byte(record: bytes) -> None:
+    result = run(FakeExportApi(records=[b"{}", record, b"{}"], states=["succeeded"]), "results", JOB_ID, "--all")
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout_bytes == b"{}\n" + record + b"\n{}\n"
+
+
+def test_a_record_stays_on_one_line() -> None:
+    api = FakeExportApi(records=[b'{\r\n  "vid": 1,\n  "text": "a\\nb"\n}'], states=["succeeded"])
+    result = run(api, "results", JOB_ID, "--all")
+    assert result.stdout_bytes == b'{  "vid": 1,  "text": "a\\nb"}\n'
+
+
+def test_all_results_of_a_failed_job_are_shown_but_no_success() -> None:
+    api = FakeExportApi(records=CONTACTS, states=["failed"], error=FAILURE)
+    result = run(api, "results", JOB_ID, "--all")
+    assert result.exit_code == 1
+    assert result.stdout_bytes.splitlines() == CONTACTS
+
+
+@pytest.mark.parametrize("words", [["--all", "--limit=5"], ["--all", "--offset=5"], ["--limit=0"], ["--limit=1001"]])
+def test_results_know_their_bounds(words: list[str]) -> None:
+    api = FakeExportApi()
+    assert run(api, "results", JOB_ID, *words).exit_code == 2
+    assert api.asked == []

@@ -1,0 +1,98 @@
+"""The OpenAPI document says what the shim does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.unit.api_shim.conftest import new_parts, serving
+from tests.unit.api_shim.shim import BASE_PATH, Json, Shim
+
+EXPORT, JOB, RESULTS = (
+    f"{BASE_PATH}/export/{{type}}",
+    f"{BASE_PATH}/jobs/{{job_id}}",
+    f"{BASE_PATH}/jobs/{{job_id}}/results",
+)
+ERRORS = {"400", "401", "403", "404", "503", "default"}
+OPERATIONS = [("get", EXPORT), ("post", EXPORT), ("get", JOB), ("get", RESULTS)]
+
+
+@pytest.fixture(scope="module")
+def shim() -> Iterator[Shim]:
+    """Give one shim for all tests here: they leave nothing that another would notice."""
+    with serving(new_parts()) as shim:
+        yield shim
+
+
+@pytest.fixture(scope="module")
+def document(shim: Shim) -> Json:
+    answer = shim.ask("GET", "/openapi.json", authorization="")
+    assert answer.status_code == 200
+    body: Json = answer.json()
+    return body
+
+
+def parameters_of(operation: Json) -> dict[str, Any]:
+    return {each["name"]: each for each in operation["parameters"]}
+
+
+def schema_of(operation: Json, status: str) -> str:
+    name: str = operation["responses"][status]["content"]["application/json"]["schema"]["$ref"]
+    return name.rpartition("/")[2]
+
+
+def test_every_route_is_documented(document: Json) -> None:
+    assert {(method, path) for path, methods in document["paths"].items() for method in methods} >= {
+        *OPERATIONS,
+        ("get", "/healthz"),
+        ("get", "/readyz"),
+    }
+
+
+@pytest.mark.parametrize(("method", "path"), OPERATIONS)
+def test_errors_are_documented_as_they_are_answered(document: Json, method: str, path: str) -> None:
+    operation = document["paths"][path][method]
+
+    assert set(operation["responses"]) >= ERRORS
+    assert "422" not in operation["responses"]
+    assert {schema_of(operation, status) for status in ERRORS} == {"ErrorAnswer"}
+    assert operation["security"] == [{"HTTPBearer": []}]
+
+
+@pytest.mark.parametrize("method", ["get", "post"])
+def test_the_type_is_one_of_four(document: Json, method: str) -> None:
+    types = parameters_of(document["paths"][EXPORT][method])["type"]["schema"]["enum"]
+
+    assert sorted(types) == ["companies", "contacts", "deals", "notes"]
+
+
+def test_the_waiting_call_documents_its_page_its_job_and_hubspots_errors(document: Json) -> None:
+    operation = document["paths"][EXPORT]["get"]
+
+    assert set(parameters_of(operation)) == {"type", "limit", "offset", "prefer"}
+    assert (schema_of(operation, "200"), schema_of(operation, "202")) == ("PageAnswer", "JobAnswer")
+    assert {schema_of(operation, status) for status in ("429", "502")} == {"ErrorAnswer"}
+
+
+def test_the_body_of_a_job_is_documented_and_optional(document: Json) -> None:
+    body = document["paths"][EXPORT]["post"]["requestBody"]
+    schema = body["content"]["application/json"]["schema"]
+
+    assert set(schema["properties"]) == {"limit", "page_size", "offset", "params", "label"}
+    assert not body.get("required")
+    assert "required" not in schema
+
+
+def test_every_reference_leads_somewhere(document: Json) -> None:
+    def references(part: object) -> list[str]:
+        if isinstance(part, list):
+            return [name for each in part for name in references(each)]
+        if isinstance(part, dict):
+            own = [part["$ref"]] if isinstance(part.get("$ref"), str) else []
+            return own + [name for each in part.values() for name in references(each)]
+        return []
+
+    names = {name.removeprefix("#/components/schemas/") for name in references(document)}
+    assert names <= set(document["components"]["schemas"])
