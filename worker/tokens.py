@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from pydantic import SecretStr
 
 _LEEWAY_S = 60.0
 _LEEWAY_SHARE = 0.1
+_LONGEST_LIFE_S = 366 * 86_400.0  # HubSpot's live 30 minutes; what claims to live longer than a year is a mistake
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,9 +31,11 @@ class Token:
         """Give the access token while it has more life left than 60 s, or than a tenth of a short life."""
         if self.access_token is None or self.generated_at is None or self.expires_in_s is None:
             return None
+        if self.expires_in_s > _LONGEST_LIFE_S:
+            return None
         leeway_s = min(_LEEWAY_S, self.expires_in_s * _LEEWAY_SHARE)
-        ends_at = self.generated_at + timedelta(seconds=self.expires_in_s - leeway_s)
-        return self.access_token if at < ends_at else None
+        age_s = (at - self.generated_at).total_seconds()
+        return self.access_token if age_s < self.expires_in_s - leeway_s else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime
 from typing import Any
 
@@ -84,9 +85,10 @@ def _number(value: Any) -> float | None:  # noqa: ANN401 - as above
     if isinstance(value, bool):
         return None
     try:
-        return float(value)
-    except (TypeError, ValueError):
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
         return None
+    return number if math.isfinite(number) else None
 
 
 def _instant(value: Any) -> datetime | None:  # noqa: ANN401 - as above
