@@ -70,6 +70,13 @@ async def read_body(request: Request, *, most_bytes: int, within_s: float) -> by
     return bytes(body)
 
 
+async def _once_only(request: Request, _: AuthenticCaller) -> None:
+    names = [name for name, _ in request.query_params.multi_items()]
+    for name in ("limit", "offset"):
+        if names.count(name) > 1:
+            raise InvalidRequestError(f"{name}: is given more than once")
+
+
 async def _desk(request: Request) -> ExportDesk:
     desk: ExportDesk = request.app.state.desk
     return desk
@@ -78,4 +85,6 @@ async def _desk(request: Request) -> ExportDesk:
 AskedType = Annotated[ExportType, Depends(_export_type)]
 AskedPreferences = Annotated[Preferences, Depends(_preferences)]
 BoundedBody = Annotated[bytes, Depends(_body)]
+OnceOnly = Depends(_once_only)
+"""Refuses a query that gives `limit` or `offset` twice; other parameters may repeat."""
 Desk = Annotated[ExportDesk, Depends(_desk)]

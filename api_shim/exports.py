@@ -12,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 
 from api_shim.auth import Caller
 from api_shim.waiting import JobWaiter, Watch
-from worker.errors import BrokerUnavailableError
+from worker.errors import BrokerUnavailableError, JobNotFoundError
 from worker.interfaces import JobStore, PageStore, RecordSlice
 from worker.jobs import ExportRequest, Job, JobKind, JobStatus, Progress
 from worker.pages import ExportType, Page
@@ -85,11 +85,17 @@ class ExportDesk:
         return await run_in_threadpool(self.jobs.get, job_id, account_id=account_id)
 
     async def records(self, job: Job, *, start: int, limit: int) -> RecordSlice:
-        """Read records that the job has checkpointed; a page beyond the checkpoint may yet be fetched again."""
+        """Read records that the job has checkpointed; a page beyond the checkpoint may yet be fetched again.
+
+        Raises JobNotFoundError when the job's pages have been removed since it was read.
+        """
         left = min(limit, job.progress.records - start)
         if left <= 0:
             return RecordSlice(start, [])
-        return await run_in_threadpool(self.pages.read, job.job_id, job.export_type, start=start, limit=left)
+        found = await run_in_threadpool(self.pages.read, job.job_id, job.export_type, start=start, limit=left)
+        if not found.records:
+            raise JobNotFoundError
+        return found
 
     async def _page_of(self, job: Job, watch: Watch, *, wait_s: float) -> Page | Job:
         """Wait for a page job to finish. A success that is announced needs no look at the job: its page is there."""

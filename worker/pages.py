@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TypeAlias
+from typing import Annotated, TypeAlias
 
 import msgspec
 
@@ -52,6 +52,9 @@ class PageUnreadableError(ValueError):
     """The body is not a page of the type that was asked for."""
 
 
+_Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]  # what MongoDB can hold
+
+
 class _Body(msgspec.Struct):
     """The envelope of all four types; records stay the bytes they came in."""
 
@@ -61,8 +64,8 @@ class _Body(msgspec.Struct):
     results: list[_Raw] | None = None
     has_more: bool | None = msgspec.field(default=None, name="has-more")
     has_more_camel: bool | None = msgspec.field(default=None, name="hasMore")
-    offset: int | str | None = None
-    vid_offset: int | str | None = msgspec.field(default=None, name="vid-offset")
+    offset: _Int64 | str | None = None
+    vid_offset: _Int64 | str | None = msgspec.field(default=None, name="vid-offset")
 
 
 _decode = msgspec.json.Decoder(_Body).decode
@@ -112,11 +115,16 @@ def _read(body: bytes) -> tuple[_Body, bytes]:
     try:
         return _decode(body), body
     except (msgspec.DecodeError, UnicodeDecodeError):
-        mended = _ESCAPES.sub(_mend, body)
+        mended = without_half_characters(body)
     try:
         return _decode(mended), mended
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise PageUnreadableError("HubSpot's answer is not the JSON object it should be") from error
+
+
+def without_half_characters(body: bytes) -> bytes:
+    """Put U+FFFD for every escape that is half a surrogate pair; nothing else changes, and no length."""
+    return _ESCAPES.sub(_mend, body)
 
 
 def _mend(escape: re.Match[bytes]) -> bytes:

@@ -9,16 +9,10 @@ from fastapi.responses import JSONResponse
 from pydantic import ValidationError
 
 from api_shim.answers import page_answer
-from api_shim.dependencies import AskedPreferences, AskedType, AuthenticCaller, BoundedBody, Desk
+from api_shim.dependencies import AskedPreferences, AskedType, AuthenticCaller, BoundedBody, Desk, OnceOnly
 from api_shim.errors import ERROR_ANSWERS, HUBSPOT_ANSWERS, JobFailedError, complaints
-from api_shim.schemas import (
-    ExportBody,
-    JobAnswer,
-    OffsetNumber,
-    PageAnswer,
-    PositiveNumber,
-    job_path,
-)
+from api_shim.request_schemas import ExportBody, OffsetNumber, PositiveNumber
+from api_shim.schemas import JobAnswer, PageAnswer, job_path
 from worker.errors import InvalidRequestError
 from worker.jobs import ExportRequest, Job, JobKind
 from worker.pages import PAGE_FORMATS, ExportType, Page
@@ -31,7 +25,12 @@ _EMPTY_BODIES = frozenset({b"", b"null"})
 _BODY_SCHEMA = {"requestBody": {"content": {"application/json": {"schema": ExportBody.model_json_schema()}}}}
 
 
-@router.get("/export/{type}", response_model=PageAnswer, responses={202: {"model": JobAnswer}, **HUBSPOT_ANSWERS})
+@router.get(
+    "/export/{type}",
+    response_model=PageAnswer,
+    responses={202: {"model": JobAnswer}, **HUBSPOT_ANSWERS},
+    dependencies=[OnceOnly],
+)
 async def export_page(
     request: Request,
     caller: AuthenticCaller,
@@ -46,7 +45,6 @@ async def export_page(
     For `deals` every further query parameter goes through to HubSpot, repeated ones repeated.
     """
     pairs = request.query_params.multi_items()
-    _refuse_repeats(pairs)
     count = min(limit or _DEFAULT_LIMIT, PAGE_FORMATS[export_type].most_records)
     job = desk.new_job(
         caller,
@@ -96,13 +94,6 @@ def _read_body(raw: bytes) -> ExportBody:
         return ExportBody.model_validate_json(raw)
     except ValidationError as error:
         raise InvalidRequestError(complaints(error.errors(include_url=False, include_context=False))) from None
-
-
-def _refuse_repeats(pairs: list[tuple[str, str]]) -> None:
-    names = [name for name, _ in pairs]
-    for name in ("limit", "offset"):
-        if names.count(name) > 1:
-            raise InvalidRequestError(f"{name}: is given more than once")
 
 
 def _passed_through(export_type: ExportType, pairs: list[tuple[str, str]]) -> tuple[tuple[str, str], ...]:

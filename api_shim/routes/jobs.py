@@ -8,10 +8,11 @@ from fastapi import APIRouter, Query, Response
 from fastapi.responses import JSONResponse
 
 from api_shim.answers import results_answer
-from api_shim.dependencies import AskedPreferences, AuthenticCaller, Desk
+from api_shim.dependencies import AskedPreferences, AuthenticCaller, Desk, OnceOnly
 from api_shim.errors import ERROR_ANSWERS
 from api_shim.preferences import Preferences
-from api_shim.schemas import JobAnswer, OffsetNumber, PageAnswer, ResultsNumber
+from api_shim.request_schemas import OffsetNumber, ResultsNumber
+from api_shim.schemas import JobAnswer, PageAnswer
 
 router = APIRouter(tags=["jobs"], responses=ERROR_ANSWERS)
 
@@ -33,7 +34,7 @@ async def job(job_id: str, caller: AuthenticCaller, preferences: AskedPreference
     return JSONResponse(content, headers=headers)
 
 
-@router.get("/jobs/{job_id}/results", response_model=PageAnswer)
+@router.get("/jobs/{job_id}/results", response_model=PageAnswer, dependencies=[OnceOnly])
 async def results(
     job_id: str,
     caller: AuthenticCaller,

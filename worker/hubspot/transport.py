@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Sequence
+from itertools import accumulate
+from typing import NoReturn
 
 import requests
 from pydantic import SecretStr
@@ -20,9 +22,13 @@ from worker.errors import (
     RetryableHubSpotError,
     TokenRefusedError,
 )
+from worker.pages import without_half_characters
 
 _TIMEOUT_S = (5.0, 30.0)  # to connect, and between two bytes of an answer
-_MOST_TEXT = 2_000  # of a body that is not JSON, in characters
+_MOST_TEXT = 2_000  # of a message or a body that is not JSON, in characters
+_MOST_JSON = 64_000  # of a body that is, in characters
+_DEEPEST_JSON = 50
+_NESTING = {"[": 1, "{": 1, "]": -1, "}": -1}
 
 # HubSpot documents no Retry-After on 429. Its own SDK waits 10 s for the rolling limit and 1 s for the secondly one;
 # the daily one ends at midnight in the account's time zone, so it is looked at again every hour.
@@ -133,22 +139,36 @@ def _retry_after_s(response: requests.Response) -> float | None:
 def _message_of(status: int, body: JsonValue) -> str:
     message = _field(body, "message") or _field(body, "error_description")
     if message is not None:
-        return message
+        return message[:_MOST_TEXT]
     if status == _URI_TOO_LONG:
         return "HubSpot refuses the address as too long: ask for fewer properties"
     return f"HubSpot answered with status {status}"
 
 
 def _body_of(response: requests.Response, secrets: Sequence[SecretStr]) -> JsonValue:
-    """Give the body as JSON, or as the beginning of its text; a secret that HubSpot repeats is blotted out."""
-    text = response.content.decode("utf-8", errors="replace")
+    """Give the body as JSON, or as the beginning of its text; a secret that HubSpot repeats is blotted out.
+
+    Whatever comes can be stored in the job and answered to a client: no half characters, no NaN, nothing endless.
+    """
+    text = without_half_characters(response.content).decode("utf-8", errors="replace")
     for secret in secrets:
         text = text.replace(secret.get_secret_value(), "[secret]")
+    if len(text) > _MOST_JSON or _depth(text) > _DEEPEST_JSON:
+        return text[:_MOST_TEXT]
     try:
-        body: JsonValue = json.loads(text)
+        body: JsonValue = json.loads(text, parse_constant=_refuse_constant)
     except ValueError:
         return text[:_MOST_TEXT] or None
     return body
+
+
+def _depth(text: str) -> int:
+    """Give the deepest nesting there can be; brackets inside of strings count as well."""
+    return max(accumulate(_NESTING.get(character, 0) for character in text), default=0)
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
 
 
 def _field(body: JsonValue, name: str) -> str | None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict
-from typing import Any
 
 from worker.jobs import ExportRequest, HubSpotAnswer, Job, JobError, JobKind, JobStatus, Lease, Progress
 from worker.mongo.connection import Document
@@ -47,7 +47,7 @@ def state_of(job: Job) -> Document:
         **plain,
         "status": job.status.value,
         "progress": asdict(job.progress),
-        "error": asdict(job.error) if job.error is not None else None,
+        "error": _error_document(job.error) if job.error is not None else None,
     }
 
 
@@ -74,8 +74,22 @@ def _request(document: Document) -> ExportRequest:
     return ExportRequest(**document | {"params": tuple((name, value) for name, value in document["params"])})
 
 
-def _error(document: dict[str, Any] | None) -> JobError | None:
+def _error_document(error: JobError) -> Document:
+    """Keep HubSpot's body as JSON text: its keys and numbers need not be such as MongoDB takes."""
+    answer = error.hubspot
+    kept = {"status": answer.status, "body": json.dumps(answer.body)} if answer is not None else None
+    return {
+        "code": error.code,
+        "message": error.message,
+        "retryable": error.retryable,
+        "retry_after_s": error.retry_after_s,
+        "hubspot": kept,
+    }
+
+
+def _error(document: Document | None) -> JobError | None:
     if document is None:
         return None
     answer = document["hubspot"]
-    return JobError(**document | {"hubspot": HubSpotAnswer(**answer) if answer is not None else None})
+    kept = HubSpotAnswer(status=answer["status"], body=json.loads(answer["body"])) if answer is not None else None
+    return JobError(**document | {"hubspot": kept})

@@ -73,6 +73,7 @@ def test_a_halved_emoji_is_told_from_a_whole_one_and_from_text_that_looks_like_o
         b'{"results":[]}',
         b'{"contacts":{}}',
         b'{"contacts":[],"has-more":"yes"}',
+        b'{"contacts":[],"vid-offset":9223372036854775808}',
         b"\xff\xfe",
     ],
 )

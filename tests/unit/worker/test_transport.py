@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import bson
 import pytest
 import requests
 import responses
+from bson.codec_options import CodecOptions
+from fastapi.responses import JSONResponse
 from pydantic import SecretStr
 
+from api_shim.schemas import JobAnswer
 from tests.unit.worker.hubspot_answers import (
     BAD_REFRESH_TOKEN,
     EXPIRED,
@@ -26,6 +31,9 @@ from worker.errors import (
     TokenRefusedError,
 )
 from worker.hubspot.transport import Transport
+from worker.jobs import ExportRequest, Job, JobKind, JobStatus
+from worker.mongo.job_documents import from_document, to_document
+from worker.pages import ExportType
 
 URL = "https://api.hubapi.com/contacts/v1/lists/all/contacts/all"
 TOKEN = SecretStr("an-access-token")
@@ -151,3 +159,44 @@ def test_the_secrets_of_a_form_are_blotted_out_as_well() -> None:
         with pytest.raises(FatalHubSpotError) as caught:
             Transport().post_form(url, [("refresh_token", "very-secret")], secrets=[SecretStr("very-secret")])
     assert caught.value.body == "refresh_token=[secret] was refused"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        rb'{"message":"half \ud83d of it","context":"\udc00"}',
+        b'{"message":"\xff\xfe not UTF-8"}',
+        b'{"message":"zero","a\\u0000b":{"$x.y":1}}',
+        b'{"message":"large","n":123456789012345678901234567890}',
+        b'{"message":"odd","n":NaN,"m":-Infinity}',
+        b'{"message":"' + b"long" * 5_000_000 + b'"}',
+        b"[" * 30_000 + b"]" * 30_000,
+        b'{"message":"' + b"m" * 50_000 + b'"}',
+        b"",
+    ],
+    ids=["half", "bytes", "zero", "large", "nan", "megabytes", "deep", "message", "empty"],
+)
+def test_whatever_hubspot_says_can_be_stored_and_answered(body: bytes) -> None:
+    error = error_of(status=500, body=body)
+    document = to_document(failed_with(error))
+    stored = from_document(bson.decode(bson.encode(document), CodecOptions(tz_aware=True)))
+    assert stored == failed_with(error)
+    assert len(bson.encode(document)) < 200_000
+    assert JobAnswer.of(stored, message="Job found").model_dump_json()
+    assert JSONResponse({"message": error.message, "data": error.body}).body
+
+
+def failed_with(error: HubSpotError) -> Job:
+    now = datetime(2026, 11, 23, 15, 0, tzinfo=UTC)
+    running = Job(
+        job_id="j1",
+        account_id="a1",
+        owner="u1",
+        export_type=ExportType.DEALS,
+        kind=JobKind.EXPORT,
+        request=ExportRequest(page_size=250, params=(("a.b", "1"), ("$c", "2"), ("a.b", "3"))),
+        status=JobStatus.RUNNING,
+        created_at=now,
+        updated_at=now,
+    )
+    return running.fail(error, at=now)

@@ -1,0 +1,74 @@
+"""The wire, inwards: what requests may say (pydantic)."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema, field_validator
+
+MOST_RESULTS = 1000
+_LARGEST = 2**63 - 1  # what MongoDB and HubSpot hold as an integer
+_OURS = frozenset({"count", "limit", "offset", "vidoffset"})
+_MOST_PARAMS = 500
+
+
+def whole_number(value: object) -> object:
+    """Read digits; a parameter that is there but empty counts as absent, as it did for HubSpot."""
+    if not isinstance(value, str):
+        return value
+    if value == "":
+        return None
+    if not re.fullmatch(r"\d{1,19}", value, re.ASCII):
+        raise ValueError("must be a whole number, 0 or more")
+    return int(value)
+
+
+OffsetNumber = Annotated[Annotated[int, Field(strict=True, ge=0, le=_LARGEST)] | None, BeforeValidator(whole_number)]
+PositiveNumber = Annotated[Annotated[int, Field(strict=True, ge=1, le=_LARGEST)] | None, BeforeValidator(whole_number)]
+ResultsNumber = Annotated[
+    Annotated[int, Field(strict=True, ge=1, le=MOST_RESULTS)] | None, BeforeValidator(whole_number)
+]
+Text = Annotated[str, StringConstraints(max_length=10_000)]
+
+
+def _as_list(value: object) -> object:
+    if isinstance(value, str):
+        return [value]
+    if not isinstance(value, list):
+        raise ValueError("must be text or a list of texts")  # noqa: TRY004 - pydantic reports ValueError only
+    return value
+
+
+_ONE_OR_MORE = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
+Texts = Annotated[list[Text], BeforeValidator(_as_list), WithJsonSchema(_ONE_OR_MORE)]
+"""The values of one parameter; on the wire a single one needs no list."""
+
+
+class ExportBody(BaseModel):
+    """What `POST /export/{type}` may ask for; everything is optional."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    limit: PositiveNumber = None
+    page_size: PositiveNumber = None
+    offset: OffsetNumber = None
+    params: dict[Text, Texts] = Field(default_factory=dict)
+    label: Annotated[str | None, StringConstraints(max_length=200)] = None
+
+    @field_validator("params")
+    @classmethod
+    def _no_paging(cls, params: dict[str, list[str]]) -> dict[str, list[str]]:
+        for name in params:
+            if name.lower() in _OURS:
+                raise ValueError(f"{name!r} is set by limit, page_size and offset, not here")
+        if "" in params:
+            raise ValueError("a parameter must have a name")
+        if sum(map(len, params.values())) > _MOST_PARAMS:
+            raise ValueError(f"must hold at most {_MOST_PARAMS} values")
+        return params
+
+    @property
+    def pairs(self) -> tuple[tuple[str, str], ...]:
+        """The parameters in order, lists as repeats."""
+        return tuple((name, value) for name, values in self.params.items() for value in values)

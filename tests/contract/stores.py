@@ -1,0 +1,79 @@
+"""What the suites of the stores need: jobs to store, and time that passes on the real server as on the fake."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import count
+from typing import Protocol
+
+from tests.fakes.clock import ManualClock
+from tests.fakes.stores import InMemoryJobStore
+from worker.interfaces import JobStore
+from worker.jobs import ExportRequest, Job, JobKind
+from worker.mongo.connection import MongoDatabase
+from worker.mongo.jobs import COLLECTION, MongoJobStore
+from worker.pages import ExportType
+
+LEASE_S = 30.0
+_numbers = count(1)
+
+
+def present() -> datetime:
+    """Give the present instant, as exact as MongoDB keeps it."""
+    now = datetime.now(UTC)
+    return now.replace(microsecond=now.microsecond // 1000 * 1000)
+
+
+def new_job(*, account_id: str = "a1", export_type: ExportType = ExportType.CONTACTS) -> Job:
+    """Give a job that no other test has."""
+    now = present()
+    return Job(
+        job_id=f"job-{next(_numbers)}",
+        account_id=account_id,
+        owner="u1",
+        export_type=export_type,
+        kind=JobKind.EXPORT,
+        request=ExportRequest(page_size=100),
+        created_at=now,
+        updated_at=now,
+    )
+
+
+class JobWorld(Protocol):
+    """A job store, and its server's time."""
+
+    @property
+    def store(self) -> JobStore: ...
+
+    def let_pass(self, seconds: float) -> None:
+        """Let time pass for the store, at once."""
+
+
+@dataclass(frozen=True)
+class InMemoryWorld:
+    """The fake, whose clock a test moves."""
+
+    clock: ManualClock
+    store: InMemoryJobStore
+
+    def let_pass(self, seconds: float) -> None:
+        self.clock.advance(seconds)
+
+
+@dataclass(frozen=True)
+class MongoWorld:
+    """The real store. Nobody moves a server's clock, so what is stored is moved into the past instead."""
+
+    database: MongoDatabase
+    store: MongoJobStore
+
+    def let_pass(self, seconds: float) -> None:
+        ms = int(seconds * 1000)
+        earlier = {"$mergeObjects": ["$lease", {"expires_at": {"$subtract": ["$lease.expires_at", ms]}}]}
+        moved = {
+            "lease": {"$cond": [{"$gt": ["$lease", None]}, earlier, None]},
+            "published_at": {"$subtract": ["$published_at", ms]},
+            "resume_at": {"$subtract": ["$resume_at", ms]},
+        }
+        self.database[COLLECTION].update_many({}, [{"$set": moved}])

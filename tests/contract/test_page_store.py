@@ -1,0 +1,161 @@
+"""PageStore: the fake and the real one give back every byte and every record, and refuse who was overtaken."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from random import Random
+
+import mongomock
+import pytest
+
+from tests.contract.stores import new_job
+from tests.fakes.stores import InMemoryPageStore
+from worker.errors import JobNotFoundError, LeaseLostError
+from worker.interfaces import PageStore
+from worker.jobs import Job, Lease, Progress
+from worker.mongo.connection import MongoDatabase
+from worker.mongo.pages import COLLECTION, MongoPageStore
+from worker.pages import ExportType, Page, read_page
+
+SMALL = 24  # bytes a document: splits every page
+
+
+@pytest.fixture(params=["in memory", "mongomock", "mongo", "mongo in parts"])
+def store(request: pytest.FixtureRequest) -> PageStore:
+    if request.param == "in memory":
+        return InMemoryPageStore()
+    if request.param == "mongomock":
+        return MongoPageStore(mongomock.MongoClient(tz_aware=True).db)
+    database = request.getfixturevalue("mongo_database")
+    kept = MongoPageStore(database, most_bytes=SMALL) if request.param == "mongo in parts" else MongoPageStore(database)
+    kept.ensure_indexes()
+    kept.ensure_indexes()
+    return kept
+
+
+def page_of(numbers: Sequence[int], *, padding: int = 0, offset: int | str | None = 7) -> Page:
+    """Give a page of contacts; padding that cannot be compressed makes it long."""
+    noise = Random(padding).randbytes(padding).hex()  # noqa: S311 - noise, not a secret
+    body = {"contacts": [{"vid": number} for number in numbers], "has-more": True, "vid-offset": offset, "x": noise}
+    return read_page(ExportType.CONTACTS, json.dumps(body).encode())
+
+
+def held(epoch: int = 1) -> Job:
+    return replace(new_job(), lease=Lease(owner=f"w{epoch}", epoch=epoch))
+
+
+def by_next_holder(job: Job) -> Job:
+    return replace(job, lease=Lease(owner="next", epoch=job.epoch + 1))
+
+
+def stored(store: PageStore, job: Job, *pages: Page) -> Job:
+    """Store pages one after the other, as an exporter does."""
+    for page in pages:
+        store.add(job, page)
+        job = replace(job, progress=job.progress.after(page))
+    return job
+
+
+def vids(store: PageStore, job: Job, *, start: int = 0, limit: int = 1000) -> list[int]:
+    found = store.read(job.job_id, ExportType.CONTACTS, start=start, limit=limit)
+    assert found.start == start
+    assert found.end == start + len(found.records)
+    return [json.loads(record)["vid"] for record in found.records]
+
+
+@pytest.mark.parametrize("padding", [0, 1, 20, 500])
+def test_a_page_is_read_as_it_was_added(store: PageStore, padding: int) -> None:
+    pages = [page_of([1, 2], padding=padding), page_of([], offset="a/b=="), page_of([3], offset=None)]
+    job = stored(store, held(), *pages)
+
+    assert [store.get(job.job_id, number) for number in range(3)] == pages
+
+
+def test_hubspots_bytes_survive_whatever_they_are(store: PageStore) -> None:
+    records = [rb'{"cut" : "\ud83d" }', b'{"n":123456789012345678901234567890,"n":1.10}', '"ü😀\x7f"'.encode(), b"null"]
+    body = b' {"contacts": [\n' + b" ,\t".join(records) + b' ],"has-more":false,"z":"\\u0000"}\n'
+    job = stored(store, held(), read_page(ExportType.CONTACTS, body))
+
+    assert store.get(job.job_id, 0).body == body
+    assert store.read(job.job_id, ExportType.CONTACTS, start=0, limit=10).records == records
+
+
+@pytest.mark.parametrize(("job_id", "number"), [("unknown", 0), ("", 0), ("\x00", 0), ("known", 1), ("known", 10**9)])
+def test_a_page_that_is_not_there_is_not_found(store: PageStore, job_id: str, number: int) -> None:
+    store.add(replace(held(), job_id="known"), page_of([1]))
+
+    with pytest.raises(JobNotFoundError):
+        store.get(job_id, number)
+
+
+def test_records_are_read_over_the_borders_of_pages_and_empty_ones(store: PageStore) -> None:
+    pages = [page_of([0, 1, 2]), page_of([]), page_of([3]), page_of([], padding=99), page_of(range(4, 9)), page_of([])]
+    job = stored(store, held(), *pages)
+
+    for start in range(11):
+        for limit in range(11):
+            assert vids(store, job, start=start, limit=limit) == list(range(9))[start : start + limit]
+
+
+def test_many_pages_come_in_order(store: PageStore) -> None:
+    job = stored(store, held(), *(page_of([number]) for number in range(120)))
+
+    assert vids(store, job) == list(range(120))
+    assert vids(store, job, start=99, limit=3) == [99, 100, 101]
+
+
+def test_jobs_do_not_see_each_others_records(store: PageStore) -> None:
+    one, other = held(), held()
+    stored(store, one, page_of([1]))
+    stored(store, other, page_of([2]), page_of([3]))
+
+    assert (vids(store, one), vids(store, other), vids(store, held())) == ([1], [2, 3], [])
+
+
+@pytest.mark.parametrize("takes_over", [False, True])
+@pytest.mark.parametrize(("before", "after"), [(0, 0), (0, 500), (500, 0), (500, 100)])
+def test_a_page_that_is_fetched_again_takes_the_place_of_the_first(
+    store: PageStore,
+    takes_over: bool,  # noqa: FBT001 - both ways to come again
+    before: int,
+    after: int,
+) -> None:
+    job = stored(store, held(), page_of([0]))
+    stored(store, job, page_of([1, 2], padding=before))
+    again = page_of([1, 2, 3], padding=after)
+
+    job = stored(store, by_next_holder(job) if takes_over else job, again, page_of([4]))
+
+    assert store.get(job.job_id, 1) == again
+    assert vids(store, job) == [0, 1, 2, 3, 4]
+
+
+def test_a_holder_that_was_overtaken_cannot_replace_a_page(store: PageStore) -> None:
+    old = held()
+    kept = page_of([1], padding=100)
+    job = stored(store, by_next_holder(old), kept)
+
+    for late in (page_of([2]), page_of([2], padding=50), page_of([2], padding=900)):
+        with pytest.raises(LeaseLostError):
+            store.add(old, late)
+
+    assert store.get(job.job_id, 0) == kept
+    assert vids(store, job) == [1]
+
+
+def test_a_page_of_more_than_16_megabytes_is_kept_whole(mongo_database: MongoDatabase) -> None:
+    store = MongoPageStore(mongo_database)
+    page = page_of(range(10), padding=35_000_000)
+    job = stored(store, held(), page)
+
+    assert store.get(job.job_id, 0) == page
+    assert mongo_database[COLLECTION].count_documents({"job_id": job.job_id}) > 1
+
+
+def test_progress_decides_where_a_page_lies(store: PageStore) -> None:
+    job = replace(held(), progress=Progress(pages=5, records=500))
+    store.add(job, page_of([500, 501]))
+
+    assert vids(store, job, start=501) == [501]
