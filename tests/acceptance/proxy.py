@@ -41,8 +41,13 @@ class Proxy:
         return len(frozen)
 
     def close(self) -> None:
-        """Listen no more."""
+        """Listen no more, and end every connection, those of the past included."""
         self._listening.close()
+        for connection in (*self._frozen, *self._open):
+            for end in (connection.client, connection.server):
+                with suppress(OSError):
+                    end.shutdown(socket.SHUT_RDWR)  # wakes the thread that waits for it
+                end.close()
 
     def _accept(self) -> None:
         with suppress(OSError):

@@ -19,7 +19,7 @@ UNAUTHORIZED = (401, {"success": False, "errno": 400, "message": "Unauthorized U
 FORBIDDEN = (403, {"success": False, "errno": 403, "message": "Forbidden", "code": "insufficient_scope"})
 JOB_NOT_FOUND = 404
 PATH = "/jobs/some-id"
-AGO, AHEAD = (datetime.now(UTC) + timedelta(minutes=minutes) for minutes in (-1, 1))
+AGO, AHEAD = (datetime.now(UTC) + timedelta(days=days) for days in (-1, 1))  # far from any test that runs late
 
 
 def base64_of(part: bytes) -> str:
