@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from functools import partial
 
 from fastapi import FastAPI
@@ -14,6 +13,7 @@ from api_shim.exports import ExportDesk
 from api_shim.readiness import Readiness
 from api_shim.waiting import JobWaiter
 from worker.app import app as celery_app
+from worker.clock import utc_now
 from worker.job_queue import CeleryJobQueue, answer_quickly
 from worker.mongo.connection import connect
 from worker.mongo.indexes import ensure_indexes
@@ -42,7 +42,7 @@ def build(settings: ShimSettings) -> FastAPI:
         pages=pages,
         submitter=JobSubmitter(jobs=jobs, tokens=tokens, queue=CeleryJobQueue(celery_app)),
         waiter=JobWaiter(redis),
-        clock=_now,
+        clock=utc_now,
     )
 
     return create_app(
@@ -52,9 +52,3 @@ def build(settings: ShimSettings) -> FastAPI:
         export_wait_s=settings.export_wait_seconds,
         prepare=partial(ensure_indexes, database),
     )
-
-
-def _now() -> datetime:
-    """Give the present instant, as exact as MongoDB keeps it."""
-    now = datetime.now(UTC)
-    return now.replace(microsecond=now.microsecond // 1000 * 1000)

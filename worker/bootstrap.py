@@ -6,7 +6,7 @@ import os
 import socket
 import threading
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import cache
 from typing import Any
 
@@ -15,6 +15,7 @@ from redis import Redis
 
 from worker import kombu_repair
 from worker.app import app
+from worker.clock import utc_now
 from worker.errors import StoreUnavailableError
 from worker.exporter import Exporter, ExportTools
 from worker.hubspot.client import AutoClient, DatedClient, LegacyClient
@@ -83,7 +84,7 @@ def build(settings: WorkerSettings, *, stopping: threading.Event) -> Services:
             endpoint=settings.hubspot_token_endpoint,
             client_id=settings.hubspot_client_id,
             client_secret=settings.hubspot_client_secret,
-            clock=_now,
+            clock=utc_now,
         ),
         source=_source(settings, transport),
         queue=queue,
@@ -94,7 +95,7 @@ def build(settings: WorkerSettings, *, stopping: threading.Event) -> Services:
         tools=tools,
         worker=f"{socket.gethostname()}:{os.getpid()}",
         result_ttl=timedelta(days=settings.result_ttl_days),
-        clock=_now,
+        clock=utc_now,
         stopping=stopping,
     )
     return Services(exporter=exporter, sweeper=Sweeper(jobs=jobs, queue=queue, quiet_s=_QUIET_S))
@@ -154,9 +155,3 @@ def _ensure_indexes() -> None:
                 _stopping.wait(_TRY_AGAIN_S)
             else:
                 return
-
-
-def _now() -> datetime:
-    """Give the present instant, as exact as MongoDB keeps it."""
-    now = datetime.now(UTC)
-    return now.replace(microsecond=now.microsecond // 1000 * 1000)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-from datetime import UTC, datetime
 
 import click
 
 from api_shim.commands.database import open_database
 from api_shim.commands.outside import Outside
 from api_shim.commands.token_input import new_token, token_from_json
+from worker.clock import utc_now
 from worker.mongo.connection import MongoDatabase
 from worker.mongo.tokens import COLLECTION, MongoTokenStore
 from worker.settings import StoreSettings, load
@@ -70,8 +70,7 @@ def _empty(account_id: str, owner: str) -> Token:
 
 
 def _read_token(outside: Outside, *, from_stdin: bool) -> RenewedToken:
-    now = datetime.now(UTC)
-    now = now.replace(microsecond=now.microsecond // 1000 * 1000)  # as exact as MongoDB keeps it
+    now = utc_now()
     if from_stdin:
         return token_from_json(sys.stdin.buffer.read(), now=now)
     if not outside.someone_types():
