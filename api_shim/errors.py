@@ -19,6 +19,7 @@ from api_shim.schemas import ErrorAnswer
 from worker.errors import (
     ExportError,
     HubSpotError,
+    InternalError,
     InvalidRequestError,
     JobNotFoundError,
     JsonValue,
@@ -71,11 +72,13 @@ _TABLE: Mapping[type[ExportError], _Row] = {
     JobNotFoundError: _Row(404, 404),
     IllegalChangeError: _Row(409, 409),
     UnavailableError: _Row(503, 503),
+    InternalError: _Row(500, 500),
     ExportError: _Row(500, 500),
 }
 _FAILURES: Mapping[str, _Row] = {
     ReconnectRequiredError.code: _Row(_BAD_GATEWAY, 400),
     TokenNotFoundError.code: _TABLE[TokenNotFoundError],
+    InternalError.code: _TABLE[InternalError],
 }
 NOT_FOUND_BODY: Mapping[str, JsonValue] = {"success": False, "errno": 404, "message": "RESOURCE_NOT_FOUND"}
 

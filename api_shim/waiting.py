@@ -10,6 +10,8 @@ from typing import Any
 
 import structlog
 from redis.asyncio import Redis
+from redis.asyncio.client import PubSub
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
 from worker.jobs import JobStatus
@@ -17,6 +19,7 @@ from worker.wakeups import CHANNEL, read_announcement
 
 _log = structlog.get_logger()
 _RECONNECT_S = 1.0
+_SILENCE_S = 5.0
 
 
 class Watch:
@@ -67,12 +70,23 @@ class JobWaiter:
 
     async def _listen_once(self) -> None:
         try:
-            async with self._redis.pubsub(ignore_subscribe_messages=True) as subscription:
+            async with self._redis.pubsub() as subscription:
                 await subscription.subscribe(CHANNEL)
-                async for message in subscription.listen():
-                    self._pass_on(message)
+                while True:
+                    await self._hear(subscription)
         except (RedisError, OSError) as error:
             _log.warning("not_listening", error=type(error).__name__)
+
+    async def _hear(self, subscription: PubSub) -> None:
+        """Wait for one message; after a silence ask for a sign of life. Raises RedisError when none comes."""
+        message = await subscription.get_message(timeout=_SILENCE_S)
+        if message is None:
+            await subscription.ping()
+            message = await subscription.get_message(timeout=_SILENCE_S)
+        if message is None:
+            raise RedisConnectionError("a connection that is open but dead")
+        if message["type"] == "message":
+            self._pass_on(message)
 
     def _pass_on(self, message: dict[str, Any]) -> None:
         try:

@@ -35,7 +35,7 @@ from worker.settings import BrokerSettings, WorkerSettings, load
 from worker.sweeper import Sweeper
 from worker.wakeups import RedisAnnouncer
 
-_STORE_TIMEOUT_S = 20.0
+_STORE_TIMEOUT_S = 10.0
 _REDIS_TIMEOUT_S = 2.0
 _QUIET_S = 60.0
 _TRY_AGAIN_S = 5.0

@@ -4,6 +4,7 @@ ExportError
 ├── InvalidRequestError       the caller's words are wrong: say which field
 ├── TokenNotFoundError        nothing is connected for this account and owner
 ├── JobNotFoundError
+├── InternalError             a bug of ours, or a job that ends every worker that takes it
 ├── LeaseLostError            someone else works on the job now: stop, write nothing
 ├── UnavailableError          a server of ours is away: come back later
 │   ├── StoreUnavailableError
@@ -63,6 +64,13 @@ class LeaseLostError(ExportError):
     """The job's lease has gone to another worker, so nothing more may be written here."""
 
     code = "lease_lost"
+
+
+class InternalError(ExportError):
+    """This product is at fault; the log says more than a client may read."""
+
+    def __init__(self, message: str = "The export failed for a reason that is not HubSpot's") -> None:
+        super().__init__(message)
 
 
 class UnavailableError(ExportError):

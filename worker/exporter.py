@@ -16,10 +16,12 @@ from worker.errors import (
     CursorStuckError,
     ExportError,
     HubSpotError,
+    InternalError,
     LeaseLostError,
     RetryableHubSpotError,
     TokenNotFoundError,
     TokenRefusedError,
+    UnavailableError,
 )
 from worker.interfaces import (
     CrmSource,
@@ -45,6 +47,7 @@ class SliceLimits:
     seconds: float = 20.0
     pages: int = 100
     lease_s: float = 90.0
+    most_lapses: int = 3
     longest_sleep_s: float = 2.0
 
 
@@ -98,6 +101,10 @@ class Exporter:
                 _log.warning("lease_lost")
 
     def _work_on(self, job: Job) -> None:
+        if job.lapses >= self._limits.most_lapses:
+            message = f"The job was given up after {job.lapses} workers in a row ended while they had it"
+            self._finish(self._fail(job, InternalError(message)))
+            return
         ends_at = time.monotonic() + self._limits.seconds
         last_page = job.progress.pages + self._limits.pages
         if job.kind is JobKind.EXPORT and job.progress.pages == 0:
@@ -106,8 +113,17 @@ class Exporter:
             if self._stopping.is_set() or time.monotonic() >= ends_at or job.progress.pages >= last_page:
                 self._hand_back(job)
                 return
-            job = self._step(job).expire(after=self._result_ttl)
-            self._tools.jobs.checkpoint(job, lease_s=self._limits.lease_s)
+            job = self._step(job)
+            if job.status is JobStatus.RUNNING:
+                self._tools.jobs.checkpoint(job, lease_s=self._limits.lease_s)
+        self._finish(job)
+
+    def _finish(self, job: Job) -> None:
+        """Store that the job is finished or has to wait, the end of its pages first: they may not outlive it."""
+        job = job.expire(after=self._result_ttl)
+        if job.expires_at is not None and job.kind is JobKind.EXPORT:
+            self._tools.pages.expire(job.job_id, at=job.expires_at)
+        self._tools.jobs.checkpoint(job, lease_s=self._limits.lease_s)
         self._tools.announcer.announce(job)
         _log.info("job_left", status=job.status, pages=job.progress.pages, records=job.progress.records)
 
@@ -122,6 +138,11 @@ class Exporter:
             return self._retry_or_fail(job, error)
         except (HubSpotError, TokenNotFoundError) as error:
             return self._fail(job, error)
+        except (UnavailableError, LeaseLostError):
+            raise
+        except Exception:  # the outermost loop of a job: what is a bug today would be one at every try
+            _log.exception("job_broke")
+            return self._fail(job, InternalError())
 
     def _export_page(self, job: Job) -> Job:
         page = self._fetch(job)
@@ -130,8 +151,9 @@ class Exporter:
                 f"HubSpot's offset does not advance: after page {job.progress.pages}, fetched from offset "
                 f"{job.progress.offset}, there is more, but to be read from offset {page.offset}"
             )
-        self._tools.pages.add(job, page)
-        return job.advance(page, at=self._clock())
+        moved = job.advance(page, at=self._clock())
+        self._tools.pages.add(job, page, expires_at=moved.expire(after=self._result_ttl).expires_at)
+        return moved
 
     def _fetch(self, job: Job) -> Page:
         """Fetch the job's next page; an access token that HubSpot refuses is renewed once."""
@@ -150,11 +172,12 @@ class Exporter:
 
     def _retry_or_fail(self, job: Job, error: RetryableHubSpotError) -> Job:
         policy = RETRY_POLICIES[job.kind]
+        is_wished = job.kind is JobKind.EXPORT and error.retry_after_s is not None  # no failure: HubSpot wants patience
         delay_s = policy.delay_s(error, attempt=job.attempts, jitter=random.random())  # noqa: S311 - spreads load
         if delay_s is None:
             return self._fail(job, error)
         _log.warning("call_failed", error=error.message, hubspot_status=error.status, retry_in_s=round(delay_s, 2))
-        return self._pause(job.try_again(), delay_s, reason=error.code)
+        return self._pause(job if is_wished else job.try_again(), delay_s, reason=error.code)
 
     def _pause(self, job: Job, delay_s: float, *, reason: str) -> Job:
         """Sit a short delay out; for a longer one the job waits in the database and the worker is free."""

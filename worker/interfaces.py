@@ -71,11 +71,16 @@ class JobStore(Protocol):
 class PageStore(Protocol):
     """Pages of jobs, each stored once and never changed."""
 
-    def add(self, job: Job, page: Page) -> None:
-        """Store the job's next page. Storing it again under the same or a newer epoch is safe, an older one is refused.
+    def add(self, job: Job, page: Page, *, expires_at: datetime | None = None) -> None:
+        """Store the job's next page; one with an `expires_at` is removed then.
+
+        Storing it again under the same or a newer epoch is safe, an older one is refused.
 
         Raises LeaseLostError when a newer holder of the job has stored this page.
         """
+
+    def expire(self, job_id: str, *, at: datetime) -> None:
+        """Have all pages of a job removed at that instant."""
 
     def get(self, job_id: str, number: int) -> Page:
         """Give one page. Raises JobNotFoundError when it is not there."""
@@ -90,8 +95,12 @@ class TokenStore(Protocol):
     def find(self, account_id: str, owner: str) -> Token | None:
         """Give the stored token."""
 
-    def save_renewed(self, token: Token, renewed: RenewedToken) -> None:
-        """Write a renewal back; fields that are not ours stay as they are."""
+    def save_renewed(self, token: Token, renewed: RenewedToken) -> bool:
+        """Write a renewal back; fields that are not ours stay as they are.
+
+        Gives False, with nothing written, when another refresh token has been stored meanwhile: the account was
+        connected anew, and what was got with the old one is worth nothing.
+        """
 
 
 class TokenSource(Protocol):

@@ -11,6 +11,7 @@ from worker.errors import BrokerUnavailableError
 from worker.jobs import Job, JobKind
 
 _QUEUES = {JobKind.PAGE: QUEUE_INTERACTIVE, JobKind.EXPORT: QUEUE_BULK}
+_CONFIRM_S = 2  # RabbitMQ's word that it has the message; Redis gives none
 _QUICK = {
     "socket_timeout": 2,
     "socket_connect_timeout": 2,
@@ -35,6 +36,13 @@ class CeleryJobQueue:
     def publish(self, job: Job) -> None:
         """Ring once. A failure is reported, never retried here: the job is stored, and the sweeper rings again."""
         try:
-            self._app.send_task(RUN_SLICE, args=[job.job_id], queue=_QUEUES[job.kind], retry=False, ignore_result=True)
+            self._app.send_task(
+                RUN_SLICE,
+                args=[job.job_id],
+                queue=_QUEUES[job.kind],
+                retry=False,
+                ignore_result=True,
+                confirm_timeout=_CONFIRM_S,
+            )
         except (KombuError, KombuOperationalError, OSError) as error:
             raise BrokerUnavailableError from error

@@ -77,14 +77,14 @@ class Progress:
     has_more: bool = True
     landmark: Offset | None = None
 
-    def after(self, page: Page) -> Self:
-        """Count one more page."""
+    def after(self, page: Page, *, most: int | None = None) -> Self:
+        """Count one more page, and of its records at most `most`: HubSpot may send more than it was asked for."""
         pages = self.pages + 1
         is_power_of_two = pages & (pages - 1) == 0
         return replace(
             self,
             pages=pages,
-            records=self.records + page.records,
+            records=self.records + (page.records if most is None else min(page.records, most)),
             offset=page.offset,
             has_more=page.has_more,
             landmark=page.offset if is_power_of_two else self.landmark,
@@ -142,7 +142,10 @@ class IllegalChangeError(ExportError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """One export. `attempts` numbers the try now under way of the call for the next page; 0 before the first."""
+    """One export. `attempts` numbers the try now under way of the call for the next page; 0 before the first.
+
+    `lapses` counts the workers that took the job and were not heard of again, since its last page.
+    """
 
     job_id: str
     account_id: str
@@ -157,6 +160,7 @@ class Job:
     progress: Progress = field(default_factory=Progress)
     attempts: int = 0
     resumes: int = 0
+    lapses: int = 0
     error: JobError | None = None
     lease: Lease | None = None
     resume_at: datetime | None = None
@@ -197,7 +201,8 @@ class Job:
 
     def advance(self, page: Page, *, at: datetime) -> Self:
         """Count a page that has been stored; the job is done when it was the last."""
-        moved = replace(self, progress=self.progress.after(page), attempts=1, updated_at=at)
+        left = None if self.request.limit is None else self.next_page_size
+        moved = replace(self, progress=self.progress.after(page, most=left), attempts=1, lapses=0, updated_at=at)
         return moved.succeed(at=at) if moved.is_complete else moved
 
     def succeed(self, *, at: datetime) -> Self:

@@ -37,5 +37,5 @@ RETRY_POLICIES: dict[JobKind, RetryPolicy] = {
     # Someone waits at the other end: two quick tries more, then HubSpot's answer as it is.
     JobKind.PAGE: RetryPolicy(most_attempts=3, first_s=0.25, longest_s=1.0, patience_s=2.0),
     # HubSpot may ask for a day's patience while it moves an account between data centres (status 477).
-    JobKind.EXPORT: RetryPolicy(most_attempts=8, first_s=1.0, longest_s=300.0, patience_s=2 * _DAY_S),
+    JobKind.EXPORT: RetryPolicy(most_attempts=12, first_s=1.0, longest_s=300.0, patience_s=2 * _DAY_S),
 }

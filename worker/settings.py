@@ -47,8 +47,11 @@ def _http_url(value: str) -> str:
 
 
 def _mongodb_uri(value: SecretStr) -> SecretStr:
+    uri = value.get_secret_value()
+    if uri.startswith("mongodb+srv://"):  # its members are looked up in DNS, which is no matter of settings
+        uri = f"mongodb://{uri.removeprefix('mongodb+srv://')}"
     try:
-        parse_uri(value.get_secret_value())
+        parse_uri(uri)
     except (InvalidURI, ConfigurationError, ValueError):
         raise ValueError("must be a MongoDB URI: mongodb://host[:port][,…]/?options") from None
     return value

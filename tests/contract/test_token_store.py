@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -35,7 +36,7 @@ def token_of(account_id: str = "a1", owner: str = "u1") -> Token:
     return Token(
         account_id=account_id,
         owner=owner,
-        access_token=SecretStr(f"access of {account_id} {owner}"),
+        access_token=SecretStr(f"access-of-{account_id}-{owner}"),
         refresh_token=SecretStr("refresh"),
         generated_at=MADE,
         expires_in_s=1800.0,
@@ -78,9 +79,10 @@ def store_and_put(request: pytest.FixtureRequest) -> tuple[TokenStore, Put]:
 
     def put(token: Token) -> None:
         assert token.access_token is not None
-        access_token = token.access_token.get_secret_value()
+        assert token.refresh_token is not None
         ids = {"account_id": token.account_id, "owner": token.owner}
-        database[COLLECTION].insert_one(document_of(**ids, access_token=access_token))
+        access_token, refresh_token = token.access_token.get_secret_value(), token.refresh_token.get_secret_value()
+        database[COLLECTION].insert_one(document_of(**ids, access_token=access_token, refresh_token=refresh_token))
 
     store = MongoTokenStore(database)
     store.ensure_indexes()
@@ -107,8 +109,7 @@ def test_a_renewal_is_written_back_refresh_token_included(store_and_put: tuple[T
     put(token_of())
     put(token_of("a2"))
 
-    for _ in range(2):
-        store.save_renewed(token_of(), RENEWED)
+    assert store.save_renewed(token_of(), RENEWED) is True
 
     assert store.find("a1", "u1") == Token(
         account_id="a1",
@@ -121,6 +122,15 @@ def test_a_renewal_is_written_back_refresh_token_included(store_and_put: tuple[T
     assert store.find("a2", "u1") == token_of("a2")
 
 
+def test_a_renewal_does_not_replace_a_connection_made_meanwhile(store_and_put: tuple[TokenStore, Put]) -> None:
+    store, put = store_and_put
+    connected_anew = replace(token_of(), refresh_token=SecretStr("another-refresh"))
+    put(connected_anew)
+
+    assert store.save_renewed(token_of(), RENEWED) is False
+    assert store.find("a1", "u1") == connected_anew
+
+
 def test_a_token_that_was_removed_meanwhile_does_not_come_back(store_and_put: tuple[TokenStore, Put]) -> None:
     store, _ = store_and_put
 
@@ -130,6 +140,14 @@ def test_a_token_that_was_removed_meanwhile_does_not_come_back(store_and_put: tu
 
 
 # What other programs write
+
+
+@pytest.mark.parametrize("value", ["two words", "line\n", "\u20ac", ""])
+def test_a_token_that_no_header_can_carry_counts_as_missing(database: MongoDatabase, value: str) -> None:
+    database[COLLECTION].insert_one(document_of(access_token=value))
+    token = MongoTokenStore(database).find("a1", "u1")
+    assert token is not None
+    assert token.access_token is None
 
 
 @pytest.mark.parametrize(

@@ -86,6 +86,7 @@ class InMemoryJobStore(_Store):
                 lease=Lease(owner=worker, epoch=epoch),
                 attempts=max(stored.job.attempts, 1),
                 resumes=stored.job.resumes + taken_over,
+                lapses=stored.job.lapses + taken_over,
                 started_at=stored.job.started_at or at,
                 updated_at=at,
                 resume_at=None,
@@ -154,6 +155,7 @@ class _StoredPage:
     page: Page
     epoch: int
     start: int
+    expires_at: datetime | None
 
 
 class InMemoryPageStore(_Store):
@@ -163,14 +165,26 @@ class InMemoryPageStore(_Store):
         super().__init__()
         self._stored: dict[tuple[str, int], _StoredPage] = {}
 
-    def add(self, job: Job, page: Page) -> None:
+    def add(self, job: Job, page: Page, *, expires_at: datetime | None = None) -> None:
         self._answer()
         place = (job.job_id, job.progress.pages)
         with self._lock:
             earlier = self._stored.get(place)
             if earlier is not None and earlier.epoch > job.epoch:
                 raise LeaseLostError("Another worker has stored this page")
-            self._stored[place] = _StoredPage(page=page, epoch=job.epoch, start=job.progress.records)
+            self._stored[place] = _StoredPage(
+                page=page, epoch=job.epoch, start=job.progress.records, expires_at=expires_at
+            )
+
+    def expire(self, job_id: str, *, at: datetime) -> None:
+        self._answer()
+        with self._lock:
+            for place in [place for place in self._stored if place[0] == job_id]:
+                self._stored[place] = replace(self._stored[place], expires_at=at)
+
+    def expiries(self, job_id: str) -> set[datetime | None]:
+        """Give when the job's pages are removed."""
+        return {stored.expires_at for place, stored in self._stored.items() if place[0] == job_id}
 
     def get(self, job_id: str, number: int) -> Page:
         self._answer()
@@ -210,12 +224,12 @@ class InMemoryTokenStore(_Store):
         self._answer()
         return self._stored.get((account_id, owner))
 
-    def save_renewed(self, token: Token, renewed: RenewedToken) -> None:
+    def save_renewed(self, token: Token, renewed: RenewedToken) -> bool:
         self._answer()
         with self._lock:
             stored = self._stored.get((token.account_id, token.owner))
-            if stored is None:
-                return
+            if stored is None or (token.refresh_token is not None and stored.refresh_token != token.refresh_token):
+                return False
             self._stored[token.account_id, token.owner] = replace(
                 stored,
                 access_token=renewed.access_token,
@@ -223,3 +237,4 @@ class InMemoryTokenStore(_Store):
                 generated_at=renewed.generated_at,
                 expires_in_s=renewed.expires_in_s,
             )
+            return True

@@ -17,6 +17,7 @@ from worker.interfaces import TokenStore
 from worker.tokens import RenewedToken, Token
 
 _log = structlog.get_logger()
+_LONGEST_WAIT_S = 5.0  # for another thread's renewal; after that the job waits in the database, not here
 _LOCKS = 64  # accounts that share one wait for each other's renewal now and then
 
 
@@ -55,9 +56,25 @@ class RenewingTokenSource:
         usable = self._usable(token, refused)
         if usable is not None:
             return usable
-        with self._renewing[hash((account_id, owner)) % _LOCKS]:
-            token = self._find(account_id, owner)  # another thread may have renewed it while this one waited
+        lock = self._renewing[hash((account_id, owner)) % _LOCKS]
+        if not lock.acquire(timeout=_LONGEST_WAIT_S):
+            raise RetryableHubSpotError("HubSpot's token endpoint keeps others waiting", retry_after_s=_LONGEST_WAIT_S)
+        try:
+            return self._renew_unless_done(account_id, owner, refused)
+        finally:
+            lock.release()
+
+    def _renew_unless_done(self, account_id: str, owner: str, refused: SecretStr | None) -> SecretStr:
+        """Renew, unless someone else has by now: another thread, another worker, or the user who connected anew."""
+        token = self._find(account_id, owner)
+        try:
             return self._usable(token, refused) or self._renew(token)
+        except ReconnectRequiredError:
+            present = self._find(account_id, owner)
+            usable = self._usable(present, refused)
+            if usable is None or present == token:
+                raise
+            return usable
 
     def _find(self, account_id: str, owner: str) -> Token:
         token = self._store.find(account_id, owner)
@@ -80,7 +97,9 @@ class RenewingTokenSource:
             expires_in_s=grant.expires_in,
             generated_at=generated_at,
         )
-        self._store.save_renewed(token, renewed)
+        if not self._store.save_renewed(token, renewed):
+            _log.info("token_replaced_meanwhile")
+            return self._usable(self._find(token.account_id, token.owner), None) or renewed.access_token
         _log.info("token_renewed", expires_in_s=grant.expires_in)
         return renewed.access_token
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Sequence
+from http.cookiejar import DefaultCookiePolicy
 from itertools import accumulate
 from typing import NoReturn
 
@@ -24,7 +26,12 @@ from worker.errors import (
 )
 from worker.pages import without_half_characters
 
-_TIMEOUT_S = (5.0, 30.0)  # to connect, and between two bytes of an answer
+_CONNECT_S, _SILENCE_S = 5.0, 15.0  # to connect, and between two pieces of an answer
+LONGEST_ANSWER_S = 20.0  # from the head of an answer to its last piece but one
+LONGEST_CALL_S = _CONNECT_S + _SILENCE_S + LONGEST_ANSWER_S + _SILENCE_S  # what a lease has to outlive
+_MOST_BYTES = 256 * 1024 * 1024  # of an answer; the largest page seen had 43 MB
+_PIECE = 256 * 1024
+_MOST_DIGITS = 6  # of a Retry-After, in seconds: eleven days
 _MOST_TEXT = 2_000  # of a message or a body that is not JSON, in characters
 _MOST_JSON = 64_000  # of a body that is, in characters
 _DEEPEST_JSON = 50
@@ -62,20 +69,33 @@ class Transport:
         auth: AuthBase | None = None,
     ) -> bytes:
         try:
-            response = self._session().request(
-                method, url, params=params, data=data, auth=auth, timeout=_TIMEOUT_S, allow_redirects=False
-            )
+            with self._session().request(
+                method,
+                url,
+                params=params,
+                data=data,
+                auth=auth,
+                timeout=(_CONNECT_S, _SILENCE_S),
+                allow_redirects=False,
+                stream=True,
+            ) as response:
+                content = _read(response)
         except requests.RequestException as error:
-            raise _no_answer(error) from error
+            raise _no_answer(error) from None  # its text may hold the address or a header, and with it the token
+        except ValueError:
+            raise FatalHubSpotError(
+                "The request to HubSpot cannot be sent: a header or the address is not valid"
+            ) from None
         if response.status_code != _OK:
-            raise _refusal(response, secrets)
-        return response.content
+            raise _refusal(response, content, secrets)
+        return content
 
     def _session(self) -> requests.Session:
         session: requests.Session | None = getattr(self._of_thread, "session", None)
         if session is None:
             session = self._of_thread.session = requests.Session()
             session.headers.update({"Accept": "application/json", "User-Agent": "hubspot-export"})
+            session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))  # one session serves many accounts
             for scheme in ("https://", "http://"):
                 session.mount(scheme, HTTPAdapter(pool_connections=4, pool_maxsize=4, max_retries=0))
         return session
@@ -92,6 +112,19 @@ class _Bearer(AuthBase):
         return request
 
 
+def _read(response: requests.Response) -> bytes:
+    """Read a body to its end. Raises RetryableHubSpotError when it takes too long, FatalHubSpotError when too large."""
+    give_up_at, size, pieces = time.monotonic() + LONGEST_ANSWER_S, 0, []
+    for piece in response.iter_content(_PIECE):
+        pieces.append(piece)
+        size += len(piece)
+        if size > _MOST_BYTES:
+            raise FatalHubSpotError("HubSpot's answer is too large")
+        if time.monotonic() > give_up_at:
+            raise RetryableHubSpotError("HubSpot's answer does not come to an end")
+    return b"".join(pieces)
+
+
 def _no_answer(error: requests.RequestException) -> HubSpotError:
     """Tell a connection that failed from a request that can never be sent; addresses stay out of the text."""
     if isinstance(error, requests.Timeout):
@@ -103,9 +136,9 @@ def _no_answer(error: requests.RequestException) -> HubSpotError:
     return FatalHubSpotError(f"The request to HubSpot cannot be sent ({type(error).__name__})")
 
 
-def _refusal(response: requests.Response, secrets: Sequence[SecretStr]) -> HubSpotError:
+def _refusal(response: requests.Response, content: bytes, secrets: Sequence[SecretStr]) -> HubSpotError:
     """Make of an answer that is not a success the error that says what to do about it."""
-    body = _body_of(response, secrets)
+    body = _body_of(content, secrets)
     kind, retry_after_s = _kind_of(response, body)
     return kind(
         _message_of(response.status_code, body),
@@ -118,6 +151,8 @@ def _refusal(response: requests.Response, secrets: Sequence[SecretStr]) -> HubSp
 
 def _kind_of(response: requests.Response, body: JsonValue) -> tuple[type[HubSpotError], float | None]:
     status = response.status_code
+    if _field(body, "error") == "invalid_grant" or _field(body, "status") == "BAD_REFRESH_TOKEN":
+        return ReconnectRequiredError, None
     if status == _TOO_MANY_REQUESTS:
         policy = _field(body, "policyName") or "TEN_SECONDLY_ROLLING"
         return RateLimitedError, _retry_after_s(response) or _RATE_LIMIT_PAUSES_S.get(policy, 10.0)
@@ -125,15 +160,13 @@ def _kind_of(response: requests.Response, body: JsonValue) -> tuple[type[HubSpot
         return RetryableHubSpotError, _retry_after_s(response)
     if status == _UNAUTHORIZED:
         return TokenRefusedError, None
-    if _field(body, "error") == "invalid_grant" or _field(body, "status") == "BAD_REFRESH_TOKEN":
-        return ReconnectRequiredError, None
     return FatalHubSpotError, None
 
 
 def _retry_after_s(response: requests.Response) -> float | None:
     """Read Retry-After in its form of seconds, the only one HubSpot documents (status 477)."""
     value = response.headers.get("Retry-After", "")
-    return float(value) if value.isascii() and value.isdigit() else None
+    return float(value) if value.isascii() and value.isdigit() and len(value) <= _MOST_DIGITS else None
 
 
 def _message_of(status: int, body: JsonValue) -> str:
@@ -145,12 +178,12 @@ def _message_of(status: int, body: JsonValue) -> str:
     return f"HubSpot answered with status {status}"
 
 
-def _body_of(response: requests.Response, secrets: Sequence[SecretStr]) -> JsonValue:
+def _body_of(content: bytes, secrets: Sequence[SecretStr]) -> JsonValue:
     """Give the body as JSON, or as the beginning of its text; a secret that HubSpot repeats is blotted out.
 
     Whatever comes can be stored in the job and answered to a client: no half characters, no NaN, nothing endless.
     """
-    text = without_half_characters(response.content).decode("utf-8", errors="replace")
+    text = without_half_characters(content).decode("utf-8", errors="replace")
     for secret in secrets:
         text = text.replace(secret.get_secret_value(), "[secret]")
     if len(text) > _MOST_JSON or _depth(text) > _DEEPEST_JSON:

@@ -13,6 +13,7 @@ _MUTABLE = (
     "status",
     "attempts",
     "resumes",
+    "lapses",
     "resume_at",
     "reason",
     "started_at",

@@ -65,6 +65,7 @@ class MongoJobStore:
             "lease": _lease(worker, lease_s),
             "attempts": {"$max": ["$attempts", 1]},
             "resumes": {"$add": ["$resumes", taken_over]},
+            "lapses": {"$add": ["$lapses", taken_over]},
             "started_at": {"$ifNull": ["$started_at", at]},
             "updated_at": at,
             "resume_at": None,

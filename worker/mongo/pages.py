@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import sys
 from collections.abc import Iterator
+from datetime import datetime
 
 from bson.binary import Binary
 from pymongo import ASCENDING
@@ -42,8 +43,9 @@ class MongoPageStore:
         """Create what reading from a place needs. Doing it again changes nothing."""
         with translated_errors():
             self._pages.create_index([("job_id", ASCENDING), ("records_through", ASCENDING)])
+            self._pages.create_index("expires_at", expireAfterSeconds=0)
 
-    def add(self, job: Job, page: Page) -> None:
+    def add(self, job: Job, page: Page, *, expires_at: datetime | None = None) -> None:
         """Store the page after the job's last checkpoint; the part that makes it visible is written last."""
         number, through = job.progress.pages, job.progress.records + page.records
         packed = zstd.compress(page.body, _LEVEL)
@@ -57,8 +59,15 @@ class MongoPageStore:
             "offset": page.offset,
             "bytes": len(page.body),
         }
+        common = {"job_id": job.job_id, "account_id": job.account_id, "epoch": job.epoch, "expires_at": expires_at}
         for part in range(len(parts) - 1, -1, -1):
-            self._put(job, _id(job.job_id, number, part), parts[part], described if part == 0 else {})
+            fields = {**common, **(described if part == 0 else {}), "body": Binary(parts[part])}
+            self._put(_id(job.job_id, number, part), fields)
+
+    def expire(self, job_id: str, *, at: datetime) -> None:
+        """Have MongoDB's TTL monitor remove a job's pages."""
+        with translated_errors():
+            self._pages.update_many({"job_id": job_id}, {"$set": {"expires_at": at}})
 
     def get(self, job_id: str, number: int) -> Page:
         """Read one page."""
@@ -90,14 +99,11 @@ class MongoPageStore:
         more = self._pages.find({"_id": {"$in": ids}}).sort("_id", ASCENDING) if ids else ()
         return zstd.decompress(b"".join(part["body"] for part in (document, *more)))
 
-    def _put(self, job: Job, page_id: str, body: bytes, described: Document) -> None:
-        mine = {"job_id": job.job_id, "account_id": job.account_id, "epoch": job.epoch, "body": Binary(body)}
+    def _put(self, page_id: str, fields: Document) -> None:
         with translated_errors():
             try:
                 self._pages.update_one(
-                    {"_id": page_id, "epoch": {"$lte": job.epoch}},
-                    {"$set": {**mine, **described}},
-                    upsert=True,
+                    {"_id": page_id, "epoch": {"$lte": fields["epoch"]}}, {"$set": fields}, upsert=True
                 )
             except DuplicateKeyError as error:
                 raise LeaseLostError("Another worker has stored this page") from error

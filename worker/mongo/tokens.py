@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,6 +19,7 @@ from worker.tokens import RenewedToken, Token
 COLLECTION = "integrations.hubspot.key"
 
 _log = structlog.get_logger()
+_SENDABLE = re.compile(r"[\x21-\x7e]+")
 _FIRST_MILLISECONDS = 100_000_000_000  # as seconds that is the year 5138, as milliseconds 1973
 
 
@@ -41,16 +43,19 @@ class MongoTokenStore:
             document = self._tokens.find_one(_key(account_id, owner))
         return _token(document, account_id, owner) if document is not None else None
 
-    def save_renewed(self, token: Token, renewed: RenewedToken) -> None:
-        """Write the renewal's fields and no others."""
+    def save_renewed(self, token: Token, renewed: RenewedToken) -> bool:
+        """Write the renewal's fields and no others, unless the refresh token it was got with has been replaced."""
         change = {
             "access_token": renewed.access_token.get_secret_value(),
             "refresh_token": renewed.refresh_token.get_secret_value(),
             "expires_in": renewed.expires_in_s,
             "generated_at": renewed.generated_at,
         }
+        used = token.refresh_token.get_secret_value() if token.refresh_token is not None else None
+        unchanged = {} if used is None else {"refresh_token": used}
         with translated_errors():
-            self._tokens.update_one(_key(token.account_id, token.owner), {"$set": change})
+            result = self._tokens.update_one({**_key(token.account_id, token.owner), **unchanged}, {"$set": change})
+        return result.matched_count > 0
 
 
 def _key(account_id: str, owner: str) -> Document:
@@ -78,7 +83,8 @@ def _token(document: Document, account_id: str, owner: str) -> Token:
 
 
 def _secret(value: Any) -> SecretStr | None:  # noqa: ANN401 - whatever another program stored
-    return SecretStr(value) if isinstance(value, str) and value else None
+    """Read a token; one that no header can carry counts as missing."""
+    return SecretStr(value) if isinstance(value, str) and _SENDABLE.fullmatch(value) else None
 
 
 def _number(value: Any) -> float | None:  # noqa: ANN401 - as above

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 import responses
+from pydantic import SecretStr
 
 from sandbox.portal.hubspot import HubSpot
 from sandbox.portal.mounting import mount
@@ -15,7 +17,9 @@ from tests.fakes.clock import ManualClock
 from tests.unit.worker.workshop import HUB, Interrupted, Workshop
 from worker.errors import StoreUnavailableError
 from worker.exporter import SliceLimits
+from worker.interfaces import CrmSource, PageQuery
 from worker.jobs import JobKind, JobStatus
+from worker.pages import Page
 
 RECORDS = 450
 PAGES = 5
@@ -122,7 +126,7 @@ def test_a_long_wait_leaves_the_worker_free_and_the_job_waiting(shop: Workshop) 
     job_id = shop.add_job()
     shop.exporter().run_slice(job_id)
     waiting = shop.job()
-    assert (waiting.status, waiting.lease, waiting.attempts) == (JobStatus.WAITING, None, 2)
+    assert (waiting.status, waiting.lease, waiting.attempts) == (JobStatus.WAITING, None, 1)
     assert waiting.resume_at == shop.clock() + timedelta(seconds=10)
     assert shop.news.told[-1] is JobStatus.WAITING
     assert shop.jobs.take_unpublished(quiet_s=60, limit=9) == []
@@ -143,11 +147,89 @@ def test_a_call_that_never_works_ends_the_job_in_hubspots_words_with_its_pages_k
         shop.clock.advance(600)
         shop.exporter().run_slice(job_id)
     failed = shop.job()
-    assert (failed.status, failed.attempts, failed.progress.records) == (JobStatus.FAILED, 8, 200)
+    assert (failed.status, failed.attempts, failed.progress.records) == (JobStatus.FAILED, 12, 200)
     assert failed.error is not None
     assert failed.error.hubspot is not None
     assert (failed.error.code, failed.error.retryable, failed.error.hubspot.status) == ("hubspot_error", True, 500)
     assert shop.stored_ids() == shop.ids_in_hubspot()[:200]
+
+
+def test_patience_that_hubspot_asks_for_is_no_failure_however_often(shop: Workshop) -> None:
+    shop.hubspot.fail_next("ten_secondly", type="contacts", after=1, times=30)
+    job_id = shop.add_job()
+    while not shop.job().status.is_terminal:
+        shop.exporter().run_slice(job_id)
+        shop.clock.advance(11)
+    assert (shop.job().status, shop.calls()) == (JobStatus.SUCCEEDED, PAGES + 30)
+
+
+def test_a_bug_of_ours_ends_the_job_once_and_for_all_with_its_pages_kept(shop: Workshop) -> None:
+    def stumble() -> None:
+        raise ZeroDivisionError
+
+    shop.exporter(source=Interrupted(shop.source, after_call=3, happening=stumble)).run_slice(shop.add_job())
+    failed = shop.job()
+    assert failed.error is not None
+    assert (failed.status, failed.error.code, failed.progress.pages) == (JobStatus.FAILED, "internal", 2)
+    assert shop.stored_ids() == shop.ids_in_hubspot()[:200]
+
+
+def test_a_job_that_ends_every_worker_that_takes_it_is_given_up(shop: Workshop) -> None:
+    def cut() -> None:
+        raise PowerCutError
+
+    job_id = shop.add_job()
+    for _ in range(3):
+        with pytest.raises(PowerCutError):
+            shop.exporter(source=Interrupted(shop.source, after_call=1, happening=cut)).run_slice(job_id)
+        shop.clock.advance(91)
+    shop.exporter().run_slice(job_id)
+    failed = shop.job()
+    assert failed.error is not None
+    assert (failed.status, failed.error.code, failed.resumes, shop.calls()) == (JobStatus.FAILED, "internal", 3, 3)
+
+
+def test_workers_that_end_after_some_progress_are_not_counted_together(shop: Workshop) -> None:
+    def cut() -> None:
+        raise PowerCutError
+
+    job_id = shop.add_job()
+    for _ in range(4):
+        with pytest.raises(PowerCutError):
+            shop.exporter(source=Interrupted(shop.source, after_call=2, happening=cut)).run_slice(job_id)
+        shop.clock.advance(91)
+    shop.exporter().run_slice(job_id)
+    assert (shop.job().status, shop.job().resumes) == (JobStatus.SUCCEEDED, 4)
+    assert shop.stored_ids() == shop.ids_in_hubspot()
+
+
+@pytest.mark.parametrize("request_", [{}, {"kind": JobKind.PAGE, "limit": 10, "page_size": 10}])
+def test_pages_are_removed_with_their_job(shop: Workshop, request_: dict[str, Any]) -> None:
+    shop.exporter(limits=SliceLimits(pages=2)).run_slice(shop.add_job(**request_))
+    while not shop.job().status.is_terminal:
+        assert shop.pages.expiries("j1") == {None}
+        shop.exporter(limits=SliceLimits(pages=2)).run_slice("j1")
+    assert shop.pages.expiries("j1") == {shop.job().expires_at}
+    assert shop.job().expires_at is not None
+
+
+def test_the_pages_of_a_failed_job_are_removed_with_it_too(shop: Workshop) -> None:
+    shop.hubspot.fail_next("missing_scopes", type="contacts", after=2)
+    shop.exporter().run_slice(shop.add_job())
+    assert shop.pages.expiries("j1") == {shop.job().expires_at}
+
+
+def test_no_more_records_count_than_were_asked_for_whatever_hubspot_sends(shop: Workshop) -> None:
+    @dataclass
+    class Generous:
+        source: CrmSource
+
+        def fetch_page(self, query: PageQuery, access_token: SecretStr) -> Page:
+            return self.source.fetch_page(replace(query, count=100), access_token)
+
+    shop.exporter(source=Generous(shop.source)).run_slice(shop.add_job(limit=130, page_size=30))
+    assert (shop.job().status, shop.job().progress.records) == (JobStatus.SUCCEEDED, 130)
+    assert shop.stored_ids() == shop.ids_in_hubspot()[:130]
 
 
 def test_who_waits_for_a_page_is_not_kept_waiting_for_long(shop: Workshop) -> None:

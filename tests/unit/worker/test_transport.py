@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ from worker.errors import (
     RetryableHubSpotError,
     TokenRefusedError,
 )
+from worker.hubspot import transport
 from worker.hubspot.transport import Transport
 from worker.jobs import ExportRequest, Job, JobKind, JobStatus
 from worker.mongo.job_documents import from_document, to_document
@@ -159,6 +161,39 @@ def test_the_secrets_of_a_form_are_blotted_out_as_well() -> None:
         with pytest.raises(FatalHubSpotError) as caught:
             Transport().post_form(url, [("refresh_token", "very-secret")], secrets=[SecretStr("very-secret")])
     assert caught.value.body == "refresh_token=[secret] was refused"
+
+
+def test_a_token_that_no_header_can_carry_is_not_shown() -> None:
+    error = error_of(body=ValueError("Invalid header value b'Bearer an-access-token'"))
+    assert isinstance(error, FatalHubSpotError)
+    assert "an-access-token" not in "".join(traceback.format_exception(error))
+
+
+def test_an_answer_that_does_not_come_to_an_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transport, "LONGEST_ANSWER_S", -1.0)
+    assert isinstance(error_of(status=200, body=b"{}"), RetryableHubSpotError)
+
+
+def test_an_answer_that_is_larger_than_any_page_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transport, "_MOST_BYTES", 10)
+    assert isinstance(error_of(status=200, body=b"more than ten bytes"), FatalHubSpotError)
+
+
+def test_cookies_of_one_account_do_not_reach_another() -> None:
+    with responses.RequestsMock() as hubspot:
+        hubspot.get(URL, body=b"{}", headers={"Set-Cookie": "session=of-the-first; Path=/"})
+        calls = Transport()
+        calls.get(URL, [], TOKEN)
+        calls.get(URL, [], SecretStr("another-token"))
+        assert "Cookie" not in hubspot.calls[1].request.headers
+
+
+def test_a_refused_refresh_token_is_known_by_its_body_whatever_the_status() -> None:
+    assert isinstance(error_of(status=401, json=BAD_REFRESH_TOKEN), ReconnectRequiredError)
+
+
+def test_an_absurd_retry_after_is_left_alone() -> None:
+    assert error_of(status=503, headers={"Retry-After": "9" * 400}).retry_after_s is None
 
 
 @pytest.mark.parametrize(
