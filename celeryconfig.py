@@ -27,7 +27,9 @@ task_acks_on_timeout = True  # the same
 worker_prefetch_multiplier = 1  # with late acknowledgement: nothing is hoarded by a busy worker
 
 # Who does the work
-worker_pool = "threads"  # slices wait for the network: 64 threads take 61 MiB, 32 processes 1 GiB for the same pages
+worker_pool = (
+    "threads"  # slices wait for the network: 64 threads take 61 MiB, 32 processes 1 GiB and fetch half the pages
+)
 worker_concurrency = 32
 worker_cancel_long_running_tasks_on_connection_loss = False  # a living slice goes on; its lease protects it
 worker_enable_remote_control = True  # `celery inspect ping` is the container's health check

@@ -160,7 +160,7 @@ def test_results_can_be_read_while_the_job_runs(stack: Stack) -> None:
 
 def test_before_the_first_page_there_is_more_to_come_from_the_start(stack: Stack) -> None:
     client = connect(stack, contacts=100)
-    stack.hubspot_control.change_account(client.account.hub_id, latency_s=1.0)
+    stack.hubspot_control.change_account(client.account.hub_id, latency_s=4.0)
     path = client.start("contacts")
     first = client.get(f"{path}/results").json()
     assert first["data"] == {"contacts": [], "has-more": True, "vid-offset": 0}

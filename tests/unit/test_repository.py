@@ -140,3 +140,8 @@ def test_the_gate_checks_first_and_ends_with_the_closing_line_of_pytest() -> Non
 
     assert "set -euo pipefail" in gate
     assert gate[-2:] == ["make lint", "make test"]
+
+
+def test_no_document_holds_a_placeholder() -> None:
+    for document in (ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")):
+        assert "@@" not in document.read_text()
