@@ -22,9 +22,13 @@ _QUICK = {
 }
 
 
+_QUICK_RABBITMQ = {"connect_timeout": 2, "read_timeout": 2, "write_timeout": 2, "max_retries": 1, "interval_start": 0}
+
+
 def answer_quickly(app: Celery) -> None:
     """Have a process that only publishes give up on an absent broker in 2 s: a client waits at the other end."""
-    app.conf.broker_transport_options = {**app.conf.broker_transport_options, **_QUICK}
+    quick = _QUICK if app.conf.broker_url.startswith("redis") else _QUICK_RABBITMQ
+    app.conf.broker_transport_options = {**app.conf.broker_transport_options, **quick}
 
 
 class CeleryJobQueue:
