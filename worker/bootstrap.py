@@ -64,12 +64,8 @@ def _services_of(_pid: int) -> Services:
 
 
 def build(settings: WorkerSettings, *, stopping: threading.Event) -> Services:
-    """Wire a worker. Raises StoreUnavailableError when MongoDB does not answer."""
-    database = connect(
-        settings.mongodb_uri.get_secret_value(),
-        database=settings.mongodb_database,
-        timeout_s=_STORE_TIMEOUT_S,
-    )
+    """Wire a worker; nothing is connected before it is used."""
+    database = _connect(settings)
     redis = Redis.from_url(settings.redis, socket_timeout=_REDIS_TIMEOUT_S, socket_connect_timeout=_REDIS_TIMEOUT_S)
     jobs, pages, tokens = MongoJobStore(database), MongoPageStore(database), MongoTokenStore(database)
     transport = Transport()

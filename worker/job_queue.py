@@ -20,8 +20,6 @@ _QUICK = {
     "interval_step": 0.1,
     "interval_max": 0.1,
 }
-
-
 _QUICK_RABBITMQ = {"connect_timeout": 2, "read_timeout": 2, "write_timeout": 2, "max_retries": 1, "interval_start": 0}
 
 

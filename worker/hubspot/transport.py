@@ -11,6 +11,7 @@ from itertools import accumulate
 from typing import NoReturn
 
 import requests
+import urllib3
 from pydantic import SecretStr
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
@@ -41,6 +42,7 @@ _NESTING = {"[": 1, "{": 1, "]": -1, "}": -1}
 # the daily one ends at midnight in the account's time zone, so it is looked at again every hour.
 _RATE_LIMIT_PAUSES_S = {"SECONDLY": 1.0, "TEN_SECONDLY_ROLLING": 10.0, "DAILY": 3600.0}
 _RETRYABLE_STATUSES = frozenset({408, 423, 425, 477})
+_CUT = urllib3.exceptions.ProtocolError  # an answer that ends before it is whole
 _OK, _UNAUTHORIZED, _URI_TOO_LONG, _TOO_MANY_REQUESTS, _SERVER_ERRORS = 200, 401, 414, 429, 500
 
 
@@ -80,7 +82,7 @@ class Transport:
                 stream=True,
             ) as response:
                 content = _read(response)
-        except requests.RequestException as error:
+        except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
             raise _no_answer(error) from None  # its text may hold the address or a header, and with it the token
         except ValueError:
             raise FatalHubSpotError(
@@ -115,7 +117,8 @@ class _Bearer(AuthBase):
 def _read(response: requests.Response) -> bytes:
     """Read a body to its end. Raises RetryableHubSpotError when it takes too long, FatalHubSpotError when too large."""
     give_up_at, size, pieces = time.monotonic() + LONGEST_ANSWER_S, 0, []
-    for piece in response.iter_content(_PIECE):
+    # `read1` gives what has come; `iter_content` waits for a whole piece, and so for ever on an answer that drips.
+    while piece := response.raw.read1(_PIECE, decode_content=True):
         pieces.append(piece)
         size += len(piece)
         if size > _MOST_BYTES:
@@ -125,13 +128,13 @@ def _read(response: requests.Response) -> bytes:
     return b"".join(pieces)
 
 
-def _no_answer(error: requests.RequestException) -> HubSpotError:
+def _no_answer(error: requests.RequestException | urllib3.exceptions.HTTPError) -> HubSpotError:
     """Tell a connection that failed from a request that can never be sent; addresses stay out of the text."""
-    if isinstance(error, requests.Timeout):
+    if isinstance(error, requests.Timeout | urllib3.exceptions.TimeoutError):
         return RetryableHubSpotError("HubSpot did not answer in time")
-    if isinstance(error, requests.ConnectionError | requests.exceptions.ChunkedEncodingError):
+    if isinstance(error, requests.ConnectionError | requests.exceptions.ChunkedEncodingError | _CUT):
         return RetryableHubSpotError("The connection to HubSpot broke")
-    if isinstance(error, requests.exceptions.ContentDecodingError):
+    if isinstance(error, requests.exceptions.ContentDecodingError | urllib3.exceptions.DecodeError):
         return RetryableHubSpotError("HubSpot's answer cannot be decoded")
     return FatalHubSpotError(f"The request to HubSpot cannot be sent ({type(error).__name__})")
 
