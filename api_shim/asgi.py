@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from functools import partial
 
+import redis.asyncio
 from fastapi import FastAPI
-from redis.asyncio import Redis
 
 from api_shim.app import create_app
 from api_shim.auth import JwtVerifier
@@ -14,14 +15,18 @@ from api_shim.readiness import Readiness
 from api_shim.waiting import JobWaiter
 from worker.app import app as celery_app
 from worker.clock import utc_now
-from worker.job_queue import CeleryJobQueue, answer_quickly
+from worker.control import JobControl
+from worker.job_queue import CeleryJobQueue, PunctualJobQueue, answer_quickly
 from worker.mongo.connection import connect
 from worker.mongo.indexes import ensure_indexes
 from worker.mongo.jobs import MongoJobStore
 from worker.mongo.pages import MongoPageStore
+from worker.mongo.token_encryption import TokenEncryption
 from worker.mongo.tokens import MongoTokenStore
+from worker.redis_client import impatient_redis
 from worker.settings import ShimSettings
 from worker.submitter import JobSubmitter
+from worker.wakeups import RedisAnnouncer
 
 _STORE_TIMEOUT_S = 2.0  # a client is told within 3 s that the database is away
 _HEALTH_CHECK_S = 15
@@ -34,14 +39,23 @@ def build(settings: ShimSettings) -> FastAPI:
         database=settings.mongodb_database,
         timeout_s=_STORE_TIMEOUT_S,
     )
-    jobs, pages, tokens = MongoJobStore(database), MongoPageStore(database), MongoTokenStore(database)
+    jobs, pages = MongoJobStore(database), MongoPageStore(database)
+    tokens = MongoTokenStore(database, TokenEncryption(settings.token_encryption_keys))
     answer_quickly(celery_app)
-    redis = Redis.from_url(settings.redis, health_check_interval=_HEALTH_CHECK_S, socket_keepalive=True)
+    queue = PunctualJobQueue(CeleryJobQueue(celery_app))
+    news = redis.asyncio.Redis.from_url(settings.redis, health_check_interval=_HEALTH_CHECK_S, socket_keepalive=True)
     desk = ExportDesk(
-        jobs=jobs,
         pages=pages,
-        submitter=JobSubmitter(jobs=jobs, tokens=tokens, queue=CeleryJobQueue(celery_app)),
-        waiter=JobWaiter(redis),
+        submitter=JobSubmitter(jobs=jobs, tokens=tokens, queue=queue),
+        control=JobControl(
+            jobs=jobs,
+            pages=pages,
+            queue=queue,
+            result_ttl=timedelta(days=settings.result_ttl_days),
+            clock=utc_now,
+            announcer=RedisAnnouncer(impatient_redis(settings.redis)),
+        ),
+        waiter=JobWaiter(news),
         clock=utc_now,
     )
 

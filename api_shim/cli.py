@@ -7,7 +7,7 @@ from typing import Any, Never
 
 import click
 
-_COMMANDS = ("connect", "doctor", "export", "job", "results")
+_COMMANDS = ("cancel", "connect", "delete", "doctor", "export", "job", "results", "retry")
 _INTERRUPTED = 130  # 128 + SIGINT, as shells count
 
 
@@ -27,12 +27,12 @@ class _CommandLine(click.Group):
         """Run the command; Ctrl-C ends it with the status that shells give it, and no traceback."""
         try:
             return super().invoke(ctx)
-        except (KeyboardInterrupt, click.Abort):
-            _end_interrupted()
+        except (KeyboardInterrupt, click.Abort) as interruption:
+            _end_interrupted(str(interruption))
 
 
-def _end_interrupted() -> Never:
-    click.echo("Interrupted", err=True)
+def _end_interrupted(remark: str) -> Never:
+    click.echo(f"Interrupted; {remark}" if remark else "Interrupted", err=True)
     raise click.exceptions.Exit(_INTERRUPTED) from None
 
 

@@ -92,6 +92,9 @@ ERROR_ANSWERS: dict[int | str, dict[str, Any]] = {
 }
 """What every route below the base path may answer, for the OpenAPI document."""
 
+CONFLICT_ANSWER: dict[int | str, dict[str, Any]] = {
+    409: {"model": ErrorAnswer, "description": "Not possible in the job's state; the message says which it is"},
+}
 HUBSPOT_ANSWERS: dict[int | str, dict[str, Any]] = {
     429: {"model": ErrorAnswer, "description": "HubSpot's limit is used up; `Retry-After` says for how long"},
     502: {"model": ErrorAnswer, "description": "HubSpot's error"},
@@ -125,7 +128,9 @@ def _failed_job(error: JobError) -> Response:
     limited = status == _TOO_MANY_REQUESTS
     row = _FAILURES.get(error.code) or _Row(_TOO_MANY_REQUESTS if limited else _BAD_GATEWAY, status or _BAD_GATEWAY)
     code = error.code if error.code in _FAILURES else HubSpotError.code
-    extra: dict[str, Any] = {"response": {"data": error.hubspot.body}} if error.hubspot is not None else {}
+    extra: dict[str, Any] = {"details": error.details} if error.details is not None else {}
+    if error.hubspot is not None:
+        extra["response"] = {"data": error.hubspot.body}
     headers = {"Retry-After": str(max(1, math.ceil(error.retry_after_s or 10)))} if limited else {}
     return _body(row, error.message, code, extra, headers)
 

@@ -1,4 +1,4 @@
-"""ExportDesk: takes exports in and waits for them; what the export routes call."""
+"""ExportDesk: takes exports in, waits for them, and passes on what becomes of them; what the routes call."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from starlette.concurrency import run_in_threadpool
 
 from api_shim.auth import Caller
 from api_shim.waiting import JobWaiter, Watch
+from worker.control import JobControl
 from worker.errors import BrokerUnavailableError, JobNotFoundError
-from worker.interfaces import JobStore, PageStore, RecordSlice
+from worker.interfaces import PageStore, RecordSlice
 from worker.jobs import ExportRequest, Job, JobKind, JobStatus, Progress
 from worker.pages import ExportType, Page
 from worker.submitter import JobSubmitter
@@ -25,9 +26,9 @@ _LOOK_EVERY_S = 1.0  # in case an announcement is lost
 class ExportDesk:
     """The shim's way to jobs and pages. Stores block, so they are called in threads."""
 
-    jobs: JobStore
     pages: PageStore
     submitter: JobSubmitter
+    control: JobControl
     waiter: JobWaiter
     clock: Callable[[], datetime]
 
@@ -82,7 +83,19 @@ class ExportDesk:
 
     async def get(self, job_id: str, *, account_id: str) -> Job:
         """Read one of the account's jobs. Raises JobNotFoundError."""
-        return await run_in_threadpool(self.jobs.get, job_id, account_id=account_id)
+        return await run_in_threadpool(self.control.find, job_id, account_id=account_id)
+
+    async def cancel(self, job_id: str, *, account_id: str) -> Job:
+        """Stop a job, now or at its next page. Raises JobNotFoundError, IllegalChangeError."""
+        return await run_in_threadpool(self.control.cancel, job_id, account_id=account_id)
+
+    async def retry(self, job_id: str, *, account_id: str) -> Job:
+        """Have a failed or cancelled job go on. Raises JobNotFoundError, IllegalChangeError."""
+        return await run_in_threadpool(self.control.retry, job_id, account_id=account_id)
+
+    async def delete(self, job_id: str, *, account_id: str) -> None:
+        """Remove a job with its results. Raises JobNotFoundError, IllegalChangeError."""
+        await run_in_threadpool(self.control.delete, job_id, account_id=account_id)
 
     async def records(self, job: Job, *, start: int, limit: int) -> RecordSlice:
         """Read records that the job has checkpointed; a page beyond the checkpoint may yet be fetched again.

@@ -9,7 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstr
 
 MOST_RESULTS = 1000
 _LARGEST = 2**63 - 1  # what MongoDB and HubSpot hold as an integer
-_OURS = frozenset({"count", "limit", "offset", "vidoffset"})
+_OURS = frozenset({"after", "count", "limit", "offset", "vidoffset"})
 _MOST_PARAMS = 500
 
 

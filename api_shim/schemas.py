@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 from worker.jobs import Job
 from worker.pages import Offset
@@ -45,7 +45,40 @@ class JobErrorView(BaseModel):
     code: str
     message: str
     retryable: bool
+    details: str | None
     hubspot: HubSpotView | None
+
+
+class OffsetChainView(BaseModel):
+    """From where to where pages were read; closed when that is from the start to HubSpot's "no more", with no gap."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    start: Offset | None
+    end: Offset | None
+    closed: bool
+
+
+class ReceiptView(BaseModel):
+    """What a finished job proves about its records; README.md says what each field means."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    complete: bool
+    incomplete_because: str | None
+    pages: int
+    records: int
+    distinct_ids: int | None
+    duplicates: int | None
+    first_id: int | None
+    last_id: int | None
+    offsets: OffsetChainView
+    checksum: str
+    refetched_pages: int
+    calls: dict[str, int]
+    retries: dict[str, int]
+    api: list[str]
+    properties: list[str]
 
 
 class LinksView(BaseModel):
@@ -70,7 +103,7 @@ class JobView(BaseModel):
     attempts: int
     resumes: int
     error: JobErrorView | None
-    receipt: None = None
+    receipt: ReceiptView | None
     resume_at: datetime | None
     reason: str | None
     created_at: datetime
@@ -145,6 +178,7 @@ def view_of(job: Job) -> JobView:
         attempts=job.attempts,
         resumes=job.resumes,
         error=_error_view(job),
+        receipt=ReceiptView.model_validate(job.receipt) if job.receipt is not None else None,
         resume_at=job.resume_at,
         reason=job.reason,
         created_at=job.created_at,
@@ -185,4 +219,6 @@ def _error_view(job: Job) -> JobErrorView | None:
         return None
     answer = error.hubspot
     hubspot = HubSpotView(status=answer.status, body=answer.body) if answer is not None else None
-    return JobErrorView(code=error.code, message=error.message, retryable=error.retryable, hubspot=hubspot)
+    return JobErrorView(
+        code=error.code, message=error.message, retryable=error.retryable, details=error.details, hubspot=hubspot
+    )

@@ -22,7 +22,7 @@ _ENDPOINTS = {
 
 
 def product_settings(*, mongodb_uri: str, redis_url: str, hubspot_url: str) -> dict[str, str]:
-    """Give every setting of the worker and the shim, HubSpot's paths as they are by default."""
+    """Give every setting that a stack needs, HubSpot's paths as they are by default."""
     return {
         "MONGODB_URI": mongodb_uri,
         "MONGODB_DATABASE": "hubspot_export",
@@ -33,6 +33,8 @@ def product_settings(*, mongodb_uri: str, redis_url: str, hubspot_url: str) -> d
         **{name: f"{hubspot_url}{path}" for name, path in _ENDPOINTS.items()},
         "HUBSPOT_API": "legacy",
         "HUBSPOT_RATE_LIMIT": "110/10",
+        "SLICE_SECONDS": "20",
+        "LEASE_SECONDS": "20",
         "JWT_SECRET": secrets.token_hex(32),
         "EXPORT_WAIT_SECONDS": "25",
         "RESULT_TTL_DAYS": "30",

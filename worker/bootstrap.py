@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import socket
 import threading
 from dataclasses import dataclass
@@ -16,28 +17,37 @@ from redis import Redis
 from worker import kombu_repair
 from worker.app import app
 from worker.clock import utc_now
+from worker.control import JobControl
 from worker.errors import StoreUnavailableError
-from worker.exporter import Exporter, ExportTools
+from worker.export_tools import ExportTools, SliceLimits
+from worker.exporter import Exporter
 from worker.hubspot.client import AutoClient, DatedClient, LegacyClient
 from worker.hubspot.endpoints import legacy_endpoints
+from worker.hubspot.token_endpoint import TokenEndpoint
 from worker.hubspot.tokens import RenewingTokenSource
 from worker.hubspot.transport import Transport
-from worker.interfaces import CrmSource
+from worker.interfaces import CrmSource, RateLimiter
 from worker.job_queue import CeleryJobQueue
+from worker.leases import LeaseKeeper
 from worker.limiter import NoRateLimit, RedisRateLimiter
 from worker.logs import configure_logs
 from worker.mongo.connection import MongoDatabase, connect
 from worker.mongo.indexes import ensure_indexes
 from worker.mongo.jobs import MongoJobStore
 from worker.mongo.pages import MongoPageStore
+from worker.mongo.token_encryption import TokenEncryption
+from worker.mongo.token_renewals import MongoRenewalLeases
 from worker.mongo.tokens import MongoTokenStore
+from worker.redis_client import impatient_redis
+from worker.rings import DelayedRing
 from worker.settings import BrokerSettings, WorkerSettings, load
 from worker.sweeper import Sweeper
 from worker.wakeups import RedisAnnouncer
 
 _STORE_TIMEOUT_S = 10.0
 _REDIS_TIMEOUT_S = 2.0
-_QUIET_S = 60.0
+_QUIET_S, _LOST_S = 60.0, 10.0
+_LONGEST_SLICE_S = 300.0  # after that a slice is stuck, and its lease is let go
 _TRY_AGAIN_S = 5.0
 
 _stopping = threading.Event()
@@ -67,34 +77,49 @@ def build(settings: WorkerSettings, *, stopping: threading.Event) -> Services:
     """Wire a worker; nothing is connected before it is used."""
     database = _connect(settings)
     redis = Redis.from_url(settings.redis, socket_timeout=_REDIS_TIMEOUT_S, socket_connect_timeout=_REDIS_TIMEOUT_S)
-    jobs, pages, tokens = MongoJobStore(database), MongoPageStore(database), MongoTokenStore(database)
+    jobs, pages = MongoJobStore(database), MongoPageStore(database)
     transport = Transport()
     queue = CeleryJobQueue(app)
-    rate = settings.hubspot_rate_limit
+    result_ttl = timedelta(days=settings.result_ttl_days)
     tools = ExportTools(
         jobs=jobs,
         pages=pages,
         tokens=RenewingTokenSource(
-            store=tokens,
-            transport=transport,
-            endpoint=settings.hubspot_token_endpoint,
-            client_id=settings.hubspot_client_id,
-            client_secret=settings.hubspot_client_secret,
+            store=MongoTokenStore(database, TokenEncryption(settings.token_encryption_keys)),
+            leases=MongoRenewalLeases(database),
+            endpoint=TokenEndpoint(
+                transport=transport,
+                url=settings.hubspot_token_endpoint,
+                client_id=settings.hubspot_client_id,
+                client_secret=settings.hubspot_client_secret,
+            ),
             clock=utc_now,
         ),
         source=_source(settings, transport),
         queue=queue,
         announcer=RedisAnnouncer(redis),
-        limiter=RedisRateLimiter(redis, rate) if rate is not None else NoRateLimit(),
-    )
-    exporter = Exporter(
-        tools=tools,
-        worker=f"{socket.gethostname()}:{os.getpid()}",
-        result_ttl=timedelta(days=settings.result_ttl_days),
+        limiter=_limiter(settings),
+        rings=DelayedRing(queue),
+        result_ttl=result_ttl,
         clock=utc_now,
         stopping=stopping,
     )
-    return Services(exporter=exporter, sweeper=Sweeper(jobs=jobs, queue=queue, quiet_s=_QUIET_S))
+    keeper = LeaseKeeper(jobs=jobs, lease_s=settings.lease_seconds, longest_s=_LONGEST_SLICE_S)
+    keeper.start()
+    exporter = Exporter(
+        tools=tools,
+        keeper=keeper,
+        worker=f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}",
+        limits=SliceLimits(seconds=settings.slice_seconds),
+    )
+    control = JobControl(jobs=jobs, pages=pages, queue=queue, result_ttl=result_ttl, clock=utc_now)
+    sweeper = Sweeper(jobs=jobs, queue=queue, control=control, quiet_s=_QUIET_S, lost_s=_LOST_S)
+    return Services(exporter=exporter, sweeper=sweeper)
+
+
+def _limiter(settings: WorkerSettings) -> RateLimiter:
+    redis, rate = impatient_redis(settings.redis), settings.hubspot_rate_limit
+    return RedisRateLimiter(redis, rate) if rate is not None else NoRateLimit(redis)
 
 
 def _source(settings: WorkerSettings, transport: Transport) -> CrmSource:

@@ -4,14 +4,18 @@ ExportError
 ├── InvalidRequestError       the caller's words are wrong: say which field
 ├── TokenNotFoundError        nothing is connected for this account and owner
 ├── JobNotFoundError
-├── InternalError             a bug of ours, or a job that ends every worker that takes it
+├── InternalError             a bug of ours
+│   └── WorkersLostError      a job that ends every worker that takes it; a retry may show that it was chance
 ├── LeaseLostError            someone else works on the job now: stop, write nothing
-├── UnavailableError          a server of ours is away: come back later
+├── UnavailableError          what we depend on is away: come back later
 │   ├── StoreUnavailableError
+│   ├── TokenUnreadableError  a key is missing: the operator's to put back
 │   └── BrokerUnavailableError
 └── HubSpotError
     ├── RetryableHubSpotError     the same call may work later
-    │   └── RateLimitedError
+    │   ├── RateLimitedError
+    │   │   └── DailyLimitError
+    │   └── ListGoneError
     ├── TokenRefusedError         renew the access token once, then try again
     ├── ReconnectRequiredError    the refresh token is dead: only the user can help
     └── FatalHubSpotError         the same call will fail again
@@ -22,6 +26,8 @@ from __future__ import annotations
 
 from typing import ClassVar, TypeAlias
 
+from worker.rates import Quota
+
 JsonValue: TypeAlias = "dict[str, JsonValue] | list[JsonValue] | str | int | float | bool | None"
 
 
@@ -29,6 +35,7 @@ class ExportError(Exception):
     """Anything this product refuses or gives up on; its text is written for a client."""
 
     code: ClassVar[str] = "internal"
+    details: str | None = None
 
     @property
     def message(self) -> str:
@@ -73,8 +80,12 @@ class InternalError(ExportError):
         super().__init__(message)
 
 
+class WorkersLostError(InternalError):
+    """Workers ended, one after the other, while they had the job: it may be the cause, or have been there by chance."""
+
+
 class UnavailableError(ExportError):
-    """A server this product depends on does not answer."""
+    """What this product depends on, a server or a key, is not there now."""
 
     code = "unavailable"
 
@@ -84,6 +95,15 @@ class StoreUnavailableError(UnavailableError):
 
     def __init__(self) -> None:
         super().__init__("The database is not available")
+
+
+class TokenUnreadableError(UnavailableError):
+    """A stored token is encrypted with a key that this process has not been given; with the key it works again."""
+
+    def __init__(
+        self, message: str = "A stored token cannot be decrypted: its key is missing in TOKEN_ENCRYPTION_KEYS"
+    ) -> None:
+        super().__init__(message)
 
 
 class BrokerUnavailableError(UnavailableError):
@@ -97,12 +117,13 @@ class HubSpotError(ExportError):
     """HubSpot, or the way to it, failed.
 
     `status` is HubSpot's HTTP status (None: no answer came), `body` its decoded JSON body or its text.
-    `correlation_id` is what HubSpot's support asks for.
+    `correlation_id` is what HubSpot's support asks for, `quota` what HubSpot said about the account's limit, `details`
+    what a client can do about it.
     """
 
     code = "hubspot_error"
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what an answer holds
         self,
         message: str,
         *,
@@ -110,12 +131,16 @@ class HubSpotError(ExportError):
         body: JsonValue = None,
         correlation_id: str | None = None,
         retry_after_s: float | None = None,
+        quota: Quota | None = None,
+        details: str | None = None,
     ) -> None:
         super().__init__(message)
         self.status = status
         self.body = body
         self.correlation_id = correlation_id
         self.retry_after_s = retry_after_s
+        self.quota = quota
+        self.details = details
 
 
 class RetryableHubSpotError(HubSpotError):
@@ -124,6 +149,14 @@ class RetryableHubSpotError(HubSpotError):
 
 class RateLimitedError(RetryableHubSpotError):
     """HubSpot answered 429: the account's quota is used up for now."""
+
+
+class DailyLimitError(RateLimitedError):
+    """The quota of the account's day is used up; when that day turns, HubSpot does not tell."""
+
+
+class ListGoneError(RetryableHubSpotError):
+    """The legacy list is gone; the same page can be asked of the dated API."""
 
 
 class TokenRefusedError(HubSpotError):

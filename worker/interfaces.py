@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -11,7 +11,8 @@ from pydantic import SecretStr
 
 from worker.jobs import Job
 from worker.pages import ExportType, Offset, Page
-from worker.tokens import RenewedToken, Token
+from worker.rates import Quota
+from worker.tokens import RenewalLease, RenewedToken, Token
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,61 +47,126 @@ class JobStore(Protocol):
     def get(self, job_id: str, *, account_id: str) -> Job:
         """Raise JobNotFoundError for an unknown job and for another account's alike."""
 
-    def remove(self, job_id: str) -> None:
-        """Forget a job that nobody has started; anything else stays as it is."""
+    def change(self, before: Job, after: Job) -> bool:
+        """Store what becomes of a job that no worker holds; False, with nothing written, when it has moved on."""
+
+    def request_cancel(self, job: Job) -> bool:
+        """Ask the worker that holds the job to stop at its next page; False when none holds it."""
+
+    def start_removal(self, job: Job) -> bool:
+        """Make a job unknown to everyone at once; False when it has moved on. Its pages have to be removed next."""
+
+    def finish_removal(self, job_id: str) -> None:
+        """Forget a job whose removal was started, once its pages are gone."""
+
+    def take_unsettled(self, *, quiet_s: float, limit: int) -> tuple[list[str], list[Job]]:
+        """Give what was left half done `quiet_s` seconds ago or earlier, to one who does the rest now.
+
+        Ids of jobs whose removal was started, and jobs that were finished but have no end.
+        """
 
     def claim(self, job_id: str, *, worker: str, lease_s: float, at: datetime) -> Job | None:
         """Lease a job that is due and that nobody holds, with the next epoch; None when there is nothing to do."""
 
-    def checkpoint(self, job: Job, *, lease_s: float) -> None:
-        """Store what the holder of the lease knows; a terminal or waiting job gives the lease up.
+    def renew(self, job: Job, *, lease_s: float) -> None:
+        """Have the lease last so long from now on. Raises LeaseLostError when the epoch is not the present one."""
+
+    def checkpoint(self, job: Job, *, lease_s: float) -> bool:
+        """Store what the holder of the lease knows, renew the lease, and say whether the job is to be cancelled.
 
         Raises LeaseLostError when the epoch is not the present one.
         """
 
-    def release(self, job: Job) -> None:
-        """Give the lease up with work left to do. Raises LeaseLostError as `checkpoint` does."""
+    def release(self, job: Job, *, resume_in_s: float | None = None) -> None:
+        """Store what the holder knows and give the lease up; the job is due again in `resume_in_s` seconds, or now.
+
+        A job that is to be cancelled is due at once. Raises LeaseLostError as `checkpoint` does.
+        """
+
+    def drop(self, job: Job) -> None:
+        """Give the lease up without storing anything but one try more; the next sweep rings.
+
+        Raises LeaseLostError as `checkpoint` does.
+        """
 
     def mark_unpublished(self, jobs: Sequence[Job]) -> None:
         """Note that nobody was rung for these jobs, so that the next sweep does, without a pause."""
 
-    def take_unpublished(self, *, quiet_s: float, limit: int) -> list[Job]:
-        """Give jobs that are due but have not been rung for in the last `quiet_s` seconds, marked as rung for now."""
+    def take_unpublished(self, *, quiet_s: float | None, limit: int) -> list[Job]:
+        """Give jobs to ring for, marked as rung for now.
+
+        Those that are due and have not been rung for at all, or in the last `quiet_s` seconds (None: however long ago),
+        and those whose holder's lease has lapsed since they were.
+        """
+
+    def count_due(self) -> int:
+        """Count the jobs that a worker could take now."""
 
 
 class PageStore(Protocol):
     """Pages of jobs, each stored once and never changed."""
 
-    def add(self, job: Job, page: Page, *, expires_at: datetime | None = None) -> None:
-        """Store the job's next page; one with an `expires_at` is removed then.
+    def add(self, job: Job, page: Page, *, expires_at: datetime | None = None) -> bool:
+        """Store the job's next page; one with an `expires_at` is removed then. Says whether it was there before.
 
         Storing it again under the same or a newer epoch is safe, an older one is refused.
 
         Raises LeaseLostError when a newer holder of the job has stored this page.
         """
 
-    def expire(self, job_id: str, *, at: datetime) -> None:
-        """Have all pages of a job removed at that instant."""
+    def expire(self, job_id: str, *, at: datetime | None) -> None:
+        """Have all pages of a job removed at that instant; None: not at all."""
+
+    def remove(self, job_id: str) -> None:
+        """Remove all pages of a job now."""
+
+    def count(self, job_id: str) -> int:
+        """Count a job's whole pages."""
 
     def get(self, job_id: str, number: int) -> Page:
         """Give one page. Raises JobNotFoundError when it is not there."""
+
+    def bodies(self, job_id: str) -> Iterator[bytes]:
+        """Give the bodies of all pages, in order."""
 
     def read(self, job_id: str, export_type: ExportType, *, start: int, limit: int) -> RecordSlice:
         """Give at most `limit` records from the place `start` on, in order, over page borders."""
 
 
 class TokenStore(Protocol):
-    """OAuth tokens, shared with other programs."""
+    """OAuth tokens, shared with other programs. Every method raises StoreUnavailableError when MongoDB is away."""
 
     def find(self, account_id: str, owner: str) -> Token | None:
-        """Give the stored token."""
+        """Give the stored token. Raises TokenUnreadableError when it is encrypted with a key that is not there."""
+
+    def connect(self, account_id: str, owner: str, granted: RenewedToken) -> bool:
+        """Store what an account was connected with, whatever was there; fields that are not ours stay as they are.
+
+        Gives whether there was nothing before.
+        """
 
     def save_renewed(self, token: Token, renewed: RenewedToken) -> bool:
-        """Write a renewal back; fields that are not ours stay as they are.
+        """Write a renewal of a token that was found here back; fields that are not ours stay as they are.
 
         Gives False, with nothing written, when another refresh token has been stored meanwhile: the account was
         connected anew, and what was got with the old one is worth nothing.
         """
+
+
+class RenewalLeases(Protocol):
+    """Who may renew a token now: one at a time an (account, owner), over all workers.
+
+    Every method raises StoreUnavailableError when MongoDB is away.
+    """
+
+    def acquire(self, account_id: str, owner: str, *, lease_s: float) -> RenewalLease | None:
+        """Take the right to renew for so many seconds; None while someone else has it."""
+
+    def extend(self, lease: RenewalLease, *, lease_s: float) -> None:
+        """Have the right last so many seconds from now on; one that has gone to someone else stays theirs."""
+
+    def release(self, lease: RenewalLease) -> None:
+        """Give the right back; a lease that has lapsed and gone to someone else stays theirs."""
 
 
 class TokenSource(Protocol):
@@ -113,10 +179,23 @@ class TokenSource(Protocol):
         """
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FetchedPage:
+    """A page, the API that gave it (`legacy`, `dated`), and what HubSpot said about the account's limit.
+
+    `properties` are those that were asked for; none means HubSpot's few standard ones, `*` all there are.
+    """
+
+    page: Page
+    api: str
+    properties: Sequence[str] = ()
+    quota: Quota | None = None
+
+
 class CrmSource(Protocol):
     """The CRM that is exported from."""
 
-    def fetch_page(self, query: PageQuery, access_token: SecretStr) -> Page:
+    def fetch_page(self, query: PageQuery, access_token: SecretStr) -> FetchedPage:
         """Do one call. Raises a HubSpotError."""
 
 
@@ -127,6 +206,20 @@ class JobQueue(Protocol):
         """Ring for a job. Raises BrokerUnavailableError."""
 
 
+class WatchedJobQueue(JobQueue, Protocol):
+    """A way to the workers that can be looked into."""
+
+    def length(self) -> int:
+        """How many messages no worker has taken yet. Raises BrokerUnavailableError."""
+
+
+class DelayedRinger(Protocol):
+    """Rings for a job later; a convenience, since the sweeper does so as well."""
+
+    def ring_in(self, delay_s: float, job: Job) -> None:
+        """Publish the job after so many seconds, if this process still lives."""
+
+
 class JobAnnouncer(Protocol):
     """Tells whoever waits that a job's state has changed; best effort, it never raises."""
 
@@ -134,8 +227,28 @@ class JobAnnouncer(Protocol):
         """Say that the job has a new state."""
 
 
-class RateLimiter(Protocol):
-    """Calls per connected account, counted over all workers."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reservation:
+    """The place of one call: booked, to be made in `wait_s` seconds, no later; or not, to be asked for again then."""
 
-    def reserve(self, account_id: str) -> float:
-        """Take one call: 0.0 when it may be made now, otherwise the seconds after which to ask again."""
+    wait_s: float
+    is_booked: bool
+
+
+class RateLimiter(Protocol):
+    """Calls per connected account, counted over all workers. None of its methods raises."""
+
+    def reserve(self, account_id: str, *, within_s: float) -> Reservation:
+        """Book the next call that may be made, if that is within so many seconds."""
+
+    def learn(self, account_id: str, quota: Quota) -> None:
+        """Take note of what HubSpot says: a lower limit than ours, or calls that we know nothing of.
+
+        To be told after every answer, while nobody waits for it: mostly it asks nobody.
+        """
+
+    def block(self, account_id: str, *, seconds: float) -> None:
+        """Hold back all calls of the account, in every worker: HubSpot has answered 429.
+
+        A shorter time than what is left of an earlier block changes nothing.
+        """

@@ -1,13 +1,20 @@
-"""CeleryJobQueue: publishes a job's id by task name, without importing the task."""
+"""CeleryJobQueue: publishes a job's id by task name, without importing the task; PunctualJobQueue: within a time."""
 
 from __future__ import annotations
 
+import threading
+import time
+from concurrent.futures import Future
+from typing import Any, cast
+
 from celery import Celery
+from kombu import Connection
 from kombu.exceptions import KombuError
 from kombu.exceptions import OperationalError as KombuOperationalError
 
 from worker.app import QUEUE_BULK, QUEUE_INTERACTIVE, RUN_SLICE
 from worker.errors import BrokerUnavailableError
+from worker.interfaces import JobQueue
 from worker.jobs import Job, JobKind
 
 _QUEUES = {JobKind.PAGE: QUEUE_INTERACTIVE, JobKind.EXPORT: QUEUE_BULK}
@@ -48,3 +55,78 @@ class CeleryJobQueue:
             )
         except (KombuError, KombuOperationalError, OSError) as error:
             raise BrokerUnavailableError from error
+
+    def length(self) -> int:
+        """Count the messages that no worker has taken yet."""
+        try:
+            with self._app.connection_or_acquire() as connection:
+                return self._length_over(connection)
+        except (KombuError, OSError) as error:
+            raise BrokerUnavailableError from error
+
+    def _length_over(self, connection: Connection) -> int:
+        try:
+            return sum(self._length_of(connection, name) for name in _QUEUES.values())
+        except (*connection.connection_errors, *connection.channel_errors) as error:
+            raise BrokerUnavailableError from error
+
+    def _length_of(self, connection: Connection, name: str) -> int:
+        """Declare the queue as it is configured: kombu 5.7 looks for Redis' queues without their key prefix."""
+        queue = self._app.amqp.queues[name]
+        with connection.channel() as channel:
+            declared = cast("Any", channel).queue_declare(
+                queue=name,
+                durable=queue.durable,
+                exclusive=queue.exclusive,
+                auto_delete=queue.auto_delete,
+                arguments=queue.queue_arguments,
+            )
+            return int(declared.message_count)
+
+
+class PunctualJobQueue:
+    """A JobQueue that answers in time, whatever the one behind it does: a client waits at the other end.
+
+    A broker that takes connections and says nothing holds a publish for several socket time-outs in a row. Each publish
+    has a thread of its own, which ends with it and keeps no process from ending; there are at most `most_at_once`. Who
+    finds all of them taken waits a fifth of the time for one, or not at all when all are overdue: a frozen broker holds
+    no more of the callers' own threads than that either.
+    """
+
+    def __init__(self, queue: JobQueue, *, within_s: float = 2.5, most_at_once: int = 16) -> None:
+        self._queue = queue
+        self._within_s = within_s
+        self._most_at_once = most_at_once
+        self._free = threading.BoundedSemaphore(most_at_once)
+        self._overdue: set[Future[None]] = set()
+
+    def publish(self, job: Job) -> None:
+        """Ring. Raises BrokerUnavailableError when it takes too long: the ring may still come, which is harmless."""
+        ends_at = time.monotonic() + self._within_s
+        if len(self._overdue) >= self._most_at_once or not self._free.acquire(timeout=self._within_s / 5):
+            raise BrokerUnavailableError
+        outcome: Future[None] = Future()
+        self._start(job, outcome)
+        try:
+            outcome.result(timeout=max(0.0, ends_at - time.monotonic()))
+        except TimeoutError:
+            self._overdue.add(outcome)
+            outcome.add_done_callback(self._overdue.discard)
+            raise BrokerUnavailableError from None
+
+    def _start(self, job: Job, outcome: Future[None]) -> None:
+        try:
+            threading.Thread(target=self._ring, args=(job, outcome), name="publish", daemon=True).start()
+        except RuntimeError as error:  # the system has no thread left
+            self._free.release()
+            raise BrokerUnavailableError from error
+
+    def _ring(self, job: Job, outcome: Future[None]) -> None:
+        try:
+            self._queue.publish(job)
+        except BaseException as error:  # noqa: BLE001 - told to whoever waits, as it is
+            outcome.set_exception(error)
+        else:
+            outcome.set_result(None)
+        finally:
+            self._free.release()

@@ -9,8 +9,18 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Self
 
-from worker.errors import ExportError, HubSpotError, JsonValue, RetryableHubSpotError, UnavailableError
+from worker.errors import (
+    ExportError,
+    HubSpotError,
+    JsonValue,
+    RetryableHubSpotError,
+    TokenRefusedError,
+    UnavailableError,
+    WorkersLostError,
+)
 from worker.pages import ExportType, Offset, Page
+from worker.receipts import Receipt
+from worker.tallies import Tally
 
 
 class JobStatus(StrEnum):
@@ -29,6 +39,8 @@ class JobStatus(StrEnum):
         return self in _TERMINAL
 
 
+_MAY_PASS = (RetryableHubSpotError, TokenRefusedError, UnavailableError, WorkersLostError)
+_PAGES_UNTIL_LARGER = 64  # a try that fails costs one call in so many
 _TERMINAL = frozenset({JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.CANCELLED})
 _LEGAL: Mapping[JobStatus, frozenset[JobStatus]] = MappingProxyType(
     {
@@ -110,6 +122,7 @@ class JobError:
     code: str
     message: str
     retryable: bool
+    details: str | None = None
     hubspot: HubSpotAnswer | None = None
     retry_after_s: float | None = None
 
@@ -120,7 +133,8 @@ class JobError:
         return cls(
             code=error.code,
             message=error.message,
-            retryable=isinstance(error, RetryableHubSpotError | UnavailableError),
+            retryable=isinstance(error, _MAY_PASS),
+            details=error.details,
             hubspot=answer,
             retry_after_s=error.retry_after_s if isinstance(error, HubSpotError) else None,
         )
@@ -144,7 +158,9 @@ class IllegalChangeError(ExportError):
 class Job:
     """One export. `attempts` numbers the try now under way of the call for the next page; 0 before the first.
 
-    `lapses` counts the workers that took the job and were not heard of again, since its last page.
+    Since the last page: `lapses` counts the workers that took the job and were not heard of again, `waited_s` adds up
+    the waits. `most_a_page` is what HubSpot was found to be able to answer, where that is less than the page size.
+    `pages_expire_at` is the end that the stored pages carry: they get a new lease of life when the job is retried.
     """
 
     job_id: str
@@ -161,6 +177,11 @@ class Job:
     attempts: int = 0
     resumes: int = 0
     lapses: int = 0
+    waited_s: float = 0.0
+    most_a_page: int | None = None
+    cancel_requested: bool = False
+    tally: Tally = field(default_factory=Tally)
+    receipt: Receipt | None = None
     error: JobError | None = None
     lease: Lease | None = None
     resume_at: datetime | None = None
@@ -168,6 +189,7 @@ class Job:
     started_at: datetime | None = None
     finished_at: datetime | None = None
     expires_at: datetime | None = None
+    pages_expire_at: datetime | None = None
 
     @property
     def epoch(self) -> int:
@@ -176,16 +198,20 @@ class Job:
 
     @property
     def next_page_size(self) -> int:
-        """How many records the next call may ask for: the page size, or what is left of the limit."""
-        if self.request.limit is None:
-            return self.request.page_size
-        return min(self.request.page_size, self.request.limit - self.progress.records)
+        """How many records the next call may ask for: a page, as large as HubSpot manages, or the rest of the limit."""
+        most = min(self.request.page_size, self.most_a_page or self.request.page_size)
+        return most if self.left is None else min(most, self.left)
+
+    @property
+    def left(self) -> int | None:
+        """How many records are left of the limit; None without one."""
+        return None if self.request.limit is None else self.request.limit - self.progress.records
 
     @property
     def is_complete(self) -> bool:
         """HubSpot has no more, or nothing more was asked for."""
         has_its_page = self.kind is JobKind.PAGE and self.progress.pages > 0
-        return has_its_page or not self.progress.has_more or self.next_page_size <= 0
+        return has_its_page or not self.progress.has_more or self.left == 0
 
     @property
     def records_per_second(self) -> float | None:
@@ -195,15 +221,25 @@ class Job:
         seconds = ((self.finished_at or self.updated_at) - self.started_at).total_seconds()
         return round(self.progress.records / seconds, 1) if seconds > 0 else None
 
-    def try_again(self) -> Self:
-        """Count one more try of the same call."""
-        return replace(self, attempts=self.attempts + 1)
-
     def advance(self, page: Page, *, at: datetime) -> Self:
-        """Count a page that has been stored; the job is done when it was the last."""
-        left = None if self.request.limit is None else self.next_page_size
-        moved = replace(self, progress=self.progress.after(page, most=left), attempts=1, lapses=0, updated_at=at)
-        return moved.succeed(at=at) if moved.is_complete else moved
+        """Count a page that has been stored."""
+        progress = self.progress.after(page, most=self.left)
+        most = self.most_a_page
+        if most is not None and progress.pages % _PAGES_UNTIL_LARGER == 0:
+            most = most * 2 if most * 2 < self.request.page_size else None
+        return replace(self, progress=progress, attempts=1, lapses=0, waited_s=0.0, most_a_page=most, updated_at=at)
+
+    def start_over(self) -> Self:
+        """Forget all pages: some of them have been removed."""
+        return replace(self, progress=Progress(offset=self.request.offset), tally=self.tally.start_over(), attempts=1)
+
+    def pause(self, delay_s: float, *, reason: str, at: datetime) -> Self:
+        """Stand aside for moments, still running, without keeping a worker."""
+        return replace(self, resume_at=at + timedelta(seconds=delay_s), reason=reason, updated_at=at)
+
+    def wait(self, delay_s: float, *, reason: str, at: datetime) -> Self:
+        """Stand aside until HubSpot may be asked again."""
+        return self._change(JobStatus.WAITING, at=at).pause(delay_s, reason=reason, at=at)
 
     def succeed(self, *, at: datetime) -> Self:
         """Finish: everything that was asked for is stored."""
@@ -213,13 +249,31 @@ class Job:
         """Give up; what was stored stays."""
         return replace(self._change(JobStatus.FAILED, at=at), error=JobError.of(error))
 
-    def wait(self, *, until: datetime, reason: str, at: datetime) -> Self:
-        """Stand aside until HubSpot may be asked again."""
-        return replace(self._change(JobStatus.WAITING, at=at), resume_at=until, reason=reason)
+    def cancel(self, *, at: datetime) -> Self:
+        """Stop because someone asked for it; what was stored stays."""
+        return replace(self._change(JobStatus.CANCELLED, at=at), cancel_requested=False)
+
+    def retry(self, *, at: datetime) -> Self:
+        """Go on from the last stored page, with fresh patience."""
+        queued = self._change(JobStatus.QUEUED, at=at)
+        return replace(
+            queued,
+            attempts=0,
+            resumes=self.resumes + 1,
+            lapses=0,
+            waited_s=0.0,
+            cancel_requested=False,
+            error=None,
+            receipt=None,
+            expires_at=None,
+        )
 
     def expire(self, *, after: timedelta) -> Self:
         """Set when a finished job and its pages are removed; a job that is not finished stays."""
-        return replace(self, expires_at=self.finished_at + after if self.finished_at else None)
+        if self.finished_at is None:
+            return self
+        ends_at = self.finished_at + after
+        return replace(self, expires_at=ends_at, pages_expire_at=ends_at)
 
     def _change(self, status: JobStatus, *, at: datetime) -> Self:
         if status not in _LEGAL[self.status]:

@@ -2,58 +2,183 @@
 
 from __future__ import annotations
 
-import secrets
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
 
-import structlog
-from redis import Redis, RedisError
+from redis import Redis
 
-from worker.rates import Rate
-
-_log = structlog.get_logger()
-
-# A log of the calls of the last window, on Redis' own clock: by construction never more than the limit in any window.
-# A token bucket of the same size let 199 calls into one window of 100. Gives the milliseconds until a place is free.
-_RESERVE = """
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local window = tonumber(ARGV[2])
-redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - window)
-if redis.call('ZCARD', KEYS[1]) < tonumber(ARGV[1]) then
-  redis.call('ZADD', KEYS[1], now, ARGV[3])
-  redis.call('PEXPIRE', KEYS[1], window)
-  return 0
-end
-local oldest = redis.call('ZRANGE', KEYS[1], 0, 0, 'WITHSCORES')
-return oldest[2] + window - now + 1
-"""
-
+from worker.contact import Contact
+from worker.interfaces import Reservation
+from worker.local_calls import LocalBlocks, LocalCalls
+from worker.rates import Quota, Rate
+from worker.shared_calls import QUOTA_LIFE_S, Place, SharedCalls
 
 # HubSpot counts a call when it arrives, we when it leaves: calls that leave a window apart may arrive a bit closer.
-_MARGIN = 1.03
+_MARGIN, _LEAST_MARGIN_S = 1.03, 0.1
+_MOST_ON_ITS_WAY = 0.1  # of a window: a call that left so long before one began may still be counted in it
+_IDENTITY_LIFE_S = 1800.0  # half of what Redis remembers it for: an older one may have ended by itself
+_PATIENCE_ALONE_S = 1.0
+_MOST_ACCOUNTS = 10_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Known:
+    """What this process last heard of an account: the rate in force, the calls in the log, and when it told Redis."""
+
+    rate: Rate
+    logged: int = 0
+    told_at: float = float("-inf")
 
 
 class RedisRateLimiter:
-    """At most `rate` calls for each account. Without Redis calls go ahead: HubSpot's own 429 is the second line."""
+    """At most `rate` calls for each account, and no more than HubSpot allows where that is less.
 
-    def __init__(self, redis: Redis, rate: Rate) -> None:
-        self._rate = rate
-        self._reserve = redis.register_script(_RESERVE)
+    While Redis is away each worker keeps to its share, and books nothing before all calls of the time before are a
+    window old. When it comes back, and when it has lost its data, what it does not know is waited out in the same way.
+    """
 
-    def reserve(self, account_id: str) -> float:
-        """Take one call; 0.0, or the seconds until asking again is worth while."""
-        window_ms = round(self._rate.seconds * 1000 * _MARGIN)
-        arguments: list[str | int] = [self._rate.calls, window_ms, secrets.token_hex(8)]
-        try:
-            wait_ms = self._reserve(keys=[f"hubspot-export:calls:{account_id}"], args=arguments)
-        except RedisError as error:
-            _log.warning("limiter_unavailable", error=type(error).__name__)
-            return 0.0
-        return float(wait_ms) / 1000
+    def __init__(self, redis: Redis, rate: Rate, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._configured = rate
+        self._rate = _with_margin(rate)
+        self._clock = clock
+        self._shared = SharedCalls(redis)
+        self._contact = Contact(clock)
+        self._calls = LocalCalls()
+        self._blocks = LocalBlocks()
+        self._known: dict[str, _Known] = {}
+        self._birth: str | None = None
+        self._workers = rate.calls  # until Redis has told: the least share there is
+
+    def reserve(self, account_id: str, *, within_s: float) -> Reservation:
+        """Book the next call that may be made, if that is within so many seconds, at most a window."""
+        at = self._clock()
+        left_s = self._blocks.left_s(account_id, at=at)
+        if left_s > 0:
+            return Reservation(wait_s=left_s, is_booked=False)
+        within_s = min(within_s, self._rate.seconds)
+        place = self._contact.ask(lambda: self._ask_for_place(account_id, within_s=within_s, at=at))
+        if place is None:
+            return self._reserve_alone(account_id, within_s=within_s, at=at)
+        self._remember(account_id, place, asked_at=at)
+        return _reservation(place, within_s=within_s)
+
+    def learn(self, account_id: str, quota: Quota) -> None:
+        """Take note of what HubSpot says: a lower limit than ours, or calls that we know nothing of.
+
+        Redis is asked only where this is news.
+        """
+        at = self._clock()
+        rate = _with_margin(self._configured.under(quota))
+        took_s = quota.seconds if quota.took_s is None else quota.took_s
+        counted = quota.counted if took_s <= quota.seconds else 0  # an older answer tells of a window that is over
+        known = self._known.get(account_id, _Known(rate=self._rate))
+        is_told = rate == self._rate or at - known.told_at < QUOTA_LIFE_S / 2
+        if rate == known.rate and is_told and counted <= known.logged:
+            return
+        self._know(account_id, _Known(rate=rate, logged=known.logged, told_at=at))
+        reach_s = took_s + quota.seconds * (1 + _MOST_ON_ITS_WAY)
+        if self._contact.away_since is None:
+            self._contact.ask(lambda: self._shared.learn(account_id, rate, counted=counted, reach_s=reach_s))
+
+    def block(self, account_id: str, *, seconds: float) -> None:
+        """Hold back all calls of the account, in every worker; while Redis is away, in this one."""
+        if seconds <= 0:
+            return
+        is_there = self._contact.away_since is None
+        left_s = self._contact.ask(lambda: self._shared.block(account_id, seconds)) if is_there else None
+        self._blocks.add(account_id, seconds=left_s or seconds, at=self._clock())
+
+    def _ask_for_place(self, account_id: str, *, within_s: float, at: float) -> Place:
+        is_known = at - self._contact.last_answer_at < _IDENTITY_LIFE_S
+        return self._shared.reserve(
+            account_id,
+            self._rate,
+            within_s=within_s,
+            birth=self._birth if is_known else None,
+            unlogged_ago_s=self._unlogged_ago_s(at),
+        )
+
+    def _unlogged_ago_s(self, at: float) -> float | None:
+        """Give how long ago some worker may have made a call on its own; None: nobody can have."""
+        if self._contact.away_since is None or at - self._contact.last_answer_at <= self._rate.seconds:
+            return None
+        return at - max(self._contact.last_failure_at, self._calls.last_booked_at)
+
+    def _remember(self, account_id: str, place: Place, *, asked_at: float) -> None:
+        told_at = self._known.get(account_id, _Known(rate=place.rate)).told_at
+        self._know(account_id, _Known(rate=place.rate, logged=place.logged, told_at=told_at))
+        self._birth, self._workers = place.birth, place.workers
+        if self._contact.away_since is not None and self._calls.last_booked_at <= asked_at:
+            self._calls.forget()
+            self._contact.restore()
+
+    def _know(self, account_id: str, known: _Known) -> None:
+        if len(self._known) >= _MOST_ACCOUNTS:
+            self._known.clear()  # it saves round trips, no more
+        self._known[account_id] = known
+
+    def _reserve_alone(self, account_id: str, *, within_s: float, at: float) -> Reservation:
+        """Book a place of this worker's share, a window after all that were booked in Redis."""
+        away_since = self._contact.away_since
+        if away_since is None:  # it came back this moment
+            return self.reserve(account_id, within_s=within_s)
+        rate = self._known.get(account_id, _Known(rate=self._rate)).rate
+        share = Rate(max(1, rate.calls // self._workers), rate.seconds)
+        not_before = away_since + max(rate.seconds, self._rate.seconds) + within_s
+        place = self._calls.reserve(account_id, share, at=at, within_s=within_s, not_before=not_before)
+        if place.is_booked:
+            return place
+        patience_s = _PATIENCE_ALONE_S * (1 + random.random())  # noqa: S311 - spreads load
+        return Reservation(wait_s=min(place.wait_s, patience_s), is_booked=False)
 
 
 class NoRateLimit:
-    """What HUBSPOT_RATE_LIMIT=0 asks for."""
+    """What HUBSPOT_RATE_LIMIT=0 asks for: every call goes ahead, unless HubSpot itself has asked for patience.
 
-    def reserve(self, account_id: str) -> float:  # noqa: ARG002 - every account alike
-        """Let every call go ahead."""
-        return 0.0
+    Without a Redis only this process knows of that.
+    """
+
+    def __init__(self, redis: Redis | None = None, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._shared = SharedCalls(redis) if redis is not None else None
+        self._contact = Contact(clock)
+        self._blocks = LocalBlocks()
+
+    def reserve(self, account_id: str, *, within_s: float) -> Reservation:  # noqa: ARG002 - there is no queue
+        """Let the call go ahead, or tell for how long HubSpot wants none."""
+        left_s = self._blocks.left_s(account_id, at=self._clock()) or self._left_elsewhere_s(account_id)
+        return Reservation(wait_s=left_s, is_booked=left_s == 0)
+
+    def learn(self, account_id: str, quota: Quota) -> None:
+        """Nothing: whoever asks for no limit gets none."""
+
+    def block(self, account_id: str, *, seconds: float) -> None:
+        """Hold back all calls of the account, in every worker."""
+        if seconds <= 0:
+            return
+        shared = self._shared
+        left_s = self._contact.ask(lambda: shared.block(account_id, seconds)) if shared is not None else None
+        self._blocks.add(account_id, seconds=left_s or seconds, at=self._clock())
+
+    def _left_elsewhere_s(self, account_id: str) -> float:
+        if (shared := self._shared) is None:
+            return 0.0
+        left_s = self._contact.ask(lambda: shared.blocked_for_s(account_id))
+        if left_s is None:
+            return 0.0
+        self._contact.restore()
+        return left_s
+
+
+def _with_margin(rate: Rate) -> Rate:
+    return Rate(rate.calls, round(max(rate.seconds * _MARGIN, rate.seconds + _LEAST_MARGIN_S), 3))
+
+
+def _reservation(place: Place, *, within_s: float) -> Reservation:
+    """Spread those who are to come back over the time in which they could book: not all at once, none too late."""
+    if place.is_booked or place.is_blocked:
+        return Reservation(wait_s=place.wait_s, is_booked=place.is_booked)
+    early_s = min(within_s, place.rate.seconds) * random.random()  # noqa: S311 - spreads load
+    return Reservation(wait_s=place.wait_s - early_s, is_booked=False)

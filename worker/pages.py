@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, TypeAlias
@@ -70,6 +71,50 @@ class _Body(msgspec.Struct):
 
 _decode = msgspec.json.Decoder(_Body).decode
 
+
+class _Contact(msgspec.Struct, gc=False):
+    id: _Int64 | None = msgspec.field(default=None, name="vid")
+
+
+class _Company(msgspec.Struct, gc=False):
+    id: _Int64 | None = msgspec.field(default=None, name="companyId")
+
+
+class _Deal(msgspec.Struct, gc=False):
+    id: _Int64 | None = msgspec.field(default=None, name="dealId")
+
+
+class _NoteHead(msgspec.Struct, gc=False):
+    id: _Int64 | None = None
+
+
+class _Note(msgspec.Struct, gc=False):
+    engagement: _NoteHead | None = None
+
+    @property
+    def id(self) -> int | None:
+        return self.engagement.id if self.engagement is not None else None
+
+
+class _Ids(msgspec.Struct):
+    """A body of any type, of which nothing is read but the ids."""
+
+    contacts: list[_Contact] | None = None
+    companies: list[_Company] | None = None
+    deals: list[_Deal] | None = None
+    results: list[_Note] | None = None
+
+
+_Record: TypeAlias = _Contact | _Company | _Deal | _Note
+
+_decode_ids = msgspec.json.Decoder(_Ids).decode
+_decode_record: dict[ExportType, Callable[[_Raw], _Record]] = {
+    ExportType.CONTACTS: msgspec.json.Decoder(_Contact).decode,
+    ExportType.COMPANIES: msgspec.json.Decoder(_Company).decode,
+    ExportType.DEALS: msgspec.json.Decoder(_Deal).decode,
+    ExportType.NOTES: msgspec.json.Decoder(_Note).decode,
+}
+
 # Text that was cut in the middle of an emoji ends in half a surrogate pair. Lenient readers take that, ours does not.
 _ESCAPES = re.compile(
     rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
@@ -83,13 +128,15 @@ _ESCAPES = re.compile(
 class Page:
     """One page. `offset` is where the next one starts; HubSpot sends it on the last page too.
 
-    An offset of 0 is no place to go on from, so it reads as None.
+    An offset of 0 is no place to go on from, so it reads as None. A page that does not say whether there is more
+    (`says_more`) reads as the last one.
     """
 
     body: bytes
     records: int
     has_more: bool
     offset: Offset | None
+    says_more: bool = True
 
 
 def read_page(export_type: ExportType, body: bytes) -> Page:
@@ -100,6 +147,7 @@ def read_page(export_type: ExportType, body: bytes) -> Page:
         records=len(_list_of(export_type, envelope)),
         has_more=bool(envelope.has_more or envelope.has_more_camel),
         offset=envelope.vid_offset or envelope.offset or None,
+        says_more=envelope.has_more is not None or envelope.has_more_camel is not None,
     )
 
 
@@ -108,6 +156,28 @@ def split_records(export_type: ExportType, body: bytes) -> list[bytes]:
     envelope, text = _read(body)
     records = [bytes(record) for record in _list_of(export_type, envelope)]
     return records if text is body else _same_places(body, text, records)
+
+
+def record_ids(export_type: ExportType, body: bytes) -> list[int | None]:
+    """Give HubSpot's ids of the records of a body, in order; None for a record without an integer one.
+
+    Raises PageUnreadableError for a body that has no list of them.
+    """
+    try:
+        records: list[_Record] | None = getattr(_decode_ids(body), PAGE_FORMATS[export_type].list_key)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        records = None
+    if records is not None:
+        return [record.id for record in records]
+    envelope, _ = _read(body)  # something in it is odd: one record at a time
+    return [_id_of(export_type, record) for record in _list_of(export_type, envelope)]
+
+
+def _id_of(export_type: ExportType, record: _Raw) -> int | None:
+    try:
+        return _decode_record[export_type](record).id
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
 
 
 def _read(body: bytes) -> tuple[_Body, bytes]:

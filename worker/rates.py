@@ -1,7 +1,8 @@
-"""Rate: so many calls in so many seconds, a pure value."""
+"""Rate: so many calls in so many seconds; Quota: what HubSpot says is left of one. Pure values."""
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from typing import Self
@@ -12,7 +13,7 @@ class Rate:
     """At most `calls` calls in any `seconds` seconds."""
 
     calls: int
-    seconds: int
+    seconds: float
 
     @classmethod
     def parse(cls, text: str) -> Self | None:
@@ -23,3 +24,37 @@ class Rate:
         if match is None:
             raise ValueError("must be calls/seconds, such as 110/10, or 0 for no limit")
         return cls(calls=int(match[1]), seconds=int(match[2]))
+
+    @property
+    def per_second(self) -> float:
+        """Calls a second in the long run."""
+        return self.calls / self.seconds
+
+    def under(self, quota: Quota) -> Rate:
+        """Give the fastest rate that keeps this one and the quota's: this one, unless the quota is lower.
+
+        The windows may differ. So many calls in a window are at most as many times that in a longer one as windows
+        of the one begin in the other.
+        """
+        own = min(self.calls, quota.calls // math.ceil(quota.seconds / self.seconds))
+        theirs = min(quota.calls, self.calls // math.ceil(self.seconds / quota.seconds))
+        return max(Rate(own, self.seconds), Rate(theirs, quota.seconds), key=lambda rate: rate.per_second)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quota:
+    """What an answer of HubSpot says about the account's limit, in its `X-HubSpot-RateLimit-*` headers.
+
+    `calls` are allowed in any `seconds`, of which `remaining` were left when the call was answered. `took_s` is how
+    long that call took; None where nobody has looked, and then little can be told from what is left.
+    """
+
+    calls: int
+    remaining: int
+    seconds: float
+    took_s: float | None = None
+
+    @property
+    def counted(self) -> int:
+        """The calls that HubSpot has counted in the window, whoever made them."""
+        return max(0, self.calls - self.remaining)

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
+from types import MappingProxyType
 
-from worker.errors import RetryableHubSpotError
-from worker.jobs import JobKind
+from worker.errors import DailyLimitError, HubSpotError, RetryableHubSpotError
+from worker.jobs import Job, JobKind
+
+_DAY_S = 86_400.0
+_QUARTER_S = 900
+_WISHES = frozenset({None, 404, 410, 429, 477})  # the token is being renewed, the list is gone, a limit, a migration
+_INTERNAL_ERROR = 500
+_LARGEST_SAFE_PAGE, _SMALLEST_PAGE = 100, 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryPolicy:
     """Exponential back-off from `first_s`, doubled up to `longest_s`, with jitter in its upper half.
 
-    HubSpot's own advice outranks the arithmetic; advice to wait longer than `patience_s` means giving up.
+    HubSpot's own advice outranks the arithmetic; after a failure, the longer of the two counts. A job that would have
+    waited for more than `patience_s` since its last page is given up.
     """
 
     most_attempts: int
@@ -20,22 +30,51 @@ class RetryPolicy:
     longest_s: float
     patience_s: float
 
-    def delay_s(self, error: RetryableHubSpotError, *, attempt: int, jitter: float) -> float | None:
-        """Seconds before try `attempt` + 1; `attempt` counts from 1, `jitter` is in [0, 1)."""
-        if attempt >= self.most_attempts:
+    def delay_s(self, error: RetryableHubSpotError, job: Job, *, at: datetime, jitter: float) -> float | None:
+        """Seconds before the next try; `jitter` is in [0, 1)."""
+        if is_failure(error) and job.attempts >= self.most_attempts:
             return None
-        if error.retry_after_s is not None:
-            return error.retry_after_s if error.retry_after_s <= self.patience_s else None
-        doublings = min(attempt - 1, 32)
-        ceiling = min(self.longest_s, self.first_s * 2.0**doublings)
-        return ceiling * (0.5 + 0.5 * jitter)
+        advised_s = advice_s(error, at)
+        delay_s = self._back_off_s(job.attempts, jitter) if advised_s is None or is_failure(error) else 0.0
+        delay_s = max(delay_s, advised_s or 0.0)
+        return delay_s if job.waited_s + delay_s <= self.patience_s else None
+
+    def _back_off_s(self, attempt: int, jitter: float) -> float:
+        doublings = min(max(attempt, 1) - 1, 32)
+        return min(self.longest_s, self.first_s * 2.0**doublings) * (0.5 + 0.5 * jitter)
 
 
-_DAY_S = 86_400.0
+RETRY_POLICIES: Mapping[JobKind, RetryPolicy] = MappingProxyType(
+    {
+        # Someone waits at the other end: two quick tries more, then HubSpot's answer as it is.
+        JobKind.PAGE: RetryPolicy(most_attempts=3, first_s=0.25, longest_s=1.0, patience_s=6.0),
+        # HubSpot may ask for a day's patience while it moves an account between data centres (status 477).
+        JobKind.EXPORT: RetryPolicy(most_attempts=12, first_s=1.0, longest_s=300.0, patience_s=2 * _DAY_S),
+    }
+)
 
-RETRY_POLICIES: dict[JobKind, RetryPolicy] = {
-    # Someone waits at the other end: two quick tries more, then HubSpot's answer as it is.
-    JobKind.PAGE: RetryPolicy(most_attempts=3, first_s=0.25, longest_s=1.0, patience_s=2.0),
-    # HubSpot may ask for a day's patience while it moves an account between data centres (status 477).
-    JobKind.EXPORT: RetryPolicy(most_attempts=12, first_s=1.0, longest_s=300.0, patience_s=2 * _DAY_S),
-}
+
+def is_failure(error: RetryableHubSpotError) -> bool:
+    """Whether the try counts; it doesn't where nothing is wrong and only patience is wanted."""
+    is_wish = error.retry_after_s is not None or isinstance(error, DailyLimitError)
+    return not (is_wish and error.status in _WISHES)
+
+
+def smaller_page(error: HubSpotError, job: Job) -> int | None:
+    """Give the page size for the next try where the answer may have been too large for HubSpot, else None.
+
+    The list of engagements answers 500 to some portals at 250 a page. Anything else that answers 500 again and again
+    is asked for less as well: fewer records are fewer that HubSpot can stumble over.
+    """
+    asked = job.next_page_size
+    is_suspicious = asked > _LARGEST_SAFE_PAGE or job.attempts > 1
+    if error.status != _INTERNAL_ERROR or not is_suspicious or asked <= _SMALLEST_PAGE:
+        return None
+    return max(asked // 2, _SMALLEST_PAGE)
+
+
+def advice_s(error: RetryableHubSpotError, at: datetime) -> float | None:
+    """Give HubSpot's own word; after a daily limit the next quarter of an hour: each is midnight in some time zone."""
+    if isinstance(error, DailyLimitError) and error.retry_after_s is None:
+        return _QUARTER_S - at.timestamp() % _QUARTER_S + 1.0
+    return error.retry_after_s

@@ -76,6 +76,17 @@ def _words(value: object) -> object:
     return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
 
 
+def _keys(value: object) -> object:
+    return tuple(SecretStr(key.strip()) for key in value.split(",")) if isinstance(value, str) else value
+
+
+def _fernet_keys(value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+    # Fernet itself reads a key up to its "=" and takes no notice of what follows, another key perhaps.
+    if not all(re.fullmatch(r"[A-Za-z0-9_-]{43}=", key.get_secret_value()) for key in value):
+        raise ValueError("must be Fernet keys, 32 bytes in URL-safe base64 each, separated by commas")
+    return value
+
+
 def _rate(value: object) -> object:
     return Rate.parse(value) if isinstance(value, str) else value
 
@@ -85,6 +96,7 @@ RedisUrl = Annotated[SecretStr, _secret_url(*_REDIS_SCHEMES)]
 BrokerUrl = Annotated[SecretStr, _secret_url(*_REDIS_SCHEMES, "amqp", "amqps")]
 MongoUri = Annotated[SecretStr, AfterValidator(_mongodb_uri)]
 PublicKey = Annotated[str, AfterValidator(_public_key)]
+FernetKeys = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_keys), AfterValidator(_fernet_keys)]
 
 
 class _Settings(BaseSettings):
@@ -106,6 +118,7 @@ class StoreSettings(BrokerSettings):
     mongodb_uri: MongoUri = SecretStr("mongodb://127.0.0.1:27017")
     mongodb_database: Annotated[str, AfterValidator(_database_name)] = "hubspot_export"
     redis_url: RedisUrl | None = None
+    token_encryption_keys: FernetKeys = ()
     result_ttl_days: float = Field(default=30, gt=0, le=36_500)
 
     @model_validator(mode="after")
@@ -133,6 +146,8 @@ class WorkerSettings(StoreSettings):
     hubspot_notes_endpoint: HttpUrl = f"{_HUBAPI}/engagements/v1/engagements/paged"
     hubspot_objects_endpoint: HttpUrl = f"{_HUBAPI}/crm/objects/2026-09"
     hubspot_api: Literal["legacy", "dated", "auto"] = "legacy"
+    slice_seconds: float = Field(default=20, gt=0, le=60)
+    lease_seconds: float = Field(default=20, ge=2, le=300)
     hubspot_rate_limit: Annotated[Rate | None, NoDecode, BeforeValidator(_rate)] = Rate(calls=110, seconds=10)
 
 

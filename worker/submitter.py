@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from worker.errors import BrokerUnavailableError, TokenNotFoundError
+from worker.errors import TokenNotFoundError
 from worker.interfaces import JobQueue, JobStore, TokenStore
 from worker.jobs import Job
+from worker.publishing import publish_or_note
 
 
 class JobSubmitter:
@@ -18,18 +19,16 @@ class JobSubmitter:
     def submit(self, job: Job) -> None:
         """Store and publish a job.
 
-        Raises TokenNotFoundError or StoreUnavailableError with nothing stored, BrokerUnavailableError with the job
-        stored: the sweeper publishes it when the broker is back, unless it is withdrawn.
+        Raises TokenNotFoundError, TokenUnreadableError or StoreUnavailableError with nothing stored,
+        BrokerUnavailableError with the job stored: the sweeper publishes it when the broker is back, unless it is
+        withdrawn.
         """
         if self._tokens.find(job.account_id, job.owner) is None:
             raise TokenNotFoundError
         self._jobs.add(job)
-        try:
-            self._queue.publish(job)
-        except BrokerUnavailableError:
-            self._jobs.mark_unpublished([job])
-            raise
+        publish_or_note(job, queue=self._queue, jobs=self._jobs)
 
     def withdraw(self, job: Job) -> None:
         """Forget a job that nobody has started."""
-        self._jobs.remove(job.job_id)
+        if self._jobs.start_removal(job):
+            self._jobs.finish_removal(job.job_id)

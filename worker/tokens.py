@@ -1,8 +1,8 @@
-"""Token: the OAuth token of one (account, owner), and the arithmetic of its life."""
+"""Token: the OAuth token of one (account, owner), the arithmetic of its life, and the right to renew it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from pydantic import SecretStr
@@ -16,6 +16,8 @@ _LONGEST_LIFE_S = 366 * 86_400.0  # HubSpot's live 30 minutes; what claims to li
 class Token:
     """What is stored for one (account, owner). `expires_in_s` is the access token's whole life in seconds.
 
+    `stored_refresh_token` is the refresh token as it lies in the store, encrypted perhaps: by it the store tells, when
+    a renewal is written back, whether it was got with the refresh token that is still there.
     Either of `generated_at` and `expires_in_s` may be missing or unreadable in documents that other programs wrote;
     such a token counts as ended.
     """
@@ -26,6 +28,7 @@ class Token:
     refresh_token: SecretStr | None
     generated_at: datetime | None
     expires_in_s: float | None
+    stored_refresh_token: SecretStr | None = field(default=None, compare=False)
 
     def usable_access_token(self, *, at: datetime) -> SecretStr | None:
         """Give the access token while it has more life left than 60 s, or than a tenth of a short life."""
@@ -46,3 +49,12 @@ class RenewedToken:
     refresh_token: SecretStr
     expires_in_s: int
     generated_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RenewalLease:
+    """The right to renew the token of one (account, owner); no two leases have the same `holder`."""
+
+    account_id: str
+    owner: str
+    holder: str

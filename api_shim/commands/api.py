@@ -71,6 +71,18 @@ class ExportApi:
             self.outside.pause(min(wait_s, _WITHOUT_LONG_POLL_S))
         return answer.content
 
+    def retry(self, job_id: str) -> bytes:
+        """Have a failed or cancelled job go on; give the answer as it came. Asked once, as `start`."""
+        return self._ask("POST", f"{_job_path(job_id)}/retry")
+
+    def cancel(self, job_id: str) -> bytes:
+        """Stop a job; give the answer as it came."""
+        return self._ask("POST", f"{_job_path(job_id)}/cancel")
+
+    def delete(self, job_id: str) -> None:
+        """Remove a job and its results."""
+        self._ask("DELETE", _job_path(job_id))
+
     def results_body(self, job_id: str, **query: int | str | None) -> bytes:
         """Give one answer of a job's results as it came; `query` takes `limit` and `offset`."""
         asked = {name: value for name, value in query.items() if value is not None}

@@ -10,10 +10,10 @@ from api_shim.commands.database import open_database
 from api_shim.commands.outside import Outside
 from api_shim.commands.token_input import new_token, token_from_json
 from worker.clock import utc_now
-from worker.mongo.connection import MongoDatabase
-from worker.mongo.tokens import COLLECTION, MongoTokenStore
+from worker.mongo.token_encryption import TokenEncryption
+from worker.mongo.tokens import MongoTokenStore
 from worker.settings import StoreSettings, load
-from worker.tokens import RenewedToken, Token
+from worker.tokens import RenewedToken
 
 _LONGEST_ID = 256  # as the claims of a JWT
 
@@ -38,35 +38,14 @@ def command(ctx: click.Context, /, *, account_id: str, owner: str, from_stdin: b
     """Store the OAuth token of ACCOUNT_ID and OWNER, the account_id and uid of their JWT.
 
     The refresh token and the access token are asked for, unseen. Other fields of a document that is there already
-    stay as they are. Reads MONGODB_URI and MONGODB_DATABASE.
+    stay as they are. Reads MONGODB_URI, MONGODB_DATABASE and TOKEN_ENCRYPTION_KEYS.
     """
     settings = load(StoreSettings)
     token = _read_token(ctx.ensure_object(Outside), from_stdin=from_stdin)
     with open_database(settings) as database:
-        is_new = store_token(database, account_id=account_id, owner=owner, token=token)
+        tokens = MongoTokenStore(database, TokenEncryption(settings.token_encryption_keys))
+        is_new = tokens.connect(account_id, owner, token)
     click.echo(f"Token of account {account_id} and owner {owner} {'stored' if is_new else 'replaced'}")
-
-
-def store_token(database: MongoDatabase, *, account_id: str, owner: str, token: RenewedToken) -> bool:
-    """Write the token through the store; give whether there was none before. Twice is as good as once."""
-    tokens = MongoTokenStore(database)
-    found = tokens.find(account_id, owner)
-    if found is None:
-        key = {"account_id": account_id, "owner": owner}
-        database[COLLECTION].update_one(key, {"$set": key}, upsert=True)
-    tokens.save_renewed(found or _empty(account_id, owner), token)
-    return found is None
-
-
-def _empty(account_id: str, owner: str) -> Token:
-    return Token(
-        account_id=account_id,
-        owner=owner,
-        access_token=None,
-        refresh_token=None,
-        generated_at=None,
-        expires_in_s=None,
-    )
 
 
 def _read_token(outside: Outside, *, from_stdin: bool) -> RenewedToken:

@@ -6,19 +6,13 @@ import click
 
 from api_shim.commands.api import ExportApi
 from api_shim.commands.following import require_success, wait_for_end
-from api_shim.commands.options import with_api
+from api_shim.commands.options import wait_option, with_api
 from api_shim.commands.output import open_output
 
 
 @click.command("job")
 @click.argument("job_id", metavar="ID")
-@click.option(
-    "--wait",
-    "longest_s",
-    type=click.IntRange(min=0),
-    metavar="SECONDS",
-    help="Wait until the job has ended, at most so long; anything but success is then exit status 1.",
-)
+@wait_option
 @with_api
 def command(api: ExportApi, /, *, job_id: str, longest_s: int | None) -> None:
     """Show a job as the API describes it."""

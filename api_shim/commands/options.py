@@ -23,6 +23,15 @@ _JWT = re.compile(rb"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*")
 P = ParamSpec("P")
 
 
+wait_option = click.option(
+    "--wait",
+    "longest_s",
+    type=click.IntRange(min=0),
+    metavar="SECONDS",
+    help="Wait until the job has ended, at most so long; anything but success is then exit status 1.",
+)
+
+
 class _VariableOnly(click.Option):
     """Reads an environment variable; the command line does not know it."""
 

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
-from fastapi.responses import JSONResponse
 from pydantic import ValidationError
 
 from api_shim.answers import page_answer
 from api_shim.dependencies import AskedPreferences, AskedType, AuthenticCaller, BoundedBody, Desk, OnceOnly
-from api_shim.errors import ERROR_ANSWERS, HUBSPOT_ANSWERS, JobFailedError, complaints
+from api_shim.errors import CONFLICT_ANSWER, ERROR_ANSWERS, HUBSPOT_ANSWERS, JobFailedError, complaints
+from api_shim.job_answers import accepted
 from api_shim.request_schemas import ExportBody, OffsetNumber, PositiveNumber
-from api_shim.schemas import JobAnswer, PageAnswer, job_path
+from api_shim.schemas import JobAnswer, PageAnswer
 from worker.errors import InvalidRequestError
-from worker.jobs import ExportRequest, Job, JobKind
+from worker.jobs import ExportRequest, IllegalChangeError, JobKind, JobStatus
 from worker.pages import PAGE_FORMATS, ExportType, Page
 
 router = APIRouter(tags=["exports"], responses=ERROR_ANSWERS)
 
 _DEFAULT_LIMIT = 10
-_POLL_AFTER_S = 1
+_ACCEPTED = "Export accepted"
 _EMPTY_BODIES = frozenset({b"", b"null"})
 _BODY_SCHEMA = {"requestBody": {"content": {"application/json": {"schema": ExportBody.model_json_schema()}}}}
 
@@ -28,7 +28,7 @@ _BODY_SCHEMA = {"requestBody": {"content": {"application/json": {"schema": Expor
 @router.get(
     "/export/{type}",
     response_model=PageAnswer,
-    responses={202: {"model": JobAnswer}, **HUBSPOT_ANSWERS},
+    responses={202: {"model": JobAnswer}, **CONFLICT_ANSWER, **HUBSPOT_ANSWERS},
     dependencies=[OnceOnly],
 )
 async def export_page(
@@ -56,13 +56,15 @@ async def export_page(
     applied = preferences.applied(longest_s=longest_s)
     if preferences.is_for_no_wait:
         await desk.submit(job)
-        return accepted(job, applied=applied)
+        return accepted(job, message=_ACCEPTED, applied=applied)
     outcome = await desk.export_page(job, wait_s=preferences.wait_within(longest_s))
     if isinstance(outcome, Page):
         return page_answer(outcome.body, has_more=outcome.has_more, offset=outcome.offset, applied=applied)
     if outcome.error is not None:
         raise JobFailedError(outcome.error)
-    return accepted(outcome, applied=applied)
+    if outcome.status is JobStatus.CANCELLED:
+        raise IllegalChangeError("The job is cancelled: it was stopped before it had its page")
+    return accepted(outcome, message=_ACCEPTED, applied=applied)
 
 
 @router.post("/export/{type}", status_code=202, response_model=JobAnswer, openapi_extra=_BODY_SCHEMA)
@@ -75,16 +77,7 @@ async def export_all(caller: AuthenticCaller, export_type: AskedType, sent: Boun
     asked = ExportRequest(limit=body.limit, page_size=body.page_size or most, offset=body.offset, params=body.pairs)
     job = desk.new_job(caller, export_type, JobKind.EXPORT, asked, body.label)
     await desk.submit(job)
-    return accepted(job)
-
-
-def accepted(job: Job, *, applied: str = "") -> Response:
-    """Answer 202 with the job, where it lives, and when to look again."""
-    headers = {"Location": job_path(job.job_id), "Retry-After": str(_POLL_AFTER_S)}
-    if applied:
-        headers["Preference-Applied"] = applied
-    content: dict[str, Any] = JobAnswer.of(job, message="Export accepted").model_dump(mode="json")
-    return JSONResponse(content, status_code=202, headers=headers)
+    return accepted(job, message=_ACCEPTED)
 
 
 def _read_body(raw: bytes) -> ExportBody:

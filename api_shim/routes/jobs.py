@@ -1,18 +1,19 @@
-"""`GET /jobs/{id}` and its results."""
+"""`/jobs/{id}`: look at a job, read its results, cancel, retry, delete."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
-from fastapi.responses import JSONResponse
 
 from api_shim.answers import results_answer
 from api_shim.dependencies import AskedPreferences, AuthenticCaller, Desk, OnceOnly
-from api_shim.errors import ERROR_ANSWERS
+from api_shim.errors import CONFLICT_ANSWER, ERROR_ANSWERS
+from api_shim.job_answers import accepted, job_answer
 from api_shim.preferences import Preferences
 from api_shim.request_schemas import OffsetNumber, ResultsNumber
 from api_shim.schemas import JobAnswer, PageAnswer
+from worker.jobs import JobStatus
 
 router = APIRouter(tags=["jobs"], responses=ERROR_ANSWERS)
 
@@ -29,9 +30,7 @@ async def job(job_id: str, caller: AuthenticCaller, preferences: AskedPreference
         wait_s = preferences.wait_within(_LONGEST_WAIT_S)
         found = await desk.wait_for_change(job_id, account_id=caller.account_id, wait_s=wait_s)
     applied = Preferences(wait_s=preferences.wait_s).applied(longest_s=_LONGEST_WAIT_S)
-    headers = {"Preference-Applied": applied} if applied else None
-    content = JobAnswer.of(found, message="Job found").model_dump(mode="json")
-    return JSONResponse(content, headers=headers)
+    return job_answer(found, message="Job found", applied=applied)
 
 
 @router.get("/jobs/{job_id}/results", response_model=PageAnswer, dependencies=[OnceOnly])
@@ -47,3 +46,25 @@ async def results(
     records = await desk.records(found, start=offset or 0, limit=limit or _DEFAULT_LIMIT)
     has_more = records.end < found.progress.records or not found.status.is_terminal
     return results_answer(found.export_type, records, has_more=has_more)
+
+
+@router.post("/jobs/{job_id}/retry", status_code=202, response_model=JobAnswer, responses=CONFLICT_ANSWER)
+async def retry(job_id: str, caller: AuthenticCaller, desk: Desk) -> Response:
+    """Have a failed or cancelled job go on from its last stored page."""
+    queued = await desk.retry(job_id, account_id=caller.account_id)
+    return accepted(queued, message="Retry accepted")
+
+
+@router.post("/jobs/{job_id}/cancel", status_code=202, response_model=JobAnswer, responses=CONFLICT_ANSWER)
+async def cancel(job_id: str, caller: AuthenticCaller, desk: Desk) -> Response:
+    """Stop a job: at once while nobody works on it, otherwise at its next page. What is stored stays."""
+    found = await desk.cancel(job_id, account_id=caller.account_id)
+    is_over = found.status is JobStatus.CANCELLED
+    return accepted(found, message="Job cancelled" if is_over else "Cancel accepted: the job stops at its next page")
+
+
+@router.delete("/jobs/{job_id}", status_code=204, responses=CONFLICT_ANSWER)
+async def delete(job_id: str, caller: AuthenticCaller, desk: Desk) -> Response:
+    """Remove a job and its results. A running one has to be cancelled first."""
+    await desk.delete(job_id, account_id=caller.account_id)
+    return Response(status_code=204)

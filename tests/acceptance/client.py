@@ -38,6 +38,9 @@ class Client:
     def post(self, path: str, body: object = None, **headers: str) -> requests.Response:
         return self._send("POST", path, headers, json=body)
 
+    def delete(self, path: str, **headers: str) -> requests.Response:
+        return self._send("DELETE", path, headers)
+
     def start(self, export_type: str, body: object = None) -> str:
         """Start an export and give the path of its job below the base path."""
         answer = self.post(f"/export/{export_type}", body)
@@ -58,6 +61,19 @@ class Client:
             if job["status"] in {"succeeded", "failed", "cancelled"}:
                 return job
             assert time.monotonic() < give_up_at, job
+
+    def reached(self, path: str, *, pages: int, within_s: float = 60) -> Json:
+        """Give a job as soon as it has stored so many pages."""
+        give_up_at = time.monotonic() + within_s
+        while (job := self.job(path))["progress"]["pages"] < pages:
+            assert time.monotonic() < give_up_at, job
+            time.sleep(0.02)
+        return job
+
+    def stored_ids(self, path: str, export_type: str) -> list[int]:
+        """Give the ids of all records of a job, in their order."""
+        bodies = self.pages(f"{path}/results", limit=1000)
+        return [each for body in bodies for each in ids_of(export_type, body["data"][LIST_KEYS[export_type]])]
 
     def pages(self, path: str, **query: int) -> Iterator[Json]:
         """Do the documented loop: `offset = pagination.offset while pagination.hasMore`."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
 from sandbox.portal.faults import RecipeName
 from sandbox.stack import Stack
-from tests.acceptance.client import Client, ids_of
+from tests.acceptance.client import Client
 from tests.acceptance.conftest import connect
 
 
@@ -40,10 +42,7 @@ def test_one_failure_in_the_middle_costs_no_record(client: Client, recipe: Recip
     fail(client, recipe, after=2)
     path = client.start("contacts")
     assert client.finished(path)["status"] == "succeeded"
-    ids = [
-        i for body in client.pages(f"{path}/results", limit=1000) for i in ids_of("contacts", body["data"]["contacts"])
-    ]
-    assert ids == client.ids_in_hubspot("contacts")
+    assert client.stored_ids(path, "contacts") == client.ids_in_hubspot("contacts")
     assert len(client.calls(type="contacts")) == 5
 
 
@@ -65,24 +64,64 @@ def test_a_rate_limit_that_lasts_is_answered_429_with_retry_after(client: Client
     assert answer.json()["response"]["data"]["policyName"] == "TEN_SECONDLY_ROLLING"
 
 
-def test_a_job_waits_out_a_rate_limit(client: Client) -> None:
+def test_a_job_sits_out_a_short_rate_limit_without_a_worker(client: Client) -> None:
     fail(client, "ten_secondly", after=1)
+    path = client.start("contacts")
+    job = client.job(path)
+    while job["resume_at"] is None:
+        job = client.job(path)
+    assert (job["status"], job["reason"], job["progress"]["pages"]) == ("running", "hubspot_error", 1)
+    assert client.documents("jobs", _id=job["job_id"])[0]["lease"] is None
+    done = client.finished(path)
+    assert (done["status"], done["progress"]["records"], done["attempts"]) == ("succeeded", 330, 1)
+    assert (done["receipt"]["complete"], done["receipt"]["retries"]) == (True, {"429": 1})
+
+
+@pytest.mark.parametrize(("recipe", "longest_s"), [("migrating", 60), ("daily", 15 * 60 + 1)])
+def test_a_job_waits_for_as_long_as_hubspot_wants_and_says_until_when(
+    client: Client, recipe: RecipeName, longest_s: float
+) -> None:
+    fail(client, recipe, after=1)
     path = client.start("contacts")
     waiting = client.get(path, Prefer="wait=5").json()["data"]
     while waiting["status"] in {"queued", "running"}:
         waiting = client.get(path, Prefer="wait=5").json()["data"]
     assert (waiting["status"], waiting["reason"]) == ("waiting", "hubspot_error")
-    assert waiting["resume_at"] is not None
-    done = client.finished(path)
-    assert (done["status"], done["progress"]["records"], done["attempts"]) == ("succeeded", 330, 1)
+    wait_s = (datetime.fromisoformat(waiting["resume_at"]) - datetime.now(UTC)).total_seconds()
+    assert 0 < wait_s <= longest_s
+    assert len(client.calls(type="contacts")) == 2
 
 
-def test_missing_scopes_fail_at_once_with_hubspots_words(client: Client) -> None:
-    fail(client, "missing_scopes", type_="deals")
+def test_notes_that_hubspot_cannot_answer_in_large_pages_come_in_smaller_ones(stack: Stack) -> None:
+    client = connect(stack, engagements=600)
+    stack.hubspot_control.fail_next(
+        "internal_json", account=client.account.hub_id, type="engagements", page_size_over=190, times=None
+    )
+    path = client.start("notes")
+    job = client.finished(path)
+    assert (job["status"], job["receipt"]["complete"]) == ("succeeded", True)
+    sizes = [dict(call["query"])["limit"] for call in client.calls(type="engagements")]
+    assert sizes == ["250", *["125"] * (len(sizes) - 1)]
+
+
+def test_an_address_that_is_too_long_fails_at_once_and_says_what_helps(client: Client) -> None:
+    fail(client, "uri_too_long")
+    job = client.finished(client.start("contacts"))
+    assert (job["status"], job["error"]["hubspot"]["status"]) == ("failed", 414)
+    assert "fewer properties" in f"{job['error']['message']} {job['error']['details']}"
+    assert len(client.calls(type="contacts")) == 1
+
+
+def test_missing_scopes_fail_at_once_with_hubspots_words_and_are_named(client: Client) -> None:
+    fail(client, "missing_scopes", type_="deals", times=2)
     answer = client.get("/export/deals")
     assert (answer.status_code, answer.json()["errno"]) == (502, 403)
     assert answer.json()["response"]["data"]["category"] == "MISSING_SCOPES"
-    assert len(client.calls(type="deals")) == 1
+    assert "crm.objects.deals.read" in answer.json()["details"]
+    job = client.finished(client.start("deals"))
+    assert (job["status"], job["error"]["retryable"]) == ("failed", False)
+    assert "crm.objects.deals.read" in job["error"]["details"]
+    assert len(client.calls(type="deals")) == 2
 
 
 def test_a_dead_refresh_token_asks_for_a_new_connection(client: Client) -> None:

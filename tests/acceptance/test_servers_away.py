@@ -5,13 +5,12 @@ from __future__ import annotations
 import time
 from urllib.parse import urlsplit
 
-import pytest
 import requests
 
 from sandbox.programs import Programs
 from sandbox.stack import Stack, StackOptions
 from sandbox.state_folder import temporary_state
-from tests.acceptance.client import Client, ids_of
+from tests.acceptance.client import Client
 from tests.acceptance.conftest import connect
 from tests.acceptance.proxy import proxy_to
 
@@ -83,24 +82,6 @@ def test_a_worker_outlives_a_restart_of_redis_with_one_of_its_two_slots_busy(own
     own_stack.check()
 
 
-def test_a_worker_that_is_told_to_stop_hands_its_job_to_the_next(own_stack: Stack) -> None:
-    client = connect(own_stack, contacts=1500)
-    own_stack.hubspot_control.change_account(client.account.hub_id, latency_s=0.5)
-    path = client.start("contacts")
-    while client.job(path)["progress"]["pages"] < 2:
-        own_stack.check()
-
-    began = time.monotonic()
-    own_stack.workers[0].stop(grace_s=30)
-    assert time.monotonic() - began < 10
-
-    own_stack.start_worker().wait_ready()
-    job = client.finished(path)
-    assert (job["status"], job["progress"]["records"], job["resumes"]) == ("succeeded", 1500, 0)
-    assert len(client.calls(type="contacts")) == 15
-
-
-@pytest.mark.timeout(240)  # a minute of it is the quiet after which a lost message is rung for again
 def test_a_worker_recovers_from_a_connection_that_is_open_but_dead() -> None:
     options = StackOptions(settings={"HUBSPOT_RATE_LIMIT": "0"}, workers=0)
     with temporary_state() as folder, Stack(folder, options=options) as stack, proxy_to(port_of(stack)) as proxy:
@@ -113,30 +94,10 @@ def test_a_worker_recovers_from_a_connection_that_is_open_but_dead() -> None:
             assert proxy.freeze_existing() > 0
             popped_into_the_dead_connection, in_the_queue = client.start("contacts"), client.start("contacts")
             assert client.finished(in_the_queue, within_s=40)["status"] == "succeeded"
-            assert client.finished(popped_into_the_dead_connection, within_s=90)["status"] == "succeeded"
+            assert client.finished(popped_into_the_dead_connection, within_s=40)["status"] == "succeeded"
             worker.check()
         finally:
             worker.stop()
-
-
-@pytest.mark.timeout(240)  # most of it is the lease of the worker that was killed
-def test_after_kill_9_another_worker_goes_on_and_fetches_at_most_one_page_twice(own_stack: Stack) -> None:
-    client = connect(own_stack, contacts=1500)
-    own_stack.hubspot_control.change_account(client.account.hub_id, latency_s=0.3)
-    path = client.start("contacts")
-    while client.job(path)["progress"]["pages"] < 3:
-        own_stack.check()
-
-    own_stack.workers[0].kill()
-    own_stack.start_worker().wait_ready()
-
-    job = client.finished(path, within_s=180)
-    assert (job["status"], job["resumes"]) == ("succeeded", 1)
-    ids = [
-        i for body in client.pages(f"{path}/results", limit=1000) for i in ids_of("contacts", body["data"]["contacts"])
-    ]
-    assert ids == client.ids_in_hubspot("contacts")
-    assert len(client.calls(type="contacts")) <= 16
 
 
 def port_of(stack: Stack) -> int:

@@ -75,5 +75,6 @@ class MongoWorld:
             "lease": {"$cond": [{"$gt": ["$lease", None]}, earlier, None]},
             "published_at": {"$subtract": ["$published_at", ms]},
             "resume_at": {"$subtract": ["$resume_at", ms]},
+            "tended_at": {"$subtract": ["$tended_at", ms]},
         }
         self.database[COLLECTION].update_many({}, [{"$set": moved}])

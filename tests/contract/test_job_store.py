@@ -113,26 +113,119 @@ def test_another_accounts_job_is_as_unknown_as_one_that_never_was(store: JobStor
             store.get(job_id, account_id=account)
 
 
-def test_a_job_that_nobody_has_started_can_be_removed(store: JobStore) -> None:
+def test_a_free_job_is_changed_and_read_back_so(store: JobStore) -> None:
+    job = new_job()
+    store.add(job)
+    cancelled = job.cancel(at=present()).expire(after=timedelta(days=1))
+
+    assert store.change(job, cancelled)
+    assert store.get(job.job_id, account_id="a1") == cancelled
+
+
+def test_a_change_of_what_is_not_so_any_more_writes_nothing(store: JobStore) -> None:
+    job = new_job()
+    store.add(job)
+    cancelled = job.cancel(at=present() + timedelta(seconds=1))
+    store.change(job, cancelled)
+
+    assert not store.change(job, job.cancel(at=present() + timedelta(seconds=2)))
+    assert not store.start_removal(job)
+    assert not store.change(new_job(), cancelled)
+    assert store.get(job.job_id, account_id="a1") == cancelled
+
+
+def test_a_job_whose_removal_was_started_does_not_exist_any_more(store: JobStore) -> None:
     job, other = new_job(), new_job()
     store.add(job)
     store.add(other)
 
-    store.remove(job.job_id)
-    store.remove(job.job_id)
+    assert store.start_removal(job)
 
-    with pytest.raises(JobNotFoundError):
-        store.get(job.job_id, account_id="a1")
+    for _ in range(2):
+        with pytest.raises(JobNotFoundError):
+            store.get(job.job_id, account_id="a1")
+        assert not store.change(job, job)
+        store.finish_removal(job.job_id)
+    store.finish_removal(other.job_id)
     assert store.get(other.job_id, account_id="a1") == other
 
 
-def test_a_job_that_somebody_has_started_is_not_removed(world: JobWorld) -> None:
+def test_a_job_that_somebody_holds_is_neither_changed_nor_removed(world: JobWorld) -> None:
     (job,) = added(world)
-    claimed(world, job)
+    mine = claimed(world, job)
 
-    world.store.remove(job.job_id)
+    assert not world.store.change(mine, mine.cancel(at=present()))
+    assert not world.store.start_removal(mine)
 
-    assert world.store.get(job.job_id, account_id="a1").status is JobStatus.RUNNING
+    assert world.store.get(job.job_id, account_id="a1") == mine
+
+
+def test_a_removed_job_is_neither_claimed_nor_rung_for(world: JobWorld) -> None:
+    (job,) = added(world)
+    world.store.start_removal(job)
+    world.let_pass(QUIET_S + 1)
+
+    assert claim(world, job) is None
+    assert taken(world) == []
+
+
+def test_a_change_and_a_claim_at_once_are_won_by_one(world: JobWorld) -> None:
+    for _ in range(5):
+        (job,) = added(world)
+        cancelled = job.cancel(at=present())
+
+        def begin(number: int, job: Job = job, cancelled: Job = cancelled) -> object:
+            return claim(world, job) is not None if number % 2 else world.store.change(job, cancelled)
+
+        assert at_once(begin, threads=8).count(True) == 1
+
+
+def test_the_holder_is_told_that_the_job_is_to_be_cancelled(world: JobWorld) -> None:
+    (job,) = added(world)
+    assert not world.store.request_cancel(job)
+    mine = claimed(world, job)
+    assert not world.store.checkpoint(mine, lease_s=LEASE_S)
+
+    assert world.store.request_cancel(mine)
+
+    assert world.store.get(job.job_id, account_id="a1").cancel_requested
+    assert world.store.checkpoint(mine.advance(PAGE, at=present()), lease_s=LEASE_S)
+
+
+def test_who_takes_a_job_over_is_told_as_well(world: JobWorld) -> None:
+    (job,) = added(world)
+    world.store.request_cancel(claimed(world, job))
+    world.let_pass(LEASE_S + 1)
+    assert claimed(world, job).cancel_requested
+
+
+def test_a_job_that_is_to_be_cancelled_is_not_kept_waiting(world: JobWorld) -> None:
+    (job,) = added(world)
+    mine = claimed(world, job)
+    world.store.request_cancel(mine)
+
+    world.store.release(mine.wait(3600, reason="x", at=present()), resume_in_s=3600)
+
+    assert taken(world) == [job.job_id]
+    assert claimed(world, job).cancel_requested
+
+
+def test_what_was_left_half_done_is_given_to_one_when_it_has_been_quiet(world: JobWorld) -> None:
+    long_ago = present() - timedelta(hours=1)
+    jobs = [replace(new_job(), updated_at=long_ago) for _ in range(5)]
+    for job in jobs:
+        world.store.add(job)
+    removed, endless, settled, lately, _untouched = jobs
+    world.store.start_removal(removed)
+    cancelled = endless.cancel(at=long_ago)
+    world.store.change(endless, cancelled)
+    world.store.change(settled, settled.cancel(at=long_ago).expire(after=timedelta(days=9)))
+    world.store.change(lately, lately.cancel(at=present() + timedelta(hours=1)))
+
+    assert world.store.take_unsettled(quiet_s=60, limit=10) == ([], [cancelled])
+    world.let_pass(61)
+    assert world.store.take_unsettled(quiet_s=60, limit=10) == ([removed.job_id], [cancelled])
+    assert world.store.take_unsettled(quiet_s=60, limit=10) == ([], [])
 
 
 def test_marking_jobs_changes_nothing_that_can_be_read(store: JobStore) -> None:
@@ -210,7 +303,7 @@ def test_many_takers_of_a_lapsed_lease_are_one_winner(world: JobWorld) -> None:
 
 def test_a_checkpoint_stores_progress_and_keeps_the_lease_alive(world: JobWorld) -> None:
     (job,) = added(world)
-    moved = claimed(world, job).try_again().advance(PAGE, at=present())
+    moved = claimed(world, job).advance(PAGE, at=present())
     world.let_pass(LEASE_S - 5)
 
     world.store.checkpoint(moved, lease_s=LEASE_S)
@@ -246,15 +339,13 @@ def test_a_holder_that_was_overtaken_writes_nothing_any_more(world: JobWorld) ->
     world.let_pass(LEASE_S + 1)
     new = claimed(world, job, worker="w2")
 
-    for change in (
-        old.advance(PAGE, at=present()),
-        old.succeed(at=present()),
-        old.wait(until=present(), reason="x", at=present()),
-    ):
-        with pytest.raises(LeaseLostError):
-            world.store.checkpoint(change, lease_s=LEASE_S)
     with pytest.raises(LeaseLostError):
-        world.store.release(old)
+        world.store.checkpoint(old.advance(PAGE, at=present()), lease_s=LEASE_S)
+    with pytest.raises(LeaseLostError):
+        world.store.renew(old, lease_s=LEASE_S)
+    for left in (old, old.succeed(at=present()), old.wait(9, reason="x", at=present())):
+        with pytest.raises(LeaseLostError):
+            world.store.release(left)
 
     assert world.store.get(job.job_id, account_id="a1") == new
 
@@ -273,24 +364,30 @@ def test_a_job_that_has_ended_gives_its_lease_up_and_is_never_claimed_again(worl
     mine = claimed(world, job)
     body = {"$set": {"a.b": [1, 2.5, None, True, "$x"]}, "": "ü"}
     error = FatalHubSpotError("$message", status=403, body=body)  # type: ignore[arg-type]
-    ended = mine.advance(LAST_PAGE, at=present()) if ending == "succeeds" else mine.fail(error, at=present())
+    moved = mine.advance(LAST_PAGE, at=present())
+    ended = moved.succeed(at=present()) if ending == "succeeds" else moved.fail(error, at=present())
     ended = ended.expire(after=timedelta(days=30))
 
-    world.store.checkpoint(ended, lease_s=LEASE_S)
+    world.store.release(ended)
 
     assert world.store.get(job.job_id, account_id="a1") == replace(ended, lease=None)
     world.let_pass(LEASE_S + 1)
     assert claim(world, job) is None
     with pytest.raises(LeaseLostError):
         world.store.checkpoint(mine, lease_s=LEASE_S)
+    with pytest.raises(LeaseLostError):
+        world.store.renew(mine, lease_s=LEASE_S)
 
 
 def test_a_waiting_job_is_claimed_when_it_is_due_and_no_sooner(world: JobWorld) -> None:
     (job,) = added(world)
-    mine = claimed(world, job).try_again()
-    waiting = mine.wait(until=present() + timedelta(seconds=60), reason="rate_limit", at=present())
-    world.store.checkpoint(waiting, lease_s=LEASE_S)
-    assert world.store.get(job.job_id, account_id="a1") == replace(waiting, lease=None)
+    mine = replace(claimed(world, job), attempts=2)
+    waiting = mine.wait(60, reason="rate_limit", at=present())
+    world.store.release(waiting, resume_in_s=60)
+    stored = world.store.get(job.job_id, account_id="a1")
+    assert stored.resume_at is not None
+    assert abs((stored.resume_at - present()).total_seconds() - 60) < 5
+    assert stored == replace(waiting, lease=None, resume_at=stored.resume_at)
 
     world.let_pass(50)
     assert claim(world, job) is None
@@ -304,7 +401,6 @@ def test_a_waiting_job_is_claimed_when_it_is_due_and_no_sooner(world: JobWorld) 
 def test_a_released_job_can_be_claimed_at_once_which_is_no_resume(world: JobWorld) -> None:
     (job,) = added(world)
     moved = claimed(world, job).advance(PAGE, at=present())
-    world.store.checkpoint(moved, lease_s=LEASE_S)
 
     world.store.release(moved)
 
@@ -334,6 +430,28 @@ def test_a_job_is_left_alone_as_long_as_it_was_rung_for_lately(world: JobWorld) 
     assert taken(world) == [job.job_id]
 
 
+def test_only_those_that_nobody_was_rung_for_may_be_asked_for(world: JobWorld) -> None:
+    forgotten, _, lapsed = added(world, 3)
+    world.store.mark_unpublished([forgotten])
+    claimed(world, lapsed)
+    world.let_pass(10 * QUIET_S)
+
+    found = world.store.take_unpublished(quiet_s=None, limit=10)
+
+    assert [job.job_id for job in found] == [forgotten.job_id, lapsed.job_id]
+
+
+def test_the_jobs_that_a_worker_could_take_are_counted(world: JobWorld) -> None:
+    free, held, waiting, finished, released = added(world, 5)
+    claimed(world, held)
+    world.store.release(claimed(world, waiting).wait(60, reason="x", at=present()), resume_in_s=60)
+    world.store.release(claimed(world, finished).succeed(at=present()))
+    world.store.release(claimed(world, released))
+    assert world.store.count_due() == len([free, released])
+    world.let_pass(61)
+    assert world.store.count_due() == len([free, released, waiting, held])
+
+
 def test_a_job_that_was_not_published_is_taken_without_a_pause_and_once(world: JobWorld) -> None:
     job, _ = added(world, 2)
     world.store.mark_unpublished([job])
@@ -353,10 +471,59 @@ def test_a_job_that_is_held_is_left_alone_until_its_lease_lapses(world: JobWorld
     assert taken(world) == [job.job_id]
 
 
+def test_a_job_whose_holder_is_gone_is_rung_for_at_once_and_once(world: JobWorld) -> None:
+    (job,) = added(world)
+    claimed(world, job)
+    world.let_pass(LEASE_S + 1)
+
+    assert taken(world) == [job.job_id]
+    assert taken(world) == []
+
+
+def test_a_renewed_lease_lasts_from_then_on(world: JobWorld) -> None:
+    (job,) = added(world)
+    mine = claimed(world, job)
+    for _ in range(3):
+        world.let_pass(LEASE_S - 5)
+        world.store.renew(mine, lease_s=LEASE_S)
+    assert claim(world, job) is None
+    assert taken(world) == []
+
+
+def test_a_released_job_is_not_leased_again_by_a_renewal_that_comes_late(world: JobWorld) -> None:
+    (job,) = added(world)
+    mine = claimed(world, job)
+    world.store.release(mine)
+    with pytest.raises(LeaseLostError):
+        world.store.renew(mine, lease_s=LEASE_S)
+    assert claim(world, job) is not None
+
+
+def test_a_dropped_job_is_as_its_last_checkpoint_left_it_and_free_at_once(world: JobWorld) -> None:
+    (job,) = added(world)
+    moved = claimed(world, job).advance(PAGE, at=present())
+    world.store.checkpoint(moved, lease_s=LEASE_S)
+
+    world.store.drop(moved.advance(PAGE, at=present()))
+
+    dropped = world.store.get(job.job_id, account_id="a1")
+    assert dropped == replace(moved, lease=None, attempts=moved.attempts + 1)
+    assert taken(world) == [job.job_id]
+    assert claimed(world, job).resumes == 0
+    with pytest.raises(LeaseLostError):
+        world.store.drop(moved)
+
+
+def test_a_ring_that_a_wrong_clock_put_into_the_future_does_not_keep_a_job_from_being_taken(world: JobWorld) -> None:
+    job = replace(new_job(), created_at=present() + timedelta(hours=1))
+    world.store.add(job)
+    assert taken(world) == [job.job_id]
+    assert taken(world) == []
+
+
 def test_a_waiting_job_is_taken_as_soon_as_it_is_due(world: JobWorld) -> None:
     (job,) = added(world)
-    waiting = claimed(world, job).wait(until=present() + timedelta(seconds=10), reason="x", at=present())
-    world.store.checkpoint(waiting, lease_s=LEASE_S)
+    world.store.release(claimed(world, job).pause(10, reason="x", at=present()), resume_in_s=10)
     assert taken(world) == []
 
     world.let_pass(11)
@@ -375,7 +542,7 @@ def test_a_released_job_counts_as_rung_for(world: JobWorld) -> None:
 
 def test_a_job_that_has_ended_is_never_taken(world: JobWorld) -> None:
     (job,) = added(world)
-    world.store.checkpoint(claimed(world, job).succeed(at=present()), lease_s=LEASE_S)
+    world.store.release(claimed(world, job).succeed(at=present()))
     world.store.mark_unpublished([job])
     world.let_pass(QUIET_S + LEASE_S)
 

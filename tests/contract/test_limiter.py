@@ -3,14 +3,33 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import cycle
 
 import pytest
 from fakeredis import FakeRedis, FakeServer
 from redis import Redis
+from structlog.testing import capture_logs
 
+from sandbox.servers import embedded_redis
+from sandbox.state_folder import temporary_state
+from worker.interfaces import RateLimiter, Reservation
 from worker.limiter import NoRateLimit, RedisRateLimiter
-from worker.rates import Rate
+from worker.rates import Quota, Rate
+from worker.redis_client import impatient_redis
+
+PATIENCE_S = 20.0
+
+
+@dataclass
+class Seconds:
+    """A monotonic clock that a test moves."""
+
+    now: float = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
 
 
 @pytest.fixture(params=["fakeredis", "redis"])
@@ -22,49 +41,543 @@ def redis(request: pytest.FixtureRequest) -> Iterator[Redis]:
         yield client
 
 
+@pytest.fixture
+def server() -> FakeServer:
+    """Give a Redis that can be away."""
+    return FakeServer()
+
+
+def booked(limiter: RateLimiter, tries: int, account_id: str = "a1") -> int:
+    """Count the calls that may be made at once."""
+    return sum(limiter.reserve(account_id, within_s=0).is_booked for _ in range(tries))
+
+
+def shift_calls(redis: Redis, *, seconds: float) -> None:
+    """Make the calls in the log older, or younger than the present."""
+    for key in redis.keys("*:calls:*"):
+        for call, _ in redis.zscan_iter(key):
+            redis.zincrby(key, seconds * 1000, call)
+
+
+def quota(calls: int, *, counted: int, took_s: float | None = 0.1) -> Quota:
+    return Quota(calls=calls, remaining=calls - counted, seconds=10, took_s=took_s)
+
+
+@dataclass(frozen=True)
+class Went:
+    """A call whose place lies between two instants."""
+
+    earliest_at: float
+    latest_at: float
+
+
+def make_calls(
+    limiters: Sequence[RateLimiter], count: int, *, meanwhile: Callable[[int], None] = lambda _: None
+) -> list[Went]:
+    """Let limiters book in turn until so many calls have gone; `meanwhile` is told after each how many they are."""
+    went: list[Went] = []
+    gives_up_at = time.monotonic() + PATIENCE_S
+    for limiter in cycle(limiters):
+        began_at = time.monotonic()
+        if limiter.reserve("a1", within_s=0).is_booked:
+            went.append(Went(began_at, time.monotonic()))
+            meanwhile(len(went))
+        if len(went) == count or began_at > gives_up_at:
+            break
+        time.sleep(0.001)
+    return went
+
+
+def keep(went: Sequence[Went], rate: Rate) -> bool:
+    """Tell whether no window of the rate's length holds more calls than its number; a slow machine does no harm."""
+    pairs = zip(went, went[rate.calls :], strict=False)
+    return all(later.latest_at - earlier.earliest_at >= rate.seconds for earlier, later in pairs)
+
+
+# Places
+
+
 def test_so_many_calls_go_ahead_and_the_next_is_told_how_long_to_wait(redis: Redis) -> None:
     limiter = RedisRateLimiter(redis, Rate(calls=5, seconds=10))
-    assert [limiter.reserve("a1") for _ in range(5)] == [0.0] * 5
-    assert 9 < limiter.reserve("a1") <= 10.4
+    assert booked(limiter, 5) == 5
+
+    place = limiter.reserve("a1", within_s=0)
+
+    assert not place.is_booked
+    assert 5 < place.wait_s <= 10.3
 
 
 def test_each_account_has_its_own_count(redis: Redis) -> None:
     limiter = RedisRateLimiter(redis, Rate(calls=1, seconds=10))
-    assert (limiter.reserve("a1"), limiter.reserve("a2")) == (0.0, 0.0)
-    assert limiter.reserve("a1") > 0
+
+    assert [booked(limiter, 2, account_id) for account_id in ("a1", "a2")] == [1, 1]
 
 
 def test_two_workers_share_one_count(redis: Redis) -> None:
     first, second = (RedisRateLimiter(redis, Rate(calls=2, seconds=10)) for _ in range(2))
-    assert (first.reserve("a1"), second.reserve("a1")) == (0.0, 0.0)
-    assert first.reserve("a1") > 0
+
+    assert booked(first, 1) + booked(second, 2) == 2
 
 
-def test_who_comes_back_when_told_gets_through_and_no_window_holds_too_many(redis: Redis) -> None:
-    rate = Rate(calls=4, seconds=1)
-    limiter = RedisRateLimiter(redis, rate)
-    went: list[float] = []
-    while len(went) < 9:
-        wait_s = limiter.reserve("a1")
-        if wait_s > 0:
-            assert wait_s <= 1.1
-            time.sleep(wait_s)
-        else:
-            went.append(time.monotonic())
-    assert all(later - earlier >= rate.seconds for earlier, later in zip(went, went[rate.calls :], strict=False))
+def test_no_window_holds_more_than_the_limit_and_places_are_used(redis: Redis) -> None:
+    rate = Rate(calls=10, seconds=1)
+    limiters = [RedisRateLimiter(redis, rate) for _ in range(3)]
+
+    went = make_calls(limiters, 35)
+
+    assert len(went) == 35
+    assert keep(went, rate)
+
+
+def test_waiters_book_places_of_their_own_in_the_near_future(redis: Redis) -> None:
+    limiter = RedisRateLimiter(redis, Rate(calls=2, seconds=10))
+    booked(limiter, 1)
+    shift_calls(redis, seconds=-5)
+    booked(limiter, 1)
+
+    places = [limiter.reserve("a1", within_s=10.3) for _ in range(3)]
+
+    assert [place.is_booked for place in places] == [True, True, False]
+    assert places[0].wait_s <= 5.3
+    assert 3 < places[1].wait_s - places[0].wait_s < 6
+
+
+def test_a_place_that_is_too_far_ahead_is_not_taken(redis: Redis) -> None:
+    limiter = RedisRateLimiter(redis, Rate(calls=1, seconds=10))
+    booked(limiter, 1)
+
+    assert not limiter.reserve("a1", within_s=0.25).is_booked
+    assert limiter.reserve("a1", within_s=10.3).is_booked
+
+
+def test_those_who_come_back_get_turns_and_no_turn_is_later_than_a_window(redis: Redis) -> None:
+    limiter = RedisRateLimiter(redis, Rate(calls=3, seconds=10))
+    for _ in range(3):
+        booked(limiter, 1)
+        shift_calls(redis, seconds=-3)
+
+    waits_s = [limiter.reserve("a1", within_s=0).wait_s for _ in range(5)]
+
+    assert waits_s[0] < waits_s[0] + 2 < waits_s[1] < waits_s[1] + 2 < waits_s[2] <= 10.3
+    assert waits_s[2:] == pytest.approx([waits_s[2]] * 3, abs=1)
+
+
+def test_turns_do_not_all_come_at_once(redis: Redis) -> None:
+    limiter = RedisRateLimiter(redis, Rate(calls=1, seconds=10))
+    booked(limiter, 1)
+
+    waits_s = [limiter.reserve("a1", within_s=2).wait_s for _ in range(20)]
+
+    assert max(waits_s) - min(waits_s) > 0.5
+    assert max(waits_s) <= 10.3
+
+
+# What HubSpot says
+
+
+def test_a_lower_limit_of_hubspot_holds_for_every_worker(redis: Redis) -> None:
+    first, second = (RedisRateLimiter(redis, Rate(calls=5, seconds=10)) for _ in range(2))
+    booked(first, 1)
+
+    first.learn("a1", quota(3, counted=1))
+
+    assert booked(first, 1) + booked(second, 5) == 2
+
+
+def test_a_higher_limit_of_hubspot_changes_nothing(redis: Redis) -> None:
+    limiter = RedisRateLimiter(redis, Rate(calls=3, seconds=10))
+    limiter.learn("a1", quota(190, counted=0))
+
+    assert booked(limiter, 5) == 3
+
+
+def test_a_limit_that_is_raised_again_is_noticed(redis: Redis) -> None:
+    limiter = RedisRateLimiter(redis, Rate(calls=5, seconds=10))
+    limiter.learn("a1", quota(2, counted=0))
+    assert booked(limiter, 5) == 2
+
+    limiter.learn("a1", quota(4, counted=2))
+
+    assert booked(limiter, 5) == 2
+
+
+def test_a_learned_limit_is_forgotten_unless_hubspot_repeats_it(redis: Redis) -> None:
+    clock = Seconds()
+    limiter, other = (RedisRateLimiter(redis, Rate(calls=5, seconds=10), clock=clock) for _ in range(2))
+    booked(limiter, 1)
+    limiter.learn("a1", quota(3, counted=1))
+    (key,) = redis.keys("*:quota:*")
+    assert 0 < redis.pttl(key) <= 300_000
+
+    redis.delete(key)
+    clock.now += 200
+    limiter.learn("a1", quota(3, counted=1))
+
+    assert booked(other, 5) == 2
+
+
+def test_calls_of_another_program_take_places(redis: Redis) -> None:
+    limiter = RedisRateLimiter(redis, Rate(calls=10, seconds=10))
+    booked(limiter, 2)
+
+    for _ in range(2):  # what is known by then is not counted again
+        limiter.learn("a1", quota(10, counted=6))
+
+    assert booked(limiter, 10) == 4
+
+
+def test_calls_that_hubspot_has_not_counted_yet_are_no_news(redis: Redis) -> None:
+    limiter, other = (RedisRateLimiter(redis, Rate(calls=10, seconds=10)) for _ in range(2))
+    booked(other, 4)
+    booked(limiter, 1)
+    booked(other, 2)
+
+    limiter.learn("a1", quota(10, counted=7))
+    limiter.learn("a1", quota(10, counted=3))
+
+    assert booked(limiter, 10) == 3
+
+
+@pytest.mark.parametrize(("took_s", "free"), [(0.1, 0), (3.0, 5), (None, 5), (30.0, 5)])
+def test_an_answer_is_compared_with_the_calls_of_its_own_time(redis: Redis, took_s: float | None, free: int) -> None:
+    limiter = RedisRateLimiter(redis, Rate(calls=5, seconds=10))
+    booked(limiter, 5)
+    shift_calls(redis, seconds=-12)
+    other = RedisRateLimiter(redis, Rate(calls=5, seconds=10))
+
+    other.learn("a1", quota(5, counted=5, took_s=took_s))
+
+    assert booked(other, 6) == free
+
+
+def test_what_is_known_is_not_told_to_redis(server: FakeServer) -> None:
+    limiter = RedisRateLimiter(FakeRedis(server=server), Rate(calls=5, seconds=10))
+    booked(limiter, 3)
+    server.connected = False
+
+    with capture_logs() as logs:
+        limiter.learn("a1", quota(5, counted=3))
+
+    assert logs == []
+
+
+# Patience
+
+
+def test_a_block_holds_in_every_worker_and_a_shorter_one_does_not_end_it(redis: Redis) -> None:
+    first, second = (RedisRateLimiter(redis, Rate(calls=5, seconds=10)) for _ in range(2))
+
+    first.block("a1", seconds=60)
+    second.block("a1", seconds=1)
+
+    for limiter in (first, second, RedisRateLimiter(redis, Rate(calls=5, seconds=10))):
+        place = limiter.reserve("a1", within_s=100)
+        assert not place.is_booked
+        assert 40 < place.wait_s <= 60
+
+
+def test_a_block_is_of_one_account_and_ends(redis: Redis) -> None:
+    first, second = (RedisRateLimiter(redis, Rate(calls=5, seconds=10)) for _ in range(2))
+    began_at = time.monotonic()
+    first.block("a1", seconds=0.3)
+    assert booked(second, 1, "a2") == 1
+
+    went = make_calls([first, second], 1)
+
+    assert went[0].latest_at - began_at >= 0.29
+
+
+def test_a_block_of_no_time_is_none(redis: Redis) -> None:
+    limiter = RedisRateLimiter(redis, Rate(calls=5, seconds=10))
+    limiter.block("a1", seconds=0)
+
+    assert booked(limiter, 1) == 1
+
+
+# Redis away
+
+
+def away(server: FakeServer, rate: Rate, *, workers: int) -> tuple[RedisRateLimiter, Seconds]:
+    """Give one of several workers' limiters at the moment when Redis has gone."""
+    clock = Seconds()
+    limiters = [RedisRateLimiter(FakeRedis(server=server), rate, clock=clock) for _ in range(workers)]
+    for _ in range(2):  # the first does not know yet how many there are
+        assert all(limiter.reserve("other", within_s=0).is_booked for limiter in limiters)
+    server.connected = False
+    assert booked(limiters[0], 1) == 0
+    return limiters[0], clock
+
+
+def test_without_redis_nothing_goes_before_the_calls_of_all_workers_are_a_window_old(server: FakeServer) -> None:
+    limiter, clock = away(server, Rate(calls=8, seconds=10), workers=2)
+
+    clock.now += 10
+
+    assert booked(limiter, 8) == 0
+
+
+def test_without_redis_a_worker_then_keeps_to_its_share(server: FakeServer) -> None:
+    limiter, clock = away(server, Rate(calls=8, seconds=10), workers=2)
+
+    counts = []
+    for _ in range(3):
+        clock.now += 10.4
+        counts.append(booked(limiter, 8))
+
+    assert counts == [4, 4, 4]
+
+
+def test_without_redis_places_of_the_share_are_booked_ahead(server: FakeServer) -> None:
+    limiter, clock = away(server, Rate(calls=4, seconds=10), workers=2)
+    clock.now += 10.4
+
+    places = [limiter.reserve("a1", within_s=0) for _ in range(2)]
+    clock.now += 10.2
+    places += [limiter.reserve("a1", within_s=0.25) for _ in range(3)]
+
+    assert [place.is_booked for place in places] == [True, True, True, True, False]
+    assert places[2].wait_s == pytest.approx(0.1)
+
+
+def test_a_share_is_never_less_than_one_call(server: FakeServer) -> None:
+    limiter, clock = away(server, Rate(calls=4, seconds=10), workers=2)
+    limiter.learn("a1", quota(1, counted=0))
+    clock.now += 10.4
+
+    assert booked(limiter, 2) == 1
+
+
+def test_a_worker_that_has_never_seen_redis_takes_the_least_share(server: FakeServer) -> None:
+    server.connected = False
+    clock = Seconds()
+    limiter = RedisRateLimiter(FakeRedis(server=server), Rate(calls=100, seconds=10), clock=clock)
+    assert booked(limiter, 1) == 0
+
+    clock.now += 10.4
+
+    assert booked(limiter, 5) == 1
+
+
+def test_redis_is_asked_again_once_a_second_and_whoever_waits_looks_soon(server: FakeServer) -> None:
+    limiter, clock = away(server, Rate(calls=8, seconds=10), workers=1)
+    server.connected = True
+
+    clock.now += 0.9
+    place = limiter.reserve("a1", within_s=0)
+    clock.now += 0.2
+
+    assert not place.is_booked
+    assert place.wait_s <= 2
+    assert booked(limiter, 8) == 8
+
+
+def test_the_absence_is_logged_once_and_so_is_the_return(server: FakeServer) -> None:
+    with capture_logs() as logs:
+        limiter, clock = away(server, Rate(calls=8, seconds=10), workers=1)
+        for _ in range(3):
+            clock.now += 2
+            booked(limiter, 2)
+            limiter.learn("a1", quota(4, counted=3))
+            limiter.block("a2", seconds=1)
+        server.connected = True
+        clock.now += 2
+        booked(limiter, 2)
+
+    assert [log["event"] for log in logs] == ["limiter_redis_away", "limiter_redis_back"]
+
+
+def test_a_worker_that_saw_a_short_absence_goes_on_with_the_count(server: FakeServer) -> None:
+    limiter, clock = away(server, Rate(calls=8, seconds=10), workers=1)
+    other = RedisRateLimiter(FakeRedis(server=server), Rate(calls=8, seconds=10))
+    server.connected = True
+    assert booked(other, 3) == 3
+
+    clock.now += 5
+
+    assert booked(limiter, 8) == 5
+
+
+def test_after_a_long_absence_every_worker_waits_a_window_for_what_others_did_alone(server: FakeServer) -> None:
+    limiter, clock = away(server, Rate(calls=8, seconds=10), workers=2)
+    clock.now += 11
+    assert booked(limiter, 1) == 1
+    server.connected = True
+    clock.now += 1
+
+    unaware = RedisRateLimiter(FakeRedis(server=server), Rate(calls=8, seconds=10))
+    places = [each.reserve("a1", within_s=0) for each in (limiter, unaware)]
+
+    assert [place.is_booked for place in places] == [False, False]
+    assert all(5 < place.wait_s <= 10.3 for place in places)
+
+
+def test_a_long_absence_that_is_long_over_holds_nobody_back(server: FakeServer) -> None:
+    limiter, clock = away(server, Rate(calls=8, seconds=10), workers=2)
+    server.connected = True
+    clock.now += 100
+
+    assert booked(limiter, 8) == 8
+
+
+def test_a_block_holds_while_redis_is_away(server: FakeServer) -> None:
+    limiter, clock = away(server, Rate(calls=8, seconds=10), workers=1)
+    limiter.block("a1", seconds=60)
+
+    clock.now += 30
+
+    assert limiter.reserve("a1", within_s=0) == Reservation(wait_s=30, is_booked=False)
+    assert booked(limiter, 1, "a2") == 1
+
+
+def test_a_learned_limit_holds_while_redis_is_away(server: FakeServer) -> None:
+    limiter, clock = away(server, Rate(calls=8, seconds=10), workers=2)
+    limiter.learn("a1", quota(4, counted=0))
+
+    clock.now += 10.4
+
+    assert booked(limiter, 8) == 2
+
+
+def test_a_redis_that_is_killed_and_started_again_keeps_the_limit() -> None:
+    rate = Rate(calls=10, seconds=2)
+    with temporary_state() as folder:
+        redis_server = embedded_redis(folder).start().wait_ready()
+        limiters = [RedisRateLimiter(impatient_redis(redis_server.url), rate) for _ in range(2)]
+
+        def interrupt(count: int) -> None:
+            if count == 5:
+                redis_server.kill()
+                assert booked(limiters[0], 1) == 0
+                redis_server.start().wait_ready()
+
+        try:
+            went = make_calls(limiters, 25, meanwhile=interrupt)
+        finally:
+            redis_server.stop()
+
+    assert len(went) == 25
+    assert keep(went, rate)
+
+
+# Redis emptied
+
+
+def test_a_redis_that_is_emptied_in_the_middle_lets_no_window_overflow(redis: Redis) -> None:
+    rate = Rate(calls=10, seconds=1)
+    limiters = [RedisRateLimiter(redis, rate) for _ in range(3)]
+
+    def empty(count: int) -> None:
+        if count == 15:
+            redis.flushall()
+
+    went = make_calls(limiters, 40, meanwhile=empty)
+
+    assert len(went) == 40
+    assert keep(went, rate)
+
+
+def test_an_emptied_redis_holds_every_account_for_a_window_and_not_again(redis: Redis) -> None:
+    first, late = (RedisRateLimiter(redis, Rate(calls=5, seconds=10)) for _ in range(2))
+    booked(first, 2)
+    booked(late, 2)
+    redis.flushall()
+
+    assert booked(first, 1, "a2") == 0
+    redis.hset("hubspot-export:log", "born_at", _now_ms(redis) - 60_000)
+    redis.hset("hubspot-export:log", "unknown_before", _now_ms(redis) - 60_000)
+
+    assert booked(late, 1, "a2") == 1
+
+
+def test_places_booked_ahead_before_redis_was_emptied_are_waited_out_too(redis: Redis) -> None:
+    limiter = RedisRateLimiter(redis, Rate(calls=1, seconds=10))
+    booked(limiter, 1)
+    assert limiter.reserve("a1", within_s=10.3).is_booked
+    redis.flushall()
+
+    assert limiter.reserve("a1", within_s=10.3).wait_s > 10
+
+
+def test_a_worker_that_meets_an_empty_redis_for_the_first_time_starts_at_once(redis: Redis) -> None:
+    assert booked(RedisRateLimiter(redis, Rate(calls=5, seconds=10)), 5) == 5
+
+
+# What is left behind, and clocks
 
 
 def test_an_account_that_is_left_alone_leaves_nothing_behind(redis: Redis) -> None:
-    RedisRateLimiter(redis, Rate(calls=1, seconds=1)).reserve("a1")
-    (key,) = redis.keys("*calls*")
-    assert 0 < redis.pttl(key) <= 1100
+    limiter = RedisRateLimiter(redis, Rate(calls=1, seconds=10))
+    booked(limiter, 2)
+    limiter.learn("a1", quota(1, counted=5))
+    limiter.block("a1", seconds=30)
+
+    of_account, of_all = redis.keys("*:a1"), redis.keys("*")
+
+    assert len(of_account) == 4
+    assert all(0 < redis.pttl(key) <= 300_000 for key in of_account)
+    assert all(0 < redis.pttl(key) <= 3_600_000 for key in of_all)
 
 
-def test_without_redis_calls_go_ahead() -> None:
-    server = FakeServer()
+def test_a_server_clock_that_is_set_back_freezes_nobody(redis: Redis) -> None:
+    hour_s = 3600
+    limiter, other = (RedisRateLimiter(redis, Rate(calls=2, seconds=10)) for _ in range(2))
+    booked(limiter, 3)
+    shift_calls(redis, seconds=hour_s)
+    redis.hset("hubspot-export:log", "unknown_before", _now_ms(redis) + hour_s * 1000)
+
+    assert 5 < other.reserve("a1", within_s=0).wait_s <= 2 * 10.3
+
+    limiter.block("a2", seconds=5)
+    redis.pexpire("hubspot-export:blocked:a2", hour_s * 1000)
+    assert other.reserve("a2", within_s=0).wait_s <= 5
+
+
+# No limit
+
+
+def test_no_limit_lets_everything_through(redis: Redis) -> None:
+    limiter = NoRateLimit(redis)
+    limiter.learn("a1", quota(1, counted=1))
+
+    assert [limiter.reserve("a1", within_s=0) for _ in range(3)] == [Reservation(wait_s=0, is_booked=True)] * 3
+
+
+def test_without_a_limit_a_block_still_holds_in_every_worker(redis: Redis) -> None:
+    first, second = NoRateLimit(redis), NoRateLimit(redis)
+    first.block("a1", seconds=60)
+    first.block("a1", seconds=1)
+
+    for limiter in (first, second, RedisRateLimiter(redis, Rate(calls=5, seconds=10))):
+        place = limiter.reserve("a1", within_s=100)
+        assert not place.is_booked
+        assert 40 < place.wait_s <= 60
+    assert booked(second, 1, "a2") == 1
+
+
+def test_without_a_limit_and_without_redis_everything_goes_but_what_this_process_knows(server: FakeServer) -> None:
     server.connected = False
-    assert RedisRateLimiter(FakeRedis(server=server), Rate(calls=1, seconds=10)).reserve("a1") == 0.0
+    clock = Seconds()
+    limiter = NoRateLimit(FakeRedis(server=server), clock=clock)
+    limiter.block("a1", seconds=60)
+
+    assert booked(limiter, 2, "a2") == 2
+    assert limiter.reserve("a1", within_s=0) == Reservation(wait_s=60, is_booked=False)
 
 
-def test_no_limit_lets_everything_through() -> None:
-    assert NoRateLimit().reserve("a1") == 0.0
+def test_without_a_limit_a_redis_that_is_back_is_asked_again(server: FakeServer) -> None:
+    clock = Seconds()
+    limiter = NoRateLimit(FakeRedis(server=server), clock=clock)
+    server.connected = False
+    booked(limiter, 1)
+    server.connected = True
+    NoRateLimit(FakeRedis(server=server)).block("a1", seconds=60)
+    assert booked(limiter, 1) == 1
+
+    clock.now += 1.1
+
+    assert booked(limiter, 1) == 0
+
+
+def _now_ms(redis: Redis) -> int:
+    seconds, microseconds = redis.time()
+    return int(seconds) * 1000 + int(microseconds) // 1000

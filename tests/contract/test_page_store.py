@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import timedelta
 from random import Random
 
 import mongomock
 import pytest
 
-from tests.contract.stores import new_job
+from tests.contract.stores import new_job, present
 from tests.fakes.stores import InMemoryPageStore
 from worker.errors import JobNotFoundError, LeaseLostError
 from worker.interfaces import PageStore
@@ -126,9 +127,12 @@ def test_a_page_that_is_fetched_again_takes_the_place_of_the_first(
     stored(store, job, page_of([1, 2], padding=before))
     again = page_of([1, 2, 3], padding=after)
 
-    job = stored(store, by_next_holder(job) if takes_over else job, again, page_of([4]))
+    holder = by_next_holder(job) if takes_over else job
+    assert store.add(holder, again)
+    job = stored(store, holder, again, page_of([4]))
 
     assert store.get(job.job_id, 1) == again
+    assert store.count(job.job_id) == 3
     assert vids(store, job) == [0, 1, 2, 3, 4]
 
 
@@ -159,3 +163,65 @@ def test_progress_decides_where_a_page_lies(store: PageStore) -> None:
     store.add(job, page_of([500, 501]))
 
     assert vids(store, job, start=501) == [501]
+
+
+def test_whoever_stores_a_page_learns_whether_it_was_there(store: PageStore) -> None:
+    job = held()
+    assert [store.add(job, page_of([1], padding=padding)) for padding in (0, 99)] == [False, True]
+
+
+def test_pages_are_counted_and_their_bodies_given_in_order(store: PageStore) -> None:
+    pages = [page_of([number], padding=number) for number in range(25)]
+    job = stored(store, held(), *pages)
+    stored(store, held(), page_of([1]))
+
+    assert store.count(job.job_id) == 25
+    assert list(store.bodies(job.job_id)) == [page.body for page in pages]
+    assert store.count("unknown") == 0
+
+
+def test_the_pages_of_a_job_are_removed_and_no_others(store: PageStore) -> None:
+    one, other = held(), held()
+    stored(store, one, *(page_of([number], padding=9) for number in range(9)))
+    stored(store, other, page_of([1]))
+
+    for _ in range(2):
+        store.remove(one.job_id)
+
+    assert (store.count(one.job_id), store.count(other.job_id)) == (0, 1)
+    assert vids(store, one) == []
+
+
+@pytest.fixture
+def mongo(mongo_database: MongoDatabase) -> MongoPageStore:
+    store = MongoPageStore(mongo_database, most_bytes=SMALL, pages_a_change=3)
+    store.ensure_indexes()
+    return store
+
+
+def test_a_page_of_which_a_part_is_missing_does_not_count(mongo_database: MongoDatabase, mongo: MongoPageStore) -> None:
+    job = stored(mongo, held(), page_of([1], padding=90), page_of([2], padding=90))
+    parts = mongo_database[COLLECTION].find({"job_id": job.job_id, "number": None}, {"_id": True})
+
+    mongo_database[COLLECTION].delete_one({"_id": next(parts)["_id"]})
+
+    assert mongo.count(job.job_id) == 1
+
+
+def test_an_end_is_set_for_all_pages_and_taken_back(mongo_database: MongoDatabase, mongo: MongoPageStore) -> None:
+    job = stored(mongo, held(), *(page_of([number], padding=30) for number in range(10)))
+    end = present() + timedelta(days=1)
+
+    mongo.expire(job.job_id, at=end)
+    assert mongo_database[COLLECTION].distinct("expires_at") == [end]
+
+    mongo.expire(job.job_id, at=None)
+    assert mongo_database[COLLECTION].distinct("expires_at") == [None]
+    mongo.remove(job.job_id)
+    assert mongo_database[COLLECTION].count_documents({}) == 0
+
+
+def test_counting_pages_reads_no_page(mongo_database: MongoDatabase, mongo: MongoPageStore) -> None:
+    job = stored(mongo, held(), *(page_of([number]) for number in range(20)))
+    query = mongo_database[COLLECTION].find({"job_id": job.job_id}, {"_id": False, "parts": True})
+    assert query.explain()["executionStats"]["totalDocsExamined"] == 0

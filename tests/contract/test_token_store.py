@@ -1,4 +1,4 @@
-"""TokenStore: the fake and the real one find tokens alike; the real one reads what other programs write."""
+"""TokenStore: the fake and the real one find tokens alike; the real one reads what others write, and encrypts."""
 
 from __future__ import annotations
 
@@ -10,13 +10,16 @@ from typing import Any
 import mongomock
 import pytest
 from bson import Decimal128, Int64, ObjectId
+from cryptography.fernet import Fernet
 from pydantic import SecretStr
 from pymongo.errors import DuplicateKeyError
 
-from tests.fakes.stores import InMemoryTokenStore
+from tests.fakes.tokens import InMemoryTokenStore
+from worker.errors import TokenUnreadableError
 from worker.interfaces import TokenStore
 from worker.mongo.connection import Document, MongoDatabase
-from worker.mongo.tokens import COLLECTION, MongoTokenStore
+from worker.mongo.token_encryption import TokenEncryption, is_encrypted
+from worker.mongo.tokens import COLLECTION, MongoTokenStore, TokenSurvey
 from worker.tokens import RenewedToken, Token
 
 MADE = datetime(2026, 11, 23, 15, 0, tzinfo=UTC)
@@ -28,6 +31,8 @@ RENEWED = RenewedToken(
     expires_in_s=1800,
     generated_at=MADE + timedelta(hours=1),
 )
+
+OLD_KEY, NEW_KEY, STRANGE_KEY = (SecretStr(Fernet.generate_key().decode()) for _ in range(3))
 
 Put = Callable[[Token], None]
 
@@ -54,6 +59,18 @@ def document_of(**fields: Any) -> Document:  # noqa: ANN401 - whatever another p
         "generated_at": MADE,
     }
     return {name: value for name, value in {**usual, **fields}.items() if value is not None}
+
+
+def found_in(store: TokenStore, account_id: str = "a1", owner: str = "u1") -> Token:
+    token = store.find(account_id, owner)
+    assert token is not None
+    return token
+
+
+def stored_in(database: MongoDatabase) -> Document:
+    """Give the one document there is."""
+    (document,) = database[COLLECTION].find()
+    return document
 
 
 @pytest.fixture(params=["mongomock", "mongo"])
@@ -109,7 +126,7 @@ def test_a_renewal_is_written_back_refresh_token_included(store_and_put: tuple[T
     put(token_of())
     put(token_of("a2"))
 
-    assert store.save_renewed(token_of(), RENEWED) is True
+    assert store.save_renewed(found_in(store), RENEWED) is True
 
     assert store.find("a1", "u1") == Token(
         account_id="a1",
@@ -124,19 +141,137 @@ def test_a_renewal_is_written_back_refresh_token_included(store_and_put: tuple[T
 
 def test_a_renewal_does_not_replace_a_connection_made_meanwhile(store_and_put: tuple[TokenStore, Put]) -> None:
     store, put = store_and_put
-    connected_anew = replace(token_of(), refresh_token=SecretStr("another-refresh"))
-    put(connected_anew)
+    put(token_of())
+    before = found_in(store)
+    connected_anew = replace(RENEWED, refresh_token=SecretStr("another-refresh"))
+    store.connect("a1", "u1", connected_anew)
 
-    assert store.save_renewed(token_of(), RENEWED) is False
-    assert store.find("a1", "u1") == connected_anew
+    assert store.save_renewed(before, RENEWED) is False
+    assert found_in(store).refresh_token == SecretStr("another-refresh")
 
 
 def test_a_token_that_was_removed_meanwhile_does_not_come_back(store_and_put: tuple[TokenStore, Put]) -> None:
     store, _ = store_and_put
 
-    store.save_renewed(token_of(), RENEWED)
+    assert store.save_renewed(token_of(), RENEWED) is False
 
     assert store.find("a1", "u1") is None
+
+
+def test_connecting_stores_the_token_and_says_whether_it_is_the_first(store_and_put: tuple[TokenStore, Put]) -> None:
+    store, put = store_and_put
+    put(token_of("a2"))
+
+    assert [store.connect("a1", "u1", RENEWED), store.connect("a1", "u1", RENEWED)] == [True, False]
+
+    assert found_in(store).refresh_token == RENEWED.refresh_token
+    assert found_in(store).usable_access_token(at=RENEWED.generated_at) == RENEWED.access_token
+    assert store.find("a2", "u1") == token_of("a2")
+
+
+def test_connecting_again_replaces_whatever_is_there(store_and_put: tuple[TokenStore, Put]) -> None:
+    store, put = store_and_put
+    put(token_of())
+
+    assert store.connect("a1", "u1", RENEWED) is False
+
+    assert found_in(store).refresh_token == RENEWED.refresh_token
+
+
+# At rest
+
+
+def test_with_keys_no_token_is_written_in_plain_text(database: MongoDatabase) -> None:
+    store = MongoTokenStore(database, TokenEncryption([NEW_KEY]))
+
+    store.connect("a1", "u1", RENEWED)
+    connected = stored_in(database)
+    store.save_renewed(found_in(store), replace(RENEWED, access_token=SecretStr("newer-access")))
+
+    for document in (connected, stored_in(database)):
+        assert is_encrypted(document["access_token"])
+        assert is_encrypted(document["refresh_token"])
+    assert found_in(store).access_token == SecretStr("newer-access")
+    assert found_in(store).refresh_token == RENEWED.refresh_token
+
+
+def test_a_plain_token_is_read_and_encrypted_at_the_next_write(database: MongoDatabase) -> None:
+    database[COLLECTION].insert_one(document_of(portal="EU"))
+    store = MongoTokenStore(database, TokenEncryption([NEW_KEY]))
+    found = found_in(store)
+    assert (found.access_token, found.refresh_token) == (SecretStr("access"), SecretStr("refresh"))
+
+    assert store.save_renewed(found, RENEWED) is True
+
+    assert is_encrypted(stored_in(database)["refresh_token"])
+    assert stored_in(database)["portal"] == "EU"
+    assert found_in(store).refresh_token == RENEWED.refresh_token
+
+
+def test_an_older_key_reads_and_the_newest_one_writes(database: MongoDatabase) -> None:
+    MongoTokenStore(database, TokenEncryption([OLD_KEY])).connect("a1", "u1", RENEWED)
+    between = MongoTokenStore(database, TokenEncryption([NEW_KEY, OLD_KEY]))
+
+    assert between.save_renewed(found_in(between), RENEWED) is True
+
+    after = MongoTokenStore(database, TokenEncryption([NEW_KEY]))
+    assert found_in(after).access_token == RENEWED.access_token
+
+
+def test_a_renewal_loses_to_a_connection_made_meanwhile_encrypted_or_not(database: MongoDatabase) -> None:
+    store = MongoTokenStore(database, TokenEncryption([NEW_KEY]))
+    store.connect("a1", "u1", RENEWED)
+    before = found_in(store)
+    store.connect("a1", "u1", RENEWED)  # the same tokens, but what is stored differs: Fernet never repeats itself
+
+    assert store.save_renewed(before, replace(RENEWED, access_token=SecretStr("newer-access"))) is False
+    assert found_in(store).access_token == RENEWED.access_token
+
+
+@pytest.mark.parametrize("keys", [[], [STRANGE_KEY]])
+def test_a_token_without_its_key_is_an_error_that_names_the_setting_and_no_value(
+    database: MongoDatabase, keys: list[SecretStr]
+) -> None:
+    MongoTokenStore(database, TokenEncryption([OLD_KEY])).connect("a1", "u1", RENEWED)
+    store = MongoTokenStore(database, TokenEncryption(keys))
+
+    with pytest.raises(TokenUnreadableError) as refused:
+        store.find("a1", "u1")
+
+    assert "TOKEN_ENCRYPTION_KEYS" in refused.value.message
+    assert "gAAAAA" not in refused.value.message
+    assert refused.value.__cause__ is None
+
+
+def test_an_account_whose_key_is_lost_can_be_connected_again(database: MongoDatabase) -> None:
+    MongoTokenStore(database, TokenEncryption([STRANGE_KEY])).connect("a1", "u1", RENEWED)
+    store = MongoTokenStore(database, TokenEncryption([NEW_KEY]))
+
+    assert store.connect("a1", "u1", RENEWED) is False
+
+    assert found_in(store).refresh_token == RENEWED.refresh_token
+
+
+@pytest.mark.parametrize("written", ["gAAAAA", "gAAAAAé", "gAAAAA" + "A" * 90])
+def test_what_only_looks_encrypted_is_unreadable_and_no_bug(database: MongoDatabase, written: str) -> None:
+    database[COLLECTION].insert_one(document_of(refresh_token=written))
+
+    with pytest.raises(TokenUnreadableError):
+        MongoTokenStore(database, TokenEncryption([NEW_KEY])).find("a1", "u1")
+
+
+def test_a_survey_counts_what_is_plain_and_what_no_key_reads(database: MongoDatabase) -> None:
+    for number, key in enumerate([OLD_KEY, STRANGE_KEY]):
+        MongoTokenStore(database, TokenEncryption([key])).connect(f"a{number}", "u1", RENEWED)
+    half = {"refresh_token": TokenEncryption([NEW_KEY]).encrypt(SecretStr("refresh"))}
+    database[COLLECTION].insert_many(
+        [document_of(account_id="a2", **half), document_of(account_id="a3", access_token=5)]
+    )
+    survey = MongoTokenStore(database, TokenEncryption([NEW_KEY, OLD_KEY])).survey(most=10)
+
+    assert survey == TokenSurvey(looked_at=4, in_plain_text=2, unreadable=1)
+    assert MongoTokenStore(database).survey(most=10) == TokenSurvey(looked_at=4, in_plain_text=2, unreadable=3)
+    assert MongoTokenStore(database).survey(most=1).looked_at == 1
 
 
 # What other programs write

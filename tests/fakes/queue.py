@@ -9,7 +9,7 @@ from worker.jobs import Job
 
 
 class HoldingJobQueue:
-    """JobQueue. `published` is everything that was ever rung for; `take` gives each once, oldest first."""
+    """WatchedJobQueue. `published` is everything that was ever rung for; `take` gives each once, oldest first."""
 
     def __init__(self) -> None:
         self.is_away = False
@@ -21,6 +21,11 @@ class HoldingJobQueue:
             raise BrokerUnavailableError
         self.published.append(job)
         self._held.put(job)
+
+    def length(self) -> int:
+        if self.is_away:
+            raise BrokerUnavailableError
+        return self._held.qsize()
 
     def take(self, *, within_s: float = 10.0) -> Job:
         """Give the oldest job that is held, waiting for one. Raises queue.Empty when none comes in time."""

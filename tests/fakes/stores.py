@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -12,7 +12,6 @@ from worker.errors import JobNotFoundError, LeaseLostError, StoreUnavailableErro
 from worker.interfaces import RecordSlice
 from worker.jobs import Job, JobStatus, Lease
 from worker.pages import ExportType, Page, split_records
-from worker.tokens import RenewedToken, Token
 
 _OPEN = frozenset({JobStatus.QUEUED, JobStatus.RUNNING, JobStatus.WAITING})
 _NEVER = datetime.min.replace(tzinfo=UTC)
@@ -38,6 +37,7 @@ class _StoredJob:
     epoch: int
     leased_until: datetime | None = None
     published_at: datetime | None = None
+    tended_at: datetime = _NEVER
 
 
 class InMemoryJobStore(_Store):
@@ -47,6 +47,7 @@ class InMemoryJobStore(_Store):
         super().__init__()
         self._clock = clock
         self._stored: dict[str, _StoredJob] = {}
+        self._removed: dict[str, _StoredJob] = {}
 
     @property
     def all(self) -> list[Job]:
@@ -65,12 +66,51 @@ class InMemoryJobStore(_Store):
             raise JobNotFoundError
         return stored.job
 
-    def remove(self, job_id: str) -> None:
+    def change(self, before: Job, after: Job) -> bool:
         self._answer()
         with self._lock:
-            stored = self._stored.get(job_id)
-            if stored is not None and stored.job.status is JobStatus.QUEUED:
-                del self._stored[job_id]
+            stored = self._unchanged(before)
+            if stored is None:
+                return False
+            self._stored[before.job_id] = replace(stored, job=after, published_at=self._clock())
+            return True
+
+    def request_cancel(self, job: Job) -> bool:
+        self._answer()
+        with self._lock:
+            stored = self._stored.get(job.job_id)
+            if stored is None or stored.job.lease is None or stored.job.status is not JobStatus.RUNNING:
+                return False
+            self._stored[job.job_id] = replace(stored, job=replace(stored.job, cancel_requested=True))
+            return True
+
+    def start_removal(self, job: Job) -> bool:
+        self._answer()
+        with self._lock:
+            if self._unchanged(job) is None:
+                return False
+            self._removed[job.job_id] = replace(self._stored.pop(job.job_id), tended_at=self._clock())
+            return True
+
+    def finish_removal(self, job_id: str) -> None:
+        self._answer()
+        self._removed.pop(job_id, None)
+
+    def take_unsettled(self, *, quiet_s: float, limit: int) -> tuple[list[str], list[Job]]:
+        self._answer()
+        with self._lock:
+            finished = [kept for kept in self._stored.values() if kept.job.status.is_terminal]
+            endless = [stored for stored in finished if stored.job.expires_at is None]
+            removed = self._take_to_tend(self._removed, list(self._removed.values()), quiet_s)[:limit]
+            taken = self._take_to_tend(self._stored, endless, quiet_s)[:limit]
+            return [job.job_id for job in removed], taken
+
+    def _take_to_tend(self, place: dict[str, _StoredJob], wanted: list[_StoredJob], quiet_s: float) -> list[Job]:
+        silent_since = self._after(-quiet_s)
+        silent = [stored for stored in wanted if max(stored.job.updated_at, stored.tended_at) < silent_since]
+        for stored in silent:
+            place[stored.job.job_id] = replace(stored, tended_at=self._clock())
+        return [stored.job for stored in silent]
 
     def claim(self, job_id: str, *, worker: str, lease_s: float, at: datetime) -> Job | None:
         self._answer()
@@ -95,24 +135,36 @@ class InMemoryJobStore(_Store):
             self._stored[job_id] = replace(stored, job=job, epoch=epoch, leased_until=self._after(lease_s))
             return job
 
-    def checkpoint(self, job: Job, *, lease_s: float) -> None:
+    def renew(self, job: Job, *, lease_s: float) -> None:
         self._answer()
         with self._lock:
-            stored = self._held(job)
-            if job.status is JobStatus.RUNNING and job.lease is not None:
-                changed = replace(stored, job=job, leased_until=self._after(lease_s))
-            else:
-                changed = replace(stored, job=replace(job, lease=None), leased_until=None)
-            if job.status is JobStatus.WAITING:
-                changed = replace(changed, published_at=None)
-            self._stored[job.job_id] = changed
+            self._stored[job.job_id] = replace(self._held(job), leased_until=self._after(lease_s))
 
-    def release(self, job: Job) -> None:
+    def checkpoint(self, job: Job, *, lease_s: float) -> bool:
         self._answer()
         with self._lock:
             stored = self._held(job)
-            free = replace(stored.job, lease=None)
-            self._stored[job.job_id] = replace(stored, job=free, leased_until=None, published_at=self._clock())
+            is_cancelled = stored.job.cancel_requested
+            written = replace(job, cancel_requested=is_cancelled, lease=stored.job.lease)
+            self._stored[job.job_id] = replace(stored, job=written, leased_until=self._after(lease_s))
+            return is_cancelled
+
+    def release(self, job: Job, *, resume_in_s: float | None = None) -> None:
+        self._answer()
+        with self._lock:
+            stored = self._held(job)
+            is_cancelled = stored.job.cancel_requested
+            resume_at = None if resume_in_s is None or is_cancelled else self._after(resume_in_s)
+            free = replace(job, lease=None, resume_at=resume_at, cancel_requested=is_cancelled)
+            rung_at = self._clock() if resume_in_s is None else None
+            self._stored[job.job_id] = replace(stored, job=free, leased_until=None, published_at=rung_at)
+
+    def drop(self, job: Job) -> None:
+        self._answer()
+        with self._lock:
+            stored = self._held(job)
+            free = replace(stored.job, lease=None, attempts=stored.job.attempts + 1)
+            self._stored[job.job_id] = replace(stored, job=free, leased_until=None, published_at=None)
 
     def mark_unpublished(self, jobs: Sequence[Job]) -> None:
         self._answer()
@@ -120,16 +172,17 @@ class InMemoryJobStore(_Store):
             for job_id in {job.job_id for job in jobs} & self._stored.keys():
                 self._stored[job_id] = replace(self._stored[job_id], published_at=None)
 
-    def take_unpublished(self, *, quiet_s: float, limit: int) -> list[Job]:
+    def count_due(self) -> int:
+        self._answer()
+        return len([stored for stored in self._stored.values() if self._is_due(stored)])
+
+    def take_unpublished(self, *, quiet_s: float | None, limit: int) -> list[Job]:
         self._answer()
         with self._lock:
-            silent_since = self._after(-quiet_s)
-            silent = [
-                stored
-                for stored in self._stored.values()
-                if (stored.published_at or _NEVER) < silent_since and self._is_due(stored)
-            ]
-            taken = sorted(silent, key=lambda stored: stored.published_at or _NEVER)[:limit]
+            due = [stored for stored in self._stored.values() if self._is_due(stored)]
+            lapsed = [stored for stored in due if _has_lapsed_since_rung(stored)]
+            silent = lapsed + [stored for stored in due if self._is_silent(stored, quiet_s)]
+            taken = sorted({stored.job.job_id: stored for stored in silent}.values(), key=_rung)[:limit]
             for stored in taken:
                 self._stored[stored.job.job_id] = replace(stored, published_at=self._clock())
             return [stored.job for stored in taken]
@@ -140,14 +193,35 @@ class InMemoryJobStore(_Store):
         may_resume = stored.job.resume_at is None or stored.job.resume_at <= now
         return stored.job.status in _OPEN and has_lapsed and may_resume
 
+    def _is_silent(self, stored: _StoredJob, quiet_s: float | None) -> bool:
+        if quiet_s is None or stored.published_at is None:
+            return stored.published_at is None
+        return not self._after(-quiet_s) <= stored.published_at <= self._after(quiet_s)
+
     def _held(self, job: Job) -> _StoredJob:
         stored = self._stored.get(job.job_id)
-        if stored is None or stored.epoch != job.epoch or stored.job.status is not JobStatus.RUNNING:
+        if stored is None or stored.epoch != job.epoch or stored.leased_until is None:
             raise LeaseLostError("Another worker has taken the job over")
         return stored
 
+    def _unchanged(self, before: Job) -> _StoredJob | None:
+        """Give the stored job unless it has moved on since `before` was read, or someone holds it."""
+        stored = self._stored.get(before.job_id)
+        if stored is None or stored.job.lease is not None:
+            return None
+        same = (stored.job.status, stored.job.updated_at, stored.job.progress.pages)
+        return stored if same == (before.status, before.updated_at, before.progress.pages) else None
+
     def _after(self, seconds: float) -> datetime:
         return self._clock() + timedelta(seconds=seconds)
+
+
+def _rung(stored: _StoredJob) -> datetime:
+    return stored.published_at or _NEVER
+
+
+def _has_lapsed_since_rung(stored: _StoredJob) -> bool:
+    return stored.leased_until is not None and _rung(stored) < stored.leased_until
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,7 +239,7 @@ class InMemoryPageStore(_Store):
         super().__init__()
         self._stored: dict[tuple[str, int], _StoredPage] = {}
 
-    def add(self, job: Job, page: Page, *, expires_at: datetime | None = None) -> None:
+    def add(self, job: Job, page: Page, *, expires_at: datetime | None = None) -> bool:
         self._answer()
         place = (job.job_id, job.progress.pages)
         with self._lock:
@@ -175,16 +249,35 @@ class InMemoryPageStore(_Store):
             self._stored[place] = _StoredPage(
                 page=page, epoch=job.epoch, start=job.progress.records, expires_at=expires_at
             )
+            return earlier is not None
 
-    def expire(self, job_id: str, *, at: datetime) -> None:
+    def expire(self, job_id: str, *, at: datetime | None) -> None:
         self._answer()
         with self._lock:
-            for place in [place for place in self._stored if place[0] == job_id]:
+            for place in self._places(job_id):
                 self._stored[place] = replace(self._stored[place], expires_at=at)
+
+    def remove(self, job_id: str) -> None:
+        self._answer()
+        with self._lock:
+            for place in self._places(job_id):
+                del self._stored[place]
+
+    def count(self, job_id: str) -> int:
+        self._answer()
+        return len(self._places(job_id))
+
+    def bodies(self, job_id: str) -> Iterator[bytes]:
+        self._answer()
+        return (self._stored[place].page.body for place in self._places(job_id))
+
+    def lose(self, job_id: str, number: int) -> None:
+        """Have one page removed, as MongoDB's TTL monitor does in the middle of its work."""
+        del self._stored[job_id, number]
 
     def expiries(self, job_id: str) -> set[datetime | None]:
         """Give when the job's pages are removed."""
-        return {stored.expires_at for place, stored in self._stored.items() if place[0] == job_id}
+        return {self._stored[place].expires_at for place in self._places(job_id)}
 
     def get(self, job_id: str, number: int) -> Page:
         self._answer()
@@ -195,7 +288,7 @@ class InMemoryPageStore(_Store):
 
     def read(self, job_id: str, export_type: ExportType, *, start: int, limit: int) -> RecordSlice:
         self._answer()
-        pages = [self._stored[place] for place in sorted(self._stored) if place[0] == job_id]
+        pages = [self._stored[place] for place in self._places(job_id)]
         records = (
             record
             for stored in pages
@@ -204,37 +297,5 @@ class InMemoryPageStore(_Store):
         )
         return RecordSlice(start, list(islice(records, limit)))
 
-
-class InMemoryTokenStore(_Store):
-    """TokenStore. How other programs spell ids and dates is a matter of documents, which this one has none of."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._stored: dict[tuple[str, str], Token] = {}
-
-    def put(self, token: Token) -> None:
-        """Store a token as the program that connects accounts does."""
-        self._stored[token.account_id, token.owner] = token
-
-    def clear(self) -> None:
-        """Remove all tokens, as users do who disconnect their accounts."""
-        self._stored.clear()
-
-    def find(self, account_id: str, owner: str) -> Token | None:
-        self._answer()
-        return self._stored.get((account_id, owner))
-
-    def save_renewed(self, token: Token, renewed: RenewedToken) -> bool:
-        self._answer()
-        with self._lock:
-            stored = self._stored.get((token.account_id, token.owner))
-            if stored is None or (token.refresh_token is not None and stored.refresh_token != token.refresh_token):
-                return False
-            self._stored[token.account_id, token.owner] = replace(
-                stored,
-                access_token=renewed.access_token,
-                refresh_token=renewed.refresh_token,
-                generated_at=renewed.generated_at,
-                expires_in_s=renewed.expires_in_s,
-            )
-            return True
+    def _places(self, job_id: str) -> list[tuple[str, int]]:
+        return sorted(place for place in self._stored if place[0] == job_id)

@@ -16,9 +16,10 @@ from celery.app.defaults import DEFAULTS
 from celery.beat import PersistentScheduler
 from kombu.utils.imports import symbol_by_name
 
-from worker import app, bootstrap, kombu_repair
-from worker.exporter import SliceLimits
+from worker import app, bootstrap, kombu_repair, leases
+from worker.export_tools import SliceLimits
 from worker.hubspot import transport
+from worker.settings import WorkerSettings
 
 ROOT = Path(__file__).resolve().parents[2]
 REDIS = "redis://127.0.0.1:6379/0"
@@ -30,6 +31,12 @@ QUEUES = {name for key, name in vars(app).items() if key.startswith("QUEUE_")}
 # The invariants below are about these numbers.
 CALL_S = transport.LONGEST_CALL_S
 STORE_S = bootstrap._STORE_TIMEOUT_S  # noqa: SLF001
+STUCK_AFTER_S = bootstrap._LONGEST_SLICE_S  # noqa: SLF001
+RENEWALS_A_LEASE = leases._RENEWALS_A_LEASE  # noqa: SLF001
+LEASE_S: float = WorkerSettings.model_fields["lease_seconds"].default
+LONGEST_SLICE_S: float = next(
+    limit.le for limit in WorkerSettings.model_fields["slice_seconds"].metadata if hasattr(limit, "le")
+)
 
 Configuration: TypeAlias = dict[str, Any]
 
@@ -157,15 +164,19 @@ def test_a_message_is_not_delivered_again_while_its_slice_still_runs(configurati
 
     visible_again_s = configuration["broker_transport_options"]["visibility_timeout"]
 
-    assert visible_again_s > SliceLimits().seconds + renewal_s + page_s + margin_s
+    assert visible_again_s > LONGEST_SLICE_S + renewal_s + page_s + margin_s
 
 
-def test_a_lease_outlives_the_longest_page() -> None:
-    assert SliceLimits().lease_s > CALL_S + 2 * STORE_S
+def test_a_lease_outlives_a_renewal_that_the_database_does_not_answer() -> None:
+    assert LEASE_S > LEASE_S / RENEWALS_A_LEASE + STORE_S
 
 
-def test_a_lease_outlives_the_longest_sleep_within_a_slice() -> None:
-    assert SliceLimits().longest_sleep_s < SliceLimits().seconds < SliceLimits().lease_s
+def test_only_a_slice_that_is_stuck_loses_its_lease() -> None:
+    assert STUCK_AFTER_S > LONGEST_SLICE_S + 3 * CALL_S + 3 * STORE_S
+
+
+def test_a_slice_sleeps_for_moments_only() -> None:
+    assert SliceLimits().longest_sleep_s < 1 < SliceLimits().seconds
 
 
 def test_lost_messages_are_looked_for_often(configuration: Configuration) -> None:

@@ -15,7 +15,7 @@ import pytest
 import yaml
 from pydantic import SecretStr
 
-from worker.exporter import SliceLimits
+from worker.export_tools import SliceLimits
 from worker.hubspot import transport
 from worker.settings import BrokerSettings, ShimSettings, StoreSettings, WorkerSettings
 

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from urllib.parse import parse_qsl, urlsplit
 
 import structlog
 from pydantic import SecretStr
 
-from worker.errors import FatalHubSpotError, RetryableHubSpotError
-from worker.hubspot.dated import to_documented_body, to_parameters
+from worker.errors import FatalHubSpotError, ListGoneError, RetryableHubSpotError
+from worker.hubspot.dated import PROPERTY_PARAMETERS, to_documented_body, to_parameters
 from worker.hubspot.endpoints import Endpoint
-from worker.hubspot.transport import Transport
-from worker.interfaces import CrmSource, PageQuery
+from worker.hubspot.transport import Answer, Transport
+from worker.interfaces import CrmSource, FetchedPage, PageQuery
 from worker.pages import ExportType, Page, PageUnreadableError, read_page
 
 _log = structlog.get_logger()
 _GONE = frozenset({404, 410})
+_NAMING = PROPERTY_PARAMETERS | {"propertiesWithHistory"}
 
 
 class LegacyClient:
@@ -26,17 +27,17 @@ class LegacyClient:
         self._transport = transport
         self._endpoints = endpoints
 
-    def fetch_page(self, query: PageQuery, access_token: SecretStr) -> Page:
+    def fetch_page(self, query: PageQuery, access_token: SecretStr) -> FetchedPage:
         """Do one call.
 
         An answer with status 200 that is no page (HTML of a proxy, JSON cut short) is as retryable as a 5xx.
         """
         endpoint = self._endpoints[query.export_type]
-        body = self._transport.get(endpoint.url, _parameters(query, endpoint), access_token)
-        try:
-            return read_page(query.export_type, body)
-        except PageUnreadableError as error:
-            raise RetryableHubSpotError(str(error), status=200) from error
+        answer = self._transport.get(endpoint.url, _parameters(query, endpoint), access_token)
+        properties = _properties(_everything_asked(endpoint, query.params))
+        return FetchedPage(
+            page=_read(read_page, query, answer), api="legacy", properties=properties, quota=answer.quota
+        )
 
 
 class DatedClient:
@@ -50,36 +51,60 @@ class DatedClient:
         self._objects_url = objects_url.rstrip("/")
         self._legacy = legacy
 
-    def fetch_page(self, query: PageQuery, access_token: SecretStr) -> Page:
+    def fetch_page(self, query: PageQuery, access_token: SecretStr) -> FetchedPage:
         """Do one call; errors as those of LegacyClient."""
-        fixed = parse_qsl(urlsplit(self._legacy[query.export_type].url).query, keep_blank_values=True)
-        asked = to_parameters(query.export_type, count=query.count, offset=query.offset, legacy=[*fixed, *query.params])
-        body = self._transport.get(f"{self._objects_url}/{query.export_type}", asked, access_token)
-        try:
-            return read_page(query.export_type, to_documented_body(query.export_type, body))
-        except PageUnreadableError as error:
-            raise RetryableHubSpotError(str(error), status=200) from error
+        wanted = _everything_asked(self._legacy[query.export_type], query.params)
+        asked = to_parameters(query.export_type, count=query.count, offset=query.offset, legacy=wanted)
+        answer = self._transport.get(f"{self._objects_url}/{query.export_type}", asked, access_token)
+        page = _read(_read_dated_page, query, answer)
+        return FetchedPage(page=page, api="dated", properties=_properties(wanted), quota=answer.quota)
 
 
 class AutoClient:
-    """The legacy API until HubSpot says, for a type, that it is gone; from then on, for that type, the dated one."""
+    """The legacy API until HubSpot says, for a type, that it is gone; from then on, for that type, the dated one.
+
+    Offsets mean the same in both.
+    """
 
     def __init__(self, *, legacy: CrmSource, dated: CrmSource) -> None:
         self._legacy = legacy
         self._dated = dated
         self._gone: set[ExportType] = set()
 
-    def fetch_page(self, query: PageQuery, access_token: SecretStr) -> Page:
-        """Do one call, or two when the first shows that the legacy list is gone. Offsets mean the same in both."""
-        if query.export_type not in self._gone:
-            try:
-                return self._legacy.fetch_page(query, access_token)
-            except FatalHubSpotError as error:
-                if error.status not in _GONE:
-                    raise
+    def fetch_page(self, query: PageQuery, access_token: SecretStr) -> FetchedPage:
+        """Do one call. The one that shows that a list is gone raises ListGoneError: each call has its own place."""
+        if query.export_type in self._gone:
+            return self._dated.fetch_page(query, access_token)
+        try:
+            return self._legacy.fetch_page(query, access_token)
+        except FatalHubSpotError as error:
+            if error.status not in _GONE:
+                raise
             self._gone.add(query.export_type)
             _log.warning("legacy_list_gone", export_type=query.export_type)
-        return self._dated.fetch_page(query, access_token)
+            raise ListGoneError(error.message, status=error.status, retry_after_s=0.0, quota=error.quota) from error
+
+
+def _read(read: Callable[[ExportType, bytes], Page], query: PageQuery, answer: Answer) -> Page:
+    try:
+        return read(query.export_type, answer.body)
+    except PageUnreadableError as error:
+        raise RetryableHubSpotError(str(error), status=200, quota=answer.quota) from error
+
+
+def _read_dated_page(export_type: ExportType, body: bytes) -> Page:
+    return read_page(export_type, to_documented_body(export_type, body))
+
+
+def _everything_asked(endpoint: Endpoint, params: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    return [*parse_qsl(urlsplit(endpoint.url).query, keep_blank_values=True), *params]
+
+
+def _properties(pairs: Sequence[tuple[str, str]]) -> list[str]:
+    """Name the properties that are asked for; `*` are all there are."""
+    values = [value for name, value in pairs if name in _NAMING]
+    named = [name for value in values for name in value.split(",") if name]
+    return list(dict.fromkeys(["*", *named] if ("includeAllProperties", "true") in pairs else named))
 
 
 def _parameters(query: PageQuery, endpoint: Endpoint) -> list[tuple[str, str]]:

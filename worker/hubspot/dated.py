@@ -15,6 +15,7 @@ import msgspec
 from worker.pages import PAGE_FORMATS, ExportType, Offset, PageUnreadableError
 
 MOST_RECORDS = 100
+PROPERTY_PARAMETERS = frozenset({"property", "properties"})  # contacts spell it in the singular
 
 _NOTE_PROPERTIES = ("hs_note_body", "hs_body_preview", "hs_timestamp", "hubspot_owner_id")
 _ASSOCIATED = {
@@ -78,7 +79,7 @@ def to_parameters(
     associates = export_type is ExportType.NOTES
     others: Pairs = []
     for name, value in legacy:
-        if name in {"property", "properties"}:
+        if name in PROPERTY_PARAMETERS:
             names.update(dict.fromkeys(value.split(",")))
         elif name == "includeAssociations":
             associates = value == "true"

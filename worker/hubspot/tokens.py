@@ -1,71 +1,112 @@
-"""RenewingTokenSource: access tokens that work now, renewed at HubSpot's token endpoint when they are about to end."""
+"""RenewingTokenSource: access tokens that work now; each is renewed by one refresher, everyone else waits for it."""
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 from collections.abc import Callable
 from datetime import datetime
-from typing import Annotated
 
-import msgspec
 import structlog
 from pydantic import SecretStr
 
-from worker.errors import ReconnectRequiredError, RetryableHubSpotError, TokenNotFoundError
-from worker.hubspot.transport import Transport
-from worker.interfaces import TokenStore
-from worker.tokens import RenewedToken, Token
+from worker.errors import (
+    ReconnectRequiredError,
+    RetryableHubSpotError,
+    StoreUnavailableError,
+    TokenNotFoundError,
+    TokenUnreadableError,
+)
+from worker.hubspot.token_endpoint import TokenEndpoint
+from worker.hubspot.transport import LONGEST_CALL_S
+from worker.hubspot.turns import Turns
+from worker.interfaces import RenewalLeases, TokenStore
+from worker.tokens import RenewalLease, RenewedToken, Token
 
 _log = structlog.get_logger()
-_LONGEST_WAIT_S = 5.0  # for another thread's renewal; after that the job waits in the database, not here
-_LOCKS = 64  # accounts that share one wait for each other's renewal now and then
 
-
-class _Grant(msgspec.Struct):
-    """The token endpoint's answer; `refresh_token` usually is the one that was sent, but need not be."""
-
-    access_token: Annotated[str, msgspec.Meta(min_length=1)]
-    expires_in: int
-    refresh_token: str | None = None
+LEASE_S = 15.0  # what a killed refresher costs; one that lives renews its lease, for as long as a renewal may take
+_BEATS_A_LEASE = 3  # two may fail before the lease does
+_LONGEST_RENEWAL_S = LONGEST_CALL_S + 30.0  # it reads before its call and writes after it
+_LOOK_EVERY_S = 0.15
+_LONGEST_WAIT_S = 5.0  # for someone else's renewal; after that the job waits in the database, not in a worker
+_LOOK_AGAIN_S = 1.0
+_UNTIL_A_KEY_IS_BACK_S = 60.0
 
 
 class RenewingTokenSource:
-    """Reads the stored token before every call, since other programs and workers renew it as well."""
+    """Reads the stored token before every call, since other programs and workers renew it as well.
 
-    def __init__(  # noqa: PLR0913 - a composition root passes each by name
+    The right to renew is a lease in the database. Of the threads of one process only one at a time asks for it.
+    """
+
+    def __init__(
         self,
         *,
         store: TokenStore,
-        transport: Transport,
-        endpoint: str,
-        client_id: str,
-        client_secret: SecretStr,
+        leases: RenewalLeases,
+        endpoint: TokenEndpoint,
         clock: Callable[[], datetime],
+        pause: Callable[[float], None] = time.sleep,
     ) -> None:
         self._store = store
-        self._transport = transport
+        self._leases = leases
         self._endpoint = endpoint
-        self._client_id = client_id
-        self._client_secret = client_secret
         self._clock = clock
-        self._renewing = tuple(threading.Lock() for _ in range(_LOCKS))
+        self._pause = pause
+        self._turns = Turns()
 
     def fresh(self, account_id: str, owner: str, *, refused: SecretStr | None = None) -> SecretStr:
         """Give the stored access token, or renew it when it is about to end or is the one that HubSpot refused."""
-        token = self._find(account_id, owner)
-        usable = self._usable(token, refused)
+        usable = self._usable(self._find(account_id, owner), refused)
         if usable is not None:
             return usable
-        lock = self._renewing[hash((account_id, owner)) % _LOCKS]
-        if not lock.acquire(timeout=_LONGEST_WAIT_S):
-            raise RetryableHubSpotError("HubSpot's token endpoint keeps others waiting", retry_after_s=_LONGEST_WAIT_S)
+        give_up_at = time.monotonic() + _LONGEST_WAIT_S
+        with self._turns.wait((account_id, owner), within_s=_LONGEST_WAIT_S) as is_ours:
+            if is_ours:
+                left_s = max(give_up_at - time.monotonic(), _LOOK_EVERY_S)
+                return self._renew_or_wait(account_id, owner, refused, within_s=left_s)
+        raise _others_take_long()
+
+    def _renew_or_wait(self, account_id: str, owner: str, refused: SecretStr | None, *, within_s: float) -> SecretStr:
+        for _ in range(math.ceil(within_s / _LOOK_EVERY_S)):
+            usable = self._usable(self._find(account_id, owner), refused)
+            if usable is not None:
+                return usable
+            lease = self._leases.acquire(account_id, owner, lease_s=LEASE_S)
+            if lease is not None:
+                return self._renew_under(lease, refused)
+            self._pause(_LOOK_EVERY_S)
+        raise _others_take_long()
+
+    def _renew_under(self, lease: RenewalLease, refused: SecretStr | None) -> SecretStr:
+        is_done = threading.Event()
+        threading.Thread(target=self._keep, args=(lease, is_done), name="renewal", daemon=True).start()
         try:
-            return self._renew_unless_done(account_id, owner, refused)
+            return self._renew_unless_done(lease.account_id, lease.owner, refused)
         finally:
-            lock.release()
+            is_done.set()
+            self._give_back(lease)
+
+    def _keep(self, lease: RenewalLease, is_done: threading.Event) -> None:
+        """Keep the lease alive while HubSpot takes its time; what fails is tried again at the next beat."""
+        give_up_at = time.monotonic() + _LONGEST_RENEWAL_S
+        while not is_done.wait(LEASE_S / _BEATS_A_LEASE) and time.monotonic() < give_up_at:
+            try:
+                self._leases.extend(lease, lease_s=LEASE_S)
+            except StoreUnavailableError:
+                _log.warning("renewal_lease_not_extended")
+
+    def _give_back(self, lease: RenewalLease) -> None:
+        """Let others renew; where that fails they can as soon as the lease has lapsed."""
+        try:
+            self._leases.release(lease)
+        except StoreUnavailableError:
+            _log.warning("renewal_lease_not_released")
 
     def _renew_unless_done(self, account_id: str, owner: str, refused: SecretStr | None) -> SecretStr:
-        """Renew, unless someone else has by now: another thread, another worker, or the user who connected anew."""
+        """Renew, unless someone else has by now: another worker, or the user who connected anew."""
         token = self._find(account_id, owner)
         try:
             return self._usable(token, refused) or self._renew(token)
@@ -77,7 +118,10 @@ class RenewingTokenSource:
             return usable
 
     def _find(self, account_id: str, owner: str) -> Token:
-        token = self._store.find(account_id, owner)
+        try:
+            token = self._store.find(account_id, owner)
+        except TokenUnreadableError as error:  # the job waits: the operator puts the key back, or connects anew
+            raise RetryableHubSpotError(error.message, retry_after_s=_UNTIL_A_KEY_IS_BACK_S) from error
         if token is None:
             raise TokenNotFoundError
         return token
@@ -90,29 +134,27 @@ class RenewingTokenSource:
         if token.refresh_token is None:
             raise ReconnectRequiredError("No refresh token is stored for this account")
         generated_at = self._clock()  # before the call: the life that HubSpot counts cannot begin earlier
-        grant = self._ask(token.refresh_token)
+        grant = self._endpoint.renew(token.refresh_token)
         renewed = RenewedToken(
             access_token=SecretStr(grant.access_token),
             refresh_token=SecretStr(grant.refresh_token or token.refresh_token.get_secret_value()),
             expires_in_s=grant.expires_in,
             generated_at=generated_at,
         )
-        if not self._store.save_renewed(token, renewed):
+        if not self._save(token, renewed):
             _log.info("token_replaced_meanwhile")
             return self._usable(self._find(token.account_id, token.owner), None) or renewed.access_token
         _log.info("token_renewed", expires_in_s=grant.expires_in)
         return renewed.access_token
 
-    def _ask(self, refresh_token: SecretStr) -> _Grant:
-        """Send the refresh grant as a form in the body; HubSpot retires credentials in the query string."""
-        form = [
-            ("grant_type", "refresh_token"),
-            ("client_id", self._client_id),
-            ("client_secret", self._client_secret.get_secret_value()),
-            ("refresh_token", refresh_token.get_secret_value()),
-        ]
-        body = self._transport.post_form(self._endpoint, form, secrets=[self._client_secret, refresh_token])
+    def _save(self, token: Token, renewed: RenewedToken) -> bool:
+        """Write, and try a second time: where HubSpot has replaced the refresh token, the new one is nowhere else."""
         try:
-            return msgspec.json.decode(body, type=_Grant)
-        except msgspec.DecodeError as error:
-            raise RetryableHubSpotError("HubSpot's token endpoint gave no token", status=200) from error
+            return self._store.save_renewed(token, renewed)
+        except StoreUnavailableError:
+            _log.warning("renewal_not_written_yet")
+            return self._store.save_renewed(token, renewed)
+
+
+def _others_take_long() -> RetryableHubSpotError:
+    return RetryableHubSpotError("HubSpot's token endpoint keeps others waiting", retry_after_s=_LOOK_AGAIN_S)

@@ -5,10 +5,16 @@ from __future__ import annotations
 from worker.mongo.connection import MongoDatabase
 from worker.mongo.jobs import MongoJobStore
 from worker.mongo.pages import MongoPageStore
+from worker.mongo.token_renewals import MongoRenewalLeases
 from worker.mongo.tokens import MongoTokenStore
 
 
 def ensure_indexes(database: MongoDatabase) -> None:
     """Create what is missing; doing it again changes nothing. Raises StoreUnavailableError."""
-    for store in (MongoJobStore(database), MongoPageStore(database), MongoTokenStore(database)):
+    for store in (
+        MongoJobStore(database),
+        MongoPageStore(database),
+        MongoTokenStore(database),
+        MongoRenewalLeases(database),
+    ):
         store.ensure_indexes()

@@ -8,18 +8,23 @@ from dataclasses import asdict
 from worker.jobs import ExportRequest, HubSpotAnswer, Job, JobError, JobKind, JobStatus, Lease, Progress
 from worker.mongo.connection import Document
 from worker.pages import ExportType
+from worker.receipts import Receipt
+from worker.tallies import Tally
 
 _MUTABLE = (
     "status",
     "attempts",
     "resumes",
     "lapses",
+    "waited_s",
+    "most_a_page",
     "resume_at",
     "reason",
     "started_at",
     "updated_at",
     "finished_at",
     "expires_at",
+    "pages_expire_at",
 )
 
 
@@ -37,17 +42,20 @@ def to_document(job: Job) -> Document:
         "created_at": job.created_at,
         "epoch": job.epoch,
         "lease": None,
+        "cancel_requested": job.cancel_requested,
         **state_of(job),
     }
 
 
 def state_of(job: Job) -> Document:
-    """Give the fields that change while a job is worked on, its lease apart."""
+    """Give the fields that change while a job is worked on; its lease and what callers ask for meanwhile apart."""
     plain = {name: getattr(job, name) for name in _MUTABLE}
     return {
         **plain,
         "status": job.status.value,
         "progress": asdict(job.progress),
+        "tally": asdict(job.tally),
+        "receipt": asdict(job.receipt) if job.receipt is not None else None,
         "error": _error_document(job.error) if job.error is not None else None,
     }
 
@@ -66,6 +74,9 @@ def from_document(document: Document) -> Job:
         created_at=document["created_at"],
         lease=Lease(owner=lease["owner"], epoch=document["epoch"]) if lease else None,
         progress=Progress(**document["progress"]),
+        cancel_requested=document["cancel_requested"],
+        tally=Tally.from_stored(document["tally"]),
+        receipt=Receipt.from_stored(document["receipt"]) if document["receipt"] is not None else None,
         error=_error(document["error"]),
         **{name: document[name] for name in _MUTABLE} | {"status": JobStatus(document["status"])},
     )
@@ -83,6 +94,7 @@ def _error_document(error: JobError) -> Document:
         "code": error.code,
         "message": error.message,
         "retryable": error.retryable,
+        "details": error.details,
         "retry_after_s": error.retry_after_s,
         "hubspot": kept,
     }

@@ -17,8 +17,11 @@ from worker.mongo.job_documents import from_document, state_of, to_document
 COLLECTION = "integrations.hubspot.jobs"
 
 _OPEN = [JobStatus.QUEUED.value, JobStatus.RUNNING.value, JobStatus.WAITING.value]
+_FINISHED = [JobStatus.SUCCEEDED.value, JobStatus.FAILED.value, JobStatus.CANCELLED.value]
+_REMOVED = "removed"  # a status of the document alone: to everyone else such a job does not exist
 _HAS_LAPSED = {"$lt": ["$lease.expires_at", "$$NOW"]}  # no lease at all compares as lower, so it has lapsed as well
 _IS_DUE = {"$lte": ["$resume_at", "$$NOW"]}
+_NOT_RUNG_SINCE_LAPSE = {"$lt": ["$published_at", "$lease.expires_at"]}
 
 
 class MongoJobStore:
@@ -32,6 +35,8 @@ class MongoJobStore:
         with translated_errors():
             self._jobs.create_index([("account_id", ASCENDING), ("created_at", DESCENDING), ("_id", DESCENDING)])
             self._jobs.create_index([("status", ASCENDING), ("published_at", ASCENDING)])
+            self._jobs.create_index("lease.expires_at", sparse=True)
+            self._jobs.create_index([("status", ASCENDING), ("expires_at", ASCENDING), ("updated_at", ASCENDING)])
             self._jobs.create_index("expires_at", expireAfterSeconds=0)
 
     def add(self, job: Job) -> None:
@@ -45,15 +50,44 @@ class MongoJobStore:
     def get(self, job_id: str, *, account_id: str) -> Job:
         """Read one job of one account."""
         with translated_errors():
-            document = self._jobs.find_one({"_id": job_id, "account_id": account_id})
+            document = self._jobs.find_one({"_id": job_id, "account_id": account_id, "status": {"$ne": _REMOVED}})
         if document is None:
             raise JobNotFoundError
         return from_document(document)
 
-    def remove(self, job_id: str) -> None:
-        """Forget a queued job."""
+    def change(self, before: Job, after: Job) -> bool:
+        """Write a job that nobody holds, unless it is not as `before` any more."""
+        change = {**state_of(after), "cancel_requested": after.cancel_requested}
+        return self._change_free(before, {"$set": change, "$currentDate": {"published_at": True}})
+
+    def request_cancel(self, job: Job) -> bool:
+        """Raise the flag that the holder sees at its next checkpoint."""
+        held = {"_id": job.job_id, "status": JobStatus.RUNNING.value, "lease": {"$ne": None}}
         with translated_errors():
-            self._jobs.delete_one({"_id": job_id, "status": JobStatus.QUEUED.value})
+            return self._jobs.update_one(held, {"$set": {"cancel_requested": True}}).matched_count > 0
+
+    def start_removal(self, job: Job) -> bool:
+        """Put the status in place that hides the job. TTL must not take it before its pages are gone."""
+        hidden = {"$set": {"status": _REMOVED, "expires_at": None}, "$currentDate": {"tended_at": True}}
+        return self._change_free(job, hidden)
+
+    def finish_removal(self, job_id: str) -> None:
+        """Delete the hidden document."""
+        with translated_errors():
+            self._jobs.delete_one({"_id": job_id, "status": _REMOVED})
+
+    def take_unsettled(self, *, quiet_s: float, limit: int) -> tuple[list[str], list[Job]]:
+        """Take what a process that died in the middle has left, each by one atomic update."""
+        last_seen = {"$max": ["$updated_at", "$tended_at"]}
+        silent = {"$expr": {"$lt": [last_seen, _from_now(-quiet_s)]}}
+        with translated_errors():
+            removed = self._take_to_tend({"status": _REMOVED, **silent}, limit)
+            endless = self._take_to_tend({"status": {"$in": _FINISHED}, "expires_at": None, **silent}, limit)
+            return [document["_id"] for document in removed], [from_document(document) for document in endless]
+
+    def _take_to_tend(self, wanted: Document, limit: int) -> list[Document]:
+        mark = [{"$set": {"tended_at": "$$NOW"}}]
+        return list(itertools.islice(iter(lambda: self._jobs.find_one_and_update(wanted, mark), None), limit))
 
     def claim(self, job_id: str, *, worker: str, lease_s: float, at: datetime) -> Job | None:
         """Lease a due job. Taking over from a holder whose lease has lapsed counts as a resume."""
@@ -62,7 +96,7 @@ class MongoJobStore:
         change = {
             "status": JobStatus.RUNNING.value,
             "epoch": {"$add": ["$epoch", 1]},
-            "lease": _lease(worker, lease_s),
+            "lease": {"owner": {"$literal": worker}, "expires_at": _from_now(lease_s)},
             "attempts": {"$max": ["$attempts", 1]},
             "resumes": {"$add": ["$resumes", taken_over]},
             "lapses": {"$add": ["$lapses", taken_over]},
@@ -75,57 +109,98 @@ class MongoJobStore:
             document = self._jobs.find_one_and_update(due, [{"$set": change}], return_document=ReturnDocument.AFTER)
         return from_document(document) if document is not None else None
 
-    def checkpoint(self, job: Job, *, lease_s: float) -> None:
-        """Store the job's state under its lease; a job that stops running gives the lease up in the same write."""
-        if job.lease is not None and job.status is JobStatus.RUNNING:
-            self._write(job, [{"$set": {**_literal(state_of(job)), "lease": _lease(job.lease.owner, lease_s)}}])
-        else:
-            self._write(job, {"$set": {**state_of(job), "lease": None, **_rung(job)}})
+    def renew(self, job: Job, *, lease_s: float) -> None:
+        """Move the end of the lease."""
+        self._write(job, [{"$set": {"lease.expires_at": _from_now(lease_s)}}])
 
-    def release(self, job: Job) -> None:
-        """Give the lease up; the caller publishes the job next."""
-        self._write(job, [{"$set": {"lease": None, "published_at": "$$NOW"}}])
+    def checkpoint(self, job: Job, *, lease_s: float) -> bool:
+        """Store the job's state under its lease."""
+        change = {**_literal(state_of(job)), "lease.expires_at": _from_now(lease_s)}
+        return bool(self._write(job, [{"$set": change}])["cancel_requested"])
+
+    def release(self, job: Job, *, resume_in_s: float | None = None) -> None:
+        """Give the lease up in the write that stores the state. Who has to wait is left to the sweeper's ring."""
+        due = None if resume_in_s is None else _from_now(resume_in_s)
+        change = {
+            **_literal(state_of(job)),
+            "lease": None,
+            "resume_at": {"$cond": ["$cancel_requested", None, due]},
+            "published_at": "$$NOW" if resume_in_s is None else None,
+        }
+        self._write(job, [{"$set": change}])
+
+    def drop(self, job: Job) -> None:
+        """Give the lease up and leave the rest as the last checkpoint has it, but for one try more."""
+        tries = {"$add": ["$attempts", 1]}
+        self._write(job, [{"$set": {"lease": None, "published_at": None, "attempts": tries}}])
 
     def mark_unpublished(self, jobs: Sequence[Job]) -> None:
         """Have the next sweep take these jobs."""
         with translated_errors():
             self._jobs.update_many({"_id": {"$in": [job.job_id for job in jobs]}}, {"$set": {"published_at": None}})
 
-    def take_unpublished(self, *, quiet_s: float, limit: int) -> list[Job]:
+    def count_due(self) -> int:
+        """Count what is open, due, and not held."""
+        with translated_errors():
+            return self._jobs.count_documents({"status": {"$in": _OPEN}, "$expr": {"$and": [_HAS_LAPSED, _IS_DUE]}})
+
+    def take_unpublished(self, *, quiet_s: float | None, limit: int) -> list[Job]:
         """Take due jobs one by one, each by one atomic update, so that two sweepers never take the same."""
         with translated_errors():
             return list(itertools.islice(iter(lambda: self._take_one(quiet_s), None), limit))
 
-    def _take_one(self, quiet_s: float) -> Job | None:
-        silent_since = {"$subtract": ["$$NOW", int(quiet_s * 1000)]}
-        is_silent = {"$lt": ["$published_at", silent_since]}
-        document = self._jobs.find_one_and_update(
-            {"status": {"$in": _OPEN}, "$expr": {"$and": [is_silent, _HAS_LAPSED, _IS_DUE]}},
-            [{"$set": {"published_at": "$$NOW"}}],
-            sort=[("published_at", ASCENDING)],
-            return_document=ReturnDocument.AFTER,
-        )
+    def _take_one(self, quiet_s: float | None) -> Job | None:
+        is_silent = _was_not_rung_for(quiet_s)
+        silent = {"status": {"$in": _OPEN}, "$expr": {"$and": [is_silent, _HAS_LAPSED, _IS_DUE]}}
+        lapsed = {
+            "lease.expires_at": {"$exists": True},
+            "status": JobStatus.RUNNING.value,
+            "$expr": {"$and": [_HAS_LAPSED, _NOT_RUNG_SINCE_LAPSE]},
+        }
+        document = self._ring_for(silent, "published_at") or self._ring_for(lapsed, "lease.expires_at")
         return from_document(document) if document is not None else None
 
-    def _write(self, job: Job, change: Document | list[Document]) -> None:
+    def _ring_for(self, wanted: Document, oldest_by: str) -> Document | None:
+        return self._jobs.find_one_and_update(
+            wanted,
+            [{"$set": {"published_at": "$$NOW"}}],
+            sort=[(oldest_by, ASCENDING)],
+            return_document=ReturnDocument.AFTER,
+        )
+
+    def _change_free(self, before: Job, change: Document) -> bool:
+        unchanged = {
+            "_id": before.job_id,
+            "status": before.status.value,
+            "updated_at": before.updated_at,
+            "progress.pages": before.progress.pages,
+            "lease": None,
+        }
         with translated_errors():
-            result = self._jobs.update_one(
-                {"_id": job.job_id, "epoch": job.epoch, "status": JobStatus.RUNNING.value}, change
+            return self._jobs.update_one(unchanged, change).matched_count > 0
+
+    def _write(self, job: Job, change: list[Document]) -> Document:
+        held = {"_id": job.job_id, "epoch": job.epoch, "status": JobStatus.RUNNING.value, "lease": {"$ne": None}}
+        with translated_errors():
+            written = self._jobs.find_one_and_update(
+                held, change, {"cancel_requested": True}, return_document=ReturnDocument.AFTER
             )
-        if result.matched_count == 0:
+        if written is None:
             raise LeaseLostError("Another worker has taken the job over")
+        return written
 
 
-def _lease(owner: str, lease_s: float) -> Document:
-    expires_at = {"$add": ["$$NOW", int(lease_s * 1000)]}
-    return {"owner": {"$literal": owner}, "expires_at": expires_at}
+def _was_not_rung_for(quiet_s: float | None) -> Document:
+    """Hold for a job that was never rung for, or long ago, or in a future that only a wrong clock can have noted."""
+    if quiet_s is None:
+        return {"$lte": ["$published_at", None]}
+    return {"$or": [{"$lt": ["$published_at", _from_now(-quiet_s)]}, {"$gt": ["$published_at", _from_now(quiet_s)]}]}
+
+
+def _from_now(seconds: float) -> Document:
+    return {"$add": ["$$NOW", round(seconds * 1000)]}
 
 
 def _literal(document: Document) -> Document:
     """Keep values from outside, which may begin with a dollar sign, from being read as expressions."""
     return {key: {"$literal": value} for key, value in document.items()}
-
-
-def _rung(job: Job) -> Document:
-    """Leave a waiting job to the sweeper, which rings for it as soon as it is due."""
-    return {"published_at": None} if job.status is JobStatus.WAITING else {}

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from bson.binary import Binary
-from pymongo import ASCENDING
+from pymongo import ASCENDING, DESCENDING
 from pymongo.errors import DuplicateKeyError
 
 from worker.errors import JobNotFoundError, LeaseLostError
@@ -27,6 +27,8 @@ COLLECTION = "integrations.hubspot.pages"
 _LEVEL = 3  # half the size of native documents, at a third of the server's work; higher levels cost more than they save
 _MOST_BYTES = 15 * 1024 * 1024  # a document holds 16 MB, its other fields included
 _PAGES_A_BATCH = 4
+_NO_END = 99_999_999  # of the numbers of pages, which have eight digits
+_PAGES_A_CHANGE = 500  # a change of a million records' pages in one call would pass the time-out
 
 
 class MongoPageStore:
@@ -35,17 +37,20 @@ class MongoPageStore:
     `_id` is `<job>:<page>:<part>`, zero-padded, so that a page is stored once and a job's pages lie together in order.
     """
 
-    def __init__(self, database: MongoDatabase, *, most_bytes: int = _MOST_BYTES) -> None:
+    def __init__(
+        self, database: MongoDatabase, *, most_bytes: int = _MOST_BYTES, pages_a_change: int = _PAGES_A_CHANGE
+    ) -> None:
         self._pages = database[COLLECTION]
         self._most_bytes = most_bytes
+        self._pages_a_change = pages_a_change
 
     def ensure_indexes(self) -> None:
         """Create what reading from a place needs. Doing it again changes nothing."""
         with translated_errors():
-            self._pages.create_index([("job_id", ASCENDING), ("records_through", ASCENDING)])
+            self._pages.create_index([("job_id", ASCENDING), ("records_through", ASCENDING), ("parts", ASCENDING)])
             self._pages.create_index("expires_at", expireAfterSeconds=0)
 
-    def add(self, job: Job, page: Page, *, expires_at: datetime | None = None) -> None:
+    def add(self, job: Job, page: Page, *, expires_at: datetime | None = None) -> bool:
         """Store the page after the job's last checkpoint; the part that makes it visible is written last."""
         number, through = job.progress.pages, job.progress.records + page.records
         packed = zstd.compress(page.body, _LEVEL)
@@ -60,14 +65,31 @@ class MongoPageStore:
             "bytes": len(page.body),
         }
         common = {"job_id": job.job_id, "account_id": job.account_id, "epoch": job.epoch, "expires_at": expires_at}
+        was_there = False
         for part in range(len(parts) - 1, -1, -1):
             fields = {**common, **(described if part == 0 else {}), "body": Binary(parts[part])}
-            self._put(_id(job.job_id, number, part), fields)
+            was_there = self._put(_id(job.job_id, number, part), fields)
+        return was_there
 
-    def expire(self, job_id: str, *, at: datetime) -> None:
+    def expire(self, job_id: str, *, at: datetime | None) -> None:
         """Have MongoDB's TTL monitor remove a job's pages."""
         with translated_errors():
-            self._pages.update_many({"job_id": job_id}, {"$set": {"expires_at": at}})
+            for some in self._in_portions(job_id):
+                self._pages.update_many({**some, "expires_at": {"$ne": at}}, {"$set": {"expires_at": at}})
+
+    def remove(self, job_id: str) -> None:
+        """Delete a job's pages, the last ones first: what is left of an interrupted removal has no holes."""
+        with translated_errors():
+            for some in self._in_portions(job_id):
+                self._pages.delete_many(some)
+
+    def count(self, job_id: str) -> int:
+        """Count pages, answered by an index alone; a page of which a part is missing does not count."""
+        found = self._pages.find({"job_id": job_id}, {"_id": False, "parts": True})
+        with translated_errors():
+            parts: list[int | None] = [document.get("parts") for document in found]
+        pages = [number for number in parts if number is not None]
+        return len(pages) - max(0, sum(pages) - len(parts))
 
     def get(self, job_id: str, number: int) -> Page:
         """Read one page."""
@@ -81,6 +103,13 @@ class MongoPageStore:
                 has_more=document["has_more"],
                 offset=document["offset"],
             )
+
+    def bodies(self, job_id: str) -> Iterator[bytes]:
+        """Read page after page."""
+        with translated_errors():
+            found = self._pages.find({"job_id": job_id, "records_through": {"$gte": 0}})
+            for document in found.sort("records_through", ASCENDING).batch_size(_PAGES_A_BATCH):
+                yield self._body(document)
 
     def read(self, job_id: str, export_type: ExportType, *, start: int, limit: int) -> RecordSlice:
         """Read records; an index leads to the page that holds the first one, wherever it lies."""
@@ -99,14 +128,26 @@ class MongoPageStore:
         more = self._pages.find({"_id": {"$in": ids}}).sort("_id", ASCENDING) if ids else ()
         return zstd.decompress(b"".join(part["body"] for part in (document, *more)))
 
-    def _put(self, page_id: str, fields: Document) -> None:
+    def _put(self, page_id: str, fields: Document) -> bool:
+        mine = {"_id": page_id, "epoch": {"$lte": fields["epoch"]}}
         with translated_errors():
             try:
-                self._pages.update_one(
-                    {"_id": page_id, "epoch": {"$lte": fields["epoch"]}}, {"$set": fields}, upsert=True
-                )
+                return self._pages.update_one(mine, {"$set": fields}, upsert=True).matched_count > 0
             except DuplicateKeyError as error:
                 raise LeaseLostError("Another worker has stored this page") from error
+
+    def _in_portions(self, job_id: str) -> Iterator[Document]:
+        """Give filters for a job's pages, a number of them at once, the last ones first."""
+        last = self._pages.find_one({"_id": _between(job_id, 0, _NO_END)}, {"_id": True}, sort=[("_id", DESCENDING)])
+        if last is None:
+            return
+        pages = int(last["_id"].rsplit(":", 2)[1]) + 1
+        for end in range(pages, 0, -self._pages_a_change):
+            yield {"_id": _between(job_id, max(0, end - self._pages_a_change), end)}
+
+
+def _between(job_id: str, first: int, end: int) -> Document:
+    return {"$gte": _id(job_id, first, 0), "$lt": _id(job_id, end, 0)}
 
 
 def _id(job_id: str, number: int, part: int) -> str:

@@ -2,32 +2,42 @@
 
 from __future__ import annotations
 
-import math
 import re
-from datetime import UTC, datetime
-from typing import Any
+from dataclasses import dataclass
 
 import structlog
-from bson import ObjectId
 from pydantic import SecretStr
 from pymongo import ASCENDING
 from pymongo.errors import OperationFailure
 
+from worker.errors import TokenUnreadableError
 from worker.mongo.connection import Document, MongoDatabase, translated_errors
+from worker.mongo.token_documents import key_of, read_instant, read_number, read_text
+from worker.mongo.token_encryption import PLAIN_TEXT, TokenEncryption, is_encrypted
 from worker.tokens import RenewedToken, Token
 
 COLLECTION = "integrations.hubspot.key"
 
 _log = structlog.get_logger()
 _SENDABLE = re.compile(r"[\x21-\x7e]+")
-_FIRST_MILLISECONDS = 100_000_000_000  # as seconds that is the year 5138, as milliseconds 1973
+_SECRETS = ("access_token", "refresh_token")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenSurvey:
+    """How many tokens were looked at, and of these how many lie there in plain text or cannot be decrypted."""
+
+    looked_at: int
+    in_plain_text: int
+    unreadable: int
 
 
 class MongoTokenStore:
     """Tokens, found by account and owner whether those were written as text, number or ObjectId."""
 
-    def __init__(self, database: MongoDatabase) -> None:
+    def __init__(self, database: MongoDatabase, encryption: TokenEncryption = PLAIN_TEXT) -> None:
         self._tokens = database[COLLECTION]
+        self._encryption = encryption
 
     def ensure_indexes(self) -> None:
         """Create the unique index. Tokens that already contradict it are another program's: reported, not touched."""
@@ -40,71 +50,68 @@ class MongoTokenStore:
     def find(self, account_id: str, owner: str) -> Token | None:
         """Read the stored token."""
         with translated_errors():
-            document = self._tokens.find_one(_key(account_id, owner))
-        return _token(document, account_id, owner) if document is not None else None
+            document = self._tokens.find_one(key_of(account_id, owner))
+        return self._token(document, account_id, owner) if document is not None else None
+
+    def connect(self, account_id: str, owner: str, granted: RenewedToken) -> bool:
+        """Write a token's fields and no others. Twice is as good as once."""
+        change = {"$set": self._fields(granted)}
+        with translated_errors():
+            if self._tokens.update_one(key_of(account_id, owner), change).matched_count:
+                return False
+            self._tokens.update_one({"account_id": account_id, "owner": owner}, change, upsert=True)
+        return True
 
     def save_renewed(self, token: Token, renewed: RenewedToken) -> bool:
         """Write the renewal's fields and no others, unless the refresh token it was got with has been replaced."""
-        change = {
-            "access_token": renewed.access_token.get_secret_value(),
-            "refresh_token": renewed.refresh_token.get_secret_value(),
+        if token.stored_refresh_token is None:
+            return False
+        used = {"refresh_token": token.stored_refresh_token.get_secret_value()}
+        with translated_errors():
+            result = self._tokens.update_one(
+                {**key_of(token.account_id, token.owner), **used}, {"$set": self._fields(renewed)}
+            )
+        return result.matched_count > 0
+
+    def survey(self, *, most: int) -> TokenSurvey:
+        """Look at no more than so many of the stored tokens."""
+        with translated_errors():
+            documents = list(self._tokens.find({}, dict.fromkeys(_SECRETS, 1)).limit(most))
+        stored = [[text for name in _SECRETS if (text := read_text(found.get(name)))] for found in documents]
+        return TokenSurvey(
+            looked_at=len(stored),
+            in_plain_text=sum(not all(map(is_encrypted, texts)) for texts in stored),
+            unreadable=sum(not all(map(self._is_readable, texts)) for texts in stored),
+        )
+
+    def _is_readable(self, stored: str) -> bool:
+        try:
+            self._encryption.decrypt(stored)
+        except TokenUnreadableError:
+            return False
+        return True
+
+    def _fields(self, renewed: RenewedToken) -> Document:
+        return {
+            "access_token": self._encryption.encrypt(renewed.access_token),
+            "refresh_token": self._encryption.encrypt(renewed.refresh_token),
             "expires_in": renewed.expires_in_s,
             "generated_at": renewed.generated_at,
         }
-        used = token.refresh_token.get_secret_value() if token.refresh_token is not None else None
-        unchanged = {} if used is None else {"refresh_token": used}
-        with translated_errors():
-            result = self._tokens.update_one({**_key(token.account_id, token.owner), **unchanged}, {"$set": change})
-        return result.matched_count > 0
 
+    def _token(self, document: Document, account_id: str, owner: str) -> Token:
+        refresh_token = read_text(document.get("refresh_token"))
+        return Token(
+            account_id=account_id,
+            owner=owner,
+            access_token=self._secret(read_text(document.get("access_token"))),
+            refresh_token=self._secret(refresh_token),
+            generated_at=read_instant(document.get("generated_at")),
+            expires_in_s=read_number(document.get("expires_in")),
+            stored_refresh_token=SecretStr(refresh_token) if refresh_token is not None else None,
+        )
 
-def _key(account_id: str, owner: str) -> Document:
-    return {"account_id": {"$in": _spellings(account_id)}, "owner": {"$in": _spellings(owner)}}
-
-
-def _spellings(value: str) -> list[str | int | ObjectId]:
-    spellings: list[str | int | ObjectId] = [value]
-    if value.isascii() and value.isdigit() and str(int(value)) == value and int(value) < 2**63:
-        spellings.append(int(value))
-    if ObjectId.is_valid(value):
-        spellings.append(ObjectId(value))
-    return spellings
-
-
-def _token(document: Document, account_id: str, owner: str) -> Token:
-    return Token(
-        account_id=account_id,
-        owner=owner,
-        access_token=_secret(document.get("access_token")),
-        refresh_token=_secret(document.get("refresh_token")),
-        generated_at=_instant(document.get("generated_at")),
-        expires_in_s=_number(document.get("expires_in")),
-    )
-
-
-def _secret(value: Any) -> SecretStr | None:  # noqa: ANN401 - whatever another program stored
-    """Read a token; one that no header can carry counts as missing."""
-    return SecretStr(value) if isinstance(value, str) and _SENDABLE.fullmatch(value) else None
-
-
-def _number(value: Any) -> float | None:  # noqa: ANN401 - as above
-    if isinstance(value, bool):
-        return None
-    try:
-        number = float(value)
-    except (TypeError, ValueError, OverflowError):
-        return None
-    return number if math.isfinite(number) else None
-
-
-def _instant(value: Any) -> datetime | None:  # noqa: ANN401 - as above
-    """Read a date, or seconds or milliseconds since 1970."""
-    if isinstance(value, datetime):
-        return value if value.tzinfo is not None else value.replace(tzinfo=UTC)
-    number = _number(value)
-    if number is None:
-        return None
-    try:
-        return datetime.fromtimestamp(number / 1000 if number >= _FIRST_MILLISECONDS else number, UTC)
-    except (OverflowError, ValueError, OSError):
-        return None
+    def _secret(self, stored: str | None) -> SecretStr | None:
+        """Read a token; one that no header can carry counts as missing."""
+        token = self._encryption.decrypt(stored) if stored is not None else ""
+        return SecretStr(token) if _SENDABLE.fullmatch(token) else None

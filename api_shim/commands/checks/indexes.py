@@ -9,9 +9,10 @@ from typing import Any, cast
 from worker.mongo.connection import MongoDatabase
 from worker.mongo.jobs import MongoJobStore
 from worker.mongo.pages import MongoPageStore
+from worker.mongo.token_renewals import MongoRenewalLeases
 from worker.mongo.tokens import MongoTokenStore
 
-_STORES = (MongoJobStore, MongoPageStore, MongoTokenStore)
+_STORES = (MongoJobStore, MongoPageStore, MongoTokenStore, MongoRenewalLeases)
 
 Keys = tuple[tuple[str, int], ...]
 

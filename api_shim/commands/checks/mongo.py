@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from datetime import datetime
 
+from api_shim.commands.checks import tokens
 from api_shim.commands.checks.indexes import missing_indexes
 from api_shim.commands.database import DatabaseError, open_database, say_hello
 from api_shim.commands.findings import Finding, ok, skipped, verdict_on, wrong
 from worker.mongo.connection import Document, MongoDatabase
 from worker.settings import StoreSettings
 
-SUBJECTS = ("mongodb", "mongodb replica set", "mongodb write concern", "clock", "mongodb indexes")
+_INDEXES = "mongodb indexes"
+SUBJECTS = ("mongodb", "mongodb replica set", "mongodb write concern", "clock", _INDEXES, tokens.SUBJECT)
 
 _CLOCKS_DIFFER_S = 5.0  # a tenth of what a token is renewed before its end
 
@@ -27,7 +29,7 @@ def check_mongo(settings: StoreSettings, *, clock: Callable[[], datetime]) -> It
             yield judge_replica_set(hello)
             yield judge_write_concern(database.client.write_concern.document, members=_members(hello))
             yield judge_clock(hello["localTime"], asked_at=asked_at, answered_at=answered_at)
-            yield _check_indexes(database, hello)
+            yield from _look_inside(database, settings, has_primary=bool(hello.get("primary")))
     except DatabaseError as error:
         yield wrong("mongodb", error.message)
 
@@ -70,14 +72,19 @@ def judge_clock(theirs: datetime, *, asked_at: datetime, answered_at: datetime) 
     )
 
 
-def _check_indexes(database: MongoDatabase, hello: Document) -> Finding:
-    subject = "mongodb indexes"
-    if not hello.get("primary"):
-        return skipped(subject, "there is no primary to ask")
+def _look_inside(database: MongoDatabase, settings: StoreSettings, *, has_primary: bool) -> Iterator[Finding]:
+    if has_primary:
+        yield _check_indexes(database)
+        yield tokens.check_tokens(database, settings)
+    else:
+        yield from (skipped(subject, "there is no primary to ask") for subject in (_INDEXES, tokens.SUBJECT))
+
+
+def _check_indexes(database: MongoDatabase) -> Finding:
     missing = missing_indexes(database)
     if missing:
-        return wrong(subject, f"missing: {', '.join(missing)}; the shim and the worker create them when they start")
-    return ok(subject, "all there")
+        return wrong(_INDEXES, f"missing: {', '.join(missing)}; the shim and the worker create them when they start")
+    return ok(_INDEXES, "all there")
 
 
 def _members(hello: Document) -> int:

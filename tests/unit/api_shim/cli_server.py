@@ -23,7 +23,10 @@ Json = dict[str, Any]
 
 @dataclass(kw_only=True)
 class FakeExportApi:
-    """One job: each long poll moves it on to the next of `states`; its results come in pages of at most `most`."""
+    """One job: each long poll moves it on to the next of `states`; its results come in pages of at most `most`.
+
+    A retry has it go through all of `states` once more; a cancel leaves it no other state than that.
+    """
 
     records: list[bytes] = field(default_factory=list)
     states: list[str] = field(default_factory=lambda: ["queued", "running", "succeeded"])
@@ -43,7 +46,9 @@ class FakeExportApi:
             return failure
         path = request.url.path.removeprefix(BASE_PATH)
         if request.method == "POST":
-            return httpx.Response(202, json=self.job())
+            return self._take_on(path)
+        if request.method == "DELETE":
+            return httpx.Response(204)
         if path == f"/jobs/{JOB_ID}":
             return self._look(request)
         if path == f"/jobs/{JOB_ID}/results":
@@ -55,6 +60,15 @@ class FakeExportApi:
         progress = {"pages": 1, "records": len(self.records), "records_per_second": 8.5, "offset": 1, "has_more": True}
         data = {"job_id": JOB_ID, "type": "contacts", "status": self.states[0], "progress": progress}
         return {"success": True, "message": "Job found", "data": {**data, "error": self.error, "label": "x"}}
+
+    def _take_on(self, path: str) -> httpx.Response:
+        if path == f"/jobs/{JOB_ID}/retry":
+            self.states = ["queued", "running", "succeeded"]
+        elif path == f"/jobs/{JOB_ID}/cancel":
+            self.states = ["cancelled"]
+        elif path not in {f"/export/{name}" for name in ("contacts", "companies", "deals", "notes")}:
+            return refusal(404, "RESOURCE_NOT_FOUND")
+        return httpx.Response(202, json=self.job())
 
     def _look(self, request: httpx.Request) -> httpx.Response:
         preference = request.headers.get("prefer")

@@ -22,9 +22,11 @@ from api_shim.readiness import Readiness
 from api_shim.waiting import JobWaiter
 from tests.fakes.clock import ManualClock
 from tests.fakes.stores import InMemoryJobStore
-from tests.unit.api_shim.shim import SECRET, Parts, Shim, token_of
+from tests.unit.api_shim.shim import RESULT_TTL, SECRET, Parts, Shim, token_of
+from worker.control import JobControl
 from worker.settings import ShimSettings
 from worker.submitter import JobSubmitter
+from worker.wakeups import RedisAnnouncer
 
 Running = Callable[..., AbstractContextManager[Shim]]
 
@@ -73,9 +75,16 @@ def serving(parts: Parts, **settings: object) -> Iterator[Shim]:
 
 def _application(parts: Parts, settings: ShimSettings) -> FastAPI:
     desk = ExportDesk(
-        jobs=parts.jobs,
         pages=parts.pages,
         submitter=JobSubmitter(jobs=parts.jobs, tokens=parts.tokens, queue=parts.queue),
+        control=JobControl(
+            jobs=parts.jobs,
+            pages=parts.pages,
+            queue=parts.queue,
+            result_ttl=RESULT_TTL,
+            clock=parts.clock,
+            announcer=RedisAnnouncer(fakeredis.FakeRedis(server=parts.redis)),
+        ),
         waiter=JobWaiter(fakeredis.FakeAsyncRedis(server=parts.redis)),
         clock=parts.clock,
     )

@@ -20,7 +20,8 @@ from pydantic import SecretStr
 
 from tests.fakes.clock import ManualClock
 from tests.fakes.queue import HoldingJobQueue
-from tests.fakes.stores import InMemoryJobStore, InMemoryPageStore, InMemoryTokenStore
+from tests.fakes.stores import InMemoryJobStore, InMemoryPageStore
+from tests.fakes.tokens import InMemoryTokenStore
 from worker.errors import ExportError
 from worker.jobs import Job
 from worker.pages import Page, read_page
@@ -31,6 +32,7 @@ BASE_PATH = "/v1/integrations/hubspot"
 SECRET = "a secret that only the tests know, and long enough for every one of the HMAC algorithms"
 CALLER = {"account_id": "a1", "uid": "u1", "scope": "contacts"}
 LEASE_S = 30.0
+RESULT_TTL = timedelta(days=30)
 NO_CLAIMS: Mapping[str, object] = MappingProxyType({})
 
 Json = dict[str, Any]
@@ -84,9 +86,13 @@ class HandWorker:
         return job
 
     def store(self, job: Job, body: bytes) -> Job:
-        """Store one more page of a job, and note in the job that it is there."""
-        page = self.store_only(job, body)
-        return self._leave(job.advance(page, at=self._parts.clock()))
+        """Store one more page of a job, and note in the job that it is there; the last one, or a cancel, ends it."""
+        page, at = self.store_only(job, body), self._parts.clock()
+        moved = job.advance(page, at=at)
+        if moved.is_complete:
+            return self._end(moved.succeed(at=at))
+        is_cancelled = self._parts.jobs.checkpoint(moved, lease_s=LEASE_S)
+        return self._end(moved.cancel(at=at)) if is_cancelled else moved
 
     def store_only(self, job: Job, body: bytes) -> Page:
         """Store a page as a worker does that is killed right after."""
@@ -96,7 +102,11 @@ class HandWorker:
 
     def fail(self, job: Job, error: ExportError) -> Job:
         """Give a job up."""
-        return self._leave(job.fail(error, at=self._parts.clock()))
+        return self._end(job.fail(error, at=self._parts.clock()))
+
+    def hand_back(self, job: Job) -> None:
+        """Give the job up for somebody else to go on with."""
+        self._parts.jobs.release(job)
 
     def export(self, job_id: str, *bodies: bytes) -> Job:
         """Claim a job and store these pages."""
@@ -105,11 +115,12 @@ class HandWorker:
             job = self.store(job, body)
         return job
 
-    def _leave(self, job: Job) -> Job:
-        self._parts.jobs.checkpoint(job, lease_s=LEASE_S)
-        if job.status.is_terminal:
-            self._announcer.announce(job)
-        return job
+    def _end(self, job: Job) -> Job:
+        ended = job.expire(after=RESULT_TTL)
+        self._parts.pages.expire(job.job_id, at=ended.expires_at)
+        self._parts.jobs.release(ended)
+        self._announcer.announce(ended)
+        return ended
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,6 +155,10 @@ class Shim(Parts):
         """POST JSON below the base path."""
         content = json.dumps(body).encode() if body is not None else None
         return self.ask("POST", f"{BASE_PATH}{path}", authorization=authorization, content=content)
+
+    def delete(self, path: str) -> httpx.Response:
+        """DELETE below the base path."""
+        return self.ask("DELETE", f"{BASE_PATH}{path}")
 
     def start(self, export_type: str, body: object = None) -> str:
         """Start an export and give the id of its job."""

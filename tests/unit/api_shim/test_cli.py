@@ -22,11 +22,11 @@ HEAVY = ("celery", "pymongo", "redis", "fastapi", "requests")
 def test_every_command_is_listed_with_what_it_does() -> None:
     result = CliRunner().invoke(main, ["--help"])
     assert result.exit_code == 0
-    for name in ("connect", "doctor", "export", "job", "results"):
+    for name in ("cancel", "connect", "delete", "doctor", "export", "job", "results", "retry"):
         assert f"\n  {name} " in result.output
 
 
-@pytest.mark.parametrize("name", ["sync", "jobs", "download", "retry", "cancel", "schedule", "token"])
+@pytest.mark.parametrize("name", ["sync", "jobs", "download", "schedule", "token"])
 def test_what_the_api_cannot_do_yet_is_no_command(name: str) -> None:
     assert CliRunner().invoke(main, [name]).exit_code == 2
 
@@ -129,3 +129,25 @@ def test_ctrl_c_ends_it_without_a_traceback() -> None:
     api.failures.append(KeyboardInterrupt())
     result = run(api, "export", "contacts", "--wait")
     assert (result.exit_code, result.stdout, result.stderr) == (130, "", "Interrupted\n")
+
+
+@pytest.mark.parametrize(
+    "words", [["export", "contacts", "--wait"], ["job", JOB_ID, "--wait", "60"], ["retry", JOB_ID, "--wait", "60"]]
+)
+def test_ctrl_c_while_a_job_goes_on_says_what_can_be_done_about_it(words: list[str]) -> None:
+    api = InterruptedExportApi(states=["running"])
+    result = run(api, *words)
+    assert (result.exit_code, result.stdout) == (130, "")
+    assert result.stderr.splitlines()[-1] == (
+        f"Interrupted; the job goes on: end it with `hubspot-export cancel {JOB_ID}`, "
+        f"or read it with `hubspot-export results {JOB_ID} --all`"
+    )
+
+
+class InterruptedExportApi(FakeExportApi):
+    """Ctrl-C comes at the first long poll."""
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        if "prefer" in request.headers:
+            raise KeyboardInterrupt
+        return super().__call__(request)

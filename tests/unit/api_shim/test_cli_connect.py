@@ -13,7 +13,6 @@ import pytest
 from click.testing import CliRunner
 
 from api_shim.cli import main
-from api_shim.commands.connect import store_token
 from api_shim.commands.outside import Outside
 from api_shim.commands.token_input import new_token, token_from_json
 from worker.mongo.connection import MongoDatabase
@@ -37,7 +36,7 @@ def read(**changes: object) -> RenewedToken:
 
 
 def store(database: MongoDatabase, token: RenewedToken, *, account_id: str = "7", owner: str = "me") -> bool:
-    return store_token(database, account_id=account_id, owner=owner, token=token)
+    return MongoTokenStore(database).connect(account_id, owner, token)
 
 
 def test_what_hubspot_answers_is_stored_and_usable(database: MongoDatabase) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import mongomock
 import pytest
+from pydantic import SecretStr
 
 from api_shim.commands.checks.broker import judge_workers, sweeps_in
 from api_shim.commands.checks.indexes import missing_indexes
@@ -16,11 +17,15 @@ from api_shim.commands.checks.mongo import judge_clock, judge_replica_set, judge
 from api_shim.commands.checks.redis import judge_redis
 from api_shim.commands.checks.settings import check_settings
 from api_shim.commands.checks.shim import check_shim
+from api_shim.commands.checks.tokens import check_tokens, judge_tokens
 from api_shim.commands.findings import Finding, Verdict, completed, ok
 from worker.mongo.jobs import MongoJobStore
 from worker.mongo.pages import MongoPageStore
-from worker.mongo.tokens import MongoTokenStore
-from worker.settings import BrokerSettings, ShimSettings, WorkerSettings
+from worker.mongo.token_encryption import TokenEncryption
+from worker.mongo.token_renewals import MongoRenewalLeases
+from worker.mongo.tokens import MongoTokenStore, TokenSurvey
+from worker.settings import BrokerSettings, ShimSettings, StoreSettings, WorkerSettings
+from worker.tokens import RenewedToken
 
 NOW = datetime(2026, 11, 23, 15, tzinfo=UTC)
 SET = {"setName": "rs0", "primary": "a:1", "hosts": ["a:1", "b:1", "c:1"]}
@@ -102,6 +107,33 @@ def test_clocks_have_to_agree(ahead_s: float, verdict: Verdict, words: str) -> N
 
 
 @pytest.mark.parametrize(
+    ("keys", "unreadable", "verdict", "words"),
+    [
+        (0, 0, Verdict.OK, "not encrypted: TOKEN_ENCRYPTION_KEYS is not set; looked at 5, in plain text 2"),
+        (2, 0, Verdict.OK, "encrypted when written, keys: 2; looked at 5"),
+        (0, 3, Verdict.WRONG, "unreadable 3; put the key"),
+        (1, 1, Verdict.WRONG, "unreadable 1; put the key"),
+    ],
+)
+def test_every_stored_token_has_to_be_readable(keys: int, unreadable: int, verdict: Verdict, words: str) -> None:
+    found = judge_tokens(TokenSurvey(looked_at=5, in_plain_text=2, unreadable=unreadable), keys=keys)
+    assert found.verdict is verdict
+    assert words in found.text
+
+
+def test_stored_tokens_are_read_with_the_keys_that_are_set(bare: pytest.MonkeyPatch) -> None:
+    key = "k" * 43 + "="
+    granted = RenewedToken(
+        access_token=SecretStr("access"), refresh_token=SecretStr("refresh"), expires_in_s=1800, generated_at=NOW
+    )
+    database: Any = mongomock.MongoClient()["test"]
+    MongoTokenStore(database, TokenEncryption([SecretStr(key)])).connect("a1", "u1", granted)
+    without = check_tokens(database, StoreSettings())
+    bare.setenv("TOKEN_ENCRYPTION_KEYS", key)
+    assert [without.verdict, check_tokens(database, StoreSettings()).verdict] == [Verdict.WRONG, Verdict.OK]
+
+
+@pytest.mark.parametrize(
     ("change", "wrong"),
     [
         ({}, []),
@@ -139,7 +171,7 @@ def test_sweeps_are_counted_over_all_workers() -> None:
 
 def test_missing_indexes_are_named_as_the_stores_want_them() -> None:
     database: Any = mongomock.MongoClient()["test"]
-    for store in (MongoJobStore, MongoPageStore, MongoTokenStore):
+    for store in (MongoJobStore, MongoPageStore, MongoTokenStore, MongoRenewalLeases):
         store(database).ensure_indexes()
     assert missing_indexes(database) == []
     database["integrations.hubspot.key"].drop_indexes()

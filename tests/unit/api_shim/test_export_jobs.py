@@ -9,7 +9,7 @@ import pytest
 
 from tests.unit.api_shim.hubspot_pages import body_of
 from tests.unit.api_shim.shim import BASE_PATH, Shim, mint
-from worker.errors import FatalHubSpotError
+from worker.errors import FatalHubSpotError, JsonValue
 from worker.jobs import ExportRequest, JobKind
 
 MOST = {"contacts": 100, "companies": 250, "deals": 250, "notes": 250}
@@ -111,7 +111,8 @@ def test_a_job_shows_how_far_it_has_come(shim: Shim) -> None:
 
 def test_a_failed_job_says_why_with_hubspots_own_words(shim: Shim) -> None:
     job_id = shim.start("deals")
-    error = FatalHubSpotError("No scope", status=403, body={"category": "MISSING_SCOPES"})
+    body: JsonValue = {"category": "MISSING_SCOPES"}
+    error = FatalHubSpotError("No scope", status=403, body=body, details="Connect the account again")
     shim.worker.fail(shim.worker.start(job_id), error)
 
     shown = shim.get(f"/jobs/{job_id}").json()["data"]
@@ -121,6 +122,7 @@ def test_a_failed_job_says_why_with_hubspots_own_words(shim: Shim) -> None:
         "code": "hubspot_error",
         "message": "No scope",
         "retryable": False,
+        "details": "Connect the account again",
         "hubspot": {"status": 403, "body": {"category": "MISSING_SCOPES"}},
     }
 

@@ -58,6 +58,14 @@ def test_a_dead_refresh_token_asks_for_a_new_connection(shim: Shim) -> None:
     assert problem(answer) == (502, expected(400, "missing or invalid refresh token", "reconnect_required", body))
 
 
+def test_what_a_client_can_do_about_it_is_said_beside_hubspots_words(shim: Shim) -> None:
+    with shim.failing(FatalHubSpotError("missing scopes", status=403, body={}, details="Connect the account again")):
+        answer = shim.get("/export/contacts")
+
+    body = {**expected(403, "missing scopes", "hubspot_error", {}), "details": "Connect the account again"}
+    assert problem(answer) == (502, body)
+
+
 def test_a_token_that_went_away_on_the_way_is_answered_as_if_it_had_never_been(shim: Shim) -> None:
     with shim.failing(TokenNotFoundError()):
         answer = shim.get("/export/contacts")

@@ -16,7 +16,8 @@ EXPORT, JOB, RESULTS = (
     f"{BASE_PATH}/jobs/{{job_id}}/results",
 )
 ERRORS = {"400", "401", "403", "404", "503", "default"}
-OPERATIONS = [("get", EXPORT), ("post", EXPORT), ("get", JOB), ("get", RESULTS)]
+CONTROL = [("post", f"{JOB}/cancel"), ("post", f"{JOB}/retry"), ("delete", JOB)]
+OPERATIONS = [("get", EXPORT), ("post", EXPORT), ("get", JOB), ("get", RESULTS), *CONTROL]
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +75,17 @@ def test_the_waiting_call_documents_its_page_its_job_and_hubspots_errors(documen
     assert set(parameters_of(operation)) == {"type", "limit", "offset", "prefer"}
     assert (schema_of(operation, "200"), schema_of(operation, "202")) == ("PageAnswer", "JobAnswer")
     assert {schema_of(operation, status) for status in ("429", "502")} == {"ErrorAnswer"}
+
+
+@pytest.mark.parametrize(("method", "path"), CONTROL)
+def test_what_changes_a_job_documents_the_conflict_and_what_it_answers(document: Json, method: str, path: str) -> None:
+    operation = document["paths"][path][method]
+
+    assert schema_of(operation, "409") == "ErrorAnswer"
+    if method == "delete":
+        assert "content" not in operation["responses"]["204"]
+    else:
+        assert schema_of(operation, "202") == "JobAnswer"
 
 
 def test_the_body_of_a_job_is_documented_and_optional(document: Json) -> None:

@@ -66,6 +66,38 @@ def test_without_the_database_no_job_and_no_result_is_shown(shim: Shim) -> None:
     assert shim.get(f"/jobs/{job_id}/results").status_code == 200
 
 
+@pytest.mark.parametrize(("method", "below"), [("POST", "/cancel"), ("POST", "/retry"), ("DELETE", "")])
+def test_without_the_database_no_job_is_changed(shim: Shim, method: str, below: str) -> None:
+    job_id = shim.start("contacts")
+    shim.jobs.is_away = True
+
+    answer = shim.ask(method, f"{BASE_PATH}/jobs/{job_id}{below}")
+
+    assert problem(answer) == unavailable(DATABASE_AWAY)
+    assert int(answer.headers["Retry-After"]) > 0
+    assert [job.status for job in shim.jobs.all] == ["queued"]
+
+
+def test_without_the_broker_a_retry_is_accepted_and_the_job_left_to_the_sweeper(shim: Shim) -> None:
+    job_id = shim.start("contacts")
+    shim.post(f"/jobs/{job_id}/cancel")
+    shim.queue.is_away = True
+
+    assert shim.post(f"/jobs/{job_id}/retry").status_code == 202
+
+    assert [job.job_id for job in shim.jobs.take_unpublished(quiet_s=60, limit=10)] == [job_id]
+
+
+def test_a_delete_that_has_hidden_the_job_is_no_failure_though_the_pages_are_removed_later(shim: Shim) -> None:
+    job_id = shim.start("contacts")
+    shim.worker.export(job_id, body_of("contacts", [1]))
+    shim.pages.is_away = True
+
+    assert shim.delete(f"/jobs/{job_id}").status_code == 204
+    assert shim.get(f"/jobs/{job_id}").status_code == 404
+    assert shim.jobs.take_unsettled(quiet_s=-1, limit=10) == ([job_id], [])
+
+
 def test_without_redis_who_waits_looks_from_time_to_time(shim: Shim) -> None:
     shim.redis.connected = False
 

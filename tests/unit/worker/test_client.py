@@ -1,4 +1,4 @@
-"""LegacyClient: exactly the documented addresses and parameters."""
+"""The clients: exactly the documented addresses and parameters, and the way from the older API to the newer."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import pytest
 import responses
 from pydantic import SecretStr
 
-from worker.errors import RetryableHubSpotError
-from worker.hubspot.client import LegacyClient
+from worker.errors import ListGoneError, RetryableHubSpotError
+from worker.hubspot.client import AutoClient, DatedClient, LegacyClient
 from worker.hubspot.endpoints import legacy_endpoints
 from worker.hubspot.transport import Transport
 from worker.interfaces import PageQuery
@@ -87,3 +87,38 @@ def test_an_answer_that_is_no_page_may_be_one_the_next_time(body: bytes) -> None
     with pytest.raises(RetryableHubSpotError) as caught:
         asked(PageQuery(export_type=ExportType.CONTACTS, count=10, offset=None), body=body)
     assert caught.value.status == 200
+
+
+def test_a_list_that_is_gone_costs_one_call_and_from_then_on_the_dated_one_is_asked() -> None:
+    given = WorkerSettings.model_validate({"hubspot_client_id": "id", "hubspot_client_secret": "secret"})
+    endpoints, calls = legacy_endpoints(given), Transport()
+    dated = DatedClient(transport=calls, objects_url=given.hubspot_objects_endpoint, legacy=endpoints)
+    auto = AutoClient(legacy=LegacyClient(transport=calls, endpoints=endpoints), dated=dated)
+    query = PageQuery(export_type=ExportType.COMPANIES, count=10, offset=None)
+    with responses.RequestsMock() as hubspot:
+        hubspot.get(HUBAPI + PATHS[ExportType.COMPANIES], status=410)
+        hubspot.get(f"{given.hubspot_objects_endpoint}/companies", body=b'{"results":[]}')
+        with pytest.raises(ListGoneError) as caught:
+            auto.fetch_page(query, SecretStr("token"))
+        assert (caught.value.retry_after_s, len(hubspot.calls)) == (0.0, 1)
+        assert auto.fetch_page(query, SecretStr("token")).api == "dated"
+        assert len(hubspot.calls) == 2
+
+
+@pytest.mark.parametrize(
+    ("export_type", "params", "properties"),
+    [
+        (ExportType.DEALS, [("properties", "amount,dealname"), ("property", "x")], ["dealname", "amount", "x"]),
+        (ExportType.DEALS, [("propertiesWithHistory", "amount")], ["dealname", "amount"]),
+        (ExportType.DEALS, [("includeAllProperties", "true")], ["*", "dealname"]),
+        (ExportType.NOTES, [], []),
+    ],
+)
+def test_a_page_says_which_properties_were_asked_for(
+    export_type: ExportType, params: list[tuple[str, str]], properties: list[str]
+) -> None:
+    query = PageQuery(export_type=export_type, count=10, offset=None, params=tuple(params))
+    with responses.RequestsMock() as hubspot:
+        body = b'{"%s":[]}' % PAGE_FORMATS[export_type].list_key.encode()
+        hubspot.get(HUBAPI + PATHS[export_type], body=body)
+        assert client_of().fetch_page(query, SecretStr("token")).properties == properties

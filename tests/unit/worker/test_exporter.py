@@ -2,37 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
-import responses
 from pydantic import SecretStr
 
-from sandbox.portal.hubspot import HubSpot
-from sandbox.portal.mounting import mount
-from tests.fakes.clock import ManualClock
-from tests.unit.worker.workshop import HUB, Interrupted, Workshop
+from tests.unit.worker.workshop import LEASE_S, PAGES, RECORDS, Interrupted, Workshop
 from worker.errors import StoreUnavailableError
-from worker.exporter import SliceLimits
-from worker.interfaces import CrmSource, PageQuery
+from worker.export_tools import SliceLimits
+from worker.interfaces import CrmSource, FetchedPage, PageQuery, Reservation
 from worker.jobs import JobKind, JobStatus
-from worker.pages import Page
-
-RECORDS = 450
-PAGES = 5
-
-
-@pytest.fixture
-def shop() -> Iterator[Workshop]:
-    clock = ManualClock()
-    hubspot = HubSpot(clock=lambda: clock().timestamp())
-    hubspot.add_account(HUB, records={"contacts": RECORDS}, rate_limit=0)
-    with responses.RequestsMock(assert_all_requests_are_fired=False) as mocked:
-        mount(hubspot, mocked)
-        yield Workshop(hubspot, clock)
+from worker.rates import Quota
 
 
 class PowerCutError(BaseException):
@@ -41,12 +23,21 @@ class PowerCutError(BaseException):
 
 @dataclass
 class Waits:
-    """A RateLimiter that asks for these waits, then lets everything through."""
+    """A RateLimiter that asks for these waits, then lets everything through; it remembers what it was told."""
 
-    seconds: list[float]
+    seconds: list[float] = field(default_factory=list)
+    learnt: list[Quota] = field(default_factory=list)
+    blocked: list[float] = field(default_factory=list)
 
-    def reserve(self, _account_id: str) -> float:
-        return self.seconds.pop(0) if self.seconds else 0.0
+    def reserve(self, _account_id: str, *, within_s: float) -> Reservation:
+        wait_s = self.seconds.pop(0) if self.seconds else 0.0
+        return Reservation(wait_s=wait_s, is_booked=wait_s <= within_s)
+
+    def learn(self, _account_id: str, quota: Quota) -> None:
+        self.learnt.append(quota)
+
+    def block(self, _account_id: str, *, seconds: float) -> None:
+        self.blocked.append(seconds)
 
 
 def test_a_job_is_paged_to_its_end_and_every_record_is_stored_once(shop: Workshop) -> None:
@@ -115,20 +106,21 @@ def test_a_hand_back_that_the_broker_refuses_is_left_to_the_next_sweep(shop: Wor
 def test_a_failing_call_is_tried_again_and_its_tries_are_counted_per_page(shop: Workshop) -> None:
     shop.hubspot.fail_next("bad_gateway", type="contacts", times=1, after=1)
     shop.hubspot.fail_next("reset", type="contacts", times=1, after=3)
-    shop.exporter().run_slice(shop.add_job())
+    shop.run_until_finished(shop.add_job())
     assert (shop.job().status, shop.job().attempts, shop.calls()) == (JobStatus.SUCCEEDED, 1, PAGES + 2)
     assert shop.stored_ids() == shop.ids_in_hubspot()
-    assert [0.5 <= wait <= 1.0 for wait in shop.stopping.waits] == [True, True]
+    assert [0.5 <= wait <= 1.0 for wait in shop.alarms.seconds] == [True, True]
+    assert shop.stopping.waits == []
 
 
-def test_a_long_wait_leaves_the_worker_free_and_the_job_waiting(shop: Workshop) -> None:
+def test_a_short_wait_leaves_the_worker_free_and_the_job_running(shop: Workshop) -> None:
     shop.hubspot.fail_next("ten_secondly", type="contacts", after=1)
     job_id = shop.add_job()
     shop.exporter().run_slice(job_id)
-    waiting = shop.job()
-    assert (waiting.status, waiting.lease, waiting.attempts) == (JobStatus.WAITING, None, 1)
-    assert waiting.resume_at == shop.clock() + timedelta(seconds=10)
-    assert shop.news.told[-1] is JobStatus.WAITING
+    paused = shop.job()
+    assert (paused.status, paused.lease, paused.attempts) == (JobStatus.RUNNING, None, 1)
+    assert paused.resume_at == shop.clock() + timedelta(seconds=10)
+    assert (shop.alarms.seconds, shop.stopping.waits) == ([10], [])
     assert shop.jobs.take_unpublished(quiet_s=60, limit=9) == []
 
     shop.exporter().run_slice(job_id)
@@ -140,27 +132,79 @@ def test_a_long_wait_leaves_the_worker_free_and_the_job_waiting(shop: Workshop) 
     assert (shop.job().status, shop.job().resumes, shop.calls()) == (JobStatus.SUCCEEDED, 0, PAGES + 1)
 
 
-def test_a_call_that_never_works_ends_the_job_in_hubspots_words_with_its_pages_kept(shop: Workshop) -> None:
-    shop.hubspot.fail_next("internal_json", type="contacts", after=2, times=None)
+def test_patience_for_longer_than_a_slice_shows_as_waiting(shop: Workshop) -> None:
+    shop.hubspot.fail_next("migrating", type="contacts", after=1, retry_after_s=3600)
     job_id = shop.add_job()
-    while shop.job().status in {JobStatus.QUEUED, JobStatus.WAITING}:
-        shop.clock.advance(600)
-        shop.exporter().run_slice(job_id)
+    shop.exporter().run_slice(job_id)
+    waiting = shop.job()
+    assert (waiting.status, waiting.lease, waiting.attempts) == (JobStatus.WAITING, None, 1)
+    assert waiting.resume_at == shop.clock() + timedelta(seconds=3600)
+    assert shop.news.told[-1] is JobStatus.WAITING
+    shop.run_until_finished(job_id)
+    assert shop.stored_ids() == shop.ids_in_hubspot()
+
+
+def test_after_the_daily_limit_a_job_waits_until_a_day_may_turn(shop: Workshop) -> None:
+    shop.hubspot.fail_next("daily", type="contacts", after=1)
+    shop.clock.advance(60)
+    shop.exporter().run_slice(shop.add_job())
+    assert shop.job().status is JobStatus.WAITING
+    assert shop.job().resume_at == shop.clock() + timedelta(minutes=14, seconds=1)
+
+
+def test_a_call_that_never_works_ends_the_job_in_hubspots_words_with_its_pages_kept(shop: Workshop) -> None:
+    shop.hubspot.fail_next("bad_gateway", type="contacts", after=2, times=None)
+    shop.run_until_finished(shop.add_job())
     failed = shop.job()
     assert (failed.status, failed.attempts, failed.progress.records) == (JobStatus.FAILED, 12, 200)
     assert failed.error is not None
     assert failed.error.hubspot is not None
-    assert (failed.error.code, failed.error.retryable, failed.error.hubspot.status) == ("hubspot_error", True, 500)
+    assert (failed.error.code, failed.error.retryable, failed.error.hubspot.status) == ("hubspot_error", True, 502)
     assert shop.stored_ids() == shop.ids_in_hubspot()[:200]
 
 
 def test_patience_that_hubspot_asks_for_is_no_failure_however_often(shop: Workshop) -> None:
     shop.hubspot.fail_next("ten_secondly", type="contacts", after=1, times=30)
-    job_id = shop.add_job()
-    while not shop.job().status.is_terminal:
-        shop.exporter().run_slice(job_id)
-        shop.clock.advance(11)
+    shop.run_until_finished(shop.add_job())
     assert (shop.job().status, shop.calls()) == (JobStatus.SUCCEEDED, PAGES + 30)
+
+
+def test_patience_has_an_end(shop: Workshop) -> None:
+    shop.hubspot.fail_next("migrating", type="contacts", after=1, times=None, retry_after_s=80_000)
+    began_at = shop.clock()
+    shop.run_until_finished(shop.add_job())
+    assert shop.job().status is JobStatus.FAILED
+    assert shop.job().error is not None
+    assert shop.job().error.retryable  # type: ignore[union-attr]  # asserted above
+    assert timedelta(days=1) < shop.clock() - began_at < timedelta(days=2)
+
+
+def test_pages_that_hubspot_cannot_answer_are_asked_for_in_smaller_ones(shop: Workshop) -> None:
+    shop.hubspot.fail_next("internal_json", type="contacts", page_size_over=30, times=None)
+    shop.run_until_finished(shop.add_job())
+    assert (shop.job().status, shop.job().most_a_page) == (JobStatus.SUCCEEDED, 25)
+    assert shop.stored_ids() == shop.ids_in_hubspot()
+
+
+def test_a_limit_that_hubspot_names_holds_every_worker_back(shop: Workshop) -> None:
+    shop.hubspot.fail_next("ten_secondly", type="contacts", after=1)
+    limiter = Waits()
+    shop.exporter(limiter=limiter).run_slice(shop.add_job())
+    assert limiter.blocked == [10]
+
+
+def test_each_call_has_its_own_place_in_the_limit(shop: Workshop) -> None:
+    asked: list[float] = []
+
+    class Counting(Waits):
+        def reserve(self, _account_id: str, *, within_s: float) -> Reservation:
+            asked.append(within_s)
+            return Reservation(wait_s=0.0, is_booked=True)
+
+    early = Interrupted(shop.source, after_call=2, happening=shop.end_access_tokens)
+    shop.exporter(source=early, limiter=Counting()).run_slice(shop.add_job())
+    assert (shop.job().status, shop.calls()) == (JobStatus.SUCCEEDED, PAGES + 1)
+    assert len(asked) == PAGES + 1
 
 
 def test_a_bug_of_ours_ends_the_job_once_and_for_all_with_its_pages_kept(shop: Workshop) -> None:
@@ -182,11 +226,12 @@ def test_a_job_that_ends_every_worker_that_takes_it_is_given_up(shop: Workshop) 
     for _ in range(3):
         with pytest.raises(PowerCutError):
             shop.exporter(source=Interrupted(shop.source, after_call=1, happening=cut)).run_slice(job_id)
-        shop.clock.advance(91)
+        shop.clock.advance(LEASE_S + 1)
     shop.exporter().run_slice(job_id)
     failed = shop.job()
     assert failed.error is not None
     assert (failed.status, failed.error.code, failed.resumes, shop.calls()) == (JobStatus.FAILED, "internal", 3, 3)
+    assert failed.error.retryable
 
 
 def test_workers_that_end_after_some_progress_are_not_counted_together(shop: Workshop) -> None:
@@ -197,7 +242,7 @@ def test_workers_that_end_after_some_progress_are_not_counted_together(shop: Wor
     for _ in range(4):
         with pytest.raises(PowerCutError):
             shop.exporter(source=Interrupted(shop.source, after_call=2, happening=cut)).run_slice(job_id)
-        shop.clock.advance(91)
+        shop.clock.advance(LEASE_S + 1)
     shop.exporter().run_slice(job_id)
     assert (shop.job().status, shop.job().resumes) == (JobStatus.SUCCEEDED, 4)
     assert shop.stored_ids() == shop.ids_in_hubspot()
@@ -224,7 +269,7 @@ def test_no_more_records_count_than_were_asked_for_whatever_hubspot_sends(shop: 
     class Generous:
         source: CrmSource
 
-        def fetch_page(self, query: PageQuery, access_token: SecretStr) -> Page:
+        def fetch_page(self, query: PageQuery, access_token: SecretStr) -> FetchedPage:
             return self.source.fetch_page(replace(query, count=100), access_token)
 
     shop.exporter(source=Generous(shop.source)).run_slice(shop.add_job(limit=130, page_size=30))
@@ -234,9 +279,10 @@ def test_no_more_records_count_than_were_asked_for_whatever_hubspot_sends(shop: 
 
 def test_who_waits_for_a_page_is_not_kept_waiting_for_long(shop: Workshop) -> None:
     shop.hubspot.fail_next("unavailable", type="contacts", times=None)
-    shop.exporter().run_slice(shop.add_job(kind=JobKind.PAGE, limit=10, page_size=10))
+    began_at = shop.clock()
+    shop.run_until_finished(shop.add_job(kind=JobKind.PAGE, limit=10, page_size=10))
     assert (shop.job().status, shop.calls()) == (JobStatus.FAILED, 3)
-    assert sum(shop.stopping.waits) < 3
+    assert shop.clock() - began_at < timedelta(seconds=3)
 
 
 def test_an_access_token_that_ends_in_the_middle_is_renewed(shop: Workshop) -> None:
@@ -249,6 +295,7 @@ def test_an_access_token_that_ends_in_the_middle_is_renewed(shop: Workshop) -> N
 def test_a_token_is_renewed_before_its_end_without_a_refused_call(shop: Workshop) -> None:
     later = Interrupted(shop.source, after_call=2, happening=lambda: shop.clock.advance(1745))
     shop.exporter(source=later).run_slice(shop.add_job())
+    shop.run_until_finished("j1")
     assert (shop.job().status, shop.calls("token"), shop.calls()) == (JobStatus.SUCCEEDED, 2, PAGES)
 
 
@@ -275,6 +322,55 @@ def test_what_will_never_work_is_asked_once(shop: Workshop, recipe: str, type_: 
     assert (shop.job().status, error.code, error.retryable, shop.calls(type_)) == (JobStatus.FAILED, code, False, 1)
 
 
+def test_an_app_that_hubspot_does_not_know_is_asked_about_once(shop: Workshop) -> None:
+    shop.hubspot.fail_next(status=401, type="token", body={"message": "unknown client"}, times=None)
+    shop.exporter().run_slice(shop.add_job())
+    error = shop.job().error
+    assert error is not None
+    assert (shop.job().status, error.message, shop.calls("token")) == (JobStatus.FAILED, "unknown client", 1)
+
+
+def test_a_token_that_is_refused_again_and_again_ends_the_job_though_other_waits_lie_between(shop: Workshop) -> None:
+    shop.hubspot.fail_next("unauthenticated", type="contacts", times=None)
+    job_id, limiter = shop.add_job(), Waits([0.0, 9.0] * 50)
+    while not shop.job().status.is_terminal:
+        shop.exporter(limiter=limiter).run_slice(job_id)
+        shop.clock.advance(9)
+    assert (shop.job().status, shop.calls()) == (JobStatus.FAILED, 12)
+
+
+def test_who_waits_for_a_page_is_told_of_a_limit_that_lasts(shop: Workshop) -> None:
+    shop.exporter(limiter=Waits([600.0])).run_slice(shop.add_job(kind=JobKind.PAGE, limit=10, page_size=10))
+    error = shop.job().error
+    assert error is not None
+    assert error.hubspot is not None
+    assert (shop.job().status, error.hubspot.status, error.retry_after_s) == (JobStatus.FAILED, 429, 600)
+    assert shop.calls() == 0
+
+
+def test_a_daily_limit_that_a_page_meets_holds_the_account_back_as_well(shop: Workshop) -> None:
+    shop.hubspot.fail_next("daily", type="contacts")
+    limiter = Waits()
+    shop.exporter(limiter=limiter).run_slice(shop.add_job(kind=JobKind.PAGE, limit=10, page_size=10))
+    assert shop.job().status is JobStatus.FAILED
+    assert [0 < seconds <= 901 for seconds in limiter.blocked] == [True]
+
+
+def test_a_page_that_the_database_can_never_take_is_not_fetched_for_ever(shop: Workshop) -> None:
+    job_id = shop.add_job()
+    shop.jobs.change(shop.job(), replace(shop.job(), attempts=51))
+    shop.exporter().run_slice(job_id)
+    error = shop.job().error
+    assert error is not None
+    assert (shop.job().status, error.code, error.retryable, shop.calls()) == (JobStatus.FAILED, "unavailable", True, 0)
+
+
+def test_an_error_of_the_token_endpoint_makes_no_page_smaller(shop: Workshop) -> None:
+    shop.hubspot.fail_next(status=500, type="token", times=3)
+    shop.run_until_finished(shop.add_job())
+    assert (shop.job().status, shop.calls()) == (JobStatus.SUCCEEDED, PAGES)
+
+
 def test_a_token_that_was_removed_meanwhile_ends_the_job(shop: Workshop) -> None:
     shop.lose_the_tokens()
     shop.exporter().run_slice(shop.add_job())
@@ -282,10 +378,34 @@ def test_a_token_that_was_removed_meanwhile_ends_the_job(shop: Workshop) -> None
     assert (shop.job().status, shop.calls()) == (JobStatus.FAILED, 0)
 
 
-def test_a_short_wait_for_the_limiter_is_sat_out_and_a_long_one_is_not(shop: Workshop) -> None:
-    shop.exporter(limiter=Waits([0.0, 1.5, 9.0])).run_slice(shop.add_job())
-    assert (shop.job().status, shop.job().reason, shop.job().attempts) == (JobStatus.WAITING, "rate_limit", 1)
-    assert (shop.stopping.waits, shop.calls()) == ([1.5], 1)
+def test_a_place_that_the_worker_was_too_slow_for_is_not_used(shop: Workshop) -> None:
+    class Slow(Waits):
+        """It gives places away that are over when they arrive, as a process that was stopped sees them."""
+
+        def reserve(self, account_id: str, *, within_s: float) -> Reservation:
+            shop.clock.advance(late_s.pop(0) if late_s else 0.0)
+            asked.append(account_id)
+            return super().reserve(account_id, within_s=within_s)
+
+    late_s, asked = [0.0, 0.2, 3.0, 0.0], list[str]()
+    shop.exporter(limiter=Slow()).run_slice(shop.add_job())
+    assert (shop.job().status, shop.calls(), len(asked)) == (JobStatus.SUCCEEDED, PAGES, PAGES + 2)
+
+
+def test_a_worker_that_is_always_slow_gets_on_all_the_same(shop: Workshop) -> None:
+    class Slow(Waits):
+        def reserve(self, account_id: str, *, within_s: float) -> Reservation:
+            shop.clock.advance(0.2)
+            return super().reserve(account_id, within_s=within_s)
+
+    shop.exporter(limiter=Slow()).run_slice(shop.add_job())
+    assert (shop.job().status, shop.calls()) == (JobStatus.SUCCEEDED, PAGES)
+
+
+def test_a_booked_place_is_waited_for_and_any_other_is_not(shop: Workshop) -> None:
+    shop.exporter(limiter=Waits([0.0, 0.2, 9.0])).run_slice(shop.add_job())
+    assert (shop.job().status, shop.job().reason, shop.job().attempts) == (JobStatus.RUNNING, "rate_limit", 1)
+    assert (shop.stopping.waits, shop.alarms.seconds, shop.calls()) == ([0.2], [9.0], 2)
 
 
 @pytest.mark.parametrize("after_call", range(1, PAGES + 1))
@@ -301,7 +421,7 @@ def test_after_a_power_cut_another_worker_goes_on_where_the_last_page_was_stored
     shop.exporter(worker="w2").run_slice(job_id)
     assert shop.job().status is JobStatus.RUNNING
 
-    shop.clock.advance(91)
+    shop.clock.advance(LEASE_S + 1)
     shop.exporter(worker="w2").run_slice(job_id)
     assert (shop.job().status, shop.job().resumes, shop.calls()) == (JobStatus.SUCCEEDED, 1, PAGES + 1)
     assert shop.stored_ids() == shop.ids_in_hubspot()
@@ -311,7 +431,7 @@ def test_a_worker_that_slept_past_its_lease_can_write_nothing_any_more(shop: Wor
     job_id = shop.add_job()
 
     def be_overtaken() -> None:
-        shop.clock.advance(91)
+        shop.clock.advance(LEASE_S + 1)
         shop.exporter(worker="w2").run_slice(job_id)
 
     shop.exporter(source=Interrupted(shop.source, after_call=2, happening=be_overtaken)).run_slice(job_id)
@@ -330,7 +450,7 @@ def test_a_database_that_is_away_is_said_and_the_job_is_found_again_later(shop: 
     with pytest.raises(StoreUnavailableError):
         shop.exporter(source=Interrupted(shop.source, after_call=3, happening=lose_it)).run_slice(job_id)
     shop.pages.is_away = False
-    shop.clock.advance(91)
+    shop.clock.advance(LEASE_S + 1)
     assert len(shop.jobs.take_unpublished(quiet_s=60, limit=9)) == 1
     shop.exporter().run_slice(job_id)
     assert shop.stored_ids() == shop.ids_in_hubspot()

@@ -7,7 +7,17 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from worker.errors import FatalHubSpotError, RateLimitedError, TokenNotFoundError
+from worker.errors import (
+    ExportError,
+    FatalHubSpotError,
+    InternalError,
+    RateLimitedError,
+    ReconnectRequiredError,
+    StoreUnavailableError,
+    TokenNotFoundError,
+    TokenRefusedError,
+    WorkersLostError,
+)
 from worker.jobs import (
     ExportRequest,
     IllegalChangeError,
@@ -50,25 +60,39 @@ def test_a_page_with_more_after_it_keeps_the_job_running() -> None:
     assert moved.records_per_second == 10.0
 
 
-def test_the_last_page_finishes_the_job() -> None:
+def test_the_last_page_makes_the_job_complete() -> None:
+    assert not job().advance(page(), at=LATER).is_complete
     done = job().advance(page(has_more=False), at=LATER)
-    assert (done.status, done.finished_at) == (JobStatus.SUCCEEDED, LATER)
+    assert done.is_complete
+    assert done.succeed(at=LATER).finished_at == LATER
 
 
-def test_the_limit_finishes_the_job_and_the_last_call_asks_for_no_more_than_is_left() -> None:
+def test_the_limit_makes_the_job_complete_and_the_last_call_asks_for_no_more_than_is_left() -> None:
     begun = job(limit=150)
     assert begun.next_page_size == 100
     halfway = begun.advance(page(100), at=LATER)
-    assert (halfway.status, halfway.next_page_size) == (JobStatus.RUNNING, 50)
-    assert halfway.advance(page(50), at=LATER).status is JobStatus.SUCCEEDED
+    assert (halfway.is_complete, halfway.next_page_size) == (False, 50)
+    assert halfway.advance(page(50), at=LATER).is_complete
+
+
+def test_a_page_is_never_asked_for_larger_than_hubspot_was_found_to_manage() -> None:
+    assert replace(job(limit=150), most_a_page=30).next_page_size == 30
+
+
+def test_smaller_pages_grow_again_now_and_then() -> None:
+    shrunk, sizes = replace(job(), most_a_page=20), []
+    for _ in range(200):
+        shrunk = shrunk.advance(page(1), at=LATER)
+        sizes.append(shrunk.next_page_size)
+    assert sizes == [20] * 63 + [40] * 64 + [80] * 64 + [100] * 9
 
 
 def test_a_page_job_is_done_after_one_page_however_short_it_is() -> None:
-    assert job(kind=JobKind.PAGE, limit=100).advance(page(3), at=LATER).status is JobStatus.SUCCEEDED
+    assert job(kind=JobKind.PAGE, limit=100).advance(page(3), at=LATER).is_complete
 
 
 def test_progress_sets_the_number_of_tries_back() -> None:
-    assert job().try_again().try_again().advance(page(), at=LATER).attempts == 1
+    assert replace(job(), attempts=3).advance(page(), at=LATER).attempts == 1
 
 
 def test_a_finished_job_is_kept_as_long_as_was_set_and_an_open_one_for_ever() -> None:
@@ -78,8 +102,42 @@ def test_a_finished_job_is_kept_as_long_as_was_set_and_an_open_one_for_ever() ->
 
 
 def test_waiting_says_until_when_and_why() -> None:
-    waiting = job().wait(until=LATER, reason="rate_limit", at=NOW)
+    waiting = job().wait(10, reason="rate_limit", at=NOW)
     assert (waiting.status, waiting.resume_at, waiting.reason) == (JobStatus.WAITING, LATER, "rate_limit")
+
+
+def test_a_pause_is_no_other_state() -> None:
+    paused = job().pause(10, reason="rate_limit", at=NOW)
+    assert (paused.status, paused.resume_at, paused.reason) == (JobStatus.RUNNING, LATER, "rate_limit")
+
+
+@pytest.mark.parametrize("status", JobStatus)
+def test_a_job_that_is_not_finished_can_be_cancelled_and_no_other(status: JobStatus) -> None:
+    stopped = job(status=status)
+    if status.is_terminal:
+        with pytest.raises(IllegalChangeError, match=str(status)):
+            stopped.cancel(at=LATER)
+    else:
+        assert (stopped.cancel(at=LATER).status, stopped.cancel(at=LATER).finished_at) == (JobStatus.CANCELLED, LATER)
+
+
+@pytest.mark.parametrize("status", JobStatus)
+def test_what_failed_or_was_cancelled_can_be_retried_from_where_it_stood_and_nothing_else(status: JobStatus) -> None:
+    moved = job().advance(page(), at=NOW)
+    stopped = replace(moved, status=status, error=JobError.of(TokenNotFoundError()), attempts=9, lapses=2, waited_s=9)
+    if status not in {JobStatus.FAILED, JobStatus.CANCELLED}:
+        with pytest.raises(IllegalChangeError, match=str(status)):
+            stopped.retry(at=LATER)
+        return
+    again = replace(stopped, finished_at=NOW).expire(after=timedelta(days=1)).retry(at=LATER)
+    assert (again.status, again.progress, again.resumes) == (JobStatus.QUEUED, moved.progress, 1)
+    assert (again.error, again.finished_at, again.expires_at, again.attempts, again.lapses) == (None, None, None, 0, 0)
+    assert again.pages_expire_at == NOW + timedelta(days=1)
+
+
+def test_a_job_whose_pages_are_gone_begins_where_it_was_asked_to() -> None:
+    asked = replace(job(), request=ExportRequest(page_size=100, offset=5))
+    assert asked.advance(page(), at=LATER).start_over().progress == Progress(offset=5)
 
 
 @pytest.mark.parametrize("status", [s for s in JobStatus if s is not JobStatus.RUNNING])
@@ -90,7 +148,7 @@ def test_only_a_running_job_can_end_or_wait(status: JobStatus) -> None:
     with pytest.raises(IllegalChangeError):
         stopped.fail(TokenNotFoundError(), at=LATER)
     with pytest.raises(IllegalChangeError):
-        stopped.wait(until=LATER, reason="rate_limit", at=LATER)
+        stopped.wait(10, reason="rate_limit", at=LATER)
 
 
 def test_an_error_keeps_what_hubspot_said() -> None:
@@ -102,6 +160,22 @@ def test_an_error_keeps_what_hubspot_said() -> None:
     assert (failed.error.code, failed.error.retryable, failed.error.hubspot.status) == ("hubspot_error", False, 403)
     assert JobError.of(RateLimitedError("Slow down", status=429)).retryable is True
     assert JobError.of(TokenNotFoundError()).hubspot is None
+
+
+@pytest.mark.parametrize(
+    ("error", "may_pass"),
+    [
+        (RateLimitedError("Slow down", status=429), True),
+        (TokenRefusedError("A token that was renewed a moment ago", status=401), True),
+        (StoreUnavailableError(), True),
+        (WorkersLostError(), True),
+        (FatalHubSpotError("No", status=403), False),
+        (ReconnectRequiredError("Dead", status=400), False),
+        (InternalError(), False),
+    ],
+)
+def test_a_client_is_told_whether_a_retry_may_help(error: ExportError, may_pass: bool) -> None:  # noqa: FBT001 - expected
+    assert JobError.of(error).retryable is may_pass
 
 
 def test_a_cursor_that_returns_to_where_it_was_does_not_go_on() -> None:

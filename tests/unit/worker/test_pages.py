@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from worker.pages import PAGE_FORMATS, ExportType, PageUnreadableError, read_page, split_records
+from worker.pages import PAGE_FORMATS, ExportType, PageUnreadableError, read_page, record_ids, split_records
 
 
 @pytest.mark.parametrize(
@@ -62,6 +64,82 @@ def test_a_halved_emoji_is_told_from_a_whole_one_and_from_text_that_looks_like_o
     assert split_records(ExportType.CONTACTS, body) == records
 
 
+# Whole records in HubSpot's own order of keys, where the id is rarely the first of them.
+RECORDS = {
+    ExportType.CONTACTS: {
+        "addedAt": 1700000000000,
+        "vid": 501,
+        "merged-vids": [7],
+        "properties": {"vid": {"value": "9"}},
+    },
+    ExportType.COMPANIES: {"portalId": 99, "companyId": 501, "properties": {"name": {"value": "é"}}},
+    ExportType.DEALS: {"portalId": 99, "dealId": 501, "associations": {"associatedVids": [7]}},
+    ExportType.NOTES: {"engagement": {"portalId": 99, "id": 501}, "associations": {"contactIds": [7]}, "id": 8},
+}
+
+names = st.sampled_from(["vid", "companyId", "dealId", "engagement", "id", "properties"])
+any_json = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda parts: st.lists(parts, max_size=3) | st.dictionaries(names, parts, max_size=3),
+    max_leaves=8,
+)
+
+
+def body_with(export_type: ExportType, *records: object) -> bytes:
+    envelope = {PAGE_FORMATS[export_type].list_key: records, "offset": 3}
+    return json.dumps(envelope).encode()
+
+
+@pytest.mark.parametrize("export_type", ExportType)
+def test_each_type_keeps_its_ids_in_a_place_of_its_own(export_type: ExportType) -> None:
+    other = json.loads(json.dumps(RECORDS[export_type]).replace("501", "3412996225"))
+
+    assert record_ids(export_type, body_with(export_type, other, RECORDS[export_type])) == [3412996225, 501]
+
+
+@pytest.mark.parametrize("export_type", ExportType)
+@pytest.mark.parametrize(
+    "odd", [{}, {"vid": None}, {"properties": {}}, {"engagement": None}, {"engagement": {}}, 5, None]
+)
+def test_a_record_without_an_id_gives_none_and_the_others_theirs(export_type: ExportType, odd: object) -> None:
+    body = body_with(export_type, RECORDS[export_type], odd, RECORDS[export_type])
+
+    assert record_ids(export_type, body) == [501, None, 501]
+
+
+@pytest.mark.parametrize("odd", ["true", '"501"', "1.5", "[501]", "{}", "9223372036854775808", "1e400"])
+@pytest.mark.parametrize("export_type", ExportType)
+def test_an_id_is_an_integer_that_mongodb_can_hold(export_type: ExportType, odd: str) -> None:
+    body = body_with(export_type, RECORDS[export_type], RECORDS[export_type]).replace(b"501", odd.encode(), 1)
+
+    assert record_ids(export_type, body) == [None, 501]
+
+
+@pytest.mark.parametrize("export_type", ExportType)
+def test_half_a_character_hides_no_id(export_type: ExportType) -> None:
+    cut = {**RECORDS[export_type], "cut": "\ud83d"}
+
+    assert record_ids(export_type, body_with(export_type, cut, RECORDS[export_type])) == [501, 501]
+
+
+def test_lists_of_other_types_do_not_disturb() -> None:
+    body = b'{"contacts":[{"vid":501}],"deals":[5],"companies":null,"results":[{"engagement":[]}]}'
+
+    assert record_ids(ExportType.CONTACTS, body) == [501]
+
+
+@given(st.sampled_from(ExportType), st.lists(any_json, max_size=5))
+def test_there_are_as_many_ids_as_records_whatever_they_hold(export_type: ExportType, records: list[object]) -> None:
+    body = body_with(export_type, *records)
+
+    assert len(record_ids(export_type, body)) == read_page(export_type, body).records
+
+
+@pytest.mark.parametrize("export_type", ExportType)
+def test_a_page_without_records_has_no_ids(export_type: ExportType) -> None:
+    assert record_ids(export_type, body_with(export_type)) == []
+
+
 @pytest.mark.parametrize(
     "body",
     [
@@ -80,3 +158,27 @@ def test_a_halved_emoji_is_told_from_a_whole_one_and_from_text_that_looks_like_o
 def test_anything_else_is_not_a_page(body: bytes) -> None:
     with pytest.raises(PageUnreadableError):
         read_page(ExportType.CONTACTS, body)
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b'{"contacts":[{"vid":1}', b'{"results":[]}', b'{"contacts":{}}'])
+def test_what_is_no_page_has_no_ids_either(body: bytes) -> None:
+    with pytest.raises(PageUnreadableError):
+        record_ids(ExportType.CONTACTS, body)
+
+
+@pytest.mark.parametrize(
+    ("body", "has_more", "says_more"),
+    [
+        (b'{"contacts":[],"has-more":false}', False, True),
+        (b'{"contacts":[],"hasMore":true}', True, True),
+        (b'{"contacts":[],"vid-offset":5}', False, False),
+        (b'{"contacts":[],"has-more":null}', False, False),
+    ],
+)
+def test_a_page_without_the_flag_reads_as_the_last_and_is_known_for_it(
+    body: bytes,
+    has_more: bool,  # noqa: FBT001 - what is expected
+    says_more: bool,  # noqa: FBT001 - the same
+) -> None:
+    page = read_page(ExportType.CONTACTS, body)
+    assert (page.has_more, page.says_more) == (has_more, says_more)

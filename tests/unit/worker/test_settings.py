@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from worker.mongo.token_encryption import TokenEncryption
 from worker.rates import Rate
 from worker.settings import BrokerSettings, ShimSettings, StoreSettings, WorkerSettings, load
 
 WORKER = {"HUBSPOT_CLIENT_ID": "client", "HUBSPOT_CLIENT_SECRET": "a-client-secret"}
 SHIM = {"JWT_SECRET": "a-jwt-secret"}
+KEYS = ["newest-key-" + "0" * 32 + "=", "older_key__" + "0" * 32 + "="]
 EVERY_NAME = [name.upper() for name in {**WorkerSettings.model_fields, **ShimSettings.model_fields}]
 
 
@@ -46,6 +48,7 @@ def test_the_documented_defaults_hold(monkeypatch: pytest.MonkeyPatch) -> None:
     assert settings.hubspot_objects_endpoint == "https://api.hubapi.com/crm/objects/2026-09"
     assert settings.hubspot_rate_limit == Rate(calls=110, seconds=10)
     assert settings.result_ttl_days == 30
+    assert settings.token_encryption_keys == ()
     assert settings.log_format == "console"
 
 
@@ -77,6 +80,14 @@ def test_rate_limit_zero_turns_the_limit_off(monkeypatch: pytest.MonkeyPatch) ->
     assert load(WorkerSettings).hubspot_rate_limit is None
 
 
+@pytest.mark.parametrize("value", [",".join(KEYS), f" {KEYS[0]} , {KEYS[1]} "])
+def test_keys_for_tokens_are_a_list_newest_first(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    given(monkeypatch, TOKEN_ENCRYPTION_KEYS=value)
+    keys = load(StoreSettings).token_encryption_keys
+    assert [key.get_secret_value() for key in keys] == KEYS
+    TokenEncryption(keys)
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -96,6 +107,11 @@ def test_rate_limit_zero_turns_the_limit_off(monkeypatch: pytest.MonkeyPatch) ->
         ("HUBSPOT_RATE_LIMIT", "-1"),
         ("RESULT_TTL_DAYS", "0"),
         ("RESULT_TTL_DAYS", "soon"),
+        ("TOKEN_ENCRYPTION_KEYS", "short"),
+        ("TOKEN_ENCRYPTION_KEYS", f"{KEYS[0]},"),
+        ("TOKEN_ENCRYPTION_KEYS", f"{KEYS[0]},not a key"),
+        ("TOKEN_ENCRYPTION_KEYS", f"{KEYS[0]} {KEYS[1]}"),
+        ("TOKEN_ENCRYPTION_KEYS", KEYS[0][:-5] + "ü"),
         ("LOG_FORMAT", "xml"),
     ],
 )
@@ -145,10 +161,19 @@ def test_a_wrong_secret_is_not_shown(monkeypatch: pytest.MonkeyPatch, capsys: py
     assert "pass-word" not in complaint_of(WorkerSettings, capsys)
 
 
+def test_no_key_is_shown_when_one_of_them_is_wrong(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given(monkeypatch, **WORKER, TOKEN_ENCRYPTION_KEYS=f"{KEYS[0]},pass-word")
+    printed = complaint_of(WorkerSettings, capsys)
+    assert "pass-word" not in printed
+    assert KEYS[0] not in printed
+
+
 def test_secrets_stay_out_of_the_repr(monkeypatch: pytest.MonkeyPatch) -> None:
-    given(monkeypatch, **WORKER, **SHIM, MONGODB_URI="mongodb://user:pass-word@host")
+    given(monkeypatch, **WORKER, **SHIM, MONGODB_URI="mongodb://user:pass-word@host", TOKEN_ENCRYPTION_KEYS=KEYS[0])
     shown = repr(load(WorkerSettings)) + repr(load(ShimSettings))
-    assert not any(secret in shown for secret in ("a-client-secret", "a-jwt-secret", "pass-word"))
+    assert not any(secret in shown for secret in ("a-client-secret", "a-jwt-secret", "pass-word", KEYS[0]))
 
 
 def complaint_of(kind: type[WorkerSettings | ShimSettings], capsys: pytest.CaptureFixture[str]) -> str:

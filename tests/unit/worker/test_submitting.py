@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+
 import pytest
 from pydantic import SecretStr
 
+from tests.contract.stores import new_job
 from tests.fakes.clock import START, ManualClock
 from tests.fakes.queue import HoldingJobQueue
-from tests.fakes.stores import InMemoryJobStore, InMemoryTokenStore
+from tests.fakes.stores import InMemoryJobStore, InMemoryPageStore
+from tests.fakes.tokens import InMemoryTokenStore
+from worker.control import JobControl
 from worker.errors import BrokerUnavailableError, StoreUnavailableError, TokenNotFoundError
-from worker.jobs import ExportRequest, Job, JobKind
-from worker.pages import ExportType
+from worker.jobs import Job
 from worker.submitter import JobSubmitter
 from worker.sweeper import Sweeper
 from worker.tokens import Token
 
-QUIET_S = 60.0
+QUIET_S, LOST_S = 60.0, 10.0
 
 
 class Counter:
@@ -27,7 +33,13 @@ class Counter:
         self.tokens = InMemoryTokenStore()
         self.queue = HoldingJobQueue()
         self.submitter = JobSubmitter(jobs=self.jobs, tokens=self.tokens, queue=self.queue)
-        self.sweeper = Sweeper(jobs=self.jobs, queue=self.queue, quiet_s=QUIET_S, batch=3)
+        self.pages = InMemoryPageStore()
+        self.control = JobControl(
+            jobs=self.jobs, pages=self.pages, queue=self.queue, result_ttl=timedelta(days=30), clock=self.clock
+        )
+        self.sweeper = Sweeper(
+            jobs=self.jobs, queue=self.queue, control=self.control, quiet_s=QUIET_S, lost_s=LOST_S, batch=3
+        )
         self.tokens.put(
             Token(
                 account_id="a1",
@@ -50,16 +62,7 @@ def counter() -> Counter:
 
 
 def job(number: int = 1, *, owner: str = "u1") -> Job:
-    return Job(
-        job_id=f"j{number}",
-        account_id="a1",
-        owner=owner,
-        export_type=ExportType.DEALS,
-        kind=JobKind.EXPORT,
-        request=ExportRequest(page_size=250),
-        created_at=START,
-        updated_at=START,
-    )
+    return replace(new_job(), job_id=f"j{number}", owner=owner, created_at=START, updated_at=START)
 
 
 def test_a_job_is_stored_and_rung_for(counter: Counter) -> None:
@@ -90,6 +93,24 @@ def test_without_the_broker_the_job_stays_and_the_next_sweep_rings(counter: Coun
     assert counter.rung_for == ["j1"]
 
 
+class ForgetfulJobStore(InMemoryJobStore):
+    """A store that is there for the job, and away when its publication has failed."""
+
+    def mark_unpublished(self, jobs: Sequence[Job]) -> None:  # noqa: ARG002 - the seam's
+        raise StoreUnavailableError
+
+
+def test_a_job_that_was_stored_is_accepted_though_no_note_can_be_made_that_nobody_was_rung_for(
+    counter: Counter,
+) -> None:
+    jobs = ForgetfulJobStore(counter.clock)
+    counter.queue.is_away = True
+    with pytest.raises(BrokerUnavailableError):
+        JobSubmitter(jobs=jobs, tokens=counter.tokens, queue=counter.queue).submit(job())
+    counter.clock.advance(QUIET_S + 1)
+    assert [each.job_id for each in jobs.take_unpublished(quiet_s=QUIET_S, limit=10)] == ["j1"]
+
+
 def test_a_withdrawn_job_is_gone_unless_someone_has_begun_it(counter: Counter) -> None:
     counter.submitter.submit(job(1))
     counter.submitter.submit(job(2))
@@ -99,14 +120,32 @@ def test_a_withdrawn_job_is_gone_unless_someone_has_begun_it(counter: Counter) -
     assert [left.job_id for left in counter.jobs.all] == ["j2"]
 
 
-def test_a_message_that_was_lost_is_rung_again_once_it_has_been_quiet_for_long(counter: Counter) -> None:
+def test_a_message_that_was_lost_is_rung_again_soon_where_there_is_none_at_all(counter: Counter) -> None:
     counter.submitter.submit(job())
+    counter.queue.take()
+    counter.clock.advance(LOST_S - 1)
+    assert counter.sweeper.sweep() == 0
+    counter.clock.advance(2)
+    assert counter.sweeper.sweep() == 1
+
+
+def test_a_job_that_just_waits_its_turn_is_not_rung_for_again_however_long(counter: Counter) -> None:
+    counter.submitter.submit(job())
+    counter.clock.advance(10 * QUIET_S)
+    assert counter.sweeper.sweep() == 0
+    assert counter.rung_for == ["j1"]
+
+
+def test_a_message_that_was_lost_among_others_is_made_up_for_once_it_has_been_quiet_for_long(counter: Counter) -> None:
+    for number in (1, 2, 3):
+        counter.submitter.submit(job(number))
+    counter.queue.take()
     counter.clock.advance(QUIET_S - 1)
     assert counter.sweeper.sweep() == 0
     counter.clock.advance(2)
     assert counter.sweeper.sweep() == 1
+    assert counter.queue.length() == 3
     assert counter.sweeper.sweep() == 0
-    assert counter.rung_for == ["j1", "j1"]
 
 
 def test_a_job_that_is_worked_on_is_left_alone_until_its_lease_has_lapsed(counter: Counter) -> None:
@@ -121,6 +160,8 @@ def test_a_job_that_is_worked_on_is_left_alone_until_its_lease_has_lapsed(counte
 def test_a_sweep_that_the_broker_ends_leaves_the_rest_to_the_next(counter: Counter) -> None:
     for number in range(1, 6):
         counter.submitter.submit(job(number))
+    for _ in range(5):
+        counter.queue.take()
     counter.clock.advance(QUIET_S + 1)
     counter.queue.is_away = True
     with pytest.raises(BrokerUnavailableError):
@@ -128,3 +169,15 @@ def test_a_sweep_that_the_broker_ends_leaves_the_rest_to_the_next(counter: Count
     counter.queue.is_away = False
     assert [counter.sweeper.sweep(), counter.sweeper.sweep(), counter.sweeper.sweep()] == [3, 2, 0]
     assert sorted(counter.rung_for[5:]) == ["j1", "j2", "j3", "j4", "j5"]
+
+
+def test_a_sweep_ties_up_what_a_process_that_died_has_left(counter: Counter) -> None:
+    counter.submitter.submit(job(1))
+    counter.submitter.submit(job(2))
+    counter.jobs.start_removal(job(1))
+    counter.jobs.change(job(2), job(2).cancel(at=counter.clock()))
+    counter.clock.advance(QUIET_S + 1)
+    counter.sweeper.sweep()
+    (left,) = counter.jobs.all
+    assert left.expires_at == START + timedelta(days=30)
+    assert counter.jobs.take_unsettled(quiet_s=0, limit=10) == ([], [])

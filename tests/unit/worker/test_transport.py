@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from tests.unit.worker.hubspot_answers import (
     rate_limited,
 )
 from worker.errors import (
+    DailyLimitError,
     FatalHubSpotError,
     HubSpotError,
     RateLimitedError,
@@ -36,6 +38,7 @@ from worker.hubspot.transport import Transport
 from worker.jobs import ExportRequest, Job, JobKind, JobStatus
 from worker.mongo.job_documents import from_document, to_document
 from worker.pages import ExportType
+from worker.rates import Quota
 
 URL = "https://api.hubapi.com/contacts/v1/lists/all/contacts/all"
 TOKEN = SecretStr("an-access-token")
@@ -52,7 +55,7 @@ def error_of(**answer: Any) -> HubSpotError:  # noqa: ANN401 - what `responses` 
 def test_a_call_carries_the_token_and_asks_for_json() -> None:
     with responses.RequestsMock() as hubspot:
         hubspot.get(URL, body=b"{}")
-        assert Transport().get(URL, [("count", "10")], TOKEN) == b"{}"
+        assert Transport().get(URL, [("count", "10")], TOKEN).body == b"{}"
         sent = hubspot.calls[0].request
     assert sent.headers["Authorization"] == "Bearer an-access-token"
     assert sent.headers["Accept"] == "application/json"
@@ -81,17 +84,60 @@ def test_what_will_not_pass_is_fatal(status: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("policy", "seconds"), [("SECONDLY", 1), ("TEN_SECONDLY_ROLLING", 10), ("DAILY", 3600), ("SOMETHING_NEW", 10)]
+    ("policy", "seconds"), [("SECONDLY", 1), ("TEN_SECONDLY_ROLLING", 10), ("DAILY", None), ("SOMETHING_NEW", 10)]
 )
-def test_429_says_how_long_to_wait_by_its_policy(policy: str, seconds: float) -> None:
+def test_429_says_how_long_to_wait_by_its_policy(policy: str, seconds: float | None) -> None:
     error = error_of(status=429, json=rate_limited(policy))
     assert isinstance(error, RateLimitedError)
     assert error.retry_after_s == seconds
+    assert isinstance(error, DailyLimitError) == (policy == "DAILY")
+
+
+@pytest.mark.parametrize(
+    ("message", "kind", "seconds"),
+    [
+        ("You have reached your daily limit.", DailyLimitError, None),
+        ("You have reached your secondly limit.", RateLimitedError, 1),
+        ("You have reached your ten_secondly_rolling limit.", RateLimitedError, 10),
+        ("Slow down", RateLimitedError, 10),
+    ],
+)
+def test_a_limit_without_a_name_is_known_by_hubspots_words(
+    message: str, kind: type[HubSpotError], seconds: float | None
+) -> None:
+    error = error_of(status=429, json={"message": message})
+    assert (type(error), error.retry_after_s) == (kind, seconds)
 
 
 def test_hubspots_own_retry_after_is_taken_where_it_gives_one() -> None:
     assert error_of(status=477, headers={"Retry-After": "3600"}).retry_after_s == 3600
     assert error_of(status=429, json=rate_limited("DAILY"), headers={"Retry-After": "7"}).retry_after_s == 7
+
+
+def test_a_lock_lasts_two_seconds() -> None:
+    assert error_of(status=423).retry_after_s == 2
+
+
+def test_a_retry_after_of_nothing_is_no_advice_to_ask_again_at_once() -> None:
+    assert error_of(status=503, headers={"Retry-After": "0"}).retry_after_s is None
+    assert error_of(status=429, headers={"Retry-After": "0"}).retry_after_s == 10
+
+
+def test_every_answer_says_what_is_left_of_the_limit_where_hubspot_does() -> None:
+    told = {
+        "X-HubSpot-RateLimit-Max": "110",
+        "X-HubSpot-RateLimit-Remaining": "108",
+        "X-HubSpot-RateLimit-Interval-Milliseconds": "10000",
+    }
+    with responses.RequestsMock() as hubspot:
+        hubspot.get(URL, body=b"{}", headers=told)
+        quotas = [Transport().get(URL, [], TOKEN).quota, error_of(status=429, headers=told).quota]
+    for quota in quotas:
+        assert quota is not None
+        assert replace(quota, took_s=None) == Quota(calls=110, remaining=108, seconds=10.0)
+        assert 0 <= (quota.took_s or 0.0) < 10
+    for name, nonsense in ((name, text) for name in told for text in ("", "many", "-1", "9" * 99)):
+        assert error_of(status=500, headers={**told, name: nonsense}).quota is None
 
 
 def test_a_retry_after_that_is_no_number_is_left_alone() -> None:
@@ -109,10 +155,19 @@ def test_an_error_keeps_hubspots_words_and_body() -> None:
     assert error.message == MISSING_SCOPES["message"]
     assert error.body == MISSING_SCOPES
     assert error.correlation_id == "from-the-header"
+    assert error.details == "One of these scopes is needed: crm.objects.deals.read"
+
+
+@pytest.mark.parametrize(
+    "errors", [None, "x", [], [None], [{"context": []}], [{"context": {"requiredScopes": "x"}}], [{"context": {}}]]
+)
+def test_scopes_are_named_only_where_hubspot_names_them(errors: object) -> None:
+    assert error_of(status=403, json={"message": "no", "errors": errors}).details is None
 
 
 def test_414_says_what_helps() -> None:
     assert "fewer properties" in error_of(status=414, body="<html>URI Too Long</html>").message
+    assert "fewer properties" in (error_of(status=414, json={"message": "URI too long"}).details or "")
 
 
 def test_a_long_answer_that_is_no_json_is_cut() -> None:
@@ -204,12 +259,13 @@ def test_an_absurd_retry_after_is_left_alone() -> None:
         b'{"message":"zero","a\\u0000b":{"$x.y":1}}',
         b'{"message":"large","n":123456789012345678901234567890}',
         b'{"message":"odd","n":NaN,"m":-Infinity}',
+        b'{"message":"endless","n":1e999}',
         b'{"message":"' + b"long" * 5_000_000 + b'"}',
         b"[" * 30_000 + b"]" * 30_000,
         b'{"message":"' + b"m" * 50_000 + b'"}',
         b"",
     ],
-    ids=["half", "bytes", "zero", "large", "nan", "megabytes", "deep", "message", "empty"],
+    ids=["half", "bytes", "zero", "large", "nan", "endless", "megabytes", "deep", "message", "empty"],
 )
 def test_whatever_hubspot_says_can_be_stored_and_answered(body: bytes) -> None:
     error = error_of(status=500, body=body)

@@ -14,20 +14,27 @@ from pydantic import SecretStr
 from sandbox.portal.hubspot import HubSpot
 from tests.fakes.clock import ManualClock
 from tests.fakes.queue import HoldingJobQueue
-from tests.fakes.stores import InMemoryJobStore, InMemoryPageStore, InMemoryTokenStore
-from worker.exporter import Exporter, ExportTools, SliceLimits
+from tests.fakes.stores import InMemoryJobStore, InMemoryPageStore
+from tests.fakes.tokens import InMemoryRenewalLeases, InMemoryTokenStore
+from worker.export_tools import ExportTools, SliceLimits
+from worker.exporter import Exporter
 from worker.hubspot.client import LegacyClient
 from worker.hubspot.endpoints import legacy_endpoints
+from worker.hubspot.token_endpoint import TokenEndpoint
 from worker.hubspot.tokens import RenewingTokenSource
 from worker.hubspot.transport import Transport
-from worker.interfaces import CrmSource, PageQuery, RateLimiter
+from worker.interfaces import CrmSource, FetchedPage, PageQuery, RateLimiter
 from worker.jobs import ExportRequest, Job, JobKind, JobStatus, Progress
+from worker.leases import LeaseKeeper
 from worker.limiter import NoRateLimit
-from worker.pages import ExportType, Page
+from worker.pages import ExportType
 from worker.settings import WorkerSettings
 from worker.tokens import Token
 
 HUB = 62515
+RECORDS = 450
+PAGES = 5
+LEASE_S = 20.0
 
 
 class ImpatientEvent(threading.Event):
@@ -60,15 +67,25 @@ class Interrupted:
 
     source: CrmSource
     after_call: int
-    happening: Callable[[], None]
+    happening: Callable[[], object]
     calls: int = 0
 
-    def fetch_page(self, query: PageQuery, access_token: SecretStr) -> Page:
-        page = self.source.fetch_page(query, access_token)
+    def fetch_page(self, query: PageQuery, access_token: SecretStr) -> FetchedPage:
+        fetched = self.source.fetch_page(query, access_token)
         self.calls += 1
         if self.calls == self.after_call:
             self.happening()
-        return page
+        return fetched
+
+
+@dataclass
+class Alarms:
+    """A DelayedRinger that remembers."""
+
+    seconds: list[float] = field(default_factory=list)
+
+    def ring_in(self, delay_s: float, job: Job) -> None:  # noqa: ARG002 - the seam's
+        self.seconds.append(delay_s)
 
 
 class Workshop:
@@ -82,15 +99,19 @@ class Workshop:
         self.tokens = InMemoryTokenStore()
         self.queue = HoldingJobQueue()
         self.news = News()
+        self.alarms = Alarms()
         self.stopping = ImpatientEvent(clock)
         settings = WorkerSettings.model_validate({"hubspot_client_id": "id", "hubspot_client_secret": "secret"})
         self.source: CrmSource = LegacyClient(transport=Transport(), endpoints=legacy_endpoints(settings))
         self.token_source = RenewingTokenSource(
             store=self.tokens,
-            transport=Transport(),
-            endpoint=settings.hubspot_token_endpoint,
-            client_id="id",
-            client_secret=SecretStr("secret"),
+            leases=InMemoryRenewalLeases(clock),
+            endpoint=TokenEndpoint(
+                transport=Transport(),
+                url=settings.hubspot_token_endpoint,
+                client_id="id",
+                client_secret=SecretStr("secret"),
+            ),
             clock=clock,
         )
         self.connect()
@@ -125,15 +146,20 @@ class Workshop:
             queue=self.queue,
             announcer=self.news,
             limiter=limiter or NoRateLimit(),
-        )
-        return Exporter(
-            tools=tools,
-            worker=worker,
+            rings=self.alarms,
             result_ttl=timedelta(days=30),
             clock=self.clock,
+            monotonic=lambda: self.clock().timestamp(),
             stopping=self.stopping,
-            limits=limits,
         )
+        keeper = LeaseKeeper(jobs=self.jobs, lease_s=LEASE_S, longest_s=300, monotonic=lambda: self.clock().timestamp())
+        return Exporter(tools=tools, keeper=keeper, worker=worker, limits=limits)
+
+    def run_until_finished(self, job_id: str) -> None:
+        """Play the workers and the sweeper: whenever the job is due, somebody takes it."""
+        while not self.job().status.is_terminal:
+            self.clock.now = max(self.clock.now, self.job().resume_at or self.clock.now)
+            self.exporter().run_slice(job_id)
 
     def add_job(self, *, kind: JobKind = JobKind.EXPORT, **request: Any) -> str:  # noqa: ANN401 - ExportRequest's fields
         """Store a job for contacts, 100 a page."""

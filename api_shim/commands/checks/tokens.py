@@ -1,0 +1,32 @@
+"""Whether tokens are stored encrypted, and whether the keys at hand decrypt those that are."""
+
+from __future__ import annotations
+
+from api_shim.commands.findings import Finding, verdict_on
+from worker.mongo.connection import MongoDatabase
+from worker.mongo.token_encryption import TokenEncryption
+from worker.mongo.tokens import MongoTokenStore, TokenSurvey
+from worker.settings import StoreSettings
+
+SUBJECT = "tokens"
+
+_MOST = 1000
+
+
+def check_tokens(database: MongoDatabase, settings: StoreSettings) -> Finding:
+    """Look at some of the stored tokens, with the keys of these settings."""
+    keys = settings.token_encryption_keys
+    survey = MongoTokenStore(database, TokenEncryption(keys)).survey(most=_MOST)
+    return judge_tokens(survey, keys=len(keys))
+
+
+def judge_tokens(survey: TokenSurvey, *, keys: int) -> Finding:
+    """Want every token to be readable; in plain text they all are."""
+    encryption = f"encrypted when written, keys: {keys}" if keys else "not encrypted: TOKEN_ENCRYPTION_KEYS is not set"
+    return verdict_on(
+        SUBJECT,
+        f"{encryption}; looked at {survey.looked_at}, in plain text {survey.in_plain_text}, "
+        f"unreadable {survey.unreadable}",
+        sound=survey.unreadable == 0,
+        advice="put the key they were encrypted with into TOKEN_ENCRYPTION_KEYS, or connect these accounts again",
+    )

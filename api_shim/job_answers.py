@@ -1,0 +1,29 @@
+"""Answers that are a job: as it stands, or taken on, with where it lives and when to look again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import Response
+from fastapi.responses import JSONResponse
+
+from api_shim.schemas import JobAnswer, job_path
+from worker.jobs import Job
+
+_POLL_AFTER_S = 1
+
+
+def job_answer(
+    job: Job, *, message: str, applied: str = "", status: int = 200, headers: Mapping[str, str] | None = None
+) -> Response:
+    """Answer with a job; `applied` is what was done of the client's preferences."""
+    told = {**(headers or {}), **({"Preference-Applied": applied} if applied else {})}
+    content: dict[str, Any] = JobAnswer.of(job, message=message).model_dump(mode="json")
+    return JSONResponse(content, status_code=status, headers=told)
+
+
+def accepted(job: Job, *, message: str, applied: str = "") -> Response:
+    """Answer 202."""
+    headers = {"Location": job_path(job.job_id), "Retry-After": str(_POLL_AFTER_S)}
+    return job_answer(job, message=message, applied=applied, status=202, headers=headers)

@@ -1,0 +1,187 @@
+"""What becomes of exports when workers die, are frozen, come back too late or are told to stop."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+
+import pytest
+
+from sandbox.processes import Process
+from sandbox.stack import Stack, StackOptions
+from sandbox.state_folder import temporary_state
+from tests.acceptance.client import Client, Json
+from tests.acceptance.conftest import connect
+
+LEASE_S, SLICE_S = 5, 2
+SWEEP_S = 2
+PAGE = 100  # records
+
+pytestmark = pytest.mark.timeout(240)
+
+
+@contextmanager
+def running(*, workers: int = 1, slots: int = 2) -> Iterator[Stack]:
+    """Give a stack with short leases and slices, so that a test need not wait for long ones."""
+    options = StackOptions(
+        settings={"HUBSPOT_RATE_LIMIT": "0", "LEASE_SECONDS": str(LEASE_S), "SLICE_SECONDS": str(SLICE_S)},
+        workers=workers,
+        worker_arguments=(f"--concurrency={slots}",),
+    )
+    with temporary_state() as folder, Stack(folder, options=options) as stack:
+        yield stack
+
+
+def until(stack: Stack, condition: Callable[[], bool], *, within_s: float = 60) -> None:
+    give_up_at = time.monotonic() + within_s
+    while not condition():
+        assert time.monotonic() < give_up_at
+        stack.check()
+        time.sleep(0.05)
+
+
+def slow_export(stack: Stack, *, pages: int, latency_s: float) -> tuple[Client, str]:
+    client = connect(stack, contacts=pages * PAGE)
+    stack.hubspot_control.change_account(client.account.hub_id, latency_s=latency_s)
+    return client, client.start("contacts")
+
+
+def pages_of(client: Client, path: str) -> int:
+    return int(client.job(path)["progress"]["pages"])
+
+
+def document(client: Client, path: str) -> Json:
+    (found,) = client.documents("jobs", _id=path.rpartition("/")[2])
+    return found
+
+
+def epochs(client: Client, path: str) -> dict[int, int]:
+    """Give the epoch under which each page was stored."""
+    return {page["number"]: page["epoch"] for page in client.documents("pages", job_id=path.rpartition("/")[2])}
+
+
+def holder(stack: Stack, client: Client, path: str) -> Process:
+    """Give the worker that holds the job now."""
+    lease = document(client, path)["lease"]
+    (found,) = [worker for worker in stack.workers if worker.is_alive and f":{worker.pid}:" in lease["owner"]]
+    return found
+
+
+def require_every_record_once(client: Client, path: str) -> None:
+    assert client.stored_ids(path, "contacts") == client.ids_in_hubspot("contacts")
+    stored = client.documents("pages", job_id=path.rpartition("/")[2])
+    assert sorted(page["number"] for page in stored) == list(range(pages_of(client, path)))
+
+
+def test_after_kill_9_of_all_workers_a_new_one_goes_on_from_the_last_stored_pages() -> None:
+    with running(workers=2) as stack:
+        exports = [slow_export(stack, pages=12, latency_s=0.4) for _ in range(3)]
+        until(stack, lambda: all(pages_of(*export) >= 3 for export in exports))
+        for worker in stack.workers:
+            worker.kill()
+        killed_at, stood_at = time.monotonic(), [pages_of(*export) for export in exports]
+        stack.start_worker().wait_ready()
+
+        until(stack, lambda: any(pages_of(*export) > stood for export, stood in zip(exports, stood_at, strict=True)))
+        assert time.monotonic() - killed_at < LEASE_S + SWEEP_S + 10  # most of it is a Python process that starts
+
+        for client, path in exports:
+            job = client.finished(path)
+            assert (job["status"], job["resumes"]) == ("succeeded", 1)
+            require_every_record_once(client, path)
+            assert len(client.calls(type="contacts")) <= 12 + 1
+
+
+def test_a_worker_that_was_frozen_past_its_lease_writes_nothing_when_it_goes_on() -> None:
+    with running(workers=2, slots=1) as stack:
+        client, path = slow_export(stack, pages=10, latency_s=0.3)
+        until(stack, lambda: pages_of(client, path) >= 2)
+        until(stack, lambda: document(client, path)["lease"] is not None)
+        frozen = holder(stack, client, path)
+        frozen.send(signal.SIGSTOP)
+        epoch = document(client, path)["epoch"]
+        until(stack, lambda: document(client, path)["epoch"] > epoch)
+        until(stack, lambda: pages_of(client, path) >= 6)
+        before = epochs(client, path)
+
+        frozen.send(signal.SIGCONT)
+        until(stack, lambda: frozen.has_written("lease_lost"))
+
+        job = client.finished(path)
+        assert (job["status"], job["resumes"]) == ("succeeded", 1)
+        require_every_record_once(client, path)
+        assert len(client.calls(type="contacts")) <= 10 + 1
+        after = epochs(client, path)
+        assert {number: after[number] for number in before} == before
+        assert all(found > epoch for number, found in after.items() if number not in before)
+
+
+def test_a_worker_that_hangs_in_a_slow_call_keeps_its_job() -> None:
+    with running(workers=2) as stack:
+        client, path = slow_export(stack, pages=3, latency_s=0.0)
+        client.finished(path)
+        stack.hubspot_control.fail_next("slow", account=client.account.hub_id, type="contacts", delay_s=LEASE_S * 2.5)
+        path = client.start("contacts")
+        job = client.finished(path)
+        assert (job["status"], job["resumes"], job["attempts"]) == ("succeeded", 0, 1)
+        assert len(client.calls(type="contacts")) == 3 + 3
+
+
+def test_a_job_that_ends_every_worker_that_takes_it_fails_after_three_deaths() -> None:
+    with running(slots=1) as stack:
+        client = connect(stack, contacts=PAGE)
+        stack.hubspot_control.fail_next("silent", account=client.account.hub_id, type="contacts", times=None)
+        path = client.start("contacts")
+        for deaths in range(3):
+            until(stack, lambda deaths=deaths: len(client.calls(type="contacts")) == deaths + 1)  # type: ignore[misc]
+            stack.workers[-1].kill()
+            stack.start_worker().wait_ready()
+        job = client.finished(path)
+        assert (job["status"], job["error"]["code"], job["resumes"]) == ("failed", "internal", 3)
+        assert "3 workers" in job["error"]["message"]
+        assert len(client.calls(type="contacts")) == 3
+
+
+@pytest.mark.parametrize("slots", [1, 2])
+def test_a_long_export_delays_a_short_one_by_no_more_than_a_slice_of_each_in_front(slots: int) -> None:
+    with running(slots=slots) as stack:
+        giants = [slow_export(stack, pages=120, latency_s=0.1) for _ in range(slots + 1)]
+        until(stack, lambda: sum(pages_of(*giant) > 0 for giant in giants) >= slots)
+        small = connect(stack, contacts=3)
+        waits = []
+        for _ in range(3):
+            job = small.finished(small.start("contacts"))
+            waits.append((instant(job["started_at"]) - instant(job["created_at"])).total_seconds())
+        # In front of it there are at most the other waiting giant's slice and the rest of the one at hand.
+        assert max(waits) < 2 * SLICE_S + 1, waits
+        assert all(giant[0].job(giant[1])["status"] == "running" for giant in giants)
+
+
+def test_a_worker_that_is_told_to_stop_is_gone_in_seconds_whatever_its_jobs_wait_for() -> None:
+    with running(slots=4) as stack:
+        slow, slow_path = slow_export(stack, pages=20, latency_s=0.5)
+        limited = connect(stack, contacts=2 * PAGE)
+        stack.hubspot_control.fail_next(
+            "ten_secondly", account=limited.account.hub_id, type="contacts", retry_after_s=3
+        )
+        limited_path = limited.start("contacts")
+        until(stack, lambda: pages_of(slow, slow_path) >= 2)
+        until(stack, lambda: document(limited, limited_path)["resume_at"] is not None)
+
+        began = time.monotonic()
+        stack.workers[0].stop(grace_s=30)
+        assert time.monotonic() - began < 6
+
+        stack.start_worker().wait_ready()
+        for client, path in ((slow, slow_path), (limited, limited_path)):
+            job = client.finished(path)
+            assert (job["status"], job["resumes"]) == ("succeeded", 0)
+            require_every_record_once(client, path)
+        assert len(slow.calls(type="contacts")) == 20
+
+
+def instant(text: str) -> datetime:
+    return datetime.fromisoformat(text)

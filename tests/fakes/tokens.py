@@ -1,0 +1,111 @@
+"""In-memory tokens and leases of renewals that work, lapse by an injected clock, and may be away."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from itertools import count
+
+from worker.errors import StoreUnavailableError
+from worker.tokens import RenewalLease, RenewedToken, Token
+
+_Key = tuple[str, str]
+
+
+class InMemoryTokenStore:
+    """TokenStore. How other programs spell ids and dates is a matter of documents, which this one has none of."""
+
+    def __init__(self) -> None:
+        self.is_away = False
+        self._lock = threading.Lock()
+        self._stored: dict[_Key, Token] = {}
+
+    def put(self, token: Token) -> None:
+        """Store a token as the program that connects accounts does."""
+        self._stored[token.account_id, token.owner] = token
+
+    def clear(self) -> None:
+        """Remove all tokens, as users do who disconnect their accounts."""
+        self._stored.clear()
+
+    def find(self, account_id: str, owner: str) -> Token | None:
+        self._answer()
+        return self._stored.get((account_id, owner))
+
+    def connect(self, account_id: str, owner: str, granted: RenewedToken) -> bool:
+        self._answer()
+        with self._lock:
+            is_new = (account_id, owner) not in self._stored
+            self._stored[account_id, owner] = Token(
+                account_id=account_id,
+                owner=owner,
+                access_token=granted.access_token,
+                refresh_token=granted.refresh_token,
+                generated_at=granted.generated_at,
+                expires_in_s=granted.expires_in_s,
+            )
+            return is_new
+
+    def save_renewed(self, token: Token, renewed: RenewedToken) -> bool:
+        self._answer()
+        with self._lock:
+            stored = self._stored.get((token.account_id, token.owner))
+            if stored is None or token.refresh_token is None or stored.refresh_token != token.refresh_token:
+                return False
+            self._stored[token.account_id, token.owner] = replace(
+                stored,
+                access_token=renewed.access_token,
+                refresh_token=renewed.refresh_token,
+                generated_at=renewed.generated_at,
+                expires_in_s=renewed.expires_in_s,
+            )
+            return True
+
+    def _answer(self) -> None:
+        if self.is_away:
+            raise StoreUnavailableError
+
+
+class InMemoryRenewalLeases:
+    """RenewalLeases. `asked` counts how often someone wanted one; `when_extended` is called whenever one was kept."""
+
+    def __init__(self, clock: Callable[[], datetime]) -> None:
+        self.is_away = False
+        self.asked = 0
+        self.when_extended: Callable[[], None] = lambda: None
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._holders = count(1)
+        self._held: dict[_Key, tuple[RenewalLease, datetime]] = {}
+
+    def acquire(self, account_id: str, owner: str, *, lease_s: float) -> RenewalLease | None:
+        self._answer()
+        with self._lock:
+            self.asked += 1
+            _, expires_at = self._held.get((account_id, owner), (None, None))
+            if expires_at is not None and expires_at > self._clock():
+                return None
+            lease = RenewalLease(account_id=account_id, owner=owner, holder=str(next(self._holders)))
+            self._held[account_id, owner] = (lease, self._clock() + timedelta(seconds=lease_s))
+            return lease
+
+    def extend(self, lease: RenewalLease, *, lease_s: float) -> None:
+        self._answer()
+        with self._lock:
+            held, _ = self._held.get((lease.account_id, lease.owner), (None, None))
+            if held == lease:
+                self._held[lease.account_id, lease.owner] = (lease, self._clock() + timedelta(seconds=lease_s))
+                self.when_extended()
+
+    def release(self, lease: RenewalLease) -> None:
+        self._answer()
+        with self._lock:
+            held, _ = self._held.get((lease.account_id, lease.owner), (None, None))
+            if held == lease:
+                del self._held[lease.account_id, lease.owner]
+
+    def _answer(self) -> None:
+        if self.is_away:
+            raise StoreUnavailableError

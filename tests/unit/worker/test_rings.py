@@ -1,0 +1,46 @@
+"""DelayedRing: rings when the time has come, in order of time, and survives an absent broker."""
+
+from __future__ import annotations
+
+import queue
+
+import pytest
+
+from tests.contract.stores import new_job
+from tests.fakes.queue import HoldingJobQueue
+from worker import rings
+from worker.errors import BrokerUnavailableError
+from worker.jobs import Job
+from worker.rings import DelayedRing
+
+
+def test_jobs_are_rung_for_in_the_order_in_which_they_are_due() -> None:
+    held = HoldingJobQueue()
+    ring, jobs = DelayedRing(held), [new_job() for _ in range(3)]
+    for delay_s, job in zip((0.9, 0.3, 0.6), jobs, strict=True):
+        ring.ring_in(delay_s, job)
+    assert [held.take() for _ in jobs] == [jobs[1], jobs[2], jobs[0]]
+
+
+def test_a_long_wait_is_left_to_the_sweeper(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rings, "_LONGEST_S", 0.01)
+    held = HoldingJobQueue()
+    DelayedRing(held).ring_in(0.02, new_job())
+    with pytest.raises(queue.Empty):
+        held.take(within_s=0.3)
+
+
+def test_a_broker_that_is_away_costs_one_ring_and_no_other() -> None:
+    first, second = new_job(), new_job()
+
+    class Stumbling(HoldingJobQueue):
+        def publish(self, job: Job) -> None:
+            if job == first:
+                raise BrokerUnavailableError
+            super().publish(job)
+
+    held = Stumbling()
+    ring = DelayedRing(held)
+    ring.ring_in(0.01, first)
+    ring.ring_in(0.02, second)
+    assert held.take() == second

@@ -1,0 +1,54 @@
+"""Closing a job: its receipt is drawn up, and its pages get their end."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from itertools import islice
+
+from worker.interfaces import PageStore
+from worker.jobs import Job, JobKind
+from worker.pages import ExportType, record_ids
+from worker.receipts import Facts, Outcome, Receipt
+
+_MOST_COUNTED = 1_000_000  # ids that are held in memory at once, in some 100 MB
+
+
+def close(job: Job, *, pages: PageStore, result_ttl: timedelta, counts_ids: bool = True) -> Job:
+    """Give a finished job as it is to be stored. The end of its pages is stored first: they may not outlive it.
+
+    Ids that came in no order are counted one by one, unless there are too many of them or `counts_ids` says no.
+    """
+    closed = replace(job.expire(after=result_ttl), receipt=_receipt(job, pages, counts_ids=counts_ids))
+    if closed.expires_at is not None and job.kind is JobKind.EXPORT:
+        pages.expire(job.job_id, at=closed.expires_at)
+    return closed
+
+
+def _receipt(job: Job, pages: PageStore, *, counts_ids: bool) -> Receipt:
+    progress = job.progress
+    is_page = job.kind is JobKind.PAGE  # its only page has just been stored, and someone is waiting
+    facts = Facts(
+        tally=job.tally,
+        outcome=Outcome(job.status.value),
+        pages=progress.pages,
+        records=progress.records,
+        start=job.request.offset,
+        end=progress.offset,
+        has_more=progress.has_more,
+        limit=job.request.limit,
+        stored_pages=progress.pages if is_page else pages.count(job.job_id),
+        distinct=_count_distinct(job, pages) if counts_ids and _needs_counting(job) else None,
+        is_of_two_lists=job.export_type is ExportType.NOTES and len(job.tally.apis) > 1,
+    )
+    return Receipt.of(facts)
+
+
+def _needs_counting(job: Job) -> bool:
+    return not job.tally.proves_distinct and job.progress.records <= _MOST_COUNTED
+
+
+def _count_distinct(job: Job, pages: PageStore) -> int:
+    """Count the ids one by one, from the stored pages: their order proves nothing."""
+    ids = (number for body in pages.bodies(job.job_id) for number in record_ids(job.export_type, body))
+    return len(set(islice(ids, job.progress.records)) - {None})

@@ -1,0 +1,52 @@
+"""TokenEndpoint: HubSpot's token endpoint, asked with a refresh token."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from pydantic import SecretStr
+
+from worker.errors import FatalHubSpotError, RetryableHubSpotError, TokenRefusedError
+from worker.hubspot.transport import Transport
+
+
+class Grant(msgspec.Struct):
+    """The token endpoint's answer; `refresh_token` usually is the one that was sent, but need not be."""
+
+    access_token: Annotated[str, msgspec.Meta(min_length=1)]
+    expires_in: int
+    refresh_token: str | None = None
+
+
+class TokenEndpoint:
+    """Speaks for one HubSpot app."""
+
+    def __init__(self, *, transport: Transport, url: str, client_id: str, client_secret: SecretStr) -> None:
+        self._transport = transport
+        self._url = url
+        self._client_id = client_id
+        self._client_secret = client_secret
+
+    def renew(self, refresh_token: SecretStr) -> Grant:
+        """Send the refresh grant as a form in the body; HubSpot retires credentials in the query string.
+
+        Raises a HubSpotError, ReconnectRequiredError when the refresh token is dead. A 401 is about the app here, whose
+        id or secret HubSpot does not know: there is no access token to renew.
+        """
+        form = [
+            ("grant_type", "refresh_token"),
+            ("client_id", self._client_id),
+            ("client_secret", self._client_secret.get_secret_value()),
+            ("refresh_token", refresh_token.get_secret_value()),
+        ]
+        try:
+            body = self._transport.post_form(self._url, form, secrets=[self._client_secret, refresh_token])
+        except TokenRefusedError as error:
+            raise FatalHubSpotError(
+                error.message, status=error.status, body=error.body, correlation_id=error.correlation_id
+            ) from error
+        try:
+            return msgspec.json.decode(body, type=Grant)
+        except msgspec.DecodeError as error:
+            raise RetryableHubSpotError("HubSpot's token endpoint gave no token", status=200) from error

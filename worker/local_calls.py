@@ -1,0 +1,64 @@
+"""What a process knows of its accounts by itself: its own calls, and for how long HubSpot has told it to wait."""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict, deque
+
+from worker.interfaces import Reservation
+from worker.rates import Rate
+
+_MANY_BLOCKS = 1000  # from here on, those that are over are looked for
+
+
+class LocalCalls:
+    """A log of calls in a sliding window, as the one in Redis. Instants are seconds of the caller's clock."""
+
+    def __init__(self) -> None:
+        self._places: defaultdict[str, deque[float]] = defaultdict(deque)
+        self._lock = threading.Lock()
+        self._last_booked_at = float("-inf")
+
+    @property
+    def last_booked_at(self) -> float:
+        """When a place was last booked, for whichever account."""
+        return self._last_booked_at
+
+    def reserve(self, account_id: str, rate: Rate, *, at: float, within_s: float, not_before: float) -> Reservation:
+        """Book the account's next place, `not_before` an instant, if it is near enough."""
+        with self._lock:
+            places = self._places[account_id]
+            while places and places[0] <= at - rate.seconds:
+                places.popleft()
+            place = max(at, not_before)
+            if len(places) >= rate.calls:
+                place = max(place, places[-rate.calls] + rate.seconds)
+            if place - at > within_s:
+                return Reservation(wait_s=place - at, is_booked=False)
+            places.append(place)
+            self._last_booked_at = at
+            return Reservation(wait_s=place - at, is_booked=True)
+
+    def forget(self) -> None:
+        """Start afresh: the calls of all workers are counted again."""
+        with self._lock:
+            self._places.clear()
+
+
+class LocalBlocks:
+    """Until when HubSpot wants patience. Instants are seconds of the caller's clock."""
+
+    def __init__(self) -> None:
+        self._until: dict[str, float] = {}
+        self._lock = threading.Lock()
+
+    def add(self, account_id: str, *, seconds: float, at: float) -> None:
+        """Wait for so many seconds; never shorter than before."""
+        with self._lock:
+            if len(self._until) >= _MANY_BLOCKS:
+                self._until = {account: until for account, until in self._until.items() if until > at}
+            self._until[account_id] = max(at + seconds, self._until.get(account_id, at))
+
+    def left_s(self, account_id: str, *, at: float) -> float:
+        """Give the seconds that are left, or 0.0."""
+        return max(0.0, self._until.get(account_id, at) - at)

@@ -1,0 +1,102 @@
+-- Books the next call of an account, or tells when to ask again. Times are milliseconds of the server's clock.
+--
+-- KEYS  1 calls     sorted set: call -> the instant at which it is made, in the near future too
+--       2 blocked   text: for how long HubSpot asked for patience; its life is what is left of that
+--       3 quota     text "calls window": HubSpot's limit, where it is lower than the worker's own
+--       4 turns     sorted set: call that found no place -> when to ask again
+--       5 identity  hash of all accounts' logs: birth, born_at, unknown_before
+--       6 workers   sorted set: worker -> when it was last here
+-- ARGV  1 call  2 calls  3 window  4 within  5 worker  6 birth that the worker knows, or ''  7 birth to give, if any
+--       8 how long ago, at the least, calls were made that are not in the log, or -1
+-- gives { 1 if booked, wait, 1 if blocked, calls and window in force, calls in the log, workers, birth }
+
+local calls_key, blocked_key, quota_key, turns_key, identity_key, workers_key = unpack(KEYS)
+local limit, window, within = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+local worker, known_birth, new_birth, unlogged_ago = ARGV[5], ARGV[6], ARGV[7], tonumber(ARGV[8])
+
+local WORKERS_LIFE, IDENTITY_LIFE = 600000, 3600000
+
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+
+-- Who shares the limit, for the time when this server is away.
+redis.call('ZADD', workers_key, now, worker)
+redis.call('ZREMRANGEBYSCORE', workers_key, '-inf', now - WORKERS_LIFE)
+redis.call('ZREMRANGEBYSCORE', workers_key, '(' .. now, '+inf') -- the clock was set back
+redis.call('PEXPIRE', workers_key, WORKERS_LIFE)
+local workers = redis.call('ZCARD', workers_key)
+
+-- HubSpot's limit, where it is lower than this worker's.
+local quota = redis.call('GET', quota_key)
+if quota then
+  local quota_calls, quota_window = string.match(quota, '(%d+) (%d+)')
+  if quota_calls / quota_window < limit / window then
+    limit, window = tonumber(quota_calls), tonumber(quota_window)
+  end
+end
+within = math.min(within, window)
+
+-- Calls that the log does not hold: made without this server, or before it lost its data. For a window after them
+-- there is no place. A place may have been booked up to `within` ahead, so the calls may be that much younger.
+local identity = redis.call('HMGET', identity_key, 'birth', 'born_at', 'unknown_before')
+local birth, born_at, unknown_before = identity[1], tonumber(identity[2] or now), tonumber(identity[3] or 0)
+if not birth then
+  birth = new_birth
+  redis.call('HSET', identity_key, 'birth', birth, 'born_at', now)
+end
+local unknown = math.min(unknown_before, now + window) -- later only when the clock was set back
+if unlogged_ago >= 0 then
+  unknown = math.max(unknown, now - unlogged_ago + within)
+end
+if known_birth ~= '' and known_birth ~= birth then
+  unknown = math.max(unknown, math.min(born_at, now) + within)
+end
+if unknown ~= unknown_before then
+  redis.call('HSET', identity_key, 'unknown_before', unknown)
+end
+redis.call('PEXPIRE', identity_key, IDENTITY_LIFE)
+
+-- A place further ahead than any that is given was entered before the clock was set back: that call was made by now.
+for _, call in ipairs(redis.call('ZRANGEBYSCORE', calls_key, '(' .. now + window, '+inf')) do
+  redis.call('ZADD', calls_key, now, call)
+end
+-- Two windows are kept: an answer that took long is compared with the calls of the window that it tells about.
+redis.call('ZREMRANGEBYSCORE', calls_key, '-inf', now - 2 * window)
+
+local function answer(is_booked, wait, is_blocked)
+  local logged = redis.call('ZCOUNT', calls_key, '(' .. now - window, '+inf')
+  return { is_booked, wait, is_blocked, limit, window, logged, workers, birth }
+end
+
+local blocked = redis.call('PTTL', blocked_key)
+if blocked > 0 then
+  local asked = tonumber(redis.call('GET', blocked_key))
+  if blocked > asked then -- the clock was set back
+    redis.call('PEXPIRE', blocked_key, asked)
+    blocked = asked
+  end
+  return answer(0, blocked, 1)
+end
+
+-- A place is a window after the call that has then become the limit-th latest. Rank 0 is the latest call in the log.
+local function place_after(rank)
+  local call = redis.call('ZREVRANGE', calls_key, rank, rank, 'WITHSCORES')
+  return math.max(now, unknown + window, call[2] and call[2] + window or 0)
+end
+
+local place = place_after(limit - 1)
+if place - now <= within then
+  redis.call('ZADD', calls_key, place, ARGV[1])
+  redis.call('PEXPIRE', calls_key, 2 * window + within)
+  return answer(1, place - now, 0)
+end
+
+-- Those who have to come back get turns: the first the next place, the second the one after it, and so on for a window.
+-- A turn is no promise. Whoever comes books the next place there is; so none stays empty for one who does not come.
+redis.call('ZREMRANGEBYSCORE', turns_key, '-inf', now + within)
+redis.call('ZREMRANGEBYSCORE', turns_key, '(' .. now + 2 * window, '+inf') -- the clock was set back
+local ahead = redis.call('ZCARD', turns_key)
+local turn = place_after(math.max(limit - 1 - ahead, 0))
+redis.call('ZADD', turns_key, turn, ARGV[1])
+redis.call('PEXPIRE', turns_key, 2 * window)
+return answer(0, turn - now, 0)

@@ -1,0 +1,173 @@
+"""Receipt: the proof of completeness that a finished job carries, drawn up from its Tally; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Self
+
+import msgspec
+
+from worker.pages import Offset
+from worker.tallies import Tally
+
+CHECKSUM_PREFIX = "sha256-sum:"
+
+
+class Outcome(StrEnum):
+    """How a job ended."""
+
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What a receipt is drawn up from.
+
+    `start` is the offset that was asked for (None: the start), `end` the one that HubSpot gave with the last page.
+    `stored_pages` is how many of the job's `pages` the store holds, counted there. `distinct` is the exact number of
+    distinct ids, needed only where the tally does not prove them distinct. `is_of_two_lists`: the legacy list of
+    engagements gave a part, the dated list of notes the rest.
+    """
+
+    tally: Tally
+    outcome: Outcome
+    pages: int
+    records: int
+    start: Offset | None
+    end: Offset | None
+    has_more: bool
+    limit: int | None
+    stored_pages: int
+    distinct: int | None = None
+    is_of_two_lists: bool = False
+
+    @property
+    def is_from_start(self) -> bool:
+        """HubSpot takes an offset of 0 for the start as well."""
+        return self.start in {None, 0, "0", ""}
+
+    @property
+    def missing_pages(self) -> int:
+        """How many pages the store lost; one more than was counted is no loss."""
+        return max(0, self.pages - self.stored_pages)
+
+    @property
+    def distinct_ids(self) -> int | None:
+        """How many ids differ; None when nobody knows."""
+        return self.tally.ids if self.tally.proves_distinct else self.distinct
+
+    @property
+    def duplicates(self) -> int | None:
+        """How many records came with an id that had come before; None when nobody knows."""
+        return None if self.distinct_ids is None else self.tally.ids - self.distinct_ids
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OffsetChain:
+    """From where to where pages were read; closed when that is from the start to HubSpot's "no more" with no gap."""
+
+    start: Offset | None
+    end: Offset | None
+    closed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """What a finished job proves about its records; `incomplete_because` names every reason, in words for a client.
+
+    `properties` are those that were asked for; none means HubSpot's few standard ones, `*` all there are.
+    """
+
+    complete: bool
+    incomplete_because: str | None
+    pages: int
+    records: int
+    distinct_ids: int | None
+    duplicates: int | None
+    first_id: int | None
+    last_id: int | None
+    offsets: OffsetChain
+    checksum: str
+    refetched_pages: int
+    calls: Mapping[str, int]
+    retries: Mapping[str, int]
+    api: tuple[str, ...]
+    properties: tuple[str, ...]
+
+    @classmethod
+    def of(cls, facts: Facts) -> Self:
+        """Draw up the receipt of a job that ended, however it ended."""
+        reasons = [*_breaks_in_the_chain(facts), *_doubts_about_ids(facts)]
+        tally = facts.tally
+        return cls(
+            complete=not reasons,
+            incomplete_because="; ".join(reasons) or None,
+            pages=facts.pages,
+            records=facts.records,
+            distinct_ids=facts.distinct_ids,
+            duplicates=facts.duplicates,
+            first_id=tally.first_id,
+            last_id=tally.last_id,
+            offsets=_chain(facts),
+            checksum=CHECKSUM_PREFIX + tally.checksum,
+            refetched_pages=tally.refetched_pages,
+            calls=tally.calls,
+            retries=tally.retries,
+            api=tally.apis,
+            properties=tally.properties,
+        )
+
+    @classmethod
+    def from_stored(cls, stored: object) -> Self:
+        """Read back what `asdict` gave and a database kept."""
+        return msgspec.convert(stored, cls)
+
+
+def _chain(facts: Facts) -> OffsetChain:
+    is_closed = facts.is_from_start and not facts.has_more and not facts.missing_pages
+    return OffsetChain(start=facts.start, end=facts.end, closed=is_closed)
+
+
+_CUT_SHORT = {
+    Outcome.FAILED: "the export failed before its end",
+    Outcome.CANCELLED: "the export was cancelled before its end",
+}
+
+
+def _breaks_in_the_chain(facts: Facts) -> Iterator[str]:
+    if not facts.is_from_start:
+        yield f"the export began at offset {facts.start}, not at the start"
+    if facts.outcome in _CUT_SHORT:
+        yield _CUT_SHORT[facts.outcome]
+    elif facts.has_more and facts.limit is not None:
+        yield f"a limit of {_counted(facts.limit, 'record')} was asked for, and HubSpot has more"
+    elif facts.has_more:
+        yield "HubSpot has more records"
+    if facts.tally.left_off:
+        yield f"HubSpot sent {_counted(facts.tally.left_off, 'record')} more than the limit, left off here"
+    if facts.tally.unsaid:
+        yield f"{_counted(facts.tally.unsaid, 'page')} did not say whether there is more"
+    if facts.is_of_two_lists:
+        yield "the legacy list was gone before the end, and the dated one holds no engagements but notes"
+    if facts.missing_pages:
+        yield f"{_counted(facts.missing_pages, 'page')} of {facts.pages} can no longer be found"
+
+
+def _doubts_about_ids(facts: Facts) -> Iterator[str]:
+    tally = facts.tally
+    if tally.records != facts.records:
+        yield f"the account of ids covers {_counted(tally.records, 'record')}, not {facts.records}"
+    if tally.ids_unreadable:
+        yield f"{_counted(tally.ids_unreadable, 'record')} came without an id"
+    if facts.duplicates is None:
+        yield "the ids came out of order and were not counted, so nothing shows that they are distinct"
+    elif facts.duplicates:
+        yield f"{_counted(facts.duplicates, 'record')} came with an id that had come before"
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -1,0 +1,270 @@
+"""Slice: one task execution's work on one job: token, place in the limit, page, store, checkpoint."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from datetime import datetime
+
+import structlog
+from pydantic import SecretStr
+
+from worker.closing import close
+from worker.errors import (
+    BrokerUnavailableError,
+    CursorStuckError,
+    ExportError,
+    HubSpotError,
+    InternalError,
+    LeaseLostError,
+    RateLimitedError,
+    RetryableHubSpotError,
+    StoreUnavailableError,
+    TokenRefusedError,
+    UnavailableError,
+    WorkersLostError,
+)
+from worker.export_tools import ExportTools, SliceLimits
+from worker.interfaces import FetchedPage, PageQuery, Reservation
+from worker.jobs import Job, JobKind, JobStatus
+from worker.leases import HeldLease
+from worker.pages import record_ids
+from worker.publishing import publish_or_note
+from worker.rates import Quota
+from worker.retry import RETRY_POLICIES, advice_s, is_failure, smaller_page
+
+_log = structlog.get_logger()
+
+_OK = 200
+_MOST_PLACES_LOST = 5
+_MOST_TRIES = 50  # more than any policy has: each one more is a slice that an absent database has ended
+_NO_PLACE = "HubSpot's limit of calls for this account is used up"
+
+
+class Slice:
+    """Works on a job until it is finished, has to wait, or its time is over. It holds the job's lease all along."""
+
+    def __init__(self, lease: HeldLease, *, tools: ExportTools, limits: SliceLimits) -> None:
+        self._lease = lease
+        self._job = lease.job
+        self._tools = tools
+        self._limits = limits
+        self._ends_at = tools.monotonic() + limits.seconds
+        self._last_page = self._job.progress.pages + limits.pages
+        self._token: SecretStr | None = None
+        self._refused: SecretStr | None = None
+        self._wait_s: float | None = None
+        self._places_lost = 0
+
+    def run(self) -> None:
+        """Do the slice. Raises LeaseLostError, UnavailableError; what was stored until then stays."""
+        self._begin()
+        while self._job.status is JobStatus.RUNNING and self._job.resume_at is None:
+            if self._job.cancel_requested:
+                self._job = self._job.cancel(at=self._tools.clock())
+            elif self._job.is_complete:
+                self._job = self._job.succeed(at=self._tools.clock())
+            elif self._is_over():
+                self._hand_back()
+                return
+            else:
+                self._fetch_next()
+        self._leave()
+
+    def _begin(self) -> None:
+        job = self._job
+        if job.lapses >= self._limits.most_lapses:
+            message = f"The job was given up after {job.lapses} workers in a row ended while they had it"
+            self._fail(WorkersLostError(message))
+        elif job.attempts > _MOST_TRIES:
+            self._fail(StoreUnavailableError())
+        elif job.pages_expire_at is not None:
+            self._take_up_again()
+        if job.kind is JobKind.EXPORT and job.progress.pages == 0:
+            self._tools.announcer.announce(job)  # who waits for a page wants nothing else
+
+    def _take_up_again(self) -> None:
+        """Keep the pages of a job that is retried; where some are gone already, all are fetched anew."""
+        job_id = self._job.job_id
+        self._tools.pages.expire(job_id, at=None)
+        if self._tools.pages.count(job_id) < self._job.progress.pages:
+            _log.warning("pages_gone")
+            self._lease.require()
+            self._tools.pages.remove(job_id)
+            self._job = self._job.start_over()
+        self._job = replace(self._job, pages_expire_at=None)
+
+    def _is_over(self) -> bool:
+        is_late = self._tools.monotonic() >= self._ends_at or self._job.progress.pages >= self._last_page
+        return is_late or self._tools.stopping.is_set()
+
+    def _fetch_next(self) -> None:
+        """Do one call and store what came of it, or decide what its failure means for the job."""
+        try:
+            self._try_to_fetch()
+        except (UnavailableError, LeaseLostError):
+            raise
+        except ExportError as error:
+            self._fail(error)
+        except Exception:  # the outermost loop of a job: what is a bug today would be one at every try
+            _log.exception("job_broke")
+            self._fail(InternalError())
+
+    def _try_to_fetch(self) -> None:
+        try:
+            self._ask_for_page()
+        except TokenRefusedError as error:
+            self._renew_or_fail(error)
+        except RetryableHubSpotError as error:
+            self._retry_or_fail(error)
+
+    def _ask_for_page(self) -> None:
+        job = self._job
+        self._token = self._tools.tokens.fresh(job.account_id, job.owner, refused=self._refused)
+        asked_at = self._tools.monotonic()
+        place = self._tools.limiter.reserve(job.account_id, within_s=self._limits.longest_sleep_s)
+        if not place.is_booked:
+            self._wait_for_place(place.wait_s)
+            return
+        if place.wait_s > 0 and self._tools.stopping.wait(place.wait_s):
+            return  # before its time the call may not be made, and a worker that stops makes no other
+        self._lease.require()
+        if self._is_too_late(place, asked_at):
+            return
+        self._store(self._fetch(self._token))
+
+    def _wait_for_place(self, wait_s: float) -> None:
+        """Wait, unless someone waits at the other end and would not wait that long."""
+        if self._job.kind is JobKind.PAGE and wait_s > self._limits.seconds:
+            self._fail(RateLimitedError(_NO_PLACE, status=429, retry_after_s=wait_s))
+            return
+        self._stand_aside(wait_s, reason="rate_limit")
+
+    def _is_too_late(self, place: Reservation, asked_at: float) -> bool:
+        """Let a place go that this process was too slow for, but not one after the other for ever."""
+        late_s = self._tools.monotonic() - asked_at - place.wait_s
+        self._places_lost = self._places_lost + 1 if late_s > self._limits.most_late_s else 0
+        return 0 < self._places_lost <= _MOST_PLACES_LOST
+
+    def _fetch(self, token: SecretStr) -> FetchedPage:
+        """Do the call, count it by HubSpot's status, and pass on what HubSpot says about the limit."""
+        job = self._job
+        query = PageQuery(
+            export_type=job.export_type, count=job.next_page_size, offset=job.progress.offset, params=job.request.params
+        )
+        try:
+            fetched = self._tools.source.fetch_page(query, token)
+        except HubSpotError as error:
+            self._note(error.status, error.quota)
+            self._job = replace(self._job, most_a_page=smaller_page(error, job) or job.most_a_page)
+            raise
+        self._note(_OK, fetched.quota)
+        return fetched
+
+    def _note(self, status: int | None, quota: Quota | None) -> None:
+        self._job = replace(self._job, tally=self._job.tally.after_call(status))
+        if quota is not None:
+            self._tools.limiter.learn(self._job.account_id, quota)
+
+    def _store(self, fetched: FetchedPage) -> None:
+        """Store a page, then the place after it; the write that finishes a job is the one that leaves it."""
+        job, page, at = self._job, fetched.page, self._tools.clock()
+        if page.has_more and not job.progress.goes_on_to(page):
+            raise CursorStuckError(
+                f"HubSpot's offset does not advance: after page {job.progress.pages}, fetched from offset "
+                f"{job.progress.offset}, there is more, but to be read from offset {page.offset}"
+            )
+        moved = job.advance(page, at=at)
+        self._lease.require()
+        was_there = self._tools.pages.add(job, page, expires_at=self._end_of_page(moved, at))
+        ids = record_ids(job.export_type, page.body)
+        tally = moved.tally.after_page(
+            ids,
+            most=job.left,
+            was_refetched=was_there,
+            says_more=page.says_more,
+            api=fetched.api,
+            properties=fetched.properties,
+        )
+        self._job = replace(moved, tally=tally)
+        self._refused = None
+        if not moved.is_complete:
+            self._job = replace(self._job, cancel_requested=self._lease.checkpoint(self._job))
+
+    def _end_of_page(self, job: Job, at: datetime) -> datetime | None:
+        """Give the end of the only page there will be; an export's pages get theirs together."""
+        if job.kind is not JobKind.PAGE:
+            return None
+        return job.succeed(at=at).expire(after=self._tools.result_ttl).expires_at
+
+    def _renew_or_fail(self, error: TokenRefusedError) -> None:
+        """Have the access token renewed once; the next call goes the ordinary way, with a place of its own."""
+        tries = self._job.attempts + 1
+        if self._refused is not None or tries > RETRY_POLICIES[self._job.kind].most_attempts:
+            self._fail(error)
+            return
+        self._refused = self._token
+        self._job = replace(self._job, attempts=tries, tally=self._job.tally.after_retry(error.status))
+
+    def _retry_or_fail(self, error: RetryableHubSpotError) -> None:
+        policy, at = RETRY_POLICIES[self._job.kind], self._tools.clock()
+        delay_s = policy.delay_s(error, self._job, at=at, jitter=random.random())  # noqa: S311 - spreads load
+        if isinstance(error, RateLimitedError):
+            self._tools.limiter.block(self._job.account_id, seconds=advice_s(error, at) or 0.0)
+        if delay_s is None:
+            self._fail(error)
+            return
+        _log.warning("call_failed", error=error.message, hubspot_status=error.status, retry_in_s=round(delay_s, 2))
+        self._job = replace(
+            self._job,
+            attempts=self._job.attempts + is_failure(error),
+            waited_s=self._job.waited_s + delay_s,
+            tally=self._job.tally.after_retry(error.status),
+        )
+        self._stand_aside(delay_s, reason=error.code)
+
+    def _stand_aside(self, delay_s: float, *, reason: str) -> None:
+        """Sit a moment out; for anything longer the job waits in the database and the worker is free."""
+        at = self._tools.clock()
+        if delay_s <= self._limits.longest_sleep_s:
+            self._tools.stopping.wait(delay_s)
+            return
+        self._wait_s = delay_s
+        is_long = delay_s > self._limits.seconds
+        stand = self._job.wait if is_long else self._job.pause
+        self._job = stand(delay_s, reason=reason, at=at)
+
+    def _closed(self) -> Job:
+        """Close the job; what cannot be counted, or has ended workers before, is left uncounted."""
+        pages, result_ttl = self._tools.pages, self._tools.result_ttl
+        if self._job.lapses < self._limits.most_lapses:
+            try:
+                return close(self._job, pages=pages, result_ttl=result_ttl)
+            except UnavailableError:
+                raise
+            except Exception:
+                _log.exception("receipt_not_drawn_up")
+        return close(self._job, pages=pages, result_ttl=result_ttl, counts_ids=False)
+
+    def _fail(self, error: ExportError) -> None:
+        _log.warning("job_failed", code=error.code, error=error.message)
+        self._job = self._job.fail(error, at=self._tools.clock())
+
+    def _hand_back(self) -> None:
+        self._tools.jobs.release(self._job)
+        try:
+            publish_or_note(self._job, queue=self._tools.queue, jobs=self._tools.jobs)
+        except BrokerUnavailableError:
+            _log.warning("slice_not_published")
+
+    def _leave(self) -> None:
+        """Store that the job is finished or has to wait, the end of its pages first: they may not outlive it."""
+        if self._job.status.is_terminal:
+            self._job = self._closed()
+        self._tools.jobs.release(self._job, resume_in_s=self._wait_s)
+        if self._wait_s is not None:
+            self._tools.rings.ring_in(self._wait_s, self._job)
+        if self._job.status is not JobStatus.RUNNING:
+            self._tools.announcer.announce(self._job)
+        progress = self._job.progress
+        _log.info("job_left", status=self._job.status, pages=progress.pages, records=progress.records)

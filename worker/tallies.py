@@ -1,0 +1,134 @@
+"""Tally: the running account of an export, of a fixed size however many records there are; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
+from itertools import pairwise, starmap
+from operator import gt, lt
+from typing import Literal, Self, TypeAlias
+
+import msgspec
+
+IdOrder: TypeAlias = Literal["unknown", "ascending", "descending", "mixed"]
+"""How ids have come so far: unknown for fewer than two, ascending and descending without repeats, mixed otherwise."""
+
+_MODULUS = 2**256
+_NO_ANSWER = "none"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tally:
+    """The running account of a job, carried on over slices, workers and retries; stored as `asdict` gives it.
+
+    `records` are those that count, with and without an id; those beyond the job's limit are `left_off`.
+    `order` proves ids distinct without remembering them. `checksum` is the sum of the SHA-256 of every id's decimal
+    text, modulo 2^256, in 64 hex digits: the order of ids and the size of pages do not matter, a repeat does.
+    `unsaid` counts pages without HubSpot's flag for more: they read as the end, and prove none.
+    `calls` and `retries` are kept by HubSpot's status, or under "none" where no answer came.
+    """
+
+    records: int = 0
+    ids_unreadable: int = 0
+    left_off: int = 0
+    first_id: int | None = None
+    last_id: int | None = None
+    order: IdOrder = "unknown"
+    checksum: str = "0" * 64
+    refetched_pages: int = 0
+    unsaid: int = 0
+    calls: Mapping[str, int] = field(default_factory=dict)
+    retries: Mapping[str, int] = field(default_factory=dict)
+    apis: tuple[str, ...] = ()
+    properties: tuple[str, ...] = ()
+
+    @classmethod
+    def from_stored(cls, stored: object) -> Self:
+        """Read back what `asdict` gave and a database kept, lists for tuples; what is missing counts as nothing yet."""
+        return msgspec.convert(stored, cls)
+
+    @property
+    def ids(self) -> int:
+        """How many records had an id."""
+        return self.records - self.ids_unreadable
+
+    @property
+    def proves_distinct(self) -> bool:
+        """Whether the order alone shows that no id came twice; where it does not, they have to be counted."""
+        return self.order != "mixed"
+
+    def after_page(  # noqa: PLR0913 - what there is to know of a page
+        self,
+        ids: Sequence[int | None],
+        *,
+        most: int | None = None,
+        was_refetched: bool = False,
+        says_more: bool = True,
+        api: str,
+        properties: Sequence[str] = (),
+    ) -> Self:
+        """Account for the ids of one more page, None for a record without one; records beyond `most` do not count."""
+        counted = ids if most is None else ids[:most]
+        known = [each for each in counted if each is not None]
+        met = replace(self._after_ids(known), records=self.records + len(counted))
+        return replace(
+            met,
+            ids_unreadable=self.ids_unreadable + len(counted) - len(known),
+            left_off=self.left_off + len(ids) - len(counted),
+            refetched_pages=self.refetched_pages + was_refetched,
+            unsaid=self.unsaid + (not says_more),
+            apis=_with(self.apis, (api,)),
+            properties=_with(self.properties, properties),
+        )
+
+    def after_call(self, status: int | None) -> Self:
+        """Count one call for a page by what HubSpot answered; None: no answer came."""
+        return replace(self, calls=_one_more(self.calls, status))
+
+    def after_retry(self, status: int | None) -> Self:
+        """Count a call that will be made again because of this answer."""
+        return replace(self, retries=_one_more(self.retries, status))
+
+    def start_over(self) -> Self:
+        """Forget the records of a job whose pages are all fetched anew; the calls that were made stay made."""
+        return type(self)(refetched_pages=self.refetched_pages, calls=self.calls, retries=self.retries)
+
+    def _after_ids(self, ids: Sequence[int]) -> Self:
+        if not ids:
+            return self
+        return replace(
+            self,
+            first_id=ids[0] if self.first_id is None else self.first_id,
+            last_id=ids[-1],
+            order=self._order_with(ids),
+            checksum=_checksum(ids, start=self.checksum),
+        )
+
+    def _order_with(self, ids: Sequence[int]) -> IdOrder:
+        if self.order == "mixed":
+            return "mixed"
+        order = _order_of(ids if self.last_id is None else [self.last_id, *ids])
+        return order if self.order in {"unknown", order} else "mixed"
+
+
+def _with(known: tuple[str, ...], more: Sequence[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*known, *more)))
+
+
+def _one_more(counts: Mapping[str, int], status: int | None) -> Mapping[str, int]:
+    key = _NO_ANSWER if status is None else str(status)
+    return {**counts, key: counts.get(key, 0) + 1}
+
+
+def _checksum(ids: Iterable[int], *, start: str) -> str:
+    added = sum(int.from_bytes(sha256(b"%d" % each).digest(), "big") for each in ids)
+    return f"{(int(start, 16) + added) % _MODULUS:064x}"
+
+
+def _order_of(ids: Sequence[int]) -> IdOrder:
+    if len(ids) < 2:  # noqa: PLR2004 - it takes two to be in order
+        return "unknown"
+    if all(starmap(lt, pairwise(ids))):
+        return "ascending"
+    return "descending" if all(starmap(gt, pairwise(ids))) else "mixed"
