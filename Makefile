@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup demo up test lint check bench format lock clean
+.PHONY: setup demo up test lint check bench soak format lock clean
 
 setup: $(READY)
 
@@ -31,10 +31,15 @@ lint: setup
 	@$(BIN)/lint-imports
 
 check: lint
-	@$(BIN)/python -m pytest tests/unit tests/contract
+	@$(BIN)/python -m pytest --numprocesses=auto tests/unit tests/contract
 
 bench: setup
 	@$(BIN)/python -m benchmarks.synchronous_get
+	@$(BIN)/python -m benchmarks.rate_limit
+
+# Five minutes in which everything fails; `make soak OPTIONS="--seconds 60 --seed 7"` changes that.
+soak: setup
+	@$(BIN)/python -m benchmarks.soak $(OPTIONS)
 
 format: setup
 	@$(BIN)/ruff format .

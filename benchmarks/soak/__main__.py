@@ -1,0 +1,113 @@
+"""Everything that can go wrong goes wrong for minutes; then every record has to be there exactly once.
+
+    python -m benchmarks.soak [--accounts 200] [--exports 400] [--workers 2] [--seconds 300] [--seed 1]
+
+Workers, Redis and MongoDB are killed with kill -9, Redis is emptied, and a part of HubSpot's answers is faulty, while
+accounts are exported and single pages are asked for. Exit status: 0 nothing is wrong, 1 something is and is listed,
+2 this cannot run here, 130 after Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from benchmarks.soak.conditions import Conditions
+from benchmarks.soak.plan import Size
+from benchmarks.soak.report import print_outcome
+from benchmarks.soak.run import soak
+from sandbox.binaries import UnusableBinaryError
+from sandbox.interruptions import Interruptions, StopRequestedError
+from sandbox.processes import ProcessFailedError
+
+_FAILED = 1
+_UNUSABLE = 2
+
+
+class _RateType(click.ParamType[tuple[int, int]]):
+    """So many calls in so many seconds, as HUBSPOT_RATE_LIMIT has it."""
+
+    name = "calls/seconds"
+
+    def convert(
+        self, value: str | tuple[int, int], param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, int]:
+        if isinstance(value, tuple):
+            return value
+        calls, _, seconds = value.partition("/")
+        if not (calls.isdecimal() and seconds.isdecimal() and int(calls) and int(seconds)):
+            self.fail("must be calls/seconds, such as 20/2", param, ctx)
+        return int(calls), int(seconds)
+
+
+@click.command()
+@click.option("--accounts", default=200, show_default=True, type=click.IntRange(1, 5000), help="Connected accounts.")
+@click.option("--exports", default=400, show_default=True, type=click.IntRange(1, 20_000), help="Exports in all.")
+@click.option("--pages", default=50, show_default=True, type=click.IntRange(1), help="Pages of an export, on average.")
+@click.option("--reads", default=1.0, show_default=True, type=click.FloatRange(0.01), help="Synchronous GETs a second.")
+@click.option("--workers", default=2, show_default=True, type=click.IntRange(1, 16), help="Worker processes.")
+@click.option("--mongo-members", default="1", show_default=True, type=click.Choice(["1", "3"]))
+@click.option(
+    "--seconds", default=300.0, show_default=True, type=click.FloatRange(30), help="How long things go wrong."
+)
+@click.option("--grace", default=120.0, show_default=True, help="Seconds that jobs get to end after that.")
+@click.option("--kill-every", default=10.0, show_default=True, type=click.FloatRange(1), help="Seconds.")
+@click.option("--faulty", default=0.05, show_default=True, type=click.FloatRange(0, 0.5), help="Part of the answers.")
+@click.option("--rate-limit", default="20/2", show_default=True, type=_RateType(), help="Of every account.")
+@click.option("--seed", default=1, show_default=True, help="Of what is asked for, and of HubSpot's dice.")
+@click.option("--logs", type=click.Path(path_type=Path, file_okay=False), help="Folder to keep the processes' logs in.")
+def main(  # noqa: PLR0913 - each is an option
+    *,
+    accounts: int,
+    exports: int,
+    pages: int,
+    reads: float,
+    workers: int,
+    mongo_members: str,
+    seconds: float,
+    grace: float,
+    kill_every: float,
+    faulty: float,
+    rate_limit: tuple[int, int],
+    seed: int,
+    logs: Path | None,
+) -> None:
+    """Let everything fail, and show that nothing is lost."""
+    size = Size(accounts=accounts, exports=exports, pages=pages, seconds=seconds, reads_per_s=reads, seed=seed)
+    conditions = Conditions(
+        workers=workers,
+        mongo_members=int(mongo_members),
+        kill_every_s=kill_every,
+        faulty=faulty,
+        calls=rate_limit[0],
+        interval_s=rate_limit[1],
+        grace_s=grace,
+        logs=logs,
+    )
+    with Interruptions() as interruptions:
+        status = _run(size, conditions, interruptions)
+    sys.exit(interruptions.exit_status or status)
+
+
+def _run(size: Size, conditions: Conditions, interruptions: Interruptions) -> int:
+    console = Console()
+    try:
+        outcome = soak(size, conditions, interruptions=interruptions, console=console)
+    except StopRequestedError:
+        sys.stderr.write("\nStopped.\n")
+        return _FAILED
+    except UnusableBinaryError as error:
+        sys.stderr.write(f"{error}\n")
+        return _UNUSABLE
+    except ProcessFailedError as error:
+        sys.stderr.write(f"{error}. The last lines of its log:\n{error.log_tail}\n")
+        return _FAILED
+    print_outcome(outcome, console=console)
+    return _FAILED if outcome.complaints else 0
+
+
+if __name__ == "__main__":
+    main()

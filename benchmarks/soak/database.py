@@ -1,0 +1,120 @@
+"""What MongoDB holds about jobs and pages: looked at while a run goes on, and read at its end."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from pymongo import MongoClient
+from pymongo.database import Database
+from pymongo.errors import PyMongoError
+
+from benchmarks.soak.stillness import Look, Standing, Stillness
+from sandbox.stack import Stack
+
+_JOBS = "integrations.hubspot.jobs"
+_PAGES = "integrations.hubspot.pages"
+_TIMEOUT_MS = 2000
+_AUDIT_TIMEOUT_MS = 60_000
+_LOOK_EVERY_S = 0.5
+_ENDED = ["succeeded", "failed", "cancelled"]
+
+_Database = Database[dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredPage:
+    """A page's place in its job, and the epoch of the lease that it was stored under."""
+
+    number: int
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """All pages by job, in order, the present epoch of every job, and which jobs are exports of everything."""
+
+    pages: Mapping[str, tuple[StoredPage, ...]]
+    epochs: Mapping[str, int]
+    exports: frozenset[str]
+
+
+class Watcher:
+    """Looks at all unfinished jobs twice a second, in a thread of its own.
+
+    It asks the database: asking the API for every job that often would be more load than the exports themselves.
+    """
+
+    def __init__(self, stack: Stack) -> None:
+        self.stillness = Stillness()
+        self.standings: Counter[Standing] = Counter()
+        self._stack = stack
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop looking; the thread ends within seconds."""
+        self._stopping.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        with _database(self._stack, timeout_ms=_TIMEOUT_MS) as database:
+            while not self._stopping.wait(_LOOK_EVERY_S):
+                self._look(database)
+
+    def _look(self, database: _Database) -> None:
+        fields = {"status": 1, "lease": 1, "resume_at": 1, "progress.pages": 1}
+        try:
+            found = list(database[_JOBS].find({"status": {"$nin": _ENDED}}, fields))
+        except PyMongoError:
+            return  # MongoDB is away for a moment; the jobs stand still meanwhile
+        looks = [look_at(document, now=datetime.now(UTC)) for document in found]
+        self.standings = Counter(look.standing for look in looks)
+        self.stillness.see(looks, at_s=time.monotonic())
+
+
+def look_at(document: Mapping[str, Any], *, now: datetime) -> Look:
+    """Read how an unfinished job stands."""
+    resume_at: datetime | None = document.get("resume_at")
+    if document.get("lease") is not None:
+        standing = Standing.HELD
+    elif resume_at is not None and resume_at > now:
+        standing = Standing.PATIENT
+    else:
+        standing = Standing.DUE
+    return Look(job_id=document["_id"], standing=standing, pages=document["progress"]["pages"])
+
+
+def read_stored(stack: Stack) -> Stored:
+    """Read where all pages are and under which epochs. Raises PyMongoError."""
+    pages: defaultdict[str, list[StoredPage]] = defaultdict(list)
+    with _database(stack, timeout_ms=_AUDIT_TIMEOUT_MS) as database:
+        # Further parts of a page that is too large for one document have no number.
+        found = database[_PAGES].find({"number": {"$exists": True}}, {"job_id": 1, "number": 1, "epoch": 1})
+        for page in found.sort("_id"):
+            pages[page["job_id"]].append(StoredPage(number=page["number"], epoch=page["epoch"]))
+        jobs = list(database[_JOBS].find({}, {"epoch": 1, "kind": 1}))
+    return Stored(
+        pages={job_id: tuple(found) for job_id, found in pages.items()},
+        epochs={job["_id"]: job["epoch"] for job in jobs},
+        exports=frozenset(job["_id"] for job in jobs if job["kind"] == "export"),
+    )
+
+
+@contextmanager
+def _database(stack: Stack, *, timeout_ms: int) -> Iterator[_Database]:
+    client: MongoClient[dict[str, Any]] = MongoClient(
+        stack.settings["MONGODB_URI"], tz_aware=True, timeoutMS=timeout_ms
+    )
+    with client:
+        yield client[stack.settings["MONGODB_DATABASE"]]

@@ -1,0 +1,133 @@
+"""The clients of a run: threads that submit exports and read pages when their time has come."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+from typing import Protocol, TypeVar
+
+import requests
+
+from benchmarks.soak.client import Client, UnexpectedAnswerError, describe, ids_of, job_of
+from benchmarks.soak.ledger import Ledger, Promise
+from benchmarks.soak.plan import READ_LIMIT, Plan, PlannedExport, PlannedRead
+from sandbox.seeding import Account
+
+ExpectedIds = Mapping[tuple[int, str], list[int]]
+"""HubSpot's ids, ascending, by hub id and type."""
+
+_THREADS = 4  # of each kind: a synchronous read may take as long as the shim waits
+_TRY_AGAIN_S = 0.5
+_PAGE, _ACCEPTED, _UNAVAILABLE = 200, 202, 503
+_REFUSALS_OF_READS = frozenset(
+    {429, 502, _UNAVAILABLE}
+)  # HubSpot's errors after a few tries, and servers that are away
+
+
+class _Timed(Protocol):
+    @property
+    def at_s(self) -> float: ...
+
+
+_T = TypeVar("_T", bound=_Timed)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clients:
+    """What the threads work with. `key` begins the idempotency keys of the run."""
+
+    client: Client
+    ledger: Ledger
+    expected: ExpectedIds
+    key: str
+
+
+class Load:
+    """The running clients of one plan; `started_at` is on the monotonic clock."""
+
+    def __init__(self, plan: Plan, clients: Clients, *, started_at: float) -> None:
+        self._clients = clients
+        self._started_at = started_at
+        self._stopping = threading.Event()
+        self._threads = [*self._serving(plan.exports, self._submit), *self._serving(plan.reads, self._read)]
+
+    def start(self) -> None:
+        """Begin."""
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """Drop what was not yet asked for; what is asked for now comes to its end."""
+        self._stopping.set()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether everything was asked for and answered, or dropped."""
+        return not any(thread.is_alive() for thread in self._threads)
+
+    def _serving(self, items: Iterable[_T], act: Callable[[_T], None]) -> list[threading.Thread]:
+        queue: SimpleQueue[_T] = SimpleQueue()
+        for item in items:
+            queue.put(item)
+        return [threading.Thread(target=self._serve, args=(queue, act), daemon=True) for _ in range(_THREADS)]
+
+    def _serve(self, queue: SimpleQueue[_T], act: Callable[[_T], None]) -> None:
+        while True:
+            try:
+                item = queue.get_nowait()
+            except Empty:
+                return
+            if self._stopping.wait(max(0.0, self._started_at + item.at_s - time.monotonic())):
+                return
+            act(item)
+
+    def _submit(self, export: PlannedExport) -> None:
+        """Ask until the product accepts, as the documentation has it for 503."""
+        with self._complaining(f"POST /export/{export.export_type}"):
+            while (answer := self._submit_once(export)).status_code == _UNAVAILABLE:
+                if self._stopping.wait(_TRY_AGAIN_S):
+                    return
+            self._accept(answer, export.account, export.export_type)
+
+    def _submit_once(self, export: PlannedExport) -> requests.Response:
+        answer = self._clients.client.submit(export, key=f"{self._clients.key}-{export.number}")
+        self._clients.ledger.count_submission(str(answer.status_code))
+        return answer
+
+    def _read(self, read: PlannedRead) -> None:
+        with self._complaining(f"GET /export/{read.export_type}"):
+            began = time.monotonic()
+            answer = self._clients.client.read(read)
+            self._clients.ledger.count_read(str(answer.status_code), seconds=time.monotonic() - began)
+            if answer.status_code == _PAGE:
+                self._compare(read, answer)
+            elif answer.status_code not in _REFUSALS_OF_READS:
+                self._accept(answer, read.account, read.export_type, limit=READ_LIMIT)
+
+    def _accept(self, answer: requests.Response, account: Account, export_type: str, limit: int | None = None) -> None:
+        """Note the job that was promised: a new one, or that of the same idempotency key."""
+        expected = _ACCEPTED if answer.status_code != _PAGE else _PAGE
+        job = job_of(answer, expected=expected)
+        promise = Promise(job_id=job["job_id"], account=account, export_type=export_type, limit=limit)
+        self._clients.ledger.promise(promise)
+
+    def _compare(self, read: PlannedRead, answer: requests.Response) -> None:
+        expected = self._clients.expected[read.account.hub_id, read.export_type][:READ_LIMIT]
+        found = ids_of(read.export_type, answer.json()["data"])
+        if found != expected:
+            self._complain(f"{describe(answer)}: the ids are {found} instead of {expected}")
+
+    def _complain(self, complaint: str) -> None:
+        self._clients.ledger.complain(complaint)
+
+    @contextmanager
+    def _complaining(self, what: str) -> Iterator[None]:
+        """Note a request that brought no answer, or one that the documentation does not know."""
+        try:
+            yield
+        except (UnexpectedAnswerError, requests.RequestException) as error:
+            self._complain(f"{what}: {type(error).__name__}: {error}")

@@ -1,0 +1,147 @@
+"""What one run asks for and when: accounts, exports and synchronous reads, all of it decided by the seed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import count, islice
+from random import Random
+from typing import get_args
+
+from sandbox.portal.accounts import RecordTypeName
+from sandbox.seeding import Account
+
+PORTAL_NAMES: Mapping[str, RecordTypeName] = {
+    "contacts": "contacts",
+    "companies": "companies",
+    "deals": "deals",
+    "notes": "engagements",  # the legacy API lists engagements of every kind
+}
+READ_LIMIT = 10
+
+_FIRST_HUB_ID = 7_000_001
+_PAGE_SIZES = (10, 20, 50, 100)
+_SPREAD = (0.2, 1.8)  # of the pages of an export, as parts of their average
+_LATENCIES_S = (0.02, 0.12)
+_UNASKED_RECORDS = 25  # of a type that nobody exports: more than one synchronous read shows
+_SUBMITTING_PART = 0.8  # of the run; the rest of it is for the work that is left
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Size:
+    """How much is asked for. `pages` are those of an export on average, `reads_per_s` the synchronous GETs."""
+
+    accounts: int
+    exports: int
+    pages: int
+    seconds: float
+    reads_per_s: float
+    seed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedAccount:
+    """A connected account, how many records it holds, and how long HubSpot takes to answer it."""
+
+    account: Account
+    records: Mapping[RecordTypeName, int]
+    latency_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedExport:
+    """One `POST /export/{type}`, so many seconds after the start; `number` counts from 1."""
+
+    number: int
+    at_s: float
+    account: Account
+    export_type: str
+    page_size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedRead:
+    """One `GET /export/{type}?limit=10`, so many seconds after the start."""
+
+    at_s: float
+    account: Account
+    export_type: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """Everything that a run asks for; exports and reads in the order of their time."""
+
+    accounts: tuple[PlannedAccount, ...]
+    exports: tuple[PlannedExport, ...]
+    reads: tuple[PlannedRead, ...]
+
+
+def make_plan(size: Size) -> Plan:
+    """Decide everything. The same size, its seed included, gives the same plan."""
+    dice = Random(size.seed)  # noqa: S311 - a plan needs no cryptography
+    accounts = [_account(number) for number in range(1, size.accounts + 1)]
+    exports = _exports(accounts, size, dice)
+    return Plan(
+        accounts=_filled(accounts, exports, size, dice),
+        exports=exports,
+        reads=_reads(accounts, size, dice),
+    )
+
+
+def _account(number: int) -> Account:
+    return Account(account_id=f"soak-{number}", owner=f"owner-{number}", hub_id=_FIRST_HUB_ID + number)
+
+
+def _exports(accounts: list[Account], size: Size, dice: Random) -> tuple[PlannedExport, ...]:
+    """Ask for an account's types one right after the other, so that they share its limit of calls."""
+    pairs = sorted(islice(_shuffled_pairs(len(accounts), dice), size.exports), key=lambda pair: pair[0])
+    page_sizes = {pair: dice.choice(_PAGE_SIZES) for pair in sorted(set(pairs))}
+    every_s = size.seconds * _SUBMITTING_PART / size.exports
+    return tuple(
+        PlannedExport(
+            number=number,
+            at_s=(number - 1) * every_s,
+            account=accounts[pair[0]],
+            export_type=pair[1],
+            page_size=page_sizes[pair],
+        )
+        for number, pair in enumerate(pairs, start=1)
+    )
+
+
+def _shuffled_pairs(accounts: int, dice: Random) -> Iterator[tuple[int, str]]:
+    """Give every account with every type once before any comes a second time."""
+    pairs = [(index, name) for index in range(accounts) for name in PORTAL_NAMES]
+    while True:
+        dice.shuffle(pairs)
+        yield from pairs
+
+
+def _filled(
+    accounts: list[Account], exports: tuple[PlannedExport, ...], size: Size, dice: Random
+) -> tuple[PlannedAccount, ...]:
+    held: dict[Account, dict[RecordTypeName, int]] = {
+        account: dict.fromkeys(get_args(RecordTypeName), _UNASKED_RECORDS) for account in accounts
+    }
+    for export in exports:
+        held[export.account][PORTAL_NAMES[export.export_type]] = _records(export, size, dice)
+    return tuple(
+        PlannedAccount(account=account, records=held[account], latency_s=round(dice.uniform(*_LATENCIES_S), 3))
+        for account in accounts
+    )
+
+
+def _records(export: PlannedExport, size: Size, dice: Random) -> int:
+    """Choose a number of pages about the average; the last page may be full, short, or the only one and empty."""
+    pages = round(size.pages * dice.uniform(*_SPREAD))
+    return max(0, pages * export.page_size - dice.choice((0, 0, 1, export.page_size // 2, export.page_size - 1)))
+
+
+def _reads(accounts: list[Account], size: Size, dice: Random) -> tuple[PlannedRead, ...]:
+    names = list(PORTAL_NAMES)
+    every_s = 1 / size.reads_per_s
+    return tuple(
+        PlannedRead(at_s=number * every_s, account=dice.choice(accounts), export_type=dice.choice(names))
+        for number in islice(count(), int(size.seconds * size.reads_per_s))
+    )

@@ -1,0 +1,124 @@
+"""What a run prints: the faults, what became of the work, and every complaint."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import quantiles
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.soak.hubspot_faults import FaultCount
+from benchmarks.soak.stillness import Standing, Stop
+from benchmarks.soak.strikes import REPAIRS, Strike
+from benchmarks.soak.verdict import RecordCount
+
+_HUNDREDTHS = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallCount:
+    """Calls for pages: how many brought a page that someone asked for, and what HubSpot saw."""
+
+    needed: int
+    made: int
+    peak: int
+    limit: int
+    interval_s: float
+    refused: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """Everything that a run has shown. Nothing is wrong when there are no `complaints`."""
+
+    title: str
+    strikes: Mapping[Strike, int]
+    faults: Sequence[FaultCount]
+    statuses: Mapping[str, int]
+    submissions: Mapping[str, int]
+    reads: Mapping[str, int]
+    read_seconds: Sequence[float]
+    records: RecordCount
+    calls: CallCount
+    takeovers: int
+    retried: int
+    longest: Mapping[Standing, Stop]
+    work_s: float
+    settled_s: float
+    complaints: Sequence[str]
+
+
+def print_outcome(outcome: Outcome, *, console: Console) -> None:
+    """Print the two tables, and then what is wrong."""
+    console.print(_faults_table(outcome))
+    console.print(_outcomes_table(outcome))
+    for complaint in outcome.complaints:
+        console.print(f"WRONG  {complaint}", soft_wrap=True, markup=False, highlight=False)
+    verdict = f"{len(outcome.complaints)} things are wrong." if outcome.complaints else "Nothing is wrong."
+    console.print(f"{verdict} {outcome.title}", soft_wrap=True, highlight=False)
+
+
+def _faults_table(outcome: Outcome) -> Table:
+    table = Table("fault", title="Faults")
+    table.add_column("times", justify="right")
+    for strike in Strike:
+        if strike not in REPAIRS:
+            table.add_row(strike, f"{outcome.strikes.get(strike, 0):,}")
+    for fault in outcome.faults:
+        table.add_row(f"HubSpot, {fault.name}", f"{fault.times:,}")
+    return table
+
+
+def _outcomes_table(outcome: Outcome) -> Table:
+    table = Table("", title="Outcome")
+    table.add_column("", justify="right")
+    for name, value in (*_about_jobs(outcome), *_about_calls(outcome), *_about_time(outcome), *_about_reads(outcome)):
+        table.add_row(name, value)
+    return table
+
+
+def _about_jobs(outcome: Outcome) -> Iterator[tuple[str, str]]:
+    for status, times in sorted(outcome.statuses.items()):
+        yield f"jobs {status}", f"{times:,}"
+    yield "jobs retried after the faults", f"{outcome.retried:,}"
+    yield "times a worker took over from a dead one", f"{outcome.takeovers:,}"
+    yield "records expected", f"{outcome.records.expected:,}"
+    yield "records stored", f"{outcome.records.stored:,}"
+    yield "records missing", f"{outcome.records.missing:,}"
+    yield "records doubled", f"{outcome.records.doubled:,}"
+
+
+def _about_calls(outcome: Outcome) -> Iterator[tuple[str, str]]:
+    calls = outcome.calls
+    faulty = sum(fault.times for fault in outcome.faults if fault.costs_a_call)
+    yield "calls needed", f"{calls.needed:,}"
+    yield "calls made", f"{calls.made:,} ({_percent(calls.made, calls.needed)})"
+    yield "of which to repeat faulty ones", f"{faulty:,}"
+    yield "calls made without those", f"{calls.made - faulty:,} ({_percent(calls.made - faulty, calls.needed)})"
+    yield f"most calls of an account in {calls.interval_s:g} s", f"{calls.peak} of {calls.limit}"
+    yield "calls refused for the limit", f"{calls.refused:,}"
+
+
+def _about_time(outcome: Outcome) -> Iterator[tuple[str, str]]:
+    for standing in Standing:
+        stop = outcome.longest.get(standing)
+        if stop is not None:
+            yield f"longest without a page, {standing}", f"{stop.seconds:.1f} s (job {stop.job_id[:8]})"
+    yield "last job ended after", f"{outcome.work_s:.0f} s"
+    yield "of which without faults", f"{outcome.settled_s:.0f} s"
+
+
+def _about_reads(outcome: Outcome) -> Iterator[tuple[str, str]]:
+    for status, times in sorted(outcome.submissions.items()):
+        yield f"POST /export answered {status}", f"{times:,}"
+    for status, times in sorted(outcome.reads.items()):
+        yield f"GET /export answered {status}", f"{times:,}"
+    if len(outcome.read_seconds) > 1:
+        cuts = quantiles(outcome.read_seconds, n=_HUNDREDTHS, method="inclusive")
+        yield "GET /export, seconds at p50, p90, p99", " ".join(f"{cuts[p - 1]:.2f}" for p in (50, 90, 99))
+
+
+def _percent(part: int, whole: int) -> str:
+    return f"{part / whole:.1%}" if whole else "-"

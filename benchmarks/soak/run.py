@@ -1,0 +1,178 @@
+"""One run from start to end: connect, load, strike, settle, audit."""
+
+from __future__ import annotations
+
+import shutil
+import time
+
+from rich.console import Console
+
+from benchmarks.soak import hubspot_faults
+from benchmarks.soak.client import Client
+from benchmarks.soak.conditions import Conditions
+from benchmarks.soak.database import Watcher
+from benchmarks.soak.hubspot_faults import FaultCount
+from benchmarks.soak.ledger import Ledger
+from benchmarks.soak.load import Clients, ExpectedIds, Load
+from benchmarks.soak.plan import PORTAL_NAMES, Plan, Size, make_plan
+from benchmarks.soak.reckoning import Facts, reckon, title_of
+from benchmarks.soak.report import Outcome
+from benchmarks.soak.settling import Settling
+from benchmarks.soak.strikes import Strike, Striker, timetable
+from sandbox.interruptions import Interruptions
+from sandbox.seeding import seed
+from sandbox.stack import Stack, StackOptions
+from sandbox.state_folder import temporary_state
+
+_TICK_S = 0.1
+_LOOK_EVERY_S = 0.5
+_LINE_EVERY_S = 10.0
+_TOKEN_LIFE_S = 60  # short, so that tokens are renewed again and again while everything fails
+
+
+def soak(size: Size, conditions: Conditions, *, interruptions: Interruptions, console: Console) -> Outcome:
+    """Do one run on a stack of its own.
+
+    Raises UnusableBinaryError, ProcessFailedError when a process has died that nobody has killed, and
+    StopRequestedError after a signal.
+    """
+    options = StackOptions(
+        workers=conditions.workers,
+        mongo_members=conditions.mongo_members,
+        settings={"HUBSPOT_RATE_LIMIT": f"{conditions.calls}/{conditions.interval_s}"},
+    )
+    with temporary_state() as folder:
+        try:
+            with Stack(folder, options=options, pause=interruptions.pause) as stack:
+                return _Run(stack, size, conditions, interruptions=interruptions, console=console).outcome()
+        finally:
+            if conditions.logs is not None:
+                shutil.copytree(folder / "logs", conditions.logs, dirs_exist_ok=True)
+
+
+class _Run:
+    def __init__(
+        self,
+        stack: Stack,
+        size: Size,
+        conditions: Conditions,
+        *,
+        interruptions: Interruptions,
+        console: Console,
+    ) -> None:
+        self._stack = stack
+        self._size = size
+        self._conditions = conditions
+        self._interruptions = interruptions
+        self._console = console
+        self._plan = make_plan(size)
+        self._ledger = Ledger()
+        self._client = Client(stack, [planned.account for planned in self._plan.accounts])
+        self._watcher = Watcher(stack)
+        self._striker = Striker(stack)
+
+    def outcome(self) -> Outcome:
+        self._say(f"{title_of(self._size, self._conditions)}\nConnecting the accounts …")
+        expected = _connect(self._stack, self._plan, self._conditions)
+        self._started_at = time.monotonic()
+        load = self._load(expected)
+        self._watcher.start()
+        load.start()
+        try:
+            faults = self._rage()
+            settling = self._settle(load)
+            work_s = self._elapsed_s
+        finally:
+            load.stop()
+            self._watcher.stop()
+        self._say(f"Reading the results of {len(settling.ended)} jobs …")
+        return reckon(
+            Facts(
+                size=self._size,
+                conditions=self._conditions,
+                ledger=self._ledger,
+                settling=settling,
+                expected=expected,
+                strikes=self._striker.done,
+                faults=faults,
+                longest=self._watcher.stillness.longest,
+                started_at=time.time() - self._elapsed_s,
+                work_s=work_s,
+            ),
+            client=self._client,
+            stack=self._stack,
+            check=self._interruptions.check,
+        )
+
+    @property
+    def _elapsed_s(self) -> float:
+        return time.monotonic() - self._started_at
+
+    def _load(self, expected: ExpectedIds) -> Load:
+        key = f"soak-{self._size.seed}"
+        clients = Clients(client=self._client, ledger=self._ledger, expected=expected, key=key)
+        return Load(self._plan, clients, started_at=self._started_at)
+
+    def _rage(self) -> list[FaultCount]:
+        """Let everything go wrong for as long as the run lasts; afterwards nothing does any more."""
+        control, conditions = self._stack.hubspot_control, self._conditions
+        hubspot_faults.script(control, probability=conditions.faulty, seed=self._size.seed)
+        for timed in timetable(seconds=self._size.seconds, kill_every_s=conditions.kill_every_s):
+            self._wait_until(timed.at_s)
+            self._striker.strike(timed.strike)
+            if timed.strike is not Strike.WORKER_KILLED:
+                self._say(f"{self._elapsed_s:4.0f} s  {timed.strike}")
+        self._wait_until(self._size.seconds)
+        faults = list(hubspot_faults.count(control))
+        control.clear_faults()
+        self._striker.repair(pause=self._interruptions.pause)
+        return faults
+
+    def _settle(self, load: Load) -> Settling:
+        """Give every job the time of grace to end; drop what could not even be asked for by then."""
+        self._say(f"The faults are over. Jobs have {self._conditions.grace_s:g} s to end.")
+        give_up_at = time.monotonic() + self._conditions.grace_s
+        while not load.is_over and time.monotonic() < give_up_at:
+            self._tick()
+        settling = Settling(self._client, self._ledger.promises)
+        settling.look()
+        while not settling.is_over and time.monotonic() < give_up_at:
+            self._wait_until(self._elapsed_s + _LOOK_EVERY_S)
+            settling.look()
+        return settling
+
+    def _wait_until(self, at_s: float) -> None:
+        while self._elapsed_s < at_s:
+            self._tick()
+
+    def _tick(self) -> None:
+        """Let a moment pass. Raises ProcessFailedError when a process has ended by itself."""
+        before = self._elapsed_s // _LINE_EVERY_S
+        self._interruptions.pause(_TICK_S)
+        self._stack.check()
+        if self._elapsed_s // _LINE_EVERY_S > before:
+            found = ", ".join(f"{count} {standing}" for standing, count in sorted(self._watcher.standings.items()))
+            self._say(f"{self._elapsed_s:4.0f} s  {len(self._ledger.promises)} jobs accepted; {found or 'none open'}")
+
+    def _say(self, text: str) -> None:
+        self._console.print(text, soft_wrap=True, highlight=False)
+
+
+def _connect(stack: Stack, plan: Plan, conditions: Conditions) -> ExpectedIds:
+    """Make the accounts; give the ids of all their records."""
+    for planned in plan.accounts:
+        seed(
+            stack,
+            planned.account,
+            records=dict(planned.records),
+            latency_s=planned.latency_s,
+            rate_limit=conditions.calls,
+            rate_interval_s=float(conditions.interval_s),
+            token_lifetime_s=_TOKEN_LIFE_S,
+        )
+    hub_ids = [planned.account.hub_id for planned in plan.accounts]
+    return {
+        (hub_id, name): stack.hubspot_control.record_ids(hub_id, portal_name)
+        for hub_id in hub_ids
+        for name, portal_name in PORTAL_NAMES.items()
+    }

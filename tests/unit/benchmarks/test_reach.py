@@ -1,0 +1,35 @@
+"""A run in which nothing happened shows nothing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from benchmarks.soak.reach import LONGEST_LEASED_S, Reach, complaints_about_reach
+from benchmarks.soak.strikes import Strike
+
+WHOLE = Reach(strikes=dict.fromkeys(Strike, 1), takeovers=1, pages_read=1, longest_leased_s=LONGEST_LEASED_S)
+
+
+def test_a_run_in_which_everything_happened_is_right() -> None:
+    assert list(complaints_about_reach(WHOLE)) == []
+
+
+@pytest.mark.parametrize(
+    ("run", "words"),
+    [
+        (replace(WHOLE, strikes={**WHOLE.strikes, Strike.REDIS_EMPTIED: 0}), "FLUSHALL"),
+        (replace(WHOLE, takeovers=0), "taken over"),
+        (replace(WHOLE, pages_read=0), "GET"),
+        (replace(WHOLE, longest_leased_s=LONGEST_LEASED_S + 1), "61.0 s"),
+    ],
+)
+def test_what_did_not_happen_or_took_too_long_is_named(run: Reach, words: str) -> None:
+    (complaint,) = complaints_about_reach(run)
+    assert words in complaint
+
+
+def test_the_second_half_of_a_restart_is_not_asked_for() -> None:
+    strikes = {strike: 1 for strike in Strike if "started" not in strike or "killed" in strike}
+    assert list(complaints_about_reach(replace(WHOLE, strikes=strikes))) == []
