@@ -11,11 +11,12 @@ from fastapi import FastAPI
 from api_shim.app import create_app
 from api_shim.auth import JwtVerifier
 from api_shim.exports import ExportDesk
-from api_shim.readiness import Readiness
+from api_shim.readiness import Readiness, reach_broker, reach_database
 from api_shim.waiting import JobWaiter
 from worker.app import app as celery_app
 from worker.clock import utc_now
 from worker.control import JobControl
+from worker.errors import BrokerUnavailableError, StoreUnavailableError
 from worker.job_queue import CeleryJobQueue, PunctualJobQueue, answer_quickly
 from worker.mongo.connection import connect
 from worker.mongo.indexes import ensure_indexes
@@ -62,7 +63,12 @@ def build(settings: ShimSettings) -> FastAPI:
     return create_app(
         desk=desk,
         verifier=JwtVerifier(settings),
-        readiness=Readiness(database=database, app=celery_app),
+        readiness=Readiness(
+            {
+                StoreUnavailableError: partial(reach_database, database),
+                BrokerUnavailableError: partial(reach_broker, celery_app),
+            }
+        ),
         export_wait_s=settings.export_wait_seconds,
         prepare=partial(ensure_indexes, database),
     )

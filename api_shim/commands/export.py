@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from api_shim.commands.api import ExportApi
-from api_shim.commands.following import require_success, wait_for_end, write_records
+from api_shim.commands.following import outlived_by, require_success, wait_for_end, write_records
 from api_shim.commands.options import with_api
 from api_shim.commands.output import open_output
 from worker.pages import ExportType
@@ -71,8 +71,9 @@ def command(  # noqa: PLR0913 - a command takes what a command line can say, eac
 def _see_through(api: ExportApi, export_type: ExportType, body: dict[str, object], path: Path | None) -> None:
     with open_output(path) as out:
         started = api.start(export_type, body)
-        click.echo(f"job {started.job_id}", err=True)
-        ended = wait_for_end(api, started.job_id)
+        with outlived_by(started.job_id):  # from the moment its id is known
+            click.echo(f"job {started.job_id}", err=True)
+            ended = wait_for_end(api, started.job_id)
         require_success(ended)
         written = write_records(api, ended, out)
     click.echo(f"{written:,} {export_type} written to {path or 'stdout'}", err=True)

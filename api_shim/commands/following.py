@@ -18,10 +18,20 @@ from api_shim.commands.display import open_display
 _RECORDS_A_CALL = 1000
 
 
+@contextmanager
+def outlived_by(job_id: str) -> Iterator[None]:
+    """Have Ctrl-C say that the job does not end with the command, and what can be done about it."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        ways = f"end it with `hubspot-export cancel {job_id}`, or read it with `hubspot-export results {job_id} --all`"
+        raise KeyboardInterrupt(f"the job goes on: {ways}") from None
+
+
 def wait_for_end(api: ExportApi, job_id: str, *, longest_s: float = math.inf) -> JobState:
     """Give the job as soon as it has ended, or as it stands after `longest_s`; show its progress meanwhile."""
     ends_at = time.monotonic() + longest_s
-    with _outlived_by(job_id), open_display() as display:
+    with outlived_by(job_id), open_display() as display:
         while True:
             left_s = max(0.0, ends_at - time.monotonic())
             wait_s = math.ceil(min(left_s, display.interval_s))
@@ -47,16 +57,6 @@ def require_success(job: JobState) -> None:
     reason = f": {job.error.message} ({job.error.code})" if job.error else ""
     ended = f"has {job.status}" if job.status == "failed" else f"is {job.status}"
     raise click.ClickException(" ".join(f"The job {job.job_id} {ended}{reason}".split()))
-
-
-@contextmanager
-def _outlived_by(job_id: str) -> Iterator[None]:
-    """Have Ctrl-C say that the job does not end with the command, and what can be done about it."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        ways = f"end it with `hubspot-export cancel {job_id}`, or read it with `hubspot-export results {job_id} --all`"
-        raise KeyboardInterrupt(f"the job goes on: {ways}") from None
 
 
 def _batches(api: ExportApi, job: JobState) -> Iterator[list[bytes]]:

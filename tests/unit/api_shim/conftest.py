@@ -7,10 +7,8 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import fields
 
 import fakeredis
-import mongomock
 import pytest
 from anyio.from_thread import start_blocking_portal
-from celery import Celery
 from fastapi import FastAPI
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
@@ -91,7 +89,7 @@ def _application(parts: Parts, settings: ShimSettings) -> FastAPI:
     return create_app(
         desk=desk,
         verifier=JwtVerifier(settings),
-        readiness=Readiness(database=mongomock.MongoClient().db, app=Celery(broker="memory://", set_as_current=False)),
+        readiness=Readiness({}),
         export_wait_s=10,
         prepare=lambda: None,
     )

@@ -1,0 +1,67 @@
+"""Readiness says which server is away: the one that refuses, and the one that keeps silent."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import anyio
+import pytest
+
+from api_shim.readiness import Readiness
+from worker.errors import BrokerUnavailableError, StoreUnavailableError, UnavailableError
+
+DATABASE = "The database is not available"
+BROKER = "The message broker is not available"
+
+
+@pytest.fixture
+def silence() -> Iterator[threading.Event]:
+    """Give what a call waits for that gets no answer before the test is over."""
+    over = threading.Event()
+    yield over
+    over.set()
+
+
+def answers() -> None:
+    return
+
+
+def database_refuses() -> None:
+    raise StoreUnavailableError
+
+
+def broker_refuses() -> None:
+    raise BrokerUnavailableError
+
+
+def complaint_of(readiness: Readiness) -> str:
+    with pytest.raises(UnavailableError) as caught:
+        anyio.run(readiness.check)
+    return caught.value.message
+
+
+def test_with_both_there_nothing_is_said() -> None:
+    anyio.run(Readiness({StoreUnavailableError: answers, BrokerUnavailableError: answers}).check)
+
+
+def test_each_that_refuses_is_named_and_no_other() -> None:
+    for database, broker, complaint in (
+        (database_refuses, answers, DATABASE),
+        (answers, broker_refuses, BROKER),
+        (database_refuses, broker_refuses, f"{DATABASE}; {BROKER}"),
+    ):
+        readiness = Readiness({StoreUnavailableError: database, BrokerUnavailableError: broker})
+
+        assert complaint_of(readiness) == complaint
+
+
+def test_one_that_keeps_silent_is_named_and_no_other(silence: threading.Event) -> None:
+    def waits() -> None:
+        silence.wait()
+
+    readiness = Readiness({StoreUnavailableError: waits, BrokerUnavailableError: answers}, within_s=0.2)
+    assert complaint_of(readiness) == DATABASE
+
+    readiness = Readiness({StoreUnavailableError: answers, BrokerUnavailableError: waits}, within_s=0.2)
+    assert complaint_of(readiness) == BROKER
