@@ -11,20 +11,27 @@ from redis import RedisError
 
 _log = structlog.get_logger()
 
-_ASK_AGAIN_S = 1.0
+_LOOK_AGAIN_S = 1.0
 _NEVER = float("-inf")
 
 T = TypeVar("T")
 
 
 class Contact:
-    """Passes questions on to Redis; while it is away, one a second, of one thread. Instants are of the given clock."""
+    """Passes questions on to Redis; while it is away, one a second, of one thread. Instants are of the given clock.
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    What is decided without Redis is decided through `alone`, and so never while that one question is under way: Redis
+    may be back, and what it is told of this process then has to be all there is to tell. `on_return` is called when it
+    is back, before anyone asks again.
+    """
+
+    def __init__(self, clock: Callable[[], float], *, on_return: Callable[[], None] = lambda: None) -> None:
         self._clock = clock
+        self._on_return = on_return
         self._lock = threading.Lock()
         self._away_since: float | None = None
-        self._ask_again_at = _NEVER
+        self._look_again_at = _NEVER
+        self._is_looking = False
         self.last_answer_at = _NEVER  # before the absence, while there is one
         self.last_failure_at = _NEVER
 
@@ -34,9 +41,32 @@ class Contact:
         return self._away_since
 
     def ask(self, question: Callable[[], T]) -> T | None:
-        """Give the answer; None: Redis is away, or was a moment ago. That it is back is for `restore` to say."""
-        if not self._may_ask():
-            return None
+        """Give the answer; None: Redis is away, or was a moment ago."""
+        return self._put(question) if self._away_since is None else None
+
+    def look(self, question: Callable[[], T]) -> T | None:
+        """Give the answer, as `ask` does, to a question that tells Redis all that happened while it was away.
+
+        Once a second it is put to a Redis that was away, and its answer ends the absence.
+        """
+        if not self._begin_to_look():
+            return self.ask(question)
+        try:
+            answer = self._put(question)
+            if answer is not None:
+                self._end_absence()
+            return answer
+        finally:
+            self._is_looking = False
+
+    def alone(self, decision: Callable[[float], T]) -> T | None:
+        """Decide without Redis, told since when it is away; None: it may be back, so ask again in a moment."""
+        with self._lock:
+            if self._away_since is None or self._is_looking:
+                return None
+            return decision(self._away_since)
+
+    def _put(self, question: Callable[[], T]) -> T | None:
         try:
             answer = question()
         except RedisError as error:
@@ -46,22 +76,19 @@ class Contact:
             self.last_answer_at = self._clock()
         return answer
 
-    def restore(self) -> None:
-        """Ask every question again: what there is to tell Redis after its absence has been told."""
+    def _begin_to_look(self) -> bool:
         with self._lock:
-            was_away, self._away_since = self._away_since is not None, None
-            self.last_answer_at = self._clock()
-        if was_away:
-            _log.info("limiter_redis_back")
-
-    def _may_ask(self) -> bool:
-        with self._lock:
-            if self._away_since is None:
-                return True
-            if self._clock() < self._ask_again_at:
+            if self._away_since is None or self._is_looking or self._clock() < self._look_again_at:
                 return False
-            self._ask_again_at = self._clock() + _ASK_AGAIN_S
+            self._is_looking = True
             return True
+
+    def _end_absence(self) -> None:
+        with self._lock:
+            self._away_since = None
+            self.last_answer_at = self._clock()
+            self._on_return()
+        _log.info("limiter_redis_back")
 
     def _lose(self, error: RedisError) -> None:
         with self._lock:
@@ -70,6 +97,6 @@ class Contact:
             if was_there:
                 self._away_since = at
             self.last_failure_at = at
-            self._ask_again_at = at + _ASK_AGAIN_S
+            self._look_again_at = at + _LOOK_AGAIN_S
         if was_there:
             _log.warning("limiter_redis_away", error=type(error).__name__)

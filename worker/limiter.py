@@ -20,6 +20,7 @@ _MARGIN, _LEAST_MARGIN_S = 1.03, 0.1
 _MOST_ON_ITS_WAY = 0.1  # of a window: a call that left so long before one began may still be counted in it
 _IDENTITY_LIFE_S = 1800.0  # half of what Redis remembers it for: an older one may have ended by itself
 _PATIENCE_ALONE_S = 1.0
+_LOOK_AGAIN_S = 0.05  # whether the one that asks Redis has had its answer
 _MOST_ACCOUNTS = 10_000
 
 
@@ -44,8 +45,8 @@ class RedisRateLimiter:
         self._rate = _with_margin(rate)
         self._clock = clock
         self._shared = SharedCalls(redis)
-        self._contact = Contact(clock)
         self._calls = LocalCalls()
+        self._contact = Contact(clock, on_return=self._calls.forget)
         self._blocks = LocalBlocks()
         self._known: dict[str, _Known] = {}
         self._birth: str | None = None
@@ -58,10 +59,10 @@ class RedisRateLimiter:
         if left_s > 0:
             return Reservation(wait_s=left_s, is_booked=False)
         within_s = min(within_s, self._rate.seconds)
-        place = self._contact.ask(lambda: self._ask_for_place(account_id, within_s=within_s, at=at))
+        place = self._contact.look(lambda: self._ask_for_place(account_id, within_s=within_s))
         if place is None:
-            return self._reserve_alone(account_id, within_s=within_s, at=at)
-        self._remember(account_id, place, asked_at=at)
+            return self._reserve_alone(account_id, within_s=within_s)
+        self._remember(account_id, place)
         return _reservation(place, within_s=within_s)
 
     def learn(self, account_id: str, quota: Quota) -> None:
@@ -79,18 +80,17 @@ class RedisRateLimiter:
             return
         self._know(account_id, _Known(rate=rate, logged=known.logged, told_at=at))
         reach_s = took_s + quota.seconds * (1 + _MOST_ON_ITS_WAY)
-        if self._contact.away_since is None:
-            self._contact.ask(lambda: self._shared.learn(account_id, rate, counted=counted, reach_s=reach_s))
+        self._contact.ask(lambda: self._shared.learn(account_id, rate, counted=counted, reach_s=reach_s))
 
     def block(self, account_id: str, *, seconds: float) -> None:
         """Hold back all calls of the account, in every worker; while Redis is away, in this one."""
         if seconds <= 0:
             return
-        is_there = self._contact.away_since is None
-        left_s = self._contact.ask(lambda: self._shared.block(account_id, seconds)) if is_there else None
+        left_s = self._contact.ask(lambda: self._shared.block(account_id, seconds))
         self._blocks.add(account_id, seconds=left_s or seconds, at=self._clock())
 
-    def _ask_for_place(self, account_id: str, *, within_s: float, at: float) -> Place:
+    def _ask_for_place(self, account_id: str, *, within_s: float) -> Place:
+        at = self._clock()
         is_known = at - self._contact.last_answer_at < _IDENTITY_LIFE_S
         return self._shared.reserve(
             account_id,
@@ -106,32 +106,33 @@ class RedisRateLimiter:
             return None
         return at - max(self._contact.last_failure_at, self._calls.last_booked_at)
 
-    def _remember(self, account_id: str, place: Place, *, asked_at: float) -> None:
+    def _remember(self, account_id: str, place: Place) -> None:
         told_at = self._known.get(account_id, _Known(rate=place.rate)).told_at
         self._know(account_id, _Known(rate=place.rate, logged=place.logged, told_at=told_at))
         self._birth, self._workers = place.birth, place.workers
-        if self._contact.away_since is not None and self._calls.last_booked_at <= asked_at:
-            self._calls.forget()
-            self._contact.restore()
 
     def _know(self, account_id: str, known: _Known) -> None:
         if len(self._known) >= _MOST_ACCOUNTS:
             self._known.clear()  # it saves round trips, no more
         self._known[account_id] = known
 
-    def _reserve_alone(self, account_id: str, *, within_s: float, at: float) -> Reservation:
-        """Book a place of this worker's share, a window after all that were booked in Redis."""
-        away_since = self._contact.away_since
-        if away_since is None:  # it came back this moment
-            return self.reserve(account_id, within_s=within_s)
-        rate = self._known.get(account_id, _Known(rate=self._rate)).rate
-        share = Rate(max(1, rate.calls // self._workers), rate.seconds)
-        not_before = away_since + max(rate.seconds, self._rate.seconds) + within_s
-        place = self._calls.reserve(account_id, share, at=at, within_s=within_s, not_before=not_before)
+    def _reserve_alone(self, account_id: str, *, within_s: float) -> Reservation:
+        place = self._contact.alone(
+            lambda away_since: self._book_alone(account_id, within_s=within_s, away_since=away_since)
+        )
+        if place is None:  # it may be back
+            return Reservation(wait_s=_LOOK_AGAIN_S, is_booked=False)
         if place.is_booked:
             return place
         patience_s = _PATIENCE_ALONE_S * (1 + random.random())  # noqa: S311 - spreads load
         return Reservation(wait_s=min(place.wait_s, patience_s), is_booked=False)
+
+    def _book_alone(self, account_id: str, *, within_s: float, away_since: float) -> Reservation:
+        """Book a place of this worker's share, a window after all that were booked in Redis."""
+        rate = self._known.get(account_id, _Known(rate=self._rate)).rate
+        share = Rate(max(1, rate.calls // self._workers), rate.seconds)
+        not_before = away_since + max(rate.seconds, self._rate.seconds) + within_s
+        return self._calls.reserve(account_id, share, at=self._clock(), within_s=within_s, not_before=not_before)
 
 
 class NoRateLimit:
@@ -165,11 +166,7 @@ class NoRateLimit:
     def _left_elsewhere_s(self, account_id: str) -> float:
         if (shared := self._shared) is None:
             return 0.0
-        left_s = self._contact.ask(lambda: shared.blocked_for_s(account_id))
-        if left_s is None:
-            return 0.0
-        self._contact.restore()
-        return left_s
+        return self._contact.look(lambda: shared.blocked_for_s(account_id)) or 0.0
 
 
 def _with_margin(rate: Rate) -> Rate:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import cycle
+from typing import Any
 
 import pytest
 from fakeredis import FakeRedis, FakeServer
@@ -417,6 +418,41 @@ def test_a_long_absence_that_is_long_over_holds_nobody_back(server: FakeServer) 
     clock.now += 100
 
     assert booked(limiter, 8) == 8
+
+
+class Interruptible(FakeRedis):
+    """A Redis during whose next command something happens."""
+
+    meanwhile: Callable[[], None] | None = None
+
+    def execute_command(self, *args: Any, **options: Any) -> Any:  # noqa: ANN401 - redis-py's signature
+        meanwhile, self.meanwhile = self.meanwhile, None
+        if meanwhile is not None:
+            meanwhile()
+        return super().execute_command(*args, **options)  # type: ignore[no-untyped-call] # redis-py has no types for it
+
+
+def test_while_one_asks_whether_redis_is_back_nobody_goes_alone(server: FakeServer) -> None:
+    clock, redis, places = Seconds(), Interruptible(server=server), list[Reservation]()
+    limiter = RedisRateLimiter(redis, Rate(calls=8, seconds=10), clock=clock)
+    server.connected = False
+    assert booked(limiter, 1) == 0
+    server.connected = True
+    clock.now += 100
+
+    redis.meanwhile = lambda: places.append(limiter.reserve("a1", within_s=0))
+    assert booked(limiter, 8) == 8
+
+    assert [place.is_booked for place in places] == [False]
+    assert 0 < places[0].wait_s < 1
+
+
+def test_who_asks_in_vain_whether_redis_is_back_holds_nobody_up_after(server: FakeServer) -> None:
+    limiter, clock = away(server, Rate(calls=8, seconds=10), workers=2)
+    clock.now += 100
+    assert booked(limiter, 1) == 1
+
+    assert booked(limiter, 8) == 3
 
 
 def test_a_block_holds_while_redis_is_away(server: FakeServer) -> None:
