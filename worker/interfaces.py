@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
 from pydantic import SecretStr
 
+from worker.connections import Refusal
 from worker.jobs import Job
 from worker.pages import ExportType, Offset, Page
 from worker.rates import Quota
+from worker.scopes import MissingScopes
 from worker.tokens import RenewalLease, RenewedToken, Token
 
 
@@ -176,6 +178,33 @@ class TokenSource(Protocol):
         """Give an access token with life left, renewed if need be; never the one that HubSpot `refused`.
 
         Raises TokenNotFoundError, ReconnectRequiredError, RetryableHubSpotError.
+        """
+
+
+class ConnectionHealth(Protocol):
+    """Which accounts have to be connected again. Every method raises StoreUnavailableError when MongoDB is away.
+
+    HubSpot is asked nothing here. A token that was stored since then, by whoever it was, needs no reconnecting.
+    """
+
+    def refusal(self, account_id: str, owner: str) -> Refusal | None:
+        """Say why and since when the stored token is worth nothing; None: as far as is known it works.
+
+        Where no token is stored there is nothing to refuse. Raises TokenUnreadableError.
+        """
+
+    def count_refused(self) -> int:
+        """Count the connections whose stored token HubSpot has refused."""
+
+
+class ScopeSource(Protocol):
+    """What the stored token of an account may read."""
+
+    def missing(self, account_id: str, owner: str, types: Collection[ExportType]) -> MissingScopes:
+        """Name those of the types that HubSpot would refuse, each with the scopes of which one is needed.
+
+        HubSpot is asked once for every token, the answer is kept. Scopes that it does not tell count as there.
+        Raises TokenNotFoundError, a HubSpotError (ReconnectRequiredError among them), UnavailableError.
         """
 
 
