@@ -6,6 +6,7 @@ import os
 import secrets
 import socket
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
@@ -49,6 +50,7 @@ _REDIS_TIMEOUT_S = 2.0
 _QUIET_S, _LOST_S = 60.0, 10.0
 _LONGEST_SLICE_S = 300.0  # after that a slice is stuck, and its lease is let go
 _TRY_AGAIN_S = 5.0
+_MOST_STORING = 1024  # threads that store: never more than there are slices at work, and made when they are needed
 
 _stopping = threading.Event()
 _building = threading.Lock()
@@ -99,6 +101,7 @@ def build(settings: WorkerSettings, *, stopping: threading.Event) -> Services:
         queue=queue,
         announcer=RedisAnnouncer(redis),
         limiter=_limiter(settings),
+        storing=ThreadPoolExecutor(_MOST_STORING, thread_name_prefix="storing"),
         rings=DelayedRing(queue),
         result_ttl=result_ttl,
         clock=utc_now,

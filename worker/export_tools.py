@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -36,7 +37,7 @@ class SliceLimits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportTools:
-    """Everything a slice works with."""
+    """Everything a slice works with; `storing` has the threads in which pages are stored while others are fetched."""
 
     jobs: JobStore
     pages: PageStore
@@ -46,6 +47,7 @@ class ExportTools:
     rings: DelayedRinger
     announcer: JobAnnouncer
     limiter: RateLimiter
+    storing: Executor
     result_ttl: timedelta
     clock: Callable[[], datetime]
     monotonic: Callable[[], float] = time.monotonic

@@ -1,8 +1,11 @@
-"""Slice: one task execution's work on one job: token, place in the limit, page, store, checkpoint."""
+"""Slice: one task execution's work on one job: while a page is being stored, the next one is being fetched."""
 
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
+from concurrent.futures import Future, wait
+from contextvars import copy_context
 from dataclasses import replace
 from datetime import datetime
 
@@ -25,7 +28,8 @@ from worker.errors import (
     WorkersLostError,
 )
 from worker.export_tools import ExportTools, SliceLimits
-from worker.interfaces import FetchedPage, PageQuery, Reservation
+from worker.fetching import PageFetcher
+from worker.interfaces import FetchedPage
 from worker.jobs import Job, JobKind, JobStatus
 from worker.leases import HeldLease
 from worker.pages import record_ids
@@ -36,7 +40,6 @@ from worker.retry import RETRY_POLICIES, advice_s, is_failure, smaller_page
 _log = structlog.get_logger()
 
 _OK = 200
-_MOST_PLACES_LOST = 5
 _MOST_TRIES = 50  # more than any policy has: each one more is a slice that an absent database has ended
 _NO_PLACE = "HubSpot's limit of calls for this account is used up"
 
@@ -54,21 +57,31 @@ class Slice:
         self._token: SecretStr | None = None
         self._refused: SecretStr | None = None
         self._wait_s: float | None = None
-        self._places_lost = 0
+        self._fetcher = PageFetcher(lease, tools=tools, limits=limits)
+        self._storing: tuple[Job, Future[Job]] | None = None  # the job before the page, and as it is with it
 
     def run(self) -> None:
         """Do the slice. Raises LeaseLostError, UnavailableError; what was stored until then stays."""
-        self._begin()
+        try:
+            self._begin()
+            self._go_on()
+        finally:
+            if self._storing is not None:
+                wait([self._storing[1]])  # the lease is given up after the last write under it
+
+    def _go_on(self) -> None:
         while self._job.status is JobStatus.RUNNING and self._job.resume_at is None:
-            if self._job.cancel_requested:
+            if self._wants_more(self._job):
+                self._do(self._fetch_next)
+            elif self._storing is not None:
+                self._do(self._bring_home)
+            elif self._job.cancel_requested:
                 self._job = self._job.cancel(at=self._tools.clock())
             elif self._job.is_complete:
                 self._job = self._job.succeed(at=self._tools.clock())
-            elif self._is_over():
+            else:
                 self._hand_back()
                 return
-            else:
-                self._fetch_next()
         self._leave()
 
     def _begin(self) -> None:
@@ -94,14 +107,14 @@ class Slice:
             self._job = self._job.start_over()
         self._job = replace(self._job, pages_expire_at=None)
 
-    def _is_over(self) -> bool:
-        is_late = self._tools.monotonic() >= self._ends_at or self._job.progress.pages >= self._last_page
-        return is_late or self._tools.stopping.is_set()
+    def _wants_more(self, job: Job) -> bool:
+        is_over = self._tools.monotonic() >= self._ends_at or job.progress.pages >= self._last_page
+        return not (job.cancel_requested or job.is_complete or is_over or self._tools.stopping.is_set())
 
-    def _fetch_next(self) -> None:
-        """Do one call and store what came of it, or decide what its failure means for the job."""
+    def _do(self, step: Callable[[], None]) -> None:
+        """Do a step of the job, or decide what its failure means for it."""
         try:
-            self._try_to_fetch()
+            step()
         except (UnavailableError, LeaseLostError):
             raise
         except ExportError as error:
@@ -110,7 +123,7 @@ class Slice:
             _log.exception("job_broke")
             self._fail(InternalError())
 
-    def _try_to_fetch(self) -> None:
+    def _fetch_next(self) -> None:
         try:
             self._ask_for_page()
         except TokenRefusedError as error:
@@ -119,19 +132,20 @@ class Slice:
             self._retry_or_fail(error)
 
     def _ask_for_page(self) -> None:
-        job = self._job
-        self._token = self._tools.tokens.fresh(job.account_id, job.owner, refused=self._refused)
-        asked_at = self._tools.monotonic()
-        place = self._tools.limiter.reserve(job.account_id, within_s=self._limits.longest_sleep_s)
-        if not place.is_booked:
-            self._wait_for_place(place.wait_s)
-            return
-        if place.wait_s > 0 and self._tools.stopping.wait(place.wait_s):
-            return  # before its time the call may not be made, and a worker that stops makes no other
-        self._lease.require()
-        if self._is_too_late(place, asked_at):
-            return
-        self._store(self._fetch(self._token))
+        """Do one call and have stored what came of it. Until it has been answered the page before is being stored."""
+        try:
+            attempt = self._fetcher.fetch(self._job, refused=self._refused)
+        finally:
+            self._bring_home()
+        self._token = attempt.token
+        if attempt.fetched is not None:
+            self._note(_OK, attempt.fetched.quota)
+            self._store(attempt.fetched)
+        elif attempt.error is not None:
+            self._note_error(attempt.error)
+            raise attempt.error
+        elif attempt.wait_s > 0:
+            self._wait_for_place(attempt.wait_s)
 
     def _wait_for_place(self, wait_s: float) -> None:
         """Wait, unless someone waits at the other end and would not wait that long."""
@@ -140,26 +154,9 @@ class Slice:
             return
         self._stand_aside(wait_s, reason="rate_limit")
 
-    def _is_too_late(self, place: Reservation, asked_at: float) -> bool:
-        """Let a place go that this process was too slow for, but not one after the other for ever."""
-        late_s = self._tools.monotonic() - asked_at - place.wait_s
-        self._places_lost = self._places_lost + 1 if late_s > self._limits.most_late_s else 0
-        return 0 < self._places_lost <= _MOST_PLACES_LOST
-
-    def _fetch(self, token: SecretStr) -> FetchedPage:
-        """Do the call, count it by HubSpot's status, and pass on what HubSpot says about the limit."""
-        job = self._job
-        query = PageQuery(
-            export_type=job.export_type, count=job.next_page_size, offset=job.progress.offset, params=job.request.params
-        )
-        try:
-            fetched = self._tools.source.fetch_page(query, token)
-        except HubSpotError as error:
-            self._note(error.status, error.quota)
-            self._job = replace(self._job, most_a_page=smaller_page(error, job) or job.most_a_page)
-            raise
-        self._note(_OK, fetched.quota)
-        return fetched
+    def _note_error(self, error: HubSpotError) -> None:
+        self._note(error.status, error.quota)
+        self._job = replace(self._job, most_a_page=smaller_page(error, self._job) or self._job.most_a_page)
 
     def _note(self, status: int | None, quota: Quota | None) -> None:
         self._job = replace(self._job, tally=self._job.tally.after_call(status))
@@ -167,29 +164,42 @@ class Slice:
             self._tools.limiter.learn(self._job.account_id, quota)
 
     def _store(self, fetched: FetchedPage) -> None:
-        """Store a page, then the place after it; the write that finishes a job is the one that leaves it."""
-        job, page, at = self._job, fetched.page, self._tools.clock()
+        """Store the page: while the next one is being fetched, if one is wanted."""
+        job, page = self._job, fetched.page
         if page.has_more and not job.progress.goes_on_to(page):
             raise CursorStuckError(
                 f"HubSpot's offset does not advance: after page {job.progress.pages}, fetched from offset "
                 f"{job.progress.offset}, there is more, but to be read from offset {page.offset}"
             )
-        moved = job.advance(page, at=at)
+        self._refused = None
+        moved = job.advance(page, at=self._tools.clock())
+        if self._wants_more(moved):
+            writing = self._tools.storing.submit(copy_context().run, self._write, job, moved, fetched)
+            self._storing, self._job = (job, writing), moved
+        else:
+            self._job = self._write(job, moved, fetched)
+
+    def _write(self, job: Job, moved: Job, fetched: FetchedPage) -> Job:
+        """Store a page, then the place after it; the write that finishes a job is the one that leaves it."""
+        page = fetched.page
         self._lease.require()
-        was_there = self._tools.pages.add(job, page, expires_at=self._end_of_page(moved, at))
-        ids = record_ids(job.export_type, page.body)
+        was_there = self._tools.pages.add(job, page, expires_at=self._end_of_page(moved, moved.updated_at))
         tally = moved.tally.after_page(
-            ids,
+            record_ids(job.export_type, page.body),
             most=job.left,
             was_refetched=was_there,
             says_more=page.says_more,
             api=fetched.api,
             properties=fetched.properties,
         )
-        self._job = replace(moved, tally=tally)
-        self._refused = None
-        if not moved.is_complete:
-            self._job = replace(self._job, cancel_requested=self._lease.checkpoint(self._job))
+        stored = replace(moved, tally=tally)
+        return stored if stored.is_complete else replace(stored, cancel_requested=self._lease.checkpoint(stored))
+
+    def _bring_home(self) -> None:
+        """Go on with the job as it is stored, once it is. Raises what kept the page from being stored."""
+        if self._storing is not None:
+            (self._job, writing), self._storing = self._storing, None
+            self._job = writing.result()
 
     def _end_of_page(self, job: Job, at: datetime) -> datetime | None:
         """Give the end of the only page there will be; an export's pages get theirs together."""

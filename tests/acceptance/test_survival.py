@@ -18,6 +18,7 @@ from tests.acceptance.conftest import connect
 
 LEASE_S, SLICE_S = 5, 2
 SWEEP_S = 2
+REPEATED = 2  # the call for the page that was not stored yet, and the one under way
 PAGE = 100  # records
 
 pytestmark = pytest.mark.timeout(240)
@@ -92,7 +93,7 @@ def test_after_kill_9_of_all_workers_a_new_one_goes_on_from_the_last_stored_page
             job = client.finished(path)
             assert (job["status"], job["resumes"]) == ("succeeded", 1)
             require_every_record_once(client, path)
-            assert len(client.calls(type="contacts")) <= 12 + 1
+            assert len(client.calls(type="contacts")) <= 12 + REPEATED
 
 
 def test_a_worker_that_was_frozen_past_its_lease_writes_nothing_when_it_goes_on() -> None:
@@ -113,7 +114,7 @@ def test_a_worker_that_was_frozen_past_its_lease_writes_nothing_when_it_goes_on(
         job = client.finished(path)
         assert (job["status"], job["resumes"]) == ("succeeded", 1)
         require_every_record_once(client, path)
-        assert len(client.calls(type="contacts")) <= 10 + 1
+        assert len(client.calls(type="contacts")) <= 10 + REPEATED
         after = epochs(client, path)
         assert {number: after[number] for number in before} == before
         assert all(found > epoch for number, found in after.items() if number not in before)

@@ -47,9 +47,11 @@ def receipt(shop: Workshop) -> Receipt:
 def test_a_running_job_stops_at_its_next_page_with_its_pages_kept(shop: Workshop) -> None:
     source = Interrupted(shop.source, after_call=2, happening=lambda: cancel(shop))
     shop.exporter(source=source).run_slice(shop.add_job())
-    assert (shop.job().status, shop.job().progress.pages, shop.calls()) == (JobStatus.CANCELLED, 2, 2)
+    asked_for_meanwhile = 1  # the third page, while the second one was being stored
+    assert (shop.job().status, shop.job().progress.pages) == (JobStatus.CANCELLED, 2 + asked_for_meanwhile)
+    assert shop.calls() == shop.job().progress.pages
     assert shop.pages.expiries("j1") == {shop.job().expires_at}
-    assert shop.stored_ids() == shop.ids_in_hubspot()[:200]
+    assert shop.stored_ids() == shop.ids_in_hubspot()[:300]
     assert shop.news.told[-1] is JobStatus.CANCELLED
 
 
@@ -105,10 +107,12 @@ def test_a_failed_job_goes_on_with_fresh_patience(shop: Workshop) -> None:
 def test_a_job_whose_pages_are_going_already_fetches_all_of_them_anew(shop: Workshop) -> None:
     source = Interrupted(shop.source, after_call=3, happening=lambda: cancel(shop))
     shop.exporter(source=source).run_slice(shop.add_job())
+    calls_before = shop.calls()
     retry(shop)
     shop.pages.lose("j1", 1)
     shop.run_until_finished("j1")
-    assert (shop.job().status, shop.job().progress.pages, shop.calls()) == (JobStatus.SUCCEEDED, PAGES, 3 + PAGES)
+    assert (shop.job().status, shop.job().progress.pages) == (JobStatus.SUCCEEDED, PAGES)
+    assert shop.calls() == calls_before + PAGES
     assert shop.stored_ids() == shop.ids_in_hubspot()
     assert receipt(shop).complete
 
@@ -163,7 +167,9 @@ def test_a_page_that_was_fetched_twice_is_counted_as_that(shop: Workshop) -> Non
         shop.exporter().run_slice(job_id)
     shop.clock.advance(LEASE_S + 1)
     shop.run_until_finished(job_id)
-    assert (receipt(shop).refetched_pages, receipt(shop).complete, shop.calls()) == (1, True, PAGES + 1)
+    under_way = 1  # the page after it
+    assert (receipt(shop).refetched_pages, receipt(shop).complete) == (1, True)
+    assert shop.calls() == PAGES + 1 + under_way
 
 
 @dataclass

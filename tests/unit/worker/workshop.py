@@ -13,6 +13,7 @@ from pydantic import SecretStr
 
 from sandbox.portal.hubspot import HubSpot
 from tests.fakes.clock import ManualClock
+from tests.fakes.executor import PromptExecutor
 from tests.fakes.queue import HoldingJobQueue
 from tests.fakes.stores import InMemoryJobStore, InMemoryPageStore
 from tests.fakes.tokens import InMemoryRenewalLeases, InMemoryTokenStore
@@ -146,6 +147,7 @@ class Workshop:
             queue=self.queue,
             announcer=self.news,
             limiter=limiter or NoRateLimit(),
+            storing=PromptExecutor(),
             rings=self.alarms,
             result_ttl=timedelta(days=30),
             clock=self.clock,

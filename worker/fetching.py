@@ -1,0 +1,81 @@
+"""PageFetcher: a token, a place in the limit, and the call for one page; it changes nothing of the job."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pydantic import SecretStr
+
+from worker.errors import HubSpotError
+from worker.export_tools import ExportTools, SliceLimits
+from worker.interfaces import FetchedPage, PageQuery, Reservation
+from worker.jobs import Job
+from worker.leases import HeldLease
+
+_MOST_PLACES_LOST = 5
+_TOKEN_FOR_S = 5.0  # less than the life that a fresh one has left
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """What came of trying to fetch a page with `token`: the page, or the error that HubSpot answered with.
+
+    With neither there was no call: for `wait_s` there is no place in the limit, or the place that there was is lost.
+    """
+
+    token: SecretStr
+    fetched: FetchedPage | None = None
+    error: HubSpotError | None = None
+    wait_s: float = 0.0
+
+
+class PageFetcher:
+    """Fetches for one slice, one page after the other."""
+
+    def __init__(self, lease: HeldLease, *, tools: ExportTools, limits: SliceLimits) -> None:
+        self._lease = lease
+        self._tools = tools
+        self._limits = limits
+        self._places_lost = 0
+        self._token: SecretStr | None = None
+        self._token_until = 0.0
+
+    def fetch(self, job: Job, *, refused: SecretStr | None) -> Attempt:
+        """Fetch the page that is next for the job as it stands, not with the token that HubSpot `refused`.
+
+        Raises what keeps it from a call: LeaseLostError, UnavailableError, and the errors of TokenSource.
+        """
+        token = self._fresh_token(job, refused)
+        asked_at = self._tools.monotonic()
+        place = self._tools.limiter.reserve(job.account_id, within_s=self._limits.longest_sleep_s)
+        if not place.is_booked:
+            return Attempt(token=token, wait_s=place.wait_s)
+        if place.wait_s > 0 and self._tools.stopping.wait(place.wait_s):
+            return Attempt(token=token)  # before its time the call may not be made, and a worker that stops makes none
+        self._lease.require()
+        if self._is_too_late(place, asked_at):
+            return Attempt(token=token)
+        return self._call(job, token)
+
+    def _fresh_token(self, job: Job, refused: SecretStr | None) -> SecretStr:
+        """Ask for a token again after some seconds: asked before every page it would take a hundredth of the time."""
+        at = self._tools.monotonic()
+        if self._token is None or refused is not None or at >= self._token_until:
+            self._token = self._tools.tokens.fresh(job.account_id, job.owner, refused=refused)
+            self._token_until = at + _TOKEN_FOR_S
+        return self._token
+
+    def _call(self, job: Job, token: SecretStr) -> Attempt:
+        query = PageQuery(
+            export_type=job.export_type, count=job.next_page_size, offset=job.progress.offset, params=job.request.params
+        )
+        try:
+            return Attempt(token=token, fetched=self._tools.source.fetch_page(query, token))
+        except HubSpotError as error:
+            return Attempt(token=token, error=error)
+
+    def _is_too_late(self, place: Reservation, asked_at: float) -> bool:
+        """Let a place go that this process was too slow for, but not one after the other for ever."""
+        late_s = self._tools.monotonic() - asked_at - place.wait_s
+        self._places_lost = self._places_lost + 1 if late_s > self._limits.most_late_s else 0
+        return 0 < self._places_lost <= _MOST_PLACES_LOST
