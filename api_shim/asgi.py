@@ -18,7 +18,9 @@ from worker.clock import utc_now
 from worker.control import JobControl
 from worker.errors import BrokerUnavailableError, StoreUnavailableError
 from worker.job_queue import CeleryJobQueue, PunctualJobQueue, answer_quickly
+from worker.keyed_submitter import KeyedSubmitter
 from worker.mongo.connection import connect
+from worker.mongo.idempotency import MongoIdempotencyStore
 from worker.mongo.indexes import ensure_indexes
 from worker.mongo.jobs import MongoJobStore
 from worker.mongo.pages import MongoPageStore
@@ -45,9 +47,12 @@ def build(settings: ShimSettings) -> FastAPI:
     answer_quickly(celery_app)
     queue = PunctualJobQueue(CeleryJobQueue(celery_app))
     news = redis.asyncio.Redis.from_url(settings.redis, health_check_interval=_HEALTH_CHECK_S, socket_keepalive=True)
+    submitter = JobSubmitter(jobs=jobs, tokens=tokens, queue=queue)
+    keys = MongoIdempotencyStore(database)
     desk = ExportDesk(
         pages=pages,
-        submitter=JobSubmitter(jobs=jobs, tokens=tokens, queue=queue),
+        submitter=submitter,
+        keyed_submitter=KeyedSubmitter(submitter=submitter, jobs=jobs, keys=keys, clock=utc_now),
         control=JobControl(
             jobs=jobs,
             pages=pages,

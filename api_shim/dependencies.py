@@ -1,4 +1,4 @@
-"""What routes are given: the caller, the type that was asked for, the preferences, the body, the desk."""
+"""What routes are given: the caller, the type that was asked for, the headers' wishes, the body, the desk."""
 
 from __future__ import annotations
 
@@ -7,17 +7,21 @@ from typing import Annotated
 
 from fastapi import Depends, Header, Path, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from pydantic import WithJsonSchema
 from starlette.requests import ClientDisconnect
 
 from api_shim.auth import SCOPES, Caller, InsufficientScopeError, JwtVerifier
 from api_shim.errors import UnsupportedTypeError
 from api_shim.exports import ExportDesk
+from api_shim.idempotency import LONGEST_KEY, read_key
 from api_shim.preferences import Preferences, read_preferences
 from worker.errors import InvalidRequestError
 from worker.pages import ExportType
 
 _MOST_BODY_BYTES = 64 * 1024
 _BODY_WITHIN_S = 10.0
+
+_KEY_SCHEMA = {"type": "string", "minLength": 1, "maxLength": LONGEST_KEY, "pattern": "^[!-~]+$"}
 
 _documented = HTTPBearer(auto_error=False, description="claims `account_id`, `uid`, `scope`, `exp`")
 
@@ -48,6 +52,17 @@ async def _preferences(
     prefer: Annotated[list[str] | None, Header(description="`respond-async`, `wait=N` (RFC 7240)")] = None,
 ) -> Preferences:
     return read_preferences(prefer or [])
+
+
+async def _idempotency_key(
+    _: AuthenticCaller,
+    idempotency_key: Annotated[
+        list[str] | None,
+        WithJsonSchema(_KEY_SCHEMA),
+        Header(description="Makes the request safe to repeat: for a day it does once what it says, and no more"),
+    ] = None,
+) -> str | None:
+    return read_key(idempotency_key or [])
 
 
 async def _body(request: Request, _: AuthenticCaller) -> bytes:
@@ -83,6 +98,7 @@ async def _desk(request: Request) -> ExportDesk:
 
 
 AskedType = Annotated[ExportType, Depends(_export_type)]
+AskedKey = Annotated[str | None, Depends(_idempotency_key)]
 AskedPreferences = Annotated[Preferences, Depends(_preferences)]
 BoundedBody = Annotated[bytes, Depends(_body)]
 OnceOnly = Depends(_once_only)

@@ -19,6 +19,7 @@ from api_shim.schemas import ErrorAnswer
 from worker.errors import (
     ExportError,
     HubSpotError,
+    IdempotencyKeyReusedError,
     InternalError,
     InvalidRequestError,
     JobNotFoundError,
@@ -71,6 +72,7 @@ _TABLE: Mapping[type[ExportError], _Row] = {
     InvalidRequestError: _Row(400, 400),
     JobNotFoundError: _Row(404, 404),
     IllegalChangeError: _Row(409, 409),
+    IdempotencyKeyReusedError: _Row(422, 422),
     UnavailableError: _Row(503, 503),
     InternalError: _Row(500, 500),
     ExportError: _Row(500, 500),
@@ -94,6 +96,10 @@ ERROR_ANSWERS: dict[int | str, dict[str, Any]] = {
 
 CONFLICT_ANSWER: dict[int | str, dict[str, Any]] = {
     409: {"model": ErrorAnswer, "description": "Not possible in the job's state; the message says which it is"},
+}
+KEY_ANSWERS: dict[int | str, dict[str, Any]] = {
+    409: {"model": ErrorAnswer, "description": "The job that this Idempotency-Key has brought is gone"},
+    422: {"model": ErrorAnswer, "description": "The Idempotency-Key has been used for another request"},
 }
 HUBSPOT_ANSWERS: dict[int | str, dict[str, Any]] = {
     429: {"model": ErrorAnswer, "description": "HubSpot's limit is used up; `Retry-After` says for how long"},

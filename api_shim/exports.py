@@ -14,8 +14,10 @@ from api_shim.auth import Caller
 from api_shim.waiting import JobWaiter, Watch
 from worker.control import JobControl
 from worker.errors import BrokerUnavailableError, JobNotFoundError
+from worker.idempotency import KeyedRequest
 from worker.interfaces import PageStore, RecordSlice
 from worker.jobs import ExportRequest, Job, JobKind, JobStatus, Progress
+from worker.keyed_submitter import KeyedSubmitter, Submission
 from worker.pages import ExportType, Page
 from worker.submitter import JobSubmitter
 
@@ -28,6 +30,7 @@ class ExportDesk:
 
     pages: PageStore
     submitter: JobSubmitter
+    keyed_submitter: KeyedSubmitter
     control: JobControl
     waiter: JobWaiter
     clock: Callable[[], datetime]
@@ -61,6 +64,13 @@ class ExportDesk:
             await run_in_threadpool(self.submitter.submit, job)
         except BrokerUnavailableError:
             return
+
+    async def submit_once(self, job: Job, asked: KeyedRequest) -> Submission:
+        """Accept a job unless the same request has brought one before; then give that one, as it stands.
+
+        Raises IdempotencyKeyReusedError, and IllegalChangeError when that job is gone.
+        """
+        return await run_in_threadpool(self.keyed_submitter.submit, job, asked)
 
     async def export_page(self, job: Job, *, wait_s: float) -> Page | Job:
         """Accept a page job and give its page, or the job as it stands when it has failed or the time is over.

@@ -27,3 +27,8 @@ def accepted(job: Job, *, message: str, applied: str = "") -> Response:
     """Answer 202."""
     headers = {"Location": job_path(job.job_id), "Retry-After": str(_POLL_AFTER_S)}
     return job_answer(job, message=message, applied=applied, status=202, headers=headers)
+
+
+def accepted_before(job: Job) -> Response:
+    """Answer 200: the request was repeated, and this is what became of it."""
+    return job_answer(job, message="Accepted before", headers={"Location": job_path(job.job_id)})

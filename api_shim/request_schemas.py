@@ -66,7 +66,7 @@ class ExportBody(BaseModel):
             raise ValueError("a parameter must have a name")
         if sum(map(len, params.values())) > _MOST_PARAMS:
             raise ValueError(f"must hold at most {_MOST_PARAMS} values")
-        return params
+        return {name: values for name, values in params.items() if values}
 
     @property
     def pairs(self) -> tuple[tuple[str, str], ...]:

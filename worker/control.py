@@ -40,12 +40,9 @@ class JobControl:
         self._announcer = announcer
 
     def find(self, job_id: str, *, account_id: str) -> Job:
-        """Read a job. One whose end has come is gone, though MongoDB takes up to a minute to remove it.
-
-        Raises JobNotFoundError.
-        """
+        """Read a job. Raises JobNotFoundError, also for one that has expired."""
         job = self._jobs.get(job_id, account_id=account_id)
-        if job.expires_at is not None and job.expires_at <= self._clock():
+        if job.has_expired(at=self._clock()):
             raise JobNotFoundError
         return job
 

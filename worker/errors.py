@@ -2,6 +2,7 @@
 
 ExportError
 ├── InvalidRequestError       the caller's words are wrong: say which field
+├── IdempotencyKeyReusedError
 ├── TokenNotFoundError        nothing is connected for this account and owner
 ├── JobNotFoundError
 ├── InternalError             a bug of ours
@@ -47,6 +48,15 @@ class InvalidRequestError(ExportError):
     """A value from outside is wrong; the message names the field."""
 
     code = "invalid_request"
+
+
+class IdempotencyKeyReusedError(ExportError):
+    """An Idempotency-Key came a second time, with another request than the first."""
+
+    code = "idempotency_key_reused"
+
+    def __init__(self) -> None:
+        super().__init__("Idempotency-Key: has been used for another request")
 
 
 class TokenNotFoundError(ExportError):

@@ -10,6 +10,7 @@ from typing import Protocol
 from pydantic import SecretStr
 
 from worker.connections import Refusal
+from worker.idempotency import KeptRequest, KeyedRequest
 from worker.jobs import Job
 from worker.pages import ExportType, Offset, Page
 from worker.rates import Quota
@@ -169,6 +170,22 @@ class RenewalLeases(Protocol):
 
     def release(self, lease: RenewalLease) -> None:
         """Give the right back; a lease that has lapsed and gone to someone else stays theirs."""
+
+
+class IdempotencyStore(Protocol):
+    """Requests by their Idempotency-Key, each kept for a day from the first one on.
+
+    Every method raises StoreUnavailableError when MongoDB is away.
+    """
+
+    def find(self, asked: KeyedRequest) -> KeptRequest | None:
+        """Give what was first asked under the key, be it the same or not; None when nothing was."""
+
+    def keep(self, asked: KeyedRequest, *, job_id: str) -> KeptRequest:
+        """Keep a request whose job will have this id, unless one is kept under the key; gives what is kept then."""
+
+    def mark_accepted(self, asked: KeyedRequest) -> None:
+        """Note that the job of the kept request was stored."""
 
 
 class TokenSource(Protocol):

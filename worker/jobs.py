@@ -221,6 +221,10 @@ class Job:
         seconds = ((self.finished_at or self.updated_at) - self.started_at).total_seconds()
         return round(self.progress.records / seconds, 1) if seconds > 0 else None
 
+    def has_expired(self, *, at: datetime) -> bool:
+        """Whether the job's end has come: it is gone then, though MongoDB takes up to a minute to remove it."""
+        return self.expires_at is not None and self.expires_at <= at
+
     def advance(self, page: Page, *, at: datetime) -> Self:
         """Count a page that has been stored."""
         progress = self.progress.after(page, most=self.left)

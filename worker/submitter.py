@@ -23,8 +23,16 @@ class JobSubmitter:
         BrokerUnavailableError with the job stored: the sweeper publishes it when the broker is back, unless it is
         withdrawn.
         """
+        self.require_token(job)
+        self.accept(job)
+
+    def require_token(self, job: Job) -> None:
+        """Raise TokenNotFoundError where nothing is connected for the job's account and owner."""
         if self._tokens.find(job.account_id, job.owner) is None:
             raise TokenNotFoundError
+
+    def accept(self, job: Job) -> None:
+        """Store and publish a job whose token was looked at; raises the rest of what `submit` does."""
         self._jobs.add(job)
         publish_or_note(job, queue=self._queue, jobs=self._jobs)
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar
 from urllib.parse import quote
+from uuid import uuid4
 
 import click
 import httpx
@@ -20,7 +22,7 @@ BASE_PATH = "/v1/integrations/hubspot"
 _CONNECT_S = 10.0
 _ANSWER_S = 60.0
 _WITHOUT_LONG_POLL_S = 1.0
-_MAY_PASS = frozenset({429, 502, 503, 504})
+_NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout)
 _OK = range(200, 300)
 
 T = TypeVar("T")
@@ -32,6 +34,18 @@ class ApiError(click.ClickException):
 
 class AwayError(ApiError):
     """No answer came, or one that says: later."""
+
+
+class LostAnswerError(AwayError):
+    """What was asked may have been done: it was sent, and whoever had to tell us of it did not."""
+
+
+_MAY_PASS: Mapping[int, type[ApiError]] = {
+    429: AwayError,
+    502: LostAnswerError,  # a proxy's
+    503: AwayError,
+    504: LostAnswerError,
+}
 
 
 class ExportApi:
@@ -56,8 +70,14 @@ class ExportApi:
         self._client.close()
 
     def start(self, export_type: ExportType, body: Mapping[str, object]) -> JobState:
-        """Start an export. It is asked once: asked twice it might be done twice."""
-        return _read(read_job, self._ask("POST", f"/export/{export_type}", json=body))
+        """Start an export. A lost answer is asked for again: under one key the export is started once."""
+        once = {"Idempotency-Key": str(uuid4())}
+        ask = partial(self._ask, "POST", f"/export/{export_type}", json=body, headers=once)
+        try:
+            answer = ask()
+        except LostAnswerError:
+            answer = patiently(ask, pause=self.outside.pause)
+        return _read(read_job, answer)
 
     def job(self, job_id: str, *, wait_s: int | None = None) -> JobState:
         """Look at a job; with `wait_s` when its state changes, at the latest after so many seconds."""
@@ -72,7 +92,7 @@ class ExportApi:
         return answer.content
 
     def retry(self, job_id: str) -> bytes:
-        """Have a failed or cancelled job go on; give the answer as it came. Asked once, as `start`."""
+        """Have a failed or cancelled job go on; give the answer as it came. Asked once: twice is a conflict."""
         return self._ask("POST", f"{_job_path(job_id)}/retry")
 
     def cancel(self, job_id: str) -> bytes:
@@ -100,14 +120,15 @@ class ExportApi:
         try:
             answer = self._client.request(method, path, **parts)
         except httpx.HTTPError as error:
-            raise AwayError(f"{self._url}: {_reason(error)}") from None
+            kind = AwayError if isinstance(error, _NOT_SENT) else LostAnswerError
+            raise kind(f"{self._url}: {_reason(error)}") from None
         if answer.status_code not in _OK:
             raise _refused(answer)
         return answer
 
 
 def patiently(call: Callable[[], T], *, pause: Callable[[float], None]) -> T:
-    """Repeat what only reads for half a minute: a restart of the shim must not end a wait of hours."""
+    """Repeat for half a minute what may be asked twice: a restart of the shim must not end a wait of hours."""
     for pause_s in (1, 2, 4, 8, 15):
         try:
             return call()
@@ -133,7 +154,7 @@ def _read(reader: Callable[[bytes], T], content: bytes) -> T:
 
 def _refused(answer: httpx.Response) -> ApiError:
     refusal = read_refusal(answer.content) or Refusal(message=answer.reason_phrase or "no reason given")
-    kind = AwayError if answer.status_code in _MAY_PASS else ApiError
+    kind = _MAY_PASS.get(answer.status_code, ApiError)
     return kind(_one_line(answer.status_code, refusal))
 
 

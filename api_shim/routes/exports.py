@@ -8,9 +8,10 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import ValidationError
 
 from api_shim.answers import page_answer
-from api_shim.dependencies import AskedPreferences, AskedType, AuthenticCaller, BoundedBody, Desk, OnceOnly
-from api_shim.errors import CONFLICT_ANSWER, ERROR_ANSWERS, HUBSPOT_ANSWERS, JobFailedError, complaints
-from api_shim.job_answers import accepted
+from api_shim.dependencies import AskedKey, AskedPreferences, AskedType, AuthenticCaller, BoundedBody, Desk, OnceOnly
+from api_shim.errors import CONFLICT_ANSWER, ERROR_ANSWERS, HUBSPOT_ANSWERS, KEY_ANSWERS, JobFailedError, complaints
+from api_shim.idempotency import keyed_request
+from api_shim.job_answers import accepted, accepted_before
 from api_shim.request_schemas import ExportBody, OffsetNumber, PositiveNumber
 from api_shim.schemas import JobAnswer, PageAnswer
 from worker.errors import InvalidRequestError
@@ -67,17 +68,31 @@ async def export_page(
     return accepted(outcome, message=_ACCEPTED, applied=applied)
 
 
-@router.post("/export/{type}", status_code=202, response_model=JobAnswer, openapi_extra=_BODY_SCHEMA)
-async def export_all(caller: AuthenticCaller, export_type: AskedType, sent: BoundedBody, desk: Desk) -> Response:
-    """Start an export job."""
+@router.post(
+    "/export/{type}",
+    status_code=202,
+    response_model=JobAnswer,
+    responses={200: {"model": JobAnswer}, **KEY_ANSWERS},
+    openapi_extra=_BODY_SCHEMA,
+)
+async def export_all(
+    caller: AuthenticCaller, export_type: AskedType, key: AskedKey, sent: BoundedBody, desk: Desk
+) -> Response:
+    """Start an export job. With an `Idempotency-Key` a repeated request starts none: it is answered with the first."""
     body = _read_body(sent)
     most = PAGE_FORMATS[export_type].most_records
     if body.page_size is not None and body.page_size > most:
         raise InvalidRequestError(f"page_size: must be at most {most} for {export_type}")
-    asked = ExportRequest(limit=body.limit, page_size=body.page_size or most, offset=body.offset, params=body.pairs)
+    page_size = body.page_size or most
+    asked = ExportRequest(limit=body.limit, page_size=page_size, offset=body.offset, params=body.pairs)
     job = desk.new_job(caller, export_type, JobKind.EXPORT, asked, body.label)
-    await desk.submit(job)
-    return accepted(job, message=_ACCEPTED)
+    if key is None:
+        await desk.submit(job)
+        return accepted(job, message=_ACCEPTED)
+    meant = body.model_copy(update={"page_size": page_size})
+    once = keyed_request(caller, key, route=f"POST /export/{export_type}", body=meant)
+    submission = await desk.submit_once(job, once)
+    return accepted_before(submission.job) if submission.is_repeat else accepted(submission.job, message=_ACCEPTED)
 
 
 def _read_body(raw: bytes) -> ExportBody:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from worker.mongo.connection import MongoDatabase
+from worker.mongo.idempotency import MongoIdempotencyStore
 from worker.mongo.jobs import MongoJobStore
 from worker.mongo.pages import MongoPageStore
 from worker.mongo.token_renewals import MongoRenewalLeases
@@ -16,5 +17,6 @@ def ensure_indexes(database: MongoDatabase) -> None:
         MongoPageStore(database),
         MongoTokenStore(database),
         MongoRenewalLeases(database),
+        MongoIdempotencyStore(database),
     ):
         store.ensure_indexes()

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from worker.mongo.connection import MongoDatabase
+from worker.mongo.idempotency import MongoIdempotencyStore
 from worker.mongo.jobs import MongoJobStore
 from worker.mongo.pages import MongoPageStore
 from worker.mongo.token_renewals import MongoRenewalLeases
 from worker.mongo.tokens import MongoTokenStore
 
-_STORES = (MongoJobStore, MongoPageStore, MongoTokenStore, MongoRenewalLeases)
+_STORES = (MongoJobStore, MongoPageStore, MongoTokenStore, MongoRenewalLeases, MongoIdempotencyStore)
 
 Keys = tuple[tuple[str, int], ...]
 

@@ -19,9 +19,11 @@ from api_shim.exports import ExportDesk
 from api_shim.readiness import Readiness
 from api_shim.waiting import JobWaiter
 from tests.fakes.clock import ManualClock
+from tests.fakes.idempotency import InMemoryIdempotencyStore
 from tests.fakes.stores import InMemoryJobStore
 from tests.unit.api_shim.shim import RESULT_TTL, SECRET, Parts, Shim, token_of
 from worker.control import JobControl
+from worker.keyed_submitter import KeyedSubmitter
 from worker.settings import ShimSettings
 from worker.submitter import JobSubmitter
 from worker.wakeups import RedisAnnouncer
@@ -56,7 +58,7 @@ def shim(running: Running) -> Iterator[Shim]:
 def new_parts() -> Parts:
     """Give empty stores that know the usual caller's token."""
     clock = ManualClock()
-    parts = Parts(clock=clock, jobs=InMemoryJobStore(clock))
+    parts = Parts(clock=clock, jobs=InMemoryJobStore(clock), keys=InMemoryIdempotencyStore(clock))
     parts.tokens.put(token_of("a1", "u1"))
     return parts
 
@@ -72,9 +74,11 @@ def serving(parts: Parts, **settings: object) -> Iterator[Shim]:
 
 
 def _application(parts: Parts, settings: ShimSettings) -> FastAPI:
+    submitter = JobSubmitter(jobs=parts.jobs, tokens=parts.tokens, queue=parts.queue)
     desk = ExportDesk(
         pages=parts.pages,
-        submitter=JobSubmitter(jobs=parts.jobs, tokens=parts.tokens, queue=parts.queue),
+        submitter=submitter,
+        keyed_submitter=KeyedSubmitter(submitter=submitter, jobs=parts.jobs, keys=parts.keys, clock=parts.clock),
         control=JobControl(
             jobs=parts.jobs,
             pages=parts.pages,

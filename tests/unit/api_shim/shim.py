@@ -19,6 +19,7 @@ from fastapi import FastAPI
 from pydantic import SecretStr
 
 from tests.fakes.clock import ManualClock
+from tests.fakes.idempotency import InMemoryIdempotencyStore
 from tests.fakes.queue import HoldingJobQueue
 from tests.fakes.stores import InMemoryJobStore, InMemoryPageStore
 from tests.fakes.tokens import InMemoryTokenStore
@@ -65,6 +66,7 @@ class Parts:
 
     clock: ManualClock = field(default_factory=ManualClock)
     jobs: InMemoryJobStore
+    keys: InMemoryIdempotencyStore
     pages: InMemoryPageStore = field(default_factory=InMemoryPageStore)
     tokens: InMemoryTokenStore = field(default_factory=InMemoryTokenStore)
     queue: HoldingJobQueue = field(default_factory=HoldingJobQueue)

@@ -119,7 +119,7 @@ def test_what_cannot_be_a_jwt_is_not_sent_and_not_shown() -> None:
 )
 def test_a_failure_is_one_line(failure: httpx.Response | httpx.HTTPError, line: str) -> None:
     api = FakeExportApi()
-    api.failures.append(failure)
+    api.failures.extend([failure] * 10)
     result = run(api, "export", "contacts")
     assert (result.exit_code, result.stdout, result.stderr) == (1, "", line)
 

@@ -19,10 +19,8 @@ from api_shim.commands.checks.settings import check_settings
 from api_shim.commands.checks.shim import check_shim
 from api_shim.commands.checks.tokens import check_tokens, judge_tokens
 from api_shim.commands.findings import Finding, Verdict, completed, ok
-from worker.mongo.jobs import MongoJobStore
-from worker.mongo.pages import MongoPageStore
+from worker.mongo.indexes import ensure_indexes
 from worker.mongo.token_encryption import TokenEncryption
-from worker.mongo.token_renewals import MongoRenewalLeases
 from worker.mongo.tokens import MongoTokenStore, TokenSurvey
 from worker.settings import BrokerSettings, ShimSettings, StoreSettings, WorkerSettings
 from worker.tokens import RenewedToken
@@ -171,8 +169,7 @@ def test_sweeps_are_counted_over_all_workers() -> None:
 
 def test_missing_indexes_are_named_as_the_stores_want_them() -> None:
     database: Any = mongomock.MongoClient()["test"]
-    for store in (MongoJobStore, MongoPageStore, MongoTokenStore, MongoRenewalLeases):
-        store(database).ensure_indexes()
+    ensure_indexes(database)
     assert missing_indexes(database) == []
     database["integrations.hubspot.key"].drop_indexes()
     database["integrations.hubspot.key"].create_index([("account_id", 1), ("owner", 1)])  # not unique

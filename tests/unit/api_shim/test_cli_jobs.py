@@ -129,10 +129,41 @@ def test_a_shim_that_stays_away_ends_it() -> None:
     assert (result.exit_code, result.stderr.splitlines()[-1]) == (1, "Error: http://shim.test: no")
 
 
-def test_an_export_is_never_asked_for_twice() -> None:
+@pytest.mark.parametrize(
+    "failure",
+    [httpx.ReadTimeout("no answer"), httpx.RemoteProtocolError("cut off"), httpx.Response(502, text="<html>")],
+)
+def test_an_export_whose_answer_is_lost_is_asked_for_again_under_the_same_key(
+    failure: httpx.Response | httpx.HTTPError,
+) -> None:
     api = FakeExportApi()
-    api.failures.append(refusal(503, "The database is not available", code="unavailable"))
-    assert run(api, "export", "contacts", "--wait").exit_code == 1
+    api.failures.extend([failure, httpx.ConnectError("no"), refusal(503, "away")])
+    result = run(api, "export", "contacts", "--limit=5")
+    assert (result.exit_code, result.stdout) == (0, f"{JOB_ID}\n")
+    assert len({(each.headers["idempotency-key"], each.content) for each in api.asked}) == 1
+    assert (len(api.asked), api.paused) == (4, [1, 2])
+
+
+def test_two_exports_have_two_keys() -> None:
+    api = FakeExportApi()
+    for _ in range(2):
+        run(api, "export", "contacts")
+    assert len({each.headers["idempotency-key"] for each in api.asked}) == 2
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        httpx.ConnectError("no"),
+        httpx.ConnectTimeout("no"),
+        refusal(503, "The database is not available", code="unavailable"),
+        refusal(404, "Api Token Not Found", code="token_not_found"),
+    ],
+)
+def test_an_export_that_was_not_started_is_not_asked_for_again(failure: httpx.Response | httpx.HTTPError) -> None:
+    api = FakeExportApi()
+    api.failures.append(failure)
+    assert run(api, "export", "contacts").exit_code == 1
     assert len(api.asked) == 1
 
 

@@ -17,6 +17,7 @@ from tests.unit.api_shim.shim import Parts, problem
 from worker.errors import (
     BrokerUnavailableError,
     ExportError,
+    IdempotencyKeyReusedError,
     InvalidRequestError,
     JobNotFoundError,
     StoreUnavailableError,
@@ -26,6 +27,7 @@ from worker.jobs import IllegalChangeError, Job
 
 WITHOUT_TEXT = (
     BrokerUnavailableError,
+    IdempotencyKeyReusedError,
     InsufficientScopeError,
     JobNotFoundError,
     KeysUnavailableError,
@@ -74,6 +76,7 @@ def test_every_error_of_the_tree_has_an_answer(kind: type[ExportError]) -> None:
         (InvalidRequestError("limit: no"), 400, 400, "invalid_request"),
         (JobNotFoundError(), 404, 404, "job_not_found"),
         (IllegalChangeError("The job is running"), 409, 409, "conflict"),
+        (IdempotencyKeyReusedError(), 422, 422, "idempotency_key_reused"),
         (StoreUnavailableError(), 503, 503, "unavailable"),
         (BrokerUnavailableError(), 503, 503, "unavailable"),
         (KeysUnavailableError(), 503, 503, "unavailable"),
@@ -96,7 +99,7 @@ class FaultyJobStore(InMemoryJobStore):
 
 @pytest.fixture
 def faulty_parts(parts: Parts) -> Parts:
-    return Parts(jobs=FaultyJobStore(ManualClock()), tokens=parts.tokens)
+    return Parts(jobs=FaultyJobStore(ManualClock()), keys=parts.keys, tokens=parts.tokens)
 
 
 @pytest.mark.parametrize("path", ["/jobs/x", "/jobs/x/results"])

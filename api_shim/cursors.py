@@ -1,0 +1,38 @@
+"""Cursors of lists: the place of the last item given, as text that only has to be sent back."""
+
+from __future__ import annotations
+
+import base64
+from typing import Generic, TypeVar
+
+from pydantic import TypeAdapter
+
+from worker.errors import InvalidRequestError
+
+T = TypeVar("T")
+
+
+class CursorFormat(Generic[T]):
+    """How the cursors of one list are written and read.
+
+    A place is what the list is ordered by, in that order and with something unique at the end: a tuple of instants,
+    numbers and texts. The list goes on with what comes after, wherever that is by then, so that nothing that is
+    inserted or removed meanwhile makes it skip or repeat an item.
+
+    A cursor is no secret and no permission: whoever changes one starts elsewhere in a list that is their own.
+    """
+
+    def __init__(self, places: TypeAdapter[T]) -> None:
+        self._places = places
+
+    def write(self, place: T) -> str:
+        """Give the cursor that leads to what comes after this place."""
+        return base64.urlsafe_b64encode(self._places.dump_json(place)).rstrip(b"=").decode()
+
+    def read(self, cursor: str) -> T:
+        """Give the place that a cursor leads to. Raises InvalidRequestError for one that no list has given."""
+        try:
+            padded = cursor.encode() + b"=" * (-len(cursor) % 4)
+            return self._places.validate_json(base64.b64decode(padded, altchars=b"-_", validate=True))
+        except ValueError:  # pydantic's and base64's errors are such
+            raise InvalidRequestError("cursor: is none that this list has given") from None

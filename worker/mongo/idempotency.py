@@ -1,0 +1,65 @@
+"""MongoIdempotencyStore: what was asked under which Idempotency-Key, in `integrations.hubspot.idempotency`."""
+
+from __future__ import annotations
+
+from pymongo import ReturnDocument
+from pymongo.errors import DuplicateKeyError
+
+from worker.idempotency import KeptRequest, KeyedRequest
+from worker.mongo.connection import Document, MongoDatabase, translated_errors
+
+COLLECTION = "integrations.hubspot.idempotency"
+
+_KEPT_MS = 24 * 3600 * 1000
+
+
+class MongoIdempotencyStore:
+    """One document a key. Its end is set by MongoDB's clock when the key is first seen, and never moved."""
+
+    def __init__(self, database: MongoDatabase) -> None:
+        self._requests = database[COLLECTION]
+
+    def ensure_indexes(self) -> None:
+        """Have MongoDB forget keys when their time is over. Doing it again changes nothing."""
+        with translated_errors():
+            self._requests.create_index("expires_at", expireAfterSeconds=0)
+
+    def find(self, asked: KeyedRequest) -> KeptRequest | None:
+        """Read what is kept under a key."""
+        with translated_errors():
+            document = self._requests.find_one({"_id": _id(asked)})
+        return _kept(document) if document is not None else None
+
+    def keep(self, asked: KeyedRequest, *, job_id: str) -> KeptRequest:
+        """Insert the request unless there is one, in one atomic update that gives back whichever is there then."""
+        first = {
+            "job_id": {"$literal": job_id},
+            "fingerprint": {"$literal": asked.fingerprint},
+            "is_accepted": {"$literal": False},
+            "expires_at": {"$add": ["$$NOW", _KEPT_MS]},
+        }
+        change = [{"$set": {name: {"$ifNull": [f"${name}", value]} for name, value in first.items()}}]
+        with translated_errors():
+            try:
+                document = self._requests.find_one_and_update(
+                    {"_id": _id(asked)}, change, upsert=True, return_document=ReturnDocument.AFTER
+                )
+            except DuplicateKeyError:  # several inserted at once, and this one was not the first
+                document = self._requests.find_one({"_id": _id(asked)})
+        assert document is not None  # noqa: S101 - an upsert leaves a document, and this one stays for a day
+        return _kept(document)
+
+    def mark_accepted(self, asked: KeyedRequest) -> None:
+        """Note that the request's job was stored."""
+        with translated_errors():
+            self._requests.update_one({"_id": _id(asked)}, {"$set": {"is_accepted": True}})
+
+
+def _id(asked: KeyedRequest) -> Document:
+    return {"account_id": asked.account_id, "owner": asked.owner, "key": asked.key}
+
+
+def _kept(document: Document) -> KeptRequest:
+    return KeptRequest(
+        job_id=document["job_id"], fingerprint=document["fingerprint"], is_accepted=document["is_accepted"]
+    )
