@@ -2,7 +2,7 @@
 
 from kombu import Exchange, Queue
 
-from worker.app import QUEUE_BULK, QUEUE_INTERACTIVE, QUEUE_UPKEEP, RUN_SLICE, SWEEP
+from worker.app import QUEUE_BULK, QUEUE_INTERACTIVE, QUEUE_UPKEEP, RUN_SLICE, START_SYNC, SWEEP
 from worker.settings import BrokerSettings, load
 
 broker_url = load(BrokerSettings).celery_broker_url.get_secret_value()
@@ -46,7 +46,11 @@ task_queues = tuple(
 )
 task_default_queue = QUEUE_BULK
 task_create_missing_queues = False  # a misspelled queue is an error, not a place where jobs are forgotten
-task_routes = {RUN_SLICE: {"queue": QUEUE_BULK}, SWEEP: {"queue": QUEUE_UPKEEP}}
+task_routes = {
+    RUN_SLICE: {"queue": QUEUE_BULK},
+    START_SYNC: {"queue": QUEUE_BULK},
+    SWEEP: {"queue": QUEUE_UPKEEP},
+}
 
 # A broker that is away
 broker_connection_timeout = 5

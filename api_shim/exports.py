@@ -115,7 +115,7 @@ class ExportDesk:
         left = min(limit, job.progress.records - start)
         if left <= 0:
             return RecordSlice(start, [])
-        found = await run_in_threadpool(self.pages.read, job.job_id, job.export_type, start=start, limit=left)
+        found = await run_in_threadpool(self.pages.read, job.job_id, job.records_type, start=start, limit=left)
         if not found.records:
             raise JobNotFoundError
         return found

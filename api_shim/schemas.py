@@ -8,18 +8,26 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict
 
 from worker.jobs import Job
-from worker.pages import Offset
+from worker.pages import ExportType, Offset
 
 BASE_PATH = "/v1/integrations/hubspot"
 
 
 class JobRequestView(BaseModel):
-    """What was asked for."""
+    """What was asked for of an export."""
 
     limit: int | None
     page_size: int
     offset: Offset | None
     params: dict[str, str | list[str]]
+
+
+class SyncRequestView(BaseModel):
+    """What was asked for of a sync; by whom: a caller, or a schedule for one of its instants."""
+
+    types: list[ExportType]
+    schedule_id: str | None
+    scheduled_for: datetime | None
 
 
 class ProgressView(BaseModel):
@@ -82,11 +90,11 @@ class ReceiptView(BaseModel):
 
 
 class LinksView(BaseModel):
-    """Where to go on."""
+    """Where to go on. A sync has no results of its own: its children have."""
 
     self: str
-    results: str
-    download: str
+    results: str | None
+    download: str | None
 
 
 class JobView(BaseModel):
@@ -96,9 +104,9 @@ class JobView(BaseModel):
     type: str
     status: str
     label: str | None
-    parent_id: str | None = None
-    children: list[str] = []
-    request: JobRequestView
+    parent_id: str | None
+    children: list[str]
+    request: JobRequestView | SyncRequestView
     progress: ProgressView
     attempts: int
     resumes: int
@@ -167,12 +175,13 @@ def job_path(job_id: str) -> str:
 
 def view_of(job: Job) -> JobView:
     """Show a job as the documented body does."""
-    path = job_path(job.job_id)
     return JobView(
         job_id=job.job_id,
-        type=job.export_type,
+        type=job.type_name,
         status=job.status,
         label=job.label,
+        parent_id=job.parent_id,
+        children=list(job.children),
         request=_request_view(job),
         progress=_progress_view(job),
         attempts=job.attempts,
@@ -186,11 +195,22 @@ def view_of(job: Job) -> JobView:
         updated_at=job.updated_at,
         finished_at=job.finished_at,
         expires_at=job.expires_at,
-        links=LinksView(self=path, results=f"{path}/results", download=f"{path}/download"),
+        links=_links(job),
     )
 
 
-def _request_view(job: Job) -> JobRequestView:
+def _links(job: Job) -> LinksView:
+    path = job_path(job.job_id)
+    if job.sync is not None:
+        return LinksView(self=path, results=None, download=None)
+    return LinksView(self=path, results=f"{path}/results", download=f"{path}/download")
+
+
+def _request_view(job: Job) -> JobRequestView | SyncRequestView:
+    sync = job.sync
+    if sync is not None:
+        types = list(sync.types)
+        return SyncRequestView(types=types, schedule_id=sync.schedule_id, scheduled_for=sync.scheduled_for)
     params: dict[str, str | list[str]] = {}
     for name, value in job.request.params:
         earlier = params.get(name)

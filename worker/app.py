@@ -5,6 +5,7 @@ from __future__ import annotations
 from celery import Celery
 
 RUN_SLICE = "hubspot_export.run_slice"
+START_SYNC = "hubspot_export.start_sync"
 SWEEP = "hubspot_export.sweep"
 
 QUEUE_INTERACTIVE = "interactive"

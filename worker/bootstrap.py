@@ -43,6 +43,7 @@ from worker.redis_client import impatient_redis
 from worker.rings import DelayedRing
 from worker.settings import BrokerSettings, WorkerSettings, load
 from worker.sweeper import Sweeper
+from worker.syncer import Syncer
 from worker.wakeups import RedisAnnouncer
 
 _STORE_TIMEOUT_S = 10.0
@@ -61,6 +62,7 @@ class Services:
     """What the tasks call."""
 
     exporter: Exporter
+    syncer: Syncer
     sweeper: Sweeper
 
 
@@ -117,7 +119,8 @@ def build(settings: WorkerSettings, *, stopping: threading.Event) -> Services:
     )
     control = JobControl(jobs=jobs, pages=pages, queue=queue, result_ttl=result_ttl, clock=utc_now)
     sweeper = Sweeper(jobs=jobs, queue=queue, control=control, quiet_s=_QUIET_S, lost_s=_LOST_S)
-    return Services(exporter=exporter, sweeper=sweeper)
+    syncer = Syncer(jobs=jobs, queue=queue, clock=utc_now)
+    return Services(exporter=exporter, syncer=syncer, sweeper=sweeper)
 
 
 def _limiter(settings: WorkerSettings) -> RateLimiter:

@@ -1,4 +1,4 @@
-"""Closing a job: its receipt is drawn up, and its pages get their end."""
+"""Closing a job: its receipt is drawn up, and it and its pages get their end."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 from itertools import islice
 
-from worker.interfaces import PageStore
+from worker.interfaces import JobAnnouncer, JobStore, PageStore
 from worker.jobs import Job, JobKind
 from worker.pages import ExportType, record_ids
 from worker.receipts import Facts, Outcome, Receipt
@@ -39,7 +39,7 @@ def _receipt(job: Job, pages: PageStore, *, counts_ids: bool) -> Receipt:
         limit=job.request.limit,
         stored_pages=progress.pages if is_page else pages.count(job.job_id),
         distinct=_count_distinct(job, pages) if counts_ids and _needs_counting(job) else None,
-        is_of_two_lists=job.export_type is ExportType.NOTES and len(job.tally.apis) > 1,
+        is_of_two_lists=job.records_type is ExportType.NOTES and len(job.tally.apis) > 1,
     )
     return Receipt.of(facts)
 
@@ -50,5 +50,30 @@ def _needs_counting(job: Job) -> bool:
 
 def _count_distinct(job: Job, pages: PageStore) -> int:
     """Count the ids one by one, from the stored pages: their order proves nothing."""
-    ids = (number for body in pages.bodies(job.job_id) for number in record_ids(job.export_type, body))
+    ids = (number for body in pages.bodies(job.job_id) for number in record_ids(job.records_type, body))
     return len(set(islice(ids, job.progress.records)) - {None})
+
+
+def tell_sync(
+    child: Job, *, jobs: JobStore, pages: PageStore, announcer: JobAnnouncer | None, result_ttl: timedelta
+) -> None:
+    """Tell who waits for the sync that a job is a part of; a sync that is over with it gets its end."""
+    sync = jobs.find(child.parent_id) if child.parent_id is not None else None
+    if sync is None:
+        return
+    if announcer is not None:
+        announcer.announce(sync)
+    end_sync(sync, jobs=jobs, pages=pages, result_ttl=result_ttl)
+
+
+def end_sync(sync: Job, *, jobs: JobStore, pages: PageStore, result_ttl: timedelta) -> None:
+    """Give a finished sync, its children and all their pages one end, the pages first: they may not outlive it.
+
+    A sync without its receipt has a child without one, and gets its end after that has been made up for.
+    """
+    if sync.finished_at is None or (sync.is_expanded and sync.receipt is None):
+        return
+    at = sync.finished_at + result_ttl
+    for child in sync.children:
+        pages.expire(child, at=at)
+    jobs.end_sync(sync, at=at)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from worker.closing import close
+from worker.closing import close, end_sync, tell_sync
 from worker.errors import BrokerUnavailableError, JobNotFoundError, StoreUnavailableError
 from worker.interfaces import JobAnnouncer, JobQueue, JobStore, PageStore
 from worker.jobs import IllegalChangeError, Job, JobStatus
 from worker.publishing import publish_or_note
+from worker.syncs import follow
 
 _TRIES = 10  # a job moves on between being read and being written, but not for ever
 
@@ -44,53 +45,74 @@ class JobControl:
         job = self._jobs.get(job_id, account_id=account_id)
         if job.has_expired(at=self._clock()):
             raise JobNotFoundError
-        return job
+        return self.as_of_now([job])[0]
+
+    def as_of_now(self, jobs: Sequence[Job]) -> list[Job]:
+        """Give jobs as they were read, but the progress of each sync as its children have it at this moment."""
+        going_on = [job for job in jobs if job.is_expanded and not job.status.is_terminal]
+        children = {child.job_id: child for child in self._jobs.children_of(going_on)} if going_on else {}
+        return [follow(job, [children[each] for each in job.children if each in children]) for job in jobs]
 
     def cancel(self, job_id: str, *, account_id: str) -> Job:
-        """Cancel a job that nobody works on at once, any other at its next page.
+        """Cancel a job that nobody works on at once, any other at its next page; of a sync all that is unfinished.
 
         Raises JobNotFoundError, and IllegalChangeError for a job that is finished.
         """
-        for _ in range(_TRIES):
-            job = self.find(job_id, account_id=account_id)
-            ended = job.cancel(at=self._clock()).expire(after=self._result_ttl)
-            unsettled = replace(ended, expires_at=None)
-            if job.lease is not None and self._jobs.request_cancel(job):
-                return job
-            if job.lease is None and self._jobs.change(job, unsettled):
-                return self._see_off(unsettled) or ended
-        raise _restless()
+        job = self.find(job_id, account_id=account_id)
+        if not job.is_expanded:
+            return self._cancel(job)
+        job.cancel(at=self._clock())
+        for child in self._jobs.children_of([job]):
+            with suppress(IllegalChangeError):
+                self._cancel(child)
+        return self.find(job_id, account_id=account_id)
 
     def retry(self, job_id: str, *, account_id: str) -> Job:
-        """Have a failed or cancelled job go on from its last stored page.
+        """Have a failed or cancelled job go on from its last stored page; of a sync all that failed or was cancelled.
 
         Raises JobNotFoundError, and IllegalChangeError for a job in any other state.
         """
         for _ in range(_TRIES):
             job = self.find(job_id, account_id=account_id)
             queued = job.retry(at=self._clock())
-            if self._jobs.change(job, queued):
+            family = self._family_of(job)
+            asked = [each for each in family if job.job_id in {each.job_id, each.parent_id}]
+            stopped = [each for each in asked if each.status is not JobStatus.SUCCEEDED]
+            kept = [each for each in family if each not in stopped and each.expires_at is not None]
+            retried = [(each, each.retry(at=queued.updated_at)) for each in stopped]
+            if self._jobs.change_all([*retried, *((each, replace(each, expires_at=None)) for each in kept)]):
                 with suppress(BrokerUnavailableError):
-                    publish_or_note(queued, queue=self._queue, jobs=self._jobs)
-                return queued
+                    publish_or_note(*(after for _, after in retried), queue=self._queue, jobs=self._jobs)
+                return queued if not job.is_expanded else self.find(job_id, account_id=account_id)
         raise _restless()
 
     def delete(self, job_id: str, *, account_id: str) -> None:
-        """Remove a job and its results. Raises JobNotFoundError, and IllegalChangeError for a running job."""
+        """Remove a job and its results, a sync with its children.
+
+        Raises JobNotFoundError, and IllegalChangeError for a running job and for the child of a sync.
+        """
         for _ in range(_TRIES):
             job = self.find(job_id, account_id=account_id)
+            if job.parent_id is not None:
+                raise IllegalChangeError(f"The job is part of the sync {job.parent_id}: delete that")
             if job.status is JobStatus.RUNNING:
                 raise IllegalChangeError("The job is running: cancel it first")
-            if self._jobs.start_removal(job):
+            children = self._jobs.children_of([job])
+            if self._jobs.start_removal(job, *children):
                 with suppress(StoreUnavailableError):
-                    self._finish_removal(job_id)
+                    for each in (*children, job):
+                        self._finish_removal(each.job_id)
                 return
         raise _restless()
 
     def settle(self, job: Job) -> Job:
         """Give a finished job its receipt, and it and its pages their end."""
+        if job.sync is not None:
+            end_sync(job, jobs=self._jobs, pages=self._pages, result_ttl=self._result_ttl)
+            return job
         settled = close(job, pages=self._pages, result_ttl=self._result_ttl)
         self._jobs.change(job, settled)
+        self._tell_sync(settled)
         return settled
 
     def make_up(self, *, quiet_s: float, limit: int) -> None:
@@ -101,10 +123,29 @@ class JobControl:
         for job in endless:
             self.settle(job)
 
+    def _cancel(self, job: Job) -> Job:
+        for _ in range(_TRIES):
+            ended = job.cancel(at=self._clock())
+            if job.lease is not None and self._jobs.request_cancel(job):
+                return job
+            if job.lease is None and self._jobs.change(job, ended):
+                return self._see_off(ended) or ended.expire(after=self._result_ttl)
+            job = self._jobs.get(job.job_id, account_id=job.account_id)
+        raise _restless()
+
+    def _family_of(self, job: Job) -> list[Job]:
+        """Give the job with all that ends together with it: a sync's children."""
+        sync = self._jobs.find(job.parent_id) if job.parent_id is not None else job
+        return self._jobs.children_of([sync] if sync is not None else []) or [job]
+
+    def _tell_sync(self, child: Job) -> None:
+        tell_sync(child, jobs=self._jobs, pages=self._pages, announcer=self._announcer, result_ttl=self._result_ttl)
+
     def _see_off(self, job: Job) -> Job | None:
         if self._announcer is not None:
             self._announcer.announce(job)
         if not job.tally.proves_distinct:
+            self._tell_sync(job)
             return None  # its ids have to be counted one by one, which is nothing to keep a caller waiting for
         try:
             return self.settle(job)

@@ -67,7 +67,10 @@ class PageFetcher:
 
     def _call(self, job: Job, token: SecretStr) -> Attempt:
         query = PageQuery(
-            export_type=job.export_type, count=job.next_page_size, offset=job.progress.offset, params=job.request.params
+            export_type=job.records_type,
+            count=job.next_page_size,
+            offset=job.progress.offset,
+            params=job.request.params,
         )
         try:
             return Attempt(token=token, fetched=self._tools.source.fetch_page(query, token))

@@ -50,14 +50,33 @@ class JobStore(Protocol):
     def get(self, job_id: str, *, account_id: str) -> Job:
         """Raise JobNotFoundError for an unknown job and for another account's alike."""
 
+    def find(self, job_id: str) -> Job | None:
+        """Give a job, whoever's it is, to one who works on it; None when it is gone."""
+
     def change(self, before: Job, after: Job) -> bool:
         """Store what becomes of a job that no worker holds; False, with nothing written, when it has moved on."""
+
+    def change_all(self, changes: Sequence[tuple[Job, Job]]) -> bool:
+        """Do as `change` does with several jobs at once: all of them, or none when one has moved on."""
+
+    def expand(self, sync: Job, children: Sequence[Job]) -> bool:
+        """Store the children of a sync that has none yet; False, with nothing written, when it has moved on.
+
+        From then on the sync has no state of its own: whatever stores a child's state here stores what follows from it
+        for the sync as well, both or neither.
+        """
+
+    def children_of(self, syncs: Sequence[Job]) -> list[Job]:
+        """Give the children of these syncs, in no order; a sync that is not expanded has none."""
+
+    def end_sync(self, sync: Job, *, at: datetime) -> bool:
+        """Have a finished sync and its children removed at the same instant; False when it has moved on."""
 
     def request_cancel(self, job: Job) -> bool:
         """Ask the worker that holds the job to stop at its next page; False when none holds it."""
 
-    def start_removal(self, job: Job) -> bool:
-        """Make a job unknown to everyone at once; False when it has moved on. Its pages have to be removed next."""
+    def start_removal(self, *jobs: Job) -> bool:
+        """Make jobs unknown to everyone at once; False when one has moved on. Their pages have to be removed next."""
 
     def finish_removal(self, job_id: str) -> None:
         """Forget a job whose removal was started, once its pages are gone."""
@@ -65,11 +84,15 @@ class JobStore(Protocol):
     def take_unsettled(self, *, quiet_s: float, limit: int) -> tuple[list[str], list[Job]]:
         """Give what was left half done `quiet_s` seconds ago or earlier, to one who does the rest now.
 
-        Ids of jobs whose removal was started, and jobs that were finished but have no end.
+        Ids of jobs whose removal was started, and jobs that were finished but have no end; a child has to have one
+        only when it lacks a receipt, the rest comes with the end of its sync.
         """
 
     def claim(self, job_id: str, *, worker: str, lease_s: float, at: datetime) -> Job | None:
-        """Lease a job that is due and that nobody holds, with the next epoch; None when there is nothing to do."""
+        """Lease a job that is due and that nobody holds, with the next epoch; None when there is nothing to do.
+
+        A sync is never claimed: it has no pages. It runs as soon as one of its children is.
+        """
 
     def renew(self, job: Job, *, lease_s: float) -> None:
         """Have the lease last so long from now on. Raises LeaseLostError when the epoch is not the present one."""

@@ -12,12 +12,13 @@ from kombu import Connection
 from kombu.exceptions import KombuError
 from kombu.exceptions import OperationalError as KombuOperationalError
 
-from worker.app import QUEUE_BULK, QUEUE_INTERACTIVE, RUN_SLICE
+from worker.app import QUEUE_BULK, QUEUE_INTERACTIVE, RUN_SLICE, START_SYNC
 from worker.errors import BrokerUnavailableError
 from worker.interfaces import JobQueue
 from worker.jobs import Job, JobKind
 
-_QUEUES = {JobKind.PAGE: QUEUE_INTERACTIVE, JobKind.EXPORT: QUEUE_BULK}
+_TASKS = {JobKind.PAGE: RUN_SLICE, JobKind.EXPORT: RUN_SLICE, JobKind.SYNC: START_SYNC}
+_QUEUES = {JobKind.PAGE: QUEUE_INTERACTIVE, JobKind.EXPORT: QUEUE_BULK, JobKind.SYNC: QUEUE_BULK}
 _CONFIRM_S = 2  # RabbitMQ's word that it has the message; Redis gives none
 _QUICK = {
     "socket_timeout": 2,
@@ -46,7 +47,7 @@ class CeleryJobQueue:
         """Ring once. A failure is reported, never retried here: the job is stored, and the sweeper rings again."""
         try:
             self._app.send_task(
-                RUN_SLICE,
+                _TASKS[job.kind],
                 args=[job.job_id],
                 queue=_QUEUES[job.kind],
                 retry=False,
@@ -66,7 +67,7 @@ class CeleryJobQueue:
 
     def _length_over(self, connection: Connection) -> int:
         try:
-            return sum(self._length_of(connection, name) for name in _QUEUES.values())
+            return sum(self._length_of(connection, name) for name in set(_QUEUES.values()))
         except (*connection.connection_errors, *connection.channel_errors) as error:
             raise BrokerUnavailableError from error
 

@@ -1,4 +1,4 @@
-"""Job: one export someone asked for, the legal changes of its state, and nothing but values."""
+"""Job: one export or sync someone asked for, the legal changes of its state, and nothing but values."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Self
+from uuid import UUID, uuid5
 
 from worker.errors import (
     ExportError,
@@ -39,6 +40,7 @@ class JobStatus(StrEnum):
         return self in _TERMINAL
 
 
+_CHILDREN = UUID("6f7134e1-5169-4460-826e-b514665a3636")  # any fixed one
 _MAY_PASS = (RetryableHubSpotError, TokenRefusedError, UnavailableError, WorkersLostError)
 _PAGES_UNTIL_LARGER = 64  # a try that fails costs one call in so many
 _TERMINAL = frozenset({JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.CANCELLED})
@@ -55,24 +57,35 @@ _LEGAL: Mapping[JobStatus, frozenset[JobStatus]] = MappingProxyType(
 
 
 class JobKind(StrEnum):
-    """How much of a type a job brings: the one page that a caller waits for, or all that was asked for."""
+    """How much a job brings: the page that a caller waits for, all of a type, or several types, a child for each."""
 
     PAGE = "page"
     EXPORT = "export"
+    SYNC = "sync"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportRequest:
     """What was asked for.
 
-    `limit` is the most records in all (None: all of them), `page_size` the most records a call asks for,
-    `offset` where to start (None: at the start), `params` further query parameters for HubSpot, in order, repeats kept.
+    `limit` is the most records in all (None: all of them), `page_size` the most records a call asks for (0: a sync,
+    which makes none), `offset` where to start (None: at the start), `params` further query parameters for HubSpot, in
+    order, repeats kept.
     """
 
     limit: int | None = None
     page_size: int
     offset: Offset | None = None
     params: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyncRequest:
+    """What a sync was asked for: its types, and the schedule and its instant that asked; None: a caller did."""
+
+    types: tuple[ExportType, ...]
+    schedule_id: str | None = None
+    scheduled_for: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,19 +169,25 @@ class IllegalChangeError(ExportError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """One export. `attempts` numbers the try now under way of the call for the next page; 0 before the first.
+    """One export or sync. `attempts` numbers the try now under way of the call for the next page; 0 before the first.
 
     Since the last page: `lapses` counts the workers that took the job and were not heard of again, `waited_s` adds up
     the waits. `most_a_page` is what HubSpot was found to be able to answer, where that is less than the page size.
     `pages_expire_at` is the end that the stored pages carry: they get a new lease of life when the job is retried.
+
+    A sync is a job of its own, without pages: once it `is_expanded` there is a child for each of its types, and its
+    state follows from theirs (worker/syncs.py).
     """
 
     job_id: str
     account_id: str
     owner: str
-    export_type: ExportType
+    export_type: ExportType | None
     request: ExportRequest
     kind: JobKind
+    sync: SyncRequest | None = None
+    parent_id: str | None = None
+    is_expanded: bool = False
     created_at: datetime
     updated_at: datetime
     status: JobStatus = JobStatus.QUEUED
@@ -190,6 +209,32 @@ class Job:
     finished_at: datetime | None = None
     expires_at: datetime | None = None
     pages_expire_at: datetime | None = None
+
+    @property
+    def type_name(self) -> str:
+        """What the job is of, in a word: a type, or a sync of several."""
+        return (self.export_type or self.kind).value
+
+    @property
+    def records_type(self) -> ExportType:
+        """The type of the job's records. Raises IllegalChangeError for a sync."""
+        if self.export_type is None:
+            raise IllegalChangeError("A sync has no records of its own: read its children")
+        return self.export_type
+
+    @property
+    def children(self) -> tuple[str, ...]:
+        """The ids of a sync's children; none before it is expanded."""
+        if self.sync is None or not self.is_expanded:
+            return ()
+        return tuple(child_id(self.job_id, each) for each in self.sync.types)
+
+    @property
+    def siblings(self) -> tuple[str, ...]:
+        """The ids of all the jobs that end together with this one, itself among them; some may not exist."""
+        if self.parent_id is None:
+            return (self.job_id,)
+        return tuple(child_id(self.parent_id, each) for each in ExportType)
 
     @property
     def epoch(self) -> int:
@@ -273,8 +318,11 @@ class Job:
         )
 
     def expire(self, *, after: timedelta) -> Self:
-        """Set when a finished job and its pages are removed; a job that is not finished stays."""
-        if self.finished_at is None:
+        """Set when a finished job and its pages are removed.
+
+        A job that is not finished stays, and the child of a sync goes when all of the sync does.
+        """
+        if self.finished_at is None or self.parent_id is not None:
             return self
         ends_at = self.finished_at + after
         return replace(self, expires_at=ends_at, pages_expire_at=ends_at)
@@ -284,3 +332,8 @@ class Job:
             raise IllegalChangeError(f"The job is {self.status} and cannot become {status}")
         finished_at = at if status.is_terminal else None
         return replace(self, status=status, updated_at=at, finished_at=finished_at, resume_at=None, reason=None)
+
+
+def child_id(sync_id: str, export_type: ExportType) -> str:
+    """Give the id of a sync's child: always the same, so that making the children twice makes them once."""
+    return str(uuid5(_CHILDREN, f"{sync_id}/{export_type}"))

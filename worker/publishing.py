@@ -1,4 +1,4 @@
-"""Publishing a stored job; where the broker is away, the next sweep does it."""
+"""Publishing stored jobs; where the broker is away, the next sweep does it."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from worker.interfaces import JobQueue, JobStore
 from worker.jobs import Job
 
 
-def publish_or_note(job: Job, *, queue: JobQueue, jobs: JobStore) -> None:
-    """Ring for a stored job. Raises BrokerUnavailableError once it is noted that nobody was rung for it.
+def publish_or_note(*stored: Job, queue: JobQueue, jobs: JobStore) -> None:
+    """Ring for stored jobs. Raises BrokerUnavailableError once it is noted for which of them nobody was rung.
 
     Where that cannot be noted either, the sweeper comes a minute later.
     """
-    try:
-        queue.publish(job)
-    except BrokerUnavailableError:
-        with suppress(StoreUnavailableError):
-            jobs.mark_unpublished([job])
-        raise
+    for number, job in enumerate(stored):
+        try:
+            queue.publish(job)
+        except BrokerUnavailableError:
+            with suppress(StoreUnavailableError):
+                jobs.mark_unpublished(stored[number:])
+            raise

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Self
@@ -10,7 +11,7 @@ from typing import Self
 import msgspec
 
 from worker.pages import Offset
-from worker.tallies import Tally
+from worker.tallies import Tally, sum_of_checksums
 
 CHECKSUM_PREFIX = "sha256-sum:"
 
@@ -122,6 +123,32 @@ class Receipt:
         )
 
     @classmethod
+    def of_parts(cls, parts: Mapping[str, Self]) -> Self:
+        """Add up the receipts of a sync's exports, each under the name of its type: complete if all of them are.
+
+        Ids of several types stand in no order, so there is no first and no last.
+        """
+        each = list(parts.values())
+        reasons = [f"{name}: {part.incomplete_because}" for name, part in parts.items() if not part.complete]
+        return cls(
+            complete=not reasons,
+            incomplete_because="; ".join(reasons) or None,
+            pages=sum(part.pages for part in each),
+            records=sum(part.records for part in each),
+            distinct_ids=_sum_of_known([part.distinct_ids for part in each]),
+            duplicates=_sum_of_known([part.duplicates for part in each]),
+            first_id=None,
+            last_id=None,
+            offsets=OffsetChain(start=None, end=None, closed=all(part.offsets.closed for part in each)),
+            checksum=CHECKSUM_PREFIX + sum_of_checksums(part.checksum.removeprefix(CHECKSUM_PREFIX) for part in each),
+            refetched_pages=sum(part.refetched_pages for part in each),
+            calls=_added_up(part.calls for part in each),
+            retries=_added_up(part.retries for part in each),
+            api=tuple(dict.fromkeys(api for part in each for api in part.api)),
+            properties=tuple(dict.fromkeys(name for part in each for name in part.properties)),
+        )
+
+    @classmethod
     def from_stored(cls, stored: object) -> Self:
         """Read back what `asdict` gave and a database kept."""
         return msgspec.convert(stored, cls)
@@ -167,6 +194,18 @@ def _doubts_about_ids(facts: Facts) -> Iterator[str]:
         yield "the ids came out of order and were not counted, so nothing shows that they are distinct"
     elif facts.duplicates:
         yield f"{_counted(facts.duplicates, 'record')} came with an id that had come before"
+
+
+def _sum_of_known(numbers: Sequence[int | None]) -> int | None:
+    known = [number for number in numbers if number is not None]
+    return sum(known) if len(known) == len(numbers) else None
+
+
+def _added_up(counts: Iterable[Mapping[str, int]]) -> Mapping[str, int]:
+    total: Counter[str] = Counter()
+    for each in counts:
+        total.update(each)
+    return dict(total)
 
 
 def _counted(number: int, noun: str) -> str:

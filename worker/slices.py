@@ -12,7 +12,7 @@ from datetime import datetime
 import structlog
 from pydantic import SecretStr
 
-from worker.closing import close
+from worker.closing import close, tell_sync
 from worker.errors import (
     BrokerUnavailableError,
     CursorStuckError,
@@ -94,12 +94,13 @@ class Slice:
         elif job.pages_expire_at is not None:
             self._take_up_again()
         if job.kind is JobKind.EXPORT and job.progress.pages == 0:
-            self._tools.announcer.announce(job)  # who waits for a page wants nothing else
+            self._announce()  # who waits for a page wants nothing else
 
     def _take_up_again(self) -> None:
         """Keep the pages of a job that is retried; where some are gone already, all are fetched anew."""
         job_id = self._job.job_id
-        self._tools.pages.expire(job_id, at=None)
+        for sibling in self._job.siblings:
+            self._tools.pages.expire(sibling, at=None)
         if self._tools.pages.count(job_id) < self._job.progress.pages:
             _log.warning("pages_gone")
             self._lease.require()
@@ -185,7 +186,7 @@ class Slice:
         self._lease.require()
         was_there = self._tools.pages.add(job, page, expires_at=self._end_of_page(moved, moved.updated_at))
         tally = moved.tally.after_page(
-            record_ids(job.export_type, page.body),
+            record_ids(job.records_type, page.body),
             most=job.left,
             was_refetched=was_there,
             says_more=page.says_more,
@@ -275,6 +276,11 @@ class Slice:
         if self._wait_s is not None:
             self._tools.rings.ring_in(self._wait_s, self._job)
         if self._job.status is not JobStatus.RUNNING:
-            self._tools.announcer.announce(self._job)
+            self._announce()
         progress = self._job.progress
         _log.info("job_left", status=self._job.status, pages=progress.pages, records=progress.records)
+
+    def _announce(self) -> None:
+        tools = self._tools
+        tools.announcer.announce(self._job)
+        tell_sync(self._job, jobs=tools.jobs, pages=tools.pages, announcer=tools.announcer, result_ttl=tools.result_ttl)

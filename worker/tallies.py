@@ -112,6 +112,11 @@ class Tally:
         return order if self.order in {"unknown", order} else "mixed"
 
 
+def sum_of_checksums(checksums: Iterable[str]) -> str:
+    """Give the checksum of all the ids that these are of."""
+    return f"{sum(int(each, 16) for each in checksums) % _MODULUS:064x}"
+
+
 def _with(known: tuple[str, ...], more: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*known, *more)))
 
@@ -122,8 +127,7 @@ def _one_more(counts: Mapping[str, int], status: int | None) -> Mapping[str, int
 
 
 def _checksum(ids: Iterable[int], *, start: str) -> str:
-    added = sum(int.from_bytes(sha256(b"%d" % each).digest(), "big") for each in ids)
-    return f"{(int(start, 16) + added) % _MODULUS:064x}"
+    return sum_of_checksums((start, *(sha256(b"%d" % each).hexdigest() for each in ids)))
 
 
 def _order_of(ids: Sequence[int]) -> IdOrder:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import structlog
 
 from worker import bootstrap
-from worker.app import RUN_SLICE, SWEEP, app
+from worker.app import RUN_SLICE, START_SYNC, SWEEP, app
 from worker.errors import UnavailableError
 
 _log = structlog.get_logger()
@@ -18,6 +18,15 @@ def run_slice(job_id: str) -> None:
         bootstrap.services().exporter.run_slice(job_id)
     except UnavailableError as error:
         _log.warning("slice_given_up", job_id=job_id, error=error.message)
+
+
+@app.task(name=START_SYNC)
+def start_sync(job_id: str) -> None:
+    """Make the children of a sync."""
+    try:
+        bootstrap.services().syncer.start(job_id)
+    except UnavailableError as error:
+        _log.warning("sync_not_started", job_id=job_id, error=error.message)
 
 
 @app.task(name=SWEEP)

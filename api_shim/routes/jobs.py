@@ -45,7 +45,7 @@ async def results(
     found = await desk.get(job_id, account_id=caller.account_id)
     records = await desk.records(found, start=offset or 0, limit=limit or _DEFAULT_LIMIT)
     has_more = records.end < found.progress.records or not found.status.is_terminal
-    return results_answer(found.export_type, records, has_more=has_more)
+    return results_answer(found.records_type, records, has_more=has_more)
 
 
 @router.post("/jobs/{job_id}/retry", status_code=202, response_model=JobAnswer, responses=CONFLICT_ANSWER)

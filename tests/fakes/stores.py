@@ -10,8 +10,9 @@ from itertools import islice
 
 from worker.errors import JobNotFoundError, LeaseLostError, StoreUnavailableError
 from worker.interfaces import RecordSlice
-from worker.jobs import Job, JobStatus, Lease
+from worker.jobs import Job, JobKind, JobStatus, Lease
 from worker.pages import ExportType, Page, split_records
+from worker.syncs import follow
 
 _OPEN = frozenset({JobStatus.QUEUED, JobStatus.RUNNING, JobStatus.WAITING})
 _NEVER = datetime.min.replace(tzinfo=UTC)
@@ -66,14 +67,62 @@ class InMemoryJobStore(_Store):
             raise JobNotFoundError
         return stored.job
 
-    def change(self, before: Job, after: Job) -> bool:
+    def find(self, job_id: str) -> Job | None:
+        self._answer()
+        stored = self._stored.get(job_id)
+        return stored.job if stored is not None else None
+
+    def children_of(self, syncs: Sequence[Job]) -> list[Job]:
+        self._answer()
+        ids = [each for sync in syncs for each in sync.children]
+        return [self._stored[each].job for each in ids if each in self._stored]
+
+    def expand(self, sync: Job, children: Sequence[Job]) -> bool:
         self._answer()
         with self._lock:
-            stored = self._unchanged(before)
+            stored = self._unchanged(sync)
             if stored is None:
                 return False
-            self._stored[before.job_id] = replace(stored, job=after, published_at=self._clock())
+            for child in children:
+                self._stored[child.job_id] = _StoredJob(job=child, epoch=child.epoch, published_at=child.created_at)
+            self._stored[sync.job_id] = replace(stored, job=replace(stored.job, is_expanded=True))
+            self._follow(children)
             return True
+
+    def end_sync(self, sync: Job, *, at: datetime) -> bool:
+        self._answer()
+        with self._lock:
+            stored = self._stored.get(sync.job_id)
+            if stored is None or (stored.job.status, stored.job.finished_at) != (sync.status, sync.finished_at):
+                return False
+            self._stored[sync.job_id] = replace(stored, job=replace(stored.job, expires_at=at))
+            for child in (self._stored[each] for each in sync.children if each in self._stored):
+                ended = replace(child.job, expires_at=at, pages_expire_at=at)
+                self._stored[ended.job_id] = replace(child, job=ended)
+            return True
+
+    def change(self, before: Job, after: Job) -> bool:
+        return self.change_all([(before, after)])
+
+    def change_all(self, changes: Sequence[tuple[Job, Job]]) -> bool:
+        self._answer()
+        with self._lock:
+            found = [self._unchanged(before) for before, _ in changes]
+            if None in found:
+                return False
+            for stored, (_, after) in zip(found, changes, strict=True):
+                assert stored is not None
+                self._stored[after.job_id] = replace(stored, job=after, published_at=self._clock())
+            self._follow([after for _, after in changes])
+            return True
+
+    def _follow(self, children: Sequence[Job]) -> None:
+        """Have syncs be what their children make of them."""
+        parents = {child.parent_id for child in children if child.parent_id is not None}
+        for sync_id in parents & self._stored.keys():
+            stored = self._stored[sync_id]
+            theirs = [self._stored[each].job for each in stored.job.children if each in self._stored]
+            self._stored[sync_id] = replace(stored, job=follow(stored.job, theirs))
 
     def request_cancel(self, job: Job) -> bool:
         self._answer()
@@ -84,12 +133,13 @@ class InMemoryJobStore(_Store):
             self._stored[job.job_id] = replace(stored, job=replace(stored.job, cancel_requested=True))
             return True
 
-    def start_removal(self, job: Job) -> bool:
+    def start_removal(self, *jobs: Job) -> bool:
         self._answer()
         with self._lock:
-            if self._unchanged(job) is None:
+            if None in [self._unchanged(job) for job in jobs]:
                 return False
-            self._removed[job.job_id] = replace(self._stored.pop(job.job_id), tended_at=self._clock())
+            for job in jobs:
+                self._removed[job.job_id] = replace(self._stored.pop(job.job_id), tended_at=self._clock())
             return True
 
     def finish_removal(self, job_id: str) -> None:
@@ -99,8 +149,7 @@ class InMemoryJobStore(_Store):
     def take_unsettled(self, *, quiet_s: float, limit: int) -> tuple[list[str], list[Job]]:
         self._answer()
         with self._lock:
-            finished = [kept for kept in self._stored.values() if kept.job.status.is_terminal]
-            endless = [stored for stored in finished if stored.job.expires_at is None]
+            endless = [stored for stored in self._stored.values() if _lacks_its_end(stored.job)]
             removed = self._take_to_tend(self._removed, list(self._removed.values()), quiet_s)[:limit]
             taken = self._take_to_tend(self._stored, endless, quiet_s)[:limit]
             return [job.job_id for job in removed], taken
@@ -116,7 +165,7 @@ class InMemoryJobStore(_Store):
         self._answer()
         with self._lock:
             stored = self._stored.get(job_id)
-            if stored is None or not self._is_due(stored):
+            if stored is None or stored.job.kind is JobKind.SYNC or not self._is_due(stored):
                 return None
             epoch = stored.epoch + 1
             taken_over = 1 if stored.job.lease is not None else 0
@@ -133,7 +182,21 @@ class InMemoryJobStore(_Store):
                 reason=None,
             )
             self._stored[job_id] = replace(stored, job=job, epoch=epoch, leased_until=self._after(lease_s))
+            self._start_sync(job, at)
             return job
+
+    def _start_sync(self, child: Job, at: datetime) -> None:
+        stored = self._stored.get(child.parent_id or "")
+        if stored is not None and stored.job.status in {JobStatus.QUEUED, JobStatus.WAITING}:
+            running = replace(
+                stored.job,
+                status=JobStatus.RUNNING,
+                started_at=stored.job.started_at or at,
+                updated_at=at,
+                resume_at=None,
+                reason=None,
+            )
+            self._stored[running.job_id] = replace(stored, job=running)
 
     def renew(self, job: Job, *, lease_s: float) -> None:
         self._answer()
@@ -158,6 +221,8 @@ class InMemoryJobStore(_Store):
             free = replace(job, lease=None, resume_at=resume_at, cancel_requested=is_cancelled)
             rung_at = self._clock() if resume_in_s is None else None
             self._stored[job.job_id] = replace(stored, job=free, leased_until=None, published_at=rung_at)
+            if job.status is not JobStatus.RUNNING:
+                self._follow([job])
 
     def drop(self, job: Job) -> None:
         self._answer()
@@ -191,7 +256,7 @@ class InMemoryJobStore(_Store):
         now = self._clock()
         has_lapsed = stored.leased_until is None or stored.leased_until < now
         may_resume = stored.job.resume_at is None or stored.job.resume_at <= now
-        return stored.job.status in _OPEN and has_lapsed and may_resume
+        return stored.job.status in _OPEN and not stored.job.is_expanded and has_lapsed and may_resume
 
     def _is_silent(self, stored: _StoredJob, quiet_s: float | None) -> bool:
         if quiet_s is None or stored.published_at is None:
@@ -209,11 +274,22 @@ class InMemoryJobStore(_Store):
         stored = self._stored.get(before.job_id)
         if stored is None or stored.job.lease is not None:
             return None
-        same = (stored.job.status, stored.job.updated_at, stored.job.progress.pages)
-        return stored if same == (before.status, before.updated_at, before.progress.pages) else None
+        if before.is_expanded and stored.job.is_expanded:
+            return stored  # what it is, its children say, each for itself
+        return stored if _version(stored.job) == _version(before) else None
 
     def _after(self, seconds: float) -> datetime:
         return self._clock() + timedelta(seconds=seconds)
+
+
+def _version(job: Job) -> tuple[object, ...]:
+    return job.is_expanded, job.status, job.updated_at, job.expires_at, job.progress.pages
+
+
+def _lacks_its_end(job: Job) -> bool:
+    """Tell a job that has to be settled: a child gets its end from its sync, but not its receipt."""
+    may_end = job.parent_id is None or job.receipt is None
+    return job.status.is_terminal and job.expires_at is None and may_end
 
 
 def _rung(stored: _StoredJob) -> datetime:

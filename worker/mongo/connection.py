@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from bson.codec_options import CodecOptions
-from pymongo import MongoClient
+from pymongo import MongoClient, timeout
+from pymongo.client_session import ClientSession
 from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.errors import ConnectionFailure, PyMongoError
+from pymongo.read_concern import ReadConcern
 from pymongo.uri_parser import parse_uri
 
 from worker.errors import StoreUnavailableError
@@ -18,6 +20,7 @@ from worker.errors import StoreUnavailableError
 Document: TypeAlias = dict[str, Any]
 MongoDatabase: TypeAlias = Database[Document]
 MongoCollection: TypeAlias = Collection[Document]
+T = TypeVar("T")
 
 _DURABLE: Mapping[str, object] = {
     # With w:1 a killed server lost acknowledged writes (1,607 of 205,325); with these none.
@@ -56,3 +59,15 @@ def translated_errors() -> Iterator[None]:
         if isinstance(error, ConnectionFailure) or error.timeout:
             raise StoreUnavailableError from error
         raise
+
+
+def in_transaction(collection: MongoCollection, work: Callable[[ClientSession], T]) -> T:
+    """Have all of the writes that `work` does with its session done, or none.
+
+    It is called again when someone else wrote one of its documents meanwhile, within the time of a single call.
+    """
+    client = collection.database.client
+    with translated_errors(), timeout(client.options.timeout), client.start_session() as session:
+        return session.with_transaction(
+            work, read_concern=ReadConcern("snapshot"), write_concern=collection.write_concern
+        )

@@ -5,11 +5,24 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 
-from worker.jobs import ExportRequest, HubSpotAnswer, Job, JobError, JobKind, JobStatus, Lease, Progress
+from worker.jobs import (
+    ExportRequest,
+    HubSpotAnswer,
+    Job,
+    JobError,
+    JobKind,
+    JobStatus,
+    Lease,
+    Progress,
+    SyncRequest,
+)
 from worker.mongo.connection import Document
 from worker.pages import ExportType
 from worker.receipts import Receipt
 from worker.tallies import Tally
+
+REMOVED = "removed"
+"""A status of the document alone: to everyone else such a job does not exist."""
 
 _MUTABLE = (
     "status",
@@ -35,7 +48,7 @@ def to_document(job: Job) -> Document:
         "_id": job.job_id,
         "account_id": job.account_id,
         "owner": job.owner,
-        "type": job.export_type.value,
+        "type": job.type_name,
         "kind": job.kind.value,
         "label": job.label,
         "request": request,
@@ -43,8 +56,17 @@ def to_document(job: Job) -> Document:
         "epoch": job.epoch,
         "lease": None,
         "cancel_requested": job.cancel_requested,
+        **_place_of(job),
         **state_of(job),
     }
+
+
+def _place_of(job: Job) -> Document:
+    """Give what only syncs and their children have; no other document holds any of it."""
+    place: Document = {"parent_id": job.parent_id} if job.parent_id is not None else {}
+    if job.sync is not None:
+        place["sync"] = asdict(job.sync) | {"types": [each.value for each in job.sync.types]}
+    return place
 
 
 def state_of(job: Job) -> Document:
@@ -62,13 +84,16 @@ def state_of(job: Job) -> Document:
 
 def from_document(document: Document) -> Job:
     """Read a job back."""
-    lease = document["lease"]
+    lease, sync = document["lease"], document.get("sync")
     return Job(
         job_id=document["_id"],
         account_id=document["account_id"],
         owner=document["owner"],
-        export_type=ExportType(document["type"]),
+        export_type=ExportType(document["type"]) if sync is None else None,
         kind=JobKind(document["kind"]),
+        sync=_sync(sync) if sync is not None else None,
+        parent_id=document.get("parent_id"),
+        is_expanded=document.get("is_expanded", False),
         label=document["label"],
         request=_request(document["request"]),
         created_at=document["created_at"],
@@ -84,6 +109,10 @@ def from_document(document: Document) -> Job:
 
 def _request(document: Document) -> ExportRequest:
     return ExportRequest(**document | {"params": tuple((name, value) for name, value in document["params"])})
+
+
+def _sync(document: Document) -> SyncRequest:
+    return SyncRequest(**document | {"types": tuple(map(ExportType, document["types"]))})
 
 
 def _error_document(error: JobError) -> Document:

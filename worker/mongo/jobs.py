@@ -5,20 +5,24 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 
 from pymongo import ASCENDING, DESCENDING, ReturnDocument
+from pymongo.client_session import ClientSession
 from pymongo.errors import DuplicateKeyError
 
 from worker.errors import JobNotFoundError, LeaseLostError
 from worker.jobs import Job, JobStatus
 from worker.mongo.connection import Document, MongoDatabase, translated_errors
-from worker.mongo.job_documents import from_document, state_of, to_document
+from worker.mongo.job_documents import REMOVED, from_document, state_of, to_document
+from worker.mongo.job_families import JobFamilies
 
 COLLECTION = "integrations.hubspot.jobs"
 
 _OPEN = [JobStatus.QUEUED.value, JobStatus.RUNNING.value, JobStatus.WAITING.value]
 _FINISHED = [JobStatus.SUCCEEDED.value, JobStatus.FAILED.value, JobStatus.CANCELLED.value]
-_REMOVED = "removed"  # a status of the document alone: to everyone else such a job does not exist
+_UNFINISHED = {"is_expanded": None, "status": {"$in": _OPEN}}  # a sync with children has nothing to do itself
+_MAY_END = {"$or": [{"parent_id": None}, {"receipt": None}]}  # a child gets its end from its sync
 _HAS_LAPSED = {"$lt": ["$lease.expires_at", "$$NOW"]}  # no lease at all compares as lower, so it has lapsed as well
 _IS_DUE = {"$lte": ["$resume_at", "$$NOW"]}
 _NOT_RUNG_SINCE_LAPSE = {"$lt": ["$published_at", "$lease.expires_at"]}
@@ -29,12 +33,13 @@ class MongoJobStore:
 
     def __init__(self, database: MongoDatabase) -> None:
         self._jobs = database[COLLECTION]
+        self._families = JobFamilies(self._jobs)
 
     def ensure_indexes(self) -> None:
         """Create what the queries below need. Doing it again changes nothing."""
         with translated_errors():
             self._jobs.create_index([("account_id", ASCENDING), ("created_at", DESCENDING), ("_id", DESCENDING)])
-            self._jobs.create_index([("status", ASCENDING), ("published_at", ASCENDING)])
+            self._jobs.create_index([("is_expanded", ASCENDING), ("status", ASCENDING), ("published_at", ASCENDING)])
             self._jobs.create_index("lease.expires_at", sparse=True)
             self._jobs.create_index([("status", ASCENDING), ("expires_at", ASCENDING), ("updated_at", ASCENDING)])
             self._jobs.create_index("expires_at", expireAfterSeconds=0)
@@ -50,15 +55,37 @@ class MongoJobStore:
     def get(self, job_id: str, *, account_id: str) -> Job:
         """Read one job of one account."""
         with translated_errors():
-            document = self._jobs.find_one({"_id": job_id, "account_id": account_id, "status": {"$ne": _REMOVED}})
+            document = self._jobs.find_one({"_id": job_id, "account_id": account_id, "status": {"$ne": REMOVED}})
         if document is None:
             raise JobNotFoundError
         return from_document(document)
 
+    def find(self, job_id: str) -> Job | None:
+        """Read one job."""
+        with translated_errors():
+            document = self._jobs.find_one({"_id": job_id, "status": {"$ne": REMOVED}})
+        return from_document(document) if document is not None else None
+
+    def children_of(self, syncs: Sequence[Job]) -> list[Job]:
+        """Read children by their ids, which are known."""
+        with translated_errors():
+            return self._families.children_of(syncs)
+
+    def expand(self, sync: Job, children: Sequence[Job]) -> bool:
+        """Store the children, and that they are there, as one."""
+        return self._families.expand(sync, children)
+
+    def end_sync(self, sync: Job, *, at: datetime) -> bool:
+        """Write the same end to all of a finished sync."""
+        return self._families.end(sync, at=at)
+
     def change(self, before: Job, after: Job) -> bool:
         """Write a job that nobody holds, unless it is not as `before` any more."""
-        change = {**state_of(after), "cancel_requested": after.cancel_requested}
-        return self._change_free(before, {"$set": change, "$currentDate": {"published_at": True}})
+        return self.change_all([(before, after)])
+
+    def change_all(self, changes: Sequence[tuple[Job, Job]]) -> bool:
+        """Write jobs that nobody holds, unless one is not as it was any more."""
+        return self._families.write([(before, _written(after)) for before, after in changes])
 
     def request_cancel(self, job: Job) -> bool:
         """Raise the flag that the holder sees at its next checkpoint."""
@@ -66,23 +93,25 @@ class MongoJobStore:
         with translated_errors():
             return self._jobs.update_one(held, {"$set": {"cancel_requested": True}}).matched_count > 0
 
-    def start_removal(self, job: Job) -> bool:
-        """Put the status in place that hides the job. TTL must not take it before its pages are gone."""
-        hidden = {"$set": {"status": _REMOVED, "expires_at": None}, "$currentDate": {"tended_at": True}}
-        return self._change_free(job, hidden)
+    def start_removal(self, *jobs: Job) -> bool:
+        """Put the status in place that hides the jobs. TTL must not take one before its pages are gone."""
+        hidden = {"$set": {"status": REMOVED, "expires_at": None}, "$currentDate": {"tended_at": True}}
+        return self._families.write([(job, hidden) for job in jobs])
 
     def finish_removal(self, job_id: str) -> None:
         """Delete the hidden document."""
         with translated_errors():
-            self._jobs.delete_one({"_id": job_id, "status": _REMOVED})
+            self._jobs.delete_one({"_id": job_id, "status": REMOVED})
 
     def take_unsettled(self, *, quiet_s: float, limit: int) -> tuple[list[str], list[Job]]:
         """Take what a process that died in the middle has left, each by one atomic update."""
         last_seen = {"$max": ["$updated_at", "$tended_at"]}
         silent = {"$expr": {"$lt": [last_seen, _from_now(-quiet_s)]}}
         with translated_errors():
-            removed = self._take_to_tend({"status": _REMOVED, **silent}, limit)
-            endless = self._take_to_tend({"status": {"$in": _FINISHED}, "expires_at": None, **silent}, limit)
+            removed = self._take_to_tend({"status": REMOVED, **silent}, limit)
+            endless = self._take_to_tend(
+                {"status": {"$in": _FINISHED}, "expires_at": None, **_MAY_END, **silent}, limit
+            )
             return [document["_id"] for document in removed], [from_document(document) for document in endless]
 
     def _take_to_tend(self, wanted: Document, limit: int) -> list[Document]:
@@ -91,7 +120,7 @@ class MongoJobStore:
 
     def claim(self, job_id: str, *, worker: str, lease_s: float, at: datetime) -> Job | None:
         """Lease a due job. Taking over from a holder whose lease has lapsed counts as a resume."""
-        due = {"_id": job_id, "status": {"$in": _OPEN}, "$expr": {"$and": [_HAS_LAPSED, _IS_DUE]}}
+        due = {"_id": job_id, "sync": None, "status": {"$in": _OPEN}, "$expr": {"$and": [_HAS_LAPSED, _IS_DUE]}}
         taken_over = {"$cond": [{"$gt": ["$lease", None]}, 1, 0]}
         change = {
             "status": JobStatus.RUNNING.value,
@@ -107,7 +136,11 @@ class MongoJobStore:
         }
         with translated_errors():
             document = self._jobs.find_one_and_update(due, [{"$set": change}], return_document=ReturnDocument.AFTER)
-        return from_document(document) if document is not None else None
+            if document is None:
+                return None
+            job = from_document(document)
+            self._families.note_start(job, at=at)
+        return job
 
     def renew(self, job: Job, *, lease_s: float) -> None:
         """Move the end of the lease."""
@@ -127,7 +160,10 @@ class MongoJobStore:
             "resume_at": {"$cond": ["$cancel_requested", None, due]},
             "published_at": "$$NOW" if resume_in_s is None else None,
         }
-        self._write(job, [{"$set": change}])
+        if job.status is JobStatus.RUNNING:
+            self._write(job, [{"$set": change}])
+        else:
+            self._families.follow_after(partial(self._write, job, [{"$set": change}]), job)
 
     def drop(self, job: Job) -> None:
         """Give the lease up and leave the rest as the last checkpoint has it, but for one try more."""
@@ -142,7 +178,7 @@ class MongoJobStore:
     def count_due(self) -> int:
         """Count what is open, due, and not held."""
         with translated_errors():
-            return self._jobs.count_documents({"status": {"$in": _OPEN}, "$expr": {"$and": [_HAS_LAPSED, _IS_DUE]}})
+            return self._jobs.count_documents({**_UNFINISHED, "$expr": {"$and": [_HAS_LAPSED, _IS_DUE]}})
 
     def take_unpublished(self, *, quiet_s: float | None, limit: int) -> list[Job]:
         """Take due jobs one by one, each by one atomic update, so that two sweepers never take the same."""
@@ -151,7 +187,7 @@ class MongoJobStore:
 
     def _take_one(self, quiet_s: float | None) -> Job | None:
         is_silent = _was_not_rung_for(quiet_s)
-        silent = {"status": {"$in": _OPEN}, "$expr": {"$and": [is_silent, _HAS_LAPSED, _IS_DUE]}}
+        silent = {**_UNFINISHED, "$expr": {"$and": [is_silent, _HAS_LAPSED, _IS_DUE]}}
         lapsed = {
             "lease.expires_at": {"$exists": True},
             "status": JobStatus.RUNNING.value,
@@ -168,26 +204,21 @@ class MongoJobStore:
             return_document=ReturnDocument.AFTER,
         )
 
-    def _change_free(self, before: Job, change: Document) -> bool:
-        unchanged = {
-            "_id": before.job_id,
-            "status": before.status.value,
-            "updated_at": before.updated_at,
-            "progress.pages": before.progress.pages,
-            "lease": None,
-        }
-        with translated_errors():
-            return self._jobs.update_one(unchanged, change).matched_count > 0
-
-    def _write(self, job: Job, change: list[Document]) -> Document:
+    def _write(self, job: Job, change: list[Document], session: ClientSession | None = None) -> Document:
         held = {"_id": job.job_id, "epoch": job.epoch, "status": JobStatus.RUNNING.value, "lease": {"$ne": None}}
         with translated_errors():
             written = self._jobs.find_one_and_update(
-                held, change, {"cancel_requested": True}, return_document=ReturnDocument.AFTER
+                held, change, {"cancel_requested": True}, return_document=ReturnDocument.AFTER, session=session
             )
         if written is None:
             raise LeaseLostError("Another worker has taken the job over")
         return written
+
+
+def _written(job: Job) -> Document:
+    """Give the change that makes a document this job, rung for now."""
+    state = {**state_of(job), "cancel_requested": job.cancel_requested}
+    return {"$set": state, "$currentDate": {"published_at": True}}
 
 
 def _was_not_rung_for(quiet_s: float | None) -> Document:

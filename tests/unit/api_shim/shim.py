@@ -98,7 +98,7 @@ class HandWorker:
 
     def store_only(self, job: Job, body: bytes) -> Page:
         """Store a page as a worker does that is killed right after."""
-        page = read_page(job.export_type, body)
+        page = read_page(job.records_type, body)
         self._parts.pages.add(job, page)
         return page
 

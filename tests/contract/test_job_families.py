@@ -1,0 +1,286 @@
+"""Syncs in the JobStore: the fake and the real one have a sync follow its children, each change as one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import timedelta
+from itertools import count
+from threading import Barrier
+
+import pytest
+
+from tests.contract.stores import LEASE_S, InMemoryWorld, JobWorld, MongoWorld, new_job, present
+from tests.fakes.clock import ManualClock
+from tests.fakes.stores import InMemoryJobStore
+from worker.errors import FatalHubSpotError, LeaseLostError
+from worker.jobs import Job, JobStatus, SyncRequest
+from worker.mongo.jobs import MongoJobStore
+from worker.pages import ExportType, Page
+from worker.receipts import Receipt
+from worker.syncs import new_children, new_sync
+
+PAGE = Page(body=b"{}", records=3, has_more=True, offset=77)
+TYPES = (ExportType.CONTACTS, ExportType.DEALS)
+HOUR = timedelta(hours=1)
+_numbers = count(1)
+
+
+@pytest.fixture(params=["in memory", "mongo"])
+def world(request: pytest.FixtureRequest) -> JobWorld:
+    """Give a store; mongomock knows no transactions."""
+    if request.param == "in memory":
+        clock = ManualClock(present())
+        return InMemoryWorld(clock, InMemoryJobStore(clock))
+    database = request.getfixturevalue("mongo_database")
+    store = MongoJobStore(database)
+    store.ensure_indexes()
+    return MongoWorld(database, store)
+
+
+def added_sync(world: JobWorld) -> Job:
+    request = SyncRequest(types=TYPES, schedule_id="s1", scheduled_for=present())
+    sync = new_sync(
+        f"sync-{next(_numbers)}", account_id="a1", owner="u1", request=request, at=present(), label="nightly"
+    )
+    world.store.add(sync)
+    return sync
+
+
+def expanded(world: JobWorld) -> tuple[Job, list[Job]]:
+    sync = added_sync(world)
+    children = new_children(sync, at=present())
+    assert world.store.expand(sync, children)
+    return stored(world, sync), children
+
+
+def stored(world: JobWorld, job: Job) -> Job:
+    return world.store.get(job.job_id, account_id="a1")
+
+
+def claimed(world: JobWorld, job: Job) -> Job:
+    mine = world.store.claim(job.job_id, worker="w1", lease_s=LEASE_S, at=present())
+    assert mine is not None
+    return mine
+
+
+def ended(world: JobWorld, job: Job, how: Callable[[Job], Job] = lambda job: job.succeed(at=present())) -> None:
+    world.store.release(how(claimed(world, job)))
+
+
+def failed(job: Job) -> Job:
+    return job.fail(FatalHubSpotError("no"), at=present())
+
+
+def retried(job: Job) -> tuple[Job, Job]:
+    return job, job.retry(at=present())
+
+
+def test_a_sync_comes_back_as_it_was_stored(world: JobWorld) -> None:
+    sync = added_sync(world)
+
+    assert stored(world, sync) == sync == world.store.find(sync.job_id)
+    assert world.store.find("unknown") is None
+
+
+def test_children_come_back_as_they_were_stored(world: JobWorld) -> None:
+    sync, children = expanded(world)
+
+    assert [stored(world, child) for child in children] == children
+    assert sync.children == tuple(child.job_id for child in children)
+    assert {child.job_id for child in world.store.children_of([sync])} == set(sync.children)
+    assert {child.parent_id for child in children} == {sync.job_id}
+
+
+def test_a_sync_that_is_not_expanded_has_no_children(world: JobWorld) -> None:
+    assert world.store.children_of([added_sync(world)]) == []
+
+
+def test_expanding_twice_makes_the_children_once(world: JobWorld) -> None:
+    sync, children = expanded(world)
+    claimed(world, children[0])
+
+    assert not world.store.expand(replace(sync, is_expanded=False), new_children(sync, at=present()))
+
+    assert stored(world, children[0]).status is JobStatus.RUNNING
+
+
+def test_a_sync_that_was_cancelled_is_not_expanded(world: JobWorld) -> None:
+    sync = added_sync(world)
+    world.store.change(sync, sync.cancel(at=present()))
+
+    assert not world.store.expand(sync, new_children(sync, at=present()))
+
+    assert world.store.find(new_children(sync, at=present())[0].job_id) is None
+
+
+def test_a_sync_that_was_removed_is_not_expanded(world: JobWorld) -> None:
+    sync = added_sync(world)
+    world.store.start_removal(sync)
+
+    assert not world.store.expand(sync, new_children(sync, at=present()))
+
+    assert world.store.find(new_children(sync, at=present())[0].job_id) is None
+
+
+def test_of_many_who_expand_at_once_one_does(world: JobWorld) -> None:
+    sync = added_sync(world)
+    start = Barrier(8)
+
+    def expand(_: int) -> bool:
+        start.wait()
+        return world.store.expand(sync, new_children(sync, at=present()))
+
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        assert sum(pool.map(expand, range(8))) == 1
+    assert len(world.store.children_of([stored(world, sync)])) == len(TYPES)
+
+
+def test_a_sync_is_never_claimed_and_not_rung_for_once_it_has_children(world: JobWorld) -> None:
+    fresh = added_sync(world)
+    sync, children = expanded(world)
+    world.let_pass(100)
+
+    rung_for = {job.job_id for job in world.store.take_unpublished(quiet_s=60, limit=10)}
+
+    assert rung_for == {fresh.job_id, *sync.children}
+    assert world.store.count_due() == 1 + len(children)
+    assert world.store.claim(fresh.job_id, worker="w1", lease_s=LEASE_S, at=present()) is None
+    assert world.store.claim(sync.job_id, worker="w1", lease_s=LEASE_S, at=present()) is None
+
+
+def test_a_sync_runs_as_soon_as_a_child_does(world: JobWorld) -> None:
+    sync, children = expanded(world)
+    assert sync.status is JobStatus.QUEUED
+
+    mine = claimed(world, children[1])
+
+    running = stored(world, sync)
+    assert (running.status, running.started_at) == (JobStatus.RUNNING, mine.started_at)
+
+
+def test_a_sync_waits_when_all_its_children_do_and_runs_when_one_goes_on(world: JobWorld) -> None:
+    sync, children = expanded(world)
+    for child, delay_s in zip(children, (100, 50), strict=True):
+        waiting = claimed(world, child).wait(delay_s, reason="rate_limit", at=present())
+        world.store.release(waiting, resume_in_s=delay_s)
+
+    waits = stored(world, sync)
+    assert (waits.status, waits.reason) == (JobStatus.WAITING, "rate_limit")
+    assert waits.resume_at == stored(world, children[1]).resume_at
+    world.let_pass(51)
+    claimed(world, children[1])
+    assert (stored(world, sync).status, stored(world, sync).resume_at) == (JobStatus.RUNNING, None)
+
+
+def test_a_sync_ends_with_its_last_child(world: JobWorld) -> None:
+    sync, children = expanded(world)
+
+    ended(world, children[0], lambda job: job.advance(PAGE, at=present()).succeed(at=present()))
+    between = stored(world, sync)
+    ended(world, children[1], failed)
+
+    over = stored(world, sync)
+    assert (between.status, between.progress.records) == (JobStatus.RUNNING, 3)
+    assert (over.status, over.progress.pages, over.finished_at is not None) == (JobStatus.FAILED, 1, True)
+    assert over.error is not None
+    assert over.error.code == "partial_failure"
+
+
+def test_of_children_that_end_at_the_same_moment_none_is_overlooked(world: JobWorld) -> None:
+    for _ in range(5):
+        sync, children = expanded(world)
+        mine = [claimed(world, child) for child in children]
+        start = Barrier(len(mine))
+
+        def end(job: Job, start: Barrier = start) -> None:
+            start.wait()
+            world.store.release(job.succeed(at=present()))
+
+        with ThreadPoolExecutor(max_workers=len(mine)) as pool:
+            list(pool.map(end, mine))
+
+        assert stored(world, sync).status is JobStatus.SUCCEEDED
+
+
+def test_who_has_lost_the_lease_changes_neither_the_child_nor_the_sync(world: JobWorld) -> None:
+    sync, children = expanded(world)
+    late = claimed(world, children[0])
+    world.let_pass(LEASE_S + 1)
+    claimed(world, children[0])
+    before = stored(world, sync)
+
+    with pytest.raises(LeaseLostError):
+        world.store.release(failed(late))
+
+    assert stored(world, sync) == before
+
+
+def test_a_change_of_a_child_changes_its_sync(world: JobWorld) -> None:
+    sync, children = expanded(world)
+
+    for child in children:
+        assert world.store.change(child, child.cancel(at=present()))
+
+    assert stored(world, sync).status is JobStatus.CANCELLED
+
+
+def test_several_jobs_change_together_or_not_at_all(world: JobWorld) -> None:
+    sync, children = expanded(world)
+    for child in children:
+        ended(world, child, failed)
+    first, second = (stored(world, child) for child in children)
+
+    assert not world.store.change_all([retried(first), retried(replace(second, updated_at=second.created_at - HOUR))])
+    assert stored(world, first) == first
+    assert stored(world, sync).status is JobStatus.FAILED
+    assert world.store.change_all([retried(first), retried(second)])
+    assert stored(world, first).status is JobStatus.QUEUED
+    assert (stored(world, sync).status, stored(world, sync).error) == (JobStatus.QUEUED, None)
+
+
+def test_a_sync_and_its_children_get_one_end_until_they_are_taken_up_again(world: JobWorld) -> None:
+    sync, children = expanded(world)
+    for child in children:
+        ended(world, child, failed)
+    over, at = stored(world, sync), present() + HOUR
+
+    assert not world.store.end_sync(sync, at=at)
+    assert world.store.end_sync(over, at=at)
+
+    assert {stored(world, job).expires_at for job in (sync, *children)} == {at}
+    assert {stored(world, child).pages_expire_at for child in children} == {at}
+    first, second = (stored(world, child) for child in children)
+    assert world.store.change_all([retried(first), (second, replace(second, expires_at=None))])
+    assert {stored(world, job).expires_at for job in (sync, *children)} == {None}
+
+
+def test_a_sync_is_removed_with_all_its_children_or_not_at_all(world: JobWorld) -> None:
+    sync, children = expanded(world)
+    mine = claimed(world, children[0])
+
+    assert not world.store.start_removal(sync, *children)
+    assert stored(world, sync).status is JobStatus.RUNNING
+    world.store.release(failed(mine))
+    assert world.store.start_removal(sync, stored(world, children[0]), children[1])
+    assert [world.store.find(job.job_id) for job in (sync, *children)] == [None, None, None]
+
+
+def test_a_child_gets_its_end_with_its_sync_and_is_looked_after_only_while_it_lacks_a_receipt(world: JobWorld) -> None:
+    long_ago = present() - HOUR
+    sync, children = expanded(world)
+    for child, receipt in zip(children, (None, Receipt.of_parts({})), strict=True):
+        world.store.change(child, replace(child.cancel(at=long_ago), receipt=receipt))
+
+    _, unsettled = world.store.take_unsettled(quiet_s=60, limit=10)
+
+    assert {job.job_id for job in unsettled} == {sync.job_id, children[0].job_id}
+
+
+def test_jobs_without_relatives_are_stored_without_a_trace_of_syncs(world: JobWorld) -> None:
+    job = new_job()
+    world.store.add(job)
+
+    assert stored(world, job).children == ()
+    assert stored(world, job).parent_id is None
