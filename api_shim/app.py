@@ -15,8 +15,8 @@ from api_shim.errors import install_error_handlers
 from api_shim.exports import ExportDesk
 from api_shim.readiness import Readiness
 from api_shim.routes import exports, health, jobs
-from api_shim.schemas import BASE_PATH
 from worker.errors import StoreUnavailableError
+from worker.job_views import BASE_PATH
 
 _log = structlog.get_logger()
 

@@ -8,7 +8,8 @@ from typing import Any
 from fastapi import Response
 from fastapi.responses import JSONResponse
 
-from api_shim.schemas import JobAnswer, job_path
+from api_shim.schemas import JobAnswer
+from worker.job_views import job_path
 from worker.jobs import Job
 
 _POLL_AFTER_S = 1

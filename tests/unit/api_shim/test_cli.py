@@ -12,8 +12,8 @@ from click.testing import CliRunner
 
 from api_shim.cli import main
 from api_shim.commands.api import BASE_PATH
-from api_shim.schemas import BASE_PATH as SHIMS_BASE_PATH
 from tests.unit.api_shim.cli_server import JOB_ID, JWT, URL, FakeExportApi, refusal, run
+from worker.job_views import BASE_PATH as SHIMS_BASE_PATH
 
 ROOT = Path(__file__).resolve().parents[3]
 HEAVY = ("celery", "pymongo", "redis", "fastapi", "requests")

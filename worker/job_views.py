@@ -1,0 +1,198 @@
+"""The job as the wire shows it (pydantic): in answers of the shim, and in what webhooks are told."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from worker.jobs import Job
+from worker.pages import ExportType, Offset
+
+BASE_PATH = "/v1/integrations/hubspot"
+
+
+class JobRequestView(BaseModel):
+    """What was asked for of an export."""
+
+    limit: int | None
+    page_size: int
+    offset: Offset | None
+    params: dict[str, str | list[str]]
+
+
+class SyncRequestView(BaseModel):
+    """What was asked for of a sync; by whom: a caller, or a schedule for one of its instants."""
+
+    types: list[ExportType]
+    schedule_id: str | None
+    scheduled_for: datetime | None
+
+
+class ProgressView(BaseModel):
+    """How far the job has come."""
+
+    pages: int
+    records: int
+    offset: Offset | None
+    has_more: bool
+    records_per_second: float | None
+
+
+class HubSpotView(BaseModel):
+    """HubSpot's own answer."""
+
+    status: int | None
+    body: Any
+
+
+class JobErrorView(BaseModel):
+    """Why the job failed."""
+
+    code: str
+    message: str
+    retryable: bool
+    details: str | None
+    hubspot: HubSpotView | None
+
+
+class OffsetChainView(BaseModel):
+    """From where to where pages were read; closed when that is from the start to HubSpot's "no more", with no gap."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    start: Offset | None
+    end: Offset | None
+    closed: bool
+
+
+class ReceiptView(BaseModel):
+    """What a finished job proves about its records; README.md says what each field means."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    complete: bool
+    incomplete_because: str | None
+    pages: int
+    records: int
+    distinct_ids: int | None
+    duplicates: int | None
+    first_id: int | None
+    last_id: int | None
+    offsets: OffsetChainView
+    checksum: str
+    refetched_pages: int
+    calls: dict[str, int]
+    retries: dict[str, int]
+    api: list[str]
+    properties: list[str]
+
+
+class LinksView(BaseModel):
+    """Where to go on. A sync has no results of its own: its children have."""
+
+    self: str
+    results: str | None
+    download: str | None
+
+
+class JobView(BaseModel):
+    """A job."""
+
+    job_id: str
+    type: str
+    status: str
+    label: str | None
+    parent_id: str | None
+    children: list[str]
+    request: JobRequestView | SyncRequestView
+    progress: ProgressView
+    attempts: int
+    resumes: int
+    error: JobErrorView | None
+    receipt: ReceiptView | None
+    resume_at: datetime | None
+    reason: str | None
+    created_at: datetime
+    started_at: datetime | None
+    updated_at: datetime
+    finished_at: datetime | None
+    expires_at: datetime | None
+    links: LinksView
+
+
+def job_path(job_id: str) -> str:
+    """Where a job lives."""
+    return f"{BASE_PATH}/jobs/{job_id}"
+
+
+def view_of(job: Job) -> JobView:
+    """Show a job as the documented body does."""
+    return JobView(
+        job_id=job.job_id,
+        type=job.type_name,
+        status=job.status,
+        label=job.label,
+        parent_id=job.parent_id,
+        children=list(job.children),
+        request=_request_view(job),
+        progress=_progress_view(job),
+        attempts=job.attempts,
+        resumes=job.resumes,
+        error=_error_view(job),
+        receipt=ReceiptView.model_validate(job.receipt) if job.receipt is not None else None,
+        resume_at=job.resume_at,
+        reason=job.reason,
+        created_at=job.created_at,
+        started_at=job.started_at,
+        updated_at=job.updated_at,
+        finished_at=job.finished_at,
+        expires_at=job.expires_at,
+        links=_links(job),
+    )
+
+
+def _links(job: Job) -> LinksView:
+    path = job_path(job.job_id)
+    if job.sync is not None:
+        return LinksView(self=path, results=None, download=None)
+    return LinksView(self=path, results=f"{path}/results", download=f"{path}/download")
+
+
+def _request_view(job: Job) -> JobRequestView | SyncRequestView:
+    sync = job.sync
+    if sync is not None:
+        types = list(sync.types)
+        return SyncRequestView(types=types, schedule_id=sync.schedule_id, scheduled_for=sync.scheduled_for)
+    params: dict[str, str | list[str]] = {}
+    for name, value in job.request.params:
+        earlier = params.get(name)
+        if earlier is None:
+            params[name] = value
+        else:
+            params[name] = [*([earlier] if isinstance(earlier, str) else earlier), value]
+    request = job.request
+    return JobRequestView(limit=request.limit, page_size=request.page_size, offset=request.offset, params=params)
+
+
+def _progress_view(job: Job) -> ProgressView:
+    progress = job.progress
+    return ProgressView(
+        pages=progress.pages,
+        records=progress.records,
+        offset=progress.offset,
+        has_more=progress.has_more,
+        records_per_second=job.records_per_second,
+    )
+
+
+def _error_view(job: Job) -> JobErrorView | None:
+    error = job.error
+    if error is None:
+        return None
+    answer = error.hubspot
+    hubspot = HubSpotView(status=answer.status, body=answer.body) if answer is not None else None
+    return JobErrorView(
+        code=error.code, message=error.message, retryable=error.retryable, details=error.details, hubspot=hubspot
+    )
