@@ -7,6 +7,7 @@ from sandbox.portal.call import Call, Route
 from sandbox.portal.dated import DATED_LISTS, VERSIONS
 from sandbox.portal.legacy import LEGACY_LISTS
 from sandbox.portal.messages import Answer
+from sandbox.portal.metadata import metadata_routes
 from sandbox.portal.oauth import INFO_PREFIX, TOKEN_PATHS, OAuth
 
 Routes = Mapping[str, Mapping[str, Route]]
@@ -24,7 +25,8 @@ def build_routes(oauth: OAuth) -> Routes:
         for alias in each.aliases
     }
     below = {f"{version}/": {"GET": Route("objects", _unknown_objects, ("oauth",))} for version in VERSIONS}
-    return {**tokens, INFO_PREFIX: {"GET": Route("token-info", oauth.info)}, **legacy, **dated, **below}
+    info = {INFO_PREFIX: {"GET": Route("token-info", oauth.info)}}
+    return {**tokens, **info, **legacy, **dated, **below, **metadata_routes()}
 
 
 def find_route(routes: Routes, path: str) -> Mapping[str, Route]:

@@ -1,0 +1,28 @@
+"""Virtual environments for other people's programs, outside the product's own; what does not install is left out."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+FOLDER = Path(__file__).resolve().parents[2] / ".bench"
+
+
+class NotInstalledError(Exception):
+    """A program could not be installed; the text is the last line that pip wrote."""
+
+
+def python_with(name: str, requirement: str) -> Path:
+    """Give a Python that has `requirement`, an exact version; installed the first time. Raises NotInstalledError."""
+    place = FOLDER / name
+    python, mark = place / "bin" / "python", place / "installed"
+    if not (mark.exists() and mark.read_text() == requirement):
+        venv.create(place, clear=True, with_pip=True, symlinks=sys.platform != "win32")
+        command = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", requirement]
+        done = subprocess.run(command, check=False, capture_output=True, text=True)
+        if done.returncode:
+            raise NotInstalledError((done.stderr.strip().splitlines() or ["pip gave no reason"])[-1])
+        mark.write_text(requirement)
+    return python

@@ -1,0 +1,36 @@
+"""What connectors ask before they read: the properties of a type, and the account's own types of objects."""
+
+from functools import partial
+
+from sandbox.portal.call import Call, Route
+from sandbox.portal.dated import DATED_LISTS, DatedList
+from sandbox.portal.messages import Answer
+from sandbox.portal.records.dated_object import known_properties
+from sandbox.portal.records.renderer import RECORD_TYPES
+
+_VERSIONS = ("/crm/properties/2026-03", "/crm/properties/2026-09", "/crm/v3/properties")
+_SCHEMAS = ("/crm/v3/schemas",)
+
+
+def metadata_routes() -> dict[str, dict[str, Route]]:
+    """Give the routes by path."""
+    properties = {
+        f"{version}/{alias}": {"GET": Route("properties", partial(_properties_of, each), each.scopes)}
+        for version in _VERSIONS
+        for each in DATED_LISTS
+        for alias in each.aliases
+    }
+    return properties | {path: {"GET": Route("schemas", _no_schemas, ("oauth",))} for path in _SCHEMAS}
+
+
+def _properties_of(listed: DatedList, _: Call) -> Answer:
+    """Describe the properties that records of a type can have; all of them are text here."""
+    names = sorted(known_properties(RECORD_TYPES[listed.type]))
+    described = [
+        {"name": name, "label": name, "type": "string", "fieldType": "text", "archived": False} for name in names
+    ]
+    return Answer.json(200, {"results": described})
+
+
+def _no_schemas(_: Call) -> Answer:
+    return Answer.json(200, {"results": []})
