@@ -5,6 +5,7 @@ ExportError
 ├── IdempotencyKeyReusedError
 ├── TokenNotFoundError        nothing is connected for this account and owner
 ├── JobNotFoundError
+├── RecordNotFoundError
 ├── InternalError             a bug of ours
 │   └── WorkersLostError      a job that ends every worker that takes it; a retry may show that it was chance
 ├── LeaseLostError            someone else works on the job now: stop, write nothing
@@ -72,6 +73,15 @@ class JobNotFoundError(ExportError):
     """There is no such job, or it belongs to another account: the two are never told apart."""
 
     code = "job_not_found"
+
+    def __init__(self) -> None:
+        super().__init__("RESOURCE_NOT_FOUND")
+
+
+class RecordNotFoundError(ExportError):
+    """The account's current copy holds no such record, nor has it held one that was not erased."""
+
+    code = "record_not_found"
 
     def __init__(self) -> None:
         super().__init__("RESOURCE_NOT_FOUND")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, TypeAlias, TypeVar
 
 from bson.codec_options import CodecOptions
@@ -21,6 +22,8 @@ Document: TypeAlias = dict[str, Any]
 MongoDatabase: TypeAlias = Database[Document]
 MongoCollection: TypeAlias = Collection[Document]
 T = TypeVar("T")
+
+_under_way: ContextVar[ClientSession | None] = ContextVar("transaction", default=None)
 
 _DURABLE: Mapping[str, object] = {
     # With w:1 a killed server lost acknowledged writes (1,607 of 205,325); with these none.
@@ -61,13 +64,32 @@ def translated_errors() -> Iterator[None]:
         raise
 
 
-def in_transaction(collection: MongoCollection, work: Callable[[ClientSession], T]) -> T:
+def in_transaction(database: MongoDatabase, work: Callable[[ClientSession], T]) -> T:
     """Have all of the writes that `work` does with its session done, or none.
 
-    It is called again when someone else wrote one of its documents meanwhile, within the time of a single call.
+    It is called again when someone else wrote one of its documents meanwhile, within the time of a single call. Inside
+    of a transaction it is a part of that one.
     """
-    client = collection.database.client
+    outer = _under_way.get()
+    if outer is not None:
+        return work(outer)
+    client = database.client
     with translated_errors(), timeout(client.options.timeout), client.start_session() as session:
         return session.with_transaction(
-            work, read_concern=ReadConcern("snapshot"), write_concern=collection.write_concern
+            lambda started: _within(started, work),
+            read_concern=ReadConcern("snapshot"),
+            write_concern=database.write_concern,
         )
+
+
+def session_under_way() -> ClientSession | None:
+    """Give the session of the transaction that this is done in, if it is in one: what is to be part of it passes it."""
+    return _under_way.get()
+
+
+def _within(session: ClientSession, work: Callable[[ClientSession], T]) -> T:
+    token = _under_way.set(session)
+    try:
+        return work(session)
+    finally:
+        _under_way.reset(token)

@@ -6,6 +6,7 @@ from worker.mongo.connection import MongoDatabase
 from worker.mongo.idempotency import MongoIdempotencyStore
 from worker.mongo.jobs import MongoJobStore
 from worker.mongo.pages import MongoPageStore
+from worker.mongo.records import MongoRecordStore
 from worker.mongo.token_renewals import MongoRenewalLeases
 from worker.mongo.tokens import MongoTokenStore
 
@@ -15,6 +16,7 @@ def ensure_indexes(database: MongoDatabase) -> None:
     for store in (
         MongoJobStore(database),
         MongoPageStore(database),
+        MongoRecordStore(database),
         MongoTokenStore(database),
         MongoRenewalLeases(database),
         MongoIdempotencyStore(database),

@@ -41,7 +41,7 @@ class JobFamilies:
                 self._follow(sync.job_id, session)
             return taken.matched_count > 0
 
-        return in_transaction(self._jobs, write)
+        return in_transaction(self._jobs.database, write)
 
     def write(self, changes: Sequence[tuple[Job, Document]]) -> bool:
         """Change jobs that nobody holds and that are as they were read: all of them and what follows, or none."""
@@ -50,7 +50,7 @@ class JobFamilies:
             with translated_errors():
                 return self._jobs.update_one(_unchanged(first), change).matched_count > 0
         try:
-            in_transaction(self._jobs, lambda session: self._write_all(changes, session))
+            in_transaction(self._jobs.database, lambda session: self._write_all(changes, session))
         except _MovedOnError:
             return False
         return True
@@ -66,7 +66,7 @@ class JobFamilies:
             write(session=session)
             self._follow(parent_id, session)
 
-        in_transaction(self._jobs, write_both)
+        in_transaction(self._jobs.database, write_both)
 
     def note_start(self, child: Job, *, at: datetime) -> None:
         """Have a sync run when one of its children does; mostly it is known to.
@@ -95,7 +95,7 @@ class JobFamilies:
                 self._jobs.update_many(_among(sync.children), theirs, session=session)
             return ended.matched_count > 0
 
-        return in_transaction(self._jobs, write)
+        return in_transaction(self._jobs.database, write)
 
     def _write_all(self, changes: Sequence[tuple[Job, Document]], session: ClientSession) -> None:
         for job, change in changes:

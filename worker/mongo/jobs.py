@@ -13,7 +13,7 @@ from pymongo.errors import DuplicateKeyError
 
 from worker.errors import JobNotFoundError, LeaseLostError
 from worker.jobs import Job, JobStatus
-from worker.mongo.connection import Document, MongoDatabase, translated_errors
+from worker.mongo.connection import Document, MongoDatabase, session_under_way, translated_errors
 from worker.mongo.job_documents import REMOVED, from_document, state_of, to_document
 from worker.mongo.job_families import JobFamilies
 
@@ -205,10 +205,15 @@ class MongoJobStore:
         )
 
     def _write(self, job: Job, change: list[Document], session: ClientSession | None = None) -> Document:
+        """Write a job under its lease, as a part of the transaction under way, if there is one."""
         held = {"_id": job.job_id, "epoch": job.epoch, "status": JobStatus.RUNNING.value, "lease": {"$ne": None}}
         with translated_errors():
             written = self._jobs.find_one_and_update(
-                held, change, {"cancel_requested": True}, return_document=ReturnDocument.AFTER, session=session
+                held,
+                change,
+                {"cancel_requested": True},
+                return_document=ReturnDocument.AFTER,
+                session=session or session_under_way(),
             )
         if written is None:
             raise LeaseLostError("Another worker has taken the job over")

@@ -10,10 +10,11 @@ from worker.mongo.connection import MongoDatabase
 from worker.mongo.idempotency import MongoIdempotencyStore
 from worker.mongo.jobs import MongoJobStore
 from worker.mongo.pages import MongoPageStore
+from worker.mongo.records import MongoRecordStore
 from worker.mongo.token_renewals import MongoRenewalLeases
 from worker.mongo.tokens import MongoTokenStore
 
-_STORES = (MongoJobStore, MongoPageStore, MongoTokenStore, MongoRenewalLeases, MongoIdempotencyStore)
+_STORES = (MongoJobStore, MongoPageStore, MongoRecordStore, MongoTokenStore, MongoRenewalLeases, MongoIdempotencyStore)
 
 Keys = tuple[tuple[str, int], ...]
 

@@ -1,0 +1,296 @@
+"""RecordStore: the fake and the real one keep the current copy alike, and show its changes in their order."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from threading import Event
+from typing import Any
+
+import pytest
+
+from tests.contract.stores import present
+from tests.fakes.clock import ManualClock
+from tests.fakes.records import InMemoryRecordStore, InMemoryTransactions
+from worker.copy_interfaces import RecordStore, Transactions
+from worker.errors import RecordNotFoundError
+from worker.mongo.connection import Document, MongoDatabase
+from worker.mongo.records import MongoRecordStore
+from worker.mongo.transactions import MongoTransactions
+from worker.pages import ExportType
+from worker.records import CopiedRecord, CopyId, Place, Record, Shown
+
+COPY = CopyId(account_id="a1", export_type=ExportType.CONTACTS)
+
+
+@dataclass(frozen=True)
+class World:
+    """A store with transactions over it."""
+
+    store: RecordStore
+    transactions: Transactions
+
+    def change(self, work: Callable[[datetime], Any], *, copy: CopyId = COPY) -> datetime:
+        """Do one change, and give its moment."""
+
+        def in_transaction() -> datetime:
+            moment = self.store.begin_change(copy)
+            work(moment.at)
+            return moment.at
+
+        return self.transactions.run(in_transaction)
+
+    def insert(self, *numbers: int, copy: CopyId = COPY, sync_id: str = "s1") -> datetime:
+        return self.change(lambda at: self.store.insert(copy, records(numbers), at=at, sync_id=sync_id), copy=copy)
+
+    def replace(self, *numbers: int, value: str, sync_id: str = "s2") -> datetime:
+        return self.change(lambda at: self.store.replace(COPY, records(numbers, value), at=at, sync_id=sync_id))
+
+    def bury(self, *numbers: int, unless_since: datetime | None = None) -> int:
+        buried: list[int] = []
+        ends_at = unless_since or present() + timedelta(days=1)
+        self.change(lambda at: buried.append(self.store.bury(COPY, numbers, unless_since=ends_at, at=at, sync_id="s3")))
+        return buried[-1]
+
+    def listed(
+        self,
+        *,
+        shown: Shown = Shown.LIVING,
+        since: datetime | None = None,
+        after: Place | None = None,
+        limit: int = 1000,
+        copy: CopyId = COPY,
+    ) -> list[int]:
+        found = self.store.read(copy, shown=shown, since=since, after=after, limit=limit)
+        return [record.record_id for record in found]
+
+
+@pytest.fixture(params=["in memory", "mongo"])
+def world(request: pytest.FixtureRequest) -> World:
+    if request.param == "in memory":
+        store = InMemoryRecordStore(ManualClock(present()))
+        return World(store, InMemoryTransactions(store))
+    return in_mongo(request.getfixturevalue("mongo_database"))
+
+
+def in_mongo(database: MongoDatabase) -> World:
+    """Give a store without its indexes: they take longer to make than most tests."""
+    return World(MongoRecordStore(database), MongoTransactions(database))
+
+
+def records(numbers: Sequence[int], value: str = "v") -> list[Record]:
+    return [Record.of(number, json.dumps({"vid": number, "value": value}).encode()) for number in numbers]
+
+
+def test_a_record_is_read_as_it_was_put_in(world: World) -> None:
+    at = world.insert(501)
+    found = world.store.find(COPY, 501)
+    assert json.loads(found.body) == {"vid": 501, "value": "v"}
+    assert (found.synced_at, found.changed_at, found.deleted_at, found.sync_id) == (at, at, None, "s1")
+
+
+@pytest.mark.parametrize("record_id", [0, 1, 10**9, 2**63 - 1])
+def test_ids_of_any_size_are_found(world: World, record_id: int) -> None:
+    world.insert(record_id)
+    assert world.store.find(COPY, record_id).record_id == record_id
+    assert list(world.store.ids(COPY, after=None, through=None)) == [record_id]
+
+
+def test_what_was_never_there_is_not_found(world: World) -> None:
+    with pytest.raises(RecordNotFoundError):
+        world.store.find(COPY, 501)
+
+
+def test_a_replaced_record_has_its_new_content_and_a_new_place(world: World) -> None:
+    world.insert(1, 2)
+    at = world.replace(1, value="new")
+    found = world.store.find(COPY, 1)
+    assert json.loads(found.body)["value"] == "new"
+    assert (found.changed_at, found.synced_at, found.sync_id) == (at, at, "s2")
+    assert world.listed() == [2, 1]
+
+
+def test_it_is_known_what_is_held_under_an_id(world: World) -> None:
+    at = world.insert(1, 2, 3)
+    world.bury(2)
+    known = world.store.known(COPY, [1, 2, 4])
+    assert set(known) == {1, 2}
+    assert known[1].digest == records([1])[0].digest
+    assert (known[1].is_deleted, known[1].changed_at, known[1].sync_id) == (False, at, "s1")
+    assert (known[2].is_deleted, known[2].sync_id) == (True, "s3")
+    assert known[2].changed_at > at
+
+
+def test_a_buried_record_keeps_its_content_and_says_since_when_it_is_deleted(world: World) -> None:
+    at = world.insert(1)
+    assert world.bury(1) == 1
+    found = world.store.find(COPY, 1)
+    assert json.loads(found.body) == {"vid": 1, "value": "v"}
+    assert found.deleted_at == found.changed_at
+    assert found.synced_at == at < found.changed_at
+
+
+def test_burying_again_or_what_is_not_there_changes_nothing(world: World) -> None:
+    world.insert(1)
+    assert [world.bury(1, 2), world.bury(1, 2)] == [1, 0]
+    with pytest.raises(RecordNotFoundError):
+        world.store.find(COPY, 2)
+
+
+def test_what_has_changed_since_is_not_buried(world: World) -> None:
+    world.insert(1)
+    since = world.insert(2)
+    world.replace(3, value="not there")
+    assert world.bury(1, 2, unless_since=since) == 1
+    assert world.listed() == [2]
+
+
+def test_a_record_that_is_replaced_lives_again(world: World) -> None:
+    world.insert(1)
+    world.bury(1)
+    world.replace(1, value="back")
+    assert world.store.find(COPY, 1).deleted_at is None
+    assert world.listed(shown=Shown.DELETED) == []
+
+
+def test_a_list_shows_the_living_the_deleted_or_all(world: World) -> None:
+    world.insert(1, 2, 3)
+    world.bury(2)
+    world.insert(4)
+    assert world.listed() == [1, 3, 4]
+    assert world.listed(shown=Shown.DELETED) == [2]
+    assert world.listed(shown=Shown.ALL) == [1, 3, 2, 4]
+
+
+@pytest.mark.parametrize("shown", list(Shown))
+def test_a_list_goes_on_after_any_place(world: World, shown: Shown) -> None:
+    world.insert(5, 1, 3)
+    world.bury(3)
+    world.insert(4, 2)
+    world.bury(4)
+    whole = world.store.read(COPY, shown=shown, since=None, after=None, limit=1000)
+    order = [record.record_id for record in whole]
+    for number, record in enumerate(whole):
+        assert world.listed(shown=shown, after=record.place) == order[number + 1 :]
+        assert world.listed(shown=shown, after=record.place, limit=1) == order[number + 1 : number + 2]
+
+
+def test_a_list_begins_with_what_changed_at_an_instant(world: World) -> None:
+    first, second = world.insert(1), world.insert(2)
+    millisecond = timedelta(milliseconds=1)
+    assert world.listed(since=first) == [1, 2]
+    assert world.listed(since=second) == [2]
+    assert world.listed(since=second + millisecond) == []
+    assert world.listed(since=second, after=Place(first, 0)) == [2]
+    assert world.listed(since=first, after=Place(second, 1)) == [2]
+
+
+def test_ids_come_in_order_within_bounds_whether_deleted_or_not(world: World) -> None:
+    world.insert(1000, 999, 5, 30)
+    world.bury(30)
+    assert list(world.store.ids(COPY, after=None, through=None)) == [5, 30, 999, 1000]
+    assert list(world.store.ids(COPY, after=5, through=999)) == [30, 999]
+    assert list(world.store.ids(COPY, after=999, through=None)) == [1000]
+    assert list(world.store.ids(COPY, after=0, through=4)) == []
+
+
+def test_a_removed_record_is_gone(world: World) -> None:
+    world.insert(1, 2)
+    assert [world.store.remove(COPY, 1), world.store.remove(COPY, 1)] == [True, False]
+    assert world.listed(shown=Shown.ALL) == [2]
+    assert world.store.known(COPY, [1]) == {}
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        CopyId(account_id="a2", export_type=ExportType.CONTACTS),
+        CopyId(account_id="a1:1", export_type=ExportType.CONTACTS),
+        CopyId(account_id="a", export_type=ExportType.CONTACTS),
+        CopyId(account_id="a1", export_type=ExportType.DEALS),
+        CopyId(account_id="$a1", export_type=ExportType.CONTACTS),
+    ],
+)
+def test_copies_do_not_see_each_other(world: World, other: CopyId) -> None:
+    world.insert(1)
+    world.insert(1, 2, copy=other)
+    assert (world.listed(), world.listed(copy=other)) == ([1], [1, 2])
+    assert list(world.store.ids(COPY, after=None, through=None)) == [1]
+    assert list(world.store.ids(other, after=None, through=None)) == [1, 2]
+    assert world.store.known(COPY, [1, 2]).keys() == {1}
+    assert world.bury(1, 2) == 1
+    assert not world.store.remove(COPY, 2)
+    assert world.listed(copy=other) == [1, 2]
+
+
+def test_what_fails_in_the_middle_leaves_nothing_behind(world: World) -> None:
+    before = world.insert(1)
+
+    def break_off(at: datetime) -> None:
+        world.store.insert(COPY, records([2]), at=at, sync_id="s2")
+        world.store.replace(COPY, records([1], "new"), at=at, sync_id="s2")
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        world.change(break_off)
+    assert world.listed(shown=Shown.ALL) == [1]
+    assert world.store.find(COPY, 1).changed_at == before
+
+
+def test_every_change_is_later_than_the_one_before(world: World) -> None:
+    moments = [world.insert(number) for number in range(5)]
+    assert moments == sorted(set(moments))
+
+
+def test_who_follows_the_changes_of_many_at_once_misses_none_and_sees_none_twice(mongo_database: MongoDatabase) -> None:
+    world, has_ended = in_mongo(mongo_database), Event()
+
+    def follow() -> list[int]:
+        seen: list[CopiedRecord] = []
+        while True:
+            is_over = has_ended.is_set()
+            place = seen[-1].place if seen else None
+            found = world.store.read(COPY, shown=Shown.LIVING, since=None, after=place, limit=7)
+            seen += found
+            if is_over and not found:
+                return [record.record_id for record in seen]
+
+    with ThreadPoolExecutor(5) as pool:
+        following = pool.submit(follow)
+        for change in [pool.submit(world.insert, number, number + 1) for number in range(0, 120, 2)]:
+            change.result(30)
+        has_ended.set()
+        seen = following.result(30)
+
+    assert sorted(seen) == list(range(120))
+
+
+@pytest.mark.parametrize("shown", list(Shown))
+def test_a_list_is_read_from_an_index_and_no_further_than_needed(mongo_database: MongoDatabase, shown: Shown) -> None:
+    world = in_mongo(mongo_database)
+    for _ in range(2):
+        MongoRecordStore(mongo_database).ensure_indexes()
+    for first in range(0, 1000, 100):
+        world.insert(*range(first, first + 100))
+    world.insert(*range(500), copy=CopyId(account_id="a2", export_type=ExportType.CONTACTS))
+    world.bury(*range(0, 1000, 2))
+    place = world.store.read(COPY, shown=shown, since=None, after=None, limit=300)[-1].place
+    with watched(mongo_database) as plans:
+        assert len(world.store.read(COPY, shown=shown, since=None, after=place, limit=20)) == 20
+
+    assert sum(query["docsExamined"] for query in plans()) == 20
+    assert sum(query["keysExamined"] for query in plans()) <= 20 + 4
+
+
+@contextmanager
+def watched(database: MongoDatabase) -> Iterator[Callable[[], list[Document]]]:
+    """Have the server note what each query of a list costs."""
+    database.command("profile", 2)
+    try:
+        yield lambda: list(database["system.profile"].find({"op": "query", "command.sort": {"$exists": True}}))
+    finally:
+        database.command("profile", 0)

@@ -1,0 +1,158 @@
+"""An in-memory current copy, and transactions over in-memory stores that can be undone."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import TypeVar
+
+from worker.errors import RecordNotFoundError, StoreUnavailableError
+from worker.records import CopiedRecord, CopyId, KnownRecord, Moment, Place, Record, Shown
+
+_NEVER = datetime.min.replace(tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+
+T = TypeVar("T")
+
+
+class InMemoryTransactions:
+    """Transactions, one at a time: what the stores held before comes back when one fails."""
+
+    def __init__(self, *stores: object) -> None:
+        self._stores = stores
+        self._lock = threading.RLock()
+
+    def run(self, work: Callable[[], T]) -> T:
+        with self._lock:
+            before = [_contents(store) for store in self._stores]
+            try:
+                return work()
+            except BaseException:
+                for store, contents in zip(self._stores, before, strict=True):
+                    vars(store).update(contents)
+                raise
+
+
+def _contents(store: object) -> dict[str, object]:
+    """Copy what a store holds: dictionaries of values that never change."""
+    return {name: dict(value) for name, value in vars(store).items() if isinstance(value, dict)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Kept:
+    record: Record
+    synced_at: datetime
+    changed_at: datetime
+    sync_id: str
+    deleted_at: datetime | None = None
+
+
+class InMemoryRecordStore:
+    """RecordStore. Its clock plays the part of the database server's; `written` counts the records that were put in."""
+
+    def __init__(self, clock: Callable[[], datetime]) -> None:
+        self.is_away = False
+        self._clock = clock
+        self._kept: dict[tuple[CopyId, int], _Kept] = {}
+        self._changed_at: dict[CopyId, datetime] = {}
+        self.written = 0
+
+    def begin_change(self, copy: CopyId) -> Moment:
+        self._answer()
+        now = self._clock()
+        at = max(now, self._changed_at.get(copy, _NEVER) + _MILLISECOND)
+        self._changed_at[copy] = at
+        return Moment(at=at, now=now)
+
+    def known(self, copy: CopyId, record_ids: Iterable[int]) -> Mapping[int, KnownRecord]:
+        self._answer()
+        found = {record_id: self._kept.get((copy, record_id)) for record_id in record_ids}
+        return {record_id: _known(kept) for record_id, kept in found.items() if kept is not None}
+
+    def insert(self, copy: CopyId, records: Sequence[Record], *, at: datetime, sync_id: str) -> None:
+        assert not self.known(copy, [record.record_id for record in records]), "a record is there already"
+        self._put(copy, records, at, sync_id)
+
+    def replace(self, copy: CopyId, records: Sequence[Record], *, at: datetime, sync_id: str) -> None:
+        known = self.known(copy, [record.record_id for record in records])
+        self._put(copy, [record for record in records if record.record_id in known], at, sync_id)
+
+    def bury(
+        self, copy: CopyId, record_ids: Iterable[int], *, unless_since: datetime, at: datetime, sync_id: str
+    ) -> int:
+        self._answer()
+        found = [(copy, record_id) for record_id in record_ids if (copy, record_id) in self._kept]
+        meant = [key for key in found if _is_silent(self._kept[key], unless_since)]
+        for key in meant:
+            self._kept[key] = replace(self._kept[key], deleted_at=at, changed_at=at, sync_id=sync_id)
+        return len(meant)
+
+    def ids(self, copy: CopyId, *, after: int | None, through: int | None) -> Iterator[int]:
+        self._answer()
+        ids = sorted(record_id for kept_in, record_id in self._kept if kept_in == copy)
+        return iter([i for i in ids if (after is None or i > after) and (through is None or i <= through)])
+
+    def find(self, copy: CopyId, record_id: int) -> CopiedRecord:
+        self._answer()
+        kept = self._kept.get((copy, record_id))
+        if kept is None:
+            raise RecordNotFoundError
+        return _copied(kept)
+
+    def read(
+        self, copy: CopyId, *, shown: Shown, since: datetime | None, after: Place | None, limit: int
+    ) -> list[CopiedRecord]:
+        self._answer()
+        records = [_copied(kept) for (kept_in, _), kept in self._kept.items() if kept_in == copy]
+        wanted = [
+            record
+            for record in records
+            if (shown is Shown.ALL or (record.deleted_at is not None) == (shown is Shown.DELETED))
+            and (since is None or record.changed_at >= since)
+            and (after is None or _order(record.place) > _order(after))
+        ]
+        return sorted(wanted, key=lambda record: _order(record.place))[:limit]
+
+    def remove(self, copy: CopyId, record_id: int) -> bool:
+        self._answer()
+        return self._kept.pop((copy, record_id), None) is not None
+
+    def _answer(self) -> None:
+        if self.is_away:
+            raise StoreUnavailableError
+
+    def _put(self, copy: CopyId, records: Sequence[Record], at: datetime, sync_id: str) -> None:
+        self._answer()
+        self.written += len(records)
+        for record in records:
+            self._kept[copy, record.record_id] = _Kept(record=record, synced_at=at, changed_at=at, sync_id=sync_id)
+
+
+def _is_silent(kept: _Kept, since: datetime) -> bool:
+    return kept.deleted_at is None and kept.changed_at < since
+
+
+def _order(place: Place) -> tuple[datetime, int]:
+    return place.changed_at, place.record_id
+
+
+def _known(kept: _Kept) -> KnownRecord:
+    return KnownRecord(
+        digest=kept.record.digest,
+        is_deleted=kept.deleted_at is not None,
+        changed_at=kept.changed_at,
+        sync_id=kept.sync_id,
+    )
+
+
+def _copied(kept: _Kept) -> CopiedRecord:
+    return CopiedRecord(
+        record_id=kept.record.record_id,
+        body=kept.record.body,
+        synced_at=kept.synced_at,
+        changed_at=kept.changed_at,
+        deleted_at=kept.deleted_at,
+        sync_id=kept.sync_id,
+    )

@@ -1,0 +1,60 @@
+"""The seams of the current copy: what is asked of the store that keeps it, and of several stores at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Protocol, TypeVar
+
+from worker.records import CopiedRecord, CopyId, KnownRecord, Moment, Place, Record, Shown
+
+T = TypeVar("T")
+
+
+class Transactions(Protocol):
+    """Writes of several stores that happen all or not at all."""
+
+    def run(self, work: Callable[[], T]) -> T:
+        """Do the work in one transaction; it may be done several times, of which the last one counts.
+
+        What it raises undoes all of it. Raises StoreUnavailableError when MongoDB is away.
+        """
+
+
+class RecordStore(Protocol):
+    """The current copy. Every method raises StoreUnavailableError when MongoDB is away."""
+
+    def begin_change(self, copy: CopyId) -> Moment:
+        """Give the moment of the change that is part of this transaction.
+
+        Two changes of one copy exclude each other from here on, so that they become visible in the order of their
+        moments: who has read up to one of these has missed nothing before it.
+        """
+
+    def known(self, copy: CopyId, record_ids: Iterable[int]) -> Mapping[int, KnownRecord]:
+        """Say what the copy holds under these ids."""
+
+    def insert(self, copy: CopyId, records: Sequence[Record], *, at: datetime, sync_id: str) -> None:
+        """Put in records that are new to the copy."""
+
+    def replace(self, copy: CopyId, records: Sequence[Record], *, at: datetime, sync_id: str) -> None:
+        """Put records in the place of those with the same ids, which live again if they were deleted."""
+
+    def bury(
+        self, copy: CopyId, record_ids: Iterable[int], *, unless_since: datetime, at: datetime, sync_id: str
+    ) -> int:
+        """Mark records as deleted, those left out that have changed since an instant; give how many were marked."""
+
+    def ids(self, copy: CopyId, *, after: int | None, through: int | None) -> Iterator[int]:
+        """Give the ids there are, of deleted records too, in ascending order, above `after` and up to `through`."""
+
+    def find(self, copy: CopyId, record_id: int) -> CopiedRecord:
+        """Give one record, deleted or not. Raises RecordNotFoundError."""
+
+    def read(
+        self, copy: CopyId, *, shown: Shown, since: datetime | None, after: Place | None, limit: int
+    ) -> list[CopiedRecord]:
+        """Give at most so many records in the order of their last change: from `since` on, after a place."""
+
+    def remove(self, copy: CopyId, record_id: int) -> bool:
+        """Forget a record and all that is known of it; give whether there was one."""

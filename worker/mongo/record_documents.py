@@ -1,0 +1,133 @@
+"""HubSpot's record <-> the fields that hold it: native, so that it can be queried, and never less than there was.
+
+BSON has no integers beyond 64 bits, no decimals of any length, no NUL in a name, no half characters; it limits levels
+and size, no object has a name twice, and drivers take one with `$ref` for something else. A record that meets one of
+these is stored as near to itself as BSON comes, and beside that as HubSpot's own bytes, which readers are then given.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import sys
+from decimal import Decimal
+from typing import Any
+
+import bson
+import msgspec
+import structlog
+from bson.binary import Binary
+from bson.decimal128 import Decimal128
+from bson.errors import BSONError
+from bson.raw_bson import RawBSONDocument
+
+from worker.mongo.connection import Document
+from worker.pages import without_half_characters
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+_log = structlog.get_logger()
+
+_MOST_LEVELS = 90  # MongoDB documents a limit of 100, the fields around the record included
+_MOST_BYTES = 15 * 1024 * 1024  # a document holds 16 MB, its other fields included
+_MOST_DIGITS = 34  # of a Decimal128
+_INT64 = range(-(2**63), 2**63)
+_TEXTS = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_NO_BRACKETS = bytes(set(range(256)) - set(b"{}[]"))
+_UNWRITABLE = (msgspec.MsgspecError, BSONError, OverflowError, RecursionError, UnicodeError)
+
+
+def to_fields(body: bytes, *, most_bytes: int = _MOST_BYTES) -> Document:
+    """Give `record`, and `original` (HubSpot's bytes, compressed) where the record is not all that was sent."""
+    plain = _as_it_is(body)
+    if plain is not None and len(plain.raw) <= most_bytes:
+        return {"record": plain, "original": None}
+    return _as_near_as_can_be(body, most_bytes)
+
+
+def to_body(fields: Document) -> bytes:
+    """Give a record as JSON."""
+    if fields["original"] is not None:
+        return zstd.decompress(fields["original"])
+    return json.dumps(fields["record"], ensure_ascii=False, separators=(",", ":"), default=str).encode()
+
+
+def _as_it_is(body: bytes) -> RawBSONDocument | None:
+    """Give the record in BSON if it comes out again byte for byte, as nearly all do; the rest is looked at closely."""
+    try:
+        record = msgspec.json.decode(body)
+        if msgspec.json.encode(record) != body or b'"$' in body or _levels(body) > _MOST_LEVELS:
+            return None
+        return RawBSONDocument(bson.encode(record))
+    except _UNWRITABLE:
+        return None
+
+
+def _as_near_as_can_be(body: bytes, most_bytes: int) -> Document:
+    reader = _Reader()
+    record = reader.read(body)
+    size = len(bson.encode({"record": record}))
+    if not reader.has_lost and size <= most_bytes:
+        return {"record": record, "original": None}
+    original = zstd.compress(body)
+    if len(original) > most_bytes:
+        _log.error("record_too_large", bytes=len(body))
+        return {"record": None, "original": None}
+    return {"record": record if size + len(original) <= most_bytes else None, "original": Binary(original)}
+
+
+def _levels(body: bytes) -> int:
+    """Count how deep objects and lists lie in each other, from the brackets alone; one in a text may add to it."""
+    brackets, levels = body.translate(None, _NO_BRACKETS), 0
+    while brackets and levels <= _MOST_LEVELS:
+        brackets, levels = brackets.replace(b"{}", b"").replace(b"[]", b""), levels + 1
+    return levels
+
+
+class _Reader:
+    """Reads a record as BSON can hold it, and notices what that leaves out."""
+
+    def __init__(self) -> None:
+        self.has_lost = False
+
+    def read(self, body: bytes) -> Any:  # noqa: ANN401 - a record of HubSpot's
+        """Give the record; None for one that lies too deep."""
+        if _levels(_TEXTS.sub(b"", body)) > _MOST_LEVELS:
+            self.has_lost = True
+            return None
+        return json.loads(
+            self._text(body), parse_int=self._integer, parse_float=self._decimal, object_pairs_hook=self._object
+        )
+
+    def _text(self, body: bytes) -> str:
+        mended = without_half_characters(body)
+        text = mended.decode(errors="replace")
+        self.has_lost |= text.encode() != body
+        return text
+
+    def _integer(self, digits: str) -> int | Decimal128 | str:
+        if len(digits) <= _MOST_DIGITS and int(digits) in _INT64:
+            return int(digits)
+        return self._beyond(digits)
+
+    def _decimal(self, digits: str) -> float | Decimal128 | str:
+        number = float(digits)
+        if math.isfinite(number) and Decimal(repr(number)) == Decimal(digits):
+            return number
+        return self._beyond(digits)
+
+    def _beyond(self, digits: str) -> Decimal128 | str:
+        self.has_lost = True
+        try:
+            return Decimal128(digits) if len(digits) <= _MOST_DIGITS else digits
+        except ArithmeticError:
+            return digits
+
+    def _object(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = {name.replace("\0", "\ufffd"): value for name, value in pairs}
+        self.has_lost |= list(found) != [name for name, _ in pairs] or any(name.startswith("$") for name in found)
+        return found

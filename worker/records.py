@@ -1,0 +1,139 @@
+"""Records of the current copy: which copy, what is known of them, and what a page of HubSpot's changes; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from hashlib import sha256
+from typing import Self
+
+from worker.pages import ExportType, record_ids, split_records
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CopyId:
+    """Which copy: the records of one type of one account."""
+
+    account_id: str
+    export_type: ExportType
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A record as HubSpot sent it; the digest of its bytes tells whether it has changed."""
+
+    record_id: int
+    body: bytes = field(repr=False)
+    digest: bytes = field(repr=False)
+
+    @classmethod
+    def of(cls, record_id: int, body: bytes) -> Self:
+        """Take a record from a page."""
+        return cls(record_id, body, sha256(body).digest())
+
+
+def records_of(export_type: ExportType, body: bytes) -> list[Record]:
+    """Give the records of a page, each once: of two with the same id the later one.
+
+    Those without an id are left out, and those with one below 0, which HubSpot never gave: nothing can stand for them.
+    """
+    pairs = zip(record_ids(export_type, body), split_records(export_type, body), strict=True)
+    latest = {record_id: record for record_id, record in pairs if record_id is not None and record_id >= 0}
+    return [Record.of(record_id, record) for record_id, record in latest.items()]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownRecord:
+    """What the copy holds under an id, content apart; `sync_id` is the sync that changed it last."""
+
+    digest: bytes
+    is_deleted: bool
+    changed_at: datetime
+    sync_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    """A change of a copy. `at` is later than that of every change before; `now` is the database's clock, unbent."""
+
+    at: datetime
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Differences:
+    """What of a page the copy does not hold: records that are new to it, and records to put in another's place."""
+
+    new: Sequence[Record]
+    other: Sequence[Record]
+    created: int
+    changed: int
+
+
+def is_as_known(records: Iterable[Record], known: Mapping[int, KnownRecord]) -> bool:
+    """Whether the copy holds all of these records as they are, so that there is nothing to write."""
+    return all(
+        (held := known.get(record.record_id)) is not None and not held.is_deleted and held.digest == record.digest
+        for record in records
+    )
+
+
+def compare(
+    records: Iterable[Record], known: Mapping[int, KnownRecord], *, asked_at: datetime, sync_id: str
+) -> Differences:
+    """Compare a page that was asked for at `asked_at` with what is known of its records.
+
+    A page says nothing about a record that has changed in the copy since it was asked for: another sync was faster.
+    A record that was deleted and is back counts as created; one that this sync has changed before is not counted again.
+    """
+    new: list[Record] = []
+    back: list[Record] = []
+    changed: list[Record] = []
+    counted = 0
+    for record in records:
+        held = known.get(record.record_id)
+        if held is None:
+            new.append(record)
+        elif held.changed_at > asked_at:
+            continue
+        elif held.is_deleted:
+            back.append(record)
+        elif held.digest != record.digest:
+            changed.append(record)
+            counted += held.sync_id != sync_id
+    return Differences(new=new, other=back + changed, created=len(new) + len(back), changed=counted)
+
+
+class Shown(StrEnum):
+    """Which records a list shows."""
+
+    LIVING = "false"
+    ALL = "true"
+    DELETED = "only"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The place of a record in the order of change."""
+
+    changed_at: datetime
+    record_id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CopiedRecord:
+    """A record of the copy: `body` is HubSpot's record as JSON, `synced_at` when that was brought."""
+
+    record_id: int
+    body: bytes = field(repr=False)
+    synced_at: datetime
+    changed_at: datetime
+    deleted_at: datetime | None
+    sync_id: str
+
+    @property
+    def place(self) -> Place:
+        """Where it stands in the order of change."""
+        return Place(self.changed_at, self.record_id)
