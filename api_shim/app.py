@@ -14,16 +14,18 @@ from api_shim.auth import JwtVerifier
 from api_shim.errors import install_error_handlers
 from api_shim.exports import ExportDesk
 from api_shim.readiness import Readiness
-from api_shim.routes import exports, health, jobs
+from api_shim.records import RecordDesk
+from api_shim.routes import exports, health, jobs, records
 from worker.errors import StoreUnavailableError
 from worker.job_views import BASE_PATH
 
 _log = structlog.get_logger()
 
 
-def create_app(
+def create_app(  # noqa: PLR0913 - everything it is made of, each by name
     *,
     desk: ExportDesk,
+    record_desk: RecordDesk,
     verifier: JwtVerifier,
     readiness: Readiness,
     export_wait_s: float,
@@ -49,10 +51,11 @@ def create_app(
         swagger_ui_oauth2_redirect_url=None,
     )
     app.state.desk = desk
+    app.state.records = record_desk
     app.state.verifier = verifier
     app.state.readiness = readiness
     app.state.export_wait_s = export_wait_s
-    for router in (exports.router, jobs.router):
+    for router in (exports.router, jobs.router, records.router):
         app.include_router(router, prefix=BASE_PATH)
     app.include_router(health.router)
     install_error_handlers(app)

@@ -12,6 +12,7 @@ from api_shim.app import create_app
 from api_shim.auth import JwtVerifier
 from api_shim.exports import ExportDesk
 from api_shim.readiness import Readiness, reach_broker, reach_database
+from api_shim.records import RecordDesk
 from api_shim.waiting import JobWaiter
 from worker.app import app as celery_app
 from worker.clock import utc_now
@@ -24,6 +25,7 @@ from worker.mongo.idempotency import MongoIdempotencyStore
 from worker.mongo.indexes import ensure_indexes
 from worker.mongo.jobs import MongoJobStore
 from worker.mongo.pages import MongoPageStore
+from worker.mongo.records import MongoRecordStore
 from worker.mongo.token_encryption import TokenEncryption
 from worker.mongo.tokens import MongoTokenStore
 from worker.redis_client import impatient_redis
@@ -67,6 +69,7 @@ def build(settings: ShimSettings) -> FastAPI:
 
     return create_app(
         desk=desk,
+        record_desk=RecordDesk(records=MongoRecordStore(database)),
         verifier=JwtVerifier(settings),
         readiness=Readiness(
             {

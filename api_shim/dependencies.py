@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Depends, Header, Path, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
@@ -15,8 +15,11 @@ from api_shim.errors import UnsupportedTypeError
 from api_shim.exports import ExportDesk
 from api_shim.idempotency import LONGEST_KEY, read_key
 from api_shim.preferences import Preferences, read_preferences
+from api_shim.records import RecordDesk
+from api_shim.request_schemas import RecordNumber
 from worker.errors import InvalidRequestError
 from worker.pages import ExportType
+from worker.records import CopyId
 
 _MOST_BODY_BYTES = 64 * 1024
 _BODY_WITHIN_S = 10.0
@@ -45,6 +48,9 @@ async def _export_type(
         return ExportType(type)
     except ValueError:
         raise UnsupportedTypeError from None
+
+
+AskedType = Annotated[ExportType, Depends(_export_type)]
 
 
 async def _preferences(
@@ -85,11 +91,25 @@ async def read_body(request: Request, *, most_bytes: int, within_s: float) -> by
     return bytes(body)
 
 
-async def _once_only(request: Request, _: AuthenticCaller) -> None:
-    names = [name for name, _ in request.query_params.multi_items()]
-    for name in ("limit", "offset"):
-        if names.count(name) > 1:
-            raise InvalidRequestError(f"{name}: is given more than once")
+def once_only(*names: str) -> Any:  # noqa: ANN401 - a route's dependency
+    """Refuse a query that gives one of these twice; other parameters may repeat."""
+
+    async def check(request: Request, _: AuthenticCaller) -> None:
+        given = [name for name, _ in request.query_params.multi_items()]
+        for name in names:
+            if given.count(name) > 1:
+                raise InvalidRequestError(f"{name}: is given more than once")
+
+    return Depends(check)
+
+
+async def _copy(export_type: AskedType, caller: AuthenticCaller) -> CopyId:
+    return CopyId(account_id=caller.account_id, export_type=export_type)
+
+
+async def _records(request: Request) -> RecordDesk:
+    desk: RecordDesk = request.app.state.records
+    return desk
 
 
 async def _desk(request: Request) -> ExportDesk:
@@ -97,10 +117,11 @@ async def _desk(request: Request) -> ExportDesk:
     return desk
 
 
-AskedType = Annotated[ExportType, Depends(_export_type)]
 AskedKey = Annotated[str | None, Depends(_idempotency_key)]
 AskedPreferences = Annotated[Preferences, Depends(_preferences)]
 BoundedBody = Annotated[bytes, Depends(_body)]
-OnceOnly = Depends(_once_only)
-"""Refuses a query that gives `limit` or `offset` twice; other parameters may repeat."""
+OnceOnly = once_only("limit", "offset")
 Desk = Annotated[ExportDesk, Depends(_desk)]
+AskedCopy = Annotated[CopyId, Depends(_copy)]
+AskedRecord = Annotated[RecordNumber, Path(description="HubSpot's id of the record")]
+Records = Annotated[RecordDesk, Depends(_records)]

@@ -25,6 +25,7 @@ from worker.errors import (
     JobNotFoundError,
     JsonValue,
     ReconnectRequiredError,
+    RecordNotFoundError,
     TokenNotFoundError,
     UnavailableError,
 )
@@ -71,6 +72,7 @@ _TABLE: Mapping[type[ExportError], _Row] = {
     UnsupportedTypeError: _Row(400, 400),
     InvalidRequestError: _Row(400, 400),
     JobNotFoundError: _Row(404, 404),
+    RecordNotFoundError: _Row(404, 404),
     IllegalChangeError: _Row(409, 409),
     IdempotencyKeyReusedError: _Row(422, 422),
     UnavailableError: _Row(503, 503),

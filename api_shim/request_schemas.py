@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema, field_validator
+
+from worker.records import Shown
 
 MOST_RESULTS = 1000
 _LARGEST = 2**63 - 1  # what MongoDB and HubSpot hold as an integer
@@ -29,6 +32,33 @@ PositiveNumber = Annotated[Annotated[int, Field(strict=True, ge=1, le=_LARGEST)]
 ResultsNumber = Annotated[
     Annotated[int, Field(strict=True, ge=1, le=MOST_RESULTS)] | None, BeforeValidator(whole_number)
 ]
+RecordNumber = Annotated[Annotated[int, Field(strict=True, ge=0, le=_LARGEST)], BeforeValidator(whole_number)]
+
+
+def instant(value: object) -> object:
+    """Read an instant as ISO 8601 with its zone, or as milliseconds since 1970; an empty one counts as absent."""
+    if not isinstance(value, str):
+        return value
+    if value == "":
+        return None
+    try:
+        ms = re.fullmatch(r"\d{1,15}", value, re.ASCII)
+        read = datetime.fromtimestamp(int(value) / 1000, UTC) if ms else datetime.fromisoformat(value)
+        return read.astimezone(UTC) if read.tzinfo is not None else _no_instant()
+    except (ValueError, OverflowError):
+        return _no_instant()
+
+
+def _no_instant() -> object:
+    raise ValueError("must be an instant as 2026-11-23T15:00:00Z, or milliseconds since 1970")
+
+
+def _or_absent(value: object) -> object:
+    return None if value == "" else value
+
+
+AskedRecords = Annotated[Shown | None, BeforeValidator(_or_absent)]
+Instant = Annotated[datetime | None, BeforeValidator(instant)]
 Text = Annotated[str, StringConstraints(max_length=10_000)]
 
 

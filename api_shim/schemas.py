@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel
@@ -54,3 +55,39 @@ class ErrorAnswer(BaseModel):
     code: str
     details: str | None = None
     response: HubSpotBody | None = None
+
+
+class CopiedRecordView(BaseModel):
+    """A record of the current copy: `record` is HubSpot's own, the instants say what became of it here."""
+
+    id: int
+    type: str
+    synced_at: datetime
+    changed_at: datetime
+    deleted_at: datetime | None
+    sync_id: str
+    record: Any = None
+
+
+class RecordAnswer(BaseModel):
+    """The body of an answer that is one record."""
+
+    success: Literal[True] = True
+    message: Literal["Record found"] = "Record found"
+    data: CopiedRecordView
+
+
+class ChangesPagination(BaseModel):
+    """Whether there is more by now, and where to go on: also where there is none, since changes come later."""
+
+    hasMore: Literal[True] | None  # noqa: N815 - the documented spelling
+    cursor: str | None
+
+
+class RecordListAnswer(BaseModel):
+    """Records in the order of their last change."""
+
+    success: Literal[True] = True
+    message: Literal["Records found"] = "Records found"
+    data: list[CopiedRecordView]
+    pagination: ChangesPagination

@@ -17,9 +17,11 @@ from api_shim.app import create_app
 from api_shim.auth import JwtVerifier
 from api_shim.exports import ExportDesk
 from api_shim.readiness import Readiness
+from api_shim.records import RecordDesk
 from api_shim.waiting import JobWaiter
 from tests.fakes.clock import ManualClock
 from tests.fakes.idempotency import InMemoryIdempotencyStore
+from tests.fakes.records import InMemoryRecordStore
 from tests.fakes.stores import InMemoryJobStore
 from tests.unit.api_shim.shim import RESULT_TTL, SECRET, Parts, Shim, token_of
 from worker.control import JobControl
@@ -58,7 +60,12 @@ def shim(running: Running) -> Iterator[Shim]:
 def new_parts() -> Parts:
     """Give empty stores that know the usual caller's token."""
     clock = ManualClock()
-    parts = Parts(clock=clock, jobs=InMemoryJobStore(clock), keys=InMemoryIdempotencyStore(clock))
+    parts = Parts(
+        clock=clock,
+        jobs=InMemoryJobStore(clock),
+        keys=InMemoryIdempotencyStore(clock),
+        records=InMemoryRecordStore(clock),
+    )
     parts.tokens.put(token_of("a1", "u1"))
     return parts
 
@@ -92,6 +99,7 @@ def _application(parts: Parts, settings: ShimSettings) -> FastAPI:
     )
     return create_app(
         desk=desk,
+        record_desk=RecordDesk(records=parts.records),
         verifier=JwtVerifier(settings),
         readiness=Readiness({}),
         export_wait_s=10,

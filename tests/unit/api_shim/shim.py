@@ -21,6 +21,7 @@ from pydantic import SecretStr
 from tests.fakes.clock import ManualClock
 from tests.fakes.idempotency import InMemoryIdempotencyStore
 from tests.fakes.queue import HoldingJobQueue
+from tests.fakes.records import InMemoryRecordStore
 from tests.fakes.stores import InMemoryJobStore, InMemoryPageStore
 from tests.fakes.tokens import InMemoryTokenStore
 from worker.errors import ExportError
@@ -67,6 +68,7 @@ class Parts:
     clock: ManualClock = field(default_factory=ManualClock)
     jobs: InMemoryJobStore
     keys: InMemoryIdempotencyStore
+    records: InMemoryRecordStore
     pages: InMemoryPageStore = field(default_factory=InMemoryPageStore)
     tokens: InMemoryTokenStore = field(default_factory=InMemoryTokenStore)
     queue: HoldingJobQueue = field(default_factory=HoldingJobQueue)

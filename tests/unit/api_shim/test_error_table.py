@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from structlog.typing import EventDict
@@ -20,6 +21,7 @@ from worker.errors import (
     IdempotencyKeyReusedError,
     InvalidRequestError,
     JobNotFoundError,
+    RecordNotFoundError,
     StoreUnavailableError,
     TokenNotFoundError,
 )
@@ -31,6 +33,7 @@ WITHOUT_TEXT = (
     InsufficientScopeError,
     JobNotFoundError,
     KeysUnavailableError,
+    RecordNotFoundError,
     StoreUnavailableError,
     TokenNotFoundError,
     UnauthorizedError,
@@ -75,6 +78,7 @@ def test_every_error_of_the_tree_has_an_answer(kind: type[ExportError]) -> None:
         (UnsupportedTypeError(), 400, 400, "unsupported_type"),
         (InvalidRequestError("limit: no"), 400, 400, "invalid_request"),
         (JobNotFoundError(), 404, 404, "job_not_found"),
+        (RecordNotFoundError(), 404, 404, "record_not_found"),
         (IllegalChangeError("The job is running"), 409, 409, "conflict"),
         (IdempotencyKeyReusedError(), 422, 422, "idempotency_key_reused"),
         (StoreUnavailableError(), 503, 503, "unavailable"),
@@ -99,7 +103,7 @@ class FaultyJobStore(InMemoryJobStore):
 
 @pytest.fixture
 def faulty_parts(parts: Parts) -> Parts:
-    return Parts(jobs=FaultyJobStore(ManualClock()), keys=parts.keys, tokens=parts.tokens)
+    return replace(parts, jobs=FaultyJobStore(ManualClock()))
 
 
 @pytest.mark.parametrize("path", ["/jobs/x", "/jobs/x/results"])

@@ -16,8 +16,17 @@ EXPORT, JOB, RESULTS = (
     f"{BASE_PATH}/jobs/{{job_id}}/results",
 )
 ERRORS = {"400", "401", "403", "404", "503", "default"}
+RECORDS, RECORD = f"{BASE_PATH}/records/{{type}}", f"{BASE_PATH}/records/{{type}}/{{record_id}}"
 CONTROL = [("post", f"{JOB}/cancel"), ("post", f"{JOB}/retry"), ("delete", JOB)]
-OPERATIONS = [("get", EXPORT), ("post", EXPORT), ("get", JOB), ("get", RESULTS), *CONTROL]
+OPERATIONS = [
+    ("get", EXPORT),
+    ("post", EXPORT),
+    ("get", JOB),
+    ("get", RESULTS),
+    *CONTROL,
+    ("get", RECORDS),
+    ("get", RECORD),
+]
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +85,14 @@ def test_the_waiting_call_documents_its_page_its_job_and_hubspots_errors(documen
     assert set(parameters_of(operation)) == {"type", "limit", "offset", "prefer"}
     assert (schema_of(operation, "200"), schema_of(operation, "202")) == ("PageAnswer", "JobAnswer")
     assert {schema_of(operation, status) for status in ("429", "502")} == {"ErrorAnswer"}
+
+
+def test_the_current_copy_documents_what_can_be_asked_of_it(document: Json) -> None:
+    listed, one = document["paths"][RECORDS]["get"], document["paths"][RECORD]["get"]
+
+    assert set(parameters_of(listed)) == {"type", "changed_since", "deleted", "limit", "cursor"}
+    assert (schema_of(listed, "200"), schema_of(one, "200")) == ("RecordListAnswer", "RecordAnswer")
+    assert parameters_of(one)["record_id"]["schema"]["type"] == "integer"
 
 
 @pytest.mark.parametrize(("method", "path"), CONTROL)

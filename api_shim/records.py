@@ -1,0 +1,28 @@
+"""RecordDesk: the current copy as the routes read it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from starlette.concurrency import run_in_threadpool
+
+from worker.copy_interfaces import RecordStore
+from worker.records import CopiedRecord, CopyId, Place, Shown
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordDesk:
+    """The shim's way to the current copy. The store blocks, so it is called in threads."""
+
+    records: RecordStore
+
+    async def find(self, copy: CopyId, record_id: int) -> CopiedRecord:
+        """Read one record, deleted or not. Raises RecordNotFoundError."""
+        return await run_in_threadpool(self.records.find, copy, record_id)
+
+    async def read(
+        self, copy: CopyId, *, shown: Shown, since: datetime | None, after: Place | None, limit: int
+    ) -> list[CopiedRecord]:
+        """Read on in the order of change."""
+        return await run_in_threadpool(self.records.read, copy, shown=shown, since=since, after=after, limit=limit)

@@ -1,0 +1,53 @@
+"""`/records/{type}`: the account's current copy, in the order in which its records have changed."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
+from pydantic import AwareDatetime, NonNegativeInt, TypeAdapter
+
+from api_shim.cursors import CursorFormat
+from api_shim.dependencies import AskedCopy, AskedRecord, Records, once_only
+from api_shim.errors import ERROR_ANSWERS
+from api_shim.record_answers import record_answer, records_answer
+from api_shim.request_schemas import AskedRecords, Instant, ResultsNumber
+from api_shim.schemas import RecordAnswer, RecordListAnswer
+from worker.records import Place, Shown
+
+router = APIRouter(tags=["records"], responses=ERROR_ANSWERS)
+
+_DEFAULT_LIMIT = 10
+_CURSORS = CursorFormat(TypeAdapter(tuple[AwareDatetime, NonNegativeInt]))
+
+
+@router.get(
+    "/records/{type}",
+    response_model=RecordListAnswer,
+    dependencies=[once_only("changed_since", "deleted", "limit", "cursor")],
+)
+async def records(
+    copy: AskedCopy,
+    desk: Records,
+    changed_since: Annotated[Instant, Query()] = None,
+    deleted: Annotated[AskedRecords, Query()] = None,
+    limit: Annotated[ResultsNumber, Query()] = None,
+    cursor: Annotated[str, Query()] = "",
+) -> Response:
+    """List the records of the current copy, the one that changed last at the end.
+
+    The cursor of the last body leads on as well: what changes later comes after it.
+    """
+    most = limit or _DEFAULT_LIMIT
+    after = Place(*_CURSORS.read(cursor)) if cursor else None
+    found = await desk.read(copy, shown=deleted or Shown.LIVING, since=changed_since, after=after, limit=most + 1)
+    given = found[:most]
+    place = given[-1].place if given else after
+    further = _CURSORS.write((place.changed_at, place.record_id)) if place is not None else None
+    return records_answer(copy.export_type, given, has_more=len(found) > most, cursor=further)
+
+
+@router.get("/records/{type}/{record_id}", response_model=RecordAnswer)
+async def record(copy: AskedCopy, record_id: AskedRecord, desk: Records) -> Response:
+    """Show one record of the current copy; one that is deleted at HubSpot as well, with the time that was noticed."""
+    return record_answer(copy.export_type, await desk.find(copy, record_id))
