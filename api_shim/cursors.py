@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
 from pydantic import TypeAdapter
@@ -10,6 +11,7 @@ from pydantic import TypeAdapter
 from worker.errors import InvalidRequestError
 
 T = TypeVar("T")
+Item = TypeVar("Item")
 
 
 class CursorFormat(Generic[T]):
@@ -28,6 +30,13 @@ class CursorFormat(Generic[T]):
     def write(self, place: T) -> str:
         """Give the cursor that leads to what comes after this place."""
         return base64.urlsafe_b64encode(self._places.dump_json(place)).rstrip(b"=").decode()
+
+    def page(
+        self, found: Sequence[Item], *, limit: int, place: Callable[[Item], T]
+    ) -> tuple[Sequence[Item], str | None]:
+        """Give a page and the cursor that leads on, or None, of items of which one more was asked for than it holds."""
+        items = found[:limit]
+        return items, self.write(place(items[-1])) if len(found) > limit else None
 
     def read(self, cursor: str) -> T:
         """Give the place that a cursor leads to. Raises InvalidRequestError for one that no list has given."""

@@ -15,7 +15,7 @@ from api_shim.waiting import JobWaiter, Watch
 from worker.control import JobControl
 from worker.errors import BrokerUnavailableError, JobNotFoundError
 from worker.idempotency import KeyedRequest
-from worker.interfaces import PageStore, RecordSlice
+from worker.interfaces import JobQuery, PageStore, RecordSlice
 from worker.jobs import ExportRequest, Job, JobKind, JobStatus, Progress
 from worker.keyed_submitter import KeyedSubmitter, Submission
 from worker.pages import ExportType, Page
@@ -94,6 +94,10 @@ class ExportDesk:
     async def get(self, job_id: str, *, account_id: str) -> Job:
         """Read one of the account's jobs. Raises JobNotFoundError."""
         return await run_in_threadpool(self.control.find, job_id, account_id=account_id)
+
+    async def newest(self, wanted: JobQuery) -> list[Job]:
+        """List an account's jobs."""
+        return await run_in_threadpool(self.control.newest, wanted)
 
     async def cancel(self, job_id: str, *, account_id: str) -> Job:
         """Stop a job, now or at its next page. Raises JobNotFoundError, IllegalChangeError."""

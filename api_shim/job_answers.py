@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastapi import Response
 from fastapi.responses import JSONResponse
 
-from api_shim.schemas import JobAnswer
-from worker.job_views import job_path
+from api_shim.schemas import JobAnswer, JobListAnswer, ListPagination
+from worker.job_views import job_path, view_of
 from worker.jobs import Job
 
 _POLL_AFTER_S = 1
@@ -22,6 +22,12 @@ def job_answer(
     told = {**(headers or {}), **({"Preference-Applied": applied} if applied else {})}
     content: dict[str, Any] = JobAnswer.of(job, message=message).model_dump(mode="json")
     return JSONResponse(content, status_code=status, headers=told)
+
+
+def list_answer(jobs: Sequence[Job], *, cursor: str | None) -> Response:
+    """Answer with jobs; `cursor` leads to those after them, where there are some."""
+    answer = JobListAnswer(data=[view_of(job) for job in jobs], pagination=ListPagination.to(cursor))
+    return JSONResponse(answer.model_dump(mode="json"))
 
 
 def accepted(job: Job, *, message: str, applied: str = "") -> Response:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema, field_validator
 
+from worker.jobs import JobStatus
 from worker.records import Shown
 
 MOST_RESULTS = 1000
+MOST_JOBS = 100
 _LARGEST = 2**63 - 1  # what MongoDB and HubSpot hold as an integer
 _OURS = frozenset({"after", "count", "limit", "offset", "vidoffset"})
 _MOST_PARAMS = 500
@@ -32,6 +34,7 @@ PositiveNumber = Annotated[Annotated[int, Field(strict=True, ge=1, le=_LARGEST)]
 ResultsNumber = Annotated[
     Annotated[int, Field(strict=True, ge=1, le=MOST_RESULTS)] | None, BeforeValidator(whole_number)
 ]
+ListNumber = Annotated[Annotated[int, Field(strict=True, ge=1, le=MOST_JOBS)] | None, BeforeValidator(whole_number)]
 RecordNumber = Annotated[Annotated[int, Field(strict=True, ge=0, le=_LARGEST)], BeforeValidator(whole_number)]
 
 
@@ -60,6 +63,18 @@ def _or_absent(value: object) -> object:
 AskedRecords = Annotated[Shown | None, BeforeValidator(_or_absent)]
 Instant = Annotated[datetime | None, BeforeValidator(instant)]
 Text = Annotated[str, StringConstraints(max_length=10_000)]
+
+
+def _split(values: object) -> object:
+    """Read `a,b` as `a` and `b`; a parameter that is there but empty counts as absent."""
+    if not isinstance(values, list):
+        return values
+    return [word for value in values for word in value.split(",") if word]
+
+
+Statuses = Annotated[list[JobStatus], BeforeValidator(_split)]
+Types = Annotated[list[Literal["contacts", "companies", "deals", "notes", "sync"]], BeforeValidator(_split)]
+"""What a list may be narrowed down to: repeated, or separated by commas."""
 
 
 def _as_list(value: object) -> object:

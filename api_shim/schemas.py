@@ -24,6 +24,27 @@ class JobAnswer(BaseModel):
         return cls(message=message, data=view_of(job))
 
 
+class ListPagination(BaseModel):
+    """Where a list goes on: `true` and a cursor, or `null` and `null`."""
+
+    hasMore: Literal[True] | None  # noqa: N815 - the documented spelling
+    cursor: str | None
+
+    @classmethod
+    def to(cls, cursor: str | None) -> Self:
+        """Go on at a cursor; None: there is no more."""
+        return cls(hasMore=True if cursor is not None else None, cursor=cursor)
+
+
+class JobListAnswer(BaseModel):
+    """Jobs, newest first."""
+
+    success: Literal[True] = True
+    message: str = "Jobs found"
+    data: list[JobView]
+    pagination: ListPagination
+
+
 class Pagination(BaseModel):
     """The normalised cursor: `true` or `null`, an offset or `null`."""
 

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from worker.closing import close, end_sync, tell_sync
 from worker.errors import BrokerUnavailableError, JobNotFoundError, StoreUnavailableError
-from worker.interfaces import JobAnnouncer, JobQueue, JobStore, PageStore
+from worker.interfaces import JobAnnouncer, JobQuery, JobQueue, JobStore, PageStore
 from worker.jobs import IllegalChangeError, Job, JobStatus
 from worker.publishing import publish_or_note
 from worker.syncs import follow
@@ -52,6 +52,10 @@ class JobControl:
         going_on = [job for job in jobs if job.is_expanded and not job.status.is_terminal]
         children = {child.job_id: child for child in self._jobs.children_of(going_on)} if going_on else {}
         return [follow(job, [children[each] for each in job.children if each in children]) for job in jobs]
+
+    def newest(self, wanted: JobQuery) -> list[Job]:
+        """List an account's jobs."""
+        return self.as_of_now(self._jobs.newest(wanted))
 
     def cancel(self, job_id: str, *, account_id: str) -> Job:
         """Cancel a job that nobody works on at once, any other at its next page; of a sync all that is unfinished.

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from worker.connections import Refusal
 from worker.idempotency import KeptRequest, KeyedRequest
-from worker.jobs import Job
+from worker.jobs import Job, JobPlace, JobStatus
 from worker.pages import ExportType, Offset, Page
 from worker.rates import Quota
 from worker.scopes import MissingScopes
@@ -41,6 +41,20 @@ class PageQuery:
     params: tuple[tuple[str, str], ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobQuery:
+    """Which of an account's jobs are wanted, newest first: of these statuses and types, or all where none is named.
+
+    `types` are words of JOB_TYPES. `after` is the place of the last job that was given; what comes after it is older.
+    """
+
+    account_id: str
+    statuses: frozenset[JobStatus] = frozenset()
+    types: frozenset[str] = frozenset()
+    after: JobPlace | None = None
+    limit: int
+
+
 class JobStore(Protocol):
     """Jobs, the one truth about their state. Every method raises StoreUnavailableError when MongoDB is away."""
 
@@ -52,6 +66,9 @@ class JobStore(Protocol):
 
     def find(self, job_id: str) -> Job | None:
         """Give a job, whoever's it is, to one who works on it; None when it is gone."""
+
+    def newest(self, wanted: JobQuery) -> list[Job]:
+        """List jobs, none that was removed or has expired."""
 
     def change(self, before: Job, after: Job) -> bool:
         """Store what becomes of a job that no worker holds; False, with nothing written, when it has moved on."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Self
+from typing import Self, TypeAlias
 from uuid import UUID, uuid5
 
 from worker.errors import (
@@ -22,6 +22,9 @@ from worker.errors import (
 from worker.pages import ExportType, Offset, Page
 from worker.receipts import Receipt
 from worker.tallies import Tally
+
+JobPlace: TypeAlias = tuple[datetime, str]
+"""Where a job stands among its account's: when it was created, and its id, since several may be created at once."""
 
 
 class JobStatus(StrEnum):
@@ -62,6 +65,10 @@ class JobKind(StrEnum):
     PAGE = "page"
     EXPORT = "export"
     SYNC = "sync"
+
+
+JOB_TYPES = (*(each.value for each in ExportType), JobKind.SYNC.value)
+"""What a job may be of, in the word that it is listed under."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -240,6 +247,11 @@ class Job:
     def epoch(self) -> int:
         """The fencing epoch of the present claim."""
         return self.lease.epoch if self.lease is not None else 0
+
+    @property
+    def place(self) -> JobPlace:
+        """Where the job stands in a list."""
+        return self.created_at, self.job_id
 
     @property
     def next_page_size(self) -> int:

@@ -40,6 +40,8 @@ class JobState(msgspec.Struct):
     error: JobError | None = None
     reason: str | None = None
     resume_at: str | None = None
+    created_at: str | None = None
+    label: str | None = None
 
     @property
     def has_ended(self) -> bool:
@@ -56,6 +58,14 @@ class Refusal(msgspec.Struct):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class JobsPage:
+    """Jobs as the API describes them, each on one line, and the cursor that leads on; None at the end."""
+
+    jobs: list[bytes]
+    cursor: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ResultsPage:
     """Records of a job, each on one line, and where to go on."""
 
@@ -66,6 +76,15 @@ class ResultsPage:
 
 class _JobAnswer(msgspec.Struct):
     data: JobState
+
+
+class _Cursor(msgspec.Struct):
+    cursor: str | None
+
+
+class _JobsAnswer(msgspec.Struct):
+    data: list[msgspec.Raw]
+    pagination: _Cursor
 
 
 class _Pagination(msgspec.Struct):
@@ -81,6 +100,18 @@ class _ResultsAnswer(msgspec.Struct):
 def read_job(content: bytes) -> JobState:
     """Read a job's answer. Raises msgspec.MsgspecError or UnicodeDecodeError when it is something else."""
     return msgspec.json.decode(content, type=_JobAnswer).data
+
+
+def read_jobs(content: bytes) -> JobsPage:
+    """Read a list of jobs. Raises as `read_job` does."""
+    answer = msgspec.json.decode(content, type=_JobsAnswer)
+    lines = [bytes(job).translate(None, _LINE_BREAKS) for job in answer.data]
+    return JobsPage(jobs=lines, cursor=answer.pagination.cursor)
+
+
+def read_listed(job: bytes) -> JobState:
+    """Read a job out of a list. Raises as `read_job` does."""
+    return msgspec.json.decode(job, type=JobState)
 
 
 def read_refusal(content: bytes) -> Refusal | None:

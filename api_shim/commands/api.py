@@ -13,7 +13,16 @@ import click
 import httpx
 import msgspec
 
-from api_shim.commands.answers import JobState, Refusal, ResultsPage, read_job, read_refusal, read_results
+from api_shim.commands.answers import (
+    JobsPage,
+    JobState,
+    Refusal,
+    ResultsPage,
+    read_job,
+    read_jobs,
+    read_refusal,
+    read_results,
+)
 from api_shim.commands.outside import Outside
 from worker.pages import ExportType
 
@@ -90,6 +99,11 @@ class ExportApi:
         if wait_s and "preference-applied" not in answer.headers:  # a proxy took the wish away: do not ask in a rush
             self.outside.pause(min(wait_s, _WITHOUT_LONG_POLL_S))
         return answer.content
+
+    def jobs(self, *, limit: int, cursor: str | None, **wanted: tuple[str, ...]) -> JobsPage:
+        """List jobs, newest first, from where the page before said; `wanted` takes `status` and `type`."""
+        query: dict[str, object] = {**wanted, "limit": limit, **({"cursor": cursor} if cursor else {})}
+        return _read(read_jobs, self._ask("GET", "/jobs", params=query))
 
     def retry(self, job_id: str) -> bytes:
         """Have a failed or cancelled job go on; give the answer as it came. Asked once: twice is a conflict."""

@@ -1,24 +1,50 @@
-"""`/jobs/{id}`: look at a job, read its results, cancel, retry, delete."""
+"""`/jobs`: list jobs, look at one, read its results, cancel, retry, delete."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
+from pydantic import AwareDatetime, TypeAdapter
 
 from api_shim.answers import results_answer
-from api_shim.dependencies import AskedPreferences, AuthenticCaller, Desk, OnceOnly
+from api_shim.cursors import CursorFormat
+from api_shim.dependencies import AskedPreferences, AuthenticCaller, Desk, OnceOnly, once_only
 from api_shim.errors import CONFLICT_ANSWER, ERROR_ANSWERS
-from api_shim.job_answers import accepted, job_answer
+from api_shim.job_answers import accepted, job_answer, list_answer
 from api_shim.preferences import Preferences
-from api_shim.request_schemas import OffsetNumber, ResultsNumber
-from api_shim.schemas import JobAnswer, PageAnswer
+from api_shim.request_schemas import ListNumber, OffsetNumber, ResultsNumber, Statuses, Types
+from api_shim.schemas import JobAnswer, JobListAnswer, PageAnswer
+from worker.interfaces import JobQuery
 from worker.jobs import JobStatus
 
 router = APIRouter(tags=["jobs"], responses=ERROR_ANSWERS)
 
 _LONGEST_WAIT_S = 60
 _DEFAULT_LIMIT = 10
+_CURSORS = CursorFormat(TypeAdapter(tuple[AwareDatetime, str]))
+
+
+@router.get("/jobs", response_model=JobListAnswer, dependencies=[once_only("limit", "cursor")])
+async def jobs(
+    caller: AuthenticCaller,
+    desk: Desk,
+    status: Annotated[Statuses, Query()] = [],  # noqa: B006 - FastAPI copies it
+    type: Annotated[Types, Query()] = [],  # noqa: A002, B006 - the documented name
+    limit: Annotated[ListNumber, Query()] = None,
+    cursor: Annotated[str, Query()] = "",
+) -> Response:
+    """List the account's jobs, newest first."""
+    most = limit or _DEFAULT_LIMIT
+    wanted = JobQuery(
+        account_id=caller.account_id,
+        statuses=frozenset(status),
+        types=frozenset(type),
+        after=_CURSORS.read(cursor) if cursor else None,
+        limit=most + 1,
+    )
+    found, further = _CURSORS.page(await desk.newest(wanted), limit=most, place=lambda job: job.place)
+    return list_answer(found, cursor=further)
 
 
 @router.get("/jobs/{job_id}", response_model=JobAnswer)

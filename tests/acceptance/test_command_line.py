@@ -20,7 +20,7 @@ from pymongo import MongoClient
 
 from sandbox.configuration import python_environment
 from sandbox.stack import Stack
-from tests.acceptance.client import LIST_KEYS, TYPES, Client, ids_of
+from tests.acceptance.client import BASE_PATH, LIST_KEYS, TYPES, Client, ids_of
 from tests.acceptance.conftest import connect
 
 COMMAND = (sys.executable, "-m", "api_shim.cli")
@@ -226,6 +226,17 @@ def read_until(read: Callable[[int], str], end: str) -> str:
         text += character
     time.sleep(0.1)  # the prompt is there before the echo is off
     return text
+
+
+def test_jobs_lists_the_newest_first_one_a_line(command: CommandLine) -> None:
+    paths = [command.client.start(export_type, {"limit": 1}) for export_type in ("deals", "notes", "deals")]
+    for path in paths:
+        command.client.finished(path)
+    done = command.run("jobs", "--type=deals", "--status=succeeded", "--limit=2")
+    assert (done.returncode, done.stderr) == (0, "")
+    listed = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [job["links"]["self"] for job in listed] == [f"{BASE_PATH}{path}" for path in (paths[2], paths[0])]
+    assert command.client.job(paths[2]) == listed[0]
 
 
 @pytest.mark.parametrize("way", [by_stdin, by_prompt])

@@ -15,6 +15,7 @@ from tests.contract.stores import LEASE_S, InMemoryWorld, JobWorld, MongoWorld, 
 from tests.fakes.clock import ManualClock
 from tests.fakes.stores import InMemoryJobStore
 from worker.errors import FatalHubSpotError, LeaseLostError
+from worker.interfaces import JobQuery
 from worker.jobs import Job, JobStatus, SyncRequest
 from worker.mongo.jobs import MongoJobStore
 from worker.pages import ExportType, Page
@@ -53,6 +54,14 @@ def expanded(world: JobWorld) -> tuple[Job, list[Job]]:
     children = new_children(sync, at=present())
     assert world.store.expand(sync, children)
     return stored(world, sync), children
+
+
+def test_a_sync_and_its_children_are_listed_each_under_its_type(world: JobWorld) -> None:
+    sync, children = expanded(world)
+    everything = JobQuery(account_id="a1", limit=10)
+
+    assert {job.job_id for job in world.store.newest(everything)} == {sync.job_id, *(job.job_id for job in children)}
+    assert world.store.newest(replace(everything, types=frozenset({"sync"}))) == [sync]
 
 
 def stored(world: JobWorld, job: Job) -> Job:

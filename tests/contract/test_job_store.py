@@ -15,7 +15,7 @@ from tests.contract.stores import LEASE_S, InMemoryWorld, JobWorld, MongoWorld, 
 from tests.fakes.clock import ManualClock
 from tests.fakes.stores import InMemoryJobStore
 from worker.errors import FatalHubSpotError, JobNotFoundError, LeaseLostError
-from worker.interfaces import JobStore
+from worker.interfaces import JobQuery, JobStore
 from worker.jobs import ExportRequest, Job, JobKind, JobStatus, Lease
 from worker.mongo.jobs import MongoJobStore
 from worker.pages import ExportType, Page
@@ -235,6 +235,98 @@ def test_marking_jobs_changes_nothing_that_can_be_read(store: JobStore) -> None:
     store.mark_unpublished([])
 
     assert store.get(job.job_id, account_id="a1") == job
+
+
+# Listing
+
+
+ALL = JobQuery(account_id="a1", limit=100)
+
+
+def listed(world: JobWorld, wanted: JobQuery = ALL) -> list[str]:
+    return [job.job_id for job in world.store.newest(wanted)]
+
+
+def created(world: JobWorld, *seconds_ago: int, export_type: ExportType = ExportType.CONTACTS) -> list[Job]:
+    """Add jobs that were created so long ago."""
+    ages = [timedelta(seconds=age) for age in seconds_ago]
+    jobs = [replace(new_job(export_type=export_type), created_at=present() - age) for age in ages]
+    for job in jobs:
+        world.store.add(job)
+    return jobs
+
+
+def test_jobs_are_listed_newest_first_and_as_they_stand(world: JobWorld) -> None:
+    old, newest, middle = created(world, 3, 1, 2)
+    claimed(world, middle)
+
+    found = world.store.newest(JobQuery(account_id="a1", limit=2))
+
+    assert found == [newest, world.store.get(middle.job_id, account_id="a1")]
+    assert listed(world) == [newest.job_id, middle.job_id, old.job_id]
+
+
+def test_jobs_created_at_once_have_an_order_all_the_same(world: JobWorld) -> None:
+    at = present()
+    jobs = [replace(new_job(), created_at=at) for _ in range(5)]
+    for job in jobs:
+        world.store.add(job)
+
+    assert listed(world) == sorted((job.job_id for job in jobs), reverse=True)
+
+
+def test_a_list_goes_on_after_any_place_whatever_came_meanwhile(world: JobWorld) -> None:
+    at = present()
+    jobs = [replace(new_job(), created_at=at - timedelta(seconds=number // 3)) for number in range(10)]
+    for job in jobs:
+        world.store.add(job)
+    whole = listed(world)
+
+    for number, job_id in enumerate(whole):
+        place = world.store.get(job_id, account_id="a1").place
+        created(world, 0)
+        assert listed(world, replace(ALL, after=place)) == whole[number + 1 :]
+        assert listed(world, replace(ALL, after=place, limit=2)) == whole[number + 1 : number + 3]
+
+
+def test_a_list_goes_on_after_a_job_that_was_removed_meanwhile(world: JobWorld) -> None:
+    _, second, third = created(world, 1, 2, 3)
+    world.store.start_removal(second)
+
+    assert listed(world, replace(ALL, after=second.place)) == [third.job_id]
+
+
+def test_jobs_are_narrowed_down_by_status_and_type(world: JobWorld) -> None:
+    (contacts,) = created(world, 1)
+    (deals,) = created(world, 2, export_type=ExportType.DEALS)
+    (cancelled,) = created(world, 3, export_type=ExportType.DEALS)
+    world.store.change(cancelled, cancelled.cancel(at=present()))
+    queued = replace(ALL, statuses=frozenset({JobStatus.QUEUED}))
+    ended = replace(ALL, statuses=frozenset({JobStatus.FAILED, JobStatus.CANCELLED}))
+    of_deals = frozenset({"deals"})
+
+    assert listed(world, queued) == [contacts.job_id, deals.job_id]
+    assert listed(world, ended) == [cancelled.job_id]
+    assert listed(world, replace(ALL, statuses=queued.statuses | ended.statuses)) == listed(world)
+    assert listed(world, replace(ALL, types=of_deals)) == [deals.job_id, cancelled.job_id]
+    assert listed(world, replace(queued, types=of_deals)) == [deals.job_id]
+    assert listed(world, replace(ALL, types=frozenset({"notes", "sync"}))) == []
+
+
+@pytest.mark.parametrize("account_id", ["a2", "", "A1", "$a1"])
+def test_another_accounts_jobs_are_not_listed(world: JobWorld, account_id: str) -> None:
+    created(world, 1)
+
+    assert listed(world, replace(ALL, account_id=account_id)) == []
+
+
+def test_what_was_removed_or_has_expired_is_not_listed(world: JobWorld) -> None:
+    removed, finished, expired = created(world, 1, 2, 3)
+    world.store.start_removal(removed)
+    for job, ends_in in ((finished, timedelta(hours=1)), (expired, timedelta(hours=-1))):
+        world.store.change(job, job.cancel(at=present()).expire(after=ends_in))
+
+    assert listed(world) == [finished.job_id]
 
 
 # Claiming

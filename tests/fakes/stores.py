@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice
 
 from worker.errors import JobNotFoundError, LeaseLostError, StoreUnavailableError
-from worker.interfaces import RecordSlice
-from worker.jobs import Job, JobKind, JobStatus, Lease
+from worker.interfaces import JobQuery, RecordSlice
+from worker.jobs import JOB_TYPES, Job, JobKind, JobStatus, Lease
 from worker.pages import ExportType, Page, split_records
 from worker.syncs import follow
 
@@ -76,6 +76,11 @@ class InMemoryJobStore(_Store):
         self._answer()
         ids = [each for sync in syncs for each in sync.children]
         return [self._stored[each].job for each in ids if each in self._stored]
+
+    def newest(self, wanted: JobQuery) -> list[Job]:
+        self._answer()
+        found = [job for job in self.all if self._is_wanted(job, wanted)]
+        return sorted(found, key=lambda job: job.place, reverse=True)[: wanted.limit]
 
     def expand(self, sync: Job, children: Sequence[Job]) -> bool:
         self._answer()
@@ -251,6 +256,15 @@ class InMemoryJobStore(_Store):
             for stored in taken:
                 self._stored[stored.job.job_id] = replace(stored, published_at=self._clock())
             return [stored.job for stored in taken]
+
+    def _is_wanted(self, job: Job, wanted: JobQuery) -> bool:
+        return (
+            job.account_id == wanted.account_id
+            and job.status in (wanted.statuses or JobStatus)
+            and job.type_name in (wanted.types or JOB_TYPES)
+            and not job.has_expired(at=self._clock())
+            and (wanted.after is None or job.place < wanted.after)
+        )
 
     def _is_due(self, stored: _StoredJob) -> bool:
         now = self._clock()

@@ -7,15 +7,17 @@ from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
 
-from pymongo import ASCENDING, DESCENDING, ReturnDocument
+from pymongo import ASCENDING, ReturnDocument
 from pymongo.client_session import ClientSession
 from pymongo.errors import DuplicateKeyError
 
 from worker.errors import JobNotFoundError, LeaseLostError
+from worker.interfaces import JobQuery
 from worker.jobs import Job, JobStatus
 from worker.mongo.connection import Document, MongoDatabase, session_under_way, translated_errors
 from worker.mongo.job_documents import REMOVED, from_document, state_of, to_document
 from worker.mongo.job_families import JobFamilies
+from worker.mongo.job_lists import LIST_INDEX, find_newest
 
 COLLECTION = "integrations.hubspot.jobs"
 
@@ -38,7 +40,7 @@ class MongoJobStore:
     def ensure_indexes(self) -> None:
         """Create what the queries below need. Doing it again changes nothing."""
         with translated_errors():
-            self._jobs.create_index([("account_id", ASCENDING), ("created_at", DESCENDING), ("_id", DESCENDING)])
+            self._jobs.create_index(LIST_INDEX)
             self._jobs.create_index([("is_expanded", ASCENDING), ("status", ASCENDING), ("published_at", ASCENDING)])
             self._jobs.create_index("lease.expires_at", sparse=True)
             self._jobs.create_index([("status", ASCENDING), ("expires_at", ASCENDING), ("updated_at", ASCENDING)])
@@ -65,6 +67,11 @@ class MongoJobStore:
         with translated_errors():
             document = self._jobs.find_one({"_id": job_id, "status": {"$ne": REMOVED}})
         return from_document(document) if document is not None else None
+
+    def newest(self, wanted: JobQuery) -> list[Job]:
+        """Read the list's index from a place on."""
+        with translated_errors():
+            return [from_document(document) for document in find_newest(self._jobs, wanted)]
 
     def children_of(self, syncs: Sequence[Job]) -> list[Job]:
         """Read children by their ids, which are known."""

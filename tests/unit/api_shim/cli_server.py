@@ -25,12 +25,15 @@ Json = dict[str, Any]
 class FakeExportApi:
     """One job: each long poll moves it on to the next of `states`; its results come in pages of at most `most`.
 
+    The list of jobs holds `listed` others.
+
     A retry has it go through all of `states` once more; a cancel leaves it no other state than that.
     """
 
     records: list[bytes] = field(default_factory=list)
     states: list[str] = field(default_factory=lambda: ["queued", "running", "succeeded"])
     error: Json | None = None
+    listed: int = 0
     most: int = 1000
     keeps_preferences: bool = True
     failures: deque[httpx.Response | BaseException] = field(default_factory=deque)
@@ -49,17 +52,22 @@ class FakeExportApi:
             return self._take_on(path)
         if request.method == "DELETE":
             return httpx.Response(204)
-        if path == f"/jobs/{JOB_ID}":
-            return self._look(request)
-        if path == f"/jobs/{JOB_ID}/results":
-            return self._results(request.url.params)
-        return refusal(404, "RESOURCE_NOT_FOUND", code="job_not_found")
+        return self._show(path, request)
 
     def job(self) -> Json:
         """Describe the job as it stands."""
         progress = {"pages": 1, "records": len(self.records), "records_per_second": 8.5, "offset": 1, "has_more": True}
         data = {"job_id": JOB_ID, "type": "contacts", "status": self.states[0], "progress": progress}
         return {"success": True, "message": "Job found", "data": {**data, "error": self.error, "label": "x"}}
+
+    def _show(self, path: str, request: httpx.Request) -> httpx.Response:
+        if path == "/jobs":
+            return self._list(request.url.params)
+        if path == f"/jobs/{JOB_ID}":
+            return self._look(request)
+        if path == f"/jobs/{JOB_ID}/results":
+            return self._results(request.url.params)
+        return refusal(404, "RESOURCE_NOT_FOUND", code="job_not_found")
 
     def _take_on(self, path: str) -> httpx.Response:
         if path == f"/jobs/{JOB_ID}/retry":
@@ -76,6 +84,14 @@ class FakeExportApi:
             del self.states[0]
         applied = {"Preference-Applied": preference} if preference and self.keeps_preferences else {}
         return httpx.Response(200, json=self.job(), headers=applied)
+
+    def _list(self, query: httpx.QueryParams) -> httpx.Response:
+        start, limit = int(query.get("cursor", 0)), int(query["limit"])
+        ended = {"created_at": "2026-11-23T15:00:00Z", "status": "succeeded", "label": "[bold]"}
+        jobs = [self.job()["data"] | ended | {"job_id": f"job-{number}"} for number in range(self.listed)]
+        more = start + limit < self.listed
+        pagination = {"hasMore": more or None, "cursor": str(start + limit) if more else None}
+        return httpx.Response(200, json={"data": jobs[start : start + limit], "pagination": pagination})
 
     def _results(self, query: httpx.QueryParams) -> httpx.Response:
         start = int(query.get("offset", 0))

@@ -10,8 +10,9 @@ import pytest
 from tests.unit.api_shim.conftest import new_parts, serving
 from tests.unit.api_shim.shim import BASE_PATH, Json, Shim
 
-EXPORT, JOB, RESULTS = (
+EXPORT, JOBS, JOB, RESULTS = (
     f"{BASE_PATH}/export/{{type}}",
+    f"{BASE_PATH}/jobs",
     f"{BASE_PATH}/jobs/{{job_id}}",
     f"{BASE_PATH}/jobs/{{job_id}}/results",
 )
@@ -21,6 +22,7 @@ CONTROL = [("post", f"{JOB}/cancel"), ("post", f"{JOB}/retry"), ("delete", JOB)]
 OPERATIONS = [
     ("get", EXPORT),
     ("post", EXPORT),
+    ("get", JOBS),
     ("get", JOB),
     ("get", RESULTS),
     *CONTROL,

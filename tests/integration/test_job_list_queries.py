@@ -1,0 +1,109 @@
+"""What listing jobs costs MongoDB: one index, no sorting, and no more documents than are given."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from pymongo import MongoClient
+from pymongo.monitoring import CommandListener, CommandStartedEvent
+
+from sandbox.mongo_server import MongoServer
+from tests.contract.stores import new_job
+from worker.interfaces import JobQuery
+from worker.jobs import JOB_TYPES, JobPlace, JobStatus
+from worker.mongo.connection import MongoDatabase
+from worker.mongo.job_documents import to_document
+from worker.mongo.jobs import COLLECTION, MongoJobStore
+from worker.pages import ExportType
+
+Json = dict[str, Any]
+LIMIT = 10
+NOW = datetime.now(UTC)
+STATUSES = [(), ("queued",), ("failed",), ("failed", "cancelled"), tuple(JobStatus)]
+TYPES = [(), ("deals",), ("deals", "notes")]
+PLACES = [None, (NOW - timedelta(seconds=150), "m")]
+
+
+class Finds(CommandListener):
+    """Keeps what is asked of the server."""
+
+    def __init__(self) -> None:
+        self.commands: list[Json] = []
+
+    def started(self, event: CommandStartedEvent) -> None:
+        if event.command_name == "find":
+            self.commands.append(dict(event.command))
+
+    def succeeded(self, event: object) -> None: ...
+
+    def failed(self, event: object) -> None: ...
+
+
+@pytest.fixture(scope="module")
+def finds() -> Finds:
+    return Finds()
+
+
+@pytest.fixture(scope="module")
+def database(mongo_server: MongoServer, finds: Finds) -> Iterator[MongoDatabase]:
+    """Give 6,000 jobs of three accounts, few of which have failed or are deals."""
+    with MongoClient[Json](mongo_server.uri, tz_aware=True, event_listeners=[finds]) as client:
+        database = client[f"test_{uuid4().hex}"]
+        MongoJobStore(database).ensure_indexes()
+        database[COLLECTION].insert_many([document(number) for number in range(6000)])
+        yield database
+
+
+def document(number: int) -> Json:
+    job = replace(
+        new_job(account_id=f"a{number % 3}"),
+        job_id=uuid4().hex,
+        status=JobStatus.FAILED if number % 100 == 0 else JobStatus.SUCCEEDED,
+        export_type=ExportType.DEALS if number % 50 == 0 else ExportType.CONTACTS,
+        created_at=NOW - timedelta(seconds=number // 6),
+        expires_at=NOW + timedelta(days=1),
+    )
+    return to_document(job)
+
+
+def stages(plan: Json) -> Iterator[str]:
+    yield plan["stage"]
+    for part in (*plan.get("inputStages", ()), *([plan["inputStage"]] if "inputStage" in plan else ())):
+        yield from stages(part)
+
+
+@pytest.mark.parametrize("after", PLACES)
+@pytest.mark.parametrize("types", TYPES)
+@pytest.mark.parametrize("statuses", STATUSES)
+def test_no_list_reads_more_than_it_gives_or_sorts(
+    database: MongoDatabase, finds: Finds, statuses: tuple[str, ...], types: tuple[str, ...], after: JobPlace | None
+) -> None:
+    wanted = JobQuery(
+        account_id="a0",
+        statuses=frozenset(JobStatus(each) for each in statuses),
+        types=frozenset(types),
+        after=after,
+        limit=LIMIT,
+    )
+    found = MongoJobStore(database).newest(wanted)
+    asked = {name: value for name, value in finds.commands[-1].items() if not name.startswith(("$", "lsid"))}
+
+    explained = database.command({"explain": asked, "verbosity": "executionStats"})
+
+    used = set(stages(explained["queryPlanner"]["winningPlan"]))
+    assert used <= {"LIMIT", "FETCH", "SORT_MERGE", "IXSCAN"}
+    scans = len(statuses or JobStatus) * len(types or JOB_TYPES)
+    assert explained["executionStats"]["totalDocsExamined"] <= len(found) + scans
+    assert explained["executionStats"]["totalKeysExamined"] <= len(found) + 3 * scans
+
+
+def test_a_list_is_right_while_its_index_is_still_to_be_made(mongo_database: MongoDatabase) -> None:
+    store, job = MongoJobStore(mongo_database), new_job()
+    store.add(job)
+
+    assert store.newest(JobQuery(account_id="a1", limit=LIMIT)) == [job]
