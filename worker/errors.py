@@ -44,6 +44,11 @@ class ExportError(Exception):
         """What a client may read: no token, no address, no stack."""
         return str(self)
 
+    @property
+    def log_fields(self) -> dict[str, JsonValue]:
+        """What a line of the log about it is to say besides."""
+        return {"error": self.message}
+
 
 class InvalidRequestError(ExportError):
     """A value from outside is wrong; the message names the field."""
@@ -161,6 +166,12 @@ class HubSpotError(ExportError):
         self.retry_after_s = retry_after_s
         self.quota = quota
         self.details = details
+
+    @property
+    def log_fields(self) -> dict[str, JsonValue]:
+        """Say as well what HubSpot's support asks for."""
+        answer: dict[str, JsonValue] = {"hubspot_status": self.status, "hubspot_correlation_id": self.correlation_id}
+        return super().log_fields | answer
 
 
 class RetryableHubSpotError(HubSpotError):

@@ -214,6 +214,7 @@ class Slice:
         if self._refused is not None or tries > RETRY_POLICIES[self._job.kind].most_attempts:
             self._fail(error)
             return
+        _log.info("token_refused", **error.log_fields)
         self._refused = self._token
         self._job = replace(self._job, attempts=tries, tally=self._job.tally.after_retry(error.status))
 
@@ -225,7 +226,7 @@ class Slice:
         if delay_s is None:
             self._fail(error)
             return
-        _log.warning("call_failed", error=error.message, hubspot_status=error.status, retry_in_s=round(delay_s, 2))
+        _log.warning("call_failed", retry_in_s=round(delay_s, 2), **error.log_fields)
         self._job = replace(
             self._job,
             attempts=self._job.attempts + is_failure(error),
@@ -258,7 +259,7 @@ class Slice:
         return close(self._job, pages=pages, result_ttl=result_ttl, counts_ids=False)
 
     def _fail(self, error: ExportError) -> None:
-        _log.warning("job_failed", code=error.code, error=error.message)
+        _log.warning("job_failed", code=error.code, **error.log_fields)
         self._job = self._job.fail(error, at=self._tools.clock())
 
     def _hand_back(self) -> None:

@@ -47,5 +47,5 @@ def test_a_dripping_answer_is_given_up(dripping_url: str, monkeypatch: pytest.Mo
     monkeypatch.setattr(transport, "LONGEST_ANSWER_S", LONGEST_S)
     began = time.monotonic()
     with pytest.raises(RetryableHubSpotError, match="does not come to an end"):
-        transport.Transport().get(dripping_url, [], SecretStr("token"))
+        transport.Transport().get(dripping_url, [], SecretStr("token"), api="legacy")
     assert time.monotonic() - began < 20

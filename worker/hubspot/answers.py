@@ -101,7 +101,7 @@ def error_of(
         _message_of(refusal) or row.details or f"HubSpot answered with status {status}",
         status=status,
         body=refusal.body,
-        correlation_id=refusal.field("correlationId") or headers.get("x-hubspot-correlation-id"),
+        correlation_id=refusal.field("correlationId") or correlation_id_of(headers),
         retry_after_s=(_retry_after_s(headers) or row.pause_s) if _may_wait(row) else None,
         quota=quota_of(headers, took_s=took_s),
         details=row.details or _scopes_of(refusal.body),
@@ -119,6 +119,11 @@ def quota_of(headers: Mapping[str, str], *, took_s: float) -> Quota | None:
     if not calls or remaining is None or not interval_ms:
         return None
     return Quota(calls=calls, remaining=min(remaining, calls), seconds=interval_ms / 1000, took_s=took_s)
+
+
+def correlation_id_of(headers: Mapping[str, str]) -> str | None:
+    """Read what HubSpot's support asks for."""
+    return headers.get("x-hubspot-correlation-id")
 
 
 def _may_wait(row: _Row) -> bool:

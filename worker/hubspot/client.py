@@ -33,7 +33,7 @@ class LegacyClient:
         An answer with status 200 that is no page (HTML of a proxy, JSON cut short) is as retryable as a 5xx.
         """
         endpoint = self._endpoints[query.export_type]
-        answer = self._transport.get(endpoint.url, _parameters(query, endpoint), access_token)
+        answer = self._transport.get(endpoint.url, _parameters(query, endpoint), access_token, api="legacy")
         properties = _properties(_everything_asked(endpoint, query.params))
         return FetchedPage(
             page=_read(read_page, query, answer), api="legacy", properties=properties, quota=answer.quota
@@ -55,7 +55,7 @@ class DatedClient:
         """Do one call; errors as those of LegacyClient."""
         wanted = _everything_asked(self._legacy[query.export_type], query.params)
         asked = to_parameters(query.export_type, count=query.count, offset=query.offset, legacy=wanted)
-        answer = self._transport.get(f"{self._objects_url}/{query.export_type}", asked, access_token)
+        answer = self._transport.get(f"{self._objects_url}/{query.export_type}", asked, access_token, api="dated")
         page = _read(_read_dated_page, query, answer)
         return FetchedPage(page=page, api="dated", properties=_properties(wanted), quota=answer.quota)
 
@@ -82,14 +82,22 @@ class AutoClient:
                 raise
             self._gone.add(query.export_type)
             _log.warning("legacy_list_gone", export_type=query.export_type)
-            raise ListGoneError(error.message, status=error.status, retry_after_s=0.0, quota=error.quota) from error
+            raise ListGoneError(
+                error.message,
+                status=error.status,
+                correlation_id=error.correlation_id,
+                retry_after_s=0.0,
+                quota=error.quota,
+            ) from error
 
 
 def _read(read: Callable[[ExportType, bytes], Page], query: PageQuery, answer: Answer) -> Page:
     try:
         return read(query.export_type, answer.body)
     except PageUnreadableError as error:
-        raise RetryableHubSpotError(str(error), status=200, quota=answer.quota) from error
+        raise RetryableHubSpotError(
+            str(error), status=200, correlation_id=answer.correlation_id, quota=answer.quota
+        ) from error
 
 
 def _read_dated_page(export_type: ExportType, body: bytes) -> Page:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from http.cookiejar import DefaultCookiePolicy
+from typing import Literal, TypeAlias
 
 import requests
 import urllib3
@@ -15,7 +16,7 @@ from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 
 from worker.errors import FatalHubSpotError, HubSpotError, RetryableHubSpotError
-from worker.hubspot.answers import error_of, quota_of
+from worker.hubspot.answers import correlation_id_of, error_of, quota_of
 from worker.rates import Quota
 
 _CONNECT_S, _SILENCE_S = 5.0, 15.0  # to connect, and between two pieces of an answer
@@ -27,46 +28,70 @@ _CUT = urllib3.exceptions.ProtocolError  # an answer that ends before it is whol
 _OK = 200
 
 
+Api: TypeAlias = Literal["legacy", "dated", "oauth"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """A call that is to be made; of an address, a form and headers that may hold a secret nothing is shown.
+
+    No text of an error that comes of it holds one of `secrets`.
+    """
+
+    api: Api
+    method: str
+    url: str = field(repr=False)
+    params: Sequence[tuple[str, str]] = field(default=(), repr=False)
+    form: list[tuple[str, str]] | None = field(default=None, repr=False)
+    auth: AuthBase | None = field(default=None, repr=False)
+    secrets: Sequence[SecretStr]
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A body that came with status 200, and what its headers say about the account's limit."""
+    """A body that came with status 200, what its headers say about the account's limit, and what support asks for."""
 
     body: bytes
     quota: Quota | None
+    correlation_id: str | None = None
+
+
+Send: TypeAlias = Callable[[Call], Answer]
+"""Makes a call exactly once. Raises a HubSpotError."""
 
 
 class Transport:
+    """The calls there are, whoever makes them; `send` may be one that watches."""
+
+    def __init__(self, send: Send | None = None) -> None:
+        self._send = send or Sessions().send
+
+    def get(self, url: str, params: Sequence[tuple[str, str]], access_token: SecretStr, *, api: Api) -> Answer:
+        """GET a body. Parameters are added to those in `url`. Raises a HubSpotError."""
+        auth = _Bearer(access_token)
+        return self._send(Call(api=api, method="GET", url=url, params=params, auth=auth, secrets=[access_token]))
+
+    def post_form(self, url: str, form: list[tuple[str, str]], secrets: Sequence[SecretStr]) -> bytes:
+        """POST a form to the token endpoint. Raises a HubSpotError, none of whose texts holds one of `secrets`."""
+        return self._send(Call(api="oauth", method="POST", url=url, form=form, secrets=secrets)).body
+
+
+class Sessions:
     """Does calls, each exactly once: retries are decided elsewhere. One session a thread keeps connections alive."""
 
     def __init__(self) -> None:
         self._of_thread = threading.local()
 
-    def get(self, url: str, params: Sequence[tuple[str, str]], access_token: SecretStr) -> Answer:
-        """GET a body. Parameters are added to those in `url`. Raises a HubSpotError."""
-        return self._call("GET", url, params=params, auth=_Bearer(access_token), secrets=[access_token])
-
-    def post_form(self, url: str, form: list[tuple[str, str]], secrets: Sequence[SecretStr]) -> bytes:
-        """POST a form to the token endpoint. Raises a HubSpotError, none of whose texts holds one of `secrets`."""
-        return self._call("POST", url, data=form, secrets=secrets).body
-
-    def _call(  # noqa: PLR0913 - the parts of a request
-        self,
-        method: str,
-        url: str,
-        *,
-        secrets: Sequence[SecretStr],
-        params: Sequence[tuple[str, str]] = (),
-        data: list[tuple[str, str]] | None = None,
-        auth: AuthBase | None = None,
-    ) -> Answer:
+    def send(self, call: Call) -> Answer:
+        """Make a call. Raises a HubSpotError."""
         began_at = time.monotonic()
         try:
             with self._session().request(
-                method,
-                url,
-                params=params,
-                data=data,
-                auth=auth,
+                call.method,
+                call.url,
+                params=call.params,
+                data=call.form,
+                auth=call.auth,
                 timeout=(_CONNECT_S, _SILENCE_S),
                 allow_redirects=False,
                 stream=True,
@@ -80,8 +105,8 @@ class Transport:
             ) from None
         took_s = time.monotonic() - began_at
         if response.status_code != _OK:
-            raise error_of(response.status_code, response.headers, content, took_s=took_s, secrets=secrets)
-        return Answer(content, quota_of(response.headers, took_s=took_s))
+            raise error_of(response.status_code, response.headers, content, took_s=took_s, secrets=call.secrets)
+        return Answer(content, quota_of(response.headers, took_s=took_s), correlation_id_of(response.headers))
 
     def _session(self) -> requests.Session:
         session: requests.Session | None = getattr(self._of_thread, "session", None)

@@ -48,14 +48,14 @@ def error_of(**answer: Any) -> HubSpotError:  # noqa: ANN401 - what `responses` 
     with responses.RequestsMock() as hubspot:
         hubspot.get(URL, **answer)
         with pytest.raises(HubSpotError) as caught:
-            Transport().get(URL, [], TOKEN)
+            Transport().get(URL, [], TOKEN, api="legacy")
     return caught.value
 
 
 def test_a_call_carries_the_token_and_asks_for_json() -> None:
     with responses.RequestsMock() as hubspot:
         hubspot.get(URL, body=b"{}")
-        assert Transport().get(URL, [("count", "10")], TOKEN).body == b"{}"
+        assert Transport().get(URL, [("count", "10")], TOKEN, api="legacy").body == b"{}"
         sent = hubspot.calls[0].request
     assert sent.headers["Authorization"] == "Bearer an-access-token"
     assert sent.headers["Accept"] == "application/json"
@@ -67,7 +67,7 @@ def test_a_netrc_entry_does_not_replace_the_token(tmp_path: Path, monkeypatch: p
     monkeypatch.setenv("NETRC", str(netrc))
     with responses.RequestsMock() as hubspot:
         hubspot.get(URL, body=b"{}")
-        Transport().get(URL, [], TOKEN)
+        Transport().get(URL, [], TOKEN, api="legacy")
         assert hubspot.calls[0].request.headers["Authorization"] == "Bearer an-access-token"
 
 
@@ -131,7 +131,7 @@ def test_every_answer_says_what_is_left_of_the_limit_where_hubspot_does() -> Non
     }
     with responses.RequestsMock() as hubspot:
         hubspot.get(URL, body=b"{}", headers=told)
-        quotas = [Transport().get(URL, [], TOKEN).quota, error_of(status=429, headers=told).quota]
+        quotas = [Transport().get(URL, [], TOKEN, api="legacy").quota, error_of(status=429, headers=told).quota]
     for quota in quotas:
         assert quota is not None
         assert replace(quota, took_s=None) == Quota(calls=110, remaining=108, seconds=10.0)
@@ -238,8 +238,8 @@ def test_cookies_of_one_account_do_not_reach_another() -> None:
     with responses.RequestsMock() as hubspot:
         hubspot.get(URL, body=b"{}", headers={"Set-Cookie": "session=of-the-first; Path=/"})
         calls = Transport()
-        calls.get(URL, [], TOKEN)
-        calls.get(URL, [], SecretStr("another-token"))
+        calls.get(URL, [], TOKEN, api="legacy")
+        calls.get(URL, [], SecretStr("another-token"), api="legacy")
         assert "Cookie" not in hubspot.calls[1].request.headers
 
 
