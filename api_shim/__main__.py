@@ -16,7 +16,7 @@ from worker.settings import ShimSettings, load
 def main(host: str, port: int) -> None:
     """Serve the HubSpot export API."""
     settings = load(ShimSettings)
-    configure_logs(settings.log_format)
+    configure_logs(settings.log_format, settings.log_level)
     uvicorn.run(build(settings), host=host, port=port, log_config=None, access_log=False)
 
 

@@ -7,19 +7,22 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 
 import structlog
+from anyio import CapacityLimiter
 from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 
+from api_shim.access import Access, Instruments
 from api_shim.auth import JwtVerifier
 from api_shim.errors import install_error_handlers
 from api_shim.exports import ExportDesk
 from api_shim.readiness import Readiness
 from api_shim.records import RecordDesk
-from api_shim.routes import exports, health, jobs, records
+from api_shim.routes import exports, health, jobs, metrics, records
 from worker.errors import StoreUnavailableError
 from worker.job_views import BASE_PATH
 
 _log = structlog.get_logger()
+_MOST_SCRAPES = 2
 
 
 def create_app(  # noqa: PLR0913 - everything it is made of, each by name
@@ -28,6 +31,7 @@ def create_app(  # noqa: PLR0913 - everything it is made of, each by name
     record_desk: RecordDesk,
     verifier: JwtVerifier,
     readiness: Readiness,
+    instruments: Instruments,
     export_wait_s: float,
     prepare: Callable[[], None],
 ) -> FastAPI:
@@ -40,6 +44,7 @@ def create_app(  # noqa: PLR0913 - everything it is made of, each by name
         listening = asyncio.create_task(desk.waiter.listen())
         yield
         await _end(listening)
+        await run_in_threadpool(instruments.traces.close)
 
     app = FastAPI(
         title="HubSpot export",
@@ -49,16 +54,22 @@ def create_app(  # noqa: PLR0913 - everything it is made of, each by name
         redirect_slashes=False,
         redoc_url=None,
         swagger_ui_oauth2_redirect_url=None,
+        # FastAPI's own spans hold whole paths and queries.
+        telemetry={"auto_configure": False, "tracing": False, "metrics": False, "logs": False},
     )
     app.state.desk = desk
     app.state.records = record_desk
     app.state.verifier = verifier
     app.state.readiness = readiness
+    app.state.exposition = instruments.exposition
+    app.state.scrape_threads = CapacityLimiter(_MOST_SCRAPES)  # anyone may ask, and the database may be slow
     app.state.export_wait_s = export_wait_s
     for router in (exports.router, jobs.router, records.router):
         app.include_router(router, prefix=BASE_PATH)
     app.include_router(health.router)
+    app.include_router(metrics.router)
     install_error_handlers(app)
+    app.middleware_stack = Access(app.build_middleware_stack(), instruments)
     return app
 
 

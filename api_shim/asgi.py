@@ -8,9 +8,11 @@ from functools import partial
 import redis.asyncio
 from fastapi import FastAPI
 
+from api_shim.access import Instruments, origin_of_request
 from api_shim.app import create_app
 from api_shim.auth import JwtVerifier
 from api_shim.exports import ExportDesk
+from api_shim.metrics import Exposition, RequestMetrics, StoredState, read_jobs
 from api_shim.readiness import Readiness, reach_broker, reach_database
 from api_shim.records import RecordDesk
 from api_shim.waiting import JobWaiter
@@ -20,6 +22,8 @@ from worker.control import JobControl
 from worker.errors import BrokerUnavailableError, StoreUnavailableError
 from worker.job_queue import CeleryJobQueue, PunctualJobQueue, answer_quickly
 from worker.keyed_submitter import KeyedSubmitter
+from worker.measured import MeasuredAnnouncer, MeasuredQueue
+from worker.metrics import JobMetrics, new_registry
 from worker.mongo.connection import connect
 from worker.mongo.idempotency import MongoIdempotencyStore
 from worker.mongo.indexes import ensure_indexes
@@ -31,6 +35,8 @@ from worker.mongo.tokens import MongoTokenStore
 from worker.redis_client import impatient_redis
 from worker.settings import ShimSettings
 from worker.submitter import JobSubmitter
+from worker.traced import TracedQueue
+from worker.traces import open_traces
 from worker.wakeups import RedisAnnouncer
 
 _STORE_TIMEOUT_S = 2.0  # a client is told within 3 s that the database is away
@@ -46,11 +52,18 @@ def build(settings: ShimSettings) -> FastAPI:
     )
     jobs, pages = MongoJobStore(database), MongoPageStore(database)
     tokens = MongoTokenStore(database, TokenEncryption(settings.token_encryption_keys))
+    registry = new_registry()
+    job_metrics = JobMetrics(registry)
+    traces = open_traces(
+        settings.otel_exporter_otlp_endpoint, service=settings.otel_service_name or "hubspot-export-shim"
+    )
     answer_quickly(celery_app)
-    queue = PunctualJobQueue(CeleryJobQueue(celery_app))
+    bell = CeleryJobQueue(celery_app, headers=lambda _: traces.headers())
+    queue = MeasuredQueue(TracedQueue(PunctualJobQueue(bell), traces), job_metrics)
     news = redis.asyncio.Redis.from_url(settings.redis, health_check_interval=_HEALTH_CHECK_S, socket_keepalive=True)
     submitter = JobSubmitter(jobs=jobs, tokens=tokens, queue=queue)
     keys = MongoIdempotencyStore(database)
+    waiter = JobWaiter(news)
     desk = ExportDesk(
         pages=pages,
         submitter=submitter,
@@ -61,12 +74,13 @@ def build(settings: ShimSettings) -> FastAPI:
             queue=queue,
             result_ttl=timedelta(days=settings.result_ttl_days),
             clock=utc_now,
-            announcer=RedisAnnouncer(impatient_redis(settings.redis)),
+            announcer=MeasuredAnnouncer(RedisAnnouncer(impatient_redis(settings.redis)), job_metrics),
         ),
-        waiter=JobWaiter(news),
+        waiter=waiter,
         clock=utc_now,
+        origin=partial(origin_of_request, traces),
     )
-
+    registry.register(StoredState([partial(read_jobs, jobs)]))
     return create_app(
         desk=desk,
         record_desk=RecordDesk(records=MongoRecordStore(database)),
@@ -76,6 +90,11 @@ def build(settings: ShimSettings) -> FastAPI:
                 StoreUnavailableError: partial(reach_database, database),
                 BrokerUnavailableError: partial(reach_broker, celery_app),
             }
+        ),
+        instruments=Instruments(
+            requests=RequestMetrics(registry, waiting=lambda: waiter.waiting),
+            exposition=Exposition(registry),
+            traces=traces,
         ),
         export_wait_s=settings.export_wait_seconds,
         prepare=partial(ensure_indexes, database),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Annotated, Any
 
+import structlog
 from fastapi import Depends, Header, Path, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import WithJsonSchema
@@ -32,6 +33,7 @@ _documented = HTTPBearer(auto_error=False, description="claims `account_id`, `ui
 async def _caller(request: Request, _: Annotated[HTTPAuthorizationCredentials | None, Security(_documented)]) -> Caller:
     verifier: JwtVerifier = request.app.state.verifier
     caller = await verifier.caller(request.headers.get("authorization"))
+    structlog.contextvars.bind_contextvars(account_id=caller.account_id)
     if caller.scopes.isdisjoint(SCOPES):
         raise InsufficientScopeError
     return caller

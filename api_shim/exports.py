@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
+import structlog
 from starlette.concurrency import run_in_threadpool
 
 from api_shim.auth import Caller
@@ -16,7 +17,7 @@ from worker.control import JobControl
 from worker.errors import BrokerUnavailableError, JobNotFoundError
 from worker.idempotency import KeyedRequest
 from worker.interfaces import JobQuery, PageStore, RecordSlice
-from worker.jobs import ExportRequest, Job, JobKind, JobStatus, Progress
+from worker.jobs import ExportRequest, Job, JobKind, JobStatus, Origin, Progress
 from worker.keyed_submitter import KeyedSubmitter, Submission
 from worker.pages import ExportType, Page
 from worker.submitter import JobSubmitter
@@ -34,6 +35,7 @@ class ExportDesk:
     control: JobControl
     waiter: JobWaiter
     clock: Callable[[], datetime]
+    origin: Callable[[], Origin] = Origin
 
     def new_job(
         self,
@@ -44,15 +46,17 @@ class ExportDesk:
         label: str | None = None,
     ) -> Job:
         """Write a job down, not stored yet."""
-        now = self.clock()
+        now, job_id = self.clock(), str(uuid.uuid4())
+        structlog.contextvars.bind_contextvars(job_id=job_id)
         return Job(
-            job_id=str(uuid.uuid4()),
+            job_id=job_id,
             account_id=caller.account_id,
             owner=caller.uid,
             export_type=export_type,
             kind=kind,
             request=request,
             label=label,
+            origin=self.origin(),
             progress=Progress(offset=request.offset),
             created_at=now,
             updated_at=now,

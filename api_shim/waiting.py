@@ -45,6 +45,7 @@ class JobWaiter:
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
+        self.waiting = 0  # requests, now
         self._watches: defaultdict[str, list[Watch]] = defaultdict(list)
 
     @contextmanager
@@ -52,9 +53,11 @@ class JobWaiter:
         """Listen for one job. Begin before the job is published, so that nothing is missed."""
         watch = Watch()
         self._watches[job_id].append(watch)
+        self.waiting += 1
         try:
             yield watch
         finally:
+            self.waiting -= 1
             self._watches[job_id].remove(watch)
             if not self._watches[job_id]:
                 del self._watches[job_id]

@@ -39,6 +39,8 @@ def product_settings(*, mongodb_uri: str, redis_url: str, hubspot_url: str) -> d
         "EXPORT_WAIT_SECONDS": "25",
         "RESULT_TTL_DAYS": "30",
         "LOG_FORMAT": "console",
+        "LOG_LEVEL": "info",
+        "METRICS_HOST": "127.0.0.1",
     }
 
 

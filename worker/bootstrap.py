@@ -9,10 +9,12 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
+import structlog
 from celery import signals
+from prometheus_client import CollectorRegistry
 from redis import Redis
 
 from worker import kombu_repair
@@ -26,12 +28,23 @@ from worker.hubspot.client import AutoClient, DatedClient, LegacyClient
 from worker.hubspot.endpoints import legacy_endpoints
 from worker.hubspot.token_endpoint import TokenEndpoint
 from worker.hubspot.tokens import RenewingTokenSource
-from worker.hubspot.transport import Transport
-from worker.interfaces import CrmSource, RateLimiter
-from worker.job_queue import CeleryJobQueue
+from worker.hubspot.transport import Sessions, Transport
+from worker.hubspot.watched import MeasuredRenewals, WatchedCalls
+from worker.interfaces import CrmSource, RateLimiter, SliceRunner, SweepRunner, SyncStarter
+from worker.job_queue import CeleryJobQueue, message_headers
 from worker.leases import LeaseKeeper
 from worker.limiter import NoRateLimit, RedisRateLimiter
 from worker.logs import configure_logs
+from worker.measured import (
+    MeasuredAnnouncer,
+    MeasuredExporter,
+    MeasuredLimiter,
+    MeasuredQueue,
+    MeasuredSource,
+    MeasuredSweeper,
+)
+from worker.metrics import ExportMetrics, JobMetrics, new_registry
+from worker.metrics_server import serve_metrics
 from worker.mongo.connection import MongoDatabase, connect
 from worker.mongo.indexes import ensure_indexes
 from worker.mongo.jobs import MongoJobStore
@@ -42,8 +55,11 @@ from worker.mongo.tokens import MongoTokenStore
 from worker.redis_client import impatient_redis
 from worker.rings import DelayedRing
 from worker.settings import BrokerSettings, WorkerSettings, load
+from worker.spans import Traces
 from worker.sweeper import Sweeper
 from worker.syncer import Syncer
+from worker.traced import TracedExporter, TracedSyncer
+from worker.traces import open_traces
 from worker.wakeups import RedisAnnouncer
 
 _STORE_TIMEOUT_S = 10.0
@@ -53,6 +69,7 @@ _LONGEST_SLICE_S = 300.0  # after that a slice is stuck, and its lease is let go
 _TRY_AGAIN_S = 5.0
 _MOST_STORING = 1024  # threads that store: never more than there are slices at work, and made when they are needed
 
+_log = structlog.get_logger()
 _stopping = threading.Event()
 _building = threading.Lock()
 
@@ -61,9 +78,10 @@ _building = threading.Lock()
 class Services:
     """What the tasks call."""
 
-    exporter: Exporter
-    syncer: Syncer
-    sweeper: Sweeper
+    exporter: SliceRunner
+    syncer: SyncStarter
+    sweeper: SweepRunner
+    traces: Traces
 
 
 def services() -> Services:
@@ -73,17 +91,28 @@ def services() -> Services:
 
 
 @cache
-def _services_of(_pid: int) -> Services:
-    return build(load(WorkerSettings), stopping=_stopping)
+def _services_of(pid: int) -> Services:
+    return build(load(WorkerSettings), stopping=_stopping, registry=_registry_of(pid))
 
 
-def build(settings: WorkerSettings, *, stopping: threading.Event) -> Services:
+@cache
+def _registry_of(_pid: int) -> CollectorRegistry:
+    return new_registry()
+
+
+def build(settings: WorkerSettings, *, stopping: threading.Event, registry: CollectorRegistry) -> Services:
     """Wire a worker; nothing is connected before it is used."""
+    metrics, job_metrics = ExportMetrics(registry), JobMetrics(registry)
+    traces = open_traces(
+        settings.otel_exporter_otlp_endpoint, service=settings.otel_service_name or "hubspot-export-worker"
+    )
     database = _connect(settings)
     redis = Redis.from_url(settings.redis, socket_timeout=_REDIS_TIMEOUT_S, socket_connect_timeout=_REDIS_TIMEOUT_S)
     jobs, pages = MongoJobStore(database), MongoPageStore(database)
-    transport = Transport()
-    queue = CeleryJobQueue(app)
+    calls = WatchedCalls(Sessions().send, metrics=metrics, traces=traces)
+    transport = Transport(calls.send)
+    watched_queue = CeleryJobQueue(app)
+    queue = MeasuredQueue(watched_queue, job_metrics)
     result_ttl = timedelta(days=settings.result_ttl_days)
     tools = ExportTools(
         jobs=jobs,
@@ -91,18 +120,21 @@ def build(settings: WorkerSettings, *, stopping: threading.Event) -> Services:
         tokens=RenewingTokenSource(
             store=MongoTokenStore(database, TokenEncryption(settings.token_encryption_keys)),
             leases=MongoRenewalLeases(database),
-            endpoint=TokenEndpoint(
-                transport=transport,
-                url=settings.hubspot_token_endpoint,
-                client_id=settings.hubspot_client_id,
-                client_secret=settings.hubspot_client_secret,
+            endpoint=MeasuredRenewals(
+                TokenEndpoint(
+                    transport=transport,
+                    url=settings.hubspot_token_endpoint,
+                    client_id=settings.hubspot_client_id,
+                    client_secret=settings.hubspot_client_secret,
+                ),
+                metrics,
             ),
             clock=utc_now,
         ),
-        source=_source(settings, transport),
+        source=MeasuredSource(_source(settings, transport), metrics),
         queue=queue,
-        announcer=RedisAnnouncer(redis),
-        limiter=_limiter(settings),
+        announcer=MeasuredAnnouncer(RedisAnnouncer(redis), job_metrics),
+        limiter=MeasuredLimiter(_limiter(settings), metrics),
         storing=ThreadPoolExecutor(_MOST_STORING, thread_name_prefix="storing"),
         rings=DelayedRing(queue),
         result_ttl=result_ttl,
@@ -118,9 +150,15 @@ def build(settings: WorkerSettings, *, stopping: threading.Event) -> Services:
         limits=SliceLimits(seconds=settings.slice_seconds),
     )
     control = JobControl(jobs=jobs, pages=pages, queue=queue, result_ttl=result_ttl, clock=utc_now)
-    sweeper = Sweeper(jobs=jobs, queue=queue, control=control, quiet_s=_QUIET_S, lost_s=_LOST_S)
+    sweeper = Sweeper(jobs=jobs, queue=watched_queue, control=control, quiet_s=_QUIET_S, lost_s=_LOST_S)
     syncer = Syncer(jobs=jobs, queue=queue, clock=utc_now)
-    return Services(exporter=exporter, syncer=syncer, sweeper=sweeper)
+    headers = partial(message_headers, app)
+    return Services(
+        exporter=TracedExporter(MeasuredExporter(exporter, metrics), traces, headers=headers),
+        syncer=TracedSyncer(syncer, traces, headers=headers),
+        sweeper=MeasuredSweeper(sweeper, metrics),
+        traces=traces,
+    )
 
 
 def _limiter(settings: WorkerSettings) -> RateLimiter:
@@ -156,13 +194,34 @@ def check_settings(**_: Any) -> None:  # noqa: ANN401 - Celery's signature
 @signals.setup_logging.connect
 def set_logs_up(**_: Any) -> None:  # noqa: ANN401 - Celery's signature
     """Log in our format; with this handler connected Celery leaves logging alone."""
-    configure_logs(load(BrokerSettings).log_format)
+    settings = load(BrokerSettings)
+    configure_logs(settings.log_format, settings.log_level)
 
 
 @signals.worker_ready.connect
 def prepare_the_database(**_: Any) -> None:  # noqa: ANN401 - Celery's signature
     """Create indexes beside the work: the queries are right without them, and MongoDB may be away for now."""
     threading.Thread(target=_ensure_indexes, name="indexes", daemon=True).start()
+
+
+@signals.worker_ready.connect
+def show_metrics(sender: Any, **_: Any) -> None:  # noqa: ANN401 - Celery's signature
+    """Serve what this process counts. A pool that forks counts in its children, whom nobody could ask one by one."""
+    settings = load(WorkerSettings)
+    if settings.metrics_port is None:
+        return
+    if type(sender.pool).__module__.endswith(".prefork"):
+        _log.warning("metrics_not_served", reason="a pool of processes has none: use the pool of threads")
+        return
+    serve_metrics(_registry_of(os.getpid()), host=settings.metrics_host, port=settings.metrics_port)
+
+
+@signals.worker_shutdown.connect
+@signals.worker_process_shutdown.connect
+def send_the_last_spans(**_: Any) -> None:  # noqa: ANN401 - Celery's signature
+    """Let the traces of the last slices out, where there were any."""
+    if _services_of.cache_info().currsize:
+        services().traces.close()
 
 
 @signals.worker_shutting_down.connect

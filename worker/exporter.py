@@ -6,7 +6,8 @@ import structlog
 
 from worker.errors import LeaseLostError
 from worker.export_tools import ExportTools, SliceLimits
-from worker.leases import LeaseKeeper
+from worker.interfaces import SliceOutcome
+from worker.leases import HeldLease, LeaseKeeper
 from worker.slices import Slice
 
 _log = structlog.get_logger()
@@ -23,7 +24,7 @@ class Exporter:
         self._worker = worker
         self._limits = limits or SliceLimits()
 
-    def run_slice(self, job_id: str) -> None:
+    def run_slice(self, job_id: str) -> SliceOutcome:
         """Work on a job until it is finished, has to wait, or its slice is over.
 
         A job that is not due, or that someone else holds, is left alone: messages may come twice.
@@ -33,10 +34,17 @@ class Exporter:
         with self._keeper.claim(job_id, worker=self._worker, at=self._tools.clock()) as lease:
             if lease is None:
                 _log.info("nothing_to_claim", job_id=job_id)
-                return
+                return SliceOutcome.NOTHING_TO_CLAIM
             job = lease.job
-            with structlog.contextvars.bound_contextvars(job_id=job_id, account_id=job.account_id, epoch=job.epoch):
-                try:
-                    Slice(lease, tools=self._tools, limits=self._limits).run()
-                except LeaseLostError:
-                    _log.warning("lease_lost")
+            with structlog.contextvars.bound_contextvars(
+                job_id=job_id, account_id=job.account_id, epoch=job.epoch, **job.origin.log_fields
+            ):
+                return self._work_on(lease)
+
+    def _work_on(self, lease: HeldLease) -> SliceOutcome:
+        try:
+            Slice(lease, tools=self._tools, limits=self._limits).run()
+        except LeaseLostError:
+            _log.warning("lease_lost")
+            return SliceOutcome.LEASE_LOST
+        return SliceOutcome.WORKED

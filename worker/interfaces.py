@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Protocol
 
 from pydantic import SecretStr
@@ -144,6 +145,31 @@ class JobStore(Protocol):
 
     def count_due(self) -> int:
         """Count the jobs that a worker could take now."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenJobs:
+    """The open jobs of one status, type and kind, each as it is stored: how many, and the age of the most extreme.
+
+    `due` of them could be taken now, for which the first of them has waited for `due_for_s`. The oldest was started
+    `running_for_s` ago; the quietest has brought no page and changed no state for `quiet_for_s`. None: there is none.
+    """
+
+    status: str
+    type: str
+    kind: str
+    jobs: int
+    due: int = 0
+    due_for_s: float | None = None
+    running_for_s: float | None = None
+    quiet_for_s: float | None = None
+
+
+class JobCensus(Protocol):
+    """What operators ask of all jobs together."""
+
+    def open_jobs(self) -> list[OpenJobs]:
+        """Count the jobs that are not finished; it costs what those cost. Raises StoreUnavailableError."""
 
 
 class PageStore(Protocol):
@@ -338,3 +364,32 @@ class RateLimiter(Protocol):
 
         A shorter time than what is left of an earlier block changes nothing.
         """
+
+
+class SliceOutcome(StrEnum):
+    """What came of a message that rang for a job."""
+
+    WORKED = "worked"
+    NOTHING_TO_CLAIM = "nothing_to_claim"
+    LEASE_LOST = "lease_lost"
+
+
+class SliceRunner(Protocol):
+    """Does what a message rings for."""
+
+    def run_slice(self, job_id: str) -> SliceOutcome:
+        """Work on a job for at most one slice. Raises UnavailableError."""
+
+
+class SyncStarter(Protocol):
+    """Does what a message rings for where the job is a sync."""
+
+    def start(self, sync_id: str) -> None:
+        """Make a sync's children, unless there are any. Raises UnavailableError."""
+
+
+class SweepRunner(Protocol):
+    """Rings again for what nobody has come for."""
+
+    def sweep(self) -> int:
+        """Give how many jobs were rung for. Raises UnavailableError."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextvars
 import threading
 import time
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
+from functools import partial
 from typing import Any, cast
 
 from celery import Celery
@@ -16,6 +19,7 @@ from worker.app import QUEUE_BULK, QUEUE_INTERACTIVE, RUN_SLICE, START_SYNC
 from worker.errors import BrokerUnavailableError
 from worker.interfaces import JobQueue
 from worker.jobs import Job, JobKind
+from worker.spans import LINK, TRACE_HEADERS
 
 _TASKS = {JobKind.PAGE: RUN_SLICE, JobKind.EXPORT: RUN_SLICE, JobKind.SYNC: START_SYNC}
 _QUEUES = {JobKind.PAGE: QUEUE_INTERACTIVE, JobKind.EXPORT: QUEUE_BULK, JobKind.SYNC: QUEUE_BULK}
@@ -37,11 +41,24 @@ def answer_quickly(app: Celery) -> None:
     app.conf.broker_transport_options = {**app.conf.broker_transport_options, **quick}
 
 
-class CeleryJobQueue:
-    """The broker as a doorbell."""
+def link_to_origin(job: Job) -> dict[str, str]:
+    """Give the header that leads from a message to the trace that the job was submitted in."""
+    return {LINK: job.origin.traceparent} if job.origin.traceparent is not None else {}
 
-    def __init__(self, app: Celery) -> None:
+
+def message_headers(app: Celery) -> dict[str, str]:
+    """Give what the message of the task that this thread works on says of traces."""
+    task = app.current_worker_task
+    sent = (task.request.headers or {}) if task is not None else {}
+    return {name: sent[name] for name in (*TRACE_HEADERS, LINK) if isinstance(sent.get(name), str)}
+
+
+class CeleryJobQueue:
+    """The broker as a doorbell; `headers` are what a message says of traces besides."""
+
+    def __init__(self, app: Celery, *, headers: Callable[[Job], Mapping[str, str]] = link_to_origin) -> None:
         self._app = app
+        self._headers = headers
 
     def publish(self, job: Job) -> None:
         """Ring once. A failure is reported, never retried here: the job is stored, and the sweeper rings again."""
@@ -50,6 +67,7 @@ class CeleryJobQueue:
                 _TASKS[job.kind],
                 args=[job.job_id],
                 queue=_QUEUES[job.kind],
+                headers=dict(self._headers(job)),
                 retry=False,
                 ignore_result=True,
                 confirm_timeout=_CONFIRM_S,
@@ -116,8 +134,9 @@ class PunctualJobQueue:
             raise BrokerUnavailableError from None
 
     def _start(self, job: Job, outcome: Future[None]) -> None:
+        ring = partial(contextvars.copy_context().run, self._ring, job, outcome)  # the caller's span goes along
         try:
-            threading.Thread(target=self._ring, args=(job, outcome), name="publish", daemon=True).start()
+            threading.Thread(target=ring, name="publish", daemon=True).start()
         except RuntimeError as error:  # the system has no thread left
             self._free.release()
             raise BrokerUnavailableError from error

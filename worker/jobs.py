@@ -96,6 +96,19 @@ class SyncRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """The request that a job came from: the id it goes by in logs, and its place in a trace (W3C `traceparent`)."""
+
+    request_id: str | None = None
+    traceparent: str | None = None
+
+    @property
+    def log_fields(self) -> dict[str, str]:
+        """What every line about the job is to say of it."""
+        return {"request_id": self.request_id} if self.request_id is not None else {}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
     """How far a job has come.
 
@@ -199,6 +212,7 @@ class Job:
     updated_at: datetime
     status: JobStatus = JobStatus.QUEUED
     label: str | None = None
+    origin: Origin = field(default_factory=Origin)
     progress: Progress = field(default_factory=Progress)
     attempts: int = 0
     resumes: int = 0

@@ -16,6 +16,7 @@ _SHARED: tuple[Processor, ...] = (
     structlog.processors.TimeStamper(fmt="iso", utc=True),
     structlog.stdlib.ExtraAdder(),
 )
+_OURS = ("worker", "api_shim")
 _QUIET_LIBRARIES = (
     "urllib3",
     "pymongo",
@@ -27,8 +28,8 @@ _QUIET_LIBRARIES = (
 )
 
 
-def configure_logs(log_format: Literal["console", "json"]) -> None:
-    """Send everything to stderr in one format."""
+def configure_logs(log_format: Literal["console", "json"], level: Literal["debug", "info", "warning"]) -> None:
+    """Send everything to stderr in one format. Only our own lines go below info: others hold whole addresses."""
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
@@ -44,7 +45,10 @@ def configure_logs(log_format: Literal["console", "json"]) -> None:
         structlog.stdlib.ProcessorFormatter(foreign_pre_chain=list(_SHARED), processors=_last(log_format))
     )
     logging.root.handlers = [handler]
-    logging.root.setLevel(logging.INFO)
+    lowest = logging.getLevelNamesMapping()[level.upper()]
+    logging.root.setLevel(max(lowest, logging.INFO))
+    for name in _OURS:
+        logging.getLogger(name).setLevel(lowest)
     for name in _QUIET_LIBRARIES:
         logging.getLogger(name).setLevel(logging.WARNING)
 

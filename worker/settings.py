@@ -46,6 +46,12 @@ def _http_url(value: str) -> str:
     return value
 
 
+def _base_url(value: str) -> str:
+    if "?" in value:
+        raise ValueError("must be a base address, without a query")
+    return _http_url(value)
+
+
 def _mongodb_uri(value: SecretStr) -> SecretStr:
     uri = value.get_secret_value()
     if uri.startswith("mongodb+srv://"):  # its members are looked up in DNS, which is no matter of settings
@@ -92,6 +98,7 @@ def _rate(value: object) -> object:
 
 
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
+BaseUrl = Annotated[str, AfterValidator(_base_url)]
 RedisUrl = Annotated[SecretStr, _secret_url(*_REDIS_SCHEMES)]
 BrokerUrl = Annotated[SecretStr, _secret_url(*_REDIS_SCHEMES, "amqp", "amqps")]
 MongoUri = Annotated[SecretStr, AfterValidator(_mongodb_uri)]
@@ -110,6 +117,7 @@ class BrokerSettings(_Settings):
 
     celery_broker_url: BrokerUrl = SecretStr("redis://127.0.0.1:6379/0")
     log_format: Literal["console", "json"] = "console"
+    log_level: Literal["debug", "info", "warning"] = "info"
 
 
 class StoreSettings(BrokerSettings):
@@ -120,6 +128,8 @@ class StoreSettings(BrokerSettings):
     redis_url: RedisUrl | None = None
     token_encryption_keys: FernetKeys = ()
     result_ttl_days: float = Field(default=30, gt=0, le=36_500)
+    otel_exporter_otlp_endpoint: BaseUrl | None = None
+    otel_service_name: str | None = None
 
     @model_validator(mode="after")
     def _redis_is_known(self) -> Self:
@@ -148,6 +158,8 @@ class WorkerSettings(StoreSettings):
     hubspot_api: Literal["legacy", "dated", "auto"] = "legacy"
     slice_seconds: float = Field(default=20, gt=0, le=60)
     lease_seconds: float = Field(default=20, ge=2, le=300)
+    metrics_host: str = "127.0.0.1"
+    metrics_port: int | None = Field(default=None, ge=1, le=65_535)
     hubspot_rate_limit: Annotated[Rate | None, NoDecode, BeforeValidator(_rate)] = Rate(calls=110, seconds=10)
 
 

@@ -85,6 +85,7 @@ def _child(sync: Job, export_type: ExportType, *, at: datetime) -> Job:
         export_type=export_type,
         kind=JobKind.EXPORT,
         parent_id=sync.job_id,
+        origin=sync.origin,
         request=ExportRequest(page_size=PAGE_FORMATS[export_type].most_records),
         label=sync.label,
         created_at=at,

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from tests.fakes.clock import ManualClock
 from tests.fakes.stores import InMemoryJobStore
-from worker.interfaces import JobStore
+from worker.interfaces import JobCensus, JobStore
 from worker.jobs import ExportRequest, Job, JobKind
 from worker.mongo.connection import MongoDatabase
 from worker.mongo.jobs import COLLECTION, MongoJobStore
@@ -40,11 +40,15 @@ def new_job(*, account_id: str = "a1", export_type: ExportType = ExportType.CONT
     )
 
 
+class CountedJobStore(JobStore, JobCensus, Protocol):
+    """A store that operators may ask as well."""
+
+
 class JobWorld(Protocol):
     """A job store, and its server's time."""
 
     @property
-    def store(self) -> JobStore: ...
+    def store(self) -> CountedJobStore: ...
 
     def let_pass(self, seconds: float) -> None:
         """Let time pass for the store, at once."""

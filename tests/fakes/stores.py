@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 
 from worker.errors import JobNotFoundError, LeaseLostError, StoreUnavailableError
-from worker.interfaces import JobQuery, RecordSlice
+from worker.interfaces import JobQuery, OpenJobs, RecordSlice
 from worker.jobs import JOB_TYPES, Job, JobKind, JobStatus, Lease
 from worker.pages import ExportType, Page, split_records
 from worker.syncs import follow
@@ -246,6 +246,32 @@ class InMemoryJobStore(_Store):
         self._answer()
         return len([stored for stored in self._stored.values() if self._is_due(stored)])
 
+    def open_jobs(self) -> list[OpenJobs]:
+        self._answer()
+        groups: dict[tuple[str, str, str], list[_StoredJob]] = {}
+        for stored in self._stored.values():
+            job = stored.job
+            if job.status in _OPEN:
+                groups.setdefault((job.status, job.type_name, job.kind), []).append(stored)
+        return [self._open_jobs(*group, stored) for group, stored in groups.items()]
+
+    def _open_jobs(self, status: str, type_: str, kind: str, stored: list[_StoredJob]) -> OpenJobs:
+        due = [each for each in stored if self._is_due(each) and not each.job.is_expanded]
+        running = [each.job for each in stored if each.job.status is JobStatus.RUNNING]
+        return OpenJobs(
+            status=status,
+            type=type_,
+            kind=kind,
+            jobs=len(stored),
+            due=len(due),
+            due_for_s=self._longest_since(_due_since(each) for each in due),
+            running_for_s=self._longest_since(job.started_at for job in running),
+            quiet_for_s=self._longest_since(job.updated_at for job in running),
+        )
+
+    def _longest_since(self, instants: Iterable[datetime | None]) -> float | None:
+        return max(((self._clock() - each).total_seconds() for each in instants if each is not None), default=None)
+
     def take_unpublished(self, *, quiet_s: float | None, limit: int) -> list[Job]:
         self._answer()
         with self._lock:
@@ -308,6 +334,10 @@ def _lacks_its_end(job: Job) -> bool:
 
 def _rung(stored: _StoredJob) -> datetime:
     return stored.published_at or _NEVER
+
+
+def _due_since(stored: _StoredJob) -> datetime:
+    return max(each for each in (stored.job.updated_at, stored.job.resume_at, stored.leased_until) if each is not None)
 
 
 def _has_lapsed_since_rung(stored: _StoredJob) -> bool:

@@ -29,6 +29,9 @@ SETTINGS: dict[str, type[BrokerSettings]] = {"shim": ShimSettings, "worker": Wor
 FOREIGN = sorted(SERVICES.keys() - SETTINGS.keys())
 REQUIRED = {"HUBSPOT_CLIENT_ID": "id", "HUBSPOT_CLIENT_SECRET": "secret", "JWT_SECRET": "0" * 32}
 
+# What Compose sets in place of the code's defaults: a worker in a container is asked from outside of it.
+OF_COMPOSE = {"metrics_host": "0.0.0.0", "metrics_port": "9464"}  # noqa: S104 - the container's own
+
 _REFERENCE = re.compile(r"\$(?:(\$)|([A-Z_]+)|\{([A-Z_]+)(?::([-?+])((?:[^{}]|\{[^{}]*\})*))?\})")
 
 
@@ -203,7 +206,9 @@ def test_the_defaults_are_those_of_the_code_with_the_stacks_own_servers(
 
     for name in kind.model_fields:
         expected, actual = plain(getattr(usual, name)), plain(getattr(composed, name))
-        if "127.0.0.1" in expected:
+        if name in OF_COMPOSE:
+            assert actual == OF_COMPOSE[name]
+        elif "127.0.0.1" in expected:
             assert urlsplit(actual).hostname in SERVICES
         else:
             assert actual == expected
@@ -218,6 +223,10 @@ def test_only_the_shim_is_published_and_only_to_this_machine() -> None:
 
     assert published.keys() == {"shim"}
     assert [interpolate(port, {}) for port in published["shim"]] == ["127.0.0.1:8000:8000"]
+
+
+def test_a_workers_metrics_are_at_the_port_that_is_exposed() -> None:
+    assert SERVICES["worker"]["expose"] == [OF_COMPOSE["metrics_port"]]
 
 
 @pytest.mark.parametrize("service", [*FOREIGN, "beat"])

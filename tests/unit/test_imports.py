@@ -27,6 +27,7 @@ POISON = {
 # environment were asked for by name, whether all were listed, and to where connections or look-ups were tried.
 PROBE = """
 import importlib, json, os, sys
+import wsgiref.handlers  # the standard library's: it copies the whole environment
 from collections.abc import MutableMapping
 
 asked, calls = [], []
@@ -133,6 +134,15 @@ def test_importing_the_worker_does_not_load(module: str, after_the_worker: dict[
     assert module not in after_the_worker["loaded"]
 
 
+def test_what_sends_traces_is_not_loaded_before_it_is_wanted(
+    after_the_shim: dict[str, list[str]], tmp_path: Path
+) -> None:
+    all_but_one = [name for name in modules_of("worker") if name != "worker.otlp"]
+    loaded = {*after_the_shim["loaded"], *names_after_importing(all_but_one, tmp_path)["loaded"]}
+
+    assert loaded.isdisjoint({"worker.otlp", "opentelemetry.sdk.trace", "opentelemetry.exporter", "google.protobuf"})
+
+
 def test_every_module_was_imported(
     after_the_shim: dict[str, list[str]], after_the_worker: dict[str, list[str]]
 ) -> None:
@@ -146,7 +156,8 @@ def test_importing_reads_no_setting(
     asked = {*after_the_shim["asked"], *after_the_worker["asked"]}
 
     assert asked.isdisjoint({"*", *POISON})
-    assert not {name for name in asked if name.startswith(("HUBSPOT_", "JWT_", "MONGODB_", "TOKEN_", "EXPORT_"))}
+    ours = ("HUBSPOT_", "JWT_", "MONGODB_", "TOKEN_", "EXPORT_", "METRICS_", "OTEL_EXPORTER_", "OTEL_SERVICE_")
+    assert not {name for name in asked if name.startswith(ours)}
 
 
 def test_importing_connects_to_nothing(

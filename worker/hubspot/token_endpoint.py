@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Protocol
 
 import msgspec
 from pydantic import SecretStr
@@ -17,6 +17,13 @@ class Grant(msgspec.Struct):
     access_token: Annotated[str, msgspec.Meta(min_length=1)]
     expires_in: int
     refresh_token: str | None = None
+
+
+class Renewer(Protocol):
+    """Asks HubSpot for an access token."""
+
+    def renew(self, refresh_token: SecretStr) -> Grant:
+        """Send a refresh token. Raises a HubSpotError."""
 
 
 class TokenEndpoint:

@@ -18,7 +18,7 @@ from worker.errors import (
     TokenNotFoundError,
     TokenUnreadableError,
 )
-from worker.hubspot.token_endpoint import TokenEndpoint
+from worker.hubspot.token_endpoint import Renewer
 from worker.hubspot.transport import LONGEST_CALL_S
 from worker.hubspot.turns import Turns
 from worker.interfaces import RenewalLeases, TokenStore
@@ -46,7 +46,7 @@ class RenewingTokenSource:
         *,
         store: TokenStore,
         leases: RenewalLeases,
-        endpoint: TokenEndpoint,
+        endpoint: Renewer,
         clock: Callable[[], datetime],
         pause: Callable[[float], None] = time.sleep,
     ) -> None:

@@ -13,6 +13,7 @@ from worker.jobs import (
     JobKind,
     JobStatus,
     Lease,
+    Origin,
     Progress,
     SyncRequest,
 )
@@ -51,6 +52,7 @@ def to_document(job: Job) -> Document:
         "type": job.type_name,
         "kind": job.kind.value,
         "label": job.label,
+        "origin": asdict(job.origin),
         "request": request,
         "created_at": job.created_at,
         "epoch": job.epoch,
@@ -95,6 +97,7 @@ def from_document(document: Document) -> Job:
         parent_id=document.get("parent_id"),
         is_expanded=document.get("is_expanded", False),
         label=document["label"],
+        origin=Origin(**document.get("origin") or {}),
         request=_request(document["request"]),
         created_at=document["created_at"],
         lease=Lease(owner=lease["owner"], epoch=document["epoch"]) if lease else None,

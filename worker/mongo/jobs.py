@@ -12,7 +12,7 @@ from pymongo.client_session import ClientSession
 from pymongo.errors import DuplicateKeyError
 
 from worker.errors import JobNotFoundError, LeaseLostError
-from worker.interfaces import JobQuery
+from worker.interfaces import JobQuery, OpenJobs
 from worker.jobs import Job, JobStatus
 from worker.mongo.connection import Document, MongoDatabase, session_under_way, translated_errors
 from worker.mongo.job_documents import REMOVED, from_document, state_of, to_document
@@ -28,6 +28,9 @@ _MAY_END = {"$or": [{"parent_id": None}, {"receipt": None}]}  # a child gets its
 _HAS_LAPSED = {"$lt": ["$lease.expires_at", "$$NOW"]}  # no lease at all compares as lower, so it has lapsed as well
 _IS_DUE = {"$lte": ["$resume_at", "$$NOW"]}
 _NOT_RUNG_SINCE_LAPSE = {"$lt": ["$published_at", "$lease.expires_at"]}
+_IS_RUNNING = {"$eq": ["$status", JobStatus.RUNNING.value]}
+_CAN_BE_TAKEN = {"$and": [_HAS_LAPSED, _IS_DUE]}
+_DUE_SINCE = {"$max": ["$updated_at", "$resume_at", "$lease.expires_at"]}  # what is missing does not count
 
 
 class MongoJobStore:
@@ -127,7 +130,7 @@ class MongoJobStore:
 
     def claim(self, job_id: str, *, worker: str, lease_s: float, at: datetime) -> Job | None:
         """Lease a due job. Taking over from a holder whose lease has lapsed counts as a resume."""
-        due = {"_id": job_id, "sync": None, "status": {"$in": _OPEN}, "$expr": {"$and": [_HAS_LAPSED, _IS_DUE]}}
+        due = {"_id": job_id, "sync": None, "status": {"$in": _OPEN}, "$expr": _CAN_BE_TAKEN}
         taken_over = {"$cond": [{"$gt": ["$lease", None]}, 1, 0]}
         change = {
             "status": JobStatus.RUNNING.value,
@@ -185,7 +188,22 @@ class MongoJobStore:
     def count_due(self) -> int:
         """Count what is open, due, and not held."""
         with translated_errors():
-            return self._jobs.count_documents({**_UNFINISHED, "$expr": {"$and": [_HAS_LAPSED, _IS_DUE]}})
+            return self._jobs.count_documents({**_UNFINISHED, "$expr": _CAN_BE_TAKEN})
+
+    def open_jobs(self) -> list[OpenJobs]:
+        """Count by an index on the status: finished jobs, which are many, are not looked at."""
+        is_due = {"$and": [{"$ne": ["$is_expanded", True]}, _CAN_BE_TAKEN]}
+        counted = {
+            "_id": {"status": "$status", "type": "$type", "kind": "$kind"},
+            "jobs": {"$sum": 1},
+            "due": {"$sum": {"$cond": [is_due, 1, 0]}},
+            "due_for_s": {"$max": {"$cond": [is_due, _seconds_since(_DUE_SINCE), None]}},
+            "running_for_s": {"$max": {"$cond": [_IS_RUNNING, _seconds_since("$started_at"), None]}},
+            "quiet_for_s": {"$max": {"$cond": [_IS_RUNNING, _seconds_since("$updated_at"), None]}},
+        }
+        with translated_errors():
+            groups = list(self._jobs.aggregate([{"$match": {"status": {"$in": _OPEN}}}, {"$group": counted}]))
+        return [OpenJobs(**group.pop("_id"), **group) for group in groups]
 
     def take_unpublished(self, *, quiet_s: float | None, limit: int) -> list[Job]:
         """Take due jobs one by one, each by one atomic update, so that two sweepers never take the same."""
@@ -194,7 +212,7 @@ class MongoJobStore:
 
     def _take_one(self, quiet_s: float | None) -> Job | None:
         is_silent = _was_not_rung_for(quiet_s)
-        silent = {**_UNFINISHED, "$expr": {"$and": [is_silent, _HAS_LAPSED, _IS_DUE]}}
+        silent = {**_UNFINISHED, "$expr": {"$and": [is_silent, _CAN_BE_TAKEN]}}
         lapsed = {
             "lease.expires_at": {"$exists": True},
             "status": JobStatus.RUNNING.value,
@@ -242,6 +260,10 @@ def _was_not_rung_for(quiet_s: float | None) -> Document:
 
 def _from_now(seconds: float) -> Document:
     return {"$add": ["$$NOW", round(seconds * 1000)]}
+
+
+def _seconds_since(instant: object) -> Document:
+    return {"$divide": [{"$subtract": ["$$NOW", instant]}, 1000]}
 
 
 def _literal(document: Document) -> Document:

@@ -5,17 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import fields
+from functools import partial
 
 import fakeredis
 import pytest
+import structlog
 from anyio.from_thread import start_blocking_portal
 from fastapi import FastAPI
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
+from api_shim.access import Instruments, origin_of_request
 from api_shim.app import create_app
 from api_shim.auth import JwtVerifier
 from api_shim.exports import ExportDesk
+from api_shim.metrics import Exposition, RequestMetrics, StoredState, read_jobs
 from api_shim.readiness import Readiness
 from api_shim.records import RecordDesk
 from api_shim.waiting import JobWaiter
@@ -27,6 +31,7 @@ from tests.unit.api_shim.shim import RESULT_TTL, SECRET, Parts, Shim, token_of
 from worker.control import JobControl
 from worker.keyed_submitter import KeyedSubmitter
 from worker.settings import ShimSettings
+from worker.spans import NoTraces
 from worker.submitter import JobSubmitter
 from worker.wakeups import RedisAnnouncer
 
@@ -35,8 +40,8 @@ Running = Callable[..., AbstractContextManager[Shim]]
 
 @pytest.fixture(autouse=True)
 def logs() -> Iterator[list[EventDict]]:
-    """Keep what is logged for the test to read."""
-    with capture_logs() as events:
+    """Keep what is logged for the test to read, with what is bound to every line of a request."""
+    with capture_logs(processors=[structlog.contextvars.merge_contextvars]) as events:
         yield events
 
 
@@ -82,6 +87,8 @@ def serving(parts: Parts, **settings: object) -> Iterator[Shim]:
 
 def _application(parts: Parts, settings: ShimSettings) -> FastAPI:
     submitter = JobSubmitter(jobs=parts.jobs, tokens=parts.tokens, queue=parts.queue)
+    waiter = JobWaiter(fakeredis.FakeAsyncRedis(server=parts.redis))
+    parts.registry.register(StoredState([partial(read_jobs, parts.jobs)]))
     desk = ExportDesk(
         pages=parts.pages,
         submitter=submitter,
@@ -94,14 +101,20 @@ def _application(parts: Parts, settings: ShimSettings) -> FastAPI:
             clock=parts.clock,
             announcer=RedisAnnouncer(fakeredis.FakeRedis(server=parts.redis)),
         ),
-        waiter=JobWaiter(fakeredis.FakeAsyncRedis(server=parts.redis)),
+        waiter=waiter,
         clock=parts.clock,
+        origin=partial(origin_of_request, NoTraces()),
     )
     return create_app(
         desk=desk,
         record_desk=RecordDesk(records=parts.records),
         verifier=JwtVerifier(settings),
         readiness=Readiness({}),
+        instruments=Instruments(
+            requests=RequestMetrics(parts.registry, waiting=lambda: waiter.waiting),
+            exposition=Exposition(parts.registry),
+            traces=NoTraces(),
+        ),
         export_wait_s=10,
         prepare=lambda: None,
     )

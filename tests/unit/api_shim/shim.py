@@ -16,6 +16,7 @@ import httpx
 import jwt
 from anyio.from_thread import BlockingPortal
 from fastapi import FastAPI
+from prometheus_client import CollectorRegistry
 from pydantic import SecretStr
 
 from tests.fakes.clock import ManualClock
@@ -73,6 +74,7 @@ class Parts:
     tokens: InMemoryTokenStore = field(default_factory=InMemoryTokenStore)
     queue: HoldingJobQueue = field(default_factory=HoldingJobQueue)
     redis: fakeredis.FakeServer = field(default_factory=fakeredis.FakeServer)
+    registry: CollectorRegistry = field(default_factory=CollectorRegistry)
 
 
 class HandWorker:

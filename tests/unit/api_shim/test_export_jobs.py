@@ -143,7 +143,9 @@ def test_another_accounts_job_is_answered_as_an_unknown_one(shim: Shim, below: s
     stranger = f"Bearer {mint({'account_id': 'a2'})}"
     paths = [f"/jobs/{each}{below}" for each in (job_id, "00000000-0000-4000-8000-000000000000")]
 
-    others, unknown = (shim.get(path, authorization=stranger, prefer=preference) for path in paths)
+    same = {"prefer": preference, "x-request-id": "of-both"}
+
+    others, unknown = (shim.get(path, authorization=stranger, **same) for path in paths)
 
     assert others.status_code == 404
     assert (others.status_code, others.content, others.headers) == (

@@ -223,9 +223,11 @@ def test_another_accounts_job_is_answered_as_an_unknown_one_and_left_alone(shim:
     job_id = failed(shim)
     before = shown(shim, job_id)
     stranger = f"Bearer {mint({'account_id': 'a2'})}"
+    same = {"x-request-id": "of-both"}
 
     others, unknown = (
-        shim.ask(method, f"{BASE_PATH}/jobs/{each}{below}", authorization=stranger) for each in (job_id, UNKNOWN)
+        shim.ask(method, f"{BASE_PATH}/jobs/{each}{below}", authorization=stranger, headers=same)
+        for each in (job_id, UNKNOWN)
     )
 
     assert (others.status_code, others.content, others.headers) == (404, NOT_FOUND, unknown.headers)

@@ -49,7 +49,9 @@ def test_the_documented_defaults_hold(monkeypatch: pytest.MonkeyPatch) -> None:
     assert settings.hubspot_rate_limit == Rate(calls=110, seconds=10)
     assert settings.result_ttl_days == 30
     assert settings.token_encryption_keys == ()
-    assert settings.log_format == "console"
+    assert (settings.log_format, settings.log_level) == ("console", "info")
+    assert (settings.metrics_host, settings.metrics_port) == ("127.0.0.1", None)
+    assert (settings.otel_exporter_otlp_endpoint, settings.otel_service_name) == (None, None)
 
 
 def test_the_shim_needs_no_hubspot_secret(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,6 +115,11 @@ def test_keys_for_tokens_are_a_list_newest_first(monkeypatch: pytest.MonkeyPatch
         ("TOKEN_ENCRYPTION_KEYS", f"{KEYS[0]} {KEYS[1]}"),
         ("TOKEN_ENCRYPTION_KEYS", KEYS[0][:-5] + "ü"),
         ("LOG_FORMAT", "xml"),
+        ("LOG_LEVEL", "trace"),
+        ("METRICS_PORT", "0"),
+        ("METRICS_PORT", "http"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4318"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318?key=1"),
     ],
 )
 def test_a_wrong_worker_setting_is_one_line_that_names_it(

@@ -92,7 +92,8 @@ class Alarms:
 class Workshop:
     """Everything an exporter touches, in the hands of a test."""
 
-    def __init__(self, hubspot: HubSpot, clock: ManualClock) -> None:
+    def __init__(self, hubspot: HubSpot, clock: ManualClock, *, transport: Transport | None = None) -> None:
+        transport = transport or Transport()
         self.hubspot = hubspot
         self.clock = clock
         self.jobs = InMemoryJobStore(clock)
@@ -103,12 +104,12 @@ class Workshop:
         self.alarms = Alarms()
         self.stopping = ImpatientEvent(clock)
         settings = WorkerSettings.model_validate({"hubspot_client_id": "id", "hubspot_client_secret": "secret"})
-        self.source: CrmSource = LegacyClient(transport=Transport(), endpoints=legacy_endpoints(settings))
+        self.source: CrmSource = LegacyClient(transport=transport, endpoints=legacy_endpoints(settings))
         self.token_source = RenewingTokenSource(
             store=self.tokens,
             leases=InMemoryRenewalLeases(clock),
             endpoint=TokenEndpoint(
-                transport=Transport(),
+                transport=transport,
                 url=settings.hubspot_token_endpoint,
                 client_id="id",
                 client_secret=SecretStr("secret"),

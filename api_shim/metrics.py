@@ -1,0 +1,140 @@
+"""The shim's metrics: requests, and the state of all jobs, read from the database when they are asked for."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
+
+from worker.errors import StoreUnavailableError
+from worker.interfaces import ConnectionHealth, JobCensus, OpenJobs
+from worker.jobs import JobKind
+from worker.metrics import NAMESPACE
+
+_FRESH_S, _REST = 2.0, 20
+_REQUEST_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+
+Reading = Callable[[], Iterable[Metric]]
+"""Reads metrics from a store. Raises StoreUnavailableError."""
+
+
+class RequestMetrics:
+    """What callers ask. A route is its template: paths hold ids, of which there is no end."""
+
+    def __init__(self, registry: CollectorRegistry, *, waiting: Callable[[], int]) -> None:
+        self.requests = Counter(
+            "http_requests",
+            "Requests answered",
+            ["method", "route", "status"],
+            namespace=NAMESPACE,
+            registry=registry,
+        )
+        self.seconds = Histogram(
+            "http_request_duration_seconds",
+            "From a request's arrival to its answer's last byte; who waits for a job waits here",
+            ["method", "route"],
+            namespace=NAMESPACE,
+            registry=registry,
+            buckets=_REQUEST_S,
+        )
+        Gauge(
+            "http_requests_waiting", "Requests that wait for a job to change", namespace=NAMESPACE, registry=registry
+        ).set_function(waiting)
+
+
+class StoredState(Collector):
+    """Gauges of what is stored, the same from every shim.
+
+    However often it is asked, and however many jobs are open, it reads once in 2 seconds and for a twentieth of the
+    time at most. While the database is away the gauges are missing, rather than old, and `…_database_up` is 0.
+    """
+
+    def __init__(self, readings: Sequence[Reading], *, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._readings = readings
+        self._monotonic = monotonic
+        self._reading = threading.Lock()
+        self._fresh_until = float("-inf")
+        self._known: list[Metric] = []
+
+    def describe(self) -> Iterable[Metric]:
+        """Name nothing beforehand: that would read."""
+        return ()
+
+    def collect(self) -> Iterable[Metric]:
+        """Give the gauges."""
+        with self._reading:
+            began_at = self._monotonic()
+            if began_at >= self._fresh_until:
+                self._known = self._read()
+                ended_at = self._monotonic()
+                self._fresh_until = ended_at + max(_FRESH_S, _REST * (ended_at - began_at))
+            return self._known
+
+    def _read(self) -> list[Metric]:
+        is_up = _gauge("database_up", "Whether the database gave the gauges that are read from it")
+        try:
+            found = [metric for reading in self._readings for metric in reading()]
+        except StoreUnavailableError:
+            is_up.add_metric([], 0)
+            return [is_up]
+        is_up.add_metric([], 1)
+        return [is_up, *found]
+
+
+class Exposition:
+    """All metrics as text, in the format that a scraper accepts."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._registry = registry
+
+    def render(self, accept: str) -> tuple[bytes, str]:
+        """Give the text and its content type. It may wait for the database."""
+        encode, content_type = choose_encoder(accept)
+        return encode(self._registry), content_type
+
+
+def read_jobs(census: JobCensus) -> list[Metric]:
+    """Read how many jobs are open, and how long the first of them has waited, run, or brought nothing."""
+    counts = _gauge("jobs", "Jobs that are not finished", "status", "type", "kind")
+    due = _gauge("jobs_due", "Jobs that a worker could take now", "kind")
+    age = _gauge("queue_age_seconds", "How long the first due job has waited for a worker", "kind")
+    running = _gauge("oldest_running_seconds", "How long ago the oldest running job was started", "kind")
+    quiet = _gauge("quietest_running_seconds", "For how long a running job has at most brought no page", "kind")
+    found = census.open_jobs()
+    for jobs in found:
+        counts.add_metric([jobs.status, jobs.type, jobs.kind], jobs.jobs)
+    for kind, of_kind in _by_kind(found).items():
+        due.add_metric([kind], sum(jobs.due for jobs in of_kind))
+        age.add_metric([kind], _most(jobs.due_for_s for jobs in of_kind))
+        running.add_metric([kind], _most(jobs.running_for_s for jobs in of_kind))
+        quiet.add_metric([kind], _most(jobs.quiet_for_s for jobs in of_kind))
+    return [counts, due, age, running, quiet]
+
+
+def read_connections(health: ConnectionHealth) -> list[Metric]:
+    """Read how many accounts have to be connected again by their users."""
+    refused = _gauge("connections_refused", "Connections whose refresh token HubSpot has refused")
+    refused.add_metric([], health.count_refused())
+    return [refused]
+
+
+def _gauge(name: str, meaning: str, *labels: str) -> GaugeMetricFamily:
+    return GaugeMetricFamily(f"{NAMESPACE}_{name}", meaning, labels=labels)
+
+
+def _by_kind(found: Iterable[OpenJobs]) -> dict[str, list[OpenJobs]]:
+    """Sort by kind, those included of which there is no job: a gauge that vanishes alarms nobody."""
+    kinds: dict[str, list[OpenJobs]] = {kind: [] for kind in JobKind}
+    for jobs in found:
+        kinds.setdefault(jobs.kind, []).append(jobs)
+    return kinds
+
+
+def _most(seconds: Iterable[float | None]) -> float:
+    """Give the largest; clocks that disagree may have told of a future."""
+    return max((each for each in seconds if each is not None and each > 0), default=0.0)

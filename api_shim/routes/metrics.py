@@ -1,0 +1,22 @@
+"""`/metrics`: for Prometheus."""
+
+from __future__ import annotations
+
+import anyio.to_thread
+from anyio import CapacityLimiter
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import PlainTextResponse
+
+from api_shim.metrics import Exposition
+
+router = APIRouter(tags=["health"])
+
+
+@router.get("/metrics", response_class=PlainTextResponse)
+async def metrics(request: Request) -> Response:
+    """Give the metrics of this process, and the state of all jobs, in Prometheus' text format."""
+    exposition: Exposition = request.app.state.exposition
+    own_threads: CapacityLimiter = request.app.state.scrape_threads
+    accept = request.headers.get("accept", "")
+    content, content_type = await anyio.to_thread.run_sync(exposition.render, accept, limiter=own_threads)
+    return Response(content, media_type=content_type)

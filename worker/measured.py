@@ -1,0 +1,151 @@
+"""Seams that count: each is the one it wraps, and tells the metrics what came of a call."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from itertools import product
+
+from pydantic import SecretStr
+
+from worker.errors import BrokerUnavailableError, DailyLimitError, RateLimitedError, UnavailableError
+from worker.interfaces import (
+    CrmSource,
+    FetchedPage,
+    JobAnnouncer,
+    JobQueue,
+    PageQuery,
+    RateLimiter,
+    Reservation,
+    SliceOutcome,
+    SliceRunner,
+    SweepRunner,
+)
+from worker.jobs import Job, JobKind, JobStatus
+from worker.metrics import ExportMetrics, JobMetrics
+from worker.pages import ExportType
+from worker.rates import Quota
+
+_UNAVAILABLE = "unavailable"
+_ENDS = tuple(status for status in JobStatus if status.is_terminal)
+_COUNTED = (JobKind.PAGE, JobKind.EXPORT)
+
+
+class MeasuredQueue:
+    """A JobQueue. It counts what the broker took, and what it did not."""
+
+    def __init__(self, queue: JobQueue, metrics: JobMetrics) -> None:
+        self._queue = queue
+        self._metrics = metrics
+
+    def publish(self, job: Job) -> None:
+        """Ring for a job."""
+        try:
+            self._queue.publish(job)
+        except BrokerUnavailableError:
+            self._metrics.publish_failures.inc()
+            raise
+        self._metrics.published.inc()
+
+
+class MeasuredAnnouncer:
+    """A JobAnnouncer. An export's end is announced once, by whoever has stored it, so that it is counted here.
+
+    A sync's is not: each of two children that end at the same moment may find that it was the last.
+    """
+
+    def __init__(self, announcer: JobAnnouncer, metrics: JobMetrics) -> None:
+        self._announcer = announcer
+        self._metrics = metrics
+        for status, export_type, kind in product(_ENDS, ExportType, _COUNTED):
+            metrics.ended.labels(status, export_type, kind)  # shown before anything has happened: a rise is looked for
+
+    def announce(self, job: Job) -> None:
+        """Count an end, and pass the news on."""
+        if job.status.is_terminal and job.kind in _COUNTED:
+            self._metrics.ended.labels(job.status, job.type_name, job.kind).inc()
+        self._announcer.announce(job)
+
+
+class MeasuredSource:
+    """A CrmSource. It counts pages, their records, and HubSpot's limits."""
+
+    def __init__(self, source: CrmSource, metrics: ExportMetrics) -> None:
+        self._source = source
+        self._metrics = metrics
+
+    def fetch_page(self, query: PageQuery, access_token: SecretStr) -> FetchedPage:
+        """Fetch a page."""
+        try:
+            fetched = self._source.fetch_page(query, access_token)
+        except RateLimitedError as error:
+            self._metrics.rate_limited.labels("daily" if isinstance(error, DailyLimitError) else "short").inc()
+            raise
+        self._metrics.pages.labels(query.export_type, fetched.api).inc()
+        self._metrics.records.labels(query.export_type, fetched.api).inc(fetched.page.records)
+        return fetched
+
+
+class MeasuredLimiter:
+    """A RateLimiter. It counts places, and the seconds until they come."""
+
+    def __init__(self, limiter: RateLimiter, metrics: ExportMetrics) -> None:
+        self._limiter = limiter
+        self._metrics = metrics
+
+    def reserve(self, account_id: str, *, within_s: float) -> Reservation:
+        """Ask for a place."""
+        place = self._limiter.reserve(account_id, within_s=within_s)
+        self._metrics.place_s.labels("booked" if place.is_booked else "refused").observe(place.wait_s)
+        return place
+
+    def learn(self, account_id: str, quota: Quota) -> None:
+        """Pass on what HubSpot says."""
+        self._limiter.learn(account_id, quota)
+
+    def block(self, account_id: str, *, seconds: float) -> None:
+        """Pass on that HubSpot wants patience."""
+        self._limiter.block(account_id, seconds=seconds)
+
+
+class MeasuredExporter:
+    """A SliceRunner. It counts messages by what came of them, and times the slices that had work."""
+
+    def __init__(
+        self, exporter: SliceRunner, metrics: ExportMetrics, *, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._exporter = exporter
+        self._metrics = metrics
+        self._monotonic = monotonic
+
+    def run_slice(self, job_id: str) -> SliceOutcome:
+        """Run a slice."""
+        began_at = self._monotonic()
+        try:
+            outcome = self._exporter.run_slice(job_id)
+        except UnavailableError:
+            self._metrics.slices.labels(_UNAVAILABLE).inc()
+            raise
+        self._metrics.slices.labels(outcome).inc()
+        if outcome is not SliceOutcome.NOTHING_TO_CLAIM:
+            self._metrics.slice_s.observe(self._monotonic() - began_at)
+        return outcome
+
+
+class MeasuredSweeper:
+    """A SweepRunner. It counts sweeps, and the jobs that were rung for."""
+
+    def __init__(self, sweeper: SweepRunner, metrics: ExportMetrics) -> None:
+        self._sweeper = sweeper
+        self._metrics = metrics
+
+    def sweep(self) -> int:
+        """Sweep."""
+        try:
+            rung_for = self._sweeper.sweep()
+        except UnavailableError:
+            self._metrics.sweeps.labels(_UNAVAILABLE).inc()
+            raise
+        self._metrics.sweeps.labels("done").inc()
+        self._metrics.rung_again.inc(rung_for)
+        return rung_for

@@ -1,0 +1,81 @@
+"""What is counted, on a registry that arrives as an argument: names, labels and buckets, each with its meaning."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, disable_created_metrics
+
+NAMESPACE = "hubspot_export"
+
+_CALL_S = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 55)
+_WAIT_S = (0.001, 0.05, 0.25, 1, 2.5, 5, 10, 30)
+_SLICE_S = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 80)
+
+
+def new_registry() -> CollectorRegistry:
+    """Give a registry that knows the process itself: its memory, CPU time and open files."""
+    disable_created_metrics()  # type: ignore[no-untyped-call]  # one more series a counter, which answers no question
+    registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    return registry
+
+
+class JobMetrics:
+    """What happens to jobs in shims and workers alike."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.ended = _counter(registry, "jobs_ended", "Exports and pages that ended, by how", "status", "type", "kind")
+        self.published = _counter(
+            registry, "publishes", "Rings for a job that the broker took, besides those of sweeps"
+        )
+        self.publish_failures = _counter(registry, "publish_failures", "Rings for a job that the broker did not take")
+
+
+class ExportMetrics:
+    """What a worker does."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.pages = _counter(registry, "pages", "Pages fetched from HubSpot", "type", "api")
+        self.records = _counter(registry, "records", "Records in the pages fetched", "type", "api")
+        self.calls = _counter(
+            registry, "hubspot_calls", "Calls to HubSpot by the status of its answer; none: no answer", "api", "status"
+        )
+        self.call_s = _histogram(
+            registry, "hubspot_call_duration_seconds", "From a call's first byte to its answer's last", _CALL_S, "api"
+        )
+        self.rate_limited = _counter(
+            registry, "rate_limited", "Pages that HubSpot refused for a limit: of the day, or a shorter one", "limit"
+        )
+        _begin_at_zero(self.rate_limited, "daily", "short")
+        self.place_s = _histogram(
+            registry,
+            "limiter_wait_seconds",
+            "How far away the next place in our own limit was: booked, or refused and to be asked for again then",
+            _WAIT_S,
+            "place",
+        )
+        self.renewals = _counter(registry, "token_renewals", "Access tokens asked for anew, by outcome", "outcome")
+        _begin_at_zero(self.renewals, "renewed", "failed", "reconnect_required")
+        self.slices = _counter(registry, "slices", "Messages taken, by what came of them", "outcome")
+        _begin_at_zero(self.slices, "worked", "nothing_to_claim", "lease_lost", "unavailable")
+        self.slice_s = _histogram(registry, "slice_duration_seconds", "What a slice that had work took", _SLICE_S)
+        self.sweeps = _counter(registry, "sweeps", "Sweeps by outcome", "outcome")
+        _begin_at_zero(self.sweeps, "done", "unavailable")
+        self.rung_again = _counter(registry, "jobs_rung_again", "Jobs that a sweep rang for: nobody had come for them")
+
+
+def _counter(registry: CollectorRegistry, name: str, meaning: str, *labels: str) -> Counter:
+    return Counter(name, meaning, labels, namespace=NAMESPACE, registry=registry)
+
+
+def _histogram(
+    registry: CollectorRegistry, name: str, meaning: str, buckets: Sequence[float], *labels: str
+) -> Histogram:
+    return Histogram(name, meaning, labels, namespace=NAMESPACE, buckets=buckets, registry=registry)
+
+
+def _begin_at_zero(counter: Counter, *values: str) -> None:
+    """Show a counter before anything has happened: whoever looks for a rise misses what begins at one."""
+    for value in values:
+        counter.labels(value)
