@@ -6,6 +6,7 @@ import click
 import uvicorn
 
 from api_shim.asgi import build
+from api_shim.http_protocol import BoundedHttpProtocol
 from worker.logs import configure_logs
 from worker.settings import ShimSettings, load
 
@@ -17,7 +18,9 @@ def main(host: str, port: int) -> None:
     """Serve the HubSpot export API."""
     settings = load(ShimSettings)
     configure_logs(settings.log_format, settings.log_level)
-    uvicorn.run(build(settings), host=host, port=port, log_config=None, access_log=False)
+    uvicorn.run(
+        build(settings), host=host, port=port, http=BoundedHttpProtocol, ws="none", log_config=None, access_log=False
+    )
 
 
 main()

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import jwt
-from starlette.concurrency import run_in_threadpool
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
+from api_shim.key_sets import KeysNotPublishedError, PublishedKeys
 from worker.errors import ExportError, UnavailableError
 from worker.settings import ShimSettings
 
@@ -60,7 +63,7 @@ class _KeySource(Protocol):
 class _OneKey:
     """The secret or the public key from the settings."""
 
-    def __init__(self, key: str) -> None:
+    def __init__(self, key: Any) -> None:  # noqa: ANN401 - see _KeySource
         self._key = key
 
     async def key_for(self, token: str) -> Any:  # noqa: ANN401, ARG002 - see _KeySource
@@ -68,20 +71,22 @@ class _OneKey:
 
 
 class _KeySet:
-    """The identity provider's published keys: kept for 5 minutes, fetched before that when an unknown one is named.
+    """The key that a JWT names, of those that the identity provider publishes."""
 
-    Single keys are not kept besides (`cache_keys`): they would outlive their withdrawal for ever.
-    """
-
-    def __init__(self, url: str) -> None:
-        self._client = jwt.PyJWKClient(url, cache_keys=False, lifespan=300, timeout=5)
+    def __init__(self, keys: PublishedKeys) -> None:
+        self._keys = keys
 
     async def key_for(self, token: str) -> Any:  # noqa: ANN401 - see _KeySource
+        key_id = jwt.get_unverified_header(token).get("kid")
+        if not isinstance(key_id, str):
+            raise UnauthorizedError
         try:
-            key = await run_in_threadpool(self._client.get_signing_key_from_jwt, token)
-        except (jwt.PyJWKClientConnectionError, jwt.PyJWKSetError, OSError, ValueError) as error:
-            raise KeysUnavailableError from error
-        return key.key
+            key = await self._keys.find(key_id)
+        except KeysNotPublishedError:
+            raise KeysUnavailableError from None
+        if key is None:
+            raise UnauthorizedError
+        return key
 
 
 class JwtVerifier:
@@ -90,8 +95,8 @@ class JwtVerifier:
     What else a JWT says is not ours to judge: a `sub` that is a number, an `iat` of a clock that is a second ahead.
     """
 
-    def __init__(self, settings: ShimSettings) -> None:
-        self._keys = _key_source(settings)
+    def __init__(self, settings: ShimSettings, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._keys = _key_source(settings, clock)
         self._algorithms = list(settings.algorithms)
         self._audience = settings.jwt_audience
         self._issuer = settings.jwt_issuer
@@ -132,11 +137,11 @@ class JwtVerifier:
         )
 
 
-def _key_source(settings: ShimSettings) -> _KeySource:
+def _key_source(settings: ShimSettings, clock: Callable[[], float]) -> _KeySource:
     if settings.jwt_jwks_url is not None:
-        return _KeySet(settings.jwt_jwks_url)
+        return _KeySet(PublishedKeys(settings.jwt_jwks_url, clock=clock))
     if settings.jwt_public_key is not None:
-        return _OneKey(settings.jwt_public_key)
+        return _OneKey(load_pem_public_key(settings.jwt_public_key.encode()))  # read here once, not for every JWT
     secret = settings.jwt_secret
     return _OneKey(secret.get_secret_value() if secret is not None else "")
 

@@ -4,11 +4,24 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Sequence
-from typing import Generic, TypeVar
+from datetime import UTC, datetime
+from typing import Annotated, Generic, TypeVar
 
-from pydantic import TypeAdapter
+from pydantic import AfterValidator, AwareDatetime, Field, TypeAdapter
 
 from worker.errors import InvalidRequestError
+
+
+def _in_utc(at: datetime) -> datetime:
+    try:
+        return at.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("is before the first year or after the last") from None
+
+
+PlaceInstant = Annotated[AwareDatetime, AfterValidator(_in_utc)]
+PlaceNumber = Annotated[int, Field(ge=0, le=2**63 - 1)]
+"""Parts of a place, such as MongoDB can be asked for."""
 
 T = TypeVar("T")
 Item = TypeVar("Item")

@@ -13,9 +13,9 @@ from worker.records import Shown
 
 MOST_RESULTS = 1000
 MOST_JOBS = 100
+MOST_PARAMS = 500
 _LARGEST = 2**63 - 1  # what MongoDB and HubSpot hold as an integer
 _OURS = frozenset({"after", "count", "limit", "offset", "vidoffset"})
-_MOST_PARAMS = 500
 
 
 def whole_number(value: object) -> object:
@@ -109,8 +109,8 @@ class ExportBody(BaseModel):
                 raise ValueError(f"{name!r} is set by limit, page_size and offset, not here")
         if "" in params:
             raise ValueError("a parameter must have a name")
-        if sum(map(len, params.values())) > _MOST_PARAMS:
-            raise ValueError(f"must hold at most {_MOST_PARAMS} values")
+        if sum(map(len, params.values())) > MOST_PARAMS:
+            raise ValueError(f"must hold at most {MOST_PARAMS} values")
         return {name: values for name, values in params.items() if values}
 
     @property

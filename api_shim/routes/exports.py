@@ -12,7 +12,7 @@ from api_shim.dependencies import AskedKey, AskedPreferences, AskedType, Authent
 from api_shim.errors import CONFLICT_ANSWER, ERROR_ANSWERS, HUBSPOT_ANSWERS, KEY_ANSWERS, JobFailedError, complaints
 from api_shim.idempotency import keyed_request
 from api_shim.job_answers import accepted, accepted_before
-from api_shim.request_schemas import ExportBody, OffsetNumber, PositiveNumber
+from api_shim.request_schemas import MOST_PARAMS, ExportBody, OffsetNumber, PositiveNumber
 from api_shim.schemas import JobAnswer, PageAnswer
 from worker.errors import InvalidRequestError
 from worker.jobs import ExportRequest, IllegalChangeError, JobKind, JobStatus
@@ -108,4 +108,7 @@ def _passed_through(export_type: ExportType, pairs: list[tuple[str, str]]) -> tu
     """For deals every further parameter goes through to HubSpot; for the other types none does."""
     if export_type is not ExportType.DEALS:
         return ()
-    return tuple((name, value) for name, value in pairs if name not in {"limit", "offset"})
+    further = tuple((name, value) for name, value in pairs if name not in {"limit", "offset"})
+    if len(further) > MOST_PARAMS:
+        raise InvalidRequestError(f"query: must hold at most {MOST_PARAMS} parameters for HubSpot")
+    return further

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
-from pydantic import AwareDatetime, TypeAdapter
+from pydantic import TypeAdapter
 
 from api_shim.answers import results_answer
-from api_shim.cursors import CursorFormat
+from api_shim.cursors import CursorFormat, PlaceInstant
 from api_shim.dependencies import AskedPreferences, AuthenticCaller, Desk, OnceOnly, once_only
 from api_shim.errors import CONFLICT_ANSWER, ERROR_ANSWERS
 from api_shim.job_answers import accepted, job_answer, list_answer
@@ -22,7 +22,7 @@ router = APIRouter(tags=["jobs"], responses=ERROR_ANSWERS)
 
 _LONGEST_WAIT_S = 60
 _DEFAULT_LIMIT = 10
-_CURSORS = CursorFormat(TypeAdapter(tuple[AwareDatetime, str]))
+_CURSORS = CursorFormat(TypeAdapter(tuple[PlaceInstant, str]))
 
 
 @router.get("/jobs", response_model=JobListAnswer, dependencies=[once_only("limit", "cursor")])

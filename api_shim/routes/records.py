@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
-from pydantic import AwareDatetime, NonNegativeInt, TypeAdapter
+from pydantic import TypeAdapter
 
-from api_shim.cursors import CursorFormat
+from api_shim.cursors import CursorFormat, PlaceInstant, PlaceNumber
 from api_shim.dependencies import AskedCopy, AskedRecord, Records, once_only
 from api_shim.errors import ERROR_ANSWERS
 from api_shim.record_answers import record_answer, records_answer
@@ -18,7 +18,7 @@ from worker.records import Place, Shown
 router = APIRouter(tags=["records"], responses=ERROR_ANSWERS)
 
 _DEFAULT_LIMIT = 10
-_CURSORS = CursorFormat(TypeAdapter(tuple[AwareDatetime, NonNegativeInt]))
+_CURSORS = CursorFormat(TypeAdapter(tuple[PlaceInstant, PlaceNumber]))
 
 
 @router.get(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import urlsafe_b64encode
 from datetime import UTC, datetime, timedelta
 
 import jwt
@@ -125,6 +126,32 @@ def test_a_wrong_body_is_refused_by_field(client: Client, body: object, field: s
 def test_a_wrong_preference_is_refused_by_name(client: Client) -> None:
     answer = client.get("/export/contacts", Prefer="wait=soon")
     assert (answer.status_code, answer.json()["message"][:6]) == (400, "Prefer")
+
+
+def test_texts_that_nobody_types_are_stored_and_shown_or_refused(client: Client) -> None:
+    text = "\x00 $a.b ü \U0001f600"
+    started = client.post("/export/contacts", {"label": text, "params": {text: text}, "limit": 1})
+    assert started.json()["data"]["label"] == text
+    assert client.job(started.headers["Location"].removeprefix(BASE_PATH))["request"]["params"] == {text: text}
+    assert client.post("/export/contacts", {"label": "\ud83d"}).status_code == 400
+    for path in ("/jobs/%00", "/jobs/%ED%A0%BD", "/jobs/%24ne/results"):
+        assert client.get(path).status_code == 404
+    for query in ("cursor=%00", "status=%00", "type=%ED%A0%BD", "limit=%00"):
+        assert client.get(f"/jobs?{query}").status_code == 400
+    for at in ("0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"):
+        cursor = urlsafe_b64encode(f'["{at}","x"]'.encode()).decode()
+        assert client.get(f"/jobs?cursor={cursor}").status_code == 400
+
+
+def test_what_is_too_large_is_refused_in_the_documented_body(client: Client) -> None:
+    for answer, status in (
+        (client.get(f"/jobs?x={'x' * 40_000}"), 414),
+        (client.get("/jobs", X="x" * 40_000), 431),
+        (client.post("/export/contacts", {"label": "x" * 70_000}), 400),
+    ):
+        body = answer.json()
+        assert (answer.status_code, body["errno"], body["code"]) == (status, status, "invalid_request")
+        assert body["message"].split(":")[0] in {"target", "headers", "body"}
 
 
 def test_results_know_their_bounds(client: Client) -> None:

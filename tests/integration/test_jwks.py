@@ -5,38 +5,53 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
-from types import SimpleNamespace
+from threading import Event, Thread
 from typing import Any
 
 import jwt
 import pytest
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
-from jwt import jwk_set_cache
-from jwt.algorithms import RSAAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
 from api_shim.auth import Caller, JwtVerifier, KeysUnavailableError, UnauthorizedError
 from worker.settings import ShimSettings
 
-KEPT_S = 300
+KEPT_S = 300.0
+ASK_AGAIN_S = 10.0
+TRY_AGAIN_S = 2.0
+Key = RSAPrivateKey | EllipticCurvePrivateKey
+
+
+class Clock:
+    """Seconds that pass when a test says so."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
 
 
 class IdentityProvider:
     """Publishes keys under their ids, or whatever else a test wants it to answer."""
 
     def __init__(self) -> None:
-        self.keys: dict[str, RSAPrivateKey] = {}
+        self.keys: dict[str, Key] = {}
         self.answer: tuple[int, bytes] | None = None
+        self.may_answer = Event()
+        self.may_answer.set()
         self.fetched = 0
         provider = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 provider.fetched += 1
+                provider.may_answer.wait(10)
                 status, body = provider.answer or (200, provider.key_set())
                 self.send_response(status)
                 self.end_headers()
@@ -51,13 +66,22 @@ class IdentityProvider:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server.server_port}/jwks.json"
 
-    def add_key(self, key_id: str) -> RSAPrivateKey:
-        self.keys[key_id] = generate_private_key(public_exponent=65537, key_size=2048)
+    def add_key(self, key_id: str, key: Key | None = None) -> Key:
+        self.keys[key_id] = key or rsa_key()
         return self.keys[key_id]
 
     def key_set(self) -> bytes:
-        keys = [RSAAlgorithm.to_jwk(k.public_key(), as_dict=True) | {"kid": name} for name, k in self.keys.items()]
-        return json.dumps({"keys": keys}).encode()
+        return json.dumps({"keys": [published(key) | {"kid": name} for name, key in self.keys.items()]}).encode()
+
+
+def rsa_key() -> RSAPrivateKey:
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+
+def published(key: Key) -> dict[str, Any]:
+    if isinstance(key, RSAPrivateKey):
+        return RSAAlgorithm.to_jwk(key.public_key(), as_dict=True)
+    return ECAlgorithm.to_jwk(key.public_key(), as_dict=True)
 
 
 @pytest.fixture
@@ -72,8 +96,14 @@ def provider() -> Iterator[IdentityProvider]:
 
 
 @pytest.fixture
-def verifier(provider: IdentityProvider) -> JwtVerifier:
-    return JwtVerifier(ShimSettings.model_validate({"jwt_jwks_url": provider.url}))
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def verifier(provider: IdentityProvider, clock: Clock) -> JwtVerifier:
+    settings = {"jwt_jwks_url": provider.url, "jwt_algorithms": "RS256,ES256"}
+    return JwtVerifier(ShimSettings.model_validate(settings), clock=clock)
 
 
 def signed(key: Any, *, key_id: str | None, algorithm: str = "RS256") -> str:  # noqa: ANN401 - any of PyJWT's keys
@@ -96,7 +126,7 @@ def test_a_published_key_is_fetched_once_and_lets_its_owner_in(
 
 def test_a_key_that_is_not_published_lets_nobody_in(provider: IdentityProvider, verifier: JwtVerifier) -> None:
     published = provider.add_key("k1")
-    strange = generate_private_key(public_exponent=65537, key_size=2048)
+    strange = rsa_key()
     secret = "x" * 64
 
     for token in (
@@ -110,43 +140,138 @@ def test_a_key_that_is_not_published_lets_nobody_in(provider: IdentityProvider, 
             caller(verifier, token)
 
 
-def test_strangers_do_not_make_us_ask_over_and_over(provider: IdentityProvider, verifier: JwtVerifier) -> None:
+def test_keys_of_either_kind_are_read(provider: IdentityProvider, verifier: JwtVerifier) -> None:
+    curve = provider.add_key("k1", ec.generate_private_key(ec.SECP256R1()))
+    rsa = provider.add_key("k2")
+
+    assert caller(verifier, signed(curve, key_id="k1", algorithm="ES256")).account_id == "a1"
+    assert caller(verifier, signed(rsa, key_id="k2")).account_id == "a1"
+
+
+def test_strangers_do_not_make_us_ask_over_and_over(
+    provider: IdentityProvider, verifier: JwtVerifier, clock: Clock
+) -> None:
     key = provider.add_key("k1")
 
-    for number in range(10):
+    for number in range(40):
         with pytest.raises(UnauthorizedError):
             caller(verifier, signed(key, key_id=f"unknown-{number}"))
+        clock.now += 1
 
-    assert provider.fetched == 1
+    assert provider.fetched == 40 / ASK_AGAIN_S
+
+
+def test_a_new_key_lets_its_owner_in_after_ten_seconds_and_the_old_one_stays_for_its_owner(
+    provider: IdentityProvider, verifier: JwtVerifier, clock: Clock
+) -> None:
+    old = signed(provider.add_key("k1"), key_id="k1")
+    caller(verifier, old)
+    new = signed(provider.add_key("k2"), key_id="k2")
+
+    clock.now += ASK_AGAIN_S
+
+    assert [caller(verifier, token).account_id for token in (new, old)] == ["a1", "a1"]
+    assert provider.fetched == 2
 
 
 def test_a_key_that_was_withdrawn_lets_nobody_in_after_five_minutes(
-    provider: IdentityProvider, verifier: JwtVerifier, monkeypatch: pytest.MonkeyPatch
+    provider: IdentityProvider, verifier: JwtVerifier, clock: Clock
 ) -> None:
     token = signed(provider.add_key("k1"), key_id="k1")
     caller(verifier, token)
     provider.keys.clear()
     provider.add_key("k2")
 
-    later = SimpleNamespace(monotonic=lambda: time.monotonic() + KEPT_S + 1)
-    monkeypatch.setattr(jwk_set_cache, "time", later)
+    clock.now += KEPT_S
 
     with pytest.raises(UnauthorizedError):
         caller(verifier, token)
 
 
+def test_a_key_that_was_replaced_under_its_id_is_read_anew(
+    provider: IdentityProvider, verifier: JwtVerifier, clock: Clock
+) -> None:
+    caller(verifier, signed(provider.add_key("k1"), key_id="k1"))
+    token = signed(provider.add_key("k1"), key_id="k1")
+    with pytest.raises(UnauthorizedError):
+        caller(verifier, token)
+
+    clock.now += KEPT_S
+
+    assert caller(verifier, token).account_id == "a1"
+
+
 @pytest.mark.parametrize("answer", [(500, b""), (404, b"{}"), (200, b"<html>"), (200, b""), (200, b'{"keys": []}')])
-def test_a_provider_that_gives_no_keys_is_not_the_callers_fault(
-    provider: IdentityProvider, verifier: JwtVerifier, answer: tuple[int, bytes]
+def test_a_provider_that_gives_no_keys_is_not_the_callers_fault_and_asked_again_soon(
+    provider: IdentityProvider, verifier: JwtVerifier, clock: Clock, answer: tuple[int, bytes]
 ) -> None:
     token = signed(provider.add_key("k1"), key_id="k1")
     provider.answer = answer
 
+    for _ in range(5):
+        with pytest.raises(KeysUnavailableError):
+            caller(verifier, token)
+    assert provider.fetched == 1
+
+    provider.answer = None
+    clock.now += TRY_AGAIN_S
+    assert caller(verifier, token).account_id == "a1"
+
+
+def test_while_the_provider_is_away_known_keys_work_and_unknown_ones_are_nobodys_fault(
+    provider: IdentityProvider, verifier: JwtVerifier, clock: Clock
+) -> None:
+    known = provider.add_key("k1")
+    token = signed(known, key_id="k1")
+    caller(verifier, token)
+    provider.answer = (503, b"")
+    clock.now += KEPT_S - 1
+
+    with pytest.raises(KeysUnavailableError):
+        caller(verifier, signed(known, key_id="k2"))
+    assert caller(verifier, token).account_id == "a1"
+
+    clock.now += 1
     with pytest.raises(KeysUnavailableError):
         caller(verifier, token)
 
-    provider.answer = None
-    assert caller(verifier, token).account_id == "a1"
+
+def test_many_who_name_an_unknown_key_ask_once_and_who_names_a_known_one_does_not_wait(
+    provider: IdentityProvider, verifier: JwtVerifier, clock: Clock
+) -> None:
+    key = provider.add_key("k1")
+    known, unknown = (f"Bearer {signed(key, key_id=key_id)}" for key_id in ("k1", "k2"))
+
+    async def scenario() -> None:
+        await verifier.caller(known)
+        clock.now += ASK_AGAIN_S
+        provider.may_answer.clear()
+        strangers = [asyncio.create_task(verifier.caller(unknown)) for _ in range(50)]
+        await asyncio.sleep(0.05)
+        assert (await verifier.caller(known)).account_id == "a1"
+        provider.may_answer.set()
+        outcomes = await asyncio.gather(*strangers, return_exceptions=True)
+        assert {type(outcome) for outcome in outcomes} == {UnauthorizedError}
+
+    asyncio.run(scenario())
+
+    assert provider.fetched == 2
+
+
+def test_who_gives_up_waiting_takes_the_answer_from_nobody_else(
+    provider: IdentityProvider, verifier: JwtVerifier
+) -> None:
+    token = f"Bearer {signed(provider.add_key('k1'), key_id='k1')}"
+
+    async def scenario() -> None:
+        provider.may_answer.clear()
+        first, second = (asyncio.create_task(verifier.caller(token)) for _ in range(2))
+        await asyncio.sleep(0.05)
+        first.cancel()
+        provider.may_answer.set()
+        assert (await second).account_id == "a1"
+
+    asyncio.run(scenario())
 
 
 def test_a_provider_that_is_away_is_not_the_callers_fault() -> None:

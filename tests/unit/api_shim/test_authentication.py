@@ -5,11 +5,11 @@ from __future__ import annotations
 import base64
 import hmac
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from tests.unit.api_shim.conftest import Running, new_parts, serving
@@ -19,11 +19,24 @@ UNAUTHORIZED = (401, {"success": False, "errno": 400, "message": "Unauthorized U
 FORBIDDEN = (403, {"success": False, "errno": 403, "message": "Forbidden", "code": "insufficient_scope"})
 JOB_NOT_FOUND = 404
 PATH = "/jobs/some-id"
+PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 AGO, AHEAD = (datetime.now(UTC) + timedelta(days=days) for days in (-1, 1))  # far from any test that runs late
 
 
 def base64_of(part: bytes) -> str:
     return base64.urlsafe_b64encode(part).rstrip(b"=").decode()
+
+
+def new_rsa_key() -> PrivateKey:
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+
+def new_curve_key() -> PrivateKey:
+    return ec.generate_private_key(ec.SECP256R1())
+
+
+def private_pem(key: PrivateKey) -> str:
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
 
 
 def unsigned(**header: object) -> str:
@@ -162,23 +175,25 @@ def test_audience_and_issuer_are_checked_when_they_are_set(
         assert shim.get(PATH, authorization=f"Bearer {mint(claims)}").status_code == status
 
 
-def test_with_a_public_key_only_its_owner_can_sign(running: Running) -> None:
-    ours, other = (rsa.generate_private_key(public_exponent=65537, key_size=2048) for _ in range(2))
+@pytest.mark.parametrize(
+    ("new_key", "algorithm"), [(new_rsa_key, "RS256"), (new_curve_key, "ES256")], ids=["RS256", "ES256"]
+)
+def test_with_a_public_key_only_its_owner_can_sign(
+    running: Running, new_key: Callable[[], PrivateKey], algorithm: str
+) -> None:
+    ours, other = new_key(), new_key()
     public = ours.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
-    signed = [
-        mint(key=key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode(), algorithm="RS256")
-        for key in (ours, other)
-    ]
+    signed = [mint(key=private_pem(key), algorithm=algorithm) for key in (ours, other)]
+    forged = mint(key=private_pem(new_rsa_key()), algorithm="RS512")
 
-    with running(jwt_secret=None, jwt_public_key=public) as shim:
-        statuses = [shim.get(PATH, authorization=f"Bearer {token}").status_code for token in signed]
+    with running(jwt_secret=None, jwt_public_key=public, jwt_algorithms=algorithm) as shim:
+        statuses = [shim.get(PATH, authorization=f"Bearer {token}").status_code for token in (*signed, forged)]
 
-    assert statuses == [JOB_NOT_FOUND, 401]
+    assert statuses == [JOB_NOT_FOUND, 401, 401]
 
 
 def test_the_public_key_does_not_serve_as_a_secret(running: Running) -> None:
-    private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    public = private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    public = new_rsa_key().public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     claimed = unsigned(alg="HS256").removesuffix(".")
     signature = hmac.digest(public, claimed.encode(), "sha256")
 

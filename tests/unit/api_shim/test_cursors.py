@@ -9,12 +9,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import AwareDatetime, TypeAdapter
+from pydantic import TypeAdapter
 
-from api_shim.cursors import CursorFormat
+from api_shim.cursors import CursorFormat, PlaceInstant, PlaceNumber
 from worker.errors import InvalidRequestError
 
-CURSORS = CursorFormat(TypeAdapter(tuple[AwareDatetime, str]))
+CURSORS = CursorFormat(TypeAdapter(tuple[PlaceInstant, str]))
 INSTANTS = st.datetimes(timezones=st.just(UTC))
 
 
@@ -59,6 +59,8 @@ def test_an_instant_may_be_of_any_zone_and_stays_the_same() -> None:
         encoded('["soon","x"]'),
         encoded('["0000-01-01T00:00:00Z","x"]'),
         encoded('[1e400,"x"]'),
+        encoded('["0001-01-01T00:00:00+14:00","x"]'),
+        encoded('["9999-12-31T23:59:59-14:00","x"]'),
         encoded('["2026-11-23T15:00:00Z","\\ud83d"]'),
         encoded("[" * 500),
     ],
@@ -69,7 +71,16 @@ def test_anything_else_is_refused_by_name(cursor: str) -> None:
 
 
 def test_a_cursor_of_another_list_is_none() -> None:
-    numbers = CursorFormat(TypeAdapter(tuple[int, int]))
+    numbers = CursorFormat(TypeAdapter(tuple[PlaceNumber, PlaceNumber]))
 
     with pytest.raises(InvalidRequestError):
         numbers.read(CURSORS.write((datetime.now(UTC) + timedelta(days=1), "x")))
+
+
+@pytest.mark.parametrize("number", [-1, 2**63, 10**30])
+def test_a_number_is_one_that_the_database_can_be_asked_for(number: int) -> None:
+    numbers = CursorFormat(TypeAdapter(tuple[PlaceNumber]))
+
+    assert numbers.read(encoded("[9223372036854775807]")) == (2**63 - 1,)
+    with pytest.raises(InvalidRequestError):
+        numbers.read(encoded(f"[{number}]"))

@@ -74,6 +74,14 @@ def test_a_number_out_of_bounds_is_refused_by_name(shim: Shim, query: str, messa
     assert body["message"].startswith(message)
 
 
+def test_a_query_may_hold_so_many_parameters_for_hubspot_and_no_more(shim: Shim) -> None:
+    many = "&".join(["limit=1", *["a=b"] * 501])
+
+    answer = shim.get(f"/export/deals?{many}")
+
+    assert problem(answer) == invalid("query: must hold at most 500 parameters for HubSpot")
+
+
 @pytest.mark.parametrize(
     ("body", "message"),
     [
