@@ -21,6 +21,7 @@ from worker import kombu_repair
 from worker.app import app
 from worker.clock import utc_now
 from worker.control import JobControl
+from worker.current_copy import CurrentCopy
 from worker.errors import StoreUnavailableError
 from worker.export_tools import ExportTools, SliceLimits
 from worker.exporter import Exporter
@@ -49,9 +50,11 @@ from worker.mongo.connection import MongoDatabase, connect
 from worker.mongo.indexes import ensure_indexes
 from worker.mongo.jobs import MongoJobStore
 from worker.mongo.pages import MongoPageStore
+from worker.mongo.records import MongoRecordStore
 from worker.mongo.token_encryption import TokenEncryption
 from worker.mongo.token_renewals import MongoRenewalLeases
 from worker.mongo.tokens import MongoTokenStore
+from worker.mongo.transactions import MongoTransactions
 from worker.redis_client import impatient_redis
 from worker.rings import DelayedRing
 from worker.settings import BrokerSettings, WorkerSettings, load
@@ -117,6 +120,7 @@ def build(settings: WorkerSettings, *, stopping: threading.Event, registry: Coll
     tools = ExportTools(
         jobs=jobs,
         pages=pages,
+        copy=CurrentCopy(records=MongoRecordStore(database), pages=pages, transactions=MongoTransactions(database)),
         tokens=RenewingTokenSource(
             store=MongoTokenStore(database, TokenEncryption(settings.token_encryption_keys)),
             leases=MongoRenewalLeases(database),

@@ -19,13 +19,14 @@ def close(job: Job, *, pages: PageStore, result_ttl: timedelta, counts_ids: bool
 
     Ids that came in no order are counted one by one, unless there are too many of them or `counts_ids` says no.
     """
-    closed = replace(job.expire(after=result_ttl), receipt=_receipt(job, pages, counts_ids=counts_ids))
+    closed = replace(job.expire(after=result_ttl), receipt=receipt_of(job, pages, counts_ids=counts_ids))
     if closed.expires_at is not None and job.kind is JobKind.EXPORT:
         pages.expire(job.job_id, at=closed.expires_at)
     return closed
 
 
-def _receipt(job: Job, pages: PageStore, *, counts_ids: bool) -> Receipt:
+def receipt_of(job: Job, pages: PageStore, *, counts_ids: bool = True) -> Receipt:
+    """Draw up the receipt of a finished job."""
     progress = job.progress
     is_page = job.kind is JobKind.PAGE  # its only page has just been stored, and someone is waiting
     facts = Facts(

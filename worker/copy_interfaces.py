@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol, TypeVar
 
-from worker.records import CopiedRecord, CopyId, KnownRecord, Moment, Place, Record, Shown
+from worker.records import CopiedRecord, CopyId, FullSync, KnownRecord, Moment, Place, Record, Shown
 
 T = TypeVar("T")
 
@@ -55,6 +55,12 @@ class RecordStore(Protocol):
         self, copy: CopyId, *, shown: Shown, since: datetime | None, after: Place | None, limit: int
     ) -> list[CopiedRecord]:
         """Give at most so many records in the order of their last change: from `since` on, after a place."""
+
+    def note_full_sync(self, copy: CopyId, sync: FullSync) -> None:
+        """Remember a sync that has seen all records, unless a later one is remembered."""
+
+    def last_full_sync(self, copy: CopyId) -> FullSync | None:
+        """Give the latest sync that has seen all records; None before the first."""
 
     def remove(self, copy: CopyId, record_id: int) -> bool:
         """Forget a record and all that is known of it; give whether there was one."""

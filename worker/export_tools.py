@@ -9,6 +9,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from worker.current_copy import CurrentCopy
 from worker.interfaces import (
     CrmSource,
     DelayedRinger,
@@ -41,6 +42,7 @@ class ExportTools:
 
     jobs: JobStore
     pages: PageStore
+    copy: CurrentCopy
     tokens: TokenSource
     source: CrmSource
     queue: JobQueue

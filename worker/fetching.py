@@ -21,12 +21,14 @@ class Attempt:
     """What came of trying to fetch a page with `token`: the page, or the error that HubSpot answered with.
 
     With neither there was no call: for `wait_s` there is no place in the limit, or the place that there was is lost.
+    `asked_at` is when the call was made, on the monotonic clock.
     """
 
     token: SecretStr
     fetched: FetchedPage | None = None
     error: HubSpotError | None = None
     wait_s: float = 0.0
+    asked_at: float = 0.0
 
 
 class PageFetcher:
@@ -72,8 +74,9 @@ class PageFetcher:
             offset=job.progress.offset,
             params=job.request.params,
         )
+        asked_at = self._tools.monotonic()
         try:
-            return Attempt(token=token, fetched=self._tools.source.fetch_page(query, token))
+            return Attempt(token=token, fetched=self._tools.source.fetch_page(query, token), asked_at=asked_at)
         except HubSpotError as error:
             return Attempt(token=token, error=error)
 

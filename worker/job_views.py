@@ -89,6 +89,17 @@ class ReceiptView(BaseModel):
     properties: list[str]
 
 
+class ChangesView(BaseModel):
+    """What a sync has found changed, against the current copy as it was before."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    created: int
+    changed: int
+    unchanged: int
+    deleted: int
+
+
 class LinksView(BaseModel):
     """Where to go on. A sync has no results of its own: its children have."""
 
@@ -112,6 +123,7 @@ class JobView(BaseModel):
     resumes: int
     error: JobErrorView | None
     receipt: ReceiptView | None
+    changes: ChangesView | dict[ExportType, ChangesView] | None
     resume_at: datetime | None
     reason: str | None
     created_at: datetime
@@ -142,6 +154,7 @@ def view_of(job: Job) -> JobView:
         resumes=job.resumes,
         error=_error_view(job),
         receipt=ReceiptView.model_validate(job.receipt) if job.receipt is not None else None,
+        changes=_changes_view(job),
         resume_at=job.resume_at,
         reason=job.reason,
         created_at=job.created_at,
@@ -151,6 +164,13 @@ def view_of(job: Job) -> JobView:
         expires_at=job.expires_at,
         links=_links(job),
     )
+
+
+def _changes_view(job: Job) -> ChangesView | dict[ExportType, ChangesView] | None:
+    """Show what an export has changed, and of a sync what each of its exports has."""
+    if job.changes_by_type is not None:
+        return {each: ChangesView.model_validate(found) for each, found in job.changes_by_type.items()}
+    return ChangesView.model_validate(job.changes) if job.changes is not None else None
 
 
 def _links(job: Job) -> LinksView:

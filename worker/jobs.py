@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Self, TypeAlias
 from uuid import UUID, uuid5
 
+from worker.copying import Changes, Copying
 from worker.errors import (
     ExportError,
     HubSpotError,
@@ -21,6 +22,7 @@ from worker.errors import (
 )
 from worker.pages import ExportType, Offset, Page
 from worker.receipts import Receipt
+from worker.records import CopyId
 from worker.tallies import Tally
 
 JobPlace: TypeAlias = tuple[datetime, str]
@@ -193,6 +195,8 @@ class Job:
 
     Since the last page: `lapses` counts the workers that took the job and were not heard of again, `waited_s` adds up
     the waits. `most_a_page` is what HubSpot was found to be able to answer, where that is less than the page size.
+    `copying` is what an export has done to the current copy, None unless it is part of a sync; of a sync its parts'
+    changes are `changes_by_type`.
     `pages_expire_at` is the end that the stored pages carry: they get a new lease of life when the job is retried.
 
     A sync is a job of its own, without pages: once it `is_expanded` there is a child for each of its types, and its
@@ -219,6 +223,8 @@ class Job:
     lapses: int = 0
     waited_s: float = 0.0
     most_a_page: int | None = None
+    copying: Copying | None = None
+    changes_by_type: Mapping[ExportType, Changes] | None = None
     cancel_requested: bool = False
     tally: Tally = field(default_factory=Tally)
     receipt: Receipt | None = None
@@ -256,6 +262,29 @@ class Job:
         if self.parent_id is None:
             return (self.job_id,)
         return tuple(child_id(self.parent_id, each) for each in ExportType)
+
+    @property
+    def copy_id(self) -> CopyId:
+        """The copy that the job's records belong to. Raises IllegalChangeError for a sync."""
+        return CopyId(account_id=self.account_id, export_type=self.records_type)
+
+    @property
+    def sync_id(self) -> str:
+        """The sync that the job belongs to, or is."""
+        return self.parent_id or self.job_id
+
+    @property
+    def has_copy_to_compare(self) -> bool:
+        """Whether all pages are there, and the current copy is yet to be compared with them."""
+        return self.copying is not None and self.is_complete and not self.copying.is_compared
+
+    @property
+    def changes(self) -> Changes | None:
+        """What the job has found changed, up to now; None where that is not looked at."""
+        if self.copying is None:
+            return None
+        distinct = self.receipt.distinct_ids if self.receipt is not None else None
+        return self.copying.changes(seen=self.tally.ids if distinct is None else distinct)
 
     @property
     def epoch(self) -> int:
@@ -306,7 +335,13 @@ class Job:
 
     def start_over(self) -> Self:
         """Forget all pages: some of them have been removed."""
-        return replace(self, progress=Progress(offset=self.request.offset), tally=self.tally.start_over(), attempts=1)
+        return replace(
+            self,
+            progress=Progress(offset=self.request.offset),
+            tally=self.tally.start_over(),
+            copying=self.copying.start_over() if self.copying is not None else None,
+            attempts=1,
+        )
 
     def pause(self, delay_s: float, *, reason: str, at: datetime) -> Self:
         """Stand aside for moments, still running, without keeping a worker."""

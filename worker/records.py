@@ -20,6 +20,14 @@ class CopyId:
     export_type: ExportType
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FullSync:
+    """A sync that has seen all records of a copy, none of them before `since`."""
+
+    sync_id: str
+    since: datetime
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
     """A record as HubSpot sent it; the digest of its bytes tells whether it has changed."""
@@ -52,6 +60,10 @@ class KnownRecord:
     is_deleted: bool
     changed_at: datetime
     sync_id: str
+
+    def has_been_silent_since(self, instant: datetime) -> bool:
+        """Whether it lives and is as it was at that instant."""
+        return not self.is_deleted and self.changed_at < instant
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -77,7 +77,9 @@ class Slice:
                 self._do(self._bring_home)
             elif self._job.cancel_requested:
                 self._job = self._job.cancel(at=self._tools.clock())
-            elif self._job.is_complete:
+            elif self._job.has_copy_to_compare and not self._is_over(self._job):
+                self._do(self._compare)
+            elif self._job.is_complete and not self._job.has_copy_to_compare:
                 self._job = self._job.succeed(at=self._tools.clock())
             else:
                 self._hand_back()
@@ -109,8 +111,11 @@ class Slice:
         self._job = replace(self._job, pages_expire_at=None)
 
     def _wants_more(self, job: Job) -> bool:
-        is_over = self._tools.monotonic() >= self._ends_at or job.progress.pages >= self._last_page
-        return not (job.cancel_requested or job.is_complete or is_over or self._tools.stopping.is_set())
+        return not (job.cancel_requested or job.is_complete or self._is_over(job))
+
+    def _is_over(self, job: Job) -> bool:
+        is_late = self._tools.monotonic() >= self._ends_at or job.progress.pages >= self._last_page
+        return is_late or self._tools.stopping.is_set()
 
     def _do(self, step: Callable[[], None]) -> None:
         """Do a step of the job, or decide what its failure means for it."""
@@ -141,7 +146,7 @@ class Slice:
         self._token = attempt.token
         if attempt.fetched is not None:
             self._note(_OK, attempt.fetched.quota)
-            self._store(attempt.fetched)
+            self._store(attempt.fetched, asked_at=attempt.asked_at)
         elif attempt.error is not None:
             self._note_error(attempt.error)
             raise attempt.error
@@ -164,7 +169,7 @@ class Slice:
         if quota is not None:
             self._tools.limiter.learn(self._job.account_id, quota)
 
-    def _store(self, fetched: FetchedPage) -> None:
+    def _store(self, fetched: FetchedPage, *, asked_at: float) -> None:
         """Store the page: while the next one is being fetched, if one is wanted."""
         job, page = self._job, fetched.page
         if page.has_more and not job.progress.goes_on_to(page):
@@ -175,13 +180,16 @@ class Slice:
         self._refused = None
         moved = job.advance(page, at=self._tools.clock())
         if self._wants_more(moved):
-            writing = self._tools.storing.submit(copy_context().run, self._write, job, moved, fetched)
+            writing = self._tools.storing.submit(copy_context().run, self._write, job, moved, fetched, asked_at)
             self._storing, self._job = (job, writing), moved
         else:
-            self._job = self._write(job, moved, fetched)
+            self._job = self._write(job, moved, fetched, asked_at)
 
-    def _write(self, job: Job, moved: Job, fetched: FetchedPage) -> Job:
-        """Store a page, then the place after it; the write that finishes a job is the one that leaves it."""
+    def _write(self, job: Job, moved: Job, fetched: FetchedPage, asked_at: float) -> Job:
+        """Store a page, then the place after it; the write that finishes a job is the one that leaves it.
+
+        Of a sync the place is stored together with what the page changes in the current copy.
+        """
         page = fetched.page
         self._lease.require()
         was_there = self._tools.pages.add(job, page, expires_at=self._end_of_page(moved, moved.updated_at))
@@ -194,7 +202,12 @@ class Slice:
             properties=fetched.properties,
         )
         stored = replace(moved, tally=tally)
+        if stored.copying is not None:
+            return self._tools.copy.keep_up(stored, page, asked_at=asked_at, checkpoint=self._lease.checkpoint)
         return stored if stored.is_complete else replace(stored, cancel_requested=self._lease.checkpoint(stored))
+
+    def _compare(self) -> None:
+        self._job = self._tools.copy.compare(self._job, checkpoint=self._lease.checkpoint)
 
     def _bring_home(self) -> None:
         """Go on with the job as it is stored, once it is. Raises what kept the page from being stored."""

@@ -12,10 +12,11 @@ The state of a sync with children:
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
+from worker.copying import Changes, Copying
 from worker.jobs import ExportRequest, Job, JobError, JobKind, JobStatus, Progress, SyncRequest, child_id
 from worker.pages import PAGE_FORMATS, ExportType
 from worker.receipts import Receipt
@@ -66,6 +67,7 @@ def follow(sync: Job, children: Sequence[Job]) -> Job:
         resumes=sum(child.resumes for child in children),
         error=_error(children) if status is JobStatus.FAILED else None,
         receipt=_receipt(children) if is_over else None,
+        changes_by_type=_changes(children),
         resume_at=first.resume_at if first is not None else None,
         reason=first.reason if first is not None else None,
         started_at=min((child.started_at for child in children if child.started_at is not None), default=None),
@@ -88,6 +90,7 @@ def _child(sync: Job, export_type: ExportType, *, at: datetime) -> Job:
         origin=sync.origin,
         request=ExportRequest(page_size=PAGE_FORMATS[export_type].most_records),
         label=sync.label,
+        copying=Copying(),
         created_at=at,
         updated_at=at,
     )
@@ -131,6 +134,10 @@ def _receipt(children: Sequence[Job]) -> Receipt | None:
     """Add the receipts up; not before all are there, which may take a minute after a cancel."""
     drawn_up = {child.records_type.value: child.receipt for child in children if child.receipt is not None}
     return Receipt.of_parts(drawn_up) if len(drawn_up) == len(children) else None
+
+
+def _changes(children: Sequence[Job]) -> Mapping[ExportType, Changes] | None:
+    return {child.records_type: child.changes for child in children if child.changes is not None} or None
 
 
 def _resumption(child: Job) -> datetime:

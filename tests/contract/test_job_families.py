@@ -14,6 +14,7 @@ import pytest
 from tests.contract.stores import LEASE_S, InMemoryWorld, JobWorld, MongoWorld, new_job, present
 from tests.fakes.clock import ManualClock
 from tests.fakes.stores import InMemoryJobStore
+from worker.copying import Changes, Copying
 from worker.errors import FatalHubSpotError, LeaseLostError
 from worker.interfaces import JobQuery
 from worker.jobs import Job, JobStatus, SyncRequest
@@ -21,6 +22,7 @@ from worker.mongo.jobs import MongoJobStore
 from worker.pages import ExportType, Page
 from worker.receipts import Receipt
 from worker.syncs import new_children, new_sync
+from worker.tallies import Tally
 
 PAGE = Page(body=b"{}", records=3, has_more=True, offset=77)
 TYPES = (ExportType.CONTACTS, ExportType.DEALS)
@@ -293,3 +295,19 @@ def test_jobs_without_relatives_are_stored_without_a_trace_of_syncs(world: JobWo
 
     assert stored(world, job).children == ()
     assert stored(world, job).parent_id is None
+
+
+def test_what_children_have_changed_in_the_copy_is_kept_and_told_of_their_sync(world: JobWorld) -> None:
+    sync, (first, second) = expanded(world)
+    copying = Copying(since=present(), created=3, changed=2, deleted=1, compared_pages=4, compared_through=2**40)
+    mine = replace(claimed(world, first), copying=copying, tally=Tally(records=9))
+
+    world.store.checkpoint(mine, lease_s=LEASE_S)
+    assert stored(world, first).copying == copying
+    world.store.release(mine.succeed(at=present()))
+
+    assert stored(world, sync).changes_by_type == {
+        ExportType.CONTACTS: Changes(created=3, changed=2, unchanged=4, deleted=1),
+        ExportType.DEALS: Changes(created=0, changed=0, unchanged=0, deleted=0),
+    }
+    assert stored(world, second).copying == Copying()

@@ -6,23 +6,25 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from threading import Event
 from typing import Any
 
 import pytest
 
-from tests.contract.stores import present
+from tests.contract.stores import new_job, present
 from tests.fakes.clock import ManualClock
 from tests.fakes.records import InMemoryRecordStore, InMemoryTransactions
 from worker.copy_interfaces import RecordStore, Transactions
-from worker.errors import RecordNotFoundError
+from worker.errors import LeaseLostError, RecordNotFoundError
+from worker.jobs import Progress
 from worker.mongo.connection import Document, MongoDatabase
+from worker.mongo.jobs import MongoJobStore
 from worker.mongo.records import MongoRecordStore
 from worker.mongo.transactions import MongoTransactions
 from worker.pages import ExportType
-from worker.records import CopiedRecord, CopyId, Place, Record, Shown
+from worker.records import CopiedRecord, CopyId, FullSync, Place, Record, Shown
 
 COPY = CopyId(account_id="a1", export_type=ExportType.CONTACTS)
 
@@ -241,9 +243,47 @@ def test_what_fails_in_the_middle_leaves_nothing_behind(world: World) -> None:
     assert world.store.find(COPY, 1).changed_at == before
 
 
+def test_the_latest_sync_that_has_seen_all_is_remembered(world: World) -> None:
+    since = world.insert(1)
+    first, second = (FullSync(sync_id=name, since=since + timedelta(seconds=s)) for name, s in (("s1", 1), ("s2", 2)))
+    assert world.store.last_full_sync(COPY) is None
+    world.store.note_full_sync(COPY, first)
+    assert world.store.last_full_sync(COPY) == first
+    world.store.note_full_sync(COPY, second)
+    for older in (first, replace(first, since=second.since - timedelta(milliseconds=1))):
+        world.store.note_full_sync(COPY, older)
+        assert world.store.last_full_sync(COPY) == second
+    assert world.store.last_full_sync(CopyId(account_id="a1", export_type=ExportType.DEALS)) is None
+    assert world.insert(2) > since
+
+
 def test_every_change_is_later_than_the_one_before(world: World) -> None:
     moments = [world.insert(number) for number in range(5)]
     assert moments == sorted(set(moments))
+
+
+def test_a_page_and_its_checkpoint_are_stored_together_or_not_at_all(mongo_database: MongoDatabase) -> None:
+    world, jobs = in_mongo(mongo_database), MongoJobStore(mongo_database)
+    job = new_job()
+    jobs.add(job)
+    mine = jobs.claim(job.job_id, worker="w1", lease_s=30, at=present())
+    assert mine is not None
+    moved = replace(mine, progress=Progress(pages=1))
+
+    def change(*numbers: int) -> None:
+        def work(at: datetime) -> None:
+            world.store.insert(COPY, records(numbers), at=at, sync_id="s1")
+            jobs.checkpoint(moved, lease_s=30)
+
+        world.change(work)
+
+    change(1)
+    assert (world.listed(), jobs.get(job.job_id, account_id="a1").progress.pages) == ([1], 1)
+
+    jobs.release(moved)
+    with pytest.raises(LeaseLostError):
+        change(2)
+    assert world.listed() == [1]
 
 
 def test_who_follows_the_changes_of_many_at_once_misses_none_and_sees_none_twice(mongo_database: MongoDatabase) -> None:

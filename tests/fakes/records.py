@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 from worker.errors import RecordNotFoundError, StoreUnavailableError
-from worker.records import CopiedRecord, CopyId, KnownRecord, Moment, Place, Record, Shown
+from worker.records import CopiedRecord, CopyId, FullSync, KnownRecord, Moment, Place, Record, Shown
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
@@ -55,8 +55,13 @@ class InMemoryRecordStore:
     def __init__(self, clock: Callable[[], datetime]) -> None:
         self.is_away = False
         self._clock = clock
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget everything."""
         self._kept: dict[tuple[CopyId, int], _Kept] = {}
         self._changed_at: dict[CopyId, datetime] = {}
+        self._full_syncs: dict[CopyId, FullSync] = {}
         self.written = 0
 
     def begin_change(self, copy: CopyId) -> Moment:
@@ -114,6 +119,16 @@ class InMemoryRecordStore:
             and (after is None or _order(record.place) > _order(after))
         ]
         return sorted(wanted, key=lambda record: _order(record.place))[:limit]
+
+    def note_full_sync(self, copy: CopyId, sync: FullSync) -> None:
+        self._answer()
+        last = self._full_syncs.get(copy)
+        if last is None or last.since <= sync.since:
+            self._full_syncs[copy] = sync
+
+    def last_full_sync(self, copy: CopyId) -> FullSync | None:
+        self._answer()
+        return self._full_syncs.get(copy)
 
     def remove(self, copy: CopyId, record_id: int) -> bool:
         self._answer()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 
+from worker.copying import Changes, Copying
 from worker.jobs import (
     ExportRequest,
     HubSpotAnswer,
@@ -81,7 +83,16 @@ def state_of(job: Job) -> Document:
         "tally": asdict(job.tally),
         "receipt": asdict(job.receipt) if job.receipt is not None else None,
         "error": _error_document(job.error) if job.error is not None else None,
+        **_changes_of(job),
     }
+
+
+def _changes_of(job: Job) -> Document:
+    """Give what only those have that keep the current copy: an export its account, a sync the sums of its exports."""
+    changes: Document = {"copying": asdict(job.copying)} if job.copying is not None else {}
+    if job.changes_by_type is not None:
+        changes["changes"] = {each.value: asdict(found) for each, found in job.changes_by_type.items()}
+    return changes
 
 
 def from_document(document: Document) -> Job:
@@ -104,10 +115,18 @@ def from_document(document: Document) -> Job:
         progress=Progress(**document["progress"]),
         cancel_requested=document["cancel_requested"],
         tally=Tally.from_stored(document["tally"]),
+        copying=Copying.from_stored(document["copying"]) if document.get("copying") is not None else None,
+        changes_by_type=_changes(document.get("changes")),
         receipt=Receipt.from_stored(document["receipt"]) if document["receipt"] is not None else None,
         error=_error(document["error"]),
         **{name: document[name] for name in _MUTABLE} | {"status": JobStatus(document["status"])},
     )
+
+
+def _changes(document: Document | None) -> Mapping[ExportType, Changes] | None:
+    if document is None:
+        return None
+    return {ExportType(name): Changes(**found) for name, found in document.items()}
 
 
 def _request(document: Document) -> ExportRequest:

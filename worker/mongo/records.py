@@ -14,7 +14,7 @@ from worker.errors import RecordNotFoundError
 from worker.mongo.connection import Document, MongoCollection, MongoDatabase, session_under_way, translated_errors
 from worker.mongo.record_documents import to_body, to_fields
 from worker.pages import ExportType
-from worker.records import CopiedRecord, CopyId, KnownRecord, Moment, Place, Record, Shown
+from worker.records import CopiedRecord, CopyId, FullSync, KnownRecord, Moment, Place, Record, Shown
 
 COPIES = "integrations.hubspot.copies"
 
@@ -51,7 +51,7 @@ class MongoRecordStore:
         change = {"account_id": {"$literal": copy.account_id}, "type": copy.export_type.value}
         with translated_errors():
             written = self._copies.find_one_and_update(
-                {"_id": f"{copy.account_id}:{copy.export_type}"},
+                {"_id": _id(copy)},
                 [{"$set": {**change, "changed_at": later, "written_at": "$$NOW"}}],
                 upsert=True,
                 return_document=ReturnDocument.AFTER,
@@ -137,6 +137,18 @@ class MongoRecordStore:
                 break
         return found
 
+    def note_full_sync(self, copy: CopyId, sync: FullSync) -> None:
+        """Write it to the copy's own document, which the first page has made."""
+        older = {"_id": _id(copy), "$expr": {"$lte": ["$full_sync.since", sync.since]}}  # none at all compares as lower
+        with translated_errors():
+            self._copies.update_one(older, {"$set": {"full_sync": {"sync_id": sync.sync_id, "since": sync.since}}})
+
+    def last_full_sync(self, copy: CopyId) -> FullSync | None:
+        """Read it from there."""
+        with translated_errors():
+            document = self._copies.find_one({"_id": _id(copy), "full_sync": {"$ne": None}}, {"full_sync": True})
+        return FullSync(**document["full_sync"]) if document is not None else None
+
     def remove(self, copy: CopyId, record_id: int) -> bool:
         """Delete one document."""
         with translated_errors():
@@ -155,6 +167,10 @@ class MongoRecordStore:
 
     def _seen_by_all(self, copy: CopyId) -> MongoCollection:
         return self._of(copy).with_options(read_concern=ReadConcern("majority"))
+
+
+def _id(copy: CopyId) -> str:
+    return f"{copy.account_id}:{copy.export_type}"
 
 
 def _key(copy: CopyId, record_id: int) -> str:

@@ -15,8 +15,11 @@ from sandbox.portal.hubspot import HubSpot
 from tests.fakes.clock import ManualClock
 from tests.fakes.executor import PromptExecutor
 from tests.fakes.queue import HoldingJobQueue
+from tests.fakes.records import InMemoryRecordStore, InMemoryTransactions
 from tests.fakes.stores import InMemoryJobStore, InMemoryPageStore
 from tests.fakes.tokens import InMemoryRenewalLeases, InMemoryTokenStore
+from worker.copy_interfaces import Transactions
+from worker.current_copy import CurrentCopy
 from worker.export_tools import ExportTools, SliceLimits
 from worker.exporter import Exporter
 from worker.hubspot.client import LegacyClient
@@ -25,17 +28,19 @@ from worker.hubspot.token_endpoint import TokenEndpoint
 from worker.hubspot.tokens import RenewingTokenSource
 from worker.hubspot.transport import Transport
 from worker.interfaces import CrmSource, FetchedPage, PageQuery, RateLimiter
-from worker.jobs import ExportRequest, Job, JobKind, JobStatus, Progress
+from worker.jobs import ExportRequest, Job, JobKind, JobStatus, Progress, SyncRequest
 from worker.leases import LeaseKeeper
 from worker.limiter import NoRateLimit
 from worker.pages import ExportType
 from worker.settings import WorkerSettings
+from worker.syncs import new_children, new_sync
 from worker.tokens import Token
 
 HUB = 62515
 RECORDS = 450
 PAGES = 5
 LEASE_S = 20.0
+CONTACTS_ONLY = SyncRequest(types=(ExportType.CONTACTS,))
 
 
 class ImpatientEvent(threading.Event):
@@ -98,6 +103,8 @@ class Workshop:
         self.clock = clock
         self.jobs = InMemoryJobStore(clock)
         self.pages = InMemoryPageStore()
+        self.records = InMemoryRecordStore(clock)
+        self.transactions: Transactions = InMemoryTransactions(self.records, self.jobs)
         self.tokens = InMemoryTokenStore()
         self.queue = HoldingJobQueue()
         self.news = News()
@@ -143,6 +150,12 @@ class Workshop:
         tools = ExportTools(
             jobs=self.jobs,
             pages=self.pages,
+            copy=CurrentCopy(
+                records=self.records,
+                pages=self.pages,
+                transactions=self.transactions,
+                monotonic=lambda: self.clock().timestamp(),
+            ),
             tokens=self.token_source,
             source=source or self.source,
             queue=self.queue,
@@ -160,8 +173,8 @@ class Workshop:
 
     def run_until_finished(self, job_id: str) -> None:
         """Play the workers and the sweeper: whenever the job is due, somebody takes it."""
-        while not self.job().status.is_terminal:
-            self.clock.now = max(self.clock.now, self.job().resume_at or self.clock.now)
+        while not (job := self.job(job_id)).status.is_terminal:
+            self.clock.now = max(self.clock.now, job.resume_at or self.clock.now)
             self.exporter().run_slice(job_id)
 
     def add_job(self, *, kind: JobKind = JobKind.EXPORT, **request: Any) -> str:  # noqa: ANN401 - ExportRequest's fields
@@ -181,9 +194,17 @@ class Workshop:
         self.jobs.add(job)
         return job.job_id
 
-    def job(self) -> Job:
+    def add_sync(self, job_id: str = "j1") -> str:
+        """Store a sync's export of contacts."""
+        asked = ExportRequest(page_size=100)
+        sync = new_sync(f"sync-of-{job_id}", account_id="a1", owner="u1", request=CONTACTS_ONLY, at=self.clock())
+        (child,) = new_children(sync, at=self.clock())
+        self.jobs.add(replace(child, job_id=job_id, request=asked))
+        return job_id
+
+    def job(self, job_id: str = "j1") -> Job:
         """Look at the job."""
-        return self.jobs.get("j1", account_id="a1")
+        return self.jobs.get(job_id, account_id="a1")
 
     def stored_ids(self) -> list[int]:
         """Give the ids of all records that a client would read."""
