@@ -198,6 +198,18 @@ class PageStore(Protocol):
     def bodies(self, job_id: str) -> Iterator[bytes]:
         """Give the bodies of all pages, in order."""
 
+    def bodies_from(self, job_id: str, number: int, *, count: int) -> Iterator[bytes]:
+        """Give the bodies of `count` pages from the page `number` on; nothing stays open until they are taken.
+
+        Raises JobNotFoundError when one of them is missing.
+        """
+
+    def keep_summary(self, job: Job, summary: bytes) -> None:
+        """Keep what it took all pages of a finished job to find out, until they are removed."""
+
+    def summary(self, job: Job) -> bytes | None:
+        """Give what was kept, unless the job has been retried since."""
+
     def read(self, job_id: str, export_type: ExportType, *, start: int, limit: int) -> RecordSlice:
         """Give at most `limit` records from the place `start` on, in order, over page borders."""
 

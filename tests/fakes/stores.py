@@ -358,6 +358,8 @@ class InMemoryPageStore(_Store):
     def __init__(self) -> None:
         super().__init__()
         self._stored: dict[tuple[str, int], _StoredPage] = {}
+        self._summaries: dict[str, tuple[datetime | None, bytes]] = {}
+        self.reads = 0
 
     def add(self, job: Job, page: Page, *, expires_at: datetime | None = None) -> bool:
         self._answer()
@@ -382,6 +384,7 @@ class InMemoryPageStore(_Store):
         with self._lock:
             for place in self._places(job_id):
                 del self._stored[place]
+            self._summaries.pop(job_id, None)
 
     def count(self, job_id: str) -> int:
         self._answer()
@@ -390,6 +393,20 @@ class InMemoryPageStore(_Store):
     def bodies(self, job_id: str) -> Iterator[bytes]:
         self._answer()
         return (self._stored[place].page.body for place in self._places(job_id))
+
+    def bodies_from(self, job_id: str, number: int, *, count: int) -> Iterator[bytes]:
+        self._answer()
+        self.reads += 1
+        yield from [self.get(job_id, each).body for each in range(number, number + count)]
+
+    def keep_summary(self, job: Job, summary: bytes) -> None:
+        self._answer()
+        self._summaries[job.job_id] = (job.finished_at, summary)
+
+    def summary(self, job: Job) -> bytes | None:
+        self._answer()
+        finished_at, summary = self._summaries.get(job.job_id, (None, None))
+        return summary if finished_at == job.finished_at else None
 
     def lose(self, job_id: str, number: int) -> None:
         """Have one page removed, as MongoDB's TTL monitor does in the middle of its work."""

@@ -111,6 +111,30 @@ class MongoPageStore:
             for document in found.sort("records_through", ASCENDING).batch_size(_PAGES_A_BATCH):
                 yield self._body(document)
 
+    def bodies_from(self, job_id: str, number: int, *, count: int) -> Iterator[bytes]:
+        """Read pages and close the cursor, then unpack them one by one."""
+        ids = [_id(job_id, each, 0) for each in range(number, number + count)]
+        with translated_errors():
+            documents = list(self._pages.find({"_id": {"$in": ids}}).sort("_id", ASCENDING).batch_size(count))
+        if len(documents) < count:
+            raise JobNotFoundError
+        for document in documents:
+            with translated_errors():
+                body = self._body(document)
+            yield body
+
+    def keep_summary(self, job: Job, summary: bytes) -> None:
+        """Store it beside the first page, with which it is removed."""
+        fields = {"of": job.finished_at, "summary": Binary(summary), "expires_at": job.expires_at}
+        with translated_errors():
+            self._pages.update_one({"_id": _summary_id(job)}, {"$set": fields}, upsert=True)
+
+    def summary(self, job: Job) -> bytes | None:
+        """Read it, if it is of the present end of the job."""
+        with translated_errors():
+            kept = self._pages.find_one({"_id": _summary_id(job), "of": job.finished_at})
+        return bytes(kept["summary"]) if kept is not None else None
+
     def read(self, job_id: str, export_type: ExportType, *, start: int, limit: int) -> RecordSlice:
         """Read records; an index leads to the page that holds the first one, wherever it lies."""
         with translated_errors():
@@ -125,7 +149,9 @@ class MongoPageStore:
 
     def _body(self, document: Document) -> bytes:
         ids = [_id(document["job_id"], document["number"], part) for part in range(1, document["parts"])]
-        more = self._pages.find({"_id": {"$in": ids}}).sort("_id", ASCENDING) if ids else ()
+        more = list(self._pages.find({"_id": {"$in": ids}}).sort("_id", ASCENDING)) if ids else []
+        if len(more) < len(ids):
+            raise JobNotFoundError
         return zstd.decompress(b"".join(part["body"] for part in (document, *more)))
 
     def _put(self, page_id: str, fields: Document) -> bool:
@@ -152,3 +178,8 @@ def _between(job_id: str, first: int, end: int) -> Document:
 
 def _id(job_id: str, number: int, part: int) -> str:
     return f"{job_id}:{number:08d}:{part:03d}"
+
+
+def _summary_id(job: Job) -> str:
+    """Give an id that lies among the first page's, so that whatever is done to a job's pages is done to it."""
+    return f"{job.job_id}:{0:08d}:summary"
