@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import click
 import uvicorn
 
@@ -9,6 +11,9 @@ from api_shim.asgi import build
 from api_shim.http_protocol import BoundedHttpProtocol
 from worker.logs import configure_logs
 from worker.settings import ShimSettings, load
+
+_GIVES_WAY_S = 0.0005  # a download at work in Python keeps everyone else waiting for so long, instead of 5 ms each time
+_GRACE_S = 35  # who waits for a page still gets an answer; a download that takes longer is cut off
 
 
 @click.command()
@@ -18,8 +23,16 @@ def main(host: str, port: int) -> None:
     """Serve the HubSpot export API."""
     settings = load(ShimSettings)
     configure_logs(settings.log_format, settings.log_level)
+    sys.setswitchinterval(_GIVES_WAY_S)
     uvicorn.run(
-        build(settings), host=host, port=port, http=BoundedHttpProtocol, ws="none", log_config=None, access_log=False
+        build(settings),
+        host=host,
+        port=port,
+        http=BoundedHttpProtocol,
+        ws="none",
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=_GRACE_S,
     )
 
 

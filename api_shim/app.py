@@ -17,12 +17,13 @@ from api_shim.errors import install_error_handlers
 from api_shim.exports import ExportDesk
 from api_shim.readiness import Readiness
 from api_shim.records import RecordDesk
-from api_shim.routes import exports, health, jobs, metrics, records
+from api_shim.routes import downloads, exports, health, jobs, metrics, records
 from worker.errors import StoreUnavailableError
 from worker.job_views import BASE_PATH
 
 _log = structlog.get_logger()
 _MOST_SCRAPES = 2
+_DOWNLOAD_THREADS = 2  # downloads take turns in these: they may use up neither the threads of others nor the processor
 
 
 def create_app(  # noqa: PLR0913 - everything it is made of, each by name
@@ -64,7 +65,8 @@ def create_app(  # noqa: PLR0913 - everything it is made of, each by name
     app.state.exposition = instruments.exposition
     app.state.scrape_threads = CapacityLimiter(_MOST_SCRAPES)  # anyone may ask, and the database may be slow
     app.state.export_wait_s = export_wait_s
-    for router in (exports.router, jobs.router, records.router):
+    app.state.download_threads = CapacityLimiter(_DOWNLOAD_THREADS)
+    for router in (exports.router, jobs.router, downloads.router, records.router):
         app.include_router(router, prefix=BASE_PATH)
     app.include_router(health.router)
     app.include_router(metrics.router)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -12,12 +12,13 @@ import structlog
 from starlette.concurrency import run_in_threadpool
 
 from api_shim.auth import Caller
+from api_shim.downloads.lines import DownloadFormat, csv_lines, ndjson_lines
 from api_shim.waiting import JobWaiter, Watch
 from worker.control import JobControl
 from worker.errors import BrokerUnavailableError, JobNotFoundError
 from worker.idempotency import KeyedRequest
 from worker.interfaces import JobQuery, PageStore, RecordSlice
-from worker.jobs import ExportRequest, Job, JobKind, JobStatus, Origin, Progress
+from worker.jobs import ExportRequest, IllegalChangeError, Job, JobKind, JobStatus, Origin, Progress
 from worker.keyed_submitter import KeyedSubmitter, Submission
 from worker.pages import ExportType, Page
 from worker.submitter import JobSubmitter
@@ -127,6 +128,24 @@ class ExportDesk:
         if not found.records:
             raise JobNotFoundError
         return found
+
+    async def finished(self, job_id: str, *, account_id: str) -> Job:
+        """Read an export of which no more comes. Raises JobNotFoundError, and IllegalChangeError for any other job."""
+        job = await self.get(job_id, account_id=account_id)
+        if not job.status.is_terminal:
+            raise IllegalChangeError(
+                f"The job is {job.status}: its {job.records_type} can be downloaded when it has ended"
+            )
+        return job
+
+    def lines(self, job: Job, file_format: DownloadFormat, *, with_bom: bool) -> Iterator[bytes]:
+        """Give the lines of a download. They are read from the store as they are taken, so take them in a thread.
+
+        Raises as `ndjson_lines` and `csv_lines` do.
+        """
+        if file_format is DownloadFormat.NDJSON:
+            return ndjson_lines(self.pages, job)
+        return csv_lines(self.pages, job, with_bom=with_bom)
 
     async def _page_of(self, job: Job, watch: Watch, *, wait_s: float) -> Page | Job:
         """Wait for a page job to finish. A success that is announced needs no look at the job: its page is there."""

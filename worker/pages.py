@@ -13,6 +13,7 @@ import msgspec
 Offset: TypeAlias = int | str
 """HubSpot's cursor, opaque: an integer in the legacy API, text in the dated one."""
 
+_LINE_BREAKS = b"\r\n"
 _Raw: TypeAlias = msgspec.Raw
 
 
@@ -156,6 +157,11 @@ def split_records(export_type: ExportType, body: bytes) -> list[bytes]:
     envelope, text = _read(body)
     records = [bytes(record) for record in _list_of(export_type, envelope)]
     return records if text is body else _same_places(body, text, records)
+
+
+def on_one_line(value: bytes) -> bytes:
+    """Leave out the line breaks of a JSON value: they stand between its tokens, inside its texts they are escaped."""
+    return value.translate(None, _LINE_BREAKS)
 
 
 def record_ids(export_type: ExportType, body: bytes) -> list[int | None]:

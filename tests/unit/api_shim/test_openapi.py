@@ -10,11 +10,12 @@ import pytest
 from tests.unit.api_shim.conftest import new_parts, serving
 from tests.unit.api_shim.shim import BASE_PATH, Json, Shim
 
-EXPORT, JOBS, JOB, RESULTS = (
+EXPORT, JOBS, JOB, RESULTS, DOWNLOAD = (
     f"{BASE_PATH}/export/{{type}}",
     f"{BASE_PATH}/jobs",
     f"{BASE_PATH}/jobs/{{job_id}}",
     f"{BASE_PATH}/jobs/{{job_id}}/results",
+    f"{BASE_PATH}/jobs/{{job_id}}/download",
 )
 ERRORS = {"400", "401", "403", "404", "503", "default"}
 RECORDS, RECORD = f"{BASE_PATH}/records/{{type}}", f"{BASE_PATH}/records/{{type}}/{{record_id}}"
@@ -25,6 +26,7 @@ OPERATIONS = [
     ("get", JOBS),
     ("get", JOB),
     ("get", RESULTS),
+    ("get", DOWNLOAD),
     *CONTROL,
     ("get", RECORDS),
     ("get", RECORD),
@@ -106,6 +108,16 @@ def test_what_changes_a_job_documents_the_conflict_and_what_it_answers(document:
         assert "content" not in operation["responses"]["204"]
     else:
         assert schema_of(operation, "202") == "JobAnswer"
+
+
+def test_a_download_documents_both_formats_and_the_conflict(document: Json) -> None:
+    operation = document["paths"][DOWNLOAD]["get"]
+    parameters = parameters_of(operation)
+
+    assert set(operation["responses"]["200"]["content"]) == {"application/x-ndjson", "text/csv"}
+    assert schema_of(operation, "409") == "ErrorAnswer"
+    assert set(parameters) == {"job_id", "format", "bom"}
+    assert parameters["format"]["schema"]["default"] == "ndjson"
 
 
 def test_the_body_of_a_job_is_documented_and_optional(document: Json) -> None:

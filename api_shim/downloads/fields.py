@@ -1,0 +1,125 @@
+"""A record opened for a table: its properties by name, everything else by dotted path."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeAlias, TypeVar
+
+import msgspec
+
+from worker.pages import on_one_line, without_half_characters
+
+_Fields: TypeAlias = dict[str, msgspec.Raw]
+
+_PROPERTIES = "properties"
+_EMPTY = b"{}"
+_NO_OBJECT = "record"  # the path of a record that has no fields, which HubSpot has not been seen to send
+_DEEPEST = 8  # what lies deeper stays one value
+
+T = TypeVar("T")
+
+
+class _Anything(msgspec.Struct, gc=False):
+    """An object of which nothing is read."""
+
+
+class _Property(msgspec.Struct, gc=False):
+    """Its value is text in all recorded traffic. Where it comes from and what it was before is nothing for a table."""
+
+    value: Any = None
+
+
+def _as_written(number: str) -> msgspec.Raw:
+    return msgspec.Raw(number.encode())
+
+
+_decode_text = msgspec.json.Decoder(str).decode
+_decode_fields = msgspec.json.Decoder(_Fields).decode
+_decode_names = msgspec.json.Decoder(dict[str, _Anything]).decode
+_decode_property = msgspec.json.Decoder(_Property, float_hook=_as_written).decode
+_decode_properties = msgspec.json.Decoder(dict[str, _Property], float_hook=_as_written).decode
+
+
+def shape_of(record: bytes) -> tuple[Iterable[str], list[str]]:
+    """Give the names of a record's properties, and the dotted paths of everything else in it."""
+    return _leniently(_shape_of, record)
+
+
+def texts_of(record: bytes) -> tuple[Mapping[str, str], list[tuple[str, str]]]:
+    """Give a record's properties by name, and everything else with its dotted path, as texts.
+
+    Numbers are as HubSpot wrote them, lists are JSON, null is empty.
+    """
+    return _leniently(_texts_of, record)
+
+
+def _leniently(read: Callable[[bytes], T], record: bytes) -> T:
+    """Read a record; one with half an emoji in it, or bytes that are no text, with U+FFFD in their place."""
+    try:
+        return read(record)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return read(without_half_characters(record.decode(errors="replace").encode()))
+
+
+def _shape_of(record: bytes) -> tuple[Iterable[str], list[str]]:
+    properties, others = _open(record)
+    return _names(properties), [path for path, _ in others]
+
+
+def _texts_of(record: bytes) -> tuple[Mapping[str, str], list[tuple[str, str]]]:
+    properties, others = _open(record)
+    return _values(properties), [(path, _text(value)) for path, value in others]
+
+
+def _open(record: bytes) -> tuple[bytes, list[tuple[str, bytes]]]:
+    """Give the object of the properties, and the values of everything else with their paths: all of it still JSON."""
+    if record[:1] != b"{":
+        return _EMPTY, [(_NO_OBJECT, record)]
+    fields = _decode_fields(record)
+    properties = bytes(fields.pop(_PROPERTIES, _EMPTY))
+    if properties[:1] != b"{":
+        return _EMPTY, [*_flat(fields), (_PROPERTIES, properties)]
+    return properties, _flat(fields)
+
+
+def _flat(fields: _Fields, prefix: str = "", depth: int = 1) -> list[tuple[str, bytes]]:
+    found = []
+    for name, raw in fields.items():
+        value = bytes(raw)
+        if value[:1] == b"{" and depth < _DEEPEST:
+            found += _flat(_decode_fields(value), f"{prefix}{name}.", depth + 1)
+        else:
+            found.append((prefix + name, value))
+    return found
+
+
+def _names(properties: bytes) -> Iterable[str]:
+    try:
+        return _decode_names(properties)
+    except msgspec.ValidationError:  # one of them is no object
+        return _decode_fields(properties)
+
+
+def _values(properties: bytes) -> Mapping[str, str]:
+    try:
+        read = _decode_properties(properties)
+    except msgspec.ValidationError:  # as above
+        return {name: _value(bytes(raw)) for name, raw in _decode_fields(properties).items()}
+    return {name: each.value if type(each.value) is str else _odd_text(each.value) for name, each in read.items()}
+
+
+def _value(given: bytes) -> str:
+    """Give the value of one property, or what stands where a property should."""
+    return _odd_text(_decode_property(given).value) if given[:1] == b"{" else _text(given)
+
+
+def _text(value: bytes) -> str:
+    if value[:1] == b'"':
+        return _decode_text(value)
+    return "" if value == b"null" else on_one_line(value).decode()
+
+
+def _odd_text(value: Any) -> str:  # noqa: ANN401 - whatever JSON can hold
+    if isinstance(value, str):
+        return value
+    return "" if value is None else msgspec.json.encode(value).decode()

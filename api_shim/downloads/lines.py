@@ -1,0 +1,97 @@
+"""The lines of a download: a job's records as NDJSON, or as a table in CSV (RFC 4180)."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import Generator, Iterator
+from enum import StrEnum
+
+import msgspec
+
+from api_shim.downloads.tables import Columns, Survey, Table
+from worker.errors import JobNotFoundError
+from worker.interfaces import PageStore
+from worker.jobs import Job
+from worker.pages import on_one_line, split_records
+
+PAUSE = b""
+"""A line that is none: there is nothing to send yet, and here the work may be ended."""
+
+_PAGES_AT_ONCE = 8
+_NEEDS_QUOTES = re.compile(r'[",\r\n]')
+_EMPTY_CELL = '""'  # the only one of a line: a line with nothing in it would be no record
+_RULES = 1  # another number as soon as other columns come of the same records
+
+
+class DownloadFormat(StrEnum):
+    """How a job's records are written."""
+
+    NDJSON = "ndjson"
+    CSV = "csv"
+
+
+class _Summary(msgspec.Struct, frozen=True):
+    """What is kept of the columns of a job, with the rules by which they were found."""
+
+    rules: int
+    columns: Columns
+
+
+def ndjson_lines(pages: PageStore, job: Job) -> Iterator[bytes]:
+    """Give every record as HubSpot sent it, on a line of its own. Raises JobNotFoundError where a page is missing."""
+    for records in _record_pages(pages, job):
+        yield from (on_one_line(record) + b"\n" for record in records)
+
+
+def csv_lines(pages: PageStore, job: Job, *, with_bom: bool) -> Iterator[bytes]:
+    """Give the records as a table with a header. Before it come as many pauses as it takes to find the columns.
+
+    Raises JobNotFoundError as above, and InvalidRequestError when there are more columns than a table can have.
+    """
+    table = Table(job.records_type, (yield from _columns(pages, job)))
+    if with_bom:
+        yield codecs.BOM_UTF8
+    yield _csv_line(table.header)
+    for records in _record_pages(pages, job):
+        yield from (_csv_line(table.row(record)) for record in records)
+
+
+def _columns(pages: PageStore, job: Job) -> Generator[bytes, None, Columns]:
+    """Find the columns of a job; that takes reading all of it, so they are kept until it is retried or removed."""
+    kept = pages.summary(job)
+    if kept is not None and (summary := msgspec.json.decode(kept, type=_Summary)).rules == _RULES:
+        return summary.columns
+    survey = Survey()
+    for records in _record_pages(pages, job):
+        for record in records:
+            survey.note(record)
+        yield PAUSE
+    columns = survey.columns()
+    pages.keep_summary(job, msgspec.json.encode(_Summary(_RULES, columns)))
+    return columns
+
+
+def _record_pages(pages: PageStore, job: Job) -> Iterator[list[bytes]]:
+    """Give the records that the job has checkpointed, page by page; a limit may cut a page short."""
+    left = job.progress.records
+    for body in _bodies(pages, job):
+        records = split_records(job.records_type, body)[:left]
+        left -= len(records)
+        yield records
+    if left:
+        raise JobNotFoundError
+
+
+def _bodies(pages: PageStore, job: Job) -> Iterator[bytes]:
+    for number in range(0, job.progress.pages, _PAGES_AT_ONCE):
+        yield from pages.bodies_from(job.job_id, number, count=min(_PAGES_AT_ONCE, job.progress.pages - number))
+
+
+def _csv_line(cells: list[str]) -> bytes:
+    line = ",".join([_quoted(cell) if _NEEDS_QUOTES.search(cell) else cell for cell in cells])
+    return f"{line or _EMPTY_CELL}\r\n".encode()
+
+
+def _quoted(cell: str) -> str:
+    return '"' + cell.replace('"', '""') + '"'

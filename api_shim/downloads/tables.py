@@ -1,0 +1,88 @@
+"""Table: which columns the records of an export have, and their rows."""
+
+from __future__ import annotations
+
+import msgspec
+
+from api_shim.downloads.cells import defused, is_time_path, is_time_property, iso_instant
+from api_shim.downloads.fields import shape_of, texts_of
+from worker.errors import InvalidRequestError
+from worker.pages import ExportType
+
+_ISO = ".iso"
+_MOST_COLUMNS = 16_384  # of a sheet in Excel, and a bound for what is held in memory
+_ID_PATHS = {
+    ExportType.CONTACTS: "vid",
+    ExportType.COMPANIES: "companyId",
+    ExportType.DEALS: "dealId",
+    ExportType.NOTES: "engagement.id",
+}
+
+
+class Columns(msgspec.Struct, frozen=True):
+    """The names of all properties in an export, and the dotted paths of everything else, each in order."""
+
+    properties: list[str]
+    paths: list[str]
+
+
+class Survey:
+    """Gathers the columns of an export while its records pass."""
+
+    def __init__(self) -> None:
+        self._properties: set[str] = set()
+        self._paths: set[str] = set()
+
+    def note(self, record: bytes) -> None:
+        """Take note of a record's columns. Raises InvalidRequestError when there are more than a table can have."""
+        properties, paths = shape_of(record)
+        self._properties.update(properties)
+        self._paths.update(paths)
+        if len(self._properties) + len(self._paths) > _MOST_COLUMNS:
+            raise InvalidRequestError(f"format: csv would need more than {_MOST_COLUMNS:,} columns, ndjson needs none")
+
+    def columns(self) -> Columns:
+        """Give all columns that were met, in an order that does not depend on the records'."""
+        return Columns(sorted(self._properties), sorted(self._paths))
+
+
+class Table:
+    """Rows under one header: the id first, then the properties, then everything else, each by name."""
+
+    def __init__(self, export_type: ExportType, columns: Columns) -> None:
+        id_path = _ID_PATHS[export_type]
+        taken = {id_path, *columns.paths}
+        self._header: list[str] = []
+        self._times: list[int] = []
+        self._paths = {id_path: self._add(id_path, is_time=False)}
+        self._properties = {
+            name: self._add(f"properties.{name}" if name in taken else name, is_time=is_time_property(name))
+            for name in columns.properties
+        }
+        self._paths |= {path: self._add(path, is_time=is_time_path(path)) for path in columns.paths if path != id_path}
+
+    @property
+    def header(self) -> list[str]:
+        """The titles of the columns."""
+        return defused(self._header)
+
+    def row(self, record: bytes) -> list[str]:
+        """Give a record's cells."""
+        cells = [""] * len(self._header)
+        properties, others = texts_of(record)
+        for name, text in properties.items():
+            cells[self._properties[name]] = text
+        for path, text in others:
+            cells[self._paths[path]] = text
+        for place in self._times:
+            cells[place + 1] = iso_instant(cells[place])
+        return defused(cells)
+
+    def _add(self, title: str, *, is_time: bool) -> int:
+        """Add a column, with one beside it for what it says in ISO 8601 when it holds instants; give its place."""
+        place = len(self._header)
+        self._header.append(title)
+        if is_time:
+            self._header.append(title + _ISO)
+            self._times.append(place)
+        return place

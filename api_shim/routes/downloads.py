@@ -1,0 +1,80 @@
+"""`GET /jobs/{id}/download`: everything a finished job has exported, as one file."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request, Response
+
+from api_shim.dependencies import AuthenticCaller, Desk, once_only
+from api_shim.downloads.coding import accepts_gzip, gzipped
+from api_shim.downloads.lines import DownloadFormat
+from api_shim.downloads.stream import StreamedAnswer, gathered
+from api_shim.errors import CONFLICT_ANSWER, ERROR_ANSWERS
+from worker.errors import InvalidRequestError
+from worker.jobs import Job
+
+router = APIRouter(tags=["jobs"], responses=ERROR_ANSWERS)
+
+_MEDIA_TYPES = {DownloadFormat.NDJSON: "application/x-ndjson", DownloadFormat.CSV: "text/csv"}
+_EXAMPLES = {
+    DownloadFormat.NDJSON: '{"vid":501,"properties":{"email":{"value":"a@x.test"}}}\n',
+    DownloadFormat.CSV: "vid,closedate,closedate.iso\r\n501,1700000000000,2023-11-14T22:13:20.000Z\r\n",
+}
+_ANSWER: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "All records, streamed; without its end when something fails on the way",
+        "content": {
+            _MEDIA_TYPES[each]: {"schema": {"type": "string"}, "example": _EXAMPLES[each]} for each in DownloadFormat
+        },
+        "headers": {
+            "Content-Disposition": {"schema": {"type": "string"}, "description": "The name of the file"},
+            "ETag": {"schema": {"type": "string"}, "description": "Another one when the job was retried meanwhile"},
+        },
+    }
+}
+
+
+@router.get(
+    "/jobs/{job_id}/download",
+    response_class=Response,
+    responses={**_ANSWER, **CONFLICT_ANSWER},
+    dependencies=[once_only("format", "bom")],
+)
+async def download(
+    request: Request,
+    job_id: str,
+    caller: AuthenticCaller,
+    desk: Desk,
+    file_format: Annotated[
+        DownloadFormat,
+        Query(alias="format", description="`ndjson`: a record a line, as HubSpot sent it; `csv`: a column a property"),
+    ] = DownloadFormat.NDJSON,
+    *,
+    bom: Annotated[
+        bool, Query(description="Begin the CSV with a byte order mark, from which Excel knows UTF-8")
+    ] = False,
+) -> Response:
+    """Download all records of a job that has ended, whatever its end; compressed when the client accepts gzip."""
+    if bom and file_format is not DownloadFormat.CSV:
+        raise InvalidRequestError("bom: is for format=csv only")
+    job = await desk.finished(job_id, account_id=caller.account_id)
+    chunks = gathered(desk.lines(job, file_format, with_bom=bom))
+    packs = accepts_gzip(request.headers.getlist("accept-encoding"))
+    return StreamedAnswer(
+        gzipped(chunks) if packs else chunks,
+        threads=request.app.state.download_threads,
+        media_type=_MEDIA_TYPES[file_format],
+        headers={
+            "Content-Disposition": f'attachment; filename="{job.records_type}-{job.job_id}.{file_format}"',
+            "ETag": _tag(job, file_format, with_bom=bom),
+            "Vary": "Accept-Encoding",
+            **({"Content-Encoding": "gzip"} if packs else {}),
+        },
+    )
+
+
+def _tag(job: Job, file_format: DownloadFormat, *, with_bom: bool) -> str:
+    """Say in which state of the job the file was made; it is weak, because gzip makes other bytes of the same file."""
+    ended_ms = int(job.finished_at.timestamp() * 1000) if job.finished_at is not None else 0
+    return f'W/"{job.job_id}.{ended_ms}.{"bom." if with_bom else ""}{file_format}"'
