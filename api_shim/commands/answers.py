@@ -1,18 +1,12 @@
-"""What the API answers, read into values; records stay HubSpot's bytes."""
+"""What the API answers, read into values."""
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 import msgspec
 
-from worker.pages import ExportType, Offset, split_records
-
-# Half an emoji, as HubSpot sends it where text was cut, stops a strict reader. Replaced by as many bytes, in a copy.
-_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
-_REPLACEMENT = rb"\\ufffd"
-_LINE_BREAKS = b"\r\n"  # between the tokens of a record; inside its texts they are always escaped
+from worker.pages import on_one_line
 
 
 class Progress(msgspec.Struct):
@@ -65,15 +59,6 @@ class JobsPage:
     cursor: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ResultsPage:
-    """Records of a job, each on one line, and where to go on."""
-
-    records: list[bytes]
-    has_more: bool
-    offset: Offset | None
-
-
 class _JobAnswer(msgspec.Struct):
     data: JobState
 
@@ -87,16 +72,6 @@ class _JobsAnswer(msgspec.Struct):
     pagination: _Cursor
 
 
-class _Pagination(msgspec.Struct):
-    has_more: bool | None = msgspec.field(name="hasMore")
-    offset: int | str | None
-
-
-class _ResultsAnswer(msgspec.Struct):
-    data: msgspec.Raw
-    pagination: _Pagination
-
-
 def read_job(content: bytes) -> JobState:
     """Read a job's answer. Raises msgspec.MsgspecError or UnicodeDecodeError when it is something else."""
     return msgspec.json.decode(content, type=_JobAnswer).data
@@ -105,7 +80,7 @@ def read_job(content: bytes) -> JobState:
 def read_jobs(content: bytes) -> JobsPage:
     """Read a list of jobs. Raises as `read_job` does."""
     answer = msgspec.json.decode(content, type=_JobsAnswer)
-    lines = [bytes(job).translate(None, _LINE_BREAKS) for job in answer.data]
+    lines = [on_one_line(bytes(job)) for job in answer.data]
     return JobsPage(jobs=lines, cursor=answer.pagination.cursor)
 
 
@@ -120,16 +95,3 @@ def read_refusal(content: bytes) -> Refusal | None:
         return msgspec.json.decode(content, type=Refusal)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return None
-
-
-def read_results(export_type: ExportType, content: bytes) -> ResultsPage:
-    """Read the documented body. Raises msgspec.MsgspecError or ValueError when it is something else."""
-    text = _SURROGATE.sub(_REPLACEMENT, content)
-    answer = msgspec.json.decode(text, type=_ResultsAnswer)
-    start = text.index(bytes(answer.data))
-    data = content[start : start + len(bytes(answer.data))]
-    return ResultsPage(
-        records=[record.translate(None, _LINE_BREAKS) for record in split_records(export_type, data)],
-        has_more=bool(answer.pagination.has_more),
-        offset=answer.pagination.offset,
-    )

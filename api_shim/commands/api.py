@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -13,16 +15,7 @@ import click
 import httpx
 import msgspec
 
-from api_shim.commands.answers import (
-    JobsPage,
-    JobState,
-    Refusal,
-    ResultsPage,
-    read_job,
-    read_jobs,
-    read_refusal,
-    read_results,
-)
+from api_shim.commands.answers import JobsPage, JobState, Refusal, read_job, read_jobs, read_refusal
 from api_shim.commands.outside import Outside
 from worker.pages import ExportType
 
@@ -30,6 +23,7 @@ BASE_PATH = "/v1/integrations/hubspot"
 
 _CONNECT_S = 10.0
 _ANSWER_S = 60.0
+_FIRST_BYTE_S = 600.0  # before the first line of a CSV all of an export has to be read
 _WITHOUT_LONG_POLL_S = 1.0
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout)
 _OK = range(200, 300)
@@ -55,6 +49,14 @@ _MAY_PASS: Mapping[int, type[ApiError]] = {
     503: AwayError,
     504: LostAnswerError,
 }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Download:
+    """A file as it comes, unpacked. Whoever is given the same tag again is given the same bytes."""
+
+    tag: str
+    chunks: Iterator[bytes]
 
 
 class ExportApi:
@@ -122,23 +124,34 @@ class ExportApi:
         asked = {name: value for name, value in query.items() if value is not None}
         return self._ask("GET", f"{_job_path(job_id)}/results", params=asked)
 
-    def results(self, job: JobState, *, limit: int, offset: int | str | None) -> ResultsPage:
-        """Read records of a job from where the page before said."""
-        body = self.results_body(job.job_id, limit=limit, offset=offset)
-        return _read(lambda content: read_results(ExportType(job.type), content), body)
+    @contextmanager
+    def download(self, job_id: str, query: Mapping[str, str]) -> Iterator[Download]:
+        """Open a download; what goes wrong while it is read is an ApiError as well."""
+        patience = httpx.Timeout(_ANSWER_S, connect=_CONNECT_S, read=_FIRST_BYTE_S)
+        path = f"{_job_path(job_id)}/download"
+        with self._in_one_line(), self._client.stream("GET", path, params=query, timeout=patience) as answer:
+            if answer.status_code not in _OK:
+                answer.read()
+                raise _refused(answer)
+            yield Download(tag=answer.headers.get("etag", ""), chunks=answer.iter_bytes())
 
     def _ask(self, method: str, path: str, **parts: Any) -> bytes:  # noqa: ANN401 - httpx' parts of a request
         return self._answer(method, path, **parts).content
 
     def _answer(self, method: str, path: str, **parts: Any) -> httpx.Response:  # noqa: ANN401 - as above
-        try:
+        with self._in_one_line():
             answer = self._client.request(method, path, **parts)
-        except httpx.HTTPError as error:
-            kind = AwayError if isinstance(error, _NOT_SENT) else LostAnswerError
-            raise kind(f"{self._url}: {_reason(error)}") from None
         if answer.status_code not in _OK:
             raise _refused(answer)
         return answer
+
+    @contextmanager
+    def _in_one_line(self) -> Iterator[None]:
+        try:
+            yield
+        except httpx.HTTPError as error:
+            kind = AwayError if isinstance(error, _NOT_SENT) else LostAnswerError
+            raise kind(f"{self._url}: {_reason(error)}") from None
 
 
 def patiently(call: Callable[[], T], *, pause: Callable[[float], None]) -> T:

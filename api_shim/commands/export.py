@@ -7,7 +7,8 @@ from pathlib import Path
 import click
 
 from api_shim.commands.api import ExportApi
-from api_shim.commands.following import outlived_by, require_success, wait_for_end, write_records
+from api_shim.commands.downloading import write_download
+from api_shim.commands.following import outlived_by, require_success, wait_for_end
 from api_shim.commands.options import with_api
 from api_shim.commands.output import open_output
 from worker.pages import ExportType
@@ -75,5 +76,5 @@ def _see_through(api: ExportApi, export_type: ExportType, body: dict[str, object
             click.echo(f"job {started.job_id}", err=True)
             ended = wait_for_end(api, started.job_id)
         require_success(ended)
-        written = write_records(api, ended, out)
+        written = write_download(api, ended.job_id, out)
     click.echo(f"{written:,} {export_type} written to {path or 'stdout'}", err=True)

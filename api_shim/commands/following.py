@@ -1,4 +1,4 @@
-"""Follows a job to its end, and reads what it brought."""
+"""Follows a job to its end."""
 
 from __future__ import annotations
 
@@ -7,15 +7,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import IO
 
 import click
 
 from api_shim.commands.answers import JobState
-from api_shim.commands.api import ApiError, ExportApi, patiently
+from api_shim.commands.api import ExportApi, patiently
 from api_shim.commands.display import open_display
-
-_RECORDS_A_CALL = 1000
 
 
 @contextmanager
@@ -41,15 +38,6 @@ def wait_for_end(api: ExportApi, job_id: str, *, longest_s: float = math.inf) ->
                 return job
 
 
-def write_records(api: ExportApi, job: JobState, out: IO[bytes]) -> int:
-    """Write every record of a job that has ended, one a line, as HubSpot sent it; give how many there were."""
-    written = 0
-    for records in _batches(api, job):
-        out.writelines(record + b"\n" for record in records)
-        written += len(records)
-    return written
-
-
 def require_success(job: JobState) -> None:
     """Raise what ends the command with status 1, unless the job has succeeded."""
     if job.status == "succeeded":
@@ -57,16 +45,3 @@ def require_success(job: JobState) -> None:
     reason = f": {job.error.message} ({job.error.code})" if job.error else ""
     ended = f"has {job.status}" if job.status == "failed" else f"is {job.status}"
     raise click.ClickException(" ".join(f"The job {job.job_id} {ended}{reason}".split()))
-
-
-def _batches(api: ExportApi, job: JobState) -> Iterator[list[bytes]]:
-    offset: int | str | None = None
-    while True:
-        read = partial(api.results, job, limit=_RECORDS_A_CALL, offset=offset)
-        page = patiently(read, pause=api.outside.pause)
-        yield page.records
-        if not page.has_more:
-            return
-        if not page.records or page.offset is None:
-            raise ApiError("The API says that there is more and gives no more: the results are incomplete")
-        offset = page.offset

@@ -6,6 +6,7 @@ import functools
 import os
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import IO, Any, Concatenate, ParamSpec
 from urllib.parse import urlsplit
 
@@ -29,6 +30,14 @@ wait_option = click.option(
     type=click.IntRange(min=0),
     metavar="SECONDS",
     help="Wait until the job has ended, at most so long; anything but success is then exit status 1.",
+)
+
+
+out_option = click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Write to FILE instead of stdout; it appears when it is whole.",
 )
 
 

@@ -7,8 +7,9 @@ from pathlib import Path
 import click
 
 from api_shim.commands.api import ExportApi
-from api_shim.commands.following import require_success, wait_for_end, write_records
-from api_shim.commands.options import with_api
+from api_shim.commands.downloading import write_download
+from api_shim.commands.following import require_success, wait_for_end
+from api_shim.commands.options import out_option, with_api
 from api_shim.commands.output import open_output
 
 
@@ -17,12 +18,7 @@ from api_shim.commands.output import open_output
 @click.option("--limit", type=click.IntRange(1, 1000), help="Most records.  [default: 10]")
 @click.option("--offset", metavar="OFFSET", help="Where to go on: pagination.offset of the answer before.")
 @click.option("--all", "everything", is_flag=True, help="All records, one JSON object a line, as HubSpot sent them.")
-@click.option(
-    "--out",
-    type=click.Path(dir_okay=False, path_type=Path),
-    metavar="FILE",
-    help="Write to FILE instead of stdout; it appears when it is whole.",
-)
+@out_option
 @with_api
 def command(  # noqa: PLR0913 - a command takes what a command line can say, each by name
     api: ExportApi, /, *, job_id: str, limit: int | None, offset: str | None, everything: bool, out: Path | None
@@ -37,7 +33,7 @@ def command(  # noqa: PLR0913 - a command takes what a command line can say, eac
     with open_output(out) as sink:
         if everything:
             job = wait_for_end(api, job_id)
-            write_records(api, job, sink)
+            write_download(api, job_id, sink)
             require_success(job)
         else:
             sink.write(api.results_body(job_id, limit=limit, offset=offset) + b"\n")

@@ -104,6 +104,19 @@ def test_a_job_and_all_its_results_as_hubspot_sent_them(command: CommandLine) ->
     assert ",".join(lines) in body
 
 
+def test_a_download_is_a_table_in_a_file(command: CommandLine) -> None:
+    job_id = command.run("export", "deals").stdout.strip()
+    assert command.run("job", job_id, "--wait", "30").returncode == 0
+    done = command.run("download", job_id, "--format", "csv", "--bom", "--out", "deals.csv")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    content = (command.folder / "deals.csv").read_bytes()
+    assert content.startswith(b"\xef\xbb\xbfdealId,")
+    ids = [int(row.split(b",")[0]) for row in content.splitlines()[1:]]
+    assert ids == command.client.ids_in_hubspot("deals")
+    refused = command.run("download", "none")
+    assert (refused.returncode, refused.stderr) == (1, "Error: 404 RESOURCE_NOT_FOUND (job_not_found)\n")
+
+
 def test_a_failed_export_is_one_line_and_no_file(stack: Stack, tmp_path: Path) -> None:
     client = connect(stack, contacts=10)
     stack.hubspot_control.revoke(client.account.hub_id)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,9 +24,10 @@ Json = dict[str, Any]
 
 @dataclass(kw_only=True)
 class FakeExportApi:
-    """One job: each long poll moves it on to the next of `states`; its results come in pages of at most `most`.
+    """One job: each long poll moves it on to the next of `states`.
 
-    The list of jobs holds `listed` others.
+    The list of jobs holds `listed` others. Each of `breaks` has a download break off after so many bytes; each download
+    bears the next of `tags`, or the last.
 
     A retry has it go through all of `states` once more; a cancel leaves it no other state than that.
     """
@@ -34,7 +36,8 @@ class FakeExportApi:
     states: list[str] = field(default_factory=lambda: ["queued", "running", "succeeded"])
     error: Json | None = None
     listed: int = 0
-    most: int = 1000
+    breaks: deque[int] = field(default_factory=deque)
+    tags: list[str] = field(default_factory=lambda: ['W/"one"'])
     keeps_preferences: bool = True
     failures: deque[httpx.Response | BaseException] = field(default_factory=deque)
     asked: list[httpx.Request] = field(default_factory=list)
@@ -67,6 +70,8 @@ class FakeExportApi:
             return self._look(request)
         if path == f"/jobs/{JOB_ID}/results":
             return self._results(request.url.params)
+        if path == f"/jobs/{JOB_ID}/download":
+            return self._download()
         return refusal(404, "RESOURCE_NOT_FOUND", code="job_not_found")
 
     def _take_on(self, path: str) -> httpx.Response:
@@ -93,9 +98,15 @@ class FakeExportApi:
         pagination = {"hasMore": more or None, "cursor": str(start + limit) if more else None}
         return httpx.Response(200, json={"data": jobs[start : start + limit], "pagination": pagination})
 
+    def _download(self) -> httpx.Response:
+        whole = b"".join(record + b"\n" for record in self.records)
+        tag = self.tags.pop(0) if len(self.tags) > 1 else self.tags[0]
+        broken = self.breaks.popleft() if self.breaks else None
+        return httpx.Response(200, headers={"ETag": tag}, stream=_Stream(whole, broken))
+
     def _results(self, query: httpx.QueryParams) -> httpx.Response:
         start = int(query.get("offset", 0))
-        end = min(start + min(int(query.get("limit", 10)), self.most), len(self.records))
+        end = min(start + int(query.get("limit", 10)), len(self.records))
         more = end < len(self.records)
         data = b'{"contacts":[%s],"has-more":%s,"vid-offset":%d}' % (
             b",".join(self.records[start:end]),
@@ -106,6 +117,20 @@ class FakeExportApi:
         return httpx.Response(
             200, content=b'{"success":true,"message":"DATA Recieved","data":%s,"pagination":%s}' % (data, page)
         )
+
+
+class _Stream(httpx.SyncByteStream):
+    """Comes in small pieces, and breaks off after so many bytes when it is told to."""
+
+    def __init__(self, whole: bytes, broken: int | None) -> None:
+        self._whole = whole
+        self._broken = broken
+
+    def __iter__(self) -> Iterator[bytes]:
+        given = self._whole[: self._broken]
+        yield from (given[start : start + 100] for start in range(0, len(given), 100))
+        if self._broken is not None:
+            raise httpx.RemoteProtocolError("incomplete chunked read")
 
 
 def refusal(status: int, message: str, **more: str) -> httpx.Response:

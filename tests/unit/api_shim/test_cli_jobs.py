@@ -64,7 +64,7 @@ def test_wrong_usage_asks_nothing(words: list[str]) -> None:
 
 
 def test_export_wait_hands_the_records_over_as_they_came() -> None:
-    api = FakeExportApi(records=CONTACTS, most=10)
+    api = FakeExportApi(records=CONTACTS)
     result = run(api, "export", "contacts", "--wait")
     assert result.exit_code == 0, result.stderr
     assert result.stdout_bytes == b"".join(record + b"\n" for record in CONTACTS)
@@ -167,14 +167,6 @@ def test_an_export_that_was_not_started_is_not_asked_for_again(failure: httpx.Re
     assert len(api.asked) == 1
 
 
-def test_results_that_vanish_meanwhile_never_look_whole(tmp_path: Path) -> None:
-    api = FakeExportApi(records=CONTACTS, states=["succeeded"], most=0)
-    result = run(api, "results", JOB_ID, "--all", "--out", str(tmp_path / "out"))
-    assert result.exit_code == 1
-    assert "incomplete" in result.stderr
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_job_shows_what_the_api_answers() -> None:
     api = FakeExportApi(states=["running"])
     result = run(api, "job", JOB_ID)
@@ -209,26 +201,6 @@ def test_results_give_the_documented_body() -> None:
     assert [record["vid"] for record in body["data"]["contacts"]] == [3, 4]
     assert body["pagination"] == {"hasMore": True, "offset": 5}
     assert dict(api.asked[0].url.params) == {"limit": "2", "offset": "3"}
-
-
-@pytest.mark.parametrize(
-    "record",
-    [
-        b'{"text":"cut \\ud83d","n":1}',
-        b'{"text":"\\\\ud83d \\ud83d\\ude00"}',
-        b'{"text":"line\\nbreak"}',
-    ],
-)
-def test_records_are_handed_over_byte_by_byte(record: bytes) -> None:
-    result = run(FakeExportApi(records=[b"{}", record, b"{}"], states=["succeeded"]), "results", JOB_ID, "--all")
-    assert result.exit_code == 0, result.stderr
-    assert result.stdout_bytes == b"{}\n" + record + b"\n{}\n"
-
-
-def test_a_record_stays_on_one_line() -> None:
-    api = FakeExportApi(records=[b'{\r\n  "vid": 1,\n  "text": "a\\nb"\n}'], states=["succeeded"])
-    result = run(api, "results", JOB_ID, "--all")
-    assert result.stdout_bytes == b'{  "vid": 1,  "text": "a\\nb"}\n'
 
 
 def test_all_results_of_a_failed_job_are_shown_but_no_success() -> None:
