@@ -1,0 +1,1 @@
+"""What a download costs, in time and in the shim's memory."""

@@ -1,0 +1,86 @@
+"""Reading an export once: over the shim, whose memory is watched meanwhile, or straight from the database."""
+
+from __future__ import annotations
+
+import http.client
+import threading
+import time
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Self
+from urllib.parse import urlsplit
+
+import psutil
+
+from benchmarks.download.stored import ACCOUNT
+from sandbox.seeding import mint_jwt
+from sandbox.stack import Stack
+from worker.jobs import Job
+from worker.mongo.connection import MongoDatabase
+from worker.mongo.pages import MongoPageStore
+
+_READ_BYTES = 1024 * 1024
+_SAMPLE_EVERY_S = 0.01
+_TIMEOUT_S = 600
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """How much came and when; `resident` is the most that the shim had in memory, in bytes, `at_rest` before that."""
+
+    bytes: int
+    seconds: float
+    first_byte_s: float = 0.0
+    resident: int = 0
+    at_rest: int = 0
+
+
+class Watcher:
+    """Looks at the resident set of a process a hundred times a second."""
+
+    def __init__(self, pid: int) -> None:
+        self._process = psutil.Process(pid)
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch)
+        self.at_rest = self.peak = self._process.memory_info().rss
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._over.wait(_SAMPLE_EVERY_S):
+            self.peak = max(self.peak, self._process.memory_info().rss)
+
+
+def download(stack: Stack, job: Job, *, query: str, coding: str) -> Reading:
+    """Download an export and drop it. Raises when it does not come whole."""
+    token = mint_jwt(stack, ACCOUNT, life=timedelta(hours=1))
+    path = f"/v1/integrations/hubspot/jobs/{job.job_id}/download?{query}"
+    connection = http.client.HTTPConnection(urlsplit(stack.shim_url).netloc, timeout=_TIMEOUT_S)
+    with Watcher(stack.shim.pid) as watcher:
+        began_at = time.perf_counter()
+        connection.request("GET", path, headers={"Authorization": f"Bearer {token}", "Accept-Encoding": coding})
+        answer = connection.getresponse()
+        read = len(answer.read(1))
+        first_byte_s = time.perf_counter() - began_at
+        if answer.status != http.client.OK:
+            raise SystemExit(f"{answer.status} {answer.read().decode()}")
+        while chunk := answer.read1(_READ_BYTES):
+            read += len(chunk)
+        seconds = time.perf_counter() - began_at
+    connection.close()
+    return Reading(
+        bytes=read, seconds=seconds, first_byte_s=first_byte_s, resident=watcher.peak, at_rest=watcher.at_rest
+    )
+
+
+def read_bare(database: MongoDatabase, job: Job) -> Reading:
+    """Read all pages with one cursor and decompress them, which is the least that any download has to do."""
+    began_at = time.perf_counter()
+    read = sum(map(len, MongoPageStore(database).bodies(job.job_id)))
+    return Reading(bytes=read, seconds=time.perf_counter() - began_at)

@@ -1,0 +1,80 @@
+"""An export that nobody ran: its pages as a worker would have stored them, and the job as it stands after that."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+from sandbox.portal.census import TYPES, Census
+from sandbox.portal.records.renderer import Renderer, Templates
+from sandbox.portal.records.shape import Shape
+from sandbox.seeding import Account
+from sandbox.stack import Stack
+from worker.jobs import ExportRequest, Job, JobKind, JobStatus, Progress
+from worker.mongo.connection import MongoDatabase, connect
+from worker.mongo.jobs import MongoJobStore
+from worker.mongo.pages import MongoPageStore
+from worker.pages import PAGE_FORMATS, ExportType, Page
+
+ACCOUNT = Account(account_id="account", owner="user", hub_id=62515)
+
+_SHAPE = Shape(every_property=True, linkable=("contacts", "companies", "deals"), associations=("contacts", "companies"))
+_WRITERS = 4
+_TIMEOUT_S = 60
+
+
+@contextmanager
+def open_database(stack: Stack) -> Iterator[MongoDatabase]:
+    """Give the stack's database, with more patience than the product has."""
+    database = connect(stack.settings["MONGODB_URI"], database=stack.settings["MONGODB_DATABASE"], timeout_s=_TIMEOUT_S)
+    with database.client:
+        yield database
+
+
+def store_export(database: MongoDatabase, export_type: ExportType, records: int) -> Job:
+    """Store an export of so many records, with every property they have, in the largest pages there are."""
+    size = PAGE_FORMATS[export_type].most_records
+    job, store, body_of = _finished_job(export_type, size), MongoPageStore(database), _bodies(export_type, records)
+
+    def add(first: int) -> None:
+        numbers = range(first, min(first + size, records))
+        place = replace(job, progress=Progress(pages=first // size, records=first))
+        store.add(place, Page(body=body_of(numbers), records=len(numbers), has_more=numbers.stop < records, offset=1))
+
+    with ThreadPoolExecutor(_WRITERS) as pool:
+        list(pool.map(add, range(0, records, size)))
+    ended = replace(job, progress=Progress(pages=-(-records // size), records=records, has_more=False))
+    MongoJobStore(database).add(ended)
+    return ended
+
+
+def _finished_job(export_type: ExportType, page_size: int) -> Job:
+    now = datetime.now(UTC)
+    return Job(
+        job_id=str(uuid4()),
+        account_id=ACCOUNT.account_id,
+        owner=ACCOUNT.owner,
+        export_type=export_type,
+        request=ExportRequest(page_size=page_size),
+        kind=JobKind.EXPORT,
+        status=JobStatus.SUCCEEDED,
+        created_at=now,
+        updated_at=now,
+        finished_at=now,
+        expires_at=now + timedelta(days=1),
+    )
+
+
+def _bodies(export_type: ExportType, records: int) -> Callable[[Sequence[int]], bytes]:
+    """Give what makes pages of records as HubSpot's stand-in sends them."""
+    name = "engagements" if export_type is ExportType.NOTES else export_type.value
+    renderer = Renderer(ACCOUNT.hub_id, {each: Census(each, count=records, seed=1) for each in TYPES}, Templates())
+    keys = PAGE_FORMATS[export_type]
+    frame = b'{"%b":[%%b],"%b":true,"%b":1}' % tuple(
+        key.encode() for key in (keys.list_key, keys.more_key, keys.offset_key)
+    )
+    return lambda numbers: frame % b",".join(renderer.render(name, numbers, _SHAPE))
