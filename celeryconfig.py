@@ -2,7 +2,7 @@
 
 from kombu import Exchange, Queue
 
-from worker.app import QUEUE_BULK, QUEUE_INTERACTIVE, QUEUE_UPKEEP, RUN_SLICE, START_SYNC, SWEEP
+from worker.app import QUEUE_BULK, QUEUE_INTERACTIVE, QUEUE_UPKEEP, RUN_ERRAND, RUN_SLICE, START_SYNC, SWEEP
 from worker.settings import BrokerSettings, load
 
 broker_url = load(BrokerSettings).celery_broker_url.get_secret_value()
@@ -49,6 +49,7 @@ task_create_missing_queues = False  # a misspelled queue is an error, not a plac
 task_routes = {
     RUN_SLICE: {"queue": QUEUE_BULK},
     START_SYNC: {"queue": QUEUE_BULK},
+    RUN_ERRAND: {"queue": QUEUE_INTERACTIVE},
     SWEEP: {"queue": QUEUE_UPKEEP},
 }
 

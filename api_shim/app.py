@@ -13,10 +13,13 @@ from starlette.concurrency import run_in_threadpool
 
 from api_shim.access import Access, Instruments
 from api_shim.auth import JwtVerifier
+from api_shim.connections import ConnectionDesk
 from api_shim.errors import install_error_handlers
 from api_shim.exports import ExportDesk
+from api_shim.plans import PlanDesk
 from api_shim.readiness import Readiness
 from api_shim.records import RecordDesk
+from api_shim.routes import connections as connection_routes
 from api_shim.routes import downloads, exports, health, jobs, metrics, records
 from worker.errors import StoreUnavailableError
 from worker.job_views import BASE_PATH
@@ -30,6 +33,8 @@ def create_app(  # noqa: PLR0913 - everything it is made of, each by name
     *,
     desk: ExportDesk,
     record_desk: RecordDesk,
+    connections: ConnectionDesk,
+    plans: PlanDesk,
     verifier: JwtVerifier,
     readiness: Readiness,
     instruments: Instruments,
@@ -60,13 +65,15 @@ def create_app(  # noqa: PLR0913 - everything it is made of, each by name
     )
     app.state.desk = desk
     app.state.records = record_desk
+    app.state.connections = connections
+    app.state.plans = plans
     app.state.verifier = verifier
     app.state.readiness = readiness
     app.state.exposition = instruments.exposition
     app.state.scrape_threads = CapacityLimiter(_MOST_SCRAPES)  # anyone may ask, and the database may be slow
     app.state.export_wait_s = export_wait_s
     app.state.download_threads = CapacityLimiter(_DOWNLOAD_THREADS)
-    for router in (exports.router, jobs.router, downloads.router, records.router):
+    for router in (exports.router, jobs.router, downloads.router, records.router, connection_routes.router):
         app.include_router(router, prefix=BASE_PATH)
     app.include_router(health.router)
     app.include_router(metrics.router)

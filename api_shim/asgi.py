@@ -11,8 +11,11 @@ from fastapi import FastAPI
 from api_shim.access import Instruments, origin_of_request
 from api_shim.app import create_app
 from api_shim.auth import JwtVerifier
+from api_shim.connections import ConnectionDesk
+from api_shim.errands import ErrandDesk
 from api_shim.exports import ExportDesk
 from api_shim.metrics import Exposition, RequestMetrics, StoredState, read_jobs
+from api_shim.plans import PlanDesk
 from api_shim.readiness import Readiness, reach_broker, reach_database
 from api_shim.records import RecordDesk
 from api_shim.waiting import JobWaiter
@@ -20,11 +23,13 @@ from worker.app import app as celery_app
 from worker.clock import utc_now
 from worker.control import JobControl
 from worker.errors import BrokerUnavailableError, StoreUnavailableError
-from worker.job_queue import CeleryJobQueue, PunctualJobQueue, answer_quickly
+from worker.job_queue import CeleryErrandQueue, CeleryJobQueue, PunctualQueue, answer_quickly
 from worker.keyed_submitter import KeyedSubmitter
 from worker.measured import MeasuredAnnouncer, MeasuredQueue
 from worker.metrics import JobMetrics, new_registry
 from worker.mongo.connection import connect
+from worker.mongo.connections import MongoConnectionStore
+from worker.mongo.errands import MongoErrandStore
 from worker.mongo.idempotency import MongoIdempotencyStore
 from worker.mongo.indexes import ensure_indexes
 from worker.mongo.jobs import MongoJobStore
@@ -41,6 +46,7 @@ from worker.wakeups import RedisAnnouncer
 
 _STORE_TIMEOUT_S = 2.0  # a client is told within 3 s that the database is away
 _HEALTH_CHECK_S = 15
+_LONGEST_ERRAND_S = 25.0  # a browser waits at the other end
 
 
 def build(settings: ShimSettings) -> FastAPI:
@@ -51,7 +57,8 @@ def build(settings: ShimSettings) -> FastAPI:
         timeout_s=_STORE_TIMEOUT_S,
     )
     jobs, pages = MongoJobStore(database), MongoPageStore(database)
-    tokens = MongoTokenStore(database, TokenEncryption(settings.token_encryption_keys))
+    encryption = TokenEncryption(settings.token_encryption_keys)
+    tokens, connections = MongoTokenStore(database, encryption), MongoConnectionStore(database)
     registry = new_registry()
     job_metrics = JobMetrics(registry)
     traces = open_traces(
@@ -59,11 +66,17 @@ def build(settings: ShimSettings) -> FastAPI:
     )
     answer_quickly(celery_app)
     bell = CeleryJobQueue(celery_app, headers=lambda _: traces.headers())
-    queue = MeasuredQueue(TracedQueue(PunctualJobQueue(bell), traces), job_metrics)
+    queue = MeasuredQueue(TracedQueue(PunctualQueue(bell), traces), job_metrics)
     news = redis.asyncio.Redis.from_url(settings.redis, health_check_interval=_HEALTH_CHECK_S, socket_keepalive=True)
     submitter = JobSubmitter(jobs=jobs, tokens=tokens, queue=queue)
     keys = MongoIdempotencyStore(database)
     waiter = JobWaiter(news)
+    errands = ErrandDesk(
+        errands=MongoErrandStore(database, encryption),
+        queue=PunctualQueue(CeleryErrandQueue(celery_app, headers=traces.headers)),
+        waiter=waiter,
+        longest_wait_s=min(settings.export_wait_seconds, _LONGEST_ERRAND_S),
+    )
     desk = ExportDesk(
         pages=pages,
         submitter=submitter,
@@ -75,6 +88,7 @@ def build(settings: ShimSettings) -> FastAPI:
             result_ttl=timedelta(days=settings.result_ttl_days),
             clock=utc_now,
             announcer=MeasuredAnnouncer(RedisAnnouncer(impatient_redis(settings.redis)), job_metrics),
+            connections=connections,
         ),
         waiter=waiter,
         clock=utc_now,
@@ -84,6 +98,10 @@ def build(settings: ShimSettings) -> FastAPI:
     return create_app(
         desk=desk,
         record_desk=RecordDesk(records=MongoRecordStore(database)),
+        connections=ConnectionDesk(
+            settings=settings, tokens=tokens, connections=connections, errands=errands, clock=utc_now
+        ),
+        plans=PlanDesk(tokens=tokens, errands=errands, clock=utc_now),
         verifier=JwtVerifier(settings),
         readiness=Readiness(
             {

@@ -7,7 +7,10 @@ from typing import Any, Never
 
 import click
 
-_COMMANDS = ("cancel", "connect", "delete", "doctor", "download", "export", "job", "jobs", "results", "retry")
+_COMMANDS = (
+    *("cancel", "connect", "connection", "delete", "disconnect"),
+    *("doctor", "download", "export", "job", "jobs", "results", "retry"),
+)
 _INTERRUPTED = 130  # 128 + SIGINT, as shells count
 
 

@@ -12,9 +12,11 @@ from pydantic import WithJsonSchema
 from starlette.requests import ClientDisconnect
 
 from api_shim.auth import SCOPES, Caller, InsufficientScopeError, JwtVerifier
+from api_shim.connections import ConnectionDesk
 from api_shim.errors import UnsupportedTypeError
 from api_shim.exports import ExportDesk
 from api_shim.idempotency import LONGEST_KEY, read_key
+from api_shim.plans import PlanDesk
 from api_shim.preferences import Preferences, read_preferences
 from api_shim.records import RecordDesk
 from api_shim.request_schemas import RecordNumber
@@ -119,6 +121,16 @@ async def _desk(request: Request) -> ExportDesk:
     return desk
 
 
+async def _connections(request: Request) -> ConnectionDesk:
+    connections: ConnectionDesk = request.app.state.connections
+    return connections
+
+
+async def _plans(request: Request) -> PlanDesk:
+    plans: PlanDesk = request.app.state.plans
+    return plans
+
+
 AskedKey = Annotated[str | None, Depends(_idempotency_key)]
 AskedPreferences = Annotated[Preferences, Depends(_preferences)]
 BoundedBody = Annotated[bytes, Depends(_body)]
@@ -127,3 +139,5 @@ Desk = Annotated[ExportDesk, Depends(_desk)]
 AskedCopy = Annotated[CopyId, Depends(_copy)]
 AskedRecord = Annotated[RecordNumber, Path(description="HubSpot's id of the record")]
 Records = Annotated[RecordDesk, Depends(_records)]
+Connections = Annotated[ConnectionDesk, Depends(_connections)]
+Plans = Annotated[PlanDesk, Depends(_plans)]

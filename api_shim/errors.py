@@ -17,6 +17,8 @@ from starlette.responses import JSONResponse, Response
 from api_shim.auth import InsufficientScopeError, UnauthorizedError
 from api_shim.schemas import ErrorAnswer
 from worker.errors import (
+    AccessDeniedError,
+    AlreadyAskedError,
     ExportError,
     HubSpotError,
     IdempotencyKeyReusedError,
@@ -24,6 +26,7 @@ from worker.errors import (
     InvalidRequestError,
     JobNotFoundError,
     JsonValue,
+    NotConfiguredError,
     ReconnectRequiredError,
     RecordNotFoundError,
     TokenNotFoundError,
@@ -71,6 +74,9 @@ _TABLE: Mapping[type[ExportError], _Row] = {
     TokenNotFoundError: _Row(404, 400),
     UnsupportedTypeError: _Row(400, 400),
     InvalidRequestError: _Row(400, 400),
+    AccessDeniedError: _Row(400, 400),
+    AlreadyAskedError: _Row(409, 409),
+    NotConfiguredError: _Row(501, 501),
     JobNotFoundError: _Row(404, 404),
     RecordNotFoundError: _Row(404, 404),
     IllegalChangeError: _Row(409, 409),
@@ -82,6 +88,8 @@ _TABLE: Mapping[type[ExportError], _Row] = {
 _FAILURES: Mapping[str, _Row] = {
     ReconnectRequiredError.code: _Row(_BAD_GATEWAY, 400),
     TokenNotFoundError.code: _TABLE[TokenNotFoundError],
+    InvalidRequestError.code: _TABLE[InvalidRequestError],
+    UnavailableError.code: _TABLE[UnavailableError],
     InternalError.code: _TABLE[InternalError],
 }
 NOT_FOUND_BODY: Mapping[str, JsonValue] = {"success": False, "errno": 404, "message": "RESOURCE_NOT_FOUND"}
@@ -106,6 +114,9 @@ KEY_ANSWERS: dict[int | str, dict[str, Any]] = {
 HUBSPOT_ANSWERS: dict[int | str, dict[str, Any]] = {
     429: {"model": ErrorAnswer, "description": "HubSpot's limit is used up; `Retry-After` says for how long"},
     502: {"model": ErrorAnswer, "description": "HubSpot's error"},
+}
+NOT_CONFIGURED_ANSWER: dict[int | str, dict[str, Any]] = {
+    501: {"model": ErrorAnswer, "description": "Settings are missing that only this needs; the message names them"},
 }
 
 
@@ -139,7 +150,8 @@ def _failed_job(error: JobError) -> Response:
     extra: dict[str, Any] = {"details": error.details} if error.details is not None else {}
     if error.hubspot is not None:
         extra["response"] = {"data": error.hubspot.body}
-    headers = {"Retry-After": str(max(1, math.ceil(error.retry_after_s or 10)))} if limited else {}
+    comes_back = limited or row is _TABLE[UnavailableError]
+    headers = {"Retry-After": str(max(1, math.ceil(error.retry_after_s or 10)))} if comes_back else {}
     return _body(row, error.message, code, extra, headers)
 
 

@@ -100,6 +100,7 @@ class ExportBody(BaseModel):
     offset: OffsetNumber = None
     params: dict[Text, Texts] = Field(default_factory=dict)
     label: Annotated[str | None, StringConstraints(max_length=200)] = None
+    dry_run: Annotated[bool, Field(strict=True)] = False
 
     @field_validator("params")
     @classmethod

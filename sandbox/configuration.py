@@ -21,7 +21,7 @@ _ENDPOINTS = {
 }
 
 
-def product_settings(*, mongodb_uri: str, redis_url: str, hubspot_url: str) -> dict[str, str]:
+def product_settings(*, mongodb_uri: str, redis_url: str, hubspot_url: str, shim_url: str) -> dict[str, str]:
     """Give every setting that a stack needs, HubSpot's paths as they are by default."""
     return {
         "MONGODB_URI": mongodb_uri,
@@ -31,6 +31,11 @@ def product_settings(*, mongodb_uri: str, redis_url: str, hubspot_url: str) -> d
         "HUBSPOT_CLIENT_ID": CLIENT_ID,
         "HUBSPOT_CLIENT_SECRET": CLIENT_SECRET,
         **{name: f"{hubspot_url}{path}" for name, path in _ENDPOINTS.items()},
+        "HUBSPOT_AUTHORIZE_URL": f"{hubspot_url}/oauth/authorize",
+        "HUBSPOT_REDIRECT_URI": f"{shim_url}/v1/integrations/hubspot/connect/callback",
+        "HUBSPOT_SCOPES": "oauth crm.objects.contacts.read crm.objects.companies.read crm.objects.deals.read",
+        "HUBSPOT_OPTIONAL_SCOPES": "sales-email-read",
+        "CONNECT_STATE_SECRET": secrets.token_hex(32),
         "HUBSPOT_API": "legacy",
         "HUBSPOT_RATE_LIMIT": "110/10",
         "SLICE_SECONDS": "20",

@@ -125,7 +125,12 @@ class Stack:
         stop_all(self._product, grace_s=_GRACE_S if can_end_well else _GRACE_WITHOUT_SERVERS_S)
 
     def _usual_settings(self) -> dict[str, str]:
-        return product_settings(mongodb_uri=self.mongo.uri, redis_url=self.redis.url, hubspot_url=self.hubspot_url)
+        return product_settings(
+            mongodb_uri=self.mongo.uri,
+            redis_url=self.redis.url,
+            hubspot_url=self.hubspot_url,
+            shim_url=self.shim_url,
+        )
 
     def _pause_and_check(self, seconds: float) -> None:
         """Notice every death while waiting, not only that of the process that is waited for."""

@@ -57,5 +57,10 @@ One page of contacts, an export of all contacts, and the first results of that e
 JOB=$({curl} -X POST -D - -o /dev/null '{api}/export/contacts' | tr -d '\\r' | sed -n 's/^[Ll]ocation: //p'); echo $JOB
 sleep 1; {curl} "{stack.shim_url}$JOB/results?limit=3"
 
+How the account is connected; and connecting it anew, with curl in place of the browser (the stand-in consents at once):
+
+{curl} '{api}/connection'
+curl -sS -L "$({curl} -o /dev/null -w '%{{redirect_url}}' '{api}/connect')"
+
 Ctrl-C stops everything.
 """

@@ -6,6 +6,7 @@ from celery import Celery
 
 RUN_SLICE = "hubspot_export.run_slice"
 START_SYNC = "hubspot_export.start_sync"
+RUN_ERRAND = "hubspot_export.run_errand"
 SWEEP = "hubspot_export.sweep"
 
 QUEUE_INTERACTIVE = "interactive"

@@ -22,16 +22,22 @@ from worker.app import app
 from worker.clock import utc_now
 from worker.control import JobControl
 from worker.current_copy import CurrentCopy
+from worker.errand_runner import ErrandRunner
 from worker.errors import StoreUnavailableError
 from worker.export_tools import ExportTools, SliceLimits
 from worker.exporter import Exporter
 from worker.hubspot.client import AutoClient, DatedClient, LegacyClient
+from worker.hubspot.connector import Connector
+from worker.hubspot.dated import MOST_RECORDS
 from worker.hubspot.endpoints import legacy_endpoints
+from worker.hubspot.inspector import Inspector
 from worker.hubspot.token_endpoint import TokenEndpoint
+from worker.hubspot.token_information import TokenInformation
 from worker.hubspot.tokens import RenewingTokenSource
+from worker.hubspot.totals import SearchTotals
 from worker.hubspot.transport import Sessions, Transport
 from worker.hubspot.watched import MeasuredRenewals, WatchedCalls
-from worker.interfaces import CrmSource, RateLimiter, SliceRunner, SweepRunner, SyncStarter
+from worker.interfaces import CrmSource, ErrandTaker, RateLimiter, SliceRunner, SweepRunner, SyncStarter
 from worker.job_queue import CeleryJobQueue, message_headers
 from worker.leases import LeaseKeeper
 from worker.limiter import NoRateLimit, RedisRateLimiter
@@ -47,6 +53,8 @@ from worker.measured import (
 from worker.metrics import ExportMetrics, JobMetrics, new_registry
 from worker.metrics_server import serve_metrics
 from worker.mongo.connection import MongoDatabase, connect
+from worker.mongo.connections import MongoConnectionStore
+from worker.mongo.errands import MongoErrandStore
 from worker.mongo.indexes import ensure_indexes
 from worker.mongo.jobs import MongoJobStore
 from worker.mongo.pages import MongoPageStore
@@ -55,13 +63,15 @@ from worker.mongo.token_encryption import TokenEncryption
 from worker.mongo.token_renewals import MongoRenewalLeases
 from worker.mongo.tokens import MongoTokenStore
 from worker.mongo.transactions import MongoTransactions
+from worker.pages import PAGE_FORMATS
+from worker.planner import Planner, PlannerTools
 from worker.redis_client import impatient_redis
 from worker.rings import DelayedRing
 from worker.settings import BrokerSettings, WorkerSettings, load
 from worker.spans import Traces
 from worker.sweeper import Sweeper
 from worker.syncer import Syncer
-from worker.traced import TracedExporter, TracedSyncer
+from worker.traced import TracedErrands, TracedExporter, TracedSyncer
 from worker.traces import open_traces
 from worker.wakeups import RedisAnnouncer
 
@@ -83,6 +93,7 @@ class Services:
 
     exporter: SliceRunner
     syncer: SyncStarter
+    errands: ErrandTaker
     sweeper: SweepRunner
     traces: Traces
 
@@ -116,29 +127,20 @@ def build(settings: WorkerSettings, *, stopping: threading.Event, registry: Coll
     transport = Transport(calls.send)
     watched_queue = CeleryJobQueue(app)
     queue = MeasuredQueue(watched_queue, job_metrics)
+    announcer = RedisAnnouncer(redis)
     result_ttl = timedelta(days=settings.result_ttl_days)
+    accounts = _accounts(settings, database, transport, metrics)
+    planner = _planner(settings, accounts, jobs, transport)
     tools = ExportTools(
         jobs=jobs,
         pages=pages,
         copy=CurrentCopy(records=MongoRecordStore(database), pages=pages, transactions=MongoTransactions(database)),
-        tokens=RenewingTokenSource(
-            store=MongoTokenStore(database, TokenEncryption(settings.token_encryption_keys)),
-            leases=MongoRenewalLeases(database),
-            endpoint=MeasuredRenewals(
-                TokenEndpoint(
-                    transport=transport,
-                    url=settings.hubspot_token_endpoint,
-                    client_id=settings.hubspot_client_id,
-                    client_secret=settings.hubspot_client_secret,
-                ),
-                metrics,
-            ),
-            clock=utc_now,
-        ),
+        tokens=accounts.source,
         source=MeasuredSource(_source(settings, transport), metrics),
         queue=queue,
-        announcer=MeasuredAnnouncer(RedisAnnouncer(redis), job_metrics),
+        announcer=MeasuredAnnouncer(announcer, job_metrics),
         limiter=MeasuredLimiter(_limiter(settings), metrics),
+        forecaster=planner,
         storing=ThreadPoolExecutor(_MOST_STORING, thread_name_prefix="storing"),
         rings=DelayedRing(queue),
         result_ttl=result_ttl,
@@ -156,12 +158,80 @@ def build(settings: WorkerSettings, *, stopping: threading.Event, registry: Coll
     control = JobControl(jobs=jobs, pages=pages, queue=queue, result_ttl=result_ttl, clock=utc_now)
     sweeper = Sweeper(jobs=jobs, queue=watched_queue, control=control, quiet_s=_QUIET_S, lost_s=_LOST_S)
     syncer = Syncer(jobs=jobs, queue=queue, clock=utc_now)
+    errands = ErrandRunner(
+        errands=MongoErrandStore(database, TokenEncryption(settings.token_encryption_keys)),
+        connector=accounts.connector,
+        planner=planner,
+        announcer=announcer,
+    )
     headers = partial(message_headers, app)
     return Services(
         exporter=TracedExporter(MeasuredExporter(exporter, metrics), traces, headers=headers),
         syncer=TracedSyncer(syncer, traces, headers=headers),
+        errands=TracedErrands(errands, traces, headers=headers),
         sweeper=MeasuredSweeper(sweeper, metrics),
         traces=traces,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Accounts:
+    """What has to do with the tokens of accounts."""
+
+    source: RenewingTokenSource
+    inspector: Inspector
+    connector: Connector
+
+
+def _accounts(
+    settings: WorkerSettings, database: MongoDatabase, transport: Transport, metrics: ExportMetrics
+) -> _Accounts:
+    tokens = MongoTokenStore(database, TokenEncryption(settings.token_encryption_keys))
+    connections = MongoConnectionStore(database)
+    endpoint = TokenEndpoint(
+        transport=transport,
+        url=settings.hubspot_token_endpoint,
+        client_id=settings.hubspot_client_id,
+        client_secret=settings.hubspot_client_secret,
+    )
+    information = TokenInformation(
+        transport=transport,
+        token_url=settings.hubspot_token_endpoint,
+        client_id=settings.hubspot_client_id,
+        client_secret=settings.hubspot_client_secret,
+    )
+    source = RenewingTokenSource(
+        store=tokens,
+        leases=MongoRenewalLeases(database),
+        endpoint=MeasuredRenewals(endpoint, metrics),
+        client_id=settings.hubspot_client_id,
+        connections=connections,
+        clock=utc_now,
+    )
+    return _Accounts(
+        source=source,
+        inspector=Inspector(
+            tokens=tokens, source=source, information=information, connections=connections, clock=utc_now
+        ),
+        connector=Connector(
+            endpoint=endpoint, information=information, tokens=tokens, connections=connections, clock=utc_now
+        ),
+    )
+
+
+def _planner(settings: WorkerSettings, accounts: _Accounts, jobs: MongoJobStore, transport: Transport) -> Planner:
+    is_dated = settings.hubspot_api == "dated"
+    objects_url = settings.hubspot_objects_endpoint
+    return Planner(
+        PlannerTools(
+            facts=accounts.inspector,
+            tokens=accounts.source,
+            counter=SearchTotals(transport=transport, objects_url=objects_url) if is_dated else None,
+            jobs=jobs,
+            rate=settings.hubspot_rate_limit,
+            most_a_call=MOST_RECORDS if is_dated else max(each.most_records for each in PAGE_FORMATS.values()),
+            clock=utc_now,
+        )
     )
 
 

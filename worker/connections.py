@@ -9,6 +9,8 @@ from typing import Self
 
 from pydantic import SecretStr
 
+from worker.tokens import RenewedToken, Token
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fingerprint:
@@ -22,9 +24,10 @@ class Fingerprint:
     token: str
 
     @classmethod
-    def of(cls, *, refresh_token: SecretStr | None, access_token: SecretStr | None) -> Self:
-        """Take the fingerprint. Encryption makes no difference to it."""
-        return cls(grant=_digest(refresh_token), token=_digest(refresh_token, access_token))
+    def of(cls, token: Token | RenewedToken) -> Self:
+        """Take the fingerprint. How the token is stored, encrypted or not, makes no difference to it."""
+        grant = _digest(token.refresh_token)
+        return cls(grant=grant, token=_digest(token.refresh_token, token.access_token))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,8 +8,8 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from worker.closing import close, end_sync, tell_sync
-from worker.errors import BrokerUnavailableError, JobNotFoundError, StoreUnavailableError
-from worker.interfaces import JobAnnouncer, JobQuery, JobQueue, JobStore, PageStore
+from worker.errors import BrokerUnavailableError, JobNotFoundError, ReconnectRequiredError, StoreUnavailableError
+from worker.interfaces import ConnectionStore, JobAnnouncer, JobQuery, JobQueue, JobStore, PageStore
 from worker.jobs import IllegalChangeError, Job, JobStatus
 from worker.publishing import publish_or_note
 from worker.syncs import follow
@@ -32,6 +32,7 @@ class JobControl:
         result_ttl: timedelta,
         clock: Callable[[], datetime],
         announcer: JobAnnouncer | None = None,
+        connections: ConnectionStore | None = None,
     ) -> None:
         self._jobs = jobs
         self._pages = pages
@@ -39,6 +40,7 @@ class JobControl:
         self._result_ttl = result_ttl
         self._clock = clock
         self._announcer = announcer
+        self._connections = connections
 
     def find(self, job_id: str, *, account_id: str) -> Job:
         """Read a job. Raises JobNotFoundError, also for one that has expired."""
@@ -84,6 +86,7 @@ class JobControl:
             stopped = [each for each in asked if each.status is not JobStatus.SUCCEEDED]
             kept = [each for each in family if each not in stopped and each.expires_at is not None]
             retried = [(each, each.retry(at=queued.updated_at)) for each in stopped]
+            self._give_token_another_chance(stopped)
             if self._jobs.change_all([*retried, *((each, replace(each, expires_at=None)) for each in kept)]):
                 with suppress(BrokerUnavailableError):
                     publish_or_note(*(after for _, after in retried), queue=self._queue, jobs=self._jobs)
@@ -144,6 +147,12 @@ class JobControl:
 
     def _tell_sync(self, child: Job) -> None:
         tell_sync(child, jobs=self._jobs, pages=self._pages, announcer=self._announcer, result_ttl=self._result_ttl)
+
+    def _give_token_another_chance(self, retried: Sequence[Job]) -> None:
+        """Have HubSpot asked about a refused token again: someone thinks that it works by now."""
+        codes = {job.error.code for job in retried if job.error is not None}
+        if self._connections is not None and ReconnectRequiredError.code in codes:
+            self._connections.ask_again(retried[0].account_id, retried[0].owner)
 
     def _see_off(self, job: Job) -> Job | None:
         if self._announcer is not None:

@@ -3,6 +3,9 @@
 ExportError
 ├── InvalidRequestError       the caller's words are wrong: say which field
 ├── IdempotencyKeyReusedError
+├── AccessDeniedError         the user did not let the app in
+├── NotConfiguredError        a setting is missing that only this needs: the operator's to set
+├── AlreadyAskedError         a question that may be put once was put before
 ├── TokenNotFoundError        nothing is connected for this account and owner
 ├── JobNotFoundError
 ├── RecordNotFoundError
@@ -12,7 +15,8 @@ ExportError
 ├── UnavailableError          what we depend on is away: come back later
 │   ├── StoreUnavailableError
 │   ├── TokenUnreadableError  a key is missing: the operator's to put back
-│   └── BrokerUnavailableError
+│   ├── BrokerUnavailableError
+│   └── NoAnswerError         no worker has answered in time
 └── HubSpotError
     ├── RetryableHubSpotError     the same call may work later
     │   ├── RateLimitedError
@@ -21,6 +25,7 @@ ExportError
     ├── TokenRefusedError         renew the access token once, then try again
     ├── ReconnectRequiredError    the refresh token is dead: only the user can help
     └── FatalHubSpotError         the same call will fail again
+        ├── CodeRefusedError      an authorisation code is worth nothing (any more)
         └── CursorStuckError
 """
 
@@ -63,6 +68,27 @@ class IdempotencyKeyReusedError(ExportError):
 
     def __init__(self) -> None:
         super().__init__("Idempotency-Key: has been used for another request")
+
+
+class AccessDeniedError(ExportError):
+    """The user did not let the app into the HubSpot account."""
+
+    code = "access_denied"
+
+
+class NotConfiguredError(ExportError):
+    """Settings are missing that nothing else needs; the message names them."""
+
+    code = "not_configured"
+
+
+class AlreadyAskedError(ExportError):
+    """What may be asked once was asked before."""
+
+    code = "conflict"
+
+    def __init__(self) -> None:
+        super().__init__("This was asked before, and is not asked twice")
 
 
 class TokenNotFoundError(ExportError):
@@ -138,6 +164,10 @@ class BrokerUnavailableError(UnavailableError):
         super().__init__("The message broker is not available")
 
 
+class NoAnswerError(UnavailableError):
+    """No worker has answered in time."""
+
+
 class HubSpotError(ExportError):
     """HubSpot, or the way to it, failed.
 
@@ -202,6 +232,12 @@ class ReconnectRequiredError(HubSpotError):
 
 class FatalHubSpotError(HubSpotError):
     """HubSpot refused the call, and would refuse it again."""
+
+
+class CodeRefusedError(FatalHubSpotError):
+    """HubSpot refused an authorisation code: it was used, is too old, or was given out for another address."""
+
+    code = InvalidRequestError.code
 
 
 class CursorStuckError(FatalHubSpotError):

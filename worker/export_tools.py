@@ -13,6 +13,7 @@ from worker.current_copy import CurrentCopy
 from worker.interfaces import (
     CrmSource,
     DelayedRinger,
+    Forecaster,
     JobAnnouncer,
     JobQueue,
     JobStore,
@@ -50,6 +51,7 @@ class ExportTools:
     announcer: JobAnnouncer
     limiter: RateLimiter
     storing: Executor
+    forecaster: Forecaster
     result_ttl: timedelta
     clock: Callable[[], datetime]
     monotonic: Callable[[], float] = time.monotonic

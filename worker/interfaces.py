@@ -10,7 +10,9 @@ from typing import Protocol
 
 from pydantic import SecretStr
 
-from worker.connections import Refusal
+from worker.connections import Connection, Fingerprint, HubSpotFacts, Refusal
+from worker.errands import Answer, Errand
+from worker.estimates import Estimate
 from worker.idempotency import KeptRequest, KeyedRequest
 from worker.jobs import Job, JobPlace, JobStatus
 from worker.pages import ExportType, Offset, Page
@@ -105,6 +107,9 @@ class JobStore(Protocol):
         Ids of jobs whose removal was started, and jobs that were finished but have no end; a child has to have one
         only when it lacks a receipt, the rest comes with the end of its sync.
         """
+
+    def last_complete(self, account_id: str, owner: str, export_type: ExportType) -> Job | None:
+        """Give the export of all records of the type that ended last, if its receipt says that it is complete."""
 
     def claim(self, job_id: str, *, worker: str, lease_s: float, at: datetime) -> Job | None:
         """Lease a job that is due and that nobody holds, with the next epoch; None when there is nothing to do.
@@ -233,6 +238,9 @@ class TokenStore(Protocol):
         connected anew, and what was got with the old one is worth nothing.
         """
 
+    def remove(self, account_id: str, owner: str) -> bool:
+        """Remove the stored token; gives whether there was one. What is written back later finds nothing."""
+
 
 class RenewalLeases(Protocol):
     """Who may renew a token now: one at a time an (account, owner), over all workers.
@@ -276,6 +284,39 @@ class TokenSource(Protocol):
         """
 
 
+class ConnectionStore(Protocol):
+    """What is known of connections. Every method raises StoreUnavailableError when MongoDB is away."""
+
+    def find(self, account_id: str, owner: str) -> Connection | None:
+        """Give what is known; it need not be about the token that is stored now."""
+
+    def learn(
+        self, account_id: str, owner: str, facts: HubSpotFacts, *, fingerprint: Fingerprint, at: datetime
+    ) -> None:
+        """Keep what HubSpot said of a token that works: it ends a refusal.
+
+        What it did not say stays as it was known for the same grant.
+        """
+
+    def accept(self, account_id: str, owner: str) -> None:
+        """Note that HubSpot has taken the refresh token: it ends a refusal."""
+
+    def refuse(self, account_id: str, owner: str, refusal: Refusal) -> None:
+        """Note that HubSpot has refused the token. The first refusal of it says since when."""
+
+    def ask_again(self, account_id: str, owner: str) -> None:
+        """Have HubSpot asked once more, whatever it said of the token."""
+
+    def forget(self, connection: Connection) -> None:
+        """End the refusal that was found, unless there is another one by now."""
+
+    def remove(self, account_id: str, owner: str) -> None:
+        """Forget everything."""
+
+    def refused(self, *, most: int) -> list[Connection]:
+        """Give connections that were refused, those that were first."""
+
+
 class ConnectionHealth(Protocol):
     """Which accounts have to be connected again. Every method raises StoreUnavailableError when MongoDB is away.
 
@@ -292,14 +333,23 @@ class ConnectionHealth(Protocol):
         """Count the connections whose stored token HubSpot has refused."""
 
 
+class FactSource(Protocol):
+    """What HubSpot says of the stored token of an account."""
+
+    def look(self, account_id: str, owner: str) -> HubSpotFacts:
+        """Give it for the token that is in use now; HubSpot is asked once for every token, the answer is kept.
+
+        Raises TokenNotFoundError, a HubSpotError (ReconnectRequiredError among them), UnavailableError.
+        """
+
+
 class ScopeSource(Protocol):
     """What the stored token of an account may read."""
 
     def missing(self, account_id: str, owner: str, types: Collection[ExportType]) -> MissingScopes:
         """Name those of the types that HubSpot would refuse, each with the scopes of which one is needed.
 
-        HubSpot is asked once for every token, the answer is kept. Scopes that it does not tell count as there.
-        Raises TokenNotFoundError, a HubSpotError (ReconnectRequiredError among them), UnavailableError.
+        Scopes that it does not tell count as there. HubSpot is asked, and errors are raised, as by `FactSource.look`.
         """
 
 
@@ -323,10 +373,24 @@ class CrmSource(Protocol):
         """Do one call. Raises a HubSpotError."""
 
 
+class RecordCounter(Protocol):
+    """HubSpot's own count of records."""
+
+    def count(self, export_type: ExportType, access_token: SecretStr) -> int:
+        """Do one call. Raises a HubSpotError."""
+
+
+class Forecaster(Protocol):
+    """Knows how much a job will bring."""
+
+    def forecast(self, job: Job) -> Estimate | None:
+        """Estimate a job that begins; None where nobody can say. It never raises."""
+
+
 class JobQueue(Protocol):
     """The way to the workers; only the job's id travels."""
 
-    def publish(self, job: Job) -> None:
+    def publish(self, job: Job, /) -> None:
         """Ring for a job. Raises BrokerUnavailableError."""
 
 
@@ -335,6 +399,39 @@ class WatchedJobQueue(JobQueue, Protocol):
 
     def length(self) -> int:
         """How many messages no worker has taken yet. Raises BrokerUnavailableError."""
+
+
+class ErrandStore(Protocol):
+    """Errands and their answers, for some minutes. Every method raises StoreUnavailableError when MongoDB is away."""
+
+    def add(self, errand: Errand) -> bool:
+        """Store an errand; False, with nothing written, when there is or was one of that id."""
+
+    def take(self, errand_id: str) -> Errand | None:
+        """Give an errand to the one who goes, and forget its secret; None: someone went, or nobody needs to."""
+
+    def answer(self, errand_id: str, answer: Answer) -> None:
+        """Store what came of an errand that was taken."""
+
+    def answer_to(self, errand_id: str) -> Answer | None:
+        """Give what came of an errand; None as long as nothing did."""
+
+    def withdraw(self, errand_id: str) -> bool:
+        """Forget an errand that nobody has taken; False: somebody has."""
+
+
+class ErrandQueue(Protocol):
+    """The way to the workers; only the errand's id travels."""
+
+    def publish(self, errand: Errand, /) -> None:
+        """Ring for an errand. Raises BrokerUnavailableError."""
+
+
+class AnswerAnnouncer(Protocol):
+    """Tells whoever waits that an errand has its answer; best effort, it never raises."""
+
+    def announce_answer(self, errand_id: str) -> None:
+        """Say that there is an answer."""
 
 
 class DelayedRinger(Protocol):
@@ -398,6 +495,13 @@ class SyncStarter(Protocol):
 
     def start(self, sync_id: str) -> None:
         """Make a sync's children, unless there are any. Raises UnavailableError."""
+
+
+class ErrandTaker(Protocol):
+    """Does what a message rings for where someone has sent an errand."""
+
+    def run(self, errand_id: str) -> None:
+        """Do an errand that nobody has taken and somebody waits for. Raises UnavailableError."""
 
 
 class SweepRunner(Protocol):

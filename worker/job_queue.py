@@ -1,4 +1,4 @@
-"""CeleryJobQueue: publishes a job's id by task name, without importing the task; PunctualJobQueue: within a time."""
+"""CeleryJobQueue, CeleryErrandQueue: publish an id by task name, without importing the task; PunctualQueue: in time."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from functools import partial
-from typing import Any, cast
+from typing import Any, Generic, Protocol, TypeVar, cast
 
 from celery import Celery
 from kombu import Connection
 from kombu.exceptions import KombuError
 from kombu.exceptions import OperationalError as KombuOperationalError
 
-from worker.app import QUEUE_BULK, QUEUE_INTERACTIVE, RUN_SLICE, START_SYNC
+from worker.app import QUEUE_BULK, QUEUE_INTERACTIVE, RUN_ERRAND, RUN_SLICE, START_SYNC
+from worker.errands import Errand
 from worker.errors import BrokerUnavailableError
-from worker.interfaces import JobQueue
 from worker.jobs import Job, JobKind
 from worker.spans import LINK, TRACE_HEADERS
 
@@ -33,6 +33,15 @@ _QUICK = {
     "interval_max": 0.1,
 }
 _QUICK_RABBITMQ = {"connect_timeout": 2, "read_timeout": 2, "write_timeout": 2, "max_retries": 1, "interval_start": 0}
+
+Rung = TypeVar("Rung")
+Rung_contra = TypeVar("Rung_contra", contravariant=True)
+
+
+class _Queue(Protocol[Rung_contra]):
+    """A JobQueue or an ErrandQueue."""
+
+    def publish(self, rung_for: Rung_contra, /) -> None: ...
 
 
 def answer_quickly(app: Celery) -> None:
@@ -62,18 +71,7 @@ class CeleryJobQueue:
 
     def publish(self, job: Job) -> None:
         """Ring once. A failure is reported, never retried here: the job is stored, and the sweeper rings again."""
-        try:
-            self._app.send_task(
-                _TASKS[job.kind],
-                args=[job.job_id],
-                queue=_QUEUES[job.kind],
-                headers=dict(self._headers(job)),
-                retry=False,
-                ignore_result=True,
-                confirm_timeout=_CONFIRM_S,
-            )
-        except (KombuError, KombuOperationalError, OSError) as error:
-            raise BrokerUnavailableError from error
+        _ring(self._app, _TASKS[job.kind], job.job_id, queue=_QUEUES[job.kind], headers=self._headers(job))
 
     def length(self) -> int:
         """Count the messages that no worker has taken yet."""
@@ -85,6 +83,8 @@ class CeleryJobQueue:
 
     def _length_over(self, connection: Connection) -> int:
         try:
+            # One from the pool that a failed publish has closed would stay so.
+            connection.ensure_connection(max_retries=1, interval_start=0)
             return sum(self._length_of(connection, name) for name in set(_QUEUES.values()))
         except (*connection.connection_errors, *connection.channel_errors) as error:
             raise BrokerUnavailableError from error
@@ -103,8 +103,35 @@ class CeleryJobQueue:
             return int(declared.message_count)
 
 
-class PunctualJobQueue:
-    """A JobQueue that answers in time, whatever the one behind it does: a client waits at the other end.
+class CeleryErrandQueue:
+    """The same doorbell for errands, in the queue of those that someone waits for."""
+
+    def __init__(self, app: Celery, *, headers: Callable[[], Mapping[str, str]] = dict) -> None:
+        self._app = app
+        self._headers = headers
+
+    def publish(self, errand: Errand) -> None:
+        """Ring once. Nobody rings again: who waits for the answer is told that there is none."""
+        _ring(self._app, RUN_ERRAND, errand.errand_id, queue=QUEUE_INTERACTIVE, headers=self._headers())
+
+
+def _ring(app: Celery, task: str, rung_for: str, *, queue: str, headers: Mapping[str, str]) -> None:
+    try:
+        app.send_task(
+            task,
+            args=[rung_for],
+            queue=queue,
+            headers=dict(headers),
+            retry=False,
+            ignore_result=True,
+            confirm_timeout=_CONFIRM_S,
+        )
+    except (KombuError, KombuOperationalError, OSError) as error:
+        raise BrokerUnavailableError from error
+
+
+class PunctualQueue(Generic[Rung]):
+    """A queue that answers in time, whatever the one behind it does: a client waits at the other end.
 
     A broker that takes connections and says nothing holds a publish for several socket time-outs in a row. Each publish
     has a thread of its own, which ends with it and keeps no process from ending; there are at most `most_at_once`. Who
@@ -112,20 +139,20 @@ class PunctualJobQueue:
     no more of the callers' own threads than that either.
     """
 
-    def __init__(self, queue: JobQueue, *, within_s: float = 2.5, most_at_once: int = 16) -> None:
+    def __init__(self, queue: _Queue[Rung], *, within_s: float = 2.5, most_at_once: int = 16) -> None:
         self._queue = queue
         self._within_s = within_s
         self._most_at_once = most_at_once
         self._free = threading.BoundedSemaphore(most_at_once)
         self._overdue: set[Future[None]] = set()
 
-    def publish(self, job: Job) -> None:
+    def publish(self, rung_for: Rung) -> None:
         """Ring. Raises BrokerUnavailableError when it takes too long: the ring may still come, which is harmless."""
         ends_at = time.monotonic() + self._within_s
         if len(self._overdue) >= self._most_at_once or not self._free.acquire(timeout=self._within_s / 5):
             raise BrokerUnavailableError
         outcome: Future[None] = Future()
-        self._start(job, outcome)
+        self._start(rung_for, outcome)
         try:
             outcome.result(timeout=max(0.0, ends_at - time.monotonic()))
         except TimeoutError:
@@ -133,17 +160,17 @@ class PunctualJobQueue:
             outcome.add_done_callback(self._overdue.discard)
             raise BrokerUnavailableError from None
 
-    def _start(self, job: Job, outcome: Future[None]) -> None:
-        ring = partial(contextvars.copy_context().run, self._ring, job, outcome)  # the caller's span goes along
+    def _start(self, rung_for: Rung, outcome: Future[None]) -> None:
+        ring = partial(contextvars.copy_context().run, self._ring, rung_for, outcome)  # the caller's span goes along
         try:
             threading.Thread(target=ring, name="publish", daemon=True).start()
         except RuntimeError as error:  # the system has no thread left
             self._free.release()
             raise BrokerUnavailableError from error
 
-    def _ring(self, job: Job, outcome: Future[None]) -> None:
+    def _ring(self, rung_for: Rung, outcome: Future[None]) -> None:
         try:
-            self._queue.publish(job)
+            self._queue.publish(rung_for)
         except BaseException as error:  # noqa: BLE001 - told to whoever waits, as it is
             outcome.set_exception(error)
         else:

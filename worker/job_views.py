@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from worker.jobs import Job
+from worker.jobs import ExportRequest, Job
 from worker.pages import ExportType, Offset
 
 BASE_PATH = "/v1/integrations/hubspot"
@@ -119,6 +119,7 @@ class JobView(BaseModel):
     children: list[str]
     request: JobRequestView | SyncRequestView
     progress: ProgressView
+    eta_seconds: float | None
     attempts: int
     resumes: int
     error: JobErrorView | None
@@ -148,8 +149,9 @@ def view_of(job: Job) -> JobView:
         label=job.label,
         parent_id=job.parent_id,
         children=list(job.children),
-        request=_request_view(job),
+        request=_asked_view(job),
         progress=_progress_view(job),
+        eta_seconds=job.eta_s,
         attempts=job.attempts,
         resumes=job.resumes,
         error=_error_view(job),
@@ -180,20 +182,24 @@ def _links(job: Job) -> LinksView:
     return LinksView(self=path, results=f"{path}/results", download=f"{path}/download")
 
 
-def _request_view(job: Job) -> JobRequestView | SyncRequestView:
-    sync = job.sync
-    if sync is not None:
-        types = list(sync.types)
-        return SyncRequestView(types=types, schedule_id=sync.schedule_id, scheduled_for=sync.scheduled_for)
+def request_view(request: ExportRequest) -> JobRequestView:
+    """Show what is asked for of an export; a parameter that repeats as a list."""
     params: dict[str, str | list[str]] = {}
-    for name, value in job.request.params:
+    for name, value in request.params:
         earlier = params.get(name)
         if earlier is None:
             params[name] = value
         else:
             params[name] = [*([earlier] if isinstance(earlier, str) else earlier), value]
-    request = job.request
     return JobRequestView(limit=request.limit, page_size=request.page_size, offset=request.offset, params=params)
+
+
+def _asked_view(job: Job) -> JobRequestView | SyncRequestView:
+    sync = job.sync
+    if sync is None:
+        return request_view(job.request)
+    types = list(sync.types)
+    return SyncRequestView(types=types, schedule_id=sync.schedule_id, scheduled_for=sync.scheduled_for)
 
 
 def _progress_view(job: Job) -> ProgressView:

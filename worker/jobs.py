@@ -20,6 +20,7 @@ from worker.errors import (
     UnavailableError,
     WorkersLostError,
 )
+from worker.estimates import Estimate
 from worker.pages import ExportType, Offset, Page
 from worker.receipts import Receipt
 from worker.records import CopyId
@@ -86,6 +87,11 @@ class ExportRequest:
     page_size: int
     offset: Offset | None = None
     params: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def is_from_start(self) -> bool:
+        """HubSpot takes an offset of 0 for the start as well."""
+        return self.offset in {None, 0, "0", ""}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,6 +203,7 @@ class Job:
     the waits. `most_a_page` is what HubSpot was found to be able to answer, where that is less than the page size.
     `copying` is what an export has done to the current copy, None unless it is part of a sync; of a sync its parts'
     changes are `changes_by_type`.
+    `estimate` is what the job was thought to come to when it began.
     `pages_expire_at` is the end that the stored pages carry: they get a new lease of life when the job is retried.
 
     A sync is a job of its own, without pages: once it `is_expanded` there is a child for each of its types, and its
@@ -226,6 +233,7 @@ class Job:
     copying: Copying | None = None
     changes_by_type: Mapping[ExportType, Changes] | None = None
     cancel_requested: bool = False
+    estimate: Estimate | None = None
     tally: Tally = field(default_factory=Tally)
     receipt: Receipt | None = None
     error: JobError | None = None
@@ -324,6 +332,21 @@ class Job:
     def has_expired(self, *, at: datetime) -> bool:
         """Whether the job's end has come: it is gone then, though MongoDB takes up to a minute to remove it."""
         return self.expires_at is not None and self.expires_at <= at
+
+    @property
+    def eta_s(self) -> float | None:
+        """Seconds from `updated_at` to the expected end; None when there is none, or nobody knows.
+
+        A job goes by its own pace as soon as it has one, unless it has stood still in between.
+        """
+        if self.estimate is None or self.status.is_terminal or self.status is JobStatus.QUEUED:
+            return None
+        left = self.estimate.records - self.progress.records
+        if left <= 0:
+            return None
+        pace = self.records_per_second if self.resumes == 0 else None
+        waits_s = max(0.0, (self.resume_at - self.updated_at).total_seconds()) if self.resume_at is not None else 0.0
+        return round(waits_s + (left / pace if pace else self.estimate.seconds_for(left)), 1)
 
     def advance(self, page: Page, *, at: datetime) -> Self:
         """Count a page that has been stored."""

@@ -18,7 +18,6 @@ _SHARED: tuple[Processor, ...] = (
 )
 _OURS = ("worker", "api_shim")
 _QUIET_LIBRARIES = (
-    "urllib3",
     "pymongo",
     "amqp",
     "asyncio",
@@ -51,6 +50,8 @@ def configure_logs(log_format: Literal["console", "json"], level: Literal["debug
         logging.getLogger(name).setLevel(lowest)
     for name in _QUIET_LIBRARIES:
         logging.getLogger(name).setLevel(logging.WARNING)
+    # It warns of answers with a broken head by their whole address, which holds a token when that is what was asked of.
+    logging.getLogger("urllib3").setLevel(logging.ERROR)
 
 
 def _last(log_format: Literal["console", "json"]) -> list[Processor]:

@@ -17,6 +17,7 @@ from pymongo.uri_parser import parse_uri
 from worker.rates import Rate
 
 _HUBAPI = "https://api.hubapi.com"
+_SHORTEST_SECRET = 32
 _REDIS_SCHEMES = ("redis", "rediss")
 _HMAC_ALGORITHMS = frozenset({"HS256", "HS384", "HS512"})
 _KEY_ALGORITHMS = frozenset({"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"})
@@ -93,6 +94,12 @@ def _fernet_keys(value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
     return value
 
 
+def _long_secret(value: SecretStr) -> SecretStr:
+    if len(value.get_secret_value()) < _SHORTEST_SECRET:
+        raise ValueError(f"must have at least {_SHORTEST_SECRET} characters")
+    return value
+
+
 def _rate(value: object) -> object:
     return Rate.parse(value) if isinstance(value, str) else value
 
@@ -101,6 +108,8 @@ HttpUrl = Annotated[str, AfterValidator(_http_url)]
 BaseUrl = Annotated[str, AfterValidator(_base_url)]
 RedisUrl = Annotated[SecretStr, _secret_url(*_REDIS_SCHEMES)]
 BrokerUrl = Annotated[SecretStr, _secret_url(*_REDIS_SCHEMES, "amqp", "amqps")]
+LongSecret = Annotated[SecretStr, AfterValidator(_long_secret)]
+Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)]
 MongoUri = Annotated[SecretStr, AfterValidator(_mongodb_uri)]
 PublicKey = Annotated[str, AfterValidator(_public_key)]
 FernetKeys = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_keys), AfterValidator(_fernet_keys)]
@@ -169,10 +178,22 @@ class ShimSettings(StoreSettings):
     jwt_secret: SecretStr | None = None
     jwt_public_key: PublicKey | None = None
     jwt_jwks_url: HttpUrl | None = None
-    jwt_algorithms: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)] = ()
+    jwt_algorithms: Words = ()
     jwt_audience: str | None = None
     jwt_issuer: str | None = None
     export_wait_seconds: float = Field(default=25, gt=0, le=3600)
+    hubspot_client_id: str | None = None
+    hubspot_authorize_url: HttpUrl = "https://app.hubspot.com/oauth/authorize"
+    hubspot_redirect_uri: HttpUrl | None = None
+    hubspot_scopes: Words = (
+        "oauth",
+        "crm.objects.contacts.read",
+        "crm.objects.companies.read",
+        "crm.objects.deals.read",
+    )
+    hubspot_optional_scopes: Words = ()
+    connect_state_secret: LongSecret | None = None
+    connect_return_url: HttpUrl | None = None
 
     @model_validator(mode="after")
     def _one_way_to_verify(self) -> Self:

@@ -97,6 +97,14 @@ class Slice:
             self._take_up_again()
         if job.kind is JobKind.EXPORT and job.progress.pages == 0:
             self._announce()  # who waits for a page wants nothing else
+            self._estimate()
+
+    def _estimate(self) -> None:
+        """Note how much the job will bring, as far as anyone knows. No job fails for want of that."""
+        try:
+            self._job = replace(self._job, estimate=self._tools.forecaster.forecast(self._job))
+        except Exception:
+            _log.exception("no_forecast")
 
     def _take_up_again(self) -> None:
         """Keep the pages of a job that is retried; where some are gone already, all are fetched anew."""

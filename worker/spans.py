@@ -17,6 +17,8 @@ TRACE_HEADERS = (TRACEPARENT, "tracestate")
 """The headers of W3C's Trace Context, of requests and of messages alike."""
 JOB_ID = "hubspot_export.job_id"
 """The attribute by which the spans of a job are found."""
+ERRAND_ID = "hubspot_export.errand_id"
+"""The same for those of an errand."""
 LINK = "hubspot-export-link"
 """The header of a message whose receiver begins a trace of its own; it holds the `traceparent` to link to."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import structlog
 
 from worker import bootstrap
-from worker.app import RUN_SLICE, START_SYNC, SWEEP, app
+from worker.app import RUN_ERRAND, RUN_SLICE, START_SYNC, SWEEP, app
 from worker.errors import UnavailableError
 
 _log = structlog.get_logger()
@@ -27,6 +27,15 @@ def start_sync(job_id: str) -> None:
         bootstrap.services().syncer.start(job_id)
     except UnavailableError as error:
         _log.warning("sync_not_started", job_id=job_id, error=error.message)
+
+
+@app.task(name=RUN_ERRAND)
+def run_errand(errand_id: str) -> None:
+    """Ask HubSpot what a caller of the shim waits for."""
+    try:
+        bootstrap.services().errands.run(errand_id)
+    except UnavailableError as error:
+        _log.warning("errand_given_up", errand_id=errand_id, error=error.message)
 
 
 @app.task(name=SWEEP)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from pydantic import SecretStr
 
@@ -18,6 +18,7 @@ class Token:
 
     `stored_refresh_token` is the refresh token as it lies in the store, encrypted perhaps: by it the store tells, when
     a renewal is written back, whether it was got with the refresh token that is still there.
+    `is_encrypted` says whether both tokens lie there encrypted.
     Either of `generated_at` and `expires_in_s` may be missing or unreadable in documents that other programs wrote;
     such a token counts as ended.
     """
@@ -29,6 +30,16 @@ class Token:
     generated_at: datetime | None
     expires_in_s: float | None
     stored_refresh_token: SecretStr | None = field(default=None, compare=False)
+    is_encrypted: bool = field(default=False, compare=False)
+
+    @property
+    def access_token_ends_at(self) -> datetime | None:
+        """The end of the access token's life; None where nobody can tell."""
+        if self.access_token is None or self.generated_at is None or self.expires_in_s is None:
+            return None
+        if not 0 <= self.expires_in_s <= _LONGEST_LIFE_S:
+            return None
+        return self.generated_at + timedelta(seconds=self.expires_in_s)
 
     def usable_access_token(self, *, at: datetime) -> SecretStr | None:
         """Give the access token while it has more life left than 60 s, or than a tenth of a short life."""

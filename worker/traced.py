@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import TypeAlias
 
-from worker.interfaces import JobQueue, SliceOutcome, SliceRunner, SyncStarter
+from worker.interfaces import ErrandTaker, JobQueue, SliceOutcome, SliceRunner, SyncStarter
 from worker.jobs import Job
-from worker.spans import JOB_ID, LINK, Span, Traces
+from worker.spans import ERRAND_ID, JOB_ID, LINK, Span, Traces
 
 Headers: TypeAlias = Callable[[], Mapping[str, str]]
 """Gives what the message at hand says of traces."""
@@ -58,6 +58,21 @@ class TracedSyncer:
         """Start a sync."""
         with _consuming(self._traces, "start_sync", sync_id, self._headers()):
             self._syncer.start(sync_id)
+
+
+class TracedErrands:
+    """Runs errands. Who waits for one waits in the trace that its span belongs to."""
+
+    def __init__(self, errands: ErrandTaker, traces: Traces, *, headers: Headers) -> None:
+        self._errands = errands
+        self._traces = traces
+        self._headers = headers
+
+    def run(self, errand_id: str) -> None:
+        """Run an errand."""
+        about = {ERRAND_ID: errand_id}
+        with self._traces.span("run_errand", "consumer", attributes=about, parent=self._headers()):
+            self._errands.run(errand_id)
 
 
 def _consuming(traces: Traces, task: str, job_id: str, headers: Mapping[str, str]) -> AbstractContextManager[Span]:

@@ -1,4 +1,4 @@
-"""Wake-ups: a worker says that a job has a new state, and whoever waits for it looks."""
+"""Wake-ups: a worker says that a job has a new state, or an errand its answer, and whoever waits for it looks."""
 
 from __future__ import annotations
 
@@ -13,20 +13,27 @@ _log = structlog.get_logger()
 
 
 class RedisAnnouncer:
-    """Publishes the ids and states of changed jobs. Nobody depends on it: who waits also looks from time to time."""
+    """Publishes ids and states. Nobody depends on it: who waits also looks from time to time."""
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
 
     def announce(self, job: Job) -> None:
         """Say that the job has a new state."""
+        self._tell(job.job_id, job.status)
+
+    def announce_answer(self, errand_id: str) -> None:
+        """Say that an errand has its answer, in the words that are used for jobs."""
+        self._tell(errand_id, JobStatus.SUCCEEDED)
+
+    def _tell(self, waited_for: str, status: JobStatus) -> None:
         try:
-            self._redis.publish(CHANNEL, f"{job.job_id} {job.status}")
+            self._redis.publish(CHANNEL, f"{waited_for} {status}")
         except RedisError as error:
-            _log.warning("wake_up_not_sent", job_id=job.job_id, error=type(error).__name__)
+            _log.warning("wake_up_not_sent", waited_for=waited_for, error=type(error).__name__)
 
 
 def read_announcement(data: bytes) -> tuple[str, JobStatus]:
-    """Give the job's id and its new state."""
-    job_id, _, status = data.decode().rpartition(" ")
-    return job_id, JobStatus(status)
+    """Give the id of the job or the errand, and its new state."""
+    waited_for, _, status = data.decode().rpartition(" ")
+    return waited_for, JobStatus(status)

@@ -90,6 +90,10 @@ class ExportApi:
             answer = patiently(ask, pause=self.outside.pause)
         return _read(read_job, answer)
 
+    def plan(self, export_type: ExportType, body: Mapping[str, object]) -> bytes:
+        """Ask what an export would come to; give the answer as it came. Nothing is started."""
+        return self._ask("POST", f"/export/{export_type}", json={**body, "dry_run": True})
+
     def job(self, job_id: str, *, wait_s: int | None = None) -> JobState:
         """Look at a job; with `wait_s` when its state changes, at the latest after so many seconds."""
         return _read(read_job, self.job_body(job_id, wait_s=wait_s))
@@ -118,6 +122,14 @@ class ExportApi:
     def delete(self, job_id: str) -> None:
         """Remove a job and its results."""
         self._ask("DELETE", _job_path(job_id))
+
+    def connection(self) -> bytes:
+        """Look at the connection of the caller's account and user; give the answer as it came."""
+        return self._ask("GET", "/connection")
+
+    def disconnect(self) -> None:
+        """Remove the stored token of the caller's account and user."""
+        self._ask("DELETE", "/connection")
 
     def results_body(self, job_id: str, **query: int | str | None) -> bytes:
         """Give one answer of a job's results as it came; `query` takes `limit` and `offset`."""

@@ -1,4 +1,4 @@
-"""`hubspot-export export`: start an export; with `--wait` see it through and hand its records over."""
+"""`hubspot-export export`: start an export, see it through, or ask what it would come to."""
 
 from __future__ import annotations
 
@@ -43,6 +43,7 @@ def _params(_ctx: click.Context, _option: click.Parameter, pairs: tuple[str, ...
     "--param", "params", multiple=True, callback=_params, metavar="NAME=VALUE", help="For HubSpot; may be repeated."
 )
 @click.option("--label", help="Your own name for the job.")
+@click.option("--dry-run", is_flag=True, help="Start nothing; show what it would come to as the API describes it.")
 @with_api
 def command(  # noqa: PLR0913 - a command takes what a command line can say, each by name
     api: ExportApi,
@@ -56,6 +57,7 @@ def command(  # noqa: PLR0913 - a command takes what a command line can say, eac
     offset: int | None,
     params: Params,
     label: str | None,
+    dry_run: bool,
 ) -> None:
     """Export all records of TYPE.
 
@@ -63,10 +65,20 @@ def command(  # noqa: PLR0913 - a command takes what a command line can say, eac
     """
     wanted = {"limit": limit, "page_size": page_size, "offset": offset, "params": params or None, "label": label}
     body: dict[str, object] = {name: value for name, value in wanted.items() if value is not None}
-    if wait or out is not None:
+    if dry_run:
+        if wait or out is not None:
+            raise click.UsageError("--dry-run takes neither --wait nor --out: there will be no records")
+        _show_plan(api, ExportType(export_type), body)
+    elif wait or out is not None:
         _see_through(api, ExportType(export_type), body, out)
     else:
         click.echo(api.start(ExportType(export_type), body).job_id)
+
+
+def _show_plan(api: ExportApi, export_type: ExportType, body: dict[str, object]) -> None:
+    plan = api.plan(export_type, body)
+    with open_output(None) as out:
+        out.write(plan + b"\n")
 
 
 def _see_through(api: ExportApi, export_type: ExportType, body: dict[str, object], path: Path | None) -> None:

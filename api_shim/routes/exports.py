@@ -8,12 +8,24 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import ValidationError
 
 from api_shim.answers import page_answer
-from api_shim.dependencies import AskedKey, AskedPreferences, AskedType, AuthenticCaller, BoundedBody, Desk, OnceOnly
+from api_shim.dependencies import (
+    AskedKey,
+    AskedPreferences,
+    AskedType,
+    AuthenticCaller,
+    BoundedBody,
+    Desk,
+    OnceOnly,
+    Plans,
+)
 from api_shim.errors import CONFLICT_ANSWER, ERROR_ANSWERS, HUBSPOT_ANSWERS, KEY_ANSWERS, JobFailedError, complaints
 from api_shim.idempotency import keyed_request
 from api_shim.job_answers import accepted, accepted_before
+from api_shim.plan_answers import plan_answer
+from api_shim.plan_schemas import PlanAnswer
 from api_shim.request_schemas import MOST_PARAMS, ExportBody, OffsetNumber, PositiveNumber
 from api_shim.schemas import JobAnswer, PageAnswer
+from worker.errands import PlannedExport
 from worker.errors import InvalidRequestError
 from worker.jobs import ExportRequest, IllegalChangeError, JobKind, JobStatus
 from worker.pages import PAGE_FORMATS, ExportType, Page
@@ -22,6 +34,7 @@ router = APIRouter(tags=["exports"], responses=ERROR_ANSWERS)
 
 _DEFAULT_LIMIT = 10
 _ACCEPTED = "Export accepted"
+_REPEATED_OR_PLANNED = "A repeated request, with the job of the first; with `dry_run`: what it would come to"
 _EMPTY_BODIES = frozenset({b"", b"null"})
 _BODY_SCHEMA = {"requestBody": {"content": {"application/json": {"schema": ExportBody.model_json_schema()}}}}
 
@@ -72,19 +85,28 @@ async def export_page(
     "/export/{type}",
     status_code=202,
     response_model=JobAnswer,
-    responses={200: {"model": JobAnswer}, **KEY_ANSWERS},
+    responses={
+        200: {"model": JobAnswer | PlanAnswer, "description": _REPEATED_OR_PLANNED},
+        **KEY_ANSWERS,
+        **HUBSPOT_ANSWERS,
+    },
     openapi_extra=_BODY_SCHEMA,
 )
 async def export_all(
-    caller: AuthenticCaller, export_type: AskedType, key: AskedKey, sent: BoundedBody, desk: Desk
+    caller: AuthenticCaller, export_type: AskedType, key: AskedKey, sent: BoundedBody, desk: Desk, plans: Plans
 ) -> Response:
-    """Start an export job. With an `Idempotency-Key` a repeated request starts none: it is answered with the first."""
+    """Start an export job. With an `Idempotency-Key` a repeated request starts none: it is answered with the first.
+
+    With `"dry_run": true` nothing is started, stored or remembered under a key: the answer is what it would come to.
+    """
     body = _read_body(sent)
     most = PAGE_FORMATS[export_type].most_records
     if body.page_size is not None and body.page_size > most:
         raise InvalidRequestError(f"page_size: must be at most {most} for {export_type}")
     page_size = body.page_size or most
     asked = ExportRequest(limit=body.limit, page_size=page_size, offset=body.offset, params=body.pairs)
+    if body.dry_run:
+        return plan_answer(await plans.plan(caller, [PlannedExport(export_type=export_type, request=asked)]))
     job = desk.new_job(caller, export_type, JobKind.EXPORT, asked, body.label)
     if key is None:
         await desk.submit(job)

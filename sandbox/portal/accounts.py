@@ -48,6 +48,8 @@ class AccountSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     rich: bool = False
     """Show every property when none is asked for: about 2 KB a contact. HubSpot itself shows a few."""
     gzip: bool = False
+    consents: bool = True
+    """Whether the account's user lets an app in that asks on the authorisation page."""
 
 
 class AccountOptions(TypedDict, total=False):
@@ -68,10 +70,11 @@ class AccountOptions(TypedDict, total=False):
     latency_s: float
     rich: bool
     gzip: bool
+    consents: bool
 
 
 class Account:
-    """One account: its settings, its records by type, its meter and its counters."""
+    """One account: its settings, its records by type, its meters and its counters."""
 
     def __init__(self, settings: AccountSettings, *, templates: Templates) -> None:
         self.settings = _named(settings)
@@ -82,6 +85,7 @@ class Account:
         }
         self.renderer = Renderer(settings.hub_id, self.records, templates)
         self.meter = Meter()
+        self.search_meter = Meter()
         self.counters = Counters()
 
     @property
@@ -99,7 +103,7 @@ class Account:
 
     def forget_counts(self) -> None:
         """Start counting anew: counters, meter and its peak."""
-        self.meter, self.counters = Meter(), Counters()
+        self.meter, self.search_meter, self.counters = Meter(), Meter(), Counters()
 
 
 def _named(settings: AccountSettings) -> AccountSettings:

@@ -28,7 +28,7 @@ class Call:
 
     @property
     def type(self) -> str | None:
-        """Name of the route: a record type, `notes` (dated), `token`, `token-info`; None for an unknown path."""
+        """Name of the route: a record type, `notes` (dated), `search`, `token`, …; None for an unknown path."""
         return self.route.name if self.route else None
 
     @property
@@ -46,3 +46,5 @@ class Route:
     name: str
     answer: Callable[[Call], Answer]
     scopes: tuple[str, ...] = ()
+    is_search: bool = False
+    """Searches have a limit of their own, and count for no other."""

@@ -1,7 +1,7 @@
 """The dated object lists, /crm/objects/2026-09/{type}: opaque string cursors and no unified engagement feed."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from urllib.parse import urlencode
 
@@ -19,6 +19,16 @@ VERSIONS = ("/crm/objects/2026-03", "/crm/objects/2026-09", "/crm/v3/objects")
 _DEFAULT_LIMIT = 10
 _LARGEST_LIMIT = 100
 _LARGEST_LIMIT_WITH_HISTORY = 50
+_LARGEST_SEARCH = 200
+
+
+class _Search(msgspec.Struct, frozen=True, rename="camel"):
+    limit: int = 10
+    after: str | None = None
+    properties: tuple[str, ...] = ()
+    filter_groups: list[msgspec.Raw] = []
+    sorts: list[msgspec.Raw] = []
+    query: str = ""
 
 
 @dataclass(frozen=True)
@@ -42,6 +52,24 @@ class DatedList:
         records = call.owner.renderer.render(self.type, found[:limit], shape)
         body = b'{"results":[%s]%s}' % (b",".join(records), self._paging(call, found, limit))
         return Answer(200, body)
+
+    def search(self, call: Call) -> Answer:
+        """All objects of the type, at most so many of them; filters and sorting are not modelled, so they are refused.
+
+        Here `after` is a number of rows, not an id.
+        """
+        asked = msgspec.json.decode(call.request.body or b"{}", type=_Search)
+        if asked.filter_groups or asked.sorts or asked.query:
+            return errors.validation(call, "filterGroups, sorts and query are not modelled by the stand-in")
+        if not 1 <= asked.limit <= _LARGEST_SEARCH:
+            return errors.limit_too_large(call, asked.limit, _LARGEST_SEARCH)
+        found, start = list(self._members(call.owner, 0)), int(asked.after or 0)
+        end = start + asked.limit
+        records = call.owner.renderer.render(
+            self.type, found[start:end], replace(self.shown(call), properties=asked.properties)
+        )
+        paging = b',"paging":%s' % msgspec.json.encode({"next": {"after": str(end)}}) if end < len(found) else b""
+        return Answer(200, b'{"total":%d,"results":[%s]%s}' % (len(found), b",".join(records), paging))
 
     def shown(self, call: Call) -> Shape:
         """How this call wants the records rendered."""

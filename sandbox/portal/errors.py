@@ -44,9 +44,14 @@ def limit_too_large(call: Call, limit: int, maximum: int) -> Answer:
     return _error(call, 400, message, errors=[detail], category="VALIDATION_ERROR")
 
 
+def validation(call: Call, message: str) -> Answer:
+    """400 of the dated API for a body that is not as it should be."""
+    return _error(call, 400, message, category="VALIDATION_ERROR")
+
+
 def unknown_object_type(call: Call, name: str) -> Answer:
     """400 of the dated API for a type of object that does not exist."""
-    return _error(call, 400, f"Unable to infer object type from: {name}", category="VALIDATION_ERROR")
+    return validation(call, f"Unable to infer object type from: {name}")
 
 
 def expired(call: Call, *, expires_at: float) -> Answer:

@@ -37,7 +37,18 @@ RecipeName = Literal[
     "slow",
     "stuck_cursor",
 ]
-RouteName = Literal["contacts", "companies", "deals", "engagements", "notes", "objects", "token", "token-info"]
+RouteName = Literal[
+    "contacts",
+    "companies",
+    "deals",
+    "engagements",
+    "notes",
+    "objects",
+    "search",
+    "token",
+    "token-info",
+    "authorize",
+]
 """What calls can be for; `notes` is of the dated API only, `objects` are those it does not know."""
 RECIPE_NAMES: tuple[str, ...] = get_args(RecipeName)
 Count = Annotated[int, msgspec.Meta(ge=0)]

@@ -8,11 +8,14 @@ from sandbox.portal.call import Call
 from sandbox.portal.messages import Answer
 
 _SECONDS_IN_BURST_HEADER = 10
+_SEARCHES_A_SECOND = 5
+_SECOND = 1.0
 
 
 def refuse(call: Call, scopes: tuple[str, ...]) -> Answer | None:
     """Refuse the call or let it pass and count it; any one of the scopes is enough."""
-    return _refuse_token(call) or _refuse_rate(call) or _refuse_scopes(call, scopes)
+    refuse_rate = _refuse_search_rate if call.route is not None and call.route.is_search else _refuse_rate
+    return _refuse_token(call) or refuse_rate(call) or _refuse_scopes(call, scopes)
 
 
 def rate_headers(account: Account, *, at: float) -> Mapping[str, str]:
@@ -47,6 +50,15 @@ def _refuse_rate(call: Call) -> Answer | None:
         meter.refused += 1
         return errors.ten_secondly(call)
     meter.admit(at=call.at, interval_s=settings.rate_interval_s)
+    return None
+
+
+def _refuse_search_rate(call: Call) -> Answer | None:
+    meter = call.owner.search_meter
+    if meter.recent(at=call.at, interval_s=_SECOND) >= _SEARCHES_A_SECOND:
+        meter.refused += 1
+        return errors.secondly(call)
+    meter.admit(at=call.at, interval_s=_SECOND)
     return None
 
 

@@ -15,7 +15,7 @@ from sandbox.portal.compression import compressed
 from sandbox.portal.faults import FaultOptions, FaultPlan, FaultScript, RecipeName, ScriptedFault
 from sandbox.portal.journal import Journal, LoggedCall
 from sandbox.portal.messages import Answer, Ending, Request
-from sandbox.portal.oauth import TOKEN_PATHS, OAuth, fields
+from sandbox.portal.oauth import OAuth
 from sandbox.portal.parameters import InvalidIntegerError
 from sandbox.portal.recipes import Scene, play
 from sandbox.portal.records.renderer import Templates
@@ -41,7 +41,8 @@ class HubSpot:
         self._mint = Mint(seed)
         self.tokens = TokenBook(clock=clock, mint=self._mint)
         self._templates = Templates()
-        self._routes = build_routes(OAuth(self.tokens, self.accounts.get))
+        self._oauth = OAuth(self.tokens, self.accounts)
+        self._routes = build_routes(self._oauth)
         self._calls = 0
 
     def add_account(self, hub_id: int, **options: Unpack[AccountOptions]) -> Account:
@@ -81,14 +82,12 @@ class HubSpot:
         call = Call(request, self.clock(), self._mint.uuid(), self._mint.hex(32), route)
         token = self.tokens.access(_bearer(request))
         account = self.accounts.get(token.hub_id) if token else self._granting(call)
-        if account and route and route.scopes:
+        if account and route and route.scopes and not route.is_search:
             account.meter.arrive(at=call.at, interval_s=account.settings.rate_interval_s)
         return replace(call, token=token, account=account)
 
     def _granting(self, call: Call) -> Account | None:
-        if call.request.path not in TOKEN_PATHS:
-            return None
-        hub_id = self.tokens.owner(fields(call).get("refresh_token", ""))
+        hub_id = self._oauth.hub_id_of(call)
         return None if hub_id is None else self.accounts.get(hub_id)
 
     def _serve(self, call: Call) -> Answer:
@@ -108,7 +107,7 @@ class HubSpot:
         latency_s = self.latency_s
         if call.account:
             latency_s += call.account.settings.latency_s
-            if call.route and call.route.scopes:
+            if call.route and call.route.scopes and not call.route.is_search:
                 headers.update(gate.rate_headers(call.account, at=call.at))
         answer = replace(answer, headers=headers, delay_s=answer.delay_s + latency_s)
         return compressed(answer, call.request) if call.account and call.account.settings.gzip else answer

@@ -1,17 +1,19 @@
-"""The OAuth endpoints: tokens for a refresh token or a code, and information about tokens."""
+"""The OAuth endpoints: the page of consent, tokens for a refresh token or a code, and information about tokens."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from sandbox.portal import errors
 from sandbox.portal.accounts import Account
 from sandbox.portal.call import Call
 from sandbox.portal.messages import Answer
-from sandbox.portal.tokens import TokenBook
+from sandbox.portal.tokens import AccessToken, TokenBook
 
 V1_TOKEN_PATH = "/oauth/v1/token"  # noqa: S105  # a path
 TOKEN_PATHS = (V1_TOKEN_PATH, "/oauth/v3/token", "/oauth/2026-03/token", "/oauth/2026-09/token")
 INFO_PREFIX = "/oauth/v1/access-tokens/"
+AUTHORIZE_PATH = "/oauth/authorize"
 _BAD_REFRESH_TOKEN = "refresh token is invalid, expired or revoked"  # noqa: S105  # a message
 _WRONG_CLIENT = "refresh token was not issued to this client"
 
@@ -32,7 +34,38 @@ class OAuth:
     """Issues access tokens; an account's refresh token comes back unchanged unless the account rotates it."""
 
     tokens: TokenBook
-    account: Callable[[int], Account | None]
+    accounts: Mapping[int, Account]
+
+    def authorize(self, call: Call) -> Answer:
+        """GET the page on which a user picks an account and lets the app in: here that is done as soon as it is opened.
+
+        The account is the one that `account` names, or else the first there is. The user is sent back with a code, or
+        without one where the account does not consent. What HubSpot shows to people is a page of HTML.
+        """
+        asked = dict(call.request.query)
+        redirect_uri = asked.get("redirect_uri", "")
+        account = self._picked(asked.get("account"))
+        if account is None or not urlsplit(redirect_uri).netloc or not asked.get("scope"):
+            return errors.html(400, "Authorization failed: the address of this page is not complete")
+        if account.settings.client_id not in (None, asked.get("client_id")):
+            return errors.html(400, "Authorization failed: there is no app with this client id")
+        outcome = {"error": "access_denied", "error_description": "User denied access"}
+        if account.settings.consents:
+            outcome = {"code": self.tokens.issue_code(account.hub_id, redirect_uri=redirect_uri).value}
+        state = {"state": asked["state"]} if "state" in asked else {}
+        return Answer(302, headers={"location": _with_query(redirect_uri, outcome | state)})
+
+    def hub_id_of(self, call: Call) -> int | None:
+        """Account that a call to one of these endpoints is about, by the token or the code in it."""
+        path = call.request.path
+        if path.startswith(INFO_PREFIX):
+            return _hub_id(self.tokens.access(path.removeprefix(INFO_PREFIX)))
+        if not path.startswith(TOKEN_PATHS):
+            return None
+        grant = fields(call)
+        code = self.tokens.code(grant.get("code", ""))
+        owner = self.tokens.owner(grant.get("refresh_token", ""))
+        return owner or (code.hub_id if code else _hub_id(self.tokens.access(grant.get("token", ""))))
 
     def token(self, call: Call) -> Answer:
         """POST to any of the token paths; every refusal is a 400."""
@@ -46,25 +79,41 @@ class OAuth:
 
     def info(self, call: Call) -> Answer:
         """GET /oauth/v1/access-tokens/{token}: whose the token is and for how long."""
-        token = self.tokens.access(call.request.path.removeprefix(INFO_PREFIX))
-        account = self.account(token.hub_id) if token else None
+        told = self._tell(call, call.request.path.removeprefix(INFO_PREFIX))
+        return errors.not_found(call) if told is None else Answer.json(200, told)
+
+    def introspect(self, call: Call) -> Answer:
+        """POST to any later token path's introspection: the same, for the app only, and never a 404."""
+        form = call.request.form()
+        try:
+            _require_client({"grant_type": "introspection", **form})
+        except _RefusedGrantError as refusal:
+            return refusal.answer
+        told = self._tell(call, form.get("token", ""))
+        return Answer.json(200, {"active": False} if told is None else {"active": True, **told})
+
+    def _tell(self, call: Call, value: str) -> dict[str, object] | None:
+        token = self.tokens.access(value)
+        account = self.accounts.get(token.hub_id) if token else None
         if token is None or account is None or token.expires_at <= call.at:
-            return errors.not_found(call)
+            return None
         settings = account.settings
-        return Answer.json(
-            200,
-            {
-                "token": token.value,
-                "user": f"user{settings.user_id}@example.test",
-                "hub_domain": f"hub{settings.hub_id}.example.test",
-                "scopes": settings.scopes,
-                "hub_id": settings.hub_id,
-                "app_id": 1,
-                "expires_in": int(token.expires_at - call.at),
-                "user_id": settings.user_id,
-                "token_type": "access",
-            },
-        )
+        return {
+            "token": token.value,
+            "user": f"user{settings.user_id}@example.test",
+            "hub_domain": f"hub{settings.hub_id}.example.test",
+            "scopes": settings.scopes,
+            "hub_id": settings.hub_id,
+            "app_id": 1,
+            "expires_in": int(token.expires_at - call.at),
+            "user_id": settings.user_id,
+            "token_type": "access",
+        }
+
+    def _picked(self, hub_id: str | None) -> Account | None:
+        if hub_id is None:
+            return next(iter(self.accounts.values()), None)
+        return self.accounts.get(int(hub_id)) if hub_id.isdecimal() else None
 
     def _granting(self, call: Call, grant: Mapping[str, str]) -> Account:
         grant_type = grant.get("grant_type")
@@ -76,7 +125,7 @@ class OAuth:
 
     def _by_refresh_token(self, grant: Mapping[str, str]) -> Account:
         hub_id = self.tokens.owner(grant.get("refresh_token", ""))
-        account = self.account(hub_id) if hub_id is not None else None
+        account = self.accounts.get(hub_id) if hub_id is not None else None
         if account is None:
             raise _refused("invalid_grant", "BAD_REFRESH_TOKEN", _BAD_REFRESH_TOKEN)
         _require_same_client(account, grant)
@@ -84,7 +133,7 @@ class OAuth:
 
     def _by_code(self, call: Call, grant: Mapping[str, str]) -> Account:
         code = self.tokens.code(grant.get("code", ""))
-        account = self.account(code.hub_id) if code else None
+        account = self.accounts.get(code.hub_id) if code else None
         if code is None or account is None:
             raise _refused("invalid_grant", "BAD_AUTH_CODE", "missing or unknown auth code")
         if code.expires_at <= call.at:
@@ -112,6 +161,15 @@ class OAuth:
                 "scopes": settings.scopes,
             },
         )
+
+
+def _hub_id(token: AccessToken | None) -> int | None:
+    return token.hub_id if token else None
+
+
+def _with_query(url: str, further: Mapping[str, str]) -> str:
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(query=urlencode([*parse_qsl(parts.query), *further.items()])))
 
 
 def _require_client(grant: Mapping[str, str]) -> None:

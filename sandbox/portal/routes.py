@@ -8,7 +8,7 @@ from sandbox.portal.dated import DATED_LISTS, VERSIONS
 from sandbox.portal.legacy import LEGACY_LISTS
 from sandbox.portal.messages import Answer
 from sandbox.portal.metadata import metadata_routes
-from sandbox.portal.oauth import INFO_PREFIX, TOKEN_PATHS, OAuth
+from sandbox.portal.oauth import AUTHORIZE_PATH, INFO_PREFIX, TOKEN_PATHS, V1_TOKEN_PATH, OAuth
 
 Routes = Mapping[str, Mapping[str, Route]]
 """Method to route, by path; a path that ends with a slash answers for everything below it."""
@@ -17,6 +17,12 @@ Routes = Mapping[str, Mapping[str, Route]]
 def build_routes(oauth: OAuth) -> Routes:
     """Make the table; another endpoint is one more entry."""
     tokens = {path: {"POST": Route("token", oauth.token)} for path in TOKEN_PATHS}
+    later = [path for path in TOKEN_PATHS if path != V1_TOKEN_PATH]
+    information = {
+        INFO_PREFIX: {"GET": Route("token-info", oauth.info)},
+        **{f"{path}/introspect": {"POST": Route("token-info", oauth.introspect)} for path in later},
+    }
+    consent = {AUTHORIZE_PATH: {"GET": Route("authorize", oauth.authorize)}}
     legacy = {each.path: {"GET": Route(each.type, each.answer, each.scopes)} for each in LEGACY_LISTS}
     dated = {
         f"{version}/{alias}": {"GET": Route(each.name, each.answer, each.scopes)}
@@ -24,9 +30,14 @@ def build_routes(oauth: OAuth) -> Routes:
         for each in DATED_LISTS
         for alias in each.aliases
     }
+    searches = {
+        f"{version}/{alias}/search": {"POST": Route("search", each.search, each.scopes, is_search=True)}
+        for version in VERSIONS
+        for each in DATED_LISTS
+        for alias in each.aliases
+    }
     below = {f"{version}/": {"GET": Route("objects", _unknown_objects, ("oauth",))} for version in VERSIONS}
-    info = {INFO_PREFIX: {"GET": Route("token-info", oauth.info)}}
-    return {**tokens, **info, **legacy, **dated, **below, **metadata_routes()}
+    return {**tokens, **information, **consent, **legacy, **dated, **searches, **below, **metadata_routes()}
 
 
 def find_route(routes: Routes, path: str) -> Mapping[str, Route]:

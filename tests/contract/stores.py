@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Protocol
 
 from tests.fakes.clock import ManualClock
 from tests.fakes.stores import InMemoryJobStore
 from worker.interfaces import JobCensus, JobStore
-from worker.jobs import ExportRequest, Job, JobKind
+from worker.jobs import ExportRequest, Job, JobKind, JobStatus, Progress
 from worker.mongo.connection import MongoDatabase
 from worker.mongo.jobs import COLLECTION, MongoJobStore
 from worker.pages import ExportType
+from worker.receipts import Facts, Outcome, Receipt
+from worker.tallies import Tally
 
 LEASE_S = 30.0
 _numbers = count(1)
@@ -42,6 +44,39 @@ def new_job(*, account_id: str = "a1", export_type: ExportType = ExportType.CONT
 
 class CountedJobStore(JobStore, JobCensus, Protocol):
     """A store that operators may ask as well."""
+
+
+def finished_export(at: datetime, *, export_type: ExportType, pages: int, records: int, took_s: float) -> Job:
+    """Give a complete export that ended at that instant."""
+    receipt = Receipt.of(
+        Facts(
+            tally=Tally(records=records, order="ascending"),
+            outcome=Outcome.SUCCEEDED,
+            pages=pages,
+            records=records,
+            start=None,
+            end=1,
+            has_more=False,
+            limit=None,
+            stored_pages=pages,
+        )
+    )
+    began_at = at - timedelta(seconds=took_s)
+    return Job(
+        job_id="done",
+        account_id="a1",
+        owner="u1",
+        export_type=export_type,
+        request=ExportRequest(page_size=250),
+        kind=JobKind.EXPORT,
+        created_at=began_at,
+        started_at=began_at,
+        updated_at=at,
+        finished_at=at,
+        status=JobStatus.SUCCEEDED,
+        progress=Progress(pages=pages, records=records, has_more=False),
+        receipt=receipt,
+    )
 
 
 class JobWorld(Protocol):

@@ -11,13 +11,23 @@ from threading import Barrier
 import mongomock
 import pytest
 
-from tests.contract.stores import LEASE_S, InMemoryWorld, JobWorld, MongoWorld, new_job, present
+from tests.contract.stores import (
+    LEASE_S,
+    InMemoryWorld,
+    JobWorld,
+    MongoWorld,
+    finished_export,
+    new_job,
+    present,
+)
 from tests.fakes.clock import ManualClock
 from tests.fakes.stores import InMemoryJobStore
 from worker.errors import FatalHubSpotError, JobNotFoundError, LeaseLostError
+from worker.estimates import Basis, Estimate
 from worker.interfaces import JobQuery, JobStore
 from worker.jobs import ExportRequest, Job, JobKind, JobStatus, Lease
-from worker.mongo.jobs import MongoJobStore
+from worker.mongo.connection import MongoDatabase
+from worker.mongo.jobs import COLLECTION, MongoJobStore
 from worker.pages import ExportType, Page
 
 PAGE = Page(body=b"{}", records=3, has_more=True, offset=77)
@@ -84,11 +94,15 @@ def at_once(act: Callable[[int], object], *, threads: int) -> list[object]:
 # Keeping
 
 
+ESTIMATE = Estimate(records=7, calls=1, seconds=0.5, basis=Basis.LAST_EXPORT, as_of=present())
+
+
 def test_a_job_is_read_as_it_was_added(store: JobStore) -> None:
     request = ExportRequest(
         limit=7, page_size=3, offset="text", params=(("b", "2"), ("$a.b", "\x00"), ("b", "$1"), ("", "ü😀"))
     )
     job = replace(new_job(export_type=ExportType.NOTES), request=request, label="$label", kind=JobKind.PAGE)
+    job = replace(job, estimate=ESTIMATE)
 
     store.add(job)
 
@@ -403,6 +417,57 @@ def test_a_checkpoint_stores_progress_and_keeps_the_lease_alive(world: JobWorld)
     world.let_pass(LEASE_S - 5)
     assert claim(world, job) is None
     assert world.store.get(job.job_id, account_id="a1") == moved
+
+
+def test_a_checkpoint_stores_what_the_job_is_thought_to_come_to(world: JobWorld) -> None:
+    (job,) = added(world)
+    held = claimed(world, job)
+
+    world.store.checkpoint(replace(held, estimate=ESTIMATE), lease_s=LEASE_S)
+
+    assert world.store.get(job.job_id, account_id="a1").estimate == ESTIMATE
+
+
+def test_a_job_that_was_stored_before_there_were_estimates_has_none(mongo_database: MongoDatabase) -> None:
+    store, job = MongoJobStore(mongo_database), new_job()
+    store.add(job)
+    mongo_database[COLLECTION].update_one({}, {"$unset": {"estimate": True}})
+
+    assert store.get(job.job_id, account_id="a1") == job
+
+
+def done(**changes: object) -> Job:
+    """Give a complete export of deals with these changes, of an id that no other has."""
+    at = present()
+    whole = finished_export(at, export_type=ExportType.DEALS, pages=2, records=300, took_s=4)
+    return replace(whole, job_id=new_job().job_id, **changes)  # type: ignore[arg-type]  # fields that there are
+
+
+def test_the_last_complete_export_is_the_one_that_ended_last(store: JobStore) -> None:
+    now = present()
+    first, second = (done(finished_at=now - timedelta(hours=hours)) for hours in (3, 1))
+    for job in (second, first):
+        store.add(job)
+
+    assert store.last_complete("a1", "u1", ExportType.DEALS) == second
+
+
+def test_only_complete_exports_of_the_same_count_as_complete(store: JobStore) -> None:
+    receipt = done().receipt
+    assert receipt is not None
+    incomplete = replace(receipt, complete=False, incomplete_because="a limit was reached")
+    for other in (
+        done(receipt=incomplete),
+        done(receipt=None),
+        done(kind=JobKind.PAGE),
+        done(owner="u2"),
+        done(account_id="a2"),
+        done(export_type=ExportType.NOTES),
+        new_job(export_type=ExportType.DEALS),
+    ):
+        store.add(other)
+
+    assert store.last_complete("a1", "u1", ExportType.DEALS) is None
 
 
 def test_a_checkpoint_may_be_written_twice(world: JobWorld) -> None:

@@ -178,6 +178,30 @@ def test_connecting_again_replaces_whatever_is_there(store_and_put: tuple[TokenS
     assert found_in(store).refresh_token == RENEWED.refresh_token
 
 
+def test_a_token_that_is_removed_is_gone_and_no_other_is(store_and_put: tuple[TokenStore, Put]) -> None:
+    store, put = store_and_put
+    for account_id, owner in (("a1", "u1"), ("a1", "u2"), ("a2", "u1")):
+        put(token_of(account_id, owner))
+
+    assert [store.remove("a1", "u1"), store.remove("a1", "u1"), store.remove("nobody", "u1")] == [True, False, False]
+
+    assert store.find("a1", "u1") is None
+    assert store.find("a1", "u2") == token_of("a1", "u2")
+    assert store.find("a2", "u1") == token_of("a2", "u1")
+
+
+def test_a_renewal_of_a_token_that_was_removed_meanwhile_writes_nothing(
+    store_and_put: tuple[TokenStore, Put],
+) -> None:
+    store, put = store_and_put
+    put(token_of())
+    before = found_in(store)
+    store.remove("a1", "u1")
+
+    assert store.save_renewed(before, RENEWED) is False
+    assert store.find("a1", "u1") is None
+
+
 # At rest
 
 
@@ -274,6 +298,23 @@ def test_a_survey_counts_what_is_plain_and_what_no_key_reads(database: MongoData
     assert MongoTokenStore(database).survey(most=1).looked_at == 1
 
 
+@pytest.mark.parametrize(
+    ("plain", "encrypted"), [(set(), True), ({"access_token"}, False), ({"access_token", "refresh_token"}, False)]
+)
+def test_a_token_says_whether_all_of_it_lies_there_encrypted(
+    database: MongoDatabase,
+    plain: set[str],
+    encrypted: bool,  # noqa: FBT001 - the expected value
+) -> None:
+    store = MongoTokenStore(database, TokenEncryption([NEW_KEY]))
+    store.connect("a1", "u1", RENEWED)
+    database[COLLECTION].update_one(
+        {}, {"$set": dict.fromkeys(plain, "in-plain-text")} if plain else {"$set": {"x": 1}}
+    )
+
+    assert found_in(store).is_encrypted is encrypted
+
+
 # What other programs write
 
 
@@ -312,6 +353,14 @@ def test_ids_are_found_however_they_were_written(database: MongoDatabase, writte
     store.save_renewed(found, RENEWED)
     (document,) = database[COLLECTION].find()
     assert (document["access_token"], document["account_id"]) == ("new-access", written)
+
+
+def test_a_removal_finds_ids_however_they_were_written_twice_over(database: MongoDatabase) -> None:
+    database[COLLECTION].insert_many([document_of(account_id=each, owner="7") for each in (42, "42", "042")])
+
+    assert MongoTokenStore(database).remove("42", "7") is True
+
+    assert [document["account_id"] for document in database[COLLECTION].find()] == ["042"]
 
 
 @pytest.mark.parametrize("asked", ["042", " 42", "4 2", "42.0", "+42", "٤٢", "-42", str(2**64), "4" * 30])

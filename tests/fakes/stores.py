@@ -166,6 +166,13 @@ class InMemoryJobStore(_Store):
             place[stored.job.job_id] = replace(stored, tended_at=self._clock())
         return [stored.job for stored in silent]
 
+    def last_complete(self, account_id: str, owner: str, export_type: ExportType) -> Job | None:
+        self._answer()
+        wanted = (account_id, owner, export_type, JobKind.EXPORT)
+        found = [job for job in self.all if (job.account_id, job.owner, job.export_type, job.kind) == wanted]
+        whole = [job for job in found if job.receipt is not None and job.receipt.complete]
+        return max(whole, key=lambda job: job.finished_at or _NEVER, default=None)
+
     def claim(self, job_id: str, *, worker: str, lease_s: float, at: datetime) -> Job | None:
         self._answer()
         with self._lock:

@@ -63,6 +63,10 @@ class InMemoryTokenStore:
             )
             return True
 
+    def remove(self, account_id: str, owner: str) -> bool:
+        self._answer()
+        return self._stored.pop((account_id, owner), None) is not None
+
     def _answer(self) -> None:
         if self.is_away:
             raise StoreUnavailableError

@@ -1,4 +1,4 @@
-"""TokenEndpoint: HubSpot's token endpoint, asked with a refresh token."""
+"""TokenEndpoint: HubSpot's token endpoint, asked with a refresh token or with an authorisation code."""
 
 from __future__ import annotations
 
@@ -7,11 +7,20 @@ from typing import Annotated, Protocol
 import msgspec
 from pydantic import SecretStr
 
-from worker.errors import FatalHubSpotError, RetryableHubSpotError, TokenRefusedError
+from worker.errors import (
+    CodeRefusedError,
+    FatalHubSpotError,
+    ReconnectRequiredError,
+    RetryableHubSpotError,
+    TokenRefusedError,
+)
+from worker.hubspot.facts import SaidOfToken
 from worker.hubspot.transport import Transport
 
+_START_AGAIN = "A code is good once, for some minutes, and for the address that it was sent to: begin again at /connect"
 
-class Grant(msgspec.Struct):
+
+class Grant(SaidOfToken, kw_only=True):
     """The token endpoint's answer; `refresh_token` usually is the one that was sent, but need not be."""
 
     access_token: Annotated[str, msgspec.Meta(min_length=1)]
@@ -41,14 +50,35 @@ class TokenEndpoint:
         Raises a HubSpotError, ReconnectRequiredError when the refresh token is dead. A 401 is about the app here, whose
         id or secret HubSpot does not know: there is no access token to renew.
         """
+        given = [("refresh_token", refresh_token.get_secret_value())]
+        return self._ask("refresh_token", given, secret=refresh_token)
+
+    def exchange(self, code: SecretStr, *, redirect_uri: str) -> Grant:
+        """Send the authorisation code that HubSpot gave to `redirect_uri`, which has to be said to the letter.
+
+        Raises a HubSpotError, CodeRefusedError when the code is worth nothing (any more).
+        """
+        given = [("code", code.get_secret_value()), ("redirect_uri", redirect_uri)]
+        try:
+            return self._ask("authorization_code", given, secret=code)
+        except ReconnectRequiredError as error:  # HubSpot calls both grants invalid_grant
+            raise CodeRefusedError(
+                f"code: HubSpot does not take it: {error.message}",
+                status=error.status,
+                body=error.body,
+                correlation_id=error.correlation_id,
+                details=_START_AGAIN,
+            ) from error
+
+    def _ask(self, grant_type: str, given: list[tuple[str, str]], *, secret: SecretStr) -> Grant:
         form = [
-            ("grant_type", "refresh_token"),
+            ("grant_type", grant_type),
             ("client_id", self._client_id),
             ("client_secret", self._client_secret.get_secret_value()),
-            ("refresh_token", refresh_token.get_secret_value()),
+            *given,
         ]
         try:
-            body = self._transport.post_form(self._url, form, secrets=[self._client_secret, refresh_token])
+            body = self._transport.post_form(self._url, form, secrets=[self._client_secret, secret])
         except TokenRefusedError as error:
             raise FatalHubSpotError(
                 error.message, status=error.status, body=error.body, correlation_id=error.correlation_id

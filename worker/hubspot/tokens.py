@@ -6,11 +6,13 @@ import math
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 
 import structlog
 from pydantic import SecretStr
 
+from worker.connections import Fingerprint, Refusal
 from worker.errors import (
     ReconnectRequiredError,
     RetryableHubSpotError,
@@ -18,10 +20,10 @@ from worker.errors import (
     TokenNotFoundError,
     TokenUnreadableError,
 )
-from worker.hubspot.token_endpoint import Renewer
+from worker.hubspot.token_endpoint import Grant, Renewer
 from worker.hubspot.transport import LONGEST_CALL_S
 from worker.hubspot.turns import Turns
-from worker.interfaces import RenewalLeases, TokenStore
+from worker.interfaces import ConnectionStore, RenewalLeases, TokenStore
 from worker.tokens import RenewalLease, RenewedToken, Token
 
 _log = structlog.get_logger()
@@ -33,26 +35,33 @@ _LOOK_EVERY_S = 0.15
 _LONGEST_WAIT_S = 5.0  # for someone else's renewal; after that the job waits in the database, not in a worker
 _LOOK_AGAIN_S = 1.0
 _UNTIL_A_KEY_IS_BACK_S = 60.0
+_REFUSAL_HOLDS_S = 3600.0  # HubSpot may have been wrong, and nobody would ever know if nobody asked
+_BAD_REQUEST = 400
 
 
 class RenewingTokenSource:
     """Reads the stored token before every call, since other programs and workers renew it as well.
 
     The right to renew is a lease in the database. Of the threads of one process only one at a time asks for it.
+    A token that HubSpot has refused is not sent again within the hour, unless someone retries a job or stores another.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - everything it works with, each by name
         self,
         *,
         store: TokenStore,
         leases: RenewalLeases,
         endpoint: Renewer,
+        client_id: str,
+        connections: ConnectionStore,
         clock: Callable[[], datetime],
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
         self._store = store
         self._leases = leases
         self._endpoint = endpoint
+        self._client_id = client_id
+        self._connections = connections
         self._clock = clock
         self._pause = pause
         self._turns = Turns()
@@ -108,14 +117,42 @@ class RenewingTokenSource:
     def _renew_unless_done(self, account_id: str, owner: str, refused: SecretStr | None) -> SecretStr:
         """Renew, unless someone else has by now: another worker, or the user who connected anew."""
         token = self._find(account_id, owner)
-        try:
-            return self._usable(token, refused) or self._renew(token)
-        except ReconnectRequiredError:
-            present = self._find(account_id, owner)
-            usable = self._usable(present, refused)
-            if usable is None or present == token:
-                raise
+        usable = self._usable(token, refused)
+        if usable is not None:
             return usable
+        self._stop_at_refusal(token)
+        try:
+            return self._renew(token)
+        except ReconnectRequiredError as error:
+            present = self._find(account_id, owner)
+            if Fingerprint.of(present) == Fingerprint.of(token):
+                self._note_refusal(token, error)
+                raise
+        return self._usable(present, refused) or self._renew(present)
+
+    def _stop_at_refusal(self, token: Token) -> None:
+        """Raise ReconnectRequiredError when this app was told of late that exactly this token is worth nothing."""
+        known = self._connections.find(token.account_id, token.owner)
+        refusal = known.about(Fingerprint.of(token)).refusal if known is not None else None
+        if refusal is None or refusal.asked_at is None or refusal.client_id != self._client_id:
+            return
+        if (self._clock() - refusal.asked_at).total_seconds() < _REFUSAL_HOLDS_S:
+            details = f"HubSpot has refused the refresh token since {refusal.since:%Y-%m-%dT%H:%M:%SZ}: connect again"
+            raise ReconnectRequiredError(refusal.reason, status=_BAD_REQUEST, details=details)
+
+    def _note_refusal(self, token: Token, error: ReconnectRequiredError) -> None:
+        """Keep that it was refused; where that cannot be kept, the next one who needs the token finds out again."""
+        at = self._clock()
+        refusal = Refusal(
+            reason=error.message,
+            since=at,
+            asked_at=at,
+            token=Fingerprint.of(token).token,
+            client_id=self._client_id,
+        )
+        _log.warning("reconnect_required", account_id=token.account_id, owner=token.owner, reason=error.message)
+        with suppress(StoreUnavailableError):
+            self._connections.refuse(token.account_id, token.owner, refusal)
 
     def _find(self, account_id: str, owner: str) -> Token:
         try:
@@ -145,7 +182,20 @@ class RenewingTokenSource:
             _log.info("token_replaced_meanwhile")
             return self._usable(self._find(token.account_id, token.owner), None) or renewed.access_token
         _log.info("token_renewed", expires_in_s=grant.expires_in)
+        self._note_success(token, renewed, grant)
         return renewed.access_token
+
+    def _note_success(self, token: Token, renewed: RenewedToken, grant: Grant) -> None:
+        """Keep what HubSpot said besides; that it cannot be kept is no reason to do without the token."""
+        account_id, owner, facts = token.account_id, token.owner, grant.facts
+        try:
+            if facts.scopes is None:
+                self._connections.accept(account_id, owner)
+            else:
+                present = Fingerprint.of(renewed)
+                self._connections.learn(account_id, owner, facts, fingerprint=present, at=renewed.generated_at)
+        except StoreUnavailableError:
+            _log.warning("renewal_not_noted")
 
     def _save(self, token: Token, renewed: RenewedToken) -> bool:
         """Write, and try a second time: where HubSpot has replaced the refresh token, the new one is nowhere else."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http.cookiejar import DefaultCookiePolicy
 from typing import Literal, TypeAlias
+from urllib.parse import quote
 
 import requests
 import urllib3
@@ -43,6 +44,7 @@ class Call:
     url: str = field(repr=False)
     params: Sequence[tuple[str, str]] = field(default=(), repr=False)
     form: list[tuple[str, str]] | None = field(default=None, repr=False)
+    json: Mapping[str, object] | None = field(default=None, repr=False)
     auth: AuthBase | None = field(default=None, repr=False)
     secrets: Sequence[SecretStr]
 
@@ -71,6 +73,20 @@ class Transport:
         auth = _Bearer(access_token)
         return self._send(Call(api=api, method="GET", url=url, params=params, auth=auth, secrets=[access_token]))
 
+    def get_of_token(self, url: str, token: SecretStr) -> bytes:
+        """GET what `url` holds of a token, which HubSpot wants as the last part of the path. Raises a HubSpotError.
+
+        The address is a secret then, as a call's always is treated.
+        """
+        quoted = quote(token.get_secret_value(), safe="")
+        secrets = [token, SecretStr(quoted)]
+        return self._send(Call(api="oauth", method="GET", url=f"{url}/{quoted}", secrets=secrets)).body
+
+    def post_json(self, url: str, body: Mapping[str, object], access_token: SecretStr, *, api: Api) -> Answer:
+        """POST JSON. Raises a HubSpotError."""
+        auth = _Bearer(access_token)
+        return self._send(Call(api=api, method="POST", url=url, json=body, auth=auth, secrets=[access_token]))
+
     def post_form(self, url: str, form: list[tuple[str, str]], secrets: Sequence[SecretStr]) -> bytes:
         """POST a form to the token endpoint. Raises a HubSpotError, none of whose texts holds one of `secrets`."""
         return self._send(Call(api="oauth", method="POST", url=url, form=form, secrets=secrets)).body
@@ -91,6 +107,7 @@ class Sessions:
                 call.url,
                 params=call.params,
                 data=call.form,
+                json=call.json,
                 auth=call.auth,
                 timeout=(_CONNECT_S, _SILENCE_S),
                 allow_redirects=False,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from worker.mongo.connection import MongoDatabase
+from worker.mongo.connections import MongoConnectionStore
+from worker.mongo.errands import MongoErrandStore
 from worker.mongo.idempotency import MongoIdempotencyStore
 from worker.mongo.jobs import MongoJobStore
 from worker.mongo.pages import MongoPageStore
@@ -20,5 +22,7 @@ def ensure_indexes(database: MongoDatabase) -> None:
         MongoTokenStore(database),
         MongoRenewalLeases(database),
         MongoIdempotencyStore(database),
+        MongoConnectionStore(database),
+        MongoErrandStore(database),
     ):
         store.ensure_indexes()

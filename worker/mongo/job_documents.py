@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 
 from worker.copying import Changes, Copying
+from worker.estimates import Estimate
 from worker.jobs import (
     ExportRequest,
     HubSpotAnswer,
@@ -80,9 +81,10 @@ def state_of(job: Job) -> Document:
         **plain,
         "status": job.status.value,
         "progress": asdict(job.progress),
+        "estimate": asdict(job.estimate) if job.estimate is not None else None,
         "tally": asdict(job.tally),
         "receipt": asdict(job.receipt) if job.receipt is not None else None,
-        "error": _error_document(job.error) if job.error is not None else None,
+        "error": error_to_document(job.error) if job.error is not None else None,
         **_changes_of(job),
     }
 
@@ -114,11 +116,12 @@ def from_document(document: Document) -> Job:
         lease=Lease(owner=lease["owner"], epoch=document["epoch"]) if lease else None,
         progress=Progress(**document["progress"]),
         cancel_requested=document["cancel_requested"],
+        estimate=_estimate(document.get("estimate")),
         tally=Tally.from_stored(document["tally"]),
         copying=Copying.from_stored(document["copying"]) if document.get("copying") is not None else None,
         changes_by_type=_changes(document.get("changes")),
         receipt=Receipt.from_stored(document["receipt"]) if document["receipt"] is not None else None,
-        error=_error(document["error"]),
+        error=error_from_document(document["error"]) if document["error"] is not None else None,
         **{name: document[name] for name in _MUTABLE} | {"status": JobStatus(document["status"])},
     )
 
@@ -129,16 +132,8 @@ def _changes(document: Document | None) -> Mapping[ExportType, Changes] | None:
     return {ExportType(name): Changes(**found) for name, found in document.items()}
 
 
-def _request(document: Document) -> ExportRequest:
-    return ExportRequest(**document | {"params": tuple((name, value) for name, value in document["params"])})
-
-
-def _sync(document: Document) -> SyncRequest:
-    return SyncRequest(**document | {"types": tuple(map(ExportType, document["types"]))})
-
-
-def _error_document(error: JobError) -> Document:
-    """Keep HubSpot's body as JSON text: its keys and numbers need not be such as MongoDB takes."""
+def error_to_document(error: JobError) -> Document:
+    """Write an error down. HubSpot's body becomes JSON text: its keys and numbers need not be such as MongoDB takes."""
     answer = error.hubspot
     kept = {"status": answer.status, "body": json.dumps(answer.body)} if answer is not None else None
     return {
@@ -151,9 +146,20 @@ def _error_document(error: JobError) -> Document:
     }
 
 
-def _error(document: Document | None) -> JobError | None:
-    if document is None:
-        return None
+def error_from_document(document: Document) -> JobError:
+    """Read an error back."""
     answer = document["hubspot"]
     kept = HubSpotAnswer(status=answer["status"], body=json.loads(answer["body"])) if answer is not None else None
     return JobError(**document | {"hubspot": kept})
+
+
+def _estimate(document: Document | None) -> Estimate | None:
+    return Estimate.from_stored(document) if document is not None else None
+
+
+def _request(document: Document) -> ExportRequest:
+    return ExportRequest(**document | {"params": tuple((name, value) for name, value in document["params"])})
+
+
+def _sync(document: Document) -> SyncRequest:
+    return SyncRequest(**document | {"types": tuple(map(ExportType, document["types"]))})

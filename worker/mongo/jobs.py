@@ -7,17 +7,18 @@ from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
 
-from pymongo import ASCENDING, ReturnDocument
+from pymongo import ASCENDING, DESCENDING, ReturnDocument
 from pymongo.client_session import ClientSession
 from pymongo.errors import DuplicateKeyError
 
 from worker.errors import JobNotFoundError, LeaseLostError
 from worker.interfaces import JobQuery, OpenJobs
-from worker.jobs import Job, JobStatus
+from worker.jobs import Job, JobKind, JobStatus
 from worker.mongo.connection import Document, MongoDatabase, session_under_way, translated_errors
 from worker.mongo.job_documents import REMOVED, from_document, state_of, to_document
 from worker.mongo.job_families import JobFamilies
 from worker.mongo.job_lists import LIST_INDEX, find_newest
+from worker.pages import ExportType
 
 COLLECTION = "integrations.hubspot.jobs"
 
@@ -27,6 +28,7 @@ _UNFINISHED = {"is_expanded": None, "status": {"$in": _OPEN}}  # a sync with chi
 _MAY_END = {"$or": [{"parent_id": None}, {"receipt": None}]}  # a child gets its end from its sync
 _HAS_LAPSED = {"$lt": ["$lease.expires_at", "$$NOW"]}  # no lease at all compares as lower, so it has lapsed as well
 _IS_DUE = {"$lte": ["$resume_at", "$$NOW"]}
+_IS_WHOLE: Document = {"kind": JobKind.EXPORT.value, "receipt.complete": True}
 _NOT_RUNG_SINCE_LAPSE = {"$lt": ["$published_at", "$lease.expires_at"]}
 _IS_RUNNING = {"$eq": ["$status", JobStatus.RUNNING.value]}
 _CAN_BE_TAKEN = {"$and": [_HAS_LAPSED, _IS_DUE]}
@@ -48,6 +50,10 @@ class MongoJobStore:
             self._jobs.create_index("lease.expires_at", sparse=True)
             self._jobs.create_index([("status", ASCENDING), ("expires_at", ASCENDING), ("updated_at", ASCENDING)])
             self._jobs.create_index("expires_at", expireAfterSeconds=0)
+            self._jobs.create_index(
+                [("account_id", ASCENDING), ("owner", ASCENDING), ("type", ASCENDING), ("finished_at", DESCENDING)],
+                partialFilterExpression=_IS_WHOLE,
+            )
 
     def add(self, job: Job) -> None:
         """Store a new job."""
@@ -127,6 +133,13 @@ class MongoJobStore:
     def _take_to_tend(self, wanted: Document, limit: int) -> list[Document]:
         mark = [{"$set": {"tended_at": "$$NOW"}}]
         return list(itertools.islice(iter(lambda: self._jobs.find_one_and_update(wanted, mark), None), limit))
+
+    def last_complete(self, account_id: str, owner: str, export_type: ExportType) -> Job | None:
+        """Read the first entry of an index that holds complete exports only."""
+        wanted = {"account_id": account_id, "owner": owner, "type": export_type.value, **_IS_WHOLE}
+        with translated_errors():
+            document = self._jobs.find_one(wanted, sort=[("finished_at", DESCENDING)])
+        return from_document(document) if document is not None else None
 
     def claim(self, job_id: str, *, worker: str, lease_s: float, at: datetime) -> Job | None:
         """Lease a due job. Taking over from a holder whose lease has lapsed counts as a resume."""

@@ -73,6 +73,11 @@ class MongoTokenStore:
             )
         return result.matched_count > 0
 
+    def remove(self, account_id: str, owner: str) -> bool:
+        """Delete the token's document, and its double where another program wrote the same ids in another spelling."""
+        with translated_errors():
+            return self._tokens.delete_many(key_of(account_id, owner)).deleted_count > 0
+
     def survey(self, *, most: int) -> TokenSurvey:
         """Look at no more than so many of the stored tokens."""
         with translated_errors():
@@ -109,6 +114,7 @@ class MongoTokenStore:
             generated_at=read_instant(document.get("generated_at")),
             expires_in_s=read_number(document.get("expires_in")),
             stored_refresh_token=SecretStr(refresh_token) if refresh_token is not None else None,
+            is_encrypted=all(is_encrypted(text) for name in _SECRETS if (text := read_text(document.get(name)))),
         )
 
     def _secret(self, stored: str | None) -> SecretStr | None:

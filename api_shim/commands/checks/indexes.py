@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from worker.mongo.connection import MongoDatabase
+from worker.mongo.connections import MongoConnectionStore
+from worker.mongo.errands import MongoErrandStore
 from worker.mongo.idempotency import MongoIdempotencyStore
 from worker.mongo.jobs import MongoJobStore
 from worker.mongo.pages import MongoPageStore
@@ -14,7 +16,16 @@ from worker.mongo.records import MongoRecordStore
 from worker.mongo.token_renewals import MongoRenewalLeases
 from worker.mongo.tokens import MongoTokenStore
 
-_STORES = (MongoJobStore, MongoPageStore, MongoRecordStore, MongoTokenStore, MongoRenewalLeases, MongoIdempotencyStore)
+_STORES = (
+    MongoJobStore,
+    MongoPageStore,
+    MongoRecordStore,
+    MongoTokenStore,
+    MongoRenewalLeases,
+    MongoConnectionStore,
+    MongoErrandStore,
+    MongoIdempotencyStore,
+)
 
 Keys = tuple[tuple[str, int], ...]
 

@@ -18,12 +18,16 @@ from structlog.typing import EventDict
 from api_shim.access import Instruments, origin_of_request
 from api_shim.app import create_app
 from api_shim.auth import JwtVerifier
+from api_shim.connections import ConnectionDesk
+from api_shim.errands import ErrandDesk
 from api_shim.exports import ExportDesk
 from api_shim.metrics import Exposition, RequestMetrics, StoredState, read_jobs
+from api_shim.plans import PlanDesk
 from api_shim.readiness import Readiness
 from api_shim.records import RecordDesk
 from api_shim.waiting import JobWaiter
 from tests.fakes.clock import ManualClock
+from tests.fakes.errands import InMemoryErrandStore
 from tests.fakes.idempotency import InMemoryIdempotencyStore
 from tests.fakes.records import InMemoryRecordStore
 from tests.fakes.stores import InMemoryJobStore
@@ -70,6 +74,7 @@ def new_parts() -> Parts:
         jobs=InMemoryJobStore(clock),
         keys=InMemoryIdempotencyStore(clock),
         records=InMemoryRecordStore(clock),
+        errands=InMemoryErrandStore(clock),
     )
     parts.tokens.put(token_of("a1", "u1"))
     return parts
@@ -88,6 +93,12 @@ def serving(parts: Parts, **settings: object) -> Iterator[Shim]:
 def _application(parts: Parts, settings: ShimSettings) -> FastAPI:
     submitter = JobSubmitter(jobs=parts.jobs, tokens=parts.tokens, queue=parts.queue)
     waiter = JobWaiter(fakeredis.FakeAsyncRedis(server=parts.redis))
+    errands = ErrandDesk(
+        errands=parts.errands,
+        queue=parts.errand_queue,
+        waiter=waiter,
+        longest_wait_s=settings.export_wait_seconds,
+    )
     parts.registry.register(StoredState([partial(read_jobs, parts.jobs)]))
     desk = ExportDesk(
         pages=parts.pages,
@@ -100,6 +111,7 @@ def _application(parts: Parts, settings: ShimSettings) -> FastAPI:
             result_ttl=RESULT_TTL,
             clock=parts.clock,
             announcer=RedisAnnouncer(fakeredis.FakeRedis(server=parts.redis)),
+            connections=parts.connections,
         ),
         waiter=waiter,
         clock=parts.clock,
@@ -108,6 +120,14 @@ def _application(parts: Parts, settings: ShimSettings) -> FastAPI:
     return create_app(
         desk=desk,
         record_desk=RecordDesk(records=parts.records),
+        connections=ConnectionDesk(
+            settings=settings,
+            tokens=parts.tokens,
+            connections=parts.connections,
+            errands=errands,
+            clock=parts.clock,
+        ),
+        plans=PlanDesk(tokens=parts.tokens, errands=errands, clock=parts.clock),
         verifier=JwtVerifier(settings),
         readiness=Readiness({}),
         instruments=Instruments(

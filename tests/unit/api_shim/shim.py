@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -20,11 +20,14 @@ from prometheus_client import CollectorRegistry
 from pydantic import SecretStr
 
 from tests.fakes.clock import ManualClock
+from tests.fakes.connections import InMemoryConnectionStore
+from tests.fakes.errands import HoldingErrandQueue, InMemoryErrandStore
 from tests.fakes.idempotency import InMemoryIdempotencyStore
 from tests.fakes.queue import HoldingJobQueue
 from tests.fakes.records import InMemoryRecordStore
 from tests.fakes.stores import InMemoryJobStore, InMemoryPageStore
 from tests.fakes.tokens import InMemoryTokenStore
+from worker.errands import Answer, Errand
 from worker.errors import ExportError
 from worker.jobs import Job
 from worker.pages import Page, read_page
@@ -70,6 +73,9 @@ class Parts:
     jobs: InMemoryJobStore
     keys: InMemoryIdempotencyStore
     records: InMemoryRecordStore
+    errands: InMemoryErrandStore
+    connections: InMemoryConnectionStore = field(default_factory=InMemoryConnectionStore)
+    errand_queue: HoldingErrandQueue = field(default_factory=HoldingErrandQueue)
     pages: InMemoryPageStore = field(default_factory=InMemoryPageStore)
     tokens: InMemoryTokenStore = field(default_factory=InMemoryTokenStore)
     queue: HoldingJobQueue = field(default_factory=HoldingJobQueue)
@@ -109,6 +115,14 @@ class HandWorker:
     def fail(self, job: Job, error: ExportError) -> Job:
         """Give a job up."""
         return self._end(job.fail(error, at=self._parts.clock()))
+
+    def answer(self, errand: Errand, answer: Answer) -> Errand:
+        """Take an errand and bring its answer; give what was taken."""
+        taken = self._parts.errands.take(errand.errand_id)
+        assert taken is not None, "there was nothing to take"
+        self._parts.errands.answer(errand.errand_id, answer)
+        self._announcer.announce_answer(errand.errand_id)
+        return taken
 
     def hand_back(self, job: Job) -> None:
         """Give the job up for somebody else to go on with."""
@@ -187,6 +201,14 @@ class Shim(Parts):
         with ThreadPoolExecutor(max_workers=1) as pool:
             done = pool.submit(lambda: self.worker.fail(self.worker.start(self.queue.take().job_id), error))
             yield
+            done.result()
+
+    @contextmanager
+    def answering(self, answer: Answer) -> Iterator[Future[Errand]]:
+        """Have a worker bring this answer to the next errand; gives the errand that it took."""
+        with ThreadPoolExecutor(max_workers=1) as pool:
+            done = pool.submit(lambda: self.worker.answer(self.errand_queue.take(), answer))
+            yield done
             done.result()
 
     async def _send(self, method: str, path: str, headers: Headers, content: bytes | None) -> httpx.Response:

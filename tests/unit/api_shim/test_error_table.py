@@ -16,11 +16,15 @@ from tests.fakes.stores import InMemoryJobStore
 from tests.unit.api_shim.conftest import serving
 from tests.unit.api_shim.shim import Parts, problem
 from worker.errors import (
+    AccessDeniedError,
+    AlreadyAskedError,
     BrokerUnavailableError,
     ExportError,
     IdempotencyKeyReusedError,
     InvalidRequestError,
     JobNotFoundError,
+    NoAnswerError,
+    NotConfiguredError,
     RecordNotFoundError,
     StoreUnavailableError,
     TokenNotFoundError,
@@ -28,6 +32,7 @@ from worker.errors import (
 from worker.jobs import IllegalChangeError, Job
 
 WITHOUT_TEXT = (
+    AlreadyAskedError,
     BrokerUnavailableError,
     IdempotencyKeyReusedError,
     InsufficientScopeError,
@@ -77,6 +82,8 @@ def test_every_error_of_the_tree_has_an_answer(kind: type[ExportError]) -> None:
         (TokenNotFoundError(), 404, 400, "token_not_found"),
         (UnsupportedTypeError(), 400, 400, "unsupported_type"),
         (InvalidRequestError("limit: no"), 400, 400, "invalid_request"),
+        (AccessDeniedError("no"), 400, 400, "access_denied"),
+        (NotConfiguredError("set it"), 501, 501, "not_configured"),
         (JobNotFoundError(), 404, 404, "job_not_found"),
         (RecordNotFoundError(), 404, 404, "record_not_found"),
         (IllegalChangeError("The job is running"), 409, 409, "conflict"),
@@ -84,6 +91,7 @@ def test_every_error_of_the_tree_has_an_answer(kind: type[ExportError]) -> None:
         (StoreUnavailableError(), 503, 503, "unavailable"),
         (BrokerUnavailableError(), 503, 503, "unavailable"),
         (KeysUnavailableError(), 503, 503, "unavailable"),
+        (NoAnswerError("too late"), 503, 503, "unavailable"),
     ],
 )
 def test_the_table_is_the_documented_one(error: ExportError, status: int, errno: int, code: str) -> None:

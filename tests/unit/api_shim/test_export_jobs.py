@@ -42,6 +42,7 @@ def test_an_export_is_accepted_with_the_job_and_where_it_lives(shim: Shim) -> No
             "children": [],
             "request": {"limit": None, "page_size": 100, "offset": None, "params": {}},
             "progress": {"pages": 0, "records": 0, "offset": None, "has_more": True, "records_per_second": None},
+            "eta_seconds": None,
             "attempts": 0,
             "resumes": 0,
             "error": None,

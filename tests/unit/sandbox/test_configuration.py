@@ -8,10 +8,16 @@ from sandbox.configuration import product_settings, python_environment
 from worker.settings import ShimSettings, WorkerSettings
 
 HUBSPOT = "http://127.0.0.1:1"
-SETTINGS = product_settings(mongodb_uri="mongodb://127.0.0.1:2", redis_url="redis://127.0.0.1:3/0", hubspot_url=HUBSPOT)
+SETTINGS = product_settings(
+    mongodb_uri="mongodb://127.0.0.1:2",
+    redis_url="redis://127.0.0.1:3/0",
+    hubspot_url=HUBSPOT,
+    shim_url="http://127.0.0.1:4",
+)
 MEANT_TO_BE_UNSET = {
     *("JWT_PUBLIC_KEY", "JWT_JWKS_URL", "JWT_ALGORITHMS", "JWT_AUDIENCE", "JWT_ISSUER", "TOKEN_ENCRYPTION_KEYS"),
     *("METRICS_PORT", "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_SERVICE_NAME"),
+    "CONNECT_RETURN_URL",
 }
 
 

@@ -1,4 +1,4 @@
-"""The workshop that an exporter is tried out in."""
+"""The workshop that an exporter is tried out in, and the world of an account's token."""
 
 from __future__ import annotations
 
@@ -10,14 +10,26 @@ import responses
 from sandbox.portal.hubspot import HubSpot
 from sandbox.portal.mounting import mount
 from tests.fakes.clock import ManualClock
+from tests.unit.worker.accounts import AccountWorld
 from tests.unit.worker.workshop import HUB, RECORDS, Workshop
 
 
 @pytest.fixture
-def shop() -> Iterator[Workshop]:
+def mocked() -> Iterator[responses.RequestsMock]:
+    """Give a network on which nobody answers but whom a test puts there."""
+    with responses.RequestsMock(assert_all_requests_are_fired=False) as mocked:
+        yield mocked
+
+
+@pytest.fixture
+def shop(mocked: responses.RequestsMock) -> Workshop:
     clock = ManualClock()
     hubspot = HubSpot(clock=lambda: clock().timestamp())
     hubspot.add_account(HUB, records={"contacts": RECORDS}, rate_limit=0)
-    with responses.RequestsMock(assert_all_requests_are_fired=False) as mocked:
-        mount(hubspot, mocked)
-        yield Workshop(hubspot, clock)
+    mount(hubspot, mocked)
+    return Workshop(hubspot, clock)
+
+
+@pytest.fixture
+def world(mocked: responses.RequestsMock) -> AccountWorld:
+    return AccountWorld.mounted(mocked)

@@ -10,6 +10,7 @@ from pydantic import SecretStr
 from worker.connections import Connection, Fingerprint, HubSpotFacts, Refusal
 from worker.pages import ExportType
 from worker.scopes import ENOUGH, missing_scopes
+from worker.tokens import RenewedToken, Token
 
 NOW = datetime(2026, 11, 23, 15, 0, tzinfo=UTC)
 FACTS = HubSpotFacts(hub_id=62515, user_id=7, user="someone@example.test", scopes=("oauth",))
@@ -17,8 +18,14 @@ FACTS = HubSpotFacts(hub_id=62515, user_id=7, user="someone@example.test", scope
 
 def fingerprint(*, refresh: str | None = "refresh", access: str | None = "access") -> Fingerprint:
     return Fingerprint.of(
-        refresh_token=SecretStr(refresh) if refresh is not None else None,
-        access_token=SecretStr(access) if access is not None else None,
+        Token(
+            account_id="a1",
+            owner="u1",
+            refresh_token=SecretStr(refresh) if refresh is not None else None,
+            access_token=SecretStr(access) if access is not None else None,
+            generated_at=NOW,
+            expires_in_s=1800,
+        )
     )
 
 
@@ -33,6 +40,14 @@ def test_a_fingerprint_is_the_same_for_the_same_token_and_holds_none_of_it() -> 
     assert fingerprint() == fingerprint()
     assert "refresh" not in repr(fingerprint())
     assert "access" not in repr(fingerprint())
+
+
+def test_what_a_renewal_gave_has_the_fingerprint_that_will_be_read_back() -> None:
+    given = RenewedToken(
+        refresh_token=SecretStr("refresh"), access_token=SecretStr("access"), expires_in_s=900, generated_at=NOW
+    )
+
+    assert Fingerprint.of(given) == fingerprint()
 
 
 def test_a_renewal_keeps_the_grant_and_a_new_connection_does_not() -> None:

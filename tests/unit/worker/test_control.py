@@ -11,11 +11,19 @@ import pytest
 
 from tests.contract.stores import new_job
 from tests.fakes.clock import START, ManualClock
+from tests.fakes.connections import InMemoryConnectionStore
 from tests.fakes.queue import HoldingJobQueue
 from tests.fakes.stores import InMemoryJobStore, InMemoryPageStore
 from tests.unit.worker.workshop import News
+from worker.connections import Refusal
 from worker.control import JobControl
-from worker.errors import FatalHubSpotError, JobNotFoundError
+from worker.errors import (
+    ExportError,
+    FatalHubSpotError,
+    JobNotFoundError,
+    ReconnectRequiredError,
+    TokenNotFoundError,
+)
 from worker.jobs import IllegalChangeError, Job, JobStatus
 from worker.pages import ExportType, Page
 
@@ -49,6 +57,7 @@ class Office:
         self.pages = InMemoryPageStore()
         self.queue = HoldingJobQueue()
         self.news = News()
+        self.connections = InMemoryConnectionStore()
         self.control = JobControl(
             jobs=self.jobs,
             pages=self.pages,
@@ -56,6 +65,7 @@ class Office:
             result_ttl=TTL,
             clock=self.clock,
             announcer=self.news,
+            connections=self.connections,
         )
         job = new_job(export_type=ExportType.DEALS)
         self.jobs.add(replace(job, job_id="j1", created_at=START, updated_at=START))
@@ -256,6 +266,26 @@ def test_what_is_retried_forgets_that_it_was_to_be_cancelled(office: Office) -> 
     office.jobs.release(held.cancel(at=office.clock()))
     office.retry()
     assert not office.claim().cancel_requested
+
+
+@pytest.mark.parametrize(
+    ("error", "asks_again"),
+    [(ReconnectRequiredError("revoked"), True), (FatalHubSpotError("no"), False), (TokenNotFoundError(), False)],
+)
+def test_a_retry_gives_a_refused_token_another_chance(
+    office: Office,
+    error: ExportError,
+    asks_again: bool,  # noqa: FBT001 - the expected value
+) -> None:
+    refusal = Refusal(reason="revoked", since=START, asked_at=START, token="print", client_id="app")
+    office.connections.refuse("a1", "u1", refusal)
+    office.jobs.release(office.claim().fail(error, at=office.clock()))
+
+    office.retry()
+
+    known = office.connections.find("a1", "u1")
+    assert known is not None
+    assert known.refusal == (replace(refusal, asked_at=None) if asks_again else refusal)
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 from pydantic import SecretStr
+from structlog.testing import capture_logs
 
 from tests.unit.worker.workshop import LEASE_S, PAGES, RECORDS, Interrupted, Workshop
 from worker.errors import StoreUnavailableError
+from worker.estimates import Basis, Estimate
 from worker.export_tools import SliceLimits
 from worker.interfaces import CrmSource, FetchedPage, PageQuery, Reservation
 from worker.jobs import JobKind, JobStatus
@@ -50,6 +52,36 @@ def test_a_job_is_paged_to_its_end_and_every_record_is_stored_once(shop: Worksho
     assert job.finished_at is not None
     assert job.expires_at == job.finished_at + timedelta(days=30)
     assert shop.news.told == [JobStatus.RUNNING, JobStatus.SUCCEEDED]
+
+
+def test_a_job_notes_what_it_is_thought_to_come_to_when_it_begins(shop: Workshop) -> None:
+    estimate = Estimate(records=RECORDS, calls=PAGES, seconds=9.0, basis=Basis.LAST_EXPORT, as_of=shop.clock())
+    shop.forecasts.estimate = estimate
+    shop.exporter(limits=SliceLimits(pages=2)).run_slice(shop.add_job())
+    shop.forecasts.estimate = None
+
+    shop.run_until_finished("j1")
+
+    assert shop.job().estimate == estimate
+
+
+def test_a_forecast_with_a_bug_in_it_costs_no_job(shop: Workshop) -> None:
+    shop.forecasts.failure = RuntimeError("a bug")
+
+    with capture_logs() as logs:
+        shop.exporter().run_slice(shop.add_job())
+
+    assert (shop.job().status, shop.job().estimate) == (JobStatus.SUCCEEDED, None)
+    assert [event["event"] for event in logs if event["log_level"] == "error"] == ["no_forecast"]
+
+
+def test_who_waits_for_a_page_waits_for_no_forecast(shop: Workshop) -> None:
+    shop.forecasts.failure = RuntimeError("was asked")
+
+    with capture_logs() as logs:
+        shop.exporter().run_slice(shop.add_job(kind=JobKind.PAGE, limit=10, page_size=10))
+
+    assert "no_forecast" not in {event["event"] for event in logs}
 
 
 def test_a_page_job_fetches_one_page_and_says_so_once(shop: Workshop) -> None:

@@ -1,4 +1,4 @@
-"""PunctualJobQueue: a broker that takes its time does not take the callers'."""
+"""PunctualQueue: a broker that takes its time does not take the callers'."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from tests.contract.stores import new_job
 from worker.errors import BrokerUnavailableError
-from worker.job_queue import PunctualJobQueue
+from worker.job_queue import PunctualQueue
 from worker.jobs import Job
 
 MOST = 3
@@ -62,11 +62,11 @@ def broker() -> Iterator[FreezingQueue]:
     broker.thaw()
 
 
-def publishing(broker: FreezingQueue, *, within_s: float = 0.2) -> PunctualJobQueue:
-    return PunctualJobQueue(broker, within_s=within_s, most_at_once=MOST)
+def publishing(broker: FreezingQueue, *, within_s: float = 0.2) -> PunctualQueue[Job]:
+    return PunctualQueue(broker, within_s=within_s, most_at_once=MOST)
 
 
-def refuse_all(queue: PunctualJobQueue, *, callers: int) -> None:
+def refuse_all(queue: PunctualQueue[Job], *, callers: int) -> None:
     """Have so many callers publish at the same time, all in vain."""
     with ThreadPoolExecutor(max_workers=callers) as pool:
         for outcome in [pool.submit(queue.publish, JOB) for _ in range(callers)]:
@@ -144,7 +144,7 @@ def test_once_the_broker_answers_again_so_does_the_queue(broker: FreezingQueue) 
     rings_in_time(queue)
 
 
-def rings_in_time(queue: PunctualJobQueue) -> None:
+def rings_in_time(queue: PunctualQueue[Job]) -> None:
     """Publish until it works: a thread that has rung is not free in the same instant."""
     ends_at = time.monotonic() + SOON_S
     while True:

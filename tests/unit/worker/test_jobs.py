@@ -18,6 +18,7 @@ from worker.errors import (
     TokenRefusedError,
     WorkersLostError,
 )
+from worker.estimates import Basis, Estimate
 from worker.jobs import (
     ExportRequest,
     IllegalChangeError,
@@ -51,6 +52,49 @@ def job(*, status: JobStatus = JobStatus.RUNNING, kind: JobKind = JobKind.EXPORT
         status=status,
         attempts=1,
     )
+
+
+# The end that is expected
+
+
+def begun(*, records: int = 1000, seconds: float = 20.0) -> Job:
+    """Give a running job that was thought to come to so much."""
+    estimate = Estimate(records=records, calls=10, seconds=seconds, basis=Basis.LAST_EXPORT, as_of=NOW)
+    return replace(job(), estimate=estimate)
+
+
+def test_before_its_first_page_a_job_goes_by_what_it_was_thought_to_take() -> None:
+    assert begun().eta_s == 20.0
+
+
+def test_a_job_goes_by_its_own_pace_as_soon_as_it_has_one() -> None:
+    assert begun().advance(page(200), at=LATER).eta_s == 40.0
+
+
+def test_a_job_that_has_stood_still_goes_by_what_it_was_thought_to_take() -> None:
+    moved = begun().advance(page(200), at=LATER)
+
+    assert replace(moved, resumes=1).eta_s == 16.0
+
+
+def test_a_wait_comes_on_top() -> None:
+    moved = begun().advance(page(200), at=LATER)
+
+    assert moved.wait(300, reason="rate_limit", at=LATER).eta_s == 340.0
+
+
+def test_nobody_knows_the_end_of_a_job_without_an_estimate_or_beyond_it() -> None:
+    assert job().advance(page(), at=LATER).eta_s is None
+    assert begun(records=100).advance(page(100), at=LATER).eta_s is None
+    assert begun(records=50).advance(page(100), at=LATER).eta_s is None
+
+
+@pytest.mark.parametrize("status", [JobStatus.QUEUED, *(status for status in JobStatus if status.is_terminal)])
+def test_a_job_that_has_not_begun_or_is_over_expects_no_end(status: JobStatus) -> None:
+    assert replace(begun(), status=status).eta_s is None
+
+
+# Progress
 
 
 def test_a_page_with_more_after_it_keeps_the_job_running() -> None:

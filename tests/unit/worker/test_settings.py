@@ -59,6 +59,13 @@ def test_the_shim_needs_no_hubspot_secret(monkeypatch: pytest.MonkeyPatch) -> No
     settings = load(ShimSettings)
     assert settings.export_wait_seconds == 25
     assert settings.algorithms == ("HS256",)
+    assert settings.hubspot_authorize_url == "https://app.hubspot.com/oauth/authorize"
+    assert " ".join(settings.hubspot_scopes) == (
+        "oauth crm.objects.contacts.read crm.objects.companies.read crm.objects.deals.read"
+    )
+    assert settings.hubspot_optional_scopes == ()
+    assert (settings.hubspot_client_id, settings.hubspot_redirect_uri) == (None, None)
+    assert (settings.connect_state_secret, settings.connect_return_url) == (None, None)
 
 
 def test_beat_needs_nothing() -> None:
@@ -141,6 +148,10 @@ def test_a_wrong_worker_setting_is_one_line_that_names_it(
         ({**SHIM, "JWT_ALGORITHMS": "none"}, "JWT_ALGORITHMS: "),
         ({"JWT_JWKS_URL": "https://idp/keys", "JWT_ALGORITHMS": "RS256 HS256"}, "JWT_ALGORITHMS: "),
         ({**SHIM, "EXPORT_WAIT_SECONDS": "0"}, "EXPORT_WAIT_SECONDS: "),
+        ({**SHIM, "CONNECT_STATE_SECRET": "short"}, "CONNECT_STATE_SECRET: must have at least 32 characters"),
+        ({**SHIM, "HUBSPOT_REDIRECT_URI": "app/callback"}, "HUBSPOT_REDIRECT_URI: "),
+        ({**SHIM, "CONNECT_RETURN_URL": "//evil"}, "CONNECT_RETURN_URL: "),
+        ({**SHIM, "HUBSPOT_AUTHORIZE_URL": "javascript:x"}, "HUBSPOT_AUTHORIZE_URL: "),
     ],
 )
 def test_a_wrong_shim_setting_is_one_line_that_names_it(

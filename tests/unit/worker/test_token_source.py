@@ -21,6 +21,7 @@ from pydantic import SecretStr
 from requests import PreparedRequest
 
 from tests.fakes.clock import ManualClock
+from tests.fakes.connections import InMemoryConnectionStore
 from tests.fakes.tokens import InMemoryRenewalLeases
 from tests.unit.worker.hubspot_answers import BAD_REFRESH_TOKEN
 from worker.errors import (
@@ -113,13 +114,21 @@ def source(
     return source_of(store, leases, clock, meanwhile)
 
 
-def source_of(
-    store: MongoTokenStore, leases: InMemoryRenewalLeases, clock: ManualClock, pause: Callable[[float], None]
+def source_of(  # noqa: PLR0913, PLR0917 - what a source works with, as the fixtures give it
+    store: MongoTokenStore,
+    leases: InMemoryRenewalLeases,
+    clock: ManualClock,
+    pause: Callable[[float], None],
+    connections: InMemoryConnectionStore | None = None,
+    client_id: str = "client",
 ) -> RenewingTokenSource:
     endpoint = TokenEndpoint(
-        transport=Transport(), url=ENDPOINT, client_id="client", client_secret=SecretStr("client-secret")
+        transport=Transport(), url=ENDPOINT, client_id=client_id, client_secret=SecretStr("client-secret")
     )
-    return RenewingTokenSource(store=store, leases=leases, endpoint=endpoint, clock=clock, pause=pause)
+    known = connections or InMemoryConnectionStore()
+    return RenewingTokenSource(
+        store=store, leases=leases, endpoint=endpoint, client_id=client_id, connections=known, clock=clock, pause=pause
+    )
 
 
 def stored(database: MongoDatabase, **fields: Any) -> None:  # noqa: ANN401 - whatever a document may hold

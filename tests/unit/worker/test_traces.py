@@ -22,7 +22,7 @@ from worker.errors import HubSpotError, StoreUnavailableError
 from worker.hubspot.transport import Sessions, Transport
 from worker.hubspot.watched import WatchedCalls
 from worker.interfaces import SliceOutcome
-from worker.job_queue import PunctualJobQueue
+from worker.job_queue import PunctualQueue
 from worker.jobs import Job
 from worker.otlp import OtlpTraces, TerseExporter
 from worker.spans import JOB_ID, LINK, TRACEPARENT, NoTraces, Traces
@@ -181,7 +181,7 @@ class Broker:
 def test_a_message_that_is_sent_in_a_thread_of_its_own_still_belongs_to_its_request(collected: Collected) -> None:
     broker, job = Broker(collected.traces), new_job()
     with collected.traces.span("request", "server"):
-        TracedQueue(PunctualJobQueue(broker), collected.traces).publish(job)
+        TracedQueue(PunctualQueue(broker), collected.traces).publish(job)
     spans = collected.spans()
     ring = spans["publish"]
 

@@ -13,6 +13,7 @@ from pydantic import SecretStr
 
 from sandbox.portal.hubspot import HubSpot
 from tests.fakes.clock import ManualClock
+from tests.fakes.connections import InMemoryConnectionStore
 from tests.fakes.executor import PromptExecutor
 from tests.fakes.queue import HoldingJobQueue
 from tests.fakes.records import InMemoryRecordStore, InMemoryTransactions
@@ -20,6 +21,7 @@ from tests.fakes.stores import InMemoryJobStore, InMemoryPageStore
 from tests.fakes.tokens import InMemoryRenewalLeases, InMemoryTokenStore
 from worker.copy_interfaces import Transactions
 from worker.current_copy import CurrentCopy
+from worker.estimates import Estimate
 from worker.export_tools import ExportTools, SliceLimits
 from worker.exporter import Exporter
 from worker.hubspot.client import LegacyClient
@@ -94,6 +96,19 @@ class Alarms:
         self.seconds.append(delay_s)
 
 
+@dataclass
+class Forecasts:
+    """A Forecaster that says what it was told to, or fails."""
+
+    estimate: Estimate | None = None
+    failure: Exception | None = None
+
+    def forecast(self, job: Job) -> Estimate | None:  # noqa: ARG002 - the seam's
+        if self.failure is not None:
+            raise self.failure
+        return self.estimate
+
+
 class Workshop:
     """Everything an exporter touches, in the hands of a test."""
 
@@ -106,9 +121,11 @@ class Workshop:
         self.records = InMemoryRecordStore(clock)
         self.transactions: Transactions = InMemoryTransactions(self.records, self.jobs)
         self.tokens = InMemoryTokenStore()
+        self.connections = InMemoryConnectionStore()
         self.queue = HoldingJobQueue()
         self.news = News()
         self.alarms = Alarms()
+        self.forecasts = Forecasts()
         self.stopping = ImpatientEvent(clock)
         settings = WorkerSettings.model_validate({"hubspot_client_id": "id", "hubspot_client_secret": "secret"})
         self.source: CrmSource = LegacyClient(transport=transport, endpoints=legacy_endpoints(settings))
@@ -121,6 +138,8 @@ class Workshop:
                 client_id="id",
                 client_secret=SecretStr("secret"),
             ),
+            client_id="id",
+            connections=self.connections,
             clock=clock,
         )
         self.connect()
@@ -162,6 +181,7 @@ class Workshop:
             announcer=self.news,
             limiter=limiter or NoRateLimit(),
             storing=PromptExecutor(),
+            forecaster=self.forecasts,
             rings=self.alarms,
             result_ttl=timedelta(days=30),
             clock=self.clock,

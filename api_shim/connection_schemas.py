@@ -1,0 +1,111 @@
+"""The wire, outwards, of connections (pydantic)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal, Self
+
+from pydantic import BaseModel
+
+from worker.connections import Connection, HubSpotFacts
+from worker.pages import ExportType
+from worker.scopes import missing_scopes
+from worker.tokens import Token
+
+MissingView = dict[str, list[str]]
+"""The types that HubSpot would refuse, each with the scopes of which any one would do."""
+
+
+class InvitationView(BaseModel):
+    """Where the user lets the app into a HubSpot account, and until when the address will do."""
+
+    url: str
+    expires_at: datetime
+
+
+class InvitationAnswer(BaseModel):
+    """The body of the redirect, for programs that hand the address to their user."""
+
+    success: Literal[True] = True
+    message: Literal["Send the user there"] = "Send the user there"
+    data: InvitationView
+
+
+class FactsView(BaseModel):
+    """What HubSpot says of a token; null: it did not say, or was not asked."""
+
+    hub_id: int | None
+    user_id: int | None
+    user: str | None
+    scopes: list[str] | None
+    missing_scopes: MissingView | None
+
+    @classmethod
+    def of(cls, facts: HubSpotFacts) -> Self:
+        """Show facts."""
+        return cls.model_validate(_facts(facts))
+
+
+class ConnectedAnswer(BaseModel):
+    """The account is connected."""
+
+    success: Literal[True] = True
+    message: Literal["Account connected"] = "Account connected"
+    data: FactsView
+
+
+class ConnectionView(FactsView):
+    """How a connection is; never the token.
+
+    `since` and `reason` tell why it has to be made anew. `checked_at` is when HubSpot said what is said here;
+    `generated_at` and `expires_at` are those of the access token, which is renewed when it is needed.
+    """
+
+    status: Literal["connected", "reconnect_required"]
+    since: datetime | None
+    reason: str | None
+    checked_at: datetime | None
+    generated_at: datetime | None
+    expires_at: datetime | None
+    encrypted: bool
+
+
+class ConnectionAnswer(BaseModel):
+    """A connection."""
+
+    success: Literal[True] = True
+    message: Literal["Connection found"] = "Connection found"
+    data: ConnectionView
+
+
+def connection_view(token: Token, known: Connection) -> ConnectionView:
+    """Show a connection, of which `known` is what still holds."""
+    refusal = known.refusal
+    return ConnectionView.model_validate(
+        {
+            **_facts(known.facts),
+            "status": "connected" if refusal is None else "reconnect_required",
+            "since": refusal.since if refusal is not None else None,
+            "reason": refusal.reason if refusal is not None else None,
+            "checked_at": known.checked_at,
+            "generated_at": token.generated_at,
+            "expires_at": token.access_token_ends_at,
+            "encrypted": token.is_encrypted,
+        }
+    )
+
+
+def _facts(facts: HubSpotFacts) -> dict[str, object]:
+    return {
+        "hub_id": facts.hub_id,
+        "user_id": facts.user_id,
+        "user": facts.user,
+        "scopes": list(facts.scopes) if facts.scopes is not None else None,
+        "missing_scopes": _missing(facts),
+    }
+
+
+def _missing(facts: HubSpotFacts) -> MissingView | None:
+    if facts.scopes is None:
+        return None
+    return {str(each): list(scopes) for each, scopes in missing_scopes(list(ExportType), facts.scopes).items()}

@@ -1,0 +1,115 @@
+"""ConnectionDesk: connects an account to HubSpot, says how the connection is, and ends it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
+
+from pydantic import SecretStr
+from starlette.concurrency import run_in_threadpool
+
+from api_shim.auth import Caller
+from api_shim.connect_states import LIFE, ConnectStates
+from api_shim.errands import ErrandDesk
+from worker.connections import Connection, Fingerprint
+from worker.errands import Answer, Errand, ExchangeCode
+from worker.errors import AlreadyAskedError, InvalidRequestError, NotConfiguredError, TokenNotFoundError
+from worker.interfaces import ConnectionStore, TokenStore
+from worker.settings import ShimSettings
+from worker.tokens import Token
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Invitation:
+    """Where the user lets the app into a HubSpot account, and until when that will do."""
+
+    url: str
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionDesk:
+    """What the routes of connections call. Stores block, so they are called in threads."""
+
+    settings: ShimSettings
+    tokens: TokenStore
+    connections: ConnectionStore
+    errands: ErrandDesk
+    clock: Callable[[], datetime]
+
+    def invite(self, caller: Caller) -> Invitation:
+        """Give the address of HubSpot's page for the caller's account and user. Raises NotConfiguredError."""
+        client_id, redirect_uri, states = self._way_to_hubspot()
+        asked = {
+            "client_id": client_id,
+            "redirect_uri": redirect_uri,
+            "scope": " ".join(self.settings.hubspot_scopes),
+            "optional_scope": " ".join(self.settings.hubspot_optional_scopes),
+            "state": states.issue(caller.account_id, caller.uid),
+        }
+        url = with_query(self.settings.hubspot_authorize_url, {name: value for name, value in asked.items() if value})
+        return Invitation(url=url, expires_at=self.clock() + LIFE)
+
+    async def connect(self, *, state: str, code: str) -> Answer:
+        """Have a worker exchange the code and store the token for the account and user that the state names.
+
+        Raises InvalidRequestError for a state that is not to be trusted, NotConfiguredError, and what
+        `ErrandDesk.ask` raises.
+        """
+        _, redirect_uri, states = self._way_to_hubspot()
+        told = states.read(state)
+        errand = Errand(
+            errand_id=told.nonce,
+            account_id=told.account_id,
+            owner=told.owner,
+            question=ExchangeCode(redirect_uri=redirect_uri),
+            created_at=self.clock(),
+            secret=SecretStr(code),
+        )
+        try:
+            return await self.errands.ask(errand)
+        except AlreadyAskedError:
+            raise InvalidRequestError("state: was used before; begin again at /connect") from None
+
+    def require_state(self, state: str) -> None:
+        """Raise InvalidRequestError unless /connect gave this state out; it is not used up by that."""
+        self._way_to_hubspot()[2].read(state)
+
+    async def find(self, caller: Caller) -> tuple[Token, Connection]:
+        """Give the stored token and what is known of it, without asking HubSpot. Raises TokenNotFoundError."""
+        token = await run_in_threadpool(self.tokens.find, caller.account_id, caller.uid)
+        if token is None:
+            raise TokenNotFoundError
+        known = await run_in_threadpool(self.connections.find, caller.account_id, caller.uid)
+        nothing = Connection(account_id=caller.account_id, owner=caller.uid)
+        return token, (known or nothing).about(Fingerprint.of(token))
+
+    async def disconnect(self, caller: Caller) -> None:
+        """Remove the stored token and all that is known of it. Raises TokenNotFoundError."""
+        was_there = await run_in_threadpool(self.tokens.remove, caller.account_id, caller.uid)
+        await run_in_threadpool(self.connections.remove, caller.account_id, caller.uid)
+        if not was_there:
+            raise TokenNotFoundError
+
+    def _way_to_hubspot(self) -> tuple[str, str, ConnectStates]:
+        """Give what only connecting needs of the settings. Raises NotConfiguredError naming all that are missing."""
+        client_id, redirect_uri = self.settings.hubspot_client_id, self.settings.hubspot_redirect_uri
+        secret = self.settings.connect_state_secret
+        if client_id is None or redirect_uri is None or secret is None:
+            needed = {
+                "HUBSPOT_CLIENT_ID": client_id,
+                "HUBSPOT_REDIRECT_URI": redirect_uri,
+                "CONNECT_STATE_SECRET": secret,
+            }
+            missing = ", ".join(name for name, value in needed.items() if value is None)
+            raise NotConfiguredError(f"Accounts cannot be connected here before these settings are made: {missing}")
+        return client_id, redirect_uri, ConnectStates(secret, clock=self.clock)
+
+
+def with_query(url: str, further: dict[str, str]) -> str:
+    """Add parameters to those of an address."""
+    parts = urlsplit(url)
+    pairs = [*parse_qsl(parts.query, keep_blank_values=True), *further.items()]
+    return urlunsplit(parts._replace(query=urlencode(pairs, quote_via=quote)))

@@ -1,0 +1,53 @@
+"""ErrandDesk: sends a worker to HubSpot with a question, and waits for the answer."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from starlette.concurrency import run_in_threadpool
+
+from api_shim.waiting import JobWaiter, Watch
+from worker.errands import Answer, Errand
+from worker.errors import AlreadyAskedError, BrokerUnavailableError, NoAnswerError
+from worker.interfaces import ErrandQueue, ErrandStore
+
+_LOOK_EVERY_S = 1.0  # in case an announcement is lost
+_NOBODY_WENT = "No worker has taken it up in time: nothing was done"
+_STILL_UNDER_WAY = "HubSpot has not answered in time"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErrandDesk:
+    """The shim's way to HubSpot, which it never calls itself. Stores block, so they are called in threads."""
+
+    errands: ErrandStore
+    queue: ErrandQueue
+    waiter: JobWaiter
+    longest_wait_s: float
+
+    async def ask(self, errand: Errand) -> Answer:
+        """Give what came of an errand.
+
+        Raises AlreadyAskedError; StoreUnavailableError; BrokerUnavailableError with nothing done; NoAnswerError when
+        nobody went, or when the answer takes too long: then it may still come to pass.
+        """
+        with self.waiter.watch(errand.errand_id) as watch:
+            if not await run_in_threadpool(self.errands.add, errand):
+                raise AlreadyAskedError
+            try:
+                await run_in_threadpool(self.queue.publish, errand)
+            except BrokerUnavailableError:
+                await run_in_threadpool(self.errands.withdraw, errand.errand_id)
+                raise
+            return await self._answer_to(errand.errand_id, watch)
+
+    async def _answer_to(self, errand_id: str, watch: Watch) -> Answer:
+        ends_at = time.monotonic() + self.longest_wait_s
+        while (left_s := ends_at - time.monotonic()) > 0:
+            await watch.next_status(timeout_s=min(left_s, _LOOK_EVERY_S))
+            answer = await run_in_threadpool(self.errands.answer_to, errand_id)
+            if answer is not None:
+                return answer
+        nobody_went = await run_in_threadpool(self.errands.withdraw, errand_id)
+        raise NoAnswerError(_NOBODY_WENT if nobody_went else _STILL_UNDER_WAY)

@@ -1,0 +1,19 @@
+"""The answer to a dry run, for every route that takes one."""
+
+from __future__ import annotations
+
+from fastapi import Response
+from fastapi.responses import JSONResponse
+
+from api_shim.errors import JobFailedError
+from api_shim.plan_schemas import PlanAnswer
+from worker.errands import Answer, Plan
+from worker.jobs import JobError
+
+
+def plan_answer(answer: Answer) -> Response:
+    """Answer 200 with a plan. Raises JobFailedError where HubSpot could not be asked."""
+    if isinstance(answer, JobError):
+        raise JobFailedError(answer)
+    assert isinstance(answer, Plan)  # noqa: S101 - what this question is answered with
+    return JSONResponse(PlanAnswer.of(answer).model_dump(mode="json"))

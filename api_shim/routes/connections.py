@@ -1,0 +1,142 @@
+"""`/connect` and `/connection`: an account is connected to HubSpot, looked at, and disconnected."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import JSONResponse
+
+from api_shim.connection_schemas import (
+    ConnectedAnswer,
+    ConnectionAnswer,
+    FactsView,
+    InvitationAnswer,
+    InvitationView,
+    connection_view,
+)
+from api_shim.connections import ConnectionDesk, with_query
+from api_shim.dependencies import AuthenticCaller, Connections
+from api_shim.errors import ERROR_ANSWERS, HUBSPOT_ANSWERS, NOT_CONFIGURED_ANSWER, JobFailedError, answer_of
+from worker.errands import Connected
+from worker.errors import AccessDeniedError, ExportError, InvalidRequestError
+from worker.jobs import JobError
+
+router = APIRouter(tags=["connections"])
+
+_FOUND = 302
+_DENIED = "access_denied"
+_LONGEST_TEXT = 200
+_PRIVATE = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
+_BY_STATE: dict[int | str, dict[str, Any]] = {
+    status: answer for status, answer in ERROR_ANSWERS.items() if status not in {401, 403, 404}
+}
+_RETURN: dict[int | str, dict[str, Any]] = {
+    302: {"description": "With `CONNECT_RETURN_URL`: to there, with `connected=true`, or `error` and `message`"}
+}
+
+
+@router.get(
+    "/connect",
+    status_code=_FOUND,
+    response_model=InvitationAnswer,
+    responses={**ERROR_ANSWERS, **NOT_CONFIGURED_ANSWER},
+)
+async def connect(caller: AuthenticCaller, desk: Connections) -> Response:
+    """Lead the user to HubSpot's page, on which the app is let into an account; good for ten minutes, and once.
+
+    `Location` and the body hold the same address: a browser sends no JWT with a link, so a program asks, and hands it
+    to its user. Whoever opens it connects their HubSpot account to the caller's: hand it to nobody else.
+    """
+    invitation = desk.invite(caller)
+    answer = InvitationAnswer(data=InvitationView(url=invitation.url, expires_at=invitation.expires_at))
+    return JSONResponse(
+        answer.model_dump(mode="json"), status_code=_FOUND, headers={**_PRIVATE, "Location": invitation.url}
+    )
+
+
+@router.get(
+    "/connect/callback",
+    response_model=ConnectedAnswer,
+    responses={**_BY_STATE, **HUBSPOT_ANSWERS, **NOT_CONFIGURED_ANSWER, **_RETURN},
+)
+async def callback(
+    request: Request,
+    desk: Connections,
+    state: Annotated[str | None, Query(description="as it came from `/connect`; it authenticates the call")] = None,
+    code: Annotated[str | None, Query(description="HubSpot's authorisation code")] = None,
+    error: Annotated[str | None, Query(description="HubSpot's reason for giving no code")] = None,
+) -> Response:
+    """Take the user back from HubSpot: the code becomes a token, which is stored for whom the state names."""
+    try:
+        _require_once(request)
+        connected = await _finish(desk, state=state, code=code, error=error)
+    except ExportError as failure:
+        return _sent_back(desk, {"error": _failure_code(failure), "message": failure.message}) or _private(
+            answer_of(failure)
+        )
+    answer = ConnectedAnswer(data=FactsView.of(connected.facts)).model_dump(mode="json")
+    return _sent_back(desk, {"connected": "true"}) or JSONResponse(answer, headers=_PRIVATE)
+
+
+@router.get("/connection", response_model=ConnectionAnswer, responses=ERROR_ANSWERS)
+async def connection(caller: AuthenticCaller, desk: Connections) -> ConnectionAnswer:
+    """Say how the connection is, without asking HubSpot. The token itself is never shown."""
+    token, known = await desk.find(caller)
+    return ConnectionAnswer(data=connection_view(token, known))
+
+
+@router.delete("/connection", status_code=204, responses=ERROR_ANSWERS)
+async def disconnect(caller: AuthenticCaller, desk: Connections) -> Response:
+    """Remove the stored token. Jobs that still need it fail with `token_not_found`; what they have stored stays.
+
+    HubSpot is told nothing: to take the app out of the account, uninstall it there.
+    """
+    await desk.disconnect(caller)
+    return Response(status_code=204)
+
+
+async def _finish(desk: ConnectionDesk, *, state: str | None, code: str | None, error: str | None) -> Connected:
+    if not state:
+        raise InvalidRequestError("state: is required")
+    if error is not None:
+        desk.require_state(state)
+        raise _refused(error)
+    if not code:
+        raise InvalidRequestError("code: is required")
+    answer = await desk.connect(state=state, code=code)
+    if isinstance(answer, JobError):
+        raise JobFailedError(answer)
+    assert isinstance(answer, Connected)  # noqa: S101 - what this question is answered with
+    return answer
+
+
+def _refused(error: str) -> ExportError:
+    if error == _DENIED:
+        return AccessDeniedError("error: HubSpot says access_denied: the user did not let the app in")
+    return InvalidRequestError(f"error: HubSpot gave no code: {error[:_LONGEST_TEXT]}")
+
+
+def _require_once(request: Request) -> None:
+    names = [name for name, _ in request.query_params.multi_items()]
+    for name in ("state", "code", "error"):
+        if names.count(name) > 1:
+            raise InvalidRequestError(f"{name}: is given more than once")
+
+
+def _sent_back(desk: ConnectionDesk, outcome: dict[str, str]) -> Response | None:
+    """Send the browser to where the operator wants it, and to nowhere else; None where nothing is set."""
+    return_url = desk.settings.connect_return_url
+    if return_url is None:
+        return None
+    return Response(status_code=_FOUND, headers={**_PRIVATE, "Location": with_query(return_url, outcome)})
+
+
+def _failure_code(failure: ExportError) -> str:
+    """Give the code that stands in the body of the error."""
+    return failure.error.code if isinstance(failure, JobFailedError) else failure.code
+
+
+def _private(answer: Response) -> Response:
+    answer.headers.update(_PRIVATE)
+    return answer

@@ -1,0 +1,96 @@
+"""In-memory errands, taken once and over by an injected clock, and a queue that holds them; both may be away."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from worker.errands import Answer, Errand
+from worker.errors import BrokerUnavailableError, StoreUnavailableError
+
+LIFE = timedelta(minutes=15)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _StoredErrand:
+    errand: Errand
+    is_taken: bool = False
+    answer: Answer | None = None
+
+
+class InMemoryErrandStore:
+    """ErrandStore. Its clock plays the part of the database server's."""
+
+    def __init__(self, clock: Callable[[], datetime]) -> None:
+        self.is_away = False
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._stored: dict[str, _StoredErrand] = {}
+
+    @property
+    def all(self) -> list[Errand]:
+        """Every errand there is, in the order they came."""
+        return [stored.errand for stored in self._stored.values()]
+
+    def add(self, errand: Errand) -> bool:
+        self._answer_or_fail()
+        with self._lock:
+            if errand.errand_id in self._stored:
+                return False
+            self._stored[errand.errand_id] = _StoredErrand(errand=errand)
+            return True
+
+    def take(self, errand_id: str) -> Errand | None:
+        self._answer_or_fail()
+        with self._lock:
+            stored = self._stored.get(errand_id)
+            if stored is None or stored.is_taken or stored.errand.created_at + LIFE <= self._clock():
+                return None
+            self._stored[errand_id] = _StoredErrand(errand=replace(stored.errand, secret=None), is_taken=True)
+            return stored.errand
+
+    def answer(self, errand_id: str, answer: Answer) -> None:
+        self._answer_or_fail()
+        with self._lock:
+            if errand_id in self._stored:
+                self._stored[errand_id] = replace(self._stored[errand_id], answer=answer)
+
+    def answer_to(self, errand_id: str) -> Answer | None:
+        self._answer_or_fail()
+        stored = self._stored.get(errand_id)
+        return stored.answer if stored is not None else None
+
+    def withdraw(self, errand_id: str) -> bool:
+        self._answer_or_fail()
+        with self._lock:
+            stored = self._stored.get(errand_id)
+            if stored is None or stored.is_taken:
+                return False
+            del self._stored[errand_id]
+            return True
+
+    def _answer_or_fail(self) -> None:
+        if self.is_away:
+            raise StoreUnavailableError
+
+
+class HoldingErrandQueue:
+    """ErrandQueue. `published` is everything that was ever rung for; `take` gives each once, oldest first."""
+
+    def __init__(self) -> None:
+        self.is_away = False
+        self.published: list[Errand] = []
+        self._held: queue.SimpleQueue[Errand] = queue.SimpleQueue()
+
+    def publish(self, errand: Errand) -> None:
+        if self.is_away:
+            raise BrokerUnavailableError
+        self.published.append(errand)
+        self._held.put(errand)
+
+    def take(self, *, within_s: float = 10.0) -> Errand:
+        """Give the oldest errand that is held, waiting for one. Raises queue.Empty when none comes in time."""
+        return self._held.get(timeout=within_s)
