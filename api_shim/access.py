@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api_shim.metrics import Exposition, RequestMetrics
 from worker.job_views import BASE_PATH
 from worker.jobs import Origin
-from worker.spans import JOB_ID, TRACE_HEADERS, TRACEPARENT, Span, Traces
+from worker.spans import JOB_ID, TRACEPARENT, Span, Traces
 
 _log = structlog.get_logger()
 
@@ -107,7 +107,7 @@ def _request_id(headers: Headers) -> str:
 
 
 def _trace_of(headers: Headers) -> Mapping[str, str]:
-    return {name: headers[name] for name in TRACE_HEADERS if name in headers}
+    return {TRACEPARENT: headers[TRACEPARENT]} if TRACEPARENT in headers else {}
 
 
 def _job_of(scope: Scope) -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -47,10 +48,9 @@ class ExportDesk:
         label: str | None = None,
     ) -> Job:
         """Write a job down, not stored yet."""
-        now, job_id = self.clock(), str(uuid.uuid4())
-        structlog.contextvars.bind_contextvars(job_id=job_id)
+        now = self.clock()
         return Job(
-            job_id=job_id,
+            job_id=str(uuid.uuid4()),
             account_id=caller.account_id,
             owner=caller.uid,
             export_type=export_type,
@@ -65,17 +65,18 @@ class ExportDesk:
 
     async def submit(self, job: Job) -> None:
         """Accept a job. With the broker away it stays accepted: the sweeper publishes it later."""
-        try:
+        with suppress(BrokerUnavailableError):
             await run_in_threadpool(self.submitter.submit, job)
-        except BrokerUnavailableError:
-            return
+        _name_in_log(job)
 
     async def submit_once(self, job: Job, asked: KeyedRequest) -> Submission:
         """Accept a job unless the same request has brought one before; then give that one, as it stands.
 
         Raises IdempotencyKeyReusedError, and IllegalChangeError when that job is gone.
         """
-        return await run_in_threadpool(self.keyed_submitter.submit, job, asked)
+        submission = await run_in_threadpool(self.keyed_submitter.submit, job, asked)
+        _name_in_log(submission.job)
+        return submission
 
     async def export_page(self, job: Job, *, wait_s: float) -> Page | Job:
         """Accept a page job and give its page, or the job as it stands when it has failed or the time is over.
@@ -88,6 +89,7 @@ class ExportDesk:
             except BrokerUnavailableError:
                 await run_in_threadpool(self.submitter.withdraw, job)
                 raise
+            _name_in_log(job)
             return await self._page_of(job, watch, wait_s=wait_s)
 
     async def wait_for_change(self, job_id: str, *, account_id: str, wait_s: float) -> Job:
@@ -166,3 +168,8 @@ class ExportDesk:
             await watch.next_status(timeout_s=min(left_s, _LOOK_EVERY_S))
             found = await self.get(job.job_id, account_id=job.account_id)
         return found
+
+
+def _name_in_log(job: Job) -> None:
+    """Have the rest of the request's lines name the job that was accepted for it."""
+    structlog.contextvars.bind_contextvars(job_id=job.job_id)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily, Metric
-from prometheus_client.exposition import choose_encoder
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 from prometheus_client.registry import Collector
 
 from worker.errors import StoreUnavailableError
@@ -87,15 +87,16 @@ class StoredState(Collector):
 
 
 class Exposition:
-    """All metrics as text, in the format that a scraper accepts."""
+    """All metrics as text, in the one format that every scraper takes."""
+
+    content_type = CONTENT_TYPE_PLAIN_0_0_4
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._registry = registry
 
-    def render(self, accept: str) -> tuple[bytes, str]:
-        """Give the text and its content type. It may wait for the database."""
-        encode, content_type = choose_encoder(accept)
-        return encode(self._registry), content_type
+    def render(self) -> bytes:
+        """Give the text. It may wait for the database."""
+        return generate_latest(self._registry)
 
 
 def read_jobs(census: JobCensus) -> list[Metric]:

@@ -19,7 +19,7 @@ from worker.app import QUEUE_BULK, QUEUE_INTERACTIVE, RUN_ERRAND, RUN_SLICE, STA
 from worker.errands import Errand
 from worker.errors import BrokerUnavailableError
 from worker.jobs import Job, JobKind
-from worker.spans import LINK, TRACE_HEADERS
+from worker.spans import LINK, TRACEPARENT
 
 _TASKS = {JobKind.PAGE: RUN_SLICE, JobKind.EXPORT: RUN_SLICE, JobKind.SYNC: START_SYNC}
 _QUEUES = {JobKind.PAGE: QUEUE_INTERACTIVE, JobKind.EXPORT: QUEUE_BULK, JobKind.SYNC: QUEUE_BULK}
@@ -59,7 +59,7 @@ def message_headers(app: Celery) -> dict[str, str]:
     """Give what the message of the task that this thread works on says of traces."""
     task = app.current_worker_task
     sent = (task.request.headers or {}) if task is not None else {}
-    return {name: sent[name] for name in (*TRACE_HEADERS, LINK) if isinstance(sent.get(name), str)}
+    return {name: sent[name] for name in (TRACEPARENT, LINK) if isinstance(sent.get(name), str)}
 
 
 class CeleryJobQueue:

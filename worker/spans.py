@@ -13,8 +13,7 @@ Attributes: TypeAlias = Mapping[str, str | int | float | bool | None]
 SpanKind: TypeAlias = Literal["server", "producer", "consumer", "client"]
 
 TRACEPARENT = "traceparent"
-TRACE_HEADERS = (TRACEPARENT, "tracestate")
-"""The headers of W3C's Trace Context, of requests and of messages alike."""
+"""The header of W3C's Trace Context, of requests and of messages alike; its `tracestate`, of any size, is left out."""
 JOB_ID = "hubspot_export.job_id"
 """The attribute by which the spans of a job are found."""
 ERRAND_ID = "hubspot_export.errand_id"

@@ -17,6 +17,5 @@ async def metrics(request: Request) -> Response:
     """Give the metrics of this process, and the state of all jobs, in Prometheus' text format."""
     exposition: Exposition = request.app.state.exposition
     own_threads: CapacityLimiter = request.app.state.scrape_threads
-    accept = request.headers.get("accept", "")
-    content, content_type = await anyio.to_thread.run_sync(exposition.render, accept, limiter=own_threads)
-    return Response(content, media_type=content_type)
+    content = await anyio.to_thread.run_sync(exposition.render, limiter=own_threads)
+    return Response(content, headers={"content-type": exposition.content_type})

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
+import httpx
 import pytest
 from structlog.typing import EventDict
 
 from tests.unit.api_shim.conftest import serving
 from tests.unit.api_shim.hubspot_pages import body_of
-from tests.unit.api_shim.shim import BASE_PATH, Parts, Shim
+from tests.unit.api_shim.shim import BASE_PATH, Parts, Shim, mint
 from tests.unit.api_shim.test_error_table import FaultyJobStore
 
 UNKNOWN = "00000000-0000-4000-8000-000000000000"
@@ -91,6 +92,21 @@ def test_a_page_that_someone_waited_for_names_its_job(shim: Shim, logs: list[Eve
     assert (told(logs)["status"], told(logs)["job_id"]) == (200, job.job_id)
 
 
+def test_a_request_that_is_repeated_under_a_key_names_the_job_that_there_is(shim: Shim, logs: list[EventDict]) -> None:
+    for _ in range(2):
+        shim.ask("POST", f"{BASE_PATH}/export/contacts", headers={"idempotency-key": "k1"})
+
+    (job,) = shim.jobs.all
+    assert [line["job_id"] for line in lines(logs, "request_answered")] == [job.job_id, job.job_id]
+
+
+def test_a_job_that_was_not_accepted_is_not_named(shim: Shim, logs: list[EventDict]) -> None:
+    shim.tokens.clear()
+    shim.post("/export/contacts")
+
+    assert (told(logs)["status"], "job_id" in told(logs)) == (404, False)
+
+
 def test_who_is_not_let_in_is_named_by_nothing(shim: Shim, logs: list[EventDict]) -> None:
     shim.get(f"/jobs/{UNKNOWN}", authorization="Bearer forged")
 
@@ -119,8 +135,20 @@ def test_probes_do_not_fill_the_log(shim: Shim, logs: list[EventDict]) -> None:
     assert {line["log_level"] for line in lines(logs, "request_answered")} == {"debug"}
 
 
-def test_nothing_of_one_request_stands_in_the_lines_of_the_next(shim: Shim, logs: list[EventDict]) -> None:
-    shim.start("contacts")
-    shim.ask("GET", "/nowhere", authorization="")
+def test_nothing_of_one_request_stands_in_the_lines_of_the_next_on_its_connection(
+    shim: Shim, logs: list[EventDict]
+) -> None:
+    """A pipelined request is begun where the one before it has ended: in the same context."""
 
-    assert told(logs).keys().isdisjoint({"account_id", "job_id"})
+    async def pipelined() -> None:
+        for path in (f"{BASE_PATH}/export/contacts", "/nowhere"):
+            headers = {"authorization": f"Bearer {mint()}"}
+            transport = httpx.ASGITransport(shim.app)
+            async with httpx.AsyncClient(transport=transport, base_url="http://shim", headers=headers) as client:
+                await client.post(path)
+
+    shim.portal.call(pipelined)
+
+    first, second = lines(logs, "request_answered")
+    assert first.keys() >= {"account_id", "job_id"}
+    assert second.keys().isdisjoint({"account_id", "job_id"})

@@ -90,11 +90,11 @@ def test_who_waits_for_a_job_is_seen_waiting(shim: Shim) -> None:
     assert (during, scraped(shim)["hubspot_export_http_requests_waiting{}"]) == (1, 0)
 
 
-def test_a_scraper_may_ask_for_open_metrics(shim: Shim) -> None:
-    answer = shim.ask("GET", "/metrics", headers={"accept": "application/openmetrics-text"})
+def test_whatever_a_scraper_accepts_it_gets_the_format_that_all_of_them_take(shim: Shim) -> None:
+    for accept in ("application/openmetrics-text; version=1.0.0", "text/plain; version=x", "nonsense"):
+        answer = shim.ask("GET", "/metrics", headers={"accept": accept})
 
-    assert answer.headers["content-type"].startswith("application/openmetrics-text")
-    assert answer.text.endswith("# EOF\n")
+        assert (answer.status_code, answer.headers["content-type"]) == (200, "text/plain; version=0.0.4; charset=utf-8")
 
 
 # Jobs

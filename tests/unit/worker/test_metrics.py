@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 import responses
+import structlog
 from prometheus_client import CollectorRegistry
 from pydantic import SecretStr
 from structlog.testing import capture_logs
@@ -32,7 +33,7 @@ from worker.hubspot.token_endpoint import Grant
 from worker.hubspot.transport import Sessions, Transport
 from worker.hubspot.watched import MeasuredRenewals, WatchedCalls
 from worker.interfaces import Reservation, SliceOutcome
-from worker.jobs import JobStatus, SyncRequest
+from worker.jobs import JobStatus, Origin, SyncRequest
 from worker.measured import (
     MeasuredAnnouncer,
     MeasuredExporter,
@@ -292,6 +293,15 @@ def test_every_call_is_told_at_debug_and_none_of_them_says_where_or_with_what(sh
     assert [line["api"] for line in calls] == ["oauth", *["legacy"] * PAGES]
     assert all(line["hubspot_correlation_id"] for line in calls)
     assert not [line for line in calls if "http" in str(line.values())]
+
+
+def test_every_line_about_a_job_names_the_request_that_it_came_from(shop: Workshop) -> None:
+    job_id = shop.add_job()
+    shop.jobs.change(shop.job(), replace(shop.job(), origin=Origin(request_id="r1")))
+    with capture_logs(processors=[structlog.contextvars.merge_contextvars]) as logs:
+        shop.exporter().run_slice(job_id)
+
+    assert {(line["job_id"], line["account_id"], line["request_id"]) for line in logs} == {("j1", "a1", "r1")}
 
 
 # The registry

@@ -10,7 +10,7 @@ from itertools import combinations_with_replacement
 import pytest
 
 from worker.errors import ExportError, FatalHubSpotError, ReconnectRequiredError, RetryableHubSpotError
-from worker.jobs import IllegalChangeError, Job, JobError, JobKind, JobStatus, Progress, SyncRequest, child_id
+from worker.jobs import IllegalChangeError, Job, JobError, JobKind, JobStatus, Origin, Progress, SyncRequest, child_id
 from worker.pages import ExportType
 from worker.receipts import Facts, Outcome, Receipt
 from worker.syncs import follow, new_children, new_sync
@@ -230,3 +230,9 @@ def test_a_child_gets_no_end_of_its_own() -> None:
     assert child.expire(after=timedelta(days=1)) == child
     assert set(sync().children) == set(child.siblings)
     assert replace(child, parent_id=None).siblings == (child.job_id,)
+
+
+def test_children_come_from_the_request_that_their_sync_came_from() -> None:
+    origin = Origin(request_id="r1")
+
+    assert {child.origin for child in new_children(replace(sync(), origin=origin), at=NOW)} == {origin}
