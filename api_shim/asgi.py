@@ -14,7 +14,7 @@ from api_shim.auth import JwtVerifier
 from api_shim.connections import ConnectionDesk
 from api_shim.errands import ErrandDesk
 from api_shim.exports import ExportDesk
-from api_shim.metrics import Exposition, RequestMetrics, StoredState, read_jobs
+from api_shim.metrics import Exposition, RequestMetrics, StoredState, read_connections, read_jobs
 from api_shim.plans import PlanDesk
 from api_shim.readiness import Readiness, reach_broker, reach_database
 from api_shim.records import RecordDesk
@@ -40,6 +40,7 @@ from worker.mongo.tokens import MongoTokenStore
 from worker.redis_client import impatient_redis
 from worker.settings import ShimSettings
 from worker.submitter import JobSubmitter
+from worker.token_health import TokenHealth
 from worker.traced import TracedQueue
 from worker.traces import open_traces
 from worker.wakeups import RedisAnnouncer
@@ -94,7 +95,8 @@ def build(settings: ShimSettings) -> FastAPI:
         clock=utc_now,
         origin=partial(origin_of_request, traces),
     )
-    registry.register(StoredState([partial(read_jobs, jobs)]))
+    health = TokenHealth(connections=connections, tokens=tokens)
+    registry.register(StoredState([partial(read_jobs, jobs), partial(read_connections, health)]))
     return create_app(
         desk=desk,
         record_desk=RecordDesk(records=MongoRecordStore(database)),

@@ -119,7 +119,7 @@ def read_jobs(census: JobCensus) -> list[Metric]:
 
 def read_connections(health: ConnectionHealth) -> list[Metric]:
     """Read how many accounts have to be connected again by their users."""
-    refused = _gauge("connections_refused", "Connections whose refresh token HubSpot has refused")
+    refused = _gauge("connections_refused", "Connections whose token HubSpot has refused, at most 1000")
     refused.add_metric([], health.count_refused())
     return [refused]
 

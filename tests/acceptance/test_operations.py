@@ -38,9 +38,9 @@ class Watched:
         return samples(f"{self.stack.shim_url}/metrics")
 
     def shim_showing(self, name: str, *, within_s: float = 10) -> dict[str, float]:
-        """Scrape the shim until it shows a sample; what is read from the database may be seconds old."""
+        """Scrape the shim until a sample is more than nothing; what is read from the database may be seconds old."""
         give_up_at = time.monotonic() + within_s
-        while name not in (found := self.scrape_shim()):
+        while not (found := self.scrape_shim()).get(name):
             assert time.monotonic() < give_up_at, found
             time.sleep(0.1)
         return found
@@ -122,6 +122,17 @@ def test_the_shim_tells_what_was_asked_and_how_jobs_stand(watched: Watched) -> N
     assert found[posted] - before == 1
     assert found["hubspot_export_oldest_running_seconds{kind=export}"] > 0
     assert found["hubspot_export_database_up{}"] == 1
+
+
+def test_a_connection_that_hubspot_refuses_is_counted(watched: Watched) -> None:
+    client = connect(watched.stack, contacts=1)
+    control = watched.stack.hubspot_control
+    control.fail_next("bad_refresh_token", account=client.account.hub_id, type="token", times=None)
+    job = client.finished(client.start("contacts"))
+    found = watched.shim_showing("hubspot_export_connections_refused{}")
+
+    assert job["error"]["code"] == "reconnect_required"
+    assert found["hubspot_export_connections_refused{}"] == 1
 
 
 def test_metrics_name_no_account_and_no_job(watched: Watched) -> None:

@@ -5,16 +5,20 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from api_shim.metrics import RequestMetrics, StoredState, read_jobs
+from api_shim.metrics import RequestMetrics, StoredState, read_connections, read_jobs
 from tests.fakes.clock import ManualClock
+from tests.fakes.connections import InMemoryConnectionStore
 from tests.fakes.stores import InMemoryJobStore
+from tests.fakes.tokens import InMemoryTokenStore
 from worker.metrics import NAMESPACE, ExportMetrics, JobMetrics, new_registry
+from worker.token_health import TokenHealth
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 RUNBOOK = (DOCS / "operations.md").read_text()
@@ -33,7 +37,9 @@ def known() -> dict[str, tuple[str, set[str]]]:
     registry = new_registry()
     kinds = (ExportMetrics(registry), JobMetrics(registry), RequestMetrics(registry, waiting=lambda: 0))
     ours = [metric for kind in kinds for metric in vars(kind).values()]
-    registry.register(StoredState([lambda: read_jobs(InMemoryJobStore(ManualClock()))]))
+    clock = ManualClock()
+    health = TokenHealth(connections=InMemoryConnectionStore(), tokens=InMemoryTokenStore())
+    registry.register(StoredState([partial(read_jobs, InMemoryJobStore(clock)), partial(read_connections, health)]))
     labels = {metric._name: metric._labelnames for metric in ours}  # noqa: SLF001 - nothing else tells of labels
     return {
         f"{family.name}{suffix}": (
