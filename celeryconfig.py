@@ -2,7 +2,7 @@
 
 from kombu import Exchange, Queue
 
-from worker.app import QUEUE_BULK, QUEUE_INTERACTIVE, QUEUE_UPKEEP, RUN_ERRAND, RUN_SLICE, START_SYNC, SWEEP
+from worker.app import DELIVER, QUEUE_BULK, QUEUE_INTERACTIVE, QUEUE_UPKEEP, RUN_ERRAND, RUN_SLICE, START_SYNC, SWEEP
 from worker.settings import BrokerSettings, load
 
 broker_url = load(BrokerSettings).celery_broker_url.get_secret_value()
@@ -50,6 +50,7 @@ task_routes = {
     RUN_SLICE: {"queue": QUEUE_BULK},
     START_SYNC: {"queue": QUEUE_BULK},
     RUN_ERRAND: {"queue": QUEUE_INTERACTIVE},
+    DELIVER: {"queue": QUEUE_UPKEEP},
     SWEEP: {"queue": QUEUE_UPKEEP},
 }
 

@@ -19,6 +19,7 @@ from api_shim.plans import PlanDesk
 from api_shim.readiness import Readiness, reach_broker, reach_database
 from api_shim.records import RecordDesk
 from api_shim.waiting import JobWaiter
+from api_shim.webhooks import WebhookRules
 from worker.app import app as celery_app
 from worker.clock import utc_now
 from worker.control import JobControl
@@ -92,6 +93,7 @@ def build(settings: ShimSettings) -> FastAPI:
             connections=connections,
         ),
         waiter=waiter,
+        webhooks=WebhookRules(can_sign=bool(settings.webhook_secret), allow_private=settings.webhook_allow_private),
         clock=utc_now,
         origin=partial(origin_of_request, traces),
     )

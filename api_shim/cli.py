@@ -9,7 +9,7 @@ import click
 
 _COMMANDS = (
     *("cancel", "connect", "connection", "delete", "disconnect"),
-    *("doctor", "download", "export", "job", "jobs", "results", "retry"),
+    *("doctor", "download", "export", "job", "jobs", "results", "retry", "webhook-secret"),
 )
 _INTERRUPTED = 130  # 128 + SIGINT, as shells count
 
@@ -23,7 +23,7 @@ class _CommandLine(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - as above
         if cmd_name not in _COMMANDS:
             return None
-        command: click.Command = import_module(f"api_shim.commands.{cmd_name}").command
+        command: click.Command = import_module(f"api_shim.commands.{cmd_name.replace('-', '_')}").command
         return command
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's signature

@@ -15,6 +15,7 @@ from starlette.concurrency import run_in_threadpool
 from api_shim.auth import Caller
 from api_shim.downloads.lines import DownloadFormat, csv_lines, ndjson_lines
 from api_shim.waiting import JobWaiter, Watch
+from api_shim.webhooks import WebhookRules
 from worker.control import JobControl
 from worker.errors import BrokerUnavailableError, JobNotFoundError
 from worker.idempotency import KeyedRequest
@@ -23,6 +24,7 @@ from worker.jobs import ExportRequest, IllegalChangeError, Job, JobKind, JobStat
 from worker.keyed_submitter import KeyedSubmitter, Submission
 from worker.pages import ExportType, Page
 from worker.submitter import JobSubmitter
+from worker.webhooks import Webhook
 
 _LOOK_EVERY_S = 1.0  # in case an announcement is lost
 
@@ -36,16 +38,19 @@ class ExportDesk:
     keyed_submitter: KeyedSubmitter
     control: JobControl
     waiter: JobWaiter
+    webhooks: WebhookRules
     clock: Callable[[], datetime]
     origin: Callable[[], Origin] = Origin
 
-    def new_job(
+    def new_job(  # noqa: PLR0913 - what there is to know of a job
         self,
         caller: Caller,
         export_type: ExportType,
         kind: JobKind,
         request: ExportRequest,
+        *,
         label: str | None = None,
+        webhook: Webhook | None = None,
     ) -> Job:
         """Write a job down, not stored yet."""
         now = self.clock()
@@ -58,6 +63,7 @@ class ExportDesk:
             request=request,
             label=label,
             origin=self.origin(),
+            webhook=webhook,
             progress=Progress(offset=request.offset),
             created_at=now,
             updated_at=now,

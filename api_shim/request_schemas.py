@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema, field_validator
 
+from worker.destinations import LONGEST_URL
 from worker.jobs import JobStatus
 from worker.records import Shown
 
@@ -90,6 +91,14 @@ Texts = Annotated[list[Text], BeforeValidator(_as_list), WithJsonSchema(_ONE_OR_
 """The values of one parameter; on the wire a single one needs no list."""
 
 
+class WebhookBody(BaseModel):
+    """Where to POST, signed, how a job ended. What a URL must be like is said in the README."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    url: Annotated[str, StringConstraints(max_length=LONGEST_URL)]
+
+
 class ExportBody(BaseModel):
     """What `POST /export/{type}` may ask for; everything is optional."""
 
@@ -101,6 +110,7 @@ class ExportBody(BaseModel):
     params: dict[Text, Texts] = Field(default_factory=dict)
     label: Annotated[str | None, StringConstraints(max_length=200)] = None
     dry_run: Annotated[bool, Field(strict=True)] = False
+    webhook: WebhookBody | None = None
 
     @field_validator("params")
     @classmethod
@@ -118,3 +128,21 @@ class ExportBody(BaseModel):
     def pairs(self) -> tuple[tuple[str, str], ...]:
         """The parameters in order, lists as repeats."""
         return tuple((name, value) for name, values in self.params.items() for value in values)
+
+
+def schema_of(body: type[BaseModel]) -> dict[str, Any]:
+    """Give a body's JSON schema in one piece: OpenAPI looks for what it refers to elsewhere."""
+    whole = body.model_json_schema()
+    parts: dict[str, Any] = whole.pop("$defs", {})
+    inlined: dict[str, Any] = _inlined(whole, parts)
+    return inlined
+
+
+def _inlined(schema: Any, parts: dict[str, Any]) -> Any:  # noqa: ANN401 - JSON
+    if isinstance(schema, list):
+        return [_inlined(each, parts) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if "$ref" in schema:
+        return _inlined(parts[schema["$ref"].rpartition("/")[2]], parts)
+    return {name: _inlined(value, parts) for name, value in schema.items()}

@@ -43,6 +43,8 @@ def product_settings(*, mongodb_uri: str, redis_url: str, hubspot_url: str, shim
         "JWT_SECRET": secrets.token_hex(32),
         "EXPORT_WAIT_SECONDS": "25",
         "RESULT_TTL_DAYS": "30",
+        "WEBHOOK_SECRET": secrets.token_hex(32),
+        "WEBHOOK_ALLOW_PRIVATE": "true",  # everything is on this machine
         "LOG_FORMAT": "console",
         "LOG_LEVEL": "info",
         "METRICS_HOST": "127.0.0.1",

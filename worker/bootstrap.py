@@ -22,6 +22,9 @@ from worker.app import app
 from worker.clock import utc_now
 from worker.control import JobControl
 from worker.current_copy import CurrentCopy
+from worker.deliverer import Deliverer
+from worker.delivery_interfaces import DeliveryStore
+from worker.delivery_rounds import DeliveryRounds
 from worker.errand_runner import ErrandRunner
 from worker.errors import StoreUnavailableError
 from worker.export_tools import ExportTools, SliceLimits
@@ -38,7 +41,8 @@ from worker.hubspot.totals import SearchTotals
 from worker.hubspot.transport import Sessions, Transport
 from worker.hubspot.watched import MeasuredRenewals, WatchedCalls
 from worker.interfaces import CrmSource, ErrandTaker, RateLimiter, SliceRunner, SweepRunner, SyncStarter
-from worker.job_queue import CeleryJobQueue, message_headers
+from worker.job_queue import CeleryDeliveryQueue, CeleryJobQueue, message_headers
+from worker.lanes import Lanes
 from worker.leases import LeaseKeeper
 from worker.limiter import NoRateLimit, RedisRateLimiter
 from worker.logs import configure_logs
@@ -54,6 +58,7 @@ from worker.metrics import ExportMetrics, JobMetrics, new_registry
 from worker.metrics_server import serve_metrics
 from worker.mongo.connection import MongoDatabase, connect
 from worker.mongo.connections import MongoConnectionStore
+from worker.mongo.deliveries import MongoDeliveryStore
 from worker.mongo.errands import MongoErrandStore
 from worker.mongo.indexes import ensure_indexes
 from worker.mongo.jobs import MongoJobStore
@@ -63,11 +68,13 @@ from worker.mongo.token_encryption import TokenEncryption
 from worker.mongo.token_renewals import MongoRenewalLeases
 from worker.mongo.tokens import MongoTokenStore
 from worker.mongo.transactions import MongoTransactions
+from worker.outbound import GuardedSender
 from worker.pages import PAGE_FORMATS
 from worker.planner import Planner, PlannerTools
 from worker.redis_client import impatient_redis
 from worker.rings import DelayedRing
 from worker.settings import BrokerSettings, WorkerSettings, load
+from worker.signatures import Signer
 from worker.spans import Traces
 from worker.sweeper import Sweeper
 from worker.syncer import Syncer
@@ -80,6 +87,8 @@ _REDIS_TIMEOUT_S = 2.0
 _QUIET_S, _LOST_S = 60.0, 10.0
 _LONGEST_SLICE_S = 300.0  # after that a slice is stuck, and its lease is let go
 _TRY_AGAIN_S = 5.0
+_DELIVERING, _DELIVERING_TO_ONE = 16, 2  # threads: a destination that hangs holds up its own deliveries alone
+_MOST_WAITING_FOR_ONE = 100  # the rest stays in the database, and is rung for again
 _MOST_STORING = 1024  # threads that store: never more than there are slices at work, and made when they are needed
 
 _log = structlog.get_logger()
@@ -94,6 +103,7 @@ class Services:
     exporter: SliceRunner
     syncer: SyncStarter
     errands: ErrandTaker
+    deliverer: Deliverer
     sweeper: SweepRunner
     traces: Traces
 
@@ -156,7 +166,11 @@ def build(settings: WorkerSettings, *, stopping: threading.Event, registry: Coll
         limits=SliceLimits(seconds=settings.slice_seconds),
     )
     control = JobControl(jobs=jobs, pages=pages, queue=queue, result_ttl=result_ttl, clock=utc_now)
-    sweeper = Sweeper(jobs=jobs, queue=watched_queue, control=control, quiet_s=_QUIET_S, lost_s=_LOST_S)
+    deliveries = MongoDeliveryStore(database)
+    rounds = DeliveryRounds(deliveries=deliveries, queue=CeleryDeliveryQueue(app), quiet_s=_QUIET_S)
+    sweeper = Sweeper(
+        jobs=jobs, queue=watched_queue, control=control, deliveries=rounds, quiet_s=_QUIET_S, lost_s=_LOST_S
+    )
     syncer = Syncer(jobs=jobs, queue=queue, clock=utc_now)
     errands = ErrandRunner(
         errands=MongoErrandStore(database, TokenEncryption(settings.token_encryption_keys)),
@@ -169,6 +183,7 @@ def build(settings: WorkerSettings, *, stopping: threading.Event, registry: Coll
         exporter=TracedExporter(MeasuredExporter(exporter, metrics), traces, headers=headers),
         syncer=TracedSyncer(syncer, traces, headers=headers),
         errands=TracedErrands(errands, traces, headers=headers),
+        deliverer=_deliverer(settings, deliveries, stopping),
         sweeper=MeasuredSweeper(sweeper, metrics),
         traces=traces,
     )
@@ -232,6 +247,22 @@ def _planner(settings: WorkerSettings, accounts: _Accounts, jobs: MongoJobStore,
             most_a_call=MOST_RECORDS if is_dated else max(each.most_records for each in PAGE_FORMATS.values()),
             clock=utc_now,
         )
+    )
+
+
+def _deliverer(settings: WorkerSettings, deliveries: DeliveryStore, stopping: threading.Event) -> Deliverer:
+    return Deliverer(
+        deliveries=deliveries,
+        sender=GuardedSender(allow_private=settings.webhook_allow_private),
+        signer=Signer(settings.webhook_secret),
+        lanes=Lanes(
+            threads=_DELIVERING,
+            most_a_lane=_DELIVERING_TO_ONE,
+            most_waiting=_MOST_WAITING_FOR_ONE,
+            stopping=stopping,
+            name="delivering",
+        ),
+        clock=utc_now,
     )
 
 

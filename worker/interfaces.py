@@ -90,7 +90,7 @@ class JobStore(Protocol):
         """Give the children of these syncs, in no order; a sync that is not expanded has none."""
 
     def end_sync(self, sync: Job, *, at: datetime) -> bool:
-        """Have a finished sync and its children removed at the same instant; False when it has moved on."""
+        """Have a finished sync and its children removed at the same instant; False when it has moved on, or has one."""
 
     def request_cancel(self, job: Job) -> bool:
         """Ask the worker that holds the job to stop at its next page; False when none holds it."""

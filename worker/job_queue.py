@@ -1,4 +1,4 @@
-"""CeleryJobQueue, CeleryErrandQueue: publish an id by task name, without importing the task; PunctualQueue: in time."""
+"""Queues on Celery: they publish an id by task name, without importing the task; PunctualQueue: in time."""
 
 from __future__ import annotations
 
@@ -15,7 +15,15 @@ from kombu import Connection
 from kombu.exceptions import KombuError
 from kombu.exceptions import OperationalError as KombuOperationalError
 
-from worker.app import QUEUE_BULK, QUEUE_INTERACTIVE, RUN_ERRAND, RUN_SLICE, START_SYNC
+from worker.app import (
+    DELIVER,
+    QUEUE_BULK,
+    QUEUE_INTERACTIVE,
+    QUEUE_UPKEEP,
+    RUN_ERRAND,
+    RUN_SLICE,
+    START_SYNC,
+)
 from worker.errands import Errand
 from worker.errors import BrokerUnavailableError
 from worker.jobs import Job, JobKind
@@ -113,6 +121,17 @@ class CeleryErrandQueue:
     def publish(self, errand: Errand) -> None:
         """Ring once. Nobody rings again: who waits for the answer is told that there is none."""
         _ring(self._app, RUN_ERRAND, errand.errand_id, queue=QUEUE_INTERACTIVE, headers=self._headers())
+
+
+class CeleryDeliveryQueue:
+    """The same doorbell for webhooks, in the queue of what nobody waits for."""
+
+    def __init__(self, app: Celery) -> None:
+        self._app = app
+
+    def publish(self, job_id: str) -> None:
+        """Ring once. The delivery stays due: a later round rings again."""
+        _ring(self._app, DELIVER, job_id, queue=QUEUE_UPKEEP, headers={})
 
 
 def _ring(app: Celery, task: str, rung_for: str, *, queue: str, headers: Mapping[str, str]) -> None:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from worker.jobs import ExportRequest, Job
 from worker.pages import ExportType, Offset
+from worker.webhooks import AT_ONCE
 
 BASE_PATH = "/v1/integrations/hubspot"
 
@@ -100,6 +101,28 @@ class ChangesView(BaseModel):
     deleted: int
 
 
+class DeliveryView(BaseModel):
+    """One attempt to tell a webhook of one event. Without an error it was taken; `seconds` is how long that took."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    at: datetime
+    event_id: str
+    attempt: int
+    status: int | None
+    seconds: float
+    error: str | None
+
+
+class WebhookView(BaseModel):
+    """Where it is told how the job ended, and how the last attempts went, the newest at the end."""
+
+    url: str
+    status: str
+    next_attempt_at: datetime | None
+    deliveries: list[DeliveryView]
+
+
 class LinksView(BaseModel):
     """Where to go on. A sync has no results of its own: its children have."""
 
@@ -132,6 +155,7 @@ class JobView(BaseModel):
     updated_at: datetime
     finished_at: datetime | None
     expires_at: datetime | None
+    webhook: WebhookView | None
     links: LinksView
 
 
@@ -164,6 +188,7 @@ def view_of(job: Job) -> JobView:
         updated_at=job.updated_at,
         finished_at=job.finished_at,
         expires_at=job.expires_at,
+        webhook=_webhook_view(job),
         links=_links(job),
     )
 
@@ -221,4 +246,16 @@ def _error_view(job: Job) -> JobErrorView | None:
     hubspot = HubSpotView(status=answer.status, body=answer.body) if answer is not None else None
     return JobErrorView(
         code=error.code, message=error.message, retryable=error.retryable, details=error.details, hubspot=hubspot
+    )
+
+
+def _webhook_view(job: Job) -> WebhookView | None:
+    webhook = job.webhook
+    if webhook is None:
+        return None
+    return WebhookView(
+        url=webhook.url,
+        status=job.webhook_status,
+        next_attempt_at=job.deliver_at if job.deliver_at != AT_ONCE else None,
+        deliveries=[DeliveryView.model_validate(each) for each in webhook.deliveries],
     )

@@ -25,6 +25,7 @@ from worker.pages import ExportType, Offset, Page
 from worker.receipts import Receipt
 from worker.records import CopyId
 from worker.tallies import Tally
+from worker.webhooks import AT_ONCE, Webhook, WebhookStatus
 
 JobPlace: TypeAlias = tuple[datetime, str]
 """Where a job stands among its account's: when it was created, and its id, since several may be created at once."""
@@ -205,6 +206,7 @@ class Job:
     changes are `changes_by_type`.
     `estimate` is what the job was thought to come to when it began.
     `pages_expire_at` is the end that the stored pages carry: they get a new lease of life when the job is retried.
+    `deliver_at` is when the webhook of a finished job may be tried next; None: it has been told, or given up.
 
     A sync is a job of its own, without pages: once it `is_expanded` there is a child for each of its types, and its
     state follows from theirs (worker/syncs.py).
@@ -244,6 +246,8 @@ class Job:
     finished_at: datetime | None = None
     expires_at: datetime | None = None
     pages_expire_at: datetime | None = None
+    webhook: Webhook | None = None
+    deliver_at: datetime | None = None
 
     @property
     def type_name(self) -> str:
@@ -329,6 +333,22 @@ class Job:
         seconds = ((self.finished_at or self.updated_at) - self.started_at).total_seconds()
         return round(self.progress.records / seconds, 1) if seconds > 0 else None
 
+    @property
+    def ending(self) -> int:
+        """Which ending of the job this is, if it has ended: each retry leads to another one."""
+        return self.resumes
+
+    @property
+    def first_delivery_at(self) -> datetime | None:
+        """When the webhook may be told of an ending that is complete; None: there is no webhook."""
+        return AT_ONCE if self.webhook is not None else None
+
+    @property
+    def webhook_status(self) -> WebhookStatus:
+        """Whether the webhook was told of this ending; it is not before the job has its receipt and its end."""
+        is_told = self.webhook is not None and self.expires_at is not None and self.deliver_at is None
+        return self.webhook.outcome if self.webhook is not None and is_told else WebhookStatus.PENDING
+
     def has_expired(self, *, at: datetime) -> bool:
         """Whether the job's end has come: it is gone then, though MongoDB takes up to a minute to remove it."""
         return self.expires_at is not None and self.expires_at <= at
@@ -399,17 +419,18 @@ class Job:
             error=None,
             receipt=None,
             expires_at=None,
+            deliver_at=None,
         )
 
     def expire(self, *, after: timedelta) -> Self:
-        """Set when a finished job and its pages are removed.
+        """Set when a finished job and its pages are removed. Nothing more is to come, so its webhook may be told.
 
         A job that is not finished stays, and the child of a sync goes when all of the sync does.
         """
         if self.finished_at is None or self.parent_id is not None:
             return self
         ends_at = self.finished_at + after
-        return replace(self, expires_at=ends_at, pages_expire_at=ends_at)
+        return replace(self, expires_at=ends_at, pages_expire_at=ends_at, deliver_at=self.first_delivery_at)
 
     def _change(self, status: JobStatus, *, at: datetime) -> Self:
         if status not in _LEGAL[self.status]:

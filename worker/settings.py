@@ -17,8 +17,8 @@ from pymongo.uri_parser import parse_uri
 from worker.rates import Rate
 
 _HUBAPI = "https://api.hubapi.com"
-_SHORTEST_SECRET = 32
 _REDIS_SCHEMES = ("redis", "rediss")
+_SHORTEST_SECRET = 32
 _HMAC_ALGORITHMS = frozenset({"HS256", "HS384", "HS512"})
 _KEY_ALGORITHMS = frozenset({"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"})
 
@@ -100,6 +100,12 @@ def _long_secret(value: SecretStr) -> SecretStr:
     return value
 
 
+def _webhook_secrets(value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+    if not all(re.fullmatch(rf"[!-~]{{{_SHORTEST_SECRET},}}", secret.get_secret_value()) for secret in value):
+        raise ValueError(f"must be secrets of {_SHORTEST_SECRET} visible characters or more, separated by commas")
+    return value
+
+
 def _rate(value: object) -> object:
     return Rate.parse(value) if isinstance(value, str) else value
 
@@ -113,6 +119,7 @@ Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)]
 MongoUri = Annotated[SecretStr, AfterValidator(_mongodb_uri)]
 PublicKey = Annotated[str, AfterValidator(_public_key)]
 FernetKeys = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_keys), AfterValidator(_fernet_keys)]
+WebhookSecrets = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_keys), AfterValidator(_webhook_secrets)]
 
 
 class _Settings(BaseSettings):
@@ -139,6 +146,8 @@ class StoreSettings(BrokerSettings):
     result_ttl_days: float = Field(default=30, gt=0, le=36_500)
     otel_exporter_otlp_endpoint: BaseUrl | None = None
     otel_service_name: str | None = None
+    webhook_secret: WebhookSecrets = ()
+    webhook_allow_private: bool = False
 
     @model_validator(mode="after")
     def _redis_is_known(self) -> Self:

@@ -1,10 +1,11 @@
-"""Sweeper: jobs that were stored but not published, or that stopped moving, are published again; ends are tied up."""
+"""Sweeper: jobs that were stored but not published, or that stopped moving, are rung for again; so are webhooks."""
 
 from __future__ import annotations
 
 import structlog
 
 from worker.control import JobControl
+from worker.delivery_rounds import DeliveryRounds
 from worker.errors import BrokerUnavailableError
 from worker.interfaces import JobStore, WatchedJobQueue
 from worker.jobs import Job
@@ -28,6 +29,7 @@ class Sweeper:
         jobs: JobStore,
         queue: WatchedJobQueue,
         control: JobControl,
+        deliveries: DeliveryRounds,
         quiet_s: float,
         lost_s: float,
         batch: int = 500,
@@ -35,6 +37,7 @@ class Sweeper:
         self._jobs = jobs
         self._queue = queue
         self._control = control
+        self._deliveries = deliveries
         self._quiet_s = quiet_s
         self._lost_s = lost_s
         self._batch = batch
@@ -49,6 +52,7 @@ class Sweeper:
                 self._jobs.mark_unpublished(jobs[number:])
                 raise
             _log.info("job_published_again", job_id=job.job_id, account_id=job.account_id, status=job.status)
+        self._deliveries.go()
         self._control.make_up(quiet_s=self._quiet_s, limit=self._batch)
         return len(jobs)
 

@@ -20,6 +20,7 @@ from worker.copying import Changes, Copying
 from worker.jobs import ExportRequest, Job, JobError, JobKind, JobStatus, Progress, SyncRequest, child_id
 from worker.pages import PAGE_FORMATS, ExportType
 from worker.receipts import Receipt
+from worker.webhooks import Webhook
 
 PARTIAL_FAILURE = "partial_failure"
 
@@ -27,7 +28,14 @@ _NO_CALLS = ExportRequest(page_size=0)
 
 
 def new_sync(  # noqa: PLR0913 - what there is to know of a sync
-    job_id: str, *, account_id: str, owner: str, request: SyncRequest, at: datetime, label: str | None = None
+    job_id: str,
+    *,
+    account_id: str,
+    owner: str,
+    request: SyncRequest,
+    at: datetime,
+    label: str | None = None,
+    webhook: Webhook | None = None,
 ) -> Job:
     """Write a sync down, not stored yet."""
     return Job(
@@ -39,6 +47,7 @@ def new_sync(  # noqa: PLR0913 - what there is to know of a sync
         sync=request,
         request=_NO_CALLS,
         label=label,
+        webhook=webhook,
         progress=Progress(has_more=True),
         created_at=at,
         updated_at=at,
@@ -76,6 +85,7 @@ def follow(sync: Job, children: Sequence[Job]) -> Job:
         if is_over
         else None,
         expires_at=sync.expires_at if is_over else None,
+        deliver_at=sync.deliver_at if is_over else None,
     )
 
 

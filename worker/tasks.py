@@ -5,7 +5,7 @@ from __future__ import annotations
 import structlog
 
 from worker import bootstrap
-from worker.app import RUN_ERRAND, RUN_SLICE, START_SYNC, SWEEP, app
+from worker.app import DELIVER, RUN_ERRAND, RUN_SLICE, START_SYNC, SWEEP, app
 from worker.errors import UnavailableError
 
 _log = structlog.get_logger()
@@ -36,6 +36,15 @@ def run_errand(errand_id: str) -> None:
         bootstrap.services().errands.run(errand_id)
     except UnavailableError as error:
         _log.warning("errand_given_up", errand_id=errand_id, error=error.message)
+
+
+@app.task(name=DELIVER)
+def deliver(job_id: str) -> None:
+    """Have a job's webhook told how it ended."""
+    try:
+        bootstrap.services().deliverer.deliver(job_id)
+    except UnavailableError as error:
+        _log.warning("delivery_given_up", job_id=job_id, error=error.message)
 
 
 @app.task(name=SWEEP)

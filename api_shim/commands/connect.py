@@ -7,6 +7,7 @@ import sys
 import click
 
 from api_shim.commands.database import open_database
+from api_shim.commands.options import checked_id
 from api_shim.commands.outside import Outside
 from api_shim.commands.token_input import new_token, token_from_json
 from worker.clock import utc_now
@@ -15,18 +16,10 @@ from worker.mongo.tokens import MongoTokenStore
 from worker.settings import StoreSettings, load
 from worker.tokens import RenewedToken
 
-_LONGEST_ID = 256  # as the claims of a JWT
-
-
-def _identity(_ctx: click.Context, _argument: click.Parameter, value: str) -> str:
-    if not (0 < len(value) <= _LONGEST_ID and value.isprintable()):
-        raise click.BadParameter(f"must be 1 to {_LONGEST_ID} printable characters")
-    return value
-
 
 @click.command("connect")
-@click.argument("account_id", callback=_identity)
-@click.argument("owner", callback=_identity)
+@click.argument("account_id", callback=checked_id)
+@click.argument("owner", callback=checked_id)
 @click.option(
     "--stdin",
     "from_stdin",

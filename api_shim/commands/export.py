@@ -44,6 +44,7 @@ def _params(_ctx: click.Context, _option: click.Parameter, pairs: tuple[str, ...
 )
 @click.option("--label", help="Your own name for the job.")
 @click.option("--dry-run", is_flag=True, help="Start nothing; show what it would come to as the API describes it.")
+@click.option("--webhook", metavar="URL", help="Where to POST, signed, how the job ended.")
 @with_api
 def command(  # noqa: PLR0913 - a command takes what a command line can say, each by name
     api: ExportApi,
@@ -58,12 +59,20 @@ def command(  # noqa: PLR0913 - a command takes what a command line can say, eac
     params: Params,
     label: str | None,
     dry_run: bool,
+    webhook: str | None,
 ) -> None:
     """Export all records of TYPE.
 
     Without --wait the job's id is printed, and the export goes on by itself.
     """
-    wanted = {"limit": limit, "page_size": page_size, "offset": offset, "params": params or None, "label": label}
+    wanted = {
+        "limit": limit,
+        "page_size": page_size,
+        "offset": offset,
+        "params": params or None,
+        "label": label,
+        "webhook": {"url": webhook} if webhook is not None else None,
+    }
     body: dict[str, object] = {name: value for name, value in wanted.items() if value is not None}
     if dry_run:
         if wait or out is not None:

@@ -19,6 +19,7 @@ URL_VARIABLE = "HUBSPOT_EXPORT_URL"
 TOKEN_VARIABLE = "HUBSPOT_EXPORT_TOKEN"  # noqa: S105 - a variable's name
 
 _DEFAULT_URL = "http://127.0.0.1:8000"
+_LONGEST_ID = 256  # as the claims of a JWT
 _JWT = re.compile(rb"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*")
 
 P = ParamSpec("P")
@@ -60,6 +61,13 @@ def checked_url(_ctx: click.Context, _option: click.Parameter, value: str | None
     if not sound or parts.username is not None or parts.query or parts.fragment:
         raise click.BadParameter("must be a URL such as http://host:8000, without credentials and query")
     return value.rstrip("/")
+
+
+def checked_id(_ctx: click.Context, _argument: click.Parameter, value: str) -> str:
+    """Refuse what cannot be the id of an account or a user."""
+    if not (0 < len(value) <= _LONGEST_ID and value.isprintable()):
+        raise click.BadParameter(f"must be 1 to {_LONGEST_ID} printable characters")
+    return value
 
 
 def with_api(function: Callable[Concatenate[ExportApi, P], None]) -> Callable[..., None]:

@@ -23,7 +23,7 @@ from api_shim.idempotency import keyed_request
 from api_shim.job_answers import accepted, accepted_before
 from api_shim.plan_answers import plan_answer
 from api_shim.plan_schemas import PlanAnswer
-from api_shim.request_schemas import MOST_PARAMS, ExportBody, OffsetNumber, PositiveNumber
+from api_shim.request_schemas import MOST_PARAMS, ExportBody, OffsetNumber, PositiveNumber, schema_of
 from api_shim.schemas import JobAnswer, PageAnswer
 from worker.errands import PlannedExport
 from worker.errors import InvalidRequestError
@@ -36,7 +36,7 @@ _DEFAULT_LIMIT = 10
 _ACCEPTED = "Export accepted"
 _REPEATED_OR_PLANNED = "A repeated request, with the job of the first; with `dry_run`: what it would come to"
 _EMPTY_BODIES = frozenset({b"", b"null"})
-_BODY_SCHEMA = {"requestBody": {"content": {"application/json": {"schema": ExportBody.model_json_schema()}}}}
+_BODY_SCHEMA = {"requestBody": {"content": {"application/json": {"schema": schema_of(ExportBody)}}}}
 
 
 @router.get(
@@ -105,9 +105,10 @@ async def export_all(
         raise InvalidRequestError(f"page_size: must be at most {most} for {export_type}")
     page_size = body.page_size or most
     asked = ExportRequest(limit=body.limit, page_size=page_size, offset=body.offset, params=body.pairs)
+    webhook = desk.webhooks.accept(body.webhook)
     if body.dry_run:
         return plan_answer(await plans.plan(caller, [PlannedExport(export_type=export_type, request=asked)]))
-    job = desk.new_job(caller, export_type, JobKind.EXPORT, asked, body.label)
+    job = desk.new_job(caller, export_type, JobKind.EXPORT, asked, label=body.label, webhook=webhook)
     if key is None:
         await desk.submit(job)
         return accepted(job, message=_ACCEPTED)

@@ -12,7 +12,8 @@ from tests.fakes.stores import InMemoryJobStore
 from worker.interfaces import JobCensus, JobStore
 from worker.jobs import ExportRequest, Job, JobKind, JobStatus, Progress
 from worker.mongo.connection import MongoDatabase
-from worker.mongo.jobs import COLLECTION, MongoJobStore
+from worker.mongo.job_documents import COLLECTION
+from worker.mongo.jobs import MongoJobStore
 from worker.pages import ExportType
 from worker.receipts import Facts, Outcome, Receipt
 from worker.tallies import Tally

@@ -13,7 +13,8 @@ from tests.fakes.stores import InMemoryJobStore
 from tests.stack_fixtures import MongoDatabase
 from worker.interfaces import OpenJobs
 from worker.jobs import Job, JobKind, JobStatus, Origin, SyncRequest
-from worker.mongo.jobs import COLLECTION, MongoJobStore
+from worker.mongo.job_documents import COLLECTION
+from worker.mongo.jobs import MongoJobStore
 from worker.pages import ExportType
 from worker.syncs import new_children, new_sync
 

@@ -27,7 +27,8 @@ from worker.estimates import Basis, Estimate
 from worker.interfaces import JobQuery, JobStore
 from worker.jobs import ExportRequest, Job, JobKind, JobStatus, Lease
 from worker.mongo.connection import MongoDatabase
-from worker.mongo.jobs import COLLECTION, MongoJobStore
+from worker.mongo.job_documents import COLLECTION
+from worker.mongo.jobs import MongoJobStore
 from worker.pages import ExportType, Page
 
 PAGE = Page(body=b"{}", records=3, has_more=True, offset=77)

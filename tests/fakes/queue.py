@@ -1,4 +1,4 @@
-"""HoldingJobQueue: a JobQueue that keeps what was published until a test takes it, and may be away."""
+"""Queues that keep what was published until a test takes it, and may be away."""
 
 from __future__ import annotations
 
@@ -30,3 +30,16 @@ class HoldingJobQueue:
     def take(self, *, within_s: float = 10.0) -> Job:
         """Give the oldest job that is held, waiting for one. Raises queue.Empty when none comes in time."""
         return self._held.get(timeout=within_s)
+
+
+class HoldingDeliveryQueue:
+    """DeliveryQueue. `published` is everything that was ever rung for."""
+
+    def __init__(self) -> None:
+        self.is_away = False
+        self.published: list[str] = []
+
+    def publish(self, job_id: str) -> None:
+        if self.is_away:
+            raise BrokerUnavailableError
+        self.published.append(job_id)

@@ -55,6 +55,12 @@ class InMemoryJobStore(_Store):
         """Every job, in the order they came."""
         return [stored.job for stored in self._stored.values()]
 
+    def put(self, job: Job) -> None:
+        """Have a job be as given, as another store of the same documents would."""
+        self._answer()
+        with self._lock:
+            self._stored[job.job_id] = replace(self._stored[job.job_id], job=job)
+
     def add(self, job: Job) -> None:
         self._answer()
         with self._lock:
@@ -98,9 +104,12 @@ class InMemoryJobStore(_Store):
         self._answer()
         with self._lock:
             stored = self._stored.get(sync.job_id)
-            if stored is None or (stored.job.status, stored.job.finished_at) != (sync.status, sync.finished_at):
+            if stored is None or stored.job.expires_at is not None:
                 return False
-            self._stored[sync.job_id] = replace(stored, job=replace(stored.job, expires_at=at))
+            if (stored.job.status, stored.job.finished_at) != (sync.status, sync.finished_at):
+                return False
+            ended = replace(stored.job, expires_at=at, deliver_at=sync.first_delivery_at)
+            self._stored[sync.job_id] = replace(stored, job=ended)
             for child in (self._stored[each] for each in sync.children if each in self._stored):
                 ended = replace(child.job, expires_at=at, pages_expire_at=at)
                 self._stored[ended.job_id] = replace(child, job=ended)

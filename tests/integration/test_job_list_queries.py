@@ -17,8 +17,8 @@ from tests.contract.stores import new_job
 from worker.interfaces import JobQuery
 from worker.jobs import JOB_TYPES, JobPlace, JobStatus
 from worker.mongo.connection import MongoDatabase
-from worker.mongo.job_documents import to_document
-from worker.mongo.jobs import COLLECTION, MongoJobStore
+from worker.mongo.job_documents import COLLECTION, to_document
+from worker.mongo.jobs import MongoJobStore
 from worker.pages import ExportType
 
 Json = dict[str, Any]

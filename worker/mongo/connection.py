@@ -64,6 +64,11 @@ def translated_errors() -> Iterator[None]:
         raise
 
 
+def from_now(seconds: float) -> Document:
+    """Give an instant by MongoDB's clock, for an update that computes."""
+    return {"$add": ["$$NOW", round(seconds * 1000)]}
+
+
 def in_transaction(database: MongoDatabase, work: Callable[[ClientSession], T]) -> T:
     """Have all of the writes that `work` does with its session done, or none.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from worker.mongo.connection import MongoDatabase
 from worker.mongo.connections import MongoConnectionStore
+from worker.mongo.deliveries import MongoDeliveryStore
 from worker.mongo.errands import MongoErrandStore
 from worker.mongo.idempotency import MongoIdempotencyStore
 from worker.mongo.jobs import MongoJobStore
@@ -17,6 +18,7 @@ def ensure_indexes(database: MongoDatabase) -> None:
     """Create what is missing; doing it again changes nothing. Raises StoreUnavailableError."""
     for store in (
         MongoJobStore(database),
+        MongoDeliveryStore(database),
         MongoPageStore(database),
         MongoRecordStore(database),
         MongoTokenStore(database),

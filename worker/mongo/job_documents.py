@@ -21,10 +21,12 @@ from worker.jobs import (
     SyncRequest,
 )
 from worker.mongo.connection import Document
+from worker.mongo.webhook_documents import webhook_from_document, webhook_to_document
 from worker.pages import ExportType
 from worker.receipts import Receipt
 from worker.tallies import Tally
 
+COLLECTION = "integrations.hubspot.jobs"
 REMOVED = "removed"
 """A status of the document alone: to everyone else such a job does not exist."""
 
@@ -62,6 +64,7 @@ def to_document(job: Job) -> Document:
         "lease": None,
         "cancel_requested": job.cancel_requested,
         **_place_of(job),
+        **({"webhook": webhook_to_document(job.webhook)} if job.webhook is not None else {}),
         **state_of(job),
     }
 
@@ -86,6 +89,7 @@ def state_of(job: Job) -> Document:
         "receipt": asdict(job.receipt) if job.receipt is not None else None,
         "error": error_to_document(job.error) if job.error is not None else None,
         **_changes_of(job),
+        **({"deliver_at": job.deliver_at} if job.webhook is not None else {}),
     }
 
 
@@ -99,7 +103,7 @@ def _changes_of(job: Job) -> Document:
 
 def from_document(document: Document) -> Job:
     """Read a job back."""
-    lease, sync = document["lease"], document.get("sync")
+    lease, sync, webhook = document["lease"], document.get("sync"), document.get("webhook")
     return Job(
         job_id=document["_id"],
         account_id=document["account_id"],
@@ -122,6 +126,8 @@ def from_document(document: Document) -> Job:
         changes_by_type=_changes(document.get("changes")),
         receipt=Receipt.from_stored(document["receipt"]) if document["receipt"] is not None else None,
         error=error_from_document(document["error"]) if document["error"] is not None else None,
+        webhook=webhook_from_document(webhook) if webhook is not None else None,
+        deliver_at=document.get("deliver_at"),
         **{name: document[name] for name in _MUTABLE} | {"status": JobStatus(document["status"])},
     )
 

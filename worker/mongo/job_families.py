@@ -85,12 +85,18 @@ class JobFamilies:
         self._jobs.update_one({"_id": child.parent_id, "status": {"$in": _NOT_STARTED}}, [{"$set": change}])
 
     def end(self, sync: Job, *, at: datetime) -> bool:
-        """Have all of a finished sync removed at the same instant; False when it has moved on."""
-        finished = {"_id": sync.job_id, "status": sync.status.value, "finished_at": sync.finished_at}
+        """Have all of a finished sync removed at the same instant; False when it has moved on, or has its end."""
+        finished = {
+            "_id": sync.job_id,
+            "status": sync.status.value,
+            "finished_at": sync.finished_at,
+            "expires_at": None,
+        }
+        its = {"$set": {"expires_at": at, "deliver_at": sync.first_delivery_at}}
         theirs = {"$set": {"expires_at": at, "pages_expire_at": at}}
 
         def write(session: ClientSession) -> bool:
-            ended = self._jobs.update_one(finished, {"$set": {"expires_at": at}}, session=session)
+            ended = self._jobs.update_one(finished, its, session=session)
             if ended.matched_count:
                 self._jobs.update_many(_among(sync.children), theirs, session=session)
             return ended.matched_count > 0

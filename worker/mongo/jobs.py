@@ -14,13 +14,11 @@ from pymongo.errors import DuplicateKeyError
 from worker.errors import JobNotFoundError, LeaseLostError
 from worker.interfaces import JobQuery, OpenJobs
 from worker.jobs import Job, JobKind, JobStatus
-from worker.mongo.connection import Document, MongoDatabase, session_under_way, translated_errors
-from worker.mongo.job_documents import REMOVED, from_document, state_of, to_document
+from worker.mongo.connection import Document, MongoDatabase, from_now, session_under_way, translated_errors
+from worker.mongo.job_documents import COLLECTION, REMOVED, from_document, state_of, to_document
 from worker.mongo.job_families import JobFamilies
 from worker.mongo.job_lists import LIST_INDEX, find_newest
 from worker.pages import ExportType
-
-COLLECTION = "integrations.hubspot.jobs"
 
 _OPEN = [JobStatus.QUEUED.value, JobStatus.RUNNING.value, JobStatus.WAITING.value]
 _FINISHED = [JobStatus.SUCCEEDED.value, JobStatus.FAILED.value, JobStatus.CANCELLED.value]
@@ -122,7 +120,7 @@ class MongoJobStore:
     def take_unsettled(self, *, quiet_s: float, limit: int) -> tuple[list[str], list[Job]]:
         """Take what a process that died in the middle has left, each by one atomic update."""
         last_seen = {"$max": ["$updated_at", "$tended_at"]}
-        silent = {"$expr": {"$lt": [last_seen, _from_now(-quiet_s)]}}
+        silent = {"$expr": {"$lt": [last_seen, from_now(-quiet_s)]}}
         with translated_errors():
             removed = self._take_to_tend({"status": REMOVED, **silent}, limit)
             endless = self._take_to_tend(
@@ -148,7 +146,7 @@ class MongoJobStore:
         change = {
             "status": JobStatus.RUNNING.value,
             "epoch": {"$add": ["$epoch", 1]},
-            "lease": {"owner": {"$literal": worker}, "expires_at": _from_now(lease_s)},
+            "lease": {"owner": {"$literal": worker}, "expires_at": from_now(lease_s)},
             "attempts": {"$max": ["$attempts", 1]},
             "resumes": {"$add": ["$resumes", taken_over]},
             "lapses": {"$add": ["$lapses", taken_over]},
@@ -167,16 +165,16 @@ class MongoJobStore:
 
     def renew(self, job: Job, *, lease_s: float) -> None:
         """Move the end of the lease."""
-        self._write(job, [{"$set": {"lease.expires_at": _from_now(lease_s)}}])
+        self._write(job, [{"$set": {"lease.expires_at": from_now(lease_s)}}])
 
     def checkpoint(self, job: Job, *, lease_s: float) -> bool:
         """Store the job's state under its lease."""
-        change = {**_literal(state_of(job)), "lease.expires_at": _from_now(lease_s)}
+        change = {**_literal(state_of(job)), "lease.expires_at": from_now(lease_s)}
         return bool(self._write(job, [{"$set": change}])["cancel_requested"])
 
     def release(self, job: Job, *, resume_in_s: float | None = None) -> None:
         """Give the lease up in the write that stores the state. Who has to wait is left to the sweeper's ring."""
-        due = None if resume_in_s is None else _from_now(resume_in_s)
+        due = None if resume_in_s is None else from_now(resume_in_s)
         change = {
             **_literal(state_of(job)),
             "lease": None,
@@ -268,11 +266,7 @@ def _was_not_rung_for(quiet_s: float | None) -> Document:
     """Hold for a job that was never rung for, or long ago, or in a future that only a wrong clock can have noted."""
     if quiet_s is None:
         return {"$lte": ["$published_at", None]}
-    return {"$or": [{"$lt": ["$published_at", _from_now(-quiet_s)]}, {"$gt": ["$published_at", _from_now(quiet_s)]}]}
-
-
-def _from_now(seconds: float) -> Document:
-    return {"$add": ["$$NOW", round(seconds * 1000)]}
+    return {"$or": [{"$lt": ["$published_at", from_now(-quiet_s)]}, {"$gt": ["$published_at", from_now(quiet_s)]}]}
 
 
 def _seconds_since(instant: object) -> Document:

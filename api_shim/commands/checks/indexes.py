@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from worker.mongo.connection import MongoDatabase
 from worker.mongo.connections import MongoConnectionStore
+from worker.mongo.deliveries import MongoDeliveryStore
 from worker.mongo.errands import MongoErrandStore
 from worker.mongo.idempotency import MongoIdempotencyStore
 from worker.mongo.jobs import MongoJobStore
@@ -18,6 +19,7 @@ from worker.mongo.tokens import MongoTokenStore
 
 _STORES = (
     MongoJobStore,
+    MongoDeliveryStore,
     MongoPageStore,
     MongoRecordStore,
     MongoTokenStore,

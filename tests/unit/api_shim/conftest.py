@@ -26,6 +26,7 @@ from api_shim.plans import PlanDesk
 from api_shim.readiness import Readiness
 from api_shim.records import RecordDesk
 from api_shim.waiting import JobWaiter
+from api_shim.webhooks import WebhookRules
 from tests.fakes.clock import ManualClock
 from tests.fakes.errands import InMemoryErrandStore
 from tests.fakes.idempotency import InMemoryIdempotencyStore
@@ -114,6 +115,7 @@ def _application(parts: Parts, settings: ShimSettings) -> FastAPI:
             connections=parts.connections,
         ),
         waiter=waiter,
+        webhooks=WebhookRules(can_sign=bool(settings.webhook_secret), allow_private=settings.webhook_allow_private),
         clock=parts.clock,
         origin=partial(origin_of_request, NoTraces()),
     )

@@ -22,7 +22,8 @@ HEAVY = ("celery", "pymongo", "redis", "fastapi", "requests")
 def test_every_command_is_listed_with_what_it_does() -> None:
     result = CliRunner().invoke(main, ["--help"])
     assert result.exit_code == 0
-    for name in ("cancel", "connect", "delete", "doctor", "download", "export", "job", "results", "retry"):
+    commands = ("cancel", "connect", "delete", "doctor", "download", "export", "job", "results", "retry")
+    for name in (*commands, "webhook-secret"):
         assert f"\n  {name} " in result.output
 
 

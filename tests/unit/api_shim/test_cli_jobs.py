@@ -31,6 +31,7 @@ def test_export_passes_on_what_was_asked_for() -> None:
         "--page-size=2",
         "--offset=0",
         "--label=nightly",
+        "--webhook=https://hooks.example/x",
         "--param=a=1=2",
         "--param=b=",
         "--param=b=x",
@@ -41,6 +42,7 @@ def test_export_passes_on_what_was_asked_for() -> None:
         "page_size": 2,
         "offset": 0,
         "label": "nightly",
+        "webhook": {"url": "https://hooks.example/x"},
         "params": {"a": "1=2", "b": ["", "x"]},
     }
 

@@ -55,6 +55,7 @@ def test_an_export_is_accepted_with_the_job_and_where_it_lives(shim: Shim) -> No
             "updated_at": NOW,
             "finished_at": None,
             "expires_at": None,
+            "webhook": None,
             "links": {"self": path, "results": f"{path}/results", "download": f"{path}/download"},
         },
     }

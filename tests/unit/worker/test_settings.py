@@ -49,6 +49,7 @@ def test_the_documented_defaults_hold(monkeypatch: pytest.MonkeyPatch) -> None:
     assert settings.hubspot_rate_limit == Rate(calls=110, seconds=10)
     assert settings.result_ttl_days == 30
     assert settings.token_encryption_keys == ()
+    assert (settings.webhook_secret, settings.webhook_allow_private) == ((), False)
     assert (settings.log_format, settings.log_level) == ("console", "info")
     assert (settings.metrics_host, settings.metrics_port) == ("127.0.0.1", None)
     assert (settings.otel_exporter_otlp_endpoint, settings.otel_service_name) == (None, None)
@@ -122,6 +123,10 @@ def test_keys_for_tokens_are_a_list_newest_first(monkeypatch: pytest.MonkeyPatch
         ("TOKEN_ENCRYPTION_KEYS", f"{KEYS[0]} {KEYS[1]}"),
         ("TOKEN_ENCRYPTION_KEYS", KEYS[0][:-5] + "ü"),
         ("LOG_FORMAT", "xml"),
+        ("WEBHOOK_SECRET", "short"),
+        ("WEBHOOK_SECRET", "s" * 32 + ","),
+        ("WEBHOOK_SECRET", "s" * 32 + " " + "t" * 32),
+        ("WEBHOOK_ALLOW_PRIVATE", "perhaps"),
         ("LOG_LEVEL", "trace"),
         ("METRICS_PORT", "0"),
         ("METRICS_PORT", "http"),
@@ -177,6 +182,18 @@ def test_another_broker_than_redis_asks_for_redis_by_name(
 def test_a_wrong_secret_is_not_shown(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     given(monkeypatch, **WORKER, MONGODB_URI="mangodb://user:pass-word@host", CELERY_BROKER_URL="redis//:pass-word@h")
     assert "pass-word" not in complaint_of(WorkerSettings, capsys)
+
+
+def test_secrets_of_webhooks_are_a_list_newest_first_and_do_not_show(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    new, old = "n" * 32, "o" * 32
+    given(monkeypatch, WEBHOOK_SECRET=f" {new} , {old}")
+    settings = load(StoreSettings)
+    assert [secret.get_secret_value() for secret in settings.webhook_secret] == [new, old]
+    assert new not in repr(settings)
+    given(monkeypatch, **WORKER, WEBHOOK_SECRET=f"{new},pass-word")
+    assert not any(secret in complaint_of(WorkerSettings, capsys) for secret in (new, "pass-word"))
 
 
 def test_no_key_is_shown_when_one_of_them_is_wrong(

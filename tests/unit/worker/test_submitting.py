@@ -11,10 +11,12 @@ from pydantic import SecretStr
 
 from tests.contract.stores import new_job
 from tests.fakes.clock import START, ManualClock
-from tests.fakes.queue import HoldingJobQueue
+from tests.fakes.deliveries import InMemoryDeliveryStore
+from tests.fakes.queue import HoldingDeliveryQueue, HoldingJobQueue
 from tests.fakes.stores import InMemoryJobStore, InMemoryPageStore
 from tests.fakes.tokens import InMemoryTokenStore
 from worker.control import JobControl
+from worker.delivery_rounds import DeliveryRounds
 from worker.errors import BrokerUnavailableError, StoreUnavailableError, TokenNotFoundError
 from worker.jobs import Job
 from worker.submitter import JobSubmitter
@@ -32,13 +34,22 @@ class Counter:
         self.jobs = InMemoryJobStore(self.clock)
         self.tokens = InMemoryTokenStore()
         self.queue = HoldingJobQueue()
+        self.deliveries = HoldingDeliveryQueue()
         self.submitter = JobSubmitter(jobs=self.jobs, tokens=self.tokens, queue=self.queue)
         self.pages = InMemoryPageStore()
         self.control = JobControl(
             jobs=self.jobs, pages=self.pages, queue=self.queue, result_ttl=timedelta(days=30), clock=self.clock
         )
         self.sweeper = Sweeper(
-            jobs=self.jobs, queue=self.queue, control=self.control, quiet_s=QUIET_S, lost_s=LOST_S, batch=3
+            jobs=self.jobs,
+            queue=self.queue,
+            control=self.control,
+            deliveries=DeliveryRounds(
+                deliveries=InMemoryDeliveryStore(self.jobs, self.clock), queue=self.deliveries, quiet_s=QUIET_S
+            ),
+            quiet_s=QUIET_S,
+            lost_s=LOST_S,
+            batch=3,
         )
         self.tokens.put(
             Token(

@@ -1,0 +1,23 @@
+"""`hubspot-export webhook-secret`: what the receivers of an account's webhooks check signatures with."""
+
+from __future__ import annotations
+
+import click
+
+from api_shim.commands.options import checked_id
+from worker.settings import StoreSettings, load
+from worker.signatures import Signer
+
+
+@click.command("webhook-secret")
+@click.argument("account_id", callback=checked_id)
+def command(*, account_id: str) -> None:
+    """Print the secret that the webhooks of ACCOUNT_ID are signed with, for whoever receives them.
+
+    While WEBHOOK_SECRET holds several, there is a line for each; a receiver needs one of them, the first for choice.
+    """
+    secrets = Signer(load(StoreSettings).webhook_secret).secrets_of(account_id)
+    if not secrets:
+        raise click.ClickException("There are no webhooks: WEBHOOK_SECRET is not set")
+    for secret in secrets:
+        click.echo(secret.get_secret_value())

@@ -1,0 +1,155 @@
+"""Lanes: who keeps others waiting holds up nobody but those in the same lane."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from queue import Empty, SimpleQueue
+
+import pytest
+from structlog.testing import capture_logs
+
+from worker.lanes import Lanes
+
+SOON_S = 10.0
+
+
+class Site:
+    """Lanes whose work a test lets come to its end when it likes."""
+
+    def __init__(self, *, threads: int = 4, most_a_lane: int = 2, most_waiting: int = 3) -> None:
+        self.stopping = threading.Event()
+        self.began: SimpleQueue[str] = SimpleQueue()
+        self.ended: SimpleQueue[str] = SimpleQueue()
+        self._may_end = threading.Event()
+        self.lanes = Lanes(
+            threads=threads,
+            most_a_lane=most_a_lane,
+            most_waiting=most_waiting,
+            stopping=self.stopping,
+            name="test",
+        )
+
+    def hang(self, lane: str, key: str) -> bool:
+        """Put work that begins and does not end before `let_go`."""
+        return self.lanes.put(lane, key, lambda: self._hang(key))
+
+    def run(self, lane: str, key: str) -> bool:
+        """Put work that is done at once."""
+        return self.lanes.put(lane, key, lambda: self.ended.put(key))
+
+    def let_go(self) -> None:
+        self._may_end.set()
+
+    def _hang(self, key: str) -> None:
+        self.began.put(key)
+        self._may_end.wait(SOON_S)
+        self.ended.put(key)
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    site = Site()
+    yield site
+    site.stopping.set()
+    site.let_go()
+
+
+def taken(queue: SimpleQueue[str], count: int) -> list[str]:
+    return [queue.get(timeout=SOON_S) for _ in range(count)]
+
+
+def until(condition: Callable[[], bool]) -> None:
+    give_up_at = time.monotonic() + SOON_S
+    while not condition():
+        assert time.monotonic() < give_up_at
+        time.sleep(0.001)
+
+
+def test_work_in_one_lane_is_begun_in_its_order(site: Site) -> None:
+    for number in range(3):
+        site.hang("a", f"a{number}")
+
+    assert set(taken(site.began, 2)) == {"a0", "a1"}
+    site.let_go()
+    assert taken(site.began, 1) == ["a2"]
+
+
+def test_a_lane_that_hangs_takes_its_share_of_the_threads_and_no_more(site: Site) -> None:
+    site.hang("slow", "slow0")
+    site.hang("slow", "slow1")
+    taken(site.began, 2)
+    site.hang("slow", "slow2")
+
+    for number in range(20):
+        until(lambda number=number: site.run(f"quick{number % 4}", f"quick{number}"))  # type: ignore[misc]
+
+    assert sorted(taken(site.ended, 20)) == sorted(f"quick{number}" for number in range(20))
+    with pytest.raises(Empty):
+        site.began.get_nowait()
+
+
+def test_lanes_take_turns_however_much_waits_in_one_of_them() -> None:
+    site = Site(threads=1, most_a_lane=1, most_waiting=50)
+    site.hang("a", "first")
+    taken(site.began, 1)
+    for number in range(10):
+        site.run("a", f"a{number}")
+    for number in range(2):
+        site.run("b", f"b{number}")
+
+    site.let_go()
+
+    assert taken(site.ended, 5) == ["first", "b0", "a0", "b1", "a1"]
+
+
+def test_what_is_in_hand_is_not_taken_twice(site: Site) -> None:
+    site.hang("a", "same")
+    taken(site.began, 1)
+
+    assert site.hang("a", "same")
+    site.hang("a", "other")
+    site.let_go()
+
+    assert sorted(taken(site.ended, 2)) == ["other", "same"]
+    until(lambda: site.run("a", "same") and not site.ended.empty())  # once it is done it may come again
+
+
+def test_a_full_lane_takes_no_more_and_does_so_again_later(site: Site) -> None:
+    accepted = [site.hang("a", f"a{number}") for number in range(2)]
+    taken(site.began, 2)
+    accepted += [site.hang("a", f"a{number}") for number in range(2, 7)]
+
+    assert accepted == [True, True, True, True, True, False, False]
+    assert site.hang("b", "b0")
+    site.let_go()
+    taken(site.ended, 6)
+    assert site.run("a", "a5")
+    assert taken(site.ended, 1) == ["a5"]
+
+
+def test_work_that_breaks_is_logged_and_the_next_is_done(site: Site) -> None:
+    def broken() -> None:
+        raise RuntimeError("a bug")
+
+    with capture_logs() as logs:
+        site.lanes.put("a", "broken", broken)
+        site.run("a", "next")
+        assert taken(site.ended, 1) == ["next"]
+        until(lambda: [(each["event"], each["key"]) for each in logs] == [("work_broke", "broken")])
+
+
+def test_what_has_not_been_begun_when_the_process_stops_never_is(site: Site) -> None:
+    for number in range(3):
+        site.hang("a", f"a{number}")
+    taken(site.began, 2)
+
+    site.stopping.set()
+    site.run("b", "b0")
+    site.let_go()
+
+    assert set(taken(site.ended, 2)) == {"a0", "a1"}
+    with pytest.raises(Empty):
+        site.ended.get(timeout=0.05)
+    assert site.began.empty()

@@ -1,0 +1,93 @@
+"""MongoDeliveryStore: whose webhook is to be told next, in the jobs' own documents; MongoDB's clock alone decides."""
+
+from __future__ import annotations
+
+import itertools
+
+from pymongo import ASCENDING, ReturnDocument
+
+from worker.jobs import Job, JobStatus
+from worker.mongo.connection import Document, MongoDatabase, from_now, translated_errors
+from worker.mongo.job_documents import COLLECTION, from_document
+from worker.mongo.webhook_documents import webhook_to_document
+from worker.webhooks import WebhookStatus
+
+_IS_DATE = {"$type": "date"}  # as the index says it: a job without a delivery to come is not in there
+_FINISHED = {"status": {"$in": [status.value for status in JobStatus if status.is_terminal]}}
+_UNTOLD = {"deliver_at": _IS_DATE, "expires_at": _IS_DATE, **_FINISHED}
+_IS_DUE = {"$lte": ["$deliver_at", "$$NOW"]}
+_IS_SAME_ENDING = {"$eq": ["$webhook.ending", "$resumes"]}
+
+
+class MongoDeliveryStore:
+    """Deliveries. Each is taken by one atomic update, so that of two who come at once one finds nothing."""
+
+    def __init__(self, database: MongoDatabase) -> None:
+        self._jobs = database[COLLECTION]
+
+    def ensure_indexes(self) -> None:
+        """Keep an index of what is still to be told, and of nothing else. Doing it again changes nothing."""
+        with translated_errors():
+            self._jobs.create_index("deliver_at", partialFilterExpression={"deliver_at": _IS_DATE})
+
+    def take_due(self, *, quiet_s: float, limit: int) -> list[str]:
+        """Take what is due one by one."""
+        with translated_errors():
+            return list(itertools.islice(iter(lambda: self._ring_for_one(quiet_s), None), limit))
+
+    def url_of(self, job_id: str) -> str | None:
+        """Look whether something is due."""
+        with translated_errors():
+            document = self._jobs.find_one(_due(job_id), {"webhook.url": True})
+        return document["webhook"]["url"] if document is not None else None
+
+    def claim(self, job_id: str, *, lease_s: float) -> Job | None:
+        """Put the delivery off in the update that takes it."""
+        change = {
+            "deliver_at": from_now(lease_s),
+            "webhook.attempts": {"$cond": [_IS_SAME_ENDING, {"$add": ["$webhook.attempts", 1]}, 1]},
+            "webhook.ending": "$resumes",
+            "webhook.outcome": WebhookStatus.PENDING.value,
+        }
+        with translated_errors():
+            document = self._jobs.find_one_and_update(
+                _due(job_id), [{"$set": change}], return_document=ReturnDocument.AFTER
+            )
+        return from_document(document) if document is not None else None
+
+    def note(self, told: Job, *, again_in_s: float | None) -> bool:
+        """Write the webhook whole: since it was claimed nobody else has."""
+        if told.webhook is None:
+            return False
+        mine = {
+            "_id": told.job_id,
+            "resumes": told.ending,
+            "webhook.attempts": told.webhook.attempts,
+            "webhook.ending": told.ending,
+            **_UNTOLD,
+        }
+        change = {
+            "webhook": {"$literal": webhook_to_document(told.webhook)},
+            "deliver_at": from_now(again_in_s) if again_in_s is not None else None,
+        }
+        with translated_errors():
+            return self._jobs.update_one(mine, [{"$set": change}]).matched_count > 0
+
+    def _ring_for_one(self, quiet_s: float) -> str | None:
+        was_not_rung_for = {
+            "$or": [
+                {"$lt": ["$webhook.rung_at", "$deliver_at"]},
+                {"$lt": ["$webhook.rung_at", from_now(-quiet_s)]},
+            ]
+        }
+        document = self._jobs.find_one_and_update(
+            {**_UNTOLD, "$expr": {"$and": [_IS_DUE, was_not_rung_for]}},
+            [{"$set": {"webhook.rung_at": "$$NOW"}}],
+            {"_id": True},
+            sort=[("deliver_at", ASCENDING)],
+        )
+        return document["_id"] if document is not None else None
+
+
+def _due(job_id: str) -> Document:
+    return {"_id": job_id, **_UNTOLD, "$expr": _IS_DUE}

@@ -1,0 +1,96 @@
+"""Webhook: where someone is told how a job ended, how that went so far, and when it is tried again; pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Self
+
+AT_ONCE = datetime(1970, 1, 1, tzinfo=UTC)
+"""An instant that has passed by anybody's clock."""
+
+MOST_ATTEMPTS = 8
+_MOST_LOGGED = 2 * MOST_ATTEMPTS  # a job that is retried has several endings
+
+_FIRST_S, _FACTOR = 20.0, 4.0  # 20 s, 80 s, 5 min, 21 min, 1.4 h, 5.7 h, 23 h: with the jitter a day in all
+_LONGEST_ADVICE_S = 86_400.0
+_SUCCESSES = range(200, 300)
+_GONE = 410  # the one answer that says: never again
+
+
+class WebhookStatus(StrEnum):
+    """Whether the destination knows how the job ended: not yet, yes, or it will not be told any more."""
+
+    PENDING = "pending"
+    DELIVERED = "delivered"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """What came of one call: an HTTP status, or in words for a client why there is none."""
+
+    status: int | None = None
+    error: str | None = None
+    retry_after_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """One attempt to tell of one event, and what came of it; without an error it was taken."""
+
+    at: datetime
+    event_id: str
+    attempt: int
+    status: int | None
+    seconds: float
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Webhook:
+    """Where someone is told how a job ended, and how that went.
+
+    `ending` is which ending of the job the `attempts` and their `outcome` are about: a job that is retried ends again.
+    """
+
+    url: str
+    ending: int | None = None
+    attempts: int = 0
+    outcome: WebhookStatus = WebhookStatus.PENDING
+    deliveries: tuple[Delivery, ...] = ()
+
+    def after(self, reply: Reply, *, event_id: str, at: datetime, seconds: float) -> Self:
+        """Note what came of the attempt that is under way."""
+        outcome = self._outcome(reply)
+        refusal = f"The answer was {reply.status}" if reply.status is not None else reply.error
+        delivery = Delivery(
+            at=at,
+            event_id=event_id,
+            attempt=self.attempts,
+            status=reply.status,
+            seconds=round(seconds, 3),
+            error=None if outcome is WebhookStatus.DELIVERED else refusal,
+        )
+        return replace(self, outcome=outcome, deliveries=(*self.deliveries, delivery)[-_MOST_LOGGED:])
+
+    def give_up(self) -> Self:
+        """Try no more."""
+        return replace(self, outcome=WebhookStatus.FAILED)
+
+    def retry_in_s(self, *, advised_s: float | None, jitter: float) -> float | None:
+        """Seconds until the next attempt, no sooner than the destination asked for; None: there is none.
+
+        `jitter` is in [0, 1).
+        """
+        if self.outcome is not WebhookStatus.PENDING:
+            return None
+        back_off_s: float = _FIRST_S * _FACTOR ** (self.attempts - 1) * (0.5 + 0.5 * jitter)
+        return max(back_off_s, min(advised_s or 0.0, _LONGEST_ADVICE_S))
+
+    def _outcome(self, reply: Reply) -> WebhookStatus:
+        if reply.status in _SUCCESSES:
+            return WebhookStatus.DELIVERED
+        is_last = reply.status == _GONE or self.attempts >= MOST_ATTEMPTS
+        return WebhookStatus.FAILED if is_last else WebhookStatus.PENDING
