@@ -20,7 +20,7 @@ from api_shim.plans import PlanDesk
 from api_shim.readiness import Readiness
 from api_shim.records import RecordDesk
 from api_shim.routes import connections as connection_routes
-from api_shim.routes import downloads, exports, health, jobs, metrics, records
+from api_shim.routes import downloads, exports, health, jobs, metrics, records, syncs
 from worker.errors import StoreUnavailableError
 from worker.job_views import BASE_PATH
 
@@ -73,7 +73,14 @@ def create_app(  # noqa: PLR0913 - everything it is made of, each by name
     app.state.scrape_threads = CapacityLimiter(_MOST_SCRAPES)  # anyone may ask, and the database may be slow
     app.state.export_wait_s = export_wait_s
     app.state.download_threads = CapacityLimiter(_DOWNLOAD_THREADS)
-    for router in (exports.router, jobs.router, downloads.router, records.router, connection_routes.router):
+    for router in (
+        exports.router,
+        syncs.router,
+        jobs.router,
+        downloads.router,
+        records.router,
+        connection_routes.router,
+    ):
         app.include_router(router, prefix=BASE_PATH)
     app.include_router(health.router)
     app.include_router(metrics.router)

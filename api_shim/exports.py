@@ -6,7 +6,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import structlog
@@ -20,10 +20,11 @@ from worker.control import JobControl
 from worker.errors import BrokerUnavailableError, JobNotFoundError
 from worker.idempotency import KeyedRequest
 from worker.interfaces import JobQuery, PageStore, RecordSlice
-from worker.jobs import ExportRequest, IllegalChangeError, Job, JobKind, JobStatus, Origin, Progress
+from worker.jobs import ExportRequest, IllegalChangeError, Job, JobKind, JobStatus, Origin, Progress, SyncRequest
 from worker.keyed_submitter import KeyedSubmitter, Submission
 from worker.pages import ExportType, Page
 from worker.submitter import JobSubmitter
+from worker.syncs import new_sync
 from worker.webhooks import Webhook
 
 _LOOK_EVERY_S = 1.0  # in case an announcement is lost
@@ -69,18 +70,28 @@ class ExportDesk:
             updated_at=now,
         )
 
-    async def submit(self, job: Job) -> None:
-        """Accept a job. With the broker away it stays accepted: the sweeper publishes it later."""
-        with suppress(BrokerUnavailableError):
-            await run_in_threadpool(self.submitter.submit, job)
-        _name_in_log(job)
+    def new_sync(
+        self, caller: Caller, request: SyncRequest, *, label: str | None = None, webhook: Webhook | None = None
+    ) -> Job:
+        """Write a sync down, not stored yet."""
+        made = new_sync(
+            str(uuid.uuid4()),
+            account_id=caller.account_id,
+            owner=caller.uid,
+            request=request,
+            at=self.clock(),
+            label=label,
+            webhook=webhook,
+        )
+        return replace(made, origin=self.origin())
 
-    async def submit_once(self, job: Job, asked: KeyedRequest) -> Submission:
-        """Accept a job unless the same request has brought one before; then give that one, as it stands.
+    async def submit(self, job: Job, asked: KeyedRequest | None = None) -> Submission:
+        """Accept a job. With the broker away it stays accepted: the sweeper publishes it later.
 
+        A request that came with a key brings a job once; after that it is given the first one, as it stands now.
         Raises IdempotencyKeyReusedError, and IllegalChangeError when that job is gone.
         """
-        submission = await run_in_threadpool(self.keyed_submitter.submit, job, asked)
+        submission = await run_in_threadpool(self._submit, job, asked)
         _name_in_log(submission.job)
         return submission
 
@@ -154,6 +165,14 @@ class ExportDesk:
         if file_format is DownloadFormat.NDJSON:
             return ndjson_lines(self.pages, job)
         return csv_lines(self.pages, job, with_bom=with_bom)
+
+    def _submit(self, job: Job, asked: KeyedRequest | None) -> Submission:
+        if asked is None:
+            with suppress(BrokerUnavailableError):
+                self.submitter.submit(job)
+            return Submission(job)
+        submission = self.keyed_submitter.submit(job, asked)
+        return replace(submission, job=self.control.as_of_now([submission.job])[0])
 
     async def _page_of(self, job: Job, watch: Watch, *, wait_s: float) -> Page | Job:
         """Wait for a page job to finish. A success that is announced needs no look at the job: its page is there."""

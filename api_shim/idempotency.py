@@ -25,12 +25,15 @@ def read_key(values: list[str]) -> str | None:
     return values[0] if values else None
 
 
-def keyed_request(caller: Caller, key: str, *, route: str, body: BaseModel) -> KeyedRequest:
-    """Bind a request to its key and its caller. `route` is the method and the path below the base path.
+def keyed_request(caller: Caller, key: str | None, *, route: str, body: BaseModel) -> KeyedRequest | None:
+    """Bind a request to its key and its caller; None without a key.
 
+    `route` is the method and the path below the base path.
     The fingerprint is of what the body means: a field that is absent and one that has its default are the same, and so
     are two orders of the same fields. Of a secret it sees that there is one, not which.
     """
+    if key is None:
+        return None
     meaning = body.model_dump(mode="json", exclude_defaults=True)
     text = json.dumps([route, meaning], sort_keys=True)
     return KeyedRequest(

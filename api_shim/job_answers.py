@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse
 from api_shim.schemas import JobAnswer, JobListAnswer, ListPagination
 from worker.job_views import job_path, view_of
 from worker.jobs import Job
+from worker.keyed_submitter import Submission
 
 _POLL_AFTER_S = 1
 
@@ -36,6 +37,9 @@ def accepted(job: Job, *, message: str, applied: str = "") -> Response:
     return job_answer(job, message=message, applied=applied, status=202, headers=headers)
 
 
-def accepted_before(job: Job) -> Response:
-    """Answer 200: the request was repeated, and this is what became of it."""
-    return job_answer(job, message="Accepted before", headers={"Location": job_path(job.job_id)})
+def submitted(submission: Submission, *, message: str) -> Response:
+    """Answer 202, or 200 where the request was repeated: this is what became of it."""
+    job = submission.job
+    if submission.is_repeat:
+        return job_answer(job, message="Accepted before", headers={"Location": job_path(job.job_id)})
+    return accepted(job, message=message)

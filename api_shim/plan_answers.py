@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from fastapi import Response
 from fastapi.responses import JSONResponse
 
 from api_shim.errors import JobFailedError
 from api_shim.plan_schemas import PlanAnswer
+from api_shim.schemas import JobAnswer
 from worker.errands import Answer, Plan
 from worker.jobs import JobError
+
+REPEATED_OR_PLANNED: dict[int | str, dict[str, Any]] = {
+    200: {
+        "model": JobAnswer | PlanAnswer,
+        "description": "A repeated request, with the job of the first; with `dry_run`: what it would come to",
+    }
+}
 
 
 def plan_answer(answer: Answer) -> Response:

@@ -7,9 +7,11 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema, field_validator
+from pydantic_core import PydanticCustomError
 
 from worker.destinations import LONGEST_URL
 from worker.jobs import JobStatus
+from worker.pages import ExportType
 from worker.records import Shown
 
 MOST_RESULTS = 1000
@@ -99,6 +101,47 @@ class WebhookBody(BaseModel):
     url: Annotated[str, StringConstraints(max_length=LONGEST_URL)]
 
 
+UNSUPPORTED_TYPE = "unsupported_type"
+
+
+def _sync_types(values: object) -> object:
+    """Read the names of types; null is all of them, as is no list at all."""
+    if values is None:
+        return tuple(ExportType)
+    if not isinstance(values, list) or not all(isinstance(each, str) for each in values):
+        raise ValueError("must be a list of types")
+    if not values:
+        raise ValueError("must name at least one type")
+    if not {*values}.issubset(ExportType):
+        raise PydanticCustomError(UNSUPPORTED_TYPE, "has a type that is not supported")
+    if len({*values}) < len(values):
+        raise ValueError("names a type more than once")
+    return tuple(map(ExportType, values))
+
+
+_TYPES_SCHEMA = {
+    "type": ["array", "null"],
+    "items": {"type": "string", "enum": list(ExportType)},
+    "minItems": 1,
+    "uniqueItems": True,
+    "default": list(ExportType),
+}
+SyncTypes = Annotated[tuple[ExportType, ...], BeforeValidator(_sync_types), WithJsonSchema(_TYPES_SCHEMA)]
+DryRun = Annotated[bool, Field(strict=True)]
+Label = Annotated[str | None, StringConstraints(max_length=200)]
+
+
+class SyncBody(BaseModel):
+    """What `POST /sync` may ask for; everything is optional."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    types: SyncTypes = tuple(ExportType)
+    label: Label = None
+    dry_run: DryRun = False
+    webhook: WebhookBody | None = None
+
+
 class ExportBody(BaseModel):
     """What `POST /export/{type}` may ask for; everything is optional."""
 
@@ -108,8 +151,8 @@ class ExportBody(BaseModel):
     page_size: PositiveNumber = None
     offset: OffsetNumber = None
     params: dict[Text, Texts] = Field(default_factory=dict)
-    label: Annotated[str | None, StringConstraints(max_length=200)] = None
-    dry_run: Annotated[bool, Field(strict=True)] = False
+    label: Label = None
+    dry_run: DryRun = False
     webhook: WebhookBody | None = None
 
     @field_validator("params")

@@ -10,6 +10,7 @@ from worker.interfaces import JobAnnouncer, JobStore, PageStore
 from worker.jobs import Job, JobKind
 from worker.pages import ExportType, record_ids
 from worker.receipts import Facts, Outcome, Receipt
+from worker.syncs import is_left_over
 
 _MOST_COUNTED = 1_000_000  # ids that are held in memory at once, in some 100 MB
 
@@ -56,15 +57,29 @@ def _count_distinct(job: Job, pages: PageStore) -> int:
 
 
 def tell_sync(
-    child: Job, *, jobs: JobStore, pages: PageStore, announcer: JobAnnouncer | None, result_ttl: timedelta
+    job: Job, *, jobs: JobStore, pages: PageStore, announcer: JobAnnouncer | None, result_ttl: timedelta
 ) -> None:
-    """Tell who waits for the sync that a job is a part of; a sync that is over with it gets its end."""
-    sync = jobs.find(child.parent_id) if child.parent_id is not None else None
-    if sync is None:
+    """Have the sync that a job is, or is a part of, follow its children, and tell who waits; if it is over it ends.
+
+    A child that was left over goes. What is interrupted here is made up for by the sweeper.
+    """
+    sync_id = job.job_id if job.sync is not None else job.parent_id
+    if sync_id is None:
         return
+    sync = jobs.follow(sync_id)
+    if sync is None or is_left_over(sync):
+        remove(job, jobs=jobs, pages=pages)
+        return
+    end_sync(sync, jobs=jobs, pages=pages, result_ttl=result_ttl)
     if announcer is not None:
         announcer.announce(sync)
-    end_sync(sync, jobs=jobs, pages=pages, result_ttl=result_ttl)
+
+
+def remove(job: Job, *, jobs: JobStore, pages: PageStore) -> None:
+    """Remove a job that nobody holds, and its pages."""
+    if jobs.start_removal(job):
+        pages.remove(job.job_id)
+        jobs.finish_removal(job.job_id)
 
 
 def end_sync(sync: Job, *, jobs: JobStore, pages: PageStore, result_ttl: timedelta) -> None:

@@ -81,16 +81,12 @@ class JobControl:
         for _ in range(_TRIES):
             job = self.find(job_id, account_id=account_id)
             queued = job.retry(at=self._clock())
-            family = self._family_of(job)
-            asked = [each for each in family if job.job_id in {each.job_id, each.parent_id}]
-            stopped = [each for each in asked if each.status is not JobStatus.SUCCEEDED]
-            kept = [each for each in family if each not in stopped and each.expires_at is not None]
-            retried = [(each, each.retry(at=queued.updated_at)) for each in stopped]
-            self._give_token_another_chance(stopped)
-            if self._jobs.change_all([*retried, *((each, replace(each, expires_at=None)) for each in kept)]):
-                with suppress(BrokerUnavailableError):
-                    publish_or_note(*(after for _, after in retried), queue=self._queue, jobs=self._jobs)
-                return queued if not job.is_expanded else self.find(job_id, account_id=account_id)
+            if job.is_expanded or job.parent_id is not None:
+                return self._retry_children(job)
+            self._give_token_another_chance([job])
+            if self._jobs.change(job, queued):
+                self._ring_for(queued)
+                return queued
         raise _restless()
 
     def delete(self, job_id: str, *, account_id: str) -> None:
@@ -104,11 +100,10 @@ class JobControl:
                 raise IllegalChangeError(f"The job is part of the sync {job.parent_id}: delete that")
             if job.status is JobStatus.RUNNING:
                 raise IllegalChangeError("The job is running: cancel it first")
-            children = self._jobs.children_of([job])
-            if self._jobs.start_removal(job, *children):
+            if self._jobs.start_removal(job):
                 with suppress(StoreUnavailableError):
-                    for each in (*children, job):
-                        self._finish_removal(each.job_id)
+                    for each in (*job.children, job_id):
+                        self._finish_removal(each)
                 return
         raise _restless()
 
@@ -116,7 +111,7 @@ class JobControl:
         """Give a finished job its receipt, and it and its pages their end."""
         if job.sync is not None:
             end_sync(job, jobs=self._jobs, pages=self._pages, result_ttl=self._result_ttl)
-            return job
+            return self._jobs.find(job.job_id) or job
         settled = close(job, pages=self._pages, result_ttl=self._result_ttl)
         self._jobs.change(job, settled)
         self._tell_sync(settled)
@@ -130,6 +125,11 @@ class JobControl:
         for job in endless:
             self.settle(job)
 
+    def follow_up(self, *, quiet_s: float, limit: int) -> None:
+        """Have syncs follow their children where whoever should have seen to it `quiet_s` seconds ago did not."""
+        for job in self._jobs.take_unfollowed(quiet_s=quiet_s, limit=limit):
+            self._tell_sync(job)
+
     def _cancel(self, job: Job) -> Job:
         for _ in range(_TRIES):
             ended = job.cancel(at=self._clock())
@@ -140,13 +140,35 @@ class JobControl:
             job = self._jobs.get(job.job_id, account_id=job.account_id)
         raise _restless()
 
-    def _family_of(self, job: Job) -> list[Job]:
-        """Give the job with all that ends together with it: a sync's children."""
-        sync = self._jobs.find(job.parent_id) if job.parent_id is not None else job
-        return self._jobs.children_of([sync] if sync is not None else []) or [job]
+    def _retry_children(self, job: Job) -> Job:
+        """Have a sync go on with those of its children that are asked for and have not succeeded: one, or all.
 
-    def _tell_sync(self, child: Job) -> None:
-        tell_sync(child, jobs=self._jobs, pages=self._pages, announcer=self._announcer, result_ttl=self._result_ttl)
+        It is opened first, so that it has no end while one of them is at work, and follows them last. Each step may be
+        done again by another caller; a process that dies in between leaves a sync that follows what was done.
+        """
+        sync = self._jobs.find(job.parent_id) if job.parent_id is not None else job
+        if sync is None:
+            raise JobNotFoundError
+        self._jobs.reopen(sync)
+        stopped = []
+        for child in self._jobs.children_of([sync]):
+            is_asked_for = job.job_id in {child.job_id, sync.job_id}
+            if is_asked_for and child.status in {JobStatus.FAILED, JobStatus.CANCELLED}:
+                stopped.append(child)
+            elif child.expires_at is not None:
+                self._jobs.change(child, replace(child, expires_at=None))
+        self._give_token_another_chance(stopped)
+        queued = [(child, child.retry(at=self._clock())) for child in stopped]
+        self._ring_for(*(after for before, after in queued if self._jobs.change(before, after)))
+        self._tell_sync(sync)
+        return self.find(job.job_id, account_id=job.account_id)
+
+    def _ring_for(self, *queued: Job) -> None:
+        with suppress(BrokerUnavailableError):
+            publish_or_note(*queued, queue=self._queue, jobs=self._jobs)
+
+    def _tell_sync(self, job: Job) -> None:
+        tell_sync(job, jobs=self._jobs, pages=self._pages, announcer=self._announcer, result_ttl=self._result_ttl)
 
     def _give_token_another_chance(self, retried: Sequence[Job]) -> None:
         """Have HubSpot asked about a refused token again: someone thinks that it works by now."""
@@ -157,13 +179,13 @@ class JobControl:
     def _see_off(self, job: Job) -> Job | None:
         if self._announcer is not None:
             self._announcer.announce(job)
-        if not job.tally.proves_distinct:
-            self._tell_sync(job)
-            return None  # its ids have to be counted one by one, which is nothing to keep a caller waiting for
         try:
-            return self.settle(job)
+            if job.tally.proves_distinct:
+                return self.settle(job)
+            self._tell_sync(job)  # its ids have to be counted one by one, which is nothing to keep a caller waiting for
         except StoreUnavailableError:
             return None
+        return None
 
     def _finish_removal(self, job_id: str) -> None:
         self._pages.remove(job_id)

@@ -75,6 +75,17 @@ class Estimate:
             as_of=known.as_of if known is not None else None,
         )
 
+    @classmethod
+    def together(cls, parts: Sequence[Self]) -> Self:
+        """Add estimates up, of exports that run side by side; there is at least one."""
+        return cls(
+            records=sum(part.records for part in parts),
+            calls=sum(part.calls for part in parts),
+            seconds=seconds_together(parts, rate=None),
+            basis=parts[0].basis,
+            as_of=min((part.as_of for part in parts if part.as_of is not None), default=None),
+        )
+
     def seconds_for(self, records: int) -> float:
         """Give the part of the time that so many of the records take."""
         return self.seconds * records / self.records if self.records else self.seconds

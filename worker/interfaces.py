@@ -76,18 +76,29 @@ class JobStore(Protocol):
     def change(self, before: Job, after: Job) -> bool:
         """Store what becomes of a job that no worker holds; False, with nothing written, when it has moved on."""
 
-    def change_all(self, changes: Sequence[tuple[Job, Job]]) -> bool:
-        """Do as `change` does with several jobs at once: all of them, or none when one has moved on."""
-
     def expand(self, sync: Job, children: Sequence[Job]) -> bool:
-        """Store the children of a sync that has none yet; False, with nothing written, when it has moved on.
+        """Store the children of a sync, those that are not there yet, and then that they are there.
 
-        From then on the sync has no state of its own: whatever stores a child's state here stores what follows from it
-        for the sync as well, both or neither.
+        False when the sync has moved on. What was stored of its children by then finds out for itself.
         """
 
     def children_of(self, syncs: Sequence[Job]) -> list[Job]:
         """Give the children of these syncs, in no order; a sync that is not expanded has none."""
+
+    def follow(self, sync_id: str) -> Job | None:
+        """Store what the children of a sync make of it, and give it; None when it is gone.
+
+        To be called after every change of a child's state. Where one has ended, that is noted until it was.
+        """
+
+    def take_unfollowed(self, *, quiet_s: float, limit: int) -> list[Job]:
+        """Give what was left unfollowed `quiet_s` seconds ago or earlier, to one who sees to it now.
+
+        Children that have ended without their sync, and syncs that were opened and have followed nobody since.
+        """
+
+    def reopen(self, sync: Job) -> None:
+        """Have a sync go on, with no end, and note that it has to follow the children that are about to."""
 
     def end_sync(self, sync: Job, *, at: datetime) -> bool:
         """Have a finished sync and its children removed at the same instant; False when it has moved on, or has one."""
@@ -95,8 +106,11 @@ class JobStore(Protocol):
     def request_cancel(self, job: Job) -> bool:
         """Ask the worker that holds the job to stop at its next page; False when none holds it."""
 
-    def start_removal(self, *jobs: Job) -> bool:
-        """Make jobs unknown to everyone at once; False when one has moved on. Their pages have to be removed next."""
+    def start_removal(self, job: Job) -> bool:
+        """Make a job unknown to everyone at once; False when it has moved on. Its pages have to be removed next.
+
+        The children of a sync go with it, but for one that is held: that finds out for itself.
+        """
 
     def finish_removal(self, job_id: str) -> None:
         """Forget a job whose removal was started, once its pages are gone."""
@@ -104,8 +118,8 @@ class JobStore(Protocol):
     def take_unsettled(self, *, quiet_s: float, limit: int) -> tuple[list[str], list[Job]]:
         """Give what was left half done `quiet_s` seconds ago or earlier, to one who does the rest now.
 
-        Ids of jobs whose removal was started, and jobs that were finished but have no end; a child has to have one
-        only when it lacks a receipt, the rest comes with the end of its sync.
+        Ids of jobs whose removal was started, their children before them, and jobs that were finished but have no end;
+        a child only while it lacks a receipt, since its end comes with that of its sync.
         """
 
     def last_complete(self, account_id: str, owner: str, export_type: ExportType) -> Job | None:

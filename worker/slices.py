@@ -36,6 +36,7 @@ from worker.pages import record_ids
 from worker.publishing import publish_or_note
 from worker.rates import Quota
 from worker.retry import RETRY_POLICIES, advice_s, is_failure, smaller_page
+from worker.syncs import is_left_over
 
 _log = structlog.get_logger()
 
@@ -93,6 +94,8 @@ class Slice:
             self._fail(WorkersLostError(message))
         elif job.attempts > _MOST_TRIES:
             self._fail(StoreUnavailableError())
+        elif job.parent_id is not None and is_left_over(self._tools.jobs.find(job.parent_id)):
+            self._job = job.cancel(at=self._tools.clock())
         elif job.pages_expire_at is not None:
             self._take_up_again()
         if job.kind is JobKind.EXPORT and job.progress.pages == 0:

@@ -17,6 +17,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from worker.copying import Changes, Copying
+from worker.estimates import Estimate
 from worker.jobs import ExportRequest, Job, JobError, JobKind, JobStatus, Progress, SyncRequest, child_id
 from worker.pages import PAGE_FORMATS, ExportType
 from worker.receipts import Receipt
@@ -64,7 +65,8 @@ def follow(sync: Job, children: Sequence[Job]) -> Job:
     """Give a sync as its children have it; before there are any it stays as it is."""
     if not children:
         return sync
-    status = _status(sync.status, {child.status for child in children})
+    missing = [JobStatus.QUEUED] * (len(sync.children) - len(children))
+    status = _status(sync.status, [*missing, *(child.status for child in children)])
     is_over = status.is_terminal
     waits = [child for child in children if child.status is JobStatus.WAITING and child.resume_at is not None]
     first = min(waits, key=_resumption, default=None) if status is JobStatus.WAITING else None
@@ -77,6 +79,7 @@ def follow(sync: Job, children: Sequence[Job]) -> Job:
         error=_error(children) if status is JobStatus.FAILED else None,
         receipt=_receipt(children) if is_over else None,
         changes_by_type=_changes(children),
+        estimate=_estimate(children),
         resume_at=first.resume_at if first is not None else None,
         reason=first.reason if first is not None else None,
         started_at=min((child.started_at for child in children if child.started_at is not None), default=None),
@@ -87,6 +90,11 @@ def follow(sync: Job, children: Sequence[Job]) -> Job:
         expires_at=sync.expires_at if is_over else None,
         deliver_at=sync.deliver_at if is_over else None,
     )
+
+
+def is_left_over(sync: Job | None) -> bool:
+    """Whether the child of this sync is one that nobody wants: the sync was removed, or stopped, as it was made."""
+    return sync is None or (sync.status.is_terminal and not sync.is_expanded)
 
 
 def _child(sync: Job, export_type: ExportType, *, at: datetime) -> Job:
@@ -148,6 +156,11 @@ def _receipt(children: Sequence[Job]) -> Receipt | None:
 
 def _changes(children: Sequence[Job]) -> Mapping[ExportType, Changes] | None:
     return {child.records_type: child.changes for child in children if child.changes is not None} or None
+
+
+def _estimate(children: Sequence[Job]) -> Estimate | None:
+    known = [child.estimate for child in children if child.estimate is not None]
+    return Estimate.together(known) if len(known) == len(children) else None
 
 
 def _resumption(child: Job) -> datetime:

@@ -81,14 +81,12 @@ class ExportApi:
         self._client.close()
 
     def start(self, export_type: ExportType, body: Mapping[str, object]) -> JobState:
-        """Start an export. A lost answer is asked for again: under one key the export is started once."""
-        once = {"Idempotency-Key": str(uuid4())}
-        ask = partial(self._ask, "POST", f"/export/{export_type}", json=body, headers=once)
-        try:
-            answer = ask()
-        except LostAnswerError:
-            answer = patiently(ask, pause=self.outside.pause)
-        return _read(read_job, answer)
+        """Start an export."""
+        return self._start(f"/export/{export_type}", body)
+
+    def start_sync(self, body: Mapping[str, object]) -> JobState:
+        """Start a sync."""
+        return self._start("/sync", body)
 
     def plan(self, export_type: ExportType, body: Mapping[str, object]) -> bytes:
         """Ask what an export would come to; give the answer as it came. Nothing is started."""
@@ -146,6 +144,16 @@ class ExportApi:
                 answer.read()
                 raise _refused(answer)
             yield Download(tag=answer.headers.get("etag", ""), chunks=answer.iter_bytes())
+
+    def _start(self, path: str, body: Mapping[str, object]) -> JobState:
+        """Start a job. A lost answer is asked for again: under one key the job is started once."""
+        once = {"Idempotency-Key": str(uuid4())}
+        ask = partial(self._ask, "POST", path, json=body, headers=once)
+        try:
+            answer = ask()
+        except LostAnswerError:
+            answer = patiently(ask, pause=self.outside.pause)
+        return _read(read_job, answer)
 
     def _ask(self, method: str, path: str, **parts: Any) -> bytes:  # noqa: ANN401 - httpx' parts of a request
         return self._answer(method, path, **parts).content

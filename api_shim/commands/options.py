@@ -42,6 +42,16 @@ out_option = click.option(
 )
 
 
+def _types(_ctx: click.Context, _option: click.Parameter, value: str | None) -> list[str] | None:
+    """Read names with commas between them; whether they are right is for the API to say."""
+    return [name.strip() for name in value.split(",")] if value is not None else None
+
+
+types_option = click.option(
+    "--types", callback=_types, metavar="TYPE,…", help="Which types, with commas between them.  [default: all]"
+)
+
+
 class _VariableOnly(click.Option):
     """Reads an environment variable; the command line does not know it."""
 

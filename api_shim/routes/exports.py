@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import ValidationError
 
 from api_shim.answers import page_answer
+from api_shim.bodies import body_schema, read_body_as
 from api_shim.dependencies import (
     AskedKey,
     AskedPreferences,
@@ -18,12 +18,11 @@ from api_shim.dependencies import (
     OnceOnly,
     Plans,
 )
-from api_shim.errors import CONFLICT_ANSWER, ERROR_ANSWERS, HUBSPOT_ANSWERS, KEY_ANSWERS, JobFailedError, complaints
+from api_shim.errors import CONFLICT_ANSWER, ERROR_ANSWERS, HUBSPOT_ANSWERS, KEY_ANSWERS, JobFailedError
 from api_shim.idempotency import keyed_request
-from api_shim.job_answers import accepted, accepted_before
-from api_shim.plan_answers import plan_answer
-from api_shim.plan_schemas import PlanAnswer
-from api_shim.request_schemas import MOST_PARAMS, ExportBody, OffsetNumber, PositiveNumber, schema_of
+from api_shim.job_answers import accepted, submitted
+from api_shim.plan_answers import REPEATED_OR_PLANNED, plan_answer
+from api_shim.request_schemas import MOST_PARAMS, ExportBody, OffsetNumber, PositiveNumber
 from api_shim.schemas import JobAnswer, PageAnswer
 from worker.errands import PlannedExport
 from worker.errors import InvalidRequestError
@@ -34,9 +33,6 @@ router = APIRouter(tags=["exports"], responses=ERROR_ANSWERS)
 
 _DEFAULT_LIMIT = 10
 _ACCEPTED = "Export accepted"
-_REPEATED_OR_PLANNED = "A repeated request, with the job of the first; with `dry_run`: what it would come to"
-_EMPTY_BODIES = frozenset({b"", b"null"})
-_BODY_SCHEMA = {"requestBody": {"content": {"application/json": {"schema": schema_of(ExportBody)}}}}
 
 
 @router.get(
@@ -85,12 +81,8 @@ async def export_page(
     "/export/{type}",
     status_code=202,
     response_model=JobAnswer,
-    responses={
-        200: {"model": JobAnswer | PlanAnswer, "description": _REPEATED_OR_PLANNED},
-        **KEY_ANSWERS,
-        **HUBSPOT_ANSWERS,
-    },
-    openapi_extra=_BODY_SCHEMA,
+    responses={**REPEATED_OR_PLANNED, **KEY_ANSWERS, **HUBSPOT_ANSWERS},
+    openapi_extra=body_schema(ExportBody),
 )
 async def export_all(
     caller: AuthenticCaller, export_type: AskedType, key: AskedKey, sent: BoundedBody, desk: Desk, plans: Plans
@@ -99,7 +91,7 @@ async def export_all(
 
     With `"dry_run": true` nothing is started, stored or remembered under a key: the answer is what it would come to.
     """
-    body = _read_body(sent)
+    body = read_body_as(ExportBody, sent)
     most = PAGE_FORMATS[export_type].most_records
     if body.page_size is not None and body.page_size > most:
         raise InvalidRequestError(f"page_size: must be at most {most} for {export_type}")
@@ -109,22 +101,9 @@ async def export_all(
     if body.dry_run:
         return plan_answer(await plans.plan(caller, [PlannedExport(export_type=export_type, request=asked)]))
     job = desk.new_job(caller, export_type, JobKind.EXPORT, asked, label=body.label, webhook=webhook)
-    if key is None:
-        await desk.submit(job)
-        return accepted(job, message=_ACCEPTED)
     meant = body.model_copy(update={"page_size": page_size})
     once = keyed_request(caller, key, route=f"POST /export/{export_type}", body=meant)
-    submission = await desk.submit_once(job, once)
-    return accepted_before(submission.job) if submission.is_repeat else accepted(submission.job, message=_ACCEPTED)
-
-
-def _read_body(raw: bytes) -> ExportBody:
-    if raw.strip() in _EMPTY_BODIES:
-        return ExportBody()
-    try:
-        return ExportBody.model_validate_json(raw)
-    except ValidationError as error:
-        raise InvalidRequestError(complaints(error.errors(include_url=False, include_context=False))) from None
+    return submitted(await desk.submit(job, once), message=_ACCEPTED)
 
 
 def _passed_through(export_type: ExportType, pairs: list[tuple[str, str]]) -> tuple[tuple[str, str], ...]:

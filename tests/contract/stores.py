@@ -116,5 +116,8 @@ class MongoWorld:
             "published_at": {"$subtract": ["$published_at", ms]},
             "resume_at": {"$subtract": ["$resume_at", ms]},
             "tended_at": {"$subtract": ["$tended_at", ms]},
+            "unfollowed_since": {
+                "$cond": [{"$gt": ["$unfollowed_since", None]}, {"$subtract": ["$unfollowed_since", ms]}, "$$REMOVE"]
+            },
         }
         self.database[COLLECTION].update_many({}, [{"$set": moved}])

@@ -397,7 +397,9 @@ def ended_sync(world: World) -> tuple[Job, list[Job]]:
     assert world.jobs.expand(sync, children)
     for child in children:
         ended(world, child)
-    return stored(world, sync), children
+    over = world.jobs.follow(sync.job_id)
+    assert over is not None
+    return over, children
 
 
 def test_a_sync_is_told_of_once_it_has_its_end_and_its_children_are_not(world: World) -> None:
@@ -426,10 +428,13 @@ def test_a_sync_one_of_whose_children_is_retried_has_nothing_to_tell_until_it_en
     world.jobs.end_sync(sync, at=present() + TTL)
     failed = stored(world, children[0])
 
+    world.jobs.reopen(stored(world, sync))
     assert world.jobs.change(failed, failed.retry(at=present()))
 
     assert due(world) == []
     ended(world, children[0])
-    world.jobs.end_sync(stored(world, sync), at=present() + TTL)
+    over = world.jobs.follow(sync.job_id)
+    assert over is not None
+    world.jobs.end_sync(over, at=present() + TTL)
     assert due(world) == [sync.job_id]
     assert attempts(claimed(world, sync)) == (1, 1)

@@ -1,11 +1,11 @@
-"""Syncs in the JobStore: the fake and the real one have a sync follow its children, each change as one."""
+"""Syncs in the JobStore: the fake and the real one have a sync follow its children, whoever dies in between."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import count
 from threading import Barrier
 
@@ -32,7 +32,7 @@ _numbers = count(1)
 
 @pytest.fixture(params=["in memory", "mongo"])
 def world(request: pytest.FixtureRequest) -> JobWorld:
-    """Give a store; mongomock knows no transactions."""
+    """Give a store; mongomock knows no updates that compute."""
     if request.param == "in memory":
         clock = ManualClock(present())
         return InMemoryWorld(clock, InMemoryJobStore(clock))
@@ -42,17 +42,16 @@ def world(request: pytest.FixtureRequest) -> JobWorld:
     return MongoWorld(database, store)
 
 
-def added_sync(world: JobWorld) -> Job:
+def added_sync(world: JobWorld, *, at: datetime | None = None) -> Job:
     request = SyncRequest(types=TYPES, schedule_id="s1", scheduled_for=present())
-    sync = new_sync(
-        f"sync-{next(_numbers)}", account_id="a1", owner="u1", request=request, at=present(), label="nightly"
-    )
+    at = at or present()
+    sync = new_sync(f"sync-{next(_numbers)}", account_id="a1", owner="u1", request=request, at=at, label="nightly")
     world.store.add(sync)
     return sync
 
 
-def expanded(world: JobWorld) -> tuple[Job, list[Job]]:
-    sync = added_sync(world)
+def expanded(world: JobWorld, *, at: datetime | None = None) -> tuple[Job, list[Job]]:
+    sync = added_sync(world, at=at)
     children = new_children(sync, at=present())
     assert world.store.expand(sync, children)
     return stored(world, sync), children
@@ -78,14 +77,23 @@ def claimed(world: JobWorld, job: Job) -> Job:
 
 def ended(world: JobWorld, job: Job, how: Callable[[Job], Job] = lambda job: job.succeed(at=present())) -> None:
     world.store.release(how(claimed(world, job)))
+    followed(world, job)
+
+
+def followed(world: JobWorld, child: Job) -> Job:
+    assert child.parent_id is not None
+    sync = world.store.follow(child.parent_id)
+    assert sync is not None
+    assert stored(world, sync) == sync
+    return sync
+
+
+def unfollowed(world: JobWorld, *, quiet_s: float = 60) -> set[str]:
+    return {job.job_id for job in world.store.take_unfollowed(quiet_s=quiet_s, limit=10)}
 
 
 def failed(job: Job) -> Job:
     return job.fail(FatalHubSpotError("no"), at=present())
-
-
-def retried(job: Job) -> tuple[Job, Job]:
-    return job, job.retry(at=present())
 
 
 def test_a_sync_comes_back_as_it_was_stored(world: JobWorld) -> None:
@@ -117,22 +125,39 @@ def test_expanding_twice_makes_the_children_once(world: JobWorld) -> None:
     assert stored(world, children[0]).status is JobStatus.RUNNING
 
 
-def test_a_sync_that_was_cancelled_is_not_expanded(world: JobWorld) -> None:
+def test_a_sync_that_was_cancelled_or_removed_is_not_expanded(world: JobWorld) -> None:
+    cancelled, removed = added_sync(world), added_sync(world)
+    world.store.change(cancelled, cancelled.cancel(at=present()))
+    world.store.start_removal(removed)
+
+    for sync in (cancelled, removed):
+        assert not world.store.expand(sync, new_children(sync, at=present()))
+
+    assert stored(world, cancelled).children == ()
+    assert world.store.find(removed.job_id) is None
+
+
+def test_children_that_were_made_before_someone_died_are_kept_as_they_are(world: JobWorld) -> None:
     sync = added_sync(world)
-    world.store.change(sync, sync.cancel(at=present()))
+    children = new_children(sync, at=present())
+    world.store.add(children[0])
+    mine = claimed(world, children[0])
 
-    assert not world.store.expand(sync, new_children(sync, at=present()))
+    assert world.store.expand(sync, children)
 
-    assert world.store.find(new_children(sync, at=present())[0].job_id) is None
+    assert stored(world, children[0]) == mine
+    assert len(world.store.children_of([stored(world, sync)])) == len(children)
 
 
-def test_a_sync_that_was_removed_is_not_expanded(world: JobWorld) -> None:
+def test_a_sync_is_not_expanded_while_one_of_its_children_is_being_removed(world: JobWorld) -> None:
     sync = added_sync(world)
-    world.store.start_removal(sync)
+    children = new_children(sync, at=present())
+    world.store.add(children[0])
+    world.store.start_removal(children[0])
 
-    assert not world.store.expand(sync, new_children(sync, at=present()))
-
-    assert world.store.find(new_children(sync, at=present())[0].job_id) is None
+    assert not world.store.expand(sync, children)
+    world.store.finish_removal(children[0].job_id)
+    assert world.store.expand(sync, children)
 
 
 def test_of_many_who_expand_at_once_one_does(world: JobWorld) -> None:
@@ -177,7 +202,7 @@ def test_a_sync_waits_when_all_its_children_do_and_runs_when_one_goes_on(world: 
         waiting = claimed(world, child).wait(delay_s, reason="rate_limit", at=present())
         world.store.release(waiting, resume_in_s=delay_s)
 
-    waits = stored(world, sync)
+    waits = followed(world, children[0])
     assert (waits.status, waits.reason) == (JobStatus.WAITING, "rate_limit")
     assert waits.resume_at == stored(world, children[1]).resume_at
     world.let_pass(51)
@@ -208,6 +233,7 @@ def test_of_children_that_end_at_the_same_moment_none_is_overlooked(world: JobWo
         def end(job: Job, start: Barrier = start) -> None:
             start.wait()
             world.store.release(job.succeed(at=present()))
+            followed(world, job)
 
         with ThreadPoolExecutor(max_workers=len(mine)) as pool:
             list(pool.map(end, mine))
@@ -228,30 +254,39 @@ def test_who_has_lost_the_lease_changes_neither_the_child_nor_the_sync(world: Jo
     assert stored(world, sync) == before
 
 
-def test_a_change_of_a_child_changes_its_sync(world: JobWorld) -> None:
-    sync, children = expanded(world)
+def test_a_child_that_has_ended_is_unfollowed_until_its_sync_has_followed(world: JobWorld) -> None:
+    sync, (first, second) = expanded(world)
+    world.store.release(failed(claimed(world, first)))
+    world.store.change(second, second.cancel(at=present()))
+    assert stored(world, sync).status is JobStatus.RUNNING
+    assert unfollowed(world) == set()
+    world.let_pass(61)
 
-    for child in children:
-        assert world.store.change(child, child.cancel(at=present()))
-
-    assert stored(world, sync).status is JobStatus.CANCELLED
-
-
-def test_several_jobs_change_together_or_not_at_all(world: JobWorld) -> None:
-    sync, children = expanded(world)
-    for child in children:
-        ended(world, child, failed)
-    first, second = (stored(world, child) for child in children)
-
-    assert not world.store.change_all([retried(first), retried(replace(second, updated_at=second.created_at - HOUR))])
-    assert stored(world, first) == first
-    assert stored(world, sync).status is JobStatus.FAILED
-    assert world.store.change_all([retried(first), retried(second)])
-    assert stored(world, first).status is JobStatus.QUEUED
-    assert (stored(world, sync).status, stored(world, sync).error) == (JobStatus.QUEUED, None)
+    assert unfollowed(world) == {first.job_id, second.job_id}
+    assert unfollowed(world) == set()
+    world.let_pass(61)
+    assert followed(world, first).status is JobStatus.FAILED
+    assert unfollowed(world) == set()
 
 
-def test_a_sync_and_its_children_get_one_end_until_they_are_taken_up_again(world: JobWorld) -> None:
+def test_a_child_that_goes_on_is_no_concern_of_anybodys(world: JobWorld) -> None:
+    _, (first, second) = expanded(world)
+    world.store.release(claimed(world, first))
+    world.store.release(claimed(world, second).wait(60, reason="rate_limit", at=present()), resume_in_s=60)
+    world.let_pass(61)
+
+    assert unfollowed(world) == set()
+
+
+def test_a_sync_that_is_gone_is_not_followed(world: JobWorld) -> None:
+    sync, _ = expanded(world)
+    world.store.start_removal(sync)
+
+    assert world.store.follow(sync.job_id) is None
+    assert world.store.follow("unknown") is None
+
+
+def test_a_sync_and_its_children_get_one_end(world: JobWorld) -> None:
     sync, children = expanded(world)
     for child in children:
         ended(world, child, failed)
@@ -262,20 +297,58 @@ def test_a_sync_and_its_children_get_one_end_until_they_are_taken_up_again(world
 
     assert {stored(world, job).expires_at for job in (sync, *children)} == {at}
     assert {stored(world, child).pages_expire_at for child in children} == {at}
-    first, second = (stored(world, child) for child in children)
-    assert world.store.change_all([retried(first), (second, replace(second, expires_at=None))])
-    assert {stored(world, job).expires_at for job in (sync, *children)} == {None}
+    assert followed(world, children[0]).expires_at == at
 
 
-def test_a_sync_is_removed_with_all_its_children_or_not_at_all(world: JobWorld) -> None:
-    sync, children = expanded(world)
-    mine = claimed(world, children[0])
+def test_a_sync_that_is_opened_again_has_no_end_and_waits_to_follow_its_children(world: JobWorld) -> None:
+    sync, (first, second) = expanded(world)
+    for child in (first, second):
+        ended(world, child, failed)
+    world.store.end_sync(stored(world, sync), at=present() + HOUR)
 
-    assert not world.store.start_removal(sync, *children)
-    assert stored(world, sync).status is JobStatus.RUNNING
-    world.store.release(failed(mine))
-    assert world.store.start_removal(sync, stored(world, children[0]), children[1])
-    assert [world.store.find(job.job_id) for job in (sync, *children)] == [None, None, None]
+    world.store.reopen(stored(world, sync))
+
+    opened = stored(world, sync)
+    assert (opened.status, opened.expires_at, opened.finished_at) == (JobStatus.QUEUED, None, None)
+    world.let_pass(61)
+    assert unfollowed(world) == {sync.job_id}
+    again = stored(world, first)
+    assert world.store.change(again, again.retry(at=present()))
+    assert (followed(world, first).status, followed(world, first).error) == (JobStatus.QUEUED, None)
+    world.let_pass(61)
+    assert unfollowed(world) == set()
+
+
+def test_of_a_sync_that_is_not_expanded_nothing_is_opened(world: JobWorld) -> None:
+    sync = added_sync(world)
+    world.store.reopen(sync)
+
+    assert stored(world, sync) == sync
+
+
+def test_a_sync_is_removed_with_its_children_and_one_that_is_held_goes_by_itself(world: JobWorld) -> None:
+    sync, (first, second) = expanded(world)
+    mine = claimed(world, first)
+
+    assert world.store.start_removal(sync)
+
+    assert world.store.find(sync.job_id) is None
+    assert world.store.find(second.job_id) is None
+    assert world.store.find(first.job_id) == mine
+
+
+def test_the_removal_of_a_sync_that_was_interrupted_is_completed_for_all_of_it(world: JobWorld) -> None:
+    sync, children = expanded(world, at=present() - HOUR)
+    world.store.start_removal(sync)
+    world.let_pass(61)
+
+    removed, _ = world.store.take_unsettled(quiet_s=60, limit=10)
+
+    assert set(removed) == {sync.job_id, *(child.job_id for child in children)}
+    for job_id in removed:
+        world.store.finish_removal(job_id)
+    world.let_pass(61)
+    assert world.store.take_unsettled(quiet_s=60, limit=10) == ([], [])
 
 
 def test_a_child_gets_its_end_with_its_sync_and_is_looked_after_only_while_it_lacks_a_receipt(world: JobWorld) -> None:
@@ -283,6 +356,7 @@ def test_a_child_gets_its_end_with_its_sync_and_is_looked_after_only_while_it_la
     sync, children = expanded(world)
     for child, receipt in zip(children, (None, Receipt.of_parts({})), strict=True):
         world.store.change(child, replace(child.cancel(at=long_ago), receipt=receipt))
+    followed(world, children[0])
 
     _, unsettled = world.store.take_unsettled(quiet_s=60, limit=10)
 
@@ -298,7 +372,7 @@ def test_jobs_without_relatives_are_stored_without_a_trace_of_syncs(world: JobWo
 
 
 def test_what_children_have_changed_in_the_copy_is_kept_and_told_of_their_sync(world: JobWorld) -> None:
-    sync, (first, second) = expanded(world)
+    _, (first, second) = expanded(world)
     copying = Copying(since=present(), created=3, changed=2, deleted=1, compared_pages=4, compared_through=2**40)
     mine = replace(claimed(world, first), copying=copying, tally=Tally(records=9))
 
@@ -306,7 +380,7 @@ def test_what_children_have_changed_in_the_copy_is_kept_and_told_of_their_sync(w
     assert stored(world, first).copying == copying
     world.store.release(mine.succeed(at=present()))
 
-    assert stored(world, sync).changes_by_type == {
+    assert followed(world, first).changes_by_type == {
         ExportType.CONTACTS: Changes(created=3, changed=2, unchanged=4, deleted=1),
         ExportType.DEALS: Changes(created=0, changed=0, unchanged=0, deleted=0),
     }

@@ -39,6 +39,7 @@ class _StoredJob:
     leased_until: datetime | None = None
     published_at: datetime | None = None
     tended_at: datetime = _NEVER
+    unfollowed_since: datetime | None = None
 
 
 class InMemoryJobStore(_Store):
@@ -91,14 +92,46 @@ class InMemoryJobStore(_Store):
     def expand(self, sync: Job, children: Sequence[Job]) -> bool:
         self._answer()
         with self._lock:
+            if any(child.job_id in self._removed for child in children):
+                return False
+            for child in children:
+                fresh = _StoredJob(job=child, epoch=child.epoch, published_at=child.created_at)
+                self._stored.setdefault(child.job_id, fresh)
             stored = self._unchanged(sync)
             if stored is None:
                 return False
-            for child in children:
-                self._stored[child.job_id] = _StoredJob(job=child, epoch=child.epoch, published_at=child.created_at)
             self._stored[sync.job_id] = replace(stored, job=replace(stored.job, is_expanded=True))
-            self._follow(children)
             return True
+
+    def follow(self, sync_id: str) -> Job | None:
+        self._answer()
+        with self._lock:
+            stored = self._stored.get(sync_id)
+            if stored is None:
+                return None
+            children = [self._stored[each] for each in stored.job.children if each in self._stored]
+            followed = follow(stored.job, [child.job for child in children])
+            for child in children:
+                self._stored[child.job.job_id] = replace(child, unfollowed_since=None)
+            self._stored[sync_id] = replace(stored, job=followed, unfollowed_since=None)
+            return followed
+
+    def take_unfollowed(self, *, quiet_s: float, limit: int) -> list[Job]:
+        self._answer()
+        with self._lock:
+            before = self._after(-quiet_s)
+            found = [each for each in self._stored.values() if each.unfollowed_since and each.unfollowed_since < before]
+            for stored in found[:limit]:
+                self._stored[stored.job.job_id] = replace(stored, unfollowed_since=self._clock())
+            return [stored.job for stored in found[:limit]]
+
+    def reopen(self, sync: Job) -> None:
+        self._answer()
+        with self._lock:
+            stored = self._stored.get(sync.job_id)
+            if stored is not None and stored.job.is_expanded:
+                job = replace(stored.job, status=JobStatus.QUEUED, finished_at=None, expires_at=None, deliver_at=None)
+                self._stored[sync.job_id] = replace(stored, job=job, unfollowed_since=self._clock())
 
     def end_sync(self, sync: Job, *, at: datetime) -> bool:
         self._answer()
@@ -116,27 +149,19 @@ class InMemoryJobStore(_Store):
             return True
 
     def change(self, before: Job, after: Job) -> bool:
-        return self.change_all([(before, after)])
-
-    def change_all(self, changes: Sequence[tuple[Job, Job]]) -> bool:
         self._answer()
         with self._lock:
-            found = [self._unchanged(before) for before, _ in changes]
-            if None in found:
+            stored = self._unchanged(before)
+            if stored is None:
                 return False
-            for stored, (_, after) in zip(found, changes, strict=True):
-                assert stored is not None
-                self._stored[after.job_id] = replace(stored, job=after, published_at=self._clock())
-            self._follow([after for _, after in changes])
+            self._stored[before.job_id] = replace(
+                stored, job=after, published_at=self._clock(), unfollowed_since=self._mark_of(after, stored)
+            )
             return True
 
-    def _follow(self, children: Sequence[Job]) -> None:
-        """Have syncs be what their children make of them."""
-        parents = {child.parent_id for child in children if child.parent_id is not None}
-        for sync_id in parents & self._stored.keys():
-            stored = self._stored[sync_id]
-            theirs = [self._stored[each].job for each in stored.job.children if each in self._stored]
-            self._stored[sync_id] = replace(stored, job=follow(stored.job, theirs))
+    def _mark_of(self, job: Job, stored: _StoredJob) -> datetime | None:
+        is_new = job.parent_id is not None and job.status.is_terminal
+        return self._clock() if is_new else stored.unfollowed_since
 
     def request_cancel(self, job: Job) -> bool:
         self._answer()
@@ -147,14 +172,18 @@ class InMemoryJobStore(_Store):
             self._stored[job.job_id] = replace(stored, job=replace(stored.job, cancel_requested=True))
             return True
 
-    def start_removal(self, *jobs: Job) -> bool:
+    def start_removal(self, job: Job) -> bool:
         self._answer()
         with self._lock:
-            if None in [self._unchanged(job) for job in jobs]:
+            if self._unchanged(job) is None:
                 return False
-            for job in jobs:
-                self._removed[job.job_id] = replace(self._stored.pop(job.job_id), tended_at=self._clock())
+            self._hide(job.job_id, *job.children)
             return True
+
+    def _hide(self, *job_ids: str) -> None:
+        for job_id in job_ids:
+            if job_id in self._stored and self._stored[job_id].job.lease is None:
+                self._removed[job_id] = replace(self._stored.pop(job_id), tended_at=self._clock())
 
     def finish_removal(self, job_id: str) -> None:
         self._answer()
@@ -165,8 +194,10 @@ class InMemoryJobStore(_Store):
         with self._lock:
             endless = [stored for stored in self._stored.values() if _lacks_its_end(stored.job)]
             removed = self._take_to_tend(self._removed, list(self._removed.values()), quiet_s)[:limit]
+            children = [each for job in removed for each in job.children]
+            self._hide(*children)
             taken = self._take_to_tend(self._stored, endless, quiet_s)[:limit]
-            return [job.job_id for job in removed], taken
+            return [*children, *(job.job_id for job in removed)], taken
 
     def _take_to_tend(self, place: dict[str, _StoredJob], wanted: list[_StoredJob], quiet_s: float) -> list[Job]:
         silent_since = self._after(-quiet_s)
@@ -208,7 +239,7 @@ class InMemoryJobStore(_Store):
 
     def _start_sync(self, child: Job, at: datetime) -> None:
         stored = self._stored.get(child.parent_id or "")
-        if stored is not None and stored.job.status in {JobStatus.QUEUED, JobStatus.WAITING}:
+        if stored is not None and stored.job.is_expanded and stored.job.status in {JobStatus.QUEUED, JobStatus.WAITING}:
             running = replace(
                 stored.job,
                 status=JobStatus.RUNNING,
@@ -241,9 +272,10 @@ class InMemoryJobStore(_Store):
             resume_at = None if resume_in_s is None or is_cancelled else self._after(resume_in_s)
             free = replace(job, lease=None, resume_at=resume_at, cancel_requested=is_cancelled)
             rung_at = self._clock() if resume_in_s is None else None
-            self._stored[job.job_id] = replace(stored, job=free, leased_until=None, published_at=rung_at)
-            if job.status is not JobStatus.RUNNING:
-                self._follow([job])
+            mark = self._mark_of(job, stored)
+            self._stored[job.job_id] = replace(
+                stored, job=free, leased_until=None, published_at=rung_at, unfollowed_since=mark
+            )
 
     def drop(self, job: Job) -> None:
         self._answer()

@@ -19,6 +19,7 @@ from worker.jobs import (
     Origin,
     Progress,
     SyncRequest,
+    child_id,
 )
 from worker.mongo.connection import Document
 from worker.mongo.webhook_documents import webhook_from_document, webhook_to_document
@@ -29,6 +30,8 @@ from worker.tallies import Tally
 COLLECTION = "integrations.hubspot.jobs"
 REMOVED = "removed"
 """A status of the document alone: to everyone else such a job does not exist."""
+
+FINISHED = [each.value for each in JobStatus if each.is_terminal]
 
 _MUTABLE = (
     "status",
@@ -136,6 +139,12 @@ def _changes(document: Document | None) -> Mapping[ExportType, Changes] | None:
     if document is None:
         return None
     return {ExportType(name): Changes(**found) for name, found in document.items()}
+
+
+def children_in(document: Document) -> list[str]:
+    """Give the ids of the children of whatever job a document holds, a removed one as well."""
+    types = document["sync"]["types"] if document.get("is_expanded") else []
+    return [child_id(document["_id"], ExportType(each)) for each in types]
 
 
 def error_to_document(error: JobError) -> Document:

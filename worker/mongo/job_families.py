@@ -1,78 +1,66 @@
-"""JobFamilies: a sync and its children, documents that change together, each time in one transaction."""
+"""JobFamilies: a sync and its children, documents that belong together and are written one at a time."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 
-from pymongo.client_session import ClientSession
+from pymongo.errors import BulkWriteError
 
 from worker.jobs import Job, JobStatus
-from worker.mongo.connection import Document, MongoCollection, in_transaction, translated_errors
-from worker.mongo.job_documents import REMOVED, from_document, state_of, to_document
+from worker.mongo.connection import Document, MongoCollection, translated_errors
+from worker.mongo.job_documents import FINISHED, REMOVED, from_document, state_of, to_document
 from worker.syncs import follow
 
 _NOT_STARTED = [JobStatus.QUEUED.value, JobStatus.WAITING.value]
+_DUPLICATE = 11000
 
 
 class JobFamilies:
-    """Keeps what is stored of a sync true: whoever changes a child has the sync follow in the same transaction.
+    """Keeps what is stored of a sync in step with its children, whoever dies between two writes.
 
-    So there is no moment, whatever dies, at which a child has ended and its sync does not know, and no child that has
-    no sync. A job without relatives is changed by a single write, without a transaction.
+    No transaction: one whose client is killed keeps its documents locked for a minute, and every sweep with them.
+    Instead the write that ends a child marks it as unfollowed, and the mark goes once its sync has followed; whoever
+    finds the mark has the sync follow, twice as well as once. A sync is written only as it was read (`revision`), so
+    that of two who follow at the same moment the one who has seen less begins anew.
     """
 
     def __init__(self, jobs: MongoCollection) -> None:
         self._jobs = jobs
 
-    def children_of(self, syncs: Sequence[Job], session: ClientSession | None = None) -> list[Job]:
+    def children_of(self, syncs: Sequence[Job]) -> list[Job]:
         """Read the children of these syncs."""
-        ids = [each for sync in syncs for each in sync.children]
-        return [from_document(document) for document in self._jobs.find(_among(ids), session=session)] if ids else []
+        return [from_document(document) for document in self._read([each for sync in syncs for each in sync.children])]
 
     def expand(self, sync: Job, children: Sequence[Job]) -> bool:
-        """Store the children of a sync that has none yet; False when it has moved on."""
-        documents = [{**to_document(child), "published_at": child.created_at} for child in children]
+        """Store the children, then that they are there. Who is killed in between has left a sync that is rung for."""
+        with translated_errors():
+            self._insert(children)
+            if len(self._read([child.job_id for child in children])) < len(children):
+                return False  # one of them is being removed: when it is gone, this may be done again
+            expanded = {"$set": {"is_expanded": True}, "$inc": {"revision": 1}}
+            return self._jobs.update_one(unchanged(sync), expanded).matched_count > 0
 
-        def write(session: ClientSession) -> bool:
-            taken = self._jobs.update_one(_unchanged(sync), {"$set": {"is_expanded": True}}, session=session)
-            if taken.matched_count:
-                self._jobs.insert_many(documents, session=session)
-                self._follow(sync.job_id, session)
-            return taken.matched_count > 0
+    def follow(self, sync_id: str) -> Job | None:
+        """Store what a sync is now that its children are what they are, and give it; None when it is gone."""
+        with translated_errors():
+            while (document := self._jobs.find_one({"_id": sync_id, "status": {"$ne": REMOVED}})) is not None:
+                children = self._read(from_document(document).children)
+                sync = follow(from_document(document), [from_document(child) for child in children])
+                if self._write_as_read(document, sync):
+                    self._unmark(children)
+                    return sync
+        return None
 
-        return in_transaction(self._jobs.database, write)
-
-    def write(self, changes: Sequence[tuple[Job, Document]]) -> bool:
-        """Change jobs that nobody holds and that are as they were read: all of them and what follows, or none."""
-        (first, change), *others = changes
-        if first.parent_id is None and not others:
-            with translated_errors():
-                return self._jobs.update_one(_unchanged(first), change).matched_count > 0
-        try:
-            in_transaction(self._jobs.database, lambda session: self._write_all(changes, session))
-        except _MovedOnError:
-            return False
-        return True
-
-    def follow_after(self, write: Callable[..., object], child: Job) -> None:
-        """Do a write of a job, which takes a session; where it is a child, its sync follows."""
-        parent_id = child.parent_id
-        if parent_id is None:
-            write()
-            return
-
-        def write_both(session: ClientSession) -> None:
-            write(session=session)
-            self._follow(parent_id, session)
-
-        in_transaction(self._jobs.database, write_both)
+    def reopen(self, sync: Job) -> None:
+        """Have a sync go on. It stays marked until it has followed its children: they are taken up one by one."""
+        again = {"status": JobStatus.QUEUED.value, "finished_at": None, "expires_at": None, "deliver_at": None}
+        change = {"$set": again, "$inc": {"revision": 1}, "$currentDate": {"unfollowed_since": True}}
+        with translated_errors():
+            self._jobs.update_one({"_id": sync.job_id, "is_expanded": True, "status": {"$ne": REMOVED}}, change)
 
     def note_start(self, child: Job, *, at: datetime) -> None:
-        """Have a sync run when one of its children does; mostly it is known to.
-
-        No transaction is needed: one that saw the child before it ran is repeated, or finished before this is written.
-        """
+        """Have a sync run when one of its children does; mostly it is known to."""
         if child.parent_id is None:
             return
         change = {
@@ -81,55 +69,71 @@ class JobFamilies:
             "updated_at": at,
             "resume_at": None,
             "reason": None,
+            "revision": {"$add": [{"$ifNull": ["$revision", 0]}, 1]},
         }
-        self._jobs.update_one({"_id": child.parent_id, "status": {"$in": _NOT_STARTED}}, [{"$set": change}])
+        waiting = {"_id": child.parent_id, "is_expanded": True, "status": {"$in": _NOT_STARTED}}
+        with translated_errors():
+            self._jobs.update_one(waiting, [{"$set": change}])
 
     def end(self, sync: Job, *, at: datetime) -> bool:
-        """Have all of a finished sync removed at the same instant; False when it has moved on, or has its end."""
+        """Have all of a finished sync removed at the same instant, itself last: no child may be left behind.
+
+        Together with its end it gets the instant of its first delivery; False when it has moved on, or has its end.
+        """
         finished = {
             "_id": sync.job_id,
             "status": sync.status.value,
             "finished_at": sync.finished_at,
             "expires_at": None,
         }
-        its = {"$set": {"expires_at": at, "deliver_at": sync.first_delivery_at}}
-        theirs = {"$set": {"expires_at": at, "pages_expire_at": at}}
+        its = {"$set": {"expires_at": at, "deliver_at": sync.first_delivery_at}, "$inc": {"revision": 1}}
+        theirs = {"_id": {"$in": list(sync.children)}, "status": {"$in": FINISHED}}
+        with translated_errors():
+            if self._jobs.find_one(finished, {"_id": True}) is None:
+                return False
+            self._jobs.update_many(theirs, {"$set": {"expires_at": at, "pages_expire_at": at}})
+            return self._jobs.update_one(finished, its).matched_count > 0
 
-        def write(session: ClientSession) -> bool:
-            ended = self._jobs.update_one(finished, its, session=session)
-            if ended.matched_count:
-                self._jobs.update_many(_among(sync.children), theirs, session=session)
-            return ended.matched_count > 0
+    def hide(self, children: Sequence[str]) -> None:
+        """Hide the children of a sync that was removed; one that is held finds out for itself that it is alone."""
+        free = {"_id": {"$in": list(children)}, "lease": None}
+        with translated_errors():
+            self._jobs.update_many(free, HIDE)
 
-        return in_transaction(self._jobs.database, write)
+    def _insert(self, children: Sequence[Job]) -> None:
+        documents = [{**to_document(child), "published_at": child.created_at} for child in children]
+        try:
+            self._jobs.insert_many(documents, ordered=False)
+        except BulkWriteError as error:
+            if any(each["code"] != _DUPLICATE for each in error.details["writeErrors"]):
+                raise
 
-    def _write_all(self, changes: Sequence[tuple[Job, Document]], session: ClientSession) -> None:
-        for job, change in changes:
-            if self._jobs.update_one(_unchanged(job), change, session=session).matched_count == 0:
-                raise _MovedOnError
-        for parent_id in {job.parent_id for job, _ in changes if job.parent_id is not None}:
-            self._follow(parent_id, session)
+    def _read(self, ids: Sequence[str]) -> list[Document]:
+        with translated_errors():
+            return list(self._jobs.find({"_id": {"$in": list(ids)}, "status": {"$ne": REMOVED}})) if ids else []
 
-    def _follow(self, sync_id: str, session: ClientSession) -> None:
-        """Store what a sync is now that its children are what they are.
+    def _write_as_read(self, document: Document, sync: Job) -> bool:
+        as_read = {"_id": document["_id"], "revision": document.get("revision"), "status": {"$ne": REMOVED}}
+        change = {"$set": state_of(sync), "$inc": {"revision": 1}, "$unset": {"unfollowed_since": True}}
+        return self._jobs.update_one(as_read, change).matched_count > 0
 
-        The document is written even where that is what it was: of two children that change at the same moment one has
-        to see the other, and only a write of the same document has MongoDB repeat one of their transactions.
-        """
-        document = self._jobs.find_one({"_id": sync_id, "status": {"$ne": REMOVED}}, session=session)
-        if document is None:
-            return
-        sync = from_document(document)
-        change = {"$set": state_of(follow(sync, self.children_of([sync], session))), "$inc": {"revision": 1}}
-        self._jobs.update_one({"_id": sync_id}, change, session=session)
-
-
-class _MovedOnError(Exception):
-    """A job is not as it was read, so nothing of what belongs together is written."""
+    def _unmark(self, children: Sequence[Document]) -> None:
+        """Take the marks away that were seen; one that was set since then stays."""
+        seen = [
+            {"_id": child["_id"], "unfollowed_since": child["unfollowed_since"]}
+            for child in children
+            if "unfollowed_since" in child
+        ]
+        if seen:
+            self._jobs.update_many({"$or": seen}, {"$unset": {"unfollowed_since": True}})
 
 
-def _unchanged(job: Job) -> Document:
-    """Find a free job that is as it was read. What a sync with children is, its children say, each for itself."""
+HIDE: Document = {"$set": {"status": REMOVED, "expires_at": None}, "$currentDate": {"tended_at": True}}
+"""The change that makes a job unknown to everyone. TTL must not take it before its pages are gone."""
+
+
+def unchanged(job: Job) -> Document:
+    """Find a free job as it was read. What a sync with children is, its children say, each for itself."""
     if job.is_expanded:
         return {"_id": job.job_id, "is_expanded": True, "status": {"$ne": REMOVED}}
     return {
@@ -141,7 +145,3 @@ def _unchanged(job: Job) -> Document:
         "progress.pages": job.progress.pages,
         "lease": None,
     }
-
-
-def _among(ids: Sequence[str]) -> Document:
-    return {"_id": {"$in": list(ids)}, "status": {"$ne": REMOVED}}

@@ -5,23 +5,20 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from datetime import datetime
-from functools import partial
 
 from pymongo import ASCENDING, DESCENDING, ReturnDocument
-from pymongo.client_session import ClientSession
 from pymongo.errors import DuplicateKeyError
 
 from worker.errors import JobNotFoundError, LeaseLostError
 from worker.interfaces import JobQuery, OpenJobs
 from worker.jobs import Job, JobKind, JobStatus
 from worker.mongo.connection import Document, MongoDatabase, from_now, session_under_way, translated_errors
-from worker.mongo.job_documents import COLLECTION, REMOVED, from_document, state_of, to_document
-from worker.mongo.job_families import JobFamilies
+from worker.mongo.job_documents import COLLECTION, FINISHED, REMOVED, children_in, from_document, state_of, to_document
+from worker.mongo.job_families import HIDE, JobFamilies, unchanged
 from worker.mongo.job_lists import LIST_INDEX, find_newest
 from worker.pages import ExportType
 
 _OPEN = [JobStatus.QUEUED.value, JobStatus.RUNNING.value, JobStatus.WAITING.value]
-_FINISHED = [JobStatus.SUCCEEDED.value, JobStatus.FAILED.value, JobStatus.CANCELLED.value]
 _UNFINISHED = {"is_expanded": None, "status": {"$in": _OPEN}}  # a sync with children has nothing to do itself
 _MAY_END = {"$or": [{"parent_id": None}, {"receipt": None}]}  # a child gets its end from its sync
 _HAS_LAPSED = {"$lt": ["$lease.expires_at", "$$NOW"]}  # no lease at all compares as lower, so it has lapsed as well
@@ -48,6 +45,7 @@ class MongoJobStore:
             self._jobs.create_index("lease.expires_at", sparse=True)
             self._jobs.create_index([("status", ASCENDING), ("expires_at", ASCENDING), ("updated_at", ASCENDING)])
             self._jobs.create_index("expires_at", expireAfterSeconds=0)
+            self._jobs.create_index("unfollowed_since", sparse=True)
             self._jobs.create_index(
                 [("account_id", ASCENDING), ("owner", ASCENDING), ("type", ASCENDING), ("finished_at", DESCENDING)],
                 partialFilterExpression=_IS_WHOLE,
@@ -80,26 +78,40 @@ class MongoJobStore:
         with translated_errors():
             return [from_document(document) for document in find_newest(self._jobs, wanted)]
 
+    def change(self, before: Job, after: Job) -> bool:
+        """Write a job that nobody holds, unless it is not as `before` any more."""
+        now = {"published_at": True} | ({"unfollowed_since": True} if _has_to_be_followed(after) else {})
+        state = {**state_of(after), "cancel_requested": after.cancel_requested}
+        with translated_errors():
+            return self._jobs.update_one(unchanged(before), {"$set": state, "$currentDate": now}).matched_count > 0
+
     def children_of(self, syncs: Sequence[Job]) -> list[Job]:
         """Read children by their ids, which are known."""
-        with translated_errors():
-            return self._families.children_of(syncs)
+        return self._families.children_of(syncs)
 
     def expand(self, sync: Job, children: Sequence[Job]) -> bool:
-        """Store the children, and that they are there, as one."""
+        """Store the children, then that they are there."""
         return self._families.expand(sync, children)
+
+    def follow(self, sync_id: str) -> Job | None:
+        """Store what the children make of their sync."""
+        return self._families.follow(sync_id)
+
+    def reopen(self, sync: Job) -> None:
+        """Mark a sync as one that goes on."""
+        self._families.reopen(sync)
 
     def end_sync(self, sync: Job, *, at: datetime) -> bool:
         """Write the same end to all of a finished sync."""
         return self._families.end(sync, at=at)
 
-    def change(self, before: Job, after: Job) -> bool:
-        """Write a job that nobody holds, unless it is not as `before` any more."""
-        return self.change_all([(before, after)])
-
-    def change_all(self, changes: Sequence[tuple[Job, Job]]) -> bool:
-        """Write jobs that nobody holds, unless one is not as it was any more."""
-        return self._families.write([(before, _written(after)) for before, after in changes])
+    def take_unfollowed(self, *, quiet_s: float, limit: int) -> list[Job]:
+        """Take what is marked, each by one atomic update."""
+        since = {"unfollowed_since": {"$exists": True}, "$expr": {"$lt": ["$unfollowed_since", from_now(-quiet_s)]}}
+        mark = [{"$set": {"unfollowed_since": "$$NOW"}}]
+        with translated_errors():
+            found = list(itertools.islice(iter(lambda: self._jobs.find_one_and_update(since, mark), None), limit))
+        return [from_document(document) for document in found if document["status"] != REMOVED]
 
     def request_cancel(self, job: Job) -> bool:
         """Raise the flag that the holder sees at its next checkpoint."""
@@ -107,10 +119,13 @@ class MongoJobStore:
         with translated_errors():
             return self._jobs.update_one(held, {"$set": {"cancel_requested": True}}).matched_count > 0
 
-    def start_removal(self, *jobs: Job) -> bool:
-        """Put the status in place that hides the jobs. TTL must not take one before its pages are gone."""
-        hidden = {"$set": {"status": REMOVED, "expires_at": None}, "$currentDate": {"tended_at": True}}
-        return self._families.write([(job, hidden) for job in jobs])
+    def start_removal(self, job: Job) -> bool:
+        """Put the status in place that hides the job, then its children."""
+        with translated_errors():
+            if self._jobs.update_one(unchanged(job), HIDE).matched_count == 0:
+                return False
+        self._families.hide(job.children)
+        return True
 
     def finish_removal(self, job_id: str) -> None:
         """Delete the hidden document."""
@@ -123,10 +138,10 @@ class MongoJobStore:
         silent = {"$expr": {"$lt": [last_seen, from_now(-quiet_s)]}}
         with translated_errors():
             removed = self._take_to_tend({"status": REMOVED, **silent}, limit)
-            endless = self._take_to_tend(
-                {"status": {"$in": _FINISHED}, "expires_at": None, **_MAY_END, **silent}, limit
-            )
-            return [document["_id"] for document in removed], [from_document(document) for document in endless]
+            self._families.hide(children := [each for document in removed for each in children_in(document)])
+            endless = self._take_to_tend({"status": {"$in": FINISHED}, "expires_at": None, **_MAY_END, **silent}, limit)
+        gone = [*children, *(document["_id"] for document in removed)]
+        return gone, [from_document(document) for document in endless]
 
     def _take_to_tend(self, wanted: Document, limit: int) -> list[Document]:
         mark = [{"$set": {"tended_at": "$$NOW"}}]
@@ -181,10 +196,9 @@ class MongoJobStore:
             "resume_at": {"$cond": ["$cancel_requested", None, due]},
             "published_at": "$$NOW" if resume_in_s is None else None,
         }
-        if job.status is JobStatus.RUNNING:
-            self._write(job, [{"$set": change}])
-        else:
-            self._families.follow_after(partial(self._write, job, [{"$set": change}]), job)
+        if _has_to_be_followed(job):
+            change["unfollowed_since"] = "$$NOW"
+        self._write(job, [{"$set": change}])
 
     def drop(self, job: Job) -> None:
         """Give the lease up and leave the rest as the last checkpoint has it, but for one try more."""
@@ -240,7 +254,7 @@ class MongoJobStore:
             return_document=ReturnDocument.AFTER,
         )
 
-    def _write(self, job: Job, change: list[Document], session: ClientSession | None = None) -> Document:
+    def _write(self, job: Job, change: list[Document]) -> Document:
         """Write a job under its lease, as a part of the transaction under way, if there is one."""
         held = {"_id": job.job_id, "epoch": job.epoch, "status": JobStatus.RUNNING.value, "lease": {"$ne": None}}
         with translated_errors():
@@ -249,17 +263,15 @@ class MongoJobStore:
                 change,
                 {"cancel_requested": True},
                 return_document=ReturnDocument.AFTER,
-                session=session or session_under_way(),
+                session=session_under_way(),
             )
         if written is None:
             raise LeaseLostError("Another worker has taken the job over")
         return written
 
 
-def _written(job: Job) -> Document:
-    """Give the change that makes a document this job, rung for now."""
-    state = {**state_of(job), "cancel_requested": job.cancel_requested}
-    return {"$set": state, "$currentDate": {"published_at": True}}
+def _has_to_be_followed(job: Job) -> bool:
+    return job.parent_id is not None and job.status.is_terminal
 
 
 def _was_not_rung_for(quiet_s: float | None) -> Document:

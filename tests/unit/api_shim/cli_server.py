@@ -79,7 +79,7 @@ class FakeExportApi:
             self.states = ["queued", "running", "succeeded"]
         elif path == f"/jobs/{JOB_ID}/cancel":
             self.states = ["cancelled"]
-        elif path not in {f"/export/{name}" for name in ("contacts", "companies", "deals", "notes")}:
+        elif path not in {"/sync", *(f"/export/{name}" for name in ("contacts", "companies", "deals", "notes"))}:
             return refusal(404, "RESOURCE_NOT_FOUND")
         return httpx.Response(202, json=self.job())
 

@@ -27,10 +27,12 @@ from tests.fakes.queue import HoldingJobQueue
 from tests.fakes.records import InMemoryRecordStore
 from tests.fakes.stores import InMemoryJobStore, InMemoryPageStore
 from tests.fakes.tokens import InMemoryTokenStore
+from worker.closing import close, tell_sync
 from worker.errands import Answer, Errand
 from worker.errors import ExportError
 from worker.jobs import Job
 from worker.pages import Page, read_page
+from worker.syncer import Syncer
 from worker.tokens import Token
 from worker.wakeups import RedisAnnouncer
 
@@ -97,6 +99,14 @@ class HandWorker:
         self._announcer.announce(job)
         return job
 
+    def start_sync(self, job_id: str) -> list[Job]:
+        """Make a sync's children."""
+        parts = self._parts
+        Syncer(jobs=parts.jobs, queue=parts.queue, clock=parts.clock).start(job_id)
+        sync = parts.jobs.find(job_id)
+        assert sync is not None
+        return parts.jobs.children_of([sync])
+
     def store(self, job: Job, body: bytes) -> Job:
         """Store one more page of a job, and note in the job that it is there; the last one, or a cancel, ends it."""
         page, at = self.store_only(job, body), self._parts.clock()
@@ -136,10 +146,11 @@ class HandWorker:
         return job
 
     def _end(self, job: Job) -> Job:
-        ended = job.expire(after=RESULT_TTL)
-        self._parts.pages.expire(job.job_id, at=ended.expires_at)
-        self._parts.jobs.release(ended)
+        jobs, pages = self._parts.jobs, self._parts.pages
+        ended = close(job, pages=pages, result_ttl=RESULT_TTL)
+        jobs.release(ended)
         self._announcer.announce(ended)
+        tell_sync(ended, jobs=jobs, pages=pages, announcer=self._announcer, result_ttl=RESULT_TTL)
         return ended
 
 

@@ -10,6 +10,7 @@ from itertools import combinations_with_replacement
 import pytest
 
 from worker.errors import ExportError, FatalHubSpotError, ReconnectRequiredError, RetryableHubSpotError
+from worker.estimates import Basis, Estimate
 from worker.jobs import IllegalChangeError, Job, JobError, JobKind, JobStatus, Origin, Progress, SyncRequest, child_id
 from worker.pages import ExportType
 from worker.receipts import Facts, Outcome, Receipt
@@ -34,6 +35,12 @@ def sync(status: JobStatus = Q, *types: ExportType) -> Job:
 def children(*statuses: JobStatus) -> list[Job]:
     made = new_children(sync(), at=NOW)
     return [replace(child, status=status) for child, status in zip(made, statuses, strict=False)]
+
+
+def followed(children: Sequence[Job], before: Job | None = None) -> Job:
+    """Give a sync of just these children after it has followed them."""
+    types = tuple(child.records_type for child in children)
+    return follow(replace(before or sync(), sync=SyncRequest(types=types)), children)
 
 
 def failed(child: Job, error: ExportError) -> Job:
@@ -77,22 +84,26 @@ def receipt(outcome: Outcome = Outcome.SUCCEEDED, *ids: int) -> Receipt:
     ],
 )
 def test_the_state_follows_from_the_childrens(statuses: Sequence[JobStatus], expected: JobStatus) -> None:
-    assert follow(sync(Q), children(*statuses)).status is expected
-    assert follow(sync(Q), children(*reversed(statuses))).status is expected
+    assert followed(children(*statuses)).status is expected
+    assert followed(children(*reversed(statuses))).status is expected
 
 
 def test_what_some_of_is_finished_does_not_look_unstarted_but_what_is_retried_does() -> None:
-    assert follow(sync(R), children(S, Q)).status is R
-    assert follow(sync(F), children(S, Q)).status is Q
-    assert follow(sync(Q), children(S, Q)).status is Q
+    assert followed(children(S, Q), sync(R)).status is R
+    assert followed(children(S, Q), sync(F)).status is Q
+    assert followed(children(S, Q)).status is Q
 
 
 def test_a_sync_is_over_exactly_when_all_its_children_are() -> None:
     for statuses in combinations_with_replacement(JobStatus, 4):
-        followed = follow(sync(R), children(*statuses))
+        now = followed(children(*statuses), sync(R))
 
-        assert followed.status.is_terminal is all(each.is_terminal for each in statuses), statuses
-        assert follow(followed, children(*statuses)) == followed, statuses
+        assert now.status.is_terminal is all(each.is_terminal for each in statuses), statuses
+        assert follow(now, children(*statuses)) == now, statuses
+
+
+def test_a_sync_is_not_over_while_a_child_is_missing() -> None:
+    assert follow(sync(R), children(S, S, S)).status is R
 
 
 def test_a_sync_that_has_no_children_yet_stays_as_it_is() -> None:
@@ -104,10 +115,22 @@ def test_progress_is_added_up() -> None:
     first = replace(first, progress=Progress(pages=2, records=150, has_more=False), resumes=1, attempts=1)
     second = replace(second, progress=Progress(pages=3, records=300, offset=7), resumes=2, attempts=4)
 
-    followed = follow(sync(), [first, second])
+    now = followed([first, second])
 
-    assert followed.progress == Progress(pages=5, records=450, offset=None, has_more=True)
-    assert (followed.resumes, followed.attempts) == (3, 4)
+    assert now.progress == Progress(pages=5, records=450, offset=None, has_more=True)
+    assert (now.resumes, now.attempts) == (3, 4)
+
+
+def test_the_estimate_is_that_of_all_the_exports_together_and_none_where_one_is_missing() -> None:
+    first, second, *_ = children(R, R)
+    small = Estimate(records=100, calls=1, seconds=5.0, basis=Basis.LAST_EXPORT, as_of=after(5))
+    large = Estimate(records=900, calls=9, seconds=45.0, basis=Basis.LAST_EXPORT, as_of=after(2))
+
+    both = followed([replace(first, estimate=small), replace(second, estimate=large)])
+
+    together = Estimate(records=1000, calls=10, seconds=45.0, basis=Basis.LAST_EXPORT, as_of=after(2))
+    assert (both.estimate, both.eta_s) == (together, 45.0)
+    assert followed([replace(first, estimate=small), second]).estimate is None
 
 
 def test_the_times_are_those_of_the_first_to_start_and_the_last_to_end() -> None:
@@ -115,8 +138,8 @@ def test_the_times_are_those_of_the_first_to_start_and_the_last_to_end() -> None
     first = replace(first, started_at=after(5), finished_at=after(9), updated_at=after(9))
     second = replace(second, started_at=after(2), finished_at=after(20), updated_at=after(20))
 
-    over = follow(replace(sync(), expires_at=after(99)), [first, second])
-    going_on = follow(over, [first, replace(second, status=R, finished_at=None)])
+    over = followed([first, second], replace(sync(), expires_at=after(99)))
+    going_on = followed([first, replace(second, status=R, finished_at=None)], over)
 
     assert (over.started_at, over.finished_at, over.updated_at) == (after(2), after(20), after(20))
     assert (over.expires_at, over.records_per_second) == (after(99), 0.0)
@@ -128,11 +151,11 @@ def test_a_sync_waits_for_the_first_that_may_go_on() -> None:
     first = replace(first, resume_at=after(60), reason="hubspot_error")
     second = replace(second, resume_at=after(30), reason="rate_limit")
 
-    assert (follow(sync(), [first, second]).resume_at, follow(sync(), [first, second]).reason) == (
+    assert (followed([first, second]).resume_at, followed([first, second]).reason) == (
         after(30),
         "rate_limit",
     )
-    assert follow(sync(), [first, replace(second, status=R, resume_at=None)]).resume_at is None
+    assert followed([first, replace(second, status=R, resume_at=None)]).resume_at is None
 
 
 def test_a_partial_failure_names_the_types_that_failed_and_why() -> None:
@@ -140,7 +163,7 @@ def test_a_partial_failure_names_the_types_that_failed_and_why() -> None:
     deals = failed(deals, FatalHubSpotError("This app hasn't been granted all required scopes", details="deals.read"))
     notes = failed(notes, RetryableHubSpotError("HubSpot answered 502"))
 
-    error = follow(sync(), [contacts, companies, deals, notes]).error
+    error = followed([contacts, companies, deals, notes]).error
 
     assert error == JobError(
         code="partial_failure",
@@ -155,26 +178,26 @@ def test_a_failure_of_all_for_the_same_reason_has_that_reasons_code() -> None:
     all_refused = [failed(child, ReconnectRequiredError("refresh token is invalid")) for child in children(F, F, F, F)]
     first, *others = all_refused
 
-    assert follow(sync(), all_refused).error is not None
-    assert [error.code for error in [follow(sync(), all_refused).error] if error] == ["reconnect_required"]
-    mixed = follow(sync(), [failed(first, FatalHubSpotError("no")), *others]).error
-    cancelled = follow(sync(), [replace(first, status=C, error=None), *others]).error
+    assert followed(all_refused).error is not None
+    assert [error.code for error in [followed(all_refused).error] if error] == ["reconnect_required"]
+    mixed = followed([failed(first, FatalHubSpotError("no")), *others]).error
+    cancelled = followed([replace(first, status=C, error=None), *others]).error
     assert [error.code for error in (mixed, cancelled) if error] == ["partial_failure"] * 2
 
 
 def test_nothing_has_failed_before_all_is_over() -> None:
     first, second, *_ = children(F, R)
-    followed = follow(sync(), [failed(first, FatalHubSpotError("no")), second])
+    now = followed([failed(first, FatalHubSpotError("no")), second])
 
-    assert (followed.error, followed.receipt) == (None, None)
+    assert (now.error, now.receipt) == (None, None)
 
 
 def test_a_receipt_is_complete_only_if_all_the_childrens_are() -> None:
     first, second, *_ = children(S, F)
     first, broken = replace(first, receipt=receipt(Outcome.SUCCEEDED, 1, 2)), failed(second, FatalHubSpotError("no"))
 
-    whole = follow(sync(), [first, replace(second, status=S, receipt=receipt(Outcome.SUCCEEDED, 3))]).receipt
-    partial = follow(sync(), [first, replace(broken, receipt=receipt(Outcome.FAILED, 3))]).receipt
+    whole = followed([first, replace(second, status=S, receipt=receipt(Outcome.SUCCEEDED, 3))]).receipt
+    partial = followed([first, replace(broken, receipt=receipt(Outcome.FAILED, 3))]).receipt
 
     assert whole is not None
     assert (whole.complete, whole.incomplete_because, whole.records, whole.distinct_ids) == (True, None, 3, 3)
@@ -188,7 +211,7 @@ def test_a_receipt_is_complete_only_if_all_the_childrens_are() -> None:
 def test_there_is_no_receipt_before_every_child_has_one() -> None:
     first, second, *_ = children(S, C)
 
-    assert follow(sync(), [replace(first, receipt=receipt()), second]).receipt is None
+    assert followed([replace(first, receipt=receipt()), second]).receipt is None
 
 
 def test_what_nobody_counted_of_one_type_is_not_known_of_all() -> None:

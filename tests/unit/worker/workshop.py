@@ -214,13 +214,14 @@ class Workshop:
         self.jobs.add(job)
         return job.job_id
 
-    def add_sync(self, job_id: str = "j1") -> str:
-        """Store a sync's export of contacts."""
+    def add_sync(self, sync_id: str = "s1") -> str:
+        """Store a sync and its export of contacts, and give the id of that."""
         asked = ExportRequest(page_size=100)
-        sync = new_sync(f"sync-of-{job_id}", account_id="a1", owner="u1", request=CONTACTS_ONLY, at=self.clock())
+        sync = new_sync(sync_id, account_id="a1", owner="u1", request=CONTACTS_ONLY, at=self.clock())
         (child,) = new_children(sync, at=self.clock())
-        self.jobs.add(replace(child, job_id=job_id, request=asked))
-        return job_id
+        self.jobs.add(sync)
+        self.jobs.expand(sync, [replace(child, request=asked)])
+        return child.job_id
 
     def job(self, job_id: str = "j1") -> Job:
         """Look at the job."""

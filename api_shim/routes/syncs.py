@@ -1,0 +1,43 @@
+"""`POST /sync`: a full-account sync now, one export per type."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Response
+
+from api_shim.bodies import body_schema, read_body_as
+from api_shim.dependencies import AskedKey, AuthenticCaller, BoundedBody, Desk, Plans
+from api_shim.errors import ERROR_ANSWERS, HUBSPOT_ANSWERS, KEY_ANSWERS
+from api_shim.idempotency import keyed_request
+from api_shim.job_answers import submitted
+from api_shim.plan_answers import REPEATED_OR_PLANNED, plan_answer
+from api_shim.request_schemas import SyncBody
+from api_shim.schemas import JobAnswer
+from worker.errands import PlannedExport
+from worker.jobs import SyncRequest
+from worker.syncs import new_children
+
+router = APIRouter(tags=["syncs"], responses=ERROR_ANSWERS)
+
+
+@router.post(
+    "/sync",
+    status_code=202,
+    response_model=JobAnswer,
+    responses={**REPEATED_OR_PLANNED, **KEY_ANSWERS, **HUBSPOT_ANSWERS},
+    openapi_extra=body_schema(SyncBody),
+)
+async def sync(caller: AuthenticCaller, key: AskedKey, sent: BoundedBody, desk: Desk, plans: Plans) -> Response:
+    """Start a sync: a job whose children, one for each type, are exports of all there is.
+
+    With an `Idempotency-Key` a repeated request starts none: it is answered with the first. With `"dry_run": true`
+    nothing is started, stored or remembered under a key: the answer is what it would come to.
+    """
+    body = read_body_as(SyncBody, sent)
+    webhook = desk.webhooks.accept(body.webhook)
+    job = desk.new_sync(caller, SyncRequest(types=body.types), label=body.label, webhook=webhook)
+    if body.dry_run:
+        exports = new_children(job, at=job.created_at)
+        planned = [PlannedExport(export_type=each.records_type, request=each.request) for each in exports]
+        return plan_answer(await plans.plan(caller, planned))
+    once = keyed_request(caller, key, route="POST /sync", body=body)
+    return submitted(await desk.submit(job, once), message="Sync accepted")

@@ -1,0 +1,269 @@
+"""Syncer: a sync gets its children once, whatever comes twice or dies, and ends with them."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from functools import partial
+
+import pytest
+
+from tests.fakes.deliveries import InMemoryDeliveryStore
+from tests.fakes.queue import HoldingDeliveryQueue
+from tests.unit.worker.workshop import LEASE_S, RECORDS, Interrupted, Workshop
+from worker.control import JobControl
+from worker.delivery_rounds import DeliveryRounds
+from worker.errors import BrokerUnavailableError, StoreUnavailableError
+from worker.export_tools import SliceLimits
+from worker.jobs import Job, JobKind, JobStatus, SyncRequest
+from worker.pages import ExportType
+from worker.sweeper import Sweeper
+from worker.syncer import Syncer
+from worker.syncs import new_children, new_sync
+
+TTL = timedelta(days=30)
+QUIET_S, LOST_S = 60.0, 10.0
+
+
+def add_sync(shop: Workshop, *types: ExportType) -> str:
+    request = SyncRequest(types=types or tuple(ExportType))
+    shop.jobs.add(new_sync("s1", account_id="a1", owner="u1", request=request, at=shop.clock()))
+    return "s1"
+
+
+def syncer(shop: Workshop) -> Syncer:
+    return Syncer(jobs=shop.jobs, queue=shop.queue, clock=shop.clock)
+
+
+def control(shop: Workshop) -> JobControl:
+    return JobControl(jobs=shop.jobs, pages=shop.pages, queue=shop.queue, result_ttl=TTL, clock=shop.clock)
+
+
+def sweeper(shop: Workshop) -> Sweeper:
+    return Sweeper(
+        jobs=shop.jobs,
+        queue=shop.queue,
+        control=control(shop),
+        deliveries=DeliveryRounds(
+            deliveries=InMemoryDeliveryStore(shop.jobs, shop.clock), queue=HoldingDeliveryQueue(), quiet_s=QUIET_S
+        ),
+        quiet_s=QUIET_S,
+        lost_s=LOST_S,
+    )
+
+
+def sync(shop: Workshop) -> Job:
+    return shop.jobs.get("s1", account_id="a1")
+
+
+def children(shop: Workshop) -> dict[ExportType, Job]:
+    return {child.records_type: child for child in shop.jobs.children_of([sync(shop)])}
+
+
+def work(shop: Workshop) -> None:
+    """Do what the workers do with every message there is."""
+    while shop.queue.length():
+        job = shop.queue.take()
+        if job.kind is JobKind.SYNC:
+            syncer(shop).start(job.job_id)
+        else:
+            shop.exporter().run_slice(job.job_id)
+
+
+def test_a_sync_exports_every_type_and_says_so(shop: Workshop) -> None:
+    syncer(shop).start(add_sync(shop))
+    work(shop)
+
+    over = sync(shop)
+    assert over.status is JobStatus.SUCCEEDED
+    assert {child.status for child in children(shop).values()} == {JobStatus.SUCCEEDED}
+    assert (over.progress.records, over.receipt is not None) == (
+        sum(child.progress.records for child in children(shop).values()),
+        True,
+    )
+    assert children(shop)[ExportType.CONTACTS].progress.records == RECORDS
+
+
+def test_a_message_that_comes_twice_rings_for_nothing(shop: Workshop) -> None:
+    add_sync(shop)
+
+    for _ in range(3):
+        syncer(shop).start("s1")
+
+    assert len(shop.queue.published) == len(ExportType)
+
+
+@pytest.mark.parametrize("how", ["unknown", "cancelled", "deleted"])
+def test_a_sync_that_is_gone_or_stopped_gets_no_children(shop: Workshop, how: str) -> None:
+    if how != "unknown":
+        add_sync(shop)
+    if how == "cancelled":
+        control(shop).cancel("s1", account_id="a1")
+    if how == "deleted":
+        control(shop).delete("s1", account_id="a1")
+
+    syncer(shop).start("s1")
+
+    assert shop.queue.published == []
+    assert [job.kind for job in shop.jobs.all if job.kind is not JobKind.SYNC] == []
+
+
+def test_a_sync_whose_message_was_lost_is_rung_for(shop: Workshop) -> None:
+    add_sync(shop)
+    shop.clock.advance(LOST_S + 1)
+
+    sweeper(shop).sweep()
+    work(shop)
+
+    assert sync(shop).status is JobStatus.SUCCEEDED
+
+
+def test_children_that_nobody_was_rung_for_are_rung_for(shop: Workshop) -> None:
+    shop.queue.is_away = True
+    with pytest.raises(BrokerUnavailableError):
+        syncer(shop).start(add_sync(shop))
+    assert len(children(shop)) == len(ExportType)
+    shop.queue.is_away = False
+
+    sweeper(shop).sweep()
+    work(shop)
+
+    assert sync(shop).status is JobStatus.SUCCEEDED
+
+
+def test_a_worker_that_is_killed_after_it_made_the_children_leaves_them_to_the_sweeper(shop: Workshop) -> None:
+    class KilledError(BaseException):
+        """What no code of ours catches."""
+
+    class Killed:
+        def publish(self, _: Job) -> None:
+            raise KilledError
+
+    with pytest.raises(KilledError):
+        Syncer(jobs=shop.jobs, queue=Killed(), clock=shop.clock).start(add_sync(shop))
+    shop.clock.advance(LOST_S + 1)
+
+    sweeper(shop).sweep()
+    work(shop)
+
+    assert sync(shop).status is JobStatus.SUCCEEDED
+    assert len(shop.jobs.all) == 1 + len(ExportType)
+
+
+def test_with_the_database_away_nothing_is_done(shop: Workshop) -> None:
+    add_sync(shop)
+    shop.jobs.is_away = True
+
+    with pytest.raises(StoreUnavailableError):
+        syncer(shop).start("s1")
+
+    assert shop.queue.published == []
+
+
+def test_who_waits_for_a_sync_hears_that_it_runs_and_that_it_has_ended(shop: Workshop) -> None:
+    syncer(shop).start(add_sync(shop, ExportType.CONTACTS))
+
+    work(shop)
+
+    assert shop.news.told == [JobStatus.RUNNING] * 2 + [JobStatus.SUCCEEDED] * 2
+
+
+def test_all_of_a_sync_ends_together_counted_from_the_last(shop: Workshop) -> None:
+    syncer(shop).start(add_sync(shop, ExportType.CONTACTS, ExportType.DEALS))
+    shop.exporter().run_slice(shop.queue.take().job_id)
+    assert children(shop)[ExportType.CONTACTS].expires_at is None
+    shop.clock.advance(100)
+    work(shop)
+
+    at = shop.clock() + TTL
+    assert sync(shop).expires_at == at
+    assert {child.expires_at for child in children(shop).values()} == {at}
+    assert shop.pages.expiries(children(shop)[ExportType.CONTACTS].job_id) == {at}
+
+
+def test_a_child_that_ended_with_its_worker_is_followed_by_the_sweeper(shop: Workshop) -> None:
+    syncer(shop).start(add_sync(shop, ExportType.CONTACTS))
+    child = shop.jobs.claim(shop.queue.take().job_id, worker="w1", lease_s=LEASE_S, at=shop.clock())
+    assert child is not None
+    shop.jobs.release(child.succeed(at=shop.clock()))  # and is killed
+    assert sync(shop).status is JobStatus.RUNNING
+
+    shop.clock.advance(LOST_S + 1)
+    sweeper(shop).sweep()
+    assert (sync(shop).status, sync(shop).expires_at) == (JobStatus.SUCCEEDED, None)
+
+    shop.clock.advance(QUIET_S)
+    sweeper(shop).sweep()
+    assert sync(shop).receipt is not None
+    assert sync(shop).expires_at == children(shop)[ExportType.CONTACTS].expires_at is not None
+
+
+def test_a_sync_whose_end_a_worker_took_with_it_gets_it_from_the_sweeper(shop: Workshop) -> None:
+    syncer(shop).start(add_sync(shop, ExportType.CONTACTS))
+    work(shop)
+    shop.jobs.reopen(sync(shop))
+    shop.jobs.follow("s1")  # and is killed
+    assert (sync(shop).status, sync(shop).expires_at) == (JobStatus.SUCCEEDED, None)
+
+    shop.clock.advance(QUIET_S + 1)
+    sweeper(shop).sweep()
+
+    assert sync(shop).expires_at is not None
+
+
+def test_a_retry_that_was_interrupted_leaves_a_sync_that_is_as_its_children_are(shop: Workshop) -> None:
+    syncer(shop).start(add_sync(shop, ExportType.CONTACTS))
+    control(shop).cancel("s1", account_id="a1")
+    shop.jobs.reopen(sync(shop))  # and is killed
+    shop.clock.advance(LOST_S + 1)
+
+    sweeper(shop).sweep()
+
+    assert sync(shop).status is JobStatus.CANCELLED
+    assert control(shop).retry("s1", account_id="a1").status is JobStatus.QUEUED
+
+
+@pytest.mark.parametrize("how", ["cancelled", "deleted"])
+def test_children_that_were_left_over_remove_themselves_without_a_call(shop: Workshop, how: str) -> None:
+    stale = shop.jobs.find(add_sync(shop))
+    assert stale is not None
+    act = control(shop).cancel if how == "cancelled" else control(shop).delete
+    act("s1", account_id="a1")
+    made = new_children(stale, at=shop.clock())
+
+    assert not shop.jobs.expand(stale, made)  # by a worker that was frozen meanwhile
+    for child in made:
+        shop.exporter().run_slice(child.job_id)
+
+    assert [shop.jobs.find(child.job_id) for child in made] == [None] * len(made)
+    assert shop.calls() == 0
+
+
+def test_a_child_that_is_at_work_when_its_sync_is_deleted_stops_and_goes(shop: Workshop) -> None:
+    syncer(shop).start(add_sync(shop, ExportType.CONTACTS))
+    child_id = shop.queue.take().job_id
+    delete = partial(shop.jobs.start_removal, sync(shop))
+    source = Interrupted(shop.source, after_call=1, happening=delete)
+    shop.exporter(source=source, limits=SliceLimits(pages=2)).run_slice(child_id)
+    calls = shop.calls()
+
+    shop.exporter().run_slice(child_id)
+
+    assert (shop.jobs.find(child_id), shop.pages.count(child_id)) == (None, 0)
+    assert shop.calls() == calls
+
+
+def test_the_pages_of_all_children_stay_when_one_of_them_is_retried(shop: Workshop) -> None:
+    syncer(shop).start(add_sync(shop, ExportType.CONTACTS, ExportType.DEALS))
+    shop.exporter().run_slice(shop.queue.take().job_id)
+    control(shop).cancel(children(shop)[ExportType.DEALS].job_id, account_id="a1")
+    shop.queue.take()
+    contacts = children(shop)[ExportType.CONTACTS]
+    assert shop.pages.expiries(contacts.job_id) == {contacts.expires_at} != {None}
+
+    control(shop).retry("s1", account_id="a1")
+    shop.clock.advance(10)
+    work(shop)
+
+    again = children(shop)[ExportType.CONTACTS]
+    assert again.expires_at == shop.clock() + TTL
+    assert shop.pages.expiries(again.job_id) == {again.expires_at}
