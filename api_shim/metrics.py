@@ -68,22 +68,22 @@ class StoredState(Collector):
     def collect(self) -> Iterable[Metric]:
         """Give the gauges."""
         with self._reading:
-            began_at = self._monotonic()
-            if began_at >= self._fresh_until:
-                self._known = self._read()
-                ended_at = self._monotonic()
-                self._fresh_until = ended_at + max(_FRESH_S, _REST * (ended_at - began_at))
+            if self._monotonic() >= self._fresh_until:
+                self._known, rest_s = self._read()
+                self._fresh_until = self._monotonic() + rest_s
             return self._known
 
-    def _read(self) -> list[Metric]:
+    def _read(self) -> tuple[list[Metric], float]:
+        """Give the gauges, and for how many seconds they will do."""
+        began_at = self._monotonic()
         is_up = _gauge("database_up", "Whether the database gave the gauges that are read from it")
         try:
             found = [metric for reading in self._readings for metric in reading()]
         except StoreUnavailableError:
             is_up.add_metric([], 0)
-            return [is_up]
+            return [is_up], _FRESH_S
         is_up.add_metric([], 1)
-        return [is_up, *found]
+        return [is_up, *found], max(_FRESH_S, _REST * (self._monotonic() - began_at))
 
 
 class Exposition:

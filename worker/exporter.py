@@ -35,10 +35,7 @@ class Exporter:
             if lease is None:
                 _log.info("nothing_to_claim", job_id=job_id)
                 return SliceOutcome.NOTHING_TO_CLAIM
-            job = lease.job
-            with structlog.contextvars.bound_contextvars(
-                job_id=job_id, account_id=job.account_id, epoch=job.epoch, **job.origin.log_fields
-            ):
+            with structlog.contextvars.bound_contextvars(epoch=lease.job.epoch, **lease.job.log_fields):
                 return self._work_on(lease)
 
     def _work_on(self, lease: HeldLease) -> SliceOutcome:

@@ -111,11 +111,6 @@ class Origin:
     request_id: str | None = None
     traceparent: str | None = None
 
-    @property
-    def log_fields(self) -> dict[str, str]:
-        """What every line about the job is to say of it."""
-        return {"request_id": self.request_id} if self.request_id is not None else {}
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
@@ -248,6 +243,12 @@ class Job:
     pages_expire_at: datetime | None = None
     webhook: Webhook | None = None
     deliver_at: datetime | None = None
+
+    @property
+    def log_fields(self) -> dict[str, str]:
+        """What every line of the log about the job is to say."""
+        asked = {"request_id": self.origin.request_id} if self.origin.request_id is not None else {}
+        return {"job_id": self.job_id, "account_id": self.account_id, **asked}
 
     @property
     def type_name(self) -> str:

@@ -114,7 +114,7 @@ class LeaseKeeper:
                 return
         for lease in held:
             if self.monotonic() - lease.since > self._longest_s:
-                _log.error("slice_stuck", job_id=lease.job.job_id)
+                _log.error("slice_stuck", **lease.job.log_fields)
             elif not self._reached(lease.job, lease.renew):
                 return
 
@@ -122,7 +122,7 @@ class LeaseKeeper:
         try:
             change()
         except LeaseLostError:
-            _log.info("lease_gone", job_id=job.job_id)  # given back by now, or its holder is told at its next write
+            _log.info("lease_gone", **job.log_fields)  # given back by now, or its holder is told at its next write
         except StoreUnavailableError as error:
             _log.warning("leases_not_renewed", error=error.message)
             return False

@@ -46,9 +46,9 @@ class DelayedRing:
             try:
                 self._queue.publish(job)
             except BrokerUnavailableError:
-                _log.warning("ring_not_published", job_id=job.job_id)
+                _log.warning("ring_not_published", **job.log_fields)
             except Exception:  # the outermost loop of a thread that has to outlive whatever happens
-                _log.exception("ring_not_published", job_id=job.job_id)
+                _log.exception("ring_not_published", **job.log_fields)
 
     def _next(self) -> Job:
         with self._changed:

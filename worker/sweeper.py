@@ -51,7 +51,7 @@ class Sweeper:
             except BrokerUnavailableError:
                 self._jobs.mark_unpublished(jobs[number:])
                 raise
-            _log.info("job_published_again", job_id=job.job_id, account_id=job.account_id, status=job.status)
+            _log.info("job_published_again", status=job.status, **job.log_fields)
         self._control.follow_up(quiet_s=self._lost_s, limit=self._batch)
         self._deliveries.go()
         self._control.make_up(quiet_s=self._quiet_s, limit=self._batch)

@@ -35,5 +35,5 @@ class Syncer:
             return
         children = new_children(sync, at=self._clock())
         if self._jobs.expand(sync, children):
-            _log.info("sync_started", job_id=sync_id, account_id=sync.account_id, children=len(children))
+            _log.info("sync_started", children=len(children), **sync.log_fields)
             publish_or_note(*children, queue=self._queue, jobs=self._jobs)

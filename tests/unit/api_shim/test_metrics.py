@@ -198,11 +198,12 @@ def test_scrapes_at_the_same_time_share_one_reading() -> None:
     assert len(times) == 1
 
 
-def test_an_absent_database_is_not_asked_more_often_either() -> None:
+def test_an_absent_database_is_asked_as_often_however_long_it_kept_the_last_scrape_waiting() -> None:
     clock, asked = ManualClock(), []
 
     def away() -> Iterable[Metric]:
         asked.append(1)
+        clock.advance(60)
         raise StoreUnavailableError
 
     gauges = state(away, clock)
