@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 
 import click
@@ -24,8 +25,11 @@ def main(host: str, port: int) -> None:
     settings = load(ShimSettings)
     configure_logs(settings.log_format, settings.log_level)
     sys.setswitchinterval(_GIVES_WAY_S)
+    app = build(settings)
+    gc.collect()
+    gc.freeze()  # what is there by now stays; to look through it every so often would hold all requests up for 0.1 s
     uvicorn.run(
-        build(settings),
+        app,
         host=host,
         port=port,
         http=BoundedHttpProtocol,

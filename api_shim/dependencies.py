@@ -41,12 +41,13 @@ async def _caller(request: Request, _: Annotated[HTTPAuthorizationCredentials | 
     return caller
 
 
-AuthenticCaller = Annotated[Caller, Depends(_caller)]
+Authenticated = Depends(_caller)
+"""For a router: nothing is done, nor said of what is wrong with a request, before its JWT was looked at."""
+AuthenticCaller = Annotated[Caller, Authenticated]
 
 
 async def _export_type(
     type: Annotated[str, Path(json_schema_extra={"enum": list(ExportType)})],  # noqa: A002 - the documented name
-    _: AuthenticCaller,
 ) -> ExportType:
     try:
         return ExportType(type)
@@ -58,14 +59,12 @@ AskedType = Annotated[ExportType, Depends(_export_type)]
 
 
 async def _preferences(
-    _: AuthenticCaller,
     prefer: Annotated[list[str] | None, Header(description="`respond-async`, `wait=N` (RFC 7240)")] = None,
 ) -> Preferences:
     return read_preferences(prefer or [])
 
 
 async def _idempotency_key(
-    _: AuthenticCaller,
     idempotency_key: Annotated[
         list[str] | None,
         WithJsonSchema(_KEY_SCHEMA),
@@ -75,7 +74,7 @@ async def _idempotency_key(
     return read_key(idempotency_key or [])
 
 
-async def _body(request: Request, _: AuthenticCaller) -> bytes:
+async def _body(request: Request) -> bytes:
     return await read_body(request, most_bytes=_MOST_BODY_BYTES, within_s=_BODY_WITHIN_S)
 
 
@@ -98,7 +97,7 @@ async def read_body(request: Request, *, most_bytes: int, within_s: float) -> by
 def once_only(*names: str) -> Any:  # noqa: ANN401 - a route's dependency
     """Refuse a query that gives one of these twice; other parameters may repeat."""
 
-    async def check(request: Request, _: AuthenticCaller) -> None:
+    async def check(request: Request) -> None:
         given = [name for name, _ in request.query_params.multi_items()]
         for name in names:
             if given.count(name) > 1:

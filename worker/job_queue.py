@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from functools import partial
+from queue import SimpleQueue
 from typing import Any, Generic, Protocol, TypeVar, cast
 
 from celery import Celery
@@ -152,10 +153,10 @@ def _ring(app: Celery, task: str, rung_for: str, *, queue: str, headers: Mapping
 class PunctualQueue(Generic[Rung]):
     """A queue that answers in time, whatever the one behind it does: a client waits at the other end.
 
-    A broker that takes connections and says nothing holds a publish for several socket time-outs in a row. Each publish
-    has a thread of its own, which ends with it and keeps no process from ending; there are at most `most_at_once`. Who
-    finds all of them taken waits a fifth of the time for one, or not at all when all are overdue: a frozen broker holds
-    no more of the callers' own threads than that either.
+    A broker that takes connections and says nothing holds a publish for several socket time-outs in a row. So that is
+    left to threads of the queue's own, which keep no process from ending: at most `most_at_once`, started as they are
+    needed. Who finds all of them taken waits a fifth of the time for one, or not at all when all are overdue: a
+    frozen broker holds no more of the callers' own threads than that either.
     """
 
     def __init__(self, queue: _Queue[Rung], *, within_s: float = 2.5, most_at_once: int = 16) -> None:
@@ -163,6 +164,8 @@ class PunctualQueue(Generic[Rung]):
         self._within_s = within_s
         self._most_at_once = most_at_once
         self._free = threading.BoundedSemaphore(most_at_once)
+        self._idle = threading.Semaphore(0)
+        self._rings: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._overdue: set[Future[None]] = set()
 
     def publish(self, rung_for: Rung) -> None:
@@ -171,7 +174,10 @@ class PunctualQueue(Generic[Rung]):
         if len(self._overdue) >= self._most_at_once or not self._free.acquire(timeout=self._within_s / 5):
             raise BrokerUnavailableError
         outcome: Future[None] = Future()
-        self._start(rung_for, outcome)
+        self._require_thread()
+        self._rings.put(
+            partial(contextvars.copy_context().run, self._ring, rung_for, outcome)
+        )  # with the caller's span
         try:
             outcome.result(timeout=max(0.0, ends_at - time.monotonic()))
         except TimeoutError:
@@ -179,13 +185,21 @@ class PunctualQueue(Generic[Rung]):
             outcome.add_done_callback(self._overdue.discard)
             raise BrokerUnavailableError from None
 
-    def _start(self, rung_for: Rung, outcome: Future[None]) -> None:
-        ring = partial(contextvars.copy_context().run, self._ring, rung_for, outcome)  # the caller's span goes along
+    def _require_thread(self) -> None:
+        """Have a thread for one ring more: one that waits for a ring, or a new one."""
+        if self._idle.acquire(blocking=False):
+            return
         try:
-            threading.Thread(target=ring, name="publish", daemon=True).start()
+            threading.Thread(target=self._ring_for_ever, name="publish", daemon=True).start()
         except RuntimeError as error:  # the system has no thread left
             self._free.release()
             raise BrokerUnavailableError from error
+
+    def _ring_for_ever(self) -> None:
+        while True:
+            self._rings.get()()
+            self._idle.release()  # in this order, or a caller would start a thread too many
+            self._free.release()
 
     def _ring(self, rung_for: Rung, outcome: Future[None]) -> None:
         try:
@@ -194,5 +208,3 @@ class PunctualQueue(Generic[Rung]):
             outcome.set_exception(error)
         else:
             outcome.set_result(None)
-        finally:
-            self._free.release()

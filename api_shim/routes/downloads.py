@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 
-from api_shim.dependencies import AuthenticCaller, Desk, once_only
+from api_shim.dependencies import Authenticated, AuthenticCaller, Desk, once_only
 from api_shim.downloads.coding import accepts_gzip, gzipped
 from api_shim.downloads.lines import DownloadFormat
 from api_shim.downloads.stream import StreamedAnswer, gathered
@@ -14,7 +14,7 @@ from api_shim.errors import CONFLICT_ANSWER, ERROR_ANSWERS
 from worker.errors import InvalidRequestError
 from worker.jobs import Job
 
-router = APIRouter(tags=["jobs"], responses=ERROR_ANSWERS)
+router = APIRouter(tags=["jobs"], responses=ERROR_ANSWERS, dependencies=[Authenticated])
 
 _MEDIA_TYPES = {DownloadFormat.NDJSON: "application/x-ndjson", DownloadFormat.CSV: "text/csv"}
 _EXAMPLES = {

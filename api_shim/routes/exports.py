@@ -12,6 +12,7 @@ from api_shim.dependencies import (
     AskedKey,
     AskedPreferences,
     AskedType,
+    Authenticated,
     AuthenticCaller,
     BoundedBody,
     Desk,
@@ -29,7 +30,7 @@ from worker.errors import InvalidRequestError
 from worker.jobs import ExportRequest, IllegalChangeError, JobKind, JobStatus
 from worker.pages import PAGE_FORMATS, ExportType, Page
 
-router = APIRouter(tags=["exports"], responses=ERROR_ANSWERS)
+router = APIRouter(tags=["exports"], responses=ERROR_ANSWERS, dependencies=[Authenticated])
 
 _DEFAULT_LIMIT = 10
 _ACCEPTED = "Export accepted"

@@ -9,7 +9,7 @@ from pydantic import TypeAdapter
 
 from api_shim.answers import results_answer
 from api_shim.cursors import CursorFormat, PlaceInstant
-from api_shim.dependencies import AskedPreferences, AuthenticCaller, Desk, OnceOnly, once_only
+from api_shim.dependencies import AskedPreferences, Authenticated, AuthenticCaller, Desk, OnceOnly, once_only
 from api_shim.errors import CONFLICT_ANSWER, ERROR_ANSWERS
 from api_shim.job_answers import accepted, job_answer, list_answer
 from api_shim.preferences import Preferences
@@ -18,7 +18,7 @@ from api_shim.schemas import JobAnswer, JobListAnswer, PageAnswer
 from worker.interfaces import JobQuery
 from worker.jobs import JobStatus
 
-router = APIRouter(tags=["jobs"], responses=ERROR_ANSWERS)
+router = APIRouter(tags=["jobs"], responses=ERROR_ANSWERS, dependencies=[Authenticated])
 
 _LONGEST_WAIT_S = 60
 _DEFAULT_LIMIT = 10

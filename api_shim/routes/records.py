@@ -8,14 +8,14 @@ from fastapi import APIRouter, Query, Response
 from pydantic import TypeAdapter
 
 from api_shim.cursors import CursorFormat, PlaceInstant, PlaceNumber
-from api_shim.dependencies import AskedCopy, AskedRecord, Records, once_only
+from api_shim.dependencies import AskedCopy, AskedRecord, Authenticated, Records, once_only
 from api_shim.errors import ERROR_ANSWERS
 from api_shim.record_answers import record_answer, records_answer
 from api_shim.request_schemas import AskedRecords, Instant, ResultsNumber
 from api_shim.schemas import RecordAnswer, RecordListAnswer
 from worker.records import Place, Shown
 
-router = APIRouter(tags=["records"], responses=ERROR_ANSWERS)
+router = APIRouter(tags=["records"], responses=ERROR_ANSWERS, dependencies=[Authenticated])
 
 _DEFAULT_LIMIT = 10
 _CURSORS = CursorFormat(TypeAdapter(tuple[PlaceInstant, PlaceNumber]))

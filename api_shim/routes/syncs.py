@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Response
 
 from api_shim.bodies import body_schema, read_body_as
-from api_shim.dependencies import AskedKey, AuthenticCaller, BoundedBody, Desk, Plans
+from api_shim.dependencies import AskedKey, Authenticated, AuthenticCaller, BoundedBody, Desk, Plans
 from api_shim.errors import ERROR_ANSWERS, HUBSPOT_ANSWERS, KEY_ANSWERS
 from api_shim.idempotency import keyed_request
 from api_shim.job_answers import submitted
@@ -16,7 +16,7 @@ from worker.errands import PlannedExport
 from worker.jobs import SyncRequest
 from worker.syncs import new_children
 
-router = APIRouter(tags=["syncs"], responses=ERROR_ANSWERS)
+router = APIRouter(tags=["syncs"], responses=ERROR_ANSWERS, dependencies=[Authenticated])
 
 
 @router.post(

@@ -138,6 +138,23 @@ def test_an_account_id_that_is_a_number_is_the_same_as_its_digits(shim: Shim) ->
     assert shim.get(f"/jobs/{job_id}", authorization=text).status_code == 200
 
 
+def test_no_route_says_what_is_wrong_with_a_request_before_its_jwt_was_looked_at(shim: Shim) -> None:
+    document = shim.ask("GET", "/openapi.json", authorization="").json()
+    nonsense = {"prefer": "wait=x", "idempotency-key": ""}
+    secured = [
+        (method.upper(), path)
+        for path, operations in document["paths"].items()
+        for method, operation in operations.items()
+        if operation.get("security")
+    ]
+
+    for method, path in secured:
+        url = f"{path.replace('{', '').replace('}', '')}?limit=x&limit=x&cursor=x&format=x&bom=x"
+        answer = shim.ask(method, url, authorization="", content=b"{", headers=nonsense)
+        assert problem(answer) == UNAUTHORIZED, (method, path)
+    assert len(secured) >= 10
+
+
 @pytest.mark.parametrize(
     ("method", "path", "content"),
     [

@@ -1,0 +1,162 @@
+"""How long a job takes to hand in, on an embedded stack without workers; and how many can be handed in at most.
+
+    python -m benchmarks.submission [--rate 300] [--seconds 20] [--rounds 3] [--connections 16]
+
+The shim is a real process over a real MongoDB and a real Redis; the load comes from another process. First at a rate:
+each request is sent when it is due, and timed from then on, whatever became of those before it. Then as many as go over
+so many connections, beside a FastAPI route that does nothing. Of several rounds the best one is shown, and all their
+p99: everything shares one machine.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from statistics import quantiles
+
+import click
+import psutil
+from rich.console import Console
+from rich.table import Table
+
+from sandbox.configuration import REPOSITORY, python_environment
+from sandbox.ports import HOST, ReservedPort, is_open
+from sandbox.processes import Command, Process
+from sandbox.seeding import Account, mint_jwt, seed
+from sandbox.stack import Stack, StackOptions
+from sandbox.state_folder import temporary_state
+
+_ACCOUNT = Account(account_id="account", owner="user", hub_id=62515)
+_PATH = "/v1/integrations/hubspot/export/contacts"
+_ACCEPTED = "202"
+_WARM_UP_S = 2.0
+_CLOSED_S = 5.0
+_HUNDREDTHS = 100
+_AIM = "the aim: p99 below 25 ms at 300 a second"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What came of a load, and how long the server worked for it."""
+
+    seconds: list[float]
+    statuses: dict[str, int]
+    cpu_s: float
+
+    @property
+    def accepted(self) -> int:
+        """Count what was accepted."""
+        return self.statuses.get(_ACCEPTED, 0)
+
+    @property
+    def cpu_ms(self) -> float:
+        """Give what the server worked for one request."""
+        return self.cpu_s / len(self.seconds) * 1000
+
+    def percentile_ms(self, percent: int) -> float:
+        """Give how long it took at most for so many in a hundred."""
+        return quantiles(self.seconds, n=_HUNDREDTHS, method="inclusive")[percent - 1] * 1000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """A server, and how to get in."""
+
+    url: str
+    process: Process
+    token: str
+
+    def send(self, *words: str, seconds: float) -> Outcome:
+        """Have the load sent by a process of its own."""
+        arguments = ("--url", self.url, "--seconds", str(seconds), *words)
+        command = (sys.executable, "-m", "benchmarks.submission.load", *arguments)
+        began_s = self._cpu_s()
+        done = subprocess.run(command, input=self.token, stdout=subprocess.PIPE, text=True, check=True, cwd=REPOSITORY)
+        return Outcome(**json.loads(done.stdout), cpu_s=self._cpu_s() - began_s)
+
+    def _cpu_s(self) -> float:
+        used = psutil.Process(self.process.pid).cpu_times()
+        return used.user + used.system
+
+
+@click.command()
+@click.option("--rate", default=300, show_default=True, type=click.IntRange(1, 5000), help="Jobs a second.")
+@click.option("--seconds", default=20.0, show_default=True, help="How long a round takes.")
+@click.option("--rounds", default=3, show_default=True, type=click.IntRange(1, 20))
+@click.option("--connections", default=16, show_default=True, type=click.IntRange(1, 500))
+def main(rate: int, seconds: float, rounds: int, connections: int) -> None:
+    """Measure and print."""
+    with _targets() as (shim, bare):
+        shim.send("--rate", str(rate), seconds=_WARM_UP_S)
+        plain, keyed = (
+            [shim.send("--rate", str(rate), *words, seconds=seconds) for _ in range(rounds)]
+            for words in ([], ["--keyed"])
+        )
+        busy = ("--connections", str(connections))
+        most = [[target.send(*busy, seconds=_CLOSED_S) for target in (bare, shim)] for _ in range(rounds)]
+    console = Console(width=120)
+    console.print(_latencies({"POST /export/contacts": plain, "with an Idempotency-Key": keyed}, rate=rate))
+    console.print(_throughput(*zip(*most, strict=True), connections=connections))
+
+
+@contextmanager
+def _targets() -> Iterator[tuple[Target, Target]]:
+    """Give the shim, and a route that does nothing."""
+    options = StackOptions(workers=0, beats=0)
+    with temporary_state() as folder, Stack(folder, options=options) as stack:
+        seed(stack, _ACCOUNT, records={"contacts": 1}, rate_limit=0)
+        token = mint_jwt(stack, _ACCOUNT, life=timedelta(hours=1))
+        port = ReservedPort()
+        process = _bare_route(stack, port.number)
+        try:
+            process.start().wait_ready()
+            yield (
+                Target(url=f"{stack.shim_url}{_PATH}", process=stack.shim, token=token),
+                Target(url=f"http://{HOST}:{port.number}{_PATH}", process=process, token=token),
+            )
+        finally:
+            process.stop()
+
+
+def _bare_route(stack: Stack, port: int) -> Process:
+    return Process(
+        name="bare",
+        command=Command(
+            arguments=(sys.executable, "-m", "benchmarks.submission.bare", "--port", str(port)),
+            environment=python_environment(),
+            folder=REPOSITORY,
+        ),
+        log=stack.logs / "bare.log",
+        ready=lambda _: is_open(port),
+    )
+
+
+def _latencies(rows: dict[str, list[Outcome]], *, rate: int) -> Table:
+    columns = ("", "p50 ms", "p90 ms", "p99 ms", "p99 of all rounds", "not accepted", "shim's CPU ms")
+    table = Table(*columns, title=f"{rate} a second; {_AIM}")
+    for name, outcomes in rows.items():
+        best = min(outcomes, key=lambda outcome: outcome.percentile_ms(99))
+        shown = (f"{best.percentile_ms(percent):.1f}" for percent in (50, 90, 99))
+        rounds = ", ".join(f"{outcome.percentile_ms(99):.1f}" for outcome in outcomes)
+        refused = sum(len(outcome.seconds) - outcome.accepted for outcome in outcomes)
+        table.add_row(name, *shown, rounds, str(refused), f"{min(outcome.cpu_ms for outcome in outcomes):.2f}")
+    return table
+
+
+def _throughput(bare: Sequence[Outcome], shim: Sequence[Outcome], *, connections: int) -> Table:
+    table = Table("", "a second", "of the bare route", "CPU ms", title=f"as many as go over {connections} connections")
+    most = max(outcome.accepted for outcome in bare)
+    for name, outcomes in (("a bare FastAPI route", bare), ("POST /export/contacts", shim)):
+        best = max(outcomes, key=lambda outcome: outcome.accepted)
+        share = f"{best.accepted / most:.0%}"
+        table.add_row(name, f"{best.accepted / _CLOSED_S:,.0f}", share, f"{best.cpu_ms:.2f}")
+    return table
+
+
+if __name__ == "__main__":
+    main()
