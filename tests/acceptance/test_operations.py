@@ -197,6 +197,29 @@ def test_the_slices_of_a_long_export_have_traces_of_their_own_that_link_to_the_f
     assert len({span.trace for span in later}) == len(later)
 
 
+def test_a_sync_goes_on_with_its_requests_trace_and_its_exports_link_to_it(watched: Watched) -> None:
+    client = connect(watched.stack, contacts=10, deals=10)
+    answer = client.post("/sync", {"types": ["contacts", "deals"]}, **{"X-Request-Id": "sync-1"})
+    sync = client.finished(answer.headers["Location"].removeprefix(BASE_PATH))
+    (started,) = watched.collector.wait_for(
+        count=1,
+        wanted=lambda span: (
+            span.attributes.get("hubspot_export.job_id") == sync["job_id"] and span.name == "start_sync"
+        ),
+    )
+    slices = watched.collector.wait_for(
+        count=2,
+        wanted=lambda span: span.name == "run_slice" and span.attributes["hubspot_export.job_id"] in sync["children"],
+    )
+    named = by_name(watched.collector.wait_for(count=3, wanted=lambda span: span.trace == started.trace))
+    left = [line for line in lines(watched.stack.workers[0]) if line["event"] == "job_left"]
+
+    assert started.parent == named["publish"].span
+    assert named["publish"].parent == named[f"POST {BASE_PATH}/sync"].span
+    assert {span.links for span in slices} == {(started.trace,)}
+    assert {line["job_id"] for line in left if line.get("request_id") == "sync-1"} == set(sync["children"])
+
+
 # Logs
 
 
