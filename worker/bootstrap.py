@@ -42,7 +42,6 @@ from worker.hubspot.transport import Sessions, Transport
 from worker.hubspot.watched import MeasuredRenewals, WatchedCalls
 from worker.interfaces import CrmSource, ErrandTaker, RateLimiter, SliceRunner, SweepRunner, SyncStarter
 from worker.job_queue import CeleryDeliveryQueue, CeleryJobQueue, message_headers
-from worker.lanes import Lanes
 from worker.leases import LeaseKeeper
 from worker.limiter import NoRateLimit, RedisRateLimiter
 from worker.logs import configure_logs
@@ -80,6 +79,7 @@ from worker.sweeper import Sweeper
 from worker.syncer import Syncer
 from worker.traced import TracedErrands, TracedExporter, TracedSyncer
 from worker.traces import open_traces
+from worker.waiting_lines import WaitingLines
 from worker.wakeups import RedisAnnouncer
 
 _STORE_TIMEOUT_S = 10.0
@@ -255,9 +255,9 @@ def _deliverer(settings: WorkerSettings, deliveries: DeliveryStore, stopping: th
         deliveries=deliveries,
         sender=GuardedSender(allow_private=settings.webhook_allow_private),
         signer=Signer(settings.webhook_secret),
-        lanes=Lanes(
+        lines=WaitingLines(
             threads=_DELIVERING,
-            most_a_lane=_DELIVERING_TO_ONE,
+            most_a_line=_DELIVERING_TO_ONE,
             most_waiting=_MOST_WAITING_FOR_ONE,
             stopping=stopping,
             name="delivering",

@@ -11,7 +11,7 @@ from functools import partial
 
 import structlog
 
-from worker.delivery_interfaces import DeliveryLanes, DeliveryStore, WebhookSender
+from worker.delivery_interfaces import DeliveryLines, DeliveryStore, WebhookSender
 from worker.destinations import destination_of
 from worker.errors import UnavailableError
 from worker.events import Event
@@ -40,14 +40,14 @@ class Deliverer:
         deliveries: DeliveryStore,
         sender: WebhookSender,
         signer: Signer,
-        lanes: DeliveryLanes,
+        lines: DeliveryLines,
         clock: Callable[[], datetime],
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._deliveries = deliveries
         self._sender = sender
         self._signer = signer
-        self._lanes = lanes
+        self._lines = lines
         self._clock = clock
         self._monotonic = monotonic
 
@@ -62,7 +62,7 @@ class Deliverer:
             _log.info("nothing_to_deliver", job_id=job_id)
             return
         destination = destination_of(url)
-        if not self._lanes.put(destination, job_id, partial(self._attempt, job_id)):
+        if not self._lines.put(destination, job_id, partial(self._attempt, job_id)):
             _log.warning("destination_crowded", job_id=job_id, destination=destination)
 
     def _attempt(self, job_id: str) -> None:

@@ -52,8 +52,8 @@ class WebhookSender(Protocol):
         """POST a body once. It never raises: what went wrong is in the reply."""
 
 
-class DeliveryLanes(Protocol):
+class DeliveryLines(Protocol):
     """Threads for attempts, in which a destination that hangs holds up nobody else's."""
 
-    def put(self, lane: str, key: str, work: Callable[[], None]) -> bool:
-        """Have work done soon, in order within its lane, and once for each key. False: too much waits in the lane."""
+    def put(self, line: str, key: str, work: Callable[[], None]) -> bool:
+        """Have work done soon, in order within its line, and once for each key. False: too much waits in the line."""

@@ -53,17 +53,17 @@ class Receiver:
         return [headers["webhook-id"] for _, headers, _ in self.got]
 
 
-class PromptLanes:
-    """DeliveryLanes that do at once, in the caller's thread, what they are given, unless they are full."""
+class PromptLines:
+    """DeliveryLines that do at once, in the caller's thread, what they are given, unless they are full."""
 
     def __init__(self) -> None:
         self.is_full = False
-        self.lanes: list[str] = []
+        self.lines: list[str] = []
 
-    def put(self, lane: str, key: str, work: Callable[[], None]) -> bool:  # noqa: ARG002 - the seam's
+    def put(self, line: str, key: str, work: Callable[[], None]) -> bool:  # noqa: ARG002 - the seam's
         if self.is_full:
             return False
-        self.lanes.append(lane)
+        self.lines.append(line)
         work()
         return True
 
@@ -77,7 +77,7 @@ class PostOffice:
         self.deliveries = InMemoryDeliveryStore(self.jobs, self.clock)
         self.queue = HoldingDeliveryQueue()
         self.receiver = Receiver(self.clock)
-        self.lanes = PromptLanes()
+        self.lines = PromptLines()
         self.rounds = DeliveryRounds(deliveries=self.deliveries, queue=self.queue, quiet_s=QUIET_S)
         self.jobs.add(replace(new_job(), job_id="j1", created_at=START, updated_at=START, webhook=Webhook(url=URL)))
 
@@ -86,7 +86,7 @@ class PostOffice:
             deliveries=self.deliveries,
             sender=sender or self.receiver,
             signer=signer,
-            lanes=self.lanes,
+            lines=self.lines,
             clock=self.clock,
             monotonic=lambda: self.clock().timestamp(),
         )
@@ -398,18 +398,18 @@ def test_a_database_that_goes_away_after_the_answer_costs_a_second_delivery(offi
 
 
 def test_a_destination_for_which_too_many_wait_is_left_for_a_later_round(office: PostOffice) -> None:
-    office.lanes.is_full = True
+    office.lines.is_full = True
     office.end()
     with capture_logs() as logs:
         office.go_round()
     assert [(each["event"], each["destination"]) for each in logs] == [("destination_crowded", "hooks.example:8443")]
     assert office.webhook.attempts == 0
 
-    office.lanes.is_full = False
+    office.lines.is_full = False
     office.clock.advance(QUIET_S + 1)
     office.go_round()
 
-    assert (len(office.receiver.got), office.lanes.lanes) == (1, ["hooks.example:8443"])
+    assert (len(office.receiver.got), office.lines.lines) == (1, ["hooks.example:8443"])
 
 
 def test_a_log_names_the_destination_and_nothing_else_of_the_url(office: PostOffice) -> None:

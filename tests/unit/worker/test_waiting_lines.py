@@ -1,4 +1,4 @@
-"""Lanes: who keeps others waiting holds up nobody but those in the same lane."""
+"""WaitingLines: who keeps others waiting holds up nobody but those in the same line."""
 
 from __future__ import annotations
 
@@ -10,34 +10,34 @@ from queue import Empty, SimpleQueue
 import pytest
 from structlog.testing import capture_logs
 
-from worker.lanes import Lanes
+from worker.waiting_lines import WaitingLines
 
 SOON_S = 10.0
 
 
 class Site:
-    """Lanes whose work a test lets come to its end when it likes."""
+    """WaitingLines whose work a test lets come to its end when it likes."""
 
-    def __init__(self, *, threads: int = 4, most_a_lane: int = 2, most_waiting: int = 3) -> None:
+    def __init__(self, *, threads: int = 4, most_a_line: int = 2, most_waiting: int = 3) -> None:
         self.stopping = threading.Event()
         self.began: SimpleQueue[str] = SimpleQueue()
         self.ended: SimpleQueue[str] = SimpleQueue()
         self._may_end = threading.Event()
-        self.lanes = Lanes(
+        self.lines = WaitingLines(
             threads=threads,
-            most_a_lane=most_a_lane,
+            most_a_line=most_a_line,
             most_waiting=most_waiting,
             stopping=self.stopping,
             name="test",
         )
 
-    def hang(self, lane: str, key: str) -> bool:
+    def hang(self, line: str, key: str) -> bool:
         """Put work that begins and does not end before `let_go`."""
-        return self.lanes.put(lane, key, lambda: self._hang(key))
+        return self.lines.put(line, key, lambda: self._hang(key))
 
-    def run(self, lane: str, key: str) -> bool:
+    def run(self, line: str, key: str) -> bool:
         """Put work that is done at once."""
-        return self.lanes.put(lane, key, lambda: self.ended.put(key))
+        return self.lines.put(line, key, lambda: self.ended.put(key))
 
     def let_go(self) -> None:
         self._may_end.set()
@@ -67,7 +67,7 @@ def until(condition: Callable[[], bool]) -> None:
         time.sleep(0.001)
 
 
-def test_work_in_one_lane_is_begun_in_its_order(site: Site) -> None:
+def test_work_in_one_line_is_begun_in_its_order(site: Site) -> None:
     for number in range(3):
         site.hang("a", f"a{number}")
 
@@ -76,7 +76,7 @@ def test_work_in_one_lane_is_begun_in_its_order(site: Site) -> None:
     assert taken(site.began, 1) == ["a2"]
 
 
-def test_a_lane_that_hangs_takes_its_share_of_the_threads_and_no_more(site: Site) -> None:
+def test_a_line_that_hangs_takes_its_share_of_the_threads_and_no_more(site: Site) -> None:
     site.hang("slow", "slow0")
     site.hang("slow", "slow1")
     taken(site.began, 2)
@@ -91,7 +91,7 @@ def test_a_lane_that_hangs_takes_its_share_of_the_threads_and_no_more(site: Site
 
 
 def test_lanes_take_turns_however_much_waits_in_one_of_them() -> None:
-    site = Site(threads=1, most_a_lane=1, most_waiting=50)
+    site = Site(threads=1, most_a_line=1, most_waiting=50)
     site.hang("a", "first")
     taken(site.began, 1)
     for number in range(10):
@@ -116,7 +116,7 @@ def test_what_is_in_hand_is_not_taken_twice(site: Site) -> None:
     until(lambda: site.run("a", "same") and not site.ended.empty())  # once it is done it may come again
 
 
-def test_a_full_lane_takes_no_more_and_does_so_again_later(site: Site) -> None:
+def test_a_full_line_takes_no_more_and_does_so_again_later(site: Site) -> None:
     accepted = [site.hang("a", f"a{number}") for number in range(2)]
     taken(site.began, 2)
     accepted += [site.hang("a", f"a{number}") for number in range(2, 7)]
@@ -134,7 +134,7 @@ def test_work_that_breaks_is_logged_and_the_next_is_done(site: Site) -> None:
         raise RuntimeError("a bug")
 
     with capture_logs() as logs:
-        site.lanes.put("a", "broken", broken)
+        site.lines.put("a", "broken", broken)
         site.run("a", "next")
         assert taken(site.ended, 1) == ["next"]
         until(lambda: [(each["event"], each["key"]) for each in logs] == [("work_broke", "broken")])
