@@ -5,7 +5,9 @@
 The export is not run: its pages, with records as HubSpot's stand-in makes them, are put straight into MongoDB. Then a
 shim, which is a process of its own, sends them in one download after the other, and the client drops them.
 
-bare loop    the same pages read with pymongo and decompressed, in this process; everything else is a multiple of that
+bare loop    the same pages read with pymongo and decompressed, in this process
+processor    time on a processor, of the shim or of the bare loop, also as a multiple of the latter: other work on the
+             machine lengthens it less than the seconds on the clock
 memory       the largest resident set of the shim during the download
 first byte   when the first byte of the body came; a CSV whose columns are not known yet needs all records for it
 CSV, again   the second CSV of a job, whose columns are known
@@ -48,7 +50,7 @@ def main(records: int, name: str) -> None:
             job = store_export(database, ExportType(name), records)
             bare = read_bare(database, job)
         table = Table(
-            *("", "seconds", "of the bare loop", "MB", "MB/s", "records/s", "first byte", "memory"),
+            *("", "seconds", "processor", "of the bare loop", "MB", "MB/s", "records/s", "first byte", "memory"),
             title=f"{records:,} {name} in {job.progress.pages:,} pages, {bare.bytes / records:,.0f} bytes each",
         )
         table.add_row("bare loop", *_cells(bare, bare, records))
@@ -63,7 +65,8 @@ def _cells(reading: Reading, bare: Reading, records: int) -> tuple[str, ...]:
     megabytes = reading.bytes / _MEGABYTE
     return (
         f"{reading.seconds:.1f}",
-        f"{reading.seconds / bare.seconds:.1f} x",
+        f"{reading.cpu_s:.1f} s",
+        f"{reading.cpu_s / bare.cpu_s:.1f} x",
         f"{megabytes:,.0f}",
         f"{megabytes / reading.seconds:,.0f}",
         f"{records / reading.seconds:,.0f}",

@@ -26,23 +26,24 @@ _TIMEOUT_S = 600
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """How much came and when; `resident` is the most that the shim had in memory, in bytes, `at_rest` before that."""
+    """How much came and when; what it took of the processor, and at most of memory, in the process that gave it."""
 
     bytes: int
     seconds: float
+    cpu_s: float
     first_byte_s: float = 0.0
     resident: int = 0
-    at_rest: int = 0
 
 
 class Watcher:
-    """Looks at the resident set of a process a hundred times a second."""
+    """Looks at the resident set of a process a hundred times a second, and at its processor time in the end."""
 
     def __init__(self, pid: int) -> None:
         self._process = psutil.Process(pid)
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch)
-        self.at_rest = self.peak = self._process.memory_info().rss
+        self.peak = self._process.memory_info().rss
+        self.cpu_s = -self._cpu_s()
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -51,6 +52,11 @@ class Watcher:
     def __exit__(self, *_: object) -> None:
         self._over.set()
         self._thread.join()
+        self.cpu_s += self._cpu_s()
+
+    def _cpu_s(self) -> float:
+        times = self._process.cpu_times()
+        return times.user + times.system
 
     def _watch(self) -> None:
         while not self._over.wait(_SAMPLE_EVERY_S):
@@ -74,13 +80,11 @@ def download(stack: Stack, job: Job, *, query: str, coding: str) -> Reading:
             read += len(chunk)
         seconds = time.perf_counter() - began_at
     connection.close()
-    return Reading(
-        bytes=read, seconds=seconds, first_byte_s=first_byte_s, resident=watcher.peak, at_rest=watcher.at_rest
-    )
+    return Reading(bytes=read, seconds=seconds, cpu_s=watcher.cpu_s, first_byte_s=first_byte_s, resident=watcher.peak)
 
 
 def read_bare(database: MongoDatabase, job: Job) -> Reading:
     """Read all pages with one cursor and decompress them, which is the least that any download has to do."""
-    began_at = time.perf_counter()
+    began_at, cpu_s = time.perf_counter(), time.process_time()
     read = sum(map(len, MongoPageStore(database).bodies(job.job_id)))
-    return Reading(bytes=read, seconds=time.perf_counter() - began_at)
+    return Reading(bytes=read, seconds=time.perf_counter() - began_at, cpu_s=time.process_time() - cpu_s)
