@@ -23,6 +23,7 @@ from api_shim.webhooks import WebhookRules
 from worker.app import app as celery_app
 from worker.clock import utc_now
 from worker.control import JobControl
+from worker.eraser import Eraser
 from worker.errors import BrokerUnavailableError, StoreUnavailableError
 from worker.job_queue import CeleryErrandQueue, CeleryJobQueue, PunctualQueue, answer_quickly
 from worker.keyed_submitter import KeyedSubmitter
@@ -30,6 +31,7 @@ from worker.measured import MeasuredAnnouncer, MeasuredQueue
 from worker.metrics import JobMetrics, new_registry
 from worker.mongo.connection import connect
 from worker.mongo.connections import MongoConnectionStore
+from worker.mongo.erasures import MongoErasureStore
 from worker.mongo.errands import MongoErrandStore
 from worker.mongo.idempotency import MongoIdempotencyStore
 from worker.mongo.indexes import ensure_indexes
@@ -38,6 +40,7 @@ from worker.mongo.pages import MongoPageStore
 from worker.mongo.records import MongoRecordStore
 from worker.mongo.token_encryption import TokenEncryption
 from worker.mongo.tokens import MongoTokenStore
+from worker.mongo.transactions import MongoTransactions
 from worker.redis_client import impatient_redis
 from worker.settings import ShimSettings
 from worker.submitter import JobSubmitter
@@ -73,6 +76,14 @@ def build(settings: ShimSettings) -> FastAPI:
     submitter = JobSubmitter(jobs=jobs, tokens=tokens, queue=queue)
     keys = MongoIdempotencyStore(database)
     waiter = JobWaiter(news)
+    records = MongoRecordStore(database)
+    eraser = Eraser(
+        erasures=MongoErasureStore(database),
+        records=records,
+        pages=pages,
+        jobs=jobs,
+        transactions=MongoTransactions(database),
+    )
     errands = ErrandDesk(
         errands=MongoErrandStore(database, encryption),
         queue=PunctualQueue(CeleryErrandQueue(celery_app, headers=traces.headers)),
@@ -101,7 +112,7 @@ def build(settings: ShimSettings) -> FastAPI:
     registry.register(StoredState([partial(read_jobs, jobs), partial(read_connections, health)]))
     return create_app(
         desk=desk,
-        record_desk=RecordDesk(records=MongoRecordStore(database)),
+        record_desk=RecordDesk(records=records, eraser=eraser),
         connections=ConnectionDesk(
             settings=settings, tokens=tokens, connections=connections, errands=errands, clock=utc_now
         ),

@@ -144,7 +144,7 @@ class ExportDesk:
         if left <= 0:
             return RecordSlice(start, [])
         found = await run_in_threadpool(self.pages.read, job.job_id, job.records_type, start=start, limit=left)
-        if not found.records:
+        if found.end == start:
             raise JobNotFoundError
         return found
 

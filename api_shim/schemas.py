@@ -112,3 +112,10 @@ class RecordListAnswer(BaseModel):
     message: Literal["Records found"] = "Records found"
     data: list[CopiedRecordView]
     pagination: ChangesPagination
+
+
+class ErasureAnswer(BaseModel):
+    """An erasure that is written down and under way."""
+
+    success: Literal[True] = True
+    message: Literal["Erasure accepted"] = "Erasure accepted"

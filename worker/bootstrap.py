@@ -25,6 +25,7 @@ from worker.current_copy import CurrentCopy
 from worker.deliverer import Deliverer
 from worker.delivery_interfaces import DeliveryStore
 from worker.delivery_rounds import DeliveryRounds
+from worker.eraser import Eraser
 from worker.errand_runner import ErrandRunner
 from worker.errors import StoreUnavailableError
 from worker.export_tools import ExportTools, SliceLimits
@@ -58,6 +59,7 @@ from worker.metrics_server import serve_metrics
 from worker.mongo.connection import MongoDatabase, connect
 from worker.mongo.connections import MongoConnectionStore
 from worker.mongo.deliveries import MongoDeliveryStore
+from worker.mongo.erasures import MongoErasureStore
 from worker.mongo.errands import MongoErrandStore
 from worker.mongo.indexes import ensure_indexes
 from worker.mongo.jobs import MongoJobStore
@@ -141,10 +143,14 @@ def build(settings: WorkerSettings, *, stopping: threading.Event, registry: Coll
     result_ttl = timedelta(days=settings.result_ttl_days)
     accounts = _accounts(settings, database, transport, metrics)
     planner = _planner(settings, accounts, jobs, transport)
+    records, erasures = MongoRecordStore(database), MongoErasureStore(database)
+    transactions = MongoTransactions(database)
+    eraser = Eraser(erasures=erasures, records=records, pages=pages, jobs=jobs, transactions=transactions)
     tools = ExportTools(
         jobs=jobs,
         pages=pages,
-        copy=CurrentCopy(records=MongoRecordStore(database), pages=pages, transactions=MongoTransactions(database)),
+        copy=CurrentCopy(records=records, pages=pages, erasures=erasures, transactions=transactions),
+        eraser=eraser,
         tokens=accounts.source,
         source=MeasuredSource(_source(settings, transport), metrics),
         queue=queue,
@@ -169,7 +175,13 @@ def build(settings: WorkerSettings, *, stopping: threading.Event, registry: Coll
     deliveries = MongoDeliveryStore(database)
     rounds = DeliveryRounds(deliveries=deliveries, queue=CeleryDeliveryQueue(app), quiet_s=_QUIET_S)
     sweeper = Sweeper(
-        jobs=jobs, queue=watched_queue, control=control, deliveries=rounds, quiet_s=_QUIET_S, lost_s=_LOST_S
+        jobs=jobs,
+        queue=watched_queue,
+        control=control,
+        deliveries=rounds,
+        eraser=eraser,
+        quiet_s=_QUIET_S,
+        lost_s=_LOST_S,
     )
     syncer = Syncer(jobs=jobs, queue=queue, clock=utc_now)
     errands = ErrandRunner(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from itertools import islice
 
 from worker.interfaces import JobAnnouncer, JobStore, PageStore
 from worker.jobs import Job, JobKind
-from worker.pages import ExportType, record_ids
+from worker.pages import ExportType, Page, record_ids
 from worker.receipts import Facts, Outcome, Receipt
 from worker.syncs import is_left_over
 
@@ -52,8 +53,14 @@ def _needs_counting(job: Job) -> bool:
 
 def _count_distinct(job: Job, pages: PageStore) -> int:
     """Count the ids one by one, from the stored pages: their order proves nothing."""
-    ids = (number for body in pages.bodies(job.job_id) for number in record_ids(job.records_type, body))
+    ids = (each for page in pages.all(job.job_id) for each in _ids_or_erasures(job.records_type, page))
     return len(set(islice(ids, job.progress.records)) - {None})
+
+
+def _ids_or_erasures(export_type: ExportType, page: Page) -> Iterator[int | str | None]:
+    """Give the id at each place of a page, and in its gaps what has erased it, which tells ids apart as well."""
+    erased, ids = {gap.place: gap.erasure_id for gap in page.gaps}, iter(record_ids(export_type, page.body))
+    return (erased[place] if place in erased else next(ids) for place in range(page.records))
 
 
 def tell_sync(

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol, TypeVar
 
+from worker.copying import Copying
+from worker.erasures import Erasure
 from worker.records import CopiedRecord, CopyId, FullSync, KnownRecord, Moment, Place, Record, Shown
 
 T = TypeVar("T")
@@ -19,6 +21,35 @@ class Transactions(Protocol):
 
         What it raises undoes all of it. Raises StoreUnavailableError when MongoDB is away.
         """
+
+
+class ErasureStore(Protocol):
+    """Erasures, never removed. Every method raises StoreUnavailableError when MongoDB is away.
+
+    An erasure is due when nobody works on it: at once when it is handed over, a minute after it was taken, and when its
+    second look may be.
+    """
+
+    def add(self, copy: CopyId, record_id: int, *, requested_by: str) -> Erasure:
+        """Write an erasure down for the one who asks to work on it."""
+
+    def open_of(self, copy: CopyId) -> list[Erasure]:
+        """Give the erasures of a copy that are not finished."""
+
+    def take_due(self) -> Erasure | None:
+        """Give an erasure that is due to one who works on it now; None when there is none."""
+
+    def hand_over(self, erasure: Erasure) -> None:
+        """Have somebody else go on with it."""
+
+    def note_copy(self, erasure: Erasure, *, was_there: bool) -> None:
+        """Note that the record is not in the copy any more, and whether it was."""
+
+    def count_page(self, erasure: Erasure, *, is_first_of_job: bool) -> None:
+        """Count a page that held the record."""
+
+    def note_look(self, erasure: Erasure) -> Erasure:
+        """Note that all pages were looked through; with the second look the erasure is finished. Give it as it is."""
 
 
 class RecordStore(Protocol):
@@ -55,6 +86,18 @@ class RecordStore(Protocol):
         self, copy: CopyId, *, shown: Shown, since: datetime | None, after: Place | None, limit: int
     ) -> list[CopiedRecord]:
         """Give at most so many records in the order of their last change: from `since` on, after a place."""
+
+    def take_up(self, copy: CopyId, job_id: str, copying: Copying, *, epoch: int) -> Copying:
+        """Give an export's account as it is kept with the copy, at first `copying`, to who holds its job now.
+
+        From here on nobody with an older epoch changes the copy in the name of the export.
+        """
+
+    def keep_account(self, copy: CopyId, job_id: str, copying: Copying, *, epoch: int) -> None:
+        """Keep an export's account, as a part of the transaction that changes the copy.
+
+        Raises LeaseLostError when somebody with a newer epoch has taken the export up.
+        """
 
     def note_full_sync(self, copy: CopyId, sync: FullSync) -> None:
         """Remember a sync that has seen all records, unless a later one is remembered."""

@@ -11,7 +11,7 @@ from itertools import islice
 import structlog
 
 from worker.closing import receipt_of
-from worker.copy_interfaces import RecordStore, Transactions
+from worker.copy_interfaces import ErasureStore, RecordStore, Transactions
 from worker.copying import Copying
 from worker.interfaces import PageStore
 from worker.jobs import Job
@@ -22,9 +22,6 @@ _log = structlog.get_logger()
 
 _PAGES_AT_ONCE = 20  # in some moments, between which the job is checkpointed and may be stopped
 _AT_ONCE = 500
-
-Checkpoint = Callable[[Job], bool]
-"""Stores a job under its lease, and says whether it is to be cancelled."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,8 +40,9 @@ class _Portion:
 class CurrentCopy:
     """The copy as a sync's exports write it. One object serves all threads of a worker: it keeps no state of a job.
 
-    What a page changes, the job's account of that and the place after the page are stored together or not at all: so
-    nothing is counted twice or left out, and who has lost the job's lease changes nothing.
+    What a page changes and the export's account of that are stored together or not at all, so that nothing is counted
+    twice or left out, and by nobody who has lost the job's lease. The account lies with the copy; the job reflects it.
+    The job is no part of the transaction: one whose client is killed locks what it has written for up to a minute.
     """
 
     def __init__(
@@ -53,39 +51,49 @@ class CurrentCopy:
         records: RecordStore,
         pages: PageStore,
         transactions: Transactions,
+        erasures: ErasureStore,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._records = records
+        self._erasures = erasures
         self._pages = pages
         self._transactions = transactions
         self._monotonic = monotonic
 
-    def keep_up(self, job: Job, page: Page, *, asked_at: float, checkpoint: Checkpoint) -> Job:
-        """Bring the copy up to a page that was asked for at `asked_at`, and checkpoint its job.
+    def take_up(self, job: Job) -> Job:
+        """Have a job go on from what is known of it with the copy; whoever held it before changes the copy no more."""
+        copying = self._records.take_up(job.copy_id, job.job_id, _copying_of(job), epoch=job.epoch)
+        return replace(job, copying=copying)
 
-        Where the copy holds all of it already, nothing is written but the checkpoint. Raises LeaseLostError.
+    def keep_up(self, job: Job, page: Page, *, asked_at: float) -> Job:
+        """Bring the copy up to a page that was asked for at `asked_at`; where it holds all of that, nothing is written.
+
+        Raises LeaseLostError.
         """
         copying, copy = _copying_of(job), job.copy_id
         found = records_of(copy.export_type, page.body)
         ids = [record.record_id for record in found]
         if copying.since is not None and is_as_known(found, self._records.known(copy, ids)):
-            return _checkpointed(job, checkpoint)
+            return job
 
         def write() -> Job:
             moment = self._records.begin_change(copy)
             page_asked_at = moment.now - timedelta(seconds=self._monotonic() - asked_at)
+            erased = {erasure.record_id for erasure in self._erasures.open_of(copy)}
+            kept = [record for record in found if record.record_id not in erased]
             known = self._records.known(copy, ids)
-            differences = compare(found, known, asked_at=page_asked_at, sync_id=job.sync_id)
+            differences = compare(kept, known, asked_at=page_asked_at, sync_id=job.sync_id)
             self._records.insert(copy, differences.new, at=moment.at, sync_id=job.sync_id)
             self._records.replace(copy, differences.other, at=moment.at, sync_id=job.sync_id)
-            counted = copying.after_page(created=differences.created, changed=differences.changed)
-            begun = replace(counted, since=copying.since or page_asked_at)
-            return _checkpointed(replace(job, copying=begun), checkpoint)
+            counted = copying.after_page(
+                created=differences.created, changed=differences.changed, left_out=len(found) - len(kept)
+            )
+            return self._kept(job, replace(counted, since=copying.since or page_asked_at))
 
         return self._transactions.run(write)
 
-    def compare(self, job: Job, *, checkpoint: Checkpoint) -> Job:
-        """Look on for what an export whose pages are all there has not seen, mark it as deleted, and checkpoint.
+    def compare(self, job: Job) -> Job:
+        """Look on for what an export whose pages are all there has not seen, and mark it as deleted.
 
         No further than a portion at a time. Nothing is marked where the export does not show that it has seen all
         records, or a later one has by now, and nothing that has changed since it began. Raises LeaseLostError.
@@ -93,15 +101,15 @@ class CurrentCopy:
         copying, since = _copying_of(job), _copying_of(job).since
         if since is None or not (copying.is_comparing or self._may_begin(job, since)):
             _log.info("copy_not_compared", job_id=job.job_id)
-            return _checkpointed(replace(job, copying=replace(copying, is_compared=True)), checkpoint)
+            return self._kept(job, replace(copying, is_compared=True))
         portion = self._portion(job, copying)
         unseen = self._missing(job, portion, after=copying.compared_through, since=since)
         if missing := list(islice(unseen, _AT_ONCE)):
-            return self._transactions.run(lambda: self._bury(job, missing, since, checkpoint))
+            return self._transactions.run(lambda: self._bury(job, missing, since))
         moved = copying.after_portion(portion.pages, through=portion.through, of_pages=job.progress.pages)
         if moved.is_compared:
             self._records.note_full_sync(job.copy_id, FullSync(sync_id=job.sync_id, since=since))
-        return _checkpointed(replace(job, copying=moved), checkpoint)
+        return self._kept(job, moved)
 
     def _may_begin(self, job: Job, since: datetime) -> bool:
         last = self._records.last_full_sync(job.copy_id)
@@ -111,15 +119,17 @@ class CurrentCopy:
     def _portion(self, job: Job, copying: Copying) -> _Portion:
         """Read the ids of the next pages, in the order of ids; all of them where they are in none."""
         pages, done = job.progress.pages, copying.compared_pages
-        at_once = pages if job.tally.order == "mixed" else _PAGES_AT_ONCE
-        numbers = range(pages)[done : done + at_once]
-        if job.tally.order == "descending":
-            numbers = range(pages)[::-1][done : done + at_once]
-        bodies = (self._pages.get(job.job_id, number).body for number in numbers)
-        seen = frozenset(each for body in bodies for each in record_ids(job.records_type, body) if each is not None)
-        is_last = done + len(numbers) == pages
+        count = min(pages - done, pages if job.tally.order == "mixed" else _PAGES_AT_ONCE)
+        first = pages - done - count if job.tally.order == "descending" else done
+        seen = frozenset(self._ids(job, first, count))
+        is_last = done + count == pages
         through = None if is_last else max(seen, default=copying.compared_through)
-        return _Portion(pages=len(numbers), seen=seen, through=through, is_last=is_last)
+        return _Portion(pages=count, seen=seen, through=through, is_last=is_last)
+
+    def _ids(self, job: Job, first: int, count: int) -> Iterator[int]:
+        for number in range(first, first + count, _PAGES_AT_ONCE):
+            for page in self._pages.some(job.job_id, number, count=min(_PAGES_AT_ONCE, first + count - number)):
+                yield from (each for each in record_ids(job.records_type, page.body) if each is not None)
 
     def _missing(self, job: Job, portion: _Portion, *, after: int | None, since: datetime) -> Iterator[int]:
         """Give the ids of living records that the pages should hold and do not, in order."""
@@ -132,17 +142,16 @@ class CurrentCopy:
             known = self._records.known(copy, some)
             yield from (each for each in some if each in known and known[each].has_been_silent_since(since))
 
-    def _bury(self, job: Job, missing: Sequence[int], since: datetime, checkpoint: Checkpoint) -> Job:
-        copying, copy = _copying_of(job), job.copy_id
-        at = self._records.begin_change(copy).at
-        buried = self._records.bury(copy, missing, unless_since=since, at=at, sync_id=job.sync_id)
-        return _checkpointed(replace(job, copying=copying.after_burial(buried, through=missing[-1])), checkpoint)
+    def _bury(self, job: Job, missing: Sequence[int], since: datetime) -> Job:
+        at = self._records.begin_change(job.copy_id).at
+        buried = self._records.bury(job.copy_id, missing, unless_since=since, at=at, sync_id=job.sync_id)
+        return self._kept(job, _copying_of(job).after_burial(buried, through=missing[-1]))
+
+    def _kept(self, job: Job, copying: Copying) -> Job:
+        self._records.keep_account(job.copy_id, job.job_id, copying, epoch=job.epoch)
+        return replace(job, copying=copying)
 
 
 def _copying_of(job: Job) -> Copying:
     assert job.copying is not None  # noqa: S101 - asked of the exports of syncs alone
     return job.copying
-
-
-def _checkpointed(job: Job, checkpoint: Checkpoint) -> Job:
-    return replace(job, cancel_requested=checkpoint(job))

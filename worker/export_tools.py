@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from worker.current_copy import CurrentCopy
+from worker.eraser import Eraser
 from worker.interfaces import (
     CrmSource,
     DelayedRinger,
@@ -44,6 +45,7 @@ class ExportTools:
     jobs: JobStore
     pages: PageStore
     copy: CurrentCopy
+    eraser: Eraser
     tokens: TokenSource
     source: CrmSource
     queue: JobQueue

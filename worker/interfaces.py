@@ -11,6 +11,7 @@ from typing import Protocol
 from pydantic import SecretStr
 
 from worker.connections import Connection, Fingerprint, HubSpotFacts, Refusal
+from worker.erasures import Erasure
 from worker.errands import Answer, Errand
 from worker.estimates import Estimate
 from worker.idempotency import KeptRequest, KeyedRequest
@@ -23,15 +24,19 @@ from worker.tokens import RenewalLease, RenewedToken, Token
 
 @dataclass(frozen=True, slots=True)
 class RecordSlice:
-    """Consecutive records of a job, each as HubSpot's bytes. `start` is the place of the first among all of them."""
+    """The records of consecutive places of a job, each as HubSpot's bytes; `erased` of the places are empty.
+
+    `start` is the first place, counted from the start of the job.
+    """
 
     start: int
     records: list[bytes]
+    erased: int = 0
 
     @property
     def end(self) -> int:
-        """The place after the last record."""
-        return self.start + len(self.records)
+        """The place after the last one."""
+        return self.start + len(self.records) + self.erased
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,6 +120,12 @@ class JobStore(Protocol):
     def finish_removal(self, job_id: str) -> None:
         """Forget a job whose removal was started, once its pages are gone."""
 
+    def note_erased(self, job_id: str, erasure: Erasure, *, records: int) -> bool:
+        """Count records that an erasure took out of a job's page, for the sync it is part of as well.
+
+        May be part of a transaction. Says whether it is the first page of the job that the erasure changes.
+        """
+
     def take_unsettled(self, *, quiet_s: float, limit: int) -> tuple[list[str], list[Job]]:
         """Give what was left half done `quiet_s` seconds ago or earlier, to one who does the rest now.
 
@@ -194,8 +205,12 @@ class JobCensus(Protocol):
 class PageStore(Protocol):
     """Pages of jobs, each stored once and never changed."""
 
-    def add(self, job: Job, page: Page, *, expires_at: datetime | None = None) -> bool:
+    def add(
+        self, job: Job, page: Page, *, ids: Sequence[int | None] | None = None, expires_at: datetime | None = None
+    ) -> bool:
         """Store the job's next page; one with an `expires_at` is removed then. Says whether it was there before.
+
+        `ids` are those of its records, where they are known already.
 
         Storing it again under the same or a newer epoch is safe, an older one is refused.
 
@@ -214,11 +229,11 @@ class PageStore(Protocol):
     def get(self, job_id: str, number: int) -> Page:
         """Give one page. Raises JobNotFoundError when it is not there."""
 
-    def bodies(self, job_id: str) -> Iterator[bytes]:
-        """Give the bodies of all pages, in order."""
+    def all(self, job_id: str) -> Iterator[Page]:
+        """Give all pages that are there, in order."""
 
-    def bodies_from(self, job_id: str, number: int, *, count: int) -> Iterator[bytes]:
-        """Give the bodies of `count` pages from the page `number` on; nothing stays open until they are taken.
+    def some(self, job_id: str, number: int, *, count: int) -> Iterator[Page]:
+        """Give `count` pages from the page `number` on; nothing stays open until they are taken.
 
         Raises JobNotFoundError when one of them is missing.
         """
@@ -230,7 +245,16 @@ class PageStore(Protocol):
         """Give what was kept, unless the job has been retried since."""
 
     def read(self, job_id: str, export_type: ExportType, *, start: int, limit: int) -> RecordSlice:
-        """Give at most `limit` records from the place `start` on, in order, over page borders."""
+        """Give what is in at most `limit` places from `start` on, in order, over page borders."""
+
+    def describe_some(self, account_id: str) -> bool:
+        """Note what is needed to find records in some pages of older versions; False when there are none left."""
+
+    def holding(self, erasure: Erasure) -> list[tuple[str, int]]:
+        """Give the pages that may hold a record and that its erasure has not changed: job and number."""
+
+    def erase(self, erasure: Erasure, job_id: str, number: int) -> int:
+        """Take a record out of a page and leave its places empty; give how many. May be part of a transaction."""
 
 
 class TokenStore(Protocol):

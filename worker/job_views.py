@@ -88,6 +88,7 @@ class ReceiptView(BaseModel):
     retries: dict[str, int]
     api: list[str]
     properties: list[str]
+    erased: int
 
 
 class ChangesView(BaseModel):
@@ -179,7 +180,7 @@ def view_of(job: Job) -> JobView:
         attempts=job.attempts,
         resumes=job.resumes,
         error=_error_view(job),
-        receipt=ReceiptView.model_validate(job.receipt) if job.receipt is not None else None,
+        receipt=ReceiptView.model_validate(job.receipt.without(job.erased)) if job.receipt is not None else None,
         changes=_changes_view(job),
         resume_at=job.resume_at,
         reason=job.reason,

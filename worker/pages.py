@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Annotated, TypeAlias
 
@@ -71,6 +71,7 @@ class _Body(msgspec.Struct):
 
 
 _decode = msgspec.json.Decoder(_Body).decode
+_decode_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
 class _Contact(msgspec.Struct, gc=False):
@@ -126,11 +127,20 @@ _ESCAPES = re.compile(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Gap:
+    """A place in a page whose record was erased since, and the erasure that did it."""
+
+    place: int
+    erasure_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
     """One page. `offset` is where the next one starts; HubSpot sends it on the last page too.
 
     An offset of 0 is no place to go on from, so it reads as None. A page that does not say whether there is more
-    (`says_more`) reads as the last one.
+    (`says_more`) reads as the last one. `records` counts the places that HubSpot filled; where there are `gaps`, the
+    body has fewer.
     """
 
     body: bytes
@@ -138,6 +148,7 @@ class Page:
     has_more: bool
     offset: Offset | None
     says_more: bool = True
+    gaps: tuple[Gap, ...] = ()
 
 
 def read_page(export_type: ExportType, body: bytes) -> Page:
@@ -177,6 +188,46 @@ def record_ids(export_type: ExportType, body: bytes) -> list[int | None]:
         return [record.id for record in records]
     envelope, _ = _read(body)  # something in it is odd: one record at a time
     return [_id_of(export_type, record) for record in _list_of(export_type, envelope)]
+
+
+def records_by_place(export_type: ExportType, page: Page) -> list[bytes | None]:
+    """Give the record at each place of a page; None where it was erased."""
+    records, erased = split_records(export_type, page.body), {gap.place for gap in page.gaps}
+    if not erased:
+        return list(records)
+    left = iter(records)
+    return [None if place in erased else next(left) for place in range(page.records)]
+
+
+def export_type_of(body: bytes) -> ExportType:
+    """Tell the type of a page by the name of its list. Raises PageUnreadableError."""
+    envelope, _ = _read(body)
+    for export_type, page_format in PAGE_FORMATS.items():
+        if getattr(envelope, page_format.list_key) is not None:
+            return export_type
+    raise PageUnreadableError("HubSpot's answer has no list of any type")
+
+
+def without_record(export_type: ExportType, page: Page, record_id: int, *, erasure_id: str) -> Page:
+    """Give a page without a record, with a gap wherever that was; the same page where it was nowhere."""
+    ids = record_ids(export_type, page.body)
+    if record_id not in ids:
+        return page
+    erased = {gap.place for gap in page.gaps}
+    places = [place for place in range(page.records) if place not in erased]
+    gaps = [
+        Gap(place=place, erasure_id=erasure_id) for place, each in zip(places, ids, strict=True) if each == record_id
+    ]
+    records = zip(split_records(export_type, page.body), ids, strict=True)
+    body = _with_records(export_type, page.body, [record for record, each in records if each != record_id])
+    return replace(page, body=body, gaps=(*page.gaps, *gaps))
+
+
+def _with_records(export_type: ExportType, body: bytes, records: Sequence[bytes]) -> bytes:
+    """Write a body anew with other records; everything else of it stays, its line breaks apart."""
+    _, text = _read(body)
+    fields = _decode_fields(text) | {PAGE_FORMATS[export_type].list_key: b"[%s]" % b",".join(records)}
+    return b"{%s}" % b",".join(b"%s:%s" % (msgspec.json.encode(name), bytes(value)) for name, value in fields.items())
 
 
 def _id_of(export_type: ExportType, record: _Raw) -> int | None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Self
 
 import msgspec
 
+from worker.erasures import Erased
 from worker.pages import Offset
 from worker.tallies import Tally, sum_of_checksums
 
@@ -98,6 +99,12 @@ class Receipt:
     retries: Mapping[str, int]
     api: tuple[str, ...]
     properties: tuple[str, ...]
+    erased: int = 0
+
+    def without(self, erased: Erased) -> Self:
+        """Say how many records were erased since; the checksum is then that of the ids that are left."""
+        left = erased.taken_from(self.checksum.removeprefix(CHECKSUM_PREFIX))
+        return replace(self, erased=erased.records, checksum=CHECKSUM_PREFIX + left)
 
     @classmethod
     def of(cls, facts: Facts) -> Self:

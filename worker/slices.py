@@ -96,8 +96,8 @@ class Slice:
             self._fail(StoreUnavailableError())
         elif job.parent_id is not None and is_left_over(self._tools.jobs.find(job.parent_id)):
             self._job = job.cancel(at=self._tools.clock())
-        elif job.pages_expire_at is not None:
-            self._take_up_again()
+        else:
+            self._take_up()
         if job.kind is JobKind.EXPORT and job.progress.pages == 0:
             self._announce()  # who waits for a page wants nothing else
             self._estimate()
@@ -108,6 +108,12 @@ class Slice:
             self._job = replace(self._job, estimate=self._tools.forecaster.forecast(self._job))
         except Exception:
             _log.exception("no_forecast")
+
+    def _take_up(self) -> None:
+        if self._job.copying is not None:
+            self._job = self._tools.copy.take_up(self._job)
+        if self._job.pages_expire_at is not None:
+            self._take_up_again()
 
     def _take_up_again(self) -> None:
         """Keep the pages of a job that is retried; where some are gone already, all are fetched anew."""
@@ -197,15 +203,14 @@ class Slice:
             self._job = self._write(job, moved, fetched, asked_at)
 
     def _write(self, job: Job, moved: Job, fetched: FetchedPage, asked_at: float) -> Job:
-        """Store a page, then the place after it; the write that finishes a job is the one that leaves it.
-
-        Of a sync the place is stored together with what the page changes in the current copy.
-        """
+        """Store a page, then the place after it; the write that finishes a job is the one that leaves it."""
         page = fetched.page
         self._lease.require()
-        was_there = self._tools.pages.add(job, page, expires_at=self._end_of_page(moved, moved.updated_at))
+        ids = record_ids(job.records_type, page.body)
+        was_there = self._tools.pages.add(job, page, ids=ids, expires_at=self._end_of_page(moved, moved.updated_at))
+        self._tools.eraser.keep_out(job, ids)
         tally = moved.tally.after_page(
-            record_ids(job.records_type, page.body),
+            ids,
             most=job.left,
             was_refetched=was_there,
             says_more=page.says_more,
@@ -214,11 +219,16 @@ class Slice:
         )
         stored = replace(moved, tally=tally)
         if stored.copying is not None:
-            return self._tools.copy.keep_up(stored, page, asked_at=asked_at, checkpoint=self._lease.checkpoint)
-        return stored if stored.is_complete else replace(stored, cancel_requested=self._lease.checkpoint(stored))
+            stored = self._tools.copy.keep_up(stored, page, asked_at=asked_at)
+        is_over = stored.is_complete and not stored.has_copy_to_compare
+        return stored if is_over else replace(stored, cancel_requested=self._lease.checkpoint(stored))
 
     def _compare(self) -> None:
-        self._job = self._tools.copy.compare(self._job, checkpoint=self._lease.checkpoint)
+        """Compare a portion; the write that finishes a job is the one that leaves it."""
+        self._lease.require()
+        self._job = self._tools.copy.compare(self._job)
+        if self._job.has_copy_to_compare:
+            self._job = replace(self._job, cancel_requested=self._lease.checkpoint(self._job))
 
     def _bring_home(self) -> None:
         """Go on with the job as it is stored, once it is. Raises what kept the page from being stored."""

@@ -6,6 +6,7 @@ import structlog
 
 from worker.control import JobControl
 from worker.delivery_rounds import DeliveryRounds
+from worker.eraser import Eraser
 from worker.errors import BrokerUnavailableError
 from worker.interfaces import JobStore, WatchedJobQueue
 from worker.jobs import Job
@@ -30,6 +31,7 @@ class Sweeper:
         queue: WatchedJobQueue,
         control: JobControl,
         deliveries: DeliveryRounds,
+        eraser: Eraser,
         quiet_s: float,
         lost_s: float,
         batch: int = 500,
@@ -38,6 +40,7 @@ class Sweeper:
         self._queue = queue
         self._control = control
         self._deliveries = deliveries
+        self._eraser = eraser
         self._quiet_s = quiet_s
         self._lost_s = lost_s
         self._batch = batch
@@ -55,6 +58,7 @@ class Sweeper:
         self._control.follow_up(quiet_s=self._lost_s, limit=self._batch)
         self._deliveries.go()
         self._control.make_up(quiet_s=self._quiet_s, limit=self._batch)
+        self._eraser.make_up()
         return len(jobs)
 
     def _unpublished(self) -> list[Job]:

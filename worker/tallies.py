@@ -102,7 +102,7 @@ class Tally:
             first_id=ids[0] if self.first_id is None else self.first_id,
             last_id=ids[-1],
             order=self._order_with(ids),
-            checksum=_checksum(ids, start=self.checksum),
+            checksum=sum_of_ids(ids, start=self.checksum),
         )
 
     def _order_with(self, ids: Sequence[int]) -> IdOrder:
@@ -110,6 +110,16 @@ class Tally:
             return "mixed"
         order = _order_of(ids if self.last_id is None else [self.last_id, *ids])
         return order if self.order in {"unknown", order} else "mixed"
+
+
+def sum_of_ids(ids: Iterable[int], *, start: str) -> str:
+    """Give the checksum of these ids and of those that `start` is of."""
+    return sum_of_checksums((start, *(sha256(b"%d" % each).hexdigest() for each in ids)))
+
+
+def difference_of_checksums(whole: str, part: str) -> str:
+    """Give the checksum of the ids that are left of the whole without the part."""
+    return f"{(int(whole, 16) - int(part, 16)) % _MODULUS:064x}"
 
 
 def sum_of_checksums(checksums: Iterable[str]) -> str:
@@ -124,10 +134,6 @@ def _with(known: tuple[str, ...], more: Sequence[str]) -> tuple[str, ...]:
 def _one_more(counts: Mapping[str, int], status: int | None) -> Mapping[str, int]:
     key = _NO_ANSWER if status is None else str(status)
     return {**counts, key: counts.get(key, 0) + 1}
-
-
-def _checksum(ids: Iterable[int], *, start: str) -> str:
-    return sum_of_checksums((start, *(sha256(b"%d" % each).hexdigest() for each in ids)))
 
 
 def _order_of(ids: Sequence[int]) -> IdOrder:

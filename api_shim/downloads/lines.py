@@ -13,7 +13,7 @@ from api_shim.downloads.tables import Columns, Survey, Table
 from worker.errors import JobNotFoundError
 from worker.interfaces import PageStore
 from worker.jobs import Job
-from worker.pages import on_one_line, split_records
+from worker.pages import Page, on_one_line, records_by_place
 
 PAUSE = b""
 """A line that is none: there is nothing to send yet, and here the work may be ended."""
@@ -75,17 +75,17 @@ def _columns(pages: PageStore, job: Job) -> Generator[bytes, None, Columns]:
 def _record_pages(pages: PageStore, job: Job) -> Iterator[list[bytes]]:
     """Give the records that the job has checkpointed, page by page; a limit may cut a page short."""
     left = job.progress.records
-    for body in _bodies(pages, job):
-        records = split_records(job.records_type, body)[:left]
-        left -= len(records)
-        yield records
+    for page in _pages(pages, job):
+        places = records_by_place(job.records_type, page)[:left]
+        left -= len(places)
+        yield [record for record in places if record is not None]
     if left:
         raise JobNotFoundError
 
 
-def _bodies(pages: PageStore, job: Job) -> Iterator[bytes]:
+def _pages(pages: PageStore, job: Job) -> Iterator[Page]:
     for number in range(0, job.progress.pages, _PAGES_AT_ONCE):
-        yield from pages.bodies_from(job.job_id, number, count=min(_PAGES_AT_ONCE, job.progress.pages - number))
+        yield from pages.some(job.job_id, number, count=min(_PAGES_AT_ONCE, job.progress.pages - number))
 
 
 def _csv_line(cells: list[str]) -> bytes:

@@ -29,7 +29,10 @@ _ANSWER: dict[int | str, dict[str, Any]] = {
         },
         "headers": {
             "Content-Disposition": {"schema": {"type": "string"}, "description": "The name of the file"},
-            "ETag": {"schema": {"type": "string"}, "description": "Another one when the job was retried meanwhile"},
+            "ETag": {
+                "schema": {"type": "string"},
+                "description": "Another one after a retry or an erasure",
+            },
         },
     }
 }
@@ -77,4 +80,5 @@ async def download(
 def _tag(job: Job, file_format: DownloadFormat, *, with_bom: bool) -> str:
     """Say in which state of the job the file was made; it is weak, because gzip makes other bytes of the same file."""
     ended_ms = int(job.finished_at.timestamp() * 1000) if job.finished_at is not None else 0
-    return f'W/"{job.job_id}.{ended_ms}.{"bom." if with_bom else ""}{file_format}"'
+    state = f"{ended_ms}-{job.erased.records}" if job.erased.records else f"{ended_ms}"
+    return f'W/"{job.job_id}.{state}.{"bom." if with_bom else ""}{file_format}"'

@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
+from fastapi.responses import JSONResponse
 from pydantic import TypeAdapter
 
 from api_shim.cursors import CursorFormat, PlaceInstant, PlaceNumber
-from api_shim.dependencies import AskedCopy, AskedRecord, Authenticated, Records, once_only
+from api_shim.dependencies import AskedCopy, AskedRecord, Authenticated, AuthenticCaller, Records, once_only
 from api_shim.errors import ERROR_ANSWERS
 from api_shim.record_answers import record_answer, records_answer
 from api_shim.request_schemas import AskedRecords, Instant, ResultsNumber
-from api_shim.schemas import RecordAnswer, RecordListAnswer
+from api_shim.schemas import ErasureAnswer, RecordAnswer, RecordListAnswer
 from worker.records import Place, Shown
 
 router = APIRouter(tags=["records"], responses=ERROR_ANSWERS, dependencies=[Authenticated])
@@ -51,3 +52,17 @@ async def records(
 async def record(copy: AskedCopy, record_id: AskedRecord, desk: Records) -> Response:
     """Show one record of the current copy; one that is deleted at HubSpot as well, with the time that was noticed."""
     return record_answer(copy.export_type, await desk.find(copy, record_id))
+
+
+@router.delete(
+    "/records/{type}/{record_id}", status_code=204, response_model=None, responses={202: {"model": ErasureAnswer}}
+)
+async def erase(copy: AskedCopy, record_id: AskedRecord, caller: AuthenticCaller, desk: Records) -> Response:
+    """Erase a record from the current copy and from every stored page of the account, whether it is there or not.
+
+    204 when it is gone, 202 when it has gone from the copy and from some pages, and will from the rest. What HubSpot
+    still has, a later sync or export brings again: erase it there first.
+    """
+    if await desk.erase(copy, record_id, caller):
+        return Response(status_code=204)
+    return JSONResponse(ErasureAnswer().model_dump(), status_code=202)

@@ -86,5 +86,5 @@ def download(stack: Stack, job: Job, *, query: str, coding: str) -> Reading:
 def read_bare(database: MongoDatabase, job: Job) -> Reading:
     """Read all pages with one cursor and decompress them, which is the least that any download has to do."""
     began_at, cpu_s = time.perf_counter(), time.process_time()
-    read = sum(map(len, MongoPageStore(database).bodies(job.job_id)))
+    read = sum(len(page.body) for page in MongoPageStore(database).all(job.job_id))
     return Reading(bytes=read, seconds=time.perf_counter() - began_at, cpu_s=time.process_time() - cpu_s)

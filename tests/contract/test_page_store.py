@@ -174,33 +174,31 @@ def test_whoever_stores_a_page_learns_whether_it_was_there(store: PageStore) -> 
     assert [store.add(job, page_of([1], padding=padding)) for padding in (0, 99)] == [False, True]
 
 
-def test_pages_are_counted_and_their_bodies_given_in_order(store: PageStore) -> None:
+def test_pages_are_counted_and_given_in_order(store: PageStore) -> None:
     pages = [page_of([number], padding=number) for number in range(25)]
     job = stored(store, held(), *pages)
     stored(store, held(), page_of([1]))
 
     assert store.count(job.job_id) == 25
-    assert list(store.bodies(job.job_id)) == [page.body for page in pages]
+    assert list(store.all(job.job_id)) == pages
     assert store.count("unknown") == 0
 
 
 @pytest.mark.parametrize(("number", "count"), [(0, 9), (0, 1), (4, 3), (8, 1), (5, 0)])
-def test_bodies_are_given_from_any_page_on(store: PageStore, number: int, count: int) -> None:
+def test_pages_are_given_from_any_page_on(store: PageStore, number: int, count: int) -> None:
     pages = [page_of([each], padding=each * 9) for each in range(9)]
     job = stored(store, held(), *pages)
     stored(store, held(), page_of([1]))
 
-    bodies = list(store.bodies_from(job.job_id, number, count=count))
-
-    assert bodies == [page.body for page in pages[number : number + count]]
+    assert list(store.some(job.job_id, number, count=count)) == pages[number : number + count]
 
 
 @pytest.mark.parametrize(("number", "count"), [(0, 3), (2, 1), (7, 2)])
-def test_bodies_of_which_one_is_missing_are_not_given(store: PageStore, number: int, count: int) -> None:
+def test_pages_of_which_one_is_missing_are_not_given(store: PageStore, number: int, count: int) -> None:
     job = stored(store, held(), page_of([0]), page_of([1], padding=99))
 
     with pytest.raises(JobNotFoundError):
-        list(store.bodies_from(job.job_id, number, count=count))
+        list(store.some(job.job_id, number, count=count))
 
 
 def test_a_summary_is_kept_for_one_end_of_the_job(store: PageStore) -> None:
@@ -219,7 +217,7 @@ def test_a_summary_is_no_page_and_goes_with_the_pages(store: PageStore) -> None:
     job = ended(stored(store, held(), page_of([1]), page_of([2], padding=90)))
     store.keep_summary(job, b"kept")
     assert (store.count(job.job_id), vids(store, job)) == (2, [1, 2])
-    assert len(list(store.bodies(job.job_id))) == 2
+    assert len(list(store.all(job.job_id))) == 2
 
     store.remove(job.job_id)
 
@@ -254,17 +252,17 @@ def test_a_page_of_which_a_part_is_missing_does_not_count(mongo_database: MongoD
     assert mongo.count(job.job_id) == 1
 
 
-def test_bodies_of_which_a_part_is_missing_are_not_given(mongo_database: MongoDatabase, mongo: MongoPageStore) -> None:
+def test_pages_of_which_a_part_is_missing_are_not_given(mongo_database: MongoDatabase, mongo: MongoPageStore) -> None:
     job = stored(mongo, held(), page_of([1], padding=90))
     mongo_database[COLLECTION].delete_one({"job_id": job.job_id, "number": None})
 
     with pytest.raises(JobNotFoundError):
-        list(mongo.bodies_from(job.job_id, 0, count=1))
+        list(mongo.some(job.job_id, 0, count=1))
     with pytest.raises(JobNotFoundError):
         mongo.get(job.job_id, 0)
 
 
-def test_while_bodies_wait_to_be_taken_no_cursor_is_open(mongo_database: MongoDatabase, mongo: MongoPageStore) -> None:
+def test_while_pages_wait_to_be_taken_no_cursor_is_open(mongo_database: MongoDatabase, mongo: MongoPageStore) -> None:
     def open_cursors() -> int:
         status = mongo_database.client.admin.command("serverStatus")
         total: int = status["metrics"]["cursor"]["open"]["total"]
@@ -273,7 +271,7 @@ def test_while_bodies_wait_to_be_taken_no_cursor_is_open(mongo_database: MongoDa
     job = stored(mongo, held(), *(page_of([number], padding=30) for number in range(20)))
     before = open_cursors()
 
-    next(mongo.bodies_from(job.job_id, 0, count=20))
+    next(mongo.some(job.job_id, 0, count=20))
 
     assert open_cursors() == before
 

@@ -13,14 +13,13 @@ from typing import Any
 
 import pytest
 
-from tests.contract.stores import new_job, present
+from tests.contract.stores import present
 from tests.fakes.clock import ManualClock
 from tests.fakes.records import InMemoryRecordStore, InMemoryTransactions
 from worker.copy_interfaces import RecordStore, Transactions
+from worker.copying import Copying
 from worker.errors import LeaseLostError, RecordNotFoundError
-from worker.jobs import Progress
 from worker.mongo.connection import Document, MongoDatabase
-from worker.mongo.jobs import MongoJobStore
 from worker.mongo.records import MongoRecordStore
 from worker.mongo.transactions import MongoTransactions
 from worker.pages import ExportType
@@ -257,33 +256,32 @@ def test_the_latest_sync_that_has_seen_all_is_remembered(world: World) -> None:
     assert world.insert(2) > since
 
 
-def test_every_change_is_later_than_the_one_before(world: World) -> None:
-    moments = [world.insert(number) for number in range(5)]
-    assert moments == sorted(set(moments))
+def test_an_exports_account_is_kept_with_what_it_counts_or_not_at_all(world: World) -> None:
+    begun, counted = Copying(), Copying(created=2, since=present(), compared_through=2**40)
+    assert world.store.take_up(COPY, "j1", begun, epoch=1) == begun
 
-
-def test_a_page_and_its_checkpoint_are_stored_together_or_not_at_all(mongo_database: MongoDatabase) -> None:
-    world, jobs = in_mongo(mongo_database), MongoJobStore(mongo_database)
-    job = new_job()
-    jobs.add(job)
-    mine = jobs.claim(job.job_id, worker="w1", lease_s=30, at=present())
-    assert mine is not None
-    moved = replace(mine, progress=Progress(pages=1))
-
-    def change(*numbers: int) -> None:
+    def change(copying: Copying, *numbers: int, epoch: int) -> None:
         def work(at: datetime) -> None:
             world.store.insert(COPY, records(numbers), at=at, sync_id="s1")
-            jobs.checkpoint(moved, lease_s=30)
+            world.store.keep_account(COPY, "j1", copying, epoch=epoch)
 
         world.change(work)
 
-    change(1)
-    assert (world.listed(), jobs.get(job.job_id, account_id="a1").progress.pages) == ([1], 1)
-
-    jobs.release(moved)
+    change(counted, 1, 2, epoch=1)
+    assert world.store.take_up(COPY, "j1", begun, epoch=2) == counted
     with pytest.raises(LeaseLostError):
-        change(2)
-    assert world.listed() == [1]
+        change(replace(counted, created=3), 3, epoch=1)
+    assert world.listed() == [1, 2]
+    change(replace(counted, created=3), 3, epoch=2)
+    assert world.store.take_up(COPY, "j1", begun, epoch=2).created == 3
+    assert world.store.take_up(COPY, "j2", begun, epoch=1) == begun
+    with pytest.raises(LeaseLostError):
+        world.store.keep_account(COPY, "j3", begun, epoch=1)
+
+
+def test_every_change_is_later_than_the_one_before(world: World) -> None:
+    moments = [world.insert(number) for number in range(5)]
+    assert moments == sorted(set(moments))
 
 
 def test_who_follows_the_changes_of_many_at_once_misses_none_and_sees_none_twice(mongo_database: MongoDatabase) -> None:

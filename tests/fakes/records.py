@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
-from worker.errors import RecordNotFoundError, StoreUnavailableError
+from worker.copying import Copying
+from worker.errors import LeaseLostError, RecordNotFoundError, StoreUnavailableError
 from worker.records import CopiedRecord, CopyId, FullSync, KnownRecord, Moment, Place, Record, Shown
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
@@ -62,6 +63,7 @@ class InMemoryRecordStore:
         self._kept: dict[tuple[CopyId, int], _Kept] = {}
         self._changed_at: dict[CopyId, datetime] = {}
         self._full_syncs: dict[CopyId, FullSync] = {}
+        self._accounts: dict[tuple[CopyId, str], tuple[int, Copying]] = {}
         self.written = 0
 
     def begin_change(self, copy: CopyId) -> Moment:
@@ -119,6 +121,19 @@ class InMemoryRecordStore:
             and (after is None or _order(record.place) > _order(after))
         ]
         return sorted(wanted, key=lambda record: _order(record.place))[:limit]
+
+    def take_up(self, copy: CopyId, job_id: str, copying: Copying, *, epoch: int) -> Copying:
+        self._answer()
+        _, kept = self._accounts.get((copy, job_id), (0, copying))
+        self._accounts[copy, job_id] = (epoch, kept)
+        return kept
+
+    def keep_account(self, copy: CopyId, job_id: str, copying: Copying, *, epoch: int) -> None:
+        self._answer()
+        taken_by, _ = self._accounts.get((copy, job_id), (None, None))
+        if taken_by != epoch:
+            raise LeaseLostError("Another worker has taken the export up")
+        self._accounts[copy, job_id] = (epoch, copying)
 
     def note_full_sync(self, copy: CopyId, sync: FullSync) -> None:
         self._answer()

@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 
+from worker.erasures import Erasure
 from worker.errors import JobNotFoundError, LeaseLostError, StoreUnavailableError
 from worker.interfaces import JobQuery, OpenJobs, RecordSlice
 from worker.jobs import JOB_TYPES, Job, JobKind, JobStatus, Lease
-from worker.pages import ExportType, Page, split_records
+from worker.pages import ExportType, Page, record_ids, records_by_place, without_record
 from worker.syncs import follow
 
 _OPEN = frozenset({JobStatus.QUEUED, JobStatus.RUNNING, JobStatus.WAITING})
@@ -154,8 +155,9 @@ class InMemoryJobStore(_Store):
             stored = self._unchanged(before)
             if stored is None:
                 return False
+            kept = replace(after, erased=stored.job.erased)
             self._stored[before.job_id] = replace(
-                stored, job=after, published_at=self._clock(), unfollowed_since=self._mark_of(after, stored)
+                stored, job=kept, published_at=self._clock(), unfollowed_since=self._mark_of(after, stored)
             )
             return True
 
@@ -188,6 +190,18 @@ class InMemoryJobStore(_Store):
     def finish_removal(self, job_id: str) -> None:
         self._answer()
         self._removed.pop(job_id, None)
+
+    def note_erased(self, job_id: str, erasure: Erasure, *, records: int) -> bool:
+        self._answer()
+        with self._lock:
+            stored = self._stored.get(job_id)
+            if stored is None:
+                return False
+            for each in {job_id, stored.job.sync_id} & self._stored.keys():
+                job = self._stored[each].job
+                erased = replace(job, erased=job.erased.after(erasure, records=records))
+                self._stored[each] = replace(self._stored[each], job=erased)
+            return stored.job.erased.last != erasure.erasure_id
 
     def take_unsettled(self, *, quiet_s: float, limit: int) -> tuple[list[str], list[Job]]:
         self._answer()
@@ -260,7 +274,7 @@ class InMemoryJobStore(_Store):
         with self._lock:
             stored = self._held(job)
             is_cancelled = stored.job.cancel_requested
-            written = replace(job, cancel_requested=is_cancelled, lease=stored.job.lease)
+            written = replace(job, cancel_requested=is_cancelled, lease=stored.job.lease, erased=stored.job.erased)
             self._stored[job.job_id] = replace(stored, job=written, leased_until=self._after(lease_s))
             return is_cancelled
 
@@ -270,7 +284,9 @@ class InMemoryJobStore(_Store):
             stored = self._held(job)
             is_cancelled = stored.job.cancel_requested
             resume_at = None if resume_in_s is None or is_cancelled else self._after(resume_in_s)
-            free = replace(job, lease=None, resume_at=resume_at, cancel_requested=is_cancelled)
+            free = replace(
+                job, lease=None, resume_at=resume_at, cancel_requested=is_cancelled, erased=stored.job.erased
+            )
             rung_at = self._clock() if resume_in_s is None else None
             mark = self._mark_of(job, stored)
             self._stored[job.job_id] = replace(
@@ -398,6 +414,8 @@ class _StoredPage:
     epoch: int
     start: int
     expires_at: datetime | None
+    account_id: str
+    export_type: ExportType
 
 
 class InMemoryPageStore(_Store):
@@ -409,15 +427,23 @@ class InMemoryPageStore(_Store):
         self._summaries: dict[str, tuple[datetime | None, bytes]] = {}
         self.reads = 0
 
-    def add(self, job: Job, page: Page, *, expires_at: datetime | None = None) -> bool:
+    def add(
+        self, job: Job, page: Page, *, ids: Sequence[int | None] | None = None, expires_at: datetime | None = None
+    ) -> bool:
         self._answer()
+        assert ids is None or ids == record_ids(job.records_type, page.body)
         place = (job.job_id, job.progress.pages)
         with self._lock:
             earlier = self._stored.get(place)
             if earlier is not None and earlier.epoch > job.epoch:
                 raise LeaseLostError("Another worker has stored this page")
             self._stored[place] = _StoredPage(
-                page=page, epoch=job.epoch, start=job.progress.records, expires_at=expires_at
+                page=page,
+                epoch=job.epoch,
+                start=job.progress.records,
+                expires_at=expires_at,
+                account_id=job.account_id,
+                export_type=job.records_type,
             )
             return earlier is not None
 
@@ -438,14 +464,14 @@ class InMemoryPageStore(_Store):
         self._answer()
         return len(self._places(job_id))
 
-    def bodies(self, job_id: str) -> Iterator[bytes]:
+    def all(self, job_id: str) -> Iterator[Page]:
         self._answer()
-        return (self._stored[place].page.body for place in self._places(job_id))
+        return (self._stored[place].page for place in self._places(job_id))
 
-    def bodies_from(self, job_id: str, number: int, *, count: int) -> Iterator[bytes]:
+    def some(self, job_id: str, number: int, *, count: int) -> Iterator[Page]:
         self._answer()
         self.reads += 1
-        yield from [self.get(job_id, each).body for each in range(number, number + count)]
+        yield from [self.get(job_id, each) for each in range(number, number + count)]
 
     def keep_summary(self, job: Job, summary: bytes) -> None:
         self._answer()
@@ -474,13 +500,39 @@ class InMemoryPageStore(_Store):
     def read(self, job_id: str, export_type: ExportType, *, start: int, limit: int) -> RecordSlice:
         self._answer()
         pages = [self._stored[place] for place in self._places(job_id)]
-        records = (
+        found = (
             record
             for stored in pages
             if stored.start + stored.page.records > start
-            for record in split_records(export_type, stored.page.body)[max(0, start - stored.start) :]
+            for record in records_by_place(export_type, stored.page)[max(0, start - stored.start) :]
         )
-        return RecordSlice(start, list(islice(records, limit)))
+        places = list(islice(found, limit))
+        records = [record for record in places if record is not None]
+        return RecordSlice(start, records, erased=len(places) - len(records))
+
+    def describe_some(self, account_id: str) -> bool:  # noqa: ARG002 - the seam's
+        self._answer()
+        return False
+
+    def holding(self, erasure: Erasure) -> list[tuple[str, int]]:
+        self._answer()
+        return [
+            place
+            for place, stored in self._stored.items()
+            if (stored.account_id, stored.export_type) == (erasure.copy_id.account_id, erasure.copy_id.export_type)
+            and erasure.record_id in record_ids(stored.export_type, stored.page.body)
+        ]
+
+    def erase(self, erasure: Erasure, job_id: str, number: int) -> int:
+        self._answer()
+        with self._lock:
+            stored = self._stored.get((job_id, number))
+            if stored is None:
+                return 0
+            before, by = stored.page, erasure.erasure_id
+            after = without_record(stored.export_type, before, erasure.record_id, erasure_id=by)
+            self._stored[job_id, number] = replace(stored, page=after)
+            return len(after.gaps) - len(before.gaps)
 
     def _places(self, job_id: str) -> list[tuple[str, int]]:
         return sorted(place for place in self._stored if place[0] == job_id)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from worker.mongo.connection import MongoDatabase
 from worker.mongo.connections import MongoConnectionStore
 from worker.mongo.deliveries import MongoDeliveryStore
+from worker.mongo.erasures import MongoErasureStore
 from worker.mongo.errands import MongoErrandStore
 from worker.mongo.idempotency import MongoIdempotencyStore
 from worker.mongo.jobs import MongoJobStore
@@ -20,6 +21,7 @@ def ensure_indexes(database: MongoDatabase) -> None:
         MongoJobStore(database),
         MongoDeliveryStore(database),
         MongoPageStore(database),
+        MongoErasureStore(database),
         MongoRecordStore(database),
         MongoTokenStore(database),
         MongoRenewalLeases(database),

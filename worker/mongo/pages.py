@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import itertools
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from datetime import datetime
 
 from bson.binary import Binary
 from pymongo import ASCENDING, DESCENDING
 from pymongo.errors import DuplicateKeyError
 
+from worker.erasures import Erasure
 from worker.errors import JobNotFoundError, LeaseLostError
 from worker.interfaces import RecordSlice
 from worker.jobs import Job
-from worker.mongo.connection import Document, MongoDatabase, translated_errors
-from worker.pages import ExportType, Page, split_records
+from worker.mongo.connection import Document, MongoDatabase, session_under_way, translated_errors
+from worker.pages import ExportType, Gap, Page, export_type_of, record_ids, records_by_place, without_record
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -28,6 +30,7 @@ _LEVEL = 3  # half the size of native documents, at a third of the server's work
 _MOST_BYTES = 15 * 1024 * 1024  # a document holds 16 MB, its other fields included
 _PAGES_A_BATCH = 4
 _NO_END = 99_999_999  # of the numbers of pages, which have eight digits
+_PAGES_DESCRIBED = 10
 _PAGES_A_CHANGE = 500  # a change of a million records' pages in one call would pass the time-out
 
 
@@ -48,13 +51,17 @@ class MongoPageStore:
         """Create what reading from a place needs. Doing it again changes nothing."""
         with translated_errors():
             self._pages.create_index([("job_id", ASCENDING), ("records_through", ASCENDING), ("parts", ASCENDING)])
+            self._pages.create_index(
+                [("account_id", ASCENDING), ("type", ASCENDING), ("ids_from", ASCENDING), ("ids_to", ASCENDING)]
+            )
             self._pages.create_index("expires_at", expireAfterSeconds=0)
 
-    def add(self, job: Job, page: Page, *, expires_at: datetime | None = None) -> bool:
+    def add(
+        self, job: Job, page: Page, *, ids: Sequence[int | None] | None = None, expires_at: datetime | None = None
+    ) -> bool:
         """Store the page after the job's last checkpoint; the part that makes it visible is written last."""
         number, through = job.progress.pages, job.progress.records + page.records
-        packed = zstd.compress(page.body, _LEVEL)
-        parts = [packed[i : i + self._most_bytes] for i in range(0, len(packed), self._most_bytes)]
+        parts = self._packed(page.body)
         described = {
             "number": number,
             "parts": len(parts),
@@ -63,8 +70,16 @@ class MongoPageStore:
             "has_more": page.has_more,
             "offset": page.offset,
             "bytes": len(page.body),
+            "gaps": [],
+            **_range_of(record_ids(job.records_type, page.body) if ids is None else ids),
         }
-        common = {"job_id": job.job_id, "account_id": job.account_id, "epoch": job.epoch, "expires_at": expires_at}
+        common = {
+            "job_id": job.job_id,
+            "account_id": job.account_id,
+            "type": job.records_type.value,
+            "epoch": job.epoch,
+            "expires_at": expires_at,
+        }
         was_there = False
         for part in range(len(parts) - 1, -1, -1):
             fields = {**common, **(described if part == 0 else {}), "body": Binary(parts[part])}
@@ -97,21 +112,16 @@ class MongoPageStore:
             document = self._pages.find_one({"_id": _id(job_id, number, 0)})
             if document is None:
                 raise JobNotFoundError
-            return Page(
-                body=self._body(document),
-                records=document["records"],
-                has_more=document["has_more"],
-                offset=document["offset"],
-            )
+            return self._page(document)
 
-    def bodies(self, job_id: str) -> Iterator[bytes]:
+    def all(self, job_id: str) -> Iterator[Page]:
         """Read page after page."""
         with translated_errors():
             found = self._pages.find({"job_id": job_id, "records_through": {"$gte": 0}})
             for document in found.sort("records_through", ASCENDING).batch_size(_PAGES_A_BATCH):
-                yield self._body(document)
+                yield self._page(document)
 
-    def bodies_from(self, job_id: str, number: int, *, count: int) -> Iterator[bytes]:
+    def some(self, job_id: str, number: int, *, count: int) -> Iterator[Page]:
         """Read pages and close the cursor, then unpack them one by one."""
         ids = [_id(job_id, each, 0) for each in range(number, number + count)]
         with translated_errors():
@@ -120,8 +130,8 @@ class MongoPageStore:
             raise JobNotFoundError
         for document in documents:
             with translated_errors():
-                body = self._body(document)
-            yield body
+                page = self._page(document)
+            yield page
 
     def keep_summary(self, job: Job, summary: bytes) -> None:
         """Store it beside the first page, with which it is removed."""
@@ -138,18 +148,81 @@ class MongoPageStore:
     def read(self, job_id: str, export_type: ExportType, *, start: int, limit: int) -> RecordSlice:
         """Read records; an index leads to the page that holds the first one, wherever it lies."""
         with translated_errors():
-            records = itertools.islice(self._records_from(job_id, export_type, start), limit)
-            return RecordSlice(start, list(records))
+            places = list(itertools.islice(self._places_from(job_id, export_type, start), limit))
+        records = [record for record in places if record is not None]
+        return RecordSlice(start, records, erased=len(places) - len(records))
 
-    def _records_from(self, job_id: str, export_type: ExportType, start: int) -> Iterator[bytes]:
+    def describe_some(self, account_id: str) -> bool:
+        """Read pages that were stored without their type and the range of their ids, and note these."""
+        nameless = {"account_id": account_id, "type": None, "number": {"$exists": True}}
+        with translated_errors():
+            found = list(self._pages.find(nameless).limit(_PAGES_DESCRIBED))
+            for document in found:
+                body = self._body(document)
+                export_type = export_type_of(body)
+                described = {"type": export_type.value, **_range_of(record_ids(export_type, body))}
+                self._pages.update_one({"_id": document["_id"]}, {"$set": described})
+        return bool(found)
+
+    def holding(self, erasure: Erasure) -> list[tuple[str, int]]:
+        """Ask the index whose range of ids the record lies in."""
+        wanted = {
+            "account_id": erasure.copy_id.account_id,
+            "type": erasure.copy_id.export_type.value,
+            "ids_from": {"$lte": erasure.record_id},
+            "ids_to": {"$gte": erasure.record_id},
+            "gaps.erasure_id": {"$ne": erasure.erasure_id},
+        }
+        with translated_errors():
+            found = self._pages.find(wanted, {"_id": False, "job_id": True, "number": True})
+            return [(document["job_id"], document["number"]) for document in found]
+
+    def erase(self, erasure: Erasure, job_id: str, number: int) -> int:
+        """Write a page anew without a record; its other places stay what they are."""
+        with translated_errors():
+            document = self._pages.find_one({"_id": _id(job_id, number, 0)}, session=session_under_way())
+            if document is None:
+                return 0
+            before, export_type = self._page(document), erasure.copy_id.export_type
+            after = without_record(export_type, before, erasure.record_id, erasure_id=erasure.erasure_id)
+            if after != before:
+                self._rewrite(document, after, record_ids(export_type, after.body))
+        return len(after.gaps) - len(before.gaps)
+
+    def _rewrite(self, document: Document, page: Page, ids: Sequence[int | None]) -> None:
+        job_id, number, parts = document["job_id"], document["number"], self._packed(page.body)
+        gaps = [asdict(gap) for gap in page.gaps]
+        described = {"parts": len(parts), "bytes": len(page.body), "gaps": gaps, **_range_of(ids)}
+        for part, packed in enumerate(parts):
+            fields = {**(described if part == 0 else {}), "body": Binary(packed)}
+            self._pages.update_one({"_id": _id(job_id, number, part)}, {"$set": fields}, session=session_under_way())
+        left_over = [_id(job_id, number, part) for part in range(len(parts), document["parts"])]
+        self._pages.delete_many({"_id": {"$in": left_over}}, session=session_under_way())
+
+    def _places_from(self, job_id: str, export_type: ExportType, start: int) -> Iterator[bytes | None]:
+        """Give the record of each place, None where it was erased."""
         found = self._pages.find({"job_id": job_id, "records_through": {"$gt": start}})
         for document in found.sort("records_through", ASCENDING).batch_size(_PAGES_A_BATCH):
             first = document["records_through"] - document["records"]
-            yield from split_records(export_type, self._body(document))[max(0, start - first) :]
+            yield from records_by_place(export_type, self._page(document))[max(0, start - first) :]
+
+    def _page(self, document: Document) -> Page:
+        return Page(
+            body=self._body(document),
+            records=document["records"],
+            has_more=document["has_more"],
+            offset=document["offset"],
+            gaps=_gaps(document),
+        )
+
+    def _packed(self, body: bytes) -> list[bytes]:
+        packed = zstd.compress(body, _LEVEL)
+        return [packed[i : i + self._most_bytes] for i in range(0, len(packed), self._most_bytes)]
 
     def _body(self, document: Document) -> bytes:
         ids = [_id(document["job_id"], document["number"], part) for part in range(1, document["parts"])]
-        more = list(self._pages.find({"_id": {"$in": ids}}).sort("_id", ASCENDING)) if ids else []
+        wanted = {"_id": {"$in": ids}}
+        more = list(self._pages.find(wanted, session=session_under_way()).sort("_id", ASCENDING)) if ids else []
         if len(more) < len(ids):
             raise JobNotFoundError
         return zstd.decompress(b"".join(part["body"] for part in (document, *more)))
@@ -170,6 +243,15 @@ class MongoPageStore:
         pages = int(last["_id"].rsplit(":", 2)[1]) + 1
         for end in range(pages, 0, -self._pages_a_change):
             yield {"_id": _between(job_id, max(0, end - self._pages_a_change), end)}
+
+
+def _range_of(ids: Sequence[int | None]) -> Document:
+    known = [each for each in ids if each is not None]
+    return {"ids_from": min(known, default=None), "ids_to": max(known, default=None)}
+
+
+def _gaps(document: Document) -> tuple[Gap, ...]:
+    return tuple(Gap(**gap) for gap in document.get("gaps", ()))
 
 
 def _between(job_id: str, first: int, end: int) -> Document:

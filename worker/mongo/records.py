@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -10,7 +11,8 @@ from bson.binary import Binary
 from pymongo import ASCENDING, InsertOne, ReturnDocument, UpdateOne
 from pymongo.read_concern import ReadConcern
 
-from worker.errors import RecordNotFoundError
+from worker.copying import Copying
+from worker.errors import LeaseLostError, RecordNotFoundError
 from worker.mongo.connection import Document, MongoCollection, MongoDatabase, session_under_way, translated_errors
 from worker.mongo.record_documents import to_body, to_fields
 from worker.pages import ExportType
@@ -21,6 +23,7 @@ COPIES = "integrations.hubspot.copies"
 _BY_CHANGE = [("account_id", ASCENDING), ("deleted", ASCENDING), ("changed_at", ASCENDING), ("record_id", ASCENDING)]
 _KNOWN = {"record_id": True, "hash": True, "deleted": True, "changed_at": True, "sync_id": True}
 _IDS_AT_ONCE = 10_000
+_EXPORTS_KEPT = 20  # of one copy; one that is taken up again after so many others goes on from what its job knows
 _DELETED = {Shown.LIVING: [False], Shown.ALL: [False, True], Shown.DELETED: [True]}
 
 
@@ -136,6 +139,29 @@ class MongoRecordStore:
             if len(found) == limit:
                 break
         return found
+
+    def take_up(self, copy: CopyId, job_id: str, copying: Copying, *, epoch: int) -> Copying:
+        """Keep the account in the copy's own document, among those of the latest exports."""
+        place = f"exports.{job_id}"
+        account = {"$ifNull": [f"${place}.account", {"$literal": asdict(copying)}]}
+        taken = {"account": account, "epoch": epoch, "taken_at": "$$NOW"}
+        with translated_errors():
+            written = self._copies.find_one_and_update(
+                {"_id": _id(copy)}, [{"$set": {place: taken}}], upsert=True, return_document=ReturnDocument.AFTER
+            )
+            assert written is not None  # noqa: S101 - an upsert gives what it wrote
+            exports = sorted(written["exports"].items(), key=lambda export: export[1]["taken_at"])
+            if forgotten := {f"exports.{other}": True for other, _ in exports[:-_EXPORTS_KEPT]}:
+                self._copies.update_one({"_id": _id(copy)}, {"$unset": forgotten})
+        return Copying.from_stored(written["exports"][job_id]["account"])
+
+    def keep_account(self, copy: CopyId, job_id: str, copying: Copying, *, epoch: int) -> None:
+        """Write the account where the epoch is still the same."""
+        mine = {"_id": _id(copy), f"exports.{job_id}.epoch": epoch}
+        change = {"$set": {f"exports.{job_id}.account": asdict(copying)}}
+        with translated_errors():
+            if self._copies.update_one(mine, change, session=session_under_way()).matched_count == 0:
+                raise LeaseLostError("Another worker has taken the export up")
 
     def note_full_sync(self, copy: CopyId, sync: FullSync) -> None:
         """Write it to the copy's own document, which the first page has made."""

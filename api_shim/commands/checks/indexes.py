@@ -9,6 +9,7 @@ from typing import Any, cast
 from worker.mongo.connection import MongoDatabase
 from worker.mongo.connections import MongoConnectionStore
 from worker.mongo.deliveries import MongoDeliveryStore
+from worker.mongo.erasures import MongoErasureStore
 from worker.mongo.errands import MongoErrandStore
 from worker.mongo.idempotency import MongoIdempotencyStore
 from worker.mongo.jobs import MongoJobStore
@@ -22,6 +23,7 @@ _STORES = (
     MongoDeliveryStore,
     MongoPageStore,
     MongoRecordStore,
+    MongoErasureStore,
     MongoTokenStore,
     MongoRenewalLeases,
     MongoConnectionStore,

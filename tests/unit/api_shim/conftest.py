@@ -28,6 +28,7 @@ from api_shim.records import RecordDesk
 from api_shim.waiting import JobWaiter
 from api_shim.webhooks import WebhookRules
 from tests.fakes.clock import ManualClock
+from tests.fakes.erasures import InMemoryErasureStore
 from tests.fakes.errands import InMemoryErrandStore
 from tests.fakes.idempotency import InMemoryIdempotencyStore
 from tests.fakes.records import InMemoryRecordStore
@@ -76,6 +77,7 @@ def new_parts() -> Parts:
         keys=InMemoryIdempotencyStore(clock),
         records=InMemoryRecordStore(clock),
         errands=InMemoryErrandStore(clock),
+        erasures=InMemoryErasureStore(clock),
     )
     parts.tokens.put(token_of("a1", "u1"))
     return parts
@@ -121,7 +123,7 @@ def _application(parts: Parts, settings: ShimSettings) -> FastAPI:
     )
     return create_app(
         desk=desk,
-        record_desk=RecordDesk(records=parts.records),
+        record_desk=RecordDesk(records=parts.records, eraser=parts.eraser),
         connections=ConnectionDesk(
             settings=settings,
             tokens=parts.tokens,

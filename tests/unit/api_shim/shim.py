@@ -21,13 +21,15 @@ from pydantic import SecretStr
 
 from tests.fakes.clock import ManualClock
 from tests.fakes.connections import InMemoryConnectionStore
+from tests.fakes.erasures import InMemoryErasureStore
 from tests.fakes.errands import HoldingErrandQueue, InMemoryErrandStore
 from tests.fakes.idempotency import InMemoryIdempotencyStore
 from tests.fakes.queue import HoldingJobQueue
-from tests.fakes.records import InMemoryRecordStore
+from tests.fakes.records import InMemoryRecordStore, InMemoryTransactions
 from tests.fakes.stores import InMemoryJobStore, InMemoryPageStore
 from tests.fakes.tokens import InMemoryTokenStore
 from worker.closing import close, tell_sync
+from worker.eraser import Eraser
 from worker.errands import Answer, Errand
 from worker.errors import ExportError
 from worker.jobs import Job
@@ -75,6 +77,7 @@ class Parts:
     jobs: InMemoryJobStore
     keys: InMemoryIdempotencyStore
     records: InMemoryRecordStore
+    erasures: InMemoryErasureStore
     errands: InMemoryErrandStore
     connections: InMemoryConnectionStore = field(default_factory=InMemoryConnectionStore)
     errand_queue: HoldingErrandQueue = field(default_factory=HoldingErrandQueue)
@@ -82,6 +85,19 @@ class Parts:
     tokens: InMemoryTokenStore = field(default_factory=InMemoryTokenStore)
     queue: HoldingJobQueue = field(default_factory=HoldingJobQueue)
     redis: fakeredis.FakeServer = field(default_factory=fakeredis.FakeServer)
+
+    @property
+    def eraser(self) -> Eraser:
+        """An eraser, as shims and workers have one."""
+        return Eraser(
+            erasures=self.erasures,
+            records=self.records,
+            pages=self.pages,
+            jobs=self.jobs,
+            transactions=InMemoryTransactions(self.records, self.jobs, self.pages, self.erasures),
+            monotonic=lambda: self.clock().timestamp(),
+        )
+
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
 
 

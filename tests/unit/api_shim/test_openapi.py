@@ -30,6 +30,7 @@ OPERATIONS = [
     *CONTROL,
     ("get", RECORDS),
     ("get", RECORD),
+    ("delete", RECORD),
 ]
 
 
@@ -97,6 +98,13 @@ def test_the_current_copy_documents_what_can_be_asked_of_it(document: Json) -> N
     assert set(parameters_of(listed)) == {"type", "changed_since", "deleted", "limit", "cursor"}
     assert (schema_of(listed, "200"), schema_of(one, "200")) == ("RecordListAnswer", "RecordAnswer")
     assert parameters_of(one)["record_id"]["schema"]["type"] == "integer"
+
+
+def test_an_erasure_documents_that_it_may_take_longer(document: Json) -> None:
+    operation = document["paths"][RECORD]["delete"]
+
+    assert "content" not in operation["responses"]["204"]
+    assert schema_of(operation, "202") == "ErasureAnswer"
 
 
 @pytest.mark.parametrize(("method", "path"), CONTROL)

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import pytest
 from pydantic import SecretStr
 
+from tests.unit.worker.mortal import Mortal, PowerCutError
 from tests.unit.worker.workshop import LEASE_S, RECORDS, Workshop
 from worker.control import JobControl
 from worker.copy_interfaces import Transactions
@@ -34,7 +35,7 @@ _numbers = count(1)
 def sync(shop: Workshop) -> Changes:
     """Do a sync, and give what it says has changed."""
     shop.clock.advance(60)
-    job_id = shop.add_sync(f"j{next(_numbers)}")
+    job_id = shop.add_sync(f"s{next(_numbers)}")
     shop.run_until_finished(job_id)
     return changes(shop, job_id)
 
@@ -96,7 +97,7 @@ def listed(
 ) -> Changes:
     """Do a sync of an account that has these contacts."""
     shop.clock.advance(after_s)
-    job_id = shop.add_sync(f"j{next(_numbers)}")
+    job_id = shop.add_sync(f"s{next(_numbers)}")
     while not shop.job(job_id).status.is_terminal:
         shop.exporter(source=Listing(pages), limits=limits).run_slice(job_id)
     return changes(shop, job_id)
@@ -247,37 +248,10 @@ def test_a_record_without_an_id_is_not_copied_and_forbids_deleting(shop: Worksho
 # Whatever dies in between
 
 
-class PowerCutError(BaseException):
-    """The process is gone at this very moment; nothing of ours catches it."""
-
-
-@dataclass
-class Mortal:
-    """A store in whose n-th call the process dies: before anything happens, or when it has happened."""
-
-    store: Any
-    calls_left: int
-    is_late: bool
-
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - any method of any store
-        method = getattr(self.store, name)
-
-        def call(*arguments: Any, **named: Any) -> Any:  # noqa: ANN401 - as above
-            self.calls_left -= 1
-            if self.calls_left == 0 and not self.is_late:
-                raise PowerCutError
-            answer = method(*arguments, **named)
-            if self.calls_left == 0:
-                raise PowerCutError
-            return answer
-
-        return call
-
-
 def survived(shop: Workshop, pages: Pages, death: Mortal, which: str) -> str:
     """Do a sync in which the process dies in one call of one of its stores, and which another one ends; give its id."""
     shop.clock.advance(60)
-    job_id = shop.add_sync(f"j{next(_numbers)}")
+    job_id = shop.add_sync(f"s{next(_numbers)}")
     setattr(shop, which, death)
     try:
         with suppress(PowerCutError):

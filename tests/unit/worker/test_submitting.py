@@ -12,11 +12,14 @@ from pydantic import SecretStr
 from tests.contract.stores import new_job
 from tests.fakes.clock import START, ManualClock
 from tests.fakes.deliveries import InMemoryDeliveryStore
+from tests.fakes.erasures import InMemoryErasureStore
 from tests.fakes.queue import HoldingDeliveryQueue, HoldingJobQueue
+from tests.fakes.records import InMemoryRecordStore, InMemoryTransactions
 from tests.fakes.stores import InMemoryJobStore, InMemoryPageStore
 from tests.fakes.tokens import InMemoryTokenStore
 from worker.control import JobControl
 from worker.delivery_rounds import DeliveryRounds
+from worker.eraser import Eraser
 from worker.errors import BrokerUnavailableError, StoreUnavailableError, TokenNotFoundError
 from worker.jobs import Job
 from worker.submitter import JobSubmitter
@@ -40,6 +43,14 @@ class Counter:
         self.control = JobControl(
             jobs=self.jobs, pages=self.pages, queue=self.queue, result_ttl=timedelta(days=30), clock=self.clock
         )
+        self.records, self.erasures = InMemoryRecordStore(self.clock), InMemoryErasureStore(self.clock)
+        self.eraser = Eraser(
+            erasures=self.erasures,
+            records=self.records,
+            pages=self.pages,
+            jobs=self.jobs,
+            transactions=InMemoryTransactions(self.records, self.jobs, self.pages, self.erasures),
+        )
         self.sweeper = Sweeper(
             jobs=self.jobs,
             queue=self.queue,
@@ -47,6 +58,7 @@ class Counter:
             deliveries=DeliveryRounds(
                 deliveries=InMemoryDeliveryStore(self.jobs, self.clock), queue=self.deliveries, quiet_s=QUIET_S
             ),
+            eraser=self.eraser,
             quiet_s=QUIET_S,
             lost_s=LOST_S,
             batch=3,

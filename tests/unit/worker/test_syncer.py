@@ -46,6 +46,7 @@ def sweeper(shop: Workshop) -> Sweeper:
         deliveries=DeliveryRounds(
             deliveries=InMemoryDeliveryStore(shop.jobs, shop.clock), queue=HoldingDeliveryQueue(), quiet_s=QUIET_S
         ),
+        eraser=shop.eraser(),
         quiet_s=QUIET_S,
         lost_s=LOST_S,
     )

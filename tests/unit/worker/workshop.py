@@ -14,6 +14,7 @@ from pydantic import SecretStr
 from sandbox.portal.hubspot import HubSpot
 from tests.fakes.clock import ManualClock
 from tests.fakes.connections import InMemoryConnectionStore
+from tests.fakes.erasures import InMemoryErasureStore
 from tests.fakes.executor import PromptExecutor
 from tests.fakes.queue import HoldingJobQueue
 from tests.fakes.records import InMemoryRecordStore, InMemoryTransactions
@@ -21,6 +22,7 @@ from tests.fakes.stores import InMemoryJobStore, InMemoryPageStore
 from tests.fakes.tokens import InMemoryRenewalLeases, InMemoryTokenStore
 from worker.copy_interfaces import Transactions
 from worker.current_copy import CurrentCopy
+from worker.eraser import Eraser
 from worker.estimates import Estimate
 from worker.export_tools import ExportTools, SliceLimits
 from worker.exporter import Exporter
@@ -119,7 +121,8 @@ class Workshop:
         self.jobs = InMemoryJobStore(clock)
         self.pages = InMemoryPageStore()
         self.records = InMemoryRecordStore(clock)
-        self.transactions: Transactions = InMemoryTransactions(self.records, self.jobs)
+        self.erasures = InMemoryErasureStore(clock)
+        self.transactions: Transactions = InMemoryTransactions(self.records, self.jobs, self.pages, self.erasures)
         self.tokens = InMemoryTokenStore()
         self.connections = InMemoryConnectionStore()
         self.queue = HoldingJobQueue()
@@ -157,6 +160,17 @@ class Workshop:
             )
         )
 
+    def eraser(self) -> Eraser:
+        """Build an eraser, as workers and shims have one."""
+        return Eraser(
+            erasures=self.erasures,
+            records=self.records,
+            pages=self.pages,
+            jobs=self.jobs,
+            transactions=self.transactions,
+            monotonic=lambda: self.clock().timestamp(),
+        )
+
     def exporter(
         self,
         *,
@@ -173,9 +187,11 @@ class Workshop:
                 records=self.records,
                 pages=self.pages,
                 transactions=self.transactions,
+                erasures=self.erasures,
                 monotonic=lambda: self.clock().timestamp(),
             ),
             tokens=self.token_source,
+            eraser=self.eraser(),
             source=source or self.source,
             queue=self.queue,
             announcer=self.news,

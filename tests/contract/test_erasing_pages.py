@@ -1,0 +1,182 @@
+"""Erasing from pages: the fake and the real store leave a gap and nothing of the record, and keep every other place."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import count
+
+import pytest
+
+from tests.contract.stores import new_job, present
+from tests.contract.test_page_store import SMALL, held, page_of, stored
+from tests.fakes.stores import InMemoryPageStore
+from worker.erasures import Erasure
+from worker.interfaces import PageStore
+from worker.jobs import Job, Progress
+from worker.mongo.connection import MongoDatabase
+from worker.mongo.pages import COLLECTION, MongoPageStore
+from worker.pages import ExportType, Gap, Page, read_page
+from worker.records import CopyId
+
+_numbers = count(1)
+
+
+@pytest.fixture(params=["in memory", "mongo", "mongo in parts"])
+def store(request: pytest.FixtureRequest) -> PageStore:
+    if request.param == "in memory":
+        return InMemoryPageStore()
+    return in_mongo(request.getfixturevalue("mongo_database"), is_split=request.param == "mongo in parts")
+
+
+def in_mongo(database: MongoDatabase, *, is_split: bool = False) -> MongoPageStore:
+    return MongoPageStore(database, most_bytes=SMALL) if is_split else MongoPageStore(database)
+
+
+def erasure_of(record_id: int, *, account_id: str = "a1", export_type: ExportType = ExportType.CONTACTS) -> Erasure:
+    return Erasure(
+        erasure_id=f"e{next(_numbers)}",
+        copy_id=CopyId(account_id=account_id, export_type=export_type),
+        record_id=record_id,
+        requested_by="u1",
+        requested_at=present(),
+    )
+
+
+def erase(store: PageStore, erasure: Erasure) -> int:
+    """Erase from every page that may hold the record; give how many there were."""
+    return sum(store.erase(erasure, job_id, number) for job_id, number in store.holding(erasure))
+
+
+def places(store: PageStore, job: Job, *, start: int = 0, limit: int = 1000) -> tuple[list[int], int]:
+    found = store.read(job.job_id, ExportType.CONTACTS, start=start, limit=limit)
+    return [json.loads(record)["vid"] for record in found.records], found.end
+
+
+def test_an_erased_record_leaves_a_gap_and_every_other_one_its_place(store: PageStore) -> None:
+    job = stored(store, held(), page_of([1, 2, 3]), page_of([4, 5]), page_of([6]))
+    assert [erase(store, erasure_of(number)) for number in (2, 4, 6, 7)] == [1, 1, 1, 0]
+    assert places(store, job) == ([1, 3, 5], 6)
+    for start in range(6):
+        for limit in range(1, 7):
+            end = min(start + limit, 6)
+            assert places(store, job, start=start, limit=limit) == ([n for n in (1, 3, 5) if start < n <= end], end)
+
+
+def test_the_page_is_as_it_was_but_for_the_record(store: PageStore) -> None:
+    page = page_of([1, 2, 3], padding=100)
+    job = stored(store, held(), page)
+    erasure = erasure_of(2)
+    erase(store, erasure)
+
+    found = store.get(job.job_id, 0)
+
+    body = json.loads(page.body)
+    assert json.loads(found.body) == body | {"contacts": [{"vid": 1}, {"vid": 3}]}
+    assert (found.records, found.has_more, found.offset) == (page.records, page.has_more, page.offset)
+    assert found.gaps == (Gap(place=1, erasure_id=erasure.erasure_id),)
+    assert list(store.all(job.job_id)) == list(store.some(job.job_id, 0, count=1)) == [found]
+    assert store.count(job.job_id) == 1
+
+
+def test_hubspots_bytes_of_the_others_survive_whatever_they_are(store: PageStore) -> None:
+    records = [rb'{"vid":1,"cut" : "\ud83d" }', b'{"vid":2}', b'{"vid":3,"n":1.10,"n":2}', b"null", b'{"vid":2 }']
+    job = stored(
+        store, held(), read_page(ExportType.CONTACTS, b' {"x":1, "contacts": [\n' + b" ,\t".join(records) + b"]}")
+    )
+    assert erase(store, erasure_of(2)) == 2
+    found = store.read(job.job_id, ExportType.CONTACTS, start=0, limit=10)
+    assert (found.records, found.end) == ([records[0], records[2], records[3]], 5)
+
+
+def test_erasing_again_finds_nothing(store: PageStore) -> None:
+    job = stored(store, held(), page_of([1, 2, 3]))
+    erasure = erasure_of(2)
+    assert erase(store, erasure) == 1
+    assert store.holding(erasure) == []
+    assert [erase(store, erasure), erase(store, erasure_of(2))] == [0, 0]
+    assert places(store, job) == ([1, 3], 3)
+
+
+def test_one_page_after_the_other_is_emptied(store: PageStore) -> None:
+    job = stored(store, held(), page_of([1, 2], padding=50), page_of([3]))
+    for number in (2, 3, 1):
+        assert erase(store, erasure_of(number)) == 1
+    assert places(store, job) == ([], 3)
+    assert places(store, job, start=1, limit=1) == ([], 2)
+    assert store.count(job.job_id) == 2
+
+
+def test_only_the_accounts_pages_of_the_type_are_touched(store: PageStore) -> None:
+    mine, another = held(), held()
+    others = [replace(new_job(account_id="a2"), lease=mine.lease), replace(another, export_type=ExportType.DEALS)]
+    deals = read_page(ExportType.DEALS, b'{"deals":[{"dealId":1}],"hasMore":false}')
+    pages = [page_of([1]), deals]
+    jobs = [stored(store, job, page) for job, page in zip(others, pages, strict=True)]
+    stored(store, mine, page_of([1]))
+
+    assert erase(store, erasure_of(1)) == 1
+
+    assert [store.get(job.job_id, 0) for job in jobs] == pages
+    assert store.erase(erasure_of(1), "a job that was removed", 0) == 0
+
+
+def test_a_page_that_is_fetched_again_has_no_gaps_any_more(store: PageStore) -> None:
+    job = held()
+    store.add(job, page_of([1, 2], padding=90))
+    erase(store, erasure_of(2))
+    store.add(job, page_of([1, 2, 3]))
+    assert places(store, job) == ([1, 2, 3], 3)
+
+
+def test_records_are_found_in_many_pages_at_once(store: PageStore) -> None:
+    jobs = [stored(store, held(), page_of([1, 5, 9]), page_of([20])) for _ in range(4)]
+    stored(store, held(), page_of([6, 7]))
+    stored(store, held(), page_of([]), page_of([20, 1, 5]))
+    assert erase(store, erasure_of(5)) == 5
+    assert [places(store, job)[0] for job in jobs] == [[1, 9, 20]] * 4
+
+
+def without_description(database: MongoDatabase) -> None:
+    """Have pages be as older versions stored them."""
+    database[COLLECTION].update_many({}, {"$unset": {"type": "", "ids_from": "", "ids_to": "", "gaps": ""}})
+
+
+@pytest.mark.parametrize("is_split", [False, True])
+def test_pages_of_older_versions_are_read_as_ever_and_found_once_described(
+    mongo_database: MongoDatabase,
+    is_split: bool,  # noqa: FBT001 - both ways to store
+) -> None:
+    store = in_mongo(mongo_database, is_split=is_split)
+    job = stored(store, held(), *(page_of([number, number + 1], padding=40) for number in range(0, 60, 2)))
+    deals = replace(held(), export_type=ExportType.DEALS)
+    stored(store, deals, read_page(ExportType.DEALS, b'{"deals":[{"dealId":5}],"hasMore":false}'))
+    without_description(mongo_database)
+    assert places(store, job)[1] == 60
+
+    assert erase(store, erasure_of(5)) == 0
+    assert store.describe_some("another account") is False
+    while store.describe_some("a1"):
+        pass
+
+    assert erase(store, erasure_of(5)) == 1
+    assert places(store, job) == ([number for number in range(60) if number != 5], 60)
+    assert store.count(job.job_id) == 30
+
+
+def test_pages_are_found_by_an_index_and_without_their_bodies(mongo_database: MongoDatabase) -> None:
+    store = in_mongo(mongo_database)
+    store.ensure_indexes()
+    ascending: Sequence[Page] = [page_of(range(first, first + 10)) for first in range(0, 1000, 10)]
+    stored(store, held(), *ascending)
+    for account_id in ("a0", "a2"):
+        stored(store, replace(held(), account_id=account_id, progress=Progress()), *ascending)
+    mongo_database.command("profile", 2)
+
+    assert len(store.holding(erasure_of(25))) == 1
+
+    mongo_database.command("profile", 0)
+    (query,) = mongo_database["system.profile"].find({"op": "query"})
+    assert query["docsExamined"] == 1
+    assert query["keysExamined"] <= 100 + 2

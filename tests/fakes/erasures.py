@@ -1,0 +1,99 @@
+"""InMemoryErasureStore: erasures that are due by an injected clock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from itertools import count
+
+from worker.erasures import Erasure
+from worker.errors import StoreUnavailableError
+from worker.records import CopyId
+
+_LOOKS = 2
+_AT_WORK = timedelta(seconds=60)
+_CALLS_END_WITHIN = timedelta(seconds=300)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _StoredErasure:
+    erasure: Erasure
+    due_at: datetime | None
+
+
+class InMemoryErasureStore:
+    """ErasureStore. Its clock plays the part of the database server's."""
+
+    def __init__(self, clock: Callable[[], datetime]) -> None:
+        self.is_away = False
+        self._clock = clock
+        self._numbers = count(1)
+        self._stored: dict[str, _StoredErasure] = {}
+
+    @property
+    def all(self) -> list[Erasure]:
+        """Every erasure, in the order they came."""
+        return [stored.erasure for stored in self._stored.values()]
+
+    def add(self, copy: CopyId, record_id: int, *, requested_by: str) -> Erasure:
+        self._answer()
+        erasure = Erasure(
+            erasure_id=f"e{next(self._numbers)}",
+            copy_id=copy,
+            record_id=record_id,
+            requested_by=requested_by,
+            requested_at=self._clock(),
+        )
+        self._put(erasure, due_at=self._clock() + _AT_WORK)
+        return erasure
+
+    def open_of(self, copy: CopyId) -> list[Erasure]:
+        self._answer()
+        stored = self._stored.values()
+        return [each.erasure for each in stored if each.due_at is not None and each.erasure.copy_id == copy]
+
+    def take_due(self) -> Erasure | None:
+        self._answer()
+        dues = [(each.due_at, each.erasure) for each in self._stored.values() if each.due_at is not None]
+        due_at, erasure = min(dues, key=lambda due: due[0], default=(None, None))
+        if due_at is None or erasure is None or due_at > self._clock():
+            return None
+        self._put(erasure, due_at=self._clock() + _AT_WORK)
+        return erasure
+
+    def hand_over(self, erasure: Erasure) -> None:
+        self._answer()
+        self._put(self._now(erasure), due_at=self._clock())
+
+    def note_copy(self, erasure: Erasure, *, was_there: bool) -> None:
+        self._answer()
+        stored = self._stored[erasure.erasure_id]
+        if stored.erasure.was_in_copy is None:
+            self._put(replace(stored.erasure, was_in_copy=was_there), due_at=stored.due_at)
+
+    def count_page(self, erasure: Erasure, *, is_first_of_job: bool) -> None:
+        self._answer()
+        now = self._now(erasure)
+        counted = replace(now, pages=now.pages + 1, jobs=now.jobs + is_first_of_job)
+        self._put(counted, due_at=self._stored[erasure.erasure_id].due_at)
+
+    def note_look(self, erasure: Erasure) -> Erasure:
+        self._answer()
+        now = self._now(erasure)
+        if now.looks == erasure.looks:
+            looks = now.looks + 1
+            is_over = looks >= _LOOKS
+            now = replace(now, looks=looks, finished_at=self._clock() if is_over else None)
+            self._put(now, due_at=None if is_over else self._clock() + _CALLS_END_WITHIN)
+        return now
+
+    def _now(self, erasure: Erasure) -> Erasure:
+        return self._stored[erasure.erasure_id].erasure
+
+    def _put(self, erasure: Erasure, *, due_at: datetime | None) -> None:
+        self._stored[erasure.erasure_id] = _StoredErasure(erasure=erasure, due_at=due_at)
+
+    def _answer(self) -> None:
+        if self.is_away:
+            raise StoreUnavailableError

@@ -1,0 +1,106 @@
+"""Eraser: takes a record out of the current copy and out of every stored page, and keeps it out meanwhile."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+
+import structlog
+
+from worker.copy_interfaces import ErasureStore, RecordStore, Transactions
+from worker.erasures import Erasure
+from worker.errors import StoreUnavailableError
+from worker.interfaces import JobStore, PageStore
+from worker.jobs import Job
+from worker.records import CopyId
+
+_log = structlog.get_logger()
+
+_WORK_S = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Eraser:
+    """Does erasures. Any number may work on one at once and die at any moment: what is done stays done, counted once.
+
+    A page comes to be without the record, its job to say so and the erasure to count it in one transaction.
+    """
+
+    erasures: ErasureStore
+    records: RecordStore
+    pages: PageStore
+    jobs: JobStore
+    transactions: Transactions
+    monotonic: Callable[[], float] = time.monotonic
+
+    def erase(self, copy: CopyId, record_id: int, *, requested_by: str, within_s: float) -> bool:
+        """Forget a record that may or may not be there; False: it is written down, and the sweeper does the rest.
+
+        Raises StoreUnavailableError with nothing written down.
+        """
+        erasure = self.erasures.add(copy, record_id, requested_by=requested_by)
+        _log.info("erasure_requested", **_facts(erasure))
+        try:
+            return self._look(erasure, ends_at=self.monotonic() + within_s)
+        except StoreUnavailableError:
+            return False
+
+    def make_up(self) -> None:
+        """Go on with an erasure that is due, for some seconds. Raises StoreUnavailableError."""
+        erasure = self.erasures.take_due()
+        if erasure is not None:
+            self._look(erasure, ends_at=self.monotonic() + _WORK_S)
+
+    def keep_out(self, job: Job, record_ids: Collection[int | None]) -> None:
+        """Take what is being erased out of the page that has just been stored as the next one of its job."""
+        for erasure in self.erasures.open_of(job.copy_id):
+            if erasure.record_id in record_ids:
+                self._erase_from(erasure, job.job_id, job.progress.pages)
+
+    def _look(self, erasure: Erasure, *, ends_at: float) -> bool:
+        """Look everywhere; False when the time was over before that."""
+        for _ in self._steps(erasure):
+            if self.monotonic() >= ends_at:
+                self.erasures.hand_over(erasure)
+                return False
+        looked = self.erasures.note_look(erasure)
+        if looked.finished_at is not None:
+            seen = {"in_copy": looked.was_in_copy, "pages": looked.pages, "jobs": looked.jobs}
+            _log.info("record_erased", **_facts(looked), **seen)
+        return True
+
+    def _steps(self, erasure: Erasure) -> Iterator[None]:
+        if erasure.was_in_copy is None:
+            self.transactions.run(lambda: self._take_out_of_copy(erasure))
+            yield
+        while self.pages.describe_some(erasure.copy_id.account_id):
+            yield
+        for job_id, number in self.pages.holding(erasure):
+            self._erase_from(erasure, job_id, number)
+            yield
+
+    def _take_out_of_copy(self, erasure: Erasure) -> None:
+        """Forget the record. A page that is being copied at this moment comes before this, or heeds the erasure."""
+        self.records.begin_change(erasure.copy_id)
+        was_there = self.records.remove(erasure.copy_id, erasure.record_id)
+        self.erasures.note_copy(erasure, was_there=was_there)
+
+    def _erase_from(self, erasure: Erasure, job_id: str, number: int) -> None:
+        def erase() -> None:
+            records = self.pages.erase(erasure, job_id, number)
+            if records:
+                is_first = self.jobs.note_erased(job_id, erasure, records=records)
+                self.erasures.count_page(erasure, is_first_of_job=is_first)
+
+        self.transactions.run(erase)
+
+
+def _facts(erasure: Erasure) -> dict[str, object]:
+    return {
+        "erasure_id": erasure.erasure_id,
+        "account_id": erasure.copy_id.account_id,
+        "type": erasure.copy_id.export_type,
+        "record_id": erasure.record_id,
+        "uid": erasure.requested_by,
+    }

@@ -1,0 +1,121 @@
+"""MongoErasureStore: erasures in `integrations.hubspot.erasures`, to-do and audit line in one; none is ever removed."""
+
+from __future__ import annotations
+
+from uuid import uuid4
+
+from pymongo import ASCENDING, ReturnDocument
+
+from worker.erasures import Erasure
+from worker.mongo.connection import Document, MongoDatabase, from_now, session_under_way, translated_errors
+from worker.pages import ExportType
+from worker.records import CopyId
+
+COLLECTION = "integrations.hubspot.erasures"
+
+_LOOKS = 2
+_AT_WORK_S = 60  # then whoever was at work is taken for dead
+_CALLS_END_WITHIN_S = 300  # a slice that keeps a page in memory for longer has lost its lease
+_IS_OPEN = {"$type": "date"}
+
+
+class MongoErasureStore:
+    """One document an erasure; it is open as long as it has a `due_at`. MongoDB's clock alone decides."""
+
+    def __init__(self, database: MongoDatabase) -> None:
+        self._erasures = database[COLLECTION]
+
+    def ensure_indexes(self) -> None:
+        """Create what the queries below need. Doing it again changes nothing."""
+        with translated_errors():
+            self._erasures.create_index([("account_id", ASCENDING), ("type", ASCENDING), ("due_at", ASCENDING)])
+            self._erasures.create_index("due_at", sparse=True)
+
+    def add(self, copy: CopyId, record_id: int, *, requested_by: str) -> Erasure:
+        """Insert one."""
+        begun = {
+            "account_id": {"$literal": copy.account_id},
+            "type": copy.export_type.value,
+            "record_id": record_id,
+            "requested_by": {"$literal": requested_by},
+            "requested_at": "$$NOW",
+            "was_in_copy": None,
+            "pages": 0,
+            "jobs": 0,
+            "looks": 0,
+            "finished_at": None,
+            "due_at": from_now(_AT_WORK_S),
+        }
+        with translated_errors():
+            written = self._erasures.find_one_and_update(
+                {"_id": uuid4().hex}, [{"$set": begun}], upsert=True, return_document=ReturnDocument.AFTER
+            )
+        assert written is not None  # noqa: S101 - an upsert gives what it wrote
+        return _erasure(written)
+
+    def open_of(self, copy: CopyId) -> list[Erasure]:
+        """Read the few that are open."""
+        wanted = {"account_id": copy.account_id, "type": copy.export_type.value, "due_at": _IS_OPEN}
+        with translated_errors():
+            return [_erasure(document) for document in self._erasures.find(wanted, session=session_under_way())]
+
+    def take_due(self) -> Erasure | None:
+        """Take the one that has been due for longest, by one atomic update."""
+        due = {"due_at": _IS_OPEN, "$expr": {"$lte": ["$due_at", "$$NOW"]}}
+        with translated_errors():
+            document = self._erasures.find_one_and_update(
+                due,
+                [{"$set": {"due_at": from_now(_AT_WORK_S)}}],
+                sort=[("due_at", ASCENDING)],
+                return_document=ReturnDocument.AFTER,
+            )
+        return _erasure(document) if document is not None else None
+
+    def hand_over(self, erasure: Erasure) -> None:
+        """Have it be due now."""
+        self._change(erasure, [{"$set": {"due_at": "$$NOW"}}])
+
+    def note_copy(self, erasure: Erasure, *, was_there: bool) -> None:
+        """Write what was found; a second finding changes nothing."""
+        with translated_errors():
+            self._erasures.update_one(
+                {"_id": erasure.erasure_id, "was_in_copy": None},
+                {"$set": {"was_in_copy": was_there}},
+                session=session_under_way(),
+            )
+
+    def count_page(self, erasure: Erasure, *, is_first_of_job: bool) -> None:
+        """Count."""
+        self._change(erasure, {"$inc": {"pages": 1, "jobs": int(is_first_of_job)}})
+
+    def note_look(self, erasure: Erasure) -> Erasure:
+        """Count a look, once, and set when the next may be; after the last one the erasure is not open any more."""
+        looks = {"$add": ["$looks", 1]}
+        is_over = {"$gte": ["$looks", _LOOKS]}
+        ends = {
+            "finished_at": {"$cond": [is_over, {"$ifNull": ["$finished_at", "$$NOW"]}, None]},
+            "due_at": {"$cond": [is_over, "$$REMOVE", from_now(_CALLS_END_WITHIN_S)]},
+        }
+        mine = {"_id": erasure.erasure_id, "looks": erasure.looks}
+        with translated_errors():
+            self._erasures.update_one(mine, [{"$set": {"looks": looks}}, {"$set": ends}])
+            return _erasure(self._erasures.find_one({"_id": erasure.erasure_id}) or {})
+
+    def _change(self, erasure: Erasure, change: Document | list[Document]) -> None:
+        with translated_errors():
+            self._erasures.update_one({"_id": erasure.erasure_id}, change, session=session_under_way())
+
+
+def _erasure(document: Document) -> Erasure:
+    return Erasure(
+        erasure_id=document["_id"],
+        copy_id=CopyId(account_id=document["account_id"], export_type=ExportType(document["type"])),
+        record_id=document["record_id"],
+        requested_by=document["requested_by"],
+        requested_at=document["requested_at"],
+        was_in_copy=document["was_in_copy"],
+        pages=document["pages"],
+        jobs=document["jobs"],
+        looks=document["looks"],
+        finished_at=document["finished_at"],
+    )
