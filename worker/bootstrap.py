@@ -51,6 +51,7 @@ from worker.measured import (
     MeasuredExporter,
     MeasuredLimiter,
     MeasuredQueue,
+    MeasuredSender,
     MeasuredSource,
     MeasuredSweeper,
 )
@@ -89,7 +90,7 @@ _REDIS_TIMEOUT_S = 2.0
 _QUIET_S, _LOST_S = 60.0, 10.0
 _LONGEST_SLICE_S = 300.0  # after that a slice is stuck, and its lease is let go
 _TRY_AGAIN_S = 5.0
-_DELIVERING, _DELIVERING_TO_ONE = 16, 2  # threads: a destination that hangs holds up its own deliveries alone
+_DELIVERING, _DELIVERING_TO_ONE = 32, 4  # threads: a destination that hangs holds up its own deliveries alone
 _MOST_WAITING_FOR_ONE = 100  # the rest stays in the database, and is rung for again
 _MOST_STORING = 1024  # threads that store: never more than there are slices at work, and made when they are needed
 
@@ -195,7 +196,7 @@ def build(settings: WorkerSettings, *, stopping: threading.Event, registry: Coll
         exporter=TracedExporter(MeasuredExporter(exporter, metrics), traces, headers=headers),
         syncer=TracedSyncer(syncer, traces, headers=headers),
         errands=TracedErrands(errands, traces, headers=headers),
-        deliverer=_deliverer(settings, deliveries, stopping),
+        deliverer=_deliverer(settings, deliveries, stopping, metrics),
         sweeper=MeasuredSweeper(sweeper, metrics),
         traces=traces,
     )
@@ -262,10 +263,12 @@ def _planner(settings: WorkerSettings, accounts: _Accounts, jobs: MongoJobStore,
     )
 
 
-def _deliverer(settings: WorkerSettings, deliveries: DeliveryStore, stopping: threading.Event) -> Deliverer:
+def _deliverer(
+    settings: WorkerSettings, deliveries: DeliveryStore, stopping: threading.Event, metrics: ExportMetrics
+) -> Deliverer:
     return Deliverer(
         deliveries=deliveries,
-        sender=GuardedSender(allow_private=settings.webhook_allow_private),
+        sender=MeasuredSender(GuardedSender(allow_private=settings.webhook_allow_private), metrics),
         signer=Signer(settings.webhook_secret),
         lines=WaitingLines(
             threads=_DELIVERING,

@@ -54,23 +54,24 @@ class Deliverer:
     def deliver(self, job_id: str) -> None:
         """Have a delivery made that is due, and don't wait for it: the caller's thread is needed for other things.
 
-        Where too many wait for the same destination it is left out, and rung for again later. Raises
+        Where too many wait for the same account or destination it is left out, and rung for again later. Raises
         StoreUnavailableError.
         """
-        url = self._deliveries.url_of(job_id)
-        if url is None:
+        addressee = self._deliveries.addressee_of(job_id)
+        if addressee is None:
             _log.info("nothing_to_deliver", job_id=job_id)
             return
-        destination = destination_of(url)
-        if not self._lines.put(destination, job_id, partial(self._attempt, job_id)):
-            _log.warning("destination_crowded", job_id=job_id, destination=destination)
+        account_id, destination = addressee.account_id, destination_of(addressee.url)
+        lines = (f"account {account_id}", f"destination {destination}")
+        if not self._lines.put(lines, job_id, partial(self._attempt, job_id)):
+            _log.warning("delivery_put_off", job_id=job_id, account_id=account_id, destination=destination)
 
     def _attempt(self, job_id: str) -> None:
         try:
             job = self._deliveries.claim(job_id, lease_s=CLAIM_S)
             if job is None or job.webhook is None:
                 return
-            with structlog.contextvars.bound_contextvars(job_id=job_id, account_id=job.account_id):
+            with structlog.contextvars.bound_contextvars(**job.log_fields):
                 self._tell(job, job.webhook)
         except UnavailableError as error:
             _log.warning("delivery_given_up", job_id=job_id, error=error.message)

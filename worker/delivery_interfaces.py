@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Protocol
 
 from worker.jobs import Job
 from worker.webhooks import Reply
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Addressee:
+    """Who is to be told, and where."""
+
+    account_id: str
+    url: str
+
+
 class DeliveryStore(Protocol):
     """Whose webhooks have still to be told. Every method raises StoreUnavailableError when MongoDB is away.
 
-    A delivery is due when a finished job has its end, nobody was told of it yet, and the pause after the last attempt
-    is over. A job that is retried or removed has nothing to tell any more.
+    A delivery is due when a job has ended, has its receipt and its own end, and nobody was told of that yet; after an
+    attempt when the pause is over. A job that is retried or removed has nothing to tell any more.
     """
 
     def take_due(self, *, quiet_s: float, limit: int) -> list[str]:
@@ -22,8 +31,8 @@ class DeliveryStore(Protocol):
         Left out are those that were rung for in the last `quiet_s` seconds, since they became due.
         """
 
-    def url_of(self, job_id: str) -> str | None:
-        """Give where the delivery that is due leads; None: there is none."""
+    def addressee_of(self, job_id: str) -> Addressee | None:
+        """Say to whom the delivery goes that is due; None: there is none."""
 
     def claim(self, job_id: str, *, lease_s: float) -> Job | None:
         """Take a delivery that is due and count the attempt; None when there is nothing to do.
@@ -53,7 +62,7 @@ class WebhookSender(Protocol):
 
 
 class DeliveryLines(Protocol):
-    """Threads for attempts, in which a destination that hangs holds up nobody else's."""
+    """Threads for attempts; one that hangs holds up only those that have a line in common with it."""
 
-    def put(self, line: str, key: str, work: Callable[[], None]) -> bool:
-        """Have work done soon, in order within its line, and once for each key. False: too much waits in the line."""
+    def put(self, lines: tuple[str, ...], key: str, work: Callable[[], None]) -> bool:
+        """Have work done soon, and once for each key. False: too much waits in one of the lines."""

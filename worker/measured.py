@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import product
 
 from pydantic import SecretStr
 
+from worker.delivery_interfaces import WebhookSender
 from worker.errors import BrokerUnavailableError, DailyLimitError, RateLimitedError, UnavailableError
 from worker.interfaces import (
     CrmSource,
@@ -25,6 +26,7 @@ from worker.jobs import Job, JobKind, JobStatus
 from worker.metrics import ExportMetrics, JobMetrics
 from worker.pages import ExportType
 from worker.rates import Quota
+from worker.webhooks import Reply
 
 _UNAVAILABLE = "unavailable"
 _ENDS = tuple(status for status in JobStatus if status.is_terminal)
@@ -130,6 +132,26 @@ class MeasuredExporter:
         if outcome is not SliceOutcome.NOTHING_TO_CLAIM:
             self._metrics.slice_s.observe(self._monotonic() - began_at)
         return outcome
+
+
+class MeasuredSender:
+    """A WebhookSender. It counts attempts by what came of them, and times them."""
+
+    def __init__(
+        self, sender: WebhookSender, metrics: ExportMetrics, *, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._sender = sender
+        self._metrics = metrics
+        self._monotonic = monotonic
+
+    def send(self, url: str, *, headers: Mapping[str, str], body: bytes) -> Reply:
+        """Send once."""
+        began_at = self._monotonic()
+        reply = self._sender.send(url, headers=headers, body=body)
+        unanswered = "unanswered" if reply.status is None else "refused"
+        self._metrics.webhooks.labels("taken" if reply.is_success else unanswered).inc()
+        self._metrics.webhook_s.observe(self._monotonic() - began_at)
+        return reply
 
 
 class MeasuredSweeper:

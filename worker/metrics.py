@@ -10,6 +10,7 @@ NAMESPACE = "hubspot_export"
 
 _CALL_S = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 55)
 _WAIT_S = (0.001, 0.05, 0.25, 1, 2.5, 5, 10, 30)
+_WEBHOOK_S = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15)
 _SLICE_S = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 80)
 
 
@@ -62,6 +63,11 @@ class ExportMetrics:
         self.slice_s = _histogram(registry, "slice_duration_seconds", "What a slice that had work took", _SLICE_S)
         self.sweeps = _counter(registry, "sweeps", "Sweeps by outcome", "outcome")
         _begin_at_zero(self.sweeps, "done", "unavailable")
+        self.webhooks = _counter(registry, "webhook_attempts", "Attempts to tell webhooks, by outcome", "outcome")
+        _begin_at_zero(self.webhooks, "taken", "refused", "unanswered")
+        self.webhook_s = _histogram(
+            registry, "webhook_attempt_duration_seconds", "What an attempt to tell a webhook took", _WEBHOOK_S
+        )
         self.rung_again = _counter(registry, "jobs_rung_again", "Jobs that a sweep rang for: nobody had come for them")
 
 

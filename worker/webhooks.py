@@ -35,6 +35,11 @@ class Reply:
     error: str | None = None
     retry_after_s: float | None = None
 
+    @property
+    def is_success(self) -> bool:
+        """Whether the event has been taken; a redirect is not followed, and so no success."""
+        return self.status in _SUCCESSES
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
@@ -90,7 +95,7 @@ class Webhook:
         return max(back_off_s, min(advised_s or 0.0, _LONGEST_ADVICE_S))
 
     def _outcome(self, reply: Reply) -> WebhookStatus:
-        if reply.status in _SUCCESSES:
+        if reply.is_success:
             return WebhookStatus.DELIVERED
         is_last = reply.status == _GONE or self.attempts >= MOST_ATTEMPTS
         return WebhookStatus.FAILED if is_last else WebhookStatus.PENDING

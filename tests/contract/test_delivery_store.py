@@ -15,7 +15,7 @@ from tests.contract.stores import LEASE_S, new_job, present
 from tests.fakes.clock import ManualClock
 from tests.fakes.deliveries import InMemoryDeliveryStore
 from tests.fakes.stores import InMemoryJobStore
-from worker.delivery_interfaces import DeliveryStore
+from worker.delivery_interfaces import Addressee, DeliveryStore
 from worker.errors import FatalHubSpotError
 from worker.interfaces import JobStore
 from worker.jobs import Job, SyncRequest
@@ -150,7 +150,7 @@ def test_a_job_has_nothing_to_tell_before_it_has_ended(world: World) -> None:
     job = added(world)
 
     assert due(world) == []
-    assert world.store.url_of(job.job_id) is None
+    assert world.store.addressee_of(job.job_id) is None
     assert world.store.claim(job.job_id, lease_s=CLAIM_S) is None
     assert stored(world, job) == job
 
@@ -159,7 +159,7 @@ def test_a_job_that_has_ended_is_due_at_once(world: World) -> None:
     job = ended(world)
 
     assert due(world) == [job.job_id]
-    assert world.store.url_of(job.job_id) == URL
+    assert world.store.addressee_of(job.job_id) == Addressee(account_id="a1", url=URL)
     assert (job.deliver_at, job.webhook_status) == (AT_ONCE, WebhookStatus.PENDING)
 
 
@@ -169,7 +169,7 @@ def test_a_job_without_a_webhook_never_has_anything_to_tell(world: World) -> Non
     ended(world, job)
 
     assert due(world) == []
-    assert world.store.url_of(job.job_id) is None
+    assert world.store.addressee_of(job.job_id) is None
     assert world.store.claim(job.job_id, lease_s=CLAIM_S) is None
 
 
@@ -229,7 +229,7 @@ def test_a_claim_counts_the_attempt_and_puts_the_next_one_off(world: World) -> N
     assert taken.deliver_at is not None
     assert abs((taken.deliver_at - present()).total_seconds() - CLAIM_S) < 5
     assert stored(world, job) == taken
-    assert world.store.url_of(job.job_id) is None
+    assert world.store.addressee_of(job.job_id) is None
     assert world.store.claim(job.job_id, lease_s=CLAIM_S) is None
     assert due(world) == []
 
@@ -255,9 +255,19 @@ def test_an_attempt_whose_process_died_is_made_up_for_and_counted(world: World) 
     assert attempts(claimed(world, job)) == (0, 2)
 
 
+def test_what_has_become_due_since_it_was_rung_for_is_rung_for_at_once(world: World) -> None:
+    job = ended(world)
+    due(world)
+    world.store.claim(job.job_id, lease_s=QUIET_S / 2)
+
+    world.let_pass(QUIET_S / 2 + 1)
+
+    assert due(world) == [job.job_id]
+
+
 def test_an_unknown_job_has_nothing_to_tell(world: World) -> None:
     for job_id in ("unknown", "", "\x00"):
-        assert world.store.url_of(job_id) is None
+        assert world.store.addressee_of(job_id) is None
         assert world.store.claim(job_id, lease_s=CLAIM_S) is None
     assert not world.store.note(after(replace(new_job(), webhook=Webhook(url=URL)), Reply()), again_in_s=None)
 
@@ -355,6 +365,7 @@ def test_a_pause_of_an_ending_that_is_over_does_not_hold_the_next_one_up(world: 
     world.store.note(after(claimed(world, job), Reply(status=500)), again_in_s=3600)
     failed = stored(world, job)
     world.jobs.change(failed, failed.retry(at=present()))
+    assert stored(world, job).deliver_at is None
 
     ended(world, job)
 
@@ -386,10 +397,10 @@ def test_a_webhook_comes_back_as_it_was_stored(world: World) -> None:
 # Syncs
 
 
-def ended_sync(world: World) -> tuple[Job, list[Job]]:
+def ended_sync(world: World, *, job_id: str = "s") -> tuple[Job, list[Job]]:
     """Have a sync fail with all of its children, not closed yet."""
     sync = replace(
-        new_sync("s", account_id="a1", owner="u1", request=SyncRequest(types=(ExportType.DEALS,)), at=present()),
+        new_sync(job_id, account_id="a1", owner="u1", request=SyncRequest(types=(ExportType.DEALS,)), at=present()),
         webhook=Webhook(url=URL),
     )
     world.jobs.add(sync)
@@ -431,10 +442,23 @@ def test_a_sync_one_of_whose_children_is_retried_has_nothing_to_tell_until_it_en
     world.jobs.reopen(stored(world, sync))
     assert world.jobs.change(failed, failed.retry(at=present()))
 
-    assert due(world) == []
+    assert (stored(world, sync).deliver_at, due(world)) == (None, [])
     ended(world, children[0])
     over = world.jobs.follow(sync.job_id)
     assert over is not None
     world.jobs.end_sync(over, at=present() + TTL)
     assert due(world) == [sync.job_id]
     assert attempts(claimed(world, sync)) == (1, 1)
+
+
+def test_who_follows_a_sync_as_it_is_told_of_does_not_have_it_told_twice(world: World) -> None:
+    for number in range(10):
+        sync, _ = ended_sync(world, job_id=f"s{number}")
+        world.jobs.end_sync(sync, at=present() + TTL)
+
+        def act(turn: int, sync: Job = sync) -> object:
+            return told(world, sync) if turn == 0 else world.jobs.follow(sync.job_id)
+
+        at_once(act, threads=6)
+
+        assert (stored(world, sync).deliver_at, due(world)) == (None, [])

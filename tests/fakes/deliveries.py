@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from itertools import islice
 
 from tests.fakes.stores import InMemoryJobStore
+from worker.delivery_interfaces import Addressee
 from worker.errors import StoreUnavailableError
 from worker.jobs import Job
 from worker.webhooks import Webhook, WebhookStatus
@@ -32,9 +33,11 @@ class InMemoryDeliveryStore:
             self._rung_at |= dict.fromkeys(taken, self._clock())
             return taken
 
-    def url_of(self, job_id: str) -> str | None:
+    def addressee_of(self, job_id: str) -> Addressee | None:
         job = self._jobs.find(job_id)
-        return job.webhook.url if job is not None and job.webhook is not None and self._due_at(job) else None
+        if job is None or job.webhook is None or self._due_at(job) is None:
+            return None
+        return Addressee(account_id=job.account_id, url=job.webhook.url)
 
     def claim(self, job_id: str, *, lease_s: float) -> Job | None:
         with self._lock:
@@ -70,7 +73,7 @@ class InMemoryDeliveryStore:
 
 
 def _untold_since(job: Job) -> datetime | None:
-    return job.deliver_at if job.status.is_terminal and job.expires_at is not None else None
+    return job.deliver_at if job.status.is_terminal else None
 
 
 def _claimed(webhook: Webhook, ending: int) -> Webhook:

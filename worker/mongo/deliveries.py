@@ -6,6 +6,7 @@ import itertools
 
 from pymongo import ASCENDING, ReturnDocument
 
+from worker.delivery_interfaces import Addressee
 from worker.jobs import Job, JobStatus
 from worker.mongo.connection import Document, MongoDatabase, from_now, translated_errors
 from worker.mongo.job_documents import COLLECTION, from_document
@@ -13,9 +14,10 @@ from worker.mongo.webhook_documents import webhook_to_document
 from worker.webhooks import WebhookStatus
 
 _IS_DATE = {"$type": "date"}  # as the index says it: a job without a delivery to come is not in there
-_FINISHED = {"status": {"$in": [status.value for status in JobStatus if status.is_terminal]}}
-_UNTOLD = {"deliver_at": _IS_DATE, "expires_at": _IS_DATE, **_FINISHED}
+_FINISHED = [status.value for status in JobStatus if status.is_terminal]  # one that is being removed is not
+_UNTOLD = {"deliver_at": _IS_DATE, "status": {"$in": _FINISHED}}
 _IS_DUE = {"$lte": ["$deliver_at", "$$NOW"]}
+_NEXT_REVISION = {"$add": [{"$ifNull": ["$revision", 0]}, 1]}  # who read a sync before this may not write it
 _IS_SAME_ENDING = {"$eq": ["$webhook.ending", "$resumes"]}
 
 
@@ -35,11 +37,13 @@ class MongoDeliveryStore:
         with translated_errors():
             return list(itertools.islice(iter(lambda: self._ring_for_one(quiet_s), None), limit))
 
-    def url_of(self, job_id: str) -> str | None:
+    def addressee_of(self, job_id: str) -> Addressee | None:
         """Look whether something is due."""
         with translated_errors():
-            document = self._jobs.find_one(_due(job_id), {"webhook.url": True})
-        return document["webhook"]["url"] if document is not None else None
+            document = self._jobs.find_one(_due(job_id), {"account_id": True, "webhook.url": True})
+        if document is None:
+            return None
+        return Addressee(account_id=document["account_id"], url=document["webhook"]["url"])
 
     def claim(self, job_id: str, *, lease_s: float) -> Job | None:
         """Put the delivery off in the update that takes it."""
@@ -48,6 +52,7 @@ class MongoDeliveryStore:
             "webhook.attempts": {"$cond": [_IS_SAME_ENDING, {"$add": ["$webhook.attempts", 1]}, 1]},
             "webhook.ending": "$resumes",
             "webhook.outcome": WebhookStatus.PENDING.value,
+            "revision": _NEXT_REVISION,
         }
         with translated_errors():
             document = self._jobs.find_one_and_update(
@@ -69,6 +74,7 @@ class MongoDeliveryStore:
         change = {
             "webhook": {"$literal": webhook_to_document(told.webhook)},
             "deliver_at": from_now(again_in_s) if again_in_s is not None else None,
+            "revision": _NEXT_REVISION,
         }
         with translated_errors():
             return self._jobs.update_one(mine, [{"$set": change}]).matched_count > 0

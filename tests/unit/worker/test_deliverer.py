@@ -58,12 +58,12 @@ class PromptLines:
 
     def __init__(self) -> None:
         self.is_full = False
-        self.lines: list[str] = []
+        self.used: set[str] = set()
 
-    def put(self, line: str, key: str, work: Callable[[], None]) -> bool:  # noqa: ARG002 - the seam's
+    def put(self, lines: tuple[str, ...], key: str, work: Callable[[], None]) -> bool:  # noqa: ARG002 - the seam's
         if self.is_full:
             return False
-        self.lines.append(line)
+        self.used.update(lines)
         work()
         return True
 
@@ -397,19 +397,26 @@ def test_a_database_that_goes_away_after_the_answer_costs_a_second_delivery(offi
     assert office.job.webhook_status is WebhookStatus.DELIVERED
 
 
-def test_a_destination_for_which_too_many_wait_is_left_for_a_later_round(office: PostOffice) -> None:
+def test_a_delivery_for_which_there_is_no_room_is_left_for_a_later_round(office: PostOffice) -> None:
     office.lines.is_full = True
     office.end()
     with capture_logs() as logs:
         office.go_round()
-    assert [(each["event"], each["destination"]) for each in logs] == [("destination_crowded", "hooks.example:8443")]
+    assert [(each["event"], each["destination"]) for each in logs] == [("delivery_put_off", "hooks.example:8443")]
     assert office.webhook.attempts == 0
 
     office.lines.is_full = False
     office.clock.advance(QUIET_S + 1)
     office.go_round()
 
-    assert (len(office.receiver.got), office.lines.lines) == (1, ["hooks.example:8443"])
+    assert len(office.receiver.got) == 1
+
+
+def test_neither_an_account_nor_a_destination_can_keep_all_threads_to_itself(office: PostOffice) -> None:
+    office.end()
+    office.go_round()
+
+    assert office.lines.used == {"account a1", "destination hooks.example:8443"}
 
 
 def test_a_log_names_the_destination_and_nothing_else_of_the_url(office: PostOffice) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -39,12 +39,14 @@ from worker.measured import (
     MeasuredExporter,
     MeasuredLimiter,
     MeasuredQueue,
+    MeasuredSender,
     MeasuredSource,
     MeasuredSweeper,
 )
 from worker.metrics import ExportMetrics, JobMetrics, new_registry
 from worker.spans import NoTraces
 from worker.syncs import new_sync
+from worker.webhooks import Reply
 
 OF_CONTACTS = {"type": "contacts", "api": "legacy"}
 
@@ -244,6 +246,33 @@ def test_renewals_are_counted_by_what_came_of_them(bench: Bench) -> None:
 
     for outcome in ("renewed", "failed", "reconnect_required"):
         assert bench.value("token_renewals_total", outcome=outcome) == 1
+
+
+@dataclass
+class Replies:
+    """A WebhookSender that gets these replies, each after a second and a half."""
+
+    clock: ManualClock
+    replies: list[Reply]
+
+    def send(self, url: str, *, headers: Mapping[str, str], body: bytes) -> Reply:  # noqa: ARG002 - the seam's
+        self.clock.advance(1.5)
+        return self.replies.pop(0)
+
+
+def test_attempts_to_tell_webhooks_are_counted_by_what_came_of_them_and_timed(bench: Bench) -> None:
+    clock = ManualClock()
+    replies = [Reply(status=204), Reply(status=500), Reply(status=307), Reply(error="No answer came in time")]
+    sender = MeasuredSender(Replies(clock, list(replies)), bench.exports, monotonic=lambda: clock().timestamp())
+
+    assert [sender.send("https://hooks.example/", headers={}, body=b"") for _ in replies] == replies
+
+    counted = {
+        outcome: bench.value("webhook_attempts_total", outcome=outcome)
+        for outcome in ("taken", "refused", "unanswered")
+    }
+    assert counted == {"taken": 1, "refused": 2, "unanswered": 1}
+    assert bench.value("webhook_attempt_duration_seconds_sum") == 6
 
 
 @dataclass

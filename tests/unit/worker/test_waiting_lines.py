@@ -31,13 +31,13 @@ class Site:
             name="test",
         )
 
-    def hang(self, line: str, key: str) -> bool:
+    def hang(self, key: str, *lines: str) -> bool:
         """Put work that begins and does not end before `let_go`."""
-        return self.lines.put(line, key, lambda: self._hang(key))
+        return self.lines.put(lines, key, lambda: self._hang(key))
 
-    def run(self, line: str, key: str) -> bool:
+    def run(self, key: str, *lines: str) -> bool:
         """Put work that is done at once."""
-        return self.lines.put(line, key, lambda: self.ended.put(key))
+        return self.lines.put(lines, key, lambda: self.ended.put(key))
 
     def let_go(self) -> None:
         self._may_end.set()
@@ -69,7 +69,7 @@ def until(condition: Callable[[], bool]) -> None:
 
 def test_work_in_one_line_is_begun_in_its_order(site: Site) -> None:
     for number in range(3):
-        site.hang("a", f"a{number}")
+        site.hang(f"a{number}", "a")
 
     assert set(taken(site.began, 2)) == {"a0", "a1"}
     site.let_go()
@@ -77,55 +77,68 @@ def test_work_in_one_line_is_begun_in_its_order(site: Site) -> None:
 
 
 def test_a_line_that_hangs_takes_its_share_of_the_threads_and_no_more(site: Site) -> None:
-    site.hang("slow", "slow0")
-    site.hang("slow", "slow1")
+    for number in range(4):
+        site.hang(f"slow{number}", "slow")
     taken(site.began, 2)
-    site.hang("slow", "slow2")
 
     for number in range(20):
-        until(lambda number=number: site.run(f"quick{number % 4}", f"quick{number}"))  # type: ignore[misc]
+        until(lambda number=number: site.run(f"quick{number}", f"quick{number % 4}"))  # type: ignore[misc]
 
     assert sorted(taken(site.ended, 20)) == sorted(f"quick{number}" for number in range(20))
     with pytest.raises(Empty):
         site.began.get_nowait()
 
 
-def test_lanes_take_turns_however_much_waits_in_one_of_them() -> None:
-    site = Site(threads=1, most_a_line=1, most_waiting=50)
-    site.hang("a", "first")
-    taken(site.began, 1)
-    for number in range(10):
-        site.run("a", f"a{number}")
+def test_work_in_two_lines_needs_room_in_both(site: Site) -> None:
     for number in range(2):
-        site.run("b", f"b{number}")
+        site.hang(f"a{number}", "account 1", f"host {number}")
+    taken(site.began, 2)
 
+    site.run("same account", "account 1", "host 2")
+    site.run("same host", "account 2", "host 0")
+
+    assert taken(site.ended, 1) == ["same host"]
+    with pytest.raises(Empty):
+        site.ended.get(timeout=0.05)
     site.let_go()
+    assert sorted(taken(site.ended, 3)) == ["a0", "a1", "same account"]
 
-    assert taken(site.ended, 5) == ["first", "b0", "a0", "b1", "a1"]
+
+def test_no_more_is_begun_than_there_are_threads(site: Site) -> None:
+    for number in range(6):
+        site.hang(f"x{number}", f"line{number}")
+
+    taken(site.began, 4)
+
+    with pytest.raises(Empty):
+        site.began.get(timeout=0.05)
+    site.let_go()
+    assert len(taken(site.ended, 6)) == 6
 
 
 def test_what_is_in_hand_is_not_taken_twice(site: Site) -> None:
-    site.hang("a", "same")
-    taken(site.began, 1)
+    for number in range(3):
+        site.hang(f"a{number}", "a")
+    taken(site.began, 2)
 
-    assert site.hang("a", "same")
-    site.hang("a", "other")
+    assert all(site.hang(f"a{number}", "a") for number in range(3))
     site.let_go()
 
-    assert sorted(taken(site.ended, 2)) == ["other", "same"]
-    until(lambda: site.run("a", "same") and not site.ended.empty())  # once it is done it may come again
+    assert sorted(taken(site.ended, 3)) == ["a0", "a1", "a2"]
+    with pytest.raises(Empty):
+        site.ended.get(timeout=0.05)
+    until(lambda: site.run("a0", "a") and not site.ended.empty())  # once it is done it may come again
 
 
 def test_a_full_line_takes_no_more_and_does_so_again_later(site: Site) -> None:
-    accepted = [site.hang("a", f"a{number}") for number in range(2)]
-    taken(site.began, 2)
-    accepted += [site.hang("a", f"a{number}") for number in range(2, 7)]
+    accepted = [site.hang(f"a{number}", "a") for number in range(7)]
 
-    assert accepted == [True, True, True, True, True, False, False]
-    assert site.hang("b", "b0")
+    assert accepted == [True, True, True, True, True, False, False]  # two at work, three that wait
+    assert not site.hang("both", "b", "a")
+    assert site.hang("b0", "b")
     site.let_go()
     taken(site.ended, 6)
-    assert site.run("a", "a5")
+    assert site.run("a5", "a")
     assert taken(site.ended, 1) == ["a5"]
 
 
@@ -134,19 +147,19 @@ def test_work_that_breaks_is_logged_and_the_next_is_done(site: Site) -> None:
         raise RuntimeError("a bug")
 
     with capture_logs() as logs:
-        site.lines.put("a", "broken", broken)
-        site.run("a", "next")
+        site.lines.put(("a",), "broken", broken)
+        site.run("next", "a")
         assert taken(site.ended, 1) == ["next"]
         until(lambda: [(each["event"], each["key"]) for each in logs] == [("work_broke", "broken")])
 
 
 def test_what_has_not_been_begun_when_the_process_stops_never_is(site: Site) -> None:
     for number in range(3):
-        site.hang("a", f"a{number}")
+        site.hang(f"a{number}", "a")
     taken(site.began, 2)
 
     site.stopping.set()
-    site.run("b", "b0")
+    site.run("b0", "b")
     site.let_go()
 
     assert set(taken(site.ended, 2)) == {"a0", "a1"}
