@@ -198,7 +198,7 @@ def test_after_a_quarter_of_an_hour_nobody_goes_any_more(world: World) -> None:
 
     world.let_pass(timedelta(minutes=14).total_seconds())
     assert world.store.take(early.errand_id) == early
-    world.let_pass(timedelta(minutes=1).total_seconds())
+    world.let_pass(timedelta(minutes=1, seconds=1).total_seconds())
 
     assert world.store.take(late.errand_id) is None
 
