@@ -14,6 +14,7 @@ from starlette.concurrency import run_in_threadpool
 from api_shim.access import Access, Instruments
 from api_shim.auth import JwtVerifier
 from api_shim.connections import ConnectionDesk
+from api_shim.documentation import DESCRIPTION, TAGS, TITLE, DocumentedApi
 from api_shim.errors import install_error_handlers
 from api_shim.exports import ExportDesk
 from api_shim.plans import PlanDesk
@@ -52,10 +53,12 @@ def create_app(  # noqa: PLR0913 - everything it is made of, each by name
         await _end(listening)
         await run_in_threadpool(instruments.traces.close)
 
-    app = FastAPI(
-        title="HubSpot export",
-        description="Exports a HubSpot account's contacts, companies, deals and notes.",
+    app = DocumentedApi(
+        title=TITLE,
+        description=DESCRIPTION,
         version="0.1.0",
+        openapi_tags=TAGS,
+        generate_unique_id_function=lambda route: route.name,
         lifespan=lifespan,
         redirect_slashes=False,
         redoc_url=None,

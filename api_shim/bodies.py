@@ -28,5 +28,6 @@ def read_body_as(model: type[Body], raw: bytes) -> Body:
 
 def body_schema(model: type[BaseModel], *, required: bool = False) -> dict[str, Any]:
     """Give what the OpenAPI document says of a body that is read by hand."""
-    content = {"application/json": {"schema": schema_of(model)}}
+    schema = {**schema_of(model), **({} if required else {"type": ["object", "null"]})}
+    content = {"application/json": {"schema": schema}}
     return {"requestBody": {"content": content, "required": required}}

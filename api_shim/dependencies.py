@@ -59,7 +59,14 @@ AskedType = Annotated[ExportType, Depends(_export_type)]
 
 
 async def _preferences(
-    prefer: Annotated[list[str] | None, Header(description="`respond-async`, `wait=N` (RFC 7240)")] = None,
+    prefer: Annotated[
+        list[str] | None,
+        WithJsonSchema({"type": "string"}),
+        Header(
+            description="`wait=N`: answer after so many seconds at the latest; `respond-async`: at once (RFC 7240)",
+            examples=["wait=20", "respond-async"],
+        ),
+    ] = None,
 ) -> Preferences:
     return read_preferences(prefer or [])
 
@@ -68,7 +75,10 @@ async def _idempotency_key(
     idempotency_key: Annotated[
         list[str] | None,
         WithJsonSchema(_KEY_SCHEMA),
-        Header(description="Makes the request safe to repeat: for a day it does once what it says, and no more"),
+        Header(
+            description="Makes the request safe to repeat: for a day it does once what it says, and no more",
+            examples=["8e03978e-40d5-43e8-bc93-6894a57f9324"],
+        ),
     ] = None,
 ) -> str | None:
     return read_key(idempotency_key or [])
@@ -130,6 +140,7 @@ async def _plans(request: Request) -> PlanDesk:
     return plans
 
 
+AskedJob = Annotated[str, Path(description="The job's id")]
 AskedKey = Annotated[str | None, Depends(_idempotency_key)]
 AskedPreferences = Annotated[Preferences, Depends(_preferences)]
 BoundedBody = Annotated[bytes, Depends(_body)]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
-from worker.jobs import ExportRequest, Job
+from worker.jobs import JOB_TYPES, ExportRequest, Job, JobStatus
 from worker.pages import ExportType, Offset
 from worker.webhooks import AT_ONCE
 
@@ -69,7 +69,13 @@ class OffsetChainView(BaseModel):
 
 
 class ReceiptView(BaseModel):
-    """What a finished job proves about its records; README.md says what each field means."""
+    """What a finished job proves about its records.
+
+    `complete` only when the chain of offsets is closed, every page is in the store, and every record has an id that
+    came once; otherwise `incomplete_because` names every reason. `distinct_ids` and `duplicates` are exact, or null.
+    The `checksum` is the SHA-256 of every id's decimal text, added up modulo 2^256: the same for any order. `calls`
+    and `retries` are counted by the HTTP status of HubSpot's answer, `none` where none came.
+    """
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -133,11 +139,17 @@ class LinksView(BaseModel):
 
 
 class JobView(BaseModel):
-    """A job."""
+    """A job: an export, or a sync, whose `children` are exports with it as their `parent_id`.
+
+    `queued` leads to `running`, and that to `succeeded`, `failed` or `cancelled`; `waiting`, until `resume_at` and
+    for the `reason`, while HubSpot wants patience. A retry leads from `failed` or `cancelled` back to `queued`.
+    `attempts` is the number of the try now under way for the next page, `resumes` how often the job went on after it
+    had stopped. `receipt` and `changes` come with the end; from `expires_at` on the job and its results are gone.
+    """
 
     job_id: str
-    type: str
-    status: str
+    type: Annotated[str, Field(json_schema_extra={"enum": list(JOB_TYPES)})]
+    status: JobStatus
     label: str | None
     parent_id: str | None
     children: list[str]

@@ -38,6 +38,7 @@ _RETURN: dict[int | str, dict[str, Any]] = {
 
 @router.get(
     "/connect",
+    summary="Connect an account",
     status_code=_FOUND,
     response_model=InvitationAnswer,
     responses={**ERROR_ANSWERS, **NOT_CONFIGURED_ANSWER},
@@ -57,6 +58,7 @@ async def connect(caller: AuthenticCaller, desk: Connections) -> Response:
 
 @router.get(
     "/connect/callback",
+    summary="Finish connecting",
     response_model=ConnectedAnswer,
     responses={**_BY_STATE, **HUBSPOT_ANSWERS, **NOT_CONFIGURED_ANSWER, **_RETURN},
 )
@@ -79,14 +81,14 @@ async def callback(
     return _sent_back(desk, {"connected": "true"}) or JSONResponse(answer, headers=_PRIVATE)
 
 
-@router.get("/connection", response_model=ConnectionAnswer, responses=ERROR_ANSWERS)
+@router.get("/connection", summary="Show the connection", response_model=ConnectionAnswer, responses=ERROR_ANSWERS)
 async def connection(caller: AuthenticCaller, desk: Connections) -> ConnectionAnswer:
     """Say how the connection is, without asking HubSpot. The token itself is never shown."""
     token, known = await desk.find(caller)
     return ConnectionAnswer(data=connection_view(token, known))
 
 
-@router.delete("/connection", status_code=204, responses=ERROR_ANSWERS)
+@router.delete("/connection", summary="Remove the connection", status_code=204, responses=ERROR_ANSWERS)
 async def disconnect(caller: AuthenticCaller, desk: Connections) -> Response:
     """Remove the stored token. Jobs that still need it fail with `token_not_found`; what they have stored stays.
 

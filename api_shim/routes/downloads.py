@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 
-from api_shim.dependencies import Authenticated, AuthenticCaller, Desk, once_only
+from api_shim.dependencies import AskedJob, Authenticated, AuthenticCaller, Desk, once_only
 from api_shim.downloads.coding import accepts_gzip, gzipped
 from api_shim.downloads.lines import DownloadFormat
 from api_shim.downloads.stream import StreamedAnswer, gathered
@@ -40,13 +40,14 @@ _ANSWER: dict[int | str, dict[str, Any]] = {
 
 @router.get(
     "/jobs/{job_id}/download",
+    summary="Download all records",
     response_class=Response,
     responses={**_ANSWER, **CONFLICT_ANSWER},
     dependencies=[once_only("format", "bom")],
 )
 async def download(
     request: Request,
-    job_id: str,
+    job_id: AskedJob,
     caller: AuthenticCaller,
     desk: Desk,
     file_format: Annotated[

@@ -38,6 +38,7 @@ _ACCEPTED = "Export accepted"
 
 @router.get(
     "/export/{type}",
+    summary="Export one page",
     response_model=PageAnswer,
     responses={202: {"model": JobAnswer}, **CONFLICT_ANSWER, **HUBSPOT_ANSWERS},
     dependencies=[OnceOnly],
@@ -48,8 +49,8 @@ async def export_page(
     export_type: AskedType,
     preferences: AskedPreferences,
     desk: Desk,
-    limit: Annotated[PositiveNumber, Query()] = None,
-    offset: Annotated[OffsetNumber, Query()] = None,
+    limit: Annotated[PositiveNumber, Query(description="Most records, 10 unless given, a page at most")] = None,
+    offset: Annotated[OffsetNumber, Query(description="`pagination.offset` of the page before")] = None,
 ) -> Response:
     """Export one page: queued, done by a worker, answered with HubSpot's body and its normalised cursor.
 
@@ -80,6 +81,7 @@ async def export_page(
 
 @router.post(
     "/export/{type}",
+    summary="Export everything",
     status_code=202,
     response_model=JobAnswer,
     responses={**REPEATED_OR_PLANNED, **KEY_ANSWERS, **HUBSPOT_ANSWERS},

@@ -9,7 +9,7 @@ from pydantic import TypeAdapter
 
 from api_shim.answers import results_answer
 from api_shim.cursors import CursorFormat, PlaceInstant
-from api_shim.dependencies import AskedPreferences, Authenticated, AuthenticCaller, Desk, OnceOnly, once_only
+from api_shim.dependencies import AskedJob, AskedPreferences, Authenticated, AuthenticCaller, Desk, OnceOnly, once_only
 from api_shim.errors import CONFLICT_ANSWER, ERROR_ANSWERS
 from api_shim.job_answers import accepted, job_answer, list_answer
 from api_shim.preferences import Preferences
@@ -25,14 +25,14 @@ _DEFAULT_LIMIT = 10
 _CURSORS = CursorFormat(TypeAdapter(tuple[PlaceInstant, str]))
 
 
-@router.get("/jobs", response_model=JobListAnswer, dependencies=[once_only("limit", "cursor")])
+@router.get("/jobs", summary="List jobs", response_model=JobListAnswer, dependencies=[once_only("limit", "cursor")])
 async def jobs(
     caller: AuthenticCaller,
     desk: Desk,
-    status: Annotated[Statuses, Query()] = [],  # noqa: B006 - FastAPI copies it
-    type: Annotated[Types, Query()] = [],  # noqa: A002, B006 - the documented name
-    limit: Annotated[ListNumber, Query()] = None,
-    cursor: Annotated[str, Query()] = "",
+    status: Annotated[Statuses, Query(description="Only these states, repeated or separated by commas")] = [],  # noqa: B006 - FastAPI copies it
+    type: Annotated[Types, Query(description="Only these types, likewise")] = [],  # noqa: A002, B006 - the documented name
+    limit: Annotated[ListNumber, Query(description="Most jobs, 10 unless given")] = None,
+    cursor: Annotated[str, Query(description="`pagination.cursor` of the list before")] = "",
 ) -> Response:
     """List the account's jobs, newest first."""
     most = limit or _DEFAULT_LIMIT
@@ -47,8 +47,8 @@ async def jobs(
     return list_answer(found, cursor=further)
 
 
-@router.get("/jobs/{job_id}", response_model=JobAnswer)
-async def job(job_id: str, caller: AuthenticCaller, preferences: AskedPreferences, desk: Desk) -> Response:
+@router.get("/jobs/{job_id}", summary="Show a job", response_model=JobAnswer)
+async def job(job_id: AskedJob, caller: AuthenticCaller, preferences: AskedPreferences, desk: Desk) -> Response:
     """Show a job; with `Prefer: wait=N` as soon as its state changes, at the latest after N seconds (at most 60)."""
     if preferences.wait_s is None:
         found = await desk.get(job_id, account_id=caller.account_id)
@@ -59,13 +59,13 @@ async def job(job_id: str, caller: AuthenticCaller, preferences: AskedPreference
     return job_answer(found, message="Job found", applied=applied)
 
 
-@router.get("/jobs/{job_id}/results", response_model=PageAnswer, dependencies=[OnceOnly])
+@router.get("/jobs/{job_id}/results", summary="Read results", response_model=PageAnswer, dependencies=[OnceOnly])
 async def results(
-    job_id: str,
+    job_id: AskedJob,
     caller: AuthenticCaller,
     desk: Desk,
-    limit: Annotated[ResultsNumber, Query()] = None,
-    offset: Annotated[OffsetNumber, Query()] = None,
+    limit: Annotated[ResultsNumber, Query(description="Most records, 10 unless given")] = None,
+    offset: Annotated[OffsetNumber, Query(description="`pagination.offset` of the body before")] = None,
 ) -> Response:
     """Read what was exported so far. There is more while records are left, or the job still brings some."""
     found = await desk.get(job_id, account_id=caller.account_id)
@@ -74,23 +74,31 @@ async def results(
     return results_answer(found.records_type, records, has_more=has_more)
 
 
-@router.post("/jobs/{job_id}/retry", status_code=202, response_model=JobAnswer, responses=CONFLICT_ANSWER)
-async def retry(job_id: str, caller: AuthenticCaller, desk: Desk) -> Response:
+@router.post(
+    "/jobs/{job_id}/retry", summary="Retry a job", status_code=202, response_model=JobAnswer, responses=CONFLICT_ANSWER
+)
+async def retry(job_id: AskedJob, caller: AuthenticCaller, desk: Desk) -> Response:
     """Have a failed or cancelled job go on from its last stored page."""
     queued = await desk.retry(job_id, account_id=caller.account_id)
     return accepted(queued, message="Retry accepted")
 
 
-@router.post("/jobs/{job_id}/cancel", status_code=202, response_model=JobAnswer, responses=CONFLICT_ANSWER)
-async def cancel(job_id: str, caller: AuthenticCaller, desk: Desk) -> Response:
+@router.post(
+    "/jobs/{job_id}/cancel",
+    summary="Cancel a job",
+    status_code=202,
+    response_model=JobAnswer,
+    responses=CONFLICT_ANSWER,
+)
+async def cancel(job_id: AskedJob, caller: AuthenticCaller, desk: Desk) -> Response:
     """Stop a job: at once while nobody works on it, otherwise at its next page. What is stored stays."""
     found = await desk.cancel(job_id, account_id=caller.account_id)
     is_over = found.status is JobStatus.CANCELLED
     return accepted(found, message="Job cancelled" if is_over else "Cancel accepted: the job stops at its next page")
 
 
-@router.delete("/jobs/{job_id}", status_code=204, responses=CONFLICT_ANSWER)
-async def delete(job_id: str, caller: AuthenticCaller, desk: Desk) -> Response:
+@router.delete("/jobs/{job_id}", summary="Delete a job", status_code=204, responses=CONFLICT_ANSWER)
+async def delete(job_id: AskedJob, caller: AuthenticCaller, desk: Desk) -> Response:
     """Remove a job and its results. A running one has to be cancelled first."""
     await desk.delete(job_id, account_id=caller.account_id)
     return Response(status_code=204)

@@ -12,7 +12,7 @@ from api_shim.metrics import Exposition
 router = APIRouter(tags=["health"])
 
 
-@router.get("/metrics", response_class=PlainTextResponse)
+@router.get("/metrics", summary="Prometheus metrics", response_class=PlainTextResponse)
 async def metrics(request: Request) -> Response:
     """Give the metrics of this process, and the state of all jobs, in Prometheus' text format."""
     exposition: Exposition = request.app.state.exposition

@@ -24,16 +24,17 @@ _CURSORS = CursorFormat(TypeAdapter(tuple[PlaceInstant, PlaceNumber]))
 
 @router.get(
     "/records/{type}",
+    summary="List current records",
     response_model=RecordListAnswer,
     dependencies=[once_only("changed_since", "deleted", "limit", "cursor")],
 )
 async def records(
     copy: AskedCopy,
     desk: Records,
-    changed_since: Annotated[Instant, Query()] = None,
-    deleted: Annotated[AskedRecords, Query()] = None,
-    limit: Annotated[ResultsNumber, Query()] = None,
-    cursor: Annotated[str, Query()] = "",
+    changed_since: Annotated[Instant, Query(description="Only what has changed at this instant or later")] = None,
+    deleted: Annotated[AskedRecords, Query(description="What is deleted at HubSpot as well, or only that")] = None,
+    limit: Annotated[ResultsNumber, Query(description="Most records, 10 unless given")] = None,
+    cursor: Annotated[str, Query(description="`pagination.cursor` of the list before")] = "",
 ) -> Response:
     """List the records of the current copy, the one that changed last at the end.
 
@@ -48,14 +49,18 @@ async def records(
     return records_answer(copy.export_type, given, has_more=len(found) > most, cursor=further)
 
 
-@router.get("/records/{type}/{record_id}", response_model=RecordAnswer)
+@router.get("/records/{type}/{record_id}", summary="Show a current record", response_model=RecordAnswer)
 async def record(copy: AskedCopy, record_id: AskedRecord, desk: Records) -> Response:
     """Show one record of the current copy; one that is deleted at HubSpot as well, with the time that was noticed."""
     return record_answer(copy.export_type, await desk.find(copy, record_id))
 
 
 @router.delete(
-    "/records/{type}/{record_id}", status_code=204, response_model=None, responses={202: {"model": ErasureAnswer}}
+    "/records/{type}/{record_id}",
+    summary="Erase a record",
+    status_code=204,
+    response_model=None,
+    responses={202: {"model": ErasureAnswer}},
 )
 async def erase(copy: AskedCopy, record_id: AskedRecord, caller: AuthenticCaller, desk: Records) -> Response:
     """Erase a record from the current copy and from every stored page of the account, whether it is there or not.

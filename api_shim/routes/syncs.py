@@ -21,6 +21,7 @@ router = APIRouter(tags=["syncs"], responses=ERROR_ANSWERS, dependencies=[Authen
 
 @router.post(
     "/sync",
+    summary="Start a sync",
     status_code=202,
     response_model=JobAnswer,
     responses={**REPEATED_OR_PLANNED, **KEY_ANSWERS, **HUBSPOT_ANSWERS},

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
+from api_shim.examples import EXAMPLES
+from api_shim.request_schemas import ExportBody, SyncBody
 from tests.unit.api_shim.conftest import new_parts, serving
 from tests.unit.api_shim.shim import BASE_PATH, Json, Shim
 
@@ -149,3 +153,57 @@ def test_every_reference_leads_somewhere(document: Json) -> None:
 
     names = {name.removeprefix("#/components/schemas/") for name in references(document)}
     assert names <= set(document["components"]["schemas"])
+
+
+def operations_of(document: Json) -> list[tuple[str, Json]]:
+    return [
+        (f"{method} {path}", operation)
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+    ]
+
+
+def test_every_operation_says_what_it_does_in_words_that_were_chosen(document: Json) -> None:
+    tags = {tag["name"] for tag in document["tags"]}
+    for name, operation in operations_of(document):
+        word = operation["operationId"].replace("_", " ")
+        assert operation["summary"].lower() != word, f"{name} needs a summary"
+        assert len(operation["description"]) > 20, f"{name} needs a docstring"
+        assert set(operation["tags"]) <= tags, f"{name} has a tag that is not described"
+        for parameter in operation.get("parameters", []):
+            is_shown = parameter.get("description") or parameter["schema"].get("enum")
+            assert is_shown, f"{name}: {parameter['name']} needs a description"
+
+
+def test_every_json_body_has_an_example(document: Json) -> None:
+    for name, operation in operations_of(document):
+        if not operation.get("security"):
+            continue
+        bodies = {"body": operation.get("requestBody", {}), **operation["responses"]}
+        for place, body in bodies.items():
+            content = body.get("content", {}).get("application/json")
+            assert not content or place == "default" or content.get("examples"), f"{name}: {place} needs an example"
+
+
+@pytest.mark.parametrize("model", EXAMPLES, ids=lambda model: model.__name__)
+def test_every_example_is_one_that_its_model_reads_and_nothing_is_left_out(model: type[BaseModel]) -> None:
+    example = EXAMPLES[model]
+
+    read = model.model_validate_json(json.dumps(example))
+
+    written = read.model_dump(mode="json", exclude_unset=True)
+    assert written.keys() == example.keys()
+    assert model in {ExportBody, SyncBody} or read.model_dump(mode="json").keys() == example.keys()
+
+
+def test_errors_are_shown_as_they_are_answered(shim: Shim, document: Json) -> None:
+    shown = document["paths"][JOB]["get"]["responses"]["404"]["content"]["application/json"]["examples"]
+
+    assert shown["job_not_found"]["value"] == shim.get("/jobs/x").json()
+
+
+def test_what_comes_in_headers_is_documented(shim: Shim, document: Json) -> None:
+    accepted = document["paths"][EXPORT]["post"]["responses"]["202"]["headers"]
+
+    assert set(accepted) == {"Location", "Retry-After"}
+    assert {name.lower() for name in accepted} <= shim.post("/export/contacts").headers.keys()

@@ -1,0 +1,140 @@
+"""DocumentedApi: what the OpenAPI document says beyond what the routes say themselves, for those who read it first."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from fastapi import FastAPI
+
+from api_shim.auth import InsufficientScopeError, UnauthorizedError
+from api_shim.errors import JobFailedError, UnsupportedTypeError, answer_of
+from api_shim.examples import EXAMPLES, Json
+from worker.errors import (
+    ExportError,
+    HubSpotError,
+    IdempotencyKeyReusedError,
+    InvalidRequestError,
+    JobNotFoundError,
+    NotConfiguredError,
+    ReconnectRequiredError,
+    StoreUnavailableError,
+    TokenNotFoundError,
+)
+from worker.jobs import IllegalChangeError, JobError
+
+TITLE = "HubSpot export"
+DESCRIPTION = """
+Exports a connected HubSpot account's **contacts, companies, deals and notes**, and keeps a current copy of them.
+
+**Who asks.** Every call below `/v1/integrations/hubspot` needs `Authorization: Bearer <JWT>` with the claims
+`account_id`, `uid`, `exp` and a `scope` that holds `contacts` or `contacts.external`. A caller sees what its
+`account_id` owns; everything else answers as if it did not exist.
+
+**One page, while you wait:** `GET /export/contacts?limit=10`, then again with `offset = pagination.offset` while
+`pagination.hasMore`.
+
+**Everything, as a job:** `POST /export/contacts` answers 202 with a job. Follow it with `GET /jobs/{id}` and
+`Prefer: wait=20`, read it with `GET /jobs/{id}/results` while it runs, or take it whole with `GET /jobs/{id}/download`
+when it has ended. A POST with an `Idempotency-Key` may be repeated.
+
+**Lists** go on at `cursor = pagination.cursor` while `pagination.hasMore`. Cursors are opaque, and stay right
+whatever is added or removed meanwhile.
+
+**Errors** always have the body `{"success": false, "errno": …, "message": …, "code": …}`; the message names the field
+that is wrong. After a 503 and a 429 `Retry-After` says when to come back.
+
+Instants are ISO 8601 in UTC. Every answer carries an `X-Request-Id`, the caller's own where it sends one.
+"""
+TAGS = [
+    {"name": "exports", "description": "Export one page while you wait, or all records of a type as a job."},
+    {"name": "syncs", "description": "Export several types together, and keep the current copy up to date."},
+    {"name": "jobs", "description": "Follow, read, stop, retry and remove what was started."},
+    {"name": "records", "description": "The current copy: one document a record, in the order of its last change."},
+    {"name": "connections", "description": "Connect an account to HubSpot, see how the connection is, and remove it."},
+    {"name": "health", "description": "For those who run it: alive, ready, metrics."},
+]
+
+_AWAY = JobFailedError(
+    JobError.of(ReconnectRequiredError("refresh token is invalid, expired or revoked", status=400, body={}))
+)
+_LIMITED = JobFailedError(
+    JobError.of(HubSpotError("You have reached your secondly limit.", status=429, body={"policyName": "SECONDLY"}))
+)
+_ERRORS: Mapping[str, tuple[ExportError, ...]] = {
+    "400": (InvalidRequestError("limit: must be a whole number, 0 or more"), UnsupportedTypeError()),
+    "401": (UnauthorizedError(),),
+    "403": (InsufficientScopeError(),),
+    "404": (JobNotFoundError(), TokenNotFoundError()),
+    "409": (IllegalChangeError("The job is running: cancel it first"),),
+    "422": (IdempotencyKeyReusedError(),),
+    "429": (_LIMITED,),
+    "501": (NotConfiguredError("CONNECT_REDIRECT_URI"),),
+    "502": (_AWAY,),
+    "503": (StoreUnavailableError(),),
+}
+_HEADERS: Mapping[tuple[str, str], Mapping[str, str]] = {
+    ("202", "JobAnswer"): {"Location": "Where the job lives", "Retry-After": "Seconds after which to look again"},
+    ("401", "ErrorAnswer"): {"WWW-Authenticate": "Bearer"},
+    ("429", "ErrorAnswer"): {"Retry-After": "Seconds after which HubSpot may be asked again"},
+    ("503", "ErrorAnswer"): {"Retry-After": "Seconds after which to try again"},
+}
+
+
+class DocumentedApi(FastAPI):
+    """A FastAPI application whose document has examples and headers, the same for the same schema and status."""
+
+    def openapi(self) -> Json:
+        """Give the document; it is made once."""
+        if self.openapi_schema is None:
+            document = super().openapi()
+            for operation in _operations(document):
+                _complete(operation)
+        return super().openapi()
+
+
+def _operations(document: Json) -> Iterator[Json]:
+    for methods in document["paths"].values():
+        yield from methods.values()
+
+
+def _complete(operation: Json) -> None:
+    if "requestBody" in operation:
+        _add_example(operation["requestBody"])
+    for status, answer in operation["responses"].items():
+        _add_example(answer)
+        for name in _named_in(_content(answer).get("schema", {})):
+            if name == "ErrorAnswer" and status in _ERRORS:
+                _content(answer)["examples"] = {error.code: {"value": _body_of(error)} for error in _ERRORS[status]}
+            if (status, name) in _HEADERS:
+                answer.setdefault("headers", {}).update(_described(_HEADERS[status, name]))
+
+
+def _add_example(part: Json) -> None:
+    content = _content(part)
+    names = _named_in(content.get("schema", {}))
+    known = {model.__name__: value for model, value in EXAMPLES.items() if model.__name__ in names}
+    if known:
+        content["examples"] = {name: {"value": value} for name, value in known.items()}
+
+
+def _content(part: Json) -> Json:
+    content: Json = part.get("content", {}).get("application/json", {})
+    return content
+
+
+def _named_in(schema: Json) -> list[str]:
+    """Name what a schema is made of: itself, or what it may be one of."""
+    choices: Iterable[Json] = schema.get("anyOf", [schema])
+    return [(each.get("$ref") or each.get("title") or "").rpartition("/")[2] for each in choices]
+
+
+def _described(headers: Mapping[str, str]) -> Json:
+    return {
+        name: {"description": text, "required": True, "schema": {"type": "string"}} for name, text in headers.items()
+    }
+
+
+def _body_of(error: ExportError) -> Any:  # noqa: ANN401 - JSON
+    return json.loads(bytes(answer_of(error).body))
