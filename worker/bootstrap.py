@@ -90,8 +90,7 @@ _REDIS_TIMEOUT_S = 2.0
 _QUIET_S, _LOST_S = 60.0, 10.0
 _LONGEST_SLICE_S = 300.0  # after that a slice is stuck, and its lease is let go
 _TRY_AGAIN_S = 5.0
-_DELIVERING, _DELIVERING_TO_ONE = 32, 4  # threads: a destination that hangs holds up its own deliveries alone
-_MOST_WAITING_FOR_ONE = 100  # the rest stays in the database, and is rung for again
+_DELIVERING, _WAITING = 32, 25  # threads, and how much waits for one; the rest stays in the database
 _MOST_STORING = 1024  # threads that store: never more than there are slices at work, and made when they are needed
 
 _log = structlog.get_logger()
@@ -272,8 +271,7 @@ def _deliverer(
         signer=Signer(settings.webhook_secret),
         lines=WaitingLines(
             threads=_DELIVERING,
-            most_a_line=_DELIVERING_TO_ONE,
-            most_waiting=_MOST_WAITING_FOR_ONE,
+            waiting=_WAITING,
             stopping=stopping,
             name="delivering",
         ),

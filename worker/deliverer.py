@@ -24,6 +24,7 @@ _log = structlog.get_logger()
 CLAIM_S = 60.0
 """How long an attempt has before it is taken for lost: more than a name server and a destination take together."""
 
+_MOST_AN_ACCOUNT, _MOST_A_DESTINATION = 8, 4  # at once: an account with several is not held up by one that hangs
 _HEADERS = {"Content-Type": "application/json", "User-Agent": "hubspot-export", "Connection": "close"}
 _NO_SECRET = Reply(error="This service has no secret to sign with any more")
 
@@ -62,7 +63,7 @@ class Deliverer:
             _log.info("nothing_to_deliver", job_id=job_id)
             return
         account_id, destination = addressee.account_id, destination_of(addressee.url)
-        lines = (f"account {account_id}", f"destination {destination}")
+        lines = {f"account {account_id}": _MOST_AN_ACCOUNT, f"destination {destination}": _MOST_A_DESTINATION}
         if not self._lines.put(lines, job_id, partial(self._attempt, job_id)):
             _log.warning("delivery_put_off", job_id=job_id, account_id=account_id, destination=destination)
 

@@ -64,5 +64,8 @@ class WebhookSender(Protocol):
 class DeliveryLines(Protocol):
     """Threads for attempts; one that hangs holds up only those that have a line in common with it."""
 
-    def put(self, lines: tuple[str, ...], key: str, work: Callable[[], None]) -> bool:
-        """Have work done soon, and once for each key. False: too much waits in one of the lines."""
+    def put(self, lines: Mapping[str, int], key: str, work: Callable[[], None]) -> bool:
+        """Have work done soon, and once for each key. False: too much waits in one of its lines.
+
+        `lines` says of each how much may be worked on at once.
+        """

@@ -349,8 +349,9 @@ class Job:
     @property
     def webhook_status(self) -> WebhookStatus:
         """Whether the webhook was told of this ending; it is not before the job has its receipt and its end."""
-        is_told = self.webhook is not None and self.expires_at is not None and self.deliver_at is None
-        return self.webhook.outcome if self.webhook is not None and is_told else WebhookStatus.PENDING
+        if self.webhook is None or self.expires_at is None or self.deliver_at is not None:
+            return WebhookStatus.PENDING
+        return self.webhook.outcome
 
     def has_expired(self, *, at: datetime) -> bool:
         """Whether the job's end has come: it is gone then, though MongoDB takes up to a minute to remove it."""

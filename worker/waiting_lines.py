@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -16,36 +16,37 @@ _log = structlog.get_logger()
 @dataclass(frozen=True, slots=True)
 class _Piece:
     key: str
-    lines: tuple[str, ...]
+    lines: Mapping[str, int]
     work: Callable[[], None]
 
 
 class WaitingLines:
-    """Pieces of work that are begun in their order, but of those in the same line at most `most_a_line` at once.
+    """Pieces of work that are begun in their order, but of those in the same line so many at once as are allowed.
 
-    A piece may be in several lines: it waits until there is room in all of them, and those behind it that have room go
-    first. No more than `most_waiting` wait in a line. When the process stops, what has not been begun never is.
+    A piece may stand in several lines: it waits until there is room in all of them, and those behind it that have room
+    go first. For each that is allowed at once `waiting` may wait. When the process stops, what has not been begun never
+    is.
     """
 
-    def __init__(
-        self, *, threads: int, most_a_line: int, most_waiting: int, stopping: threading.Event, name: str
-    ) -> None:
+    def __init__(self, *, threads: int, waiting: int, stopping: threading.Event, name: str) -> None:
         self._free = threads
-        self._most_a_line = most_a_line
-        self._most_waiting = most_waiting
+        self._most_waiting = waiting
         self._stopping = stopping
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix=name)  # threads are made when they are needed
         self._waiting: dict[str, _Piece] = {}
         self._at_work: dict[str, _Piece] = {}
         self._changing = threading.Lock()
 
-    def put(self, lines: tuple[str, ...], key: str, work: Callable[[], None]) -> bool:
-        """Have a piece of work done soon; one whose key is in hand already is that one. False: a line is full."""
+    def put(self, lines: Mapping[str, int], key: str, work: Callable[[], None]) -> bool:
+        """Have a piece of work done soon; one whose key is in hand already is that one. False: a line is full.
+
+        `lines` says for each line of the piece how many may be worked on at once.
+        """
         with self._changing:
             if key in self._waiting or key in self._at_work:
                 return True
             crowds = _crowds(self._waiting)
-            if any(crowds[line] >= self._most_waiting for line in lines):
+            if any(crowds[line] >= most * self._most_waiting for line, most in lines.items()):
                 return False
             self._waiting[key] = _Piece(key, lines, work)
             self._begin_what_may()
@@ -56,8 +57,8 @@ class WaitingLines:
         for piece in list(self._waiting.values()):
             if self._free == 0 or self._stopping.is_set():
                 return
-            if all(crowds[line] < self._most_a_line for line in piece.lines):
-                crowds.update(piece.lines)
+            if all(crowds[line] < most for line, most in piece.lines.items()):
+                crowds.update(piece.lines.keys())
                 self._free -= 1
                 self._at_work[piece.key] = self._waiting.pop(piece.key)
                 self._pool.submit(self._do, piece)

@@ -13,7 +13,7 @@ from pymongo import MongoClient
 
 from sandbox.stack import Stack, StackOptions
 from sandbox.state_folder import temporary_state
-from tests.acceptance.client import Client, Json
+from tests.acceptance.client import BASE_PATH, Client, Json
 from tests.acceptance.conftest import connect
 from tests.acceptance.test_command_line import CommandLine
 from tests.fakes.receiver import Received, WebhookReceiver, receiving
@@ -139,6 +139,19 @@ def until(condition: Callable[[], bool], *, within_s: float = 30) -> None:
     while not condition():
         assert time.monotonic() < give_up_at
         time.sleep(0.05)
+
+
+def test_a_sync_is_told_of_once_all_of_its_exports_have_ended(stack: Stack, receiver: WebhookReceiver) -> None:
+    client = connect(stack, contacts=120, deals=3)
+    answer = client.post("/sync", {"types": ["contacts", "deals"], "webhook": {"url": receiver.url}})
+    path = answer.headers["Location"].removeprefix(BASE_PATH)
+
+    tried(client, path)
+
+    (received,) = receiver.got
+    assert (received.event["type"], received.event["data"]["type"]) == ("job.succeeded", "sync")
+    assert received.event["data"]["receipt"]["records"] == 123
+    assert received.event["data"] == {name: value for name, value in client.job(path).items() if name != "webhook"}
 
 
 def test_a_redirect_is_not_followed(client: Client, receiver: WebhookReceiver) -> None:

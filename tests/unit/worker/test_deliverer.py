@@ -58,12 +58,12 @@ class PromptLines:
 
     def __init__(self) -> None:
         self.is_full = False
-        self.used: set[str] = set()
+        self.used: dict[str, int] = {}
 
-    def put(self, lines: tuple[str, ...], key: str, work: Callable[[], None]) -> bool:  # noqa: ARG002 - the seam's
+    def put(self, lines: Mapping[str, int], key: str, work: Callable[[], None]) -> bool:  # noqa: ARG002 - the seam's
         if self.is_full:
             return False
-        self.used.update(lines)
+        self.used |= lines
         work()
         return True
 
@@ -416,7 +416,7 @@ def test_neither_an_account_nor_a_destination_can_keep_all_threads_to_itself(off
     office.end()
     office.go_round()
 
-    assert office.lines.used == {"account a1", "destination hooks.example:8443"}
+    assert office.lines.used == {"account a1": 8, "destination hooks.example:8443": 4}
 
 
 def test_a_log_names_the_destination_and_nothing_else_of_the_url(office: PostOffice) -> None:

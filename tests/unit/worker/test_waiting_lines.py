@@ -18,26 +18,25 @@ SOON_S = 10.0
 class Site:
     """WaitingLines whose work a test lets come to its end when it likes."""
 
-    def __init__(self, *, threads: int = 4, most_a_line: int = 2, most_waiting: int = 3) -> None:
+    def __init__(self) -> None:
         self.stopping = threading.Event()
         self.began: SimpleQueue[str] = SimpleQueue()
         self.ended: SimpleQueue[str] = SimpleQueue()
         self._may_end = threading.Event()
         self.lines = WaitingLines(
-            threads=threads,
-            most_a_line=most_a_line,
-            most_waiting=most_waiting,
+            threads=4,
+            waiting=2,
             stopping=self.stopping,
             name="test",
         )
 
     def hang(self, key: str, *lines: str) -> bool:
         """Put work that begins and does not end before `let_go`."""
-        return self.lines.put(lines, key, lambda: self._hang(key))
+        return self.lines.put(dict.fromkeys(lines, 2), key, lambda: self._hang(key))
 
     def run(self, key: str, *lines: str) -> bool:
         """Put work that is done at once."""
-        return self.lines.put(lines, key, lambda: self.ended.put(key))
+        return self.lines.put(dict.fromkeys(lines, 2), key, lambda: self.ended.put(key))
 
     def let_go(self) -> None:
         self._may_end.set()
@@ -131,15 +130,15 @@ def test_what_is_in_hand_is_not_taken_twice(site: Site) -> None:
 
 
 def test_a_full_line_takes_no_more_and_does_so_again_later(site: Site) -> None:
-    accepted = [site.hang(f"a{number}", "a") for number in range(7)]
+    accepted = [site.hang(f"a{number}", "a") for number in range(8)]
 
-    assert accepted == [True, True, True, True, True, False, False]  # two at work, three that wait
+    assert accepted == [True] * 6 + [False] * 2  # two at work, and for each of them two that wait
     assert not site.hang("both", "b", "a")
     assert site.hang("b0", "b")
     site.let_go()
-    taken(site.ended, 6)
-    assert site.run("a5", "a")
-    assert taken(site.ended, 1) == ["a5"]
+    taken(site.ended, 7)
+    assert site.run("a6", "a")
+    assert taken(site.ended, 1) == ["a6"]
 
 
 def test_work_that_breaks_is_logged_and_the_next_is_done(site: Site) -> None:
@@ -147,7 +146,7 @@ def test_work_that_breaks_is_logged_and_the_next_is_done(site: Site) -> None:
         raise RuntimeError("a bug")
 
     with capture_logs() as logs:
-        site.lines.put(("a",), "broken", broken)
+        site.lines.put({"a": 2}, "broken", broken)
         site.run("next", "a")
         assert taken(site.ended, 1) == ["next"]
         until(lambda: [(each["event"], each["key"]) for each in logs] == [("work_broke", "broken")])
