@@ -39,6 +39,7 @@ bench: setup
 	@$(BIN)/python -m benchmarks.rate_limit
 	@$(BIN)/python -m benchmarks.submission
 	@$(BIN)/python -m benchmarks.download --records 100000
+	@$(BIN)/python -m benchmarks.current_copy
 	@$(BIN)/python -m benchmarks.peers
 	@$(BIN)/python -m benchmarks.growth
 	@$(BIN)/python -m benchmarks.accounts

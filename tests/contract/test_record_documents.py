@@ -23,7 +23,8 @@ EXACT = [
     b'{"vid":1,"n":1.10,"m":-0.0,"l":1E3,"k":0.1}',
     rb'{"vid":1,"a":"\u00fc\/\u0000 \ud83d\ude00"}',
     '{"vid":1,"ü":"😀\x7f"}'.encode(),
-    b'{"vid":1,"a.b":{"":1},"_id":[2]}',
+    b'{"vid":1,"a.b":{"":1},"_id":[2],"$price":{"$set":1,"$id":2}}',
+    rb'{"vid":1,"name":"\u0141ukasz","more":"\u014Ddd \uD83D\ude00"}',
     b'{"vid":1,"text":"' + b"[{" * 200 + b'"}',
     b'{"vid":1,"deep":' + b"[" * 80 + b"]" * 80 + b"}",
 ]
@@ -34,6 +35,7 @@ LOSSY: dict[bytes, dict[str, Any] | None] = {
     b'{"vid":1,"n":1e400}': {"vid": 1, "n": "1E+400"},
     b'{"vid":1,"n":1e99999}': {"vid": 1, "n": "1e99999"},
     b'{"vid":1,"a":1,"a":2}': {"vid": 1, "a": 2},
+    rb'{"vid":1,"\u0141":1,"\u0141":2,"A":1,"a":2}': {"vid": 1, "\u0141": 2, "A": 1, "a": 2},
     rb'{"vid":1,"\u0000a":1}': {"vid": 1, "\ufffda": 1},
     rb'{"vid":1,"cut":"\ud83d"}': {"vid": 1, "cut": "\ufffd"},
     b'{"vid":1,"latin":"\xfc"}': {"vid": 1, "latin": "\ufffd"},

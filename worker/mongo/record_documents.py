@@ -36,6 +36,7 @@ _MOST_LEVELS = 90  # MongoDB documents a limit of 100, the fields around the rec
 _MOST_BYTES = 15 * 1024 * 1024  # a document holds 16 MB, its other fields included
 _MOST_DIGITS = 34  # of a Decimal128
 _INT64 = range(-(2**63), 2**63)
+_REFERENCE = b'"$ref":'
 _TEXTS = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _NO_BRACKETS = bytes(set(range(256)) - set(b"{}[]"))
 _UNWRITABLE = (msgspec.MsgspecError, BSONError, OverflowError, RecursionError, UnicodeError)
@@ -57,14 +58,21 @@ def to_body(fields: Document) -> bytes:
 
 
 def _as_it_is(body: bytes) -> RawBSONDocument | None:
-    """Give the record in BSON if it comes out again byte for byte, as nearly all do; the rest is looked at closely."""
+    """Give the record in BSON if nothing of it can have been lost, as of nearly all; the rest is looked at closely."""
     try:
         record = msgspec.json.decode(body)
-        if msgspec.json.encode(record) != body or b'"$' in body or _levels(body) > _MOST_LEVELS:
+        if not _is_all_of(body, record) or _REFERENCE in body or _levels(body) > _MOST_LEVELS:
             return None
         return RawBSONDocument(bson.encode(record))
     except _UNWRITABLE:
         return None
+
+
+def _is_all_of(body: bytes, record: object) -> bool:
+    """Whether a record comes out again byte for byte, with its characters as they are or as escapes."""
+    if msgspec.json.encode(record) == body:
+        return True
+    return json.dumps(record, separators=(",", ":")).encode().lower() == body.lower()
 
 
 def _as_near_as_can_be(body: bytes, most_bytes: int) -> Document:
@@ -129,5 +137,5 @@ class _Reader:
 
     def _object(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         found = {name.replace("\0", "\ufffd"): value for name, value in pairs}
-        self.has_lost |= list(found) != [name for name, _ in pairs] or any(name.startswith("$") for name in found)
+        self.has_lost |= list(found) != [name for name, _ in pairs] or "$ref" in found
         return found

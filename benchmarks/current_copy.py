@@ -1,0 +1,198 @@
+"""What keeping the current copy costs a record: new, unchanged, changed and gone, beside a bare insert_many.
+
+    python -m benchmarks.current_copy [--records 100000]
+
+Contacts of some 30 properties from HubSpot's stand-in, 100 a page, by one thread against one mongod. The bare loop is
+what any program would do: read the same pages, and insert each contact natively under an id of its own, a page at once.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+import click
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.peers.measuring import RunningProcess
+from sandbox.portal.census import TYPES, Census
+from sandbox.portal.records.renderer import Renderer, Templates
+from sandbox.portal.records.shape import Shape
+from sandbox.servers import embedded_mongo
+from sandbox.state_folder import temporary_state
+from worker.current_copy import CurrentCopy
+from worker.jobs import Job, JobStatus, Lease, SyncRequest
+from worker.mongo.connection import MongoDatabase, connect
+from worker.mongo.erasures import MongoErasureStore
+from worker.mongo.indexes import ensure_indexes
+from worker.mongo.pages import MongoPageStore
+from worker.mongo.records import MongoRecordStore
+from worker.mongo.transactions import MongoTransactions
+from worker.pages import ExportType, Page, read_page, record_ids, split_records
+from worker.syncs import new_children, new_sync
+
+_A_PAGE = 100
+_TIMEOUT_S = 60
+_WIDTH = 100
+_SHAPE = Shape(every_property=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """Of one pass over all records, in seconds: on the wall, of this process and of mongod."""
+
+    name: str
+    wall_s: float
+    own_s: float
+    mongod_s: float
+
+    @property
+    def cpu_s(self) -> float:
+        """Processor time of both, which others on the machine change less than the wall's."""
+        return self.own_s + self.mongod_s
+
+
+@click.command()
+@click.option("--records", default=100_000, show_default=True, type=click.IntRange(_A_PAGE))
+def main(records: int) -> None:
+    """Measure and print."""
+    with temporary_state() as folder:
+        mongo = embedded_mongo(folder).start().wait_ready()
+        try:
+            database = connect(mongo.uri, database="benchmark", timeout_s=_TIMEOUT_S)
+            ensure_indexes(database)
+            costs = _measure(database, RunningProcess(mongo.members[0].pid), records)
+        finally:
+            mongo.stop()
+    Console(width=max(Console().width, _WIDTH)).print(_table(costs, records))
+
+
+def _measure(database: MongoDatabase, mongod: RunningProcess, records: int) -> list[Cost]:
+    costs: list[Cost] = []
+
+    @contextmanager
+    def measured(name: str) -> Iterator[None]:
+        wall, own, server = time.perf_counter(), time.process_time(), mongod.cost().cpu_s
+        yield
+        costs.append(
+            Cost(
+                name=name,
+                wall_s=time.perf_counter() - wall,
+                own_s=time.process_time() - own,
+                mongod_s=mongod.cost().cpu_s - server,
+            )
+        )
+
+    portal = _Portal(records)
+    before = portal.pages()
+    with measured("bare insert_many"):
+        _insert_bare(database, before)
+    syncs = _Syncs(database)
+    job = syncs.begin(before)
+    with measured("new"):
+        job = syncs.keep_up(job, before)
+    with measured("compared, nothing gone"):
+        syncs.compare(job)
+    job = syncs.begin(before)
+    with measured("unchanged"):
+        syncs.keep_up(job, before)
+    after = portal.pages(touched=True)
+    job = syncs.begin(after)
+    with measured("changed"):
+        syncs.keep_up(job, after)
+    thinned = portal.pages(thinned=True)
+    job = syncs.keep_up(syncs.begin(thinned), thinned)
+    with measured("compared, a tenth gone"):
+        syncs.compare(job)
+    return costs
+
+
+class _Portal:
+    """Contacts as the stand-in sends them."""
+
+    def __init__(self, records: int) -> None:
+        census = {each: Census(each, count=records, seed=1) for each in TYPES}
+        self._contacts, self._records = census["contacts"], records
+        self._renderer = Renderer(62515, census, Templates())
+
+    def pages(self, *, touched: bool = False, thinned: bool = False) -> list[Page]:
+        """Give all pages; all contacts touched since, or every tenth of them gone."""
+        if touched:
+            self._contacts.touch(self._contacts.ids(), at_ms=1_800_000_000_000)
+        numbers = [number for number in range(self._records) if not thinned or number % 10]
+        return [self._page(numbers[first : first + _A_PAGE]) for first in range(0, len(numbers), _A_PAGE)]
+
+    def _page(self, numbers: Sequence[int]) -> Page:
+        contacts = b",".join(self._renderer.render("contacts", numbers, _SHAPE))
+        return read_page(ExportType.CONTACTS, b'{"contacts":[%b],"has-more":true,"vid-offset":1}' % contacts)
+
+
+def _insert_bare(database: MongoDatabase, pages: Sequence[Page]) -> None:
+    for page in pages:
+        contacts = [msgspec.json.decode(record) for record in split_records(ExportType.CONTACTS, page.body)]
+        database["bare"].insert_many([{"_id": f"account:{each['vid']}", "record": each} for each in contacts])
+
+
+class _Syncs:
+    """Syncs as a worker does them, but for HubSpot and the jobs' own documents."""
+
+    def __init__(self, database: MongoDatabase) -> None:
+        self._pages = MongoPageStore(database)
+        self._copy = CurrentCopy(
+            records=MongoRecordStore(database),
+            pages=self._pages,
+            erasures=MongoErasureStore(database),
+            transactions=MongoTransactions(database),
+        )
+        self._begun = 0
+
+    def begin(self, pages: Sequence[Page]) -> Job:
+        """Have an export whose pages are all stored, to be copied now."""
+        self._begun += 1
+        now, request = datetime.now(UTC), SyncRequest(types=(ExportType.CONTACTS,))
+        sync = new_sync(f"sync-{self._begun}", account_id="account", owner="user", request=request, at=now)
+        (child,) = new_children(sync, at=now)
+        stored = job = replace(child, status=JobStatus.RUNNING, lease=Lease(owner="benchmark", epoch=1))
+        for page in pages:
+            self._pages.add(stored, page)
+            ids = record_ids(ExportType.CONTACTS, page.body)
+            stored = replace(stored, tally=stored.tally.after_page(ids, api="legacy")).advance(page, at=now)
+        progress = replace(stored.progress, has_more=False)
+        return self._copy.take_up(replace(job, progress=progress, tally=stored.tally))
+
+    def keep_up(self, job: Job, pages: Sequence[Page]) -> Job:
+        """Bring the copy up to all pages."""
+        for page in pages:
+            job = self._copy.keep_up(job, page, asked_at=time.monotonic())
+        return job
+
+    def compare(self, job: Job) -> None:
+        """Compare the copy with all pages."""
+        while job.has_copy_to_compare:
+            job = self._copy.compare(job)
+
+
+def _table(costs: Sequence[Cost], records: int) -> Table:
+    table, bare = Table(title=f"The current copy, {records:,} contacts"), costs[0]
+    for heading in ("", "wall µs/record", "of bare", "CPU µs/record", "of bare", "of it mongod"):
+        table.add_column(heading, justify="right" if heading else "left")
+    micro: Callable[[float], str] = lambda seconds: f"{seconds / records * 1e6:.1f}"  # noqa: E731 - a word for a unit
+    for each in costs:
+        table.add_row(
+            each.name,
+            micro(each.wall_s),
+            f"{each.wall_s / bare.wall_s:.2f} x",
+            micro(each.cpu_s),
+            f"{each.cpu_s / bare.cpu_s:.2f} x",
+            micro(each.mongod_s),
+        )
+    return table
+
+
+if __name__ == "__main__":
+    main()
