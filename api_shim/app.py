@@ -21,7 +21,7 @@ from api_shim.plans import PlanDesk
 from api_shim.readiness import Readiness
 from api_shim.records import RecordDesk
 from api_shim.routes import connections as connection_routes
-from api_shim.routes import downloads, exports, health, jobs, metrics, records, syncs
+from api_shim.routes import docs, downloads, exports, health, jobs, metrics, records, syncs
 from worker.errors import StoreUnavailableError
 from worker.job_views import BASE_PATH
 
@@ -61,8 +61,8 @@ def create_app(  # noqa: PLR0913 - everything it is made of, each by name
         generate_unique_id_function=lambda route: route.name,
         lifespan=lifespan,
         redirect_slashes=False,
+        docs_url=None,
         redoc_url=None,
-        swagger_ui_oauth2_redirect_url=None,
         # FastAPI's own spans hold whole paths and queries.
         telemetry={"auto_configure": False, "tracing": False, "metrics": False, "logs": False},
     )
@@ -87,6 +87,8 @@ def create_app(  # noqa: PLR0913 - everything it is made of, each by name
         app.include_router(router, prefix=BASE_PATH)
     app.include_router(health.router)
     app.include_router(metrics.router)
+    app.include_router(docs.router)
+    app.mount(docs.ASSETS, docs.assets())
     install_error_handlers(app)
     app.middleware_stack = Access(app.build_middleware_stack(), instruments)
     return app
