@@ -52,24 +52,26 @@ class Refusal(msgspec.Struct):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class JobsPage:
-    """Jobs as the API describes them, each on one line, and the cursor that leads on; None at the end."""
+class ListPage:
+    """Some of a list as the API describes it, each on one line; where it goes on, and whether there is more by now."""
 
-    jobs: list[bytes]
+    lines: list[bytes]
     cursor: str | None
+    has_more: bool
 
 
 class _JobAnswer(msgspec.Struct):
     data: JobState
 
 
-class _Cursor(msgspec.Struct):
+class _Pagination(msgspec.Struct, rename="camel"):
     cursor: str | None
+    has_more: bool | None
 
 
-class _JobsAnswer(msgspec.Struct):
+class _ListAnswer(msgspec.Struct):
     data: list[msgspec.Raw]
-    pagination: _Cursor
+    pagination: _Pagination
 
 
 def read_job(content: bytes) -> JobState:
@@ -77,11 +79,11 @@ def read_job(content: bytes) -> JobState:
     return msgspec.json.decode(content, type=_JobAnswer).data
 
 
-def read_jobs(content: bytes) -> JobsPage:
-    """Read a list of jobs. Raises as `read_job` does."""
-    answer = msgspec.json.decode(content, type=_JobsAnswer)
-    lines = [on_one_line(bytes(job)) for job in answer.data]
-    return JobsPage(jobs=lines, cursor=answer.pagination.cursor)
+def read_list(content: bytes) -> ListPage:
+    """Read a list. Raises as `read_job` does."""
+    answer = msgspec.json.decode(content, type=_ListAnswer)
+    lines, pagination = [on_one_line(bytes(item)) for item in answer.data], answer.pagination
+    return ListPage(lines=lines, cursor=pagination.cursor, has_more=bool(pagination.has_more))
 
 
 def read_listed(job: bytes) -> JobState:

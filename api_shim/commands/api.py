@@ -15,7 +15,7 @@ import click
 import httpx
 import msgspec
 
-from api_shim.commands.answers import JobsPage, JobState, Refusal, read_job, read_jobs, read_refusal
+from api_shim.commands.answers import JobState, ListPage, Refusal, read_job, read_list, read_refusal
 from api_shim.commands.outside import Outside
 from worker.pages import ExportType
 
@@ -104,10 +104,13 @@ class ExportApi:
             self.outside.pause(min(wait_s, _WITHOUT_LONG_POLL_S))
         return answer.content
 
-    def jobs(self, *, limit: int, cursor: str | None, **wanted: tuple[str, ...]) -> JobsPage:
+    def jobs(self, *, limit: int, cursor: str | None, **wanted: tuple[str, ...]) -> ListPage:
         """List jobs, newest first, from where the page before said; `wanted` takes `status` and `type`."""
-        query: dict[str, object] = {**wanted, "limit": limit, **({"cursor": cursor} if cursor else {})}
-        return _read(read_jobs, self._ask("GET", "/jobs", params=query))
+        return self._list("/jobs", limit=limit, cursor=cursor, **wanted)
+
+    def records(self, export_type: str, *, wanted: Mapping[str, str], limit: int, cursor: str | None) -> ListPage:
+        """List records of the current copy in the order of change; `wanted` takes `changed_since` and `deleted`."""
+        return self._list(f"/records/{export_type}", limit=limit, cursor=cursor, **wanted)
 
     def retry(self, job_id: str) -> bytes:
         """Have a failed or cancelled job go on; give the answer as it came. Asked once: twice is a conflict."""
@@ -154,6 +157,10 @@ class ExportApi:
         except LostAnswerError:
             answer = patiently(ask, pause=self.outside.pause)
         return _read(read_job, answer)
+
+    def _list(self, path: str, *, limit: int, cursor: str | None, **wanted: object) -> ListPage:
+        query = {**wanted, "limit": limit, **({"cursor": cursor} if cursor else {})}
+        return _read(read_list, self._ask("GET", path, params=query))
 
     def _ask(self, method: str, path: str, **parts: Any) -> bytes:  # noqa: ANN401 - httpx' parts of a request
         return self._answer(method, path, **parts).content

@@ -59,7 +59,7 @@ def _jobs(api: ExportApi, *, most: int | None, **wanted: tuple[str, ...]) -> Ite
     limit, cursor = min(most or _JOBS_A_CALL, _JOBS_A_CALL), None
     while True:
         page = patiently(partial(api.jobs, limit=limit, cursor=cursor, **wanted), pause=api.outside.pause)
-        yield from page.jobs
+        yield from page.lines
         cursor = page.cursor
         if cursor is None:
             return

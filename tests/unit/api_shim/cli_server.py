@@ -26,8 +26,8 @@ Json = dict[str, Any]
 class FakeExportApi:
     """One job: each long poll moves it on to the next of `states`.
 
-    The list of jobs holds `listed` others. Each of `breaks` has a download break off after so many bytes; each download
-    bears the next of `tags`, or the last.
+    The list of jobs holds `listed` others, the current copy so many contacts. Each of `breaks` has a download break off
+    after so many bytes; each download bears the next of `tags`, or the last.
 
     A retry has it go through all of `states` once more; a cancel leaves it no other state than that.
     """
@@ -66,6 +66,8 @@ class FakeExportApi:
     def _show(self, path: str, request: httpx.Request) -> httpx.Response:
         if path == "/jobs":
             return self._list(request.url.params)
+        if path == "/records/contacts":
+            return self._follow(request.url.params)
         if path == f"/jobs/{JOB_ID}":
             return self._look(request)
         if path == f"/jobs/{JOB_ID}/results":
@@ -97,6 +99,13 @@ class FakeExportApi:
         more = start + limit < self.listed
         pagination = {"hasMore": more or None, "cursor": str(start + limit) if more else None}
         return httpx.Response(200, json={"data": jobs[start : start + limit], "pagination": pagination})
+
+    def _follow(self, query: httpx.QueryParams) -> httpx.Response:
+        start, limit = int(query.get("cursor", 0)), int(query["limit"])
+        found = [{"id": number, "record": {"vid": number}} for number in range(self.listed)][start : start + limit]
+        end = start + len(found)
+        pagination = {"hasMore": end < self.listed or None, "cursor": str(end) if end else None}
+        return httpx.Response(200, json={"data": found, "pagination": pagination})
 
     def _download(self) -> httpx.Response:
         whole = b"".join(record + b"\n" for record in self.records)
