@@ -2,7 +2,17 @@
 
 from kombu import Exchange, Queue
 
-from worker.app import DELIVER, QUEUE_BULK, QUEUE_INTERACTIVE, QUEUE_UPKEEP, RUN_ERRAND, RUN_SLICE, START_SYNC, SWEEP
+from worker.app import (
+    DELIVER,
+    DISPATCH,
+    QUEUE_BULK,
+    QUEUE_INTERACTIVE,
+    QUEUE_UPKEEP,
+    RUN_ERRAND,
+    RUN_SLICE,
+    START_SYNC,
+    SWEEP,
+)
 from worker.settings import BrokerSettings, load
 
 broker_url = load(BrokerSettings).celery_broker_url.get_secret_value()
@@ -52,6 +62,7 @@ task_routes = {
     RUN_ERRAND: {"queue": QUEUE_INTERACTIVE},
     DELIVER: {"queue": QUEUE_UPKEEP},
     SWEEP: {"queue": QUEUE_UPKEEP},
+    DISPATCH: {"queue": QUEUE_UPKEEP},
 }
 
 # A broker that is away
@@ -83,4 +94,5 @@ else:
 beat_scheduler = "celery.beat:Scheduler"
 beat_schedule = {
     "sweep": {"task": SWEEP, "schedule": 2.0, "options": {"expires": 10}},
+    "dispatch": {"task": DISPATCH, "schedule": 2.0, "options": {"expires": 10}},
 }

@@ -22,6 +22,8 @@ from api_shim.readiness import Readiness
 from api_shim.records import RecordDesk
 from api_shim.routes import connections as connection_routes
 from api_shim.routes import docs, downloads, exports, health, jobs, metrics, records, syncs
+from api_shim.routes import schedules as schedule_routes
+from api_shim.schedules import ScheduleDesk
 from worker.errors import StoreUnavailableError
 from worker.job_views import BASE_PATH
 
@@ -36,6 +38,7 @@ def create_app(  # noqa: PLR0913 - everything it is made of, each by name
     record_desk: RecordDesk,
     connections: ConnectionDesk,
     plans: PlanDesk,
+    schedules: ScheduleDesk,
     verifier: JwtVerifier,
     readiness: Readiness,
     instruments: Instruments,
@@ -70,21 +73,15 @@ def create_app(  # noqa: PLR0913 - everything it is made of, each by name
     app.state.records = record_desk
     app.state.connections = connections
     app.state.plans = plans
+    app.state.schedules = schedules
     app.state.verifier = verifier
     app.state.readiness = readiness
     app.state.exposition = instruments.exposition
     app.state.scrape_threads = CapacityLimiter(_MOST_SCRAPES)  # anyone may ask, and the database may be slow
     app.state.export_wait_s = export_wait_s
     app.state.download_threads = CapacityLimiter(_DOWNLOAD_THREADS)
-    for router in (
-        exports.router,
-        syncs.router,
-        jobs.router,
-        downloads.router,
-        records.router,
-        connection_routes.router,
-    ):
-        app.include_router(router, prefix=BASE_PATH)
+    for routes in (exports, syncs, jobs, downloads, schedule_routes, records, connection_routes):
+        app.include_router(routes.router, prefix=BASE_PATH)
     app.include_router(health.router)
     app.include_router(metrics.router)
     app.include_router(docs.router)

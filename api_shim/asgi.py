@@ -18,6 +18,7 @@ from api_shim.metrics import Exposition, RequestMetrics, StoredState, read_conne
 from api_shim.plans import PlanDesk
 from api_shim.readiness import Readiness, reach_broker, reach_database
 from api_shim.records import RecordDesk
+from api_shim.schedules import ScheduleDesk
 from api_shim.waiting import JobWaiter
 from api_shim.webhooks import WebhookRules
 from worker.app import app as celery_app
@@ -38,6 +39,7 @@ from worker.mongo.indexes import ensure_indexes
 from worker.mongo.jobs import MongoJobStore
 from worker.mongo.pages import MongoPageStore
 from worker.mongo.records import MongoRecordStore
+from worker.mongo.schedules import MongoScheduleStore
 from worker.mongo.token_encryption import TokenEncryption
 from worker.mongo.tokens import MongoTokenStore
 from worker.mongo.transactions import MongoTransactions
@@ -117,6 +119,13 @@ def build(settings: ShimSettings) -> FastAPI:
             settings=settings, tokens=tokens, connections=connections, errands=errands, clock=utc_now
         ),
         plans=PlanDesk(tokens=tokens, errands=errands, clock=utc_now),
+        schedules=ScheduleDesk(
+            schedules=MongoScheduleStore(database),
+            tokens=tokens,
+            connections=health,
+            jitter_window_s=settings.schedule_jitter_seconds,
+            clock=utc_now,
+        ),
         verifier=JwtVerifier(settings),
         readiness=Readiness(
             {

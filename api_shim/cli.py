@@ -9,7 +9,19 @@ import click
 
 _COMMANDS = (
     *("cancel", "connect", "connection", "delete", "disconnect"),
-    *("doctor", "download", "export", "job", "jobs", "records", "results", "retry", "sync", "webhook-secret"),
+    *(
+        "doctor",
+        "download",
+        "export",
+        "job",
+        "jobs",
+        "records",
+        "results",
+        "retry",
+        "schedule",
+        "sync",
+        "webhook-secret",
+    ),
 )
 _INTERRUPTED = 130  # 128 + SIGINT, as shells count
 

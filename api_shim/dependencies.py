@@ -20,6 +20,7 @@ from api_shim.plans import PlanDesk
 from api_shim.preferences import Preferences, read_preferences
 from api_shim.records import RecordDesk
 from api_shim.request_schemas import RecordNumber
+from api_shim.schedules import ScheduleDesk
 from worker.errors import InvalidRequestError
 from worker.pages import ExportType
 from worker.records import CopyId
@@ -53,6 +54,11 @@ async def _export_type(
         return ExportType(type)
     except ValueError:
         raise UnsupportedTypeError from None
+
+
+async def _schedules(request: Request) -> ScheduleDesk:
+    schedules: ScheduleDesk = request.app.state.schedules
+    return schedules
 
 
 AskedType = Annotated[ExportType, Depends(_export_type)]
@@ -151,3 +157,4 @@ AskedRecord = Annotated[RecordNumber, Path(description="HubSpot's id of the reco
 Records = Annotated[RecordDesk, Depends(_records)]
 Connections = Annotated[ConnectionDesk, Depends(_connections)]
 Plans = Annotated[PlanDesk, Depends(_plans)]
+Schedules = Annotated[ScheduleDesk, Depends(_schedules)]

@@ -50,6 +50,7 @@ Instants are ISO 8601 in UTC. Every answer carries an `X-Request-Id`, the caller
 TAGS = [
     {"name": "exports", "description": "Export one page while you wait, or all records of a type as a job."},
     {"name": "syncs", "description": "Export several types together, and keep the current copy up to date."},
+    {"name": "schedules", "description": "Have the account synced by itself, at the times of a cron in a time zone."},
     {"name": "jobs", "description": "Follow, read, stop, retry and remove what was started."},
     {"name": "records", "description": "The current copy: one document a record, in the order of its last change."},
     {"name": "connections", "description": "Connect an account to HubSpot, see how the connection is, and remove it."},

@@ -29,6 +29,7 @@ from worker.errors import (
     NotConfiguredError,
     ReconnectRequiredError,
     RecordNotFoundError,
+    ScheduleNotFoundError,
     TokenNotFoundError,
     UnavailableError,
 )
@@ -79,6 +80,7 @@ _TABLE: Mapping[type[ExportError], _Row] = {
     NotConfiguredError: _Row(501, 501),
     JobNotFoundError: _Row(404, 404),
     RecordNotFoundError: _Row(404, 404),
+    ScheduleNotFoundError: _Row(404, 404),
     IllegalChangeError: _Row(409, 409),
     IdempotencyKeyReusedError: _Row(422, 422),
     UnavailableError: _Row(503, 503),

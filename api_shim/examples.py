@@ -9,7 +9,8 @@ from pydantic import BaseModel
 
 from api_shim.connection_schemas import ConnectedAnswer, ConnectionAnswer, InvitationAnswer
 from api_shim.plan_schemas import PlanAnswer
-from api_shim.request_schemas import ExportBody, SyncBody
+from api_shim.request_schemas import ExportBody, ScheduleBody, SyncBody
+from api_shim.schedule_schemas import ScheduleAnswer
 from api_shim.schemas import ErasureAnswer, JobAnswer, JobListAnswer, PageAnswer, RecordAnswer, RecordListAnswer
 from worker.job_views import job_path
 
@@ -84,6 +85,30 @@ _EXPORT_PLAN: Json = {
 EXAMPLES: Mapping[type[BaseModel], Json] = {
     ExportBody: {"label": "nightly", "params": {"property": ["email", "lastname"]}},
     SyncBody: {"types": ["contacts", "companies"], "label": "first sync"},
+    ScheduleBody: {"cron": "0 3 * * *", "timezone": "Europe/Berlin", "types": ["contacts", "deals"]},
+    ScheduleAnswer: {
+        "success": True,
+        "message": "Schedule found",
+        "data": {
+            "schedule_id": "0b1e6f5a-9f1c-4f0e-8a53-4f3a2c7d9e10",
+            "cron": "0 3 * * *",
+            "timezone": "Europe/Berlin",
+            "types": ["contacts", "deals"],
+            "enabled": True,
+            "overlap": "skip",
+            "webhook": None,
+            "jitter_seconds": 417,
+            "next_run_at": "2026-11-24T02:06:57Z",
+            "queued_for": None,
+            "last_run_at": "2026-11-23T02:06:58.113000Z",
+            "last_job_id": JOB_ID,
+            "skipped_runs": 0,
+            "missed_runs": 0,
+            "stopped_reason": None,
+            "created_at": "2026-11-01T09:12:00Z",
+            "updated_at": "2026-11-01T09:12:00Z",
+        },
+    },
     JobAnswer: {"success": True, "message": "Job found", "data": _JOB},
     JobListAnswer: {
         "success": True,

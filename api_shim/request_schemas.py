@@ -13,6 +13,8 @@ from worker.destinations import LONGEST_URL
 from worker.jobs import JobStatus
 from worker.pages import ExportType
 from worker.records import Shown
+from worker.schedules import Overlap
+from worker.timetables import LONGEST_CRON
 
 MOST_RESULTS = 1000
 MOST_JOBS = 100
@@ -139,6 +141,19 @@ class SyncBody(BaseModel):
     types: SyncTypes = tuple(ExportType)
     label: Label = None
     dry_run: DryRun = False
+    webhook: WebhookBody | None = None
+
+
+class ScheduleBody(BaseModel):
+    """What `PUT /schedule` says: when and where the clock is looked at, and what is to be done then."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    cron: Annotated[str, StringConstraints(max_length=10 * LONGEST_CRON)]
+    timezone: Annotated[str, StringConstraints(max_length=100)]
+    types: SyncTypes = tuple(ExportType)
+    enabled: Annotated[bool, Field(strict=True)] = True
+    overlap: Overlap = Overlap.SKIP
     webhook: WebhookBody | None = None
 
 

@@ -9,6 +9,7 @@ START_SYNC = "hubspot_export.start_sync"
 RUN_ERRAND = "hubspot_export.run_errand"
 DELIVER = "hubspot_export.deliver"
 SWEEP = "hubspot_export.sweep"
+DISPATCH = "hubspot_export.dispatch"
 
 QUEUE_INTERACTIVE = "interactive"
 QUEUE_BULK = "bulk"

@@ -25,6 +25,7 @@ from worker.current_copy import CurrentCopy
 from worker.deliverer import Deliverer
 from worker.delivery_interfaces import DeliveryStore
 from worker.delivery_rounds import DeliveryRounds
+from worker.dispatcher import Dispatcher
 from worker.eraser import Eraser
 from worker.errand_runner import ErrandRunner
 from worker.errors import StoreUnavailableError
@@ -48,6 +49,7 @@ from worker.limiter import NoRateLimit, RedisRateLimiter
 from worker.logs import configure_logs
 from worker.measured import (
     MeasuredAnnouncer,
+    MeasuredDispatcher,
     MeasuredExporter,
     MeasuredLimiter,
     MeasuredQueue,
@@ -66,6 +68,7 @@ from worker.mongo.indexes import ensure_indexes
 from worker.mongo.jobs import MongoJobStore
 from worker.mongo.pages import MongoPageStore
 from worker.mongo.records import MongoRecordStore
+from worker.mongo.schedules import MongoScheduleStore
 from worker.mongo.token_encryption import TokenEncryption
 from worker.mongo.token_renewals import MongoRenewalLeases
 from worker.mongo.tokens import MongoTokenStore
@@ -75,11 +78,13 @@ from worker.pages import PAGE_FORMATS
 from worker.planner import Planner, PlannerTools
 from worker.redis_client import impatient_redis
 from worker.rings import DelayedRing
+from worker.schedule_interfaces import DispatchRunner
 from worker.settings import BrokerSettings, WorkerSettings, load
 from worker.signatures import Signer
 from worker.spans import Traces
 from worker.sweeper import Sweeper
 from worker.syncer import Syncer
+from worker.token_health import TokenHealth
 from worker.traced import TracedErrands, TracedExporter, TracedSyncer
 from worker.traces import open_traces
 from worker.waiting_lines import WaitingLines
@@ -107,6 +112,7 @@ class Services:
     errands: ErrandTaker
     deliverer: Deliverer
     sweeper: SweepRunner
+    dispatcher: DispatchRunner
     traces: Traces
 
 
@@ -184,6 +190,7 @@ def build(settings: WorkerSettings, *, stopping: threading.Event, registry: Coll
         lost_s=_LOST_S,
     )
     syncer = Syncer(jobs=jobs, queue=queue, clock=utc_now)
+    dispatcher = Dispatcher(schedules=MongoScheduleStore(database), jobs=jobs, queue=queue, connections=accounts.health)
     errands = ErrandRunner(
         errands=MongoErrandStore(database, TokenEncryption(settings.token_encryption_keys)),
         connector=accounts.connector,
@@ -197,6 +204,7 @@ def build(settings: WorkerSettings, *, stopping: threading.Event, registry: Coll
         errands=TracedErrands(errands, traces, headers=headers),
         deliverer=_deliverer(settings, deliveries, stopping, metrics),
         sweeper=MeasuredSweeper(sweeper, metrics),
+        dispatcher=MeasuredDispatcher(dispatcher, metrics),
         traces=traces,
     )
 
@@ -206,6 +214,7 @@ class _Accounts:
     """What has to do with the tokens of accounts."""
 
     source: RenewingTokenSource
+    health: TokenHealth
     inspector: Inspector
     connector: Connector
 
@@ -237,6 +246,7 @@ def _accounts(
     )
     return _Accounts(
         source=source,
+        health=TokenHealth(connections=connections, tokens=tokens),
         inspector=Inspector(
             tokens=tokens, source=source, information=information, connections=connections, clock=utc_now
         ),

@@ -9,6 +9,7 @@ ExportError
 ├── TokenNotFoundError        nothing is connected for this account and owner
 ├── JobNotFoundError
 ├── RecordNotFoundError
+├── ScheduleNotFoundError
 ├── InternalError             a bug of ours
 │   └── WorkersLostError      a job that ends every worker that takes it; a retry may show that it was chance
 ├── LeaseLostError            someone else works on the job now: stop, write nothing
@@ -113,6 +114,15 @@ class RecordNotFoundError(ExportError):
     """The account's current copy holds no such record, nor has it held one that was not erased."""
 
     code = "record_not_found"
+
+    def __init__(self) -> None:
+        super().__init__("RESOURCE_NOT_FOUND")
+
+
+class ScheduleNotFoundError(ExportError):
+    """There is no schedule for this account and owner."""
+
+    code = "schedule_not_found"
 
     def __init__(self) -> None:
         super().__init__("RESOURCE_NOT_FOUND")

@@ -69,6 +69,12 @@ class JobStore(Protocol):
     def add(self, job: Job) -> None:
         """Store a new job, durably. Adding the same job again changes nothing."""
 
+    def add_all(self, jobs: Sequence[Job]) -> None:
+        """Store new jobs as `add` does, all of them at once."""
+
+    def unfinished_among(self, job_ids: Collection[str]) -> set[str]:
+        """Say which of these are there and not finished."""
+
     def get(self, job_id: str, *, account_id: str) -> Job:
         """Raise JobNotFoundError for an unknown job and for another account's alike."""
 
@@ -263,6 +269,9 @@ class TokenStore(Protocol):
     def find(self, account_id: str, owner: str) -> Token | None:
         """Give the stored token. Raises TokenUnreadableError when it is encrypted with a key that is not there."""
 
+    def stored_among(self, keys: Collection[tuple[str, str]]) -> set[tuple[str, str]]:
+        """Say for which of these (account, owner) a token is stored, whatever it is worth."""
+
     def connect(self, account_id: str, owner: str, granted: RenewedToken) -> bool:
         """Store what an account was connected with, whatever was there; fields that are not ours stay as they are.
 
@@ -353,6 +362,9 @@ class ConnectionStore(Protocol):
 
     def refused(self, *, most: int) -> list[Connection]:
         """Give connections that were refused, those that were first."""
+
+    def refused_among(self, keys: Collection[tuple[str, str]]) -> list[Connection]:
+        """Give those of these (account, owner) that were refused."""
 
 
 class ConnectionHealth(Protocol):

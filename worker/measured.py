@@ -26,6 +26,8 @@ from worker.jobs import Job, JobKind, JobStatus
 from worker.metrics import ExportMetrics, JobMetrics
 from worker.pages import ExportType
 from worker.rates import Quota
+from worker.schedule_interfaces import DispatchRunner
+from worker.schedules import RunCounts
 from worker.webhooks import Reply
 
 _UNAVAILABLE = "unavailable"
@@ -152,6 +154,22 @@ class MeasuredSender:
         self._metrics.webhooks.labels("taken" if reply.is_success else unanswered).inc()
         self._metrics.webhook_s.observe(self._monotonic() - began_at)
         return reply
+
+
+class MeasuredDispatcher:
+    """A DispatchRunner. It counts the runs of schedules, and those that did not come about."""
+
+    def __init__(self, dispatcher: DispatchRunner, metrics: ExportMetrics) -> None:
+        self._dispatcher = dispatcher
+        self._metrics = metrics
+
+    def dispatch(self) -> RunCounts:
+        """Dispatch."""
+        counts = self._dispatcher.dispatch()
+        self._metrics.runs.labels("started").inc(counts.started)
+        self._metrics.runs.labels("skipped").inc(counts.skipped)
+        self._metrics.runs.labels("missed").inc(counts.missed)
+        return counts
 
 
 class MeasuredSweeper:

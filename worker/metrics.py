@@ -61,6 +61,13 @@ class ExportMetrics:
         self.slices = _counter(registry, "slices", "Messages taken, by what came of them", "outcome")
         _begin_at_zero(self.slices, "worked", "nothing_to_claim", "lease_lost", "unavailable")
         self.slice_s = _histogram(registry, "slice_duration_seconds", "What a slice that had work took", _SLICE_S)
+        self.runs = _counter(
+            registry,
+            "scheduled_runs",
+            "Runs of schedules that were started, skipped for the sync before or a token that is no good, or missed",
+            "outcome",
+        )
+        _begin_at_zero(self.runs, "started", "skipped", "missed")
         self.sweeps = _counter(registry, "sweeps", "Sweeps by outcome", "outcome")
         _begin_at_zero(self.sweeps, "done", "unavailable")
         self.webhooks = _counter(registry, "webhook_attempts", "Attempts to tell webhooks, by outcome", "outcome")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import structlog
 
 from worker import bootstrap
-from worker.app import DELIVER, RUN_ERRAND, RUN_SLICE, START_SYNC, SWEEP, app
+from worker.app import DELIVER, DISPATCH, RUN_ERRAND, RUN_SLICE, START_SYNC, SWEEP, app
 from worker.errors import UnavailableError
 
 _log = structlog.get_logger()
@@ -54,3 +54,12 @@ def sweep() -> None:
         bootstrap.services().sweeper.sweep()
     except UnavailableError as error:
         _log.warning("sweep_given_up", error=error.message)
+
+
+@app.task(name=DISPATCH)
+def dispatch() -> None:
+    """Start the syncs of schedules whose time has come."""
+    try:
+        bootstrap.services().dispatcher.dispatch()
+    except UnavailableError as error:
+        _log.warning("dispatch_given_up", error=error.message)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
+from contextlib import suppress
+
 from worker.connections import Connection, Fingerprint, Refusal
-from worker.errors import TokenUnreadableError
+from worker.errors import ReconnectRequiredError, TokenNotFoundError, TokenUnreadableError
 from worker.interfaces import ConnectionStore, TokenStore
 
 _MOST_COUNTED = 1000  # beyond that it is the same alarm
@@ -24,6 +27,17 @@ class TokenHealth:
         token = self._tokens.find(account_id, owner)
         return known.about(Fingerprint.of(token)).refusal if token is not None else None
 
+    def obstacles(self, keys: Collection[tuple[str, str]]) -> Mapping[tuple[str, str], str]:
+        """Ask about all of them at once; about those that were refused one by one."""
+        lacking = set(keys) - self._tokens.stored_among(keys)
+        refused = {(each.account_id, each.owner) for each in self._connections.refused_among(keys)} - lacking
+        refusals = {key: found for key in refused if (found := self._present_refusal(*key)) is not None}
+        missing = TokenNotFoundError()
+        return {
+            **dict.fromkeys(lacking, f"{missing.message} ({missing.code})"),
+            **{key: f"{refusal.reason} ({ReconnectRequiredError.code})" for key, refusal in refusals.items()},
+        }
+
     def count_refused(self) -> int:
         """Count at most 1,000, and forget on the way those that someone has connected anew."""
         refused = self._connections.refused(most=_MOST_COUNTED)
@@ -31,6 +45,11 @@ class TokenHealth:
         for connection in outdated:
             self._connections.forget(connection)
         return len(refused) - len(outdated)
+
+    def _present_refusal(self, account_id: str, owner: str) -> Refusal | None:
+        with suppress(TokenUnreadableError):  # its key will be back
+            return self.refusal(account_id, owner)
+        return None
 
     def _is_outdated(self, connection: Connection) -> bool:
         try:

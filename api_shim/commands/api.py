@@ -92,6 +92,22 @@ class ExportApi:
         """Ask what an export would come to; give the answer as it came. Nothing is started."""
         return self._ask("POST", f"/export/{export_type}", json={**body, "dry_run": True})
 
+    def plan_sync(self, body: Mapping[str, object]) -> bytes:
+        """Ask the same of a sync."""
+        return self._ask("POST", "/sync", json={**body, "dry_run": True})
+
+    def schedule(self) -> bytes:
+        """Give the schedule as the API describes it."""
+        return self._ask("GET", "/schedule")
+
+    def set_schedule(self, body: Mapping[str, object]) -> bytes:
+        """Store the schedule, and give it as the API describes it. Twice is as good as once."""
+        return patiently(partial(self._ask, "PUT", "/schedule", json=body), pause=self.outside.pause)
+
+    def remove_schedule(self) -> None:
+        """Remove the schedule."""
+        self._ask("DELETE", "/schedule")
+
     def job(self, job_id: str, *, wait_s: int | None = None) -> JobState:
         """Look at a job; with `wait_s` when its state changes, at the latest after so many seconds."""
         return _read(read_job, self.job_body(job_id, wait_s=wait_s))

@@ -9,7 +9,7 @@ import click
 from api_shim.commands.api import ExportApi
 from api_shim.commands.downloading import write_download
 from api_shim.commands.following import outlived_by, require_success, wait_for_end
-from api_shim.commands.options import with_api
+from api_shim.commands.options import webhook_option, with_api
 from api_shim.commands.output import open_output
 from worker.pages import ExportType
 
@@ -44,7 +44,7 @@ def _params(_ctx: click.Context, _option: click.Parameter, pairs: tuple[str, ...
 )
 @click.option("--label", help="Your own name for the job.")
 @click.option("--dry-run", is_flag=True, help="Start nothing; show what it would come to as the API describes it.")
-@click.option("--webhook", metavar="URL", help="Where to POST, signed, how the job ended.")
+@webhook_option
 @with_api
 def command(  # noqa: PLR0913 - a command takes what a command line can say, each by name
     api: ExportApi,
@@ -59,7 +59,7 @@ def command(  # noqa: PLR0913 - a command takes what a command line can say, eac
     params: Params,
     label: str | None,
     dry_run: bool,
-    webhook: str | None,
+    webhook: dict[str, str] | None,
 ) -> None:
     """Export all records of TYPE.
 
@@ -71,7 +71,7 @@ def command(  # noqa: PLR0913 - a command takes what a command line can say, eac
         "offset": offset,
         "params": params or None,
         "label": label,
-        "webhook": {"url": webhook} if webhook is not None else None,
+        "webhook": webhook,
     }
     body: dict[str, object] = {name: value for name, value in wanted.items() if value is not None}
     if dry_run:

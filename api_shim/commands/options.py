@@ -52,6 +52,15 @@ types_option = click.option(
 )
 
 
+def _webhook(_ctx: click.Context, _option: click.Parameter, value: str | None) -> dict[str, str] | None:
+    return {"url": value} if value is not None else None
+
+
+webhook_option = click.option(
+    "--webhook", callback=_webhook, metavar="URL", help="Where to POST, signed, how the job ended."
+)
+
+
 class _VariableOnly(click.Option):
     """Reads an environment variable; the command line does not know it."""
 

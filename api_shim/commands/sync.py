@@ -6,7 +6,7 @@ import click
 
 from api_shim.commands.api import ExportApi
 from api_shim.commands.following import outlived_by, require_success, wait_for_end
-from api_shim.commands.options import types_option, with_api
+from api_shim.commands.options import types_option, webhook_option, with_api
 from api_shim.commands.output import open_output
 
 
@@ -14,20 +14,44 @@ from api_shim.commands.output import open_output
 @types_option
 @click.option("--wait", is_flag=True, help="Wait for the end and show the job; anything but success is exit status 1.")
 @click.option("--label", help="Your own name for the job.")
+@click.option("--dry-run", is_flag=True, help="Start nothing; show what it would come to as the API describes it.")
+@webhook_option
 @with_api
-def command(api: ExportApi, /, *, types: list[str] | None, wait: bool, label: str | None) -> None:
+def command(  # noqa: PLR0913 - a command takes what a command line can say, each by name
+    api: ExportApi,
+    /,
+    *,
+    types: list[str] | None,
+    wait: bool,
+    label: str | None,
+    dry_run: bool,
+    webhook: dict[str, str] | None,
+) -> None:
     """Export all records of all types, or of those that are named, side by side.
 
     Without --wait the job's id is printed, and the sync goes on by itself. Its children are the exports.
     """
-    wanted = {"types": types, "label": label}
-    started = api.start_sync({name: value for name, value in wanted.items() if value is not None})
-    if not wait:
-        click.echo(started.job_id)
-        return
+    wanted = {"types": types, "label": label, "webhook": webhook}
+    body: dict[str, object] = {name: value for name, value in wanted.items() if value is not None}
+    if dry_run and wait:
+        raise click.UsageError("--dry-run takes no --wait: there will be no job")
+    if dry_run:
+        _write(api.plan_sync(body))
+    elif wait:
+        _see_through(api, body)
+    else:
+        click.echo(api.start_sync(body).job_id)
+
+
+def _see_through(api: ExportApi, body: dict[str, object]) -> None:
+    started = api.start_sync(body)
     with outlived_by(started.job_id):
         click.echo(f"job {started.job_id}", err=True)
         ended = wait_for_end(api, started.job_id)
-    with open_output(None) as out:
-        out.write(api.job_body(started.job_id) + b"\n")
+    _write(api.job_body(started.job_id))
     require_success(ended)
+
+
+def _write(answer: bytes) -> None:
+    with open_output(None) as out:
+        out.write(answer + b"\n")

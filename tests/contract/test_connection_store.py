@@ -208,3 +208,14 @@ def test_mongodb_removes_what_nobody_has_touched_for_three_months(mongo_database
     document = mongo_database[COLLECTION].find_one()
     assert document is not None
     assert abs(document["updated_at"] - present()) < timedelta(minutes=1)
+
+
+def test_those_that_were_refused_are_known_among_many(store: ConnectionStore) -> None:
+    for owner in ("u1", "u2", "u3"):
+        store.refuse("a1", owner, refusal())
+    store.accept("a1", "u2")
+    learn(store, token=fingerprint())
+
+    keys = [("a1", "u1"), ("a1", "u2"), ("a1", "u3"), ("a2", "u3")]
+    assert {(each.account_id, each.owner) for each in store.refused_among(keys)} == {("a1", "u3")}
+    assert store.refused_among([]) == []

@@ -175,6 +175,29 @@ def test_a_job_that_somebody_holds_is_neither_changed_nor_removed(world: JobWorl
     assert world.store.get(job.job_id, account_id="a1") == mine
 
 
+def test_several_jobs_are_added_at_once_and_those_that_are_there_stay_as_they_are(world: JobWorld) -> None:
+    first, second = new_job(), new_job()
+    world.store.add(first)
+    mine = claimed(world, first)
+
+    world.store.add_all([first, second])
+    world.store.add_all([])
+
+    assert world.store.get(first.job_id, account_id="a1") == mine
+    assert world.store.get(second.job_id, account_id="a1") == second
+
+
+def test_those_that_are_not_finished_are_known_among_many(world: JobWorld) -> None:
+    queued, running, over, removed = added(world, 4)
+    claimed(world, running)
+    world.store.change(over, over.cancel(at=present()))
+    world.store.start_removal(removed)
+
+    wanted = [job.job_id for job in (queued, running, over, removed)]
+    assert world.store.unfinished_among([*wanted, "unknown"]) == {queued.job_id, running.job_id}
+    assert world.store.unfinished_among([]) == set()
+
+
 def test_a_removed_job_is_neither_claimed_nor_rung_for(world: JobWorld) -> None:
     (job,) = added(world)
     world.store.start_removal(job)

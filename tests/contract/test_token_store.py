@@ -121,6 +121,16 @@ def test_a_token_is_found_by_account_and_owner_together(store_and_put: tuple[Tok
     assert store.find("", "") is None
 
 
+def test_it_is_known_of_many_at_once_whose_token_is_stored(store_and_put: tuple[TokenStore, Put]) -> None:
+    store, put = store_and_put
+    for account_id, owner in (("a1", "u1"), ("a1", "u2"), ("12", "7"), (OBJECT_ID, "u1")):
+        put(token_of(account_id, owner))
+
+    keys = [("a1", "u2"), ("12", "7"), (OBJECT_ID, "u1"), ("a2", "u1"), ("7", "12")]
+    assert store.stored_among(keys) == {("a1", "u2"), ("12", "7"), (OBJECT_ID, "u1")}
+    assert store.stored_among([]) == set()
+
+
 def test_a_renewal_is_written_back_refresh_token_included(store_and_put: tuple[TokenStore, Put]) -> None:
     store, put = store_and_put
     put(token_of())
@@ -349,6 +359,7 @@ def test_ids_are_found_however_they_were_written(database: MongoDatabase, writte
     found = store.find(asked, asked)
     assert found is not None
     assert (found.account_id, found.owner) == (asked, asked)
+    assert store.stored_among([(asked, asked), ("other", asked)]) == {(asked, asked)}
 
     store.save_renewed(found, RENEWED)
     (document,) = database[COLLECTION].find()

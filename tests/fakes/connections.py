@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Collection
 from dataclasses import asdict, replace
 from datetime import datetime
 
@@ -76,6 +77,10 @@ class InMemoryConnectionStore:
         self._answer()
         found = [each for each in self._stored.values() if each.refusal is not None]
         return sorted(found, key=_since)[:most]
+
+    def refused_among(self, keys: Collection[tuple[str, str]]) -> list[Connection]:
+        self._answer()
+        return [each for key, each in self._stored.items() if key in keys and each.refusal is not None]
 
     def _answer(self) -> None:
         if self.is_away:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -67,6 +67,14 @@ class InMemoryJobStore(_Store):
         self._answer()
         with self._lock:
             self._stored.setdefault(job.job_id, _StoredJob(job=job, epoch=job.epoch, published_at=job.created_at))
+
+    def add_all(self, jobs: Sequence[Job]) -> None:
+        for job in jobs:
+            self.add(job)
+
+    def unfinished_among(self, job_ids: Collection[str]) -> set[str]:
+        self._answer()
+        return {each for each in job_ids if each in self._stored and self._stored[each].job.status in _OPEN}
 
     def get(self, job_id: str, *, account_id: str) -> Job:
         self._answer()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import count
@@ -33,6 +33,10 @@ class InMemoryTokenStore:
     def find(self, account_id: str, owner: str) -> Token | None:
         self._answer()
         return self._stored.get((account_id, owner))
+
+    def stored_among(self, keys: Collection[_Key]) -> set[_Key]:
+        self._answer()
+        return self._stored.keys() & set(keys)
 
     def connect(self, account_id: str, owner: str, granted: RenewedToken) -> bool:
         self._answer()

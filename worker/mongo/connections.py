@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import asdict
 from datetime import datetime
 
@@ -90,6 +91,12 @@ class MongoConnectionStore:
         with translated_errors():
             found = self._connections.find({"refusal.since": {"$exists": True}})
             return [_connection(document) for document in found.sort("refusal.since", ASCENDING).limit(most)]
+
+    def refused_among(self, keys: Collection[tuple[str, str]]) -> list[Connection]:
+        """Read those of them that have a refusal."""
+        wanted = {"_id": {"$in": [_id(*key) for key in keys]}, "refusal": {"$exists": True}}
+        with translated_errors():
+            return [_connection(document) for document in self._connections.find(wanted)]
 
 
 def _id(account_id: str, owner: str) -> Document:

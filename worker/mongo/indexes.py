@@ -11,6 +11,7 @@ from worker.mongo.idempotency import MongoIdempotencyStore
 from worker.mongo.jobs import MongoJobStore
 from worker.mongo.pages import MongoPageStore
 from worker.mongo.records import MongoRecordStore
+from worker.mongo.schedules import MongoScheduleStore
 from worker.mongo.token_renewals import MongoRenewalLeases
 from worker.mongo.tokens import MongoTokenStore
 
@@ -28,5 +29,6 @@ def ensure_indexes(database: MongoDatabase) -> None:
         MongoIdempotencyStore(database),
         MongoConnectionStore(database),
         MongoErrandStore(database),
+        MongoScheduleStore(database),
     ):
         store.ensure_indexes()

@@ -73,6 +73,11 @@ def to_document(job: Job) -> Document:
     }
 
 
+def new_document(job: Job) -> Document:
+    """Give a new job's document as it is stored: rung for now, or about to be."""
+    return {**to_document(job), "published_at": job.created_at}
+
+
 def _place_of(job: Job) -> Document:
     """Give what only syncs and their children have; no other document holds any of it."""
     place: Document = {"parent_id": job.parent_id} if job.parent_id is not None else {}

@@ -9,7 +9,7 @@ from pymongo.errors import BulkWriteError
 
 from worker.jobs import Job, JobStatus
 from worker.mongo.connection import Document, MongoCollection, translated_errors
-from worker.mongo.job_documents import FINISHED, REMOVED, from_document, state_of, to_document
+from worker.mongo.job_documents import FINISHED, REMOVED, from_document, new_document, state_of
 from worker.syncs import follow
 
 _NOT_STARTED = [JobStatus.QUEUED.value, JobStatus.WAITING.value]
@@ -35,7 +35,7 @@ class JobFamilies:
     def expand(self, sync: Job, children: Sequence[Job]) -> bool:
         """Store the children, then that they are there. Who is killed in between has left a sync that is rung for."""
         with translated_errors():
-            self._insert(children)
+            insert_missing(self._jobs, children)
             if len(self._read([child.job_id for child in children])) < len(children):
                 return False  # one of them is being removed: when it is gone, this may be done again
             expanded = {"$set": {"is_expanded": True}, "$inc": {"revision": 1}}
@@ -100,14 +100,6 @@ class JobFamilies:
         with translated_errors():
             self._jobs.update_many(free, HIDE)
 
-    def _insert(self, children: Sequence[Job]) -> None:
-        documents = [{**to_document(child), "published_at": child.created_at} for child in children]
-        try:
-            self._jobs.insert_many(documents, ordered=False)
-        except BulkWriteError as error:
-            if any(each["code"] != _DUPLICATE for each in error.details["writeErrors"]):
-                raise
-
     def _read(self, ids: Sequence[str]) -> list[Document]:
         with translated_errors():
             return list(self._jobs.find({"_id": {"$in": list(ids)}, "status": {"$ne": REMOVED}})) if ids else []
@@ -126,6 +118,17 @@ class JobFamilies:
         ]
         if seen:
             self._jobs.update_many({"$or": seen}, {"$unset": {"unfollowed_since": True}})
+
+
+def insert_missing(jobs: MongoCollection, new: Sequence[Job]) -> None:
+    """Insert jobs; those that are there stay as they are."""
+    if not new:
+        return
+    try:
+        jobs.insert_many([new_document(job) for job in new], ordered=False)
+    except BulkWriteError as error:
+        if any(each["code"] != _DUPLICATE for each in error.details["writeErrors"]):
+            raise
 
 
 HIDE: Document = {"$set": {"status": REMOVED, "expires_at": None}, "$currentDate": {"tended_at": True}}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from datetime import datetime
 
@@ -22,10 +22,10 @@ from worker.mongo.job_documents import (
     children_in,
     erased_of,
     from_document,
+    new_document,
     state_of,
-    to_document,
 )
-from worker.mongo.job_families import HIDE, JobFamilies, unchanged
+from worker.mongo.job_families import HIDE, JobFamilies, insert_missing, unchanged
 from worker.mongo.job_lists import LIST_INDEX, find_newest
 from worker.pages import ExportType
 
@@ -35,6 +35,9 @@ _MAY_END = {"$or": [{"parent_id": None}, {"receipt": None}]}  # a child gets its
 _HAS_LAPSED = {"$lt": ["$lease.expires_at", "$$NOW"]}  # no lease at all compares as lower, so it has lapsed as well
 _IS_DUE = {"$lte": ["$resume_at", "$$NOW"]}
 _IS_WHOLE: Document = {"kind": JobKind.EXPORT.value, "receipt.complete": True}
+# An index that is sparse instead of partial is of no use beside `$expr`, to which a field that is missing is null.
+_IS_LEASED: Document = {"lease.expires_at": {"$exists": True}}
+_IS_UNFOLLOWED: Document = {"unfollowed_since": {"$exists": True}}
 _NOT_RUNG_SINCE_LAPSE = {"$lt": ["$published_at", "$lease.expires_at"]}
 _IS_RUNNING = {"$eq": ["$status", JobStatus.RUNNING.value]}
 _CAN_BE_TAKEN = {"$and": [_HAS_LAPSED, _IS_DUE]}
@@ -53,10 +56,12 @@ class MongoJobStore:
         with translated_errors():
             self._jobs.create_index(LIST_INDEX)
             self._jobs.create_index([("is_expanded", ASCENDING), ("status", ASCENDING), ("published_at", ASCENDING)])
-            self._jobs.create_index("lease.expires_at", sparse=True)
+            self._jobs.create_index(
+                [("lease.expires_at", ASCENDING), ("status", ASCENDING)], partialFilterExpression=_IS_LEASED
+            )
             self._jobs.create_index([("status", ASCENDING), ("expires_at", ASCENDING), ("updated_at", ASCENDING)])
             self._jobs.create_index("expires_at", expireAfterSeconds=0)
-            self._jobs.create_index("unfollowed_since", sparse=True)
+            self._jobs.create_index("unfollowed_since", partialFilterExpression=_IS_UNFOLLOWED)
             self._jobs.create_index(
                 [("account_id", ASCENDING), ("owner", ASCENDING), ("type", ASCENDING), ("finished_at", DESCENDING)],
                 partialFilterExpression=_IS_WHOLE,
@@ -66,9 +71,20 @@ class MongoJobStore:
         """Store a new job."""
         with translated_errors():
             try:
-                self._jobs.insert_one({**to_document(job), "published_at": job.created_at})
+                self._jobs.insert_one(new_document(job))
             except DuplicateKeyError:
                 return
+
+    def add_all(self, jobs: Sequence[Job]) -> None:
+        """Insert those that are not there yet, in one call."""
+        with translated_errors():
+            insert_missing(self._jobs, jobs)
+
+    def unfinished_among(self, job_ids: Collection[str]) -> set[str]:
+        """Look the ids up."""
+        with translated_errors():
+            found = self._jobs.find({"_id": {"$in": list(job_ids)}, "status": {"$in": _OPEN}}, {"_id": True})
+            return {document["_id"] for document in found}
 
     def get(self, job_id: str, *, account_id: str) -> Job:
         """Read one job of one account."""
@@ -118,7 +134,7 @@ class MongoJobStore:
 
     def take_unfollowed(self, *, quiet_s: float, limit: int) -> list[Job]:
         """Take what is marked, each by one atomic update."""
-        since = {"unfollowed_since": {"$exists": True}, "$expr": {"$lt": ["$unfollowed_since", from_now(-quiet_s)]}}
+        since = {**_IS_UNFOLLOWED, "$expr": {"$lt": ["$unfollowed_since", from_now(-quiet_s)]}}
         mark = [{"$set": {"unfollowed_since": "$$NOW"}}]
         with translated_errors():
             found = list(itertools.islice(iter(lambda: self._jobs.find_one_and_update(since, mark), None), limit))
@@ -264,7 +280,7 @@ class MongoJobStore:
         is_silent = _was_not_rung_for(quiet_s)
         silent = {**_UNFINISHED, "$expr": {"$and": [is_silent, _CAN_BE_TAKEN]}}
         lapsed = {
-            "lease.expires_at": {"$exists": True},
+            **_IS_LEASED,
             "status": JobStatus.RUNNING.value,
             "$expr": {"$and": [_HAS_LAPSED, _NOT_RUNG_SINCE_LAPSE]},
         }

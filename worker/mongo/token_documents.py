@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from datetime import UTC, datetime
+from itertools import product
 from typing import Any
 
 from bson import ObjectId
@@ -16,6 +18,11 @@ _FIRST_MILLISECONDS = 100_000_000_000  # as seconds that is the year 5138, as mi
 def key_of(account_id: str, owner: str) -> Document:
     """Give the filter that finds a document whether its ids were written as text, number or ObjectId."""
     return {"account_id": {"$in": _spellings(account_id)}, "owner": {"$in": _spellings(owner)}}
+
+
+def spellings_of(account_id: str, owner: str) -> Iterator[tuple[str | int | ObjectId, str | int | ObjectId]]:
+    """Give the pairs of ids that a document of this key may hold."""
+    return product(_spellings(account_id), _spellings(owner))
 
 
 def read_text(value: Any) -> str | None:  # noqa: ANN401 - whatever another program stored

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import structlog
@@ -12,7 +13,7 @@ from pymongo.errors import OperationFailure
 
 from worker.errors import TokenUnreadableError
 from worker.mongo.connection import Document, MongoDatabase, translated_errors
-from worker.mongo.token_documents import key_of, read_instant, read_number, read_text
+from worker.mongo.token_documents import key_of, read_instant, read_number, read_text, spellings_of
 from worker.mongo.token_encryption import PLAIN_TEXT, TokenEncryption, is_encrypted
 from worker.tokens import RenewedToken, Token
 
@@ -52,6 +53,15 @@ class MongoTokenStore:
         with translated_errors():
             document = self._tokens.find_one(key_of(account_id, owner))
         return self._token(document, account_id, owner) if document is not None else None
+
+    def stored_among(self, keys: Collection[tuple[str, str]]) -> set[tuple[str, str]]:
+        """Read the ids of all of them at once, however they are spelled."""
+        if not keys:
+            return set()
+        asked = {spelled: key for key in keys for spelled in spellings_of(*key)}
+        with translated_errors():
+            found = self._tokens.find({"$or": [key_of(*key) for key in keys]}, {"account_id": True, "owner": True})
+            return {asked[document["account_id"], document["owner"]] for document in found}
 
     def connect(self, account_id: str, owner: str, granted: RenewedToken) -> bool:
         """Write a token's fields and no others. Twice is as good as once."""

@@ -15,6 +15,7 @@ from worker.mongo.idempotency import MongoIdempotencyStore
 from worker.mongo.jobs import MongoJobStore
 from worker.mongo.pages import MongoPageStore
 from worker.mongo.records import MongoRecordStore
+from worker.mongo.schedules import MongoScheduleStore
 from worker.mongo.token_renewals import MongoRenewalLeases
 from worker.mongo.tokens import MongoTokenStore
 
@@ -28,6 +29,7 @@ _STORES = (
     MongoRenewalLeases,
     MongoConnectionStore,
     MongoErrandStore,
+    MongoScheduleStore,
     MongoIdempotencyStore,
 )
 

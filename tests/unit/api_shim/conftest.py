@@ -25,6 +25,7 @@ from api_shim.metrics import Exposition, RequestMetrics, StoredState, read_jobs
 from api_shim.plans import PlanDesk
 from api_shim.readiness import Readiness
 from api_shim.records import RecordDesk
+from api_shim.schedules import ScheduleDesk
 from api_shim.waiting import JobWaiter
 from api_shim.webhooks import WebhookRules
 from tests.fakes.clock import ManualClock
@@ -32,6 +33,7 @@ from tests.fakes.erasures import InMemoryErasureStore
 from tests.fakes.errands import InMemoryErrandStore
 from tests.fakes.idempotency import InMemoryIdempotencyStore
 from tests.fakes.records import InMemoryRecordStore
+from tests.fakes.schedules import InMemoryScheduleStore
 from tests.fakes.stores import InMemoryJobStore
 from tests.unit.api_shim.shim import RESULT_TTL, SECRET, Parts, Shim, token_of
 from worker.control import JobControl
@@ -39,6 +41,7 @@ from worker.keyed_submitter import KeyedSubmitter
 from worker.settings import ShimSettings
 from worker.spans import NoTraces
 from worker.submitter import JobSubmitter
+from worker.token_health import TokenHealth
 from worker.wakeups import RedisAnnouncer
 
 Running = Callable[..., AbstractContextManager[Shim]]
@@ -78,6 +81,7 @@ def new_parts() -> Parts:
         records=InMemoryRecordStore(clock),
         errands=InMemoryErrandStore(clock),
         erasures=InMemoryErasureStore(clock),
+        schedules=InMemoryScheduleStore(clock),
     )
     parts.tokens.put(token_of("a1", "u1"))
     return parts
@@ -132,6 +136,13 @@ def _application(parts: Parts, settings: ShimSettings) -> FastAPI:
             clock=parts.clock,
         ),
         plans=PlanDesk(tokens=parts.tokens, errands=errands, clock=parts.clock),
+        schedules=ScheduleDesk(
+            schedules=parts.schedules,
+            tokens=parts.tokens,
+            connections=TokenHealth(connections=parts.connections, tokens=parts.tokens),
+            jitter_window_s=settings.schedule_jitter_seconds,
+            clock=parts.clock,
+        ),
         verifier=JwtVerifier(settings),
         readiness=Readiness({}),
         instruments=Instruments(

@@ -26,6 +26,7 @@ from tests.fakes.errands import HoldingErrandQueue, InMemoryErrandStore
 from tests.fakes.idempotency import InMemoryIdempotencyStore
 from tests.fakes.queue import HoldingJobQueue
 from tests.fakes.records import InMemoryRecordStore, InMemoryTransactions
+from tests.fakes.schedules import InMemoryScheduleStore
 from tests.fakes.stores import InMemoryJobStore, InMemoryPageStore
 from tests.fakes.tokens import InMemoryTokenStore
 from worker.closing import close, tell_sync
@@ -79,6 +80,7 @@ class Parts:
     records: InMemoryRecordStore
     erasures: InMemoryErasureStore
     errands: InMemoryErrandStore
+    schedules: InMemoryScheduleStore
     connections: InMemoryConnectionStore = field(default_factory=InMemoryConnectionStore)
     errand_queue: HoldingErrandQueue = field(default_factory=HoldingErrandQueue)
     pages: InMemoryPageStore = field(default_factory=InMemoryPageStore)
@@ -202,6 +204,11 @@ class Shim(Parts):
         """POST JSON below the base path."""
         content = json.dumps(body).encode() if body is not None else None
         return self.ask("POST", f"{BASE_PATH}{path}", authorization=authorization, content=content)
+
+    def put(self, path: str, body: object = None, *, authorization: str | None = None) -> httpx.Response:
+        """PUT JSON below the base path."""
+        content = json.dumps(body).encode() if body is not None else None
+        return self.ask("PUT", f"{BASE_PATH}{path}", authorization=authorization, content=content)
 
     def delete(self, path: str) -> httpx.Response:
         """DELETE below the base path."""

@@ -22,12 +22,24 @@ HEAVY = ("celery", "pymongo", "redis", "fastapi", "requests")
 def test_every_command_is_listed_with_what_it_does() -> None:
     result = CliRunner().invoke(main, ["--help"])
     assert result.exit_code == 0
-    commands = ("cancel", "connect", "delete", "doctor", "download", "export", "job", "results", "retry", "sync")
+    commands = (
+        "cancel",
+        "connect",
+        "delete",
+        "doctor",
+        "download",
+        "export",
+        "job",
+        "results",
+        "retry",
+        "schedule",
+        "sync",
+    )
     for name in (*commands, "webhook-secret"):
         assert f"\n  {name} " in result.output
 
 
-@pytest.mark.parametrize("name", ["schedule", "token"])
+@pytest.mark.parametrize("name", ["token"])
 def test_what_the_api_cannot_do_yet_is_no_command(name: str) -> None:
     assert CliRunner().invoke(main, [name]).exit_code == 2
 

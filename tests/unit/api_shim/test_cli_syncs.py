@@ -54,3 +54,18 @@ def test_a_type_that_there_is_not_is_refused_by_the_api() -> None:
     answer = refusal(400, "data not found on object of type", code="unsupported_type")
     result = run(FakeExportApi(failures=deque([answer])), "sync", "--types", "tickets")
     assert (result.exit_code, "unsupported_type" in result.stderr) == (1, True)
+
+
+def test_a_dry_run_of_a_sync_starts_nothing_and_shows_the_plan() -> None:
+    plan = {"success": True, "data": {"dry_run": True}}
+    api = FakeExportApi(failures=deque([httpx.Response(200, json=plan)]))
+    result = run(api, "sync", "--types", "deals", "--dry-run")
+    assert (result.exit_code, json.loads(result.stdout)) == (0, plan)
+    assert posted(api) == [(f"{BASE}/sync", {"types": ["deals"], "dry_run": True})]
+    assert run(api, "sync", "--dry-run", "--wait").exit_code == 2
+
+
+def test_sync_passes_on_the_webhook() -> None:
+    api = FakeExportApi()
+    assert run(api, "sync", "--webhook", "https://example.com/hook").exit_code == 0
+    assert posted(api) == [(f"{BASE}/sync", {"webhook": {"url": "https://example.com/hook"}})]

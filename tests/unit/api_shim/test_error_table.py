@@ -26,6 +26,7 @@ from worker.errors import (
     NoAnswerError,
     NotConfiguredError,
     RecordNotFoundError,
+    ScheduleNotFoundError,
     StoreUnavailableError,
     TokenNotFoundError,
 )
@@ -39,6 +40,7 @@ WITHOUT_TEXT = (
     JobNotFoundError,
     KeysUnavailableError,
     RecordNotFoundError,
+    ScheduleNotFoundError,
     StoreUnavailableError,
     TokenNotFoundError,
     UnauthorizedError,
@@ -86,6 +88,7 @@ def test_every_error_of_the_tree_has_an_answer(kind: type[ExportError]) -> None:
         (NotConfiguredError("set it"), 501, 501, "not_configured"),
         (JobNotFoundError(), 404, 404, "job_not_found"),
         (RecordNotFoundError(), 404, 404, "record_not_found"),
+        (ScheduleNotFoundError(), 404, 404, "schedule_not_found"),
         (IllegalChangeError("The job is running"), 409, 409, "conflict"),
         (IdempotencyKeyReusedError(), 422, 422, "idempotency_key_reused"),
         (StoreUnavailableError(), 503, 503, "unavailable"),

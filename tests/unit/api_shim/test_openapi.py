@@ -10,7 +10,7 @@ import pytest
 from pydantic import BaseModel
 
 from api_shim.examples import EXAMPLES
-from api_shim.request_schemas import ExportBody, SyncBody
+from api_shim.request_schemas import ExportBody, ScheduleBody, SyncBody
 from tests.unit.api_shim.conftest import new_parts, serving
 from tests.unit.api_shim.shim import BASE_PATH, Json, Shim
 
@@ -23,6 +23,7 @@ EXPORT, JOBS, JOB, RESULTS, DOWNLOAD = (
 )
 ERRORS = {"400", "401", "403", "404", "503", "default"}
 RECORDS, RECORD = f"{BASE_PATH}/records/{{type}}", f"{BASE_PATH}/records/{{type}}/{{record_id}}"
+SYNC, SCHEDULE = f"{BASE_PATH}/sync", f"{BASE_PATH}/schedule"
 CONTROL = [("post", f"{JOB}/cancel"), ("post", f"{JOB}/retry"), ("delete", JOB)]
 OPERATIONS = [
     ("get", EXPORT),
@@ -35,6 +36,8 @@ OPERATIONS = [
     ("get", RECORDS),
     ("get", RECORD),
     ("delete", RECORD),
+    ("post", SYNC),
+    *((method, SCHEDULE) for method in ("get", "put", "delete")),
 ]
 
 
@@ -193,7 +196,7 @@ def test_every_example_is_one_that_its_model_reads_and_nothing_is_left_out(model
 
     written = read.model_dump(mode="json", exclude_unset=True)
     assert written.keys() == example.keys()
-    assert model in {ExportBody, SyncBody} or read.model_dump(mode="json").keys() == example.keys()
+    assert model in {ExportBody, ScheduleBody, SyncBody} or read.model_dump(mode="json").keys() == example.keys()
 
 
 def test_errors_are_shown_as_they_are_answered(shim: Shim, document: Json) -> None:

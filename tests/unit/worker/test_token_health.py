@@ -108,3 +108,29 @@ def test_without_the_database_nobody_knows(world: World) -> None:
         world.health.count_refused()
     with pytest.raises(StoreUnavailableError):
         world.health.refusal("a1", "u1")
+
+
+def test_among_many_connections_the_obstacles_are_named(world: World) -> None:
+    world.store("well", "good")
+    world.refuse("refused")
+    world.refuse("mended")
+    world.store("mended", "another")
+
+    found = world.health.obstacles([("a1", owner) for owner in ("well", "refused", "mended", "absent")])
+
+    assert found == {
+        ("a1", "refused"): "revoked (reconnect_required)",
+        ("a1", "absent"): "Api Token Not Found (token_not_found)",
+    }
+
+
+def test_a_token_that_cannot_be_read_just_now_is_no_obstacle(world: World) -> None:
+    world.refuse("u1")
+    locked = LockedTokenStore()
+    locked.put(world.store("u1", "refused"))
+
+    assert TokenHealth(connections=world.connections, tokens=locked).obstacles([("a1", "u1")]) == {}
+
+
+def test_where_nobody_is_asked_about_there_is_no_obstacle(world: World) -> None:
+    assert world.health.obstacles([]) == {}

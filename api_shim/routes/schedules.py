@@ -1,0 +1,50 @@
+"""`/schedule`: when the account is synced by itself."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Response
+from fastapi.responses import JSONResponse
+
+from api_shim.bodies import body_schema, read_body_as
+from api_shim.dependencies import AuthenticCaller, BoundedBody, Desk, Schedules
+from api_shim.errors import ERROR_ANSWERS
+from api_shim.request_schemas import ScheduleBody
+from api_shim.schedule_schemas import ScheduleAnswer
+from api_shim.schedules import Standing
+
+router = APIRouter(tags=["schedules"], responses=ERROR_ANSWERS)
+
+_OK, _CREATED = 200, 201
+
+
+@router.get("/schedule", summary="Show the schedule", response_model=ScheduleAnswer)
+async def schedule(caller: AuthenticCaller, schedules: Schedules) -> Response:
+    """Show the schedule of the caller's account and user, when it runs next, and what keeps it from running."""
+    return _answer(await schedules.find(caller), message="Schedule found")
+
+
+@router.put(
+    "/schedule",
+    summary="Store the schedule",
+    response_model=ScheduleAnswer,
+    responses={201: {"model": ScheduleAnswer, "description": "There was none before"}},
+    openapi_extra=body_schema(ScheduleBody, required=True),
+)
+async def put_schedule(caller: AuthenticCaller, sent: BoundedBody, schedules: Schedules, desk: Desk) -> Response:
+    """Store the schedule, in place of the one that there was. What is known of its earlier runs stays."""
+    body = read_body_as(ScheduleBody, sent)
+    webhook = desk.webhooks.accept(body.webhook)
+    standing, is_new = await schedules.put(caller, body, webhook=webhook)
+    return _answer(standing, message="Schedule stored", status=_CREATED if is_new else _OK)
+
+
+@router.delete("/schedule", summary="Remove the schedule", status_code=204)
+async def delete_schedule(caller: AuthenticCaller, schedules: Schedules) -> Response:
+    """Remove the schedule. A sync that it has started goes on."""
+    await schedules.remove(caller)
+    return Response(status_code=204)
+
+
+def _answer(standing: Standing, *, message: str, status: int = _OK) -> Response:
+    content = ScheduleAnswer.of(standing, message=message).model_dump(mode="json")
+    return JSONResponse(content, status_code=status)

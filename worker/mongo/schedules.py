@@ -1,0 +1,181 @@
+"""MongoScheduleStore: schedules in `integrations.hubspot.schedules`; what is due is decided by MongoDB's clock."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+from pymongo import ASCENDING, ReturnDocument, UpdateOne
+from pymongo.errors import DuplicateKeyError
+
+from worker.mongo.connection import Document, MongoDatabase, from_now, translated_errors
+from worker.mongo.webhook_documents import webhook_from_document, webhook_to_document
+from worker.pages import ExportType
+from worker.schedule_interfaces import DueSchedules
+from worker.schedules import Overlap, Schedule
+from worker.timetables import Timetable
+
+COLLECTION = "integrations.hubspot.schedules"
+
+_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+_IS_DUE = {
+    "$and": [{"$lte": ["$due_at", "$$NOW"]}, {"$lte": ["$claimed_until", "$$NOW"]}]
+}  # no claim compares as lower
+_WISHES = ("cron", "timezone", "types", "enabled", "overlap", "webhook", "jitter_s", "updated_at")
+_RUNS = ("queued_for", "last_run_at", "last_job_id", "skipped_runs", "missed_runs")
+
+
+class MongoScheduleStore:
+    """One document a schedule. `due_at` is when a dispatcher has to look at it, absent where it is switched off."""
+
+    def __init__(self, database: MongoDatabase) -> None:
+        self._schedules = database[COLLECTION]
+
+    def ensure_indexes(self) -> None:
+        """Have one schedule an (account, owner), and find those that are due."""
+        with translated_errors():
+            self._schedules.create_index([("account_id", ASCENDING), ("owner", ASCENDING)], unique=True)
+            self._schedules.create_index("due_at")
+
+    def get(self, account_id: str, owner: str) -> Schedule | None:
+        """Read one schedule."""
+        with translated_errors():
+            document = self._schedules.find_one({"account_id": account_id, "owner": owner})
+        return _from_document(document) if document is not None else None
+
+    def put(self, schedule: Schedule) -> tuple[Schedule, bool]:
+        """Change the schedule that is there, in one atomic update; insert one where none is."""
+        with translated_errors():
+            while (changed := self._change(schedule)) is None:
+                try:
+                    self._schedules.insert_one({**_to_document(schedule), "due_at": schedule.next_run_at})
+                except DuplicateKeyError:
+                    continue  # someone else was faster: theirs is changed
+                return schedule, True
+        return changed, False
+
+    def remove(self, account_id: str, owner: str) -> bool:
+        """Delete the document."""
+        with translated_errors():
+            return self._schedules.delete_one({"account_id": account_id, "owner": owner}).deleted_count > 0
+
+    def take_due(self, *, limit: int, lease_s: float) -> DueSchedules:
+        """Look for some that are due, claim those that nobody else has claimed by then, and read what was claimed."""
+        claim = uuid4().hex
+        due = {"due_at": {"$gt": _LONG_AGO}, "$expr": _IS_DUE}
+        with translated_errors():
+            found = self._schedules.find(due, {"_id": True}).sort("due_at", ASCENDING).limit(limit)
+            some = {"_id": {"$in": [document["_id"] for document in found]}}
+            claimed = {"claim": claim, "claimed_until": from_now(lease_s)}
+            self._schedules.update_many({**some, **due}, [{"$set": claimed}])
+            documents = list(self._schedules.find({**some, "claim": claim}))
+        until = max((document["claimed_until"] for document in documents), default=_LONG_AGO)
+        taken = tuple(_from_document(document) for document in documents)
+        return DueSchedules(claim=claim, at=until - timedelta(seconds=lease_s), schedules=taken)
+
+    def give_back(self, taken: DueSchedules, schedules: Sequence[Schedule], *, look_again_s: float) -> None:
+        """Write them all in one call, those that were not touched; then the last runs of the others."""
+        soon = taken.at + timedelta(seconds=look_again_s)
+        if not schedules:
+            return
+        moved = [
+            UpdateOne(
+                {"_id": each.schedule_id, "claim": taken.claim},
+                {
+                    "$set": {**_part_of(each, _RUNS), "next_run_at": each.next_run_at, "due_at": _due_at(each, soon)},
+                    "$unset": {"claim": True, "claimed_until": True},
+                },
+            )
+            for each in schedules
+        ]
+        with translated_errors():
+            written = self._schedules.bulk_write(moved, ordered=False).matched_count
+            if written < len(moved):
+                self._note_runs(taken, schedules)
+
+    def _change(self, schedule: Schedule) -> Schedule | None:
+        """Write what is wished. The claim goes as well: whoever has it knows a schedule that is no more."""
+        wishes = {name: {"$literal": value} for name, value in _part_of(schedule, _WISHES).items()}
+        is_same = [{"$eq": [f"${name}", wishes[name]]} for name in ("cron", "timezone", "enabled", "jitter_s")]
+        keeps_its_plan = {"$and": [*is_same, {"$ne": ["$next_run_at", None]}]}
+        change = {
+            **wishes,
+            "next_run_at": {"$cond": [keeps_its_plan, "$next_run_at", {"$literal": schedule.next_run_at}]},
+            "due_at": {"$cond": [keeps_its_plan, "$due_at", {"$literal": schedule.next_run_at}]},
+            "queued_for": "$queued_for" if schedule.is_enabled else None,
+        }
+        key = {"account_id": schedule.account_id, "owner": schedule.owner}
+        pipeline: list[Document] = [{"$set": change}, {"$unset": ["claim", "claimed_until"]}]
+        document = self._schedules.find_one_and_update(key, pipeline, return_document=ReturnDocument.AFTER)
+        return _from_document(document) if document is not None else None
+
+    def _note_runs(self, taken: DueSchedules, schedules: Sequence[Schedule]) -> None:
+        """Note the syncs that were started for schedules that someone has written since they were taken."""
+        started = [each for each in schedules if each.last_run_at == taken.at]
+        notes = [
+            UpdateOne(
+                {"_id": each.schedule_id, "$or": [{"last_run_at": None}, {"last_run_at": {"$lt": taken.at}}]},
+                {"$set": _part_of(each, ("last_run_at", "last_job_id"))},
+            )
+            for each in started
+        ]
+        if notes:
+            self._schedules.bulk_write(notes, ordered=False)
+
+
+def _due_at(schedule: Schedule, soon: datetime) -> datetime | None:
+    if schedule.next_run_at is None or schedule.queued_for is None:
+        return schedule.next_run_at
+    return min(schedule.next_run_at, soon)
+
+
+def _part_of(schedule: Schedule, names: Sequence[str]) -> Document:
+    document = _to_document(schedule)
+    return {name: document[name] for name in names}
+
+
+def _to_document(schedule: Schedule) -> Document:
+    return {
+        "_id": schedule.schedule_id,
+        "account_id": schedule.account_id,
+        "owner": schedule.owner,
+        "cron": schedule.timetable.cron,
+        "timezone": schedule.timetable.timezone,
+        "types": [each.value for each in schedule.types],
+        "enabled": schedule.is_enabled,
+        "overlap": schedule.overlap.value,
+        "webhook": webhook_to_document(schedule.webhook) if schedule.webhook is not None else None,
+        "jitter_s": schedule.jitter_s,
+        "created_at": schedule.created_at,
+        "updated_at": schedule.updated_at,
+        "next_run_at": schedule.next_run_at,
+        "queued_for": schedule.queued_for,
+        "last_run_at": schedule.last_run_at,
+        "last_job_id": schedule.last_job_id,
+        "skipped_runs": schedule.skipped_runs,
+        "missed_runs": schedule.missed_runs,
+    }
+
+
+def _from_document(document: Document) -> Schedule:
+    webhook = document["webhook"]
+    return Schedule(
+        schedule_id=document["_id"],
+        account_id=document["account_id"],
+        owner=document["owner"],
+        timetable=Timetable(cron=document["cron"], timezone=document["timezone"]),
+        types=tuple(map(ExportType, document["types"])),
+        is_enabled=document["enabled"],
+        overlap=Overlap(document["overlap"]),
+        webhook=webhook_from_document(webhook) if webhook is not None else None,
+        jitter_s=document["jitter_s"],
+        created_at=document["created_at"],
+        updated_at=document["updated_at"],
+        next_run_at=document["next_run_at"],
+        queued_for=document["queued_for"],
+        last_run_at=document["last_run_at"],
+        last_job_id=document["last_job_id"],
+        skipped_runs=document["skipped_runs"],
+        missed_runs=document["missed_runs"],
+    )
