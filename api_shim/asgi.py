@@ -46,6 +46,7 @@ from worker.mongo.transactions import MongoTransactions
 from worker.redis_client import impatient_redis
 from worker.settings import ShimSettings
 from worker.submitter import JobSubmitter
+from worker.syncer import StartingQueue, Syncer
 from worker.token_health import TokenHealth
 from worker.traced import TracedQueue
 from worker.traces import open_traces
@@ -75,7 +76,8 @@ def build(settings: ShimSettings) -> FastAPI:
     bell = CeleryJobQueue(celery_app, headers=lambda _: traces.headers())
     queue = MeasuredQueue(TracedQueue(PunctualQueue(bell), traces), job_metrics)
     news = redis.asyncio.Redis.from_url(settings.redis, health_check_interval=_HEALTH_CHECK_S, socket_keepalive=True)
-    submitter = JobSubmitter(jobs=jobs, tokens=tokens, queue=queue)
+    syncer = Syncer(jobs=jobs, queue=queue, clock=utc_now)
+    submitter = JobSubmitter(jobs=jobs, tokens=tokens, queue=StartingQueue(queue, syncer))
     keys = MongoIdempotencyStore(database)
     waiter = JobWaiter(news)
     records = MongoRecordStore(database)

@@ -17,7 +17,7 @@ from api_shim.downloads.lines import DownloadFormat, csv_lines, ndjson_lines
 from api_shim.waiting import JobWaiter, Watch
 from api_shim.webhooks import WebhookRules
 from worker.control import JobControl
-from worker.errors import BrokerUnavailableError, JobNotFoundError
+from worker.errors import BrokerUnavailableError, JobNotFoundError, StoreUnavailableError
 from worker.idempotency import KeyedRequest
 from worker.interfaces import JobQuery, PageStore, RecordSlice
 from worker.jobs import ExportRequest, IllegalChangeError, Job, JobKind, JobStatus, Origin, Progress, SyncRequest
@@ -167,12 +167,20 @@ class ExportDesk:
         return csv_lines(self.pages, job, with_bom=with_bom)
 
     def _submit(self, job: Job, asked: KeyedRequest | None) -> Submission:
-        if asked is None:
+        if asked is not None:
+            submission = self.keyed_submitter.submit(job, asked)
+        else:
             with suppress(BrokerUnavailableError):
                 self.submitter.submit(job)
-            return Submission(job)
-        submission = self.keyed_submitter.submit(job, asked)
-        return replace(submission, job=self.control.as_of_now([submission.job])[0])
+            submission = Submission(job)
+        return replace(submission, job=self._with_children(submission.job))
+
+    def _with_children(self, job: Job) -> Job:
+        """Look at a sync that was accepted; where nobody can look it is shown as it was."""
+        if job.kind is JobKind.SYNC:
+            with suppress(StoreUnavailableError):
+                return self.control.find(job.job_id, account_id=job.account_id)
+        return job
 
     async def _page_of(self, job: Job, watch: Watch, *, wait_s: float) -> Page | Job:
         """Wait for a page job to finish. A success that is announced needs no look at the job: its page is there."""

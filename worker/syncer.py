@@ -7,8 +7,9 @@ from datetime import datetime
 
 import structlog
 
-from worker.interfaces import JobQueue, JobStore
-from worker.jobs import JobStatus
+from worker.errors import StoreUnavailableError
+from worker.interfaces import JobQueue, JobStore, SyncStarter
+from worker.jobs import Job, JobKind, JobStatus
 from worker.publishing import publish_or_note
 from worker.syncs import new_children
 
@@ -37,3 +38,21 @@ class Syncer:
         if self._jobs.expand(sync, children):
             _log.info("sync_started", children=len(children), **sync.log_fields)
             publish_or_note(*children, queue=self._queue, jobs=self._jobs)
+
+
+class StartingQueue:
+    """A JobQueue that starts a sync instead of ringing for it: whoever has asked for one sees its children at once."""
+
+    def __init__(self, queue: JobQueue, syncer: SyncStarter) -> None:
+        self._queue = queue
+        self._syncer = syncer
+
+    def publish(self, job: Job) -> None:
+        """Ring for a job, or for the children of a sync. Raises BrokerUnavailableError."""
+        if job.kind is not JobKind.SYNC:
+            self._queue.publish(job)
+            return
+        try:
+            self._syncer.start(job.job_id)
+        except StoreUnavailableError:
+            self._queue.publish(job)  # the sync is stored: a worker starts it

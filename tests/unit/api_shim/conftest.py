@@ -41,6 +41,7 @@ from worker.keyed_submitter import KeyedSubmitter
 from worker.settings import ShimSettings
 from worker.spans import NoTraces
 from worker.submitter import JobSubmitter
+from worker.syncer import StartingQueue, Syncer
 from worker.token_health import TokenHealth
 from worker.wakeups import RedisAnnouncer
 
@@ -98,7 +99,8 @@ def serving(parts: Parts, **settings: object) -> Iterator[Shim]:
 
 
 def _application(parts: Parts, settings: ShimSettings) -> FastAPI:
-    submitter = JobSubmitter(jobs=parts.jobs, tokens=parts.tokens, queue=parts.queue)
+    syncer = Syncer(jobs=parts.jobs, queue=parts.queue, clock=parts.clock)
+    submitter = JobSubmitter(jobs=parts.jobs, tokens=parts.tokens, queue=StartingQueue(parts.queue, syncer))
     waiter = JobWaiter(fakeredis.FakeAsyncRedis(server=parts.redis))
     errands = ErrandDesk(
         errands=parts.errands,

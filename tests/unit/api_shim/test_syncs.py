@@ -12,10 +12,12 @@ from tests.unit.api_shim.shim import BASE_PATH, RESULT_TTL, Json, Shim, mint, pr
 from worker.connections import HubSpotFacts
 from worker.errands import Plan, PlanExports, PlannedExport
 from worker.errors import FatalHubSpotError
-from worker.jobs import ExportRequest, Job, JobKind
+from worker.jobs import ExportRequest, Job, SyncRequest
 from worker.pages import ExportType
+from worker.syncs import new_sync
 
 TYPES = ["contacts", "companies", "deals", "notes"]
+NO_CHANGES = {"created": 0, "changed": 0, "unchanged": 0, "deleted": 0}
 NOW = "2026-11-23T15:00:00Z"
 
 
@@ -24,6 +26,13 @@ def synced(shim: Shim, *types: str) -> str:
     assert answer.status_code == 202, answer.text
     job_id: str = answer.json()["data"]["job_id"]
     return job_id
+
+
+def scheduled(shim: Shim) -> str:
+    """Store a sync as a schedule does: a worker has to make its children."""
+    request = SyncRequest(types=tuple(ExportType))
+    shim.jobs.add(new_sync("scheduled", account_id="a1", owner="u1", request=request, at=shim.clock()))
+    return "scheduled"
 
 
 def started(shim: Shim, *types: str) -> tuple[str, dict[str, Job]]:
@@ -58,6 +67,8 @@ def test_a_sync_is_accepted_with_the_job_and_where_it_lives(shim: Shim) -> None:
 
     job_id = answer.json()["data"]["job_id"]
     path = f"{BASE_PATH}/jobs/{job_id}"
+    children = shim.queue.published
+    assert [(child.type_name, child.parent_id) for child in children] == [("deals", job_id), ("notes", job_id)]
     assert (answer.status_code, answer.headers["Location"]) == (202, path)
     assert answer.json() == {
         "success": True,
@@ -68,7 +79,7 @@ def test_a_sync_is_accepted_with_the_job_and_where_it_lives(shim: Shim) -> None:
             "status": "queued",
             "label": "nightly",
             "parent_id": None,
-            "children": [],
+            "children": [child.job_id for child in children],
             "request": {"types": ["deals", "notes"], "schedule_id": None, "scheduled_for": None},
             "progress": {"pages": 0, "records": 0, "offset": None, "has_more": True, "records_per_second": None},
             "eta_seconds": None,
@@ -76,7 +87,7 @@ def test_a_sync_is_accepted_with_the_job_and_where_it_lives(shim: Shim) -> None:
             "resumes": 0,
             "error": None,
             "receipt": None,
-            "changes": None,
+            "changes": {"deals": NO_CHANGES, "notes": NO_CHANGES},
             "resume_at": None,
             "reason": None,
             "created_at": NOW,
@@ -88,7 +99,16 @@ def test_a_sync_is_accepted_with_the_job_and_where_it_lives(shim: Shim) -> None:
             "links": {"self": path, "results": None, "download": None},
         },
     }
-    assert [(job.job_id, job.kind) for job in shim.queue.published] == [(job_id, JobKind.SYNC)]
+
+
+def test_without_the_broker_a_sync_is_accepted_with_its_children_and_left_to_the_sweeper(shim: Shim) -> None:
+    shim.queue.is_away = True
+
+    sync_id = synced(shim, "deals", "notes")
+
+    children = shown(shim, sync_id)["children"]
+    assert len(children) == 2
+    assert {job.job_id for job in shim.jobs.take_unpublished(quiet_s=None, limit=10)} >= set(children)
 
 
 @pytest.mark.parametrize("body", [None, {}, {"types": None}])
@@ -261,7 +281,7 @@ def test_the_records_are_read_from_the_children(shim: Shim) -> None:
 
 
 def test_a_sync_that_no_worker_has_seen_is_cancelled_at_once_and_can_be_retried(shim: Shim) -> None:
-    sync_id = synced(shim)
+    sync_id = scheduled(shim)
 
     answer = shim.post(f"/jobs/{sync_id}/cancel")
 
