@@ -171,6 +171,16 @@ def test_a_link_is_good_for_one_connection(client: Client) -> None:
     assert len(client.calls(type="token")) == 1
 
 
+def test_of_many_who_come_back_at_once_with_one_link_one_is_let_in(client: Client) -> None:
+    back = sent_back(client)
+
+    with ThreadPoolExecutor(8) as browsers:
+        answers = list(browsers.map(open_as_browser, [back] * 8))
+
+    assert sorted(answer.status_code for answer in answers) == [200] + [400] * 7
+    assert len(client.calls(type="token")) == 1
+
+
 def test_a_user_who_says_no_connects_nothing_and_may_still_say_yes(client: Client) -> None:
     hubspot = client.stack.hubspot_control
     hubspot.change_account(client.account.hub_id, consents=False)

@@ -21,7 +21,7 @@ from api_shim.auth import JwtVerifier
 from api_shim.connections import ConnectionDesk
 from api_shim.errands import ErrandDesk
 from api_shim.exports import ExportDesk
-from api_shim.metrics import Exposition, RequestMetrics, StoredState, read_jobs
+from api_shim.metrics import Exposition, RequestMetrics, StoredState, read_connections, read_jobs
 from api_shim.plans import PlanDesk
 from api_shim.readiness import Readiness
 from api_shim.records import RecordDesk
@@ -108,7 +108,8 @@ def _application(parts: Parts, settings: ShimSettings) -> FastAPI:
         waiter=waiter,
         longest_wait_s=settings.export_wait_seconds,
     )
-    parts.registry.register(StoredState([partial(read_jobs, parts.jobs)]))
+    health = TokenHealth(connections=parts.connections, tokens=parts.tokens)
+    parts.registry.register(StoredState([partial(read_jobs, parts.jobs), partial(read_connections, health)]))
     desk = ExportDesk(
         pages=parts.pages,
         submitter=submitter,

@@ -25,6 +25,7 @@ ERRORS = {"400", "401", "403", "404", "503", "default"}
 RECORDS, RECORD = f"{BASE_PATH}/records/{{type}}", f"{BASE_PATH}/records/{{type}}/{{record_id}}"
 SYNC, SCHEDULE = f"{BASE_PATH}/sync", f"{BASE_PATH}/schedule"
 CONTROL = [("post", f"{JOB}/cancel"), ("post", f"{JOB}/retry"), ("delete", JOB)]
+CONNECT, CALLBACK, CONNECTION = (f"{BASE_PATH}/{name}" for name in ("connect", "connect/callback", "connection"))
 OPERATIONS = [
     ("get", EXPORT),
     ("post", EXPORT),
@@ -38,6 +39,9 @@ OPERATIONS = [
     ("delete", RECORD),
     ("post", SYNC),
     *((method, SCHEDULE) for method in ("get", "put", "delete")),
+    ("get", CONNECT),
+    ("get", CONNECTION),
+    ("delete", CONNECTION),
 ]
 
 
@@ -133,6 +137,41 @@ def test_a_download_documents_both_formats_and_the_conflict(document: Json) -> N
     assert schema_of(operation, "409") == "ErrorAnswer"
     assert set(parameters) == {"job_id", "format", "bom"}
     assert parameters["format"]["schema"]["default"] == "ndjson"
+
+
+def test_the_way_to_hubspot_documents_its_redirect_and_what_may_be_missing(document: Json) -> None:
+    operation = document["paths"][CONNECT]["get"]
+
+    assert (schema_of(operation, "302"), schema_of(operation, "501")) == ("InvitationAnswer", "ErrorAnswer")
+    assert "200" not in operation["responses"]
+
+
+def test_the_way_back_needs_no_jwt_and_documents_hubspots_errors(document: Json) -> None:
+    operation = document["paths"][CALLBACK]["get"]
+
+    assert "security" not in operation
+    assert set(parameters_of(operation)) == {"state", "code", "error"}
+    assert schema_of(operation, "200") == "ConnectedAnswer"
+    assert {schema_of(operation, status) for status in ("400", "429", "501", "502", "503")} == {"ErrorAnswer"}
+    assert not operation["responses"].keys() & {"401", "403", "404", "422"}
+
+
+def test_a_connection_documents_what_is_shown_of_it(document: Json) -> None:
+    methods = document["paths"][CONNECTION]
+    shown = document["components"]["schemas"]["ConnectionView"]["properties"]
+
+    assert schema_of(methods["get"], "200") == "ConnectionAnswer"
+    assert "content" not in methods["delete"]["responses"]["204"]
+    assert not [name for name in shown if "token" in name]
+
+
+def test_a_dry_run_documents_its_plan_beside_the_job_of_a_repeated_request(document: Json) -> None:
+    operation = document["paths"][EXPORT]["post"]
+
+    answers = operation["responses"]["200"]["content"]["application/json"]["schema"]["anyOf"]
+
+    assert [each["$ref"].rpartition("/")[2] for each in answers] == ["JobAnswer", "PlanAnswer"]
+    assert schema_of(operation, "502") == "ErrorAnswer"
 
 
 def test_the_body_of_a_job_is_documented_and_optional(document: Json) -> None:

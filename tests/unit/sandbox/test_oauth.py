@@ -2,7 +2,7 @@
 
 import json
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import pytest
 
@@ -172,3 +172,95 @@ def test_token_information_tells_whose_a_live_token_is(hubspot: HubSpot, clock: 
 
     assert (live["hub_id"], live["user_id"], live["expires_in"]) == (99, 7, 1700)
     assert hubspot.answer(request).status == 404
+
+
+# The page of consent
+
+
+def page(hubspot: HubSpot, **changes: str) -> Answer:
+    asked = {"client_id": "app", "redirect_uri": "https://app.test/cb?a=1", "scope": "oauth", "state": "s", **changes}
+    query = urlencode({name: value for name, value in asked.items() if value})
+    return hubspot.answer(Request.of("GET", f"/oauth/authorize?{query}"))
+
+
+def sent_back(answer: Answer) -> dict[str, str]:
+    assert answer.status == 302, answer.body
+    location = answer.headers["location"]
+    assert location.startswith("https://app.test/cb?a=1&")
+    return dict(parse_qsl(urlsplit(location).query))
+
+
+def test_the_page_of_consent_sends_back_a_code_that_gives_tokens(hubspot: HubSpot) -> None:
+    told = sent_back(page(hubspot))
+    grant = {**GRANT, "grant_type": "authorization_code", "code": told["code"]}
+
+    granted = read(post(hubspot, {**grant, "redirect_uri": "https://app.test/cb?a=1"}))
+
+    assert told["state"] == "s"
+    assert (granted["hub_id"], granted["refresh_token"]) == (99, "refresh-99")
+
+
+def test_the_user_picks_the_account(hubspot: HubSpot) -> None:
+    hubspot.add_account(5)
+    code = sent_back(page(hubspot, account="5"))["code"]
+    grant = {**GRANT, "grant_type": "authorization_code", "code": code, "redirect_uri": "https://app.test/cb?a=1"}
+
+    assert read(post(hubspot, grant))["hub_id"] == 5
+
+
+def test_a_user_who_does_not_consent_is_sent_back_without_a_code(hubspot: HubSpot) -> None:
+    hubspot.accounts[99].change({"consents": False})
+
+    assert sent_back(page(hubspot)) == {
+        "a": "1",
+        "error": "access_denied",
+        "error_description": "User denied access",
+        "state": "s",
+    }
+
+
+@pytest.mark.parametrize(
+    "changes", [{"redirect_uri": ""}, {"redirect_uri": "nowhere"}, {"scope": ""}, {"account": "7"}, {"account": "x"}]
+)
+def test_a_page_with_a_wrong_address_sends_nobody_anywhere(changes: dict[str, str], hubspot: HubSpot) -> None:
+    answer = page(hubspot, **changes)
+
+    assert (answer.status, answer.headers["content-type"]) == (400, "text/html;charset=utf-8")
+
+
+def test_a_page_for_an_app_that_the_account_does_not_know_is_none(hubspot: HubSpot) -> None:
+    hubspot.accounts[99].change({"client_id": "another"})
+
+    assert page(hubspot).status == 400
+
+
+# Introspection
+
+
+@pytest.mark.parametrize("path", [path for path in TOKEN_PATHS if path != "/oauth/v1/token"])
+def test_later_versions_tell_about_a_token_in_a_body_and_say_whether_it_lives(
+    path: str, hubspot: HubSpot, clock: ManualClock
+) -> None:
+    app = {"client_id": "app", "client_secret": "secret", "token_type_hint": "access_token"}
+    form = {**app, "token": hubspot.issue_token(99).value}
+
+    live = read(post(hubspot, form, f"{path}/introspect"))
+    clock.advance(1800)
+
+    assert (live["active"], live["hub_id"], live["user"]) == (True, 99, "user7@example.test")
+    assert read(post(hubspot, form, f"{path}/introspect")) == {"active": False}
+    assert read(post(hubspot, {**form, "client_secret": ""}, f"{path}/introspect"))["status"] == "BAD_CLIENT_SECRET"
+
+
+@pytest.mark.parametrize(
+    "target", ["/oauth/v1/access-tokens/{token}", "/oauth/2026-09/token/introspect", "/oauth/v1/token"]
+)
+def test_a_call_about_a_token_or_a_code_counts_as_one_of_its_account(target: str, hubspot: HubSpot) -> None:
+    token = hubspot.issue_token(99).value
+    code = hubspot.tokens.issue_code(99, redirect_uri=None).value
+    if target.startswith("/oauth/v1/access"):
+        hubspot.answer(Request.of("GET", target.format(token=token)))
+    else:
+        post(hubspot, {"token": token, "code": code}, target)
+
+    assert [call.hub_id for call in hubspot.journal.calls] == [99]
