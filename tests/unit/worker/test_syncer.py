@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 
 import pytest
 
+from tests.fakes.connections import InMemoryConnectionStore
 from tests.fakes.deliveries import InMemoryDeliveryStore
 from tests.fakes.queue import HoldingDeliveryQueue
 from tests.unit.worker.workshop import LEASE_S, RECORDS, Interrupted, Workshop
+from worker.connections import Refusal
 from worker.control import JobControl
 from worker.delivery_rounds import DeliveryRounds
-from worker.errors import BrokerUnavailableError, StoreUnavailableError
+from worker.errors import BrokerUnavailableError, ReconnectRequiredError, StoreUnavailableError
 from worker.export_tools import SliceLimits
+from worker.interfaces import ConnectionStore
 from worker.jobs import Job, JobKind, JobStatus, SyncRequest
 from worker.pages import ExportType
 from worker.sweeper import Sweeper
@@ -34,8 +38,15 @@ def syncer(shop: Workshop) -> Syncer:
     return Syncer(jobs=shop.jobs, queue=shop.queue, clock=shop.clock)
 
 
-def control(shop: Workshop) -> JobControl:
-    return JobControl(jobs=shop.jobs, pages=shop.pages, queue=shop.queue, result_ttl=TTL, clock=shop.clock)
+def control(shop: Workshop, connections: ConnectionStore | None = None) -> JobControl:
+    return JobControl(
+        jobs=shop.jobs,
+        pages=shop.pages,
+        queue=shop.queue,
+        result_ttl=TTL,
+        clock=shop.clock,
+        connections=connections,
+    )
 
 
 def sweeper(shop: Workshop) -> Sweeper:
@@ -251,6 +262,25 @@ def test_a_child_that_is_at_work_when_its_sync_is_deleted_stops_and_goes(shop: W
 
     assert (shop.jobs.find(child_id), shop.pages.count(child_id)) == (None, 0)
     assert shop.calls() == calls
+
+
+@pytest.mark.parametrize("which", ["sync", "child"])
+def test_a_retry_gives_a_refused_token_another_chance(shop: Workshop, which: str) -> None:
+    refusal = Refusal(reason="revoked", since=shop.clock(), asked_at=shop.clock(), token="print", client_id="app")
+    connections = InMemoryConnectionStore()
+    connections.refuse("a1", "u1", refusal)
+    syncer(shop).start(add_sync(shop, ExportType.CONTACTS))
+    child_id = shop.queue.take().job_id
+    held = shop.jobs.claim(child_id, worker="w1", lease_s=LEASE_S, at=shop.clock())
+    assert held is not None
+    shop.jobs.release(held.fail(ReconnectRequiredError("revoked"), at=shop.clock()))
+    shop.jobs.follow("s1")
+
+    control(shop, connections).retry("s1" if which == "sync" else child_id, account_id="a1")
+
+    known = connections.find("a1", "u1")
+    assert known is not None
+    assert known.refusal == replace(refusal, asked_at=None)
 
 
 def test_the_pages_of_all_children_stay_when_one_of_them_is_retried(shop: Workshop) -> None:
