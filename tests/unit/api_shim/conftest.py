@@ -142,7 +142,7 @@ def _application(parts: Parts, settings: ShimSettings) -> FastAPI:
         schedules=ScheduleDesk(
             schedules=parts.schedules,
             tokens=parts.tokens,
-            connections=TokenHealth(connections=parts.connections, tokens=parts.tokens),
+            connections=health,
             jitter_window_s=settings.schedule_jitter_seconds,
             clock=parts.clock,
         ),
