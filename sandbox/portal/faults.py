@@ -36,6 +36,8 @@ RecipeName = Literal[
     "silent",
     "slow",
     "stuck_cursor",
+    "cursor_ignored",
+    "out_of_order",
 ]
 RouteName = Literal[
     "contacts",

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from typing import Unpack
 
 import msgspec
@@ -71,7 +70,7 @@ class HubSpot:
         """Answer one request as HubSpot would, or as a scripted fault has it."""
         call = self._open(request)
         fault = self.faults.next_for(call)
-        answer = play(Scene(fault.plan, call, partial(self._serve, call))) if fault else self._serve(call)
+        answer = play(Scene(fault.plan, call, self._serve)) if fault else self._serve(call)
         answer = self._dress(call, answer)
         self._log(call, answer, fault)
         return answer

@@ -17,11 +17,15 @@ _SLOW_S = 5.0
 
 @dataclass(frozen=True)
 class Scene:
-    """A call that a fault happens to; `real()` is what HubSpot would have answered."""
+    """A call that a fault happens to, and who would have answered it."""
 
     plan: FaultPlan
     call: Call
-    real: Callable[[], Answer]
+    serve: Callable[[Call], Answer]
+
+    def real(self) -> Answer:
+        """Answer as HubSpot would have."""
+        return self.serve(self.call)
 
 
 def play(scene: Scene) -> Answer:
@@ -89,6 +93,19 @@ def _stuck_dated(page: dict[str, object], asked: str) -> dict[str, object]:
     return {"paging": {"next": {"after": asked, "link": ""}}} if is_dated else {}
 
 
+def _cursor_ignored(scene: Scene) -> Answer:
+    request = scene.call.request
+    query = tuple((name, value) for name, value in request.query if name not in _CURSORS)
+    return scene.serve(replace(scene.call, request=replace(request, query=query)))
+
+
+def _out_of_order(scene: Scene) -> Answer:
+    answer = scene.real()
+    page = json.loads(answer.body)
+    turned = {name: value[::-1] for name, value in page.items() if isinstance(value, list)}
+    return replace(answer, body=msgspec.json.encode({**page, **turned}))
+
+
 _RECIPES: dict[RecipeName, Callable[[Scene], Answer]] = {
     "ten_secondly": lambda scene: errors.ten_secondly(scene.call),
     "secondly": lambda scene: errors.secondly(scene.call),
@@ -115,4 +132,6 @@ _RECIPES: dict[RecipeName, Callable[[Scene], Answer]] = {
     "silent": lambda _: Answer(0, ending=Ending.SILENT),
     "slow": _slow,
     "stuck_cursor": _stuck,
+    "cursor_ignored": _cursor_ignored,
+    "out_of_order": _out_of_order,
 }

@@ -40,6 +40,8 @@ STATUSES: dict[RecipeName, int] = {
     "silent": 0,
     "slow": 200,
     "stuck_cursor": 200,
+    "cursor_ignored": 200,
+    "out_of_order": 200,
 }
 
 
@@ -135,6 +137,26 @@ def test_a_stuck_cursor_of_the_dated_api_repeats_after(hubspot: HubSpot, get: Ge
     page = json.loads(get("/crm/objects/2026-09/deals?after=931000500").body)
 
     assert page["paging"]["next"]["after"] == "931000500"
+
+
+@pytest.mark.parametrize(
+    ("target", "cursor"), [(CONTACTS, "vidOffset=900"), ("/crm/objects/2026-09/deals", "after=931000500")]
+)
+def test_a_list_that_ignores_the_cursor_begins_anew(target: str, cursor: str, hubspot: HubSpot, get: Get) -> None:
+    hubspot.fail_next("cursor_ignored")
+
+    first, second = (get(f"{target}?{cursor}").body for _ in range(2))
+
+    assert first == get(target).body != second
+
+
+@pytest.mark.parametrize(("target", "key"), [(CONTACTS, "contacts"), ("/crm/objects/2026-09/deals", "results")])
+def test_a_page_out_of_order_has_everything_but_the_order(target: str, key: str, hubspot: HubSpot, get: Get) -> None:
+    hubspot.fail_next("out_of_order")
+    turned, real = (json.loads(get(target).body) for _ in range(2))
+
+    assert turned[key] == real[key][::-1] != real[key]
+    assert {**turned, key: real[key]} == real
 
 
 def test_any_status_headers_and_body_can_be_told(hubspot: HubSpot, get: Get) -> None:
