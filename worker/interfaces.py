@@ -509,8 +509,12 @@ class Reservation:
 class RateLimiter(Protocol):
     """Calls per connected account, counted over all workers. None of its methods raises."""
 
-    def reserve(self, account_id: str, *, within_s: float) -> Reservation:
-        """Book the next call that may be made, if that is within so many seconds."""
+    def reserve(self, account_id: str, *, within_s: float, is_spare: bool = False) -> Reservation:
+        """Book the next call that may be made, if that is within so many seconds.
+
+        A spare call takes only what all others leave: it goes at once or not at all, and has no turn. Some places are
+        kept from it, and it keeps the mean pace of the limit, so that whoever comes next need not wait.
+        """
 
     def learn(self, account_id: str, quota: Quota) -> None:
         """Take note of what HubSpot says: a lower limit than ours, or calls that we know nothing of.

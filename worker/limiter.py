@@ -52,18 +52,20 @@ class RedisRateLimiter:
         self._birth: str | None = None
         self._workers = rate.calls  # until Redis has told: the least share there is
 
-    def reserve(self, account_id: str, *, within_s: float) -> Reservation:
+    def reserve(self, account_id: str, *, within_s: float, is_spare: bool = False) -> Reservation:
         """Book the next call that may be made, if that is within so many seconds, at most a window."""
         at = self._clock()
         left_s = self._blocks.left_s(account_id, at=at)
         if left_s > 0:
             return Reservation(wait_s=left_s, is_booked=False)
         within_s = min(within_s, self._rate.seconds)
-        place = self._contact.look(lambda: self._ask_for_place(account_id, within_s=within_s))
+        place = self._contact.look(lambda: self._ask_for_place(account_id, within_s=within_s, is_spare=is_spare))
+        if place is None and is_spare:  # a share of the limit is no more than the ordinary calls need
+            return Reservation(wait_s=_PATIENCE_ALONE_S, is_booked=False)
         if place is None:
             return self._reserve_alone(account_id, within_s=within_s)
         self._remember(account_id, place)
-        return _reservation(place, within_s=within_s)
+        return _reservation(place, within_s=0.0 if is_spare else within_s)
 
     def learn(self, account_id: str, quota: Quota) -> None:
         """Take note of what HubSpot says: a lower limit than ours, or calls that we know nothing of.
@@ -89,13 +91,14 @@ class RedisRateLimiter:
         left_s = self._contact.ask(lambda: self._shared.block(account_id, seconds))
         self._blocks.add(account_id, seconds=left_s or seconds, at=self._clock())
 
-    def _ask_for_place(self, account_id: str, *, within_s: float) -> Place:
+    def _ask_for_place(self, account_id: str, *, within_s: float, is_spare: bool) -> Place:
         at = self._clock()
         is_known = at - self._contact.last_answer_at < _IDENTITY_LIFE_S
         return self._shared.reserve(
             account_id,
             self._rate,
             within_s=within_s,
+            is_spare=is_spare,
             birth=self._birth if is_known else None,
             unlogged_ago_s=self._unlogged_ago_s(at),
         )
@@ -147,7 +150,13 @@ class NoRateLimit:
         self._contact = Contact(clock)
         self._blocks = LocalBlocks()
 
-    def reserve(self, account_id: str, *, within_s: float) -> Reservation:  # noqa: ARG002 - there is no queue
+    def reserve(
+        self,
+        account_id: str,
+        *,
+        within_s: float,  # noqa: ARG002 - there is no queue
+        is_spare: bool = False,  # noqa: ARG002 - nor a limit to leave anything of
+    ) -> Reservation:
         """Let the call go ahead, or tell for how long HubSpot wants none."""
         left_s = self._blocks.left_s(account_id, at=self._clock()) or self._left_elsewhere_s(account_id)
         return Reservation(wait_s=left_s, is_booked=left_s == 0)

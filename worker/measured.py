@@ -91,16 +91,17 @@ class MeasuredSource:
 
 
 class MeasuredLimiter:
-    """A RateLimiter. It counts places, and the seconds until they come."""
+    """A RateLimiter. It counts places, and the seconds until they come; spare calls wait for none."""
 
     def __init__(self, limiter: RateLimiter, metrics: ExportMetrics) -> None:
         self._limiter = limiter
         self._metrics = metrics
 
-    def reserve(self, account_id: str, *, within_s: float) -> Reservation:
+    def reserve(self, account_id: str, *, within_s: float, is_spare: bool = False) -> Reservation:
         """Ask for a place."""
-        place = self._limiter.reserve(account_id, within_s=within_s)
-        self._metrics.place_s.labels("booked" if place.is_booked else "refused").observe(place.wait_s)
+        place = self._limiter.reserve(account_id, within_s=within_s, is_spare=is_spare)
+        if not is_spare:
+            self._metrics.place_s.labels("booked" if place.is_booked else "refused").observe(place.wait_s)
         return place
 
     def learn(self, account_id: str, quota: Quota) -> None:

@@ -43,10 +43,17 @@ class SharedCalls:
             redis.register_script((scripts / f"{name}.lua").read_text()) for name in ("reserve", "learn", "block")
         )
 
-    def reserve(
-        self, account_id: str, rate: Rate, *, within_s: float, birth: str | None, unlogged_ago_s: float | None
+    def reserve(  # noqa: PLR0913 - what there is to know of a call and of who asks
+        self,
+        account_id: str,
+        rate: Rate,
+        *,
+        within_s: float,
+        is_spare: bool,
+        birth: str | None,
+        unlogged_ago_s: float | None,
     ) -> Place:
-        """Book the account's next place, if it is near enough.
+        """Book the account's next place, if it is near enough; for a spare call, if nobody else will want it.
 
         `birth` is the log that this worker knows. Calls that are not in it were made `unlogged_ago_s` ago at the least.
         """
@@ -61,6 +68,7 @@ class SharedCalls:
             birth or "",
             secrets.token_hex(8),
             -1 if unlogged_ago_s is None else _ms(unlogged_ago_s),
+            int(is_spare),
         ]
         booked, wait, blocked, calls, window, logged, workers, log = self._reserve(keys=keys, args=arguments)
         return Place(

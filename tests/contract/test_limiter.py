@@ -173,6 +173,97 @@ def test_turns_do_not_all_come_at_once(redis: Redis) -> None:
     assert max(waits_s) <= 10.3
 
 
+# Spare calls
+
+
+def spare(limiter: RateLimiter, tries: int) -> int:
+    """Count the spare calls that may be made at once."""
+    return sum(limiter.reserve("a1", within_s=0.25, is_spare=True).is_booked for _ in range(tries))
+
+
+def test_spare_calls_keep_the_pace_of_the_limit(redis: Redis) -> None:
+    limiter = RedisRateLimiter(redis, Rate(calls=100, seconds=10))
+
+    assert spare(limiter, 20) < 10
+    place = limiter.reserve("a1", within_s=0.25, is_spare=True)
+
+    assert not place.is_booked
+    assert 0 < place.wait_s < 1
+    assert limiter.reserve("a1", within_s=0).is_booked  # whoever is not spare goes at once
+
+
+def test_spare_calls_leave_a_place_free(redis: Redis) -> None:
+    limiter = RedisRateLimiter(redis, Rate(calls=10, seconds=10))
+    for _ in range(3):
+        booked(limiter, 3)
+        shift_calls(redis, seconds=-3)
+
+    assert spare(limiter, 3) == 0
+    assert limiter.reserve("a1", within_s=0, is_spare=True).wait_s <= 1.4
+    assert booked(limiter, 2) == 1
+
+
+def test_a_spare_call_is_never_made_before_someone_who_waits_and_gets_no_turn(redis: Redis) -> None:
+    limiter = RedisRateLimiter(redis, Rate(calls=4, seconds=10))
+    booked(limiter, 4)
+    assert spare(limiter, 3) == 0
+    assert redis.keys("*:turns:*") == []
+    waiting = limiter.reserve("a1", within_s=0)
+    shift_calls(redis, seconds=-11)
+
+    place = limiter.reserve("a1", within_s=0.25, is_spare=True)
+
+    assert not place.is_booked
+    assert place.wait_s >= waiting.wait_s
+    assert booked(limiter, 1) == 1
+
+
+def test_spare_calls_and_others_together_keep_the_limit(redis: Redis) -> None:
+    @dataclass
+    class Spare:
+        """It asks for a spare call whenever it is asked."""
+
+        limiter: RateLimiter
+
+        def reserve(self, account_id: str, *, within_s: float, is_spare: bool = True) -> Reservation:
+            return self.limiter.reserve(account_id, within_s=within_s, is_spare=is_spare)
+
+        def learn(self, account_id: str, quota: Quota) -> None:
+            self.limiter.learn(account_id, quota)
+
+        def block(self, account_id: str, *, seconds: float) -> None:
+            self.limiter.block(account_id, seconds=seconds)
+
+    rate = Rate(calls=20, seconds=1)
+    limiter = RedisRateLimiter(redis, rate)
+
+    went = make_calls([Spare(limiter), Spare(limiter), limiter], 50)
+
+    assert len(went) == 50
+    assert keep(went, rate)
+
+
+def test_a_block_holds_spare_calls_as_well(redis: Redis) -> None:
+    limiter = RedisRateLimiter(redis, Rate(calls=10, seconds=10))
+    limiter.block("a1", seconds=60)
+
+    place = limiter.reserve("a1", within_s=0.25, is_spare=True)
+
+    assert (place.is_booked, 40 < place.wait_s <= 60) == (False, True)
+
+
+def test_without_redis_there_are_no_spare_calls(server: FakeServer) -> None:
+    limiter, clock = away(server, Rate(calls=8, seconds=10), workers=1)
+    clock.now += 30
+
+    assert spare(limiter, 3) == 0
+    assert booked(limiter, 1) == 1
+
+
+def test_without_a_limit_every_call_goes_ahead_be_it_spare_or_not() -> None:
+    assert spare(NoRateLimit(), 200) == 200
+
+
 # What HubSpot says
 
 

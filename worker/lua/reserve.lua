@@ -8,13 +8,18 @@
 --       6 workers   sorted set: worker -> when it was last here
 -- ARGV  1 call  2 calls  3 window  4 within  5 worker  6 birth that the worker knows, or ''  7 birth to give, if any
 --       8 how long ago, at the least, calls were made that are not in the log, or -1
+--       9 1: the call is a spare one, which takes only what others leave
 -- gives { 1 if booked, wait, 1 if blocked, calls and window in force, calls in the log, workers, birth }
 
 local calls_key, blocked_key, quota_key, turns_key, identity_key, workers_key = unpack(KEYS)
 local limit, window, within = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local worker, known_birth, new_birth, unlogged_ago = ARGV[5], ARGV[6], ARGV[7], tonumber(ARGV[8])
+local is_spare = ARGV[9] == '1'
 
 local WORKERS_LIFE, IDENTITY_LIFE = 600000, 3600000
+local KEPT_FREE, SPREAD = 0.01, 6 -- of the limit, for who comes next; calls that may come close together
+local BEHIND, HURRY = 0.05, 0.9 -- with so much more of the limit free, the pace is so much shorter
+local TURN_GRACE = 250 -- who is told to come then may be that late
 
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -84,6 +89,30 @@ local function place_after(rank)
   return math.max(now, unknown + window, call[2] and call[2] + window or 0)
 end
 
+-- A spare call goes now or not at all, and never before someone who has a turn. Some places stay free, and calls keep
+-- the mean pace of the limit, so that whoever comes next finds a place at once, and not only when a window has passed.
+if is_spare then
+  local kept, behind = math.max(1, math.floor(limit * KEPT_FREE)), math.ceil(limit * BEHIND)
+  local spread = math.min(limit, SPREAD)
+  local pace = window / limit
+  if kept + behind < limit and place_after(limit - 1 - kept - behind) <= now then
+    pace = pace * HURRY
+  end
+  local place = kept < limit and place_after(limit - 1 - kept) or now + window
+  local close = redis.call('ZREVRANGE', calls_key, spread - 1, spread - 1, 'WITHSCORES')
+  local last_turn = tonumber(redis.call('ZREVRANGE', turns_key, 0, 0, 'WITHSCORES')[2] or 0)
+  place = math.max(place, close[2] and close[2] + math.ceil(spread * pace) or 0)
+  if last_turn <= now + window then -- later only when the clock was set back
+    place = math.max(place, last_turn + TURN_GRACE)
+  end
+  if place > now then
+    return answer(0, place - now, 0)
+  end
+  redis.call('ZADD', calls_key, now, ARGV[1])
+  redis.call('PEXPIRE', calls_key, 2 * window + within)
+  return answer(1, 0, 0)
+end
+
 local place = place_after(limit - 1)
 if place - now <= within then
   redis.call('ZADD', calls_key, place, ARGV[1])
@@ -93,9 +122,9 @@ end
 
 -- Those who have to come back get turns: the first the next place, the second the one after it, and so on for a window.
 -- A turn is no promise. Whoever comes books the next place there is; so none stays empty for one who does not come.
-redis.call('ZREMRANGEBYSCORE', turns_key, '-inf', now + within)
+redis.call('ZREMRANGEBYSCORE', turns_key, '-inf', now - TURN_GRACE)
 redis.call('ZREMRANGEBYSCORE', turns_key, '(' .. now + 2 * window, '+inf') -- the clock was set back
-local ahead = redis.call('ZCARD', turns_key)
+local ahead = redis.call('ZCOUNT', turns_key, '(' .. now + within, '+inf')
 local turn = place_after(math.max(limit - 1 - ahead, 0))
 redis.call('ZADD', turns_key, turn, ARGV[1])
 redis.call('PEXPIRE', turns_key, 2 * window)

@@ -31,7 +31,7 @@ class Waits:
     learnt: list[Quota] = field(default_factory=list)
     blocked: list[float] = field(default_factory=list)
 
-    def reserve(self, _account_id: str, *, within_s: float) -> Reservation:
+    def reserve(self, _account_id: str, *, within_s: float, is_spare: bool = False) -> Reservation:  # noqa: ARG002
         wait_s = self.seconds.pop(0) if self.seconds else 0.0
         return Reservation(wait_s=wait_s, is_booked=wait_s <= within_s)
 
@@ -229,7 +229,7 @@ def test_each_call_has_its_own_place_in_the_limit(shop: Workshop) -> None:
     asked: list[float] = []
 
     class Counting(Waits):
-        def reserve(self, _account_id: str, *, within_s: float) -> Reservation:
+        def reserve(self, _account_id: str, *, within_s: float, is_spare: bool = False) -> Reservation:  # noqa: ARG002
             asked.append(within_s)
             return Reservation(wait_s=0.0, is_booked=True)
 
@@ -414,10 +414,10 @@ def test_a_place_that_the_worker_was_too_slow_for_is_not_used(shop: Workshop) ->
     class Slow(Waits):
         """It gives places away that are over when they arrive, as a process that was stopped sees them."""
 
-        def reserve(self, account_id: str, *, within_s: float) -> Reservation:
+        def reserve(self, account_id: str, *, within_s: float, is_spare: bool = False) -> Reservation:
             shop.clock.advance(late_s.pop(0) if late_s else 0.0)
             asked.append(account_id)
-            return super().reserve(account_id, within_s=within_s)
+            return super().reserve(account_id, within_s=within_s, is_spare=is_spare)
 
     late_s, asked = [0.0, 0.2, 3.0, 0.0], list[str]()
     shop.exporter(limiter=Slow()).run_slice(shop.add_job())
@@ -426,9 +426,9 @@ def test_a_place_that_the_worker_was_too_slow_for_is_not_used(shop: Workshop) ->
 
 def test_a_worker_that_is_always_slow_gets_on_all_the_same(shop: Workshop) -> None:
     class Slow(Waits):
-        def reserve(self, account_id: str, *, within_s: float) -> Reservation:
+        def reserve(self, account_id: str, *, within_s: float, is_spare: bool = False) -> Reservation:
             shop.clock.advance(0.2)
-            return super().reserve(account_id, within_s=within_s)
+            return super().reserve(account_id, within_s=within_s, is_spare=is_spare)
 
     shop.exporter(limiter=Slow()).run_slice(shop.add_job())
     assert (shop.job().status, shop.calls()) == (JobStatus.SUCCEEDED, PAGES)
