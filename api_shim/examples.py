@@ -30,9 +30,11 @@ _JOB: Json = {
     "progress": {
         "pages": 42,
         "records": 4200,
+        "readable": 3100,
         "offset": 3412996225,
         "has_more": True,
         "records_per_second": 812.4,
+        "unsplit_because": None,
     },
     "eta_seconds": 9.8,
     "attempts": 1,

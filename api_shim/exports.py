@@ -136,11 +136,11 @@ class ExportDesk:
         await run_in_threadpool(self.control.delete, job_id, account_id=account_id)
 
     async def records(self, job: Job, *, start: int, limit: int) -> RecordSlice:
-        """Read records that the job has checkpointed; a page beyond the checkpoint may yet be fetched again.
+        """Read records that the job has checkpointed, without a gap; what is beyond may yet be fetched again.
 
         Raises JobNotFoundError when the job's pages have been removed since it was read.
         """
-        left = min(limit, job.progress.records - start)
+        left = min(limit, job.readable - start)
         if left <= 0:
             return RecordSlice(start, [])
         found = await run_in_threadpool(self.pages.read, job.job_id, job.records_type, start=start, limit=left)

@@ -28,11 +28,12 @@ def close(job: Job, *, pages: PageStore, result_ttl: timedelta, counts_ids: bool
 
 
 def receipt_of(job: Job, pages: PageStore, *, counts_ids: bool = True) -> Receipt:
-    """Draw up the receipt of a finished job."""
-    progress = job.progress
+    """Draw up the receipt of a finished job, about what its results hold."""
+    read = job.as_read
+    progress = read.progress
     is_page = job.kind is JobKind.PAGE  # its only page has just been stored, and someone is waiting
     facts = Facts(
-        tally=job.tally,
+        tally=read.tally,
         outcome=Outcome(job.status.value),
         pages=progress.pages,
         records=progress.records,
@@ -41,8 +42,8 @@ def receipt_of(job: Job, pages: PageStore, *, counts_ids: bool = True) -> Receip
         has_more=progress.has_more,
         limit=job.request.limit,
         stored_pages=progress.pages if is_page else pages.count(job.job_id),
-        distinct=_count_distinct(job, pages) if counts_ids and _needs_counting(job) else None,
-        is_of_two_lists=job.records_type is ExportType.NOTES and len(job.tally.apis) > 1,
+        distinct=_count_distinct(read, pages) if counts_ids and _needs_counting(read) else None,
+        is_of_two_lists=job.records_type is ExportType.NOTES and len(read.tally.apis) > 1,
     )
     return Receipt.of(facts)
 

@@ -127,8 +127,9 @@ class CurrentCopy:
         return _Portion(pages=count, seen=seen, through=through, is_last=is_last)
 
     def _ids(self, job: Job, first: int, count: int) -> Iterator[int]:
-        for number in range(first, first + count, _PAGES_AT_ONCE):
-            for page in self._pages.some(job.job_id, number, count=min(_PAGES_AT_ONCE, first + count - number)):
+        places = range(first, first + count)
+        for place in range(0, count, _PAGES_AT_ONCE):
+            for page in self._pages.some(job.job_id, job.page_numbers(places[place : place + _PAGES_AT_ONCE])):
                 yield from (each for each in record_ids(job.records_type, page.body) if each is not None)
 
     def _missing(self, job: Job, portion: _Portion, *, after: int | None, since: datetime) -> Iterator[int]:

@@ -52,11 +52,11 @@ class Eraser:
         if erasure is not None:
             self._look(erasure, ends_at=self.monotonic() + _WORK_S)
 
-    def keep_out(self, job: Job, record_ids: Collection[int | None]) -> None:
-        """Take what is being erased out of the page that has just been stored as the next one of its job."""
+    def keep_out(self, job: Job, number: int, record_ids: Collection[int | None]) -> None:
+        """Take what is being erased out of the page of this number that has just been stored."""
         for erasure in self.erasures.open_of(job.copy_id):
             if erasure.record_id in record_ids:
-                self._erase_from(erasure, job.job_id, job.progress.pages)
+                self._erase_from(erasure, job.job_id, number)
 
     def _look(self, erasure: Erasure, *, ends_at: float) -> bool:
         """Look everywhere; False when the time was over before that."""

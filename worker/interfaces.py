@@ -16,6 +16,7 @@ from worker.errands import Answer, Errand
 from worker.estimates import Estimate
 from worker.idempotency import KeptRequest, KeyedRequest
 from worker.jobs import Job, JobPlace, JobStatus
+from worker.lanes import Lane
 from worker.pages import ExportType, Offset, Page
 from worker.rates import Quota
 from worker.scopes import MissingScopes
@@ -212,16 +213,29 @@ class PageStore(Protocol):
     """Pages of jobs, each stored once and never changed."""
 
     def add(
-        self, job: Job, page: Page, *, ids: Sequence[int | None] | None = None, expires_at: datetime | None = None
+        self,
+        job: Job,
+        page: Page,
+        *,
+        lane: Lane | None = None,
+        ids: Sequence[int | None] | None = None,
+        expires_at: datetime | None = None,
     ) -> bool:
         """Store the job's next page; one with an `expires_at` is removed then. Says whether it was there before.
 
-        `ids` are those of its records, where they are known already.
+        With a lane it is that lane's next page; those of the first lane can be read at once, others when they are
+        sealed. `ids` are those of its records, where they are known already.
 
         Storing it again under the same or a newer epoch is safe, an older one is refused.
 
         Raises LeaseLostError when a newer holder of the job has stored this page.
         """
+
+    def seal(self, job: Job, lane: Lane, *, before: int) -> None:
+        """Have the pages of a lane read after the job's first `before` records, but for those of a newer epoch."""
+
+    def cut(self, job: Job, *, first: int = 0, end: int | None = None) -> None:
+        """Remove the job's pages with these numbers, `end` not among them, but for those of a newer epoch."""
 
     def expire(self, job_id: str, *, at: datetime | None) -> None:
         """Have all pages of a job removed at that instant; None: not at all."""
@@ -238,8 +252,8 @@ class PageStore(Protocol):
     def all(self, job_id: str) -> Iterator[Page]:
         """Give all pages that are there, in order."""
 
-    def some(self, job_id: str, number: int, *, count: int) -> Iterator[Page]:
-        """Give `count` pages from the page `number` on; nothing stays open until they are taken.
+    def some(self, job_id: str, numbers: Sequence[int]) -> Iterator[Page]:
+        """Give these pages in this order; nothing stays open until they are taken.
 
         Raises JobNotFoundError when one of them is missing.
         """

@@ -32,13 +32,18 @@ class SyncRequestView(BaseModel):
 
 
 class ProgressView(BaseModel):
-    """How far the job has come."""
+    """How far the job has come. Its results hold the first `readable` records, the others are being read ahead.
+
+    An export that was begun anew, to be read page after page, says in `unsplit_because` why.
+    """
 
     pages: int
     records: int
+    readable: int
     offset: Offset | None
     has_more: bool
     records_per_second: float | None
+    unsplit_because: str | None
 
 
 class HubSpotView(BaseModel):
@@ -245,9 +250,11 @@ def _progress_view(job: Job) -> ProgressView:
     return ProgressView(
         pages=progress.pages,
         records=progress.records,
+        readable=job.readable,
         offset=progress.offset,
         has_more=progress.has_more,
         records_per_second=job.records_per_second,
+        unsplit_because=job.unsplit_because,
     )
 
 

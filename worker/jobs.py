@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -22,6 +22,7 @@ from worker.errors import (
     WorkersLostError,
 )
 from worker.estimates import Estimate
+from worker.lanes import Block, Lanes, numbers_of, offset_of
 from worker.pages import ExportType, Offset, Page
 from worker.receipts import Receipt
 from worker.records import CopyId
@@ -50,6 +51,7 @@ class JobStatus(StrEnum):
 
 _CHILDREN = UUID("6f7134e1-5169-4460-826e-b514665a3636")  # any fixed one
 _MAY_PASS = (RetryableHubSpotError, TokenRefusedError, UnavailableError, WorkersLostError)
+_PAGE = "200"  # the status of an answer with one
 _PAGES_UNTIL_LARGER = 64  # a try that fails costs one call in so many
 _TERMINAL = frozenset({JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.CANCELLED})
 _LEGAL: Mapping[JobStatus, frozenset[JobStatus]] = MappingProxyType(
@@ -204,6 +206,10 @@ class Job:
     `pages_expire_at` is the end that the stored pages carry: they get a new lease of life when the job is retried.
     `deliver_at` is when the webhook of a finished job may be tried next; None: it has been told, or given up.
 
+    With `lanes` it is read in several places at once: `progress` is then of all of them, `tally` only of the calls.
+    `unsplit_because` says why it may not be, where it was begun anew for that. `blocks` are where its pages are once it
+    has been read so; without them they are numbered in their order.
+
     A sync is a job of its own, without pages: once it `is_expanded` there is a child for each of its types, and its
     state follows from theirs (worker/syncs.py).
     """
@@ -223,6 +229,9 @@ class Job:
     label: str | None = None
     origin: Origin = field(default_factory=Origin)
     progress: Progress = field(default_factory=Progress)
+    lanes: Lanes | None = None
+    blocks: tuple[Block, ...] = ()
+    unsplit_because: str | None = None
     attempts: int = 0
     resumes: int = 0
     lapses: int = 0
@@ -323,6 +332,31 @@ class Job:
         return None if self.request.limit is None else self.request.limit - self.progress.records
 
     @property
+    def calls_without_page(self) -> int:
+        """How many calls were answered with a page that was not stored, or was stored again."""
+        return self.tally.calls.get(_PAGE, 0) - self.progress.pages
+
+    @property
+    def readable(self) -> int:
+        """How many records its results hold."""
+        return self.lanes.first.records if self.lanes is not None else self.progress.records
+
+    @property
+    def as_read(self) -> Self:
+        """The job as its results show it: without what other lanes have read ahead of the first one."""
+        if self.lanes is None:
+            return self
+        first = self.lanes.first
+        tally = self.tally.joined(first.tally)
+        offset = offset_of(self.records_type, first.place if tally.last_id is None else tally.last_id)
+        progress = replace(self.progress, pages=first.pages, records=first.records, offset=offset)
+        return replace(self, progress=progress, tally=tally, blocks=first.blocks, lanes=None)
+
+    def page_numbers(self, places: Iterable[int]) -> list[int]:
+        """Give the numbers under which the store has the pages at these places."""
+        return numbers_of(self.blocks, places)
+
+    @property
     def is_complete(self) -> bool:
         """HubSpot has no more, or nothing more was asked for."""
         has_its_page = self.kind is JobKind.PAGE and self.progress.pages > 0
@@ -374,21 +408,34 @@ class Job:
 
     def advance(self, page: Page, *, at: datetime) -> Self:
         """Count a page that has been stored."""
-        progress = self.progress.after(page, most=self.left)
-        most = self.most_a_page
-        if most is not None and progress.pages % _PAGES_UNTIL_LARGER == 0:
-            most = most * 2 if most * 2 < self.request.page_size else None
-        return replace(self, progress=progress, attempts=1, lapses=0, waited_s=0.0, most_a_page=most, updated_at=at)
+        return self._with_progress(self.progress.after(page, most=self.left), at=at)
 
-    def start_over(self) -> Self:
-        """Forget all pages: some of them have been removed."""
+    def start_over(self, *, because: str | None = None) -> Self:
+        """Forget all pages: some of them have been removed, or, `because` of something, may not be split up."""
         return replace(
             self,
             progress=Progress(offset=self.request.offset),
+            lanes=None,
+            blocks=(),
+            unsplit_because=because or self.unsplit_because,
             tally=self.tally.start_over(),
             copying=self.copying.start_over() if self.copying is not None else None,
             attempts=1,
         )
+
+    def in_lanes(self, lanes: Lanes, *, at: datetime) -> Self:
+        """Go on in lanes, as far as these have come."""
+        first, tally = lanes.first, self.tally if self.lanes is not None else self.tally.start_over()
+        offset = offset_of(self.records_type, first.place)
+        moved = replace(self.progress, pages=lanes.pages, records=lanes.records, offset=offset)
+        has_pages = moved.pages > self.progress.pages
+        job = self._with_progress(moved, at=at) if has_pages else replace(self, progress=moved, updated_at=at)
+        return replace(job, lanes=lanes, tally=tally, attempts=lanes.attempts)
+
+    def out_of_lanes(self) -> Self:
+        """Be complete: the first lane has taken all others in."""
+        read = self.as_read
+        return replace(read, progress=replace(read.progress, has_more=False))
 
     def pause(self, delay_s: float, *, reason: str, at: datetime) -> Self:
         """Stand aside for moments, still running, without keeping a worker."""
@@ -419,6 +466,7 @@ class Job:
             resumes=self.resumes + 1,
             lapses=0,
             waited_s=0.0,
+            lanes=self.lanes.with_fresh_patience() if self.lanes is not None else None,
             cancel_requested=False,
             error=None,
             receipt=None,
@@ -435,6 +483,12 @@ class Job:
             return self
         ends_at = self.finished_at + after
         return replace(self, expires_at=ends_at, pages_expire_at=ends_at, deliver_at=self.first_delivery_at)
+
+    def _with_progress(self, progress: Progress, *, at: datetime) -> Self:
+        most, step = self.most_a_page, _PAGES_UNTIL_LARGER
+        if most is not None and progress.pages // step > self.progress.pages // step:
+            most = most * 2 if most * 2 < self.request.page_size else None
+        return replace(self, progress=progress, attempts=1, lapses=0, waited_s=0.0, most_a_page=most, updated_at=at)
 
     def _change(self, status: JobStatus, *, at: datetime) -> Self:
         if status not in _LEGAL[self.status]:

@@ -223,6 +223,14 @@ def without_record(export_type: ExportType, page: Page, record_id: int, *, erasu
     return replace(page, body=body, gaps=(*page.gaps, *gaps))
 
 
+def first_records(export_type: ExportType, page: Page, count: int) -> Page:
+    """Give a page with its first records only; the same page where it has no more."""
+    if count == page.records:
+        return page
+    body = _with_records(export_type, page.body, split_records(export_type, page.body)[:count])
+    return replace(page, body=body, records=count)
+
+
 def _with_records(export_type: ExportType, body: bytes, records: Sequence[bytes]) -> bytes:
     """Write a body anew with other records; everything else of it stays, its line breaks apart."""
     _, text = _read(body)

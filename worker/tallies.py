@@ -90,9 +90,36 @@ class Tally:
         """Count a call that will be made again because of this answer."""
         return replace(self, retries=_one_more(self.retries, status))
 
+    def after_refetch(self) -> Self:
+        """Count a page that was in the store before."""
+        return replace(self, refetched_pages=self.refetched_pages + 1)
+
     def start_over(self) -> Self:
         """Forget the records of a job whose pages are all fetched anew; the calls that were made stay made."""
         return type(self)(refetched_pages=self.refetched_pages, calls=self.calls, retries=self.retries)
+
+    def of_records(self) -> Self:
+        """Keep what `start_over` forgets, and forget what it keeps."""
+        return replace(self, refetched_pages=0, calls={}, retries={})
+
+    def joined(self, following: Self) -> Self:
+        """Account for all the records of another part as if they had come after these."""
+        return replace(
+            self,
+            records=self.records + following.records,
+            ids_unreadable=self.ids_unreadable + following.ids_unreadable,
+            left_off=self.left_off + following.left_off,
+            first_id=following.first_id if self.first_id is None else self.first_id,
+            last_id=self.last_id if following.last_id is None else following.last_id,
+            order=self._order_before(following),
+            checksum=sum_of_checksums((self.checksum, following.checksum)),
+            refetched_pages=self.refetched_pages + following.refetched_pages,
+            unsaid=self.unsaid + following.unsaid,
+            calls=_added(self.calls, following.calls),
+            retries=_added(self.retries, following.retries),
+            apis=_with(self.apis, following.apis),
+            properties=_with(self.properties, following.properties),
+        )
 
     def _after_ids(self, ids: Sequence[int]) -> Self:
         if not ids:
@@ -110,6 +137,12 @@ class Tally:
             return "mixed"
         order = _order_of(ids if self.last_id is None else [self.last_id, *ids])
         return order if self.order in {"unknown", order} else "mixed"
+
+    def _order_before(self, following: Self) -> IdOrder:
+        if self.last_id is None or following.first_id is None:
+            return following.order if self.last_id is None else self.order
+        orders = {self.order, following.order, _order_of([self.last_id, following.first_id])} - {"unknown"}
+        return orders.pop() if len(orders) == 1 else "mixed"
 
 
 def sum_of_ids(ids: Iterable[int], *, start: str) -> str:
@@ -129,6 +162,10 @@ def sum_of_checksums(checksums: Iterable[str]) -> str:
 
 def _with(known: tuple[str, ...], more: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*known, *more)))
+
+
+def _added(counts: Mapping[str, int], more: Mapping[str, int]) -> Mapping[str, int]:
+    return {key: counts.get(key, 0) + more.get(key, 0) for key in dict.fromkeys((*counts, *more))}
 
 
 def _one_more(counts: Mapping[str, int], status: int | None) -> Mapping[str, int]:

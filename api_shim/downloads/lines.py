@@ -73,9 +73,10 @@ def _columns(pages: PageStore, job: Job) -> Generator[bytes, None, Columns]:
 
 
 def _record_pages(pages: PageStore, job: Job) -> Iterator[list[bytes]]:
-    """Give the records that the job has checkpointed, page by page; a limit may cut a page short."""
-    left = job.progress.records
-    for page in _pages(pages, job):
+    """Give the records that the job's results hold, page by page; a limit may cut a page short."""
+    read = job.as_read
+    left = read.progress.records
+    for page in _pages(pages, read):
         places = records_by_place(job.records_type, page)[:left]
         left -= len(places)
         yield [record for record in places if record is not None]
@@ -84,8 +85,9 @@ def _record_pages(pages: PageStore, job: Job) -> Iterator[list[bytes]]:
 
 
 def _pages(pages: PageStore, job: Job) -> Iterator[Page]:
-    for number in range(0, job.progress.pages, _PAGES_AT_ONCE):
-        yield from pages.some(job.job_id, number, count=min(_PAGES_AT_ONCE, job.progress.pages - number))
+    places = range(job.progress.pages)
+    for first in range(0, job.progress.pages, _PAGES_AT_ONCE):
+        yield from pages.some(job.job_id, job.page_numbers(places[first : first + _PAGES_AT_ONCE]))
 
 
 def _csv_line(cells: list[str]) -> bytes:

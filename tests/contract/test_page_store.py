@@ -16,9 +16,11 @@ from tests.fakes.stores import InMemoryPageStore
 from worker.errors import JobNotFoundError, LeaseLostError
 from worker.interfaces import PageStore
 from worker.jobs import Job, Lease, Progress
+from worker.lanes import PAGES_A_LANE, Lane
 from worker.mongo.connection import MongoDatabase
 from worker.mongo.pages import COLLECTION, MongoPageStore
 from worker.pages import ExportType, Page, read_page
+from worker.tallies import Tally
 
 SMALL = 24  # bytes a document: splits every page
 
@@ -184,21 +186,105 @@ def test_pages_are_counted_and_given_in_order(store: PageStore) -> None:
     assert store.count("unknown") == 0
 
 
-@pytest.mark.parametrize(("number", "count"), [(0, 9), (0, 1), (4, 3), (8, 1), (5, 0)])
-def test_pages_are_given_from_any_page_on(store: PageStore, number: int, count: int) -> None:
+@pytest.mark.parametrize("numbers", [[*range(9)], [0], [4, 5, 6], [8, 2, 3], []])
+def test_pages_are_given_in_any_order(store: PageStore, numbers: list[int]) -> None:
     pages = [page_of([each], padding=each * 9) for each in range(9)]
     job = stored(store, held(), *pages)
     stored(store, held(), page_of([1]))
 
-    assert list(store.some(job.job_id, number, count=count)) == pages[number : number + count]
+    assert list(store.some(job.job_id, numbers)) == [pages[number] for number in numbers]
 
 
-@pytest.mark.parametrize(("number", "count"), [(0, 3), (2, 1), (7, 2)])
-def test_pages_of_which_one_is_missing_are_not_given(store: PageStore, number: int, count: int) -> None:
+@pytest.mark.parametrize("numbers", [[0, 1, 2], [2], [1, 7]])
+def test_pages_of_which_one_is_missing_are_not_given(store: PageStore, numbers: list[int]) -> None:
     job = stored(store, held(), page_of([0]), page_of([1], padding=99))
 
     with pytest.raises(JobNotFoundError):
-        list(store.some(job.job_id, number, count=count))
+        list(store.some(job.job_id, numbers))
+
+
+def new_lane(number: int, *, after: int = 0) -> Lane:
+    return Lane(after=after, until=None, place=after, number=number)
+
+
+def stored_in_lane(store: PageStore, job: Job, lane: Lane, *pages: list[int]) -> Lane:
+    """Store pages of a lane one after the other."""
+    for ids in pages:
+        store.add(job, page_of(ids), lane=lane)
+        lane = lane.with_page(lane.tally.after_page(ids, api="legacy"))
+    return lane
+
+
+def test_pages_of_the_first_lane_are_read_at_once_and_those_of_others_when_they_are_sealed(store: PageStore) -> None:
+    job = stored(store, held(), page_of([1, 2]))
+    first = replace(new_lane(0), pages=1, tally=Tally(records=2))
+    first = stored_in_lane(store, job, first, [3, 4])
+    third = stored_in_lane(store, job, new_lane(2, after=10), [11, 12], [13])
+    second = stored_in_lane(store, job, new_lane(1, after=4), [5, 6], [7])
+    assert (vids(store, job), store.count(job.job_id)) == ([1, 2, 3, 4], 6)
+
+    for _ in range(2):
+        store.seal(job, second, before=4)
+    assert vids(store, job) == [1, 2, 3, 4, 5, 6, 7]
+    store.seal(job, third, before=7)
+
+    assert vids(store, job) == [1, 2, 3, 4, 5, 6, 7, 11, 12, 13]
+    for start in range(11):
+        for limit in range(11):
+            expected = [1, 2, 3, 4, 5, 6, 7, 11, 12, 13][start : start + limit]
+            assert vids(store, job, start=start, limit=limit) == expected
+    numbers = [first.first_page, first.first_page + 1, second.first_page, third.first_page]
+    assert [page.records for page in store.some(job.job_id, numbers)] == [2, 2, 2, 2]
+
+
+def test_a_page_that_is_fetched_again_is_not_read_before_its_lane_is_sealed_again(store: PageStore) -> None:
+    job = held()
+    lane = stored_in_lane(store, job, new_lane(1), [5], [6])
+    store.seal(job, lane, before=0)
+
+    store.add(job, page_of([6, 7]), lane=replace(new_lane(1), pages=1, tally=Tally(records=1)))
+
+    assert vids(store, job) == [5]
+
+
+def test_who_was_overtaken_neither_seals_nor_cuts(store: PageStore) -> None:
+    old = held()
+    lane = stored_in_lane(store, old, new_lane(1), [5], [6])
+    store.seal(by_next_holder(old), lane, before=10)
+
+    store.seal(old, lane, before=0)
+    store.cut(old)
+
+    assert vids(store, old, start=10) == [5, 6]
+
+
+def test_pages_are_cut_by_their_numbers(store: PageStore) -> None:
+    job, other = held(), held()
+    for number in (0, 1, 2):
+        stored_in_lane(store, job, new_lane(number), *[[number * 10 + place] for place in range(4)])
+    stored_in_lane(store, other, new_lane(1), [5])
+
+    store.cut(job, first=PAGES_A_LANE + 2, end=2 * PAGES_A_LANE)
+    assert store.count(job.job_id) == 10
+    store.cut(job, first=2 * PAGES_A_LANE)
+    assert store.count(job.job_id) == 6
+    store.cut(job)
+
+    assert (store.count(job.job_id), store.count(other.job_id)) == (0, 1)
+
+
+@pytest.mark.parametrize("by_cutting", [False, True])
+def test_the_pages_of_all_lanes_go_with_their_job(store: PageStore, by_cutting: bool) -> None:  # noqa: FBT001 - both ways
+    job = held()
+    for number in (0, 3, 98):
+        stored_in_lane(store, job, new_lane(number), *[[place] for place in range(5)])
+
+    if by_cutting:
+        store.cut(job)
+    else:
+        store.remove(job.job_id)
+
+    assert store.count(job.job_id) == 0
 
 
 def test_a_summary_is_kept_for_one_end_of_the_job(store: PageStore) -> None:
@@ -257,7 +343,7 @@ def test_pages_of_which_a_part_is_missing_are_not_given(mongo_database: MongoDat
     mongo_database[COLLECTION].delete_one({"job_id": job.job_id, "number": None})
 
     with pytest.raises(JobNotFoundError):
-        list(mongo.some(job.job_id, 0, count=1))
+        list(mongo.some(job.job_id, [0]))
     with pytest.raises(JobNotFoundError):
         mongo.get(job.job_id, 0)
 
@@ -271,7 +357,7 @@ def test_while_pages_wait_to_be_taken_no_cursor_is_open(mongo_database: MongoDat
     job = stored(mongo, held(), *(page_of([number], padding=30) for number in range(20)))
     before = open_cursors()
 
-    next(mongo.some(job.job_id, 0, count=20))
+    next(mongo.some(job.job_id, range(20)))
 
     assert open_cursors() == before
 

@@ -12,6 +12,7 @@ from worker.erasures import Erasure
 from worker.errors import JobNotFoundError, LeaseLostError, StoreUnavailableError
 from worker.interfaces import JobQuery, OpenJobs, RecordSlice
 from worker.jobs import JOB_TYPES, Job, JobKind, JobStatus, Lease
+from worker.lanes import Lane
 from worker.pages import ExportType, Page, record_ids, records_by_place, without_record
 from worker.syncs import follow
 
@@ -418,9 +419,12 @@ def _has_lapsed_since_rung(stored: _StoredJob) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _StoredPage:
+    """A page; `start` is None as long as it is not to be read, `lane_start` where it begins in its lane."""
+
     page: Page
     epoch: int
-    start: int
+    start: int | None
+    lane_start: int | None
     expires_at: datetime | None
     account_id: str
     export_type: ExportType
@@ -436,11 +440,18 @@ class InMemoryPageStore(_Store):
         self.reads = 0
 
     def add(
-        self, job: Job, page: Page, *, ids: Sequence[int | None] | None = None, expires_at: datetime | None = None
+        self,
+        job: Job,
+        page: Page,
+        *,
+        lane: Lane | None = None,
+        ids: Sequence[int | None] | None = None,
+        expires_at: datetime | None = None,
     ) -> bool:
         self._answer()
         assert ids is None or ids == record_ids(job.records_type, page.body)
-        place = (job.job_id, job.progress.pages)
+        place = (job.job_id, job.progress.pages if lane is None else lane.next_page)
+        start = job.progress.records if lane is None else lane.records
         with self._lock:
             earlier = self._stored.get(place)
             if earlier is not None and earlier.epoch > job.epoch:
@@ -448,12 +459,31 @@ class InMemoryPageStore(_Store):
             self._stored[place] = _StoredPage(
                 page=page,
                 epoch=job.epoch,
-                start=job.progress.records,
+                start=start if lane is None or lane.number == 0 else None,
+                lane_start=start if lane is not None else None,
                 expires_at=expires_at,
                 account_id=job.account_id,
                 export_type=job.records_type,
             )
             return earlier is not None
+
+    def seal(self, job: Job, lane: Lane, *, before: int) -> None:
+        self._answer()
+        with self._lock:
+            for place in self._own(job, lane.first_page, lane.next_page):
+                stored = self._stored[place]
+                if stored.lane_start is not None:
+                    self._stored[place] = replace(stored, epoch=job.epoch, start=before + stored.lane_start)
+
+    def cut(self, job: Job, *, first: int = 0, end: int | None = None) -> None:
+        self._answer()
+        with self._lock:
+            for place in self._own(job, first, end):
+                del self._stored[place]
+
+    def _own(self, job: Job, first: int, end: int | None) -> list[tuple[str, int]]:
+        numbers = [place for place in self._places(job.job_id) if first <= place[1] and (end is None or place[1] < end)]
+        return [place for place in numbers if self._stored[place].epoch <= job.epoch]
 
     def expire(self, job_id: str, *, at: datetime | None) -> None:
         self._answer()
@@ -474,12 +504,12 @@ class InMemoryPageStore(_Store):
 
     def all(self, job_id: str) -> Iterator[Page]:
         self._answer()
-        return (self._stored[place].page for place in self._places(job_id))
+        return (stored.page for _, stored in self._readable(job_id))
 
-    def some(self, job_id: str, number: int, *, count: int) -> Iterator[Page]:
+    def some(self, job_id: str, numbers: Sequence[int]) -> Iterator[Page]:
         self._answer()
         self.reads += 1
-        yield from [self.get(job_id, each) for each in range(number, number + count)]
+        yield from [self.get(job_id, each) for each in numbers]
 
     def keep_summary(self, job: Job, summary: bytes) -> None:
         self._answer()
@@ -507,12 +537,11 @@ class InMemoryPageStore(_Store):
 
     def read(self, job_id: str, export_type: ExportType, *, start: int, limit: int) -> RecordSlice:
         self._answer()
-        pages = [self._stored[place] for place in self._places(job_id)]
         found = (
             record
-            for stored in pages
-            if stored.start + stored.page.records > start
-            for record in records_by_place(export_type, stored.page)[max(0, start - stored.start) :]
+            for first, stored in self._readable(job_id)
+            if first + stored.page.records > start
+            for record in records_by_place(export_type, stored.page)[max(0, start - first) :]
         )
         places = list(islice(found, limit))
         records = [record for record in places if record is not None]
@@ -541,6 +570,11 @@ class InMemoryPageStore(_Store):
             after = without_record(stored.export_type, before, erasure.record_id, erasure_id=by)
             self._stored[job_id, number] = replace(stored, page=after)
             return len(after.gaps) - len(before.gaps)
+
+    def _readable(self, job_id: str) -> list[tuple[int, _StoredPage]]:
+        pages = [self._stored[place] for place in self._places(job_id)]
+        readable = [(stored.start, stored) for stored in pages if stored.start is not None]
+        return sorted(readable, key=lambda pair: pair[0] + pair[1].page.records)
 
     def _places(self, job_id: str) -> list[tuple[str, int]]:
         return sorted(place for place in self._stored if place[0] == job_id)

@@ -22,6 +22,7 @@ from worker.jobs import (
     SyncRequest,
     child_id,
 )
+from worker.lanes import Lanes
 from worker.mongo.connection import Document
 from worker.mongo.webhook_documents import webhook_from_document, webhook_to_document
 from worker.pages import ExportType
@@ -94,6 +95,9 @@ def state_of(job: Job) -> Document:
         "status": job.status.value,
         "progress": asdict(job.progress),
         "estimate": asdict(job.estimate) if job.estimate is not None else None,
+        "lanes": asdict(job.lanes) if job.lanes is not None else None,
+        "blocks": [list(block) for block in job.blocks],
+        "unsplit_because": job.unsplit_because,
         "tally": asdict(job.tally),
         "receipt": asdict(job.receipt) if job.receipt is not None else None,
         "error": error_to_document(job.error) if job.error is not None else None,
@@ -133,6 +137,9 @@ def from_document(document: Document) -> Job:
         created_at=document["created_at"],
         lease=Lease(owner=lease["owner"], epoch=document["epoch"]) if lease else None,
         progress=Progress(**document["progress"]),
+        lanes=_lanes(document.get("lanes")),
+        blocks=tuple((first, pages) for first, pages in document.get("blocks", ())),
+        unsplit_because=document.get("unsplit_because"),
         cancel_requested=document["cancel_requested"],
         estimate=_estimate(document.get("estimate")),
         tally=Tally.from_stored(document["tally"]),
@@ -157,6 +164,10 @@ def children_in(document: Document) -> list[str]:
     """Give the ids of the children of whatever job a document holds, a removed one as well."""
     types = document["sync"]["types"] if document.get("is_expanded") else []
     return [child_id(document["_id"], ExportType(each)) for each in types]
+
+
+def _lanes(document: Document | None) -> Lanes | None:
+    return Lanes.from_stored(document) if document is not None else None
 
 
 def error_to_document(error: JobError) -> Document:

@@ -16,6 +16,7 @@ from worker.erasures import Erasure
 from worker.errors import JobNotFoundError, LeaseLostError
 from worker.interfaces import RecordSlice
 from worker.jobs import Job
+from worker.lanes import Lane
 from worker.mongo.connection import Document, MongoDatabase, session_under_way, translated_errors
 from worker.pages import ExportType, Gap, Page, export_type_of, record_ids, records_by_place, without_record
 
@@ -29,7 +30,6 @@ COLLECTION = "integrations.hubspot.pages"
 _LEVEL = 3  # half the size of native documents, at a third of the server's work; higher levels cost more than they save
 _MOST_BYTES = 15 * 1024 * 1024  # a document holds 16 MB, its other fields included
 _PAGES_A_BATCH = 4
-_NO_END = 99_999_999  # of the numbers of pages, which have eight digits
 _PAGES_DESCRIBED = 10
 _PAGES_A_CHANGE = 500  # a change of a million records' pages in one call would pass the time-out
 
@@ -37,7 +37,9 @@ _PAGES_A_CHANGE = 500  # a change of a million records' pages in one call would 
 class MongoPageStore:
     """One document a page, and one more for every further 15 MB of a compressed body.
 
-    `_id` is `<job>:<page>:<part>`, zero-padded, so that a page is stored once and a job's pages lie together in order.
+    `_id` is `<job>:<page>:<part>`, zero-padded, so that a page is stored once and a lane's pages lie together in order.
+    `records_through` is its end among all records of the job, which is where it is read; a page that is not to be read
+    yet has none, and `lane_through` says where it ends in its lane.
     """
 
     def __init__(
@@ -57,16 +59,22 @@ class MongoPageStore:
             self._pages.create_index("expires_at", expireAfterSeconds=0)
 
     def add(
-        self, job: Job, page: Page, *, ids: Sequence[int | None] | None = None, expires_at: datetime | None = None
+        self,
+        job: Job,
+        page: Page,
+        *,
+        lane: Lane | None = None,
+        ids: Sequence[int | None] | None = None,
+        expires_at: datetime | None = None,
     ) -> bool:
-        """Store the page after the job's last checkpoint; the part that makes it visible is written last."""
-        number, through = job.progress.pages, job.progress.records + page.records
+        """Store the page after the last checkpoint; the part that makes it visible is written last."""
+        number = job.progress.pages if lane is None else lane.next_page
         parts = self._packed(page.body)
         described = {
             "number": number,
             "parts": len(parts),
             "records": page.records,
-            "records_through": through,
+            **_place(job, page, lane),
             "has_more": page.has_more,
             "offset": page.offset,
             "bytes": len(page.body),
@@ -86,16 +94,31 @@ class MongoPageStore:
             was_there = self._put(_id(job.job_id, number, part), fields)
         return was_there
 
+    def seal(self, job: Job, lane: Lane, *, before: int) -> None:
+        """Give the pages their ends among all records; under an older epoch nobody can do so from now on."""
+        place = {"records_through": {"$add": ["$lane_through", before]}, "epoch": job.epoch}
+        first, end = lane.first_page, lane.next_page
+        with translated_errors():
+            for number in range(first, end, self._pages_a_change):
+                some = _between(job.job_id, number, min(number + self._pages_a_change, end))
+                self._pages.update_many({"_id": some, "epoch": {"$lte": job.epoch}}, [{"$set": place}])
+
+    def cut(self, job: Job, *, first: int = 0, end: int | None = None) -> None:
+        """Delete pages, the last ones first."""
+        with translated_errors():
+            for some in self._in_portions(_between(job.job_id, first, end)):
+                self._pages.delete_many({**some, "epoch": {"$lte": job.epoch}})
+
     def expire(self, job_id: str, *, at: datetime | None) -> None:
         """Have MongoDB's TTL monitor remove a job's pages."""
         with translated_errors():
-            for some in self._in_portions(job_id):
+            for some in self._in_portions(_between(job_id)):
                 self._pages.update_many({**some, "expires_at": {"$ne": at}}, {"$set": {"expires_at": at}})
 
     def remove(self, job_id: str) -> None:
         """Delete a job's pages, the last ones first: what is left of an interrupted removal has no holes."""
         with translated_errors():
-            for some in self._in_portions(job_id):
+            for some in self._in_portions(_between(job_id)):
                 self._pages.delete_many(some)
 
     def count(self, job_id: str) -> int:
@@ -121,16 +144,16 @@ class MongoPageStore:
             for document in found.sort("records_through", ASCENDING).batch_size(_PAGES_A_BATCH):
                 yield self._page(document)
 
-    def some(self, job_id: str, number: int, *, count: int) -> Iterator[Page]:
+    def some(self, job_id: str, numbers: Sequence[int]) -> Iterator[Page]:
         """Read pages and close the cursor, then unpack them one by one."""
-        ids = [_id(job_id, each, 0) for each in range(number, number + count)]
+        ids = [_id(job_id, number, 0) for number in numbers]
         with translated_errors():
-            documents = list(self._pages.find({"_id": {"$in": ids}}).sort("_id", ASCENDING).batch_size(count))
-        if len(documents) < count:
+            found = {each["_id"]: each for each in self._pages.find({"_id": {"$in": ids}}).batch_size(len(ids))}
+        if len(found) < len(ids):
             raise JobNotFoundError
-        for document in documents:
+        for each in ids:
             with translated_errors():
-                page = self._page(document)
+                page = self._page(found[each])
             yield page
 
     def keep_summary(self, job: Job, summary: bytes) -> None:
@@ -235,14 +258,23 @@ class MongoPageStore:
             except DuplicateKeyError as error:
                 raise LeaseLostError("Another worker has stored this page") from error
 
-    def _in_portions(self, job_id: str) -> Iterator[Document]:
-        """Give filters for a job's pages, a number of them at once, the last ones first."""
-        last = self._pages.find_one({"_id": _between(job_id, 0, _NO_END)}, {"_id": True}, sort=[("_id", DESCENDING)])
-        if last is None:
-            return
-        pages = int(last["_id"].rsplit(":", 2)[1]) + 1
-        for end in range(pages, 0, -self._pages_a_change):
-            yield {"_id": _between(job_id, max(0, end - self._pages_a_change), end)}
+    def _in_portions(self, all_of_them: Document) -> Iterator[Document]:
+        """Give filters for documents, a number of them at once, the last ones first."""
+        end = all_of_them["$lt"]
+        while True:
+            some = self._pages.find({"_id": {**all_of_them, "$lt": end}}, {"_id": True})
+            ids = [document["_id"] for document in some.sort("_id", DESCENDING).limit(self._pages_a_change)]
+            if not ids:
+                return
+            yield {"_id": {"$gte": ids[-1], "$lt": end}}
+            end = ids[-1]
+
+
+def _place(job: Job, page: Page, lane: Lane | None) -> Document:
+    if lane is None:
+        return {"records_through": job.progress.records + page.records}
+    through = lane.records + page.records
+    return {"records_through": through if lane.number == 0 else None, "lane_through": through}
 
 
 def _range_of(ids: Sequence[int | None]) -> Document:
@@ -254,8 +286,9 @@ def _gaps(document: Document) -> tuple[Gap, ...]:
     return tuple(Gap(**gap) for gap in document.get("gaps", ()))
 
 
-def _between(job_id: str, first: int, end: int) -> Document:
-    return {"$gte": _id(job_id, first, 0), "$lt": _id(job_id, end, 0)}
+def _between(job_id: str, first: int = 0, end: int | None = None) -> Document:
+    """Choose pages by their `_id`; the character after the one between its parts comes after all of them."""
+    return {"$gte": _id(job_id, first, 0), "$lt": f"{job_id};" if end is None else _id(job_id, end, 0)}
 
 
 def _id(job_id: str, number: int, part: int) -> str:

@@ -41,7 +41,15 @@ def test_an_export_is_accepted_with_the_job_and_where_it_lives(shim: Shim) -> No
             "parent_id": None,
             "children": [],
             "request": {"limit": None, "page_size": 100, "offset": None, "params": {}},
-            "progress": {"pages": 0, "records": 0, "offset": None, "has_more": True, "records_per_second": None},
+            "progress": {
+                "pages": 0,
+                "records": 0,
+                "readable": 0,
+                "offset": None,
+                "has_more": True,
+                "records_per_second": None,
+                "unsplit_because": None,
+            },
             "eta_seconds": None,
             "attempts": 0,
             "resumes": 0,
@@ -106,9 +114,11 @@ def test_a_job_shows_how_far_it_has_come(shim: Shim) -> None:
     assert shown["data"]["progress"] == {
         "pages": 1,
         "records": 50,
+        "readable": 50,
         "offset": 77,
         "has_more": True,
         "records_per_second": 12.5,
+        "unsplit_because": None,
     }
 
 

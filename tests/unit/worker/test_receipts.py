@@ -112,6 +112,30 @@ def test_an_order_is_claimed_only_for_ids_that_keep_it(ids: list[int], size: int
     assert order == expected
 
 
+@given(ids_of_records, st.integers(0, 31), page_sizes)
+def test_parts_that_are_joined_are_as_one(ids: list[int], cut: int, size: int) -> None:
+    joined = in_pages(ids[:cut], size).joined(in_pages(ids[cut:], size))
+    whole = in_pages(ids[:cut], size)
+    for first in range(cut, len(ids), size):
+        whole = whole.after_call(200).after_page(ids[first : first + size], api="legacy")
+    assert joined == whole
+
+
+def test_whatever_a_tally_counts_is_added_up() -> None:
+    one = Tally().after_page([1, None], api="legacy", properties=["email"]).after_call(200).after_refetch()
+    other = Tally().after_page([5, None, 7], most=2, says_more=False, api="dated").after_call(502).after_retry(502)
+    both = one.joined(other)
+    assert (both.records, both.ids_unreadable, both.left_off, both.unsaid, both.refetched_pages) == (4, 2, 1, 1, 1)
+    assert (both.apis, both.properties) == (("legacy", "dated"), ("email",))
+    assert (both.calls, both.retries) == ({"200": 1, "502": 1}, {"502": 1})
+
+
+@given(ids_of_records, page_sizes)
+def test_records_and_calls_can_be_told_apart_and_put_together_again(ids: list[int], size: int) -> None:
+    tally = in_pages(ids, size).after_refetch().after_retry(500)
+    assert tally.start_over().joined(tally.of_records()) == tally
+
+
 def test_the_checksum_is_the_documented_sum() -> None:
     digests = [sha256(text).digest() for text in (b"501", b"502")]
 
