@@ -96,7 +96,9 @@ _QUIET_S, _LOST_S = 60.0, 10.0
 _LONGEST_SLICE_S = 300.0  # after that a slice is stuck, and its lease is let go
 _TRY_AGAIN_S = 5.0
 _DELIVERING, _WAITING = 32, 25  # threads, and how much waits for one; the rest stays in the database
-_MOST_STORING = 1024  # threads that store: never more than there are slices at work, and made when they are needed
+_MOST_STORING = 1024  # threads that store: made when they are needed, a few for each slice at work
+_MOST_CALLING = 1024  # the same for calls of exports that have several under way at once
+_MOST_SPARE_CALLS = 64  # under way in this process beyond one for each slice: what they bring takes memory
 
 _log = structlog.get_logger()
 _stopping = threading.Event()
@@ -164,6 +166,9 @@ def build(settings: WorkerSettings, *, stopping: threading.Event, registry: Coll
         limiter=MeasuredLimiter(_limiter(settings), metrics),
         forecaster=planner,
         storing=ThreadPoolExecutor(_MOST_STORING, thread_name_prefix="storing"),
+        calling=ThreadPoolExecutor(_MOST_CALLING, thread_name_prefix="calling"),
+        lanes=settings.export_lanes,
+        spare_calls=threading.BoundedSemaphore(_MOST_SPARE_CALLS),
         rings=DelayedRing(queue),
         result_ttl=result_ttl,
         clock=utc_now,

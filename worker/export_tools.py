@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
-from concurrent.futures import Executor
-from dataclasses import dataclass
+from collections.abc import Callable, Collection
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 from worker.current_copy import CurrentCopy
 from worker.eraser import Eraser
@@ -38,9 +39,18 @@ class SliceLimits:
     most_late_s: float = 0.05
 
 
+def first_done(futures: Collection[Future[Any]], timeout_s: float | None) -> Collection[Future[Any]]:
+    """Wait until one of these is done, or for so long, and give all that are."""
+    return wait(futures, timeout=timeout_s, return_when=FIRST_COMPLETED).done
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportTools:
-    """Everything a slice works with; `storing` has the threads in which pages are stored while others are fetched."""
+    """Everything a slice works with; `storing` has the threads in which pages are stored while others are fetched.
+
+    An export may have as many as `lanes` calls under way, from the threads of `calling`. All but one of each export's
+    take a permit from `spare_calls`, which bounds them for the whole process.
+    """
 
     jobs: JobStore
     pages: PageStore
@@ -54,7 +64,17 @@ class ExportTools:
     limiter: RateLimiter
     storing: Executor
     forecaster: Forecaster
+    calling: Executor
+    lanes: int = 1
+    spare_calls: threading.Semaphore = field(default_factory=threading.Semaphore)
+    first_done: Callable[[Collection[Future[Any]], float | None], Collection[Future[Any]]] = first_done
     result_ttl: timedelta
     clock: Callable[[], datetime]
     monotonic: Callable[[], float] = time.monotonic
     stopping: threading.Event
+
+    def wait_for(self, futures: Collection[Future[Any]]) -> None:
+        """Wait until all of these are done, whatever comes of them."""
+        left = set(futures)
+        while left:
+            left.difference_update(self.first_done(left, None))

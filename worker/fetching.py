@@ -31,8 +31,16 @@ class Attempt:
     asked_at: float = 0.0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Booking:
+    """A place in the limit, and when it was asked for."""
+
+    place: Reservation
+    asked_at: float
+
+
 class PageFetcher:
-    """Fetches for one slice, one page after the other."""
+    """Fetches for one slice: `fetch` one page after the other, or step by step where several calls are under way."""
 
     def __init__(self, lease: HeldLease, *, tools: ExportTools, limits: SliceLimits) -> None:
         self._lease = lease
@@ -47,25 +55,36 @@ class PageFetcher:
 
         Raises what keeps it from a call: LeaseLostError, UnavailableError, and the errors of TokenSource.
         """
-        token = self._fresh_token(job, refused)
-        asked_at = self._tools.monotonic()
-        place = self._tools.limiter.reserve(job.account_id, within_s=self._limits.longest_sleep_s)
-        if not place.is_booked:
-            return Attempt(token=token, wait_s=place.wait_s)
-        if place.wait_s > 0 and self._tools.stopping.wait(place.wait_s):
-            return Attempt(token=token)  # before its time the call may not be made, and a worker that stops makes none
-        self._lease.require()
-        if self._is_too_late(place, asked_at):
-            return Attempt(token=token)
-        return self._call(job, token)
+        token = self.fresh_token(job, refused=refused)
+        booking = self.book(job)
+        if not booking.place.is_booked:
+            return Attempt(token=token, wait_s=booking.place.wait_s)
+        return self.go(job, token, booking)
 
-    def _fresh_token(self, job: Job, refused: SecretStr | None) -> SecretStr:
+    def fresh_token(self, job: Job, *, refused: SecretStr | None) -> SecretStr:
         """Ask for a token again after some seconds: asked before every page it would take a hundredth of the time."""
         at = self._tools.monotonic()
         if self._token is None or refused is not None or at >= self._token_until:
             self._token = self._tools.tokens.fresh(job.account_id, job.owner, refused=refused)
             self._token_until = at + _TOKEN_FOR_S
         return self._token
+
+    def book(self, job: Job, *, is_spare: bool = False) -> Booking:
+        """Ask for a place in the limit."""
+        asked_at = self._tools.monotonic()
+        within_s = self._limits.longest_sleep_s
+        place = self._tools.limiter.reserve(job.account_id, within_s=within_s, is_spare=is_spare)
+        return Booking(place=place, asked_at=asked_at)
+
+    def go(self, job: Job, token: SecretStr, booking: Booking) -> Attempt:
+        """Do the call in the place that was booked, in whatever thread. Raises LeaseLostError, UnavailableError."""
+        wait_s = booking.place.wait_s
+        if wait_s > 0 and self._tools.stopping.wait(wait_s):
+            return Attempt(token=token)  # before its time the call may not be made, and a worker that stops makes none
+        self._lease.require()
+        if self._is_too_late(booking):
+            return Attempt(token=token)
+        return self._call(job, token)
 
     def _call(self, job: Job, token: SecretStr) -> Attempt:
         query = PageQuery(
@@ -80,8 +99,8 @@ class PageFetcher:
         except HubSpotError as error:
             return Attempt(token=token, error=error)
 
-    def _is_too_late(self, place: Reservation, asked_at: float) -> bool:
+    def _is_too_late(self, booking: Booking) -> bool:
         """Let a place go that this process was too slow for, but not one after the other for ever."""
-        late_s = self._tools.monotonic() - asked_at - place.wait_s
+        late_s = self._tools.monotonic() - booking.asked_at - booking.place.wait_s
         self._places_lost = self._places_lost + 1 if late_s > self._limits.most_late_s else 0
         return 0 < self._places_lost <= _MOST_PLACES_LOST

@@ -174,6 +174,7 @@ class WorkerSettings(StoreSettings):
     hubspot_notes_endpoint: HttpUrl = f"{_HUBAPI}/engagements/v1/engagements/paged"
     hubspot_objects_endpoint: HttpUrl = f"{_HUBAPI}/crm/objects/2026-09"
     hubspot_api: Literal["legacy", "dated", "auto"] = "legacy"
+    export_lanes: int = Field(default=16, ge=1, le=64)
     slice_seconds: float = Field(default=20, gt=0, le=60)
     lease_seconds: float = Field(default=20, ge=2, le=300)
     metrics_host: str = "127.0.0.1"

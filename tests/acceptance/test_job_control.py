@@ -15,7 +15,7 @@ from tests.acceptance.client import Client, Json
 from tests.acceptance.conftest import connect
 from tests.acceptance.test_command_line import CommandLine
 
-RECORDS, PAGES = 1500, 15
+RECORDS, PAGES = 1000, 10
 SLOW_S = 0.4
 
 

@@ -19,6 +19,7 @@ from tests.acceptance.conftest import connect
 LEASE_S, SLICE_S = 5, 2
 SWEEP_S = 2
 REPEATED = 2  # the call for the page that was not stored yet, and the one under way
+IN_VAIN = 2  # calls with which an export of a few pages more than ten finds out that it need not be split
 PAGE = 100  # records
 
 pytestmark = pytest.mark.timeout(240)
@@ -74,7 +75,7 @@ def holder(stack: Stack, client: Client, path: str) -> Process:
 def require_every_record_once(client: Client, path: str) -> None:
     assert client.stored_ids(path, "contacts") == client.ids_in_hubspot("contacts")
     stored = client.documents("pages", job_id=path.rpartition("/")[2])
-    assert sorted(page["number"] for page in stored) == list(range(pages_of(client, path)))
+    assert len({page["number"] for page in stored}) == len(stored) == pages_of(client, path)
 
 
 def test_after_kill_9_of_all_workers_a_new_one_goes_on_from_the_last_stored_pages() -> None:
@@ -93,7 +94,7 @@ def test_after_kill_9_of_all_workers_a_new_one_goes_on_from_the_last_stored_page
             job = client.finished(path)
             assert (job["status"], job["resumes"]) == ("succeeded", 1)
             require_every_record_once(client, path)
-            assert len(client.calls(type="contacts")) <= 12 + REPEATED
+            assert len(client.calls(type="contacts")) <= 12 + REPEATED + IN_VAIN
 
 
 def test_a_worker_that_was_frozen_past_its_lease_writes_nothing_when_it_goes_on() -> None:
@@ -149,7 +150,7 @@ def test_a_job_that_ends_every_worker_that_takes_it_fails_after_three_deaths() -
 @pytest.mark.parametrize("slots", [1, 2])
 def test_a_long_export_delays_a_short_one_by_no_more_than_a_slice_of_each_in_front(slots: int) -> None:
     with running(slots=slots) as stack:
-        giants = [slow_export(stack, pages=120, latency_s=0.1) for _ in range(slots + 1)]
+        giants = [slow_export(stack, pages=5000, latency_s=0.1) for _ in range(slots + 1)]
         until(stack, lambda: sum(pages_of(*giant) > 0 for giant in giants) >= slots)
         small = connect(stack, contacts=3)
         waits = []
@@ -181,7 +182,7 @@ def test_a_worker_that_is_told_to_stop_is_gone_in_seconds_whatever_its_jobs_wait
             job = client.finished(path)
             assert (job["status"], job["resumes"]) == ("succeeded", 0)
             require_every_record_once(client, path)
-        assert len(slow.calls(type="contacts")) == 20
+        assert 20 <= len(slow.calls(type="contacts")) <= 20 + IN_VAIN
 
 
 def instant(text: str) -> datetime:

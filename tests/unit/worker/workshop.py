@@ -15,7 +15,7 @@ from sandbox.portal.hubspot import HubSpot
 from tests.fakes.clock import ManualClock
 from tests.fakes.connections import InMemoryConnectionStore
 from tests.fakes.erasures import InMemoryErasureStore
-from tests.fakes.executor import PromptExecutor
+from tests.fakes.executor import HeldTasks, PromptExecutor
 from tests.fakes.queue import HoldingJobQueue
 from tests.fakes.records import InMemoryRecordStore, InMemoryTransactions
 from tests.fakes.stores import InMemoryJobStore, InMemoryPageStore
@@ -24,7 +24,7 @@ from worker.copy_interfaces import Transactions
 from worker.current_copy import CurrentCopy
 from worker.eraser import Eraser
 from worker.estimates import Estimate
-from worker.export_tools import ExportTools, SliceLimits
+from worker.export_tools import ExportTools, SliceLimits, first_done
 from worker.exporter import Exporter
 from worker.hubspot.client import LegacyClient
 from worker.hubspot.endpoints import legacy_endpoints
@@ -171,13 +171,16 @@ class Workshop:
             monotonic=lambda: self.clock().timestamp(),
         )
 
-    def exporter(
+    def exporter(  # noqa: PLR0913 - what tests want to be otherwise
         self,
         *,
         worker: str = "w1",
         source: CrmSource | None = None,
         limiter: RateLimiter | None = None,
         limits: SliceLimits | None = None,
+        lanes: int = 1,
+        permits: int | None = None,
+        tasks: HeldTasks | None = None,
     ) -> Exporter:
         """Build a worker's exporter; several share this workshop."""
         tools = ExportTools(
@@ -196,7 +199,11 @@ class Workshop:
             queue=self.queue,
             announcer=self.news,
             limiter=limiter or NoRateLimit(),
-            storing=PromptExecutor(),
+            storing=tasks or PromptExecutor(),
+            calling=tasks or PromptExecutor(),
+            lanes=lanes,
+            spare_calls=threading.Semaphore(lanes if permits is None else permits),
+            first_done=tasks.first_done if tasks is not None else first_done,
             forecaster=self.forecasts,
             rings=self.alarms,
             result_ttl=timedelta(days=30),
@@ -230,9 +237,9 @@ class Workshop:
         self.jobs.add(job)
         return job.job_id
 
-    def add_sync(self, sync_id: str = "s1") -> str:
+    def add_sync(self, sync_id: str = "s1", *, page_size: int = 100) -> str:
         """Store a sync and its export of contacts, and give the id of that."""
-        asked = ExportRequest(page_size=100)
+        asked = ExportRequest(page_size=page_size)
         sync = new_sync(sync_id, account_id="a1", owner="u1", request=CONTACTS_ONLY, at=self.clock())
         (child,) = new_children(sync, at=self.clock())
         self.jobs.add(sync)

@@ -1,0 +1,195 @@
+"""Long exports, read in several places at once by real processes that are killed, stopped and lied to."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from sandbox.stack import Stack, StackOptions
+from sandbox.state_folder import temporary_state
+from tests.acceptance.client import Client, Json, ids_of
+from tests.acceptance.conftest import connect
+
+LEASE_S = 5
+PAGES, PAGE = 150, 100
+AT_FIRST = 10  # pages that are read one after the other
+LANES = 8
+MOST_CALLS = PAGES * 1.08
+
+pytestmark = pytest.mark.timeout(180)
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[Stack]:
+    """Give a stack whose workers each test leaves as it found them: one, at work."""
+    settings = {"HUBSPOT_RATE_LIMIT": "0", "LEASE_SECONDS": str(LEASE_S), "EXPORT_LANES": str(LANES)}
+    options = StackOptions(settings=settings, worker_arguments=("--concurrency=4",))
+    with temporary_state() as folder, Stack(folder, options=options) as running:
+        yield running
+
+
+@pytest.fixture
+def client(stack: Stack) -> Client:
+    """Give an account whose export takes some seconds, whatever it is read in."""
+    client = connect(stack, contacts=PAGES * PAGE)
+    stack.hubspot_control.change_account(client.account.hub_id, latency_s=0.1)
+    return client
+
+
+def document(client: Client, path: str) -> Json:
+    (found,) = client.documents("jobs", _id=path.rpartition("/")[2])
+    return found
+
+
+def until(condition: Callable[[], bool], *, within_s: float = 30) -> None:
+    give_up_at = time.monotonic() + within_s
+    while not condition():
+        assert time.monotonic() < give_up_at
+        time.sleep(0.05)
+
+
+def require_every_record_once(client: Client, path: str) -> None:
+    job = client.job(path)
+    assert job["status"] == "succeeded", job["error"]
+    assert job["receipt"]["complete"], job["receipt"]["incomplete_because"]
+    assert client.stored_ids(path, "contacts") == client.ids_in_hubspot("contacts")
+    assert len(client.documents("pages", job_id=job["job_id"])) == job["progress"]["pages"]
+
+
+def under_way(client: Client) -> int:
+    """Give how many calls HubSpot had to answer at once, at the most."""
+    at = [call["at"] for call in client.calls(type="contacts")]
+    return max(len([other for other in at[place:] if other < at[place] + 0.1]) for place in range(len(at)))
+
+
+def test_a_long_export_is_read_in_many_places_at_once_and_readable_as_far_as_there_is_no_gap(client: Client) -> None:
+    path = client.start("contacts")
+    halfway = client.reached(path, pages=PAGES // 2)
+    readable = halfway["progress"]["readable"]
+    last = client.get(f"{path}/results", [("offset", str(readable - PAGE)), ("limit", "1000")]).json()
+    job = client.finished(path)
+
+    require_every_record_once(client, path)
+    assert under_way(client) >= LANES - 2
+    assert len(client.calls(type="contacts")) <= MOST_CALLS
+    assert AT_FIRST * PAGE <= readable < halfway["progress"]["records"]
+    found = ids_of("contacts", last["data"]["contacts"])
+    assert PAGE <= len(found) < 1000
+    assert found == client.ids_in_hubspot("contacts")[readable - PAGE :][: len(found)]
+    assert job["progress"]["readable"] == job["progress"]["records"] == PAGES * PAGE
+    assert len(client.get(f"{path}/download").content.splitlines()) == PAGES * PAGE
+
+
+def test_after_kill_9_every_lane_goes_on_from_its_last_page(stack: Stack, client: Client) -> None:
+    path = client.start("contacts")
+    client.reached(path, pages=PAGES // 2)
+    stack.workers[-1].kill()
+    stack.start_worker().wait_ready()
+
+    job = client.finished(path)
+
+    require_every_record_once(client, path)
+    assert job["resumes"] == 1
+    assert job["receipt"]["refetched_pages"] <= LANES
+    assert len(client.calls(type="contacts")) <= MOST_CALLS + 2 * LANES
+
+
+def test_a_worker_that_is_told_to_stop_hands_the_lanes_over_and_nothing_is_fetched_twice(
+    stack: Stack, client: Client
+) -> None:
+    path = client.start("contacts")
+    client.reached(path, pages=PAGES // 2)
+    stack.workers[-1].stop(grace_s=30)
+    stopped = document(client, path)
+    stack.start_worker().wait_ready()
+
+    job = client.finished(path)
+
+    require_every_record_once(client, path)
+    assert stopped["lease"] is None
+    assert len(stopped["lanes"]["parts"]) > 1
+    assert (job["resumes"], job["receipt"]["refetched_pages"]) == (0, 0)
+    assert len(client.calls(type="contacts")) <= MOST_CALLS
+
+
+def test_a_worker_that_was_frozen_past_its_lease_changes_nothing_when_it_goes_on(stack: Stack, client: Client) -> None:
+    path = client.start("contacts")
+    client.reached(path, pages=PAGES // 2)
+    frozen = stack.workers[-1]
+    frozen.send(signal.SIGSTOP)
+    stack.start_worker().wait_ready()
+    client.finished(path)
+    frozen.send(signal.SIGCONT)
+    until(lambda: frozen.has_written("lease_lost"))
+    frozen.stop(grace_s=30)
+
+    require_every_record_once(client, path)
+
+
+def test_a_cancelled_export_stops_in_all_lanes_and_goes_on_in_them_after_a_retry(client: Client) -> None:
+    path = client.start("contacts")
+    client.reached(path, pages=PAGES // 2)
+    client.post(f"{path}/cancel")
+    stopped = client.finished(path)
+    calls_before = len(client.calls(type="contacts"))
+    found = client.stored_ids(path, "contacts")
+
+    assert stopped["status"] == "cancelled"
+    assert found == client.ids_in_hubspot("contacts")[: stopped["progress"]["readable"]]
+    assert stopped["receipt"]["records"] == len(found)
+    client.post(f"{path}/retry")
+    client.finished(path)
+
+    require_every_record_once(client, path)
+    assert calls_before < len(client.calls(type="contacts")) <= MOST_CALLS
+
+
+def test_the_current_copy_is_kept_by_syncs_in_lanes_too(stack: Stack, client: Client) -> None:
+    ids = client.ids_in_hubspot("contacts")
+    for gone in ([], ids[10:30] + ids[-5:]):
+        stack.hubspot_control.delete_records(client.account.hub_id, "contacts", gone)
+        path = f"/jobs/{client.post('/sync', {'types': ['contacts']}).json()['data']['job_id']}"
+        client.finished(path)
+        (child,) = client.job(path)["children"]
+
+        require_every_record_once(client, f"/jobs/{child}")
+        assert len(document(client, child)["blocks"]) > 1
+        copied = client.documents("contacts", account_id=client.account.account_id, deleted=False)
+        assert sorted(each["record_id"] for each in copied) == client.ids_in_hubspot("contacts")
+
+
+@pytest.mark.parametrize("lie", ["out_of_order", "cursor_ignored"])
+def test_a_list_that_does_not_keep_to_the_order_of_ids_is_read_page_after_page(
+    stack: Stack, client: Client, lie: str
+) -> None:
+    stack.hubspot_control.change_account(client.account.hub_id, latency_s=0.01)
+    stack.hubspot_control.fail_next(
+        lie,  # type: ignore[arg-type]  # a recipe's name
+        account=client.account.hub_id,
+        type="contacts",
+        after=AT_FIRST + 15,
+        times=1,
+    )
+
+    path = client.start("contacts")
+    client.finished(path)
+
+    require_every_record_once(client, path)
+    assert "ids did not ascend" in document(client, path)["unsplit_because"]
+    assert document(client, path)["blocks"] == []
+    assert stack.workers[-1].has_written("lanes_given_up")
+    assert len(client.calls(type="contacts")) <= PAGES + AT_FIRST + 15 + LANES
+
+
+@pytest.mark.parametrize("export_type", ["companies", "notes", "deals"])
+def test_every_type_is_read_in_lanes_but_deals_of_the_legacy_api(stack: Stack, export_type: str) -> None:
+    client = connect(stack, companies=6000, deals=6000, engagements=6000)
+    path = client.start(export_type, {"page_size": 50})
+    job = client.finished(path)
+
+    assert (job["status"], job["receipt"]["complete"]) == ("succeeded", True)
+    assert client.stored_ids(path, export_type) == client.ids_in_hubspot(export_type)
+    assert (document(client, path)["blocks"] == []) == (export_type == "deals")

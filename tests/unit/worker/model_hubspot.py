@@ -1,0 +1,86 @@
+"""ModelHubSpot: contacts that come, change and go while they are read, and what was true of each at which call."""
+
+from __future__ import annotations
+
+import random
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import msgspec
+from pydantic import SecretStr
+
+from worker.interfaces import FetchedPage, PageQuery
+from worker.pages import ExportType, read_page
+
+
+@dataclass
+class Contact:
+    """A record: after how many calls it was created, changed, and deleted."""
+
+    vid: int
+    created: int
+    changed: list[int] = field(default_factory=list)
+    deleted: int | None = None
+
+    def versions(self, *, calls: int) -> range:
+        """Give how often it may have been changed when one of so many calls has read it."""
+        before = len([change for change in self.changed if change == 0])
+        return range(before, len([change for change in self.changed if change <= calls]) + 1)
+
+
+class ModelHubSpot:
+    """A CrmSource. New contacts have higher ids than all before, as HubSpot's have; a deleted one never comes back.
+
+    `end_found_by` is the last call that had no more behind an id that there is or was.
+    """
+
+    def __init__(self, dice: random.Random, *, contacts: int, unrest: float) -> None:
+        self.contacts: dict[int, Contact] = {}
+        self.calls = 0
+        self.end_found_by = 0
+        self._dice = dice
+        self._unrest = unrest
+        self._ids: list[int] = []
+        self._next_id = dice.choice([1, 501, 3_400_000_300])
+        for _ in range(contacts):
+            self._create()
+
+    def fetch_page(self, query: PageQuery, _access_token: SecretStr) -> FetchedPage:
+        """Answer as the list of all contacts does."""
+        while self._dice.random() < self._unrest:
+            self._dice.choice([self._create, self._create, self._change, self._delete])()
+        self.calls += 1
+        offset = query.offset or 0
+        assert isinstance(offset, int)
+        first = bisect_right(self._ids, offset)
+        vids = self._ids[first : first + query.count]
+        has_more = first + query.count < len(self._ids)
+        if not has_more and offset <= self._next_id:
+            self.end_found_by = self.calls
+        body = {
+            "contacts": [{"vid": vid, "version": len(self.contacts[vid].changed)} for vid in vids],
+            "has-more": has_more,
+            "vid-offset": vids[-1] if vids else 0,
+        }
+        return FetchedPage(page=read_page(ExportType.CONTACTS, msgspec.json.encode(body)), api="legacy")
+
+    def present(self) -> Iterator[Contact]:
+        """Give those that are there."""
+        return (self.contacts[vid] for vid in self._ids)
+
+    def _create(self) -> None:
+        distance = self._dice.choice([1, 1, 2, 7, 40])
+        if self._dice.random() < 0.01:  # as between ids of an old and of a new kind
+            distance = self._dice.randrange(10_000, 10**9)
+        self._next_id += distance
+        self.contacts[self._next_id] = Contact(self._next_id, created=self.calls)
+        self._ids.append(self._next_id)
+
+    def _change(self) -> None:
+        if self._ids:
+            self.contacts[self._dice.choice(self._ids)].changed.append(self.calls)
+
+    def _delete(self) -> None:
+        if self._ids:
+            self.contacts[self._ids.pop(self._dice.randrange(len(self._ids)))].deleted = self.calls

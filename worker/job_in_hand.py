@@ -1,0 +1,212 @@
+"""JobInHand: the job that a slice holds, and what becomes of it when it fails, has to wait, ends, or is handed back."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import replace
+
+import structlog
+
+from worker.closing import close, tell_sync
+from worker.errors import (
+    BrokerUnavailableError,
+    ExportError,
+    HubSpotError,
+    InternalError,
+    LeaseLostError,
+    RateLimitedError,
+    RetryableHubSpotError,
+    StoreUnavailableError,
+    UnavailableError,
+    WorkersLostError,
+)
+from worker.export_tools import ExportTools, SliceLimits
+from worker.jobs import Job, JobKind, JobStatus
+from worker.leases import HeldLease
+from worker.publishing import publish_or_note
+from worker.rates import Quota
+from worker.retry import RETRY_POLICIES, advice_s
+from worker.syncs import is_left_over
+
+_log = structlog.get_logger()
+
+_MOST_TRIES = 50  # more than any policy has: each one more is a slice that an absent database has ended
+
+
+class JobInHand:
+    """A leased job as it stands. `job` is what would be stored of it now; what has been stored stays."""
+
+    def __init__(self, lease: HeldLease, *, tools: ExportTools, limits: SliceLimits) -> None:
+        self.lease = lease
+        self.job = lease.job
+        self.tools = tools
+        self.limits = limits
+        self._ends_at = tools.monotonic() + limits.seconds
+        self._first_page = self.job.progress.pages
+        self._wait_s: float | None = None
+
+    @property
+    def is_at_work(self) -> bool:
+        """Whether the job is neither finished nor put down."""
+        return self.job.status is JobStatus.RUNNING and self.job.resume_at is None
+
+    def begin(self) -> None:
+        """Give a job up that cannot be done, and make sure that what it has is there."""
+        job = self.job
+        if job.lapses >= self.limits.most_lapses:
+            message = f"The job was given up after {job.lapses} workers in a row ended while they had it"
+            self.fail(WorkersLostError(message))
+        elif job.attempts > _MOST_TRIES:
+            self.fail(StoreUnavailableError())
+        elif job.parent_id is not None and is_left_over(self.tools.jobs.find(job.parent_id)):
+            self.cancel()
+        else:
+            self._take_up()
+        if job.kind is JobKind.EXPORT and job.progress.pages == 0:
+            self._announce()  # who waits for a page wants nothing else
+            self._estimate()
+
+    def wants_more(self, job: Job) -> bool:
+        """Whether the slice fetches more, once the job is this one."""
+        return not (job.cancel_requested or job.is_complete or self.is_over(job))
+
+    def is_over(self, job: Job) -> bool:
+        """Whether it is the turn of others, once the job is this one."""
+        at_once = self.tools.lanes if job.lanes is not None else 1
+        has_its_pages = job.progress.pages - self._first_page >= self.limits.pages * at_once
+        return has_its_pages or self.tools.monotonic() >= self._ends_at or self.tools.stopping.is_set()
+
+    def do(self, step: Callable[[], None]) -> None:
+        """Do a step of the job, or decide what its failure means for it."""
+        try:
+            step()
+        except (UnavailableError, LeaseLostError):
+            raise
+        except ExportError as error:
+            self.fail(error)
+        except Exception:  # the outermost loop of a job: what is a bug today would be one at every try
+            _log.exception("job_broke")
+            self.fail(InternalError())
+
+    def note_call(self, status: int | None, quota: Quota | None) -> None:
+        """Count a call by its answer, and pass on what that says of the limit."""
+        self.job = replace(self.job, tally=self.job.tally.after_call(status))
+        if quota is not None:
+            self.tools.limiter.learn(self.job.account_id, quota)
+
+    def ask_for_less(self, most_a_page: int | None) -> None:
+        """Ask for so many records a page at most from now on; None: as before."""
+        most = [each for each in (most_a_page, self.job.most_a_page) if each is not None]
+        self.job = replace(self.job, most_a_page=min(most, default=None))
+
+    def note_retry(self, error: HubSpotError) -> None:
+        """Count a call that will be made again."""
+        self.job = replace(self.job, tally=self.job.tally.after_retry(error.status))
+
+    def delay_after(self, error: RetryableHubSpotError, job: Job) -> float | None:
+        """Give the seconds before the call is tried again that `job` was made for; None: it is given up."""
+        at = self.tools.clock()
+        jitter = random.random()  # noqa: S311 - spreads load
+        delay_s = RETRY_POLICIES[job.kind].delay_s(error, job, at=at, jitter=jitter)
+        if isinstance(error, RateLimitedError):
+            self.tools.limiter.block(job.account_id, seconds=advice_s(error, at) or 0.0)
+        if delay_s is not None:
+            _log.warning("call_failed", retry_in_s=round(delay_s, 2), **error.log_fields)
+        return delay_s
+
+    def stand_aside(self, delay_s: float, *, reason: str) -> None:
+        """Sit a moment out; for anything longer the job waits in the database and the worker is free."""
+        at = self.tools.clock()
+        if delay_s <= self.limits.longest_sleep_s:
+            self.tools.stopping.wait(delay_s)
+            return
+        self._wait_s = delay_s
+        is_long = delay_s > self.limits.seconds
+        stand = self.job.wait if is_long else self.job.pause
+        self.job = stand(delay_s, reason=reason, at=at)
+
+    def begin_anew(self, *, because: str | None = None) -> None:
+        """Forget all pages and have them removed: some are gone, or, `because` of something, they may be wrong."""
+        self.job = self.job.start_over(because=because)
+        self.lease.checkpoint(self.job)
+        self.tools.pages.cut(self.job)
+
+    def cancel(self) -> None:
+        """Do what someone asked for."""
+        self.job = self.job.cancel(at=self.tools.clock())
+
+    def succeed(self) -> None:
+        """End well."""
+        self.job = self.job.succeed(at=self.tools.clock())
+
+    def fail(self, error: ExportError) -> None:
+        """Give up."""
+        _log.warning("job_failed", code=error.code, **error.log_fields)
+        self.job = self.job.fail(error, at=self.tools.clock())
+
+    def hand_back(self) -> None:
+        """Let another slice go on."""
+        self.tools.jobs.release(self.job)
+        try:
+            publish_or_note(self.job, queue=self.tools.queue, jobs=self.tools.jobs)
+        except BrokerUnavailableError:
+            _log.warning("slice_not_published")
+
+    def leave(self) -> None:
+        """Store that the job is finished or has to wait, the end of its pages first: they may not outlive it."""
+        if self.job.status.is_terminal:
+            self.job = self._closed()
+        self.tools.jobs.release(self.job, resume_in_s=self._wait_s)
+        if self._wait_s is not None:
+            self.tools.rings.ring_in(self._wait_s, self.job)
+        if self.job.status is not JobStatus.RUNNING:
+            self._announce()
+        progress = self.job.progress
+        _log.info("job_left", status=self.job.status, pages=progress.pages, records=progress.records)
+
+    def _estimate(self) -> None:
+        """Note how much the job will bring, as far as anyone knows. No job fails for want of that."""
+        try:
+            self.job = replace(self.job, estimate=self.tools.forecaster.forecast(self.job))
+        except Exception:
+            _log.exception("no_forecast")
+
+    def _take_up(self) -> None:
+        if self.job.copying is not None:
+            self.job = self.tools.copy.take_up(self.job)
+        if self.job.unsplit_because is not None and self.job.progress.pages == 0:
+            self.tools.pages.cut(self.job)  # whoever began it anew may have died before the old pages were gone
+        if self.job.pages_expire_at is not None:
+            self._take_up_again()
+
+    def _take_up_again(self) -> None:
+        """Keep the pages of a job that is retried; where some are gone already, all are fetched anew."""
+        job_id = self.job.job_id
+        for sibling in self.job.siblings:
+            self.tools.pages.expire(sibling, at=None)
+        for first, end in self.job.lanes.unused_numbers() if self.job.lanes is not None else ():
+            self.tools.pages.cut(self.job, first=first, end=end)
+        if self.tools.pages.count(job_id) < self.job.progress.pages:
+            _log.warning("pages_gone")
+            self.lease.require()
+            self.tools.pages.remove(job_id)
+            self.job = self.job.start_over()
+        self.job = replace(self.job, pages_expire_at=None)
+
+    def _closed(self) -> Job:
+        """Close the job; what cannot be counted, or has ended workers before, is left uncounted."""
+        pages, result_ttl = self.tools.pages, self.tools.result_ttl
+        if self.job.lapses < self.limits.most_lapses:
+            try:
+                return close(self.job, pages=pages, result_ttl=result_ttl)
+            except UnavailableError:
+                raise
+            except Exception:
+                _log.exception("receipt_not_drawn_up")
+        return close(self.job, pages=pages, result_ttl=result_ttl, counts_ids=False)
+
+    def _announce(self) -> None:
+        tools = self.tools
+        tools.announcer.announce(self.job)
+        tell_sync(self.job, jobs=tools.jobs, pages=tools.pages, announcer=tools.announcer, result_ttl=tools.result_ttl)
