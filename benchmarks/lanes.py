@@ -1,0 +1,248 @@
+"""What lanes make of HubSpot's latency: one export with and without a limit of calls, and its neighbours.
+
+    python -m benchmarks.lanes [--records 100000] [--limited-records 20000] [--latency 0.2]
+
+quick       no limit, HubSpot answers in 50 ms: an export in lanes against a bare loop of `requests`, which asks for one
+            page after the other; both are timed in the same run, the loop over its first pages
+limited     the part of 110 calls in 10 s that one export uses, in lanes and with EXPORT_LANES=1; 200,000 records take
+            three minutes and show the long run: the first and the last seconds of a shorter one weigh more
+neighbours  another export of the same account, read page after page, and synchronous GETs, alone and beside an export
+            in lanes: what that takes is to be what they leave
+extra       calls that brought no page of their own, as a part of those that were needed
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from statistics import median
+from typing import Any
+
+import click
+import requests
+from rich.console import Console
+from rich.table import Table
+
+from sandbox.export_api import ExportApi
+from sandbox.seeding import Account, mint_jwt, seed
+from sandbox.stack import Stack, StackOptions
+from sandbox.state_folder import temporary_state
+
+_ACCOUNT = Account(account_id="account", owner="user", hub_id=62515)
+_PAGE = 100
+_QUICK_S = 0.05
+_LOOP_PAGES = 150
+_CALLS, _INTERVAL_S = 110, 10.0
+_ONE_BY_ONE_PAGES = 50
+_NEIGHBOUR_PAGES, _GETS = 30, 20
+_LOOK_EVERY_S = 0.05
+_WIDTH = 110
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Export:
+    """A finished export: how long it took, when HubSpot was asked for its pages, and how many records there were."""
+
+    seconds: float
+    asked_at: Sequence[float]
+    records: int
+    refused: int
+
+    @property
+    def needed(self) -> int:
+        """The fewest calls that could have brought it."""
+        return -(-self.records // _PAGE)
+
+    @property
+    def extra(self) -> float:
+        """Further calls, as a part of those."""
+        return len(self.asked_at) / self.needed - 1
+
+    def used(self, *, latency_s: float) -> float:
+        """Give the part of the limit that it used from its first call to its last answer."""
+        return len(self.asked_at) / (self.asked_at[-1] - self.asked_at[0] + latency_s) / (_CALLS / _INTERVAL_S)
+
+    def worst_window(self) -> int:
+        """Count the calls of the fullest interval."""
+        at = self.asked_at
+        return max(sum(1 for other in at[n : n + 2 * _CALLS] if other < at[n] + _INTERVAL_S) for n in range(len(at)))
+
+
+class Bench:
+    """A running stack with one account."""
+
+    def __init__(self, stack: Stack, *, records: int, latency_s: float, rate_limit: int) -> None:
+        self.stack = stack
+        self.latency_s = latency_s
+        self.records = records
+        seed(
+            stack, _ACCOUNT, records={"contacts": records, "deals": 10_000}, rate_limit=rate_limit, latency_s=latency_s
+        )
+        self.session = requests.Session()
+        self.jwt = mint_jwt(stack, _ACCOUNT, life=timedelta(hours=1))
+        self.api = ExportApi(stack.shim_url, token=self.jwt, session=self.session)
+
+    def export(self) -> Export:
+        """Export all contacts and compare what came with what there is."""
+        self.stack.hubspot_control.clear_calls()
+        path = self.api.start("contacts")
+        job = self._ended(path)
+        if (job.status, job.records) != ("succeeded", self.records):
+            raise click.ClickException(
+                f"an export {job.status} with {job.records} of {self.records} records: {job.error}"
+            )
+        calls = self.stack.hubspot_control.calls(type="contacts")
+        return Export(
+            seconds=job.seconds or 0.0,
+            asked_at=[call["at"] for call in calls],
+            records=self.records,
+            refused=sum(call["status"] == requests.codes.too_many_requests for call in calls),
+        )
+
+    def page_seconds(self, pages: int) -> float:
+        """Time a bare loop over so many pages, a page."""
+        token = self.stack.hubspot_control.issue_access_token(_ACCOUNT.hub_id)
+        url = f"{self.stack.hubspot_url}/contacts/v1/lists/all/contacts/all"
+        headers, offset = {"Authorization": f"Bearer {token}"}, 0
+        began_at = time.monotonic()
+        for _ in range(pages):
+            answer = self.session.get(url, params={"count": _PAGE, "vidOffset": offset}, headers=headers, timeout=30)
+            offset = answer.json()["vid-offset"]
+        return (time.monotonic() - began_at) / pages
+
+    def neighbour_seconds(self) -> float:
+        """Time an export of some pages of another type, which is read page after page, a page."""
+        answer = self._post("/export/deals", {"limit": _NEIGHBOUR_PAGES * _PAGE, "page_size": _PAGE})
+        seconds = self._ended(answer.headers["Location"]).seconds
+        return (seconds or 0.0) / _NEIGHBOUR_PAGES
+
+    def get_seconds(self) -> list[float]:
+        """Time synchronous GETs, one after the other."""
+        return [_seconds(lambda: self._get("/export/deals", {"limit": 10})) for _ in range(_GETS)]
+
+    @contextmanager
+    def beside_lanes(self) -> Iterator[None]:
+        """Have an export in lanes under way, at work for long enough to use all that is left of the limit."""
+        path = self.api.start("contacts")
+        while len(self.stack.hubspot_control.calls(type="contacts", limit=2 * _CALLS)) < 2 * _CALLS:
+            time.sleep(_LOOK_EVERY_S)
+        yield
+        if self.api.job(path).has_ended:
+            raise click.ClickException("the export in lanes was over too soon: give it more records")
+
+    def _ended(self, path: str) -> Any:  # noqa: ANN401 - the sandbox's
+        while not (job := self.api.job(path)).has_ended:
+            time.sleep(_LOOK_EVERY_S)
+        return job
+
+    def _post(self, path: str, body: dict[str, int]) -> requests.Response:
+        return self._send("POST", path, json=body)
+
+    def _get(self, path: str, query: dict[str, int]) -> None:
+        self._send("GET", path, params=query)
+
+    def _send(self, method: str, path: str, **parts: Any) -> requests.Response:  # noqa: ANN401 - a request's
+        url, headers = f"{self.stack.shim_url}/v1/integrations/hubspot{path}", {"Authorization": f"Bearer {self.jwt}"}
+        answer = self.session.request(method, url, headers=headers, timeout=60, **parts)
+        if not answer.ok:
+            raise click.ClickException(f"{answer.status_code} {answer.text}")
+        return answer
+
+
+@click.command()
+@click.option("--records", default=100_000, show_default=True, type=click.IntRange(5000), help="Without a limit.")
+@click.option("--limited-records", default=20_000, show_default=True, type=click.IntRange(5000), help="With one.")
+@click.option("--latency", default=0.2, show_default=True, help="Seconds that HubSpot takes, with a limit.")
+@click.option("--neighbours/--no-neighbours", default=True, show_default=True, help="Another half a minute.")
+def main(records: int, limited_records: int, latency: float, neighbours: bool) -> None:  # noqa: FBT001 - an option
+    """Measure and print."""
+    console = Console(width=max(Console().width, _WIDTH))
+    with _stack(HUBSPOT_RATE_LIMIT="0") as stack:
+        bench = Bench(stack, records=records, latency_s=_QUICK_S, rate_limit=0)
+        console.print(_quick_table(bench))
+    with _stack() as stack:
+        bench = Bench(stack, records=limited_records, latency_s=latency, rate_limit=_CALLS)
+        in_lanes = bench.export()
+    with _stack(EXPORT_LANES="1") as stack:
+        one_by_one = Bench(stack, records=_ONE_BY_ONE_PAGES * _PAGE, latency_s=latency, rate_limit=_CALLS).export()
+    console.print(_limited_table({"in lanes": in_lanes, "page after page": one_by_one}, latency_s=latency))
+    if neighbours:
+        with _stack() as stack:
+            console.print(_neighbours_table(Bench(stack, records=100_000, latency_s=latency, rate_limit=_CALLS)))
+
+
+@contextmanager
+def _stack(**settings: str) -> Iterator[Stack]:
+    with temporary_state() as folder, Stack(folder, options=StackOptions(settings=settings)) as stack:
+        yield stack
+
+
+def _quick_table(bench: Bench) -> Table:
+    before_s, export, after_s = bench.page_seconds(_LOOP_PAGES), bench.export(), bench.page_seconds(_LOOP_PAGES)
+    loop_s = (before_s + after_s) / 2 * export.needed
+    table = _table(
+        f"quick: {export.records:,} contacts, {_QUICK_S * 1000:g} ms a call, no limit",
+        *("", "seconds", "calls a second", "extra calls", "times the bare loop"),
+    )
+    table.add_row("bare loop", f"{loop_s:.1f}", f"{export.needed / loop_s:.1f}", "", "1.0")
+    table.add_row(
+        "in lanes",
+        f"{export.seconds:.1f}",
+        f"{len(export.asked_at) / export.seconds:.0f}",
+        f"{export.extra:.1%}",
+        f"{loop_s / export.seconds:.1f}",
+    )
+    return table
+
+
+def _limited_table(exports: dict[str, Export], *, latency_s: float) -> Table:
+    table = _table(
+        f"limited: {_CALLS} calls in {_INTERVAL_S:g} s, {latency_s * 1000:g} ms a call",
+        *("", "records", "seconds", "of the limit used", "most calls in 10 s", "answered 429", "extra calls"),
+    )
+    for name, each in exports.items():
+        table.add_row(
+            name,
+            f"{each.records:,}",
+            f"{each.seconds:.1f}",
+            f"{each.used(latency_s=latency_s):.1%}",
+            f"{each.worst_window()}",
+            f"{each.refused}",
+            f"{each.extra:.1%}",
+        )
+    return table
+
+
+def _neighbours_table(bench: Bench) -> Table:
+    alone = bench.neighbour_seconds(), bench.get_seconds()
+    time.sleep(_INTERVAL_S)
+    with bench.beside_lanes():
+        beside = bench.neighbour_seconds(), bench.get_seconds()
+    table = _table(
+        f"neighbours: {_CALLS} calls in {_INTERVAL_S:g} s, {bench.latency_s * 1000:g} ms a call",
+        *("", "export, ms a page", "GET, ms at p50", "at most"),
+    )
+    for name, (page_s, gets_s) in {"alone": alone, "beside an export in lanes": beside}.items():
+        table.add_row(name, f"{page_s * 1000:.0f}", f"{median(gets_s) * 1000:.0f}", f"{max(gets_s) * 1000:.0f}")
+    return table
+
+
+def _table(title: str, *headings: str) -> Table:
+    table = Table(title=title)
+    for heading, justify in zip(headings, itertools.chain(["left"], itertools.repeat("right")), strict=False):
+        table.add_column(heading, justify=justify)  # type: ignore[arg-type]  # rich's literals
+    return table
+
+
+def _seconds(call: Callable[[], None]) -> float:
+    began_at = time.monotonic()
+    call()
+    return time.monotonic() - began_at
+
+
+if __name__ == "__main__":
+    main()
