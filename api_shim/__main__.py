@@ -36,6 +36,7 @@ def main(host: str, port: int) -> None:
         ws="none",
         log_config=None,
         access_log=False,
+        proxy_headers=False,  # nothing here asks where a request came from
         timeout_graceful_shutdown=_GRACE_S,
     )
 

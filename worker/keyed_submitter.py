@@ -7,7 +7,13 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from worker.errors import BrokerUnavailableError, IdempotencyKeyReusedError, JobNotFoundError, StoreUnavailableError
+from worker.errors import (
+    BrokerUnavailableError,
+    IdempotencyKeyReusedError,
+    JobNotFoundError,
+    StoreUnavailableError,
+    TokenNotFoundError,
+)
 from worker.idempotency import KeptRequest, KeyedRequest
 from worker.interfaces import IdempotencyStore, JobStore
 from worker.jobs import IllegalChangeError, Job
@@ -50,7 +56,7 @@ class KeyedSubmitter:
         is gone, TokenNotFoundError and TokenUnreadableError with nothing kept, and StoreUnavailableError: then the same
         request may be repeated.
         """
-        kept = self._keys.find(asked) or self._keep(asked, job)
+        kept = self._kept(asked, job)
         if kept.fingerprint != asked.fingerprint:
             raise IdempotencyKeyReusedError
         if kept.job_id == job.job_id:
@@ -58,8 +64,15 @@ class KeyedSubmitter:
             return Submission(job)
         return Submission(self._earlier(kept, job, asked), is_repeat=True)
 
-    def _keep(self, asked: KeyedRequest, job: Job) -> KeptRequest:
-        self._submitter.require_token(job)
+    def _kept(self, asked: KeyedRequest, job: Job) -> KeptRequest:
+        """Keep a request that may be accepted; one that was stays so where the account is not connected any more."""
+        try:
+            self._submitter.require_token(job)
+        except TokenNotFoundError:
+            kept = self._keys.find(asked)
+            if kept is None:
+                raise
+            return kept
         return self._keys.keep(asked, job_id=job.job_id)
 
     def _accept(self, job: Job, asked: KeyedRequest) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pymongo import ReturnDocument
+from pymongo import ReturnDocument, WriteConcern
 from pymongo.errors import DuplicateKeyError
 
 from worker.idempotency import KeptRequest, KeyedRequest
@@ -11,6 +11,7 @@ from worker.mongo.connection import Document, MongoDatabase, translated_errors
 COLLECTION = "integrations.hubspot.idempotency"
 
 _KEPT_MS = 24 * 3600 * 1000
+_SOON = WriteConcern(w=1)
 
 
 class MongoIdempotencyStore:
@@ -50,9 +51,11 @@ class MongoIdempotencyStore:
         return _kept(document)
 
     def mark_accepted(self, asked: KeyedRequest) -> None:
-        """Note that the request's job was stored."""
+        """Note that the request's job was stored. That may be lost: it only matters once the job has been removed."""
         with translated_errors():
-            self._requests.update_one({"_id": _id(asked)}, {"$set": {"is_accepted": True}})
+            self._requests.with_options(write_concern=_SOON).update_one(
+                {"_id": _id(asked)}, {"$set": {"is_accepted": True}}
+            )
 
 
 def _id(asked: KeyedRequest) -> Document:
