@@ -82,10 +82,21 @@ class Census:
         first_day = self._count_at_start
         return self._ids.at(mix(self.seed + 1, index) % first_day) if first_day else None
 
-    def add(self, count: int) -> list[int]:
-        """Create so many records at the end; answers their ids."""
+    def add(self, count: int, *, at_ms: int | None = None) -> list[int]:
+        """Create so many records at the end, modified at that time in epoch milliseconds; answers their ids."""
+        created = range(self._end, self._end + count)
         self._end += count
-        return [self._ids.at(index) for index in range(self._end - count, self._end)]
+        if at_ms is not None:
+            self._touched.update(dict.fromkeys(created, at_ms))
+        return [self._ids.at(index) for index in created]
+
+    def modified_since(self, since_ms: int) -> list[int]:
+        """Indexes of the records that were modified then or later, the latest first, the higher id first of two."""
+        untouched_since = since_ms - _LONGEST_UNTOUCHED_MS - _CREATED_EVERY_MS - _FIRST_CREATED_MS
+        first = max(0, untouched_since // _CREATED_EVERY_MS)
+        found = {index for index in (*range(first, self._end), *self._touched) if index not in self._deleted}
+        modified = [(self.facts(index).modified_ms, index) for index in found]
+        return [index for at_ms, index in sorted(modified, reverse=True) if at_ms >= since_ms]
 
     def delete(self, record_ids: list[int]) -> list[int]:
         """Remove these; answers the ids that existed. Deleting twice changes nothing."""

@@ -32,10 +32,11 @@ class ControlRecords:
         """Add, delete and modify records; answers the ids it happened to."""
         census = _census(self._hubspot.accounts[int(hub_id)], type_)
         changes = msgspec.json.decode(request.body, type=RecordChanges)
+        now_ms = int(self._hubspot.clock() * _MS)
         return {
-            "added": census.add(changes.add),
+            "added": census.add(changes.add, at_ms=now_ms),
             "deleted": census.delete(changes.delete),
-            "touched": census.touch(changes.touch, at_ms=int(self._hubspot.clock() * _MS)),
+            "touched": census.touch(changes.touch, at_ms=now_ms),
         }
 
     def one(self, request: Request, hub_id: str, type_: str, record_id: str) -> object:

@@ -55,14 +55,7 @@ class LegacyList:
 
     def shown(self, call: Call) -> Shape:
         """How this call wants the records rendered."""
-        account, shape = call.owner, self.shape(call.request)
-        unasked = not (shape.properties or shape.with_history)
-        return replace(
-            shape,
-            every_property=shape.every_property or (account.settings.rich and unasked),
-            email_bodies=_EMAIL_SCOPE in account.settings.scopes,
-            linkable=account.renderer.linkable(),
-        )
+        return shown(call, self.shape(call.request))
 
     def _envelope(self, *, more: bool, cursor: int) -> bytes:
         # With a place for the records, which spares a large page one more copy.
@@ -72,6 +65,17 @@ class LegacyList:
             self.cursor_key: b"%d" % cursor,
         }
         return b"{" + b",".join(b'"%b":%b' % (key.encode(), values[key]) for key in self.envelope) + b"}"
+
+
+def shown(call: Call, shape: Shape) -> Shape:
+    """Complete what a call asks for with what its account and token allow."""
+    account, unasked = call.owner, not (shape.properties or shape.with_history)
+    return replace(
+        shape,
+        every_property=shape.every_property or (account.settings.rich and unasked),
+        email_bodies=_EMAIL_SCOPE in account.settings.scopes,
+        linkable=account.renderer.linkable(),
+    )
 
 
 def _contact_shape(request: Request) -> Shape:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from sandbox.portal import errors
 from sandbox.portal.call import Call, Route
 from sandbox.portal.dated import DATED_LISTS, VERSIONS
+from sandbox.portal.feeds import LEGACY_FEEDS
 from sandbox.portal.legacy import LEGACY_LISTS
 from sandbox.portal.messages import Answer
 from sandbox.portal.metadata import metadata_routes
@@ -23,7 +24,8 @@ def build_routes(oauth: OAuth) -> Routes:
         **{f"{path}/introspect": {"POST": Route("token-info", oauth.introspect)} for path in later},
     }
     consent = {AUTHORIZE_PATH: {"GET": Route("authorize", oauth.authorize)}}
-    legacy = {each.path: {"GET": Route(each.type, each.answer, each.scopes)} for each in LEGACY_LISTS}
+    lists = (*LEGACY_LISTS, *LEGACY_FEEDS)
+    legacy = {each.path: {"GET": Route(each.type, each.answer, each.scopes)} for each in lists}
     dated = {
         f"{version}/{alias}": {"GET": Route(each.name, each.answer, each.scopes)}
         for version in VERSIONS

@@ -1,0 +1,88 @@
+"""The legacy feeds of what was modified lately: the latest first, no further back than 30 days or 10,000 records."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sandbox.portal.call import Call
+from sandbox.portal.legacy import LEGACY_LISTS, LegacyList
+from sandbox.portal.messages import Answer, Request
+from sandbox.portal.parameters import integer
+
+_DEFAULT_SIZE = 20
+_LARGEST_SIZE = 100
+_MOST_RECORDS = 10_000
+_LONGEST_MS = 30 * 24 * 3600 * 1000
+_MS = 1000
+
+
+@dataclass(frozen=True)
+class Feed:
+    """One feed. Recorded: all but contacts spell the flag `hasMore`, call the list `results` and count it in `total`.
+
+    Their offset is a position, so that records come twice or not at all when others are modified or deleted meanwhile.
+    Contacts go on from the time and the id of the last one, which have to be sent together, and know no `since`.
+    """
+
+    records: LegacyList
+    path: str
+    page: Callable[[Call, "Feed"], bytes]
+
+    @property
+    def type(self) -> str:
+        """The records' type."""
+        return self.records.type
+
+    @property
+    def scopes(self) -> tuple[str, ...]:
+        """Any of these is enough, as for the list."""
+        return self.records.scopes
+
+    def answer(self, call: Call) -> Answer:
+        """One page; raises InvalidIntegerError."""
+        return Answer(200, self.page(call, self))
+
+    def modified(self, call: Call, *, since_ms: int = 0) -> list[int]:
+        """Indexes of all records that the feed goes back to."""
+        oldest_ms = int(call.at * _MS) - _LONGEST_MS
+        return call.owner.records[self.type].modified_since(max(oldest_ms, since_ms))
+
+    def render(self, call: Call, page: list[int]) -> bytes:
+        """Write records one after the other."""
+        return b",".join(call.owner.renderer.render(self.type, page, self.records.shown(call)))
+
+
+def _size(request: Request) -> int:
+    size = integer(request, "count", default=_DEFAULT_SIZE)
+    return min(size, _LARGEST_SIZE) if size > 0 else _DEFAULT_SIZE
+
+
+def _by_position(call: Call, feed: Feed) -> bytes:
+    found = feed.modified(call, since_ms=integer(call.request, "since", default=0))[:_MOST_RECORDS]
+    start = max(0, integer(call.request, "offset", default=0))
+    page = found[start : start + _size(call.request)]
+    end = start + len(page)
+    more = b"true" if end < len(found) else b"false"
+    return b'{"results":[%b],"hasMore":%b,"offset":%d,"total":%d}' % (feed.render(call, page), more, end, len(found))
+
+
+def _by_time(call: Call, feed: Feed) -> bytes:
+    census = call.owner.records[feed.type]
+    place = (integer(call.request, "timeOffset", default=0), integer(call.request, "vidOffset", default=0))
+    facts = [(index, census.facts(index)) for index in feed.modified(call)]
+    left = [(index, each) for index, each in facts if not place[0] or (each.modified_ms, each.id) < place]
+    page = left[: _size(call.request)]
+    last = page[-1][1] if page else None
+    vid, at_ms = (last.id, last.modified_ms) if last is not None else (0, 0)
+    more = b"true" if len(left) > len(page) else b"false"
+    records = feed.render(call, [index for index, _ in page])
+    return b'{"contacts":[%b],"has-more":%b,"vid-offset":%d,"time-offset":%d}' % (records, more, vid, at_ms)
+
+
+_LISTS = {each.type: each for each in LEGACY_LISTS}
+
+LEGACY_FEEDS = (
+    Feed(_LISTS["contacts"], "/contacts/v1/lists/recently_updated/contacts/recent", _by_time),
+    Feed(_LISTS["companies"], "/companies/v2/companies/recent/modified", _by_position),
+    Feed(_LISTS["deals"], "/deals/v1/deal/recent/modified", _by_position),
+    Feed(_LISTS["engagements"], "/engagements/v1/engagements/recent/modified", _by_position),
+)
