@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Self
@@ -27,15 +28,16 @@ class Changes:
 class Copying:
     """An export's account of what it did to the copy, stored with each change of it; `asdict` gives what is stored.
 
-    No page was asked for before `since`, an instant of the database's clock. `left_out` were being erased. When all
-    pages are there, the copy is compared with them, in the order of ids: up to now `compared_pages` of them, and in the
-    copy up to the id `compared_through`. Then it `is_compared`, or the export cannot show that it has seen all records.
+    No page was asked for before `since`, an instant of the database's clock. `left_out` are the ids of those that were
+    being erased. When all pages are there, the copy is compared with them, in the order of ids: up to now
+    `compared_pages` of them, and in the copy up to the id `compared_through`. Then it `is_compared`, or the export
+    cannot show that it has seen all records.
     """
 
     since: datetime | None = None
     created: int = 0
     changed: int = 0
-    left_out: int = 0
+    left_out: tuple[int, ...] = ()
     deleted: int = 0
     compared_pages: int = 0
     compared_through: int | None = None
@@ -51,13 +53,13 @@ class Copying:
         """Whether the comparison has begun."""
         return self.compared_pages > 0 or self.compared_through is not None
 
-    def after_page(self, *, created: int, changed: int, left_out: int) -> Self:
-        """Count what a page has changed."""
+    def after_page(self, *, created: int, changed: int, left_out: Iterable[int]) -> Self:
+        """Count what a page has changed. Whoever reads the page again finds that done, and leaves out the same."""
         return replace(
             self,
             created=self.created + created,
             changed=self.changed + changed,
-            left_out=self.left_out + left_out,
+            left_out=tuple(sorted({*self.left_out, *left_out})),
         )
 
     def after_burial(self, buried: int, *, through: int) -> Self:
@@ -71,9 +73,9 @@ class Copying:
 
     def start_over(self) -> Self:
         """Begin again at the first page; what was changed in the copy stays changed, and counted."""
-        return replace(self, since=None, left_out=0, compared_pages=0, compared_through=None, is_compared=False)
+        return replace(self, since=None, left_out=(), compared_pages=0, compared_through=None, is_compared=False)
 
     def changes(self, *, seen: int) -> Changes:
         """Sum up for an export that has seen so many records."""
-        unchanged = max(0, seen - self.left_out - self.created - self.changed)
+        unchanged = max(0, seen - len(self.left_out) - self.created - self.changed)
         return Changes(created=self.created, changed=self.changed, unchanged=unchanged, deleted=self.deleted)

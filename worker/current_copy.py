@@ -63,6 +63,8 @@ class CurrentCopy:
     def take_up(self, job: Job) -> Job:
         """Have a job go on from what is known of it with the copy; whoever held it before changes the copy no more."""
         copying = self._records.take_up(job.copy_id, job.job_id, _copying_of(job), epoch=job.epoch)
+        if job.progress.pages == 0:
+            copying = copying.start_over()  # as it was before, or nobody has got to say so
         return replace(job, copying=copying)
 
     def keep_up(self, job: Job, page: Page, *, asked_at: float) -> Job:
@@ -79,15 +81,13 @@ class CurrentCopy:
         def write() -> Job:
             moment = self._records.begin_change(copy)
             page_asked_at = moment.now - timedelta(seconds=self._monotonic() - asked_at)
-            erased = {erasure.record_id for erasure in self._erasures.open_of(copy)}
+            erased = {erasure.record_id for erasure in self._erasures.open_of(copy)}.intersection(ids)
             kept = [record for record in found if record.record_id not in erased]
             known = self._records.known(copy, ids)
             differences = compare(kept, known, asked_at=page_asked_at, sync_id=job.sync_id)
             self._records.insert(copy, differences.new, at=moment.at, sync_id=job.sync_id)
             self._records.replace(copy, differences.other, at=moment.at, sync_id=job.sync_id)
-            counted = copying.after_page(
-                created=differences.created, changed=differences.changed, left_out=len(found) - len(kept)
-            )
+            counted = copying.after_page(created=differences.created, changed=differences.changed, left_out=erased)
             return self._kept(job, replace(counted, since=copying.since or page_asked_at))
 
         return self._transactions.run(write)

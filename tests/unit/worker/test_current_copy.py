@@ -18,6 +18,7 @@ from tests.unit.worker.workshop import LEASE_S, RECORDS, Workshop
 from worker.control import JobControl
 from worker.copy_interfaces import Transactions
 from worker.copying import Changes
+from worker.errors import RateLimitedError
 from worker.export_tools import SliceLimits
 from worker.interfaces import FetchedPage, PageQuery
 from worker.jobs import JobStatus
@@ -63,6 +64,14 @@ def control(shop: Workshop) -> JobControl:
     return JobControl(
         jobs=shop.jobs, pages=shop.pages, queue=shop.queue, result_ttl=timedelta(days=30), clock=shop.clock
     )
+
+
+def retry_without_pages(shop: Workshop, job_id: str) -> None:
+    """Have a stopped job retried when its pages have been removed."""
+    shop.clock.advance(60)
+    control(shop).retry(job_id, account_id="a1")
+    shop.jobs.change(before := shop.job(job_id), replace(before, pages_expire_at=shop.clock()))
+    shop.pages.remove(job_id)
 
 
 def ids(shop: Workshop, shown: Shown = Shown.LIVING) -> list[int]:
@@ -301,11 +310,7 @@ def test_a_retry_that_finds_its_pages_gone_counts_nothing_twice(shop: Workshop) 
     job_id = begun(shop, "again")
     shop.exporter(source=Listing([[(1, "new"), 3, 7], []]), limits=SliceLimits(pages=1)).run_slice(job_id)
     control(shop).cancel(job_id, account_id="a1")
-    shop.clock.advance(60)
-    control(shop).retry(job_id, account_id="a1")
-    shop.pages.expire(job_id, at=shop.clock())
-    shop.jobs.change(before := shop.job(job_id), replace(before, pages_expire_at=shop.clock()))
-    shop.pages.remove(job_id)
+    retry_without_pages(shop, job_id)
 
     shop.exporter(source=Listing([[(1, "newer"), 3], [(2, "new"), 4]])).run_slice(job_id)
 
@@ -358,6 +363,28 @@ def test_a_cancel_is_heard_while_the_copy_is_compared(shop: Workshop) -> None:
     assert job.changes is not None
     assert 0 < job.changes.deleted < 2500
     assert len(ids(shop, Shown.DELETED)) == job.changes.deleted
+
+
+def test_a_comparison_whose_pages_are_gone_begins_anew(shop: Workshop) -> None:
+    pages = many(shop)
+    job_id = begun(shop, "anew")
+    cancelling = Interrupting(
+        shop.transactions, after=4, happening=lambda: control(shop).cancel(job_id, account_id="a1")
+    )
+    shop.transactions = cancelling
+    shop.exporter(source=Listing(pages)).run_slice(job_id)
+    shop.transactions = cancelling.transactions
+    retry_without_pages(shop, job_id)
+
+    def be_busy(_: int) -> None:
+        raise RateLimitedError("No", status=429, retry_after_s=30)
+
+    shop.exporter(source=Listing([], before=be_busy)).run_slice(job_id)
+    shop.clock.advance(30)
+    shop.exporter(source=Listing([list(range(first, first + 200)) for first in range(0, 5000, 200)])).run_slice(job_id)
+
+    assert ids(shop) == list(range(5000))
+    assert shop.job(job_id).status is JobStatus.SUCCEEDED
 
 
 # Two syncs of one account

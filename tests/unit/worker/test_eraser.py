@@ -14,7 +14,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests.unit.worker.mortal import Mortal, PowerCutError
-from tests.unit.worker.test_current_copy import COPY, Listing, Pages, came_to, changes, ids, listed
+from tests.unit.worker.test_current_copy import COPY, Listing, Pages, came_to, changes, ids, listed, survived
 from tests.unit.worker.workshop import Interrupted, Workshop
 from worker.copy_interfaces import Transactions
 from worker.erasures import Erasure
@@ -139,6 +139,14 @@ def test_a_page_under_way_does_not_bring_an_erased_record_back(shop: Workshop) -
     job = shop.job(job_id)
     assert (receipt(job).complete, receipt(job).erased) == (True, 1)
     assert receipt(job).checksum == checksum([1, 2, 3, 4, 6, 7, 8])
+
+
+def test_what_a_sync_leaves_out_is_counted_once_though_its_worker_dies(shop: Workshop) -> None:
+    listed(shop, *PAGES)
+    erase(shop, 5)
+    for at_call in range(1, 12):
+        job_id = survived(shop, PAGES, Mortal(shop.jobs, at_call, is_late=False), "jobs")
+        assert changes(shop, job_id) == came_to(unchanged=7), f"in call {at_call}"
 
 
 def test_a_page_that_someone_waits_for_comes_without_what_is_being_erased(shop: Workshop) -> None:
