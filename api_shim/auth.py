@@ -127,14 +127,17 @@ class JwtVerifier:
             "verify_jti": False,
             "verify_sub": False,
         }
-        return jwt.decode(
-            token,
-            key,
-            algorithms=self._algorithms,
-            audience=self._audience,
-            issuer=self._issuer,
-            options=options,
-        )
+        try:
+            return jwt.decode(
+                token,
+                key,
+                algorithms=self._algorithms,
+                audience=self._audience,
+                issuer=self._issuer,
+                options=options,
+            )
+        except (TypeError, ValueError):  # the key is of another kind than the algorithm that the JWT names
+            raise UnauthorizedError from None
 
 
 def _key_source(settings: ShimSettings, clock: Callable[[], float]) -> _KeySource:

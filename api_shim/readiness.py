@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 
-import anyio
 import anyio.to_thread
+from anyio import CapacityLimiter
 from celery import Celery
 from kombu.exceptions import OperationalError
 
@@ -21,28 +21,40 @@ Checks = Mapping[type[UnavailableError], Callable[[], None]]
 
 
 class Readiness:
-    """Asks all servers at once, now; one that has not answered in time is away."""
+    """Asks all servers at once, now; one that has not answered in time is away.
+
+    Anyone may ask, and an absent server takes its time: all who ask meanwhile share one question and one thread.
+    """
 
     def __init__(self, checks: Checks, *, within_s: float = _WITHIN_S) -> None:
         self._checks = checks
         self._within_s = within_s
+        self._questions: dict[type[UnavailableError], asyncio.Task[bool]] = {}
 
     async def check(self) -> None:
         """Raise UnavailableError when a server is away; its message names each that is."""
-        away = dict.fromkeys(self._checks)
-
-        async def ask(kind: type[UnavailableError], reach: Callable[[], None]) -> None:
-            with suppress(UnavailableError):
-                own_thread = anyio.CapacityLimiter(1)  # requests that wait for an absent server hold all common ones
-                await anyio.to_thread.run_sync(reach, abandon_on_cancel=True, limiter=own_thread)
-                del away[kind]
-
-        with anyio.move_on_after(self._within_s):
-            async with anyio.create_task_group() as group:
-                for kind, reach in self._checks.items():
-                    group.start_soon(ask, kind, reach)
-        if away:
+        questions = [self._question(kind) for kind in self._checks]
+        if questions:
+            await asyncio.wait(questions, timeout=self._within_s)
+        asked = zip(self._checks, questions, strict=True)
+        if away := [kind for kind, question in asked if not (question.done() and question.result())]:
             raise UnavailableError("; ".join(kind().message for kind in away))
+
+    def _question(self, kind: type[UnavailableError]) -> asyncio.Task[bool]:
+        """Give the question that is under way, or ask a new one."""
+        question = self._questions.get(kind)
+        if question is None or question.done():
+            question = self._questions[kind] = asyncio.create_task(_is_there(self._checks[kind]))
+        return question
+
+
+async def _is_there(reach: Callable[[], None]) -> bool:
+    own_thread = CapacityLimiter(1)  # requests that wait for an absent server hold all common ones
+    try:
+        await anyio.to_thread.run_sync(reach, abandon_on_cancel=True, limiter=own_thread)
+    except UnavailableError:
+        return False
+    return True
 
 
 def reach_database(database: MongoDatabase) -> None:

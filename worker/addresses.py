@@ -24,7 +24,7 @@ def _blocks(kind: str, *networks: str, may_be_allowed: bool = False) -> Iterable
 
 # The first block that holds an address decides. Clouds answer requests for their secrets at addresses of all kinds.
 _BLOCKS = (
-    *_blocks("a cloud's own", "100.100.100.200/32", "168.63.129.16/32", "fd00:ec2::254/128", "fd20:ce::254/128"),
+    *_blocks("a cloud's own", "100.100.100.200/32", "168.63.129.16/32", "fd00:ec2::/32", "fd20:ce::254/128"),
     *_blocks("loopback", "127.0.0.0/8", "::1/128", may_be_allowed=True),
     *_blocks("private", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7", may_be_allowed=True),
     *_blocks("shared", "100.64.0.0/10", may_be_allowed=True),  # behind a carrier's translation

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Annotated, TypeAlias
@@ -14,6 +14,7 @@ Offset: TypeAlias = int | str
 """HubSpot's cursor, opaque: an integer in the legacy API, text in the dated one."""
 
 _LINE_BREAKS = b"\r\n"
+_MOST_BYTES_AT_ONCE = 16 * 1024 * 1024  # of records in one answer: a thousand of the largest would be 170 MB
 _Raw: TypeAlias = msgspec.Raw
 
 
@@ -188,6 +189,16 @@ def record_ids(export_type: ExportType, body: bytes) -> list[int | None]:
         return [record.id for record in records]
     envelope, _ = _read(body)  # something in it is odd: one record at a time
     return [_id_of(export_type, record) for record in _list_of(export_type, envelope)]
+
+
+def within_bytes(records: Iterable[bytes | None], *, most: int = _MOST_BYTES_AT_ONCE) -> Iterator[bytes | None]:
+    """Give records, None for one that was erased, as long as they are not too many bytes in all; at least one."""
+    size = 0
+    for record in records:
+        yield record
+        size += len(record or b"")
+        if size >= most:
+            return
 
 
 def records_by_place(export_type: ExportType, page: Page) -> list[bytes | None]:

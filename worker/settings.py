@@ -8,6 +8,10 @@ from typing import Annotated, Literal, Self, TypeVar
 from urllib.parse import urlsplit
 
 from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+from cryptography.hazmat.primitives.asymmetric.ed448 import Ed448PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -19,8 +23,10 @@ from worker.rates import Rate
 _HUBAPI = "https://api.hubapi.com"
 _REDIS_SCHEMES = ("redis", "rediss")
 _SHORTEST_SECRET = 32
-_HMAC_ALGORITHMS = frozenset({"HS256", "HS384", "HS512"})
-_KEY_ALGORITHMS = frozenset({"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"})
+_HMAC_ALGORITHMS = ("HS256", "HS384", "HS512")
+_RSA_ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512")
+_EC_ALGORITHMS = {"secp256r1": "ES256", "secp384r1": "ES384", "secp521r1": "ES512"}
+_KEY_ALGORITHMS = (*_RSA_ALGORITHMS, *_EC_ALGORITHMS.values(), "EdDSA")
 
 
 def _check_url(value: str, *schemes: str) -> None:
@@ -77,6 +83,19 @@ def _public_key(value: str) -> str:
     except (ValueError, UnsupportedAlgorithm):
         raise ValueError("must be a public key in PEM form") from None
     return pem
+
+
+def _algorithms_of(pem: str) -> tuple[str, ...]:
+    """Name the signature algorithms that a public key can check, the usual one first; none for other kinds of keys."""
+    match load_pem_public_key(pem.encode()):
+        case RSAPublicKey():
+            return _RSA_ALGORITHMS
+        case EllipticCurvePublicKey(curve=curve) if curve.name in _EC_ALGORITHMS:
+            return (_EC_ALGORITHMS[curve.name],)
+        case Ed25519PublicKey() | Ed448PublicKey():
+            return ("EdDSA",)
+        case _:
+            return ()
 
 
 def _words(value: object) -> object:
@@ -211,15 +230,24 @@ class ShimSettings(StoreSettings):
         given = [key for key in (self.jwt_secret, self.jwt_public_key, self.jwt_jwks_url) if key is not None]
         if len(given) != 1:
             raise ValueError("JWT_SECRET, JWT_PUBLIC_KEY, JWT_JWKS_URL: exactly one is required")
-        possible = _HMAC_ALGORITHMS if self.jwt_secret is not None else _KEY_ALGORITHMS
-        if not possible.issuperset(self.algorithms):
-            raise ValueError(f"JWT_ALGORITHMS: must be among {', '.join(sorted(possible))}")
+        possible = self._possible_algorithms
+        if not possible:
+            raise ValueError("JWT_PUBLIC_KEY: must be an RSA key, or an EC one of P-256, P-384 or P-521, or an Ed one")
+        if not set(possible).issuperset(self.algorithms):
+            raise ValueError(f"JWT_ALGORITHMS: must be among {', '.join(possible)}, which go with the key")
         return self
+
+    @property
+    def _possible_algorithms(self) -> tuple[str, ...]:
+        """The signature algorithms that go with the key, the usual one first."""
+        if self.jwt_secret is not None:
+            return _HMAC_ALGORITHMS
+        return _algorithms_of(self.jwt_public_key) if self.jwt_public_key is not None else _KEY_ALGORITHMS
 
     @property
     def algorithms(self) -> tuple[str, ...]:
         """The signature algorithms that are accepted; pinned, so a token cannot choose its own."""
-        return self.jwt_algorithms or (("HS256",) if self.jwt_secret is not None else ("RS256",))
+        return self.jwt_algorithms or self._possible_algorithms[:1]
 
 
 SettingsT = TypeVar("SettingsT", bound=_Settings)

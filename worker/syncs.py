@@ -98,6 +98,7 @@ def is_left_over(sync: Job | None) -> bool:
 
 
 def _child(sync: Job, export_type: ExportType, *, at: datetime) -> Job:
+    """Write a child down. It has gone on as often as its sync: the sync's endings count on from there."""
     return Job(
         job_id=child_id(sync.job_id, export_type),
         account_id=sync.account_id,
@@ -109,6 +110,7 @@ def _child(sync: Job, export_type: ExportType, *, at: datetime) -> Job:
         request=ExportRequest(page_size=PAGE_FORMATS[export_type].most_records),
         label=sync.label,
         copying=Copying(),
+        resumes=sync.resumes,
         created_at=at,
         updated_at=at,
     )

@@ -35,6 +35,7 @@ class WaitingLines:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix=name)  # threads are made when they are needed
         self._waiting: dict[str, _Piece] = {}
         self._at_work: dict[str, _Piece] = {}
+        self._crowds_waiting, self._crowds_at_work = Counter[str](), Counter[str]()
         self._changing = threading.Lock()
 
     def put(self, lines: Mapping[str, int], key: str, work: Callable[[], None]) -> bool:
@@ -45,23 +46,30 @@ class WaitingLines:
         with self._changing:
             if key in self._waiting or key in self._at_work:
                 return True
-            crowds = _crowds(self._waiting)
-            if any(crowds[line] >= most * self._most_waiting for line, most in lines.items()):
+            if any(self._crowds_waiting[line] >= most * self._most_waiting for line, most in lines.items()):
                 return False
-            self._waiting[key] = _Piece(key, lines, work)
-            self._begin_what_may()
+            piece = _Piece(key, lines, work)
+            self._waiting[key] = piece
+            self._crowds_waiting.update(lines.keys())
+            self._begin_if_it_may(piece)
             return True
 
     def _begin_what_may(self) -> None:
-        crowds = _crowds(self._at_work)
         for piece in list(self._waiting.values()):
             if self._free == 0 or self._stopping.is_set():
                 return
-            if all(crowds[line] < most for line, most in piece.lines.items()):
-                crowds.update(piece.lines.keys())
-                self._free -= 1
-                self._at_work[piece.key] = self._waiting.pop(piece.key)
-                self._pool.submit(self._do, piece)
+            self._begin_if_it_may(piece)
+
+    def _begin_if_it_may(self, piece: _Piece) -> None:
+        has_room = all(self._crowds_at_work[line] < most for line, most in piece.lines.items())
+        if self._free == 0 or self._stopping.is_set() or not has_room:
+            return
+        del self._waiting[piece.key]
+        self._crowds_waiting.subtract(piece.lines.keys())
+        self._at_work[piece.key] = piece
+        self._crowds_at_work.update(piece.lines.keys())
+        self._free -= 1
+        self._pool.submit(self._do, piece)
 
     def _do(self, piece: _Piece) -> None:
         try:
@@ -71,9 +79,14 @@ class WaitingLines:
             _log.exception("work_broke", key=piece.key)
         with self._changing:
             del self._at_work[piece.key]
+            self._crowds_at_work.subtract(piece.lines.keys())
+            self._forget_empty_lines(piece)
             self._free += 1
             self._begin_what_may()
 
-
-def _crowds(pieces: dict[str, _Piece]) -> Counter[str]:
-    return Counter(line for piece in pieces.values() for line in piece.lines)
+    def _forget_empty_lines(self, piece: _Piece) -> None:
+        """Lines are as many as there are destinations: those that nobody stands in are not kept."""
+        for crowds in (self._crowds_waiting, self._crowds_at_work):
+            for line in piece.lines:
+                if crowds[line] <= 0:
+                    del crowds[line]

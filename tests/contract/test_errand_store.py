@@ -235,6 +235,13 @@ def test_a_worker_without_the_key_says_so_by_name(mongo_database: MongoDatabase)
         in_mongo(mongo_database).store.take(errand.errand_id)
 
 
+def test_a_secret_that_looks_encrypted_is_taken_for_what_it_is(mongo_database: MongoDatabase) -> None:
+    store, errand = in_mongo(mongo_database).store, replace(new_errand(), secret=SecretStr("gAAAAAxyz"))
+    store.add(errand)
+
+    assert store.take(errand.errand_id) == errand
+
+
 def test_mongodb_removes_errands_that_are_over(mongo_database: MongoDatabase) -> None:
     store = MongoErrandStore(mongo_database)
     for _ in range(2):

@@ -106,6 +106,19 @@ def test_records_are_read_over_the_borders_of_pages_and_empty_ones(store: PageSt
             assert vids(store, job, start=start, limit=limit) == list(range(9))[start : start + limit]
 
 
+def test_large_records_are_given_a_few_at_once_and_all_of_them_in_the_end(store: PageStore) -> None:
+    text = "x" * 2 * 1024 * 1024
+    bodies = [json.dumps({"contacts": [{"vid": number, "text": text}], "has-more": True}) for number in range(12)]
+    job = stored(store, held(), *(read_page(ExportType.CONTACTS, body.encode()) for body in bodies))
+
+    read: list[int] = []
+    while some := vids(store, job, start=len(read)):
+        assert len(some) <= 9  # 16 MB, and the one that passes them
+        read += some
+
+    assert read == list(range(12))
+
+
 def test_many_pages_come_in_order(store: PageStore) -> None:
     job = stored(store, held(), *(page_of([number]) for number in range(120)))
 

@@ -13,7 +13,7 @@ from worker.errors import JobNotFoundError, LeaseLostError, StoreUnavailableErro
 from worker.interfaces import JobQuery, OpenJobs, RecordSlice
 from worker.jobs import JOB_TYPES, Job, JobKind, JobStatus, Lease
 from worker.lanes import Lane
-from worker.pages import ExportType, Page, record_ids, records_by_place, without_record
+from worker.pages import ExportType, Page, record_ids, records_by_place, within_bytes, without_record
 from worker.syncs import follow
 
 _OPEN = frozenset({JobStatus.QUEUED, JobStatus.RUNNING, JobStatus.WAITING})
@@ -543,7 +543,7 @@ class InMemoryPageStore(_Store):
             if first + stored.page.records > start
             for record in records_by_place(export_type, stored.page)[max(0, start - first) :]
         )
-        places = list(islice(found, limit))
+        places = list(within_bytes(islice(found, limit)))
         records = [record for record in places if record is not None]
         return RecordSlice(start, records, erased=len(places) - len(records))
 

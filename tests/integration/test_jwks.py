@@ -148,6 +148,18 @@ def test_keys_of_either_kind_are_read(provider: IdentityProvider, verifier: JwtV
     assert caller(verifier, signed(rsa, key_id="k2")).account_id == "a1"
 
 
+@pytest.mark.parametrize(("names", "algorithm"), [("k1", "RS256"), ("k2", "ES256")])
+def test_an_algorithm_that_does_not_go_with_the_named_key_lets_nobody_in(
+    provider: IdentityProvider, verifier: JwtVerifier, names: str, algorithm: str
+) -> None:
+    provider.add_key("k1", ec.generate_private_key(ec.SECP256R1()))
+    provider.add_key("k2")
+    strange = rsa_key() if algorithm == "RS256" else ec.generate_private_key(ec.SECP256R1())
+
+    with pytest.raises(UnauthorizedError):
+        caller(verifier, signed(strange, key_id=names, algorithm=algorithm))
+
+
 def test_strangers_do_not_make_us_ask_over_and_over(
     provider: IdentityProvider, verifier: JwtVerifier, clock: Clock
 ) -> None:

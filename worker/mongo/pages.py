@@ -18,7 +18,16 @@ from worker.interfaces import RecordSlice
 from worker.jobs import Job
 from worker.lanes import Lane
 from worker.mongo.connection import Document, MongoDatabase, session_under_way, translated_errors
-from worker.pages import ExportType, Gap, Page, export_type_of, record_ids, records_by_place, without_record
+from worker.pages import (
+    ExportType,
+    Gap,
+    Page,
+    export_type_of,
+    record_ids,
+    records_by_place,
+    within_bytes,
+    without_record,
+)
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -171,7 +180,7 @@ class MongoPageStore:
     def read(self, job_id: str, export_type: ExportType, *, start: int, limit: int) -> RecordSlice:
         """Read records; an index leads to the page that holds the first one, wherever it lies."""
         with translated_errors():
-            places = list(itertools.islice(self._places_from(job_id, export_type, start), limit))
+            places = list(within_bytes(itertools.islice(self._places_from(job_id, export_type, start), limit)))
         records = [record for record in places if record is not None]
         return RecordSlice(start, records, erased=len(places) - len(records))
 

@@ -24,6 +24,11 @@ class TokenEncryption:
         fernets = [Fernet(key.get_secret_value()) for key in keys]
         self._fernet = MultiFernet(fernets) if fernets else None
 
+    @property
+    def has_keys(self) -> bool:
+        """Whether what is stored from now on is encrypted."""
+        return self._fernet is not None
+
     def encrypt(self, token: SecretStr) -> str:
         """Give what to store. The same token never comes out the same twice."""
         plain = token.get_secret_value()

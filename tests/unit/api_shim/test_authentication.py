@@ -203,7 +203,7 @@ def test_with_a_public_key_only_its_owner_can_sign(
     signed = [mint(key=private_pem(key), algorithm=algorithm) for key in (ours, other)]
     forged = mint(key=private_pem(new_rsa_key()), algorithm="RS512")
 
-    with running(jwt_secret=None, jwt_public_key=public, jwt_algorithms=algorithm) as shim:
+    with running(jwt_secret=None, jwt_public_key=public) as shim:
         statuses = [shim.get(PATH, authorization=f"Bearer {token}").status_code for token in (*signed, forged)]
 
     assert statuses == [JOB_NOT_FOUND, 401, 401]

@@ -65,3 +65,24 @@ def test_one_that_keeps_silent_is_named_and_no_other(silence: threading.Event) -
 
     readiness = Readiness({StoreUnavailableError: answers, BrokerUnavailableError: waits}, within_s=0.2)
     assert complaint_of(readiness) == BROKER
+
+
+def test_however_many_ask_a_silent_server_is_asked_once(silence: threading.Event) -> None:
+    asked: list[str] = []
+
+    def waits() -> None:
+        asked.append(threading.current_thread().name)
+        silence.wait()
+
+    async def many(readiness: Readiness) -> None:
+        async with anyio.create_task_group() as group:
+            for _ in range(50):
+                group.start_soon(told_that_it_is_away, readiness)
+
+    async def told_that_it_is_away(readiness: Readiness) -> None:
+        with pytest.raises(UnavailableError, match=DATABASE):
+            await readiness.check()
+
+    anyio.run(many, Readiness({StoreUnavailableError: waits}, within_s=0.2))
+
+    assert len(asked) == 1

@@ -34,6 +34,7 @@ NEVER = {
     "100.100.100.200": "a cloud's own",
     "168.63.129.16": "a cloud's own",
     "fd00:ec2::254": "a cloud's own",
+    "fd00:ec2::23": "a cloud's own",
     "64:ff9b::a9fe:a9fe": "link-local",
     "::ffff:169.254.169.254": "link-local",
     "2002:a9fe:a9fe::": "link-local",

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from worker.mongo.token_encryption import TokenEncryption
 from worker.rates import Rate
@@ -12,6 +14,14 @@ from worker.settings import BrokerSettings, ShimSettings, StoreSettings, WorkerS
 
 WORKER = {"HUBSPOT_CLIENT_ID": "client", "HUBSPOT_CLIENT_SECRET": "a-client-secret"}
 SHIM = {"JWT_SECRET": "a-jwt-secret"}
+
+
+def public_pem(curve: ec.EllipticCurve) -> str:
+    public = ec.generate_private_key(curve).public_key()
+    return public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+
+
+OF_A_CURVE, OF_AN_UNKNOWN_CURVE = public_pem(ec.SECP384R1()), public_pem(ec.SECP256K1())
 KEYS = ["newest-key-" + "0" * 32 + "=", "older_key__" + "0" * 32 + "="]
 EVERY_NAME = [name.upper() for name in {**WorkerSettings.model_fields, **ShimSettings.model_fields}]
 
@@ -148,6 +158,8 @@ def test_a_wrong_worker_setting_is_one_line_that_names_it(
         ({}, "JWT_SECRET, JWT_PUBLIC_KEY, JWT_JWKS_URL: exactly one is required"),
         ({**SHIM, "JWT_JWKS_URL": "https://idp/keys"}, "exactly one is required"),
         ({"JWT_PUBLIC_KEY": "not a key"}, "JWT_PUBLIC_KEY: "),
+        ({"JWT_PUBLIC_KEY": OF_A_CURVE, "JWT_ALGORITHMS": "RS256"}, "JWT_ALGORITHMS: must be among ES384, which go"),
+        ({"JWT_PUBLIC_KEY": OF_AN_UNKNOWN_CURVE}, "JWT_PUBLIC_KEY: must be an RSA key, or an EC one"),
         ({"JWT_JWKS_URL": "idp/keys"}, "JWT_JWKS_URL: "),
         ({**SHIM, "JWT_ALGORITHMS": "RS256"}, "JWT_ALGORITHMS: "),
         ({**SHIM, "JWT_ALGORITHMS": "none"}, "JWT_ALGORITHMS: "),
@@ -177,6 +189,11 @@ def test_another_broker_than_redis_asks_for_redis_by_name(
 ) -> None:
     given(monkeypatch, **WORKER, CELERY_BROKER_URL="amqp://guest@rabbit")
     assert "REDIS_URL: is required" in complaint_of(WorkerSettings, capsys)
+
+
+def test_the_algorithm_follows_the_public_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    given(monkeypatch, JWT_PUBLIC_KEY=OF_A_CURVE)
+    assert load(ShimSettings).algorithms == ("ES384",)
 
 
 def test_a_wrong_secret_is_not_shown(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -247,6 +247,15 @@ def test_a_sync_has_no_records_of_its_own() -> None:
         _ = sync().records_type
 
 
+def test_endings_are_counted_on_when_a_sync_that_was_retried_gets_children() -> None:
+    cancelled = replace(sync(C), is_expanded=False)
+    retried = cancelled.retry(at=after(1))
+
+    made = new_children(retried, at=after(2))
+
+    assert follow(replace(retried, is_expanded=True), made).ending > cancelled.ending
+
+
 def test_a_child_gets_no_end_of_its_own() -> None:
     child = replace(new_children(sync(), at=NOW)[0], status=S, finished_at=NOW)
 
