@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,6 +77,15 @@ def samples(url: str) -> dict[str, float]:
 def lines(process: Process) -> list[dict[str, Any]]:
     """Give what a process has logged."""
     return [json.loads(line) for line in process.log.read_text().splitlines() if line.startswith("{")]
+
+
+def logged(process: Process, *, count: int, wanted: Callable[[dict[str, Any]], bool]) -> list[dict[str, Any]]:
+    """Give the lines that are wanted, once there are so many: whoever has an answer may read before it is logged."""
+    give_up_at = time.monotonic() + 10
+    while len(found := [line for line in lines(process) if wanted(line)]) < count:
+        assert time.monotonic() < give_up_at, process.log.read_text()[-5000:]
+        time.sleep(0.05)
+    return found
 
 
 def by_name(spans: list[SentSpan]) -> dict[str, SentSpan]:
@@ -197,27 +206,31 @@ def test_the_slices_of_a_long_export_have_traces_of_their_own_that_link_to_the_f
     assert len({span.trace for span in later}) == len(later)
 
 
-def test_a_sync_goes_on_with_its_requests_trace_and_its_exports_link_to_it(watched: Watched) -> None:
+def test_the_exports_of_a_sync_go_on_with_its_requests_trace(watched: Watched) -> None:
     client = connect(watched.stack, contacts=10, deals=10)
     answer = client.post("/sync", {"types": ["contacts", "deals"]}, **{"X-Request-Id": "sync-1"})
     sync = client.finished(answer.headers["Location"].removeprefix(BASE_PATH))
-    (started,) = watched.collector.wait_for(
-        count=1,
-        wanted=lambda span: (
-            span.attributes.get("hubspot_export.job_id") == sync["job_id"] and span.name == "start_sync"
-        ),
-    )
     slices = watched.collector.wait_for(
         count=2,
         wanted=lambda span: span.name == "run_slice" and span.attributes["hubspot_export.job_id"] in sync["children"],
     )
-    named = by_name(watched.collector.wait_for(count=3, wanted=lambda span: span.trace == started.trace))
-    left = [line for line in lines(watched.stack.workers[0]) if line["event"] == "job_left"]
+    (server,) = watched.collector.wait_for(
+        count=1,
+        wanted=lambda span: (
+            span.name == f"POST {BASE_PATH}/sync" and span.attributes["hubspot_export.job_id"] == sync["job_id"]
+        ),
+    )
+    publishing = watched.collector.wait_for(
+        count=2, wanted=lambda span: span.name == "publish" and span.parent == server.span
+    )
+    left = logged(
+        watched.stack.workers[0],
+        count=2,
+        wanted=lambda line: line["event"] == "job_left" and line.get("request_id") == "sync-1",
+    )
 
-    assert started.parent == named["publish"].span
-    assert named["publish"].parent == named[f"POST {BASE_PATH}/sync"].span
-    assert {span.links for span in slices} == {(started.trace,)}
-    assert {line["job_id"] for line in left if line.get("request_id") == "sync-1"} == set(sync["children"])
+    assert {(span.trace, span.parent) for span in slices} == {(server.trace, span.span) for span in publishing}
+    assert {line["job_id"] for line in left} == set(sync["children"])
 
 
 # Logs
@@ -231,7 +244,10 @@ def test_a_request_is_followed_by_its_id_through_both_processes(watched: Watched
     job_id = path.rpartition("/")[2]
     account_id = client.account.account_id
 
-    of_shim = [line for line in lines(watched.stack.shim) if line.get("request_id") == "order-66"]
+    of_shim = logged(watched.stack.shim, count=1, wanted=lambda line: line.get("request_id") == "order-66")
+    logged(
+        watched.stack.workers[0], count=1, wanted=lambda line: line["event"] == "job_left" and line["job_id"] == job_id
+    )
     of_worker = [line for line in lines(watched.stack.workers[0]) if line.get("request_id") == "order-66"]
 
     assert answer.headers["X-Request-Id"] == "order-66"
@@ -246,11 +262,11 @@ def test_a_failed_call_is_logged_with_hubspots_correlation_id(watched: Watched) 
     control = watched.stack.hubspot_control
     control.fail_next("bad_gateway", account=client.account.hub_id, type="contacts")
     job = client.finished(client.start("contacts"))
-    (failed,) = [
-        line
-        for line in lines(watched.stack.workers[0])
-        if line["event"] == "call_failed" and line["job_id"] == job["job_id"]
-    ]
+    (failed,) = logged(
+        watched.stack.workers[0],
+        count=1,
+        wanted=lambda line: line["event"] == "call_failed" and line["job_id"] == job["job_id"],
+    )
 
     assert (failed["hubspot_status"], failed["account_id"]) == (502, client.account.account_id)
     assert failed["hubspot_correlation_id"]
@@ -273,10 +289,11 @@ def test_clients_are_told_apart_by_their_accounts_in_the_log(watched: Watched) -
     clients: list[Client] = [connect(watched.stack, contacts=1) for _ in range(2)]
     for client in clients:
         assert client.get("/export/contacts").status_code == 200
-    accounts = {
-        line["account_id"]
-        for line in lines(watched.stack.shim)
-        if line["event"] == "request_answered" and "job_id" in line
-    }
+    wanted = {client.account.account_id for client in clients}
+    answered = logged(
+        watched.stack.shim,
+        count=2,
+        wanted=lambda line: line["event"] == "request_answered" and "job_id" in line and line["account_id"] in wanted,
+    )
 
-    assert accounts >= {client.account.account_id for client in clients}
+    assert {line["account_id"] for line in answered} == wanted
