@@ -332,9 +332,9 @@ class Job:
         return None if self.request.limit is None else self.request.limit - self.progress.records
 
     @property
-    def calls_without_page(self) -> int:
-        """How many calls were answered with a page that was not stored, or was stored again."""
-        return self.tally.calls.get(_PAGE, 0) - self.progress.pages
+    def pages_fetched(self) -> int:
+        """How many calls were answered with a page, as far as they were counted; some may not have been stored."""
+        return self.tally.calls.get(_PAGE, 0)
 
     @property
     def readable(self) -> int:

@@ -16,7 +16,7 @@ from worker.lane_storage import LaneStorage
 from worker.lanes import Lane, Lanes, offset_of
 from worker.pages import record_ids
 
-_NO_PERMIT_S = 0.05  # until it is asked again whether the process may have one call more
+_NO_PERMIT_S = 0.1  # until it is asked again whether the process may have one call more
 _MOMENT_S = 0.001  # more than the difference of two clocks that tell the same time
 
 
@@ -110,10 +110,10 @@ class LaneCalls:
         return self._split() if self._calls else None
 
     def _split(self) -> tuple[Lanes, Lane] | None:
-        job = self._hand.job
+        job, lanes = self._hand.job, self._storage.lanes
         expected = job.estimate.records if job.estimate is not None else None
-        wasted = job.calls_without_page
-        return self._storage.lanes.split(page_size=job.next_page_size, wasted=wasted, expected=expected)
+        wasted = max(0, job.pages_fetched - lanes.pages)
+        return lanes.split(page_size=job.next_page_size, wasted=wasted, expected=expected)
 
     def _idle_lanes(self) -> list[Lane]:
         """Give the lanes that have more and nothing under way. When all are read, the open end is asked once more."""

@@ -25,8 +25,8 @@ Block: TypeAlias = tuple[int, int]
 """Pages that follow each other in the order of ids and in their numbers: the first number, and how many they are."""
 
 _MOST_LANES = 99  # the numbers of pages have eight digits
-_LEAST_PAGES = 4  # left of a lane that is split: half a page is read twice at each border
-_MOST_WASTED, _MOST_AT_BORDERS = 0.04, 0.05  # of the calls, that bring nothing, and that read half a page again
+_LEAST_PAGES = 6  # left of a lane that is split: half a page is read twice at each border
+_MOST_WASTED, _MOST_AT_BORDERS = 0.02, 0.03  # of the calls, that bring nothing, and that read half a page again
 _STRIDE = 2  # how many times as far as until now the next lane at the open end begins
 _LARGEST_ID = 2**63 - 1
 
@@ -35,7 +35,8 @@ _LARGEST_ID = 2**63 - 1
 class Lane:
     """The records whose ids are above `after`, up to and with `until`; None: all that follow, new ones among them.
 
-    All up to `place` are read. `has_more` is false once that is `until`, and at the open end when HubSpot had no more.
+    All up to `place` are read. `has_more` is false when that is as far as `until`, and at the open end when HubSpot had
+    no more.
     `horizon` is from where on there was nothing at the open end when that was looked at. `number` is None before the
     lane's first page, and again when it has been read and has taken others in: then `blocks` are where all pages are.
     `attempts`, `waited_s` and `resume_at` are of its next call.

@@ -38,11 +38,12 @@ class StoredPage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stored:
-    """All pages by job, in order, the present epoch of every job, and which jobs are exports of everything."""
+    """All pages by job, every job's present epoch, which jobs are exports of everything, and which had lanes."""
 
     pages: Mapping[str, tuple[StoredPage, ...]]
     epochs: Mapping[str, int]
     exports: frozenset[str]
+    in_lanes: frozenset[str]
 
 
 class Watcher:
@@ -103,11 +104,12 @@ def read_stored(stack: Stack) -> Stored:
         found = database[_PAGES].find({"number": {"$exists": True}}, {"job_id": 1, "number": 1, "epoch": 1})
         for page in found.sort("_id"):
             pages[page["job_id"]].append(StoredPage(number=page["number"], epoch=page["epoch"]))
-        jobs = list(database[_JOBS].find({}, {"epoch": 1, "kind": 1}))
+        jobs = list(database[_JOBS].find({}, {"epoch": 1, "kind": 1, "blocks": 1}))
     return Stored(
         pages={job_id: tuple(found) for job_id, found in pages.items()},
         epochs={job["_id"]: job["epoch"] for job in jobs},
         exports=frozenset(job["_id"] for job in jobs if job["kind"] == "export"),
+        in_lanes=frozenset(job["_id"] for job in jobs if len(job["blocks"]) > 1),
     )
 
 

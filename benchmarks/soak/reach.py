@@ -12,10 +12,14 @@ LONGEST_LEASED_S = 60.0  # a lease of 20 s, a sweep, the start of a worker, an a
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reach:
-    """What has happened, and how long a job stood longest with a lease and without a page."""
+    """What has happened, and how long a job stood longest with a lease and without a page.
+
+    `in_lanes` is how many exports were read in several places at once.
+    """
 
     strikes: Mapping[Strike, int]
     takeovers: int
+    in_lanes: int
     pages_read: int
     longest_leased_s: float
 
@@ -27,6 +31,8 @@ def complaints_about_reach(reach: Reach) -> Iterable[str]:
             yield f"it never happened: {strike}"
     if reach.takeovers <= 0:
         yield "no job was taken over from a dead worker: the run shows nothing about that"
+    if not reach.in_lanes:
+        yield "no export was read in lanes"
     if not reach.pages_read:
         yield "no synchronous GET was answered with a page"
     if reach.longest_leased_s > LONGEST_LEASED_S:

@@ -82,6 +82,7 @@ def reckon(facts: Facts, *, client: Client, stack: Stack, check: Callable[[], No
         records=records,
         calls=_calls(facts, accounts),
         takeovers=takeovers,
+        in_lanes=len(stored.in_lanes),
         retried=len(facts.settling.retried),
         longest=facts.longest,
         work_s=facts.work_s,
@@ -96,6 +97,7 @@ def reckon(facts: Facts, *, client: Client, stack: Stack, check: Callable[[], No
                 Reach(
                     strikes=facts.strikes,
                     takeovers=takeovers,
+                    in_lanes=len(stored.in_lanes),
                     pages_read=facts.ledger.reads.get("200", 0),
                     longest_leased_s=_longest_s(facts, Standing.HELD),
                 )

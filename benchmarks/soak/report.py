@@ -43,6 +43,7 @@ class Outcome:
     records: RecordCount
     calls: CallCount
     takeovers: int
+    in_lanes: int
     retried: int
     longest: Mapping[Standing, Stop]
     work_s: float
@@ -84,6 +85,7 @@ def _about_jobs(outcome: Outcome) -> Iterator[tuple[str, str]]:
         yield f"jobs {status}", f"{times:,}"
     yield "jobs retried after the faults", f"{outcome.retried:,}"
     yield "times a worker took over from a dead one", f"{outcome.takeovers:,}"
+    yield "exports read in lanes", f"{outcome.in_lanes:,}"
     yield "records expected", f"{outcome.records.expected:,}"
     yield "records stored", f"{outcome.records.stored:,}"
     yield "records missing", f"{outcome.records.missing:,}"

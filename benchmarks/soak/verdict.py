@@ -134,7 +134,7 @@ def _about_records(evidence: Evidence) -> Iterable[str]:
 
 def _about_pages(evidence: Evidence) -> Iterable[str]:
     numbers = [page.number for page in evidence.pages]
-    if numbers != list(range(evidence.job["progress"]["pages"])):
+    if not len(numbers) == len(set(numbers)) == evidence.job["progress"]["pages"]:
         doubled = [number for number, times in Counter(numbers).items() if times > 1]
         yield f"counts {evidence.job['progress']['pages']} pages, {len(numbers)} are stored, doubled: {doubled}"
     too_new = [page.number for page in evidence.pages if page.epoch > evidence.epoch]

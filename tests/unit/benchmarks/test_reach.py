@@ -9,7 +9,9 @@ import pytest
 from benchmarks.soak.reach import LONGEST_LEASED_S, Reach, complaints_about_reach
 from benchmarks.soak.strikes import Strike
 
-WHOLE = Reach(strikes=dict.fromkeys(Strike, 1), takeovers=1, pages_read=1, longest_leased_s=LONGEST_LEASED_S)
+WHOLE = Reach(
+    strikes=dict.fromkeys(Strike, 1), takeovers=1, in_lanes=1, pages_read=1, longest_leased_s=LONGEST_LEASED_S
+)
 
 
 def test_a_run_in_which_everything_happened_is_right() -> None:
@@ -21,6 +23,7 @@ def test_a_run_in_which_everything_happened_is_right() -> None:
     [
         (replace(WHOLE, strikes={**WHOLE.strikes, Strike.REDIS_EMPTIED: 0}), "FLUSHALL"),
         (replace(WHOLE, takeovers=0), "taken over"),
+        (replace(WHOLE, in_lanes=0), "lanes"),
         (replace(WHOLE, pages_read=0), "GET"),
         (replace(WHOLE, longest_leased_s=LONGEST_LEASED_S + 1), "61.0 s"),
     ],

@@ -27,6 +27,7 @@ OUTCOME = Outcome(
     records=RecordCount(expected=1000, stored=999, missing=1, doubled=0),
     calls=CallCount(needed=100, made=110, peak=20, limit=20, interval_s=2, refused=0),
     takeovers=3,
+    in_lanes=2,
     retried=1,
     longest={Standing.HELD: Stop(seconds=17.25, job_id="a")},
     work_s=130,

@@ -95,8 +95,8 @@ def test_a_count_that_is_not_the_number_of_records_is_named() -> None:
     assert "counts 4 records where HubSpot holds 3" in complaint
 
 
-@pytest.mark.parametrize("pages", [((0, 1),), ((0, 1), (2, 1)), ((0, 1), (0, 1), (1, 1)), ((0, 1), (1, 1), (2, 1))])
-def test_pages_that_are_not_numbered_through_are_named(pages: Sequence[tuple[int, int]]) -> None:
+@pytest.mark.parametrize("pages", [((0, 1),), ((0, 1), (0, 1)), ((0, 1), (0, 1), (1, 1)), ((0, 1), (1, 1), (2, 1))])
+def test_pages_that_are_missing_doubled_or_too_many_are_named(pages: Sequence[tuple[int, int]]) -> None:
     (complaint,) = complaints_about_job(evidence(pages=pages))
 
     assert "counts 2 pages" in complaint
