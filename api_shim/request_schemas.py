@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema, field_validator
 from pydantic_core import PydanticCustomError
 
+from worker.copying import SyncMode
 from worker.destinations import LONGEST_URL
 from worker.jobs import JobStatus
 from worker.pages import ExportType
@@ -139,6 +140,7 @@ class SyncBody(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     types: SyncTypes = tuple(ExportType)
+    mode: SyncMode = SyncMode.FULL
     label: Label = None
     dry_run: DryRun = False
     webhook: WebhookBody | None = None
@@ -152,6 +154,7 @@ class ScheduleBody(BaseModel):
     cron: Annotated[str, StringConstraints(max_length=10 * LONGEST_CRON)]
     timezone: Annotated[str, StringConstraints(max_length=100)]
     types: SyncTypes = tuple(ExportType)
+    mode: SyncMode = SyncMode.FULL
     enabled: Annotated[bool, Field(strict=True)] = True
     overlap: Overlap = Overlap.SKIP
     webhook: WebhookBody | None = None

@@ -8,6 +8,7 @@ from typing import Literal, Self
 from pydantic import BaseModel
 
 from api_shim.schedules import Standing
+from worker.copying import SyncMode
 from worker.pages import ExportType
 from worker.schedules import Overlap
 
@@ -25,6 +26,7 @@ class ScheduleView(BaseModel):
     cron: str
     timezone: str
     types: list[ExportType]
+    mode: SyncMode
     enabled: bool
     overlap: Overlap
     webhook: ScheduleWebhookView | None
@@ -56,6 +58,7 @@ class ScheduleAnswer(BaseModel):
             cron=schedule.timetable.cron,
             timezone=schedule.timetable.timezone,
             types=list(schedule.types),
+            mode=schedule.mode,
             enabled=schedule.is_enabled,
             overlap=schedule.overlap,
             webhook=ScheduleWebhookView(url=schedule.webhook.url) if schedule.webhook is not None else None,

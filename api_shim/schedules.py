@@ -75,6 +75,7 @@ class ScheduleDesk:
             owner=caller.uid,
             timetable=timetable,
             types=wanted.types,
+            mode=wanted.mode,
             is_enabled=wanted.enabled,
             overlap=wanted.overlap,
             webhook=webhook,

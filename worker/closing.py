@@ -43,6 +43,7 @@ def receipt_of(job: Job, pages: PageStore, *, counts_ids: bool = True) -> Receip
         limit=job.request.limit,
         stored_pages=progress.pages if is_page else pages.count(job.job_id),
         distinct=_count_distinct(read, pages) if counts_ids and _needs_counting(read) else None,
+        changed_since=job.copying.feed_since if job.copying is not None else None,
         is_of_two_lists=job.records_type is ExportType.NOTES and len(read.tally.apis) > 1,
     )
     return Receipt.of(facts)

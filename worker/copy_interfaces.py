@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol, TypeVar
 
-from worker.copying import Copying
+from worker.copying import Copying, SyncMode
 from worker.erasures import Erasure
-from worker.records import CopiedRecord, CopyId, FullSync, KnownRecord, Moment, Place, Record, Shown
+from worker.records import CompleteSync, CopiedRecord, CopyId, KnownRecord, Moment, Place, Record, Shown
 
 T = TypeVar("T")
 
@@ -99,11 +99,11 @@ class RecordStore(Protocol):
         Raises LeaseLostError when somebody with a newer epoch has taken the export up.
         """
 
-    def note_full_sync(self, copy: CopyId, sync: FullSync) -> None:
-        """Remember a sync that has seen all records, unless a later one is remembered."""
+    def note_sync(self, copy: CopyId, sync: CompleteSync) -> None:
+        """Remember a sync that is complete in its mode, unless a later one of that mode is remembered."""
 
-    def last_full_sync(self, copy: CopyId) -> FullSync | None:
-        """Give the latest sync that has seen all records; None before the first."""
+    def last_sync(self, copy: CopyId, *modes: SyncMode) -> CompleteSync | None:
+        """Give the latest complete sync of these modes; None before the first."""
 
     def remove(self, copy: CopyId, record_id: int) -> bool:
         """Forget a record and all that is known of it; give whether there was one."""

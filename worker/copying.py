@@ -4,10 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Self
 
 import msgspec
+
+_FEED_REACHES = timedelta(days=29)  # HubSpot's feeds go back for 30 days, by HubSpot's clock
+FEED_TOO_OLD = "the last complete sync began more than 29 days ago, and HubSpot's feeds end after 30"
+_OVERLAP = timedelta(minutes=10)  # for what HubSpot tells late, and for clocks that differ
+
+
+class SyncMode(StrEnum):
+    """How a sync looks for changes: at all records, or at what HubSpot's feeds say has changed since the last sync."""
+
+    FULL = "full"
+    INCREMENTAL = "incremental"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,8 +44,15 @@ class Copying:
     being erased. When all pages are there, the copy is compared with them, in the order of ids: up to now
     `compared_pages` of them, and in the copy up to the id `compared_through`. Then it `is_compared`, or the export
     cannot show that it has seen all records.
+
+    In the mode `incremental` it is decided when the export begins: it reads the feed of what has changed since
+    `feed_since`, where `feed_total` is what HubSpot last counted, or all records, `full_because` of something.
     """
 
+    mode: SyncMode = SyncMode.FULL
+    feed_since: datetime | None = None
+    feed_total: int | None = None
+    full_because: str | None = None
     since: datetime | None = None
     created: int = 0
     changed: int = 0
@@ -47,6 +66,33 @@ class Copying:
     def from_stored(cls, stored: object) -> Self:
         """Read back what `asdict` gave and a database kept."""
         return msgspec.convert(stored, cls)
+
+    @property
+    def reads_feed(self) -> bool:
+        """Whether a feed is read and not the list of all records."""
+        return self.feed_since is not None
+
+    @property
+    def mode_used(self) -> SyncMode | None:
+        """How the export does look for changes; None before that is decided."""
+        if self.mode is SyncMode.FULL or self.full_because is not None:
+            return SyncMode.FULL
+        return SyncMode.INCREMENTAL if self.reads_feed else None
+
+    def decide(self, last_since: datetime | None, *, at: datetime) -> Self:
+        """Choose by when the last complete sync began."""
+        if last_since is None:
+            return replace(self, full_because="no sync has seen all records yet")
+        decided = replace(self, feed_since=last_since - _OVERLAP)
+        return self.read_all(FEED_TOO_OLD) if decided.is_feed_too_old(at=at) else decided
+
+    def is_feed_too_old(self, *, at: datetime) -> bool:
+        """Whether a feed is to be read that does not go back that far any more."""
+        return self.feed_since is not None and at - self.feed_since > _FEED_REACHES
+
+    def read_all(self, because: str) -> Self:
+        """Begin again with all records."""
+        return replace(self.start_over(), feed_since=None, full_because=because)
 
     @property
     def is_comparing(self) -> bool:
@@ -73,7 +119,8 @@ class Copying:
 
     def start_over(self) -> Self:
         """Begin again at the first page; what was changed in the copy stays changed, and counted."""
-        return replace(self, since=None, left_out=(), compared_pages=0, compared_through=None, is_compared=False)
+        begun = replace(self, since=None, left_out=(), feed_total=None)
+        return replace(begun, compared_pages=0, compared_through=None, is_compared=False)
 
     def changes(self, *, seen: int) -> Changes:
         """Sum up for an export that has seen so many records."""

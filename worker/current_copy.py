@@ -12,11 +12,11 @@ import structlog
 
 from worker.closing import receipt_of
 from worker.copy_interfaces import ErasureStore, RecordStore, Transactions
-from worker.copying import Copying
+from worker.copying import Copying, SyncMode
 from worker.interfaces import PageStore
 from worker.jobs import Job
 from worker.pages import Page, record_ids
-from worker.records import FullSync, compare, is_as_known, records_of
+from worker.records import CompleteSync, compare, is_as_known, records_of
 
 _log = structlog.get_logger()
 
@@ -62,10 +62,19 @@ class CurrentCopy:
 
     def take_up(self, job: Job) -> Job:
         """Have a job go on from what is known of it with the copy; whoever held it before changes the copy no more."""
-        copying = self._records.take_up(job.copy_id, job.job_id, _copying_of(job), epoch=job.epoch)
+        reflected = _copying_of(job)
+        copying = self._records.take_up(job.copy_id, job.job_id, reflected, epoch=job.epoch)
+        copying = replace(copying, feed_total=reflected.feed_total)  # it belongs to the place, which the job knows
         if job.progress.pages == 0:
             copying = copying.start_over()  # as it was before, or nobody has got to say so
+        if copying.mode_used is None:
+            last = self._records.last_sync(job.copy_id, *SyncMode)
+            copying = copying.decide(last.since if last is not None else None, at=job.updated_at)
         return replace(job, copying=copying)
+
+    def read_all(self, job: Job, *, because: str) -> Job:
+        """Have an export that reads a feed begin again with all records."""
+        return self._kept(job, _copying_of(job).read_all(because))
 
     def keep_up(self, job: Job, page: Page, *, asked_at: float) -> Job:
         """Bring the copy up to a page that was asked for at `asked_at`; where it holds all of that, nothing is written.
@@ -96,9 +105,13 @@ class CurrentCopy:
         """Look on for what an export whose pages are all there has not seen, and mark it as deleted.
 
         No further than a portion at a time. Nothing is marked where the export does not show that it has seen all
-        records, or a later one has by now, and nothing that has changed since it began. Raises LeaseLostError.
+        records, as one that reads a feed never does, or a later one has by now, and nothing that has changed since it
+        began. Raises LeaseLostError.
         """
         copying, since = _copying_of(job), _copying_of(job).since
+        if copying.reads_feed and since is not None:
+            self._note_sync(job, since, SyncMode.INCREMENTAL)
+            return self._kept(job, replace(copying, is_compared=True))
         if since is None or not (copying.is_comparing or self._may_begin(job, since)):
             _log.info("copy_not_compared", job_id=job.job_id)
             return self._kept(job, replace(copying, is_compared=True))
@@ -108,11 +121,14 @@ class CurrentCopy:
             return self._transactions.run(lambda: self._bury(job, missing, since))
         moved = copying.after_portion(portion.pages, through=portion.through, of_pages=job.progress.pages)
         if moved.is_compared:
-            self._records.note_full_sync(job.copy_id, FullSync(sync_id=job.sync_id, since=since))
+            self._note_sync(job, since, SyncMode.FULL)
         return self._kept(job, moved)
 
+    def _note_sync(self, job: Job, since: datetime, mode: SyncMode) -> None:
+        self._records.note_sync(job.copy_id, CompleteSync(sync_id=job.sync_id, since=since, mode=mode))
+
     def _may_begin(self, job: Job, since: datetime) -> bool:
-        last = self._records.last_full_sync(job.copy_id)
+        last = self._records.last_sync(job.copy_id, SyncMode.FULL)
         is_overtaken = last is not None and last.since > since
         return not is_overtaken and receipt_of(job.succeed(at=job.updated_at), self._pages).complete
 

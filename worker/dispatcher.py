@@ -91,7 +91,9 @@ class Dispatcher:
 def _sync(turn: Turn, *, at: datetime) -> Job:
     schedule = turn.schedule
     assert turn.run_for is not None  # noqa: S101 - asked of turns that start one
-    request = SyncRequest(types=schedule.types, schedule_id=schedule.schedule_id, scheduled_for=turn.run_for)
+    request = SyncRequest(
+        types=schedule.types, mode=schedule.mode, schedule_id=schedule.schedule_id, scheduled_for=turn.run_for
+    )
     return new_sync(
         schedule.run_id(turn.run_for),
         account_id=schedule.account_id,

@@ -25,6 +25,7 @@ ExportError
     │   └── ListGoneError
     ├── TokenRefusedError         renew the access token once, then try again
     ├── ReconnectRequiredError    the refresh token is dead: only the user can help
+    ├── FeedUnusableError         what has changed lately cannot be read completely from a feed: read the list
     └── FatalHubSpotError         the same call will fail again
         ├── CodeRefusedError      an authorisation code is worth nothing (any more)
         └── CursorStuckError
@@ -238,6 +239,10 @@ class ReconnectRequiredError(HubSpotError):
     """HubSpot refused the refresh token; it stays refused until the user connects the account again."""
 
     code = "reconnect_required"
+
+
+class FeedUnusableError(HubSpotError):
+    """HubSpot's feed of what has changed lately is not there, or cannot be complete; the list of all records is."""
 
 
 class FatalHubSpotError(HubSpotError):

@@ -8,7 +8,7 @@ from pydantic import SecretStr
 
 from worker.errors import HubSpotError
 from worker.export_tools import ExportTools, SliceLimits
-from worker.interfaces import FetchedPage, PageQuery, Reservation
+from worker.interfaces import FeedQuery, FetchedPage, PageQuery, Reservation
 from worker.jobs import Job
 from worker.leases import HeldLease
 
@@ -92,6 +92,7 @@ class PageFetcher:
             count=job.next_page_size,
             offset=job.progress.offset,
             params=job.request.params,
+            feed=_feed_of(job),
         )
         asked_at = self._tools.monotonic()
         try:
@@ -104,3 +105,9 @@ class PageFetcher:
         late_s = self._tools.monotonic() - booking.asked_at - booking.place.wait_s
         self._places_lost = self._places_lost + 1 if late_s > self._limits.most_late_s else 0
         return 0 < self._places_lost <= _MOST_PLACES_LOST
+
+
+def _feed_of(job: Job) -> FeedQuery | None:
+    if job.copying is None or job.copying.feed_since is None:
+        return None
+    return FeedQuery(since=job.copying.feed_since, total=job.copying.feed_total)

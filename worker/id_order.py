@@ -23,6 +23,7 @@ def shows_order(job: Job) -> bool:
         job.kind is JobKind.EXPORT
         and job.request.limit is None
         and job.unsplit_because is None
+        and not (job.copying is not None and job.copying.reads_feed)
         and job.progress.has_more
         and job.progress.pages >= _PAGES_AT_FIRST
         and tally.order == "ascending"

@@ -41,13 +41,22 @@ class RecordSlice:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FeedQuery:
+    """What has changed since an instant; `total` is how many records HubSpot counted with the page before."""
+
+    since: datetime
+    total: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PageQuery:
-    """One call for one page."""
+    """One call for one page: of the list of all records, or of the `feed` of those that have changed lately."""
 
     export_type: ExportType
     count: int
     offset: Offset | None
     params: tuple[tuple[str, str], ...] = ()
+    feed: FeedQuery | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -421,20 +430,22 @@ class ScopeSource(Protocol):
 class FetchedPage:
     """A page, the API that gave it (`legacy`, `dated`), and what HubSpot said about the account's limit.
 
-    `properties` are those that were asked for; none means HubSpot's few standard ones, `*` all there are.
+    `properties` are those that were asked for; none means HubSpot's few standard ones, `*` all there are. `total` is
+    how many records a feed counts, where it does.
     """
 
     page: Page
     api: str
     properties: Sequence[str] = ()
     quota: Quota | None = None
+    total: int | None = None
 
 
 class CrmSource(Protocol):
     """The CRM that is exported from."""
 
     def fetch_page(self, query: PageQuery, access_token: SecretStr) -> FetchedPage:
-        """Do one call. Raises a HubSpotError."""
+        """Do one call. Raises a HubSpotError; FeedUnusableError where a feed would not be complete."""
 
 
 class RecordCounter(Protocol):

@@ -9,6 +9,7 @@ from dataclasses import replace
 import structlog
 
 from worker.closing import close, tell_sync
+from worker.copying import FEED_TOO_OLD, Copying
 from worker.errors import (
     BrokerUnavailableError,
     ExportError,
@@ -132,6 +133,14 @@ class JobInHand:
         self.lease.checkpoint(self.job)
         self.tools.pages.cut(self.job)
 
+    def read_all(self, *, because: str) -> None:
+        """Begin anew with the list of all records: the feed of what has changed would leave some out."""
+        _log.info("feed_left", reason=because)
+        self.lease.require()
+        self.job = self.tools.copy.read_all(self.job, because=because)
+        self.begin_anew()
+        self._estimate()
+
     def cancel(self) -> None:
         """Do what someone asked for."""
         self.job = self.job.cancel(at=self.tools.clock())
@@ -166,19 +175,36 @@ class JobInHand:
         _log.info("job_left", status=self.job.status, pages=progress.pages, records=progress.records)
 
     def _estimate(self) -> None:
-        """Note how much the job will bring, as far as anyone knows. No job fails for want of that."""
+        """Note how much the job will bring, as far as anyone knows: not of a feed. No job fails for want of that."""
+        if self.job.copying is not None and self.job.copying.reads_feed:
+            return
         try:
             self.job = replace(self.job, estimate=self.tools.forecaster.forecast(self.job))
         except Exception:
             _log.exception("no_forecast")
 
     def _take_up(self) -> None:
-        if self.job.copying is not None:
+        known = self.job.copying
+        if known is not None:
             self.job = self.tools.copy.take_up(self.job)
-        if self.job.unsplit_because is not None and self.job.progress.pages == 0:
+        if self._was_begun_anew and self.job.progress.pages == 0:
             self.tools.pages.cut(self.job)  # whoever began it anew may have died before the old pages were gone
         if self.job.pages_expire_at is not None:
             self._take_up_again()
+        if known is not None and (because := self._why_all(known)) is not None:
+            self.read_all(because=because)
+
+    @property
+    def _was_begun_anew(self) -> bool:
+        copying = self.job.copying
+        return self.job.unsplit_because is not None or (copying is not None and copying.full_because is not None)
+
+    def _why_all(self, known: Copying) -> str | None:
+        """Say why the feed that was `known` to be read is left: maybe by one who died before the job said so."""
+        copying = self.job.copying
+        if copying is not None and copying.is_feed_too_old(at=self.job.updated_at):
+            return FEED_TOO_OLD
+        return copying.full_because if copying is not None and known.reads_feed else None
 
     def _take_up_again(self) -> None:
         """Keep the pages of a job that is retried; where some are gone already, all are fetched anew."""

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from worker.copying import SyncMode
 from worker.jobs import JOB_TYPES, ExportRequest, Job, JobStatus
 from worker.pages import ExportType, Offset
 from worker.webhooks import AT_ONCE
@@ -27,6 +28,7 @@ class SyncRequestView(BaseModel):
     """What was asked for of a sync; by whom: a caller, or a schedule for one of its instants."""
 
     types: list[ExportType]
+    mode: SyncMode
     schedule_id: str | None
     scheduled_for: datetime | None
 
@@ -135,6 +137,17 @@ class WebhookView(BaseModel):
     deliveries: list[DeliveryView]
 
 
+class SyncModeView(BaseModel):
+    """How a sync's export looks for changes: `used` is null before that is decided, `reason` why it is not as asked."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    asked: SyncMode
+    used: SyncMode | None
+    changed_since: datetime | None
+    reason: str | None
+
+
 class LinksView(BaseModel):
     """Where to go on. A sync has no results of its own: its children have."""
 
@@ -166,6 +179,7 @@ class JobView(BaseModel):
     error: JobErrorView | None
     receipt: ReceiptView | None
     changes: ChangesView | dict[ExportType, ChangesView] | None
+    sync_mode: SyncModeView | None
     resume_at: datetime | None
     reason: str | None
     created_at: datetime
@@ -199,6 +213,7 @@ def view_of(job: Job) -> JobView:
         error=_error_view(job),
         receipt=ReceiptView.model_validate(job.receipt.without(job.erased)) if job.receipt is not None else None,
         changes=_changes_view(job),
+        sync_mode=_sync_mode_view(job),
         resume_at=job.resume_at,
         reason=job.reason,
         created_at=job.created_at,
@@ -216,6 +231,18 @@ def _changes_view(job: Job) -> ChangesView | dict[ExportType, ChangesView] | Non
     if job.changes_by_type is not None:
         return {each: ChangesView.model_validate(found) for each, found in job.changes_by_type.items()}
     return ChangesView.model_validate(job.changes) if job.changes is not None else None
+
+
+def _sync_mode_view(job: Job) -> SyncModeView | None:
+    copying = job.copying
+    if copying is None:
+        return None
+    return SyncModeView(
+        asked=copying.mode,
+        used=copying.mode_used,
+        changed_since=copying.feed_since,
+        reason=copying.full_because,
+    )
 
 
 def _links(job: Job) -> LinksView:
@@ -241,8 +268,9 @@ def _asked_view(job: Job) -> JobRequestView | SyncRequestView:
     sync = job.sync
     if sync is None:
         return request_view(job.request)
-    types = list(sync.types)
-    return SyncRequestView(types=types, schedule_id=sync.schedule_id, scheduled_for=sync.scheduled_for)
+    return SyncRequestView(
+        types=list(sync.types), mode=sync.mode, schedule_id=sync.schedule_id, scheduled_for=sync.scheduled_for
+    )
 
 
 def _progress_view(job: Job) -> ProgressView:

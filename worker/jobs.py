@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Self, TypeAlias
 from uuid import UUID, uuid5
 
-from worker.copying import Changes, Copying
+from worker.copying import Changes, Copying, SyncMode
 from worker.erasures import Erased
 from worker.errors import (
     ExportError,
@@ -100,9 +100,10 @@ class ExportRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SyncRequest:
-    """What a sync was asked for: its types, and the schedule and its instant that asked; None: a caller did."""
+    """What a sync was asked for: types and mode, and the schedule and its instant that asked; None: a caller did."""
 
     types: tuple[ExportType, ...]
+    mode: SyncMode = SyncMode.FULL
     schedule_id: str | None = None
     scheduled_for: datetime | None = None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from enum import StrEnum
 from typing import Self
 
@@ -32,7 +33,7 @@ class Facts:
     `start` is the offset that was asked for (None: the start), `end` the one that HubSpot gave with the last page.
     `stored_pages` is how many of the job's `pages` the store holds, counted there. `distinct` is the exact number of
     distinct ids, needed only where the tally does not prove them distinct. `is_of_two_lists`: the legacy list of
-    engagements gave a part, the dated list of notes the rest.
+    engagements gave a part, the dated list of notes the rest. `changed_since`: a feed of changes was read.
     """
 
     tally: Tally
@@ -46,6 +47,7 @@ class Facts:
     stored_pages: int
     distinct: int | None = None
     is_of_two_lists: bool = False
+    changed_since: datetime | None = None
 
     @property
     def is_from_start(self) -> bool:
@@ -173,6 +175,8 @@ _CUT_SHORT = {
 
 
 def _breaks_in_the_chain(facts: Facts) -> Iterator[str]:
+    if facts.changed_since is not None:
+        yield f"only what has changed since {facts.changed_since:%Y-%m-%dT%H:%M:%SZ} was asked for"
     if not facts.is_from_start:
         yield f"the export began at offset {facts.start}, not at the start"
     if facts.outcome in _CUT_SHORT:

@@ -9,6 +9,7 @@ from enum import StrEnum
 from hashlib import sha256
 from typing import Self
 
+from worker.copying import SyncMode
 from worker.pages import ExportType, record_ids, split_records
 
 
@@ -21,11 +22,12 @@ class CopyId:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FullSync:
-    """A sync that has seen all records of a copy, none of them before `since`."""
+class CompleteSync:
+    """A sync that has seen all records of a copy, or all that a feed told of, none of them before `since`."""
 
     sync_id: str
     since: datetime
+    mode: SyncMode
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from itertools import islice, takewhile
 from typing import Self
 from uuid import UUID, uuid5
 
+from worker.copying import SyncMode
 from worker.pages import ExportType
 from worker.timetables import Timetable
 from worker.webhooks import Webhook
@@ -45,6 +46,7 @@ class Schedule:
     owner: str
     timetable: Timetable
     types: tuple[ExportType, ...]
+    mode: SyncMode = SyncMode.FULL
     is_enabled: bool = True
     overlap: Overlap = Overlap.SKIP
     webhook: Webhook | None = None

@@ -10,7 +10,13 @@ from datetime import datetime
 import structlog
 from pydantic import SecretStr
 
-from worker.errors import CursorStuckError, RateLimitedError, RetryableHubSpotError, TokenRefusedError
+from worker.errors import (
+    CursorStuckError,
+    FeedUnusableError,
+    RateLimitedError,
+    RetryableHubSpotError,
+    TokenRefusedError,
+)
 from worker.export_tools import ExportTools, SliceLimits
 from worker.fetching import PageFetcher
 from worker.id_order import shows_order
@@ -79,6 +85,8 @@ class Slice:
             return
         try:
             self._ask_for_page()
+        except FeedUnusableError as error:
+            self._hand.read_all(because=error.message)
         except TokenRefusedError as error:
             self._renew_or_fail(error)
         except RetryableHubSpotError as error:
@@ -128,6 +136,8 @@ class Slice:
             )
         self._refused = None
         moved = job.advance(page, at=self._tools.clock())
+        if moved.copying is not None:
+            moved = replace(moved, copying=replace(moved.copying, feed_total=fetched.total))
         if self._hand.wants_more(moved):
             writing = self._tools.storing.submit(copy_context().run, self._write, job, moved, fetched, asked_at)
             self._storing, self._hand.job = (job, writing), moved

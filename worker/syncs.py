@@ -57,8 +57,9 @@ def new_sync(  # noqa: PLR0913 - what there is to know of a sync
 
 def new_children(sync: Job, *, at: datetime) -> list[Job]:
     """Write the exports down that a sync consists of, not stored yet; always with the same ids."""
-    types = sync.sync.types if sync.sync is not None else ()
-    return [_child(sync, each, at=at) for each in types]
+    if sync.sync is None:
+        return []
+    return [replace(_child(sync, each, at=at), copying=Copying(mode=sync.sync.mode)) for each in sync.sync.types]
 
 
 def follow(sync: Job, children: Sequence[Job]) -> Job:
@@ -109,7 +110,6 @@ def _child(sync: Job, export_type: ExportType, *, at: datetime) -> Job:
         origin=sync.origin,
         request=ExportRequest(page_size=PAGE_FORMATS[export_type].most_records),
         label=sync.label,
-        copying=Copying(),
         resumes=sync.resumes,
         created_at=at,
         updated_at=at,

@@ -61,6 +61,13 @@ webhook_option = click.option(
 )
 
 
+mode_option = click.option(
+    "--mode",
+    type=click.Choice(["full", "incremental"]),
+    help="Look at all records, or at what HubSpot's feeds say has changed since the last sync.  [default: full]",
+)
+
+
 class _VariableOnly(click.Option):
     """Reads an environment variable; the command line does not know it."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from api_shim.commands.api import ExportApi
-from api_shim.commands.options import types_option, webhook_option, with_api
+from api_shim.commands.options import mode_option, types_option, webhook_option, with_api
 from api_shim.commands.output import open_output
 
 
@@ -25,6 +25,7 @@ def show(api: ExportApi, /) -> None:
 @click.argument("cron")
 @click.option("--timezone", default="UTC", show_default=True, metavar="NAME", help="Where the clock is looked at.")
 @types_option
+@mode_option
 @click.option(
     "--overlap",
     type=click.Choice(["skip", "queue"]),
@@ -40,6 +41,7 @@ def set_schedule(  # noqa: PLR0913 - a command takes what a command line can say
     cron: str,
     timezone: str,
     types: list[str] | None,
+    mode: str | None,
     overlap: str | None,
     webhook: dict[str, str] | None,
     off: bool,
@@ -48,7 +50,7 @@ def set_schedule(  # noqa: PLR0913 - a command takes what a command line can say
 
     It takes the place of the one that there was.
     """
-    wanted = {"cron": cron, "timezone": timezone, "types": types, "overlap": overlap, "webhook": webhook}
+    wanted = {"cron": cron, "timezone": timezone, "types": types, "mode": mode, "overlap": overlap, "webhook": webhook}
     body: dict[str, object] = {name: value for name, value in wanted.items() if value is not None}
     _write(api.set_schedule({**body, "enabled": not off}))
 

@@ -6,12 +6,13 @@ import click
 
 from api_shim.commands.api import ExportApi
 from api_shim.commands.following import outlived_by, require_success, wait_for_end
-from api_shim.commands.options import types_option, webhook_option, with_api
+from api_shim.commands.options import mode_option, types_option, webhook_option, with_api
 from api_shim.commands.output import open_output
 
 
 @click.command("sync")
 @types_option
+@mode_option
 @click.option("--wait", is_flag=True, help="Wait for the end and show the job; anything but success is exit status 1.")
 @click.option("--label", help="Your own name for the job.")
 @click.option("--dry-run", is_flag=True, help="Start nothing; show what it would come to as the API describes it.")
@@ -22,6 +23,7 @@ def command(  # noqa: PLR0913 - a command takes what a command line can say, eac
     /,
     *,
     types: list[str] | None,
+    mode: str | None,
     wait: bool,
     label: str | None,
     dry_run: bool,
@@ -31,7 +33,7 @@ def command(  # noqa: PLR0913 - a command takes what a command line can say, eac
 
     Without --wait the job's id is printed, and the sync goes on by itself. Its children are the exports.
     """
-    wanted = {"types": types, "label": label, "webhook": webhook}
+    wanted = {"types": types, "mode": mode, "label": label, "webhook": webhook}
     body: dict[str, object] = {name: value for name, value in wanted.items() if value is not None}
     if dry_run and wait:
         raise click.UsageError("--dry-run takes no --wait: there will be no job")

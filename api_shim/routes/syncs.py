@@ -28,14 +28,14 @@ router = APIRouter(tags=["syncs"], responses=ERROR_ANSWERS, dependencies=[Authen
     openapi_extra=body_schema(SyncBody),
 )
 async def sync(caller: AuthenticCaller, key: AskedKey, sent: BoundedBody, desk: Desk, plans: Plans) -> Response:
-    """Start a sync: a job whose children, one for each type, are exports of all there is.
+    """Start a sync: a job whose children, one for each type, are exports of all there is, or of what has changed.
 
     With an `Idempotency-Key` a repeated request starts none: it is answered with the first. With `"dry_run": true`
     nothing is started, stored or remembered under a key: the answer is what it would come to.
     """
     body = read_body_as(SyncBody, sent)
     webhook = desk.webhooks.accept(body.webhook)
-    job = desk.new_sync(caller, SyncRequest(types=body.types), label=body.label, webhook=webhook)
+    job = desk.new_sync(caller, SyncRequest(types=body.types, mode=body.mode), label=body.label, webhook=webhook)
     if body.dry_run:
         exports = new_children(job, at=job.created_at)
         planned = [PlannedExport(export_type=each.records_type, request=each.request) for each in exports]

@@ -20,9 +20,9 @@ def client(stack: Stack) -> Client:
     return connect(stack, **RECORDS)
 
 
-def synced(client: Client, *types: str) -> Json:
+def synced(client: Client, *types: str, mode: str = "full") -> Json:
     """Do a sync that works."""
-    path = start(client, {"types": list(types or TYPES)})
+    path = start(client, {"types": list(types or TYPES), "mode": mode})
     sync = client.finished(path)
     assert sync["status"] == "succeeded", sync
     return sync
@@ -123,6 +123,35 @@ def test_accounts_do_not_see_each_others_copies(client: Client) -> None:
     assert (living(client, "contacts"), living(stranger, "contacts")) == (mine, theirs)
     foreign = next(iter(set(mine) - set(theirs)))
     assert stranger.get(f"/records/contacts/{foreign}").status_code == 404
+
+
+def test_an_incremental_sync_brings_what_has_changed_and_nothing_else(client: Client) -> None:
+    portal, hub = client.stack.hubspot_control, client.account.hub_id
+    first = synced(client, mode="incremental")
+    ways = {child["type"]: child["sync_mode"] for child in children_of(client, f"/jobs/{first['job_id']}").values()}
+    reason = "no sync has seen all records yet"
+    full = {"asked": "incremental", "used": "full", "changed_since": None, "reason": reason}
+    assert ways == dict.fromkeys(TYPES, full)
+
+    for export_type, type_ in IN_PORTAL.items():
+        found = client.ids_in_hubspot(export_type)
+        portal.touch_records(hub, type_, found[:120])
+        portal.add_records(hub, type_, 15)
+    (gone,) = portal.delete_records(hub, "contacts", client.ids_in_hubspot("contacts")[-1:])
+    portal.clear_calls()
+    second = synced(client, mode="incremental")
+
+    children = children_of(client, f"/jobs/{second['job_id']}").values()
+    ways = {child["type"]: child["sync_mode"]["used"] for child in children}
+    assert ways == dict.fromkeys(TYPES, "incremental")
+    assert second["changes"] == dict.fromkeys(TYPES, counts(created=15, changed=120)) | {
+        "contacts": counts(created=14, changed=120)
+    }
+    assert {child["receipt"]["complete"] for child in children} == {False}
+    assert sum(sum(child["receipt"]["calls"].values()) for child in children) < 10
+    assert synced(client)["changes"]["contacts"] == counts(unchanged=264)
+    assert living(client, "contacts") == client.ids_in_hubspot("contacts")
+    assert gone not in living(client, "contacts")
 
 
 @pytest.mark.timeout(240)

@@ -14,7 +14,7 @@ import pytest
 from tests.contract.stores import LEASE_S, InMemoryWorld, JobWorld, MongoWorld, new_job, present
 from tests.fakes.clock import ManualClock
 from tests.fakes.stores import InMemoryJobStore
-from worker.copying import Changes, Copying
+from worker.copying import Changes, Copying, SyncMode
 from worker.erasures import Erased, Erasure
 from worker.errors import FatalHubSpotError, LeaseLostError
 from worker.interfaces import JobQuery
@@ -45,7 +45,7 @@ def world(request: pytest.FixtureRequest) -> JobWorld:
 
 
 def added_sync(world: JobWorld, *, at: datetime | None = None) -> Job:
-    request = SyncRequest(types=TYPES, schedule_id="s1", scheduled_for=present())
+    request = SyncRequest(types=TYPES, mode=SyncMode.INCREMENTAL, schedule_id="s1", scheduled_for=present())
     at = at or present()
     sync = new_sync(f"sync-{next(_numbers)}", account_id="a1", owner="u1", request=request, at=at, label="nightly")
     world.store.add(sync)
@@ -375,8 +375,20 @@ def test_jobs_without_relatives_are_stored_without_a_trace_of_syncs(world: JobWo
 
 def test_what_children_have_changed_in_the_copy_is_kept_and_told_of_their_sync(world: JobWorld) -> None:
     _, (first, second) = expanded(world)
-    copying = Copying(since=present(), created=3, changed=2, deleted=1, compared_pages=4, compared_through=2**40)
-    mine = replace(claimed(world, first), copying=copying, tally=Tally(records=9))
+    copying = Copying(
+        mode=SyncMode.INCREMENTAL,
+        feed_since=present(),
+        feed_total=9_000,
+        full_because="the feed is too old",
+        since=present(),
+        created=3,
+        changed=2,
+        left_out=(5, 2**40),
+        deleted=1,
+        compared_pages=4,
+        compared_through=2**40,
+    )
+    mine = replace(claimed(world, first), copying=copying, tally=Tally(records=11))
 
     world.store.checkpoint(mine, lease_s=LEASE_S)
     assert stored(world, first).copying == copying
@@ -386,7 +398,7 @@ def test_what_children_have_changed_in_the_copy_is_kept_and_told_of_their_sync(w
         ExportType.CONTACTS: Changes(created=3, changed=2, unchanged=4, deleted=1),
         ExportType.DEALS: Changes(created=0, changed=0, unchanged=0, deleted=0),
     }
-    assert stored(world, second).copying == Copying()
+    assert stored(world, second).copying == Copying(mode=SyncMode.INCREMENTAL)
 
 
 def erasure(number: int) -> Erasure:

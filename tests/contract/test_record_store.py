@@ -17,13 +17,13 @@ from tests.contract.stores import present
 from tests.fakes.clock import ManualClock
 from tests.fakes.records import InMemoryRecordStore, InMemoryTransactions
 from worker.copy_interfaces import RecordStore, Transactions
-from worker.copying import Copying
+from worker.copying import Copying, SyncMode
 from worker.errors import LeaseLostError, RecordNotFoundError
 from worker.mongo.connection import Document, MongoDatabase
 from worker.mongo.records import MongoRecordStore
 from worker.mongo.transactions import MongoTransactions
 from worker.pages import ExportType
-from worker.records import CopiedRecord, CopyId, FullSync, Place, Record, Shown
+from worker.records import CompleteSync, CopiedRecord, CopyId, Place, Record, Shown
 
 COPY = CopyId(account_id="a1", export_type=ExportType.CONTACTS)
 
@@ -242,17 +242,21 @@ def test_what_fails_in_the_middle_leaves_nothing_behind(world: World) -> None:
     assert world.store.find(COPY, 1).changed_at == before
 
 
-def test_the_latest_sync_that_has_seen_all_is_remembered(world: World) -> None:
+def test_the_latest_complete_sync_of_each_mode_is_remembered(world: World) -> None:
     since = world.insert(1)
-    first, second = (FullSync(sync_id=name, since=since + timedelta(seconds=s)) for name, s in (("s1", 1), ("s2", 2)))
-    assert world.store.last_full_sync(COPY) is None
-    world.store.note_full_sync(COPY, first)
-    assert world.store.last_full_sync(COPY) == first
-    world.store.note_full_sync(COPY, second)
-    for older in (first, replace(first, since=second.since - timedelta(milliseconds=1))):
-        world.store.note_full_sync(COPY, older)
-        assert world.store.last_full_sync(COPY) == second
-    assert world.store.last_full_sync(CopyId(account_id="a1", export_type=ExportType.DEALS)) is None
+    full, incremental = SyncMode.FULL, SyncMode.INCREMENTAL
+
+    def sync(seconds: int, mode: SyncMode) -> CompleteSync:
+        return CompleteSync(sync_id=f"s{seconds}", since=since + timedelta(seconds=seconds), mode=mode)
+
+    assert world.store.last_sync(COPY, full, incremental) is None
+    for each in (sync(2, full), sync(1, full), sync(3, incremental), sync(0, incremental)):
+        world.store.note_sync(COPY, each)
+    assert world.store.last_sync(COPY, full) == sync(2, full)
+    assert world.store.last_sync(COPY, incremental) == world.store.last_sync(COPY, *SyncMode) == sync(3, incremental)
+    world.store.note_sync(COPY, sync(4, full))
+    assert world.store.last_sync(COPY, *SyncMode) == sync(4, full)
+    assert world.store.last_sync(CopyId(account_id="a1", export_type=ExportType.DEALS), *SyncMode) is None
     assert world.insert(2) > since
 
 

@@ -14,6 +14,7 @@ import pytest
 from tests.contract.stores import present
 from tests.fakes.clock import ManualClock
 from tests.fakes.schedules import InMemoryScheduleStore
+from worker.copying import SyncMode
 from worker.mongo.connection import MongoDatabase
 from worker.mongo.schedules import COLLECTION, MongoScheduleStore
 from worker.pages import ExportType
@@ -77,6 +78,7 @@ def schedule(account_id: str = "a1", *, due_in: timedelta = HOUR, timetable: Tim
         owner="u1",
         timetable=timetable,
         types=(ExportType.DEALS, ExportType.NOTES),
+        mode=SyncMode.INCREMENTAL,
         jitter_s=60,
         created_at=present(),
         updated_at=present(),

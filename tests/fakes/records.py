@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
-from worker.copying import Copying
+from worker.copying import Copying, SyncMode
 from worker.errors import LeaseLostError, RecordNotFoundError, StoreUnavailableError
-from worker.records import CopiedRecord, CopyId, FullSync, KnownRecord, Moment, Place, Record, Shown
+from worker.records import CompleteSync, CopiedRecord, CopyId, KnownRecord, Moment, Place, Record, Shown
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
@@ -62,7 +62,7 @@ class InMemoryRecordStore:
         """Forget everything."""
         self._kept: dict[tuple[CopyId, int], _Kept] = {}
         self._changed_at: dict[CopyId, datetime] = {}
-        self._full_syncs: dict[CopyId, FullSync] = {}
+        self._syncs: dict[tuple[CopyId, SyncMode], CompleteSync] = {}
         self._accounts: dict[tuple[CopyId, str], tuple[int, Copying]] = {}
         self.written = 0
 
@@ -135,15 +135,16 @@ class InMemoryRecordStore:
             raise LeaseLostError("Another worker has taken the export up")
         self._accounts[copy, job_id] = (epoch, copying)
 
-    def note_full_sync(self, copy: CopyId, sync: FullSync) -> None:
+    def note_sync(self, copy: CopyId, sync: CompleteSync) -> None:
         self._answer()
-        last = self._full_syncs.get(copy)
+        last = self._syncs.get((copy, sync.mode))
         if last is None or last.since <= sync.since:
-            self._full_syncs[copy] = sync
+            self._syncs[copy, sync.mode] = sync
 
-    def last_full_sync(self, copy: CopyId) -> FullSync | None:
+    def last_sync(self, copy: CopyId, *modes: SyncMode) -> CompleteSync | None:
         self._answer()
-        return self._full_syncs.get(copy)
+        syncs = [self._syncs[copy, mode] for mode in modes if (copy, mode) in self._syncs]
+        return max(syncs, key=lambda sync: sync.since, default=None)
 
     def remove(self, copy: CopyId, record_id: int) -> bool:
         self._answer()

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
 import structlog
 from pydantic import SecretStr
 
-from worker.errors import FatalHubSpotError, ListGoneError, RetryableHubSpotError
+from worker.errors import FatalHubSpotError, FeedUnusableError, ListGoneError, RetryableHubSpotError
 from worker.hubspot.dated import PROPERTY_PARAMETERS, to_documented_body, to_parameters
 from worker.hubspot.endpoints import Endpoint
+from worker.hubspot.feeds import feed_parameters, feed_url, read_feed
 from worker.hubspot.transport import Answer, Transport
-from worker.interfaces import CrmSource, FetchedPage, PageQuery
+from worker.interfaces import CrmSource, FeedQuery, FetchedPage, PageQuery
 from worker.pages import ExportType, Page, PageUnreadableError, read_page
 
 _log = structlog.get_logger()
+_OK = 200
 _GONE = frozenset({404, 410})
+
+T = TypeVar("T")
 _NAMING = PROPERTY_PARAMETERS | {"propertiesWithHistory"}
 
 
@@ -32,12 +37,30 @@ class LegacyClient:
 
         An answer with status 200 that is no page (HTML of a proxy, JSON cut short) is as retryable as a 5xx.
         """
+        if query.feed is not None:
+            return self._fetch_feed(query, query.feed, access_token)
         endpoint = self._endpoints[query.export_type]
         answer = self._transport.get(endpoint.url, _parameters(query, endpoint), access_token, api="legacy")
         properties = _properties(_everything_asked(endpoint, query.params))
         return FetchedPage(
             page=_read(read_page, query, answer), api="legacy", properties=properties, quota=answer.quota
         )
+
+    def _fetch_feed(self, query: PageQuery, feed: FeedQuery, access_token: SecretStr) -> FetchedPage:
+        endpoint = self._endpoints[query.export_type]
+        url = feed_url(query.export_type, endpoint.url)
+        try:
+            answer = self._transport.get(url, feed_parameters(query, feed), access_token, api="legacy")
+        except FatalHubSpotError as error:
+            if error.status not in _GONE:
+                raise
+            raise FeedUnusableError("HubSpot has no such feed any more", status=error.status) from error
+        try:
+            found = _read(lambda _, body: read_feed(query, feed, body), query, answer)
+        except FeedUnusableError as error:
+            raise FeedUnusableError(error.message, status=_OK, quota=answer.quota) from error
+        properties = _properties(_everything_asked(endpoint, query.params))
+        return FetchedPage(page=found.page, api="legacy", properties=properties, quota=answer.quota, total=found.total)
 
 
 class DatedClient:
@@ -53,6 +76,8 @@ class DatedClient:
 
     def fetch_page(self, query: PageQuery, access_token: SecretStr) -> FetchedPage:
         """Do one call; errors as those of LegacyClient."""
+        if query.feed is not None:
+            raise FeedUnusableError("HubSpot's dated API has no feeds")
         wanted = _everything_asked(self._legacy[query.export_type], query.params)
         asked = to_parameters(query.export_type, count=query.count, offset=query.offset, legacy=wanted)
         answer = self._transport.get(f"{self._objects_url}/{query.export_type}", asked, access_token, api="dated")
@@ -91,7 +116,7 @@ class AutoClient:
             ) from error
 
 
-def _read(read: Callable[[ExportType, bytes], Page], query: PageQuery, answer: Answer) -> Page:
+def _read(read: Callable[[ExportType, bytes], T], query: PageQuery, answer: Answer) -> T:
     try:
         return read(query.export_type, answer.body)
     except PageUnreadableError as error:

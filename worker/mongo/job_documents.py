@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict
 
-from worker.copying import Changes, Copying
+from worker.copying import Changes, Copying, SyncMode
 from worker.erasures import Erased
 from worker.estimates import Estimate
 from worker.jobs import (
@@ -83,7 +83,8 @@ def _place_of(job: Job) -> Document:
     """Give what only syncs and their children have; no other document holds any of it."""
     place: Document = {"parent_id": job.parent_id} if job.parent_id is not None else {}
     if job.sync is not None:
-        place["sync"] = asdict(job.sync) | {"types": [each.value for each in job.sync.types]}
+        types = [each.value for each in job.sync.types]
+        place["sync"] = asdict(job.sync) | {"types": types, "mode": job.sync.mode.value}
     return place
 
 
@@ -200,4 +201,5 @@ def _request(document: Document) -> ExportRequest:
 
 
 def _sync(document: Document) -> SyncRequest:
-    return SyncRequest(**document | {"types": tuple(map(ExportType, document["types"]))})
+    mode = SyncMode(document.get("mode", SyncMode.FULL))
+    return SyncRequest(**document | {"types": tuple(map(ExportType, document["types"])), "mode": mode})

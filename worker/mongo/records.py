@@ -11,12 +11,12 @@ from bson.binary import Binary
 from pymongo import ASCENDING, InsertOne, ReturnDocument, UpdateOne
 from pymongo.read_concern import ReadConcern
 
-from worker.copying import Copying
+from worker.copying import Copying, SyncMode
 from worker.errors import LeaseLostError, RecordNotFoundError
 from worker.mongo.connection import Document, MongoCollection, MongoDatabase, session_under_way, translated_errors
 from worker.mongo.record_documents import to_body, to_fields
 from worker.pages import ExportType
-from worker.records import CopiedRecord, CopyId, FullSync, KnownRecord, Moment, Place, Record, Shown
+from worker.records import CompleteSync, CopiedRecord, CopyId, KnownRecord, Moment, Place, Record, Shown
 
 COPIES = "integrations.hubspot.copies"
 
@@ -163,17 +163,20 @@ class MongoRecordStore:
             if self._copies.update_one(mine, change, session=session_under_way()).matched_count == 0:
                 raise LeaseLostError("Another worker has taken the export up")
 
-    def note_full_sync(self, copy: CopyId, sync: FullSync) -> None:
-        """Write it to the copy's own document, which the first page has made."""
-        older = {"_id": _id(copy), "$expr": {"$lte": ["$full_sync.since", sync.since]}}  # none at all compares as lower
+    def note_sync(self, copy: CopyId, sync: CompleteSync) -> None:
+        """Write it to the copy's own document, which exists as soon as there is a sync."""
+        place = f"syncs.{sync.mode}"
+        older = {"_id": _id(copy), "$expr": {"$lte": [f"${place}.since", sync.since]}}  # none at all compares as lower
         with translated_errors():
-            self._copies.update_one(older, {"$set": {"full_sync": {"sync_id": sync.sync_id, "since": sync.since}}})
+            self._copies.update_one(older, {"$set": {place: {"sync_id": sync.sync_id, "since": sync.since}}})
 
-    def last_full_sync(self, copy: CopyId) -> FullSync | None:
-        """Read it from there."""
+    def last_sync(self, copy: CopyId, *modes: SyncMode) -> CompleteSync | None:
+        """Read them from there."""
         with translated_errors():
-            document = self._copies.find_one({"_id": _id(copy), "full_sync": {"$ne": None}}, {"full_sync": True})
-        return FullSync(**document["full_sync"]) if document is not None else None
+            document = self._copies.find_one({"_id": _id(copy)}, {"syncs": True}) or {}
+        noted = document.get("syncs", {})
+        syncs = [CompleteSync(**noted[mode.value], mode=mode) for mode in modes if mode.value in noted]
+        return max(syncs, key=lambda sync: sync.since, default=None)
 
     def remove(self, copy: CopyId, record_id: int) -> bool:
         """Delete one document."""

@@ -9,6 +9,7 @@ from uuid import uuid4
 from pymongo import ASCENDING, ReturnDocument, UpdateOne
 from pymongo.errors import DuplicateKeyError
 
+from worker.copying import SyncMode
 from worker.mongo.connection import Document, MongoDatabase, from_now, translated_errors
 from worker.mongo.webhook_documents import webhook_from_document, webhook_to_document
 from worker.pages import ExportType
@@ -22,7 +23,7 @@ _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 _IS_DUE = {
     "$and": [{"$lte": ["$due_at", "$$NOW"]}, {"$lte": ["$claimed_until", "$$NOW"]}]
 }  # no claim compares as lower
-_WISHES = ("cron", "timezone", "types", "enabled", "overlap", "webhook", "jitter_s", "updated_at")
+_WISHES = ("cron", "timezone", "types", "mode", "enabled", "overlap", "webhook", "jitter_s", "updated_at")
 _RUNS = ("queued_for", "last_run_at", "last_job_id", "skipped_runs", "missed_runs")
 
 
@@ -143,6 +144,7 @@ def _to_document(schedule: Schedule) -> Document:
         "cron": schedule.timetable.cron,
         "timezone": schedule.timetable.timezone,
         "types": [each.value for each in schedule.types],
+        "mode": schedule.mode.value,
         "enabled": schedule.is_enabled,
         "overlap": schedule.overlap.value,
         "webhook": webhook_to_document(schedule.webhook) if schedule.webhook is not None else None,
@@ -166,6 +168,7 @@ def _from_document(document: Document) -> Schedule:
         owner=document["owner"],
         timetable=Timetable(cron=document["cron"], timezone=document["timezone"]),
         types=tuple(map(ExportType, document["types"])),
+        mode=SyncMode(document.get("mode", SyncMode.FULL)),
         is_enabled=document["enabled"],
         overlap=Overlap(document["overlap"]),
         webhook=webhook_from_document(webhook) if webhook is not None else None,

@@ -63,10 +63,13 @@ def test_set_stores_a_schedule_and_shows_it() -> None:
 
 def test_set_says_no_more_than_it_was_told() -> None:
     assert put_by("0 3 * * *") == {"cron": "0 3 * * *", "timezone": "UTC", "enabled": True}
-    assert put_by("0 3 * * *", "--overlap", "queue", "--off", "--webhook", "https://example.com") == {
+    assert put_by(
+        "0 3 * * *", "--overlap", "queue", "--mode", "incremental", "--off", "--webhook", "https://example.com"
+    ) == {
         "cron": "0 3 * * *",
         "timezone": "UTC",
         "overlap": "queue",
+        "mode": "incremental",
         "webhook": {"url": "https://example.com"},
         "enabled": False,
     }

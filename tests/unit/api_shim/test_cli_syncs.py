@@ -30,6 +30,12 @@ def test_sync_passes_on_the_types_and_the_label() -> None:
     assert posted(api) == [(f"{BASE}/sync", {"types": ["contacts", "deals"], "label": "nightly"})]
 
 
+def test_sync_passes_on_how_to_look_for_changes() -> None:
+    api = FakeExportApi()
+    assert run(api, "sync", "--mode", "incremental").exit_code == 0
+    assert posted(api) == [(f"{BASE}/sync", {"mode": "incremental"})]
+
+
 def test_a_sync_whose_answer_is_lost_is_started_once() -> None:
     api = FakeExportApi(failures=deque([httpx.ReadTimeout("slow")]))
     assert run(api, "sync").exit_code == 0

@@ -56,6 +56,7 @@ def test_an_export_is_accepted_with_the_job_and_where_it_lives(shim: Shim) -> No
             "error": None,
             "receipt": None,
             "changes": None,
+            "sync_mode": None,
             "resume_at": None,
             "reason": None,
             "created_at": NOW,

@@ -57,6 +57,7 @@ def test_a_schedule_is_stored_and_shown(shim: Shim) -> None:
             "cron": "0 3 * * *",
             "timezone": "Europe/Berlin",
             "types": TYPES,
+            "mode": "full",
             "enabled": True,
             "overlap": "skip",
             "webhook": None,
@@ -86,6 +87,7 @@ def test_a_schedule_is_replaced_and_keeps_what_is_known_of_its_runs(shim: Shim) 
     shim.schedules.give_back(due, [ran], look_again_s=10)
 
     wanted = {"cron": "30 4 * * 1-5", "timezone": "UTC", "types": ["deals"], "overlap": "queue", "enabled": True}
+    wanted["mode"] = "incremental"
     after = stored(shim, wanted, status=200)
 
     assert {name: after[name] for name in wanted} == wanted

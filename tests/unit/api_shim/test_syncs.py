@@ -80,7 +80,7 @@ def test_a_sync_is_accepted_with_the_job_and_where_it_lives(shim: Shim) -> None:
             "label": "nightly",
             "parent_id": None,
             "children": [child.job_id for child in children],
-            "request": {"types": ["deals", "notes"], "schedule_id": None, "scheduled_for": None},
+            "request": {"types": ["deals", "notes"], "mode": "full", "schedule_id": None, "scheduled_for": None},
             "progress": {
                 "pages": 0,
                 "records": 0,
@@ -96,6 +96,7 @@ def test_a_sync_is_accepted_with_the_job_and_where_it_lives(shim: Shim) -> None:
             "error": None,
             "receipt": None,
             "changes": {"deals": NO_CHANGES, "notes": NO_CHANGES},
+            "sync_mode": None,
             "resume_at": None,
             "reason": None,
             "created_at": NOW,
@@ -119,6 +120,15 @@ def test_without_the_broker_a_sync_is_accepted_with_its_children_and_left_to_the
     assert {job.job_id for job in shim.jobs.take_unpublished(quiet_s=None, limit=10)} >= set(children)
 
 
+def test_an_incremental_sync_says_so_of_its_exports_before_they_have_begun(shim: Shim) -> None:
+    answer = shim.post("/sync", {"mode": "incremental", "types": ["deals"]})
+    sync = answer.json()["data"]
+    assert (answer.status_code, sync["request"]["mode"], sync["sync_mode"]) == (202, "incremental", None)
+    (child,) = sync["children"]
+    asked = {"asked": "incremental", "used": None, "changed_since": None, "reason": None}
+    assert shown(shim, child)["sync_mode"] == asked
+
+
 @pytest.mark.parametrize("body", [None, {}, {"types": None}])
 def test_a_sync_is_of_all_types_unless_some_are_named(shim: Shim, body: object) -> None:
     answer = shim.post("/sync", body)
@@ -130,6 +140,7 @@ def test_a_sync_is_of_all_types_unless_some_are_named(shim: Shim, body: object) 
     ("body", "message"),
     [
         ({"types": "contacts"}, "types: must be a list of types"),
+        ({"mode": "partial"}, "mode: input should be 'full' or 'incremental'"),
         ({"types": [1]}, "types: must be a list of types"),
         ({"types": []}, "types: must name at least one type"),
         ({"types": ["deals", "deals"]}, "types: names a type more than once"),

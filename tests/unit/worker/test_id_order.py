@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from worker.copying import Copying, SyncMode
 from worker.id_order import disorder_of, shows_order
 from worker.interfaces import FetchedPage
 from worker.jobs import ExportRequest, Job, JobKind, Progress
@@ -70,6 +71,7 @@ def test_an_export_whose_ids_have_ascended_so_far_may_be_split() -> None:
         {"kind": JobKind.PAGE},
         {"request": ExportRequest(page_size=100, limit=10_000)},
         {"unsplit_because": "it was tried before"},
+        {"copying": Copying(mode=SyncMode.INCREMENTAL, feed_since=NOW)},
         {"progress": Progress(pages=9, records=3, offset=7)},
         {"progress": Progress(pages=10, records=3, offset=7, has_more=False)},
         {"progress": Progress(pages=10, records=3, offset="a cursor")},

@@ -21,6 +21,7 @@ from tests.fakes.records import InMemoryRecordStore, InMemoryTransactions
 from tests.fakes.stores import InMemoryJobStore, InMemoryPageStore
 from tests.fakes.tokens import InMemoryRenewalLeases, InMemoryTokenStore
 from worker.copy_interfaces import Transactions
+from worker.copying import SyncMode
 from worker.current_copy import CurrentCopy
 from worker.eraser import Eraser
 from worker.estimates import Estimate
@@ -171,6 +172,16 @@ class Workshop:
             monotonic=lambda: self.clock().timestamp(),
         )
 
+    def copy(self) -> CurrentCopy:
+        """Build the current copy, as workers have it."""
+        return CurrentCopy(
+            records=self.records,
+            pages=self.pages,
+            transactions=self.transactions,
+            erasures=self.erasures,
+            monotonic=lambda: self.clock().timestamp(),
+        )
+
     def exporter(  # noqa: PLR0913 - what tests want to be otherwise
         self,
         *,
@@ -186,13 +197,7 @@ class Workshop:
         tools = ExportTools(
             jobs=self.jobs,
             pages=self.pages,
-            copy=CurrentCopy(
-                records=self.records,
-                pages=self.pages,
-                transactions=self.transactions,
-                erasures=self.erasures,
-                monotonic=lambda: self.clock().timestamp(),
-            ),
+            copy=self.copy(),
             tokens=self.token_source,
             eraser=self.eraser(),
             source=source or self.source,
@@ -237,10 +242,11 @@ class Workshop:
         self.jobs.add(job)
         return job.job_id
 
-    def add_sync(self, sync_id: str = "s1", *, page_size: int = 100) -> str:
+    def add_sync(self, sync_id: str = "s1", *, mode: SyncMode = SyncMode.FULL, page_size: int = 100) -> str:
         """Store a sync and its export of contacts, and give the id of that."""
         asked = ExportRequest(page_size=page_size)
-        sync = new_sync(sync_id, account_id="a1", owner="u1", request=CONTACTS_ONLY, at=self.clock())
+        request = replace(CONTACTS_ONLY, mode=mode)
+        sync = new_sync(sync_id, account_id="a1", owner="u1", request=request, at=self.clock())
         (child,) = new_children(sync, at=self.clock())
         self.jobs.add(sync)
         self.jobs.expand(sync, [replace(child, request=asked)])

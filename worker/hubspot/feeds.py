@@ -1,0 +1,148 @@
+"""The legacy feeds of what has changed lately: where they are, how they go on, and when they are not complete.
+
+Recorded: companies, deals and engagements spell the flag `hasMore` here and call every list `results`; their offset is
+a position, `since` is in milliseconds and inclusive, and they end after 10,000 records. Contacts go on from the time
+and the id of the last record, sent together, and know no `since`: they are read until they come to an older one. Pages
+are written in the shape that the lists of their types have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from urllib.parse import urlsplit, urlunsplit
+
+import msgspec
+
+from worker.errors import FeedUnusableError
+from worker.interfaces import FeedQuery, PageQuery
+from worker.pages import (
+    PAGE_FORMATS,
+    ExportType,
+    Offset,
+    Page,
+    PageUnreadableError,
+    read_page,
+    split_records,
+    without_half_characters,
+)
+
+MOST_RECORDS = 100  # of a page
+
+_END = 10_000  # of a feed that is read by position
+
+Pairs = list[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Feed:
+    list_path: str
+    feed_path: str
+
+
+_FEEDS: Mapping[ExportType, _Feed] = {
+    ExportType.CONTACTS: _Feed(
+        list_path="/contacts/v1/lists/all/contacts/all",
+        feed_path="/contacts/v1/lists/recently_updated/contacts/recent",
+    ),
+    ExportType.COMPANIES: _Feed(
+        list_path="/companies/v2/companies/paged", feed_path="/companies/v2/companies/recent/modified"
+    ),
+    ExportType.DEALS: _Feed(list_path="/deals/v1/deal/paged", feed_path="/deals/v1/deal/recent/modified"),
+    ExportType.NOTES: _Feed(
+        list_path="/engagements/v1/engagements/paged", feed_path="/engagements/v1/engagements/recent/modified"
+    ),
+}
+
+
+class _Further(msgspec.Struct):
+    """What a feed says besides what lists say as well."""
+
+    total: int | None = None
+    vid_offset: int | None = msgspec.field(default=None, name="vid-offset")
+    time_offset: int | None = msgspec.field(default=None, name="time-offset")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedPage:
+    """A page in the shape of its type's list, and how many records the feed counts, where it does."""
+
+    page: Page
+    total: int | None
+
+
+def feed_url(export_type: ExportType, list_url: str) -> str:
+    """Give the feed that lies beside a list, with its query. Raises FeedUnusableError for a list somewhere else."""
+    feed, parts = _FEEDS[export_type], urlsplit(list_url)
+    if not parts.path.endswith(feed.list_path):
+        raise FeedUnusableError("the endpoint that is set for the type is none of which a feed is known")
+    return urlunsplit(parts._replace(path=parts.path.removesuffix(feed.list_path) + feed.feed_path))
+
+
+def feed_parameters(query: PageQuery, feed: FeedQuery) -> Pairs:
+    """Give page size and place, and since when."""
+    count = [("count", str(min(query.count, MOST_RECORDS)))]
+    if query.export_type is ExportType.CONTACTS:
+        at_ms, _, vid = str(query.offset or "").partition(":")
+        return [*count, *([("vidOffset", vid), ("timeOffset", at_ms)] if vid else [])]
+    offset = [("offset", str(query.offset))] if query.offset is not None else []
+    return [*count, *offset, ("since", str(_milliseconds(feed.since)))]
+
+
+def read_feed(query: PageQuery, feed: FeedQuery, body: bytes) -> FeedPage:
+    """Read a page. Raises PageUnreadableError, and FeedUnusableError when the feed cannot be complete any more."""
+    is_by_time = query.export_type is ExportType.CONTACTS
+    shape = ExportType.CONTACTS if is_by_time else ExportType.NOTES  # whose list is called `results`
+    found, further = read_page(shape, body), _further(body)
+    records = split_records(shape, body)
+    if not is_by_time:
+        _require_whole(further, feed)
+        return FeedPage(page=_page(query.export_type, records, found.offset, more=found.has_more), total=further.total)
+    return FeedPage(page=_page_by_time(query.export_type, records, further, feed, more=found.has_more), total=None)
+
+
+def _further(body: bytes) -> _Further:
+    try:
+        return msgspec.json.decode(without_half_characters(body), type=_Further)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise PageUnreadableError("HubSpot's answer is not the feed it should be") from error
+
+
+def _require_whole(further: _Further, feed: FeedQuery) -> None:
+    """Refuse a feed that is cut off, and one that has become shorter: records behind the place have moved past it."""
+    if further.total is None:
+        raise FeedUnusableError("HubSpot's feed does not say how many records it holds")
+    if further.total >= _END:
+        raise FeedUnusableError(f"HubSpot's feed ends after {_END} records")
+    if feed.total is not None and further.total < feed.total:
+        raise FeedUnusableError("records were deleted at HubSpot while its feed was read")
+
+
+def _page_by_time(
+    export_type: ExportType, records: Sequence[bytes], further: _Further, feed: FeedQuery, *, more: bool
+) -> Page:
+    """Give a page with its place, which is wanted as long as there is more that is not too old."""
+    at_ms, vid = further.time_offset, further.vid_offset
+    if at_ms is None or vid is None:
+        if more:
+            raise FeedUnusableError("HubSpot's feed does not say where it goes on")
+        return _page(export_type, records, None, more=False)
+    return _page(export_type, records, f"{at_ms}:{vid}", more=more and at_ms >= _milliseconds(feed.since))
+
+
+def _page(export_type: ExportType, records: Sequence[bytes], place: Offset | None, *, more: bool) -> Page:
+    keys = PAGE_FORMATS[export_type]
+    body = b'{"%b":[%b],"%b":%b,"%b":%b}' % (
+        keys.list_key.encode(),
+        b",".join(records),
+        keys.more_key.encode(),
+        b"true" if more else b"false",
+        keys.offset_key.encode(),
+        msgspec.json.encode(place),
+    )
+    return Page(body=body, records=len(records), has_more=more, offset=place)
+
+
+def _milliseconds(instant: datetime) -> int:
+    return round(instant.timestamp() * 1000)
