@@ -23,7 +23,7 @@ from worker.errors import (
 )
 from worker.estimates import Estimate
 from worker.lanes import Block, Lanes, numbers_of, offset_of
-from worker.pages import ExportType, Offset, Page
+from worker.pages import ExportType, Offset, Page, is_start
 from worker.receipts import Receipt
 from worker.records import CopyId
 from worker.tallies import Tally
@@ -94,8 +94,8 @@ class ExportRequest:
 
     @property
     def is_from_start(self) -> bool:
-        """HubSpot takes an offset of 0 for the start as well."""
-        return self.offset in {None, 0, "0", ""}
+        """Whether no records before the first page were left out."""
+        return is_start(self.offset)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

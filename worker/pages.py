@@ -51,6 +51,11 @@ PAGE_FORMATS: dict[ExportType, PageFormat] = {
 }
 
 
+def is_start(offset: Offset | None) -> bool:
+    """Whether an offset is where the first page starts: HubSpot takes 0 for that as well."""
+    return offset in {None, 0, "0", ""}
+
+
 class PageUnreadableError(ValueError):
     """The body is not a page of the type that was asked for."""
 

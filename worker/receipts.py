@@ -12,7 +12,7 @@ from typing import Self
 import msgspec
 
 from worker.erasures import Erased
-from worker.pages import Offset
+from worker.pages import Offset, is_start
 from worker.tallies import Tally, sum_of_checksums
 
 CHECKSUM_PREFIX = "sha256-sum:"
@@ -48,11 +48,6 @@ class Facts:
     distinct: int | None = None
     is_of_two_lists: bool = False
     changed_since: datetime | None = None
-
-    @property
-    def is_from_start(self) -> bool:
-        """HubSpot takes an offset of 0 for the start as well."""
-        return self.start in {None, 0, "0", ""}
 
     @property
     def missing_pages(self) -> int:
@@ -164,7 +159,7 @@ class Receipt:
 
 
 def _chain(facts: Facts) -> OffsetChain:
-    is_closed = facts.is_from_start and not facts.has_more and not facts.missing_pages
+    is_closed = is_start(facts.start) and not facts.has_more and not facts.missing_pages
     return OffsetChain(start=facts.start, end=facts.end, closed=is_closed)
 
 
@@ -177,7 +172,7 @@ _CUT_SHORT = {
 def _breaks_in_the_chain(facts: Facts) -> Iterator[str]:
     if facts.changed_since is not None:
         yield f"only what has changed since {facts.changed_since:%Y-%m-%dT%H:%M:%SZ} was asked for"
-    if not facts.is_from_start:
+    if not is_start(facts.start):
         yield f"the export began at offset {facts.start}, not at the start"
     if facts.outcome in _CUT_SHORT:
         yield _CUT_SHORT[facts.outcome]

@@ -7,15 +7,14 @@ import itertools
 from pymongo import ASCENDING, ReturnDocument
 
 from worker.delivery_interfaces import Addressee
-from worker.jobs import Job, JobStatus
+from worker.jobs import Job
 from worker.mongo.connection import Document, MongoDatabase, from_now, translated_errors
-from worker.mongo.job_documents import COLLECTION, from_document
+from worker.mongo.job_documents import COLLECTION, FINISHED, from_document
 from worker.mongo.webhook_documents import webhook_to_document
 from worker.webhooks import WebhookStatus
 
 _IS_DATE = {"$type": "date"}  # as the index says it: a job without a delivery to come is not in there
-_FINISHED = [status.value for status in JobStatus if status.is_terminal]  # one that is being removed is not
-_UNTOLD = {"deliver_at": _IS_DATE, "status": {"$in": _FINISHED}}
+_UNTOLD = {"deliver_at": _IS_DATE, "status": {"$in": FINISHED}}
 _IS_DUE = {"$lte": ["$deliver_at", "$$NOW"]}
 _NEXT_REVISION = {"$add": [{"$ifNull": ["$revision", 0]}, 1]}  # who read a sync before this may not write it
 _IS_SAME_ENDING = {"$eq": ["$webhook.ending", "$resumes"]}

@@ -34,6 +34,7 @@ REMOVED = "removed"
 """A status of the document alone: to everyone else such a job does not exist."""
 
 FINISHED = [each.value for each in JobStatus if each.is_terminal]
+"""A job that is being removed is not among these."""
 
 _MUTABLE = (
     "status",
