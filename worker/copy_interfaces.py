@@ -8,6 +8,7 @@ from typing import Protocol, TypeVar
 
 from worker.copying import Copying, SyncMode
 from worker.erasures import Erasure
+from worker.pages import PagePlace
 from worker.records import CompleteSync, CopiedRecord, CopyId, KnownRecord, Moment, Place, Record, Shown
 
 T = TypeVar("T")
@@ -33,14 +34,14 @@ class ErasureStore(Protocol):
     def add(self, copy: CopyId, record_id: int, *, requested_by: str) -> Erasure:
         """Write an erasure down for the one who asks to work on it."""
 
-    def open_of(self, copy: CopyId) -> list[Erasure]:
-        """Give the erasures of a copy that are not finished."""
+    def open_of(self, copy: CopyId, record_ids: Iterable[int]) -> list[Erasure]:
+        """Give the erasures of these records of a copy that are not finished."""
 
     def take_due(self) -> Erasure | None:
         """Give an erasure that is due to one who works on it now; None when there is none."""
 
-    def hand_over(self, erasure: Erasure) -> None:
-        """Have somebody else go on with it."""
+    def hand_over(self, erasure: Erasure, *, looked_through: PagePlace | None) -> None:
+        """Have somebody else go on with the present look from behind this page, unless it is over by now."""
 
     def note_copy(self, erasure: Erasure, *, was_there: bool) -> None:
         """Note that the record is not in the copy any more, and whether it was."""

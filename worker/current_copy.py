@@ -90,7 +90,7 @@ class CurrentCopy:
         def write() -> Job:
             moment = self._records.begin_change(copy)
             page_asked_at = moment.now - timedelta(seconds=self._monotonic() - asked_at)
-            erased = {erasure.record_id for erasure in self._erasures.open_of(copy)}.intersection(ids)
+            erased = {erasure.record_id for erasure in self._erasures.open_of(copy, ids)}
             kept = [record for record in found if record.record_id not in erased]
             known = self._records.known(copy, ids)
             differences = compare(kept, known, asked_at=page_asked_at, sync_id=job.sync_id)

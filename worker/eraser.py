@@ -13,6 +13,7 @@ from worker.erasures import Erasure
 from worker.errors import StoreUnavailableError
 from worker.interfaces import JobStore, PageStore
 from worker.jobs import Job
+from worker.pages import PagePlace
 from worker.records import CopyId
 
 _log = structlog.get_logger()
@@ -47,22 +48,21 @@ class Eraser:
             return False
 
     def make_up(self) -> None:
-        """Go on with an erasure that is due, for some seconds. Raises StoreUnavailableError."""
-        erasure = self.erasures.take_due()
-        if erasure is not None:
-            self._look(erasure, ends_at=self.monotonic() + _WORK_S)
+        """Go on with what is due, one erasure after the other, for some seconds. Raises StoreUnavailableError."""
+        ends_at = self.monotonic() + _WORK_S
+        while self.monotonic() < ends_at and (erasure := self.erasures.take_due()) is not None:
+            self._look(erasure, ends_at=ends_at)
 
     def keep_out(self, job: Job, number: int, record_ids: Collection[int | None]) -> None:
         """Take what is being erased out of the page of this number that has just been stored."""
-        for erasure in self.erasures.open_of(job.copy_id):
-            if erasure.record_id in record_ids:
-                self._erase_from(erasure, job.job_id, number)
+        for erasure in self.erasures.open_of(job.copy_id, [each for each in record_ids if each is not None]):
+            self._erase_from(erasure, job.job_id, number)
 
     def _look(self, erasure: Erasure, *, ends_at: float) -> bool:
-        """Look everywhere; False when the time was over before that."""
-        for _ in self._steps(erasure):
+        """Look everywhere that this look has not been yet; False when the time was over before that."""
+        for looked_through in self._steps(erasure):
             if self.monotonic() >= ends_at:
-                self.erasures.hand_over(erasure)
+                self.erasures.hand_over(erasure, looked_through=looked_through)
                 return False
         looked = self.erasures.note_look(erasure)
         if looked.finished_at is not None:
@@ -70,15 +70,16 @@ class Eraser:
             _log.info("record_erased", **_facts(looked), **seen)
         return True
 
-    def _steps(self, erasure: Erasure) -> Iterator[None]:
+    def _steps(self, erasure: Erasure) -> Iterator[PagePlace | None]:
+        """Do one step after the other; each gives how far the pages are looked through, to go on from there."""
         if erasure.was_in_copy is None:
             self.transactions.run(lambda: self._take_out_of_copy(erasure))
-            yield
+            yield erasure.looked_through
         while self.pages.describe_some(erasure.copy_id.account_id):
-            yield
+            yield erasure.looked_through
         for job_id, number in self.pages.holding(erasure):
             self._erase_from(erasure, job_id, number)
-            yield
+            yield job_id, number
 
     def _take_out_of_copy(self, erasure: Erasure) -> None:
         """Forget the record. A page that is being copied at this moment comes before this, or heeds the erasure."""

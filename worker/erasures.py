@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Self
 
+from worker.pages import PagePlace
 from worker.records import CopyId
 from worker.tallies import difference_of_checksums, sum_of_ids
 
@@ -15,7 +16,8 @@ class Erasure:
     """The to-do and the audit line at once. `was_in_copy` is None until the record has been taken out of the copy.
 
     The pages of the account are looked through twice: at once, and again when every call to HubSpot that was under way
-    has ended. Until then the erasure is open, and what comes of the record is not kept.
+    has ended. Until then the erasure is open, and what comes of the record is not kept. `looked_through` is how far the
+    present look had come when it was handed over; None: it is to begin.
     """
 
     erasure_id: str
@@ -27,6 +29,7 @@ class Erasure:
     pages: int = 0
     jobs: int = 0
     looks: int = 0
+    looked_through: PagePlace | None = None
     finished_at: datetime | None = None
 
 

@@ -17,7 +17,7 @@ from worker.estimates import Estimate
 from worker.idempotency import KeptRequest, KeyedRequest
 from worker.jobs import Job, JobPlace, JobStatus
 from worker.lanes import Lane
-from worker.pages import ExportType, Offset, Page
+from worker.pages import ExportType, Offset, Page, PagePlace
 from worker.rates import Quota
 from worker.scopes import MissingScopes
 from worker.tokens import RenewalLease, RenewedToken, Token
@@ -279,8 +279,8 @@ class PageStore(Protocol):
     def describe_some(self, account_id: str) -> bool:
         """Note what is needed to find records in some pages of older versions; False when there are none left."""
 
-    def holding(self, erasure: Erasure) -> list[tuple[str, int]]:
-        """Give the pages that may hold a record and that its erasure has not changed: job and number."""
+    def holding(self, erasure: Erasure) -> list[PagePlace]:
+        """Give the pages that may hold a record, in an order that stays, those behind `erasure.looked_through`."""
 
     def erase(self, erasure: Erasure, job_id: str, number: int) -> int:
         """Take a record out of a page and leave its places empty; give how many. May be part of a transaction."""

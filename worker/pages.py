@@ -13,6 +13,9 @@ import msgspec
 Offset: TypeAlias = int | str
 """HubSpot's cursor, opaque: an integer in the legacy API, text in the dated one."""
 
+PagePlace: TypeAlias = tuple[str, int]
+"""Where a page is stored: its job, and its number among that one's."""
+
 _LINE_BREAKS = b"\r\n"
 _MOST_BYTES_AT_ONCE = 16 * 1024 * 1024  # of records in one answer: a thousand of the largest would be 170 MB
 _Raw: TypeAlias = msgspec.Raw

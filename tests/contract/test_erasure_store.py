@@ -75,6 +75,10 @@ def added(world: World, record_id: int = 501, copy: CopyId = COPY) -> Erasure:
     return world.store.add(copy, record_id, requested_by="$u1")
 
 
+def opened(world: World, copy: CopyId = COPY) -> list[Erasure]:
+    return world.store.open_of(copy, [500, 501, 2**63 - 1])
+
+
 def taken(world: World) -> Erasure:
     erasure = world.store.take_due()
     assert erasure is not None
@@ -88,18 +92,18 @@ def test_an_erasure_says_what_who_and_when(world: World) -> None:
     assert abs(erasure.requested_at - before) < timedelta(minutes=1)
     assert (erasure.was_in_copy, erasure.pages, erasure.jobs, erasure.looks) == (None, 0, 0, 0)
     assert erasure.finished_at is None
-    assert world.store.open_of(COPY) == [erasure]
+    assert opened(world) == [erasure]
 
 
 def test_every_request_is_an_erasure_of_its_own(world: World) -> None:
     assert added(world).erasure_id != added(world).erasure_id
-    assert len(world.store.open_of(COPY)) == 2
+    assert len(opened(world)) == 2
 
 
 @pytest.mark.parametrize("other", OTHERS)
 def test_copies_do_not_see_each_others_erasures(world: World, other: CopyId) -> None:
     mine, theirs = added(world), added(world, copy=other)
-    assert (world.store.open_of(COPY), world.store.open_of(other)) == ([mine], [theirs])
+    assert (opened(world), opened(world, other)) == ([mine], [theirs])
 
 
 def test_what_is_found_is_counted(world: World) -> None:
@@ -108,7 +112,7 @@ def test_what_is_found_is_counted(world: World) -> None:
     world.store.note_copy(erasure, was_there=False)
     for is_first in (True, False, True):
         world.store.count_page(erasure, is_first_of_job=is_first)
-    assert world.store.open_of(COPY) == [replace(erasure, was_in_copy=True, pages=3, jobs=2)]
+    assert opened(world) == [replace(erasure, was_in_copy=True, pages=3, jobs=2)]
 
 
 def test_whoever_asked_is_left_to_work_on_it_for_a_minute(world: World) -> None:
@@ -123,14 +127,41 @@ def test_whoever_asked_is_left_to_work_on_it_for_a_minute(world: World) -> None:
 
 def test_what_is_handed_over_is_due_at_once(world: World) -> None:
     erasure = added(world)
-    world.store.hand_over(erasure)
+    world.store.hand_over(erasure, looked_through=("$job", 7))
     world.let_pass(1)
-    assert taken(world) == erasure
+    assert taken(world) == replace(erasure, looked_through=("$job", 7))
+
+
+def test_the_second_look_starts_at_the_beginning(world: World) -> None:
+    erasure = added(world)
+    world.store.hand_over(erasure, looked_through=("job", 7))
+    assert world.store.note_look(erasure).looked_through is None
+
+
+def test_who_comes_late_hands_nothing_over_once_somebody_else_has_looked_everywhere(world: World) -> None:
+    erasure = added(world)
+    looked = world.store.note_look(erasure)
+    world.store.hand_over(erasure, looked_through=("job", 7))
+    assert world.store.take_due() is None
+    assert opened(world) == [looked]
+
+    world.store.note_look(looked)
+    world.store.hand_over(looked, looked_through=None)
+    assert world.store.take_due() is None
+    assert opened(world) == []
+
+
+def test_only_the_erasures_of_records_that_are_asked_about_are_given(world: World) -> None:
+    erasures = [added(world, number) for number in (1, 2, 2)]
+    assert world.store.open_of(COPY, [3]) == world.store.open_of(COPY, []) == []
+    assert sorted(each.erasure_id for each in world.store.open_of(COPY, [2, 3, 2])) == sorted(
+        each.erasure_id for each in erasures[1:]
+    )
 
 
 def test_those_that_are_due_for_longest_come_first(world: World) -> None:
     first, second = added(world), added(world)
-    world.store.hand_over(second)
+    world.store.hand_over(second, looked_through=None)
     world.let_pass(AT_WORK_S + 1)
     assert [taken(world).erasure_id, taken(world).erasure_id] == [second.erasure_id, first.erasure_id]
 
@@ -140,14 +171,14 @@ def test_the_second_look_comes_when_calls_have_ended_and_finishes_the_erasure(wo
     assert (looked.looks, looked.finished_at) == (1, None)
     world.let_pass(CALLS_END_WITHIN_S - 5)
     assert world.store.take_due() is None
-    assert world.store.open_of(COPY) == [looked]
+    assert opened(world) == [looked]
 
     world.let_pass(6)
     again = world.store.note_look(taken(world))
 
     assert again.looks == 2
     assert again.finished_at is not None
-    assert world.store.open_of(COPY) == []
+    assert opened(world) == []
     world.let_pass(10**6)
     assert world.store.take_due() is None
 
@@ -155,12 +186,12 @@ def test_the_second_look_comes_when_calls_have_ended_and_finishes_the_erasure(wo
 def test_two_who_look_at_once_have_looked_once(world: World) -> None:
     erasure = added(world)
     assert [world.store.note_look(erasure).looks, world.store.note_look(erasure).looks] == [1, 1]
-    assert len(world.store.open_of(COPY)) == 1
+    assert len(opened(world)) == 1
 
 
 def test_of_many_who_ask_for_work_at_once_one_gets_it(mongo_database: MongoDatabase) -> None:
     store = MongoErasureStore(mongo_database)
-    store.hand_over(store.add(COPY, 1, requested_by="u1"))
+    store.hand_over(store.add(COPY, 1, requested_by="u1"), looked_through=None)
     barrier = Barrier(8)
 
     def ask(_: int) -> Erasure | None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import count
 
 from worker.erasures import Erasure
 from worker.errors import StoreUnavailableError
+from worker.pages import PagePlace
 from worker.records import CopyId
 
 _LOOKS = 2
@@ -48,10 +49,11 @@ class InMemoryErasureStore:
         self._put(erasure, due_at=self._clock() + _AT_WORK)
         return erasure
 
-    def open_of(self, copy: CopyId) -> list[Erasure]:
+    def open_of(self, copy: CopyId, record_ids: Iterable[int]) -> list[Erasure]:
         self._answer()
-        stored = self._stored.values()
-        return [each.erasure for each in stored if each.due_at is not None and each.erasure.copy_id == copy]
+        wanted = {(copy, record_id) for record_id in record_ids}
+        still_open = [stored.erasure for stored in self._stored.values() if stored.due_at is not None]
+        return [each for each in still_open if (each.copy_id, each.record_id) in wanted]
 
     def take_due(self) -> Erasure | None:
         self._answer()
@@ -62,9 +64,11 @@ class InMemoryErasureStore:
         self._put(erasure, due_at=self._clock() + _AT_WORK)
         return erasure
 
-    def hand_over(self, erasure: Erasure) -> None:
+    def hand_over(self, erasure: Erasure, *, looked_through: PagePlace | None) -> None:
         self._answer()
-        self._put(self._now(erasure), due_at=self._clock())
+        now = self._now(erasure)
+        if now.looks == erasure.looks:
+            self._put(replace(now, looked_through=looked_through), due_at=self._clock())
 
     def note_copy(self, erasure: Erasure, *, was_there: bool) -> None:
         self._answer()
@@ -84,7 +88,7 @@ class InMemoryErasureStore:
         if now.looks == erasure.looks:
             looks = now.looks + 1
             is_over = looks >= _LOOKS
-            now = replace(now, looks=looks, finished_at=self._clock() if is_over else None)
+            now = replace(now, looks=looks, looked_through=None, finished_at=self._clock() if is_over else None)
             self._put(now, due_at=None if is_over else self._clock() + _CALLS_END_WITHIN)
         return now
 

@@ -7,13 +7,14 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice
+from operator import itemgetter
 
 from worker.erasures import Erasure
 from worker.errors import JobNotFoundError, LeaseLostError, StoreUnavailableError
 from worker.interfaces import JobQuery, OpenJobs, RecordSlice
 from worker.jobs import JOB_TYPES, Job, JobKind, JobStatus, Lease
 from worker.lanes import Lane
-from worker.pages import ExportType, Page, record_ids, records_by_place, within_bytes, without_record
+from worker.pages import ExportType, Page, PagePlace, record_ids, records_by_place, within_bytes, without_record
 from worker.syncs import follow
 
 _OPEN = frozenset({JobStatus.QUEUED, JobStatus.RUNNING, JobStatus.WAITING})
@@ -551,14 +552,11 @@ class InMemoryPageStore(_Store):
         self._answer()
         return False
 
-    def holding(self, erasure: Erasure) -> list[tuple[str, int]]:
+    def holding(self, erasure: Erasure) -> list[PagePlace]:
         self._answer()
-        return [
-            place
-            for place, stored in self._stored.items()
-            if (stored.account_id, stored.export_type) == (erasure.copy_id.account_id, erasure.copy_id.export_type)
-            and erasure.record_id in record_ids(stored.export_type, stored.page.body)
-        ]
+        through, pages = erasure.looked_through, sorted(self._stored.items(), key=itemgetter(0))
+        places = [place for place, stored in pages if _may_hold(stored, erasure)]
+        return [place for place in places if through is None or place > through]
 
     def erase(self, erasure: Erasure, job_id: str, number: int) -> int:
         self._answer()
@@ -578,3 +576,9 @@ class InMemoryPageStore(_Store):
 
     def _places(self, job_id: str) -> list[tuple[str, int]]:
         return sorted(place for place in self._stored if place[0] == job_id)
+
+
+def _may_hold(stored: _StoredPage, erasure: Erasure) -> bool:
+    ids = [each for each in record_ids(stored.export_type, stored.page.body) if each is not None]
+    is_of_copy = (stored.account_id, stored.export_type) == (erasure.copy_id.account_id, erasure.copy_id.export_type)
+    return is_of_copy and bool(ids) and min(ids) <= erasure.record_id <= max(ids)

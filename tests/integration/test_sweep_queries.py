@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
 from uuid import uuid4
 
 import pytest
 
 from tests.contract.stores import new_job
+from tests.integration.profiling import profiled
 from tests.stack_fixtures import MongoDatabase
 from worker.jobs import Job, JobStatus, SyncRequest
 from worker.mongo.job_documents import COLLECTION, to_document
@@ -48,18 +46,8 @@ def going_on() -> Job:
     return replace(sync, status=JobStatus.RUNNING)
 
 
-@contextmanager
-def profiled(database: MongoDatabase) -> Iterator[list[dict[str, Any]]]:
-    """Give what the server notes of the calls in the block, once that is over."""
-    noted: list[dict[str, Any]] = []
-    database.command("profile", 2)
-    yield noted
-    database.command("profile", 0)
-    noted += database["system.profile"].find({"ns": f"{database.name}.{COLLECTION}", "planSummary": {"$exists": True}})
-
-
 def test_a_sweep_that_finds_nothing_looks_at_no_documents(store: MongoJobStore, mongo_database: MongoDatabase) -> None:
-    with profiled(mongo_database) as noted:
+    with profiled(mongo_database, COLLECTION) as noted:
         assert store.take_unpublished(quiet_s=None, limit=10) == []
         assert store.take_unpublished(quiet_s=60, limit=10) == []
         assert store.count_due() == 0

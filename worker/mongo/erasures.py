@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from uuid import uuid4
 
 from pymongo import ASCENDING, ReturnDocument
 
 from worker.erasures import Erasure
 from worker.mongo.connection import Document, MongoDatabase, from_now, session_under_way, translated_errors
-from worker.pages import ExportType
+from worker.pages import ExportType, PagePlace
 from worker.records import CopyId
 
 COLLECTION = "integrations.hubspot.erasures"
@@ -16,7 +17,7 @@ COLLECTION = "integrations.hubspot.erasures"
 _LOOKS = 2
 _AT_WORK_S = 60  # then whoever was at work is taken for dead
 _CALLS_END_WITHIN_S = 300  # a slice that keeps a page in memory for longer has lost its lease
-_IS_OPEN = {"$type": "date"}
+_IS_OPEN = {"$type": "date"}  # as the index says it: one that is finished is not in there
 
 
 class MongoErasureStore:
@@ -28,7 +29,10 @@ class MongoErasureStore:
     def ensure_indexes(self) -> None:
         """Create what the queries below need. Doing it again changes nothing."""
         with translated_errors():
-            self._erasures.create_index([("account_id", ASCENDING), ("type", ASCENDING), ("due_at", ASCENDING)])
+            self._erasures.create_index(
+                [("account_id", ASCENDING), ("type", ASCENDING), ("record_id", ASCENDING)],
+                partialFilterExpression={"due_at": _IS_OPEN},
+            )
             self._erasures.create_index("due_at", sparse=True)
 
     def add(self, copy: CopyId, record_id: int, *, requested_by: str) -> Erasure:
@@ -43,6 +47,7 @@ class MongoErasureStore:
             "pages": 0,
             "jobs": 0,
             "looks": 0,
+            "looked_through": None,
             "finished_at": None,
             "due_at": from_now(_AT_WORK_S),
         }
@@ -53,9 +58,14 @@ class MongoErasureStore:
         assert written is not None  # noqa: S101 - an upsert gives what it wrote
         return _erasure(written)
 
-    def open_of(self, copy: CopyId) -> list[Erasure]:
-        """Read the few that are open."""
-        wanted = {"account_id": copy.account_id, "type": copy.export_type.value, "due_at": _IS_OPEN}
+    def open_of(self, copy: CopyId, record_ids: Iterable[int]) -> list[Erasure]:
+        """Ask the index of those that are open."""
+        wanted = {
+            "account_id": copy.account_id,
+            "type": copy.export_type.value,
+            "record_id": {"$in": list(record_ids)},
+            "due_at": _IS_OPEN,
+        }
         with translated_errors():
             return [_erasure(document) for document in self._erasures.find(wanted, session=session_under_way())]
 
@@ -71,9 +81,13 @@ class MongoErasureStore:
             )
         return _erasure(document) if document is not None else None
 
-    def hand_over(self, erasure: Erasure) -> None:
-        """Have it be due now."""
-        self._change(erasure, [{"$set": {"due_at": "$$NOW"}}])
+    def hand_over(self, erasure: Erasure, *, looked_through: PagePlace | None) -> None:
+        """Have it be due now, unless somebody else has finished the look, who set when the next one is."""
+        mine = {"_id": erasure.erasure_id, "looks": erasure.looks}
+        with translated_errors():
+            self._erasures.update_one(
+                mine, [{"$set": {"due_at": "$$NOW", "looked_through": {"$literal": looked_through}}}]
+            )
 
     def note_copy(self, erasure: Erasure, *, was_there: bool) -> None:
         """Write what was found; a second finding changes nothing."""
@@ -93,6 +107,7 @@ class MongoErasureStore:
         looks = {"$add": ["$looks", 1]}
         is_over = {"$gte": ["$looks", _LOOKS]}
         ends = {
+            "looked_through": None,
             "finished_at": {"$cond": [is_over, {"$ifNull": ["$finished_at", "$$NOW"]}, None]},
             "due_at": {"$cond": [is_over, "$$REMOVE", from_now(_CALLS_END_WITHIN_S)]},
         }
@@ -107,6 +122,7 @@ class MongoErasureStore:
 
 
 def _erasure(document: Document) -> Erasure:
+    through = document["looked_through"]
     return Erasure(
         erasure_id=document["_id"],
         copy_id=CopyId(account_id=document["account_id"], export_type=ExportType(document["type"])),
@@ -117,5 +133,6 @@ def _erasure(document: Document) -> Erasure:
         pages=document["pages"],
         jobs=document["jobs"],
         looks=document["looks"],
+        looked_through=(through[0], through[1]) if through is not None else None,
         finished_at=document["finished_at"],
     )

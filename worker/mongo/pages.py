@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import sys
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from datetime import datetime
@@ -22,6 +23,7 @@ from worker.pages import (
     ExportType,
     Gap,
     Page,
+    PagePlace,
     export_type_of,
     record_ids,
     records_by_place,
@@ -63,7 +65,7 @@ class MongoPageStore:
         with translated_errors():
             self._pages.create_index([("job_id", ASCENDING), ("records_through", ASCENDING), ("parts", ASCENDING)])
             self._pages.create_index(
-                [("account_id", ASCENDING), ("type", ASCENDING), ("ids_from", ASCENDING), ("ids_to", ASCENDING)]
+                [(name, ASCENDING) for name in ("account_id", "type", "ids_from", "ids_to", "_id")]
             )
             self._pages.create_index("expires_at", expireAfterSeconds=0)
 
@@ -196,18 +198,18 @@ class MongoPageStore:
                 self._pages.update_one({"_id": document["_id"]}, {"$set": described})
         return bool(found)
 
-    def holding(self, erasure: Erasure) -> list[tuple[str, int]]:
-        """Ask the index whose range of ids the record lies in."""
+    def holding(self, erasure: Erasure) -> list[PagePlace]:
+        """Ask the index whose range of ids the record lies in; it answers without a look at a page."""
         wanted = {
             "account_id": erasure.copy_id.account_id,
             "type": erasure.copy_id.export_type.value,
             "ids_from": {"$lte": erasure.record_id},
             "ids_to": {"$gte": erasure.record_id},
-            "gaps.erasure_id": {"$ne": erasure.erasure_id},
         }
         with translated_errors():
-            found = self._pages.find(wanted, {"_id": False, "job_id": True, "number": True})
-            return [(document["job_id"], document["number"]) for document in found]
+            places = sorted(_place_in(document["_id"]) for document in self._pages.find(wanted, {"_id": True}))
+        through = erasure.looked_through
+        return places if through is None else places[bisect_right(places, through) :]
 
     def erase(self, erasure: Erasure, job_id: str, number: int) -> int:
         """Write a page anew without a record; its other places stay what they are."""
@@ -302,6 +304,11 @@ def _between(job_id: str, first: int = 0, end: int | None = None) -> Document:
 
 def _id(job_id: str, number: int, part: int) -> str:
     return f"{job_id}:{number:08d}:{part:03d}"
+
+
+def _place_in(page_id: str) -> PagePlace:
+    job_id, number, _ = page_id.rsplit(":", maxsplit=2)
+    return job_id, int(number)
 
 
 def _summary_id(job: Job) -> str:

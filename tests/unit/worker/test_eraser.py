@@ -6,13 +6,15 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 from structlog.testing import capture_logs
 
+from tests.fakes.clock import ManualClock
+from tests.fakes.stores import InMemoryPageStore
 from tests.unit.worker.mortal import Mortal, PowerCutError
 from tests.unit.worker.test_current_copy import COPY, Listing, Pages, came_to, changes, ids, listed, survived
 from tests.unit.worker.workshop import Interrupted, Workshop
@@ -28,6 +30,7 @@ from worker.records import Shown
 PAGES: Pages = [[1, 2, 3], [4, 5], [6, 7, 8]]
 ALL = [1, 2, 3, 4, 5, 6, 7, 8]
 CALLS_END_WITHIN_S = 300
+SLOW_S = 6
 T = TypeVar("T")
 
 
@@ -263,6 +266,55 @@ def test_what_takes_too_long_is_left_to_the_sweeper(shop: Workshop) -> None:
     shop.clock.advance(2)
     shop.eraser().make_up()
     assert 5 not in stored(shop)
+
+
+@dataclass
+class Slow:
+    """A page store that takes a while for every page that is looked into."""
+
+    store: InMemoryPageStore
+    clock: ManualClock
+    looked_into: list[int] = field(default_factory=list)
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - any other method
+        return getattr(self.store, name)
+
+    def erase(self, erasure: Erasure, job_id: str, number: int) -> int:
+        self.clock.advance(SLOW_S)
+        self.looked_into.append(number)
+        return self.store.erase(erasure, job_id, number)
+
+
+def test_an_erasure_comes_to_an_end_though_no_turn_is_long_enough_for_all_pages(shop: Workshop) -> None:
+    pages: Pages = [[number, 1000 - number] for number in range(1, 13)]
+    export(shop, pages)
+    slow = Slow(shop.pages, shop.clock)
+    shop.pages = slow  # type: ignore[assignment]
+
+    assert not erase(shop, 500, within_s=SLOW_S)
+    finish(shop)
+
+    assert slow.looked_into == [*range(12), *range(12)]
+
+
+def test_one_turn_does_all_that_is_due(shop: Workshop) -> None:
+    export(shop)
+    for number in (1, 5, 8):
+        assert not erase(shop, number, within_s=0)
+    shop.clock.advance(2)
+    shop.eraser().make_up()
+    assert [erasure.looks for erasure in shop.erasures.all] == [1, 1, 1]
+    assert stored(shop) == [2, 3, 4, 6, 7]
+
+
+def test_a_turn_ends_when_its_time_is_over(shop: Workshop) -> None:
+    export(shop)
+    for number in (1, 5, 8):
+        assert not erase(shop, number, within_s=0)
+    shop.pages = Slow(shop.pages, shop.clock)  # type: ignore[assignment]
+    shop.clock.advance(2)
+    shop.eraser().make_up()
+    assert [erasure.looks for erasure in shop.erasures.all] == [1, 0, 0]
 
 
 def test_a_database_that_goes_away_in_the_middle_is_no_refusal(shop: Workshop) -> None:
