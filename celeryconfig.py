@@ -11,6 +11,7 @@ from worker.app import (
     RUN_ERRAND,
     RUN_SLICE,
     START_SYNC,
+    START_SYNCS,
     SWEEP,
 )
 from worker.settings import BrokerSettings, load
@@ -59,6 +60,7 @@ task_create_missing_queues = False  # a misspelled queue is an error, not a plac
 task_routes = {
     RUN_SLICE: {"queue": QUEUE_BULK},
     START_SYNC: {"queue": QUEUE_BULK},
+    START_SYNCS: {"queue": QUEUE_BULK},
     RUN_ERRAND: {"queue": QUEUE_INTERACTIVE},
     DELIVER: {"queue": QUEUE_UPKEEP},
     SWEEP: {"queue": QUEUE_UPKEEP},

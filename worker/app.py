@@ -6,6 +6,7 @@ from celery import Celery
 
 RUN_SLICE = "hubspot_export.run_slice"
 START_SYNC = "hubspot_export.start_sync"
+START_SYNCS = "hubspot_export.start_syncs"
 RUN_ERRAND = "hubspot_export.run_errand"
 DELIVER = "hubspot_export.deliver"
 SWEEP = "hubspot_export.sweep"

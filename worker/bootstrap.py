@@ -43,7 +43,7 @@ from worker.hubspot.totals import SearchTotals
 from worker.hubspot.transport import Sessions, Transport
 from worker.hubspot.watched import MeasuredRenewals, WatchedCalls
 from worker.interfaces import CrmSource, ErrandTaker, RateLimiter, SliceRunner, SweepRunner, SyncStarter
-from worker.job_queue import CeleryDeliveryQueue, CeleryJobQueue, message_headers
+from worker.job_queue import CeleryDeliveryQueue, CeleryJobQueue, CelerySyncQueue, message_headers
 from worker.leases import LeaseKeeper
 from worker.limiter import NoRateLimit, RedisRateLimiter
 from worker.logs import configure_logs
@@ -195,7 +195,9 @@ def build(settings: WorkerSettings, *, stopping: threading.Event, registry: Coll
         lost_s=_LOST_S,
     )
     syncer = Syncer(jobs=jobs, queue=queue, clock=utc_now)
-    dispatcher = Dispatcher(schedules=MongoScheduleStore(database), jobs=jobs, queue=queue, connections=accounts.health)
+    dispatcher = Dispatcher(
+        schedules=MongoScheduleStore(database), jobs=jobs, queue=CelerySyncQueue(app), connections=accounts.health
+    )
     errands = ErrandRunner(
         errands=MongoErrandStore(database, TokenEncryption(settings.token_encryption_keys)),
         connector=accounts.connector,

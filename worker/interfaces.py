@@ -575,6 +575,9 @@ class SyncStarter(Protocol):
     def start(self, sync_id: str) -> None:
         """Make a sync's children, unless there are any. Raises UnavailableError."""
 
+    def start_all(self, sync_ids: Sequence[str]) -> None:
+        """Do so for one sync after the other. Raises UnavailableError with the rest left to the sweeper."""
+
 
 class ErrandTaker(Protocol):
     """Does what a message rings for where someone has sent an errand."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from worker.jobs import Job
 from worker.schedules import RunCounts, Schedule
 
 
@@ -56,6 +57,13 @@ class ConnectionObstacles(Protocol):
 
         HubSpot is asked nothing. A token that was stored since it has refused one is as good as any.
         """
+
+
+class SyncQueue(Protocol):
+    """The way to the workers for many syncs at once; only their ids travel."""
+
+    def publish(self, syncs: Sequence[Job]) -> None:
+        """Ring once for all of these. Raises BrokerUnavailableError."""
 
 
 class DispatchRunner(Protocol):

@@ -80,7 +80,8 @@ class Schedule:
         """
         due = self._due(at)
         wanted = due.latest or self.queued_for
-        moved = replace(self, queued_for=None, missed_runs=self.missed_runs + due.missed).planned(at=at)
+        missed_runs = self.missed_runs + due.missed
+        moved = replace(self, next_run_at=due.next_run_at, queued_for=None, missed_runs=missed_runs)
         surplus = 1 if due.latest is not None and self.queued_for is not None else 0
         if wanted is None:
             return Turn(schedule=moved)
@@ -98,13 +99,21 @@ class Schedule:
         return str(uuid5(_RUNS, f"{self.schedule_id}/{scheduled_for.isoformat()}"))
 
     def _due(self, at: datetime) -> _Due:
+        """Look at the runs from the next one on. Mostly that is the only one that has passed."""
         if self.next_run_at is None or self.next_run_at > at:
-            return _Due()
+            return _Due(next_run_at=self.next_run_at)
         first, now = self.next_run_at - self.jitter, at - self.jitter
-        passed = 1 + sum(1 for _ in islice(self._between(first, now), _MOST_MISSED))
-        recent = self._between(max(first, now - CATCH_UP), now)
-        latest = max(recent, default=first if first >= now - CATCH_UP else None)
-        return _Due(latest=latest, missed=passed - (latest is not None))
+        following, passed, latest = self.timetable.next_after(first), 1, first
+        if following is not None and following <= now:
+            passed += sum(1 for _ in islice(self._between(first, now), _MOST_MISSED))
+            latest = max(self._between(max(first, now - CATCH_UP), now), default=first)
+            following = self.timetable.next_after(now)
+        is_recent = latest >= now - CATCH_UP
+        return _Due(
+            latest=latest if is_recent else None,
+            missed=passed - is_recent,
+            next_run_at=following + self.jitter if following is not None else None,
+        )
 
     def _between(self, after: datetime, until: datetime) -> Iterator[datetime]:
         return takewhile(lambda instant: instant <= until, self.timetable.after(after))
@@ -138,10 +147,11 @@ class RunCounts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Due:
-    """Of the runs that have passed the one that is to be done, and how many others there were."""
+    """Of the runs that have passed the one that is to be done, and how many others there were; and the one to come."""
 
     latest: datetime | None = None
     missed: int = 0
+    next_run_at: datetime | None
 
 
 def jitter_of(account_id: str, owner: str, *, window_s: int, timetable: Timetable) -> int:

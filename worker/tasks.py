@@ -5,7 +5,7 @@ from __future__ import annotations
 import structlog
 
 from worker import bootstrap
-from worker.app import DELIVER, DISPATCH, RUN_ERRAND, RUN_SLICE, START_SYNC, SWEEP, app
+from worker.app import DELIVER, DISPATCH, RUN_ERRAND, RUN_SLICE, START_SYNC, START_SYNCS, SWEEP, app
 from worker.errors import UnavailableError
 
 _log = structlog.get_logger()
@@ -27,6 +27,15 @@ def start_sync(job_id: str) -> None:
         bootstrap.services().syncer.start(job_id)
     except UnavailableError as error:
         _log.warning("sync_not_started", job_id=job_id, error=error.message)
+
+
+@app.task(name=START_SYNCS)
+def start_syncs(job_ids: list[str]) -> None:
+    """Make the children of several syncs."""
+    try:
+        bootstrap.services().syncer.start_all(job_ids)
+    except UnavailableError as error:
+        _log.warning("syncs_not_started", error=error.message)
 
 
 @app.task(name=RUN_ERRAND)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TypeAlias
 
@@ -58,6 +58,11 @@ class TracedSyncer:
         """Start a sync."""
         with _consuming(self._traces, "start_sync", sync_id, self._headers()):
             self._syncer.start(sync_id)
+
+    def start_all(self, sync_ids: Sequence[str]) -> None:
+        """Start syncs, each in a span of its own."""
+        for sync_id in sync_ids:
+            self.start(sync_id)
 
 
 class TracedErrands:

@@ -38,6 +38,9 @@ class Client:
     def post(self, path: str, body: object = None, **headers: str) -> requests.Response:
         return self._send("POST", path, headers, json=body)
 
+    def put(self, path: str, body: object = None, **headers: str) -> requests.Response:
+        return self._send("PUT", path, headers, json=body)
+
     def delete(self, path: str, **headers: str) -> requests.Response:
         return self._send("DELETE", path, headers)
 

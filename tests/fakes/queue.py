@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+from collections.abc import Sequence
 
 from worker.errors import BrokerUnavailableError
 from worker.jobs import Job
@@ -43,3 +44,16 @@ class HoldingDeliveryQueue:
         if self.is_away:
             raise BrokerUnavailableError
         self.published.append(job_id)
+
+
+class HoldingSyncQueue:
+    """SyncQueue. `published` is every ring there ever was, with all that it was for."""
+
+    def __init__(self) -> None:
+        self.is_away = False
+        self.published: list[list[Job]] = []
+
+    def publish(self, syncs: Sequence[Job]) -> None:
+        if self.is_away:
+            raise BrokerUnavailableError
+        self.published.append(list(syncs))

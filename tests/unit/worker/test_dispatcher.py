@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -10,14 +10,14 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests.fakes.clock import ManualClock
-from tests.fakes.queue import HoldingJobQueue
+from tests.fakes.queue import HoldingSyncQueue
 from tests.fakes.schedules import InMemoryScheduleStore
 from tests.fakes.stores import InMemoryJobStore
 from worker.dispatcher import Dispatcher
 from worker.errors import StoreUnavailableError
-from worker.interfaces import JobQueue
 from worker.jobs import Job, JobKind, JobStatus
 from worker.pages import ExportType
+from worker.schedule_interfaces import SyncQueue
 from worker.schedules import Overlap, RunCounts, Schedule
 from worker.timetables import Timetable
 from worker.webhooks import Webhook
@@ -47,20 +47,20 @@ class Office:
     """All that a dispatcher works with."""
 
     clock: ManualClock = field(default_factory=ManualClock)
-    queue: HoldingJobQueue = field(default_factory=HoldingJobQueue)
+    queue: HoldingSyncQueue = field(default_factory=HoldingSyncQueue)
     connections: Obstacles = field(default_factory=Obstacles)
 
     def __post_init__(self) -> None:
         self.schedules = InMemoryScheduleStore(self.clock)
         self.jobs = InMemoryJobStore(self.clock)
 
-    def dispatcher(self, *, queue: JobQueue | None = None) -> Dispatcher:
+    def dispatcher(self, *, queue: SyncQueue | None = None, batch: int = 3) -> Dispatcher:
         return Dispatcher(
             schedules=self.schedules,
             jobs=self.jobs,
             queue=queue or self.queue,
             connections=self.connections,
-            batch=3,
+            batch=batch,
             lease_s=LEASE_S,
             look_again_s=LOOK_AGAIN_S,
         )
@@ -88,6 +88,10 @@ class Office:
         assert found is not None
         return found
 
+    @property
+    def rung_for(self) -> list[Job]:
+        return [sync for ring in self.queue.published for sync in ring]
+
     def finish(self) -> None:
         """Have the last sync end."""
         last = self.jobs.all[-1]
@@ -114,8 +118,40 @@ def test_a_schedule_that_is_due_starts_a_sync_of_its_account(office: Office) -> 
     assert sync.sync is not None
     assert (sync.sync.types, sync.sync.schedule_id, sync.sync.scheduled_for) == ((ExportType.DEALS,), "s-a1", at)
     assert sync.webhook == Webhook(url="https://example.test")
-    assert [job.job_id for job in office.queue.published] == [sync.job_id]
+    assert office.queue.published == [[sync]]
     assert (office.schedule().last_job_id, office.schedule().last_run_at) == (sync.job_id, at)
+
+
+def test_many_syncs_share_a_ring(office: Office) -> None:
+    for number in range(50):
+        office.add(f"a{number}")
+    office.let_an_hour_pass()
+
+    office.dispatcher(batch=100).dispatch()
+
+    assert [len(ring) for ring in office.queue.published] == [20, 20, 10]
+
+
+def test_while_one_thread_dispatches_another_leaves_it_to_that(office: Office) -> None:
+    office.add()
+    office.let_an_hour_pass()
+    inner: list[RunCounts] = []
+
+    @dataclass
+    class Curious:
+        """A queue that has the same dispatcher dispatch."""
+
+        dispatcher: Dispatcher | None = None
+
+        def publish(self, _: Sequence[Job]) -> None:
+            assert self.dispatcher is not None
+            inner.append(self.dispatcher.dispatch())
+
+    queue = Curious()
+    queue.dispatcher = office.dispatcher(queue=queue)
+
+    assert queue.dispatcher.dispatch() == RunCounts(started=1)
+    assert inner == [RunCounts()]
 
 
 def test_nothing_is_due_again_before_its_time(office: Office) -> None:
@@ -137,7 +173,7 @@ def test_more_than_a_batch_is_done_in_one_go(office: Office) -> None:
 
     assert office.dispatch() == RunCounts(started=10)
 
-    assert {job.account_id for job in office.queue.published} == {f"a{number}" for number in range(10)}
+    assert {job.account_id for job in office.rung_for} == {f"a{number}" for number in range(10)}
 
 
 def test_one_whose_last_sync_is_going_is_skipped_and_the_next_run_comes_when_it_has_ended(office: Office) -> None:
@@ -248,7 +284,7 @@ def test_who_is_killed_on_the_way_leaves_nothing_undone_and_nothing_twice(
     office.dispatch()
 
     assert sorted(job.account_id for job in office.jobs.all) == ["a0", "a1", "a2", "a3"]
-    assert {job.account_id for job in office.queue.published} == {"a0", "a1", "a2", "a3"}
+    assert {job.account_id for job in office.rung_for} == {"a0", "a1", "a2", "a3"}
     for number in range(4):
         assert office.schedule(f"a{number}").next_run_at == at + HOUR
     assert {job.status for job in office.jobs.all} == {JobStatus.QUEUED}
@@ -265,10 +301,10 @@ def test_two_who_have_the_same_schedules_start_each_sync_once(office: Office) ->
 
         meanwhile: Callable[[], object]
 
-        def publish(self, job: Job) -> None:
+        def publish(self, syncs: Sequence[Job]) -> None:
             office.clock.advance(LEASE_S)
             self.meanwhile()
-            office.queue.publish(job)
+            office.queue.publish(syncs)
 
     office.dispatcher(queue=Slow(meanwhile=office.dispatch)).dispatch()
 

@@ -104,6 +104,18 @@ def test_a_message_that_comes_twice_rings_for_nothing(shop: Workshop) -> None:
     assert len(shop.queue.published) == len(ExportType)
 
 
+def test_several_syncs_are_started_one_after_the_other(shop: Workshop) -> None:
+    add_sync(shop, ExportType.DEALS)
+    another = new_sync(
+        "s2", account_id="a1", owner="u1", request=SyncRequest(types=(ExportType.NOTES,)), at=shop.clock()
+    )
+    shop.jobs.add(another)
+
+    syncer(shop).start_all(["s1", "unknown", "s2"])
+
+    assert [job.parent_id for job in shop.queue.published] == ["s1", "s2"]
+
+
 @pytest.mark.parametrize("how", ["unknown", "cancelled", "deleted"])
 def test_a_sync_that_is_gone_or_stopped_gets_no_children(shop: Workshop, how: str) -> None:
     if how != "unknown":

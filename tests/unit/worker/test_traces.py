@@ -225,12 +225,20 @@ class Syncs:
 
     def start(self, sync_id: str) -> None: ...
 
+    def start_all(self, sync_ids: Sequence[str]) -> None: ...
+
 
 def test_a_sync_goes_on_with_the_trace_of_its_message(collected: Collected) -> None:
     TracedSyncer(Syncs(), collected.traces, headers=lambda: CALLERS).start("s1")
     started = collected.spans()["start_sync"]
 
     assert (trace_of(started), parent_of(started), started.attributes) == (TRACE, SPAN, {JOB_ID: "s1"})
+
+
+def test_of_many_syncs_each_has_a_span(collected: Collected) -> None:
+    TracedSyncer(Syncs(), collected.traces, headers=dict).start_all(["s1"])
+
+    assert collected.spans()["start_sync"].attributes == {JOB_ID: "s1"}
 
 
 def test_a_link_that_is_none_is_left_out(collected: Collected) -> None:
