@@ -88,6 +88,7 @@ from worker.token_health import TokenHealth
 from worker.traced import TracedErrands, TracedExporter, TracedSyncer
 from worker.traces import open_traces
 from worker.waiting_lines import WaitingLines
+from worker.waiting_room import WaitingRoom
 from worker.wakeups import RedisAnnouncer
 
 _STORE_TIMEOUT_S = 10.0
@@ -165,6 +166,7 @@ def build(settings: WorkerSettings, *, stopping: threading.Event, registry: Coll
         announcer=MeasuredAnnouncer(announcer, job_metrics),
         limiter=MeasuredLimiter(_limiter(settings), metrics),
         forecaster=planner,
+        waiting_room=WaitingRoom(watched_queue),
         storing=ThreadPoolExecutor(_MOST_STORING, thread_name_prefix="storing"),
         calling=ThreadPoolExecutor(_MOST_CALLING, thread_name_prefix="calling"),
         lanes=settings.export_lanes,

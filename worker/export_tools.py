@@ -23,16 +23,19 @@ from worker.interfaces import (
     RateLimiter,
     TokenSource,
 )
+from worker.waiting_room import WaitingRoom
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SliceLimits:
     """How long one task execution may go on. A wait of up to `longest_sleep_s` is sat out, nothing longer.
 
+    After `share_s` it gives way to one who waits for a slot, so that a short export waits for no long one's slice.
     A place in the limit that is over for `most_late_s` is not used: HubSpot would count the call in another window.
     """
 
     seconds: float = 20.0
+    share_s: float = 2.0
     pages: int = 100
     most_lapses: int = 3
     longest_sleep_s: float = 0.25
@@ -63,6 +66,7 @@ class ExportTools:
     announcer: JobAnnouncer
     limiter: RateLimiter
     storing: Executor
+    waiting_room: WaitingRoom
     forecaster: Forecaster
     calling: Executor
     lanes: int = 1

@@ -44,6 +44,8 @@ class JobInHand:
         self.tools = tools
         self.limits = limits
         self._ends_at = tools.monotonic() + limits.seconds
+        self._gives_way_at = tools.monotonic() + limits.share_s
+        self._has_given_way = False
         self._first_page = self.job.progress.pages
         self._wait_s: float | None = None
 
@@ -76,7 +78,8 @@ class JobInHand:
         """Whether it is the turn of others, once the job is this one."""
         at_once = self.tools.lanes if job.lanes is not None else 1
         has_its_pages = job.progress.pages - self._first_page >= self.limits.pages * at_once
-        return has_its_pages or self.tools.monotonic() >= self._ends_at or self.tools.stopping.is_set()
+        is_late = has_its_pages or self.tools.monotonic() >= self._ends_at
+        return is_late or self.tools.stopping.is_set() or self._gives_way()
 
     def do(self, step: Callable[[], None]) -> None:
         """Do a step of the job, or decide what its failure means for it."""
@@ -173,6 +176,12 @@ class JobInHand:
             self._announce()
         progress = self.job.progress
         _log.info("job_left", status=self.job.status, pages=progress.pages, records=progress.records)
+
+    def _gives_way(self) -> bool:
+        """Make room for one who waits, once this job has had its share; there is no way back from that."""
+        if not self._has_given_way and self.tools.monotonic() >= self._gives_way_at:
+            self._has_given_way = self.tools.waiting_room.let_one_in()
+        return self._has_given_way
 
     def _estimate(self) -> None:
         """Note how much the job will bring, as far as anyone knows: not of a feed. No job fails for want of that."""

@@ -40,6 +40,7 @@ from worker.pages import ExportType
 from worker.settings import WorkerSettings
 from worker.syncs import new_children, new_sync
 from worker.tokens import Token
+from worker.waiting_room import WaitingRoom
 
 HUB = 62515
 RECORDS = 450
@@ -209,6 +210,7 @@ class Workshop:
             lanes=lanes,
             spare_calls=threading.Semaphore(lanes if permits is None else permits),
             first_done=tasks.first_done if tasks is not None else first_done,
+            waiting_room=WaitingRoom(self.queue, monotonic=lambda: self.clock().timestamp()),
             forecaster=self.forecasts,
             rings=self.alarms,
             result_ttl=timedelta(days=30),
