@@ -161,6 +161,7 @@ def build(settings: WorkerSettings, *, stopping: threading.Event, registry: Coll
         copy=CurrentCopy(records=records, pages=pages, erasures=erasures, transactions=transactions),
         eraser=eraser,
         tokens=accounts.source,
+        scopes=accounts.inspector,
         source=MeasuredSource(_source(settings, transport), metrics),
         queue=queue,
         announcer=MeasuredAnnouncer(announcer, job_metrics),

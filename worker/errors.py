@@ -28,6 +28,7 @@ ExportError
     ├── FeedUnusableError         what has changed lately cannot be read completely from a feed: read the list
     └── FatalHubSpotError         the same call will fail again
         ├── CodeRefusedError      an authorisation code is worth nothing (any more)
+        ├── MissingScopesError    the connection may not read this; seen before any call
         └── CursorStuckError
 """
 
@@ -253,6 +254,12 @@ class CodeRefusedError(FatalHubSpotError):
     """HubSpot refused an authorisation code: it was used, is too old, or was given out for another address."""
 
     code = InvalidRequestError.code
+
+
+class MissingScopesError(FatalHubSpotError):
+    """The connection was made without a scope that HubSpot asks for; a new connection has it, if the user agrees."""
+
+    code = "missing_scopes"
 
 
 class CursorStuckError(FatalHubSpotError):

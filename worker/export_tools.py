@@ -21,6 +21,7 @@ from worker.interfaces import (
     JobStore,
     PageStore,
     RateLimiter,
+    ScopeSource,
     TokenSource,
 )
 from worker.waiting_room import WaitingRoom
@@ -60,6 +61,7 @@ class ExportTools:
     copy: CurrentCopy
     eraser: Eraser
     tokens: TokenSource
+    scopes: ScopeSource
     source: CrmSource
     queue: JobQueue
     rings: DelayedRinger

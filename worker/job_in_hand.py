@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 
 import structlog
@@ -16,6 +17,7 @@ from worker.errors import (
     HubSpotError,
     InternalError,
     LeaseLostError,
+    MissingScopesError,
     RateLimitedError,
     RetryableHubSpotError,
     StoreUnavailableError,
@@ -193,6 +195,8 @@ class JobInHand:
             _log.exception("no_forecast")
 
     def _take_up(self) -> None:
+        if self.job.parent_id is not None and self.job.progress.pages == 0:
+            self._check_scopes()
         known = self.job.copying
         if known is not None:
             self.job = self.tools.copy.take_up(self.job)
@@ -214,6 +218,18 @@ class JobInHand:
         if copying is not None and copying.is_feed_too_old(at=self.job.updated_at):
             return FEED_TOO_OLD
         return copying.full_because if copying is not None and known.reads_feed else None
+
+    def _check_scopes(self) -> None:
+        """Fail the part of a sync that its connection may not read, before HubSpot is asked for any of it.
+
+        HubSpot itself may answer with no records instead of an error. What cannot be found out now shows then.
+        """
+        job, lacking = self.job, None
+        with suppress(ExportError):
+            lacking = self.tools.scopes.missing(job.account_id, job.owner, [job.records_type]).get(job.records_type)
+        if lacking:
+            message = f"The connection lacks the scope that HubSpot wants for {job.records_type}"
+            self.fail(MissingScopesError(message, details=f"One of these scopes is needed: {', '.join(lacking)}"))
 
     def _take_up_again(self) -> None:
         """Keep the pages of a job that is retried; where some are gone already, all are fetched anew."""

@@ -15,7 +15,15 @@ from tests.unit.worker.workshop import LEASE_S, RECORDS, Interrupted, Workshop
 from worker.connections import Refusal
 from worker.control import JobControl
 from worker.delivery_rounds import DeliveryRounds
-from worker.errors import BrokerUnavailableError, ReconnectRequiredError, StoreUnavailableError
+from worker.errors import (
+    BrokerUnavailableError,
+    ExportError,
+    FatalHubSpotError,
+    ReconnectRequiredError,
+    RetryableHubSpotError,
+    StoreUnavailableError,
+    TokenNotFoundError,
+)
 from worker.export_tools import SliceLimits
 from worker.interfaces import ConnectionStore
 from worker.jobs import Job, JobKind, JobStatus, SyncRequest
@@ -189,6 +197,63 @@ def test_who_waits_for_a_sync_hears_that_it_runs_and_that_it_has_ended(shop: Wor
     work(shop)
 
     assert shop.news.told == [JobStatus.RUNNING] * 2 + [JobStatus.SUCCEEDED] * 2
+
+
+def test_a_part_whose_scope_is_missing_fails_by_name_before_any_call(shop: Workshop) -> None:
+    shop.scopes.lacking[ExportType.DEALS] = ("crm.objects.deals.read", "another")
+    syncer(shop).start(add_sync(shop))
+
+    work(shop)
+
+    over, deals = sync(shop), children(shop)[ExportType.DEALS]
+    assert shop.calls("deals") == 0
+    assert deals.error is not None
+    assert (deals.error.code, deals.error.details) == (
+        "missing_scopes",
+        "One of these scopes is needed: crm.objects.deals.read, another",
+    )
+    assert over.error is not None
+    assert over.error.message == (
+        "1 of 4 exports failed: deals: The connection lacks the scope that HubSpot wants for deals (missing_scopes)"
+    )
+    others = {each.status for name, each in children(shop).items() if name is not ExportType.DEALS}
+    assert (over.status, others) == (JobStatus.FAILED, {JobStatus.SUCCEEDED})
+
+
+def test_a_part_that_has_its_scope_by_now_goes_on_after_a_retry(shop: Workshop) -> None:
+    shop.scopes.lacking[ExportType.CONTACTS] = ("crm.objects.contacts.read",)
+    syncer(shop).start(add_sync(shop, ExportType.CONTACTS))
+    work(shop)
+    shop.scopes.lacking.clear()
+
+    control(shop).retry("s1", account_id="a1")
+    work(shop)
+
+    assert sync(shop).status is JobStatus.SUCCEEDED
+
+
+@pytest.mark.parametrize(
+    "error", [FatalHubSpotError("no"), RetryableHubSpotError("later"), StoreUnavailableError(), TokenNotFoundError()]
+)
+def test_where_scopes_cannot_be_found_out_hubspot_is_simply_asked(shop: Workshop, error: ExportError) -> None:
+    shop.scopes.error = error
+    syncer(shop).start(add_sync(shop, ExportType.CONTACTS))
+
+    work(shop)
+
+    assert (sync(shop).status, shop.scopes.asked) == (JobStatus.SUCCEEDED, 1)
+
+
+def test_scopes_are_looked_at_once_and_for_syncs_alone(shop: Workshop) -> None:
+    shop.exporter().run_slice(shop.add_job())
+    assert shop.scopes.asked == 0
+
+    syncer(shop).start(add_sync(shop, ExportType.CONTACTS))
+    child_id = shop.queue.take().job_id
+    shop.exporter(limits=SliceLimits(pages=2)).run_slice(child_id)
+    shop.exporter().run_slice(child_id)
+
+    assert shop.scopes.asked == 1
 
 
 def test_all_of_a_sync_ends_together_counted_from_the_last(shop: Workshop) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
@@ -24,6 +24,7 @@ from worker.copy_interfaces import Transactions
 from worker.copying import SyncMode
 from worker.current_copy import CurrentCopy
 from worker.eraser import Eraser
+from worker.errors import ExportError
 from worker.estimates import Estimate
 from worker.export_tools import ExportTools, SliceLimits, first_done
 from worker.exporter import Exporter
@@ -37,6 +38,7 @@ from worker.jobs import ExportRequest, Job, JobKind, JobStatus, Progress, SyncRe
 from worker.leases import LeaseKeeper
 from worker.limiter import NoRateLimit
 from worker.pages import ExportType
+from worker.scopes import MissingScopes
 from worker.settings import WorkerSettings
 from worker.syncs import new_children, new_sync
 from worker.tokens import Token
@@ -113,6 +115,21 @@ class Forecasts:
         return self.estimate
 
 
+@dataclass
+class Scopes:
+    """A ScopeSource that a test has know what is missing, or fail."""
+
+    lacking: dict[ExportType, tuple[str, ...]] = field(default_factory=dict)
+    error: ExportError | None = None
+    asked: int = 0
+
+    def missing(self, account_id: str, owner: str, types: Collection[ExportType]) -> MissingScopes:  # noqa: ARG002 - the seam's
+        self.asked += 1
+        if self.error is not None:
+            raise self.error
+        return {each: self.lacking[each] for each in types if each in self.lacking}
+
+
 class Workshop:
     """Everything an exporter touches, in the hands of a test."""
 
@@ -132,6 +149,7 @@ class Workshop:
         self.alarms = Alarms()
         self.forecasts = Forecasts()
         self.stopping = ImpatientEvent(clock)
+        self.scopes = Scopes()
         settings = WorkerSettings.model_validate({"hubspot_client_id": "id", "hubspot_client_secret": "secret"})
         self.source: CrmSource = LegacyClient(transport=transport, endpoints=legacy_endpoints(settings))
         self.token_source = RenewingTokenSource(
@@ -200,6 +218,7 @@ class Workshop:
             pages=self.pages,
             copy=self.copy(),
             tokens=self.token_source,
+            scopes=self.scopes,
             eraser=self.eraser(),
             source=source or self.source,
             queue=self.queue,
