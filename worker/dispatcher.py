@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 import structlog
 
-from worker.errors import BrokerUnavailableError
+from worker.errors import BrokerUnavailableError, UnavailableError
 from worker.interfaces import JobStore
 from worker.jobs import Job, SyncRequest
-from worker.schedule_interfaces import ConnectionObstacles, ScheduleStore, SyncQueue
+from worker.schedule_interfaces import ConnectionObstacles, DueSchedules, ScheduleStore, SyncQueue
 from worker.schedules import RunCounts, Schedule, Turn
 from worker.syncs import new_sync
 
@@ -20,11 +21,12 @@ _AT_ONCE = 20  # syncs in a message
 
 
 class Dispatcher:
-    """Takes due schedules by the batch, stores a sync for each, rings for it, and moves the schedule on.
+    """Takes due schedules by the batch, stores a sync for each, moves the schedules on, and rings for all at the end.
 
-    In that order: who is killed in between has the next one repeat it, and a sync that is there is not stored again.
-    Any number may run at once, one in a process, and as often as may be. A sync has no children before a worker takes
-    it up, so that of thousands of schedules the last one waits for little more than as many inserts.
+    In that order: who is killed in between has the next one repeat it, and a sync that is there is not stored again;
+    one that is not rung for is the sweeper's. Any number may run at once, one in a process, and as often as may be.
+    The rings come last because what they start takes the processor: of thousands of schedules the last one waits for
+    little more than as many inserts.
     """
 
     def __init__(  # noqa: PLR0913 - everything it works with, each by name
@@ -61,19 +63,49 @@ class Dispatcher:
             self._at_work.release()
 
     def _dispatch(self) -> RunCounts:
-        counts = RunCounts()
+        counts, syncs = RunCounts(), list[Job]()
         while (taken := self._schedules.take_due(limit=self._batch, lease_s=self._lease_s)).schedules:
-            turns = self._turns(taken.schedules, at=taken.at)
-            self._start([_sync(turn, at=taken.at) for turn in turns if turn.run_for is not None])
-            moved = [turn.schedule for turn in turns]
-            self._schedules.give_back(taken, moved, look_again_s=self._look_again_s)
-            for before, turn in zip(taken.schedules, turns, strict=True):
-                counts = counts.after(before, turn)
+            for move in self._move_on(taken, taken.schedules):
+                counts = counts.after(move.before, move.turn)
+                syncs += [move.sync] if move.sync is not None else []
+        self._ring_for(syncs)
         return counts
 
-    def _start(self, syncs: Sequence[Job]) -> None:
-        """Store syncs and ring for them, by the dozen; where the broker is away the sweeper rings."""
-        self._jobs.add_all(syncs)
+    def _move_on(self, taken: DueSchedules, schedules: Sequence[Schedule]) -> list[_Move]:
+        """Store the syncs of these and move them on; what fails with many is done by halves, what fails alone is left.
+
+        One that is left is due again once nobody has it any more.
+        """
+        try:
+            return self._move_together(taken, schedules)
+        except UnavailableError:
+            raise
+        except Exception:  # noqa: BLE001 - told below, of the one it is about
+            if len(schedules) == 1:
+                _log.exception(
+                    "schedule_not_dispatched",
+                    schedule_id=schedules[0].schedule_id,
+                    account_id=schedules[0].account_id,
+                )
+                return []
+        half = len(schedules) // 2
+        return self._move_on(taken, schedules[:half]) + self._move_on(taken, schedules[half:])
+
+    def _move_together(self, taken: DueSchedules, schedules: Sequence[Schedule]) -> list[_Move]:
+        moves = self._moves(schedules, at=taken.at)
+        self._jobs.add_all([move.sync for move in moves if move.sync is not None])
+        self._schedules.give_back(taken, [move.turn.schedule for move in moves], look_again_s=self._look_again_s)
+        for move in moves:
+            move.tell()
+        return moves
+
+    def _moves(self, schedules: Sequence[Schedule], *, at: datetime) -> list[_Move]:
+        busy = self._jobs.unfinished_among([each.last_job_id for each in schedules if each.last_job_id is not None])
+        stopped = self._connections.obstacles([(each.account_id, each.owner) for each in schedules])
+        return [_move(each, busy, stopped, at=at) for each in schedules]
+
+    def _ring_for(self, syncs: Sequence[Job]) -> None:
+        """Ring for stored syncs, by the dozen; where the broker is away the sweeper rings."""
         for first in range(0, len(syncs), _AT_ONCE):
             try:
                 self._queue.publish(syncs[first : first + _AT_ONCE])
@@ -81,31 +113,40 @@ class Dispatcher:
                 self._jobs.mark_unpublished(syncs[first:])
                 return
 
-    def _turns(self, schedules: Sequence[Schedule], *, at: datetime) -> list[Turn]:
-        busy = self._jobs.unfinished_among([each.last_job_id for each in schedules if each.last_job_id is not None])
-        stopped = self._connections.obstacles([(each.account_id, each.owner) for each in schedules])
-        return [self._turn(each, busy, stopped, at=at) for each in schedules]
 
-    def _turn(
-        self, schedule: Schedule, busy: set[str], stopped: Mapping[tuple[str, str], str], *, at: datetime
-    ) -> Turn:
-        obstacle = stopped.get((schedule.account_id, schedule.owner))
-        turn = schedule.take_turn(at=at, is_busy=schedule.last_job_id in busy, is_stopped=obstacle is not None)
-        counts = RunCounts().after(schedule, turn)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Move:
+    """A schedule's turn: what it was before, what came of it, and the sync, if there is one. `obstacle`: why not."""
+
+    before: Schedule
+    turn: Turn
+    sync: Job | None
+    obstacle: str | None
+
+    def tell(self) -> None:
+        """Log runs that nothing came of."""
+        counts = RunCounts().after(self.before, self.turn)
         if counts.skipped or counts.missed:
             _log.warning(
                 "runs_not_started",
-                account_id=schedule.account_id,
+                account_id=self.before.account_id,
                 missed=counts.missed,
                 skipped=counts.skipped,
-                reason=obstacle,
+                reason=self.obstacle,
             )
-        return turn
 
 
-def _sync(turn: Turn, *, at: datetime) -> Job:
+def _move(schedule: Schedule, busy: Collection[str], stopped: Mapping[tuple[str, str], str], *, at: datetime) -> _Move:
+    obstacle = stopped.get((schedule.account_id, schedule.owner))
+    turn = schedule.take_turn(at=at, is_busy=schedule.last_job_id in busy, is_stopped=obstacle is not None)
+    return _Move(before=schedule, turn=turn, sync=_sync(turn, at=at), obstacle=obstacle)
+
+
+def _sync(turn: Turn, *, at: datetime) -> Job | None:
+    """Write down the sync that a turn starts, not stored yet."""
+    if turn.run_for is None:
+        return None
     schedule = turn.schedule
-    assert turn.run_for is not None  # noqa: S101 - asked of turns that start one
     request = SyncRequest(
         types=schedule.types, mode=schedule.mode, schedule_id=schedule.schedule_id, scheduled_for=turn.run_for
     )

@@ -68,7 +68,7 @@ class JobInHand:
             self.cancel()
         else:
             self._take_up()
-        if job.kind is JobKind.EXPORT and job.progress.pages == 0:
+        if job.kind is JobKind.EXPORT and job.progress.pages == 0 and self.is_at_work:
             self._announce()  # who waits for a page wants nothing else
             self._estimate()
 
@@ -195,8 +195,8 @@ class JobInHand:
             _log.exception("no_forecast")
 
     def _take_up(self) -> None:
-        if self.job.parent_id is not None and self.job.progress.pages == 0:
-            self._check_scopes()
+        if self.job.parent_id is not None and self.job.progress.pages == 0 and self._lacks_scopes():
+            return
         known = self.job.copying
         if known is not None:
             self.job = self.tools.copy.take_up(self.job)
@@ -219,7 +219,7 @@ class JobInHand:
             return FEED_TOO_OLD
         return copying.full_because if copying is not None and known.reads_feed else None
 
-    def _check_scopes(self) -> None:
+    def _lacks_scopes(self) -> bool:
         """Fail the part of a sync that its connection may not read, before HubSpot is asked for any of it.
 
         HubSpot itself may answer with no records instead of an error. What cannot be found out now shows then.
@@ -227,9 +227,11 @@ class JobInHand:
         job, lacking = self.job, None
         with suppress(ExportError):
             lacking = self.tools.scopes.missing(job.account_id, job.owner, [job.records_type]).get(job.records_type)
-        if lacking:
-            message = f"The connection lacks the scope that HubSpot wants for {job.records_type}"
-            self.fail(MissingScopesError(message, details=f"One of these scopes is needed: {', '.join(lacking)}"))
+        if lacking is None:
+            return False
+        message = f"The connection lacks the scope that HubSpot wants for {job.records_type}"
+        self.fail(MissingScopesError(message, details=f"One of these scopes is needed: {', '.join(lacking)}"))
+        return True
 
     def _take_up_again(self) -> None:
         """Keep the pages of a job that is retried; where some are gone already, all are fetched anew."""

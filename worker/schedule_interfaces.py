@@ -40,6 +40,7 @@ class ScheduleStore(Protocol):
         """Take schedules that are due, those that have waited longest first, for so many seconds.
 
         Nobody else is given them within that time. Whoever is given them after it repeats what was done, to no effect.
+        What cannot be read is logged and left out.
         """
 
     def give_back(self, taken: DueSchedules, schedules: Sequence[Schedule], *, look_again_s: float) -> None:

@@ -10,6 +10,7 @@ from typing import Protocol
 from uuid import uuid4
 
 import pytest
+from structlog.testing import capture_logs
 
 from tests.contract.stores import present
 from tests.fakes.clock import ManualClock
@@ -300,3 +301,19 @@ def test_of_many_dispatchers_at_once_each_schedule_is_given_to_one(world: World)
         found = [account_id for each in pool.map(take, range(6)) for account_id in each]
 
     assert sorted(found) == sorted(f"a{number}" for number in range(60))
+
+
+@pytest.mark.parametrize("spoiled", [{"$unset": {"jitter_s": True}}, {"$set": {"types": ["tickets"]}}])
+def test_a_schedule_that_cannot_be_read_keeps_no_other_from_being_taken(
+    mongo_database: MongoDatabase, spoiled: dict[str, object]
+) -> None:
+    world = InMongo(mongo_database, MongoScheduleStore(mongo_database))
+    added(world, "a1")
+    added(world, "a2")
+    mongo_database[COLLECTION].update_one({"account_id": "a1"}, spoiled)
+
+    with capture_logs() as logs:
+        due = taken(world)
+
+    assert [each.account_id for each in due.schedules] == ["a2"]
+    assert [(log["event"], log["account_id"]) for log in logs] == [("schedule_unreadable", "a1")]

@@ -366,6 +366,17 @@ def test_ids_are_found_however_they_were_written(database: MongoDatabase, writte
     assert (document["access_token"], document["account_id"]) == ("new-access", written)
 
 
+@pytest.mark.parametrize("odd", [["a1"], Decimal128("7")])
+def test_an_id_that_no_program_writes_keeps_no_other_token_from_being_found(
+    mongo_database: MongoDatabase, odd: object
+) -> None:
+    mongo_database[COLLECTION].insert_many([document_of(account_id=odd), document_of(account_id="a2")])
+
+    stored = MongoTokenStore(mongo_database).stored_among([("a1", "u1"), ("7", "u1"), ("a2", "u1")])
+
+    assert stored == {("a2", "u1")}
+
+
 def test_a_removal_finds_ids_however_they_were_written_twice_over(database: MongoDatabase) -> None:
     database[COLLECTION].insert_many([document_of(account_id=each, owner="7") for each in (42, "42", "042")])
 

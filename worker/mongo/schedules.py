@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
+import structlog
 from pymongo import ASCENDING, ReturnDocument, UpdateOne
 from pymongo.errors import DuplicateKeyError
 
@@ -19,6 +20,7 @@ from worker.timetables import Timetable
 
 COLLECTION = "integrations.hubspot.schedules"
 
+_log = structlog.get_logger()
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 _IS_DUE = {
     "$and": [{"$lte": ["$due_at", "$$NOW"]}, {"$lte": ["$claimed_until", "$$NOW"]}]
@@ -72,7 +74,7 @@ class MongoScheduleStore:
             self._schedules.update_many({**some, **due}, [{"$set": claimed}])
             documents = list(self._schedules.find({**some, "claim": claim}))
         until = max((document["claimed_until"] for document in documents), default=_LONG_AGO)
-        taken = tuple(_from_document(document) for document in documents)
+        taken = tuple(_readable(documents))
         return DueSchedules(claim=claim, at=until - timedelta(seconds=lease_s), schedules=taken)
 
     def give_back(self, taken: DueSchedules, schedules: Sequence[Schedule], *, look_again_s: float) -> None:
@@ -158,6 +160,15 @@ def _to_document(schedule: Schedule) -> Document:
         "skipped_runs": schedule.skipped_runs,
         "missed_runs": schedule.missed_runs,
     }
+
+
+def _readable(documents: Iterable[Document]) -> Iterator[Schedule]:
+    """Read what can be read: one document that somebody has spoiled keeps no other schedule from its run."""
+    for document in documents:
+        try:
+            yield _from_document(document)
+        except (KeyError, TypeError, ValueError):
+            _log.exception("schedule_unreadable", schedule_id=document["_id"], account_id=document.get("account_id"))
 
 
 def _from_document(document: Document) -> Schedule:

@@ -7,6 +7,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 import structlog
+from bson import ObjectId
 from pydantic import SecretStr
 from pymongo import ASCENDING
 from pymongo.errors import OperationFailure
@@ -22,6 +23,7 @@ COLLECTION = "integrations.hubspot.key"
 _log = structlog.get_logger()
 _SENDABLE = re.compile(r"[\x21-\x7e]+")
 _SECRETS = ("access_token", "refresh_token")
+_ID = (str, int, float, ObjectId)  # MongoDB finds ids in lists and as decimals as well: no program writes these
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +63,8 @@ class MongoTokenStore:
         asked = {spelled: key for key in keys for spelled in spellings_of(*key)}
         with translated_errors():
             found = self._tokens.find({"$or": [key_of(*key) for key in keys]}, {"account_id": True, "owner": True})
-            return {asked[document["account_id"], document["owner"]] for document in found}
+            ids = [(document.get("account_id"), document.get("owner")) for document in found]
+        return {asked[key] for key in ids if all(isinstance(each, _ID) for each in key) and key in asked}
 
     def connect(self, account_id: str, owner: str, granted: RenewedToken) -> bool:
         """Write a token's fields and no others. Twice is as good as once."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -34,11 +34,18 @@ class KilledError(BaseException):
 
 @dataclass
 class Obstacles:
-    """ConnectionObstacles that a test puts there."""
+    """ConnectionObstacles that a test puts there, `broken` for some accounts; `meanwhile` happens once at a look."""
 
     known: dict[tuple[str, str], str] = field(default_factory=dict)
+    broken: set[str] = field(default_factory=set)
+    meanwhile: Callable[[], object] | None = None
 
     def obstacles(self, keys: Collection[tuple[str, str]]) -> Mapping[tuple[str, str], str]:
+        happening, self.meanwhile = self.meanwhile, None
+        if happening is not None:
+            happening()
+        if self.broken.intersection(account_id for account_id, _ in keys):
+            raise KeyError("owner")
         return {key: self.known[key] for key in keys if key in self.known}
 
 
@@ -68,20 +75,28 @@ class Office:
     def dispatch(self) -> RunCounts:
         return self.dispatcher().dispatch()
 
-    def add(self, account_id: str = "a1", *, overlap: Overlap = Overlap.SKIP, webhook: Webhook | None = None) -> None:
+    def add(
+        self,
+        account_id: str = "a1",
+        *,
+        overlap: Overlap = Overlap.SKIP,
+        webhook: Webhook | None = None,
+        timetable: Timetable = HOURLY,
+    ) -> None:
         """Store a schedule that is due on the next hour."""
         schedule = Schedule(
             schedule_id=f"s-{account_id}",
             account_id=account_id,
             owner="u1",
-            timetable=HOURLY,
+            timetable=timetable,
             types=(ExportType.DEALS,),
             overlap=overlap,
             webhook=webhook,
             created_at=self.clock(),
             updated_at=self.clock(),
         )
-        self.schedules.put(schedule.planned(at=self.clock()))
+        on_the_hour = replace(schedule, timetable=HOURLY).planned(at=self.clock())
+        self.schedules.put(replace(on_the_hour, timetable=timetable))
 
     def schedule(self, account_id: str = "a1") -> Schedule:
         found = self.schedules.get(account_id, "u1")
@@ -284,7 +299,8 @@ def test_who_is_killed_on_the_way_leaves_nothing_undone_and_nothing_twice(
     office.dispatch()
 
     assert sorted(job.account_id for job in office.jobs.all) == ["a0", "a1", "a2", "a3"]
-    assert {job.account_id for job in office.rung_for} == {"a0", "a1", "a2", "a3"}
+    swept = office.jobs.take_unpublished(quiet_s=LEASE_S, limit=10)
+    assert {job.account_id for job in (*office.rung_for, *swept)} == {"a0", "a1", "a2", "a3"}
     for number in range(4):
         assert office.schedule(f"a{number}").next_run_at == at + HOUR
     assert {job.status for job in office.jobs.all} == {JobStatus.QUEUED}
@@ -295,18 +311,48 @@ def test_two_who_have_the_same_schedules_start_each_sync_once(office: Office) ->
         office.add(f"a{number}")
     office.let_an_hour_pass()
 
-    @dataclass
-    class Slow:
-        """A queue whose broker takes so long that the claim lapses, and somebody else dispatches."""
+    def lapse() -> None:
+        office.clock.advance(LEASE_S)
+        office.dispatch()
 
-        meanwhile: Callable[[], object]
+    office.connections.meanwhile = lapse
 
-        def publish(self, syncs: Sequence[Job]) -> None:
-            office.clock.advance(LEASE_S)
-            self.meanwhile()
-            office.queue.publish(syncs)
-
-    office.dispatcher(queue=Slow(meanwhile=office.dispatch)).dispatch()
+    office.dispatch()
 
     assert len(office.jobs.all) == 3
     assert {office.schedule(f"a{number}").skipped_runs for number in range(3)} == {0}
+
+
+def test_what_fails_for_one_schedule_is_its_own(office: Office) -> None:
+    for number in range(10):
+        office.add(f"a{number}")
+    office.let_an_hour_pass()
+    office.connections.broken.add("a3")
+
+    with capture_logs() as logs:
+        counts = office.dispatcher(batch=100).dispatch()
+
+    assert counts == RunCounts(started=9)
+    assert "a3" not in {job.account_id for job in office.rung_for}
+    assert [log["account_id"] for log in logs if log["event"] == "schedule_not_dispatched"] == ["a3"]
+
+
+def test_and_it_is_started_once_that_is_mended(office: Office) -> None:
+    office.add()
+    at = office.let_an_hour_pass()
+    office.connections.broken.add("a1")
+    office.dispatch()
+    office.connections.broken.clear()
+    office.clock.advance(LEASE_S + 1)
+
+    assert office.dispatch() == RunCounts(started=1)
+
+    assert [job.sync.scheduled_for for job in office.jobs.all if job.sync is not None] == [at]
+
+
+def test_a_timetable_that_no_program_of_ours_has_written_stops_no_other(office: Office) -> None:
+    office.add("a1", timetable=Timetable(cron="0 * * * *", timezone="Mars/Olympus"))
+    office.add("a2")
+    office.let_an_hour_pass()
+
+    assert office.dispatch() == RunCounts(started=1)
