@@ -150,7 +150,7 @@ def test_however_many_dispatch_and_die_every_run_has_one_sync() -> None:
         clients = [connect(stack, contacts=5) for _ in range(MANY)]
         for times, minute in enumerate((0, 10, 20), start=1):
             for client in clients:
-                scheduled(client, minute=minute)
+                scheduled(client, minute=minute, overlap="queue")
             make_due(*clients)
             until_synced(clients[0], times=times)
             stack.workers[-2].kill()
