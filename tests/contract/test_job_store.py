@@ -314,7 +314,7 @@ def test_jobs_created_at_once_have_an_order_all_the_same(world: JobWorld) -> Non
 
 
 def test_a_list_goes_on_after_any_place_whatever_came_meanwhile(world: JobWorld) -> None:
-    at = present()
+    at = present() - timedelta(seconds=1)  # what comes meanwhile is newer than all of these
     jobs = [replace(new_job(), created_at=at - timedelta(seconds=number // 3)) for number in range(10)]
     for job in jobs:
         world.store.add(job)
