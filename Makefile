@@ -41,6 +41,8 @@ bench: setup
 	@$(BIN)/python -m benchmarks.submission
 	@$(BIN)/python -m benchmarks.download --records 100000
 	@$(BIN)/python -m benchmarks.current_copy
+	@$(BIN)/python -m benchmarks.dispatch
+	@$(BIN)/python -m benchmarks.fairness
 	@$(BIN)/python -m benchmarks.peers
 	@$(BIN)/python -m benchmarks.growth
 	@$(BIN)/python -m benchmarks.accounts
