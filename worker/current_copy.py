@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import islice
 
 import structlog
@@ -22,6 +23,7 @@ _log = structlog.get_logger()
 
 _PAGES_AT_ONCE = 20  # in some moments, between which the job is checkpointed and may be stopped
 _AT_ONCE = 500
+_BURIALS_A_READING = 20  # of a portion, so that one in no order is not read again for every few records
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,14 +114,22 @@ class CurrentCopy:
         if copying.reads_feed and since is not None:
             self._note_sync(job, since, SyncMode.INCREMENTAL)
             return self._kept(job, replace(copying, is_compared=True))
-        if since is None or not (copying.is_comparing or self._may_begin(job, since)):
+        if since is None or self._is_overtaken(job, since) or not (copying.is_comparing or self._has_seen_all(job)):
             _log.info("copy_not_compared", job_id=job.job_id)
             return self._kept(job, replace(copying, is_compared=True))
         portion = self._portion(job, copying)
         unseen = self._missing(job, portion, after=copying.compared_through, since=since)
-        if missing := list(islice(unseen, _AT_ONCE)):
-            return self._transactions.run(lambda: self._bury(job, missing, since))
-        moved = copying.after_portion(portion.pages, through=portion.through, of_pages=job.progress.pages)
+        for _ in range(_BURIALS_A_READING):
+            missing = list(islice(unseen, _AT_ONCE))
+            if not missing:
+                return self._after_portion(job, portion, since)
+            if self._is_overtaken(job, since):
+                break
+            job = self._transactions.run(partial(self._bury, job, missing, since))
+        return job
+
+    def _after_portion(self, job: Job, portion: _Portion, since: datetime) -> Job:
+        moved = _copying_of(job).after_portion(portion.pages, through=portion.through, of_pages=job.progress.pages)
         if moved.is_compared:
             self._note_sync(job, since, SyncMode.FULL)
         return self._kept(job, moved)
@@ -127,10 +137,13 @@ class CurrentCopy:
     def _note_sync(self, job: Job, since: datetime, mode: SyncMode) -> None:
         self._records.note_sync(job.copy_id, CompleteSync(sync_id=job.sync_id, since=since, mode=mode))
 
-    def _may_begin(self, job: Job, since: datetime) -> bool:
+    def _is_overtaken(self, job: Job, since: datetime) -> bool:
+        """Whether a sync that began later has seen all records by now."""
         last = self._records.last_sync(job.copy_id, SyncMode.FULL)
-        is_overtaken = last is not None and last.since > since
-        return not is_overtaken and receipt_of(job.succeed(at=job.updated_at), self._pages).complete
+        return last is not None and last.since > since
+
+    def _has_seen_all(self, job: Job) -> bool:
+        return receipt_of(job.succeed(at=job.updated_at), self._pages).complete
 
     def _portion(self, job: Job, copying: Copying) -> _Portion:
         """Read the ids of the next pages, in the order of ids; all of them where they are in none."""

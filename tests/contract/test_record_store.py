@@ -20,7 +20,7 @@ from worker.copy_interfaces import RecordStore, Transactions
 from worker.copying import Copying, SyncMode
 from worker.errors import LeaseLostError, RecordNotFoundError
 from worker.mongo.connection import Document, MongoDatabase
-from worker.mongo.records import MongoRecordStore
+from worker.mongo.records import COPIES, MongoRecordStore
 from worker.mongo.transactions import MongoTransactions
 from worker.pages import ExportType
 from worker.records import CompleteSync, CopiedRecord, CopyId, Place, Record, Shown
@@ -281,6 +281,27 @@ def test_an_exports_account_is_kept_with_what_it_counts_or_not_at_all(world: Wor
     assert world.store.take_up(COPY, "j2", begun, epoch=1) == begun
     with pytest.raises(LeaseLostError):
         world.store.keep_account(COPY, "j3", begun, epoch=1)
+
+
+def test_however_many_exports_are_at_work_none_loses_its_account(world: World) -> None:
+    jobs = [f"j{number}" for number in range(30)]
+    for job_id in jobs:
+        world.store.take_up(COPY, job_id, Copying(), epoch=1)
+    for job_id in jobs:
+        world.store.keep_account(COPY, job_id, Copying(created=1), epoch=1)
+
+
+def test_accounts_of_long_ago_are_forgotten(mongo_database: MongoDatabase) -> None:
+    world = in_mongo(mongo_database)
+    for number in range(30):
+        world.store.take_up(COPY, f"j{number}", Copying(), epoch=1)
+    ages = {f"exports.j{number}.taken_at": present() - timedelta(hours=40 - number) for number in range(30)}
+    mongo_database[COPIES].update_one({}, {"$set": ages})
+
+    world.store.take_up(COPY, "new", Copying(), epoch=1)
+
+    (copy,) = mongo_database[COPIES].find()
+    assert sorted(copy["exports"]) == sorted(["new", *(f"j{number}" for number in range(11, 30))])
 
 
 def test_every_change_is_later_than_the_one_before(world: World) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from bson.binary import Binary
@@ -24,6 +24,7 @@ _BY_CHANGE = [("account_id", ASCENDING), ("deleted", ASCENDING), ("changed_at", 
 _KNOWN = {"record_id": True, "hash": True, "deleted": True, "changed_at": True, "sync_id": True}
 _IDS_AT_ONCE = 10_000
 _EXPORTS_KEPT = 20  # of one copy; one that is taken up again after so many others goes on from what its job knows
+_AT_WORK_FOR = timedelta(hours=1)  # an export is taken up with every slice: one of so long ago is not at work
 _DELETED = {Shown.LIVING: [False], Shown.ALL: [False, True], Shown.DELETED: [True]}
 
 
@@ -141,7 +142,7 @@ class MongoRecordStore:
         return found
 
     def take_up(self, copy: CopyId, job_id: str, copying: Copying, *, epoch: int) -> Copying:
-        """Keep the account in the copy's own document, among those of the latest exports."""
+        """Keep the account in the copy's own document, with those of the latest exports and of all that are at work."""
         place = f"exports.{job_id}"
         account = {"$ifNull": [f"${place}.account", {"$literal": asdict(copying)}]}
         taken = {"account": account, "epoch": epoch, "taken_at": "$$NOW"}
@@ -150,8 +151,7 @@ class MongoRecordStore:
                 {"_id": _id(copy)}, [{"$set": {place: taken}}], upsert=True, return_document=ReturnDocument.AFTER
             )
             assert written is not None  # noqa: S101 - an upsert gives what it wrote
-            exports = sorted(written["exports"].items(), key=lambda export: export[1]["taken_at"])
-            if forgotten := {f"exports.{other}": True for other, _ in exports[:-_EXPORTS_KEPT]}:
+            if forgotten := {f"exports.{other}": True for other in _outdated(written["exports"], job_id)}:
                 self._copies.update_one({"_id": _id(copy)}, {"$unset": forgotten})
         return Copying.from_stored(written["exports"][job_id]["account"])
 
@@ -208,6 +208,13 @@ def _key(copy: CopyId, record_id: int) -> str:
 
 def _any_of(copy: CopyId, record_ids: Iterable[int]) -> Document:
     return {"$in": [_key(copy, record_id) for record_id in record_ids]}
+
+
+def _outdated(exports: Mapping[str, Document], present: str) -> list[str]:
+    """Name the exports that many others have come after, and that nobody works on."""
+    in_order = sorted(exports, key=lambda job_id: exports[job_id]["taken_at"])
+    is_old = exports[present]["taken_at"] - _AT_WORK_FOR
+    return [job_id for job_id in in_order[:-_EXPORTS_KEPT] if exports[job_id]["taken_at"] < is_old]
 
 
 def _stretches(since: datetime | None, after: Place | None) -> Iterator[Document]:

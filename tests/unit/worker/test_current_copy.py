@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -22,7 +22,7 @@ from worker.errors import RateLimitedError
 from worker.export_tools import SliceLimits
 from worker.interfaces import FetchedPage, PageQuery
 from worker.jobs import JobStatus
-from worker.pages import ExportType, read_page
+from worker.pages import ExportType, Page, read_page
 from worker.records import CopyId, Shown
 
 COPY = CopyId(account_id="a1", export_type=ExportType.CONTACTS)
@@ -428,3 +428,36 @@ def test_a_sync_that_ends_after_a_later_one_deletes_nothing(shop: Workshop) -> N
 
     assert changes(shop, older) == came_to(unchanged=2)
     assert ids(shop) == [1, 2, 3]
+
+
+@pytest.mark.parametrize("after", [1, 2, 3])
+def test_a_comparison_ends_as_soon_as_a_later_sync_has_seen_all(shop: Workshop, after: int) -> None:
+    pages = many(shop)
+    older = begun(shop, "older")
+    transactions = shop.transactions
+
+    def be_faster() -> None:
+        shop.transactions = transactions
+        listed(shop, *(range(first, first + 100) for first in range(0, 5000, 100)), after_s=1)
+
+    shop.transactions = Interrupting(transactions, after=after, happening=be_faster)
+    shop.exporter(source=Listing(pages)).run_slice(older)
+
+    assert shop.job(older).status is JobStatus.SUCCEEDED
+    assert ids(shop) == list(range(5000))
+
+
+def test_pages_in_no_order_are_read_once_for_all_that_are_gone(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    many(shop)
+    mixed = [[*range(4000, 4000 + 50)], [*range(50)], [*range(2000, 2000 + 50)]]
+    reads: list[int] = []
+    read = shop.pages.some
+
+    def count(job_id: str, numbers: Sequence[int]) -> Iterator[Page]:
+        reads.append(len(numbers))
+        return read(job_id, numbers)
+
+    monkeypatch.setattr(shop.pages, "some", count)
+
+    assert listed(shop, *mixed) == came_to(unchanged=150, deleted=4850)
+    assert reads == [3]
