@@ -86,7 +86,10 @@ class RecordStore(Protocol):
     def read(
         self, copy: CopyId, *, shown: Shown, since: datetime | None, after: Place | None, limit: int
     ) -> list[CopiedRecord]:
-        """Give at most so many records in the order of their last change: from `since` on, after a place."""
+        """Give at most so many records in the order of their last change: from `since` on, after a place.
+
+        It gives fewer as soon as they are MOST_BYTES_AT_ONCE in all, but at least one.
+        """
 
     def take_up(self, copy: CopyId, job_id: str, copying: Copying, *, epoch: int) -> Copying:
         """Give an export's account as it is kept with the copy, at first `copying`, to who holds its job now.

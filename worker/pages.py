@@ -17,7 +17,7 @@ PagePlace: TypeAlias = tuple[str, int]
 """Where a page is stored: its job, and its number among that one's."""
 
 _LINE_BREAKS = b"\r\n"
-_MOST_BYTES_AT_ONCE = 16 * 1024 * 1024  # of records in one answer: a thousand of the largest would be 170 MB
+MOST_BYTES_AT_ONCE = 16 * 1024 * 1024  # of records in one answer: a thousand of the largest would be 170 MB
 _Raw: TypeAlias = msgspec.Raw
 
 
@@ -199,7 +199,7 @@ def record_ids(export_type: ExportType, body: bytes) -> list[int | None]:
     return [_id_of(export_type, record) for record in _list_of(export_type, envelope)]
 
 
-def within_bytes(records: Iterable[bytes | None], *, most: int = _MOST_BYTES_AT_ONCE) -> Iterator[bytes | None]:
+def within_bytes(records: Iterable[bytes | None], *, most: int = MOST_BYTES_AT_ONCE) -> Iterator[bytes | None]:
     """Give records, None for one that was erased, as long as they are not too many bytes in all; at least one."""
     size = 0
     for record in records:

@@ -14,6 +14,7 @@ from api_shim.errors import ERROR_ANSWERS
 from api_shim.record_answers import record_answer, records_answer
 from api_shim.request_schemas import AskedRecords, Instant, ResultsNumber
 from api_shim.schemas import ErasureAnswer, RecordAnswer, RecordListAnswer
+from worker.pages import MOST_BYTES_AT_ONCE
 from worker.records import Place, Shown
 
 router = APIRouter(tags=["records"], responses=ERROR_ANSWERS, dependencies=[Authenticated])
@@ -38,7 +39,7 @@ async def records(
 ) -> Response:
     """List the records of the current copy, the one that changed last at the end.
 
-    The cursor of the last body leads on as well: what changes later comes after it.
+    A body ends early at some 16 MB. The cursor of the last one leads on as well: what changes later comes after it.
     """
     most = limit or _DEFAULT_LIMIT
     after = Place(*_CURSORS.read(cursor)) if cursor else None
@@ -46,7 +47,8 @@ async def records(
     given = found[:most]
     place = given[-1].place if given else after
     further = _CURSORS.write((place.changed_at, place.record_id)) if place is not None else None
-    return records_answer(copy.export_type, given, has_more=len(found) > most, cursor=further)
+    is_full = sum(len(record.body) for record in found) >= MOST_BYTES_AT_ONCE
+    return records_answer(copy.export_type, given, has_more=is_full or len(found) > most, cursor=further)
 
 
 @router.get("/records/{type}/{record_id}", summary="Show a current record", response_model=RecordAnswer)

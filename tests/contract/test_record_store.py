@@ -283,6 +283,14 @@ def test_an_exports_account_is_kept_with_what_it_counts_or_not_at_all(world: Wor
         world.store.keep_account(COPY, "j3", begun, epoch=1)
 
 
+def test_a_list_ends_early_when_it_has_become_large(world: World) -> None:
+    large = [Record.of(number, b'{"vid":%d,"text":"%b"}' % (number, b"x" * 3_000_000)) for number in range(10)]
+    world.change(lambda at: world.store.insert(COPY, large, at=at, sync_id="s1"))
+    assert world.listed() == [0, 1, 2, 3, 4, 5]
+    place = world.store.find(COPY, 5).place
+    assert world.listed(after=place) == [6, 7, 8, 9]
+
+
 def test_however_many_exports_are_at_work_none_loses_its_account(world: World) -> None:
     jobs = [f"j{number}" for number in range(30)]
     for job_id in jobs:

@@ -6,10 +6,12 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from itertools import accumulate
 from typing import TypeVar
 
 from worker.copying import Copying, SyncMode
 from worker.errors import LeaseLostError, RecordNotFoundError, StoreUnavailableError
+from worker.pages import MOST_BYTES_AT_ONCE
 from worker.records import CompleteSync, CopiedRecord, CopyId, KnownRecord, Moment, Place, Record, Shown
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
@@ -120,7 +122,9 @@ class InMemoryRecordStore:
             and (since is None or record.changed_at >= since)
             and (after is None or _order(record.place) > _order(after))
         ]
-        return sorted(wanted, key=lambda record: _order(record.place))[:limit]
+        in_order = sorted(wanted, key=lambda record: _order(record.place))[:limit]
+        before = accumulate((len(record.body) for record in in_order), initial=0)
+        return [record for record, size in zip(in_order, before, strict=False) if size < MOST_BYTES_AT_ONCE]
 
     def take_up(self, copy: CopyId, job_id: str, copying: Copying, *, epoch: int) -> Copying:
         self._answer()

@@ -15,7 +15,7 @@ from worker.copying import Copying, SyncMode
 from worker.errors import LeaseLostError, RecordNotFoundError
 from worker.mongo.connection import Document, MongoCollection, MongoDatabase, session_under_way, translated_errors
 from worker.mongo.record_documents import to_body, to_fields
-from worker.pages import ExportType
+from worker.pages import MOST_BYTES_AT_ONCE, ExportType
 from worker.records import CompleteSync, CopiedRecord, CopyId, KnownRecord, Moment, Place, Record, Shown
 
 COPIES = "integrations.hubspot.copies"
@@ -131,12 +131,16 @@ class MongoRecordStore:
     ) -> list[CopiedRecord]:
         """Read on in an index, from exactly where it goes on; what a failover could take back is not read."""
         found: list[CopiedRecord] = []
+        left = MOST_BYTES_AT_ONCE
         for stretch in _stretches(since, after):
             wanted = {"account_id": copy.account_id, "deleted": {"$in": _DELETED[shown]}, **stretch}
             order = [("changed_at", ASCENDING), ("record_id", ASCENDING)]
             with translated_errors():
-                documents = self._seen_by_all(copy).find(wanted).sort(order).limit(limit - len(found))
-                found += [_copied(document) for document in documents]
+                for document in self._seen_by_all(copy).find(wanted).sort(order).limit(limit - len(found)):
+                    found.append(_copied(document))
+                    left -= len(found[-1].body)
+                    if left <= 0:
+                        return found
             if len(found) == limit:
                 break
         return found

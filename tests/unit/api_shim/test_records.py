@@ -131,6 +131,16 @@ def test_ten_records_come_unless_more_are_asked_for(shim: Shim, parts: Parts) ->
     assert len(listed(shim, limit=30)["data"]) == 30
 
 
+def test_a_body_that_ends_early_says_that_there_is_more(shim: Shim, parts: Parts) -> None:
+    copy = CopyId(account_id="a1", export_type=ExportType.CONTACTS)
+    large = [Record.of(number, b'{"vid":%d,"text":"%b"}' % (number, b"x" * 9_000_000)) for number in range(1, 4)]
+    parts.records.insert(copy, large, at=parts.records.begin_change(copy).at, sync_id="s1")
+
+    bodies = list(follow(shim, listed(shim, limit=100), limit=100))
+
+    assert [ids(body) for body in bodies] == [[1, 2], [3]]
+
+
 def test_the_cursor_of_the_last_body_leads_to_what_changes_later(shim: Shim, parts: Parts) -> None:
     put(parts, 1, 2)
     last = listed(shim, deleted="true")
