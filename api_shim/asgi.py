@@ -85,7 +85,6 @@ def build(settings: ShimSettings) -> FastAPI:
         erasures=MongoErasureStore(database),
         records=records,
         pages=pages,
-        jobs=jobs,
         transactions=MongoTransactions(database),
     )
     errands = ErrandDesk(

@@ -173,13 +173,14 @@ class ExportDesk:
             with suppress(BrokerUnavailableError):
                 self.submitter.submit(job)
             submission = Submission(job)
-        return replace(submission, job=self._with_children(submission.job))
+        return replace(submission, job=self._as_of_now(submission.job))
 
-    def _with_children(self, job: Job) -> Job:
-        """Look at a sync that was accepted; where nobody can look it is shown as it was."""
-        if job.kind is JobKind.SYNC:
-            with suppress(StoreUnavailableError):
+    def _as_of_now(self, job: Job) -> Job:
+        """Look at what was accepted, of a sync at its children; where nobody can look it is shown as it was."""
+        with suppress(StoreUnavailableError):
+            if job.kind is JobKind.SYNC:
                 return self.control.find(job.job_id, account_id=job.account_id)
+            return self.control.as_of_now([job])[0]
         return job
 
     async def _page_of(self, job: Job, watch: Watch, *, wait_s: float) -> Page | Job:

@@ -23,7 +23,6 @@ from worker.clock import utc_now
 from worker.control import JobControl
 from worker.current_copy import CurrentCopy
 from worker.deliverer import Deliverer
-from worker.delivery_interfaces import DeliveryStore
 from worker.delivery_rounds import DeliveryRounds
 from worker.dispatcher import Dispatcher
 from worker.eraser import Eraser
@@ -154,7 +153,7 @@ def build(settings: WorkerSettings, *, stopping: threading.Event, registry: Coll
     planner = _planner(settings, accounts, jobs, transport)
     records, erasures = MongoRecordStore(database), MongoErasureStore(database)
     transactions = MongoTransactions(database)
-    eraser = Eraser(erasures=erasures, records=records, pages=pages, jobs=jobs, transactions=transactions)
+    eraser = Eraser(erasures=erasures, records=records, pages=pages, transactions=transactions)
     tools = ExportTools(
         jobs=jobs,
         pages=pages,
@@ -212,7 +211,7 @@ def build(settings: WorkerSettings, *, stopping: threading.Event, registry: Coll
         exporter=TracedExporter(MeasuredExporter(exporter, metrics), traces, headers=headers),
         syncer=TracedSyncer(syncer, traces, headers=headers),
         errands=TracedErrands(errands, traces, headers=headers),
-        deliverer=_deliverer(settings, deliveries, stopping, metrics),
+        deliverer=_deliverer(settings, database, stopping, metrics),
         sweeper=MeasuredSweeper(sweeper, metrics),
         dispatcher=MeasuredDispatcher(dispatcher, metrics),
         traces=traces,
@@ -283,10 +282,12 @@ def _planner(settings: WorkerSettings, accounts: _Accounts, jobs: MongoJobStore,
 
 
 def _deliverer(
-    settings: WorkerSettings, deliveries: DeliveryStore, stopping: threading.Event, metrics: ExportMetrics
+    settings: WorkerSettings, database: MongoDatabase, stopping: threading.Event, metrics: ExportMetrics
 ) -> Deliverer:
     return Deliverer(
-        deliveries=deliveries,
+        deliveries=MongoDeliveryStore(database),
+        jobs=MongoJobStore(database),
+        pages=MongoPageStore(database),
         sender=MeasuredSender(GuardedSender(allow_private=settings.webhook_allow_private), metrics),
         signer=Signer(settings.webhook_secret),
         lines=WaitingLines(

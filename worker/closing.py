@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from itertools import islice
 
+from worker.erasures import Erased
 from worker.interfaces import JobAnnouncer, JobStore, PageStore
 from worker.jobs import Job, JobKind
 from worker.pages import ExportType, Page, record_ids
@@ -63,6 +64,19 @@ def _ids_or_erasures(export_type: ExportType, page: Page) -> Iterator[int | str 
     """Give the id at each place of a page, and in its gaps what has erased it, which tells ids apart as well."""
     erased, ids = {gap.place: gap.erasure_id for gap in page.gaps}, iter(record_ids(export_type, page.body))
     return (erased[place] if place in erased else next(ids) for place in range(page.records))
+
+
+def with_erased(read: Sequence[Job], *, jobs: JobStore, pages: PageStore) -> list[Job]:
+    """Give jobs as they were read, and of those that have their receipt what has been erased of them by now."""
+    closed = [job for job in read if job.receipt is not None]
+    if not closed:
+        return list(read)
+    exports = [*(job for job in closed if job.sync is None), *jobs.children_of(closed)]
+    erased = pages.erased_of(exports)
+    return [
+        replace(job, erased=Erased.of_parts(erased[each] for each in (job.job_id, *job.children) if each in erased))
+        for job in read
+    ]
 
 
 def tell_sync(

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from worker.closing import close, end_sync, tell_sync
+from worker.closing import close, end_sync, tell_sync, with_erased
 from worker.errors import BrokerUnavailableError, JobNotFoundError, ReconnectRequiredError, StoreUnavailableError
 from worker.interfaces import ConnectionStore, JobAnnouncer, JobQuery, JobQueue, JobStore, PageStore
 from worker.jobs import IllegalChangeError, Job, JobStatus
@@ -44,16 +44,11 @@ class JobControl:
 
     def find(self, job_id: str, *, account_id: str) -> Job:
         """Read a job. Raises JobNotFoundError, also for one that has expired."""
-        job = self._jobs.get(job_id, account_id=account_id)
-        if job.has_expired(at=self._clock()):
-            raise JobNotFoundError
-        return self.as_of_now([job])[0]
+        return with_erased([self._find(job_id, account_id=account_id)], jobs=self._jobs, pages=self._pages)[0]
 
     def as_of_now(self, jobs: Sequence[Job]) -> list[Job]:
-        """Give jobs as they were read, but the progress of each sync as its children have it at this moment."""
-        going_on = [job for job in jobs if job.is_expanded and not job.status.is_terminal]
-        children = {child.job_id: child for child in self._jobs.children_of(going_on)} if going_on else {}
-        return [follow(job, [children[each] for each in job.children if each in children]) for job in jobs]
+        """Give jobs as they were read, but the progress of syncs, and what was erased, as it is at this moment."""
+        return with_erased(self._followed(jobs), jobs=self._jobs, pages=self._pages)
 
     def newest(self, wanted: JobQuery) -> list[Job]:
         """List an account's jobs."""
@@ -64,9 +59,9 @@ class JobControl:
 
         Raises JobNotFoundError, and IllegalChangeError for a job that is finished.
         """
-        job = self.find(job_id, account_id=account_id)
+        job = self._find(job_id, account_id=account_id)
         if not job.is_expanded:
-            return self._cancel(job)
+            return self.as_of_now([self._cancel(job)])[0]
         job.cancel(at=self._clock())
         for child in self._jobs.children_of([job]):
             with suppress(IllegalChangeError):
@@ -79,7 +74,7 @@ class JobControl:
         Raises JobNotFoundError, and IllegalChangeError for a job in any other state.
         """
         for _ in range(_TRIES):
-            job = self.find(job_id, account_id=account_id)
+            job = self._find(job_id, account_id=account_id)
             queued = job.retry(at=self._clock())
             if job.is_expanded or job.parent_id is not None:
                 return self._retry_children(job)
@@ -95,7 +90,7 @@ class JobControl:
         Raises JobNotFoundError, and IllegalChangeError for a running job and for the child of a sync.
         """
         for _ in range(_TRIES):
-            job = self.find(job_id, account_id=account_id)
+            job = self._find(job_id, account_id=account_id)
             if job.parent_id is not None:
                 raise IllegalChangeError(f"The job is part of the sync {job.parent_id}: delete that")
             if job.status is JobStatus.RUNNING:
@@ -129,6 +124,17 @@ class JobControl:
         """Have syncs follow their children where whoever should have seen to it `quiet_s` seconds ago did not."""
         for job in self._jobs.take_unfollowed(quiet_s=quiet_s, limit=limit):
             self._tell_sync(job)
+
+    def _find(self, job_id: str, *, account_id: str) -> Job:
+        job = self._jobs.get(job_id, account_id=account_id)
+        if job.has_expired(at=self._clock()):
+            raise JobNotFoundError
+        return self._followed([job])[0]
+
+    def _followed(self, jobs: Sequence[Job]) -> list[Job]:
+        going_on = [job for job in jobs if job.is_expanded and not job.status.is_terminal]
+        children = {child.job_id: child for child in self._jobs.children_of(going_on)} if going_on else {}
+        return [follow(job, [children[each] for each in job.children if each in children]) for job in jobs]
 
     def _cancel(self, job: Job) -> Job:
         for _ in range(_TRIES):

@@ -46,8 +46,8 @@ class ErasureStore(Protocol):
     def note_copy(self, erasure: Erasure, *, was_there: bool) -> None:
         """Note that the record is not in the copy any more, and whether it was."""
 
-    def count_page(self, erasure: Erasure, *, is_first_of_job: bool) -> None:
-        """Count a page that held the record."""
+    def count_page(self, erasure: Erasure, *, job_id: str) -> None:
+        """Count a page of a job that held the record, and the job, unless the page before was one of it too."""
 
     def note_look(self, erasure: Erasure) -> Erasure:
         """Note that all pages were looked through; with the second look the erasure is finished. Give it as it is."""

@@ -11,10 +11,12 @@ from functools import partial
 
 import structlog
 
+from worker.closing import with_erased
 from worker.delivery_interfaces import DeliveryLines, DeliveryStore, WebhookSender
 from worker.destinations import destination_of
 from worker.errors import UnavailableError
 from worker.events import Event
+from worker.interfaces import JobStore, PageStore
 from worker.jobs import Job
 from worker.signatures import Signer
 from worker.webhooks import MOST_ATTEMPTS, Reply, Webhook
@@ -39,6 +41,8 @@ class Deliverer:
         self,
         *,
         deliveries: DeliveryStore,
+        jobs: JobStore,
+        pages: PageStore,
         sender: WebhookSender,
         signer: Signer,
         lines: DeliveryLines,
@@ -46,6 +50,8 @@ class Deliverer:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._deliveries = deliveries
+        self._jobs = jobs
+        self._pages = pages
         self._sender = sender
         self._signer = signer
         self._lines = lines
@@ -81,7 +87,8 @@ class Deliverer:
         if webhook.attempts > MOST_ATTEMPTS:
             self._note(job, webhook.give_up(), again_in_s=None)
             return
-        event, at, began_at = Event.of(job), self._clock(), self._monotonic()
+        (shown,) = with_erased([job], jobs=self._jobs, pages=self._pages)
+        event, at, began_at = Event.of(shown), self._clock(), self._monotonic()
         reply = self._send(job, webhook.url, event, at)
         told = webhook.after(reply, event_id=event.event_id, at=at, seconds=self._monotonic() - began_at)
         jitter = random.random()  # noqa: S311 - spreads load

@@ -11,7 +11,7 @@ import structlog
 from worker.copy_interfaces import ErasureStore, RecordStore, Transactions
 from worker.erasures import Erasure
 from worker.errors import StoreUnavailableError
-from worker.interfaces import JobStore, PageStore
+from worker.interfaces import PageStore
 from worker.jobs import Job
 from worker.pages import PagePlace
 from worker.records import CopyId
@@ -25,13 +25,13 @@ _WORK_S = 10.0
 class Eraser:
     """Does erasures. Any number may work on one at once and die at any moment: what is done stays done, counted once.
 
-    A page comes to be without the record, its job to say so and the erasure to count it in one transaction.
+    A page comes to be without the record and the erasure to count it in one transaction. The job is no part of it: it
+    is for the pages to say what a job has lost, and a transaction whose client is killed locks what it has written.
     """
 
     erasures: ErasureStore
     records: RecordStore
     pages: PageStore
-    jobs: JobStore
     transactions: Transactions
     monotonic: Callable[[], float] = time.monotonic
 
@@ -89,10 +89,8 @@ class Eraser:
 
     def _erase_from(self, erasure: Erasure, job_id: str, number: int) -> None:
         def erase() -> None:
-            records = self.pages.erase(erasure, job_id, number)
-            if records:
-                is_first = self.jobs.note_erased(job_id, erasure, records=records)
-                self.erasures.count_page(erasure, is_first_of_job=is_first)
+            if self.pages.erase(erasure, job_id, number):
+                self.erasures.count_page(erasure, job_id=job_id)
 
         self.transactions.run(erase)
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Self
 
 from worker.pages import PagePlace
 from worker.records import CopyId
-from worker.tallies import difference_of_checksums, sum_of_ids
+from worker.tallies import difference_of_checksums, sum_of_checksums, sum_of_ids
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,19 +36,25 @@ class Erasure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Erased:
-    """How many of a job's records were erased, and the checksum of their ids; `last` is the latest of the erasures."""
+    """How many records were erased from a page or a job, and the checksum of their ids."""
 
     records: int = 0
     checksum: str = "0" * 64
-    last: str | None = None
 
-    def after(self, erasure: Erasure, *, records: int) -> Self:
-        """Count records that an erasure took out of a page, all with the same id."""
+    @classmethod
+    def of_parts(cls, parts: Iterable[Self]) -> Self:
+        """Add up what was erased from parts of something."""
+        each = list(parts)
+        return cls(
+            records=sum(part.records for part in each), checksum=sum_of_checksums(part.checksum for part in each)
+        )
+
+    def after(self, record_id: int, *, records: int) -> Self:
+        """Count records that were taken out, all with the same id."""
         return replace(
             self,
             records=self.records + records,
-            checksum=sum_of_ids([erasure.record_id] * records, start=self.checksum),
-            last=erasure.erasure_id,
+            checksum=sum_of_ids([record_id] * records, start=self.checksum),
         )
 
     def taken_from(self, checksum: str) -> str:

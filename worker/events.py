@@ -23,7 +23,7 @@ class EventView(BaseModel):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """One ending of one job: always with the same id and body, however often it is told."""
+    """One ending of one job: always with the same id, and the same body but for what was erased meanwhile."""
 
     event_id: str
     body: bytes

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -11,7 +11,7 @@ from typing import Protocol
 from pydantic import SecretStr
 
 from worker.connections import Connection, Fingerprint, HubSpotFacts, Refusal
-from worker.erasures import Erasure
+from worker.erasures import Erased, Erasure
 from worker.errands import Answer, Errand
 from worker.estimates import Estimate
 from worker.idempotency import KeptRequest, KeyedRequest
@@ -135,12 +135,6 @@ class JobStore(Protocol):
 
     def finish_removal(self, job_id: str) -> None:
         """Forget a job whose removal was started, once its pages are gone."""
-
-    def note_erased(self, job_id: str, erasure: Erasure, *, records: int) -> bool:
-        """Count records that an erasure took out of a job's page, for the sync it is part of as well.
-
-        May be part of a transaction. Says whether it is the first page of the job that the erasure changes.
-        """
 
     def take_unsettled(self, *, quiet_s: float, limit: int) -> tuple[list[str], list[Job]]:
         """Give what was left half done `quiet_s` seconds ago or earlier, to one who does the rest now.
@@ -283,7 +277,13 @@ class PageStore(Protocol):
         """Give the pages that may hold a record, in an order that stays, those behind `erasure.looked_through`."""
 
     def erase(self, erasure: Erasure, job_id: str, number: int) -> int:
-        """Take a record out of a page and leave its places empty; give how many. May be part of a transaction."""
+        """Take a record out of a page and leave its places empty; give how many. May be part of a transaction.
+
+        A page that is stored anew has lost nothing.
+        """
+
+    def erased_of(self, jobs: Sequence[Job]) -> Mapping[str, Erased]:
+        """Say what those of these exports that have lost anything have lost, of what can be read of them."""
 
 
 class TokenStore(Protocol):

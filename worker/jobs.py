@@ -202,7 +202,7 @@ class Job:
     Since the last page: `lapses` counts the workers that took the job and were not heard of again, `waited_s` adds up
     the waits. `most_a_page` is what HubSpot was found to be able to answer, where that is less than the page size.
     `copying` is what an export has done to the current copy, None unless it is part of a sync; of a sync its parts'
-    changes are `changes_by_type`. `erased` is what it has lost to erasures, which write it whoever holds the job.
+    changes are `changes_by_type`. `erased` is what it has lost to erasures, which its pages know: it is not stored.
     `estimate` is what the job was thought to come to when it began.
     `pages_expire_at` is the end that the stored pages carry: they get a new lease of life when the job is retried.
     `deliver_at` is when the webhook of a finished job may be tried next; None: it has been told, or given up.

@@ -110,8 +110,8 @@ def test_what_is_found_is_counted(world: World) -> None:
     erasure = added(world)
     world.store.note_copy(erasure, was_there=True)
     world.store.note_copy(erasure, was_there=False)
-    for is_first in (True, False, True):
-        world.store.count_page(erasure, is_first_of_job=is_first)
+    for job_id in ("$job", "$job", "another"):
+        world.store.count_page(erasure, job_id=job_id)
     assert opened(world) == [replace(erasure, was_in_copy=True, pages=3, jobs=2)]
 
 

@@ -15,14 +15,12 @@ from tests.contract.stores import LEASE_S, InMemoryWorld, JobWorld, MongoWorld, 
 from tests.fakes.clock import ManualClock
 from tests.fakes.stores import InMemoryJobStore
 from worker.copying import Changes, Copying, SyncMode
-from worker.erasures import Erased, Erasure
 from worker.errors import FatalHubSpotError, LeaseLostError
 from worker.interfaces import JobQuery
 from worker.jobs import Job, JobStatus, SyncRequest
 from worker.mongo.jobs import MongoJobStore
 from worker.pages import ExportType, Page
 from worker.receipts import Receipt
-from worker.records import CopyId
 from worker.syncs import new_children, new_sync
 from worker.tallies import Tally
 
@@ -399,26 +397,3 @@ def test_what_children_have_changed_in_the_copy_is_kept_and_told_of_their_sync(w
         ExportType.DEALS: Changes(created=0, changed=0, unchanged=0, deleted=0),
     }
     assert stored(world, second).copying == Copying(mode=SyncMode.INCREMENTAL)
-
-
-def erasure(number: int) -> Erasure:
-    copy = CopyId(account_id="a1", export_type=ExportType.CONTACTS)
-    return Erasure(erasure_id=f"e{number}", copy_id=copy, record_id=number, requested_by="u1", requested_at=present())
-
-
-def test_what_is_erased_is_counted_of_the_job_and_of_its_sync_whoever_holds_it(world: JobWorld) -> None:
-    sync, (child, other) = expanded(world)
-    mine = claimed(world, child)
-    once, twice = Erased().after(erasure(1), records=1), Erased().after(erasure(1), records=1)
-    twice = twice.after(erasure(2), records=2)
-
-    assert world.store.note_erased(child.job_id, erasure(1), records=1)
-    assert not world.store.note_erased(child.job_id, erasure(1), records=0)
-    assert stored(world, child).erased == stored(world, sync).erased == once
-    assert world.store.note_erased(child.job_id, erasure(2), records=2)
-    world.store.checkpoint(mine, lease_s=LEASE_S)
-    world.store.release(mine.succeed(at=present()))
-
-    assert stored(world, child).erased == stored(world, sync).erased == twice
-    assert stored(world, other).erased == Erased()
-    assert not world.store.note_erased("a job that is gone", erasure(1), records=1)

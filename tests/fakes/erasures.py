@@ -21,6 +21,7 @@ _CALLS_END_WITHIN = timedelta(seconds=300)
 class _StoredErasure:
     erasure: Erasure
     due_at: datetime | None
+    last_job: str | None = None
 
 
 class InMemoryErasureStore:
@@ -76,11 +77,12 @@ class InMemoryErasureStore:
         if stored.erasure.was_in_copy is None:
             self._put(replace(stored.erasure, was_in_copy=was_there), due_at=stored.due_at)
 
-    def count_page(self, erasure: Erasure, *, is_first_of_job: bool) -> None:
+    def count_page(self, erasure: Erasure, *, job_id: str) -> None:
         self._answer()
-        now = self._now(erasure)
-        counted = replace(now, pages=now.pages + 1, jobs=now.jobs + is_first_of_job)
-        self._put(counted, due_at=self._stored[erasure.erasure_id].due_at)
+        stored = self._stored[erasure.erasure_id]
+        pages, jobs = stored.erasure.pages + 1, stored.erasure.jobs + (stored.last_job != job_id)
+        counted = replace(stored.erasure, pages=pages, jobs=jobs)
+        self._stored[erasure.erasure_id] = replace(stored, erasure=counted, last_job=job_id)
 
     def note_look(self, erasure: Erasure) -> Erasure:
         self._answer()
@@ -96,7 +98,9 @@ class InMemoryErasureStore:
         return self._stored[erasure.erasure_id].erasure
 
     def _put(self, erasure: Erasure, *, due_at: datetime | None) -> None:
-        self._stored[erasure.erasure_id] = _StoredErasure(erasure=erasure, due_at=due_at)
+        earlier = self._stored.get(erasure.erasure_id)
+        last_job = earlier.last_job if earlier is not None else None
+        self._stored[erasure.erasure_id] = _StoredErasure(erasure=erasure, due_at=due_at, last_job=last_job)
 
     def _answer(self) -> None:
         if self.is_away:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from operator import itemgetter
 
-from worker.erasures import Erasure
+from worker.erasures import Erased, Erasure
 from worker.errors import JobNotFoundError, LeaseLostError, StoreUnavailableError
 from worker.interfaces import JobQuery, OpenJobs, RecordSlice
 from worker.jobs import JOB_TYPES, Job, JobKind, JobStatus, Lease
@@ -165,9 +165,8 @@ class InMemoryJobStore(_Store):
             stored = self._unchanged(before)
             if stored is None:
                 return False
-            kept = replace(after, erased=stored.job.erased)
             self._stored[before.job_id] = replace(
-                stored, job=kept, published_at=self._clock(), unfollowed_since=self._mark_of(after, stored)
+                stored, job=after, published_at=self._clock(), unfollowed_since=self._mark_of(after, stored)
             )
             return True
 
@@ -200,18 +199,6 @@ class InMemoryJobStore(_Store):
     def finish_removal(self, job_id: str) -> None:
         self._answer()
         self._removed.pop(job_id, None)
-
-    def note_erased(self, job_id: str, erasure: Erasure, *, records: int) -> bool:
-        self._answer()
-        with self._lock:
-            stored = self._stored.get(job_id)
-            if stored is None:
-                return False
-            for each in {job_id, stored.job.sync_id} & self._stored.keys():
-                job = self._stored[each].job
-                erased = replace(job, erased=job.erased.after(erasure, records=records))
-                self._stored[each] = replace(self._stored[each], job=erased)
-            return stored.job.erased.last != erasure.erasure_id
 
     def take_unsettled(self, *, quiet_s: float, limit: int) -> tuple[list[str], list[Job]]:
         self._answer()
@@ -284,7 +271,7 @@ class InMemoryJobStore(_Store):
         with self._lock:
             stored = self._held(job)
             is_cancelled = stored.job.cancel_requested
-            written = replace(job, cancel_requested=is_cancelled, lease=stored.job.lease, erased=stored.job.erased)
+            written = replace(job, cancel_requested=is_cancelled, lease=stored.job.lease)
             self._stored[job.job_id] = replace(stored, job=written, leased_until=self._after(lease_s))
             return is_cancelled
 
@@ -294,9 +281,7 @@ class InMemoryJobStore(_Store):
             stored = self._held(job)
             is_cancelled = stored.job.cancel_requested
             resume_at = None if resume_in_s is None or is_cancelled else self._after(resume_in_s)
-            free = replace(
-                job, lease=None, resume_at=resume_at, cancel_requested=is_cancelled, erased=stored.job.erased
-            )
+            free = replace(job, lease=None, resume_at=resume_at, cancel_requested=is_cancelled)
             rung_at = self._clock() if resume_in_s is None else None
             mark = self._mark_of(job, stored)
             self._stored[job.job_id] = replace(
@@ -429,6 +414,7 @@ class _StoredPage:
     expires_at: datetime | None
     account_id: str
     export_type: ExportType
+    erased: Erased = field(default_factory=Erased)
 
 
 class InMemoryPageStore(_Store):
@@ -566,8 +552,19 @@ class InMemoryPageStore(_Store):
                 return 0
             before, by = stored.page, erasure.erasure_id
             after = without_record(stored.export_type, before, erasure.record_id, erasure_id=by)
-            self._stored[job_id, number] = replace(stored, page=after)
-            return len(after.gaps) - len(before.gaps)
+            records = len(after.gaps) - len(before.gaps)
+            erased = stored.erased.after(erasure.record_id, records=records)
+            self._stored[job_id, number] = replace(stored, page=after, erased=erased)
+            return records
+
+    def erased_of(self, jobs: Sequence[Job]) -> Mapping[str, Erased]:
+        self._answer()
+        lost = {
+            job.job_id: [stored.erased for start, stored in self._readable(job.job_id) if start < job.readable]
+            for job in jobs
+        }
+        found = {job_id: Erased.of_parts(parts) for job_id, parts in lost.items()}
+        return {job_id: erased for job_id, erased in found.items() if erased.records}
 
     def _readable(self, job_id: str) -> list[tuple[int, _StoredPage]]:
         pages = [self._stored[place] for place in self._places(job_id)]

@@ -98,9 +98,16 @@ class MongoErasureStore:
                 session=session_under_way(),
             )
 
-    def count_page(self, erasure: Erasure, *, is_first_of_job: bool) -> None:
-        """Count."""
-        self._change(erasure, {"$inc": {"pages": 1, "jobs": int(is_first_of_job)}})
+    def count_page(self, erasure: Erasure, *, job_id: str) -> None:
+        """Count, and remember the job: its pages come one after the other."""
+        is_other_job = {"$cond": [{"$eq": ["$last_job", {"$literal": job_id}]}, 0, 1]}
+        counted = {
+            "pages": {"$add": ["$pages", 1]},
+            "jobs": {"$add": ["$jobs", is_other_job]},
+            "last_job": {"$literal": job_id},
+        }
+        with translated_errors():
+            self._erasures.update_one({"_id": erasure.erasure_id}, [{"$set": counted}], session=session_under_way())
 
     def note_look(self, erasure: Erasure) -> Erasure:
         """Count a look, once, and set when the next may be; after the last one the erasure is not open any more."""
@@ -115,10 +122,6 @@ class MongoErasureStore:
         with translated_errors():
             self._erasures.update_one(mine, [{"$set": {"looks": looks}}, {"$set": ends}])
             return _erasure(self._erasures.find_one({"_id": erasure.erasure_id}) or {})
-
-    def _change(self, erasure: Erasure, change: Document | list[Document]) -> None:
-        with translated_errors():
-            self._erasures.update_one({"_id": erasure.erasure_id}, change, session=session_under_way())
 
 
 def _erasure(document: Document) -> Erasure:

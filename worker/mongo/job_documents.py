@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import asdict
 
 from worker.copying import Changes, Copying, SyncMode
-from worker.erasures import Erased
 from worker.estimates import Estimate
 from worker.jobs import (
     ExportRequest,
@@ -108,11 +107,6 @@ def state_of(job: Job) -> Document:
     }
 
 
-def erased_of(document: Document) -> Erased:
-    """Read what a job has lost to erasures, a field that is written by them alone."""
-    return Erased(**document.get("erased") or {})
-
-
 def _changes_of(job: Job) -> Document:
     """Give what only those have that keep the current copy: an export its account, a sync the sums of its exports."""
     changes: Document = {"copying": asdict(job.copying)} if job.copying is not None else {}
@@ -147,7 +141,6 @@ def from_document(document: Document) -> Job:
         tally=Tally.from_stored(document["tally"]),
         copying=Copying.from_stored(document["copying"]) if document.get("copying") is not None else None,
         changes_by_type=_changes(document.get("changes")),
-        erased=erased_of(document),
         receipt=Receipt.from_stored(document["receipt"]) if document["receipt"] is not None else None,
         error=error_from_document(document["error"]) if document["error"] is not None else None,
         webhook=webhook_from_document(webhook) if webhook is not None else None,

@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Collection, Sequence
-from dataclasses import asdict
 from datetime import datetime
 
 from pymongo import ASCENDING, DESCENDING, ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
-from worker.erasures import Erasure
 from worker.errors import JobNotFoundError, LeaseLostError
 from worker.interfaces import JobQuery, OpenJobs
 from worker.jobs import Job, JobKind, JobStatus
-from worker.mongo.connection import Document, MongoDatabase, from_now, session_under_way, translated_errors
+from worker.mongo.connection import Document, MongoDatabase, from_now, translated_errors
 from worker.mongo.job_documents import (
     COLLECTION,
     FINISHED,
     REMOVED,
     children_in,
-    erased_of,
     from_document,
     new_document,
     state_of,
@@ -158,20 +155,6 @@ class MongoJobStore:
         """Delete the hidden document."""
         with translated_errors():
             self._jobs.delete_one({"_id": job_id, "status": REMOVED})
-
-    def note_erased(self, job_id: str, erasure: Erasure, *, records: int) -> bool:
-        """Write a field that nobody else writes, so that no checkpoint undoes it."""
-        session = session_under_way()
-        with translated_errors():
-            document = self._jobs.find_one({"_id": job_id}, {"parent_id": True}, session=session)
-            family = [job_id, document["parent_id"]] if document is not None and document.get("parent_id") else [job_id]
-            is_first = False
-            for each in self._jobs.find({"_id": {"$in": family}}, {"erased": True}, session=session):
-                before = erased_of(each)
-                is_first |= each["_id"] == job_id and before.last != erasure.erasure_id
-                change = {"$set": {"erased": asdict(before.after(erasure, records=records))}}
-                self._jobs.update_one({"_id": each["_id"]}, change, session=session)
-        return is_first
 
     def take_unsettled(self, *, quiet_s: float, limit: int) -> tuple[list[str], list[Job]]:
         """Take what a process that died in the middle has left, each by one atomic update."""

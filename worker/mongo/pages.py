@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 import sys
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 
@@ -13,7 +14,7 @@ from bson.binary import Binary
 from pymongo import ASCENDING, DESCENDING
 from pymongo.errors import DuplicateKeyError
 
-from worker.erasures import Erasure
+from worker.erasures import Erased, Erasure
 from worker.errors import JobNotFoundError, LeaseLostError
 from worker.interfaces import RecordSlice
 from worker.jobs import Job
@@ -44,6 +45,9 @@ _PAGES_A_BATCH = 4
 _PAGES_DESCRIBED = 10
 _PAGES_A_CHANGE = 500  # a change of a million records' pages in one call would pass the time-out
 
+_LOST = ("job_id", "records_through", "records", "erased.records", "erased.checksum")
+_HAS_LOST = {"erased.records": {"$gt": 0}}  # as the index says it: of most jobs there is no page in there
+
 
 class MongoPageStore:
     """One document a page, and one more for every further 15 MB of a compressed body.
@@ -67,6 +71,7 @@ class MongoPageStore:
             self._pages.create_index(
                 [(name, ASCENDING) for name in ("account_id", "type", "ids_from", "ids_to", "_id")]
             )
+            self._pages.create_index([(name, ASCENDING) for name in _LOST], partialFilterExpression=_HAS_LOST)
             self._pages.create_index("expires_at", expireAfterSeconds=0)
 
     def add(
@@ -90,6 +95,7 @@ class MongoPageStore:
             "offset": page.offset,
             "bytes": len(page.body),
             "gaps": [],
+            "erased": None,
             **_range_of(record_ids(job.records_type, page.body) if ids is None else ids),
         }
         common = {
@@ -220,13 +226,32 @@ class MongoPageStore:
             before, export_type = self._page(document), erasure.copy_id.export_type
             after = without_record(export_type, before, erasure.record_id, erasure_id=erasure.erasure_id)
             if after != before:
-                self._rewrite(document, after, record_ids(export_type, after.body))
+                erased = _erased(document).after(erasure.record_id, records=len(after.gaps) - len(before.gaps))
+                self._rewrite(document, after, record_ids(export_type, after.body), erased)
         return len(after.gaps) - len(before.gaps)
 
-    def _rewrite(self, document: Document, page: Page, ids: Sequence[int | None]) -> None:
+    def erased_of(self, jobs: Sequence[Job]) -> Mapping[str, Erased]:
+        """Add up what pages say, all of it from an index of those that have something to say."""
+        readable, lost = {job.job_id: job.readable for job in jobs}, defaultdict[str, list[Erased]](list)
+        wanted = {"job_id": {"$in": list(readable)}, **_HAS_LOST}
+        shown = {"_id": False, **dict.fromkeys(_LOST, True)}
+        with translated_errors():
+            for document in self._pages.find(wanted, shown):
+                job_id, through = document["job_id"], document["records_through"]
+                if through is not None and through - document["records"] < readable[job_id]:
+                    lost[job_id].append(_erased(document))
+        return {job_id: Erased.of_parts(parts) for job_id, parts in lost.items()}
+
+    def _rewrite(self, document: Document, page: Page, ids: Sequence[int | None], erased: Erased) -> None:
         job_id, number, parts = document["job_id"], document["number"], self._packed(page.body)
         gaps = [asdict(gap) for gap in page.gaps]
-        described = {"parts": len(parts), "bytes": len(page.body), "gaps": gaps, **_range_of(ids)}
+        described = {
+            "parts": len(parts),
+            "bytes": len(page.body),
+            "gaps": gaps,
+            "erased": asdict(erased),
+            **_range_of(ids),
+        }
         for part, packed in enumerate(parts):
             fields = {**(described if part == 0 else {}), "body": Binary(packed)}
             self._pages.update_one({"_id": _id(job_id, number, part)}, {"$set": fields}, session=session_under_way())
@@ -291,6 +316,10 @@ def _place(job: Job, page: Page, lane: Lane | None) -> Document:
 def _range_of(ids: Sequence[int | None]) -> Document:
     known = [each for each in ids if each is not None]
     return {"ids_from": min(known, default=None), "ids_to": max(known, default=None)}
+
+
+def _erased(document: Document) -> Erased:
+    return Erased(**document.get("erased") or {})
 
 
 def _gaps(document: Document) -> tuple[Gap, ...]:

@@ -95,8 +95,7 @@ class Parts:
             erasures=self.erasures,
             records=self.records,
             pages=self.pages,
-            jobs=self.jobs,
-            transactions=InMemoryTransactions(self.records, self.jobs, self.pages, self.erasures),
+            transactions=InMemoryTransactions(self.records, self.pages, self.erasures),
             monotonic=lambda: self.clock().timestamp(),
         )
 

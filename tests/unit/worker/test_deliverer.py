@@ -17,7 +17,7 @@ from tests.contract.stores import new_job
 from tests.fakes.clock import START, ManualClock
 from tests.fakes.deliveries import InMemoryDeliveryStore
 from tests.fakes.queue import HoldingDeliveryQueue
-from tests.fakes.stores import InMemoryJobStore
+from tests.fakes.stores import InMemoryJobStore, InMemoryPageStore
 from worker.deliverer import CLAIM_S, Deliverer
 from worker.delivery_interfaces import WebhookSender
 from worker.delivery_rounds import DeliveryRounds
@@ -74,6 +74,7 @@ class PostOffice:
     def __init__(self) -> None:
         self.clock = ManualClock()
         self.jobs = InMemoryJobStore(self.clock)
+        self.pages = InMemoryPageStore()
         self.deliveries = InMemoryDeliveryStore(self.jobs, self.clock)
         self.queue = HoldingDeliveryQueue()
         self.receiver = Receiver(self.clock)
@@ -84,6 +85,8 @@ class PostOffice:
     def deliverer(self, *, sender: WebhookSender | None = None, signer: Signer = SIGNER) -> Deliverer:
         return Deliverer(
             deliveries=self.deliveries,
+            jobs=self.jobs,
+            pages=self.pages,
             sender=sender or self.receiver,
             signer=signer,
             lines=self.lines,

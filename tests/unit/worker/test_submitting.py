@@ -48,8 +48,7 @@ class Counter:
             erasures=self.erasures,
             records=self.records,
             pages=self.pages,
-            jobs=self.jobs,
-            transactions=InMemoryTransactions(self.records, self.jobs, self.pages, self.erasures),
+            transactions=InMemoryTransactions(self.records, self.pages, self.erasures),
         )
         self.sweeper = Sweeper(
             jobs=self.jobs,

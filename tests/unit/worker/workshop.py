@@ -141,7 +141,7 @@ class Workshop:
         self.pages = InMemoryPageStore()
         self.records = InMemoryRecordStore(clock)
         self.erasures = InMemoryErasureStore(clock)
-        self.transactions: Transactions = InMemoryTransactions(self.records, self.jobs, self.pages, self.erasures)
+        self.transactions: Transactions = InMemoryTransactions(self.records, self.pages, self.erasures)
         self.tokens = InMemoryTokenStore()
         self.connections = InMemoryConnectionStore()
         self.queue = HoldingJobQueue()
@@ -186,7 +186,6 @@ class Workshop:
             erasures=self.erasures,
             records=self.records,
             pages=self.pages,
-            jobs=self.jobs,
             transactions=self.transactions,
             monotonic=lambda: self.clock().timestamp(),
         )
