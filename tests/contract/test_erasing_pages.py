@@ -10,9 +10,10 @@ from itertools import count
 import pytest
 
 from tests.contract.stores import new_job, present
-from tests.contract.test_page_store import SMALL, held, page_of, stored
+from tests.contract.test_page_store import SMALL, held, new_lane, page_of, stored, stored_in_lane
 from tests.fakes.stores import InMemoryPageStore
-from worker.erasures import Erasure
+from tests.integration.profiling import profiled
+from worker.erasures import Erased, Erasure
 from worker.interfaces import PageStore
 from worker.jobs import Job, Progress
 from worker.mongo.connection import MongoDatabase
@@ -139,6 +140,42 @@ def test_a_page_that_is_fetched_again_has_no_gaps_any_more(store: PageStore) -> 
     erase(store, erasure_of(2))
     store.add(job, page_of([1, 2, 3]))
     assert places(store, job) == ([1, 2, 3], 3)
+    assert store.erased_of([replace(job, progress=Progress(records=3))]) == {}
+
+
+def test_what_jobs_have_lost_is_added_up_page_by_page(store: PageStore) -> None:
+    job, other, untouched = (stored(store, held(), page_of([1, 2, 2]), page_of([3, 4]), page_of([5])) for _ in range(3))
+    for record_id in (2, 3, 4):
+        for place in store.holding(erasure_of(record_id)):
+            if place[0] != untouched.job_id:
+                store.erase(erasure_of(record_id), *place)
+    lost = Erased().after(2, records=2).after(3, records=1).after(4, records=1)
+
+    assert store.erased_of([job, other, untouched]) == {job.job_id: lost, other.job_id: lost}
+    assert store.erased_of([untouched]) == store.erased_of([]) == {}
+    store.remove(job.job_id)
+    assert store.erased_of([job]) == {}
+
+
+def test_a_page_that_is_not_noted_yet_has_lost_nothing(store: PageStore) -> None:
+    noted = stored(store, held(), page_of([1, 2]))
+    store.add(noted, page_of([3, 4]))
+    for record_id in (1, 4):
+        erase(store, erasure_of(record_id))
+    assert store.erased_of([noted]) == {noted.job_id: Erased().after(1, records=1)}
+
+
+def test_what_lanes_have_read_ahead_counts_when_it_can_be_read(store: PageStore) -> None:
+    job = stored(store, held(), page_of([1, 2]))
+    lane = stored_in_lane(store, job, new_lane(1, after=2), [3, 4])
+    erase(store, erasure_of(3))
+    read = replace(job, progress=Progress(records=4))
+
+    assert store.erased_of([read]) == {}
+    store.seal(job, lane, before=2)
+
+    assert store.erased_of([job]) == {}
+    assert store.erased_of([read]) == {job.job_id: Erased().after(3, records=1)}
 
 
 def test_records_are_found_in_many_pages_at_once(store: PageStore) -> None:
@@ -183,11 +220,24 @@ def test_pages_are_found_by_an_index_and_without_their_bodies(mongo_database: Mo
     stored(store, held(), *ascending)
     for account_id in ("a0", "a2"):
         stored(store, replace(held(), account_id=account_id, progress=Progress()), *ascending)
-    mongo_database.command("profile", 2)
+    with profiled(mongo_database, COLLECTION) as noted:
+        assert len(store.holding(erasure_of(25))) == 1
 
-    assert len(store.holding(erasure_of(25))) == 1
-
-    mongo_database.command("profile", 0)
-    (query,) = mongo_database["system.profile"].find({"op": "query"})
+    (query,) = noted
     assert query["docsExamined"] == 0
     assert query["keysExamined"] <= 100 + 2
+
+
+def test_what_a_job_has_lost_is_answered_by_an_index_of_what_was_erased(mongo_database: MongoDatabase) -> None:
+    store = in_mongo(mongo_database)
+    store.ensure_indexes()
+    job, other = (stored(store, held(), *(page_of([number]) for number in range(300))) for _ in range(2))
+    for record_id in range(20):
+        erase(store, erasure_of(record_id))
+
+    with profiled(mongo_database, COLLECTION) as noted:
+        assert store.erased_of([job, other])[job.job_id].records == 20
+
+    (query,) = noted
+    assert query["docsExamined"] == 0
+    assert query["keysExamined"] <= 2 * 20 + 2

@@ -1,18 +1,31 @@
-"""What a page costs MongoDB while many records are being erased: one look into an index, whatever is open."""
+"""Erasing on a real MongoDB: what it costs pages that are stored meanwhile, and whom it keeps waiting."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import TypeVar
 from uuid import uuid4
 
+from pymongo import timeout
+
+from tests.contract.stores import new_job
+from tests.contract.test_page_store import page_of
 from tests.integration.profiling import profiled
 from tests.stack_fixtures import MongoDatabase
+from worker.eraser import Eraser
 from worker.mongo.erasures import COLLECTION, MongoErasureStore
+from worker.mongo.jobs import MongoJobStore
+from worker.mongo.pages import MongoPageStore
+from worker.mongo.records import MongoRecordStore
+from worker.mongo.transactions import MongoTransactions
 from worker.pages import ExportType
 from worker.records import CopyId
 
 COPY = CopyId(account_id="a1", export_type=ExportType.CONTACTS)
 OPEN, FINISHED, A_PAGE = 5000, 5000, 100
+T = TypeVar("T")
 
 
 def test_a_page_is_compared_with_the_erasures_of_its_own_records(mongo_database: MongoDatabase) -> None:
@@ -34,3 +47,53 @@ def test_a_page_is_compared_with_the_erasures_of_its_own_records(mongo_database:
     assert "IXSCAN" in query["planSummary"]
     assert query["docsExamined"] == 1
     assert query["keysExamined"] <= A_PAGE + 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lingering:
+    """Transactions in which something else happens before their end."""
+
+    transactions: MongoTransactions
+    meanwhile: Callable[[], object]
+
+    def run(self, work: Callable[[], T]) -> T:
+        def work_and_linger() -> T:
+            done = work()
+            self.meanwhile()
+            return done
+
+        return self.transactions.run(work_and_linger)
+
+
+def test_the_holder_of_a_job_is_not_kept_waiting_by_a_transaction_that_erases_from_it(
+    mongo_database: MongoDatabase,
+) -> None:
+    """A client that is killed leaves its transaction open for a minute, and what it has written locked."""
+    jobs, pages = MongoJobStore(mongo_database), MongoPageStore(mongo_database)
+    job = new_job()
+    jobs.add(job)
+    mine = jobs.claim(job.job_id, worker="w1", lease_s=30, at=job.created_at)
+    assert mine is not None
+    page = page_of([1, 2])
+    pages.add(mine, page)
+    noted: list[bool] = []
+    moved = replace(mine, progress=mine.progress.after(page))
+
+    def note() -> None:
+        with timeout(5):
+            noted.append(jobs.checkpoint(moved, lease_s=30))
+
+    eraser = Eraser(
+        erasures=MongoErasureStore(mongo_database),
+        records=MongoRecordStore(mongo_database),
+        pages=pages,
+        transactions=Lingering(
+            transactions=MongoTransactions(mongo_database),
+            meanwhile=note,
+        ),
+    )
+
+    assert eraser.erase(COPY, 2, requested_by="u1", within_s=10)
+
+    assert noted == [False, False]  # of the copy, and of the page
+    assert pages.erased_of([moved])[job.job_id].records == 1

@@ -14,10 +14,13 @@ from structlog.testing import capture_logs
 
 from api_shim.schemas import JobAnswer
 from tests.contract.stores import new_job
+from tests.contract.test_erasing_pages import erasure_of
+from tests.contract.test_page_store import page_of
 from tests.fakes.clock import START, ManualClock
 from tests.fakes.deliveries import InMemoryDeliveryStore
 from tests.fakes.queue import HoldingDeliveryQueue
 from tests.fakes.stores import InMemoryJobStore, InMemoryPageStore
+from worker.closing import receipt_of
 from worker.deliverer import CLAIM_S, Deliverer
 from worker.delivery_interfaces import WebhookSender
 from worker.delivery_rounds import DeliveryRounds
@@ -156,6 +159,21 @@ def test_a_job_that_succeeds_is_told_of_once_in_the_words_of_the_api(office: Pos
     assert office.job.webhook_status is WebhookStatus.DELIVERED
     office.clock.advance(1_000_000)
     assert office.go_round() == 0
+
+
+def test_a_receipt_is_told_without_what_was_erased_by_then(office: PostOffice) -> None:
+    mine = office.jobs.claim("j1", worker="w1", lease_s=20, at=office.clock())
+    assert mine is not None
+    page = page_of([1, 2])
+    office.pages.add(mine, page)
+    office.pages.erase(erasure_of(2), "j1", 0)
+    ended = mine.advance(page, at=office.clock()).succeed(at=office.clock())
+    office.jobs.release(replace(ended.expire(after=TTL), receipt=receipt_of(ended, office.pages)))
+
+    office.go_round()
+
+    ((_, _, body),) = office.receiver.got
+    assert json.loads(body)["data"]["receipt"]["erased"] == 1
 
 
 def shown(job: Job) -> dict[str, object]:

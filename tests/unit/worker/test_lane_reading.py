@@ -15,6 +15,8 @@ from structlog.testing import capture_logs
 
 from tests.fakes.executor import HeldTasks, PowerCutError
 from tests.fakes.stores import InMemoryPageStore
+from tests.unit.worker.test_current_copy import COPY
+from tests.unit.worker.test_eraser import checksum, receipt
 from tests.unit.worker.test_exporter import Waits
 from tests.unit.worker.workshop import HUB, LEASE_S, Workshop
 from worker.control import JobControl
@@ -526,3 +528,22 @@ def test_a_worker_that_dies_leaves_little_to_be_fetched_again(bench: Bench, gone
     assert bench.job.resumes == 1
     assert bench.receipt.refetched_pages <= LANES
     assert len(bench.offsets) <= MOST_CALLS + 2 * LANES
+
+
+@pytest.mark.parametrize("gone_after", range(25, 80, 18))
+def test_a_receipt_holds_though_a_worker_dies_and_what_it_stored_ahead_is_erased_from(
+    bench: Bench, gone_after: int
+) -> None:
+    with pytest.raises(PowerCutError):
+        bench.run(gone_after=gone_after)
+    gone = bench.shop.ids_in_hubspot()[:: PAGE + 1]
+    for record_id in gone:
+        assert bench.shop.eraser().erase(COPY, record_id, requested_by="u1", within_s=60)
+    bench.shop.clock.advance(LEASE_S + 1)
+
+    bench.finish()
+
+    left = [each for each in bench.shop.ids_in_hubspot() if each not in gone]
+    found = receipt(bench.shop)
+    assert bench.readable_ids() == left
+    assert (found.complete, found.erased, found.checksum) == (True, len(gone), checksum(left))
