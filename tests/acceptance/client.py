@@ -13,6 +13,7 @@ from pymongo import MongoClient
 
 from sandbox.seeding import Account
 from sandbox.stack import Stack
+from tests.acceptance.patience import until
 
 BASE_PATH = "/v1/integrations/hubspot"
 TYPES = ("contacts", "companies", "deals", "notes")
@@ -67,11 +68,7 @@ class Client:
 
     def reached(self, path: str, *, pages: int, within_s: float = 60) -> Json:
         """Give a job as soon as it has stored so many pages."""
-        give_up_at = time.monotonic() + within_s
-        while (job := self.job(path))["progress"]["pages"] < pages:
-            assert time.monotonic() < give_up_at, job
-            time.sleep(0.02)
-        return job
+        return until(lambda: self.job(path), lambda job: job["progress"]["pages"] >= pages, within_s=within_s)
 
     def stored_ids(self, path: str, export_type: str) -> list[int]:
         """Give the ids of all records of a job, in their order."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
@@ -22,6 +22,7 @@ from sandbox.stack import Stack, StackOptions
 from sandbox.state_folder import temporary_state
 from tests.acceptance.client import BASE_PATH, Client, Json
 from tests.acceptance.conftest import connect
+from tests.acceptance.patience import until
 
 KEY = Fernet.generate_key().decode()
 WAIT_S = 3
@@ -105,13 +106,6 @@ def collection(client: Client) -> Iterator[Collection[Json]]:
     """Give the tokens as another program has them."""
     with MongoClient[Json](client.stack.settings["MONGODB_URI"]) as mongo:
         yield mongo[client.stack.settings["MONGODB_DATABASE"]]["integrations.hubspot.key"]
-
-
-def until(condition: Callable[[], bool], *, within_s: float = 20) -> None:
-    give_up_at = time.monotonic() + within_s
-    while not condition():
-        assert time.monotonic() < give_up_at
-        time.sleep(0.02)
 
 
 def secrets_of(client: Client) -> set[str]:

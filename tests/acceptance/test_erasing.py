@@ -8,7 +8,7 @@ from pymongo import MongoClient
 from sandbox.stack import Stack
 from tests.acceptance.client import Client, Json
 from tests.acceptance.conftest import connect
-from tests.acceptance.test_survival import running, until
+from tests.acceptance.test_survival import running, until_on
 from tests.acceptance.test_syncs import expanded, start
 from worker.mongo.erasures import COLLECTION, MongoErasureStore
 from worker.pages import ExportType
@@ -89,7 +89,7 @@ def test_an_erasure_whose_shim_is_killed_is_finished_by_the_workers() -> None:
         record_id = client.ids_in_hubspot("contacts")[120]
 
         write_down(client, record_id)
-        until(stack, lambda: client.documents("erasures")[0]["looks"] == 1)
+        until_on(stack, lambda: client.documents("erasures")[0]["looks"] == 1)
 
         assert record_id not in copied(client)
         (erasure,) = client.documents("erasures")

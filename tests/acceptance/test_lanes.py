@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import signal
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
@@ -12,6 +11,7 @@ from sandbox.stack import Stack, StackOptions
 from sandbox.state_folder import temporary_state
 from tests.acceptance.client import Client, Json, ids_of
 from tests.acceptance.conftest import connect
+from tests.acceptance.patience import until
 
 LEASE_S = 5
 PAGES, PAGE = 150, 100
@@ -42,13 +42,6 @@ def client(stack: Stack) -> Client:
 def document(client: Client, path: str) -> Json:
     (found,) = client.documents("jobs", _id=path.rpartition("/")[2])
     return found
-
-
-def until(condition: Callable[[], bool], *, within_s: float = 30) -> None:
-    give_up_at = time.monotonic() + within_s
-    while not condition():
-        assert time.monotonic() < give_up_at
-        time.sleep(0.05)
 
 
 def require_every_record_once(client: Client, path: str) -> None:

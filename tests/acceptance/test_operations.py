@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +18,7 @@ from sandbox.state_folder import temporary_state
 from tests.acceptance.client import BASE_PATH, TYPES, Client
 from tests.acceptance.collector import Collector, SentSpan, listening
 from tests.acceptance.conftest import connect
+from tests.acceptance.patience import until
 
 SERVER_SPAN = f"POST {BASE_PATH}/export/{{type}}"
 
@@ -37,13 +37,9 @@ class Watched:
     def scrape_shim(self) -> dict[str, float]:
         return samples(f"{self.stack.shim_url}/metrics")
 
-    def shim_showing(self, name: str, *, within_s: float = 10) -> dict[str, float]:
+    def shim_showing(self, name: str) -> dict[str, float]:
         """Scrape the shim until a sample is more than nothing; what is read from the database may be seconds old."""
-        give_up_at = time.monotonic() + within_s
-        while not (found := self.scrape_shim()).get(name):
-            assert time.monotonic() < give_up_at, found
-            time.sleep(0.1)
-        return found
+        return until(self.scrape_shim, lambda found: found.get(name), within_s=10)
 
 
 @pytest.fixture(scope="module")
@@ -81,11 +77,9 @@ def lines(process: Process) -> list[dict[str, Any]]:
 
 def logged(process: Process, *, count: int, wanted: Callable[[dict[str, Any]], bool]) -> list[dict[str, Any]]:
     """Give the lines that are wanted, once there are so many: whoever has an answer may read before it is logged."""
-    give_up_at = time.monotonic() + 10
-    while len(found := [line for line in lines(process) if wanted(line)]) < count:
-        assert time.monotonic() < give_up_at, process.log.read_text()[-5000:]
-        time.sleep(0.05)
-    return found
+    return until(
+        lambda: [line for line in lines(process) if wanted(line)], lambda found: len(found) >= count, within_s=10
+    )
 
 
 def by_name(spans: list[SentSpan]) -> dict[str, SentSpan]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from sandbox.stack import Stack, StackOptions
 from sandbox.state_folder import temporary_state
 from tests.acceptance.client import Client, Json
 from tests.acceptance.conftest import connect
+from tests.acceptance.patience import until
 from tests.acceptance.test_command_line import CommandLine
 
 MANY = 25
@@ -52,13 +52,9 @@ def make_due(*clients: Client, hours: int = 1) -> None:
         schedules.update_many(wanted, [{"$set": earlier}])
 
 
-def until(client: Client, holds: Callable[[Json], object], *, within_s: float = 30) -> Json:
+def schedule_once(client: Client, holds: Callable[[Json], object]) -> Json:
     """Give the schedule as soon as something holds of it."""
-    give_up_at = time.monotonic() + within_s
-    while not holds(schedule := schedule_of(client)):
-        assert time.monotonic() < give_up_at, schedule
-        time.sleep(0.05)
-    return schedule
+    return until(lambda: schedule_of(client), holds)
 
 
 def syncs_of(client: Client) -> list[Json]:
@@ -69,7 +65,7 @@ def test_a_schedule_syncs_its_account_and_says_when_it_will_do_so_again(client: 
     planned = scheduled(client)
     make_due(client)
 
-    ran = until(client, lambda schedule: schedule["last_job_id"])
+    ran = schedule_once(client, lambda schedule: schedule["last_job_id"])
 
     sync = client.finished(f"/jobs/{ran['last_job_id']}")
     assert (sync["status"], sync["progress"]["records"]) == ("succeeded", 120)
@@ -82,7 +78,7 @@ def test_after_a_time_without_beat_one_run_is_made_up_for(client: Client) -> Non
     scheduled(client)
     make_due(client, hours=6)
 
-    ran = until(client, lambda schedule: schedule["last_job_id"])
+    ran = schedule_once(client, lambda schedule: schedule["last_job_id"])
 
     assert ran["missed_runs"] == 5
     assert len(syncs_of(client)) == 1
@@ -92,17 +88,17 @@ def test_a_run_that_is_due_while_the_sync_before_is_going_is_skipped_or_waits(cl
     client.stack.hubspot_control.change_account(client.account.hub_id, latency_s=2)
     scheduled(client)
     make_due(client)
-    first = until(client, lambda schedule: schedule["last_job_id"])["last_job_id"]
+    first = schedule_once(client, lambda schedule: schedule["last_job_id"])["last_job_id"]
     scheduled(client, minute=10)
     make_due(client)
-    assert until(client, lambda schedule: schedule["skipped_runs"])["last_job_id"] == first
+    assert schedule_once(client, lambda schedule: schedule["skipped_runs"])["last_job_id"] == first
 
     scheduled(client, minute=20, overlap="queue")
     make_due(client)
-    assert until(client, lambda schedule: schedule["queued_for"])["last_job_id"] == first
+    assert schedule_once(client, lambda schedule: schedule["queued_for"])["last_job_id"] == first
     client.post(f"/jobs/{first}/cancel")
 
-    ran = until(client, lambda schedule: schedule["last_job_id"] != first)
+    ran = schedule_once(client, lambda schedule: schedule["last_job_id"] != first)
     assert (ran["queued_for"], ran["skipped_runs"]) == (None, 1)
 
 
@@ -113,13 +109,13 @@ def test_a_schedule_stops_with_its_connection_and_goes_on_with_a_new_token(clien
 
     make_due(client)
 
-    stopped = until(client, lambda schedule: schedule["skipped_runs"])
+    stopped = schedule_once(client, lambda schedule: schedule["skipped_runs"])
     assert stopped["stopped_reason"].endswith("(reconnect_required)")
     assert syncs_of(client) == []
     connect_anew(client)
     scheduled(client, minute=10)
     make_due(client)
-    assert until(client, lambda schedule: schedule["last_job_id"])["stopped_reason"] is None
+    assert schedule_once(client, lambda schedule: schedule["last_job_id"])["stopped_reason"] is None
 
 
 def connect_anew(client: Client) -> None:
@@ -166,4 +162,4 @@ def test_however_many_dispatch_and_die_every_run_has_one_sync() -> None:
 
 
 def until_synced(client: Client, *, times: int) -> None:
-    until(client, lambda _: len(syncs_of(client)) == times, within_s=60)
+    until(lambda: syncs_of(client), lambda syncs: len(syncs) == times, within_s=60)

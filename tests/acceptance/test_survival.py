@@ -15,6 +15,7 @@ from sandbox.stack import Stack, StackOptions
 from sandbox.state_folder import temporary_state
 from tests.acceptance.client import Client, Json
 from tests.acceptance.conftest import connect
+from tests.acceptance.patience import until
 
 LEASE_S, SLICE_S = 5, 2
 SWEEP_S = 2
@@ -37,12 +38,12 @@ def running(*, workers: int = 1, slots: int = 2) -> Iterator[Stack]:
         yield stack
 
 
-def until(stack: Stack, condition: Callable[[], bool], *, within_s: float = 60) -> None:
-    give_up_at = time.monotonic() + within_s
-    while not condition():
-        assert time.monotonic() < give_up_at
+def until_on(stack: Stack, condition: Callable[[], bool], *, within_s: float = 60) -> None:
+    def look() -> bool:
         stack.check()
-        time.sleep(0.05)
+        return condition()
+
+    until(look, within_s=within_s)
 
 
 def slow_export(stack: Stack, *, pages: int, latency_s: float) -> tuple[Client, str]:
@@ -81,13 +82,13 @@ def require_every_record_once(client: Client, path: str) -> None:
 def test_after_kill_9_of_all_workers_a_new_one_goes_on_from_the_last_stored_pages() -> None:
     with running(workers=2) as stack:
         exports = [slow_export(stack, pages=12, latency_s=0.4) for _ in range(3)]
-        until(stack, lambda: all(pages_of(*export) >= 3 for export in exports))
+        until_on(stack, lambda: all(pages_of(*export) >= 3 for export in exports))
         for worker in stack.workers:
             worker.kill()
         killed_at, stood_at = time.monotonic(), [pages_of(*export) for export in exports]
         stack.start_worker().wait_ready()
 
-        until(stack, lambda: any(pages_of(*export) > stood for export, stood in zip(exports, stood_at, strict=True)))
+        until_on(stack, lambda: any(pages_of(*export) > stood for export, stood in zip(exports, stood_at, strict=True)))
         assert time.monotonic() - killed_at < LEASE_S + SWEEP_S + 10  # most of it is a Python process that starts
 
         for client, path in exports:
@@ -100,17 +101,17 @@ def test_after_kill_9_of_all_workers_a_new_one_goes_on_from_the_last_stored_page
 def test_a_worker_that_was_frozen_past_its_lease_writes_nothing_when_it_goes_on() -> None:
     with running(workers=2, slots=1) as stack:
         client, path = slow_export(stack, pages=10, latency_s=0.3)
-        until(stack, lambda: pages_of(client, path) >= 2)
-        until(stack, lambda: document(client, path)["lease"] is not None)
+        until_on(stack, lambda: pages_of(client, path) >= 2)
+        until_on(stack, lambda: document(client, path)["lease"] is not None)
         frozen = holder(stack, client, path)
         frozen.send(signal.SIGSTOP)
         epoch = document(client, path)["epoch"]
-        until(stack, lambda: document(client, path)["epoch"] > epoch)
-        until(stack, lambda: pages_of(client, path) >= 6)
+        until_on(stack, lambda: document(client, path)["epoch"] > epoch)
+        until_on(stack, lambda: pages_of(client, path) >= 6)
         before = epochs(client, path)
 
         frozen.send(signal.SIGCONT)
-        until(stack, lambda: frozen.has_written("lease_lost"))
+        until_on(stack, lambda: frozen.has_written("lease_lost"))
 
         job = client.finished(path)
         assert (job["status"], job["resumes"]) == ("succeeded", 1)
@@ -138,7 +139,7 @@ def test_a_job_that_ends_every_worker_that_takes_it_fails_after_three_deaths() -
         stack.hubspot_control.fail_next("silent", account=client.account.hub_id, type="contacts", times=None)
         path = client.start("contacts")
         for deaths in range(3):
-            until(stack, lambda deaths=deaths: len(client.calls(type="contacts")) == deaths + 1)  # type: ignore[misc]
+            until_on(stack, lambda deaths=deaths: len(client.calls(type="contacts")) == deaths + 1)  # type: ignore[misc]
             stack.workers[-1].kill()
             stack.start_worker().wait_ready()
         job = client.finished(path)
@@ -151,7 +152,7 @@ def test_a_job_that_ends_every_worker_that_takes_it_fails_after_three_deaths() -
 def test_a_long_export_delays_a_short_one_by_no_more_than_a_slice_of_each_in_front(slots: int) -> None:
     with running(slots=slots) as stack:
         giants = [slow_export(stack, pages=5000, latency_s=0.1) for _ in range(slots + 1)]
-        until(stack, lambda: sum(pages_of(*giant) > 0 for giant in giants) >= slots)
+        until_on(stack, lambda: sum(pages_of(*giant) > 0 for giant in giants) >= slots)
         small = connect(stack, contacts=3)
         waits = []
         for _ in range(3):
@@ -170,8 +171,8 @@ def test_a_worker_that_is_told_to_stop_is_gone_in_seconds_whatever_its_jobs_wait
             "ten_secondly", account=limited.account.hub_id, type="contacts", retry_after_s=3
         )
         limited_path = limited.start("contacts")
-        until(stack, lambda: pages_of(slow, slow_path) >= 2)
-        until(stack, lambda: document(limited, limited_path)["resume_at"] is not None)
+        until_on(stack, lambda: pages_of(slow, slow_path) >= 2)
+        until_on(stack, lambda: document(limited, limited_path)["resume_at"] is not None)
 
         began = time.monotonic()
         stack.workers[0].stop(grace_s=30)

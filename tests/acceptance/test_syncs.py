@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ import requests
 from sandbox.stack import Stack
 from tests.acceptance.client import TYPES, Client, Json
 from tests.acceptance.conftest import connect
+from tests.acceptance.patience import until
 from tests.acceptance.test_command_line import CommandLine
 from tests.acceptance.test_survival import running
 
@@ -35,12 +35,8 @@ def children_of(client: Client, path: str) -> dict[str, Json]:
     return {child["type"]: child for child in found}
 
 
-def expanded(client: Client, path: str, *, within_s: float = 30) -> dict[str, Json]:
-    give_up_at = time.monotonic() + within_s
-    while not (children := children_of(client, path)):
-        assert time.monotonic() < give_up_at, client.job(path)
-        time.sleep(0.02)
-    return children
+def expanded(client: Client, path: str) -> dict[str, Json]:
+    return until(lambda: children_of(client, path))
 
 
 def data_of(answer: requests.Response, *, status: int = 202) -> Json:
@@ -51,11 +47,7 @@ def data_of(answer: requests.Response, *, status: int = 202) -> Json:
 
 def ended(client: Client, path: str) -> Json:
     """Give a sync once it has its end, which comes a moment after the last of its children."""
-    give_up_at = time.monotonic() + 30
-    while (sync := client.finished(path))["expires_at"] is None:
-        assert time.monotonic() < give_up_at, sync
-        time.sleep(0.02)
-    return sync
+    return until(lambda: client.finished(path), lambda sync: sync["expires_at"])
 
 
 def assert_whole(client: Client, path: str, *types: str) -> None:

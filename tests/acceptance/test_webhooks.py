@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +15,7 @@ from sandbox.stack import Stack, StackOptions
 from sandbox.state_folder import temporary_state
 from tests.acceptance.client import BASE_PATH, Client, Json
 from tests.acceptance.conftest import connect
+from tests.acceptance.patience import until
 from tests.acceptance.test_command_line import CommandLine
 from tests.fakes.receiver import Received, WebhookReceiver, receiving
 from tests.readme import check_of_signatures
@@ -41,12 +42,10 @@ def start(client: Client, receiver: WebhookReceiver, *, export_type: str = "cont
 
 def tried(client: Client, path: str, *, attempts: int = 1, within_s: float = 30) -> Json:
     """Give the job's webhook once so many attempts have been noted."""
-    give_up_at = time.monotonic() + within_s
-    while len((webhook := client.job(path)["webhook"])["deliveries"]) < attempts:
-        assert time.monotonic() < give_up_at, webhook
-        time.sleep(0.05)
-    found: Json = webhook
-    return found
+    webhook: Json = until(
+        lambda: client.job(path)["webhook"], lambda webhook: len(webhook["deliveries"]) >= attempts, within_s=within_s
+    )
+    return webhook
 
 
 def let_the_pause_pass(client: Client, path: str) -> None:
@@ -132,13 +131,6 @@ def test_a_cancelled_job_is_told_of_with_its_receipt(stack: Stack, receiver: Web
 
     assert received.event["type"] == "job.cancelled"
     assert received.event["data"]["receipt"]["records"] == 100
-
-
-def until(condition: Callable[[], bool], *, within_s: float = 30) -> None:
-    give_up_at = time.monotonic() + within_s
-    while not condition():
-        assert time.monotonic() < give_up_at
-        time.sleep(0.05)
 
 
 def test_a_sync_is_told_of_once_all_of_its_exports_have_ended(stack: Stack, receiver: WebhookReceiver) -> None:
