@@ -116,7 +116,11 @@ class ExportDesk:
             return job if job.status.is_terminal else await self._wait_for_other(job, watch, wait_s=wait_s)
 
     async def get(self, job_id: str, *, account_id: str) -> Job:
-        """Read one of the account's jobs. Raises JobNotFoundError."""
+        """Read one of the account's jobs, to be shown. Raises JobNotFoundError."""
+        return await run_in_threadpool(self.control.show, job_id, account_id=account_id)
+
+    async def find(self, job_id: str, *, account_id: str) -> Job:
+        """Read one of the account's jobs for its results. Raises JobNotFoundError."""
         return await run_in_threadpool(self.control.find, job_id, account_id=account_id)
 
     async def newest(self, wanted: JobQuery) -> list[Job]:
@@ -179,7 +183,7 @@ class ExportDesk:
         """Look at what was accepted, of a sync at its children; where nobody can look it is shown as it was."""
         with suppress(StoreUnavailableError):
             if job.kind is JobKind.SYNC:
-                return self.control.find(job.job_id, account_id=job.account_id)
+                return self.control.show(job.job_id, account_id=job.account_id)
             return self.control.as_of_now([job])[0]
         return job
 

@@ -42,9 +42,16 @@ class JobControl:
         self._announcer = announcer
         self._connections = connections
 
+    def show(self, job_id: str, *, account_id: str) -> Job:
+        """Read a job, and what was erased of it. Raises JobNotFoundError, also for one that has expired."""
+        return with_erased([self.find(job_id, account_id=account_id)], jobs=self._jobs, pages=self._pages)[0]
+
     def find(self, job_id: str, *, account_id: str) -> Job:
-        """Read a job. Raises JobNotFoundError, also for one that has expired."""
-        return with_erased([self._find(job_id, account_id=account_id)], jobs=self._jobs, pages=self._pages)[0]
+        """Read a job for its results or its state alone. Raises JobNotFoundError, also for one that has expired."""
+        job = self._jobs.get(job_id, account_id=account_id)
+        if job.has_expired(at=self._clock()):
+            raise JobNotFoundError
+        return self._followed([job])[0]
 
     def as_of_now(self, jobs: Sequence[Job]) -> list[Job]:
         """Give jobs as they were read, but the progress of syncs, and what was erased, as it is at this moment."""
@@ -59,14 +66,14 @@ class JobControl:
 
         Raises JobNotFoundError, and IllegalChangeError for a job that is finished.
         """
-        job = self._find(job_id, account_id=account_id)
+        job = self.find(job_id, account_id=account_id)
         if not job.is_expanded:
             return self.as_of_now([self._cancel(job)])[0]
         job.cancel(at=self._clock())
         for child in self._jobs.children_of([job]):
             with suppress(IllegalChangeError):
                 self._cancel(child)
-        return self.find(job_id, account_id=account_id)
+        return self.show(job_id, account_id=account_id)
 
     def retry(self, job_id: str, *, account_id: str) -> Job:
         """Have a failed or cancelled job go on from its last stored page; of a sync all that failed or was cancelled.
@@ -74,7 +81,7 @@ class JobControl:
         Raises JobNotFoundError, and IllegalChangeError for a job in any other state.
         """
         for _ in range(_TRIES):
-            job = self._find(job_id, account_id=account_id)
+            job = self.find(job_id, account_id=account_id)
             queued = job.retry(at=self._clock())
             if job.is_expanded or job.parent_id is not None:
                 return self._retry_children(job)
@@ -90,7 +97,7 @@ class JobControl:
         Raises JobNotFoundError, and IllegalChangeError for a running job and for the child of a sync.
         """
         for _ in range(_TRIES):
-            job = self._find(job_id, account_id=account_id)
+            job = self.find(job_id, account_id=account_id)
             if job.parent_id is not None:
                 raise IllegalChangeError(f"The job is part of the sync {job.parent_id}: delete that")
             if job.status is JobStatus.RUNNING:
@@ -125,15 +132,9 @@ class JobControl:
         for job in self._jobs.take_unfollowed(quiet_s=quiet_s, limit=limit):
             self._tell_sync(job)
 
-    def _find(self, job_id: str, *, account_id: str) -> Job:
-        job = self._jobs.get(job_id, account_id=account_id)
-        if job.has_expired(at=self._clock()):
-            raise JobNotFoundError
-        return self._followed([job])[0]
-
     def _followed(self, jobs: Sequence[Job]) -> list[Job]:
         going_on = [job for job in jobs if job.is_expanded and not job.status.is_terminal]
-        children = {child.job_id: child for child in self._jobs.children_of(going_on)} if going_on else {}
+        children = {child.job_id: child for child in self._jobs.children_of(going_on)}
         return [follow(job, [children[each] for each in job.children if each in children]) for job in jobs]
 
     def _cancel(self, job: Job) -> Job:
@@ -167,7 +168,7 @@ class JobControl:
         queued = [(child, child.retry(at=self._clock())) for child in stopped]
         self._ring_for(*(after for before, after in queued if self._jobs.change(before, after)))
         self._tell_sync(sync)
-        return self.find(job.job_id, account_id=job.account_id)
+        return self.show(job.job_id, account_id=job.account_id)
 
     def _ring_for(self, *queued: Job) -> None:
         with suppress(BrokerUnavailableError):

@@ -36,10 +36,9 @@ class Lane:
     """The records whose ids are above `after`, up to and with `until`; None: all that follow, new ones among them.
 
     All up to `place` are read. `has_more` is false when that is as far as `until`, and at the open end when HubSpot had
-    no more.
-    `horizon` is from where on there was nothing at the open end when that was looked at. `number` is None before the
-    lane's first page, and again when it has been read and has taken others in: then `blocks` are where all pages are.
-    `attempts`, `waited_s` and `resume_at` are of its next call.
+    no more. `horizon` is from where on there was nothing at the open end when that was looked at. `number` is None
+    before the lane's first page, and again when it has been read and has taken others in: then `blocks` are where all
+    pages are. `attempts`, `waited_s` and `resume_at` are of its next call.
     """
 
     after: int

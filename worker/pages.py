@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Annotated, TypeAlias
+from typing import Annotated, TypeAlias, TypeVar
 
 import msgspec
 
@@ -19,6 +19,8 @@ PagePlace: TypeAlias = tuple[str, int]
 _LINE_BREAKS = b"\r\n"
 MOST_BYTES_AT_ONCE = 16 * 1024 * 1024  # of records in one answer: a thousand of the largest would be 170 MB
 _Raw: TypeAlias = msgspec.Raw
+
+T = TypeVar("T")
 
 
 class ExportType(StrEnum):
@@ -199,13 +201,13 @@ def record_ids(export_type: ExportType, body: bytes) -> list[int | None]:
     return [_id_of(export_type, record) for record in _list_of(export_type, envelope)]
 
 
-def within_bytes(records: Iterable[bytes | None], *, most: int = MOST_BYTES_AT_ONCE) -> Iterator[bytes | None]:
-    """Give records, None for one that was erased, as long as they are not too many bytes in all; at least one."""
-    size = 0
+def within_bytes(records: Iterable[T], *, size_of: Callable[[T], int]) -> Iterator[T]:
+    """Give records as long as they are not too many bytes in all; at least one, and no more are taken then."""
+    left = MOST_BYTES_AT_ONCE
     for record in records:
         yield record
-        size += len(record or b"")
-        if size >= most:
+        left -= size_of(record)
+        if left <= 0:
             return
 
 

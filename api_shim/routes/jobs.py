@@ -68,7 +68,7 @@ async def results(
     offset: Annotated[OffsetNumber, Query(description="`pagination.offset` of the body before")] = None,
 ) -> Response:
     """Read what was exported so far. There is more while records are left, or the job still brings some."""
-    found = await desk.get(job_id, account_id=caller.account_id)
+    found = await desk.find(job_id, account_id=caller.account_id)
     records = await desk.records(found, start=offset or 0, limit=limit or _DEFAULT_LIMIT)
     has_more = records.end < found.readable or not found.status.is_terminal
     return results_answer(found.records_type, records, has_more=has_more)

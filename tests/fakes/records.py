@@ -6,12 +6,11 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from itertools import accumulate
 from typing import TypeVar
 
 from worker.copying import Copying, SyncMode
 from worker.errors import LeaseLostError, RecordNotFoundError, StoreUnavailableError
-from worker.pages import MOST_BYTES_AT_ONCE
+from worker.pages import within_bytes
 from worker.records import CompleteSync, CopiedRecord, CopyId, KnownRecord, Moment, Place, Record, Shown
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
@@ -123,8 +122,7 @@ class InMemoryRecordStore:
             and (after is None or _order(record.place) > _order(after))
         ]
         in_order = sorted(wanted, key=lambda record: _order(record.place))[:limit]
-        before = accumulate((len(record.body) for record in in_order), initial=0)
-        return [record for record, size in zip(in_order, before, strict=False) if size < MOST_BYTES_AT_ONCE]
+        return list(within_bytes(in_order, size_of=lambda record: len(record.body)))
 
     def take_up(self, copy: CopyId, job_id: str, copying: Copying, *, epoch: int) -> Copying:
         self._answer()

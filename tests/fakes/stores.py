@@ -530,7 +530,7 @@ class InMemoryPageStore(_Store):
             if first + stored.page.records > start
             for record in records_by_place(export_type, stored.page)[max(0, start - first) :]
         )
-        places = list(within_bytes(islice(found, limit)))
+        places = list(within_bytes(islice(found, limit), size_of=lambda record: len(record or b"")))
         records = [record for record in places if record is not None]
         return RecordSlice(start, records, erased=len(places) - len(records))
 

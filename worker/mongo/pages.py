@@ -188,7 +188,8 @@ class MongoPageStore:
     def read(self, job_id: str, export_type: ExportType, *, start: int, limit: int) -> RecordSlice:
         """Read records; an index leads to the page that holds the first one, wherever it lies."""
         with translated_errors():
-            places = list(within_bytes(itertools.islice(self._places_from(job_id, export_type, start), limit)))
+            found = itertools.islice(self._places_from(job_id, export_type, start), limit)
+            places = list(within_bytes(found, size_of=lambda record: len(record or b"")))
         records = [record for record in places if record is not None]
         return RecordSlice(start, records, erased=len(places) - len(records))
 

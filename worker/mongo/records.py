@@ -15,7 +15,7 @@ from worker.copying import Copying, SyncMode
 from worker.errors import LeaseLostError, RecordNotFoundError
 from worker.mongo.connection import Document, MongoCollection, MongoDatabase, session_under_way, translated_errors
 from worker.mongo.record_documents import to_body, to_fields
-from worker.pages import MOST_BYTES_AT_ONCE, ExportType
+from worker.pages import ExportType, within_bytes
 from worker.records import CompleteSync, CopiedRecord, CopyId, KnownRecord, Moment, Place, Record, Shown
 
 COPIES = "integrations.hubspot.copies"
@@ -130,20 +130,10 @@ class MongoRecordStore:
         self, copy: CopyId, *, shown: Shown, since: datetime | None, after: Place | None, limit: int
     ) -> list[CopiedRecord]:
         """Read on in an index, from exactly where it goes on; what a failover could take back is not read."""
-        found: list[CopiedRecord] = []
-        left = MOST_BYTES_AT_ONCE
-        for stretch in _stretches(since, after):
-            wanted = {"account_id": copy.account_id, "deleted": {"$in": _DELETED[shown]}, **stretch}
-            order = [("changed_at", ASCENDING), ("record_id", ASCENDING)]
-            with translated_errors():
-                for document in self._seen_by_all(copy).find(wanted).sort(order).limit(limit - len(found)):
-                    found.append(_copied(document))
-                    left -= len(found[-1].body)
-                    if left <= 0:
-                        return found
-            if len(found) == limit:
-                break
-        return found
+        wanted = {"account_id": copy.account_id, "deleted": {"$in": _DELETED[shown]}}
+        found = self._in_order_of_change(copy, [{**wanted, **each} for each in _stretches(since, after)], limit=limit)
+        with translated_errors():
+            return list(within_bytes(found, size_of=lambda record: len(record.body)))
 
     def take_up(self, copy: CopyId, job_id: str, copying: Copying, *, epoch: int) -> Copying:
         """Keep the account in the copy's own document, with those of the latest exports and of all that are at work."""
@@ -188,6 +178,15 @@ class MongoRecordStore:
             return (
                 self._of(copy).delete_one({"_id": _key(copy, record_id)}, session=session_under_way()).deleted_count > 0
             )
+
+    def _in_order_of_change(self, copy: CopyId, stretches: Iterable[Document], *, limit: int) -> Iterator[CopiedRecord]:
+        order = [("changed_at", ASCENDING), ("record_id", ASCENDING)]
+        for wanted in stretches:
+            for document in self._seen_by_all(copy).find(wanted).sort(order).limit(limit):
+                limit -= 1
+                yield _copied(document)
+            if limit == 0:
+                return
 
     def _write(self, copy: CopyId, changes: Sequence[InsertOne[Document] | UpdateOne]) -> None:
         if not changes:
