@@ -152,6 +152,12 @@ class JobStore(Protocol):
         A sync is never claimed: it has no pages. It runs as soon as one of its children is.
         """
 
+    def withdraw_claim(self, job_id: str, *, worker: str) -> bool:
+        """Undo a claim whose outcome this worker was never told; say whether there was one.
+
+        The job is free at once, and no worker counts as lost. A claim under another name stays as it is.
+        """
+
     def renew(self, job: Job, *, lease_s: float) -> None:
         """Have the lease last so long from now on. Raises LeaseLostError when the epoch is not the present one."""
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
@@ -52,11 +54,21 @@ class HeldLease:
         return is_cancelled
 
 
+@dataclass(frozen=True, slots=True)
+class _Claim:
+    """A claim under a name that no other has; `asked_at` is on the monotonic clock."""
+
+    job_id: str
+    owner: str
+    asked_at: float
+
+
 class LeaseKeeper:
     """Short leases make a quick recovery; a heartbeat makes short leases safe while HubSpot takes its time.
 
     A slice that goes on for longer than `longest_s` is stuck: its lease is left to lapse. A slice that an absent server
-    has ended gives its lease up as soon as the database can be reached: nobody died, and nobody need wait.
+    has ended gives its lease up as soon as the database can be reached: nobody died, and nobody need wait. So does a
+    claim that was never answered.
     """
 
     def __init__(
@@ -73,6 +85,7 @@ class LeaseKeeper:
         self._longest_s = longest_s
         self._held: set[HeldLease] = set()
         self._dropped: list[Job] = []
+        self._unanswered: list[_Claim] = []
         self._changing = threading.Lock()
 
     def start(self) -> None:
@@ -83,7 +96,7 @@ class LeaseKeeper:
     def claim(self, job_id: str, *, worker: str, at: datetime) -> Iterator[HeldLease | None]:
         """Claim a job and keep its lease until the block ends; None when there is nothing to do."""
         asked_at = self.monotonic()
-        job = self.jobs.claim(job_id, worker=worker, lease_s=self.lease_s, at=at)
+        job = self._claim(_Claim(job_id, f"{worker}:{secrets.token_hex(4)}", asked_at), at=at)
         if job is None:
             yield None
             return
@@ -100,11 +113,20 @@ class LeaseKeeper:
             with self._changing:
                 self._held.discard(held)
 
+    def _claim(self, claim: _Claim, *, at: datetime) -> Job | None:
+        try:
+            return self.jobs.claim(claim.job_id, worker=claim.owner, lease_s=self.lease_s, at=at)
+        except UnavailableError:
+            with self._changing:
+                self._unanswered.append(claim)
+            raise
+
     def look_after_all(self) -> None:
         """Renew each lease once, and give up those whose slice was ended by an absent server.
 
         What fails shows when its holder asks, and is tried again the next time.
         """
+        self._withdraw_unanswered()
         with self._changing:
             held, self._dropped, dropped = list(self._held), [], self._dropped
         for number, job in enumerate(dropped):
@@ -117,6 +139,25 @@ class LeaseKeeper:
                 _log.error("slice_stuck", **lease.job.log_fields)
             elif not self._reached(lease.job, lease.renew):
                 return
+
+    def _withdraw_unanswered(self) -> None:
+        """Undo claims that the database may have stored without being able to say so.
+
+        Left alone, such a lease would lapse, and count as the death of a worker. A write may reach the server after its
+        client has given it up, so each is looked for until its lease would be over.
+        """
+        with self._changing:
+            self._unanswered, claims = [], self._unanswered
+        for number, claim in enumerate(claims):
+            try:
+                is_undone = self.jobs.withdraw_claim(claim.job_id, worker=claim.owner)
+            except StoreUnavailableError:
+                with self._changing:
+                    self._unanswered += claims[number:]
+                return
+            if not is_undone and self.monotonic() - claim.asked_at < self.lease_s:
+                with self._changing:
+                    self._unanswered.append(claim)
 
     def _reached(self, job: Job, change: Callable[[], None]) -> bool:
         try:

@@ -695,6 +695,20 @@ def test_a_dropped_job_is_as_its_last_checkpoint_left_it_and_free_at_once(world:
         world.store.drop(moved)
 
 
+def test_a_claim_is_withdrawn_by_its_own_name_alone(world: JobWorld) -> None:
+    (job,) = added(world)
+    claimed(world, job)
+    assert not world.store.withdraw_claim(job.job_id, worker="another")
+    assert claim(world, job) is None
+
+    assert world.store.withdraw_claim(job.job_id, worker="w1")
+
+    assert taken(world) == [job.job_id]
+    again = claimed(world, job)
+    assert (again.lapses, again.resumes, again.epoch) == (0, 0, 2)
+    assert not world.store.withdraw_claim("unknown", worker="w1")
+
+
 def test_a_ring_that_a_wrong_clock_put_into_the_future_does_not_keep_a_job_from_being_taken(world: JobWorld) -> None:
     job = replace(new_job(), created_at=present() + timedelta(hours=1))
     world.store.add(job)

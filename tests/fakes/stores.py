@@ -49,6 +49,7 @@ class InMemoryJobStore(_Store):
     """JobStore. Its clock plays the part of the database server's."""
 
     def __init__(self, clock: Callable[[], datetime]) -> None:
+        self.loses_answers_to_claims = False
         super().__init__()
         self._clock = clock
         self._stored: dict[str, _StoredJob] = {}
@@ -225,6 +226,22 @@ class InMemoryJobStore(_Store):
         return max(whole, key=lambda job: job.finished_at or _NEVER, default=None)
 
     def claim(self, job_id: str, *, worker: str, lease_s: float, at: datetime) -> Job | None:
+        job = self._claim(job_id, worker=worker, lease_s=lease_s, at=at)
+        if self.loses_answers_to_claims:
+            raise StoreUnavailableError
+        return job
+
+    def withdraw_claim(self, job_id: str, *, worker: str) -> bool:
+        self._answer()
+        with self._lock:
+            stored = self._stored.get(job_id)
+            if stored is None or stored.job.lease is None or stored.job.lease.owner != worker:
+                return False
+            free = replace(stored.job, lease=None)
+            self._stored[job_id] = replace(stored, job=free, leased_until=None, published_at=None)
+            return True
+
+    def _claim(self, job_id: str, *, worker: str, lease_s: float, at: datetime) -> Job | None:
         self._answer()
         with self._lock:
             stored = self._stored.get(job_id)

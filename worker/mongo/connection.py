@@ -12,11 +12,12 @@ from pymongo import MongoClient, timeout
 from pymongo.client_session import ClientSession
 from pymongo.collection import Collection
 from pymongo.database import Database
-from pymongo.errors import ConnectionFailure, PyMongoError
+from pymongo.errors import PyMongoError
 from pymongo.read_concern import ReadConcern
 from pymongo.uri_parser import parse_uri
 
 from worker.errors import StoreUnavailableError
+from worker.mongo.availability import is_not_now
 
 Document: TypeAlias = dict[str, Any]
 MongoDatabase: TypeAlias = Database[Document]
@@ -55,11 +56,11 @@ def _options_of(uri: str) -> Mapping[str, object]:
 
 @contextmanager
 def translated_errors() -> Iterator[None]:
-    """Turn "MongoDB does not answer", in all its forms, into StoreUnavailableError; everything else is a bug."""
+    """Turn "not now", in all the driver's forms of it, into StoreUnavailableError; everything else is a bug."""
     try:
         yield
     except PyMongoError as error:
-        if isinstance(error, ConnectionFailure) or error.timeout:
+        if is_not_now(error):
             raise StoreUnavailableError from error
         raise
 

@@ -121,13 +121,18 @@ class JobFamilies:
 
 
 def insert_missing(jobs: MongoCollection, new: Sequence[Job]) -> None:
-    """Insert jobs; those that are there stay as they are."""
+    """Insert jobs; those that are there stay as they are.
+
+    The driver reports duplicates and a write concern that was not met in one error: without the majority's word nothing
+    is stored, whichever of the jobs were there.
+    """
     if not new:
         return
     try:
         jobs.insert_many([new_document(job) for job in new], ordered=False)
     except BulkWriteError as error:
-        if any(each["code"] != _DUPLICATE for each in error.details["writeErrors"]):
+        codes = {each["code"] for each in error.details["writeErrors"]}
+        if codes != {_DUPLICATE} or error.details["writeConcernErrors"]:
             raise
 
 

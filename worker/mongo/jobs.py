@@ -202,6 +202,13 @@ class MongoJobStore:
             self._families.note_start(job, at=at)
         return job
 
+    def withdraw_claim(self, job_id: str, *, worker: str) -> bool:
+        """Remove the lease that has this owner."""
+        claimed = {"_id": job_id, "lease.owner": worker}
+        with translated_errors():
+            freed = self._jobs.update_one(claimed, {"$set": {"lease": None, "published_at": None}})
+        return freed.matched_count > 0
+
     def renew(self, job: Job, *, lease_s: float) -> None:
         """Move the end of the lease."""
         self._write(job, [{"$set": {"lease.expires_at": from_now(lease_s)}}])

@@ -13,6 +13,7 @@ from pymongo import ASCENDING
 from pymongo.errors import OperationFailure
 
 from worker.errors import TokenUnreadableError
+from worker.mongo.availability import is_not_now
 from worker.mongo.connection import Document, MongoDatabase, translated_errors
 from worker.mongo.token_documents import key_of, read_instant, read_number, read_text, spellings_of
 from worker.mongo.token_encryption import PLAIN_TEXT, TokenEncryption, is_encrypted
@@ -48,6 +49,8 @@ class MongoTokenStore:
             try:
                 self._tokens.create_index([("account_id", ASCENDING), ("owner", ASCENDING)], unique=True)
             except OperationFailure as error:
+                if is_not_now(error):
+                    raise
                 _log.error("token_index_not_created", reason=error.code)
 
     def find(self, account_id: str, owner: str) -> Token | None:

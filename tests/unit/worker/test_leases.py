@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 
 import pytest
 
@@ -165,3 +166,62 @@ def test_the_thread_keeps_renewing_whatever_happens() -> None:
     world.keeper.start()
     with world.working():
         assert [renewed.acquire(timeout=10) for _ in range(3)] == [True] * 3
+
+
+def test_a_claim_whose_answer_was_lost_is_undone_and_is_nobodys_death(world: World) -> None:
+    world.store.loses_answers_to_claims = True
+    with pytest.raises(StoreUnavailableError), world.working():
+        pass
+    world.store.loses_answers_to_claims = False
+    assert world.claim_elsewhere() is None
+
+    world.keeper.look_after_all()
+
+    taken = world.claim_elsewhere()
+    assert taken is not None
+    assert (taken.lapses, taken.resumes) == (0, 0)
+
+
+def test_a_claim_that_arrives_after_it_was_given_up_is_undone_as_well(world: World) -> None:
+    owners = []
+    claim = world.store.claim
+
+    def late(job_id: str, *, worker: str, lease_s: float, at: datetime) -> Job | None:
+        owners.append(worker)
+        raise StoreUnavailableError
+
+    world.store.claim = late  # type: ignore[method-assign]  # the write is still under way
+    with pytest.raises(StoreUnavailableError), world.working():
+        pass
+    world.keeper.look_after_all()
+    claim(world.job.job_id, worker=owners[0], lease_s=LEASE_S, at=world.clock())
+    world.clock.advance(LEASE_S / 2)
+    world.keeper.look_after_all()
+
+    world.store.claim = claim  # type: ignore[method-assign]
+    taken = world.claim_elsewhere()
+    assert taken is not None
+    assert taken.lapses == 0
+
+
+def test_claims_without_an_answer_wait_for_the_database(world: World) -> None:
+    world.store.loses_answers_to_claims = True
+    with pytest.raises(StoreUnavailableError), world.working():
+        pass
+    world.store.loses_answers_to_claims = False
+    world.store.is_away = True
+    world.keeper.look_after_all()
+    world.store.is_away = False
+    world.keeper.look_after_all()
+    assert world.claim_elsewhere() is not None
+
+
+def test_somebody_elses_claim_is_not_undone(world: World) -> None:
+    world.store.is_away = True
+    with pytest.raises(StoreUnavailableError), world.working():
+        pass
+    world.store.is_away = False
+    theirs = world.claim_elsewhere()
+    assert theirs is not None
+    world.keeper.look_after_all()
+    world.store.renew(theirs, lease_s=LEASE_S)
