@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import secrets
 import time
@@ -41,6 +42,8 @@ class Instruments:
 class Access:
     """Stands before the whole application, so that answers to bugs are seen as well.
 
+    HEAD is answered everywhere as GET is, without the body. What an account has is kept by no cache.
+
     Nothing here is a raw path or a query: they hold ids without end, and what callers put there.
     """
 
@@ -72,11 +75,18 @@ class Access:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message)[REQUEST_ID] = request_id
+                headers = MutableHeaders(scope=message)
+                headers[REQUEST_ID] = request_id
+                headers["X-Content-Type-Options"] = "nosniff"
+                if scope["path"].startswith(f"{BASE_PATH}/"):
+                    headers.setdefault("Cache-Control", "no-store")
             await send(message)
 
         try:
-            await self._app(scope, receive, send_with_id)
+            if scope["method"] == "HEAD":
+                await _answer_head(self._app, scope, receive, send_with_id)
+            else:
+                await self._app(scope, receive, send_with_id)
         finally:
             self._note(scope, status, self._clock() - began_at, span)
 
@@ -92,6 +102,33 @@ class Access:
             span.fail(str(status))
         log = _log.debug if route in _FROM_PROBES else _log.info
         log("request_answered", method=method, route=route, status=status, seconds=round(seconds, 4), **job)
+
+
+async def _answer_head(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+    """Have a GET answered and pass on its head; a body that is streamed ends as if the client had gone."""
+    has_begun_body = asyncio.Event()
+    is_read = False
+
+    async def receive_then_disconnect() -> Message:
+        nonlocal is_read
+        if not is_read:
+            is_read = True
+            return await receive()
+        await has_begun_body.wait()
+        return {"type": "http.disconnect"}
+
+    async def send_head(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            await send(message)
+        elif not has_begun_body.is_set():
+            has_begun_body.set()
+            await send({"type": "http.response.body", "body": b""})
+
+    as_get = {**scope, "method": "GET"}
+    try:
+        await app(as_get, receive_then_disconnect, send_head)
+    finally:
+        scope.update(as_get | {"method": "HEAD"})  # who looks at it afterwards wants to know which route was taken
 
 
 def origin_of_request(traces: Traces) -> Origin:

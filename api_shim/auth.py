@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -18,6 +19,7 @@ from worker.settings import ShimSettings
 SCOPES = frozenset({"contacts", "contacts.external"})
 """Any one of these is enough."""
 
+_LEEWAY_S = 30
 _LONGEST_ID = 256
 _STORABLE = re.compile(r"[^\x00\ud800-\udfff]*")  # half a surrogate pair has no UTF-8
 
@@ -57,17 +59,17 @@ class Caller:
 
 
 class _KeySource(Protocol):
-    async def key_for(self, token: str) -> Any: ...  # noqa: ANN401 - PyJWT takes text, bytes and key objects
+    async def keys_for(self, token: str) -> Sequence[Any]: ...  # PyJWT takes text, bytes and key objects
 
 
-class _OneKey:
-    """The secret or the public key from the settings."""
+class _FixedKeys:
+    """The secrets, newest first, or the public key from the settings."""
 
-    def __init__(self, key: Any) -> None:  # noqa: ANN401 - see _KeySource
-        self._key = key
+    def __init__(self, *keys: Any) -> None:  # noqa: ANN401 - see _KeySource
+        self._keys = keys
 
-    async def key_for(self, token: str) -> Any:  # noqa: ANN401, ARG002 - see _KeySource
-        return self._key
+    async def keys_for(self, token: str) -> Sequence[Any]:  # noqa: ARG002 - any of them may have signed it
+        return self._keys
 
 
 class _KeySet:
@@ -76,9 +78,9 @@ class _KeySet:
     def __init__(self, keys: PublishedKeys) -> None:
         self._keys = keys
 
-    async def key_for(self, token: str) -> Any:  # noqa: ANN401 - see _KeySource
+    async def keys_for(self, token: str) -> Sequence[Any]:
         key_id = jwt.get_unverified_header(token).get("kid")
-        if not isinstance(key_id, str):
+        if key_id is not None and not isinstance(key_id, str):
             raise UnauthorizedError
         try:
             key = await self._keys.find(key_id)
@@ -86,11 +88,13 @@ class _KeySet:
             raise KeysUnavailableError from None
         if key is None:
             raise UnauthorizedError
-        return key
+        return (key,)
 
 
 class JwtVerifier:
     """Checks signature, algorithm (pinned), `exp` (required), `nbf`, and `aud` and `iss` where they are set.
+
+    The issuer's clock may be 30 s ahead of ours or behind it.
 
     What else a JWT says is not ours to judge: a `sub` that is a number, an `iat` of a clock that is a second ahead.
     """
@@ -110,7 +114,7 @@ class JwtVerifier:
         if scheme.lower() != "bearer":
             raise UnauthorizedError
         try:
-            claims = self._decode(token.strip(), await self._keys.key_for(token.strip()))
+            claims = self._decode(token.strip(), await self._keys.keys_for(token.strip()))
         except jwt.PyJWTError:
             raise UnauthorizedError from None
         return Caller(
@@ -119,7 +123,13 @@ class JwtVerifier:
             scopes=_scopes(claims.get("scope")),
         )
 
-    def _decode(self, token: str, key: Any) -> dict[str, Any]:  # noqa: ANN401 - see _KeySource
+    def _decode(self, token: str, keys: Sequence[Any]) -> dict[str, Any]:
+        for key in keys[:-1]:
+            with suppress(jwt.InvalidSignatureError):
+                return self._decode_with(key, token)
+        return self._decode_with(keys[-1], token)
+
+    def _decode_with(self, key: Any, token: str) -> dict[str, Any]:  # noqa: ANN401 - see _KeySource
         options: jwt.types.Options = {
             "require": ["exp"],
             "verify_aud": self._audience is not None,
@@ -134,6 +144,7 @@ class JwtVerifier:
                 algorithms=self._algorithms,
                 audience=self._audience,
                 issuer=self._issuer,
+                leeway=_LEEWAY_S,
                 options=options,
             )
         except (TypeError, ValueError):  # the key is of another kind than the algorithm that the JWT names
@@ -144,9 +155,8 @@ def _key_source(settings: ShimSettings, clock: Callable[[], float]) -> _KeySourc
     if settings.jwt_jwks_url is not None:
         return _KeySet(PublishedKeys(settings.jwt_jwks_url, clock=clock))
     if settings.jwt_public_key is not None:
-        return _OneKey(load_pem_public_key(settings.jwt_public_key.encode()))  # read here once, not for every JWT
-    secret = settings.jwt_secret
-    return _OneKey(secret.get_secret_value() if secret is not None else "")
+        return _FixedKeys(load_pem_public_key(settings.jwt_public_key.encode()))  # read here once, not for every JWT
+    return _FixedKeys(*(secret.get_secret_value() for secret in settings.jwt_secret))
 
 
 def _identity(value: Any) -> str:  # noqa: ANN401 - a claim from outside

@@ -13,7 +13,7 @@ from starlette.requests import ClientDisconnect
 
 from api_shim.auth import SCOPES, Caller, InsufficientScopeError, JwtVerifier
 from api_shim.connections import ConnectionDesk
-from api_shim.errors import UnsupportedTypeError
+from api_shim.errors import UnsupportedEncodingError, UnsupportedTypeError
 from api_shim.exports import ExportDesk
 from api_shim.idempotency import LONGEST_KEY, read_key
 from api_shim.plans import PlanDesk
@@ -27,6 +27,7 @@ from worker.records import CopyId
 
 _MOST_BODY_BYTES = 64 * 1024
 _BODY_WITHIN_S = 10.0
+_AS_IT_IS = "identity"
 
 _KEY_SCHEMA = {"type": "string", "minLength": 1, "maxLength": LONGEST_KEY, "pattern": "^[!-~]+$"}
 
@@ -95,7 +96,12 @@ async def _body(request: Request) -> bytes:
 
 
 async def read_body(request: Request, *, most_bytes: int, within_s: float) -> bytes:
-    """Read a body, and stop as soon as it is too long or too slow. Raises InvalidRequestError."""
+    """Read a body, and stop as soon as it is too long or too slow.
+
+    Raises InvalidRequestError, UnsupportedEncodingError.
+    """
+    if request.headers.get("content-encoding", _AS_IT_IS).strip().lower() not in {_AS_IT_IS, ""}:
+        raise UnsupportedEncodingError
     body = bytearray()
     try:
         async with asyncio.timeout(within_s):

@@ -55,6 +55,15 @@ class UnsupportedTypeError(ExportError):
         super().__init__("data not found on object of type")
 
 
+class UnsupportedEncodingError(ExportError):
+    """The body is compressed: unpacked it may be of any size, so it is not unpacked."""
+
+    code = InvalidRequestError.code
+
+    def __init__(self) -> None:
+        super().__init__("Content-Encoding: a body must not be compressed")
+
+
 class JobFailedError(ExportError):
     """The job that the caller waits for has failed."""
 
@@ -75,6 +84,7 @@ _TABLE: Mapping[type[ExportError], _Row] = {
     TokenNotFoundError: _Row(404, 400),
     UnsupportedTypeError: _Row(400, 400),
     InvalidRequestError: _Row(400, 400),
+    UnsupportedEncodingError: _Row(415, 415),
     AccessDeniedError: _Row(400, 400),
     AlreadyAskedError: _Row(409, 409),
     NotConfiguredError: _Row(501, 501),

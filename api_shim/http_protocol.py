@@ -130,5 +130,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
 def _answer(status: int, message: str) -> bytes:
     body = json.dumps({"success": False, "errno": status, "message": message, "code": "invalid_request"}).encode()
-    head = b"content-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n" % len(body)
+    head = (
+        b"content-type: application/json\r\nx-content-type-options: nosniff\r\n"
+        b"content-length: %d\r\nconnection: close\r\n\r\n" % len(body)
+    )
     return STATUS_LINE[status] + head + body

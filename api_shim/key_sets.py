@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Callable, Sequence
 from typing import Any
 
-import anyio
-import anyio.to_thread
+import httpx
 import jwt
 import structlog
 
 _log = structlog.get_logger()
-_KEPT_S = 300.0
+_FRESH_S = 300.0
+_KEPT_S = 3600.0
 _ASK_AGAIN_S = 10.0
 _TRY_AGAIN_S = 2.0
-_ANSWER_S = 5.0
+_ANSWER_S = 5.0  # for the whole answer: a server that sends a byte a second is as good as none
+_MOST_BYTES = 1024 * 1024
+_NO_KEYS = (httpx.HTTPError, httpx.InvalidURL, jwt.PyJWTError, OSError, ValueError, RecursionError)
 
 
 class KeysNotPublishedError(Exception):
@@ -23,50 +26,85 @@ class KeysNotPublishedError(Exception):
 
 
 class PublishedKeys:
-    """Keys by their ids, kept for 5 minutes: so long does one live on that was withdrawn.
+    """Keys by their ids, fresh for 5 minutes: so long does one live on that was withdrawn.
 
-    An id that is not known is asked for before that, since keys are replaced, but every 10 s at most, and every 2 s
-    while the provider is away: whoever invents ids makes nobody ask for each of them. There is one question at a time,
-    in a thread of its own, and who has a known key does not wait for it.
+    While the provider is away, keys that are known go on for an hour. An id that is not known is asked for before its
+    time, since keys are replaced, but every 10 s at most, and every 2 s while the provider is away: inventing ids
+    causes no requests. There is one request at a time, and callers with a fresh key do not wait for it.
     """
 
     def __init__(self, url: str, *, clock: Callable[[], float]) -> None:
-        self._client = jwt.PyJWKClient(url, cache_jwk_set=False, timeout=_ANSWER_S)
+        self._url = url
         self._clock = clock
-        self._keys: Mapping[str, Any] = {}
-        self._kept_until = float("-inf")
+        self._keys: Sequence[jwt.PyJWK] = ()
+        self._read_at = float("-inf")
         self._ask_again_at = float("-inf")
         self._is_away = False
-        self._question: asyncio.Task[None] | None = None
+        self._request: asyncio.Task[None] | None = None
 
-    async def find(self, key_id: str) -> Any | None:  # noqa: ANN401 - any of PyJWT's key objects
-        """Give a key, or None when it is not published. Raises KeysNotPublishedError when that cannot be known."""
-        key = self._kept(key_id)
+    async def find(self, key_id: str | None) -> Any | None:  # noqa: ANN401 - any of PyJWT's key objects
+        """Return a key, or None when it is not published; without an id the only key, where just one is published.
+
+        Raises KeysNotPublishedError when that cannot be known.
+        """
+        key = self._known(key_id, for_s=_FRESH_S)
         if key is None and self._clock() >= self._ask_again_at:
-            await self._ask()
-            key = self._kept(key_id)
+            request = self._requested()
+            if not self._is_away or self._known(key_id, for_s=_KEPT_S) is None:
+                await asyncio.shield(request)
+            key = self._known(key_id, for_s=_FRESH_S)
         if key is None and self._is_away:
-            raise KeysNotPublishedError
+            key = self._known(key_id, for_s=_KEPT_S)
+            if key is None:
+                raise KeysNotPublishedError
         return key
 
-    def _kept(self, key_id: str) -> Any | None:  # noqa: ANN401 - as above
-        return self._keys.get(key_id) if self._clock() < self._kept_until else None
+    def _known(self, key_id: str | None, *, for_s: float) -> Any | None:  # noqa: ANN401 - as above
+        if self._clock() - self._read_at >= for_s:
+            return None
+        if key_id is None:
+            return self._keys[0].key if len(self._keys) == 1 else None
+        return next((each.key for each in self._keys if each.key_id == key_id), None)
 
-    async def _ask(self) -> None:
-        """Ask, or wait for the answer that someone else waits for; it comes also when nobody waits any more."""
-        if self._question is None:
-            self._question = asyncio.create_task(self._fetch())
-        await asyncio.shield(self._question)
+    def _requested(self) -> asyncio.Task[None]:
+        """Return the request under way, or start one; it ends also when nobody waits for it any more."""
+        if self._request is None:
+            self._request = asyncio.create_task(self._read())
+        return self._request
 
-    async def _fetch(self) -> None:
+    async def _read(self) -> None:
         try:
-            found = await anyio.to_thread.run_sync(self._client.get_signing_keys, limiter=anyio.CapacityLimiter(1))
-        except (jwt.PyJWTError, OSError, ValueError) as error:
+            self._keys = _signing_keys(await self._fetch())
+        except _NO_KEYS as error:
             _log.warning("keys_not_published", error=type(error).__name__)
             self._is_away, self._ask_again_at = True, self._clock() + _TRY_AGAIN_S
         else:
-            self._keys = {str(key.key_id): key.key for key in found}
             self._is_away, self._ask_again_at = False, self._clock() + _ASK_AGAIN_S
-            self._kept_until = self._clock() + _KEPT_S
+            self._read_at = self._clock()
         finally:
-            self._question = None
+            self._request = None
+
+    async def _fetch(self) -> bytes:
+        body = bytearray()
+        async with (
+            asyncio.timeout(_ANSWER_S),
+            httpx.AsyncClient(follow_redirects=True, timeout=_ANSWER_S) as client,
+            client.stream("GET", self._url) as answer,
+        ):
+            answer.raise_for_status()
+            async for chunk in answer.aiter_bytes():
+                body += chunk
+                if len(body) > _MOST_BYTES:
+                    raise ValueError("the key set is too large")
+        return bytes(body)
+
+
+def _signing_keys(body: bytes) -> list[jwt.PyJWK]:
+    """Read a JWK set (RFC 7517), leaving out keys that are published for encryption."""
+    published = json.loads(body)
+    if not isinstance(published, dict):
+        raise ValueError("a key set is an object")  # noqa: TRY004 - a value from outside
+    keys = [key for key in jwt.PyJWKSet.from_dict(published).keys if key.public_key_use in {"sig", None}]
+    if not keys:
+        raise ValueError("no key of the set is for signatures")
+    return keys

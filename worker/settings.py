@@ -106,6 +106,11 @@ def _keys(value: object) -> object:
     return tuple(SecretStr(key.strip()) for key in value.split(",")) if isinstance(value, str) else value
 
 
+def _one_or_several(value: object) -> object:
+    """Split at commas; a single secret stays as it is, the spaces around it too."""
+    return _keys(value) if isinstance(value, str) and "," in value else (value,) if isinstance(value, str) else value
+
+
 def _fernet_keys(value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
     # Fernet itself reads a key up to its "=" and takes no notice of what follows, another key perhaps.
     if not all(re.fullmatch(r"[A-Za-z0-9_-]{43}=", key.get_secret_value()) for key in value):
@@ -116,6 +121,13 @@ def _fernet_keys(value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
 def _long_secret(value: SecretStr) -> SecretStr:
     if len(value.get_secret_value()) < _SHORTEST_SECRET:
         raise ValueError(f"must have at least {_SHORTEST_SECRET} characters")
+    return value
+
+
+def _jwt_secrets(value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+    # RFC 7518, 3.2: a key for HS256 has at least 256 bits. A shorter one can be found from a single JWT.
+    if not all(len(secret.get_secret_value().encode()) >= _SHORTEST_SECRET for secret in value):
+        raise ValueError(f"must have at least {_SHORTEST_SECRET} bytes; several, newest first, are separated by commas")
     return value
 
 
@@ -138,6 +150,7 @@ Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)]
 MongoUri = Annotated[SecretStr, AfterValidator(_mongodb_uri)]
 PublicKey = Annotated[str, AfterValidator(_public_key)]
 FernetKeys = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_keys), AfterValidator(_fernet_keys)]
+JwtSecrets = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_one_or_several), AfterValidator(_jwt_secrets)]
 WebhookSecrets = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_keys), AfterValidator(_webhook_secrets)]
 
 
@@ -204,7 +217,7 @@ class WorkerSettings(StoreSettings):
 class ShimSettings(StoreSettings):
     """The HTTP shim's settings; it needs no HubSpot secret."""
 
-    jwt_secret: SecretStr | None = None
+    jwt_secret: JwtSecrets = ()
     jwt_public_key: PublicKey | None = None
     jwt_jwks_url: HttpUrl | None = None
     jwt_algorithms: Words = ()
@@ -227,7 +240,7 @@ class ShimSettings(StoreSettings):
 
     @model_validator(mode="after")
     def _one_way_to_verify(self) -> Self:
-        given = [key for key in (self.jwt_secret, self.jwt_public_key, self.jwt_jwks_url) if key is not None]
+        given = [key for key in (self.jwt_secret, self.jwt_public_key, self.jwt_jwks_url) if key]
         if len(given) != 1:
             raise ValueError("JWT_SECRET, JWT_PUBLIC_KEY, JWT_JWKS_URL: exactly one is required")
         possible = self._possible_algorithms
@@ -240,7 +253,7 @@ class ShimSettings(StoreSettings):
     @property
     def _possible_algorithms(self) -> tuple[str, ...]:
         """The signature algorithms that go with the key, the usual one first."""
-        if self.jwt_secret is not None:
+        if self.jwt_secret:
             return _HMAC_ALGORITHMS
         return _algorithms_of(self.jwt_public_key) if self.jwt_public_key is not None else _KEY_ALGORITHMS
 

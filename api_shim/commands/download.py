@@ -23,7 +23,7 @@ from api_shim.commands.output import open_output
     help="A record a line, as HubSpot sent it, or a table with a column a property.",
 )
 @click.option("--bom", is_flag=True, help="Begin the CSV with a byte order mark, from which Excel knows UTF-8.")
-@out_option
+@out_option()
 @with_api
 def command(api: ExportApi, /, *, job_id: str, file_format: str, bom: bool, out: Path | None) -> None:
     """Download all records of a job that has ended, whatever its end.

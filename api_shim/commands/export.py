@@ -9,7 +9,7 @@ import click
 from api_shim.commands.api import ExportApi
 from api_shim.commands.downloading import write_download
 from api_shim.commands.following import outlived_by, require_success, wait_for_end
-from api_shim.commands.options import webhook_option, with_api
+from api_shim.commands.options import out_option, webhook_option, with_api
 from api_shim.commands.output import open_output
 from worker.pages import ExportType
 
@@ -30,12 +30,7 @@ def _params(_ctx: click.Context, _option: click.Parameter, pairs: tuple[str, ...
 @click.command("export")
 @click.argument("export_type", metavar="TYPE", type=click.Choice([each.value for each in ExportType]))
 @click.option("--wait", is_flag=True, help="Wait for the end and write the records to stdout, one JSON object a line.")
-@click.option(
-    "--out",
-    type=click.Path(dir_okay=False, path_type=Path),
-    metavar="FILE",
-    help="Write the records to FILE instead; it appears when it is whole. Implies --wait.",
-)
+@out_option("Write the records to FILE instead; it appears when it is whole (mode 0600). Implies --wait.")
 @click.option("--limit", type=click.IntRange(min=1), help="Most records in all.  [default: all of them]")
 @click.option("--page-size", type=click.IntRange(min=1), help="Records a call.  [default: the type's maximum]")
 @click.option("--offset", type=click.IntRange(min=0), help="Where to start, as HubSpot gave it.")

@@ -34,12 +34,46 @@ wait_option = click.option(
 )
 
 
-out_option = click.option(
-    "--out",
-    type=click.Path(dir_okay=False, path_type=Path),
-    metavar="FILE",
-    help="Write to FILE instead of stdout; it appears when it is whole.",
-)
+_FORCE = f"{__name__}.force"
+
+
+def _may_replace(ctx: click.Context, _option: click.Parameter, value: bool) -> None:  # noqa: FBT001 - click's call
+    ctx.meta[_FORCE] = value
+
+
+def _unused_or_released(ctx: click.Context, _option: click.Parameter, path: Path | None) -> Path | None:
+    """Refuse a file that is there already, unless whoever types, or --force, gives it up; a device stays what it is."""
+    if path is None or not path.is_file() or ctx.meta[_FORCE]:
+        return path
+    if ctx.ensure_object(Outside).someone_types() and click.confirm(f"{path} exists. Replace it?", err=True):
+        return path
+    raise click.BadParameter(f"{path} exists: name another file, or replace it with --force")
+
+
+def out_option(
+    text: str = "Write to FILE instead of stdout; it appears when it is whole, for its owner alone (mode 0600).",
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Add `--out FILE`, and `--force`, without which no file is replaced."""
+    out = click.option(
+        "--out",
+        type=click.Path(dir_okay=False, path_type=Path),
+        callback=_unused_or_released,
+        metavar="FILE",
+        help=text,
+    )
+    force = click.option(
+        "--force",
+        is_flag=True,
+        is_eager=True,
+        expose_value=False,
+        callback=_may_replace,
+        help="Replace the FILE of --out where there is one.",
+    )
+
+    def add(command: Callable[..., None]) -> Callable[..., None]:
+        return out(force(command))
+
+    return add
 
 
 def _types(_ctx: click.Context, _option: click.Parameter, value: str | None) -> list[str] | None:

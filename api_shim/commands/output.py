@@ -13,10 +13,14 @@ from typing import IO
 
 import click
 
+_OWNER_ONLY = 0o600
+
 
 @contextmanager
 def open_output(path: Path | None) -> Iterator[IO[bytes]]:
     """Give what data is written to: stdout, or a file beside `path` that takes its name at the end.
+
+    The file is its owner's alone (mode 0600), since it holds customers' records.
 
     A file is opened at once, so that one that cannot be written is no surprise after hours. What cannot be written
     is one line; a reader of stdout that has gone is click's affair.
@@ -58,7 +62,7 @@ def _file(path: Path) -> Iterator[IO[bytes]]:
         return
     part = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
     with _removed_on_failure(part):
-        with part.open("xb") as out:
+        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _OWNER_ONLY), "wb") as out:
             yield out
             out.flush()
             os.fsync(out.fileno())

@@ -29,7 +29,7 @@ _RECORDS_A_CALL = 1000
     metavar="FILE",
     help="Go on after the place that FILE holds, to the end, and keep the new place there: what has changed meanwhile.",
 )
-@out_option
+@out_option()
 @with_api
 def command(  # noqa: PLR0913 - a command takes what a command line can say, each by name
     api: ExportApi,

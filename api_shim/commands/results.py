@@ -18,7 +18,7 @@ from api_shim.commands.output import open_output
 @click.option("--limit", type=click.IntRange(1, 1000), help="Most records.  [default: 10]")
 @click.option("--offset", metavar="OFFSET", help="Where to go on: pagination.offset of the answer before.")
 @click.option("--all", "everything", is_flag=True, help="All records, one JSON object a line, as HubSpot sent them.")
-@out_option
+@out_option()
 @with_api
 def command(  # noqa: PLR0913 - a command takes what a command line can say, each by name
     api: ExportApi, /, *, job_id: str, limit: int | None, offset: str | None, everything: bool, out: Path | None

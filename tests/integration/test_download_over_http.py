@@ -101,6 +101,17 @@ def test_a_client_that_reads_no_further_is_read_no_further_for(
     assert until_still(shim) <= 1
 
 
+def test_head_of_a_large_file_reads_next_to_nothing_and_leaves_the_connection_usable(
+    shim: Shim, address: tuple[str, int], job_id: str
+) -> None:
+    with closing(http.client.HTTPConnection(*address, timeout=20)) as connection:
+        for path in (f"/jobs/{job_id}/download", f"/jobs/{job_id}"):
+            connection.request("HEAD", f"{BASE_PATH}{path}", headers={"Authorization": f"Bearer {mint()}"})
+            answer = connection.getresponse()
+            assert (answer.status, answer.read()) == (http.client.OK, b"")
+    assert shim.pages.reads < PAGES / 10
+
+
 def until_still(shim: Shim) -> int:
     """Give how often the store was read, as soon as it has not been for a moment."""
     reads = -1

@@ -40,7 +40,7 @@ from worker.tokens import Token
 from worker.wakeups import RedisAnnouncer
 
 BASE_PATH = "/v1/integrations/hubspot"
-SECRET = "a secret that only the tests know, and long enough for every one of the HMAC algorithms"
+SECRET = "a secret that only the tests know and long enough for every one of the HMAC algorithms"
 CALLER = {"account_id": "a1", "uid": "u1", "scope": "contacts"}
 LEASE_S = 30.0
 RESULT_TTL = timedelta(days=30)

@@ -112,6 +112,22 @@ def test_claims_that_are_not_ours_to_judge_change_nothing(shim: Shim, claims: di
     assert shim.get(PATH, authorization=f"Bearer {mint(claims)}").status_code == JOB_NOT_FOUND
 
 
+@pytest.mark.parametrize(("claim", "seconds"), [("exp", -2), ("nbf", 2)])
+def test_an_issuers_clock_may_be_seconds_off(shim: Shim, claim: str, seconds: int) -> None:
+    claims = {claim: datetime.now(UTC) + timedelta(seconds=seconds)}
+    assert shim.get(PATH, authorization=f"Bearer {mint(claims)}").status_code == JOB_NOT_FOUND
+
+
+def test_while_a_secret_is_replaced_both_let_their_owners_in(running: Running) -> None:
+    new, old, strange = ("n" * 32, "o" * 32, "s" * 32)
+    with running(jwt_secret=f"{new}, {old}") as shim:
+        statuses = [shim.get(PATH, authorization=f"Bearer {mint(key=key)}").status_code for key in (new, old, strange)]
+        ended = shim.get(PATH, authorization=f"Bearer {mint({'exp': AGO}, key=old)}").status_code
+
+    assert statuses == [JOB_NOT_FOUND, JOB_NOT_FOUND, 401]
+    assert ended == 401
+
+
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER", "Bearer "])
 def test_the_scheme_is_read_in_any_case(shim: Shim, scheme: str) -> None:
     assert shim.get(PATH, authorization=f"{scheme} {mint()}").status_code == JOB_NOT_FOUND
@@ -203,7 +219,7 @@ def test_with_a_public_key_only_its_owner_can_sign(
     signed = [mint(key=private_pem(key), algorithm=algorithm) for key in (ours, other)]
     forged = mint(key=private_pem(new_rsa_key()), algorithm="RS512")
 
-    with running(jwt_secret=None, jwt_public_key=public) as shim:
+    with running(jwt_secret=(), jwt_public_key=public) as shim:
         statuses = [shim.get(PATH, authorization=f"Bearer {token}").status_code for token in (*signed, forged)]
 
     assert statuses == [JOB_NOT_FOUND, 401, 401]
@@ -214,7 +230,7 @@ def test_the_public_key_does_not_serve_as_a_secret(running: Running) -> None:
     claimed = unsigned(alg="HS256").removesuffix(".")
     signature = hmac.digest(public, claimed.encode(), "sha256")
 
-    with running(jwt_secret=None, jwt_public_key=public.decode()) as shim:
+    with running(jwt_secret=(), jwt_public_key=public.decode()) as shim:
         answer = shim.get(PATH, authorization=f"Bearer {claimed}.{base64_of(signature)}")
 
     assert problem(answer) == UNAUTHORIZED

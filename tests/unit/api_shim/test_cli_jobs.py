@@ -100,6 +100,33 @@ def test_out_implies_wait_and_leaves_stdout_alone(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_a_file_that_is_there_is_not_replaced_unasked(tmp_path: Path) -> None:
+    path = tmp_path / "contacts.ndjson"
+    path.write_bytes(b"old")
+    api = FakeExportApi(records=CONTACTS)
+    result = run(api, "export", "contacts", "--out", str(path))
+    assert result.exit_code == 2
+    assert f"{path} exists: name another file, or replace it with --force" in result.stderr
+    assert (path.read_bytes(), api.asked) == (b"old", [])
+
+
+@pytest.mark.parametrize("words", [("--force", "--out"), ("--out",)])
+def test_a_file_is_replaced_where_that_is_said(tmp_path: Path, words: tuple[str, ...]) -> None:
+    path = tmp_path / "contacts.ndjson"
+    path.write_bytes(b"old")
+    result = run(FakeExportApi(records=CONTACTS), "export", "contacts", *words, str(path), typed="y\n")
+    assert result.exit_code == 0
+    assert path.read_bytes().splitlines() == CONTACTS
+    assert ("Replace it?" in result.stderr) == ("--force" not in words)
+
+
+def test_who_says_no_keeps_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "contacts.ndjson"
+    path.write_bytes(b"old")
+    assert run(FakeExportApi(records=CONTACTS), "export", "contacts", "--out", str(path), typed="n\n").exit_code == 2
+    assert path.read_bytes() == b"old"
+
+
 def test_a_failed_job_is_one_line_and_no_file(tmp_path: Path) -> None:
     api = FakeExportApi(records=CONTACTS, states=["queued", "failed"], error=FAILURE)
     result = run(api, "export", "contacts", "--out", str(tmp_path / "contacts.ndjson"))

@@ -10,7 +10,7 @@ import pytest
 from structlog.typing import EventDict
 
 from api_shim.auth import InsufficientScopeError, KeysUnavailableError, UnauthorizedError
-from api_shim.errors import JobFailedError, UnsupportedTypeError, answer_of
+from api_shim.errors import JobFailedError, UnsupportedEncodingError, UnsupportedTypeError, answer_of
 from tests.fakes.clock import ManualClock
 from tests.fakes.stores import InMemoryJobStore
 from tests.unit.api_shim.conftest import serving
@@ -44,6 +44,7 @@ WITHOUT_TEXT = (
     StoreUnavailableError,
     TokenNotFoundError,
     UnauthorizedError,
+    UnsupportedEncodingError,
     UnsupportedTypeError,
 )
 SECRET = "mongodb://user:password@10.0.0.1"

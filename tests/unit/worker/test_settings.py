@@ -13,7 +13,7 @@ from worker.rates import Rate
 from worker.settings import BrokerSettings, ShimSettings, StoreSettings, WorkerSettings, load
 
 WORKER = {"HUBSPOT_CLIENT_ID": "client", "HUBSPOT_CLIENT_SECRET": "a-client-secret"}
-SHIM = {"JWT_SECRET": "a-jwt-secret"}
+SHIM = {"JWT_SECRET": "a-jwt-secret-of-at-least-32-bytes"}
 
 
 def public_pem(curve: ec.EllipticCurve) -> str:
@@ -157,6 +157,9 @@ def test_a_wrong_worker_setting_is_one_line_that_names_it(
     [
         ({}, "JWT_SECRET, JWT_PUBLIC_KEY, JWT_JWKS_URL: exactly one is required"),
         ({**SHIM, "JWT_JWKS_URL": "https://idp/keys"}, "exactly one is required"),
+        ({"JWT_SECRET": "x"}, "JWT_SECRET: must have at least 32 bytes"),
+        ({"JWT_SECRET": "n" * 32 + "," + "o" * 31}, "JWT_SECRET: must have at least 32 bytes"),
+        ({"JWT_SECRET": "n" * 32 + ","}, "JWT_SECRET: must have at least 32 bytes"),
         ({"JWT_PUBLIC_KEY": "not a key"}, "JWT_PUBLIC_KEY: "),
         ({"JWT_PUBLIC_KEY": OF_A_CURVE, "JWT_ALGORITHMS": "RS256"}, "JWT_ALGORITHMS: must be among ES384, which go"),
         ({"JWT_PUBLIC_KEY": OF_AN_UNKNOWN_CURVE}, "JWT_PUBLIC_KEY: must be an RSA key, or an EC one"),
