@@ -40,6 +40,7 @@ from worker.hubspot.token_information import TokenInformation
 from worker.hubspot.tokens import RenewingTokenSource
 from worker.hubspot.totals import SearchTotals
 from worker.hubspot.transport import Sessions, Transport
+from worker.hubspot.unwritten import UnwrittenTokens
 from worker.hubspot.watched import MeasuredRenewals, WatchedCalls
 from worker.interfaces import CrmSource, ErrandTaker, RateLimiter, SliceRunner, SweepRunner, SyncStarter
 from worker.job_queue import CeleryDeliveryQueue, CeleryJobQueue, CelerySyncQueue, message_headers
@@ -95,6 +96,7 @@ _REDIS_TIMEOUT_S = 2.0
 _QUIET_S, _LOST_S = 60.0, 10.0
 _LONGEST_SLICE_S = 300.0  # after that a slice is stuck, and its lease is let go
 _TRY_AGAIN_S = 5.0
+_UNWRITTEN_S = 30.0  # that a worker which stops waits for MongoDB while a token is in its memory alone
 _DELIVERING, _WAITING = 32, 25  # threads, and how much waits for one; the rest stays in the database
 _MOST_STORING = 1024  # threads that store: made when they are needed, a few for each slice at work
 _MOST_CALLING = 1024  # the same for calls of exports that have several under way at once
@@ -115,6 +117,7 @@ class Services:
     deliverer: Deliverer
     sweeper: SweepRunner
     dispatcher: DispatchRunner
+    unwritten: UnwrittenTokens
     traces: Traces
 
 
@@ -214,6 +217,7 @@ def build(settings: WorkerSettings, *, stopping: threading.Event, registry: Coll
         deliverer=_deliverer(settings, database, stopping, metrics),
         sweeper=MeasuredSweeper(sweeper, metrics),
         dispatcher=MeasuredDispatcher(dispatcher, metrics),
+        unwritten=accounts.unwritten,
         traces=traces,
     )
 
@@ -226,6 +230,7 @@ class _Accounts:
     health: TokenHealth
     inspector: Inspector
     connector: Connector
+    unwritten: UnwrittenTokens
 
 
 def _accounts(
@@ -233,6 +238,7 @@ def _accounts(
 ) -> _Accounts:
     tokens = MongoTokenStore(database, TokenEncryption(settings.token_encryption_keys))
     connections = MongoConnectionStore(database)
+    unwritten = UnwrittenTokens()
     endpoint = TokenEndpoint(
         transport=transport,
         url=settings.hubspot_token_endpoint,
@@ -251,6 +257,7 @@ def _accounts(
         endpoint=MeasuredRenewals(endpoint, metrics),
         client_id=settings.hubspot_client_id,
         connections=connections,
+        unwritten=unwritten,
         clock=utc_now,
     )
     return _Accounts(
@@ -260,8 +267,14 @@ def _accounts(
             tokens=tokens, source=source, information=information, connections=connections, clock=utc_now
         ),
         connector=Connector(
-            endpoint=endpoint, information=information, tokens=tokens, connections=connections, clock=utc_now
+            endpoint=endpoint,
+            information=information,
+            tokens=tokens,
+            connections=connections,
+            unwritten=unwritten,
+            clock=utc_now,
         ),
+        unwritten=unwritten,
     )
 
 
@@ -357,9 +370,10 @@ def show_metrics(sender: Any, **_: Any) -> None:  # noqa: ANN401 - Celery's sign
 
 @signals.worker_shutdown.connect
 @signals.worker_process_shutdown.connect
-def send_the_last_spans(**_: Any) -> None:  # noqa: ANN401 - Celery's signature
-    """Let the traces of the last slices out, where there were any."""
+def leave_nothing_behind(**_: Any) -> None:  # noqa: ANN401 - Celery's signature
+    """Have tokens written that nobody else has, and let the traces of the last slices out, where there were any."""
     if _services_of.cache_info().currsize:
+        services().unwritten.close(within_s=_UNWRITTEN_S)
         services().traces.close()
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import Self
 
 from pydantic import SecretStr
 
@@ -31,6 +32,18 @@ class Token:
     expires_in_s: float | None
     stored_refresh_token: SecretStr | None = field(default=None, compare=False)
     is_encrypted: bool = field(default=False, compare=False)
+
+    @classmethod
+    def missing(cls, account_id: str, owner: str) -> Self:
+        """Give what there is before an account is connected."""
+        return cls(
+            account_id=account_id,
+            owner=owner,
+            access_token=None,
+            refresh_token=None,
+            generated_at=None,
+            expires_in_s=None,
+        )
 
     @property
     def access_token_ends_at(self) -> datetime | None:
@@ -61,11 +74,25 @@ class RenewedToken:
     expires_in_s: int
     generated_at: datetime
 
+    def replacing(self, token: Token) -> Token:
+        """Give the token that this is a renewal of as it is from now on."""
+        return replace(
+            token,
+            access_token=self.access_token,
+            refresh_token=self.refresh_token,
+            generated_at=self.generated_at,
+            expires_in_s=self.expires_in_s,
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RenewalLease:
-    """The right to renew the token of one (account, owner); no two leases have the same `holder`."""
+    """The right to renew the token of one (account, owner); no two leases have the same `holder`.
+
+    `is_taken_over`: the holder before let it lapse. It may have died, or have got a token that it cannot store yet.
+    """
 
     account_id: str
     owner: str
     holder: str
+    is_taken_over: bool = field(default=False, compare=False)

@@ -31,8 +31,8 @@ def in_mongo(database: MongoDatabase) -> World:
     """Nobody moves a server's clock, so what is stored is moved into the past instead."""
 
     def let_pass(seconds: float) -> None:
-        earlier = {"$subtract": ["$expires_at", int(seconds * 1000)]}
-        database[COLLECTION].update_many({}, [{"$set": {"expires_at": earlier}}])
+        earlier = {"$subtract": ["$held_until", int(seconds * 1000)]}
+        database[COLLECTION].update_many({}, [{"$set": {"held_until": earlier}}])
 
     return World(MongoRenewalLeases(database), let_pass)
 
@@ -99,6 +99,28 @@ def test_a_lease_whose_holder_was_killed_goes_to_the_next_when_it_lapses(world: 
     assert acquire(world) is None
 
 
+def test_who_takes_a_lease_over_is_told(world: World) -> None:
+    first = acquired(world)
+    world.leases.release(first)
+    second = acquired(world)
+    world.let_pass(LEASE_S + 1)
+    third = acquired(world)
+    world.leases.release(third)
+
+    taken_over = [lease.is_taken_over for lease in (first, second, third, acquired(world))]
+
+    assert taken_over == [False, False, True, False]
+
+
+def test_a_lease_that_has_lapsed_and_gone_to_nobody_can_be_extended(world: World) -> None:
+    lease = acquired(world)
+    world.let_pass(LEASE_S + 1)
+
+    world.leases.extend(lease, lease_s=LEASE_S)
+
+    assert acquire(world) is None
+
+
 def test_a_lease_that_is_extended_lasts_from_then_on(world: World) -> None:
     lease = acquired(world)
     for _ in range(3):
@@ -149,6 +171,18 @@ def test_nothing_is_left_of_a_lease_that_was_released(mongo_database: MongoDatab
     world.leases.release(acquired(world))
 
     assert mongo_database[COLLECTION].count_documents({}) == 0
+
+
+def test_a_lease_of_the_version_before_is_held_until_its_end(mongo_database: MongoDatabase) -> None:
+    world, stored = in_mongo(mongo_database), mongo_database[COLLECTION]
+    ours = acquired(world)
+    stored.update_one({}, [{"$set": {"expires_at": "$held_until"}}, {"$unset": ["held_until", "before"]}])
+    assert acquire(world) is None
+
+    world.leases.extend(ours, lease_s=LEASE_S)
+    stored.update_one({}, [{"$set": {"expires_at": "$$NOW"}}, {"$unset": ["held_until", "before"]}])
+
+    assert acquired(world).is_taken_over
 
 
 def test_mongodb_removes_what_a_killed_worker_leaves(mongo_database: MongoDatabase) -> None:

@@ -92,10 +92,15 @@ class InMemoryRenewalLeases:
         self._answer()
         with self._lock:
             self.asked += 1
-            _, expires_at = self._held.get((account_id, owner), (None, None))
+            before, expires_at = self._held.get((account_id, owner), (None, None))
             if expires_at is not None and expires_at > self._clock():
                 return None
-            lease = RenewalLease(account_id=account_id, owner=owner, holder=str(next(self._holders)))
+            lease = RenewalLease(
+                account_id=account_id,
+                owner=owner,
+                holder=str(next(self._holders)),
+                is_taken_over=before is not None,
+            )
             self._held[account_id, owner] = (lease, self._clock() + timedelta(seconds=lease_s))
             return lease
 

@@ -5,67 +5,95 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
+from itertools import count
 
 import structlog
 from pydantic import SecretStr
 
 from worker.connections import Fingerprint, HubSpotFacts
 from worker.errands import Connected, ExchangeCode
-from worker.errors import FatalHubSpotError, HubSpotError, StoreUnavailableError
+from worker.errors import FatalHubSpotError, HubSpotError, StoreUnavailableError, TokenUnreadableError
 from worker.hubspot.token_endpoint import TokenEndpoint
 from worker.hubspot.token_information import TokenInformation
+from worker.hubspot.unwritten import UnwrittenTokens, Written
 from worker.interfaces import ConnectionStore, TokenStore
-from worker.tokens import RenewedToken
+from worker.tokens import RenewedToken, Token
 
 _log = structlog.get_logger()
 
+_WRITTEN_WITHIN_S = 900.0  # as long as its errand is known; a user who has heard nothing by then has begun again
+_PATIENCE_S = 10.0  # of the user who waits: a new primary is there by then
+_UNREADABLE = "unreadable"
+
 
 class Connector:
-    """Connects accounts. A code is good once, so nothing here is tried twice but the writing."""
+    """Connects accounts. A code is good once, so nothing here is tried twice but the writing.
 
-    def __init__(
+    What cannot be written is kept for 15 minutes: nobody hears of it, but the account is connected once MongoDB is
+    back, unless another token has been stored for it by then.
+    """
+
+    def __init__(  # noqa: PLR0913 - everything it works with, each by name
         self,
         *,
         endpoint: TokenEndpoint,
         information: TokenInformation,
         tokens: TokenStore,
         connections: ConnectionStore,
+        unwritten: UnwrittenTokens,
         clock: Callable[[], datetime],
     ) -> None:
         self._endpoint = endpoint
         self._information = information
         self._tokens = tokens
         self._connections = connections
+        self._unwritten = unwritten
         self._clock = clock
 
     def connect(self, account_id: str, owner: str, question: ExchangeCode, *, code: SecretStr) -> Connected:
         """Exchange, store, and tell whose token it is.
 
-        Raises a HubSpotError with nothing stored, StoreUnavailableError when a token that HubSpot gave is lost.
+        Raises a HubSpotError with nothing stored, StoreUnavailableError when nothing is stored yet.
         """
+        before = self._grant_stored(account_id, owner)  # without MongoDB the code is not spent
         generated_at = self._clock()
         grant = self._endpoint.exchange(code, redirect_uri=question.redirect_uri)
         if not grant.refresh_token:
             raise FatalHubSpotError("HubSpot's token endpoint gave no refresh token", status=200)
         granted = RenewedToken(
-            access_token=SecretStr(grant.access_token),
-            refresh_token=SecretStr(grant.refresh_token),
-            expires_in_s=grant.expires_in,
+            access_token=grant.access_token,
+            refresh_token=grant.refresh_token,
+            expires_in_s=grant.expires_in_s,
             generated_at=generated_at,
         )
-        self._store(account_id, owner, granted)
+        self._store(account_id, owner, granted, before=before)
         facts = self._ask_about(granted, grant.facts)
         self._connections.learn(account_id, owner, facts, fingerprint=Fingerprint.of(granted), at=generated_at)
         _log.info("account_connected", account_id=account_id, owner=owner, hub_id=facts.hub_id)
         return Connected(facts=facts)
 
-    def _store(self, account_id: str, owner: str, granted: RenewedToken) -> None:
-        """Write, and try a second time: what HubSpot gave is nowhere else."""
+    def _store(self, account_id: str, owner: str, granted: RenewedToken, *, before: str | None) -> None:
+        """Write, whatever is there; from the second time on not over what someone else has stored since."""
+        tries, ours = count(), Fingerprint.of(granted).grant
+
+        def write() -> bool:
+            if next(tries) and self._grant_stored(account_id, owner) not in {before, ours}:
+                return False
+            self._tokens.connect(account_id, owner, granted)
+            return True
+
+        token = granted.replacing(Token.missing(account_id, owner))
+        written = self._unwritten.write(token, write, within_s=_WRITTEN_WITHIN_S, patience_s=_PATIENCE_S)
+        if written is Written.NOT_YET:
+            raise StoreUnavailableError
+
+    def _grant_stored(self, account_id: str, owner: str) -> str | None:
+        """Tell one stored connection from another."""
         try:
-            self._tokens.connect(account_id, owner, granted)
-        except StoreUnavailableError:
-            _log.warning("connection_not_written_yet")
-            self._tokens.connect(account_id, owner, granted)
+            token = self._tokens.find(account_id, owner)
+        except TokenUnreadableError:  # connecting anew is the way out of that
+            return _UNREADABLE
+        return Fingerprint.of(token).grant if token is not None else None
 
     def _ask_about(self, granted: RenewedToken, said: HubSpotFacts) -> HubSpotFacts:
         """Ask for the user's name, which the token endpoint does not tell; the account is connected without it."""

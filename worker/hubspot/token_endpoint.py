@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Protocol
+from typing import Protocol
 
-import msgspec
 from pydantic import SecretStr
 
 from worker.errors import (
@@ -14,18 +13,11 @@ from worker.errors import (
     RetryableHubSpotError,
     TokenRefusedError,
 )
-from worker.hubspot.facts import SaidOfToken
+from worker.hubspot.facts import error_in, read_object
+from worker.hubspot.grants import Grant, grant_of
 from worker.hubspot.transport import Transport
 
 _START_AGAIN = "A code is good once, for some minutes, and for the address that it was sent to: begin again at /connect"
-
-
-class Grant(SaidOfToken, kw_only=True):
-    """The token endpoint's answer; `refresh_token` usually is the one that was sent, but need not be."""
-
-    access_token: Annotated[str, msgspec.Meta(min_length=1)]
-    expires_in: int
-    refresh_token: str | None = None
 
 
 class Renewer(Protocol):
@@ -83,7 +75,9 @@ class TokenEndpoint:
             raise FatalHubSpotError(
                 error.message, status=error.status, body=error.body, correlation_id=error.correlation_id
             ) from error
-        try:
-            return msgspec.json.decode(body, type=Grant)
-        except msgspec.DecodeError as error:
-            raise RetryableHubSpotError("HubSpot's token endpoint gave no token", status=200) from error
+        said = read_object(body)
+        grant = grant_of(said)
+        if grant is None:
+            failed = error_in(said, secrets=[self._client_secret, secret])
+            raise failed or RetryableHubSpotError("HubSpot's token endpoint gave no token", status=200)
+        return grant

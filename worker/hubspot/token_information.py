@@ -4,21 +4,16 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit, urlunsplit
 
-import msgspec
 from pydantic import SecretStr
 
 from worker.connections import HubSpotFacts
 from worker.errors import FatalHubSpotError, RetryableHubSpotError, TokenRefusedError
-from worker.hubspot.facts import SaidOfToken
+from worker.hubspot.facts import error_in, facts_of, flag_of, read_object
 from worker.hubspot.transport import Transport
 
 _V1_TOKEN = "/oauth/v1/token"  # noqa: S105 - a path
 _UNKNOWN_TOKEN = frozenset({400, 404})
 _NOT_LIVE = "HubSpot does not know the access token, or it has ended"
-
-
-class _Introspection(SaidOfToken, kw_only=True):
-    active: bool = True
 
 
 class TokenInformation:
@@ -40,13 +35,16 @@ class TokenInformation:
             if is_v1
             else self._introspect(urlunsplit(address._replace(path=f"{path}/introspect")), access_token)
         )
-        try:
-            said = msgspec.json.decode(body, type=_Introspection)
-        except msgspec.DecodeError:
-            raise RetryableHubSpotError("HubSpot's answer is no token information", status=200) from None
-        if not said.active:
+        said = read_object(body)
+        if said is None:
+            raise RetryableHubSpotError("HubSpot's answer is no token information", status=200)
+        if flag_of(said.get("active")) is False:
             raise TokenRefusedError(_NOT_LIVE, status=200)
-        return said.facts
+        facts = facts_of(said)
+        failed = error_in(said, secrets=[self._client_secret, access_token]) if facts == HubSpotFacts() else None
+        if failed is not None:
+            raise failed
+        return facts
 
     def _look_up(self, url: str, access_token: SecretStr) -> bytes:
         try:

@@ -20,9 +20,11 @@ from worker.errors import (
     TokenNotFoundError,
     TokenUnreadableError,
 )
-from worker.hubspot.token_endpoint import Grant, Renewer
+from worker.hubspot.grants import Grant
+from worker.hubspot.token_endpoint import Renewer
 from worker.hubspot.transport import LONGEST_CALL_S
 from worker.hubspot.turns import Turns
+from worker.hubspot.unwritten import UnwrittenTokens, Written
 from worker.interfaces import ConnectionStore, RenewalLeases, TokenStore
 from worker.tokens import RenewalLease, RenewedToken, Token
 
@@ -34,6 +36,7 @@ _LONGEST_RENEWAL_S = LONGEST_CALL_S + 30.0  # it reads before its call and write
 _LOOK_EVERY_S = 0.15
 _LONGEST_WAIT_S = 5.0  # for someone else's renewal; after that the job waits in the database, not in a worker
 _LOOK_AGAIN_S = 1.0
+_BEFORE_ASKING_S, _AFTER_A_REFUSAL_S = 1.5, 10.0  # for a holder before, which writes as soon as MongoDB is back
 _UNTIL_A_KEY_IS_BACK_S = 60.0
 _REFUSAL_HOLDS_S = 3600.0  # HubSpot may have been wrong, and nobody would ever know if nobody asked
 _BAD_REQUEST = 400
@@ -44,6 +47,7 @@ class RenewingTokenSource:
 
     The right to renew is a lease in the database. Of the threads of one process only one at a time asks for it.
     A token that HubSpot has refused is not sent again within the hour, unless someone retries a job or stores another.
+    A refresh token that HubSpot has replaced is in `unwritten` until it is stored; the lease is held as long.
     """
 
     def __init__(  # noqa: PLR0913 - everything it works with, each by name
@@ -54,6 +58,7 @@ class RenewingTokenSource:
         endpoint: Renewer,
         client_id: str,
         connections: ConnectionStore,
+        unwritten: UnwrittenTokens,
         clock: Callable[[], datetime],
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -62,13 +67,15 @@ class RenewingTokenSource:
         self._endpoint = endpoint
         self._client_id = client_id
         self._connections = connections
+        self._unwritten = unwritten
         self._clock = clock
         self._pause = pause
         self._turns = Turns()
 
     def fresh(self, account_id: str, owner: str, *, refused: SecretStr | None = None) -> SecretStr:
         """Give the stored access token, or renew it when it is about to end or is the one that HubSpot refused."""
-        usable = self._usable(self._find(account_id, owner), refused)
+        kept = self._unwritten.find(account_id, owner)
+        usable = self._usable(kept or self._find(account_id, owner), refused)
         if usable is not None:
             return usable
         give_up_at = time.monotonic() + _LONGEST_WAIT_S
@@ -90,22 +97,27 @@ class RenewingTokenSource:
         raise _others_take_long()
 
     def _renew_under(self, lease: RenewalLease, refused: SecretStr | None) -> SecretStr:
-        is_done = threading.Event()
-        threading.Thread(target=self._keep, args=(lease, is_done), name="renewal", daemon=True).start()
+        is_over = threading.Event()
+        threading.Thread(target=self._keep, args=(lease, is_over), name="renewal", daemon=True).start()
         try:
-            return self._renew_unless_done(lease.account_id, lease.owner, refused)
+            return self._renew_unless_done(lease, refused)
         finally:
-            is_done.set()
-            self._give_back(lease)
+            self._unwritten.when_over(lease.account_id, lease.owner, lambda: self._end(lease, is_over))
 
-    def _keep(self, lease: RenewalLease, is_done: threading.Event) -> None:
-        """Keep the lease alive while HubSpot takes its time; what fails is tried again at the next beat."""
+    def _keep(self, lease: RenewalLease, is_over: threading.Event) -> None:
+        """Keep the lease alive while HubSpot or MongoDB takes its time; what fails is tried again at the next beat."""
         give_up_at = time.monotonic() + _LONGEST_RENEWAL_S
-        while not is_done.wait(LEASE_S / _BEATS_A_LEASE) and time.monotonic() < give_up_at:
+        while not is_over.wait(LEASE_S / _BEATS_A_LEASE):
+            if time.monotonic() >= give_up_at and self._unwritten.find(lease.account_id, lease.owner) is None:
+                return
             try:
                 self._leases.extend(lease, lease_s=LEASE_S)
             except StoreUnavailableError:
                 _log.warning("renewal_lease_not_extended")
+
+    def _end(self, lease: RenewalLease, is_over: threading.Event) -> None:
+        is_over.set()
+        self._give_back(lease)
 
     def _give_back(self, lease: RenewalLease) -> None:
         """Let others renew; where that fails they can as soon as the lease has lapsed."""
@@ -114,9 +126,13 @@ class RenewingTokenSource:
         except StoreUnavailableError:
             _log.warning("renewal_lease_not_released")
 
-    def _renew_unless_done(self, account_id: str, owner: str, refused: SecretStr | None) -> SecretStr:
+    def _renew_unless_done(self, lease: RenewalLease, refused: SecretStr | None) -> SecretStr:
         """Renew, unless someone else has by now: another worker, or the user who connected anew."""
+        account_id, owner = lease.account_id, lease.owner
+        self._unwritten.write_now(account_id, owner)
         token = self._find(account_id, owner)
+        if lease.is_taken_over and self._usable(token, refused) is None:
+            token = self._replaced(token, within_s=_BEFORE_ASKING_S) or token
         usable = self._usable(token, refused)
         if usable is not None:
             return usable
@@ -124,11 +140,25 @@ class RenewingTokenSource:
         try:
             return self._renew(token)
         except ReconnectRequiredError as error:
-            present = self._find(account_id, owner)
-            if Fingerprint.of(present) == Fingerprint.of(token):
+            present = self._replaced(token, within_s=_AFTER_A_REFUSAL_S if lease.is_taken_over else 0.0)
+            if present is None:
                 self._note_refusal(token, error)
                 raise
         return self._usable(present, refused) or self._renew(present)
+
+    def _replaced(self, token: Token, *, within_s: float) -> Token | None:
+        """Give the token that has taken this one's place, or that does so soon.
+
+        Who held the lease before may have got one and not been able to store it: where HubSpot replaces refresh tokens,
+        the stored one is worth nothing then, and must not be taken for a connection that has ended.
+        """
+        for left in reversed(range(math.ceil(within_s / _LOOK_EVERY_S) + 1)):
+            present = self._find(token.account_id, token.owner)
+            if Fingerprint.of(present) != Fingerprint.of(token):
+                return present
+            if left:
+                self._pause(_LOOK_EVERY_S)
+        return None
 
     def _stop_at_refusal(self, token: Token) -> None:
         """Raise ReconnectRequiredError when this app was told of late that exactly this token is worth nothing."""
@@ -173,17 +203,42 @@ class RenewingTokenSource:
         generated_at = self._clock()  # before the call: the life that HubSpot counts cannot begin earlier
         grant = self._endpoint.renew(token.refresh_token)
         renewed = RenewedToken(
-            access_token=SecretStr(grant.access_token),
-            refresh_token=SecretStr(grant.refresh_token or token.refresh_token.get_secret_value()),
-            expires_in_s=grant.expires_in,
+            access_token=grant.access_token,
+            refresh_token=grant.refresh_token or token.refresh_token,
+            expires_in_s=grant.expires_in_s,
             generated_at=generated_at,
         )
-        if not self._save(token, renewed):
-            _log.info("token_replaced_meanwhile")
-            return self._usable(self._find(token.account_id, token.owner), None) or renewed.access_token
-        _log.info("token_renewed", expires_in_s=grant.expires_in)
-        self._note_success(token, renewed, grant)
+        match self._write(token, renewed):
+            case Written.WORTHLESS:
+                _log.info("token_replaced_meanwhile")
+                return self._usable(self._find(token.account_id, token.owner), None) or renewed.access_token
+            case Written.YES:
+                self._note_success(token, renewed, grant)
+        _log.info("token_renewed", expires_in_s=grant.expires_in_s)
         return renewed.access_token
+
+    def _write(self, token: Token, renewed: RenewedToken) -> Written:
+        """Write a renewal: one that brought a new refresh token for as long as it takes, any other once.
+
+        Of the latter nothing is lost but a call, and a late write might take a still newer one's place.
+        """
+        if renewed.refresh_token != token.refresh_token:
+            return self._unwritten.write(renewed.replacing(token), lambda: self._save(token, renewed))
+        try:
+            return Written.YES if self._store.save_renewed(token, renewed) else Written.WORTHLESS
+        except StoreUnavailableError:
+            _log.warning("renewal_not_written")
+            return Written.NOT_YET
+
+    def _save(self, token: Token, renewed: RenewedToken) -> bool:
+        """Write what HubSpot gave; a write whose answer was lost may have been done already."""
+        if self._store.save_renewed(token, renewed):
+            return True
+        try:
+            present = self._store.find(token.account_id, token.owner)
+        except TokenUnreadableError:  # what this process has written it can read
+            return False
+        return present is not None and present.refresh_token == renewed.refresh_token
 
     def _note_success(self, token: Token, renewed: RenewedToken, grant: Grant) -> None:
         """Keep what HubSpot said besides; that it cannot be kept is no reason to do without the token."""
@@ -196,14 +251,6 @@ class RenewingTokenSource:
                 self._connections.learn(account_id, owner, facts, fingerprint=present, at=renewed.generated_at)
         except StoreUnavailableError:
             _log.warning("renewal_not_noted")
-
-    def _save(self, token: Token, renewed: RenewedToken) -> bool:
-        """Write, and try a second time: where HubSpot has replaced the refresh token, the new one is nowhere else."""
-        try:
-            return self._store.save_renewed(token, renewed)
-        except StoreUnavailableError:
-            _log.warning("renewal_not_written_yet")
-            return self._store.save_renewed(token, renewed)
 
 
 def _others_take_long() -> RetryableHubSpotError:

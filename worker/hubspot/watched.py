@@ -10,7 +10,8 @@ import structlog
 from pydantic import SecretStr
 
 from worker.errors import ExportError, HubSpotError, ReconnectRequiredError
-from worker.hubspot.token_endpoint import Grant, Renewer
+from worker.hubspot.grants import Grant
+from worker.hubspot.token_endpoint import Renewer
 from worker.hubspot.transport import Answer, Call, Send
 from worker.metrics import ExportMetrics
 from worker.spans import Span, Traces

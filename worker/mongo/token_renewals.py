@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from uuid import uuid4
 
 from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
-from worker.mongo.connection import Document, MongoDatabase, translated_errors
+from worker.mongo.connection import Document, MongoDatabase, from_now, translated_errors
 from worker.tokens import RenewalLease
 
 COLLECTION = "integrations.hubspot.renewals"
 
-_IS_FREE = {"$lte": ["$expires_at", "$$NOW"]}  # a document that is just being made compares as lower, so it is free
+# Versions before this one wrote `expires_at` alone. A document that is just being made compares as lower: it is free.
+_END = {"$ifNull": ["$held_until", "$expires_at"]}
+_IS_FREE = {"$lte": [_END, "$$NOW"]}
+_KNOWN_FOR_S = 3600.0  # that a holder let its lease lapse; MongoDB may have been away for as long
 
 
 class MongoRenewalLeases:
@@ -31,7 +35,9 @@ class MongoRenewalLeases:
         lease = RenewalLease(account_id=account_id, owner=owner, holder=uuid4().hex)
         taken = {
             "holder": {"$cond": [_IS_FREE, lease.holder, "$holder"]},
-            "expires_at": {"$cond": [_IS_FREE, {"$add": ["$$NOW", int(lease_s * 1000)]}, "$expires_at"]},
+            "held_until": {"$cond": [_IS_FREE, from_now(lease_s), _END]},
+            "expires_at": {"$cond": [_IS_FREE, from_now(lease_s + _KNOWN_FOR_S), "$expires_at"]},
+            "before": {"$cond": [_IS_FREE, "$holder", "$before"]},
         }
         with translated_errors():
             try:
@@ -40,13 +46,15 @@ class MongoRenewalLeases:
                 )
             except DuplicateKeyError:  # two inserted at once, and this one came second
                 return None
-        return lease if found is not None and found["holder"] == lease.holder else None
+        if found is None or found["holder"] != lease.holder:
+            return None
+        return replace(lease, is_taken_over=found.get("before") is not None)
 
     def extend(self, lease: RenewalLease, *, lease_s: float) -> None:
         """Move the end of the lease, if it is still this one."""
-        later = {"$add": ["$$NOW", int(lease_s * 1000)]}
+        later = {"held_until": from_now(lease_s), "expires_at": from_now(lease_s + _KNOWN_FOR_S)}
         with translated_errors():
-            self._leases.update_one({"_id": _id(lease), "holder": lease.holder}, [{"$set": {"expires_at": later}}])
+            self._leases.update_one({"_id": _id(lease), "holder": lease.holder}, [{"$set": later}])
 
     def release(self, lease: RenewalLease) -> None:
         """Remove the lease, if it is still this one."""

@@ -20,6 +20,7 @@ from worker.hubspot.token_endpoint import TokenEndpoint
 from worker.hubspot.token_information import TokenInformation
 from worker.hubspot.tokens import RenewingTokenSource
 from worker.hubspot.transport import Transport
+from worker.hubspot.unwritten import UnwrittenTokens
 from worker.tokens import Token
 
 HUB = 62515
@@ -37,6 +38,7 @@ class AccountWorld:
     client_id: str = CLIENT_ID
     tokens: InMemoryTokenStore = field(default_factory=InMemoryTokenStore)
     connections: InMemoryConnectionStore = field(default_factory=InMemoryConnectionStore)
+    unwritten: UnwrittenTokens = field(default_factory=UnwrittenTokens)
 
     @classmethod
     def mounted(cls, mocker: responses.RequestsMock) -> AccountWorld:
@@ -67,7 +69,9 @@ class AccountWorld:
             endpoint=self.endpoint,
             client_id=self.client_id,
             connections=self.connections,
+            unwritten=self.unwritten,
             clock=self.clock,
+            pause=self.clock.advance,
         )
 
     @property
@@ -77,6 +81,7 @@ class AccountWorld:
             information=self.information,
             tokens=self.tokens,
             connections=self.connections,
+            unwritten=self.unwritten,
             clock=self.clock,
         )
 

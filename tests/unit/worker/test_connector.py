@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 import responses
 from pydantic import SecretStr
@@ -18,6 +20,8 @@ from worker.errors import (
     RetryableHubSpotError,
     StoreUnavailableError,
 )
+from worker.hubspot import connector
+from worker.hubspot.unwritten import UnwrittenTokens
 from worker.tokens import RenewedToken
 
 REDIRECT = "https://app.example.test/callback"
@@ -161,3 +165,79 @@ def test_neither_code_nor_token_is_logged(world: AccountWorld) -> None:
     assert access_token is not None
     for secret in (code, access_token.get_secret_value(), f"refresh-{HUB}"):
         assert secret not in str(logs)
+
+
+# MongoDB away between HubSpot's answer and the writing
+
+
+class AwayTokenStore(InMemoryTokenStore):
+    """A store that is away from a write of a connection on, until it is brought back."""
+
+    def connect(self, account_id: str, owner: str, granted: RenewedToken) -> bool:
+        self.is_away = self.is_away or not self.was_away
+        self.was_away = True
+        return super().connect(account_id, owner, granted)
+
+    was_away = False
+
+
+@pytest.fixture
+def away(world: AccountWorld, monkeypatch: pytest.MonkeyPatch) -> AwayTokenStore:
+    monkeypatch.setattr(connector, "_PATIENCE_S", 0.05)
+    world.unwritten = UnwrittenTokens(pause=lambda _: time.sleep(0.01))
+    world.tokens = AwayTokenStore()
+    return world.tokens
+
+
+def let_write(world: AccountWorld) -> None:
+    world.tokens.is_away = False
+    assert world.unwritten.close(within_s=10) == 0
+
+
+def test_who_is_told_that_the_database_is_away_is_connected_when_it_is_back(
+    world: AccountWorld, away: AwayTokenStore
+) -> None:
+    with pytest.raises(StoreUnavailableError):
+        connect(world)
+    assert away.is_away
+
+    let_write(world)
+
+    assert world.stored().refresh_token == SecretStr(f"refresh-{HUB}")
+    assert len(world.calls("token")) == 1
+
+
+def test_a_late_connection_takes_the_place_of_the_one_that_was_there(world: AccountWorld, away: AwayTokenStore) -> None:
+    world.store_token(refresh_token=SecretStr("older"))
+    with pytest.raises(StoreUnavailableError):
+        connect(world)
+    assert away.is_away
+
+    let_write(world)
+
+    assert world.stored().refresh_token == SecretStr(f"refresh-{HUB}")
+
+
+@pytest.mark.parametrize("before", [None, "older"])
+def test_a_late_connection_does_not_take_the_place_of_a_newer_one(
+    world: AccountWorld, away: AwayTokenStore, before: str | None
+) -> None:
+    if before is not None:
+        world.store_token(refresh_token=SecretStr(before))
+    with pytest.raises(StoreUnavailableError):
+        connect(world)
+    assert away.is_away
+    world.store_token(refresh_token=SecretStr("newer"))
+
+    let_write(world)
+
+    assert world.stored().refresh_token == SecretStr("newer")
+
+
+def test_without_the_database_no_code_is_spent(world: AccountWorld) -> None:
+    world.tokens.is_away = True
+
+    with pytest.raises(StoreUnavailableError):
+        connect(world)
+
+    assert world.calls("token") == []

@@ -115,7 +115,7 @@ def test_what_stands_in_the_way_is_said_by_kind(any_world: AccountWorld) -> None
     [
         {"scopes": None},
         {},
-        {"hub_id": "62515", "scopes": "contacts content", "user": 7, "user_id": -1},
+        {"hub_id": "62,515", "scopes": "", "user": 7, "user_id": -1},
         {"hub_id": 2**70, "scopes": [1, 2], "user": "x" * 501},
         {"hub_id": True, "user": ["a"], "scopes": ["x" * 501]},
     ],
@@ -136,7 +136,27 @@ def test_scopes_that_hubspot_does_not_tell_are_not_missing_and_asked_for_again(w
     assert len(world.calls("token-info")) == 2
 
 
-@pytest.mark.parametrize("body", ["<html>", "[]", '{"active": 1}'])
+def test_what_hubspot_tells_is_understood_in_any_spelling(world: AccountWorld) -> None:
+    world.store_token()
+    told = {"active": 1, "hub_id": "62515", "user_id": 7.0, "scopes": "contacts content"}
+    world.hubspot.fail_next(status=200, body=told, type="token-info")
+
+    assert world.inspector.look("a1", "u1") == HubSpotFacts(hub_id=62515, user_id=7, scopes=("contacts", "content"))
+
+
+@pytest.mark.parametrize("active", [False, "false", 0])
+def test_a_token_that_is_not_active_is_renewed_in_whatever_way_that_is_said(
+    world: AccountWorld, active: object
+) -> None:
+    world.store_token()
+    world.hubspot.fail_next(status=200, body={"active": active}, type="token-info")
+
+    assert world.inspector.look("a1", "u1").hub_id == HUB
+
+    assert world.calls("token") == [200]
+
+
+@pytest.mark.parametrize("body", ["<html>", "[]", "", '{"status": "error", "message": "backend gave up"}'])
 def test_an_answer_that_is_none_may_be_better_later(world: AccountWorld, body: str) -> None:
     world.store_token()
     world.hubspot.fail_next(status=200, body=body, type="token-info")

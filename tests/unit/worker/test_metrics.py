@@ -29,7 +29,7 @@ from worker.errors import (
     RetryableHubSpotError,
     StoreUnavailableError,
 )
-from worker.hubspot.token_endpoint import Grant
+from worker.hubspot.grants import Grant
 from worker.hubspot.transport import Sessions, Transport
 from worker.hubspot.watched import MeasuredRenewals, WatchedCalls
 from worker.interfaces import Reservation, SliceOutcome
@@ -235,7 +235,7 @@ class Endpoint:
     def renew(self, _refresh_token: SecretStr) -> Grant:
         if self.error is not None:
             raise self.error
-        return Grant(access_token="new", expires_in=1800)
+        return Grant(access_token=SecretStr("new"))
 
 
 def test_renewals_are_counted_by_what_came_of_them(bench: Bench) -> None:

@@ -33,6 +33,7 @@ from worker.hubspot.endpoints import legacy_endpoints
 from worker.hubspot.token_endpoint import TokenEndpoint
 from worker.hubspot.tokens import RenewingTokenSource
 from worker.hubspot.transport import Transport
+from worker.hubspot.unwritten import UnwrittenTokens
 from worker.interfaces import CrmSource, FetchedPage, PageQuery, RateLimiter
 from worker.jobs import ExportRequest, Job, JobKind, JobStatus, Progress, SyncRequest
 from worker.leases import LeaseKeeper
@@ -163,6 +164,7 @@ class Workshop:
             ),
             client_id="id",
             connections=self.connections,
+            unwritten=UnwrittenTokens(),
             clock=clock,
         )
         self.connect()
