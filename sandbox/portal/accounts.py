@@ -5,6 +5,7 @@ from typing import Annotated, Literal, TypedDict
 import msgspec
 
 from sandbox.portal.census import TYPES, Census
+from sandbox.portal.cursors import CursorForm, FinalCursor, ListOrder
 from sandbox.portal.journal import Counters
 from sandbox.portal.limits import Meter
 from sandbox.portal.records.renderer import Renderer, Templates
@@ -12,6 +13,7 @@ from sandbox.portal.records.renderer import Renderer, Templates
 RecordTypeName = Literal["contacts", "companies", "deals", "engagements"]
 Natural = Annotated[int, msgspec.Meta(ge=0)]
 Seconds = Annotated[float, msgspec.Meta(ge=0)]
+DatedCursorForm = Literal["last_id_plus_1", "next_id"]
 DEFAULT_SCOPES = (
     *("oauth", "crm.objects.contacts.read", "crm.objects.companies.read", "crm.objects.deals.read"),
     "sales-email-read",
@@ -50,6 +52,14 @@ class AccountSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     gzip: bool = False
     consents: bool = True
     """Whether the account's user lets an app in that asks on the authorisation page."""
+    cursor_forms: dict[RecordTypeName, CursorForm] = {}
+    """Of the legacy lists' offsets; for types left out `last_id`, `last_id_plus_1` for deals."""
+    final_cursors: dict[RecordTypeName, FinalCursor] = {}
+    """Of the legacy lists' last pages; for types left out as on every page."""
+    list_orders: dict[RecordTypeName, ListOrder] = {}
+    """Of the legacy lists; ascending for types left out. That of deals was never recorded."""
+    dated_cursor_form: DatedCursorForm = "last_id_plus_1"
+    """What `after` of the dated lists names; either way it includes the record of that id."""
 
 
 class AccountOptions(TypedDict, total=False):
@@ -71,6 +81,10 @@ class AccountOptions(TypedDict, total=False):
     rich: bool
     gzip: bool
     consents: bool
+    cursor_forms: dict[RecordTypeName, CursorForm]
+    final_cursors: dict[RecordTypeName, FinalCursor]
+    list_orders: dict[RecordTypeName, ListOrder]
+    dated_cursor_form: DatedCursorForm
 
 
 class Account:

@@ -56,6 +56,15 @@ class Census:
         indexes = range(self._ids.index_after(record_id), self._end)
         return (index for index in indexes if index not in self._deleted) if self._deleted else iter(indexes)
 
+    def before(self, record_id: int | None) -> Iterator[int]:
+        """Indexes of the records with a smaller id, or of all, ids descending."""
+        end = self._end if record_id is None else min(self._end, self._ids.index_after(record_id - 1))
+        return (index for index in range(end - 1, -1, -1) if index not in self._deleted)
+
+    def has_had(self, record_id: int) -> bool:
+        """Whether there is a record with that id, was one, or may be one day."""
+        return self._ids.index_of(record_id) is not None
+
     def id_at(self, index: int) -> int:
         """Id of the record with that index."""
         return self._ids.at(index)

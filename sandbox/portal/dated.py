@@ -33,7 +33,7 @@ class _Search(msgspec.Struct, frozen=True, rename="camel"):
 
 @dataclass(frozen=True)
 class DatedList:
-    """One type of objects; `after` is the last id + 1 and includes it, and there is no `paging` on the last page."""
+    """One type of objects; `after` includes the record that it names, and there is no `paging` on the last page."""
 
     name: str
     type: str
@@ -91,7 +91,8 @@ class DatedList:
     def _paging(self, call: Call, found: list[int], limit: int) -> bytes:
         if len(found) <= limit:
             return b""
-        after = str(call.owner.records[self.type].id_at(found[limit - 1]) + 1)
+        census, form = call.owner.records[self.type], call.owner.settings.dated_cursor_form
+        after = str(census.id_at(found[limit]) if form == "next_id" else census.id_at(found[limit - 1]) + 1)
         return b',"paging":%s' % msgspec.json.encode({"next": {"after": after, "link": _link(call.request, after)}})
 
 

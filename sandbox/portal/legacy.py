@@ -2,9 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from itertools import islice
+from typing import cast
 
+from sandbox.portal.accounts import Account, RecordTypeName
 from sandbox.portal.call import Call
+from sandbox.portal.cursors import CursorForm, ListReader
 from sandbox.portal.messages import Answer, Request
 from sandbox.portal.parameters import integer
 from sandbox.portal.records.shape import Shape
@@ -17,8 +19,9 @@ _EMAIL_SCOPE = "sales-email-read"
 class LegacyList:
     """One legacy list; recorded traffic is the source of keys, their order, and what offsets mean.
 
-    The cursor is the last id on the page and excludes it, except with deals: there it is the last id + 1 and included.
-    A parameter of another name is ignored, so a client that misnames the cursor gets page 1 for ever.
+    Unless the account is set up otherwise the cursor is the last id on the page and excludes it, except with deals:
+    there it is the last id + 1 and included. A parameter of another name is ignored, so a client that misnames the
+    cursor gets page 1 for ever.
     """
 
     type: str
@@ -34,19 +37,16 @@ class LegacyList:
     default_size: int
     largest_size: int
     shape: Callable[[Request], Shape]
-    cursor_is_next: bool = False
+    cursor_form: CursorForm = "last_id"
 
     def answer(self, call: Call) -> Answer:
         """One page; raises InvalidIntegerError."""
         cursor = integer(call.request, self.cursor_parameter, default=0)
         size = self.page_size(call.request)
         account = call.owner
-        census = account.records[self.type]
-        found = list(islice(census.after(cursor - self.cursor_is_next), size + 1))
-        page = found[:size]
-        last = census.id_at(page[-1]) + self.cursor_is_next if page else 0
-        records = account.renderer.render(self.type, page, self.shown(call))
-        return Answer(200, self._envelope(more=len(found) > size, cursor=last) % b",".join(records))
+        found = self._reader(account).page(cursor, size)
+        records = account.renderer.render(self.type, found.indexes, self.shown(call))
+        return Answer(200, self._envelope(more=found.more, cursor=found.cursor) % b",".join(records))
 
     def page_size(self, request: Request) -> int:
         """Read the page size: more than the maximum is the maximum, less than 1 is the default."""
@@ -57,14 +57,23 @@ class LegacyList:
         """How this call wants the records rendered."""
         return shown(call, self.shape(call.request))
 
-    def _envelope(self, *, more: bool, cursor: int) -> bytes:
+    def _reader(self, account: Account) -> ListReader:
+        name, settings = cast("RecordTypeName", self.type), account.settings
+        return ListReader(
+            account.records[name],
+            form=settings.cursor_forms.get(name, self.cursor_form),
+            final=settings.final_cursors.get(name),
+            order=settings.list_orders.get(name, "ascending"),
+        )
+
+    def _envelope(self, *, more: bool, cursor: int | None) -> bytes:
         # With a place for the records, which spares a large page one more copy.
-        values = {
-            self.items_key: b"[%b]",
-            self.more_key: b"true" if more else b"false",
-            self.cursor_key: b"%d" % cursor,
-        }
-        return b"{" + b",".join(b'"%b":%b' % (key.encode(), values[key]) for key in self.envelope) + b"}"
+        values = {self.items_key: b"[%b]", self.more_key: b"true" if more else b"false"}
+        if cursor is not None:
+            values[self.cursor_key] = b"%d" % cursor
+        return (
+            b"{" + b",".join(b'"%b":%b' % (key.encode(), values[key]) for key in self.envelope if key in values) + b"}"
+        )
 
 
 def shown(call: Call, shape: Shape) -> Shape:
@@ -144,7 +153,7 @@ LEGACY_LISTS = (
         default_size=100,
         largest_size=250,
         shape=_deal_shape,
-        cursor_is_next=True,
+        cursor_form="last_id_plus_1",
     ),
     LegacyList(
         type="engagements",
