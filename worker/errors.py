@@ -12,6 +12,7 @@ ExportError
 ├── ScheduleNotFoundError
 ├── InternalError             a bug of ours
 │   └── WorkersLostError      a job that ends every worker that takes it; a retry may show that it was chance
+├── CursorLostError           nothing tells an API where another one was left: read the list anew
 ├── LeaseLostError            someone else works on the job now: stop, write nothing
 ├── UnavailableError          what we depend on is away: come back later
 │   ├── StoreUnavailableError
@@ -260,6 +261,12 @@ class MissingScopesError(FatalHubSpotError):
     """The connection was made without a scope that HubSpot asks for; a new connection has it, if the user agrees."""
 
     code = "missing_scopes"
+
+
+class CursorLostError(ExportError):
+    """The list has to be read from its beginning: nothing tells the API that is asked how far another one was read."""
+
+    code = "cursor_lost"
 
 
 class CursorStuckError(FatalHubSpotError):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from pydantic import SecretStr
 
+from worker.cursors import Cursor
 from worker.errors import HubSpotError
 from worker.export_tools import ExportTools, SliceLimits
 from worker.interfaces import FeedQuery, FetchedPage, PageQuery, Reservation
@@ -53,13 +54,14 @@ class PageFetcher:
     def fetch(self, job: Job, *, refused: SecretStr | None) -> Attempt:
         """Fetch the page that is next for the job as it stands, not with the token that HubSpot `refused`.
 
-        Raises what keeps it from a call: LeaseLostError, UnavailableError, and the errors of TokenSource.
+        Raises what keeps it from a call: LeaseLostError, UnavailableError, CursorLostError, and the errors of
+        TokenSource.
         """
         token = self.fresh_token(job, refused=refused)
         booking = self.book(job)
         if not booking.place.is_booked:
             return Attempt(token=token, wait_s=booking.place.wait_s)
-        return self.go(job, token, booking)
+        return self.go(job, job.cursor, token, booking)
 
     def fresh_token(self, job: Job, *, refused: SecretStr | None) -> SecretStr:
         """Ask for a token again after some seconds: asked before every page it would take a hundredth of the time."""
@@ -76,21 +78,26 @@ class PageFetcher:
         place = self._tools.limiter.reserve(job.account_id, within_s=within_s, is_spare=is_spare)
         return Booking(place=place, asked_at=asked_at)
 
-    def go(self, job: Job, token: SecretStr, booking: Booking) -> Attempt:
-        """Do the call in the place that was booked, in whatever thread. Raises LeaseLostError, UnavailableError."""
+    def go(self, job: Job, cursor: Cursor, token: SecretStr, booking: Booking) -> Attempt:
+        """Do the call in the place that was booked, in whatever thread.
+
+        Raises LeaseLostError, UnavailableError, CursorLostError.
+        """
         wait_s = booking.place.wait_s
         if wait_s > 0 and self._tools.stopping.wait(wait_s):
             return Attempt(token=token)  # before its time the call may not be made, and a worker that stops makes none
         self._lease.require()
         if self._is_too_late(booking):
             return Attempt(token=token)
-        return self._call(job, token)
+        return self._call(job, cursor, token)
 
-    def _call(self, job: Job, token: SecretStr) -> Attempt:
+    def _call(self, job: Job, cursor: Cursor, token: SecretStr) -> Attempt:
         query = PageQuery(
             export_type=job.records_type,
             count=job.next_page_size,
-            offset=job.progress.offset,
+            offset=cursor.offset,
+            offset_api=cursor.api,
+            after_id=cursor.after_id,
             params=job.request.params,
             feed=_feed_of(job),
         )

@@ -50,11 +50,18 @@ class FeedQuery:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageQuery:
-    """One call for one page: of the list of all records, or of the `feed` of those that have changed lately."""
+    """One call for one page: of the list of all records, or of the `feed` of those that have changed lately.
+
+    `offset` is passed back as it came where `offset_api` gave it, the API that is asked. Another one is asked for what
+    comes behind `after_id`, the last id that the job has read; None: nothing was read, or not in the order of ids.
+    Without `offset_api` the place is a caller's `offset`, or, with `after_id`, one that we chose (worker/cursors.py).
+    """
 
     export_type: ExportType
     count: int
     offset: Offset | None
+    offset_api: str | None = None
+    after_id: int | None = None
     params: tuple[tuple[str, str], ...] = ()
     feed: FeedQuery | None = None
 
@@ -451,7 +458,11 @@ class CrmSource(Protocol):
     """The CRM that is exported from."""
 
     def fetch_page(self, query: PageQuery, access_token: SecretStr) -> FetchedPage:
-        """Do one call. Raises a HubSpotError; FeedUnusableError where a feed would not be complete."""
+        """Do one call. Raises a HubSpotError; FeedUnusableError where a feed would not be complete.
+
+        CursorLostError where nothing tells this API where to go on. With `after_id` the page may begin with the record
+        of that id.
+        """
 
 
 class RecordCounter(Protocol):

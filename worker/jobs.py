@@ -11,6 +11,7 @@ from typing import Self, TypeAlias
 from uuid import UUID, uuid5
 
 from worker.copying import Changes, Copying, SyncMode
+from worker.cursors import Cursor
 from worker.erasures import Erased
 from worker.errors import (
     ExportError,
@@ -22,7 +23,7 @@ from worker.errors import (
     WorkersLostError,
 )
 from worker.estimates import Estimate
-from worker.lanes import Block, Lanes, numbers_of, offset_of
+from worker.lanes import Block, Lanes, numbers_of
 from worker.pages import ExportType, Offset, Page, is_start
 from worker.receipts import Receipt
 from worker.records import CopyId
@@ -51,6 +52,7 @@ class JobStatus(StrEnum):
 
 _CHILDREN = UUID("6f7134e1-5169-4460-826e-b514665a3636")  # any fixed one
 _MAY_PASS = (RetryableHubSpotError, TokenRefusedError, UnavailableError, WorkersLostError)
+_LEGACY, _DATED = "legacy", "dated"
 _PAGE = "200"  # the status of an answer with one
 _PAGES_UNTIL_LARGER = 64  # a try that fails costs one call in so many
 _TERMINAL = frozenset({JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.CANCELLED})
@@ -120,8 +122,9 @@ class Origin:
 class Progress:
     """How far a job has come.
 
-    `offset` is where the next page starts. `landmark` is an older offset, renewed whenever the page count reaches
-    a power of two: meeting it again proves that HubSpot's cursor runs in a circle (Brent's cycle detection).
+    `offset` is where the next page starts, by the word of HubSpot's `api` (None: a caller's). `landmark` is an older
+    offset of that API, renewed whenever the page count reaches a power of two: meeting it again proves that HubSpot's
+    cursor runs in a circle (Brent's cycle detection).
     """
 
     pages: int = 0
@@ -129,23 +132,25 @@ class Progress:
     offset: Offset | None = None
     has_more: bool = True
     landmark: Offset | None = None
+    api: str | None = None
 
-    def after(self, page: Page, *, most: int | None = None) -> Self:
+    def after(self, page: Page, *, api: str | None = None, most: int | None = None) -> Self:
         """Count one more page, and of its records at most `most`: HubSpot may send more than it was asked for."""
         pages = self.pages + 1
-        is_power_of_two = pages & (pages - 1) == 0
+        is_new_landmark = pages & (pages - 1) == 0 or api != self.api
         return replace(
             self,
             pages=pages,
             records=self.records + (page.records if most is None else min(page.records, most)),
             offset=page.offset,
             has_more=page.has_more,
-            landmark=page.offset if is_power_of_two else self.landmark,
+            landmark=page.offset if is_new_landmark else self.landmark,
+            api=api,
         )
 
-    def goes_on_to(self, page: Page) -> bool:
-        """Whether the place that `page` sends us to is a new one."""
-        return page.offset is not None and page.offset not in (self.offset, self.landmark)
+    def goes_on_to(self, page: Page, *, api: str | None = None) -> bool:
+        """Whether the place that `page` sends us to is a new one; offsets of another API say nothing about that."""
+        return page.offset is not None and (api != self.api or page.offset not in (self.offset, self.landmark))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -333,6 +338,25 @@ class Job:
         return None if self.request.limit is None else self.request.limit - self.progress.records
 
     @property
+    def cursor(self) -> Cursor:
+        """Where the next page is. Jobs that were stored without the API of their offset know which have been asked."""
+        progress, tally = self.progress, self.tally
+        if progress.pages == 0:
+            return Cursor(offset=progress.offset)
+        api = progress.api or (_DATED if _DATED in tally.apis else _LEGACY)
+        return Cursor(offset=progress.offset, api=api, after_id=None if self.reads_feed else tally.read_through)
+
+    @property
+    def last_id(self) -> int | None:
+        """The id of the last record that was read; None before there is one, and where they have no order."""
+        return None if self.reads_feed or self.tally.order == "mixed" else self.tally.last_id
+
+    @property
+    def reads_feed(self) -> bool:
+        """Whether it reads what has changed lately, and not the list of all records."""
+        return self.copying is not None and self.copying.reads_feed
+
+    @property
     def pages_fetched(self) -> int:
         """How many calls were answered with a page, as far as they were counted; some may not have been stored."""
         return self.tally.calls.get(_PAGE, 0)
@@ -349,8 +373,8 @@ class Job:
             return self
         first = self.lanes.first
         tally = self.tally.joined(first.tally)
-        offset = offset_of(self.records_type, first.place if tally.last_id is None else tally.last_id)
-        progress = replace(self.progress, pages=first.pages, records=first.records, offset=offset)
+        offset = first.place if tally.last_id is None else tally.last_id
+        progress = replace(self.progress, pages=first.pages, records=first.records, offset=offset, api=None)
         return replace(self, progress=progress, tally=tally, blocks=first.blocks, lanes=None)
 
     def page_numbers(self, places: Iterable[int]) -> list[int]:
@@ -407,9 +431,9 @@ class Job:
         waits_s = max(0.0, (self.resume_at - self.updated_at).total_seconds()) if self.resume_at is not None else 0.0
         return round(waits_s + (left / pace if pace else self.estimate.seconds_for(left)), 1)
 
-    def advance(self, page: Page, *, at: datetime) -> Self:
+    def advance(self, page: Page, *, api: str | None = None, at: datetime) -> Self:
         """Count a page that has been stored."""
-        return self._with_progress(self.progress.after(page, most=self.left), at=at)
+        return self._with_progress(self.progress.after(page, api=api, most=self.left), at=at)
 
     def start_over(self, *, because: str | None = None) -> Self:
         """Forget all pages: some of them have been removed, or, `because` of something, may not be split up."""
@@ -427,8 +451,8 @@ class Job:
     def in_lanes(self, lanes: Lanes, *, at: datetime) -> Self:
         """Go on in lanes, as far as these have come."""
         first, tally = lanes.first, self.tally if self.lanes is not None else self.tally.start_over()
-        offset = offset_of(self.records_type, first.place)
-        moved = replace(self.progress, pages=lanes.pages, records=lanes.records, offset=offset)
+        offset = first.place if first.offset is None else first.offset
+        moved = replace(self.progress, pages=lanes.pages, records=lanes.records, offset=offset, api=first.api)
         has_pages = moved.pages > self.progress.pages
         job = self._with_progress(moved, at=at) if has_pages else replace(self, progress=moved, updated_at=at)
         return replace(job, lanes=lanes, tally=tally, attempts=lanes.attempts)

@@ -13,7 +13,7 @@ from worker.fetching import Attempt, Booking, PageFetcher
 from worker.job_in_hand import JobInHand
 from worker.jobs import Job
 from worker.lane_storage import LaneStorage
-from worker.lanes import Lane, Lanes, offset_of
+from worker.lanes import Lane, Lanes
 from worker.pages import record_ids
 
 _NO_PERMIT_S = 0.1  # until it is asked again whether the process may have one call more
@@ -22,7 +22,7 @@ _MOMENT_S = 0.001  # more than the difference of two clocks that tell the same t
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LaneCall:
-    """A call of a lane: for the job as that lane would have it alone, and with what was known when it was made.
+    """A call of a lane: for the job with that lane's patience, and with what was known when it was made.
 
     `is_spare`: another one, which has the job's ordinary place in the limit, was under way. `is_followed`: there were
     records behind the lane. `is_last`: all other lanes were read.
@@ -140,24 +140,23 @@ class LaneCalls:
     def call_of(self, lane: Lane, *, is_spare: bool) -> LaneCall:
         """Describe a call of a lane."""
         job, lanes = self._hand.job, self._storage.lanes
-        progress = replace(job.progress, offset=offset_of(job.records_type, lane.place))
         return LaneCall(
             lane=lane,
-            job=replace(job, progress=progress, attempts=lane.attempts, waited_s=lane.waited_s),
+            job=replace(job, attempts=lane.attempts, waited_s=lane.waited_s),
             is_spare=is_spare,
             is_followed=lanes.is_followed(lane),
             is_last=not any(other.has_more for other in lanes.parts if other.after != lane.after),
         )
 
     def _submit(self, call: LaneCall, token: SecretStr, booking: Booking) -> None:
-        future = self._tools.calling.submit(copy_context().run, self._fetch, call.job, token, booking)
+        future = self._tools.calling.submit(copy_context().run, self._fetch, call, token, booking)
         future.add_done_callback(lambda _: self._give_back(is_spare=call.is_spare))
         self._calls[future] = call
 
-    def _fetch(self, job: Job, token: SecretStr, booking: Booking) -> LaneAnswer:
-        attempt = self._fetcher.go(job, token, booking)
+    def _fetch(self, call: LaneCall, token: SecretStr, booking: Booking) -> LaneAnswer:
+        attempt = self._fetcher.go(call.job, call.lane.cursor, token, booking)
         fetched = attempt.fetched
-        return LaneAnswer(attempt=attempt, ids=record_ids(job.records_type, fetched.page.body) if fetched else ())
+        return LaneAnswer(attempt=attempt, ids=record_ids(call.job.records_type, fetched.page.body) if fetched else ())
 
     def _give_back(self, *, is_spare: bool) -> None:
         if is_spare:

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 import structlog
 from pydantic import SecretStr
 
+from worker.cursors import without_repeat
 from worker.errors import (
     ExportError,
     HubSpotError,
@@ -24,7 +25,7 @@ from worker.job_in_hand import JobInHand
 from worker.jobs import Job
 from worker.lane_calls import LaneAnswer, LaneCall, LaneCalls
 from worker.lane_storage import LaneStorage, Step
-from worker.lanes import Lane, Lanes, place_of
+from worker.lanes import Lane, Lanes
 from worker.retry import RETRY_POLICIES, is_failure, smaller_page
 
 _log = structlog.get_logger()
@@ -106,25 +107,25 @@ class LaneReader:
             self._take_error(call, attempt.error, attempt.token)
 
     def _take_page(self, call: LaneCall, fetched: FetchedPage, answer: LaneAnswer) -> None:
-        disorder = disorder_of(fetched, answer.ids, lane=call.lane, job=call.job, is_followed=call.is_followed)
+        disorder = disorder_of(fetched, answer.ids, lane=call.lane, is_followed=call.is_followed)
         if disorder is not None:
             self._disorder = self._disorder or disorder
             return
         lane = self._storage.lanes.find(call.lane.after)
         if lane is None:
             return  # there was found to be nothing, and its end is looked for from another lane
-        ids = [each for each in answer.ids if each is not None]
-        if ids:
-            self._storage.add(self._step(lane, fetched, ids, asked_at=answer.attempt.asked_at))
+        page, new = without_repeat(call.job.records_type, fetched.page, answer.ids, last_id=lane.place)
+        ids = [each for each in new if each is not None]
+        if ids or page.has_more:
+            self._storage.add(self._step(lane, replace(fetched, page=page), ids, asked_at=answer.attempt.asked_at))
         if not fetched.page.has_more:
             self._end_with(lane.after, is_last=call.is_last)
 
     def _step(self, lane: Lane, fetched: FetchedPage, ids: Sequence[int], *, asked_at: float) -> Step:
         """Move a lane behind a page; records beyond its end are the next lane's."""
-        page = fetched.page
-        place = place_of(self._hand.job.records_type, page.offset) if page.has_more else None
+        page, place = fetched.page, ids[-1] if ids else lane.place
         own = ids[: lane.count_within(ids)]
-        after = lane.moved(ids[-1] if place is None else place, has_more=page.has_more)
+        after = lane.moved(place, has_more=page.has_more, offset=page.offset, api=fetched.api)
         if not own:
             return Step(before=lane, after=after, page=page, ids=(), asked_at=asked_at)
         self._storage.lanes, lane = self._storage.lanes.numbered(lane)
@@ -207,8 +208,5 @@ class LaneReader:
 
 def begin_lanes(job: Job, *, at: datetime) -> Job:
     """Go on in lanes with an export that was read page after page, all of it in the order of its ids."""
-    place = place_of(job.records_type, job.progress.offset)
-    if place is None:
-        raise ValueError("an export whose offset is no id cannot be split")
     _log.info("lanes_begun", pages=job.progress.pages)
-    return job.in_lanes(Lanes.of_first(place=place, pages=job.progress.pages, tally=job.tally), at=at)
+    return job.in_lanes(Lanes.of_first(cursor=job.cursor, pages=job.progress.pages, tally=job.tally), at=at)

@@ -130,7 +130,14 @@ class LaneStorage:
             return lane
         stored = backlog.step.after if backlog.is_stored else backlog.step.before
         return replace(
-            lane, place=stored.place, has_more=True, number=stored.number, pages=stored.pages, tally=stored.tally
+            lane,
+            place=stored.place,
+            offset=stored.offset,
+            api=stored.api,
+            has_more=True,
+            number=stored.number,
+            pages=stored.pages,
+            tally=stored.tally,
         )
 
     def _checkpoint(self, job: Job, pages: Sequence[tuple[Page, float]]) -> Job:

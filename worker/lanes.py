@@ -1,7 +1,7 @@
 """Lanes: an export's ids in parts that are read side by side, and which of them is to be split; pure.
 
-Recorded traffic: the lists of contacts, companies and engagements, and every list of the dated API, come with ids
-ascending and go on from any id, whether it exists or not. That makes an id a place to begin at.
+Recorded traffic: lists come with ids ascending and go on from any id, whether it exists or not. That makes an id a
+place to begin at.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from typing import Self, TypeAlias
 
 import msgspec
 
-from worker.pages import ExportType, Offset
+from worker.cursors import Cursor
+from worker.pages import Offset
 from worker.tallies import Tally
 
 PAGES_A_LANE = 1_000_000
@@ -35,10 +36,11 @@ _LARGEST_ID = 2**63 - 1
 class Lane:
     """The records whose ids are above `after`, up to and with `until`; None: all that follow, new ones among them.
 
-    All up to `place` are read. `has_more` is false when that is as far as `until`, and at the open end when HubSpot had
-    no more. `horizon` is from where on there was nothing at the open end when that was looked at. `number` is None
-    before the lane's first page, and again when it has been read and has taken others in: then `blocks` are where all
-    pages are. `attempts`, `waited_s` and `resume_at` are of its next call.
+    All up to `place` are read: it is the last id on a page, or one that we chose. `offset` is what HubSpot's `api` gave
+    with that page; None: whatever comes behind `place` is asked for. `has_more` is false when that is as far as
+    `until`, and at the open end when HubSpot had no more. `horizon` is from where on there was nothing at the open end
+    when that was looked at. `number` is None before the lane's first page, and again when it has been read and has
+    taken others in: then `blocks` are where all pages are. `attempts`, `waited_s` and `resume_at` are of its next call.
     """
 
     after: int
@@ -47,6 +49,8 @@ class Lane:
     horizon: int | None = None
     number: int | None = None
     has_more: bool = True
+    offset: Offset | None = None
+    api: str | None = None
     pages: int = 0
     blocks: tuple[Block, ...] = ()
     attempts: int = 1
@@ -75,12 +79,19 @@ class Lane:
         """How many of the first of these ascending ids are the lane's own."""
         return len(ids) if self.until is None else bisect_right(ids, self.until)
 
-    def moved(self, place: int, *, has_more: bool) -> Self:
-        """Go on from `place`, `has_more` by HubSpot's word; records are not counted yet."""
+    @property
+    def cursor(self) -> Cursor:
+        """Where its next page is."""
+        return Cursor(offset=self.offset, api=self.api, after_id=self.place)
+
+    def moved(self, place: int, *, has_more: bool, offset: Offset | None = None, api: str | None = None) -> Self:
+        """Go on behind `place`, `has_more` by HubSpot's word; records are not counted yet."""
         return replace(
             self,
             place=place,
             has_more=has_more if self.until is None else place < self.until,
+            offset=offset if has_more else None,
+            api=api if has_more else None,
             attempts=1,
             waited_s=0.0,
             resume_at=None,
@@ -147,9 +158,12 @@ class Lanes:
         return msgspec.convert(stored, cls)
 
     @classmethod
-    def of_first(cls, *, place: int, pages: int, tally: Tally) -> Self:
-        """Begin with what was read page after page, up to `place`, as the only lane."""
-        return cls(parts=(Lane(after=0, until=None, place=place, number=0, pages=pages, tally=tally.of_records()),))
+    def of_first(cls, *, cursor: Cursor, pages: int, tally: Tally) -> Self:
+        """Begin with what was read page after page as the only lane. Raises ValueError where it has no order."""
+        if cursor.after_id is None:
+            raise ValueError("an export that was not read in the order of ids cannot be split")
+        first = Lane(after=0, until=None, place=cursor.after_id, number=0, pages=pages, tally=tally.of_records())
+        return cls(parts=(replace(first, offset=cursor.offset, api=cursor.api),))
 
     @property
     def first(self) -> Lane:
@@ -286,21 +300,6 @@ class Lanes:
         place = self.parts.index(lane)
         parts = (*self.parts[:place], replace(lane, until=at, horizon=None), further, *self.parts[place + 1 :])
         return replace(self, parts=parts), further
-
-
-def place_of(export_type: ExportType, offset: Offset | None) -> int | None:
-    """Give the id behind which HubSpot goes on from an offset; None for one that names none.
-
-    Recorded: an offset is the last id of the page before, with deals the one after it.
-    """
-    if not isinstance(offset, int):
-        return None
-    return offset - 1 if export_type is ExportType.DEALS else offset
-
-
-def offset_of(export_type: ExportType, place: int) -> Offset:
-    """Give the offset from which HubSpot sends the records behind an id."""
-    return place + 1 if export_type is ExportType.DEALS else place
 
 
 def numbers_of(blocks: Sequence[Block], places: Iterable[int]) -> list[int]:

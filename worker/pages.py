@@ -252,6 +252,12 @@ def first_records(export_type: ExportType, page: Page, count: int) -> Page:
     return replace(page, body=body, records=count)
 
 
+def without_first_record(export_type: ExportType, page: Page) -> Page:
+    """Give a page without its first record."""
+    body = _with_records(export_type, page.body, split_records(export_type, page.body)[1:])
+    return replace(page, body=body, records=page.records - 1)
+
+
 def _with_records(export_type: ExportType, body: bytes, records: Sequence[bytes]) -> bytes:
     """Write a body anew with other records; everything else of it stays, its line breaks apart."""
     _, text = _read(body)

@@ -6,11 +6,14 @@ from concurrent.futures import Future
 from contextvars import copy_context
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 
 import structlog
 from pydantic import SecretStr
 
+from worker.cursors import Ids, goes_back, without_repeat
 from worker.errors import (
+    CursorLostError,
     CursorStuckError,
     FeedUnusableError,
     RateLimitedError,
@@ -25,12 +28,13 @@ from worker.job_in_hand import JobInHand
 from worker.jobs import Job, JobKind
 from worker.lane_reading import LaneReader, begin_lanes
 from worker.leases import HeldLease
-from worker.pages import record_ids
+from worker.pages import Page, record_ids
 from worker.retry import RETRY_POLICIES, is_failure, smaller_page
 
 _log = structlog.get_logger()
 
 _OK = 200
+_GOES_BACK = "HubSpot's other API did not go on in the order of ids"
 _NO_PLACE = "HubSpot's limit of calls for this account is used up"
 
 
@@ -87,6 +91,8 @@ class Slice:
             self._ask_for_page()
         except FeedUnusableError as error:
             self._hand.read_all(because=error.message)
+        except CursorLostError as error:
+            self._begin_anew(because=error.message)
         except TokenRefusedError as error:
             self._renew_or_fail(error)
         except RetryableHubSpotError as error:
@@ -119,6 +125,12 @@ class Slice:
         elif attempt.wait_s > 0:
             self._wait_for_place(attempt.wait_s)
 
+    def _begin_anew(self, *, because: str) -> None:
+        """Forget what was read: what is behind it cannot be told from it."""
+        _log.warning("export_begun_anew", reason=because)
+        self._hand.lease.require()
+        self._hand.begin_anew(because=because)
+
     def _wait_for_place(self, wait_s: float) -> None:
         """Wait, unless someone waits at the other end and would not wait that long."""
         if self._hand.job.kind is JobKind.PAGE and wait_s > self._hand.limits.seconds:
@@ -128,38 +140,39 @@ class Slice:
 
     def _store(self, fetched: FetchedPage, *, asked_at: float) -> None:
         """Store the page: while the next one is being fetched, if one is wanted."""
-        job, page = self._hand.job, fetched.page
-        if page.has_more and not job.progress.goes_on_to(page):
+        job, cursor = self._hand.job, self._hand.job.cursor
+        given = record_ids(job.records_type, fetched.page.body)
+        page, ids = without_repeat(job.records_type, fetched.page, given, last_id=job.last_id)
+        if fetched.api != cursor.api and goes_back(ids, after_id=cursor.after_id):
+            self._begin_anew(because=_GOES_BACK)
+            return
+        if page.has_more and not job.progress.goes_on_to(page, api=fetched.api):
             raise CursorStuckError(
                 f"HubSpot's offset does not advance: after page {job.progress.pages}, fetched from offset "
                 f"{job.progress.offset}, there is more, but to be read from offset {page.offset}"
             )
         self._refused = None
-        moved = job.advance(page, at=self._tools.clock())
+        moved = job.advance(page, api=fetched.api, at=self._tools.clock())
+        tally = job.tally.after_page(
+            ids, most=job.left, says_more=page.says_more, api=fetched.api, properties=fetched.properties
+        )
+        moved = replace(moved, tally=tally)
         if moved.copying is not None:
             moved = replace(moved, copying=replace(moved.copying, feed_total=fetched.total))
+        write = partial(self._write, job, moved, page, ids, asked_at=asked_at)
         if self._hand.wants_more(moved):
-            writing = self._tools.storing.submit(copy_context().run, self._write, job, moved, fetched, asked_at)
+            writing = self._tools.storing.submit(copy_context().run, write)
             self._storing, self._hand.job = (job, writing), moved
         else:
-            self._hand.job = self._write(job, moved, fetched, asked_at)
+            self._hand.job = write()
 
-    def _write(self, job: Job, moved: Job, fetched: FetchedPage, asked_at: float) -> Job:
+    def _write(self, job: Job, moved: Job, page: Page, ids: Ids, *, asked_at: float) -> Job:
         """Store a page, then the place after it; the write that finishes a job is the one that leaves it."""
-        page, lease = fetched.page, self._hand.lease
+        lease = self._hand.lease
         lease.require()
-        ids = record_ids(job.records_type, page.body)
         was_there = self._tools.pages.add(job, page, ids=ids, expires_at=self._end_of_page(moved, moved.updated_at))
         self._tools.eraser.keep_out(job, job.progress.pages, ids)
-        tally = moved.tally.after_page(
-            ids,
-            most=job.left,
-            was_refetched=was_there,
-            says_more=page.says_more,
-            api=fetched.api,
-            properties=fetched.properties,
-        )
-        stored = replace(moved, tally=tally)
+        stored = replace(moved, tally=moved.tally.after_refetch()) if was_there else moved
         if stored.copying is not None:
             stored = self._tools.copy.keep_up(stored, page, asked_at=asked_at)
         is_over = stored.is_complete and not stored.has_copy_to_compare

@@ -58,6 +58,11 @@ class Tally:
         """Whether the order alone shows that no id came twice; where it does not, they have to be counted."""
         return self.order != "mixed"
 
+    @property
+    def read_through(self) -> int | None:
+        """The id up to which all records were read, one after the other; None where their ids do not tell."""
+        return self.last_id if self.order == "ascending" and not self.ids_unreadable else None
+
     def after_page(  # noqa: PLR0913 - what there is to know of a page
         self,
         ids: Sequence[int | None],

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TypeVar
+from typing import Final, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
 import structlog
 from pydantic import SecretStr
 
-from worker.errors import FatalHubSpotError, FeedUnusableError, ListGoneError, RetryableHubSpotError
+from worker.errors import CursorLostError, FatalHubSpotError, FeedUnusableError, ListGoneError, RetryableHubSpotError
 from worker.hubspot.dated import PROPERTY_PARAMETERS, to_documented_body, to_parameters
 from worker.hubspot.endpoints import Endpoint
 from worker.hubspot.feeds import feed_parameters, feed_url, read_feed
 from worker.hubspot.transport import Answer, Transport
 from worker.interfaces import CrmSource, FeedQuery, FetchedPage, PageQuery
-from worker.pages import ExportType, Page, PageUnreadableError, read_page
+from worker.pages import ExportType, Offset, Page, PageUnreadableError, read_page
 
 _log = structlog.get_logger()
 _OK = 200
 _GONE = frozenset({404, 410})
+_LEGACY: Final = "legacy"
+_DATED: Final = "dated"
 
 T = TypeVar("T")
 _NAMING = PROPERTY_PARAMETERS | {"propertiesWithHistory"}
@@ -40,17 +42,15 @@ class LegacyClient:
         if query.feed is not None:
             return self._fetch_feed(query, query.feed, access_token)
         endpoint = self._endpoints[query.export_type]
-        answer = self._transport.get(endpoint.url, _parameters(query, endpoint), access_token, api="legacy")
+        answer = self._transport.get(endpoint.url, _parameters(query, endpoint), access_token, api=_LEGACY)
         properties = _properties(_everything_asked(endpoint, query.params))
-        return FetchedPage(
-            page=_read(read_page, query, answer), api="legacy", properties=properties, quota=answer.quota
-        )
+        return FetchedPage(page=_read(read_page, query, answer), api=_LEGACY, properties=properties, quota=answer.quota)
 
     def _fetch_feed(self, query: PageQuery, feed: FeedQuery, access_token: SecretStr) -> FetchedPage:
         endpoint = self._endpoints[query.export_type]
         url = feed_url(query.export_type, endpoint.url)
         try:
-            answer = self._transport.get(url, feed_parameters(query, feed), access_token, api="legacy")
+            answer = self._transport.get(url, feed_parameters(query, feed), access_token, api=_LEGACY)
         except FatalHubSpotError as error:
             if error.status not in _GONE:
                 raise
@@ -60,7 +60,7 @@ class LegacyClient:
         except FeedUnusableError as error:
             raise FeedUnusableError(error.message, status=_OK, quota=answer.quota) from error
         properties = _properties(_everything_asked(endpoint, query.params))
-        return FetchedPage(page=found.page, api="legacy", properties=properties, quota=answer.quota, total=found.total)
+        return FetchedPage(page=found.page, api=_LEGACY, properties=properties, quota=answer.quota, total=found.total)
 
 
 class DatedClient:
@@ -79,17 +79,15 @@ class DatedClient:
         if query.feed is not None:
             raise FeedUnusableError("HubSpot's dated API has no feeds")
         wanted = _everything_asked(self._legacy[query.export_type], query.params)
-        asked = to_parameters(query.export_type, count=query.count, offset=query.offset, legacy=wanted)
-        answer = self._transport.get(f"{self._objects_url}/{query.export_type}", asked, access_token, api="dated")
+        after = _place(query, api=_DATED, first_behind=1)
+        asked = to_parameters(query.export_type, count=query.count, after=after, legacy=wanted)
+        answer = self._transport.get(f"{self._objects_url}/{query.export_type}", asked, access_token, api=_DATED)
         page = _read(_read_dated_page, query, answer)
-        return FetchedPage(page=page, api="dated", properties=_properties(wanted), quota=answer.quota)
+        return FetchedPage(page=page, api=_DATED, properties=_properties(wanted), quota=answer.quota)
 
 
 class AutoClient:
-    """The legacy API until HubSpot says, for a type, that it is gone; from then on, for that type, the dated one.
-
-    Offsets mean the same in both.
-    """
+    """The legacy API until HubSpot says, for a type, that it is gone; from then on, for that type, the dated one."""
 
     def __init__(self, *, legacy: CrmSource, dated: CrmSource) -> None:
         self._legacy = legacy
@@ -142,5 +140,24 @@ def _properties(pairs: Sequence[tuple[str, str]]) -> list[str]:
 
 def _parameters(query: PageQuery, endpoint: Endpoint) -> list[tuple[str, str]]:
     """Page size, offset unless at the start, then the caller's own, in order and with repeats."""
-    offset = [] if query.offset is None else [(endpoint.offset_name, str(query.offset))]
+    place = _place(query, api=_LEGACY, first_behind=0)
+    offset = [] if place is None else [(endpoint.offset_name, str(place))]
     return [(endpoint.count_name, str(query.count)), *offset, *query.params]
+
+
+def _place(query: PageQuery, *, api: str, first_behind: int) -> Offset | None:
+    """Give where an API is to go on: from its own offset as it came, or so far behind the last id that was read.
+
+    A legacy offset includes its record or does not, so the last id itself is asked for, at the price of that record
+    coming once more; `after` of the dated API includes it. With nothing but a caller's offset that is passed on: where
+    the other API gave it, one record may come twice.
+    """
+    if query.offset_api == api and query.offset is not None:
+        return query.offset
+    if query.after_id is not None:
+        return query.after_id + first_behind
+    if query.offset_api in {api, None}:
+        return query.offset
+    raise CursorLostError(
+        f"HubSpot's {api} API cannot go on from an offset of the {query.offset_api} one: the list is not read by id"
+    )

@@ -6,6 +6,7 @@ time of each property value) is left out, not invented; property values stay as 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
@@ -32,6 +33,8 @@ _ASSOCIATED = {
         "tickets": "ticketIds",
     },
 }
+
+_INTEGER = re.compile(r"0|[1-9][0-9]{0,17}")  # so many digits are an integer to MongoDB
 
 Pairs = list[tuple[str, str]]
 
@@ -71,7 +74,7 @@ _decode = msgspec.json.Decoder(_Body).decode
 
 
 def to_parameters(
-    export_type: ExportType, *, count: int, offset: Offset | None, legacy: Iterable[tuple[str, str]]
+    export_type: ExportType, *, count: int, after: Offset | None, legacy: Iterable[tuple[str, str]]
 ) -> Pairs:
     """Ask the dated API what the legacy parameters ask the legacy one; those it does not know go on unchanged."""
     wanted = _NOTE_PROPERTIES if export_type is ExportType.NOTES else ()
@@ -87,7 +90,7 @@ def to_parameters(
             others.append((name, value))
     return [
         ("limit", str(min(count, MOST_RECORDS))),
-        *([] if offset is None else [("after", _after(export_type, offset))]),
+        *([] if after is None else [("after", str(after))]),
         *([("properties", ",".join(names))] if names else []),
         *([("associations", ",".join(_ASSOCIATED.get(export_type, {})))] if associates else []),
         *others,
@@ -100,27 +103,24 @@ def to_documented_body(export_type: ExportType, body: bytes) -> bytes:
         page = _decode(body)
         records = [_RECORDS[export_type](item) for item in page.results]
         following = page.paging.next if page.paging is not None else None
-        offset = (
-            _offset(export_type, following.after) if following is not None else _last_offset(export_type, page.results)
-        )
+        offset = _offset(following.after) if following is not None else _last_offset(page.results)
     except (msgspec.DecodeError, ValueError) as error:
         raise PageUnreadableError("HubSpot's answer is not the list of objects it should be") from error
     keys = PAGE_FORMATS[export_type]
     return msgspec.json.encode({keys.list_key: records, keys.more_key: following is not None, keys.offset_key: offset})
 
 
-def _after(export_type: ExportType, offset: Offset) -> str:
-    """Turn a legacy offset into `after`, which is inclusive, as deals' is; the others' name the last id read."""
-    return str(offset) if export_type is ExportType.DEALS else str(int(offset) + 1)
+def _offset(after: str) -> Offset:
+    """Give `after` as it is, as the integer that the documented body has wherever it reads as one."""
+    return int(after) if _INTEGER.fullmatch(after) else after
 
 
-def _offset(export_type: ExportType, after: str) -> int:
-    return int(after) if export_type is ExportType.DEALS else int(after) - 1
+def _last_offset(objects: Sequence[_Object]) -> int:
+    """Give an offset behind the last record, as the legacy API sends one on its last page; 0 for an empty one.
 
-
-def _last_offset(export_type: ExportType, objects: Sequence[_Object]) -> int:
-    """Give the offset that the legacy API sends on its last page; 0 for an empty one."""
-    return _offset(export_type, str(int(objects[-1].id) + 1)) if objects else 0
+    HubSpot gives none. `after` includes the record that it names, so that nothing but new records comes from there on.
+    """
+    return int(objects[-1].id) + 1 if objects else 0
 
 
 def _contact(item: _Object) -> dict[str, Any]:

@@ -124,7 +124,7 @@ def _page_by_time(
 ) -> Page:
     """Give a page with its place, which is wanted as long as there is more that is not too old."""
     at_ms, vid = further.time_offset, further.vid_offset
-    if at_ms is None or vid is None:
+    if not at_ms or not vid:  # the last page's are 0
         if more:
             raise FeedUnusableError("HubSpot's feed does not say where it goes on")
         return _page(export_type, records, None, more=False)

@@ -51,7 +51,7 @@ class ModelHubSpot:
         while self._dice.random() < self._unrest:
             self._dice.choice([self._create, self._create, self._change, self._delete])()
         self.calls += 1
-        offset = query.offset or 0
+        offset = query.offset or query.after_id or 0
         assert isinstance(offset, int)
         first = bisect_right(self._ids, offset)
         vids = self._ids[first : first + query.count]

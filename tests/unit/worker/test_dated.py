@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 import pytest
 import responses
 from pydantic import SecretStr
 
+from sandbox.portal.accounts import DatedCursorForm
+from sandbox.portal.cursors import CursorForm
 from sandbox.portal.hubspot import HubSpot
 from sandbox.portal.mounting import mount
-from worker.errors import FatalHubSpotError, ListGoneError, RetryableHubSpotError
+from worker.cursors import without_repeat
+from worker.errors import CursorLostError, FatalHubSpotError, ListGoneError, RetryableHubSpotError
 from worker.hubspot.client import AutoClient, DatedClient, LegacyClient
 from worker.hubspot.dated import to_documented_body, to_parameters
 from worker.hubspot.endpoints import Endpoint, legacy_endpoints
 from worker.hubspot.transport import Transport
 from worker.interfaces import CrmSource, PageQuery
-from worker.pages import PAGE_FORMATS, ExportType, Offset, PageUnreadableError
+from worker.pages import PAGE_FORMATS, ExportType, Offset, PageUnreadableError, read_page, record_ids
 from worker.settings import WorkerSettings
 
 HUB = 7
@@ -75,6 +79,13 @@ def read_all(
         offset = page.offset
 
 
+def choose(
+    hubspot: HubSpot, *, legacy_form: CursorForm = "last_id", dated_form: DatedCursorForm = "last_id_plus_1"
+) -> None:
+    forms = dict.fromkeys(("contacts", "companies", "deals", "engagements"), legacy_form)
+    hubspot.accounts[HUB].change({"cursor_forms": forms, "dated_cursor_form": dated_form})
+
+
 def values_of(record: Record) -> dict[str, str]:
     return {name: content["value"] for name, content in record["properties"].items()}
 
@@ -117,16 +128,93 @@ def test_notes_are_the_engagements_that_are_notes(hubspot: HubSpot, legacy: Lega
     assert [r["engagement"]["timestamp"] for r in new] == [r["engagement"]["timestamp"] for r in notes]
 
 
+@pytest.mark.parametrize("form", get_args(CursorForm))
 @pytest.mark.parametrize("export_type", [ExportType.CONTACTS, ExportType.COMPANIES, ExportType.DEALS])
-def test_an_offset_of_one_api_is_understood_by_the_other(
-    hubspot: HubSpot, legacy: LegacyClient, dated: DatedClient, export_type: ExportType
+def test_a_callers_legacy_offset_leads_on_in_the_dated_api_and_repeats_one_record_at_worst(
+    hubspot: HubSpot, legacy: LegacyClient, dated: DatedClient, export_type: ExportType, form: CursorForm
 ) -> None:
+    choose(hubspot, legacy_form=form)
+    everything = [id_of(record) for record in read_all(hubspot, legacy, export_type)]
+    for size in range(1, 12):
+        query = PageQuery(export_type=export_type, count=size, offset=None)
+        page = legacy.fetch_page(query, SecretStr(hubspot.issue_token(HUB).value)).page
+
+        rest = [id_of(record) for record in read_all(hubspot, dated, export_type, offset=page.offset)]
+
+        assert rest in (everything[size:], everything[size - 1 :])
+
+
+@pytest.mark.parametrize("forms", list(itertools.product(get_args(CursorForm), get_args(DatedCursorForm))))
+@pytest.mark.parametrize("export_type", [ExportType.CONTACTS, ExportType.COMPANIES, ExportType.DEALS])
+def test_either_api_goes_on_behind_the_last_id_that_was_read_of_the_other(
+    hubspot: HubSpot,
+    legacy: LegacyClient,
+    dated: DatedClient,
+    export_type: ExportType,
+    forms: tuple[CursorForm, DatedCursorForm],
+) -> None:
+    choose(hubspot, legacy_form=forms[0], dated_form=forms[1])
     token = SecretStr(hubspot.issue_token(HUB).value)
     everything = [id_of(record) for record in read_all(hubspot, legacy, export_type)]
-    for first, second in ((legacy, dated), (dated, legacy)):
-        page = first.fetch_page(PageQuery(export_type=export_type, count=10, offset=None), token).page
-        rest = read_all(hubspot, second, export_type, offset=page.offset)
-        assert [id_of(record) for record in rest] == everything[10:]
+    ways: list[tuple[CrmSource, CrmSource]] = [(legacy, dated), (dated, legacy)]
+    for size, (first, second) in itertools.product(range(1, 12), ways):
+        fetched = first.fetch_page(PageQuery(export_type=export_type, count=size, offset=None), token)
+        last_id = everything[size - 1]
+        query = PageQuery(
+            export_type=export_type,
+            count=100,
+            offset=fetched.page.offset,
+            offset_api=fetched.api,
+            after_id=last_id,
+        )
+
+        page = second.fetch_page(query, token).page
+
+        _, ids = without_repeat(export_type, page, record_ids(export_type, page.body), last_id=last_id)
+        assert ids == everything[size:]
+
+
+def test_an_offset_of_the_other_api_alone_leads_nowhere(
+    hubspot: HubSpot, legacy: LegacyClient, dated: DatedClient
+) -> None:
+    token = SecretStr(hubspot.issue_token(HUB).value)
+    for source, other in ((legacy, "dated"), (dated, "legacy")):
+        query = PageQuery(export_type=ExportType.DEALS, count=10, offset=901, offset_api=other)
+        with pytest.raises(CursorLostError, match=other):
+            source.fetch_page(query, token)
+
+
+@pytest.mark.parametrize("form", get_args(DatedCursorForm))
+def test_the_dated_cursor_is_handed_out_and_sent_back_as_it_is(
+    hubspot: HubSpot, dated: DatedClient, form: DatedCursorForm
+) -> None:
+    choose(hubspot, dated_form=form)
+    ids = hubspot.accounts[HUB].records["contacts"].ids()
+    named = {"last_id_plus_1": ids[9] + 1, "next_id": ids[10]}[form]
+    page = dated.fetch_page(
+        PageQuery(export_type=ExportType.CONTACTS, count=10, offset=None), SecretStr(hubspot.issue_token(HUB).value)
+    ).page
+
+    assert page.offset == named
+    assert [id_of(record) for record in read_all(hubspot, dated, ExportType.CONTACTS)] == ids
+    assert [dict(call.query).get("after") for call in hubspot.journal.calls][2] == str(named)
+
+
+def test_the_dated_apis_last_page_has_an_offset_behind_the_last_record(hubspot: HubSpot, dated: DatedClient) -> None:
+    token = SecretStr(hubspot.issue_token(HUB).value)
+    page = dated.fetch_page(PageQuery(export_type=ExportType.CONTACTS, count=100, offset=None), token).page
+    assert page.offset == hubspot.accounts[HUB].records["contacts"].ids()[-1] + 1
+    assert read_all(hubspot, dated, ExportType.CONTACTS, offset=page.offset) == []
+
+
+def test_a_dated_cursor_that_is_no_number_goes_on_as_it_is() -> None:
+    page = read_page(
+        ExportType.CONTACTS,
+        to_documented_body(ExportType.CONTACTS, b'{"results":[],"paging":{"next":{"after":"NTI1Cg%3D%3D"}}}'),
+    )
+    assert (page.offset, page.has_more) == ("NTI1Cg%3D%3D", True)
+    parameters = to_parameters(ExportType.CONTACTS, count=10, after=page.offset, legacy=())
+    assert parameters == [("limit", "10"), ("after", "NTI1Cg%3D%3D")]
 
 
 def test_auto_goes_over_to_the_dated_api_in_the_middle_when_the_legacy_list_is_gone(
@@ -135,7 +223,8 @@ def test_auto_goes_over_to_the_dated_api_in_the_middle_when_the_legacy_list_is_g
     everything = [r["vid"] for r in read_all(hubspot, legacy, ExportType.CONTACTS)]
     hubspot.fail_next("not_found", type="contacts", path="/contacts/v1", after=1, times=None)
     auto = AutoClient(legacy=legacy, dated=dated)
-    assert [r["vid"] for r in read_all(hubspot, auto, ExportType.CONTACTS)] == everything
+    across = [r["vid"] for r in read_all(hubspot, auto, ExportType.CONTACTS)]
+    assert across == [*everything[:10], *everything[9:]]  # a caller's offset alone: one record comes twice
     assert [r["vid"] for r in read_all(hubspot, auto, ExportType.CONTACTS)] == everything
 
 
@@ -154,7 +243,7 @@ def test_an_empty_account_has_no_more_and_no_offset(hubspot: HubSpot, dated: Dat
 
 def test_questions_are_put_in_the_dated_apis_words() -> None:
     legacy = [("properties", "dealname"), ("includeAssociations", "true"), ("properties", "amount"), ("x", "1")]
-    assert to_parameters(ExportType.DEALS, count=250, offset=801, legacy=legacy) == [
+    assert to_parameters(ExportType.DEALS, count=250, after=801, legacy=legacy) == [
         ("limit", "100"),
         ("after", "801"),
         ("properties", "dealname,amount"),
@@ -170,7 +259,7 @@ def test_questions_are_put_in_the_dated_apis_words() -> None:
         b'{"contacts":[]}',
         b'{"results":[{"id":"x","createdAt":"2026-01-01T00:00:00Z","updatedAt":"2026-01-01T00:00:00Z"}]}',
         b'{"results":[{"id":"1","createdAt":"yesterday","updatedAt":"2026-01-01T00:00:00Z"}]}',
-        b'{"results":[],"paging":{"next":{"after":"abc"}}}',
+        b'{"results":[],"paging":{"next":{"after":null}}}',
     ],
 )
 def test_anything_else_is_not_a_dated_page(body: bytes, hubspot: HubSpot, dated: DatedClient) -> None:

@@ -47,9 +47,7 @@ class Bench:
     tasks: list[HeldTasks] = field(default_factory=list)
 
     def fetch_page(self, query: PageQuery, access_token: SecretStr) -> FetchedPage:
-        offset = query.offset or 0
-        assert isinstance(offset, int)
-        self.offsets.append(offset)
+        self.offsets.append(place_in(query))
         number = len(self.offsets)
         fetched = self.shop.source.fetch_page(query, access_token)
         self.after_call.get(number, lambda: None)()
@@ -97,6 +95,13 @@ class Bench:
         assert self.receipt.complete, self.receipt.incomplete_because
         assert self.shop.stored_ids() == self.shop.ids_in_hubspot()
         assert self.shop.pages.count("j1") == self.receipt.pages
+
+
+def place_in(query: PageQuery) -> int:
+    """Give behind which record a call asks; contacts' offsets name it."""
+    place = query.offset or query.after_id or 0
+    assert isinstance(place, int)
+    return place
 
 
 @pytest.fixture
@@ -237,7 +242,7 @@ def test_a_page_that_breaks_the_order_sends_the_export_back_to_be_read_page_afte
 
 def test_a_list_that_ignores_where_to_begin_is_noticed_at_the_first_leap(bench: Bench) -> None:
     def ignoring(query: PageQuery, _fetched: FetchedPage) -> FetchedPage:
-        return bench.shop.source.fetch_page(replace(query, offset=None), token)
+        return bench.shop.source.fetch_page(replace(query, offset=None, after_id=None), token)
 
     token = bench.shop.token_source.fresh("a1", "u1")
     bench.changed[AT_FIRST + 1] = bench.changed[AT_FIRST + 2] = ignoring
@@ -330,7 +335,7 @@ def test_a_lane_that_fails_is_tried_again_after_a_while_and_the_others_go_on(ben
     """The place that fails is one at which only one of the lanes can be."""
 
     def failing(query: PageQuery, fetched: FetchedPage) -> FetchedPage:
-        if isinstance(query.offset, int) and query.offset >= middle and len(tries) < 4:
+        if place_in(query) >= middle and len(tries) < 4:
             tries.append(len(bench.offsets))
             raise RetryableHubSpotError("no answer")
         return fetched
@@ -349,7 +354,7 @@ def test_a_lane_that_fails_is_tried_again_after_a_while_and_the_others_go_on(ben
 
 def test_a_lane_that_never_works_fails_the_job_when_its_tries_are_used_up(bench: Bench) -> None:
     def failing(query: PageQuery, fetched: FetchedPage) -> FetchedPage:
-        if isinstance(query.offset, int) and query.offset >= middle:
+        if place_in(query) >= middle:
             raise RetryableHubSpotError("no answer")
         return fetched
 

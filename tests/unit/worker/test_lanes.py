@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.lanes import PAGES_A_LANE, Block, Lane, Lanes, numbers_of, offset_of, place_of
-from worker.pages import ExportType
+from worker.cursors import Cursor
+from worker.lanes import PAGES_A_LANE, Block, Lane, Lanes, numbers_of
 from worker.tallies import Tally
 
 PAGE = 100
@@ -23,7 +23,7 @@ def tally(ids: Sequence[int]) -> Tally:
 def begun(pages: int = 10, *, distance: int = 10) -> Lanes:
     """Give what was read page after page: so many pages of ids that are so far from each other."""
     ids = range(distance, distance * (pages * PAGE + 1), distance)
-    return Lanes.of_first(place=ids[-1], pages=pages, tally=tally(ids))
+    return Lanes.of_first(cursor=Cursor(after_id=ids[-1]), pages=pages, tally=tally(ids))
 
 
 def split(lanes: Lanes, *, wasted: int = 0) -> Lanes:
@@ -112,7 +112,7 @@ def test_a_gap_is_not_taken_for_as_many_records_as_would_fill_it() -> None:
         Lanes(parts=(replace(begun().first, has_more=False),)),
         Lanes(parts=(replace(begun().first, tally=tally([7])),)),
         Lanes(parts=begun().parts, made=99),
-        Lanes.of_first(place=2**62, pages=10, tally=tally([1, 2**62])),
+        Lanes.of_first(cursor=Cursor(after_id=2**62), pages=10, tally=tally([1, 2**62])),
     ],
     ids=["little left", "nothing left", "unknown distance", "no number left", "beyond all ids"],
 )
@@ -182,12 +182,24 @@ def test_records_beyond_a_lanes_end_are_the_next_ones(ids: list[int], until: int
     assert Lane(after=0, until=until, place=0).count_within(ids) == own
 
 
-@pytest.mark.parametrize("export_type", list(ExportType))
-def test_an_offset_names_a_place_and_back(export_type: ExportType) -> None:
-    offset = offset_of(export_type, 41)
-    assert (place_of(export_type, offset), offset) == (41, 42 if export_type is ExportType.DEALS else 41)
-    assert place_of(export_type, "a cursor") is None
-    assert place_of(export_type, None) is None
+def test_a_lane_keeps_hubspots_offset_for_its_next_call_and_none_behind_its_end() -> None:
+    lane = Lane(after=0, until=None, place=7)
+    assert lane.cursor == Cursor(after_id=7)
+
+    moved = lane.moved(10, has_more=True, offset=12, api="legacy")
+    assert moved.cursor == Cursor(offset=12, api="legacy", after_id=10)
+    assert moved.moved(15, has_more=False, offset=16, api="legacy").cursor == Cursor(after_id=15)
+
+
+def test_lanes_that_were_stored_without_offsets_go_on_behind_their_places() -> None:
+    stored = {"after": 0, "until": 900, "place": 200, "number": 0, "has_more": True, "pages": 10}
+    lanes = Lanes.from_stored({"parts": [stored], "made": 1})
+    assert lanes.first.cursor == Cursor(after_id=200)
+
+
+def test_what_has_no_order_is_not_split() -> None:
+    with pytest.raises(ValueError, match="order"):
+        Lanes.of_first(cursor=Cursor(offset=7, api="legacy"), pages=10, tally=Tally())
 
 
 blocks_of_pages = st.lists(st.integers(1, 5), max_size=6).map(
