@@ -77,7 +77,7 @@ task_publish_retry = False  # a job is stored before it is published, so nothing
 
 if _on_redis:
     broker_transport_options = {
-        "visibility_timeout": 300,  # s, several times the longest slice
+        "visibility_timeout": 900,  # s, more than the longest slice with HubSpot at its slowest; the sweep waits less
         "unacked_restore_interval": 10,  # with the next line: looked for every 10 s instead of every 100 s
         "unacked_restore_throttle": 1,
         "socket_timeout": 5,  # these four: a half-open connection is noticed in 12 s instead of never

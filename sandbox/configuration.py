@@ -38,6 +38,7 @@ def product_settings(*, mongodb_uri: str, redis_url: str, hubspot_url: str, shim
         "CONNECT_STATE_SECRET": secrets.token_hex(32),
         "HUBSPOT_API": "legacy",
         "HUBSPOT_RATE_LIMIT": "110/10",
+        "HUBSPOT_TIMEOUT_SECONDS": "100",
         "EXPORT_LANES": "16",
         "SLICE_SECONDS": "20",
         "LEASE_SECONDS": "20",

@@ -39,7 +39,7 @@ from worker.hubspot.token_endpoint import TokenEndpoint
 from worker.hubspot.token_information import TokenInformation
 from worker.hubspot.tokens import RenewingTokenSource
 from worker.hubspot.totals import SearchTotals
-from worker.hubspot.transport import Sessions, Transport
+from worker.hubspot.transport import CONNECT_S, Sessions, Transport
 from worker.hubspot.unwritten import UnwrittenTokens
 from worker.hubspot.watched import MeasuredRenewals, WatchedCalls
 from worker.interfaces import CrmSource, ErrandTaker, RateLimiter, SliceRunner, SweepRunner, SyncStarter
@@ -94,7 +94,8 @@ from worker.wakeups import RedisAnnouncer
 _STORE_TIMEOUT_S = 10.0
 _REDIS_TIMEOUT_S = 2.0
 _QUIET_S, _LOST_S = 60.0, 10.0
-_LONGEST_SLICE_S = 300.0  # after that a slice is stuck, and its lease is let go
+_STUCK_MARGIN_S = 60.0
+_CALLS_A_PAGE = 3  # at their slowest: two that renew the token, and the page's own
 _TRY_AGAIN_S = 5.0
 _UNWRITTEN_S = 30.0  # that a worker which stops waits for MongoDB while a token is in its memory alone
 _DELIVERING, _WAITING = 32, 25  # threads, and how much waits for one; the rest stays in the database
@@ -146,7 +147,8 @@ def build(settings: WorkerSettings, *, stopping: threading.Event, registry: Coll
     database = _connect(settings)
     redis = Redis.from_url(settings.redis, socket_timeout=_REDIS_TIMEOUT_S, socket_connect_timeout=_REDIS_TIMEOUT_S)
     jobs, pages = MongoJobStore(database), MongoPageStore(database)
-    calls = WatchedCalls(Sessions().send, metrics=metrics, traces=traces)
+    sessions = Sessions(patience_s=settings.hubspot_timeout_seconds, stopping=stopping)
+    calls = WatchedCalls(sessions.send, metrics=metrics, traces=traces)
     transport = Transport(calls.send)
     watched_queue = CeleryJobQueue(app)
     queue = MeasuredQueue(watched_queue, job_metrics)
@@ -179,7 +181,7 @@ def build(settings: WorkerSettings, *, stopping: threading.Event, registry: Coll
         clock=utc_now,
         stopping=stopping,
     )
-    keeper = LeaseKeeper(jobs=jobs, lease_s=settings.lease_seconds, longest_s=_LONGEST_SLICE_S)
+    keeper = LeaseKeeper(jobs=jobs, lease_s=settings.lease_seconds, longest_s=longest_slice_s(settings))
     keeper.start()
     exporter = Exporter(
         tools=tools,
@@ -276,6 +278,12 @@ def _accounts(
         ),
         unwritten=unwritten,
     )
+
+
+def longest_slice_s(settings: WorkerSettings) -> float:
+    """After so long a slice is stuck, and its lease is let go: as long as it may take with the slowest answers."""
+    call_s = CONNECT_S + settings.hubspot_timeout_seconds
+    return settings.slice_seconds + _CALLS_A_PAGE * (call_s + _STORE_TIMEOUT_S) + _STUCK_MARGIN_S
 
 
 def _planner(settings: WorkerSettings, accounts: _Accounts, jobs: MongoJobStore, transport: Transport) -> Planner:

@@ -23,8 +23,10 @@ ExportError
     ├── RetryableHubSpotError     the same call may work later
     │   ├── RateLimitedError
     │   │   └── DailyLimitError
-    │   └── ListGoneError
-    ├── TokenRefusedError         renew the access token once, then try again
+    │   ├── ListGoneError
+    │   ├── TimedOutError         no whole answer within the patience: ask for less
+    │   └── CallAbandonedError    the worker stops: whoever goes on makes the call again
+    ├── TokenRefusedError         renew the access token, then try again a few times
     ├── ReconnectRequiredError    the refresh token is dead: only the user can help
     ├── FeedUnusableError         what has changed lately cannot be read completely from a feed: read the list
     └── FatalHubSpotError         the same call will fail again
@@ -231,6 +233,14 @@ class DailyLimitError(RateLimitedError):
 
 class ListGoneError(RetryableHubSpotError):
     """The legacy list is gone; the same page can be asked of the dated API."""
+
+
+class TimedOutError(RetryableHubSpotError):
+    """HubSpot gave no whole answer in the time there is for one."""
+
+
+class CallAbandonedError(RetryableHubSpotError):
+    """This worker stops, and has not waited for the answer: nothing is known of it, and nothing was wrong."""
 
 
 class TokenRefusedError(HubSpotError):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pydantic import SecretStr
 
 from worker.cursors import Cursor
-from worker.errors import HubSpotError
+from worker.errors import CallAbandonedError, HubSpotError
 from worker.export_tools import ExportTools, SliceLimits
 from worker.interfaces import FeedQuery, FetchedPage, PageQuery, Reservation
 from worker.jobs import Job
@@ -21,7 +21,8 @@ _TOKEN_FOR_S = 5.0  # less than the life that a fresh one has left
 class Attempt:
     """What came of trying to fetch a page with `token`: the page, or the error that HubSpot answered with.
 
-    With neither there was no call: for `wait_s` there is no place in the limit, or the place that there was is lost.
+    With neither there was no call: for `wait_s` there is no place in the limit, or the place that there was is lost;
+    or the worker stops, and nobody waits for the answer.
     `asked_at` is when the call was made, on the monotonic clock.
     """
 
@@ -104,6 +105,8 @@ class PageFetcher:
         asked_at = self._tools.monotonic()
         try:
             return Attempt(token=token, fetched=self._tools.source.fetch_page(query, token), asked_at=asked_at)
+        except CallAbandonedError:
+            return Attempt(token=token)
         except HubSpotError as error:
             return Attempt(token=token, error=error)
 

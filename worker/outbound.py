@@ -6,18 +6,20 @@ address that was checked; the name stays what TLS verifies and what the request 
 
 from __future__ import annotations
 
-import re
 import socket
 import ssl
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from datetime import datetime
 from urllib.parse import urlsplit
 
 import httpcore
 
 from worker.addresses import why_refused
+from worker.clock import utc_now
 from worker.destinations import require_deliverable
+from worker.retry_after import retry_after_s
 from worker.webhooks import Reply
 
 _CONNECT_S, _ANSWER_S = 5.0, 10.0
@@ -25,7 +27,6 @@ LONGEST_CALL_S = _CONNECT_S + _ANSWER_S  # from the answer of the name server to
 _TIMEOUTS = {"connect": _CONNECT_S, "write": _ANSWER_S, "read": _ANSWER_S}
 _MOST_ADDRESSES = 4  # are tried, one after the other, each for its share of the time to connect
 _MOST_READ = 16 * 1024  # of an answer that nobody looks at, so that its sender is not cut off in the middle of it
-_SECONDS = re.compile(r"\d{1,6}")
 _FAILURES = (httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError)
 
 Resolve = Callable[[str, int], Sequence[str]]
@@ -51,7 +52,7 @@ def resolve(host: str, port: int) -> list[str]:
 class GuardedSender:
     """WebhookSender. It follows no redirect, uses no proxy, and gives up after 15 s, however slowly an answer drips."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - everything it works with, each by name
         self,
         *,
         allow_private: bool,
@@ -59,12 +60,14 @@ class GuardedSender:
         network: httpcore.NetworkBackend | None = None,
         certificates: ssl.SSLContext | None = None,
         monotonic: Callable[[], float] = time.monotonic,
+        clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self._allow_private = allow_private
         self._resolve = resolve
         self._network = network or httpcore.SyncBackend()
         self._certificates = certificates or httpcore.default_ssl_context()
         self._monotonic = monotonic
+        self._clock = clock
 
     def send(self, url: str, *, headers: Mapping[str, str], body: bytes) -> Reply:
         """POST a body once."""
@@ -92,7 +95,7 @@ class GuardedSender:
         ):
             with suppress(*_FAILURES):  # the status says it all
                 _read_some(response.iter_stream())
-            return Reply(status=response.status, retry_after_s=_advice_s(response.headers))
+            return Reply(status=response.status, retry_after_s=_advice_s(response.headers, self._clock()))
 
 
 class _GuardedNetwork(httpcore.NetworkBackend):
@@ -187,10 +190,10 @@ def _read_some(pieces: Iterator[bytes]) -> None:
             return
 
 
-def _advice_s(headers: Sequence[tuple[bytes, bytes]]) -> float | None:
-    """Read a Retry-After in seconds; a date is left out, our own pause is as good."""
-    found = next((value.decode("latin-1") for name, value in headers if name.lower() == b"retry-after"), "")
-    return float(found) if _SECONDS.fullmatch(found) else None
+def _advice_s(headers: Sequence[tuple[bytes, bytes]], now: datetime) -> float | None:
+    """Read a Retry-After, in seconds or as a date."""
+    found = {name.lower(): value.decode("latin-1") for name, value in reversed(headers)}
+    return retry_after_s(found.get(b"retry-after"), date=found.get(b"date"), now=now)
 
 
 def _in_words(error: Exception) -> str:

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
 
-from worker.errors import DailyLimitError, HubSpotError, RetryableHubSpotError
+from worker.errors import DailyLimitError, HubSpotError, RateLimitedError, RetryableHubSpotError, TimedOutError
 from worker.jobs import Job, JobKind
 
 _DAY_S = 86_400.0
 _QUARTER_S = 900
 _WISHES = frozenset({None, 404, 410, 429, 477})  # the token is being renewed, the list is gone, a limit, a migration
 _INTERNAL_ERROR = 500
+_TIME_OUTS = frozenset({504, 524})  # of a gateway of HubSpot's; 524: no answer within 100 s
 _LARGEST_SAFE_PAGE, _SMALLEST_PAGE = 100, 10
 
 
@@ -57,18 +58,20 @@ RETRY_POLICIES: Mapping[JobKind, RetryPolicy] = MappingProxyType(
 def is_failure(error: RetryableHubSpotError) -> bool:
     """Whether the try counts; it doesn't where nothing is wrong and only patience is wanted."""
     is_wish = error.retry_after_s is not None or isinstance(error, DailyLimitError)
-    return not (is_wish and error.status in _WISHES)
+    return not (is_wish and (error.status in _WISHES or isinstance(error, RateLimitedError)))
 
 
 def smaller_page(error: HubSpotError, job: Job) -> int | None:
     """Give the page size for the next try where the answer may have been too large for HubSpot, else None.
 
     The list of engagements answers 500 to some portals at 250 a page. Anything else that answers 500 again and again
-    is asked for less as well: fewer records are fewer that HubSpot can stumble over.
+    is asked for less as well: fewer records are fewer that HubSpot can stumble over. So is one that takes too long:
+    accounts with large records need a sixth of a second for each of them.
     """
     asked = job.next_page_size
-    is_suspicious = asked > _LARGEST_SAFE_PAGE or job.attempts > 1
-    if error.status != _INTERNAL_ERROR or not is_suspicious or asked <= _SMALLEST_PAGE:
+    is_slow = isinstance(error, TimedOutError) or error.status in _TIME_OUTS
+    is_broken = error.status == _INTERNAL_ERROR and (asked > _LARGEST_SAFE_PAGE or job.attempts > 1)
+    if not (is_slow or is_broken) or asked <= _SMALLEST_PAGE:
         return None
     return max(asked // 2, _SMALLEST_PAGE)
 

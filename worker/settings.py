@@ -20,6 +20,9 @@ from pymongo.uri_parser import parse_uri
 
 from worker.rates import Rate
 
+LONGEST_PATIENCE_S = 300.0
+"""The most that HUBSPOT_TIMEOUT_SECONDS may be: leases and messages outlive a call that takes so long."""
+
 _HUBAPI = "https://api.hubapi.com"
 _REDIS_SCHEMES = ("redis", "rediss")
 _SHORTEST_SECRET = 32
@@ -206,6 +209,7 @@ class WorkerSettings(StoreSettings):
     hubspot_notes_endpoint: HttpUrl = f"{_HUBAPI}/engagements/v1/engagements/paged"
     hubspot_objects_endpoint: HttpUrl = f"{_HUBAPI}/crm/objects/2026-09"
     hubspot_api: Literal["legacy", "dated", "auto"] = "legacy"
+    hubspot_timeout_seconds: float = Field(default=100, ge=1, le=LONGEST_PATIENCE_S)
     export_lanes: int = Field(default=16, ge=1, le=64)
     slice_seconds: float = Field(default=20, gt=0, le=60)
     lease_seconds: float = Field(default=20, ge=2, le=300)

@@ -6,11 +6,13 @@ import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import accumulate
 from typing import NoReturn
 
 from pydantic import SecretStr
 
+from worker.clock import utc_now
 from worker.errors import (
     DailyLimitError,
     FatalHubSpotError,
@@ -21,21 +23,27 @@ from worker.errors import (
     RetryableHubSpotError,
     TokenRefusedError,
 )
+from worker.hubspot.masks import masked, safe_correlation_id
 from worker.pages import without_half_characters
 from worker.rates import Quota
+from worker.retry_after import retry_after_s
 
-_MOST_DIGITS = 6  # of a Retry-After, in seconds: eleven days
+_MOST_DIGITS = 9  # of a number in a header about the limit
 _MOST_TEXT = 2_000  # of a message or a body that is not JSON, in characters
 _MOST_JSON = 64_000  # of a body that is, in characters
+_MOST_BYTES = 4 * _MOST_JSON  # of a body that is looked at, at all
 _DEEPEST_JSON = 50
 _NESTING = {"[": 1, "{": 1, "]": -1, "}": -1}
-_FIRST_SERVER_ERROR = 500
+_OK = 200
+_FIRST_CLIENT_ERROR, _FIRST_SERVER_ERROR = 400, 500
 _TOO_LONG = "HubSpot refuses the address as too long: ask for fewer properties"
+_REDIRECT = "HubSpot, or a proxy before it, redirects the call, which is not followed: a token goes to no other address"
+_NOT_AUTHENTIC = frozenset({"EXPIRED_AUTHENTICATION", "INVALID_AUTHENTICATION"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
-    """An answer that is not a success. `body` is safe to store and to show."""
+    """An answer that is not what was asked for. `body` is safe to store and to show."""
 
     status: int
     headers: Mapping[str, str]
@@ -63,7 +71,15 @@ def _is(*statuses: int) -> Callable[[Refusal], bool]:
 
 def _is_limit(policy: str) -> Callable[[Refusal], bool]:
     """Know a limit by its name, or where that is missing by HubSpot's words: "You have reached your daily limit."."""
-    return lambda refusal: refusal.status == 429 and policy in _limit_of(refusal)  # noqa: PLR2004
+    return lambda refusal: _is_limited(refusal) and policy in _limit_of(refusal)
+
+
+def _is_limited(refusal: Refusal) -> bool:
+    return refusal.status == 429 or (refusal.status == _OK and refusal.field("errorType") == "RATE_LIMIT")  # noqa: PLR2004
+
+
+def _is_not_authentic(refusal: Refusal) -> bool:
+    return refusal.status == 401 or (refusal.status == _OK and refusal.field("category") in _NOT_AUTHENTIC)  # noqa: PLR2004
 
 
 def _limit_of(refusal: Refusal) -> list[str]:
@@ -77,22 +93,31 @@ def _is_dead_refresh_token(refusal: Refusal) -> bool:
 
 # The first row that applies decides. HubSpot documents no Retry-After on 429; its own SDK waits 10 s for the rolling
 # limit and 1 s for the secondly one. A 423 lock lasts 2 s. 477 always comes with a Retry-After, of up to a day.
+# What is below 400 and yet not the 200 that was asked for comes from a proxy or from a HubSpot in trouble: it passes.
 _TABLE: Sequence[_Row] = (
     _Row(applies=_is_dead_refresh_token, kind=ReconnectRequiredError),
     _Row(applies=_is_limit("DAILY"), kind=DailyLimitError),
     _Row(applies=_is_limit("SECONDLY"), kind=RateLimitedError, pause_s=1.0),
-    _Row(applies=_is(429), kind=RateLimitedError, pause_s=10.0),
+    _Row(applies=_is_limited, kind=RateLimitedError, pause_s=10.0),
+    _Row(applies=_is_not_authentic, kind=TokenRefusedError),
+    _Row(applies=_is(300, 301, 302, 303, 307, 308), kind=RetryableHubSpotError, details=_REDIRECT),
+    _Row(applies=lambda refusal: refusal.status < _FIRST_CLIENT_ERROR, kind=RetryableHubSpotError),
     _Row(applies=_is(423), kind=RetryableHubSpotError, pause_s=2.0),
     _Row(applies=_is(408, 425, 477), kind=RetryableHubSpotError),
     _Row(applies=lambda refusal: refusal.status >= _FIRST_SERVER_ERROR, kind=RetryableHubSpotError),
-    _Row(applies=_is(401), kind=TokenRefusedError),
     _Row(applies=_is(414), kind=FatalHubSpotError, details=_TOO_LONG),
     _Row(applies=lambda _: True, kind=FatalHubSpotError),
 )
 
 
-def error_of(
-    status: int, headers: Mapping[str, str], content: bytes, *, took_s: float, secrets: Sequence[SecretStr] = ()
+def error_of(  # noqa: PLR0913 - what an answer holds
+    status: int,
+    headers: Mapping[str, str],
+    content: bytes,
+    *,
+    took_s: float,
+    secrets: Sequence[SecretStr] = (),
+    clock: Callable[[], datetime] = utc_now,
 ) -> HubSpotError:
     """Make of an answer that is not a success the error that says what to do; none of its texts holds a secret."""
     refusal = Refusal(status=status, headers=headers, body=_body_of(content, secrets))
@@ -101,11 +126,34 @@ def error_of(
         _message_of(refusal) or row.details or f"HubSpot answered with status {status}",
         status=status,
         body=refusal.body,
-        correlation_id=refusal.field("correlationId") or correlation_id_of(headers),
-        retry_after_s=(_retry_after_s(headers) or row.pause_s) if _may_wait(row) else None,
+        correlation_id=safe_correlation_id(refusal.field("correlationId"), secrets)
+        or correlation_id_of(headers, secrets),
+        retry_after_s=(_retry_after_s(headers, clock()) or row.pause_s) if _may_wait(row) else None,
         quota=quota_of(headers, took_s=took_s),
         details=row.details or _scopes_of(refusal.body),
     )
+
+
+def error_within(
+    content: bytes, *, reason: str, quota: Quota | None, correlation_id: str | None, secrets: Sequence[SecretStr]
+) -> HubSpotError:
+    """Make an error of a body that came with status 200 and cannot be used, for a `reason`.
+
+    HubSpot sends some of its errors so, as `{"status": "error", "message": ..., "correlationId": ...}`: then it is that
+    error, in HubSpot's words. Anything else is as passing as a 5xx: HTML of a proxy, JSON cut short.
+    """
+    headers = {"x-hubspot-correlation-id": correlation_id} if correlation_id is not None else {}
+    error = error_of(_OK, headers, content, took_s=0.0, secrets=secrets)
+    if not _is_error(error.body):
+        return RetryableHubSpotError(reason, status=_OK, correlation_id=correlation_id, quota=quota)
+    error.quota = quota
+    return error
+
+
+def _is_error(body: JsonValue) -> bool:
+    if not isinstance(body, dict):
+        return False
+    return str(body.get("status")).lower() == "error" or bool({"errorType", "category", "error"} & body.keys())
 
 
 def quota_of(headers: Mapping[str, str], *, took_s: float) -> Quota | None:
@@ -121,18 +169,21 @@ def quota_of(headers: Mapping[str, str], *, took_s: float) -> Quota | None:
     return Quota(calls=calls, remaining=min(remaining, calls), seconds=interval_ms / 1000, took_s=took_s)
 
 
-def correlation_id_of(headers: Mapping[str, str]) -> str | None:
-    """Read what HubSpot's support asks for."""
-    return headers.get("x-hubspot-correlation-id")
+def correlation_id_of(headers: Mapping[str, str], secrets: Sequence[SecretStr]) -> str | None:
+    """Read what HubSpot's support asks for; a proxy may have put anything in its place."""
+    return safe_correlation_id(headers.get("x-hubspot-correlation-id"), secrets)
 
 
 def _may_wait(row: _Row) -> bool:
     return issubclass(row.kind, RetryableHubSpotError)
 
 
-def _retry_after_s(headers: Mapping[str, str]) -> float | None:
-    """Read Retry-After in its form of seconds, the only one HubSpot documents (status 477); 0 is no advice."""
-    return _number(headers.get("Retry-After", ""))
+def _retry_after_s(headers: Mapping[str, str], now: datetime) -> float | None:
+    """Read Retry-After in either form; 0 is no advice to ask again at once.
+
+    HubSpot documents seconds, with status 477; proxies in front of it send dates as well.
+    """
+    return retry_after_s(headers.get("Retry-After"), date=headers.get("Date"), now=now)
 
 
 def _number(text: str) -> int | None:
@@ -167,10 +218,10 @@ def _body_of(content: bytes, secrets: Sequence[SecretStr]) -> JsonValue:
 
     Whatever comes can be stored in the job and answered to a client: no half characters, no NaN, nothing endless.
     """
-    text = without_half_characters(content).decode("utf-8", errors="replace")
-    for secret in secrets:
-        text = text.replace(secret.get_secret_value(), "[secret]")
-    if len(text) > _MOST_JSON or _depth(text) > _DEEPEST_JSON:
+    is_long = len(content) > _MOST_BYTES
+    text = without_half_characters(content[:_MOST_BYTES]).decode("utf-8", errors="replace")
+    text = masked(text, secrets)
+    if is_long or len(text) > _MOST_JSON or _depth(text) > _DEEPEST_JSON:
         return text[:_MOST_TEXT]
     try:
         body: JsonValue = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, urlsplit
 import structlog
 from pydantic import SecretStr
 
-from worker.errors import CursorLostError, FatalHubSpotError, FeedUnusableError, ListGoneError, RetryableHubSpotError
+from worker.errors import CursorLostError, FatalHubSpotError, FeedUnusableError, ListGoneError
 from worker.hubspot.dated import PROPERTY_PARAMETERS, to_documented_body, to_parameters
 from worker.hubspot.endpoints import Endpoint
 from worker.hubspot.feeds import feed_parameters, feed_url, read_feed
@@ -37,14 +37,16 @@ class LegacyClient:
     def fetch_page(self, query: PageQuery, access_token: SecretStr) -> FetchedPage:
         """Do one call.
 
-        An answer with status 200 that is no page (HTML of a proxy, JSON cut short) is as retryable as a 5xx.
+        An answer with status 200 that is no page is the error that it says it is, or else as retryable as a 5xx.
         """
         if query.feed is not None:
             return self._fetch_feed(query, query.feed, access_token)
         endpoint = self._endpoints[query.export_type]
         answer = self._transport.get(endpoint.url, _parameters(query, endpoint), access_token, api=_LEGACY)
         properties = _properties(_everything_asked(endpoint, query.params))
-        return FetchedPage(page=_read(read_page, query, answer), api=_LEGACY, properties=properties, quota=answer.quota)
+        return FetchedPage(
+            page=_read(read_page, query, answer, access_token), api=_LEGACY, properties=properties, quota=answer.quota
+        )
 
     def _fetch_feed(self, query: PageQuery, feed: FeedQuery, access_token: SecretStr) -> FetchedPage:
         endpoint = self._endpoints[query.export_type]
@@ -56,7 +58,7 @@ class LegacyClient:
                 raise
             raise FeedUnusableError("HubSpot has no such feed any more", status=error.status) from error
         try:
-            found = _read(lambda _, body: read_feed(query, feed, body), query, answer)
+            found = _read(lambda _, body: read_feed(query, feed, body), query, answer, access_token)
         except FeedUnusableError as error:
             raise FeedUnusableError(error.message, status=_OK, quota=answer.quota) from error
         properties = _properties(_everything_asked(endpoint, query.params))
@@ -82,7 +84,7 @@ class DatedClient:
         after = _place(query, api=_DATED, first_behind=1)
         asked = to_parameters(query.export_type, count=query.count, after=after, legacy=wanted)
         answer = self._transport.get(f"{self._objects_url}/{query.export_type}", asked, access_token, api=_DATED)
-        page = _read(_read_dated_page, query, answer)
+        page = _read(_read_dated_page, query, answer, access_token)
         return FetchedPage(page=page, api=_DATED, properties=_properties(wanted), quota=answer.quota)
 
 
@@ -114,13 +116,11 @@ class AutoClient:
             ) from error
 
 
-def _read(read: Callable[[ExportType, bytes], T], query: PageQuery, answer: Answer) -> T:
+def _read(read: Callable[[ExportType, bytes], T], query: PageQuery, answer: Answer, access_token: SecretStr) -> T:
     try:
         return read(query.export_type, answer.body)
     except PageUnreadableError as error:
-        raise RetryableHubSpotError(
-            str(error), status=200, correlation_id=answer.correlation_id, quota=answer.quota
-        ) from error
+        raise answer.unusable(str(error), secrets=[access_token]) from error
 
 
 def _read_dated_page(export_type: ExportType, body: bytes) -> Page:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import msgspec
 from pydantic import SecretStr
 
-from worker.errors import RetryableHubSpotError
 from worker.hubspot.transport import Transport
 from worker.pages import ExportType
 
@@ -32,4 +31,4 @@ class SearchTotals:
         try:
             return msgspec.json.decode(answer.body, type=_Found).total
         except msgspec.DecodeError as error:
-            raise RetryableHubSpotError("HubSpot's answer is no search result", status=200) from error
+            raise answer.unusable("HubSpot's answer is no search result", secrets=[access_token]) from error

@@ -13,16 +13,24 @@ from urllib.parse import quote
 import requests
 import urllib3
 from pydantic import SecretStr
-from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 
-from worker.errors import FatalHubSpotError, HubSpotError, RetryableHubSpotError
-from worker.hubspot.answers import correlation_id_of, error_of, quota_of
+from worker.errors import CallAbandonedError, FatalHubSpotError, HubSpotError, RetryableHubSpotError, TimedOutError
+from worker.hubspot.answers import correlation_id_of, error_of, error_within, quota_of
+from worker.hubspot.wire import WireAdapter
 from worker.rates import Quota
+from worker.settings import LONGEST_PATIENCE_S
 
-_CONNECT_S, _SILENCE_S = 5.0, 15.0  # to connect, and between two pieces of an answer
-LONGEST_ANSWER_S = 20.0  # from the head of an answer to its last piece but one
-LONGEST_CALL_S = _CONNECT_S + _SILENCE_S + LONGEST_ANSWER_S + _SILENCE_S  # the longest wait of a worker that stops
+PATIENCE_S = 100.0
+"""For one answer, its body included. HubSpot itself gives a call up after that time, with status 524."""
+
+CONNECT_S = 5.0
+LONGEST_CALL_S = CONNECT_S + LONGEST_PATIENCE_S
+"""What no call takes longer than, whatever the patience that is set."""
+
+GRACE_S = 5.0
+"""How long a worker that stops waits for the answers to calls under way that others can make again."""
+
 _MOST_BYTES = 256 * 1024 * 1024  # of an answer; the largest page seen had 43 MB
 _PIECE = 256 * 1024
 _CUT = urllib3.exceptions.ProtocolError  # an answer that ends before it is whole
@@ -36,7 +44,8 @@ Api: TypeAlias = Literal["legacy", "dated", "oauth"]
 class Call:
     """A call that is to be made; of an address, a form and headers that may hold a secret nothing is shown.
 
-    No text of an error that comes of it holds one of `secrets`.
+    No text of an error that comes of it holds one of `secrets`. One that `may_be_cut` is not waited for any more when
+    the worker stops: nothing is lost with its answer.
     """
 
     api: Api
@@ -47,6 +56,7 @@ class Call:
     json: Mapping[str, object] | None = field(default=None, repr=False)
     auth: AuthBase | None = field(default=None, repr=False)
     secrets: Sequence[SecretStr]
+    may_be_cut: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +66,12 @@ class Answer:
     body: bytes
     quota: Quota | None
     correlation_id: str | None = None
+
+    def unusable(self, reason: str, *, secrets: Sequence[SecretStr]) -> HubSpotError:
+        """Make the error that it is: HubSpot's own where it is one in words, else one that says the `reason`."""
+        return error_within(
+            self.body, reason=reason, quota=self.quota, correlation_id=self.correlation_id, secrets=secrets
+        )
 
 
 Send: TypeAlias = Callable[[Call], Answer]
@@ -89,18 +105,22 @@ class Transport:
 
     def post_form(self, url: str, form: list[tuple[str, str]], secrets: Sequence[SecretStr]) -> bytes:
         """POST a form to the token endpoint. Raises a HubSpotError, none of whose texts holds one of `secrets`."""
-        return self._send(Call(api="oauth", method="POST", url=url, form=form, secrets=secrets)).body
+        call = Call(api="oauth", method="POST", url=url, form=form, secrets=secrets, may_be_cut=False)
+        return self._send(call).body  # what it holds may exist nowhere else: a refresh token in place of the one sent
 
 
 class Sessions:
     """Does calls, each exactly once: retries are decided elsewhere. One session a thread keeps connections alive."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, patience_s: float = PATIENCE_S, stopping: threading.Event | None = None) -> None:
+        self._patience_s = patience_s
+        self._stopping = stopping or threading.Event()
         self._of_thread = threading.local()
 
     def send(self, call: Call) -> Answer:
-        """Make a call. Raises a HubSpotError."""
+        """Make a call. Raises a HubSpotError, CallAbandonedError when the worker stops before there is an answer."""
         began_at = time.monotonic()
+        self._of_thread.call, self._of_thread.stops_at = call, None
         try:
             with self._session().request(
                 call.method,
@@ -109,12 +129,14 @@ class Sessions:
                 data=call.form,
                 json=call.json,
                 auth=call.auth,
-                timeout=(_CONNECT_S, _SILENCE_S),
+                timeout=(CONNECT_S, self._patience_s),
                 allow_redirects=False,
                 stream=True,
             ) as response:
                 content = _read(response)
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+            if self._is_given_up():
+                raise CallAbandonedError("The worker stops; the call is made again") from None
             raise _no_answer(error) from None  # its text may hold the address or a header, and with it the token
         except ValueError:
             raise FatalHubSpotError(
@@ -123,7 +145,17 @@ class Sessions:
         took_s = time.monotonic() - began_at
         if response.status_code != _OK:
             raise error_of(response.status_code, response.headers, content, took_s=took_s, secrets=call.secrets)
-        return Answer(content, quota_of(response.headers, took_s=took_s), correlation_id_of(response.headers))
+        correlation_id = correlation_id_of(response.headers, call.secrets)
+        return Answer(content, quota_of(response.headers, took_s=took_s), correlation_id)
+
+    def _is_given_up(self) -> bool:
+        """Whether the worker has been stopping for a while; asked in the thread that waits for the answer."""
+        of_thread, at = self._of_thread, time.monotonic()
+        if not of_thread.call.may_be_cut or not self._stopping.is_set():
+            return False
+        if of_thread.stops_at is None:
+            of_thread.stops_at = at + GRACE_S
+        return bool(at >= of_thread.stops_at)
 
     def _session(self) -> requests.Session:
         session: requests.Session | None = getattr(self._of_thread, "session", None)
@@ -132,7 +164,8 @@ class Sessions:
             session.headers.update({"Accept": "application/json", "User-Agent": "hubspot-export"})
             session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))  # one session serves many accounts
             for scheme in ("https://", "http://"):
-                session.mount(scheme, HTTPAdapter(pool_connections=4, pool_maxsize=4, max_retries=0))
+                adapter = WireAdapter(is_given_up=self._is_given_up, pool_connections=4, pool_maxsize=4, max_retries=0)
+                session.mount(scheme, adapter)
         return session
 
 
@@ -148,23 +181,23 @@ class _Bearer(AuthBase):
 
 
 def _read(response: requests.Response) -> bytes:
-    """Read a body to its end. Raises RetryableHubSpotError when it takes too long, FatalHubSpotError when too large."""
-    give_up_at, size, pieces = time.monotonic() + LONGEST_ANSWER_S, 0, []
-    # `read1` gives what has come; `iter_content` waits for a whole piece, and so for ever on an answer that drips.
+    """Read a body to its end. Raises FatalHubSpotError when it is too large; its time is the adapter's matter."""
+    size, pieces = 0, []
+    # `read1` gives what has come; `iter_content` waits for a whole piece.
     while piece := response.raw.read1(_PIECE, decode_content=True):
         pieces.append(piece)
         size += len(piece)
         if size > _MOST_BYTES:
             raise FatalHubSpotError("HubSpot's answer is too large")
-        if time.monotonic() > give_up_at:
-            raise RetryableHubSpotError("HubSpot's answer does not come to an end")
     return b"".join(pieces)
 
 
 def _no_answer(error: requests.RequestException | urllib3.exceptions.HTTPError) -> HubSpotError:
     """Tell a connection that failed from a request that can never be sent; addresses stay out of the text."""
+    if isinstance(error, requests.ConnectTimeout):
+        return RetryableHubSpotError("HubSpot cannot be connected to")
     if isinstance(error, requests.Timeout | urllib3.exceptions.TimeoutError):
-        return RetryableHubSpotError("HubSpot did not answer in time")
+        return TimedOutError("HubSpot did not answer in time")
     if isinstance(error, requests.ConnectionError | requests.exceptions.ChunkedEncodingError | _CUT):
         return RetryableHubSpotError("The connection to HubSpot broke")
     if isinstance(error, requests.exceptions.ContentDecodingError | urllib3.exceptions.DecodeError):

@@ -237,9 +237,18 @@ def test_the_body_of_an_answer_is_not_waited_for_and_not_read_to_its_end() -> No
 
 
 @pytest.mark.parametrize(
-    ("value", "seconds"), [(b"120", 120), (b"0", 0), (b"-1", None), (b"1e9", None), (b"9999999", None), (b"", None)]
+    ("value", "seconds"),
+    [
+        (b"120", 120),
+        (b"0", 0),
+        (b"-1", 0),
+        (b"1e9", None),
+        (b"9999999", 86_400),
+        (b"", None),
+        (b"Wed, 21 Oct 2026 07:28:00 GMT\r\nDate: Wed, 21 Oct 2026 07:26:30 GMT", 90),
+    ],
 )
-def test_a_wish_to_be_left_alone_is_heard_in_whole_seconds(value: bytes, seconds: float | None) -> None:
+def test_a_wish_to_be_left_alone_is_heard_in_seconds_and_as_a_date(value: bytes, seconds: float | None) -> None:
     network = Network(answer=[b"HTTP/1.1 429 Too Many\r\nretry-after: " + value + b"\r\n\r\n"])
 
     assert send(network) == Reply(status=429, retry_after_s=seconds)

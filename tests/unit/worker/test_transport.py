@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import traceback
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -31,14 +32,16 @@ from worker.errors import (
     RateLimitedError,
     ReconnectRequiredError,
     RetryableHubSpotError,
+    TimedOutError,
     TokenRefusedError,
 )
-from worker.hubspot import transport
-from worker.hubspot.transport import Transport
+from worker.hubspot import answers, transport
+from worker.hubspot.transport import Answer, Transport
 from worker.jobs import ExportRequest, Job, JobKind, JobStatus
 from worker.mongo.job_documents import from_document, to_document
 from worker.pages import ExportType
 from worker.rates import Quota
+from worker.settings import WorkerSettings
 
 URL = "https://api.hubapi.com/contacts/v1/lists/all/contacts/all"
 TOKEN = SecretStr("an-access-token")
@@ -71,6 +74,38 @@ def test_a_netrc_entry_does_not_replace_the_token(tmp_path: Path, monkeypatch: p
         assert hubspot.calls[0].request.headers["Authorization"] == "Bearer an-access-token"
 
 
+@pytest.mark.parametrize("status", range(600))
+def test_every_status_has_an_outcome(status: int) -> None:
+    kinds = {
+        401: TokenRefusedError,
+        429: RateLimitedError,
+        **dict.fromkeys((408, 423, 425, 477), RetryableHubSpotError),
+    }
+    usual = FatalHubSpotError if 400 <= status < 500 else RetryableHubSpotError
+
+    error = answers.error_of(status, {}, b"", took_s=0.1)
+
+    assert type(error) is kinds.get(status, usual)
+    assert error.status == status
+    assert error.message
+
+
+@pytest.mark.parametrize("status", [101, 103, 201, 202, 204, 205, 206, 207, 300, 301, 302, 303, 304, 307, 308])
+def test_what_is_neither_the_answer_nor_a_refusal_passes(status: int) -> None:
+    error = error_of(status=status, body="", headers={"Retry-After": "7", "Location": "https://elsewhere.test/"})
+    assert type(error) is RetryableHubSpotError
+    assert (error.status, error.retry_after_s) == (status, 7)
+
+
+def test_a_redirect_is_not_followed_and_the_token_goes_nowhere_else() -> None:
+    with responses.RequestsMock(assert_all_requests_are_fired=False) as hubspot:
+        hubspot.get(URL, status=307, headers={"Location": "https://elsewhere.test/"})
+        elsewhere = hubspot.get("https://elsewhere.test/", body=b"{}")
+        with pytest.raises(RetryableHubSpotError, match="not followed"):
+            Transport().get(URL, [], TOKEN, api="legacy")
+        assert elsewhere.call_count == 0
+
+
 @pytest.mark.parametrize("status", [408, 423, 425, 477, 500, 502, 503, 504, 521, 522, 523, 524, 525, 526])
 def test_what_may_pass_is_retryable(status: int) -> None:
     error = error_of(status=status, body="<html>busy</html>")
@@ -78,7 +113,7 @@ def test_what_may_pass_is_retryable(status: int) -> None:
     assert (error.status, error.body) == (status, "<html>busy</html>")
 
 
-@pytest.mark.parametrize("status", [300, 302, 400, 403, 404, 405, 410, 414, 422])
+@pytest.mark.parametrize("status", [400, 403, 404, 405, 410, 414, 422])
 def test_what_will_not_pass_is_fatal(status: int) -> None:
     assert type(error_of(status=status, json={"message": "no"})) is FatalHubSpotError
 
@@ -140,8 +175,14 @@ def test_every_answer_says_what_is_left_of_the_limit_where_hubspot_does() -> Non
         assert error_of(status=500, headers={**told, name: nonsense}).quota is None
 
 
-def test_a_retry_after_that_is_no_number_is_left_alone() -> None:
-    assert error_of(status=503, headers={"Retry-After": "Fri, 31 Dec 2026 23:59:59 GMT"}).retry_after_s is None
+def test_a_retry_after_may_be_a_date_by_the_clock_of_the_answer() -> None:
+    told = {"Retry-After": "Wed, 21 Oct 2026 07:28:00 GMT", "Date": "Wed, 21 Oct 2026 07:26:30 GMT"}
+    assert error_of(status=503, headers=told).retry_after_s == 90
+    assert error_of(status=429, headers=told).retry_after_s == 90
+
+
+def test_a_retry_after_that_is_neither_number_nor_date_is_left_alone() -> None:
+    assert error_of(status=503, headers={"Retry-After": "tomorrow"}).retry_after_s is None
 
 
 def test_401_asks_for_a_renewal() -> None:
@@ -224,11 +265,6 @@ def test_a_token_that_no_header_can_carry_is_not_shown() -> None:
     assert "an-access-token" not in "".join(traceback.format_exception(error))
 
 
-def test_an_answer_that_does_not_come_to_an_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transport, "LONGEST_ANSWER_S", -1.0)
-    assert isinstance(error_of(status=200, body=b"{}"), RetryableHubSpotError)
-
-
 def test_an_answer_that_is_larger_than_any_page_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transport, "_MOST_BYTES", 10)
     assert isinstance(error_of(status=200, body=b"more than ten bytes"), FatalHubSpotError)
@@ -247,8 +283,82 @@ def test_a_refused_refresh_token_is_known_by_its_body_whatever_the_status() -> N
     assert isinstance(error_of(status=401, json=BAD_REFRESH_TOKEN), ReconnectRequiredError)
 
 
-def test_an_absurd_retry_after_is_left_alone() -> None:
-    assert error_of(status=503, headers={"Retry-After": "9" * 400}).retry_after_s is None
+@pytest.mark.parametrize("absurd", ["864000", "9" * 400, "Fri, 31 Dec 9999 23:59:59 GMT"])
+def test_an_absurd_retry_after_is_a_day(absurd: str) -> None:
+    assert error_of(status=503, headers={"Retry-After": absurd}).retry_after_s == 86_400
+
+
+@pytest.mark.parametrize(
+    ("echo", "shown"),
+    [
+        ("a%2Fcode+with%3Dsigns", "[secret]"),
+        ("a%2fcode%20with%3dsigns", "[secret]"),
+        ("a%252Fcode%2520with%253Dsigns", "[secret]"),
+        (r"a\/code with=signs", "[secret]"),
+        ("Basic Y2xpZW50OmEvY29kZSB3aXRoPXNpZ25z", None),
+    ],
+)
+def test_a_secret_is_blotted_out_however_it_is_written(echo: str, shown: str | None) -> None:
+    code = SecretStr("a/code with=signs")
+    error = answers.error_of(400, {}, f"of {echo}".encode(), took_s=0.1, secrets=[code])
+    assert error.body == f"of {shown}" if shown else "YS9jb2Rl" not in str(error.body)
+    assert "L2NvZGUgd2l0aD1zaW" not in str(error.body)
+
+
+@pytest.mark.parametrize(
+    ("told", "kept"),
+    [
+        ("0190c7a5-0b6e-7c9e-8a65-6f1a2b3c4d5e", "0190c7a5-0b6e-7c9e-8a65-6f1a2b3c4d5e"),
+        ("an-access-token", None),
+        ("req:an-access-token", None),
+        ("two words", None),
+        ("x" * 101, None),
+        ("", None),
+    ],
+)
+def test_what_is_no_correlation_id_is_not_shown_as_one(told: str, kept: str | None) -> None:
+    header = {"X-HubSpot-Correlation-Id": told}
+    assert error_of(status=500, headers=header).correlation_id == kept
+    assert error_of(status=500, json={"message": "no", "correlationId": told}).correlation_id == kept
+    with responses.RequestsMock() as hubspot:
+        hubspot.get(URL, body=b"{}", headers=header)
+        assert Transport().get(URL, [], TOKEN, api="legacy").correlation_id == kept
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "message"),
+    [
+        ({"status": "error", "message": "backend gave up", "correlationId": "c-77"}, RetryableHubSpotError, "backend"),
+        ({"status": "ERROR", "message": "gave up"}, RetryableHubSpotError, "gave up"),
+        (rate_limited("DAILY"), DailyLimitError, "limit"),
+        (rate_limited("TEN_SECONDLY_ROLLING"), RateLimitedError, "limit"),
+        (EXPIRED, TokenRefusedError, "expired"),
+        (MISSING_SCOPES, RetryableHubSpotError, "scopes"),
+        ({"message": "hello"}, RetryableHubSpotError, "no list"),
+        (["a list"], RetryableHubSpotError, "no list"),
+    ],
+)
+def test_an_error_that_comes_with_200_is_that_error(body: object, kind: type[HubSpotError], message: str) -> None:
+    error = Answer(json.dumps(body).encode(), None, "c-1").unusable("There is no list", secrets=[TOKEN])
+    assert type(error) is kind
+    assert error.status == 200
+    assert message in error.message
+
+
+def test_an_error_that_comes_with_200_is_told_in_hubspots_words_without_secrets() -> None:
+    body = b'{"status":"error","message":"token an-access-token gave up","correlationId":"c-77"}'
+    error = Answer(body, None, "c-1").unusable("There is no list", secrets=[TOKEN])
+    assert (error.message, error.correlation_id) == ("token [secret] gave up", "c-77")
+    assert "an-access-token" not in str(error.body)
+
+
+def test_a_time_out_is_told_from_a_connection_that_does_not_come_about() -> None:
+    assert isinstance(error_of(body=requests.ReadTimeout("late")), TimedOutError)
+    assert not isinstance(error_of(body=requests.ConnectTimeout("late")), TimedOutError)
+
+
+def test_the_default_patience_is_the_settings() -> None:
+    assert WorkerSettings.model_fields["hubspot_timeout_seconds"].default == transport.PATIENCE_S
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,141 @@
+"""The wire: answers as they arrive on a socket, each within a time for all of it, interim ones left out."""
+
+from __future__ import annotations
+
+import http.client
+import io
+import socket
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from requests.adapters import HTTPAdapter
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.util.wait import wait_for_read
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+_LOOK_EVERY_S = 0.5  # whether the answer is still wanted
+_MOST_INTERIM = 20  # answers before the one that counts
+_FIRST_INTERIM, _SWITCHING, _FIRST_FINAL = 100, 101, 200
+_WITHOUT_BODY = frozenset({204, 304})
+
+
+class WireAdapter(HTTPAdapter):
+    """An adapter whose read time-out is that of a whole answer, from the request's last byte to the body's.
+
+    `requests` has a time-out between two bytes only: an answer that drips would never end, its headers least of all.
+    While an answer is waited for, `is_given_up` is asked twice a second, in the thread that waits: once it says so the
+    call ends as if its time were over.
+    """
+
+    def __init__(self, *, is_given_up: Callable[[], bool], **options: Any) -> None:  # noqa: ANN401 - HTTPAdapter's
+        self._is_given_up = is_given_up
+        super().__init__(**options)
+
+    def init_poolmanager(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - HTTPAdapter's
+        """Make the pools of direct connections."""
+        super().init_poolmanager(*arguments, **options)
+        self._set_up(self.poolmanager)
+
+    def proxy_manager_for(self, proxy: str, **options: Any) -> Any:  # noqa: ANN401 - HTTPAdapter's
+        """Make the pools of connections by a proxy, where the environment names one."""
+        manager = super().proxy_manager_for(proxy, **options)
+        self._set_up(manager)
+        return manager
+
+    def _set_up(self, manager: PoolManager) -> None:
+        pools = {"http": (HTTPConnectionPool, HTTPConnection), "https": (HTTPSConnectionPool, HTTPSConnection)}
+        manager.pool_classes_by_scheme = {  # they are called, and nothing else
+            scheme: partial(self._pool, *classes)  # type: ignore[misc]
+            for scheme, classes in pools.items()
+        }
+
+    def _pool(
+        self,
+        pool_class: Callable[..., HTTPConnectionPool],
+        connection_class: Callable[..., HTTPConnection],
+        *arguments: Any,  # noqa: ANN401 - urllib3's
+        **options: Any,  # noqa: ANN401 - urllib3's
+    ) -> HTTPConnectionPool:
+        def connect(**options: Any) -> HTTPConnection:  # noqa: ANN401 - urllib3's
+            connection = connection_class(**options)
+            connection.response_class = partial(_Answer, is_given_up=self._is_given_up)  # type: ignore[assignment]
+            return connection
+
+        pool = pool_class(*arguments, **options)
+        pool.ConnectionCls = connect  # type: ignore[assignment] # it is called, and nothing else
+        return pool
+
+
+class _Answer(http.client.HTTPResponse):
+    """The answer that counts. The library leaves out 100 only, and takes early hints (103) for the whole answer.
+
+    What follows those would then stand on a connection that is used again, as the answer to somebody else's call.
+    """
+
+    def __init__(self, sock: socket.socket, *arguments: Any, is_given_up: Callable[[], bool], **options: Any) -> None:  # noqa: ANN401 - http.client's
+        super().__init__(sock, *arguments, **options)
+        within_s = sock.gettimeout()
+        until = time.monotonic() + (within_s if within_s is not None else float("inf"))
+        self.fp = io.BufferedReader(_Bounded(self.fp.detach(), sock, until=until, is_given_up=is_given_up))
+
+    def begin(self) -> None:
+        """Read the head; that of a protocol that was switched to (101) is the last one that can be read."""
+        super().begin()
+        for _ in range(_MOST_INTERIM):
+            if not _FIRST_INTERIM <= self.status < _FIRST_FINAL or self.status == _SWITCHING:
+                break
+            self.headers = self.msg = None  # type: ignore[assignment] # as before the first head
+            super().begin()
+        if self.status < _FIRST_FINAL or self.status in _WITHOUT_BODY:
+            self.will_close = True  # whatever follows all the same is nobody's answer
+
+
+class _Bounded(io.RawIOBase):
+    """A socket's bytes until an instant, or until they are not wanted any more."""
+
+    def __init__(
+        self, raw: io.RawIOBase, sock: socket.socket, *, until: float, is_given_up: Callable[[], bool]
+    ) -> None:
+        super().__init__()
+        self._raw = raw
+        self._sock = sock
+        self._until = until
+        self._is_given_up = is_given_up
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: WriteableBuffer) -> int | None:
+        self._wait()
+        self._sock.settimeout(self._left_s())
+        count: int | None = self._raw.readinto(buffer)
+        return count
+
+    def close(self) -> None:
+        try:
+            self._raw.close()
+        finally:
+            super().close()
+
+    def _wait(self) -> None:
+        """Wait for bytes. Those of an answer that drips are always there, so the question comes first."""
+        while not self._is_given_up():
+            if self._has_bytes() or wait_for_read(self._sock, timeout=min(self._left_s(), _LOOK_EVERY_S)):
+                return
+        raise TimeoutError("The answer is not waited for any more")
+
+    def _has_bytes(self) -> bool:
+        """Whether TLS has some that the socket does not show."""
+        pending = getattr(self._sock, "pending", None)
+        return pending is not None and pending() > 0
+
+    def _left_s(self) -> float:
+        left_s = self._until - time.monotonic()
+        if left_s <= 0:
+            raise TimeoutError("The answer does not come to an end")
+        return left_s

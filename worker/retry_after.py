@@ -1,0 +1,42 @@
+"""Retry-After: HTTP's "not before", in seconds or as a date -> seconds from now on; pure."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+LONGEST_S = 86_400.0
+"""What a longer one is taken for: HubSpot documents up to 24 hours, with status 477. Then it is asked again."""
+
+_NUMBER = re.compile(r"[+-]?[0-9]+(?:\.[0-9]*)?")
+_LONGEST_TEXT = 64  # of a date or a number; more digits than that are as good as infinite
+
+
+def retry_after_s(value: str | None, *, date: str | None = None, now: datetime) -> float | None:
+    """Read a header's value; None where it is neither a number nor a date, 0.0 where its time has passed.
+
+    A date is compared with the answer's own `date`, where it has one: it was made by the same clock, which need not
+    agree with `now`, ours.
+    """
+    text = (value or "").strip()
+    if _NUMBER.fullmatch(text):
+        seconds = float(text) if len(text) <= _LONGEST_TEXT else LONGEST_S
+        return _bounded(-1.0 if text.startswith("-") else seconds)
+    until = _instant(text)
+    return _bounded((until - (_instant(date or "") or now)).total_seconds()) if until is not None else None
+
+
+def _bounded(seconds: float) -> float:
+    return min(max(seconds, 0.0), LONGEST_S)
+
+
+def _instant(text: str) -> datetime | None:
+    """Read a date in one of the forms of HTTP; without a zone, as the form of asctime has it, it is UTC."""
+    if not text or len(text) > _LONGEST_TEXT:
+        return None
+    try:
+        instant = parsedate_to_datetime(text)
+    except (ValueError, TypeError, OverflowError):
+        return None
+    return instant if instant.tzinfo is not None else instant.replace(tzinfo=UTC)
