@@ -14,7 +14,7 @@ from api_shim.auth import JwtVerifier
 from api_shim.connections import ConnectionDesk
 from api_shim.errands import ErrandDesk
 from api_shim.exports import ExportDesk
-from api_shim.metrics import Exposition, RequestMetrics, StoredState, read_connections, read_jobs
+from api_shim.metrics import Exposition, RequestMetrics, StoredState, read_connections, read_gone_lists, read_jobs
 from api_shim.plans import PlanDesk
 from api_shim.readiness import Readiness, reach_broker, reach_database
 from api_shim.records import RecordDesk
@@ -34,6 +34,7 @@ from worker.mongo.connection import connect
 from worker.mongo.connections import MongoConnectionStore
 from worker.mongo.erasures import MongoErasureStore
 from worker.mongo.errands import MongoErrandStore
+from worker.mongo.gone_lists import MongoGoneListStore
 from worker.mongo.idempotency import MongoIdempotencyStore
 from worker.mongo.indexes import ensure_indexes
 from worker.mongo.jobs import MongoJobStore
@@ -112,12 +113,19 @@ def build(settings: ShimSettings) -> FastAPI:
         origin=partial(origin_of_request, traces),
     )
     health = TokenHealth(connections=connections, tokens=tokens)
-    registry.register(StoredState([partial(read_jobs, jobs), partial(read_connections, health)]))
+    gone_lists = MongoGoneListStore(database)
+    readings = (partial(read_jobs, jobs), partial(read_connections, health), partial(read_gone_lists, gone_lists))
+    registry.register(StoredState(readings))
     return create_app(
         desk=desk,
         record_desk=RecordDesk(records=records, eraser=eraser),
         connections=ConnectionDesk(
-            settings=settings, tokens=tokens, connections=connections, errands=errands, clock=utc_now
+            settings=settings,
+            tokens=tokens,
+            connections=connections,
+            gone_lists=gone_lists,
+            errands=errands,
+            clock=utc_now,
         ),
         plans=PlanDesk(tokens=tokens, errands=errands, clock=utc_now),
         schedules=ScheduleDesk(

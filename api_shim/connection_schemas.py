@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Literal, Self
 
 from pydantic import BaseModel
 
 from worker.connections import Connection, HubSpotFacts
+from worker.gone_lists import GoneList
 from worker.pages import ExportType
 from worker.scopes import missing_scopes
 from worker.tokens import Token
@@ -54,11 +56,36 @@ class ConnectedAnswer(BaseModel):
     data: FactsView
 
 
+class GoneListView(BaseModel):
+    """A legacy list that HubSpot no longer serves to the account, as it has said more than once.
+
+    `since` and `last_seen_at` are when it said so first and last, `status` and `message` its last answer.
+    """
+
+    type: ExportType
+    since: datetime
+    last_seen_at: datetime
+    status: int | None
+    message: str
+
+    @classmethod
+    def of(cls, gone: GoneList) -> Self:
+        """Show one."""
+        return cls(
+            type=gone.export_type,
+            since=gone.since,
+            last_seen_at=gone.last_seen_at,
+            status=gone.status,
+            message=gone.message,
+        )
+
+
 class ConnectionView(FactsView):
     """How a connection is; never the token.
 
     `since` and `reason` tell why it has to be made anew. `checked_at` is when HubSpot said what is said here;
-    `generated_at` and `expires_at` are those of the access token, which is renewed when it is needed.
+    `generated_at` and `expires_at` are those of the access token, which is renewed when it is needed. Exports of the
+    types in `lists_gone` begin with HubSpot's dated API where `HUBSPOT_API=auto` is set.
     """
 
     status: Literal["connected", "reconnect_required"]
@@ -68,6 +95,7 @@ class ConnectionView(FactsView):
     generated_at: datetime | None
     expires_at: datetime | None
     encrypted: bool
+    lists_gone: list[GoneListView]
 
 
 class ConnectionAnswer(BaseModel):
@@ -78,8 +106,8 @@ class ConnectionAnswer(BaseModel):
     data: ConnectionView
 
 
-def connection_view(token: Token, known: Connection) -> ConnectionView:
-    """Show a connection, of which `known` is what still holds."""
+def connection_view(token: Token, known: Connection, gone: Sequence[GoneList]) -> ConnectionView:
+    """Show a connection, of which `known` is what still holds, and which legacy lists are `gone`."""
     refusal = known.refusal
     return ConnectionView.model_validate(
         {
@@ -91,6 +119,7 @@ def connection_view(token: Token, known: Connection) -> ConnectionView:
             "generated_at": token.generated_at,
             "expires_at": token.access_token_ends_at,
             "encrypted": token.is_encrypted,
+            "lists_gone": list(map(GoneListView.of, gone)),
         }
     )
 

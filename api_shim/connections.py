@@ -16,7 +16,8 @@ from api_shim.errands import ErrandDesk
 from worker.connections import Connection, Fingerprint
 from worker.errands import Answer, Errand, ExchangeCode
 from worker.errors import AlreadyAskedError, InvalidRequestError, NotConfiguredError, TokenNotFoundError
-from worker.interfaces import ConnectionStore, TokenStore
+from worker.gone_lists import GoneList
+from worker.interfaces import ConnectionStore, GoneListStore, TokenStore
 from worker.settings import ShimSettings
 from worker.tokens import Token
 
@@ -36,6 +37,7 @@ class ConnectionDesk:
     settings: ShimSettings
     tokens: TokenStore
     connections: ConnectionStore
+    gone_lists: GoneListStore
     errands: ErrandDesk
     clock: Callable[[], datetime]
 
@@ -86,10 +88,20 @@ class ConnectionDesk:
         nothing = Connection(account_id=caller.account_id, owner=caller.uid)
         return token, (known or nothing).about(Fingerprint.of(token))
 
+    async def gone(self, caller: Caller) -> list[GoneList]:
+        """Give the legacy lists that are remembered as gone for the caller's account."""
+        return await run_in_threadpool(self.gone_lists.remembered, caller.account_id)
+
+    async def recheck(self, caller: Caller) -> None:
+        """Have the legacy lists asked again by the account's next jobs. Raises TokenNotFoundError."""
+        await self.find(caller)
+        await run_in_threadpool(self.gone_lists.forget, caller.account_id)
+
     async def disconnect(self, caller: Caller) -> None:
         """Remove the stored token and all that is known of it. Raises TokenNotFoundError."""
         was_there = await run_in_threadpool(self.tokens.remove, caller.account_id, caller.uid)
         await run_in_threadpool(self.connections.remove, caller.account_id, caller.uid)
+        await run_in_threadpool(self.gone_lists.forget, caller.account_id)
         if not was_there:
             raise TokenNotFoundError
 

@@ -39,6 +39,7 @@ _JOB: Json = {
     "eta_seconds": 9.8,
     "attempts": 1,
     "resumes": 0,
+    "api": "legacy",
     "error": None,
     "receipt": None,
     "changes": None,
@@ -168,6 +169,15 @@ EXAMPLES: Mapping[type[BaseModel], Json] = {
             "generated_at": "2026-11-23T14:58:00Z",
             "expires_at": "2026-11-23T15:28:00Z",
             "encrypted": True,
+            "lists_gone": [
+                {
+                    "type": "deals",
+                    "since": "2026-11-22T03:00:41Z",
+                    "last_seen_at": "2026-11-23T03:00:38Z",
+                    "status": 404,
+                    "message": "resource not found",
+                }
+            ],
         },
     },
 }

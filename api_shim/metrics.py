@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter as Counts
 from collections.abc import Callable, Iterable, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -12,11 +13,13 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_late
 from prometheus_client.registry import Collector
 
 from worker.errors import StoreUnavailableError
-from worker.interfaces import ConnectionHealth, JobCensus, OpenJobs
+from worker.interfaces import ConnectionHealth, GoneListStore, JobCensus, OpenJobs
 from worker.jobs import JobKind
 from worker.metrics import NAMESPACE
+from worker.pages import ExportType
 
 _FRESH_S, _REST = 2.0, 20
+_MOST_LISTS = 1000
 _REQUEST_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
 Reading = Callable[[], Iterable[Metric]]
@@ -122,6 +125,15 @@ def read_connections(health: ConnectionHealth) -> list[Metric]:
     refused = _gauge("connections_refused", "Connections whose token HubSpot has refused, at most 1000")
     refused.add_metric([], health.count_refused())
     return [refused]
+
+
+def read_gone_lists(lists: GoneListStore) -> list[Metric]:
+    """Read how many legacy lists HubSpot no longer serves."""
+    gone = _gauge("lists_gone", "Legacy lists of accounts that are remembered as gone, at most 1000", "type")
+    counts = Counts(each.export_type for each in lists.remembered_first(most=_MOST_LISTS))
+    for export_type in ExportType:
+        gone.add_metric([export_type], counts[export_type])
+    return [gone]
 
 
 def _gauge(name: str, meaning: str, *labels: str) -> GaugeMetricFamily:

@@ -18,6 +18,7 @@ from prometheus_client import CollectorRegistry
 from redis import Redis
 
 from worker import kombu_repair
+from worker.api_choice import ApiChoice
 from worker.app import app
 from worker.clock import utc_now
 from worker.control import JobControl
@@ -30,7 +31,7 @@ from worker.errand_runner import ErrandRunner
 from worker.errors import StoreUnavailableError
 from worker.export_tools import ExportTools, SliceLimits
 from worker.exporter import Exporter
-from worker.hubspot.client import AutoClient, DatedClient, LegacyClient
+from worker.hubspot.client import CrmClient, DatedClient, LegacyClient
 from worker.hubspot.connector import Connector
 from worker.hubspot.dated import MOST_RECORDS
 from worker.hubspot.endpoints import legacy_endpoints
@@ -49,6 +50,7 @@ from worker.limiter import NoRateLimit, RedisRateLimiter
 from worker.logs import configure_logs
 from worker.measured import (
     MeasuredAnnouncer,
+    MeasuredChooser,
     MeasuredDispatcher,
     MeasuredExporter,
     MeasuredLimiter,
@@ -64,6 +66,7 @@ from worker.mongo.connections import MongoConnectionStore
 from worker.mongo.deliveries import MongoDeliveryStore
 from worker.mongo.erasures import MongoErasureStore
 from worker.mongo.errands import MongoErrandStore
+from worker.mongo.gone_lists import MongoGoneListStore
 from worker.mongo.indexes import ensure_indexes
 from worker.mongo.jobs import MongoJobStore
 from worker.mongo.pages import MongoPageStore
@@ -167,6 +170,7 @@ def build(settings: WorkerSettings, *, stopping: threading.Event, registry: Coll
         tokens=accounts.source,
         scopes=accounts.inspector,
         source=MeasuredSource(_source(settings, transport), metrics),
+        apis=MeasuredChooser(ApiChoice(setting=settings.hubspot_api, lists=MongoGoneListStore(database)), metrics),
         queue=queue,
         announcer=MeasuredAnnouncer(announcer, job_metrics),
         limiter=MeasuredLimiter(_limiter(settings), metrics),
@@ -330,13 +334,7 @@ def _source(settings: WorkerSettings, transport: Transport) -> CrmSource:
     endpoints = legacy_endpoints(settings)
     legacy = LegacyClient(transport=transport, endpoints=endpoints)
     dated = DatedClient(transport=transport, objects_url=settings.hubspot_objects_endpoint, legacy=endpoints)
-    match settings.hubspot_api:
-        case "legacy":
-            return legacy
-        case "dated":
-            return dated
-        case "auto":
-            return AutoClient(legacy=legacy, dated=dated)
+    return CrmClient(legacy=legacy, dated=dated)
 
 
 def _connect(settings: WorkerSettings) -> MongoDatabase:

@@ -23,7 +23,6 @@ ExportError
     ├── RetryableHubSpotError     the same call may work later
     │   ├── RateLimitedError
     │   │   └── DailyLimitError
-    │   ├── ListGoneError
     │   ├── TimedOutError         no whole answer within the patience: ask for less
     │   └── CallAbandonedError    the worker stops: whoever goes on makes the call again
     ├── TokenRefusedError         renew the access token, then try again a few times
@@ -32,6 +31,7 @@ ExportError
     └── FatalHubSpotError         the same call will fail again
         ├── CodeRefusedError      an authorisation code is worth nothing (any more)
         ├── MissingScopesError    the connection may not read this; seen before any call
+        ├── ListGoneError         the legacy list is not served any more: the dated API may have it
         └── CursorStuckError
 """
 
@@ -231,10 +231,6 @@ class DailyLimitError(RateLimitedError):
     """The quota of the account's day is used up; when that day turns, HubSpot does not tell."""
 
 
-class ListGoneError(RetryableHubSpotError):
-    """The legacy list is gone; the same page can be asked of the dated API."""
-
-
 class TimedOutError(RetryableHubSpotError):
     """HubSpot gave no whole answer in the time there is for one."""
 
@@ -271,6 +267,10 @@ class MissingScopesError(FatalHubSpotError):
     """The connection was made without a scope that HubSpot asks for; a new connection has it, if the user agrees."""
 
     code = "missing_scopes"
+
+
+class ListGoneError(FatalHubSpotError):
+    """HubSpot answered 404 or 410 for a legacy list, never for a feed: the dated API may have what was asked for."""
 
 
 class CursorLostError(ExportError):

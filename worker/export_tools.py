@@ -13,6 +13,7 @@ from typing import Any
 from worker.current_copy import CurrentCopy
 from worker.eraser import Eraser
 from worker.interfaces import (
+    ApiChooser,
     CrmSource,
     DelayedRinger,
     Forecaster,
@@ -63,6 +64,7 @@ class ExportTools:
     tokens: TokenSource
     scopes: ScopeSource
     source: CrmSource
+    apis: ApiChooser
     queue: JobQueue
     rings: DelayedRinger
     announcer: JobAnnouncer

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from pydantic import SecretStr
 
+from worker.crm_apis import CrmApi
 from worker.cursors import Cursor
 from worker.errors import CallAbandonedError, HubSpotError
 from worker.export_tools import ExportTools, SliceLimits
@@ -101,6 +102,7 @@ class PageFetcher:
             after_id=cursor.after_id,
             params=job.request.params,
             feed=_feed_of(job),
+            api=job.api or CrmApi.LEGACY,
         )
         asked_at = self._tools.monotonic()
         try:

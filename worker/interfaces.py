@@ -11,9 +11,12 @@ from typing import Protocol
 from pydantic import SecretStr
 
 from worker.connections import Connection, Fingerprint, HubSpotFacts, Refusal
+from worker.crm_apis import CrmApi
 from worker.erasures import Erased, Erasure
 from worker.errands import Answer, Errand
+from worker.errors import ListGoneError
 from worker.estimates import Estimate
+from worker.gone_lists import GoneList
 from worker.idempotency import KeptRequest, KeyedRequest
 from worker.jobs import Job, JobPlace, JobStatus
 from worker.lanes import Lane
@@ -52,8 +55,9 @@ class FeedQuery:
 class PageQuery:
     """One call for one page: of the list of all records, or of the `feed` of those that have changed lately.
 
-    `offset` is passed back as it came where `offset_api` gave it, the API that is asked. Another one is asked for what
-    comes behind `after_id`, the last id that the job has read; None: nothing was read, or not in the order of ids.
+    `api` is the one to be asked. `offset` is passed back as it came where `offset_api` gave it, and that is asked.
+    Another one is asked for what comes behind `after_id`, the last id that the job has read; None: nothing was read, or
+    not in the order of ids.
     Without `offset_api` the place is a caller's `offset`, or, with `after_id`, one that we chose (worker/cursors.py).
     """
 
@@ -64,6 +68,7 @@ class PageQuery:
     after_id: int | None = None
     params: tuple[tuple[str, str], ...] = ()
     feed: FeedQuery | None = None
+    api: CrmApi = CrmApi.LEGACY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -460,9 +465,58 @@ class CrmSource(Protocol):
     def fetch_page(self, query: PageQuery, access_token: SecretStr) -> FetchedPage:
         """Do one call. Raises a HubSpotError; FeedUnusableError where a feed would not be complete.
 
-        CursorLostError where nothing tells this API where to go on. With `after_id` the page may begin with the record
-        of that id.
+        ListGoneError where HubSpot has no such legacy list (any more), CursorLostError where nothing tells this API
+        where to go on. With `after_id` the page may begin with the record of that id.
         """
+
+
+class GoneListStore(Protocol):
+    """Which legacy lists HubSpot no longer serves, of which account: it takes two answers that say so.
+
+    Every method raises StoreUnavailableError when MongoDB is away.
+    """
+
+    def find(self, account_id: str, export_type: ExportType) -> GoneList | None:
+        """Give what is known of one list of one account."""
+
+    def sight(self, account_id: str, export_type: ExportType, *, status: int | None, message: str) -> GoneList:
+        """Note that HubSpot says the list is gone, and give what is known then.
+
+        It is remembered once the first sighting is a minute old. The message is cut to a bounded length.
+        """
+
+    def take_back(self, sighting: GoneList) -> None:
+        """Forget a sighting: the list has answered since. One that has been remembered by now stays."""
+
+    def remembered(self, account_id: str) -> list[GoneList]:
+        """Give the account's lists that are remembered as gone, by type."""
+
+    def remembered_first(self, *, most: int) -> list[GoneList]:
+        """Give lists of all accounts that are remembered as gone, those that were first."""
+
+    def forget(self, account_id: str) -> None:
+        """Forget all of an account: its jobs begin with the legacy lists again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChosenApi:
+    """The API that a job is to read. `sighting`: HubSpot has said once that its legacy list is gone."""
+
+    api: CrmApi
+    sighting: GoneList | None = None
+
+
+class ApiChooser(Protocol):
+    """Which of HubSpot's APIs a job reads. Every method raises StoreUnavailableError when MongoDB is away."""
+
+    def choose(self, job: Job) -> ChosenApi:
+        """Choose for the slice of a job that begins; it may be another API than the job was read by until now."""
+
+    def leave(self, job: Job, error: ListGoneError) -> CrmApi | None:
+        """Note that HubSpot has no legacy list for the job, and give the API to go on by; None: there is no other."""
+
+    def take_back(self, sighting: GoneList) -> None:
+        """Note that the legacy list has answered after that sighting."""
 
 
 class RecordCounter(Protocol):

@@ -11,12 +11,14 @@ import structlog
 
 from worker.closing import close, tell_sync
 from worker.copying import FEED_TOO_OLD, Copying
+from worker.crm_apis import CrmApi
 from worker.errors import (
     BrokerUnavailableError,
     ExportError,
     HubSpotError,
     InternalError,
     LeaseLostError,
+    ListGoneError,
     MissingScopesError,
     RateLimitedError,
     RetryableHubSpotError,
@@ -25,6 +27,8 @@ from worker.errors import (
     WorkersLostError,
 )
 from worker.export_tools import ExportTools, SliceLimits
+from worker.gone_lists import GoneList
+from worker.interfaces import FetchedPage
 from worker.jobs import Job, JobKind, JobStatus
 from worker.leases import HeldLease
 from worker.publishing import publish_or_note
@@ -34,6 +38,7 @@ from worker.syncs import is_left_over
 
 _log = structlog.get_logger()
 
+_OK = 200
 _MOST_TRIES = 50  # more than any policy has: each one more is a slice that an absent database has ended
 
 
@@ -50,6 +55,7 @@ class JobInHand:
         self._has_given_way = False
         self._first_page = self.job.progress.pages
         self._wait_s: float | None = None
+        self._sighting: GoneList | None = None
 
     @property
     def is_at_work(self) -> bool:
@@ -95,6 +101,13 @@ class JobInHand:
             _log.exception("job_broke")
             self.fail(InternalError())
 
+    def note_page(self, fetched: FetchedPage) -> None:
+        """Count a call that was answered with a page; it takes back that the legacy list is said to be gone."""
+        self.note_call(_OK, fetched.quota)
+        if self._sighting is not None and not self.job.reads_feed and fetched.api == CrmApi.LEGACY:
+            sighting, self._sighting = self._sighting, None
+            self.tools.apis.take_back(sighting)
+
     def note_call(self, status: int | None, quota: Quota | None) -> None:
         """Count a call by its answer, and pass on what that says of the limit."""
         self.job = replace(self.job, tally=self.job.tally.after_call(status))
@@ -131,6 +144,15 @@ class JobInHand:
         is_long = delay_s > self.limits.seconds
         stand = self.job.wait if is_long else self.job.pause
         self.job = stand(delay_s, reason=reason, at=at)
+
+    def leave_list(self, error: ListGoneError) -> None:
+        """Go on by the dated API at once, if the setting lets it: HubSpot has no such legacy list (any more)."""
+        api = self.tools.apis.leave(self.job, error)
+        if api is None:
+            self.fail(error)
+            return
+        self.note_retry(error)
+        self.job = replace(self.job, api=api)
 
     def begin_anew(self, *, because: str | None = None) -> None:
         """Forget all pages and have them removed: some are gone, or, `because` of something, they may be wrong."""
@@ -185,6 +207,12 @@ class JobInHand:
             self._has_given_way = self.tools.waiting_room.let_one_in()
         return self._has_given_way
 
+    def _choose_api(self) -> None:
+        """Read by the API that the setting and what is remembered of the account's lists say."""
+        chosen = self.tools.apis.choose(self.job)
+        self._sighting = chosen.sighting
+        self.job = replace(self.job, api=chosen.api)
+
     def _estimate(self) -> None:
         """Note how much the job will bring, as far as anyone knows: not of a feed. No job fails for want of that."""
         if self.job.copying is not None and self.job.copying.reads_feed:
@@ -206,6 +234,8 @@ class JobInHand:
             self._take_up_again()
         if known is not None and (because := self._why_all(known)) is not None:
             self.read_all(because=because)
+        if not self.job.is_complete:
+            self._choose_api()
 
     @property
     def _was_begun_anew(self) -> bool:

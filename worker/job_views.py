@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from worker.copying import SyncMode
+from worker.crm_apis import CrmApi
 from worker.jobs import JOB_TYPES, ExportRequest, Job, JobStatus
 from worker.pages import ExportType, Offset
 from worker.webhooks import AT_ONCE
@@ -162,7 +163,8 @@ class JobView(BaseModel):
     `queued` leads to `running`, and that to `succeeded`, `failed` or `cancelled`; `waiting`, until `resume_at` and
     for the `reason`, while HubSpot wants patience. A retry leads from `failed` or `cancelled` back to `queued`.
     `attempts` is the number of the try now under way for the next page, `resumes` how often the job went on after it
-    had stopped. `receipt` and `changes` come with the end; from `expires_at` on the job and its results are gone.
+    had stopped. `api` is the one of HubSpot's APIs that it reads; null before it has begun, and of a sync. `receipt`
+    and `changes` come with the end; from `expires_at` on the job and its results are gone.
     """
 
     job_id: str
@@ -176,6 +178,7 @@ class JobView(BaseModel):
     eta_seconds: float | None
     attempts: int
     resumes: int
+    api: CrmApi | None
     error: JobErrorView | None
     receipt: ReceiptView | None
     changes: ChangesView | dict[ExportType, ChangesView] | None
@@ -210,6 +213,7 @@ def view_of(job: Job) -> JobView:
         eta_seconds=job.eta_s,
         attempts=job.attempts,
         resumes=job.resumes,
+        api=job.api,
         error=_error_view(job),
         receipt=ReceiptView.model_validate(job.receipt.without(job.erased)) if job.receipt is not None else None,
         changes=_changes_view(job),

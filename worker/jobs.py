@@ -11,6 +11,7 @@ from typing import Self, TypeAlias
 from uuid import UUID, uuid5
 
 from worker.copying import Changes, Copying, SyncMode
+from worker.crm_apis import CrmApi
 from worker.cursors import Cursor
 from worker.erasures import Erased
 from worker.errors import (
@@ -206,6 +207,7 @@ class Job:
 
     Since the last page: `lapses` counts the workers that took the job and were not heard of again, `waited_s` adds up
     the waits. `most_a_page` is what HubSpot was found to be able to answer, where that is less than the page size.
+    `api` is the one that the next page is asked of; None before a worker has begun, and in a sync.
     `copying` is what an export has done to the current copy, None unless it is part of a sync; of a sync its parts'
     changes are `changes_by_type`. `erased` is what it has lost to erasures, which its pages know: it is not stored.
     `estimate` is what the job was thought to come to when it began.
@@ -243,6 +245,7 @@ class Job:
     lapses: int = 0
     waited_s: float = 0.0
     most_a_page: int | None = None
+    api: CrmApi | None = None
     copying: Copying | None = None
     changes_by_type: Mapping[ExportType, Changes] | None = None
     erased: Erased = field(default_factory=Erased)
@@ -325,6 +328,16 @@ class Job:
     def place(self) -> JobPlace:
         """Where the job stands in a list."""
         return self.created_at, self.job_id
+
+    @property
+    def last_api(self) -> CrmApi | None:
+        """The API that the job was read by until now; None before it has begun.
+
+        A job that was stored without it has it from its place.
+        """
+        if self.api is not None or self.cursor.api is None:
+            return self.api
+        return CrmApi(self.cursor.api)
 
     @property
     def next_page_size(self) -> int:

@@ -14,6 +14,7 @@ from worker.errors import (
     ExportError,
     HubSpotError,
     LeaseLostError,
+    ListGoneError,
     RetryableHubSpotError,
     TokenRefusedError,
     UnavailableError,
@@ -29,8 +30,6 @@ from worker.lanes import Lane, Lanes
 from worker.retry import RETRY_POLICIES, is_failure, smaller_page
 
 _log = structlog.get_logger()
-
-_OK = 200
 
 
 class LaneReader:
@@ -98,7 +97,7 @@ class LaneReader:
     def _take(self, call: LaneCall, answer: LaneAnswer) -> None:
         attempt = answer.attempt
         if attempt.fetched is not None:
-            self._hand.note_call(_OK, attempt.fetched.quota)
+            self._hand.note_page(attempt.fetched)
             self._refused = None if attempt.token != self._refused else self._refused
             self._take_page(call, attempt.fetched, answer)
         elif attempt.error is not None:
@@ -147,8 +146,22 @@ class LaneReader:
             self._renew_or_fail(call, error, token)
         elif isinstance(error, RetryableHubSpotError):
             self._retry_or_fail(call, error)
+        elif isinstance(error, ListGoneError):
+            self._leave_list(call, error)
         else:
             self._error = error
+
+    def _leave_list(self, call: LaneCall, error: ListGoneError) -> None:
+        """Have all lanes go on by the dated API, each behind its own last id; others may have left the list before."""
+        job = self._hand.job
+        if call.job.api is job.api:
+            api = self._hand.tools.apis.leave(job, error)
+            if api is None:
+                self._error = error
+                return
+            self._hand.job = replace(job, api=api)
+        self._put_off(call.lane, 0.0, counts=False)
+        self._hand.note_retry(error)
 
     def _renew_or_fail(self, call: LaneCall, error: TokenRefusedError, token: SecretStr) -> None:
         """Have the access token renewed once for all lanes; one that was renewed has to work."""

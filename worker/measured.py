@@ -8,9 +8,13 @@ from itertools import product
 
 from pydantic import SecretStr
 
+from worker.crm_apis import CrmApi
 from worker.delivery_interfaces import WebhookSender
-from worker.errors import BrokerUnavailableError, DailyLimitError, RateLimitedError, UnavailableError
+from worker.errors import BrokerUnavailableError, DailyLimitError, ListGoneError, RateLimitedError, UnavailableError
+from worker.gone_lists import GoneList
 from worker.interfaces import (
+    ApiChooser,
+    ChosenApi,
     CrmSource,
     FetchedPage,
     JobAnnouncer,
@@ -88,6 +92,34 @@ class MeasuredSource:
         self._metrics.pages.labels(query.export_type, fetched.api).inc()
         self._metrics.records.labels(query.export_type, fetched.api).inc(fetched.page.records)
         return fetched
+
+
+class MeasuredChooser:
+    """An ApiChooser. It counts the jobs that go on by another API than they were read by until then."""
+
+    def __init__(self, chooser: ApiChooser, metrics: ExportMetrics) -> None:
+        self._chooser = chooser
+        self._metrics = metrics
+        for export_type, api in product(ExportType, CrmApi):
+            metrics.api_changes.labels(export_type, api)
+
+    def choose(self, job: Job) -> ChosenApi:
+        """Choose, and count where that is a change."""
+        chosen = self._chooser.choose(job)
+        if job.last_api not in (None, chosen.api):
+            self._metrics.api_changes.labels(job.type_name, chosen.api).inc()
+        return chosen
+
+    def leave(self, job: Job, error: ListGoneError) -> CrmApi | None:
+        """Pass on what HubSpot said, and count what comes of it."""
+        api = self._chooser.leave(job, error)
+        if api is not None:
+            self._metrics.api_changes.labels(job.type_name, api).inc()
+        return api
+
+    def take_back(self, sighting: GoneList) -> None:
+        """Pass on that the list has answered."""
+        self._chooser.take_back(sighting)
 
 
 class MeasuredLimiter:

@@ -39,6 +39,9 @@ class ExportMetrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         self.pages = _counter(registry, "pages", "Pages fetched from HubSpot", "type", "api")
         self.records = _counter(registry, "records", "Records in the pages fetched", "type", "api")
+        self.api_changes = _counter(
+            registry, "api_changes", "Exports and pages that went on by another of HubSpot's APIs", "type", "api"
+        )
         self.calls = _counter(
             registry, "hubspot_calls", "Calls to HubSpot by the status of its answer; none: no answer", "api", "status"
         )

@@ -185,7 +185,7 @@ def _breaks_in_the_chain(facts: Facts) -> Iterator[str]:
     if facts.tally.unsaid:
         yield f"{_counted(facts.tally.unsaid, 'page')} did not say whether there is more"
     if facts.is_of_two_lists:
-        yield "the legacy list was gone before the end, and the dated one holds no engagements but notes"
+        yield "a part came from the legacy list of engagements, another from the dated list, which holds only notes"
     if facts.missing_pages:
         yield f"{_counted(facts.missing_pages, 'page')} of {facts.pages} can no longer be found"
 

@@ -12,7 +12,7 @@ from worker.jobs import Job, JobKind
 
 _DAY_S = 86_400.0
 _QUARTER_S = 900
-_WISHES = frozenset({None, 404, 410, 429, 477})  # the token is being renewed, the list is gone, a limit, a migration
+_WISHES = frozenset({None, 429, 477})  # the token is being renewed, a limit, a migration
 _INTERNAL_ERROR = 500
 _TIME_OUTS = frozenset({504, 524})  # of a gateway of HubSpot's; 524: no answer within 100 s
 _LARGEST_SAFE_PAGE, _SMALLEST_PAGE = 100, 10

@@ -16,6 +16,7 @@ from worker.errors import (
     CursorLostError,
     CursorStuckError,
     FeedUnusableError,
+    ListGoneError,
     RateLimitedError,
     RetryableHubSpotError,
     TokenRefusedError,
@@ -33,7 +34,6 @@ from worker.retry import RETRY_POLICIES, is_failure, smaller_page
 
 _log = structlog.get_logger()
 
-_OK = 200
 _GOES_BACK = "HubSpot's other API did not go on in the order of ids"
 _NO_PLACE = "HubSpot's limit of calls for this account is used up"
 
@@ -93,6 +93,8 @@ class Slice:
             self._hand.read_all(because=error.message)
         except CursorLostError as error:
             self._begin_anew(because=error.message)
+        except ListGoneError as error:
+            self._hand.leave_list(error)
         except TokenRefusedError as error:
             self._renew_or_fail(error)
         except RetryableHubSpotError as error:
@@ -115,7 +117,7 @@ class Slice:
             self._bring_home()
         self._token = attempt.token
         if attempt.fetched is not None:
-            self._hand.note_call(_OK, attempt.fetched.quota)
+            self._hand.note_page(attempt.fetched)
             self._store(attempt.fetched, asked_at=attempt.asked_at)
         elif attempt.error is not None:
             job, error = self._hand.job, attempt.error

@@ -144,6 +144,10 @@ class ExportApi:
         """Look at the connection of the caller's account and user; give the answer as it came."""
         return self._ask("GET", "/connection")
 
+    def recheck_connection(self) -> bytes:
+        """Have the account's legacy lists asked for again, and give the connection; twice is as good as once."""
+        return patiently(partial(self._ask, "POST", "/connection/recheck"), pause=self.outside.pause)
+
     def disconnect(self) -> None:
         """Remove the stored token of the caller's account and user."""
         self._ask("DELETE", "/connection")

@@ -10,9 +10,10 @@ from api_shim.commands.output import open_output
 
 
 @click.command("connection")
+@click.option("--recheck", is_flag=True, help="Forget which of HubSpot's legacy lists were found to be gone.")
 @with_api
-def command(api: ExportApi, /) -> None:
+def command(api: ExportApi, /, *, recheck: bool) -> None:
     """Show the connection of the JWT's account and user as the API describes it; the token is never shown."""
-    answer = api.connection()
+    answer = api.recheck_connection() if recheck else api.connection()
     with open_output(None) as out:
         out.write(answer + b"\n")

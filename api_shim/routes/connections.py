@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
 
+from api_shim.auth import Caller
 from api_shim.connection_schemas import (
     ConnectedAnswer,
     ConnectionAnswer,
@@ -84,8 +85,23 @@ async def callback(
 @router.get("/connection", summary="Show the connection", response_model=ConnectionAnswer, responses=ERROR_ANSWERS)
 async def connection(caller: AuthenticCaller, desk: Connections) -> ConnectionAnswer:
     """Say how the connection is, without asking HubSpot. The token itself is never shown."""
-    token, known = await desk.find(caller)
-    return ConnectionAnswer(data=connection_view(token, known))
+    return await _shown(caller, desk)
+
+
+@router.post(
+    "/connection/recheck",
+    summary="Ask for HubSpot's legacy lists again",
+    response_model=ConnectionAnswer,
+    responses=ERROR_ANSWERS,
+)
+async def recheck(caller: AuthenticCaller, desk: Connections) -> ConnectionAnswer:
+    """Forget which legacy lists HubSpot was found to no longer serve to the account, and show the connection.
+
+    With `HUBSPOT_API=auto` the next exports and pages begin with the legacy lists again. Jobs that have gone on by the
+    dated API stay with it. HubSpot is asked nothing now; twice is as good as once.
+    """
+    await desk.recheck(caller)
+    return await _shown(caller, desk)
 
 
 @router.delete("/connection", summary="Remove the connection", status_code=204, responses=ERROR_ANSWERS)
@@ -96,6 +112,11 @@ async def disconnect(caller: AuthenticCaller, desk: Connections) -> Response:
     """
     await desk.disconnect(caller)
     return Response(status_code=204)
+
+
+async def _shown(caller: Caller, desk: ConnectionDesk) -> ConnectionAnswer:
+    token, known = await desk.find(caller)
+    return ConnectionAnswer(data=connection_view(token, known, await desk.gone(caller)))
 
 
 async def _finish(desk: ConnectionDesk, *, state: str | None, code: str | None, error: str | None) -> Connected:

@@ -26,7 +26,8 @@ from tests.acceptance.conftest import connect
 COMMAND = (sys.executable, "-m", "api_shim.cli")
 SUBJECTS = [
     *("worker settings", "shim settings"),
-    *("mongodb", "mongodb replica set", "mongodb write concern", "clock", "mongodb indexes", "tokens"),
+    *("mongodb", "mongodb replica set", "mongodb write concern", "clock", "mongodb indexes"),
+    *("tokens", "hubspot lists"),
     *("redis", "redis memory", "redis persistence"),
     *("broker", "workers", "queues", "beat", "shim"),
 ]

@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 import yaml
 
-from api_shim.metrics import RequestMetrics, StoredState, read_connections, read_jobs
+from api_shim.metrics import RequestMetrics, StoredState, read_connections, read_gone_lists, read_jobs
 from tests.fakes.clock import ManualClock
 from tests.fakes.connections import InMemoryConnectionStore
+from tests.fakes.gone_lists import InMemoryGoneListStore
 from tests.fakes.stores import InMemoryJobStore
 from tests.fakes.tokens import InMemoryTokenStore
 from worker.metrics import NAMESPACE, ExportMetrics, JobMetrics, new_registry
@@ -39,7 +40,12 @@ def known() -> dict[str, tuple[str, set[str]]]:
     ours = [metric for kind in kinds for metric in vars(kind).values()]
     clock = ManualClock()
     health = TokenHealth(connections=InMemoryConnectionStore(), tokens=InMemoryTokenStore())
-    registry.register(StoredState([partial(read_jobs, InMemoryJobStore(clock)), partial(read_connections, health)]))
+    readings = (
+        partial(read_jobs, InMemoryJobStore(clock)),
+        partial(read_connections, health),
+        partial(read_gone_lists, InMemoryGoneListStore(clock)),
+    )
+    registry.register(StoredState(readings))
     labels = {metric._name: metric._labelnames for metric in ours}  # noqa: SLF001 - nothing else tells of labels
     return {
         f"{family.name}{suffix}": (

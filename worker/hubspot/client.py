@@ -1,4 +1,4 @@
-"""The clients of HubSpot's two APIs, and the one that goes from the older to the newer when it has to."""
+"""The clients of HubSpot's two APIs, and the one that asks whichever of them a query names."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
-import structlog
 from pydantic import SecretStr
 
+from worker.crm_apis import CrmApi
 from worker.errors import CursorLostError, FatalHubSpotError, FeedUnusableError, ListGoneError
 from worker.hubspot.dated import PROPERTY_PARAMETERS, to_documented_body, to_parameters
 from worker.hubspot.endpoints import Endpoint
@@ -17,7 +17,6 @@ from worker.hubspot.transport import Answer, Transport
 from worker.interfaces import CrmSource, FeedQuery, FetchedPage, PageQuery
 from worker.pages import ExportType, Offset, Page, PageUnreadableError, read_page
 
-_log = structlog.get_logger()
 _OK = 200
 _GONE = frozenset({404, 410})
 _LEGACY: Final = "legacy"
@@ -35,14 +34,19 @@ class LegacyClient:
         self._endpoints = endpoints
 
     def fetch_page(self, query: PageQuery, access_token: SecretStr) -> FetchedPage:
-        """Do one call.
+        """Do one call. Raises ListGoneError where HubSpot has no such list.
 
         An answer with status 200 that is no page is the error that it says it is, or else as retryable as a 5xx.
         """
         if query.feed is not None:
             return self._fetch_feed(query, query.feed, access_token)
         endpoint = self._endpoints[query.export_type]
-        answer = self._transport.get(endpoint.url, _parameters(query, endpoint), access_token, api=_LEGACY)
+        try:
+            answer = self._transport.get(endpoint.url, _parameters(query, endpoint), access_token, api=_LEGACY)
+        except FatalHubSpotError as error:
+            if error.status not in _GONE:
+                raise
+            raise _list_gone(error) from error
         properties = _properties(_everything_asked(endpoint, query.params))
         return FetchedPage(
             page=_read(read_page, query, answer, access_token), api=_LEGACY, properties=properties, quota=answer.quota
@@ -88,32 +92,27 @@ class DatedClient:
         return FetchedPage(page=page, api=_DATED, properties=_properties(wanted), quota=answer.quota)
 
 
-class AutoClient:
-    """The legacy API until HubSpot says, for a type, that it is gone; from then on, for that type, the dated one."""
+class CrmClient:
+    """The client of whichever API a query names. Which one that is, the job knows."""
 
     def __init__(self, *, legacy: CrmSource, dated: CrmSource) -> None:
-        self._legacy = legacy
-        self._dated = dated
-        self._gone: set[ExportType] = set()
+        self._clients = {CrmApi.LEGACY: legacy, CrmApi.DATED: dated}
 
     def fetch_page(self, query: PageQuery, access_token: SecretStr) -> FetchedPage:
-        """Do one call. The one that shows that a list is gone raises ListGoneError: each call has its own place."""
-        if query.export_type in self._gone:
-            return self._dated.fetch_page(query, access_token)
-        try:
-            return self._legacy.fetch_page(query, access_token)
-        except FatalHubSpotError as error:
-            if error.status not in _GONE:
-                raise
-            self._gone.add(query.export_type)
-            _log.warning("legacy_list_gone", export_type=query.export_type)
-            raise ListGoneError(
-                error.message,
-                status=error.status,
-                correlation_id=error.correlation_id,
-                retry_after_s=0.0,
-                quota=error.quota,
-            ) from error
+        """Do one call."""
+        return self._clients[query.api].fetch_page(query, access_token)
+
+
+def _list_gone(error: FatalHubSpotError) -> ListGoneError:
+    """Say of a refusal what it means; all that HubSpot said stays."""
+    return ListGoneError(
+        error.message,
+        status=error.status,
+        body=error.body,
+        correlation_id=error.correlation_id,
+        quota=error.quota,
+        details=error.details,
+    )
 
 
 def _read(read: Callable[[ExportType, bytes], T], query: PageQuery, answer: Answer, access_token: SecretStr) -> T:

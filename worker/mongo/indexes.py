@@ -7,6 +7,7 @@ from worker.mongo.connections import MongoConnectionStore
 from worker.mongo.deliveries import MongoDeliveryStore
 from worker.mongo.erasures import MongoErasureStore
 from worker.mongo.errands import MongoErrandStore
+from worker.mongo.gone_lists import MongoGoneListStore
 from worker.mongo.idempotency import MongoIdempotencyStore
 from worker.mongo.jobs import MongoJobStore
 from worker.mongo.pages import MongoPageStore
@@ -28,6 +29,7 @@ def ensure_indexes(database: MongoDatabase) -> None:
         MongoRenewalLeases(database),
         MongoIdempotencyStore(database),
         MongoConnectionStore(database),
+        MongoGoneListStore(database),
         MongoErrandStore(database),
         MongoScheduleStore(database),
     ):

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 
 from worker.copying import Changes, Copying, SyncMode
+from worker.crm_apis import CrmApi
 from worker.estimates import Estimate
 from worker.jobs import (
     ExportRequest,
@@ -94,6 +95,7 @@ def state_of(job: Job) -> Document:
     return {
         **plain,
         "status": job.status.value,
+        "api": job.api.value if job.api is not None else None,
         "progress": asdict(job.progress),
         "estimate": asdict(job.estimate) if job.estimate is not None else None,
         "lanes": asdict(job.lanes) if job.lanes is not None else None,
@@ -136,6 +138,7 @@ def from_document(document: Document) -> Job:
         lanes=_lanes(document.get("lanes")),
         blocks=tuple((first, pages) for first, pages in document.get("blocks", ())),
         unsplit_because=document.get("unsplit_because"),
+        api=CrmApi(document["api"]) if document.get("api") is not None else None,
         cancel_requested=document["cancel_requested"],
         estimate=_estimate(document.get("estimate")),
         tally=Tally.from_stored(document["tally"]),

@@ -11,6 +11,7 @@ from worker.mongo.connections import MongoConnectionStore
 from worker.mongo.deliveries import MongoDeliveryStore
 from worker.mongo.erasures import MongoErasureStore
 from worker.mongo.errands import MongoErrandStore
+from worker.mongo.gone_lists import MongoGoneListStore
 from worker.mongo.idempotency import MongoIdempotencyStore
 from worker.mongo.jobs import MongoJobStore
 from worker.mongo.pages import MongoPageStore
@@ -28,6 +29,7 @@ _STORES = (
     MongoTokenStore,
     MongoRenewalLeases,
     MongoConnectionStore,
+    MongoGoneListStore,
     MongoErrandStore,
     MongoScheduleStore,
     MongoIdempotencyStore,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from datetime import datetime
 
-from api_shim.commands.checks import tokens
+from api_shim.commands.checks import gone_lists, tokens
 from api_shim.commands.checks.indexes import missing_indexes
 from api_shim.commands.database import DatabaseError, open_database, say_hello
 from api_shim.commands.findings import Finding, ok, skipped, verdict_on, wrong
@@ -13,7 +13,8 @@ from worker.mongo.connection import Document, MongoDatabase
 from worker.settings import StoreSettings
 
 _INDEXES = "mongodb indexes"
-SUBJECTS = ("mongodb", "mongodb replica set", "mongodb write concern", "clock", _INDEXES, tokens.SUBJECT)
+_INSIDE = (tokens.SUBJECT, gone_lists.SUBJECT)
+SUBJECTS = ("mongodb", "mongodb replica set", "mongodb write concern", "clock", _INDEXES, *_INSIDE)
 
 _CLOCKS_DIFFER_S = 5.0  # a tenth of what a token is renewed before its end
 
@@ -76,8 +77,9 @@ def _look_inside(database: MongoDatabase, settings: StoreSettings, *, has_primar
     if has_primary:
         yield _check_indexes(database)
         yield tokens.check_tokens(database, settings)
+        yield gone_lists.check_gone_lists(database)
     else:
-        yield from (skipped(subject, "there is no primary to ask") for subject in (_INDEXES, tokens.SUBJECT))
+        yield from (skipped(subject, "there is no primary to ask") for subject in (_INDEXES, *_INSIDE))
 
 
 def _check_indexes(database: MongoDatabase) -> Finding:

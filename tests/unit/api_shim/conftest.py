@@ -21,7 +21,7 @@ from api_shim.auth import JwtVerifier
 from api_shim.connections import ConnectionDesk
 from api_shim.errands import ErrandDesk
 from api_shim.exports import ExportDesk
-from api_shim.metrics import Exposition, RequestMetrics, StoredState, read_connections, read_jobs
+from api_shim.metrics import Exposition, RequestMetrics, StoredState, read_connections, read_gone_lists, read_jobs
 from api_shim.plans import PlanDesk
 from api_shim.readiness import Readiness
 from api_shim.records import RecordDesk
@@ -31,6 +31,7 @@ from api_shim.webhooks import WebhookRules
 from tests.fakes.clock import ManualClock
 from tests.fakes.erasures import InMemoryErasureStore
 from tests.fakes.errands import InMemoryErrandStore
+from tests.fakes.gone_lists import InMemoryGoneListStore
 from tests.fakes.idempotency import InMemoryIdempotencyStore
 from tests.fakes.records import InMemoryRecordStore
 from tests.fakes.schedules import InMemoryScheduleStore
@@ -83,6 +84,7 @@ def new_parts() -> Parts:
         errands=InMemoryErrandStore(clock),
         erasures=InMemoryErasureStore(clock),
         schedules=InMemoryScheduleStore(clock),
+        gone_lists=InMemoryGoneListStore(clock),
     )
     parts.tokens.put(token_of("a1", "u1"))
     return parts
@@ -109,7 +111,12 @@ def _application(parts: Parts, settings: ShimSettings) -> FastAPI:
         longest_wait_s=settings.export_wait_seconds,
     )
     health = TokenHealth(connections=parts.connections, tokens=parts.tokens)
-    parts.registry.register(StoredState([partial(read_jobs, parts.jobs), partial(read_connections, health)]))
+    readings = (
+        partial(read_jobs, parts.jobs),
+        partial(read_connections, health),
+        partial(read_gone_lists, parts.gone_lists),
+    )
+    parts.registry.register(StoredState(readings))
     desk = ExportDesk(
         pages=parts.pages,
         submitter=submitter,
@@ -135,6 +142,7 @@ def _application(parts: Parts, settings: ShimSettings) -> FastAPI:
             settings=settings,
             tokens=parts.tokens,
             connections=parts.connections,
+            gone_lists=parts.gone_lists,
             errands=errands,
             clock=parts.clock,
         ),

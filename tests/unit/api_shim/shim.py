@@ -23,6 +23,7 @@ from tests.fakes.clock import ManualClock
 from tests.fakes.connections import InMemoryConnectionStore
 from tests.fakes.erasures import InMemoryErasureStore
 from tests.fakes.errands import HoldingErrandQueue, InMemoryErrandStore
+from tests.fakes.gone_lists import InMemoryGoneListStore
 from tests.fakes.idempotency import InMemoryIdempotencyStore
 from tests.fakes.queue import HoldingJobQueue
 from tests.fakes.records import InMemoryRecordStore, InMemoryTransactions
@@ -81,6 +82,7 @@ class Parts:
     erasures: InMemoryErasureStore
     errands: InMemoryErrandStore
     schedules: InMemoryScheduleStore
+    gone_lists: InMemoryGoneListStore
     connections: InMemoryConnectionStore = field(default_factory=InMemoryConnectionStore)
     errand_queue: HoldingErrandQueue = field(default_factory=HoldingErrandQueue)
     pages: InMemoryPageStore = field(default_factory=InMemoryPageStore)

@@ -22,7 +22,7 @@ class ConnectedApi(FakeExportApi):
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         path = request.url.path.removeprefix(BASE)
-        if path == "/connection" and not self.failures:
+        if path in {"/connection", "/connection/recheck"} and not self.failures:
             self.asked.append(request)
             return httpx.Response(204) if request.method == "DELETE" else httpx.Response(200, json=CONNECTION)
         if path.startswith("/export/") and json.loads(request.content).get("dry_run"):
@@ -43,6 +43,14 @@ def test_a_connection_is_shown_as_the_api_describes_it() -> None:
     assert asked(api) == [("GET", "/connection")]
 
 
+def test_a_recheck_shows_the_connection_that_the_lists_are_asked_of_again() -> None:
+    api = ConnectedApi()
+    result = run(api, "connection", "--recheck")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert json.loads(result.stdout) == CONNECTION
+    assert asked(api) == [("POST", "/connection/recheck")]
+
+
 def test_disconnect_says_that_the_token_is_gone() -> None:
     api = ConnectedApi()
     result = run(api, "disconnect")
@@ -50,10 +58,10 @@ def test_disconnect_says_that_the_token_is_gone() -> None:
     assert asked(api) == [("DELETE", "/connection")]
 
 
-@pytest.mark.parametrize("command", ["connection", "disconnect"])
-def test_where_nothing_is_connected_one_line_says_so(command: str) -> None:
+@pytest.mark.parametrize("words", [["connection"], ["connection", "--recheck"], ["disconnect"]])
+def test_where_nothing_is_connected_one_line_says_so(words: list[str]) -> None:
     failure = refusal(404, "Api Token Not Found", code="token_not_found")
-    result = run(ConnectedApi(failures=deque([failure])), command)
+    result = run(ConnectedApi(failures=deque([failure])), *words)
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr == "Error: 404 Api Token Not Found (token_not_found)\n"
 

@@ -12,6 +12,7 @@ import pytest
 from pydantic import SecretStr
 
 from api_shim.commands.checks.broker import judge_workers, sweeps_in
+from api_shim.commands.checks.gone_lists import report_on
 from api_shim.commands.checks.indexes import missing_indexes
 from api_shim.commands.checks.mongo import judge_clock, judge_replica_set, judge_write_concern
 from api_shim.commands.checks.redis import judge_redis
@@ -19,9 +20,11 @@ from api_shim.commands.checks.settings import check_settings
 from api_shim.commands.checks.shim import check_shim
 from api_shim.commands.checks.tokens import check_tokens, judge_tokens
 from api_shim.commands.findings import Finding, Verdict, completed, ok
+from worker.gone_lists import GoneList
 from worker.mongo.indexes import ensure_indexes
 from worker.mongo.token_encryption import TokenEncryption
 from worker.mongo.tokens import MongoTokenStore, TokenSurvey
+from worker.pages import ExportType
 from worker.settings import BrokerSettings, ShimSettings, StoreSettings, WorkerSettings
 from worker.tokens import RenewedToken
 
@@ -117,6 +120,28 @@ def test_every_stored_token_has_to_be_readable(keys: int, unreadable: int, verdi
     found = judge_tokens(TokenSurvey(looked_at=5, in_plain_text=2, unreadable=unreadable), keys=keys)
     assert found.verdict is verdict
     assert words in found.text
+
+
+def gone(number: int) -> GoneList:
+    return GoneList(
+        account_id=f"a{number}",
+        export_type=ExportType.DEALS,
+        since=NOW,
+        last_seen_at=NOW,
+        remembered_at=NOW,
+        status=404,
+        message="resource not found",
+    )
+
+
+def test_lists_that_are_gone_are_named_and_not_all_of_many() -> None:
+    assert report_on([]) == ok("hubspot lists", "no legacy list is remembered as gone")
+    few, many = report_on([gone(1), gone(2)]), report_on([gone(number) for number in range(6)])
+    assert few.verdict is many.verdict is Verdict.OK
+    assert "gone: deals of account a1 since 2026-11-23, deals of account a2 since 2026-11-23; exports" in few.text
+    assert "connection --recheck" in few.text
+    assert "account a4 since 2026-11-23, and more; exports" in many.text
+    assert "a5" not in many.text
 
 
 def test_stored_tokens_are_read_with_the_keys_that_are_set(bare: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -22,6 +22,7 @@ from worker.errands import Connected, Errand, ExchangeCode
 from worker.errors import CodeRefusedError, FatalHubSpotError, RateLimitedError, TokenUnreadableError
 from worker.jobs import JobError
 from worker.mongo import errands as mongo_errands
+from worker.pages import ExportType
 from worker.tokens import Token
 
 REDIRECT = "https://api.example.test/v1/integrations/hubspot/connect/callback"
@@ -358,6 +359,7 @@ def test_of_a_token_that_another_program_stored_what_it_says_is_shown_and_no_mor
             "generated_at": "2026-11-23T15:00:00Z",
             "expires_at": "2026-11-23T15:30:00Z",
             "encrypted": False,
+            "lists_gone": [],
         },
     }
     assert (shim.errands.all, shim.queue.published) == ([], [])
@@ -415,8 +417,8 @@ def test_another_account_or_user_sees_and_ends_nothing(shim: Shim, claims: dict[
     shim.tokens.put(live_token())
     stranger = f"Bearer {mint(claims)}"
 
-    for method in ("GET", "DELETE"):
-        answer = shim.ask(method, f"{BASE_PATH}/connection", authorization=stranger)
+    for method, path in (("GET", "/connection"), ("DELETE", "/connection"), ("POST", "/connection/recheck")):
+        answer = shim.ask(method, f"{BASE_PATH}{path}", authorization=stranger)
         assert problem(answer) == (
             404,
             {"success": False, "errno": 400, "message": "Api Token Not Found", "code": "token_not_found"},
@@ -437,17 +439,76 @@ def test_a_disconnected_account_is_forgotten(shim: Shim) -> None:
     assert shim.delete("/connection").status_code == 404
 
 
-@pytest.mark.parametrize("take_away", [lambda shim: shim.tokens, lambda shim: shim.connections])
-@pytest.mark.parametrize("method", ["GET", "DELETE"])
+@pytest.mark.parametrize("part", ["tokens", "connections", "gone_lists"])
+@pytest.mark.parametrize(
+    ("method", "path"), [("GET", "/connection"), ("DELETE", "/connection"), ("POST", "/connection/recheck")]
+)
 def test_without_the_database_a_connection_is_neither_shown_nor_ended(
-    shim: Shim, method: str, take_away: Callable[[Shim], Any]
+    shim: Shim, method: str, path: str, part: str
 ) -> None:
-    take_away(shim).is_away = True
+    getattr(shim, part).is_away = True
 
-    answer = shim.ask(method, f"{BASE_PATH}/connection")
+    answer = shim.ask(method, f"{BASE_PATH}{path}")
 
     assert (answer.status_code, answer.json()["message"]) == (503, "The database is not available")
     assert int(answer.headers["Retry-After"]) > 0
+
+
+# Legacy lists that are gone
+
+
+def lose(shim: Shim, account_id: str = "a1", export_type: ExportType = ExportType.DEALS) -> None:
+    """Have HubSpot say of a list that it is gone, twice."""
+    for _ in range(2):
+        shim.gone_lists.sight(account_id, export_type, status=404, message="resource not found")
+        shim.clock.advance(60)
+
+
+def test_lists_that_are_remembered_as_gone_are_shown_with_hubspots_words_and_single_sightings_are_not(
+    shim: Shim,
+) -> None:
+    lose(shim)
+    lose(shim, "a2", ExportType.NOTES)
+    shim.gone_lists.sight("a1", ExportType.CONTACTS, status=404, message="resource not found")
+
+    assert shim.get("/connection").json()["data"]["lists_gone"] == [
+        {
+            "type": "deals",
+            "since": "2026-11-23T15:00:00Z",
+            "last_seen_at": "2026-11-23T15:01:00Z",
+            "status": 404,
+            "message": "resource not found",
+        }
+    ]
+
+
+def test_a_recheck_forgets_what_is_remembered_of_the_account_and_shows_the_connection(shim: Shim) -> None:
+    for account_id in ("a1", "a2"):
+        lose(shim, account_id)
+
+    for _ in range(2):
+        answer = shim.post("/connection/recheck")
+        assert (answer.status_code, answer.json()) == (200, shim.get("/connection").json())
+        assert answer.json()["data"]["lists_gone"] == []
+
+    assert [each.account_id for each in shim.gone_lists.remembered_first(most=9)] == ["a2"]
+
+
+def test_a_recheck_without_a_connection_changes_nothing(shim: Shim) -> None:
+    lose(shim)
+    shim.tokens.clear()
+
+    assert shim.post("/connection/recheck").json()["code"] == "token_not_found"
+    assert len(shim.gone_lists.remembered("a1")) == 1
+
+
+def test_a_disconnected_account_has_no_lists_that_are_gone(shim: Shim) -> None:
+    for account_id in ("a1", "a2"):
+        lose(shim, account_id)
+
+    assert shim.delete("/connection").status_code == 204
+
+    assert [each.account_id for each in shim.gone_lists.remembered_first(most=9)] == ["a2"]
 
 
 def test_after_a_removal_that_was_cut_off_the_rest_is_done_with_the_next(shim: Shim) -> None:

@@ -53,6 +53,7 @@ def test_an_export_is_accepted_with_the_job_and_where_it_lives(shim: Shim) -> No
             "eta_seconds": None,
             "attempts": 0,
             "resumes": 0,
+            "api": None,
             "error": None,
             "receipt": None,
             "changes": None,

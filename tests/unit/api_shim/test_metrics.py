@@ -16,6 +16,7 @@ from tests.unit.api_shim.hubspot_pages import body_of
 from tests.unit.api_shim.shim import BASE_PATH, Shim
 from worker.connections import Refusal
 from worker.errors import StoreUnavailableError
+from worker.pages import ExportType
 
 EXPORT = f"{BASE_PATH}/export/{{type}}"
 JOB = f"{BASE_PATH}/jobs/{{job_id}}"
@@ -239,6 +240,19 @@ def test_connections_that_their_users_have_to_renew_are_counted() -> None:
     (refused,) = read_connections(Health())
 
     assert [(sample.name, sample.value) for sample in refused.samples] == [("hubspot_export_connections_refused", 3)]
+
+
+def test_lists_that_are_gone_are_counted_by_type(shim: Shim) -> None:
+    for account_id, export_type in (("a1", ExportType.DEALS), ("a2", ExportType.DEALS), ("a1", ExportType.NOTES)):
+        shim.gone_lists.sight(account_id, export_type, status=404, message="resource not found")
+    shim.clock.advance(60)
+    for account_id in ("a1", "a2"):
+        shim.gone_lists.sight(account_id, ExportType.DEALS, status=404, message="resource not found")
+
+    found = scraped(shim)
+
+    counts = {each: found[f"hubspot_export_lists_gone{{type={each}}}"] for each in ExportType}
+    assert counts == {"contacts": 0, "companies": 0, "deals": 2, "notes": 0}
 
 
 def test_an_age_is_never_negative_though_clocks_may_disagree(shim: Shim) -> None:

@@ -93,6 +93,7 @@ def test_a_sync_is_accepted_with_the_job_and_where_it_lives(shim: Shim) -> None:
             "eta_seconds": None,
             "attempts": 0,
             "resumes": 0,
+            "api": None,
             "error": None,
             "receipt": None,
             "changes": {"deals": NO_CHANGES, "notes": NO_CHANGES},

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import UTC, datetime
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 import responses
 from pydantic import SecretStr
 
-from worker.errors import ListGoneError, RetryableHubSpotError
-from worker.hubspot.client import AutoClient, DatedClient, LegacyClient
+from worker.crm_apis import CrmApi
+from worker.errors import FatalHubSpotError, FeedUnusableError, ListGoneError, RetryableHubSpotError
+from worker.hubspot.client import CrmClient, DatedClient, LegacyClient
 from worker.hubspot.endpoints import legacy_endpoints
 from worker.hubspot.transport import Transport
-from worker.interfaces import PageQuery
+from worker.interfaces import FeedQuery, PageQuery
 from worker.pages import PAGE_FORMATS, ExportType
 from worker.settings import WorkerSettings
 
 HUBAPI = "https://api.hubapi.com"
+TOKEN = SecretStr("token")
 PATHS = {
     ExportType.CONTACTS: "/contacts/v1/lists/all/contacts/all",
     ExportType.COMPANIES: "/companies/v2/companies/paged",
@@ -89,20 +93,38 @@ def test_an_answer_that_is_no_page_may_be_one_the_next_time(body: bytes) -> None
     assert caught.value.status == 200
 
 
-def test_a_list_that_is_gone_costs_one_call_and_from_then_on_the_dated_one_is_asked() -> None:
+@pytest.mark.parametrize("status", [404, 410])
+def test_a_legacy_list_that_is_gone_is_told_from_every_other_refusal(status: int) -> None:
+    body = {"status": "error", "message": "resource not found", "correlationId": "c-1"}
+    with responses.RequestsMock() as hubspot:
+        hubspot.get(HUBAPI + PATHS[ExportType.COMPANIES], status=status, json=body)
+        with pytest.raises(ListGoneError) as caught:
+            client_of().fetch_page(PageQuery(export_type=ExportType.COMPANIES, count=10, offset=None), TOKEN)
+    error = caught.value
+    assert (error.status, error.message, error.body, error.correlation_id) == (status, body["message"], body, "c-1")
+    assert isinstance(error, FatalHubSpotError)
+
+
+def test_a_feed_that_is_gone_says_nothing_of_its_list() -> None:
+    since = datetime(2026, 11, 1, tzinfo=UTC)
+    query = PageQuery(export_type=ExportType.COMPANIES, count=10, offset=None, feed=FeedQuery(since=since))
+    with responses.RequestsMock() as hubspot:
+        hubspot.get(f"{HUBAPI}/companies/v2/companies/recent/modified", status=404)
+        with pytest.raises(FeedUnusableError):
+            client_of().fetch_page(query, TOKEN)
+
+
+def test_a_query_names_the_api_that_is_asked() -> None:
     given = WorkerSettings.model_validate({"hubspot_client_id": "id", "hubspot_client_secret": "secret"})
-    endpoints, calls = legacy_endpoints(given), Transport()
-    dated = DatedClient(transport=calls, objects_url=given.hubspot_objects_endpoint, legacy=endpoints)
-    auto = AutoClient(legacy=LegacyClient(transport=calls, endpoints=endpoints), dated=dated)
+    objects_url, endpoints = given.hubspot_objects_endpoint, legacy_endpoints(given)
+    dated = DatedClient(transport=Transport(), objects_url=objects_url, legacy=endpoints)
+    client = CrmClient(legacy=client_of(), dated=dated)
     query = PageQuery(export_type=ExportType.COMPANIES, count=10, offset=None)
     with responses.RequestsMock() as hubspot:
-        hubspot.get(HUBAPI + PATHS[ExportType.COMPANIES], status=410)
-        hubspot.get(f"{given.hubspot_objects_endpoint}/companies", body=b'{"results":[]}')
-        with pytest.raises(ListGoneError) as caught:
-            auto.fetch_page(query, SecretStr("token"))
-        assert (caught.value.retry_after_s, len(hubspot.calls)) == (0.0, 1)
-        assert auto.fetch_page(query, SecretStr("token")).api == "dated"
-        assert len(hubspot.calls) == 2
+        hubspot.get(HUBAPI + PATHS[ExportType.COMPANIES], body=b'{"companies":[]}')
+        hubspot.get(f"{objects_url}/companies", body=b'{"results":[]}')
+        answers = [client.fetch_page(replace(query, api=api), TOKEN).api for api in CrmApi]
+    assert answers == ["legacy", "dated"]
 
 
 @pytest.mark.parametrize(

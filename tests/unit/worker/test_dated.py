@@ -16,8 +16,8 @@ from sandbox.portal.cursors import CursorForm
 from sandbox.portal.hubspot import HubSpot
 from sandbox.portal.mounting import mount
 from worker.cursors import without_repeat
-from worker.errors import CursorLostError, FatalHubSpotError, ListGoneError, RetryableHubSpotError
-from worker.hubspot.client import AutoClient, DatedClient, LegacyClient
+from worker.errors import CursorLostError, RetryableHubSpotError
+from worker.hubspot.client import DatedClient, LegacyClient
 from worker.hubspot.dated import to_documented_body, to_parameters
 from worker.hubspot.endpoints import Endpoint, legacy_endpoints
 from worker.hubspot.transport import Transport
@@ -63,10 +63,7 @@ def read_all(
     records: list[Record] = []
     while True:
         query = PageQuery(export_type=export_type, count=10, offset=offset, params=params)
-        try:
-            page = source.fetch_page(query, token).page
-        except ListGoneError:
-            continue
+        page = source.fetch_page(query, token).page
         body = msgspec.json.decode(page.body)
         assert set(body) == {
             PAGE_FORMATS[export_type].list_key,
@@ -215,23 +212,6 @@ def test_a_dated_cursor_that_is_no_number_goes_on_as_it_is() -> None:
     assert (page.offset, page.has_more) == ("NTI1Cg%3D%3D", True)
     parameters = to_parameters(ExportType.CONTACTS, count=10, after=page.offset, legacy=())
     assert parameters == [("limit", "10"), ("after", "NTI1Cg%3D%3D")]
-
-
-def test_auto_goes_over_to_the_dated_api_in_the_middle_when_the_legacy_list_is_gone(
-    hubspot: HubSpot, legacy: LegacyClient, dated: DatedClient
-) -> None:
-    everything = [r["vid"] for r in read_all(hubspot, legacy, ExportType.CONTACTS)]
-    hubspot.fail_next("not_found", type="contacts", path="/contacts/v1", after=1, times=None)
-    auto = AutoClient(legacy=legacy, dated=dated)
-    across = [r["vid"] for r in read_all(hubspot, auto, ExportType.CONTACTS)]
-    assert across == [*everything[:10], *everything[9:]]  # a caller's offset alone: one record comes twice
-    assert [r["vid"] for r in read_all(hubspot, auto, ExportType.CONTACTS)] == everything
-
-
-def test_auto_leaves_every_other_refusal_as_it_is(hubspot: HubSpot, legacy: LegacyClient, dated: DatedClient) -> None:
-    hubspot.fail_next("missing_scopes", type="deals")
-    with pytest.raises(FatalHubSpotError):
-        read_all(hubspot, AutoClient(legacy=legacy, dated=dated), ExportType.DEALS)
 
 
 def test_an_empty_account_has_no_more_and_no_offset(hubspot: HubSpot, dated: DatedClient) -> None:

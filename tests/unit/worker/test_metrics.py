@@ -22,9 +22,12 @@ from tests.fakes.clock import ManualClock
 from tests.fakes.queue import HoldingJobQueue
 from tests.unit.worker.test_exporter import Waits
 from tests.unit.worker.workshop import HUB, PAGES, RECORDS, Interrupted, News, Workshop
+from worker.api_choice import ApiChoice
+from worker.crm_apis import CrmApi
 from worker.errors import (
     BrokerUnavailableError,
     HubSpotError,
+    ListGoneError,
     ReconnectRequiredError,
     RetryableHubSpotError,
     StoreUnavailableError,
@@ -32,10 +35,11 @@ from worker.errors import (
 from worker.hubspot.grants import Grant
 from worker.hubspot.transport import Sessions, Transport
 from worker.hubspot.watched import MeasuredRenewals, WatchedCalls
-from worker.interfaces import Reservation, SliceOutcome
+from worker.interfaces import ChosenApi, Reservation, SliceOutcome
 from worker.jobs import JobStatus, Origin, SyncRequest
 from worker.measured import (
     MeasuredAnnouncer,
+    MeasuredChooser,
     MeasuredExporter,
     MeasuredLimiter,
     MeasuredQueue,
@@ -224,6 +228,24 @@ def test_places_in_the_limit_are_told_apart_and_their_seconds_added_up(bench: Be
     assert bench.value("limiter_wait_seconds_sum", place="booked") == 0.2
     assert bench.value("limiter_wait_seconds_count", place="refused") == 1
     assert bench.value("limiter_wait_seconds_sum", place="refused") == 7
+
+
+def test_changes_of_api_are_counted_whoever_is_the_cause(shop: Workshop, bench: Bench) -> None:
+    chooser = MeasuredChooser(ApiChoice(setting="auto", lists=shop.gone_lists), bench.exports)
+    fixed = MeasuredChooser(ApiChoice(setting="legacy", lists=shop.gone_lists), bench.exports)
+    fresh, error = shop.jobs.find(shop.add_job()), ListGoneError("resource not found", status=404)
+    assert fresh is not None
+    to_dated, to_legacy = ({"type": "contacts", "api": api} for api in ("dated", "legacy"))
+
+    assert chooser.choose(fresh) == ChosenApi(api=CrmApi.LEGACY)
+    assert fixed.leave(fresh, error) is None
+    assert bench.value("api_changes_total", **to_dated) == bench.value("api_changes_total", **to_legacy) == 0
+
+    assert chooser.leave(fresh, error) is CrmApi.DATED
+    assert fixed.choose(replace(fresh, api=CrmApi.DATED)) == ChosenApi(api=CrmApi.LEGACY)
+    assert chooser.choose(replace(fresh, api=CrmApi.DATED)) == ChosenApi(api=CrmApi.DATED)
+    assert bench.value("api_changes_total", **to_dated) == bench.value("api_changes_total", **to_legacy) == 1
+    assert bench.registry.get_sample_value("hubspot_export_api_changes_total", {"type": "notes", "api": "dated"}) == 0
 
 
 @dataclass

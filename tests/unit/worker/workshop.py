@@ -16,10 +16,12 @@ from tests.fakes.clock import ManualClock
 from tests.fakes.connections import InMemoryConnectionStore
 from tests.fakes.erasures import InMemoryErasureStore
 from tests.fakes.executor import HeldTasks, PromptExecutor
+from tests.fakes.gone_lists import InMemoryGoneListStore
 from tests.fakes.queue import HoldingJobQueue
 from tests.fakes.records import InMemoryRecordStore, InMemoryTransactions
 from tests.fakes.stores import InMemoryJobStore, InMemoryPageStore
 from tests.fakes.tokens import InMemoryRenewalLeases, InMemoryTokenStore
+from worker.api_choice import ApiChoice, ApiSetting
 from worker.copy_interfaces import Transactions
 from worker.copying import SyncMode
 from worker.current_copy import CurrentCopy
@@ -28,7 +30,7 @@ from worker.errors import ExportError
 from worker.estimates import Estimate
 from worker.export_tools import ExportTools, SliceLimits, first_done
 from worker.exporter import Exporter
-from worker.hubspot.client import LegacyClient
+from worker.hubspot.client import CrmClient, DatedClient, LegacyClient
 from worker.hubspot.endpoints import legacy_endpoints
 from worker.hubspot.token_endpoint import TokenEndpoint
 from worker.hubspot.tokens import RenewingTokenSource
@@ -152,7 +154,12 @@ class Workshop:
         self.stopping = ImpatientEvent(clock)
         self.scopes = Scopes()
         settings = WorkerSettings.model_validate({"hubspot_client_id": "id", "hubspot_client_secret": "secret"})
-        self.source: CrmSource = LegacyClient(transport=transport, endpoints=legacy_endpoints(settings))
+        endpoints = legacy_endpoints(settings)
+        self.source: CrmSource = CrmClient(
+            legacy=LegacyClient(transport=transport, endpoints=endpoints),
+            dated=DatedClient(transport=transport, objects_url=settings.hubspot_objects_endpoint, legacy=endpoints),
+        )
+        self.gone_lists = InMemoryGoneListStore(clock)
         self.token_source = RenewingTokenSource(
             store=self.tokens,
             leases=InMemoryRenewalLeases(clock),
@@ -212,6 +219,7 @@ class Workshop:
         lanes: int = 1,
         permits: int | None = None,
         tasks: HeldTasks | None = None,
+        api: ApiSetting = "legacy",
     ) -> Exporter:
         """Build a worker's exporter; several share this workshop."""
         tools = ExportTools(
@@ -222,6 +230,7 @@ class Workshop:
             scopes=self.scopes,
             eraser=self.eraser(),
             source=source or self.source,
+            apis=ApiChoice(setting=api, lists=self.gone_lists),
             queue=self.queue,
             announcer=self.news,
             limiter=limiter or NoRateLimit(),
@@ -247,14 +256,20 @@ class Workshop:
             self.clock.now = max(self.clock.now, job.resume_at or self.clock.now)
             self.exporter().run_slice(job_id)
 
-    def add_job(self, *, kind: JobKind = JobKind.EXPORT, **request: Any) -> str:  # noqa: ANN401 - ExportRequest's fields
+    def add_job(
+        self,
+        *,
+        kind: JobKind = JobKind.EXPORT,
+        export_type: ExportType = ExportType.CONTACTS,
+        **request: Any,  # noqa: ANN401 - ExportRequest's fields
+    ) -> str:
         """Store a job for contacts, 100 a page."""
         asked = replace(ExportRequest(page_size=100), **request)
         job = Job(
             job_id="j1",
             account_id="a1",
             owner="u1",
-            export_type=ExportType.CONTACTS,
+            export_type=export_type,
             kind=kind,
             request=asked,
             progress=Progress(offset=asked.offset),

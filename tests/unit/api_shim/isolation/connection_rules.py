@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+
 from hypothesis.stateful import rule
 
-from tests.unit.api_shim.isolation.world import NO_TOKEN, PEOPLE, Person, World
+from tests.unit.api_shim.isolation.world import NO_TOKEN, PEOPLE, TYPES, Person, World
 from tests.unit.api_shim.shim import problem
+from worker.pages import ExportType
 
 
 class ConnectionRules(World):
-    """Who is connected."""
+    """Who is connected, and which legacy lists are gone for whom: those of an account are its users' alike."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lost: defaultdict[int, set[str]] = defaultdict(set)
 
     @rule(person=PEOPLE)
     def show_connection(self, person: Person) -> None:
@@ -19,11 +26,36 @@ class ConnectionRules(World):
         else:
             assert problem(answer) == NO_TOKEN
 
+    @rule(person=PEOPLE, export_type=TYPES)
+    def lose_a_list(self, person: Person, export_type: str) -> None:
+        words = f"gone for {self.account_id(person)} in its run"
+        self.is_secret_of(person, words)
+        for _ in range(2):
+            self.shim.gone_lists.sight(self.account_id(person), ExportType(export_type), status=404, message=words)
+            self.shim.clock.advance(60)
+        self.lost[person.account].add(export_type)
+
+    @rule(person=PEOPLE)
+    def show_lists(self, person: Person) -> None:
+        if person in self.connected:
+            shown = self.asked(person, "GET", "/connection")["data"]["lists_gone"]
+            assert {each["type"] for each in shown} == self.lost[person.account]
+
+    @rule(person=PEOPLE)
+    def recheck(self, person: Person) -> None:
+        answer = self.ask(person, "POST", "/connection/recheck")
+        if person in self.connected:
+            assert answer.json()["data"]["lists_gone"] == []
+            self.lost[person.account].clear()
+        else:
+            assert problem(answer) == NO_TOKEN
+
     @rule(person=PEOPLE)
     def disconnect(self, person: Person) -> None:
         answer = self.ask(person, "DELETE", "/connection")
         assert answer.status_code == (204 if person in self.connected else 404)
         self.connected.discard(person)
+        self.lost[person.account].clear()
 
     @rule(person=PEOPLE)
     def connect_again(self, person: Person) -> None:
