@@ -22,6 +22,7 @@ from tests.contract.stores import (
 )
 from tests.fakes.clock import ManualClock
 from tests.fakes.stores import InMemoryJobStore
+from worker.crm_apis import CrmApi
 from worker.errors import FatalHubSpotError, JobNotFoundError, LeaseLostError
 from worker.estimates import Basis, Estimate
 from worker.interfaces import JobQuery, JobStore
@@ -30,6 +31,7 @@ from worker.mongo.connection import MongoDatabase
 from worker.mongo.job_documents import COLLECTION
 from worker.mongo.jobs import MongoJobStore
 from worker.pages import ExportType, Page
+from worker.tallies import Tally
 
 PAGE = Page(body=b"{}", records=3, has_more=True, offset=77)
 LAST_PAGE = Page(body=b"{}", records=2, has_more=False, offset=None)
@@ -458,6 +460,26 @@ def test_a_job_that_was_stored_before_there_were_estimates_has_none(mongo_databa
     mongo_database[COLLECTION].update_one({}, {"$unset": {"estimate": True}})
 
     assert store.get(job.job_id, account_id="a1") == job
+
+
+def test_a_checkpoint_stores_the_api_that_the_job_reads(world: JobWorld) -> None:
+    (job,) = added(world)
+    held = claimed(world, job)
+
+    world.store.checkpoint(replace(held, api=CrmApi.DATED), lease_s=LEASE_S)
+
+    assert world.store.get(job.job_id, account_id="a1").api is CrmApi.DATED
+
+
+def test_a_job_of_a_version_before_knows_the_api_that_it_was_read_by(mongo_database: MongoDatabase) -> None:
+    store, job = MongoJobStore(mongo_database), new_job()
+    read = replace(job.progress, pages=2, offset=7)
+    store.add(replace(job, api=CrmApi.DATED, progress=read, tally=Tally(apis=("legacy", "dated"))))
+    mongo_database[COLLECTION].update_one({}, {"$unset": {"api": True, "progress.api": True}})
+
+    found = store.get(job.job_id, account_id="a1")
+
+    assert (found.api, found.last_api) == (None, CrmApi.DATED)
 
 
 def done(**changes: object) -> Job:

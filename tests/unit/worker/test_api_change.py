@@ -434,6 +434,28 @@ def test_after_two_answers_a_minute_apart_jobs_and_pages_begin_with_the_dated_ap
     assert [each["log_level"] for each in warnings] == ["warning"]
 
 
+def test_a_token_that_hubspot_repeats_is_kept_nowhere(shop: Workshop) -> None:
+    token = shop.hubspot.issue_token(HUB).value
+    shop.tokens.put(
+        Token(
+            account_id="a1",
+            owner="u1",
+            access_token=SecretStr(token),
+            refresh_token=SecretStr(f"refresh-{HUB}"),
+            generated_at=shop.clock(),
+            expires_in_s=1800,
+        )
+    )
+    body = {"status": "error", "message": f"no list for {token}"}
+    shop.hubspot.fail_next(path=LEGACY, status=404, body=body)
+
+    run(shop, new_job(shop))
+
+    known = shop.gone_lists.find("a1", ExportType.CONTACTS)
+    assert known is not None
+    assert known.message == "no list for [secret]"
+
+
 def test_what_is_remembered_is_of_one_account_and_type(shop: Workshop) -> None:
     connect_other(shop)
     gone(shop, hub=OTHER_HUB)

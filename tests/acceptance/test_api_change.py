@@ -1,0 +1,78 @@
+"""`HUBSPOT_API=auto` on real processes: exports, pages, syncs and lanes go over by themselves, and no other account."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import chain
+
+import pytest
+
+from sandbox.stack import Stack, StackOptions
+from sandbox.state_folder import temporary_state
+from tests.acceptance.client import Client, Json, ids_of
+from tests.acceptance.conftest import connect
+
+RECORDS, PAGE = 1_000, 20
+LEGACY = "/contacts/v1"
+
+pytestmark = pytest.mark.timeout(120)
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[Stack]:
+    settings = {"HUBSPOT_API": "auto", "HUBSPOT_RATE_LIMIT": "0", "EXPORT_LANES": "6"}
+    with temporary_state() as folder, Stack(folder, options=StackOptions(settings=settings)) as running:
+        yield running
+
+
+def gone(client: Client, *, after: int = 0, times: int | None = None) -> None:
+    client.stack.hubspot_control.fail_next(
+        "not_found", account=client.account.hub_id, path=LEGACY, after=after, times=times
+    )
+
+
+def require_whole(client: Client, path: str, *, apis: list[str]) -> None:
+    job = client.finished(path)
+    assert job["status"] == "succeeded", job["error"]
+    assert job["receipt"]["complete"], job["receipt"]["incomplete_because"]
+    assert (job["api"], job["receipt"]["api"]) == (apis[-1], apis)
+    assert client.stored_ids(path, "contacts") == client.ids_in_hubspot("contacts")
+
+
+@pytest.mark.parametrize("after", [3, 20])
+def test_an_export_goes_over_page_after_page_and_in_lanes_and_moves_no_other_account(stack: Stack, after: int) -> None:
+    client, other = connect(stack, contacts=RECORDS), connect(stack, contacts=RECORDS)
+    gone(client, after=after)
+
+    paths = [each.start("contacts", {"page_size": PAGE}) for each in (client, other)]
+
+    require_whole(client, paths[0], apis=["legacy", "dated"])
+    require_whole(other, paths[1], apis=["legacy"])
+    (sighting,) = client.documents("lists", **{"_id.account_id": client.account.account_id})
+    assert (sighting["status"], "remembered_at" in sighting) == (404, False)
+    assert client.documents("lists", **{"_id.account_id": other.account.account_id}) == []
+    assert client.get("/connection").json()["data"]["lists_gone"] == []
+
+
+def test_a_clients_own_loop_goes_over_and_loses_nothing(stack: Stack) -> None:
+    client = connect(stack, contacts=200)
+    gone(client, after=3)
+
+    bodies: list[Json] = list(client.pages("/export/contacts", limit=PAGE))
+
+    ids = list(chain.from_iterable(ids_of("contacts", body["data"]["contacts"]) for body in bodies))
+    assert sorted(set(ids)) == client.ids_in_hubspot("contacts")
+    assert len(ids) <= 201
+    assert [call["status"] for call in client.calls(type="contacts")].count(404) > 0
+
+
+def test_a_passing_answer_costs_one_job_its_legacy_shape_and_is_taken_back_by_the_next(stack: Stack) -> None:
+    client = connect(stack, contacts=200)
+    gone(client, times=1)
+
+    require_whole(client, client.start("contacts"), apis=["dated"])
+    assert len(client.documents("lists", **{"_id.account_id": client.account.account_id})) == 1
+    require_whole(client, client.start("contacts"), apis=["legacy"])
+
+    assert client.documents("lists", **{"_id.account_id": client.account.account_id}) == []
+    assert client.post("/connection/recheck").json() == client.get("/connection").json()
