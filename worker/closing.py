@@ -45,9 +45,15 @@ def receipt_of(job: Job, pages: PageStore, *, counts_ids: bool = True) -> Receip
         stored_pages=progress.pages if is_page else pages.count(job.job_id),
         distinct=_count_distinct(read, pages) if counts_ids and _needs_counting(read) else None,
         changed_since=job.copying.feed_since if job.copying is not None else None,
-        is_of_two_lists=job.records_type is ExportType.NOTES and len(read.tally.apis) > 1,
+        is_of_two_lists=_is_of_two_lists(read),
     )
     return Receipt.of(facts)
+
+
+def _is_of_two_lists(job: Job) -> bool:
+    """Whether legacy engagements and dated notes were asked for; what was asked last may have had nothing to give."""
+    asked = {*job.tally.apis, *([job.api] if job.api is not None else [])}
+    return job.records_type is ExportType.NOTES and len(asked) > 1
 
 
 def _needs_counting(job: Job) -> bool:

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 import structlog
 from pydantic import SecretStr
 
+from worker.crm_apis import CrmApi
 from worker.cursors import without_repeat
 from worker.errors import (
     ExportError,
@@ -27,6 +28,7 @@ from worker.jobs import Job
 from worker.lane_calls import LaneAnswer, LaneCall, LaneCalls
 from worker.lane_storage import LaneStorage, Step
 from worker.lanes import Lane, Lanes
+from worker.pages import ExportType
 from worker.retry import RETRY_POLICIES, is_failure, smaller_page
 
 _log = structlog.get_logger()
@@ -106,7 +108,9 @@ class LaneReader:
             self._take_error(call, attempt.error, attempt.token)
 
     def _take_page(self, call: LaneCall, fetched: FetchedPage, answer: LaneAnswer) -> None:
-        disorder = disorder_of(fetched, answer.ids, lane=call.lane, is_followed=call.is_followed)
+        ends_early = call.is_followed and self._holds_fewer_kinds(fetched)
+        is_followed = call.is_followed and not ends_early
+        disorder = disorder_of(fetched, answer.ids, lane=call.lane, is_followed=is_followed)
         if disorder is not None:
             self._disorder = self._disorder or disorder
             return
@@ -115,10 +119,19 @@ class LaneReader:
             return  # there was found to be nothing, and its end is looked for from another lane
         page, new = without_repeat(call.job.records_type, fetched.page, answer.ids, last_id=lane.place)
         ids = [each for each in new if each is not None]
-        if ids or page.has_more:
-            self._storage.add(self._step(lane, replace(fetched, page=page), ids, asked_at=answer.attempt.asked_at))
+        ends_early = ends_early and not page.has_more
+        if ids or page.has_more or ends_early:
+            step = self._step(lane, replace(fetched, page=page), ids, asked_at=answer.attempt.asked_at)
+            if ends_early and lane.until is not None:
+                step = replace(step, after=step.after.moved(lane.until, has_more=False))
+            self._storage.add(step)
         if not fetched.page.has_more:
             self._end_with(lane.after, is_last=call.is_last)
+
+    def _holds_fewer_kinds(self, fetched: FetchedPage) -> bool:
+        """Whether a list may end before records that are known: the dated one of notes has no other engagements."""
+        is_of_notes = self._hand.job.records_type is ExportType.NOTES and fetched.api == CrmApi.DATED
+        return is_of_notes and any(CrmApi.LEGACY in lane.tally.apis for lane in self._storage.lanes.parts)
 
     def _step(self, lane: Lane, fetched: FetchedPage, ids: Sequence[int], *, asked_at: float) -> Step:
         """Move a lane behind a page; records beyond its end are the next lane's."""

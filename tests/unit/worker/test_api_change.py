@@ -15,6 +15,7 @@ from sandbox.portal.cursors import CursorForm
 from sandbox.portal.faults import RecipeName
 from tests.unit.worker.mortal import Mortal, PowerCutError
 from tests.unit.worker.test_current_copy import control
+from tests.unit.worker.test_current_copy import ids as ids_in_copy
 from tests.unit.worker.test_exporter import Waits
 from tests.unit.worker.workshop import HUB, LEASE_S, PAGES, RECORDS, Workshop
 from worker.api_choice import ApiSetting
@@ -547,7 +548,22 @@ def test_an_absent_database_ends_the_slice_and_the_job_goes_on_from_where_it_was
     require_whole(shop, run(shop, source=source))
 
 
-# Feeds
+# Syncs and their feeds
+
+
+@pytest.mark.usefixtures("form")
+def test_a_sync_across_the_change_doubles_and_deletes_nothing(shop: Workshop) -> None:
+    run(shop, shop.add_sync("before"))
+    gone(shop, after=CHANGED_AFTER)
+
+    across = run(shop, shop.add_sync("across"))
+    after = run(shop, shop.add_sync("after"))
+
+    for job in (across, after):
+        require_whole(shop, job)
+        assert job.changes is not None
+        assert (job.changes.created, job.changes.deleted) == (0, 0)
+    assert ids_in_copy(shop) == shop.ids_in_hubspot()
 
 
 def test_a_feed_that_is_gone_says_nothing_of_the_list_and_the_list_is_read(shop: Workshop) -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import random
+from dataclasses import dataclass, replace
 from typing import get_args
 
+import msgspec
 import pytest
+from pydantic import SecretStr
 
 from sandbox.portal.cursors import CursorForm
 from tests.fakes.executor import HeldTasks, PowerCutError
@@ -15,8 +18,9 @@ from worker.api_choice import ApiSetting
 from worker.crm_apis import CrmApi
 from worker.errors import StoreUnavailableError
 from worker.export_tools import SliceLimits
+from worker.interfaces import CrmSource, FetchedPage, PageQuery
 from worker.jobs import JobStatus
-from worker.pages import ExportType
+from worker.pages import ExportType, read_page
 
 LEGACY = "/contacts/v1"
 
@@ -127,21 +131,56 @@ def test_an_absent_database_ends_the_slice_with_nothing_lost(bench: Bench) -> No
     bench.require_whole()
 
 
-@pytest.mark.parametrize("seed", range(12))
-def test_engagements_in_lanes_come_to_an_end_and_the_receipt_tells_what_they_are(shop: Workshop, seed: int) -> None:
+@dataclass
+class NotesAtFirst:
+    """A CrmSource of engagements whose notes all come before the others, as far as the dated API tells."""
+
+    source: CrmSource
+    last_id: int
+
+    def fetch_page(self, query: PageQuery, access_token: SecretStr) -> FetchedPage:
+        fetched = self.source.fetch_page(query, access_token)
+        body = msgspec.json.decode(fetched.page.body)
+        notes = [each for each in body["results"] if each["engagement"]["id"] <= self.last_id]
+        if query.api is CrmApi.LEGACY or len(notes) == len(body["results"]):
+            return fetched
+        last = msgspec.json.encode(body | {"results": notes, "hasMore": False})
+        return replace(fetched, page=read_page(ExportType.NOTES, last))
+
+
+@pytest.mark.parametrize("part", [0.3, 0.6, 1.0])
+@pytest.mark.parametrize("seed", range(8))
+def test_engagements_that_were_read_stay_and_all_notes_that_are_left_come_with_a_receipt_that_says_so(
+    shop: Workshop, seed: int, part: float
+) -> None:
     """The dated list of notes may end before engagements that are known: they are of other kinds."""
     dice = random.Random(seed)  # noqa: S311 - the same for the same seed
     shop.hubspot.add_account(HUB, records={"engagements": RECORDS}, rate_limit=0)
-    shop.hubspot.fail_next("not_found", path="/engagements/v1", after=AT_FIRST + dice.randrange(40), times=None)
+    shop.hubspot.fail_next("not_found", path="/engagements/v1", after=IN_LANES + dice.randrange(25), times=None)
+    last_id = shop.hubspot.accounts[HUB].records["engagements"].ids()[int(part * RECORDS) - 1]
+    source = NotesAtFirst(shop.source, last_id)
     job_id = shop.add_job(page_size=PAGE, export_type=ExportType.NOTES)
     tasks = HeldTasks(dice, on_pause=shop.clock.advance)
 
     for _ in range(9):
         if not shop.job().status.is_terminal:
-            shop.exporter(api="auto", lanes=LANES, tasks=tasks).run_slice(job_id)
+            shop.exporter(api="auto", lanes=LANES, tasks=tasks, source=source).run_slice(job_id)
 
     job, receipt = shop.job(), shop.job().receipt
-    assert job.status is JobStatus.SUCCEEDED, job.error
+    assert (job.status, job.unsplit_because) == (JobStatus.SUCCEEDED, None), job.error
     assert receipt is not None
-    assert receipt.complete is (receipt.api == ("dated",))
-    assert receipt.distinct_ids == job.progress.records
+    assert (receipt.api[0], receipt.complete, job.api) == ("legacy", False, CrmApi.DATED)
+    assert "notes" in (receipt.incomplete_because or "")
+    found = shop.pages.read(job_id, ExportType.NOTES, start=0, limit=RECORDS).records
+    kinds = {each["id"]: each["type"] for each in (msgspec.json.decode(record)["engagement"] for record in found)}
+    assert len(kinds) == len(found) == receipt.distinct_ids == job.progress.records
+    assert set(kinds.values()) > {"NOTE"}
+    assert {each for each, kind in kinds.items() if kind == "NOTE"} >= dated_notes(shop, source)
+
+
+def dated_notes(shop: Workshop, source: CrmSource) -> set[int]:
+    """Give the ids of all notes, read from the dated API."""
+    job_id = shop.add_job(export_type=ExportType.NOTES, job_id="all notes")
+    shop.exporter(api="dated", source=source).run_slice(job_id)
+    found = shop.pages.read(job_id, ExportType.NOTES, start=0, limit=RECORDS).records
+    return {msgspec.json.decode(record)["engagement"]["id"] for record in found}

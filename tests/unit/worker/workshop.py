@@ -261,12 +261,13 @@ class Workshop:
         *,
         kind: JobKind = JobKind.EXPORT,
         export_type: ExportType = ExportType.CONTACTS,
+        job_id: str = "j1",
         **request: Any,  # noqa: ANN401 - ExportRequest's fields
     ) -> str:
         """Store a job for contacts, 100 a page."""
         asked = replace(ExportRequest(page_size=100), **request)
         job = Job(
-            job_id="j1",
+            job_id=job_id,
             account_id="a1",
             owner="u1",
             export_type=export_type,
