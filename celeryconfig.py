@@ -43,7 +43,7 @@ worker_pool = (
 )
 worker_concurrency = 32
 worker_cancel_long_running_tasks_on_connection_loss = False  # a living slice goes on; its lease protects it
-worker_enable_remote_control = True  # `celery inspect ping` is the container's health check
+worker_enable_remote_control = True  # `celery inspect ping` is the container's health check; nothing but questions
 
 # Queues: someone waits at the other end of an interactive job
 task_queues = tuple(
@@ -71,6 +71,7 @@ task_routes = {
 broker_connection_timeout = 5
 broker_connection_retry_on_startup = True
 broker_connection_max_retries = None  # the default gives up after 100 tries and ends the worker
+broker_channel_error_retry = True  # Redis out of memory, read-only or without a right: wait, do not end the worker
 broker_pool_limit = 10
 broker_pool_acquire_timeout = 2  # the default waits for ever
 task_publish_retry = False  # a job is stored before it is published, so nothing is lost; the sweeper rings again
@@ -94,7 +95,12 @@ else:
 
 # The periodic tasks. Beat keeps no file: running one of these early, late or twice changes nothing.
 beat_scheduler = "celery.beat:Scheduler"
+_periodically = {
+    "expires": 10,
+    "retry": True,  # beat has one connection: without a retry it stays dead for ever once RabbitMQ was restarted
+    "retry_policy": {"max_retries": 1, "interval_start": 0},
+}
 beat_schedule = {
-    "sweep": {"task": SWEEP, "schedule": 2.0, "options": {"expires": 10}},
-    "dispatch": {"task": DISPATCH, "schedule": 2.0, "options": {"expires": 10}},
+    "sweep": {"task": SWEEP, "schedule": 2.0, "options": _periodically},
+    "dispatch": {"task": DISPATCH, "schedule": 2.0, "options": _periodically},
 }

@@ -14,10 +14,11 @@ from typing import Any
 
 import structlog
 from celery import signals
+from celery.utils.nodenames import default_nodename, nodename
 from prometheus_client import CollectorRegistry
 from redis import Redis
 
-from worker import kombu_repair
+from worker import kombu_repair, worker_features
 from worker.api_choice import ApiChoice
 from worker.app import app
 from worker.clock import utc_now
@@ -343,10 +344,15 @@ def _connect(settings: WorkerSettings) -> MongoDatabase:
 
 
 @signals.celeryd_init.connect
-def check_settings(**_: Any) -> None:  # noqa: ANN401 - Celery's signature
+def check_settings(instance: Any = None, **_: Any) -> None:  # noqa: ANN401 - Celery's signature
     """Refuse to start a worker with wrong settings: one line, exit status 2."""
     load(WorkerSettings)
     kombu_repair.apply()
+    worker_features.leave_out_what_is_not_used()
+    if instance is not None and instance.hostname == default_nodename(""):
+        # RabbitMQ gives the queue that a worker is asked through to one worker of that name: a second one on the same
+        # machine would end with exit status 1.
+        instance.hostname = nodename(f"celery-{os.getpid()}", socket.gethostname())
 
 
 @signals.setup_logging.connect

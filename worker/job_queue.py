@@ -44,6 +44,9 @@ _QUICK = {
 }
 _QUICK_RABBITMQ = {"connect_timeout": 2, "read_timeout": 2, "write_timeout": 2, "max_retries": 1, "interval_start": 0}
 
+# A pooled connection that a restarted broker has cut shows it at its next use; the message may then come twice.
+_ONCE_MORE = {"max_retries": 1, "interval_start": 0, "interval_step": 0, "interval_max": 0}
+
 Rung = TypeVar("Rung")
 Rung_contra = TypeVar("Rung_contra", contravariant=True)
 
@@ -92,12 +95,20 @@ class CeleryJobQueue:
             raise BrokerUnavailableError from error
 
     def _length_over(self, connection: Connection) -> int:
+        lost = (*connection.connection_errors, *connection.channel_errors)
         try:
-            # One from the pool that a failed publish has closed would stay so.
-            connection.ensure_connection(max_retries=1, interval_start=0)
-            return sum(self._length_of(connection, name) for name in set(_QUEUES.values()))
-        except (*connection.connection_errors, *connection.channel_errors) as error:
+            try:
+                return self._length_of_all(connection)
+            except lost:  # one from the pool, whose broker was restarted
+                connection.collect()
+                return self._length_of_all(connection)
+        except lost as error:
             raise BrokerUnavailableError from error
+
+    def _length_of_all(self, connection: Connection) -> int:
+        # A connection from the pool that a failed publish has closed would stay so.
+        connection.ensure_connection(max_retries=1, interval_start=0)
+        return sum(self._length_of(connection, name) for name in set(_QUEUES.values()))
 
     def _length_of(self, connection: Connection, name: str) -> int:
         """Declare the queue as it is configured: kombu 5.7 looks for Redis' queues without their key prefix."""
@@ -155,7 +166,8 @@ def _ring(app: Celery, task: str, rung_for: str | list[str], *, queue: str, head
             args=[rung_for],
             queue=queue,
             headers=dict(headers),
-            retry=False,
+            retry=True,
+            retry_policy=_ONCE_MORE,
             ignore_result=True,
             confirm_timeout=_CONFIRM_S,
         )

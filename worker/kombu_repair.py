@@ -1,7 +1,12 @@
-"""A repair of kombu 5.7.0, without which a worker dies when Redis restarts while a task runs; see decision 0003."""
+"""Repairs of kombu, without which a worker dies: of a Redis that restarts, and of a list that holds other things.
+
+See decision 0003.
+"""
 
 from __future__ import annotations
 
+import base64
+import json
 from collections.abc import Callable
 from importlib.metadata import version
 from typing import Any, cast
@@ -16,6 +21,15 @@ _log = structlog.get_logger()
 
 
 def apply() -> None:
+    """Repair what is broken in the installed version; doing so again changes nothing."""
+    _outlive_restarts()
+    if not getattr(kombu_redis.Channel, "is_repaired", False):
+        channel = cast("Any", kombu_redis.Channel)
+        channel._brpop_read = _drop_what_is_no_message(channel._brpop_read)  # noqa: SLF001 - there is no other place
+        channel.is_repaired = True
+
+
+def _outlive_restarts() -> None:
     """Repair the versions that are known to be broken, once; leave every other one alone.
 
     When the connection is lost, Celery 5.7.0 collects the channel and then closes it again; the second close asks a
@@ -29,6 +43,46 @@ def apply() -> None:
     qos.reject = _refuse_when_lost(qos.reject)
     qos.is_repaired = True
     _log.info("kombu_repaired", version=installed)
+
+
+def _drop_what_is_no_message(read: Callable[..., Any]) -> Callable[..., Any]:
+    """Read a queue's list; an element that is no message is dropped, as if the list had been empty.
+
+    Whatever else stands there was put there by another program. Of the product's own messages none can be missed: they
+    say no more than which job is due, and the sweeper sends them again.
+    """
+
+    def brpop_read(self: Any, **options: Any) -> Any:  # noqa: ANN401 - kombu's signature
+        parse = self.client.parse_response
+
+        def parse_message(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - redis-py's signature
+            found = parse(*args, **kwargs)
+            if found and not _is_message(found[1]):
+                _log.error("queue_element_dropped", reason="it is no message", bytes=len(found[1]))
+                return None
+            return found
+
+        self.client.parse_response = parse_message
+        try:
+            return read(self, **options)
+        finally:
+            del self.client.parse_response
+
+    return brpop_read
+
+
+def _is_message(element: bytes | str) -> bool:
+    """Look at what kombu reads of a message without asking whether it is there."""
+    try:
+        message = json.loads(element)
+        properties, headers = message["properties"], message.get("headers") or {}
+        delivery = properties["delivery_info"]
+        texts = (message["body"], properties["delivery_tag"], delivery["exchange"], delivery["routing_key"])
+        if properties.get("body_encoding") == "base64":
+            base64.b64decode(message["body"])
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return False
+    return all(isinstance(text, str) for text in texts) and isinstance(headers, dict)
 
 
 def _is_lost(channel: Any) -> bool:  # noqa: ANN401 - kombu is not typed

@@ -1,0 +1,163 @@
+"""Brokers in trouble: no room, no rights, restarts, and whatever a queue should not hold. Workers wait and go on."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from celery import Celery
+from redis import Redis
+
+from sandbox.configuration import python_environment
+from sandbox.processes import Command, Process
+from sandbox.stack import Stack, StackOptions
+from sandbox.state_folder import temporary_state
+from tests.acceptance.conftest import connect
+from tests.acceptance.rabbitmq import RabbitServer, require_rabbitmq
+
+NO_LIMIT = {"HUBSPOT_RATE_LIMIT": "0"}
+QUEUES = ("interactive", "bulk", "upkeep")
+WITHIN_S = 60  # the promise, once the broker is back
+NO_MESSAGES = (
+    *(b"not json", b"null", b"{}", b"[1,2]", b'[{},"a","b"]', b"\xff\xfe", b"[" * 100_000),
+    *(b'{"body":1}', b'{"body":"x","properties":{}}', b'{"body":"x","properties":{"delivery_tag":1}}'),
+    b'{"body":"x","properties":{"delivery_tag":"t","delivery_info":{"exchange":"bulk"}}}',
+)
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """What goes wrong with a Redis that runs, and how it is put right."""
+
+    begin: Callable[[Redis], object]
+    end: Callable[[Redis], object]
+
+
+TROUBLES = {
+    "out of memory": Trouble(
+        lambda redis: redis.config_set("maxmemory", "1"), lambda redis: redis.config_set("maxmemory", "0")
+    ),
+    "read-only": Trouble(
+        lambda redis: redis.replicaof("127.0.0.1", "1"),
+        lambda redis: redis.replicaof("NO", "ONE"),
+    ),
+    "without rights": Trouble(
+        lambda redis: redis.acl_setuser("default", enabled=True, commands=["-brpop", "-lpush"]),
+        lambda redis: redis.acl_setuser("default", enabled=True, categories=["+@all"]),
+    ),
+}
+
+
+@pytest.mark.parametrize("trouble", TROUBLES.values(), ids=TROUBLES)
+def test_a_redis_that_refuses_ends_no_worker_and_loses_no_job(own_stack: Stack, trouble: Trouble) -> None:
+    client = connect(own_stack, contacts=250)
+    worker = own_stack.workers[0].pid
+    with Redis.from_url(own_stack.redis.url) as redis:
+        os.kill(worker, signal.SIGSTOP)  # so that it meets the trouble with a message that it has taken
+        accepted = client.start("contacts")
+        trouble.begin(redis)
+        os.kill(worker, signal.SIGCONT)
+        noticed_until = time.monotonic() + WITHIN_S
+        while not own_stack.workers[0].has_written("Connection to broker lost"):
+            own_stack.check()
+            assert time.monotonic() < noticed_until
+            time.sleep(0.1)
+        trouble.end(redis)
+
+    assert client.finished(accepted, within_s=WITHIN_S)["status"] == "succeeded"
+    assert client.finished(client.start("contacts"))["status"] == "succeeded"
+    own_stack.check()
+    assert own_stack.workers[0].pid == worker
+
+
+def test_what_is_no_message_is_dropped_and_the_messages_behind_it_are_taken(own_stack: Stack) -> None:
+    client = connect(own_stack, contacts=10)
+    with Redis.from_url(own_stack.redis.url) as redis:
+        for queue in QUEUES:
+            redis.lpush(f"hubspot-export:{queue}", *NO_MESSAGES)
+    assert client.finished(client.start("contacts"), within_s=WITHIN_S)["status"] == "succeeded"
+    assert client.get("/export/contacts").status_code == 200
+    own_stack.check()
+    assert own_stack.workers[0].has_written("queue_element_dropped")
+
+
+def test_no_command_through_the_broker_ends_or_changes_a_worker(own_stack: Stack) -> None:
+    client = connect(own_stack, contacts=10)
+    control = Celery("elsewhere", broker=own_stack.redis.url)
+    control.conf.broker_transport_options = {"global_keyprefix": "hubspot-export:"}
+    for command, arguments in (
+        ("shutdown", {}),
+        ("pool_shrink", {"n": 2}),
+        ("cancel_consumer", {"queue": "bulk"}),
+        ("rate_limit", {"task_name": "hubspot_export.run_slice", "rate_limit": "1/h"}),
+        ("revoke", {"task_id": "any"}),
+    ):
+        control.control.broadcast(command, arguments=arguments)
+    assert control.control.ping(timeout=10, limit=1)
+    assert client.finished(client.start("contacts"))["status"] == "succeeded"
+    own_stack.check()
+
+
+@pytest.fixture
+def rabbit(tmp_path: Path) -> Iterator[RabbitServer]:
+    require_rabbitmq()
+    with RabbitServer(tmp_path / "rabbitmq") as server:
+        yield server
+
+
+@pytest.mark.timeout(400)
+def test_after_a_restart_of_rabbitmq_everything_goes_on(rabbit: RabbitServer) -> None:
+    options = StackOptions(settings={**NO_LIMIT, "CELERY_BROKER_URL": rabbit.url}, workers=2)
+    with temporary_state() as folder, Stack(folder, options=options) as stack:
+        client = connect(stack, contacts=250)
+        assert client.finished(client.start("contacts"))["status"] == "succeeded"
+        used = [client.get("/export/contacts?limit=1").status_code for _ in range(10)]  # connections in the pools
+
+        rabbit.kill()
+        answer = client.post("/export/contacts")
+        assert answer.status_code == 202  # stored, and published by the sweep that beat asks for
+        rabbit.start()
+
+        stored = f"/jobs/{answer.json()['data']['job_id']}"
+        assert client.finished(stored, within_s=WITHIN_S)["status"] == "succeeded"
+        served = [client.get("/export/contacts?limit=1").status_code for _ in range(10)]
+        assert (used, served) == ([200] * 10, [200] * 10)
+        stack.check()
+        assert sorted(name for name in rabbit.queues() if not name.endswith(".pidbox")) == sorted(QUEUES)
+
+
+def default_worker(stack: Stack, folder: Path, number: int) -> Process:
+    """Build a worker as the README starts it, without a name of its own."""
+    return Process(
+        name=f"default-{number}",
+        command=Command(
+            arguments=[sys.executable, "-m", "celery", "-A", "worker", "worker"],
+            environment={**python_environment(), **stack.settings},
+            folder=folder / "run",
+        ),
+        log=folder / "logs" / f"default-{number}.log",
+        ready=lambda process: process.has_written(" ready."),
+    )
+
+
+@pytest.mark.timeout(400)
+def test_several_workers_start_on_one_machine_with_rabbitmq(rabbit: RabbitServer) -> None:
+    options = StackOptions(settings={**NO_LIMIT, "CELERY_BROKER_URL": rabbit.url}, workers=0)
+    with temporary_state() as folder, Stack(folder, options=options) as stack:
+        workers = [default_worker(stack, folder, number) for number in (1, 2)]
+        try:
+            for worker in workers:
+                worker.start().wait_ready()
+            client = connect(stack, contacts=10)
+            assert client.finished(client.start("contacts"))["status"] == "succeeded"
+            for worker in workers:
+                worker.check()
+        finally:
+            for worker in workers:
+                worker.stop()
