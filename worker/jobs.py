@@ -124,8 +124,8 @@ class Progress:
     """How far a job has come.
 
     `offset` is where the next page starts, by the word of HubSpot's `api` (None: a caller's). `landmark` is an older
-    offset of that API, renewed whenever the page count reaches a power of two: meeting it again proves that HubSpot's
-    cursor runs in a circle (Brent's cycle detection).
+    offset, renewed whenever the page count reaches a power of two: meeting it again proves that HubSpot's cursor runs
+    in a circle (Brent's cycle detection).
     """
 
     pages: int = 0
@@ -138,14 +138,14 @@ class Progress:
     def after(self, page: Page, *, api: str | None = None, most: int | None = None) -> Self:
         """Count one more page, and of its records at most `most`: HubSpot may send more than it was asked for."""
         pages = self.pages + 1
-        is_new_landmark = pages & (pages - 1) == 0 or api != self.api
+        is_power_of_two = pages & (pages - 1) == 0
         return replace(
             self,
             pages=pages,
             records=self.records + (page.records if most is None else min(page.records, most)),
             offset=page.offset,
             has_more=page.has_more,
-            landmark=page.offset if is_new_landmark else self.landmark,
+            landmark=page.offset if is_power_of_two else self.landmark,
             api=api,
         )
 

@@ -18,7 +18,7 @@ DEFAULT_SCOPES = (
     *("oauth", "crm.objects.contacts.read", "crm.objects.companies.read", "crm.objects.deals.read"),
     "sales-email-read",
 )
-FIXED = frozenset({"hub_id", "records", "seed"})
+FIXED = frozenset({"hub_id", "records", "seed", "id_strides"})
 """Settings that a patch cannot change: the records follow from them."""
 
 
@@ -33,6 +33,8 @@ class AccountSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     """How many records of each type; none of the types left out."""
     seed: int | None = None
     """Accounts with the same seed have the same record ids; None takes the hub_id."""
+    id_strides: dict[RecordTypeName, Annotated[int, msgspec.Meta(ge=1)]] = {}
+    """Mean distances of record ids; 1: they follow each other. For types left out as in real portals."""
     user_id: int = 7
     client_id: str | None = None
     """The only app the refresh token was issued to; None accepts any."""
@@ -55,7 +57,7 @@ class AccountSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     cursor_forms: dict[RecordTypeName, CursorForm] = {}
     """Of the legacy lists' offsets; for types left out `last_id`, `last_id_plus_1` for deals."""
     final_cursors: dict[RecordTypeName, FinalCursor] = {}
-    """Of the legacy lists' last pages; for types left out as on every page."""
+    """Of the legacy lists' last pages and of contacts' feed, where 0 was recorded; for types left out as on others."""
     list_orders: dict[RecordTypeName, ListOrder] = {}
     """Of the legacy lists; ascending for types left out. That of deals was never recorded."""
     dated_cursor_form: DatedCursorForm = "last_id_plus_1"
@@ -69,6 +71,7 @@ class AccountOptions(TypedDict, total=False):
     scopes: tuple[str, ...]
     records: dict[RecordTypeName, int]
     seed: int | None
+    id_strides: dict[RecordTypeName, int]
     user_id: int
     client_id: str | None
     client_secret: str | None
@@ -94,7 +97,12 @@ class Account:
         self.settings = _named(settings)
         seed = settings.hub_id if settings.seed is None else settings.seed
         self.records = {
-            name: Census(name, count=settings.records.get(name, 0), seed=seed)  # type: ignore[call-overload]  # TYPES
+            name: Census(
+                name,
+                count=settings.records.get(name, 0),  # type: ignore[call-overload]  # TYPES
+                seed=seed,
+                stride=settings.id_strides.get(name),  # type: ignore[call-overload]
+            )
             for name in TYPES
         }
         self.renderer = Renderer(settings.hub_id, self.records, templates)

@@ -34,11 +34,11 @@ class Census:
     Added records get higher ids, as new ones do in HubSpot. A deleted one never comes back.
     """
 
-    def __init__(self, type_: str, *, count: int, seed: int) -> None:
-        first, stride = SERIES[type_]
+    def __init__(self, type_: str, *, count: int, seed: int, stride: int | None = None) -> None:
+        first, usual_stride = SERIES[type_]
         self.type = type_
         self.seed = mix(seed, TYPES.index(type_))
-        self._ids = IdSeries(first=first, stride=stride, seed=self.seed)
+        self._ids = IdSeries(first=first, stride=stride or usual_stride, seed=self.seed)
         self._end = count
         self._count_at_start = count
         self._deleted: set[int] = set()

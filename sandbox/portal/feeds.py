@@ -67,15 +67,17 @@ def _by_position(call: Call, feed: Feed) -> bytes:
 
 def _by_time(call: Call, feed: Feed) -> bytes:
     census = call.owner.records[feed.type]
-    place = (integer(call.request, "timeOffset", default=0), integer(call.request, "vidOffset", default=0))
+    after = (integer(call.request, "timeOffset", default=0), integer(call.request, "vidOffset", default=0))
     facts = [(index, census.facts(index)) for index in feed.modified(call)]
-    left = [(index, each) for index, each in facts if not place[0] or (each.modified_ms, each.id) < place]
+    left = [(index, each) for index, each in facts if not after[0] or (each.modified_ms, each.id) < after]
     page = left[: _size(call.request)]
     last = page[-1][1] if page else None
-    vid, at_ms = (last.id, last.modified_ms) if last is not None else (0, 0)
-    more = b"true" if len(left) > len(page) else b"false"
+    is_last = len(left) <= len(page)
+    final = call.owner.settings.final_cursors.get("contacts") if is_last else None
+    vid, at_ms = (last.id, last.modified_ms) if last is not None and final != "zero" else (0, 0)
+    place = b"" if final == "none" else b',"vid-offset":%d,"time-offset":%d' % (vid, at_ms)
     records = feed.render(call, [index for index, _ in page])
-    return b'{"contacts":[%b],"has-more":%b,"vid-offset":%d,"time-offset":%d}' % (records, more, vid, at_ms)
+    return b'{"contacts":[%b],"has-more":%b%b}' % (records, b"false" if is_last else b"true", place)
 
 
 _LISTS = {each.type: each for each in LEGACY_LISTS}

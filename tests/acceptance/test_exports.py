@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from typing import get_args
 
 import pytest
 import requests
 
+from sandbox.portal.cursors import CursorForm, FinalCursor
 from sandbox.stack import Stack
 from tests.acceptance.client import IN_PORTAL, LIST_KEYS, TYPES, Client, ids_of
 from tests.acceptance.conftest import connect
@@ -39,6 +41,29 @@ def test_a_job_and_its_results_hold_every_record_once(client: Client, export_typ
     for body in client.pages(f"{path}/results", limit=37):
         ids += ids_of(export_type, body["data"][LIST_KEYS[export_type]])
     assert ids == expected
+
+
+@pytest.mark.parametrize("final", ["zero", "none"])
+@pytest.mark.parametrize("form", get_args(CursorForm))
+def test_the_loop_and_jobs_read_every_record_once_whatever_hubspots_offsets_name(
+    stack: Stack, form: CursorForm, final: FinalCursor
+) -> None:
+    client = connect(stack, contacts=60, companies=60, deals=60, engagements=60)
+    for_all = IN_PORTAL.values()
+    stack.hubspot_control.change_account(
+        client.account.hub_id,
+        cursor_forms=dict.fromkeys(for_all, form),  # type: ignore[arg-type]  # its keys are literals
+        final_cursors=dict.fromkeys(for_all, final),  # type: ignore[arg-type]
+    )
+    for export_type in TYPES:
+        expected = client.ids_in_hubspot(export_type)
+        pages = client.pages(f"/export/{export_type}", limit=7)
+        looped = [each for body in pages for each in ids_of(export_type, body["data"][LIST_KEYS[export_type]])]
+        path = client.start(export_type, {"page_size": 7})
+        job = client.finished(path)
+
+        assert looped == client.stored_ids(path, export_type) == expected
+        assert (job["status"], job["receipt"]["complete"]) == ("succeeded", True)
 
 
 @pytest.mark.parametrize("export_type", TYPES)

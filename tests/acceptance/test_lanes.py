@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
+from typing import get_args
 
 import pytest
 
+from sandbox.portal.cursors import CursorForm
 from sandbox.stack import Stack, StackOptions
 from sandbox.state_folder import temporary_state
-from tests.acceptance.client import Client, Json, ids_of
+from tests.acceptance.client import IN_PORTAL, Client, Json, ids_of
 from tests.acceptance.conftest import connect
 from tests.acceptance.patience import until
 
@@ -76,7 +78,9 @@ def test_a_long_export_is_read_in_many_places_at_once_and_readable_as_far_as_the
     assert len(client.get(f"{path}/download").content.splitlines()) == PAGES * PAGE
 
 
-def test_after_kill_9_every_lane_goes_on_from_its_last_page(stack: Stack, client: Client) -> None:
+@pytest.mark.parametrize("form", ["last_id", "mixed"])
+def test_after_kill_9_every_lane_goes_on_from_its_last_page(stack: Stack, client: Client, form: CursorForm) -> None:
+    stack.hubspot_control.change_account(client.account.hub_id, cursor_forms={"contacts": form})
     path = client.start("contacts")
     client.reached(path, pages=PAGES // 2)
     stack.workers[-1].kill()
@@ -177,12 +181,33 @@ def test_a_list_that_does_not_keep_to_the_order_of_ids_is_read_page_after_page(
     assert len(client.calls(type="contacts")) <= PAGES + AT_FIRST + 15 + LANES
 
 
+@pytest.mark.parametrize("form", get_args(CursorForm))
 @pytest.mark.parametrize("export_type", ["companies", "notes", "deals"])
-def test_every_type_is_read_in_lanes_but_deals_of_the_legacy_api(stack: Stack, export_type: str) -> None:
+def test_every_type_is_read_in_lanes_whatever_hubspots_offsets_name(
+    stack: Stack, export_type: str, form: CursorForm
+) -> None:
     client = connect(stack, companies=6000, deals=6000, engagements=6000)
+    in_portal = IN_PORTAL[export_type]
+    stack.hubspot_control.change_account(
+        client.account.hub_id,
+        cursor_forms={in_portal: form},  # type: ignore[dict-item]  # a literal
+    )
     path = client.start(export_type, {"page_size": 50})
     job = client.finished(path)
 
     assert (job["status"], job["receipt"]["complete"]) == ("succeeded", True)
     assert client.stored_ids(path, export_type) == client.ids_in_hubspot(export_type)
-    assert (document(client, path)["blocks"] == []) == (export_type == "deals")
+    assert len(document(client, path)["blocks"]) > 1
+    assert document(client, path)["unsplit_because"] is None
+
+
+def test_deals_that_come_the_latest_first_are_read_page_after_page(stack: Stack) -> None:
+    client = connect(stack, deals=2000)
+    stack.hubspot_control.change_account(client.account.hub_id, list_orders={"deals": "descending"})
+    path = client.start("deals", {"page_size": 50})
+    job = client.finished(path)
+
+    assert (job["status"], job["receipt"]["complete"]) == ("succeeded", True)
+    assert client.stored_ids(path, "deals") == client.ids_in_hubspot("deals")[::-1]
+    assert document(client, path)["blocks"] == []
+    assert len(client.calls(type="deals")) == 40

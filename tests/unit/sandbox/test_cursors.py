@@ -10,7 +10,6 @@ import pytest
 from sandbox.portal.census import Census
 from sandbox.portal.cursors import CursorForm, FinalCursor, ListOrder, ListReader
 from sandbox.portal.hubspot import HubSpot
-from sandbox.portal.ids import IdSeries
 from sandbox.portal.messages import Answer
 from tests.unit.sandbox.test_legacy_lists import LISTS, parts
 
@@ -18,14 +17,6 @@ Get = Callable[..., Answer]
 Page = Callable[..., dict[str, Any]]
 FORMS = get_args(CursorForm)
 ORDERS = get_args(ListOrder)
-
-
-class Neighbours(Census):
-    """Records of which many have ids that follow each other."""
-
-    def __init__(self, *, count: int, seed: int) -> None:
-        super().__init__("contacts", count=count, seed=seed)
-        self._ids = IdSeries(first=501, stride=2, seed=seed)
 
 
 def walk(reader: ListReader, size: int) -> tuple[list[int], list[tuple[int, int]]]:
@@ -47,9 +38,11 @@ def walk(reader: ListReader, size: int) -> tuple[list[int], list[tuple[int, int]
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("size", [1, 2, 7])
-@pytest.mark.parametrize("seed", range(5))
-def test_following_the_offset_gives_every_record_once(form: CursorForm, order: ListOrder, size: int, seed: int) -> None:
-    census = Neighbours(count=60, seed=seed)
+@pytest.mark.parametrize("stride", [1, 2, 3, 37])
+def test_following_the_offset_gives_every_record_once(
+    form: CursorForm, order: ListOrder, size: int, stride: int
+) -> None:
+    census = Census("contacts", count=120, seed=3, stride=stride)
     expected = census.ids()
 
     ids, _ = walk(ListReader(census, form, order=order), size)
@@ -113,6 +106,15 @@ def test_accounts_choose_what_the_last_page_says(
     cursor = body.get("vid-offset", body.get("offset"))
     assert cursor == (last + expected if expected is not None else {"zero": 0, "none": None}[final])
     assert [key for key in keys if key in body] == list(body)
+
+
+def test_ids_may_follow_each_other(hubspot: HubSpot) -> None:
+    hubspot.add_account(5, records={"contacts": 4, "deals": 4}, id_strides={"contacts": 1})
+
+    first, *others = hubspot.accounts[5].records["contacts"].ids()
+
+    assert others == [first + 1, first + 2, first + 3]
+    assert len(set(hubspot.accounts[5].records["deals"].ids())) == 4
 
 
 def test_deals_may_come_the_latest_first(page: Page, hubspot: HubSpot) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from sandbox.portal.cursors import FinalCursor
 from sandbox.portal.hubspot import HubSpot
 from sandbox.portal.manual_clock import ManualClock
 from sandbox.portal.messages import Answer, Request
@@ -94,6 +95,21 @@ def test_a_feed_goes_back_for_30_days(path: str, hubspot: HubSpot, clock: Manual
     assert len(ids_of(json.loads(asked_anew(hubspot, path).body))) == 2
     clock.advance(2)
     assert ids_of(json.loads(asked_anew(hubspot, path).body)) == []
+
+
+@pytest.mark.parametrize(("final", "place"), [("zero", {"vid-offset": 0, "time-offset": 0}), ("none", {})])
+def test_the_last_page_of_contacts_may_say_0_or_nothing(
+    final: FinalCursor, place: dict[str, int], hubspot: HubSpot, clock: ManualClock, page: Page
+) -> None:
+    hubspot.accounts[99].change({"final_cursors": {"contacts": final}})
+    touched(hubspot, clock, "contacts", 5)
+
+    first = page(f"{CONTACTS}?count=3")
+    body = page(f"{CONTACTS}?count=3&vidOffset={first['vid-offset']}&timeOffset={first['time-offset']}")
+    while body["has-more"]:
+        body = page(f"{CONTACTS}?count=100&vidOffset={body['vid-offset']}&timeOffset={body['time-offset']}")
+
+    assert {key: body[key] for key in body if key.endswith("-offset")} == place
 
 
 def asked_anew(hubspot: HubSpot, path: str) -> Answer:

@@ -10,8 +10,11 @@ from dataclasses import dataclass, field
 import msgspec
 from pydantic import SecretStr
 
+from sandbox.portal.cursors import CursorForm
 from worker.interfaces import FetchedPage, PageQuery
 from worker.pages import ExportType, read_page
+
+_OF_SEVEN = 3  # offsets include the record that they name, where forms are mixed
 
 
 @dataclass
@@ -32,10 +35,12 @@ class Contact:
 class ModelHubSpot:
     """A CrmSource. New contacts have higher ids than all before, as HubSpot's have; a deleted one never comes back.
 
-    `end_found_by` is the last call that had no more behind an id that there is or was.
+    `end_found_by` is the last call that had no more behind an id that there is or was. `form` is what offsets name: the
+    last id and without that record, or one of the two others and with it, or any of the three.
     """
 
-    def __init__(self, dice: random.Random, *, contacts: int, unrest: float) -> None:
+    def __init__(self, dice: random.Random, *, contacts: int, unrest: float, form: CursorForm = "last_id") -> None:
+        self.form = form
         self.contacts: dict[int, Contact] = {}
         self.calls = 0
         self.end_found_by = 0
@@ -53,21 +58,37 @@ class ModelHubSpot:
         self.calls += 1
         offset = query.offset or query.after_id or 0
         assert isinstance(offset, int)
-        first = bisect_right(self._ids, offset)
+        first = bisect_right(self._ids, offset - self._includes(offset))
         vids = self._ids[first : first + query.count]
-        has_more = first + query.count < len(self._ids)
+        following = self._ids[first + query.count : first + query.count + 1]
+        has_more = following != []
         if not has_more and offset <= self._next_id:
             self.end_found_by = self.calls
         body = {
             "contacts": [{"vid": vid, "version": len(self.contacts[vid].changed)} for vid in vids],
             "has-more": has_more,
-            "vid-offset": vids[-1] if vids else 0,
+            "vid-offset": self._offset_between(vids[-1], following[0]) if following else self._dice.choice([0, offset]),
         }
         return FetchedPage(page=read_page(ExportType.CONTACTS, msgspec.json.encode(body)), api="legacy")
 
     def present(self) -> Iterator[Contact]:
         """Give those that are there."""
         return (self.contacts[vid] for vid in self._ids)
+
+    def _offset_between(self, last: int, following: int) -> int:
+        named = {"last_id": last, "last_id_plus_1": last + 1, "next_id": following}
+        if self.form != "mixed":
+            return named[self.form]
+        return self._dice.choice([each for each in named.values() if self._leads_to(each, last, following)])
+
+    def _leads_to(self, offset: int, last: int, following: int) -> bool:
+        return offset not in {last, following} or self._includes(offset) == (offset == following)
+
+    def _includes(self, offset: int) -> bool:
+        """Say whether the record that an offset names is given: always where a neighbour before it may be."""
+        if self.form != "mixed":
+            return self.form != "last_id"
+        return offset - 1 in self.contacts or offset * 2_654_435_761 % 7 < _OF_SEVEN
 
     def _create(self) -> None:
         distance = self._dice.choice([1, 1, 2, 7, 40])

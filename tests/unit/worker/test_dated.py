@@ -32,7 +32,12 @@ Record = dict[str, Any]
 @pytest.fixture
 def hubspot() -> Iterator[HubSpot]:
     portal = HubSpot()
-    portal.add_account(HUB, records={"contacts": 25, "companies": 25, "deals": 25, "engagements": 60}, rate_limit=0)
+    portal.add_account(
+        HUB,
+        records={"contacts": 25, "companies": 25, "deals": 25, "engagements": 60},
+        id_strides={"contacts": 1, "companies": 2},  # one more or less than the right offset loses a record there
+        rate_limit=0,
+    )
     with responses.RequestsMock(assert_all_requests_are_fired=False) as mocked:
         mount(portal, mocked)
         yield portal

@@ -112,8 +112,17 @@ def test_contacts_are_read_until_an_older_one_comes() -> None:
     assert more == {"at": True, "before": False}
 
 
-def test_the_last_page_needs_no_place() -> None:
-    found, _ = fetched(CONTACTS, answered(CONTACTS, **{"has-more": False, "time-offset": None}))
+@pytest.mark.parametrize(
+    ("export_type", "changes"),
+    [
+        (CONTACTS, {"has-more": False, "time-offset": None}),
+        (CONTACTS, {"has-more": False, "time-offset": 0, "vid-offset": 0}),  # as recorded
+        (COMPANIES, {"hasMore": False, "offset": 0}),
+        (DEALS, {"hasMore": False, "offset": None}),
+    ],
+)
+def test_the_last_page_needs_no_place(export_type: ExportType, changes: dict[str, object]) -> None:
+    found, _ = fetched(export_type, answered(export_type, **changes))
     assert (found.page.has_more, found.page.offset) == (False, None)
 
 
@@ -125,6 +134,7 @@ def test_the_last_page_needs_no_place() -> None:
         (NOTES, {"total": None}, None, "does not say how many"),
         (CONTACTS, {"time-offset": None}, None, "does not say where it goes on"),
         (CONTACTS, {"vid-offset": None}, None, "does not say where it goes on"),
+        (CONTACTS, {"time-offset": 0, "vid-offset": 0}, None, "does not say where it goes on"),
     ],
 )
 def test_a_feed_that_leaves_records_out_is_not_read(

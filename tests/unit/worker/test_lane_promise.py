@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
+from typing import get_args
 
 import msgspec
 import pytest
 
+from sandbox.portal.cursors import CursorForm
 from tests.fakes.executor import HeldTasks, PowerCutError
 from tests.unit.worker.model_hubspot import ModelHubSpot
 from tests.unit.worker.workshop import LEASE_S, Workshop
@@ -21,7 +23,7 @@ from worker.pages import ExportType
 from worker.records import CopyId, Shown
 
 PAGE = 5
-RUNS = range(40)
+RUNS = range(20)
 
 
 @dataclass
@@ -70,13 +72,14 @@ class Run:
 
 
 @pytest.fixture
-def run(shop: Workshop, seed: int) -> Run:
+def run(shop: Workshop, seed: int, form: CursorForm) -> Run:
     dice = random.Random(seed)  # noqa: S311 - the same for the same seed
     contacts, unrest = dice.choice([3, 49, 60, 120, 300, 600]), dice.choice([0, 0.1, 0.6])
-    hubspot = ModelHubSpot(dice, contacts=contacts, unrest=unrest)
+    hubspot = ModelHubSpot(dice, contacts=contacts, unrest=unrest, form=form)
     return Run(shop, hubspot, dice, is_sync=dice.random() < 0.3, deaths=dice.choice([0, 0.3, 0.8]))
 
 
+@pytest.mark.parametrize("form", get_args(CursorForm))
 @pytest.mark.parametrize("seed", RUNS)
 def test_every_record_is_there_once_as_it_was_at_some_moment_of_the_export(run: Run) -> None:
     run.work()
