@@ -1,14 +1,16 @@
 """What lanes make of HubSpot's latency: one export with and without a limit of calls, and its neighbours.
 
-    python -m benchmarks.lanes [--records 100000] [--limited-records 20000] [--latency 0.2]
+    python -m benchmarks.lanes [--records 100000] [--limited-records 20000] [--latency 0.2] [--form mixed]
 
 quick       no limit, HubSpot answers in 50 ms: an export in lanes against a bare loop of `requests`, which asks for one
             page after the other; both are timed in the same run, the loop over its first pages
-limited     the part of 110 calls in 10 s that one export uses, in lanes and with EXPORT_LANES=1; 200,000 records take
-            three minutes and show the long run: the first and the last seconds of a shorter one weigh more
+limited     the part of 110 calls in 10 s that one export uses, in lanes under every form of HubSpot's offsets, or those
+            that are named by --form, and with EXPORT_LANES=1; 200,000 records take three minutes a form and show the
+            long run: the first and the last seconds of a shorter one weigh more
 neighbours  another export of the same account, read page after page, and synchronous GETs, alone and beside an export
             in lanes: what that takes is to be what they leave
-extra       calls that brought no page of their own, as a part of those that were needed
+in vain     calls that brought no page, as a part of all
+extra       those, and what of a page is read twice where lanes meet, as a part of the calls that were needed
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from statistics import median
-from typing import Any
+from typing import Any, get_args
 
 import click
 import requests
@@ -28,6 +30,7 @@ from rich.console import Console
 from rich.table import Table
 
 from sandbox.export_api import ExportApi
+from sandbox.portal.cursors import CursorForm
 from sandbox.seeding import Account, mint_jwt, seed
 from sandbox.stack import Stack, StackOptions
 from sandbox.state_folder import temporary_state
@@ -40,7 +43,8 @@ _CALLS, _INTERVAL_S = 110, 10.0
 _ONE_BY_ONE_PAGES = 50
 _NEIGHBOUR_PAGES, _GETS = 30, 20
 _LOOK_EVERY_S = 0.05
-_WIDTH = 110
+_WIDTH = 120
+_FORMS = get_args(CursorForm)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +53,7 @@ class Export:
 
     seconds: float
     asked_at: Sequence[float]
+    pages: int
     records: int
     refused: int
 
@@ -56,6 +61,11 @@ class Export:
     def needed(self) -> int:
         """The fewest calls that could have brought it."""
         return -(-self.records // _PAGE)
+
+    @property
+    def in_vain(self) -> float:
+        """Calls that brought no page, as a part of all."""
+        return 1 - self.pages / len(self.asked_at)
 
     @property
     def extra(self) -> float:
@@ -75,12 +85,19 @@ class Export:
 class Bench:
     """A running stack with one account."""
 
-    def __init__(self, stack: Stack, *, records: int, latency_s: float, rate_limit: int) -> None:
+    def __init__(
+        self, stack: Stack, *, records: int, latency_s: float, rate_limit: int, form: CursorForm = "last_id"
+    ) -> None:
         self.stack = stack
         self.latency_s = latency_s
         self.records = records
         seed(
-            stack, _ACCOUNT, records={"contacts": records, "deals": 10_000}, rate_limit=rate_limit, latency_s=latency_s
+            stack,
+            _ACCOUNT,
+            records={"contacts": records, "deals": 10_000},
+            rate_limit=rate_limit,
+            latency_s=latency_s,
+            cursor_forms={"contacts": form},
         )
         self.session = requests.Session()
         self.jwt = mint_jwt(stack, _ACCOUNT, life=timedelta(hours=1))
@@ -99,6 +116,7 @@ class Bench:
         return Export(
             seconds=job.seconds or 0.0,
             asked_at=[call["at"] for call in calls],
+            pages=job.pages,
             records=self.records,
             refused=sum(call["status"] == requests.codes.too_many_requests for call in calls),
         )
@@ -157,22 +175,34 @@ class Bench:
 @click.option("--records", default=100_000, show_default=True, type=click.IntRange(5000), help="Without a limit.")
 @click.option("--limited-records", default=20_000, show_default=True, type=click.IntRange(5000), help="With one.")
 @click.option("--latency", default=0.2, show_default=True, help="Seconds that HubSpot takes, with a limit.")
+@click.option(
+    "--form", "forms", multiple=True, type=click.Choice(_FORMS), default=_FORMS, show_default=True, help="Of offsets."
+)
 @click.option("--neighbours/--no-neighbours", default=True, show_default=True, help="Another half a minute.")
-def main(records: int, limited_records: int, latency: float, neighbours: bool) -> None:  # noqa: FBT001 - an option
+def main(
+    records: int,
+    limited_records: int,
+    latency: float,
+    forms: tuple[CursorForm, ...],
+    neighbours: bool,  # noqa: FBT001 - an option
+) -> None:
     """Measure and print."""
     console = Console(width=max(Console().width, _WIDTH))
     with _stack(HUBSPOT_RATE_LIMIT="0") as stack:
         bench = Bench(stack, records=records, latency_s=_QUICK_S, rate_limit=0)
         console.print(_quick_table(bench))
-    with _stack() as stack:
-        bench = Bench(stack, records=limited_records, latency_s=latency, rate_limit=_CALLS)
-        in_lanes = bench.export()
+    limited = {f"in lanes, {form}": _limited_export(form, limited_records, latency_s=latency) for form in forms}
     with _stack(EXPORT_LANES="1") as stack:
         one_by_one = Bench(stack, records=_ONE_BY_ONE_PAGES * _PAGE, latency_s=latency, rate_limit=_CALLS).export()
-    console.print(_limited_table({"in lanes": in_lanes, "page after page": one_by_one}, latency_s=latency))
+    console.print(_limited_table({**limited, "page after page": one_by_one}, latency_s=latency))
     if neighbours:
         with _stack() as stack:
             console.print(_neighbours_table(Bench(stack, records=100_000, latency_s=latency, rate_limit=_CALLS)))
+
+
+def _limited_export(form: CursorForm, records: int, *, latency_s: float) -> Export:
+    with _stack() as stack:
+        return Bench(stack, records=records, latency_s=latency_s, rate_limit=_CALLS, form=form).export()
 
 
 @contextmanager
@@ -202,7 +232,16 @@ def _quick_table(bench: Bench) -> Table:
 def _limited_table(exports: dict[str, Export], *, latency_s: float) -> Table:
     table = _table(
         f"limited: {_CALLS} calls in {_INTERVAL_S:g} s, {latency_s * 1000:g} ms a call",
-        *("", "records", "seconds", "of the limit used", "most calls in 10 s", "answered 429", "extra calls"),
+        *(
+            "",
+            "records",
+            "seconds",
+            "of the limit used",
+            "most calls in 10 s",
+            "answered 429",
+            "in vain",
+            "extra calls",
+        ),
     )
     for name, each in exports.items():
         table.add_row(
@@ -212,6 +251,7 @@ def _limited_table(exports: dict[str, Export], *, latency_s: float) -> Table:
             f"{each.used(latency_s=latency_s):.1%}",
             f"{each.worst_window()}",
             f"{each.refused}",
+            f"{each.in_vain:.1%}",
             f"{each.extra:.1%}",
         )
     return table
