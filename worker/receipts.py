@@ -67,7 +67,10 @@ class Facts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OffsetChain:
-    """From where to where pages were read; closed when that is from the start to HubSpot's "no more" with no gap."""
+    """From where to where pages were read; closed when that is from the start to HubSpot's "no more" with no gap.
+
+    `end` is the offset of the last page, None where that was 0 or left out; of an export in lanes it is the last id.
+    """
 
     start: Offset | None
     end: Offset | None

@@ -31,6 +31,7 @@ from worker.pages import (
 MOST_RECORDS = 100  # of a page
 
 _END = 10_000  # of a feed that is read by position
+_NO_PLACE = "HubSpot's feed does not say where it goes on"
 
 Pairs = list[tuple[str, str]]
 
@@ -98,6 +99,8 @@ def read_feed(query: PageQuery, feed: FeedQuery, body: bytes) -> FeedPage:
     records = split_records(shape, body)
     if not is_by_time:
         _require_whole(further, feed)
+        if found.has_more and found.offset is None:
+            raise FeedUnusableError(_NO_PLACE)
         return FeedPage(page=_page(query.export_type, records, found.offset, more=found.has_more), total=further.total)
     return FeedPage(page=_page_by_time(query.export_type, records, further, feed, more=found.has_more), total=None)
 
@@ -126,7 +129,7 @@ def _page_by_time(
     at_ms, vid = further.time_offset, further.vid_offset
     if not at_ms or not vid:  # the last page's are 0
         if more:
-            raise FeedUnusableError("HubSpot's feed does not say where it goes on")
+            raise FeedUnusableError(_NO_PLACE)
         return _page(export_type, records, None, more=False)
     return _page(export_type, records, f"{at_ms}:{vid}", more=more and at_ms >= _milliseconds(feed.since))
 

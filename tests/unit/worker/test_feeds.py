@@ -135,6 +135,8 @@ def test_the_last_page_needs_no_place(export_type: ExportType, changes: dict[str
         (CONTACTS, {"time-offset": None}, None, "does not say where it goes on"),
         (CONTACTS, {"vid-offset": None}, None, "does not say where it goes on"),
         (CONTACTS, {"time-offset": 0, "vid-offset": 0}, None, "does not say where it goes on"),
+        (COMPANIES, {"offset": 0}, None, "does not say where it goes on"),
+        (NOTES, {"offset": None}, None, "does not say where it goes on"),
     ],
 )
 def test_a_feed_that_leaves_records_out_is_not_read(

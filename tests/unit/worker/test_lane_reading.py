@@ -553,6 +553,23 @@ def test_a_cancelled_export_holds_the_first_records_and_goes_on_after_a_retry_wh
 
 
 @every_form
+def test_lanes_that_were_stored_without_hubspots_offsets_go_on_too(bench: Bench) -> None:
+    bench.after_call[IN_LANES] = lambda: bench.control.cancel("j1", account_id="a1")
+    bench.run()
+    job = bench.control.retry("j1", account_id="a1")
+    assert job.lanes is not None
+    older = replace(job.lanes, parts=tuple(replace(lane, offset=None, api=None) for lane in job.lanes.parts))
+    assert older != job.lanes
+    assert bench.shop.jobs.change(job, replace(job, lanes=older, progress=replace(job.progress, api=None)))
+
+    bench.finish()
+
+    bench.require_whole()
+    assert bench.job.unsplit_because is None
+    assert len(bench.offsets) <= MOST_CALLS
+
+
+@every_form
 def test_a_worker_that_stops_brings_home_what_is_under_way_and_makes_no_call_more(bench: Bench) -> None:
     bench.after_call[IN_LANES] = bench.shop.stopping.set
 
@@ -617,8 +634,10 @@ def test_a_job_whose_pages_are_going_already_fetches_all_of_them_anew(bench: Ben
     assert bench.offsets[calls_before] == 0
 
 
-@every_form
-@pytest.mark.parametrize("gone_after", range(20, 80, 7))
+@pytest.mark.parametrize(
+    ("form", "gone_after"),
+    [(form, after) for at, form in enumerate(get_args(CursorForm)) for after in range(20 + 7 * at, 80, 21)],
+)
 def test_a_worker_that_dies_leaves_little_to_be_fetched_again(bench: Bench, gone_after: int) -> None:
     with pytest.raises(PowerCutError):
         bench.run(gone_after=gone_after)
