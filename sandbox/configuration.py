@@ -12,7 +12,7 @@ CLIENT_ID = "sandbox-client"
 CLIENT_SECRET = "sandbox-client-secret"  # noqa: S105 - the stand-in's, worth nothing elsewhere
 
 _ENDPOINTS = {
-    "HUBSPOT_TOKEN_ENDPOINT": "/oauth/v1/token",
+    "HUBSPOT_TOKEN_ENDPOINT": "/oauth/2026-03/token",
     "HUBSPOT_CONTACTS_ENDPOINT": "/contacts/v1/lists/all/contacts/all",
     "HUBSPOT_COMPANIES_ENDPOINT": "/companies/v2/companies/paged?properties=name&properties=website",
     "HUBSPOT_DEALS_ENDPOINT": "/deals/v1/deal/paged?properties=dealname&includeAssociations=true",

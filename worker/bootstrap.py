@@ -37,6 +37,7 @@ from worker.hubspot.connector import Connector
 from worker.hubspot.dated import MOST_RECORDS
 from worker.hubspot.endpoints import legacy_endpoints
 from worker.hubspot.inspector import Inspector
+from worker.hubspot.token_addresses import TokenAddresses
 from worker.hubspot.token_endpoint import TokenEndpoint
 from worker.hubspot.token_information import TokenInformation
 from worker.hubspot.tokens import RenewingTokenSource
@@ -74,6 +75,7 @@ from worker.mongo.pages import MongoPageStore
 from worker.mongo.records import MongoRecordStore
 from worker.mongo.schedules import MongoScheduleStore
 from worker.mongo.token_encryption import TokenEncryption
+from worker.mongo.token_endpoints import MongoTokenEndpoints
 from worker.mongo.token_renewals import MongoRenewalLeases
 from worker.mongo.tokens import MongoTokenStore
 from worker.mongo.transactions import MongoTransactions
@@ -246,15 +248,16 @@ def _accounts(
     tokens = MongoTokenStore(database, TokenEncryption(settings.token_encryption_keys))
     connections = MongoConnectionStore(database)
     unwritten = UnwrittenTokens()
+    addresses = TokenAddresses(settings.hubspot_token_endpoint, memory=MongoTokenEndpoints(database))
     endpoint = TokenEndpoint(
         transport=transport,
-        url=settings.hubspot_token_endpoint,
+        addresses=addresses,
         client_id=settings.hubspot_client_id,
         client_secret=settings.hubspot_client_secret,
     )
     information = TokenInformation(
         transport=transport,
-        token_url=settings.hubspot_token_endpoint,
+        addresses=addresses,
         client_id=settings.hubspot_client_id,
         client_secret=settings.hubspot_client_secret,
     )

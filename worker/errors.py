@@ -24,7 +24,8 @@ ExportError
     │   ├── RateLimitedError
     │   │   └── DailyLimitError
     │   ├── TimedOutError         no whole answer within the patience: ask for less
-    │   └── CallAbandonedError    the worker stops: whoever goes on makes the call again
+    │   ├── CallAbandonedError    the worker stops: whoever goes on makes the call again
+    │   └── TokenEndpointGoneError    a setting is to be looked at: the operator's
     ├── TokenRefusedError         renew the access token, then try again a few times
     ├── ReconnectRequiredError    the refresh token is dead: only the user can help
     ├── FeedUnusableError         what has changed lately cannot be read completely from a feed: read the list
@@ -237,6 +238,10 @@ class TimedOutError(RetryableHubSpotError):
 
 class CallAbandonedError(RetryableHubSpotError):
     """This worker stops, and has not waited for the answer: nothing is known of it, and nothing was wrong."""
+
+
+class TokenEndpointGoneError(RetryableHubSpotError):
+    """There is no token endpoint where HUBSPOT_TOKEN_ENDPOINT says, nor at its other version."""
 
 
 class TokenRefusedError(HubSpotError):

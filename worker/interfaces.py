@@ -23,6 +23,7 @@ from worker.lanes import Lane
 from worker.pages import ExportType, Offset, Page, PagePlace
 from worker.rates import Quota
 from worker.scopes import MissingScopes
+from worker.token_endpoints import GoneEndpoint
 from worker.tokens import RenewalLease, RenewedToken, Token
 
 
@@ -344,6 +345,25 @@ class RenewalLeases(Protocol):
 
     def release(self, lease: RenewalLease) -> None:
         """Give the right back; a lease that has lapsed and gone to someone else stays theirs."""
+
+
+class TokenEndpointMemory(Protocol):
+    """What all workers know of token endpoints that are gone, by the store's own clock.
+
+    Every method raises StoreUnavailableError when MongoDB is away.
+    """
+
+    def find(self, url: str) -> GoneEndpoint | None:
+        """Give what is known of the endpoint that is set."""
+
+    def note_gone(self, url: str, *, status: int, reason: str) -> GoneEndpoint:
+        """Note that HubSpot has said once more that it is gone; a minute after the first time it is believed."""
+
+    def forget(self, url: str) -> None:
+        """Forget what HubSpot has said of it."""
+
+    def known(self) -> list[GoneEndpoint]:
+        """Give what is known of all there are."""
 
 
 class IdempotencyStore(Protocol):

@@ -202,7 +202,7 @@ class WorkerSettings(StoreSettings):
 
     hubspot_client_id: str
     hubspot_client_secret: SecretStr
-    hubspot_token_endpoint: HttpUrl = f"{_HUBAPI}/oauth/v1/token"
+    hubspot_token_endpoint: HttpUrl = f"{_HUBAPI}/oauth/2026-03/token"
     hubspot_contacts_endpoint: HttpUrl = f"{_HUBAPI}/contacts/v1/lists/all/contacts/all"
     hubspot_companies_endpoint: HttpUrl = f"{_HUBAPI}/companies/v2/companies/paged?properties=name&properties=website"
     hubspot_deals_endpoint: HttpUrl = f"{_HUBAPI}/deals/v1/deal/paged?properties=dealname&includeAssociations=true"

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from itertools import count
 
 from worker.errors import StoreUnavailableError
+from worker.token_endpoints import APART_S, TOGETHER_S, GoneEndpoint
 from worker.tokens import RenewalLease, RenewedToken, Token
 
 _Key = tuple[str, str]
@@ -118,6 +119,44 @@ class InMemoryRenewalLeases:
             held, _ = self._held.get((lease.account_id, lease.owner), (None, None))
             if held == lease:
                 del self._held[lease.account_id, lease.owner]
+
+    def _answer(self) -> None:
+        if self.is_away:
+            raise StoreUnavailableError
+
+
+class InMemoryTokenEndpoints:
+    """TokenEndpointMemory, by an injected clock."""
+
+    def __init__(self, clock: Callable[[], datetime]) -> None:
+        self.is_away = False
+        self._clock = clock
+        self._gone: dict[str, GoneEndpoint] = {}
+
+    def find(self, url: str) -> GoneEndpoint | None:
+        self._answer()
+        return self._gone.get(url)
+
+    def note_gone(self, url: str, *, status: int, reason: str) -> GoneEndpoint:
+        self._answer()
+        at, before = self._clock(), self._gone.get(url)
+        is_new = before is None or at - before.last_at >= timedelta(seconds=TOGETHER_S)
+        first_at = at if is_new or before is None else before.first_at
+        moved_at = before.moved_at if before is not None else None
+        if moved_at is None and at - first_at >= timedelta(seconds=APART_S):
+            moved_at = at
+        self._gone[url] = GoneEndpoint(
+            url=url, status=status, reason=reason, first_at=first_at, last_at=at, moved_at=moved_at
+        )
+        return self._gone[url]
+
+    def forget(self, url: str) -> None:
+        self._answer()
+        self._gone.pop(url, None)
+
+    def known(self) -> list[GoneEndpoint]:
+        self._answer()
+        return list(self._gone.values())
 
     def _answer(self) -> None:
         if self.is_away:

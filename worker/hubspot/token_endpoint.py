@@ -15,6 +15,7 @@ from worker.errors import (
 )
 from worker.hubspot.facts import error_in, read_object
 from worker.hubspot.grants import Grant, grant_of
+from worker.hubspot.token_addresses import TokenAddresses
 from worker.hubspot.transport import Transport
 
 _START_AGAIN = "A code is good once, for some minutes, and for the address that it was sent to: begin again at /connect"
@@ -30,9 +31,11 @@ class Renewer(Protocol):
 class TokenEndpoint:
     """Speaks for one HubSpot app."""
 
-    def __init__(self, *, transport: Transport, url: str, client_id: str, client_secret: SecretStr) -> None:
+    def __init__(
+        self, *, transport: Transport, addresses: TokenAddresses, client_id: str, client_secret: SecretStr
+    ) -> None:
         self._transport = transport
-        self._url = url
+        self._addresses = addresses
         self._client_id = client_id
         self._client_secret = client_secret
 
@@ -69,8 +72,9 @@ class TokenEndpoint:
             ("client_secret", self._client_secret.get_secret_value()),
             *given,
         ]
+        secrets = [self._client_secret, secret]
         try:
-            body = self._transport.post_form(self._url, form, secrets=[self._client_secret, secret])
+            body = self._addresses.ask(lambda url: self._transport.post_form(url, form, secrets=secrets))
         except TokenRefusedError as error:
             raise FatalHubSpotError(
                 error.message, status=error.status, body=error.body, correlation_id=error.correlation_id
@@ -78,6 +82,6 @@ class TokenEndpoint:
         said = read_object(body)
         grant = grant_of(said)
         if grant is None:
-            failed = error_in(said, secrets=[self._client_secret, secret])
+            failed = error_in(said, secrets=secrets)
             raise failed or RetryableHubSpotError("HubSpot's token endpoint gave no token", status=200)
         return grant

@@ -12,10 +12,11 @@ from sandbox.portal.hubspot import HubSpot
 from sandbox.portal.mounting import HUBSPOT_URL, mount
 from tests.fakes.clock import ManualClock
 from tests.fakes.connections import InMemoryConnectionStore
-from tests.fakes.tokens import InMemoryRenewalLeases, InMemoryTokenStore
+from tests.fakes.tokens import InMemoryRenewalLeases, InMemoryTokenEndpoints, InMemoryTokenStore
 from worker.connections import Fingerprint
 from worker.hubspot.connector import Connector
 from worker.hubspot.inspector import Inspector
+from worker.hubspot.token_addresses import TokenAddresses
 from worker.hubspot.token_endpoint import TokenEndpoint
 from worker.hubspot.token_information import TokenInformation
 from worker.hubspot.tokens import RenewingTokenSource
@@ -49,16 +50,23 @@ class AccountWorld:
         mount(hubspot, mocker)
         return cls(hubspot, clock)
 
+    def __post_init__(self) -> None:
+        self.endpoints = InMemoryTokenEndpoints(self.clock)
+
+    @property
+    def addresses(self) -> TokenAddresses:
+        return TokenAddresses(f"{HUBSPOT_URL}{self.token_path}", memory=self.endpoints)
+
     @property
     def endpoint(self) -> TokenEndpoint:
-        url = f"{HUBSPOT_URL}{self.token_path}"
-        return TokenEndpoint(transport=Transport(), url=url, client_id=self.client_id, client_secret=CLIENT_SECRET)
+        return TokenEndpoint(
+            transport=Transport(), addresses=self.addresses, client_id=self.client_id, client_secret=CLIENT_SECRET
+        )
 
     @property
     def information(self) -> TokenInformation:
-        url = f"{HUBSPOT_URL}{self.token_path}"
         return TokenInformation(
-            transport=Transport(), token_url=url, client_id=self.client_id, client_secret=CLIENT_SECRET
+            transport=Transport(), addresses=self.addresses, client_id=self.client_id, client_secret=CLIENT_SECRET
         )
 
     @property

@@ -11,10 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
+from tests.fakes.clock import ManualClock
+from tests.fakes.tokens import InMemoryTokenEndpoints
 from worker.connections import HubSpotFacts
 from worker.errors import HubSpotError, ReconnectRequiredError, RetryableHubSpotError
 from worker.hubspot.facts import facts_of, flag_of, read_object
 from worker.hubspot.grants import UNKNOWN_LIFE_S, Grant, grant_of
+from worker.hubspot.token_addresses import TokenAddresses
 from worker.hubspot.token_endpoint import TokenEndpoint
 from worker.hubspot.transport import Transport
 
@@ -46,7 +49,10 @@ def without(*names: str) -> bytes:
 
 
 def asked(body: bytes | str, *, status: int = 200) -> Grant:
-    endpoint = TokenEndpoint(transport=Transport(), url=URL, client_id="app", client_secret=SecretStr("app-secret"))
+    addresses = TokenAddresses(URL, memory=InMemoryTokenEndpoints(ManualClock()))
+    endpoint = TokenEndpoint(
+        transport=Transport(), addresses=addresses, client_id="app", client_secret=SecretStr("app-secret")
+    )
     with responses.RequestsMock() as hubspot:
         hubspot.post(URL, status=status, body=body)
         return endpoint.renew(SecretStr("old-refresh"))

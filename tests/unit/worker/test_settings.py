@@ -46,7 +46,7 @@ def test_the_documented_defaults_hold(monkeypatch: pytest.MonkeyPatch) -> None:
     assert settings.mongodb_database == "hubspot_export"
     assert settings.celery_broker_url.get_secret_value() == "redis://127.0.0.1:6379/0"
     assert settings.redis == "redis://127.0.0.1:6379/0"
-    assert settings.hubspot_token_endpoint == "https://api.hubapi.com/oauth/v1/token"
+    assert settings.hubspot_token_endpoint == "https://api.hubapi.com/oauth/2026-03/token"
     assert settings.hubspot_contacts_endpoint == "https://api.hubapi.com/contacts/v1/lists/all/contacts/all"
     assert settings.hubspot_companies_endpoint == (
         "https://api.hubapi.com/companies/v2/companies/paged?properties=name&properties=website"

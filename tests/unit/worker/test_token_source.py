@@ -22,7 +22,7 @@ from requests import PreparedRequest
 
 from tests.fakes.clock import ManualClock
 from tests.fakes.connections import InMemoryConnectionStore
-from tests.fakes.tokens import InMemoryRenewalLeases
+from tests.fakes.tokens import InMemoryRenewalLeases, InMemoryTokenEndpoints
 from tests.unit.worker.hubspot_answers import BAD_REFRESH_TOKEN
 from worker.errors import (
     FatalHubSpotError,
@@ -33,6 +33,7 @@ from worker.errors import (
     TokenNotFoundError,
 )
 from worker.hubspot import tokens
+from worker.hubspot.token_addresses import TokenAddresses
 from worker.hubspot.token_endpoint import TokenEndpoint
 from worker.hubspot.tokens import LEASE_S, RenewingTokenSource
 from worker.hubspot.transport import Transport
@@ -125,7 +126,10 @@ def source_of(  # noqa: PLR0913, PLR0917 - what a source works with, as the fixt
     unwritten: UnwrittenTokens | None = None,
 ) -> RenewingTokenSource:
     endpoint = TokenEndpoint(
-        transport=Transport(), url=ENDPOINT, client_id=client_id, client_secret=SecretStr("client-secret")
+        transport=Transport(),
+        addresses=TokenAddresses(ENDPOINT, memory=InMemoryTokenEndpoints(clock)),
+        client_id=client_id,
+        client_secret=SecretStr("client-secret"),
     )
     return RenewingTokenSource(
         store=store,

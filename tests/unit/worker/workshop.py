@@ -20,8 +20,8 @@ from tests.fakes.gone_lists import InMemoryGoneListStore
 from tests.fakes.queue import HoldingJobQueue
 from tests.fakes.records import InMemoryRecordStore, InMemoryTransactions
 from tests.fakes.stores import InMemoryJobStore, InMemoryPageStore
-from tests.fakes.tokens import InMemoryRenewalLeases, InMemoryTokenStore
 from worker.api_choice import ApiChoice, ApiSetting
+from tests.fakes.tokens import InMemoryRenewalLeases, InMemoryTokenEndpoints, InMemoryTokenStore
 from worker.copy_interfaces import Transactions
 from worker.copying import SyncMode
 from worker.current_copy import CurrentCopy
@@ -32,6 +32,7 @@ from worker.export_tools import ExportTools, SliceLimits, first_done
 from worker.exporter import Exporter
 from worker.hubspot.client import CrmClient, DatedClient, LegacyClient
 from worker.hubspot.endpoints import legacy_endpoints
+from worker.hubspot.token_addresses import TokenAddresses
 from worker.hubspot.token_endpoint import TokenEndpoint
 from worker.hubspot.tokens import RenewingTokenSource
 from worker.hubspot.transport import Transport
@@ -165,7 +166,7 @@ class Workshop:
             leases=InMemoryRenewalLeases(clock),
             endpoint=TokenEndpoint(
                 transport=transport,
-                url=settings.hubspot_token_endpoint,
+                addresses=TokenAddresses(settings.hubspot_token_endpoint, memory=InMemoryTokenEndpoints(clock)),
                 client_id="id",
                 client_secret=SecretStr("secret"),
             ),
