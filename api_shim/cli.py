@@ -20,6 +20,7 @@ _COMMANDS = (
         "retry",
         "schedule",
         "sync",
+        "token-endpoint",
         "webhook-secret",
     ),
 )

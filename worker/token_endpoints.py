@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from urllib.parse import urlsplit, urlunsplit
 
 APART_S = 60.0
 """HubSpot has to say it twice, so far apart, before it is believed for longer than one call."""
@@ -24,3 +25,9 @@ class GoneEndpoint:
     first_at: datetime
     last_at: datetime
     moved_at: datetime | None = None
+
+
+def known_as(url: str) -> str:
+    """Give what an address is stored and shown as: without what may be a secret in it."""
+    address = urlsplit(url)
+    return urlunsplit(address._replace(netloc=address.netloc.rpartition("@")[2], query=""))

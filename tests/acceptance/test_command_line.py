@@ -27,7 +27,7 @@ COMMAND = (sys.executable, "-m", "api_shim.cli")
 SUBJECTS = [
     *("worker settings", "shim settings"),
     *("mongodb", "mongodb replica set", "mongodb write concern", "clock", "mongodb indexes"),
-    *("tokens", "hubspot lists"),
+    *("tokens", "hubspot lists", "token endpoint"),
     *("redis", "redis memory", "redis persistence"),
     *("broker", "workers", "queues", "beat", "shim"),
 ]

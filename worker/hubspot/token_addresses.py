@@ -11,7 +11,7 @@ import structlog
 
 from worker.errors import HubSpotError, ReconnectRequiredError, StoreUnavailableError, TokenEndpointGoneError
 from worker.interfaces import TokenEndpointMemory
-from worker.token_endpoints import GoneEndpoint
+from worker.token_endpoints import GoneEndpoint, known_as
 
 _log = structlog.get_logger()
 
@@ -60,7 +60,7 @@ class TokenAddresses:
     def __init__(self, url: str, *, memory: TokenEndpointMemory) -> None:
         self._set = url
         self._other = other_version_of(url)
-        self._known_as = _without_secrets(url)
+        self._known_as = known_as(url)
         self._memory = memory
         self._last_known: GoneEndpoint | None = None
 
@@ -133,9 +133,3 @@ class TokenAddresses:
             _log.warning("token_endpoint_not_noted")
         else:
             self._last_known = None
-
-
-def _without_secrets(url: str) -> str:
-    """Give what an address can be stored and shown as."""
-    address = urlsplit(url)
-    return urlunsplit(address._replace(netloc=address.netloc.rpartition("@")[2], query=""))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from datetime import datetime
 
-from api_shim.commands.checks import gone_lists, tokens
+from api_shim.commands.checks import gone_lists, token_endpoints, tokens
 from api_shim.commands.checks.indexes import missing_indexes
 from api_shim.commands.database import DatabaseError, open_database, say_hello
 from api_shim.commands.findings import Finding, ok, skipped, verdict_on, wrong
@@ -13,8 +13,8 @@ from worker.mongo.connection import Document, MongoDatabase
 from worker.settings import StoreSettings
 
 _INDEXES = "mongodb indexes"
-_INSIDE = (tokens.SUBJECT, gone_lists.SUBJECT)
-SUBJECTS = ("mongodb", "mongodb replica set", "mongodb write concern", "clock", _INDEXES, *_INSIDE)
+_INSIDE = (_INDEXES, tokens.SUBJECT, gone_lists.SUBJECT, token_endpoints.SUBJECT)
+SUBJECTS = ("mongodb", "mongodb replica set", "mongodb write concern", "clock", *_INSIDE)
 
 _CLOCKS_DIFFER_S = 5.0  # a tenth of what a token is renewed before its end
 
@@ -78,8 +78,9 @@ def _look_inside(database: MongoDatabase, settings: StoreSettings, *, has_primar
         yield _check_indexes(database)
         yield tokens.check_tokens(database, settings)
         yield gone_lists.check_gone_lists(database)
+        yield token_endpoints.check_token_endpoint(database)
     else:
-        yield from (skipped(subject, "there is no primary to ask") for subject in (_INDEXES, *_INSIDE))
+        yield from (skipped(subject, "there is no primary to ask") for subject in _INSIDE)
 
 
 def _check_indexes(database: MongoDatabase) -> Finding:

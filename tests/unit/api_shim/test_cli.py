@@ -35,7 +35,7 @@ def test_every_command_is_listed_with_what_it_does() -> None:
         "schedule",
         "sync",
     )
-    for name in (*commands, "webhook-secret"):
+    for name in (*commands, "token-endpoint", "webhook-secret"):
         assert f"\n  {name} " in result.output
 
 

@@ -18,6 +18,7 @@ from api_shim.commands.checks.mongo import judge_clock, judge_replica_set, judge
 from api_shim.commands.checks.redis import judge_redis
 from api_shim.commands.checks.settings import check_settings
 from api_shim.commands.checks.shim import check_shim
+from api_shim.commands.checks.token_endpoints import check_token_endpoint, judge_token_endpoint
 from api_shim.commands.checks.tokens import check_tokens, judge_tokens
 from api_shim.commands.findings import Finding, Verdict, completed, ok
 from worker.gone_lists import GoneList
@@ -26,6 +27,7 @@ from worker.mongo.token_encryption import TokenEncryption
 from worker.mongo.tokens import MongoTokenStore, TokenSurvey
 from worker.pages import ExportType
 from worker.settings import BrokerSettings, ShimSettings, StoreSettings, WorkerSettings
+from worker.token_endpoints import GoneEndpoint
 from worker.tokens import RenewedToken
 
 NOW = datetime(2026, 11, 23, 15, tzinfo=UTC)
@@ -225,3 +227,36 @@ def test_without_a_url_the_shim_is_not_asked() -> None:
 def test_what_was_not_reached_is_said_to_be_skipped() -> None:
     found = completed([ok("a", "well")], subjects=["a", "b"], reason="a could not be asked")
     assert list(found) == [ok("a", "well"), Finding(Verdict.SKIPPED, "b", "a could not be asked")]
+
+
+V1 = "https://api.hubapi.com/oauth/v1/token"
+
+
+def gone(*, moved_at: datetime | None) -> GoneEndpoint:
+    return GoneEndpoint(url=V1, status=404, reason="no such thing", first_at=NOW, last_at=NOW, moved_at=moved_at)
+
+
+def test_a_token_endpoint_that_is_gone_is_to_be_set_anew() -> None:
+    assert judge_token_endpoint([]).verdict is Verdict.OK
+    assert judge_token_endpoint([gone(moved_at=None)]).verdict is Verdict.OK
+
+    found = judge_token_endpoint([gone(moved_at=NOW)])
+
+    assert found.verdict is Verdict.WRONG
+    for word in (V1, "2026-11-23T15:00:00Z", "404", "no such thing", "HUBSPOT_TOKEN_ENDPOINT", "--recheck"):
+        assert word in found.text
+
+
+def test_of_an_endpoint_that_is_no_longer_set_nothing_is_wrong(bare: pytest.MonkeyPatch) -> None:
+    database = mongomock.MongoClient(tz_aware=True).db
+    document = {"_id": V1, "status": 404, "reason": "", "first_at": NOW, "last_at": NOW, "moved_at": NOW}
+    database["integrations.hubspot.token_endpoints"].insert_one(document)
+    found = [check_token_endpoint(database).verdict]
+
+    for name in ("HUBSPOT_CLIENT_ID", "HUBSPOT_CLIENT_SECRET"):
+        bare.setenv(name, "x")
+    found.append(check_token_endpoint(database).verdict)
+    bare.setenv("HUBSPOT_TOKEN_ENDPOINT", f"{V1}?key=1")
+    found.append(check_token_endpoint(database).verdict)
+
+    assert found == [Verdict.WRONG, Verdict.OK, Verdict.WRONG]

@@ -1,0 +1,32 @@
+"""Whether HubSpot still has the token endpoint that is set."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from api_shim.commands.findings import Finding, ok, wrong
+from worker.mongo.connection import MongoDatabase
+from worker.mongo.token_endpoints import MongoTokenEndpoints
+from worker.settings import WorkerSettings, read
+from worker.token_endpoints import GoneEndpoint, known_as
+
+SUBJECT = "token endpoint"
+
+_ADVICE = "set HUBSPOT_TOKEN_ENDPOINT to it, or have the old one asked again: hubspot-export token-endpoint --recheck"
+
+
+def check_token_endpoint(database: MongoDatabase) -> Finding:
+    """Look at what the workers remember; where their settings are not at hand, of whatever endpoint."""
+    settings, _ = read(WorkerSettings)
+    url = known_as(settings.hubspot_token_endpoint) if settings is not None else None
+    return judge_token_endpoint([known for known in MongoTokenEndpoints(database).known() if url in {None, known.url}])
+
+
+def judge_token_endpoint(known: Sequence[GoneEndpoint]) -> Finding:
+    """Want the endpoint that is set to be there: that its other version is asked instead is no state to stay in."""
+    moved = [each for each in known if each.moved_at is not None]
+    if not moved:
+        return ok(SUBJECT, "HubSpot has not said twice that it is gone")
+    each = moved[0]
+    said = f"{each.url} is gone since {each.first_at:%Y-%m-%dT%H:%M:%SZ} (status {each.status}: {each.reason})"
+    return wrong(SUBJECT, f"{said}, its other version is asked; {_ADVICE}")
