@@ -9,7 +9,9 @@ from sandbox.portal.cursors import CursorForm, FinalCursor, ListOrder
 from sandbox.portal.journal import Counters
 from sandbox.portal.limits import Meter
 from sandbox.portal.records.renderer import Renderer, Templates
+from sandbox.portal.token_answers import TokenShape
 
+OAuthVersion = Literal["v1", "v3", "2026-03", "2026-09"]
 RecordTypeName = Literal["contacts", "companies", "deals", "engagements"]
 Natural = Annotated[int, msgspec.Meta(ge=0)]
 Seconds = Annotated[float, msgspec.Meta(ge=0)]
@@ -42,6 +44,10 @@ class AccountSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     token_lifetime_s: Annotated[int, msgspec.Meta(ge=0)] = 1800
     rotate_refresh_tokens: bool = False
     """Give a new refresh token with every access token and refuse the old one from then on."""
+    grant_shape: TokenShape = "documented"
+    """How the token endpoint's answers look."""
+    oauth_gone: tuple[OAuthVersion, ...] = ()
+    """Versions of HubSpot's OAuth that answer 404 to this account's tokens and codes, as they will when they end."""
     rate_limit: Natural = 110
     """Calls in a rolling interval; 0 is no limit. HubSpot gives an OAuth app 110 in 10 s."""
     rate_interval_s: Annotated[float, msgspec.Meta(gt=0)] = 10.0
@@ -77,6 +83,8 @@ class AccountOptions(TypedDict, total=False):
     client_secret: str | None
     token_lifetime_s: int
     rotate_refresh_tokens: bool
+    grant_shape: TokenShape
+    oauth_gone: tuple[OAuthVersion, ...]
     rate_limit: int
     rate_interval_s: float
     daily_limit: int

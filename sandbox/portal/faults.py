@@ -49,6 +49,7 @@ RouteName = Literal[
     "search",
     "token",
     "token-info",
+    "token-revoke",
     "authorize",
 ]
 """What calls can be for; `notes` is of the dated API only, `objects` are those it does not know."""

@@ -12,6 +12,7 @@ from sandbox.portal.accounts import Account, AccountOptions, AccountSettings
 from sandbox.portal.call import Call
 from sandbox.portal.compression import compressed
 from sandbox.portal.faults import FaultOptions, FaultPlan, FaultScript, RecipeName, ScriptedFault
+from sandbox.portal.introspection import Introspection
 from sandbox.portal.journal import Journal, LoggedCall
 from sandbox.portal.messages import Answer, Ending, Request
 from sandbox.portal.oauth import OAuth
@@ -41,7 +42,7 @@ class HubSpot:
         self.tokens = TokenBook(clock=clock, mint=self._mint)
         self._templates = Templates()
         self._oauth = OAuth(self.tokens, self.accounts)
-        self._routes = build_routes(self._oauth)
+        self._routes = build_routes(self._oauth, Introspection(self.tokens, self.accounts))
         self._calls = 0
 
     def add_account(self, hub_id: int, **options: Unpack[AccountOptions]) -> Account:

@@ -1,4 +1,4 @@
-"""The OAuth endpoints: the page of consent, tokens for a refresh token or a code, and information about tokens."""
+"""The OAuth endpoints that give something: the page of consent, and tokens for a refresh token or a code."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,18 +8,22 @@ from sandbox.portal import errors
 from sandbox.portal.accounts import Account
 from sandbox.portal.call import Call
 from sandbox.portal.messages import Answer
+from sandbox.portal.token_answers import WITHOUT_REFRESH_TOKEN, WITHOUT_TOKEN, shaped
 from sandbox.portal.tokens import AccessToken, TokenBook
 
 V1_TOKEN_PATH = "/oauth/v1/token"  # noqa: S105  # a path
 TOKEN_PATHS = (V1_TOKEN_PATH, "/oauth/v3/token", "/oauth/2026-03/token", "/oauth/2026-09/token")
 INFO_PREFIX = "/oauth/v1/access-tokens/"
+REFRESH_PREFIX = "/oauth/v1/refresh-tokens/"
 AUTHORIZE_PATH = "/oauth/authorize"
 _BAD_REFRESH_TOKEN = "refresh token is invalid, expired or revoked"  # noqa: S105  # a message
 _WRONG_CLIENT = "refresh token was not issued to this client"
 
 
 @dataclass(frozen=True)
-class _RefusedGrantError(Exception):
+class RefusedGrantError(Exception):
+    """A grant is refused with an answer."""
+
     answer: Answer
 
 
@@ -60,55 +64,27 @@ class OAuth:
         path = call.request.path
         if path.startswith(INFO_PREFIX):
             return _hub_id(self.tokens.access(path.removeprefix(INFO_PREFIX)))
+        if path.startswith(REFRESH_PREFIX):
+            return self.tokens.owner(path.removeprefix(REFRESH_PREFIX))
         if not path.startswith(TOKEN_PATHS):
             return None
         grant = fields(call)
         code = self.tokens.code(grant.get("code", ""))
-        owner = self.tokens.owner(grant.get("refresh_token", ""))
+        given = (grant.get("refresh_token", ""), grant.get("token", ""))
+        owner = next(filter(None, map(self.tokens.owner, given)), None)
         return owner or (code.hub_id if code else _hub_id(self.tokens.access(grant.get("token", ""))))
 
     def token(self, call: Call) -> Answer:
         """POST to any of the token paths; every refusal is a 400."""
+        if is_gone(call):
+            return errors.not_found(call)
         grant = fields(call)
         try:
-            _require_client(grant)
+            require_client(grant)
             account = self._granting(call, grant)
-        except _RefusedGrantError as refusal:
+        except RefusedGrantError as refusal:
             return refusal.answer
         return self._issue(account)
-
-    def info(self, call: Call) -> Answer:
-        """GET /oauth/v1/access-tokens/{token}: whose the token is and for how long."""
-        told = self._tell(call, call.request.path.removeprefix(INFO_PREFIX))
-        return errors.not_found(call) if told is None else Answer.json(200, told)
-
-    def introspect(self, call: Call) -> Answer:
-        """POST to any later token path's introspection: the same, for the app only, and never a 404."""
-        form = call.request.form()
-        try:
-            _require_client({"grant_type": "introspection", **form})
-        except _RefusedGrantError as refusal:
-            return refusal.answer
-        told = self._tell(call, form.get("token", ""))
-        return Answer.json(200, {"active": False} if told is None else {"active": True, **told})
-
-    def _tell(self, call: Call, value: str) -> dict[str, object] | None:
-        token = self.tokens.access(value)
-        account = self.accounts.get(token.hub_id) if token else None
-        if token is None or account is None or token.expires_at <= call.at:
-            return None
-        settings = account.settings
-        return {
-            "token": token.value,
-            "user": f"user{settings.user_id}@example.test",
-            "hub_domain": f"hub{settings.hub_id}.example.test",
-            "scopes": settings.scopes,
-            "hub_id": settings.hub_id,
-            "app_id": 1,
-            "expires_in": int(token.expires_at - call.at),
-            "user_id": settings.user_id,
-            "token_type": "access",
-        }
 
     def _picked(self, hub_id: str | None) -> Account | None:
         if hub_id is None:
@@ -146,21 +122,27 @@ class OAuth:
 
     def _issue(self, account: Account) -> Answer:
         settings = account.settings
+        if settings.grant_shape in WITHOUT_TOKEN:
+            return shaped({}, settings.grant_shape)
         token = self.tokens.issue(settings.hub_id, lifetime_s=settings.token_lifetime_s)
-        kept = None if settings.rotate_refresh_tokens else self.tokens.refresh_token(settings.hub_id)
-        return Answer.json(
-            200,
-            {
-                "token_type": "bearer",
-                "token_use": "access_token",
-                "access_token": token.value,
-                "refresh_token": kept or self.tokens.rotate(settings.hub_id),
-                "expires_in": settings.token_lifetime_s,
-                "hub_id": settings.hub_id,
-                "user_id": settings.user_id,
-                "scopes": settings.scopes,
-            },
-        )
+        rotates = settings.rotate_refresh_tokens and settings.grant_shape not in WITHOUT_REFRESH_TOKEN
+        kept = None if rotates else self.tokens.refresh_token(settings.hub_id)
+        fields = {
+            "token_type": "bearer",
+            "token_use": "access_token",
+            "access_token": token.value,
+            "refresh_token": kept or self.tokens.rotate(settings.hub_id),
+            "expires_in": settings.token_lifetime_s,
+            "hub_id": settings.hub_id,
+            "user_id": settings.user_id,
+            "scopes": settings.scopes,
+        }
+        return shaped(fields, settings.grant_shape)
+
+
+def is_gone(call: Call) -> bool:
+    """Whether the version in the path, `/oauth/<version>/...`, has ended for the account that the call is about."""
+    return call.account is not None and call.request.path.split("/")[2] in call.account.settings.oauth_gone
 
 
 def _hub_id(token: AccessToken | None) -> int | None:
@@ -172,7 +154,8 @@ def _with_query(url: str, further: Mapping[str, str]) -> str:
     return urlunsplit(parts._replace(query=urlencode([*parse_qsl(parts.query), *further.items()])))
 
 
-def _require_client(grant: Mapping[str, str]) -> None:
+def require_client(grant: Mapping[str, str]) -> None:
+    """Want an app to say which it is. Raises RefusedGrantError."""
     if not grant.get("grant_type"):
         raise _refused("invalid_request", "BAD_GRANT_TYPE", "missing or unknown grant type")
     if not grant.get("client_id"):
@@ -188,5 +171,5 @@ def _require_same_client(account: Account, grant: Mapping[str, str]) -> None:
         raise _refused("invalid_client", "BAD_CLIENT_SECRET", "missing or invalid client secret")
 
 
-def _refused(error: str, status: str, message: str) -> _RefusedGrantError:
-    return _RefusedGrantError(errors.refused_grant(error, status, message))
+def _refused(error: str, status: str, message: str) -> RefusedGrantError:
+    return RefusedGrantError(errors.refused_grant(error, status, message))

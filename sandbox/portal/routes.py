@@ -6,22 +6,28 @@ from sandbox.portal import errors
 from sandbox.portal.call import Call, Route
 from sandbox.portal.dated import DATED_LISTS, VERSIONS
 from sandbox.portal.feeds import LEGACY_FEEDS
+from sandbox.portal.introspection import Introspection
 from sandbox.portal.legacy import LEGACY_LISTS
 from sandbox.portal.messages import Answer
 from sandbox.portal.metadata import metadata_routes
-from sandbox.portal.oauth import AUTHORIZE_PATH, INFO_PREFIX, TOKEN_PATHS, V1_TOKEN_PATH, OAuth
+from sandbox.portal.oauth import AUTHORIZE_PATH, INFO_PREFIX, REFRESH_PREFIX, TOKEN_PATHS, V1_TOKEN_PATH, OAuth
 
 Routes = Mapping[str, Mapping[str, Route]]
 """Method to route, by path; a path that ends with a slash answers for everything below it."""
 
 
-def build_routes(oauth: OAuth) -> Routes:
+def build_routes(oauth: OAuth, introspection: Introspection) -> Routes:
     """Make the table; another endpoint is one more entry."""
     tokens = {path: {"POST": Route("token", oauth.token)} for path in TOKEN_PATHS}
     later = [path for path in TOKEN_PATHS if path != V1_TOKEN_PATH]
     information = {
-        INFO_PREFIX: {"GET": Route("token-info", oauth.info)},
-        **{f"{path}/introspect": {"POST": Route("token-info", oauth.introspect)} for path in later},
+        INFO_PREFIX: {"GET": Route("token-info", introspection.info)},
+        REFRESH_PREFIX: {
+            "GET": Route("token-info", introspection.refresh_info),
+            "DELETE": Route("token-revoke", introspection.delete_refresh_token),
+        },
+        **{f"{path}/introspect": {"POST": Route("token-info", introspection.introspect)} for path in later},
+        **{f"{path}/revoke": {"POST": Route("token-revoke", introspection.revoke)} for path in later},
     }
     consent = {AUTHORIZE_PATH: {"GET": Route("authorize", oauth.authorize)}}
     lists = (*LEGACY_LISTS, *LEGACY_FEEDS)

@@ -70,6 +70,12 @@ class TokenBook:
         self._access.update({t.value: AccessToken(t.value, t.hub_id, now) for t in ending})
         return len(ending)
 
+    def end(self, value: str) -> None:
+        """End one access token, and no other of its account."""
+        token = self._access.get(value)
+        if token is not None and token.expires_at > self._clock():
+            self._access[value] = AccessToken(value, token.hub_id, self._clock())
+
     def clear(self) -> None:
         """Forget all tokens and codes."""
         self._access.clear()

@@ -1,15 +1,18 @@
 """The token endpoints and the life of tokens."""
 
 import json
+import re
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
+import msgspec
 import pytest
 
 from sandbox.portal.hubspot import HubSpot
 from sandbox.portal.manual_clock import ManualClock
 from sandbox.portal.messages import Answer, Request
 from sandbox.portal.oauth import TOKEN_PATHS
+from sandbox.portal.token_answers import TOKEN_SHAPES, WITHOUT_REFRESH_TOKEN, WITHOUT_TOKEN
 
 FORM = {"content-type": "application/x-www-form-urlencoded"}
 GRANT = {
@@ -264,3 +267,107 @@ def test_a_call_about_a_token_or_a_code_counts_as_one_of_its_account(target: str
         post(hubspot, {"token": token, "code": code}, target)
 
     assert [call.hub_id for call in hubspot.journal.calls] == [99]
+
+
+LATER = [path for path in TOKEN_PATHS if path != "/oauth/v1/token"]
+APP = {"client_id": "app", "client_secret": "secret"}
+# Of PublicAccessTokenInfoResponse, PublicRefreshTokenInfoResponse and SignedAccessToken in HubSpot's specification.
+OF_BOTH = {"active", "app_id", "client_id", "hub_id", "scopes", "token", "token_type", "token_use", "user_id"}
+OF_ACCESS = OF_BOTH | {"expires_in", "is_private_distribution", "signed_access_token"}
+SIGNED = {
+    *("appId", "appInstallId", "audience", "expiresAt", "hubId", "hublet", "installingUserId"),
+    *("isPrivateDistribution", "isServiceAccount", "isUserLevel", "newSignature", "scopeToScopeGroupPks", "scopes"),
+    *("signature", "trialScopeToScopeGroupPks", "trialScopes", "userId"),
+}
+
+
+@pytest.mark.parametrize("path", LATER)
+def test_introspection_tells_every_field_that_the_specification_requires(path: str, hubspot: HubSpot) -> None:
+    access = read(post(hubspot, {**APP, "token": hubspot.issue_token(99).value}, f"{path}/introspect"))
+    refresh = read(post(hubspot, {**APP, "token": "refresh-99"}, f"{path}/introspect"))
+
+    assert access.keys() == OF_ACCESS | {"user", "hub_domain"}
+    assert access["signed_access_token"].keys() == SIGNED
+    assert refresh.keys() == OF_BOTH | {"user", "hub_domain"}
+    assert (access["token_use"], refresh["token_use"]) == ("access_token", "refresh_token")
+
+
+@pytest.mark.parametrize("path", LATER)
+def test_a_refresh_token_that_is_revoked_gives_no_more_and_takes_nothing_back(path: str, hubspot: HubSpot) -> None:
+    token = read(post(hubspot, GRANT))["access_token"]
+
+    assert post(hubspot, {**APP, "token": "refresh-99"}, f"{path}/revoke").status == 204
+
+    assert read(post(hubspot, GRANT))["status"] == "BAD_REFRESH_TOKEN"
+    assert contacts(hubspot, token).status == 200
+
+
+def test_an_access_token_that_is_revoked_ends_alone(hubspot: HubSpot) -> None:
+    ended, other = (read(post(hubspot, GRANT))["access_token"] for _ in range(2))
+
+    for _ in range(2):
+        assert post(hubspot, {**APP, "token": ended}, "/oauth/2026-03/token/revoke").status == 204
+
+    assert [contacts(hubspot, token).status for token in (ended, other)] == [401, 200]
+    assert post(hubspot, GRANT).status == 200
+
+
+def test_who_revokes_has_to_be_the_app_and_may_name_what_nobody_knows(hubspot: HubSpot) -> None:
+    url = "/oauth/2026-03/token/revoke"
+
+    assert read(post(hubspot, {"token": "refresh-99"}, url))["status"] == "BAD_CLIENT_ID"
+    assert post(hubspot, {**APP, "token": "nonesuch"}, url).status == 204
+    assert post(hubspot, GRANT).status == 200
+
+
+def test_version_one_shows_and_deletes_refresh_tokens_by_their_address(hubspot: HubSpot) -> None:
+    url = "/oauth/v1/refresh-tokens/refresh-99"
+    shown = hubspot.answer(Request.of("GET", url))
+    statuses = [hubspot.answer(Request.of(method, url)).status for method in ("DELETE", "DELETE", "GET")]
+
+    assert read(shown)["hub_id"] == 99
+    assert statuses == [204, 404, 404]
+
+
+@pytest.mark.parametrize(
+    ("version", "calls"),
+    [
+        ("v1", ["/oauth/v1/token"]),
+        ("2026-03", [f"/oauth/2026-03/token{end}" for end in ("", "/introspect", "/revoke")]),
+    ],
+)
+def test_a_version_that_is_gone_for_an_account_answers_404_and_every_other_works(
+    version: str, calls: list[str], hubspot: HubSpot
+) -> None:
+    hubspot.accounts[99].change({"oauth_gone": [version]})
+    form = {**GRANT, "token": "refresh-99"}
+
+    assert [post(hubspot, form, path).status for path in calls] == [404] * len(calls)
+    assert post(hubspot, form, "/oauth/2026-09/token").status == 200
+
+
+# Shapes of answers
+
+
+@pytest.mark.parametrize("shape", TOKEN_SHAPES)
+@pytest.mark.parametrize("rotates", [False, True])
+def test_whatever_shape_an_answer_has_what_is_in_it_works(shape: str, *, rotates: bool, hubspot: HubSpot) -> None:
+    hubspot.accounts[99].change({"grant_shape": shape, "rotate_refresh_tokens": rotates})
+
+    answer = post(hubspot, GRANT)
+
+    assert answer.status == 200
+    token = re.search(rb'"access_?[tT]oken":"([^"]+)"', answer.body)
+    assert (token is None) == (shape in WITHOUT_TOKEN)
+    if token is not None:
+        assert contacts(hubspot, token[1].decode()).status == 200
+    again = re.search(rb'"refresh_?[tT]oken":"([^"]+)"', answer.body)
+    assert (again is None) == (shape in WITHOUT_TOKEN | WITHOUT_REFRESH_TOKEN)
+    sent_next = again[1].decode() if again is not None else "refresh-99"
+    assert (sent_next != "refresh-99") == (rotates and again is not None)
+    assert post(hubspot, {**GRANT, "refresh_token": sent_next}).status == 200
+
+
+def test_a_shape_that_does_not_exist_is_refused(hubspot: HubSpot) -> None:
+    with pytest.raises(msgspec.ValidationError, match="grant_shape"):
+        hubspot.accounts[99].change({"grant_shape": "round"})
