@@ -43,7 +43,7 @@ from worker.hubspot.token_information import TokenInformation
 from worker.hubspot.tokens import RenewingTokenSource
 from worker.hubspot.totals import SearchTotals
 from worker.hubspot.transport import CONNECT_S, Sessions, Transport
-from worker.hubspot.unwritten import UnwrittenTokens
+from worker.hubspot.unwritten import LONGEST_GOODBYE_S, UnwrittenTokens
 from worker.hubspot.watched import MeasuredRenewals, WatchedCalls
 from worker.interfaces import CrmSource, ErrandTaker, RateLimiter, SliceRunner, SweepRunner, SyncStarter
 from worker.job_queue import CeleryDeliveryQueue, CeleryJobQueue, CelerySyncQueue, message_headers
@@ -74,6 +74,7 @@ from worker.mongo.jobs import MongoJobStore
 from worker.mongo.pages import MongoPageStore
 from worker.mongo.records import MongoRecordStore
 from worker.mongo.schedules import MongoScheduleStore
+from worker.mongo.server_clock import MongoClock
 from worker.mongo.token_encryption import TokenEncryption
 from worker.mongo.token_endpoints import MongoTokenEndpoints
 from worker.mongo.token_renewals import MongoRenewalLeases
@@ -103,7 +104,6 @@ _QUIET_S, _LOST_S = 60.0, 10.0
 _STUCK_MARGIN_S = 60.0
 _CALLS_A_PAGE = 3  # at their slowest: two that renew the token, and the page's own
 _TRY_AGAIN_S = 5.0
-_UNWRITTEN_S = 30.0  # that a worker which stops waits for MongoDB while a token is in its memory alone
 _DELIVERING, _WAITING = 32, 25  # threads, and how much waits for one; the rest stays in the database
 _MOST_STORING = 1024  # threads that store: made when they are needed, a few for each slice at work
 _MOST_CALLING = 1024  # the same for calls of exports that have several under way at once
@@ -247,7 +247,7 @@ def _accounts(
 ) -> _Accounts:
     tokens = MongoTokenStore(database, TokenEncryption(settings.token_encryption_keys))
     connections = MongoConnectionStore(database)
-    unwritten = UnwrittenTokens()
+    unwritten, clock = UnwrittenTokens(), MongoClock(database)
     addresses = TokenAddresses(settings.hubspot_token_endpoint, memory=MongoTokenEndpoints(database))
     endpoint = TokenEndpoint(
         transport=transport,
@@ -268,13 +268,13 @@ def _accounts(
         client_id=settings.hubspot_client_id,
         connections=connections,
         unwritten=unwritten,
-        clock=utc_now,
+        clock=clock,
     )
     return _Accounts(
         source=source,
         health=TokenHealth(connections=connections, tokens=tokens),
         inspector=Inspector(
-            tokens=tokens, source=source, information=information, connections=connections, clock=utc_now
+            tokens=tokens, source=source, information=information, connections=connections, clock=clock
         ),
         connector=Connector(
             endpoint=endpoint,
@@ -282,7 +282,7 @@ def _accounts(
             tokens=tokens,
             connections=connections,
             unwritten=unwritten,
-            clock=utc_now,
+            clock=clock,
         ),
         unwritten=unwritten,
     )
@@ -388,7 +388,7 @@ def show_metrics(sender: Any, **_: Any) -> None:  # noqa: ANN401 - Celery's sign
 def leave_nothing_behind(**_: Any) -> None:  # noqa: ANN401 - Celery's signature
     """Have tokens written that nobody else has, and let the traces of the last slices out, where there were any."""
     if _services_of.cache_info().currsize:
-        services().unwritten.close(within_s=_UNWRITTEN_S)
+        services().unwritten.close(within_s=LONGEST_GOODBYE_S)
         services().traces.close()
 
 

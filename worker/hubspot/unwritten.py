@@ -16,6 +16,9 @@ from worker.tokens import Token
 
 _log = structlog.get_logger()
 
+LONGEST_GOODBYE_S = 30.0
+"""That a worker which stops waits for MongoDB while a token is in its memory alone."""
+
 _TRY_AGAIN_S = 0.5  # a try waits for MongoDB by itself; whoever takes a lapsed lease over waits for longer than this
 
 Write = Callable[[], bool]

@@ -22,6 +22,7 @@ from api_shim.commands.checks.token_endpoints import check_token_endpoint, judge
 from api_shim.commands.checks.tokens import check_tokens, judge_tokens
 from api_shim.commands.findings import Finding, Verdict, completed, ok
 from worker.gone_lists import GoneList
+from worker.mongo.connection import MongoDatabase
 from worker.mongo.indexes import ensure_indexes
 from worker.mongo.token_encryption import TokenEncryption
 from worker.mongo.tokens import MongoTokenStore, TokenSurvey
@@ -232,15 +233,15 @@ def test_what_was_not_reached_is_said_to_be_skipped() -> None:
 V1 = "https://api.hubapi.com/oauth/v1/token"
 
 
-def gone(*, moved_at: datetime | None) -> GoneEndpoint:
+def gone_endpoint(*, moved_at: datetime | None) -> GoneEndpoint:
     return GoneEndpoint(url=V1, status=404, reason="no such thing", first_at=NOW, last_at=NOW, moved_at=moved_at)
 
 
 def test_a_token_endpoint_that_is_gone_is_to_be_set_anew() -> None:
     assert judge_token_endpoint([]).verdict is Verdict.OK
-    assert judge_token_endpoint([gone(moved_at=None)]).verdict is Verdict.OK
+    assert judge_token_endpoint([gone_endpoint(moved_at=None)]).verdict is Verdict.OK
 
-    found = judge_token_endpoint([gone(moved_at=NOW)])
+    found = judge_token_endpoint([gone_endpoint(moved_at=NOW)])
 
     assert found.verdict is Verdict.WRONG
     for word in (V1, "2026-11-23T15:00:00Z", "404", "no such thing", "HUBSPOT_TOKEN_ENDPOINT", "--recheck"):
@@ -248,7 +249,7 @@ def test_a_token_endpoint_that_is_gone_is_to_be_set_anew() -> None:
 
 
 def test_of_an_endpoint_that_is_no_longer_set_nothing_is_wrong(bare: pytest.MonkeyPatch) -> None:
-    database = mongomock.MongoClient(tz_aware=True).db
+    database: MongoDatabase = mongomock.MongoClient(tz_aware=True).db
     document = {"_id": V1, "status": 404, "reason": "", "first_at": NOW, "last_at": NOW, "moved_at": NOW}
     database["integrations.hubspot.token_endpoints"].insert_one(document)
     found = [check_token_endpoint(database).verdict]

@@ -20,8 +20,8 @@ from tests.fakes.gone_lists import InMemoryGoneListStore
 from tests.fakes.queue import HoldingJobQueue
 from tests.fakes.records import InMemoryRecordStore, InMemoryTransactions
 from tests.fakes.stores import InMemoryJobStore, InMemoryPageStore
-from worker.api_choice import ApiChoice, ApiSetting
 from tests.fakes.tokens import InMemoryRenewalLeases, InMemoryTokenEndpoints, InMemoryTokenStore
+from worker.api_choice import ApiChoice, ApiSetting
 from worker.copy_interfaces import Transactions
 from worker.copying import SyncMode
 from worker.current_copy import CurrentCopy
