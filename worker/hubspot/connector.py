@@ -74,10 +74,11 @@ class Connector:
 
     def _store(self, account_id: str, owner: str, granted: RenewedToken, *, before: str | None) -> None:
         """Write, whatever is there; from the second time on not over what someone else has stored since."""
-        tries, ours = count(), Fingerprint.of(granted).grant
+        tries, kept = count(), self._unwritten.find(account_id, owner)
+        older_or_ours = {before, *(Fingerprint.of(each).grant for each in (kept, granted) if each is not None)}
 
         def write() -> bool:
-            if next(tries) and self._grant_stored(account_id, owner) not in {before, ours}:
+            if next(tries) and self._grant_stored(account_id, owner) not in older_or_ours:
                 return False
             self._tokens.connect(account_id, owner, granted)
             return True

@@ -108,10 +108,13 @@ class UnwrittenTokens:
         return len(lost)
 
     def _try(self, kept: _Kept) -> Written:
-        """Write, one thread at a time: a second one would find the first one's token, and take it for a stranger's."""
+        """Write, one thread at a time: a second one would find the first one's token, and take it for a stranger's.
+
+        A token whose place a newer one has taken is not written any more.
+        """
         with kept.turn:
             if kept.outcome is Written.NOT_YET:
-                kept.outcome = Written.YES if kept.write() else Written.WORTHLESS
+                kept.outcome = Written.YES if self._is_kept(kept) and kept.write() else Written.WORTHLESS
         self._drop(kept)
         return kept.outcome
 

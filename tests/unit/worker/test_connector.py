@@ -241,3 +241,25 @@ def test_without_the_database_no_code_is_spent(world: AccountWorld) -> None:
         connect(world)
 
     assert world.calls("token") == []
+
+
+def test_a_connection_takes_the_place_of_a_renewal_that_is_written_as_late_as_it_is(
+    world: AccountWorld, away: AwayTokenStore
+) -> None:
+    before = world.store_token(refresh_token=SecretStr("older"))
+    renewed = RenewedToken(
+        access_token=SecretStr("x"), refresh_token=SecretStr("rotated"), expires_in_s=9, generated_at=world.clock()
+    )
+
+    def write() -> bool:
+        raise StoreUnavailableError
+
+    world.unwritten.write(renewed.replacing(before), write)
+    with pytest.raises(StoreUnavailableError):
+        connect(world)
+    world.store_token(refresh_token=SecretStr("rotated"))  # by a write under way when it was replaced
+    assert away.is_away
+
+    let_write(world)
+
+    assert world.stored().refresh_token == SecretStr(f"refresh-{HUB}")

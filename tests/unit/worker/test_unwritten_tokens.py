@@ -356,3 +356,23 @@ def test_of_one_account_the_newer_token_takes_the_olders_place(world: World) -> 
 
     assert ended == ["older"]
     assert world.unwritten.find("a1", "u1") is None
+
+
+def test_the_older_of_two_tokens_is_not_written_any_more(world: World) -> None:
+    older_writes: list[None] = []
+    world.go(away=False)
+
+    def write_older() -> bool:
+        older_writes.append(None)
+        raise StoreUnavailableError
+
+    def write_newer() -> bool:
+        raise StoreUnavailableError
+
+    for write in (write_older, write_newer):
+        assert world.unwritten.write(Token.missing("a1", "u1"), write, within_s=0) is Written.NOT_YET
+    for _ in range(2):
+        world.let_write()
+
+    assert len(older_writes) == 1
+    assert world.unwritten.find("a1", "u1") is None
