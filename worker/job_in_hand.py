@@ -152,7 +152,7 @@ class JobInHand:
             self.fail(error)
             return
         self.note_retry(error)
-        self.job = replace(self.job, api=api)
+        self.job = replace(self.job, api=api).starting(ids_before=0)
 
     def begin_anew(self, *, because: str | None = None) -> None:
         """Forget all pages and have them removed: some are gone, or, `because` of something, they may be wrong."""
@@ -208,10 +208,14 @@ class JobInHand:
         return self._has_given_way
 
     def _choose_api(self) -> None:
-        """Read by the API that the setting and what is remembered of the account's lists say."""
+        """Read by the API that the setting and what is remembered of the account's lists say.
+
+        After a sighting a caller's offset may be one of the dated API, whose offsets include the record that they name.
+        Those of a legacy list may not: it is asked for one id more, at the price of a record that comes twice.
+        """
         chosen = self.tools.apis.choose(self.job)
         self._sighting = chosen.sighting
-        self.job = replace(self.job, api=chosen.api)
+        self.job = replace(self.job, api=chosen.api).starting(ids_before=0 if chosen.sighting is None else 1)
 
     def _estimate(self) -> None:
         """Note how much the job will bring, as far as anyone knows: not of a feed. No job fails for want of that."""

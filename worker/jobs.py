@@ -339,6 +339,13 @@ class Job:
             return self.api
         return CrmApi(self.cursor.api)
 
+    def starting(self, *, ids_before: int) -> Self:
+        """Begin so many ids before the offset that was asked for; a job that has begun is left as it is."""
+        offset = self.request.offset
+        if self.progress.pages or not isinstance(offset, int) or is_start(offset):
+            return self
+        return replace(self, progress=replace(self.progress, offset=max(0, offset - ids_before)))
+
     @property
     def next_page_size(self) -> int:
         """How many records the next call may ask for: a page, as large as HubSpot manages, or the rest of the limit."""

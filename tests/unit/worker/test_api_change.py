@@ -11,13 +11,14 @@ import pytest
 from pydantic import SecretStr
 from structlog.testing import capture_logs
 
+from sandbox.portal.accounts import DatedCursorForm
 from sandbox.portal.cursors import CursorForm
 from sandbox.portal.faults import RecipeName
 from tests.unit.worker.mortal import Mortal, PowerCutError
 from tests.unit.worker.test_current_copy import control
 from tests.unit.worker.test_current_copy import ids as ids_in_copy
 from tests.unit.worker.test_exporter import Waits
-from tests.unit.worker.workshop import HUB, LEASE_S, PAGES, RECORDS, Workshop
+from tests.unit.worker.workshop import HUB, LEASE_S, PAGES, RECORDS, Interrupted, Workshop
 from worker.api_choice import ApiSetting
 from worker.copying import SyncMode
 from worker.crm_apis import CrmApi
@@ -368,19 +369,23 @@ def test_a_page_that_someone_waits_for_is_fetched_from_the_other_api_at_once_by_
 
 
 @pytest.mark.usefixtures("form")
-def test_a_clients_own_loop_loses_nothing_across_the_change_and_repeats_one_at_most(shop: Workshop) -> None:
-    gone(shop, after=3)
+@pytest.mark.parametrize("dated_form", get_args(DatedCursorForm))
+@pytest.mark.parametrize(("after", "times", "most_repeats"), [(3, None, 1), (3, 1, 2), (1, 1, 2), (4, 2, 2)])
+def test_a_clients_own_loop_loses_nothing_across_a_change_and_repeats_one_record_a_change_at_most(
+    shop: Workshop, dated_form: DatedCursorForm, after: int, times: int | None, most_repeats: int
+) -> None:
+    """A passing answer means two changes: there, and with the next page back."""
+    shop.hubspot.accounts[HUB].change({"dated_cursor_form": dated_form})
+    gone(shop, after=after, times=times)
     ids: list[int] = []
-    page, offset = get(shop), None
-    while True:
+    page = get(shop)
+    while page.progress.has_more:
         ids += ids_of(shop, page)
-        offset = page.progress.offset
-        if not page.progress.has_more:
-            break
-        page = get(shop, offset)
+        page = get(shop, page.progress.offset)
+    ids += ids_of(shop, page)
 
     assert set(ids) == set(shop.ids_in_hubspot())
-    assert len(ids) <= RECORDS + 1
+    assert len(ids) <= RECORDS + most_repeats
 
 
 # What is remembered
@@ -546,6 +551,21 @@ def test_an_absent_database_ends_the_slice_and_the_job_goes_on_from_where_it_was
     shop.clock.advance(LEASE_S + 1)
 
     require_whole(shop, run(shop, source=source))
+
+
+def test_an_absent_database_that_a_sighting_is_to_be_taken_back_in_loses_nothing(shop: Workshop) -> None:
+    gone(shop, times=1)
+    run(shop, new_job(shop))
+    away = Interrupted(shop.source, after_call=1, happening=lambda: setattr(shop.gone_lists, "is_away", True))
+    shop.add_job()
+    with pytest.raises(StoreUnavailableError):
+        run(shop, source=away)
+    shop.gone_lists.is_away = False
+    shop.clock.advance(LEASE_S + 1)
+
+    require_whole(shop, run(shop))
+
+    assert shop.gone_lists.find("a1", ExportType.CONTACTS) is None
 
 
 # Syncs and their feeds
