@@ -8,7 +8,7 @@ from pydantic import SecretStr
 
 from worker.crm_apis import CrmApi
 from worker.cursors import Cursor
-from worker.errors import CallAbandonedError, HubSpotError
+from worker.errors import CallAbandonedError, HubSpotError, TokenRefusedError
 from worker.export_tools import ExportTools, SliceLimits
 from worker.interfaces import FeedQuery, FetchedPage, PageQuery, Reservation
 from worker.jobs import Job
@@ -52,24 +52,29 @@ class PageFetcher:
         self._places_lost = 0
         self._token: SecretStr | None = None
         self._token_until = 0.0
+        self._refused: SecretStr | None = None
+        self._refused_at = 0.0
 
-    def fetch(self, job: Job, *, refused: SecretStr | None) -> Attempt:
-        """Fetch the page that is next for the job as it stands, not with the token that HubSpot `refused`.
+    def fetch(self, job: Job) -> Attempt:
+        """Fetch the page that is next for the job as it stands.
 
         Raises what keeps it from a call: LeaseLostError, UnavailableError, CursorLostError, and the errors of
         TokenSource.
         """
-        token = self.fresh_token(job, refused=refused)
+        token = self.fresh_token(job)
         booking = self.book(job)
         if not booking.place.is_booked:
             return Attempt(token=token, wait_s=booking.place.wait_s)
         return self.go(job, job.cursor, token, booking)
 
-    def fresh_token(self, job: Job, *, refused: SecretStr | None) -> SecretStr:
-        """Ask for a token again after some seconds: asked before every page it would take a hundredth of the time."""
+    def fresh_token(self, job: Job) -> SecretStr:
+        """Ask for a token again after some seconds: asked before every page it would take a hundredth of the time.
+
+        Once HubSpot has refused one it is asked for another, until a page has come.
+        """
         at = self._tools.monotonic()
-        if self._token is None or refused is not None or at >= self._token_until:
-            self._token = self._tools.tokens.fresh(job.account_id, job.owner, refused=refused)
+        if self._token is None or self._refused is not None or at >= self._token_until:
+            self._token = self._tools.tokens.fresh(job.account_id, job.owner, refused=self._refused)
             self._token_until = at + _TOKEN_FOR_S
         return self._token
 
@@ -106,11 +111,17 @@ class PageFetcher:
         )
         asked_at = self._tools.monotonic()
         try:
-            return Attempt(token=token, fetched=self._tools.source.fetch_page(query, token), asked_at=asked_at)
+            fetched = self._tools.source.fetch_page(query, token)
         except CallAbandonedError:
             return Attempt(token=token)
+        except TokenRefusedError as error:
+            self._refused, self._refused_at = token, self._tools.monotonic()
+            return Attempt(token=token, error=error)
         except HubSpotError as error:
             return Attempt(token=token, error=error)
+        if token != self._refused or asked_at >= self._refused_at:  # what was asked before the refusal proves nothing
+            self._refused = None
+        return Attempt(token=token, fetched=fetched, asked_at=asked_at)
 
     def _is_too_late(self, booking: Booking) -> bool:
         """Let a place go that this process was too slow for, but not one after the other for ever."""

@@ -337,8 +337,11 @@ class RenewalLeases(Protocol):
     Every method raises StoreUnavailableError when MongoDB is away.
     """
 
-    def acquire(self, account_id: str, owner: str, *, lease_s: float) -> RenewalLease | None:
-        """Take the right to renew for so many seconds; None while someone else has it."""
+    def acquire(self, account_id: str, owner: str, *, lease_s: float, for_refused: bool = False) -> RenewalLease | None:
+        """Take the right to renew for so many seconds; None while someone else has it.
+
+        The right to renew a token that HubSpot has refused though it has life left is another one, taken besides.
+        """
 
     def extend(self, lease: RenewalLease, *, lease_s: float) -> None:
         """Have the right last so many seconds from now on; one that has gone to someone else stays theirs."""
@@ -386,7 +389,10 @@ class TokenSource(Protocol):
     """Access tokens that work now."""
 
     def fresh(self, account_id: str, owner: str, *, refused: SecretStr | None = None) -> SecretStr:
-        """Give an access token with life left, renewed if need be; never the one that HubSpot `refused`.
+        """Give an access token with life left, renewed if need be.
+
+        One that HubSpot `refused` is renewed as well, once a minute at most; in between it is given again: right after
+        a renewal HubSpot may answer 401 for some seconds.
 
         Raises TokenNotFoundError, ReconnectRequiredError, RetryableHubSpotError.
         """

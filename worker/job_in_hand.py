@@ -23,6 +23,7 @@ from worker.errors import (
     RateLimitedError,
     RetryableHubSpotError,
     StoreUnavailableError,
+    TokenRefusedError,
     UnavailableError,
     WorkersLostError,
 )
@@ -33,7 +34,7 @@ from worker.jobs import Job, JobKind, JobStatus
 from worker.leases import HeldLease
 from worker.publishing import publish_or_note
 from worker.rates import Quota
-from worker.retry import RETRY_POLICIES, advice_s
+from worker.retry import advice_s, policy_for
 from worker.syncs import is_left_over
 
 _log = structlog.get_logger()
@@ -123,11 +124,11 @@ class JobInHand:
         """Count a call that will be made again."""
         self.job = replace(self.job, tally=self.job.tally.after_retry(error.status))
 
-    def delay_after(self, error: RetryableHubSpotError, job: Job) -> float | None:
+    def delay_after(self, error: RetryableHubSpotError | TokenRefusedError, job: Job) -> float | None:
         """Give the seconds before the call is tried again that `job` was made for; None: it is given up."""
         at = self.tools.clock()
         jitter = random.random()  # noqa: S311 - spreads load
-        delay_s = RETRY_POLICIES[job.kind].delay_s(error, job, at=at, jitter=jitter)
+        delay_s = policy_for(error, job.kind).delay_s(error, job, at=at, jitter=jitter)
         if isinstance(error, RateLimitedError):
             self.tools.limiter.block(job.account_id, seconds=advice_s(error, at) or 0.0)
         if delay_s is not None:

@@ -7,7 +7,6 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 import structlog
-from pydantic import SecretStr
 
 from worker.crm_apis import CrmApi
 from worker.cursors import without_repeat
@@ -29,7 +28,7 @@ from worker.lane_calls import LaneAnswer, LaneCall, LaneCalls
 from worker.lane_storage import LaneStorage, Step
 from worker.lanes import Lane, Lanes
 from worker.pages import ExportType
-from worker.retry import RETRY_POLICIES, is_failure, smaller_page
+from worker.retry import is_failure, smaller_page
 
 _log = structlog.get_logger()
 
@@ -46,7 +45,6 @@ class LaneReader:
         self._fetcher = fetcher
         self._storage = LaneStorage(hand, lanes)
         self._calls = LaneCalls(hand, self._storage, fetcher=fetcher)
-        self._refused: SecretStr | None = None
         self._is_at_end = lanes.are_one
         self._error: ExportError | None = None
         self._disorder: str | None = None
@@ -86,7 +84,7 @@ class LaneReader:
         if not self._may_call():
             return
         try:
-            self._calls.begin(self._fetcher.fresh_token(self._hand.job, refused=self._refused))
+            self._calls.begin(self._fetcher.fresh_token(self._hand.job))
         except RetryableHubSpotError as error:
             parts = self._storage.lanes.parts
             first = next((lane for lane in parts if lane.has_more), parts[-1])
@@ -100,12 +98,11 @@ class LaneReader:
         attempt = answer.attempt
         if attempt.fetched is not None:
             self._hand.note_page(attempt.fetched)
-            self._refused = None if attempt.token != self._refused else self._refused
             self._take_page(call, attempt.fetched, answer)
         elif attempt.error is not None:
             self._hand.note_call(attempt.error.status, attempt.error.quota)
             self._hand.ask_for_less(smaller_page(attempt.error, call.job))
-            self._take_error(call, attempt.error, attempt.token)
+            self._take_error(call, attempt.error)
 
     def _take_page(self, call: LaneCall, fetched: FetchedPage, answer: LaneAnswer) -> None:
         ends_early = call.is_followed and self._holds_fewer_kinds(fetched)
@@ -154,10 +151,8 @@ class LaneReader:
         self._storage.lanes = lanes = lanes.ended_with(lane)
         self._is_at_end = is_last and lanes.are_read and lanes.parts[-1].after == after
 
-    def _take_error(self, call: LaneCall, error: HubSpotError, token: SecretStr) -> None:
-        if isinstance(error, TokenRefusedError):
-            self._renew_or_fail(call, error, token)
-        elif isinstance(error, RetryableHubSpotError):
+    def _take_error(self, call: LaneCall, error: HubSpotError) -> None:
+        if isinstance(error, TokenRefusedError | RetryableHubSpotError):
             self._retry_or_fail(call, error)
         elif isinstance(error, ListGoneError):
             self._leave_list(call, error)
@@ -176,18 +171,7 @@ class LaneReader:
         self._put_off(call.lane, 0.0, counts=False)
         self._hand.note_retry(error)
 
-    def _renew_or_fail(self, call: LaneCall, error: TokenRefusedError, token: SecretStr) -> None:
-        """Have the access token renewed once for all lanes; one that was renewed has to work."""
-        is_renewed = self._refused is not None and token != self._refused
-        if is_renewed or call.job.attempts >= RETRY_POLICIES[call.job.kind].most_attempts:
-            self._error = error
-            return
-        _log.info("token_refused", **error.log_fields)
-        self._refused = token
-        self._put_off(call.lane, 0.0, counts=True)
-        self._hand.note_retry(error)
-
-    def _retry_or_fail(self, call: LaneCall, error: RetryableHubSpotError) -> float:
+    def _retry_or_fail(self, call: LaneCall, error: RetryableHubSpotError | TokenRefusedError) -> float:
         """Put the lane's next call off, and give for how long."""
         delay_s = self._hand.delay_after(error, call.job)
         if delay_s is None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
 
-from worker.errors import DailyLimitError, HubSpotError, RateLimitedError, RetryableHubSpotError, TimedOutError
+from worker.errors import DailyLimitError, HubSpotError, RateLimitedError, TimedOutError, TokenRefusedError
 from worker.jobs import Job, JobKind
 
 _DAY_S = 86_400.0
@@ -23,15 +23,17 @@ class RetryPolicy:
     """Exponential back-off from `first_s`, doubled up to `longest_s`, with jitter in its upper half.
 
     HubSpot's own advice outranks the arithmetic; after a failure, the longer of the two counts. A job that would have
-    waited for more than `patience_s` since its last page is given up.
+    waited for more than `patience_s` since its last page is given up. With `is_first_at_once` the second try waits for
+    nothing.
     """
 
     most_attempts: int
     first_s: float
     longest_s: float
     patience_s: float
+    is_first_at_once: bool = False
 
-    def delay_s(self, error: RetryableHubSpotError, job: Job, *, at: datetime, jitter: float) -> float | None:
+    def delay_s(self, error: HubSpotError, job: Job, *, at: datetime, jitter: float) -> float | None:
         """Seconds before the next try; `jitter` is in [0, 1)."""
         if is_failure(error) and job.attempts >= self.most_attempts:
             return None
@@ -41,7 +43,9 @@ class RetryPolicy:
         return delay_s if job.waited_s + delay_s <= self.patience_s else None
 
     def _back_off_s(self, attempt: int, jitter: float) -> float:
-        doublings = min(max(attempt, 1) - 1, 32)
+        if self.is_first_at_once and attempt <= 1:
+            return 0.0
+        doublings = min(max(attempt - self.is_first_at_once, 1) - 1, 32)
         return min(self.longest_s, self.first_s * 2.0**doublings) * (0.5 + 0.5 * jitter)
 
 
@@ -55,7 +59,24 @@ RETRY_POLICIES: Mapping[JobKind, RetryPolicy] = MappingProxyType(
 )
 
 
-def is_failure(error: RetryableHubSpotError) -> bool:
+# A 401 has the token renewed, which takes no waiting. A token that was renewed may meet it for some seconds more, and
+# the next renewal that a 401 asks for is a minute away: an export tries for longer than that, a page for some seconds.
+REFUSAL_POLICIES: Mapping[JobKind, RetryPolicy] = MappingProxyType(
+    {
+        JobKind.PAGE: RetryPolicy(most_attempts=5, first_s=0.5, longest_s=2.0, patience_s=6.0, is_first_at_once=True),
+        JobKind.EXPORT: RetryPolicy(
+            most_attempts=10, first_s=1.0, longest_s=60.0, patience_s=2 * _DAY_S, is_first_at_once=True
+        ),
+    }
+)
+
+
+def policy_for(error: HubSpotError, kind: JobKind) -> RetryPolicy:
+    """Return the policy for an error that may pass: one for a refused token, one for everything else."""
+    return (REFUSAL_POLICIES if isinstance(error, TokenRefusedError) else RETRY_POLICIES)[kind]
+
+
+def is_failure(error: HubSpotError) -> bool:
     """Whether the try counts; it doesn't where nothing is wrong and only patience is wanted."""
     is_wish = error.retry_after_s is not None or isinstance(error, DailyLimitError)
     return not (is_wish and (error.status in _WISHES or isinstance(error, RateLimitedError)))
@@ -76,7 +97,7 @@ def smaller_page(error: HubSpotError, job: Job) -> int | None:
     return max(asked // 2, _SMALLEST_PAGE)
 
 
-def advice_s(error: RetryableHubSpotError, at: datetime) -> float | None:
+def advice_s(error: HubSpotError, at: datetime) -> float | None:
     """Give HubSpot's own word; after a daily limit the next quarter of an hour: each is midnight in some time zone."""
     if isinstance(error, DailyLimitError) and error.retry_after_s is None:
         return _QUARTER_S - at.timestamp() % _QUARTER_S + 1.0

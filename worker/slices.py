@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from concurrent.futures import Future
+from contextlib import suppress
 from contextvars import copy_context
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
 
 import structlog
-from pydantic import SecretStr
 
 from worker.cursors import Ids, goes_back, without_repeat
 from worker.errors import (
@@ -30,7 +30,7 @@ from worker.jobs import Job, JobKind
 from worker.lane_reading import LaneReader, begin_lanes
 from worker.leases import HeldLease
 from worker.pages import Page, record_ids
-from worker.retry import RETRY_POLICIES, is_failure, smaller_page
+from worker.retry import is_failure, smaller_page
 
 _log = structlog.get_logger()
 
@@ -47,8 +47,6 @@ class Slice:
     def __init__(self, lease: HeldLease, *, tools: ExportTools, limits: SliceLimits) -> None:
         self._hand = JobInHand(lease, tools=tools, limits=limits)
         self._tools = tools
-        self._token: SecretStr | None = None
-        self._refused: SecretStr | None = None
         self._fetcher = PageFetcher(lease, tools=tools, limits=limits)
         self._storing: tuple[Job, Future[Job]] | None = None  # the job before the page, and as it is with it
 
@@ -95,9 +93,7 @@ class Slice:
             self._begin_anew(because=error.message)
         except ListGoneError as error:
             self._hand.leave_list(error)
-        except TokenRefusedError as error:
-            self._renew_or_fail(error)
-        except RetryableHubSpotError as error:
+        except (TokenRefusedError, RetryableHubSpotError) as error:
             self._retry_or_fail(error)
 
     def _splits(self) -> bool:
@@ -112,10 +108,9 @@ class Slice:
     def _ask_for_page(self) -> None:
         """Do one call and have stored what came of it. Until it has been answered the page before is being stored."""
         try:
-            attempt = self._fetcher.fetch(self._hand.job, refused=self._refused)
+            attempt = self._fetcher.fetch(self._hand.job)
         finally:
             self._bring_home()
-        self._token = attempt.token
         if attempt.fetched is not None:
             self._hand.note_page(attempt.fetched)
             self._store(attempt.fetched, asked_at=attempt.asked_at)
@@ -153,7 +148,6 @@ class Slice:
                 f"HubSpot's offset does not advance: after page {job.progress.pages}, fetched from offset "
                 f"{job.progress.offset}, there is more, but to be read from offset {page.offset}"
             )
-        self._refused = None
         moved = job.advance(page, api=fetched.api, at=self._tools.clock())
         tally = job.tally.after_page(
             ids, most=job.left, says_more=page.says_more, api=fetched.api, properties=fetched.properties
@@ -200,19 +194,7 @@ class Slice:
             return None
         return job.succeed(at=at).expire(after=self._tools.result_ttl).expires_at
 
-    def _renew_or_fail(self, error: TokenRefusedError) -> None:
-        """Have the access token renewed once; the next call goes the ordinary way, with a place of its own."""
-        job = self._hand.job
-        tries = job.attempts + 1
-        if self._refused is not None or tries > RETRY_POLICIES[job.kind].most_attempts:
-            self._hand.fail(error)
-            return
-        _log.info("token_refused", **error.log_fields)
-        self._refused = self._token
-        self._hand.job = replace(job, attempts=tries)
-        self._hand.note_retry(error)
-
-    def _retry_or_fail(self, error: RetryableHubSpotError) -> None:
+    def _retry_or_fail(self, error: TokenRefusedError | RetryableHubSpotError) -> None:
         job = self._hand.job
         delay_s = self._hand.delay_after(error, job)
         if delay_s is None:
@@ -220,4 +202,11 @@ class Slice:
             return
         self._hand.job = replace(job, attempts=job.attempts + is_failure(error), waited_s=job.waited_s + delay_s)
         self._hand.note_retry(error)
+        if isinstance(error, TokenRefusedError):
+            self._renew()
         self._hand.stand_aside(delay_s, reason=error.code)
+
+    def _renew(self) -> None:
+        """Have the refused token renewed now: whoever takes the job up after the wait knows nothing of the refusal."""
+        with suppress(RetryableHubSpotError):
+            self._fetcher.fresh_token(self._hand.job)

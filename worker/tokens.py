@@ -89,10 +89,12 @@ class RenewedToken:
 class RenewalLease:
     """The right to renew the token of one (account, owner); no two leases have the same `holder`.
 
+    One that is `for_refused` is another right: to renew a token that has life left, because HubSpot answered 401 to it.
     `is_taken_over`: the holder before let it lapse. It may have died, or have got a token that it cannot store yet.
     """
 
     account_id: str
     owner: str
     holder: str
+    for_refused: bool = False
     is_taken_over: bool = field(default=False, compare=False)

@@ -193,3 +193,17 @@ def test_mongodb_removes_what_a_killed_worker_leaves(mongo_database: MongoDataba
     indexes = mongo_database[COLLECTION].index_information()
 
     assert [index["expireAfterSeconds"] for index in indexes.values() if index["key"] == [("expires_at", 1)]] == [0]
+
+
+def test_the_right_to_renew_a_refused_token_is_another_one_that_lapses_by_itself(world: World) -> None:
+    acquired(world)
+    first = world.leases.acquire("a1", "u1", lease_s=LEASE_S, for_refused=True)
+    assert first is not None
+    assert first.for_refused
+    assert world.leases.acquire("a1", "u1", lease_s=LEASE_S, for_refused=True) is None
+    assert world.leases.acquire("a2", "u1", lease_s=LEASE_S, for_refused=True) is not None
+    world.let_pass(LEASE_S + 1)
+    second = world.leases.acquire("a1", "u1", lease_s=LEASE_S, for_refused=True)
+    assert second is not None
+    world.leases.release(second)
+    assert world.leases.acquire("a1", "u1", lease_s=LEASE_S, for_refused=True) is not None

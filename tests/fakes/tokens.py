@@ -87,38 +87,43 @@ class InMemoryRenewalLeases:
         self._clock = clock
         self._lock = threading.Lock()
         self._holders = count(1)
-        self._held: dict[_Key, tuple[RenewalLease, datetime]] = {}
+        self._held: dict[tuple[str, str, bool], tuple[RenewalLease, datetime]] = {}
 
-    def acquire(self, account_id: str, owner: str, *, lease_s: float) -> RenewalLease | None:
+    def acquire(self, account_id: str, owner: str, *, lease_s: float, for_refused: bool = False) -> RenewalLease | None:
         self._answer()
+        key = (account_id, owner, for_refused)
         with self._lock:
-            self.asked += 1
-            before, expires_at = self._held.get((account_id, owner), (None, None))
+            self.asked += not for_refused
+            before, expires_at = self._held.get(key, (None, None))
             if expires_at is not None and expires_at > self._clock():
                 return None
             lease = RenewalLease(
                 account_id=account_id,
                 owner=owner,
                 holder=str(next(self._holders)),
+                for_refused=for_refused,
                 is_taken_over=before is not None,
             )
-            self._held[account_id, owner] = (lease, self._clock() + timedelta(seconds=lease_s))
+            self._held[key] = (lease, self._clock() + timedelta(seconds=lease_s))
             return lease
 
     def extend(self, lease: RenewalLease, *, lease_s: float) -> None:
         self._answer()
         with self._lock:
-            held, _ = self._held.get((lease.account_id, lease.owner), (None, None))
+            held, _ = self._held.get((lease.account_id, lease.owner, lease.for_refused), (None, None))
             if held == lease:
-                self._held[lease.account_id, lease.owner] = (lease, self._clock() + timedelta(seconds=lease_s))
+                self._held[lease.account_id, lease.owner, lease.for_refused] = (
+                    lease,
+                    self._clock() + timedelta(seconds=lease_s),
+                )
                 self.when_extended()
 
     def release(self, lease: RenewalLease) -> None:
         self._answer()
         with self._lock:
-            held, _ = self._held.get((lease.account_id, lease.owner), (None, None))
+            held, _ = self._held.get((lease.account_id, lease.owner, lease.for_refused), (None, None))
             if held == lease:
-                del self._held[lease.account_id, lease.owner]
+                del self._held[lease.account_id, lease.owner, lease.for_refused]
 
     def _answer(self) -> None:
         if self.is_away:

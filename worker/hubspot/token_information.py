@@ -13,7 +13,7 @@ from worker.hubspot.token_addresses import TokenAddresses, gone, is_gone
 from worker.hubspot.transport import Transport
 
 _V1_TOKEN = "/oauth/v1/token"  # noqa: S105 - a path
-_BAD_REQUEST = 400
+_BAD_REQUEST, _UNAUTHORIZED = 400, 401
 _NOT_LIVE = "HubSpot does not know the access token, or it has ended"
 
 
@@ -50,7 +50,15 @@ class TokenInformation:
         raise _not_live(missing) if any(map(_is_v1, [first, *others])) else gone(missing)
 
     def _ask(self, url: str, access_token: SecretStr) -> HubSpotFacts:
-        body = self._look_up(url, access_token) if _is_v1(url) else self._introspect(url, access_token)
+        try:
+            body = self._look_up(url, access_token) if _is_v1(url) else self._introspect(url, access_token)
+        except TokenRefusedError as error:
+            if error.status != _UNAUTHORIZED:
+                raise
+            # It says nothing of the token: here it is about the app, whose id or secret HubSpot does not know.
+            raise FatalHubSpotError(
+                error.message, status=error.status, body=error.body, correlation_id=error.correlation_id
+            ) from error
         said = read_object(body)
         if said is None:
             raise RetryableHubSpotError("HubSpot's answer is no token information", status=200)

@@ -14,6 +14,7 @@ from pydantic import SecretStr
 
 from worker.connections import Fingerprint, Refusal
 from worker.errors import (
+    ExportError,
     ReconnectRequiredError,
     RetryableHubSpotError,
     StoreUnavailableError,
@@ -37,6 +38,7 @@ _LOOK_EVERY_S = 0.15
 _LONGEST_WAIT_S = 5.0  # for someone else's renewal; after that the job waits in the database, not in a worker
 _LOOK_AGAIN_S = 1.0
 _BEFORE_ASKING_S, _AFTER_A_REFUSAL_S = 1.5, 10.0  # for a holder before, which writes as soon as MongoDB is back
+_BETWEEN_REFUSALS_S = 60.0  # that a 401 has a token renewed: one that was renewed may meet 401 for some seconds
 _UNTIL_A_KEY_IS_BACK_S = 60.0
 _REFUSAL_HOLDS_S = 3600.0  # HubSpot may have been wrong, and nobody would ever know if nobody asked
 _BAD_REQUEST = 400
@@ -73,7 +75,10 @@ class RenewingTokenSource:
         self._turns = Turns()
 
     def fresh(self, account_id: str, owner: str, *, refused: SecretStr | None = None) -> SecretStr:
-        """Give the stored access token, or renew it when it is about to end or is the one that HubSpot refused."""
+        """Give the stored access token, or renew it when it is about to end or is the one that HubSpot refused.
+
+        The latter happens once a minute at most, over all workers: in between the token is given as it is.
+        """
         kept = self._unwritten.find(account_id, owner)
         usable = self._usable(kept or self._find(account_id, owner), refused)
         if usable is not None:
@@ -137,6 +142,10 @@ class RenewingTokenSource:
         if usable is not None:
             return usable
         self._stop_at_refusal(token)
+        live = self._usable(token, None)
+        right = self._right_to_renew_refused(lease) if live is not None else None
+        if live is not None and right is None:
+            return live
         try:
             return self._renew(token)
         except ReconnectRequiredError as error:
@@ -144,7 +153,15 @@ class RenewingTokenSource:
             if present is None:
                 self._note_refusal(token, error)
                 raise
+        except ExportError:
+            if right is not None:
+                self._give_back(right)  # nothing was renewed
+            raise
         return self._usable(present, refused) or self._renew(present)
+
+    def _right_to_renew_refused(self, lease: RenewalLease) -> RenewalLease | None:
+        """Take the right to renew a token that has life left; once it was used it is left to lapse."""
+        return self._leases.acquire(lease.account_id, lease.owner, lease_s=_BETWEEN_REFUSALS_S, for_refused=True)
 
     def _replaced(self, token: Token, *, within_s: float) -> Token | None:
         """Give the token that has taken this one's place, or that does so soon.

@@ -30,9 +30,9 @@ class MongoRenewalLeases:
         with translated_errors():
             self._leases.create_index("expires_at", expireAfterSeconds=0)
 
-    def acquire(self, account_id: str, owner: str, *, lease_s: float) -> RenewalLease | None:
+    def acquire(self, account_id: str, owner: str, *, lease_s: float, for_refused: bool = False) -> RenewalLease | None:
         """Insert the lease, or take over one that has lapsed, in one atomic update; whose it is then is read off it."""
-        lease = RenewalLease(account_id=account_id, owner=owner, holder=uuid4().hex)
+        lease = RenewalLease(account_id=account_id, owner=owner, holder=uuid4().hex, for_refused=for_refused)
         taken = {
             "holder": {"$cond": [_IS_FREE, lease.holder, "$holder"]},
             "held_until": {"$cond": [_IS_FREE, from_now(lease_s), _END]},
@@ -63,4 +63,5 @@ class MongoRenewalLeases:
 
 
 def _id(lease: RenewalLease) -> Document:
-    return {"account_id": lease.account_id, "owner": lease.owner}
+    which = {"for_refused": True} if lease.for_refused else {}
+    return {"account_id": lease.account_id, "owner": lease.owner, **which}

@@ -331,10 +331,43 @@ def test_a_token_is_renewed_before_its_end_without_a_refused_call(shop: Workshop
     assert (shop.job().status, shop.calls("token"), shop.calls()) == (JobStatus.SUCCEEDED, 2, PAGES)
 
 
-def test_a_token_that_is_refused_twice_in_a_row_ends_the_job(shop: Workshop) -> None:
+@pytest.mark.parametrize("kind", [JobKind.EXPORT, JobKind.PAGE])
+@pytest.mark.parametrize("refusals", [1, 2, 3])
+def test_a_token_that_is_refused_for_moments_is_renewed_once(shop: Workshop, refusals: int, kind: JobKind) -> None:
+    shop.hubspot.fail_next("unauthenticated", type="contacts", times=refusals)
+    shop.run_until_finished(shop.add_job(kind=kind))
+    assert (shop.job().status, shop.calls("token")) == (JobStatus.SUCCEEDED, 2)
+
+
+def test_a_token_that_is_refused_again_and_again_is_renewed_once_a_minute_and_ends_the_job(shop: Workshop) -> None:
+    began_at = shop.clock.now
     shop.hubspot.fail_next("unauthenticated", type="contacts", times=None)
-    shop.exporter().run_slice(shop.add_job())
-    assert (shop.job().status, shop.calls(), shop.calls("token")) == (JobStatus.FAILED, 2, 2)
+    shop.run_until_finished(shop.add_job())
+    minutes = (shop.clock.now - began_at).total_seconds() / 60
+    error = shop.job().error
+    assert error is not None
+    assert (shop.job().status, error.retryable, shop.calls()) == (JobStatus.FAILED, True, 10)
+    assert 1 < minutes < 4
+    assert 3 <= shop.calls("token") <= 2 + minutes
+
+
+def test_who_waits_for_a_page_is_told_of_a_refusal_within_seconds(shop: Workshop) -> None:
+    began_at = shop.clock.now
+    shop.hubspot.fail_next("unauthenticated", type="contacts", times=None)
+    shop.run_until_finished(shop.add_job(kind=JobKind.PAGE))
+    assert (shop.job().status, shop.calls("token")) == (JobStatus.FAILED, 2)
+    assert (shop.clock.now - began_at).total_seconds() < 6
+
+
+@pytest.mark.parametrize("kind", [JobKind.EXPORT, JobKind.PAGE])
+@pytest.mark.parametrize("recipe", ["silent", "gateway_timeout", "cloudflare_timeout"])
+def test_what_takes_too_long_is_asked_for_in_smaller_pages(shop: Workshop, recipe: str, kind: JobKind) -> None:
+    shop.hubspot.fail_next(recipe, type="contacts", page_size_over=25, times=None)  # type: ignore[arg-type]
+    shop.run_until_finished(shop.add_job(kind=kind))
+    assert shop.job().status is JobStatus.SUCCEEDED
+    assert shop.job().most_a_page == 25
+    if kind is JobKind.EXPORT:
+        assert shop.stored_ids() == shop.ids_in_hubspot()
 
 
 @pytest.mark.parametrize(
@@ -368,7 +401,7 @@ def test_a_token_that_is_refused_again_and_again_ends_the_job_though_other_waits
     while not shop.job().status.is_terminal:
         shop.exporter(limiter=limiter).run_slice(job_id)
         shop.clock.advance(9)
-    assert (shop.job().status, shop.calls()) == (JobStatus.FAILED, 12)
+    assert (shop.job().status, shop.calls()) == (JobStatus.FAILED, 10)
 
 
 def test_who_waits_for_a_page_is_told_of_a_limit_that_lasts(shop: Workshop) -> None:

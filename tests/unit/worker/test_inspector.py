@@ -16,6 +16,7 @@ from tests.fakes.tokens import InMemoryTokenEndpoints
 from tests.unit.worker.accounts import CLIENT_SECRET, HUB, LATER, V1, AccountWorld
 from worker.connections import HubSpotFacts
 from worker.errors import (
+    FatalHubSpotError,
     HubSpotError,
     ReconnectRequiredError,
     RetryableHubSpotError,
@@ -167,6 +168,15 @@ def test_an_answer_that_is_none_may_be_better_later(world: AccountWorld, body: s
 
     with pytest.raises(RetryableHubSpotError):
         world.inspector.look("a1", "u1")
+
+
+def test_a_401_to_the_question_is_about_the_app_and_renews_nothing(world: AccountWorld) -> None:
+    world.store_token()
+    world.hubspot.fail_next(status=401, body={"message": "unknown client"}, type="token-info", times=None)
+
+    with pytest.raises(FatalHubSpotError, match="unknown client"):
+        world.inspector.look("a1", "u1")
+    assert not [call for call in world.hubspot.journal.calls if call.type == "token"]
 
 
 def test_a_renewal_whose_answer_says_odd_things_besides_is_as_good_as_any(world: AccountWorld) -> None:

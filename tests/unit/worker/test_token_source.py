@@ -219,6 +219,43 @@ def test_a_token_that_hubspot_refused_is_renewed_however_young_it_is(
     assert source.fresh("a1", "u1", refused=SecretStr("old-access")).get_secret_value() == "new-access"
 
 
+def test_a_401_has_a_token_renewed_once_a_minute(
+    source: RenewingTokenSource, database: MongoDatabase, hubspot: responses.RequestsMock, clock: ManualClock
+) -> None:
+    """Right after a renewal a token may meet 401 for some seconds: another one would fare no better."""
+    stored(database)
+    hubspot.post(ENDPOINT, json=GRANT)
+    renewed = source.fresh("a1", "u1", refused=SecretStr("old-access"))
+    for _ in range(3):
+        assert source.fresh("a1", "u1", refused=renewed) == renewed
+    assert len(hubspot.calls) == 1
+    clock.advance(61)
+    source.fresh("a1", "u1", refused=renewed)
+    assert len(hubspot.calls) == 2
+
+
+def test_a_renewal_that_failed_does_not_keep_a_401_from_asking_for_another(
+    source: RenewingTokenSource, database: MongoDatabase, hubspot: responses.RequestsMock
+) -> None:
+    stored(database)
+    hubspot.post(ENDPOINT, status=502)
+    hubspot.post(ENDPOINT, json=GRANT)
+    with pytest.raises(RetryableHubSpotError):
+        source.fresh("a1", "u1", refused=SecretStr("old-access"))
+    assert source.fresh("a1", "u1", refused=SecretStr("old-access")).get_secret_value() == "new-access"
+
+
+def test_a_token_past_its_time_is_renewed_however_lately_a_401_asked_for_it(
+    source: RenewingTokenSource, database: MongoDatabase, hubspot: responses.RequestsMock
+) -> None:
+    stored(database)
+    hubspot.post(ENDPOINT, json=GRANT)
+    renewed = source.fresh("a1", "u1", refused=SecretStr("old-access"))
+    database["integrations.hubspot.key"].update_many({}, {"$set": {"expires_in": 0}})
+    source.fresh("a1", "u1", refused=renewed)
+    assert len(hubspot.calls) == 2
+
+
 def test_threads_that_need_the_same_token_at_once_renew_it_once(
     source: RenewingTokenSource, database: MongoDatabase, hubspot: responses.RequestsMock
 ) -> None:
