@@ -21,6 +21,7 @@ _COMMANDS = (
         "schedule",
         "sync",
         "token-endpoint",
+        "unblock",
         "webhook-secret",
     ),
 )

@@ -39,6 +39,7 @@ from worker.pages import ExportType
 _log = structlog.get_logger()
 
 _RETRY_AFTER_S = 2
+_WITHOUT_ADVICE_S = 10.0
 _TOO_MANY_REQUESTS = 429
 _BAD_GATEWAY = 502
 _MOST_COMPLAINTS = 10
@@ -154,7 +155,10 @@ def answer_of(error: ExportError) -> Response:
 
 
 def _failed_job(error: JobError) -> Response:
-    """Answer with HubSpot's error: its status as errno, its message, its body; 429 stays 429."""
+    """Answer with HubSpot's error: its status as errno, its message, its body; 429 stays 429.
+
+    Where HubSpot said for how long it wants patience (429, 477), or it is known, the caller is told.
+    """
     status = error.hubspot.status if error.hubspot is not None else None
     limited = status == _TOO_MANY_REQUESTS
     row = _FAILURES.get(error.code) or _Row(_TOO_MANY_REQUESTS if limited else _BAD_GATEWAY, status or _BAD_GATEWAY)
@@ -162,8 +166,9 @@ def _failed_job(error: JobError) -> Response:
     extra: dict[str, Any] = {"details": error.details} if error.details is not None else {}
     if error.hubspot is not None:
         extra["response"] = {"data": error.hubspot.body}
-    comes_back = limited or row is _TABLE[UnavailableError]
-    headers = {"Retry-After": str(max(1, math.ceil(error.retry_after_s or 10)))} if comes_back else {}
+    comes_back = limited or row is _TABLE[UnavailableError] or (error.retryable and error.retry_after_s is not None)
+    advice_s = error.retry_after_s if error.retry_after_s is not None else _WITHOUT_ADVICE_S
+    headers = {"Retry-After": str(max(1, math.ceil(advice_s)))} if comes_back else {}
     return _body(row, error.message, code, extra, headers)
 
 

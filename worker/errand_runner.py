@@ -7,6 +7,7 @@ from typing import Protocol
 import structlog
 from pydantic import SecretStr
 
+from worker.clock import utc_now
 from worker.errands import Answer, Connected, Errand, ExchangeCode, Plan, PlanExports
 from worker.errors import ExportError, InternalError, StoreUnavailableError, TokenUnreadableError
 from worker.interfaces import AnswerAnnouncer, ErrandStore
@@ -50,7 +51,7 @@ class ErrandRunner:
         try:
             errand = self._errands.take(errand_id)
         except TokenUnreadableError as error:  # taken, but its secret cannot be read here
-            return JobError.of(error)
+            return JobError.of(error, at=utc_now())
         if errand is None:
             return None
         with structlog.contextvars.bound_contextvars(errand_id=errand_id, account_id=errand.account_id):
@@ -63,7 +64,7 @@ class ErrandRunner:
             raise
         except ExportError as error:
             _log.warning("errand_failed", code=error.code, error=error.message)
-            return JobError.of(error)
+            return JobError.of(error, at=utc_now())
         except Exception:  # the outermost loop of an errand: who waits is told that there is a bug, and no more
             _log.exception("errand_broke")
             return JobError.of(InternalError())

@@ -34,7 +34,7 @@ from worker.jobs import Job, JobKind, JobStatus
 from worker.leases import HeldLease
 from worker.publishing import publish_or_note
 from worker.rates import Quota
-from worker.retry import advice_s, policy_for
+from worker.retry import block_s, policy_for
 from worker.syncs import is_left_over
 
 _log = structlog.get_logger()
@@ -130,7 +130,7 @@ class JobInHand:
         jitter = random.random()  # noqa: S311 - spreads load
         delay_s = policy_for(error, job.kind).delay_s(error, job, at=at, jitter=jitter)
         if isinstance(error, RateLimitedError):
-            self.tools.limiter.block(job.account_id, seconds=advice_s(error, at) or 0.0)
+            self.tools.limiter.block(job.account_id, seconds=block_s(error, at))
         if delay_s is not None:
             _log.warning("call_failed", retry_in_s=round(delay_s, 2), **error.log_fields)
         return delay_s

@@ -15,6 +15,7 @@ from worker.crm_apis import CrmApi
 from worker.cursors import Cursor
 from worker.erasures import Erased
 from worker.errors import (
+    DailyLimitError,
     ExportError,
     HubSpotError,
     JsonValue,
@@ -28,6 +29,7 @@ from worker.lanes import Block, Lanes, numbers_of
 from worker.pages import ExportType, Offset, Page, is_start
 from worker.receipts import Receipt
 from worker.records import CopyId
+from worker.retry_after import until_next_quarter_s
 from worker.tallies import Tally
 from worker.webhooks import AT_ONCE, Webhook, WebhookStatus
 
@@ -174,8 +176,8 @@ class JobError:
     retry_after_s: float | None = None
 
     @classmethod
-    def of(cls, error: ExportError) -> Self:
-        """Keep of an error what a client may know."""
+    def of(cls, error: ExportError, *, at: datetime | None = None) -> Self:
+        """Keep of an error what a client may know, and, where `at` is told, when it is worth asking again."""
         answer = HubSpotAnswer(status=error.status, body=error.body) if isinstance(error, HubSpotError) else None
         return cls(
             code=error.code,
@@ -183,7 +185,7 @@ class JobError:
             retryable=isinstance(error, _MAY_PASS),
             details=error.details,
             hubspot=answer,
-            retry_after_s=error.retry_after_s if isinstance(error, HubSpotError) else None,
+            retry_after_s=_worth_asking_in_s(error, at),
         )
 
 
@@ -496,7 +498,7 @@ class Job:
 
     def fail(self, error: ExportError, *, at: datetime) -> Self:
         """Give up; what was stored stays."""
-        return replace(self._change(JobStatus.FAILED, at=at), error=JobError.of(error))
+        return replace(self._change(JobStatus.FAILED, at=at), error=JobError.of(error, at=at))
 
     def cancel(self, *, at: datetime) -> Self:
         """Stop because someone asked for it; what was stored stays."""
@@ -540,6 +542,12 @@ class Job:
             raise IllegalChangeError(f"The job is {self.status} and cannot become {status}")
         finished_at = at if status.is_terminal else None
         return replace(self, status=status, updated_at=at, finished_at=finished_at, resume_at=None, reason=None)
+
+
+def _worth_asking_in_s(error: ExportError, at: datetime | None) -> float | None:
+    if isinstance(error, DailyLimitError) and error.retry_after_s is None and at is not None:
+        return until_next_quarter_s(at)
+    return error.retry_after_s if isinstance(error, HubSpotError) else None
 
 
 def child_id(sync_id: str, export_type: ExportType) -> str:

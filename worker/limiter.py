@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from redis import Redis
 
+from worker.blocks import LONGEST_BLOCK_S
 from worker.contact import Contact
 from worker.interfaces import Reservation
 from worker.local_calls import LocalBlocks, LocalCalls
@@ -21,6 +22,7 @@ _MOST_ON_ITS_WAY = 0.1  # of a window: a call that left so long before one began
 _IDENTITY_LIFE_S = 1800.0  # half of what Redis remembers it for: an older one may have ended by itself
 _PATIENCE_ALONE_S = 1.0
 _LOOK_AGAIN_S = 0.05  # whether the one that asks Redis has had its answer
+_LOOK_AT_BLOCK_S = 2.0  # whether someone has lifted it
 _MOST_ACCOUNTS = 10_000
 
 
@@ -47,15 +49,14 @@ class RedisRateLimiter:
         self._shared = SharedCalls(redis)
         self._calls = LocalCalls()
         self._contact = Contact(clock, on_return=self._calls.forget)
-        self._blocks = LocalBlocks()
+        self._blocks = _Blocks(self._shared, self._contact, clock)
         self._known: dict[str, _Known] = {}
         self._birth: str | None = None
         self._workers = rate.calls  # until Redis has told: the least share there is
 
     def reserve(self, account_id: str, *, within_s: float, is_spare: bool = False) -> Reservation:
         """Book the next call that may be made, if that is within so many seconds, at most a window."""
-        at = self._clock()
-        left_s = self._blocks.left_s(account_id, at=at)
+        left_s = self._blocks.left_s(account_id)
         if left_s > 0:
             return Reservation(wait_s=left_s, is_booked=False)
         within_s = min(within_s, self._rate.seconds)
@@ -85,11 +86,8 @@ class RedisRateLimiter:
         self._contact.ask(lambda: self._shared.learn(account_id, rate, counted=counted, reach_s=reach_s))
 
     def block(self, account_id: str, *, seconds: float) -> None:
-        """Hold back all calls of the account, in every worker; while Redis is away, in this one."""
-        if seconds <= 0:
-            return
-        left_s = self._contact.ask(lambda: self._shared.block(account_id, seconds))
-        self._blocks.add(account_id, seconds=left_s or seconds, at=self._clock())
+        """Hold back all calls of the account, in every worker; while Redis is away, in this one. A day is the most."""
+        self._blocks.add(account_id, seconds=seconds)
 
     def _ask_for_place(self, account_id: str, *, within_s: float, is_spare: bool) -> Place:
         at = self._clock()
@@ -145,10 +143,9 @@ class NoRateLimit:
     """
 
     def __init__(self, redis: Redis | None = None, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
         self._shared = SharedCalls(redis) if redis is not None else None
         self._contact = Contact(clock)
-        self._blocks = LocalBlocks()
+        self._blocks = _Blocks(self._shared, self._contact, clock)
 
     def reserve(
         self,
@@ -158,24 +155,59 @@ class NoRateLimit:
         is_spare: bool = False,  # noqa: ARG002 - nor a limit to leave anything of
     ) -> Reservation:
         """Let the call go ahead, or tell for how long HubSpot wants none."""
-        left_s = self._blocks.left_s(account_id, at=self._clock()) or self._left_elsewhere_s(account_id)
+        left_s = self._blocks.left_s(account_id) or self._left_elsewhere_s(account_id)
         return Reservation(wait_s=left_s, is_booked=left_s == 0)
 
     def learn(self, account_id: str, quota: Quota) -> None:
         """Nothing: whoever asks for no limit gets none."""
 
     def block(self, account_id: str, *, seconds: float) -> None:
-        """Hold back all calls of the account, in every worker."""
-        if seconds <= 0:
-            return
-        shared = self._shared
-        left_s = self._contact.ask(lambda: shared.block(account_id, seconds)) if shared is not None else None
-        self._blocks.add(account_id, seconds=left_s or seconds, at=self._clock())
+        """Hold back all calls of the account, in every worker, for a day at the most."""
+        self._blocks.add(account_id, seconds=seconds)
 
     def _left_elsewhere_s(self, account_id: str) -> float:
         if (shared := self._shared) is None:
             return 0.0
         return self._contact.look(lambda: shared.blocked_for_s(account_id)) or 0.0
+
+
+class _Blocks:
+    """What this process knows of blocks, and what Redis does, which is looked at again while there is one.
+
+    A block that was noted while Redis was away is told it as soon as it is back.
+    """
+
+    def __init__(self, shared: SharedCalls | None, contact: Contact, clock: Callable[[], float]) -> None:
+        self._shared = shared
+        self._contact = contact
+        self._clock = clock
+        self._local = LocalBlocks()
+
+    def add(self, account_id: str, *, seconds: float) -> None:
+        """Note that HubSpot wants patience."""
+        if seconds <= 0:
+            return
+        seconds, shared = min(seconds, LONGEST_BLOCK_S), self._shared
+        left_s = self._contact.ask(lambda: shared.block(account_id, seconds)) if shared is not None else None
+        is_shared = left_s is not None
+        self._local.add(account_id, seconds=left_s or seconds, at=self._clock(), is_shared=is_shared)
+
+    def left_s(self, account_id: str) -> float:
+        """Return the seconds that are left of the account's block, 0.0 where it has none that is known here."""
+        at = self._clock()
+        block = self._local.find(account_id, at=at)
+        if block is None:
+            return 0.0
+        left_s = block.until - at
+        if at - block.seen_at < _LOOK_AT_BLOCK_S or (shared := self._shared) is None:
+            return left_s
+        told_s = self._contact.ask(
+            lambda: shared.blocked_for_s(account_id) if block.is_shared else shared.block(account_id, left_s)
+        )
+        if told_s is None:
+            return left_s
+        self._local.set(account_id, seconds=told_s, at=at)
+        return told_s
 
 
 def _with_margin(rate: Rate) -> Rate:

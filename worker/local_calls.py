@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict, deque
+from dataclasses import dataclass
 
 from worker.interfaces import Reservation
 from worker.rates import Rate
@@ -45,20 +46,37 @@ class LocalCalls:
             self._places.clear()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalBlock:
+    """Until when HubSpot wants patience; `is_shared`: Redis knows of it, as it did at `seen_at`."""
+
+    until: float
+    is_shared: bool
+    seen_at: float
+
+
 class LocalBlocks:
-    """Until when HubSpot wants patience. Instants are seconds of the caller's clock."""
+    """Until when HubSpot wants patience, by account. Instants are seconds of the caller's clock."""
 
     def __init__(self) -> None:
-        self._until: dict[str, float] = {}
+        self._blocks: dict[str, LocalBlock] = {}
         self._lock = threading.Lock()
 
-    def add(self, account_id: str, *, seconds: float, at: float) -> None:
+    def add(self, account_id: str, *, seconds: float, at: float, is_shared: bool = False) -> None:
         """Wait for so many seconds; never shorter than before."""
         with self._lock:
-            if len(self._until) >= _MANY_BLOCKS:
-                self._until = {account: until for account, until in self._until.items() if until > at}
-            self._until[account_id] = max(at + seconds, self._until.get(account_id, at))
+            if len(self._blocks) >= _MANY_BLOCKS:
+                self._blocks = {account: block for account, block in self._blocks.items() if block.until > at}
+            before = self._blocks.get(account_id)
+            until = max(at + seconds, before.until if before is not None else at)
+            self._blocks[account_id] = LocalBlock(until=until, is_shared=is_shared, seen_at=at)
 
-    def left_s(self, account_id: str, *, at: float) -> float:
-        """Give the seconds that are left, or 0.0."""
-        return max(0.0, self._until.get(account_id, at) - at)
+    def set(self, account_id: str, *, seconds: float, at: float) -> None:
+        """Wait for as long as Redis says, be it shorter than before: someone may have lifted the block there."""
+        with self._lock:
+            self._blocks[account_id] = LocalBlock(until=at + seconds, is_shared=True, seen_at=at)
+
+    def find(self, account_id: str, *, at: float) -> LocalBlock | None:
+        """Return the block, if it is not over."""
+        block = self._blocks.get(account_id)
+        return block if block is not None and block.until > at else None

@@ -9,9 +9,10 @@ from types import MappingProxyType
 
 from worker.errors import DailyLimitError, HubSpotError, RateLimitedError, TimedOutError, TokenRefusedError
 from worker.jobs import Job, JobKind
+from worker.retry_after import until_next_quarter_s
 
 _DAY_S = 86_400.0
-_QUARTER_S = 900
+_LONGEST_SHORT_BLOCK_S = 300.0  # of a limit that is not the day's
 _WISHES = frozenset({None, 429, 477})  # the token is being renewed, a limit, a migration
 _INTERNAL_ERROR = 500
 _TIME_OUTS = frozenset({504, 524})  # of a gateway of HubSpot's; 524: no answer within 100 s
@@ -97,8 +98,18 @@ def smaller_page(error: HubSpotError, job: Job) -> int | None:
     return max(asked // 2, _SMALLEST_PAGE)
 
 
+def block_s(error: RateLimitedError, at: datetime) -> float:
+    """Seconds for which one 429 keeps all workers from the account: the day's limit for a day, any other for less.
+
+    HubSpot's other limits are of ten seconds at the most, and it documents no Retry-After for them: what asks for more
+    is a proxy, or a limit that nobody has told of. The job that met it waits as long as it is told; others ask again.
+    """
+    advised_s = advice_s(error, at) or 0.0
+    return min(advised_s, _DAY_S if isinstance(error, DailyLimitError) else _LONGEST_SHORT_BLOCK_S)
+
+
 def advice_s(error: HubSpotError, at: datetime) -> float | None:
     """Give HubSpot's own word; after a daily limit the next quarter of an hour: each is midnight in some time zone."""
     if isinstance(error, DailyLimitError) and error.retry_after_s is None:
-        return _QUARTER_S - at.timestamp() % _QUARTER_S + 1.0
+        return until_next_quarter_s(at)
     return error.retry_after_s

@@ -9,6 +9,7 @@ from email.utils import parsedate_to_datetime
 LONGEST_S = 86_400.0
 """What a longer one is taken for: HubSpot documents up to 24 hours, with status 477. Then it is asked again."""
 
+_QUARTER_S = 900
 _NUMBER = re.compile(r"[+-]?[0-9]+(?:\.[0-9]*)?")
 _LONGEST_TEXT = 64  # of a date or a number; more digits than that are as good as infinite
 
@@ -25,6 +26,11 @@ def retry_after_s(value: str | None, *, date: str | None = None, now: datetime) 
         return _bounded(-1.0 if text.startswith("-") else seconds)
     until = _instant(text)
     return _bounded((until - (_instant(date or "") or now)).total_seconds()) if until is not None else None
+
+
+def until_next_quarter_s(at: datetime) -> float:
+    """Seconds until the next quarter of an hour has begun: each is midnight in some time zone, and the end of a day."""
+    return _QUARTER_S - at.timestamp() % _QUARTER_S + 1.0
 
 
 def _bounded(seconds: float) -> float:

@@ -8,6 +8,7 @@ from importlib.resources import files
 
 from redis import Redis
 
+from worker.blocks import block_key, blocked_for_s
 from worker.rates import Rate
 
 QUOTA_LIFE_S = 300.0
@@ -57,8 +58,8 @@ class SharedCalls:
 
         `birth` is the log that this worker knows. Calls that are not in it were made `unlogged_ago_s` ago at the least.
         """
-        of_account = _keys("calls", "blocked", "quota", "turns", account_id=account_id)
-        keys = [*of_account, f"{_PREFIX}:log", f"{_PREFIX}:workers"]
+        calls, quota, turns = _keys("calls", "quota", "turns", account_id=account_id)
+        keys = [calls, block_key(account_id), quota, turns, f"{_PREFIX}:log", f"{_PREFIX}:workers"]
         arguments: list[int | str] = [
             secrets.token_hex(8),
             rate.calls,
@@ -92,12 +93,11 @@ class SharedCalls:
 
     def block(self, account_id: str, seconds: float) -> float:
         """Give out no place for so many seconds, or longer where that was so already. Gives for how long."""
-        return float(self._block(keys=_keys("blocked", account_id=account_id), args=[_ms(seconds)])) / 1000
+        return float(self._block(keys=[block_key(account_id)], args=[_ms(seconds)])) / 1000
 
     def blocked_for_s(self, account_id: str) -> float:
         """Give the seconds for which there is no place, 0.0 where there is one."""
-        left_ms = self._redis.pttl(*_keys("blocked", account_id=account_id))
-        return max(0, left_ms) / 1000
+        return blocked_for_s(self._redis, account_id)
 
 
 def _keys(*names: str, account_id: str) -> list[str]:

@@ -785,3 +785,16 @@ def test_sweepers_at_once_never_take_the_same_job(world: JobWorld) -> None:
 
     everything = [job_id for share in shares if isinstance(share, list) for job_id in share]
     assert sorted(everything) == sorted(job.job_id for job in jobs)
+
+
+def test_waiting_jobs_of_an_account_are_woken_for_the_next_sweep(mongo_database: MongoDatabase) -> None:
+    jobs = MongoJobStore(mongo_database)
+    for account_id in ("woken", "other"):
+        jobs.add(job := new_job(account_id=account_id))
+        held = jobs.claim(job.job_id, worker="w1", lease_s=LEASE_S, at=present())
+        assert held is not None
+        jobs.release(held.wait(86_400, reason="rate_limit", at=present()), resume_in_s=86_400)
+
+    assert jobs.wake("woken") == 1
+
+    assert [job.account_id for job in jobs.take_unpublished(quiet_s=60, limit=9)] == ["woken"]

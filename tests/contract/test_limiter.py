@@ -15,6 +15,7 @@ from structlog.testing import capture_logs
 
 from sandbox.servers import embedded_redis
 from sandbox.state_folder import temporary_state
+from worker.blocks import blocked_for_s, lift_block
 from worker.interfaces import RateLimiter, Reservation
 from worker.limiter import NoRateLimit, RedisRateLimiter
 from worker.rates import Quota, Rate
@@ -379,6 +380,42 @@ def test_a_block_is_of_one_account_and_ends(redis: Redis) -> None:
     assert went[0].latest_at - began_at >= 0.29
 
 
+@pytest.mark.parametrize("rate", [Rate(calls=5, seconds=10), None])
+def test_a_block_that_is_lifted_is_lifted_in_every_worker_within_seconds(redis: Redis, rate: Rate | None) -> None:
+    clock = Seconds()
+    first, second = (
+        RedisRateLimiter(redis, rate, clock=clock) if rate is not None else NoRateLimit(redis, clock=clock)
+        for _ in range(2)
+    )
+    first.block("a1", seconds=3600)
+    assert booked(first, 1) == booked(second, 1) == 0
+
+    assert 3590 < lift_block(redis, "a1") <= 3600
+
+    clock.now += 2.1
+    assert booked(first, 1) == booked(second, 1) == 1
+    assert lift_block(redis, "a1") == 0
+
+
+def test_a_block_that_is_not_lifted_holds_however_often_it_is_looked_at(redis: Redis) -> None:
+    clock = Seconds()
+    limiter = RedisRateLimiter(redis, Rate(calls=5, seconds=10), clock=clock)
+    limiter.block("a1", seconds=3600)
+
+    for _ in range(5):
+        clock.now += 2.1
+        assert 3580 < limiter.reserve("a1", within_s=0).wait_s <= 3600
+
+
+@pytest.mark.parametrize("rate", [Rate(calls=5, seconds=10), None])
+def test_no_block_lasts_for_longer_than_a_day(redis: Redis, rate: Rate | None) -> None:
+    limiter = RedisRateLimiter(redis, rate) if rate is not None else NoRateLimit(redis)
+    limiter.block("a1", seconds=864_000)
+
+    assert 86_000 < limiter.reserve("a1", within_s=0).wait_s <= 86_400
+    assert blocked_for_s(redis, "a1") <= 86_400
+
+
 def test_a_block_of_no_time_is_none(redis: Redis) -> None:
     limiter = RedisRateLimiter(redis, Rate(calls=5, seconds=10))
     limiter.block("a1", seconds=0)
@@ -554,6 +591,19 @@ def test_a_block_holds_while_redis_is_away(server: FakeServer) -> None:
 
     assert limiter.reserve("a1", within_s=0) == Reservation(wait_s=30, is_booked=False)
     assert booked(limiter, 1, "a2") == 1
+
+
+def test_a_block_that_redis_missed_is_told_it_when_it_is_back(server: FakeServer) -> None:
+    limiter, clock = away(server, Rate(calls=8, seconds=10), workers=1)
+    limiter.block("a1", seconds=60)
+    server.connected = True
+    clock.now += 30
+    booked(limiter, 1, "a2")  # sees that it is back
+
+    assert limiter.reserve("a1", within_s=0).wait_s == pytest.approx(30, abs=1)
+
+    assert 28 < blocked_for_s(FakeRedis(server=server), "a1") <= 30
+    assert booked(RedisRateLimiter(FakeRedis(server=server), Rate(calls=8, seconds=10)), 1) == 0
 
 
 def test_a_learned_limit_holds_while_redis_is_away(server: FakeServer) -> None:

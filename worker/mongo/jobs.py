@@ -241,6 +241,13 @@ class MongoJobStore:
         with translated_errors():
             self._jobs.update_many({"_id": {"$in": [job.job_id for job in jobs]}}, {"$set": {"published_at": None}})
 
+    def wake(self, account_id: str) -> int:
+        """Have the account's waiting jobs go on with the next sweep, and return how many they are."""
+        waiting = {"account_id": account_id, "status": JobStatus.WAITING.value, "lease": None}
+        with translated_errors():
+            woken = self._jobs.update_many(waiting, [{"$set": {"resume_at": "$$NOW", "published_at": None}}])
+        return woken.matched_count
+
     def count_due(self) -> int:
         """Count what is open, due, and not held."""
         with translated_errors():

@@ -7,6 +7,7 @@ import pytest
 from tests.unit.api_shim.shim import Shim, problem
 from worker.errors import (
     CursorStuckError,
+    DailyLimitError,
     FatalHubSpotError,
     HubSpotError,
     JsonValue,
@@ -47,6 +48,23 @@ def test_a_rate_limit_stays_one_and_says_how_long(shim: Shim, advice: float | No
         answer = shim.get("/export/contacts")
 
     assert problem(answer) == (429, expected(429, "limit reached", "hubspot_error", body))
+    assert answer.headers["Retry-After"] == seconds
+
+
+def test_a_limit_of_the_day_is_worth_asking_about_when_a_day_may_have_turned(shim: Shim) -> None:
+    with shim.failing(DailyLimitError("daily limit reached", status=429, body={"policyName": "DAILY"})):
+        answer = shim.get("/export/contacts")
+
+    assert answer.status_code == 429
+    assert 1 <= int(answer.headers["Retry-After"]) <= 902
+
+
+@pytest.mark.parametrize(("advice", "seconds"), [(3600.0, "3600"), (0.0, "1"), (1.5, "2")])
+def test_who_meets_a_migration_is_told_how_long_it_takes(shim: Shim, advice: float, seconds: str) -> None:
+    with shim.failing(RetryableHubSpotError("Migration in progress", status=477, retry_after_s=advice)):
+        answer = shim.get("/export/contacts")
+
+    assert problem(answer) == (502, expected(477, "Migration in progress", "hubspot_error", None))
     assert answer.headers["Retry-After"] == seconds
 
 

@@ -10,7 +10,7 @@ import pytest
 from worker.errors import DailyLimitError, RateLimitedError, RetryableHubSpotError
 from worker.jobs import ExportRequest, Job, JobKind, JobStatus
 from worker.pages import ExportType
-from worker.retry import RETRY_POLICIES, RetryPolicy, is_failure, smaller_page
+from worker.retry import RETRY_POLICIES, RetryPolicy, block_s, is_failure, smaller_page
 
 POLICY = RetryPolicy(most_attempts=5, first_s=1.0, longest_s=6.0, patience_s=60.0)
 NOW = datetime(2026, 11, 23, 15, 7, 30, tzinfo=UTC)
@@ -109,3 +109,21 @@ def test_a_large_page_that_hubspot_cannot_answer_is_halved_at_once_and_a_small_o
     assert smaller_page(broken, job(page_size=10, attempts=2)) is None
     assert smaller_page(failed(status=502), job(attempts=9)) is None
     assert smaller_page(broken, replace(job(), most_a_page=125)) == 62
+
+
+@pytest.mark.parametrize(
+    ("error", "longest_s"),
+    [
+        (DailyLimitError("no", status=429, retry_after_s=864_000), 86_400),
+        (DailyLimitError("no", status=429), 901),
+        (RateLimitedError("no", status=429, retry_after_s=864_000), 300),
+        (RateLimitedError("no", status=429, retry_after_s=10), 10),
+        (RateLimitedError("no", status=429), 0),
+    ],
+)
+def test_one_answer_blocks_an_account_for_no_longer_than_its_limit_can_last(
+    error: RateLimitedError, longest_s: float
+) -> None:
+    assert longest_s - 901 <= block_s(error, NOW) <= longest_s
+    if not isinstance(error, DailyLimitError):
+        assert block_s(error, NOW) == longest_s

@@ -1,0 +1,33 @@
+"""`hubspot-export unblock`: have the exports of an account go on before HubSpot's patience is over."""
+
+from __future__ import annotations
+
+import click
+from redis import RedisError
+
+from api_shim.commands.database import open_database
+from api_shim.commands.options import checked_id
+from worker.blocks import lift_block
+from worker.mongo.jobs import MongoJobStore
+from worker.redis_client import impatient_redis
+from worker.settings import StoreSettings, load
+
+
+@click.command("unblock")
+@click.argument("account_id", callback=checked_id)
+def command(*, account_id: str) -> None:
+    """Lift the block of ACCOUNT_ID: let its exports call HubSpot again, which had answered that it wants patience.
+
+    Running workers learn of it within seconds; jobs that wait go on at once. Where HubSpot still wants patience, its
+    next answer says so, and everything waits again. Reads REDIS_URL or CELERY_BROKER_URL, MONGODB_URI and
+    MONGODB_DATABASE.
+    """
+    settings = load(StoreSettings)
+    try:
+        left_s = lift_block(impatient_redis(settings.redis), account_id)
+    except RedisError:
+        raise click.ClickException("Redis does not answer") from None
+    with open_database(settings) as database:
+        woken = MongoJobStore(database).wake(account_id)
+    blocked = f"was blocked for another {left_s:.0f} s" if left_s > 0 else "was not blocked"
+    click.echo(f"Account {account_id} {blocked}; jobs that waited and go on: {woken}")
