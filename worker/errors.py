@@ -14,6 +14,7 @@ ExportError
 │   └── WorkersLostError      a job that ends every worker that takes it; a retry may show that it was chance
 ├── CursorLostError           nothing tells an API where another one was left: read the list anew
 ├── LeaseLostError            someone else works on the job now: stop, write nothing
+├── NoPlaceError              a page takes a further call, for which there is no place in the limit: wait, then anew
 ├── UnavailableError          what we depend on is away: come back later
 │   ├── StoreUnavailableError
 │   ├── TokenUnreadableError  a key is missing: the operator's to put back
@@ -23,6 +24,7 @@ ExportError
     ├── RetryableHubSpotError     the same call may work later
     │   ├── RateLimitedError
     │   │   └── DailyLimitError
+    │   ├── AddressTooLongError   ask for fewer properties with each call
     │   ├── TimedOutError         no whole answer within the patience: ask for less
     │   ├── CallAbandonedError    the worker stops: whoever goes on makes the call again
     │   └── TokenEndpointGoneError    a setting is to be looked at: the operator's
@@ -38,7 +40,7 @@ ExportError
 
 from __future__ import annotations
 
-from typing import ClassVar, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 from worker.rates import Quota
 
@@ -151,6 +153,14 @@ class WorkersLostError(InternalError):
     """Workers ended, one after the other, while they had the job: it may be the cause, or have been there by chance."""
 
 
+class NoPlaceError(ExportError):
+    """The limit has no place for a further call of a page for so many seconds."""
+
+    def __init__(self, *, wait_s: float = 0.0) -> None:
+        super().__init__("HubSpot's limit of calls for this account is used up")
+        self.wait_s = wait_s
+
+
 class UnavailableError(ExportError):
     """What this product depends on, a server or a key, is not there now."""
 
@@ -234,6 +244,14 @@ class DailyLimitError(RateLimitedError):
 
 class TimedOutError(RetryableHubSpotError):
     """HubSpot gave no whole answer in the time there is for one."""
+
+
+class AddressTooLongError(RetryableHubSpotError):
+    """HubSpot answered 414; a query of at most `longest_query` characters may work, where one page takes several."""
+
+    def __init__(self, message: str, *, longest_query: int = 0, **answer: Any) -> None:  # noqa: ANN401 - HubSpotError's
+        super().__init__(message, **answer)
+        self.longest_query = longest_query
 
 
 class CallAbandonedError(RetryableHubSpotError):

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from pydantic import SecretStr
 
 from worker.crm_apis import CrmApi
 from worker.cursors import Cursor
-from worker.errors import CallAbandonedError, HubSpotError, TokenRefusedError
+from worker.errors import CallAbandonedError, HubSpotError, NoPlaceError, TimedOutError, TokenRefusedError
 from worker.export_tools import ExportTools, SliceLimits
 from worker.interfaces import FeedQuery, FetchedPage, PageQuery, Reservation
 from worker.jobs import Job
 from worker.leases import HeldLease
 
 _MOST_PLACES_LOST = 5
+_LONGEST_PAGE_S = 60.0  # of the calls of one page, until its last one is made
+_LONGEST_WAIT_S, _LEAST_WAIT_S, _MOST_ASKS = 20.0, 0.01, 400  # for the place of a further call
+_SPARE_FOR_S = 2.0  # that a further call of a spare one takes only what nobody else wants
 _TOKEN_FOR_S = 5.0  # less than the life that a fresh one has left
 
 
@@ -24,7 +29,8 @@ class Attempt:
 
     With neither there was no call: for `wait_s` there is no place in the limit, or the place that there was is lost;
     or the worker stops, and nobody waits for the answer.
-    `asked_at` is when the call was made, on the monotonic clock.
+    `asked_at` is when the call was made, on the monotonic clock. `answered` counts the calls before the last one, of a
+    page that takes several.
     """
 
     token: SecretStr
@@ -32,14 +38,16 @@ class Attempt:
     error: HubSpotError | None = None
     wait_s: float = 0.0
     asked_at: float = 0.0
+    answered: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Booking:
-    """A place in the limit, and when it was asked for."""
+    """A place in the limit, and when it was asked for; `is_spare`: one that nobody else wanted."""
 
     place: Reservation
     asked_at: float
+    is_spare: bool = False
 
 
 class PageFetcher:
@@ -83,7 +91,7 @@ class PageFetcher:
         asked_at = self._tools.monotonic()
         within_s = self._limits.longest_sleep_s
         place = self._tools.limiter.reserve(job.account_id, within_s=within_s, is_spare=is_spare)
-        return Booking(place=place, asked_at=asked_at)
+        return Booking(place=place, asked_at=asked_at, is_spare=is_spare)
 
     def go(self, job: Job, cursor: Cursor, token: SecretStr, booking: Booking) -> Attempt:
         """Do the call in the place that was booked, in whatever thread.
@@ -96,9 +104,10 @@ class PageFetcher:
         self._lease.require()
         if self._is_too_late(booking):
             return Attempt(token=token)
-        return self._call(job, cursor, token)
+        return self._call(job, cursor, token, is_spare=booking.is_spare)
 
-    def _call(self, job: Job, cursor: Cursor, token: SecretStr) -> Attempt:
+    def _call(self, job: Job, cursor: Cursor, token: SecretStr, *, is_spare: bool) -> Attempt:
+        further = _FurtherCalls(partial(self._further_call, job), tools=self._tools, is_spare=is_spare)
         query = PageQuery(
             export_type=job.records_type,
             count=job.next_page_size,
@@ -108,26 +117,80 @@ class PageFetcher:
             params=job.request.params,
             feed=_feed_of(job),
             api=job.api or CrmApi.LEGACY,
+            longest_query=job.longest_query,
+            further_call=further.wait,
         )
         asked_at = self._tools.monotonic()
         try:
             fetched = self._tools.source.fetch_page(query, token)
+        except NoPlaceError as error:
+            return Attempt(token=token, wait_s=error.wait_s, answered=further.made + 1)
         except CallAbandonedError:
-            return Attempt(token=token)
-        except TokenRefusedError as error:
-            self._refused, self._refused_at = token, self._tools.monotonic()
-            return Attempt(token=token, error=error)
+            return Attempt(token=token, answered=further.made)
         except HubSpotError as error:
-            return Attempt(token=token, error=error)
+            if isinstance(error, TokenRefusedError):
+                self._refused, self._refused_at = token, self._tools.monotonic()
+            return Attempt(token=token, error=error, answered=further.made)
         if token != self._refused or asked_at >= self._refused_at:  # what was asked before the refusal proves nothing
             self._refused = None
-        return Attempt(token=token, fetched=fetched, asked_at=asked_at)
+        return Attempt(token=token, fetched=fetched, asked_at=asked_at, answered=further.made)
+
+    def _further_call(self, job: Job, *, is_spare: bool) -> float:
+        """Take a place for one more call of a page and wait for it; where there is none return for how long.
+
+        0.0: it may be made. Raises LeaseLostError, UnavailableError, and CallAbandonedError when the worker stops.
+        """
+        booking = self.book(job, is_spare=is_spare)
+        wait_s = booking.place.wait_s
+        if not booking.place.is_booked:
+            return max(wait_s, _LEAST_WAIT_S)
+        if wait_s > 0 and self._tools.stopping.wait(wait_s):
+            raise CallAbandonedError("The worker stops; the page is fetched anew")
+        self._lease.require()
+        return _LEAST_WAIT_S if self._is_too_late(booking) else 0.0
 
     def _is_too_late(self, booking: Booking) -> bool:
         """Let a place go that this process was too slow for, but not one after the other for ever."""
         late_s = self._tools.monotonic() - booking.asked_at - booking.place.wait_s
         self._places_lost = self._places_lost + 1 if late_s > self._limits.most_late_s else 0
         return 0 < self._places_lost <= _MOST_PLACES_LOST
+
+
+class _FurtherCalls:
+    """The calls of one page beyond its first; `made` counts them.
+
+    To give a page up throws away what was answered of it, so its calls wait for their places for longer than first ones
+    do. A spare one that finds none for a while asks for an ordinary one.
+    """
+
+    def __init__(self, ask: Callable[..., float], *, tools: ExportTools, is_spare: bool) -> None:
+        self._ask = ask
+        self._tools = tools
+        self._is_spare = is_spare
+        self._began_at = tools.monotonic()
+        self.made = 0
+
+    def wait(self) -> None:
+        """Wait until one more call may be made.
+
+        Raises NoPlaceError, TimedOutError when the page has taken too long, CallAbandonedError when the worker stops,
+        LeaseLostError, UnavailableError.
+        """
+        began_at = self._tools.monotonic()
+        if began_at - self._began_at > _LONGEST_PAGE_S:
+            raise TimedOutError("The calls that one page takes, for some of its properties each, take too long")
+        wait_s = _LEAST_WAIT_S
+        for _ in range(_MOST_ASKS):
+            waited_s = self._tools.monotonic() - began_at
+            wait_s = self._ask(is_spare=self._is_spare and waited_s < _SPARE_FOR_S)
+            if wait_s == 0:
+                self.made += 1
+                return
+            if waited_s + wait_s > _LONGEST_WAIT_S:
+                break
+            if self._tools.stopping.wait(wait_s):
+                raise CallAbandonedError("The worker stops; the page is fetched anew")
+        raise NoPlaceError(wait_s=wait_s)
 
 
 def _feed_of(job: Job) -> FeedQuery | None:

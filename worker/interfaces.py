@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
@@ -60,6 +60,9 @@ class PageQuery:
     Another one is asked for what comes behind `after_id`, the last id that the job has read; None: nothing was read, or
     not in the order of ids.
     Without `offset_api` the place is a caller's `offset`, or, with `after_id`, one that we chose (worker/cursors.py).
+
+    The page may take several calls where its address would be longer than HubSpot takes, or than `longest_query`, in
+    characters: before each beyond the first `further_call` waits for its place in the limit.
     """
 
     export_type: ExportType
@@ -70,6 +73,8 @@ class PageQuery:
     params: tuple[tuple[str, str], ...] = ()
     feed: FeedQuery | None = None
     api: CrmApi = CrmApi.LEGACY
+    longest_query: int | None = None
+    further_call: Callable[[], None] | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,7 @@ from worker.closing import close, tell_sync
 from worker.copying import FEED_TOO_OLD, Copying
 from worker.crm_apis import CrmApi
 from worker.errors import (
+    AddressTooLongError,
     BrokerUnavailableError,
     ExportError,
     HubSpotError,
@@ -34,7 +35,7 @@ from worker.jobs import Job, JobKind, JobStatus
 from worker.leases import HeldLease
 from worker.publishing import publish_or_note
 from worker.rates import Quota
-from worker.retry import block_s, policy_for
+from worker.retry import block_s, policy_for, smaller_page
 from worker.syncs import is_left_over
 
 _log = structlog.get_logger()
@@ -115,10 +116,17 @@ class JobInHand:
         if quota is not None:
             self.tools.limiter.learn(self.job.account_id, quota)
 
-    def ask_for_less(self, most_a_page: int | None) -> None:
-        """Ask for so many records a page at most from now on; None: as before."""
-        most = [each for each in (most_a_page, self.job.most_a_page) if each is not None]
-        self.job = replace(self.job, most_a_page=min(most, default=None))
+    def note_further(self, answered: int) -> None:
+        """Count calls that were answered with a part of a page."""
+        for _ in range(answered):
+            self.note_call(_OK, None)
+        self.job = replace(self.job, further_calls=self.job.further_calls + answered)
+
+    def ask_for_less(self, error: HubSpotError, job: Job) -> None:
+        """Ask for fewer records, or properties, with each call, where the error of one that `job` made calls for it."""
+        most = _least(self.job.most_a_page, smaller_page(error, job))
+        longest = error.longest_query if isinstance(error, AddressTooLongError) else None
+        self.job = replace(self.job, most_a_page=most, longest_query=_least(self.job.longest_query, longest))
 
     def note_retry(self, error: HubSpotError) -> None:
         """Count a call that will be made again."""
@@ -298,3 +306,7 @@ class JobInHand:
         tools = self.tools
         tools.announcer.announce(self.job)
         tell_sync(self.job, jobs=tools.jobs, pages=tools.pages, announcer=tools.announcer, result_ttl=tools.result_ttl)
+
+
+def _least(*numbers: int | None) -> int | None:
+    return min((each for each in numbers if each is not None), default=None)

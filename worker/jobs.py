@@ -208,7 +208,9 @@ class Job:
     """One export or sync. `attempts` numbers the try now under way of the call for the next page; 0 before the first.
 
     Since the last page: `lapses` counts the workers that took the job and were not heard of again, `waited_s` adds up
-    the waits. `most_a_page` is what HubSpot was found to be able to answer, where that is less than the page size.
+    the waits. `most_a_page` is what HubSpot was found to be able to answer, where that is less than the page size,
+    `longest_query` what it takes, in characters, where it refused a longer one. A page may take several calls then:
+    `further_calls` are those beyond the first of each.
     `api` is the one that the next page is asked of; None before a worker has begun, and in a sync.
     `copying` is what an export has done to the current copy, None unless it is part of a sync; of a sync its parts'
     changes are `changes_by_type`. `erased` is what it has lost to erasures, which its pages know: it is not stored.
@@ -248,6 +250,8 @@ class Job:
     waited_s: float = 0.0
     most_a_page: int | None = None
     api: CrmApi | None = None
+    longest_query: int | None = None
+    further_calls: int = 0
     copying: Copying | None = None
     changes_by_type: Mapping[ExportType, Changes] | None = None
     erased: Erased = field(default_factory=Erased)
@@ -381,7 +385,7 @@ class Job:
     @property
     def pages_fetched(self) -> int:
         """How many calls were answered with a page, as far as they were counted; some may not have been stored."""
-        return self.tally.calls.get(_PAGE, 0)
+        return self.tally.calls.get(_PAGE, 0) - self.further_calls
 
     @property
     def readable(self) -> int:

@@ -28,7 +28,7 @@ from worker.lane_calls import LaneAnswer, LaneCall, LaneCalls
 from worker.lane_storage import LaneStorage, Step
 from worker.lanes import Lane, Lanes
 from worker.pages import ExportType
-from worker.retry import is_failure, smaller_page
+from worker.retry import is_failure
 
 _log = structlog.get_logger()
 
@@ -96,12 +96,13 @@ class LaneReader:
 
     def _take(self, call: LaneCall, answer: LaneAnswer) -> None:
         attempt = answer.attempt
+        self._hand.note_further(attempt.answered)
         if attempt.fetched is not None:
             self._hand.note_page(attempt.fetched)
             self._take_page(call, attempt.fetched, answer)
         elif attempt.error is not None:
             self._hand.note_call(attempt.error.status, attempt.error.quota)
-            self._hand.ask_for_less(smaller_page(attempt.error, call.job))
+            self._hand.ask_for_less(attempt.error, call.job)
             self._take_error(call, attempt.error)
 
     def _take_page(self, call: LaneCall, fetched: FetchedPage, answer: LaneAnswer) -> None:

@@ -13,7 +13,8 @@ from worker.retry_after import until_next_quarter_s
 
 _DAY_S = 86_400.0
 _LONGEST_SHORT_BLOCK_S = 300.0  # of a limit that is not the day's
-_WISHES = frozenset({None, 429, 477})  # the token is being renewed, a limit, a migration
+# The token is being renewed, fewer properties are asked for, a limit, a migration.
+_WISHES = frozenset({None, 414, 429, 477})
 _INTERNAL_ERROR = 500
 _TIME_OUTS = frozenset({504, 524})  # of a gateway of HubSpot's; 524: no answer within 100 s
 _LARGEST_SAFE_PAGE, _SMALLEST_PAGE = 100, 10

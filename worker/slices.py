@@ -30,7 +30,7 @@ from worker.jobs import Job, JobKind
 from worker.lane_reading import LaneReader, begin_lanes
 from worker.leases import HeldLease
 from worker.pages import Page, record_ids
-from worker.retry import is_failure, smaller_page
+from worker.retry import is_failure
 
 _log = structlog.get_logger()
 
@@ -111,13 +111,14 @@ class Slice:
             attempt = self._fetcher.fetch(self._hand.job)
         finally:
             self._bring_home()
+        self._hand.note_further(attempt.answered)
         if attempt.fetched is not None:
             self._hand.note_page(attempt.fetched)
             self._store(attempt.fetched, asked_at=attempt.asked_at)
         elif attempt.error is not None:
             job, error = self._hand.job, attempt.error
             self._hand.note_call(error.status, error.quota)
-            self._hand.ask_for_less(smaller_page(error, job))
+            self._hand.ask_for_less(error, job)
             raise error
         elif attempt.wait_s > 0:
             self._wait_for_place(attempt.wait_s)

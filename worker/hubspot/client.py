@@ -12,7 +12,8 @@ from worker.crm_apis import CrmApi
 from worker.errors import CursorLostError, FatalHubSpotError, FeedUnusableError, ListGoneError
 from worker.hubspot.dated import PROPERTY_PARAMETERS, to_documented_body, to_parameters
 from worker.hubspot.endpoints import Endpoint
-from worker.hubspot.feeds import feed_parameters, feed_url, read_feed
+from worker.hubspot.feeds import feed_parameters, feed_shape, feed_url, read_feed
+from worker.hubspot.splitting import SplitCalls
 from worker.hubspot.transport import Answer, Transport
 from worker.interfaces import CrmSource, FeedQuery, FetchedPage, PageQuery
 from worker.pages import ExportType, Offset, Page, PageUnreadableError, read_page
@@ -30,19 +31,22 @@ class LegacyClient:
     """The v1 and v2 lists, whose bodies are stored as they come."""
 
     def __init__(self, *, transport: Transport, endpoints: Mapping[ExportType, Endpoint]) -> None:
-        self._transport = transport
+        self._calls = SplitCalls(transport)
         self._endpoints = endpoints
 
     def fetch_page(self, query: PageQuery, access_token: SecretStr) -> FetchedPage:
-        """Do one call. Raises ListGoneError where HubSpot has no such list.
+        """Do one call, or several for a part of the properties each, where the address would be too long.
+
+        Raises ListGoneError where HubSpot has no such list.
 
         An answer with status 200 that is no page is the error that it says it is, or else as retryable as a 5xx.
         """
         if query.feed is not None:
             return self._fetch_feed(query, query.feed, access_token)
         endpoint = self._endpoints[query.export_type]
+        asked = _parameters(query, endpoint)
         try:
-            answer = self._transport.get(endpoint.url, _parameters(query, endpoint), access_token, api=_LEGACY)
+            answer = self._calls.get(endpoint.url, asked, query, access_token, shape=query.export_type)
         except FatalHubSpotError as error:
             if error.status not in _GONE:
                 raise
@@ -56,7 +60,9 @@ class LegacyClient:
         endpoint = self._endpoints[query.export_type]
         url = feed_url(query.export_type, endpoint.url)
         try:
-            answer = self._transport.get(url, feed_parameters(query, feed), access_token, api=_LEGACY)
+            answer = self._calls.get(
+                url, feed_parameters(query, feed), query, access_token, shape=feed_shape(query.export_type)
+            )
         except FatalHubSpotError as error:
             if error.status not in _GONE:
                 raise

@@ -91,10 +91,15 @@ def feed_parameters(query: PageQuery, feed: FeedQuery) -> Pairs:
     return [*count, *offset, ("since", str(_milliseconds(feed.since)))]
 
 
+def feed_shape(export_type: ExportType) -> ExportType:
+    """Return the type whose list has the name that the feed's has: all but contacts call it `results`."""
+    return ExportType.CONTACTS if export_type is ExportType.CONTACTS else ExportType.NOTES
+
+
 def read_feed(query: PageQuery, feed: FeedQuery, body: bytes) -> FeedPage:
     """Read a page. Raises PageUnreadableError, and FeedUnusableError when the feed cannot be complete any more."""
     is_by_time = query.export_type is ExportType.CONTACTS
-    shape = ExportType.CONTACTS if is_by_time else ExportType.NOTES  # whose list is called `results`
+    shape = feed_shape(query.export_type)
     found, further = read_page(shape, body), _further(body)
     records = split_records(shape, body)
     if not is_by_time:

@@ -43,6 +43,8 @@ _MUTABLE = (
     "lapses",
     "waited_s",
     "most_a_page",
+    "longest_query",
+    "further_calls",
     "resume_at",
     "reason",
     "started_at",
@@ -148,7 +150,7 @@ def from_document(document: Document) -> Job:
         error=error_from_document(document["error"]) if document["error"] is not None else None,
         webhook=webhook_from_document(webhook) if webhook is not None else None,
         deliver_at=document.get("deliver_at"),
-        **{name: document[name] for name in _MUTABLE} | {"status": JobStatus(document["status"])},
+        **{name: document[name] for name in _MUTABLE if name in document} | {"status": JobStatus(document["status"])},
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from api_shim import errors as answers
-from worker.errors import CursorLostError, ExportError, HubSpotError, LeaseLostError
+from worker.errors import CursorLostError, ExportError, HubSpotError, LeaseLostError, NoPlaceError
 
 
 def tree(kind: type[ExportError]) -> Iterator[type[ExportError]]:
@@ -16,7 +16,7 @@ def tree(kind: type[ExportError]) -> Iterator[type[ExportError]]:
         yield from tree(below)
 
 
-NEVER_ANSWERED = {ExportError, LeaseLostError, CursorLostError, answers.JobFailedError}
+NEVER_ANSWERED = {ExportError, LeaseLostError, CursorLostError, NoPlaceError, answers.JobFailedError}
 
 
 @pytest.mark.parametrize("kind", sorted(set(tree(ExportError)), key=str))

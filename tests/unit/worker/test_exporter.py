@@ -30,9 +30,11 @@ class Waits:
     seconds: list[float] = field(default_factory=list)
     learnt: list[Quota] = field(default_factory=list)
     blocked: list[float] = field(default_factory=list)
+    booked: int = 0
 
     def reserve(self, _account_id: str, *, within_s: float, is_spare: bool = False) -> Reservation:  # noqa: ARG002
         wait_s = self.seconds.pop(0) if self.seconds else 0.0
+        self.booked += wait_s <= within_s
         return Reservation(wait_s=wait_s, is_booked=wait_s <= within_s)
 
     def learn(self, _account_id: str, quota: Quota) -> None:

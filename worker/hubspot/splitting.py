@@ -1,0 +1,170 @@
+"""Pages that take several calls: HubSpot refuses addresses of more than some 16,000 characters, with 414.
+
+The names of properties are shared out over several calls from one offset, and the records of their answers put together
+by id. Whatever else is asked for goes with each of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeAlias
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+import msgspec
+from pydantic import SecretStr
+
+from worker.errors import AddressTooLongError, FatalHubSpotError, HubSpotError, RetryableHubSpotError
+from worker.hubspot.transport import Answer, Transport
+from worker.interfaces import PageQuery
+from worker.pages import (
+    PAGE_FORMATS,
+    ExportType,
+    PageUnreadableError,
+    record_ids,
+    split_records,
+    without_half_characters,
+)
+
+LONGEST_QUERY = 14_000
+"""Characters of a query that HubSpot is sure to take, as they are sent."""
+
+_TOO_LONG = 414
+_MOST_READS = 3  # of a page whose records differ from call to call
+_HISTORY = "propertiesWithHistory"
+_NAMING = frozenset({"property", "properties", _HISTORY})
+_CHANGED = (
+    "HubSpot's list changed again and again between the calls that one page takes, each for some properties of it"
+)
+
+Pairs: TypeAlias = list[tuple[str, str]]
+_Fields: TypeAlias = dict[str, msgspec.Raw]
+
+_decode_fields = msgspec.json.Decoder(_Fields).decode
+
+
+class SplitCalls:
+    """GETs pages of the legacy API: with one call where the address may be as long as it is, else with several.
+
+    Each call beyond the first asks `further_call` of the query for its place in the limit.
+    """
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def get(self, url: str, pairs: Pairs, query: PageQuery, token: SecretStr, *, shape: ExportType) -> Answer:
+        """GET a page, whose list has the name that it has in `shape`.
+
+        Raises a HubSpotError, AddressTooLongError where shorter addresses may work; and what `further_call` raises.
+        """
+        address = urlsplit(url)
+        asked = [*parse_qsl(address.query, keep_blank_values=True), *pairs]
+        parts = split_query(asked, longest=query.longest_query or LONGEST_QUERY)
+        try:
+            if len(parts) == 1:
+                return self._transport.get(url, pairs, token, api="legacy")
+            return self._get_parts(urlunsplit(address._replace(query="")), parts, query, token, shape=shape)
+        except FatalHubSpotError as error:
+            raise _shorter(error, parts) from error
+
+    def _get_parts(
+        self, url: str, parts: Sequence[Pairs], query: PageQuery, token: SecretStr, *, shape: ExportType
+    ) -> Answer:
+        def get(pairs: Pairs, *, is_first: bool) -> Answer:
+            if not is_first and query.further_call is not None:
+                query.further_call()
+            return self._transport.get(url, pairs, token, api="legacy")
+
+        for read in range(_MOST_READS):
+            answers = [get(pairs, is_first=read + number == 0) for number, pairs in enumerate(parts)]
+            records = [_records(answer, shape, query.export_type, token) for answer in answers]
+            if len({tuple(ids) for ids, _ in records}) == 1:
+                body = _with_records(answers[0].body, shape, _merged_by_place([each for _, each in records]))
+                return Answer(body, answers[-1].quota, answers[0].correlation_id)
+        raise RetryableHubSpotError(_CHANGED, status=200)
+
+
+def split_query(asked: Sequence[tuple[str, str]], *, longest: int) -> list[Pairs]:
+    """Share the names of properties out over as few queries as have at most so many characters, in order.
+
+    Each has one name at the least. A query that is short enough stays as it is; otherwise a property whose history is
+    asked for is not asked for without it as well.
+    """
+    if _length(asked) <= longest:
+        return [list(asked)]
+    others = [pair for pair in asked if pair[0] not in _NAMING]
+    with_history = {value for name, value in asked if name == _HISTORY}
+    names = dict.fromkeys(
+        pair for pair in asked if pair[0] in _NAMING and (pair[0] == _HISTORY or pair[1] not in with_history)
+    )
+    left, parts = longest - _length(others), list[Pairs]()
+    for pair in names:
+        size = _length([pair]) + 1
+        if not parts or size > left:
+            parts.append([])
+            left = longest - _length(others)
+        parts[-1].append(pair)
+        left -= size
+    return [[*others, *part] for part in parts] or [list(asked)]
+
+
+def _shorter(error: FatalHubSpotError, parts: Sequence[Pairs]) -> HubSpotError:
+    """Make of a 414 the wish for shorter addresses, as long as there is more than one name in one of them."""
+    most_names = max(sum(name in _NAMING for name, _ in part) for part in parts)
+    if error.status != _TOO_LONG or most_names <= 1:
+        return error
+    return AddressTooLongError(
+        error.message,
+        status=error.status,
+        body=error.body,
+        correlation_id=error.correlation_id,
+        retry_after_s=0.0,
+        quota=error.quota,
+        details=error.details,
+        longest_query=max(map(_length, parts)) // 2,
+    )
+
+
+def _length(pairs: Iterable[tuple[str, str]]) -> int:
+    return len(urlencode(list(pairs)))
+
+
+def _records(
+    answer: Answer, shape: ExportType, export_type: ExportType, token: SecretStr
+) -> tuple[list[int | None], list[bytes]]:
+    try:
+        records = split_records(shape, answer.body)
+        listed = b'{"%b":[%b]}' % (PAGE_FORMATS[export_type].list_key.encode(), b",".join(records))
+        return record_ids(export_type, listed), records
+    except PageUnreadableError as error:
+        raise answer.unusable(str(error), secrets=[token]) from error
+
+
+def _merged_by_place(parts: Sequence[Sequence[bytes]]) -> list[bytes]:
+    return [_merged(same) for same in zip(*parts, strict=True)]
+
+
+def _merged(same: Sequence[bytes]) -> bytes:
+    """Write a record with the properties of all its parts; what is no object stays as it came first."""
+    try:
+        records = [_fields(record) for record in same]
+        properties: dict[str, msgspec.Raw] = {}
+        for record in records:
+            properties = {**_fields(record.get("properties", b"{}")), **properties}
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return same[0]
+    return _object({**records[0], "properties": _object(properties)}) if properties else same[0]
+
+
+def _with_records(body: bytes, shape: ExportType, records: Sequence[bytes]) -> bytes:
+    return _object({**_fields(body), PAGE_FORMATS[shape].list_key: b"[%b]" % b",".join(records)})
+
+
+def _fields(value: bytes | msgspec.Raw) -> _Fields:
+    try:
+        return _decode_fields(value)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return _decode_fields(without_half_characters(bytes(value)))
+
+
+def _object(fields: Mapping[str, bytes | msgspec.Raw]) -> bytes:
+    return b"{%b}" % b",".join(b"%b:%b" % (msgspec.json.encode(name), bytes(value)) for name, value in fields.items())
