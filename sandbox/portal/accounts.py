@@ -42,6 +42,8 @@ class AccountSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     """The only app the refresh token was issued to; None accepts any."""
     client_secret: str | None = None
     token_lifetime_s: Annotated[int, msgspec.Meta(ge=0)] = 1800
+    fresh_token_refused_s: Seconds = 0.0
+    """For so long after it was issued an access token meets 401: HubSpot's servers do not all know it yet."""
     rotate_refresh_tokens: bool = False
     """Give a new refresh token with every access token and refuse the old one from then on."""
     grant_shape: TokenShape = "documented"
@@ -82,6 +84,7 @@ class AccountOptions(TypedDict, total=False):
     client_id: str | None
     client_secret: str | None
     token_lifetime_s: int
+    fresh_token_refused_s: float
     rotate_refresh_tokens: bool
     grant_shape: TokenShape
     oauth_gone: tuple[OAuthVersion, ...]

@@ -131,6 +131,11 @@ def migrating(call: Call, *, retry_after_s: int) -> Answer:
     return Answer.json(477, body, headers={"retry-after": str(retry_after_s)})
 
 
+def redirect(call: Call) -> Answer:
+    """307 to another path, as gateways send them in front of an API that moves."""
+    return Answer(307, b"", {"location": f"/elsewhere{call.request.target}"})
+
+
 def locked(call: Call) -> Answer:
     """423: a lock that lasts two seconds."""
     return _error(call, 423, "Locked: the resource is being modified, retry in 2 seconds", category="LOCKED")

@@ -16,6 +16,12 @@ RecipeName = Literal[
     "daily",
     "migrating",
     "locked",
+    "error_200",
+    "redirect",
+    "early_hints",
+    "no_content",
+    "multi_status",
+    "trickle",
     "internal_json",
     "internal_html",
     "bad_gateway",
@@ -90,6 +96,10 @@ class FaultPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     delay_s: Annotated[float, msgspec.Meta(ge=0)] = 0.0
     retry_after_s: Count | None = None
     """Retry-After of the answer; with `migrating` 60 unless given."""
+    retry_after_form: Literal["seconds", "date"] = "seconds"
+    """A date comes with the answer's own `Date`, by this HubSpot's clock."""
+    trickle_s: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    """Seconds over which the body of the answer is spread; with `trickle` 5 unless given."""
     cut_after: Count | None = None
     """Bytes of the body that arrive; with `cut` half of them unless given."""
 
@@ -116,6 +126,8 @@ class FaultOptions(TypedDict, total=False):
     body: object
     delay_s: float
     retry_after_s: int | None
+    retry_after_form: str
+    trickle_s: float
     cut_after: int | None
 
 

@@ -36,6 +36,8 @@ def rate_headers(account: Account, *, at: float) -> Mapping[str, str]:
 def _refuse_token(call: Call) -> Answer | None:
     if call.token is None or call.account is None:
         return errors.unauthenticated(call)
+    if call.at - call.token.issued_at < call.account.settings.fresh_token_refused_s:
+        return errors.unauthenticated(call)
     expires_at = call.token.expires_at
     return errors.expired(call, expires_at=expires_at) if call.at >= expires_at else None
 

@@ -63,13 +63,18 @@ class Request:
 class Answer:
     """Status, headers (lower-case names) and body, `delay_s` seconds late.
 
-    With `cut_after`, content-length promises the whole body, and the connection closes after that many bytes of it.
+    `interim` are statuses that come before it, each in a head of its own. With `trickle_s` the body comes in so many
+    `pieces`, over so many seconds. With `cut_after`, content-length promises the whole body, and the connection closes
+    after that many bytes of it.
     """
 
     status: int
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=lambda: {"content-type": TYPE_JSON})
     delay_s: float = 0.0
+    interim: tuple[int, ...] = ()
+    pieces: int = 1
+    trickle_s: float = 0.0
     cut_after: int | None = None
     ending: Ending = Ending.COMPLETE
 

@@ -17,7 +17,8 @@ def mount(hubspot: HubSpot, mocker: responses.RequestsMock, *, base_url: str = H
     """Answer every call to `base_url` by this HubSpot, its control API included.
 
     A reset raises requests' ConnectionError, a silent answer ReadTimeout, a cut body ChunkedEncodingError. No time
-    passes: a delayed answer comes at once, unless that is later than the caller's read time-out: ReadTimeout.
+    passes: a delayed or trickling answer comes at once, unless its end is later than the caller's read time-out:
+    ReadTimeout. Interim answers are left out.
     Make the mocker with `assert_all_requests_are_fired=False` where a test may make no call at all.
     """
     mocker.add(_Mounted(ControlApi(hubspot), base_url))
@@ -56,7 +57,7 @@ def _raise_fault(answer: Answer, request: requests.PreparedRequest) -> None:
     if answer.ending is Ending.RESET:
         raise requests.ConnectionError("Connection reset by peer", request=request)
     read_timeout_s = _read_timeout_s(request)
-    late = read_timeout_s is not None and answer.delay_s > read_timeout_s
+    late = read_timeout_s is not None and answer.delay_s + answer.trickle_s > read_timeout_s
     if late or answer.ending is Ending.SILENT:
         raise requests.ReadTimeout(f"Read timed out. (read timeout={read_timeout_s})", request=request)
     if answer.cut_after is not None:

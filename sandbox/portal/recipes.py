@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from email.utils import formatdate
 
 import msgspec
 
@@ -13,6 +14,8 @@ from sandbox.portal.messages import TYPE_JSON, Answer, Ending
 
 _MIGRATION_S = 60
 _SLOW_S = 5.0
+_PIECES = 50
+_EARLY_HINTS = 103
 
 
 @dataclass(frozen=True)
@@ -32,14 +35,22 @@ def play(scene: Scene) -> Answer:
     """Answer the call as the plan says."""
     plan = scene.plan
     answer = _RECIPES[plan.recipe](scene) if plan.recipe else _as_told(plan)
-    retry_after = {} if plan.retry_after_s is None else {"retry-after": str(plan.retry_after_s)}
+    retry_after = {} if plan.retry_after_s is None else _retry_after(plan, plan.retry_after_s, at=scene.call.at)
     told = {name.lower(): value for name, value in plan.headers.items()}
     return replace(
         answer,
         headers={**answer.headers, **retry_after, **told},
         delay_s=answer.delay_s + plan.delay_s,
+        pieces=_PIECES if plan.trickle_s else answer.pieces,
+        trickle_s=plan.trickle_s or answer.trickle_s,
         cut_after=plan.cut_after if plan.cut_after is not None else answer.cut_after,
     )
+
+
+def _retry_after(plan: FaultPlan, seconds: int, *, at: float) -> dict[str, str]:
+    if plan.retry_after_form == "seconds":
+        return {"retry-after": str(seconds)}
+    return {"retry-after": formatdate(at + seconds, usegmt=True), "date": formatdate(at, usegmt=True)}
 
 
 def _as_told(plan: FaultPlan) -> Answer:
@@ -106,12 +117,26 @@ def _out_of_order(scene: Scene) -> Answer:
     return replace(answer, body=msgspec.json.encode({**page, **turned}))
 
 
+def _trickle(scene: Scene) -> Answer:
+    return replace(scene.real(), pieces=_PIECES, trickle_s=_SLOW_S)
+
+
+def _early_hints(scene: Scene) -> Answer:
+    return replace(scene.real(), interim=(_EARLY_HINTS,))
+
+
 _RECIPES: dict[RecipeName, Callable[[Scene], Answer]] = {
     "ten_secondly": lambda scene: errors.ten_secondly(scene.call),
     "secondly": lambda scene: errors.secondly(scene.call),
     "daily": lambda scene: errors.daily(scene.call),
     "migrating": lambda scene: errors.migrating(scene.call, retry_after_s=_MIGRATION_S),
     "locked": lambda scene: errors.locked(scene.call),
+    "error_200": lambda scene: replace(errors.internal(scene.call), status=200),
+    "redirect": lambda scene: errors.redirect(scene.call),
+    "early_hints": _early_hints,
+    "no_content": lambda _: Answer(204),
+    "multi_status": lambda scene: replace(scene.real(), status=207),
+    "trickle": _trickle,
     "internal_json": lambda scene: errors.internal(scene.call),
     "internal_html": lambda _: errors.html(500, "Internal Server Error"),
     "bad_gateway": lambda _: errors.html(502, "Bad Gateway"),

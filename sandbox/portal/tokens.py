@@ -30,6 +30,7 @@ class AccessToken:
     value: str
     hub_id: int
     expires_at: float
+    issued_at: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class TokenBook:
     def issue(self, hub_id: int, *, lifetime_s: float) -> AccessToken:
         """Make an access token; those made before stay live, as in HubSpot."""
         # About the length of real ones; the account's number in it keeps tokens of two runs apart.
-        token = AccessToken(f"CK{hub_id}-{self._mint.hex(180)}", hub_id, self._clock() + lifetime_s)
+        token = AccessToken(f"CK{hub_id}-{self._mint.hex(180)}", hub_id, self._clock() + lifetime_s, self._clock())
         self._access[token.value] = token
         return token
 

@@ -5,6 +5,7 @@ import socket
 import struct
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from http import HTTPStatus
 from typing import cast
 
@@ -100,10 +101,32 @@ class Connection(asyncio.Protocol):
         if answer.ending is Ending.RESET:
             _reset(transport)
             return
-        transport.writelines([_head(answer, keep_alive=keep_alive), answer.body[: answer.cut_after]])
+        head = [*map(_interim, answer.interim), _head(answer, keep_alive=keep_alive)]
+        body = answer.body[: answer.cut_after]
+        if answer.trickle_s:
+            transport.writelines(head)
+            self._trickle(answer, body, keep_alive=keep_alive)
+            return
+        transport.writelines([*head, body])
+        self._end(answer, keep_alive=keep_alive)
+
+    def _trickle(self, answer: Answer, left: bytes, *, keep_alive: bool) -> None:
+        """Send what is left of a body, one piece now and the others later."""
+        if self._transport is None:
+            return
+        size = max(1, -(-len(answer.body) // answer.pieces))
+        self._transport.write(left[:size])
+        if len(left) > size:
+            later = partial(self._trickle, answer, left[size:], keep_alive=keep_alive)
+            asyncio.get_running_loop().call_later(answer.trickle_s / answer.pieces, later)
+            return
+        self._end(answer, keep_alive=keep_alive)
+        self._next()
+
+    def _end(self, answer: Answer, *, keep_alive: bool) -> None:
         self._busy = False
-        if answer.cut_after is not None or not keep_alive:
-            transport.close()
+        if self._transport is not None and (answer.cut_after is not None or not keep_alive):
+            self._transport.close()
 
 
 def _reset(transport: asyncio.Transport) -> None:
@@ -117,6 +140,10 @@ def _head(answer: Answer, *, keep_alive: bool) -> bytes:
     lines += [f"{name}: {value}" for name, value in answer.headers.items()]
     lines += [f"content-length: {len(answer.body)}", *(() if keep_alive else ("connection: close",)), "", ""]
     return "\r\n".join(lines).encode("latin-1")
+
+
+def _interim(status: int) -> bytes:
+    return f"HTTP/1.1 {status} {_phrase(status)}\r\nlink: </hint>; rel=preload\r\n\r\n".encode()
 
 
 def _phrase(status: int) -> str:

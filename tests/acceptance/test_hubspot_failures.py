@@ -36,6 +36,10 @@ def fail(client: Client, recipe: RecipeName, *, times: int | None = 1, after: in
         "locked",
         "secondly",
         "expired",
+        "error_200",
+        "redirect",
+        "no_content",
+        "multi_status",
     ],
 )
 def test_one_failure_in_the_middle_costs_no_record(client: Client, recipe: RecipeName) -> None:
@@ -44,6 +48,55 @@ def test_one_failure_in_the_middle_costs_no_record(client: Client, recipe: Recip
     assert client.finished(path)["status"] == "succeeded"
     assert client.stored_ids(path, "contacts") == client.ids_in_hubspot("contacts")
     assert len(client.calls(type="contacts")) == 5
+
+
+def test_early_hints_and_a_body_that_trickles_cost_nothing(client: Client) -> None:
+    for recipe in ("early_hints", "trickle"):
+        client.stack.hubspot_control.fail_next(recipe, account=client.account.hub_id, type="contacts", times=2)
+    path = client.start("contacts")
+    job = client.finished(path)
+    assert (job["status"], job["receipt"]["calls"], job["receipt"]["retries"]) == ("succeeded", {"200": 4}, {})
+    assert client.stored_ids(path, "contacts") == client.ids_in_hubspot("contacts")
+
+
+def test_a_fresh_token_that_is_refused_for_seconds_is_renewed_once(stack: Stack) -> None:
+    client = connect(stack, contacts=330)
+    control, hub_id = stack.hubspot_control, client.account.hub_id
+    control.change_account(hub_id, fresh_token_refused_s=2.5)
+    control.expire_access_tokens(hub_id)
+    path = client.start("contacts")
+    assert client.finished(path)["status"] == "succeeded"
+    assert client.stored_ids(path, "contacts") == client.ids_in_hubspot("contacts")
+    assert len(client.calls(type="token")) <= 2
+
+
+def test_a_wish_for_patience_may_be_a_date(client: Client) -> None:
+    client.stack.hubspot_control.fail_next(
+        "migrating", account=client.account.hub_id, type="contacts", retry_after_s=3, retry_after_form="date"
+    )
+    job = client.finished(client.start("contacts"))
+    assert (job["status"], job["receipt"]["retries"]) == ("succeeded", {"477": 1})
+    waited_s = datetime.fromisoformat(job["finished_at"]) - datetime.fromisoformat(job["started_at"])
+    assert waited_s.total_seconds() > 1.5
+
+
+def test_who_waits_for_a_page_is_told_when_it_is_worth_asking_again(client: Client) -> None:
+    client.stack.hubspot_control.fail_next(
+        "migrating", account=client.account.hub_id, type="contacts", times=None, retry_after_s=3600
+    )
+    answer = client.get("/export/contacts")
+    assert (answer.status_code, answer.json()["errno"], answer.headers["Retry-After"]) == (502, 477, "3600")
+
+
+def test_more_properties_than_one_address_holds_come_in_several_calls(client: Client) -> None:
+    names = ["email", *(f"custom_property_with_a_long_name_{number:04}" for number in range(450)), "firstname"]
+    path = client.start("contacts", {"params": {"property": names}})
+    job = client.finished(path)
+    assert (job["status"], job["receipt"]["calls"]) == ("succeeded", {"200": 8})
+    bodies = client.pages(f"{path}/results", limit=1000)
+    records = [record for body in bodies for record in body["data"]["contacts"]]
+    assert len(records) == 330
+    assert all({"email", "firstname"} <= record["properties"].keys() for record in records)
 
 
 def test_a_page_that_keeps_failing_is_answered_502_with_hubspots_body(client: Client) -> None:
@@ -147,8 +200,9 @@ def test_a_cursor_that_does_not_advance_fails_the_job_instead_of_looping(client:
 
 
 def test_no_secret_reaches_a_job_a_log_or_an_answer(client: Client) -> None:
-    fail(client, "unauthenticated", times=None)
+    fail(client, "unauthenticated", times=5)
     answers = client.get("/export/contacts").text
+    fail(client, "missing_scopes")
     job = client.finished(client.start("contacts"))
     (key,) = client.documents("key", account_id=client.account.account_id)
     logs = "".join(log.read_text() for log in client.stack.logs.glob("*.log"))

@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Callable
+from email.utils import parsedate_to_datetime
 
 import msgspec
 import pytest
 
 from sandbox.portal.faults import RECIPE_NAMES, RecipeName
 from sandbox.portal.hubspot import HubSpot
+from sandbox.portal.manual_clock import ManualClock
 from sandbox.portal.messages import Answer, Ending, Request
 
 Get = Callable[..., Answer]
@@ -20,6 +22,12 @@ STATUSES: dict[RecipeName, int] = {
     "daily": 429,
     "migrating": 477,
     "locked": 423,
+    "error_200": 200,
+    "redirect": 307,
+    "early_hints": 200,
+    "no_content": 204,
+    "multi_status": 207,
+    "trickle": 200,
     "internal_json": 500,
     "internal_html": 500,
     "bad_gateway": 502,
@@ -244,3 +252,38 @@ def test_a_fault_takes_exactly_one_of_recipe_and_status(hubspot: HubSpot) -> Non
 def test_a_fault_for_a_type_that_does_not_exist_is_refused(hubspot: HubSpot) -> None:
     with pytest.raises(msgspec.ValidationError, match=r"\$\.type"):
         hubspot.fail_next("locked", type="contact")
+
+
+def test_an_error_may_come_with_200(hubspot: HubSpot, get: Get) -> None:
+    hubspot.fail_next("error_200")
+    body = json.loads(get(DEALS).body)
+    assert (body["status"], body["message"]) == ("error", "internal error")
+
+
+def test_early_hints_come_before_the_answer(hubspot: HubSpot, get: Get) -> None:
+    hubspot.fail_next("early_hints")
+    answer = get(DEALS)
+    assert (answer.interim, answer.status) == ((103,), 200)
+    assert "deals" in json.loads(answer.body)
+
+
+def test_a_body_may_trickle(hubspot: HubSpot, get: Get) -> None:
+    hubspot.fail_next("trickle", trickle_s=2.0)
+    answer = get(DEALS)
+    assert (answer.trickle_s, answer.delay_s, answer.pieces > 1) == (2.0, 0.0, True)
+
+
+def test_a_retry_after_may_be_a_date_by_the_clock_of_the_answer(hubspot: HubSpot, get: Get) -> None:
+    hubspot.fail_next("migrating", retry_after_s=90, retry_after_form="date")
+    headers = get(DEALS).headers
+    until, now = (parsedate_to_datetime(headers[name]) for name in ("retry-after", "date"))
+    assert (until - now).total_seconds() == 90
+
+
+def test_a_fresh_token_may_be_refused_for_seconds(hubspot: HubSpot, clock: ManualClock) -> None:
+    account = hubspot.add_account(7, records={"deals": 3}, fresh_token_refused_s=5)
+    token = hubspot.issue_token(account.hub_id)
+    request = Request.of("GET", DEALS, headers={"Authorization": f"Bearer {token.value}"})
+    assert hubspot.answer(request).status == 401
+    clock.advance(5)
+    assert hubspot.answer(request).status == 200
