@@ -61,7 +61,8 @@ def test_each_name_is_asked_for_once_and_everything_else_with_each_call(
         assert len(urlencode(part)) <= longest or len(naming(part)) <= 1
     assert set(naming(names)) == {name for part in parts for name in naming(part)}
     if len(parts) > 1:
-        assert sorted(set(naming(names))) <= sorted(name for part in parts for name in naming(part))
+        pairs = [pair for part in parts for pair in part if pair[0] not in {"count", "x"}]
+        assert len(pairs) == len(set(pairs))
         assert all(naming(part) for part in parts)
 
 
