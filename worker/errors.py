@@ -25,6 +25,7 @@ ExportError
     │   ├── RateLimitedError
     │   │   └── DailyLimitError
     │   ├── AddressTooLongError   ask for fewer properties with each call
+    │   ├── AnswerTooLargeError   more than there is memory for: ask for less
     │   ├── TimedOutError         no whole answer within the patience: ask for less
     │   ├── CallAbandonedError    the worker stops: whoever goes on makes the call again
     │   └── TokenEndpointGoneError    a setting is to be looked at: the operator's
@@ -240,6 +241,10 @@ class RateLimitedError(RetryableHubSpotError):
 
 class DailyLimitError(RateLimitedError):
     """The quota of the account's day is used up; when that day turns, HubSpot does not tell."""
+
+
+class AnswerTooLargeError(RetryableHubSpotError):
+    """HubSpot's answer takes more memory than one may, or than all that are being read at once may together."""
 
 
 class TimedOutError(RetryableHubSpotError):

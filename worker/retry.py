@@ -7,7 +7,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
 
-from worker.errors import DailyLimitError, HubSpotError, RateLimitedError, TimedOutError, TokenRefusedError
+from worker.errors import (
+    AnswerTooLargeError,
+    DailyLimitError,
+    HubSpotError,
+    RateLimitedError,
+    TimedOutError,
+    TokenRefusedError,
+)
 from worker.jobs import Job, JobKind
 from worker.retry_after import until_next_quarter_s
 
@@ -88,13 +95,13 @@ def smaller_page(error: HubSpotError, job: Job) -> int | None:
     """Give the page size for the next try where the answer may have been too large for HubSpot, else None.
 
     The list of engagements answers 500 to some portals at 250 a page. Anything else that answers 500 again and again
-    is asked for less as well: fewer records are fewer that HubSpot can stumble over. So is one that takes too long:
-    accounts with large records need a sixth of a second for each of them.
+    is asked for less as well: fewer records are fewer that HubSpot can stumble over. So is what takes too long, or too
+    much memory: accounts with large records need a sixth of a second for each of them.
     """
     asked = job.next_page_size
-    is_slow = isinstance(error, TimedOutError) or error.status in _TIME_OUTS
+    is_too_much = isinstance(error, TimedOutError | AnswerTooLargeError) or error.status in _TIME_OUTS
     is_broken = error.status == _INTERNAL_ERROR and (asked > _LARGEST_SAFE_PAGE or job.attempts > 1)
-    if not (is_slow or is_broken) or asked <= _SMALLEST_PAGE:
+    if not (is_too_much or is_broken) or asked <= _SMALLEST_PAGE:
         return None
     return max(asked // 2, _SMALLEST_PAGE)
 

@@ -15,7 +15,14 @@ import urllib3
 from pydantic import SecretStr
 from requests.auth import AuthBase
 
-from worker.errors import CallAbandonedError, FatalHubSpotError, HubSpotError, RetryableHubSpotError, TimedOutError
+from worker.errors import (
+    AnswerTooLargeError,
+    CallAbandonedError,
+    FatalHubSpotError,
+    HubSpotError,
+    RetryableHubSpotError,
+    TimedOutError,
+)
 from worker.hubspot.answers import correlation_id_of, error_of, error_within, quota_of
 from worker.hubspot.wire import WireAdapter
 from worker.rates import Quota
@@ -31,7 +38,9 @@ LONGEST_CALL_S = CONNECT_S + LONGEST_PATIENCE_S
 GRACE_S = 5.0
 """How long a worker that stops waits for the answers to calls under way that others can make again."""
 
-_MOST_BYTES = 256 * 1024 * 1024  # of an answer; the largest page seen had 43 MB
+_MOST_BYTES = 256 * 1024 * 1024  # of an answer, unpacked; the largest page seen had 43 MB
+_MOST_BYTES_AT_ONCE = 512 * 1024 * 1024  # of all answers that a process is reading
+_SMALL_BYTES = 32 * 1024 * 1024  # what an answer may have however many others there are
 _PIECE = 256 * 1024
 _CUT = urllib3.exceptions.ProtocolError  # an answer that ends before it is whole
 _OK = 200
@@ -116,6 +125,7 @@ class Sessions:
         self._patience_s = patience_s
         self._stopping = stopping or threading.Event()
         self._of_thread = threading.local()
+        self._room = _Room()
 
     def send(self, call: Call) -> Answer:
         """Make a call. Raises a HubSpotError, CallAbandonedError when the worker stops before there is an answer."""
@@ -133,7 +143,7 @@ class Sessions:
                 allow_redirects=False,
                 stream=True,
             ) as response:
-                content = _read(response)
+                content = self._read(response)
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
             if self._is_given_up():
                 raise CallAbandonedError("The worker stops; the call is made again") from None
@@ -147,6 +157,21 @@ class Sessions:
             raise error_of(response.status_code, response.headers, content, took_s=took_s, secrets=call.secrets)
         correlation_id = correlation_id_of(response.headers, call.secrets)
         return Answer(content, quota_of(response.headers, took_s=took_s), correlation_id)
+
+    def _read(self, response: requests.Response) -> bytes:
+        """Read a body to its end. Raises AnswerTooLargeError; its time is the adapter's matter."""
+        size, pieces = 0, []
+        try:
+            # `read1` gives what has come; `iter_content` waits for a whole piece.
+            while piece := response.raw.read1(_PIECE, decode_content=True):
+                pieces.append(piece)
+                size += len(piece)
+                taken = self._room.take(len(piece))
+                if size > _MOST_BYTES or (taken > _MOST_BYTES_AT_ONCE and size > _SMALL_BYTES):
+                    raise AnswerTooLargeError("HubSpot's answer is too large")
+            return b"".join(pieces)
+        finally:
+            self._room.take(-size)
 
     def _is_given_up(self) -> bool:
         """Whether the worker has been stopping for a while; asked in the thread that waits for the answer."""
@@ -180,16 +205,18 @@ class _Bearer(AuthBase):
         return request
 
 
-def _read(response: requests.Response) -> bytes:
-    """Read a body to its end. Raises FatalHubSpotError when it is too large; its time is the adapter's matter."""
-    size, pieces = 0, []
-    # `read1` gives what has come; `iter_content` waits for a whole piece.
-    while piece := response.raw.read1(_PIECE, decode_content=True):
-        pieces.append(piece)
-        size += len(piece)
-        if size > _MOST_BYTES:
-            raise FatalHubSpotError("HubSpot's answer is too large")
-    return b"".join(pieces)
+class _Room:
+    """How many bytes of answers this process holds while it reads them: a few kilobytes may unpack to 200 MB."""
+
+    def __init__(self) -> None:
+        self._taken = 0
+        self._lock = threading.Lock()
+
+    def take(self, size: int) -> int:
+        """Count bytes, or with a negative size those that were read to the end; return how many there are now."""
+        with self._lock:
+            self._taken += size
+            return self._taken
 
 
 def _no_answer(error: requests.RequestException | urllib3.exceptions.HTTPError) -> HubSpotError:

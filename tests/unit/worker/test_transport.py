@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import traceback
 from dataclasses import replace
@@ -26,6 +27,7 @@ from tests.unit.worker.hubspot_answers import (
     rate_limited,
 )
 from worker.errors import (
+    AnswerTooLargeError,
     DailyLimitError,
     FatalHubSpotError,
     HubSpotError,
@@ -36,7 +38,7 @@ from worker.errors import (
     TokenRefusedError,
 )
 from worker.hubspot import answers, transport
-from worker.hubspot.transport import Answer, Transport
+from worker.hubspot.transport import Answer, Sessions, Transport
 from worker.jobs import ExportRequest, Job, JobKind, JobStatus
 from worker.mongo.job_documents import from_document, to_document
 from worker.pages import ExportType
@@ -267,7 +269,25 @@ def test_a_token_that_no_header_can_carry_is_not_shown() -> None:
 
 def test_an_answer_that_is_larger_than_any_page_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transport, "_MOST_BYTES", 10)
-    assert isinstance(error_of(status=200, body=b"more than ten bytes"), FatalHubSpotError)
+    assert isinstance(error_of(status=200, body=b"more than ten bytes"), AnswerTooLargeError)
+
+
+def test_answers_that_are_read_at_once_have_so_much_memory_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transport, "_PIECE", 10)
+    monkeypatch.setattr(transport, "_SMALL_BYTES", 20)
+    monkeypatch.setattr(transport, "_MOST_BYTES_AT_ONCE", 100)
+    sessions, large = Sessions(), gzip.compress(b"x" * 90)
+    with responses.RequestsMock(assert_all_requests_are_fired=False) as hubspot:
+        hubspot.get(URL, body=large, headers={"Content-Encoding": "gzip"})
+        hubspot.get(f"{URL}/small", body=b"x" * 15)
+        for _ in range(3):  # what was read to its end takes no room any more
+            assert len(Transport(sessions.send).get(URL, [], TOKEN, api="legacy").body) == 90
+        sessions._room.take(50)  # noqa: SLF001 - another answer, half read
+        with pytest.raises(AnswerTooLargeError):
+            Transport(sessions.send).get(URL, [], TOKEN, api="legacy")
+        assert len(Transport(sessions.send).get(f"{URL}/small", [], TOKEN, api="legacy").body) == 15
+        sessions._room.take(-50)  # noqa: SLF001
+        assert len(Transport(sessions.send).get(URL, [], TOKEN, api="legacy").body) == 90
 
 
 def test_cookies_of_one_account_do_not_reach_another() -> None:
