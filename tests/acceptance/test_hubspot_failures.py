@@ -28,7 +28,6 @@ def fail(client: Client, recipe: RecipeName, *, times: int | None = 1, after: in
         "internal_html",
         "bad_gateway",
         "unavailable",
-        "cloudflare_timeout",
         "html_200",
         "broken_json_200",
         "cut",
@@ -48,6 +47,14 @@ def test_one_failure_in_the_middle_costs_no_record(client: Client, recipe: Recip
     assert client.finished(path)["status"] == "succeeded"
     assert client.stored_ids(path, "contacts") == client.ids_in_hubspot("contacts")
     assert len(client.calls(type="contacts")) == 5
+
+
+def test_what_took_hubspot_too_long_is_asked_for_in_smaller_pages(client: Client) -> None:
+    fail(client, "cloudflare_timeout", after=2)
+    path = client.start("contacts")
+    assert client.finished(path)["status"] == "succeeded"
+    assert client.stored_ids(path, "contacts") == client.ids_in_hubspot("contacts")
+    assert [dict(call["query"])["count"] for call in client.calls(type="contacts")] == ["100"] * 3 + ["50"] * 3
 
 
 def test_early_hints_and_a_body_that_trickles_cost_nothing(client: Client) -> None:
