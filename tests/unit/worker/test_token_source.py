@@ -468,9 +468,9 @@ class LateLeases(InMemoryRenewalLeases):
 
     happening: Callable[[], object] = staticmethod(lambda: None)
 
-    def acquire(self, account_id: str, owner: str, *, lease_s: float) -> RenewalLease | None:
+    def acquire(self, account_id: str, owner: str, *, lease_s: float, for_refused: bool = False) -> RenewalLease | None:
         self.happening()
-        return super().acquire(account_id, owner, lease_s=lease_s)
+        return super().acquire(account_id, owner, lease_s=lease_s, for_refused=for_refused)
 
 
 def test_with_the_lease_in_hand_the_token_is_read_once_more(
