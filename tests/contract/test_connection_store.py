@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from pydantic import SecretStr
@@ -17,7 +17,7 @@ from worker.mongo.connections import COLLECTION, MongoConnectionStore
 from worker.tokens import RenewedToken
 
 FACTS = HubSpotFacts(hub_id=2**40, user_id=7, user="someone@example.test", scopes=("oauth", "content"))
-NOW = present()
+NOW = datetime(2026, 11, 23, 15, 0, tzinfo=UTC)
 LATER = NOW + timedelta(hours=1)
 
 

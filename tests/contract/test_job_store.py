@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from threading import Barrier
 
 import mongomock
@@ -97,7 +97,7 @@ def at_once(act: Callable[[int], object], *, threads: int) -> list[object]:
 # Keeping
 
 
-ESTIMATE = Estimate(records=7, calls=1, seconds=0.5, basis=Basis.LAST_EXPORT, as_of=present())
+ESTIMATE = Estimate(records=7, calls=1, seconds=0.5, basis=Basis.LAST_EXPORT, as_of=datetime(2026, 11, 23, tzinfo=UTC))
 
 
 def test_a_job_is_read_as_it_was_added(store: JobStore) -> None:

@@ -13,7 +13,7 @@ from pymongo import MongoClient
 from pymongo.monitoring import CommandListener, CommandStartedEvent
 
 from sandbox.mongo_server import MongoServer
-from tests.contract.stores import new_job
+from tests.contract.stores import new_job, present
 from worker.interfaces import JobQuery
 from worker.jobs import JOB_TYPES, JobPlace, JobStatus
 from worker.mongo.connection import MongoDatabase
@@ -23,10 +23,10 @@ from worker.pages import ExportType
 
 Json = dict[str, Any]
 LIMIT = 10
-NOW = datetime.now(UTC)
+NEWEST_AT = datetime(2026, 11, 23, 15, 0, tzinfo=UTC)
 STATUSES = [(), ("queued",), ("failed",), ("failed", "cancelled"), tuple(JobStatus)]
 TYPES = [(), ("deals",), ("deals", "notes")]
-PLACES = [None, (NOW - timedelta(seconds=150), "m")]
+PLACES = [None, (NEWEST_AT - timedelta(seconds=150), "m")]
 
 
 class Finds(CommandListener):
@@ -65,8 +65,8 @@ def document(number: int) -> Json:
         job_id=uuid4().hex,
         status=JobStatus.FAILED if number % 100 == 0 else JobStatus.SUCCEEDED,
         export_type=ExportType.DEALS if number % 50 == 0 else ExportType.CONTACTS,
-        created_at=NOW - timedelta(seconds=number // 6),
-        expires_at=NOW + timedelta(days=1),
+        created_at=NEWEST_AT - timedelta(seconds=number // 6),
+        expires_at=present() + timedelta(days=1),
     )
     return to_document(job)
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from uuid import uuid4
 
 import pytest
 
-from tests.contract.stores import new_job
+from tests.contract.stores import new_job, present
 from tests.integration.profiling import profiled
 from tests.stack_fixtures import MongoDatabase
 from worker.jobs import Job, JobStatus, SyncRequest
@@ -18,7 +18,6 @@ from worker.pages import ExportType
 from worker.receipts import Receipt
 from worker.syncs import new_sync
 
-NOW = datetime.now(UTC)
 FINISHED, GOING_ON = 3000, 500
 MOST_EXAMINED = 10
 
@@ -36,13 +35,15 @@ def store(mongo_database: MongoDatabase) -> MongoJobStore:
 def finished(number: int) -> Job:
     """Give an export, every other one the child of a sync, that is over and has its end."""
     parent_id = uuid4().hex if number % 2 else None
-    ended = replace(new_job(), job_id=uuid4().hex, parent_id=parent_id, status=JobStatus.SUCCEEDED, finished_at=NOW)
-    return replace(ended, receipt=Receipt.of_parts({}), expires_at=NOW + timedelta(days=1))
+    ended = replace(
+        new_job(), job_id=uuid4().hex, parent_id=parent_id, status=JobStatus.SUCCEEDED, finished_at=present()
+    )
+    return replace(ended, receipt=Receipt.of_parts({}), expires_at=present() + timedelta(days=1))
 
 
 def going_on() -> Job:
     request = SyncRequest(types=tuple(ExportType))
-    sync = new_sync(uuid4().hex, account_id="a1", owner="u1", request=request, at=NOW)
+    sync = new_sync(uuid4().hex, account_id="a1", owner="u1", request=request, at=present())
     return replace(sync, status=JobStatus.RUNNING)
 
 

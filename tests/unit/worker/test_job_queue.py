@@ -18,8 +18,6 @@ MOST = 3
 AT_ONCE_S = 0.5
 SOON_S = 10.0  # only a test that fails waits so long
 
-JOB = new_job()
-
 
 class FreezingQueue:
     """A JobQueue of which every publish hangs while it is frozen, without a time-out of its own."""
@@ -69,12 +67,12 @@ def publishing(broker: FreezingQueue, *, within_s: float = 0.2) -> PunctualQueue
 def refuse_all(queue: PunctualQueue[Job], *, callers: int) -> None:
     """Have so many callers publish at the same time, all in vain."""
     with ThreadPoolExecutor(max_workers=callers) as pool:
-        for outcome in [pool.submit(queue.publish, JOB) for _ in range(callers)]:
+        for outcome in [pool.submit(queue.publish, new_job()) for _ in range(callers)]:
             assert isinstance(outcome.exception(timeout=SOON_S), BrokerUnavailableError)
 
 
 def test_a_broker_that_answers_is_rung_before_the_caller_goes_on(broker: FreezingQueue) -> None:
-    publishing(broker).publish(JOB)
+    publishing(broker).publish(new_job())
     assert broker.rung.acquire(blocking=False)
 
 
@@ -83,21 +81,21 @@ def test_what_goes_wrong_is_told_to_the_caller(broker: FreezingQueue, failure: E
     broker.failure = failure
     told = BrokerUnavailableError if isinstance(failure, TimeoutError) else type(failure)
     with pytest.raises(told):
-        publishing(broker).publish(JOB)
+        publishing(broker).publish(new_job())
 
 
 def test_a_broker_that_says_nothing_is_given_up_in_time(broker: FreezingQueue) -> None:
     broker.freeze()
     began = time.monotonic()
     with pytest.raises(BrokerUnavailableError):
-        publishing(broker).publish(JOB)
+        publishing(broker).publish(new_job())
     assert 0.2 <= time.monotonic() - began < SOON_S
 
 
 def test_more_callers_than_threads_are_all_served(broker: FreezingQueue) -> None:
     queue = publishing(broker, within_s=5 * SOON_S)
     with ThreadPoolExecutor(max_workers=10 * MOST) as pool:
-        for done in [pool.submit(queue.publish, JOB) for _ in range(10 * MOST)]:
+        for done in [pool.submit(queue.publish, new_job()) for _ in range(10 * MOST)]:
             done.result(timeout=SOON_S)
     assert all(broker.rung.acquire(blocking=False) for _ in range(10 * MOST))
 
@@ -115,11 +113,11 @@ def test_who_finds_all_threads_taken_is_told_long_before_those_who_have_one(brok
     queue = publishing(broker, within_s=SOON_S)
     with ThreadPoolExecutor(max_workers=MOST) as pool:
         for _ in range(MOST):
-            pool.submit(queue.publish, JOB)
+            pool.submit(queue.publish, new_job())
         broker.wait_until_inside(MOST)
         began = time.monotonic()
         with pytest.raises(BrokerUnavailableError):
-            queue.publish(JOB)
+            queue.publish(new_job())
         assert time.monotonic() - began < SOON_S / 2
         broker.thaw()
 
@@ -130,7 +128,7 @@ def test_while_all_threads_are_overdue_nobody_waits_for_another(broker: Freezing
     refuse_all(queue, callers=MOST)
     began = time.monotonic()
     with pytest.raises(BrokerUnavailableError):
-        queue.publish(JOB)
+        queue.publish(new_job())
     assert time.monotonic() - began < AT_ONCE_S
 
 
@@ -149,7 +147,7 @@ def rings_in_time(queue: PunctualQueue[Job]) -> None:
     ends_at = time.monotonic() + SOON_S
     while True:
         try:
-            queue.publish(JOB)
+            queue.publish(new_job())
         except BrokerUnavailableError:
             assert time.monotonic() < ends_at
         else:
@@ -159,5 +157,5 @@ def rings_in_time(queue: PunctualQueue[Job]) -> None:
 def test_a_thread_that_hangs_keeps_no_process_from_ending(broker: FreezingQueue) -> None:
     broker.freeze()
     with pytest.raises(BrokerUnavailableError):
-        publishing(broker).publish(JOB)
+        publishing(broker).publish(new_job())
     assert all(thread.daemon for thread in threading.enumerate() if thread.name == "publish")
