@@ -14,6 +14,9 @@ from worker.logs import configure_logs
 from worker.settings import ShimSettings, load
 
 _GIVES_WAY_S = 0.0005  # a download at work in Python keeps everyone else waiting for so long, instead of 5 ms each time
+_KEPT_IDLE_S = (
+    75  # longer than a client or a proxy keeps a connection (60 s is usual), or it would send into a closed one
+)
 _GRACE_S = 35  # who waits for a page still gets an answer; a download that takes longer is cut off
 
 
@@ -37,6 +40,7 @@ def main(host: str, port: int) -> None:
         log_config=None,
         access_log=False,
         proxy_headers=False,  # nothing here asks where a request came from
+        timeout_keep_alive=_KEPT_IDLE_S,
         timeout_graceful_shutdown=_GRACE_S,
     )
 

@@ -15,6 +15,9 @@ _MOST_HEAD_BYTES = MOST_TARGET_BYTES + MOST_HEADER_BYTES
 _MOST_REQUEST_BYTES = 1024 * 1024  # far behind the longest body: it was refused, and still more of it comes
 _HEAD_WITHIN_S = 10.0
 _LINGER_S = 1.0
+# uvloop looks at its clock before its sockets: to a process that was held up, by its machine or by work of its own,
+# a client seems late whose bytes have long been there. One more turn of the loop reads them.
+_SECOND_LOOK_S = 0.1
 
 _NOT_HTTP = (400, "The request is not HTTP")
 _LONG_TARGET = (414, f"target: must be at most {MOST_TARGET_BYTES} bytes")
@@ -58,7 +61,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         super().on_message_begin()
         self._is_in_head = True
         self._header_bytes = self._header_count = self._bytes_since_begin = 0
-        self._late = self.loop.call_later(_HEAD_WITHIN_S, self._refuse, _LATE_HEAD)
+        self._late = self.loop.call_later(_HEAD_WITHIN_S, self._look_again_for_head)
 
     def on_url(self, url: bytes) -> None:
         """Take in a part of the target."""
@@ -85,9 +88,21 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._bytes_since_begin = 0
         super().on_message_complete()
 
+    def timeout_keep_alive_handler(self) -> None:
+        """Close an idle connection, unless a request is there that nobody has read: it would meet a reset."""
+        close = super().timeout_keep_alive_handler
+        self.timeout_keep_alive_task = self.loop.call_later(_SECOND_LOOK_S, close)
+
+    def shutdown(self) -> None:
+        """End the connection when the server stops: after the request that is there already, if there is one."""
+        self.loop.call_later(_SECOND_LOOK_S, super().shutdown)
+
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's, which calls it when the parser stops
         """Answer what the parser stopped for."""
         self._refuse(self._problem)
+
+    def _look_again_for_head(self) -> None:
+        self._late = self.loop.call_later(_SECOND_LOOK_S, self._refuse, _LATE_HEAD)
 
     def _check_size(self) -> None:
         """Look at the bytes themselves: of a field that has no end yet the parser tells nobody."""

@@ -1,0 +1,43 @@
+"""A shim's HTTP as a process of its own, which a test may stop for a while: `python -m … PORT`."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from typing import Any
+
+import uvicorn
+from starlette.requests import Request
+
+from api_shim import http_protocol
+from api_shim.dependencies import read_body
+from api_shim.http_protocol import BoundedHttpProtocol
+from sandbox.ports import HOST
+
+WAITS_S = 0.5
+"""How long it waits for a client, whatever for."""
+
+
+async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:  # noqa: ANN401 - ASGI's
+    """Answer how large the body was."""
+    if scope["type"] != "http":
+        return
+    body = await read_body(Request(scope, receive), most_bytes=1000, within_s=WAITS_S)
+    answer = json.dumps(len(body)).encode()
+    headers = [(b"content-length", str(len(answer)).encode())]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": answer})
+
+
+def main(port: str) -> None:
+    """Serve with the loop and the protocol of the shim, but with less patience."""
+    http_protocol._HEAD_WITHIN_S = WAITS_S  # noqa: SLF001 - a test has no 10 s
+    config = uvicorn.Config(application, host=HOST, port=int(port), http=BoundedHttpProtocol, ws="none")
+    config.timeout_keep_alive = WAITS_S  # type: ignore[assignment]  # nor a whole one
+    with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
+        runner.run(uvicorn.Server(config).serve())
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
