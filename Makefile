@@ -21,8 +21,9 @@ demo: setup
 up: setup
 	@$(BIN)/python -m sandbox up
 
+# File by file on all cores, in the order of the folders: acceptance first, whose tests are the longest and wait the most.
 test: setup
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --numprocesses=auto --dist=loadfile --no-loadscope-reorder
 
 lint: setup
 	@$(BIN)/ruff format --check .

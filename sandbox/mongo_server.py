@@ -105,7 +105,7 @@ class MongoServer:
             member.start()
         return self
 
-    def wait_ready(self, *, timeout_s: float = 60, pause: Pause = time.sleep) -> Self:
+    def wait_ready(self, *, timeout_s: float = 300, pause: Pause = time.sleep) -> Self:
         """Wait until the set takes writes; the first time, make it a set. Raises ProcessFailedError."""
         for member in self.members:
             member.wait_ready(timeout_s=timeout_s, pause=pause)
@@ -127,7 +127,7 @@ class MongoServer:
         for member in self.members:
             member.kill()
 
-    def restart(self, *, timeout_s: float = 60, pause: Pause = time.sleep) -> Self:
+    def restart(self, *, timeout_s: float = 300, pause: Pause = time.sleep) -> Self:
         """Start all members again on the same ports and data, and wait until the set takes writes."""
         self.stop()
         return self.start().wait_ready(timeout_s=timeout_s, pause=pause)

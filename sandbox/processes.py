@@ -82,7 +82,7 @@ class Process:
         self._child = self._spawn()
         return self
 
-    def wait_ready(self, *, timeout_s: float = 60, pause: Pause = time.sleep) -> Self:
+    def wait_ready(self, *, timeout_s: float = 300, pause: Pause = time.sleep) -> Self:
         """Wait until the child is ready. `pause` may raise to end the waiting early.
 
         Raises ProcessFailedError as soon as the child has died, and when `timeout_s` has passed.
@@ -115,7 +115,7 @@ class Process:
             self._child.wait(timeout=_KILL_S)
             self._child = None
 
-    def restart(self, *, timeout_s: float = 60, pause: Pause = time.sleep) -> Self:
+    def restart(self, *, timeout_s: float = 300, pause: Pause = time.sleep) -> Self:
         """Start the child again, after stopping it where it still runs, and wait until it is ready."""
         self.stop()
         return self.start().wait_ready(timeout_s=timeout_s, pause=pause)

@@ -13,7 +13,7 @@ from pymongo import MongoClient
 
 from sandbox.seeding import Account
 from sandbox.stack import Stack
-from tests.acceptance.patience import until
+from tests.patience import PATIENCE_S, until
 
 BASE_PATH = "/v1/integrations/hubspot"
 TYPES = ("contacts", "companies", "deals", "notes")
@@ -57,7 +57,7 @@ class Client:
         data: Json = answer.json()["data"]
         return data
 
-    def finished(self, path: str, *, within_s: float = 60) -> Json:
+    def finished(self, path: str, *, within_s: float = PATIENCE_S) -> Json:
         """Poll a job by long polls until it has ended."""
         give_up_at = time.monotonic() + within_s
         while True:
@@ -66,7 +66,7 @@ class Client:
                 return job
             assert time.monotonic() < give_up_at, job
 
-    def reached(self, path: str, *, pages: int, within_s: float = 60) -> Json:
+    def reached(self, path: str, *, pages: int, within_s: float = PATIENCE_S) -> Json:
         """Give a job as soon as it has stored so many pages."""
         return until(lambda: self.job(path), lambda job: job["progress"]["pages"] >= pages, within_s=within_s)
 
@@ -103,7 +103,7 @@ class Client:
     def _send(self, method: str, path: str, headers: dict[str, str], **parts: Any) -> requests.Response:  # noqa: ANN401
         authorised = {"Authorization": f"Bearer {self.token}"} | headers
         url = f"{self.stack.shim_url}{BASE_PATH}{path}"
-        return self.session.request(method, url, headers=authorised, timeout=40, **parts)
+        return self.session.request(method, url, headers=authorised, timeout=PATIENCE_S, **parts)
 
 
 def ids_of(export_type: str, records: list[Json]) -> list[int]:

@@ -11,6 +11,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 
+from tests.patience import PATIENCE_S
+
 
 @dataclass(frozen=True, kw_only=True)
 class SentSpan:
@@ -39,7 +41,9 @@ class Collector:
             self._spans += spans
             self._arrived.notify_all()
 
-    def wait_for(self, *, count: int, wanted: Callable[[SentSpan], bool], within_s: float = 20) -> list[SentSpan]:
+    def wait_for(
+        self, *, count: int, wanted: Callable[[SentSpan], bool], within_s: float = PATIENCE_S
+    ) -> list[SentSpan]:
         """Give the spans that are wanted, once there are so many of them."""
         with self._arrived:
             self._arrived.wait_for(lambda: len(self._found(wanted)) >= count, timeout=within_s)

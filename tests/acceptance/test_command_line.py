@@ -22,6 +22,7 @@ from sandbox.configuration import python_environment
 from sandbox.stack import Stack
 from tests.acceptance.client import BASE_PATH, LIST_KEYS, TYPES, Client, ids_of
 from tests.acceptance.conftest import connect
+from tests.patience import PATIENCE_S
 
 COMMAND = (sys.executable, "-m", "api_shim.cli")
 SUBJECTS = [
@@ -48,7 +49,7 @@ class CommandLine:
             input=stdin,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=PATIENCE_S,
             check=False,
         )
 
@@ -150,7 +151,7 @@ def test_ctrl_c_leaves_no_traceback_and_no_file_and_the_job_goes_on(stack: Stack
         job_id = process.stderr.readline().removeprefix("job ").strip()
         process.send_signal(signal.SIGINT)
         rest = process.stderr.read()
-        assert process.wait(10) == 130
+        assert process.wait(PATIENCE_S) == 130
         assert re.fullmatch(rf"Interrupted; the job goes on: [^\n]*cancel {job_id}[^\n]*\n", rest)
     assert command.files() == []
     assert client.finished(f"/jobs/{job_id}")["status"] == "succeeded"
@@ -220,7 +221,7 @@ def by_prompt(command: CommandLine, refresh_token: str) -> str:
         os.write(ours, b"\n")
         shown += process.stdout.read() + process.stderr.read()
         shown += left_on(ours)
-        assert process.wait(10) == 0, shown
+        assert process.wait(PATIENCE_S) == 0, shown
     os.close(ours)
     return shown
 

@@ -14,6 +14,7 @@ from pymongo import MongoClient
 from sandbox.stack import Stack
 from tests.acceptance.client import LIST_KEYS, TYPES, Client, Json, ids_of
 from tests.acceptance.conftest import connect
+from tests.patience import PATIENCE_S
 
 PLAIN = {"Accept-Encoding": "identity"}
 ID_COLUMNS = {"contacts": "vid", "companies": "companyId", "deals": "dealId", "notes": "engagement.id"}
@@ -82,7 +83,7 @@ def test_the_links_of_a_job_lead_to_its_download(client: Client, paths: dict[str
     link = client.job(paths["deals"])["links"]["download"]
 
     answer = requests.get(
-        f"{client.stack.shim_url}{link}", headers={"Authorization": f"Bearer {client.token}"}, timeout=10
+        f"{client.stack.shim_url}{link}", headers={"Authorization": f"Bearer {client.token}"}, timeout=PATIENCE_S
     )
 
     assert ids_of("deals", [json.loads(line) for line in answer.iter_lines()]) == client.ids_in_hubspot("deals")

@@ -13,6 +13,7 @@ from sandbox.portal.cursors import CursorForm, FinalCursor
 from sandbox.stack import Stack
 from tests.acceptance.client import IN_PORTAL, LIST_KEYS, TYPES, Client, ids_of
 from tests.acceptance.conftest import connect
+from tests.patience import PATIENCE_S
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +76,7 @@ def test_data_is_hubspots_body_to_the_byte(client: Client, stack: Stack, export_
         f"{stack.hubspot_url}{asked['path']}",
         params=[tuple(pair) for pair in asked["query"]],
         headers={"Authorization": f"Bearer {token}"},
-        timeout=10,
+        timeout=PATIENCE_S,
     )
     page = json.loads(direct.content)
     head = b'{"success":true,"message":"DATA Recieved","data":'

@@ -16,9 +16,9 @@ from sandbox.stack import Stack, StackOptions
 from sandbox.state_folder import temporary_state
 from tests.acceptance.client import Client
 from tests.acceptance.conftest import connect
+from tests.patience import HELD_UP_S, PATIENCE_S
 
-LONGEST_S = 3.0
-ON_A_BUSY_MACHINE_S = 1.0
+LONGEST_S = 3.0 + HELD_UP_S
 CALLERS = 60  # more than the shim has threads
 
 
@@ -51,7 +51,7 @@ def until_alive(stack: Stack) -> None:
     give_up_at = time.monotonic() + 30
     while True:
         try:
-            requests.get(f"{stack.shim_url}/healthz", timeout=10).raise_for_status()
+            requests.get(f"{stack.shim_url}/healthz", timeout=PATIENCE_S).raise_for_status()
         except requests.ConnectionError:
             assert time.monotonic() < give_up_at
             time.sleep(0.05)
@@ -75,12 +75,12 @@ def test_a_job_is_stored_and_accepted_and_a_page_is_refused_in_time(frozen: Stac
     client = connect(frozen, contacts=5)
 
     accepted, seconds = timed(client, "POST", "/export/contacts")
-    assert (accepted.status_code, seconds < LONGEST_S + ON_A_BUSY_MACHINE_S) == (202, True), seconds
+    assert (accepted.status_code, seconds < LONGEST_S) == (202, True), seconds
     (job,) = client.documents("jobs", account_id=client.account.account_id)
     assert (job["_id"], job["status"], job["published_at"]) == (accepted.json()["data"]["job_id"], "queued", None)
 
     refused, seconds = timed(client, "GET", "/export/contacts")
-    assert (refused.status_code, seconds < LONGEST_S + ON_A_BUSY_MACHINE_S) == (503, True), seconds
+    assert (refused.status_code, seconds < LONGEST_S) == (503, True), seconds
     assert refused.json()["message"] == "The message broker is not available"
     assert int(refused.headers["Retry-After"]) > 0
     assert len(client.documents("jobs", account_id=client.account.account_id)) == 1
@@ -88,7 +88,7 @@ def test_a_job_is_stored_and_accepted_and_a_page_is_refused_in_time(frozen: Stac
     path = f"/jobs/{accepted.json()['data']['job_id']}"
     for act, status in (("cancel", 202), ("retry", 202), ("cancel", 202)):
         answer, seconds = timed(client, "POST", f"{path}/{act}")
-        assert (answer.status_code, seconds < LONGEST_S + ON_A_BUSY_MACHINE_S) == (status, True), (act, seconds)
+        assert (answer.status_code, seconds < LONGEST_S) == (status, True), (act, seconds)
 
 
 def test_many_callers_at_once_are_all_answered_and_others_meanwhile(frozen: Stack) -> None:
@@ -98,16 +98,16 @@ def test_many_callers_at_once_are_all_answered_and_others_meanwhile(frozen: Stac
         outcomes = [each.result() for each in asked]
 
     assert {answer.status_code for answer, _ in outcomes} == {202}
-    assert max(seconds for _, seconds in outcomes) < LONGEST_S + ON_A_BUSY_MACHINE_S
+    assert max(seconds for _, seconds in outcomes) < LONGEST_S
     path = f"/jobs/{outcomes[0][0].json()['data']['job_id']}"
     answer, seconds = timed(client, "GET", path)
-    assert (answer.status_code, seconds < 2 * ON_A_BUSY_MACHINE_S) == (200, True), seconds
+    assert (answer.status_code, seconds < HELD_UP_S) == (200, True), seconds
 
 
 def test_readiness_says_in_time_which_server_is_away(frozen: Stack) -> None:
     began = time.monotonic()
-    answer = requests.get(f"{frozen.shim_url}/readyz", timeout=20)
+    answer = requests.get(f"{frozen.shim_url}/readyz", timeout=PATIENCE_S)
     seconds = time.monotonic() - began
     assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
     assert "broker" in answer.json()["message"]
-    assert seconds < LONGEST_S + ON_A_BUSY_MACHINE_S, seconds
+    assert seconds < LONGEST_S, seconds

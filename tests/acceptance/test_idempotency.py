@@ -17,6 +17,7 @@ from sandbox.programs import Programs
 from sandbox.stack import Stack
 from tests.acceptance.client import BASE_PATH, Client, Json
 from tests.acceptance.conftest import connect
+from tests.patience import PATIENCE_S
 
 AT_ONCE = 50
 
@@ -44,7 +45,7 @@ def another_shim(stack: Stack) -> Iterator[Shim]:
 
 def post(client: Client, url: str, key: str) -> requests.Response:
     headers = {"Authorization": f"Bearer {client.token}", "Idempotency-Key": key}
-    return requests.post(f"{url}{BASE_PATH}/export/contacts", json={"label": key}, headers=headers, timeout=30)
+    return requests.post(f"{url}{BASE_PATH}/export/contacts", json={"label": key}, headers=headers, timeout=PATIENCE_S)
 
 
 def jobs_of(client: Client) -> list[Json]:
@@ -58,7 +59,7 @@ def test_fifty_posts_at_once_to_two_shims_start_one_export(stack: Stack) -> None
         urls = [stack.shim_url, other.url]
 
         def ask(number: int) -> requests.Response:
-            together.wait(timeout=30)
+            together.wait(timeout=PATIENCE_S)
             return post(client, urls[number % 2], "nightly")
 
         with ThreadPoolExecutor(AT_ONCE) as threads:
@@ -84,7 +85,7 @@ def test_posts_that_a_killed_shim_has_left_half_done_are_completed_by_repeating_
 
     with another_shim(stack) as shim, ThreadPoolExecutor(16) as threads:
         asked = threads.map(ask, keys)
-        assert enough.wait(timeout=30)
+        assert enough.wait(timeout=PATIENCE_S)
         shim.process.kill()
         list(asked)
 

@@ -13,15 +13,13 @@ from sandbox.stack import Stack, StackOptions
 from sandbox.state_folder import temporary_state
 from tests.acceptance.client import IN_PORTAL, Client, Json, ids_of
 from tests.acceptance.conftest import connect
-from tests.acceptance.patience import until
+from tests.patience import until
 
 LEASE_S = 5
 PAGES, PAGE = 150, 100
 AT_FIRST = 10  # pages that are read one after the other
 LANES = 8
 MOST_CALLS = PAGES * 1.08
-
-pytestmark = pytest.mark.timeout(180)
 
 
 @pytest.fixture(scope="module")

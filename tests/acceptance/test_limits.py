@@ -13,8 +13,6 @@ from tests.acceptance.conftest import connect
 
 CALLS, WINDOW_S = 20, 2
 
-pytestmark = pytest.mark.timeout(180)
-
 
 @pytest.fixture(scope="module")
 def limited() -> Iterator[Stack]:

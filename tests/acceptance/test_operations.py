@@ -18,7 +18,7 @@ from sandbox.state_folder import temporary_state
 from tests.acceptance.client import BASE_PATH, TYPES, Client
 from tests.acceptance.collector import Collector, SentSpan, listening
 from tests.acceptance.conftest import connect
-from tests.acceptance.patience import until
+from tests.patience import PATIENCE_S, until
 
 SERVER_SPAN = f"POST {BASE_PATH}/export/{{type}}"
 
@@ -39,7 +39,7 @@ class Watched:
 
     def shim_showing(self, name: str) -> dict[str, float]:
         """Scrape the shim until a sample is more than nothing; what is read from the database may be seconds old."""
-        return until(self.scrape_shim, lambda found: found.get(name), within_s=10)
+        return until(self.scrape_shim, lambda found: found.get(name))
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +61,7 @@ def watched() -> Iterator[Watched]:
 
 def samples(url: str) -> dict[str, float]:
     """Give every sample of a scrape as `name{label=value}`."""
-    answer = requests.get(url, timeout=10)
+    answer = requests.get(url, timeout=PATIENCE_S)
     assert answer.status_code == 200
     return {
         f"{sample.name}{{{','.join(f'{key}={value}' for key, value in sorted(sample.labels.items()))}}}": sample.value
@@ -77,9 +77,7 @@ def lines(process: Process) -> list[dict[str, Any]]:
 
 def logged(process: Process, *, count: int, wanted: Callable[[dict[str, Any]], bool]) -> list[dict[str, Any]]:
     """Give the lines that are wanted, once there are so many: whoever has an answer may read before it is logged."""
-    return until(
-        lambda: [line for line in lines(process) if wanted(line)], lambda found: len(found) >= count, within_s=10
-    )
+    return until(lambda: [line for line in lines(process) if wanted(line)], lambda found: len(found) >= count)
 
 
 def by_name(spans: list[SentSpan]) -> dict[str, SentSpan]:
@@ -142,7 +140,9 @@ def test_metrics_name_no_account_and_no_job(watched: Watched) -> None:
     client = connect(watched.stack, contacts=10)
     path = client.start("contacts")
     client.finished(path)
-    shown = [requests.get(url, timeout=10).text for url in (watched.worker_url, f"{watched.stack.shim_url}/metrics")]
+    shown = [
+        requests.get(url, timeout=PATIENCE_S).text for url in (watched.worker_url, f"{watched.stack.shim_url}/metrics")
+    ]
 
     for secret in (client.account.account_id, client.account.owner, path.rpartition("/")[2], client.token):
         assert not [text for text in shown if secret in text]

@@ -13,6 +13,7 @@ from sandbox.seeding import Account, mint_jwt
 from sandbox.stack import Stack
 from tests.acceptance.client import BASE_PATH, Client
 from tests.acceptance.conftest import connect
+from tests.patience import PATIENCE_S
 
 UNAUTHORIZED = {"success": False, "errno": 400, "message": "Unauthorized User", "code": "unauthorized"}
 NOT_FOUND = {"success": False, "errno": 404, "message": "RESOURCE_NOT_FOUND"}
@@ -174,10 +175,10 @@ def test_results_know_their_bounds(client: Client) -> None:
     ],
 )
 def test_everything_else_is_not_found(stack: Stack, method: str, path: str) -> None:
-    answer = requests.request(method, f"{stack.shim_url}{path}", timeout=10)
+    answer = requests.request(method, f"{stack.shim_url}{path}", timeout=PATIENCE_S)
     assert (answer.status_code, answer.json()) == (404, NOT_FOUND)
 
 
 def test_health_needs_no_jwt(stack: Stack) -> None:
     for path in ("/healthz", "/readyz", "/docs", "/openapi.json"):
-        assert requests.get(f"{stack.shim_url}{path}", timeout=10).status_code == 200
+        assert requests.get(f"{stack.shim_url}{path}", timeout=PATIENCE_S).status_code == 200

@@ -13,12 +13,10 @@ from sandbox.stack import Stack, StackOptions
 from sandbox.state_folder import temporary_state
 from tests.acceptance.client import Client, Json
 from tests.acceptance.conftest import connect
-from tests.acceptance.patience import until
 from tests.acceptance.test_command_line import CommandLine
+from tests.patience import until
 
 MANY = 25
-
-pytestmark = pytest.mark.timeout(240)
 
 
 @pytest.fixture
@@ -162,4 +160,4 @@ def test_however_many_dispatch_and_die_every_run_has_one_sync() -> None:
 
 
 def until_synced(client: Client, *, times: int) -> None:
-    until(lambda: syncs_of(client), lambda syncs: len(syncs) == times, within_s=60)
+    until(lambda: syncs_of(client), lambda syncs: len(syncs) == times)

@@ -13,8 +13,9 @@ from sandbox.state_folder import temporary_state
 from tests.acceptance.client import Client
 from tests.acceptance.conftest import connect
 from tests.acceptance.proxy import proxy_to
+from tests.patience import HELD_UP_S, PATIENCE_S
 
-LONGEST_REFUSAL_S = 5.0  # 3 s are promised; a busy machine may take its time to answer at all
+LONGEST_REFUSAL_S = 3.0 + HELD_UP_S
 
 
 def timed(client: Client, method: str, path: str) -> tuple[requests.Response, float]:
@@ -39,9 +40,9 @@ def test_without_the_broker_a_page_is_refused_and_a_job_is_kept_until_it_is_back
     assert seconds < LONGEST_REFUSAL_S
     assert client.documents("jobs") == []
 
-    ready = requests.get(f"{own_stack.shim_url}/readyz", timeout=10)
+    ready = requests.get(f"{own_stack.shim_url}/readyz", timeout=PATIENCE_S)
     refused(ready, names="broker")
-    assert requests.get(f"{own_stack.shim_url}/healthz", timeout=10).status_code == 200
+    assert requests.get(f"{own_stack.shim_url}/healthz", timeout=PATIENCE_S).status_code == 200
 
     answer, seconds = timed(client, "POST", "/export/contacts")
     assert answer.status_code == 202
@@ -60,7 +61,7 @@ def test_without_the_database_everything_is_refused_by_name_and_works_again_afte
         answer, seconds = timed(client, method, path)
         refused(answer, names="database")
         assert seconds < LONGEST_REFUSAL_S
-    refused(requests.get(f"{own_stack.shim_url}/readyz", timeout=10), names="database")
+    refused(requests.get(f"{own_stack.shim_url}/readyz", timeout=PATIENCE_S), names="database")
     own_stack.mongo.restart()
     own_stack.check()
     assert client.get("/export/contacts").status_code == 200
@@ -93,8 +94,8 @@ def test_a_worker_recovers_from_a_connection_that_is_open_but_dead() -> None:
             assert client.finished(client.start("contacts"))["status"] == "succeeded"
             assert proxy.freeze_existing() > 0
             popped_into_the_dead_connection, in_the_queue = client.start("contacts"), client.start("contacts")
-            assert client.finished(in_the_queue, within_s=40)["status"] == "succeeded"
-            assert client.finished(popped_into_the_dead_connection, within_s=40)["status"] == "succeeded"
+            assert client.finished(in_the_queue)["status"] == "succeeded"
+            assert client.finished(popped_into_the_dead_connection)["status"] == "succeeded"
             worker.check()
         finally:
             worker.stop()

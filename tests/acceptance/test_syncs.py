@@ -11,9 +11,9 @@ import requests
 from sandbox.stack import Stack
 from tests.acceptance.client import TYPES, Client, Json
 from tests.acceptance.conftest import connect
-from tests.acceptance.patience import until
 from tests.acceptance.test_command_line import CommandLine
 from tests.acceptance.test_survival import running
+from tests.patience import until
 
 RECORDS = {"contacts": 350, "companies": 300, "deals": 270, "engagements": 260}
 SLOW_S = 0.3
@@ -145,7 +145,7 @@ def test_syncs_lose_nothing_to_workers_that_are_killed_again_and_again() -> None
                 stack.start_worker().wait_ready()
 
         for client, path in zip(clients, paths, strict=True):
-            client.finished(path, within_s=120)
+            client.finished(path)
             assert_whole(client, path)
             assert len(client.documents("jobs", account_id=client.account.account_id)) == 1 + len(TYPES)
 

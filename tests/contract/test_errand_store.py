@@ -16,6 +16,7 @@ from pydantic import SecretStr
 from tests.contract.stores import present
 from tests.fakes.clock import ManualClock
 from tests.fakes.errands import InMemoryErrandStore
+from tests.patience import PATIENCE_S
 from worker.connections import HubSpotFacts
 from worker.errands import Answer, Connected, Errand, ExchangeCode, ExportPlan, Plan, PlanExports, PlannedExport
 from worker.errors import CodeRefusedError, TokenUnreadableError
@@ -130,7 +131,7 @@ def test_of_many_who_would_go_at_once_one_does(world: World) -> None:
     world.store.add(errand)
 
     def take(_: int) -> Errand | None:
-        together.wait(timeout=10)
+        together.wait(timeout=PATIENCE_S)
         return world.store.take(errand.errand_id)
 
     with ThreadPoolExecutor(8) as threads:

@@ -11,6 +11,7 @@ import pytest
 
 from tests.fakes.clock import ManualClock
 from tests.fakes.idempotency import InMemoryIdempotencyStore
+from tests.patience import PATIENCE_S
 from worker.idempotency import KeptRequest, KeyedRequest
 from worker.interfaces import IdempotencyStore
 from worker.mongo.connection import MongoDatabase
@@ -82,7 +83,7 @@ def test_of_many_at_once_one_is_the_first(store: IdempotencyStore) -> None:
     together = Barrier(16)
 
     def keep(number: int) -> str:
-        together.wait(timeout=10)
+        together.wait(timeout=PATIENCE_S)
         return store.keep(ASKED, job_id=f"j{number}").job_id
 
     with ThreadPoolExecutor(16) as threads:

@@ -12,6 +12,7 @@ from redis import Redis
 
 from tests.contract.stores import new_job, present
 from tests.fakes.queue import HoldingJobQueue
+from tests.patience import PATIENCE_S
 from worker.app import QUEUE_BULK, QUEUE_INTERACTIVE, RUN_ERRAND
 from worker.errands import Errand, ExchangeCode, PlanExports
 from worker.errors import BrokerUnavailableError
@@ -60,7 +61,7 @@ def test_an_errand_waits_where_a_page_would_and_carries_its_id_only(redis_url: s
 
     queue: Any = app.amqp.queues[QUEUE_INTERACTIVE]
     with app.connection() as connection, connection.SimpleQueue(queue) as waiting:
-        message = waiting.get(timeout=5)
+        message = waiting.get(timeout=PATIENCE_S)
         message.ack()
     assert message.headers["task"] == RUN_ERRAND
     assert message.payload[0] == ["e1"]

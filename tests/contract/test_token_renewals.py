@@ -11,6 +11,7 @@ import pytest
 
 from tests.fakes.clock import ManualClock
 from tests.fakes.tokens import InMemoryRenewalLeases
+from tests.patience import PATIENCE_S
 from worker.interfaces import RenewalLeases
 from worker.mongo.connection import MongoDatabase
 from worker.mongo.token_renewals import COLLECTION, MongoRenewalLeases
@@ -69,7 +70,7 @@ def test_of_many_who_ask_at_once_one_gets_it(world: World) -> None:
     together = Barrier(16)
 
     def ask(_: int) -> RenewalLease | None:
-        together.wait(timeout=10)
+        together.wait(timeout=PATIENCE_S)
         return acquire(world)
 
     with ThreadPoolExecutor(16) as threads:

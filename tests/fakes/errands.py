@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from tests.patience import PATIENCE_S
 from worker.errands import Answer, Errand
 from worker.errors import BrokerUnavailableError, StoreUnavailableError
 
@@ -91,6 +92,6 @@ class HoldingErrandQueue:
         self.published.append(errand)
         self._held.put(errand)
 
-    def take(self, *, within_s: float = 10.0) -> Errand:
+    def take(self, *, within_s: float = PATIENCE_S) -> Errand:
         """Give the oldest errand that is held, waiting for one. Raises queue.Empty when none comes in time."""
         return self._held.get(timeout=within_s)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 from collections.abc import Sequence
 
+from tests.patience import PATIENCE_S
 from worker.errors import BrokerUnavailableError
 from worker.jobs import Job
 
@@ -28,7 +29,7 @@ class HoldingJobQueue:
             raise BrokerUnavailableError
         return self._held.qsize()
 
-    def take(self, *, within_s: float = 10.0) -> Job:
+    def take(self, *, within_s: float = PATIENCE_S) -> Job:
         """Give the oldest job that is held, waiting for one. Raises queue.Empty when none comes in time."""
         return self._held.get(timeout=within_s)
 

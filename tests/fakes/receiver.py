@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from tests.patience import PATIENCE_S
+
 
 @dataclass(frozen=True, kw_only=True)
 class Received:
@@ -37,7 +39,7 @@ class WebhookReceiver:
     may_answer: threading.Event = field(default_factory=threading.Event)
     changed: threading.Condition = field(default_factory=threading.Condition)
 
-    def wait_for(self, count: int, *, within_s: float = 30.0) -> list[Received]:
+    def wait_for(self, count: int, *, within_s: float = PATIENCE_S) -> list[Received]:
         """Give all that was received as soon as it is so much."""
         with self.changed:
             assert self.changed.wait_for(lambda: len(self.got) >= count, timeout=within_s), self.got

@@ -13,6 +13,7 @@ from random import Random
 import pytest
 import uvicorn
 
+from tests.patience import PATIENCE_S
 from tests.unit.api_shim.conftest import new_parts, serving
 from tests.unit.api_shim.shim import BASE_PATH, Shim, mint
 from worker.errors import FatalHubSpotError
@@ -56,7 +57,7 @@ def job_id(shim: Shim) -> str:
 
 @contextmanager
 def downloading(address: tuple[str, int], job_id: str, **headers: str) -> Iterator[http.client.HTTPResponse]:
-    with closing(http.client.HTTPConnection(*address, timeout=20)) as connection:
+    with closing(http.client.HTTPConnection(*address, timeout=PATIENCE_S)) as connection:
         authorised = {"Authorization": f"Bearer {mint()}", **headers}
         connection.request("GET", f"{BASE_PATH}/jobs/{job_id}/download", headers=authorised)
         answer = connection.getresponse()
@@ -104,7 +105,7 @@ def test_a_client_that_reads_no_further_is_read_no_further_for(
 def test_head_of_a_large_file_reads_next_to_nothing_and_leaves_the_connection_usable(
     shim: Shim, address: tuple[str, int], job_id: str
 ) -> None:
-    with closing(http.client.HTTPConnection(*address, timeout=20)) as connection:
+    with closing(http.client.HTTPConnection(*address, timeout=PATIENCE_S)) as connection:
         for path in (f"/jobs/{job_id}/download", f"/jobs/{job_id}"):
             connection.request("HEAD", f"{BASE_PATH}{path}", headers={"Authorization": f"Bearer {mint()}"})
             answer = connection.getresponse()

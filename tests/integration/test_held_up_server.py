@@ -17,8 +17,8 @@ import pytest
 from sandbox.configuration import python_environment
 from sandbox.ports import HOST, ReservedPort, is_open
 from sandbox.processes import Command, Process
-from tests.acceptance.patience import until
 from tests.integration.held_up_server import WAITS_S
+from tests.patience import PATIENCE_S, until
 
 PROJECT = Path(__file__).parents[2]
 
@@ -37,7 +37,7 @@ class Server:
         )
 
     def connect(self) -> HTTPConnection:
-        return HTTPConnection(HOST, self._port.number, timeout=30)
+        return HTTPConnection(HOST, self._port.number, timeout=PATIENCE_S)
 
     @contextmanager
     def held_up(self) -> Iterator[None]:

@@ -17,6 +17,7 @@ import uvicorn
 
 from api_shim import http_protocol
 from api_shim.http_protocol import MOST_HEADER_BYTES, MOST_HEADERS, MOST_TARGET_BYTES, BoundedHttpProtocol
+from tests.patience import PATIENCE_S
 
 Json = dict[str, Any]
 END = b"\r\n\r\n"
@@ -49,7 +50,7 @@ class Server(uvicorn.Server):
         self.thread = Thread(target=lambda: asyncio.run(self.serve([self.socket])))
 
     def connect(self) -> socket.socket:
-        return socket.create_connection(self.socket.getsockname(), timeout=10)
+        return socket.create_connection(self.socket.getsockname(), timeout=PATIENCE_S)
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +85,7 @@ def ask(server: Server, *parts: bytes) -> tuple[int, Json]:
 
 def is_cut_off(connection: socket.socket, part: bytes) -> bool:
     """Whether there is an end to how often a part may be sent."""
-    give_up_at = time.monotonic() + 10
+    give_up_at = time.monotonic() + PATIENCE_S
     try:
         while time.monotonic() < give_up_at:
             connection.sendall(part)
@@ -175,7 +176,7 @@ def test_what_is_no_http_is_told_so(server: Server, noise: bytes) -> None:
 
 def test_a_connection_is_kept_and_every_request_on_it_counted_alone(server: Server) -> None:
     host, port = server.socket.getsockname()
-    with closing(HTTPConnection(host, port, timeout=10)) as connection:
+    with closing(HTTPConnection(host, port, timeout=PATIENCE_S)) as connection:
         for _ in range(14):  # more than a request may hold in all
             connection.request("POST", "/", body=b"x" * 50_000, headers={"a": "x" * (MOST_HEADER_BYTES - FEW)})
             answer = connection.getresponse()

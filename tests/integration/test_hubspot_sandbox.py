@@ -13,6 +13,7 @@ import pytest
 import requests
 
 from sandbox.control import HubSpotControl
+from tests.patience import PATIENCE_S
 
 DEALS = "/deals/v1/deal/paged"
 
@@ -59,7 +60,7 @@ def headers(control: HubSpotControl) -> dict[str, str]:
 
 def connect(url: str) -> socket.socket:
     host, _, port = url.removeprefix("http://").partition(":")
-    return socket.create_connection((host, int(port)), timeout=10)
+    return socket.create_connection((host, int(port)), timeout=PATIENCE_S)
 
 
 def plain(headers: dict[str, str], target: str = DEALS) -> bytes:
@@ -78,7 +79,7 @@ def test_a_whole_account_is_read_over_one_kept_connection(
     seen: list[int] = []
     offset, more = 0, True
     while more:
-        page = session.get(f"{url}{DEALS}?limit=70&offset={offset}", headers=headers, timeout=10).json()
+        page = session.get(f"{url}{DEALS}?limit=70&offset={offset}", headers=headers, timeout=PATIENCE_S).json()
         seen += [deal["dealId"] for deal in page["deals"]]
         offset, more = page["offset"], page["hasMore"]
 
@@ -88,7 +89,7 @@ def test_a_whole_account_is_read_over_one_kept_connection(
 def test_a_token_is_fetched_with_a_form(url: str, control: HubSpotControl, session: requests.Session) -> None:
     grant = {"grant_type": "refresh_token", "client_id": "a", "client_secret": "b", "refresh_token": "refresh-99"}
 
-    granted = session.post(f"{url}/oauth/2026-09/token", data=grant, timeout=10)
+    granted = session.post(f"{url}/oauth/2026-09/token", data=grant, timeout=PATIENCE_S)
 
     assert granted.status_code == 200
     assert granted.json()["hub_id"] == 99
@@ -125,7 +126,7 @@ def test_a_cut_answer_is_an_error_for_requests(
     control.fail_next("cut", type="deals")
 
     with pytest.raises(requests.exceptions.ChunkedEncodingError):
-        session.get(url + DEALS, headers=headers, timeout=10)
+        session.get(url + DEALS, headers=headers, timeout=PATIENCE_S)
 
 
 def test_a_silent_answer_never_comes_and_leaves_others_alone(
@@ -136,7 +137,7 @@ def test_a_silent_answer_never_comes_and_leaves_others_alone(
     with pytest.raises(requests.ReadTimeout):
         session.get(url + DEALS, headers=headers, timeout=0.3)
 
-    assert session.get(url + DEALS, headers=headers, timeout=10).status_code == 200
+    assert session.get(url + DEALS, headers=headers, timeout=PATIENCE_S).status_code == 200
 
 
 def test_a_slow_answer_does_not_hold_up_other_connections(
@@ -148,7 +149,7 @@ def test_a_slow_answer_does_not_hold_up_other_connections(
         slow.sendall(plain(headers))
         while control.faults()[0]["fired"] == 0:
             pass
-        assert session.get(url + DEALS, headers=headers, timeout=10).status_code == 200
+        assert session.get(url + DEALS, headers=headers, timeout=PATIENCE_S).status_code == 200
 
 
 def test_pipelined_requests_are_answered_in_their_order_even_when_the_first_is_slow(
@@ -172,7 +173,7 @@ def test_what_is_no_http_is_refused_and_the_connection_closed(url: str) -> None:
 
 
 def test_a_body_in_pieces_is_put_together(url: str, control: HubSpotControl, session: requests.Session) -> None:
-    answer = session.post(f"{url}/__sandbox/faults", data=iter([b'{"status"', b": 503}"]), timeout=10)
+    answer = session.post(f"{url}/__sandbox/faults", data=iter([b'{"status"', b": 503}"]), timeout=PATIENCE_S)
 
     assert answer.json()["status"] == 503
 
@@ -182,7 +183,7 @@ def test_many_clients_at_once_get_their_answers(url: str, control: HubSpotContro
 
     def client() -> None:
         with requests.Session() as session:
-            statuses.extend(session.get(url + DEALS, headers=headers, timeout=30).status_code for _ in range(5))
+            statuses.extend(session.get(url + DEALS, headers=headers, timeout=PATIENCE_S).status_code for _ in range(5))
 
     threads = [threading.Thread(target=client) for _ in range(20)]
     for thread in threads:
@@ -205,7 +206,7 @@ def test_a_signal_ends_the_program_at_once_with_success_whatever_is_under_way(nu
                 pass
             process.send_signal(number)
 
-            assert process.wait(timeout=5) == 0
+            assert process.wait(timeout=PATIENCE_S) == 0
 
 
 def test_a_taken_port_is_one_line_and_no_traceback(url: str) -> None:
@@ -215,7 +216,7 @@ def test_a_taken_port_is_one_line_and_no_traceback(url: str) -> None:
         [sys.executable, "-m", "sandbox.hubspot", "--port", port],
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=PATIENCE_S,
         check=False,
     )
 

@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
 from api_shim.auth import Caller, JwtVerifier, KeysUnavailableError, UnauthorizedError
+from tests.patience import PATIENCE_S
 from worker.settings import ShimSettings
 
 FRESH_S = 300.0
@@ -56,7 +57,7 @@ class IdentityProvider:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 provider.fetched += 1
-                provider.may_answer.wait(10)
+                provider.may_answer.wait(PATIENCE_S)
                 status, body = provider.answer or (200, provider.key_set())
                 self.send_response(status)
                 self.end_headers()

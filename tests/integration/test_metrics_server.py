@@ -10,6 +10,7 @@ import requests
 from structlog.testing import capture_logs
 
 from sandbox.ports import HOST, ReservedPort
+from tests.patience import PATIENCE_S
 from worker.metrics import JobMetrics, new_registry
 from worker.metrics_server import serve_metrics
 
@@ -27,9 +28,8 @@ def test_metrics_are_served() -> None:
 
     serve_metrics(registry, host=HOST, port=port.number)
 
-    assert (
-        "\nhubspot_export_publishes_total 3.0\n" in requests.get(f"http://{HOST}:{port.number}/metrics", timeout=5).text
-    )
+    shown = requests.get(f"http://{HOST}:{port.number}/metrics", timeout=PATIENCE_S).text
+    assert "\nhubspot_export_publishes_total 3.0\n" in shown
 
 
 def test_a_port_that_is_taken_is_one_clear_line_and_no_end(taken: int) -> None:

@@ -13,6 +13,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.patience import PATIENCE_S
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
@@ -38,7 +40,7 @@ def _working_in(folder: Path) -> list[psutil.Process]:
     ]
 
 
-def _wait_for(condition: Callable[[], bool], *, timeout_s: float = 60) -> None:
+def _wait_for(condition: Callable[[], bool], *, timeout_s: float = PATIENCE_S) -> None:
     give_up_at = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < give_up_at
@@ -49,7 +51,7 @@ def test_the_demo_exports_everything_whatever_the_users_settings_are(tmp_path: P
     (tmp_path / ".env").write_text("JWT_PUBLIC_KEY=nonsense\nMONGODB_URI=mongodb://127.0.0.1:1\nHUBSPOT_API=nonsense\n")
 
     with _start("demo", tmp_path) as demo:
-        output, _ = demo.communicate(timeout=100)
+        output, _ = demo.communicate(timeout=PATIENCE_S)
 
     assert demo.returncode == 0, output
     assert "All 18,000 records that HubSpot holds were exported and read back." in output
@@ -65,7 +67,7 @@ def test_ctrl_c_while_starting_or_running_leaves_nothing(tmp_path: Path, childre
         for _ in range(3):  # people press it more than once
             up.send_signal(signal.SIGINT)
             time.sleep(0.05)
-        output, _ = up.communicate(timeout=30)
+        output, _ = up.communicate(timeout=PATIENCE_S)
 
     assert up.returncode == 130
     assert "Traceback" not in output
@@ -80,9 +82,9 @@ def test_kill_9_leaves_no_process(tmp_path: Path) -> None:
         children = _working_in(tmp_path)
 
         up.kill()
-        up.communicate(timeout=30)
+        up.communicate(timeout=PATIENCE_S)
 
-    assert psutil.wait_procs(children, timeout=10)[1] == []
+    assert psutil.wait_procs(children, timeout=PATIENCE_S)[1] == []
 
 
 def test_a_process_that_dies_is_named_and_ends_the_rest(tmp_path: Path) -> None:
@@ -91,7 +93,7 @@ def test_a_process_that_dies_is_named_and_ends_the_rest(tmp_path: Path) -> None:
         (redis,) = (process for process in _working_in(tmp_path) if "redis" in process.cwd())
 
         redis.kill()
-        output, _ = up.communicate(timeout=60)
+        output, _ = up.communicate(timeout=PATIENCE_S)
 
     assert up.returncode == 1
     assert "redis was ended by SIGKILL. The last lines of its log:" in output

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from tests.patience import PATIENCE_S
 from tests.unit.api_shim.hubspot_pages import body_of
 from tests.unit.api_shim.shim import BASE_PATH, Shim, mint
 from worker.errors import FatalHubSpotError, JsonValue
@@ -182,7 +183,7 @@ def test_a_wait_ends_as_soon_as_the_state_changes(shim: Shim) -> None:
     with ThreadPoolExecutor(max_workers=1) as pool:
         watched = pool.submit(shim.get, f"/jobs/{job_id}", prefer="wait=30")
         shim.worker.store(running, body_of("contacts", [1]))
-        answer = watched.result(timeout=10)
+        answer = watched.result(timeout=PATIENCE_S)
 
     assert answer.json()["data"]["status"] == "succeeded"
     assert answer.headers["Preference-Applied"] == "wait=30"

@@ -10,6 +10,7 @@ import fakeredis
 import httpx
 import pytest
 
+from tests.patience import PATIENCE_S
 from tests.unit.api_shim.hubspot_pages import body_of
 from tests.unit.api_shim.shim import BASE_PATH, RESULT_TTL, Json, Shim, mint, problem
 from worker.errors import FatalHubSpotError
@@ -118,7 +119,7 @@ def test_who_waits_for_a_job_hears_of_its_cancel(shim: Shim) -> None:
     with ThreadPoolExecutor(max_workers=1) as pool:
         watched = pool.submit(shim.get, f"/jobs/{job_id}", prefer="wait=30")
         shim.post(f"/jobs/{job_id}/cancel")
-        answer = watched.result(timeout=10)
+        answer = watched.result(timeout=PATIENCE_S)
 
     assert answer.json()["data"]["status"] == "cancelled"
 
@@ -139,7 +140,7 @@ def test_who_waits_for_a_page_is_told_that_its_job_was_cancelled(shim: Shim) -> 
         waiting = pool.submit(shim.get, "/export/contacts")
         job_id = shim.queue.take().job_id
         shim.post(f"/jobs/{job_id}/cancel")
-        answer = waiting.result(timeout=10)
+        answer = waiting.result(timeout=PATIENCE_S)
 
     assert problem(answer) == conflict("The job is cancelled: it was stopped before it had its page")
 
@@ -212,7 +213,7 @@ def test_who_waits_for_a_job_that_is_deleted_is_told_that_it_is_gone(shim: Shim)
     with ThreadPoolExecutor(max_workers=1) as pool:
         watched = pool.submit(shim.get, f"/jobs/{job_id}", prefer="wait=30")
         shim.delete(f"/jobs/{job_id}")
-        assert watched.result(timeout=10).content == NOT_FOUND
+        assert watched.result(timeout=PATIENCE_S).content == NOT_FOUND
 
 
 # Whose job, and how long there is one

@@ -12,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from api_shim.metrics import StoredState, read_connections
 from tests.fakes.clock import ManualClock
+from tests.patience import PATIENCE_S
 from tests.unit.api_shim.hubspot_pages import body_of
 from tests.unit.api_shim.shim import BASE_PATH, Shim
 from worker.connections import Refusal
@@ -86,7 +87,7 @@ def test_who_waits_for_a_job_is_seen_waiting(shim: Shim) -> None:
         job = shim.queue.take()
         during = scraped(shim)["hubspot_export_http_requests_waiting{}"]
         shim.worker.export(job.job_id, body_of("contacts", [1]))
-        assert waiting.result(timeout=10).status_code == 200
+        assert waiting.result(timeout=PATIENCE_S).status_code == 200
 
     assert (during, scraped(shim)["hubspot_export_http_requests_waiting{}"]) == (1, 0)
 
@@ -187,14 +188,14 @@ def test_scrapes_at_the_same_time_share_one_reading() -> None:
 
     def slow() -> Iterable[Metric]:
         times.append(1)
-        may_go_on.wait(10)
+        may_go_on.wait(PATIENCE_S)
         return ()
 
     gauges = state(slow, ManualClock())
     with ThreadPoolExecutor(max_workers=4) as pool:
         scrapes = [pool.submit(lambda: list(gauges.collect())) for _ in range(4)]
         may_go_on.set()
-        assert [len(scrape.result(timeout=10)) for scrape in scrapes] == [1, 1, 1, 1]
+        assert [len(scrape.result(timeout=PATIENCE_S)) for scrape in scrapes] == [1, 1, 1, 1]
 
     assert len(times) == 1
 

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from tests.patience import PATIENCE_S
 from tests.unit.api_shim.conftest import Running
 from tests.unit.api_shim.hubspot_pages import body_of
 from tests.unit.api_shim.shim import BASE_PATH, RESULT_TTL, Json, Shim, mint, problem
@@ -277,7 +278,7 @@ def test_who_waits_for_a_sync_is_told_when_its_last_child_ends(shim: Shim) -> No
     with ThreadPoolExecutor(max_workers=1) as pool:
         watched = pool.submit(shim.get, f"/jobs/{sync_id}", Prefer="wait=30")
         shim.worker.store(job, body_of("contacts", range(3)))
-        answer = watched.result(timeout=10)
+        answer = watched.result(timeout=PATIENCE_S)
 
     assert answer.json()["data"]["status"] == "succeeded"
 

@@ -10,10 +10,9 @@ import fakeredis
 import pytest
 
 from api_shim.waiting import JobWaiter, Watch
+from tests.patience import PATIENCE_S
 from worker.jobs import JobStatus
 from worker.wakeups import CHANNEL
-
-BOUND_S = 10.0
 
 
 class Wire:
@@ -49,7 +48,7 @@ async def listening(wire: Wire) -> AsyncIterator[JobWaiter]:
 
 async def heard(watch: Watch, wire: Wire, text: str) -> JobStatus:
     """Say something until it is heard: nobody knows when a subscription begins."""
-    async with asyncio.timeout(BOUND_S):
+    async with asyncio.timeout(PATIENCE_S):
         while True:
             wire.say(text)
             if (status := await watch.next_status(timeout_s=0.02)) is not None:
@@ -65,7 +64,7 @@ def test_a_new_state_reaches_everyone_who_waits_for_the_job_and_nobody_else() ->
         async with listening(wire) as waiter:
             with waiter.watch("a") as first, waiter.watch("a") as second, waiter.watch("b") as other:
                 assert await heard(first, wire, "a succeeded") is JobStatus.SUCCEEDED
-                assert await second.next_status(timeout_s=BOUND_S) is JobStatus.SUCCEEDED
+                assert await second.next_status(timeout_s=PATIENCE_S) is JobStatus.SUCCEEDED
                 assert await other.next_status(timeout_s=0.02) is None
 
     run(scenario)

@@ -16,6 +16,7 @@ import pytest
 
 from sandbox.interruptions import Interruptions, StopRequestedError
 from sandbox.processes import Command, Process, ProcessFailedError, stop_all
+from tests.patience import HELD_UP_S, PATIENCE_S
 
 SLEEPS = "import time; print('awake', flush=True); time.sleep(60)"
 IGNORES_SIGTERM = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {SLEEPS}"
@@ -114,19 +115,19 @@ def test_stopping_a_child_that_ignores_sigterm_takes_the_grace_and_no_more(make_
 
     process.stop(grace_s=0.3)
 
-    assert 0.3 <= time.monotonic() - began_at < 3
+    assert 0.3 <= time.monotonic() - began_at < 0.3 + HELD_UP_S
     assert not process.is_alive
 
 
 def test_stopping_several_children_takes_the_time_of_one(make_process: MakeProcess) -> None:
-    processes = [make_process(IGNORES_SIGTERM).start() for _ in range(3)]
+    processes = [make_process(IGNORES_SIGTERM).start() for _ in range(4)]
     for process in processes:
         process.wait_ready()
     began_at = time.monotonic()
 
-    stop_all(processes, grace_s=0.5)
+    stop_all(processes, grace_s=1)
 
-    assert time.monotonic() - began_at < 1.4
+    assert time.monotonic() - began_at < len(processes)
 
 
 def test_stopping_takes_the_childs_own_children_along(make_process: MakeProcess) -> None:
@@ -136,7 +137,7 @@ def test_stopping_takes_the_childs_own_children_along(make_process: MakeProcess)
     process.stop()
 
     assert len(grandchildren) == 1
-    assert psutil.wait_procs(grandchildren, timeout=5)[1] == []
+    assert psutil.wait_procs(grandchildren, timeout=PATIENCE_S)[1] == []
 
 
 def test_ctrl_c_does_not_cut_the_stopping_short(make_process: MakeProcess) -> None:
@@ -194,4 +195,4 @@ time.sleep(60)
         child = psutil.Process(int(parent.stdout.readline()))
         parent.kill()
 
-    assert psutil.wait_procs([child], timeout=5)[1] == []
+    assert psutil.wait_procs([child], timeout=PATIENCE_S)[1] == []

@@ -9,6 +9,7 @@ import pytest
 
 from tests.fakes.clock import ManualClock
 from tests.fakes.queue import HoldingJobQueue
+from tests.patience import PATIENCE_S
 from tests.unit.worker.workshop import PAGES, Interrupted, Workshop
 from worker.errors import BrokerUnavailableError
 from worker.jobs import Job, JobKind, JobStatus
@@ -86,14 +87,14 @@ def test_while_one_thread_asks_a_slow_broker_the_others_go_on(clock: ManualClock
     class Slow(Broker):
         def length(self) -> int:
             began.set()
-            answer.wait(10)
+            answer.wait(PATIENCE_S)
             return 1
 
     room = WaitingRoom(Slow(), every_s=EVERY_S, monotonic=lambda: clock().timestamp())
     found: list[bool] = []
     asking = threading.Thread(target=lambda: found.append(room.let_one_in()))
     asking.start()
-    assert began.wait(10)
+    assert began.wait(PATIENCE_S)
 
     assert not room.let_one_in()
 

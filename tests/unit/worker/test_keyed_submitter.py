@@ -15,6 +15,7 @@ from tests.fakes.idempotency import InMemoryIdempotencyStore
 from tests.fakes.queue import HoldingJobQueue
 from tests.fakes.stores import InMemoryJobStore
 from tests.fakes.tokens import InMemoryTokenStore
+from tests.patience import PATIENCE_S
 from worker.errors import IdempotencyKeyReusedError, StoreUnavailableError, TokenNotFoundError
 from worker.idempotency import KeyedRequest
 from worker.jobs import ExportRequest, IllegalChangeError, Job, JobKind
@@ -114,7 +115,7 @@ def test_many_at_once_start_one_job_and_all_are_given_it(desk: Desk) -> None:
     together = Barrier(16)
 
     def submit(number: int) -> Submission:
-        together.wait(timeout=10)
+        together.wait(timeout=PATIENCE_S)
         return desk.submit(f"j{number}")
 
     with ThreadPoolExecutor(16) as threads:

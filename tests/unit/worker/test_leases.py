@@ -12,6 +12,7 @@ import pytest
 from tests.contract.stores import new_job
 from tests.fakes.clock import ManualClock
 from tests.fakes.stores import InMemoryJobStore
+from tests.patience import PATIENCE_S
 from worker.errors import LeaseLostError, StoreUnavailableError
 from worker.jobs import Job
 from worker.leases import HeldLease, LeaseKeeper
@@ -165,7 +166,7 @@ def test_the_thread_keeps_renewing_whatever_happens() -> None:
     world.keeper = world.process(lease_s=0.03)
     world.keeper.start()
     with world.working():
-        assert [renewed.acquire(timeout=10) for _ in range(3)] == [True] * 3
+        assert [renewed.acquire(timeout=PATIENCE_S) for _ in range(3)] == [True] * 3
 
 
 def test_a_claim_whose_answer_was_lost_is_undone_and_is_nobodys_death(world: World) -> None:

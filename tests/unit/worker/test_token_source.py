@@ -23,6 +23,7 @@ from requests import PreparedRequest
 from tests.fakes.clock import ManualClock
 from tests.fakes.connections import InMemoryConnectionStore
 from tests.fakes.tokens import InMemoryRenewalLeases, InMemoryTokenEndpoints
+from tests.patience import PATIENCE_S
 from tests.unit.worker.hubspot_answers import BAD_REFRESH_TOKEN
 from worker.errors import (
     FatalHubSpotError,
@@ -263,7 +264,7 @@ def test_threads_that_need_the_same_token_at_once_renew_it_once(
     together = threading.Barrier(8)
 
     def need(_: int) -> str:
-        together.wait(timeout=10)
+        together.wait(timeout=PATIENCE_S)
         return source.fresh("a1", "u1").get_secret_value()
 
     hubspot.post(ENDPOINT, json=GRANT)
@@ -371,7 +372,7 @@ def test_a_lease_is_kept_alive_for_as_long_as_hubspot_takes(
     extended = threading.Semaphore(0)
     leases.when_extended = extended.release
     kept: list[bool] = []
-    during_the_call(hubspot, lambda: kept.extend(extended.acquire(timeout=10) for _ in range(3)), 200, GRANT)
+    during_the_call(hubspot, lambda: kept.extend(extended.acquire(timeout=PATIENCE_S) for _ in range(3)), 200, GRANT)
 
     source.fresh("a1", "u1")
 
@@ -547,7 +548,9 @@ def test_of_the_threads_of_a_process_one_at_a_time_looks(
     def pause(_: float) -> None:
         look = next(looks)
         if look == 1:
-            assert all(store.read.acquire(timeout=10) for _ in range(32))  # every thread has seen that it has ended
+            assert all(
+                store.read.acquire(timeout=PATIENCE_S) for _ in range(32)
+            )  # every thread has seen that it has ended
         if look == 10:
             renewed_by(database, "their-access")
 

@@ -15,6 +15,7 @@ from structlog.testing import capture_logs
 from tests.fakes.clock import ManualClock
 from tests.fakes.connections import InMemoryConnectionStore
 from tests.fakes.tokens import InMemoryRenewalLeases, InMemoryTokenStore
+from tests.patience import PATIENCE_S
 from worker.connections import Connection
 from worker.errors import ReconnectRequiredError, StoreUnavailableError
 from worker.hubspot.grants import Grant
@@ -56,7 +57,7 @@ class Pause:
 
     def let_try(self, unwritten: UnwrittenTokens) -> None:
         """Have the writer try once, and wait for what comes of it."""
-        assert self._waiting.acquire(timeout=10)
+        assert self._waiting.acquire(timeout=PATIENCE_S)
         self._tries.release()
         while unwritten.find("a1", "u1") is not None:
             if self._waiting.acquire(timeout=0.01):

@@ -10,9 +10,8 @@ from queue import Empty, SimpleQueue
 import pytest
 from structlog.testing import capture_logs
 
+from tests.patience import PATIENCE_S
 from worker.waiting_lines import WaitingLines
-
-SOON_S = 10.0
 
 
 class Site:
@@ -43,7 +42,7 @@ class Site:
 
     def _hang(self, key: str) -> None:
         self.began.put(key)
-        self._may_end.wait(SOON_S)
+        self._may_end.wait(PATIENCE_S)
         self.ended.put(key)
 
 
@@ -56,11 +55,11 @@ def site() -> Iterator[Site]:
 
 
 def taken(queue: SimpleQueue[str], count: int) -> list[str]:
-    return [queue.get(timeout=SOON_S) for _ in range(count)]
+    return [queue.get(timeout=PATIENCE_S) for _ in range(count)]
 
 
 def until(condition: Callable[[], bool]) -> None:
-    give_up_at = time.monotonic() + SOON_S
+    give_up_at = time.monotonic() + PATIENCE_S
     while not condition():
         assert time.monotonic() < give_up_at
         time.sleep(0.001)
