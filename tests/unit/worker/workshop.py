@@ -265,7 +265,7 @@ class Workshop:
         job_id: str = "j1",
         **request: Any,  # noqa: ANN401 - ExportRequest's fields
     ) -> str:
-        """Store a job for contacts, 100 a page."""
+        """Store a job, for contacts unless said otherwise, 100 a page."""
         asked = replace(ExportRequest(page_size=100), **request)
         job = Job(
             job_id=job_id,
