@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 
 import pytest
@@ -10,6 +11,9 @@ from sandbox.portal.faults import RecipeName
 from sandbox.stack import Stack
 from tests.acceptance.client import Client
 from tests.acceptance.conftest import connect
+from tests.patience import until
+
+QUARTER_S = 15 * 60
 
 
 @pytest.fixture
@@ -46,7 +50,8 @@ def test_one_failure_in_the_middle_costs_no_record(client: Client, recipe: Recip
     path = client.start("contacts")
     assert client.finished(path)["status"] == "succeeded"
     assert client.stored_ids(path, "contacts") == client.ids_in_hubspot("contacts")
-    assert len(client.calls(type="contacts")) == 5
+    smaller_pages = 1 if recipe == "cloudflare_timeout" else 0  # after a time-out less is asked for
+    assert len(client.calls(type="contacts")) == 5 + smaller_pages
 
 
 def test_what_took_hubspot_too_long_is_asked_for_in_smaller_pages(client: Client) -> None:
@@ -137,10 +142,11 @@ def test_a_job_sits_out_a_short_rate_limit_without_a_worker(client: Client) -> N
     assert (done["receipt"]["complete"], done["receipt"]["retries"]) == (True, {"429": 1})
 
 
-@pytest.mark.parametrize(("recipe", "longest_s"), [("migrating", 60), ("daily", 15 * 60 + 1)])
+@pytest.mark.parametrize(("recipe", "longest_s"), [("migrating", 60), ("daily", QUARTER_S + 1)])
 def test_a_job_waits_for_as_long_as_hubspot_wants_and_says_until_when(
     client: Client, recipe: RecipeName, longest_s: float
 ) -> None:
+    until(lambda: time.time() % QUARTER_S < QUARTER_S - 60)  # at its end a daily limit is waited out at once
     fail(client, recipe, after=1)
     path = client.start("contacts")
     waiting = client.get(path, Prefer="wait=5").json()["data"]

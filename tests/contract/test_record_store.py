@@ -16,6 +16,7 @@ import pytest
 from tests.contract.stores import present
 from tests.fakes.clock import ManualClock
 from tests.fakes.records import InMemoryRecordStore, InMemoryTransactions
+from tests.patience import PATIENCE_S
 from worker.copy_interfaces import RecordStore, Transactions
 from worker.copying import Copying, SyncMode
 from worker.errors import LeaseLostError, RecordNotFoundError
@@ -332,10 +333,12 @@ def test_who_follows_the_changes_of_many_at_once_misses_none_and_sees_none_twice
 
     with ThreadPoolExecutor(5) as pool:
         following = pool.submit(follow)
-        for change in [pool.submit(world.insert, number, number + 1) for number in range(0, 120, 2)]:
-            change.result(30)
-        has_ended.set()
-        seen = following.result(30)
+        try:
+            for change in [pool.submit(world.insert, number, number + 1) for number in range(0, 120, 2)]:
+                change.result(PATIENCE_S)
+        finally:
+            has_ended.set()  # or the follower would go on for ever
+        seen = following.result(PATIENCE_S)
 
     assert sorted(seen) == list(range(120))
 

@@ -40,7 +40,7 @@ def address(shim: Shim) -> Iterator[tuple[str, int]]:
         shim.portal.call(asyncio.sleep, 0.01)
     yield server.servers[0].sockets[0].getsockname()
     server.should_exit = True
-    running.result(10)
+    running.result(PATIENCE_S)
 
 
 @pytest.fixture

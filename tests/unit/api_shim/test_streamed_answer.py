@@ -13,6 +13,7 @@ from starlette.types import Message
 from structlog.typing import EventDict
 
 from api_shim.downloads.stream import StreamedAnswer, gathered
+from tests.patience import PATIENCE_S
 from worker.errors import ExportError, JobNotFoundError, StoreUnavailableError
 
 CHUNK = b"x" * 300_000  # more than is gathered
@@ -176,7 +177,7 @@ def test_an_event_loop_is_free_while_chunks_are_made() -> None:
 
     def chunks() -> Iterator[bytes]:
         loop_of_test[0].call_soon_threadsafe(started.set)
-        assert asyncio.run_coroutine_threadsafe(seen.wait(), loop_of_test[0]).result(5)
+        assert asyncio.run_coroutine_threadsafe(seen.wait(), loop_of_test[0]).result(PATIENCE_S)
         yield b"made"
 
     async def act() -> None:

@@ -99,7 +99,7 @@ def test_while_one_thread_asks_a_slow_broker_the_others_go_on(clock: ManualClock
     assert not room.let_one_in()
 
     answer.set()
-    asking.join(10)
+    asking.join(PATIENCE_S)
     assert found == [True]
 
 
