@@ -9,6 +9,7 @@ from random import Random
 from typing import get_args
 
 from sandbox.portal.accounts import RecordTypeName
+from sandbox.portal.cursors import CursorForm, FinalCursor
 from sandbox.seeding import Account
 
 PORTAL_NAMES: Mapping[str, RecordTypeName] = {
@@ -41,11 +42,13 @@ class Size:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedAccount:
-    """A connected account, how many records it holds, and how long HubSpot takes to answer it."""
+    """A connected account: its records, how long HubSpot takes to answer it, and in what form it writes offsets."""
 
     account: Account
     records: Mapping[RecordTypeName, int]
     latency_s: float
+    cursor_forms: Mapping[RecordTypeName, CursorForm]
+    final_cursors: Mapping[RecordTypeName, FinalCursor]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +130,13 @@ def _filled(
     for export in exports:
         held[export.account][PORTAL_NAMES[export.export_type]] = _records(export, size, dice)
     return tuple(
-        PlannedAccount(account=account, records=held[account], latency_s=round(dice.uniform(*_LATENCIES_S), 3))
+        PlannedAccount(
+            account=account,
+            records=held[account],
+            latency_s=round(dice.uniform(*_LATENCIES_S), 3),
+            cursor_forms={name: dice.choice(get_args(CursorForm)) for name in get_args(RecordTypeName)},
+            final_cursors={name: dice.choice(get_args(FinalCursor)) for name in get_args(RecordTypeName)},
+        )
         for account in accounts
     )
 

@@ -166,6 +166,8 @@ def _connect(stack: Stack, plan: Plan, conditions: Conditions) -> ExpectedIds:
             planned.account,
             records=dict(planned.records),
             latency_s=planned.latency_s,
+            cursor_forms=dict(planned.cursor_forms),
+            final_cursors=dict(planned.final_cursors),
             rate_limit=conditions.calls,
             rate_interval_s=float(conditions.interval_s),
             token_lifetime_s=_TOKEN_LIFE_S,

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import pairwise
+from typing import get_args
 
 from benchmarks.soak.plan import PORTAL_NAMES, Size, make_plan
+from sandbox.portal.accounts import RecordTypeName
+from sandbox.portal.cursors import CursorForm, FinalCursor
 
 SIZE = Size(accounts=20, exports=40, pages=30, seconds=100, reads_per_s=2, seed=7)
 
@@ -83,3 +86,11 @@ def test_reads_trickle_through_the_whole_run() -> None:
     assert len(reads) == 200
     assert {after.at_s - before.at_s for before, after in pairwise(reads)} == {0.5}
     assert {read.export_type for read in reads} == set(PORTAL_NAMES)
+
+
+def test_every_form_of_an_offset_is_met_by_every_type() -> None:
+    accounts = make_plan(SIZE).accounts
+
+    for name in get_args(RecordTypeName):
+        assert {each.cursor_forms[name] for each in accounts} == set(get_args(CursorForm))
+        assert {each.final_cursors[name] for each in accounts} == set(get_args(FinalCursor))
