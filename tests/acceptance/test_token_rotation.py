@@ -17,7 +17,7 @@ from sandbox.stack import Stack, StackOptions
 from sandbox.state_folder import temporary_state
 from tests.acceptance.client import Client, Json
 from tests.acceptance.conftest import connect
-from tests.acceptance.patience import until
+from tests.patience import until
 
 pytestmark = pytest.mark.timeout(240)
 
