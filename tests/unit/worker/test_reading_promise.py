@@ -304,6 +304,7 @@ def require_promise(run: Run) -> None:
         assert job.receipt.incomplete_because
         return
     assert sorted(read) == there
+    assert job.progress.pages == run.shop.pages.count(run.job_id)
     if run.scene.is_sync:
         assert copied_ids(run.shop) == there
         assert job.changes is not None
