@@ -56,10 +56,15 @@ def _options_of(uri: str) -> Mapping[str, object]:
 
 @contextmanager
 def translated_errors() -> Iterator[None]:
-    """Turn "not now", in all the driver's forms of it, into StoreUnavailableError; everything else is a bug."""
+    """Turn "not now", in all the driver's forms of it, into StoreUnavailableError; everything else is a bug.
+
+    What a transaction is tried again for is left to that, which is translated as a whole.
+    """
     try:
         yield
     except PyMongoError as error:
+        if _under_way.get() is not None and error.has_error_label("TransientTransactionError"):
+            raise
         if is_not_now(error):
             raise StoreUnavailableError from error
         raise
