@@ -1,5 +1,6 @@
 """HubSpot accounts (portals): what is configured for each, and its records and meter."""
 
+from collections.abc import Callable
 from typing import Annotated, Literal, TypedDict
 
 import msgspec
@@ -60,6 +61,8 @@ class AccountSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     rich: bool = False
     """Show every property when none is asked for: about 2 KB a contact. HubSpot itself shows a few."""
     gzip: bool = False
+    list_lag_s: Seconds = 0.0
+    """How long a new record is in the feeds alone, and not in the lists yet."""
     consents: bool = True
     """Whether the account's user lets an app in that asks on the authorisation page."""
     cursor_forms: dict[RecordTypeName, CursorForm] = {}
@@ -94,11 +97,15 @@ class AccountOptions(TypedDict, total=False):
     latency_s: float
     rich: bool
     gzip: bool
+    list_lag_s: float
     consents: bool
     cursor_forms: dict[RecordTypeName, CursorForm]
     final_cursors: dict[RecordTypeName, FinalCursor]
     list_orders: dict[RecordTypeName, ListOrder]
     dated_cursor_form: DatedCursorForm
+
+
+_MS = 1000
 
 
 class Account:
@@ -125,6 +132,13 @@ class Account:
     def hub_id(self) -> int:
         """HubSpot's number of the account."""
         return self.settings.hub_id
+
+    def lag(self, type_: str, *, at: float) -> Callable[[int], bool] | None:
+        """Give what tells by its index whether lists have a record at a time in epoch seconds; None: they have all."""
+        if not self.settings.list_lag_s:
+            return None
+        census, known_ms = self.records[type_], (at - self.settings.list_lag_s) * _MS
+        return lambda index: census.added_at_ms(index) <= known_ms
 
     def change(self, changes: dict[str, object]) -> None:
         """Change settings; raises msgspec.ValidationError naming a field that is unknown, wrong or fixed."""

@@ -43,6 +43,7 @@ class Census:
         self._count_at_start = count
         self._deleted: set[int] = set()
         self._touched: dict[int, int] = {}
+        self._added_at_ms: dict[int, int] = {}
 
     def __len__(self) -> int:
         return self._end - len(self._deleted)
@@ -97,7 +98,12 @@ class Census:
         self._end += count
         if at_ms is not None:
             self._touched.update(dict.fromkeys(created, at_ms))
+            self._added_at_ms.update(dict.fromkeys(created, at_ms))
         return [self._ids.at(index) for index in created]
+
+    def added_at_ms(self, index: int) -> int:
+        """When a record was added, in epoch milliseconds; 0 for those that were there at the start."""
+        return self._added_at_ms.get(index, 0)
 
     def modified_since(self, since_ms: int) -> list[int]:
         """Indexes of the records that were modified then or later, the latest first, the higher id first of two."""

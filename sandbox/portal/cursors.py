@@ -5,7 +5,7 @@ that it names. They agree that an offset lies between the last id of its page an
 passed back as it came it gives every record once.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import Literal, NamedTuple
@@ -41,6 +41,8 @@ class ListReader:
     final: FinalCursor | None = None
     """None: as the form has it on every page."""
     order: ListOrder = "ascending"
+    is_listed: Callable[[int], bool] | None = None
+    """Which records, by their index, the list has by now; None: all of them."""
 
     def page(self, cursor: int, size: int) -> ListPage:
         """Read a page; 0 is the start."""
@@ -65,6 +67,10 @@ class ListReader:
         return 1 if self.order == "ascending" else -1
 
     def _from(self, cursor: int) -> Iterator[int]:
+        indexes = self._all_from(cursor)
+        return filter(self.is_listed, indexes) if self.is_listed is not None else indexes
+
+    def _all_from(self, cursor: int) -> Iterator[int]:
         included = self._step if cursor and self.includes(cursor) else 0
         if self.order == "ascending":
             return self.census.after(cursor - included)

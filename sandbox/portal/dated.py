@@ -8,7 +8,6 @@ from urllib.parse import urlencode
 import msgspec
 
 from sandbox.portal import errors
-from sandbox.portal.accounts import Account
 from sandbox.portal.call import Call
 from sandbox.portal.messages import Answer, Request
 from sandbox.portal.parameters import comma_lists, integer
@@ -48,7 +47,7 @@ class DatedList:
         if not 1 <= limit <= largest:
             return errors.limit_too_large(call, limit, largest)
         after = integer(call.request, "after", default=0)
-        found = [] if call.request.first("archived") == "true" else self._found(call.owner, after, limit)
+        found = [] if call.request.first("archived") == "true" else self._found(call, after, limit)
         records = call.owner.renderer.render(self.type, found[:limit], shape)
         body = b'{"results":[%s]%s}' % (b",".join(records), self._paging(call, found, limit))
         return Answer(200, body)
@@ -63,7 +62,7 @@ class DatedList:
             return errors.validation(call, "filterGroups, sorts and query are not modelled by the stand-in")
         if not 1 <= asked.limit <= _LARGEST_SEARCH:
             return errors.limit_too_large(call, asked.limit, _LARGEST_SEARCH)
-        found, start = list(self._members(call.owner, 0)), int(asked.after or 0)
+        found, start = list(self._members(call, 0)), int(asked.after or 0)
         end = start + asked.limit
         records = call.owner.renderer.render(
             self.type, found[start:end], replace(self.shown(call), properties=asked.properties)
@@ -81,11 +80,14 @@ class DatedList:
             linkable=call.owner.renderer.linkable(),
         )
 
-    def _found(self, account: Account, after: int, limit: int) -> list[int]:
-        return list(islice(self._members(account, after), limit + 1))
+    def _found(self, call: Call, after: int, limit: int) -> list[int]:
+        return list(islice(self._members(call, after), limit + 1))
 
-    def _members(self, account: Account, after: int) -> Iterator[int]:
+    def _members(self, call: Call, after: int) -> Iterator[int]:
+        account = call.owner
         indexes = account.records[self.type].after(after - 1)
+        if (is_listed := account.lag(self.type, at=call.at)) is not None:
+            indexes = filter(is_listed, indexes)
         return filter(account.renderer.is_note, indexes) if self.name == "notes" else indexes
 
     def _paging(self, call: Call, found: list[int], limit: int) -> bytes:

@@ -44,6 +44,8 @@ RecipeName = Literal[
     "stuck_cursor",
     "cursor_ignored",
     "out_of_order",
+    "empty_list",
+    "ends_early",
 ]
 RouteName = Literal[
     "contacts",

@@ -44,7 +44,7 @@ class LegacyList:
         cursor = integer(call.request, self.cursor_parameter, default=0)
         size = self.page_size(call.request)
         account = call.owner
-        found = self._reader(account).page(cursor, size)
+        found = self._reader(account, at=call.at).page(cursor, size)
         records = account.renderer.render(self.type, found.indexes, self.shown(call))
         return Answer(200, self._envelope(more=found.more, cursor=found.cursor) % b",".join(records))
 
@@ -57,13 +57,14 @@ class LegacyList:
         """How this call wants the records rendered."""
         return shown(call, self.shape(call.request))
 
-    def _reader(self, account: Account) -> ListReader:
+    def _reader(self, account: Account, *, at: float) -> ListReader:
         name, settings = cast("RecordTypeName", self.type), account.settings
         return ListReader(
             account.records[name],
             form=settings.cursor_forms.get(name, self.cursor_form),
             final=settings.final_cursors.get(name),
             order=settings.list_orders.get(name, "ascending"),
+            is_listed=account.lag(self.type, at=at),
         )
 
     def _envelope(self, *, more: bool, cursor: int | None) -> bytes:

@@ -1,6 +1,7 @@
 """What a scripted fault does to a call: one entry for every way HubSpot is known to fail."""
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from email.utils import formatdate
@@ -125,6 +126,28 @@ def _early_hints(scene: Scene) -> Answer:
     return replace(scene.real(), interim=(_EARLY_HINTS,))
 
 
+def _ends_early(scene: Scene) -> Answer:
+    """Say that there is no more, with everything else as it is: recorded last pages have their offset all the same."""
+    answer = scene.real()
+    body = _MORE.sub(rb"\1false", answer.body)
+    if "paging" in json.loads(body):
+        body = body.rpartition(b',"paging":')[0] + b"}"
+    return replace(answer, body=body)
+
+
+def _empty_list(scene: Scene) -> Answer:
+    """Answer as an account without a record of the type would."""
+    answer = _ends_early(scene)
+    page = json.loads(answer.body)
+    nothing = {name: [] if isinstance(value, list) else value for name, value in page.items()}
+    start = {name: 0 for name in _OFFSETS if name in page}
+    return replace(answer, body=msgspec.json.encode({**nothing, **start}))
+
+
+_MORE = re.compile(rb'("has-more":|"hasMore":)true')
+_OFFSETS = ("vid-offset", "time-offset", "offset", "total")
+
+
 _RECIPES: dict[RecipeName, Callable[[Scene], Answer]] = {
     "ten_secondly": lambda scene: errors.ten_secondly(scene.call),
     "secondly": lambda scene: errors.secondly(scene.call),
@@ -159,4 +182,6 @@ _RECIPES: dict[RecipeName, Callable[[Scene], Answer]] = {
     "stuck_cursor": _stuck,
     "cursor_ignored": _cursor_ignored,
     "out_of_order": _out_of_order,
+    "empty_list": _empty_list,
+    "ends_early": _ends_early,
 }

@@ -50,6 +50,8 @@ STATUSES: dict[RecipeName, int] = {
     "stuck_cursor": 200,
     "cursor_ignored": 200,
     "out_of_order": 200,
+    "empty_list": 200,
+    "ends_early": 200,
 }
 
 
@@ -165,6 +167,39 @@ def test_a_page_out_of_order_has_everything_but_the_order(target: str, key: str,
 
     assert turned[key] == real[key][::-1] != real[key]
     assert {**turned, key: real[key]} == real
+
+
+_ENGAGEMENTS = "/engagements/v1/engagements/paged"
+
+
+@pytest.mark.parametrize(
+    ("target", "page"),
+    [
+        (CONTACTS, {"contacts": [], "has-more": False, "vid-offset": 0}),
+        ("/companies/v2/companies/paged", {"has-more": False, "offset": 0, "companies": []}),
+        (DEALS, {"deals": [], "hasMore": False, "offset": 0}),
+        (_ENGAGEMENTS, {"results": [], "hasMore": False, "offset": 0}),
+        ("/crm/objects/2026-09/deals?limit=2", {"results": []}),
+    ],
+)
+def test_an_empty_list_is_that_of_an_account_without_records(
+    target: str, page: object, hubspot: HubSpot, get: Get
+) -> None:
+    hubspot.fail_next("empty_list")
+    assert json.loads(get(target).body) == page
+    assert json.loads(get(target).body) != page
+
+
+@pytest.mark.parametrize(
+    "target",
+    [f"{CONTACTS}?count=2", f"{DEALS}?limit=2", f"{_ENGAGEMENTS}?limit=2", "/crm/objects/2026-09/deals?limit=2"],
+)
+def test_a_list_that_ends_early_has_all_of_its_page_but_no_more(target: str, hubspot: HubSpot, get: Get) -> None:
+    hubspot.fail_next("ends_early")
+    short, real = (json.loads(get(target).body) for _ in range(2))
+    assert not any(short.pop(name, False) for name in ("has-more", "hasMore", "paging"))
+    assert any(real.pop(name, False) for name in ("has-more", "hasMore", "paging"))
+    assert short == real
 
 
 def test_any_status_headers_and_body_can_be_told(hubspot: HubSpot, get: Get) -> None:

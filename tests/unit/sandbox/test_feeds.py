@@ -55,6 +55,30 @@ def test_a_feed_counts_and_is_read_by_position(type_: str, hubspot: HubSpot, clo
     assert ids_of(first) + ids_of(last) == latest
 
 
+@pytest.mark.parametrize(
+    "target",
+    ["/contacts/v1/lists/all/contacts/all?count=100&vidOffset=", "/crm/objects/2026-09/contacts?limit=100&after="],
+)
+def test_a_list_that_lags_has_a_new_record_later_than_the_feed(
+    target: str, hubspot: HubSpot, clock: ManualClock, page: Page
+) -> None:
+    hubspot.accounts[99].change({"list_lag_s": 120})
+    contacts = hubspot.accounts[99].records["contacts"]
+    before = contacts.ids()[-1]
+    (added,) = contacts.add(1, at_ms=int(clock() * 1000))
+
+    def listed() -> list[int]:
+        records = next(each for each in page(f"{target}{before}").values() if isinstance(each, list))
+        return [int(each.get("vid") or each["id"]) for each in records]
+
+    assert added in ids_of(page(CONTACTS))
+    assert added not in listed()
+    clock.advance(119)
+    assert added not in listed()
+    clock.advance(1)
+    assert added in listed()
+
+
 @pytest.mark.parametrize("type_", POSITIONAL)
 def test_since_is_the_earliest_instant_of_all(type_: str, hubspot: HubSpot, clock: ManualClock, page: Page) -> None:
     latest = touched(hubspot, clock, type_, 5)
