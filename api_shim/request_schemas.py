@@ -141,6 +141,7 @@ class SyncBody(BaseModel):
 
     types: SyncTypes = tuple(ExportType)
     mode: SyncMode = SyncMode.FULL
+    confirm_deletions: Annotated[bool, Field(strict=True)] = False
     label: Label = None
     dry_run: DryRun = False
     webhook: WebhookBody | None = None

@@ -9,7 +9,7 @@ what any program would do: read the same pages, and insert each contact natively
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -25,7 +25,9 @@ from sandbox.portal.records.renderer import Renderer, Templates
 from sandbox.portal.records.shape import Shape
 from sandbox.servers import embedded_mongo
 from sandbox.state_folder import temporary_state
+from worker.comparison import Comparison
 from worker.current_copy import CurrentCopy
+from worker.deletions import DeletionGuard
 from worker.jobs import Job, JobStatus, Lease, SyncRequest
 from worker.mongo.connection import MongoDatabase, connect
 from worker.mongo.erasures import MongoErasureStore
@@ -34,6 +36,7 @@ from worker.mongo.pages import MongoPageStore
 from worker.mongo.records import MongoRecordStore
 from worker.mongo.transactions import MongoTransactions
 from worker.pages import ExportType, Page, read_page, record_ids, split_records
+from worker.scopes import ENOUGH, MissingScopes
 from worker.syncs import new_children, new_sync
 
 _A_PAGE = 100
@@ -138,16 +141,33 @@ def _insert_bare(database: MongoDatabase, pages: Sequence[Page]) -> None:
         database["bare"].insert_many([{"_id": f"account:{each['vid']}", "record": each} for each in contacts])
 
 
+class _AllScopes:
+    """A ScopeSource of a connection that may read everything."""
+
+    def missing(self, _account_id: str, _owner: str, _types: Collection[ExportType]) -> MissingScopes:
+        return {}
+
+    def granted(self, _account_id: str, _owner: str) -> Sequence[str]:
+        return [scope for enough in ENOUGH.values() for scope in enough]
+
+
 class _Syncs:
     """Syncs as a worker does them, but for HubSpot and the jobs' own documents."""
 
     def __init__(self, database: MongoDatabase) -> None:
         self._pages = MongoPageStore(database)
+        records, transactions = MongoRecordStore(database), MongoTransactions(database)
         self._copy = CurrentCopy(
-            records=MongoRecordStore(database),
-            pages=self._pages,
+            records=records,
             erasures=MongoErasureStore(database),
-            transactions=MongoTransactions(database),
+            transactions=transactions,
+            comparison=Comparison(
+                records=records,
+                pages=self._pages,
+                transactions=transactions,
+                scopes=_AllScopes(),
+                guard=DeletionGuard(),
+            ),
         )
         self._begun = 0
 

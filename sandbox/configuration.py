@@ -40,6 +40,7 @@ def product_settings(*, mongodb_uri: str, redis_url: str, hubspot_url: str, shim
         "HUBSPOT_RATE_LIMIT": "110/10",
         "HUBSPOT_TIMEOUT_SECONDS": "100",
         "EXPORT_LANES": "16",
+        "DELETION_GUARD": "0.1",
         "SLICE_SECONDS": "20",
         "LEASE_SECONDS": "20",
         "JWT_SECRET": secrets.token_hex(32),

@@ -22,8 +22,10 @@ from worker import kombu_repair, worker_features
 from worker.api_choice import ApiChoice
 from worker.app import app
 from worker.clock import utc_now
+from worker.comparison import Comparison
 from worker.control import JobControl
 from worker.current_copy import CurrentCopy
+from worker.deletions import DeletionGuard
 from worker.deliverer import Deliverer
 from worker.delivery_rounds import DeliveryRounds
 from worker.dispatcher import Dispatcher
@@ -165,10 +167,17 @@ def build(settings: WorkerSettings, *, stopping: threading.Event, registry: Coll
     records, erasures = MongoRecordStore(database), MongoErasureStore(database)
     transactions = MongoTransactions(database)
     eraser = Eraser(erasures=erasures, records=records, pages=pages, transactions=transactions)
+    comparison = Comparison(
+        records=records,
+        pages=pages,
+        transactions=transactions,
+        scopes=accounts.inspector,
+        guard=DeletionGuard(share=settings.deletion_guard),
+    )
     tools = ExportTools(
         jobs=jobs,
         pages=pages,
-        copy=CurrentCopy(records=records, pages=pages, erasures=erasures, transactions=transactions),
+        copy=CurrentCopy(records=records, erasures=erasures, transactions=transactions, comparison=comparison),
         eraser=eraser,
         tokens=accounts.source,
         scopes=accounts.inspector,

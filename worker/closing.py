@@ -45,6 +45,7 @@ def receipt_of(job: Job, pages: PageStore, *, counts_ids: bool = True) -> Receip
         stored_pages=progress.pages if is_page else pages.count(job.job_id),
         distinct=_count_distinct(read, pages) if counts_ids and _needs_counting(read) else None,
         changed_since=job.copying.feed_since if job.copying is not None else None,
+        withheld=job.copying.withheld if job.copying is not None else 0,
         is_of_two_lists=_is_of_two_lists(read),
     )
     return Receipt.of(facts)

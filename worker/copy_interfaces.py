@@ -9,7 +9,7 @@ from typing import Protocol, TypeVar
 from worker.copying import Copying, SyncMode
 from worker.erasures import Erasure
 from worker.pages import PagePlace
-from worker.records import CompleteSync, CopiedRecord, CopyId, KnownRecord, Moment, Place, Record, Shown
+from worker.records import CompleteSync, CopiedRecord, CopyId, KnownRecord, Missed, Moment, Place, Record, Shown
 
 T = TypeVar("T")
 
@@ -66,16 +66,29 @@ class RecordStore(Protocol):
     def known(self, copy: CopyId, record_ids: Iterable[int]) -> Mapping[int, KnownRecord]:
         """Say what the copy holds under these ids."""
 
-    def insert(self, copy: CopyId, records: Sequence[Record], *, at: datetime, sync_id: str) -> None:
+    def insert(
+        self, copy: CopyId, records: Sequence[Record], *, at: datetime, sync_id: str, is_from_feed: bool = False
+    ) -> None:
         """Put in records that are new to the copy."""
 
-    def replace(self, copy: CopyId, records: Sequence[Record], *, at: datetime, sync_id: str) -> None:
-        """Put records in the place of those with the same ids, which live again if they were deleted."""
+    def replace(
+        self, copy: CopyId, records: Sequence[Record], *, at: datetime, sync_id: str, is_from_feed: bool = False
+    ) -> None:
+        """Put records in the place of those with the same ids, which live again if they were deleted.
+
+        That they were missed is forgotten.
+        """
 
     def bury(
         self, copy: CopyId, record_ids: Iterable[int], *, unless_since: datetime, at: datetime, sync_id: str
     ) -> int:
         """Mark records as deleted, those left out that have changed since an instant; give how many were marked."""
+
+    def note_missed(self, copy: CopyId, record_ids: Iterable[int], missed: Missed) -> None:
+        """Note that a sync has missed records that live; what is noted of one already stays. No reader sees it."""
+
+    def note_found(self, copy: CopyId, record_ids: Iterable[int]) -> None:
+        """Forget that records were missed."""
 
     def ids(self, copy: CopyId, *, after: int | None, through: int | None) -> Iterator[int]:
         """Give the ids there are, of deleted records too, in ascending order, above `after` and up to `through`."""

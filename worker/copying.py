@@ -27,13 +27,27 @@ class Changes:
     """What an export found at HubSpot, against the copy as it was.
 
     A record that was deleted and is back counts as created: the records that live are those there were, plus the
-    created, minus the deleted ones.
+    created, minus the deleted ones. `withheld` were not found either, but live on until there is proof.
     """
 
     created: int
     changed: int
     unchanged: int
     deleted: int
+    withheld: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """What a look at some records of the copy has found: those that live, and of these the ones the pages lack.
+
+    An earlier sync has missed the `proven` ones too. Those `beyond` are of a kind that the list does not hold.
+    """
+
+    living: int = 0
+    missing: int = 0
+    proven: int = 0
+    beyond: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +58,12 @@ class Copying:
     being erased. When all pages are there, the copy is compared with them, in the order of ids: up to now
     `compared_pages` of them, and in the copy up to the id `compared_through`. Then it `is_compared`, or the export
     cannot show that it has seen all records.
+
+    The copy is compared twice. The first look only counts: the `living` records, and those that the pages lack, of
+    which an earlier sync has missed the `proven` ones too and the `missing` ones are news; `is_of_part` says that the
+    copy has records that the list cannot hold. With that it is known how many `may_delete` without proof, all of the
+    missing ones or none, and the second look marks as deleted, or counts as `withheld`. Where it finds nothing to do,
+    there is none. `confirms_deletions`: someone has said that whatever is missing is gone.
 
     In the mode `incremental` it is decided when the export begins: it reads the feed of what has changed since
     `feed_since`, where `feed_total` is what HubSpot last counted, or all records, `full_because` of something.
@@ -58,6 +78,13 @@ class Copying:
     changed: int = 0
     left_out: tuple[int, ...] = ()
     deleted: int = 0
+    confirms_deletions: bool = False
+    living: int = 0
+    missing: int = 0
+    proven: int = 0
+    is_of_part: bool = False
+    may_delete: int | None = None
+    withheld: int = 0
     compared_pages: int = 0
     compared_through: int | None = None
     is_compared: bool = False
@@ -97,7 +124,7 @@ class Copying:
     @property
     def is_comparing(self) -> bool:
         """Whether the comparison has begun."""
-        return self.compared_pages > 0 or self.compared_through is not None
+        return self.compared_pages > 0 or self.compared_through is not None or self.may_delete is not None
 
     def after_page(self, *, created: int, changed: int, left_out: Iterable[int]) -> Self:
         """Count what a page has changed. Whoever reads the page again finds that done, and leaves out the same."""
@@ -108,21 +135,56 @@ class Copying:
             left_out=tuple(sorted({*self.left_out, *left_out})),
         )
 
-    def after_burial(self, buried: int, *, through: int) -> Self:
-        """Count records that the export did not see; the copy is compared up to the id `through` now."""
-        return replace(self, deleted=self.deleted + buried, compared_through=through)
+    def after_look(self, found: Found, *, through: int) -> Self:
+        """Count what the first look has found, up to the id `through`."""
+        return replace(
+            self,
+            living=self.living + found.living,
+            missing=self.missing + found.missing,
+            proven=self.proven + found.proven,
+            is_of_part=self.is_of_part or found.beyond > 0,
+            compared_through=through,
+        )
 
-    def after_portion(self, pages: int, *, through: int | None, of_pages: int) -> Self:
-        """Go on to the next pages; after the last of all the copy is compared."""
-        compared = self.compared_pages + pages
-        return replace(self, compared_pages=compared, compared_through=through, is_compared=compared >= of_pages)
+    def after_portion(self, pages: int, *, through: int | None) -> Self:
+        """Go on to the next pages."""
+        return replace(self, compared_pages=self.compared_pages + pages, compared_through=through)
+
+    def allow(self, deletions: int) -> Self:
+        """Begin the second look, in which so many records may be deleted without proof."""
+        return replace(self, may_delete=deletions, compared_pages=0, compared_through=None)
+
+    def after_deletion(self, deleted: int, *, unproven: int, withheld: int, through: int) -> Self:
+        """Count records that the export did not see; the copy is compared up to the id `through` now."""
+        return replace(
+            self,
+            deleted=self.deleted + deleted,
+            may_delete=(self.may_delete or 0) - unproven,
+            withheld=self.withheld + withheld,
+            compared_through=through,
+        )
+
+    def end_comparison(self) -> Self:
+        """Look no further."""
+        return replace(self, is_compared=True)
+
+    def withhold_all(self) -> Self:
+        """Look no further: what is missing says nothing, not even that it was missed before."""
+        return replace(self.end_comparison(), withheld=self.missing + self.proven)
 
     def start_over(self) -> Self:
         """Begin again at the first page; what was changed in the copy stays changed, and counted."""
-        begun = replace(self, since=None, left_out=(), feed_total=None)
-        return replace(begun, compared_pages=0, compared_through=None, is_compared=False)
+        begun = replace(self, since=None, left_out=(), feed_total=None, withheld=0, may_delete=None)
+        uncounted = replace(begun, living=0, missing=0, proven=0, is_of_part=False)
+        return replace(uncounted, compared_pages=0, compared_through=None, is_compared=False)
 
     def changes(self, *, seen: int) -> Changes:
         """Sum up for an export that has seen so many records."""
         unchanged = max(0, seen - len(self.left_out) - self.created - self.changed)
-        return Changes(created=self.created, changed=self.changed, unchanged=unchanged, deleted=self.deleted)
+        return Changes(
+            created=self.created,
+            changed=self.changed,
+            unchanged=unchanged,
+            deleted=self.deleted,
+            withheld=self.withheld,
+        )

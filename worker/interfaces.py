@@ -474,6 +474,9 @@ class ScopeSource(Protocol):
         Scopes that it does not tell count as there. HubSpot is asked, and errors are raised, as by `FactSource.look`.
         """
 
+    def granted(self, account_id: str, owner: str) -> Sequence[str] | None:
+        """Give the scopes that were granted; None where HubSpot does not tell. HubSpot is asked as for `missing`."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FetchedPage:

@@ -30,6 +30,7 @@ class SyncRequestView(BaseModel):
 
     types: list[ExportType]
     mode: SyncMode
+    confirm_deletions: bool
     schedule_id: str | None
     scheduled_for: datetime | None
 
@@ -103,10 +104,14 @@ class ReceiptView(BaseModel):
     api: list[str]
     properties: list[str]
     erased: int
+    withheld_deletions: int
 
 
 class ChangesView(BaseModel):
-    """What a sync has found changed, against the current copy as it was before."""
+    """What a sync has found changed, against the current copy as it was before.
+
+    Records that are `withheld` were not found, and are not marked as deleted before there is proof that they are gone.
+    """
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -114,6 +119,7 @@ class ChangesView(BaseModel):
     changed: int
     unchanged: int
     deleted: int
+    withheld: int
 
 
 class DeliveryView(BaseModel):
@@ -273,7 +279,11 @@ def _asked_view(job: Job) -> JobRequestView | SyncRequestView:
     if sync is None:
         return request_view(job.request)
     return SyncRequestView(
-        types=list(sync.types), mode=sync.mode, schedule_id=sync.schedule_id, scheduled_for=sync.scheduled_for
+        types=list(sync.types),
+        mode=sync.mode,
+        confirm_deletions=sync.confirm_deletions,
+        schedule_id=sync.schedule_id,
+        scheduled_for=sync.scheduled_for,
     )
 
 

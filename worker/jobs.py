@@ -105,10 +105,14 @@ class ExportRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SyncRequest:
-    """What a sync was asked for: types and mode, and the schedule and its instant that asked; None: a caller did."""
+    """What a sync was asked for: types and mode, and the schedule and its instant that asked; None: a caller did.
+
+    `confirm_deletions`: the caller knows that whatever HubSpot's lists lack is gone.
+    """
 
     types: tuple[ExportType, ...]
     mode: SyncMode = SyncMode.FULL
+    confirm_deletions: bool = False
     schedule_id: str | None = None
     scheduled_for: datetime | None = None
 

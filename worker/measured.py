@@ -67,11 +67,13 @@ class MeasuredAnnouncer:
         self._metrics = metrics
         for status, export_type, kind in product(_ENDS, ExportType, _COUNTED):
             metrics.ended.labels(status, export_type, kind)  # shown before anything has happened: a rise is looked for
+            metrics.withheld.labels(export_type)
 
     def announce(self, job: Job) -> None:
         """Count an end, and pass the news on."""
         if job.status.is_terminal and job.kind in _COUNTED:
             self._metrics.ended.labels(job.status, job.type_name, job.kind).inc()
+            self._metrics.withheld.labels(job.type_name).inc(job.copying.withheld if job.copying is not None else 0)
         self._announcer.announce(job)
 
 

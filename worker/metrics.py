@@ -27,6 +27,12 @@ class JobMetrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.ended = _counter(registry, "jobs_ended", "Exports and pages that ended, by how", "status", "type", "kind")
+        self.withheld = _counter(
+            registry,
+            "deletions_withheld",
+            "Records of copies that a full sync did not find, and did not mark as deleted for want of proof",
+            "type",
+        )
         self.published = _counter(
             registry, "publishes", "Rings for a job that the broker took, besides those of sweeps"
         )

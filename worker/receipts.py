@@ -34,6 +34,7 @@ class Facts:
     `stored_pages` is how many of the job's `pages` the store holds, counted there. `distinct` is the exact number of
     distinct ids, needed only where the tally does not prove them distinct. `is_of_two_lists`: the legacy list of
     engagements gave a part, the dated list of notes the rest. `changed_since`: a feed of changes was read.
+    `withheld` are records of the copy that were not found, and not marked as deleted for want of proof.
     """
 
     tally: Tally
@@ -48,6 +49,7 @@ class Facts:
     distinct: int | None = None
     is_of_two_lists: bool = False
     changed_since: datetime | None = None
+    withheld: int = 0
 
     @property
     def missing_pages(self) -> int:
@@ -100,6 +102,7 @@ class Receipt:
     api: tuple[str, ...]
     properties: tuple[str, ...]
     erased: int = 0
+    withheld_deletions: int = 0
 
     def without(self, erased: Erased) -> Self:
         """Say how many records were erased since; the checksum is then that of the ids that are left."""
@@ -109,7 +112,7 @@ class Receipt:
     @classmethod
     def of(cls, facts: Facts) -> Self:
         """Draw up the receipt of a job that ended, however it ended."""
-        reasons = [*_breaks_in_the_chain(facts), *_doubts_about_ids(facts)]
+        reasons = [*_breaks_in_the_chain(facts), *_doubts_about_ids(facts), *_doubts_about_the_list(facts)]
         tally = facts.tally
         return cls(
             complete=not reasons,
@@ -127,6 +130,7 @@ class Receipt:
             retries=tally.retries,
             api=tally.apis,
             properties=tally.properties,
+            withheld_deletions=facts.withheld,
         )
 
     @classmethod
@@ -153,6 +157,7 @@ class Receipt:
             retries=_added_up(part.retries for part in each),
             api=tuple(dict.fromkeys(api for part in each for api in part.api)),
             properties=tuple(dict.fromkeys(name for part in each for name in part.properties)),
+            withheld_deletions=sum(part.withheld_deletions for part in each),
         )
 
     @classmethod
@@ -203,6 +208,14 @@ def _doubts_about_ids(facts: Facts) -> Iterator[str]:
         yield "the ids came out of order and were not counted, so nothing shows that they are distinct"
     elif facts.duplicates:
         yield f"{_counted(facts.duplicates, 'record')} came with an id that had come before"
+
+
+def _doubts_about_the_list(facts: Facts) -> Iterator[str]:
+    if facts.withheld:
+        yield (
+            f"{_counted(facts.withheld, 'deletion')} withheld: HubSpot's list lacks more of the copy than one answer "
+            "proves; a later full sync that finds the same does them, or one that is told to confirm_deletions"
+        )
 
 
 def _sum_of_known(numbers: Sequence[int | None]) -> int | None:

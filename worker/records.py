@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from hashlib import sha256
 from typing import Self
 
 from worker.copying import SyncMode
 from worker.pages import ExportType, record_ids, split_records
+
+_LISTS_LAG = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,17 +57,40 @@ def records_of(export_type: ExportType, body: bytes) -> list[Record]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Missed:
+    """That a complete list did not hold a record: when that was noted, by the database's clock, and by which sync."""
+
+    sync_id: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class KnownRecord:
-    """What the copy holds under an id, content apart; `sync_id` is the sync that changed it last."""
+    """What the copy holds under an id, content apart; `sync_id` is the sync that changed it last.
+
+    `is_from_feed`: a feed of changes brought it, not the list of all. `missed` is what a sync noted that did not find
+    it and had no proof that it was gone; whoever finds it takes that away. `kind` is the type of an engagement.
+    """
 
     digest: bytes
     is_deleted: bool
     changed_at: datetime
     sync_id: str
+    is_from_feed: bool = False
+    missed: Missed | None = None
+    kind: str | None = None
 
-    def has_been_silent_since(self, instant: datetime) -> bool:
-        """Whether it lives and is as it was at that instant."""
-        return not self.is_deleted and self.changed_at < instant
+    def is_gone(self, since: datetime) -> bool:
+        """Whether it lives in the copy, and a list that began to be read then and lacks it says that it is gone.
+
+        Lists lag behind HubSpot's feeds: they may not know yet what one of these brought.
+        """
+        lag = _LISTS_LAG if self.is_from_feed else timedelta()
+        return not self.is_deleted and self.changed_at < since - lag
+
+    def was_missed_before(self, since: datetime, *, sync_id: str) -> bool:
+        """Whether a sync has missed it that had ended with that when another one, which is `sync_id`, began."""
+        return self.missed is not None and self.missed.sync_id != sync_id and self.missed.at < since
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,10 +103,14 @@ class Moment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Differences:
-    """What of a page the copy does not hold: records that are new to it, and records to put in another's place."""
+    """What of a page the copy does not hold: records that are new to it, and records to put in another's place.
+
+    `found` are the ids of those that the copy holds as they are, but a sync has missed.
+    """
 
     new: Sequence[Record]
     other: Sequence[Record]
+    found: Collection[int]
     created: int
     changed: int
 
@@ -89,7 +118,10 @@ class Differences:
 def is_as_known(records: Iterable[Record], known: Mapping[int, KnownRecord]) -> bool:
     """Whether the copy holds all of these records as they are, so that there is nothing to write."""
     return all(
-        (held := known.get(record.record_id)) is not None and not held.is_deleted and held.digest == record.digest
+        (held := known.get(record.record_id)) is not None
+        and not held.is_deleted
+        and held.missed is None
+        and held.digest == record.digest
         for record in records
     )
 
@@ -117,7 +149,18 @@ def compare(
         elif held.digest != record.digest:
             changed.append(record)
             counted += held.sync_id != sync_id
-    return Differences(new=new, other=back + changed, created=len(new) + len(back), changed=counted)
+    other = back + changed
+    return Differences(
+        new=new,
+        other=other,
+        found=_missed(known).difference(record.record_id for record in other),
+        created=len(new) + len(back),
+        changed=counted,
+    )
+
+
+def _missed(known: Mapping[int, KnownRecord]) -> set[int]:
+    return {record_id for record_id, held in known.items() if held.missed is not None}
 
 
 class Shown(StrEnum):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from decimal import Decimal
 from typing import Annotated, Literal, Self, TypeVar
 from urllib.parse import urlsplit
 
@@ -215,6 +216,7 @@ class WorkerSettings(StoreSettings):
     lease_seconds: float = Field(default=20, ge=2, le=300)
     metrics_host: str = "127.0.0.1"
     metrics_port: int | None = Field(default=None, ge=1, le=65_535)
+    deletion_guard: Decimal = Field(default=Decimal("0.1"), ge=0, le=1)
     hubspot_rate_limit: Annotated[Rate | None, NoDecode, BeforeValidator(_rate)] = Rate(calls=110, seconds=10)
 
 

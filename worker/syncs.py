@@ -59,7 +59,8 @@ def new_children(sync: Job, *, at: datetime) -> list[Job]:
     """Write the exports down that a sync consists of, not stored yet; always with the same ids."""
     if sync.sync is None:
         return []
-    return [replace(_child(sync, each, at=at), copying=Copying(mode=sync.sync.mode)) for each in sync.sync.types]
+    copying = Copying(mode=sync.sync.mode, confirms_deletions=sync.sync.confirm_deletions)
+    return [replace(_child(sync, each, at=at), copying=copying) for each in sync.sync.types]
 
 
 def follow(sync: Job, children: Sequence[Job]) -> Job:

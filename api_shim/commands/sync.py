@@ -13,6 +13,11 @@ from api_shim.commands.output import open_output
 @click.command("sync")
 @types_option
 @mode_option
+@click.option(
+    "--confirm-deletions",
+    is_flag=True,
+    help="Mark everything as deleted that HubSpot's lists lack, however much that is.",
+)
 @click.option("--wait", is_flag=True, help="Wait for the end and show the job; anything but success is exit status 1.")
 @click.option("--label", help="Your own name for the job.")
 @click.option("--dry-run", is_flag=True, help="Start nothing; show what it would come to as the API describes it.")
@@ -24,6 +29,7 @@ def command(  # noqa: PLR0913 - a command takes what a command line can say, eac
     *,
     types: list[str] | None,
     mode: str | None,
+    confirm_deletions: bool,
     wait: bool,
     label: str | None,
     dry_run: bool,
@@ -33,7 +39,13 @@ def command(  # noqa: PLR0913 - a command takes what a command line can say, eac
 
     Without --wait the job's id is printed, and the sync goes on by itself. Its children are the exports.
     """
-    wanted = {"types": types, "mode": mode, "label": label, "webhook": webhook}
+    wanted = {
+        "types": types,
+        "mode": mode,
+        "confirm_deletions": confirm_deletions or None,
+        "label": label,
+        "webhook": webhook,
+    }
     body: dict[str, object] = {name: value for name, value in wanted.items() if value is not None}
     if dry_run and wait:
         raise click.UsageError("--dry-run takes no --wait: there will be no job")

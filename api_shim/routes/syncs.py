@@ -32,10 +32,14 @@ async def sync(caller: AuthenticCaller, key: AskedKey, sent: BoundedBody, desk: 
 
     With an `Idempotency-Key` a repeated request starts none: it is answered with the first. With `"dry_run": true`
     nothing is started, stored or remembered under a key: the answer is what it would come to.
+
+    A full sync that misses suspiciously much of the copy does not mark it as deleted before a later one finds the same:
+    `"confirm_deletions": true` says that it is gone.
     """
     body = read_body_as(SyncBody, sent)
     webhook = desk.webhooks.accept(body.webhook)
-    job = desk.new_sync(caller, SyncRequest(types=body.types, mode=body.mode), label=body.label, webhook=webhook)
+    asked = SyncRequest(types=body.types, mode=body.mode, confirm_deletions=body.confirm_deletions)
+    job = desk.new_sync(caller, asked, label=body.label, webhook=webhook)
     if body.dry_run:
         exports = new_children(job, at=job.created_at)
         planned = [PlannedExport(export_type=each.records_type, request=each.request) for each in exports]

@@ -28,8 +28,14 @@ def synced(client: Client, *types: str, mode: str = "full") -> Json:
     return sync
 
 
-def counts(*, created: int = 0, changed: int = 0, unchanged: int = 0, deleted: int = 0) -> Json:
-    return {"created": created, "changed": changed, "unchanged": unchanged, "deleted": deleted}
+def counts(*, created: int = 0, changed: int = 0, unchanged: int = 0, deleted: int = 0, withheld: int = 0) -> Json:
+    return {
+        "created": created,
+        "changed": changed,
+        "unchanged": unchanged,
+        "deleted": deleted,
+        "withheld": withheld,
+    }
 
 
 def changes_of(client: Client, export_type: str, cursor: str = "") -> Iterator[Json]:
@@ -113,6 +119,44 @@ def test_an_incomplete_sync_deletes_nothing(client: Client) -> None:
     path = f"/jobs/{failed['job_id']}"
     client.post(f"{path}/retry")
     assert client.finished(path)["changes"]["contacts"] == counts(unchanged=245, deleted=5)
+
+
+def test_one_short_answer_deletes_nothing_and_a_second_one_or_a_word_of_the_caller_does(client: Client) -> None:
+    synced(client, "contacts")
+    portal, hub = client.stack.hubspot_control, client.account.hub_id
+    contacts = client.ids_in_hubspot("contacts")
+    place = list(changes_of(client, "contacts"))[-1]["pagination"]["cursor"]
+
+    def followed() -> list[int]:
+        return sorted(record["id"] for body in changes_of(client, "contacts", place) for record in body["data"])
+
+    portal.fail_next("empty_list", account=hub, type="contacts")
+    empty = synced(client, "contacts")
+    assert empty["changes"] == {"contacts": counts(withheld=250)}
+    assert (empty["receipt"]["complete"], empty["receipt"]["withheld_deletions"]) == (False, 250)
+    assert "250 deletions withheld" in empty["receipt"]["incomplete_because"]
+    assert followed() == []
+
+    whole = synced(client, "contacts")
+    assert whole["changes"] == {"contacts": counts(unchanged=250)}
+    assert (whole["receipt"]["complete"], whole["receipt"]["withheld_deletions"]) == (True, 0)
+
+    portal.fail_next("ends_early", account=hub, type="contacts")
+    assert synced(client, "contacts")["changes"] == {"contacts": counts(unchanged=100, withheld=150)}
+    assert (followed(), living(client, "contacts")) == ([], contacts)
+
+    portal.delete_records(hub, "contacts", contacts[100:])
+    assert synced(client, "contacts")["changes"] == {"contacts": counts(unchanged=100, deleted=150)}
+    assert followed() == contacts[100:]
+
+    portal.delete_records(hub, "contacts", contacts[50:100])
+    assert synced(client, "contacts")["changes"] == {"contacts": counts(unchanged=50, withheld=50)}
+    portal.delete_records(hub, "contacts", contacts[:50])
+    confirmed = client.finished(start(client, {"types": ["contacts"], "confirm_deletions": True}))
+    assert confirmed["request"]["confirm_deletions"] is True
+    assert confirmed["changes"] == {"contacts": counts(deleted=100)}
+    assert confirmed["receipt"]["complete"] is True
+    assert (living(client, "contacts"), followed()) == ([], contacts)
 
 
 def test_accounts_do_not_see_each_others_copies(client: Client) -> None:

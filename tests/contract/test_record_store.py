@@ -24,7 +24,7 @@ from worker.mongo.connection import Document, MongoDatabase
 from worker.mongo.records import COPIES, MongoRecordStore
 from worker.mongo.transactions import MongoTransactions
 from worker.pages import ExportType
-from worker.records import CompleteSync, CopiedRecord, CopyId, Place, Record, Shown
+from worker.records import CompleteSync, CopiedRecord, CopyId, Missed, Place, Record, Shown
 
 COPY = CopyId(account_id="a1", export_type=ExportType.CONTACTS)
 
@@ -125,6 +125,59 @@ def test_it_is_known_what_is_held_under_an_id(world: World) -> None:
     assert (known[1].is_deleted, known[1].changed_at, known[1].sync_id) == (False, at, "s1")
     assert (known[2].is_deleted, known[2].sync_id) == (True, "s3")
     assert known[2].changed_at > at
+
+
+def test_what_a_sync_has_missed_is_noted_once_and_changes_nothing_that_readers_see(world: World) -> None:
+    world.insert(1, 2, 3)
+    world.bury(3)
+    before = world.store.read(COPY, shown=Shown.ALL, since=None, after=None, limit=9)
+    first, second = (Missed(sync_id=name, at=present()) for name in ("s4", "s5"))
+
+    world.change(lambda _: world.store.note_missed(COPY, [1, 3, 9], first))
+    world.change(lambda _: world.store.note_missed(COPY, [1, 2], second))
+
+    known = world.store.known(COPY, [1, 2, 3, 9])
+    assert {record_id: held.missed for record_id, held in known.items()} == {1: first, 2: second, 3: None}
+    assert world.store.read(COPY, shown=Shown.ALL, since=None, after=None, limit=9) == before
+
+
+def test_that_a_record_was_missed_is_forgotten_when_it_is_found_replaced_or_deleted(world: World) -> None:
+    world.insert(1, 2, 3, 4)
+    world.change(lambda _: world.store.note_missed(COPY, [1, 2, 3, 4], Missed(sync_id="s4", at=present())))
+    before = world.store.find(COPY, 1)
+
+    world.change(lambda _: world.store.note_found(COPY, [1, 9]))
+    world.replace(2, value="new")
+    world.bury(3)
+
+    known = world.store.known(COPY, [1, 2, 3, 4])
+    assert [record_id for record_id, held in known.items() if held.missed is not None] == [4]
+    assert world.store.find(COPY, 1) == before
+
+
+def test_it_is_known_whether_a_feed_has_brought_what_is_held(world: World) -> None:
+    world.insert(1, 2)
+    world.change(lambda at: world.store.insert(COPY, records([3]), at=at, sync_id="s2", is_from_feed=True))
+    world.change(lambda at: world.store.replace(COPY, records([2], "x"), at=at, sync_id="s2", is_from_feed=True))
+    assert [held.is_from_feed for _, held in sorted(world.store.known(COPY, [1, 2, 3]).items())] == [False, True, True]
+    world.replace(2, 3, value="y")
+    assert not any(held.is_from_feed for held in world.store.known(COPY, [1, 2, 3]).values())
+
+
+def test_the_kind_of_an_engagement_is_known(world: World) -> None:
+    notes = CopyId(account_id="a1", export_type=ExportType.NOTES)
+    bodies = [
+        b'{"engagement":{"id":1,"type":"CALL"}}',
+        b'{"engagement":{"id":2,"type":7}}',
+        b'{"engagement":"x"}',
+        b"{}",
+    ]
+    found = [Record.of(number, body) for number, body in enumerate(bodies, start=1)]
+    world.change(lambda at: world.store.insert(notes, found, at=at, sync_id="s1"), copy=notes)
+    world.insert(1)
+    kinds = {record_id: held.kind for record_id, held in world.store.known(notes, [1, 2, 3, 4]).items()}
+    assert kinds == {1: "CALL", 2: None, 3: None, 4: None}
+    assert world.store.known(COPY, [1])[1].kind is None
 
 
 def test_a_buried_record_keeps_its_content_and_says_since_when_it_is_deleted(world: World) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,8 +11,8 @@ from typing import TypeVar
 
 from worker.copying import Copying, SyncMode
 from worker.errors import LeaseLostError, RecordNotFoundError, StoreUnavailableError
-from worker.pages import within_bytes
-from worker.records import CompleteSync, CopiedRecord, CopyId, KnownRecord, Moment, Place, Record, Shown
+from worker.pages import ExportType, within_bytes
+from worker.records import CompleteSync, CopiedRecord, CopyId, KnownRecord, Missed, Moment, Place, Record, Shown
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
@@ -49,6 +50,8 @@ class _Kept:
     changed_at: datetime
     sync_id: str
     deleted_at: datetime | None = None
+    is_from_feed: bool = False
+    missed: Missed | None = None
 
 
 class InMemoryRecordStore:
@@ -77,15 +80,20 @@ class InMemoryRecordStore:
     def known(self, copy: CopyId, record_ids: Iterable[int]) -> Mapping[int, KnownRecord]:
         self._answer()
         found = {record_id: self._kept.get((copy, record_id)) for record_id in record_ids}
-        return {record_id: _known(kept) for record_id, kept in found.items() if kept is not None}
+        return {record_id: _known(copy, kept) for record_id, kept in found.items() if kept is not None}
 
-    def insert(self, copy: CopyId, records: Sequence[Record], *, at: datetime, sync_id: str) -> None:
+    def insert(
+        self, copy: CopyId, records: Sequence[Record], *, at: datetime, sync_id: str, is_from_feed: bool = False
+    ) -> None:
         assert not self.known(copy, [record.record_id for record in records]), "a record is there already"
-        self._put(copy, records, at, sync_id)
+        self._put(copy, records, at, sync_id, is_from_feed=is_from_feed)
 
-    def replace(self, copy: CopyId, records: Sequence[Record], *, at: datetime, sync_id: str) -> None:
+    def replace(
+        self, copy: CopyId, records: Sequence[Record], *, at: datetime, sync_id: str, is_from_feed: bool = False
+    ) -> None:
         known = self.known(copy, [record.record_id for record in records])
-        self._put(copy, [record for record in records if record.record_id in known], at, sync_id)
+        there = [record for record in records if record.record_id in known]
+        self._put(copy, there, at, sync_id, is_from_feed=is_from_feed)
 
     def bury(
         self, copy: CopyId, record_ids: Iterable[int], *, unless_since: datetime, at: datetime, sync_id: str
@@ -94,8 +102,19 @@ class InMemoryRecordStore:
         found = [(copy, record_id) for record_id in record_ids if (copy, record_id) in self._kept]
         meant = [key for key in found if _is_silent(self._kept[key], unless_since)]
         for key in meant:
-            self._kept[key] = replace(self._kept[key], deleted_at=at, changed_at=at, sync_id=sync_id)
+            self._kept[key] = replace(self._kept[key], deleted_at=at, changed_at=at, sync_id=sync_id, missed=None)
         return len(meant)
+
+    def note_missed(self, copy: CopyId, record_ids: Iterable[int], missed: Missed) -> None:
+        self._answer()
+        for kept, key in self._there(copy, record_ids):
+            if kept.deleted_at is None and kept.missed is None:
+                self._kept[key] = replace(kept, missed=missed)
+
+    def note_found(self, copy: CopyId, record_ids: Iterable[int]) -> None:
+        self._answer()
+        for kept, key in self._there(copy, record_ids):
+            self._kept[key] = replace(kept, missed=None)
 
     def ids(self, copy: CopyId, *, after: int | None, through: int | None) -> Iterator[int]:
         self._answer()
@@ -156,11 +175,17 @@ class InMemoryRecordStore:
         if self.is_away:
             raise StoreUnavailableError
 
-    def _put(self, copy: CopyId, records: Sequence[Record], at: datetime, sync_id: str) -> None:
+    def _there(self, copy: CopyId, record_ids: Iterable[int]) -> list[tuple[_Kept, tuple[CopyId, int]]]:
+        keys = [(copy, record_id) for record_id in record_ids]
+        return [(self._kept[key], key) for key in keys if key in self._kept]
+
+    def _put(self, copy: CopyId, records: Sequence[Record], at: datetime, sync_id: str, *, is_from_feed: bool) -> None:
         self._answer()
         self.written += len(records)
         for record in records:
-            self._kept[copy, record.record_id] = _Kept(record=record, synced_at=at, changed_at=at, sync_id=sync_id)
+            self._kept[copy, record.record_id] = _Kept(
+                record=record, synced_at=at, changed_at=at, sync_id=sync_id, is_from_feed=is_from_feed
+            )
 
 
 def _is_silent(kept: _Kept, since: datetime) -> bool:
@@ -171,13 +196,22 @@ def _order(place: Place) -> tuple[datetime, int]:
     return place.changed_at, place.record_id
 
 
-def _known(kept: _Kept) -> KnownRecord:
+def _known(copy: CopyId, kept: _Kept) -> KnownRecord:
     return KnownRecord(
         digest=kept.record.digest,
         is_deleted=kept.deleted_at is not None,
         changed_at=kept.changed_at,
         sync_id=kept.sync_id,
+        is_from_feed=kept.is_from_feed,
+        missed=kept.missed,
+        kind=_kind(kept.record.body) if copy.export_type is ExportType.NOTES else None,
     )
+
+
+def _kind(body: bytes) -> str | None:
+    engagement = json.loads(body).get("engagement")
+    kind = engagement.get("type") if isinstance(engagement, dict) else None
+    return kind if isinstance(kind, str) else None
 
 
 def _copied(kept: _Kept) -> CopiedRecord:

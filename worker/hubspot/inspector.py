@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 
 from pydantic import SecretStr
@@ -35,8 +35,12 @@ class Inspector:
 
     def missing(self, account_id: str, owner: str, types: Collection[ExportType]) -> MissingScopes:
         """Name the types that lack a scope; where HubSpot tells no scopes, none."""
-        granted = self.look(account_id, owner).scopes
+        granted = self.granted(account_id, owner)
         return missing_scopes(types, granted) if granted is not None else {}
+
+    def granted(self, account_id: str, owner: str) -> Sequence[str] | None:
+        """Give what HubSpot tells of the token in use."""
+        return self.look(account_id, owner).scopes
 
     def look(self, account_id: str, owner: str) -> HubSpotFacts:
         """Give what HubSpot says of the token that is in use now, renewed if need be.

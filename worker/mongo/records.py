@@ -16,12 +16,13 @@ from worker.errors import LeaseLostError, RecordNotFoundError
 from worker.mongo.connection import Document, MongoCollection, MongoDatabase, session_under_way, translated_errors
 from worker.mongo.record_documents import to_body, to_fields
 from worker.pages import ExportType, within_bytes
-from worker.records import CompleteSync, CopiedRecord, CopyId, KnownRecord, Moment, Place, Record, Shown
+from worker.records import CompleteSync, CopiedRecord, CopyId, KnownRecord, Missed, Moment, Place, Record, Shown
 
 COPIES = "integrations.hubspot.copies"
 
 _BY_CHANGE = [("account_id", ASCENDING), ("deleted", ASCENDING), ("changed_at", ASCENDING), ("record_id", ASCENDING)]
-_KNOWN = {"record_id": True, "hash": True, "deleted": True, "changed_at": True, "sync_id": True}
+_KNOWN = dict.fromkeys(("record_id", "hash", "deleted", "changed_at", "sync_id", "is_from_feed", "missed"), True)
+_KIND = {ExportType.NOTES: {"record.engagement.type": True}}
 _IDS_AT_ONCE = 10_000
 _EXPORTS_KEPT = 20  # of one copy; one that is taken up again after so many others goes on from what its job knows
 _AT_WORK_FOR = timedelta(hours=1)  # an export is taken up with every slice: one of so long ago is not at work
@@ -67,10 +68,13 @@ class MongoRecordStore:
     def known(self, copy: CopyId, record_ids: Iterable[int]) -> Mapping[int, KnownRecord]:
         """Look the ids up, without the records themselves."""
         with translated_errors():
-            found = self._of(copy).find({"_id": _any_of(copy, record_ids)}, _KNOWN, session=session_under_way())
+            wanted, shown = {"_id": _any_of(copy, record_ids)}, {**_KNOWN, **_KIND.get(copy.export_type, {})}
+            found = self._of(copy).find(wanted, shown, session=session_under_way())
             return {document["record_id"]: _known(document) for document in found}
 
-    def insert(self, copy: CopyId, records: Sequence[Record], *, at: datetime, sync_id: str) -> None:
+    def insert(
+        self, copy: CopyId, records: Sequence[Record], *, at: datetime, sync_id: str, is_from_feed: bool = False
+    ) -> None:
         """Insert documents."""
         self._write(
             copy,
@@ -81,21 +85,28 @@ class MongoRecordStore:
                         "account_id": copy.account_id,
                         "record_id": record.record_id,
                         **_fields(record, at=at, sync_id=sync_id),
+                        **({"is_from_feed": True} if is_from_feed else {}),
                     }
                 )
                 for record in records
             ],
         )
 
-    def replace(self, copy: CopyId, records: Sequence[Record], *, at: datetime, sync_id: str) -> None:
+    def replace(
+        self, copy: CopyId, records: Sequence[Record], *, at: datetime, sync_id: str, is_from_feed: bool = False
+    ) -> None:
         """Write our fields and no others."""
-        self._write(
-            copy,
-            [
-                UpdateOne({"_id": _key(copy, record.record_id)}, {"$set": _fields(record, at=at, sync_id=sync_id)})
-                for record in records
-            ],
-        )
+        changes = [
+            UpdateOne(
+                {"_id": _key(copy, record.record_id)},
+                {
+                    "$set": {**_fields(record, at=at, sync_id=sync_id), "is_from_feed": is_from_feed},
+                    "$unset": {"missed": True},
+                },
+            )
+            for record in records
+        ]
+        self._write(copy, changes)
 
     def bury(
         self, copy: CopyId, record_ids: Iterable[int], *, unless_since: datetime, at: datetime, sync_id: str
@@ -104,7 +115,20 @@ class MongoRecordStore:
         meant = {"_id": _any_of(copy, record_ids), "deleted": False, "changed_at": {"$lt": unless_since}}
         grave = {"deleted": True, "deleted_at": at, "changed_at": at, "sync_id": sync_id}
         with translated_errors():
-            return self._of(copy).update_many(meant, {"$set": grave}, session=session_under_way()).modified_count
+            change = {"$set": grave, "$unset": {"missed": True}}
+            return self._of(copy).update_many(meant, change, session=session_under_way()).modified_count
+
+    def note_missed(self, copy: CopyId, record_ids: Iterable[int], missed: Missed) -> None:
+        """Write a field that no index has and no reader is shown."""
+        meant = {"_id": _any_of(copy, record_ids), "deleted": False, "missed": None}
+        with translated_errors():
+            self._of(copy).update_many(meant, {"$set": {"missed": asdict(missed)}}, session=session_under_way())
+
+    def note_found(self, copy: CopyId, record_ids: Iterable[int]) -> None:
+        """Remove the field."""
+        with translated_errors():
+            meant = {"_id": _any_of(copy, record_ids)}
+            self._of(copy).update_many(meant, {"$unset": {"missed": True}}, session=session_under_way())
 
     def ids(self, copy: CopyId, *, after: int | None, through: int | None) -> Iterator[int]:
         """Walk through the index of `_id`, a portion at a time: a call may take only so long."""
@@ -247,7 +271,17 @@ def _known(document: Document) -> KnownRecord:
         is_deleted=document["deleted"],
         changed_at=document["changed_at"],
         sync_id=document["sync_id"],
+        is_from_feed=document.get("is_from_feed", False),
+        missed=Missed(**missed) if (missed := document.get("missed")) is not None else None,
+        kind=_kind(document.get("record")),
     )
+
+
+def _kind(record: object) -> str | None:
+    """Give the type of an engagement; None for what is none, or not as HubSpot has it."""
+    engagement = record.get("engagement") if isinstance(record, Mapping) else None
+    kind = engagement.get("type") if isinstance(engagement, Mapping) else None
+    return kind if isinstance(kind, str) else None
 
 
 def _copied(document: Document) -> CopiedRecord:

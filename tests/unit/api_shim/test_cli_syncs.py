@@ -32,8 +32,8 @@ def test_sync_passes_on_the_types_and_the_label() -> None:
 
 def test_sync_passes_on_how_to_look_for_changes() -> None:
     api = FakeExportApi()
-    assert run(api, "sync", "--mode", "incremental").exit_code == 0
-    assert posted(api) == [(f"{BASE}/sync", {"mode": "incremental"})]
+    assert run(api, "sync", "--mode", "incremental", "--confirm-deletions").exit_code == 0
+    assert posted(api) == [(f"{BASE}/sync", {"mode": "incremental", "confirm_deletions": True})]
 
 
 def test_a_sync_whose_answer_is_lost_is_started_once() -> None:

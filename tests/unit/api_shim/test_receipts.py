@@ -58,6 +58,7 @@ def test_the_receipt_is_shown_as_it_was_drawn_up(shim: Shim) -> None:
         "api": ["legacy"],
         "properties": ["email"],
         "erased": 0,
+        "withheld_deletions": 0,
     }
 
 

@@ -18,7 +18,7 @@ from worker.pages import ExportType
 from worker.syncs import new_sync
 
 TYPES = ["contacts", "companies", "deals", "notes"]
-NO_CHANGES = {"created": 0, "changed": 0, "unchanged": 0, "deleted": 0}
+NO_CHANGES = {"created": 0, "changed": 0, "unchanged": 0, "deleted": 0, "withheld": 0}
 NOW = "2026-11-23T15:00:00Z"
 
 
@@ -63,6 +63,17 @@ def retried(shim: Shim, job_id: str) -> Json:
     return data
 
 
+def test_who_confirms_deletions_has_each_export_know_and_a_retry_keeps_it(shim: Shim) -> None:
+    job_id: str = shim.post("/sync", {"types": ["deals"], "confirm_deletions": True}).json()["data"]["job_id"]
+    assert shown(shim, job_id)["request"]["confirm_deletions"] is True
+    (child,) = shim.worker.start_sync(job_id)
+    fail(shim, child)
+    retried(shim, job_id)
+    kept = shim.jobs.get(child.job_id, account_id="a1").copying
+    assert kept is not None
+    assert kept.confirms_deletions
+
+
 def test_a_sync_is_accepted_with_the_job_and_where_it_lives(shim: Shim) -> None:
     answer = shim.post("/sync", {"types": ["deals", "notes"], "label": "nightly"})
 
@@ -81,7 +92,13 @@ def test_a_sync_is_accepted_with_the_job_and_where_it_lives(shim: Shim) -> None:
             "label": "nightly",
             "parent_id": None,
             "children": [child.job_id for child in children],
-            "request": {"types": ["deals", "notes"], "mode": "full", "schedule_id": None, "scheduled_for": None},
+            "request": {
+                "types": ["deals", "notes"],
+                "mode": "full",
+                "confirm_deletions": False,
+                "schedule_id": None,
+                "scheduled_for": None,
+            },
             "progress": {
                 "pages": 0,
                 "records": 0,
@@ -141,6 +158,8 @@ def test_a_sync_is_of_all_types_unless_some_are_named(shim: Shim, body: object) 
 @pytest.mark.parametrize(
     ("body", "message"),
     [
+        ({"confirm_deletions": "true"}, "confirm_deletions: input should be a valid boolean"),
+        ({"confirm_deletions": 1}, "confirm_deletions: input should be a valid boolean"),
         ({"types": "contacts"}, "types: must be a list of types"),
         ({"mode": "partial"}, "mode: input should be 'full' or 'incremental'"),
         ({"types": [1]}, "types: must be a list of types"),

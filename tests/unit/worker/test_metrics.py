@@ -23,6 +23,7 @@ from tests.fakes.queue import HoldingJobQueue
 from tests.unit.worker.test_exporter import Waits
 from tests.unit.worker.workshop import HUB, PAGES, RECORDS, Interrupted, News, Workshop
 from worker.api_choice import ApiChoice
+from worker.copying import Copying
 from worker.crm_apis import CrmApi
 from worker.errors import (
     BrokerUnavailableError,
@@ -195,6 +196,16 @@ def test_every_end_of_a_job_is_counted_once_and_passed_on(bench: Bench) -> None:
     }
     assert {status: count for status, count in ended.items() if count} == {"succeeded": 1, "failed": 2}
     assert news.told == told
+
+
+def test_withheld_deletions_are_counted_when_their_export_ends(bench: Bench) -> None:
+    announcer = MeasuredAnnouncer(News(), bench.jobs)
+    export = replace(new_job(), copying=Copying(withheld=7))
+    for status in (JobStatus.RUNNING, JobStatus.SUCCEEDED):
+        announcer.announce(replace(export, status=status))
+    announcer.announce(replace(new_job(), status=JobStatus.SUCCEEDED))
+    assert bench.value("deletions_withheld_total", type="contacts") == 7
+    assert bench.value("deletions_withheld_total", type="deals") == 0
 
 
 def test_the_end_of_a_sync_is_announced_more_than_once_and_so_not_counted(bench: Bench) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
@@ -22,9 +22,10 @@ from tests.fakes.records import InMemoryRecordStore, InMemoryTransactions
 from tests.fakes.stores import InMemoryJobStore, InMemoryPageStore
 from tests.fakes.tokens import InMemoryRenewalLeases, InMemoryTokenEndpoints, InMemoryTokenStore
 from worker.api_choice import ApiChoice, ApiSetting
+from worker.comparison import Comparison
 from worker.copy_interfaces import Transactions
-from worker.copying import SyncMode
 from worker.current_copy import CurrentCopy
+from worker.deletions import DeletionGuard
 from worker.eraser import Eraser
 from worker.errors import ExportError
 from worker.estimates import Estimate
@@ -123,6 +124,7 @@ class Forecasts:
 class Scopes:
     """A ScopeSource that a test has know what is missing, or fail."""
 
+    told: Sequence[str] | None = ("crm.objects.contacts.read", "crm.objects.companies.read", "crm.objects.deals.read")
     lacking: dict[ExportType, tuple[str, ...]] = field(default_factory=dict)
     error: ExportError | None = None
     asked: int = 0
@@ -132,6 +134,11 @@ class Scopes:
         if self.error is not None:
             raise self.error
         return {each: self.lacking[each] for each in types if each in self.lacking}
+
+    def granted(self, account_id: str, owner: str) -> Sequence[str] | None:  # noqa: ARG002 - the seam's
+        if self.error is not None:
+            raise self.error
+        return self.told
 
 
 class Workshop:
@@ -154,6 +161,7 @@ class Workshop:
         self.forecasts = Forecasts()
         self.stopping = ImpatientEvent(clock)
         self.scopes = Scopes()
+        self.guard = DeletionGuard()
         settings = WorkerSettings.model_validate({"hubspot_client_id": "id", "hubspot_client_secret": "secret"})
         endpoints = legacy_endpoints(settings)
         self.source: CrmSource = CrmClient(
@@ -204,9 +212,15 @@ class Workshop:
         """Build the current copy, as workers have it."""
         return CurrentCopy(
             records=self.records,
-            pages=self.pages,
             transactions=self.transactions,
             erasures=self.erasures,
+            comparison=Comparison(
+                records=self.records,
+                pages=self.pages,
+                transactions=self.transactions,
+                scopes=self.scopes,
+                guard=self.guard,
+            ),
             monotonic=lambda: self.clock().timestamp(),
         )
 
@@ -281,10 +295,16 @@ class Workshop:
         self.jobs.add(job)
         return job.job_id
 
-    def add_sync(self, sync_id: str = "s1", *, mode: SyncMode = SyncMode.FULL, page_size: int = 100) -> str:
-        """Store a sync and its export of contacts, and give the id of that."""
+    def add_sync(
+        self,
+        sync_id: str = "s1",
+        *,
+        page_size: int = 100,
+        **wanted: Any,  # noqa: ANN401 - SyncRequest's fields
+    ) -> str:
+        """Store a sync and its export, of contacts unless it is said, and give the id of that."""
         asked = ExportRequest(page_size=page_size)
-        request = replace(CONTACTS_ONLY, mode=mode)
+        request = replace(CONTACTS_ONLY, **wanted)
         sync = new_sync(sync_id, account_id="a1", owner="u1", request=request, at=self.clock())
         (child,) = new_children(sync, at=self.clock())
         self.jobs.add(sync)
