@@ -30,7 +30,7 @@ from tests.unit.worker.test_current_copy import (
     survived,
 )
 from tests.unit.worker.workshop import HUB, Scopes, Workshop
-from worker.copying import Changes, SyncMode
+from worker.copying import Changes, Copying, SyncMode
 from worker.deletions import DeletionGuard
 from worker.errors import StoreUnavailableError
 from worker.export_tools import SliceLimits
@@ -297,6 +297,13 @@ def test_the_next_incremental_sync_does_not_build_on_a_list_that_was_too_short(s
     listed(shop, contacts.ids()[:100], after_s=3600)
     shop.run_until_finished(shop.add_sync("incremental", mode=SyncMode.INCREMENTAL))
     assert contact(shop, unseen) != before
+
+
+def test_what_a_version_without_looks_has_stored_goes_on(shop: Workshop) -> None:
+    known = {"mode": "full", "since": shop.clock(), "created": 2, "changed": 1, "left_out": [], "deleted": 3}
+    stored = {**known, "compared_pages": 20, "compared_through": 41, "is_compared": False}
+    assert Copying.from_stored(stored).changes(seen=9) == came_to(created=2, changed=1, unchanged=6, deleted=3)
+    assert Copying.from_stored(stored).is_comparing
 
 
 # Scopes
