@@ -30,19 +30,16 @@ from tests.unit.worker.test_current_copy import (
     survived,
 )
 from tests.unit.worker.workshop import HUB, Scopes, Workshop
+from worker.api_choice import ApiSetting
 from worker.copying import Changes, Copying, SyncMode
 from worker.deletions import DeletionGuard
 from worker.errors import StoreUnavailableError
 from worker.export_tools import SliceLimits
-from worker.hubspot.client import DatedClient
-from worker.hubspot.endpoints import legacy_endpoints
-from worker.hubspot.transport import Transport
 from worker.interfaces import FetchedPage, PageQuery
 from worker.jobs import JobStatus
 from worker.pages import ExportType, read_page
 from worker.receipts import Receipt
 from worker.records import CopyId, Shown
-from worker.settings import WorkerSettings
 
 ALL = range(1, 301)
 _numbers = count(1)
@@ -358,7 +355,8 @@ NOTES_ALONE = [(number, kind) for number, kind in KINDS if kind == "NOTE"]
 def engaged(shop: Workshop, source: Engagements) -> Changes:
     shop.clock.advance(60)
     job_id = shop.add_sync(f"e{next(_numbers)}", types=(ExportType.NOTES,))
-    shop.exporter(source=source).run_slice(job_id)
+    setting: ApiSetting = "dated" if "legacy" not in source.apis else "legacy"
+    shop.exporter(source=source, api=setting).run_slice(job_id)
     return changes(shop, job_id)
 
 
@@ -403,25 +401,25 @@ def test_a_list_of_notes_alone_is_no_start_for_a_feed_of_all_engagements(shop: W
     assert shop.records.last_sync(NOTES, SyncMode.FULL) == whole
 
 
-def test_when_hubspots_list_of_engagements_is_gone_the_dated_one_deletes_none_of_the_others(shop: Workshop) -> None:
+@pytest.mark.parametrize("setting", ["dated", "auto"])
+def test_when_hubspots_list_of_engagements_is_gone_the_dated_one_deletes_none_of_the_others(
+    shop: Workshop, setting: ApiSetting
+) -> None:
     shop.hubspot.add_account(HUB, records={"engagements": 640}, rate_limit=0)
     shop.clock.advance(60)
-    first = shop.add_sync("legacy", types=(ExportType.NOTES,))
-    shop.run_until_finished(first)
-    settings = WorkerSettings.model_validate({"hubspot_client_id": "id", "hubspot_client_secret": "secret"})
-    shop.source = DatedClient(
-        transport=Transport(), objects_url=settings.hubspot_objects_endpoint, legacy=legacy_endpoints(settings)
-    )
+    shop.run_until_finished(shop.add_sync("legacy", types=(ExportType.NOTES,)))
     notes = [each for each, held in shop.records.known(NOTES, living_notes(shop)).items() if held.kind == "NOTE"]
     shop.hubspot.accounts[HUB].records["engagements"].delete(notes[:5])
+    shop.hubspot.fail_next("not_found", type="engagements", times=None)
     shop.clock.advance(60)
-    second = shop.add_sync("dated", types=(ExportType.NOTES,))
-    shop.run_until_finished(second)
+    job_id = shop.add_sync("dated", types=(ExportType.NOTES,))
+    while not shop.job(job_id).status.is_terminal:
+        shop.exporter(api=setting).run_slice(job_id)
 
-    found = changes(shop, second)
+    found = changes(shop, job_id)
     assert (found.created, found.deleted, found.withheld) == (0, 5, 0)
     assert len(living_notes(shop)) == 635
-    assert shop.job(second).tally.apis == ("dated",)
+    assert shop.job(job_id).tally.apis == ("dated",)
 
 
 # A list that lags behind the feed
