@@ -83,7 +83,9 @@ class ReceiptView(BaseModel):
     `complete` only when the chain of offsets is closed, every page is in the store, and every record has an id that
     came once; otherwise `incomplete_because` names every reason. `distinct_ids` and `duplicates` are exact, or null.
     The `checksum` is the SHA-256 of every id's decimal text, added up modulo 2^256: the same for any order. `calls`
-    and `retries` are counted by the HTTP status of HubSpot's answer, `none` where none came.
+    and `retries` are counted by the HTTP status of HubSpot's answer, `none` where none came. `mended` counts what was
+    no JSON as HubSpot sent it and had to be put right: `byte_order_mark`, `not_a_number`, `control_characters`,
+    `half_characters`, `invalid_escapes`, `invalid_utf8`.
     """
 
     model_config = ConfigDict(from_attributes=True)
@@ -103,6 +105,7 @@ class ReceiptView(BaseModel):
     retries: dict[str, int]
     api: list[str]
     properties: list[str]
+    mended: dict[str, int]
     erased: int
     withheld_deletions: int
 

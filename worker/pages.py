@@ -1,14 +1,22 @@
-"""Page: one answer of HubSpot to one call, its list key, more flag and offset normalised; its bytes untouched."""
+"""Page: one answer of HubSpot to one call, its list key, more flag and offset normalised; its bytes as they came.
+
+One odd value costs no page: an id, a flag or an offset is understood in any spelling whose meaning is plain, a record
+of which nothing is understood is a record without an id, and bytes that are no JSON are mended, as the page tells.
+"""
 
 from __future__ import annotations
 
-import re
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Annotated, TypeAlias, TypeVar
 
 import msgspec
+from msgspec import UNSET, UnsetType
+
+from worker.mending import Mended, MendKind, NotJsonError, decoded
+from worker.plain_values import NULL, plain_flag, plain_integer
 
 Offset: TypeAlias = int | str
 """HubSpot's cursor, opaque: an integer in the legacy API, text in the dated one."""
@@ -66,15 +74,16 @@ class PageUnreadableError(ValueError):
 
 
 _Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]  # what MongoDB can hold
+_Records: TypeAlias = list[_Raw] | UnsetType | None  # HubSpot's `null` is an empty list, and no list is none
 
 
 class _Body(msgspec.Struct):
     """The envelope of all four types; records stay the bytes they came in."""
 
-    contacts: list[_Raw] | None = None
-    companies: list[_Raw] | None = None
-    deals: list[_Raw] | None = None
-    results: list[_Raw] | None = None
+    contacts: _Records = UNSET
+    companies: _Records = UNSET
+    deals: _Records = UNSET
+    results: _Records = UNSET
     has_more: bool | None = msgspec.field(default=None, name="has-more")
     has_more_camel: bool | None = msgspec.field(default=None, name="hasMore")
     offset: _Int64 | str | None = None
@@ -82,7 +91,12 @@ class _Body(msgspec.Struct):
 
 
 _decode = msgspec.json.Decoder(_Body).decode
-_decode_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_decode_fields = msgspec.json.Decoder(dict[str, _Raw]).decode
+_decode_list = msgspec.json.Decoder(list[_Raw]).decode
+_decode_text = msgspec.json.Decoder(str).decode
+
+_LIST_KEYS = ("contacts", "companies", "deals", "results")
+_SPARE_LEVELS = 100  # of the stack, so that what was read here can be read from deeper in it as well
 
 
 class _Contact(msgspec.Struct, gc=False):
@@ -118,23 +132,14 @@ class _Ids(msgspec.Struct):
     results: list[_Note] | None = None
 
 
-_Record: TypeAlias = _Contact | _Company | _Deal | _Note
-
 _decode_ids = msgspec.json.Decoder(_Ids).decode
-_decode_record: dict[ExportType, Callable[[_Raw], _Record]] = {
-    ExportType.CONTACTS: msgspec.json.Decoder(_Contact).decode,
-    ExportType.COMPANIES: msgspec.json.Decoder(_Company).decode,
-    ExportType.DEALS: msgspec.json.Decoder(_Deal).decode,
-    ExportType.NOTES: msgspec.json.Decoder(_Note).decode,
-}
 
-# Text that was cut in the middle of an emoji ends in half a surrogate pair. Lenient readers take that, ours does not.
-_ESCAPES = re.compile(
-    rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
-    rb"|(?P<lone>\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
-    rb"|\\.",
-    re.DOTALL,
-)
+_ID_PATHS: dict[ExportType, tuple[str, ...]] = {
+    ExportType.CONTACTS: ("vid",),
+    ExportType.COMPANIES: ("companyId",),
+    ExportType.DEALS: ("dealId",),
+    ExportType.NOTES: ("engagement", "id"),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,13 +150,21 @@ class Gap:
     erasure_id: str
 
 
+@dataclass(frozen=True, slots=True)
+class Mend:
+    """Something that HubSpot sent in the record at a place, or before the first one, was no JSON, and was mended."""
+
+    place: int
+    kind: MendKind
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
     """One page. `offset` is where the next one starts; HubSpot sends it on the last page too.
 
     An offset of 0 is no place to go on from, so it reads as None. A page that does not say whether there is more
     (`says_more`) reads as the last one. `records` counts the places that HubSpot filled; where there are `gaps`, the
-    body has fewer.
+    body has fewer. `mends` is known of a page that has just come.
     """
 
     body: bytes
@@ -160,25 +173,41 @@ class Page:
     offset: Offset | None
     says_more: bool = True
     gaps: tuple[Gap, ...] = ()
+    mends: tuple[Mend, ...] = ()
+
+    def mended_in(self, count: int | None) -> Iterator[MendKind]:
+        """Give what was mended in the first records, one by one; None: in all of them."""
+        return (mend.kind for mend in self.mends if count is None or mend.place < count)
 
 
 def read_page(export_type: ExportType, body: bytes) -> Page:
-    """Read the envelope of HubSpot's body. Raises PageUnreadableError when the body is something else."""
-    envelope, _ = _read(body)
+    """Read HubSpot's body, mended where it is no JSON. Raises PageUnreadableError when it is something else."""
+    envelope, mended = _with_spare_levels(_SPARE_LEVELS, lambda: _read_json(body))
+    records = _list_of(export_type, envelope)
     return Page(
-        body=body,
-        records=len(_list_of(export_type, envelope)),
+        body=mended.text,
+        records=len(records),
         has_more=bool(envelope.has_more or envelope.has_more_camel),
-        offset=envelope.vid_offset or envelope.offset or None,
+        offset=_plain_offset(envelope.vid_offset) or _plain_offset(envelope.offset) or None,
         says_more=envelope.has_more is not None or envelope.has_more_camel is not None,
+        mends=mends_by_place(mended, records) if mended.marks else (),
     )
 
 
+def mends_by_place(mended: Mended, records: Sequence[_Raw]) -> tuple[Mend, ...]:
+    """Tell in which of a text's records each of its marks lies."""
+    text, ends, end = mended.text.decode(), list[int](), 0
+    for record in records:
+        each = bytes(record).decode()
+        end = text.index(each, end) + len(each)
+        ends.append(end)
+    last = max(0, len(ends) - 1)
+    return tuple(Mend(min(bisect_right(ends, mark.place), last), mark.kind) for mark in mended.marks)
+
+
 def split_records(export_type: ExportType, body: bytes) -> list[bytes]:
-    """Give the records of a body, in order, each as the bytes HubSpot sent."""
-    envelope, text = _read(body)
-    records = [bytes(record) for record in _list_of(export_type, envelope)]
-    return records if text is body else _same_places(body, text, records)
+    """Give the records of a body, in order, each as its bytes are there. Raises PageUnreadableError."""
+    return [bytes(record) for record in _list_of(export_type, _read(body)[0])]
 
 
 def on_one_line(value: bytes) -> bytes:
@@ -192,13 +221,14 @@ def record_ids(export_type: ExportType, body: bytes) -> list[int | None]:
     Raises PageUnreadableError for a body that has no list of them.
     """
     try:
-        records: list[_Record] | None = getattr(_decode_ids(body), PAGE_FORMATS[export_type].list_key)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+        records: list[_Contact | _Company | _Deal | _Note] | None
+        records = getattr(_decode_ids(body), PAGE_FORMATS[export_type].list_key)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         records = None
     if records is not None:
         return [record.id for record in records]
-    envelope, _ = _read(body)  # something in it is odd: one record at a time
-    return [_id_of(export_type, record) for record in _list_of(export_type, envelope)]
+    # something in it is odd: one record at a time
+    return [_id_of(record, _ID_PATHS[export_type]) for record in _list_of(export_type, _read(body)[0])]
 
 
 def within_bytes(records: Iterable[T], *, size_of: Callable[[T], int]) -> Iterator[T]:
@@ -223,10 +253,10 @@ def records_by_place(export_type: ExportType, page: Page) -> list[bytes | None]:
 def export_type_of(body: bytes) -> ExportType:
     """Tell the type of a page by the name of its list. Raises PageUnreadableError."""
     envelope, _ = _read(body)
-    for export_type, page_format in PAGE_FORMATS.items():
-        if getattr(envelope, page_format.list_key) is not None:
-            return export_type
-    raise PageUnreadableError("HubSpot's answer has no list of any type")
+    named = [each for each, keys in PAGE_FORMATS.items() if getattr(envelope, keys.list_key) is not UNSET]
+    if not named:
+        raise PageUnreadableError("HubSpot's answer has no list of any type")
+    return max(named, key=lambda each: getattr(envelope, PAGE_FORMATS[each].list_key) is not None)
 
 
 def without_record(export_type: ExportType, page: Page, record_id: int, *, erasure_id: str) -> Page:
@@ -249,63 +279,107 @@ def first_records(export_type: ExportType, page: Page, count: int) -> Page:
     if count == page.records:
         return page
     body = _with_records(export_type, page.body, split_records(export_type, page.body)[:count])
-    return replace(page, body=body, records=count)
+    return replace(page, body=body, records=count, mends=tuple(mend for mend in page.mends if mend.place < count))
 
 
 def without_first_record(export_type: ExportType, page: Page) -> Page:
     """Give a page without its first record."""
     body = _with_records(export_type, page.body, split_records(export_type, page.body)[1:])
-    return replace(page, body=body, records=page.records - 1)
+    mends = tuple(replace(mend, place=mend.place - 1) for mend in page.mends if mend.place > 0)
+    return replace(page, body=body, records=page.records - 1, mends=mends)
 
 
 def _with_records(export_type: ExportType, body: bytes, records: Sequence[bytes]) -> bytes:
     """Write a body anew with other records; everything else of it stays, its line breaks apart."""
-    _, text = _read(body)
-    fields = _decode_fields(text) | {PAGE_FORMATS[export_type].list_key: b"[%s]" % b",".join(records)}
+    _, mended = _read(body)
+    fields = _decode_fields(mended.text) | {PAGE_FORMATS[export_type].list_key: b"[%s]" % b",".join(records)}
     return b"{%s}" % b",".join(b"%s:%s" % (msgspec.json.encode(name), bytes(value)) for name, value in fields.items())
 
 
-def _id_of(export_type: ExportType, record: _Raw) -> int | None:
+def _with_spare_levels(levels: int, read: Callable[[], T]) -> T:
+    """Read from deeper in the stack: how deeply objects may lie in each other depends on what is left of it."""
+    return read() if levels == 0 else _with_spare_levels(levels - 1, read)
+
+
+def _id_of(record: _Raw, path: Sequence[str]) -> int | None:
+    """Follow a path to an id; a record may be anything."""
     try:
-        return _decode_record[export_type](record).id
-    except (msgspec.DecodeError, UnicodeDecodeError):
+        for name in path:
+            record = _decode_fields(record)[name]
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, KeyError):
         return None
+    return plain_integer(bytes(record))
 
 
-def _read(body: bytes) -> tuple[_Body, bytes]:
-    """Give the envelope and the text it was read from: the body, or a copy of the same length that can be read."""
+def _read(body: bytes) -> tuple[_Body, Mended]:
+    """Read an envelope whose bytes are known to be text, as those of a stored page are."""
     try:
-        return _decode(body), body
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        mended = without_half_characters(body)
+        return _decode(body), Mended(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return _read_json(body)
+
+
+def _read_json(body: bytes) -> tuple[_Body, Mended]:
+    """Give the envelope and the text it was read from: the body itself, or a copy that had to be mended."""
     try:
-        return _decode(mended), mended
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        return decoded(body, _decode_any)
+    except NotJsonError as error:
         raise PageUnreadableError("HubSpot's answer is not the JSON object it should be") from error
 
 
-def without_half_characters(body: bytes) -> bytes:
-    """Put U+FFFD for every escape that is half a surrogate pair; nothing else changes, and no length."""
-    return _ESCAPES.sub(_mend, body)
+def _decode_any(text: bytes) -> _Body:
+    """Read an envelope, at once where it is as it should be, field by field where one is spelled in another way."""
+    try:
+        return _decode(text)
+    except msgspec.ValidationError:
+        fields = _decode_fields(text)
+    lists = {key: _odd_list(fields[key]) for key in _LIST_KEYS if key in fields}
+    return _Body(
+        **lists,
+        has_more=_odd_flag(fields, "has-more"),
+        has_more_camel=_odd_flag(fields, "hasMore"),
+        offset=_odd_offset(fields, "offset"),
+        vid_offset=_odd_offset(fields, "vid-offset"),
+    )
 
 
-def _mend(escape: re.Match[bytes]) -> bytes:
-    return rb"\ufffd" if escape.lastgroup == "lone" else escape[0]
+def _odd_list(value: _Raw) -> _Records:
+    try:
+        return _decode_list(value) if bytes(value) != NULL else None
+    except msgspec.ValidationError:
+        return UNSET
 
 
-def _same_places(body: bytes, text: bytes, records: list[bytes]) -> list[bytes]:
-    """Cut out of `body` what stands where the records stand in `text`; between two there are only commas and space."""
-    found, place = [], 0
-    for record in records:
-        place = text.index(record, place)
-        found.append(body[place : place + len(record)])
-        place += len(record)
-    return found
+def _odd_flag(fields: dict[str, _Raw], name: str) -> bool | None:
+    value = bytes(fields.get(name, NULL))
+    flag = plain_flag(value)
+    if flag is None and value != NULL:
+        raise PageUnreadableError(f"{name!r} in HubSpot's answer is neither true nor false")
+    return flag
+
+
+def _odd_offset(fields: dict[str, _Raw], name: str) -> Offset | None:
+    """Read an offset; a number that is none of 64 bits is passed back as it is written."""
+    value = bytes(fields.get(name, NULL))
+    if value == NULL:
+        return None
+    if value[:1] == b'"':
+        return _decode_text(value)
+    if value[:1] not in b"-0123456789":
+        raise PageUnreadableError(f"{name!r} in HubSpot's answer is neither a number nor a text")
+    number = plain_integer(value)
+    return number if number is not None else value.decode()
+
+
+def _plain_offset(offset: Offset | None) -> Offset | None:
+    """Read a number that is written as a text."""
+    number = plain_integer(offset.encode()) if isinstance(offset, str) else None
+    return number if number is not None and str(number) == offset else offset
 
 
 def _list_of(export_type: ExportType, envelope: _Body) -> list[_Raw]:
     key = PAGE_FORMATS[export_type].list_key
-    records: list[_Raw] | None = getattr(envelope, key)
-    if records is None:
+    records: _Records = getattr(envelope, key)
+    if records is UNSET:
         raise PageUnreadableError(f"HubSpot's answer has no list {key!r}")
-    return records
+    return records or []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Self
@@ -83,7 +83,8 @@ class OffsetChain:
 class Receipt:
     """What a finished job proves about its records; `incomplete_because` names every reason, in words for a client.
 
-    `properties` are those that were asked for; none means HubSpot's few standard ones, `*` all there are.
+    `properties` are those that were asked for; none means HubSpot's few standard ones, `*` all there are. `mended`
+    counts, by kind, what was put right where HubSpot's answer was no JSON.
     """
 
     complete: bool
@@ -101,6 +102,7 @@ class Receipt:
     retries: Mapping[str, int]
     api: tuple[str, ...]
     properties: tuple[str, ...]
+    mended: Mapping[str, int] = field(default_factory=dict)
     erased: int = 0
     withheld_deletions: int = 0
 
@@ -130,6 +132,7 @@ class Receipt:
             retries=tally.retries,
             api=tally.apis,
             properties=tally.properties,
+            mended=tally.mended,
             withheld_deletions=facts.withheld,
         )
 
@@ -157,6 +160,7 @@ class Receipt:
             retries=_added_up(part.retries for part in each),
             api=tuple(dict.fromkeys(api for part in each for api in part.api)),
             properties=tuple(dict.fromkeys(name for part in each for name in part.properties)),
+            mended=_added_up(part.mended for part in each),
             withheld_deletions=sum(part.withheld_deletions for part in each),
         )
 

@@ -151,7 +151,12 @@ class Slice:
             )
         moved = job.advance(page, api=fetched.api, at=self._tools.clock())
         tally = job.tally.after_page(
-            ids, most=job.left, says_more=page.says_more, api=fetched.api, properties=fetched.properties
+            ids,
+            most=job.left,
+            says_more=page.says_more,
+            api=fetched.api,
+            properties=fetched.properties,
+            mended=page.mended_in(job.left),
         )
         moved = replace(moved, tally=tally)
         if moved.copying is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
@@ -26,7 +27,8 @@ class Tally:
     `order` proves ids distinct without remembering them. `checksum` is the sum of the SHA-256 of every id's decimal
     text, modulo 2^256, in 64 hex digits: the order of ids and the size of pages do not matter, a repeat does.
     `unsaid` counts pages without HubSpot's flag for more: they read as the end, and prove none.
-    `calls` and `retries` are kept by HubSpot's status, or under "none" where no answer came.
+    `calls` and `retries` are kept by HubSpot's status, or under "none" where no answer came, `mended` by what in the
+    records was no JSON as it came.
     """
 
     records: int = 0
@@ -40,6 +42,7 @@ class Tally:
     unsaid: int = 0
     calls: Mapping[str, int] = field(default_factory=dict)
     retries: Mapping[str, int] = field(default_factory=dict)
+    mended: Mapping[str, int] = field(default_factory=dict)
     apis: tuple[str, ...] = ()
     properties: tuple[str, ...] = ()
 
@@ -72,6 +75,7 @@ class Tally:
         says_more: bool = True,
         api: str,
         properties: Sequence[str] = (),
+        mended: Iterable[str] = (),
     ) -> Self:
         """Account for the ids of one more page, None for a record without one; records beyond `most` do not count."""
         counted = ids if most is None else ids[:most]
@@ -85,6 +89,7 @@ class Tally:
             unsaid=self.unsaid + (not says_more),
             apis=_with(self.apis, (api,)),
             properties=_with(self.properties, properties),
+            mended=_added(self.mended, Counter(map(str, mended))),
         )
 
     def after_call(self, status: int | None) -> Self:
@@ -122,6 +127,7 @@ class Tally:
             unsaid=self.unsaid + following.unsaid,
             calls=_added(self.calls, following.calls),
             retries=_added(self.retries, following.retries),
+            mended=_added(self.mended, following.mended),
             apis=_with(self.apis, following.apis),
             properties=_with(self.properties, following.properties),
         )

@@ -7,7 +7,8 @@ from typing import Any, TypeAlias, TypeVar
 
 import msgspec
 
-from worker.pages import on_one_line, without_half_characters
+from worker.mending import mend
+from worker.pages import on_one_line
 
 _Fields: TypeAlias = dict[str, msgspec.Raw]
 
@@ -54,11 +55,11 @@ def texts_of(record: bytes) -> tuple[Mapping[str, str], list[tuple[str, str]]]:
 
 
 def _leniently(read: Callable[[bytes], T], record: bytes) -> T:
-    """Read a record; one with half an emoji in it, or bytes that are no text, with U+FFFD in their place."""
+    """Read a record; one that an older version stored without mending it is mended here."""
     try:
         return read(record)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        return read(without_half_characters(record.decode(errors="replace").encode()))
+        return read(mend(record).text)
 
 
 def _shape_of(record: bytes) -> tuple[Iterable[str], list[str]]:

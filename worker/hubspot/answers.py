@@ -24,7 +24,7 @@ from worker.errors import (
     TokenRefusedError,
 )
 from worker.hubspot.masks import masked, safe_correlation_id
-from worker.pages import without_half_characters
+from worker.mending import mend
 from worker.rates import Quota
 from worker.retry_after import retry_after_s
 
@@ -219,7 +219,7 @@ def _body_of(content: bytes, secrets: Sequence[SecretStr]) -> JsonValue:
     Whatever comes can be stored in the job and answered to a client: no half characters, no NaN, nothing endless.
     """
     is_long = len(content) > _MOST_BYTES
-    text = without_half_characters(content[:_MOST_BYTES]).decode("utf-8", errors="replace")
+    text = mend(content[:_MOST_BYTES]).text.decode("utf-8", errors="replace")
     text = masked(text, secrets)
     if is_long or len(text) > _MOST_JSON or _depth(text) > _DEEPEST_JSON:
         return text[:_MOST_TEXT]

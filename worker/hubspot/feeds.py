@@ -9,7 +9,7 @@ are written in the shape that the lists of their types have.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from urllib.parse import urlsplit, urlunsplit
 
@@ -22,16 +22,16 @@ from worker.pages import (
     ExportType,
     Offset,
     Page,
-    PageUnreadableError,
     read_page,
     split_records,
-    without_half_characters,
 )
+from worker.plain_values import NULL, plain_integer
 
 MOST_RECORDS = 100  # of a page
 
 _END = 10_000  # of a feed that is read by position
 _NO_PLACE = "HubSpot's feed does not say where it goes on"
+_NULL = msgspec.Raw(NULL)
 
 Pairs = list[tuple[str, str]]
 
@@ -60,9 +60,9 @@ _FEEDS: Mapping[ExportType, _Feed] = {
 class _Further(msgspec.Struct):
     """What a feed says besides what lists say as well."""
 
-    total: int | None = None
-    vid_offset: int | None = msgspec.field(default=None, name="vid-offset")
-    time_offset: int | None = msgspec.field(default=None, name="time-offset")
+    total: msgspec.Raw = _NULL
+    vid_offset: msgspec.Raw = msgspec.field(default=_NULL, name="vid-offset")
+    time_offset: msgspec.Raw = msgspec.field(default=_NULL, name="time-offset")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,38 +100,35 @@ def read_feed(query: PageQuery, feed: FeedQuery, body: bytes) -> FeedPage:
     """Read a page. Raises PageUnreadableError, and FeedUnusableError when the feed cannot be complete any more."""
     is_by_time = query.export_type is ExportType.CONTACTS
     shape = feed_shape(query.export_type)
-    found, further = read_page(shape, body), _further(body)
-    records = split_records(shape, body)
+    found = read_page(shape, body)
+    further = msgspec.json.decode(found.body, type=_Further)
+    records = split_records(shape, found.body)
     if not is_by_time:
-        _require_whole(further, feed)
+        total = _whole(plain_integer(bytes(further.total)), feed)
         if found.has_more and found.offset is None:
             raise FeedUnusableError(_NO_PLACE)
-        return FeedPage(page=_page(query.export_type, records, found.offset, more=found.has_more), total=further.total)
-    return FeedPage(page=_page_by_time(query.export_type, records, further, feed, more=found.has_more), total=None)
+        page = _page(query.export_type, records, found.offset, more=found.has_more)
+        return FeedPage(page=replace(page, mends=found.mends), total=total)
+    page = _page_by_time(query.export_type, records, further, feed, more=found.has_more)
+    return FeedPage(page=replace(page, mends=found.mends), total=None)
 
 
-def _further(body: bytes) -> _Further:
-    try:
-        return msgspec.json.decode(without_half_characters(body), type=_Further)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise PageUnreadableError("HubSpot's answer is not the feed it should be") from error
-
-
-def _require_whole(further: _Further, feed: FeedQuery) -> None:
+def _whole(total: int | None, feed: FeedQuery) -> int:
     """Refuse a feed that is cut off, and one that has become shorter: records behind the place have moved past it."""
-    if further.total is None:
+    if total is None:
         raise FeedUnusableError("HubSpot's feed does not say how many records it holds")
-    if further.total >= _END:
+    if total >= _END:
         raise FeedUnusableError(f"HubSpot's feed ends after {_END} records")
-    if feed.total is not None and further.total < feed.total:
+    if feed.total is not None and total < feed.total:
         raise FeedUnusableError("records were deleted at HubSpot while its feed was read")
+    return total
 
 
 def _page_by_time(
     export_type: ExportType, records: Sequence[bytes], further: _Further, feed: FeedQuery, *, more: bool
 ) -> Page:
     """Give a page with its place, which is wanted as long as there is more that is not too old."""
-    at_ms, vid = further.time_offset, further.vid_offset
+    at_ms, vid = plain_integer(bytes(further.time_offset)), plain_integer(bytes(further.vid_offset))
     if not at_ms or not vid:  # the last page's are 0
         if more:
             raise FeedUnusableError(_NO_PLACE)

@@ -1,8 +1,8 @@
 """HubSpot's record <-> the fields that hold it: native, so that it can be queried, and never less than there was.
 
-BSON has no integers beyond 64 bits, no decimals of any length, no NUL in a name, no half characters; it limits levels
-and size, no object has a name twice, and drivers take one with `$ref` for something else. A record that meets one of
-these is stored as near to itself as BSON comes, and beside that as HubSpot's own bytes, which readers are then given.
+BSON has no integers beyond 64 bits, no decimals of any length, no NUL in a name; it limits levels and size, no object
+has a name twice, and drivers take one with `$ref` for something else. A record that meets one of these is stored as
+near to itself as BSON comes, and beside that as HubSpot's own bytes, which readers are then given.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ from bson.decimal128 import Decimal128
 from bson.errors import BSONError
 from bson.raw_bson import RawBSONDocument
 
+from worker.mending import mend
 from worker.mongo.connection import Document
-from worker.pages import without_half_characters
+from worker.plain_values import INT64
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -35,7 +36,6 @@ _log = structlog.get_logger()
 _MOST_LEVELS = 90  # MongoDB documents a limit of 100, the fields around the record included
 _MOST_BYTES = 15 * 1024 * 1024  # a document holds 16 MB, its other fields included
 _MOST_DIGITS = 34  # of a Decimal128
-_INT64 = range(-(2**63), 2**63)
 _REFERENCE = b'"$ref":'
 _TEXTS = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _NO_BRACKETS = bytes(set(range(256)) - set(b"{}[]"))
@@ -75,8 +75,8 @@ def _is_all_of(body: bytes, record: object) -> bool:
     return json.dumps(record, separators=(",", ":")).encode().lower() == body.lower()
 
 
-def _as_near_as_can_be(body: bytes, most_bytes: int) -> Document:
-    reader = _Reader()
+def _as_near_as_can_be(given: bytes, most_bytes: int) -> Document:
+    reader, body = _Reader(), mend(given).text  # which an older version left to the readers of what it stored
     record = reader.read(body)
     size = len(bson.encode({"record": record}))
     if not reader.has_lost and size <= most_bytes:
@@ -107,18 +107,10 @@ class _Reader:
         if _levels(_TEXTS.sub(b"", body)) > _MOST_LEVELS:
             self.has_lost = True
             return None
-        return json.loads(
-            self._text(body), parse_int=self._integer, parse_float=self._decimal, object_pairs_hook=self._object
-        )
-
-    def _text(self, body: bytes) -> str:
-        mended = without_half_characters(body)
-        text = mended.decode(errors="replace")
-        self.has_lost |= text.encode() != body
-        return text
+        return json.loads(body, parse_int=self._integer, parse_float=self._decimal, object_pairs_hook=self._object)
 
     def _integer(self, digits: str) -> int | Decimal128 | str:
-        if len(digits) <= _MOST_DIGITS and int(digits) in _INT64:
+        if len(digits) <= _MOST_DIGITS and int(digits) in INT64:
             return int(digits)
         return self._beyond(digits)
 

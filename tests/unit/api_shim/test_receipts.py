@@ -57,6 +57,7 @@ def test_the_receipt_is_shown_as_it_was_drawn_up(shim: Shim) -> None:
         "retries": {"429": 1},
         "api": ["legacy"],
         "properties": ["email"],
+        "mended": {},
         "erased": 0,
         "withheld_deletions": 0,
     }

@@ -99,9 +99,24 @@ def test_a_page_has_the_shape_of_its_types_list(export_type: ExportType) -> None
 
 
 def test_hubspots_bytes_of_a_record_survive_whatever_they_are() -> None:
-    record = rb'{"companyId": 5, "cut":"\ud83d", "n":1.10}'
+    record = rb'{"companyId": 5, "a":"\ud83d\ude00", "a":2, "n":1.10}'
     found, _ = fetched(COMPANIES, b'{"results": [' + record + b'],"hasMore":false,"offset":1,"total":1}')
     assert split_records(COMPANIES, found.page.body) == [record]
+
+
+def test_a_feed_is_mended_as_a_list_is_and_says_so() -> None:
+    odd = b'\xef\xbb\xbf{"results":[{"companyId":"5","n":NaN}],"hasMore":"true","offset":"1","total":"7"}'
+    found, _ = fetched(COMPANIES, odd)
+    page = found.page
+    assert (record_ids(COMPANIES, page.body), page.has_more, page.offset, found.total) == ([5], True, 1, 7)
+    assert [mend.kind.value for mend in page.mends] == ["byte_order_mark", "not_a_number"]
+
+
+def test_the_place_in_a_feed_by_time_is_understood_however_it_is_written() -> None:
+    odd = {"time-offset": f"{SINCE_MS}.0", "vid-offset": '"5"'}
+    tail = "".join(f',"{name}":{value}' for name, value in odd.items())
+    page = fetched(CONTACTS, f'{{"contacts":[{{"vid":5}}],"has-more":1{tail}}}'.encode())[0].page
+    assert (page.has_more, page.offset) == (True, f"{SINCE_MS}:5")
 
 
 def test_contacts_are_read_until_an_older_one_comes() -> None:

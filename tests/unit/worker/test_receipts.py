@@ -122,12 +122,14 @@ def test_parts_that_are_joined_are_as_one(ids: list[int], cut: int, size: int) -
 
 
 def test_whatever_a_tally_counts_is_added_up() -> None:
-    one = Tally().after_page([1, None], api="legacy", properties=["email"]).after_call(200).after_refetch()
-    other = Tally().after_page([5, None, 7], most=2, says_more=False, api="dated").after_call(502).after_retry(502)
+    one = Tally().after_page([1, None], api="legacy", properties=["email"], mended=["x", "y", "x"])
+    one = one.after_call(200).after_refetch()
+    other = Tally().after_page([5, None, 7], most=2, says_more=False, api="dated", mended=["y"])
+    other = other.after_call(502).after_retry(502)
     both = one.joined(other)
     assert (both.records, both.ids_unreadable, both.left_off, both.unsaid, both.refetched_pages) == (4, 2, 1, 1, 1)
     assert (both.apis, both.properties) == (("legacy", "dated"), ("email",))
-    assert (both.calls, both.retries) == ({"200": 1, "502": 1}, {"502": 1})
+    assert (both.calls, both.retries, both.mended) == ({"200": 1, "502": 1}, {"502": 1}, {"x": 2, "y": 2})
 
 
 @given(ids_of_records, page_sizes)
