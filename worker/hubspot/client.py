@@ -10,13 +10,13 @@ from pydantic import SecretStr
 
 from worker.crm_apis import CrmApi
 from worker.errors import CursorLostError, FatalHubSpotError, FeedUnusableError, ListGoneError
-from worker.hubspot.dated import PROPERTY_PARAMETERS, to_documented_body, to_parameters
+from worker.hubspot.dated import PROPERTY_PARAMETERS, read_dated_page, to_parameters
 from worker.hubspot.endpoints import Endpoint
 from worker.hubspot.feeds import feed_parameters, feed_shape, feed_url, read_feed
 from worker.hubspot.splitting import SplitCalls
 from worker.hubspot.transport import Answer, Transport
 from worker.interfaces import CrmSource, FeedQuery, FetchedPage, PageQuery
-from worker.pages import ExportType, Offset, Page, PageUnreadableError, read_page
+from worker.pages import ExportType, Offset, PageUnreadableError, read_page
 
 _OK = 200
 _GONE = frozenset({404, 410})
@@ -94,7 +94,7 @@ class DatedClient:
         after = _place(query, api=_DATED, first_behind=1)
         asked = to_parameters(query.export_type, count=query.count, after=after, legacy=wanted)
         answer = self._transport.get(f"{self._objects_url}/{query.export_type}", asked, access_token, api=_DATED)
-        page = _read(_read_dated_page, query, answer, access_token)
+        page = _read(read_dated_page, query, answer, access_token)
         return FetchedPage(page=page, api=_DATED, properties=_properties(wanted), quota=answer.quota)
 
 
@@ -126,10 +126,6 @@ def _read(read: Callable[[ExportType, bytes], T], query: PageQuery, answer: Answ
         return read(query.export_type, answer.body)
     except PageUnreadableError as error:
         raise answer.unusable(str(error), secrets=[access_token]) from error
-
-
-def _read_dated_page(export_type: ExportType, body: bytes) -> Page:
-    return read_page(export_type, to_documented_body(export_type, body))
 
 
 def _everything_asked(endpoint: Endpoint, params: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:

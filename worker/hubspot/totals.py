@@ -6,11 +6,16 @@ import msgspec
 from pydantic import SecretStr
 
 from worker.hubspot.transport import Transport
+from worker.mending import NotJsonError, decoded
 from worker.pages import ExportType
+from worker.plain_values import plain_integer
 
 
 class _Found(msgspec.Struct):
-    total: int
+    total: msgspec.Raw
+
+
+_decode = msgspec.json.Decoder(_Found).decode
 
 
 class SearchTotals:
@@ -28,7 +33,16 @@ class SearchTotals:
         question = {"limit": 1, "properties": ["hs_object_id"]}
         url = f"{self._objects_url}/{export_type}/search"
         answer = self._transport.post_json(url, question, access_token, api="dated")
-        try:
-            return msgspec.json.decode(answer.body, type=_Found).total
-        except msgspec.DecodeError as error:
-            raise answer.unusable("HubSpot's answer is no search result", secrets=[access_token]) from error
+        total = _total(answer.body)
+        if total is None:
+            raise answer.unusable("HubSpot's answer is no search result", secrets=[access_token])
+        return total
+
+
+def _total(body: bytes) -> int | None:
+    try:
+        found, _ = decoded(body, _decode)
+    except NotJsonError:
+        return None
+    total = plain_integer(bytes(found.total))
+    return total if total is not None and total >= 0 else None

@@ -242,9 +242,13 @@ def test_questions_are_put_in_the_dated_apis_words() -> None:
     [
         b"<html>",
         b'{"contacts":[]}',
-        b'{"results":[{"id":"x","createdAt":"2026-01-01T00:00:00Z","updatedAt":"2026-01-01T00:00:00Z"}]}',
-        b'{"results":[{"id":"1","createdAt":"yesterday","updatedAt":"2026-01-01T00:00:00Z"}]}',
+        b'{"results":{}}',
+        b'{"results":[],"paging":"more"}',
+        b'{"results":[],"paging":{"next":{}}}',
         b'{"results":[],"paging":{"next":{"after":null}}}',
+        b'{"results":[],"paging":{"next":{"after":""}}}',
+        b'{"results":[],"paging":{"next":{"after":["5"]}}}',
+        b'{"results":[{"id":' + b"[" * 2_000 + b"]" * 2_000 + b"}]}",
     ],
 )
 def test_anything_else_is_not_a_dated_page(body: bytes, hubspot: HubSpot, dated: DatedClient) -> None:
