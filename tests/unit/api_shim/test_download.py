@@ -44,14 +44,27 @@ def test_a_download_holds_what_the_results_hold(shim: Shim, export_type: str) ->
 
 def test_records_are_hubspots_bytes(shim: Shim) -> None:
     records = [
-        rb'{"vid" : 1, "cut":"\ud83d", "whole":"\ud83d\ude00", "no":"\\ud83d"}',
+        rb'{"vid" : 1, "whole":"\ud83d\ude00", "no":"\\ud83d"}',
         b'{"vid":123456789012345678901234567890,"a":1,"a":1.10,"e":1e400}',
         b'{"text":"line\\r\\nbreak","other":"\xe2\x80\xa8\x7f"}',
-        b'"\xff"',
         b"null",
     ]
 
     assert download(shim, exported_as(shim, *records, between=b" ,\t")).content == b"\n".join(records) + b"\n"
+
+
+@pytest.mark.parametrize("query", ["", "?format=csv"])
+def test_records_that_are_no_json_can_be_downloaded(shim: Shim, query: str) -> None:
+    records = [rb'{"vid":1,"a":"\ud83d"}', b'{"vid":2,"a":NaN}', b'{"vid":3,"a":"x\ny"}', b'{"vid":4,"a":"\xff"}']
+    job_id = exported_as(shim, *records, between=b",")
+
+    lines = shim.get(f"/jobs/{job_id}/download{query}").content.decode()
+
+    if query:
+        assert lines.splitlines() == ["vid,a", "1,\ufffd", "2,", '3,"x', 'y"', "4,\ufffd"]
+    else:
+        values = [json.loads(line, parse_constant=pytest.fail)["a"] for line in lines.splitlines()]
+        assert values == ["\ufffd", None, "x\ny", "\ufffd"]
 
 
 def test_a_record_stays_on_one_line(shim: Shim) -> None:

@@ -82,7 +82,12 @@ def test_ten_records_are_given_unless_a_limit_is(shim: Shim) -> None:
 
 
 def test_records_are_hubspots_bytes(shim: Shim) -> None:
-    records = [rb'{"vid" : 1, "cut":"\ud83d"}', b'{"vid":123456789012345678901234567890}', b'{"a":1,"a":1.10}', b"null"]
+    records = [
+        rb'{"vid" : 1, "e":"\ud83d\ude00"}',
+        b'{"vid":123456789012345678901234567890}',
+        b'{"a":1,"a":1.10}',
+        b"null",
+    ]
     job_id = shim.start("contacts")
     shim.worker.export(job_id, b'{"contacts": [ ' + b" ,\n".join(records) + b' ],"has-more":false,"vid-offset":0}')
 
