@@ -66,6 +66,9 @@ class RecordStore(Protocol):
     def known(self, copy: CopyId, record_ids: Iterable[int]) -> Mapping[int, KnownRecord]:
         """Say what the copy holds under these ids."""
 
+    def bodies(self, copy: CopyId, record_ids: Iterable[int]) -> Mapping[int, bytes]:
+        """Give the records that the copy holds under these ids, as JSON; deleted ones too."""
+
     def insert(
         self, copy: CopyId, records: Sequence[Record], *, at: datetime, sync_id: str, is_from_feed: bool = False
     ) -> None:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
 from worker.comparison import Comparison
 from worker.copy_interfaces import ErasureStore, RecordStore, Transactions
 from worker.copying import Copying, SyncMode
+from worker.feed_records import completed
 from worker.jobs import Job
 from worker.pages import Page
-from worker.records import compare, is_as_known, records_of
+from worker.records import CopyId, KnownRecord, Record, compare, is_as_known, records_of
 
 
 class CurrentCopy:
@@ -63,15 +64,15 @@ class CurrentCopy:
         sync_id, is_from_feed = job.sync_id, copying.reads_feed
         found = records_of(copy.export_type, page.body)
         ids = [record.record_id for record in found]
-        if copying.since is not None and is_as_known(found, self._records.known(copy, ids)):
+        if copying.since is not None and is_as_known(*self._against_copy(copy, found, copying)):
             return job
 
         def write() -> Job:
             moment = self._records.begin_change(copy)
             page_asked_at = moment.now - timedelta(seconds=self._monotonic() - asked_at)
             erased = {erasure.record_id for erasure in self._erasures.open_of(copy, ids)}
-            kept = [record for record in found if record.record_id not in erased]
-            known = self._records.known(copy, ids)
+            living = [record for record in found if record.record_id not in erased]
+            kept, known = self._against_copy(copy, living, copying)
             differences = compare(kept, known, asked_at=page_asked_at, sync_id=sync_id)
             self._records.insert(copy, differences.new, at=moment.at, sync_id=sync_id, is_from_feed=is_from_feed)
             self._records.replace(copy, differences.other, at=moment.at, sync_id=sync_id, is_from_feed=is_from_feed)
@@ -81,6 +82,20 @@ class CurrentCopy:
             return self._kept(job, replace(counted, since=copying.since or page_asked_at))
 
         return self._transactions.run(write)
+
+    def _against_copy(
+        self, copy: CopyId, found: Sequence[Record], copying: Copying
+    ) -> tuple[Sequence[Record], Mapping[int, KnownRecord]]:
+        """Give records, those of a feed completed, and what the copy holds under their ids."""
+        known = self._records.known(copy, [record.record_id for record in found])
+        if not copying.reads_feed:
+            return found, known
+        other = [each.record_id for each in found if each.record_id in known and not is_as_known([each], known)]
+        held = self._records.bodies(copy, other) if other else {}
+        return [
+            completed(each, known[each.record_id], held[each.record_id]) if each.record_id in held else each
+            for each in found
+        ], known
 
     def compare(self, job: Job) -> Job:
         """Look on for what an export whose pages are all there has not seen, as `Comparison.go_on` does."""

@@ -63,6 +63,8 @@ class AccountSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     gzip: bool = False
     list_lag_s: Seconds = 0.0
     """How long a new record is in the feeds alone, and not in the lists yet."""
+    feeds_show_all: bool = False
+    """Whether the feeds of companies and deals show every property, whichever are asked for."""
     consents: bool = True
     """Whether the account's user lets an app in that asks on the authorisation page."""
     cursor_forms: dict[RecordTypeName, CursorForm] = {}
@@ -98,6 +100,7 @@ class AccountOptions(TypedDict, total=False):
     rich: bool
     gzip: bool
     list_lag_s: float
+    feeds_show_all: bool
     consents: bool
     cursor_forms: dict[RecordTypeName, CursorForm]
     final_cursors: dict[RecordTypeName, FinalCursor]

@@ -1,18 +1,20 @@
 """The legacy feeds of what was modified lately: the latest first, no further back than 30 days or 10,000 records."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sandbox.portal.call import Call
 from sandbox.portal.legacy import LEGACY_LISTS, LegacyList
 from sandbox.portal.messages import Answer, Request
 from sandbox.portal.parameters import integer
+from sandbox.portal.records.shape import Shape
 
 _DEFAULT_SIZE = 20
 _LARGEST_SIZE = 100
 _MOST_RECORDS = 10_000
 _LONGEST_MS = 30 * 24 * 3600 * 1000
 _MS = 1000
+_SHOW_ALL = frozenset({"companies", "deals"})
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,8 @@ class Feed:
 
     Their offset is a position, so that records come twice or not at all when others are modified or deleted meanwhile.
     Contacts go on from the time and the id of the last one, which have to be sent together, and know no `since`.
+    Records of companies and deals lack fields that the list has, and show every property where none is asked for;
+    whether those of HubSpot keep to what is asked for is not established, so the account says (`feeds_show_all`).
     """
 
     records: LegacyList
@@ -48,7 +52,14 @@ class Feed:
 
     def render(self, call: Call, page: list[int]) -> bytes:
         """Write records one after the other."""
-        return b",".join(call.owner.renderer.render(self.type, page, self.records.shown(call)))
+        return b",".join(call.owner.renderer.render(self.type, page, self._shown(call)))
+
+    def _shown(self, call: Call) -> Shape:
+        shape = replace(self.records.shown(call), of_feed=True)
+        if self.type not in _SHOW_ALL:
+            return shape
+        unasked = not (shape.properties or shape.with_history)
+        return replace(shape, every_property=shape.every_property or unasked or call.owner.settings.feeds_show_all)
 
 
 def _size(request: Request) -> int:

@@ -82,6 +82,11 @@ class InMemoryRecordStore:
         found = {record_id: self._kept.get((copy, record_id)) for record_id in record_ids}
         return {record_id: _known(copy, kept) for record_id, kept in found.items() if kept is not None}
 
+    def bodies(self, copy: CopyId, record_ids: Iterable[int]) -> Mapping[int, bytes]:
+        self._answer()
+        found = {record_id: self._kept.get((copy, record_id)) for record_id in record_ids}
+        return {record_id: kept.record.body for record_id, kept in found.items() if kept is not None}
+
     def insert(
         self, copy: CopyId, records: Sequence[Record], *, at: datetime, sync_id: str, is_from_feed: bool = False
     ) -> None:

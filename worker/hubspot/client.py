@@ -67,11 +67,13 @@ class LegacyClient:
             if error.status not in _GONE:
                 raise
             raise FeedUnusableError("HubSpot has no such feed any more", status=error.status) from error
+        properties = _properties(_everything_asked(endpoint, query.params))
         try:
-            found = _read(lambda _, body: read_feed(query, feed, body), query, answer, access_token)
+            found = _read(
+                lambda _, body: read_feed(query, feed, body, properties=properties), query, answer, access_token
+            )
         except FeedUnusableError as error:
             raise FeedUnusableError(error.message, status=_OK, quota=answer.quota) from error
-        properties = _properties(_everything_asked(endpoint, query.params))
         return FetchedPage(page=found.page, api=_LEGACY, properties=properties, quota=answer.quota, total=found.total)
 
 

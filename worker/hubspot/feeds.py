@@ -8,7 +8,7 @@ are written in the shape that the lists of their types have.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from urllib.parse import urlsplit, urlunsplit
@@ -57,6 +57,13 @@ _FEEDS: Mapping[ExportType, _Feed] = {
 }
 
 
+_PROPERTIES = "properties"
+_NO_PROPERTIES = msgspec.Raw(b"{}")
+_GIVE_ALL_PROPERTIES = frozenset({ExportType.COMPANIES, ExportType.DEALS})  # where none is named, as recorded
+
+_decode_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
+
 class _Further(msgspec.Struct):
     """What a feed says besides what lists say as well."""
 
@@ -96,13 +103,19 @@ def feed_shape(export_type: ExportType) -> ExportType:
     return ExportType.CONTACTS if export_type is ExportType.CONTACTS else ExportType.NOTES
 
 
-def read_feed(query: PageQuery, feed: FeedQuery, body: bytes) -> FeedPage:
-    """Read a page. Raises PageUnreadableError, and FeedUnusableError when the feed cannot be complete any more."""
+def read_feed(query: PageQuery, feed: FeedQuery, body: bytes, *, properties: Collection[str]) -> FeedPage:
+    """Read a page, of the properties no others than were asked for by name, as the list of the type gives them.
+
+    Raises PageUnreadableError, and FeedUnusableError when the feed cannot be complete any more.
+    """
     is_by_time = query.export_type is ExportType.CONTACTS
     shape = feed_shape(query.export_type)
     found = read_page(shape, body)
     further = msgspec.json.decode(found.body, type=_Further)
     records = split_records(shape, found.body)
+    if query.export_type in _GIVE_ALL_PROPERTIES and "*" not in properties:
+        asked = {name.lower() for name in properties}
+        records = [_with_properties(record, asked) for record in records]
     if not is_by_time:
         total = _whole(plain_integer(bytes(further.total)), feed)
         if found.has_more and found.offset is None:
@@ -111,6 +124,19 @@ def read_feed(query: PageQuery, feed: FeedQuery, body: bytes) -> FeedPage:
         return FeedPage(page=replace(page, mends=found.mends), total=total)
     page = _page_by_time(query.export_type, records, further, feed, more=found.has_more)
     return FeedPage(page=replace(page, mends=found.mends), total=None)
+
+
+def _with_properties(record: bytes, asked: Collection[str]) -> bytes:
+    """Leave properties out that were not asked for; a record without such stays as it came."""
+    try:
+        fields = _decode_fields(record)
+        properties = _decode_fields(fields.get(_PROPERTIES, _NO_PROPERTIES))
+    except msgspec.ValidationError:  # one of them is no object
+        return record
+    wanted = {name: value for name, value in properties.items() if name.lower() in asked}
+    if len(wanted) == len(properties):
+        return record
+    return msgspec.json.encode({**fields, _PROPERTIES: wanted})
 
 
 def _whole(total: int | None, feed: FeedQuery) -> int:

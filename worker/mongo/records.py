@@ -22,6 +22,7 @@ COPIES = "integrations.hubspot.copies"
 
 _BY_CHANGE = [("account_id", ASCENDING), ("deleted", ASCENDING), ("changed_at", ASCENDING), ("record_id", ASCENDING)]
 _KNOWN = dict.fromkeys(("record_id", "hash", "deleted", "changed_at", "sync_id", "is_from_feed", "missed"), True)
+_CONTENT = dict.fromkeys(("record_id", "record", "original"), True)
 _KIND = {ExportType.NOTES: {"record.engagement.type": True}}
 _IDS_AT_ONCE = 10_000
 _EXPORTS_KEPT = 20  # of one copy; one that is taken up again after so many others goes on from what its job knows
@@ -71,6 +72,12 @@ class MongoRecordStore:
             wanted, shown = {"_id": _any_of(copy, record_ids)}, {**_KNOWN, **_KIND.get(copy.export_type, {})}
             found = self._of(copy).find(wanted, shown, session=session_under_way())
             return {document["record_id"]: _known(document) for document in found}
+
+    def bodies(self, copy: CopyId, record_ids: Iterable[int]) -> Mapping[int, bytes]:
+        """Look the ids up; nothing of a record but what HubSpot sent."""
+        with translated_errors():
+            found = self._of(copy).find({"_id": _any_of(copy, record_ids)}, _CONTENT, session=session_under_way())
+            return {document["record_id"]: to_body(document) for document in found}
 
     def insert(
         self, copy: CopyId, records: Sequence[Record], *, at: datetime, sync_id: str, is_from_feed: bool = False

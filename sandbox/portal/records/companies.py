@@ -32,9 +32,7 @@ def _legacy(variant: int, shape: Shape) -> dict[str, object]:
         "companyId": "{{#id}}",
         "isDeleted": False,
         "properties": {name: sourced_value(name, value, shape) for name, value in shown.items()},
-        "additionalDomains": [],
-        "stateChanges": [],
-        "mergeAudits": [],
+        **({} if shape.of_feed else {"additionalDomains": [], "stateChanges": [], "mergeAudits": []}),
     }
 
 

@@ -41,8 +41,7 @@ def _legacy(variant: int, shape: Shape) -> dict[str, object]:
             "associatedTicketIds": [],
         },
         "properties": {name: sourced_value(name, value, shape) for name, value in shown.items()},
-        "imports": [],
-        "stateChanges": [],
+        **({} if shape.of_feed else {"imports": [], "stateChanges": []}),
     }
 
 

@@ -24,6 +24,8 @@ class Shape:
     forms: str = "newest"
     email_bodies: bool = True
     """Whether the app may read the text of e-mails; HubSpot leaves it out otherwise, without an error."""
+    of_feed: bool = False
+    """Whether a feed shows them, which leaves fields out that the list has."""
     linkable: tuple[str, ...] = ()
     """Types of which the account has any record, so that a link can point somewhere."""
 

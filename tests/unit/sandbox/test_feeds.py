@@ -16,6 +16,7 @@ Page = Callable[..., dict[str, Any]]
 Get = Callable[..., Answer]
 
 CONTACTS = "/contacts/v1/lists/recently_updated/contacts/recent"
+LEFT_OUT = {"companies": ("additionalDomains", "stateChanges", "mergeAudits"), "deals": ("imports", "stateChanges")}
 POSITIONAL = {
     "companies": "/companies/v2/companies/recent/modified",
     "deals": "/deals/v1/deal/recent/modified",
@@ -170,4 +171,17 @@ def test_records_are_shown_as_in_the_list_of_their_type(
     query = "property=email&properties=name&properties=dealname&includeAssociations=true"
     feed, listed = (json.loads(get(f"{each}?{query}").body) for each in (path, LISTS[type_][0]))
     (record,) = feed.get("contacts") or feed["results"]
-    assert record in next(value for value in listed.values() if isinstance(value, list))
+    left_out: dict[str, list[object]] = {name: [] for name in LEFT_OUT.get(type_, ())}
+    assert {**record, **left_out} in next(value for value in listed.values() if isinstance(value, list))
+    assert not record.keys() & left_out.keys()
+
+
+@pytest.mark.parametrize("type_", ["companies", "deals"])
+@pytest.mark.parametrize(("query", "shows_all"), [("", False), ("properties=name&properties=dealname", True)])
+def test_a_feed_shows_every_property_where_none_is_asked_for_or_the_account_says_so(  # noqa: PLR0913
+    type_: str, query: str, *, shows_all: bool, hubspot: HubSpot, clock: ManualClock, get: Get
+) -> None:
+    touched(hubspot, clock, type_, 1)
+    hubspot.accounts[99].change({"feeds_show_all": shows_all})
+    (record,) = json.loads(get(f"{POSITIONAL[type_]}?{query}").body)["results"]
+    assert len(record["properties"]) > 5

@@ -198,3 +198,30 @@ def test_the_dated_api_has_no_feeds() -> None:
         client.fetch_page(
             PageQuery(export_type=DEALS, count=10, offset=None, feed=FeedQuery(since=SINCE)), SecretStr("token")
         )
+
+
+@pytest.mark.parametrize("export_type", [COMPANIES, DEALS])
+def test_a_feed_that_gives_more_properties_than_were_asked_for_is_cut_to_these(export_type: ExportType) -> None:
+    asked = {COMPANIES: "Website", DEALS: "dealname"}[export_type]
+    properties = {asked.lower(): {"value": "x"}, "other": {"value": "y"}}
+    body = answered(export_type, results=[{**RECORDS[export_type], "properties": properties}])
+    endpoint = f"{HUBAPI}{FEEDS[export_type].replace('recent/modified', 'paged')}?properties={asked}"
+    of_other = f"{HUBAPI}/elsewhere"
+    endpoints = (endpoint, of_other) if export_type is COMPANIES else (of_other, endpoint)
+    found, _ = fetched(export_type, body, hubspot_companies_endpoint=endpoints[0], hubspot_deals_endpoint=endpoints[1])
+    (record,) = split_records(export_type, found.page.body)
+    assert json.loads(record) == {**RECORDS[export_type], "properties": {asked.lower(): {"value": "x"}}}
+
+
+def test_a_feed_that_is_asked_for_all_properties_stays_as_it_came() -> None:
+    record = b'{ "dealId":5, "properties": {"a":{"value":"x"}}}'
+    body = b'{"results":[' + record + b'],"hasMore":false,"offset":1,"total":1}'
+    endpoint = f"{HUBAPI}/deals/v1/deal/paged?includeAllProperties=true"
+    found, _ = fetched(DEALS, body, hubspot_deals_endpoint=endpoint)
+    assert split_records(DEALS, found.page.body) == [record]
+
+
+@pytest.mark.parametrize("odd", [b"7", b"null", b'{"companyId":5,"properties":7}', b'{"companyId":5}'])
+def test_an_odd_record_of_a_feed_stays_as_it_came(odd: bytes) -> None:
+    found, _ = fetched(COMPANIES, b'{"results":[' + odd + b'],"hasMore":false,"offset":1,"total":1}')
+    assert split_records(COMPANIES, found.page.body) == [odd]
