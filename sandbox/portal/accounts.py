@@ -9,6 +9,7 @@ from sandbox.portal.census import TYPES, Census
 from sandbox.portal.cursors import CursorForm, FinalCursor, ListOrder
 from sandbox.portal.journal import Counters
 from sandbox.portal.limits import Meter
+from sandbox.portal.oddities import OddEnvelope, OddRecord
 from sandbox.portal.records.renderer import Renderer, Templates
 from sandbox.portal.token_answers import TokenShape
 
@@ -65,6 +66,10 @@ class AccountSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     """How long a new record is in the feeds alone, and not in the lists yet."""
     feeds_show_all: bool = False
     """Whether the feeds of companies and deals show every property, whichever are asked for."""
+    odd_records: dict[RecordTypeName, tuple[OddRecord, ...]] = {}
+    """What is odd about the records of a type: each in turn, and then one that is as it should be."""
+    odd_pages: tuple[OddEnvelope, ...] = ()
+    """What is odd about every page of a list or a feed."""
     consents: bool = True
     """Whether the account's user lets an app in that asks on the authorisation page."""
     cursor_forms: dict[RecordTypeName, CursorForm] = {}
@@ -101,6 +106,8 @@ class AccountOptions(TypedDict, total=False):
     gzip: bool
     list_lag_s: float
     feeds_show_all: bool
+    odd_records: dict[RecordTypeName, tuple[OddRecord, ...]]
+    odd_pages: tuple[OddEnvelope, ...]
     consents: bool
     cursor_forms: dict[RecordTypeName, CursorForm]
     final_cursors: dict[RecordTypeName, FinalCursor]
@@ -126,7 +133,7 @@ class Account:
             )
             for name in TYPES
         }
-        self.renderer = Renderer(settings.hub_id, self.records, templates)
+        self.renderer = Renderer(settings.hub_id, self.records, templates, odd=settings.odd_records)
         self.meter = Meter()
         self.search_meter = Meter()
         self.counters = Counters()
@@ -150,6 +157,7 @@ class Account:
             raise msgspec.ValidationError(f"Field cannot be changed - at `$.{min(fixed)}`")
         changed = {**msgspec.to_builtins(self.settings), **changes}
         self.settings = _named(msgspec.convert(changed, AccountSettings))
+        self.renderer.odd = self.settings.odd_records
 
     def forget_counts(self) -> None:
         """Start counting anew: counters, meter and its peak."""

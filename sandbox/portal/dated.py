@@ -47,7 +47,7 @@ class DatedList:
         if not 1 <= limit <= largest:
             return errors.limit_too_large(call, limit, largest)
         after = integer(call.request, "after", default=0)
-        found = [] if call.request.first("archived") == "true" else self._found(call, after, limit)
+        found = [] if _is_true(call.request.first("archived")) else self._found(call, after, limit)
         records = call.owner.renderer.render(self.type, found[:limit], shape)
         body = b'{"results":[%s]%s}' % (b",".join(records), self._paging(call, found, limit))
         return Answer(200, body)
@@ -96,6 +96,11 @@ class DatedList:
         census, form = call.owner.records[self.type], call.owner.settings.dated_cursor_form
         after = str(census.id_at(found[limit]) if form == "next_id" else census.id_at(found[limit - 1]) + 1)
         return b',"paging":%s' % msgspec.json.encode({"next": {"after": after, "link": _link(call.request, after)}})
+
+
+def _is_true(flag: str | None) -> bool:
+    """Read a flag in any spelling that a client may use: what was deleted is not to be missing for a capital letter."""
+    return flag is not None and flag.lower() in {"true", "1"}
 
 
 def _link(request: Request, after: str) -> str:

@@ -16,6 +16,7 @@ from sandbox.portal.introspection import Introspection
 from sandbox.portal.journal import Journal, LoggedCall
 from sandbox.portal.messages import Answer, Ending, Request
 from sandbox.portal.oauth import OAuth
+from sandbox.portal.oddities import odd_page
 from sandbox.portal.parameters import InvalidIntegerError
 from sandbox.portal.recipes import Scene, play
 from sandbox.portal.records.renderer import Templates
@@ -98,7 +99,7 @@ class HubSpot:
             return errors.method_not_allowed(call) if known else errors.not_found(call)
         refusal = gate.refuse(call, call.route.scopes) if call.route.scopes else None
         try:
-            return refusal or call.route.answer(call)
+            return refusal or _as_odd_as_told(call, call.route.answer(call))
         except InvalidIntegerError as error:
             return errors.invalid_integer(call, error.name, error.value)
 
@@ -131,6 +132,12 @@ class HubSpot:
         self.journal.add(logged, size=len(answer.body))
         if call.account:
             call.account.counters.count(logged, size=len(answer.body))
+
+
+def _as_odd_as_told(call: Call, answer: Answer) -> Answer:
+    for name in call.owner.settings.odd_pages if call.account and call.route and call.route.scopes else ():
+        answer = replace(answer, body=odd_page(name, answer.body))
+    return answer
 
 
 def _bearer(request: Request) -> str:

@@ -1,10 +1,12 @@
 """Renders the records of one account as JSON bytes: a template for each content, filled with what differs."""
 
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 from sandbox.portal.census import Census, Facts
+from sandbox.portal.oddities import OddRecord, odd_record
 from sandbox.portal.records.companies import COMPANIES
 from sandbox.portal.records.contacts import CONTACTS
 from sandbox.portal.records.dated_object import dated_object
@@ -37,7 +39,15 @@ class Templates:
 class Renderer:
     """The records of one account as bytes."""
 
-    def __init__(self, hub_id: int, censuses: Mapping[str, Census], templates: Templates) -> None:
+    def __init__(
+        self,
+        hub_id: int,
+        censuses: Mapping[str, Census],
+        templates: Templates,
+        *,
+        odd: Mapping[Any, Sequence[OddRecord]],
+    ) -> None:
+        self.odd = odd
         self._hub = b"%d" % hub_id
         self._censuses = censuses
         self._templates = templates
@@ -50,7 +60,7 @@ class Renderer:
         """Whether the engagement with this index is a note."""
         return is_note(_variant(self._censuses["engagements"].facts(index)))
 
-    def render(self, type_: str, indexes: Iterable[int], shape: Shape) -> list[bytes]:
+    def render(self, type_: str, indexes: Sequence[int], shape: Shape) -> list[bytes]:
         """Render these records of one type, in this order."""
         census, templates = self._censuses[type_], self._templates.of(type_, shape)
         rendered: list[bytes] = []
@@ -61,7 +71,15 @@ class Renderer:
             if template is None:
                 template = templates[variant] = _compile(type_, variant, shape)
             rendered.append(template.fill(self._slots(facts, index, template.slots)))
-        return rendered
+        return self._odd(type_, rendered, indexes, shape) if type_ in self.odd else rendered
+
+    def _odd(self, type_: str, rendered: list[bytes], indexes: Sequence[int], shape: Shape) -> list[bytes]:
+        in_turn = (*self.odd[type_], None)
+        names = [in_turn[index % len(in_turn)] for index in indexes]
+        return [
+            record if name is None else odd_record(name, record, dated=shape.dated)
+            for name, record in zip(names, rendered, strict=True)
+        ]
 
     def _slots(self, facts: Facts, index: int, wanted: frozenset[bytes]) -> dict[bytes, bytes]:
         slots = {
