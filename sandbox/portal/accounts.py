@@ -133,7 +133,8 @@ class Account:
             )
             for name in TYPES
         }
-        self.renderer = Renderer(settings.hub_id, self.records, templates, odd=settings.odd_records)
+        self.renderer = Renderer(settings.hub_id, self.records, templates)
+        self.renderer.odd = settings.odd_records
         self.meter = Meter()
         self.search_meter = Meter()
         self.counters = Counters()

@@ -39,15 +39,8 @@ class Templates:
 class Renderer:
     """The records of one account as bytes."""
 
-    def __init__(
-        self,
-        hub_id: int,
-        censuses: Mapping[str, Census],
-        templates: Templates,
-        *,
-        odd: Mapping[Any, Sequence[OddRecord]],
-    ) -> None:
-        self.odd = odd
+    def __init__(self, hub_id: int, censuses: Mapping[str, Census], templates: Templates) -> None:
+        self.odd: Mapping[Any, Sequence[OddRecord]] = {}
         self._hub = b"%d" % hub_id
         self._censuses = censuses
         self._templates = templates
