@@ -219,14 +219,16 @@ def _body_of(content: bytes, secrets: Sequence[SecretStr]) -> JsonValue:
     Whatever comes can be stored in the job and answered to a client: no half characters, no NaN, nothing endless.
     """
     is_long = len(content) > _MOST_BYTES
-    text = mend(content[:_MOST_BYTES]).text.decode("utf-8", errors="replace")
-    text = masked(text, secrets)
-    if is_long or len(text) > _MOST_JSON or _depth(text) > _DEEPEST_JSON:
-        return text[:_MOST_TEXT]
+    as_it_came, mended = (
+        masked(each.decode("utf-8", errors="replace"), secrets)
+        for each in (content[:_MOST_BYTES], mend(content[:_MOST_BYTES]).text)
+    )
+    if is_long or len(mended) > _MOST_JSON or _depth(mended) > _DEEPEST_JSON:
+        return as_it_came[:_MOST_TEXT]
     try:
-        body: JsonValue = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
+        body: JsonValue = json.loads(mended, parse_constant=_refuse_constant, parse_float=_finite)
     except ValueError:
-        return text[:_MOST_TEXT] or None
+        return as_it_came[:_MOST_TEXT] or None
     return body
 
 

@@ -13,6 +13,7 @@ from pydantic import SecretStr
 from worker.connections import HubSpotFacts
 from worker.errors import HubSpotError, ReconnectRequiredError, RetryableHubSpotError
 from worker.hubspot.answers import error_of
+from worker.mending import mend
 
 _OK = 200
 _WORDS = ("message", "error_description", "error")
@@ -30,7 +31,8 @@ def read_object(body: bytes) -> Mapping[str, Any] | None:
 
     A byte order mark, raw control characters, NaN, half characters and whatever follows the object cost nothing.
     """
-    text = body.decode(json.detect_encoding(body), errors="replace").lstrip("\ufeff \t\r\n")
+    text = body.decode(json.detect_encoding(body), errors="replace")
+    text = mend(text.encode(errors="replace")).text.decode().lstrip()
     try:
         found, _ = _DECODER.raw_decode(text)
     except (ValueError, RecursionError):

@@ -115,6 +115,14 @@ def test_what_may_pass_is_retryable(status: int) -> None:
     assert (error.status, error.body) == (status, "<html>busy</html>")
 
 
+def test_the_body_of_an_error_is_read_mended_and_shown_as_it_came_where_it_is_no_json() -> None:
+    page = '<p class="a\nb">C:\\x</p>'
+    assert error_of(status=502, body=page).body == page
+    error = error_of(status=400, body=b'\xef\xbb\xbf{"message":"no\n","correlationId":"c-7","n":NaN,"x":"\\ud83d"}')
+    assert (error.message, error.correlation_id) == ("no\n", "c-7")
+    assert error.body == {"message": "no\n", "correlationId": "c-7", "n": None, "x": "\ufffd"}
+
+
 @pytest.mark.parametrize("status", [400, 403, 404, 405, 410, 414, 422])
 def test_what_will_not_pass_is_fatal(status: int) -> None:
     assert type(error_of(status=status, json={"message": "no"})) is FatalHubSpotError
