@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Final, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
@@ -16,7 +17,7 @@ from worker.hubspot.feeds import feed_parameters, feed_shape, feed_url, read_fee
 from worker.hubspot.splitting import SplitCalls
 from worker.hubspot.transport import Answer, Transport
 from worker.interfaces import CrmSource, FeedQuery, FetchedPage, PageQuery
-from worker.pages import ExportType, Offset, PageUnreadableError, read_page
+from worker.pages import ExportType, Offset, Page, PageUnreadableError, read_page
 
 _OK = 200
 _GONE = frozenset({404, 410})
@@ -52,9 +53,8 @@ class LegacyClient:
                 raise
             raise _list_gone(error) from error
         properties = _properties(_everything_asked(endpoint, query.params))
-        return FetchedPage(
-            page=_read(read_page, query, answer, access_token), api=_LEGACY, properties=properties, quota=answer.quota
-        )
+        page = _mended(_read(read_page, query, answer, access_token), answer)
+        return FetchedPage(page=page, api=_LEGACY, properties=properties, quota=answer.quota)
 
     def _fetch_feed(self, query: PageQuery, feed: FeedQuery, access_token: SecretStr) -> FetchedPage:
         endpoint = self._endpoints[query.export_type]
@@ -74,7 +74,8 @@ class LegacyClient:
             )
         except FeedUnusableError as error:
             raise FeedUnusableError(error.message, status=_OK, quota=answer.quota) from error
-        return FetchedPage(page=found.page, api=_LEGACY, properties=properties, quota=answer.quota, total=found.total)
+        page = _mended(found.page, answer)
+        return FetchedPage(page=page, api=_LEGACY, properties=properties, quota=answer.quota, total=found.total)
 
 
 class DatedClient:
@@ -128,6 +129,10 @@ def _read(read: Callable[[ExportType, bytes], T], query: PageQuery, answer: Answ
         return read(query.export_type, answer.body)
     except PageUnreadableError as error:
         raise answer.unusable(str(error), secrets=[access_token]) from error
+
+
+def _mended(page: Page, answer: Answer) -> Page:
+    return replace(page, mends=(*answer.mends, *page.mends)) if answer.mends else page
 
 
 def _everything_asked(endpoint: Endpoint, params: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:

@@ -16,14 +16,7 @@ from pydantic import SecretStr
 from worker.errors import AddressTooLongError, FatalHubSpotError, HubSpotError, RetryableHubSpotError
 from worker.hubspot.transport import Answer, Transport
 from worker.interfaces import PageQuery
-from worker.pages import (
-    PAGE_FORMATS,
-    ExportType,
-    PageUnreadableError,
-    record_ids,
-    split_records,
-    without_half_characters,
-)
+from worker.pages import PAGE_FORMATS, ExportType, Page, PageUnreadableError, read_page, record_ids, split_records
 
 LONGEST_QUERY = 14_000
 """Characters of a query that HubSpot is sure to take, as they are sent."""
@@ -76,10 +69,12 @@ class SplitCalls:
 
         for read in range(_MOST_READS):
             answers = [get(pairs, is_first=read + number == 0) for number, pairs in enumerate(parts)]
-            records = [_records(answer, shape, query.export_type, token) for answer in answers]
-            if len({tuple(ids) for ids, _ in records}) == 1:
-                body = _with_records(answers[0].body, shape, _merged_by_place([each for _, each in records]))
-                return Answer(body, answers[-1].quota, answers[0].correlation_id)
+            pages = [_page(answer, shape, token) for answer in answers]
+            records = [split_records(shape, page.body) for page in pages]
+            if len({tuple(_ids(each, query.export_type)) for each in records}) == 1:
+                body = _with_records(pages[0].body, shape, _merged_by_place(records))
+                mends = tuple(mend for page in pages for mend in page.mends)
+                return Answer(body, answers[-1].quota, answers[0].correlation_id, mends)
         raise RetryableHubSpotError(_CHANGED, status=200)
 
 
@@ -128,15 +123,15 @@ def _length(pairs: Iterable[tuple[str, str]]) -> int:
     return len(urlencode(list(pairs)))
 
 
-def _records(
-    answer: Answer, shape: ExportType, export_type: ExportType, token: SecretStr
-) -> tuple[list[int | None], list[bytes]]:
+def _page(answer: Answer, shape: ExportType, token: SecretStr) -> Page:
     try:
-        records = split_records(shape, answer.body)
-        listed = b'{"%b":[%b]}' % (PAGE_FORMATS[export_type].list_key.encode(), b",".join(records))
-        return record_ids(export_type, listed), records
+        return read_page(shape, answer.body)
     except PageUnreadableError as error:
         raise answer.unusable(str(error), secrets=[token]) from error
+
+
+def _ids(records: Sequence[bytes], export_type: ExportType) -> list[int | None]:
+    return record_ids(export_type, b'{"%b":[%b]}' % (PAGE_FORMATS[export_type].list_key.encode(), b",".join(records)))
 
 
 def _merged_by_place(parts: Sequence[Sequence[bytes]]) -> list[bytes]:
@@ -146,24 +141,17 @@ def _merged_by_place(parts: Sequence[Sequence[bytes]]) -> list[bytes]:
 def _merged(same: Sequence[bytes]) -> bytes:
     """Write a record with the properties of all its parts; what is no object stays as it came first."""
     try:
-        records = [_fields(record) for record in same]
+        records = [_decode_fields(record) for record in same]
         properties: dict[str, msgspec.Raw] = {}
         for record in records:
-            properties = {**_fields(record.get("properties", b"{}")), **properties}
-    except (msgspec.DecodeError, UnicodeDecodeError):
+            properties = {**_decode_fields(record.get("properties", b"{}")), **properties}
+    except msgspec.ValidationError:
         return same[0]
     return _object({**records[0], "properties": _object(properties)}) if properties else same[0]
 
 
 def _with_records(body: bytes, shape: ExportType, records: Sequence[bytes]) -> bytes:
-    return _object({**_fields(body), PAGE_FORMATS[shape].list_key: b"[%b]" % b",".join(records)})
-
-
-def _fields(value: bytes | msgspec.Raw) -> _Fields:
-    try:
-        return _decode_fields(value)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return _decode_fields(without_half_characters(bytes(value)))
+    return _object({**_decode_fields(body), PAGE_FORMATS[shape].list_key: b"[%b]" % b",".join(records)})
 
 
 def _object(fields: Mapping[str, bytes | msgspec.Raw]) -> bytes:

@@ -25,6 +25,7 @@ from worker.errors import (
 )
 from worker.hubspot.answers import correlation_id_of, error_of, error_within, quota_of
 from worker.hubspot.wire import WireAdapter
+from worker.pages import Mend
 from worker.rates import Quota
 from worker.settings import LONGEST_PATIENCE_S
 
@@ -70,11 +71,15 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A body that came with status 200, what its headers say about the account's limit, and what support asks for."""
+    """A body that came with status 200, what its headers say about the account's limit, and what support asks for.
+
+    `mends` is what was mended already of a body that was put together from several.
+    """
 
     body: bytes
     quota: Quota | None
     correlation_id: str | None = None
+    mends: tuple[Mend, ...] = ()
 
     def unusable(self, reason: str, *, secrets: Sequence[SecretStr]) -> HubSpotError:
         """Make the error that it is: HubSpot's own where it is one in words, else one that says the `reason`."""

@@ -272,3 +272,23 @@ def test_lanes_go_on_with_shorter_addresses_when_they_meet_414(bench: Bench, mon
 
     bench.require_whole()
     assert 1 <= bench.receipt.calls["414"] <= LANES
+
+
+def test_what_is_no_json_in_one_of_the_answers_is_mended_and_told() -> None:
+    bodies = (
+        b'\xef\xbb\xbf{"contacts":[{"vid":"8","properties":{"a":{"value":NaN}}},{"vid":9}],"has-more":"true","vid-offset":9}',
+        rb'{"contacts":[{"vid":8,"properties":{"b":{"value":"\ud83d"}}},{"vid":9}],"has-more":true,"vid-offset":9}',
+    )
+    query = PageQuery(export_type=ExportType.CONTACTS, count=2, offset=7, params=NAMES)
+    with responses.RequestsMock() as hubspot:
+        for body in bodies:
+            hubspot.get(HUBAPI + PATHS[ExportType.CONTACTS], body=body)
+        page = client_of().fetch_page(query, TOKEN).page
+
+    (record, _) = json.loads(page.body, parse_constant=pytest.fail)["contacts"]
+    assert (record["properties"], page.has_more) == ({"a": {"value": None}, "b": {"value": "\ufffd"}}, True)
+    assert [(mend.place, mend.kind.value) for mend in page.mends] == [
+        (0, "byte_order_mark"),
+        (0, "not_a_number"),
+        (0, "half_characters"),
+    ]
