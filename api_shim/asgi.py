@@ -23,7 +23,9 @@ from api_shim.waiting import JobWaiter
 from api_shim.webhooks import WebhookRules
 from worker.app import app as celery_app
 from worker.clock import utc_now
+from worker.connected_portals import ConnectedPortals
 from worker.control import JobControl
+from worker.copy_upkeep import CopyUpkeep
 from worker.eraser import Eraser
 from worker.errors import BrokerUnavailableError, StoreUnavailableError
 from worker.job_queue import CeleryErrandQueue, CeleryJobQueue, PunctualQueue, answer_quickly
@@ -39,6 +41,7 @@ from worker.mongo.idempotency import MongoIdempotencyStore
 from worker.mongo.indexes import ensure_indexes
 from worker.mongo.jobs import MongoJobStore
 from worker.mongo.pages import MongoPageStore
+from worker.mongo.portals import MongoPortalStore
 from worker.mongo.records import MongoRecordStore
 from worker.mongo.schedules import MongoScheduleStore
 from worker.mongo.token_encryption import TokenEncryption
@@ -68,6 +71,8 @@ def build(settings: ShimSettings) -> FastAPI:
     jobs, pages = MongoJobStore(database), MongoPageStore(database)
     encryption = TokenEncryption(settings.token_encryption_keys)
     tokens, connections = MongoTokenStore(database, encryption), MongoConnectionStore(database)
+    portals = MongoPortalStore(database)
+    present = ConnectedPortals(connections=connections, tokens=tokens, portals=portals)
     registry = new_registry()
     job_metrics = JobMetrics(registry)
     traces = open_traces(
@@ -106,6 +111,7 @@ def build(settings: ShimSettings) -> FastAPI:
             clock=utc_now,
             announcer=MeasuredAnnouncer(RedisAnnouncer(impatient_redis(settings.redis)), job_metrics),
             connections=connections,
+            portals=present,
         ),
         waiter=waiter,
         webhooks=WebhookRules(can_sign=bool(settings.webhook_secret), allow_private=settings.webhook_allow_private),
@@ -118,12 +124,14 @@ def build(settings: ShimSettings) -> FastAPI:
     registry.register(StoredState(readings))
     return create_app(
         desk=desk,
-        record_desk=RecordDesk(records=records, eraser=eraser),
+        record_desk=RecordDesk(records=records, eraser=eraser, portals=present),
         connections=ConnectionDesk(
             settings=settings,
             tokens=tokens,
             connections=connections,
             gone_lists=gone_lists,
+            portals=portals,
+            copies=CopyUpkeep(records=records, portals=portals),
             errands=errands,
             clock=utc_now,
         ),

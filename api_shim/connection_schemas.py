@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from worker.connections import Connection, HubSpotFacts
 from worker.gone_lists import GoneList
 from worker.pages import ExportType
+from worker.portal_interfaces import Portal
 from worker.scopes import missing_scopes
 from worker.tokens import Token
 
@@ -80,6 +81,15 @@ class GoneListView(BaseModel):
         )
 
 
+class PortalView(BaseModel):
+    """A HubSpot portal that the account has been connected to, and when tokens that open it were seen."""
+
+    hub_id: int
+    connected: bool
+    first_seen_at: datetime
+    last_seen_at: datetime
+
+
 class ConnectionView(FactsView):
     """How a connection is; never the token.
 
@@ -96,6 +106,7 @@ class ConnectionView(FactsView):
     expires_at: datetime | None
     encrypted: bool
     lists_gone: list[GoneListView]
+    portals: list[PortalView]
 
 
 class ConnectionAnswer(BaseModel):
@@ -106,8 +117,10 @@ class ConnectionAnswer(BaseModel):
     data: ConnectionView
 
 
-def connection_view(token: Token, known: Connection, gone: Sequence[GoneList]) -> ConnectionView:
-    """Show a connection, of which `known` is what still holds, and which legacy lists are `gone`."""
+def connection_view(
+    token: Token, known: Connection, *, gone: Sequence[GoneList], portals: Sequence[Portal]
+) -> ConnectionView:
+    """Show a connection, of which `known` is what still holds, which legacy lists are `gone`, and its portals."""
     refusal = known.refusal
     return ConnectionView.model_validate(
         {
@@ -120,6 +133,15 @@ def connection_view(token: Token, known: Connection, gone: Sequence[GoneList]) -
             "expires_at": token.access_token_ends_at,
             "encrypted": token.is_encrypted,
             "lists_gone": list(map(GoneListView.of, gone)),
+            "portals": [
+                {
+                    "hub_id": portal.hub_id,
+                    "connected": portal.hub_id == known.facts.hub_id,
+                    "first_seen_at": portal.first_seen_at,
+                    "last_seen_at": portal.last_seen_at,
+                }
+                for portal in portals
+            ],
         }
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
@@ -14,12 +15,25 @@ from api_shim.auth import Caller
 from api_shim.connect_states import LIFE, ConnectStates
 from api_shim.errands import ErrandDesk
 from worker.connections import Connection, Fingerprint
+from worker.copy_upkeep import CopyUpkeep
 from worker.errands import Answer, Errand, ExchangeCode
-from worker.errors import AlreadyAskedError, InvalidRequestError, NotConfiguredError, TokenNotFoundError
+from worker.errors import (
+    AlreadyAskedError,
+    InvalidRequestError,
+    NotConfiguredError,
+    PortalConnectedError,
+    PortalNotFoundError,
+    StoreUnavailableError,
+    TokenNotFoundError,
+    TokenUnreadableError,
+)
 from worker.gone_lists import GoneList
 from worker.interfaces import ConnectionStore, GoneListStore, TokenStore
+from worker.portal_interfaces import Portal, PortalStore
 from worker.settings import ShimSettings
 from worker.tokens import Token
+
+_REMOVE_WITHIN_S = 1.5  # a client is answered within 3 s
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +52,8 @@ class ConnectionDesk:
     tokens: TokenStore
     connections: ConnectionStore
     gone_lists: GoneListStore
+    portals: PortalStore
+    copies: CopyUpkeep
     errands: ErrandDesk
     clock: Callable[[], datetime]
 
@@ -96,6 +112,33 @@ class ConnectionDesk:
         """Have the legacy lists asked again by the account's next jobs. Raises TokenNotFoundError."""
         await self.find(caller)
         await run_in_threadpool(self.gone_lists.forget, caller.account_id)
+
+    async def portals_of(self, caller: Caller) -> list[Portal]:
+        """List the HubSpot portals that the account has been connected to, the one that was seen last first."""
+        return await run_in_threadpool(self.portals.seen_by, caller.account_id)
+
+    async def remove_portal(self, caller: Caller, hub_id: int) -> None:
+        """Remove the copies of a portal that the account is not connected to; what takes long a worker does.
+
+        Raises PortalConnectedError, PortalNotFoundError.
+        """
+        if await run_in_threadpool(self._is_connected, caller.account_id, hub_id):
+            raise PortalConnectedError(hub_id)
+        if not await run_in_threadpool(self.portals.start_removal, caller.account_id, hub_id):
+            raise PortalNotFoundError
+        with suppress(StoreUnavailableError):  # it is written down
+            await run_in_threadpool(self.copies.remove, caller.account_id, hub_id, within_s=_REMOVE_WITHIN_S)
+
+    def _is_connected(self, account_id: str, hub_id: int) -> bool:
+        """Whether anyone of the account is connected to the portal, as far as is known of the stored tokens."""
+        for known in self.connections.of_portal(account_id, hub_id):
+            try:
+                token = self.tokens.find(account_id, known.owner)
+            except TokenUnreadableError:  # of which nobody can say that it is another one
+                return True
+            if token is not None and known.about(Fingerprint.of(token)).facts.hub_id == hub_id:
+                return True
+        return False
 
     async def disconnect(self, caller: Caller) -> None:
         """Remove the stored token and all that is known of it. Raises TokenNotFoundError."""

@@ -135,13 +135,15 @@ def once_only(*names: str) -> Any:  # noqa: ANN401 - a route's dependency
     return Depends(check)
 
 
-async def _copy(export_type: AskedType, caller: AuthenticCaller) -> CopyId:
-    return CopyId(account_id=caller.account_id, export_type=export_type)
-
-
 async def _records(request: Request) -> RecordDesk:
     desk: RecordDesk = request.app.state.records
     return desk
+
+
+async def _copy(
+    export_type: AskedType, caller: AuthenticCaller, desk: Annotated[RecordDesk, Depends(_records)]
+) -> CopyId:
+    return await desk.copy_of(caller, export_type)
 
 
 async def _desk(request: Request) -> ExportDesk:

@@ -27,6 +27,9 @@ from worker.errors import (
     JobNotFoundError,
     JsonValue,
     NotConfiguredError,
+    PortalChangedError,
+    PortalConnectedError,
+    PortalNotFoundError,
     ReconnectRequiredError,
     RecordNotFoundError,
     ScheduleNotFoundError,
@@ -92,6 +95,9 @@ _TABLE: Mapping[type[ExportError], _Row] = {
     JobNotFoundError: _Row(404, 404),
     RecordNotFoundError: _Row(404, 404),
     ScheduleNotFoundError: _Row(404, 404),
+    PortalNotFoundError: _Row(404, 404),
+    PortalChangedError: _Row(409, 409),
+    PortalConnectedError: _Row(409, 409),
     IllegalChangeError: _Row(409, 409),
     IdempotencyKeyReusedError: _Row(422, 422),
     UnavailableError: _Row(503, 503),
@@ -102,6 +108,7 @@ _FAILURES: Mapping[str, _Row] = {
     ReconnectRequiredError.code: _Row(_BAD_GATEWAY, 400),
     TokenNotFoundError.code: _TABLE[TokenNotFoundError],
     InvalidRequestError.code: _TABLE[InvalidRequestError],
+    PortalChangedError.code: _TABLE[PortalChangedError],
     UnavailableError.code: _TABLE[UnavailableError],
     InternalError.code: _TABLE[InternalError],
 }
@@ -119,6 +126,12 @@ ERROR_ANSWERS: dict[int | str, dict[str, Any]] = {
 
 CONFLICT_ANSWER: dict[int | str, dict[str, Any]] = {
     409: {"model": ErrorAnswer, "description": "Not possible in the job's state; the message says which it is"},
+}
+PORTAL_ANSWER: dict[int | str, dict[str, Any]] = {
+    409: {"model": ErrorAnswer, "description": "It is about another HubSpot portal than the one that is connected"},
+}
+CONNECTED_ANSWER: dict[int | str, dict[str, Any]] = {
+    409: {"model": ErrorAnswer, "description": "The portal is connected: its copy would come back with the next sync"},
 }
 KEY_ANSWERS: dict[int | str, dict[str, Any]] = {
     409: {"model": ErrorAnswer, "description": "The job that this Idempotency-Key has brought is gone"},

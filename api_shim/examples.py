@@ -26,6 +26,7 @@ _JOB: Json = {
     "label": "nightly",
     "parent_id": None,
     "children": [],
+    "hub_id": 62515,
     "request": {"limit": None, "page_size": 100, "offset": None, "params": {"property": ["email", "lastname"]}},
     "progress": {
         "pages": 42,
@@ -107,6 +108,7 @@ EXAMPLES: Mapping[type[BaseModel], Json] = {
             "queued_for": None,
             "last_run_at": "2026-11-23T02:06:58.113000Z",
             "last_job_id": JOB_ID,
+            "hub_id": 62515,
             "skipped_runs": 0,
             "missed_runs": 0,
             "stopped_reason": None,
@@ -169,6 +171,14 @@ EXAMPLES: Mapping[type[BaseModel], Json] = {
             "generated_at": "2026-11-23T14:58:00Z",
             "expires_at": "2026-11-23T15:28:00Z",
             "encrypted": True,
+            "portals": [
+                {
+                    "hub_id": 62515,
+                    "connected": True,
+                    "first_seen_at": "2026-10-02T08:11:27Z",
+                    "last_seen_at": "2026-11-23T14:58:00Z",
+                }
+            ],
             "lists_gone": [
                 {
                     "type": "deals",

@@ -10,8 +10,12 @@ from starlette.concurrency import run_in_threadpool
 from api_shim.auth import Caller
 from worker.copy_interfaces import RecordStore
 from worker.eraser import Eraser
+from worker.errors import PortalChangedError
+from worker.pages import ExportType
+from worker.portal_interfaces import PresentPortals
 from worker.records import CopiedRecord, CopyId, Place, Shown
 
+_FROM_THE_START = "Read the list from its start, without a cursor"
 _ERASE_WITHIN_S = 1.5  # most records lie in few pages; a client is answered within 3 s
 
 
@@ -21,6 +25,22 @@ class RecordDesk:
 
     records: RecordStore
     eraser: Eraser
+    portals: PresentPortals
+
+    async def copy_of(self, caller: Caller, export_type: ExportType) -> CopyId:
+        """Give the copy of the portal that is connected; while nobody has told which that is, of the last one."""
+        hub_id = await run_in_threadpool(self.portals.present, caller.account_id, caller.uid)
+        return CopyId(account_id=caller.account_id, export_type=export_type, hub_id=hub_id)
+
+    async def require_its(self, copy: CopyId, *, hub_id: int | None) -> None:
+        """Raise PortalChangedError where a cursor that names this portal cannot lead on in a copy.
+
+        Those of older versions name none: they are of the account's first copy.
+        """
+        if hub_id is None and copy.hub_id is not None:
+            hub_id = await run_in_threadpool(self.records.first_portal, copy)
+        if copy.hub_id is not None and hub_id not in {None, copy.hub_id}:
+            raise PortalChangedError("The cursor", hub_id=hub_id, connected=copy.hub_id, remedy=_FROM_THE_START)
 
     async def find(self, copy: CopyId, record_id: int) -> CopiedRecord:
         """Read one record, deleted or not. Raises RecordNotFoundError."""

@@ -35,6 +35,7 @@ class ScheduleView(BaseModel):
     queued_for: datetime | None
     last_run_at: datetime | None
     last_job_id: str | None
+    hub_id: int | None
     skipped_runs: int
     missed_runs: int
     stopped_reason: str | None
@@ -67,6 +68,7 @@ class ScheduleAnswer(BaseModel):
             queued_for=schedule.queued_for,
             last_run_at=schedule.last_run_at,
             last_job_id=schedule.last_job_id,
+            hub_id=schedule.hub_id,
             skipped_runs=schedule.skipped_runs,
             missed_runs=schedule.missed_runs,
             stopped_reason=standing.stopped_reason,

@@ -23,7 +23,9 @@ from worker.api_choice import ApiChoice
 from worker.app import app
 from worker.clock import utc_now
 from worker.comparison import Comparison
+from worker.connected_portals import ConnectedPortals
 from worker.control import JobControl
+from worker.copy_upkeep import CopyUpkeep
 from worker.current_copy import CurrentCopy
 from worker.deletions import DeletionGuard
 from worker.deliverer import Deliverer
@@ -39,6 +41,7 @@ from worker.hubspot.connector import Connector
 from worker.hubspot.dated import MOST_RECORDS
 from worker.hubspot.endpoints import legacy_endpoints
 from worker.hubspot.inspector import Inspector
+from worker.hubspot.portals import PortalTokens
 from worker.hubspot.token_addresses import TokenAddresses
 from worker.hubspot.token_endpoint import TokenEndpoint
 from worker.hubspot.token_information import TokenInformation
@@ -74,6 +77,7 @@ from worker.mongo.gone_lists import MongoGoneListStore
 from worker.mongo.indexes import ensure_indexes
 from worker.mongo.jobs import MongoJobStore
 from worker.mongo.pages import MongoPageStore
+from worker.mongo.portals import MongoPortalStore
 from worker.mongo.records import MongoRecordStore
 from worker.mongo.schedules import MongoScheduleStore
 from worker.mongo.server_clock import MongoClock
@@ -179,7 +183,9 @@ def build(settings: WorkerSettings, *, stopping: threading.Event, registry: Coll
         pages=pages,
         copy=CurrentCopy(records=records, erasures=erasures, transactions=transactions, comparison=comparison),
         eraser=eraser,
-        tokens=accounts.source,
+        tokens=accounts.portal_tokens,
+        portals=accounts.portals,
+        schedules=MongoScheduleStore(database),
         scopes=accounts.inspector,
         source=MeasuredSource(_source(settings, transport), metrics),
         apis=MeasuredChooser(ApiChoice(setting=settings.hubspot_api, lists=MongoGoneListStore(database)), metrics),
@@ -214,6 +220,7 @@ def build(settings: WorkerSettings, *, stopping: threading.Event, registry: Coll
         control=control,
         deliveries=rounds,
         eraser=eraser,
+        copies=CopyUpkeep(records=records, portals=MongoPortalStore(database)),
         quiet_s=_QUIET_S,
         lost_s=_LOST_S,
     )
@@ -249,13 +256,15 @@ class _Accounts:
     inspector: Inspector
     connector: Connector
     unwritten: UnwrittenTokens
+    portals: ConnectedPortals
+    portal_tokens: PortalTokens
 
 
 def _accounts(
     settings: WorkerSettings, database: MongoDatabase, transport: Transport, metrics: ExportMetrics
 ) -> _Accounts:
     tokens = MongoTokenStore(database, TokenEncryption(settings.token_encryption_keys))
-    connections = MongoConnectionStore(database)
+    connections, portals = MongoConnectionStore(database), MongoPortalStore(database)
     unwritten, clock = UnwrittenTokens(), MongoClock(database)
     addresses = TokenAddresses(settings.hubspot_token_endpoint, memory=MongoTokenEndpoints(database))
     endpoint = TokenEndpoint(
@@ -291,6 +300,16 @@ def _accounts(
             tokens=tokens,
             connections=connections,
             unwritten=unwritten,
+            portals=portals,
+            clock=clock,
+        ),
+        portals=ConnectedPortals(connections=connections, tokens=tokens, portals=portals),
+        portal_tokens=PortalTokens(
+            source=source,
+            tokens=tokens,
+            information=information,
+            connections=connections,
+            portals=portals,
             clock=clock,
         ),
         unwritten=unwritten,
@@ -340,7 +359,8 @@ def _deliverer(
 
 def _limiter(settings: WorkerSettings) -> RateLimiter:
     redis, rate = impatient_redis(settings.redis), settings.hubspot_rate_limit
-    return RedisRateLimiter(redis, rate) if rate is not None else NoRateLimit(redis)
+    app_id = settings.hubspot_client_id
+    return RedisRateLimiter(redis, rate, app=app_id) if rate is not None else NoRateLimit(redis, app=app_id)
 
 
 def _source(settings: WorkerSettings, transport: Transport) -> CrmSource:

@@ -8,9 +8,16 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from worker.closing import close, end_sync, tell_sync, with_erased
-from worker.errors import BrokerUnavailableError, JobNotFoundError, ReconnectRequiredError, StoreUnavailableError
+from worker.errors import (
+    BrokerUnavailableError,
+    JobNotFoundError,
+    ReconnectRequiredError,
+    StoreUnavailableError,
+    TokenUnreadableError,
+)
 from worker.interfaces import ConnectionStore, JobAnnouncer, JobQuery, JobQueue, JobStore, PageStore
 from worker.jobs import IllegalChangeError, Job, JobStatus
+from worker.portal_interfaces import PresentPortals
 from worker.publishing import publish_or_note
 from worker.syncs import follow
 
@@ -33,6 +40,7 @@ class JobControl:
         clock: Callable[[], datetime],
         announcer: JobAnnouncer | None = None,
         connections: ConnectionStore | None = None,
+        portals: PresentPortals | None = None,
     ) -> None:
         self._jobs = jobs
         self._pages = pages
@@ -41,6 +49,7 @@ class JobControl:
         self._clock = clock
         self._announcer = announcer
         self._connections = connections
+        self._portals = portals
 
     def show(self, job_id: str, *, account_id: str) -> Job:
         """Read a job, and what was erased of it. Raises JobNotFoundError, also for one that has expired."""
@@ -78,11 +87,13 @@ class JobControl:
     def retry(self, job_id: str, *, account_id: str) -> Job:
         """Have a failed or cancelled job go on from its last stored page; of a sync all that failed or was cancelled.
 
-        Raises JobNotFoundError, and IllegalChangeError for a job in any other state.
+        Raises JobNotFoundError, IllegalChangeError for a job in any other state, and PortalChangedError where its
+        account is known to be connected to another portal by now; otherwise the worker finds that out.
         """
         for _ in range(_TRIES):
             job = self.find(job_id, account_id=account_id)
             queued = job.retry(at=self._clock())
+            self._require_its_portal(job)
             if job.is_expanded or job.parent_id is not None:
                 return self._retry_children(job)
             self._give_token_another_chance([job])
@@ -169,6 +180,11 @@ class JobControl:
         self._ring_for(*(after for before, after in queued if self._jobs.change(before, after)))
         self._tell_sync(sync)
         return self.show(job.job_id, account_id=job.account_id)
+
+    def _require_its_portal(self, job: Job) -> None:
+        if self._portals is not None and job.hub_id is not None:
+            with suppress(TokenUnreadableError):
+                job.require_portal(self._portals.connected(job.account_id, job.owner))
 
     def _ring_for(self, *queued: Job) -> None:
         with suppress(BrokerUnavailableError):

@@ -54,7 +54,11 @@ class ErasureStore(Protocol):
 
 
 class RecordStore(Protocol):
-    """The current copy. Every method raises StoreUnavailableError when MongoDB is away."""
+    """The current copies. Every method raises StoreUnavailableError when MongoDB is away.
+
+    An account has one of each portal. The first is of the first portal that changes it, and so is what was stored
+    without one. What changes a copy raises CopyBusyError while that is being removed; to readers it is empty then.
+    """
 
     def begin_change(self, copy: CopyId) -> Moment:
         """Give the moment of the change that is part of this transaction.
@@ -127,3 +131,12 @@ class RecordStore(Protocol):
 
     def remove(self, copy: CopyId, record_id: int) -> bool:
         """Forget a record and all that is known of it; give whether there was one."""
+
+    def first_portal(self, copy: CopyId) -> int | None:
+        """Give the portal of the account's first copy of this type; None where it has none, or nobody has told."""
+
+    def remove_some(self, copy: CopyId, *, most: int) -> bool:
+        """Remove at most so many records of a copy, and with the last ones the copy; False when some are left."""
+
+    def adopt_some(self, *, most: int) -> bool:
+        """Write the portal into at most so many records that an older version has stored; False when none are left."""

@@ -16,6 +16,8 @@ from worker.tallies import difference_of_checksums, sum_of_checksums, sum_of_ids
 class Erasure:
     """The to-do and the audit line at once. `was_in_copy` is None until the record has been taken out of the copy.
 
+    Ids of two portals are two people's: what is known to be of another portal than the copy stays as it is.
+
     The pages of the account are looked through twice: at once, and again when every call to HubSpot that was under way
     has ended. Until then the erasure is open, and what comes of the record is not kept. `looked_through` is how far the
     present look had come when it was handed over; None: it is to begin.
@@ -32,6 +34,10 @@ class Erasure:
     looks: int = 0
     looked_through: PagePlace | None = None
     finished_at: datetime | None = None
+
+    def concerns(self, hub_id: int | None) -> bool:
+        """Whether what is of this portal may hold the record; None: of which is not known."""
+        return self.copy_id.hub_id is None or hub_id in {self.copy_id.hub_id, None}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,9 @@ ExportError
 ├── JobNotFoundError
 ├── RecordNotFoundError
 ├── ScheduleNotFoundError
+├── PortalNotFoundError
+├── PortalChangedError        what it is about belongs to another HubSpot portal than the connected one
+├── PortalConnectedError      what goes with a portal cannot go while that is connected
 ├── InternalError             a bug of ours
 │   └── WorkersLostError      a job that ends every worker that takes it; a retry may show that it was chance
 ├── CursorLostError           nothing tells an API where another one was left: read the list anew
@@ -17,6 +20,7 @@ ExportError
 ├── NoPlaceError              a page takes a further call, for which there is no place in the limit: wait, then anew
 ├── UnavailableError          what we depend on is away: come back later
 │   ├── StoreUnavailableError
+│   │   └── CopyBusyError     a copy is being removed; a new one can be begun after that
 │   ├── TokenUnreadableError  a key is missing: the operator's to put back
 │   ├── BrokerUnavailableError
 │   └── NoAnswerError         no worker has answered in time
@@ -137,6 +141,39 @@ class ScheduleNotFoundError(ExportError):
         super().__init__("RESOURCE_NOT_FOUND")
 
 
+class PortalNotFoundError(ExportError):
+    """The account was never connected to this HubSpot portal, or nothing of that is left."""
+
+    code = "portal_not_found"
+
+    def __init__(self) -> None:
+        super().__init__("RESOURCE_NOT_FOUND")
+
+
+class PortalChangedError(ExportError):
+    """The account is connected to another HubSpot portal than the one that this belongs to.
+
+    Ids, cursors and offsets of two portals have nothing to do with each other: whoever went on would mix the two.
+    """
+
+    code = "portal_changed"
+
+    def __init__(self, what: str, *, hub_id: int, connected: int, remedy: str) -> None:
+        super().__init__(f"{what} belongs to HubSpot portal {hub_id}, and the account is connected to {connected} now")
+        self.hub_id = hub_id
+        self.connected = connected
+        self.details = f"{remedy}, or connect portal {hub_id} again"
+
+
+class PortalConnectedError(ExportError):
+    """The copy of a portal that the account is connected to is not removed: the next sync would bring it back."""
+
+    code = "conflict"
+
+    def __init__(self, hub_id: int) -> None:
+        super().__init__(f"Portal {hub_id} is connected: connect another one, or remove the connection, first")
+
+
 class LeaseLostError(ExportError):
     """The job's lease has gone to another worker, so nothing more may be written here."""
 
@@ -173,6 +210,13 @@ class StoreUnavailableError(UnavailableError):
 
     def __init__(self) -> None:
         super().__init__("The database is not available")
+
+
+class CopyBusyError(StoreUnavailableError):
+    """The copy of this portal is being removed; one can be written again when that is done."""
+
+    def __init__(self) -> None:
+        ExportError.__init__(self, "The copy of this HubSpot portal is being removed: try again")
 
 
 class TokenUnreadableError(UnavailableError):

@@ -23,8 +23,9 @@ from worker.interfaces import (
     PageStore,
     RateLimiter,
     ScopeSource,
-    TokenSource,
 )
+from worker.portal_interfaces import AccessTokenSource, PresentPortals
+from worker.schedule_interfaces import ScheduleStore
 from worker.waiting_room import WaitingRoom
 
 
@@ -61,7 +62,9 @@ class ExportTools:
     pages: PageStore
     copy: CurrentCopy
     eraser: Eraser
-    tokens: TokenSource
+    tokens: AccessTokenSource
+    portals: PresentPortals
+    schedules: ScheduleStore
     scopes: ScopeSource
     source: CrmSource
     apis: ApiChooser

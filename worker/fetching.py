@@ -15,6 +15,7 @@ from worker.export_tools import ExportTools, SliceLimits
 from worker.interfaces import FeedQuery, FetchedPage, PageQuery, Reservation
 from worker.jobs import Job
 from worker.leases import HeldLease
+from worker.tokens import AccessToken
 
 _MOST_PLACES_LOST = 5
 _LONGEST_PAGE_S = 60.0  # of the calls of one page, until its last one is made
@@ -58,16 +59,26 @@ class PageFetcher:
         self._tools = tools
         self._limits = limits
         self._places_lost = 0
-        self._token: SecretStr | None = None
+        self._token: AccessToken | None = None
         self._token_until = 0.0
         self._refused: SecretStr | None = None
         self._refused_at = 0.0
 
+    @property
+    def has_token(self) -> bool:
+        """Whether there is a token, if only an old one."""
+        return self._token is not None
+
+    @property
+    def hub_id(self) -> int | None:
+        """The portal of the token that was asked for last; None where HubSpot has not told, or none was."""
+        return self._token.hub_id if self._token is not None else None
+
     def fetch(self, job: Job) -> Attempt:
         """Fetch the page that is next for the job as it stands.
 
-        Raises what keeps it from a call: LeaseLostError, UnavailableError, CursorLostError, and the errors of
-        TokenSource.
+        Raises what keeps it from a call: LeaseLostError, UnavailableError, CursorLostError, and those of
+        `fresh_token`.
         """
         token = self.fresh_token(job)
         booking = self.book(job)
@@ -79,18 +90,22 @@ class PageFetcher:
         """Ask for a token again after some seconds: asked before every page it would take a hundredth of the time.
 
         Once HubSpot has refused one it is asked for another, until a page has come.
+
+        Raises the errors of AccessTokenSource, and PortalChangedError where it would read another portal than the job.
         """
         at = self._tools.monotonic()
         if self._token is None or self._refused is not None or at >= self._token_until:
             self._token = self._tools.tokens.fresh(job.account_id, job.owner, refused=self._refused)
             self._token_until = at + _TOKEN_FOR_S
-        return self._token
+        job.require_portal(self._token.hub_id)
+        return self._token.value
 
     def book(self, job: Job, *, is_spare: bool = False) -> Booking:
         """Ask for a place in the limit."""
         asked_at = self._tools.monotonic()
         within_s = self._limits.longest_sleep_s
-        place = self._tools.limiter.reserve(job.account_id, within_s=within_s, is_spare=is_spare)
+        hub_id = self.hub_id if self.hub_id is not None else job.hub_id
+        place = self._tools.limiter.reserve(job.account_id, hub_id=hub_id, within_s=within_s, is_spare=is_spare)
         return Booking(place=place, asked_at=asked_at, is_spare=is_spare)
 
     def go(self, job: Job, cursor: Cursor, token: SecretStr, booking: Booking) -> Attempt:

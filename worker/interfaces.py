@@ -161,8 +161,19 @@ class JobStore(Protocol):
         a child only while it lacks a receipt, since its end comes with that of its sync.
         """
 
-    def last_complete(self, account_id: str, owner: str, export_type: ExportType) -> Job | None:
-        """Give the export of all records of the type that ended last, if its receipt says that it is complete."""
+    def last_complete(
+        self, account_id: str, owner: str, export_type: ExportType, *, hub_id: int | None = None
+    ) -> Job | None:
+        """Give the export of all records of the type that ended last, if its receipt says that it is complete.
+
+        With a `hub_id` none that is known to be of another HubSpot portal.
+        """
+
+    def settle_portal(self, job_id: str, hub_id: int) -> int | None:
+        """Note which HubSpot portal a job, mostly a sync, is of, unless that is known; give what is known then.
+
+        None when the job is gone.
+        """
 
     def claim(self, job_id: str, *, worker: str, lease_s: float, at: datetime) -> Job | None:
         """Lease a job that is due and that nobody holds, with the next epoch; None when there is nothing to do.
@@ -432,6 +443,9 @@ class ConnectionStore(Protocol):
     def remove(self, account_id: str, owner: str) -> None:
         """Forget everything."""
 
+    def of_portal(self, account_id: str, hub_id: int) -> list[Connection]:
+        """Give those of an account of which this portal was learned, for whatever token."""
+
     def refused(self, *, most: int) -> list[Connection]:
         """Give connections that were refused, those that were first."""
 
@@ -637,23 +651,28 @@ class Reservation:
 
 
 class RateLimiter(Protocol):
-    """Calls per connected account, counted over all workers. None of its methods raises."""
+    """Calls per HubSpot portal, counted over all workers and all accounts that are connected to it. Nothing raises.
 
-    def reserve(self, account_id: str, *, within_s: float, is_spare: bool = False) -> Reservation:
+    Where the `hub_id` is not known, the account's last one counts, or else the account has a limit of its own.
+    """
+
+    def reserve(
+        self, account_id: str, *, hub_id: int | None = None, within_s: float, is_spare: bool = False
+    ) -> Reservation:
         """Book the next call that may be made, if that is within so many seconds.
 
         A spare call takes only what all others leave: it goes at once or not at all, and has no turn. Some places are
         kept from it, and it keeps the mean pace of the limit, so that whoever comes next need not wait.
         """
 
-    def learn(self, account_id: str, quota: Quota) -> None:
+    def learn(self, account_id: str, quota: Quota, *, hub_id: int | None = None) -> None:
         """Take note of what HubSpot says: a lower limit than ours, or calls that we know nothing of.
 
         To be told after every answer, while nobody waits for it: mostly it asks nobody.
         """
 
-    def block(self, account_id: str, *, seconds: float) -> None:
-        """Hold back all calls of the account, in every worker: HubSpot has answered 429.
+    def block(self, account_id: str, *, hub_id: int | None = None, seconds: float) -> None:
+        """Hold back all calls to the portal, in every worker: HubSpot has answered 429.
 
         A shorter time than what is left of an earlier block changes nothing.
         """

@@ -65,7 +65,7 @@ class JobInHand:
         return self.job.status is JobStatus.RUNNING and self.job.resume_at is None
 
     def begin(self) -> None:
-        """Give a job up that cannot be done, and make sure that what it has is there."""
+        """Give a job up that cannot be done."""
         job = self.job
         if job.lapses >= self.limits.most_lapses:
             message = f"The job was given up after {job.lapses} workers in a row ended while they had it"
@@ -74,11 +74,28 @@ class JobInHand:
             self.fail(StoreUnavailableError())
         elif job.parent_id is not None and is_left_over(self.tools.jobs.find(job.parent_id)):
             self.cancel()
-        else:
-            self._take_up()
+
+    def take_up(self) -> None:
+        """Make sure that what the job has is there, and that it may begin."""
+        self._take_up()
+        job = self.job
         if job.kind is JobKind.EXPORT and job.progress.pages == 0 and self.is_at_work:
             self._announce()  # who waits for a page wants nothing else
             self._estimate()
+
+    def belong_to(self, hub_id: int | None) -> None:
+        """Note that the job reads this portal; None: HubSpot has not told which.
+
+        An export that keeps the current copy then reads the one that is to be taken for the connected one, since it has
+        to write to some copy; any other waits for the first id that is told. All exports of a sync read one portal.
+        Raises PortalChangedError.
+        """
+        if self.job.kind is JobKind.PAGE:
+            self.job = replace(self.job, hub_id=hub_id)
+            return
+        self.job.require_portal(hub_id)
+        if self.job.hub_id is None:
+            self._settle_portal(hub_id)
 
     def wants_more(self, job: Job) -> bool:
         """Whether the slice fetches more, once the job is this one."""
@@ -114,7 +131,7 @@ class JobInHand:
         """Count a call by its answer, and pass on what that says of the limit."""
         self.job = replace(self.job, tally=self.job.tally.after_call(status))
         if quota is not None:
-            self.tools.limiter.learn(self.job.account_id, quota)
+            self.tools.limiter.learn(self.job.account_id, quota, hub_id=self.job.hub_id)
 
     def note_further(self, answered: int) -> None:
         """Count calls that were answered with a part of a page."""
@@ -138,7 +155,7 @@ class JobInHand:
         jitter = random.random()  # noqa: S311 - spreads load
         delay_s = policy_for(error, job.kind).delay_s(error, job, at=at, jitter=jitter)
         if isinstance(error, RateLimitedError):
-            self.tools.limiter.block(job.account_id, seconds=block_s(error, at))
+            self.tools.limiter.block(job.account_id, hub_id=job.hub_id, seconds=block_s(error, at))
         if delay_s is not None:
             _log.warning("call_failed", retry_in_s=round(delay_s, 2), **error.log_fields)
         return delay_s
@@ -234,6 +251,20 @@ class JobInHand:
             self.job = replace(self.job, estimate=self.tools.forecaster.forecast(self.job))
         except Exception:
             _log.exception("no_forecast")
+
+    def _settle_portal(self, hub_id: int | None) -> None:
+        if self.job.parent_id is None:
+            self.job = replace(self.job, hub_id=hub_id)
+            return
+        sync = self.tools.jobs.find(self.job.parent_id)
+        of_sync = sync.hub_id if sync is not None else None
+        read = hub_id or of_sync or self.tools.portals.present(self.job.account_id, self.job.owner)
+        if read is not None and of_sync is None:
+            of_sync = self.tools.jobs.settle_portal(self.job.parent_id, read)
+            if sync is not None and sync.sync is not None and sync.sync.schedule_id is not None and of_sync is not None:
+                self.tools.schedules.note_portal(sync.sync.schedule_id, of_sync)
+        self.job = replace(self.job, hub_id=of_sync)
+        self.job.require_portal(read)
 
     def _take_up(self) -> None:
         if self.job.parent_id is not None and self.job.progress.pages == 0 and self._lacks_scopes():

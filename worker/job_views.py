@@ -171,6 +171,7 @@ class JobView(BaseModel):
 
     `queued` leads to `running`, and that to `succeeded`, `failed` or `cancelled`; `waiting`, until `resume_at` and
     for the `reason`, while HubSpot wants patience. A retry leads from `failed` or `cancelled` back to `queued`.
+    `hub_id` is the HubSpot portal that is read, null before HubSpot has told: with another one connected the job fails.
     `attempts` is the number of the try now under way for the next page, `resumes` how often the job went on after it
     had stopped. `api` is the one of HubSpot's APIs that it reads; null before it has begun, and of a sync. `receipt`
     and `changes` come with the end; from `expires_at` on the job and its results are gone.
@@ -182,6 +183,7 @@ class JobView(BaseModel):
     label: str | None
     parent_id: str | None
     children: list[str]
+    hub_id: int | None
     request: JobRequestView | SyncRequestView
     progress: ProgressView
     eta_seconds: float | None
@@ -217,6 +219,7 @@ def view_of(job: Job) -> JobView:
         label=job.label,
         parent_id=job.parent_id,
         children=list(job.children),
+        hub_id=job.hub_id,
         request=_asked_view(job),
         progress=_progress_view(job),
         eta_seconds=job.eta_s,

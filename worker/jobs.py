@@ -19,6 +19,7 @@ from worker.errors import (
     ExportError,
     HubSpotError,
     JsonValue,
+    PortalChangedError,
     RetryableHubSpotError,
     TokenRefusedError,
     UnavailableError,
@@ -211,6 +212,8 @@ class IllegalChangeError(ExportError):
 class Job:
     """One export or sync. `attempts` numbers the try now under way of the call for the next page; 0 before the first.
 
+    `hub_id` is the HubSpot portal that its pages are of; None until HubSpot has told.
+
     Since the last page: `lapses` counts the workers that took the job and were not heard of again, `waited_s` adds up
     the waits. `most_a_page` is what HubSpot was found to be able to answer, where that is less than the page size,
     `longest_query` what it takes, in characters, where it refused a longer one. A page may take several calls then:
@@ -239,6 +242,7 @@ class Job:
     sync: SyncRequest | None = None
     parent_id: str | None = None
     is_expanded: bool = False
+    hub_id: int | None = None
     created_at: datetime
     updated_at: datetime
     status: JobStatus = JobStatus.QUEUED
@@ -309,7 +313,7 @@ class Job:
     @property
     def copy_id(self) -> CopyId:
         """The copy that the job's records belong to. Raises IllegalChangeError for a sync."""
-        return CopyId(account_id=self.account_id, export_type=self.records_type)
+        return CopyId(account_id=self.account_id, export_type=self.records_type, hub_id=self.hub_id)
 
     @property
     def sync_id(self) -> str:
@@ -333,6 +337,21 @@ class Job:
     def epoch(self) -> int:
         """The fencing epoch of the present claim."""
         return self.lease.epoch if self.lease is not None else 0
+
+    def require_portal(self, connected: int | None) -> None:
+        """Raise PortalChangedError where the account is known to be `connected` to another portal than the job's.
+
+        Whoever waits for a single page wants that of the portal there is.
+        """
+        if self.kind is JobKind.PAGE or self.hub_id is None or connected in {None, self.hub_id}:
+            return
+        what, remedy = ("The sync", "Start a new sync") if self.is_of_sync else ("The export", "Start a new export")
+        raise PortalChangedError(what, hub_id=self.hub_id, connected=connected, remedy=remedy)
+
+    @property
+    def is_of_sync(self) -> bool:
+        """Whether it is a sync, or an export that belongs to one."""
+        return self.kind is JobKind.SYNC or self.parent_id is not None
 
     @property
     def place(self) -> JobPlace:

@@ -84,7 +84,9 @@ class LaneReader:
         if not self._may_call():
             return
         try:
-            self._calls.begin(self._fetcher.fresh_token(self._hand.job))
+            token = self._fetcher.fresh_token(self._hand.job)
+            self._hand.belong_to(self._fetcher.hub_id)
+            self._calls.begin(token)
         except RetryableHubSpotError as error:
             parts = self._storage.lanes.parts
             first = next((lane for lane in parts if lane.has_more), parts[-1])

@@ -1,7 +1,8 @@
-"""RedisRateLimiter: calls per account in a sliding window, counted in Redis over all workers."""
+"""RedisRateLimiter: calls per HubSpot portal in a sliding window, counted in Redis over all workers."""
 
 from __future__ import annotations
 
+import hashlib
 import random
 import time
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from worker.contact import Contact
 from worker.interfaces import Reservation
 from worker.local_calls import LocalBlocks, LocalCalls
 from worker.rates import Quota, Rate
-from worker.shared_calls import QUOTA_LIFE_S, Place, SharedCalls
+from worker.shared_calls import QUOTA_LIFE_S, LimitKey, Place, SharedCalls
 
 # HubSpot counts a call when it arrives, we when it leaves: calls that leave a window apart may arrive a bit closer.
 _MARGIN, _LEAST_MARGIN_S = 1.03, 0.1
@@ -35,14 +36,41 @@ class _Known:
     told_at: float = float("-inf")
 
 
+class _LimitKeys:
+    """Whose limit an account's calls count in: its portal's, or, while that is not known, that of the last one it had.
+
+    An account of which no portal was ever told has a limit of its own. `on_new_name` is told when what was counted
+    under one name goes on under another.
+    """
+
+    def __init__(self, app: str, *, on_new_name: Callable[[str, str], None]) -> None:
+        self._app = hashlib.sha256(app.encode()).hexdigest()[:16]
+        self._on_new_name = on_new_name
+        self._last: dict[str, LimitKey] = {}
+
+    def of(self, account_id: str, hub_id: int | None) -> LimitKey:
+        """Give it."""
+        last = self._last.get(account_id)
+        if hub_id is None:
+            return last or LimitKey(account_id)
+        key = LimitKey(account_id, f"{self._app}:{hub_id}")
+        if last is None:
+            self._on_new_name(LimitKey(account_id).name, key.name)
+        if last != key:
+            if len(self._last) >= _MOST_ACCOUNTS:
+                self._last.clear()  # Redis knows as well
+            self._last[account_id] = key
+        return key
+
+
 class RedisRateLimiter:
-    """At most `rate` calls for each account, and no more than HubSpot allows where that is less.
+    """At most `rate` calls of one `app` to each portal, and no more than HubSpot allows where that is less.
 
     While Redis is away each worker keeps to its share, and books nothing before all calls of the time before are a
     window old. When it comes back, and when it has lost its data, what it does not know is waited out in the same way.
     """
 
-    def __init__(self, redis: Redis, rate: Rate, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, redis: Redis, rate: Rate, *, app: str = "", clock: Callable[[], float] = time.monotonic) -> None:
         self._configured = rate
         self._rate = _with_margin(rate)
         self._clock = clock
@@ -50,50 +78,58 @@ class RedisRateLimiter:
         self._calls = LocalCalls()
         self._contact = Contact(clock, on_return=self._calls.forget)
         self._blocks = _Blocks(self._shared, self._contact, clock)
+        self._keys = _LimitKeys(app, on_new_name=self._take_over)
         self._known: dict[str, _Known] = {}
         self._birth: str | None = None
         self._workers = rate.calls  # until Redis has told: the least share there is
 
-    def reserve(self, account_id: str, *, within_s: float, is_spare: bool = False) -> Reservation:
+    def reserve(
+        self, account_id: str, *, hub_id: int | None = None, within_s: float, is_spare: bool = False
+    ) -> Reservation:
         """Book the next call that may be made, if that is within so many seconds, at most a window."""
-        left_s = self._blocks.left_s(account_id)
+        key = self._keys.of(account_id, hub_id)
+        left_s = self._blocks.left_s(key)
         if left_s > 0:
             return Reservation(wait_s=left_s, is_booked=False)
         within_s = min(within_s, self._rate.seconds)
-        place = self._contact.look(lambda: self._ask_for_place(account_id, within_s=within_s, is_spare=is_spare))
+        place = self._contact.look(lambda: self._ask_for_place(key, within_s=within_s, is_spare=is_spare))
         if place is None and is_spare:  # a share of the limit is no more than the ordinary calls need
             return Reservation(wait_s=_PATIENCE_ALONE_S, is_booked=False)
         if place is None:
-            return self._reserve_alone(account_id, within_s=within_s)
-        self._remember(account_id, place)
+            return self._reserve_alone(key, within_s=within_s)
+        self._remember(key, place)
         return _reservation(place, within_s=0.0 if is_spare else within_s)
 
-    def learn(self, account_id: str, quota: Quota) -> None:
+    def learn(self, account_id: str, quota: Quota, *, hub_id: int | None = None) -> None:
         """Take note of what HubSpot says: a lower limit than ours, or calls that we know nothing of.
 
         Redis is asked only where this is news.
         """
-        at = self._clock()
+        at, key = self._clock(), self._keys.of(account_id, hub_id)
         rate = _with_margin(self._configured.under(quota))
         took_s = quota.seconds if quota.took_s is None else quota.took_s
         counted = quota.counted if took_s <= quota.seconds else 0  # an older answer tells of a window that is over
-        known = self._known.get(account_id, _Known(rate=self._rate))
+        known = self._known.get(key.name, _Known(rate=self._rate))
         is_told = rate == self._rate or at - known.told_at < QUOTA_LIFE_S / 2
         if rate == known.rate and is_told and counted <= known.logged:
             return
-        self._know(account_id, _Known(rate=rate, logged=known.logged, told_at=at))
+        self._know(key.name, _Known(rate=rate, logged=known.logged, told_at=at))
         reach_s = took_s + quota.seconds * (1 + _MOST_ON_ITS_WAY)
-        self._contact.ask(lambda: self._shared.learn(account_id, rate, counted=counted, reach_s=reach_s))
+        self._contact.ask(lambda: self._shared.learn(key, rate, counted=counted, reach_s=reach_s))
 
-    def block(self, account_id: str, *, seconds: float) -> None:
-        """Hold back all calls of the account, in every worker; while Redis is away, in this one. A day is the most."""
-        self._blocks.add(account_id, seconds=seconds)
+    def block(self, account_id: str, *, hub_id: int | None = None, seconds: float) -> None:
+        """Hold back all calls to the portal, in every worker; while Redis is away, in this one. A day is the most."""
+        self._blocks.add(self._keys.of(account_id, hub_id), seconds=seconds)
 
-    def _ask_for_place(self, account_id: str, *, within_s: float, is_spare: bool) -> Place:
+    def _take_over(self, earlier: str, name: str) -> None:
+        self._calls.take_over(earlier, name)
+        self._blocks.take_over(earlier, name)
+
+    def _ask_for_place(self, key: LimitKey, *, within_s: float, is_spare: bool) -> Place:
         at = self._clock()
         is_known = at - self._contact.last_answer_at < _IDENTITY_LIFE_S
         return self._shared.reserve(
-            account_id,
+            key,
             self._rate,
             within_s=within_s,
             is_spare=is_spare,
@@ -107,20 +143,18 @@ class RedisRateLimiter:
             return None
         return at - max(self._contact.last_failure_at, self._calls.last_booked_at)
 
-    def _remember(self, account_id: str, place: Place) -> None:
-        told_at = self._known.get(account_id, _Known(rate=place.rate)).told_at
-        self._know(account_id, _Known(rate=place.rate, logged=place.logged, told_at=told_at))
+    def _remember(self, key: LimitKey, place: Place) -> None:
+        told_at = self._known.get(key.name, _Known(rate=place.rate)).told_at
+        self._know(key.name, _Known(rate=place.rate, logged=place.logged, told_at=told_at))
         self._birth, self._workers = place.birth, place.workers
 
-    def _know(self, account_id: str, known: _Known) -> None:
+    def _know(self, name: str, known: _Known) -> None:
         if len(self._known) >= _MOST_ACCOUNTS:
             self._known.clear()  # it saves round trips, no more
-        self._known[account_id] = known
+        self._known[name] = known
 
-    def _reserve_alone(self, account_id: str, *, within_s: float) -> Reservation:
-        place = self._contact.alone(
-            lambda away_since: self._book_alone(account_id, within_s=within_s, away_since=away_since)
-        )
+    def _reserve_alone(self, key: LimitKey, *, within_s: float) -> Reservation:
+        place = self._contact.alone(lambda away_since: self._book_alone(key, within_s=within_s, away_since=away_since))
         if place is None:  # it may be back
             return Reservation(wait_s=_LOOK_AGAIN_S, is_booked=False)
         if place.is_booked:
@@ -128,12 +162,12 @@ class RedisRateLimiter:
         patience_s = _PATIENCE_ALONE_S * (1 + random.random())  # noqa: S311 - spreads load
         return Reservation(wait_s=min(place.wait_s, patience_s), is_booked=False)
 
-    def _book_alone(self, account_id: str, *, within_s: float, away_since: float) -> Reservation:
+    def _book_alone(self, key: LimitKey, *, within_s: float, away_since: float) -> Reservation:
         """Book a place of this worker's share, a window after all that were booked in Redis."""
-        rate = self._known.get(account_id, _Known(rate=self._rate)).rate
+        rate = self._known.get(key.name, _Known(rate=self._rate)).rate
         share = Rate(max(1, rate.calls // self._workers), rate.seconds)
         not_before = away_since + max(rate.seconds, self._rate.seconds) + within_s
-        return self._calls.reserve(account_id, share, at=self._clock(), within_s=within_s, not_before=not_before)
+        return self._calls.reserve(key.name, share, at=self._clock(), within_s=within_s, not_before=not_before)
 
 
 class NoRateLimit:
@@ -142,33 +176,38 @@ class NoRateLimit:
     Without a Redis only this process knows of that.
     """
 
-    def __init__(self, redis: Redis | None = None, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, redis: Redis | None = None, *, app: str = "", clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._shared = SharedCalls(redis) if redis is not None else None
         self._contact = Contact(clock)
         self._blocks = _Blocks(self._shared, self._contact, clock)
+        self._keys = _LimitKeys(app, on_new_name=self._blocks.take_over)
 
     def reserve(
         self,
         account_id: str,
         *,
+        hub_id: int | None = None,
         within_s: float,  # noqa: ARG002 - there is no queue
         is_spare: bool = False,  # noqa: ARG002 - nor a limit to leave anything of
     ) -> Reservation:
         """Let the call go ahead, or tell for how long HubSpot wants none."""
-        left_s = self._blocks.left_s(account_id) or self._left_elsewhere_s(account_id)
+        key = self._keys.of(account_id, hub_id)
+        left_s = self._blocks.left_s(key) or self._left_elsewhere_s(key)
         return Reservation(wait_s=left_s, is_booked=left_s == 0)
 
-    def learn(self, account_id: str, quota: Quota) -> None:
+    def learn(self, account_id: str, quota: Quota, *, hub_id: int | None = None) -> None:
         """Nothing: whoever asks for no limit gets none."""
 
-    def block(self, account_id: str, *, seconds: float) -> None:
-        """Hold back all calls of the account, in every worker, for a day at the most."""
-        self._blocks.add(account_id, seconds=seconds)
+    def block(self, account_id: str, *, hub_id: int | None = None, seconds: float) -> None:
+        """Hold back all calls to the portal, in every worker, for a day at the most."""
+        self._blocks.add(self._keys.of(account_id, hub_id), seconds=seconds)
 
-    def _left_elsewhere_s(self, account_id: str) -> float:
+    def _left_elsewhere_s(self, key: LimitKey) -> float:
         if (shared := self._shared) is None:
             return 0.0
-        return self._contact.look(lambda: shared.blocked_for_s(account_id)) or 0.0
+        return self._contact.look(lambda: shared.blocked_for_s(key)) or 0.0
 
 
 class _Blocks:
@@ -183,30 +222,32 @@ class _Blocks:
         self._clock = clock
         self._local = LocalBlocks()
 
-    def add(self, account_id: str, *, seconds: float) -> None:
+    def add(self, key: LimitKey, *, seconds: float) -> None:
         """Note that HubSpot wants patience."""
         if seconds <= 0:
             return
         seconds, shared = min(seconds, LONGEST_BLOCK_S), self._shared
-        left_s = self._contact.ask(lambda: shared.block(account_id, seconds)) if shared is not None else None
+        left_s = self._contact.ask(lambda: shared.block(key, seconds)) if shared is not None else None
         is_shared = left_s is not None
-        self._local.add(account_id, seconds=left_s or seconds, at=self._clock(), is_shared=is_shared)
+        self._local.add(key.name, seconds=left_s or seconds, at=self._clock(), is_shared=is_shared)
 
-    def left_s(self, account_id: str) -> float:
-        """Return the seconds that are left of the account's block, 0.0 where it has none that is known here."""
+    def take_over(self, earlier: str, name: str) -> None:
+        """Wait under this name as long as was asked for under the earlier one."""
+        self._local.take_over(earlier, name)
+
+    def left_s(self, key: LimitKey) -> float:
+        """Return the seconds that are left of a block, 0.0 where it has none that is known here."""
         at = self._clock()
-        block = self._local.find(account_id, at=at)
+        block = self._local.find(key.name, at=at)
         if block is None:
             return 0.0
         left_s = block.until - at
         if at - block.seen_at < _LOOK_AT_BLOCK_S or (shared := self._shared) is None:
             return left_s
-        told_s = self._contact.ask(
-            lambda: shared.blocked_for_s(account_id) if block.is_shared else shared.block(account_id, left_s)
-        )
+        told_s = self._contact.ask(lambda: shared.blocked_for_s(key) if block.is_shared else shared.block(key, left_s))
         if told_s is None:
             return left_s
-        self._local.set(account_id, seconds=told_s, at=at)
+        self._local.set(key.name, seconds=told_s, at=at)
         return told_s
 
 

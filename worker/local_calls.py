@@ -1,4 +1,4 @@
-"""What a process knows of its accounts by itself: its own calls, and for how long HubSpot has told it to wait."""
+"""What a process knows of calls by itself: its own ones, and for how long HubSpot has told it to wait."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ class LocalCalls:
 
     @property
     def last_booked_at(self) -> float:
-        """When a place was last booked, for whichever account."""
+        """When a place was last booked, for whomever."""
         return self._last_booked_at
 
-    def reserve(self, account_id: str, rate: Rate, *, at: float, within_s: float, not_before: float) -> Reservation:
-        """Book the account's next place, `not_before` an instant, if it is near enough."""
+    def reserve(self, name: str, rate: Rate, *, at: float, within_s: float, not_before: float) -> Reservation:
+        """Book the payer's next place, `not_before` an instant, if it is near enough."""
         with self._lock:
-            places = self._places[account_id]
+            places = self._places[name]
             while places and places[0] <= at - rate.seconds:
                 places.popleft()
             place = max(at, not_before)
@@ -39,6 +39,12 @@ class LocalCalls:
             places.append(place)
             self._last_booked_at = at
             return Reservation(wait_s=place - at, is_booked=True)
+
+    def take_over(self, earlier: str, name: str) -> None:
+        """Count what was booked under an earlier name under this one."""
+        with self._lock:
+            if places := self._places.pop(earlier, None):
+                self._places[name] = deque(sorted([*places, *self._places[name]]))
 
     def forget(self) -> None:
         """Start afresh: the calls of all workers are counted again."""
@@ -62,21 +68,28 @@ class LocalBlocks:
         self._blocks: dict[str, LocalBlock] = {}
         self._lock = threading.Lock()
 
-    def add(self, account_id: str, *, seconds: float, at: float, is_shared: bool = False) -> None:
+    def add(self, name: str, *, seconds: float, at: float, is_shared: bool = False) -> None:
         """Wait for so many seconds; never shorter than before."""
         with self._lock:
             if len(self._blocks) >= _MANY_BLOCKS:
-                self._blocks = {account: block for account, block in self._blocks.items() if block.until > at}
-            before = self._blocks.get(account_id)
+                self._blocks = {other: block for other, block in self._blocks.items() if block.until > at}
+            before = self._blocks.get(name)
             until = max(at + seconds, before.until if before is not None else at)
-            self._blocks[account_id] = LocalBlock(until=until, is_shared=is_shared, seen_at=at)
+            self._blocks[name] = LocalBlock(until=until, is_shared=is_shared, seen_at=at)
 
-    def set(self, account_id: str, *, seconds: float, at: float) -> None:
+    def set(self, name: str, *, seconds: float, at: float) -> None:
         """Wait for as long as Redis says, be it shorter than before: someone may have lifted the block there."""
         with self._lock:
-            self._blocks[account_id] = LocalBlock(until=at + seconds, is_shared=True, seen_at=at)
+            self._blocks[name] = LocalBlock(until=at + seconds, is_shared=True, seen_at=at)
 
-    def find(self, account_id: str, *, at: float) -> LocalBlock | None:
+    def find(self, name: str, *, at: float) -> LocalBlock | None:
         """Return the block, if it is not over."""
-        block = self._blocks.get(account_id)
+        block = self._blocks.get(name)
         return block if block is not None and block.until > at else None
+
+    def take_over(self, earlier: str, name: str) -> None:
+        """Wait under this name as long as was asked for under the earlier one."""
+        with self._lock:
+            before, present = self._blocks.pop(earlier, None), self._blocks.get(name)
+            if before is not None and (present is None or present.until < before.until):
+                self._blocks[name] = before

@@ -131,20 +131,22 @@ class MeasuredLimiter:
         self._limiter = limiter
         self._metrics = metrics
 
-    def reserve(self, account_id: str, *, within_s: float, is_spare: bool = False) -> Reservation:
+    def reserve(
+        self, account_id: str, *, hub_id: int | None = None, within_s: float, is_spare: bool = False
+    ) -> Reservation:
         """Ask for a place."""
-        place = self._limiter.reserve(account_id, within_s=within_s, is_spare=is_spare)
+        place = self._limiter.reserve(account_id, hub_id=hub_id, within_s=within_s, is_spare=is_spare)
         if not is_spare:
             self._metrics.place_s.labels("booked" if place.is_booked else "refused").observe(place.wait_s)
         return place
 
-    def learn(self, account_id: str, quota: Quota) -> None:
+    def learn(self, account_id: str, quota: Quota, *, hub_id: int | None = None) -> None:
         """Pass on what HubSpot says."""
-        self._limiter.learn(account_id, quota)
+        self._limiter.learn(account_id, quota, hub_id=hub_id)
 
-    def block(self, account_id: str, *, seconds: float) -> None:
+    def block(self, account_id: str, *, hub_id: int | None = None, seconds: float) -> None:
         """Pass on that HubSpot wants patience."""
-        self._limiter.block(account_id, seconds=seconds)
+        self._limiter.block(account_id, hub_id=hub_id, seconds=seconds)
 
 
 class MeasuredExporter:

@@ -8,6 +8,7 @@ from datetime import datetime
 
 import structlog
 
+from worker.connections import HubSpotFacts
 from worker.errands import ExportPlan, Plan, PlanExports, PlannedExport
 from worker.errors import ExportError, RateLimitedError, TokenRefusedError
 from worker.estimates import Basis, Count, Estimate, Extent
@@ -45,25 +46,23 @@ class Planner:
     def plan(self, account_id: str, owner: str, question: PlanExports) -> Plan:
         """Plan exports that would run side by side. Raises TokenNotFoundError, a HubSpotError, UnavailableError."""
         facts = self._tools.facts.look(account_id, owner)
-        plans = tuple(self._plan_one(account_id, owner, each, facts.scopes) for each in question.exports)
+        plans = tuple(self._plan_one(account_id, owner, each, facts) for each in question.exports)
         return Plan(exports=plans, rate=self._tools.rate, facts=facts)
 
     def forecast(self, job: Job) -> Estimate | None:
         """Estimate a job that begins; None where nobody can say. It never raises: a job needs no estimate."""
         try:
-            last = self._tools.jobs.last_complete(job.account_id, job.owner, job.records_type)
+            last = self._tools.jobs.last_complete(job.account_id, job.owner, job.records_type, hub_id=job.hub_id)
             count = _count_of(last) or self._ask(job.account_id, job.owner, job.records_type)
         except ExportError as error:
             _log.info("no_forecast", reason=error.message)
             return None
         return self._estimate(job.request, count, last)
 
-    def _plan_one(
-        self, account_id: str, owner: str, planned: PlannedExport, granted: tuple[str, ...] | None
-    ) -> ExportPlan:
-        export_type = planned.export_type
+    def _plan_one(self, account_id: str, owner: str, planned: PlannedExport, facts: HubSpotFacts) -> ExportPlan:
+        export_type, granted = planned.export_type, facts.scopes
         missing = missing_scopes([export_type], granted).get(export_type, ()) if granted is not None else None
-        last = self._tools.jobs.last_complete(account_id, owner, export_type)
+        last = self._tools.jobs.last_complete(account_id, owner, export_type, hub_id=facts.hub_id)
         asked = None if missing else self._ask(account_id, owner, export_type)
         return ExportPlan(
             export_type=export_type,

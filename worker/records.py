@@ -17,10 +17,14 @@ _LISTS_LAG = timedelta(minutes=10)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CopyId:
-    """Which copy: the records of one type of one account."""
+    """Which copy: the records of one type that one account has got of one HubSpot portal.
+
+    Without a `hub_id` it is the account's first one, which is of no other portal than the first that is told.
+    """
 
     account_id: str
     export_type: ExportType
+    hub_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -36,6 +36,9 @@ class ScheduleStore(Protocol):
     def remove(self, account_id: str, owner: str) -> bool:
         """Forget the schedule; False when there is none."""
 
+    def note_portal(self, schedule_id: str, hub_id: int) -> None:
+        """Note which HubSpot portal a run of the schedule is of; where there is no such schedule any more, nothing."""
+
     def take_due(self, *, limit: int, lease_s: float) -> DueSchedules:
         """Take schedules that are due, those that have waited longest first, for so many seconds.
 

@@ -36,6 +36,7 @@ class Schedule:
     """The schedule of one (account, owner).
 
     Its runs come `jitter_s` after the instants of its timetable, so that not all accounts are synced on the hour.
+    `hub_id` is the HubSpot portal that its last run was of: a run is a sync of whichever is connected then.
     `next_run_at` is the real instant of the next one; None: it is switched off. `queued_for` is a run that waits for
     the sync before it, which is `last_job_id`. `skipped_runs` were due and not wanted: the sync before was still going,
     or there was no token to do them with. `missed_runs` are those that passed while nobody looked.
@@ -57,6 +58,7 @@ class Schedule:
     queued_for: datetime | None = None
     last_run_at: datetime | None = None
     last_job_id: str | None = None
+    hub_id: int | None = None
     skipped_runs: int = 0
     missed_runs: int = 0
 

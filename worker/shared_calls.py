@@ -8,17 +8,32 @@ from importlib.resources import files
 
 from redis import Redis
 
-from worker.blocks import block_key, blocked_for_s
+from worker.blocks import blocked_for_s
 from worker.rates import Rate
 
 QUOTA_LIFE_S = 300.0
 
 _PREFIX = "hubspot-export"
+_PORTALS = f"{_PREFIX}:portal:"
+_OF_ACCOUNT = ("calls", "blocked", "quota", "turns", "portal-of")
+
+
+@dataclass(frozen=True, slots=True)
+class LimitKey:
+    """Whose limit a call counts in: that of the account's `portal` for our app; None: as far as is known its own."""
+
+    account_id: str
+    portal: str | None = None
+
+    @property
+    def name(self) -> str:
+        """Tell it from every other one."""
+        return f"account:{self.account_id}" if self.portal is None else f"portal:{self.portal}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """What Redis says about the next call of an account.
+    """What Redis says about a key's next call.
 
     `rate` is the one in force, `logged` the calls in its window, whoever made them; `workers` share the account.
     `birth` names the log: another one tells that Redis has lost its data.
@@ -41,12 +56,13 @@ class SharedCalls:
         self._worker = secrets.token_hex(8)
         scripts = files("worker") / "lua"
         self._reserve, self._learn, self._block = (
-            redis.register_script((scripts / f"{name}.lua").read_text()) for name in ("reserve", "learn", "block")
+            redis.register_script((scripts / "portal.lua").read_text() + (scripts / f"{name}.lua").read_text())
+            for name in ("reserve", "learn", "block")
         )
 
     def reserve(  # noqa: PLR0913 - what there is to know of a call and of who asks
         self,
-        account_id: str,
+        key: LimitKey,
         rate: Rate,
         *,
         within_s: float,
@@ -54,12 +70,11 @@ class SharedCalls:
         birth: str | None,
         unlogged_ago_s: float | None,
     ) -> Place:
-        """Book the account's next place, if it is near enough; for a spare call, if nobody else will want it.
+        """Book the key's next place, if it is near enough; for a spare call, if nobody else will want it.
 
         `birth` is the log that this worker knows. Calls that are not in it were made `unlogged_ago_s` ago at the least.
         """
-        calls, quota, turns = _keys("calls", "quota", "turns", account_id=account_id)
-        keys = [calls, block_key(account_id), quota, turns, f"{_PREFIX}:log", f"{_PREFIX}:workers"]
+        keys = [*_keys(key), f"{_PREFIX}:log", f"{_PREFIX}:workers"]
         arguments: list[int | str] = [
             secrets.token_hex(8),
             rate.calls,
@@ -70,6 +85,7 @@ class SharedCalls:
             secrets.token_hex(8),
             -1 if unlogged_ago_s is None else _ms(unlogged_ago_s),
             int(is_spare),
+            *_portal(key),
         ]
         booked, wait, blocked, calls, window, logged, workers, log = self._reserve(keys=keys, args=arguments)
         return Place(
@@ -82,26 +98,29 @@ class SharedCalls:
             birth=log if isinstance(log, str) else log.decode(),
         )
 
-    def learn(self, account_id: str, rate: Rate, *, counted: int, reach_s: float) -> int:
+    def learn(self, key: LimitKey, rate: Rate, *, counted: int, reach_s: float) -> int:
         """Put `rate` in force, and fill the log up to the calls that HubSpot has `counted`.
 
         Those that the log has held in the last `reach_s` are known. Gives how many that are then.
         """
         told: list[int | str] = [rate.calls, _ms(rate.seconds), _ms(QUOTA_LIFE_S), counted, _ms(reach_s)]
-        keys = _keys("calls", "quota", account_id=account_id)
-        return int(self._learn(keys=keys, args=[*told, secrets.token_hex(8)]))
+        return int(self._learn(keys=_keys(key), args=[*told, secrets.token_hex(8), *_portal(key)]))
 
-    def block(self, account_id: str, seconds: float) -> float:
+    def block(self, key: LimitKey, seconds: float) -> float:
         """Give out no place for so many seconds, or longer where that was so already. Gives for how long."""
-        return float(self._block(keys=[block_key(account_id)], args=[_ms(seconds)])) / 1000
+        return float(self._block(keys=_keys(key), args=[_ms(seconds), *_portal(key)])) / 1000
 
-    def blocked_for_s(self, account_id: str) -> float:
+    def blocked_for_s(self, key: LimitKey) -> float:
         """Give the seconds for which there is no place, 0.0 where there is one."""
-        return blocked_for_s(self._redis, account_id)
+        return blocked_for_s(self._redis, key.account_id, portal=key.portal)
 
 
-def _keys(*names: str, account_id: str) -> list[str]:
-    return [f"{_PREFIX}:{name}:{account_id}" for name in names]
+def _keys(key: LimitKey) -> list[str]:
+    return [f"{_PREFIX}:{name}:{key.account_id}" for name in _OF_ACCOUNT]
+
+
+def _portal(key: LimitKey) -> tuple[str, str]:
+    return _PORTALS, key.portal or ""
 
 
 def _ms(seconds: float) -> int:

@@ -54,6 +54,8 @@ class Slice:
         """Do the slice. Raises LeaseLostError, UnavailableError; what was stored until then stays."""
         try:
             self._hand.begin()
+            if self._learn_portal():
+                self._hand.take_up()
             self._go_on()
         finally:
             if self._storing is not None:
@@ -76,6 +78,28 @@ class Slice:
                 hand.hand_back()
                 return
         hand.leave()
+
+    def _learn_portal(self) -> bool:
+        """Find out which portal is connected, where pages are wanted: it tells which copy the job goes on from.
+
+        False when that has ended the job, or has it wait, and where the slice is over before it is known.
+        """
+        hand = self._hand
+        if hand.job.is_complete or hand.job.cancel_requested:
+            return hand.is_at_work
+        while hand.is_at_work and not self._fetcher.has_token:
+            if hand.is_over(hand.job):
+                return False
+            hand.do(self._ask_for_portal)
+        return hand.is_at_work
+
+    def _ask_for_portal(self) -> None:
+        try:
+            self._fetcher.fresh_token(self._hand.job)
+        except RetryableHubSpotError as error:
+            self._retry_or_fail(error)
+        else:
+            self._hand.belong_to(self._fetcher.hub_id)
 
     def _read_in_lanes(self) -> None:
         lanes = self._hand.job.lanes
@@ -111,6 +135,7 @@ class Slice:
             attempt = self._fetcher.fetch(self._hand.job)
         finally:
             self._bring_home()
+        self._hand.belong_to(self._fetcher.hub_id)
         self._hand.note_further(attempt.answered)
         if attempt.fetched is not None:
             self._hand.note_page(attempt.fetched)

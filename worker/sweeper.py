@@ -5,6 +5,7 @@ from __future__ import annotations
 import structlog
 
 from worker.control import JobControl
+from worker.copy_upkeep import CopyUpkeep
 from worker.delivery_rounds import DeliveryRounds
 from worker.eraser import Eraser
 from worker.errors import BrokerUnavailableError
@@ -32,6 +33,7 @@ class Sweeper:
         control: JobControl,
         deliveries: DeliveryRounds,
         eraser: Eraser,
+        copies: CopyUpkeep,
         quiet_s: float,
         lost_s: float,
         batch: int = 500,
@@ -41,6 +43,7 @@ class Sweeper:
         self._control = control
         self._deliveries = deliveries
         self._eraser = eraser
+        self._copies = copies
         self._quiet_s = quiet_s
         self._lost_s = lost_s
         self._batch = batch
@@ -58,6 +61,7 @@ class Sweeper:
         self._control.follow_up(quiet_s=self._lost_s, limit=self._batch)
         self._deliveries.go()
         self._control.make_up(quiet_s=self._quiet_s, limit=self._batch)
+        self._copies.make_up()
         self._eraser.make_up()
         return len(jobs)
 

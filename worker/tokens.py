@@ -66,6 +66,14 @@ class Token:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AccessToken:
+    """An access token that works, and the HubSpot portal it opens; None: HubSpot has not told which."""
+
+    value: SecretStr
+    hub_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RenewedToken:
     """What HubSpot's token endpoint gave."""
 

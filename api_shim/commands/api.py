@@ -152,6 +152,10 @@ class ExportApi:
         """Remove the stored token of the caller's account and user."""
         self._ask("DELETE", "/connection")
 
+    def remove_portal(self, hub_id: int) -> None:
+        """Remove the current copy of a HubSpot portal that the caller's account is not connected to any more."""
+        self._ask("DELETE", f"/connection/portals/{hub_id}")
+
     def results_body(self, job_id: str, **query: int | str | None) -> bytes:
         """Give one answer of a job's results as it came; `query` takes `limit` and `offset`."""
         asked = {name: value for name, value in query.items() if value is not None}

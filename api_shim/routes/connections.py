@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import JSONResponse
 
 from api_shim.auth import Caller
@@ -18,12 +18,21 @@ from api_shim.connection_schemas import (
 )
 from api_shim.connections import ConnectionDesk, with_query
 from api_shim.dependencies import AuthenticCaller, Connections
-from api_shim.errors import ERROR_ANSWERS, HUBSPOT_ANSWERS, NOT_CONFIGURED_ANSWER, JobFailedError, answer_of
+from api_shim.errors import (
+    CONNECTED_ANSWER,
+    ERROR_ANSWERS,
+    HUBSPOT_ANSWERS,
+    NOT_CONFIGURED_ANSWER,
+    JobFailedError,
+    answer_of,
+)
 from worker.errands import Connected
 from worker.errors import AccessDeniedError, ExportError, InvalidRequestError
 from worker.jobs import JobError
 
 router = APIRouter(tags=["connections"])
+
+AskedPortal = Annotated[int, Path(description="`hub_id` of `GET /connection`", ge=0, le=2**63 - 1)]
 
 _FOUND = 302
 _DENIED = "access_denied"
@@ -108,15 +117,34 @@ async def recheck(caller: AuthenticCaller, desk: Connections) -> ConnectionAnswe
 async def disconnect(caller: AuthenticCaller, desk: Connections) -> Response:
     """Remove the stored token. Jobs that still need it fail with `token_not_found`; what they have stored stays.
 
+    So do the current copies, which `DELETE /connection/portals/{hub_id}` removes.
+
     HubSpot is told nothing: to take the app out of the account, uninstall it there.
     """
     await desk.disconnect(caller)
     return Response(status_code=204)
 
 
+@router.delete(
+    "/connection/portals/{hub_id}",
+    summary="Remove a portal's copy",
+    status_code=204,
+    responses={**ERROR_ANSWERS, **CONNECTED_ANSWER},
+)
+async def remove_portal(caller: AuthenticCaller, hub_id: AskedPortal, desk: Connections) -> Response:
+    """Remove the current copies of a HubSpot portal that the account is not connected to any more.
+
+    They cannot be read from then on; of large ones a worker removes the rest. Jobs and their results stay until their
+    time is over. 409 for a portal that is connected.
+    """
+    await desk.remove_portal(caller, hub_id)
+    return Response(status_code=204)
+
+
 async def _shown(caller: Caller, desk: ConnectionDesk) -> ConnectionAnswer:
     token, known = await desk.find(caller)
-    return ConnectionAnswer(data=connection_view(token, known, await desk.gone(caller)))
+    gone, portals = await desk.gone(caller), await desk.portals_of(caller)
+    return ConnectionAnswer(data=connection_view(token, known, gone=gone, portals=portals))
 
 
 async def _finish(desk: ConnectionDesk, *, state: str | None, code: str | None, error: str | None) -> Connected:

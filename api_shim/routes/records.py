@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
@@ -10,17 +11,23 @@ from pydantic import TypeAdapter
 
 from api_shim.cursors import CursorFormat, PlaceInstant, PlaceNumber
 from api_shim.dependencies import AskedCopy, AskedRecord, Authenticated, AuthenticCaller, Records, once_only
-from api_shim.errors import ERROR_ANSWERS
+from api_shim.errors import ERROR_ANSWERS, PORTAL_ANSWER
 from api_shim.record_answers import record_answer, records_answer
+from api_shim.records import RecordDesk
 from api_shim.request_schemas import AskedRecords, Instant, ResultsNumber
 from api_shim.schemas import ErasureAnswer, RecordAnswer, RecordListAnswer
 from worker.pages import MOST_BYTES_AT_ONCE
-from worker.records import Place, Shown
+from worker.records import CopyId, Place, Shown
 
 router = APIRouter(tags=["records"], responses=ERROR_ANSWERS, dependencies=[Authenticated])
 
 _DEFAULT_LIMIT = 10
-_CURSORS = CursorFormat(TypeAdapter(tuple[PlaceInstant, PlaceNumber]))
+_CURSORS = CursorFormat(
+    TypeAdapter[tuple[datetime, int] | tuple[datetime, int, int]](
+        tuple[PlaceInstant, PlaceNumber] | tuple[PlaceInstant, PlaceNumber, PlaceNumber]
+    )
+)
+"""Of a copy whose portal is known they name it."""
 
 
 @router.get(
@@ -28,6 +35,7 @@ _CURSORS = CursorFormat(TypeAdapter(tuple[PlaceInstant, PlaceNumber]))
     summary="List current records",
     response_model=RecordListAnswer,
     dependencies=[once_only("changed_since", "deleted", "limit", "cursor")],
+    responses=PORTAL_ANSWER,
 )
 async def records(
     copy: AskedCopy,
@@ -39,14 +47,16 @@ async def records(
 ) -> Response:
     """List the records of the current copy, the one that changed last at the end.
 
-    A body ends early at some 16 MB. The cursor of the last one leads on as well: what changes later comes after it.
+    It is the copy of the HubSpot portal that is connected; a cursor of another portal's is answered 409
+    `portal_changed`. A body ends early at some 16 MB. The cursor of the last one leads on as well: what changes later
+    comes after it.
     """
     most = limit or _DEFAULT_LIMIT
-    after = Place(*_CURSORS.read(cursor)) if cursor else None
+    after = await _place(copy, desk, cursor) if cursor else None
     found = await desk.read(copy, shown=deleted or Shown.LIVING, since=changed_since, after=after, limit=most + 1)
     given = found[:most]
     place = given[-1].place if given else after
-    further = _CURSORS.write((place.changed_at, place.record_id)) if place is not None else None
+    further = _cursor(copy, place) if place is not None else None
     is_full = sum(len(record.body) for record in found) >= MOST_BYTES_AT_ONCE
     return records_answer(copy.export_type, given, has_more=is_full or len(found) > most, cursor=further)
 
@@ -73,3 +83,16 @@ async def erase(copy: AskedCopy, record_id: AskedRecord, caller: AuthenticCaller
     if await desk.erase(copy, record_id, caller):
         return Response(status_code=204)
     return JSONResponse(ErasureAnswer().model_dump(), status_code=202)
+
+
+async def _place(copy: CopyId, desk: RecordDesk, cursor: str) -> Place:
+    """Read a cursor. Raises InvalidRequestError, and PortalChangedError for one of another portal's copy."""
+    changed_at, record_id, *portal = _CURSORS.read(cursor)
+    await desk.require_its(copy, hub_id=portal[0] if portal else None)
+    return Place(changed_at, record_id)
+
+
+def _cursor(copy: CopyId, place: Place) -> str:
+    if copy.hub_id is None:
+        return _CURSORS.write((place.changed_at, place.record_id))
+    return _CURSORS.write((place.changed_at, place.record_id, copy.hub_id))

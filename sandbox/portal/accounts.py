@@ -80,6 +80,10 @@ class AccountSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     """Of the legacy lists; ascending for types left out. That of deals was never recorded."""
     dated_cursor_form: DatedCursorForm = "last_id_plus_1"
     """What `after` of the dated lists names; either way it includes the record of that id."""
+    grants_tell_portal: bool = True
+    """Whether the token endpoint's answers say whose token it is: those of version 1 do not, by HubSpot's reference."""
+    information_tells_portal: bool = True
+    """Whether the information about a token does."""
 
 
 class AccountOptions(TypedDict, total=False):
@@ -113,6 +117,8 @@ class AccountOptions(TypedDict, total=False):
     final_cursors: dict[RecordTypeName, FinalCursor]
     list_orders: dict[RecordTypeName, ListOrder]
     dated_cursor_form: DatedCursorForm
+    grants_tell_portal: bool
+    information_tells_portal: bool
 
 
 _MS = 1000

@@ -103,7 +103,7 @@ def _whose(account: Account, value: str) -> dict[str, object]:
         "user": f"user{settings.user_id}@example.test",
         "hub_domain": f"hub{settings.hub_id}.example.test",
         "scopes": settings.scopes,
-        "hub_id": settings.hub_id,
+        **({"hub_id": settings.hub_id} if settings.information_tells_portal else {}),
         "user_id": settings.user_id,
     }
 

@@ -133,7 +133,7 @@ class OAuth:
             "access_token": token.value,
             "refresh_token": kept or self.tokens.rotate(settings.hub_id),
             "expires_in": settings.token_lifetime_s,
-            "hub_id": settings.hub_id,
+            **({"hub_id": settings.hub_id} if settings.grants_tell_portal else {}),
             "user_id": settings.user_id,
             "scopes": settings.scopes,
         }

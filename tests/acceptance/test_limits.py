@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
+from sandbox.seeding import mint_jwt, seed
 from sandbox.stack import Stack, StackOptions
 from sandbox.state_folder import temporary_state
 from tests.acceptance.client import Client
@@ -36,6 +39,20 @@ def test_all_workers_together_keep_the_limit_of_an_account(limited: Stack) -> No
     stats = limited.hubspot_control.stats(client.account.hub_id)
     assert stats["refused"] == 0
     assert stats["peak_calls"] <= CALLS
+
+
+def test_accounts_of_one_portal_keep_its_limit_together(limited: Stack) -> None:
+    records = {"contacts": 2500, "companies": 2500}
+    client = limited_client(limited, **records)
+    twin = replace(client, account=replace(client.account, account_id=f"{client.account.account_id}-twin"))
+    twin = replace(twin, token=mint_jwt(limited, twin.account, life=timedelta(hours=1)))
+    seed(limited, twin.account, records=records, rate_limit=CALLS, rate_interval_s=WINDOW_S)  # type: ignore[arg-type]
+
+    paths = [(each, each.start(kind, {"page_size": 100})) for each in (client, twin) for kind in records]
+
+    assert [each.finished(path)["status"] for each, path in paths] == ["succeeded"] * 4
+    stats = limited.hubspot_control.stats(client.account.hub_id)
+    assert (stats["refused"], stats["peak_calls"] <= CALLS) == (0, True)
 
 
 def test_a_stricter_limit_is_learnt_from_what_hubspot_says(limited: Stack) -> None:

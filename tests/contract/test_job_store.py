@@ -798,3 +798,35 @@ def test_waiting_jobs_of_an_account_are_woken_for_the_next_sweep(mongo_database:
     assert jobs.wake("woken") == 1
 
     assert [job.account_id for job in jobs.take_unpublished(quiet_s=60, limit=9)] == ["woken"]
+
+
+def test_the_last_complete_export_of_a_portal_is_of_no_other_one(store: JobStore) -> None:
+    at = present()
+    for number, hub_id in enumerate((None, 111, 222)):
+        done = finished_export(
+            at + timedelta(seconds=number), export_type=ExportType.DEALS, pages=1, records=1, took_s=1.0
+        )
+        store.add(replace(done, job_id=f"done-{hub_id}", hub_id=hub_id))
+
+    found = {hub_id: store.last_complete("a1", "u1", ExportType.DEALS, hub_id=hub_id) for hub_id in (None, 111, 333)}
+
+    assert {hub_id: job.job_id if job else None for hub_id, job in found.items()} == {
+        None: "done-222",
+        111: "done-111",
+        333: "done-None",  # of an unknown one: it may be that
+    }
+
+
+def test_the_first_portal_that_is_told_of_a_job_stays(store: JobStore) -> None:
+    job = new_job()
+    store.add(job)
+
+    assert store.settle_portal(job.job_id, 111) == 111
+    assert store.settle_portal(job.job_id, 222) == 111
+    found = store.find(job.job_id)
+    assert found is not None
+    assert found.hub_id == 111
+
+
+def test_a_portal_is_not_settled_for_a_job_that_is_gone(store: JobStore) -> None:
+    assert store.settle_portal("nobody's", 111) is None

@@ -226,14 +226,16 @@ def test_spare_calls_and_others_together_keep_the_limit(redis: Redis) -> None:
 
         limiter: RateLimiter
 
-        def reserve(self, account_id: str, *, within_s: float, is_spare: bool = True) -> Reservation:
-            return self.limiter.reserve(account_id, within_s=within_s, is_spare=is_spare)
+        def reserve(
+            self, account_id: str, *, hub_id: int | None = None, within_s: float, is_spare: bool = True
+        ) -> Reservation:
+            return self.limiter.reserve(account_id, hub_id=hub_id, within_s=within_s, is_spare=is_spare)
 
-        def learn(self, account_id: str, quota: Quota) -> None:
-            self.limiter.learn(account_id, quota)
+        def learn(self, account_id: str, quota: Quota, *, hub_id: int | None = None) -> None:
+            self.limiter.learn(account_id, quota, hub_id=hub_id)
 
-        def block(self, account_id: str, *, seconds: float) -> None:
-            self.limiter.block(account_id, seconds=seconds)
+        def block(self, account_id: str, *, hub_id: int | None = None, seconds: float) -> None:
+            self.limiter.block(account_id, hub_id=hub_id, seconds=seconds)
 
     rate = Rate(calls=20, seconds=1)
     limiter = RedisRateLimiter(redis, rate)
@@ -758,3 +760,112 @@ def test_without_a_limit_a_redis_that_is_back_is_asked_again(server: FakeServer)
 def _now_ms(redis: Redis) -> int:
     seconds, microseconds = redis.time()
     return int(seconds) * 1000 + int(microseconds) // 1000
+
+
+# Portals
+
+
+def test_accounts_of_one_portal_share_its_limit(redis: Redis) -> None:
+    first, second = (RedisRateLimiter(redis, Rate(calls=5, seconds=10), app="app") for _ in range(2))
+
+    went = [
+        limiter.reserve(account, hub_id=111, within_s=0).is_booked
+        for limiter, account in zip([first, second] * 6, ["a1", "a2", "a3"] * 4, strict=True)
+    ]
+
+    assert sum(went) == 5
+
+
+def test_portals_and_apps_have_limits_of_their_own(redis: Redis) -> None:
+    limiter = RedisRateLimiter(redis, Rate(calls=1, seconds=10), app="app")
+    another_app = RedisRateLimiter(redis, Rate(calls=1, seconds=10), app="another")
+    assert limiter.reserve("a1", hub_id=111, within_s=0).is_booked
+
+    assert limiter.reserve("a1", hub_id=222, within_s=0).is_booked
+    assert another_app.reserve("a1", hub_id=111, within_s=0).is_booked
+    assert not limiter.reserve("a2", hub_id=111, within_s=0).is_booked
+
+
+@pytest.mark.parametrize("worker", [0, 1])
+def test_calls_made_before_the_portal_was_known_count_in_its_limit(redis: Redis, worker: int) -> None:
+    first, second = (RedisRateLimiter(redis, Rate(calls=5, seconds=10), app="app") for _ in range(2))
+    assert booked(first, 3) == 3
+
+    knows = (first, second)[worker]
+    went = [knows.reserve("a1", hub_id=111, within_s=0).is_booked for _ in range(4)]
+
+    assert went == [True, True, False, False]
+    assert booked(first, 3) == 0  # a worker that was not told yet
+    assert not knows.reserve("a2", hub_id=111, within_s=0).is_booked
+
+
+def test_whoever_does_not_know_the_portal_yet_is_counted_with_those_who_do(redis: Redis) -> None:
+    knows, unaware = (RedisRateLimiter(redis, Rate(calls=6, seconds=10), app="app") for _ in range(2))
+    went = 0
+    for _ in range(10):
+        went += knows.reserve("a1", hub_id=111, within_s=0).is_booked
+        went += unaware.reserve("a1", within_s=0).is_booked
+
+    assert went == 6
+
+
+def test_what_an_older_worker_logs_under_the_account_counts_in_the_portals_limit(redis: Redis) -> None:
+    limiter = RedisRateLimiter(redis, Rate(calls=5, seconds=10), app="app")
+    assert limiter.reserve("a1", hub_id=111, within_s=0).is_booked
+    now = int(time.time() * 1000)
+    redis.zadd("hubspot-export:calls:a1", {"older-1": now, "older-2": now, "older-3": now})
+
+    went = [limiter.reserve("a1", hub_id=111, within_s=0).is_booked for _ in range(3)]
+
+    assert went == [True, False, False]
+
+
+def test_a_block_holds_for_all_accounts_of_the_portal(redis: Redis) -> None:
+    limiter, other = (RedisRateLimiter(redis, Rate(calls=5, seconds=10), app="app") for _ in range(2))
+    other.block("a1", hub_id=111, seconds=9)
+
+    assert 8 < limiter.reserve("a2", hub_id=111, within_s=0).wait_s <= 9
+    assert limiter.reserve("a2", hub_id=222, within_s=0).is_booked
+
+
+def test_a_block_from_before_the_portal_was_known_holds_for_it(redis: Redis) -> None:
+    limiter, other = (RedisRateLimiter(redis, Rate(calls=5, seconds=10), app="app") for _ in range(2))
+    other.block("a1", seconds=9)
+
+    assert 8 < limiter.reserve("a1", hub_id=111, within_s=0).wait_s <= 9
+    assert 8 < other.reserve("a1", hub_id=111, within_s=0).wait_s <= 9
+
+
+def test_without_a_limit_a_block_is_the_portals_as_well(redis: Redis) -> None:
+    limiter, other = (NoRateLimit(redis, app="app") for _ in range(2))
+    limiter.reserve("a1", hub_id=111, within_s=0)
+    other.block("a2", hub_id=111, seconds=9)
+
+    assert not limiter.reserve("a1", hub_id=111, within_s=0).is_booked
+    assert not limiter.reserve("a1", within_s=0).is_booked
+    assert limiter.reserve("a1", hub_id=222, within_s=0).is_booked
+
+
+def test_what_hubspot_tells_of_a_portals_limit_holds_for_all_its_accounts(redis: Redis) -> None:
+    limiter = RedisRateLimiter(redis, Rate(calls=10, seconds=10), app="app")
+    limiter.reserve("a1", hub_id=111, within_s=0)
+    limiter.learn("a1", quota(4, counted=3), hub_id=111)
+
+    went = [limiter.reserve("a2", hub_id=111, within_s=0).is_booked for _ in range(3)]
+
+    assert went == [True, False, False]
+
+
+def test_without_redis_accounts_of_one_portal_share_what_there_is(server: FakeServer) -> None:
+    clock = Seconds()
+    limiter = RedisRateLimiter(FakeRedis(server=server), Rate(calls=4, seconds=10), app="app", clock=clock)
+    limiter.reserve("a1", within_s=0)
+    server.connected = False
+    limiter.reserve("a1", within_s=0)
+    clock.now += 60
+
+    went = [limiter.reserve("a1", within_s=0).is_booked]  # the portal is not known yet
+    went += [limiter.reserve(account, hub_id=111, within_s=0).is_booked for account in ("a1", "a2") * 4]
+
+    assert sum(went) <= 4
+    assert went[0]

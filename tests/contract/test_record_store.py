@@ -19,7 +19,7 @@ from tests.fakes.records import InMemoryRecordStore, InMemoryTransactions
 from tests.patience import PATIENCE_S
 from worker.copy_interfaces import RecordStore, Transactions
 from worker.copying import Copying, SyncMode
-from worker.errors import LeaseLostError, RecordNotFoundError
+from worker.errors import CopyBusyError, LeaseLostError, RecordNotFoundError
 from worker.mongo.connection import Document, MongoDatabase
 from worker.mongo.records import COPIES, MongoRecordStore
 from worker.mongo.transactions import MongoTransactions
@@ -421,3 +421,162 @@ def watched(database: MongoDatabase) -> Iterator[Callable[[], list[Document]]]:
         yield lambda: list(database["system.profile"].find({"op": "query", "command.sort": {"$exists": True}}))
     finally:
         database.command("profile", 0)
+
+
+# Portals
+
+FIRST, SECOND = (replace(COPY, hub_id=hub_id) for hub_id in (111, 222))
+
+
+def test_each_portal_has_a_copy_of_its_own(world: World) -> None:
+    world.insert(1, 2, copy=FIRST)
+    world.insert(2, 3, copy=SECOND)
+
+    assert (world.listed(copy=FIRST), world.listed(copy=SECOND)) == ([1, 2], [2, 3])
+    assert [list(world.store.ids(each, after=None, through=None)) for each in (FIRST, SECOND)] == [[1, 2], [2, 3]]
+    assert list(world.store.ids(SECOND, after=2, through=9)) == [3]
+    assert set(world.store.known(SECOND, [1, 2, 3])) == {2, 3}
+    with pytest.raises(RecordNotFoundError):
+        world.store.find(SECOND, 1)
+    assert world.store.first_portal(COPY) == 111
+
+
+def test_a_change_of_one_portals_copy_leaves_the_other_as_it_is(world: World) -> None:
+    world.insert(1, 2, copy=FIRST)
+    world.insert(1, 2, copy=SECOND)
+    world.change(lambda at: world.store.bury(SECOND, [1], unless_since=at, at=at, sync_id="s"), copy=SECOND)
+    world.change(lambda at: world.store.replace(SECOND, records([2], "new"), at=at, sync_id="s"), copy=SECOND)
+    assert world.store.remove(SECOND, 1)
+
+    assert world.listed(copy=FIRST) == [1, 2]
+    assert json.loads(world.store.find(FIRST, 2).body)["value"] == "v"
+    assert world.listed(copy=SECOND, shown=Shown.ALL) == [2]
+
+
+def test_what_was_stored_without_a_portal_is_the_first_ones(world: World) -> None:
+    world.insert(1, 2)
+    world.store.take_up(COPY, "j1", Copying(created=2), epoch=1)
+    world.store.note_sync(COPY, CompleteSync(sync_id="s1", since=present(), mode=SyncMode.FULL))
+
+    world.insert(3, copy=FIRST)
+
+    assert world.listed(copy=FIRST) == [1, 2, 3]
+    assert world.store.take_up(FIRST, "j1", Copying(), epoch=2) == Copying(created=2)
+    assert world.store.last_sync(FIRST, SyncMode.FULL) is not None
+    assert world.listed(copy=SECOND) == []
+    assert world.store.last_sync(SECOND, SyncMode.FULL) is None
+    world.insert(4, copy=SECOND)
+    assert world.listed(copy=COPY) == [1, 2, 3]
+
+
+def test_until_somebody_writes_a_copy_belongs_to_whoever_reads_it(world: World) -> None:
+    world.insert(1)
+
+    assert (world.listed(copy=FIRST), world.listed(copy=SECOND)) == ([1], [1])
+    assert world.store.first_portal(COPY) is None
+
+
+@pytest.mark.parametrize("removed", [FIRST, SECOND], ids=["first", "second"])
+def test_a_copy_is_removed_in_portions(world: World, removed: CopyId) -> None:
+    kept = SECOND if removed is FIRST else FIRST
+    for copy in (FIRST, SECOND):
+        world.insert(*range(5), copy=copy)
+        world.store.note_sync(copy, CompleteSync(sync_id="s1", since=present(), mode=SyncMode.FULL))
+
+    assert not world.store.remove_some(removed, most=3)
+    assert world.listed(copy=removed) == []  # it cannot be read any more
+    assert world.store.remove_some(removed, most=3)
+    assert world.store.remove_some(removed, most=3)
+
+    assert world.listed(copy=kept) == [0, 1, 2, 3, 4]
+    assert world.store.last_sync(removed, SyncMode.FULL) is None
+    world.insert(9, copy=removed)
+    assert world.listed(copy=removed) == [9]
+
+
+def test_nobody_writes_into_a_copy_that_is_being_removed(world: World) -> None:
+    world.insert(*range(5), copy=SECOND)
+    world.insert(*range(5), copy=FIRST)
+    world.store.remove_some(FIRST, most=1)
+
+    with pytest.raises(CopyBusyError):
+        world.insert(7, copy=FIRST)
+    with pytest.raises(CopyBusyError):
+        world.store.take_up(FIRST, "j1", Copying(), epoch=1)
+
+
+def test_a_copy_that_the_account_never_had_is_removed_at_once(world: World) -> None:
+    world.insert(1, copy=FIRST)
+    world.insert(1, copy=replace(FIRST, account_id="a2"))
+
+    assert world.store.remove_some(SECOND, most=3)
+    assert world.store.remove_some(FIRST, most=3)
+
+    assert world.listed(copy=replace(FIRST, account_id="a2")) == [1]
+
+
+def test_an_accounts_name_leads_into_no_other_ones_copy(world: World) -> None:
+    world.insert(1, copy=FIRST)
+    world.insert(1, 2, copy=SECOND)
+    strange = CopyId(account_id="a1:p222", export_type=ExportType.CONTACTS)
+    world.insert(1, 3, copy=strange)
+
+    assert list(world.store.ids(SECOND, after=None, through=None)) == [1, 2]
+    assert list(world.store.ids(strange, after=None, through=None)) == [1, 3]
+    assert world.store.remove_some(SECOND, most=9)
+    assert world.listed(copy=strange) == [1, 3]
+
+
+def test_records_of_an_older_version_are_marked_in_portions(mongo_database: MongoDatabase) -> None:
+    world = in_mongo(mongo_database)
+    world.insert(*range(5))
+    assert not world.store.adopt_some(most=2)  # nobody has told of which portal they are
+    world.insert(9, copy=FIRST)
+    stored = mongo_database["integrations.hubspot.contacts"]
+
+    portions = 0
+    while world.store.adopt_some(most=2):
+        portions += 1
+
+    assert portions == 3
+    assert stored.count_documents({"hub_id": 111}) == 6
+    assert world.listed(copy=FIRST) == [0, 1, 2, 3, 4, 9]
+
+
+def test_what_an_older_worker_stores_meanwhile_is_marked_an_hour_later(mongo_database: MongoDatabase) -> None:
+    world = in_mongo(mongo_database)
+    world.insert(1, copy=FIRST)
+    while world.store.adopt_some(most=9):
+        pass
+    stored, copies = mongo_database["integrations.hubspot.contacts"], mongo_database[COPIES]
+    stored.update_one({"record_id": 1}, {"$unset": {"hub_id": True}})
+    earlier = {name: {"$subtract": [f"${name}", 3_700_000]} for name in ("adopt_at", "adopted_at")}
+    copies.update_one({}, [{"$set": earlier}])
+
+    assert world.store.adopt_some(most=9)
+
+    assert stored.count_documents({"hub_id": 111}) == 1
+    assert "adopt_at" not in (copies.find_one() or {})
+    assert in_mongo(mongo_database).listed(copy=FIRST) == [1]
+
+
+@pytest.mark.parametrize("copy", [FIRST, SECOND], ids=["first", "second"])
+@pytest.mark.parametrize("is_marked", [True, False])
+def test_a_list_of_a_portals_copy_is_read_from_an_index(
+    mongo_database: MongoDatabase, copy: CopyId, *, is_marked: bool
+) -> None:
+    world = in_mongo(mongo_database)
+    MongoRecordStore(mongo_database).ensure_indexes()
+    for first in range(0, 300, 100):
+        world.insert(*range(first, first + 100), copy=FIRST)
+    for first in range(0, 300, 100):
+        world.insert(*range(first, first + 100), copy=SECOND)
+    if is_marked:
+        mongo_database[COPIES].update_many({}, {"$unset": {"adopt_at": True}})
+    store = MongoRecordStore(mongo_database)
+    place = store.read(copy, shown=Shown.ALL, since=None, after=None, limit=200)[-1].place
+    with watched(mongo_database) as plans:
+        assert len(store.read(copy, shown=Shown.ALL, since=None, after=place, limit=20)) == 20
+
+    assert sum(query["docsExamined"] for query in plans()) == 20
+    assert sum(query["keysExamined"] for query in plans()) <= 20 + 4

@@ -73,6 +73,11 @@ class InMemoryConnectionStore:
         self._answer()
         self._stored.pop((account_id, owner), None)
 
+    def of_portal(self, account_id: str, hub_id: int) -> list[Connection]:
+        self._answer()
+        found = [each for key, each in self._stored.items() if key[0] == account_id]
+        return [each for each in found if each.facts.hub_id == hub_id]
+
     def refused(self, *, most: int) -> list[Connection]:
         self._answer()
         found = [each for each in self._stored.values() if each.refusal is not None]

@@ -52,9 +52,14 @@ class InMemoryErasureStore:
 
     def open_of(self, copy: CopyId, record_ids: Iterable[int]) -> list[Erasure]:
         self._answer()
-        wanted = {(copy, record_id) for record_id in record_ids}
+        wanted = {(copy.account_id, copy.export_type, record_id) for record_id in record_ids}
         still_open = [stored.erasure for stored in self._stored.values() if stored.due_at is not None]
-        return [each for each in still_open if (each.copy_id, each.record_id) in wanted]
+        return [
+            each
+            for each in still_open
+            if (each.copy_id.account_id, each.copy_id.export_type, each.record_id) in wanted
+            and (copy.hub_id is None or each.concerns(copy.hub_id))
+        ]
 
     def take_due(self) -> Erasure | None:
         self._answer()

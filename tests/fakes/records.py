@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 from worker.copying import Copying, SyncMode
-from worker.errors import LeaseLostError, RecordNotFoundError, StoreUnavailableError
+from worker.errors import CopyBusyError, LeaseLostError, RecordNotFoundError, StoreUnavailableError
 from worker.pages import ExportType, within_bytes
 from worker.records import CompleteSync, CopiedRecord, CopyId, KnownRecord, Missed, Moment, Place, Record, Shown
 
@@ -68,10 +68,13 @@ class InMemoryRecordStore:
         self._changed_at: dict[CopyId, datetime] = {}
         self._syncs: dict[tuple[CopyId, SyncMode], CompleteSync] = {}
         self._accounts: dict[tuple[CopyId, str], tuple[int, Copying]] = {}
+        self._first: dict[CopyId, int] = {}
+        self._further: dict[CopyId, bool] = {}
+        self._leaving: dict[CopyId, bool] = {}
         self.written = 0
 
     def begin_change(self, copy: CopyId) -> Moment:
-        self._answer()
+        copy = self._claimed(copy)
         now = self._clock()
         at = max(now, self._changed_at.get(copy, _NEVER) + _MILLISECOND)
         self._changed_at[copy] = at
@@ -79,6 +82,7 @@ class InMemoryRecordStore:
 
     def known(self, copy: CopyId, record_ids: Iterable[int]) -> Mapping[int, KnownRecord]:
         self._answer()
+        copy = self._placed(copy)
         found = {record_id: self._kept.get((copy, record_id)) for record_id in record_ids}
         return {record_id: _known(copy, kept) for record_id, kept in found.items() if kept is not None}
 
@@ -104,6 +108,7 @@ class InMemoryRecordStore:
         self, copy: CopyId, record_ids: Iterable[int], *, unless_since: datetime, at: datetime, sync_id: str
     ) -> int:
         self._answer()
+        copy = self._placed(copy)
         found = [(copy, record_id) for record_id in record_ids if (copy, record_id) in self._kept]
         meant = [key for key in found if _is_silent(self._kept[key], unless_since)]
         for key in meant:
@@ -123,13 +128,15 @@ class InMemoryRecordStore:
 
     def ids(self, copy: CopyId, *, after: int | None, through: int | None) -> Iterator[int]:
         self._answer()
+        copy = self._placed(copy)
         ids = sorted(record_id for kept_in, record_id in self._kept if kept_in == copy)
         return iter([i for i in ids if (after is None or i > after) and (through is None or i <= through)])
 
     def find(self, copy: CopyId, record_id: int) -> CopiedRecord:
         self._answer()
+        copy = self._placed(copy)
         kept = self._kept.get((copy, record_id))
-        if kept is None:
+        if kept is None or copy in self._leaving:
             raise RecordNotFoundError
         return _copied(kept)
 
@@ -137,7 +144,9 @@ class InMemoryRecordStore:
         self, copy: CopyId, *, shown: Shown, since: datetime | None, after: Place | None, limit: int
     ) -> list[CopiedRecord]:
         self._answer()
-        records = [_copied(kept) for (kept_in, _), kept in self._kept.items() if kept_in == copy]
+        copy = self._placed(copy)
+        kept_there = [kept for (kept_in, _), kept in self._kept.items() if kept_in == copy]
+        records = [_copied(kept) for kept in kept_there if copy not in self._leaving]
         wanted = [
             record
             for record in records
@@ -149,13 +158,14 @@ class InMemoryRecordStore:
         return list(within_bytes(in_order, size_of=lambda record: len(record.body)))
 
     def take_up(self, copy: CopyId, job_id: str, copying: Copying, *, epoch: int) -> Copying:
-        self._answer()
+        copy = self._claimed(copy)
         _, kept = self._accounts.get((copy, job_id), (0, copying))
         self._accounts[copy, job_id] = (epoch, kept)
         return kept
 
     def keep_account(self, copy: CopyId, job_id: str, copying: Copying, *, epoch: int) -> None:
         self._answer()
+        copy = self._placed(copy)
         taken_by, _ = self._accounts.get((copy, job_id), (None, None))
         if taken_by != epoch:
             raise LeaseLostError("Another worker has taken the export up")
@@ -163,29 +173,76 @@ class InMemoryRecordStore:
 
     def note_sync(self, copy: CopyId, sync: CompleteSync) -> None:
         self._answer()
+        copy = self._placed(copy)
         last = self._syncs.get((copy, sync.mode))
         if last is None or last.since <= sync.since:
             self._syncs[copy, sync.mode] = sync
 
     def last_sync(self, copy: CopyId, *modes: SyncMode) -> CompleteSync | None:
         self._answer()
+        copy = self._placed(copy)
         syncs = [self._syncs[copy, mode] for mode in modes if (copy, mode) in self._syncs]
         return max(syncs, key=lambda sync: sync.since, default=None)
 
     def remove(self, copy: CopyId, record_id: int) -> bool:
         self._answer()
-        return self._kept.pop((copy, record_id), None) is not None
+        return self._kept.pop((self._placed(copy), record_id), None) is not None
+
+    def first_portal(self, copy: CopyId) -> int | None:
+        self._answer()
+        return self._first.get(replace(copy, hub_id=None))
+
+    def remove_some(self, copy: CopyId, *, most: int) -> bool:
+        self._answer()
+        place = self._placed(copy)
+        if place not in self._further and self._first.get(place) != copy.hub_id:
+            return True
+        self._leaving[place] = True
+        some = [key for key in self._kept if key[0] == place][:most]
+        for key in some:
+            del self._kept[key]
+        if len(some) == most:
+            return False
+        self._first.pop(place, None)
+        self._further.pop(place, None)
+        self._leaving.pop(place, None)
+        self._syncs = {key: sync for key, sync in self._syncs.items() if key[0] != place}
+        self._accounts = {key: kept for key, kept in self._accounts.items() if key[0] != place}
+        return True
+
+    def adopt_some(self, *, most: int) -> bool:  # noqa: ARG002 - the seam's; there is no older version of the fake
+        self._answer()
+        return False
+
+    def _placed(self, copy: CopyId) -> CopyId:
+        """Give the copy as its contents are kept: an account's first one is that of no portal."""
+        first = replace(copy, hub_id=None)
+        is_of_other = self._first.get(first, copy.hub_id) != copy.hub_id
+        return copy if copy in self._further or (copy.hub_id is not None and is_of_other) else first
+
+    def _claimed(self, copy: CopyId) -> CopyId:
+        self._answer()
+        place = self._placed(copy)
+        if place in self._leaving:
+            raise CopyBusyError
+        if copy.hub_id is not None and place == copy:
+            self._further[copy] = True
+        elif copy.hub_id is not None:
+            self._first[place] = copy.hub_id
+        return place
 
     def _answer(self) -> None:
         if self.is_away:
             raise StoreUnavailableError
 
     def _there(self, copy: CopyId, record_ids: Iterable[int]) -> list[tuple[_Kept, tuple[CopyId, int]]]:
+        copy = self._placed(copy)
         keys = [(copy, record_id) for record_id in record_ids]
         return [(self._kept[key], key) for key in keys if key in self._kept]
 
     def _put(self, copy: CopyId, records: Sequence[Record], at: datetime, sync_id: str, *, is_from_feed: bool) -> None:
         self._answer()
+        copy = self._placed(copy)
         self.written += len(records)
         for record in records:
             self._kept[copy, record.record_id] = _Kept(

@@ -56,6 +56,13 @@ class InMemoryScheduleStore:
         self._answer()
         return self._stored.pop((account_id, owner), None) is not None
 
+    def note_portal(self, schedule_id: str, hub_id: int) -> None:
+        self._answer()
+        with self._lock:
+            for key, stored in self._stored.items():
+                if stored.schedule.schedule_id == schedule_id:
+                    self._stored[key] = replace(stored, schedule=replace(stored.schedule, hub_id=hub_id))
+
     def take_due(self, *, limit: int, lease_s: float) -> DueSchedules:
         self._answer()
         with self._lock:
@@ -110,6 +117,7 @@ def _changed(before: Schedule, wished: Schedule) -> Schedule:
     return replace(
         _with_runs(wished, before),
         schedule_id=before.schedule_id,
+        hub_id=before.hub_id,
         created_at=before.created_at,
         next_run_at=before.next_run_at if keeps_its_plan else wished.next_run_at,
         queued_for=before.queued_for if wished.is_enabled else None,

@@ -218,12 +218,29 @@ class InMemoryJobStore(_Store):
             place[stored.job.job_id] = replace(stored, tended_at=self._clock())
         return [stored.job for stored in silent]
 
-    def last_complete(self, account_id: str, owner: str, export_type: ExportType) -> Job | None:
+    def last_complete(
+        self, account_id: str, owner: str, export_type: ExportType, *, hub_id: int | None = None
+    ) -> Job | None:
         self._answer()
         wanted = (account_id, owner, export_type, JobKind.EXPORT)
-        found = [job for job in self.all if (job.account_id, job.owner, job.export_type, job.kind) == wanted]
+        found = [
+            job
+            for job in self.all
+            if (job.account_id, job.owner, job.export_type, job.kind) == wanted
+            and (hub_id is None or job.hub_id in {hub_id, None})
+        ]
         whole = [job for job in found if job.receipt is not None and job.receipt.complete]
         return max(whole, key=lambda job: job.finished_at or _NEVER, default=None)
+
+    def settle_portal(self, job_id: str, hub_id: int) -> int | None:
+        self._answer()
+        with self._lock:
+            stored = self._stored.get(job_id)
+            if stored is None:
+                return None
+            if stored.job.hub_id is None:
+                stored = self._stored[job_id] = replace(stored, job=replace(stored.job, hub_id=hub_id))
+            return stored.job.hub_id
 
     def claim(self, job_id: str, *, worker: str, lease_s: float, at: datetime) -> Job | None:
         job = self._claim(job_id, worker=worker, lease_s=lease_s, at=at)
@@ -431,6 +448,7 @@ class _StoredPage:
     expires_at: datetime | None
     account_id: str
     export_type: ExportType
+    hub_id: int | None = None
     erased: Erased = field(default_factory=Erased)
 
 
@@ -468,6 +486,7 @@ class InMemoryPageStore(_Store):
                 expires_at=expires_at,
                 account_id=job.account_id,
                 export_type=job.records_type,
+                hub_id=job.hub_id,
             )
             return earlier is not None
 
@@ -565,7 +584,7 @@ class InMemoryPageStore(_Store):
         self._answer()
         with self._lock:
             stored = self._stored.get((job_id, number))
-            if stored is None:
+            if stored is None or not erasure.concerns(stored.hub_id):
                 return 0
             before, by = stored.page, erasure.erasure_id
             after = without_record(stored.export_type, before, erasure.record_id, erasure_id=by)

@@ -17,6 +17,7 @@ from worker.hubspot.token_endpoint import TokenEndpoint
 from worker.hubspot.token_information import TokenInformation
 from worker.hubspot.unwritten import UnwrittenTokens, Written
 from worker.interfaces import ConnectionStore, TokenStore
+from worker.portal_interfaces import PortalStore
 from worker.tokens import RenewedToken, Token
 
 _log = structlog.get_logger()
@@ -41,6 +42,7 @@ class Connector:
         tokens: TokenStore,
         connections: ConnectionStore,
         unwritten: UnwrittenTokens,
+        portals: PortalStore,
         clock: Callable[[], datetime],
     ) -> None:
         self._endpoint = endpoint
@@ -48,6 +50,7 @@ class Connector:
         self._tokens = tokens
         self._connections = connections
         self._unwritten = unwritten
+        self._portals = portals
         self._clock = clock
 
     def connect(self, account_id: str, owner: str, question: ExchangeCode, *, code: SecretStr) -> Connected:
@@ -69,6 +72,8 @@ class Connector:
         self._store(account_id, owner, granted, before=before)
         facts = self._ask_about(granted, grant.facts)
         self._connections.learn(account_id, owner, facts, fingerprint=Fingerprint.of(granted), at=generated_at)
+        if facts.hub_id is not None:
+            self._portals.see(account_id, facts.hub_id)
         _log.info("account_connected", account_id=account_id, owner=owner, hub_id=facts.hub_id)
         return Connected(facts=facts)
 

@@ -1,12 +1,12 @@
 -- Notes that HubSpot asks for patience; a shorter time than what is left already changes nothing.
 --
--- KEYS  1 blocked: see reserve.lua
+-- KEYS, and the last of ARGV: see portal.lua
 -- ARGV  1 how long, in milliseconds
 -- gives for how long there is no place now
 
-local left, wanted = redis.call('PTTL', KEYS[1]), tonumber(ARGV[1])
+local left, wanted = redis.call('PTTL', blocked_key), tonumber(ARGV[1])
 if left >= wanted then
   return left
 end
-redis.call('SET', KEYS[1], wanted, 'PX', wanted)
+redis.call('SET', blocked_key, wanted, 'PX', wanted)
 return wanted

@@ -1,11 +1,10 @@
 -- Takes note of what HubSpot says about an account. Times are milliseconds of the server's clock.
 --
--- KEYS  1 calls  2 quota: see reserve.lua
+-- KEYS, and the last of ARGV: see portal.lua
 -- ARGV  1 calls and 2 window of the limit in force from now on  3 how long that is remembered
 --       4 calls that HubSpot has counted, and 5 for how far back the log may hold them  6 prefix of new entries
 -- gives the calls in the log, as far back as that
 
-local calls_key, quota_key = unpack(KEYS)
 local limit, window, life = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local counted, reach, prefix = tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6]
 

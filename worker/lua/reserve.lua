@@ -1,17 +1,18 @@
 -- Books the next call of an account, or tells when to ask again. Times are milliseconds of the server's clock.
 --
--- KEYS  1 calls     sorted set: call -> the instant at which it is made, in the near future too
---       2 blocked   text: for how long HubSpot asked for patience; its life is what is left of that
---       3 quota     text "calls window": HubSpot's limit, where it is lower than the worker's own
---       4 turns     sorted set: call that found no place -> when to ask again
---       5 identity  hash of all accounts' logs: birth, born_at, unknown_before
---       6 workers   sorted set: worker -> when it was last here
+-- KEYS, and the last of ARGV: see portal.lua
+--       calls     sorted set: call -> the instant at which it is made, in the near future too
+--       blocked   text: for how long HubSpot asked for patience; its life is what is left of that
+--       quota     text "calls window": HubSpot's limit, where it is lower than the worker's own
+--       turns     sorted set: call that found no place -> when to ask again
+--       6 identity  hash of all logs: birth, born_at, unknown_before
+--       7 workers   sorted set: worker -> when it was last here
 -- ARGV  1 call  2 calls  3 window  4 within  5 worker  6 birth that the worker knows, or ''  7 birth to give, if any
 --       8 how long ago, at the least, calls were made that are not in the log, or -1
 --       9 1: the call is a spare one, which takes only what others leave
 -- gives { 1 if booked, wait, 1 if blocked, calls and window in force, calls in the log, workers, birth }
 
-local calls_key, blocked_key, quota_key, turns_key, identity_key, workers_key = unpack(KEYS)
+local identity_key, workers_key = KEYS[6], KEYS[7]
 local limit, window, within = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local worker, known_birth, new_birth, unlogged_ago = ARGV[5], ARGV[6], ARGV[7], tonumber(ARGV[8])
 local is_spare = ARGV[9] == '1'

@@ -6,6 +6,8 @@ from collections.abc import Collection
 from dataclasses import asdict
 from datetime import datetime
 
+from bson.max_key import MaxKey
+from bson.min_key import MinKey
 from pymongo import ASCENDING
 
 from worker.connections import Connection, Fingerprint, HubSpotFacts, Refusal
@@ -86,6 +88,13 @@ class MongoConnectionStore:
         with translated_errors():
             self._connections.delete_one({"_id": _id(account_id, owner)})
 
+    def of_portal(self, account_id: str, hub_id: int) -> list[Connection]:
+        """Read all of the account's, which lie together in the index of `_id`."""
+        of_account = {"_id": {"$gte": _id(account_id, MinKey()), "$lte": _id(account_id, MaxKey())}}
+        with translated_errors():
+            found = self._connections.find({**of_account, "facts.hub_id": hub_id})
+            return [_connection(document) for document in found]
+
     def refused(self, *, most: int) -> list[Connection]:
         """Read those that have a refusal, by the index of these."""
         with translated_errors():
@@ -99,7 +108,7 @@ class MongoConnectionStore:
             return [_connection(document) for document in self._connections.find(wanted)]
 
 
-def _id(account_id: str, owner: str) -> Document:
+def _id(account_id: str, owner: str | MinKey | MaxKey) -> Document:
     return {"account_id": account_id, "owner": owner}
 
 

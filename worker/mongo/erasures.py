@@ -40,6 +40,7 @@ class MongoErasureStore:
         begun = {
             "account_id": {"$literal": copy.account_id},
             "type": copy.export_type.value,
+            "hub_id": copy.hub_id,
             "record_id": record_id,
             "requested_by": {"$literal": requested_by},
             "requested_at": "$$NOW",
@@ -65,6 +66,7 @@ class MongoErasureStore:
             "type": copy.export_type.value,
             "record_id": {"$in": list(record_ids)},
             "due_at": _IS_OPEN,
+            **({"hub_id": {"$in": [copy.hub_id, None]}} if copy.hub_id is not None else {}),
         }
         with translated_errors():
             return [_erasure(document) for document in self._erasures.find(wanted, session=session_under_way())]
@@ -128,7 +130,11 @@ def _erasure(document: Document) -> Erasure:
     through = document["looked_through"]
     return Erasure(
         erasure_id=document["_id"],
-        copy_id=CopyId(account_id=document["account_id"], export_type=ExportType(document["type"])),
+        copy_id=CopyId(
+            account_id=document["account_id"],
+            export_type=ExportType(document["type"]),
+            hub_id=document.get("hub_id"),
+        ),
         record_id=document["record_id"],
         requested_by=document["requested_by"],
         requested_at=document["requested_at"],

@@ -11,6 +11,7 @@ from worker.mongo.gone_lists import MongoGoneListStore
 from worker.mongo.idempotency import MongoIdempotencyStore
 from worker.mongo.jobs import MongoJobStore
 from worker.mongo.pages import MongoPageStore
+from worker.mongo.portals import MongoPortalStore
 from worker.mongo.records import MongoRecordStore
 from worker.mongo.schedules import MongoScheduleStore
 from worker.mongo.token_renewals import MongoRenewalLeases
@@ -30,6 +31,7 @@ def ensure_indexes(database: MongoDatabase) -> None:
         MongoIdempotencyStore(database),
         MongoConnectionStore(database),
         MongoGoneListStore(database),
+        MongoPortalStore(database),
         MongoErrandStore(database),
         MongoScheduleStore(database),
     ):

@@ -106,6 +106,7 @@ def state_of(job: Job) -> Document:
         "tally": asdict(job.tally),
         "receipt": asdict(job.receipt) if job.receipt is not None else None,
         "error": error_to_document(job.error) if job.error is not None else None,
+        **({"hub_id": job.hub_id} if job.hub_id is not None else {}),  # never taken back
         **_changes_of(job),
         **({"deliver_at": job.deliver_at} if job.webhook is not None else {}),
     }
@@ -131,6 +132,7 @@ def from_document(document: Document) -> Job:
         sync=_sync(sync) if sync is not None else None,
         parent_id=document.get("parent_id"),
         is_expanded=document.get("is_expanded", False),
+        hub_id=document.get("hub_id"),
         label=document["label"],
         origin=Origin(**document.get("origin") or {}),
         request=_request(document["request"]),

@@ -60,6 +60,11 @@ class MongoJobStore:
             self._jobs.create_index("expires_at", expireAfterSeconds=0)
             self._jobs.create_index("unfollowed_since", partialFilterExpression=_IS_UNFOLLOWED)
             self._jobs.create_index(
+                [(name, ASCENDING) for name in ("account_id", "owner", "type", "hub_id")]
+                + [("finished_at", DESCENDING)],
+                partialFilterExpression=_IS_WHOLE,
+            )
+            self._jobs.create_index(
                 [("account_id", ASCENDING), ("owner", ASCENDING), ("type", ASCENDING), ("finished_at", DESCENDING)],
                 partialFilterExpression=_IS_WHOLE,
             )
@@ -171,12 +176,24 @@ class MongoJobStore:
         mark = [{"$set": {"tended_at": "$$NOW"}}]
         return list(itertools.islice(iter(lambda: self._jobs.find_one_and_update(wanted, mark), None), limit))
 
-    def last_complete(self, account_id: str, owner: str, export_type: ExportType) -> Job | None:
+    def last_complete(
+        self, account_id: str, owner: str, export_type: ExportType, *, hub_id: int | None = None
+    ) -> Job | None:
         """Read the first entry of an index that holds complete exports only."""
-        wanted = {"account_id": account_id, "owner": owner, "type": export_type.value, **_IS_WHOLE}
+        of_portal = {"hub_id": {"$in": [hub_id, None]}} if hub_id is not None else {}
+        wanted = {"account_id": account_id, "owner": owner, "type": export_type.value, **of_portal, **_IS_WHOLE}
         with translated_errors():
             document = self._jobs.find_one(wanted, sort=[("finished_at", DESCENDING)])
         return from_document(document) if document is not None else None
+
+    def settle_portal(self, job_id: str, hub_id: int) -> int | None:
+        """Write it in one atomic update, which leaves what is there."""
+        first = [{"$set": {"hub_id": {"$ifNull": ["$hub_id", hub_id]}}}]
+        with translated_errors():
+            document = self._jobs.find_one_and_update(
+                {"_id": job_id}, first, {"hub_id": True}, return_document=ReturnDocument.AFTER
+            )
+        return document["hub_id"] if document is not None else None
 
     def claim(self, job_id: str, *, worker: str, lease_s: float, at: datetime) -> Job | None:
         """Lease a due job. Taking over from a holder whose lease has lapsed counts as a resume."""

@@ -102,6 +102,7 @@ class MongoPageStore:
             "job_id": job.job_id,
             "account_id": job.account_id,
             "type": job.records_type.value,
+            "hub_id": job.hub_id,
             "epoch": job.epoch,
             "expires_at": expires_at,
         }
@@ -222,7 +223,7 @@ class MongoPageStore:
         """Write a page anew without a record; its other places stay what they are."""
         with translated_errors():
             document = self._pages.find_one({"_id": _id(job_id, number, 0)}, session=session_under_way())
-            if document is None:
+            if document is None or not erasure.concerns(document.get("hub_id")):
                 return 0
             before, export_type = self._page(document), erasure.copy_id.export_type
             after = without_record(export_type, before, erasure.record_id, erasure_id=erasure.erasure_id)

@@ -5,26 +5,39 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
-from typing import Any
+from itertools import islice
+from typing import Any, TypeAlias
 
 from bson.binary import Binary
-from pymongo import ASCENDING, InsertOne, ReturnDocument, UpdateOne
+from pymongo import ASCENDING, InsertOne, UpdateOne
+from pymongo.cursor import Cursor
+from pymongo.errors import OperationFailure
 from pymongo.read_concern import ReadConcern
 
 from worker.copying import Copying, SyncMode
 from worker.errors import LeaseLostError, RecordNotFoundError
 from worker.mongo.connection import Document, MongoCollection, MongoDatabase, session_under_way, translated_errors
+from worker.mongo.copy_places import CopyPlaces
 from worker.mongo.record_documents import to_body, to_fields
+from worker.mongo.record_keys import CopyKeys
 from worker.pages import ExportType, within_bytes
 from worker.records import CompleteSync, CopiedRecord, CopyId, KnownRecord, Missed, Moment, Place, Record, Shown
 
 COPIES = "integrations.hubspot.copies"
 
-_BY_CHANGE = [("account_id", ASCENDING), ("deleted", ASCENDING), ("changed_at", ASCENDING), ("record_id", ASCENDING)]
+_Index: TypeAlias = list[tuple[str, int]]
+
+_BY_CHANGE: _Index = [(name, ASCENDING) for name in ("account_id", "deleted", "changed_at", "record_id")]
+_BY_CHANGE_OF_PORTAL: _Index = [
+    (name, ASCENDING) for name in ("account_id", "hub_id", "deleted", "changed_at", "record_id")
+]
+_IS_TO_ADOPT: Document = {"adopt_at": {"$type": "date"}}  # as the index says it
+_OLDER_WORKERS_S = 3600  # may be at work for so long beside those that mark what they store
 _KNOWN = dict.fromkeys(("record_id", "hash", "deleted", "changed_at", "sync_id", "is_from_feed", "missed"), True)
 _CONTENT = dict.fromkeys(("record_id", "record", "original"), True)
 _KIND = {ExportType.NOTES: {"record.engagement.type": True}}
 _IDS_AT_ONCE = 10_000
+_BAD_VALUE = 2  # no such index
 _EXPORTS_KEPT = 20  # of one copy; one that is taken up again after so many others goes on from what its job knows
 _AT_WORK_FOR = timedelta(hours=1)  # an export is taken up with every slice: one of so long ago is not at work
 _DELETED = {Shown.LIVING: [False], Shown.ALL: [False, True], Shown.DELETED: [True]}
@@ -38,59 +51,56 @@ def collection_of(export_type: ExportType) -> str:
 class MongoRecordStore:
     """One document a record, and one a copy in `integrations.hubspot.copies`, which every change of the copy writes.
 
-    `_id` is `<account>:<HubSpot's id>`, zero-padded: half the cost of a unique index, and ids come in their order.
+    `_id` is `<account>:<HubSpot's id>`, zero-padded: half the cost of a unique index, and ids come in their order. In
+    the copies of further portals it has the portal in it (worker/mongo/record_keys.py).
     """
 
     def __init__(self, database: MongoDatabase) -> None:
         self._database = database
         self._copies = database[COPIES]
+        self._places = CopyPlaces(self._copies)
 
     def ensure_indexes(self) -> None:
-        """Create what reading in the order of change needs, with and without deleted records."""
+        """Create what reading in the order of change needs, with and without deleted records and portals."""
         with translated_errors():
             for export_type in ExportType:
                 self._database[collection_of(export_type)].create_index(_BY_CHANGE)
+                self._database[collection_of(export_type)].create_index(_BY_CHANGE_OF_PORTAL)
+            self._copies.create_index("adopt_at", partialFilterExpression=_IS_TO_ADOPT)
 
     def begin_change(self, copy: CopyId) -> Moment:
         """Write the copy's own document: of two transactions that do, one has to start again."""
         later = {"$max": ["$$NOW", {"$add": ["$changed_at", 1]}]}
-        change = {"account_id": {"$literal": copy.account_id}, "type": copy.export_type.value}
-        with translated_errors():
-            written = self._copies.find_one_and_update(
-                {"_id": _id(copy)},
-                [{"$set": {**change, "changed_at": later, "written_at": "$$NOW"}}],
-                upsert=True,
-                return_document=ReturnDocument.AFTER,
-                session=session_under_way(),
-            )
-        assert written is not None  # noqa: S101 - an upsert gives what it wrote
+        written = self._places.write(copy, {"changed_at": later, "written_at": "$$NOW"})
         return Moment(at=written["changed_at"], now=written["written_at"])
 
     def known(self, copy: CopyId, record_ids: Iterable[int]) -> Mapping[int, KnownRecord]:
         """Look the ids up, without the records themselves."""
         with translated_errors():
-            wanted, shown = {"_id": _any_of(copy, record_ids)}, {**_KNOWN, **_KIND.get(copy.export_type, {})}
+            wanted, shown = {"_id": self._any_of(copy, record_ids)}, {**_KNOWN, **_KIND.get(copy.export_type, {})}
             found = self._of(copy).find(wanted, shown, session=session_under_way())
             return {document["record_id"]: _known(document) for document in found}
 
     def bodies(self, copy: CopyId, record_ids: Iterable[int]) -> Mapping[int, bytes]:
         """Look the ids up; nothing of a record but what HubSpot sent."""
         with translated_errors():
-            found = self._of(copy).find({"_id": _any_of(copy, record_ids)}, _CONTENT, session=session_under_way())
+            found = self._of(copy).find({"_id": self._any_of(copy, record_ids)}, _CONTENT, session=session_under_way())
             return {document["record_id"]: to_body(document) for document in found}
 
     def insert(
         self, copy: CopyId, records: Sequence[Record], *, at: datetime, sync_id: str, is_from_feed: bool = False
     ) -> None:
         """Insert documents."""
+        keys = self._keys(copy)
         self._write(
             copy,
             [
                 InsertOne(
                     {
-                        "_id": _key(copy, record.record_id),
+                        "_id": keys.of(record.record_id),
                         "account_id": copy.account_id,
                         "record_id": record.record_id,
+                        **_portal(keys),
                         **_fields(record, at=at, sync_id=sync_id),
                         **({"is_from_feed": True} if is_from_feed else {}),
                     }
@@ -103,11 +113,12 @@ class MongoRecordStore:
         self, copy: CopyId, records: Sequence[Record], *, at: datetime, sync_id: str, is_from_feed: bool = False
     ) -> None:
         """Write our fields and no others."""
+        keys = self._keys(copy)
         changes = [
             UpdateOne(
-                {"_id": _key(copy, record.record_id)},
+                {"_id": keys.of(record.record_id)},
                 {
-                    "$set": {**_fields(record, at=at, sync_id=sync_id), "is_from_feed": is_from_feed},
+                    "$set": {**_portal(keys), **_fields(record, at=at, sync_id=sync_id), "is_from_feed": is_from_feed},
                     "$unset": {"missed": True},
                 },
             )
@@ -119,41 +130,43 @@ class MongoRecordStore:
         self, copy: CopyId, record_ids: Iterable[int], *, unless_since: datetime, at: datetime, sync_id: str
     ) -> int:
         """Mark those that live and have not changed since."""
-        meant = {"_id": _any_of(copy, record_ids), "deleted": False, "changed_at": {"$lt": unless_since}}
-        grave = {"deleted": True, "deleted_at": at, "changed_at": at, "sync_id": sync_id}
+        meant = {"_id": self._any_of(copy, record_ids), "deleted": False, "changed_at": {"$lt": unless_since}}
+        grave = {"deleted": True, "deleted_at": at, "changed_at": at, "sync_id": sync_id, **_portal(self._keys(copy))}
         with translated_errors():
             change = {"$set": grave, "$unset": {"missed": True}}
             return self._of(copy).update_many(meant, change, session=session_under_way()).modified_count
 
     def note_missed(self, copy: CopyId, record_ids: Iterable[int], missed: Missed) -> None:
         """Write a field that no index has and no reader is shown."""
-        meant = {"_id": _any_of(copy, record_ids), "deleted": False, "missed": None}
+        meant = {"_id": self._any_of(copy, record_ids), "deleted": False, "missed": None}
         with translated_errors():
             self._of(copy).update_many(meant, {"$set": {"missed": asdict(missed)}}, session=session_under_way())
 
     def note_found(self, copy: CopyId, record_ids: Iterable[int]) -> None:
         """Remove the field."""
         with translated_errors():
-            meant = {"_id": _any_of(copy, record_ids)}
+            meant = {"_id": self._any_of(copy, record_ids)}
             self._of(copy).update_many(meant, {"$unset": {"missed": True}}, session=session_under_way())
 
     def ids(self, copy: CopyId, *, after: int | None, through: int | None) -> Iterator[int]:
         """Walk through the index of `_id`, a portion at a time: a call may take only so long."""
-        prefix = f"{copy.account_id}:"
-        end = {"$lte": _key(copy, through)} if through is not None else {"$lt": f"{copy.account_id};"}
-        place: str | None = _key(copy, after) if after is not None else prefix
-        while place is not None:
+        keys = self._keys(copy)
+        wanted = keys.between(after, through)
+        while True:
             with translated_errors():
-                found = self._of(copy).find({"_id": {"$gt": place, **end}}, {"_id": True})
-                keys = [document["_id"] for document in found.sort("_id", ASCENDING).limit(_IDS_AT_ONCE)]
-            yield from (int(digits) for key in keys if (digits := key[len(prefix) :]).isdigit())
-            place = keys[-1] if len(keys) == _IDS_AT_ONCE else None
+                found = self._of(copy).find({"_id": wanted}, {"_id": True}).sort("_id", ASCENDING)
+                portion = [document["_id"] for document in found.limit(_IDS_AT_ONCE)]
+            yield from (record_id for key in portion if (record_id := keys.id_in(key)) is not None)
+            if len(portion) < _IDS_AT_ONCE:
+                return
+            wanted = {**wanted, "$gt": portion[-1]}
 
     def find(self, copy: CopyId, record_id: int) -> CopiedRecord:
         """Read one document."""
+        place = self._places.find(copy)
         with translated_errors():
-            document = self._seen_by_all(copy).find_one({"_id": _key(copy, record_id)})
-        if document is None:
+            document = self._seen_by_all(copy).find_one({"_id": place.keys.of(record_id)})
+        if document is None or place.is_leaving:
             raise RecordNotFoundError
         return _copied(document)
 
@@ -161,28 +174,32 @@ class MongoRecordStore:
         self, copy: CopyId, *, shown: Shown, since: datetime | None, after: Place | None, limit: int
     ) -> list[CopiedRecord]:
         """Read on in an index, from exactly where it goes on; what a failover could take back is not read."""
-        wanted = {"account_id": copy.account_id, "deleted": {"$in": _DELETED[shown]}}
-        found = self._in_order_of_change(copy, [{**wanted, **each} for each in _stretches(since, after)], limit=limit)
+        place = self._places.find(copy)
+        if place.is_leaving:
+            return []
+        hub_id = place.keys.hub_id
+        of_portal = hub_id if place.is_marked else {"$in": [hub_id, None]}
+        wanted = {"account_id": copy.account_id, "hub_id": of_portal, "deleted": {"$in": _DELETED[shown]}}
+        index = _BY_CHANGE_OF_PORTAL if place.is_marked else _BY_CHANGE
+        stretches = [{**wanted, **each} for each in _stretches(since, after)]
+        found = self._in_order_of_change(copy, stretches, index=index, limit=limit)
         with translated_errors():
             return list(within_bytes(found, size_of=lambda record: len(record.body)))
 
     def take_up(self, copy: CopyId, job_id: str, copying: Copying, *, epoch: int) -> Copying:
         """Keep the account in the copy's own document, with those of the latest exports and of all that are at work."""
+        self._places.forget(copy)
         place = f"exports.{job_id}"
         account = {"$ifNull": [f"${place}.account", {"$literal": asdict(copying)}]}
-        taken = {"account": account, "epoch": epoch, "taken_at": "$$NOW"}
+        written = self._places.write(copy, {place: {"account": account, "epoch": epoch, "taken_at": "$$NOW"}})
         with translated_errors():
-            written = self._copies.find_one_and_update(
-                {"_id": _id(copy)}, [{"$set": {place: taken}}], upsert=True, return_document=ReturnDocument.AFTER
-            )
-            assert written is not None  # noqa: S101 - an upsert gives what it wrote
             if forgotten := {f"exports.{other}": True for other in _outdated(written["exports"], job_id)}:
-                self._copies.update_one({"_id": _id(copy)}, {"$unset": forgotten})
+                self._copies.update_one({"_id": written["_id"]}, {"$unset": forgotten})
         return Copying.from_stored(written["exports"][job_id]["account"])
 
     def keep_account(self, copy: CopyId, job_id: str, copying: Copying, *, epoch: int) -> None:
         """Write the account where the epoch is still the same."""
-        mine = {"_id": _id(copy), f"exports.{job_id}.epoch": epoch}
+        mine = {"_id": self._keys(copy).copy_key, f"exports.{job_id}.epoch": epoch}
         change = {"$set": {f"exports.{job_id}.account": asdict(copying)}}
         with translated_errors():
             if self._copies.update_one(mine, change, session=session_under_way()).matched_count == 0:
@@ -191,29 +208,73 @@ class MongoRecordStore:
     def note_sync(self, copy: CopyId, sync: CompleteSync) -> None:
         """Write it to the copy's own document, which exists as soon as there is a sync."""
         place = f"syncs.{sync.mode}"
-        older = {"_id": _id(copy), "$expr": {"$lte": [f"${place}.since", sync.since]}}  # none at all compares as lower
+        older = {
+            "_id": self._keys(copy).copy_key,
+            "$expr": {"$lte": [f"${place}.since", sync.since]},
+        }  # none at all compares as lower
         with translated_errors():
             self._copies.update_one(older, {"$set": {place: {"sync_id": sync.sync_id, "since": sync.since}}})
 
     def last_sync(self, copy: CopyId, *modes: SyncMode) -> CompleteSync | None:
         """Read them from there."""
         with translated_errors():
-            document = self._copies.find_one({"_id": _id(copy)}, {"syncs": True}) or {}
+            document = self._copies.find_one({"_id": self._keys(copy).copy_key}, {"syncs": True}) or {}
         noted = document.get("syncs", {})
         syncs = [CompleteSync(**noted[mode.value], mode=mode) for mode in modes if mode.value in noted]
         return max(syncs, key=lambda sync: sync.since, default=None)
 
     def remove(self, copy: CopyId, record_id: int) -> bool:
         """Delete one document."""
+        wanted = {"_id": self._keys(copy).of(record_id)}
         with translated_errors():
-            return (
-                self._of(copy).delete_one({"_id": _key(copy, record_id)}, session=session_under_way()).deleted_count > 0
-            )
+            return self._of(copy).delete_one(wanted, session=session_under_way()).deleted_count > 0
 
-    def _in_order_of_change(self, copy: CopyId, stretches: Iterable[Document], *, limit: int) -> Iterator[CopiedRecord]:
+    def first_portal(self, copy: CopyId) -> int | None:
+        """Read it in the copy's own document."""
+        with translated_errors():
+            document = self._copies.find_one({"_id": CopyKeys.of_first(copy, None).copy_key}, {"hub_id": True}) or {}
+        return document.get("hub_id")
+
+    def remove_some(self, copy: CopyId, *, most: int) -> bool:
+        """Mark the copy's own document, so that nobody writes any more, delete records, and the document last."""
+        self._places.forget(copy)
+        mine = {"_id": (keys := self._keys(copy)).copy_key, "hub_id": copy.hub_id}
+        with translated_errors():
+            if self._copies.update_one(mine, {"$set": {"removing": True}}).matched_count == 0:
+                return True
+            self._places.forget(copy)
+            some = list(islice(self.ids(copy, after=None, through=None), most))
+            self._of(copy).delete_many({"_id": {"$in": [keys.of(each) for each in some]}})
+            if len(some) == most:
+                return False
+            self._copies.delete_one(mine)
+        self._places.forget(copy)
+        return True
+
+    def adopt_some(self, *, most: int) -> bool:
+        """Go on in the copy that has been due for longest; when it is through, look once more an hour later."""
+        due = {**_IS_TO_ADOPT, "$expr": {"$lte": ["$adopt_at", "$$NOW"]}}
+        last_look: Document = {"$add": ["$adopted_at", _OLDER_WORKERS_S * 1000]}
+        next_look: Document = {"$cond": [{"$gt": [last_look, "$$NOW"]}, last_look, "$$REMOVE"]}
+        with translated_errors():
+            document = self._copies.find_one(due, sort=[("adopt_at", ASCENDING)])
+            if document is None:
+                return False
+            records = self._database[collection_of(ExportType(document["type"]))]
+            found = records.find({"account_id": document["account_id"], "hub_id": None}, {"_id": True}).limit(most)
+            some = [each["_id"] for each in found]
+            records.update_many({"_id": {"$in": some}, "hub_id": None}, {"$set": {"hub_id": document["hub_id"]}})
+            if len(some) < most:
+                mine = {"_id": document["_id"], "hub_id": document["hub_id"]}
+                self._copies.update_one(mine, [{"$set": {"adopt_at": next_look}}])
+        return True
+
+    def _in_order_of_change(
+        self, copy: CopyId, stretches: Iterable[Document], *, index: _Index, limit: int
+    ) -> Iterator[CopiedRecord]:
         order = [("changed_at", ASCENDING), ("record_id", ASCENDING)]
         for wanted in stretches:
-            for document in self._seen_by_all(copy).find(wanted).sort(order).limit(limit):
+            for document in _along(index, self._seen_by_all(copy).find(wanted).sort(order).limit(limit)):
                 limit -= 1
                 yield _copied(document)
             if limit == 0:
@@ -225,6 +286,13 @@ class MongoRecordStore:
         with translated_errors():
             self._of(copy).bulk_write(changes, ordered=False, session=session_under_way())
 
+    def _keys(self, copy: CopyId) -> CopyKeys:
+        return self._places.find(copy).keys
+
+    def _any_of(self, copy: CopyId, record_ids: Iterable[int]) -> Document:
+        keys = self._keys(copy)
+        return {"$in": [keys.of(record_id) for record_id in record_ids]}
+
     def _of(self, copy: CopyId) -> MongoCollection:
         return self._database[collection_of(copy.export_type)]
 
@@ -232,16 +300,18 @@ class MongoRecordStore:
         return self._of(copy).with_options(read_concern=ReadConcern("majority"))
 
 
-def _id(copy: CopyId) -> str:
-    return f"{copy.account_id}:{copy.export_type}"
+def _along(index: _Index, found: Cursor[Document]) -> Iterator[Document]:
+    """Read along this index, whatever else the server thinks of; without it while it is still to be made."""
+    try:
+        yield from found.clone().hint(index)
+    except OperationFailure as error:
+        if error.code != _BAD_VALUE:
+            raise
+        yield from found
 
 
-def _key(copy: CopyId, record_id: int) -> str:
-    return f"{copy.account_id}:{record_id:020d}"
-
-
-def _any_of(copy: CopyId, record_ids: Iterable[int]) -> Document:
-    return {"$in": [_key(copy, record_id) for record_id in record_ids]}
+def _portal(keys: CopyKeys) -> Document:
+    return {"hub_id": keys.hub_id} if keys.hub_id is not None else {}
 
 
 def _outdated(exports: Mapping[str, Document], present: str) -> list[str]:

@@ -63,6 +63,11 @@ class MongoScheduleStore:
         with translated_errors():
             return self._schedules.delete_one({"account_id": account_id, "owner": owner}).deleted_count > 0
 
+    def note_portal(self, schedule_id: str, hub_id: int) -> None:
+        """Write one field."""
+        with translated_errors():
+            self._schedules.update_one({"_id": schedule_id}, {"$set": {"hub_id": hub_id}})
+
     def take_due(self, *, limit: int, lease_s: float) -> DueSchedules:
         """Look for some that are due, claim those that nobody else has claimed by then, and read what was claimed."""
         claim = uuid4().hex
@@ -190,6 +195,7 @@ def _from_document(document: Document) -> Schedule:
         queued_for=document["queued_for"],
         last_run_at=document["last_run_at"],
         last_job_id=document["last_job_id"],
+        hub_id=document.get("hub_id"),
         skipped_runs=document["skipped_runs"],
         missed_runs=document["missed_runs"],
     )

@@ -15,6 +15,7 @@ from worker.mongo.gone_lists import MongoGoneListStore
 from worker.mongo.idempotency import MongoIdempotencyStore
 from worker.mongo.jobs import MongoJobStore
 from worker.mongo.pages import MongoPageStore
+from worker.mongo.portals import MongoPortalStore
 from worker.mongo.records import MongoRecordStore
 from worker.mongo.schedules import MongoScheduleStore
 from worker.mongo.token_renewals import MongoRenewalLeases
@@ -30,6 +31,7 @@ _STORES = (
     MongoRenewalLeases,
     MongoConnectionStore,
     MongoGoneListStore,
+    MongoPortalStore,
     MongoErrandStore,
     MongoScheduleStore,
     MongoIdempotencyStore,
@@ -57,14 +59,18 @@ class _Listener:
 
     def __init__(self) -> None:
         self.wanted: list[tuple[str, _Index]] = []
-        self._collection = ""
 
-    def __getitem__(self, collection: str) -> _Listener:
-        self._collection = collection
-        return self
+    def __getitem__(self, collection: str) -> _Collection:
+        return _Collection(collection, self.wanted)
+
+
+@dataclass(frozen=True, slots=True)
+class _Collection:
+    name: str
+    wanted: list[tuple[str, _Index]]
 
     def create_index(self, keys: str | list[tuple[str, int]], **options: Any) -> None:  # noqa: ANN401 - pymongo's
-        self.wanted.append((self._collection, _Index.of(keys, options)))
+        self.wanted.append((self.name, _Index.of(keys, options)))
 
 
 def missing_indexes(database: MongoDatabase) -> list[str]:

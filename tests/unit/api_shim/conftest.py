@@ -33,11 +33,14 @@ from tests.fakes.erasures import InMemoryErasureStore
 from tests.fakes.errands import InMemoryErrandStore
 from tests.fakes.gone_lists import InMemoryGoneListStore
 from tests.fakes.idempotency import InMemoryIdempotencyStore
+from tests.fakes.portals import InMemoryPortalStore
 from tests.fakes.records import InMemoryRecordStore
 from tests.fakes.schedules import InMemoryScheduleStore
 from tests.fakes.stores import InMemoryJobStore
 from tests.unit.api_shim.shim import RESULT_TTL, SECRET, Parts, Shim, token_of
+from worker.connected_portals import ConnectedPortals
 from worker.control import JobControl
+from worker.copy_upkeep import CopyUpkeep
 from worker.keyed_submitter import KeyedSubmitter
 from worker.settings import ShimSettings
 from worker.spans import NoTraces
@@ -85,6 +88,7 @@ def new_parts() -> Parts:
         erasures=InMemoryErasureStore(clock),
         schedules=InMemoryScheduleStore(clock),
         gone_lists=InMemoryGoneListStore(clock),
+        portals=InMemoryPortalStore(clock),
     )
     parts.tokens.put(token_of("a1", "u1"))
     return parts
@@ -110,6 +114,7 @@ def _application(parts: Parts, settings: ShimSettings) -> FastAPI:
         waiter=waiter,
         longest_wait_s=settings.export_wait_seconds,
     )
+    present = ConnectedPortals(connections=parts.connections, tokens=parts.tokens, portals=parts.portals)
     health = TokenHealth(connections=parts.connections, tokens=parts.tokens)
     readings = (
         partial(read_jobs, parts.jobs),
@@ -129,6 +134,7 @@ def _application(parts: Parts, settings: ShimSettings) -> FastAPI:
             clock=parts.clock,
             announcer=RedisAnnouncer(fakeredis.FakeRedis(server=parts.redis)),
             connections=parts.connections,
+            portals=present,
         ),
         waiter=waiter,
         webhooks=WebhookRules(can_sign=bool(settings.webhook_secret), allow_private=settings.webhook_allow_private),
@@ -137,12 +143,14 @@ def _application(parts: Parts, settings: ShimSettings) -> FastAPI:
     )
     return create_app(
         desk=desk,
-        record_desk=RecordDesk(records=parts.records, eraser=parts.eraser),
+        record_desk=RecordDesk(records=parts.records, eraser=parts.eraser, portals=present),
         connections=ConnectionDesk(
             settings=settings,
             tokens=parts.tokens,
             connections=parts.connections,
             gone_lists=parts.gone_lists,
+            portals=parts.portals,
+            copies=CopyUpkeep(records=parts.records, portals=parts.portals),
             errands=errands,
             clock=parts.clock,
         ),

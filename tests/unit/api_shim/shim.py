@@ -25,6 +25,7 @@ from tests.fakes.erasures import InMemoryErasureStore
 from tests.fakes.errands import HoldingErrandQueue, InMemoryErrandStore
 from tests.fakes.gone_lists import InMemoryGoneListStore
 from tests.fakes.idempotency import InMemoryIdempotencyStore
+from tests.fakes.portals import InMemoryPortalStore
 from tests.fakes.queue import HoldingJobQueue
 from tests.fakes.records import InMemoryRecordStore, InMemoryTransactions
 from tests.fakes.schedules import InMemoryScheduleStore
@@ -83,6 +84,7 @@ class Parts:
     errands: InMemoryErrandStore
     schedules: InMemoryScheduleStore
     gone_lists: InMemoryGoneListStore
+    portals: InMemoryPortalStore
     connections: InMemoryConnectionStore = field(default_factory=InMemoryConnectionStore)
     errand_queue: HoldingErrandQueue = field(default_factory=HoldingErrandQueue)
     pages: InMemoryPageStore = field(default_factory=InMemoryPageStore)

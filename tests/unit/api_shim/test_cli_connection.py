@@ -58,6 +58,13 @@ def test_disconnect_says_that_the_token_is_gone() -> None:
     assert asked(api) == [("DELETE", "/connection")]
 
 
+def test_an_old_portals_copy_is_removed_by_its_number() -> None:
+    api = ConnectedApi()
+    result = run(api, "disconnect", "--portal", "62515")
+    assert (result.exit_code, result.stdout) == (0, "The copy of HubSpot portal 62515 is removed\n")
+    assert asked(api) == [("DELETE", "/connection/portals/62515")]
+
+
 @pytest.mark.parametrize("words", [["connection"], ["connection", "--recheck"], ["disconnect"]])
 def test_where_nothing_is_connected_one_line_says_so(words: list[str]) -> None:
     failure = refusal(404, "Api Token Not Found", code="token_not_found")

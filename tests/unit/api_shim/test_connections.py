@@ -359,6 +359,7 @@ def test_of_a_token_that_another_program_stored_what_it_says_is_shown_and_no_mor
             "generated_at": "2026-11-23T15:00:00Z",
             "expires_at": "2026-11-23T15:30:00Z",
             "encrypted": False,
+            "portals": [],
             "lists_gone": [],
         },
     }

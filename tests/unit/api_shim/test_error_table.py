@@ -19,6 +19,7 @@ from worker.errors import (
     AccessDeniedError,
     AlreadyAskedError,
     BrokerUnavailableError,
+    CopyBusyError,
     ExportError,
     IdempotencyKeyReusedError,
     InvalidRequestError,
@@ -26,6 +27,9 @@ from worker.errors import (
     NoAnswerError,
     NoPlaceError,
     NotConfiguredError,
+    PortalChangedError,
+    PortalConnectedError,
+    PortalNotFoundError,
     RecordNotFoundError,
     ScheduleNotFoundError,
     StoreUnavailableError,
@@ -36,11 +40,13 @@ from worker.jobs import IllegalChangeError, Job
 WITHOUT_TEXT = (
     AlreadyAskedError,
     BrokerUnavailableError,
+    CopyBusyError,
     IdempotencyKeyReusedError,
     InsufficientScopeError,
     JobNotFoundError,
     KeysUnavailableError,
     NoPlaceError,
+    PortalNotFoundError,
     RecordNotFoundError,
     ScheduleNotFoundError,
     StoreUnavailableError,
@@ -49,6 +55,7 @@ WITHOUT_TEXT = (
     UnsupportedEncodingError,
     UnsupportedTypeError,
 )
+CHANGED = PortalChangedError("The export", hub_id=111, connected=222, remedy="Start a new export")
 SECRET = "mongodb://user:password@10.0.0.1"
 
 
@@ -61,6 +68,10 @@ def kinds_of(error: type[ExportError]) -> Iterator[type[ExportError]]:
 def example_of(kind: type[ExportError]) -> ExportError:
     if kind in WITHOUT_TEXT:
         return kind()
+    if kind is PortalChangedError:
+        return CHANGED
+    if kind is PortalConnectedError:
+        return PortalConnectedError(111)
     return kind("what happened")
 
 
@@ -93,6 +104,9 @@ def test_every_error_of_the_tree_has_an_answer(kind: type[ExportError]) -> None:
         (RecordNotFoundError(), 404, 404, "record_not_found"),
         (ScheduleNotFoundError(), 404, 404, "schedule_not_found"),
         (IllegalChangeError("The job is running"), 409, 409, "conflict"),
+        (PortalNotFoundError(), 404, 404, "portal_not_found"),
+        (CHANGED, 409, 409, "portal_changed"),
+        (PortalConnectedError(111), 409, 409, "conflict"),
         (IdempotencyKeyReusedError(), 422, 422, "idempotency_key_reused"),
         (StoreUnavailableError(), 503, 503, "unavailable"),
         (BrokerUnavailableError(), 503, 503, "unavailable"),

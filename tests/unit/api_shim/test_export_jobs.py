@@ -41,6 +41,7 @@ def test_an_export_is_accepted_with_the_job_and_where_it_lives(shim: Shim) -> No
             "label": "nightly",
             "parent_id": None,
             "children": [],
+            "hub_id": None,
             "request": {"limit": None, "page_size": 100, "offset": None, "params": {}},
             "progress": {
                 "pages": 0,

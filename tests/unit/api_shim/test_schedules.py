@@ -66,6 +66,7 @@ def test_a_schedule_is_stored_and_shown(shim: Shim) -> None:
             "queued_for": None,
             "last_run_at": None,
             "last_job_id": None,
+            "hub_id": None,
             "skipped_runs": 0,
             "missed_runs": 0,
             "stopped_reason": None,

@@ -92,6 +92,7 @@ def test_a_sync_is_accepted_with_the_job_and_where_it_lives(shim: Shim) -> None:
             "label": "nightly",
             "parent_id": None,
             "children": [child.job_id for child in children],
+            "hub_id": None,
             "request": {
                 "types": ["deals", "notes"],
                 "mode": "full",

@@ -371,3 +371,14 @@ def test_whatever_shape_an_answer_has_what_is_in_it_works(shape: str, *, rotates
 def test_a_shape_that_does_not_exist_is_refused(hubspot: HubSpot) -> None:
     with pytest.raises(msgspec.ValidationError, match="grant_shape"):
         hubspot.accounts[99].change({"grant_shape": "round"})
+
+
+def test_an_account_may_keep_to_itself_which_portal_it_is(hubspot: HubSpot) -> None:
+    hubspot.accounts[99].change({"grants_tell_portal": False, "information_tells_portal": False})
+
+    granted = read(post(hubspot, GRANT))
+    told = read(hubspot.answer(Request.of("GET", f"/oauth/v1/access-tokens/{granted['access_token']}")))
+
+    assert "hub_id" not in granted
+    assert "hub_id" not in told
+    assert told["user_id"] == 7

@@ -12,10 +12,12 @@ from sandbox.portal.hubspot import HubSpot
 from sandbox.portal.mounting import HUBSPOT_URL, mount
 from tests.fakes.clock import ManualClock
 from tests.fakes.connections import InMemoryConnectionStore
+from tests.fakes.portals import InMemoryPortalStore
 from tests.fakes.tokens import InMemoryRenewalLeases, InMemoryTokenEndpoints, InMemoryTokenStore
 from worker.connections import Fingerprint
 from worker.hubspot.connector import Connector
 from worker.hubspot.inspector import Inspector
+from worker.hubspot.portals import PortalTokens
 from worker.hubspot.token_addresses import TokenAddresses
 from worker.hubspot.token_endpoint import TokenEndpoint
 from worker.hubspot.token_information import TokenInformation
@@ -40,6 +42,7 @@ class AccountWorld:
     tokens: InMemoryTokenStore = field(default_factory=InMemoryTokenStore)
     connections: InMemoryConnectionStore = field(default_factory=InMemoryConnectionStore)
     unwritten: UnwrittenTokens = field(default_factory=UnwrittenTokens)
+    portals: InMemoryPortalStore = field(init=False)
 
     @classmethod
     def mounted(cls, mocker: responses.RequestsMock) -> AccountWorld:
@@ -52,6 +55,7 @@ class AccountWorld:
 
     def __post_init__(self) -> None:
         self.endpoints = InMemoryTokenEndpoints(self.clock)
+        self.portals = InMemoryPortalStore(self.clock)
 
     @property
     def addresses(self) -> TokenAddresses:
@@ -90,7 +94,20 @@ class AccountWorld:
             tokens=self.tokens,
             connections=self.connections,
             unwritten=self.unwritten,
+            portals=self.portals,
             clock=self.clock,
+        )
+
+    @property
+    def portal_tokens(self) -> PortalTokens:
+        return PortalTokens(
+            source=self.source,
+            tokens=self.tokens,
+            information=self.information,
+            connections=self.connections,
+            portals=self.portals,
+            clock=self.clock,
+            monotonic=lambda: self.clock().timestamp(),
         )
 
     @property

@@ -32,15 +32,22 @@ class Waits:
     blocked: list[float] = field(default_factory=list)
     booked: int = 0
 
-    def reserve(self, _account_id: str, *, within_s: float, is_spare: bool = False) -> Reservation:  # noqa: ARG002
+    def reserve(
+        self,
+        _account_id: str,
+        *,
+        hub_id: int | None = None,  # noqa: ARG002 - the seam's
+        within_s: float,
+        is_spare: bool = False,  # noqa: ARG002 - the seam's
+    ) -> Reservation:
         wait_s = self.seconds.pop(0) if self.seconds else 0.0
         self.booked += wait_s <= within_s
         return Reservation(wait_s=wait_s, is_booked=wait_s <= within_s)
 
-    def learn(self, _account_id: str, quota: Quota) -> None:
+    def learn(self, _account_id: str, quota: Quota, *, hub_id: int | None = None) -> None:  # noqa: ARG002 - the seam's
         self.learnt.append(quota)
 
-    def block(self, _account_id: str, *, seconds: float) -> None:
+    def block(self, _account_id: str, *, hub_id: int | None = None, seconds: float) -> None:  # noqa: ARG002 - the seam's
         self.blocked.append(seconds)
 
 
@@ -231,7 +238,14 @@ def test_each_call_has_its_own_place_in_the_limit(shop: Workshop) -> None:
     asked: list[float] = []
 
     class Counting(Waits):
-        def reserve(self, _account_id: str, *, within_s: float, is_spare: bool = False) -> Reservation:  # noqa: ARG002
+        def reserve(
+            self,
+            _account_id: str,
+            *,
+            hub_id: int | None = None,  # noqa: ARG002 - the seam's
+            within_s: float,
+            is_spare: bool = False,  # noqa: ARG002 - the seam's
+        ) -> Reservation:
             asked.append(within_s)
             return Reservation(wait_s=0.0, is_booked=True)
 
@@ -449,10 +463,12 @@ def test_a_place_that_the_worker_was_too_slow_for_is_not_used(shop: Workshop) ->
     class Slow(Waits):
         """It gives places away that are over when they arrive, as a process that was stopped sees them."""
 
-        def reserve(self, account_id: str, *, within_s: float, is_spare: bool = False) -> Reservation:
+        def reserve(
+            self, account_id: str, *, hub_id: int | None = None, within_s: float, is_spare: bool = False
+        ) -> Reservation:
             shop.clock.advance(late_s.pop(0) if late_s else 0.0)
             asked.append(account_id)
-            return super().reserve(account_id, within_s=within_s, is_spare=is_spare)
+            return super().reserve(account_id, hub_id=hub_id, within_s=within_s, is_spare=is_spare)
 
     late_s, asked = [0.0, 0.2, 3.0, 0.0], list[str]()
     shop.exporter(limiter=Slow()).run_slice(shop.add_job())
@@ -461,9 +477,11 @@ def test_a_place_that_the_worker_was_too_slow_for_is_not_used(shop: Workshop) ->
 
 def test_a_worker_that_is_always_slow_gets_on_all_the_same(shop: Workshop) -> None:
     class Slow(Waits):
-        def reserve(self, account_id: str, *, within_s: float, is_spare: bool = False) -> Reservation:
+        def reserve(
+            self, account_id: str, *, hub_id: int | None = None, within_s: float, is_spare: bool = False
+        ) -> Reservation:
             shop.clock.advance(0.2)
-            return super().reserve(account_id, within_s=within_s, is_spare=is_spare)
+            return super().reserve(account_id, hub_id=hub_id, within_s=within_s, is_spare=is_spare)
 
     shop.exporter(limiter=Slow()).run_slice(shop.add_job())
     assert (shop.job().status, shop.calls()) == (JobStatus.SUCCEEDED, PAGES)

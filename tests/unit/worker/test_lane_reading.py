@@ -243,7 +243,14 @@ class Stingy(Waits):
     grants_spare: bool = True
     asked: list[bool] = field(default_factory=list)
 
-    def reserve(self, _account_id: str, *, within_s: float, is_spare: bool = False) -> Reservation:  # noqa: ARG002
+    def reserve(
+        self,
+        _account_id: str,
+        *,
+        hub_id: int | None = None,  # noqa: ARG002 - the seam's
+        within_s: float,  # noqa: ARG002 - the seam's
+        is_spare: bool = False,
+    ) -> Reservation:
         self.asked.append(is_spare)
         is_booked = not is_spare or self.grants_spare
         return Reservation(wait_s=0.0 if is_booked else 0.1, is_booked=is_booked)

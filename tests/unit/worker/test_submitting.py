@@ -13,11 +13,13 @@ from tests.contract.stores import new_job
 from tests.fakes.clock import START, ManualClock
 from tests.fakes.deliveries import InMemoryDeliveryStore
 from tests.fakes.erasures import InMemoryErasureStore
+from tests.fakes.portals import InMemoryPortalStore
 from tests.fakes.queue import HoldingDeliveryQueue, HoldingJobQueue
 from tests.fakes.records import InMemoryRecordStore, InMemoryTransactions
 from tests.fakes.stores import InMemoryJobStore, InMemoryPageStore
 from tests.fakes.tokens import InMemoryTokenStore
 from worker.control import JobControl
+from worker.copy_upkeep import CopyUpkeep
 from worker.delivery_rounds import DeliveryRounds
 from worker.eraser import Eraser
 from worker.errors import BrokerUnavailableError, StoreUnavailableError, TokenNotFoundError
@@ -58,6 +60,7 @@ class Counter:
                 deliveries=InMemoryDeliveryStore(self.jobs, self.clock), queue=self.deliveries, quiet_s=QUIET_S
             ),
             eraser=self.eraser,
+            copies=CopyUpkeep(records=self.records, portals=InMemoryPortalStore(self.clock)),
             quiet_s=QUIET_S,
             lost_s=LOST_S,
             batch=3,

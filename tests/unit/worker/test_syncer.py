@@ -14,6 +14,7 @@ from tests.fakes.queue import HoldingDeliveryQueue
 from tests.unit.worker.workshop import LEASE_S, RECORDS, Interrupted, Workshop
 from worker.connections import Refusal
 from worker.control import JobControl
+from worker.copy_upkeep import CopyUpkeep
 from worker.delivery_rounds import DeliveryRounds
 from worker.errors import (
     BrokerUnavailableError,
@@ -66,6 +67,7 @@ def sweeper(shop: Workshop) -> Sweeper:
             deliveries=InMemoryDeliveryStore(shop.jobs, shop.clock), queue=HoldingDeliveryQueue(), quiet_s=QUIET_S
         ),
         eraser=shop.eraser(),
+        copies=CopyUpkeep(records=shop.records, portals=shop.portals),
         quiet_s=QUIET_S,
         lost_s=LOST_S,
     )

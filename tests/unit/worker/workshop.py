@@ -17,12 +17,15 @@ from tests.fakes.connections import InMemoryConnectionStore
 from tests.fakes.erasures import InMemoryErasureStore
 from tests.fakes.executor import HeldTasks, PromptExecutor
 from tests.fakes.gone_lists import InMemoryGoneListStore
+from tests.fakes.portals import InMemoryPortalStore
 from tests.fakes.queue import HoldingJobQueue
 from tests.fakes.records import InMemoryRecordStore, InMemoryTransactions
+from tests.fakes.schedules import InMemoryScheduleStore
 from tests.fakes.stores import InMemoryJobStore, InMemoryPageStore
 from tests.fakes.tokens import InMemoryRenewalLeases, InMemoryTokenEndpoints, InMemoryTokenStore
 from worker.api_choice import ApiChoice, ApiSetting
 from worker.comparison import Comparison
+from worker.connected_portals import ConnectedPortals
 from worker.copy_interfaces import Transactions
 from worker.current_copy import CurrentCopy
 from worker.deletions import DeletionGuard
@@ -33,8 +36,10 @@ from worker.export_tools import ExportTools, SliceLimits, first_done
 from worker.exporter import Exporter
 from worker.hubspot.client import CrmClient, DatedClient, LegacyClient
 from worker.hubspot.endpoints import legacy_endpoints
+from worker.hubspot.portals import PortalTokens
 from worker.hubspot.token_addresses import TokenAddresses
 from worker.hubspot.token_endpoint import TokenEndpoint
+from worker.hubspot.token_information import TokenInformation
 from worker.hubspot.tokens import RenewingTokenSource
 from worker.hubspot.transport import Transport
 from worker.hubspot.unwritten import UnwrittenTokens
@@ -155,6 +160,8 @@ class Workshop:
         self.transactions: Transactions = InMemoryTransactions(self.records, self.pages, self.erasures)
         self.tokens = InMemoryTokenStore()
         self.connections = InMemoryConnectionStore()
+        self.portals = InMemoryPortalStore(clock)
+        self.schedules = InMemoryScheduleStore(clock)
         self.queue = HoldingJobQueue()
         self.news = News()
         self.alarms = Alarms()
@@ -169,12 +176,13 @@ class Workshop:
             dated=DatedClient(transport=transport, objects_url=settings.hubspot_objects_endpoint, legacy=endpoints),
         )
         self.gone_lists = InMemoryGoneListStore(clock)
+        addresses = TokenAddresses(settings.hubspot_token_endpoint, memory=InMemoryTokenEndpoints(clock))
         self.token_source = RenewingTokenSource(
             store=self.tokens,
             leases=InMemoryRenewalLeases(clock),
             endpoint=TokenEndpoint(
                 transport=transport,
-                addresses=TokenAddresses(settings.hubspot_token_endpoint, memory=InMemoryTokenEndpoints(clock)),
+                addresses=addresses,
                 client_id="id",
                 client_secret=SecretStr("secret"),
             ),
@@ -183,16 +191,30 @@ class Workshop:
             unwritten=UnwrittenTokens(),
             clock=clock,
         )
+        self.portal_tokens = PortalTokens(
+            source=self.token_source,
+            tokens=self.tokens,
+            information=TokenInformation(
+                transport=transport,
+                addresses=addresses,
+                client_id="id",
+                client_secret=SecretStr("secret"),
+            ),
+            connections=self.connections,
+            portals=self.portals,
+            clock=clock,
+            monotonic=lambda: clock().timestamp(),
+        )
         self.connect()
 
-    def connect(self) -> None:
+    def connect(self, hub_id: int = HUB) -> None:
         """Store a token that has ended."""
         self.tokens.put(
             Token(
                 account_id="a1",
                 owner="u1",
                 access_token=None,
-                refresh_token=SecretStr(f"refresh-{HUB}"),
+                refresh_token=SecretStr(f"refresh-{hub_id}"),
                 generated_at=None,
                 expires_in_s=None,
             )
@@ -241,7 +263,9 @@ class Workshop:
             jobs=self.jobs,
             pages=self.pages,
             copy=self.copy(),
-            tokens=self.token_source,
+            tokens=self.portal_tokens,
+            schedules=self.schedules,
+            portals=ConnectedPortals(connections=self.connections, tokens=self.tokens, portals=self.portals),
             scopes=self.scopes,
             eraser=self.eraser(),
             source=source or self.source,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 
+from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
 from tests.unit.api_shim.isolation.world import NO_TOKEN, PEOPLE, TYPES, Person, World
@@ -49,6 +50,11 @@ class ConnectionRules(World):
             self.lost[person.account].clear()
         else:
             assert problem(answer) == NO_TOKEN
+
+    @rule(person=PEOPLE, hub_id=st.integers(0, 3))
+    def remove_portal(self, person: Person, hub_id: int) -> None:
+        """Nobody here was ever connected to a portal that HubSpot has named."""
+        assert self.ask(person, "DELETE", f"/connection/portals/{hub_id}").status_code == 404
 
     @rule(person=PEOPLE)
     def disconnect(self, person: Person) -> None:
