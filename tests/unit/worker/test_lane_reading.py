@@ -685,3 +685,20 @@ def test_a_receipt_holds_though_a_worker_dies_and_what_it_stored_ahead_is_erased
     found = receipt(bench.shop)
     assert bench.readable_ids() == left
     assert (found.complete, found.erased, found.checksum) == (True, len(gone), checksum(left))
+
+
+@every_form
+@pytest.mark.parametrize("lanes", [1, LANES])
+def test_the_receipt_counts_what_was_mended_once_however_the_export_was_read(bench: Bench, lanes: int) -> None:
+    bench.lanes = lanes
+    account = bench.shop.hubspot.accounts[HUB]
+    account.change({"odd_records": {"contacts": ["half_character", "not_a_number", "id_respelled"]}})
+
+    bench.finish()
+
+    assert bench.job.status is JobStatus.SUCCEEDED
+    assert bench.receipt.complete
+    every = range(bench.receipt.records)
+    odd = {"half_characters": len(every[0::4]), "not_a_number": len(every[1::4])}
+    assert bench.receipt.mended == odd
+    assert (bench.leaps > 0) is (lanes > 1)
