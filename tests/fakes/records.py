@@ -88,6 +88,7 @@ class InMemoryRecordStore:
 
     def bodies(self, copy: CopyId, record_ids: Iterable[int]) -> Mapping[int, bytes]:
         self._answer()
+        copy = self._placed(copy)
         found = {record_id: self._kept.get((copy, record_id)) for record_id in record_ids}
         return {record_id: kept.record.body for record_id, kept in found.items() if kept is not None}
 
