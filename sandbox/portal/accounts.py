@@ -24,6 +24,7 @@ DEFAULT_SCOPES = (
 )
 FIXED = frozenset({"hub_id", "records", "seed", "id_strides"})
 """Settings that a patch cannot change: the records follow from them."""
+_MS = 1000  # a second
 
 
 class AccountSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -119,9 +120,6 @@ class AccountOptions(TypedDict, total=False):
     dated_cursor_form: DatedCursorForm
     grants_tell_portal: bool
     information_tells_portal: bool
-
-
-_MS = 1000
 
 
 class Account:

@@ -8,8 +8,8 @@ from sandbox.seeding import seed
 from sandbox.stack import Stack
 from tests.acceptance.client import Client
 from tests.acceptance.conftest import connect
-from tests.acceptance.patience import until
 from tests.acceptance.test_syncs import start
+from tests.patience import until
 
 RECORDS, OTHERS_RECORDS = 250, 120
 
