@@ -1,0 +1,65 @@
+"""README and decisions as a reader finds them: links lead somewhere, settings are all there, numbers are given once."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+DECISIONS = sorted((ROOT / "docs" / "decisions").glob("*.md"))
+DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+_CODE = re.compile(r"```.*?```", re.DOTALL)
+_LINK = re.compile(r"(?<!`)\[[^\]]+\]\(([^)\s]+)\)")
+_HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
+
+
+def name_of(document: Path) -> str:
+    return str(document.relative_to(ROOT))
+
+
+def anchors_of(document: Path) -> set[str]:
+    """Return the anchors of a document's headings, as GitHub writes them."""
+    headings = _HEADING.findall(_CODE.sub("", document.read_text()))
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def leads_somewhere(link: str, document: Path) -> bool:
+    path, _, anchor = link.partition("#")
+    target = (document.parent / path).resolve() if path else document
+    return target.exists() and (not anchor or anchor in anchors_of(target))
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
+def test_every_link_within_the_repository_leads_somewhere(document: Path) -> None:
+    links = [link for link in _LINK.findall(_CODE.sub("", document.read_text())) if "://" not in link]
+
+    assert [link for link in links if not leads_somewhere(link, document)] == []
+
+
+def test_every_decision_has_a_number_of_its_own_which_its_title_has_too() -> None:
+    numbers = [path.name.partition("-")[0] for path in DECISIONS]
+    titles = [path.read_text().split(maxsplit=2)[1] for path in DECISIONS]
+
+    assert [number for number, times in Counter(numbers).items() if times > 1] == []
+    assert titles == numbers
+
+
+def test_the_readme_describes_exactly_the_settings_that_there_are() -> None:
+    section = (ROOT / "README.md").read_text().partition("\n### Settings\n")[2].partition("\n### ")[0]
+    described = re.findall(r"`([A-Z][A-Z0-9_]+)`", "".join(re.findall(r"^\|([^|]+)\|", section, re.MULTILINE)))
+    existing = re.findall(r"^(?:# )?([A-Z][A-Z0-9_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE)
+
+    assert sorted(described) == sorted(existing)
+
+
+def test_the_readme_names_the_defaults_of_the_example() -> None:
+    """Where a default is a value; what has none is described in words."""
+    section = (ROOT / "README.md").read_text().partition("\n### Settings\n")[2].partition("\n### ")[0]
+    told = dict(re.findall(r"^\| `([A-Z_0-9]+)` \| `([^`]+)` \|", section, re.MULTILINE))
+    example = dict(re.findall(r"^# ([A-Z][A-Z0-9_]+)=(.+)$", (ROOT / ".env.example").read_text(), re.MULTILINE))
+
+    assert len(told) > 20
+    assert {name: example.get(name) for name in told} == told
