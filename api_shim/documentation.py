@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from api_shim.auth import InsufficientScopeError, UnauthorizedError
 from api_shim.errors import JobFailedError, UnsupportedTypeError, answer_of
 from api_shim.examples import EXAMPLES, Json
+from api_shim.records import FROM_THE_START
 from worker.errors import (
     ExportError,
     HubSpotError,
@@ -18,10 +19,16 @@ from worker.errors import (
     InvalidRequestError,
     JobNotFoundError,
     NotConfiguredError,
+    PortalChangedError,
+    PortalConnectedError,
+    PortalNotFoundError,
     ReconnectRequiredError,
+    RecordNotFoundError,
+    ScheduleNotFoundError,
     StoreUnavailableError,
     TokenNotFoundError,
 )
+from worker.job_views import BASE_PATH
 from worker.jobs import IllegalChangeError, JobError
 
 TITLE = "HubSpot export"
@@ -63,22 +70,45 @@ _AWAY = JobFailedError(
 _LIMITED = JobFailedError(
     JobError.of(HubSpotError("You have reached your secondly limit.", status=429, body={"policyName": "SECONDLY"}))
 )
+_KEY_IS_SPENT = IllegalChangeError("Idempotency-Key: its job is gone, deleted or expired; a new one needs a new key")
 _ERRORS: Mapping[str, tuple[ExportError, ...]] = {
     "400": (InvalidRequestError("limit: must be a whole number, 0 or more"), UnsupportedTypeError()),
     "401": (UnauthorizedError(),),
     "403": (InsufficientScopeError(),),
-    "404": (JobNotFoundError(), TokenNotFoundError()),
+    "404": (TokenNotFoundError(),),
     "409": (IllegalChangeError("The job is running: cancel it first"),),
     "422": (IdempotencyKeyReusedError(),),
     "429": (_LIMITED,),
-    "501": (NotConfiguredError("CONNECT_REDIRECT_URI"),),
+    "501": (
+        NotConfiguredError("Accounts cannot be connected here before these settings are made: CONNECT_STATE_SECRET"),
+    ),
     "502": (_AWAY,),
     "503": (StoreUnavailableError(),),
 }
+_ERRORS_OF: Mapping[tuple[str, str], tuple[ExportError, ...]] = {
+    ("/jobs", "404"): (JobNotFoundError(),),
+    ("post /jobs/{job_id}/retry", "409"): (
+        IllegalChangeError("The job is succeeded and cannot become queued"),
+        PortalChangedError("The export", hub_id=62515, connected=62516, remedy="Start a new export"),
+    ),
+    ("get /jobs/{job_id}/download", "409"): (
+        IllegalChangeError("The job is running: its contacts can be downloaded when it has ended"),
+    ),
+    ("get /export", "409"): (IllegalChangeError("The job is cancelled: it was stopped before it had its page"),),
+    ("post /export", "409"): (_KEY_IS_SPENT,),
+    ("post /sync", "409"): (_KEY_IS_SPENT,),
+    ("/records", "404"): (RecordNotFoundError(),),
+    ("/records", "409"): (PortalChangedError("The cursor", hub_id=62515, connected=62516, remedy=FROM_THE_START),),
+    ("/schedule", "404"): (ScheduleNotFoundError(),),
+    ("/connection/portals", "404"): (PortalNotFoundError(),),
+    ("/connection/portals", "409"): (PortalConnectedError(62515),),
+}
+"""What is shown in place of `_ERRORS`, by the status and how the operation or its path begins."""
 _HEADERS: Mapping[tuple[str, str], Mapping[str, str]] = {
     ("202", "JobAnswer"): {"Location": "Where the job lives", "Retry-After": "Seconds after which to look again"},
     ("401", "ErrorAnswer"): {"WWW-Authenticate": "Bearer"},
     ("429", "ErrorAnswer"): {"Retry-After": "Seconds after which HubSpot may be asked again"},
+    ("502", "ErrorAnswer"): {"Retry-After": "Seconds after which HubSpot may be asked again, where it says so"},
     ("503", "ErrorAnswer"): {"Retry-After": "Seconds after which to try again"},
 }
 
@@ -90,26 +120,37 @@ class DocumentedApi(FastAPI):
         """Give the document; it is made once."""
         if self.openapi_schema is None:
             document = super().openapi()
-            for operation in _operations(document):
-                _complete(operation)
+            for name, operation in _operations(document):
+                _complete(name, operation)
         return super().openapi()
 
 
-def _operations(document: Json) -> Iterator[Json]:
-    for methods in document["paths"].values():
-        yield from methods.values()
+def _operations(document: Json) -> Iterator[tuple[str, Json]]:
+    """Yield each operation with its name, such as `get /jobs/{job_id}`."""
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            yield f"{method} {path.removeprefix(BASE_PATH)}", operation
 
 
-def _complete(operation: Json) -> None:
+def _complete(name_of_operation: str, operation: Json) -> None:
     if "requestBody" in operation:
         _add_example(operation["requestBody"])
     for status, answer in operation["responses"].items():
         _add_example(answer)
         for name in _named_in(_content(answer).get("schema", {})):
             if name == "ErrorAnswer" and status in _ERRORS:
-                _content(answer)["examples"] = {error.code: {"value": _body_of(error)} for error in _ERRORS[status]}
+                bodies = [_body_of(error) for error in _errors_of(name_of_operation, status)]
+                _content(answer)["examples"] = {body["code"]: {"value": body} for body in bodies}
             if (status, name) in _HEADERS:
-                answer.setdefault("headers", {}).update(_described(_HEADERS[status, name]))
+                answer.setdefault("headers", {}).update(_described(_HEADERS[status, name], status=status))
+
+
+def _errors_of(operation: str, status: str) -> tuple[ExportError, ...]:
+    _, path = operation.split(maxsplit=1)
+    for (beginning, of_status), errors in _ERRORS_OF.items():
+        if status == of_status and (operation.startswith(beginning) or path.startswith(beginning)):
+            return errors
+    return _ERRORS[status]
 
 
 def _add_example(part: Json) -> None:
@@ -131,9 +172,11 @@ def _named_in(schema: Json) -> list[str]:
     return [(each.get("$ref") or each.get("title") or "").rpartition("/")[2] for each in choices]
 
 
-def _described(headers: Mapping[str, str]) -> Json:
+def _described(headers: Mapping[str, str], *, status: str) -> Json:
+    is_always_there = status != "502"
     return {
-        name: {"description": text, "required": True, "schema": {"type": "string"}} for name, text in headers.items()
+        name: {"description": text, "required": is_always_there, "schema": {"type": "string"}}
+        for name, text in headers.items()
     }
 
 

@@ -15,7 +15,7 @@ from worker.pages import ExportType
 from worker.portal_interfaces import PresentPortals
 from worker.records import CopiedRecord, CopyId, Place, Shown
 
-_FROM_THE_START = "Read the list from its start, without a cursor"
+FROM_THE_START = "Read the list from its start, without a cursor"
 _ERASE_WITHIN_S = 1.5  # most records lie in few pages; a client is answered within 3 s
 
 
@@ -40,7 +40,7 @@ class RecordDesk:
         if hub_id is None and copy.hub_id is not None:
             hub_id = await run_in_threadpool(self.records.first_portal, copy)
         if copy.hub_id is not None and hub_id not in {None, copy.hub_id}:
-            raise PortalChangedError("The cursor", hub_id=hub_id, connected=copy.hub_id, remedy=_FROM_THE_START)
+            raise PortalChangedError("The cursor", hub_id=hub_id, connected=copy.hub_id, remedy=FROM_THE_START)
 
     async def find(self, copy: CopyId, record_id: int) -> CopiedRecord:
         """Read one record, deleted or not. Raises RecordNotFoundError."""

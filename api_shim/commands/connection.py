@@ -10,7 +10,7 @@ from api_shim.commands.output import open_output
 
 
 @click.command("connection")
-@click.option("--recheck", is_flag=True, help="Forget which of HubSpot's legacy lists were found to be gone.")
+@click.option("--recheck", is_flag=True, help="Have HubSpot's legacy lists that were found to be gone asked for again.")
 @with_api
 def command(api: ExportApi, /, *, recheck: bool) -> None:
     """Show the connection of the JWT's account and user as the API describes it; the token is never shown."""

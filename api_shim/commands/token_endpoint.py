@@ -15,8 +15,8 @@ from worker.token_endpoints import GoneEndpoint
 def command(*, recheck: bool) -> None:
     """Show whether HubSpot has said that the token endpoint which is set, HUBSPOT_TOKEN_ENDPOINT, is gone.
 
-    Said twice, a minute apart, it has all workers ask the endpoint's other version first. Nothing is asked of HubSpot
-    here; needs MongoDB, like `connect`.
+    After two such answers, a minute apart, all workers ask the endpoint's other version first. Nothing is asked of
+    HubSpot here; needs MongoDB, like `connect`.
     """
     with open_database(load(StoreSettings)) as database:
         memory = MongoTokenEndpoints(database)

@@ -16,7 +16,7 @@ from worker.settings import StoreSettings, load
 @click.command("unblock")
 @click.argument("account_id", callback=checked_id)
 def command(*, account_id: str) -> None:
-    """Lift the block of ACCOUNT_ID: let its exports call HubSpot again, which had answered that it wants patience.
+    """Lift the block of ACCOUNT_ID, whose calls HubSpot's answers have paused (limits, migrations).
 
     Running workers learn of it within seconds; jobs that wait go on at once. Where HubSpot still wants patience, its
     next answer says so, and everything waits again. Reads REDIS_URL or CELERY_BROKER_URL, MONGODB_URI and

@@ -26,6 +26,7 @@ RECORDS, RECORD = f"{BASE_PATH}/records/{{type}}", f"{BASE_PATH}/records/{{type}
 SYNC, SCHEDULE = f"{BASE_PATH}/sync", f"{BASE_PATH}/schedule"
 CONTROL = [("post", f"{JOB}/cancel"), ("post", f"{JOB}/retry"), ("delete", JOB)]
 CONNECT, CALLBACK, CONNECTION = (f"{BASE_PATH}/{name}" for name in ("connect", "connect/callback", "connection"))
+PORTAL = f"{CONNECTION}/portals/{{hub_id}}"
 OPERATIONS = [
     ("get", EXPORT),
     ("post", EXPORT),
@@ -42,6 +43,8 @@ OPERATIONS = [
     ("get", CONNECT),
     ("get", CONNECTION),
     ("delete", CONNECTION),
+    ("post", f"{CONNECTION}/recheck"),
+    ("delete", PORTAL),
 ]
 
 
@@ -242,6 +245,54 @@ def test_errors_are_shown_as_they_are_answered(shim: Shim, document: Json) -> No
     shown = document["paths"][JOB]["get"]["responses"]["404"]["content"]["application/json"]["examples"]
 
     assert shown["job_not_found"]["value"] == shim.get("/jobs/x").json()
+
+
+@pytest.mark.parametrize(
+    ("operation", "status", "codes"),
+    [
+        (("get", EXPORT), "404", {"token_not_found"}),
+        (("get", JOB), "404", {"job_not_found"}),
+        (("get", RECORD), "404", {"record_not_found"}),
+        (("get", SCHEDULE), "404", {"schedule_not_found"}),
+        (("delete", PORTAL), "404", {"portal_not_found"}),
+        (("get", EXPORT), "409", {"conflict"}),
+        (("post", f"{JOB}/retry"), "409", {"conflict", "portal_changed"}),
+        (("get", RECORDS), "409", {"portal_changed"}),
+        (("delete", PORTAL), "409", {"conflict"}),
+        (("get", EXPORT), "429", {"hubspot_error"}),
+        (("get", EXPORT), "502", {"reconnect_required"}),
+        (("get", CONNECT), "501", {"not_configured"}),
+    ],
+)
+def test_an_operation_shows_errors_that_it_may_answer(
+    document: Json, operation: tuple[str, str], status: str, codes: set[str]
+) -> None:
+    method, path = operation
+    shown = document["paths"][path][method]["responses"][status]["content"]["application/json"]["examples"]
+
+    assert shown.keys() == codes
+    assert {example["value"]["code"] for example in shown.values()} == codes
+
+
+def without_names(error: Json) -> Json:
+    """Leave out of a message what stands behind its colon: the settings that are missing differ."""
+    return {**error, "message": error["message"].partition(":")[0]}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [("GET", "/schedule", "404"), ("DELETE", "/connection/portals/7", "404"), ("GET", "/connect", "501")],
+)
+def test_what_is_shown_reads_as_what_is_answered(
+    shim: Shim, document: Json, method: str, path: str, status: str
+) -> None:
+    documented = document["paths"][BASE_PATH + path.replace("/7", "/{hub_id}")][method.lower()]["responses"][status]
+    (example,) = documented["content"]["application/json"]["examples"].values()
+
+    answer = shim.ask(method, BASE_PATH + path)
+
+    assert str(answer.status_code) == status
+    assert without_names(answer.json()) == without_names(example["value"])
 
 
 def test_what_comes_in_headers_is_documented(shim: Shim, document: Json) -> None:
