@@ -115,12 +115,12 @@ class Comparison:
         """Decide, once all that is missing is counted, how much of it may go."""
         if copying.missing + copying.proven == 0:
             return self._ended(job, copying, since)
-        if copying.confirms_deletions:
-            return self._kept(job, copying.allow(copying.missing))
         granted = self._granted(job)
-        if granted is not None and missing_scopes([job.records_type], granted):
+        if granted is not None and missing_scopes([job.records_type], granted):  # whoever confirms does not know that
             self._warn(job, copying, withheld=copying.missing + copying.proven)
             return self._kept(job, copying.withhold_all())
+        if copying.confirms_deletions:
+            return self._kept(job, copying.allow(copying.missing))
         is_empty = job.progress.records == 0
         may_be_empty = self._guard.is_off and granted is not None
         if may_be_empty if is_empty else self._guard.lets_go(copying.missing, living=copying.living):

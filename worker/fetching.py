@@ -10,10 +10,17 @@ from pydantic import SecretStr
 
 from worker.crm_apis import CrmApi
 from worker.cursors import Cursor
-from worker.errors import CallAbandonedError, HubSpotError, NoPlaceError, TimedOutError, TokenRefusedError
+from worker.errors import (
+    CallAbandonedError,
+    HubSpotError,
+    NoPlaceError,
+    RetryableHubSpotError,
+    TimedOutError,
+    TokenRefusedError,
+)
 from worker.export_tools import ExportTools, SliceLimits
 from worker.interfaces import FeedQuery, FetchedPage, PageQuery, Reservation
-from worker.jobs import Job
+from worker.jobs import Job, JobKind
 from worker.leases import HeldLease
 from worker.tokens import AccessToken
 
@@ -21,6 +28,7 @@ _MOST_PLACES_LOST = 5
 _LONGEST_PAGE_S = 60.0  # of the calls of one page, until its last one is made
 _LONGEST_WAIT_S, _LEAST_WAIT_S, _MOST_ASKS = 20.0, 0.01, 400  # for the place of a further call
 _SPARE_FOR_S = 2.0  # that a further call of a spare one takes only what nobody else wants
+_STRANGE = "HubSpot cannot be asked which portal the token that was stored for this account opens"
 _TOKEN_FOR_S = 5.0  # less than the life that a fresh one has left
 
 
@@ -92,11 +100,14 @@ class PageFetcher:
         Once HubSpot has refused one it is asked for another, until a page has come.
 
         Raises the errors of AccessTokenSource, and PortalChangedError where it would read another portal than the job.
+        Where HubSpot cannot be asked just now whether it would, nobody reads but who waits for a single page.
         """
         at = self._tools.monotonic()
         if self._token is None or self._refused is not None or at >= self._token_until:
-            self._token = self._tools.tokens.fresh(job.account_id, job.owner, refused=self._refused)
-            self._token_until = at + _TOKEN_FOR_S
+            token, self._token = self._tools.tokens.fresh(job.account_id, job.owner, refused=self._refused), None
+            if token.is_strange and job.kind is not JobKind.PAGE:
+                raise RetryableHubSpotError(_STRANGE)
+            self._token, self._token_until = token, at + _TOKEN_FOR_S
         job.require_portal(self._token.hub_id)
         return self._token.value
 

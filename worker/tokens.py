@@ -67,10 +67,14 @@ class Token:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccessToken:
-    """An access token that works, and the HubSpot portal it opens; None: HubSpot has not told which."""
+    """An access token that works, and the HubSpot portal it opens; None: HubSpot has not told which.
+
+    `is_strange`: HubSpot could not be asked, and it is of another grant than the one whose portal is known.
+    """
 
     value: SecretStr
     hub_id: int | None = None
+    is_strange: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

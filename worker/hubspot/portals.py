@@ -12,8 +12,8 @@ from datetime import datetime
 import structlog
 from pydantic import SecretStr
 
-from worker.connections import Fingerprint
-from worker.errors import HubSpotError, RetryableHubSpotError, TokenUnreadableError
+from worker.connections import Connection, Fingerprint
+from worker.errors import HubSpotError, RetryableHubSpotError, TokenEndpointGoneError, TokenUnreadableError
 from worker.hubspot.token_information import TokenInformation
 from worker.hubspot.turns import Turns
 from worker.interfaces import ConnectionStore, TokenSource, TokenStore
@@ -35,7 +35,7 @@ _Key = tuple[str, str, str]
 class _Known:
     """The portal of a token, which never changes; where there is none, HubSpot is asked again from then on."""
 
-    hub_id: int | None
+    token: AccessToken
     ask_again_at: float
 
 
@@ -73,46 +73,48 @@ class PortalTokens:
         value = self._source.fresh(account_id, owner, refused=refused)
         key = (account_id, owner, hashlib.sha256(value.get_secret_value().encode()).hexdigest())
         if (known := self._remembered(key)) is not None:
-            return AccessToken(value=value, hub_id=known.hub_id)
+            return known.token
         with self._turns.wait((account_id, owner), within_s=_LONGEST_WAIT_S) as is_ours:
             known = self._remembered(key) or (self._found_out(key, value) if is_ours else None)
         if known is None:
             raise RetryableHubSpotError(_OTHERS_ASK, retry_after_s=_LOOK_AGAIN_S)
-        return AccessToken(value=value, hub_id=known.hub_id)
+        return known.token
 
     def _remembered(self, key: _Key) -> _Known | None:
         known = self._known.get(key)
-        if known is None or (known.hub_id is None and self._monotonic() >= known.ask_again_at):
+        if known is None or (known.token.hub_id is None and self._monotonic() >= known.ask_again_at):
             return None
         return known
 
     def _found_out(self, key: _Key, value: SecretStr) -> _Known:
         account_id, owner, _ = key
-        hub_id = self._portal_of(account_id, owner, value)
-        if hub_id is not None:
-            self._portals.see(account_id, hub_id)
-        known = _Known(hub_id, self._monotonic() + _ASK_AGAIN_S)
+        token = self._with_portal(account_id, owner, value)
+        if token.hub_id is not None:
+            self._portals.see(account_id, token.hub_id)
+        known = _Known(token, self._monotonic() + _ASK_AGAIN_S)
         with self._changing:
             if len(self._known) >= _MOST_KNOWN:
                 self._known.clear()  # it saves questions to the database, no more
             self._known[key] = known
         return known
 
-    def _portal_of(self, account_id: str, owner: str, value: SecretStr) -> int | None:
+    def _with_portal(self, account_id: str, owner: str, value: SecretStr) -> AccessToken:
         present = self._fingerprint(account_id, owner, value)
         known = self._connections.find(account_id, owner)
-        told = known.facts.hub_id if known is not None and known.fingerprint == present else None
-        if present is not None and told is not None:
-            return told
-        return self._ask(account_id, owner, value)
+        told = known.facts.hub_id if known is not None else None
+        if known is not None and told is not None and present is not None and known.fingerprint == present:
+            return AccessToken(value=value, hub_id=told)
+        try:
+            return AccessToken(value=value, hub_id=self._ask(account_id, owner, value))
+        except HubSpotError as error:  # no reason to do without a page of the grant that is known
+            _log.warning("portal_not_told", account_id=account_id, error=error.message, hubspot_status=error.status)
+            may_pass = isinstance(error, RetryableHubSpotError) and not isinstance(error, TokenEndpointGoneError)
+            is_known = known is None or told is None or _is_of(known, present)
+            return AccessToken(value=value, is_strange=may_pass and not is_known)
 
     def _ask(self, account_id: str, owner: str, value: SecretStr) -> int | None:
         """Ask HubSpot, and keep what it says of a token that is still stored then."""
-        try:
-            facts = self._information.of(value)
-        except HubSpotError as error:  # no reason to do without the page: nothing says that anything has changed
-            _log.warning("portal_not_told", account_id=account_id, error=error.message, hubspot_status=error.status)
-            return None
+        facts = self._information.of(value)
         present = self._fingerprint(account_id, owner, value)
         if present is not None:
             self._connections.learn(account_id, owner, facts, fingerprint=present, at=self._clock())
@@ -125,3 +127,8 @@ class PortalTokens:
         except TokenUnreadableError:
             return None
         return Fingerprint.of(token) if token is not None and token.access_token == value else None
+
+
+def _is_of(known: Connection, present: Fingerprint | None) -> bool:
+    """Whether a token is of the grant that is known."""
+    return present is not None and known.fingerprint is not None and known.fingerprint.grant == present.grant

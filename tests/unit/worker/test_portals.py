@@ -219,6 +219,47 @@ def test_a_job_goes_on_where_hubspot_cannot_be_asked_for_the_portal(two: Worksho
     assert two.stored_ids() == two.ids_in_hubspot()
 
 
+@pytest.mark.parametrize("sleep_s", [0.0, 60.0])
+def test_the_pages_of_a_token_that_hubspot_cannot_be_asked_about_get_into_no_other_portals_copy(
+    two: Workshop, sleep_s: float
+) -> None:
+    sync_once(two, "s1")
+    store_live_token(two, OTHER)
+    two.hubspot.fail_next(type=INFORMATION, status=503, times=4)
+    job_id = two.add_sync("s2")
+
+    two.exporter(limits=SliceLimits(longest_sleep_s=sleep_s)).run_slice(job_id)
+    two.run_until_finished(job_id)
+
+    job = two.job(job_id)
+    assert (job.status, job.hub_id) == (JobStatus.SUCCEEDED, OTHER)
+    assert copied(two, HUB, Shown.ALL) == ids_in(two, HUB)
+    assert copied(two, OTHER, Shown.ALL) == ids_in(two, OTHER)
+
+
+def test_a_caller_who_waits_for_a_page_gets_that_of_a_token_that_hubspot_cannot_be_asked_about(two: Workshop) -> None:
+    sync_once(two, "s1")
+    store_live_token(two, OTHER)
+    two.hubspot.fail_next(type=INFORMATION, status=503, times=50)
+
+    two.run_until_finished(two.add_job(kind=JobKind.PAGE))
+
+    assert two.job().status is JobStatus.SUCCEEDED
+
+
+def test_an_account_whose_token_hubspot_is_never_to_be_asked_about_has_its_export_fail_in_the_end(two: Workshop) -> None:
+    sync_once(two, "s1")
+    store_live_token(two, OTHER)
+    two.hubspot.fail_next(type=INFORMATION, status=503, times=500)
+
+    job = sync_once(two, "s2")
+
+    assert job.status is JobStatus.FAILED
+    assert job.error is not None
+    assert job.error.retryable
+    assert copied(two, HUB, Shown.ALL) == ids_in(two, HUB)
+
+
 def test_all_exports_of_a_sync_read_one_portal(two: Workshop) -> None:
     two.hubspot.add_account(HUB, records={"contacts": RECORDS, "deals": 10}, rate_limit=0)
     two.hubspot.add_account(OTHER, records={"contacts": 5, "deals": 10}, rate_limit=0)

@@ -330,6 +330,16 @@ def test_a_list_whose_scope_is_missing_by_now_proves_nothing_at_all(shop: Worksh
     assert len(ids(shop)) == 295
 
 
+def test_who_confirms_knows_nothing_of_a_list_whose_scope_is_missing(shop: Workshop) -> None:
+    listed(shop, *thirds())
+    shop.scopes.told = ["crm.objects.deals.read"]
+    shop.clock.advance(60)
+    job_id = shop.add_sync("confirmed", confirm_deletions=True)
+    shop.exporter(source=Listing([[]])).run_slice(job_id)
+    assert changes(shop, job_id) == came_to(withheld=300)
+    assert ids(shop) == [*ALL]
+
+
 # What a list cannot hold
 
 
