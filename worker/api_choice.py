@@ -33,7 +33,9 @@ class ApiChoice:
         if job.last_api is CrmApi.DATED:
             return ChosenApi(api=CrmApi.DATED)
         known = self._lists.find(job.account_id, job.records_type)
-        if known is not None and known.is_remembered:
+        if known is None or not known.is_of(job.hub_id):
+            return ChosenApi(api=CrmApi.LEGACY)
+        if known.is_remembered:
             return ChosenApi(api=CrmApi.DATED)
         return ChosenApi(api=CrmApi.LEGACY, sighting=known)
 
@@ -41,7 +43,9 @@ class ApiChoice:
         """Note what HubSpot said of the job's list."""
         if self._always is not None:
             return None
-        found = self._lists.sight(job.account_id, job.records_type, status=error.status, message=error.message)
+        found = self._lists.sight(
+            job.account_id, job.records_type, status=error.status, message=error.message, hub_id=job.hub_id
+        )
         _log.warning("legacy_list_left", export_type=job.type_name, **error.log_fields)
         if found.is_new:
             _log.warning("legacy_list_remembered_as_gone", export_type=job.type_name, since=found.since.isoformat())

@@ -16,7 +16,8 @@ class GoneList:
 
     One such answer is a sighting, and may be a passing state of HubSpot. Only when a later one confirms it is the list
     remembered as gone, from `remembered_at` on: then jobs begin with the dated API. `status` and `message` are those of
-    the last answer. All instants are those of the database's clock.
+    the last answer. All instants are those of the database's clock. What was said of the list of one portal, `hub_id`,
+    says nothing of another one's; None: HubSpot had not told which portal it was.
     """
 
     account_id: str
@@ -26,6 +27,11 @@ class GoneList:
     remembered_at: datetime | None
     status: int | None
     message: str
+    hub_id: int | None = None
+
+    def is_of(self, hub_id: int | None) -> bool:
+        """Whether it is of this portal, as far as is known."""
+        return None in {hub_id, self.hub_id} or hub_id == self.hub_id
 
     @property
     def is_remembered(self) -> bool:

@@ -527,10 +527,13 @@ class GoneListStore(Protocol):
     def find(self, account_id: str, export_type: ExportType) -> GoneList | None:
         """Give what is known of one list of one account."""
 
-    def sight(self, account_id: str, export_type: ExportType, *, status: int | None, message: str) -> GoneList:
+    def sight(
+        self, account_id: str, export_type: ExportType, *, status: int | None, message: str, hub_id: int | None = None
+    ) -> GoneList:
         """Note that HubSpot says the list is gone, and give what is known then.
 
-        It is remembered once the first sighting is a minute old. The message is cut to a bounded length.
+        It is remembered once the first sighting is a minute old. What was known of another portal's list is forgotten.
+        The message is cut to a bounded length.
         """
 
     def take_back(self, sighting: GoneList) -> None:

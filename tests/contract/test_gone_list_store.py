@@ -37,8 +37,9 @@ class World:
         *,
         status: int | None = 404,
         message: str = NOT_FOUND,
+        hub_id: int | None = None,
     ) -> GoneList:
-        return self.store.sight(account_id, export_type, status=status, message=message)
+        return self.store.sight(account_id, export_type, status=status, message=message, hub_id=hub_id)
 
     def remember(self, account_id: str = "a1", export_type: ExportType = ExportType.CONTACTS) -> GoneList:
         self.sight(account_id, export_type)
@@ -162,6 +163,35 @@ def test_each_account_and_type_has_its_own(world: World) -> None:
     assert world.find("a2") is None
     assert [each.export_type for each in world.store.remembered("a1")] == [ExportType.CONTACTS]
     assert world.store.remembered("a2") == []
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "of", "is_confirmed"),
+    [(1, 1, 1, True), (1, 2, 2, False), (None, 2, 2, True), (1, None, 1, True), (None, None, None, True)],
+)
+def test_a_sighting_in_one_portal_confirms_none_in_another(
+    world: World, first: int | None, second: int | None, of: int | None, *, is_confirmed: bool
+) -> None:
+    world.sight(hub_id=first)
+    world.let_pass(61)
+
+    again = world.sight(hub_id=second)
+
+    assert (again.is_remembered, again.hub_id) == (is_confirmed, of)
+    assert (again.since == again.last_seen_at) is not is_confirmed
+    assert world.find() == again
+
+
+def test_what_is_remembered_of_one_portal_is_forgotten_with_the_first_sighting_in_another(world: World) -> None:
+    world.sight(hub_id=1)
+    world.let_pass(61)
+    assert world.sight(hub_id=1).is_remembered
+
+    assert not world.sight(hub_id=2).is_remembered
+
+    assert world.store.remembered("a1") == []
+    world.let_pass(61)
+    assert world.sight(hub_id=2).is_remembered
 
 
 @pytest.mark.parametrize("account_id", ODD_IDS)

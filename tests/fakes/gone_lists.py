@@ -27,11 +27,14 @@ class InMemoryGoneListStore:
         self.reads += 1
         return self._stored.get((account_id, export_type))
 
-    def sight(self, account_id: str, export_type: ExportType, *, status: int | None, message: str) -> GoneList:
+    def sight(
+        self, account_id: str, export_type: ExportType, *, status: int | None, message: str, hub_id: int | None = None
+    ) -> GoneList:
         self._answer()
         now = self._clock()
         with self._lock:
             known = self._stored.get((account_id, export_type))
+            known = known if known is not None and known.is_of(hub_id) else None
             sighted = GoneList(
                 account_id=account_id,
                 export_type=export_type,
@@ -40,6 +43,7 @@ class InMemoryGoneListStore:
                 remembered_at=known.remembered_at if known is not None else None,
                 status=status,
                 message=message[:LONGEST_MESSAGE],
+                hub_id=hub_id if hub_id is not None or known is None else known.hub_id,
             )
             if known is not None and not known.is_remembered and now - known.since >= timedelta(minutes=1):
                 sighted = replace(sighted, remembered_at=now)

@@ -37,8 +37,13 @@ class MongoGoneListStore:
             document = self._lists.find_one({"_id": _id(account_id, export_type)})
         return _gone_list(document) if document is not None else None
 
-    def sight(self, account_id: str, export_type: ExportType, *, status: int | None, message: str) -> GoneList:
+    def sight(
+        self, account_id: str, export_type: ExportType, *, status: int | None, message: str, hub_id: int | None = None
+    ) -> GoneList:
         """Write a sighting, and whether it confirms the first, in one atomic update."""
+        of_portal = {"hub_id": hub_id} if hub_id is not None else {}
+        is_of_other = {"$ne": [{"$ifNull": ["$hub_id", hub_id]}, hub_id]} if of_portal else False
+        forgotten = {name: {"$cond": [is_of_other, "$$REMOVE", f"${name}"]} for name in ("since", "remembered_at")}
         is_known = {"$gt": ["$since", None]}
         is_confirmed = {"$and": [is_known, {"$lte": ["$since", from_now(-_APART_S)]}]}
         is_remembered = {"$or": [{"$gt": ["$remembered_at", None]}, is_confirmed]}
@@ -53,7 +58,7 @@ class MongoGoneListStore:
         with translated_errors():
             document = self._lists.find_one_and_update(
                 {"_id": _id(account_id, export_type)},
-                [{"$set": change}],
+                [{"$set": forgotten}, {"$set": of_portal | change}],
                 upsert=True,
                 return_document=ReturnDocument.AFTER,
             )
@@ -97,4 +102,5 @@ def _gone_list(document: Document) -> GoneList:
         remembered_at=document.get("remembered_at"),
         status=document["status"],
         message=document["message"],
+        hub_id=document.get("hub_id"),
     )

@@ -462,6 +462,21 @@ def test_a_token_that_hubspot_repeats_is_kept_nowhere(shop: Workshop) -> None:
     assert known.message == "no list for [secret]"
 
 
+def test_what_is_remembered_of_one_portal_says_nothing_of_the_one_that_is_connected_next(shop: Workshop) -> None:
+    gone(shop)
+    run(shop, new_job(shop))
+    shop.clock.advance(61)
+    run(shop, new_job(shop))
+    assert shop.gone_lists.remembered("a1")
+    shop.hubspot.add_account(OTHER_HUB, records={"contacts": 5}, rate_limit=0)
+    shop.connect(OTHER_HUB)
+
+    assert run(shop, new_job(shop)).api is CrmApi.LEGACY
+
+    shop.connect(HUB)
+    assert run(shop, new_job(shop)).api is CrmApi.DATED
+
+
 def test_what_is_remembered_is_of_one_account_and_type(shop: Workshop) -> None:
     connect_other(shop)
     gone(shop, hub=OTHER_HUB)
