@@ -36,6 +36,7 @@ from worker.errand_runner import ErrandRunner
 from worker.errors import StoreUnavailableError
 from worker.export_tools import ExportTools, SliceLimits
 from worker.exporter import Exporter
+from worker.fetching import FURTHER_CALLS_S
 from worker.hubspot.client import CrmClient, DatedClient, LegacyClient
 from worker.hubspot.connector import Connector
 from worker.hubspot.dated import MOST_RECORDS
@@ -108,7 +109,7 @@ _STORE_TIMEOUT_S = 10.0
 _REDIS_TIMEOUT_S = 2.0
 _QUIET_S, _LOST_S = 60.0, 10.0
 _STUCK_MARGIN_S = 60.0
-_CALLS_A_PAGE = 3  # at their slowest: two that renew the token, and the page's own
+_CALLS_A_PAGE = 3  # at their slowest: two for the token and its portal, and the page's own
 _TRY_AGAIN_S = 5.0
 _DELIVERING, _WAITING = 32, 25  # threads, and how much waits for one; the rest stays in the database
 _MOST_STORING = 1024  # threads that store: made when they are needed, a few for each slice at work
@@ -319,7 +320,8 @@ def _accounts(
 def longest_slice_s(settings: WorkerSettings) -> float:
     """After so long a slice is stuck, and its lease is let go: as long as it may take with the slowest answers."""
     call_s = CONNECT_S + settings.hubspot_timeout_seconds
-    return settings.slice_seconds + _CALLS_A_PAGE * (call_s + _STORE_TIMEOUT_S) + _STUCK_MARGIN_S
+    calls_s = _CALLS_A_PAGE * (call_s + _STORE_TIMEOUT_S) + FURTHER_CALLS_S
+    return settings.slice_seconds + calls_s + _STUCK_MARGIN_S
 
 
 def _planner(settings: WorkerSettings, accounts: _Accounts, jobs: MongoJobStore, transport: Transport) -> Planner:

@@ -25,8 +25,11 @@ from worker.leases import HeldLease
 from worker.tokens import AccessToken
 
 _MOST_PLACES_LOST = 5
-_LONGEST_PAGE_S = 60.0  # of the calls of one page, until its last one is made
+_LONGEST_PAGE_S = 60.0  # of the calls of one page, until the place of its last one is asked for
 _LONGEST_WAIT_S, _LEAST_WAIT_S, _MOST_ASKS = 20.0, 0.01, 400  # for the place of a further call
+FURTHER_CALLS_S = _LONGEST_PAGE_S + _LONGEST_WAIT_S
+"""What a page that takes several calls takes longer than its last one."""
+
 _SPARE_FOR_S = 2.0  # that a further call of a spare one takes only what nobody else wants
 _STRANGE = "HubSpot cannot be asked which portal the token that was stored for this account opens"
 _TOKEN_FOR_S = 5.0  # less than the life that a fresh one has left

@@ -23,7 +23,7 @@ from worker.records import CopyId
 COPY = CopyId(account_id="a1", export_type=ExportType.CONTACTS)
 OTHERS = [replace(COPY, account_id="a2"), replace(COPY, export_type=ExportType.DEALS), replace(COPY, account_id="$a1")]
 AT_WORK_S = 60
-CALLS_END_WITHIN_S = 300
+CALLS_END_WITHIN_S = 600
 
 
 class World(Protocol):

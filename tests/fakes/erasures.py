@@ -14,7 +14,7 @@ from worker.records import CopyId
 
 _LOOKS = 2
 _AT_WORK = timedelta(seconds=60)
-_CALLS_END_WITHIN = timedelta(seconds=300)
+_CALLS_END_WITHIN = timedelta(seconds=600)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

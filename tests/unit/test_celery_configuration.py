@@ -19,7 +19,9 @@ from pydantic import SecretStr
 
 from worker import app, bootstrap, kombu_repair, leases
 from worker.export_tools import SliceLimits
+from worker.fetching import FURTHER_CALLS_S
 from worker.hubspot import transport
+from worker.mongo import erasures
 from worker.settings import WorkerSettings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -159,7 +161,7 @@ def test_every_named_task_is_registered_and_arrives_in_its_queue(configuration: 
 
 def test_a_message_is_not_delivered_again_while_its_slice_still_runs(configuration: Configuration) -> None:
     renewal_s = CALL_S + 2 * STORE_S  # the token is read, renewed and written back
-    page_s = CALL_S + 2 * STORE_S  # the page is fetched, stored and checkpointed
+    page_s = FURTHER_CALLS_S + CALL_S + 2 * STORE_S  # the page is fetched, stored and checkpointed
     margin_s = 60
 
     visible_again_s = configuration["broker_transport_options"]["visibility_timeout"]
@@ -182,7 +184,11 @@ def test_only_a_slice_that_is_stuck_loses_its_lease(slice_s: float, patience_s: 
     )
     call_s = transport.CONNECT_S + patience_s
 
-    assert bootstrap.longest_slice_s(settings) > slice_s + 3 * call_s + 3 * STORE_S
+    assert bootstrap.longest_slice_s(settings) > slice_s + 3 * call_s + 3 * STORE_S + FURTHER_CALLS_S
+
+
+def test_an_erasure_is_open_for_longer_than_a_page_that_was_asked_for_before_it_takes_to_be_stored() -> None:
+    assert erasures._CALLS_END_WITHIN_S > FURTHER_CALLS_S + CALL_S + 2 * STORE_S  # noqa: SLF001
 
 
 def test_a_slice_sleeps_for_moments_only() -> None:

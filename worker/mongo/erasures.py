@@ -16,7 +16,7 @@ COLLECTION = "integrations.hubspot.erasures"
 
 _LOOKS = 2
 _AT_WORK_S = 60  # then whoever was at work is taken for dead
-_CALLS_END_WITHIN_S = 300  # a slice that keeps a page in memory for longer has lost its lease
+_CALLS_END_WITHIN_S = 600  # no page is older when it is stored, however slow HubSpot and however many calls it takes
 _IS_OPEN = {"$type": "date"}  # as the index says it: one that is finished is not in there
 
 

@@ -30,7 +30,7 @@ from worker.records import Shown
 
 PAGES: Pages = [[1, 2, 3], [4, 5], [6, 7, 8]]
 ALL = [1, 2, 3, 4, 5, 6, 7, 8]
-CALLS_END_WITHIN_S = 300
+CALLS_END_WITHIN_S = 600
 SLOW_S = 6
 T = TypeVar("T")
 

@@ -247,7 +247,9 @@ def test_a_caller_who_waits_for_a_page_gets_that_of_a_token_that_hubspot_cannot_
     assert two.job().status is JobStatus.SUCCEEDED
 
 
-def test_an_account_whose_token_hubspot_is_never_to_be_asked_about_has_its_export_fail_in_the_end(two: Workshop) -> None:
+def test_an_account_whose_token_hubspot_is_never_to_be_asked_about_has_its_export_fail_in_the_end(
+    two: Workshop,
+) -> None:
     sync_once(two, "s1")
     store_live_token(two, OTHER)
     two.hubspot.fail_next(type=INFORMATION, status=503, times=500)
