@@ -132,7 +132,7 @@ def connection_view(
             "generated_at": token.generated_at,
             "expires_at": token.access_token_ends_at,
             "encrypted": token.is_encrypted,
-            "lists_gone": list(map(GoneListView.of, gone)),
+            "lists_gone": [GoneListView.of(each) for each in gone if each.is_of(known.facts.hub_id)],
             "portals": [
                 {
                     "hub_id": portal.hub_id,

@@ -483,6 +483,18 @@ def test_lists_that_are_remembered_as_gone_are_shown_with_hubspots_words_and_sin
     ]
 
 
+@pytest.mark.parametrize(("hub_id", "are_shown"), [(FACTS.hub_id, True), (None, True), (1, False)])
+def test_lists_that_are_gone_in_another_portal_are_not_shown(
+    shim: Shim, hub_id: int | None, *, are_shown: bool
+) -> None:
+    shim.connections.learn("a1", "u1", FACTS, fingerprint=Fingerprint.of(live_token()), at=START)
+    for _ in range(2):
+        shim.gone_lists.sight("a1", ExportType.DEALS, status=404, message="resource not found", hub_id=hub_id)
+        shim.clock.advance(60)
+
+    assert bool(shim.get("/connection").json()["data"]["lists_gone"]) is are_shown
+
+
 def test_a_recheck_forgets_what_is_remembered_of_the_account_and_shows_the_connection(shim: Shim) -> None:
     for account_id in ("a1", "a2"):
         lose(shim, account_id)
