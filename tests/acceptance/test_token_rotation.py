@@ -72,6 +72,7 @@ def test_a_refresh_token_replaced_while_mongodb_is_away_for_long_is_not_lost(two
         time.sleep(AWAY_S)
         two_workers.mongo.restart()
 
+    until(lambda: client.get(paths[0]).status_code, lambda status: status == 200)
     jobs: list[Json] = [client.finished(path, within_s=120) for path in paths]
     assert {job["status"] for job in jobs} == {"succeeded"}
     assert answers_of_token_endpoint(client) == [200]

@@ -81,7 +81,12 @@ def test_a_page_is_read_as_it_was_added(store: PageStore, padding: int) -> None:
 
 
 def test_hubspots_bytes_survive_whatever_they_are(store: PageStore) -> None:
-    records = [rb'{"cut" : "\ud83d" }', b'{"n":123456789012345678901234567890,"n":1.10}', '"ü😀\x7f"'.encode(), b"null"]
+    records = [
+        rb'{"whole" : "\ud83d\ude00" }',
+        b'{"n":123456789012345678901234567890,"n":1.10}',
+        '"ü😀\x7f"'.encode(),
+        b"null",
+    ]
     body = b' {"contacts": [\n' + b" ,\t".join(records) + b' ],"has-more":false,"z":"\\u0000"}\n'
     job = stored(store, held(), read_page(ExportType.CONTACTS, body))
 

@@ -149,6 +149,8 @@ class RenewingTokenSource:
         try:
             return self._renew(token)
         except ReconnectRequiredError as error:
+            if right is not None:
+                self._give_back(right)  # nothing was renewed, and another token may be stored at any time
             present = self._replaced(token, within_s=_AFTER_A_REFUSAL_S if lease.is_taken_over else 0.0)
             if present is None:
                 self._note_refusal(token, error)

@@ -246,6 +246,18 @@ def test_a_renewal_that_failed_does_not_keep_a_401_from_asking_for_another(
     assert source.fresh("a1", "u1", refused=SecretStr("old-access")).get_secret_value() == "new-access"
 
 
+def test_a_dead_refresh_token_does_not_keep_one_that_another_program_stores_from_being_used(
+    source: RenewingTokenSource, database: MongoDatabase, hubspot: responses.RequestsMock
+) -> None:
+    stored(database)
+    hubspot.post(ENDPOINT, status=400, json={"status": "BAD_REFRESH_TOKEN", "message": "revoked"})
+    hubspot.post(ENDPOINT, json=GRANT)
+    with pytest.raises(ReconnectRequiredError):
+        source.fresh("a1", "u1", refused=SecretStr("old-access"))
+    database["integrations.hubspot.key"].update_many({}, {"$set": {"refresh_token": "stored-by-another-program"}})
+    assert source.fresh("a1", "u1", refused=SecretStr("old-access")).get_secret_value() == "new-access"
+
+
 def test_a_token_past_its_time_is_renewed_however_lately_a_401_asked_for_it(
     source: RenewingTokenSource, database: MongoDatabase, hubspot: responses.RequestsMock
 ) -> None:
