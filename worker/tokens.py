@@ -69,7 +69,7 @@ class Token:
 class AccessToken:
     """An access token that works, and the HubSpot portal it opens; None: HubSpot has not told which.
 
-    `is_strange`: HubSpot could not be asked, and it is of another grant than the one whose portal is known.
+    `is_strange`: HubSpot could not be asked, and the account has had portals that need not be this token's.
     """
 
     value: SecretStr

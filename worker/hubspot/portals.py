@@ -109,8 +109,9 @@ class PortalTokens:
         except HubSpotError as error:  # no reason to do without a page of the grant that is known
             _log.warning("portal_not_told", account_id=account_id, error=error.message, hubspot_status=error.status)
             may_pass = isinstance(error, RetryableHubSpotError) and not isinstance(error, TokenEndpointGoneError)
-            is_known = known is None or told is None or _is_of(known, present)
-            return AccessToken(value=value, is_strange=may_pass and not is_known)
+            is_known = known is not None and told is not None and _is_of(known, present)
+            is_strange = not is_known and (told is not None or bool(self._portals.seen_by(account_id)))
+            return AccessToken(value=value, is_strange=may_pass and is_strange)
 
     def _ask(self, account_id: str, owner: str, value: SecretStr) -> int | None:
         """Ask HubSpot, and keep what it says of a token that is still stored then."""

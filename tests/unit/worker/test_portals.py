@@ -237,6 +237,24 @@ def test_the_pages_of_a_token_that_hubspot_cannot_be_asked_about_get_into_no_oth
     assert copied(two, OTHER, Shown.ALL) == ids_in(two, OTHER)
 
 
+def test_so_do_those_of_an_account_that_was_disconnected_in_between(two: Workshop) -> None:
+    sync_once(two, "s1")
+    two.connections.remove("a1", "u1")
+    store_live_token(two, OTHER)
+    two.hubspot.fail_next(type=INFORMATION, status=503, times=4)
+
+    assert sync_once(two, "s2").hub_id == OTHER
+
+    assert copied(two, HUB, Shown.ALL) == ids_in(two, HUB)
+
+
+def test_an_account_that_never_had_a_portal_does_without_one(two: Workshop) -> None:
+    store_live_token(two, OTHER)
+    two.hubspot.fail_next(type=INFORMATION, status=503, times=50)
+
+    assert sync_once(two, "s1").status is JobStatus.SUCCEEDED
+
+
 def test_a_caller_who_waits_for_a_page_gets_that_of_a_token_that_hubspot_cannot_be_asked_about(two: Workshop) -> None:
     sync_once(two, "s1")
     store_live_token(two, OTHER)
