@@ -11,7 +11,14 @@ from pydantic import SecretStr
 
 from worker.crm_apis import CrmApi
 from worker.errors import CursorLostError, FatalHubSpotError, FeedUnusableError, ListGoneError
-from worker.hubspot.dated import PROPERTY_PARAMETERS, read_dated_page, to_parameters
+from worker.hubspot.dated import (
+    LIST_SHAPE,
+    PROPERTY_PARAMETERS,
+    read_dated_page,
+    to_parameters,
+    with_a_name_each,
+    with_all_names_in_one,
+)
 from worker.hubspot.endpoints import Endpoint
 from worker.hubspot.feeds import feed_parameters, feed_shape, feed_url, read_feed
 from worker.hubspot.splitting import SplitCalls
@@ -85,19 +92,20 @@ class DatedClient:
     """
 
     def __init__(self, *, transport: Transport, objects_url: str, legacy: Mapping[ExportType, Endpoint]) -> None:
-        self._transport = transport
+        self._calls = SplitCalls(transport, api=_DATED, written=with_all_names_in_one)
         self._objects_url = objects_url.rstrip("/")
         self._legacy = legacy
 
     def fetch_page(self, query: PageQuery, access_token: SecretStr) -> FetchedPage:
-        """Do one call; errors as those of LegacyClient."""
+        """Do one call, or several for a part of the properties each; errors as those of LegacyClient."""
         if query.feed is not None:
             raise FeedUnusableError("HubSpot's dated API has no feeds")
         wanted = _everything_asked(self._legacy[query.export_type], query.params)
         after = _place(query, api=_DATED, first_behind=1)
         asked = to_parameters(query.export_type, count=query.count, after=after, legacy=wanted)
-        answer = self._transport.get(f"{self._objects_url}/{query.export_type}", asked, access_token, api=_DATED)
-        page = _read(read_dated_page, query, answer, access_token)
+        url, pairs = f"{self._objects_url}/{query.export_type}", with_a_name_each(asked)
+        answer = self._calls.get(url, pairs, query, access_token, shape=LIST_SHAPE)
+        page = _mended(_read(read_dated_page, query, answer, access_token), answer)
         return FetchedPage(page=page, api=_DATED, properties=_properties(wanted), quota=answer.quota)
 
 

@@ -23,6 +23,10 @@ _NO_PAGE = "HubSpot's answer is not the list of objects it should be"
 _EMPTY = (None, "")
 _DIGITS_ALWAYS_IN_64_BITS = 18
 
+LIST_SHAPE = ExportType.NOTES
+"""The type whose legacy list has the name that each dated one has: `results`."""
+
+_PROPERTIES = "properties"
 PROPERTY_PARAMETERS = frozenset({"property", "properties"})  # contacts spell it in the singular
 
 _NOTE_PROPERTIES = ("hs_note_body", "hs_body_preview", "hs_timestamp", "hubspot_owner_id")
@@ -106,6 +110,20 @@ def to_parameters(
         *([("associations", ",".join(_ASSOCIATED.get(export_type, {})))] if associates else []),
         *others,
     ]
+
+
+def with_a_name_each(pairs: Pairs) -> Pairs:
+    """Name each property in a parameter of its own, so that they can be shared out over several calls."""
+    return [(name, each) for name, value in pairs for each in (value.split(",") if name == _PROPERTIES else [value])]
+
+
+def with_all_names_in_one(pairs: Pairs) -> Pairs:
+    """Undo that: name all properties in one parameter, in the place of the first."""
+    names = ",".join(value for name, value in pairs if name == _PROPERTIES)
+    place = next((place for place, (name, _) in enumerate(pairs) if name == _PROPERTIES), None)
+    if place is None:
+        return pairs
+    return [*pairs[:place], (_PROPERTIES, names), *(pair for pair in pairs[place:] if pair[0] != _PROPERTIES)]
 
 
 def read_dated_page(export_type: ExportType, body: bytes) -> Page:

@@ -6,7 +6,7 @@ by id. Whatever else is asked for goes with each of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TypeAlias
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
@@ -14,7 +14,7 @@ import msgspec
 from pydantic import SecretStr
 
 from worker.errors import AddressTooLongError, FatalHubSpotError, HubSpotError, RetryableHubSpotError
-from worker.hubspot.transport import Answer, Transport
+from worker.hubspot.transport import Answer, Api, Transport
 from worker.interfaces import PageQuery
 from worker.pages import PAGE_FORMATS, ExportType, Page, PageUnreadableError, read_page, record_ids, split_records
 
@@ -35,14 +35,23 @@ _Fields: TypeAlias = dict[str, msgspec.Raw]
 _decode_fields = msgspec.json.Decoder(_Fields).decode
 
 
-class SplitCalls:
-    """GETs pages of the legacy API: with one call where the address may be as long as it is, else with several.
+def _as_they_are(pairs: Pairs) -> Pairs:
+    return pairs
 
-    Each call beyond the first asks `further_call` of the query for its place in the limit.
+
+class SplitCalls:
+    """GETs pages of one API: with one call where the address may be as long as it is, else with several.
+
+    Each call beyond the first asks `further_call` of the query for its place in the limit. `written` gives parameters
+    with a name each as they are sent.
     """
 
-    def __init__(self, transport: Transport) -> None:
+    def __init__(
+        self, transport: Transport, *, api: Api = "legacy", written: Callable[[Pairs], Pairs] = _as_they_are
+    ) -> None:
         self._transport = transport
+        self._api: Api = api
+        self._written = written
 
     def get(self, url: str, pairs: Pairs, query: PageQuery, token: SecretStr, *, shape: ExportType) -> Answer:
         """GET a page, whose list has the name that it has in `shape`.
@@ -51,13 +60,15 @@ class SplitCalls:
         """
         address = urlsplit(url)
         asked = [*parse_qsl(address.query, keep_blank_values=True), *pairs]
-        parts = split_query(asked, longest=query.longest_query or LONGEST_QUERY)
+        longest = query.longest_query or LONGEST_QUERY
+        is_short = _length(self._written(asked)) <= longest
+        parts = [asked] if is_short else split_query(asked, longest=longest)
         try:
             if len(parts) == 1:
-                return self._transport.get(url, pairs, token, api="legacy")
+                return self._transport.get(url, self._written(pairs), token, api=self._api)
             return self._get_parts(urlunsplit(address._replace(query="")), parts, query, token, shape=shape)
         except FatalHubSpotError as error:
-            raise _shorter(error, parts) from error
+            raise self._shorter(error, parts) from error
 
     def _get_parts(
         self, url: str, parts: Sequence[Pairs], query: PageQuery, token: SecretStr, *, shape: ExportType
@@ -65,17 +76,36 @@ class SplitCalls:
         def get(pairs: Pairs, *, is_first: bool) -> Answer:
             if not is_first and query.further_call is not None:
                 query.further_call()
-            return self._transport.get(url, pairs, token, api="legacy")
+            return self._transport.get(url, self._written(pairs), token, api=self._api)
 
         for read in range(_MOST_READS):
             answers = [get(pairs, is_first=read + number == 0) for number, pairs in enumerate(parts)]
             pages = [_page(answer, shape, token) for answer in answers]
             records = [split_records(shape, page.body) for page in pages]
-            if len({tuple(_ids(each, query.export_type)) for each in records}) == 1:
+            if len({self._ids(each, query.export_type) for each in records}) == 1:
                 body = _with_records(pages[0].body, shape, _merged_by_place(records))
                 mends = tuple(mend for page in pages for mend in page.mends)
                 return Answer(body, answers[-1].quota, answers[0].correlation_id, mends)
         raise RetryableHubSpotError(_CHANGED, status=200)
+
+    def _shorter(self, error: FatalHubSpotError, parts: Sequence[Pairs]) -> HubSpotError:
+        """Make of a 414 the wish for shorter addresses, as long as there is more than one name in one of them."""
+        most_names = max(sum(name in _NAMING for name, _ in part) for part in parts)
+        if error.status != _TOO_LONG or most_names <= 1:
+            return error
+        return AddressTooLongError(
+            error.message,
+            status=error.status,
+            body=error.body,
+            correlation_id=error.correlation_id,
+            retry_after_s=0.0,
+            quota=error.quota,
+            details=error.details,
+            longest_query=max(_length(self._written(part)) for part in parts) // 2,
+        )
+
+    def _ids(self, records: Sequence[bytes], export_type: ExportType) -> tuple[object, ...]:
+        return tuple(_dated_ids(records) if self._api == "dated" else _ids(records, export_type))
 
 
 def split_query(asked: Sequence[tuple[str, str]], *, longest: int) -> list[Pairs]:
@@ -102,23 +132,6 @@ def split_query(asked: Sequence[tuple[str, str]], *, longest: int) -> list[Pairs
     return [[*others, *part] for part in parts] or [list(asked)]
 
 
-def _shorter(error: FatalHubSpotError, parts: Sequence[Pairs]) -> HubSpotError:
-    """Make of a 414 the wish for shorter addresses, as long as there is more than one name in one of them."""
-    most_names = max(sum(name in _NAMING for name, _ in part) for part in parts)
-    if error.status != _TOO_LONG or most_names <= 1:
-        return error
-    return AddressTooLongError(
-        error.message,
-        status=error.status,
-        body=error.body,
-        correlation_id=error.correlation_id,
-        retry_after_s=0.0,
-        quota=error.quota,
-        details=error.details,
-        longest_query=max(map(_length, parts)) // 2,
-    )
-
-
 def _length(pairs: Iterable[tuple[str, str]]) -> int:
     return len(urlencode(list(pairs)))
 
@@ -132,6 +145,15 @@ def _page(answer: Answer, shape: ExportType, token: SecretStr) -> Page:
 
 def _ids(records: Sequence[bytes], export_type: ExportType) -> list[int | None]:
     return record_ids(export_type, b'{"%b":[%b]}' % (PAGE_FORMATS[export_type].list_key.encode(), b",".join(records)))
+
+
+def _dated_ids(records: Sequence[bytes]) -> Iterator[bytes]:
+    """Give the ids as they are written; of what is no object all of it."""
+    for record in records:
+        try:
+            yield bytes(_decode_fields(record).get("id", b""))
+        except msgspec.ValidationError:
+            yield record
 
 
 def _merged_by_place(parts: Sequence[Sequence[bytes]]) -> list[bytes]:
