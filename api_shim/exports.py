@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 
 import structlog
 from starlette.concurrency import run_in_threadpool
@@ -147,7 +148,8 @@ class ExportDesk:
         left = min(limit, job.readable - start)
         if left <= 0:
             return RecordSlice(start, [])
-        found = await run_in_threadpool(self.pages.read, job.job_id, job.records_type, start=start, limit=left)
+        read = partial(self.pages.read, job.job_id, job.records_type, counted=job.counted_pages)
+        found = await run_in_threadpool(read, start=start, limit=left)
         if found.end == start:
             raise JobNotFoundError
         return found

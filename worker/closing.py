@@ -63,7 +63,8 @@ def _needs_counting(job: Job) -> bool:
 
 def _count_distinct(job: Job, pages: PageStore) -> int:
     """Count the ids one by one, from the stored pages: their order proves nothing."""
-    ids = (each for page in pages.all(job.job_id) for each in _ids_or_erasures(job.records_type, page))
+    stored = pages.all(job.job_id, counted=job.counted_pages)
+    ids = (each for page in stored for each in _ids_or_erasures(job.records_type, page))
     return len(set(islice(ids, job.progress.records)) - {None})
 
 

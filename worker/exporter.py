@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import structlog
 
-from worker.errors import LeaseLostError
+from worker.errors import LeaseLostError, StoreUnavailableError
 from worker.export_tools import ExportTools, SliceLimits
 from worker.interfaces import SliceOutcome
+from worker.jobs import Job, JobKind
 from worker.leases import HeldLease, LeaseKeeper
 from worker.slices import Slice
 
@@ -43,5 +46,18 @@ class Exporter:
             Slice(lease, tools=self._tools, limits=self._limits).run()
         except LeaseLostError:
             _log.warning("lease_lost")
+            self._take_back(lease.job)
             return SliceOutcome.LEASE_LOST
         return SliceOutcome.WORKED
+
+    def _take_back(self, held: Job) -> None:
+        """Remove what was stored when others had finished the job, or it was gone: nobody else looks for that.
+
+        While they are at work it is left to them: whoever finishes a job keeps only what is counted.
+        """
+        with suppress(StoreUnavailableError):
+            job = self._tools.jobs.find(held.job_id)
+            if job is None:
+                self._tools.pages.cut(held)
+            elif job.status.is_terminal and job.kind is JobKind.EXPORT:
+                self._tools.pages.keep_only(held, job.counted_pages)

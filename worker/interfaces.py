@@ -19,7 +19,7 @@ from worker.estimates import Estimate
 from worker.gone_lists import GoneList
 from worker.idempotency import KeptRequest, KeyedRequest
 from worker.jobs import Job, JobPlace, JobStatus
-from worker.lanes import Lane
+from worker.lanes import Block, Lane
 from worker.pages import ExportType, Offset, Page, PagePlace
 from worker.rates import Quota
 from worker.scopes import MissingScopes
@@ -275,6 +275,9 @@ class PageStore(Protocol):
     def cut(self, job: Job, *, first: int = 0, end: int | None = None) -> None:
         """Remove the job's pages with these numbers, `end` not among them, but for those of a newer epoch."""
 
+    def keep_only(self, job: Job, counted: Sequence[Block]) -> None:
+        """Remove the job's pages of all numbers but these, but for those of a newer epoch."""
+
     def expire(self, job_id: str, *, at: datetime | None) -> None:
         """Have all pages of a job removed at that instant; None: not at all."""
 
@@ -287,8 +290,8 @@ class PageStore(Protocol):
     def get(self, job_id: str, number: int) -> Page:
         """Give one page. Raises JobNotFoundError when it is not there."""
 
-    def all(self, job_id: str) -> Iterator[Page]:
-        """Give all pages that are there, in order."""
+    def all(self, job_id: str, *, counted: Sequence[Block] | None = None) -> Iterator[Page]:
+        """Give all pages that are there, in order, of `counted` numbers only if that is given."""
 
     def some(self, job_id: str, numbers: Sequence[int]) -> Iterator[Page]:
         """Give these pages in this order; nothing stays open until they are taken.
@@ -302,8 +305,19 @@ class PageStore(Protocol):
     def summary(self, job: Job) -> bytes | None:
         """Give what was kept, unless the job has been retried since."""
 
-    def read(self, job_id: str, export_type: ExportType, *, start: int, limit: int) -> RecordSlice:
-        """Give what is in at most `limit` places from `start` on, in order, over page borders."""
+    def read(
+        self,
+        job_id: str,
+        export_type: ExportType,
+        *,
+        start: int,
+        limit: int,
+        counted: Sequence[Block] | None = None,
+    ) -> RecordSlice:
+        """Give what is in at most `limit` places from `start` on, in order, over page borders.
+
+        Pages of other numbers than those `counted`, if that is given, are passed over.
+        """
 
     def describe_some(self, account_id: str) -> bool:
         """Note what is needed to find records in some pages of older versions; False when there are none left."""

@@ -312,8 +312,7 @@ class JobInHand:
         job_id = self.job.job_id
         for sibling in self.job.siblings:
             self.tools.pages.expire(sibling, at=None)
-        for first, end in self.job.lanes.unused_numbers() if self.job.lanes is not None else ():
-            self.tools.pages.cut(self.job, first=first, end=end)
+        self.tools.pages.keep_only(self.job, self.job.counted_pages)
         if self.tools.pages.count(job_id) < self.job.progress.pages:
             _log.warning("pages_gone")
             self.lease.require()
@@ -324,6 +323,8 @@ class JobInHand:
     def _closed(self) -> Job:
         """Close the job; what cannot be counted, or has ended workers before, is left uncounted."""
         pages, result_ttl = self.tools.pages, self.tools.result_ttl
+        if self.job.kind is JobKind.EXPORT:  # whoever had it before may have stored a page without counting it
+            pages.keep_only(self.job, self.job.counted_pages)
         if self.job.lapses < self.limits.most_lapses:
             try:
                 return close(self.job, pages=pages, result_ttl=result_ttl)

@@ -426,6 +426,16 @@ class Job:
         progress = replace(self.progress, pages=first.pages, records=first.records, offset=offset, api=None)
         return replace(self, progress=progress, tally=tally, blocks=first.blocks, lanes=None)
 
+    @property
+    def counted_pages(self) -> tuple[Block, ...]:
+        """The numbers of all pages that it counts, those among them that other lanes have read ahead.
+
+        A page of any other number was stored by a worker that did not live, or was not let, to note it.
+        """
+        if self.lanes is not None:
+            return self.lanes.counted_pages
+        return self.blocks or ((0, self.progress.pages),)
+
     def page_numbers(self, places: Iterable[int]) -> list[int]:
         """Give the numbers under which the store has the pages at these places."""
         return numbers_of(self.blocks, places)

@@ -209,15 +209,9 @@ class LaneReader:
             return
         self._hand.job = self._hand.job.in_lanes(self._storage.lanes, at=self._hand.tools.clock())
         if self._is_at_end:
-            self._complete()
+            self._hand.job = self._hand.job.out_of_lanes()
         elif self._error is not None:
             self._hand.fail(self._error)
-
-    def _complete(self) -> None:
-        """Leave nothing in the store but what is counted: a worker that died may have stored pages ahead."""
-        for first, end in self._storage.lanes.unused_numbers():
-            self._hand.tools.pages.cut(self._hand.job, first=first, end=end)
-        self._hand.job = self._hand.job.out_of_lanes()
 
 
 def begin_lanes(job: Job, *, at: datetime) -> Job:

@@ -247,12 +247,10 @@ class Lanes:
             return replace(self, parts=(first.sealed(), *others))
         return replace(self, parts=(first.joined(others[0].sealed()), *others[1:]))
 
-    def unused_numbers(self) -> Iterator[tuple[int, int | None]]:
-        """Give from where to where there are page numbers that no counted page has."""
-        for lane in self.parts:
-            if lane.number is not None:
-                yield lane.next_page, lane.first_page + PAGES_A_LANE
-        yield self.made * PAGES_A_LANE, None
+    @property
+    def counted_pages(self) -> tuple[Block, ...]:
+        """The pages of all lanes as far as they have come."""
+        return tuple(block for lane in self.parts for block in (*lane.blocks, *lane.sealed().blocks))
 
     def split(self, *, page_size: int, wasted: int, expected: int | None = None) -> tuple[Self, Lane] | None:
         """Have a new lane take the further part of the one with the most left; None where it is not worth a call.
@@ -300,6 +298,21 @@ class Lanes:
         place = self.parts.index(lane)
         parts = (*self.parts[:place], replace(lane, until=at, horizon=None), further, *self.parts[place + 1 :])
         return replace(self, parts=parts), further
+
+
+def gaps_between(blocks: Iterable[Block]) -> Iterator[tuple[int, int | None]]:
+    """Give from where to where, `end` not among them, there are numbers that no page of the blocks has."""
+    free = 0
+    for first, pages in sorted(blocks):
+        if free < first:
+            yield free, first
+        free = first + pages
+    yield free, None
+
+
+def is_among(blocks: Iterable[Block], number: int) -> bool:
+    """Whether a page of the blocks has this number."""
+    return any(first <= number < first + pages for first, pages in blocks)
 
 
 def numbers_of(blocks: Sequence[Block], places: Iterable[int]) -> list[int]:

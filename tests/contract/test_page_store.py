@@ -13,6 +13,7 @@ import pytest
 
 from tests.contract.stores import new_job, present
 from tests.fakes.stores import InMemoryPageStore
+from tests.integration.profiling import profiled
 from worker.errors import JobNotFoundError, LeaseLostError
 from worker.interfaces import PageStore
 from worker.jobs import Job, Lease, Progress
@@ -291,6 +292,50 @@ def test_pages_are_cut_by_their_numbers(store: PageStore) -> None:
     assert (store.count(job.job_id), store.count(other.job_id)) == (0, 1)
 
 
+def test_pages_that_are_not_counted_go_and_those_that_are_stay(store: PageStore) -> None:
+    job, other = held(), held()
+    for number in (0, 1, 2, 5):
+        stored_in_lane(store, job, new_lane(number), *[[number * 10 + place] for place in range(4)])
+    stored_in_lane(store, other, new_lane(1), [5])
+    end = ended(job)
+    store.keep_summary(end, b"kept")
+    counted = [(2 * PAGES_A_LANE, 3), (0, 2), (PAGES_A_LANE, 0)]
+
+    for _ in range(2):
+        store.keep_only(job, counted)
+
+    numbers = [0, 1, 2 * PAGES_A_LANE, 2 * PAGES_A_LANE + 1, 2 * PAGES_A_LANE + 2]
+    assert [page.records for page in store.some(job.job_id, numbers)] == [1] * 5
+    assert (store.count(job.job_id), store.count(other.job_id)) == (5, 1)
+    assert store.summary(end) == b"kept"
+    store.keep_only(job, [(0, 0)])
+    assert (store.count(job.job_id), store.count(other.job_id)) == (0, 1)
+
+
+def test_who_was_overtaken_removes_its_own_late_page_and_none_of_a_newer_epoch(store: PageStore) -> None:
+    old = held()
+    stored_in_lane(store, by_next_holder(old), new_lane(1), [5], [6])
+    stored_in_lane(store, old, new_lane(2), [7])
+
+    store.keep_only(old, [(0, 0)])
+
+    assert store.count(old.job_id) == 2
+
+
+def test_pages_that_are_not_counted_are_passed_over(store: PageStore) -> None:
+    job = stored(store, held(), page_of([1, 2]))
+    lane = stored_in_lane(store, job, new_lane(1, after=2), [3, 4], [5])
+    store.seal(job, lane, before=2)
+    stored(store, job, page_of([3, 4, 5], padding=90))
+    counted = [(0, 1), (lane.first_page, 2)]
+
+    assert [page.records for page in store.all(job.job_id, counted=counted)] == [2, 2, 1]
+    for start in range(6):
+        for limit in range(6):
+            found = store.read(job.job_id, ExportType.CONTACTS, start=start, limit=limit, counted=counted)
+            assert [json.loads(each)["vid"] for each in found.records] == [1, 2, 3, 4, 5][start : start + limit]
+
+
 @pytest.mark.parametrize("by_cutting", [False, True])
 def test_the_pages_of_all_lanes_go_with_their_job(store: PageStore, by_cutting: bool) -> None:  # noqa: FBT001 - both ways
     job = held()
@@ -398,3 +443,21 @@ def test_counting_pages_reads_no_page(mongo_database: MongoDatabase, mongo: Mong
     job = stored(mongo, held(), *(page_of([number]) for number in range(20)))
     query = mongo_database[COLLECTION].find({"job_id": job.job_id}, {"_id": False, "parts": True})
     assert query.explain()["executionStats"]["totalDocsExamined"] == 0
+
+
+def test_pages_that_are_not_counted_are_looked_for_in_an_index_and_not_among_the_others(
+    mongo_database: MongoDatabase,
+) -> None:
+    store = MongoPageStore(mongo_database)
+    store.ensure_indexes()
+    job = held()
+    for number in range(5):
+        stored_in_lane(store, job, new_lane(number), *[[place] for place in range(40)])
+
+    with profiled(mongo_database, COLLECTION) as noted:
+        store.keep_only(job, [(number * PAGES_A_LANE, 40) for number in range(5)])
+
+    assert len(noted) == 1
+    assert noted[0]["docsExamined"] == 0
+    assert noted[0]["keysExamined"] <= 12
+    assert store.count(job.job_id) == 200

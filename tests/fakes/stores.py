@@ -13,7 +13,7 @@ from worker.erasures import Erased, Erasure
 from worker.errors import JobNotFoundError, LeaseLostError, StoreUnavailableError
 from worker.interfaces import JobQuery, OpenJobs, RecordSlice
 from worker.jobs import JOB_TYPES, Job, JobKind, JobStatus, Lease
-from worker.lanes import Lane
+from worker.lanes import Block, Lane, gaps_between, is_among
 from worker.pages import ExportType, Page, PagePlace, record_ids, records_by_place, within_bytes, without_record
 from worker.syncs import follow
 
@@ -504,6 +504,13 @@ class InMemoryPageStore(_Store):
             for place in self._own(job, first, end):
                 del self._stored[place]
 
+    def keep_only(self, job: Job, counted: Sequence[Block]) -> None:
+        self._answer()
+        with self._lock:
+            for first, end in gaps_between(counted):
+                for place in self._own(job, first, end):
+                    del self._stored[place]
+
     def _own(self, job: Job, first: int, end: int | None) -> list[tuple[str, int]]:
         numbers = [place for place in self._places(job.job_id) if first <= place[1] and (end is None or place[1] < end)]
         return [place for place in numbers if self._stored[place].epoch <= job.epoch]
@@ -525,9 +532,9 @@ class InMemoryPageStore(_Store):
         self._answer()
         return len(self._places(job_id))
 
-    def all(self, job_id: str) -> Iterator[Page]:
+    def all(self, job_id: str, *, counted: Sequence[Block] | None = None) -> Iterator[Page]:
         self._answer()
-        return (stored.page for _, stored in self._readable(job_id))
+        return (stored.page for _, stored in self._readable(job_id, counted))
 
     def some(self, job_id: str, numbers: Sequence[int]) -> Iterator[Page]:
         self._answer()
@@ -558,11 +565,19 @@ class InMemoryPageStore(_Store):
             raise JobNotFoundError
         return stored.page
 
-    def read(self, job_id: str, export_type: ExportType, *, start: int, limit: int) -> RecordSlice:
+    def read(
+        self,
+        job_id: str,
+        export_type: ExportType,
+        *,
+        start: int,
+        limit: int,
+        counted: Sequence[Block] | None = None,
+    ) -> RecordSlice:
         self._answer()
         found = (
             record
-            for first, stored in self._readable(job_id)
+            for first, stored in self._readable(job_id, counted)
             if first + stored.page.records > start
             for record in records_by_place(export_type, stored.page)[max(0, start - first) :]
         )
@@ -602,8 +617,9 @@ class InMemoryPageStore(_Store):
         found = {job_id: Erased.of_parts(parts) for job_id, parts in lost.items()}
         return {job_id: erased for job_id, erased in found.items() if erased.records}
 
-    def _readable(self, job_id: str) -> list[tuple[int, _StoredPage]]:
-        pages = [self._stored[place] for place in self._places(job_id)]
+    def _readable(self, job_id: str, counted: Sequence[Block] | None = None) -> list[tuple[int, _StoredPage]]:
+        places = [place for place in self._places(job_id) if counted is None or is_among(counted, place[1])]
+        pages = [self._stored[place] for place in places]
         readable = [(stored.start, stored) for stored in pages if stored.start is not None]
         return sorted(readable, key=lambda pair: pair[0] + pair[1].page.records)
 

@@ -18,7 +18,7 @@ from worker.erasures import Erased, Erasure
 from worker.errors import JobNotFoundError, LeaseLostError
 from worker.interfaces import RecordSlice
 from worker.jobs import Job
-from worker.lanes import Lane
+from worker.lanes import Block, Lane, gaps_between, is_among
 from worker.mongo.connection import Document, MongoDatabase, session_under_way, translated_errors
 from worker.pages import (
     ExportType,
@@ -127,6 +127,14 @@ class MongoPageStore:
             for some in self._in_portions(_between(job.job_id, first, end)):
                 self._pages.delete_many({**some, "epoch": {"$lte": job.epoch}})
 
+    def keep_only(self, job: Job, counted: Sequence[Block]) -> None:
+        """Look for pages between and behind the counted ones: as a rule one query, of an index, that finds nothing."""
+        ranges = [{"_id": _between(job.job_id, first, end)} for first, end in gaps_between(counted)]
+        uncounted = {"$or": ranges, "epoch": {"$lte": job.epoch}}
+        with translated_errors():
+            while ids := self._last_ids(uncounted):
+                self._pages.delete_many({"_id": {"$in": ids}, "epoch": {"$lte": job.epoch}})
+
     def expire(self, job_id: str, *, at: datetime | None) -> None:
         """Have MongoDB's TTL monitor remove a job's pages."""
         with translated_errors():
@@ -155,11 +163,10 @@ class MongoPageStore:
                 raise JobNotFoundError
             return self._page(document)
 
-    def all(self, job_id: str) -> Iterator[Page]:
+    def all(self, job_id: str, *, counted: Sequence[Block] | None = None) -> Iterator[Page]:
         """Read page after page."""
         with translated_errors():
-            found = self._pages.find({"job_id": job_id, "records_through": {"$gte": 0}})
-            for document in found.sort("records_through", ASCENDING).batch_size(_PAGES_A_BATCH):
+            for document in self._in_order({"job_id": job_id, "records_through": {"$gte": 0}}, counted):
                 yield self._page(document)
 
     def some(self, job_id: str, numbers: Sequence[int]) -> Iterator[Page]:
@@ -186,10 +193,18 @@ class MongoPageStore:
             kept = self._pages.find_one({"_id": _summary_id(job), "of": job.finished_at})
         return bytes(kept["summary"]) if kept is not None else None
 
-    def read(self, job_id: str, export_type: ExportType, *, start: int, limit: int) -> RecordSlice:
+    def read(
+        self,
+        job_id: str,
+        export_type: ExportType,
+        *,
+        start: int,
+        limit: int,
+        counted: Sequence[Block] | None = None,
+    ) -> RecordSlice:
         """Read records; an index leads to the page that holds the first one, wherever it lies."""
         with translated_errors():
-            found = itertools.islice(self._places_from(job_id, export_type, start), limit)
+            found = itertools.islice(self._places_from(job_id, export_type, start, counted), limit)
             places = list(within_bytes(found, size_of=lambda record: len(record or b"")))
         records = [record for record in places if record is not None]
         return RecordSlice(start, records, erased=len(places) - len(records))
@@ -260,12 +275,18 @@ class MongoPageStore:
         left_over = [_id(job_id, number, part) for part in range(len(parts), document["parts"])]
         self._pages.delete_many({"_id": {"$in": left_over}}, session=session_under_way())
 
-    def _places_from(self, job_id: str, export_type: ExportType, start: int) -> Iterator[bytes | None]:
+    def _places_from(
+        self, job_id: str, export_type: ExportType, start: int, counted: Sequence[Block] | None
+    ) -> Iterator[bytes | None]:
         """Give the record of each place, None where it was erased."""
-        found = self._pages.find({"job_id": job_id, "records_through": {"$gt": start}})
-        for document in found.sort("records_through", ASCENDING).batch_size(_PAGES_A_BATCH):
+        for document in self._in_order({"job_id": job_id, "records_through": {"$gt": start}}, counted):
             first = document["records_through"] - document["records"]
             yield from records_by_place(export_type, self._page(document))[max(0, start - first) :]
+
+    def _in_order(self, wanted: Document, counted: Sequence[Block] | None) -> Iterator[Document]:
+        for document in self._pages.find(wanted).sort("records_through", ASCENDING).batch_size(_PAGES_A_BATCH):
+            if counted is None or is_among(counted, document["number"]):
+                yield document
 
     def _page(self, document: Document) -> Page:
         return Page(
@@ -300,12 +321,15 @@ class MongoPageStore:
         """Give filters for documents, a number of them at once, the last ones first."""
         end = all_of_them["$lt"]
         while True:
-            some = self._pages.find({"_id": {**all_of_them, "$lt": end}}, {"_id": True})
-            ids = [document["_id"] for document in some.sort("_id", DESCENDING).limit(self._pages_a_change)]
+            ids = self._last_ids({"_id": {**all_of_them, "$lt": end}})
             if not ids:
                 return
             yield {"_id": {"$gte": ids[-1], "$lt": end}}
             end = ids[-1]
+
+    def _last_ids(self, wanted: Document) -> list[str]:
+        some = self._pages.find(wanted, {"_id": True}).sort("_id", DESCENDING).limit(self._pages_a_change)
+        return [document["_id"] for document in some]
 
 
 def _place(job: Job, page: Page, lane: Lane | None) -> Document:

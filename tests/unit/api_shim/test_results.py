@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tests.unit.api_shim.hubspot_pages import body_of, id_of
 from tests.unit.api_shim.shim import Json, Shim
 from worker.errors import FatalHubSpotError
+from worker.jobs import Progress
 from worker.pages import PAGE_FORMATS, ExportType
 
 TYPES = ("contacts", "companies", "deals", "notes")
@@ -167,3 +170,17 @@ def test_the_page_of_a_waiting_caller_can_be_read_as_results_too(shim: Shim) -> 
     shim.worker.export(job_id, body_of("deals", [8, 9], offset=9))
 
     assert ids_in("deals", loop(shim, job_id)) == [8, 9]
+
+
+@pytest.mark.parametrize("late_from", [0, 2, 4])
+def test_a_page_that_a_worker_stored_too_late_is_not_shown(shim: Shim, late_from: int) -> None:
+    job_id = shim.start("contacts")
+    late = replace(shim.worker.start(job_id), progress=Progress(pages=2, records=late_from))
+    job = shim.worker.store(replace(late, progress=Progress()), body_of("contacts", range(3), offset=1000))
+    shim.worker.store(job, body_of("contacts", range(3, 6), offset=None))
+
+    shim.worker.store_only(late, body_of("contacts", range(late_from, late_from + 3), offset=2000))
+
+    assert ids_in("contacts", loop(shim, job_id, limit=2)) == list(range(6))
+    lines = shim.get(f"/jobs/{job_id}/download").text.splitlines()
+    assert len(lines) == 6

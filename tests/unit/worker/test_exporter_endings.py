@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
@@ -17,6 +17,7 @@ from worker.control import JobControl
 from worker.export_tools import SliceLimits
 from worker.interfaces import CrmSource, FetchedPage, PageQuery
 from worker.jobs import Job, JobKind, JobStatus
+from worker.lanes import Block
 from worker.pages import Page, split_records
 from worker.receipts import Receipt
 
@@ -194,8 +195,8 @@ def test_ids_that_come_in_no_order_are_counted_one_by_one(shop: Workshop) -> Non
 
 def test_a_count_that_breaks_costs_the_proof_and_not_the_job(shop: Workshop) -> None:
     class Rotten(InMemoryPageStore):
-        def all(self, job_id: str) -> Iterator[Page]:
-            raise ValueError(f"a page of {job_id} cannot be read")
+        def all(self, job_id: str, *, counted: Sequence[Block] | None = None) -> Iterator[Page]:
+            raise ValueError(f"a page of {job_id} in {counted} cannot be read")
 
     shop.pages = Rotten()
     shop.exporter(source=Shuffled(shop.source)).run_slice(shop.add_job())

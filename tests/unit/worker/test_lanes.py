@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from worker.cursors import Cursor
-from worker.lanes import PAGES_A_LANE, Block, Lane, Lanes, numbers_of
+from worker.lanes import PAGES_A_LANE, Block, Lane, Lanes, gaps_between, is_among, numbers_of
 from worker.tallies import Tally
 
 PAGE = 100
@@ -162,11 +162,37 @@ def test_a_lane_that_is_not_read_is_not_taken_in() -> None:
 def test_what_a_dead_worker_may_have_stored_ahead_has_numbers_that_are_known() -> None:
     lanes = with_page(split(begun()), 29_980, [30_000, 30_010])
 
-    assert list(lanes.unused_numbers()) == [
-        (10, PAGES_A_LANE),
-        (PAGES_A_LANE + 1, 2 * PAGES_A_LANE),
-        (2 * PAGES_A_LANE, None),
-    ]
+    assert lanes.counted_pages == ((0, 10), (PAGES_A_LANE, 1))
+    assert list(gaps_between(lanes.counted_pages)) == [(10, PAGES_A_LANE), (PAGES_A_LANE + 1, None)]
+
+
+def test_pages_stay_counted_when_their_lane_is_taken_in() -> None:
+    lanes = with_page(split(begun()), 29_980, [30_000, 30_010])
+    counted = lanes.counted_pages
+    lanes = lanes.with_lane(replace(lanes.first, has_more=False)).taken_in()
+    assert lanes.counted_pages == counted
+    lanes = lanes.with_lane(replace(lanes.parts[1], has_more=False)).taken_in()
+    assert lanes.counted_pages == counted == lanes.first.blocks
+
+
+@pytest.mark.parametrize(
+    ("blocks", "gaps"),
+    [
+        ([], [(0, None)]),
+        ([(0, 0)], [(0, None)]),
+        ([(0, 3)], [(3, None)]),
+        ([(0, 3), (3, 2)], [(5, None)]),
+        ([(7, 2), (0, 3)], [(3, 7), (9, None)]),
+        ([(7, 0), (9, 1)], [(0, 7), (7, 9), (10, None)]),
+    ],
+)
+def test_a_number_is_in_a_block_or_in_a_gap_and_never_in_both(
+    blocks: list[Block], gaps: list[tuple[int, int | None]]
+) -> None:
+    assert list(gaps_between(blocks)) == gaps
+    for number in range(12):
+        in_gap = any(first <= number and (end is None or number < end) for first, end in gaps)
+        assert in_gap is not is_among(blocks, number)
 
 
 def test_a_retry_has_fresh_patience_in_every_lane() -> None:
