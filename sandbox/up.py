@@ -51,11 +51,12 @@ Logs        {stack.logs}
 JWT         {token}
             (account {ACCOUNT.account_id}, user {ACCOUNT.owner}, valid for 24 hours)
 
-One page of contacts, an export of all contacts, and the first results of that export:
+One page of contacts, an export of all contacts, and once it has ended the first of its results:
 
 {curl} '{api}/export/contacts?limit=3'
 JOB=$({curl} -X POST -D - -o /dev/null '{api}/export/contacts' | tr -d '\\r' | sed -n 's/^[Ll]ocation: //p'); echo $JOB
-sleep 1; {curl} "{stack.shim_url}$JOB/results?limit=3"
+until {curl} "{stack.shim_url}$JOB" | grep -q '"finished_at":"'; do sleep 1; done
+{curl} "{stack.shim_url}$JOB/results?limit=3"
 
 How the account is connected; and connecting it anew, with curl in place of the browser (the stand-in consents at once):
 

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel
+
+from api_shim.connection_schemas import ConnectionView
+from api_shim.schedule_schemas import ScheduleView
+from worker.job_views import JobView
 
 ROOT = Path(__file__).resolve().parents[2]
 DECISIONS = sorted((ROOT / "docs" / "decisions").glob("*.md"))
@@ -63,3 +69,14 @@ def test_the_readme_names_the_defaults_of_the_example() -> None:
 
     assert len(told) > 20
     assert {name: example.get(name) for name in told} == told
+
+
+@pytest.mark.parametrize(
+    ("message", "view"),
+    [("Job found", JobView), ("Connection found", ConnectionView), ("Schedule stored", ScheduleView)],
+)
+def test_the_readme_shows_every_field_of_an_answer(message: str, view: type[BaseModel]) -> None:
+    blocks = re.findall(r"```json\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    (shown,) = [json.loads(block) for block in blocks if f'"message": "{message}"' in block]
+
+    assert shown["data"].keys() == view.model_fields.keys()
