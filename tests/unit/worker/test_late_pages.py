@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.fakes.executor import HeldTasks
+from tests.fakes.executor import HeldTasks, PowerCutError
 from tests.fakes.stores import InMemoryPageStore
 from tests.unit.worker.test_current_copy import control
 from tests.unit.worker.workshop import HUB, LEASE_S, Workshop
@@ -91,6 +91,26 @@ def test_a_page_that_is_stored_when_others_have_finished_the_job_is_removed_agai
 
 def test_a_page_that_is_stored_while_another_works_on_the_job_is_gone_at_its_end(long: Workshop) -> None:
     disk = overtaken(long, lambda: page_by_page(long, pages=12))
+    assert long.pages.get("j1", disk.late[0]).records == PAGE
+
+    page_by_page(long)
+
+    require_whole(long)
+
+
+def test_what_a_worker_that_died_in_lanes_has_stored_is_gone_when_the_export_ends_page_by_page(long: Workshop) -> None:
+    class Mortal(SlowDisk):
+        def add(self, job: Job, page: Page, *, lane: Lane | None = None, **named: Any) -> bool:  # noqa: ANN401 - passed on
+            was_there = super().add(job, page, lane=lane, **named)
+            if self.late:
+                raise PowerCutError
+            return was_there
+
+    store, disk = long.pages, Mortal(long.pages, lambda: None)
+    setattr(long, "pages", disk)  # noqa: B010 - it does whatever a store does
+    with pytest.raises(PowerCutError):
+        in_lanes(long).run_slice("j1")
+    long.pages = store
     assert long.pages.get("j1", disk.late[0]).records == PAGE
 
     page_by_page(long)
