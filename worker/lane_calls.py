@@ -63,9 +63,14 @@ class LaneCalls:
         """Calls that have not been taken."""
         return self._calls
 
+    @property
+    def have_room(self) -> bool:
+        """Whether one more may be under way now."""
+        return len(self._calls) < self._tools.lanes and self._place_s() <= 0
+
     def begin(self, token: SecretStr) -> None:
         """Begin all that can be begun now."""
-        while len(self._calls) < self._tools.lanes and self._place_s() <= 0:
+        while self.have_room:
             chosen = self._choose()
             if chosen is None or not self._begin(*chosen, token=token):
                 return

@@ -81,7 +81,7 @@ class LaneReader:
 
     def _begin_calls(self) -> None:
         """Begin calls with a token that works; where the endpoint that renews it fails, all of them wait."""
-        if not self._may_call():
+        if not (self._may_call() and self._calls.have_room):
             return
         try:
             token = self._fetcher.fresh_token(self._hand.job)

@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from itertools import pairwise
 from typing import Any, get_args
 
 import msgspec
@@ -403,6 +404,23 @@ def test_a_token_that_is_refused_again_and_again_ends_the_job(bench: Bench) -> N
 
     assert bench.job.status is JobStatus.FAILED
     assert bench.shop.calls("token") in {3, 4}  # the first one, and one a minute that a 401 asks for
+
+
+def test_calls_under_way_do_not_use_up_the_tries_of_a_renewal_that_fails(bench: Bench) -> None:
+    def end_token() -> None:
+        bench.shop.connect()  # what is stored has to be renewed
+        bench.shop.clock.advance(6)  # by now it is looked at again
+
+    bench.after_call[IN_LANES] = end_token
+    bench.shop.hubspot.fail_next(status=503, type="token", after=1, times=5)
+
+    bench.finish()
+
+    bench.require_whole()
+    tried_at = [call.at for call in bench.shop.hubspot.journal.calls if call.type == "token"][1:]
+    waited_s = [later - earlier for earlier, later in pairwise(tried_at)]
+    assert len(waited_s) == 5
+    assert all(each >= 2**number / 2 for number, each in enumerate(waited_s)), waited_s
 
 
 def test_a_token_that_cannot_be_renewed_for_now_is_waited_for(bench: Bench) -> None:
