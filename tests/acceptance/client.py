@@ -15,6 +15,7 @@ from sandbox.seeding import Account
 from sandbox.stack import Stack
 from tests.patience import PATIENCE_S, until
 
+AWAY = 503
 BASE_PATH = "/v1/integrations/hubspot"
 TYPES = ("contacts", "companies", "deals", "notes")
 IN_PORTAL = {"contacts": "contacts", "companies": "companies", "deals": "deals", "notes": "engagements"}
@@ -51,8 +52,9 @@ class Client:
         assert answer.status_code == 202, answer.text
         return answer.headers["Location"].removeprefix(BASE_PATH)
 
-    def job(self, path: str) -> Json:
-        answer = self.get(path)
+    def job(self, path: str, *, prefer: str = "") -> Json:
+        """Read a job. Who is told that a server is away asks again."""
+        answer = until(lambda: self.get(path, Prefer=prefer), lambda answer: answer.status_code != AWAY)
         assert answer.status_code == 200, answer.text
         data: Json = answer.json()["data"]
         return data
@@ -61,7 +63,7 @@ class Client:
         """Poll a job by long polls until it has ended."""
         give_up_at = time.monotonic() + within_s
         while True:
-            job: Json = self.get(path, Prefer="wait=5").json()["data"]
+            job = self.job(path, prefer="wait=5")
             if job["status"] in {"succeeded", "failed", "cancelled"}:
                 return job
             assert time.monotonic() < give_up_at, job
