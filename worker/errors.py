@@ -159,10 +159,11 @@ class PortalChangedError(ExportError):
     code = "portal_changed"
 
     def __init__(self, what: str, *, hub_id: int, connected: int, remedy: str) -> None:
-        super().__init__(f"{what} belongs to HubSpot portal {hub_id}, and the account is connected to {connected} now")
+        self.details = f"{remedy}, or connect portal {hub_id} again"
+        says = f"{what} belongs to HubSpot portal {hub_id}, and the account is connected to {connected} now"
+        super().__init__(f"{says}. {self.details}")
         self.hub_id = hub_id
         self.connected = connected
-        self.details = f"{remedy}, or connect portal {hub_id} again"
 
 
 class PortalConnectedError(ExportError):
