@@ -73,7 +73,7 @@ class Comparison:
         Nothing is marked where the export does not show that it has seen all records, as one that reads a feed never
         does, or a later one has by now, and nothing that has changed since it began. Raises LeaseLostError.
         """
-        copying, since = _copying_of(job), _copying_of(job).since
+        copying, since = copying_of(job), copying_of(job).since
         if copying.reads_feed and since is not None:
             self._note_sync(job, since, SyncMode.INCREMENTAL)
             return self._kept(job, copying.end_comparison())
@@ -89,13 +89,13 @@ class Comparison:
         while unseen < _AT_ONCE * _BATCHES_A_READING:
             ids = list(islice(present, _IDS_AT_ONCE))
             if not ids:
-                moved = _copying_of(job).after_portion(portion.pages, through=portion.through)
+                moved = copying_of(job).after_portion(portion.pages, through=portion.through)
                 is_over = moved.compared_pages >= job.progress.pages
                 return self._judge(job, moved, since) if is_over else self._kept(job, moved)
             lacking = [record_id for record_id in ids if record_id not in portion.seen]
             unseen += len(lacking)
             found = self._found(job, lacking, seen=len(ids) - len(lacking), since=since)
-            job = self._kept(job, _copying_of(job).after_look(found, through=ids[-1]))
+            job = self._kept(job, copying_of(job).after_look(found, through=ids[-1]))
         return job
 
     def _found(self, job: Job, lacking: Sequence[int], *, seen: int, since: datetime) -> Found:
@@ -144,7 +144,7 @@ class Comparison:
         for _ in range(_BATCHES_A_READING):
             some = list(islice(missing, _AT_ONCE))
             if not some:
-                moved = _copying_of(job).after_portion(portion.pages, through=portion.through)
+                moved = copying_of(job).after_portion(portion.pages, through=portion.through)
                 is_over = moved.compared_pages >= job.progress.pages
                 return self._ended(job, moved, since) if is_over else self._kept(job, moved)
             if self._is_overtaken(job, since):
@@ -154,7 +154,7 @@ class Comparison:
 
     def _delete(self, job: Job, some: Sequence[int], since: datetime) -> Job:
         """Delete what has proof, and of the rest what may go without; no more of it than the first look has counted."""
-        copying, copy, moment = _copying_of(job), job.copy_id, self._records.begin_change(job.copy_id)
+        copying, copy, moment = copying_of(job), job.copy_id, self._records.begin_change(job.copy_id)
         known = self._gone(job, some, since)
         proven = [each for each in known if known[each].was_missed_before(since, sync_id=job.sync_id)]
         unproven = [each for each in known if each not in {*proven}]
@@ -182,7 +182,7 @@ class Comparison:
         """Give the ids in the copy that a portion speaks of and that were not looked at, in order."""
         if not (portion.seen or portion.is_last):
             return iter(())
-        return self._records.ids(job.copy_id, after=_copying_of(job).compared_through, through=portion.through)
+        return self._records.ids(job.copy_id, after=copying_of(job).compared_through, through=portion.through)
 
     def _portion(self, job: Job, copying: Copying) -> _Portion:
         """Read the ids of the next pages, in the order of ids; all of them where they are in none."""
@@ -242,6 +242,7 @@ def _batches(ids: Sequence[int]) -> Iterator[Sequence[int]]:
     return (ids[first : first + _AT_ONCE] for first in range(0, len(ids), _AT_ONCE))
 
 
-def _copying_of(job: Job) -> Copying:
+def copying_of(job: Job) -> Copying:
+    """Return an export's account of what it did to the copy; only exports of syncs have one."""
     assert job.copying is not None  # noqa: S101 - asked of the exports of syncs alone
     return job.copying

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
-from worker.comparison import Comparison
+from worker.comparison import Comparison, copying_of
 from worker.copy_interfaces import ErasureStore, RecordStore, Transactions
 from worker.copying import Copying, SyncMode
 from worker.feed_records import completed
@@ -41,7 +41,7 @@ class CurrentCopy:
 
     def take_up(self, job: Job) -> Job:
         """Have a job go on from what is known of it with the copy; whoever held it before changes the copy no more."""
-        reflected = _copying_of(job)
+        reflected = copying_of(job)
         copying = self._records.take_up(job.copy_id, job.job_id, reflected, epoch=job.epoch)
         copying = replace(copying, feed_total=reflected.feed_total)  # it belongs to the place, which the job knows
         if job.progress.pages == 0:
@@ -53,14 +53,14 @@ class CurrentCopy:
 
     def read_all(self, job: Job, *, because: str) -> Job:
         """Have an export that reads a feed begin again with all records."""
-        return self._kept(job, _copying_of(job).read_all(because))
+        return self._kept(job, copying_of(job).read_all(because))
 
     def keep_up(self, job: Job, page: Page, *, asked_at: float) -> Job:
         """Bring the copy up to a page that was asked for at `asked_at`; where it holds all of that, nothing is written.
 
         Raises LeaseLostError.
         """
-        copying, copy = _copying_of(job), job.copy_id
+        copying, copy = copying_of(job), job.copy_id
         sync_id, is_from_feed = job.sync_id, copying.reads_feed
         found = records_of(copy.export_type, page.body)
         ids = [record.record_id for record in found]
@@ -104,8 +104,3 @@ class CurrentCopy:
     def _kept(self, job: Job, copying: Copying) -> Job:
         self._records.keep_account(job.copy_id, job.job_id, copying, epoch=job.epoch)
         return replace(job, copying=copying)
-
-
-def _copying_of(job: Job) -> Copying:
-    assert job.copying is not None  # noqa: S101 - asked of the exports of syncs alone
-    return job.copying
