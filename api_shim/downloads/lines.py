@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import codecs
-import re
 from collections.abc import Generator, Iterator
 from enum import StrEnum
 
 import msgspec
 
+from api_shim.downloads.cells import written
 from api_shim.downloads.tables import Columns, Survey, Table
 from worker.errors import JobNotFoundError
 from worker.interfaces import PageStore
@@ -19,7 +19,6 @@ PAUSE = b""
 """A line that is none: there is nothing to send yet, and here the work may be ended."""
 
 _PAGES_AT_ONCE = 8
-_NEEDS_QUOTES = re.compile(r'[",\r\n]')
 _EMPTY_CELL = '""'  # the only one of a line: a line with nothing in it would be no record
 _RULES = 1  # another number as soon as other columns come of the same records
 
@@ -91,9 +90,4 @@ def _pages(pages: PageStore, job: Job) -> Iterator[Page]:
 
 
 def _csv_line(cells: list[str]) -> bytes:
-    line = ",".join([_quoted(cell) if _NEEDS_QUOTES.search(cell) else cell for cell in cells])
-    return f"{line or _EMPTY_CELL}\r\n".encode()
-
-
-def _quoted(cell: str) -> str:
-    return '"' + cell.replace('"', '""') + '"'
+    return f"{','.join(written(cells)) or _EMPTY_CELL}\r\n".encode()

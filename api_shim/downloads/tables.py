@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 
-from api_shim.downloads.cells import defused, is_time_path, is_time_property, iso_instant
+from api_shim.downloads.cells import is_time_path, is_time_property, iso_instant
 from api_shim.downloads.fields import shape_of, texts_of
 from worker.errors import InvalidRequestError
 from worker.pages import ExportType
 
 _ISO = ".iso"
+_PREFIX = "properties."
 _MOST_COLUMNS = 16_384  # of a sheet in Excel, and a bound for what is held in memory
 _ID_PATHS = {
     ExportType.CONTACTS: "vid",
@@ -51,23 +54,23 @@ class Table:
 
     def __init__(self, export_type: ExportType, columns: Columns) -> None:
         id_path = _ID_PATHS[export_type]
-        taken = {id_path, *columns.paths}
+        self._fields = {id_path, *columns.paths}
+        self._taken = self._fields.union(columns.properties)
         self._header: list[str] = []
         self._times: list[int] = []
         self._paths = {id_path: self._add(id_path, is_time=False)}
         self._properties = {
-            name: self._add(f"properties.{name}" if name in taken else name, is_time=is_time_property(name))
-            for name in columns.properties
+            name: self._add(self._title_of(name), is_time=is_time_property(name)) for name in columns.properties
         }
         self._paths |= {path: self._add(path, is_time=is_time_path(path)) for path in columns.paths if path != id_path}
 
     @property
     def header(self) -> list[str]:
         """The titles of the columns."""
-        return defused(self._header)
+        return self._header
 
     def row(self, record: bytes) -> list[str]:
-        """Give a record's cells."""
+        """Return a record's texts, in the order of the columns."""
         cells = [""] * len(self._header)
         properties, others = texts_of(record)
         for name, text in properties.items():
@@ -76,13 +79,23 @@ class Table:
             cells[self._paths[path]] = text
         for place in self._times:
             cells[place + 1] = iso_instant(cells[place])
-        return defused(cells)
+        return cells
+
+    def _title_of(self, name: str) -> str:
+        """Return the property's name, or one that no field of the record and no other property has."""
+        return self._free(f"{_PREFIX}{name}", longer=lambda title: _PREFIX + title) if name in self._fields else name
+
+    def _free(self, title: str, *, longer: Callable[[str], str]) -> str:
+        while title in self._taken:
+            title = longer(title)
+        self._taken.add(title)
+        return title
 
     def _add(self, title: str, *, is_time: bool) -> int:
-        """Add a column, with one beside it for what it says in ISO 8601 when it holds instants; give its place."""
+        """Add a column, with one beside it in ISO 8601 where it holds instants. Return its index."""
         place = len(self._header)
         self._header.append(title)
         if is_time:
-            self._header.append(title + _ISO)
+            self._header.append(self._free(title + _ISO, longer=lambda taken: taken + _ISO))
             self._times.append(place)
         return place

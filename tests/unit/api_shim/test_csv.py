@@ -162,6 +162,26 @@ def test_a_property_never_takes_the_place_of_the_id() -> None:
     assert row == {"vid": "", "properties.vid": "7"}
 
 
+def test_no_two_columns_have_one_title() -> None:
+    properties = {name: {"value": name} for name in ("vid", "properties.vid", "createdate", "createdate.iso")}
+    record = {"vid": 1, "properties": properties | {"addedAt.iso": {"value": "b"}}, "addedAt": 0}
+
+    header, row = csv.reader(io.StringIO(export_of("contacts", [record]).csv().decode(), newline=""))
+
+    assert dict(zip(header, row, strict=True)) == {
+        "vid": "1",
+        "properties.properties.vid": "vid",
+        "properties.vid": "properties.vid",
+        "createdate": "createdate",
+        "createdate.iso": "createdate.iso",
+        "createdate.iso.iso": "",
+        "addedAt": "0",
+        "addedAt.iso": "b",
+        "addedAt.iso.iso": "1970-01-01T00:00:00.000Z",
+    }
+    assert len(header) == 9
+
+
 def test_lines_end_and_cells_are_quoted_as_the_rfc_says() -> None:
     record = {"vid": 1, "properties": {"x": {"value": 'a,"b"\r\nc\nd'}, "y": {"value": " e;f' "}, "z": {"value": ""}}}
 
@@ -209,6 +229,35 @@ def test_what_a_spreadsheet_might_run_is_defused(text: str) -> None:
 )
 def test_what_no_spreadsheet_runs_stays_as_it_is(text: str) -> None:
     assert cell(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "safe"),
+    [
+        ("Ann;=1+2", "Ann;'=1+2"),
+        (";=1", ";'=1"),
+        ("a;-5;-1+1", "a;-5;'-1+1"),
+        ("a;@x;+49 30", "a;'@x;'+49 30"),
+        ("a\t=1", "a\t'=1"),
+        ("a\r\n=1", "a\r\n'=1"),
+        ('a;"=1"', 'a;"\'=1"'),
+        ("a;\uff1d1", "a;'\uff1d1"),
+        ("=1;=2", "'=1;'=2"),
+    ],
+)
+def test_what_would_be_a_formula_where_other_signs_separate_is_defused_and_quoted(text: str, safe: str) -> None:
+    assert cell(text) == safe
+    quoted = safe.replace('"', '""')
+    assert f'"{quoted}"\r\n'.encode() in export_of("contacts", [{"properties": {"x": {"value": text}}}]).csv()
+
+
+@pytest.mark.parametrize("text", ["a;b", "a; =1", "a;b=1", "a;;b", "a;-5"])
+def test_lists_of_values_stay_as_they_are(text: str) -> None:
+    assert (
+        export_of("contacts", [{"vid": 1, "properties": {"x": {"value": text}}}])
+        .csv()
+        .endswith(f"1,{text}\r\n".encode())
+    )
 
 
 def test_titles_and_fields_beside_the_properties_are_defused_as_well() -> None:
