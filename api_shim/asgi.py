@@ -28,6 +28,7 @@ from worker.control import JobControl
 from worker.copy_upkeep import CopyUpkeep
 from worker.eraser import Eraser
 from worker.errors import BrokerUnavailableError, StoreUnavailableError
+from worker.job_caps import OpenJobCap
 from worker.job_queue import CeleryErrandQueue, CeleryJobQueue, PunctualQueue, answer_quickly
 from worker.keyed_submitter import KeyedSubmitter
 from worker.measured import MeasuredAnnouncer, MeasuredQueue
@@ -83,7 +84,8 @@ def build(settings: ShimSettings) -> FastAPI:
     queue = MeasuredQueue(TracedQueue(PunctualQueue(bell), traces), job_metrics)
     news = redis.asyncio.Redis.from_url(settings.redis, health_check_interval=_HEALTH_CHECK_S, socket_keepalive=True)
     syncer = Syncer(jobs=jobs, queue=queue, clock=utc_now)
-    submitter = JobSubmitter(jobs=jobs, tokens=tokens, queue=StartingQueue(queue, syncer))
+    open_jobs = OpenJobCap(jobs=jobs, most=settings.max_open_jobs_per_account)
+    submitter = JobSubmitter(jobs=jobs, tokens=tokens, queue=StartingQueue(queue, syncer), open_jobs=open_jobs)
     keys = MongoIdempotencyStore(database)
     waiter = JobWaiter(news)
     records = MongoRecordStore(database)

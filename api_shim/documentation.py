@@ -27,7 +27,10 @@ from worker.errors import (
     ScheduleNotFoundError,
     StoreUnavailableError,
     TokenNotFoundError,
+    TooManyJobsError,
+    TooManyRequestsError,
 )
+from worker.job_caps import job_refusal
 from worker.job_views import BASE_PATH
 from worker.jobs import IllegalChangeError, JobError
 
@@ -70,6 +73,7 @@ _AWAY = JobFailedError(
 _LIMITED = JobFailedError(
     JobError.of(HubSpotError("You have reached your secondly limit.", status=429, body={"policyName": "SECONDLY"}))
 )
+_TOO_OFTEN = TooManyRequestsError("100 requests of this caller wait already, as many as may at once")
 _KEY_IS_SPENT = IllegalChangeError("Idempotency-Key: its job is gone, deleted or expired; a new one needs a new key")
 _ERRORS: Mapping[str, tuple[ExportError, ...]] = {
     "400": (InvalidRequestError("limit: must be a whole number, 0 or more"), UnsupportedTypeError()),
@@ -78,13 +82,14 @@ _ERRORS: Mapping[str, tuple[ExportError, ...]] = {
     "404": (TokenNotFoundError(),),
     "409": (IllegalChangeError("The job is running: cancel it first"),),
     "422": (IdempotencyKeyReusedError(),),
-    "429": (_LIMITED,),
+    "429": (_TOO_OFTEN,),
     "501": (
         NotConfiguredError("Accounts cannot be connected here before these settings are made: CONNECT_STATE_SECRET"),
     ),
     "502": (_AWAY,),
     "503": (StoreUnavailableError(),),
 }
+_TOO_MUCH = (TooManyJobsError(job_refusal(1000)), _TOO_OFTEN, _LIMITED)
 _ERRORS_OF: Mapping[tuple[str, str], tuple[ExportError, ...]] = {
     ("/jobs", "404"): (JobNotFoundError(),),
     ("post /jobs/{job_id}/retry", "409"): (
@@ -97,6 +102,9 @@ _ERRORS_OF: Mapping[tuple[str, str], tuple[ExportError, ...]] = {
     ("get /export", "409"): (IllegalChangeError("The job is cancelled: it was stopped before it had its page"),),
     ("post /export", "409"): (_KEY_IS_SPENT,),
     ("post /sync", "409"): (_KEY_IS_SPENT,),
+    ("/export", "429"): _TOO_MUCH,
+    ("/sync", "429"): _TOO_MUCH,
+    ("/connect/callback", "429"): (_TOO_OFTEN, _LIMITED),
     ("/records", "404"): (RecordNotFoundError(),),
     ("/records", "409"): (PortalChangedError("The cursor", hub_id=62515, connected=62516, remedy=FROM_THE_START),),
     ("/schedule", "404"): (ScheduleNotFoundError(),),
@@ -107,7 +115,7 @@ _ERRORS_OF: Mapping[tuple[str, str], tuple[ExportError, ...]] = {
 _HEADERS: Mapping[tuple[str, str], Mapping[str, str]] = {
     ("202", "JobAnswer"): {"Location": "Where the job lives", "Retry-After": "Seconds after which to look again"},
     ("401", "ErrorAnswer"): {"WWW-Authenticate": "Bearer"},
-    ("429", "ErrorAnswer"): {"Retry-After": "Seconds after which HubSpot may be asked again"},
+    ("429", "ErrorAnswer"): {"Retry-After": "Seconds after which to try again"},
     ("502", "ErrorAnswer"): {"Retry-After": "Seconds after which HubSpot may be asked again, where it says so"},
     ("503", "ErrorAnswer"): {"Retry-After": "Seconds after which to try again"},
 }

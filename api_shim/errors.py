@@ -27,6 +27,7 @@ from worker.errors import (
     JobNotFoundError,
     JsonValue,
     NotConfiguredError,
+    OverLimitError,
     PortalChangedError,
     PortalConnectedError,
     PortalNotFoundError,
@@ -100,6 +101,7 @@ _TABLE: Mapping[type[ExportError], _Row] = {
     PortalConnectedError: _Row(409, 409),
     IllegalChangeError: _Row(409, 409),
     IdempotencyKeyReusedError: _Row(422, 422),
+    OverLimitError: _Row(_TOO_MANY_REQUESTS, _TOO_MANY_REQUESTS),
     UnavailableError: _Row(503, 503),
     InternalError: _Row(500, 500),
     ExportError: _Row(500, 500),
@@ -119,6 +121,7 @@ ERROR_ANSWERS: dict[int | str, dict[str, Any]] = {
     401: {"model": ErrorAnswer, "description": "No JWT, or not a valid one"},
     403: {"model": ErrorAnswer, "description": "The JWT lacks the scope"},
     404: {"model": ErrorAnswer, "description": "There is no such thing for this account"},
+    429: {"model": ErrorAnswer, "description": "Too much at once, or too often; `Retry-After` says when to try again"},
     503: {"model": ErrorAnswer, "description": "The database or the message broker is away"},
     "default": {"model": ErrorAnswer, "description": "Any other error"},
 }
@@ -138,7 +141,10 @@ KEY_ANSWERS: dict[int | str, dict[str, Any]] = {
     422: {"model": ErrorAnswer, "description": "The Idempotency-Key has been used for another request"},
 }
 HUBSPOT_ANSWERS: dict[int | str, dict[str, Any]] = {
-    429: {"model": ErrorAnswer, "description": "HubSpot's limit is used up; `Retry-After` says for how long"},
+    429: {
+        "model": ErrorAnswer,
+        "description": "HubSpot's limit, or one of this service, is used up; `Retry-After` says for how long",
+    },
     502: {"model": ErrorAnswer, "description": "HubSpot's error"},
 }
 NOT_CONFIGURED_ANSWER: dict[int | str, dict[str, Any]] = {
@@ -162,6 +168,8 @@ def answer_of(error: ExportError) -> Response:
     details = getattr(error, "details", None)
     extra: dict[str, Any] = {"details": details} if details is not None else {}
     headers = {"Retry-After": str(_RETRY_AFTER_S)} if isinstance(error, UnavailableError) else {}
+    if isinstance(error, OverLimitError):
+        headers["Retry-After"] = _whole_seconds(error.retry_after_s)
     if isinstance(error, UnauthorizedError):
         headers["WWW-Authenticate"] = "Bearer"
     return _body(row, error.message, error.code, extra, headers)
@@ -181,8 +189,12 @@ def _failed_job(error: JobError) -> Response:
         extra["response"] = {"data": error.hubspot.body}
     comes_back = limited or row is _TABLE[UnavailableError] or (error.retryable and error.retry_after_s is not None)
     advice_s = error.retry_after_s if error.retry_after_s is not None else _WITHOUT_ADVICE_S
-    headers = {"Retry-After": str(max(1, math.ceil(advice_s)))} if comes_back else {}
+    headers = {"Retry-After": _whole_seconds(advice_s)} if comes_back else {}
     return _body(row, error.message, code, extra, headers)
+
+
+def _whole_seconds(seconds: float) -> str:
+    return str(max(1, math.ceil(seconds)))
 
 
 def _body(row: _Row, message: str, code: str, extra: Mapping[str, Any], headers: Mapping[str, str]) -> Response:

@@ -6,6 +6,9 @@ ExportError
 ├── AccessDeniedError         the user did not let the app in
 ├── NotConfiguredError        a setting is missing that only this needs: the operator's to set
 ├── AlreadyAskedError         a question that may be put once was put before
+├── OverLimitError            the caller has as much under way as it may: come back later
+│   ├── TooManyJobsError
+│   └── TooManyRequestsError
 ├── TokenNotFoundError        nothing is connected for this account and owner
 ├── JobNotFoundError
 ├── RecordNotFoundError
@@ -103,6 +106,26 @@ class AlreadyAskedError(ExportError):
 
     def __init__(self) -> None:
         super().__init__("This was asked before, and is not asked twice")
+
+
+class OverLimitError(ExportError):
+    """The caller has reached a limit of this product; it is worth asking again after `retry_after_s`."""
+
+    def __init__(self, message: str, *, retry_after_s: float = 1.0) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class TooManyJobsError(OverLimitError):
+    """The account has as many open jobs, or as much stored, as it may."""
+
+    code = "too_many_jobs"
+
+
+class TooManyRequestsError(OverLimitError):
+    """The caller has as many requests waiting, or asks as often, as it may."""
+
+    code = "too_many_requests"
 
 
 class TokenNotFoundError(ExportError):

@@ -112,6 +112,9 @@ class JobStore(Protocol):
     def newest(self, wanted: JobQuery) -> list[Job]:
         """List jobs, none that was removed or has expired."""
 
+    def count_open(self, account_id: str, *, most: int) -> int:
+        """Return how many of the account's jobs are not finished, a sync counted as one; at most `most`."""
+
     def change(self, before: Job, after: Job) -> bool:
         """Store what becomes of a job that no worker holds; False, with nothing written, when it has moved on."""
 

@@ -13,6 +13,7 @@ from worker.errors import (
     JobNotFoundError,
     StoreUnavailableError,
     TokenNotFoundError,
+    TooManyJobsError,
 )
 from worker.idempotency import KeptRequest, KeyedRequest
 from worker.interfaces import IdempotencyStore, JobStore
@@ -53,8 +54,8 @@ class KeyedSubmitter:
         """Store and publish a job, unless this request has brought one; with the broker away the sweeper publishes it.
 
         Raises IdempotencyKeyReusedError when the key has been used for another request, IllegalChangeError when its job
-        is gone, TokenNotFoundError and TokenUnreadableError with nothing kept, and StoreUnavailableError: then the same
-        request may be repeated.
+        is gone, TokenNotFoundError, TokenUnreadableError and TooManyJobsError with nothing kept, and
+        StoreUnavailableError: then the same request may be repeated.
         """
         kept = self._kept(asked, job)
         if kept.fingerprint != asked.fingerprint:
@@ -65,10 +66,10 @@ class KeyedSubmitter:
         return Submission(self._earlier(kept, job, asked), is_repeat=True)
 
     def _kept(self, asked: KeyedRequest, job: Job) -> KeptRequest:
-        """Keep a request that may be accepted; one that was stays so where the account is not connected any more."""
+        """Keep a request that may be accepted; one that was stays so, whatever has become of the account since."""
         try:
-            self._submitter.require_token(job)
-        except TokenNotFoundError:
+            self._submitter.require_acceptable(job)
+        except (TokenNotFoundError, TooManyJobsError):
             kept = self._keys.find(asked)
             if kept is None:
                 raise

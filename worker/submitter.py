@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from worker.errors import TokenNotFoundError
 from worker.interfaces import JobQueue, JobStore, TokenStore
+from worker.job_caps import OpenJobCap
 from worker.jobs import Job
 from worker.publishing import publish_or_note
 
@@ -11,32 +12,40 @@ from worker.publishing import publish_or_note
 class JobSubmitter:
     """Accepts jobs."""
 
-    def __init__(self, *, jobs: JobStore, tokens: TokenStore, queue: JobQueue) -> None:
+    def __init__(
+        self, *, jobs: JobStore, tokens: TokenStore, queue: JobQueue, open_jobs: OpenJobCap | None = None
+    ) -> None:
         self._jobs = jobs
         self._tokens = tokens
         self._queue = queue
+        self._open_jobs = open_jobs or OpenJobCap(jobs=jobs, most=0)
 
     def submit(self, job: Job) -> None:
         """Store and publish a job.
 
-        Raises TokenNotFoundError, TokenUnreadableError or StoreUnavailableError with nothing stored,
+        Raises TokenNotFoundError, TokenUnreadableError, TooManyJobsError or StoreUnavailableError with nothing stored,
         BrokerUnavailableError with the job stored: the sweeper publishes it when the broker is back, unless it is
         withdrawn.
         """
-        self.require_token(job)
+        self._require_token(job)
         self.accept(job)
 
-    def require_token(self, job: Job) -> None:
-        """Raise TokenNotFoundError where nothing is connected for the job's account and owner."""
-        if self._tokens.find(job.account_id, job.owner) is None:
-            raise TokenNotFoundError
+    def require_acceptable(self, job: Job) -> None:
+        """Raise TokenNotFoundError where nothing is connected for the job's account and owner, and TooManyJobsError."""
+        self._require_token(job)
+        self._open_jobs.require_room(job.account_id)
 
     def accept(self, job: Job) -> None:
         """Store and publish a job whose token was looked at; raises the rest of what `submit` does."""
-        self._jobs.add(job)
+        with self._open_jobs.one_more(job.account_id):
+            self._jobs.add(job)
         publish_or_note(job, queue=self._queue, jobs=self._jobs)
 
     def withdraw(self, job: Job) -> None:
         """Forget a job that nobody has started."""
         if self._jobs.start_removal(job):
             self._jobs.finish_removal(job.job_id)
+
+    def _require_token(self, job: Job) -> None:
+        if self._tokens.find(job.account_id, job.owner) is None:
+            raise TokenNotFoundError

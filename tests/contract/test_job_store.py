@@ -830,3 +830,15 @@ def test_the_first_portal_that_is_told_of_a_job_stays(store: JobStore) -> None:
 
 def test_a_portal_is_not_settled_for_a_job_that_is_gone(store: JobStore) -> None:
     assert store.settle_portal("nobody's", 111) is None
+
+
+def test_open_jobs_of_an_account_are_counted_up_to_a_bound_and_a_sync_as_one(store: JobStore) -> None:
+    own, other = [new_job(account_id="counted") for _ in range(4)], new_job(account_id="another")
+    ended = replace(new_job(account_id="counted"), status=JobStatus.SUCCEEDED)
+    child = replace(new_job(account_id="counted"), parent_id="a sync")
+    waiting = replace(new_job(account_id="counted"), status=JobStatus.WAITING)
+    store.add_all([*own, other, ended, child, waiting])
+
+    assert store.count_open("counted", most=1000) == 5
+    assert store.count_open("counted", most=3) == 3
+    assert store.count_open("nobody", most=3) == 0

@@ -101,6 +101,11 @@ class InMemoryJobStore(_Store):
         found = [job for job in self.all if self._is_wanted(job, wanted)]
         return sorted(found, key=lambda job: job.place, reverse=True)[: wanted.limit]
 
+    def count_open(self, account_id: str, *, most: int) -> int:
+        self._answer()
+        own = [job for job in self.all if job.account_id == account_id and job.parent_id is None]
+        return min(most, sum(job.status in _OPEN for job in own))
+
     def expand(self, sync: Job, children: Sequence[Job]) -> bool:
         self._answer()
         with self._lock:

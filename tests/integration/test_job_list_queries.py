@@ -14,6 +14,7 @@ from pymongo.monitoring import CommandListener, CommandStartedEvent
 
 from sandbox.mongo_server import MongoServer
 from tests.contract.stores import new_job, present
+from tests.integration.profiling import profiled
 from worker.interfaces import JobQuery
 from worker.jobs import JOB_TYPES, JobPlace, JobStatus
 from worker.mongo.connection import MongoDatabase
@@ -107,3 +108,19 @@ def test_a_list_is_right_while_its_index_is_still_to_be_made(mongo_database: Mon
     store.add(job)
 
     assert store.newest(JobQuery(account_id="a1", limit=LIMIT)) == [job]
+
+
+def test_counting_an_accounts_open_jobs_reads_those_alone(mongo_database: MongoDatabase) -> None:
+    store = MongoJobStore(mongo_database)
+    store.ensure_indexes()
+    ended = [replace(new_job(account_id="counted"), status=JobStatus.SUCCEEDED) for _ in range(2000)]
+    going_on = [new_job(account_id="counted") for _ in range(30)]
+    others = [new_job(account_id="another") for _ in range(2000)]
+    mongo_database[COLLECTION].insert_many([to_document(each) for each in (*ended, *going_on, *others)])
+
+    with profiled(mongo_database, COLLECTION) as noted:
+        assert store.count_open("counted", most=1000) == 30
+        assert store.count_open("counted", most=10) == 10
+
+    assert [call["planSummary"].startswith("IXSCAN") for call in noted] == [True, True]
+    assert [call["docsExamined"] for call in noted] == [30, 10]

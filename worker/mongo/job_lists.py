@@ -1,4 +1,4 @@
-"""How an account's jobs are listed: along one index, that has them in order for each status and type."""
+"""How an account's jobs are listed and counted: along one index, that has them in order for each status and type."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from worker.mongo.connection import Document, MongoCollection
 _NEWEST = [("created_at", DESCENDING), ("_id", DESCENDING)]
 LIST_INDEX = [("account_id", ASCENDING), ("status", ASCENDING), ("type", ASCENDING), *_NEWEST]
 
+_OPEN = [status.value for status in JobStatus if not status.is_terminal]
 _HAS_NOT_EXPIRED = {"$or": [{"$lte": ["$expires_at", None]}, {"$gt": ["$expires_at", "$$NOW"]}]}
 _BAD_VALUE = 2
 
@@ -28,6 +29,17 @@ def find_newest(jobs: MongoCollection, wanted: JobQuery) -> list[Document]:
         if error.code != _BAD_VALUE:
             raise
         return list(found)  # the index is still to be made
+
+
+def count_open(jobs: MongoCollection, account_id: str, *, most: int) -> int:
+    """Count an account's open jobs without the children of syncs, along the list's index, and stop at `most`."""
+    own = {"account_id": account_id, "status": {"$in": _OPEN}, "parent_id": None}
+    try:
+        return jobs.count_documents(own, limit=most, hint=LIST_INDEX)
+    except OperationFailure as error:
+        if error.code != _BAD_VALUE:
+            raise
+        return jobs.count_documents(own, limit=most)  # the index is still to be made
 
 
 def _query(wanted: JobQuery) -> Document:

@@ -23,7 +23,7 @@ from worker.mongo.job_documents import (
     state_of,
 )
 from worker.mongo.job_families import HIDE, JobFamilies, insert_missing, unchanged
-from worker.mongo.job_lists import LIST_INDEX, find_newest
+from worker.mongo.job_lists import LIST_INDEX, count_open, find_newest
 from worker.pages import ExportType
 
 _OPEN = [JobStatus.QUEUED.value, JobStatus.RUNNING.value, JobStatus.WAITING.value]
@@ -106,6 +106,11 @@ class MongoJobStore:
         """Read the list's index from a place on."""
         with translated_errors():
             return [from_document(document) for document in find_newest(self._jobs, wanted)]
+
+    def count_open(self, account_id: str, *, most: int) -> int:
+        """Count along the list's index."""
+        with translated_errors():
+            return count_open(self._jobs, account_id, most=most)
 
     def change(self, before: Job, after: Job) -> bool:
         """Write a job that nobody holds, unless it is not as `before` any more."""

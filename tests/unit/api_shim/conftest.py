@@ -41,6 +41,7 @@ from tests.unit.api_shim.shim import RESULT_TTL, SECRET, Parts, Shim, token_of
 from worker.connected_portals import ConnectedPortals
 from worker.control import JobControl
 from worker.copy_upkeep import CopyUpkeep
+from worker.job_caps import OpenJobCap
 from worker.keyed_submitter import KeyedSubmitter
 from worker.settings import ShimSettings
 from worker.spans import NoTraces
@@ -106,7 +107,12 @@ def serving(parts: Parts, **settings: object) -> Iterator[Shim]:
 
 def _application(parts: Parts, settings: ShimSettings) -> FastAPI:
     syncer = Syncer(jobs=parts.jobs, queue=parts.queue, clock=parts.clock)
-    submitter = JobSubmitter(jobs=parts.jobs, tokens=parts.tokens, queue=StartingQueue(parts.queue, syncer))
+    submitter = JobSubmitter(
+        jobs=parts.jobs,
+        tokens=parts.tokens,
+        queue=StartingQueue(parts.queue, syncer),
+        open_jobs=OpenJobCap(jobs=parts.jobs, most=settings.max_open_jobs_per_account),
+    )
     waiter = JobWaiter(fakeredis.FakeAsyncRedis(server=parts.redis))
     errands = ErrandDesk(
         errands=parts.errands,

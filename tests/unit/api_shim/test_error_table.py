@@ -34,6 +34,8 @@ from worker.errors import (
     ScheduleNotFoundError,
     StoreUnavailableError,
     TokenNotFoundError,
+    TooManyJobsError,
+    TooManyRequestsError,
 )
 from worker.jobs import IllegalChangeError, Job
 
@@ -107,6 +109,8 @@ def test_every_error_of_the_tree_has_an_answer(kind: type[ExportError]) -> None:
         (PortalNotFoundError(), 404, 404, "portal_not_found"),
         (CHANGED, 409, 409, "portal_changed"),
         (PortalConnectedError(111), 409, 409, "conflict"),
+        (TooManyJobsError("1000 open jobs"), 429, 429, "too_many_jobs"),
+        (TooManyRequestsError("100 waiting"), 429, 429, "too_many_requests"),
         (IdempotencyKeyReusedError(), 422, 422, "idempotency_key_reused"),
         (StoreUnavailableError(), 503, 503, "unavailable"),
         (BrokerUnavailableError(), 503, 503, "unavailable"),
@@ -119,7 +123,7 @@ def test_the_table_is_the_documented_one(error: ExportError, status: int, errno:
 
     body = json.loads(bytes(answer.body))
     assert (answer.status_code, body["errno"], body["code"]) == (status, errno, code)
-    assert ("retry-after" in answer.headers) == (status == 503)
+    assert ("retry-after" in answer.headers) == (status in {429, 503})
 
 
 class FaultyJobStore(InMemoryJobStore):

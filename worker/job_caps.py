@@ -1,0 +1,54 @@
+"""OpenJobCap: how many jobs an account may have open at once; callers are refused one more, schedules never are."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from worker.errors import TooManyJobsError
+from worker.interfaces import JobStore
+
+_RETRY_AFTER_S = 10.0
+_LOCKS = 64
+_NEAR = 256  # more than one process stores at once
+
+
+class OpenJobCap:
+    """Bounds an account's open jobs, a sync counted as one; 0: no bound.
+
+    Far from the bound nothing waits. Near it the threads of this process count and store one after the other, account
+    by account, so that a burst ends exactly at the bound; with several processes it may pass it by one for each.
+    """
+
+    def __init__(self, *, jobs: JobStore, most: int) -> None:
+        self._jobs = jobs
+        self._most = most
+        self._locks = [threading.Lock() for _ in range(_LOCKS)]
+
+    def require_room(self, account_id: str) -> int:
+        """Return how many jobs the account has open. Raises TooManyJobsError where it may have no more."""
+        if not self._most:
+            return 0
+        found = self._jobs.count_open(account_id, most=self._most)
+        if found >= self._most:
+            raise TooManyJobsError(job_refusal(self._most), retry_after_s=_RETRY_AFTER_S)
+        return found
+
+    @contextmanager
+    def one_more(self, account_id: str) -> Iterator[None]:
+        """Let a job of the account be stored within the block. Raises TooManyJobsError before it."""
+        if self.require_room(account_id) + _NEAR < self._most or not self._most:
+            yield
+            return
+        with self._locks[hash(account_id) % _LOCKS]:
+            self.require_room(account_id)
+            yield
+
+
+def job_refusal(most: int) -> str:
+    """Return what a caller is told who asks for one job too many."""
+    return (
+        f"The account has {most} open jobs, as many as it may have at once (MAX_OPEN_JOBS_PER_ACCOUNT):"
+        " wait for some to end, or cancel them"
+    )
