@@ -2,6 +2,7 @@
 
 from kombu import Exchange, Queue
 
+from worker.amqps import install as _verify_amqps
 from worker.app import (
     DELIVER,
     DISPATCH,
@@ -14,10 +15,14 @@ from worker.app import (
     START_SYNCS,
     SWEEP,
 )
+from worker.redis_client import sentinel_arguments as _sentinel_arguments
 from worker.settings import BrokerSettings, load
 
-broker_url = load(BrokerSettings).celery_broker_url.get_secret_value()
-_on_redis = broker_url.startswith(("redis://", "rediss://"))
+_broker = load(BrokerSettings).broker
+_redis = _broker.redis
+_verify_amqps()
+broker_url = _broker.url
+broker_use_ssl = _broker.use_ssl or False  # kombu's default for rediss:// is not to look at the certificate
 imports = ("worker.tasks",)
 
 # What travels
@@ -51,7 +56,7 @@ task_queues = tuple(
         name,
         Exchange(name, type="direct"),  # named, or all three would share the default exchange
         routing_key=name,
-        queue_arguments=None if _on_redis else {"x-queue-type": "quorum"},  # survives the loss of a RabbitMQ node
+        queue_arguments=None if _redis else {"x-queue-type": "quorum"},  # survives the loss of a RabbitMQ node
     )
     for name in (QUEUE_INTERACTIVE, QUEUE_BULK, QUEUE_UPKEEP)
 )
@@ -76,7 +81,7 @@ broker_pool_limit = 10
 broker_pool_acquire_timeout = 2  # the default waits for ever
 task_publish_retry = False  # a job is stored before it is published, so nothing is lost; the sweeper rings again
 
-if _on_redis:
+if _redis:
     broker_transport_options = {
         "visibility_timeout": 900,  # s, more than the longest slice with HubSpot at its slowest; the sweep waits less
         "unacked_restore_interval": 10,  # with the next line: looked for every 10 s instead of every 100 s
@@ -89,6 +94,8 @@ if _on_redis:
         "global_keyprefix": "hubspot-export:",  # other programs may use the same Redis
         "client_name": "hubspot-export",
     }
+    if _redis.master:
+        broker_transport_options |= {"master_name": _redis.master, "sentinel_kwargs": _sentinel_arguments(_redis)}
 else:
     broker_heartbeat = 30
     broker_transport_options = {"confirm_publish": True}
@@ -98,7 +105,7 @@ beat_scheduler = "celery.beat:Scheduler"
 _periodically = {
     "expires": 10,
     "retry": True,  # beat has one connection: without a retry it stays dead for ever once RabbitMQ was restarted
-    "retry_policy": {"max_retries": 1, "interval_start": 0},
+    "retry_policy": {"max_retries": _broker.nodes, "interval_start": 0},
 }
 beat_schedule = {
     "sweep": {"task": SWEEP, "schedule": 2.0, "options": _periodically},

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import timedelta
 from functools import partial
 
-import redis.asyncio
 from fastapi import FastAPI
 
 from api_shim.access import Instruments, origin_of_request
@@ -48,7 +47,7 @@ from worker.mongo.schedules import MongoScheduleStore
 from worker.mongo.token_encryption import TokenEncryption
 from worker.mongo.tokens import MongoTokenStore
 from worker.mongo.transactions import MongoTransactions
-from worker.redis_client import impatient_redis
+from worker.redis_client import async_redis_client, impatient_redis
 from worker.settings import ShimSettings
 from worker.submitter import JobSubmitter
 from worker.syncer import StartingQueue, Syncer
@@ -82,7 +81,7 @@ def build(settings: ShimSettings) -> FastAPI:
     answer_quickly(celery_app)
     bell = CeleryJobQueue(celery_app, headers=lambda _: traces.headers())
     queue = MeasuredQueue(TracedQueue(PunctualQueue(bell), traces), job_metrics)
-    news = redis.asyncio.Redis.from_url(settings.redis, health_check_interval=_HEALTH_CHECK_S, socket_keepalive=True)
+    news = async_redis_client(settings.redis, health_check_interval=_HEALTH_CHECK_S, socket_keepalive=True)
     syncer = Syncer(jobs=jobs, queue=queue, clock=utc_now)
     open_jobs = OpenJobCap(jobs=jobs, most=settings.max_open_jobs_per_account)
     submitter = JobSubmitter(jobs=jobs, tokens=tokens, queue=StartingQueue(queue, syncer), open_jobs=open_jobs)

@@ -11,6 +11,7 @@ from celery import Celery
 from kombu.exceptions import OperationalError
 
 from worker.errors import BrokerUnavailableError, UnavailableError
+from worker.job_queue import nodes_of
 from worker.mongo.connection import MongoDatabase, translated_errors
 
 _BROKER_TIMEOUT_S = 2
@@ -67,6 +68,6 @@ def reach_broker(app: Celery) -> None:
     """Raise BrokerUnavailableError."""
     try:
         with app.connection_for_write() as connection:
-            connection.ensure_connection(max_retries=1, interval_start=0, timeout=_BROKER_TIMEOUT_S)
+            connection.ensure_connection(max_retries=nodes_of(app), interval_start=0, timeout=_BROKER_TIMEOUT_S)
     except (OperationalError, OSError) as error:
         raise BrokerUnavailableError from error

@@ -16,7 +16,6 @@ import structlog
 from celery import signals
 from celery.utils.nodenames import default_nodename, nodename
 from prometheus_client import CollectorRegistry
-from redis import Redis
 
 from worker import kombu_repair, worker_features
 from worker.api_choice import ApiChoice
@@ -90,7 +89,7 @@ from worker.mongo.transactions import MongoTransactions
 from worker.outbound import GuardedSender
 from worker.pages import PAGE_FORMATS
 from worker.planner import Planner, PlannerTools
-from worker.redis_client import impatient_redis
+from worker.redis_client import impatient_redis, redis_client
 from worker.rings import DelayedRing
 from worker.schedule_interfaces import DispatchRunner
 from worker.settings import BrokerSettings, WorkerSettings, load
@@ -158,7 +157,7 @@ def build(settings: WorkerSettings, *, stopping: threading.Event, registry: Coll
         settings.otel_exporter_otlp_endpoint, service=settings.otel_service_name or "hubspot-export-worker"
     )
     database = _connect(settings)
-    redis = Redis.from_url(settings.redis, socket_timeout=_REDIS_TIMEOUT_S, socket_connect_timeout=_REDIS_TIMEOUT_S)
+    redis = redis_client(settings.redis, timeout_s=_REDIS_TIMEOUT_S)
     jobs, pages = MongoJobStore(database), MongoPageStore(database)
     sessions = Sessions(patience_s=settings.hubspot_timeout_seconds, stopping=stopping)
     calls = WatchedCalls(sessions.send, metrics=metrics, traces=traces)

@@ -33,7 +33,7 @@ from worker.spans import LINK, TRACEPARENT
 
 _TASKS = {JobKind.PAGE: RUN_SLICE, JobKind.EXPORT: RUN_SLICE, JobKind.SYNC: START_SYNC}
 _QUEUES = {JobKind.PAGE: QUEUE_INTERACTIVE, JobKind.EXPORT: QUEUE_BULK, JobKind.SYNC: QUEUE_BULK}
-_CONFIRM_S = 2  # RabbitMQ's word that it has the message; Redis gives none
+_ANSWER_S = 2.0  # for all nodes of a broker together; RabbitMQ's word that it has a message included
 _QUICK = {
     "socket_timeout": 2,
     "socket_connect_timeout": 2,
@@ -42,10 +42,9 @@ _QUICK = {
     "interval_step": 0.1,
     "interval_max": 0.1,
 }
-_QUICK_RABBITMQ = {"connect_timeout": 2, "read_timeout": 2, "write_timeout": 2, "max_retries": 1, "interval_start": 0}
 
 # A pooled connection that a restarted broker has cut shows it at its next use; the message may then come twice.
-_ONCE_MORE = {"max_retries": 1, "interval_start": 0, "interval_step": 0, "interval_max": 0}
+_ONCE_MORE = {"interval_start": 0, "interval_step": 0, "interval_max": 0}
 
 Rung = TypeVar("Rung")
 Rung_contra = TypeVar("Rung_contra", contravariant=True)
@@ -59,8 +58,25 @@ class _Queue(Protocol[Rung_contra]):
 
 def answer_quickly(app: Celery) -> None:
     """Have a process that only publishes give up on an absent broker in 2 s: a client waits at the other end."""
-    quick = _QUICK if app.conf.broker_url.startswith("redis") else _QUICK_RABBITMQ
+    quick = _quick_rabbitmq(nodes_of(app)) if app.conf.broker_url.startswith("amqp") else _QUICK
     app.conf.broker_transport_options = {**app.conf.broker_transport_options, **quick}
+
+
+def nodes_of(app: Celery) -> int:
+    """Count the nodes of RabbitMQ that may be tried in turn; a Redis is one, with Sentinels or without."""
+    url: str = app.conf.broker_url
+    return len(url.split(";")) if url.startswith("amqp") else 1
+
+
+def _quick_rabbitmq(nodes: int) -> dict[str, float]:
+    each_s = _ANSWER_S / nodes  # the first may take connections and say nothing
+    return {
+        "connect_timeout": each_s,
+        "read_timeout": each_s,
+        "write_timeout": each_s,
+        "max_retries": nodes,
+        "interval_start": 0,
+    }
 
 
 def link_to_origin(job: Job) -> dict[str, str]:
@@ -107,7 +123,7 @@ class CeleryJobQueue:
 
     def _length_of_all(self, connection: Connection) -> int:
         # A connection from the pool that a failed publish has closed would stay so.
-        connection.ensure_connection(max_retries=1, interval_start=0)
+        connection.ensure_connection(max_retries=nodes_of(self._app), interval_start=0)
         return sum(self._length_of(connection, name) for name in set(_QUEUES.values()))
 
     def _length_of(self, connection: Connection, name: str) -> int:
@@ -167,9 +183,9 @@ def _ring(app: Celery, task: str, rung_for: str | list[str], *, queue: str, head
             queue=queue,
             headers=dict(headers),
             retry=True,
-            retry_policy=_ONCE_MORE,
+            retry_policy={"max_retries": nodes_of(app), **_ONCE_MORE},
             ignore_result=True,
-            confirm_timeout=_CONFIRM_S,
+            confirm_timeout=_ANSWER_S / nodes_of(app),
         )
     except (KombuError, KombuOperationalError, OSError) as error:
         raise BrokerUnavailableError from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Annotated, Literal, Self, TypeVar
 from urllib.parse import urlsplit
@@ -19,13 +20,14 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from pymongo.errors import ConfigurationError, InvalidURI
 from pymongo.uri_parser import parse_uri
 
+from worker.broker_urls import BrokerAddress, parse_broker_url
 from worker.rates import Rate
+from worker.redis_urls import parse_redis_url
 
 LONGEST_PATIENCE_S = 300.0
 """The most that HUBSPOT_TIMEOUT_SECONDS may be: leases and messages outlive a call that takes so long."""
 
 _HUBAPI = "https://api.hubapi.com"
-_REDIS_SCHEMES = ("redis", "rediss")
 _SHORTEST_SECRET = 32
 _HMAC_ALGORITHMS = ("HS256", "HS384", "HS512")
 _RSA_ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512")
@@ -44,9 +46,9 @@ def _check_url(value: str, *schemes: str) -> None:
         raise ValueError(f"must be a URL that starts with {starts}, with a host and a valid port")
 
 
-def _secret_url(*schemes: str) -> AfterValidator:
+def _readable_by(parse: Callable[[str], object]) -> AfterValidator:
     def check(value: SecretStr) -> SecretStr:
-        _check_url(value.get_secret_value(), *schemes)
+        parse(value.get_secret_value())
         return value
 
     return AfterValidator(check)
@@ -147,8 +149,8 @@ def _rate(value: object) -> object:
 
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 BaseUrl = Annotated[str, AfterValidator(_base_url)]
-RedisUrl = Annotated[SecretStr, _secret_url(*_REDIS_SCHEMES)]
-BrokerUrl = Annotated[SecretStr, _secret_url(*_REDIS_SCHEMES, "amqp", "amqps")]
+RedisUrl = Annotated[SecretStr, _readable_by(parse_redis_url)]
+BrokerUrl = Annotated[SecretStr, _readable_by(parse_broker_url)]
 LongSecret = Annotated[SecretStr, AfterValidator(_long_secret)]
 Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)]
 MongoUri = Annotated[SecretStr, AfterValidator(_mongodb_uri)]
@@ -171,6 +173,11 @@ class BrokerSettings(_Settings):
     log_format: Literal["console", "json"] = "console"
     log_level: Literal["debug", "info", "warning"] = "info"
 
+    @property
+    def broker(self) -> BrokerAddress:
+        """The broker, as Celery wants it."""
+        return parse_broker_url(self.celery_broker_url.get_secret_value())
+
 
 class StoreSettings(BrokerSettings):
     """What the shim and the worker share."""
@@ -187,8 +194,7 @@ class StoreSettings(BrokerSettings):
 
     @model_validator(mode="after")
     def _redis_is_known(self) -> Self:
-        broker = urlsplit(self.celery_broker_url.get_secret_value())
-        if self.redis_url is None and broker.scheme not in _REDIS_SCHEMES:
+        if self.redis_url is None and self.broker.redis is None:
             raise ValueError("REDIS_URL: is required when CELERY_BROKER_URL is not Redis")
         return self
 

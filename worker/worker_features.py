@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+from celery.worker.consumer.connection import Connection
 from celery.worker.consumer.delayed_delivery import DelayedDelivery
 from celery.worker.control import Panel
 
 ANSWERED = frozenset({"ping", "active_queues", "stats"})
 """Of the remote control: the container's health check, and what `hubspot-export doctor` asks."""
 
+_TOLD_OF_BROKER = ("transport", "hostname", "port", "virtual_host", "heartbeat")
+
 
 def leave_out_what_is_not_used() -> None:
     """Do without it in this process; doing so again changes nothing."""
     _answer_questions_only()
     cast("Any", DelayedDelivery).include_if = _never
+    cast("Any", Connection).info = _where_the_broker_is
 
 
 def _answer_questions_only() -> None:
@@ -31,3 +35,13 @@ def _answer_questions_only() -> None:
 def _never(_self: DelayedDelivery, _consumer: object) -> bool:
     """Declare no delayed queues: where queues are quorum queues it would be 28 more, and nothing has a countdown."""
     return False
+
+
+def _where_the_broker_is(_self: Connection, consumer: Any) -> dict[str, object]:  # noqa: ANN401 - Celery is not typed
+    """Tell in `stats` where the broker is, and no more.
+
+    Celery leaves out the password, but not those of Sentinels, which are among the transport's options; and what of
+    these is no JSON would cost the whole answer.
+    """
+    known = consumer.connection.info() if consumer.connection else {}
+    return {"broker": {name: known.get(name) for name in _TOLD_OF_BROKER}}

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
-from redis import Redis, RedisError
+from redis import RedisError
 
 from api_shim.commands.findings import Finding, one_line, verdict_on, wrong
+from worker.redis_client import redis_client
 from worker.settings import StoreSettings
 
 SUBJECTS = ("redis", "redis memory", "redis persistence")
@@ -22,7 +22,7 @@ def check_redis(settings: StoreSettings) -> Iterator[Finding]:
     """Check the limiter's Redis, and the broker's where that is another one."""
     broker = settings.celery_broker_url.get_secret_value()
     yield from _check(settings.redis, subject="redis")
-    if broker != settings.redis and urlsplit(broker).scheme.startswith("redis"):
+    if broker != settings.redis and settings.broker.redis is not None:
         yield from _check(broker, subject="broker redis")
 
 
@@ -51,7 +51,7 @@ def judge_redis(info: Mapping[str, Any], *, subject: str) -> Iterator[Finding]:
 
 def _check(url: str, *, subject: str) -> Iterator[Finding]:
     try:
-        with Redis.from_url(url, socket_timeout=_TIMEOUT_S, socket_connect_timeout=_TIMEOUT_S) as redis:
+        with redis_client(url, timeout_s=_TIMEOUT_S) as redis:
             info = redis.info()
     except RedisError as error:
         yield wrong(subject, f"does not answer: {one_line(error)}")

@@ -11,7 +11,7 @@ import mongomock
 import pytest
 from pydantic import SecretStr
 
-from api_shim.commands.checks.broker import judge_workers, sweeps_in
+from api_shim.commands.checks.broker import judge_nodes, judge_workers, sweeps_in
 from api_shim.commands.checks.gone_lists import report_on
 from api_shim.commands.checks.indexes import missing_indexes
 from api_shim.commands.checks.mongo import judge_clock, judge_replica_set, judge_write_concern
@@ -173,6 +173,22 @@ def test_stored_tokens_are_read_with_the_keys_that_are_set(bare: pytest.MonkeyPa
 def test_redis_has_to_be_new_enough_and_keep_what_it_has(change: dict[str, Any], wrong: list[str]) -> None:
     found = judge_redis({**REDIS, **change}, subject="redis")
     assert [finding.subject for finding in found if finding.verdict is Verdict.WRONG] == wrong
+
+
+@pytest.mark.parametrize(
+    ("clusters", "verdict", "words"),
+    [
+        ({"a:1": "rabbit@a", "b:1": "rabbit@a"}, Verdict.OK, "2 of 2 answer"),
+        ({"a:1": "rabbit@a", "b:1": None}, Verdict.WRONG, "1 of 2 answer; away: b:1"),
+        ({"a:1": None, "b:1": None}, Verdict.WRONG, "0 of 2 answer"),
+        ({"a:1": "rabbit@a", "b:1": "rabbit@b"}, Verdict.WRONG, "not of one cluster: a:1 of rabbit@a, b:1 of rabbit@b"),
+    ],
+)
+def test_several_nodes_of_a_broker_have_to_be_one_cluster(
+    clusters: dict[str, str | None], verdict: Verdict, words: str
+) -> None:
+    found = judge_nodes(clusters)
+    assert (found.verdict, words in found.text) == (verdict, True), found.text
 
 
 @pytest.mark.parametrize(
