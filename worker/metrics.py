@@ -37,6 +37,13 @@ class JobMetrics:
             registry, "publishes", "Rings for a job that the broker took, besides those of sweeps"
         )
         self.publish_failures = _counter(registry, "publish_failures", "Rings for a job that the broker did not take")
+        self.spoiled = _counter(
+            registry, "spoiled_documents", "Stored documents that could not be read, and were set aside", "collection"
+        )
+
+    def count_spoiled(self, collection: str) -> None:
+        """Count a document that was set aside."""
+        self.spoiled.labels(collection).inc()
 
 
 class ExportMetrics:
