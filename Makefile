@@ -63,6 +63,8 @@ lock: setup
 		--output-file requirements/runtime.txt pyproject.toml
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --upgrade \
 		--extra sandbox --extra dev --constraint requirements/runtime.txt --output-file requirements/dev.txt pyproject.toml
+	@echo hatchling | $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --upgrade \
+		--constraint requirements/dev.txt --output-file requirements/build.txt -
 
 clean:
 	rm -rf $(VENV) .bench

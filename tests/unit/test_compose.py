@@ -293,23 +293,33 @@ def test_the_image_runs_as_a_user_without_rights() -> None:
     assert re.fullmatch(r"[1-9]\d{3,}:[1-9]\d{3,}", users[-1])
 
 
-def test_the_image_holds_pinned_wheels_checked_by_hash() -> None:
+def test_the_image_is_built_of_pinned_wheels_checked_by_hash() -> None:
     installs = re.findall(r"pip .*?install.*?-r \S+", DOCKERFILE, re.DOTALL)
 
-    assert len(installs) == 1
-    assert "--require-hashes" in installs[0]
-    assert "--only-binary :all:" in installs[0]
-    assert installs[0].endswith("runtime.txt")
-    assert "index" not in installs[0]
+    assert [install.rpartition("/")[2] for install in installs] == ["build.txt", "runtime.txt"]
+    assert all("--require-hashes" in install and "--only-binary :all:" in install for install in installs)
+    assert not any("index" in install for install in installs)
+
+
+def test_what_builds_the_wheel_is_not_in_the_image() -> None:
+    copied = re.findall(r"^COPY --from=build (\S+)", DOCKERFILE, re.MULTILINE)
+
+    assert copied == ["/opt/venv"]
+    assert "/opt/build/bin/pip wheel --no-deps --no-build-isolation" in DOCKERFILE
+    assert re.search(r"pip --python /opt/venv install .*--no-index --no-deps /build/wheel/\*\.whl", DOCKERFILE)
 
 
 def test_the_image_holds_the_product_and_nothing_else() -> None:
-    sources = re.findall(r"^COPY (?!--from)(\S+)", DOCKERFILE, re.MULTILINE)
+    copied = re.findall(r"^COPY (?!--from)(.+) \S+$", DOCKERFILE, re.MULTILINE)
+    sources = {source for sources in copied for source in sources.split()}
     allowed = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if not line.startswith("#")]
 
-    assert set(sources) == {"requirements/runtime.txt", "celeryconfig.py", "worker", "api_shim"}
+    assert sources == {
+        *("requirements/build.txt", "requirements/runtime.txt", "pyproject.toml", "README.md"),
+        *("celeryconfig.py", "worker", "api_shim"),
+    }
     assert allowed[0] == "*"
-    assert {line.removeprefix("!").removesuffix("/**") for line in allowed if line.startswith("!")} == set(sources)
+    assert {line.removeprefix("!").removesuffix("/**") for line in allowed if line.startswith("!")} == sources
 
 
 def test_no_secret_is_written_down() -> None:
