@@ -37,6 +37,8 @@ def _view(export_type: ExportType, found: CopiedRecord) -> bytes:
         synced_at=found.synced_at,
         changed_at=found.changed_at,
         deleted_at=found.deleted_at,
+        erased_at=found.erased_at,
         sync_id=found.sync_id,
     )
-    return b'%s,"record":%s}' % (view.model_dump_json(exclude={"record"}).encode()[:-1], found.body)
+    apart = {"record"} if found.erased_at is not None else {"record", "erased_at"}
+    return b'%s,"record":%s}' % (view.model_dump_json(exclude=apart).encode()[:-1], found.body)

@@ -79,13 +79,17 @@ class ErrorAnswer(BaseModel):
 
 
 class CopiedRecordView(BaseModel):
-    """A record of the current copy: `record` is HubSpot's own, the instants say what became of it here."""
+    """A record of the current copy: `record` is HubSpot's own, the instants say what became of it here.
+
+    Of one that was erased nothing is left but that: its `record` is null.
+    """
 
     id: int
     type: str
     synced_at: datetime
     changed_at: datetime
     deleted_at: datetime | None
+    erased_at: datetime | None = None
     sync_id: str
     record: Any = None
 

@@ -71,7 +71,7 @@ class RecordStore(Protocol):
         """Say what the copy holds under these ids."""
 
     def bodies(self, copy: CopyId, record_ids: Iterable[int]) -> Mapping[int, bytes]:
-        """Give the records that the copy holds under these ids, as JSON; deleted ones too."""
+        """Give the records that the copy holds under these ids, as JSON; deleted ones too, but no erased ones."""
 
     def insert(
         self, copy: CopyId, records: Sequence[Record], *, at: datetime, sync_id: str, is_from_feed: bool = False
@@ -101,12 +101,15 @@ class RecordStore(Protocol):
         """Give the ids there are, of deleted records too, in ascending order, above `after` and up to `through`."""
 
     def find(self, copy: CopyId, record_id: int) -> CopiedRecord:
-        """Give one record, deleted or not. Raises RecordNotFoundError."""
+        """Give one record, deleted or not. Raises RecordNotFoundError, for an erased one as well."""
 
     def read(
         self, copy: CopyId, *, shown: Shown, since: datetime | None, after: Place | None, limit: int
     ) -> list[CopiedRecord]:
         """Give at most so many records in the order of their last change: from `since` on, after a place.
+
+        They are read at one moment: whoever goes on after the last of them misses no change. Erased ones are among the
+        deleted ones.
 
         It gives fewer as soon as they are MOST_BYTES_AT_ONCE in all, but at least one.
         """
@@ -129,8 +132,11 @@ class RecordStore(Protocol):
     def last_sync(self, copy: CopyId, *modes: SyncMode) -> CompleteSync | None:
         """Give the latest complete sync of these modes; None before the first."""
 
-    def remove(self, copy: CopyId, record_id: int) -> bool:
-        """Forget a record and all that is known of it; give whether there was one."""
+    def erase(self, copy: CopyId, record_id: int, *, at: datetime) -> bool:
+        """Replace a record by a tombstone, which holds its id and counts as deleted; return whether there was one.
+
+        Part of a transaction that begins a change. A tombstone stays as it is, until HubSpot has the record again.
+        """
 
     def first_portal(self, copy: CopyId) -> int | None:
         """Give the portal of the account's first copy of this type; None where it has none, or nobody has told."""

@@ -82,9 +82,9 @@ class Eraser:
             yield job_id, number
 
     def _take_out_of_copy(self, erasure: Erasure) -> None:
-        """Forget the record. A page that is being copied at this moment comes before this, or heeds the erasure."""
-        self.records.begin_change(erasure.copy_id)
-        was_there = self.records.remove(erasure.copy_id, erasure.record_id)
+        """Leave a tombstone. A page that is being copied at this moment comes before this, or heeds the erasure."""
+        moment = self.records.begin_change(erasure.copy_id)
+        was_there = self.records.erase(erasure.copy_id, erasure.record_id, at=moment.at)
         self.erasures.note_copy(erasure, was_there=was_there)
 
     def _erase_from(self, erasure: Erasure, job_id: str, number: int) -> None:

@@ -185,7 +185,10 @@ class Place:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CopiedRecord:
-    """A record of the copy: `body` is HubSpot's record as JSON, `synced_at` when that was brought."""
+    """A record of the copy: `body` is HubSpot's record as JSON, `synced_at` when that was brought.
+
+    An erased one is a tombstone: deleted, with `null` for a body.
+    """
 
     record_id: int
     body: bytes = field(repr=False)
@@ -193,6 +196,7 @@ class CopiedRecord:
     changed_at: datetime
     deleted_at: datetime | None
     sync_id: str
+    erased_at: datetime | None = None
 
     @property
     def place(self) -> Place:

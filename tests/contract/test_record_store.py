@@ -58,6 +58,11 @@ class World:
         self.change(lambda at: buried.append(self.store.bury(COPY, numbers, unless_since=ends_at, at=at, sync_id="s3")))
         return buried[-1]
 
+    def erase(self, number: int) -> tuple[datetime, bool]:
+        erased: list[bool] = []
+        at = self.change(lambda at: erased.append(self.store.erase(COPY, number, at=at)))
+        return at, erased[-1]
+
     def listed(
         self,
         *,
@@ -253,11 +258,76 @@ def test_ids_come_in_order_within_bounds_whether_deleted_or_not(world: World) ->
     assert list(world.store.ids(COPY, after=0, through=4)) == []
 
 
-def test_a_removed_record_is_gone(world: World) -> None:
-    world.insert(1, 2)
-    assert [world.store.remove(COPY, 1), world.store.remove(COPY, 1)] == [True, False]
-    assert world.listed(shown=Shown.ALL) == [2]
-    assert world.store.known(COPY, [1]) == {}
+def test_an_erased_record_leaves_a_tombstone_without_content(world: World) -> None:
+    before = world.insert(1, 2)
+    at, was_there = world.erase(1)
+
+    assert was_there
+    assert world.listed() == [2]
+    with pytest.raises(RecordNotFoundError):
+        world.store.find(COPY, 1)
+    assert world.store.bodies(COPY, [1, 2]).keys() == {2}
+    (tombstone,) = world.store.read(COPY, shown=Shown.DELETED, since=None, after=None, limit=9)
+    assert (tombstone.record_id, tombstone.body, tombstone.synced_at, tombstone.sync_id) == (1, b"null", before, "s1")
+    assert tombstone.changed_at == tombstone.deleted_at == tombstone.erased_at == at > before
+
+
+def test_erasing_again_or_what_was_never_there_changes_nothing(world: World) -> None:
+    world.insert(1)
+    world.erase(1)
+    before = world.store.read(COPY, shown=Shown.ALL, since=None, after=None, limit=9)
+    assert [world.erase(1)[1], world.erase(2)[1]] == [False, False]
+    assert world.store.read(COPY, shown=Shown.ALL, since=None, after=None, limit=9) == before
+
+
+def test_a_record_that_is_deleted_at_hubspot_is_erased_as_well_and_followers_are_told(world: World) -> None:
+    world.insert(1)
+    world.bury(1)
+    (deleted,) = world.store.read(COPY, shown=Shown.ALL, since=None, after=None, limit=9)
+    world.erase(1)
+    (tombstone,) = world.store.read(COPY, shown=Shown.ALL, since=None, after=deleted.place, limit=9)
+    assert (deleted.erased_at, tombstone.body) == (None, b"null")
+
+
+def test_an_erased_record_that_hubspot_has_again_lives_again(world: World) -> None:
+    world.insert(1)
+    world.erase(1)
+    assert world.store.known(COPY, [1])[1].is_deleted
+    world.replace(1, value="back")
+    found = world.store.find(COPY, 1)
+    assert (json.loads(found.body)["value"], found.deleted_at, found.erased_at) == ("back", None, None)
+    assert world.store.bodies(COPY, [1]).keys() == {1}
+
+
+def test_nothing_of_an_erased_record_is_left_but_its_id_and_instants(mongo_database: MongoDatabase) -> None:
+    """Another program's fields, in which the same person may be, go as well."""
+    world = in_mongo(mongo_database)
+    world.insert(1)
+    world.change(lambda _: world.store.note_missed(COPY, [1], Missed(sync_id="s4", at=present())))
+    contacts = mongo_database["integrations.hubspot.contacts"]
+    contacts.update_one({}, {"$set": {"theirs": "somebody"}})
+    at, _ = world.erase(1)
+    found = contacts.find_one()
+    assert found is not None
+    kept = {"_id", "account_id", "record_id", "synced_at", "sync_id", "deleted"}
+    instants = dict.fromkeys(("deleted_at", "changed_at", "erased_at"), at)
+    assert {name: found[name] for name in found.keys() - kept} == instants | {
+        "record": None,
+        "original": None,
+        "hash": b"",
+    }
+
+
+def test_what_a_worker_of_an_older_version_brings_back_is_no_tombstone(mongo_database: MongoDatabase) -> None:
+    """It does not know of `erased_at`, and leaves it."""
+    world = in_mongo(mongo_database)
+    world.insert(1)
+    at, _ = world.erase(1)
+    world.replace(1, value="back")
+    mongo_database["integrations.hubspot.contacts"].update_one({}, {"$set": {"erased_at": at}})
+    assert world.store.find(COPY, 1).erased_at is None
+    assert world.store.bodies(COPY, [1]).keys() == {1}
+    assert world.erase(1)[1]
 
 
 @pytest.mark.parametrize(
@@ -278,7 +348,7 @@ def test_copies_do_not_see_each_other(world: World, other: CopyId) -> None:
     assert list(world.store.ids(other, after=None, through=None)) == [1, 2]
     assert world.store.known(COPY, [1, 2]).keys() == {1}
     assert world.bury(1, 2) == 1
-    assert not world.store.remove(COPY, 2)
+    assert not world.erase(2)[1]
     assert world.listed(copy=other) == [1, 2]
 
 
@@ -446,11 +516,13 @@ def test_a_change_of_one_portals_copy_leaves_the_other_as_it_is(world: World) ->
     world.insert(1, 2, copy=SECOND)
     world.change(lambda at: world.store.bury(SECOND, [1], unless_since=at, at=at, sync_id="s"), copy=SECOND)
     world.change(lambda at: world.store.replace(SECOND, records([2], "new"), at=at, sync_id="s"), copy=SECOND)
-    assert world.store.remove(SECOND, 1)
+    world.change(lambda at: world.store.erase(SECOND, 1, at=at), copy=SECOND)
 
     assert world.listed(copy=FIRST) == [1, 2]
     assert json.loads(world.store.find(FIRST, 2).body)["value"] == "v"
-    assert world.listed(copy=SECOND, shown=Shown.ALL) == [2]
+    assert world.listed(copy=SECOND) == [2]
+    (tombstone,) = world.store.read(SECOND, shown=Shown.DELETED, since=None, after=None, limit=9)
+    assert (tombstone.record_id, tombstone.body) == (1, b"null")
 
 
 def test_what_was_stored_without_a_portal_is_the_first_ones(world: World) -> None:

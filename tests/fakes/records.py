@@ -52,6 +52,7 @@ class _Kept:
     deleted_at: datetime | None = None
     is_from_feed: bool = False
     missed: Missed | None = None
+    is_erased: bool = False
 
 
 class InMemoryRecordStore:
@@ -90,7 +91,8 @@ class InMemoryRecordStore:
         self._answer()
         copy = self._placed(copy)
         found = {record_id: self._kept.get((copy, record_id)) for record_id in record_ids}
-        return {record_id: kept.record.body for record_id, kept in found.items() if kept is not None}
+        there = {record_id: kept for record_id, kept in found.items() if kept is not None and not kept.is_erased}
+        return {record_id: kept.record.body for record_id, kept in there.items()}
 
     def insert(
         self, copy: CopyId, records: Sequence[Record], *, at: datetime, sync_id: str, is_from_feed: bool = False
@@ -137,7 +139,7 @@ class InMemoryRecordStore:
         self._answer()
         copy = self._placed(copy)
         kept = self._kept.get((copy, record_id))
-        if kept is None or copy in self._leaving:
+        if kept is None or kept.is_erased or copy in self._leaving:
             raise RecordNotFoundError
         return _copied(kept)
 
@@ -185,9 +187,15 @@ class InMemoryRecordStore:
         syncs = [self._syncs[copy, mode] for mode in modes if (copy, mode) in self._syncs]
         return max(syncs, key=lambda sync: sync.since, default=None)
 
-    def remove(self, copy: CopyId, record_id: int) -> bool:
+    def erase(self, copy: CopyId, record_id: int, *, at: datetime) -> bool:
         self._answer()
-        return self._kept.pop((self._placed(copy), record_id), None) is not None
+        key = (self._placed(copy), record_id)
+        kept = self._kept.get(key)
+        if kept is None or kept.is_erased:
+            return False
+        tombstone = Record(record_id, b"null", b"")
+        self._kept[key] = replace(kept, record=tombstone, changed_at=at, deleted_at=at, is_erased=True, missed=None)
+        return True
 
     def first_portal(self, copy: CopyId) -> int | None:
         self._answer()
@@ -272,7 +280,7 @@ def _known(copy: CopyId, kept: _Kept) -> KnownRecord:
 
 
 def _kind(body: bytes) -> str | None:
-    engagement = json.loads(body).get("engagement")
+    engagement = (json.loads(body) or {}).get("engagement")
     kind = engagement.get("type") if isinstance(engagement, dict) else None
     return kind if isinstance(kind, str) else None
 
@@ -285,4 +293,5 @@ def _copied(kept: _Kept) -> CopiedRecord:
         changed_at=kept.changed_at,
         deleted_at=kept.deleted_at,
         sync_id=kept.sync_id,
+        erased_at=kept.deleted_at if kept.is_erased else None,
     )

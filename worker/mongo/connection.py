@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from itertools import count
 from typing import Any, TypeAlias, TypeVar
 
 from bson.codec_options import CodecOptions
@@ -12,7 +13,7 @@ from pymongo import MongoClient, timeout
 from pymongo.client_session import ClientSession
 from pymongo.collection import Collection
 from pymongo.database import Database
-from pymongo.errors import PyMongoError
+from pymongo.errors import OperationFailure, PyMongoError
 from pymongo.read_concern import ReadConcern
 from pymongo.uri_parser import parse_uri
 
@@ -25,6 +26,9 @@ MongoCollection: TypeAlias = Collection[Document]
 T = TypeVar("T")
 
 _under_way: ContextVar[ClientSession | None] = ContextVar("transaction", default=None)
+
+_SNAPSHOT_GONE = (239, 246)  # SnapshotTooOld, SnapshotUnavailable
+_SNAPSHOTS_TRIED = 3
 
 _DURABLE: Mapping[str, object] = {
     # With w:1 a killed server lost acknowledged writes (1,607 of 205,325); with these none.
@@ -91,6 +95,28 @@ def in_transaction(database: MongoDatabase, work: Callable[[ClientSession], T]) 
             read_concern=ReadConcern("snapshot"),
             write_concern=database.write_concern,
         )
+
+
+def at_one_moment(database: MongoDatabase, read: Callable[[ClientSession], T]) -> T:
+    """Have all the queries that `read` sends with its session answered from one snapshot of what the majority has.
+
+    Without it a query sees what commits while it runs: behind the place that it has reached, and not before it. The
+    server cannot serve a snapshot from before an index or a collection was made, so `read` is called again with a newer
+    one. It must not write, nor hand a cursor out. Inside of a transaction it reads what that one sees.
+    """
+    outer = _under_way.get()
+    if outer is not None:
+        return read(outer)
+    client = database.client
+    with translated_errors(), timeout(client.options.timeout):
+        for tried in count(1):
+            try:
+                with client.start_session(snapshot=True) as session:
+                    return read(session)
+            except OperationFailure as error:
+                if error.code not in _SNAPSHOT_GONE or tried == _SNAPSHOTS_TRIED:
+                    raise
+    raise AssertionError  # count() has no end
 
 
 def session_under_way() -> ClientSession | None:

@@ -10,13 +10,21 @@ from typing import Any, TypeAlias
 
 from bson.binary import Binary
 from pymongo import ASCENDING, InsertOne, UpdateOne
+from pymongo.client_session import ClientSession
 from pymongo.cursor import Cursor
 from pymongo.errors import OperationFailure
 from pymongo.read_concern import ReadConcern
 
 from worker.copying import Copying, SyncMode
 from worker.errors import LeaseLostError, RecordNotFoundError
-from worker.mongo.connection import Document, MongoCollection, MongoDatabase, session_under_way, translated_errors
+from worker.mongo.connection import (
+    Document,
+    MongoCollection,
+    MongoDatabase,
+    at_one_moment,
+    session_under_way,
+    translated_errors,
+)
 from worker.mongo.copy_places import CopyPlaces
 from worker.mongo.record_documents import to_body, to_fields
 from worker.mongo.record_keys import CopyKeys
@@ -36,6 +44,7 @@ _OLDER_WORKERS_S = 3600  # may be at work for so long beside those that mark wha
 _KNOWN = dict.fromkeys(("record_id", "hash", "deleted", "changed_at", "sync_id", "is_from_feed", "missed"), True)
 _CONTENT = dict.fromkeys(("record_id", "record", "original"), True)
 _KIND = {ExportType.NOTES: {"record.engagement.type": True}}
+_ERASED = Binary(b"")  # the hash of no record: that says it, for an older worker leaves `erased_at` where it is
 _IDS_AT_ONCE = 10_000
 _BAD_VALUE = 2  # no such index
 _EXPORTS_KEPT = 20  # of one copy; one that is taken up again after so many others goes on from what its job knows
@@ -84,7 +93,8 @@ class MongoRecordStore:
     def bodies(self, copy: CopyId, record_ids: Iterable[int]) -> Mapping[int, bytes]:
         """Look the ids up; nothing of a record but what HubSpot sent."""
         with translated_errors():
-            found = self._of(copy).find({"_id": self._any_of(copy, record_ids)}, _CONTENT, session=session_under_way())
+            wanted = {"_id": self._any_of(copy, record_ids), "hash": {"$ne": _ERASED}}
+            found = self._of(copy).find(wanted, _CONTENT, session=session_under_way())
             return {document["record_id"]: to_body(document) for document in found}
 
     def insert(
@@ -119,7 +129,7 @@ class MongoRecordStore:
                 {"_id": keys.of(record.record_id)},
                 {
                     "$set": {**_portal(keys), **_fields(record, at=at, sync_id=sync_id), "is_from_feed": is_from_feed},
-                    "$unset": {"missed": True},
+                    "$unset": {"missed": True, "erased_at": True},
                 },
             )
             for record in records
@@ -166,14 +176,18 @@ class MongoRecordStore:
         place = self._places.find(copy)
         with translated_errors():
             document = self._seen_by_all(copy).find_one({"_id": place.keys.of(record_id)})
-        if document is None or place.is_leaving:
+        if document is None or place.is_leaving or _is_erased(document):
             raise RecordNotFoundError
         return _copied(document)
 
     def read(
         self, copy: CopyId, *, shown: Shown, since: datetime | None, after: Place | None, limit: int
     ) -> list[CopiedRecord]:
-        """Read on in an index, from exactly where it goes on; what a failover could take back is not read."""
+        """Read on in an index, from exactly where it goes on, at one moment of what no failover can take back.
+
+        A list of all records is two ranges of the index, and the rest of a change a third one: a deletion that moves a
+        record from one to another while they are read would be in none of them.
+        """
         place = self._places.find(copy)
         if place.is_leaving:
             return []
@@ -182,9 +196,12 @@ class MongoRecordStore:
         wanted = {"account_id": copy.account_id, "hub_id": of_portal, "deleted": {"$in": _DELETED[shown]}}
         index = _BY_CHANGE_OF_PORTAL if place.is_marked else _BY_CHANGE
         stretches = [{**wanted, **each} for each in _stretches(since, after)]
-        found = self._in_order_of_change(copy, stretches, index=index, limit=limit)
-        with translated_errors():
+
+        def read(session: ClientSession) -> list[CopiedRecord]:
+            found = self._in_order_of_change(copy, stretches, index=index, limit=limit, session=session)
             return list(within_bytes(found, size_of=lambda record: len(record.body)))
+
+        return at_one_moment(self._database, read)
 
     def take_up(self, copy: CopyId, job_id: str, copying: Copying, *, epoch: int) -> Copying:
         """Keep the account in the copy's own document, with those of the latest exports and of all that are at work."""
@@ -223,11 +240,12 @@ class MongoRecordStore:
         syncs = [CompleteSync(**noted[mode.value], mode=mode) for mode in modes if mode.value in noted]
         return max(syncs, key=lambda sync: sync.since, default=None)
 
-    def remove(self, copy: CopyId, record_id: int) -> bool:
-        """Delete one document."""
-        wanted = {"_id": self._keys(copy).of(record_id)}
+    def erase(self, copy: CopyId, record_id: int, *, at: datetime) -> bool:
+        """Put a tombstone in the document's place: whatever other programs have written into it goes as well."""
+        wanted = {"_id": self._keys(copy).of(record_id), "hash": {"$ne": _ERASED}}
         with translated_errors():
-            return self._of(copy).delete_one(wanted, session=session_under_way()).deleted_count > 0
+            erased = self._of(copy).update_one(wanted, [{"$replaceWith": _tombstone(at)}], session=session_under_way())
+            return erased.matched_count > 0
 
     def first_portal(self, copy: CopyId) -> int | None:
         """Read it in the copy's own document."""
@@ -270,11 +288,12 @@ class MongoRecordStore:
         return True
 
     def _in_order_of_change(
-        self, copy: CopyId, stretches: Iterable[Document], *, index: _Index, limit: int
+        self, copy: CopyId, stretches: Iterable[Document], *, index: _Index, limit: int, session: ClientSession
     ) -> Iterator[CopiedRecord]:
         order = [("changed_at", ASCENDING), ("record_id", ASCENDING)]
         for wanted in stretches:
-            for document in _along(index, self._seen_by_all(copy).find(wanted).sort(order).limit(limit)):
+            found = self._of(copy).find(wanted, session=session).sort(order).limit(limit)
+            for document in _along(index, found):
                 limit -= 1
                 yield _copied(document)
             if limit == 0:
@@ -342,6 +361,23 @@ def _fields(record: Record, *, at: datetime, sync_id: str) -> dict[str, Any]:
     }
 
 
+def _tombstone(at: datetime) -> Document:
+    """Give what is left of a document: its id, and instants. Fields that are not there stay away."""
+    kept = ("_id", "account_id", "hub_id", "record_id", "synced_at", "sync_id")
+    return {
+        **{name: f"${name}" for name in kept},
+        "record": None,
+        "original": None,
+        "hash": _ERASED,
+        "deleted": True,
+        **dict.fromkeys(("deleted_at", "changed_at", "erased_at"), at),
+    }
+
+
+def _is_erased(document: Document) -> bool:
+    return not document["hash"]
+
+
 def _known(document: Document) -> KnownRecord:
     return KnownRecord(
         digest=bytes(document["hash"]),
@@ -369,4 +405,5 @@ def _copied(document: Document) -> CopiedRecord:
         changed_at=document["changed_at"],
         deleted_at=document["deleted_at"],
         sync_id=document["sync_id"],
+        erased_at=document.get("erased_at") if _is_erased(document) else None,
     )

@@ -7,7 +7,7 @@ import pytest
 
 from tests.unit.api_shim.hubspot_pages import body_of
 from tests.unit.api_shim.shim import BASE_PATH, Parts, Shim, mint, problem
-from tests.unit.api_shim.test_records import UNKNOWN, put
+from tests.unit.api_shim.test_records import UNKNOWN, put, written
 from tests.unit.api_shim.test_results import loop
 from worker.errors import StoreUnavailableError
 
@@ -39,6 +39,21 @@ def test_a_record_is_gone_from_the_copy_and_from_results(shim: Shim, parts: Part
     (body,) = loop(shim, job_id, limit=100)
     assert [each["vid"] for each in body["data"]["contacts"]] == [1, 2, 3, 4, 6, 7, 8]
     assert (body["data"]["vid-offset"], body["pagination"]["offset"]) == (8, 8)
+
+
+def test_who_follows_the_copy_is_told_that_a_record_is_gone_and_nothing_else_of_it(shim: Shim, parts: Parts) -> None:
+    at = put(parts, 1, 5)
+    cursor = shim.get("/records/contacts?deleted=true").json()["pagination"]["cursor"]
+    parts.clock.advance(60)
+    erase(shim, 5)
+
+    told = shim.get(f"/records/contacts?deleted=true&cursor={cursor}").json()["data"]
+
+    erased_at = written(parts.clock())
+    instants = {"synced_at": written(at), **dict.fromkeys(("changed_at", "deleted_at", "erased_at"), erased_at)}
+    assert told == [{"id": 5, "type": "contacts", **instants, "sync_id": "s1", "record": None}]
+    assert shim.get("/records/contacts?deleted=only").json()["data"] == told
+    assert [each["id"] for each in shim.get("/records/contacts").json()["data"]] == [1]
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 8])

@@ -78,8 +78,9 @@ def retry_without_pages(shop: Workshop, job_id: str) -> None:
 
 
 def ids(shop: Workshop, shown: Shown = Shown.LIVING) -> list[int]:
+    """Give the ids of what the copy holds; of an erased record it holds nothing else."""
     found = shop.records.read(COPY, shown=shown, since=None, after=None, limit=10_000)
-    return sorted(record.record_id for record in found)
+    return sorted(record.record_id for record in found if record.erased_at is None)
 
 
 def contact(shop: Workshop, record_id: int) -> dict[str, Any]:

@@ -199,6 +199,8 @@ def test_a_later_sync_brings_what_hubspot_still_has(shop: Workshop) -> None:
     erase(shop, 2)
     assert listed(shop, *PAGES, after_s=1) == came_to(unchanged=7)
     assert 2 not in ids(shop, Shown.ALL)
+    (tombstone,) = shop.records.read(COPY, shown=Shown.DELETED, since=None, after=None, limit=9)
+    assert (tombstone.record_id, tombstone.body) == (2, b"null")
     finish(shop)
     assert listed(shop, *PAGES) == came_to(created=1, unchanged=7)
     assert ids(shop) == ALL
