@@ -105,6 +105,7 @@ from worker.waiting_room import WaitingRoom
 from worker.wakeups import RedisAnnouncer
 
 _STORE_TIMEOUT_S = 10.0
+_TRANSACTION_S = 30.0  # of several calls; nobody waits for it but the job, whose lease a thread of its own renews
 _REDIS_TIMEOUT_S = 2.0
 _QUIET_S, _LOST_S = 60.0, 10.0
 _STUCK_MARGIN_S = 60.0
@@ -169,7 +170,7 @@ def build(settings: WorkerSettings, *, stopping: threading.Event, registry: Coll
     accounts = _accounts(settings, database, transport, metrics)
     planner = _planner(settings, accounts, jobs, transport)
     records, erasures = MongoRecordStore(database), MongoErasureStore(database)
-    transactions = MongoTransactions(database)
+    transactions = MongoTransactions(database, within_s=_TRANSACTION_S)
     eraser = Eraser(erasures=erasures, records=records, pages=pages, transactions=transactions)
     comparison = Comparison(
         records=records,

@@ -73,6 +73,13 @@ class RecordStore(Protocol):
     def bodies(self, copy: CopyId, record_ids: Iterable[int]) -> Mapping[int, bytes]:
         """Give the records that the copy holds under these ids, as JSON; deleted ones too, but no erased ones."""
 
+    def encode(self, records: Iterable[Record]) -> list[Record]:
+        """Return the records in the form in which `insert` and `replace` write them.
+
+        It takes time, and nothing is read or written: it is done before the transaction. What is not encoded by then is
+        encoded in it.
+        """
+
     def insert(
         self, copy: CopyId, records: Sequence[Record], *, at: datetime, sync_id: str, is_from_feed: bool = False
     ) -> None:

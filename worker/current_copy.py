@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
 from worker.comparison import Comparison, copying_of
 from worker.copy_interfaces import ErasureStore, RecordStore, Transactions
 from worker.copying import Copying, SyncMode
+from worker.errors import StoreUnavailableError
 from worker.feed_records import completed
 from worker.jobs import Job
 from worker.pages import Page
-from worker.records import CopyId, KnownRecord, Record, compare, is_as_known, records_of
+from worker.records import KnownRecord, Record, compare, in_portions, is_as_known, records_of
+
+_TRIES = 5  # a record that a feed brings changes in the copy while it is prepared, but not time after time
 
 
 class CurrentCopy:
@@ -58,21 +61,64 @@ class CurrentCopy:
     def keep_up(self, job: Job, page: Page, *, asked_at: float) -> Job:
         """Bring the copy up to a page that was asked for at `asked_at`; where it holds all of that, nothing is written.
 
-        Raises LeaseLostError.
+        What is heavy goes in several transactions. Whoever dies between two of them has counted what they have done:
+        the page is fetched again, and its records are found as they are. Raises LeaseLostError.
         """
+        found = records_of(job.copy_id.export_type, page.body)
+        known = self._records.known(job.copy_id, [record.record_id for record in found])
+        different = [each for each in found if not is_as_known([each], known)]
+        portions = list(in_portions(different))
+        if not portions and copying_of(job).since is None:
+            portions = [[]]
+        for portion in portions:
+            job = self._bring_up(job, portion, known, asked_at=asked_at)
+        return job
+
+    def _bring_up(
+        self, job: Job, portion: Sequence[Record], known: Mapping[int, KnownRecord], *, asked_at: float
+    ) -> Job:
+        """Write records in one transaction, and again where what they were completed with has changed meanwhile."""
+        for _ in range(_TRIES):
+            ready = self._prepared(job, portion, known)
+            if not ready and copying_of(job).since is not None:
+                return job
+            written = self._write(job, ready, known, asked_at=asked_at)
+            if written is not None:
+                return written
+            known = self._records.known(job.copy_id, [record.record_id for record in portion])
+        raise StoreUnavailableError
+
+    def _prepared(self, job: Job, portion: Sequence[Record], known: Mapping[int, KnownRecord]) -> list[Record]:
+        """Return records ready to be written, those of a feed completed with what the copy holds.
+
+        This is the work that depends on the size of records and on how busy this process is. A transaction, which has
+        seconds, must not wait for it.
+        """
+        if copying_of(job).reads_feed:
+            held = self._records.bodies(job.copy_id, [each.record_id for each in portion if each.record_id in known])
+            whole = [
+                completed(each, known[each.record_id], held[each.record_id]) if each.record_id in held else each
+                for each in portion
+            ]
+            portion = [each for each in whole if not is_as_known([each], known)]
+        return self._records.encode(portion)
+
+    def _write(
+        self, job: Job, ready: Sequence[Record], prepared_with: Mapping[int, KnownRecord], *, asked_at: float
+    ) -> Job | None:
+        """Write records and what that has changed together; None where a feed's have to be completed anew."""
         copying, copy = copying_of(job), job.copy_id
         sync_id, is_from_feed = job.sync_id, copying.reads_feed
-        found = records_of(copy.export_type, page.body)
-        ids = [record.record_id for record in found]
-        if copying.since is not None and is_as_known(*self._against_copy(copy, found, copying)):
-            return job
+        ids = [record.record_id for record in ready]
 
-        def write() -> Job:
+        def write() -> Job | None:
             moment = self._records.begin_change(copy)
             page_asked_at = moment.now - timedelta(seconds=self._monotonic() - asked_at)
             erased = {erasure.record_id for erasure in self._erasures.open_of(copy, ids)}
-            living = [record for record in found if record.record_id not in erased]
-            kept, known = self._against_copy(copy, living, copying)
+            kept = [record for record in ready if record.record_id not in erased]
+            known = self._records.known(copy, [record.record_id for record in kept])
+            if is_from_feed and _contents(kept, known) != _contents(kept, prepared_with):
+                return None
             differences = compare(kept, known, asked_at=page_asked_at, sync_id=sync_id)
             self._records.insert(copy, differences.new, at=moment.at, sync_id=sync_id, is_from_feed=is_from_feed)
             self._records.replace(copy, differences.other, at=moment.at, sync_id=sync_id, is_from_feed=is_from_feed)
@@ -83,20 +129,6 @@ class CurrentCopy:
 
         return self._transactions.run(write)
 
-    def _against_copy(
-        self, copy: CopyId, found: Sequence[Record], copying: Copying
-    ) -> tuple[Sequence[Record], Mapping[int, KnownRecord]]:
-        """Give records, those of a feed completed, and what the copy holds under their ids."""
-        known = self._records.known(copy, [record.record_id for record in found])
-        if not copying.reads_feed:
-            return found, known
-        other = [each.record_id for each in found if each.record_id in known and not is_as_known([each], known)]
-        held = self._records.bodies(copy, other) if other else {}
-        return [
-            completed(each, known[each.record_id], held[each.record_id]) if each.record_id in held else each
-            for each in found
-        ], known
-
     def compare(self, job: Job) -> Job:
         """Look on for what an export whose pages are all there has not seen, as `Comparison.go_on` does."""
         return self._comparison.go_on(job)
@@ -104,3 +136,8 @@ class CurrentCopy:
     def _kept(self, job: Job, copying: Copying) -> Job:
         self._records.keep_account(job.copy_id, job.job_id, copying, epoch=job.epoch)
         return replace(job, copying=copying)
+
+
+def _contents(records: Iterable[Record], known: Mapping[int, KnownRecord]) -> list[bytes | None]:
+    """Return the digest of what is held under each record's id."""
+    return [known[each.record_id].digest if each.record_id in known else None for each in records]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -13,6 +13,8 @@ from worker.copying import SyncMode
 from worker.pages import ExportType, record_ids, split_records
 
 _LISTS_LAG = timedelta(minutes=10)
+_MOST_BYTES_A_PORTION = 8 * 1024 * 1024  # a page of 250 engagements can have 43 MB, and a transaction has seconds
+_MOST_RECORDS_A_PORTION = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,11 +40,15 @@ class CompleteSync:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A record as HubSpot sent it; the digest of its bytes tells whether it has changed."""
+    """A record as HubSpot sent it; the digest of its bytes tells whether it has changed.
+
+    `encoded` is the form in which a store writes it, where that was made before the transaction in which it is written.
+    """
 
     record_id: int
     body: bytes = field(repr=False)
     digest: bytes = field(repr=False)
+    encoded: object = field(default=None, repr=False, compare=False)
 
     @classmethod
     def of(cls, record_id: int, body: bytes) -> Self:
@@ -58,6 +64,19 @@ def records_of(export_type: ExportType, body: bytes) -> list[Record]:
     pairs = zip(record_ids(export_type, body), split_records(export_type, body), strict=True)
     latest = {record_id: record for record_id, record in pairs if record_id is not None and record_id >= 0}
     return [Record.of(record_id, record) for record_id, record in latest.items()]
+
+
+def in_portions(records: Iterable[Record]) -> Iterator[list[Record]]:
+    """Return records in portions that one transaction can write; one that is too large is a portion by itself."""
+    portion, size = list[Record](), 0
+    for record in records:
+        if portion and (size + len(record.body) > _MOST_BYTES_A_PORTION or len(portion) == _MOST_RECORDS_A_PORTION):
+            yield portion
+            portion, size = [], 0
+        portion.append(record)
+        size += len(record.body)
+    if portion:
+        yield portion
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

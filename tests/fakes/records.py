@@ -94,6 +94,9 @@ class InMemoryRecordStore:
         there = {record_id: kept for record_id, kept in found.items() if kept is not None and not kept.is_erased}
         return {record_id: kept.record.body for record_id, kept in there.items()}
 
+    def encode(self, records: Iterable[Record]) -> list[Record]:
+        return [replace(record, encoded=True) for record in records]
+
     def insert(
         self, copy: CopyId, records: Sequence[Record], *, at: datetime, sync_id: str, is_from_feed: bool = False
     ) -> None:

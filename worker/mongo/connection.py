@@ -79,17 +79,18 @@ def from_now(seconds: float) -> Document:
     return {"$add": ["$$NOW", round(seconds * 1000)]}
 
 
-def in_transaction(database: MongoDatabase, work: Callable[[ClientSession], T]) -> T:
+def in_transaction(database: MongoDatabase, work: Callable[[ClientSession], T], *, within_s: float | None = None) -> T:
     """Have all of the writes that `work` does with its session done, or none.
 
-    It is called again when someone else wrote one of its documents meanwhile, within the time of a single call. Inside
-    of a transaction it is a part of that one.
+    It is called again when someone else wrote one of its documents meanwhile, within the time of a single call unless
+    `within_s` says otherwise. Inside of a transaction it is a part of that one.
     """
     outer = _under_way.get()
     if outer is not None:
         return work(outer)
     client = database.client
-    with translated_errors(), timeout(client.options.timeout), client.start_session() as session:
+    seconds = client.options.timeout if within_s is None else within_s
+    with translated_errors(), timeout(seconds), client.start_session() as session:
         return session.with_transaction(
             lambda started: _within(started, work),
             read_concern=ReadConcern("snapshot"),

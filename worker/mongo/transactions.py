@@ -11,11 +11,16 @@ T = TypeVar("T")
 
 
 class MongoTransactions:
-    """Transactions; part of one are the methods of stores that say so."""
+    """Transactions; part of one are the methods of stores that say so.
 
-    def __init__(self, database: MongoDatabase) -> None:
+    One ends within `within_s`, tries included; without it within the time that a single call may take. MongoDB itself
+    ends a transaction after 60 s.
+    """
+
+    def __init__(self, database: MongoDatabase, *, within_s: float | None = None) -> None:
         self._database = database
+        self._within_s = within_s
 
     def run(self, work: Callable[[], T]) -> T:
-        """Do the work, once more where another write came between, within the time that one call may take."""
-        return in_transaction(self._database, lambda _: work())
+        """Do the work, once more where another write came between."""
+        return in_transaction(self._database, lambda _: work(), within_s=self._within_s)
