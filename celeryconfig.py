@@ -21,7 +21,7 @@ from worker.settings import BrokerSettings, load
 _broker = load(BrokerSettings).broker
 _redis = _broker.redis
 _verify_amqps()
-broker_url = _broker.url
+broker_url = broker_read_url = broker_write_url = _broker.url  # to broker_url Celery prefers CELERY_BROKER_URL as it is
 broker_use_ssl = _broker.use_ssl or False  # kombu's default for rediss:// is not to look at the certificate
 imports = ("worker.tasks",)
 

@@ -58,13 +58,13 @@ class _Queue(Protocol[Rung_contra]):
 
 def answer_quickly(app: Celery) -> None:
     """Have a process that only publishes give up on an absent broker in 2 s: a client waits at the other end."""
-    quick = _quick_rabbitmq(nodes_of(app)) if app.conf.broker_url.startswith("amqp") else _QUICK
+    quick = _quick_rabbitmq(nodes_of(app)) if app.conf.broker_write_url.startswith("amqp") else _QUICK
     app.conf.broker_transport_options = {**app.conf.broker_transport_options, **quick}
 
 
 def nodes_of(app: Celery) -> int:
     """Count the nodes of RabbitMQ that may be tried in turn; a Redis is one, with Sentinels or without."""
-    url: str = app.conf.broker_url
+    url: str = app.conf.broker_write_url
     return len(url.split(";")) if url.startswith("amqp") else 1
 
 

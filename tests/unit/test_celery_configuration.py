@@ -89,7 +89,7 @@ def configuration(load: Callable[[str], Configuration]) -> Configuration:
     return load(REDIS)
 
 
-@pytest.mark.parametrize("broker", [REDIS, RABBITMQ])
+@pytest.mark.parametrize("broker", [REDIS, RABBITMQ, "redis+sentinel://host/orders"])
 def test_celery_knows_every_setting(broker: str, load: Callable[[str], Configuration]) -> None:
     assert load(broker).keys() <= DEFAULTS.keys()
 
@@ -249,3 +249,30 @@ def test_kombu_still_has_the_fault_that_is_repaired() -> None:
     assert version("kombu") in kombu_repair._BROKEN  # noqa: SLF001 - the versions that are repaired
     assert run.stdout.splitlines()[0] == "broken"
     assert run.stdout.splitlines()[-1] == "repaired []"
+
+
+# What Celery connects to: it reads CELERY_BROKER_URL by itself as well.
+CONNECTIONS = """
+from worker.app import app
+for connection in (app.connection_for_read(), app.connection_for_write()):
+    print(connection.alt, connection.ssl)
+"""
+
+
+def test_celery_connects_to_what_the_url_says_and_not_to_the_url_as_it_is(tmp_path: Path) -> None:
+    run = subprocess.run(
+        [sys.executable, "-c", CONNECTIONS],
+        env={"PYTHONPATH": str(ROOT), "CELERY_BROKER_URL": "redis+sentinel://one,two:7/orders/1"},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert run.stdout.splitlines() == ["['sentinel://one:26379/1', 'sentinel://two:7/1'] False"] * 2
+
+
+def test_certificates_of_a_broker_are_checked(load: Callable[[str], Configuration]) -> None:
+    assert load("rediss://host")["broker_use_ssl"]["ssl_cert_reqs"] == "required"
+    assert load("amqps://host")["broker_use_ssl"]["check_hostname"] is True
+    assert load(REDIS)["broker_use_ssl"] is False

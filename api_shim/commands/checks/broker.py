@@ -9,12 +9,12 @@ from celery import Celery
 from kombu.exceptions import KombuError
 from kombu.exceptions import OperationalError as KombuOperationalError
 
+from api_shim.commands.checks.broker_nodes import check_nodes
 from api_shim.commands.findings import Finding, ok, one_line, skipped, verdict_on, wrong
 from worker.app import QUEUE_BULK, QUEUE_INTERACTIVE, QUEUE_UPKEEP, SWEEP
 from worker.job_queue import answer_quickly, nodes_of
 
 SUBJECTS = ("broker", "workers", "queues", "beat")
-NODES = "broker nodes"  # only where several are named
 
 _ANSWER_S = 2
 _LOOKS = 8
@@ -29,7 +29,7 @@ def check_broker(app: Celery, *, pause: Callable[[float], None]) -> Iterator[Fin
     answer_quickly(app)
     try:
         if nodes_of(app) > 1:
-            yield judge_nodes(dict(_ask_node(app, url) for url in app.conf.broker_url.split(";")))
+            yield check_nodes(app)
         with app.connection_for_write() as connection:
             connection.ensure_connection(max_retries=nodes_of(app), interval_start=0, timeout=_ANSWER_S)
             yield ok("broker", f"takes messages at {connection.hostname}")
@@ -38,24 +38,6 @@ def check_broker(app: Celery, *, pause: Callable[[float], None]) -> Iterator[Fin
         yield _check_beat(app, sorted(queues), pause=pause)
     except (KombuError, KombuOperationalError, OSError) as error:
         yield wrong("broker", f"does not answer: {one_line(error)}")
-
-
-def judge_nodes(clusters: Mapping[str, str | None]) -> Finding:
-    """Judge a RabbitMQ by the cluster that each of its nodes says it is of; None: it does not answer.
-
-    Nodes that are none would lose jobs: what one of them is given, a worker that is connected to another never sees.
-    """
-    away = [node for node, cluster in clusters.items() if cluster is None]
-    named = {cluster for cluster in clusters.values() if cluster is not None}
-    if len(named) > 1:
-        told = ", ".join(f"{node} of {cluster}" for node, cluster in clusters.items() if cluster is not None)
-        return wrong(NODES, f"are not of one cluster: {told}; name the nodes of one in CELERY_BROKER_URL")
-    return verdict_on(
-        NODES,
-        f"{len(clusters) - len(away)} of {len(clusters)} answer" + (f"; away: {', '.join(away)}" if away else ""),
-        sound=not away,
-        advice="a quorum queue goes on with most of its nodes, and with no fewer",
-    )
 
 
 def judge_workers(queues: Replies) -> Iterator[Finding]:
@@ -92,15 +74,3 @@ def _check_beat(app: Celery, workers: list[str], *, pause: Callable[[float], Non
             return ok("beat", "a sweep has just been taken up")
     advice = "start one: celery -A worker beat; or more workers, if all are busy"
     return wrong("beat", f"no sweep was taken up in {_LOOKS * _LOOK_EVERY_S:.0f} s; {advice}")
-
-
-def _ask_node(app: Celery, url: str) -> tuple[str, str | None]:
-    """Ask one node of which cluster it is."""
-    with app.connection_for_write(url) as connection:
-        node = f"{connection.hostname}:{connection.port or ''}".rstrip(":")
-        try:
-            connection.ensure_connection(max_retries=0, timeout=_ANSWER_S)
-        except (KombuError, KombuOperationalError, OSError):
-            return node, None
-        properties = connection.connection.server_properties
-        return node, str(properties.get("cluster_name", ""))

@@ -11,7 +11,8 @@ import mongomock
 import pytest
 from pydantic import SecretStr
 
-from api_shim.commands.checks.broker import judge_nodes, judge_workers, sweeps_in
+from api_shim.commands.checks.broker import judge_workers, sweeps_in
+from api_shim.commands.checks.broker_nodes import judge_nodes
 from api_shim.commands.checks.gone_lists import report_on
 from api_shim.commands.checks.indexes import missing_indexes
 from api_shim.commands.checks.mongo import judge_clock, judge_replica_set, judge_write_concern
@@ -176,18 +177,18 @@ def test_redis_has_to_be_new_enough_and_keep_what_it_has(change: dict[str, Any],
 
 
 @pytest.mark.parametrize(
-    ("clusters", "verdict", "words"),
+    ("nodes", "verdict", "words"),
     [
-        ({"a:1": "rabbit@a", "b:1": "rabbit@a"}, Verdict.OK, "2 of 2 answer"),
-        ({"a:1": "rabbit@a", "b:1": None}, Verdict.WRONG, "1 of 2 answer; away: b:1"),
+        ({"a:1": True, "b:1": True}, Verdict.OK, "2 of 2 answer"),
+        ({"a:1": True, "b:1": None}, Verdict.WRONG, "1 of 2 answer; away: b:1"),
         ({"a:1": None, "b:1": None}, Verdict.WRONG, "0 of 2 answer"),
-        ({"a:1": "rabbit@a", "b:1": "rabbit@b"}, Verdict.WRONG, "not of one cluster: a:1 of rabbit@a, b:1 of rabbit@b"),
+        ({"a:1": True, "b:1": False}, Verdict.WRONG, "not of one cluster with the first: b:1"),
     ],
 )
 def test_several_nodes_of_a_broker_have_to_be_one_cluster(
-    clusters: dict[str, str | None], verdict: Verdict, words: str
+    nodes: dict[str, bool | None], verdict: Verdict, words: str
 ) -> None:
-    found = judge_nodes(clusters)
+    found = judge_nodes(nodes)
     assert (found.verdict, words in found.text) == (verdict, True), found.text
 
 

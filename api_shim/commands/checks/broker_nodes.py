@@ -1,0 +1,80 @@
+"""Whether the nodes of a RabbitMQ that are named answer, and whether they are one cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from typing import Any, cast
+
+from celery import Celery
+from kombu import Connection
+from kombu.exceptions import KombuError
+from kombu.exceptions import OperationalError as KombuOperationalError
+
+from api_shim.commands.findings import Finding, verdict_on, wrong
+
+SUBJECT = "broker nodes"
+
+_ANSWER_S = 2
+_LOCKED = 405
+_AWAY = (KombuError, KombuOperationalError, OSError)
+
+
+def check_nodes(app: Celery) -> Finding:
+    """Ask all of them."""
+    with ExitStack() as open_connections:
+        connections = [
+            open_connections.enter_context(app.connection_for_write(url))
+            for url in app.conf.broker_write_url.split(";")
+        ]
+        return judge_nodes(dict(_ask(connections)))
+
+
+def judge_nodes(nodes: Mapping[str, bool | None]) -> Finding:
+    """Judge them by whether each sees what the first has; None: it does not answer.
+
+    Nodes that are no cluster would lose jobs: what one of them is given, a worker that is connected to another never
+    sees.
+    """
+    if strangers := [node for node, is_of_cluster in nodes.items() if is_of_cluster is False]:
+        told = f"not of one cluster with the first: {', '.join(strangers)}"
+        return wrong(SUBJECT, f"{told}; name the nodes of one cluster in CELERY_BROKER_URL")
+    away = [node for node, is_of_cluster in nodes.items() if is_of_cluster is None]
+    return verdict_on(
+        SUBJECT,
+        f"{len(nodes) - len(away)} of {len(nodes)} answer" + (f"; away: {', '.join(away)}" if away else ""),
+        sound=not away,
+        advice="quorum queues go on as long as most of a cluster's nodes run",
+    )
+
+
+def _ask(connections: list[Connection]) -> Iterator[tuple[str, bool | None]]:
+    """Look from each node for a queue that the first one that answers was given; it goes with its connection."""
+    probe: str | None = None
+    for connection in connections:
+        name = f"{connection.hostname}:{connection.port}"
+        try:
+            connection.ensure_connection(max_retries=0, timeout=_ANSWER_S)
+            if probe is None:
+                probe, is_of_cluster = _declare_probe(connection), True
+            else:
+                is_of_cluster = _sees(connection, probe)
+        except _AWAY:
+            yield name, None
+        else:
+            yield name, is_of_cluster
+
+
+def _declare_probe(connection: Connection) -> str:
+    channel = cast("Any", connection.default_channel)
+    return str(channel.queue_declare(exclusive=True, auto_delete=True).queue)
+
+
+def _sees(connection: Connection, queue: str) -> bool:
+    """Whether a queue of another connection's own exists there: then it is locked, else it is not found."""
+    channel = cast("Any", connection.default_channel)
+    try:
+        channel.queue_declare(queue, passive=True)
+    except connection.channel_errors as error:
+        return getattr(error, "reply_code", None) == _LOCKED
+    return True

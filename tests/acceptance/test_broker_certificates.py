@@ -1,0 +1,75 @@
+"""The product over TLS: it works with the right authority, and waits, telling why, with a wrong one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import requests
+
+from sandbox.ports import HOST
+from sandbox.stack import Stack, StackOptions
+from sandbox.state_folder import temporary_state
+from tests.acceptance.certificates import Authority
+from tests.acceptance.conftest import connect
+from tests.acceptance.rabbitmq import RabbitServer, require_rabbitmq
+from tests.acceptance.redis_servers import PASSWORD, redis_over_tls
+from tests.patience import PATIENCE_S, until
+
+REFUSED = "CERTIFICATE_VERIFY_FAILED"
+
+
+def test_everything_works_over_tls(tmp_path: Path) -> None:
+    require_rabbitmq()
+    authority = Authority(tmp_path / "ours")
+    certificate = authority.issue(HOST)
+    redis = redis_over_tls(tmp_path, authority=authority, certificate=certificate)
+    ours = f"?ssl_ca_certs={authority.file}"
+    try:
+        redis.start().wait_ready()
+        url = f"rediss://:{PASSWORD}@{HOST}:{redis.port}/0{ours}"
+        works_with({"CELERY_BROKER_URL": url, "REDIS_URL": url})
+        with RabbitServer(tmp_path / "rabbitmq", certificate=certificate) as rabbit:
+            works_with({"CELERY_BROKER_URL": f"{rabbit.url}{ours}", "REDIS_URL": url})
+    finally:
+        redis.stop()
+
+
+def works_with(settings: dict[str, str]) -> None:
+    with temporary_state() as folder, Stack(folder, options=StackOptions(settings=settings)) as stack:
+        client = connect(stack, contacts=250)
+        assert client.get("/export/contacts").status_code == 200
+        assert client.finished(client.start("contacts"))["status"] == "succeeded"
+
+
+@pytest.mark.parametrize("host", [HOST, "localhost"], ids=["another authority", "another name"])
+def test_a_server_that_cannot_prove_who_it_is_is_waited_for_and_told_of(host: str, tmp_path: Path) -> None:
+    ours, theirs = Authority(tmp_path / "ours"), Authority(tmp_path / "theirs")
+    redis = redis_over_tls(tmp_path, authority=ours, certificate=ours.issue(HOST))
+    trusted = theirs if host == HOST else ours
+    url = f"rediss://:{PASSWORD}@{host}:{redis.port}/0?ssl_ca_certs={trusted.file}"
+    options = StackOptions(settings={"CELERY_BROKER_URL": url, "REDIS_URL": url}, workers=0, beats=0, shim=False)
+    try:
+        redis.start().wait_ready()
+        with temporary_state() as folder, Stack(folder, options=options) as stack:
+            worker, beat, shim = stack.start_worker(), stack.start_beat(), stack.shim.start()
+            client = connect(stack, contacts=1)
+            until(lambda: _answers(f"{stack.shim_url}/healthz"))
+            assert client.get("/export/contacts").json()["message"] == "The message broker is not available"
+            assert client.post("/export/contacts").status_code == 202
+            ready = requests.get(f"{stack.shim_url}/readyz", timeout=PATIENCE_S)
+            assert (ready.status_code, ready.json()["message"]) == (503, "The message broker is not available")
+            for process in (worker, beat):
+                until(lambda process=process: process.has_written(REFUSED))  # type: ignore[misc]
+            for process in (worker, beat, shim):
+                assert process.is_alive
+                assert not process.has_written(PASSWORD)
+    finally:
+        redis.stop()
+
+
+def _answers(url: str) -> bool:
+    try:
+        return requests.get(url, timeout=PATIENCE_S).ok
+    except requests.ConnectionError:
+        return False
