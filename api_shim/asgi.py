@@ -19,6 +19,7 @@ from api_shim.readiness import Readiness, reach_broker, reach_database
 from api_shim.records import RecordDesk
 from api_shim.schedules import ScheduleDesk
 from api_shim.waiting import JobWaiter
+from api_shim.waiting_limits import WaitingLimit
 from api_shim.webhooks import WebhookRules
 from worker.app import app as celery_app
 from worker.clock import utc_now
@@ -87,6 +88,7 @@ def build(settings: ShimSettings) -> FastAPI:
     submitter = JobSubmitter(jobs=jobs, tokens=tokens, queue=StartingQueue(queue, syncer), open_jobs=open_jobs)
     keys = MongoIdempotencyStore(database)
     waiter = JobWaiter(news)
+    waiting_limit = WaitingLimit(settings.max_waiting_requests_per_caller)
     records = MongoRecordStore(database)
     eraser = Eraser(
         erasures=MongoErasureStore(database),
@@ -98,6 +100,7 @@ def build(settings: ShimSettings) -> FastAPI:
         errands=MongoErrandStore(database, encryption),
         queue=PunctualQueue(CeleryErrandQueue(celery_app, headers=traces.headers)),
         waiter=waiter,
+        waiting_limit=waiting_limit,
         longest_wait_s=min(settings.export_wait_seconds, _LONGEST_ERRAND_S),
     )
     desk = ExportDesk(
@@ -115,6 +118,7 @@ def build(settings: ShimSettings) -> FastAPI:
             portals=present,
         ),
         waiter=waiter,
+        waiting_limit=waiting_limit,
         webhooks=WebhookRules(can_sign=bool(settings.webhook_secret), allow_private=settings.webhook_allow_private),
         clock=utc_now,
         origin=partial(origin_of_request, traces),
@@ -152,7 +156,7 @@ def build(settings: ShimSettings) -> FastAPI:
             }
         ),
         instruments=Instruments(
-            requests=RequestMetrics(registry, waiting=lambda: waiter.waiting),
+            requests=RequestMetrics(registry, waiting=lambda: waiting_limit.waiting),
             exposition=Exposition(registry),
             traces=traces,
         ),

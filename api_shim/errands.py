@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from starlette.concurrency import run_in_threadpool
 
 from api_shim.waiting import JobWaiter, Watch
+from api_shim.waiting_limits import WaitingLimit
 from worker.errands import Answer, Errand
 from worker.errors import AlreadyAskedError, BrokerUnavailableError, NoAnswerError
 from worker.interfaces import ErrandQueue, ErrandStore
+from worker.jobs import JobStatus
 
-_LOOK_EVERY_S = 1.0  # in case an announcement is lost
 _NOBODY_WENT = "No worker has taken it up in time: nothing was done"
 _STILL_UNDER_WAY = "HubSpot has not answered in time"
 
@@ -24,15 +26,17 @@ class ErrandDesk:
     errands: ErrandStore
     queue: ErrandQueue
     waiter: JobWaiter
+    waiting_limit: WaitingLimit
     longest_wait_s: float
 
     async def ask(self, errand: Errand) -> Answer:
         """Give what came of an errand.
 
-        Raises AlreadyAskedError; StoreUnavailableError; BrokerUnavailableError with nothing done; NoAnswerError when
-        nobody went, or when the answer takes too long: then it may still come to pass.
+        Raises AlreadyAskedError; StoreUnavailableError; BrokerUnavailableError and TooManyRequestsError with nothing
+        done; NoAnswerError when nobody went, or when the answer takes too long: then it may still come to pass.
         """
-        with self.waiter.watch(errand.errand_id) as watch:
+        limit = self.waiting_limit.one_more(errand.account_id, errand.owner)
+        with limit, self.waiter.watch(errand.errand_id, self._answered) as watch:
             if not await run_in_threadpool(self.errands.add, errand):
                 raise AlreadyAskedError
             try:
@@ -45,9 +49,13 @@ class ErrandDesk:
     async def _answer_to(self, errand_id: str, watch: Watch) -> Answer:
         ends_at = time.monotonic() + self.longest_wait_s
         while (left_s := ends_at - time.monotonic()) > 0:
-            await watch.next_status(timeout_s=min(left_s, _LOOK_EVERY_S))
+            await watch.next_status(timeout_s=left_s)
             answer = await run_in_threadpool(self.errands.answer_to, errand_id)
             if answer is not None:
                 return answer
         nobody_went = await run_in_threadpool(self.errands.withdraw, errand_id)
         raise NoAnswerError(_NOBODY_WENT if nobody_went else _STILL_UNDER_WAY)
+
+    def _answered(self, errand_ids: Sequence[str]) -> Mapping[str, JobStatus]:
+        """Read which of these have their answer, in the word that announcements have for that."""
+        return dict.fromkeys(self.errands.answered_among(errand_ids), JobStatus.SUCCEEDED)

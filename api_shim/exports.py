@@ -15,7 +15,8 @@ from starlette.concurrency import run_in_threadpool
 
 from api_shim.auth import Caller
 from api_shim.downloads.lines import DownloadFormat, csv_lines, ndjson_lines
-from api_shim.waiting import JobWaiter, Watch
+from api_shim.waiting import Hint, JobWaiter, Watch
+from api_shim.waiting_limits import WaitingLimit
 from api_shim.webhooks import WebhookRules
 from worker.control import JobControl
 from worker.errors import BrokerUnavailableError, JobNotFoundError, StoreUnavailableError
@@ -28,8 +29,6 @@ from worker.submitter import JobSubmitter
 from worker.syncs import new_sync
 from worker.webhooks import Webhook
 
-_LOOK_EVERY_S = 1.0  # in case an announcement is lost
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportDesk:
@@ -40,6 +39,7 @@ class ExportDesk:
     keyed_submitter: KeyedSubmitter
     control: JobControl
     waiter: JobWaiter
+    waiting_limit: WaitingLimit
     webhooks: WebhookRules
     clock: Callable[[], datetime]
     origin: Callable[[], Origin] = Origin
@@ -99,9 +99,11 @@ class ExportDesk:
     async def export_page(self, job: Job, *, wait_s: float) -> Page | Job:
         """Accept a page job and give its page, or the job as it stands when it has failed or the time is over.
 
-        With the broker away nobody would come in time: the job is withdrawn. Raises BrokerUnavailableError.
+        With the broker away nobody would come in time: the job is withdrawn. Raises BrokerUnavailableError, and
+        TooManyRequestsError with nothing stored.
         """
-        with self.waiter.watch(job.job_id) as watch:
+        limit = self.waiting_limit.one_more(job.account_id, job.owner)
+        with limit, self.waiter.watch(job.job_id, self.control.states_of) as watch:
             try:
                 await run_in_threadpool(self.submitter.submit, job)
             except BrokerUnavailableError:
@@ -110,11 +112,17 @@ class ExportDesk:
             _name_in_log(job)
             return await self._page_of(job, watch, wait_s=wait_s)
 
-    async def wait_for_change(self, job_id: str, *, account_id: str, wait_s: float) -> Job:
-        """Give the job as soon as its state is another than now, at the latest after `wait_s`."""
-        with self.waiter.watch(job_id) as watch:
-            job = await self.get(job_id, account_id=account_id)
-            return job if job.status.is_terminal else await self._wait_for_other(job, watch, wait_s=wait_s)
+    async def wait_for_change(self, job_id: str, *, caller: Caller, wait_s: float) -> Job:
+        """Give the job as soon as its state is another than now, at the latest after `wait_s`.
+
+        Raises JobNotFoundError, and TooManyRequestsError where it would have to wait.
+        """
+        with self.waiter.watch(job_id, self.control.states_of) as watch:
+            job = await self.get(job_id, account_id=caller.account_id)
+            if job.status.is_terminal or wait_s <= 0:
+                return job
+            with self.waiting_limit.one_more(caller.account_id, caller.uid):
+                return await self._wait_for_other(job, watch, wait_s=wait_s)
 
     async def get(self, job_id: str, *, account_id: str) -> Job:
         """Read one of the account's jobs, to be shown. Raises JobNotFoundError."""
@@ -190,24 +198,34 @@ class ExportDesk:
         return job
 
     async def _page_of(self, job: Job, watch: Watch, *, wait_s: float) -> Page | Job:
-        """Wait for a page job to finish. A success that is announced needs no look at the job: its page is there."""
+        """Wait for a page job to finish. A success that is heard of needs no look at the job: its page is there."""
         ends_at = time.monotonic() + wait_s
-        while not job.status.is_terminal and (left_s := ends_at - time.monotonic()) > 0:
-            if await watch.next_status(timeout_s=min(left_s, _LOOK_EVERY_S)) is JobStatus.SUCCEEDED:
+        while (left_s := ends_at - time.monotonic()) > 0:
+            news = await watch.next_status(timeout_s=left_s)
+            if news is JobStatus.SUCCEEDED:
+                return await run_in_threadpool(self.pages.get, job.job_id, 0)
+            if news is Hint.LOOK or (news is not None and news.is_terminal):
+                job = await watch.read(partial(self.get, job.job_id, account_id=job.account_id))
+            if job.status.is_terminal:
                 break
-            job = await self.get(job.job_id, account_id=job.account_id)
         else:
-            if job.status is not JobStatus.SUCCEEDED:
-                return job
+            job = await self.get(job.job_id, account_id=job.account_id)
+        if job.status is not JobStatus.SUCCEEDED:
+            return job
         return await run_in_threadpool(self.pages.get, job.job_id, 0)
 
     async def _wait_for_other(self, job: Job, watch: Watch, *, wait_s: float) -> Job:
         """Wait until the job has another state than `job` has."""
-        found, ends_at = job, time.monotonic() + wait_s
-        while found.status is job.status and (left_s := ends_at - time.monotonic()) > 0:
-            await watch.next_status(timeout_s=min(left_s, _LOOK_EVERY_S))
-            found = await self.get(job.job_id, account_id=job.account_id)
-        return found
+        ends_at = time.monotonic() + wait_s
+        read = partial(self.get, job.job_id, account_id=job.account_id)
+        while (left_s := ends_at - time.monotonic()) > 0:
+            news = await watch.next_status(timeout_s=left_s)
+            if news is None or news is job.status:
+                continue
+            found = await watch.read(read)
+            if found.status is not job.status:
+                return found
+        return await read()
 
 
 def _name_in_log(job: Job) -> None:

@@ -1,74 +1,133 @@
-"""JobWaiter: wakes requests that wait for a job, one Redis subscription for the whole process."""
+"""JobWaiter: wakes requests that wait, by one Redis subscription and one look a second for the whole process."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from enum import Enum
+from typing import Any, TypeAlias
 
+import anyio.to_thread
 import structlog
+from anyio import CapacityLimiter
 from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
-from worker.jobs import JobStatus
+from worker.jobs import Job, JobStatus
 from worker.wakeups import CHANNEL, read_announcement
 
 _log = structlog.get_logger()
 _RECONNECT_S = 1.0
 _SILENCE_S = 5.0
+_LOOK_EVERY_S = 1.0  # in case an announcement is lost
+_MOST_AT_ONCE = 1000
+
+
+class Hint(Enum):
+    """What is told where no state is."""
+
+    LOOK = "look"
+    """Read it: it is gone, or the store is away."""
+
+
+News: TypeAlias = JobStatus | Hint
+Look: TypeAlias = Callable[[Sequence[str]], Mapping[str, JobStatus | None]]
+"""Read in one query what has become of these: None where one is gone; what is not known of yet is left out.
+
+Raises StoreUnavailableError. It blocks, and is called in a thread.
+"""
+
+
+class _Watched:
+    """One id that is waited for, by however many requests."""
+
+    def __init__(self, look: Look) -> None:
+        self.look = look
+        self.watches: list[Watch] = []
+        self._reading: asyncio.Task[Job] | None = None
+
+    def tell(self, news: News, *, if_new: bool = False) -> None:
+        """Wake all who wait, or those for whom it is new. What was read before is out of date."""
+        told = [watch for watch in self.watches if not if_new or watch.is_new(news)]
+        if told:
+            self._reading = None
+        for watch in told:
+            watch.tell(news)
+
+    async def read_once(self, read: Callable[[], Awaitable[Job]]) -> Job:
+        """Read the job once for all whom the same news has woken."""
+        if self._reading is None:
+            self._reading = asyncio.ensure_future(_awaited(read))
+            self._reading.add_done_callback(_forget_failure)
+        return await asyncio.shield(self._reading)
 
 
 class Watch:
     """News of one job, for one request."""
 
-    def __init__(self) -> None:
-        self._news: asyncio.Queue[JobStatus] = asyncio.Queue()
+    def __init__(self, watched: _Watched) -> None:
+        self._watched = watched
+        self._news: asyncio.Queue[News] = asyncio.Queue()
+        self._told: News | None = None
 
-    def tell(self, status: JobStatus) -> None:
+    def is_new(self, news: News) -> bool:
+        """Whether this request was told something else last; that something has to be looked at may be said again."""
+        return news is Hint.LOOK or news is not self._told
+
+    def tell(self, news: News) -> None:
         """Pass on a new state."""
-        self._news.put_nowait(status)
+        self._told = news
+        self._news.put_nowait(news)
 
-    async def next_status(self, *, timeout_s: float) -> JobStatus | None:
-        """Give the next state that is announced, or None when nothing was heard in time."""
+    async def next_status(self, *, timeout_s: float) -> News | None:
+        """Return the next state that is heard of, or None when nothing was heard in time."""
         try:
             return await asyncio.wait_for(self._news.get(), timeout_s)
         except TimeoutError:
             return None
 
+    async def read(self, read: Callable[[], Awaitable[Job]]) -> Job:
+        """Return the job as it is after the latest news. Requests that wait for the same job share one reading."""
+        return await self._watched.read_once(read)
+
 
 class JobWaiter:
-    """Hands announcements to the requests that wait. A lost one costs time, not truth: who waits also looks."""
+    """Hands announcements to the requests that wait. A lost one costs a second, not truth: the store is looked at too.
+
+    What this costs follows the jobs that are waited for, not the requests: one query for up to a thousand of them.
+    """
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
-        self.waiting = 0  # requests, now
-        self._watches: defaultdict[str, list[Watch]] = defaultdict(list)
+        self._watched: dict[str, _Watched] = {}
+        self._own_thread: CapacityLimiter | None = None
 
     @contextmanager
-    def watch(self, job_id: str) -> Iterator[Watch]:
+    def watch(self, job_id: str, look: Look) -> Iterator[Watch]:
         """Listen for one job. Begin before the job is published, so that nothing is missed."""
-        watch = Watch()
-        self._watches[job_id].append(watch)
-        self.waiting += 1
+        watched = self._watched.setdefault(job_id, _Watched(look))
+        watch = Watch(watched)
+        watched.watches.append(watch)
         try:
             yield watch
         finally:
-            self.waiting -= 1
-            self._watches[job_id].remove(watch)
-            if not self._watches[job_id]:
-                del self._watches[job_id]
+            watched.watches.remove(watch)
+            if not watched.watches:
+                del self._watched[job_id]
 
     async def listen(self) -> None:
         """Pass announcements on until cancelled, through Redis' absences; the connections are closed then."""
+        looking = asyncio.create_task(self._look_now_and_then())
         try:
             while True:
                 await self._listen_once()
                 await asyncio.sleep(_RECONNECT_S)
         finally:
+            looking.cancel()
             await self._redis.aclose()
 
     async def _listen_once(self) -> None:
@@ -97,5 +156,39 @@ class JobWaiter:
         except ValueError:
             _log.warning("announcement_not_understood")  # another program's, or another version's: no reason to go deaf
             return
-        for watch in self._watches.get(job_id, ()):
-            watch.tell(status)
+        if job_id in self._watched:
+            self._watched[job_id].tell(status)
+
+    async def _look_now_and_then(self) -> None:
+        # A thread of its own: requests that wait for an absent server hold all common ones.
+        self._own_thread = CapacityLimiter(1)
+        while True:
+            await asyncio.sleep(_LOOK_EVERY_S)
+            for look, ids in self._by_look().items():
+                for begin in range(0, len(ids), _MOST_AT_ONCE):
+                    await self._look(look, ids[begin : begin + _MOST_AT_ONCE])
+
+    def _by_look(self) -> Mapping[Look, list[str]]:
+        ids = defaultdict[Look, list[str]](list)
+        for job_id, watched in self._watched.items():
+            ids[watched.look].append(job_id)
+        return ids
+
+    async def _look(self, look: Look, ids: Sequence[str]) -> None:
+        try:
+            found = await anyio.to_thread.run_sync(look, ids, limiter=self._own_thread)
+        except Exception:  # noqa: BLE001 - a look that fails must not end those to come; each request looks for itself
+            found = dict.fromkeys(ids)
+        for job_id, status in found.items():
+            if job_id in self._watched:
+                self._watched[job_id].tell(Hint.LOOK if status is None else status, if_new=True)
+
+
+async def _awaited(read: Callable[[], Awaitable[Job]]) -> Job:
+    return await read()
+
+
+def _forget_failure(task: asyncio.Task[Job]) -> None:
+    """Mark a failure as seen: those who waited for it may all have gone."""
+    if not task.cancelled():
+        task.exception()

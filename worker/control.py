@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -61,6 +61,11 @@ class JobControl:
         if job.has_expired(at=self._clock()):
             raise JobNotFoundError
         return self._followed([job])[0]
+
+    def states_of(self, job_ids: Sequence[str]) -> Mapping[str, JobStatus | None]:
+        """Read the states of jobs in one query, None where one is gone; of a sync the one that is stored."""
+        found = self._jobs.states_of(job_ids)
+        return {job_id: found.get(job_id) for job_id in job_ids}
 
     def as_of_now(self, jobs: Sequence[Job]) -> list[Job]:
         """Give jobs as they were read, but the progress of syncs, and what was erased, as it is at this moment."""

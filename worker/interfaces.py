@@ -112,6 +112,9 @@ class JobStore(Protocol):
     def newest(self, wanted: JobQuery) -> list[Job]:
         """List jobs, none that was removed or has expired."""
 
+    def states_of(self, job_ids: Collection[str]) -> Mapping[str, JobStatus]:
+        """Return the states of these jobs as they are stored, without those that are gone."""
+
     def count_open(self, account_id: str, *, most: int) -> int:
         """Return how many of the account's jobs are not finished, a sync counted as one; at most `most`."""
 
@@ -629,6 +632,9 @@ class ErrandStore(Protocol):
 
     def answer_to(self, errand_id: str) -> Answer | None:
         """Give what came of an errand; None as long as nothing did."""
+
+    def answered_among(self, errand_ids: Collection[str]) -> set[str]:
+        """Return which of these have their answer."""
 
     def withdraw(self, errand_id: str) -> bool:
         """Forget an errand that nobody has taken; False: somebody has."""

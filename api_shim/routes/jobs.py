@@ -54,7 +54,7 @@ async def job(job_id: AskedJob, caller: AuthenticCaller, preferences: AskedPrefe
         found = await desk.get(job_id, account_id=caller.account_id)
     else:
         wait_s = preferences.wait_within(_LONGEST_WAIT_S)
-        found = await desk.wait_for_change(job_id, account_id=caller.account_id, wait_s=wait_s)
+        found = await desk.wait_for_change(job_id, caller=caller, wait_s=wait_s)
     applied = Preferences(wait_s=preferences.wait_s).applied(longest_s=_LONGEST_WAIT_S)
     return job_answer(found, message="Job found", applied=applied)
 

@@ -107,7 +107,7 @@ def main(rate: int, seconds: float, rounds: int, connections: int) -> None:
 @contextmanager
 def _targets() -> Iterator[tuple[Target, Target]]:
     """Give the shim, and a route that does nothing."""
-    options = StackOptions(workers=0, beats=0)
+    options = StackOptions(workers=0, beats=0, settings={"MAX_OPEN_JOBS_PER_ACCOUNT": "0"})
     with temporary_state() as folder, Stack(folder, options=options) as stack:
         seed(stack, _ACCOUNT, records={"contacts": 1}, rate_limit=0)
         token = mint_jwt(stack, _ACCOUNT, life=timedelta(hours=1))

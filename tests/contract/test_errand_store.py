@@ -253,3 +253,16 @@ def test_mongodb_removes_errands_that_are_over(mongo_database: MongoDatabase) ->
     indexes = mongo_database[COLLECTION].index_information()
 
     assert [index["expireAfterSeconds"] for index in indexes.values() if index["key"] == [("expires_at", 1)]] == [0]
+
+
+def test_errands_with_an_answer_are_found_among_others(world: World) -> None:
+    answered, taken, new = new_errand(), new_errand(), new_errand()
+    for errand in (answered, taken, new):
+        world.store.add(errand)
+    world.store.take(answered.errand_id)
+    world.store.take(taken.errand_id)
+    world.store.answer(answered.errand_id, ANSWERS[0])
+
+    found = world.store.answered_among([answered.errand_id, taken.errand_id, new.errand_id, "unknown"])
+
+    assert found == {answered.errand_id}

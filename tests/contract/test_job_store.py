@@ -842,3 +842,14 @@ def test_open_jobs_of_an_account_are_counted_up_to_a_bound_and_a_sync_as_one(sto
     assert store.count_open("counted", most=1000) == 5
     assert store.count_open("counted", most=3) == 3
     assert store.count_open("nobody", most=3) == 0
+
+
+def test_states_of_jobs_are_read_without_those_that_are_gone(store: JobStore) -> None:
+    queued, ended, removed = new_job(), replace(new_job(), status=JobStatus.FAILED), new_job()
+    store.add_all([queued, ended, removed])
+    store.start_removal(removed)
+
+    found = store.states_of([queued.job_id, ended.job_id, removed.job_id, "unknown"])
+
+    assert found == {queued.job_id: JobStatus.QUEUED, ended.job_id: JobStatus.FAILED}
+    assert store.states_of([]) == {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -63,6 +63,10 @@ class InMemoryErrandStore:
         self._answer_or_fail()
         stored = self._stored.get(errand_id)
         return stored.answer if stored is not None else None
+
+    def answered_among(self, errand_ids: Collection[str]) -> set[str]:
+        self._answer_or_fail()
+        return {each for each in errand_ids if each in self._stored and self._stored[each].answer is not None}
 
     def withdraw(self, errand_id: str) -> bool:
         self._answer_or_fail()

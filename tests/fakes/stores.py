@@ -101,6 +101,10 @@ class InMemoryJobStore(_Store):
         found = [job for job in self.all if self._is_wanted(job, wanted)]
         return sorted(found, key=lambda job: job.place, reverse=True)[: wanted.limit]
 
+    def states_of(self, job_ids: Collection[str]) -> Mapping[str, JobStatus]:
+        self._answer()
+        return {each: self._stored[each].job.status for each in job_ids if each in self._stored}
+
     def count_open(self, account_id: str, *, most: int) -> int:
         self._answer()
         own = [job for job in self.all if job.account_id == account_id and job.parent_id is None]

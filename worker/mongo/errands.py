@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import timedelta
 
 from pydantic import SecretStr
@@ -77,6 +78,12 @@ class MongoErrandStore:
             found = self._errands.find_one({"_id": errand_id}, {"answer": True})
         document: Document | None = found["answer"] if found is not None else None
         return answer_from_document(document) if document is not None else None
+
+    def answered_among(self, errand_ids: Collection[str]) -> set[str]:
+        """Look the ids up."""
+        answered = {"_id": {"$in": list(errand_ids)}, "answer": {"$ne": None}}
+        with translated_errors():
+            return {document["_id"] for document in self._errands.find(answered, {"_id": True})}
 
     def withdraw(self, errand_id: str) -> bool:
         """Delete the errand, unless someone has taken it."""

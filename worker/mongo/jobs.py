@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 from pymongo import ASCENDING, DESCENDING, ReturnDocument
@@ -106,6 +106,13 @@ class MongoJobStore:
         """Read the list's index from a place on."""
         with translated_errors():
             return [from_document(document) for document in find_newest(self._jobs, wanted)]
+
+    def states_of(self, job_ids: Collection[str]) -> Mapping[str, JobStatus]:
+        """Look the ids up; no more than the status is read."""
+        known = {"_id": {"$in": list(job_ids)}, "status": {"$in": [each.value for each in JobStatus]}}
+        with translated_errors():
+            found = self._jobs.find(known, {"status": True})
+            return {document["_id"]: JobStatus(document["status"]) for document in found}
 
     def count_open(self, account_id: str, *, most: int) -> int:
         """Count along the list's index."""

@@ -27,6 +27,7 @@ from api_shim.readiness import Readiness
 from api_shim.records import RecordDesk
 from api_shim.schedules import ScheduleDesk
 from api_shim.waiting import JobWaiter
+from api_shim.waiting_limits import WaitingLimit
 from api_shim.webhooks import WebhookRules
 from tests.fakes.clock import ManualClock
 from tests.fakes.erasures import InMemoryErasureStore
@@ -114,10 +115,12 @@ def _application(parts: Parts, settings: ShimSettings) -> FastAPI:
         open_jobs=OpenJobCap(jobs=parts.jobs, most=settings.max_open_jobs_per_account),
     )
     waiter = JobWaiter(fakeredis.FakeAsyncRedis(server=parts.redis))
+    waiting_limit = WaitingLimit(settings.max_waiting_requests_per_caller)
     errands = ErrandDesk(
         errands=parts.errands,
         queue=parts.errand_queue,
         waiter=waiter,
+        waiting_limit=waiting_limit,
         longest_wait_s=settings.export_wait_seconds,
     )
     present = ConnectedPortals(connections=parts.connections, tokens=parts.tokens, portals=parts.portals)
@@ -143,6 +146,7 @@ def _application(parts: Parts, settings: ShimSettings) -> FastAPI:
             portals=present,
         ),
         waiter=waiter,
+        waiting_limit=waiting_limit,
         webhooks=WebhookRules(can_sign=bool(settings.webhook_secret), allow_private=settings.webhook_allow_private),
         clock=parts.clock,
         origin=partial(origin_of_request, NoTraces()),
@@ -171,7 +175,7 @@ def _application(parts: Parts, settings: ShimSettings) -> FastAPI:
         verifier=JwtVerifier(settings),
         readiness=Readiness({}),
         instruments=Instruments(
-            requests=RequestMetrics(parts.registry, waiting=lambda: waiter.waiting),
+            requests=RequestMetrics(parts.registry, waiting=lambda: waiting_limit.waiting),
             exposition=Exposition(parts.registry),
             traces=NoTraces(),
         ),

@@ -1,0 +1,44 @@
+"""WaitingLimit: how many requests of one caller may wait in this process at once."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from worker.errors import TooManyRequestsError
+
+
+class WaitingLimit:
+    """Counts the requests of each account and user that wait for a job or for HubSpot; 0: as many as they like."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._waiting: Counter[tuple[str, str]] = Counter()
+
+    @property
+    def waiting(self) -> int:
+        """How many requests wait now, of all callers."""
+        return self._waiting.total()
+
+    @contextmanager
+    def one_more(self, account_id: str, uid: str) -> Iterator[None]:
+        """Count a request that waits within the block. Raises TooManyRequestsError before it."""
+        caller = (account_id, uid)
+        if self._most and self._waiting[caller] >= self._most:
+            raise TooManyRequestsError(waiting_refusal(self._most))
+        self._waiting[caller] += 1
+        try:
+            yield
+        finally:
+            self._waiting[caller] -= 1
+            if not self._waiting[caller]:
+                del self._waiting[caller]
+
+
+def waiting_refusal(most: int) -> str:
+    """Return what a caller is told of whom too many requests wait."""
+    return (
+        f"{most} requests of this caller wait already, as many as may at once (MAX_WAITING_REQUESTS_PER_CALLER):"
+        " ask again when one of them has been answered, or without waiting"
+    )
