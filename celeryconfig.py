@@ -1,5 +1,6 @@
 """Celery's settings, one reason a line; loaded late, by name, by workers, beat and the shim."""
 
+from celery.schedules import schedule as _every
 from kombu import Exchange, Queue
 
 from worker.amqps import install as _verify_amqps
@@ -15,6 +16,7 @@ from worker.app import (
     START_SYNCS,
     SWEEP,
 )
+from worker.clock import steady_instant as _steady_instant
 from worker.redis_client import sentinel_arguments as _sentinel_arguments
 from worker.settings import BrokerSettings, load
 
@@ -101,13 +103,14 @@ else:
     broker_transport_options = {"confirm_publish": True}
 
 # The periodic tasks. Beat keeps no file: running one of these early, late or twice changes nothing.
+# It goes by a clock that nobody sets: when the machine's is put back by an hour, nothing waits for an hour.
 beat_scheduler = "celery.beat:Scheduler"
 _periodically = {
-    "expires": 10,
+    "expiration": 10,  # s, by RabbitMQ's clock; Celery's `expires` would compare the clock of beat with a worker's
     "retry": True,  # beat has one connection: without a retry it stays dead for ever once RabbitMQ was restarted
     "retry_policy": {"max_retries": _broker.nodes, "interval_start": 0},
 }
 beat_schedule = {
-    "sweep": {"task": SWEEP, "schedule": 2.0, "options": _periodically},
-    "dispatch": {"task": DISPATCH, "schedule": 2.0, "options": _periodically},
+    "sweep": {"task": SWEEP, "schedule": _every(2.0, nowfun=_steady_instant), "options": _periodically},
+    "dispatch": {"task": DISPATCH, "schedule": _every(2.0, nowfun=_steady_instant), "options": _periodically},
 }

@@ -22,7 +22,6 @@ from api_shim.waiting import JobWaiter
 from api_shim.waiting_limits import WaitingLimit
 from api_shim.webhooks import WebhookRules
 from worker.app import app as celery_app
-from worker.clock import utc_now
 from worker.connected_portals import ConnectedPortals
 from worker.control import JobControl
 from worker.copy_upkeep import CopyUpkeep
@@ -33,7 +32,7 @@ from worker.job_queue import CeleryErrandQueue, CeleryJobQueue, PunctualQueue, a
 from worker.keyed_submitter import KeyedSubmitter
 from worker.measured import MeasuredAnnouncer, MeasuredQueue
 from worker.metrics import JobMetrics, new_registry
-from worker.mongo.connection import connect
+from worker.mongo.connection import MongoDatabase, connect
 from worker.mongo.connections import MongoConnectionStore
 from worker.mongo.erasures import MongoErasureStore
 from worker.mongo.errands import MongoErrandStore
@@ -45,6 +44,7 @@ from worker.mongo.pages import MongoPageStore
 from worker.mongo.portals import MongoPortalStore
 from worker.mongo.records import MongoRecordStore
 from worker.mongo.schedules import MongoScheduleStore
+from worker.mongo.server_clock import MongoClock
 from worker.mongo.token_encryption import TokenEncryption
 from worker.mongo.tokens import MongoTokenStore
 from worker.mongo.transactions import MongoTransactions
@@ -69,6 +69,7 @@ def build(settings: ShimSettings) -> FastAPI:
         database=settings.mongodb_database,
         timeout_s=_STORE_TIMEOUT_S,
     )
+    clock = MongoClock(database, waits=False)
     jobs, pages = MongoJobStore(database), MongoPageStore(database)
     encryption = TokenEncryption(settings.token_encryption_keys)
     tokens, connections = MongoTokenStore(database, encryption), MongoConnectionStore(database)
@@ -83,7 +84,7 @@ def build(settings: ShimSettings) -> FastAPI:
     bell = CeleryJobQueue(celery_app, headers=lambda _: traces.headers())
     queue = MeasuredQueue(TracedQueue(PunctualQueue(bell), traces), job_metrics)
     news = async_redis_client(settings.redis, health_check_interval=_HEALTH_CHECK_S, socket_keepalive=True)
-    syncer = Syncer(jobs=jobs, queue=queue, clock=utc_now)
+    syncer = Syncer(jobs=jobs, queue=queue, clock=clock)
     open_jobs = OpenJobCap(jobs=jobs, most=settings.max_open_jobs_per_account)
     submitter = JobSubmitter(jobs=jobs, tokens=tokens, queue=StartingQueue(queue, syncer), open_jobs=open_jobs)
     keys = MongoIdempotencyStore(database)
@@ -106,13 +107,13 @@ def build(settings: ShimSettings) -> FastAPI:
     desk = ExportDesk(
         pages=pages,
         submitter=submitter,
-        keyed_submitter=KeyedSubmitter(submitter=submitter, jobs=jobs, keys=keys, clock=utc_now),
+        keyed_submitter=KeyedSubmitter(submitter=submitter, jobs=jobs, keys=keys, clock=clock),
         control=JobControl(
             jobs=jobs,
             pages=pages,
             queue=queue,
             result_ttl=timedelta(days=settings.result_ttl_days),
-            clock=utc_now,
+            clock=clock,
             announcer=MeasuredAnnouncer(RedisAnnouncer(impatient_redis(settings.redis)), job_metrics),
             connections=connections,
             portals=present,
@@ -120,7 +121,7 @@ def build(settings: ShimSettings) -> FastAPI:
         waiter=waiter,
         waiting_limit=waiting_limit,
         webhooks=WebhookRules(can_sign=bool(settings.webhook_secret), allow_private=settings.webhook_allow_private),
-        clock=utc_now,
+        clock=clock,
         origin=partial(origin_of_request, traces),
     )
     health = TokenHealth(connections=connections, tokens=tokens)
@@ -138,20 +139,20 @@ def build(settings: ShimSettings) -> FastAPI:
             portals=portals,
             copies=CopyUpkeep(records=records, portals=portals),
             errands=errands,
-            clock=utc_now,
+            clock=clock,
         ),
-        plans=PlanDesk(tokens=tokens, errands=errands, clock=utc_now),
+        plans=PlanDesk(tokens=tokens, errands=errands, clock=clock),
         schedules=ScheduleDesk(
             schedules=MongoScheduleStore(database),
             tokens=tokens,
             connections=health,
             jitter_window_s=settings.schedule_jitter_seconds,
-            clock=utc_now,
+            clock=clock,
         ),
         verifier=JwtVerifier(settings),
         readiness=Readiness(
             {
-                StoreUnavailableError: partial(reach_database, database),
+                StoreUnavailableError: partial(_reach_database, database, clock),
                 BrokerUnavailableError: partial(reach_broker, celery_app),
             }
         ),
@@ -161,5 +162,17 @@ def build(settings: ShimSettings) -> FastAPI:
             traces=traces,
         ),
         export_wait_s=settings.export_wait_seconds,
-        prepare=partial(ensure_indexes, database),
+        prepare=partial(_prepare, database, clock),
     )
+
+
+def _prepare(database: MongoDatabase, clock: MongoClock) -> None:
+    """Know the time before the first request comes, and have the indexes there. Raises StoreUnavailableError."""
+    clock.ask()
+    ensure_indexes(database)
+
+
+def _reach_database(database: MongoDatabase, clock: MongoClock) -> None:
+    """Return when MongoDB answers and its time is known. Raises StoreUnavailableError."""
+    reach_database(database)
+    clock.ask()

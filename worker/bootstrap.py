@@ -17,10 +17,9 @@ from celery import signals
 from celery.utils.nodenames import default_nodename, nodename
 from prometheus_client import CollectorRegistry
 
-from worker import kombu_repair, worker_features
+from worker import broker_time, kombu_repair, worker_features
 from worker.api_choice import ApiChoice
 from worker.app import app
-from worker.clock import utc_now
 from worker.comparison import Comparison
 from worker.connected_portals import ConnectedPortals
 from worker.control import JobControl
@@ -87,6 +86,7 @@ from worker.mongo.token_renewals import MongoRenewalLeases
 from worker.mongo.tokens import MongoTokenStore
 from worker.mongo.transactions import MongoTransactions
 from worker.outbound import GuardedSender
+from worker.pacing import PacedDispatcher, PacedSweeper
 from worker.pages import PAGE_FORMATS
 from worker.planner import Planner, PlannerTools
 from worker.redis_client import impatient_redis, redis_client
@@ -159,16 +159,17 @@ def build(settings: WorkerSettings, *, stopping: threading.Event, registry: Coll
     )
     database = _connect(settings)
     redis = redis_client(settings.redis, timeout_s=_REDIS_TIMEOUT_S)
+    clock = MongoClock(database)
     jobs, pages = MongoJobStore(database), MongoPageStore(database)
-    sessions = Sessions(patience_s=settings.hubspot_timeout_seconds, stopping=stopping)
+    sessions = Sessions(patience_s=settings.hubspot_timeout_seconds, stopping=stopping, clock=clock)
     calls = WatchedCalls(sessions.send, metrics=metrics, traces=traces)
     transport = Transport(calls.send)
     watched_queue = CeleryJobQueue(app)
     queue = MeasuredQueue(watched_queue, job_metrics)
     announcer = RedisAnnouncer(redis)
     result_ttl = timedelta(days=settings.result_ttl_days)
-    accounts = _accounts(settings, database, transport, metrics)
-    planner = _planner(settings, accounts, jobs, transport)
+    accounts = _accounts(settings, database, transport, metrics, clock)
+    planner = _planner(settings, accounts, jobs, transport, clock)
     records, erasures = MongoRecordStore(database), MongoErasureStore(database)
     transactions = MongoTransactions(database, within_s=_TRANSACTION_S)
     eraser = Eraser(erasures=erasures, records=records, pages=pages, transactions=transactions)
@@ -201,7 +202,7 @@ def build(settings: WorkerSettings, *, stopping: threading.Event, registry: Coll
         spare_calls=threading.BoundedSemaphore(_MOST_SPARE_CALLS),
         rings=DelayedRing(queue),
         result_ttl=result_ttl,
-        clock=utc_now,
+        clock=clock,
         stopping=stopping,
     )
     keeper = LeaseKeeper(jobs=jobs, lease_s=settings.lease_seconds, longest_s=longest_slice_s(settings))
@@ -212,7 +213,7 @@ def build(settings: WorkerSettings, *, stopping: threading.Event, registry: Coll
         worker=f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}",
         limits=SliceLimits(seconds=settings.slice_seconds),
     )
-    control = JobControl(jobs=jobs, pages=pages, queue=queue, result_ttl=result_ttl, clock=utc_now)
+    control = JobControl(jobs=jobs, pages=pages, queue=queue, result_ttl=result_ttl, clock=clock)
     deliveries = MongoDeliveryStore(database)
     rounds = DeliveryRounds(deliveries=deliveries, queue=CeleryDeliveryQueue(app), quiet_s=_QUIET_S)
     sweeper = Sweeper(
@@ -225,7 +226,7 @@ def build(settings: WorkerSettings, *, stopping: threading.Event, registry: Coll
         quiet_s=_QUIET_S,
         lost_s=_LOST_S,
     )
-    syncer = Syncer(jobs=jobs, queue=queue, clock=utc_now)
+    syncer = Syncer(jobs=jobs, queue=queue, clock=clock)
     dispatcher = Dispatcher(
         schedules=MongoScheduleStore(database), jobs=jobs, queue=CelerySyncQueue(app), connections=accounts.health
     )
@@ -234,15 +235,16 @@ def build(settings: WorkerSettings, *, stopping: threading.Event, registry: Coll
         connector=accounts.connector,
         planner=planner,
         announcer=announcer,
+        clock=clock,
     )
     headers = partial(message_headers, app)
     return Services(
         exporter=TracedExporter(MeasuredExporter(exporter, metrics), traces, headers=headers),
         syncer=TracedSyncer(syncer, traces, headers=headers),
         errands=TracedErrands(errands, traces, headers=headers),
-        deliverer=_deliverer(settings, database, stopping, metrics),
-        sweeper=MeasuredSweeper(sweeper, metrics),
-        dispatcher=MeasuredDispatcher(dispatcher, metrics),
+        deliverer=_deliverer(settings, database, stopping, metrics, clock),
+        sweeper=PacedSweeper(MeasuredSweeper(sweeper, metrics)),
+        dispatcher=PacedDispatcher(MeasuredDispatcher(dispatcher, metrics)),
         unwritten=accounts.unwritten,
         traces=traces,
     )
@@ -262,11 +264,15 @@ class _Accounts:
 
 
 def _accounts(
-    settings: WorkerSettings, database: MongoDatabase, transport: Transport, metrics: ExportMetrics
+    settings: WorkerSettings,
+    database: MongoDatabase,
+    transport: Transport,
+    metrics: ExportMetrics,
+    clock: MongoClock,
 ) -> _Accounts:
     tokens = MongoTokenStore(database, TokenEncryption(settings.token_encryption_keys))
     connections, portals = MongoConnectionStore(database), MongoPortalStore(database)
-    unwritten, clock = UnwrittenTokens(), MongoClock(database)
+    unwritten = UnwrittenTokens()
     addresses = TokenAddresses(settings.hubspot_token_endpoint, memory=MongoTokenEndpoints(database))
     endpoint = TokenEndpoint(
         transport=transport,
@@ -324,7 +330,9 @@ def longest_slice_s(settings: WorkerSettings) -> float:
     return settings.slice_seconds + calls_s + _STUCK_MARGIN_S
 
 
-def _planner(settings: WorkerSettings, accounts: _Accounts, jobs: MongoJobStore, transport: Transport) -> Planner:
+def _planner(
+    settings: WorkerSettings, accounts: _Accounts, jobs: MongoJobStore, transport: Transport, clock: MongoClock
+) -> Planner:
     is_dated = settings.hubspot_api == "dated"
     objects_url = settings.hubspot_objects_endpoint
     return Planner(
@@ -335,19 +343,23 @@ def _planner(settings: WorkerSettings, accounts: _Accounts, jobs: MongoJobStore,
             jobs=jobs,
             rate=settings.hubspot_rate_limit,
             most_a_call=MOST_RECORDS if is_dated else max(each.most_records for each in PAGE_FORMATS.values()),
-            clock=utc_now,
+            clock=clock,
         )
     )
 
 
 def _deliverer(
-    settings: WorkerSettings, database: MongoDatabase, stopping: threading.Event, metrics: ExportMetrics
+    settings: WorkerSettings,
+    database: MongoDatabase,
+    stopping: threading.Event,
+    metrics: ExportMetrics,
+    clock: MongoClock,
 ) -> Deliverer:
     return Deliverer(
         deliveries=MongoDeliveryStore(database),
         jobs=MongoJobStore(database),
         pages=MongoPageStore(database),
-        sender=MeasuredSender(GuardedSender(allow_private=settings.webhook_allow_private), metrics),
+        sender=MeasuredSender(GuardedSender(allow_private=settings.webhook_allow_private, clock=clock), metrics),
         signer=Signer(settings.webhook_secret),
         lines=WaitingLines(
             threads=_DELIVERING,
@@ -355,7 +367,7 @@ def _deliverer(
             stopping=stopping,
             name="delivering",
         ),
-        clock=utc_now,
+        clock=clock,
     )
 
 
@@ -382,6 +394,7 @@ def check_settings(instance: Any = None, **_: Any) -> None:  # noqa: ANN401 - Ce
     """Refuse to start a worker with wrong settings: one line, exit status 2."""
     load(WorkerSettings)
     kombu_repair.apply()
+    broker_time.install(broker_time.BrokerTime())
     worker_features.leave_out_what_is_not_used()
     if instance is not None and instance.hostname == default_nodename(""):
         # RabbitMQ gives the queue that a worker is asked through to one worker of that name: a second one on the same

@@ -1,11 +1,20 @@
-"""The clock of the processes; everything else is given the time."""
+"""Clocks that need no server. What is stored goes by MongoDB's: see worker/mongo/server_clock.py."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import time
+from datetime import UTC, datetime, timedelta
+
+# Unlike the monotonic clock this one goes on while a machine sleeps or a virtual one is frozen; there is none on macOS.
+_STEADY = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+_SOME_INSTANT = datetime(2000, 1, 1, tzinfo=UTC)
 
 
-def utc_now() -> datetime:
-    """Give the present instant, as exact as MongoDB keeps it: to the millisecond."""
-    now = datetime.now(UTC)
-    return now.replace(microsecond=now.microsecond // 1000 * 1000)
+def steady_s() -> float:
+    """Return seconds since an instant of this machine's past, by a clock that nobody sets."""
+    return time.clock_gettime(_STEADY)
+
+
+def steady_instant() -> datetime:
+    """Return `steady_s` in the form that Celery wants: an instant that says nothing about what time it is."""
+    return _SOME_INSTANT + timedelta(seconds=steady_s())

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import datetime
 from typing import Protocol
 
 import structlog
 from pydantic import SecretStr
 
-from worker.clock import utc_now
 from worker.errands import Answer, Connected, Errand, ExchangeCode, Plan, PlanExports
 from worker.errors import ExportError, InternalError, StoreUnavailableError, TokenUnreadableError
 from worker.interfaces import AnswerAnnouncer, ErrandStore
@@ -28,12 +29,19 @@ class ErrandRunner:
     """Runs errands, each at most once: what was half done by a worker that died is not done a second time."""
 
     def __init__(
-        self, *, errands: ErrandStore, connector: _Connector, planner: _Planner, announcer: AnswerAnnouncer
+        self,
+        *,
+        errands: ErrandStore,
+        connector: _Connector,
+        planner: _Planner,
+        announcer: AnswerAnnouncer,
+        clock: Callable[[], datetime],
     ) -> None:
         self._errands = errands
         self._connector = connector
         self._planner = planner
         self._announcer = announcer
+        self._clock = clock
 
     def run(self, errand_id: str) -> None:
         """Do an errand that nobody has taken and somebody waits for; leave any other alone: messages may come twice.
@@ -51,7 +59,7 @@ class ErrandRunner:
         try:
             errand = self._errands.take(errand_id)
         except TokenUnreadableError as error:  # taken, but its secret cannot be read here
-            return JobError.of(error, at=utc_now())
+            return JobError.of(error, at=self._clock())
         if errand is None:
             return None
         with structlog.contextvars.bound_contextvars(errand_id=errand_id, account_id=errand.account_id):
@@ -64,7 +72,7 @@ class ErrandRunner:
             raise
         except ExportError as error:
             _log.warning("errand_failed", code=error.code, error=error.message)
-            return JobError.of(error, at=utc_now())
+            return JobError.of(error, at=self._clock())
         except Exception:  # the outermost loop of an errand: who waits is told that there is a bug, and no more
             _log.exception("errand_broke")
             return JobError.of(InternalError())

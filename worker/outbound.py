@@ -17,7 +17,6 @@ from urllib.parse import urlsplit
 import httpcore
 
 from worker.addresses import why_refused
-from worker.clock import utc_now
 from worker.destinations import require_deliverable
 from worker.retry_after import retry_after_s
 from worker.webhooks import Reply
@@ -60,7 +59,7 @@ class GuardedSender:
         network: httpcore.NetworkBackend | None = None,
         certificates: ssl.SSLContext | None = None,
         monotonic: Callable[[], float] = time.monotonic,
-        clock: Callable[[], datetime] = utc_now,
+        clock: Callable[[], datetime] | None = None,
     ) -> None:
         self._allow_private = allow_private
         self._resolve = resolve
@@ -95,7 +94,7 @@ class GuardedSender:
         ):
             with suppress(*_FAILURES):  # the status says it all
                 _read_some(response.iter_stream())
-            return Reply(status=response.status, retry_after_s=_advice_s(response.headers, self._clock()))
+            return Reply(status=response.status, retry_after_s=_advice_s(response.headers, self._clock))
 
 
 class _GuardedNetwork(httpcore.NetworkBackend):
@@ -190,10 +189,10 @@ def _read_some(pieces: Iterator[bytes]) -> None:
             return
 
 
-def _advice_s(headers: Sequence[tuple[bytes, bytes]], now: datetime) -> float | None:
+def _advice_s(headers: Sequence[tuple[bytes, bytes]], clock: Callable[[], datetime] | None) -> float | None:
     """Read a Retry-After, in seconds or as a date."""
     found = {name.lower(): value.decode("latin-1") for name, value in reversed(headers)}
-    return retry_after_s(found.get(b"retry-after"), date=found.get(b"date"), now=now)
+    return retry_after_s(found.get(b"retry-after"), date=found.get(b"date"), clock=clock)
 
 
 def _in_words(error: Exception) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
@@ -14,18 +15,23 @@ _NUMBER = re.compile(r"[+-]?[0-9]+(?:\.[0-9]*)?")
 _LONGEST_TEXT = 64  # of a date or a number; more digits than that are as good as infinite
 
 
-def retry_after_s(value: str | None, *, date: str | None = None, now: datetime) -> float | None:
+def retry_after_s(
+    value: str | None, *, date: str | None = None, clock: Callable[[], datetime] | None = None
+) -> float | None:
     """Read a header's value; None where it is neither a number nor a date, 0.0 where its time has passed.
 
-    A date is compared with the answer's own `date`, where it has one: it was made by the same clock, which need not
-    agree with `now`, ours.
+    A date is compared with the answer's own `date`, which was made by the same clock. Where an answer has none it is
+    compared with `clock`; without one it says nothing.
     """
     text = (value or "").strip()
     if _NUMBER.fullmatch(text):
         seconds = float(text) if len(text) <= _LONGEST_TEXT else LONGEST_S
         return _bounded(-1.0 if text.startswith("-") else seconds)
     until = _instant(text)
-    return _bounded((until - (_instant(date or "") or now)).total_seconds()) if until is not None else None
+    if until is None:
+        return None
+    now = _instant(date or "") or (clock() if clock is not None else None)
+    return _bounded((until - now).total_seconds()) if now is not None else None
 
 
 def until_next_quarter_s(at: datetime) -> float:

@@ -9,8 +9,8 @@ import click
 from api_shim.commands.database import open_database
 from api_shim.commands.options import checked_id
 from api_shim.commands.outside import Outside
-from api_shim.commands.token_input import new_token, token_from_json
-from worker.clock import utc_now
+from api_shim.commands.token_input import Clock, new_token, token_from_json
+from worker.mongo.server_clock import MongoClock
 from worker.mongo.token_encryption import TokenEncryption
 from worker.mongo.tokens import MongoTokenStore
 from worker.settings import StoreSettings, load
@@ -34,17 +34,16 @@ def command(ctx: click.Context, /, *, account_id: str, owner: str, from_stdin: b
     stay as they are. Reads MONGODB_URI, MONGODB_DATABASE and TOKEN_ENCRYPTION_KEYS.
     """
     settings = load(StoreSettings)
-    token = _read_token(ctx.ensure_object(Outside), from_stdin=from_stdin)
     with open_database(settings) as database:
+        token = _read_token(ctx.ensure_object(Outside), MongoClock(database), from_stdin=from_stdin)
         tokens = MongoTokenStore(database, TokenEncryption(settings.token_encryption_keys))
         is_new = tokens.connect(account_id, owner, token)
     click.echo(f"Token of account {account_id} and owner {owner} {'stored' if is_new else 'replaced'}")
 
 
-def _read_token(outside: Outside, *, from_stdin: bool) -> RenewedToken:
-    now = utc_now()
+def _read_token(outside: Outside, clock: Clock, *, from_stdin: bool) -> RenewedToken:
     if from_stdin:
-        return token_from_json(sys.stdin.buffer.read(), now=now)
+        return token_from_json(sys.stdin.buffer.read(), clock=clock)
     if not outside.someone_types():
         raise click.UsageError("Nobody is there to ask for the token: pipe it in with --stdin")
     refresh_token: str = click.prompt("Refresh token", hide_input=True, err=True)
@@ -52,5 +51,5 @@ def _read_token(outside: Outside, *, from_stdin: bool) -> RenewedToken:
         "Access token (may be empty)", hide_input=True, err=True, default="", show_default=False
     )
     return new_token(
-        refresh_token=refresh_token.strip(), access_token=access_token.strip(), expires_in_s=None, generated_at=now
+        refresh_token=refresh_token.strip(), access_token=access_token.strip(), expires_in_s=None, clock=clock
     )

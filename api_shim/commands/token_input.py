@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Annotated
+from typing import Annotated, TypeAlias
 
 import click
 import msgspec
 from pydantic import SecretStr
 
 from worker.tokens import RenewedToken
+
+Clock: TypeAlias = Callable[[], datetime]
 
 _YEAR_S = 366 * 24 * 3600
 _LONGEST = 10_000
@@ -25,7 +28,7 @@ class _TokenJson(msgspec.Struct):
     generated_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
 
 
-def token_from_json(content: bytes, *, now: datetime) -> RenewedToken:
+def token_from_json(content: bytes, *, clock: Clock) -> RenewedToken:
     """Read `{"refresh_token", "access_token", "expires_in", "generated_at"}`; only the first is required.
 
     Raises click.ClickException that names the field, never its value.
@@ -34,27 +37,34 @@ def token_from_json(content: bytes, *, now: datetime) -> RenewedToken:
         read = msgspec.json.decode(content, type=_TokenJson)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise click.ClickException(f"The JSON on stdin is no token: {error}") from None
-    if read.generated_at is not None and read.generated_at > now + _CLOCKS_DIFFER:
+    if read.generated_at is not None and read.generated_at > clock() + _CLOCKS_DIFFER:
         raise click.ClickException("generated_at: must not lie in the future")
     return new_token(
         refresh_token=read.refresh_token,
         access_token=read.access_token or "",
         expires_in_s=read.expires_in,
-        generated_at=read.generated_at or now,
+        clock=clock,
+        generated_at=read.generated_at,
     )
 
 
 def new_token(
-    *, refresh_token: str, access_token: str, expires_in_s: int | None, generated_at: datetime
+    *,
+    refresh_token: str,
+    access_token: str,
+    expires_in_s: int | None,
+    clock: Clock,
+    generated_at: datetime | None = None,
 ) -> RenewedToken:
     """Check a token's parts. An access token whose life is not known counts as ended: the first export renews it."""
     if access_token:
         _require_word("access_token", access_token)
+    checked = _require_word("refresh_token", refresh_token)
     return RenewedToken(
-        refresh_token=_require_word("refresh_token", refresh_token),
+        refresh_token=checked,
         access_token=SecretStr(access_token),
         expires_in_s=(expires_in_s or 0) if access_token else 0,
-        generated_at=generated_at,
+        generated_at=generated_at or clock(),
     )
 
 

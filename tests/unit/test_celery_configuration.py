@@ -17,7 +17,7 @@ from celery.beat import PersistentScheduler
 from kombu.utils.imports import symbol_by_name
 from pydantic import SecretStr
 
-from worker import app, bootstrap, kombu_repair, leases
+from worker import app, bootstrap, clock, kombu_repair, leases
 from worker.export_tools import SliceLimits
 from worker.fetching import FURTHER_CALLS_S
 from worker.hubspot import transport
@@ -237,7 +237,22 @@ def test_beat_keeps_no_file(configuration: Configuration) -> None:
 def test_periodic_tasks_that_nobody_took_in_time_are_dropped(configuration: Configuration) -> None:
     for entry in configuration["beat_schedule"].values():
         assert entry["task"] in TASKS
-        assert entry["schedule"] <= entry["options"]["expires"] <= 60
+        assert entry["schedule"].run_every.total_seconds() <= entry["options"]["expiration"] <= 60
+
+
+def test_no_message_of_beats_is_judged_by_two_clocks(configuration: Configuration) -> None:
+    assert not any("expires" in entry["options"] for entry in configuration["beat_schedule"].values())
+
+
+def test_beat_goes_on_when_its_clock_is_put_back(configuration: Configuration, monkeypatch: pytest.MonkeyPatch) -> None:
+    passed_s = 0.0
+    monkeypatch.setattr(clock, "steady_s", lambda: 1000 + passed_s)
+    for entry in configuration["beat_schedule"].values():
+        every = entry["schedule"]
+        last_run_at = every.now()
+        assert not every.is_due(last_run_at).is_due
+        passed_s += 2
+        assert every.is_due(last_run_at).is_due
 
 
 def test_kombu_still_has_the_fault_that_is_repaired() -> None:

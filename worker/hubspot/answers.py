@@ -12,7 +12,6 @@ from typing import NoReturn
 
 from pydantic import SecretStr
 
-from worker.clock import utc_now
 from worker.errors import (
     DailyLimitError,
     FatalHubSpotError,
@@ -117,7 +116,7 @@ def error_of(  # noqa: PLR0913 - what an answer holds
     *,
     took_s: float,
     secrets: Sequence[SecretStr] = (),
-    clock: Callable[[], datetime] = utc_now,
+    clock: Callable[[], datetime] | None = None,
 ) -> HubSpotError:
     """Make of an answer that is not a success the error that says what to do; none of its texts holds a secret."""
     refusal = Refusal(status=status, headers=headers, body=_body_of(content, secrets))
@@ -128,7 +127,7 @@ def error_of(  # noqa: PLR0913 - what an answer holds
         body=refusal.body,
         correlation_id=safe_correlation_id(refusal.field("correlationId"), secrets)
         or correlation_id_of(headers, secrets),
-        retry_after_s=(_retry_after_s(headers, clock()) or row.pause_s) if _may_wait(row) else None,
+        retry_after_s=(_retry_after_s(headers, clock) or row.pause_s) if _may_wait(row) else None,
         quota=quota_of(headers, took_s=took_s),
         details=row.details or _scopes_of(refusal.body),
     )
@@ -178,12 +177,12 @@ def _may_wait(row: _Row) -> bool:
     return issubclass(row.kind, RetryableHubSpotError)
 
 
-def _retry_after_s(headers: Mapping[str, str], now: datetime) -> float | None:
+def _retry_after_s(headers: Mapping[str, str], clock: Callable[[], datetime] | None) -> float | None:
     """Read Retry-After in either form; 0 is no advice to ask again at once.
 
     HubSpot documents seconds, with status 477; proxies in front of it send dates as well.
     """
-    return retry_after_s(headers.get("Retry-After"), date=headers.get("Date"), now=now)
+    return retry_after_s(headers.get("Retry-After"), date=headers.get("Date"), clock=clock)
 
 
 def _number(text: str) -> int | None:

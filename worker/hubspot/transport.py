@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from http.cookiejar import DefaultCookiePolicy
 from typing import Literal, TypeAlias
 from urllib.parse import quote
@@ -126,9 +127,16 @@ class Transport:
 class Sessions:
     """Does calls, each exactly once: retries are decided elsewhere. One session a thread keeps connections alive."""
 
-    def __init__(self, *, patience_s: float = PATIENCE_S, stopping: threading.Event | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        patience_s: float = PATIENCE_S,
+        stopping: threading.Event | None = None,
+        clock: Callable[[], datetime] | None = None,
+    ) -> None:
         self._patience_s = patience_s
         self._stopping = stopping or threading.Event()
+        self._clock = clock
         self._of_thread = threading.local()
         self._room = _Room()
 
@@ -159,7 +167,14 @@ class Sessions:
             ) from None
         took_s = time.monotonic() - began_at
         if response.status_code != _OK:
-            raise error_of(response.status_code, response.headers, content, took_s=took_s, secrets=call.secrets)
+            raise error_of(
+                response.status_code,
+                response.headers,
+                content,
+                took_s=took_s,
+                secrets=call.secrets,
+                clock=self._clock,
+            )
         correlation_id = correlation_id_of(response.headers, call.secrets)
         return Answer(content, quota_of(response.headers, took_s=took_s), correlation_id)
 

@@ -3,84 +3,118 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from typing import TypeAlias
 
 from pymongo import timeout
 
-from worker.clock import utc_now
+from worker.clock import steady_s
 from worker.errors import StoreUnavailableError
 from worker.mongo.connection import MongoDatabase, translated_errors
 
-_ASK_EVERY_S = 60.0
+_ASK_EVERY_S = 15.0  # another member may be the primary by then
 _ASK_AGAIN_S = 5.0  # after MongoDB gave no answer
-_PATIENCE_S = 1.0  # for an answer: whoever wants to know the time waits for it
+_AT_FIRST_S = 0.5  # the same, while nothing is known
+_PATIENCE_S = 1.0  # for an answer: whoever wants to know the time may wait for it
+_TRIES = 3  # an answer that was read late, by a process that was stopped or starved, says little
+
+InBackground: TypeAlias = Callable[[Callable[[], None]], None]
 
 
 @dataclass(frozen=True, slots=True)
 class _Setting:
-    """MongoDB's time at an instant of the monotonic clock, and until when that is good enough."""
+    """MongoDB's time at an instant of the steady clock, and until when that is good enough."""
 
     time: datetime
     at: float
     good_until: float
 
 
-class MongoClock:
-    """Asks the primary for its time once a minute and counts on from there by the monotonic clock, which nobody sets.
+def _in_thread(act: Callable[[], None]) -> None:
+    threading.Thread(target=act, name="clock", daemon=True).start()
 
-    Before MongoDB has answered for the first time this is the machine's own clock. It is as exact as the answer is
-    quick: half of the time that it took.
+
+class MongoClock:
+    """Asks the primary for its time every 15 s and counts on from there by a clock of the machine that nobody sets.
+
+    It is as exact as the answer is quick: half of the time that it took, which is less than a second. The machine's own
+    idea of the time is never used. Only the first call waits for MongoDB; one that may not wait (`waits=False`, for an
+    event loop) fails instead, until an `ask` in another thread has succeeded.
     """
 
     def __init__(
         self,
         database: MongoDatabase,
         *,
-        own: Callable[[], datetime] = utc_now,
-        monotonic: Callable[[], float] = time.monotonic,
+        waits: bool = True,
+        steady: Callable[[], float] = steady_s,
+        in_background: InBackground = _in_thread,
     ) -> None:
         self._database = database
-        self._own = own
-        self._monotonic = monotonic
+        self._waits = waits
+        self._steady = steady
+        self._in_background = in_background
         self._asking = threading.Lock()
         self._setting: _Setting | None = None
+        self._ask_again_at = 0.0
 
     def __call__(self) -> datetime:
-        """Give the present instant, as exact as MongoDB keeps it: to the millisecond."""
-        setting = self._setting
-        if setting is None or self._monotonic() >= setting.good_until:
-            setting = self._set(setting)
-        now = setting.time + timedelta(seconds=self._monotonic() - setting.at)
+        """Return the present instant, to the millisecond as MongoDB keeps it.
+
+        Raises StoreUnavailableError where MongoDB has never answered.
+        """
+        setting = self._setting or self._first()
+        if self._steady() >= setting.good_until and not self._asking.locked():
+            self._in_background(self._renew)
+            setting = self._setting or setting
+        now = setting.time + timedelta(seconds=self._steady() - setting.at)
         return now.replace(microsecond=now.microsecond // 1000 * 1000)
 
-    def _set(self, before: _Setting | None) -> _Setting:
-        """Ask, one thread at a time; the others go by what was known before, if anything was."""
-        if not self._asking.acquire(blocking=before is None):
-            return before or self._by_itself()
+    def ask(self) -> None:
+        """Ask MongoDB, unless its time is known. Raises StoreUnavailableError."""
+        with self._asking:
+            if self._setting is None and self._steady() >= self._ask_again_at:
+                self._setting = self._asked()
+                self._ask_again_at = self._steady() + _AT_FIRST_S
+        if self._setting is None:
+            raise StoreUnavailableError
+
+    def _first(self) -> _Setting:
+        if self._waits:
+            self.ask()
+        elif not self._asking.locked():
+            self._in_background(self._renew)
+        if self._setting is None:
+            raise StoreUnavailableError
+        return self._setting
+
+    def _renew(self) -> None:
+        """Ask, one thread at a time; without an answer go on from what was known."""
+        if not self._asking.acquire(blocking=False):
+            return
         try:
-            if self._setting is before:
-                self._setting = self._asked() or self._continued(before)
-            return self._setting or self._by_itself()
+            before = self._setting
+            if before is None or self._steady() >= before.good_until:
+                known = before and replace(before, good_until=self._steady() + _ASK_AGAIN_S)
+                self._setting = self._asked() or known
         finally:
             self._asking.release()
 
     def _asked(self) -> _Setting | None:
-        asked_at = self._monotonic()
+        answers = (self._answer() for _ in range(_TRIES))
         try:
-            with translated_errors(), timeout(_PATIENCE_S):
-                theirs: datetime = self._database.command("hello")["localTime"]
+            return next((answer for answer in answers if answer is not None), None)
         except StoreUnavailableError:
             return None
-        answered_at = self._monotonic()
+
+    def _answer(self) -> _Setting | None:
+        asked_at = self._steady()
+        with translated_errors(), timeout(_PATIENCE_S):
+            theirs: datetime = self._database.command("hello")["localTime"]
+        answered_at = self._steady()
+        if answered_at - asked_at > _PATIENCE_S:
+            return None
         middle = asked_at + (answered_at - asked_at) / 2
         return _Setting(theirs.replace(tzinfo=UTC), middle, answered_at + _ASK_EVERY_S)
-
-    def _continued(self, before: _Setting | None) -> _Setting:
-        known = before or self._by_itself()
-        return _Setting(known.time, known.at, self._monotonic() + _ASK_AGAIN_S)
-
-    def _by_itself(self) -> _Setting:
-        return _Setting(self._own(), self._monotonic(), 0.0)

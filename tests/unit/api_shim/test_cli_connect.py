@@ -32,7 +32,7 @@ def database() -> MongoDatabase:
 
 def read(**changes: object) -> RenewedToken:
     fields = {name: value for name, value in {**FROM_HUBSPOT, **changes}.items() if value is not None}
-    return token_from_json(json.dumps(fields).encode(), now=NOW)
+    return token_from_json(json.dumps(fields).encode(), clock=lambda: NOW)
 
 
 def store(database: MongoDatabase, token: RenewedToken, *, account_id: str = "7", owner: str = "me") -> bool:
@@ -110,11 +110,11 @@ def test_what_is_no_token_is_refused_by_field_and_not_shown(changes: dict[str, o
 @pytest.mark.parametrize("content", [b"", b"[]", b"{", b"\xff", b'"refresh"'])
 def test_what_is_no_json_object_is_refused(content: bytes) -> None:
     with pytest.raises(click.ClickException, match="no token"):
-        token_from_json(content, now=NOW)
+        token_from_json(content, clock=lambda: NOW)
 
 
 def test_a_token_from_the_prompt_needs_no_access_token() -> None:
-    token = new_token(refresh_token="refresh", access_token="", expires_in_s=None, generated_at=NOW)
+    token = new_token(refresh_token="refresh", access_token="", expires_in_s=None, clock=lambda: NOW)
     assert (token.access_token.get_secret_value(), token.expires_in_s) == ("", 0)
 
 

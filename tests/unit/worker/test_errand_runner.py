@@ -66,7 +66,7 @@ def hands() -> Hands:
 
 
 def run(store: InMemoryErrandStore, hands: Hands, errand_id: str = "e1") -> None:
-    ErrandRunner(errands=store, connector=hands, planner=hands, announcer=hands).run(errand_id)
+    ErrandRunner(errands=store, connector=hands, planner=hands, announcer=hands, clock=ManualClock()).run(errand_id)
 
 
 def errand(clock: ManualClock, question: Question | None = None) -> Errand:

@@ -32,7 +32,7 @@ NOW = datetime(2026, 10, 21, 7, 27, 0, tzinfo=UTC)
     ],
 )
 def test_seconds_and_dates_are_read(value: str, seconds: float) -> None:
-    assert retry_after_s(value, now=NOW) == seconds
+    assert retry_after_s(value, clock=lambda: NOW) == seconds
 
 
 @pytest.mark.parametrize(
@@ -52,11 +52,12 @@ def test_seconds_and_dates_are_read(value: str, seconds: float) -> None:
     ],
 )
 def test_anything_else_is_no_advice(value: str | None) -> None:
-    assert retry_after_s(value, now=NOW) is None
+    assert retry_after_s(value, clock=lambda: NOW) is None
 
 
 def test_a_date_is_taken_by_the_clock_that_made_it() -> None:
     ahead = "Wed, 21 Oct 2026 07:58:00 GMT"
-    assert retry_after_s("Wed, 21 Oct 2026 08:00:00 GMT", date=ahead, now=NOW) == 120
-    assert retry_after_s("Wed, 21 Oct 2026 07:28:00 GMT", date="no date", now=NOW) == 60
-    assert retry_after_s("30", date=ahead, now=NOW - timedelta(days=1)) == 30
+    assert retry_after_s("Wed, 21 Oct 2026 08:00:00 GMT", date=ahead, clock=lambda: NOW) == 120
+    assert retry_after_s("Wed, 21 Oct 2026 07:28:00 GMT", date="no date", clock=lambda: NOW) == 60
+    assert retry_after_s("Wed, 21 Oct 2026 07:28:00 GMT") is None
+    assert retry_after_s("30", date=ahead, clock=lambda: NOW - timedelta(days=1)) == 30
