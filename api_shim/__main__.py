@@ -9,7 +9,9 @@ import click
 import uvicorn
 
 from api_shim.asgi import build
-from api_shim.http_protocol import BoundedHttpProtocol
+from api_shim.http_connections import Connections
+from api_shim.http_protocol import bounded_by
+from api_shim.open_files import MOST_CONNECTIONS, backlog_within, files_for, raise_limit, room_within
 from worker.logs import configure_logs
 from worker.settings import ShimSettings, load
 
@@ -28,14 +30,17 @@ def main(host: str, port: int) -> None:
     settings = load(ShimSettings)
     configure_logs(settings.log_format, settings.log_level)
     sys.setswitchinterval(_GIVES_WAY_S)
-    app = build(settings)
+    files = raise_limit()
+    connections = Connections(_most_connections(settings, files=files))
+    app = build(settings, connections=connections)
     gc.collect()
     gc.freeze()  # what is there by now stays; to look through it every so often would hold all requests up for 0.1 s
     uvicorn.run(
         app,
         host=host,
         port=port,
-        http=BoundedHttpProtocol,
+        http=bounded_by(connections),
+        backlog=backlog_within(files),
         ws="none",
         log_config=None,
         access_log=False,
@@ -43,6 +48,18 @@ def main(host: str, port: int) -> None:
         timeout_keep_alive=_KEPT_IDLE_S,
         timeout_graceful_shutdown=_GRACE_S,
     )
+
+
+def _most_connections(settings: ShimSettings, *, files: int) -> int:
+    """Return the cap of connections, or end this process where there are too few files for the one that is set."""
+    room, wanted = room_within(files), settings.max_connections
+    if wanted is not None and wanted > room:
+        sys.stderr.write(
+            f"settings: MAX_CONNECTIONS: {wanted} need a limit of {files_for(wanted)} open files (nofile), and this"
+            f" process has {files}, enough for {room}\n"
+        )
+        raise SystemExit(2)
+    return wanted or min(room, MOST_CONNECTIONS)
 
 
 main()

@@ -13,7 +13,16 @@ from api_shim.auth import JwtVerifier
 from api_shim.connections import ConnectionDesk
 from api_shim.errands import ErrandDesk
 from api_shim.exports import ExportDesk
-from api_shim.metrics import Exposition, RequestMetrics, StoredState, read_connections, read_gone_lists, read_jobs
+from api_shim.http_connections import Connections
+from api_shim.metrics import (
+    ConnectionCounts,
+    Exposition,
+    RequestMetrics,
+    StoredState,
+    read_connections,
+    read_gone_lists,
+    read_jobs,
+)
 from api_shim.plans import PlanDesk
 from api_shim.readiness import Readiness, reach_broker, reach_database
 from api_shim.records import RecordDesk
@@ -62,7 +71,7 @@ _HEALTH_CHECK_S = 15
 _LONGEST_ERRAND_S = 25.0  # a browser waits at the other end
 
 
-def build(settings: ShimSettings) -> FastAPI:
+def build(settings: ShimSettings, *, connections: Connections) -> FastAPI:
     """Wire the shim. Nothing is connected before the application starts."""
     database = connect(
         settings.mongodb_uri.get_secret_value(),
@@ -72,9 +81,9 @@ def build(settings: ShimSettings) -> FastAPI:
     clock = MongoClock(database, waits=False)
     jobs, pages = MongoJobStore(database), MongoPageStore(database)
     encryption = TokenEncryption(settings.token_encryption_keys)
-    tokens, connections = MongoTokenStore(database, encryption), MongoConnectionStore(database)
+    tokens, hubspot_connections = MongoTokenStore(database, encryption), MongoConnectionStore(database)
     portals = MongoPortalStore(database)
-    present = ConnectedPortals(connections=connections, tokens=tokens, portals=portals)
+    present = ConnectedPortals(connections=hubspot_connections, tokens=tokens, portals=portals)
     registry = new_registry()
     job_metrics = JobMetrics(registry)
     traces = open_traces(
@@ -115,7 +124,7 @@ def build(settings: ShimSettings) -> FastAPI:
             result_ttl=timedelta(days=settings.result_ttl_days),
             clock=clock,
             announcer=MeasuredAnnouncer(RedisAnnouncer(impatient_redis(settings.redis)), job_metrics),
-            connections=connections,
+            connections=hubspot_connections,
             portals=present,
         ),
         waiter=waiter,
@@ -124,17 +133,18 @@ def build(settings: ShimSettings) -> FastAPI:
         clock=clock,
         origin=partial(origin_of_request, traces),
     )
-    health = TokenHealth(connections=connections, tokens=tokens)
+    health = TokenHealth(connections=hubspot_connections, tokens=tokens)
     gone_lists = MongoGoneListStore(database)
     readings = (partial(read_jobs, jobs), partial(read_connections, health), partial(read_gone_lists, gone_lists))
     registry.register(StoredState(readings))
+    registry.register(ConnectionCounts(connections))
     return create_app(
         desk=desk,
         record_desk=RecordDesk(records=records, eraser=eraser, portals=present),
         connections=ConnectionDesk(
             settings=settings,
             tokens=tokens,
-            connections=connections,
+            connections=hubspot_connections,
             gone_lists=gone_lists,
             portals=portals,
             copies=CopyUpkeep(records=records, portals=portals),

@@ -8,10 +8,11 @@ from collections import Counter as Counts
 from collections.abc import Callable, Iterable, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 from prometheus_client.registry import Collector
 
+from api_shim.http_connections import Connections
 from worker.errors import StoreUnavailableError
 from worker.interfaces import ConnectionHealth, GoneListStore, JobCensus, OpenJobs
 from worker.jobs import JobKind
@@ -87,6 +88,31 @@ class StoredState(Collector):
             return [is_up], _FRESH_S
         is_up.add_metric([], 1)
         return [is_up, *found], max(_FRESH_S, _REST * (self._monotonic() - began_at))
+
+
+class ConnectionCounts(Collector):
+    """What clients have open here, and what was closed because they said nothing, or too many came."""
+
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
+
+    def describe(self) -> Iterable[Metric]:
+        """Return nothing beforehand, as `StoredState` does."""
+        return ()
+
+    def collect(self) -> Iterable[Metric]:
+        """Return the gauges and the counter."""
+        now, most = (
+            _gauge("http_connections", "Open connections"),
+            _gauge("http_connections_most", "As many may be open"),
+        )
+        now.add_metric([], self._connections.open)
+        most.add_metric([], self._connections.most)
+        name, meaning = f"{NAMESPACE}_http_connections_closed", "Connections that the server has closed, by the reason"
+        closed = CounterMetricFamily(name, meaning, labels=["reason"])
+        for reason, times in sorted(self._connections.closed.items()):
+            closed.add_metric([reason], times)
+        return now, most, closed
 
 
 class Exposition:

@@ -9,6 +9,7 @@ import click
 
 from api_shim.commands.checks import broker as broker_checks
 from api_shim.commands.checks import mongo, redis
+from api_shim.commands.checks.open_files import check_open_files
 from api_shim.commands.checks.settings import check_settings
 from api_shim.commands.checks.shim import check_shim
 from api_shim.commands.findings import Finding, Verdict, completed
@@ -47,6 +48,9 @@ def command(ctx: click.Context, /, *, url: str | None, processes: tuple[str, ...
 def _examine(processes: Sequence[str], url: str | None, outside: Outside) -> Iterator[Finding]:
     for process in processes:
         yield from check_settings(_PROCESSES[process], process=process)
+    if "shim" in processes:
+        shim, _ = read(ShimSettings)
+        yield check_open_files(shim.max_connections if shim else None)
     (store, _), (broker, _) = read(StoreSettings), read(BrokerSettings)
     yield from _group(mongo.SUBJECTS, mongo.check_mongo(store, clock=lambda: datetime.now(UTC)) if store else None)
     yield from _group(redis.SUBJECTS, redis.check_redis(store) if store else None)

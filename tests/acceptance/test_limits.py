@@ -1,11 +1,16 @@
-"""HubSpot's limits are never broken by us: many exports, two workers, one account."""
+"""HubSpot's limits are never broken by us, and ours hold: open jobs, connections."""
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from datetime import timedelta
+from urllib.parse import urlsplit
 
+import psutil
 import pytest
 
 from sandbox.seeding import mint_jwt, seed
@@ -13,9 +18,11 @@ from sandbox.stack import Stack, StackOptions
 from sandbox.state_folder import temporary_state
 from tests.acceptance.client import Client
 from tests.acceptance.conftest import connect
-from tests.patience import until
+from tests.patience import PATIENCE_S, until
 
 CALLS, WINDOW_S = 20, 2
+MOST_JOBS, FILES, CONNECTIONS = 20, 256, 128
+HALF_BODY = b"POST /v1/integrations/hubspot/sync HTTP/1.1\r\nHost: x\r\nContent-Length: 500\r\n\r\n{"
 
 
 @pytest.fixture(scope="module")
@@ -71,3 +78,43 @@ def test_a_429_holds_back_every_export_of_the_account(limited: Stack) -> None:
     assert client.finished(path)["status"] == client.finished(other)["status"] == "succeeded"
     refused_at = next(call["at"] for call in client.calls() if call["status"] == 429)
     assert min(call["at"] for call in client.calls(type="deals")) >= refused_at + 2.5
+
+
+@pytest.fixture(scope="module")
+def bounded() -> Iterator[Stack]:
+    """Give a stack whose shim may open few files, and where an account may have few jobs open."""
+    settings = {
+        "HUBSPOT_RATE_LIMIT": "0",
+        "MAX_CONNECTIONS": str(CONNECTIONS),
+        "MAX_OPEN_JOBS_PER_ACCOUNT": str(MOST_JOBS),
+    }
+    with temporary_state() as folder, Stack(folder, options=StackOptions(settings=settings)) as stack:
+        psutil.Process(stack.shim.pid).rlimit(psutil.RLIMIT_NOFILE, (FILES, FILES))
+        yield stack
+
+
+def test_a_burst_of_exports_ends_exactly_at_the_accounts_cap(bounded: Stack) -> None:
+    client, other = connect(bounded, contacts=1), connect(bounded, contacts=1)
+    bounded.hubspot_control.change_account(client.account.hub_id, latency_s=PATIENCE_S)
+
+    with ThreadPoolExecutor(max_workers=40) as pool:
+        answers = list(pool.map(lambda _: client.post("/export/contacts"), range(200)))
+
+    refused = [answer for answer in answers if answer.status_code == 429]
+    assert (len(answers) - len(refused), len(refused)) == (MOST_JOBS, 200 - MOST_JOBS)
+    assert {(answer.json()["code"], answer.headers["Retry-After"]) for answer in refused} == {("too_many_jobs", "10")}
+    assert other.post("/export/contacts").status_code == 202
+
+
+@pytest.mark.parametrize("says", [b"", HALF_BODY], ids=["nothing", "half a body"])
+def test_others_are_answered_while_a_crowd_of_connections_says_too_little(bounded: Stack, says: bytes) -> None:
+    client = connect(bounded, contacts=10)
+    shim = urlsplit(bounded.shim_url)
+    with ExitStack() as stack:
+        for _ in range(300):
+            connection = socket.create_connection((shim.hostname or "", shim.port or 0), timeout=PATIENCE_S)
+            stack.enter_context(closing(connection)).sendall(says)
+
+        statuses = [client.get("/export/contacts").status_code for _ in range(20)]
+
+    assert statuses == [200] * 20

@@ -76,6 +76,16 @@ def test_a_request_on_an_idle_connection_is_answered(server: Server) -> None:
         assert answer_on(connection) == (200, 3)
 
 
+def test_a_request_on_a_connection_that_was_silent_until_then_is_answered(server: Server) -> None:
+    with closing(server.connect()) as connection:
+        connection.connect()
+        time.sleep(WAITS_S / 5)
+        with server.held_up():
+            connection.request("POST", "/", body=b"abc")
+
+        assert answer_on(connection) == (200, 3)
+
+
 def test_a_head_that_has_come_meanwhile_is_read(server: Server) -> None:
     with closing(server.connect()) as connection:
         connection.connect()

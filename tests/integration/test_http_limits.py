@@ -16,7 +16,8 @@ import pytest
 import uvicorn
 
 from api_shim import http_protocol
-from api_shim.http_protocol import MOST_HEADER_BYTES, MOST_HEADERS, MOST_TARGET_BYTES, BoundedHttpProtocol
+from api_shim.http_protocol import BoundedHttpProtocol
+from api_shim.http_refusals import MOST_HEADER_BYTES, MOST_HEADERS, MOST_TARGET_BYTES
 from tests.patience import PATIENCE_S
 
 Json = dict[str, Any]
@@ -162,7 +163,7 @@ def test_a_body_that_goes_on_for_ever_is_cut_off(server: Server) -> None:
 
 
 def test_a_head_that_trickles_is_not_waited_for(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http_protocol, "_HEAD_WITHIN_S", 0.05)
+    monkeypatch.setattr(http_protocol, "_WITHIN_S", 0.05)
     with closing(server.connect()) as connection:
         connection.sendall(b"GET / HTTP/1.1\r\n")
 

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
-from api_shim.metrics import RequestMetrics, StoredState, read_connections, read_gone_lists, read_jobs
+from api_shim.http_connections import Connections
+from api_shim.metrics import ConnectionCounts, RequestMetrics, StoredState, read_connections, read_gone_lists, read_jobs
 from tests.fakes.clock import ManualClock
 from tests.fakes.connections import InMemoryConnectionStore
 from tests.fakes.gone_lists import InMemoryGoneListStore
@@ -46,6 +47,7 @@ def known() -> dict[str, tuple[str, set[str]]]:
         partial(read_gone_lists, InMemoryGoneListStore(clock)),
     )
     registry.register(StoredState(readings))
+    registry.register(ConnectionCounts(Connections(most=100)))
     labels = {metric._name: metric._labelnames for metric in ours}  # noqa: SLF001 - nothing else tells of labels
     return {
         f"{family.name}{suffix}": (

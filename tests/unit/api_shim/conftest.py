@@ -21,7 +21,16 @@ from api_shim.auth import JwtVerifier
 from api_shim.connections import ConnectionDesk
 from api_shim.errands import ErrandDesk
 from api_shim.exports import ExportDesk
-from api_shim.metrics import Exposition, RequestMetrics, StoredState, read_connections, read_gone_lists, read_jobs
+from api_shim.http_connections import Connections
+from api_shim.metrics import (
+    ConnectionCounts,
+    Exposition,
+    RequestMetrics,
+    StoredState,
+    read_connections,
+    read_gone_lists,
+    read_jobs,
+)
 from api_shim.plans import PlanDesk
 from api_shim.readiness import Readiness
 from api_shim.records import RecordDesk
@@ -131,6 +140,7 @@ def _application(parts: Parts, settings: ShimSettings) -> FastAPI:
         partial(read_gone_lists, parts.gone_lists),
     )
     parts.registry.register(StoredState(readings))
+    parts.registry.register(ConnectionCounts(Connections(most=100)))
     desk = ExportDesk(
         pages=parts.pages,
         submitter=submitter,

@@ -11,11 +11,13 @@ import mongomock
 import pytest
 from pydantic import SecretStr
 
+from api_shim.commands.checks import open_files
 from api_shim.commands.checks.broker import judge_workers, sweeps_in
 from api_shim.commands.checks.broker_nodes import judge_nodes
 from api_shim.commands.checks.gone_lists import report_on
 from api_shim.commands.checks.indexes import missing_indexes
 from api_shim.commands.checks.mongo import judge_clock, judge_replica_set, judge_write_concern
+from api_shim.commands.checks.open_files import check_open_files
 from api_shim.commands.checks.redis import judge_redis
 from api_shim.commands.checks.settings import check_settings
 from api_shim.commands.checks.shim import check_shim
@@ -67,6 +69,27 @@ def test_each_complaint_about_settings_is_a_line_without_the_value(
 def test_a_complaint_about_several_settings_stays_one(bare: pytest.MonkeyPatch) -> None:
     found = list(check_settings(ShimSettings, process="shim"))
     assert [finding.text for finding in found] == ["JWT_SECRET, JWT_PUBLIC_KEY, JWT_JWKS_URL: exactly one is required"]
+
+
+@pytest.mark.parametrize(
+    ("files", "wanted", "verdict", "says"),
+    [
+        (65_536, None, Verdict.OK, "65536, enough for 63392"),
+        (1300, None, Verdict.OK, "1300, enough for 1042"),
+        (256, None, Verdict.WRONG, "256, enough for 128 connections of a shim that is started here; raise it to 1253"),
+        (1300, 5000, Verdict.WRONG, "for 5000 connections: ulimits, LimitNOFILE, ulimit -n"),
+        (1024, 500, Verdict.OK, "enough for 800"),
+    ],
+)
+def test_too_few_files_for_the_connections_are_reported(
+    monkeypatch: pytest.MonkeyPatch, files: int, wanted: int | None, verdict: Verdict, says: str
+) -> None:
+    monkeypatch.setattr(open_files, "most_files", lambda: files)
+
+    found = check_open_files(wanted)
+
+    assert (found.verdict, found.subject) == (verdict, "open files")
+    assert says in found.text
 
 
 def test_settings_that_load_are_well(bare: pytest.MonkeyPatch) -> None:

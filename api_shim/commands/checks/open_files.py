@@ -1,0 +1,19 @@
+"""Whether a shim that is started like this command may have enough files open for its clients."""
+
+from __future__ import annotations
+
+from api_shim.commands.findings import Finding, verdict_on
+from api_shim.open_files import files_for, most_files, room_within
+
+_ENOUGH = 1000
+
+
+def check_open_files(wanted: int | None) -> Finding:
+    """Look at the limit of open files; `wanted` is MAX_CONNECTIONS, where that is set."""
+    files, enough = most_files(), wanted or _ENOUGH
+    return verdict_on(
+        "open files",
+        f"the limit (nofile) is {files}, enough for {room_within(files)} connections of a shim that is started here",
+        sound=room_within(files) >= enough,
+        advice=f"raise it to {files_for(enough)} or more for {enough} connections: ulimits, LimitNOFILE, ulimit -n",
+    )
