@@ -7,6 +7,7 @@ from worker.amqps import install as _verify_amqps
 from worker.app import (
     DELIVER,
     DISPATCH,
+    NOTE_MARK,
     QUEUE_BULK,
     QUEUE_INTERACTIVE,
     QUEUE_UPKEEP,
@@ -15,6 +16,7 @@ from worker.app import (
     START_SYNC,
     START_SYNCS,
     SWEEP,
+    TAKE_TURN,
 )
 from worker.clock import steady_instant as _steady_instant
 from worker.redis_client import sentinel_arguments as _sentinel_arguments
@@ -65,6 +67,8 @@ task_queues = tuple(
 task_default_queue = QUEUE_BULK
 task_create_missing_queues = False  # a misspelled queue is an error, not a place where jobs are forgotten
 task_routes = {
+    TAKE_TURN: {"queue": QUEUE_BULK},  # and in the queue of whoever waits, by those who publish it
+    NOTE_MARK: {"queue": QUEUE_BULK},  # the same
     RUN_SLICE: {"queue": QUEUE_BULK},
     START_SYNC: {"queue": QUEUE_BULK},
     START_SYNCS: {"queue": QUEUE_BULK},

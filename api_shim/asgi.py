@@ -90,7 +90,7 @@ def build(settings: ShimSettings, *, connections: Connections) -> FastAPI:
         settings.otel_exporter_otlp_endpoint, service=settings.otel_service_name or "hubspot-export-shim"
     )
     answer_quickly(celery_app)
-    bell = CeleryJobQueue(celery_app, headers=lambda _: traces.headers())
+    bell = CeleryJobQueue(celery_app, now=jobs.now, headers=lambda _: traces.headers())
     queue = MeasuredQueue(TracedQueue(PunctualQueue(bell), traces), job_metrics)
     news = async_redis_client(settings.redis, health_check_interval=_HEALTH_CHECK_S, socket_keepalive=True)
     syncer = Syncer(jobs=jobs, queue=queue, clock=clock)

@@ -43,6 +43,7 @@ def product_settings(*, mongodb_uri: str, redis_url: str, hubspot_url: str, shim
         "DELETION_GUARD": "0.1",
         "SLICE_SECONDS": "20",
         "LEASE_SECONDS": "20",
+        "SLOTS_PER_ACCOUNT": "8",
         "JWT_SECRET": secrets.token_hex(32),
         "EXPORT_WAIT_SECONDS": "25",
         "MAX_OPEN_JOBS_PER_ACCOUNT": "1000",

@@ -49,7 +49,7 @@ from worker.hubspot.totals import SearchTotals
 from worker.hubspot.transport import CONNECT_S, Sessions, Transport
 from worker.hubspot.unwritten import LONGEST_GOODBYE_S, UnwrittenTokens
 from worker.hubspot.watched import MeasuredRenewals, WatchedCalls
-from worker.interfaces import CrmSource, ErrandTaker, RateLimiter, SliceRunner, SweepRunner, SyncStarter
+from worker.interfaces import CrmSource, ErrandTaker, RateLimiter, SliceRunner, SweepRunner, SyncStarter, UpkeepStore
 from worker.job_queue import CeleryDeliveryQueue, CeleryJobQueue, CelerySyncQueue, message_headers
 from worker.leases import LeaseKeeper
 from worker.limiter import NoRateLimit, RedisRateLimiter
@@ -85,6 +85,7 @@ from worker.mongo.token_endpoints import MongoTokenEndpoints
 from worker.mongo.token_renewals import MongoRenewalLeases
 from worker.mongo.tokens import MongoTokenStore
 from worker.mongo.transactions import MongoTransactions
+from worker.mongo.upkeep import MongoUpkeepStore
 from worker.outbound import GuardedSender
 from worker.pacing import PacedDispatcher, PacedSweeper
 from worker.pages import PAGE_FORMATS
@@ -95,10 +96,11 @@ from worker.schedule_interfaces import DispatchRunner
 from worker.settings import BrokerSettings, WorkerSettings, load
 from worker.signatures import Signer
 from worker.spans import Traces
-from worker.sweeper import Sweeper
+from worker.spoiled import SpoiledDocuments
+from worker.sweeper import Sweeper, SweepLimits
 from worker.syncer import Syncer
 from worker.token_health import TokenHealth
-from worker.traced import TracedErrands, TracedExporter, TracedSyncer
+from worker.traced import SliceSpans, TracedErrands, TracedSyncer
 from worker.traces import open_traces
 from worker.waiting_lines import WaitingLines
 from worker.waiting_room import WaitingRoom
@@ -108,6 +110,7 @@ _STORE_TIMEOUT_S = 10.0
 _TRANSACTION_S = 30.0  # of several calls; nobody waits for it but the job, whose lease a thread of its own renews
 _REDIS_TIMEOUT_S = 2.0
 _QUIET_S, _LOST_S = 60.0, 10.0
+_BATCH = 500
 _STUCK_MARGIN_S = 60.0
 _CALLS_A_PAGE = 3  # at their slowest: two for the token and its portal, and the page's own
 _TRY_AGAIN_S = 5.0
@@ -130,6 +133,7 @@ class Services:
     errands: ErrandTaker
     deliverer: Deliverer
     sweeper: SweepRunner
+    upkeep: UpkeepStore
     dispatcher: DispatchRunner
     unwritten: UnwrittenTokens
     traces: Traces
@@ -160,11 +164,12 @@ def build(settings: WorkerSettings, *, stopping: threading.Event, registry: Coll
     database = _connect(settings)
     redis = redis_client(settings.redis, timeout_s=_REDIS_TIMEOUT_S)
     clock = MongoClock(database)
-    jobs, pages = MongoJobStore(database), MongoPageStore(database)
+    spoiled = SpoiledDocuments(job_metrics.count_spoiled)
+    jobs, pages = MongoJobStore(database, spoiled=spoiled), MongoPageStore(database)
     sessions = Sessions(patience_s=settings.hubspot_timeout_seconds, stopping=stopping, clock=clock)
     calls = WatchedCalls(sessions.send, metrics=metrics, traces=traces)
     transport = Transport(calls.send)
-    watched_queue = CeleryJobQueue(app)
+    watched_queue = CeleryJobQueue(app, now=jobs.now)
     queue = MeasuredQueue(watched_queue, job_metrics)
     announcer = RedisAnnouncer(redis)
     result_ttl = timedelta(days=settings.result_ttl_days)
@@ -200,31 +205,33 @@ def build(settings: WorkerSettings, *, stopping: threading.Event, registry: Coll
         calling=ThreadPoolExecutor(_MOST_CALLING, thread_name_prefix="calling"),
         lanes=settings.export_lanes,
         spare_calls=threading.BoundedSemaphore(_MOST_SPARE_CALLS),
-        rings=DelayedRing(queue),
+        rings=DelayedRing(queue, jobs=jobs),
         result_ttl=result_ttl,
         clock=clock,
         stopping=stopping,
     )
     keeper = LeaseKeeper(jobs=jobs, lease_s=settings.lease_seconds, longest_s=longest_slice_s(settings))
     keeper.start()
+    headers = partial(message_headers, app)
     exporter = Exporter(
         tools=tools,
         keeper=keeper,
         worker=f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}",
-        limits=SliceLimits(seconds=settings.slice_seconds),
+        limits=SliceLimits(seconds=settings.slice_seconds, slots_per_account=settings.slots_per_account),
+        watch=SliceSpans(traces, headers=headers),
     )
     control = JobControl(jobs=jobs, pages=pages, queue=queue, result_ttl=result_ttl, clock=clock)
     deliveries = MongoDeliveryStore(database)
     rounds = DeliveryRounds(deliveries=deliveries, queue=CeleryDeliveryQueue(app), quiet_s=_QUIET_S)
+    copies = CopyUpkeep(records=records, portals=MongoPortalStore(database))
+    upkeep = MongoUpkeepStore(database)
     sweeper = Sweeper(
         jobs=jobs,
         queue=watched_queue,
-        control=control,
-        deliveries=rounds,
-        eraser=eraser,
-        copies=CopyUpkeep(records=records, portals=MongoPortalStore(database)),
-        quiet_s=_QUIET_S,
-        lost_s=_LOST_S,
+        upkeep=upkeep,
+        duties=(partial(control.follow_up, quiet_s=_LOST_S, limit=_BATCH), rounds.go),
+        chores=(partial(control.make_up, quiet_s=_QUIET_S, limit=_BATCH), copies.make_up, eraser.make_up),
+        limits=SweepLimits(slots=settings.slots_per_account),
     )
     syncer = Syncer(jobs=jobs, queue=queue, clock=clock)
     dispatcher = Dispatcher(
@@ -237,13 +244,13 @@ def build(settings: WorkerSettings, *, stopping: threading.Event, registry: Coll
         announcer=announcer,
         clock=clock,
     )
-    headers = partial(message_headers, app)
     return Services(
-        exporter=TracedExporter(MeasuredExporter(exporter, metrics), traces, headers=headers),
+        exporter=MeasuredExporter(exporter, metrics),
         syncer=TracedSyncer(syncer, traces, headers=headers),
         errands=TracedErrands(errands, traces, headers=headers),
         deliverer=_deliverer(settings, database, stopping, metrics, clock),
         sweeper=PacedSweeper(MeasuredSweeper(sweeper, metrics)),
+        upkeep=upkeep,
         dispatcher=PacedDispatcher(MeasuredDispatcher(dispatcher, metrics)),
         unwritten=accounts.unwritten,
         traces=traces,

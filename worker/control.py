@@ -7,6 +7,8 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+import structlog
+
 from worker.closing import close, end_sync, tell_sync, with_erased
 from worker.errors import (
     BrokerUnavailableError,
@@ -14,12 +16,15 @@ from worker.errors import (
     ReconnectRequiredError,
     StoreUnavailableError,
     TokenUnreadableError,
+    UnavailableError,
 )
 from worker.interfaces import ConnectionStore, JobAnnouncer, JobQuery, JobQueue, JobStore, PageStore
 from worker.jobs import IllegalChangeError, Job, JobStatus
 from worker.portal_interfaces import PresentPortals
 from worker.publishing import publish_or_note
 from worker.syncs import follow
+
+_log = structlog.get_logger()
 
 _TRIES = 10  # a job moves on between being read and being written, but not for ever
 
@@ -141,12 +146,21 @@ class JobControl:
         for job_id in removed:
             self._finish_removal(job_id)
         for job in endless:
-            self.settle(job)
+            self._see_to(job, self.settle)
 
     def follow_up(self, *, quiet_s: float, limit: int) -> None:
         """Have syncs follow their children where whoever should have seen to it `quiet_s` seconds ago did not."""
         for job in self._jobs.take_unfollowed(quiet_s=quiet_s, limit=limit):
-            self._tell_sync(job)
+            self._see_to(job, self._tell_sync)
+
+    def _see_to(self, job: Job, act: Callable[[Job], object]) -> None:
+        """Do what is left of a job. What is wrong with it, or its pages, keeps no other job waiting."""
+        try:
+            act(job)
+        except UnavailableError:
+            raise
+        except Exception:  # noqa: BLE001 - told below, of the job it is about
+            _log.exception("job_not_seen_to", **job.log_fields)
 
     def _followed(self, jobs: Sequence[Job]) -> list[Job]:
         going_on = [job for job in jobs if job.is_expanded and not job.status.is_terminal]

@@ -35,6 +35,7 @@ class SliceLimits:
 
     After `share_s` it gives way to one who waits for a slot, so that a short export waits for no long one's slice.
     A place in the limit that is over for `most_late_s` is not used: HubSpot would count the call in another window.
+    An account has at most `slots_per_account` slices at once of those who wait, and as many exports; 0: no bound.
     """
 
     seconds: float = 20.0
@@ -43,6 +44,7 @@ class SliceLimits:
     most_lapses: int = 3
     longest_sleep_s: float = 0.25
     most_late_s: float = 0.05
+    slots_per_account: int = 8
 
 
 def first_done(futures: Collection[Future[Any]], timeout_s: float | None) -> Collection[Future[Any]]:

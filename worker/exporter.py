@@ -2,44 +2,92 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack, suppress
+from typing import TypeAlias
+from zlib import crc32
 
 import structlog
 
-from worker.errors import LeaseLostError, StoreUnavailableError
+from worker.account_turns import AccountTurn
+from worker.errors import LeaseLostError, StoreUnavailableError, UnavailableError
 from worker.export_tools import ExportTools, SliceLimits
 from worker.interfaces import SliceOutcome
 from worker.jobs import Job, JobKind
 from worker.leases import HeldLease, LeaseKeeper
+from worker.publishing import publish_or_note
 from worker.slices import Slice
+from worker.spans import NoTraces, Span
 
 _log = structlog.get_logger()
 
+_LOCKS = 64  # accounts share them by chance, for the milliseconds that a claim takes
+
+Watch: TypeAlias = Callable[[Job], AbstractContextManager[Span]]
+"""Gives the span of a slice of a job."""
+
+
+def _unwatched(_: Job) -> AbstractContextManager[Span]:
+    return NoTraces().span("run_slice", "consumer")
+
 
 class Exporter:
-    """Runs slices of jobs. One object serves all threads of a worker: it keeps no state of a job."""
+    """Runs slices of jobs. One object serves all threads of a worker: it keeps no state of a job.
+
+    Whoever has run one publishes a single message for the account, if it has another job that is ready: each job that
+    was claimed leads to one further turn at most, and a turn that finds nothing, or no slot, to none.
+    """
 
     def __init__(
-        self, *, tools: ExportTools, keeper: LeaseKeeper, worker: str, limits: SliceLimits | None = None
+        self,
+        *,
+        tools: ExportTools,
+        keeper: LeaseKeeper,
+        worker: str,
+        limits: SliceLimits | None = None,
+        watch: Watch = _unwatched,
     ) -> None:
         self._tools = tools
         self._keeper = keeper
         self._worker = worker
         self._limits = limits or SliceLimits()
+        self._watch = watch
+        self._counting = tuple(threading.Lock() for _ in range(_LOCKS))
 
     def run_slice(self, job_id: str) -> SliceOutcome:
         """Work on a job until it is finished, has to wait, or its slice is over.
 
         A job that is not due, or that someone else holds, is left alone: messages may come twice.
-        Raises StoreUnavailableError when MongoDB is away: the lease is given up once it is back, or lapses, and the
-        sweeper rings again.
+        Raises StoreUnavailableError when MongoDB is away: the lease is given up once it is back, or lapses, and a
+        sweep publishes the job again.
         """
         with self._keeper.claim(job_id, worker=self._worker, at=self._tools.clock()) as lease:
-            if lease is None:
-                _log.info("nothing_to_claim", job_id=job_id)
-                return SliceOutcome.NOTHING_TO_CLAIM
-            with structlog.contextvars.bound_contextvars(epoch=lease.job.epoch, **lease.job.log_fields):
-                return self._work_on(lease)
+            return self._work_under(lease, job_id=job_id)
+
+    def take_turn(self, turn: AccountTurn) -> SliceOutcome:
+        """Work on the account's next job as `run_slice` does, unless the account has all of its slots.
+
+        Counting and claiming are one step for the threads of this process; each further process may be one too many.
+        """
+        with ExitStack() as stack:
+            with self._counting[crc32(turn.account_id.encode()) % _LOCKS]:
+                if not self._tools.jobs.has_turn(turn, most=self._limits.slots_per_account):
+                    return SliceOutcome.NOT_TAKEN
+                claim = self._keeper.claim(turn, worker=self._worker, at=self._tools.clock())
+                lease = stack.enter_context(claim)
+            return self._work_under(lease, account_id=turn.account_id)
+
+    def _work_under(self, lease: HeldLease | None, **asked: str) -> SliceOutcome:
+        if lease is None:
+            _log.info("nothing_to_claim", **asked)
+            return SliceOutcome.NOTHING_TO_CLAIM
+        job = lease.job
+        with structlog.contextvars.bound_contextvars(epoch=job.epoch, **job.log_fields), self._watch(job) as span:
+            outcome = self._work_on(lease)
+            span.note({"hubspot_export.outcome": outcome})
+            self._pass_on(job)
+            return outcome
 
     def _work_on(self, lease: HeldLease) -> SliceOutcome:
         try:
@@ -49,6 +97,15 @@ class Exporter:
             self._take_back(lease.job)
             return SliceOutcome.LEASE_LOST
         return SliceOutcome.WORKED
+
+    def _pass_on(self, worked_on: Job) -> None:
+        """Publish for the account's next job. It comes last: whoever found all slots taken relies on this look."""
+        try:
+            ready = self._tools.jobs.next_due(worked_on.account_id, worked_on.line)
+            if ready is not None:
+                publish_or_note(ready, queue=self._tools.queue, jobs=self._tools.jobs)
+        except UnavailableError:
+            _log.warning("turn_not_published")
 
     def _take_back(self, held: Job) -> None:
         """Remove what was stored when others had finished the job, or it was gone: nobody else looks for that.

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from pydantic import SecretStr
 
+from worker.account_turns import AccountTurn, DueJob
 from worker.connections import Connection, Fingerprint, HubSpotFacts, Refusal
 from worker.crm_apis import CrmApi
 from worker.erasures import Erased, Erasure
@@ -18,7 +19,7 @@ from worker.errors import ListGoneError
 from worker.estimates import Estimate
 from worker.gone_lists import GoneList
 from worker.idempotency import KeptRequest, KeyedRequest
-from worker.jobs import Job, JobPlace, JobStatus
+from worker.jobs import Job, JobPlace, JobStatus, Line
 from worker.lanes import Block, Lane
 from worker.pages import ExportType, Offset, Page, PagePlace
 from worker.rates import Quota
@@ -187,8 +188,28 @@ class JobStore(Protocol):
         A sync is never claimed: it has no pages. It runs as soon as one of its children is.
         """
 
-    def withdraw_claim(self, job_id: str, *, worker: str) -> bool:
-        """Undo a claim whose outcome this worker was never told; say whether there was one.
+    def now(self) -> datetime:
+        """Return the present instant of the clock that decides what is due."""
+
+    def has_turn(self, turn: AccountTurn, *, most: int) -> bool:
+        """Return whether the turn may be taken.
+
+        It may while fewer than `most` jobs of the account's line (0: no bound) are held now, or were claimed since the
+        turn was published. Whoever claimed one of these looks for the next when its slice is over: no turn that is not
+        taken is missed.
+        """
+
+    def claim_next(self, turn: AccountTurn, *, worker: str, lease_s: float, at: datetime) -> Job | None:
+        """Claim, as `claim` does, the job of the account's line that has been ready for longest.
+
+        None when there is none that was ready when the turn was published.
+        """
+
+    def next_due(self, account_id: str, line: Line) -> Job | None:
+        """Return the job of an account's line that has been ready for longest; None when none is."""
+
+    def withdraw_claim(self, claimed: str | AccountTurn, *, worker: str) -> bool:
+        """Undo a claim, of a job or by a turn, whose outcome this worker was never told; return whether there was one.
 
         The job is free at once, and no worker counts as lost. A claim under another name stays as it is.
         """
@@ -214,18 +235,30 @@ class JobStore(Protocol):
         Raises LeaseLostError as `checkpoint` does.
         """
 
-    def mark_unpublished(self, jobs: Sequence[Job]) -> None:
-        """Note that nobody was rung for these jobs, so that the next sweep does, without a pause."""
+    def mark_unpublished(self, jobs: Sequence[Job] | Sequence[DueJob]) -> None:
+        """Note that no message was published for these jobs, so that the next sweep does that."""
 
-    def take_unpublished(self, *, quiet_s: float | None, limit: int) -> list[Job]:
-        """Give jobs to ring for, marked as rung for now.
+    def mark_published(self, job: Job) -> None:
+        """Note that a message was published for a job that is due, so that the next sweep leaves it alone."""
 
-        Those that are due and have not been rung for at all, or in the last `quiet_s` seconds (None: however long ago),
-        and those whose holder's lease has lapsed since they were.
+    def take_due(self, *, limit: int) -> list[DueJob]:
+        """Return jobs that a message has to be published for, marked as published now.
+
+        They have waited for an instant that has come, were held by a lease that has lapsed, or are noted as not
+        published.
         """
 
-    def count_due(self) -> int:
-        """Count the jobs that a worker could take now."""
+    def take_lost(self, before: Mapping[Line, datetime], *, most: int, limit: int) -> list[DueJob]:
+        """Return jobs whose message is lost, marked as published now: published `before` that, claimed by nobody.
+
+        Jobs of an account that holds `most` jobs (0: no bound) in that line are left alone for a minute.
+        """
+
+    def oldest_queued_s(self, line: Line) -> float | None:
+        """Return how long ago the oldest message was published that a job of the line waits for; None: none does."""
+
+    def adopt(self) -> int:
+        """Complete the open jobs that a process of an older version has stored, and return how many they were."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -605,10 +638,10 @@ class Forecaster(Protocol):
 
 
 class JobQueue(Protocol):
-    """The way to the workers; only the job's id travels."""
+    """The way to the workers; only ids travel."""
 
     def publish(self, job: Job, /) -> None:
-        """Ring for a job. Raises BrokerUnavailableError."""
+        """Publish a turn for the account of a job, or the start of a sync. Raises BrokerUnavailableError."""
 
 
 class WatchedJobQueue(JobQueue, Protocol):
@@ -616,6 +649,44 @@ class WatchedJobQueue(JobQueue, Protocol):
 
     def length(self) -> int:
         """How many messages no worker has taken yet. Raises BrokerUnavailableError."""
+
+
+class TurnQueue(Protocol):
+    """The way to the workers as a sweep needs it. Every method raises BrokerUnavailableError."""
+
+    def publish_turn(self, turn: AccountTurn) -> None:
+        """Publish a turn as it is."""
+
+    def publish_start(self, sync_id: str) -> None:
+        """Publish the start of a sync."""
+
+    def publish_mark(self, line: Line, sent_at: datetime) -> None:
+        """Publish a mark: when a worker takes it, all that was published for the line before has been delivered."""
+
+
+class UpkeepStore(Protocol):
+    """What workers agree on about sweeps. Every method raises StoreUnavailableError when MongoDB is away."""
+
+    def acquire(self, chore: str, *, lease_s: float) -> str | None:
+        """Return the name by which the caller alone does a chore, for so long; None while someone else does."""
+
+    def extend(self, chore: str, holder: str, *, lease_s: float) -> bool:
+        """Have it last so long from now on; False when it is someone else's by now."""
+
+    def release(self, chore: str, holder: str) -> None:
+        """Let the next one do it at once."""
+
+    def next_mark(self, line: Line, *, every_s: float) -> datetime | None:
+        """Return the present instant to one who sends a mark of it now; None within `every_s` of the last one."""
+
+    def note_mark(self, line: Line, sent_at: datetime) -> None:
+        """Note that a mark has been delivered."""
+
+    def delivered_until(self, line: Line, *, grace_s: float) -> datetime | None:
+        """Return the instant of the last mark that was delivered at least `grace_s` ago; None before there is one.
+
+        In that time whoever took what was delivered before it has claimed a job for it.
+        """
 
 
 class ErrandStore(Protocol):
@@ -655,7 +726,7 @@ class AnswerAnnouncer(Protocol):
 
 
 class DelayedRinger(Protocol):
-    """Rings for a job later; a convenience, since the sweeper does so as well."""
+    """Publishes for a job later; a convenience, since the sweeper does so as well."""
 
     def ring_in(self, delay_s: float, job: Job) -> None:
         """Publish the job after so many seconds, if this process still lives."""
@@ -705,10 +776,11 @@ class RateLimiter(Protocol):
 
 
 class SliceOutcome(StrEnum):
-    """What came of a message that rang for a job."""
+    """What came of a message. A turn that the account has no slot for is not taken."""
 
     WORKED = "worked"
     NOTHING_TO_CLAIM = "nothing_to_claim"
+    NOT_TAKEN = "not_taken"
     LEASE_LOST = "lease_lost"
 
 
@@ -717,6 +789,9 @@ class SliceRunner(Protocol):
 
     def run_slice(self, job_id: str) -> SliceOutcome:
         """Work on a job for at most one slice. Raises UnavailableError."""
+
+    def take_turn(self, turn: AccountTurn) -> SliceOutcome:
+        """Work on a job of an account for at most one slice. Raises UnavailableError."""
 
 
 class SyncStarter(Protocol):

@@ -14,7 +14,6 @@ from worker.copying import FEED_TOO_OLD, Copying
 from worker.crm_apis import CrmApi
 from worker.errors import (
     AddressTooLongError,
-    BrokerUnavailableError,
     ExportError,
     HubSpotError,
     InternalError,
@@ -33,7 +32,6 @@ from worker.gone_lists import GoneList
 from worker.interfaces import FetchedPage
 from worker.jobs import Job, JobKind, JobStatus
 from worker.leases import HeldLease
-from worker.publishing import publish_or_note
 from worker.rates import Quota
 from worker.retry import block_s, policy_for, smaller_page
 from worker.syncs import is_left_over
@@ -208,12 +206,8 @@ class JobInHand:
         self.job = self.job.fail(error, at=self.tools.clock())
 
     def hand_back(self) -> None:
-        """Let another slice go on."""
+        """Let another slice go on. Whoever ran this one publishes for whichever of the account's jobs is next."""
         self.tools.jobs.release(self.job)
-        try:
-            publish_or_note(self.job, queue=self.tools.queue, jobs=self.tools.jobs)
-        except BrokerUnavailableError:
-            _log.warning("slice_not_published")
 
     def leave(self) -> None:
         """Store that the job is finished or has to wait, the end of its pages first: they may not outlive it."""

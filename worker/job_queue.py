@@ -1,4 +1,4 @@
-"""Queues on Celery: they publish an id by task name, without importing the task; PunctualQueue: in time."""
+"""Queues on Celery: they publish ids by task name, without importing the task; PunctualQueue: in time."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
+from datetime import datetime
 from functools import partial
 from queue import SimpleQueue
 from typing import Any, Generic, Protocol, TypeVar, cast
@@ -16,23 +18,24 @@ from kombu import Connection
 from kombu.exceptions import KombuError
 from kombu.exceptions import OperationalError as KombuOperationalError
 
+from worker.account_turns import AccountTurn
 from worker.app import (
     DELIVER,
+    NOTE_MARK,
     QUEUE_BULK,
     QUEUE_INTERACTIVE,
     QUEUE_UPKEEP,
     RUN_ERRAND,
-    RUN_SLICE,
     START_SYNC,
     START_SYNCS,
+    TAKE_TURN,
 )
 from worker.errands import Errand
-from worker.errors import BrokerUnavailableError
-from worker.jobs import Job, JobKind
+from worker.errors import BrokerUnavailableError, UnavailableError
+from worker.jobs import Job, JobKind, Line
 from worker.spans import LINK, TRACEPARENT
 
-_TASKS = {JobKind.PAGE: RUN_SLICE, JobKind.EXPORT: RUN_SLICE, JobKind.SYNC: START_SYNC}
-_QUEUES = {JobKind.PAGE: QUEUE_INTERACTIVE, JobKind.EXPORT: QUEUE_BULK, JobKind.SYNC: QUEUE_BULK}
+_QUEUES = {Line.INTERACTIVE: QUEUE_INTERACTIVE, Line.BULK: QUEUE_BULK, Line.SYNC: QUEUE_BULK}
 _ANSWER_S = 2.0  # for all nodes of a broker together; RabbitMQ's word that it has a message included
 _QUICK = {
     "socket_timeout": 2,
@@ -92,15 +95,51 @@ def message_headers(app: Celery) -> dict[str, str]:
 
 
 class CeleryJobQueue:
-    """The broker as a doorbell; `headers` are what a message says of traces besides."""
+    """JobQueue and TurnQueue on the broker; `headers` are what a job's message says of traces besides.
 
-    def __init__(self, app: Celery, *, headers: Callable[[Job], Mapping[str, str]] = link_to_origin) -> None:
+    A turn carries the instant of its publication, by the clock of `now`; where that cannot be asked it carries none.
+    """
+
+    def __init__(
+        self,
+        app: Celery,
+        *,
+        now: Callable[[], datetime],
+        headers: Callable[[Job], Mapping[str, str]] = link_to_origin,
+    ) -> None:
         self._app = app
+        self._now = now
         self._headers = headers
 
     def publish(self, job: Job) -> None:
-        """Ring once. A failure is reported, never retried here: the job is stored, and the sweeper rings again."""
-        _ring(self._app, _TASKS[job.kind], job.job_id, queue=_QUEUES[job.kind], headers=self._headers(job))
+        """Publish once. A failure is reported, never retried here: the job is stored, and a sweep publishes it."""
+        headers = self._headers(job)
+        if job.kind is JobKind.SYNC:
+            self._send(START_SYNC, [job.job_id], job.line, headers)
+            return
+        as_of = None
+        with suppress(UnavailableError):
+            as_of = self._now()
+        self._send_turn(AccountTurn(account_id=job.account_id, line=job.line, as_of=as_of), headers)
+
+    def publish_turn(self, turn: AccountTurn) -> None:
+        """Publish a turn as it is."""
+        self._send_turn(turn, {})
+
+    def publish_start(self, sync_id: str) -> None:
+        """Publish the start of a sync."""
+        self._send(START_SYNC, [sync_id], Line.SYNC, {})
+
+    def publish_mark(self, line: Line, sent_at: datetime) -> None:
+        """Publish a mark into the queue of a line."""
+        self._send(NOTE_MARK, [line.value, sent_at.isoformat()], line, {})
+
+    def _send_turn(self, turn: AccountTurn, headers: Mapping[str, str]) -> None:
+        as_of = turn.as_of.isoformat() if turn.as_of is not None else None
+        self._send(TAKE_TURN, [turn.account_id, turn.line.value, as_of], turn.line, headers)
+
+    def _send(self, task: str, args: list[Any], line: Line, headers: Mapping[str, str]) -> None:
+        _send(self._app, task, args, queue=_QUEUES[line], headers=headers)
 
     def length(self) -> int:
         """Count the messages that no worker has taken yet."""
@@ -149,7 +188,7 @@ class CelerySyncQueue:
     def publish(self, syncs: Sequence[Job]) -> None:
         """Ring once for all of them. The sweeper rings for each that was not started."""
         ids = [sync.job_id for sync in syncs]
-        _ring(self._app, START_SYNCS, ids, queue=_QUEUES[JobKind.SYNC], headers={})
+        _send(self._app, START_SYNCS, [ids], queue=_QUEUES[Line.SYNC], headers={})
 
 
 class CeleryErrandQueue:
@@ -161,7 +200,7 @@ class CeleryErrandQueue:
 
     def publish(self, errand: Errand) -> None:
         """Ring once. Nobody rings again: who waits for the answer is told that there is none."""
-        _ring(self._app, RUN_ERRAND, errand.errand_id, queue=QUEUE_INTERACTIVE, headers=self._headers())
+        _send(self._app, RUN_ERRAND, [errand.errand_id], queue=QUEUE_INTERACTIVE, headers=self._headers())
 
 
 class CeleryDeliveryQueue:
@@ -172,14 +211,14 @@ class CeleryDeliveryQueue:
 
     def publish(self, job_id: str) -> None:
         """Ring once. The delivery stays due: a later round rings again."""
-        _ring(self._app, DELIVER, job_id, queue=QUEUE_UPKEEP, headers={})
+        _send(self._app, DELIVER, [job_id], queue=QUEUE_UPKEEP, headers={})
 
 
-def _ring(app: Celery, task: str, rung_for: str | list[str], *, queue: str, headers: Mapping[str, str]) -> None:
+def _send(app: Celery, task: str, args: list[Any], *, queue: str, headers: Mapping[str, str]) -> None:
     try:
         app.send_task(
             task,
-            args=[rung_for],
+            args=args,
             queue=queue,
             headers=dict(headers),
             retry=True,

@@ -72,12 +72,30 @@ _LEGAL: Mapping[JobStatus, frozenset[JobStatus]] = MappingProxyType(
 )
 
 
+class Line(StrEnum):
+    """Where jobs wait for a worker, each account in a line of its own for each of these."""
+
+    INTERACTIVE = "interactive"
+    BULK = "bulk"
+    SYNC = "sync"
+
+
 class JobKind(StrEnum):
     """How much a job brings: the page that a caller waits for, all of a type, or several types, a child for each."""
 
     PAGE = "page"
     EXPORT = "export"
     SYNC = "sync"
+
+    @property
+    def line(self) -> Line:
+        """Where jobs of this kind wait."""
+        return _LINES[self]
+
+
+_LINES: Mapping[JobKind, Line] = MappingProxyType(
+    {JobKind.PAGE: Line.INTERACTIVE, JobKind.EXPORT: Line.BULK, JobKind.SYNC: Line.SYNC}
+)
 
 
 JOB_TYPES = (*(each.value for each in ExportType), JobKind.SYNC.value)
@@ -283,6 +301,11 @@ class Job:
         """What every line of the log about the job is to say."""
         asked = {"request_id": self.origin.request_id} if self.origin.request_id is not None else {}
         return {"job_id": self.job_id, "account_id": self.account_id, **asked}
+
+    @property
+    def line(self) -> Line:
+        """The line of its account that it waits in."""
+        return self.kind.line
 
     @property
     def type_name(self) -> str:

@@ -13,6 +13,7 @@ from functools import partial
 
 import structlog
 
+from worker.account_turns import AccountTurn
 from worker.errors import LeaseLostError, StoreUnavailableError, UnavailableError
 from worker.interfaces import JobStore
 from worker.jobs import Job
@@ -56,9 +57,9 @@ class HeldLease:
 
 @dataclass(frozen=True, slots=True)
 class _Claim:
-    """A claim under a name that no other has; `asked_at` is on the monotonic clock."""
+    """A claim, of a job or by a turn, under a name that no other has; `asked_at` is on the monotonic clock."""
 
-    job_id: str
+    of: str | AccountTurn
     owner: str
     asked_at: float
 
@@ -93,10 +94,10 @@ class LeaseKeeper:
         threading.Thread(target=self._keep_renewing, name="leases", daemon=True).start()
 
     @contextmanager
-    def claim(self, job_id: str, *, worker: str, at: datetime) -> Iterator[HeldLease | None]:
-        """Claim a job and keep its lease until the block ends; None when there is nothing to do."""
+    def claim(self, claimed: str | AccountTurn, *, worker: str, at: datetime) -> Iterator[HeldLease | None]:
+        """Claim a job, or the next one of an account, and keep its lease until the block ends; None: there is none."""
         asked_at = self.monotonic()
-        job = self._claim(_Claim(job_id, f"{worker}:{secrets.token_hex(4)}", asked_at), at=at)
+        job = self._claim(_Claim(claimed, f"{worker}:{secrets.token_hex(4)}", asked_at), at=at)
         if job is None:
             yield None
             return
@@ -115,7 +116,9 @@ class LeaseKeeper:
 
     def _claim(self, claim: _Claim, *, at: datetime) -> Job | None:
         try:
-            return self.jobs.claim(claim.job_id, worker=claim.owner, lease_s=self.lease_s, at=at)
+            if isinstance(claim.of, str):
+                return self.jobs.claim(claim.of, worker=claim.owner, lease_s=self.lease_s, at=at)
+            return self.jobs.claim_next(claim.of, worker=claim.owner, lease_s=self.lease_s, at=at)
         except UnavailableError:
             with self._changing:
                 self._unanswered.append(claim)
@@ -150,7 +153,7 @@ class LeaseKeeper:
             self._unanswered, claims = [], self._unanswered
         for number, claim in enumerate(claims):
             try:
-                is_undone = self.jobs.withdraw_claim(claim.job_id, worker=claim.owner)
+                is_undone = self.jobs.withdraw_claim(claim.of, worker=claim.owner)
             except StoreUnavailableError:
                 with self._changing:
                     self._unanswered += claims[number:]

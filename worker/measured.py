@@ -8,6 +8,7 @@ from itertools import product
 
 from pydantic import SecretStr
 
+from worker.account_turns import AccountTurn
 from worker.crm_apis import CrmApi
 from worker.delivery_interfaces import WebhookSender
 from worker.errors import BrokerUnavailableError, DailyLimitError, ListGoneError, RateLimitedError, UnavailableError
@@ -35,6 +36,7 @@ from worker.schedules import RunCounts
 from worker.webhooks import Reply
 
 _UNAVAILABLE = "unavailable"
+_WITH_WORK = (SliceOutcome.WORKED, SliceOutcome.LEASE_LOST)
 _ENDS = tuple(status for status in JobStatus if status.is_terminal)
 _COUNTED = (JobKind.PAGE, JobKind.EXPORT)
 
@@ -160,15 +162,22 @@ class MeasuredExporter:
         self._monotonic = monotonic
 
     def run_slice(self, job_id: str) -> SliceOutcome:
-        """Run a slice."""
+        """Run a slice of a job."""
+        return self._measure(lambda: self._exporter.run_slice(job_id))
+
+    def take_turn(self, turn: AccountTurn) -> SliceOutcome:
+        """Run a slice for an account."""
+        return self._measure(lambda: self._exporter.take_turn(turn))
+
+    def _measure(self, run: Callable[[], SliceOutcome]) -> SliceOutcome:
         began_at = self._monotonic()
         try:
-            outcome = self._exporter.run_slice(job_id)
+            outcome = run()
         except UnavailableError:
             self._metrics.slices.labels(_UNAVAILABLE).inc()
             raise
         self._metrics.slices.labels(outcome).inc()
-        if outcome is not SliceOutcome.NOTHING_TO_CLAIM:
+        if outcome in _WITH_WORK:
             self._metrics.slice_s.observe(self._monotonic() - began_at)
         return outcome
 

@@ -75,7 +75,7 @@ class ExportMetrics:
         self.renewals = _counter(registry, "token_renewals", "Access tokens asked for anew, by outcome", "outcome")
         _begin_at_zero(self.renewals, "renewed", "failed", "reconnect_required")
         self.slices = _counter(registry, "slices", "Messages taken, by what came of them", "outcome")
-        _begin_at_zero(self.slices, "worked", "nothing_to_claim", "lease_lost", "unavailable")
+        _begin_at_zero(self.slices, "worked", "nothing_to_claim", "not_taken", "lease_lost", "unavailable")
         self.slice_s = _histogram(registry, "slice_duration_seconds", "What a slice that had work took", _SLICE_S)
         self.runs = _counter(
             registry,

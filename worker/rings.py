@@ -9,8 +9,8 @@ import time
 
 import structlog
 
-from worker.errors import BrokerUnavailableError
-from worker.interfaces import JobQueue
+from worker.errors import UnavailableError
+from worker.interfaces import JobQueue, JobStore
 from worker.jobs import Job
 
 _log = structlog.get_logger()
@@ -22,8 +22,9 @@ _LATER_S = 0.02  # the database decides whether a job is due, on its own clock, 
 class DelayedRing:
     """A convenience: should this process end first, the sweeper rings instead."""
 
-    def __init__(self, queue: JobQueue) -> None:
+    def __init__(self, queue: JobQueue, *, jobs: JobStore) -> None:
         self._queue = queue
+        self._jobs = jobs
         self._order = itertools.count()
         self._due: list[tuple[float, int, Job]] = []
         self._changed = threading.Condition()
@@ -45,7 +46,8 @@ class DelayedRing:
             job = self._next()
             try:
                 self._queue.publish(job)
-            except BrokerUnavailableError:
+                self._jobs.mark_published(job)  # or a sweep that comes before a worker does would publish it again
+            except UnavailableError:
                 _log.warning("ring_not_published", **job.log_fields)
             except Exception:  # the outermost loop of a thread that has to outlive whatever happens
                 _log.exception("ring_not_published", **job.log_fields)

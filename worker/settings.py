@@ -220,6 +220,7 @@ class WorkerSettings(StoreSettings):
     export_lanes: int = Field(default=16, ge=1, le=64)
     slice_seconds: float = Field(default=20, gt=0, le=60)
     lease_seconds: float = Field(default=20, ge=2, le=300)
+    slots_per_account: int = Field(default=8, ge=0, le=10_000)
     metrics_host: str = "127.0.0.1"
     metrics_port: int | None = Field(default=None, ge=1, le=65_535)
     deletion_guard: Decimal = Field(default=Decimal("0.1"), ge=0, le=1)

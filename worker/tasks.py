@@ -2,13 +2,47 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import structlog
 
 from worker import bootstrap
-from worker.app import DELIVER, DISPATCH, RUN_ERRAND, RUN_SLICE, START_SYNC, START_SYNCS, SWEEP, app
+from worker.account_turns import AccountTurn
+from worker.app import (
+    DELIVER,
+    DISPATCH,
+    NOTE_MARK,
+    RUN_ERRAND,
+    RUN_SLICE,
+    START_SYNC,
+    START_SYNCS,
+    SWEEP,
+    TAKE_TURN,
+    app,
+)
 from worker.errors import UnavailableError
+from worker.jobs import Line
 
 _log = structlog.get_logger()
+
+
+@app.task(name=TAKE_TURN)
+def take_turn(account_id: str, line: str, as_of: str | None) -> None:
+    """Work on one of an account's jobs for at most one slice."""
+    at = datetime.fromisoformat(as_of) if as_of is not None else None
+    try:
+        bootstrap.services().exporter.take_turn(AccountTurn(account_id=account_id, line=Line(line), as_of=at))
+    except UnavailableError as error:
+        _log.warning("slice_given_up", account_id=account_id, error=error.message)
+
+
+@app.task(name=NOTE_MARK)
+def note_mark(line: str, sent_at: str) -> None:
+    """Note that everything that was published before the mark has been delivered."""
+    try:
+        bootstrap.services().upkeep.note_mark(Line(line), datetime.fromisoformat(sent_at))
+    except UnavailableError as error:
+        _log.warning("mark_not_noted", error=error.message)
 
 
 @app.task(name=RUN_SLICE)

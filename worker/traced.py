@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TypeAlias
 
-from worker.interfaces import ErrandTaker, JobQueue, SliceOutcome, SliceRunner, SyncStarter
+from worker.interfaces import ErrandTaker, JobQueue, SyncStarter
 from worker.jobs import Job
-from worker.spans import ERRAND_ID, JOB_ID, LINK, Span, Traces
+from worker.spans import ERRAND_ID, JOB_ID, LINK, TRACEPARENT, Span, Traces
 
 Headers: TypeAlias = Callable[[], Mapping[str, str]]
 """Gives what the message at hand says of traces."""
@@ -27,23 +27,28 @@ class TracedQueue:
             self._queue.publish(job)
 
 
-class TracedExporter:
-    """A SliceRunner. One span a slice: it goes on with the trace that its message names, or links to the job's first.
+class SliceSpans:
+    """Gives one span a slice: it goes on with the trace of its message, where that is the job's own as well.
 
-    An export may take hours and thousands of slices; in one trace nobody could find anything.
+    Any other links to the trace that the job was submitted in: a turn's message may have been published for another
+    job of the account, and an export may take hours and thousands of slices, which nobody could find in one trace.
     """
 
-    def __init__(self, exporter: SliceRunner, traces: Traces, *, headers: Headers) -> None:
-        self._exporter = exporter
+    def __init__(self, traces: Traces, *, headers: Headers) -> None:
         self._traces = traces
         self._headers = headers
 
-    def run_slice(self, job_id: str) -> SliceOutcome:
-        """Run a slice."""
-        with _consuming(self._traces, "run_slice", job_id, self._headers()) as span:
-            outcome = self._exporter.run_slice(job_id)
-            span.note({"hubspot_export.outcome": outcome})
-            return outcome
+    def __call__(self, job: Job) -> AbstractContextManager[Span]:
+        """Begin the span of a slice of this job."""
+        headers, origin = self._headers(), job.origin.traceparent
+        is_its_own = _trace_of(headers.get(TRACEPARENT)) == _trace_of(origin)
+        return self._traces.span(
+            "run_slice",
+            "consumer",
+            attributes={JOB_ID: job.job_id},
+            parent=headers if is_its_own else {},
+            link=None if is_its_own and TRACEPARENT in headers else origin,
+        )
 
 
 class TracedSyncer:
@@ -82,3 +87,9 @@ class TracedErrands:
 
 def _consuming(traces: Traces, task: str, job_id: str, headers: Mapping[str, str]) -> AbstractContextManager[Span]:
     return traces.span(task, "consumer", attributes={JOB_ID: job_id}, parent=headers, link=headers.get(LINK))
+
+
+def _trace_of(traceparent: str | None) -> str | None:
+    """Take the id of the trace out of a header of W3C's Trace Context."""
+    parts = (traceparent or "").split("-")
+    return parts[1] if len(parts) > 1 else None

@@ -19,6 +19,7 @@ from worker.receipts import Facts, Outcome, Receipt
 from worker.tallies import Tally
 
 LEASE_S = 30.0
+_ONLY_WHERE_THEY_ARE = ("unfollowed_since", "unsettled_since", "claimed_at", "ready_at", "due_at", "queued_at")
 _numbers = count(1)
 
 
@@ -115,9 +116,9 @@ class MongoWorld:
             "lease": {"$cond": [{"$gt": ["$lease", None]}, earlier, None]},
             "published_at": {"$subtract": ["$published_at", ms]},
             "resume_at": {"$subtract": ["$resume_at", ms]},
-            "tended_at": {"$subtract": ["$tended_at", ms]},
-            "unfollowed_since": {
-                "$cond": [{"$gt": ["$unfollowed_since", None]}, {"$subtract": ["$unfollowed_since", ms]}, "$$REMOVE"]
+            **{
+                name: {"$cond": [{"$gt": [f"${name}", None]}, {"$subtract": [f"${name}", ms]}, "$$REMOVE"]}
+                for name in _ONLY_WHERE_THEY_ARE
             },
         }
         self.database[COLLECTION].update_many({}, [{"$set": moved}])

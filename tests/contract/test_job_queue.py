@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -13,11 +15,13 @@ from redis import Redis
 from tests.contract.stores import new_job, present
 from tests.fakes.queue import HoldingJobQueue
 from tests.patience import PATIENCE_S
-from worker.app import QUEUE_BULK, QUEUE_INTERACTIVE, RUN_ERRAND
+from worker.account_turns import AccountTurn
+from worker.app import NOTE_MARK, QUEUE_BULK, QUEUE_INTERACTIVE, RUN_ERRAND, START_SYNC, TAKE_TURN
 from worker.errands import Errand, ExchangeCode, PlanExports
-from worker.errors import BrokerUnavailableError
+from worker.errors import BrokerUnavailableError, StoreUnavailableError
 from worker.interfaces import WatchedJobQueue
 from worker.job_queue import CeleryErrandQueue, CeleryJobQueue
+from worker.jobs import JobKind, Line
 
 
 def app_on(url: str) -> Celery:
@@ -29,7 +33,7 @@ def app_on(url: str) -> Celery:
 
 
 def on_redis(url: str) -> CeleryJobQueue:
-    return CeleryJobQueue(app_on(url))
+    return CeleryJobQueue(app_on(url), now=present)
 
 
 @pytest.fixture(params=["fake", "redis"])
@@ -66,6 +70,54 @@ def test_an_errand_waits_where_a_page_would_and_carries_its_id_only(redis_url: s
     assert message.headers["task"] == RUN_ERRAND
     assert message.payload[0] == ["e1"]
     assert "the-code" not in str(message.headers) + str(message.payload)
+
+
+def messages_in(app: Celery, name: str, *, count: int) -> list[tuple[str, list[Any]]]:
+    """Take messages out of a queue, each as its task and its arguments."""
+    queue: Any = app.amqp.queues[name]
+    found = []
+    with app.connection() as connection, connection.SimpleQueue(queue) as waiting:
+        for _ in range(count):
+            message = waiting.get(timeout=PATIENCE_S)
+            message.ack()
+            found.append((message.headers["task"], message.payload[0]))
+    return found
+
+
+def test_a_job_is_a_turn_of_its_account_in_the_queue_of_its_line(redis_url: str) -> None:
+    app, at = app_on(redis_url), present()
+    queue, job = CeleryJobQueue(app, now=lambda: at), new_job(account_id="a7")
+
+    queue.publish(job)
+    queue.publish(replace(job, kind=JobKind.PAGE))
+
+    assert messages_in(app, QUEUE_BULK, count=1) == [(TAKE_TURN, ["a7", "bulk", at.isoformat()])]
+    assert messages_in(app, QUEUE_INTERACTIVE, count=1) == [(TAKE_TURN, ["a7", "interactive", at.isoformat()])]
+
+
+def test_a_turn_goes_without_its_instant_where_the_database_cannot_be_asked(redis_url: str) -> None:
+    def away() -> datetime:
+        raise StoreUnavailableError
+
+    app = app_on(redis_url)
+    CeleryJobQueue(app, now=away).publish(new_job())
+
+    assert messages_in(app, QUEUE_BULK, count=1) == [(TAKE_TURN, ["a1", "bulk", None])]
+
+
+def test_what_a_sweep_publishes_arrives_as_it_is_and_in_its_order(redis_url: str) -> None:
+    app, at = app_on(redis_url), present()
+    queue = CeleryJobQueue(app, now=present)
+
+    queue.publish_turn(AccountTurn(account_id="a1", line=Line.BULK, as_of=at))
+    queue.publish_start("s1")
+    queue.publish_mark(Line.BULK, at)
+
+    assert messages_in(app, QUEUE_BULK, count=3) == [
+        (TAKE_TURN, ["a1", "bulk", at.isoformat()]),
+        (START_SYNC, ["s1"]),
+        (NOTE_MARK, ["bulk", at.isoformat()]),
+    ]
 
 
 def test_without_a_broker_an_errand_is_refused() -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import queue
 from collections.abc import Sequence
+from datetime import datetime
 
 from tests.patience import PATIENCE_S
+from worker.account_turns import AccountTurn
 from worker.errors import BrokerUnavailableError
-from worker.jobs import Job
+from worker.jobs import Job, Line
 
 
 class HoldingJobQueue:
@@ -32,6 +34,33 @@ class HoldingJobQueue:
     def take(self, *, within_s: float = PATIENCE_S) -> Job:
         """Give the oldest job that is held, waiting for one. Raises queue.Empty when none comes in time."""
         return self._held.get(timeout=within_s)
+
+
+class HoldingTurnQueue:
+    """TurnQueue. What was published, each kind by itself; it gives up after so many of them, where that is said."""
+
+    def __init__(self) -> None:
+        self.is_away = False
+        self.takes: int | None = None
+        self.turns: list[AccountTurn] = []
+        self.starts: list[str] = []
+        self.marks: list[tuple[Line, datetime]] = []
+
+    def publish_turn(self, turn: AccountTurn) -> None:
+        self._answer()
+        self.turns.append(turn)
+
+    def publish_start(self, sync_id: str) -> None:
+        self._answer()
+        self.starts.append(sync_id)
+
+    def publish_mark(self, line: Line, sent_at: datetime) -> None:
+        self._answer()
+        self.marks.append((line, sent_at))
+
+    def _answer(self) -> None:
+        if self.is_away or (self.takes is not None and len(self.turns) >= self.takes):
+            raise BrokerUnavailableError
 
 
 class HoldingDeliveryQueue:

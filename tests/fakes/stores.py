@@ -9,10 +9,11 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice
 from operator import itemgetter
 
+from worker.account_turns import AccountTurn, DueJob
 from worker.erasures import Erased, Erasure
 from worker.errors import JobNotFoundError, LeaseLostError, StoreUnavailableError
 from worker.interfaces import JobQuery, OpenJobs, RecordSlice
-from worker.jobs import JOB_TYPES, Job, JobKind, JobStatus, Lease
+from worker.jobs import JOB_TYPES, Job, JobKind, JobStatus, Lease, Line
 from worker.lanes import Block, Lane, gaps_between, is_among
 from worker.pages import ExportType, Page, PagePlace, record_ids, records_by_place, within_bytes, without_record
 from worker.syncs import follow
@@ -41,8 +42,59 @@ class _StoredJob:
     epoch: int
     leased_until: datetime | None = None
     published_at: datetime | None = None
-    tended_at: datetime = _NEVER
+    claimed_at: datetime | None = None
+    ready_at: datetime | None = None
+    due_at: datetime | None = None
+    queued_at: datetime | None = None
+    unsettled_since: datetime | None = None
     unfollowed_since: datetime | None = None
+
+    @property
+    def not_before(self) -> datetime:
+        """When its wait or its lease is over."""
+        return max(self.job.resume_at or _NEVER, self.leased_until or _NEVER)
+
+    @property
+    def is_published(self) -> bool:
+        """Whether a message was published since then."""
+        return self.published_at is not None and self.published_at >= self.not_before
+
+    def timed(self, now: datetime) -> _StoredJob:
+        """Say when somebody has to come for it, as its state has it now."""
+        job = self.job
+        unsettled_since = min(self.unsettled_since or now, now) if _lacks_its_end(job) else None
+        free = replace(self, ready_at=None, due_at=None, queued_at=None, unsettled_since=unsettled_since)
+        if job.status not in _OPEN or job.is_expanded:
+            return free
+        if self.leased_until is not None and self.leased_until > now:
+            return replace(free, due_at=self.not_before)
+        if self.not_before > now:
+            return replace(free, ready_at=job.resume_at, due_at=self.not_before)
+        ready = replace(free, ready_at=min(self.ready_at or now, now))
+        if self.is_published:
+            return replace(ready, queued_at=min(self.published_at or now, now))
+        return replace(ready, due_at=min(self.due_at or now, now))
+
+
+class _Shelf(dict[str, _StoredJob]):
+    """Jobs by their ids, each timed by a clock as it is put there."""
+
+    def __init__(self, clock: Callable[[], datetime]) -> None:
+        super().__init__()
+        self._clock = clock
+
+    def __setitem__(self, job_id: str, stored: _StoredJob) -> None:
+        super().__setitem__(job_id, stored.timed(self._clock()))
+
+    def insert(self, job: Job) -> None:
+        """Put a new job there, unless there is one."""
+        if job.job_id not in self:
+            now = self._clock()
+            self[job.job_id] = _StoredJob(job=job, epoch=job.epoch, published_at=now, ready_at=min(job.created_at, now))
+
+    def mark(self, stored: _StoredJob, **marks: datetime | None) -> None:
+        """Change what the store alone knows of a job, and leave the rest."""
+        super().__setitem__(stored.job.job_id, replace(stored, **marks))  # type: ignore[arg-type]  # fields there are
 
 
 class InMemoryJobStore(_Store):
@@ -52,7 +104,7 @@ class InMemoryJobStore(_Store):
         self.loses_answers_to_claims = False
         super().__init__()
         self._clock = clock
-        self._stored: dict[str, _StoredJob] = {}
+        self._stored = _Shelf(clock)
         self._removed: dict[str, _StoredJob] = {}
 
     @property
@@ -69,7 +121,7 @@ class InMemoryJobStore(_Store):
     def add(self, job: Job) -> None:
         self._answer()
         with self._lock:
-            self._stored.setdefault(job.job_id, _StoredJob(job=job, epoch=job.epoch, published_at=job.created_at))
+            self._stored.insert(job)
 
     def add_all(self, jobs: Sequence[Job]) -> None:
         for job in jobs:
@@ -116,8 +168,7 @@ class InMemoryJobStore(_Store):
             if any(child.job_id in self._removed for child in children):
                 return False
             for child in children:
-                fresh = _StoredJob(job=child, epoch=child.epoch, published_at=child.created_at)
-                self._stored.setdefault(child.job_id, fresh)
+                self._stored.insert(child)
             stored = self._unchanged(sync)
             if stored is None:
                 return False
@@ -204,7 +255,8 @@ class InMemoryJobStore(_Store):
     def _hide(self, *job_ids: str) -> None:
         for job_id in job_ids:
             if job_id in self._stored and self._stored[job_id].job.lease is None:
-                self._removed[job_id] = replace(self._stored.pop(job_id), tended_at=self._clock())
+                hidden = self._stored.pop(job_id)
+                self._removed[job_id] = replace(hidden, unsettled_since=hidden.unsettled_since or self._clock())
 
     def finish_removal(self, job_id: str) -> None:
         self._answer()
@@ -213,18 +265,17 @@ class InMemoryJobStore(_Store):
     def take_unsettled(self, *, quiet_s: float, limit: int) -> tuple[list[str], list[Job]]:
         self._answer()
         with self._lock:
-            endless = [stored for stored in self._stored.values() if _lacks_its_end(stored.job)]
-            removed = self._take_to_tend(self._removed, list(self._removed.values()), quiet_s)[:limit]
+            removed = self._take_unsettled(self._removed, quiet_s)[:limit]
             children = [each for job in removed for each in job.children]
             self._hide(*children)
-            taken = self._take_to_tend(self._stored, endless, quiet_s)[:limit]
+            taken = self._take_unsettled(self._stored, quiet_s)[:limit]
             return [*children, *(job.job_id for job in removed)], taken
 
-    def _take_to_tend(self, place: dict[str, _StoredJob], wanted: list[_StoredJob], quiet_s: float) -> list[Job]:
-        silent_since = self._after(-quiet_s)
-        silent = [stored for stored in wanted if max(stored.job.updated_at, stored.tended_at) < silent_since]
+    def _take_unsettled(self, shelf: dict[str, _StoredJob], quiet_s: float) -> list[Job]:
+        before = self._after(-quiet_s)
+        silent = [each for each in shelf.values() if each.unsettled_since is not None and each.unsettled_since < before]
         for stored in silent:
-            place[stored.job.job_id] = replace(stored, tended_at=self._clock())
+            dict.__setitem__(shelf, stored.job.job_id, replace(stored, unsettled_since=self._clock()))
         return [stored.job for stored in silent]
 
     def last_complete(
@@ -257,39 +308,82 @@ class InMemoryJobStore(_Store):
             raise StoreUnavailableError
         return job
 
-    def withdraw_claim(self, job_id: str, *, worker: str) -> bool:
+    def claim_next(self, turn: AccountTurn, *, worker: str, lease_s: float, at: datetime) -> Job | None:
         self._answer()
         with self._lock:
-            stored = self._stored.get(job_id)
-            if stored is None or stored.job.lease is None or stored.job.lease.owner != worker:
-                return False
-            free = replace(stored.job, lease=None)
-            self._stored[job_id] = replace(stored, job=free, leased_until=None, published_at=None)
-            return True
+            ready = [stored for stored in self._ready(turn.account_id, turn.line) if _was_ready(stored, turn.as_of)]
+            job = self._claim_locked(ready[0].job.job_id, worker=worker, lease_s=lease_s, at=at) if ready else None
+        if self.loses_answers_to_claims:
+            raise StoreUnavailableError
+        return job
+
+    def now(self) -> datetime:
+        self._answer()
+        return self._clock()
+
+    def has_turn(self, turn: AccountTurn, *, most: int) -> bool:
+        self._answer()
+        counted = [stored for stored in self._of(turn.account_id, turn.line) if self._counts(stored, turn.as_of)]
+        return most == 0 or len(counted) < most
+
+    def _counts(self, stored: _StoredJob, as_of: datetime | None) -> bool:
+        is_new = as_of is not None and stored.claimed_at is not None and stored.claimed_at > as_of
+        return is_new or self._is_held(stored)
+
+    def _is_held(self, stored: _StoredJob) -> bool:
+        return stored.leased_until is not None and stored.leased_until > self._clock()
+
+    def _of(self, account_id: str, line: Line) -> list[_StoredJob]:
+        return [each for each in self._stored.values() if (each.job.account_id, each.job.line) == (account_id, line)]
+
+    def _ready(self, account_id: str, line: Line) -> list[_StoredJob]:
+        ready = [each for each in self._of(account_id, line) if each.ready_at is not None and self._is_due(each)]
+        return sorted(ready, key=lambda each: each.ready_at or _NEVER)
+
+    def next_due(self, account_id: str, line: Line) -> Job | None:
+        self._answer()
+        return next((stored.job for stored in self._ready(account_id, line)), None)
+
+    def withdraw_claim(self, claimed: str | AccountTurn, *, worker: str) -> bool:
+        self._answer()
+        with self._lock:
+            ids = [claimed] if isinstance(claimed, str) else [each.job.job_id for each in self._stored.values()]
+            held = [self._stored[each] for each in ids if each in self._stored]
+            for stored in held:
+                if stored.job.lease is not None and stored.job.lease.owner == worker:
+                    free = replace(stored.job, lease=None)
+                    self._stored[free.job_id] = replace(stored, job=free, leased_until=None, published_at=None)
+                    return True
+            return False
 
     def _claim(self, job_id: str, *, worker: str, lease_s: float, at: datetime) -> Job | None:
         self._answer()
         with self._lock:
-            stored = self._stored.get(job_id)
-            if stored is None or stored.job.kind is JobKind.SYNC or not self._is_due(stored):
-                return None
-            epoch = stored.epoch + 1
-            taken_over = 1 if stored.job.lease is not None else 0
-            job = replace(
-                stored.job,
-                status=JobStatus.RUNNING,
-                lease=Lease(owner=worker, epoch=epoch),
-                attempts=max(stored.job.attempts, 1),
-                resumes=stored.job.resumes + taken_over,
-                lapses=stored.job.lapses + taken_over,
-                started_at=stored.job.started_at or at,
-                updated_at=at,
-                resume_at=None,
-                reason=None,
-            )
-            self._stored[job_id] = replace(stored, job=job, epoch=epoch, leased_until=self._after(lease_s))
-            self._start_sync(job, at)
-            return job
+            return self._claim_locked(job_id, worker=worker, lease_s=lease_s, at=at)
+
+    def _claim_locked(self, job_id: str, *, worker: str, lease_s: float, at: datetime) -> Job | None:
+        stored = self._stored.get(job_id)
+        if stored is None or stored.job.kind is JobKind.SYNC or not self._is_due(stored):
+            return None
+        epoch = stored.epoch + 1
+        taken_over = 1 if stored.job.lease is not None else 0
+        job = replace(
+            stored.job,
+            status=JobStatus.RUNNING,
+            lease=Lease(owner=worker, epoch=epoch),
+            attempts=max(stored.job.attempts, 1),
+            resumes=stored.job.resumes + taken_over,
+            lapses=stored.job.lapses + taken_over,
+            started_at=stored.job.started_at or at,
+            updated_at=at,
+            resume_at=None,
+            reason=None,
+        )
+        self._stored[job_id] = replace(
+            stored, job=job, epoch=epoch, leased_until=self._after(lease_s), claimed_at=self._clock()
+        )
+        self._start_sync(job, at)
+        return job
 
     def _start_sync(self, child: Job, at: datetime) -> None:
         stored = self._stored.get(child.parent_id or "")
@@ -338,15 +432,17 @@ class InMemoryJobStore(_Store):
             free = replace(stored.job, lease=None, attempts=stored.job.attempts + 1)
             self._stored[job.job_id] = replace(stored, job=free, leased_until=None, published_at=None)
 
-    def mark_unpublished(self, jobs: Sequence[Job]) -> None:
+    def mark_unpublished(self, jobs: Sequence[Job] | Sequence[DueJob]) -> None:
+        self._mark_published([job.job_id for job in jobs], None)
+
+    def mark_published(self, job: Job) -> None:
+        self._mark_published([job.job_id], self._clock())
+
+    def _mark_published(self, job_ids: Sequence[str], at: datetime | None) -> None:
         self._answer()
         with self._lock:
-            for job_id in {job.job_id for job in jobs} & self._stored.keys():
-                self._stored[job_id] = replace(self._stored[job_id], published_at=None)
-
-    def count_due(self) -> int:
-        self._answer()
-        return len([stored for stored in self._stored.values() if self._is_due(stored)])
+            for job_id in set(job_ids) & self._stored.keys():
+                self._stored[job_id] = replace(self._stored[job_id], published_at=at)
 
     def open_jobs(self) -> list[OpenJobs]:
         self._answer()
@@ -366,7 +462,7 @@ class InMemoryJobStore(_Store):
             kind=kind,
             jobs=len(stored),
             due=len(due),
-            due_for_s=self._longest_since(_due_since(each) for each in due),
+            due_for_s=self._longest_since(each.ready_at or each.due_at for each in due),
             running_for_s=self._longest_since(job.started_at for job in running),
             quiet_for_s=self._longest_since(job.updated_at for job in running),
         )
@@ -374,16 +470,40 @@ class InMemoryJobStore(_Store):
     def _longest_since(self, instants: Iterable[datetime | None]) -> float | None:
         return max(((self._clock() - each).total_seconds() for each in instants if each is not None), default=None)
 
-    def take_unpublished(self, *, quiet_s: float | None, limit: int) -> list[Job]:
+    def take_due(self, *, limit: int) -> list[DueJob]:
         self._answer()
         with self._lock:
-            due = [stored for stored in self._stored.values() if self._is_due(stored)]
-            lapsed = [stored for stored in due if _has_lapsed_since_rung(stored)]
-            silent = lapsed + [stored for stored in due if self._is_silent(stored, quiet_s)]
-            taken = sorted({stored.job.job_id: stored for stored in silent}.values(), key=_rung)[:limit]
-            for stored in taken:
-                self._stored[stored.job.job_id] = replace(stored, published_at=self._clock())
-            return [stored.job for stored in taken]
+            due = [each for each in self._stored.values() if each.due_at is not None and each.due_at <= self._clock()]
+            due = sorted(due, key=lambda each: each.due_at or _NEVER)[:limit]
+            return [self._publish(stored) for stored in due]
+
+    def take_lost(self, before: Mapping[Line, datetime], *, most: int, limit: int) -> list[DueJob]:
+        self._answer()
+        with self._lock:
+            queued = [each for each in self._stored.values() if each.queued_at is not None and each.job.line in before]
+            lost = [each for each in queued if each.queued_at is not None and each.queued_at < before[each.job.line]]
+            full = [each for each in lost[:limit] if self._is_full(each, most)]
+            for stored in full:
+                self._stored.mark(stored, queued_at=self._after(60))
+            return [self._publish(stored) for stored in lost[:limit] if stored not in full]
+
+    def _is_full(self, stored: _StoredJob, most: int) -> bool:
+        held = [each for each in self._of(stored.job.account_id, stored.job.line) if self._is_held(each)]
+        return 0 < most <= len(held)
+
+    def _publish(self, stored: _StoredJob) -> DueJob:
+        job = stored.job
+        self._stored[job.job_id] = replace(stored, published_at=self._clock())
+        return DueJob(job_id=job.job_id, account_id=job.account_id, line=job.line)
+
+    def oldest_queued_s(self, line: Line) -> float | None:
+        self._answer()
+        queued = [each.queued_at for each in self._stored.values() if each.queued_at and each.job.line is line]
+        return (self._clock() - min(queued)).total_seconds() if queued else None
+
+    def adopt(self) -> int:
+        self._answer()
+        return 0
 
     def _is_wanted(self, job: Job, wanted: JobQuery) -> bool:
         return (
@@ -399,11 +519,6 @@ class InMemoryJobStore(_Store):
         has_lapsed = stored.leased_until is None or stored.leased_until < now
         may_resume = stored.job.resume_at is None or stored.job.resume_at <= now
         return stored.job.status in _OPEN and not stored.job.is_expanded and has_lapsed and may_resume
-
-    def _is_silent(self, stored: _StoredJob, quiet_s: float | None) -> bool:
-        if quiet_s is None or stored.published_at is None:
-            return stored.published_at is None
-        return not self._after(-quiet_s) <= stored.published_at <= self._after(quiet_s)
 
     def _held(self, job: Job) -> _StoredJob:
         stored = self._stored.get(job.job_id)
@@ -434,16 +549,8 @@ def _lacks_its_end(job: Job) -> bool:
     return job.status.is_terminal and job.expires_at is None and may_end
 
 
-def _rung(stored: _StoredJob) -> datetime:
-    return stored.published_at or _NEVER
-
-
-def _due_since(stored: _StoredJob) -> datetime:
-    return max(each for each in (stored.job.updated_at, stored.job.resume_at, stored.leased_until) if each is not None)
-
-
-def _has_lapsed_since_rung(stored: _StoredJob) -> bool:
-    return stored.leased_until is not None and _rung(stored) < stored.leased_until
+def _was_ready(stored: _StoredJob, as_of: datetime | None) -> bool:
+    return stored.ready_at is not None and (as_of is None or stored.ready_at <= as_of)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,7 +19,10 @@ from worker.mongo.tokens import MongoTokenStore
 
 
 def ensure_indexes(database: MongoDatabase) -> None:
-    """Create what is missing; doing it again changes nothing. Raises StoreUnavailableError."""
+    """Create what is missing, and complete what older versions have stored; doing it again changes nothing.
+
+    Raises StoreUnavailableError.
+    """
     for store in (
         MongoJobStore(database),
         MongoDeliveryStore(database),
@@ -36,3 +39,4 @@ def ensure_indexes(database: MongoDatabase) -> None:
         MongoScheduleStore(database),
     ):
         store.ensure_indexes()
+    MongoJobStore(database).adopt_older()

@@ -64,6 +64,7 @@ def to_document(job: Job) -> Document:
         "owner": job.owner,
         "type": job.type_name,
         "kind": job.kind.value,
+        "line": job.line.value,
         "label": job.label,
         "origin": asdict(job.origin),
         "request": request,
@@ -75,11 +76,6 @@ def to_document(job: Job) -> Document:
         **({"webhook": webhook_to_document(job.webhook)} if job.webhook is not None else {}),
         **state_of(job),
     }
-
-
-def new_document(job: Job) -> Document:
-    """Give a new job's document as it is stored: rung for now, or about to be."""
-    return {**to_document(job), "published_at": job.created_at}
 
 
 def _place_of(job: Job) -> Document:

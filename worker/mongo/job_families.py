@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
+from pymongo import UpdateOne
 from pymongo.errors import BulkWriteError
 
 from worker.jobs import Job, JobStatus
 from worker.mongo.connection import Document, MongoCollection, translated_errors
-from worker.mongo.job_documents import FINISHED, REMOVED, from_document, new_document, state_of
+from worker.mongo.job_documents import FINISHED, REMOVED, from_document, state_of, to_document
+from worker.mongo.job_reading import JobReader
+from worker.mongo.job_timing import TIMED, literal
 from worker.syncs import follow
 
 _NOT_STARTED = [JobStatus.QUEUED.value, JobStatus.WAITING.value]
 _DUPLICATE = 11000
+_NEXT_REVISION = {"$add": [{"$ifNull": ["$revision", 0]}, 1]}
 
 
 class JobFamilies:
@@ -25,12 +29,13 @@ class JobFamilies:
     that of two who follow at the same moment the one who has seen less begins anew.
     """
 
-    def __init__(self, jobs: MongoCollection) -> None:
+    def __init__(self, jobs: MongoCollection, reader: JobReader) -> None:
         self._jobs = jobs
+        self._reader = reader
 
     def children_of(self, syncs: Sequence[Job]) -> list[Job]:
         """Read the children of these syncs."""
-        return [from_document(document) for document in self._read([each for sync in syncs for each in sync.children])]
+        return self._reader.read_all(self._read([each for sync in syncs for each in sync.children]))
 
     def expand(self, sync: Job, children: Sequence[Job]) -> bool:
         """Store the children, then that they are there. Who is killed in between has left a sync that is rung for."""
@@ -38,7 +43,7 @@ class JobFamilies:
             insert_missing(self._jobs, children)
             if len(self._read([child.job_id for child in children])) < len(children):
                 return False  # one of them is being removed: when it is gone, this may be done again
-            expanded = {"$set": {"is_expanded": True}, "$inc": {"revision": 1}}
+            expanded = [{"$set": {"is_expanded": True, "revision": _NEXT_REVISION}}, TIMED]
             return self._jobs.update_one(unchanged(sync), expanded).matched_count > 0
 
     def follow(self, sync_id: str) -> Job | None:
@@ -46,7 +51,7 @@ class JobFamilies:
         with translated_errors():
             while (document := self._jobs.find_one({"_id": sync_id, "status": {"$ne": REMOVED}})) is not None:
                 children = self._read(from_document(document).children)
-                sync = follow(from_document(document), [from_document(child) for child in children])
+                sync = follow(from_document(document), self._reader.read_all(children))
                 if self._write_as_read(document, sync):
                     self._unmark(children)
                     return sync
@@ -54,8 +59,15 @@ class JobFamilies:
 
     def reopen(self, sync: Job) -> None:
         """Have a sync go on. It stays marked until it has followed its children: they are taken up one by one."""
-        again = {"status": JobStatus.QUEUED.value, "finished_at": None, "expires_at": None, "deliver_at": None}
-        change = {"$set": again, "$inc": {"revision": 1}, "$currentDate": {"unfollowed_since": True}}
+        again = {
+            "status": JobStatus.QUEUED.value,
+            "finished_at": None,
+            "expires_at": None,
+            "deliver_at": None,
+            "revision": _NEXT_REVISION,
+            "unfollowed_since": "$$NOW",
+        }
+        change = [{"$set": again}, TIMED]
         with translated_errors():
             self._jobs.update_one({"_id": sync.job_id, "is_expanded": True, "status": {"$ne": REMOVED}}, change)
 
@@ -69,7 +81,7 @@ class JobFamilies:
             "updated_at": at,
             "resume_at": None,
             "reason": None,
-            "revision": {"$add": [{"$ifNull": ["$revision", 0]}, 1]},
+            "revision": _NEXT_REVISION,
         }
         waiting = {"_id": child.parent_id, "is_expanded": True, "status": {"$in": _NOT_STARTED}}
         with translated_errors():
@@ -86,13 +98,13 @@ class JobFamilies:
             "finished_at": sync.finished_at,
             "expires_at": None,
         }
-        its = {"$set": {"expires_at": at, "deliver_at": sync.first_delivery_at}, "$inc": {"revision": 1}}
+        end = {"expires_at": at, "deliver_at": sync.first_delivery_at, "revision": _NEXT_REVISION}
         theirs = {"_id": {"$in": list(sync.children)}, "status": {"$in": FINISHED}}
         with translated_errors():
             if self._jobs.find_one(finished, {"_id": True}) is None:
                 return False
-            self._jobs.update_many(theirs, {"$set": {"expires_at": at, "pages_expire_at": at}})
-            return self._jobs.update_one(finished, its).matched_count > 0
+            self._jobs.update_many(theirs, [{"$set": {"expires_at": at, "pages_expire_at": at}}, TIMED])
+            return self._jobs.update_one(finished, [{"$set": end}, TIMED]).matched_count > 0
 
     def hide(self, children: Sequence[str]) -> None:
         """Hide the children of a sync that was removed; one that is held finds out for itself that it is alone."""
@@ -106,8 +118,8 @@ class JobFamilies:
 
     def _write_as_read(self, document: Document, sync: Job) -> bool:
         as_read = {"_id": document["_id"], "revision": document.get("revision"), "status": {"$ne": REMOVED}}
-        change = {"$set": state_of(sync), "$inc": {"revision": 1}, "$unset": {"unfollowed_since": True}}
-        return self._jobs.update_one(as_read, change).matched_count > 0
+        state = {**literal(state_of(sync)), "revision": _NEXT_REVISION, "unfollowed_since": "$$REMOVE"}
+        return self._jobs.update_one(as_read, [{"$set": state}, TIMED]).matched_count > 0
 
     def _unmark(self, children: Sequence[Document]) -> None:
         """Take the marks away that were seen; one that was set since then stays."""
@@ -121,7 +133,7 @@ class JobFamilies:
 
 
 def insert_missing(jobs: MongoCollection, new: Sequence[Job]) -> None:
-    """Insert jobs; those that are there stay as they are.
+    """Insert jobs; those that are there stay as they are. MongoDB's clock says when each came.
 
     The driver reports duplicates and a write concern that was not met in one error: without the majority's word nothing
     is stored, whichever of the jobs were there.
@@ -129,14 +141,21 @@ def insert_missing(jobs: MongoCollection, new: Sequence[Job]) -> None:
     if not new:
         return
     try:
-        jobs.insert_many([new_document(job) for job in new], ordered=False)
-    except BulkWriteError as error:
+        jobs.bulk_write([UpdateOne({"_id": job.job_id}, _inserted(job), upsert=True) for job in new], ordered=False)
+    except BulkWriteError as error:  # duplicates: another one has inserted the same at this moment
         codes = {each["code"] for each in error.details["writeErrors"]}
         if codes != {_DUPLICATE} or error.details["writeConcernErrors"]:
             raise
 
 
-HIDE: Document = {"$set": {"status": REMOVED, "expires_at": None}, "$currentDate": {"tended_at": True}}
+def _inserted(job: Job) -> list[Document]:
+    """Write a document where there is none. It counts as published: whoever stores a job is about to do that."""
+    new = {**literal(to_document(job)), "published_at": "$$NOW", "ready_at": {"$min": [job.created_at, "$$NOW"]}}
+    is_there = {"$gt": ["$epoch", None]}
+    return [{"$replaceWith": {"$cond": [is_there, "$$ROOT", new]}}, TIMED]
+
+
+HIDE: list[Document] = [{"$set": {"status": REMOVED, "expires_at": None}}, TIMED]
 """The change that makes a job unknown to everyone. TTL must not take it before its pages are gone."""
 
 

@@ -2,61 +2,58 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 from pymongo import ASCENDING, DESCENDING, ReturnDocument
-from pymongo.errors import DuplicateKeyError
 
+from worker.account_turns import AccountTurn, DueJob
 from worker.errors import JobNotFoundError, LeaseLostError
 from worker.interfaces import JobQuery, OpenJobs
-from worker.jobs import Job, JobKind, JobStatus
+from worker.jobs import Job, JobKind, JobStatus, Line
 from worker.mongo.connection import Document, MongoDatabase, from_now, translated_errors
 from worker.mongo.job_documents import (
     COLLECTION,
-    FINISHED,
     REMOVED,
     children_in,
     from_document,
-    new_document,
     state_of,
 )
 from worker.mongo.job_families import HIDE, JobFamilies, insert_missing, unchanged
 from worker.mongo.job_lists import LIST_INDEX, count_open, find_newest
+from worker.mongo.job_reading import JobReader
+from worker.mongo.job_timing import CENSUS_INDEX, HAS_UNSETTLED, OPEN, TIMED, TIMING_INDEXES, literal
+from worker.mongo.job_turns import JobTurns, of_turn
 from worker.pages import ExportType
+from worker.spoiled import SpoiledDocuments
 
-_OPEN = [JobStatus.QUEUED.value, JobStatus.RUNNING.value, JobStatus.WAITING.value]
-_UNFINISHED = {"is_expanded": None, "status": {"$in": _OPEN}}  # a sync with children has nothing to do itself
 _MAY_END = {"$or": [{"parent_id": None}, {"receipt": None}]}  # a child gets its end from its sync
 _HAS_LAPSED = {"$lt": ["$lease.expires_at", "$$NOW"]}  # no lease at all compares as lower, so it has lapsed as well
 _IS_DUE = {"$lte": ["$resume_at", "$$NOW"]}
 _IS_WHOLE: Document = {"kind": JobKind.EXPORT.value, "receipt.complete": True}
 # An index that is sparse instead of partial is of no use beside `$expr`, to which a field that is missing is null.
-_IS_LEASED: Document = {"lease.expires_at": {"$exists": True}}
 _IS_UNFOLLOWED: Document = {"unfollowed_since": {"$exists": True}}
-_NOT_RUNG_SINCE_LAPSE = {"$lt": ["$published_at", "$lease.expires_at"]}
 _IS_RUNNING = {"$eq": ["$status", JobStatus.RUNNING.value]}
 _CAN_BE_TAKEN = {"$and": [_HAS_LAPSED, _IS_DUE]}
-_DUE_SINCE = {"$max": ["$updated_at", "$resume_at", "$lease.expires_at"]}  # what is missing does not count
+_COULD_BE_TAKEN_SINCE = {"$ifNull": ["$ready_at", "$due_at"]}  # the second: of a lease that has lapsed
 
 
 class MongoJobStore:
     """Jobs. Every decision about leases is one atomic update, with the server's clock (`$$NOW`)."""
 
-    def __init__(self, database: MongoDatabase) -> None:
+    def __init__(self, database: MongoDatabase, *, spoiled: SpoiledDocuments | None = None) -> None:
         self._jobs = database[COLLECTION]
-        self._families = JobFamilies(self._jobs)
+        self._reader = JobReader(self._jobs, spoiled or SpoiledDocuments())
+        self._turns = JobTurns(database, self._reader)
+        self._families = JobFamilies(self._jobs, self._reader)
 
     def ensure_indexes(self) -> None:
         """Create what the queries below need. Doing it again changes nothing."""
         with translated_errors():
             self._jobs.create_index(LIST_INDEX)
-            self._jobs.create_index([("is_expanded", ASCENDING), ("status", ASCENDING), ("published_at", ASCENDING)])
-            self._jobs.create_index(
-                [("lease.expires_at", ASCENDING), ("status", ASCENDING)], partialFilterExpression=_IS_LEASED
-            )
-            self._jobs.create_index([("status", ASCENDING), ("expires_at", ASCENDING), ("updated_at", ASCENDING)])
+            self._jobs.create_index(CENSUS_INDEX)
+            for keys, kept in TIMING_INDEXES:
+                self._jobs.create_index(keys, partialFilterExpression=kept)
             self._jobs.create_index("expires_at", expireAfterSeconds=0)
             self._jobs.create_index("unfollowed_since", partialFilterExpression=_IS_UNFOLLOWED)
             self._jobs.create_index(
@@ -69,13 +66,15 @@ class MongoJobStore:
                 partialFilterExpression=_IS_WHOLE,
             )
 
+    def adopt_older(self) -> None:
+        """Write what older versions have left out. Doing it again changes nothing."""
+        self._turns.adopt()
+        self._turns.adopt_unsettled()
+
     def add(self, job: Job) -> None:
         """Store a new job."""
         with translated_errors():
-            try:
-                self._jobs.insert_one(new_document(job))
-            except DuplicateKeyError:
-                return
+            insert_missing(self._jobs, [job])
 
     def add_all(self, jobs: Sequence[Job]) -> None:
         """Insert those that are not there yet, in one call."""
@@ -85,7 +84,7 @@ class MongoJobStore:
     def unfinished_among(self, job_ids: Collection[str]) -> set[str]:
         """Look the ids up."""
         with translated_errors():
-            found = self._jobs.find({"_id": {"$in": list(job_ids)}, "status": {"$in": _OPEN}}, {"_id": True})
+            found = self._jobs.find({"_id": {"$in": list(job_ids)}, "status": {"$in": OPEN}}, {"_id": True})
             return {document["_id"] for document in found}
 
     def get(self, job_id: str, *, account_id: str) -> Job:
@@ -105,7 +104,7 @@ class MongoJobStore:
     def newest(self, wanted: JobQuery) -> list[Job]:
         """Read the list's index from a place on."""
         with translated_errors():
-            return [from_document(document) for document in find_newest(self._jobs, wanted)]
+            return self._reader.read_all(find_newest(self._jobs, wanted))
 
     def states_of(self, job_ids: Collection[str]) -> Mapping[str, JobStatus]:
         """Look the ids up; no more than the status is read."""
@@ -121,10 +120,13 @@ class MongoJobStore:
 
     def change(self, before: Job, after: Job) -> bool:
         """Write a job that nobody holds, unless it is not as `before` any more."""
-        now = {"published_at": True} | ({"unfollowed_since": True} if _has_to_be_followed(after) else {})
-        state = {**state_of(after), "cancel_requested": after.cancel_requested}
+        state = {
+            **literal({**state_of(after), "cancel_requested": after.cancel_requested}),
+            "published_at": "$$NOW",
+            **({"unfollowed_since": "$$NOW"} if _has_to_be_followed(after) else {}),
+        }
         with translated_errors():
-            return self._jobs.update_one(unchanged(before), {"$set": state, "$currentDate": now}).matched_count > 0
+            return self._jobs.update_one(unchanged(before), [{"$set": state}, TIMED]).matched_count > 0
 
     def children_of(self, syncs: Sequence[Job]) -> list[Job]:
         """Read children by their ids, which are known."""
@@ -148,11 +150,9 @@ class MongoJobStore:
 
     def take_unfollowed(self, *, quiet_s: float, limit: int) -> list[Job]:
         """Take what is marked, each by one atomic update."""
-        since = {**_IS_UNFOLLOWED, "$expr": {"$lt": ["$unfollowed_since", from_now(-quiet_s)]}}
-        mark = [{"$set": {"unfollowed_since": "$$NOW"}}]
+        found = self._take({"unfollowed_since": {"$exists": True}}, "unfollowed_since", quiet_s=quiet_s, limit=limit)
         with translated_errors():
-            found = list(itertools.islice(iter(lambda: self._jobs.find_one_and_update(since, mark), None), limit))
-        return [from_document(document) for document in found if document["status"] != REMOVED]
+            return self._reader.take_all(document for document in found if document["status"] != REMOVED)
 
     def request_cancel(self, job: Job) -> bool:
         """Raise the flag that the holder sees at its next checkpoint."""
@@ -175,18 +175,30 @@ class MongoJobStore:
 
     def take_unsettled(self, *, quiet_s: float, limit: int) -> tuple[list[str], list[Job]]:
         """Take what a process that died in the middle has left, each by one atomic update."""
-        last_seen = {"$max": ["$updated_at", "$tended_at"]}
-        silent = {"$expr": {"$lt": [last_seen, from_now(-quiet_s)]}}
+        found = self._take(HAS_UNSETTLED, "unsettled_since", quiet_s=quiet_s, limit=limit)
+        removed = [document for document in found if document["status"] == REMOVED]
+        children = [each for document in removed for each in self._children_in(document)]
+        self._families.hide(children)
         with translated_errors():
-            removed = self._take_to_tend({"status": REMOVED, **silent}, limit)
-            self._families.hide(children := [each for document in removed for each in children_in(document)])
-            endless = self._take_to_tend({"status": {"$in": FINISHED}, "expires_at": None, **_MAY_END, **silent}, limit)
-        gone = [*children, *(document["_id"] for document in removed)]
-        return gone, [from_document(document) for document in endless]
+            endless = self._reader.take_all(document for document in found if document["status"] != REMOVED)
+        return [*children, *(document["_id"] for document in removed)], endless
 
-    def _take_to_tend(self, wanted: Document, limit: int) -> list[Document]:
-        mark = [{"$set": {"tended_at": "$$NOW"}}]
-        return list(itertools.islice(iter(lambda: self._jobs.find_one_and_update(wanted, mark), None), limit))
+    def _children_in(self, document: Document) -> list[str]:
+        try:
+            return children_in(document)
+        except (KeyError, TypeError, ValueError) as error:
+            self._reader.put_off(document["_id"], error)
+            return []
+
+    def _take(self, marked: Document, since: str, *, quiet_s: float, limit: int) -> list[Document]:
+        """Take a portion of what is marked `since` so long ago, and mark it anew: two calls, two reads a job."""
+        silent = {**marked, "$expr": {"$lt": [f"${since}", from_now(-quiet_s)]}}
+        with translated_errors():
+            found = list(self._jobs.find(silent).sort(since, ASCENDING).limit(limit))
+            ids = [document["_id"] for document in found]
+            if ids:
+                self._jobs.update_many({"_id": {"$in": ids}, **silent}, [{"$set": {since: "$$NOW"}}], hint="_id_")
+        return found
 
     def last_complete(
         self, account_id: str, owner: str, export_type: ExportType, *, hub_id: int | None = None
@@ -209,117 +221,119 @@ class MongoJobStore:
 
     def claim(self, job_id: str, *, worker: str, lease_s: float, at: datetime) -> Job | None:
         """Lease a due job. Taking over from a holder whose lease has lapsed counts as a resume."""
-        due = {"_id": job_id, "sync": None, "status": {"$in": _OPEN}, "$expr": _CAN_BE_TAKEN}
-        taken_over = {"$cond": [{"$gt": ["$lease", None]}, 1, 0]}
-        change = {
-            "status": JobStatus.RUNNING.value,
-            "epoch": {"$add": ["$epoch", 1]},
-            "lease": {"owner": {"$literal": worker}, "expires_at": from_now(lease_s)},
-            "attempts": {"$max": ["$attempts", 1]},
-            "resumes": {"$add": ["$resumes", taken_over]},
-            "lapses": {"$add": ["$lapses", taken_over]},
-            "started_at": {"$ifNull": ["$started_at", at]},
-            "updated_at": at,
-            "resume_at": None,
-            "reason": None,
-        }
+        due = {"_id": job_id, "sync": None, "status": {"$in": OPEN}, "$expr": _CAN_BE_TAKEN}
+        change = [{"$set": _claim(worker, lease_s=lease_s, at=at)}, TIMED]
         with translated_errors():
-            document = self._jobs.find_one_and_update(due, [{"$set": change}], return_document=ReturnDocument.AFTER)
-            if document is None:
-                return None
-            job = from_document(document)
-            self._families.note_start(job, at=at)
+            document = self._jobs.find_one_and_update(due, change, return_document=ReturnDocument.AFTER)
+            job = self._reader.take(document) if document is not None else None
+            if job is not None:
+                self._families.note_start(job, at=at)
         return job
 
-    def withdraw_claim(self, job_id: str, *, worker: str) -> bool:
-        """Remove the lease that has this owner."""
-        claimed = {"_id": job_id, "lease.owner": worker}
+    def now(self) -> datetime:
+        """Ask the primary for its time."""
+        return self._turns.now()
+
+    def has_turn(self, turn: AccountTurn, *, most: int) -> bool:
+        """Count by indexes."""
+        return self._turns.has_turn(turn, most=most)
+
+    def claim_next(self, turn: AccountTurn, *, worker: str, lease_s: float, at: datetime) -> Job | None:
+        """Claim as `claim` does, the first of the account's line."""
         with translated_errors():
-            freed = self._jobs.update_one(claimed, {"$set": {"lease": None, "published_at": None}})
-        return freed.matched_count > 0
+            job = self._turns.claim(turn, _claim(worker, lease_s=lease_s, at=at))
+            if job is not None:
+                self._families.note_start(job, at=at)
+        return job
+
+    def next_due(self, account_id: str, line: Line) -> Job | None:
+        """Read the first of a line."""
+        return self._turns.next_due(account_id, line)
+
+    def withdraw_claim(self, claimed: str | AccountTurn, *, worker: str) -> bool:
+        """Remove the lease that has this owner."""
+        where = {"_id": claimed} if isinstance(claimed, str) else of_turn(claimed)
+        free = [{"$set": {"lease": None, "published_at": None}}, TIMED]
+        with translated_errors():
+            return self._jobs.update_one({**where, "lease.owner": worker}, free).matched_count > 0
 
     def renew(self, job: Job, *, lease_s: float) -> None:
         """Move the end of the lease."""
-        self._write(job, [{"$set": {"lease.expires_at": from_now(lease_s)}}])
+        self._write(job, [{"$set": {"lease.expires_at": from_now(lease_s)}}, TIMED])
 
     def checkpoint(self, job: Job, *, lease_s: float) -> bool:
         """Store the job's state under its lease."""
-        change = {**_literal(state_of(job)), "lease.expires_at": from_now(lease_s)}
-        return bool(self._write(job, [{"$set": change}])["cancel_requested"])
+        change = {**literal(state_of(job)), "lease.expires_at": from_now(lease_s)}
+        return bool(self._write(job, [{"$set": change}, TIMED])["cancel_requested"])
 
     def release(self, job: Job, *, resume_in_s: float | None = None) -> None:
         """Give the lease up in the write that stores the state. Who has to wait is left to the sweeper's ring."""
         due = None if resume_in_s is None else from_now(resume_in_s)
         change = {
-            **_literal(state_of(job)),
+            **literal(state_of(job)),
             "lease": None,
             "resume_at": {"$cond": ["$cancel_requested", None, due]},
             "published_at": "$$NOW" if resume_in_s is None else None,
         }
         if _has_to_be_followed(job):
             change["unfollowed_since"] = "$$NOW"
-        self._write(job, [{"$set": change}])
+        self._write(job, [{"$set": change}, TIMED])
 
     def drop(self, job: Job) -> None:
         """Give the lease up and leave the rest as the last checkpoint has it, but for one try more."""
         tries = {"$add": ["$attempts", 1]}
-        self._write(job, [{"$set": {"lease": None, "published_at": None, "attempts": tries}}])
+        self._write(job, [{"$set": {"lease": None, "published_at": None, "attempts": tries}}, TIMED])
 
-    def mark_unpublished(self, jobs: Sequence[Job]) -> None:
+    def mark_unpublished(self, jobs: Sequence[Job] | Sequence[DueJob]) -> None:
         """Have the next sweep take these jobs."""
+        self._mark_published([job.job_id for job in jobs], at=None)
+
+    def mark_published(self, job: Job) -> None:
+        """Have the next sweeps leave this job alone."""
+        self._mark_published([job.job_id], at="$$NOW")
+
+    def _mark_published(self, job_ids: Sequence[str], *, at: str | None) -> None:
         with translated_errors():
-            self._jobs.update_many({"_id": {"$in": [job.job_id for job in jobs]}}, {"$set": {"published_at": None}})
+            self._jobs.update_many({"_id": {"$in": list(job_ids)}}, [{"$set": {"published_at": at}}, TIMED])
 
     def wake(self, account_id: str) -> int:
         """Have the account's waiting jobs go on with the next sweep, and return how many they are."""
         waiting = {"account_id": account_id, "status": JobStatus.WAITING.value, "lease": None}
         with translated_errors():
-            woken = self._jobs.update_many(waiting, [{"$set": {"resume_at": "$$NOW", "published_at": None}}])
+            woken = self._jobs.update_many(waiting, [{"$set": {"resume_at": "$$NOW", "published_at": None}}, TIMED])
         return woken.matched_count
 
-    def count_due(self) -> int:
-        """Count what is open, due, and not held."""
-        with translated_errors():
-            return self._jobs.count_documents({**_UNFINISHED, "$expr": _CAN_BE_TAKEN})
-
     def open_jobs(self) -> list[OpenJobs]:
-        """Count by an index on the status: finished jobs, which are many, are not looked at."""
-        is_due = {"$and": [{"$ne": ["$is_expanded", True]}, _CAN_BE_TAKEN]}
+        """Count along an index that holds all that is counted: no job is read."""
+        since = _COULD_BE_TAKEN_SINCE
+        is_due = {"$and": [{"$gt": [since, None]}, {"$lte": [since, "$$NOW"]}]}
         counted = {
             "_id": {"status": "$status", "type": "$type", "kind": "$kind"},
             "jobs": {"$sum": 1},
             "due": {"$sum": {"$cond": [is_due, 1, 0]}},
-            "due_for_s": {"$max": {"$cond": [is_due, _seconds_since(_DUE_SINCE), None]}},
+            "due_for_s": {"$max": {"$cond": [is_due, _seconds_since(since), None]}},
             "running_for_s": {"$max": {"$cond": [_IS_RUNNING, _seconds_since("$started_at"), None]}},
             "quiet_for_s": {"$max": {"$cond": [_IS_RUNNING, _seconds_since("$updated_at"), None]}},
         }
         with translated_errors():
-            groups = list(self._jobs.aggregate([{"$match": {"status": {"$in": _OPEN}}}, {"$group": counted}]))
+            groups = list(self._jobs.aggregate([{"$match": {"status": {"$in": OPEN}}}, {"$group": counted}]))
         return [OpenJobs(**group.pop("_id"), **group) for group in groups]
 
-    def take_unpublished(self, *, quiet_s: float | None, limit: int) -> list[Job]:
-        """Take due jobs one by one, each by one atomic update, so that two sweepers never take the same."""
-        with translated_errors():
-            return list(itertools.islice(iter(lambda: self._take_one(quiet_s), None), limit))
+    def take_due(self, *, limit: int) -> list[DueJob]:
+        """Take by an index of what is to be published."""
+        return self._turns.take_due(limit=limit)
 
-    def _take_one(self, quiet_s: float | None) -> Job | None:
-        is_silent = _was_not_rung_for(quiet_s)
-        silent = {**_UNFINISHED, "$expr": {"$and": [is_silent, _CAN_BE_TAKEN]}}
-        lapsed = {
-            **_IS_LEASED,
-            "status": JobStatus.RUNNING.value,
-            "$expr": {"$and": [_HAS_LAPSED, _NOT_RUNG_SINCE_LAPSE]},
-        }
-        document = self._ring_for(silent, "published_at") or self._ring_for(lapsed, "lease.expires_at")
-        return from_document(document) if document is not None else None
+    def take_lost(self, before: Mapping[Line, datetime], *, most: int, limit: int) -> list[DueJob]:
+        """Take by an index of what was published."""
+        return self._turns.take_lost(before, most=most, limit=limit)
 
-    def _ring_for(self, wanted: Document, oldest_by: str) -> Document | None:
-        return self._jobs.find_one_and_update(
-            wanted,
-            [{"$set": {"published_at": "$$NOW"}}],
-            sort=[(oldest_by, ASCENDING)],
-            return_document=ReturnDocument.AFTER,
-        )
+    def oldest_queued_s(self, line: Line) -> float | None:
+        """Read the first entry of the same index."""
+        return self._turns.oldest_queued_s(line)
+
+    def adopt(self) -> int:
+        """Find them by an index, next to each other."""
+        return self._turns.adopt()
 
     def _write(self, job: Job, change: list[Document]) -> Document:
         held = {"_id": job.job_id, "epoch": job.epoch, "status": JobStatus.RUNNING.value, "lease": {"$ne": None}}
@@ -339,17 +353,22 @@ def _has_to_be_followed(job: Job) -> bool:
     return job.parent_id is not None and job.status.is_terminal
 
 
-def _was_not_rung_for(quiet_s: float | None) -> Document:
-    """Hold for a job that was never rung for, or long ago, or in a future that only a wrong clock can have noted."""
-    if quiet_s is None:
-        return {"$lte": ["$published_at", None]}
-    return {"$or": [{"$lt": ["$published_at", from_now(-quiet_s)]}, {"$gt": ["$published_at", from_now(quiet_s)]}]}
+def _claim(worker: str, *, lease_s: float, at: datetime) -> Document:
+    taken_over = {"$cond": [{"$gt": ["$lease", None]}, 1, 0]}
+    return {
+        "status": JobStatus.RUNNING.value,
+        "epoch": {"$add": ["$epoch", 1]},
+        "lease": {"owner": {"$literal": worker}, "expires_at": from_now(lease_s)},
+        "claimed_at": "$$NOW",
+        "attempts": {"$max": ["$attempts", 1]},
+        "resumes": {"$add": ["$resumes", taken_over]},
+        "lapses": {"$add": ["$lapses", taken_over]},
+        "started_at": {"$ifNull": ["$started_at", at]},
+        "updated_at": at,
+        "resume_at": None,
+        "reason": None,
+    }
 
 
 def _seconds_since(instant: object) -> Document:
     return {"$divide": [{"$subtract": ["$$NOW", instant]}, 1000]}
-
-
-def _literal(document: Document) -> Document:
-    """Keep values from outside, which may begin with a dollar sign, from being read as expressions."""
-    return {key: {"$literal": value} for key, value in document.items()}

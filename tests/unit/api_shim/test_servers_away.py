@@ -36,7 +36,7 @@ def test_without_the_broker_who_does_not_wait_is_accepted_and_the_job_left_to_th
 
     assert answer.status_code == 202
     assert shim.get(answer.headers["Location"].removeprefix(BASE_PATH)).json()["data"]["status"] == "queued"
-    taken = shim.jobs.take_unpublished(quiet_s=60, limit=10)
+    taken = shim.jobs.take_due(limit=10)
     assert [job.job_id for job in taken] == [answer.json()["data"]["job_id"]]
 
 
@@ -85,7 +85,7 @@ def test_without_the_broker_a_retry_is_accepted_and_the_job_left_to_the_sweeper(
 
     assert shim.post(f"/jobs/{job_id}/retry").status_code == 202
 
-    assert [job.job_id for job in shim.jobs.take_unpublished(quiet_s=60, limit=10)] == [job_id]
+    assert [job.job_id for job in shim.jobs.take_due(limit=10)] == [job_id]
 
 
 def test_a_delete_that_has_hidden_the_job_is_no_failure_though_the_pages_are_removed_later(shim: Shim) -> None:

@@ -137,7 +137,7 @@ def test_without_the_broker_a_sync_is_accepted_with_its_children_and_left_to_the
 
     children = shown(shim, sync_id)["children"]
     assert len(children) == 2
-    assert {job.job_id for job in shim.jobs.take_unpublished(quiet_s=None, limit=10)} >= set(children)
+    assert {job.job_id for job in shim.jobs.take_due(limit=10)} >= set(children)
 
 
 def test_an_incremental_sync_says_so_of_its_exports_before_they_have_begun(shim: Shim) -> None:
@@ -447,7 +447,7 @@ def test_with_the_broker_away_a_retried_sync_waits_for_the_sweeper(shim: Shim) -
 
     retried(shim, sync_id)
 
-    unpublished = {job.job_id for job in shim.jobs.take_unpublished(quiet_s=None, limit=10)}
+    unpublished = {job.job_id for job in shim.jobs.take_due(limit=10)}
     assert unpublished == {child.job_id for child in children.values()}
 
 

@@ -141,7 +141,7 @@ class RefusingCollection:
     def __init__(self, error: BulkWriteError) -> None:
         self._error = error
 
-    def insert_many(self, documents: list[dict[str, Any]], *, ordered: bool) -> None:  # noqa: ARG002 - pymongo's
+    def bulk_write(self, documents: list[dict[str, Any]], *, ordered: bool) -> None:  # noqa: ARG002 - pymongo's
         raise self._error
 
 

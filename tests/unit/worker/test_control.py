@@ -328,7 +328,7 @@ def test_without_the_broker_a_retry_is_left_to_the_next_sweep(office: Office) ->
 
     assert office.retry().status is JobStatus.QUEUED
 
-    assert [job.job_id for job in office.jobs.take_unpublished(quiet_s=QUIET_S, limit=10)] == ["j1"]
+    assert [job.job_id for job in office.jobs.take_due(limit=10)] == ["j1"]
 
 
 def test_the_end_of_an_old_cancel_does_not_reach_a_job_that_was_retried_meanwhile(office: Office) -> None:

@@ -15,7 +15,7 @@ from tests.fakes.schedules import InMemoryScheduleStore
 from tests.fakes.stores import InMemoryJobStore
 from worker.dispatcher import Dispatcher
 from worker.errors import StoreUnavailableError
-from worker.jobs import Job, JobKind, JobStatus
+from worker.jobs import Job, JobKind, JobStatus, Line
 from worker.pages import ExportType
 from worker.schedule_interfaces import SyncQueue
 from worker.schedules import Overlap, RunCounts, Schedule
@@ -255,7 +255,7 @@ def test_with_the_broker_away_the_syncs_are_stored_and_left_to_the_sweeper(offic
 
     assert office.dispatch() == RunCounts(started=2)
 
-    unpublished = {job.account_id for job in office.jobs.take_unpublished(quiet_s=None, limit=10)}
+    unpublished = {job.account_id for job in office.jobs.take_due(limit=10)}
     assert unpublished == {"a1", "a2"}
 
 
@@ -299,8 +299,9 @@ def test_who_is_killed_on_the_way_leaves_nothing_undone_and_nothing_twice(
     office.dispatch()
 
     assert sorted(job.account_id for job in office.jobs.all) == ["a0", "a1", "a2", "a3"]
-    swept = office.jobs.take_unpublished(quiet_s=LEASE_S, limit=10)
-    assert {job.account_id for job in (*office.rung_for, *swept)} == {"a0", "a1", "a2", "a3"}
+    swept = office.jobs.take_lost({Line.SYNC: office.clock()}, most=8, limit=10)
+    found = {job.account_id for job in office.rung_for} | {job.account_id for job in swept}
+    assert found == {"a0", "a1", "a2", "a3"}
     for number in range(4):
         assert office.schedule(f"a{number}").next_run_at == at + HOUR
     assert {job.status for job in office.jobs.all} == {JobStatus.QUEUED}

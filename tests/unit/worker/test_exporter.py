@@ -141,7 +141,7 @@ def test_a_worker_that_stops_hands_the_job_back_after_the_page_at_hand(shop: Wor
 def test_a_hand_back_that_the_broker_refuses_is_left_to_the_next_sweep(shop: Workshop) -> None:
     shop.queue.is_away = True
     shop.exporter(limits=SliceLimits(pages=1)).run_slice(shop.add_job())
-    assert [job.job_id for job in shop.jobs.take_unpublished(quiet_s=60, limit=9)] == ["j1"]
+    assert [job.job_id for job in shop.jobs.take_due(limit=9)] == ["j1"]
 
 
 def test_a_failing_call_is_tried_again_and_its_tries_are_counted_per_page(shop: Workshop) -> None:
@@ -162,13 +162,13 @@ def test_a_short_wait_leaves_the_worker_free_and_the_job_running(shop: Workshop)
     assert (paused.status, paused.lease, paused.attempts) == (JobStatus.RUNNING, None, 1)
     assert paused.resume_at == shop.clock() + timedelta(seconds=10)
     assert (shop.alarms.seconds, shop.stopping.waits) == ([10], [])
-    assert shop.jobs.take_unpublished(quiet_s=60, limit=9) == []
+    assert shop.jobs.take_due(limit=9) == []
 
     shop.exporter().run_slice(job_id)
     assert shop.calls() == 2
 
     shop.clock.advance(10)
-    assert [job.job_id for job in shop.jobs.take_unpublished(quiet_s=60, limit=9)] == [job_id]
+    assert [job.job_id for job in shop.jobs.take_due(limit=9)] == [job_id]
     shop.exporter().run_slice(job_id)
     assert (shop.job().status, shop.job().resumes, shop.calls()) == (JobStatus.SUCCEEDED, 0, PAGES + 1)
 
@@ -536,6 +536,6 @@ def test_a_database_that_is_away_is_said_and_the_job_is_found_again_later(shop: 
         shop.exporter(source=Interrupted(shop.source, after_call=3, happening=lose_it)).run_slice(job_id)
     shop.pages.is_away = False
     shop.clock.advance(LEASE_S + 1)
-    assert len(shop.jobs.take_unpublished(quiet_s=60, limit=9)) == 1
+    assert len(shop.jobs.take_due(limit=9)) == 1
     shop.exporter().run_slice(job_id)
     assert shop.stored_ids() == shop.ids_in_hubspot()

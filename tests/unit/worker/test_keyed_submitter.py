@@ -214,4 +214,4 @@ def test_without_the_broker_a_key_brings_its_job_once_as_well(desk: Desk) -> Non
     assert not desk.submit("j1").is_repeat
     assert desk.submit("j2").job.job_id == "j1"
 
-    assert [job.job_id for job in desk.jobs.take_unpublished(quiet_s=60, limit=10)] == ["j1"]
+    assert [job.job_id for job in desk.jobs.take_due(limit=10)] == ["j1"]

@@ -9,13 +9,10 @@ from functools import partial
 import pytest
 
 from tests.fakes.connections import InMemoryConnectionStore
-from tests.fakes.deliveries import InMemoryDeliveryStore
-from tests.fakes.queue import HoldingDeliveryQueue
+from tests.unit.worker.sweeping import Sweeps
 from tests.unit.worker.workshop import LEASE_S, RECORDS, Interrupted, Workshop
 from worker.connections import Refusal
 from worker.control import JobControl
-from worker.copy_upkeep import CopyUpkeep
-from worker.delivery_rounds import DeliveryRounds
 from worker.errors import (
     BrokerUnavailableError,
     ExportError,
@@ -29,7 +26,6 @@ from worker.export_tools import SliceLimits
 from worker.interfaces import ConnectionStore
 from worker.jobs import Job, JobKind, JobStatus, SyncRequest
 from worker.pages import ExportType
-from worker.sweeper import Sweeper
 from worker.syncer import Syncer
 from worker.syncs import new_children, new_sync
 
@@ -58,18 +54,14 @@ def control(shop: Workshop, connections: ConnectionStore | None = None) -> JobCo
     )
 
 
-def sweeper(shop: Workshop) -> Sweeper:
-    return Sweeper(
+def sweeper(shop: Workshop) -> Sweeps:
+    chores = control(shop)
+    return Sweeps(
         jobs=shop.jobs,
         queue=shop.queue,
-        control=control(shop),
-        deliveries=DeliveryRounds(
-            deliveries=InMemoryDeliveryStore(shop.jobs, shop.clock), queue=HoldingDeliveryQueue(), quiet_s=QUIET_S
-        ),
-        eraser=shop.eraser(),
-        copies=CopyUpkeep(records=shop.records, portals=shop.portals),
-        quiet_s=QUIET_S,
-        lost_s=LOST_S,
+        clock=shop.clock,
+        duties=[partial(chores.follow_up, quiet_s=LOST_S, limit=500)],
+        chores=[partial(chores.make_up, quiet_s=QUIET_S, limit=500)],
     )
 
 
@@ -143,9 +135,8 @@ def test_a_sync_that_is_gone_or_stopped_gets_no_children(shop: Workshop, how: st
 
 def test_a_sync_whose_message_was_lost_is_rung_for(shop: Workshop) -> None:
     add_sync(shop)
-    shop.clock.advance(LOST_S + 1)
 
-    sweeper(shop).sweep()
+    sweeper(shop).find_lost()
     work(shop)
 
     assert sync(shop).status is JobStatus.SUCCEEDED
@@ -174,9 +165,8 @@ def test_a_worker_that_is_killed_after_it_made_the_children_leaves_them_to_the_s
 
     with pytest.raises(KilledError):
         Syncer(jobs=shop.jobs, queue=Killed(), clock=shop.clock).start(add_sync(shop))
-    shop.clock.advance(LOST_S + 1)
 
-    sweeper(shop).sweep()
+    sweeper(shop).find_lost()
     work(shop)
 
     assert sync(shop).status is JobStatus.SUCCEEDED

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import pytest
 import responses
@@ -21,12 +22,11 @@ from tests.unit.worker.test_metrics import Bench
 from worker.errors import HubSpotError, StoreUnavailableError
 from worker.hubspot.transport import Sessions, Transport
 from worker.hubspot.watched import WatchedCalls
-from worker.interfaces import SliceOutcome
 from worker.job_queue import PunctualQueue
-from worker.jobs import Job
+from worker.jobs import Job, Origin
 from worker.otlp import OtlpTraces, TerseExporter
 from worker.spans import JOB_ID, LINK, TRACEPARENT, NoTraces, Traces
-from worker.traced import TracedExporter, TracedQueue, TracedSyncer
+from worker.traced import SliceSpans, TracedQueue, TracedSyncer
 
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 CALLERS = {TRACEPARENT: f"00-{TRACE}-{SPAN}-01"}
@@ -189,29 +189,26 @@ def test_a_message_that_is_sent_in_a_thread_of_its_own_still_belongs_to_its_requ
     assert broker.headers[TRACEPARENT].startswith(f"00-{trace_of(ring)}-{id_of(ring)}-")
 
 
-class Slices:
-    """A SliceRunner that does nothing, or fails."""
-
-    def __init__(self, error: Exception | None = None) -> None:
-        self._error = error
-
-    def run_slice(self, job_id: str) -> SliceOutcome:  # noqa: ARG002 - the seam's
-        if self._error is not None:
-            raise self._error
-        return SliceOutcome.WORKED
+def of_trace(traceparent: str | None) -> Job:
+    """Give a job that was submitted in this trace."""
+    return replace(new_job(), job_id="j1", origin=Origin(traceparent=traceparent))
 
 
 def test_a_slice_goes_on_with_the_trace_of_its_message(collected: Collected) -> None:
-    TracedExporter(Slices(), collected.traces, headers=lambda: CALLERS).run_slice("j1")
+    with SliceSpans(collected.traces, headers=lambda: CALLERS)(of_trace(CALLERS[TRACEPARENT])):
+        pass
     done = collected.spans()["run_slice"]
 
     assert (trace_of(done), parent_of(done), done.kind) == (TRACE, SPAN, SpanKind.CONSUMER)
-    assert done.attributes == {JOB_ID: "j1", "hubspot_export.outcome": "worked"}
+    assert (done.attributes, list(done.links)) == ({JOB_ID: "j1"}, [])
 
 
-def test_a_later_slice_has_a_trace_of_its_own_that_links_to_the_first(collected: Collected) -> None:
-    headers = {LINK: CALLERS[TRACEPARENT]}
-    TracedExporter(Slices(), collected.traces, headers=lambda: headers).run_slice("j1")
+@pytest.mark.parametrize("headers", [{LINK: CALLERS[TRACEPARENT]}, {}, {TRACEPARENT: f"00-{'a' * 32}-{'b' * 16}-01"}])
+def test_any_other_slice_has_a_trace_of_its_own_that_links_to_its_jobs_first(
+    collected: Collected, headers: dict[str, str]
+) -> None:
+    with SliceSpans(collected.traces, headers=lambda: headers)(of_trace(CALLERS[TRACEPARENT])):
+        pass
     done = collected.spans()["run_slice"]
 
     assert (parent_of(done), trace_of(done) == TRACE) == (None, False)
@@ -241,15 +238,17 @@ def test_of_many_syncs_each_has_a_span(collected: Collected) -> None:
     assert collected.spans()["start_sync"].attributes == {JOB_ID: "s1"}
 
 
-def test_a_link_that_is_none_is_left_out(collected: Collected) -> None:
-    TracedExporter(Slices(), collected.traces, headers=lambda: {LINK: "nonsense"}).run_slice("j1")
+@pytest.mark.parametrize("origin", [None, "nonsense"])
+def test_a_link_that_is_none_is_left_out(collected: Collected, origin: str | None) -> None:
+    with SliceSpans(collected.traces, headers=lambda: CALLERS)(of_trace(origin)):
+        pass
 
     assert not collected.spans()["run_slice"].links
 
 
 def test_a_slice_that_an_absent_server_ended_is_a_failed_span(collected: Collected) -> None:
-    with pytest.raises(StoreUnavailableError):
-        TracedExporter(Slices(StoreUnavailableError()), collected.traces, headers=dict).run_slice("j1")
+    with pytest.raises(StoreUnavailableError), SliceSpans(collected.traces, headers=dict)(of_trace(None)):
+        raise StoreUnavailableError
 
     assert collected.spans()["run_slice"].status.status_code is StatusCode.ERROR
 
