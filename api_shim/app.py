@@ -20,6 +20,7 @@ from api_shim.exports import ExportDesk
 from api_shim.plans import PlanDesk
 from api_shim.readiness import Readiness
 from api_shim.records import RecordDesk
+from api_shim.request_rates import RequestRate
 from api_shim.routes import connections as connection_routes
 from api_shim.routes import docs, downloads, exports, health, jobs, metrics, records, syncs
 from api_shim.routes import schedules as schedule_routes
@@ -40,6 +41,7 @@ def create_app(  # noqa: PLR0913 - everything it is made of, each by name
     plans: PlanDesk,
     schedules: ScheduleDesk,
     verifier: JwtVerifier,
+    request_rate: RequestRate,
     readiness: Readiness,
     instruments: Instruments,
     export_wait_s: float,
@@ -54,6 +56,7 @@ def create_app(  # noqa: PLR0913 - everything it is made of, each by name
         listening = asyncio.create_task(desk.waiter.listen())
         yield
         await _end(listening)
+        await request_rate.close()
         await run_in_threadpool(instruments.traces.close)
 
     app = DocumentedApi(
@@ -75,6 +78,7 @@ def create_app(  # noqa: PLR0913 - everything it is made of, each by name
     app.state.plans = plans
     app.state.schedules = schedules
     app.state.verifier = verifier
+    app.state.request_rate = request_rate
     app.state.readiness = readiness
     app.state.exposition = instruments.exposition
     app.state.scrape_threads = CapacityLimiter(_MOST_SCRAPES)  # anyone may ask, and the database may be slow

@@ -26,6 +26,7 @@ from api_shim.metrics import (
 from api_shim.plans import PlanDesk
 from api_shim.readiness import Readiness, reach_broker, reach_database
 from api_shim.records import RecordDesk
+from api_shim.request_rates import RequestRate
 from api_shim.schedules import ScheduleDesk
 from api_shim.waiting import JobWaiter
 from api_shim.waiting_limits import WaitingLimit
@@ -160,6 +161,7 @@ def build(settings: ShimSettings, *, connections: Connections) -> FastAPI:
             clock=clock,
         ),
         verifier=JwtVerifier(settings),
+        request_rate=RequestRate(async_redis_client(settings.redis), per_second=settings.max_requests_per_second),
         readiness=Readiness(
             {
                 StoreUnavailableError: partial(_reach_database, database, clock),

@@ -20,6 +20,7 @@ from api_shim.idempotency import LONGEST_KEY, read_key
 from api_shim.plans import PlanDesk
 from api_shim.preferences import Preferences, read_preferences
 from api_shim.records import RecordDesk
+from api_shim.request_rates import RequestRate
 from api_shim.request_schemas import RecordNumber
 from api_shim.schedules import ScheduleDesk
 from worker.errors import InvalidRequestError
@@ -40,6 +41,8 @@ async def _caller(request: Request, _: Annotated[HTTPAuthorizationCredentials | 
     verifier: JwtVerifier = request.app.state.verifier
     caller = await verifier.caller(request.headers.get("authorization"))
     structlog.contextvars.bind_contextvars(account_id=caller.account_id)
+    rate: RequestRate = request.app.state.request_rate
+    await rate.require_turn(caller.account_id, caller.uid)
     if caller.scopes.isdisjoint(SCOPES):
         raise InsufficientScopeError
     return caller

@@ -239,6 +239,7 @@ class ShimSettings(StoreSettings):
     export_wait_seconds: float = Field(default=25, gt=0, le=3600)
     max_open_jobs_per_account: int = Field(default=1000, ge=0)
     max_connections: int | None = Field(default=None, ge=16)
+    max_requests_per_second: float | None = Field(default=None, gt=0, le=100_000)
     max_waiting_requests_per_caller: int = Field(default=100, ge=0)
     schedule_jitter_seconds: int = Field(default=900, ge=0, le=86_400)
     hubspot_client_id: str | None = None

@@ -34,6 +34,7 @@ from api_shim.metrics import (
 from api_shim.plans import PlanDesk
 from api_shim.readiness import Readiness
 from api_shim.records import RecordDesk
+from api_shim.request_rates import RequestRate
 from api_shim.schedules import ScheduleDesk
 from api_shim.waiting import JobWaiter
 from api_shim.waiting_limits import WaitingLimit
@@ -183,6 +184,9 @@ def _application(parts: Parts, settings: ShimSettings) -> FastAPI:
             clock=parts.clock,
         ),
         verifier=JwtVerifier(settings),
+        request_rate=RequestRate(
+            fakeredis.FakeAsyncRedis(server=parts.redis), per_second=settings.max_requests_per_second
+        ),
         readiness=Readiness({}),
         instruments=Instruments(
             requests=RequestMetrics(parts.registry, waiting=lambda: waiting_limit.waiting),

@@ -1,0 +1,86 @@
+"""RequestRate: how often one caller may ask, over all shims: a token bucket in Redis."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from collections.abc import Callable
+
+import structlog
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from worker.errors import TooManyRequestsError
+
+_log = structlog.get_logger()
+
+_KEY = "hubspot-export:requests:"
+_PATIENCE_S = 0.25
+_WITHOUT_S = 2.0  # after Redis has failed, so that its absence costs few requests anything
+_MOST_AT_ONCE = 16  # questions, each with a connection of its own
+_MICROSECONDS = 1_000_000
+
+# The bucket is kept as the one instant at which it will be full again (the "generic cell rate algorithm"): a caller may
+# ask while that is less than a whole bucket ahead. By the server's clock, which all shims share.
+_TAKE_ONE = """
+local time = redis.call('TIME')
+local now = time[1] * 1000000 + time[2]
+local interval, burst = tonumber(ARGV[1]), tonumber(ARGV[2])
+local full_at = math.max(tonumber(redis.call('GET', KEYS[1])) or now, now)
+local wait = full_at + interval - burst * interval - now
+if wait > 0 then return math.ceil(wait) end
+full_at = full_at + interval
+redis.call('SET', KEYS[1], string.format('%.0f', full_at), 'PX', math.ceil((full_at - now) / 1000) + 1)
+return 0
+"""
+
+
+class RequestRate:
+    """A bucket for each account and user, which holds the requests of one second, at least one.
+
+    Each request costs one round trip. Where Redis does not answer soon, everyone is let through.
+    """
+
+    def __init__(
+        self, redis: Redis, *, per_second: float | None, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._redis = redis
+        self._per_second = per_second
+        self._monotonic = monotonic
+        self._take_one = redis.register_script(_TAKE_ONE)
+        self._at_once = asyncio.Semaphore(_MOST_AT_ONCE)
+        self._resumes_at = float("-inf")
+
+    async def require_turn(self, account_id: str, uid: str) -> None:
+        """Count a request. Raises TooManyRequestsError where it comes too early."""
+        if self._per_second is None or self._monotonic() < self._resumes_at:
+            return
+        try:
+            async with asyncio.timeout(_PATIENCE_S), self._at_once:
+                wait_us = await self._take_one(keys=[_key_of(account_id, uid)], args=self._bucket(self._per_second))
+        except (RedisError, OSError, TimeoutError) as error:
+            self._resumes_at = self._monotonic() + _WITHOUT_S
+            _log.warning("requests_not_limited", error=type(error).__name__)
+            return
+        if wait_us > 0:
+            raise TooManyRequestsError(rate_refusal(self._per_second), retry_after_s=wait_us / _MICROSECONDS)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._redis.aclose()
+
+    @staticmethod
+    def _bucket(per_second: float) -> list[float]:
+        """Return the microseconds between two requests, and how many may come at once."""
+        return [_MICROSECONDS / per_second, max(1, int(per_second))]
+
+
+def rate_refusal(per_second: float) -> str:
+    """Return what a caller is told who asks too often."""
+    return f"More than {per_second:g} requests a second (MAX_REQUESTS_PER_SECOND): ask again later"
+
+
+def _key_of(account_id: str, uid: str) -> str:
+    """Return a key of the same length for all callers: what they are called comes from outside."""
+    return _KEY + hashlib.sha256(f"{account_id}\0{uid}".encode()).hexdigest()[:32]
