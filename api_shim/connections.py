@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from starlette.concurrency import run_in_threadpool
 
 from api_shim.auth import Caller
-from api_shim.connect_states import LIFE, ConnectStates
+from api_shim.connect_states import LIFE, ConnectState, ConnectStates, ConnectTickets
 from api_shim.errands import ErrandDesk
 from worker.connections import Connection, Fingerprint
 from worker.copy_upkeep import CopyUpkeep
@@ -33,6 +33,7 @@ from worker.portal_interfaces import Portal, PortalStore
 from worker.settings import ShimSettings
 from worker.tokens import Token
 
+_LONGEST_CODE = 1024  # HubSpot's have 36 characters; a ticket goes into an address
 _REMOVE_WITHIN_S = 1.5  # a client is answered within 3 s
 
 
@@ -42,6 +43,25 @@ class Invitation:
 
     url: str
     expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unconfirmed:
+    """The user has let the app in, by a link that is bound to a session: nothing is done before that is confirmed."""
+
+    ticket: SecretStr
+    return_url: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Way:
+    """What only connecting needs of the settings."""
+
+    client_id: str
+    redirect_uri: str
+    return_url: str
+    states: ConnectStates
+    tickets: ConnectTickets
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,43 +77,69 @@ class ConnectionDesk:
     errands: ErrandDesk
     clock: Callable[[], datetime]
 
-    def invite(self, caller: Caller) -> Invitation:
-        """Give the address of HubSpot's page for the caller's account and user. Raises NotConfiguredError."""
-        client_id, redirect_uri, states = self._way_to_hubspot()
+    def invite(self, caller: Caller, *, session: str | None = None) -> Invitation:
+        """Give the address of HubSpot's page for the caller's account and user, bound to a session where one is named.
+
+        Raises NotConfiguredError.
+        """
+        way = self._way_to_hubspot(is_bound=session is not None)
         asked = {
-            "client_id": client_id,
-            "redirect_uri": redirect_uri,
+            "client_id": way.client_id,
+            "redirect_uri": way.redirect_uri,
             "scope": " ".join(self.settings.hubspot_scopes),
             "optional_scope": " ".join(self.settings.hubspot_optional_scopes),
-            "state": states.issue(caller.account_id, caller.uid),
+            "state": way.states.issue(caller.account_id, caller.uid, session=session),
         }
         url = with_query(self.settings.hubspot_authorize_url, {name: value for name, value in asked.items() if value})
         return Invitation(url=url, expires_at=self.clock() + LIFE)
 
-    async def connect(self, *, state: str, code: str) -> Answer:
+    async def connect(self, *, state: str, code: str) -> Answer | Unconfirmed:
         """Have a worker exchange the code and store the token for the account and user that the state names.
+
+        Where the link is bound to a session, nothing is done: the ticket that is returned is to be confirmed.
 
         Raises InvalidRequestError for a state that is not to be trusted, NotConfiguredError, and what
         `ErrandDesk.ask` raises.
         """
-        _, redirect_uri, states = self._way_to_hubspot()
-        told = states.read(state)
+        told = self._way_to_hubspot().states.read(state)
+        return await self._exchange(told, code, name="state") if told.session is None else self._keep(told, code)
+
+    async def confirm(self, caller: Caller, *, ticket: str, session: str) -> Answer:
+        """Do what `connect` left undone, if the link was made for this caller in this session.
+
+        A ticket is good once, and not used up by whom it does not belong to, nor where nobody could be asked. Raises
+        InvalidRequestError, and what `connect` raises.
+        """
+        read = self._way_to_hubspot().tickets.read(ticket)
+        if not read.state.is_of(caller.account_id, caller.uid, session):
+            raise InvalidRequestError("ticket: belongs to another user or session; begin again at /connect")
+        return await self._exchange(read.state, read.code, name="ticket")
+
+    def _keep(self, told: ConnectState, code: str) -> Unconfirmed:
+        """Seal the code into a ticket."""
+        way = self._way_to_hubspot(is_bound=True)
+        if len(code) > _LONGEST_CODE:
+            raise InvalidRequestError(f"code: must be at most {_LONGEST_CODE} characters")
+        return Unconfirmed(ticket=SecretStr(way.tickets.issue(told, code=code)), return_url=way.return_url)
+
+    async def _exchange(self, told: ConnectState, code: str, *, name: str) -> Answer:
+        """Ask a worker to exchange the code; `name` is what a state that was used before came in."""
         errand = Errand(
             errand_id=told.nonce,
             account_id=told.account_id,
             owner=told.owner,
-            question=ExchangeCode(redirect_uri=redirect_uri),
+            question=ExchangeCode(redirect_uri=self._way_to_hubspot().redirect_uri),
             created_at=self.clock(),
             secret=SecretStr(code),
         )
         try:
             return await self.errands.ask(errand)
         except AlreadyAskedError:
-            raise InvalidRequestError("state: was used before; begin again at /connect") from None
+            raise InvalidRequestError(f"{name}: was used before; begin again at /connect") from None
 
     def require_state(self, state: str) -> None:
         """Raise InvalidRequestError unless /connect gave this state out; it is not used up by that."""
-        self._way_to_hubspot()[2].read(state)
+        self._way_to_hubspot().states.read(state)
 
     async def find(self, caller: Caller) -> tuple[Token, Connection]:
         """Give the stored token and what is known of it, without asking HubSpot. Raises TokenNotFoundError."""
@@ -148,19 +194,26 @@ class ConnectionDesk:
         if not was_there:
             raise TokenNotFoundError
 
-    def _way_to_hubspot(self) -> tuple[str, str, ConnectStates]:
-        """Give what only connecting needs of the settings. Raises NotConfiguredError naming all that are missing."""
+    def _way_to_hubspot(self, *, is_bound: bool = False) -> _Way:
+        """Read the settings. Raises NotConfiguredError naming all that are missing, for a bound link one more."""
         client_id, redirect_uri = self.settings.hubspot_client_id, self.settings.hubspot_redirect_uri
-        secret = self.settings.connect_state_secret
-        if client_id is None or redirect_uri is None or secret is None:
-            needed = {
-                "HUBSPOT_CLIENT_ID": client_id,
-                "HUBSPOT_REDIRECT_URI": redirect_uri,
-                "CONNECT_STATE_SECRET": secret,
-            }
-            missing = ", ".join(name for name, value in needed.items() if value is None)
+        secret, return_url = self.settings.connect_state_secret, self.settings.connect_return_url or ""
+        needed = {
+            "HUBSPOT_CLIENT_ID": client_id,
+            "HUBSPOT_REDIRECT_URI": redirect_uri,
+            "CONNECT_STATE_SECRET": secret,
+            "CONNECT_RETURN_URL": return_url or not is_bound or None,
+        }
+        missing = ", ".join(name for name, value in needed.items() if value is None)
+        if missing or client_id is None or redirect_uri is None or secret is None:
             raise NotConfiguredError(f"Accounts cannot be connected here before these settings are made: {missing}")
-        return client_id, redirect_uri, ConnectStates(secret, clock=self.clock)
+        return _Way(
+            client_id=client_id,
+            redirect_uri=redirect_uri,
+            return_url=return_url,
+            states=ConnectStates(secret, clock=self.clock),
+            tickets=ConnectTickets(secret, clock=self.clock),
+        )
 
 
 def with_query(url: str, further: dict[str, str]) -> str:

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from api_shim.connection_schemas import ConnectedAnswer, ConnectionAnswer, InvitationAnswer
 from api_shim.plan_schemas import PlanAnswer
-from api_shim.request_schemas import ExportBody, ScheduleBody, SyncBody
+from api_shim.request_schemas import ConfirmBody, ExportBody, ScheduleBody, SyncBody
 from api_shim.schedule_schemas import ScheduleAnswer
 from api_shim.schemas import ErasureAnswer, JobAnswer, JobListAnswer, PageAnswer, RecordAnswer, RecordListAnswer
 from worker.job_views import job_path
@@ -90,6 +90,7 @@ _EXPORT_PLAN: Json = {
 EXAMPLES: Mapping[type[BaseModel], Json] = {
     ExportBody: {"label": "nightly", "params": {"property": ["email", "lastname"]}},
     SyncBody: {"types": ["contacts", "companies"], "label": "first sync"},
+    ConfirmBody: {"ticket": "gAAAAABpJ…", "session": "2f1c7a52-8f0e-4c5b-9a57-0d1f2b7c8e11"},
     ScheduleBody: {"cron": "0 3 * * *", "timezone": "Europe/Berlin", "types": ["contacts", "deals"]},
     ScheduleAnswer: {
         "success": True,

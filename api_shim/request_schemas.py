@@ -104,6 +104,18 @@ class WebhookBody(BaseModel):
     url: Annotated[str, StringConstraints(max_length=LONGEST_URL)]
 
 
+SESSION_PATTERN = r"^[A-Za-z0-9._~-]{16,256}$"
+
+
+class ConfirmBody(BaseModel):
+    """The ticket that a browser came back with from HubSpot, and the value of the session that it is in."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    ticket: Annotated[str, StringConstraints(min_length=1, max_length=10_000)]
+    session: Annotated[str, StringConstraints(pattern=SESSION_PATTERN)]
+
+
 UNSUPPORTED_TYPE = "unsupported_type"
 
 

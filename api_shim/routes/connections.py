@@ -8,6 +8,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import JSONResponse
 
 from api_shim.auth import Caller
+from api_shim.bodies import body_schema, read_body_as
 from api_shim.connection_schemas import (
     ConnectedAnswer,
     ConnectionAnswer,
@@ -16,8 +17,8 @@ from api_shim.connection_schemas import (
     InvitationView,
     connection_view,
 )
-from api_shim.connections import ConnectionDesk, with_query
-from api_shim.dependencies import AuthenticCaller, Connections
+from api_shim.connections import ConnectionDesk, Unconfirmed, with_query
+from api_shim.dependencies import AuthenticCaller, BoundedBody, Connections, once_only
 from api_shim.errors import (
     CONNECTED_ANSWER,
     ERROR_ANSWERS,
@@ -26,7 +27,8 @@ from api_shim.errors import (
     JobFailedError,
     answer_of,
 )
-from worker.errands import Connected
+from api_shim.request_schemas import SESSION_PATTERN, ConfirmBody
+from worker.errands import Answer, Connected
 from worker.errors import AccessDeniedError, ExportError, InvalidRequestError
 from worker.jobs import JobError
 
@@ -42,8 +44,19 @@ _BY_STATE: dict[int | str, dict[str, Any]] = {
     status: answer for status, answer in ERROR_ANSWERS.items() if status not in {401, 403, 404}
 }
 _RETURN: dict[int | str, dict[str, Any]] = {
-    302: {"description": "With `CONNECT_RETURN_URL`: to there, with `connected=true`, or `error` and `message`"}
+    302: {
+        "description": "With `CONNECT_RETURN_URL`: to there, with `connected=true`, or `error` and `message`; by a "
+        "link of a session with `connection=pending` and a `ticket`"
+    }
 }
+_Session = Annotated[
+    str | None,
+    Query(
+        description="Binds the link to a session of the caller's app, of which this is a value that nobody else knows: "
+        "who comes back is then connected by `POST /connect/confirm` alone",
+        pattern=SESSION_PATTERN,
+    ),
+]
 
 
 @router.get(
@@ -52,14 +65,16 @@ _RETURN: dict[int | str, dict[str, Any]] = {
     status_code=_FOUND,
     response_model=InvitationAnswer,
     responses={**ERROR_ANSWERS, **NOT_CONFIGURED_ANSWER},
+    dependencies=[once_only("session")],
 )
-async def connect(caller: AuthenticCaller, desk: Connections) -> Response:
+async def connect(caller: AuthenticCaller, desk: Connections, session: _Session = None) -> Response:
     """Lead the user to HubSpot's page, on which the app is let into an account; good for ten minutes, and once.
 
     `Location` and the body hold the same address: a browser sends no JWT with a link, so a program asks, and hands it
-    to its user. Whoever opens it connects their HubSpot account to the caller's: hand it to nobody else.
+    to its user. Whoever opens it connects their HubSpot account to the caller's: hand it to nobody else, or name a
+    `session`.
     """
-    invitation = desk.invite(caller)
+    invitation = desk.invite(caller, session=session)
     answer = InvitationAnswer(data=InvitationView(url=invitation.url, expires_at=invitation.expires_at))
     return JSONResponse(
         answer.model_dump(mode="json"), status_code=_FOUND, headers={**_PRIVATE, "Location": invitation.url}
@@ -79,16 +94,38 @@ async def callback(
     code: Annotated[str | None, Query(description="HubSpot's authorisation code")] = None,
     error: Annotated[str | None, Query(description="HubSpot's reason for giving no code")] = None,
 ) -> Response:
-    """Take the user back from HubSpot: the code becomes a token, which is stored for whom the state names."""
+    """Take the user back from HubSpot: the code becomes a token, which is stored for whom the state names.
+
+    Of a link that is bound to a session the code is kept in the ticket, and becomes nothing before that is confirmed.
+    """
     try:
         _require_once(request)
-        connected = await _finish(desk, state=state, code=code, error=error)
+        outcome = await _finish(desk, state=state, code=code, error=error)
     except ExportError as failure:
         return _sent_back(desk, {"error": _failure_code(failure), "message": failure.message}) or _private(
             answer_of(failure)
         )
-    answer = ConnectedAnswer(data=FactsView.of(connected.facts)).model_dump(mode="json")
-    return _sent_back(desk, {"connected": "true"}) or JSONResponse(answer, headers=_PRIVATE)
+    if isinstance(outcome, Unconfirmed):
+        pending = {"connection": "pending", "ticket": outcome.ticket.get_secret_value()}
+        return _redirect(with_query(outcome.return_url, pending))
+    return _sent_back(desk, {"connected": "true"}) or _connected(outcome)
+
+
+@router.post(
+    "/connect/confirm",
+    summary="Confirm a connection",
+    response_model=ConnectedAnswer,
+    responses={**ERROR_ANSWERS, **HUBSPOT_ANSWERS, **NOT_CONFIGURED_ANSWER},
+    openapi_extra=body_schema(ConfirmBody, required=True),
+)
+async def confirm(caller: AuthenticCaller, sent: BoundedBody, desk: Connections) -> Response:
+    """Connect the account of a user who came back with a ticket, if it is whom the link was made for.
+
+    `session` is the value that `/connect` was given for the browser that the ticket came with. A ticket is good for
+    three minutes, and once; after a 503 that says that nothing was done it may be sent again.
+    """
+    body = read_body_as(ConfirmBody, sent)
+    return _connected(_connected_by(await desk.confirm(caller, ticket=body.ticket, session=body.session)))
 
 
 @router.get("/connection", summary="Show the connection", response_model=ConnectionAnswer, responses=ERROR_ANSWERS)
@@ -147,7 +184,9 @@ async def _shown(caller: Caller, desk: ConnectionDesk) -> ConnectionAnswer:
     return ConnectionAnswer(data=connection_view(token, known, gone=gone, portals=portals))
 
 
-async def _finish(desk: ConnectionDesk, *, state: str | None, code: str | None, error: str | None) -> Connected:
+async def _finish(
+    desk: ConnectionDesk, *, state: str | None, code: str | None, error: str | None
+) -> Connected | Unconfirmed:
     if not state:
         raise InvalidRequestError("state: is required")
     if error is not None:
@@ -156,10 +195,19 @@ async def _finish(desk: ConnectionDesk, *, state: str | None, code: str | None, 
     if not code:
         raise InvalidRequestError("code: is required")
     answer = await desk.connect(state=state, code=code)
+    return answer if isinstance(answer, Unconfirmed) else _connected_by(answer)
+
+
+def _connected_by(answer: Answer) -> Connected:
     if isinstance(answer, JobError):
         raise JobFailedError(answer)
     assert isinstance(answer, Connected)  # noqa: S101 - what this question is answered with
     return answer
+
+
+def _connected(connected: Connected) -> Response:
+    answer = ConnectedAnswer(data=FactsView.of(connected.facts)).model_dump(mode="json")
+    return JSONResponse(answer, headers=_PRIVATE)
 
 
 def _refused(error: str) -> ExportError:
@@ -180,7 +228,11 @@ def _sent_back(desk: ConnectionDesk, outcome: dict[str, str]) -> Response | None
     return_url = desk.settings.connect_return_url
     if return_url is None:
         return None
-    return Response(status_code=_FOUND, headers={**_PRIVATE, "Location": with_query(return_url, outcome)})
+    return _redirect(with_query(return_url, outcome))
+
+
+def _redirect(url: str) -> Response:
+    return Response(status_code=_FOUND, headers={**_PRIVATE, "Location": url})
 
 
 def _failure_code(failure: ExportError) -> str:

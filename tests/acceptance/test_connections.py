@@ -57,10 +57,11 @@ def disconnected(client: Client) -> Client:
     return client
 
 
-def invitation(client: Client) -> str:
+def invitation(client: Client, **asked: str) -> str:
     """Give the address that the user is sent to, with the user's account picked on HubSpot's page."""
     answer = requests.get(
         f"{client.stack.shim_url}{BASE_PATH}/connect",
+        params=asked,
         headers={"Authorization": f"Bearer {client.token}"},
         allow_redirects=False,
         timeout=PATIENCE_S,
@@ -72,9 +73,9 @@ def invitation(client: Client) -> str:
     return urlunsplit(parts._replace(query=query))
 
 
-def sent_back(client: Client) -> str:
+def sent_back(client: Client, **asked: str) -> str:
     """Open HubSpot's page as a browser does, and give the address that it leads back to."""
-    answer = requests.get(invitation(client), allow_redirects=False, timeout=PATIENCE_S)
+    answer = requests.get(invitation(client, **asked), allow_redirects=False, timeout=PATIENCE_S)
     assert answer.status_code == 302, answer.text
     return answer.headers["Location"]
 
@@ -298,6 +299,42 @@ def test_another_user_of_the_account_has_a_connection_of_their_own(client: Clien
     assert stranger.get("/connection").json()["code"] == "token_not_found"
     assert stranger.delete("/connection").json()["code"] == "token_not_found"
     assert connection(client)["status"] == "connected"
+
+
+# Links that are bound to a session
+
+HOME = "https://app.example.test/settings"
+SESSION = "the-value-of-this-browser"
+
+
+@pytest.fixture
+def own_stack_with_a_home() -> Iterator[Stack]:
+    options = StackOptions(settings={"CONNECT_RETURN_URL": HOME}, worker_arguments=("--concurrency=2",))
+    with temporary_state() as folder, Stack(folder, options=options) as running:
+        yield running
+
+
+def test_what_a_strangers_browser_brings_home_connects_nobody(own_stack_with_a_home: Stack) -> None:
+    stack = own_stack_with_a_home
+    client, stranger = (disconnected(connect(stack, contacts=3)) for _ in range(2))
+    came_home = requests.get(sent_back(client, session=SESSION), allow_redirects=False, timeout=PATIENCE_S)
+    told = dict(parse_qsl(urlsplit(came_home.headers["Location"]).query))
+    assert (came_home.status_code, told.pop("connection"), [*told]) == (302, "pending", ["ticket"])
+    sent = {**told, "session": SESSION}
+
+    for caller, body in ((stranger, sent), (client, {**sent, "session": f"{SESSION}-not"})):
+        answer = caller.post("/connect/confirm", body)
+        assert problem(answer)[:2] == (400, "invalid_request")
+        assert caller.get("/connection").status_code == 404
+    assert stack.hubspot_control.calls(type="token") == []
+
+    assert client.post("/connect/confirm", sent).json()["data"]["hub_id"] == client.account.hub_id
+    assert connection(client)["status"] == "connected"
+    assert client.get("/export/contacts").status_code == 200
+    assert problem(client.post("/connect/confirm", sent))[2].startswith("ticket: was used before")
+    assert stranger.get("/connection").status_code == 404
+    assert [call["status"] for call in stack.hubspot_control.calls(type="token")] == [200]
+    assert not any(secret in logs_of(stack) for secret in (SESSION, told["ticket"]))
 
 
 # What dies or is away meanwhile

@@ -41,6 +41,7 @@ OPERATIONS = [
     ("post", SYNC),
     *((method, SCHEDULE) for method in ("get", "put", "delete")),
     ("get", CONNECT),
+    ("post", f"{CONNECT}/confirm"),
     ("get", CONNECTION),
     ("delete", CONNECTION),
     ("post", f"{CONNECTION}/recheck"),
