@@ -6,9 +6,9 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from celery import Celery
@@ -20,6 +20,7 @@ from sandbox.stack import Stack, StackOptions
 from sandbox.state_folder import temporary_state
 from tests.acceptance.conftest import connect
 from tests.acceptance.rabbitmq import RabbitServer, require_rabbitmq
+from tests.acceptance.redis_troubles import troubles
 
 NO_LIMIT = {"HUBSPOT_RATE_LIMIT": "0"}
 QUEUES = ("interactive", "bulk", "upkeep")
@@ -31,31 +32,10 @@ NO_MESSAGES = (
 )
 
 
-@dataclass(frozen=True)
-class Trouble:
-    """What goes wrong with a Redis that runs, and how it is put right."""
-
-    begin: Callable[[Redis], object]
-    end: Callable[[Redis], object]
-
-
-TROUBLES = {
-    "out of memory": Trouble(
-        lambda redis: redis.config_set("maxmemory", "1"), lambda redis: redis.config_set("maxmemory", "0")
-    ),
-    "read-only": Trouble(
-        lambda redis: redis.replicaof("127.0.0.1", "1"),
-        lambda redis: redis.replicaof("NO", "ONE"),
-    ),
-    "without rights": Trouble(
-        lambda redis: redis.acl_setuser("default", enabled=True, commands=["-brpop", "-lpush"]),
-        lambda redis: redis.acl_setuser("default", enabled=True, categories=["+@all"]),
-    ),
-}
-
-
-@pytest.mark.parametrize("trouble", TROUBLES.values(), ids=TROUBLES)
-def test_a_redis_that_refuses_ends_no_worker_and_loses_no_job(own_stack: Stack, trouble: Trouble) -> None:
+@pytest.mark.parametrize("name", troubles(password="", refused=""))
+def test_a_redis_that_refuses_ends_no_worker_and_loses_no_job(own_stack: Stack, name: str) -> None:
+    password = urlsplit(own_stack.redis.url).password or ""
+    trouble = troubles(password=password, refused="-brpop -lpush")[name]
     client = connect(own_stack, contacts=250)
     worker = own_stack.workers[0].pid
     with Redis.from_url(own_stack.redis.url) as redis:
