@@ -60,6 +60,7 @@ from worker.mongo.tokens import MongoTokenStore
 from worker.mongo.transactions import MongoTransactions
 from worker.redis_client import async_redis_client, impatient_redis
 from worker.settings import ShimSettings
+from worker.spoiled import SpoiledDocuments
 from worker.submitter import JobSubmitter
 from worker.syncer import StartingQueue, Syncer
 from worker.token_health import TokenHealth
@@ -80,13 +81,14 @@ def build(settings: ShimSettings, *, connections: Connections) -> FastAPI:
         timeout_s=_STORE_TIMEOUT_S,
     )
     clock = MongoClock(database, waits=False)
-    jobs, pages = MongoJobStore(database), MongoPageStore(database)
+    jobs = MongoJobStore(database)
     encryption = TokenEncryption(settings.token_encryption_keys)
     tokens, hubspot_connections = MongoTokenStore(database, encryption), MongoConnectionStore(database)
     portals = MongoPortalStore(database)
     present = ConnectedPortals(connections=hubspot_connections, tokens=tokens, portals=portals)
     registry = new_registry()
     job_metrics = JobMetrics(registry)
+    pages = MongoPageStore(database, spoiled=SpoiledDocuments(job_metrics.count_spoiled))
     traces = open_traces(
         settings.otel_exporter_otlp_endpoint, service=settings.otel_service_name or "hubspot-export-shim"
     )

@@ -163,9 +163,8 @@ def build(settings: WorkerSettings, *, stopping: threading.Event, registry: Coll
     )
     database = _connect(settings)
     redis = redis_client(settings.redis, timeout_s=_REDIS_TIMEOUT_S)
-    clock = MongoClock(database)
-    spoiled = SpoiledDocuments(job_metrics.count_spoiled)
-    jobs, pages = MongoJobStore(database, spoiled=spoiled), MongoPageStore(database)
+    clock, spoiled = MongoClock(database), SpoiledDocuments(job_metrics.count_spoiled)
+    jobs, pages = MongoJobStore(database, spoiled=spoiled), MongoPageStore(database, spoiled=spoiled)
     sessions = Sessions(patience_s=settings.hubspot_timeout_seconds, stopping=stopping, clock=clock)
     calls = WatchedCalls(sessions.send, metrics=metrics, traces=traces)
     transport = Transport(calls.send)
@@ -235,7 +234,10 @@ def build(settings: WorkerSettings, *, stopping: threading.Event, registry: Coll
     )
     syncer = Syncer(jobs=jobs, queue=queue, clock=clock)
     dispatcher = Dispatcher(
-        schedules=MongoScheduleStore(database), jobs=jobs, queue=CelerySyncQueue(app), connections=accounts.health
+        schedules=MongoScheduleStore(database, spoiled),
+        jobs=jobs,
+        queue=CelerySyncQueue(app),
+        connections=accounts.health,
     )
     errands = ErrandRunner(
         errands=MongoErrandStore(database, TokenEncryption(settings.token_encryption_keys)),

@@ -8,9 +8,10 @@ from datetime import timedelta
 from itertools import islice
 
 from worker.erasures import Erased
+from worker.errors import SpoiledPageError
 from worker.interfaces import JobAnnouncer, JobStore, PageStore
 from worker.jobs import Job, JobKind
-from worker.pages import ExportType, Page, record_ids
+from worker.pages import ExportType, Page, PageUnreadableError, record_ids
 from worker.receipts import Facts, Outcome, Receipt
 from worker.syncs import is_left_over
 
@@ -61,17 +62,26 @@ def _needs_counting(job: Job) -> bool:
     return not job.tally.proves_distinct and job.progress.records <= _MOST_COUNTED
 
 
-def _count_distinct(job: Job, pages: PageStore) -> int:
-    """Count the ids one by one, from the stored pages: their order proves nothing."""
+def _count_distinct(job: Job, pages: PageStore) -> int | None:
+    """Count the ids one by one, from the stored pages: their order proves nothing.
+
+    None where a page cannot be read any more: the receipt then says that they were not counted.
+    """
     stored = pages.all(job.job_id, counted=job.counted_pages)
     ids = (each for page in stored for each in _ids_or_erasures(job.records_type, page))
-    return len(set(islice(ids, job.progress.records)) - {None})
+    try:
+        return len(set(islice(ids, job.progress.records)) - {None})
+    except (SpoiledPageError, PageUnreadableError):
+        return None
 
 
 def _ids_or_erasures(export_type: ExportType, page: Page) -> Iterator[int | str | None]:
     """Give the id at each place of a page, and in its gaps what has erased it, which tells ids apart as well."""
-    erased, ids = {gap.place: gap.erasure_id for gap in page.gaps}, iter(record_ids(export_type, page.body))
-    return (erased[place] if place in erased else next(ids) for place in range(page.records))
+    erased, ids = {gap.place: gap.erasure_id for gap in page.gaps}, record_ids(export_type, page.body)
+    if len(erased) + len(ids) != page.records:
+        raise PageUnreadableError("The page has another number of records than it says")
+    left = iter(ids)
+    return (erased[place] if place in erased else next(left) for place in range(page.records))
 
 
 def with_erased(read: Sequence[Job], *, jobs: JobStore, pages: PageStore) -> list[Job]:

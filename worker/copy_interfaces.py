@@ -49,6 +49,9 @@ class ErasureStore(Protocol):
     def count_page(self, erasure: Erasure, *, job_id: str) -> None:
         """Count a page of a job that held the record, and the job, unless the page before was one of it too."""
 
+    def note_unreadable(self, erasure: Erasure, page: PagePlace) -> None:
+        """Note that a page which may hold the record cannot be read; twice as well as once."""
+
     def note_look(self, erasure: Erasure) -> Erasure:
         """Note that all pages were looked through; with the second look the erasure is finished. Give it as it is."""
 

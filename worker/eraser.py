@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 
 from worker.copy_interfaces import ErasureStore, RecordStore, Transactions
-from worker.erasures import Erasure
-from worker.errors import StoreUnavailableError
+from worker.erasures import Erasure, Rewrite
+from worker.errors import SpoiledPageError, StoreUnavailableError
 from worker.interfaces import PageStore
 from worker.jobs import Job
 from worker.pages import PagePlace
@@ -38,6 +39,8 @@ class Eraser:
     def erase(self, copy: CopyId, record_id: int, *, requested_by: str, within_s: float) -> bool:
         """Forget a record that may or may not be there; False: it is written down, and the sweeper does the rest.
 
+        False as well where a stored page that may hold the record cannot be read.
+
         Raises StoreUnavailableError with nothing written down.
         """
         erasure = self.erasures.add(copy, record_id, requested_by=requested_by)
@@ -59,7 +62,7 @@ class Eraser:
             self._erase_from(erasure, job.job_id, number)
 
     def _look(self, erasure: Erasure, *, ends_at: float) -> bool:
-        """Look everywhere that this look has not been yet; False when the time was over before that."""
+        """Look everywhere that this look has not been yet; False when the time was over, or a page is unreadable."""
         for looked_through in self._steps(erasure):
             if self.monotonic() >= ends_at:
                 self.erasures.hand_over(erasure, looked_through=looked_through)
@@ -68,7 +71,9 @@ class Eraser:
         if looked.finished_at is not None:
             seen = {"in_copy": looked.was_in_copy, "pages": looked.pages, "jobs": looked.jobs}
             _log.info("record_erased", **_facts(looked), **seen)
-        return True
+        if looked.unreadable:
+            _log.error("erasure_incomplete", **_facts(looked), unreadable=[list(page) for page in looked.unreadable])
+        return not looked.unreadable
 
     def _steps(self, erasure: Erasure) -> Iterator[PagePlace | None]:
         """Do one step after the other; each gives how far the pages are looked through, to go on from there."""
@@ -78,7 +83,10 @@ class Eraser:
         while self.pages.describe_some(erasure.copy_id.account_id):
             yield erasure.looked_through
         for job_id, number in self.pages.holding(erasure):
-            self._erase_from(erasure, job_id, number)
+            try:
+                self._erase_from(erasure, job_id, number)
+            except SpoiledPageError:
+                self.erasures.note_unreadable(erasure, (job_id, number))
             yield job_id, number
 
     def _take_out_of_copy(self, erasure: Erasure) -> None:
@@ -88,11 +96,16 @@ class Eraser:
         self.erasures.note_copy(erasure, was_there=was_there)
 
     def _erase_from(self, erasure: Erasure, job_id: str, number: int) -> None:
-        def erase() -> None:
-            if self.pages.erase(erasure, job_id, number):
-                self.erasures.count_page(erasure, job_id=job_id)
+        """Write a page anew, as often as somebody else has done so meanwhile."""
+        while (rewrite := self.pages.without(erasure, job_id, number)) is not None:
+            if self.transactions.run(partial(self._write, erasure, rewrite)):
+                return
 
-        self.transactions.run(erase)
+    def _write(self, erasure: Erasure, rewrite: Rewrite) -> bool:
+        if not self.pages.rewrite(rewrite):
+            return False
+        self.erasures.count_page(erasure, job_id=rewrite.job_id)
+        return True
 
 
 def _facts(erasure: Erasure) -> dict[str, object]:

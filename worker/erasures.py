@@ -20,7 +20,8 @@ class Erasure:
 
     The pages of the account are looked through twice: at once, and again when every call to HubSpot that was under way
     has ended. Until then the erasure is open, and what comes of the record is not kept. `looked_through` is how far the
-    present look had come when it was handed over; None: it is to begin.
+    present look had come when it was handed over; None: it is to begin. Pages that may hold the record and could not be
+    read are `unreadable`.
     """
 
     erasure_id: str
@@ -33,11 +34,25 @@ class Erasure:
     jobs: int = 0
     looks: int = 0
     looked_through: PagePlace | None = None
+    unreadable: tuple[PagePlace, ...] = ()
     finished_at: datetime | None = None
 
     def concerns(self, hub_id: int | None) -> bool:
         """Whether what is of this portal may hold the record; None: of which is not known."""
         return self.copy_id.hub_id is None or hub_id in {self.copy_id.hub_id, None}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rewrite:
+    """A page as it is to be without a record, made before the transaction that writes it: `plan` is the store's own.
+
+    `lost` is how many places become empty.
+    """
+
+    job_id: str
+    number: int
+    lost: int
+    plan: object
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,7 +17,9 @@ ExportError
 ├── PortalChangedError        what it is about belongs to another HubSpot portal than the connected one
 ├── PortalConnectedError      what goes with a portal cannot go while that is connected
 ├── InternalError             a bug of ours
-│   └── WorkersLostError      a job that ends every worker that takes it; a retry may show that it was chance
+│   ├── WorkersLostError      a job that ends every worker that takes it; a retry may show that it was chance
+│   ├── SpoiledPageError      what is stored of a page is none any more: the operator's to look at
+│   └── SpoiledScheduleError  the same of a schedule: its owner can store it anew
 ├── CursorLostError           nothing tells an API where another one was left: read the list anew
 ├── LeaseLostError            someone else works on the job now: stop, write nothing
 ├── NoPlaceError              a page takes a further call, for which there is no place in the limit: wait, then anew
@@ -213,6 +215,24 @@ class InternalError(ExportError):
 
 class WorkersLostError(InternalError):
     """Workers ended, one after the other, while they had the job: it may be the cause, or have been there by chance."""
+
+
+class SpoiledPageError(InternalError):
+    """What is stored of a page cannot be read; all other pages can."""
+
+    def __init__(self, job_id: str, number: int) -> None:
+        super().__init__(f"Page {number} of job {job_id} cannot be read: what is stored of it is damaged")
+        self.job_id = job_id
+        self.number = number
+
+
+class SpoiledScheduleError(InternalError):
+    """What is stored of a schedule cannot be read."""
+
+    details = "Store it anew with PUT, or remove it with DELETE"
+
+    def __init__(self) -> None:
+        super().__init__(f"The schedule cannot be read: what is stored of it is damaged. {self.details}")
 
 
 class NoPlaceError(ExportError):

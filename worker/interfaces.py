@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from worker.account_turns import AccountTurn, DueJob
 from worker.connections import Connection, Fingerprint, HubSpotFacts, Refusal
 from worker.crm_apis import CrmApi
-from worker.erasures import Erased, Erasure
+from worker.erasures import Erased, Erasure, Rewrite
 from worker.errands import Answer, Errand
 from worker.errors import ListGoneError
 from worker.estimates import Estimate
@@ -364,8 +364,14 @@ class PageStore(Protocol):
     def holding(self, erasure: Erasure) -> list[PagePlace]:
         """Give the pages that may hold a record, in an order that stays, those behind `erasure.looked_through`."""
 
-    def erase(self, erasure: Erasure, job_id: str, number: int) -> int:
-        """Take a record out of a page and leave its places empty; give how many. May be part of a transaction.
+    def without(self, erasure: Erasure, job_id: str, number: int) -> Rewrite | None:
+        """Return a page as it is to be without a record, whose places become empty; None where it does not hold it.
+
+        Nothing is written yet: making a page anew takes time that a transaction does not have. Raises SpoiledPageError.
+        """
+
+    def rewrite(self, rewrite: Rewrite) -> bool:
+        """Write a page that was made anew; False where it has changed since: make it once more. Part of a transaction.
 
         A page that is stored anew has lost nothing.
         """

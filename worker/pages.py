@@ -242,8 +242,13 @@ def within_bytes(records: Iterable[T], *, size_of: Callable[[T], int]) -> Iterat
 
 
 def records_by_place(export_type: ExportType, page: Page) -> list[bytes | None]:
-    """Give the record at each place of a page; None where it was erased."""
+    """Give the record at each place of a page; None where it was erased.
+
+    Raises PageUnreadableError, also for a page that has another number of records than it says.
+    """
     records, erased = split_records(export_type, page.body), {gap.place for gap in page.gaps}
+    if len(records) + len(erased) != page.records:
+        raise PageUnreadableError("The page has another number of records than it says")
     if not erased:
         return list(records)
     left = iter(records)

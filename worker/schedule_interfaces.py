@@ -24,13 +24,13 @@ class ScheduleStore(Protocol):
     """Schedules, one an (account, owner). Every method raises StoreUnavailableError when MongoDB is away."""
 
     def get(self, account_id: str, owner: str) -> Schedule | None:
-        """Give the schedule."""
+        """Give the schedule. Raises SpoiledScheduleError."""
 
     def put(self, schedule: Schedule) -> tuple[Schedule, bool]:
         """Store what its owner wants, and give the schedule as it is now, and whether there was none before.
 
         What is known of earlier runs stays, and the next run as well unless the timetable, the jitter or the switch has
-        changed: one that is due at this moment is not lost.
+        changed: one that is due at this moment is not lost. One that cannot be read is replaced as a whole.
         """
 
     def remove(self, account_id: str, owner: str) -> bool:
@@ -43,7 +43,7 @@ class ScheduleStore(Protocol):
         """Take schedules that are due, those that have waited longest first, for so many seconds.
 
         Nobody else is given them within that time. Whoever is given them after it repeats what was done, to no effect.
-        What cannot be read is logged and left out.
+        What cannot be read is reported and left out, and due again in an hour: somebody may have mended it.
         """
 
     def give_back(self, taken: DueSchedules, schedules: Sequence[Schedule], *, look_again_s: float) -> None:

@@ -10,10 +10,10 @@ import msgspec
 
 from api_shim.downloads.cells import written
 from api_shim.downloads.tables import Columns, Survey, Table
-from worker.errors import JobNotFoundError
+from worker.errors import JobNotFoundError, SpoiledPageError
 from worker.interfaces import PageStore
 from worker.jobs import Job
-from worker.pages import Page, on_one_line, records_by_place
+from worker.pages import Page, PageUnreadableError, on_one_line, records_by_place
 
 PAUSE = b""
 """A line that is none: there is nothing to send yet, and here the work may be ended."""
@@ -38,7 +38,10 @@ class _Summary(msgspec.Struct, frozen=True):
 
 
 def ndjson_lines(pages: PageStore, job: Job) -> Iterator[bytes]:
-    """Give every record as HubSpot sent it, on a line of its own. Raises JobNotFoundError where a page is missing."""
+    """Give every record as HubSpot sent it, on a line of its own.
+
+    Raises JobNotFoundError where a page is missing, and SpoiledPageError where one cannot be read.
+    """
     for records in _record_pages(pages, job):
         yield from (on_one_line(record) + b"\n" for record in records)
 
@@ -75,12 +78,19 @@ def _record_pages(pages: PageStore, job: Job) -> Iterator[list[bytes]]:
     """Give the records that the job's results hold, page by page; a limit may cut a page short."""
     read = job.as_read
     left = read.progress.records
-    for page in _pages(pages, read):
-        places = records_by_place(job.records_type, page)[:left]
+    for number, page in zip(read.page_numbers(range(read.progress.pages)), _pages(pages, read), strict=True):
+        places = _places(read, number, page)[:left]
         left -= len(places)
         yield [record for record in places if record is not None]
     if left:
         raise JobNotFoundError
+
+
+def _places(job: Job, number: int, page: Page) -> list[bytes | None]:
+    try:
+        return records_by_place(job.records_type, page)
+    except PageUnreadableError as error:
+        raise SpoiledPageError(job.job_id, number) from error
 
 
 def _pages(pages: PageStore, job: Job) -> Iterator[Page]:

@@ -16,6 +16,7 @@ from tests.contract.stores import present
 from tests.fakes.clock import ManualClock
 from tests.fakes.schedules import InMemoryScheduleStore
 from worker.copying import SyncMode
+from worker.errors import SpoiledScheduleError
 from worker.mongo.connection import MongoDatabase
 from worker.mongo.schedules import COLLECTION, MongoScheduleStore
 from worker.pages import ExportType
@@ -303,17 +304,58 @@ def test_of_many_dispatchers_at_once_each_schedule_is_given_to_one(world: World)
     assert sorted(found) == sorted(f"a{number}" for number in range(60))
 
 
-@pytest.mark.parametrize("spoiled", [{"$unset": {"jitter_s": True}}, {"$set": {"types": ["tickets"]}}])
-def test_a_schedule_that_cannot_be_read_keeps_no_other_from_being_taken(
-    mongo_database: MongoDatabase, spoiled: dict[str, object]
-) -> None:
+SPOILED: list[dict[str, object]] = [
+    {"$unset": {"jitter_s": True}},
+    {"$unset": {"skipped_runs": True}},
+    {"$set": {"types": ["tickets"]}},
+    {"$set": {"types": 7}},
+    {"$set": {"webhook": "somewhere"}},
+    {"$set": {"cron": 5}},
+]
+
+
+@pytest.fixture(params=SPOILED, ids=str)
+def one_spoiled(request: pytest.FixtureRequest, mongo_database: MongoDatabase) -> InMongo:
+    """Give a store with the schedules of a1, which cannot be read, and of a2; both are due."""
     world = InMongo(mongo_database, MongoScheduleStore(mongo_database))
     added(world, "a1")
     added(world, "a2")
-    mongo_database[COLLECTION].update_one({"account_id": "a1"}, spoiled)
+    mongo_database[COLLECTION].update_one({"account_id": "a1"}, request.param)
+    return world
 
+
+def test_a_schedule_that_cannot_be_read_keeps_no_other_from_being_taken(one_spoiled: InMongo) -> None:
     with capture_logs() as logs:
-        due = taken(world)
+        due = taken(one_spoiled)
 
     assert [each.account_id for each in due.schedules] == ["a2"]
-    assert [(log["event"], log["account_id"]) for log in logs] == [("schedule_unreadable", "a1")]
+    assert [(log["event"], log["collection"]) for log in logs] == [("document_spoiled", COLLECTION)]
+
+
+def test_a_schedule_that_cannot_be_read_is_looked_at_once_an_hour(one_spoiled: InMongo) -> None:
+    """Those that are due for longest are taken first: many such would be all that is taken."""
+    taken(one_spoiled, limit=1)
+    assert [each.account_id for each in taken(one_spoiled, limit=1).schedules] == ["a2"]
+    one_spoiled.let_pass(3590)
+    with capture_logs() as logs:
+        taken(one_spoiled)
+        assert logs == []
+        one_spoiled.let_pass(20)
+        taken(one_spoiled)
+    assert [log["event"] for log in logs] == ["document_spoiled"]
+
+
+def test_a_schedule_that_cannot_be_read_is_named_to_its_owner_and_can_be_stored_anew_or_removed(
+    one_spoiled: InMongo,
+) -> None:
+    with pytest.raises(SpoiledScheduleError, match="PUT"):
+        one_spoiled.store.get("a1", "u1")
+    whole = one_spoiled.store.get("a2", "u1")
+    assert whole is not None
+
+    stored, is_new = one_spoiled.store.put(replace(whole, account_id="a1", schedule_id="another"))
+
+    assert not is_new
+    assert one_spoiled.store.get("a1", "u1") == stored
+    assert "a1" in [each.account_id for each in taken(one_spoiled).schedules]
+    assert one_spoiled.store.remove("a1", "u1")

@@ -89,6 +89,12 @@ class InMemoryErasureStore:
         counted = replace(stored.erasure, pages=pages, jobs=jobs)
         self._stored[erasure.erasure_id] = replace(stored, erasure=counted, last_job=job_id)
 
+    def note_unreadable(self, erasure: Erasure, page: PagePlace) -> None:
+        self._answer()
+        stored = self._stored[erasure.erasure_id]
+        unreadable = tuple(sorted({*stored.erasure.unreadable, page}))
+        self._stored[erasure.erasure_id] = replace(stored, erasure=replace(stored.erasure, unreadable=unreadable))
+
     def note_look(self, erasure: Erasure) -> Erasure:
         self._answer()
         now = self._now(erasure)

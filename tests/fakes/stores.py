@@ -8,10 +8,11 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from operator import itemgetter
+from typing import cast
 
 from worker.account_turns import AccountTurn, DueJob
-from worker.erasures import Erased, Erasure
-from worker.errors import JobNotFoundError, LeaseLostError, StoreUnavailableError
+from worker.erasures import Erased, Erasure, Rewrite
+from worker.errors import JobNotFoundError, LeaseLostError, SpoiledPageError, StoreUnavailableError
 from worker.interfaces import JobQuery, OpenJobs, RecordSlice
 from worker.jobs import JOB_TYPES, Job, JobKind, JobStatus, Lease, Line
 from worker.lanes import Block, Lane, gaps_between, is_among
@@ -566,6 +567,13 @@ class _StoredPage:
     export_type: ExportType
     hub_id: int | None = None
     erased: Erased = field(default_factory=Erased)
+    spoiled: SpoiledPageError | None = None
+
+    @property
+    def readable(self) -> Page:
+        if self.spoiled is not None:
+            raise self.spoiled
+        return self.page
 
 
 class InMemoryPageStore(_Store):
@@ -650,7 +658,7 @@ class InMemoryPageStore(_Store):
 
     def all(self, job_id: str, *, counted: Sequence[Block] | None = None) -> Iterator[Page]:
         self._answer()
-        return (stored.page for _, stored in self._readable(job_id, counted))
+        return (stored.readable for _, stored in self._readable(job_id, counted))
 
     def some(self, job_id: str, numbers: Sequence[int]) -> Iterator[Page]:
         self._answer()
@@ -679,7 +687,7 @@ class InMemoryPageStore(_Store):
         stored = self._stored.get((job_id, number))
         if stored is None:
             raise JobNotFoundError
-        return stored.page
+        return stored.readable
 
     def read(
         self,
@@ -695,7 +703,7 @@ class InMemoryPageStore(_Store):
             record
             for first, stored in self._readable(job_id, counted)
             if first + stored.page.records > start
-            for record in records_by_place(export_type, stored.page)[max(0, start - first) :]
+            for record in records_by_place(export_type, stored.readable)[max(0, start - first) :]
         )
         places = list(within_bytes(islice(found, limit), size_of=lambda record: len(record or b"")))
         records = [record for record in places if record is not None]
@@ -711,18 +719,33 @@ class InMemoryPageStore(_Store):
         places = [place for place, stored in pages if _may_hold(stored, erasure)]
         return [place for place in places if through is None or place > through]
 
-    def erase(self, erasure: Erasure, job_id: str, number: int) -> int:
+    def spoil(self, job_id: str, number: int) -> None:
+        """Have one page be unreadable from now on."""
+        stored = self._stored[job_id, number]
+        self._stored[job_id, number] = replace(stored, spoiled=SpoiledPageError(job_id, number))
+
+    def without(self, erasure: Erasure, job_id: str, number: int) -> Rewrite | None:
         self._answer()
+        stored = self._stored.get((job_id, number))
+        if stored is None or not erasure.concerns(stored.hub_id):
+            return None
+        before, by = self.get(job_id, number), erasure.erasure_id
+        after = without_record(stored.export_type, before, erasure.record_id, erasure_id=by)
+        if after == before:
+            return None
+        lost = len(after.gaps) - len(before.gaps)
+        erased = stored.erased.after(erasure.record_id, records=lost)
+        plan = (stored, replace(stored, page=after, erased=erased))
+        return Rewrite(job_id=job_id, number=number, lost=lost, plan=plan)
+
+    def rewrite(self, rewrite: Rewrite) -> bool:
+        self._answer()
+        before, after = cast("tuple[_StoredPage, _StoredPage]", rewrite.plan)
         with self._lock:
-            stored = self._stored.get((job_id, number))
-            if stored is None or not erasure.concerns(stored.hub_id):
-                return 0
-            before, by = stored.page, erasure.erasure_id
-            after = without_record(stored.export_type, before, erasure.record_id, erasure_id=by)
-            records = len(after.gaps) - len(before.gaps)
-            erased = stored.erased.after(erasure.record_id, records=records)
-            self._stored[job_id, number] = replace(stored, page=after, erased=erased)
-            return records
+            if self._stored.get((rewrite.job_id, rewrite.number)) != before:
+                return False
+            self._stored[rewrite.job_id, rewrite.number] = after
+            return True
 
     def erased_of(self, jobs: Sequence[Job]) -> Mapping[str, Erased]:
         self._answer()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from uuid import uuid4
 
 from pymongo import ASCENDING, ReturnDocument
@@ -17,6 +18,7 @@ COLLECTION = "integrations.hubspot.erasures"
 _LOOKS = 2
 _AT_WORK_S = 60  # then whoever was at work is taken for dead
 _CALLS_END_WITHIN_S = 600  # no page is older when it is stored, however slow HubSpot and however many calls it takes
+_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)  # what is open was due after it: so the index is enough to find that
 _IS_OPEN = {"$type": "date"}  # as the index says it: one that is finished is not in there
 
 
@@ -73,7 +75,7 @@ class MongoErasureStore:
 
     def take_due(self) -> Erasure | None:
         """Take the one that has been due for longest, by one atomic update."""
-        due = {"due_at": _IS_OPEN, "$expr": {"$lte": ["$due_at", "$$NOW"]}}
+        due = {"due_at": {"$gt": _LONG_AGO}, "$expr": {"$lte": ["$due_at", "$$NOW"]}}
         with translated_errors():
             document = self._erasures.find_one_and_update(
                 due,
@@ -111,6 +113,11 @@ class MongoErasureStore:
         with translated_errors():
             self._erasures.update_one({"_id": erasure.erasure_id}, [{"$set": counted}], session=session_under_way())
 
+    def note_unreadable(self, erasure: Erasure, page: PagePlace) -> None:
+        """Add it to a list."""
+        with translated_errors():
+            self._erasures.update_one({"_id": erasure.erasure_id}, {"$addToSet": {"unreadable": list(page)}})
+
     def note_look(self, erasure: Erasure) -> Erasure:
         """Count a look, once, and set when the next may be; after the last one the erasure is not open any more."""
         looks = {"$add": ["$looks", 1]}
@@ -143,5 +150,6 @@ def _erasure(document: Document) -> Erasure:
         jobs=document["jobs"],
         looks=document["looks"],
         looked_through=(through[0], through[1]) if through is not None else None,
+        unreadable=tuple((job_id, number) for job_id, number in document.get("unreadable", ())),
         finished_at=document["finished_at"],
     )

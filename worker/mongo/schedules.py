@@ -2,29 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from types import UnionType
 from uuid import uuid4
 
-import structlog
 from pymongo import ASCENDING, ReturnDocument, UpdateOne
 from pymongo.errors import DuplicateKeyError
 
 from worker.copying import SyncMode
+from worker.errors import SpoiledScheduleError
 from worker.mongo.connection import Document, MongoDatabase, from_now, translated_errors
 from worker.mongo.webhook_documents import webhook_from_document, webhook_to_document
 from worker.pages import ExportType
 from worker.schedule_interfaces import DueSchedules
 from worker.schedules import Overlap, Schedule
+from worker.spoiled import SpoiledDocuments
 from worker.timetables import Timetable
 
 COLLECTION = "integrations.hubspot.schedules"
 
-_log = structlog.get_logger()
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 _IS_DUE = {
     "$and": [{"$lte": ["$due_at", "$$NOW"]}, {"$lte": ["$claimed_until", "$$NOW"]}]
 }  # no claim compares as lower
+_UNREADABLE = (LookupError, TypeError, ValueError, AttributeError)
+_SET_ASIDE_S = 3600
+_KINDS: Mapping[str, type | UnionType] = {
+    **dict.fromkeys(("account_id", "owner", "cron", "timezone"), str),
+    **dict.fromkeys(("jitter_s", "skipped_runs", "missed_runs"), int | float),
+    **dict.fromkeys(("next_run_at", "queued_for", "last_run_at"), datetime | None),
+}
 _WISHES = ("cron", "timezone", "types", "mode", "enabled", "overlap", "webhook", "jitter_s", "updated_at")
 _RUNS = ("queued_for", "last_run_at", "last_job_id", "skipped_runs", "missed_runs")
 
@@ -32,8 +41,9 @@ _RUNS = ("queued_for", "last_run_at", "last_job_id", "skipped_runs", "missed_run
 class MongoScheduleStore:
     """One document a schedule. `due_at` is when a dispatcher has to look at it, absent where it is switched off."""
 
-    def __init__(self, database: MongoDatabase) -> None:
+    def __init__(self, database: MongoDatabase, spoiled: SpoiledDocuments | None = None) -> None:
         self._schedules = database[COLLECTION]
+        self._spoiled = spoiled or SpoiledDocuments()
 
     def ensure_indexes(self) -> None:
         """Have one schedule an (account, owner), and find those that are due."""
@@ -45,7 +55,10 @@ class MongoScheduleStore:
         """Read one schedule."""
         with translated_errors():
             document = self._schedules.find_one({"account_id": account_id, "owner": owner})
-        return _from_document(document) if document is not None else None
+        try:
+            return _from_document(document) if document is not None else None
+        except _UNREADABLE as error:
+            raise SpoiledScheduleError from error
 
     def put(self, schedule: Schedule) -> tuple[Schedule, bool]:
         """Change the schedule that is there, in one atomic update; insert one where none is."""
@@ -78,9 +91,26 @@ class MongoScheduleStore:
             claimed = {"claim": claim, "claimed_until": from_now(lease_s)}
             self._schedules.update_many({**some, **due}, [{"$set": claimed}])
             documents = list(self._schedules.find({**some, "claim": claim}))
-        until = max((document["claimed_until"] for document in documents), default=_LONG_AGO)
-        taken = tuple(_readable(documents))
+            until = max((document["claimed_until"] for document in documents), default=_LONG_AGO)
+            taken = tuple(self._readable(documents))
         return DueSchedules(claim=claim, at=until - timedelta(seconds=lease_s), schedules=taken)
+
+    def _readable(self, documents: Iterable[Document]) -> Iterator[Schedule]:
+        """Read what can be read: one document that somebody has spoiled keeps no other schedule from its run.
+
+        Those that are due for longest are taken first, so it is put off, or many such would be all that is taken.
+        """
+        for document in documents:
+            try:
+                yield _from_document(document)
+            except _UNREADABLE as error:
+                mine = {"_id": document["_id"], "claim": document["claim"]}
+                later: list[Document] = [
+                    {"$set": {"due_at": from_now(_SET_ASIDE_S)}},
+                    {"$unset": ["claim", "claimed_until"]},
+                ]
+                self._schedules.update_one(mine, later)
+                self._spoiled.report(COLLECTION, document["_id"], error)
 
     def give_back(self, taken: DueSchedules, schedules: Sequence[Schedule], *, look_again_s: float) -> None:
         """Write them all in one call, those that were not touched; then the last runs of the others."""
@@ -116,7 +146,14 @@ class MongoScheduleStore:
         key = {"account_id": schedule.account_id, "owner": schedule.owner}
         pipeline: list[Document] = [{"$set": change}, {"$unset": ["claim", "claimed_until"]}]
         document = self._schedules.find_one_and_update(key, pipeline, return_document=ReturnDocument.AFTER)
-        return _from_document(document) if document is not None else None
+        if document is None:
+            return None
+        try:
+            return _from_document(document)
+        except _UNREADABLE:
+            whole = replace(schedule, schedule_id=document["_id"])
+            self._schedules.replace_one(key, {**_to_document(whole), "due_at": whole.next_run_at})
+            return whole
 
     def _note_runs(self, taken: DueSchedules, schedules: Sequence[Schedule]) -> None:
         """Note the syncs that were started for schedules that someone has written since they were taken."""
@@ -167,16 +204,10 @@ def _to_document(schedule: Schedule) -> Document:
     }
 
 
-def _readable(documents: Iterable[Document]) -> Iterator[Schedule]:
-    """Read what can be read: one document that somebody has spoiled keeps no other schedule from its run."""
-    for document in documents:
-        try:
-            yield _from_document(document)
-        except (KeyError, TypeError, ValueError):
-            _log.exception("schedule_unreadable", schedule_id=document["_id"], account_id=document.get("account_id"))
-
-
 def _from_document(document: Document) -> Schedule:
+    for name, kind in _KINDS.items():
+        if not isinstance(document[name], kind):
+            raise TypeError(name)
     webhook = document["webhook"]
     return Schedule(
         schedule_id=document["_id"],

@@ -32,6 +32,8 @@ from worker.errors import (
     PortalNotFoundError,
     RecordNotFoundError,
     ScheduleNotFoundError,
+    SpoiledPageError,
+    SpoiledScheduleError,
     StoreUnavailableError,
     TokenNotFoundError,
     TooManyJobsError,
@@ -51,6 +53,7 @@ WITHOUT_TEXT = (
     PortalNotFoundError,
     RecordNotFoundError,
     ScheduleNotFoundError,
+    SpoiledScheduleError,
     StoreUnavailableError,
     TokenNotFoundError,
     UnauthorizedError,
@@ -72,6 +75,8 @@ def example_of(kind: type[ExportError]) -> ExportError:
         return kind()
     if kind is PortalChangedError:
         return CHANGED
+    if kind is SpoiledPageError:
+        return SpoiledPageError("j1", 3)
     if kind is PortalConnectedError:
         return PortalConnectedError(111)
     return kind("what happened")

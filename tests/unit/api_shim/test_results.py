@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from tests.unit.api_shim.hubspot_pages import body_of, id_of
-from tests.unit.api_shim.shim import Json, Shim
+from tests.unit.api_shim.shim import Json, Parts, Shim, problem
 from worker.errors import FatalHubSpotError
 from worker.jobs import Progress
 from worker.pages import PAGE_FORMATS, ExportType
@@ -184,3 +184,16 @@ def test_a_page_that_a_worker_stored_too_late_is_not_shown(shim: Shim, late_from
     assert ids_in("contacts", loop(shim, job_id, limit=2)) == list(range(6))
     lines = shim.get(f"/jobs/{job_id}/download").text.splitlines()
     assert len(lines) == 6
+
+
+@pytest.mark.parametrize("path", ["results?limit=100", "download", "download?format=csv"])
+def test_a_page_that_cannot_be_read_is_named_and_never_passed_over(shim: Shim, parts: Parts, path: str) -> None:
+    job_id = shim.start("contacts")
+    shim.worker.export(job_id, body_of("contacts", [1, 2], offset=2), body_of("contacts", [3]))
+    parts.pages.spoil(job_id, 0)
+
+    status, body = problem(shim.get(f"/jobs/{job_id}/{path}"))
+
+    assert (status, body["code"]) == (500, "internal")
+    assert body["message"] == f"Page 0 of job {job_id} cannot be read: what is stored of it is damaged"
+    assert len(shim.get(f"/jobs/{job_id}/results?offset=2").json()["data"]["contacts"]) == 1

@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 
 from api_shim.schemas import JobAnswer
 from tests.contract.stores import new_job
-from tests.contract.test_erasing_pages import erasure_of
+from tests.contract.test_erasing_pages import erase_from, erasure_of
 from tests.contract.test_page_store import page_of
 from tests.fakes.clock import START, ManualClock
 from tests.fakes.deliveries import InMemoryDeliveryStore
@@ -166,7 +166,7 @@ def test_a_receipt_is_told_without_what_was_erased_by_then(office: PostOffice) -
     assert mine is not None
     page = page_of([1, 2])
     office.pages.add(mine, page)
-    office.pages.erase(erasure_of(2), "j1", 0)
+    erase_from(office.pages, erasure_of(2), "j1", 0)
     ended = mine.advance(page, at=office.clock()).succeed(at=office.clock())
     office.jobs.release(replace(ended.expire(after=TTL), receipt=receipt_of(ended, office.pages)))
 

@@ -20,7 +20,7 @@ from tests.unit.worker.test_current_copy import COPY, Listing, Pages, came_to, c
 from tests.unit.worker.workshop import LEASE_S, Interrupted, Workshop
 from worker.closing import with_erased
 from worker.copy_interfaces import Transactions
-from worker.erasures import Erasure
+from worker.erasures import Erasure, Rewrite
 from worker.errors import StoreUnavailableError
 from worker.export_tools import SliceLimits
 from worker.jobs import Job, JobKind, JobStatus
@@ -303,10 +303,10 @@ class Slow:
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - any other method
         return getattr(self.store, name)
 
-    def erase(self, erasure: Erasure, job_id: str, number: int) -> int:
+    def without(self, erasure: Erasure, job_id: str, number: int) -> Rewrite | None:
         self.clock.advance(SLOW_S)
         self.looked_into.append(number)
-        return self.store.erase(erasure, job_id, number)
+        return self.store.without(erasure, job_id, number)
 
 
 def test_an_erasure_comes_to_an_end_though_no_turn_is_long_enough_for_all_pages(shop: Workshop) -> None:

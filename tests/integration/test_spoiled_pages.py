@@ -1,0 +1,177 @@
+"""Pages that somebody has spoiled, on a real MongoDB: each is named where it is asked for, and costs nothing else."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from tests.contract.stores import present
+from tests.contract.test_erasing_pages import erasure_of, without_description
+from tests.contract.test_page_store import held, page_of, stored
+from tests.stack_fixtures import MongoDatabase
+from worker.closing import close
+from worker.eraser import Eraser
+from worker.errors import JobNotFoundError, SpoiledPageError
+from worker.jobs import Job, JobStatus
+from worker.metrics import JobMetrics, new_registry
+from worker.mongo.erasures import COLLECTION as ERASURES
+from worker.mongo.erasures import MongoErasureStore
+from worker.mongo.pages import COLLECTION, MongoPageStore
+from worker.mongo.records import MongoRecordStore
+from worker.mongo.transactions import MongoTransactions
+from worker.pages import ExportType
+from worker.records import CopyId
+from worker.spoiled import SpoiledDocuments
+from worker.tallies import Tally
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+COPY = CopyId(account_id="a1", export_type=ExportType.CONTACTS)
+NO_JSON = b"no JSON, though"
+SPOILED: dict[str, dict[str, Any]] = {
+    "bytes that are no zstd": {"$set": {"body": b"nothing"}},
+    "no bytes": {"$unset": {"body": True}},
+    "a text for bytes": {"$set": {"body": "text"}},
+    "no JSON": {"$set": {"body": zstd.compress(NO_JSON), "bytes": len(NO_JSON)}},
+    "another length": {"$set": {"bytes": 7}},
+    "no number of records": {"$unset": {"records": True}},
+    "a text for the number of records": {"$set": {"records": "2"}},
+    "a record too many": {"$set": {"records": 3}},
+    "no number of parts": {"$unset": {"parts": True}},
+    "a text for the number of parts": {"$set": {"parts": "one"}},
+    "neither more nor no more": {"$set": {"has_more": "perhaps"}},
+    "odd gaps": {"$set": {"gaps": [{"odd": 1}]}},
+    "gaps where there are none": {"$set": {"gaps": [{"place": 0, "erasure_id": "e"}]}},
+}
+
+
+@pytest.fixture(params=list(SPOILED))
+def spoiled(request: pytest.FixtureRequest, mongo_database: MongoDatabase) -> Callable[[Job, int], None]:
+    """Give what spoils a page of a job."""
+
+    def spoil(job: Job, number: int) -> None:
+        changed = mongo_database[COLLECTION].update_one(
+            {"_id": f"{job.job_id}:{number:08d}:000"}, SPOILED[request.param]
+        )
+        assert changed.modified_count == 1
+
+    return spoil
+
+
+def three_pages(store: MongoPageStore) -> Job:
+    return stored(store, held(), page_of([1, 2]), page_of([3, 4]), page_of([5, 6]))
+
+
+def test_results_and_downloads_name_it_and_all_other_pages_are_read(
+    mongo_database: MongoDatabase, spoiled: Callable[[Job, int], None]
+) -> None:
+    registry = new_registry()
+    store = MongoPageStore(mongo_database, spoiled=SpoiledDocuments(JobMetrics(registry).count_spoiled))
+    job = three_pages(store)
+    spoiled(job, 1)
+
+    with capture_logs() as logs:
+        for _ in range(2):
+            with pytest.raises(SpoiledPageError, match=f"Page 1 of job {job.job_id} "):
+                store.read(job.job_id, ExportType.CONTACTS, start=0, limit=6)
+
+    assert [(each["event"], each["document_id"]) for each in logs] == [
+        ("document_spoiled", f"{job.job_id}:00000001:000")
+    ]
+    assert registry.get_sample_value("hubspot_export_spoiled_documents_total", {"collection": COLLECTION}) == 1
+    for start in (0, 4):
+        assert len(store.read(job.job_id, ExportType.CONTACTS, start=start, limit=2).records) == 2
+    assert store.get(job.job_id, 0) == page_of([1, 2])
+
+
+def test_an_erasure_ends_for_all_other_pages_and_says_so(
+    mongo_database: MongoDatabase, spoiled: Callable[[Job, int], None]
+) -> None:
+    store, erasures = MongoPageStore(mongo_database), MongoErasureStore(mongo_database)
+    transactions = MongoTransactions(mongo_database)
+    eraser = Eraser(erasures=erasures, records=MongoRecordStore(mongo_database), pages=store, transactions=transactions)
+    whole, job, other = (three_pages(store) for _ in range(3))
+    spoiled(job, 1)
+
+    with capture_logs() as logs:
+        assert not eraser.erase(COPY, 3, requested_by="u1", within_s=60)
+        mongo_database[ERASURES].update_one({}, [{"$set": {"due_at": "$$NOW"}}])
+        eraser.make_up()
+
+    erasure = mongo_database[ERASURES].find_one()
+    assert erasure is not None
+    assert (erasure["pages"], erasure["finished_at"] is not None) == (2, True)
+    assert erasure["unreadable"] == [[job.job_id, 1]]
+    assert [each["log_level"] for each in logs if each["event"] == "erasure_incomplete"] == ["error"] * 2
+    for each in (whole, other):
+        found = store.read(each.job_id, ExportType.CONTACTS, start=0, limit=6)
+        assert (len(found.records), found.erased) == (5, 1)
+
+
+def test_a_job_whose_ids_cannot_be_counted_gets_its_receipt_and_its_end(
+    mongo_database: MongoDatabase, spoiled: Callable[[Job, int], None]
+) -> None:
+    store = MongoPageStore(mongo_database)
+    job = three_pages(store)
+    running = replace(job, status=JobStatus.RUNNING, tally=Tally(records=6, order="mixed"))
+    finished = running.succeed(at=present())
+    spoiled(job, 1)
+
+    closed = close(finished, pages=store, result_ttl=timedelta(days=30))
+
+    assert closed.receipt is not None
+    assert not closed.receipt.complete
+    assert closed.expires_at is not None
+
+
+def test_a_page_of_an_older_version_keeps_no_erasure_from_its_end(
+    mongo_database: MongoDatabase, spoiled: Callable[[Job, int], None]
+) -> None:
+    store = MongoPageStore(mongo_database)
+    job = three_pages(store)
+    without_description(mongo_database)
+    spoiled(job, 1)
+    looks = 0
+    while store.describe_some("a1"):
+        looks += 1
+        assert looks < 10
+
+    held_by = store.holding(erasure_of(5))
+
+    assert (job.job_id, 2) in held_by
+    assert (job.job_id, 0) not in held_by
+
+
+def test_a_page_that_is_stored_anew_is_read_and_may_be_spoiled_again(
+    mongo_database: MongoDatabase, spoiled: Callable[[Job, int], None]
+) -> None:
+    store = MongoPageStore(mongo_database)
+    job = held()
+    reported = []
+    for _ in range(2):
+        store.add(job, page_of([1, 2]))
+        assert store.get(job.job_id, 0) == page_of([1, 2])
+        spoiled(job, 0)
+        with capture_logs() as logs, pytest.raises(SpoiledPageError):
+            store.read(job.job_id, ExportType.CONTACTS, start=0, limit=2)
+        reported += [each["event"] for each in logs]
+    assert reported == ["document_spoiled"] * 2
+
+
+def test_a_page_that_is_missing_in_the_middle_is_not_passed_over(mongo_database: MongoDatabase) -> None:
+    """MongoDB's TTL monitor removes a job's pages in an order of its own."""
+    store = MongoPageStore(mongo_database)
+    job = three_pages(store)
+    mongo_database[COLLECTION].delete_one({"_id": f"{job.job_id}:00000001:000"})
+    with pytest.raises(JobNotFoundError):
+        store.read(job.job_id, ExportType.CONTACTS, start=0, limit=6)
+    assert len(store.read(job.job_id, ExportType.CONTACTS, start=0, limit=2).records) == 2
