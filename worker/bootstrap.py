@@ -90,10 +90,11 @@ from worker.outbound import GuardedSender
 from worker.pacing import PacedDispatcher, PacedSweeper
 from worker.pages import PAGE_FORMATS
 from worker.planner import Planner, PlannerTools
+from worker.processes import end_with
 from worker.redis_client import impatient_redis, redis_client
 from worker.rings import DelayedRing
 from worker.schedule_interfaces import DispatchRunner
-from worker.settings import BrokerSettings, WorkerSettings, load
+from worker.settings import BrokerSettings, WorkerSettings, is_counted_elsewhere, load, started_by
 from worker.signatures import Signer
 from worker.spans import Traces
 from worker.spoiled import SpoiledDocuments
@@ -425,10 +426,17 @@ def prepare_the_database(**_: Any) -> None:  # noqa: ANN401 - Celery's signature
 
 
 @signals.worker_ready.connect
+def end_with_the_parent(**_: Any) -> None:  # noqa: ANN401 - Celery's signature
+    """Stop as by SIGTERM when the process that runs several workers was killed: nobody would look after this one."""
+    if (parent := started_by()) is not None:
+        threading.Thread(target=end_with, args=(parent,), name="parent", daemon=True).start()
+
+
+@signals.worker_ready.connect
 def show_metrics(sender: Any, **_: Any) -> None:  # noqa: ANN401 - Celery's signature
     """Serve what this process counts. A pool that forks counts in its children, whom nobody could ask one by one."""
     settings = load(WorkerSettings)
-    if settings.metrics_port is None:
+    if settings.metrics_port is None or is_counted_elsewhere():
         return
     if type(sender.pool).__module__.endswith(".prefork"):
         _log.warning("metrics_not_served", reason="a pool of processes has none: use the pool of threads")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Callable
@@ -29,6 +30,7 @@ LONGEST_PATIENCE_S = 300.0
 
 _HUBAPI = "https://api.hubapi.com"
 _SHORTEST_SECRET = 32
+_MOST_PROCESSES = 256
 _HMAC_ALGORITHMS = ("HS256", "HS384", "HS512")
 _RSA_ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512")
 _EC_ALGORITHMS = {"secp256r1": "ES256", "secp384r1": "ES384", "secp521r1": "ES512"}
@@ -160,6 +162,19 @@ JwtSecrets = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_one_or_
 WebhookSecrets = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_keys), AfterValidator(_webhook_secrets)]
 
 
+def _processes(value: object) -> object:
+    """Read `auto` as None: as many as there are cores."""
+    if isinstance(value, str) and value.strip() == "auto":
+        return None
+    try:
+        number = int(str(value)) if value is not None else None
+    except ValueError:
+        number = 0
+    if number is not None and not 1 <= number <= _MOST_PROCESSES:
+        raise ValueError(f"must be auto, or a number from 1 to {_MOST_PROCESSES}")
+    return number
+
+
 class _Settings(BaseSettings):
     model_config = SettingsConfigDict(
         env_file=".env", env_file_encoding="utf-8", env_ignore_empty=True, extra="ignore", frozen=True
@@ -223,6 +238,7 @@ class WorkerSettings(StoreSettings):
     slots_per_account: int = Field(default=8, ge=0, le=10_000)
     metrics_host: str = "127.0.0.1"
     metrics_port: int | None = Field(default=None, ge=1, le=65_535)
+    worker_processes: Annotated[int | None, NoDecode, BeforeValidator(_processes)] = None
     deletion_guard: Decimal = Field(default=Decimal("0.1"), ge=0, le=1)
     hubspot_rate_limit: Annotated[Rate | None, NoDecode, BeforeValidator(_rate)] = Rate(calls=110, seconds=10)
 
@@ -278,6 +294,29 @@ class ShimSettings(StoreSettings):
     def algorithms(self) -> tuple[str, ...]:
         """The signature algorithms that are accepted; pinned, so a token cannot choose its own."""
         return self.jwt_algorithms or self._possible_algorithms[:1]
+
+
+_COUNTED_IN = "PROMETHEUS_MULTIPROC_DIR"  # prometheus_client's name for the folder of what several processes count
+
+
+_STARTED_BY = "HUBSPOT_EXPORT_STARTED_BY"
+
+
+def environment_of_workers(*, counted_in: str | None) -> dict[str, str]:
+    """Return the environment of worker processes that this one starts; a folder is where their metrics are."""
+    counted = {_COUNTED_IN: counted_in} if counted_in is not None else {}
+    return {**os.environ, _STARTED_BY: str(os.getpid()), **counted}
+
+
+def started_by() -> int | None:
+    """Return the id of the process that started this one among others, and without which it has to end."""
+    text = os.environ.get(_STARTED_BY, "")
+    return int(text) if text.isdecimal() else None
+
+
+def is_counted_elsewhere() -> bool:
+    """Whether the process that started this one serves its metrics."""
+    return _COUNTED_IN in os.environ
 
 
 SettingsT = TypeVar("SettingsT", bound=_Settings)

@@ -150,7 +150,7 @@ def test_every_service_has_a_health_check(service: str) -> None:
     assert seconds(check["start_period"]) > 0
 
 
-@pytest.mark.parametrize(("service", "node"), [("worker", "worker"), ("beat", "celerybeat")])
+@pytest.mark.parametrize(("service", "node"), [("worker", "worker-1"), ("beat", "celerybeat")])
 def test_the_health_check_asks_this_container_over_the_broker(service: str, node: str) -> None:
     assert f"inspect ping --timeout 5 --destination {node}@$$HOSTNAME" in health_check_of(service)
 
@@ -159,10 +159,9 @@ def test_beat_answers_health_checks_and_its_silence_is_noticed() -> None:
     assert "--enable-remote-control" in SERVICES["beat"]["command"]
 
 
-def test_the_worker_goes_by_the_name_that_its_health_check_asks_for() -> None:
-    command = SERVICES["worker"]["command"]
-
-    assert command[command.index("-n") + 1] == "worker@%h"
+def test_the_worker_is_one_process_for_each_core() -> None:
+    assert SERVICES["worker"]["command"][:3] == ["python", "-m", "worker"]
+    assert environment_of("worker")["WORKER_PROCESSES"] == "auto"
 
 
 def test_the_shims_health_check_asks_the_port_it_listens_on() -> None:
