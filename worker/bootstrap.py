@@ -49,7 +49,7 @@ from worker.hubspot.totals import SearchTotals
 from worker.hubspot.transport import CONNECT_S, Sessions, Transport
 from worker.hubspot.unwritten import LONGEST_GOODBYE_S, UnwrittenTokens
 from worker.hubspot.watched import MeasuredRenewals, WatchedCalls
-from worker.interfaces import CrmSource, ErrandTaker, RateLimiter, SliceRunner, SweepRunner, SyncStarter, UpkeepStore
+from worker.interfaces import CrmSource, ErrandTaker, SliceRunner, SweepRunner, SyncStarter, UpkeepStore
 from worker.job_queue import CeleryDeliveryQueue, CeleryJobQueue, CelerySyncQueue, message_headers
 from worker.leases import LeaseKeeper
 from worker.limiter import NoRateLimit, RedisRateLimiter
@@ -137,6 +137,7 @@ class Services:
     upkeep: UpkeepStore
     dispatcher: DispatchRunner
     unwritten: UnwrittenTokens
+    limiter: RedisRateLimiter | NoRateLimit
     traces: Traces
 
 
@@ -185,6 +186,7 @@ def build(settings: WorkerSettings, *, stopping: threading.Event, registry: Coll
         scopes=accounts.inspector,
         guard=DeletionGuard(share=settings.deletion_guard),
     )
+    limiter = _limiter(settings)
     tools = ExportTools(
         jobs=jobs,
         pages=pages,
@@ -198,7 +200,7 @@ def build(settings: WorkerSettings, *, stopping: threading.Event, registry: Coll
         apis=MeasuredChooser(ApiChoice(setting=settings.hubspot_api, lists=MongoGoneListStore(database)), metrics),
         queue=queue,
         announcer=MeasuredAnnouncer(announcer, job_metrics),
-        limiter=MeasuredLimiter(_limiter(settings), metrics),
+        limiter=MeasuredLimiter(limiter, metrics),
         forecaster=planner,
         waiting_room=WaitingRoom(watched_queue),
         storing=ThreadPoolExecutor(_MOST_STORING, thread_name_prefix="storing"),
@@ -256,6 +258,7 @@ def build(settings: WorkerSettings, *, stopping: threading.Event, registry: Coll
         upkeep=upkeep,
         dispatcher=PacedDispatcher(MeasuredDispatcher(dispatcher, metrics)),
         unwritten=accounts.unwritten,
+        limiter=limiter,
         traces=traces,
     )
 
@@ -381,7 +384,7 @@ def _deliverer(
     )
 
 
-def _limiter(settings: WorkerSettings) -> RateLimiter:
+def _limiter(settings: WorkerSettings) -> RedisRateLimiter | NoRateLimit:
     redis, rate = impatient_redis(settings.redis), settings.hubspot_rate_limit
     app_id = settings.hubspot_client_id
     return RedisRateLimiter(redis, rate, app=app_id) if rate is not None else NoRateLimit(redis, app=app_id)
@@ -447,9 +450,10 @@ def show_metrics(sender: Any, **_: Any) -> None:  # noqa: ANN401 - Celery's sign
 @signals.worker_shutdown.connect
 @signals.worker_process_shutdown.connect
 def leave_nothing_behind(**_: Any) -> None:  # noqa: ANN401 - Celery's signature
-    """Have tokens written that nobody else has, and let the traces of the last slices out, where there were any."""
+    """Have tokens written that nobody else has, and tell of the last calls and slices, where there were any."""
     if _services_of.cache_info().currsize:
         services().unwritten.close(within_s=LONGEST_GOODBYE_S)
+        services().limiter.flush()
         services().traces.close()
 
 

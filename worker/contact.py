@@ -12,6 +12,7 @@ from redis import RedisError
 _log = structlog.get_logger()
 
 _LOOK_AGAIN_S = 1.0
+_FEWEST_LOOKS = 3  # a second apart: a process that was stopped meanwhile has seen nothing of that time
 _NEVER = float("-inf")
 
 T = TypeVar("T")
@@ -21,17 +22,16 @@ class Contact:
     """Passes questions on to Redis; while it is away, one a second, of one thread. Instants are of the given clock.
 
     What is decided without Redis is decided through `alone`, and so never while that one question is under way: Redis
-    may be back, and what it is told of this process then has to be all there is to tell. `on_return` is called when it
-    is back, before anyone asks again.
+    may be back, and what it is told of this process then has to be all there is to tell.
     """
 
-    def __init__(self, clock: Callable[[], float], *, on_return: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._on_return = on_return
         self._lock = threading.Lock()
         self._away_since: float | None = None
         self._look_again_at = _NEVER
         self._is_looking = False
+        self._failed_looks = 0
         self.last_answer_at = _NEVER  # before the absence, while there is one
         self.last_failure_at = _NEVER
 
@@ -39,6 +39,11 @@ class Contact:
     def away_since(self) -> float | None:
         """When the first question was not answered; None: Redis is there."""
         return self._away_since
+
+    @property
+    def is_surely_away(self) -> bool:
+        """Whether this process has looked often enough to know that nobody else is answered either."""
+        return self._away_since is not None and self._failed_looks >= _FEWEST_LOOKS
 
     def ask(self, question: Callable[[], T]) -> T | None:
         """Give the answer; None: Redis is away, or was a moment ago."""
@@ -55,6 +60,8 @@ class Contact:
             answer = self._put(question)
             if answer is not None:
                 self._end_absence()
+            else:
+                self._failed_looks += 1
             return answer
         finally:
             self._is_looking = False
@@ -85,9 +92,8 @@ class Contact:
 
     def _end_absence(self) -> None:
         with self._lock:
-            self._away_since = None
+            self._away_since, self._failed_looks = None, 0
             self.last_answer_at = self._clock()
-            self._on_return()
         _log.info("limiter_redis_back")
 
     def _lose(self, error: RedisError) -> None:

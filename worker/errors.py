@@ -23,6 +23,7 @@ ExportError
 ├── CursorLostError           nothing tells an API where another one was left: read the list anew
 ├── LeaseLostError            someone else works on the job now: stop, write nothing
 ├── NoPlaceError              a page takes a further call, for which there is no place in the limit: wait, then anew
+├── PermitExpiredError        a call came too late to leave, and was not made: take another permit
 ├── UnavailableError          what we depend on is away: come back later
 │   ├── StoreUnavailableError
 │   │   └── CopyBusyError     a copy is being removed; a new one can be begun after that
@@ -241,6 +242,13 @@ class NoPlaceError(ExportError):
     def __init__(self, *, wait_s: float = 0.0) -> None:
         super().__init__("HubSpot's limit of calls for this account is used up")
         self.wait_s = wait_s
+
+
+class PermitExpiredError(ExportError):
+    """This process came to its call too late: nothing has left, and the call may be made with another permit."""
+
+    def __init__(self) -> None:
+        super().__init__("The permit for this call has expired; it is made again with another one")
 
 
 class UnavailableError(ExportError):

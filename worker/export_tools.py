@@ -34,7 +34,6 @@ class SliceLimits:
     """How long one task execution may go on. A wait of up to `longest_sleep_s` is sat out, nothing longer.
 
     After `share_s` it gives way to one who waits for a slot, so that a short export waits for no long one's slice.
-    A place in the limit that is over for `most_late_s` is not used: HubSpot would count the call in another window.
     An account has at most `slots_per_account` slices at once of those who wait, and as many exports; 0: no bound.
     """
 
@@ -43,7 +42,6 @@ class SliceLimits:
     pages: int = 100
     most_lapses: int = 3
     longest_sleep_s: float = 0.25
-    most_late_s: float = 0.05
     slots_per_account: int = 8
 
 

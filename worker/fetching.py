@@ -14,6 +14,7 @@ from worker.errors import (
     CallAbandonedError,
     HubSpotError,
     NoPlaceError,
+    PermitExpiredError,
     RetryableHubSpotError,
     TimedOutError,
     TokenRefusedError,
@@ -22,9 +23,9 @@ from worker.export_tools import ExportTools, SliceLimits
 from worker.interfaces import FeedQuery, FetchedPage, PageQuery, Reservation
 from worker.jobs import Job, JobKind
 from worker.leases import HeldLease
+from worker.permits import Permit
 from worker.tokens import AccessToken
 
-_MOST_PLACES_LOST = 5
 _LONGEST_PAGE_S = 60.0  # of the calls of one page, until the place of its last one is asked for
 _LONGEST_WAIT_S, _LEAST_WAIT_S, _MOST_ASKS = 20.0, 0.01, 400  # for the place of a further call
 FURTHER_CALLS_S = _LONGEST_PAGE_S + _LONGEST_WAIT_S
@@ -39,8 +40,8 @@ _TOKEN_FOR_S = 5.0  # less than the life that a fresh one has left
 class Attempt:
     """What came of trying to fetch a page with `token`: the page, or the error that HubSpot answered with.
 
-    With neither there was no call: for `wait_s` there is no place in the limit, or the place that there was is lost;
-    or the worker stops, and nobody waits for the answer.
+    With neither there was no call: for `wait_s` there is no place in the limit, or the permit for it has expired; or
+    the worker stops, and nobody waits for the answer.
     `asked_at` is when the call was made, on the monotonic clock. `answered` counts the calls before the last one, of a
     page that takes several.
     """
@@ -69,7 +70,6 @@ class PageFetcher:
         self._lease = lease
         self._tools = tools
         self._limits = limits
-        self._places_lost = 0
         self._token: AccessToken | None = None
         self._token_until = 0.0
         self._refused: SecretStr | None = None
@@ -127,16 +127,26 @@ class PageFetcher:
 
         Raises LeaseLostError, UnavailableError, CursorLostError.
         """
-        wait_s = booking.place.wait_s
-        if wait_s > 0 and self._tools.stopping.wait(wait_s):
-            return Attempt(token=token)  # before its time the call may not be made, and a worker that stops makes none
-        self._lease.require()
-        if self._is_too_late(booking):
+        try:
+            self._wait_for(booking.place)
+            return self._call(job, cursor, token, booking)
+        except CallAbandonedError:
             return Attempt(token=token)
-        return self._call(job, cursor, token, is_spare=booking.is_spare)
+        finally:
+            booking.place.permit.close()
 
-    def _call(self, job: Job, cursor: Cursor, token: SecretStr, *, is_spare: bool) -> Attempt:
-        further = _FurtherCalls(partial(self._further_call, job), tools=self._tools, is_spare=is_spare)
+    def _wait_for(self, place: Reservation) -> None:
+        """Wait until the call may be made.
+
+        Raises LeaseLostError, UnavailableError, and CallAbandonedError when the worker stops: before its time the call
+        may not be made.
+        """
+        if place.wait_s > 0 and self._tools.stopping.wait(place.wait_s):
+            raise CallAbandonedError("The worker stops; the page is fetched anew")
+        self._lease.require()
+
+    def _call(self, job: Job, cursor: Cursor, token: SecretStr, booking: Booking) -> Attempt:
+        further = _FurtherCalls(partial(self._further_call, job), tools=self._tools, is_spare=booking.is_spare)
         query = PageQuery(
             export_type=job.records_type,
             count=job.next_page_size,
@@ -147,6 +157,7 @@ class PageFetcher:
             feed=_feed_of(job),
             api=job.api or CrmApi.LEGACY,
             longest_query=job.longest_query,
+            permit=booking.place.permit,
             further_call=further.wait,
         )
         asked_at = self._tools.monotonic()
@@ -154,52 +165,59 @@ class PageFetcher:
             fetched = self._tools.source.fetch_page(query, token)
         except NoPlaceError as error:
             return Attempt(token=token, wait_s=error.wait_s, answered=further.made + 1)
-        except CallAbandonedError:
+        except (CallAbandonedError, PermitExpiredError):
             return Attempt(token=token, answered=further.made)
         except HubSpotError as error:
             if isinstance(error, TokenRefusedError):
                 self._refused, self._refused_at = token, self._tools.monotonic()
             return Attempt(token=token, error=error, answered=further.made)
+        finally:
+            further.close()
         if token != self._refused or asked_at >= self._refused_at:  # what was asked before the refusal proves nothing
             self._refused = None
         return Attempt(token=token, fetched=fetched, asked_at=asked_at, answered=further.made)
 
-    def _further_call(self, job: Job, *, is_spare: bool) -> float:
-        """Take a place for one more call of a page and wait for it; where there is none return for how long.
+    def _further_call(self, job: Job, *, is_spare: bool) -> tuple[float, Permit | None]:
+        """Wait for the permit of one more call of a page; where there is none return for how long.
 
-        0.0: it may be made. Raises LeaseLostError, UnavailableError, and CallAbandonedError when the worker stops.
+        Raises LeaseLostError, UnavailableError, and CallAbandonedError when the worker stops.
         """
-        booking = self.book(job, is_spare=is_spare)
-        wait_s = booking.place.wait_s
-        if not booking.place.is_booked:
-            return max(wait_s, _LEAST_WAIT_S)
-        if wait_s > 0 and self._tools.stopping.wait(wait_s):
-            raise CallAbandonedError("The worker stops; the page is fetched anew")
-        self._lease.require()
-        return _LEAST_WAIT_S if self._is_too_late(booking) else 0.0
-
-    def _is_too_late(self, booking: Booking) -> bool:
-        """Let a place go that this process was too slow for, but not one after the other for ever."""
-        late_s = self._tools.monotonic() - booking.asked_at - booking.place.wait_s
-        self._places_lost = self._places_lost + 1 if late_s > self._limits.most_late_s else 0
-        return 0 < self._places_lost <= _MOST_PLACES_LOST
+        place = self.book(job, is_spare=is_spare).place
+        if not place.is_booked:
+            return max(place.wait_s, _LEAST_WAIT_S), None
+        try:
+            self._wait_for(place)
+        except BaseException:
+            place.permit.close()
+            raise
+        return 0.0, place.permit
 
 
 class _FurtherCalls:
-    """The calls of one page beyond its first; `made` counts them.
+    """The calls of one page beyond its first.
 
     To give a page up throws away what was answered of it, so its calls wait for their places for longer than first ones
     do. A spare one that finds none for a while asks for an ordinary one.
     """
 
-    def __init__(self, ask: Callable[..., float], *, tools: ExportTools, is_spare: bool) -> None:
+    def __init__(self, ask: Callable[..., tuple[float, Permit | None]], *, tools: ExportTools, is_spare: bool) -> None:
         self._ask = ask
         self._tools = tools
         self._is_spare = is_spare
         self._began_at = tools.monotonic()
-        self.made = 0
+        self._permits: list[Permit] = []
 
-    def wait(self) -> None:
+    @property
+    def made(self) -> int:
+        """How many there were."""
+        return len(self._permits)
+
+    def close(self) -> None:
+        """Give up what was not used."""
+        for permit in self._permits:
+            permit.close()
+
+    def wait(self) -> Permit:
         """Wait until one more call may be made.
 
         Raises NoPlaceError, TimedOutError when the page has taken too long, CallAbandonedError when the worker stops,
@@ -211,10 +229,10 @@ class _FurtherCalls:
         wait_s = _LEAST_WAIT_S
         for _ in range(_MOST_ASKS):
             waited_s = self._tools.monotonic() - began_at
-            wait_s = self._ask(is_spare=self._is_spare and waited_s < _SPARE_FOR_S)
-            if wait_s == 0:
-                self.made += 1
-                return
+            wait_s, permit = self._ask(is_spare=self._is_spare and waited_s < _SPARE_FOR_S)
+            if permit is not None:
+                self._permits.append(permit)
+                return permit
             if waited_s + wait_s > _LONGEST_WAIT_S:
                 break
             if self._tools.stopping.wait(wait_s):

@@ -22,6 +22,7 @@ from worker.idempotency import KeptRequest, KeyedRequest
 from worker.jobs import Job, JobPlace, JobStatus, Line
 from worker.lanes import Block, Lane
 from worker.pages import ExportType, Offset, Page, PagePlace
+from worker.permits import FREE_PERMIT, Permit
 from worker.rates import Quota
 from worker.scopes import MissingScopes
 from worker.token_endpoints import GoneEndpoint
@@ -63,7 +64,7 @@ class PageQuery:
     Without `offset_api` the place is a caller's `offset`, or, with `after_id`, one that we chose (worker/cursors.py).
 
     The page may take several calls where its address would be longer than HubSpot takes, or than `longest_query`, in
-    characters: before each beyond the first `further_call` waits for its place in the limit.
+    characters. The first one needs the `permit`; for each further one `further_call` waits for another.
     """
 
     export_type: ExportType
@@ -75,7 +76,8 @@ class PageQuery:
     feed: FeedQuery | None = None
     api: CrmApi = CrmApi.LEGACY
     longest_query: int | None = None
-    further_call: Callable[[], None] | None = field(default=None, compare=False, repr=False)
+    permit: Permit = field(default=FREE_PERMIT, compare=False, repr=False)
+    further_call: Callable[[], Permit] | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -747,10 +749,14 @@ class JobAnnouncer(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reservation:
-    """The place of one call: booked, to be made in `wait_s` seconds, no later; or not, to be asked for again then."""
+    """The place of one call: booked, to be made in `wait_s` seconds, or not, to be asked for again then.
+
+    What is booked counts until its `permit` is settled or closed, whether the call is made or not.
+    """
 
     wait_s: float
     is_booked: bool
+    permit: Permit = field(default=FREE_PERMIT, compare=False, repr=False)
 
 
 class RateLimiter(Protocol):

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import random
+import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from redis import Redis
+from redis import Redis, RedisError
 
 from worker.blocks import LONGEST_BLOCK_S
 from worker.contact import Contact
 from worker.interfaces import Reservation
 from worker.local_calls import LocalBlocks, LocalCalls
+from worker.outstanding import OutstandingCalls
+from worker.permits import PERMIT_S, PRESUMED_OVER_S
 from worker.rates import Quota, Rate
-from worker.shared_calls import QUOTA_LIFE_S, LimitKey, Place, SharedCalls
+from worker.shared_calls import QUOTA_LIFE_S, CallState, LimitKey, Place, SharedCalls
 
-# HubSpot counts a call when it arrives, we when it leaves: calls that leave a window apart may arrive a bit closer.
-_MARGIN, _LEAST_MARGIN_S = 1.03, 0.1
-_MOST_ON_ITS_WAY = 0.1  # of a window: a call that left so long before one began may still be counted in it
+# Redis' clock and HubSpot's need not tell the same length of a window: NTP corrects a clock by 0.05 % at the most. And
+# instants are whole milliseconds.
+_CLOCKS_DIFFER, _ROUNDED_S = 1.001, 0.005
+_LATE_NEWS = 0.1  # of a window: for so long an answer may lie here before it is compared with the log
 _IDENTITY_LIFE_S = 1800.0  # half of what Redis remembers it for: an older one may have ended by itself
 _PATIENCE_ALONE_S = 1.0
 _LOOK_AGAIN_S = 0.05  # whether the one that asks Redis has had its answer
@@ -72,11 +76,14 @@ class RedisRateLimiter:
 
     def __init__(self, redis: Redis, rate: Rate, *, app: str = "", clock: Callable[[], float] = time.monotonic) -> None:
         self._configured = rate
-        self._rate = _with_margin(rate)
+        self._rate = _measured_by_us(rate)
         self._clock = clock
         self._shared = SharedCalls(redis)
         self._calls = LocalCalls()
-        self._contact = Contact(clock, on_return=self._calls.forget)
+        self._contact = Contact(clock)
+        keep_s = 2 * self._rate.seconds + PRESUMED_OVER_S
+        self._keep_s = keep_s
+        self._outstanding = OutstandingCalls(self._tell, keep_s=keep_s, clock=clock)
         self._blocks = _Blocks(self._shared, self._contact, clock)
         self._keys = _LimitKeys(app, on_new_name=self._take_over)
         self._known: dict[str, _Known] = {}
@@ -91,14 +98,18 @@ class RedisRateLimiter:
         left_s = self._blocks.left_s(key)
         if left_s > 0:
             return Reservation(wait_s=left_s, is_booked=False)
-        within_s = min(within_s, self._rate.seconds)
-        place = self._contact.look(lambda: self._ask_for_place(key, within_s=within_s, is_spare=is_spare))
+        within_s, call, asked_at = min(within_s, self._rate.seconds), secrets.token_hex(8), self._clock()
+        place = self._contact.look(lambda: self._ask_for_place(key, call=call, within_s=within_s, is_spare=is_spare))
         if place is None and is_spare:  # a share of the limit is no more than the ordinary calls need
             return Reservation(wait_s=_PATIENCE_ALONE_S, is_booked=False)
         if place is None:
             return self._reserve_alone(key, within_s=within_s)
         self._remember(key, place)
-        return _reservation(place, within_s=0.0 if is_spare else within_s)
+        if not place.is_booked:
+            return _come_back(place, within_s=0.0 if is_spare else within_s)
+        local = self._calls.note(key.name, place.rate, at=asked_at)
+        permit = self._outstanding.open(call, key, valid_from=asked_at + place.wait_s, local=local)
+        return Reservation(wait_s=place.wait_s, is_booked=True, permit=permit)
 
     def learn(self, account_id: str, quota: Quota, *, hub_id: int | None = None) -> None:
         """Take note of what HubSpot says: a lower limit than ours, or calls that we know nothing of.
@@ -106,7 +117,7 @@ class RedisRateLimiter:
         Redis is asked only where this is news.
         """
         at, key = self._clock(), self._keys.of(account_id, hub_id)
-        rate = _with_margin(self._configured.under(quota))
+        rate = _measured_by_us(self._configured.under(quota))
         took_s = quota.seconds if quota.took_s is None else quota.took_s
         counted = quota.counted if took_s <= quota.seconds else 0  # an older answer tells of a window that is over
         known = self._known.get(key.name, _Known(rate=self._rate))
@@ -114,28 +125,44 @@ class RedisRateLimiter:
         if rate == known.rate and is_told and counted <= known.logged:
             return
         self._know(key.name, _Known(rate=rate, logged=known.logged, told_at=at))
-        reach_s = took_s + quota.seconds * (1 + _MOST_ON_ITS_WAY)
+        reach_s = took_s + quota.seconds * (1 + _LATE_NEWS)
         self._contact.ask(lambda: self._shared.learn(key, rate, counted=counted, reach_s=reach_s))
 
     def block(self, account_id: str, *, hub_id: int | None = None, seconds: float) -> None:
         """Hold back all calls to the portal, in every worker; while Redis is away, in this one. A day is the most."""
         self._blocks.add(self._keys.of(account_id, hub_id), seconds=seconds)
 
+    def flush(self) -> None:
+        """Tell Redis now what became of calls, which is done in the background otherwise."""
+        self._outstanding.flush()
+
+    def _tell(self, states: Mapping[LimitKey, Sequence[CallState]]) -> bool:
+        def tell() -> bool:
+            self._shared.tell(states, keep_s=self._keep_s)
+            return True
+
+        return self._contact.ask(tell) is not None
+
     def _take_over(self, earlier: str, name: str) -> None:
         self._calls.take_over(earlier, name)
         self._blocks.take_over(earlier, name)
 
-    def _ask_for_place(self, key: LimitKey, *, within_s: float, is_spare: bool) -> Place:
+    def _ask_for_place(self, key: LimitKey, *, call: str, within_s: float, is_spare: bool) -> Place:
         at = self._clock()
         is_known = at - self._contact.last_answer_at < _IDENTITY_LIFE_S
-        return self._shared.reserve(
-            key,
-            self._rate,
-            within_s=within_s,
-            is_spare=is_spare,
-            birth=self._birth if is_known else None,
-            unlogged_ago_s=self._unlogged_ago_s(at),
-        )
+        try:
+            return self._shared.reserve(
+                key,
+                self._rate,
+                call=call,
+                within_s=within_s,
+                is_spare=is_spare,
+                birth=self._birth if is_known else None,
+                unlogged_ago_s=self._unlogged_ago_s(at),
+            )
+        except RedisError:  # its answer may be all that was lost
+            self._outstanding.retract(call, key)
+            raise
 
     def _unlogged_ago_s(self, at: float) -> float | None:
         """Give how long ago some worker may have made a call on its own; None: nobody can have."""
@@ -154,20 +181,26 @@ class RedisRateLimiter:
         self._known[name] = known
 
     def _reserve_alone(self, key: LimitKey, *, within_s: float) -> Reservation:
+        patience_s = _PATIENCE_ALONE_S * (1 + random.random())  # noqa: S311 - spreads load
+        if self._contact.away_since is not None and not self._contact.is_surely_away:
+            return Reservation(wait_s=patience_s, is_booked=False)
         place = self._contact.alone(lambda away_since: self._book_alone(key, within_s=within_s, away_since=away_since))
         if place is None:  # it may be back
             return Reservation(wait_s=_LOOK_AGAIN_S, is_booked=False)
         if place.is_booked:
             return place
-        patience_s = _PATIENCE_ALONE_S * (1 + random.random())  # noqa: S311 - spreads load
         return Reservation(wait_s=min(place.wait_s, patience_s), is_booked=False)
 
     def _book_alone(self, key: LimitKey, *, within_s: float, away_since: float) -> Reservation:
-        """Book a place of this worker's share, a window after all that were booked in Redis."""
-        rate = self._known.get(key.name, _Known(rate=self._rate)).rate
+        """Book a place of this worker's share, a window after the last call may have left that was booked in Redis."""
+        at, rate = self._clock(), self._known.get(key.name, _Known(rate=self._rate)).rate
         share = Rate(max(1, rate.calls // self._workers), rate.seconds)
-        not_before = away_since + max(rate.seconds, self._rate.seconds) + within_s
-        return self._calls.reserve(key.name, share, at=self._clock(), within_s=within_s, not_before=not_before)
+        not_before = away_since + within_s + PERMIT_S + max(rate.seconds, self._rate.seconds)
+        wait_s, local = self._calls.reserve(key.name, share, at=at, within_s=within_s, not_before=not_before)
+        if local is None:
+            return Reservation(wait_s=wait_s, is_booked=False)
+        permit = self._outstanding.open(secrets.token_hex(8), key, valid_from=at + wait_s, local=local)
+        return Reservation(wait_s=wait_s, is_booked=True, permit=permit)
 
 
 class NoRateLimit:
@@ -203,6 +236,9 @@ class NoRateLimit:
     def block(self, account_id: str, *, hub_id: int | None = None, seconds: float) -> None:
         """Hold back all calls to the portal, in every worker, for a day at the most."""
         self._blocks.add(self._keys.of(account_id, hub_id), seconds=seconds)
+
+    def flush(self) -> None:
+        """Nothing: no call is counted."""
 
     def _left_elsewhere_s(self, key: LimitKey) -> float:
         if (shared := self._shared) is None:
@@ -251,13 +287,13 @@ class _Blocks:
         return told_s
 
 
-def _with_margin(rate: Rate) -> Rate:
-    return Rate(rate.calls, round(max(rate.seconds * _MARGIN, rate.seconds + _LEAST_MARGIN_S), 3))
+def _measured_by_us(rate: Rate) -> Rate:
+    return Rate(rate.calls, round(rate.seconds * _CLOCKS_DIFFER + _ROUNDED_S, 3))
 
 
-def _reservation(place: Place, *, within_s: float) -> Reservation:
+def _come_back(place: Place, *, within_s: float) -> Reservation:
     """Spread those who are to come back over the time in which they could book: not all at once, none too late."""
-    if place.is_booked or place.is_blocked:
-        return Reservation(wait_s=place.wait_s, is_booked=place.is_booked)
+    if place.is_blocked:
+        return Reservation(wait_s=place.wait_s, is_booked=False)
     early_s = min(within_s, place.rate.seconds) * random.random()  # noqa: S311 - spreads load
     return Reservation(wait_s=place.wait_s - early_s, is_booked=False)

@@ -3,53 +3,78 @@
 from __future__ import annotations
 
 import threading
-from collections import defaultdict, deque
+from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from worker.interfaces import Reservation
 from worker.rates import Rate
 
+_MANY_NAMES = 1000  # from here on, those without calls are looked for
 _MANY_BLOCKS = 1000  # from here on, those that are over are looked for
 
 
+@dataclass(slots=True)
+class LocalCall:
+    """A call of this process. Until it is over it ends later than anything."""
+
+    ends_at: float = float("inf")
+
+
 class LocalCalls:
-    """A log of calls in a sliding window, as the one in Redis. Instants are seconds of the caller's clock."""
+    """The calls of this process in a sliding window, counted as Redis counts. Instants are of the caller's clock."""
 
     def __init__(self) -> None:
-        self._places: defaultdict[str, deque[float]] = defaultdict(deque)
+        self._calls: defaultdict[str, list[LocalCall]] = defaultdict(list)
         self._lock = threading.Lock()
         self._last_booked_at = float("-inf")
+        self._most_names = _MANY_NAMES
 
     @property
     def last_booked_at(self) -> float:
-        """When a place was last booked, for whomever."""
+        """When a place was last booked here, for whomever."""
         return self._last_booked_at
 
-    def reserve(self, name: str, rate: Rate, *, at: float, within_s: float, not_before: float) -> Reservation:
-        """Book the payer's next place, `not_before` an instant, if it is near enough."""
+    def note(self, name: str, rate: Rate, *, at: float) -> LocalCall:
+        """Count a call that was booked in Redis."""
         with self._lock:
-            places = self._places[name]
-            while places and places[0] <= at - rate.seconds:
-                places.popleft()
+            return self._add(name, rate, at=at)
+
+    def reserve(
+        self, name: str, rate: Rate, *, at: float, within_s: float, not_before: float
+    ) -> tuple[float, LocalCall | None]:
+        """Book the next place, `not_before` an instant, if it is near enough; return the seconds until then as well.
+
+        Without a call it is too far ahead, and to be asked for again then.
+        """
+        with self._lock:
+            ends = sorted(call.ends_at for call in self._calls.get(name, ()))
             place = max(at, not_before)
-            if len(places) >= rate.calls:
-                place = max(place, places[-rate.calls] + rate.seconds)
+            if len(ends) >= rate.calls:
+                place = max(place, ends[-rate.calls] + rate.seconds)
             if place - at > within_s:
-                return Reservation(wait_s=place - at, is_booked=False)
-            places.append(place)
+                return min(place, max(at, not_before) + rate.seconds) - at, None
             self._last_booked_at = at
-            return Reservation(wait_s=place - at, is_booked=True)
+            return place - at, self._add(name, rate, at=at)
 
     def take_over(self, earlier: str, name: str) -> None:
         """Count what was booked under an earlier name under this one."""
         with self._lock:
-            if places := self._places.pop(earlier, None):
-                self._places[name] = deque(sorted([*places, *self._places[name]]))
+            if calls := self._calls.pop(earlier, None):
+                self._calls[name] += calls
 
-    def forget(self) -> None:
-        """Start afresh: the calls of all workers are counted again."""
-        with self._lock:
-            self._places.clear()
+    def _add(self, name: str, rate: Rate, *, at: float) -> LocalCall:
+        call = LocalCall()
+        self._calls[name] = [*_counting(self._calls[name], rate, at), call]
+        if len(self._calls) > self._most_names:
+            self._calls = defaultdict(
+                list, {name: calls for name, calls in self._calls.items() if _counting(calls, rate, at)}
+            )
+            self._most_names = max(_MANY_NAMES, 2 * len(self._calls))
+        return call
+
+
+def _counting(calls: Iterable[LocalCall], rate: Rate, at: float) -> list[LocalCall]:
+    return [call for call in calls if call.ends_at > at - rate.seconds]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

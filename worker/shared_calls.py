@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import math
 import secrets
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 
 from redis import Redis
 
 from worker.blocks import blocked_for_s
+from worker.permits import PERMIT_S, PRESUMED_OVER_S
 from worker.rates import Rate
 
 QUOTA_LIFE_S = 300.0
 
 _PREFIX = "hubspot-export"
 _PORTALS = f"{_PREFIX}:portal:"
-_OF_ACCOUNT = ("calls", "blocked", "quota", "turns", "portal-of")
+_OF_ACCOUNT = ("calls", "blocked", "quota", "turns", "portal-of", "pace")
+_NOT_MADE = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +33,17 @@ class LimitKey:
     def name(self) -> str:
         """Tell it from every other one."""
         return f"account:{self.account_id}" if self.portal is None else f"portal:{self.portal}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallState:
+    """What Redis is to know of a call: since when it is over; None: it was not made.
+
+    A negative `over_ago_s` is for a call that is still out: so long, from the moment at which Redis is told, it counts.
+    """
+
+    name: str
+    over_ago_s: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,12 +74,14 @@ class SharedCalls:
             redis.register_script((scripts / "portal.lua").read_text() + (scripts / f"{name}.lua").read_text())
             for name in ("reserve", "learn", "block")
         )
+        self._settle = redis.register_script((scripts / "settle.lua").read_text())
 
     def reserve(  # noqa: PLR0913 - what there is to know of a call and of who asks
         self,
         key: LimitKey,
         rate: Rate,
         *,
+        call: str,
         within_s: float,
         is_spare: bool,
         birth: str | None,
@@ -72,11 +89,12 @@ class SharedCalls:
     ) -> Place:
         """Book the key's next place, if it is near enough; for a spare call, if nobody else will want it.
 
+        From then on the call counts, until `tell` says that it is over, for PRESUMED_OVER_S at the most.
         `birth` is the log that this worker knows. Calls that are not in it were made `unlogged_ago_s` ago at the least.
         """
         keys = [*_keys(key), f"{_PREFIX}:log", f"{_PREFIX}:workers"]
         arguments: list[int | str] = [
-            secrets.token_hex(8),
+            call,
             rate.calls,
             _ms(rate.seconds),
             _ms(within_s),
@@ -85,6 +103,8 @@ class SharedCalls:
             secrets.token_hex(8),
             -1 if unlogged_ago_s is None else _ms(unlogged_ago_s),
             int(is_spare),
+            _ms(PRESUMED_OVER_S),
+            _ms(PERMIT_S),
             *_portal(key),
         ]
         booked, wait, blocked, calls, window, logged, workers, log = self._reserve(keys=keys, args=arguments)
@@ -97,6 +117,18 @@ class SharedCalls:
             workers=workers,
             birth=log if isinstance(log, str) else log.decode(),
         )
+
+    def tell(self, states: Mapping[LimitKey, Sequence[CallState]], *, keep_s: float) -> None:
+        """Say what became of calls. The log of a key that nobody asks any more is kept for `keep_s`."""
+        with self._redis.pipeline(transaction=False) as pipeline:
+            for key, calls in states.items():
+                arguments: list[int | str] = [_ms(keep_s)]
+                for call in calls:
+                    ago_s = call.over_ago_s
+                    arguments += [call.name, _NOT_MADE if ago_s is None else math.floor(ago_s * 1000)]
+                account_calls, *_, portal_of, _pace = _keys(key)
+                self._settle(keys=[account_calls, portal_of], args=[*arguments, *_portal(key)], client=pipeline)
+            pipeline.execute()
 
     def learn(self, key: LimitKey, rate: Rate, *, counted: int, reach_s: float) -> int:
         """Put `rate` in force, and fill the log up to the calls that HubSpot has `counted`.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -11,17 +12,22 @@ from typing import Any
 import pytest
 from fakeredis import FakeRedis, FakeServer
 from redis import Redis
+from redis import TimeoutError as RedisTimeoutError
 from structlog.testing import capture_logs
 
 from sandbox.servers import embedded_redis
 from sandbox.state_folder import temporary_state
 from worker.blocks import blocked_for_s, lift_block
+from worker.errors import PermitExpiredError
 from worker.interfaces import RateLimiter, Reservation
 from worker.limiter import NoRateLimit, RedisRateLimiter
+from worker.permits import DELIVERY_S, PERMIT_S, PRESUMED_OVER_S, Permit
 from worker.rates import Quota, Rate
 from worker.redis_client import impatient_redis
 
-PATIENCE_S = 20.0
+PATIENCE_S = 30.0
+CALL_S = 0.002
+DATABASES = cycle(range(16))
 
 
 @dataclass
@@ -39,7 +45,8 @@ def redis(request: pytest.FixtureRequest) -> Iterator[Redis]:
     if request.param == "fakeredis":
         yield FakeRedis(server=FakeServer())
         return
-    with Redis.from_url(request.getfixturevalue("redis_url")) as client:
+    # What a limiter of the test before still tells in the background goes to another database.
+    with Redis.from_url(request.getfixturevalue("redis_url"), db=next(DATABASES)) as client:
         yield client
 
 
@@ -50,8 +57,22 @@ def server() -> FakeServer:
 
 
 def booked(limiter: RateLimiter, tries: int, account_id: str = "a1") -> int:
-    """Count the calls that may be made at once."""
-    return sum(limiter.reserve(account_id, within_s=0).is_booked for _ in range(tries))
+    """Count the calls that may be made at once; each is answered at once."""
+    return sum(is_made(limiter, limiter.reserve(account_id, within_s=0)) for _ in range(tries))
+
+
+def is_made(limiter: RateLimiter, place: Reservation) -> bool:
+    """Make the call that was booked, if one was."""
+    if place.is_booked:
+        place.permit.leave()
+        place.permit.settle()
+        flush(limiter)
+    return place.is_booked
+
+
+def flush(limiter: RateLimiter) -> None:
+    if isinstance(limiter, RedisRateLimiter):
+        limiter.flush()
 
 
 def shift_calls(redis: Redis, *, seconds: float) -> None:
@@ -59,6 +80,10 @@ def shift_calls(redis: Redis, *, seconds: float) -> None:
     for key in redis.keys("*:calls:*"):
         for call, _ in redis.zscan_iter(key):
             redis.zincrby(key, seconds * 1000, call)
+    for key in redis.keys("*:pace:*"):
+        places = redis.lrange(key, 0, -1)
+        redis.delete(key)
+        redis.rpush(key, *(str(int(place) + round(seconds * 1000)) for place in places))
 
 
 def quota(calls: int, *, counted: int, took_s: float | None = 0.1) -> Quota:
@@ -67,10 +92,10 @@ def quota(calls: int, *, counted: int, took_s: float | None = 0.1) -> Quota:
 
 @dataclass(frozen=True)
 class Went:
-    """A call whose place lies between two instants."""
+    """A call that HubSpot has counted between two instants: it leaves after the one, and is answered by the other."""
 
-    earliest_at: float
-    latest_at: float
+    booked_at: float
+    answered_at: float
 
 
 def make_calls(
@@ -81,8 +106,13 @@ def make_calls(
     gives_up_at = time.monotonic() + PATIENCE_S
     for limiter in cycle(limiters):
         began_at = time.monotonic()
-        if limiter.reserve("a1", within_s=0).is_booked:
-            went.append(Went(began_at, time.monotonic()))
+        place = limiter.reserve("a1", within_s=0)
+        if place.is_booked:
+            booked_at = time.monotonic()
+            place.permit.leave()
+            time.sleep(CALL_S)
+            went.append(Went(booked_at, time.monotonic()))
+            place.permit.settle()
             meanwhile(len(went))
         if len(went) == count or began_at > gives_up_at:
             break
@@ -93,7 +123,7 @@ def make_calls(
 def keep(went: Sequence[Went], rate: Rate) -> bool:
     """Tell whether no window of the rate's length holds more calls than its number; a slow machine does no harm."""
     pairs = zip(went, went[rate.calls :], strict=False)
-    return all(later.latest_at - earlier.earliest_at >= rate.seconds for earlier, later in pairs)
+    return all(later.booked_at - earlier.answered_at >= rate.seconds for earlier, later in pairs)
 
 
 # Places
@@ -106,7 +136,7 @@ def test_so_many_calls_go_ahead_and_the_next_is_told_how_long_to_wait(redis: Red
     place = limiter.reserve("a1", within_s=0)
 
     assert not place.is_booked
-    assert 5 < place.wait_s <= 10.3
+    assert 5 < place.wait_s <= 10.1
 
 
 def test_each_account_has_its_own_count(redis: Redis) -> None:
@@ -137,7 +167,7 @@ def test_waiters_book_places_of_their_own_in_the_near_future(redis: Redis) -> No
     shift_calls(redis, seconds=-5)
     booked(limiter, 1)
 
-    places = [limiter.reserve("a1", within_s=10.3) for _ in range(3)]
+    places = [limiter.reserve("a1", within_s=10.1) for _ in range(3)]
 
     assert [place.is_booked for place in places] == [True, True, False]
     assert places[0].wait_s <= 5.3
@@ -149,7 +179,7 @@ def test_a_place_that_is_too_far_ahead_is_not_taken(redis: Redis) -> None:
     booked(limiter, 1)
 
     assert not limiter.reserve("a1", within_s=0.25).is_booked
-    assert limiter.reserve("a1", within_s=10.3).is_booked
+    assert limiter.reserve("a1", within_s=10.1).is_booked
 
 
 def test_those_who_come_back_get_turns_and_no_turn_is_later_than_a_window(redis: Redis) -> None:
@@ -160,7 +190,7 @@ def test_those_who_come_back_get_turns_and_no_turn_is_later_than_a_window(redis:
 
     waits_s = [limiter.reserve("a1", within_s=0).wait_s for _ in range(5)]
 
-    assert waits_s[0] < waits_s[0] + 2 < waits_s[1] < waits_s[1] + 2 < waits_s[2] <= 10.3
+    assert waits_s[0] < waits_s[0] + 2 < waits_s[1] < waits_s[1] + 2 < waits_s[2] <= 10.1
     assert waits_s[2:] == pytest.approx([waits_s[2]] * 3, abs=1)
 
 
@@ -171,7 +201,205 @@ def test_turns_do_not_all_come_at_once(redis: Redis) -> None:
     waits_s = [limiter.reserve("a1", within_s=2).wait_s for _ in range(20)]
 
     assert max(waits_s) - min(waits_s) > 0.5
-    assert max(waits_s) <= 10.3
+    assert max(waits_s) <= 10.1
+
+
+# Calls that are out
+
+
+@pytest.fixture
+def clock() -> Seconds:
+    """Give the clock of a process that does nothing unless the test lets it: in the background it renews no permit."""
+    return Seconds()
+
+
+def out(limiter: RateLimiter) -> Permit:
+    """Book a call and let it leave."""
+    place = limiter.reserve("a1", within_s=0)
+    assert place.is_booked
+    place.permit.leave()
+    return place.permit
+
+
+def wait_s(limiter: RateLimiter) -> float:
+    place = limiter.reserve("a1", within_s=0)
+    assert not place.is_booked
+    return place.wait_s
+
+
+def test_a_call_counts_from_before_it_leaves_until_a_window_after_its_answer(redis: Redis, clock: Seconds) -> None:
+    limiter, other = (RedisRateLimiter(redis, Rate(calls=1, seconds=10), clock=clock) for _ in range(2))
+    call = out(limiter)
+    shift_calls(redis, seconds=-20)  # two windows: it is an answer that takes long
+    assert booked(other, 1) == 0
+
+    call.settle()
+    clock.now += 4
+    limiter.flush()
+
+    assert wait_s(other) == pytest.approx(6, abs=0.5)
+
+
+def test_while_as_many_calls_are_out_as_may_be_the_next_place_is_a_window_ahead(redis: Redis, clock: Seconds) -> None:
+    limiter = RedisRateLimiter(redis, Rate(calls=2, seconds=10), clock=clock)
+    calls = [out(limiter), out(limiter)]
+
+    assert limiter.reserve("a1", within_s=10.1).is_booked is False
+    assert wait_s(limiter) == pytest.approx(10, abs=0.5)
+    assert limiter.reserve("a1", within_s=0.25, is_spare=True).wait_s <= 10.1 + 0.5
+    assert len(calls) == 2
+
+
+def test_a_call_of_a_process_that_was_killed_counts_until_it_must_be_over(redis: Redis, clock: Seconds) -> None:
+    killed, other = (RedisRateLimiter(redis, Rate(calls=1, seconds=10), clock=clock) for _ in range(2))
+    call = out(killed)
+
+    shift_calls(redis, seconds=-PRESUMED_OVER_S - 4)
+
+    assert wait_s(other) == pytest.approx(6, abs=0.5)
+    shift_calls(redis, seconds=-6.1)
+    assert booked(other, 1) == 1
+    call.settle()
+
+
+def test_a_call_that_takes_long_counts_on_as_long_as_its_process_says_so(redis: Redis, clock: Seconds) -> None:
+    limiter, other = (RedisRateLimiter(redis, Rate(calls=1, seconds=10), clock=clock) for _ in range(2))
+    call = out(limiter)
+
+    for _ in range(4):
+        shift_calls(redis, seconds=-20)
+        clock.now += 20
+        limiter.flush()
+
+    assert booked(other, 1) == 0
+    call.settle()
+
+
+def test_a_call_that_was_not_made_is_not_counted(redis: Redis) -> None:
+    limiter, other = (RedisRateLimiter(redis, Rate(calls=1, seconds=10)) for _ in range(2))
+    place = limiter.reserve("a1", within_s=0)
+    place.permit.close()
+    place.permit.settle()  # a second time changes nothing
+    limiter.flush()
+
+    assert booked(other, 2) == 1
+
+
+def test_a_permit_that_nobody_has_any_more_counts_no_call(redis: Redis) -> None:
+    limiter, other = (RedisRateLimiter(redis, Rate(calls=1, seconds=10)) for _ in range(2))
+    place = limiter.reserve("a1", within_s=0)
+    assert place.is_booked
+    del place
+    gc.collect()
+    limiter.flush()
+
+    assert booked(other, 2) == 1
+
+
+def test_a_call_without_an_answer_counts_for_as_long_as_it_may_be_on_its_way(redis: Redis, clock: Seconds) -> None:
+    limiter, other = (RedisRateLimiter(redis, Rate(calls=1, seconds=10), clock=clock) for _ in range(2))
+    call = out(limiter)
+    clock.now += 3
+
+    call.close()
+    limiter.flush()
+
+    shift_calls(redis, seconds=-DELIVERY_S + 3 - 4)
+    assert wait_s(other) == pytest.approx(6, abs=0.5)
+
+
+def test_a_call_that_comes_too_late_never_leaves(redis: Redis, clock: Seconds) -> None:
+    limiter = RedisRateLimiter(redis, Rate(calls=1, seconds=10), clock=clock)
+    permit = limiter.reserve("a1", within_s=0).permit
+
+    clock.now += PERMIT_S + 0.1
+    with pytest.raises(PermitExpiredError):
+        permit.leave()
+
+    permit.close()
+    limiter.flush()
+    assert booked(limiter, 1) == 1
+
+
+def test_a_permit_lasts_as_long_as_redis_confirms_it(server: FakeServer, clock: Seconds) -> None:
+    limiter = RedisRateLimiter(FakeRedis(server=server), Rate(calls=5, seconds=10), clock=clock)
+    early, late = (limiter.reserve("a1", within_s=0).permit for _ in range(2))
+    clock.now += PERMIT_S - 1
+    limiter.flush()
+    clock.now += PERMIT_S - 1
+    early.leave()
+
+    server.connected = False
+    limiter.flush()
+    clock.now += PERMIT_S
+
+    with pytest.raises(PermitExpiredError):
+        late.leave()
+
+
+def test_a_booking_whose_answer_was_lost_is_taken_back(server: FakeServer, clock: Seconds) -> None:
+    redis = Lossy(server=server)
+    limiter = RedisRateLimiter(redis, Rate(calls=3, seconds=10), clock=clock)
+    other = RedisRateLimiter(FakeRedis(server=server), Rate(calls=3, seconds=10))
+    assert booked(limiter, 1) == 1
+    redis.loses_next = True
+    assert booked(limiter, 1) == 0
+    clock.now += 1.1
+    limiter.reserve("a2", within_s=0)  # sees that it is back
+    limiter.flush()
+
+    assert booked(other, 3) == 2
+
+
+def test_an_emptied_redis_is_told_of_the_calls_that_are_still_out(redis: Redis, clock: Seconds) -> None:
+    limiter, other = (RedisRateLimiter(redis, Rate(calls=2, seconds=1), clock=clock) for _ in range(2))
+    calls = [out(limiter), out(limiter)]
+    redis.flushall()
+    clock.now += 2
+    limiter.flush()
+
+    assert booked(other, 1) == 0
+    for call in calls:
+        call.settle()
+
+
+def test_a_call_that_was_out_when_its_portal_became_known_is_settled_in_the_portals_limit(
+    redis: Redis, clock: Seconds
+) -> None:
+    unaware, knows = (RedisRateLimiter(redis, Rate(calls=1, seconds=10), app="app", clock=clock) for _ in range(2))
+    call = out(unaware)
+    assert not knows.reserve("a1", hub_id=111, within_s=0).is_booked
+
+    call.settle()
+    clock.now += 4
+    unaware.flush()
+
+    for _ in range(2):
+        assert knows.reserve("a1", hub_id=111, within_s=0).wait_s == pytest.approx(6, abs=0.5)
+
+
+def test_without_redis_calls_that_are_out_count_as_well(server: FakeServer) -> None:
+    limiter, clock = alone(server, Rate(calls=4, seconds=10), workers=2)
+    calls = [out(limiter), out(limiter)]
+    clock.now += 60
+    assert booked(limiter, 1) == 0
+
+    for call in calls:
+        call.settle()
+    clock.now += 10.1
+
+    assert booked(limiter, 3) == 2
+
+
+def test_a_worker_of_the_version_before_is_counted_and_counts_what_is_out(redis: Redis, clock: Seconds) -> None:
+    limiter = RedisRateLimiter(redis, Rate(calls=3, seconds=10), clock=clock)
+    call = out(limiter)
+    now = _now_ms(redis)
+    redis.zadd("hubspot-export:calls:a1", {"older-1": now, "older-2": now + 200})  # one of them is booked ahead
+
+    assert booked(limiter, 1) == 0
+    assert redis.zcount("hubspot-export:calls:a1", now - 10_000, "+inf") == 3
+    call.settle()
 
 
 # Spare calls
@@ -179,7 +407,7 @@ def test_turns_do_not_all_come_at_once(redis: Redis) -> None:
 
 def spare(limiter: RateLimiter, tries: int) -> int:
     """Count the spare calls that may be made at once."""
-    return sum(limiter.reserve("a1", within_s=0.25, is_spare=True).is_booked for _ in range(tries))
+    return sum(is_made(limiter, limiter.reserve("a1", within_s=0.25, is_spare=True)) for _ in range(tries))
 
 
 def test_spare_calls_keep_the_pace_of_the_limit(redis: Redis) -> None:
@@ -256,8 +484,7 @@ def test_a_block_holds_spare_calls_as_well(redis: Redis) -> None:
 
 
 def test_without_redis_there_are_no_spare_calls(server: FakeServer) -> None:
-    limiter, clock = away(server, Rate(calls=8, seconds=10), workers=1)
-    clock.now += 30
+    limiter, _ = alone(server, Rate(calls=8, seconds=10), workers=1)
 
     assert spare(limiter, 3) == 0
     assert booked(limiter, 1) == 1
@@ -379,7 +606,7 @@ def test_a_block_is_of_one_account_and_ends(redis: Redis) -> None:
 
     went = make_calls([first, second], 1)
 
-    assert went[0].latest_at - began_at >= 0.29
+    assert went[0].booked_at - began_at >= 0.29
 
 
 @pytest.mark.parametrize("rate", [Rate(calls=5, seconds=10), None])
@@ -439,31 +666,59 @@ def away(server: FakeServer, rate: Rate, *, workers: int) -> tuple[RedisRateLimi
     return limiters[0], clock
 
 
+def look(limiter: RateLimiter, clock: Seconds) -> None:
+    """Let a limiter see that Redis stays away."""
+    for _ in range(3):
+        clock.now += 1.1
+        assert booked(limiter, 1, "other") == 0
+
+
+def alone(server: FakeServer, rate: Rate, *, workers: int) -> tuple[RedisRateLimiter, Seconds]:
+    """Give one of several workers' limiters at the moment from which on it goes alone."""
+    limiter, clock = away(server, rate, workers=workers)
+    look(limiter, clock)
+    clock.now += PERMIT_S + rate.seconds - 3.2
+    return limiter, clock
+
+
 def test_without_redis_nothing_goes_before_the_calls_of_all_workers_are_a_window_old(server: FakeServer) -> None:
     limiter, clock = away(server, Rate(calls=8, seconds=10), workers=2)
+    look(limiter, clock)
 
-    clock.now += 10
+    clock.now += PERMIT_S + 10 - 3.3
 
     assert booked(limiter, 8) == 0
 
 
-def test_without_redis_a_worker_then_keeps_to_its_share(server: FakeServer) -> None:
+def test_a_process_that_has_not_looked_for_redis_again_and_again_does_not_go_alone(server: FakeServer) -> None:
     limiter, clock = away(server, Rate(calls=8, seconds=10), workers=2)
+
+    for _ in range(2):
+        clock.now += 60  # as one that was stopped meanwhile
+        assert booked(limiter, 8) == 0
+    clock.now += 1.1
+
+    assert booked(limiter, 8) == 4
+
+
+def test_without_redis_a_worker_then_keeps_to_its_share(server: FakeServer) -> None:
+    limiter, clock = alone(server, Rate(calls=8, seconds=10), workers=2)
 
     counts = []
     for _ in range(3):
-        clock.now += 10.4
         counts.append(booked(limiter, 8))
+        clock.now += 10.1
 
     assert counts == [4, 4, 4]
 
 
 def test_without_redis_places_of_the_share_are_booked_ahead(server: FakeServer) -> None:
-    limiter, clock = away(server, Rate(calls=4, seconds=10), workers=2)
-    clock.now += 10.4
+    limiter, clock = alone(server, Rate(calls=4, seconds=10), workers=2)
 
     places = [limiter.reserve("a1", within_s=0) for _ in range(2)]
-    clock.now += 10.2
+    for place in places:
+        is_made(limiter, place)
+    clock.now += 9.915
     places += [limiter.reserve("a1", within_s=0.25) for _ in range(3)]
 
     assert [place.is_booked for place in places] == [True, True, True, True, False]
@@ -473,7 +728,8 @@ def test_without_redis_places_of_the_share_are_booked_ahead(server: FakeServer) 
 def test_a_share_is_never_less_than_one_call(server: FakeServer) -> None:
     limiter, clock = away(server, Rate(calls=4, seconds=10), workers=2)
     limiter.learn("a1", quota(1, counted=0))
-    clock.now += 10.4
+    look(limiter, clock)
+    clock.now += 20
 
     assert booked(limiter, 2) == 1
 
@@ -483,8 +739,9 @@ def test_a_worker_that_has_never_seen_redis_takes_the_least_share(server: FakeSe
     clock = Seconds()
     limiter = RedisRateLimiter(FakeRedis(server=server), Rate(calls=100, seconds=10), clock=clock)
     assert booked(limiter, 1) == 0
+    look(limiter, clock)
 
-    clock.now += 10.4
+    clock.now += 20
 
     assert booked(limiter, 5) == 1
 
@@ -529,17 +786,16 @@ def test_a_worker_that_saw_a_short_absence_goes_on_with_the_count(server: FakeSe
 
 
 def test_after_a_long_absence_every_worker_waits_a_window_for_what_others_did_alone(server: FakeServer) -> None:
-    limiter, clock = away(server, Rate(calls=8, seconds=10), workers=2)
-    clock.now += 11
+    limiter, clock = alone(server, Rate(calls=8, seconds=10), workers=2)
     assert booked(limiter, 1) == 1
     server.connected = True
-    clock.now += 1
+    clock.now += 1.1
 
     unaware = RedisRateLimiter(FakeRedis(server=server), Rate(calls=8, seconds=10))
     places = [each.reserve("a1", within_s=0) for each in (limiter, unaware)]
 
     assert [place.is_booked for place in places] == [False, False]
-    assert all(5 < place.wait_s <= 10.3 for place in places)
+    assert all(5 < place.wait_s <= 10.1 + PERMIT_S for place in places)
 
 
 def test_a_long_absence_that_is_long_over_holds_nobody_back(server: FakeServer) -> None:
@@ -562,11 +818,25 @@ class Interruptible(FakeRedis):
         return super().execute_command(*args, **options)  # type: ignore[no-untyped-call] # redis-py has no types for it
 
 
+class Lossy(FakeRedis):
+    """A Redis whose answer to a command is lost."""
+
+    loses_next = False
+
+    def execute_command(self, *args: Any, **options: Any) -> Any:  # noqa: ANN401 - redis-py's signature
+        answer = super().execute_command(*args, **options)  # type: ignore[no-untyped-call] # redis-py has no types for it
+        if self.loses_next:
+            self.loses_next = False
+            raise RedisTimeoutError
+        return answer
+
+
 def test_while_one_asks_whether_redis_is_back_nobody_goes_alone(server: FakeServer) -> None:
     clock, redis, places = Seconds(), Interruptible(server=server), list[Reservation]()
     limiter = RedisRateLimiter(redis, Rate(calls=8, seconds=10), clock=clock)
     server.connected = False
     assert booked(limiter, 1) == 0
+    look(limiter, clock)
     server.connected = True
     clock.now += 100
 
@@ -578,7 +848,7 @@ def test_while_one_asks_whether_redis_is_back_nobody_goes_alone(server: FakeServ
 
 
 def test_who_asks_in_vain_whether_redis_is_back_holds_nobody_up_after(server: FakeServer) -> None:
-    limiter, clock = away(server, Rate(calls=8, seconds=10), workers=2)
+    limiter, clock = alone(server, Rate(calls=8, seconds=10), workers=2)
     clock.now += 100
     assert booked(limiter, 1) == 1
 
@@ -588,10 +858,11 @@ def test_who_asks_in_vain_whether_redis_is_back_holds_nobody_up_after(server: Fa
 def test_a_block_holds_while_redis_is_away(server: FakeServer) -> None:
     limiter, clock = away(server, Rate(calls=8, seconds=10), workers=1)
     limiter.block("a1", seconds=60)
+    look(limiter, clock)
 
-    clock.now += 30
+    clock.now += 26.7
 
-    assert limiter.reserve("a1", within_s=0) == Reservation(wait_s=30, is_booked=False)
+    assert wait_s(limiter) == pytest.approx(30)
     assert booked(limiter, 1, "a2") == 1
 
 
@@ -611,8 +882,9 @@ def test_a_block_that_redis_missed_is_told_it_when_it_is_back(server: FakeServer
 def test_a_learned_limit_holds_while_redis_is_away(server: FakeServer) -> None:
     limiter, clock = away(server, Rate(calls=8, seconds=10), workers=2)
     limiter.learn("a1", quota(4, counted=0))
+    look(limiter, clock)
 
-    clock.now += 10.4
+    clock.now += 20
 
     assert booked(limiter, 8) == 2
 
@@ -671,10 +943,10 @@ def test_an_emptied_redis_holds_every_account_for_a_window_and_not_again(redis: 
 def test_places_booked_ahead_before_redis_was_emptied_are_waited_out_too(redis: Redis) -> None:
     limiter = RedisRateLimiter(redis, Rate(calls=1, seconds=10))
     booked(limiter, 1)
-    assert limiter.reserve("a1", within_s=10.3).is_booked
+    assert limiter.reserve("a1", within_s=10.1).is_booked
     redis.flushall()
 
-    assert limiter.reserve("a1", within_s=10.3).wait_s > 10
+    assert limiter.reserve("a1", within_s=10.1).wait_s > 10
 
 
 def test_a_worker_that_meets_an_empty_redis_for_the_first_time_starts_at_once(redis: Redis) -> None:
@@ -692,7 +964,7 @@ def test_an_account_that_is_left_alone_leaves_nothing_behind(redis: Redis) -> No
 
     of_account, of_all = redis.keys("*:a1"), redis.keys("*")
 
-    assert len(of_account) == 4
+    assert len(of_account) == 5
     assert all(0 < redis.pttl(key) <= 300_000 for key in of_account)
     assert all(0 < redis.pttl(key) <= 3_600_000 for key in of_all)
 
@@ -704,7 +976,7 @@ def test_a_server_clock_that_is_set_back_freezes_nobody(redis: Redis) -> None:
     shift_calls(redis, seconds=hour_s)
     redis.hset("hubspot-export:log", "unknown_before", _now_ms(redis) + hour_s * 1000)
 
-    assert 5 < other.reserve("a1", within_s=0).wait_s <= 2 * 10.3
+    assert 5 < other.reserve("a1", within_s=0).wait_s <= 2 * 10.1 + PERMIT_S
 
     limiter.block("a2", seconds=5)
     redis.pexpire("hubspot-export:blocked:a2", hour_s * 1000)
@@ -859,9 +1131,10 @@ def test_what_hubspot_tells_of_a_portals_limit_holds_for_all_its_accounts(redis:
 def test_without_redis_accounts_of_one_portal_share_what_there_is(server: FakeServer) -> None:
     clock = Seconds()
     limiter = RedisRateLimiter(FakeRedis(server=server), Rate(calls=4, seconds=10), app="app", clock=clock)
-    limiter.reserve("a1", within_s=0)
+    is_made(limiter, limiter.reserve("a1", within_s=0))
     server.connected = False
     limiter.reserve("a1", within_s=0)
+    look(limiter, clock)
     clock.now += 60
 
     went = [limiter.reserve("a1", within_s=0).is_booked]  # the portal is not known yet

@@ -42,8 +42,8 @@ def _as_they_are(pairs: Pairs) -> Pairs:
 class SplitCalls:
     """GETs pages of one API: with one call where the address may be as long as it is, else with several.
 
-    Each call beyond the first asks `further_call` of the query for its place in the limit. `written` gives parameters
-    with a name each as they are sent.
+    The first call has the permit of the query, each further one asks its `further_call` for another. `written` gives
+    parameters with a name each as they are sent.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class SplitCalls:
         parts = [asked] if is_short else split_query(asked, longest=longest)
         try:
             if len(parts) == 1:
-                return self._transport.get(url, self._written(pairs), token, api=self._api)
+                return self._transport.get(url, self._written(pairs), token, api=self._api, permit=query.permit)
             return self._get_parts(urlunsplit(address._replace(query="")), parts, query, token, shape=shape)
         except FatalHubSpotError as error:
             raise self._shorter(error, parts) from error
@@ -74,9 +74,9 @@ class SplitCalls:
         self, url: str, parts: Sequence[Pairs], query: PageQuery, token: SecretStr, *, shape: ExportType
     ) -> Answer:
         def get(pairs: Pairs, *, is_first: bool) -> Answer:
-            if not is_first and query.further_call is not None:
-                query.further_call()
-            return self._transport.get(url, self._written(pairs), token, api=self._api)
+            further = None if is_first or query.further_call is None else query.further_call()
+            permit = query.permit if further is None else further
+            return self._transport.get(url, self._written(pairs), token, api=self._api, permit=permit)
 
         for read in range(_MOST_READS):
             answers = [get(pairs, is_first=read + number == 0) for number, pairs in enumerate(parts)]

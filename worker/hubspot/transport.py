@@ -27,6 +27,7 @@ from worker.errors import (
 from worker.hubspot.answers import correlation_id_of, error_of, error_within, quota_of
 from worker.hubspot.wire import WireAdapter
 from worker.pages import Mend
+from worker.permits import FREE_PERMIT, Permit
 from worker.rates import Quota
 from worker.settings import LONGEST_PATIENCE_S
 
@@ -56,7 +57,7 @@ class Call:
     """A call that is to be made; of an address, a form and headers that may hold a secret nothing is shown.
 
     No text of an error that comes of it holds one of `secrets`. One that `may_be_cut` is not waited for any more when
-    the worker stops: nothing is lost with its answer.
+    the worker stops: nothing is lost with its answer. It leaves with its `permit` or not at all.
     """
 
     api: Api
@@ -68,6 +69,7 @@ class Call:
     auth: AuthBase | None = field(default=None, repr=False)
     secrets: Sequence[SecretStr]
     may_be_cut: bool = True
+    permit: Permit = field(default=FREE_PERMIT, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,10 +101,20 @@ class Transport:
     def __init__(self, send: Send | None = None) -> None:
         self._send = send or Sessions().send
 
-    def get(self, url: str, params: Sequence[tuple[str, str]], access_token: SecretStr, *, api: Api) -> Answer:
-        """GET a body. Parameters are added to those in `url`. Raises a HubSpotError."""
+    def get(
+        self,
+        url: str,
+        params: Sequence[tuple[str, str]],
+        access_token: SecretStr,
+        *,
+        api: Api,
+        permit: Permit = FREE_PERMIT,
+    ) -> Answer:
+        """GET a body. Parameters are added to those in `url`. Raises a HubSpotError, PermitExpiredError."""
         auth = _Bearer(access_token)
-        return self._send(Call(api=api, method="GET", url=url, params=params, auth=auth, secrets=[access_token]))
+        return self._send(
+            Call(api=api, method="GET", url=url, params=params, auth=auth, secrets=[access_token], permit=permit)
+        )
 
     def get_of_token(self, url: str, token: SecretStr) -> bytes:
         """GET what `url` holds of a token, which HubSpot wants as the last part of the path. Raises a HubSpotError.
@@ -141,7 +153,11 @@ class Sessions:
         self._room = _Room()
 
     def send(self, call: Call) -> Answer:
-        """Make a call. Raises a HubSpotError, CallAbandonedError when the worker stops before there is an answer."""
+        """Make a call.
+
+        Raises a HubSpotError, CallAbandonedError when the worker stops before there is an answer, PermitExpiredError
+        when the call has not left in time.
+        """
         began_at = time.monotonic()
         self._of_thread.call, self._of_thread.stops_at = call, None
         try:
@@ -156,11 +172,15 @@ class Sessions:
                 allow_redirects=False,
                 stream=True,
             ) as response:
+                call.permit.settle()  # whatever HubSpot answers, it has counted the call by now
                 content = self._read(response)
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
             if self._is_given_up():
                 raise CallAbandonedError("The worker stops; the call is made again") from None
-            raise _no_answer(error) from None  # its text may hold the address or a header, and with it the token
+            failure = _no_answer(error)
+            if not isinstance(failure, TimedOutError):
+                call.permit.settle()  # on a connection that is broken nothing arrives any more
+            raise failure from None  # its text may hold the address or a header, and with it the token
         except ValueError:
             raise FatalHubSpotError(
                 "The request to HubSpot cannot be sent: a header or the address is not valid"
@@ -193,6 +213,10 @@ class Sessions:
         finally:
             self._room.take(-size)
 
+    def _leave(self) -> None:
+        """Use the permit of this thread's call. Raises PermitExpiredError."""
+        self._of_thread.call.permit.leave()
+
     def _is_given_up(self) -> bool:
         """Whether the worker has been stopping for a while; asked in the thread that waits for the answer."""
         of_thread, at = self._of_thread, time.monotonic()
@@ -209,7 +233,13 @@ class Sessions:
             session.headers.update({"Accept": "application/json", "User-Agent": "hubspot-export"})
             session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))  # one session serves many accounts
             for scheme in ("https://", "http://"):
-                adapter = WireAdapter(is_given_up=self._is_given_up, pool_connections=4, pool_maxsize=4, max_retries=0)
+                adapter = WireAdapter(
+                    before_leaving=self._leave,
+                    is_given_up=self._is_given_up,
+                    pool_connections=4,
+                    pool_maxsize=4,
+                    max_retries=0,
+                )
                 session.mount(scheme, adapter)
         return session
 

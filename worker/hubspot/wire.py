@@ -1,4 +1,4 @@
-"""The wire: answers as they arrive on a socket, each within a time for all of it, interim ones left out."""
+"""The wire: requests as they leave, and answers as they arrive, each within a time for all of it."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.util.wait import wait_for_read
 
+from worker.permits import DELIVERY_S
+
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
@@ -22,6 +24,12 @@ _LOOK_EVERY_S = 0.5  # whether the answer is still wanted
 _MOST_INTERIM = 20  # answers before the one that counts
 _FIRST_INTERIM, _SWITCHING, _FIRST_FINAL = 100, 101, 200
 _WITHOUT_BODY = frozenset({204, 304})
+_GIVEN_UP = (
+    [(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(DELIVERY_S * 1000))]
+    if hasattr(socket, "TCP_USER_TIMEOUT")  # Linux has it
+    else []
+)
+_SOCKET_OPTIONS = [*HTTPConnection.default_socket_options, *_GIVEN_UP]
 
 
 class WireAdapter(HTTPAdapter):
@@ -30,25 +38,36 @@ class WireAdapter(HTTPAdapter):
     `requests` has a time-out between two bytes only: an answer that drips would never end, its headers least of all.
     While an answer is waited for, `is_given_up` is asked twice a second, in the thread that waits: once it says so the
     call ends as if its time were over.
+
+    `before_leaving` is called when the connection stands, right before the first byte of a request is written, in the
+    thread that writes it; nothing is written where it raises. What the other end has not acknowledged after DELIVERY_S
+    the kernel does not send again, even if the process has ended meanwhile.
     """
 
-    def __init__(self, *, is_given_up: Callable[[], bool], **options: Any) -> None:  # noqa: ANN401 - HTTPAdapter's
+    def __init__(
+        self,
+        *,
+        before_leaving: Callable[[], None],
+        is_given_up: Callable[[], bool],
+        **options: Any,  # noqa: ANN401 - HTTPAdapter's
+    ) -> None:
+        self._before_leaving = before_leaving
         self._is_given_up = is_given_up
         super().__init__(**options)
 
     def init_poolmanager(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - HTTPAdapter's
         """Make the pools of direct connections."""
-        super().init_poolmanager(*arguments, **options)
+        super().init_poolmanager(*arguments, **options | {"socket_options": _SOCKET_OPTIONS})
         self._set_up(self.poolmanager)
 
     def proxy_manager_for(self, proxy: str, **options: Any) -> Any:  # noqa: ANN401 - HTTPAdapter's
         """Make the pools of connections by a proxy, where the environment names one."""
-        manager = super().proxy_manager_for(proxy, **options)
+        manager = super().proxy_manager_for(proxy, **options | {"socket_options": _SOCKET_OPTIONS})
         self._set_up(manager)
         return manager
 
     def _set_up(self, manager: PoolManager) -> None:
-        pools = {"http": (HTTPConnectionPool, HTTPConnection), "https": (HTTPSConnectionPool, HTTPSConnection)}
+        pools = {"http": (HTTPConnectionPool, _Connection), "https": (HTTPSConnectionPool, _SecureConnection)}
         manager.pool_classes_by_scheme = {  # they are called, and nothing else
             scheme: partial(self._pool, *classes)  # type: ignore[misc]
             for scheme, classes in pools.items()
@@ -57,18 +76,40 @@ class WireAdapter(HTTPAdapter):
     def _pool(
         self,
         pool_class: Callable[..., HTTPConnectionPool],
-        connection_class: Callable[..., HTTPConnection],
+        connection_class: type[_Connection | _SecureConnection],
         *arguments: Any,  # noqa: ANN401 - urllib3's
         **options: Any,  # noqa: ANN401 - urllib3's
     ) -> HTTPConnectionPool:
         def connect(**options: Any) -> HTTPConnection:  # noqa: ANN401 - urllib3's
             connection = connection_class(**options)
+            connection.before_leaving = self._before_leaving
             connection.response_class = partial(_Answer, is_given_up=self._is_given_up)  # type: ignore[assignment]
             return connection
 
         pool = pool_class(*arguments, **options)
         pool.ConnectionCls = connect  # type: ignore[assignment] # it is called, and nothing else
         return pool
+
+
+class _Leaving(HTTPConnection):
+    """Asks whether a request may leave when nothing but the write is left to be done."""
+
+    before_leaving: Callable[[], None]
+
+    def endheaders(self, message_body: Any = None, *, encode_chunked: bool = False) -> None:  # noqa: ANN401 - http.client's
+        """Write the head, and what has gathered of the body."""
+        if self.sock is None:
+            self.connect()
+        self.before_leaving()
+        super().endheaders(message_body, encode_chunked=encode_chunked)
+
+
+class _Connection(_Leaving):
+    """A connection without TLS."""
+
+
+class _SecureConnection(_Leaving, HTTPSConnection):
+    """A connection with TLS."""
 
 
 class _Answer(http.client.HTTPResponse):

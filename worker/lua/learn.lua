@@ -3,7 +3,7 @@
 -- KEYS, and the last of ARGV: see portal.lua
 -- ARGV  1 calls and 2 window of the limit in force from now on  3 how long that is remembered
 --       4 calls that HubSpot has counted, and 5 for how far back the log may hold them  6 prefix of new entries
--- gives the calls in the log, as far back as that
+-- gives the calls in the log, as far back as that; those that are still out are among them
 
 local limit, window, life = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local counted, reach, prefix = tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6]
@@ -18,7 +18,7 @@ local missing = math.min(counted - logged, limit)
 for number = 1, missing do
   redis.call('ZADD', calls_key, now, prefix .. ':' .. number)
 end
-if missing > 0 then
+if missing > 0 and redis.call('PTTL', calls_key) < 2 * window then
   redis.call('PEXPIRE', calls_key, 2 * window)
 end
 return logged + math.max(missing, 0)

@@ -1,14 +1,14 @@
 -- Stands before each of the other scripts: whose limit is it? HubSpot counts the calls of an app by portal, whichever of
 -- our accounts make them; as long as no portal is known, what belongs to an account alone is kept under that.
 --
--- KEYS  of the account: 1 calls  2 blocked  3 quota  4 turns  5 portal: the name of the last one that was told
+-- KEYS  of the account: 1 calls  2 blocked  3 quota  4 turns  5 portal: the name of the last one that was told  6 pace
 -- ARGV  the last two: prefix of the keys of portals, and the portal's name, or ''
 --
--- Calls that were logged under the account before its portal was known are calls to the portal: they are taken over, and
--- so is what HubSpot has said by then. From then on the account's keys are looked at but not written: whoever knows no
--- portal, as a worker that has not asked yet, is led to the one that is known.
+-- Calls that were logged under the account before its portal was known are calls to the portal: they are moved there, and
+-- what HubSpot has said by then is taken over. From then on nothing is written under the account: whoever knows no portal,
+-- as a worker that has not asked yet, is led to the one that is known.
 
-local calls_key, blocked_key, quota_key, turns_key = unpack(KEYS, 1, 4)
+local calls_key, blocked_key, quota_key, turns_key, pace_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[6]
 local portal_prefix, portal = ARGV[#ARGV - 1], ARGV[#ARGV]
 local PORTAL_LIFE = 86400
 
@@ -22,12 +22,15 @@ end
 if portal ~= '' then
   calls_key, blocked_key = portal_prefix .. 'calls:' .. portal, portal_prefix .. 'blocked:' .. portal
   quota_key, turns_key = portal_prefix .. 'quota:' .. portal, portal_prefix .. 'turns:' .. portal
+  pace_key = portal_prefix .. 'pace:' .. portal
   if redis.call('EXISTS', KEYS[1]) == 1 then
     local life = math.max(redis.call('PTTL', KEYS[1]), redis.call('PTTL', calls_key))
     redis.call('ZUNIONSTORE', calls_key, 2, calls_key, KEYS[1], 'AGGREGATE', 'MAX')
     if life > 0 then
       redis.call('PEXPIRE', calls_key, life)
     end
+    -- Kept, it would bring an outstanding call back that has been settled under the portal meanwhile.
+    redis.call('DEL', KEYS[1])
   end
   local left = redis.call('PTTL', KEYS[2])
   if left > redis.call('PTTL', blocked_key) then

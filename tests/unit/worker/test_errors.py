@@ -7,7 +7,14 @@ from collections.abc import Iterator
 import pytest
 
 from api_shim import errors as answers
-from worker.errors import CursorLostError, ExportError, HubSpotError, LeaseLostError, NoPlaceError
+from worker.errors import (
+    CursorLostError,
+    ExportError,
+    HubSpotError,
+    LeaseLostError,
+    NoPlaceError,
+    PermitExpiredError,
+)
 
 
 def tree(kind: type[ExportError]) -> Iterator[type[ExportError]]:
@@ -16,7 +23,14 @@ def tree(kind: type[ExportError]) -> Iterator[type[ExportError]]:
         yield from tree(below)
 
 
-NEVER_ANSWERED = {ExportError, LeaseLostError, CursorLostError, NoPlaceError, answers.JobFailedError}
+NEVER_ANSWERED = {
+    ExportError,
+    LeaseLostError,
+    CursorLostError,
+    NoPlaceError,
+    PermitExpiredError,
+    answers.JobFailedError,
+}
 
 
 @pytest.mark.parametrize("kind", sorted(set(tree(ExportError)), key=str))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
@@ -11,7 +13,7 @@ from pydantic import SecretStr
 from structlog.testing import capture_logs
 
 from tests.unit.worker.workshop import LEASE_S, PAGES, RECORDS, Interrupted, Workshop
-from worker.errors import StoreUnavailableError
+from worker.errors import ExportError, LeaseLostError, PermitExpiredError, StoreUnavailableError
 from worker.estimates import Basis, Estimate
 from worker.export_tools import SliceLimits
 from worker.interfaces import CrmSource, FetchedPage, PageQuery, Reservation
@@ -459,32 +461,97 @@ def test_a_token_that_was_removed_meanwhile_ends_the_job(shop: Workshop) -> None
     assert (shop.job().status, shop.calls()) == (JobStatus.FAILED, 0)
 
 
-def test_a_place_that_the_worker_was_too_slow_for_is_not_used(shop: Workshop) -> None:
-    class Slow(Waits):
-        """It gives places away that are over when they arrive, as a process that was stopped sees them."""
+class Permits(Waits):
+    """It notes what becomes of permits; those whose numbers it is given expire."""
 
+    def __init__(self, *expired: int) -> None:
+        super().__init__()
+        self.given: list[NotedPermit] = []
+        self._expired = expired
+
+    def reserve(
+        self, account_id: str, *, hub_id: int | None = None, within_s: float, is_spare: bool = False
+    ) -> Reservation:
+        place = super().reserve(account_id, hub_id=hub_id, within_s=within_s, is_spare=is_spare)
+        self.given.append(NotedPermit(is_expired=len(self.given) in self._expired))
+        return replace(place, permit=self.given[-1])
+
+
+@dataclass
+class NotedPermit:
+    """A Permit that keeps what it was told."""
+
+    is_expired: bool
+    told: list[str] = field(default_factory=list)
+
+    def leave(self) -> None:
+        self.told.append("leave")
+        if self.is_expired:
+            raise PermitExpiredError
+
+    def settle(self) -> None:
+        self.told.append("settle")
+
+    def close(self) -> None:
+        self.told.append("close")
+
+
+@dataclass
+class Leaving:
+    """A CrmSource that uses the permit as a connection does; then it does what a test asks for."""
+
+    shop: Workshop
+    meanwhile: Callable[[], None] = lambda: None
+
+    def fetch_page(self, query: PageQuery, access_token: SecretStr) -> FetchedPage:
+        query.permit.leave()
+        self.meanwhile()
+        return self.shop.source.fetch_page(query, access_token)
+
+
+def test_a_call_whose_permit_has_expired_is_made_with_another_one(shop: Workshop) -> None:
+    limiter = Permits(1, 2)
+    shop.exporter(limiter=limiter, source=Leaving(shop)).run_slice(shop.add_job())
+
+    job = shop.job()
+    assert (job.status, shop.calls(), len(limiter.given)) == (JobStatus.SUCCEEDED, PAGES, PAGES + 2)
+    assert [permit.told for permit in limiter.given if permit.is_expired] == [["leave", "close"]] * 2
+    assert (job.attempts, job.receipt.calls if job.receipt else None) == (1, {"200": PAGES})
+
+
+def test_every_permit_is_settled_by_the_answer_and_closed(shop: Workshop) -> None:
+    limiter = Permits()
+    shop.exporter(limiter=limiter, source=Leaving(shop)).run_slice(shop.add_job())
+
+    assert [permit.told for permit in limiter.given] == [["leave", "settle", "close"]] * PAGES
+
+
+@pytest.mark.parametrize("error", [LeaseLostError("gone"), StoreUnavailableError()])
+def test_whatever_keeps_a_call_from_its_answer_closes_its_permit(shop: Workshop, error: ExportError) -> None:
+    def fail() -> None:
+        raise error
+
+    limiter = Permits()
+    with suppress(ExportError):
+        shop.exporter(limiter=limiter, source=Leaving(shop, fail)).run_slice(shop.add_job(limit=10, page_size=10))
+
+    assert limiter.given
+    assert {tuple(permit.told) for permit in limiter.given} == {("leave", "close")}
+
+
+def test_a_worker_that_stops_while_it_waits_for_its_place_closes_its_permit(shop: Workshop) -> None:
+    class Stopping(Permits):
         def reserve(
             self, account_id: str, *, hub_id: int | None = None, within_s: float, is_spare: bool = False
         ) -> Reservation:
-            shop.clock.advance(late_s.pop(0) if late_s else 0.0)
-            asked.append(account_id)
-            return super().reserve(account_id, hub_id=hub_id, within_s=within_s, is_spare=is_spare)
+            shop.stopping.set()
+            place = super().reserve(account_id, hub_id=hub_id, within_s=within_s, is_spare=is_spare)
+            return replace(place, wait_s=0.2)
 
-    late_s, asked = [0.0, 0.2, 3.0, 0.0], list[str]()
-    shop.exporter(limiter=Slow()).run_slice(shop.add_job())
-    assert (shop.job().status, shop.calls(), len(asked)) == (JobStatus.SUCCEEDED, PAGES, PAGES + 2)
+    limiter = Stopping()
+    shop.exporter(limiter=limiter).run_slice(shop.add_job())
 
-
-def test_a_worker_that_is_always_slow_gets_on_all_the_same(shop: Workshop) -> None:
-    class Slow(Waits):
-        def reserve(
-            self, account_id: str, *, hub_id: int | None = None, within_s: float, is_spare: bool = False
-        ) -> Reservation:
-            shop.clock.advance(0.2)
-            return super().reserve(account_id, hub_id=hub_id, within_s=within_s, is_spare=is_spare)
-
-    shop.exporter(limiter=Slow()).run_slice(shop.add_job())
-    assert (shop.job().status, shop.calls()) == (JobStatus.SUCCEEDED, PAGES)
+    assert ([permit.told for permit in limiter.given], shop.calls()) == ([["close"]], 0)
 
 
 def test_a_booked_place_is_waited_for_and_any_other_is_not(shop: Workshop) -> None:

@@ -1,0 +1,162 @@
+"""OutstandingCalls: the permits of this process, and what Redis is told of them: still out, over, or not made."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import defaultdict, deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from worker.errors import PermitExpiredError
+from worker.local_calls import LocalCall
+from worker.permits import DELIVERY_S, PERMIT_S, PRESUMED_OVER_S
+from worker.shared_calls import CallState, LimitKey
+
+_GATHER_S = 0.05  # what ends within it is told together
+_RENEW_AFTER_S = 1.5
+
+Tell = Callable[[Mapping[LimitKey, Sequence[CallState]]], bool]
+"""Tells Redis; False: it is away."""
+
+
+@dataclass(slots=True, kw_only=True)
+class _Call:
+    """A call that counts. `confirmed_at`: Redis has counted it since, for PRESUMED_OVER_S at the least."""
+
+    name: str
+    key: LimitKey
+    local: LocalCall
+    confirmed_at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Ended:
+    """A call that is over since `at`, which may be a moment ahead; None: it was not made."""
+
+    name: str
+    key: LimitKey
+    at: float | None
+    noted_at: float
+
+
+class OutstandingCalls:
+    """Hands out permits and tells Redis in the background what became of them, so that no call waits for that.
+
+    What is told late costs places, never the limit: until then the call counts as outstanding. `keep_s` is for how long
+    it is worth telling. Instants are of `clock`.
+    """
+
+    def __init__(self, tell: Tell, *, keep_s: float, clock: Callable[[], float]) -> None:
+        self._tell = tell
+        self._keep_s = keep_s
+        self._clock = clock
+        self._changing, self._telling = threading.Lock(), threading.Lock()
+        self._calls: dict[str, _Call] = {}
+        self._ended: list[_Ended] = []
+        self._dropped = deque[tuple[_Call, float | None]]()
+        self._has_news = threading.Event()
+        self._is_running = False
+
+    def open(self, name: str, key: LimitKey, *, valid_from: float, local: LocalCall) -> CallPermit:
+        """Make the permit of a call that is counted from now on, to leave within PERMIT_S of `valid_from`."""
+        call = _Call(name=name, key=key, local=local, confirmed_at=valid_from)
+        with self._changing:
+            self._calls[name] = call
+            self._run_in_background()
+        return CallPermit(self, call, clock=self._clock)
+
+    def retract(self, name: str, key: LimitKey) -> None:
+        """Tell Redis that a call was not made which it may have counted: its answer was lost."""
+        with self._changing:
+            self._note(_Ended(name=name, key=key, at=None, noted_at=self._clock()))
+
+    def end(self, call: _Call, *, at: float | None) -> None:
+        """Count a call no longer than until a window after this instant; None: it was not made."""
+        with self._changing:
+            if self._calls.pop(call.name, None) is not None:
+                call.local.ends_at = at if at is not None else float("-inf")
+                self._note(_Ended(name=call.name, key=call.key, at=at, noted_at=self._clock()))
+
+    def drop(self, call: _Call, *, at: float | None) -> None:
+        """End a call soon: what is told by the garbage collector can wait for no lock."""
+        self._dropped.append((call, at))
+
+    def flush(self) -> None:
+        """Tell Redis all that it does not know. What it cannot be told now is kept for the next time."""
+        with self._telling:
+            while self._dropped:
+                call, ended_at = self._dropped.popleft()
+                self.end(call, at=ended_at)
+            at = self._clock()
+            with self._changing:
+                ended, self._ended = self._ended, []
+                due = [call for call in self._calls.values() if at - call.confirmed_at >= _RENEW_AFTER_S]
+            states = defaultdict[LimitKey, list[CallState]](list)
+            for call in due:
+                states[call.key].append(CallState(name=call.name, over_ago_s=-PRESUMED_OVER_S))
+            for each in ended:
+                over_ago_s = at - each.at if each.at is not None else None
+                states[each.key].append(CallState(name=each.name, over_ago_s=over_ago_s))
+            if not states or self._tell(states):
+                for call in due:
+                    call.confirmed_at = at
+                return
+            with self._changing:
+                self._ended = [*(each for each in ended if at - each.noted_at < self._keep_s), *self._ended]
+
+    def _note(self, ended: _Ended) -> None:
+        self._ended.append(ended)
+        self._has_news.set()
+        self._run_in_background()
+
+    def _run_in_background(self) -> None:
+        """Have a thread tell Redis for as long as there is something to tell; a process that forks has none before."""
+        if not self._is_running:
+            self._is_running = True
+            threading.Thread(target=self._run, name="permits", daemon=True).start()
+
+    def _run(self) -> None:
+        while self._has_work():
+            self._has_news.wait(_RENEW_AFTER_S)
+            self._has_news.clear()
+            time.sleep(_GATHER_S)
+            self.flush()
+
+    def _has_work(self) -> bool:
+        with self._changing:
+            self._is_running = bool(self._calls or self._ended)
+            return self._is_running
+
+
+class CallPermit:
+    """A Permit. Only one thread at a time has it."""
+
+    def __init__(self, calls: OutstandingCalls, call: _Call, *, clock: Callable[[], float]) -> None:
+        self._calls = calls
+        self._call = call
+        self._clock = clock
+        self._left_at: float | None = None
+
+    def leave(self) -> None:
+        """Note that the call leaves now. Raises PermitExpiredError."""
+        at = self._clock()
+        if at - self._call.confirmed_at > PERMIT_S:
+            raise PermitExpiredError
+        self._left_at = at
+
+    def settle(self) -> None:
+        """Note that the call is over, if it has left; otherwise it was not made."""
+        self._calls.end(self._call, at=self._clock() if self._left_at is not None else None)
+
+    def close(self) -> None:
+        """Give the permit up: what has left and was not answered may arrive until it must have been delivered."""
+        self._calls.end(self._call, at=self._ends_at)
+
+    def __del__(self) -> None:
+        """Let no call count for ever that nobody is going to make."""
+        self._calls.drop(self._call, at=self._ends_at)
+
+    @property
+    def _ends_at(self) -> float | None:
+        return max(self._clock(), self._left_at + DELIVERY_S) if self._left_at is not None else None
