@@ -1,15 +1,17 @@
 """How well the limit of one account is kept and used: several worker processes, one real Redis, which also fails.
 
     python -m benchmarks.rate_limit [--processes 4] [--threads 8] [--limit 110/3] [--seconds 12]
+    python -m benchmarks.rate_limit --starved [--seconds 60] [--seed 1 --seed 2]
 
 Every thread books a place, waits for it, notes when it goes, and asks again; each second thread is slow, as if its
-calls took long. Instants are of CLOCK_MONOTONIC, which all processes of a machine share.
+calls took long. Instants are of CLOCK_MONOTONIC, which all processes of a machine share. What --starved does is said in
+benchmarks/starved.py.
 
 granted        calls that went, of those that the limit allows in that time
 worst window   the largest number of calls that went within any time as long as the limit's
 pace           the limit's time, over the time that so many calls took on average; where nothing happened to Redis
 Redis calls    questions to Redis for one granted call
-latest         how long after its place a call went at most: what the limiter's margin has to cover
+latest         how long after its place a call went at most, which the limit does not depend on
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -32,13 +34,17 @@ from redis import Redis
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.starved import run, table_of
 from sandbox.redis_server import RedisServer
 from sandbox.servers import embedded_redis
 from sandbox.state_folder import temporary_state
+from worker.errors import PermitExpiredError
 from worker.limiter import RedisRateLimiter
+from worker.permits import Permit
 from worker.rates import Rate
 from worker.redis_client import impatient_redis
 
+_SECONDS, _STARVED_S = 12.0, 60.0
 _START_UP_S = 1.5
 _WITHIN_S = 0.25
 _SLOW_CALL_S = 0.3
@@ -114,15 +120,32 @@ class CountingRedis(Redis):
 @click.option("--processes", default=4, show_default=True, type=click.IntRange(1, 16))
 @click.option("--threads", default=8, show_default=True, type=click.IntRange(1, 64))
 @click.option("--limit", default="110/3", show_default=True, help="Calls per seconds.")
-@click.option("--seconds", default=12.0, show_default=True, help="How long each of the four scenarios takes.")
-def main(processes: int, threads: int, limit: str, seconds: float) -> None:
+@click.option("--seconds", type=float, help="How long each of the four scenarios takes (12), or --starved (60).")
+@click.option("--starved", is_flag=True, help="Two workers that get no time, instead of the four scenarios.")
+@click.option("--seed", "seeds", multiple=True, type=int, default=(1,), show_default=True, help="Of --starved.")
+def main(  # noqa: PLR0913 - options
+    *,
+    processes: int,
+    threads: int,
+    limit: str,
+    seconds: float | None,
+    starved: bool,
+    seeds: tuple[int, ...],
+) -> None:
     """Measure and print."""
+    if starved:
+        Console(width=_WIDTH).print(table_of([(seed, run(seed, seconds=seconds or _STARVED_S)) for seed in seeds]))
+        return
     rate = Rate.parse(limit)
     if rate is None:
         raise click.BadParameter("there has to be one", param_hint="--limit")
+    Console(width=_WIDTH).print(_measure(rate, processes=processes, threads=threads, seconds=seconds or _SECONDS))
+
+
+def _measure(rate: Rate, *, processes: int, threads: int, seconds: float) -> Table:
     table = Table(
         *("", "granted", "worst window", "pace", "longest pause", "Redis calls", "latest"),
-        title=f"{limit}: {processes} processes of {threads} threads, {seconds:g} s each",
+        title=f"{rate.calls}/{rate.seconds:g}: {processes} processes of {threads} threads, {seconds:g} s each",
     )
     with temporary_state() as folder, ExitStack() as ends:
         server = embedded_redis(folder).start()
@@ -138,7 +161,7 @@ def main(processes: int, threads: int, limit: str, seconds: float) -> None:
             tally = Tally.of_all([future.result() for future in running])
             pace = "" if disturb else f"{tally.pace(rate):.1%}"
             table.add_row(name, *_cells(tally, task, pace=pace))
-    Console(width=_WIDTH).print(table)
+    return table
 
 
 def _disturbances(rate: Rate) -> dict[str, Callable[[RedisServer], None] | None]:
@@ -188,13 +211,16 @@ class Caller(threading.Thread):
                 return
             time.sleep(place.wait_s)
             if place.is_booked:
-                self._go(asked_at + place.wait_s)
+                self._go(place.permit, asked_at + place.wait_s)
 
-    def _go(self, place_at: float) -> None:
-        went_at = time.monotonic()
-        self.went_at.append(went_at)
-        self.latest_s = max(self.latest_s, went_at - place_at)
-        time.sleep(self._call_s)
+    def _go(self, permit: Permit, place_at: float) -> None:
+        with suppress(PermitExpiredError):
+            permit.leave()
+            went_at = time.monotonic()
+            self.went_at.append(went_at)
+            self.latest_s = max(self.latest_s, went_at - place_at)
+            time.sleep(self._call_s)
+        permit.settle()
 
 
 def _flush(server: RedisServer) -> None:

@@ -8,13 +8,17 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+import structlog
+
 from worker.errors import PermitExpiredError
 from worker.local_calls import LocalCall
 from worker.permits import DELIVERY_S, PERMIT_S, PRESUMED_OVER_S
 from worker.shared_calls import CallState, LimitKey
 
+_log = structlog.get_logger()
+
 _GATHER_S = 0.05  # what ends within it is told together
-_RENEW_AFTER_S = 1.5
+_TELL_AGAIN_S = 1.5
 
 Tell = Callable[[Mapping[LimitKey, Sequence[CallState]]], bool]
 """Tells Redis; False: it is away."""
@@ -22,12 +26,26 @@ Tell = Callable[[Mapping[LimitKey, Sequence[CallState]]], bool]
 
 @dataclass(slots=True, kw_only=True)
 class _Call:
-    """A call that counts. `confirmed_at`: Redis has counted it since, for PRESUMED_OVER_S at the least."""
+    """A call that counts. It may leave within PERMIT_S of `confirmed_at`; Redis was last told of it at `told_at`."""
 
     name: str
     key: LimitKey
     local: LocalCall
     confirmed_at: float
+    told_at: float
+
+    def confirm(self, *, at: float) -> None:
+        """Note that Redis was told after this instant that the call is still out.
+
+        Once it was too late to leave it stays so: in the meantime Redis may have given the place to another call.
+        """
+        self.told_at = at
+        if not self.is_late(at=at):
+            self.confirmed_at = at
+
+    def is_late(self, *, at: float) -> bool:
+        """Whether the call may not leave any more."""
+        return at - self.confirmed_at > PERMIT_S
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +78,7 @@ class OutstandingCalls:
 
     def open(self, name: str, key: LimitKey, *, valid_from: float, local: LocalCall) -> CallPermit:
         """Make the permit of a call that is counted from now on, to leave within PERMIT_S of `valid_from`."""
-        call = _Call(name=name, key=key, local=local, confirmed_at=valid_from)
+        call = _Call(name=name, key=key, local=local, confirmed_at=valid_from, told_at=valid_from)
         with self._changing:
             self._calls[name] = call
             self._run_in_background()
@@ -91,7 +109,7 @@ class OutstandingCalls:
             at = self._clock()
             with self._changing:
                 ended, self._ended = self._ended, []
-                due = [call for call in self._calls.values() if at - call.confirmed_at >= _RENEW_AFTER_S]
+                due = [call for call in self._calls.values() if at - call.told_at >= _TELL_AGAIN_S]
             states = defaultdict[LimitKey, list[CallState]](list)
             for call in due:
                 states[call.key].append(CallState(name=call.name, over_ago_s=-PRESUMED_OVER_S))
@@ -100,7 +118,7 @@ class OutstandingCalls:
                 states[each.key].append(CallState(name=each.name, over_ago_s=over_ago_s))
             if not states or self._tell(states):
                 for call in due:
-                    call.confirmed_at = at
+                    call.confirm(at=at)
                 return
             with self._changing:
                 self._ended = [*(each for each in ended if at - each.noted_at < self._keep_s), *self._ended]
@@ -118,10 +136,13 @@ class OutstandingCalls:
 
     def _run(self) -> None:
         while self._has_work():
-            self._has_news.wait(_RENEW_AFTER_S)
+            self._has_news.wait(_TELL_AGAIN_S)
             self._has_news.clear()
             time.sleep(_GATHER_S)
-            self.flush()
+            try:
+                self.flush()
+            except Exception:  # the outermost loop of a thread: without it no call would be over, and none could wait
+                _log.exception("permits_not_told")
 
     def _has_work(self) -> bool:
         with self._changing:
@@ -141,7 +162,7 @@ class CallPermit:
     def leave(self) -> None:
         """Note that the call leaves now. Raises PermitExpiredError."""
         at = self._clock()
-        if at - self._call.confirmed_at > PERMIT_S:
+        if self._call.is_late(at=at):
             raise PermitExpiredError
         self._left_at = at
 

@@ -287,6 +287,7 @@ def test_a_call_that_was_not_made_is_not_counted(redis: Redis) -> None:
 
 def test_a_permit_that_nobody_has_any_more_counts_no_call(redis: Redis) -> None:
     limiter, other = (RedisRateLimiter(redis, Rate(calls=1, seconds=10)) for _ in range(2))
+    booked(limiter, 1, "a2")  # fakeredis keeps the error that tells that a script is new, and with it what was at work
     place = limiter.reserve("a1", within_s=0)
     assert place.is_booked
     del place
@@ -335,6 +336,21 @@ def test_a_permit_lasts_as_long_as_redis_confirms_it(server: FakeServer, clock: 
 
     with pytest.raises(PermitExpiredError):
         late.leave()
+
+
+def test_a_call_that_has_come_too_late_does_not_leave_after_redis_was_told_of_it_again(
+    redis: Redis, clock: Seconds
+) -> None:
+    stopped, other = (RedisRateLimiter(redis, Rate(calls=1, seconds=10), clock=clock) for _ in range(2))
+    permit = stopped.reserve("a1", within_s=0).permit
+    shift_calls(redis, seconds=-PRESUMED_OVER_S - 11)
+    assert booked(other, 1) == 1
+
+    clock.now += PRESUMED_OVER_S + 11
+    stopped.flush()
+
+    with pytest.raises(PermitExpiredError):
+        permit.leave()
 
 
 def test_a_booking_whose_answer_was_lost_is_taken_back(server: FakeServer, clock: Seconds) -> None:
