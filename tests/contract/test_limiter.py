@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import cycle
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from fakeredis import FakeRedis, FakeServer
@@ -46,7 +47,8 @@ def redis(request: pytest.FixtureRequest) -> Iterator[Redis]:
         yield FakeRedis(server=FakeServer())
         return
     # What a limiter of the test before still tells in the background goes to another database.
-    with Redis.from_url(request.getfixturevalue("redis_url"), db=next(DATABASES)) as client:
+    address = urlsplit(request.getfixturevalue("redis_url"))._replace(path=f"/{next(DATABASES)}")
+    with Redis.from_url(address.geturl()) as client:
         yield client
 
 
