@@ -86,6 +86,7 @@ from worker.mongo.token_renewals import MongoRenewalLeases
 from worker.mongo.tokens import MongoTokenStore
 from worker.mongo.transactions import MongoTransactions
 from worker.mongo.upkeep import MongoUpkeepStore
+from worker.orphans import OrphanedPages
 from worker.outbound import GuardedSender
 from worker.pacing import PacedDispatcher, PacedSweeper
 from worker.pages import PAGE_FORMATS
@@ -227,12 +228,18 @@ def build(settings: WorkerSettings, *, stopping: threading.Event, registry: Coll
     rounds = DeliveryRounds(deliveries=deliveries, queue=CeleryDeliveryQueue(app), quiet_s=_QUIET_S)
     copies = CopyUpkeep(records=records, portals=MongoPortalStore(database))
     upkeep = MongoUpkeepStore(database)
+    orphans = OrphanedPages(jobs=jobs, pages=pages, upkeep=upkeep)
     sweeper = Sweeper(
         jobs=jobs,
         queue=watched_queue,
         upkeep=upkeep,
         duties=(partial(control.follow_up, quiet_s=_LOST_S, limit=_BATCH), rounds.go),
-        chores=(partial(control.make_up, quiet_s=_QUIET_S, limit=_BATCH), copies.make_up, eraser.make_up),
+        chores=(
+            partial(control.make_up, quiet_s=_QUIET_S, limit=_BATCH),
+            copies.make_up,
+            eraser.make_up,
+            orphans.collect,
+        ),
         limits=SweepLimits(slots=settings.slots_per_account),
     )
     syncer = Syncer(jobs=jobs, queue=queue, clock=clock)

@@ -103,6 +103,9 @@ class JobStore(Protocol):
     def add_all(self, jobs: Sequence[Job]) -> None:
         """Store new jobs as `add` does, all of them at once."""
 
+    def stored_among(self, job_ids: Collection[str]) -> set[str]:
+        """Return which of these jobs there are, in whatever state, those that are being removed included."""
+
     def unfinished_among(self, job_ids: Collection[str]) -> set[str]:
         """Say which of these are there and not finished."""
 
@@ -377,6 +380,12 @@ class PageStore(Protocol):
 
         A page that is stored anew has lost nothing.
         """
+
+    def jobs_after(self, job_id: str | None, *, limit: int) -> list[str]:
+        """Return the ids of jobs that have pages, in the order of ids, behind one; None: from the first one on."""
+
+    def orphaned_for(self, job_ids: Sequence[str], *, seconds: float) -> list[str]:
+        """Note of jobs that they are gone, and return those of which that was noted so long ago."""
 
     def erased_of(self, jobs: Sequence[Job]) -> Mapping[str, Erased]:
         """Say what those of these exports that have lost anything have lost, of what can be read of them."""
@@ -683,6 +692,12 @@ class UpkeepStore(Protocol):
 
     def release(self, chore: str, holder: str) -> None:
         """Let the next one do it at once."""
+
+    def position(self, chore: str) -> str | None:
+        """Return how far a chore that is done in parts has come."""
+
+    def move(self, chore: str, position: str | None) -> None:
+        """Note how far it has come; None: it begins again."""
 
     def next_mark(self, line: Line, *, every_s: float) -> datetime | None:
         """Return the present instant to one who sends a mark of it now; None within `every_s` of the last one."""

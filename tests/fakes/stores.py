@@ -128,6 +128,10 @@ class InMemoryJobStore(_Store):
         for job in jobs:
             self.add(job)
 
+    def stored_among(self, job_ids: Collection[str]) -> set[str]:
+        self._answer()
+        return set(job_ids) & {*self._stored, *self._removed}
+
     def unfinished_among(self, job_ids: Collection[str]) -> set[str]:
         self._answer()
         return {each for each in job_ids if each in self._stored and self._stored[each].job.status in _OPEN}
@@ -577,10 +581,12 @@ class _StoredPage:
 
 
 class InMemoryPageStore(_Store):
-    """PageStore."""
+    """PageStore. Its clock plays the part of the database server's."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         super().__init__()
+        self._clock = clock
+        self._orphaned: dict[str, datetime] = {}
         self._stored: dict[tuple[str, int], _StoredPage] = {}
         self._summaries: dict[str, tuple[datetime | None, bytes]] = {}
         self.reads = 0
@@ -746,6 +752,16 @@ class InMemoryPageStore(_Store):
                 return False
             self._stored[rewrite.job_id, rewrite.number] = after
             return True
+
+    def jobs_after(self, job_id: str | None, *, limit: int) -> list[str]:
+        self._answer()
+        ids = sorted({each for each, _ in self._stored})
+        return [each for each in ids if job_id is None or each > job_id][:limit]
+
+    def orphaned_for(self, job_ids: Sequence[str], *, seconds: float) -> list[str]:
+        self._answer()
+        first = {each: self._orphaned.setdefault(each, self._clock()) for each in job_ids if self._places(each)}
+        return [each for each, since in first.items() if since <= self._clock() - timedelta(seconds=seconds)]
 
     def erased_of(self, jobs: Sequence[Job]) -> Mapping[str, Erased]:
         self._answer()

@@ -31,6 +31,7 @@ class InMemoryUpkeepStore:
         self._names = count(1)
         self._held: dict[str, tuple[str, datetime]] = {}
         self._marks: dict[Line, _Marks] = {}
+        self._positions: dict[str, str | None] = {}
         self._lock = threading.Lock()
 
     def acquire(self, chore: str, *, lease_s: float) -> str | None:
@@ -55,6 +56,14 @@ class InMemoryUpkeepStore:
         with self._lock:
             if self._held.get(chore, ("", _NEVER))[0] == holder:
                 self._held[chore] = holder, self._clock()
+
+    def position(self, chore: str) -> str | None:
+        self._answer()
+        return self._positions.get(chore)
+
+    def move(self, chore: str, position: str | None) -> None:
+        self._answer()
+        self._positions[chore] = position
 
     def next_mark(self, line: Line, *, every_s: float) -> datetime | None:
         self._answer()

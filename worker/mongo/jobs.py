@@ -81,6 +81,11 @@ class MongoJobStore:
         with translated_errors():
             insert_missing(self._jobs, jobs)
 
+    def stored_among(self, job_ids: Collection[str]) -> set[str]:
+        """Look the ids up, in their index alone."""
+        with translated_errors():
+            return {document["_id"] for document in self._jobs.find({"_id": {"$in": list(job_ids)}}, {"_id": True})}
+
     def unfinished_among(self, job_ids: Collection[str]) -> set[str]:
         """Look the ids up."""
         with translated_errors():

@@ -142,9 +142,14 @@ def place_in(document_id: str) -> PagePlace:
     return job_id, int(number)
 
 
+def end_of(job_id: str) -> str:
+    """Return what comes after all of a job's `_id`s: the character after the one between their parts."""
+    return f"{job_id};"
+
+
 def between(job_id: str, first: int = 0, end: int | None = None) -> Document:
-    """Choose pages by their `_id`; the character after the one between its parts comes after all of them."""
-    return {"$gte": page_id(job_id, first), "$lt": f"{job_id};" if end is None else page_id(job_id, end)}
+    """Choose pages by their `_id`."""
+    return {"$gte": page_id(job_id, first), "$lt": end_of(job_id) if end is None else page_id(job_id, end)}
 
 
 def _page(first: Document, parts: Sequence[Document]) -> Page:

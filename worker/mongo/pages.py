@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
 from bson.binary import Binary
-from pymongo import ASCENDING, DESCENDING
+from pymongo import ASCENDING, DESCENDING, ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
 from worker.erasures import Erased, Erasure, Rewrite
@@ -15,13 +15,14 @@ from worker.errors import JobNotFoundError, LeaseLostError
 from worker.interfaces import RecordSlice
 from worker.jobs import Job
 from worker.lanes import Block, Lane, gaps_between, is_among
-from worker.mongo.connection import Document, MongoDatabase, translated_errors
+from worker.mongo.connection import Document, MongoDatabase, from_now, translated_errors
 from worker.mongo.page_documents import (
     COLLECTION,
     NO_IDS,
     PageReader,
     between,
     description,
+    end_of,
     packed,
     page_id,
     place_among_records,
@@ -218,6 +219,37 @@ class MongoPageStore:
         """Write what was made, unless the page has another epoch or revision by now."""
         return self._erasing.rewrite(rewrite)
 
+    def jobs_after(self, job_id: str | None, *, limit: int) -> list[str]:
+        """Leap in the index of `_id` from job to job, over their pages."""
+        found = list[str]()
+        after = "" if job_id is None else end_of(job_id)
+        while len(found) < limit:
+            with translated_errors():
+                first = self._pages.find_one({"_id": {"$gte": after}}, {"_id": True}, sort=[("_id", ASCENDING)])
+            if first is None:
+                break
+            found.append(first["_id"].partition(":")[0])
+            after = end_of(found[-1])
+        return found
+
+    def orphaned_for(self, job_ids: Sequence[str], *, seconds: float) -> list[str]:
+        """Note it in the first page there is of a job, which is removed last."""
+        since = [{"$set": {"orphaned_since": {"$ifNull": ["$orphaned_since", "$$NOW"]}}}]
+        shown = {"is_old": {"$lte": ["$orphaned_since", from_now(-seconds)]}}
+        old = list[str]()
+        for job_id in job_ids:
+            with translated_errors():
+                noted = self._pages.find_one_and_update(
+                    {"_id": between(job_id)},
+                    since,
+                    shown,
+                    sort=[("_id", ASCENDING)],
+                    return_document=ReturnDocument.AFTER,
+                )
+            if noted is not None and noted["is_old"]:
+                old.append(job_id)
+        return old
+
     def erased_of(self, jobs: Sequence[Job]) -> Mapping[str, Erased]:
         """Add up what pages say."""
         return self._erasing.erased_of(jobs)
@@ -250,7 +282,7 @@ class MongoPageStore:
         mine = {"_id": page_id, "epoch": {"$lte": fields["epoch"]}}
         with translated_errors():
             try:
-                change = {"$set": fields, "$unset": {"spoiled_at": True}}
+                change = {"$set": fields, "$unset": {"spoiled_at": True, "orphaned_since": True}}
                 return self._pages.update_one(mine, change, upsert=True).matched_count > 0
             except DuplicateKeyError as error:
                 raise LeaseLostError("Another worker has stored this page") from error

@@ -43,6 +43,17 @@ class MongoUpkeepStore:
         with translated_errors():
             self._upkeep.update_one({"_id": _chore(chore), "holder": holder}, [{"$set": {"held_until": "$$NOW"}}])
 
+    def position(self, chore: str) -> str | None:
+        """Read it beside the lease."""
+        with translated_errors():
+            found = self._upkeep.find_one({"_id": _chore(chore)}, {"position": True}) or {}
+        return found.get("position")
+
+    def move(self, chore: str, position: str | None) -> None:
+        """Write it beside the lease."""
+        with translated_errors():
+            self._upkeep.update_one({"_id": _chore(chore)}, {"$set": {"position": position}}, upsert=True)
+
     def next_mark(self, line: Line, *, every_s: float) -> datetime | None:
         """Write the instant of the next mark down, by one atomic update that also tells whose it is."""
         sender = uuid4().hex

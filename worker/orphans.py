@@ -1,0 +1,41 @@
+"""OrphanedPages: removes stored pages whose job is gone, whoever has left them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import structlog
+
+from worker.interfaces import JobStore, PageStore, UpkeepStore
+
+_log = structlog.get_logger()
+
+_CHORE = "orphaned pages"
+_EVERY_S = 300.0
+_GONE_FOR_S = 3600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrphanedPages:
+    """Walks through the jobs that have pages, some hundred every few minutes, and looks which of them are there.
+
+    A worker that is frozen while it stores a page may do so after its job was deleted, and not live to take it back. A
+    page carries no end before its job has one, so nothing else would find it. Jobs are stored before their pages; a job
+    that is gone twice, an hour apart, is none that is just being made again under the same id.
+    """
+
+    jobs: JobStore
+    pages: PageStore
+    upkeep: UpkeepStore
+    jobs_at_once: int = 500
+
+    def collect(self) -> None:
+        """Do the next part of the walk, if it is time for it. Raises StoreUnavailableError."""
+        if self.upkeep.acquire(_CHORE, lease_s=_EVERY_S) is None:
+            return
+        found = self.pages.jobs_after(self.upkeep.position(_CHORE), limit=self.jobs_at_once)
+        known = self.jobs.stored_among(found)
+        for job_id in self.pages.orphaned_for([each for each in found if each not in known], seconds=_GONE_FOR_S):
+            self.pages.remove(job_id)
+            _log.warning("orphaned_pages_removed", job_id=job_id)
+        self.upkeep.move(_CHORE, found[-1] if len(found) == self.jobs_at_once else None)
