@@ -11,6 +11,7 @@ import requests
 from sandbox.configuration import python_environment
 from sandbox.ports import HOST, is_open
 from sandbox.processes import Command, Process
+from sandbox.shifted_clock import ShiftedClocks
 
 _ANSWER_S = 2
 _WITHOUT_NEIGHBOURS = ("--without-mingle", "--without-gossip")  # looking for other workers takes a second
@@ -19,10 +20,11 @@ _WITHOUT_NEIGHBOURS = ("--without-mingle", "--without-gossip")  # looking for ot
 class Programs:
     """Builds processes that run below `folder`, each with a log of its own and the settings it is built with."""
 
-    def __init__(self, *, folder: Path, settings: Mapping[str, str]) -> None:
+    def __init__(self, *, folder: Path, settings: Mapping[str, str], clocks: ShiftedClocks | None = None) -> None:
         self.logs = folder / "logs"
         self._run = folder / "run"
         self._environment = {**python_environment(), **settings}
+        self._clocks = clocks
 
     def hubspot(self, port: int) -> Process:
         """Build HubSpot's stand-in."""
@@ -50,10 +52,17 @@ class Programs:
     def _python(self, name: str, words: tuple[str, ...], *, ready: Callable[[Process], bool]) -> Process:
         return Process(
             name=name,
-            command=Command(arguments=(sys.executable, "-m", *words), environment=self._environment, folder=self._run),
+            command=Command(
+                arguments=(sys.executable, "-m", *words),
+                environment={**self._environment, **self._clock_of(name)},
+                folder=self._run,
+            ),
             log=self.logs / f"{name}.log",
             ready=ready,
         )
+
+    def _clock_of(self, name: str) -> dict[str, str]:
+        return self._clocks.environment_of(name) if self._clocks is not None else {}
 
 
 def _is_ready(port: int) -> bool:

@@ -18,6 +18,7 @@ from sandbox.ports import HOST, ReservedPort
 from sandbox.processes import Pause, Process, stop_all
 from sandbox.programs import Programs
 from sandbox.servers import embedded_mongo, embedded_redis
+from sandbox.shifted_clock import ShiftedClocks
 
 _GRACE_S = 10
 _GRACE_WITHOUT_SERVERS_S = 1
@@ -28,7 +29,8 @@ class StackOptions:
     """How a stack differs from the ordinary one.
 
     `settings` are product settings in place of the usual ones; `worker_arguments` are further words for the command
-    line of every worker (`--concurrency=2`).
+    line of every worker (`--concurrency=2`). `clock_shifts_s` are by how many seconds the clocks of programs are wrong,
+    by their names (`worker-1`, `beat-1`, `shim`).
     """
 
     workers: int = 1
@@ -38,13 +40,15 @@ class StackOptions:
     mongo_members: int = 1
     ttl_sweep_s: int = 60
     settings: Mapping[str, str] = field(default_factory=dict)
+    clock_shifts_s: Mapping[str, int] = field(default_factory=dict)
 
 
 class Stack:
     """A running stack between `with` and its end, below one folder that exists already.
 
-    Enter it in the main thread. Building raises UnusableBinaryError; entering raises ProcessFailedError after stopping
-    what was started by then. `pause` is what it waits with; it may raise to end the waiting.
+    Enter it in the main thread. Building raises UnusableBinaryError and NoShiftedClockError; entering raises
+    ProcessFailedError after stopping what was started by then. `pause` is what it waits with; it may raise to end the
+    waiting.
     """
 
     def __init__(self, folder: Path, *, options: StackOptions | None = None, pause: Pause = time.sleep) -> None:
@@ -57,7 +61,8 @@ class Stack:
         self.mongo = embedded_mongo(folder, members=self.options.mongo_members, ttl_sweep_s=self.options.ttl_sweep_s)
         self.redis = embedded_redis(folder)
         self.settings = {**self._usual_settings(), **self.options.settings}
-        self._programs = Programs(folder=folder, settings=self.settings)
+        clocks = ShiftedClocks(folder, self.options.clock_shifts_s)
+        self._programs = Programs(folder=folder, settings=self.settings, clocks=clocks)
         self.hubspot = self._programs.hubspot(self._ports["hubspot"].number)
         self.shim = self._programs.shim(self._ports["shim"].number)
         self.workers: list[Process] = []

@@ -1,9 +1,11 @@
 """Everything that can go wrong goes wrong for minutes; then every record has to be there exactly once.
 
     python -m benchmarks.soak [--accounts 200] [--exports 400] [--workers 2] [--seconds 300] [--seed 1]
+        [--members 3] [--broker rabbitmq] [--flood 150] [--shifted-clocks]
 
-Workers, Redis and MongoDB are killed with kill -9, Redis is emptied, and a part of HubSpot's answers is faulty, while
-accounts are exported and single pages are asked for. Exit status: 0 nothing is wrong, 1 something is and is listed,
+Workers, the broker and MongoDB are killed with kill -9, they and the shim are stopped for a while (SIGSTOP), Redis is
+emptied, the primary of three members steps down, and a part of HubSpot's answers is faulty, while accounts are exported
+and single pages are asked for. Exit status: 0 nothing is wrong, 1 something is and is listed,
 2 this cannot run here, 130 after Ctrl-C.
 """
 
@@ -22,6 +24,7 @@ from benchmarks.soak.run import soak
 from sandbox.binaries import UnusableBinaryError
 from sandbox.interruptions import Interruptions, StopRequestedError
 from sandbox.processes import ProcessFailedError
+from sandbox.shifted_clock import NoShiftedClockError
 
 _FAILED = 1
 _UNUSABLE = 2
@@ -49,7 +52,20 @@ class _RateType(click.ParamType[tuple[int, int]]):
 @click.option("--pages", default=50, show_default=True, type=click.IntRange(1), help="Pages of an export, on average.")
 @click.option("--reads", default=1.0, show_default=True, type=click.FloatRange(0.01), help="Synchronous GETs a second.")
 @click.option("--workers", default=2, show_default=True, type=click.IntRange(1, 16), help="Worker processes.")
-@click.option("--mongo-members", default="1", show_default=True, type=click.Choice(["1", "3"]))
+@click.option(
+    "--members",
+    "--mongo-members",
+    "mongo_members",
+    default="1",
+    show_default=True,
+    type=click.Choice(["1", "3"]),
+    help="Of MongoDB; the primary of three is made to step down again and again.",
+)
+@click.option("--broker", default="redis", show_default=True, type=click.Choice(["redis", "rabbitmq"]))
+@click.option(
+    "--flood", default=0, show_default=True, type=click.IntRange(0, 1000), help="Exports of one account at once."
+)
+@click.option("--shifted-clocks", is_flag=True, help="The product's clocks are an hour ahead or behind.")
 @click.option(
     "--seconds", default=300.0, show_default=True, type=click.FloatRange(30), help="How long things go wrong."
 )
@@ -67,6 +83,9 @@ def main(  # noqa: PLR0913 - each is an option
     reads: float,
     workers: int,
     mongo_members: str,
+    broker: str,
+    flood: int,
+    shifted_clocks: bool,
     seconds: float,
     grace: float,
     kill_every: float,
@@ -76,10 +95,20 @@ def main(  # noqa: PLR0913 - each is an option
     logs: Path | None,
 ) -> None:
     """Let everything fail, and show that nothing is lost."""
-    size = Size(accounts=accounts, exports=exports, pages=pages, seconds=seconds, reads_per_s=reads, seed=seed)
+    size = Size(
+        accounts=accounts,
+        exports=exports,
+        pages=pages,
+        seconds=seconds,
+        reads_per_s=reads,
+        seed=seed,
+        flood=flood,
+    )
     conditions = Conditions(
         workers=workers,
         mongo_members=int(mongo_members),
+        broker=broker,
+        shifted_clocks=shifted_clocks,
         kill_every_s=kill_every,
         faulty=faulty,
         calls=rate_limit[0],
@@ -99,7 +128,7 @@ def _run(size: Size, conditions: Conditions, interruptions: Interruptions) -> in
     except StopRequestedError:
         sys.stderr.write("\nStopped.\n")
         return _FAILED
-    except UnusableBinaryError as error:
+    except (UnusableBinaryError, NoShiftedClockError) as error:
         sys.stderr.write(f"{error}\n")
         return _UNUSABLE
     except ProcessFailedError as error:

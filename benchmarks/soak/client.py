@@ -40,9 +40,10 @@ class Client:
         self._of_thread = threading.local()
 
     def submit(self, export: PlannedExport, *, key: str) -> requests.Response:
-        """Ask for an export of everything, under a key that a repetition has again."""
+        """Ask for an export, under a key that a repetition has again."""
         path, headers = f"/export/{export.export_type}", {"Idempotency-Key": key}
-        return self._ask("POST", path, export.account, headers=headers, json={"page_size": export.page_size})
+        asked = {"page_size": export.page_size} | ({"limit": export.limit} if export.limit is not None else {})
+        return self._ask("POST", path, export.account, headers=headers, json=asked)
 
     def read(self, read: PlannedRead) -> requests.Response:
         """Ask for one page and wait for it."""

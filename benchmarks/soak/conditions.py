@@ -10,7 +10,8 @@ from pathlib import Path
 class Conditions:
     """What the work is done under. `calls` in `interval_s` seconds is the limit of each account.
 
-    `faulty` is the part of HubSpot's answers that are, `grace_s` what jobs get to end once the faults have.
+    `faulty` is the part of HubSpot's answers that are, `grace_s` what jobs get to end once the faults have. With
+    `shifted_clocks` those of the product's processes are an hour ahead or behind, in turns.
     """
 
     workers: int
@@ -20,4 +21,6 @@ class Conditions:
     calls: int
     interval_s: int
     grace_s: float
+    shifted_clocks: bool = False
+    broker: str = "redis"
     logs: Path | None = None

@@ -34,6 +34,7 @@ class Ledger:
         self._submissions: Counter[str] = Counter()
         self._reads: Counter[str] = Counter()
         self._read_seconds: list[float] = []
+        self._small_seconds: list[float] = []
 
     def promise(self, promise: Promise) -> None:
         """Note a job that was accepted."""
@@ -56,11 +57,26 @@ class Ledger:
             self._reads[outcome] += 1
             self._read_seconds.append(seconds)
 
+    def note_small(self, *, seconds: float) -> None:
+        """Note how long a small export took beside a flood."""
+        with self._lock:
+            self._small_seconds.append(seconds)
+
+    @property
+    def small_seconds(self) -> tuple[float, ...]:
+        """How long each small export took."""
+        with self._lock:
+            return tuple(self._small_seconds)
+
     @property
     def promises(self) -> tuple[Promise, ...]:
         """All jobs that were accepted."""
         with self._lock:
             return tuple(self._promises)
+
+    def promises_of(self, account: Account) -> tuple[Promise, ...]:
+        """Return the jobs of one account that were accepted."""
+        return tuple(promise for promise in self.promises if promise.account == account)
 
     @property
     def complaints(self) -> tuple[str, ...]:

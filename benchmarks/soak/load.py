@@ -15,6 +15,7 @@ import requests
 from benchmarks.soak.client import Client, UnexpectedAnswerError, describe, ids_of, job_of
 from benchmarks.soak.ledger import Ledger, Promise
 from benchmarks.soak.plan import READ_LIMIT, Plan, PlannedExport, PlannedRead
+from benchmarks.soak.settling import ENDED
 from sandbox.seeding import Account
 
 ExpectedIds = Mapping[tuple[int, str], list[int]]
@@ -22,6 +23,7 @@ ExpectedIds = Mapping[tuple[int, str], list[int]]
 
 _THREADS = 4  # of each kind: a synchronous read may take as long as the shim waits
 _TRY_AGAIN_S = 0.5
+_LOOK_EVERY_S = 0.25
 _PAGE, _ACCEPTED, _UNAVAILABLE = 200, 202, 503
 _REFUSALS_OF_READS = frozenset(
     {429, 502, _UNAVAILABLE}
@@ -53,7 +55,12 @@ class Load:
         self._clients = clients
         self._started_at = started_at
         self._stopping = threading.Event()
-        self._threads = [*self._serving(plan.exports, self._submit), *self._serving(plan.reads, self._read)]
+        self._threads = [
+            *self._serving(plan.exports, self._submit),
+            *self._serving(plan.flood, self._submit),
+            *self._serving(plan.small, self._time),
+            *self._serving(plan.reads, self._read),
+        ]
 
     def start(self) -> None:
         """Begin."""
@@ -91,7 +98,24 @@ class Load:
             while (answer := self._submit_once(export)).status_code == _UNAVAILABLE:
                 if self._stopping.wait(_TRY_AGAIN_S):
                     return
-            self._accept(answer, export.account, export.export_type)
+            self._accept(answer, export.account, export.export_type, limit=export.limit)
+
+    def _time(self, export: PlannedExport) -> None:
+        """Measure how long an export takes, from when it is asked for until it is found to have ended."""
+        began_at = time.monotonic()
+        self._submit(export)
+        with self._complaining("GET /jobs"):
+            for promise in self._clients.ledger.promises_of(export.account):
+                while not self._has_ended(promise):
+                    if self._stopping.wait(_LOOK_EVERY_S):
+                        return
+            self._clients.ledger.note_small(seconds=time.monotonic() - began_at)
+
+    def _has_ended(self, promise: Promise) -> bool:
+        try:
+            return self._clients.client.job(promise)["status"] in ENDED
+        except UnexpectedAnswerError:  # a server is away
+            return False
 
     def _submit_once(self, export: PlannedExport) -> requests.Response:
         answer = self._clients.client.submit(export, key=f"{self._clients.key}-{export.number}")

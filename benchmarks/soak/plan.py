@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import count, islice
+from itertools import count, islice, takewhile
 from random import Random
 from typing import get_args
 
@@ -25,12 +25,19 @@ _PAGE_SIZES = (10, 20, 50, 100)
 _SPREAD = (0.2, 1.8)  # of the pages of an export, as parts of their average
 _LATENCIES_S = (0.02, 0.12)
 _UNASKED_RECORDS = 25  # of a type that nobody exports: more than one synchronous read shows
+_FLOOD_AT = 0.1  # of the run
+_FIRST_OF_FLOOD, _FIRST_OF_SMALL = 1_000_001, 2_000_001
+_PAGES_OF_FLOOD = 5  # of one record each: the limit of calls keeps them for as long as the run
+_SMALL_EVERY_S, _SMALL_RECORDS, _SMALL_PAGE = 5.0, 200, 100
 _SUBMITTING_PART = 0.8  # of the run; the rest of it is for the work that is left
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Size:
-    """How much is asked for. `pages` are those of an export on average, `reads_per_s` the synchronous GETs."""
+    """How much is asked for. `pages` are those of an export on average, `reads_per_s` the synchronous GETs.
+
+    `flood` is how many exports of one record a page one account asks for besides.
+    """
 
     accounts: int
     exports: int
@@ -38,6 +45,7 @@ class Size:
     seconds: float
     reads_per_s: float
     seed: int
+    flood: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,13 +61,17 @@ class PlannedAccount:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedExport:
-    """One `POST /export/{type}`, so many seconds after the start; `number` counts from 1."""
+    """One `POST /export/{type}`, so many seconds after the start; `number` counts from 1.
+
+    Without a `limit` all records are wanted.
+    """
 
     number: int
     at_s: float
     account: Account
     export_type: str
     page_size: int
+    limit: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,11 +85,22 @@ class PlannedRead:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """Everything that a run asks for; exports and reads in the order of their time."""
+    """Everything that a run asks for; exports and reads in the order of their time.
+
+    The `flood` comes from one account in a moment, one record a page. Another account has `small` exports in between:
+    how long each takes is measured.
+    """
 
     accounts: tuple[PlannedAccount, ...]
     exports: tuple[PlannedExport, ...]
     reads: tuple[PlannedRead, ...]
+    flood: tuple[PlannedExport, ...] = ()
+    small: tuple[PlannedExport, ...] = ()
+
+    @property
+    def all_exports(self) -> tuple[PlannedExport, ...]:
+        """All exports that are asked for."""
+        return (*self.exports, *self.flood, *self.small)
 
 
 def make_plan(size: Size) -> Plan:
@@ -85,10 +108,51 @@ def make_plan(size: Size) -> Plan:
     dice = Random(size.seed)  # noqa: S311 - a plan needs no cryptography
     accounts = [_account(number) for number in range(1, size.accounts + 1)]
     exports = _exports(accounts, size, dice)
-    return Plan(
-        accounts=_filled(accounts, exports, size, dice),
-        exports=exports,
-        reads=_reads(accounts, size, dice),
+    filled, reads = _filled(accounts, exports, size, dice), _reads(accounts, size, dice)
+    if not size.flood:
+        return Plan(accounts=filled, exports=exports, reads=reads)
+    flooding, other = (_account(size.accounts + number) for number in (1, 2))
+    further = tuple(_plain(account) for account in (flooding, other))
+    flood = _flood(flooding, size)
+    small = _small(other, size)
+    return Plan(accounts=(*filled, *further), exports=exports, reads=reads, flood=flood, small=small)
+
+
+def _plain(account: Account) -> PlannedAccount:
+    """Give an account that answers quickly."""
+    names = get_args(RecordTypeName)
+    return PlannedAccount(
+        account=account,
+        records=dict.fromkeys(names, _SMALL_RECORDS),
+        latency_s=_LATENCIES_S[0],
+        cursor_forms=dict.fromkeys(names, get_args(CursorForm)[0]),
+        final_cursors=dict.fromkeys(names, get_args(FinalCursor)[0]),
+    )
+
+
+def _flood(account: Account, size: Size) -> tuple[PlannedExport, ...]:
+    at_s = size.seconds * _FLOOD_AT
+    return tuple(
+        PlannedExport(
+            number=_FIRST_OF_FLOOD + number,
+            at_s=at_s,
+            account=account,
+            export_type="contacts",
+            page_size=1,
+            limit=_PAGES_OF_FLOOD,
+        )
+        for number in range(size.flood)
+    )
+
+
+def _small(account: Account, size: Size) -> tuple[PlannedExport, ...]:
+    times = (size.seconds * _FLOOD_AT + _SMALL_EVERY_S * (number + 0.5) for number in count())
+    within = takewhile(lambda at_s: at_s < size.seconds * _SUBMITTING_PART, times)
+    return tuple(
+        PlannedExport(
+            number=_FIRST_OF_SMALL + number, at_s=at_s, account=account, export_type="notes", page_size=_SMALL_PAGE
+        )
+        for number, at_s in enumerate(within)
     )
 
 

@@ -39,7 +39,7 @@ from sandbox.stack import Stack
 class Facts:
     """What is known when all jobs have ended or their time is over; `work_s` is how long that took.
 
-    `started_at` is in seconds since 1970.
+    `started_at` is in seconds since 1970, `asked_for` how many exports were to be asked for.
     """
 
     size: Size
@@ -47,6 +47,8 @@ class Facts:
     ledger: Ledger
     settling: Settling
     expected: ExpectedIds
+    asked_for: int
+    planned: frozenset[Strike]
     strikes: Mapping[Strike, int]
     faults: Sequence[FaultCount]
     longest: Mapping[Standing, Stop]
@@ -59,6 +61,9 @@ def title_of(size: Size, conditions: Conditions) -> str:
     return (
         f"seed {size.seed}: {size.accounts} accounts, {size.exports} exports of about {size.pages} pages, "
         f"{conditions.workers} workers, {conditions.mongo_members} MongoDB members, {size.seconds:g} s"
+        + (f", a flood of {size.flood} exports" if size.flood else "")
+        + (", by RabbitMQ" if conditions.broker == "rabbitmq" else "")
+        + (", clocks an hour off" if conditions.shifted_clocks else "")
     )
 
 
@@ -73,8 +78,10 @@ def reckon(facts: Facts, *, client: Client, stack: Stack, check: Callable[[], No
     takeovers = sum(job["resumes"] for job in jobs) - len(facts.settling.retried)
     return Outcome(
         title=title_of(facts.size, facts.conditions),
+        planned=facts.planned,
         strikes=facts.strikes,
         faults=facts.faults,
+        small_seconds=facts.ledger.small_seconds,
         statuses=Counter(str(job["status"]) for job in jobs),
         submissions=facts.ledger.submissions,
         reads=facts.ledger.reads,
@@ -95,6 +102,7 @@ def reckon(facts: Facts, *, client: Client, stack: Stack, check: Callable[[], No
             *complaints_about_limits(_excesses(facts, stack.hubspot_control, accounts)),
             *complaints_about_reach(
                 Reach(
+                    planned=facts.planned,
                     strikes=facts.strikes,
                     takeovers=takeovers,
                     in_lanes=len(stored.in_lanes),
@@ -126,8 +134,8 @@ def _audit(facts: Facts, auditor: Auditor, check: Callable[[], None]) -> tuple[R
 
 def _complaints_about_submissions(facts: Facts, stored: Stored) -> list[str]:
     """Compare what was asked for, accepted and stored."""
-    accepted = {promise.job_id for promise in facts.ledger.promises if promise.limit is None}
-    missing, unknown = facts.size.exports - len(accepted), len(stored.exports - accepted)
+    promised = {promise.job_id for promise in facts.ledger.promises}
+    missing, unknown = facts.asked_for - len(stored.exports & promised), len(stored.exports - promised)
     return [
         *([f"{missing} exports were never accepted, or given the job of another"] if missing else []),
         *([f"{unknown} exports are stored that nobody was told of"] if unknown else []),

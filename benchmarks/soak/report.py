@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import quantiles
+from statistics import median, quantiles
 
 from rich.console import Console
 from rich.table import Table
@@ -34,12 +34,14 @@ class Outcome:
     """Everything that a run has shown. Nothing is wrong when there are no `complaints`."""
 
     title: str
+    planned: Collection[Strike]
     strikes: Mapping[Strike, int]
     faults: Sequence[FaultCount]
     statuses: Mapping[str, int]
     submissions: Mapping[str, int]
     reads: Mapping[str, int]
     read_seconds: Sequence[float]
+    small_seconds: Sequence[float]
     records: RecordCount
     calls: CallCount
     takeovers: int
@@ -65,7 +67,7 @@ def _faults_table(outcome: Outcome) -> Table:
     table = Table("fault", title="Faults")
     table.add_column("times", justify="right")
     for strike in Strike:
-        if strike not in REPAIRS:
+        if strike in outcome.planned and strike not in REPAIRS:
             table.add_row(strike, f"{outcome.strikes.get(strike, 0):,}")
     for fault in outcome.faults:
         table.add_row(f"HubSpot, {fault.name}", f"{fault.times:,}")
@@ -120,6 +122,12 @@ def _about_reads(outcome: Outcome) -> Iterator[tuple[str, str]]:
     if len(outcome.read_seconds) > 1:
         cuts = quantiles(outcome.read_seconds, n=_HUNDREDTHS, method="inclusive")
         yield "GET /export, seconds at p50, p90, p99", " ".join(f"{cuts[p - 1]:.2f}" for p in (50, 90, 99))
+    if outcome.small_seconds:
+        middle, most = median(outcome.small_seconds), max(outcome.small_seconds)
+        yield (
+            f"{len(outcome.small_seconds)} small exports beside the flood, seconds",
+            f"{middle:.1f}, at most {most:.1f}",
+        )
 
 
 def _percent(part: int, whole: int) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 import time
+from contextlib import ExitStack
+from pathlib import Path
 
 from rich.console import Console
 
@@ -19,12 +21,16 @@ from benchmarks.soak.reckoning import Facts, reckon, title_of
 from benchmarks.soak.report import Outcome
 from benchmarks.soak.settling import Settling
 from benchmarks.soak.strikes import Strike, Striker, timetable
+from sandbox.binaries import UnusableBinaryError
 from sandbox.interruptions import Interruptions
 from sandbox.seeding import seed
 from sandbox.stack import Stack, StackOptions
 from sandbox.state_folder import temporary_state
+from tests.acceptance.rabbitmq import RabbitServer
 
 _TICK_S = 0.1
+RABBITMQ = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
+_SHIFT_S = 3600
 _LOOK_EVERY_S = 0.5
 _LINE_EVERY_S = 10.0
 _TOKEN_LIFE_S = 60  # short, so that tokens are renewed again and again while everything fails
@@ -36,27 +42,51 @@ def soak(size: Size, conditions: Conditions, *, interruptions: Interruptions, co
     Raises UnusableBinaryError, ProcessFailedError when a process has died that nobody has killed, and
     StopRequestedError after a signal.
     """
-    options = StackOptions(
-        workers=conditions.workers,
-        mongo_members=conditions.mongo_members,
-        settings={"HUBSPOT_RATE_LIMIT": f"{conditions.calls}/{conditions.interval_s}"},
-    )
-    with temporary_state() as folder:
+    with temporary_state() as folder, ExitStack() as cleanup:
         try:
-            with Stack(folder, options=options, pause=interruptions.pause) as stack:
-                return _Run(stack, size, conditions, interruptions=interruptions, console=console).outcome()
+            rabbitmq = _rabbitmq(folder, cleanup) if conditions.broker == "rabbitmq" else None
+            stack = Stack(folder, options=_options(conditions, rabbitmq), pause=interruptions.pause)
+            cleanup.enter_context(stack)
+            run = _Run(stack, size, conditions, rabbitmq=rabbitmq, interruptions=interruptions, console=console)
+            return run.outcome()
         finally:
+            cleanup.close()
             if conditions.logs is not None:
                 shutil.copytree(folder / "logs", conditions.logs, dirs_exist_ok=True)
 
 
+def _options(conditions: Conditions, rabbitmq: RabbitServer | None) -> StackOptions:
+    return StackOptions(
+        workers=conditions.workers,
+        mongo_members=conditions.mongo_members,
+        settings={
+            "HUBSPOT_RATE_LIMIT": f"{conditions.calls}/{conditions.interval_s}",
+            **({"CELERY_BROKER_URL": rabbitmq.url} if rabbitmq is not None else {}),
+        },
+        clock_shifts_s=_shifts_s(conditions.workers) if conditions.shifted_clocks else {},
+    )
+
+
+def _shifts_s(workers: int) -> dict[str, int]:
+    """Put every clock of the product an hour ahead or behind, in turns; JWTs live for longer than that."""
+    names = ["shim", "beat-1", *(f"worker-{number}" for number in range(1, workers + 1))]
+    return {name: _SHIFT_S if number % 2 == 0 else -_SHIFT_S for number, name in enumerate(names)}
+
+
+def _rabbitmq(folder: Path, cleanup: ExitStack) -> RabbitServer:
+    if not RABBITMQ.exists():
+        raise UnusableBinaryError("rabbitmq-server is not installed")
+    return cleanup.enter_context(RabbitServer(folder / "rabbitmq"))
+
+
 class _Run:
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a run is made of
         self,
         stack: Stack,
         size: Size,
         conditions: Conditions,
         *,
+        rabbitmq: RabbitServer | None,
         interruptions: Interruptions,
         console: Console,
     ) -> None:
@@ -69,7 +99,14 @@ class _Run:
         self._ledger = Ledger()
         self._client = Client(stack, [planned.account for planned in self._plan.accounts])
         self._watcher = Watcher(stack)
-        self._striker = Striker(stack)
+        self._striker = Striker(stack, rabbitmq)
+        self._timetable = timetable(
+            seconds=size.seconds,
+            kill_every_s=conditions.kill_every_s,
+            members=conditions.mongo_members,
+            has_rabbitmq=rabbitmq is not None,
+            seed=size.seed,
+        )
 
     def outcome(self) -> Outcome:
         self._say(f"{title_of(self._size, self._conditions)}\nConnecting the accounts …")
@@ -93,6 +130,8 @@ class _Run:
                 ledger=self._ledger,
                 settling=settling,
                 expected=expected,
+                asked_for=len(self._plan.all_exports),
+                planned=frozenset(timed.strike for timed in self._timetable),
                 strikes=self._striker.done,
                 faults=faults,
                 longest=self._watcher.stillness.longest,
@@ -117,7 +156,7 @@ class _Run:
         """Let everything go wrong for as long as the run lasts; afterwards nothing does any more."""
         control, conditions = self._stack.hubspot_control, self._conditions
         hubspot_faults.script(control, probability=conditions.faulty, seed=self._size.seed)
-        for timed in timetable(seconds=self._size.seconds, kill_every_s=conditions.kill_every_s):
+        for timed in self._timetable:
             self._wait_until(timed.at_s)
             self._striker.strike(timed.strike)
             if timed.strike is not Strike.WORKER_KILLED:

@@ -9,7 +9,7 @@ import requests
 from benchmarks.soak.client import Client, Json, UnexpectedAnswerError
 from benchmarks.soak.ledger import Promise
 
-_ENDED = frozenset({"succeeded", "failed", "cancelled"})
+ENDED = frozenset({"succeeded", "failed", "cancelled"})
 
 
 class Settling:
@@ -50,6 +50,6 @@ class Settling:
         if job["status"] == "failed" and job["error"]["retryable"] and promise.job_id not in self.retried:
             self._client.retry(promise)
             self.retried.add(promise.job_id)
-        elif job["status"] in _ENDED:
+        elif job["status"] in ENDED:
             self.ended[promise.job_id] = job
             del self._open[promise.job_id]

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import signal
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
+from random import Random
 
+from pymongo.errors import PyMongoError
 from redis import Redis
 
 from sandbox.mongo_server import MongoMember
-from sandbox.processes import Pause
+from sandbox.processes import Pause, Process
 from sandbox.stack import Stack
+from tests.acceptance.rabbitmq import RabbitServer
 
 
 class Strike(StrEnum):
@@ -24,15 +28,48 @@ class Strike(StrEnum):
     REDIS_STARTED = "Redis started"
     MONGO_KILLED = "MongoDB killed (kill -9) and started"
     MONGO_STARTED = "MongoDB started"
+    STEPPED_DOWN = "MongoDB's primary made to step down"
+    WORKER_STOPPED = "worker stopped for a while (SIGSTOP)"
+    WORKER_CONTINUED = "worker continued"
+    SHIM_STOPPED = "shim stopped for a while (SIGSTOP)"
+    SHIM_CONTINUED = "shim continued"
+    MONGO_STOPPED = "MongoDB stopped for a while (SIGSTOP)"
+    MONGO_CONTINUED = "MongoDB continued"
+    REDIS_STOPPED = "Redis stopped for a while (SIGSTOP)"
+    REDIS_CONTINUED = "Redis continued"
+    RABBITMQ_KILLED = "RabbitMQ killed (kill -9) and started"
+    RABBITMQ_STARTED = "RabbitMQ started"
 
 
-REPAIRS = frozenset({Strike.REDIS_STARTED, Strike.MONGO_STARTED})
-"""The second halves of a restart."""
+SECOND_HALVES: Mapping[Strike, Strike] = {
+    Strike.REDIS_KILLED: Strike.REDIS_STARTED,
+    Strike.MONGO_KILLED: Strike.MONGO_STARTED,
+    Strike.WORKER_STOPPED: Strike.WORKER_CONTINUED,
+    Strike.SHIM_STOPPED: Strike.SHIM_CONTINUED,
+    Strike.MONGO_STOPPED: Strike.MONGO_CONTINUED,
+    Strike.REDIS_STOPPED: Strike.REDIS_CONTINUED,
+    Strike.RABBITMQ_KILLED: Strike.RABBITMQ_STARTED,
+}
+"""What is undone later, and by what."""
+
+REPAIRS = frozenset(SECOND_HALVES.values())
 
 _AWAY_S = 3.0
 _EMPTIED_AT = (0.25,)  # these three: parts of the run
 _REDIS_KILLED_AT = (0.4, 0.7)
 _MONGO_KILLED_AT = (0.55,)
+_RABBITMQ_KILLED_AT = (0.27,)
+_STOPPED_AT: Mapping[Strike, float] = {
+    Strike.WORKER_STOPPED: 0.01,
+    Strike.SHIM_STOPPED: 0.11,
+    Strike.MONGO_STOPPED: 0.17,
+    Strike.REDIS_STOPPED: 0.82,
+}
+_STOPPED_FOR = (0.03, 0.05)
+_WORKER_STOPPED_FOR = (0.06, 0.09)  # in a run of five minutes for about as long as its lease, or longer
+_STEP_DOWNS = 12  # of a run, and no more than one in 5 s
+_LEAST_BETWEEN_S = 5.0
+_NOT_AGAIN_S = 5  # a primary that has stepped down is no candidate for so long
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,31 +80,61 @@ class TimedStrike:
     strike: Strike
 
 
-def timetable(*, seconds: float, kill_every_s: float) -> tuple[TimedStrike, ...]:
-    """Spread the strikes over a run, in the order of their time; a server that was killed comes back 3 s later."""
+def timetable(
+    *, seconds: float, kill_every_s: float, members: int = 1, has_rabbitmq: bool = False, seed: int = 1
+) -> tuple[TimedStrike, ...]:
+    """Spread the strikes over a run, in the order of their time; a server that was killed comes back 3 s later.
+
+    A process is stopped for a part of the run that the seed decides. Only one of several members can step down.
+    """
     kills = (number * kill_every_s for number in range(1, int(seconds / kill_every_s) + 1))
     timed = [
         *(TimedStrike(at_s=at_s, strike=Strike.WORKER_KILLED) for at_s in kills if at_s < seconds),
         *(TimedStrike(at_s=part * seconds, strike=Strike.REDIS_EMPTIED) for part in _EMPTIED_AT),
-        *_restarts(_REDIS_KILLED_AT, seconds, Strike.REDIS_KILLED, Strike.REDIS_STARTED),
-        *_restarts(_MONGO_KILLED_AT, seconds, Strike.MONGO_KILLED, Strike.MONGO_STARTED),
+        *_restarts(_REDIS_KILLED_AT, seconds, Strike.REDIS_KILLED),
+        *_restarts(_MONGO_KILLED_AT, seconds, Strike.MONGO_KILLED),
+        *_stops(seconds, Random(seed)),  # noqa: S311 - a timetable needs no cryptography
+        *(_step_downs(seconds) if members > 1 else ()),
+        *(_restarts(_RABBITMQ_KILLED_AT, seconds, Strike.RABBITMQ_KILLED) if has_rabbitmq else ()),
     ]
     return tuple(sorted(timed, key=lambda each: each.at_s))
 
 
-def _restarts(parts: tuple[float, ...], seconds: float, killed: Strike, started: Strike) -> list[TimedStrike]:
+def _restarts(parts: tuple[float, ...], seconds: float, killed: Strike) -> list[TimedStrike]:
     return [
         TimedStrike(at_s=part * seconds + later_s, strike=strike)
         for part in parts
-        for later_s, strike in ((0.0, killed), (_AWAY_S, started))
+        for later_s, strike in ((0.0, killed), (_AWAY_S, SECOND_HALVES[killed]))
     ]
+
+
+def _stops(seconds: float, dice: Random) -> list[TimedStrike]:
+    lengths = {Strike.WORKER_STOPPED: _WORKER_STOPPED_FOR}
+    stops = [(each, part, dice.uniform(*lengths.get(each, _STOPPED_FOR))) for each, part in _STOPPED_AT.items()]
+    return [
+        TimedStrike(at_s=at * seconds, strike=each)
+        for strike, part, length in stops
+        for at, each in ((part, strike), (part + length, SECOND_HALVES[strike]))
+    ]
+
+
+def _step_downs(seconds: float) -> list[TimedStrike]:
+    every_s = max(seconds / _STEP_DOWNS, _LEAST_BETWEEN_S)
+    times = (every_s * (number + 0.5) for number in range(int(seconds / every_s)))
+    return [TimedStrike(at_s=at_s, strike=Strike.STEPPED_DOWN) for at_s in times]
+
+
+class _NothingToStrikeError(Exception):
+    """What was to be struck is away already."""
 
 
 class Striker:
     """Strikes a stack. Use it in the main thread: it starts processes."""
 
-    def __init__(self, stack: Stack) -> None:
+    def __init__(self, stack: Stack, rabbitmq: RabbitServer | None = None) -> None:
         self._stack = stack
+        self._rabbitmq = rabbitmq
+        self._stopped: dict[Strike, Process] = {}
         self._workers_killed = 0
         self._mongo_killed: MongoMember | None = None
         self.done: Counter[Strike] = Counter()
@@ -78,15 +145,30 @@ class Striker:
             Strike.REDIS_STARTED: stack.redis.start,
             Strike.MONGO_KILLED: self._kill_mongo,
             Strike.MONGO_STARTED: self._start_mongo,
+            Strike.STEPPED_DOWN: self._step_down,
+            Strike.WORKER_STOPPED: lambda: self._stop(Strike.WORKER_CONTINUED, stack.workers[0]),
+            Strike.SHIM_STOPPED: lambda: self._stop(Strike.SHIM_CONTINUED, stack.shim),
+            Strike.MONGO_STOPPED: lambda: self._stop(Strike.MONGO_CONTINUED, self._primary()),
+            Strike.REDIS_STOPPED: lambda: self._stop(Strike.REDIS_CONTINUED, stack.redis),
+            Strike.WORKER_CONTINUED: lambda: self._continue(Strike.WORKER_CONTINUED),
+            Strike.SHIM_CONTINUED: lambda: self._continue(Strike.SHIM_CONTINUED),
+            Strike.MONGO_CONTINUED: lambda: self._continue(Strike.MONGO_CONTINUED),
+            Strike.REDIS_CONTINUED: lambda: self._continue(Strike.REDIS_CONTINUED),
+            Strike.RABBITMQ_KILLED: self._kill_rabbitmq,
+            Strike.RABBITMQ_STARTED: self._start_rabbitmq,
         }
 
     def strike(self, strike: Strike) -> None:
-        """Do it and count it; nothing here waits until what was started is ready."""
-        self._acts[strike]()
-        self.done[strike] += 1
+        """Do it and count it; nothing but RabbitMQ is waited for until it is ready."""
+        with suppress(_NothingToStrikeError):
+            self._acts[strike]()
+            self.done[strike] += 1
 
     def repair(self, *, pause: Pause) -> None:
-        """Start the servers that are away, and wait until every server answers. Raises ProcessFailedError."""
+        """Start and continue the servers that are away, and wait until each answers. Raises ProcessFailedError."""
+        for repair in tuple(self._stopped):
+            with suppress(_NothingToStrikeError):
+                self._continue(repair)
         self._start_mongo()
         if not self._stack.redis.is_alive:
             self._stack.redis.start()
@@ -105,11 +187,43 @@ class Striker:
             client.flushall()
 
     def _kill_mongo(self) -> None:
-        """Kill the member that takes writes; while there is none, the first."""
-        self._mongo_killed = self._stack.mongo.members[0]
-        with suppress(LookupError):
-            self._mongo_killed = self._stack.mongo.primary
+        self._mongo_killed = self._primary()
         self._mongo_killed.kill()
+
+    def _primary(self) -> MongoMember:
+        """Return the member that takes writes; while there is none, the first."""
+        try:
+            return self._stack.mongo.primary
+        except LookupError:
+            return self._stack.mongo.members[0]
+
+    def _step_down(self) -> None:
+        """Have the primary be none for a while, unless no other member can take its place now."""
+        try:
+            self._stack.mongo.primary.ask({"replSetStepDown": _NOT_AGAIN_S, "secondaryCatchUpPeriodSecs": 2})
+        except (LookupError, PyMongoError):
+            raise _NothingToStrikeError from None
+
+    def _stop(self, repair: Strike, process: Process) -> None:
+        if not process.is_alive:
+            raise _NothingToStrikeError
+        process.send(signal.SIGSTOP)
+        self._stopped[repair] = process
+
+    def _continue(self, repair: Strike) -> None:
+        """Continue what was stopped; where it was killed and started meanwhile there is nothing to do."""
+        process = self._stopped.pop(repair, None)
+        if process is None or not process.is_alive:
+            raise _NothingToStrikeError
+        process.send(signal.SIGCONT)
+
+    def _kill_rabbitmq(self) -> None:
+        if self._rabbitmq is not None:
+            self._rabbitmq.kill()
+
+    def _start_rabbitmq(self) -> None:
+        if self._rabbitmq is not None:
+            self._rabbitmq.start()
 
     def _start_mongo(self) -> None:
         if self._mongo_killed is not None and not self._mongo_killed.is_alive:

@@ -7,10 +7,15 @@ from dataclasses import replace
 import pytest
 
 from benchmarks.soak.reach import LONGEST_LEASED_S, Reach, complaints_about_reach
-from benchmarks.soak.strikes import Strike
+from benchmarks.soak.strikes import REPAIRS, Strike
 
 WHOLE = Reach(
-    strikes=dict.fromkeys(Strike, 1), takeovers=1, in_lanes=1, pages_read=1, longest_leased_s=LONGEST_LEASED_S
+    planned=frozenset(Strike),
+    strikes=dict.fromkeys(Strike, 1),
+    takeovers=1,
+    in_lanes=1,
+    pages_read=1,
+    longest_leased_s=LONGEST_LEASED_S,
 )
 
 
@@ -34,5 +39,11 @@ def test_what_did_not_happen_or_took_too_long_is_named(run: Reach, words: str) -
 
 
 def test_the_second_half_of_a_restart_is_not_asked_for() -> None:
-    strikes = {strike: 1 for strike in Strike if "started" not in strike or "killed" in strike}
+    strikes = {strike: 1 for strike in Strike if strike not in REPAIRS}
     assert list(complaints_about_reach(replace(WHOLE, strikes=strikes))) == []
+
+
+def test_what_was_not_planned_is_not_asked_for() -> None:
+    planned = frozenset(Strike) - {Strike.RABBITMQ_KILLED}
+    strikes = dict.fromkeys(planned, 1)
+    assert list(complaints_about_reach(replace(WHOLE, planned=planned, strikes=strikes))) == []

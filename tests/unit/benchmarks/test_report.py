@@ -15,6 +15,7 @@ from benchmarks.soak.verdict import RecordCount
 
 OUTCOME = Outcome(
     title="seed 7: 2 accounts",
+    planned={Strike.WORKER_KILLED, Strike.REDIS_KILLED, Strike.MONGO_KILLED},
     strikes={Strike.WORKER_KILLED: 29, Strike.REDIS_KILLED: 2, Strike.REDIS_STARTED: 2},
     faults=[
         FaultCount(name="page: cut", times=5, costs_a_call=True),
@@ -24,6 +25,7 @@ OUTCOME = Outcome(
     submissions={"202": 12},
     reads={"200": 30, "503": 2},
     read_seconds=[0.1, 0.2, 0.3],
+    small_seconds=[1.0, 2.0, 9.0],
     records=RecordCount(expected=1000, stored=999, missing=1, doubled=0),
     calls=CallCount(needed=100, made=110, peak=20, limit=20, interval_s=2, refused=0),
     takeovers=3,
@@ -53,6 +55,15 @@ def test_a_kill_with_its_restart_is_one_fault() -> None:
 
 def test_a_fault_that_never_came_is_shown_as_none() -> None:
     assert printed(OUTCOME)["MongoDB killed (kill -9) and started"] == "0"
+
+
+def test_a_fault_that_was_not_planned_is_no_row() -> None:
+    assert Strike.RABBITMQ_KILLED not in printed(OUTCOME)
+
+
+def test_small_exports_beside_a_flood_are_timed() -> None:
+    assert printed(OUTCOME)["3 small exports beside the flood, seconds"] == "2.0, at most 9.0"
+    assert not any("flood" in name for name in printed(replace(OUTCOME, small_seconds=[])))
 
 
 def test_calls_are_shown_with_and_without_those_that_faults_cost() -> None:
