@@ -61,6 +61,7 @@ from worker.mongo.transactions import MongoTransactions
 from worker.redis_client import async_redis_client, impatient_redis
 from worker.settings import ShimSettings
 from worker.spoiled import SpoiledDocuments
+from worker.storage_caps import StoredBytesCap
 from worker.submitter import JobSubmitter
 from worker.syncer import StartingQueue, Syncer
 from worker.token_health import TokenHealth
@@ -98,7 +99,12 @@ def build(settings: ShimSettings, *, connections: Connections) -> FastAPI:
     news = async_redis_client(settings.redis, health_check_interval=_HEALTH_CHECK_S, socket_keepalive=True)
     syncer = Syncer(jobs=jobs, queue=queue, clock=clock)
     open_jobs = OpenJobCap(jobs=jobs, most=settings.max_open_jobs_per_account)
-    submitter = JobSubmitter(jobs=jobs, tokens=tokens, queue=StartingQueue(queue, syncer), open_jobs=open_jobs)
+    storage = StoredBytesCap(
+        jobs=jobs, most=settings.max_stored_bytes_per_account, tell=job_metrics.count_storage_warning
+    )
+    submitter = JobSubmitter(
+        jobs=jobs, tokens=tokens, queue=StartingQueue(queue, syncer), open_jobs=open_jobs, storage=storage
+    )
     keys = MongoIdempotencyStore(database)
     waiter = JobWaiter(news)
     waiting_limit = WaitingLimit(settings.max_waiting_requests_per_caller)

@@ -25,6 +25,7 @@ from worker.errors import (
     ReconnectRequiredError,
     RecordNotFoundError,
     ScheduleNotFoundError,
+    StorageFullError,
     StoreUnavailableError,
     TokenNotFoundError,
     TooManyJobsError,
@@ -33,6 +34,7 @@ from worker.errors import (
 from worker.job_caps import job_refusal
 from worker.job_views import BASE_PATH
 from worker.jobs import IllegalChangeError, JobError
+from worker.storage_caps import storage_refusal
 
 TITLE = "HubSpot export"
 DESCRIPTION = """
@@ -89,7 +91,12 @@ _ERRORS: Mapping[str, tuple[ExportError, ...]] = {
     "502": (_AWAY,),
     "503": (StoreUnavailableError(),),
 }
-_TOO_MUCH = (TooManyJobsError(job_refusal(1000)), _TOO_OFTEN, _LIMITED)
+_TOO_MUCH = (
+    TooManyJobsError(job_refusal(1000)),
+    StorageFullError(storage_refusal(10**10, 10**10)),
+    _TOO_OFTEN,
+    _LIMITED,
+)
 _ERRORS_OF: Mapping[tuple[str, str], tuple[ExportError, ...]] = {
     ("/jobs", "404"): (JobNotFoundError(),),
     ("post /jobs/{job_id}/retry", "409"): (

@@ -187,7 +187,8 @@ class ExportDesk:
             with suppress(BrokerUnavailableError):
                 self.submitter.submit(job)
             submission = Submission(job)
-        return replace(submission, job=self._as_of_now(submission.job))
+        warnings = self.submitter.warnings_for(job.account_id)
+        return replace(submission, job=self._as_of_now(submission.job), warnings=warnings)
 
     def _as_of_now(self, job: Job) -> Job:
         """Look at what was accepted, of a sync at its children; where nobody can look it is shown as it was."""

@@ -19,8 +19,7 @@ def job_answer(
     job: Job, *, message: str, applied: str = "", status: int = 200, headers: Mapping[str, str] | None = None
 ) -> Response:
     """Answer with a job; `applied` is what was done of the client's preferences."""
-    told = {**(headers or {}), **({"Preference-Applied": applied} if applied else {})}
-    return _json(JobAnswer.of(job, message=message), status=status, headers=told)
+    return _json(JobAnswer.of(job, message=message), status=status, headers={**(headers or {}), **_applied(applied)})
 
 
 def list_answer(jobs: Sequence[Job], *, cursor: str | None) -> Response:
@@ -28,10 +27,10 @@ def list_answer(jobs: Sequence[Job], *, cursor: str | None) -> Response:
     return _json(JobListAnswer(data=[view_of(job) for job in jobs], pagination=ListPagination.to(cursor)))
 
 
-def accepted(job: Job, *, message: str, applied: str = "") -> Response:
+def accepted(job: Job, *, message: str, applied: str = "", warnings: Sequence[str] = ()) -> Response:
     """Answer 202."""
-    headers = {"Location": job_path(job.job_id), "Retry-After": str(_POLL_AFTER_S)}
-    return job_answer(job, message=message, applied=applied, status=202, headers=headers)
+    headers = {"Location": job_path(job.job_id), "Retry-After": str(_POLL_AFTER_S), **_applied(applied)}
+    return _json(JobAnswer.of(job, message=message, warnings=warnings), status=202, headers=headers)
 
 
 def submitted(submission: Submission, *, message: str) -> Response:
@@ -39,9 +38,13 @@ def submitted(submission: Submission, *, message: str) -> Response:
     job = submission.job
     if submission.is_repeat:
         return job_answer(job, message="Accepted before", headers={"Location": job_path(job.job_id)})
-    return accepted(job, message=message)
+    return accepted(job, message=message, warnings=submission.warnings)
 
 
 def _json(answer: BaseModel, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """Write an answer out at once: a dictionary in between costs as much again."""
     return Response(answer.model_dump_json(), status_code=status, headers=headers, media_type="application/json")
+
+
+def _applied(preferences: str) -> Mapping[str, str]:
+    return {"Preference-Applied": preferences} if preferences else {}

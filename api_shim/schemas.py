@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from worker.job_views import JobView, view_of
 from worker.jobs import Job
@@ -17,11 +18,12 @@ class JobAnswer(BaseModel):
     success: Literal[True] = True
     message: str
     data: JobView
+    warnings: tuple[str, ...] = Field(default=(), exclude_if=lambda warnings: not warnings)
 
     @classmethod
-    def of(cls, job: Job, *, message: str) -> Self:
-        """Show a job."""
-        return cls(message=message, data=view_of(job))
+    def of(cls, job: Job, *, message: str, warnings: Sequence[str] = ()) -> Self:
+        """Show a job, and what its account should know where there is something."""
+        return cls(message=message, data=view_of(job), warnings=tuple(warnings))
 
 
 class ListPagination(BaseModel):

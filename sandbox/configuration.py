@@ -49,6 +49,7 @@ def product_settings(*, mongodb_uri: str, redis_url: str, hubspot_url: str, shim
         "MAX_OPEN_JOBS_PER_ACCOUNT": "1000",
         "MAX_WAITING_REQUESTS_PER_CALLER": "100",
         "SCHEDULE_JITTER_SECONDS": "900",
+        "MAX_STORED_BYTES_PER_ACCOUNT": "0",
         "RESULT_TTL_DAYS": "30",
         "WEBHOOK_SECRET": secrets.token_hex(32),
         "WEBHOOK_ALLOW_PRIVATE": "true",  # everything is on this machine

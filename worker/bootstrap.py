@@ -99,6 +99,7 @@ from worker.settings import BrokerSettings, WorkerSettings, is_counted_elsewhere
 from worker.signatures import Signer
 from worker.spans import Traces
 from worker.spoiled import SpoiledDocuments
+from worker.storage_caps import StoredBytesCap
 from worker.sweeper import Sweeper, SweepLimits
 from worker.syncer import Syncer
 from worker.token_health import TokenHealth
@@ -248,6 +249,9 @@ def build(settings: WorkerSettings, *, stopping: threading.Event, registry: Coll
         jobs=jobs,
         queue=CelerySyncQueue(app),
         connections=accounts.health,
+        storage=StoredBytesCap(
+            jobs=jobs, most=settings.max_stored_bytes_per_account, tell=job_metrics.count_storage_warning
+        ),
     )
     errands = ErrandRunner(
         errands=MongoErrandStore(database, TokenEncryption(settings.token_encryption_keys)),

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
 import structlog
 
-from worker.errors import BrokerUnavailableError, UnavailableError
+from worker.errors import BrokerUnavailableError, StoreUnavailableError, UnavailableError
 from worker.interfaces import JobStore
 from worker.jobs import Job, SyncRequest
 from worker.schedule_interfaces import ConnectionObstacles, DueSchedules, ScheduleStore, SyncQueue
 from worker.schedules import RunCounts, Schedule, Turn
+from worker.storage_caps import StoredBytesCap
 from worker.syncs import new_sync
 
 _log = structlog.get_logger()
@@ -36,6 +38,7 @@ class Dispatcher:
         jobs: JobStore,
         queue: SyncQueue,
         connections: ConnectionObstacles,
+        storage: StoredBytesCap | None = None,
         batch: int = 500,
         lease_s: float = 10.0,
         look_again_s: float = 5.0,
@@ -44,6 +47,7 @@ class Dispatcher:
         self._jobs = jobs
         self._queue = queue
         self._connections = connections
+        self._storage = storage
         self._batch = batch
         self._lease_s = lease_s
         self._look_again_s = look_again_s
@@ -69,6 +73,7 @@ class Dispatcher:
                 counts = counts.after(move.before, move.turn)
                 syncs += [move.sync] if move.sync is not None else []
         self._ring_for(syncs)
+        self._warn_of_storage(syncs)
         return counts
 
     def _move_on(self, taken: DueSchedules, schedules: Sequence[Schedule]) -> list[_Move]:
@@ -103,6 +108,15 @@ class Dispatcher:
         busy = self._jobs.unfinished_among([each.last_job_id for each in schedules if each.last_job_id is not None])
         stopped = self._connections.obstacles([(each.account_id, each.owner) for each in schedules])
         return [_move(each, busy, stopped, at=at) for each in schedules]
+
+    def _warn_of_storage(self, syncs: Sequence[Job]) -> None:
+        """Look at what the accounts have stored: a run is never refused for it, so that someone has to be told."""
+        if self._storage is None:
+            return
+        account_ids = list(dict.fromkeys(sync.account_id for sync in syncs))
+        with suppress(StoreUnavailableError):
+            for first in range(0, len(account_ids), self._batch):
+                self._storage.look(account_ids[first : first + self._batch])
 
     def _ring_for(self, syncs: Sequence[Job]) -> None:
         """Ring for stored syncs, by the dozen; where the broker is away the sweeper rings."""

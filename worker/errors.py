@@ -7,6 +7,7 @@ ExportError
 ├── NotConfiguredError        a setting is missing that only this needs: the operator's to set
 ├── AlreadyAskedError         a question that may be put once was put before
 ├── OverLimitError            the caller has as much under way as it may: come back later
+│   ├── StorageFullError
 │   ├── TooManyJobsError
 │   └── TooManyRequestsError
 ├── TokenNotFoundError        nothing is connected for this account and owner
@@ -119,8 +120,14 @@ class OverLimitError(ExportError):
         self.retry_after_s = retry_after_s
 
 
+class StorageFullError(OverLimitError):
+    """The account has as much stored as it may."""
+
+    code = "storage_full"
+
+
 class TooManyJobsError(OverLimitError):
-    """The account has as many open jobs, or as much stored, as it may."""
+    """The account has as many open jobs as it may."""
 
     code = "too_many_jobs"
 

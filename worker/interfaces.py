@@ -124,6 +124,9 @@ class JobStore(Protocol):
     def count_open(self, account_id: str, *, most: int) -> int:
         """Return how many of the account's jobs are not finished, a sync counted as one; at most `most`."""
 
+    def stored_bytes_of(self, account_ids: Collection[str]) -> Mapping[str, int]:
+        """Return how many bytes the pages of these accounts' finished jobs hold, by account; none where that is 0."""
+
     def change(self, before: Job, after: Job) -> bool:
         """Store what becomes of a job that no worker holds; False, with nothing written, when it has moved on."""
 

@@ -450,6 +450,12 @@ class Job:
         return replace(self, progress=progress, tally=tally, blocks=first.blocks, lanes=None)
 
     @property
+    def stored_bytes(self) -> int:
+        """What its pages hold, those among them that lanes have read ahead: HubSpot's bytes, before compression."""
+        ahead = self.lanes.parts if self.lanes is not None else ()
+        return self.tally.bytes + sum(lane.tally.bytes for lane in ahead)
+
+    @property
     def counted_pages(self) -> tuple[Block, ...]:
         """The numbers of all pages that it counts, those among them that other lanes have read ahead.
 

@@ -11,9 +11,9 @@ from worker.errors import (
     BrokerUnavailableError,
     IdempotencyKeyReusedError,
     JobNotFoundError,
+    OverLimitError,
     StoreUnavailableError,
     TokenNotFoundError,
-    TooManyJobsError,
 )
 from worker.idempotency import KeptRequest, KeyedRequest
 from worker.interfaces import IdempotencyStore, JobStore
@@ -23,10 +23,14 @@ from worker.submitter import JobSubmitter
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """A job that was accepted, and whether an earlier request has brought it; then it is as it stands now."""
+    """A job that was accepted, and whether an earlier request has brought it; then it is as it stands now.
+
+    `warnings` are what its account should know, in words for a client.
+    """
 
     job: Job
     is_repeat: bool = False
+    warnings: tuple[str, ...] = ()
 
 
 class KeyedSubmitter:
@@ -54,7 +58,7 @@ class KeyedSubmitter:
         """Store and publish a job, unless this request has brought one; with the broker away the sweeper publishes it.
 
         Raises IdempotencyKeyReusedError when the key has been used for another request, IllegalChangeError when its job
-        is gone, TokenNotFoundError, TokenUnreadableError and TooManyJobsError with nothing kept, and
+        is gone, TokenNotFoundError, TokenUnreadableError and OverLimitError with nothing kept, and
         StoreUnavailableError: then the same request may be repeated.
         """
         kept = self._kept(asked, job)
@@ -69,7 +73,7 @@ class KeyedSubmitter:
         """Keep a request that may be accepted; one that was stays so, whatever has become of the account since."""
         try:
             self._submitter.require_acceptable(job)
-        except (TokenNotFoundError, TooManyJobsError):
+        except (TokenNotFoundError, OverLimitError):
             kept = self._keys.find(asked)
             if kept is None:
                 raise

@@ -142,7 +142,9 @@ class LaneReader:
             return Step(before=lane, after=after, page=page, ids=(), asked_at=asked_at)
         self._storage.lanes, lane = self._storage.lanes.numbered(lane)
         mended = page.mended_in(len(own))
-        tally = lane.tally.after_page(own, api=fetched.api, properties=fetched.properties, mended=mended)
+        tally = lane.tally.after_page(
+            own, api=fetched.api, properties=fetched.properties, mended=mended, size=len(page.body)
+        )
         counted = replace(after, number=lane.number).with_page(tally)
         return Step(before=lane, after=counted, page=page, ids=own, asked_at=asked_at)
 

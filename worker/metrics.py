@@ -41,6 +41,15 @@ class JobMetrics:
             registry, "spoiled_documents", "Stored documents that could not be read, and were set aside", "collection"
         )
 
+        self.storage_warnings = _counter(
+            registry, "storage_warnings", "Looks at an account that had too much stored, or nearly so", "outcome"
+        )
+        _begin_at_zero(self.storage_warnings, "nearly_full", "full")
+
+    def count_storage_warning(self, level: str) -> None:
+        """Count a look at an account whose storage is full, or nearly so."""
+        self.storage_warnings.labels(level).inc()
+
     def count_spoiled(self, collection: str) -> None:
         """Count a document that was set aside."""
         self.spoiled.labels(collection).inc()

@@ -204,6 +204,7 @@ class StoreSettings(BrokerSettings):
     result_ttl_days: float = Field(default=30, gt=0, le=36_500)
     otel_exporter_otlp_endpoint: BaseUrl | None = None
     otel_service_name: str | None = None
+    max_stored_bytes_per_account: int = Field(default=0, ge=0)
     webhook_secret: WebhookSecrets = ()
     webhook_allow_private: bool = False
 

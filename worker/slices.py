@@ -182,6 +182,7 @@ class Slice:
             api=fetched.api,
             properties=fetched.properties,
             mended=page.mended_in(job.left),
+            size=len(page.body),
         )
         moved = replace(moved, tally=tally)
         if moved.copying is not None:

@@ -7,32 +7,42 @@ from worker.interfaces import JobQueue, JobStore, TokenStore
 from worker.job_caps import OpenJobCap
 from worker.jobs import Job
 from worker.publishing import publish_or_note
+from worker.storage_caps import StoredBytesCap
 
 
 class JobSubmitter:
     """Accepts jobs."""
 
     def __init__(
-        self, *, jobs: JobStore, tokens: TokenStore, queue: JobQueue, open_jobs: OpenJobCap | None = None
+        self,
+        *,
+        jobs: JobStore,
+        tokens: TokenStore,
+        queue: JobQueue,
+        open_jobs: OpenJobCap | None = None,
+        storage: StoredBytesCap | None = None,
     ) -> None:
         self._jobs = jobs
         self._tokens = tokens
         self._queue = queue
         self._open_jobs = open_jobs or OpenJobCap(jobs=jobs, most=0)
+        self._storage = storage
 
     def submit(self, job: Job) -> None:
         """Store and publish a job.
 
-        Raises TokenNotFoundError, TokenUnreadableError, TooManyJobsError or StoreUnavailableError with nothing stored,
-        BrokerUnavailableError with the job stored: the sweeper publishes it when the broker is back, unless it is
-        withdrawn.
+        Raises TokenNotFoundError, TokenUnreadableError, TooManyJobsError, StorageFullError or StoreUnavailableError
+        with nothing stored, BrokerUnavailableError with the job stored: the sweeper publishes it when the broker is
+        back, unless it is withdrawn.
         """
         self._require_token(job)
+        self._require_storage(job)
         self.accept(job)
 
     def require_acceptable(self, job: Job) -> None:
-        """Raise TokenNotFoundError where nothing is connected for the job's account and owner, and TooManyJobsError."""
+        """Raise what `submit` does before it stores anything."""
         self._require_token(job)
+        self._require_storage(job)
         self._open_jobs.require_room(job.account_id)
 
     def accept(self, job: Job) -> None:
@@ -46,6 +56,14 @@ class JobSubmitter:
         if self._jobs.start_removal(job):
             self._jobs.finish_removal(job.job_id)
 
+    def warnings_for(self, account_id: str) -> tuple[str, ...]:
+        """Return what the account should know before it is refused."""
+        return self._storage.warnings_for(account_id) if self._storage is not None else ()
+
     def _require_token(self, job: Job) -> None:
         if self._tokens.find(job.account_id, job.owner) is None:
             raise TokenNotFoundError
+
+    def _require_storage(self, job: Job) -> None:
+        if self._storage is not None:
+            self._storage.require_room(job.account_id)

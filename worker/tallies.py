@@ -26,6 +26,7 @@ class Tally:
     `records` are those that count, with and without an id; those beyond the job's limit are `left_off`.
     `order` proves ids distinct without remembering them. `checksum` is the sum of the SHA-256 of every id's decimal
     text, modulo 2^256, in 64 hex digits: the order of ids and the size of pages do not matter, a repeat does.
+    `bytes` are those of the pages' bodies as HubSpot sent them, which are stored compressed.
     `unsaid` counts pages without HubSpot's flag for more: they read as the end, and prove none.
     `calls` and `retries` are kept by HubSpot's status, or under "none" where no answer came, `mended` by what in the
     records was no JSON as it came.
@@ -40,6 +41,7 @@ class Tally:
     checksum: str = "0" * 64
     refetched_pages: int = 0
     unsaid: int = 0
+    bytes: int = 0
     calls: Mapping[str, int] = field(default_factory=dict)
     retries: Mapping[str, int] = field(default_factory=dict)
     mended: Mapping[str, int] = field(default_factory=dict)
@@ -76,6 +78,7 @@ class Tally:
         api: str,
         properties: Sequence[str] = (),
         mended: Iterable[str] = (),
+        size: int = 0,
     ) -> Self:
         """Account for the ids of one more page, None for a record without one; records beyond `most` do not count."""
         counted = ids if most is None else ids[:most]
@@ -87,6 +90,7 @@ class Tally:
             left_off=self.left_off + len(ids) - len(counted),
             refetched_pages=self.refetched_pages + was_refetched,
             unsaid=self.unsaid + (not says_more),
+            bytes=self.bytes + size,
             apis=_with(self.apis, (api,)),
             properties=_with(self.properties, properties),
             mended=_added(self.mended, Counter(map(str, mended))),
@@ -125,6 +129,7 @@ class Tally:
             checksum=sum_of_checksums((self.checksum, following.checksum)),
             refetched_pages=self.refetched_pages + following.refetched_pages,
             unsaid=self.unsaid + following.unsaid,
+            bytes=self.bytes + following.bytes,
             calls=_added(self.calls, following.calls),
             retries=_added(self.retries, following.retries),
             mended=_added(self.mended, following.mended),

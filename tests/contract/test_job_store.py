@@ -1053,3 +1053,30 @@ def test_states_of_jobs_are_read_without_those_that_are_gone(store: JobStore) ->
 
     assert found == {queued.job_id: JobStatus.QUEUED, ended.job_id: JobStatus.FAILED}
     assert store.states_of([]) == {}
+
+
+def test_bytes_of_finished_jobs_are_added_up_by_account(store: JobStore) -> None:
+    sizes = {"one": [5, 7], "two": [2**40], "three": [0]}
+    ended = [
+        replace(new_job(account_id=account_id), status=JobStatus.SUCCEEDED, tally=Tally(bytes=size))
+        for account_id, of_account in sizes.items()
+        for size in of_account
+    ]
+    running = replace(new_job(account_id="one"), status=JobStatus.RUNNING, tally=Tally(bytes=100))
+    store.add_all([*ended, running])
+
+    assert store.stored_bytes_of(["one", "two", "three", "nobody"]) == {"one": 12, "two": 2**40}
+
+
+def test_bytes_are_noted_by_whoever_ends_a_job(store: JobStore) -> None:
+    job = new_job(account_id="ended")
+    store.add(job)
+    claimed = store.claim(job.job_id, worker="w1", lease_s=LEASE_S, at=present())
+    assert claimed is not None
+    read = replace(claimed, tally=Tally(bytes=30))
+    store.checkpoint(read, lease_s=LEASE_S)
+    assert store.stored_bytes_of(["ended"]) == {}
+
+    store.release(read.fail(FatalHubSpotError("no"), at=present()))
+
+    assert store.stored_bytes_of(["ended"]) == {"ended": 30}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -166,6 +167,14 @@ class InMemoryJobStore(_Store):
         self._answer()
         own = [job for job in self.all if job.account_id == account_id and job.parent_id is None]
         return min(most, sum(job.status in _OPEN for job in own))
+
+    def stored_bytes_of(self, account_ids: Collection[str]) -> Mapping[str, int]:
+        self._answer()
+        ended = [job for job in self.all if job.account_id in account_ids and job.status.is_terminal]
+        sums = Counter[str]()
+        for job in ended:
+            sums[job.account_id] += job.stored_bytes if job.sync is None else 0
+        return +sums
 
     def expand(self, sync: Job, children: Sequence[Job]) -> bool:
         self._answer()

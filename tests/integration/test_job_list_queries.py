@@ -21,6 +21,7 @@ from worker.mongo.connection import MongoDatabase
 from worker.mongo.job_documents import COLLECTION, to_document
 from worker.mongo.jobs import MongoJobStore
 from worker.pages import ExportType
+from worker.tallies import Tally
 
 Json = dict[str, Any]
 LIMIT = 10
@@ -124,3 +125,18 @@ def test_counting_an_accounts_open_jobs_reads_those_alone(mongo_database: MongoD
 
     assert [call["planSummary"].startswith("IXSCAN") for call in noted] == [True, True]
     assert [call["docsExamined"] for call in noted] == [30, 10]
+
+
+def test_adding_up_what_an_account_has_stored_reads_no_document(mongo_database: MongoDatabase) -> None:
+    store = MongoJobStore(mongo_database)
+    store.ensure_indexes()
+    ended = [
+        replace(new_job(account_id=f"a{number % 50}"), status=JobStatus.SUCCEEDED, tally=Tally(bytes=1))
+        for number in range(2000)
+    ]
+    mongo_database[COLLECTION].insert_many([to_document(each) for each in ended])
+
+    with profiled(mongo_database, COLLECTION) as noted:
+        assert store.stored_bytes_of(["a1", "a2"]) == {"a1": 40, "a2": 40}
+
+    assert [(call["docsExamined"], call["keysExamined"] <= 82) for call in noted] == [(0, True)]

@@ -105,6 +105,7 @@ def state_of(job: Job) -> Document:
         **({"hub_id": job.hub_id} if job.hub_id is not None else {}),  # never taken back
         **_changes_of(job),
         **({"deliver_at": job.deliver_at} if job.webhook is not None else {}),
+        **({"stored_bytes": job.stored_bytes} if job.status.is_terminal and job.sync is None else {}),
     }
 
 

@@ -33,6 +33,7 @@ _IS_DUE = {"$lte": ["$resume_at", "$$NOW"]}
 _IS_WHOLE: Document = {"kind": JobKind.EXPORT.value, "receipt.complete": True}
 # An index that is sparse instead of partial is of no use beside `$expr`, to which a field that is missing is null.
 _IS_UNFOLLOWED: Document = {"unfollowed_since": {"$exists": True}}
+_HAS_STORED: Document = {"stored_bytes": {"$gt": 0}}
 _IS_RUNNING = {"$eq": ["$status", JobStatus.RUNNING.value]}
 _CAN_BE_TAKEN = {"$and": [_HAS_LAPSED, _IS_DUE]}
 _COULD_BE_TAKEN_SINCE = {"$ifNull": ["$ready_at", "$due_at"]}  # the second: of a lease that has lapsed
@@ -55,6 +56,9 @@ class MongoJobStore:
             for keys, kept in TIMING_INDEXES:
                 self._jobs.create_index(keys, partialFilterExpression=kept)
             self._jobs.create_index("expires_at", expireAfterSeconds=0)
+            self._jobs.create_index(
+                [("account_id", ASCENDING), ("stored_bytes", ASCENDING)], partialFilterExpression=_HAS_STORED
+            )
             self._jobs.create_index("unfollowed_since", partialFilterExpression=_IS_UNFOLLOWED)
             self._jobs.create_index(
                 [(name, ASCENDING) for name in ("account_id", "owner", "type", "hub_id")]
@@ -122,6 +126,14 @@ class MongoJobStore:
         """Count along the list's index."""
         with translated_errors():
             return count_open(self._jobs, account_id, most=most)
+
+    def stored_bytes_of(self, account_ids: Collection[str]) -> Mapping[str, int]:
+        """Add up what an index of its own holds; no document is read."""
+        ended = {"account_id": {"$in": list(account_ids)}, **_HAS_STORED}
+        by_account = {"_id": "$account_id", "bytes": {"$sum": "$stored_bytes"}}
+        with translated_errors():
+            found = self._jobs.aggregate([{"$match": ended}, {"$group": by_account}])
+            return {each["_id"]: each["bytes"] for each in found}
 
     def change(self, before: Job, after: Job) -> bool:
         """Write a job that nobody holds, unless it is not as `before` any more."""

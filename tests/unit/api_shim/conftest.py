@@ -54,8 +54,10 @@ from worker.control import JobControl
 from worker.copy_upkeep import CopyUpkeep
 from worker.job_caps import OpenJobCap
 from worker.keyed_submitter import KeyedSubmitter
+from worker.metrics import JobMetrics
 from worker.settings import ShimSettings
 from worker.spans import NoTraces
+from worker.storage_caps import StoredBytesCap
 from worker.submitter import JobSubmitter
 from worker.syncer import StartingQueue, Syncer
 from worker.token_health import TokenHealth
@@ -123,6 +125,12 @@ def _application(parts: Parts, settings: ShimSettings) -> FastAPI:
         tokens=parts.tokens,
         queue=StartingQueue(parts.queue, syncer),
         open_jobs=OpenJobCap(jobs=parts.jobs, most=settings.max_open_jobs_per_account),
+        storage=StoredBytesCap(
+            jobs=parts.jobs,
+            most=settings.max_stored_bytes_per_account,
+            tell=JobMetrics(parts.registry).count_storage_warning,
+            monotonic=lambda: parts.clock().timestamp(),
+        ),
     )
     waiter = JobWaiter(fakeredis.FakeAsyncRedis(server=parts.redis))
     waiting_limit = WaitingLimit(settings.max_waiting_requests_per_caller)

@@ -260,7 +260,7 @@ def test_errors_are_shown_as_they_are_answered(shim: Shim, document: Json) -> No
         (("post", f"{JOB}/retry"), "409", {"conflict", "portal_changed"}),
         (("get", RECORDS), "409", {"portal_changed"}),
         (("delete", PORTAL), "409", {"conflict"}),
-        (("get", EXPORT), "429", {"too_many_jobs", "too_many_requests", "hubspot_error"}),
+        (("get", EXPORT), "429", {"too_many_jobs", "storage_full", "too_many_requests", "hubspot_error"}),
         (("get", JOB), "429", {"too_many_requests"}),
         (("get", EXPORT), "502", {"reconnect_required"}),
         (("get", CONNECT), "501", {"not_configured"}),

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 import pytest
 from structlog.testing import capture_logs
 
+from tests.contract.stores import new_job
 from tests.fakes.clock import ManualClock
 from tests.fakes.queue import HoldingSyncQueue
 from tests.fakes.schedules import InMemoryScheduleStore
@@ -19,6 +20,8 @@ from worker.jobs import Job, JobKind, JobStatus, Line
 from worker.pages import ExportType
 from worker.schedule_interfaces import SyncQueue
 from worker.schedules import Overlap, RunCounts, Schedule
+from worker.storage_caps import Level, StoredBytesCap
+from worker.tallies import Tally
 from worker.timetables import Timetable
 from worker.webhooks import Webhook
 
@@ -61,12 +64,15 @@ class Office:
         self.schedules = InMemoryScheduleStore(self.clock)
         self.jobs = InMemoryJobStore(self.clock)
 
-    def dispatcher(self, *, queue: SyncQueue | None = None, batch: int = 3) -> Dispatcher:
+    def dispatcher(
+        self, *, queue: SyncQueue | None = None, batch: int = 3, storage: StoredBytesCap | None = None
+    ) -> Dispatcher:
         return Dispatcher(
             schedules=self.schedules,
             jobs=self.jobs,
             queue=queue or self.queue,
             connections=self.connections,
+            storage=storage,
             batch=batch,
             lease_s=LEASE_S,
             look_again_s=LOOK_AGAIN_S,
@@ -357,3 +363,19 @@ def test_a_timetable_that_no_program_of_ours_has_written_stops_no_other(office: 
     office.let_an_hour_pass()
 
     assert office.dispatch() == RunCounts(started=1)
+
+
+def test_a_run_of_an_account_that_has_too_much_stored_is_started_and_someone_is_told(office: Office) -> None:
+    told: list[Level] = []
+    for account_id in ("full", "empty"):
+        office.add(account_id)
+    ended = replace(new_job(account_id="full"), status=JobStatus.SUCCEEDED, tally=Tally(bytes=1000))
+    office.jobs.add(ended)
+    office.let_an_hour_pass()
+
+    storage = StoredBytesCap(jobs=office.jobs, most=1000, tell=told.append)
+    with capture_logs() as logs:
+        assert office.dispatcher(storage=storage).dispatch() == RunCounts(started=2)
+
+    assert told == ["full"]
+    assert [each["account_id"] for each in logs if each["event"] == "storage_full"] == ["full"]

@@ -111,6 +111,15 @@ def test_the_last_call_asks_only_for_what_is_left_of_the_limit(shop: Workshop) -
     ]
 
 
+def test_a_job_knows_how_many_bytes_its_pages_hold(shop: Workshop) -> None:
+    shop.exporter(limits=SliceLimits(pages=2)).run_slice(shop.add_job())
+    shop.run_until_finished("j1")
+
+    stored = sum(len(page.body) for page in shop.pages.all("j1"))
+    assert shop.job().stored_bytes == stored > 0
+    assert shop.jobs.stored_bytes_of(["a1"]) == {"a1": stored}
+
+
 def test_a_second_delivery_does_nothing(shop: Workshop) -> None:
     job_id = shop.add_job()
     twice = Interrupted(shop.source, after_call=2, happening=lambda: shop.exporter(worker="w2").run_slice(job_id))

@@ -96,6 +96,9 @@ def test_every_record_is_there_once_as_it_was_at_some_moment_of_the_export(run: 
     assert (proof.complete, proof.incomplete_because) == (True, None)
     assert job.progress.records == job.readable == proof.records == proof.distinct_ids == len(found)
     assert job.progress.pages == proof.pages == run.shop.pages.count(job.job_id)
+    assert job.stored_bytes >= sum(
+        len(page.body) for page in run.shop.pages.all(job.job_id)
+    )  # whole pages, as they came
     assert [page.records for page in run.shop.pages.some(job.job_id, job.page_numbers(range(proof.pages)))].count(
         0
     ) <= 1
