@@ -44,6 +44,9 @@ bench: setup
 	@$(BIN)/python -m benchmarks.current_copy
 	@$(BIN)/python -m benchmarks.dispatch
 	@$(BIN)/python -m benchmarks.fairness
+	@$(BIN)/python -m benchmarks.flood
+	@$(BIN)/python -m benchmarks.turns
+	@$(BIN)/python -m benchmarks.sweep
 	@$(BIN)/python -m benchmarks.peers
 	@$(BIN)/python -m benchmarks.growth
 	@$(BIN)/python -m benchmarks.accounts

@@ -1,0 +1,163 @@
+"""What a sweep costs where many jobs wait: documents that MongoDB reads, seconds until all that is due was published.
+
+    python -m benchmarks.sweep [--waiting 100000] [--due 1000]
+
+A real MongoDB, no broker: what is published is only counted. Every due job has an account of its own. Beside it a
+worker takes turns of another account, before the sweep and while it is at work.
+"""
+
+from __future__ import annotations
+
+import logging
+import statistics
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import click
+import structlog
+from rich.console import Console
+from rich.table import Table
+
+from sandbox.servers import embedded_mongo
+from sandbox.state_folder import temporary_state
+from worker.account_turns import AccountTurn
+from worker.jobs import ExportRequest, Job, JobKind, JobStatus, Line
+from worker.mongo.connection import MongoDatabase, connect
+from worker.mongo.job_documents import COLLECTION, to_document
+from worker.mongo.jobs import MongoJobStore
+from worker.mongo.upkeep import MongoUpkeepStore
+from worker.pages import ExportType
+from worker.sweeper import Sweeper
+
+_BATCH = 5000
+_ACCOUNTS = 1000
+_TURNS = 200
+_TIMEOUT_S = 60.0
+_LEASE_S = 60.0
+_WIDTH = 90
+
+
+@dataclass
+class _Counting:
+    """A TurnQueue that counts what is published."""
+
+    turns: list[str] = field(default_factory=list)
+
+    def publish_turn(self, turn: AccountTurn) -> None:
+        self.turns.append(turn.account_id)
+
+    def publish_start(self, sync_id: str) -> None: ...
+
+    def publish_mark(self, line: Line, sent_at: datetime) -> None: ...
+
+
+@click.command()
+@click.option("--waiting", default=100_000, show_default=True, type=click.IntRange(min=0))
+@click.option("--due", default=1000, show_default=True, type=click.IntRange(min=1))
+def main(waiting: int, due: int) -> None:
+    """Measure and print."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
+    with _database() as database:
+        store = MongoJobStore(database)
+        store.ensure_indexes()
+        _add_waiting(database, waiting)
+        jobs = [_job(f"due-{number}") for number in range(due)]
+        store.add_all([*jobs, *(_job("works") for _ in range(2 * _TURNS))])
+        store.mark_unpublished(jobs)
+        before_s = _turns(store, lambda number: number < _TURNS)
+        queue = _Counting()
+        sweeper = Sweeper(jobs=store, queue=queue, upkeep=MongoUpkeepStore(database), duties=(), chores=())
+        swept: list[float] = []
+        sweeping = threading.Thread(target=lambda: swept.append(_seconds(sweeper.sweep)))
+        database.command("profile", 2)
+        sweeping.start()
+        during_s = _turns(store, lambda _: sweeping.is_alive())
+        sweeping.join()
+        database.command("profile", 0)
+        read = _read_by_sweep(database)
+        idle_s = statistics.median(_seconds(sweeper.sweep) for _ in range(5))
+        gauges_s = statistics.median(_seconds(store.open_jobs) for _ in range(5))
+    table = Table(title=f"{waiting:,} jobs wait, {due:,} are due", show_header=False)
+    for name, figure in (
+        ("due jobs that were published for", f"{len(queue.turns):,}"),
+        ("seconds until all of them were", f"{swept[0]:.2f}"),
+        ("documents read for each of them", f"{read / due:.1f}"),
+        ("a sweep that finds nothing, ms", f"{idle_s * 1000:.1f}"),
+        ("all gauges of jobs, ms", f"{gauges_s * 1000:.0f}"),
+        ("a turn of another account, median ms: before", f"{statistics.median(before_s) * 1000:.1f}"),
+        ("beside the sweep", f"{statistics.median(during_s or [0.0]) * 1000:.1f}"),
+    ):
+        table.add_row(name, figure)
+    Console(width=max(Console().width, _WIDTH)).print(table)
+
+
+@contextmanager
+def _database() -> Iterator[MongoDatabase]:
+    with temporary_state() as folder:
+        server = embedded_mongo(folder)
+        try:
+            server.start().wait_ready()
+            database = connect(server.uri, database="sweep", timeout_s=_TIMEOUT_S)
+            with database.client:
+                yield database
+        finally:
+            server.stop()
+
+
+def _job(account_id: str) -> Job:
+    now = datetime.now(UTC)
+    return Job(
+        job_id=uuid4().hex,
+        account_id=account_id,
+        owner="user",
+        export_type=ExportType.CONTACTS,
+        kind=JobKind.EXPORT,
+        request=ExportRequest(page_size=100),
+        created_at=now,
+        updated_at=now,
+    )
+
+
+def _add_waiting(database: MongoDatabase, count: int) -> None:
+    """Add jobs of a thousand accounts that HubSpot wants hours of patience for."""
+    far = datetime.now(UTC) + timedelta(hours=6)
+    for first in range(0, count, _BATCH):
+        jobs = [_job(f"waits-{number % _ACCOUNTS}") for number in range(first, min(count, first + _BATCH))]
+        waiting = [replace(job, status=JobStatus.WAITING, resume_at=far, started_at=job.created_at) for job in jobs]
+        timed = {"ready_at": far, "due_at": far, "published_at": None}
+        database[COLLECTION].insert_many([to_document(job) | timed for job in waiting])
+
+
+def _turns(store: MongoJobStore, goes_on: Callable[[int], bool]) -> list[float]:
+    """Take turns of one account, and give what each took."""
+    took: list[float] = []
+    while goes_on(len(took)):
+        turn = AccountTurn(account_id="works", line=Line.BULK, as_of=store.now())
+        began_at = time.monotonic()
+        job = store.claim_next(turn, worker="benchmark", lease_s=_LEASE_S, at=datetime.now(UTC))
+        if job is None or not store.has_turn(turn, most=0):
+            break
+        store.release(job.succeed(at=datetime.now(UTC)))
+        took.append(time.monotonic() - began_at)
+    return took
+
+
+def _read_by_sweep(database: MongoDatabase) -> int:
+    """Add up what the server notes of all calls but those for turns, which name an account."""
+    noted = database["system.profile"].find({"ns": f"{database.name}.{COLLECTION}"})
+    return sum(call.get("docsExamined", 0) for call in noted if "works" not in str(call["command"]))
+
+
+def _seconds(act: Callable[[], object]) -> float:
+    began_at = time.monotonic()
+    act()
+    return time.monotonic() - began_at
+
+
+if __name__ == "__main__":
+    main()
