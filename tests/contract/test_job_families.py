@@ -190,6 +190,18 @@ def test_a_sync_is_never_claimed_and_not_rung_for_once_it_has_children(world: Jo
     assert world.store.claim(sync.job_id, worker="w1", lease_s=LEASE_S, at=present()) is None
 
 
+def test_many_syncs_are_stored_at_once_and_missed_like_one(world: JobWorld) -> None:
+    first = added_sync(world)
+    syncs = [replace(first, job_id=f"{first.job_id}-{number}", created_at=present()) for number in range(3)]
+
+    for _ in range(2):
+        world.store.add_all([first, *syncs])
+
+    assert [stored(world, sync) for sync in syncs] == syncs
+    lost = world.store.take_lost({Line.SYNC: present() + HOUR}, most=8, limit=10)
+    assert {job.job_id for job in lost} == {first.job_id, *(sync.job_id for sync in syncs)}
+
+
 def test_a_sync_runs_as_soon_as_a_child_does(world: JobWorld) -> None:
     sync, children = expanded(world)
     assert sync.status is JobStatus.QUEUED
@@ -237,7 +249,7 @@ def test_of_children_that_end_at_the_same_moment_none_is_overlooked(world: JobWo
         def end(job: Job, start: Barrier = start) -> None:
             start.wait()
             world.store.release(job.succeed(at=present()))
-            followed(world, job)
+            world.store.follow(str(job.parent_id))
 
         with ThreadPoolExecutor(max_workers=len(mine)) as pool:
             list(pool.map(end, mine))
