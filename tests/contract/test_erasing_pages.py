@@ -222,19 +222,79 @@ def test_pages_of_older_versions_are_read_as_ever_and_found_once_described(
     assert store.count(job.job_id) == 30
 
 
-def test_pages_are_found_by_an_index_and_without_their_bodies(mongo_database: MongoDatabase) -> None:
+def test_pages_are_found_by_an_index_however_many_have_lower_ids(mongo_database: MongoDatabase) -> None:
     store = in_mongo(mongo_database)
     store.ensure_indexes()
     ascending: Sequence[Page] = [page_of(range(first, first + 10)) for first in range(0, 1000, 10)]
     stored(store, held(), *ascending)
     for account_id in ("a0", "a2"):
         stored(store, replace(held(), account_id=account_id, progress=Progress()), *ascending)
+    template = mongo_database[COLLECTION].find_one({"account_id": "a1"}, {"body": False})
+    assert template is not None
+    lower = [
+        {**template, "_id": f"lower:{number:08d}:000", "ids_from": number * -10, "ids_to": number * -10 + 9}
+        for number in range(1, 20_000)
+    ]
+    mongo_database[COLLECTION].insert_many(lower)
+
     with profiled(mongo_database, COLLECTION) as noted:
-        assert len(store.holding(erasure_of(25))) == 1
+        assert len(store.holding(erasure_of(985))) == 1
 
     (query,) = noted
     assert query["docsExamined"] == 0
-    assert query["keysExamined"] <= 100 + 2
+    assert query["keysExamined"] <= 140
+
+
+@pytest.mark.parametrize(
+    ("ids", "held_ids"),
+    [
+        ([0, 2**63 - 1], [0, 1, 2**62, 2**63 - 1]),
+        ([5], [5]),
+        ([5, 6], [5, 6]),
+        ([100, 227], [100, 163, 227]),
+        ([100, 228], [100, 164, 228]),
+        ([-(2**63), 2**63 - 1], [0, 2**63 - 1]),
+        ([7, 7, 7], [7]),
+    ],
+)
+def test_ids_at_the_edges_of_a_pages_range_are_found_and_those_beyond_are_not(
+    store: PageStore, ids: list[int], held_ids: list[int]
+) -> None:
+    job = stored(store, held(), page_of(ids), page_of([]))
+    for record_id in held_ids:
+        assert store.holding(erasure_of(record_id)) == [(job.job_id, 0)]
+    for record_id in (min(ids) - 1, max(ids) + 1):
+        if 0 <= record_id < 2**63:
+            assert store.holding(erasure_of(record_id)) == []
+
+
+def test_an_index_of_an_older_version_is_removed(mongo_database: MongoDatabase) -> None:
+    before = [("account_id", 1), ("type", 1), ("ids_from", 1), ("ids_to", 1), ("_id", 1)]
+    mongo_database[COLLECTION].create_index(before)
+    for _ in range(2):
+        in_mongo(mongo_database).ensure_indexes()
+    assert before not in [list(each["key"].items()) for each in mongo_database[COLLECTION].list_indexes()]
+
+
+def test_a_page_that_is_stored_anew_meanwhile_is_not_overwritten(store: PageStore) -> None:
+    job = held()
+    stored(store, job, page_of([1, 2], padding=40))
+    rewrite = store.without(erasure_of(1), job.job_id, 0)
+    assert rewrite is not None
+    store.add(job, page_of([1, 2, 3], padding=40))
+
+    assert not store.rewrite(rewrite)
+    assert store.get(job.job_id, 0) == page_of([1, 2, 3], padding=40)
+
+
+def test_of_two_who_erase_from_a_page_at_once_the_second_makes_it_anew(store: PageStore) -> None:
+    job = stored(store, held(), page_of([1, 2, 3], padding=40))
+    first, second = (store.without(erasure_of(number), job.job_id, 0) for number in (1, 2))
+    assert first is not None
+    assert second is not None
+    assert [store.rewrite(first), store.rewrite(second)] == [True, False]
+    assert erase(store, erasure_of(2)) == 1
+    assert places(store, job) == ([3], 3)
 
 
 def test_what_a_job_has_lost_is_answered_by_an_index_of_what_was_erased(mongo_database: MongoDatabase) -> None:

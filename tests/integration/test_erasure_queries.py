@@ -49,6 +49,25 @@ def test_a_page_is_compared_with_the_erasures_of_its_own_records(mongo_database:
     assert query["keysExamined"] <= A_PAGE + 1
 
 
+def test_what_is_due_is_found_without_a_look_at_what_is_finished(mongo_database: MongoDatabase) -> None:
+    store = MongoErasureStore(mongo_database)
+    store.ensure_indexes()
+    now = datetime.now(UTC)
+    finished = [{"_id": uuid4().hex, "account_id": "a1", "type": "contacts", "finished_at": now} for _ in range(20_000)]
+    mongo_database[COLLECTION].insert_many(finished)
+    mine = store.add(COPY, 1, requested_by="u1")
+    store.hand_over(mine, looked_through=None)
+    for number in range(50):
+        store.add(COPY, number, requested_by="u1")  # somebody is at work on each
+
+    with profiled(mongo_database, COLLECTION) as noted:
+        assert store.take_due() == mine
+        assert store.take_due() is None
+
+    assert {each["planSummary"] for each in noted} == {"IXSCAN { due_at: 1, _id: 1 }"}
+    assert sum(each["docsExamined"] for each in noted) <= 2 * 52
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lingering:
     """Transactions in which something else happens before their end."""

@@ -55,10 +55,17 @@ class BeforeReads(CommandListener):
 
 
 @contextmanager
-def watched_store(server: MongoServer, name: str, listener: BeforeReads) -> Iterator[MongoRecordStore]:
-    """Give a store with a client of its own, which tells the listener."""
+def watched_client(server: MongoServer, listener: BeforeReads) -> Iterator[MongoClient[dict[str, Any]]]:
+    """Give a client that tells the listener."""
     client: MongoClient[dict[str, Any]] = MongoClient(server.uri, tz_aware=True, event_listeners=[listener])
     with client:
+        yield client
+
+
+@contextmanager
+def watched_store(server: MongoServer, name: str, listener: BeforeReads) -> Iterator[MongoRecordStore]:
+    """Give a store with such a client of its own."""
+    with watched_client(server, listener) as client:
         yield MongoRecordStore(client[name])
 
 

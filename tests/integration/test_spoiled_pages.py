@@ -6,14 +6,17 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from itertools import count
 from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
+from sandbox.mongo_server import MongoServer
 from tests.contract.stores import present
 from tests.contract.test_erasing_pages import erasure_of, without_description
-from tests.contract.test_page_store import held, page_of, stored
+from tests.contract.test_page_store import SMALL, held, page_of, stored
+from tests.integration.test_followers import BeforeReads, watched_client
 from tests.stack_fixtures import MongoDatabase
 from worker.closing import close
 from worker.eraser import Eraser
@@ -175,3 +178,22 @@ def test_a_page_that_is_missing_in_the_middle_is_not_passed_over(mongo_database:
     with pytest.raises(JobNotFoundError):
         store.read(job.job_id, ExportType.CONTACTS, start=0, limit=6)
     assert len(store.read(job.job_id, ExportType.CONTACTS, start=0, limit=2).records) == 2
+
+
+@pytest.mark.parametrize("query", [1, 2, 3])
+def test_a_page_in_parts_is_read_as_it_was_before_an_erasure_or_after_it(
+    mongo_server: MongoServer, mongo_database: MongoDatabase, query: int
+) -> None:
+    """An erasure writes all parts anew, between two queries of one who reads them."""
+    store = MongoPageStore(mongo_database, most_bytes=SMALL)
+    page = page_of(range(20), padding=200)
+    job = stored(store, held(), page)
+    rewrite = store.without(erasure_of(3), job.job_id, 0)
+    assert rewrite is not None
+    queries = count(1)
+    listener = BeforeReads(lambda _: next(queries) == query and store.rewrite(rewrite))
+    with watched_client(mongo_server, listener) as client:
+        found = MongoPageStore(client[mongo_database.name], most_bytes=SMALL).get(job.job_id, 0)
+
+    assert next(queries) > query, "it was not asked so often"
+    assert len(found.gaps) + found.body.count(b'"vid"') == page.records

@@ -29,6 +29,7 @@ _under_way: ContextVar[ClientSession | None] = ContextVar("transaction", default
 
 _SNAPSHOT_GONE = (239, 246)  # SnapshotTooOld, SnapshotUnavailable
 _SNAPSHOTS_TRIED = 3
+_NO_SUCH_INDEX = (26, 27)  # NamespaceNotFound, IndexNotFound
 
 _DURABLE: Mapping[str, object] = {
     # With w:1 a killed server lost acknowledged writes (1,607 of 205,325); with these none.
@@ -96,6 +97,15 @@ def in_transaction(database: MongoDatabase, work: Callable[[ClientSession], T], 
             read_concern=ReadConcern("snapshot"),
             write_concern=database.write_concern,
         )
+
+
+def drop_index(collection: MongoCollection, name: str) -> None:
+    """Remove an index that an older version has made, if it is there."""
+    try:
+        collection.drop_index(name)
+    except OperationFailure as error:
+        if error.code not in _NO_SUCH_INDEX:
+            raise
 
 
 def at_one_moment(database: MongoDatabase, read: Callable[[ClientSession], T]) -> T:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from uuid import uuid4
 
 from pymongo import ASCENDING, ReturnDocument
 
 from worker.erasures import Erasure
-from worker.mongo.connection import Document, MongoDatabase, from_now, session_under_way, translated_errors
+from worker.mongo.connection import Document, MongoDatabase, drop_index, from_now, session_under_way, translated_errors
 from worker.pages import ExportType, PagePlace
 from worker.records import CopyId
 
@@ -18,8 +17,8 @@ COLLECTION = "integrations.hubspot.erasures"
 _LOOKS = 2
 _AT_WORK_S = 60  # then whoever was at work is taken for dead
 _CALLS_END_WITHIN_S = 600  # no page is older when it is stored, however slow HubSpot and however many calls it takes
-_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)  # what is open was due after it: so the index is enough to find that
 _IS_OPEN = {"$type": "date"}  # as the index says it: one that is finished is not in there
+_BY_DUE = [("due_at", ASCENDING), ("_id", ASCENDING)]
 
 
 class MongoErasureStore:
@@ -35,7 +34,8 @@ class MongoErasureStore:
                 [("account_id", ASCENDING), ("type", ASCENDING), ("record_id", ASCENDING)],
                 partialFilterExpression={"due_at": _IS_OPEN},
             )
-            self._erasures.create_index("due_at", sparse=True)
+            self._erasures.create_index(_BY_DUE, partialFilterExpression={"due_at": _IS_OPEN})
+            drop_index(self._erasures, "due_at_1")  # of older versions: sparse, and so of no use beside `$expr`
 
     def add(self, copy: CopyId, record_id: int, *, requested_by: str) -> Erasure:
         """Insert one."""
@@ -75,7 +75,7 @@ class MongoErasureStore:
 
     def take_due(self) -> Erasure | None:
         """Take the one that has been due for longest, by one atomic update."""
-        due = {"due_at": {"$gt": _LONG_AGO}, "$expr": {"$lte": ["$due_at", "$$NOW"]}}
+        due = {"due_at": _IS_OPEN, "$expr": {"$lte": ["$due_at", "$$NOW"]}}
         with translated_errors():
             document = self._erasures.find_one_and_update(
                 due,

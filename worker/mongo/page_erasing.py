@@ -14,7 +14,7 @@ from pymongo.errors import OperationFailure
 from worker.erasures import Erased, Erasure, Rewrite
 from worker.errors import SpoiledPageError
 from worker.jobs import Job
-from worker.mongo.connection import Document, MongoCollection, session_under_way, translated_errors
+from worker.mongo.connection import Document, MongoCollection, drop_index, session_under_way, translated_errors
 from worker.mongo.page_documents import (
     NO_IDS,
     UNKNOWN_IDS,
@@ -36,7 +36,6 @@ _BAD_VALUE = 2  # no such index
 
 _BY_IDS = [(name, ASCENDING) for name in ("account_id", "type", "span", "ids_from", "ids_to", "_id")]
 _BY_IDS_BEFORE = "account_id_1_type_1_ids_from_1_ids_to_1__id_1"  # of older versions
-_NOT_FOUND = (26, 27)  # collection, index
 _COMMON = ("job_id", "account_id", "type", "hub_id", "epoch", "expires_at")
 _LOST = ("job_id", "records_through", "records", "erased.records", "erased.checksum")
 _HAS_LOST = {"erased.records": {"$gt": 0}}  # as the index says it: of most jobs there is no page in there
@@ -69,11 +68,7 @@ class PageErasing:
         """Create what the queries below need, and remove what they needed before."""
         self._pages.create_index(_BY_IDS)
         self._pages.create_index([(name, ASCENDING) for name in _LOST], partialFilterExpression=_HAS_LOST)
-        try:
-            self._pages.drop_index(_BY_IDS_BEFORE)
-        except OperationFailure as error:
-            if error.code not in _NOT_FOUND:
-                raise
+        drop_index(self._pages, _BY_IDS_BEFORE)
 
     def describe_some(self, account_id: str) -> bool:
         """Note the range of ids of pages that older versions have stored; those without their type are read for it."""
@@ -188,7 +183,7 @@ def _places_of(erasure: Erasure) -> Document:
         {
             **mine,
             "span": span,
-            "ids_from": {"$gt": max(record_id - 2**span, _LEAST_ID), "$lte": record_id},
+            "ids_from": {"$gte": max(record_id - 2**span + 1, _LEAST_ID), "$lte": record_id},
             "ids_to": {"$gte": record_id},
         }
         for span in _SPANS
