@@ -37,47 +37,63 @@ class Connections:
         self.most = most
         self.closed: Counter[str] = Counter()
         """How many were closed before their clients did so, by the reason."""
-        self._open: set[Connection] = set()
-        self._reserve: set[Connection] = set()
-        self._waiting: dict[Connection, None] = {}
+        self._pools = {Admission.ORDINARY: _Pool(most), Admission.RESERVE: _Pool(_RESERVE)}
 
     @property
     def open(self) -> int:
         """How many there are."""
-        return len(self._open) + len(self._reserve)
+        return sum(len(pool.open) for pool in self._pools.values())
 
     def admit(self, connection: Connection) -> Admission:
         """Take a new connection, in place of another one where that has to be."""
-        if len(self._open) >= self.most and not self._make_room():
-            if len(self._reserve) >= _RESERVE:
-                self.closed["full"] += 1
-                return Admission.REFUSED
-            self._reserve.add(connection)
-            return Admission.RESERVE
-        self._open.add(connection)
-        self._waiting[connection] = None
-        return Admission.ORDINARY
+        for admission, pool in self._pools.items():
+            if pool.is_full and (oldest := pool.longest_waiting) is not None:
+                pool.leave(oldest)
+                self.closed["crowded"] += 1
+                oldest.close_idle()
+            if not pool.is_full:
+                pool.enter(connection)
+                return admission
+        self.closed["full"] += 1
+        return Admission.REFUSED
 
     def wait(self, connection: Connection) -> None:
         """Note that the client has to go on. To be called again changes nothing."""
-        if connection in self._open:
-            self._waiting.setdefault(connection)
+        for pool in self._pools.values():
+            if connection in pool.open:
+                pool.waiting.setdefault(connection)
 
     def work(self, connection: Connection) -> None:
         """Note that a request is being answered."""
-        self._waiting.pop(connection, None)
+        for pool in self._pools.values():
+            pool.waiting.pop(connection, None)
 
     def leave(self, connection: Connection) -> None:
         """Forget a connection that has ended."""
-        self._waiting.pop(connection, None)
-        self._open.discard(connection)
-        self._reserve.discard(connection)
+        for pool in self._pools.values():
+            pool.leave(connection)
 
-    def _make_room(self) -> bool:
-        oldest = next(iter(self._waiting), None)
-        if oldest is None:
-            return False
-        self.leave(oldest)
-        self.closed["crowded"] += 1
-        oldest.close_idle()
-        return True
+
+class _Pool:
+    """So many connections, and those of them that wait for their clients, in the order in which they began to."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self.open: set[Connection] = set()
+        self.waiting: dict[Connection, None] = {}
+
+    @property
+    def is_full(self) -> bool:
+        return len(self.open) >= self._most
+
+    @property
+    def longest_waiting(self) -> Connection | None:
+        return next(iter(self.waiting), None)
+
+    def enter(self, connection: Connection) -> None:
+        self.open.add(connection)
+        self.waiting[connection] = None
+
+    def leave(self, connection: Connection) -> None:
+        self.open.discard(connection)
+        self.waiting.pop(connection, None)

@@ -176,7 +176,7 @@ class JobWaiter:
 
     async def _look(self, look: Look, ids: Sequence[str]) -> None:
         try:
-            found = await anyio.to_thread.run_sync(look, ids, limiter=self._own_thread)
+            found = await anyio.to_thread.run_sync(look, ids, abandon_on_cancel=True, limiter=self._own_thread)
         except Exception:  # noqa: BLE001 - a look that fails must not end those to come; each request looks for itself
             found = dict.fromkeys(ids)
         for job_id, status in found.items():

@@ -178,6 +178,7 @@ def test_even_a_crowd_that_asks_for_health_alone_leaves_files(server: Server) ->
         until(lambda: server.counts()["open"], lambda found: found >= ROOM)
         server.crowd(stack, b"", count=CROWD)
 
+        assert [server.ask("/healthz")[0] for _ in range(10)] == [200] * 10
         assert psutil.Process(server.process.pid).num_fds() < FILES - 40
 
     server.ask("/metrics")  # ends the wait

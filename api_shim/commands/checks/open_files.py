@@ -5,7 +5,7 @@ from __future__ import annotations
 from api_shim.commands.findings import Finding, verdict_on
 from api_shim.open_files import files_for, most_files, room_within
 
-_ENOUGH = 1000
+_ENOUGH = 500
 
 
 def check_open_files(wanted: int | None) -> Finding:

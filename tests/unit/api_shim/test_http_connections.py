@@ -56,11 +56,24 @@ def test_who_is_being_answered_is_not_closed() -> None:
     assert [each.is_closed for each in busy] == [False, False]
 
 
-def test_the_reserve_ends_too_and_is_free_again_afterwards() -> None:
+def test_in_the_reserve_too_the_one_that_waits_longest_makes_room() -> None:
     connections = Connections(1)
     connections.work(admitted(connections, 1)[0])
     reserve = [Connection() for _ in range(16)]
     assert {connections.admit(each) for each in reserve} == {Admission.RESERVE}
+
+    assert connections.admit(Connection()) is Admission.RESERVE
+
+    assert [each.is_closed for each in reserve] == [True, *[False] * 15]
+
+
+def test_the_reserve_ends_too_and_is_free_again_afterwards() -> None:
+    connections = Connections(1)
+    connections.work(admitted(connections, 1)[0])
+    reserve = [Connection() for _ in range(16)]
+    for each in reserve:
+        connections.admit(each)
+        connections.work(each)
 
     assert connections.admit(Connection()) is Admission.REFUSED
     connections.leave(reserve[0])
