@@ -209,3 +209,14 @@ def test_what_an_older_version_does_to_a_new_job_makes_no_claim_of_it(world: Mon
 
     world.store.take_lost({Line.BULK: far}, most=8, limit=9)  # once, and then it is known to be over
     assert world.store.take_lost({Line.BULK: far}, most=8, limit=9) == []
+
+
+def test_indexes_that_only_an_older_version_has_used_are_dropped(world: MongoWorld) -> None:
+    jobs = world.database[COLLECTION]
+    jobs.create_index([("is_expanded", 1), ("status", 1), ("published_at", 1)])
+    before = jobs.index_information().keys()
+
+    for _ in range(2):
+        world.store.adopt_older()
+
+    assert before - jobs.index_information().keys() == {"is_expanded_1_status_1_published_at_1"}

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 from pymongo import ASCENDING, DESCENDING, ReturnDocument
+from pymongo.errors import OperationFailure
 
 from worker.account_turns import AccountTurn, DueJob
 from worker.errors import JobNotFoundError, LeaseLostError
@@ -22,7 +23,7 @@ from worker.mongo.job_documents import (
 from worker.mongo.job_families import HIDE, JobFamilies, insert_missing, unchanged
 from worker.mongo.job_lists import LIST_INDEX, count_open, find_newest
 from worker.mongo.job_reading import JobReader
-from worker.mongo.job_timing import CENSUS_INDEX, HAS_UNSETTLED, OPEN, TIMED, TIMING_INDEXES, literal
+from worker.mongo.job_timing import CENSUS_INDEX, HAS_UNSETTLED, OLDER_INDEXES, OPEN, TIMED, TIMING_INDEXES, literal
 from worker.mongo.job_turns import JobTurns, of_turn
 from worker.pages import ExportType
 from worker.spoiled import SpoiledDocuments
@@ -36,6 +37,7 @@ _IS_UNFOLLOWED: Document = {"unfollowed_since": {"$exists": True}}
 _HAS_STORED: Document = {"stored_bytes": {"$gt": 0}}
 _IS_RUNNING = {"$eq": ["$status", JobStatus.RUNNING.value]}
 _CAN_BE_TAKEN = {"$and": [_HAS_LAPSED, _IS_DUE]}
+_NO_SUCH_INDEX = 27
 _COULD_BE_TAKEN_SINCE = {"$ifNull": ["$ready_at", "$due_at"]}  # the second: of a lease that has lapsed
 
 
@@ -71,9 +73,19 @@ class MongoJobStore:
             )
 
     def adopt_older(self) -> None:
-        """Write what older versions have left out. Doing it again changes nothing."""
+        """Write what older versions have left out, and drop what they kept. Doing it again changes nothing."""
         self._turns.adopt()
         self._turns.adopt_unsettled()
+        with translated_errors():
+            for name in OLDER_INDEXES & self._jobs.index_information().keys():
+                self._drop_index(name)
+
+    def _drop_index(self, name: str) -> None:
+        try:
+            self._jobs.drop_index(name)
+        except OperationFailure as error:
+            if error.code != _NO_SUCH_INDEX:  # another worker was here first
+                raise
 
     def add(self, job: Job) -> None:
         """Store a new job."""
