@@ -101,6 +101,8 @@ def in_transaction(database: MongoDatabase, work: Callable[[ClientSession], T], 
 
 def drop_index(collection: MongoCollection, name: str) -> None:
     """Remove an index that an older version has made, if it is there."""
+    if name not in collection.index_information():
+        return
     try:
         collection.drop_index(name)
     except OperationFailure as error:
