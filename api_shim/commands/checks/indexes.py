@@ -72,6 +72,10 @@ class _Collection:
     def create_index(self, keys: str | list[tuple[str, int]], **options: Any) -> None:  # noqa: ANN401 - pymongo's
         self.wanted.append((self.name, _Index.of(keys, options)))
 
+    def index_information(self) -> dict[str, Any]:
+        """Return nothing: what an older version has made is no concern here."""
+        return {}
+
 
 def missing_indexes(database: MongoDatabase) -> list[str]:
     """Name what is missing as `collection (key, key)`."""
