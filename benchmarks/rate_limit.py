@@ -1,6 +1,6 @@
 """How well the limit of one account is kept and used: several worker processes, one real Redis, which also fails.
 
-    python -m benchmarks.rate_limit [--processes 4] [--threads 8] [--limit 110/3] [--seconds 12]
+    python -m benchmarks.rate_limit [--processes 4] [--threads 8] [--limit 110/3] [--seconds 20]
     python -m benchmarks.rate_limit --starved [--seconds 60] [--seed 1 --seed 2]
 
 Every thread books a place, waits for it, notes when it goes, and asks again; each second thread is slow, as if its
@@ -44,7 +44,7 @@ from worker.permits import Permit
 from worker.rates import Rate
 from worker.redis_client import impatient_redis
 
-_SECONDS, _STARVED_S = 12.0, 60.0
+_SECONDS, _STARVED_S = 20.0, 60.0
 _START_UP_S = 1.5
 _WITHIN_S = 0.25
 _SLOW_CALL_S = 0.3
@@ -120,7 +120,7 @@ class CountingRedis(Redis):
 @click.option("--processes", default=4, show_default=True, type=click.IntRange(1, 16))
 @click.option("--threads", default=8, show_default=True, type=click.IntRange(1, 64))
 @click.option("--limit", default="110/3", show_default=True, help="Calls per seconds.")
-@click.option("--seconds", type=float, help="How long each of the four scenarios takes (12), or --starved (60).")
+@click.option("--seconds", type=float, help="How long each of the four scenarios takes (20), or --starved (60).")
 @click.option("--starved", is_flag=True, help="Two workers that get no time, instead of the four scenarios.")
 @click.option("--seed", "seeds", multiple=True, type=int, default=(1,), show_default=True, help="Of --starved.")
 def main(  # noqa: PLR0913 - options

@@ -42,7 +42,7 @@ _WORKERS, _CONCURRENCY = 2, 8
 _SHORTEST_STOP_S, _LONGEST_STOP_S, _LONG_STOP_S = 0.1, 5.0, 8.0
 _LONG_STOPS, _KILLS = 0.05, 0.03
 _PAUSE_S = (0.2, 1.5)
-_DELAY_S, _BETWEEN_DELAYS_S = (1.0, 4.0), (6.0, 12.0)
+_DELAY_S, _BETWEEN_DELAYS_S = (1.0, 4.0), (3.0, 8.0)
 _RESTART_S = 8.0
 _FIRST = -10  # of the nice values of processes: before all others
 
@@ -135,7 +135,7 @@ def _stop_s(chance: random.Random) -> float:
     return math.exp(chance.uniform(math.log(_SHORTEST_STOP_S), math.log(_LONGEST_STOP_S)))
 
 
-def run(seed_: int, *, seconds: float, accounts: int = 6) -> Findings:
+def run(seed_: int, *, seconds: float, accounts: int = 3) -> Findings:
     """Do what is planned for that seed while exports run, and look at what HubSpot saw."""
     settings = {"HUBSPOT_RATE_LIMIT": f"{CALLS}/{WINDOW_S:g}"}
     options = StackOptions(settings=settings, workers=_WORKERS, worker_arguments=(f"--concurrency={_CONCURRENCY}",))

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
+import structlog
 from pydantic import SecretStr
 
 from worker.crm_apis import CrmApi
@@ -25,6 +26,8 @@ from worker.jobs import Job, JobKind
 from worker.leases import HeldLease
 from worker.permits import Permit
 from worker.tokens import AccessToken
+
+_log = structlog.get_logger()
 
 _LONGEST_PAGE_S = 60.0  # of the calls of one page, until the place of its last one is asked for
 _LONGEST_WAIT_S, _LEAST_WAIT_S, _MOST_ASKS = 20.0, 0.01, 400  # for the place of a further call
@@ -165,7 +168,10 @@ class PageFetcher:
             fetched = self._tools.source.fetch_page(query, token)
         except NoPlaceError as error:
             return Attempt(token=token, wait_s=error.wait_s, answered=further.made + 1)
-        except (CallAbandonedError, PermitExpiredError):
+        except CallAbandonedError:
+            return Attempt(token=token, answered=further.made)
+        except PermitExpiredError:
+            _log.warning("permit_expired")  # seen often: this machine has no time for its workers
             return Attempt(token=token, answered=further.made)
         except HubSpotError as error:
             if isinstance(error, TokenRefusedError):

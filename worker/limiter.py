@@ -166,7 +166,7 @@ class RedisRateLimiter:
 
     def _unlogged_ago_s(self, at: float) -> float | None:
         """Give how long ago some worker may have made a call on its own; None: nobody can have."""
-        if self._contact.away_since is None or at - self._contact.last_answer_at <= self._rate.seconds:
+        if self._contact.away_since is None or at - self._contact.last_answer_at <= self._rate.seconds + PERMIT_S:
             return None
         return at - max(self._contact.last_failure_at, self._calls.last_booked_at)
 

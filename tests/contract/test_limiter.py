@@ -18,6 +18,7 @@ from structlog.testing import capture_logs
 
 from sandbox.servers import embedded_redis
 from sandbox.state_folder import temporary_state
+from tests.patience import until
 from worker.blocks import blocked_for_s, lift_block
 from worker.errors import PermitExpiredError
 from worker.interfaces import RateLimiter, Reservation
@@ -367,6 +368,30 @@ def test_a_booking_whose_answer_was_lost_is_taken_back(server: FakeServer, clock
     limiter.flush()
 
     assert booked(other, 3) == 2
+
+
+def test_what_became_of_calls_is_told_in_the_background(redis: Redis) -> None:
+    limiter = RedisRateLimiter(redis, Rate(calls=2, seconds=10))
+    out(limiter).settle()
+    limiter.reserve("a1", within_s=0).permit.close()
+
+    (key,) = redis.keys("*:calls:*")
+    until(lambda: (redis.zcard(key), redis.zcount(key, "-inf", _now_ms(redis))), lambda counts: counts == (1, 1))
+
+
+def test_what_redis_could_not_be_told_is_told_when_it_is_back(server: FakeServer, clock: Seconds) -> None:
+    limiter = RedisRateLimiter(FakeRedis(server=server), Rate(calls=1, seconds=10), clock=clock)
+    other = RedisRateLimiter(FakeRedis(server=server), Rate(calls=1, seconds=10))
+    call = out(limiter)
+    server.connected = False
+    call.settle()
+    limiter.flush()
+    server.connected = True
+    clock.now += 4
+    limiter.reserve("a2", within_s=0)  # sees that it is back
+    limiter.flush()
+
+    assert wait_s(other) == pytest.approx(6, abs=0.5)
 
 
 def test_an_emptied_redis_is_told_of_the_calls_that_are_still_out(redis: Redis, clock: Seconds) -> None:
@@ -798,7 +823,7 @@ def test_a_worker_that_saw_a_short_absence_goes_on_with_the_count(server: FakeSe
     server.connected = True
     assert booked(other, 3) == 3
 
-    clock.now += 5
+    clock.now += PERMIT_S + 9
 
     assert booked(limiter, 8) == 5
 
