@@ -38,6 +38,7 @@ check: lint
 bench: setup
 	@$(BIN)/python -m benchmarks.synchronous_get
 	@$(BIN)/python -m benchmarks.rate_limit
+	@$(BIN)/python -m benchmarks.rate_limit --starved
 	@$(BIN)/python -m benchmarks.lanes
 	@$(BIN)/python -m benchmarks.submission
 	@$(BIN)/python -m benchmarks.download --records 100000

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import socket
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
@@ -59,6 +61,28 @@ def test_accounts_of_one_portal_keep_its_limit_together(limited: Stack) -> None:
 
     assert [each.finished(path)["status"] for each, path in paths] == ["succeeded"] * 4
     stats = limited.hubspot_control.stats(client.account.hub_id)
+    assert (stats["refused"], stats["peak_calls"] <= CALLS) == (0, True)
+
+
+def test_calls_that_were_held_up_on_the_way_break_no_limit_when_they_arrive_together(limited: Stack) -> None:
+    client = limited_client(limited, contacts=20_000, companies=20_000, deals=20_000)
+    hub = client.account.hub_id
+    paths = [client.start(kind, {"page_size": 50}) for kind in ("contacts", "companies", "deals")]
+
+    def make_calls(number: int) -> None:
+        wanted = limited.hubspot_control.stats(hub)["calls"] + number
+        until(lambda: limited.hubspot_control.stats(hub)["calls"], lambda calls: calls >= wanted)
+
+    for _ in range(3):
+        make_calls(3 * CALLS)
+        limited.hubspot.send(signal.SIGSTOP)
+        time.sleep(1.5 * WINDOW_S)  # what leaves meanwhile is read when HubSpot goes on
+        limited.hubspot.send(signal.SIGCONT)
+    make_calls(2 * CALLS)
+    for path in paths:
+        client.post(f"{path}/cancel")
+
+    stats = limited.hubspot_control.stats(hub)
     assert (stats["refused"], stats["peak_calls"] <= CALLS) == (0, True)
 
 
