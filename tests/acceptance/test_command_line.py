@@ -26,7 +26,7 @@ from tests.patience import PATIENCE_S
 
 COMMAND = (sys.executable, "-m", "api_shim.cli")
 SUBJECTS = [
-    *("worker settings", "shim settings"),
+    *("worker settings", "shim settings", "open files"),
     *("mongodb", "mongodb replica set", "mongodb write concern", "clock", "mongodb indexes"),
     *("tokens", "hubspot lists", "token endpoint"),
     *("redis", "redis memory", "redis persistence"),
