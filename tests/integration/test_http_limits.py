@@ -18,17 +18,23 @@ import uvicorn
 from api_shim import http_protocol
 from api_shim.http_protocol import BoundedHttpProtocol
 from api_shim.http_refusals import MOST_HEADER_BYTES, MOST_HEADERS, MOST_TARGET_BYTES
-from tests.patience import PATIENCE_S
+from tests.patience import PATIENCE_S, until
 
 Json = dict[str, Any]
 END = b"\r\n\r\n"
+LARGE = 1000
 FEW = 1000
 """Bytes of a request line and of the usual headers, and more."""
 
 
 async def application(scope: Json, receive: Any, send: Any) -> None:  # noqa: ANN401 - ASGI's
-    """Answer how large the request's target and body were; to `/early` before the body was read."""
+    """Answer how large target and body were; to `/early` before the body was read, to `/large` at length."""
     if scope["type"] != "http":
+        return
+    if scope["path"] == "/large":
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for more in (*[True] * LARGE, False):
+            await send({"type": "http.response.body", "body": b"x" * 65_536, "more_body": more})
         return
     body = 0
     more = scope["path"] != "/early"
@@ -168,6 +174,23 @@ def test_a_head_that_trickles_is_not_waited_for(server: Server, monkeypatch: pyt
         connection.sendall(b"GET / HTTP/1.1\r\n")
 
         assert answer_in(read_all(connection)) == refusal(408, "headers: must arrive within 10 seconds")
+
+
+def test_an_answer_that_nobody_reads_is_given_up(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_protocol, "_UNREAD_WITHIN_S", 0.05)
+    closed = BoundedHttpProtocol.limits.closed
+    before = closed["unread"]
+    with closing(server.connect()) as connection:
+        connection.sendall(request(target=b"/large"))
+        until(lambda: closed["unread"], lambda found: found == before + 1)
+
+
+def test_a_large_answer_is_given_to_who_reads_it_slowly(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_protocol, "_UNREAD_WITHIN_S", PATIENCE_S)
+    with closing(server.connect()) as connection:
+        connection.sendall(request(target=b"/large"))
+        time.sleep(0.1)  # it has filled all there is between them
+        assert read_all(connection).count(b"x") == (LARGE + 1) * 65_536
 
 
 @pytest.mark.parametrize("noise", [b"\x16\x03\x01\x02\x00\x01\x00\x01", b"hello\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n"])
