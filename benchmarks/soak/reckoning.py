@@ -50,6 +50,7 @@ class Facts:
     asked_for: int
     planned: frozenset[Strike]
     strikes: Mapping[Strike, int]
+    broker_away_s: float
     faults: Sequence[FaultCount]
     longest: Mapping[Standing, Stop]
     started_at: float
@@ -108,6 +109,7 @@ def reckon(facts: Facts, *, client: Client, stack: Stack, check: Callable[[], No
                     in_lanes=len(stored.in_lanes),
                     pages_read=facts.ledger.reads.get("200", 0),
                     longest_leased_s=_longest_s(facts, Standing.HELD),
+                    broker_away_s=facts.broker_away_s,
                 )
             ),
         ],

@@ -133,6 +133,7 @@ class _Run:
                 asked_for=len(self._plan.all_exports),
                 planned=frozenset(timed.strike for timed in self._timetable),
                 strikes=self._striker.done,
+                broker_away_s=self._striker.broker_away_s,
                 faults=faults,
                 longest=self._watcher.stillness.longest,
                 started_at=time.time() - self._elapsed_s,

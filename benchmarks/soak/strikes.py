@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -129,12 +131,15 @@ class _NothingToStrikeError(Exception):
 
 
 class Striker:
-    """Strikes a stack. Use it in the main thread: it starts processes."""
+    """Strikes a stack. Use it in the main thread: it starts processes. `broker_away_s` is how long RabbitMQ was."""
 
     def __init__(self, stack: Stack, rabbitmq: RabbitServer | None = None) -> None:
         self._stack = stack
         self._rabbitmq = rabbitmq
         self._stopped: dict[Strike, Process] = {}
+        self._waiting: threading.Thread | None = None
+        self._rabbitmq_killed_at = 0.0
+        self.broker_away_s = 0.0
         self._workers_killed = 0
         self._mongo_killed: MongoMember | None = None
         self.done: Counter[Strike] = Counter()
@@ -159,7 +164,7 @@ class Striker:
         }
 
     def strike(self, strike: Strike) -> None:
-        """Do it and count it; nothing but RabbitMQ is waited for until it is ready."""
+        """Do it and count it; nothing here waits until what was started is ready."""
         with suppress(_NothingToStrikeError):
             self._acts[strike]()
             self.done[strike] += 1
@@ -172,6 +177,8 @@ class Striker:
         self._start_mongo()
         if not self._stack.redis.is_alive:
             self._stack.redis.start()
+        if self._waiting is not None:
+            self._waiting.join()
         self._stack.redis.wait_ready(pause=pause)
         self._stack.mongo.wait_ready(pause=pause)
 
@@ -220,10 +227,18 @@ class Striker:
     def _kill_rabbitmq(self) -> None:
         if self._rabbitmq is not None:
             self._rabbitmq.kill()
+            self._rabbitmq_killed_at = time.monotonic()
 
     def _start_rabbitmq(self) -> None:
+        """Start it; another thread waits until it answers, which takes half a minute where others take the processor."""
         if self._rabbitmq is not None:
-            self._rabbitmq.start()
+            self._rabbitmq.begin()
+            self._waiting = threading.Thread(target=self._note_return, args=(self._rabbitmq,), daemon=True)
+            self._waiting.start()
+
+    def _note_return(self, rabbitmq: RabbitServer) -> None:
+        rabbitmq.wait_ready()
+        self.broker_away_s = time.monotonic() - self._rabbitmq_killed_at
 
     def _start_mongo(self) -> None:
         if self._mongo_killed is not None and not self._mongo_killed.is_alive:

@@ -171,19 +171,6 @@ def scheduled_runs(client: Client) -> list[Json]:
     )
 
 
-def test_messages_that_a_worker_has_are_left_to_it_whatever_the_clocks_of_others_say() -> None:
-    """By its own time a worker an hour ahead would have every message of the others delivered again, every 10 s."""
-    with running({"worker-1": 0, "worker-2": HOUR_S}) as stack:
-        client = patient(connect(stack, contacts=1500))
-        stack.hubspot_control.change_account(client.account.hub_id, latency_s=2.0)
-        path = client.start("contacts", {"limit": 1500})
-
-        client.finished(path)
-
-        restored = sum(worker.has_written("nothing_to_claim") for worker in stack.workers)
-        assert restored == 0
-
-
 def test_a_link_to_connect_is_good_for_ten_minutes_of_the_right_time() -> None:
     with running(workers=1) as stack:
         client = patient(connect(stack, contacts=1))

@@ -43,6 +43,12 @@ def test_the_second_half_of_a_restart_is_not_asked_for() -> None:
     assert list(complaints_about_reach(replace(WHOLE, strikes=strikes))) == []
 
 
+def test_a_lease_may_stand_for_as_long_as_the_broker_was_away_besides() -> None:
+    late = replace(WHOLE, longest_leased_s=LONGEST_LEASED_S + 30)
+    assert list(complaints_about_reach(replace(late, broker_away_s=31))) == []
+    assert len(list(complaints_about_reach(replace(late, broker_away_s=29)))) == 1
+
+
 def test_what_was_not_planned_is_not_asked_for() -> None:
     planned = frozenset(Strike) - {Strike.RABBITMQ_KILLED}
     strikes = dict.fromkeys(planned, 1)
