@@ -230,7 +230,7 @@ class Striker:
             self._rabbitmq_killed_at = time.monotonic()
 
     def _start_rabbitmq(self) -> None:
-        """Start it; another thread waits until it answers, which takes half a minute where others take the processor."""
+        """Start it; another thread waits until it answers, which may take half a minute."""
         if self._rabbitmq is not None:
             self._rabbitmq.begin()
             self._waiting = threading.Thread(target=self._note_return, args=(self._rabbitmq,), daemon=True)
