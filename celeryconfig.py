@@ -103,8 +103,12 @@ if _redis:
     if _redis.master:
         broker_transport_options |= {"master_name": _redis.master, "sentinel_kwargs": _sentinel_arguments(_redis)}
 else:
-    broker_heartbeat = 30
-    broker_transport_options = {"confirm_publish": True}
+    broker_heartbeat = 15  # s; a node that says nothing is given up after twice that and half of it
+    broker_transport_options = {
+        "confirm_publish": True,
+        "read_timeout": 15,  # s; without these a worker and beat wait for ever for a frozen node's word
+        "write_timeout": 15,
+    }
 
 # The periodic tasks. Beat keeps no file: running one of these early, late or twice changes nothing.
 # It goes by a clock that nobody sets: when the machine's is put back by an hour, nothing waits for an hour.

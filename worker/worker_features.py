@@ -1,4 +1,4 @@
-"""What of Celery a worker does without: commands that change it from outside, and RabbitMQ's delayed delivery."""
+"""What of Celery a worker does without: commands that change it, its events, and RabbitMQ's delayed delivery."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any, cast
 
 from celery.worker.consumer.connection import Connection
 from celery.worker.consumer.delayed_delivery import DelayedDelivery
+from celery.worker.consumer.heart import Heart
 from celery.worker.control import Panel
 
 ANSWERED = frozenset({"ping", "active_queues", "stats"})
@@ -18,6 +19,7 @@ def leave_out_what_is_not_used() -> None:
     """Do without it in this process; doing so again changes nothing."""
     _answer_questions_only()
     cast("Any", DelayedDelivery).include_if = _never
+    cast("Any", Heart).include_if = _never
     cast("Any", Connection).info = _where_the_broker_is
 
 
@@ -32,8 +34,13 @@ def _answer_questions_only() -> None:
             del commands[name]
 
 
-def _never(_self: DelayedDelivery, _consumer: object) -> bool:
-    """Declare no delayed queues: where queues are quorum queues it would be 28 more, and nothing has a countdown."""
+def _never(_self: object, _consumer: object) -> bool:
+    """Leave a step out.
+
+    Delayed delivery would declare 28 more queues where queues are quorum queues, and nothing has a countdown. The heart
+    publishes an event every two seconds that nobody hears, from the thread that reads messages, with retries for ever:
+    before a frozen node that thread would come to nothing else, not to notice that AMQP's own heartbeats are missing.
+    """
     return False
 
 

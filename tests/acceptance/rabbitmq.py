@@ -149,8 +149,8 @@ class RabbitServer:
         self._server.kill()
 
     def send(self, number: signal.Signals) -> None:
-        """Send a signal to it."""
-        self._server.send(number)
+        """Send a signal to it and to the scripts around it."""
+        os.killpg(self._server.pid, number)
 
     def stop(self) -> None:
         """End everything."""
@@ -206,6 +206,7 @@ def rabbit_cluster(folder: Path, *, nodes: int = 3) -> Iterator[list[RabbitServe
     names = [f"rabbit-{uuid4().hex[:8]}@localhost" for _ in range(nodes)]
     members = (f"nodes.{number} = {name}" for number, name in enumerate(names, start=1))
     lines = (
+        "net_ticktime = 10",  # s; before that the others take a frozen node for a living one, and wait for it
         "cluster_formation.peer_discovery_backend = classic_config",
         *(f"cluster_formation.classic_config.{member}" for member in members),
     )

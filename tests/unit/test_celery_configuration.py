@@ -215,7 +215,7 @@ def test_redis_may_be_shared_with_other_programs(configuration: Configuration) -
 
 
 def test_rabbitmq_gets_none_of_the_options_of_redis(load: Callable[[str], Configuration]) -> None:
-    assert load(RABBITMQ)["broker_transport_options"] == {"confirm_publish": True}
+    assert load(RABBITMQ)["broker_transport_options"].keys() == {"confirm_publish", "read_timeout", "write_timeout"}
 
 
 def test_rabbitmqs_queues_are_replicated(load: Callable[[str], Configuration]) -> None:
@@ -291,3 +291,13 @@ def test_certificates_of_a_broker_are_checked(load: Callable[[str], Configuratio
     assert load("rediss://host")["broker_use_ssl"]["ssl_cert_reqs"] == "required"
     assert load("amqps://host")["broker_use_ssl"]["check_hostname"] is True
     assert load(REDIS)["broker_use_ssl"] is False
+
+
+def test_a_frozen_node_of_rabbitmq_is_noticed_within_the_minute_that_is_promised(
+    load: Callable[[str], Configuration],
+) -> None:
+    configuration = load(RABBITMQ)
+    checks_a_heartbeat = 2.0  # Celery's broker_heartbeat_checkrate
+    unnoticed_s = configuration["broker_heartbeat"] * (2 + 1 / checks_a_heartbeat)
+    assert unnoticed_s + configuration["broker_connection_timeout"] < 45
+    assert configuration["broker_transport_options"]["read_timeout"] <= 15

@@ -1,4 +1,4 @@
-"""What a worker tells of itself when it is asked through the broker."""
+"""What a worker tells of itself when it is asked through the broker, and what it does not say unasked."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from celery.worker.consumer.connection import Connection as ConnectionStep
+from celery.worker.consumer.heart import Heart
 from kombu import Connection
 
 from worker import worker_features
@@ -26,3 +27,9 @@ def test_statistics_hold_no_secret_and_can_be_sent() -> None:
     assert "pass-word" not in json.dumps(told)
     assert (told["broker"]["transport"], told["broker"]["hostname"]) == ("sentinel", "one")
     assert cast("Any", step).info(SimpleNamespace(connection=None))["broker"]["hostname"] is None
+
+
+def test_no_event_is_published_from_the_thread_that_reads_messages() -> None:
+    worker_features.leave_out_what_is_not_used()
+    consumer = SimpleNamespace(steps=[])
+    assert cast("Any", Heart)(consumer).include_if(consumer) is False
