@@ -89,7 +89,8 @@ def build(settings: ShimSettings, *, connections: Connections) -> FastAPI:
     present = ConnectedPortals(connections=hubspot_connections, tokens=tokens, portals=portals)
     registry = new_registry()
     job_metrics = JobMetrics(registry)
-    pages = MongoPageStore(database, spoiled=SpoiledDocuments(job_metrics.count_spoiled))
+    spoiled = SpoiledDocuments(job_metrics.count_spoiled)
+    pages, records = MongoPageStore(database, spoiled=spoiled), MongoRecordStore(database, spoiled)
     traces = open_traces(
         settings.otel_exporter_otlp_endpoint, service=settings.otel_service_name or "hubspot-export-shim"
     )
@@ -108,7 +109,6 @@ def build(settings: ShimSettings, *, connections: Connections) -> FastAPI:
     keys = MongoIdempotencyStore(database)
     waiter = JobWaiter(news)
     waiting_limit = WaitingLimit(settings.max_waiting_requests_per_caller)
-    records = MongoRecordStore(database)
     eraser = Eraser(
         erasures=MongoErasureStore(database),
         records=records,

@@ -178,7 +178,7 @@ def build(settings: WorkerSettings, *, stopping: threading.Event, registry: Coll
     result_ttl = timedelta(days=settings.result_ttl_days)
     accounts = _accounts(settings, database, transport, metrics, clock)
     planner = _planner(settings, accounts, jobs, transport, clock)
-    records, erasures = MongoRecordStore(database), MongoErasureStore(database)
+    records, erasures = MongoRecordStore(database, spoiled), MongoErasureStore(database)
     transactions = MongoTransactions(database, within_s=_TRANSACTION_S)
     eraser = Eraser(erasures=erasures, records=records, pages=pages, transactions=transactions)
     comparison = Comparison(

@@ -20,6 +20,7 @@ ExportError
 ├── InternalError             a bug of ours
 │   ├── WorkersLostError      a job that ends every worker that takes it; a retry may show that it was chance
 │   ├── SpoiledPageError      what is stored of a page is none any more: the operator's to look at
+│   ├── SpoiledRecordError    the same of a record of the copy: the next full sync replaces it
 │   └── SpoiledScheduleError  the same of a schedule: its owner can store it anew
 ├── CursorLostError           nothing tells an API where another one was left: read the list anew
 ├── LeaseLostError            someone else works on the job now: stop, write nothing
@@ -232,6 +233,16 @@ class SpoiledPageError(InternalError):
         super().__init__(f"Page {number} of job {job_id} cannot be read: what is stored of it is damaged")
         self.job_id = job_id
         self.number = number
+
+
+class SpoiledRecordError(InternalError):
+    """What is stored of a record of the copy cannot be read."""
+
+    details = "The next full sync stores it anew"
+
+    def __init__(self, record_id: int) -> None:
+        super().__init__(f"Record {record_id} cannot be read: what is stored of it is damaged. {self.details}")
+        self.record_id = record_id
 
 
 class SpoiledScheduleError(InternalError):

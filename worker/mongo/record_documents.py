@@ -31,6 +31,9 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
+UNREADABLE = (LookupError, TypeError, ValueError, AttributeError, zstd.ZstdError)
+"""What reading a document raises that somebody has spoiled."""
+
 _log = structlog.get_logger()
 
 _MOST_LEVELS = 90  # MongoDB documents a limit of 100, the fields around the record included

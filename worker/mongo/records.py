@@ -26,10 +26,12 @@ from worker.mongo.connection import (
     translated_errors,
 )
 from worker.mongo.copy_places import CopyPlaces
-from worker.mongo.record_documents import to_body, to_fields, to_ready_fields
+from worker.mongo.record_documents import to_fields, to_ready_fields
 from worker.mongo.record_keys import CopyKeys
+from worker.mongo.record_reading import ERASED, RecordReader, is_erased, tombstone
 from worker.pages import ExportType, within_bytes
 from worker.records import CompleteSync, CopiedRecord, CopyId, KnownRecord, Missed, Moment, Place, Record, Shown
+from worker.spoiled import SpoiledDocuments
 
 COPIES = "integrations.hubspot.copies"
 
@@ -41,10 +43,11 @@ _BY_CHANGE_OF_PORTAL: _Index = [
 ]
 _IS_TO_ADOPT: Document = {"adopt_at": {"$type": "date"}}  # as the index says it
 _OLDER_WORKERS_S = 3600  # may be at work for so long beside those that mark what they store
-_KNOWN = dict.fromkeys(("record_id", "hash", "deleted", "changed_at", "sync_id", "is_from_feed", "missed"), True)
+_KNOWN = dict.fromkeys(
+    ("record_id", "hash", "deleted", "changed_at", "sync_id", "is_from_feed", "missed", "spoiled_at"), True
+)
 _CONTENT = dict.fromkeys(("record_id", "record", "original"), True)
 _KIND = {ExportType.NOTES: {"record.engagement.type": True}}
-_ERASED = Binary(b"")  # the hash of no record: that says it, for an older worker leaves `erased_at` where it is
 _IDS_AT_ONCE = 10_000
 _BAD_VALUE = 2  # no such index
 _EXPORTS_KEPT = 20  # of one copy; one that is taken up again after so many others goes on from what its job knows
@@ -64,8 +67,9 @@ class MongoRecordStore:
     the copies of further portals it has the portal in it (worker/mongo/record_keys.py).
     """
 
-    def __init__(self, database: MongoDatabase) -> None:
+    def __init__(self, database: MongoDatabase, spoiled: SpoiledDocuments | None = None) -> None:
         self._database = database
+        self._reader = RecordReader(spoiled or SpoiledDocuments())
         self._copies = database[COPIES]
         self._places = CopyPlaces(self._copies)
 
@@ -88,14 +92,14 @@ class MongoRecordStore:
         with translated_errors():
             wanted, shown = {"_id": self._any_of(copy, record_ids)}, {**_KNOWN, **_KIND.get(copy.export_type, {})}
             found = self._of(copy).find(wanted, shown, session=session_under_way())
-            return {document["record_id"]: _known(document) for document in found}
+            return self._reader.known(self._keys(copy), self._of(copy), found)
 
     def bodies(self, copy: CopyId, record_ids: Iterable[int]) -> Mapping[int, bytes]:
         """Look the ids up; nothing of a record but what HubSpot sent."""
         with translated_errors():
-            wanted = {"_id": self._any_of(copy, record_ids), "hash": {"$ne": _ERASED}}
+            wanted = {"_id": self._any_of(copy, record_ids), "hash": {"$ne": ERASED}}
             found = self._of(copy).find(wanted, _CONTENT, session=session_under_way())
-            return {document["record_id"]: to_body(document) for document in found}
+            return dict(self._reader.bodies(self._keys(copy), found))
 
     def encode(self, records: Iterable[Record]) -> list[Record]:
         """Turn JSON into BSON, which is most of the work there is with a record."""
@@ -133,7 +137,7 @@ class MongoRecordStore:
                 {"_id": keys.of(record.record_id)},
                 {
                     "$set": {**_portal(keys), **_fields(record, at=at, sync_id=sync_id), "is_from_feed": is_from_feed},
-                    "$unset": {"missed": True, "erased_at": True},
+                    "$unset": {"missed": True, "erased_at": True, "spoiled_at": True},
                 },
             )
             for record in records
@@ -180,9 +184,9 @@ class MongoRecordStore:
         place = self._places.find(copy)
         with translated_errors():
             document = self._seen_by_all(copy).find_one({"_id": place.keys.of(record_id)})
-        if document is None or place.is_leaving or _is_erased(document):
+        if document is None or place.is_leaving or is_erased(document):
             raise RecordNotFoundError
-        return _copied(document)
+        return self._reader.copied(place.keys, self._of(copy), document)
 
     def read(
         self, copy: CopyId, *, shown: Shown, since: datetime | None, after: Place | None, limit: int
@@ -246,10 +250,10 @@ class MongoRecordStore:
 
     def erase(self, copy: CopyId, record_id: int, *, at: datetime) -> bool:
         """Put a tombstone in the document's place: whatever other programs have written into it goes as well."""
-        wanted = {"_id": self._keys(copy).of(record_id), "hash": {"$ne": _ERASED}}
+        wanted = {"_id": self._keys(copy).of(record_id), "hash": {"$ne": ERASED}}
+        grave = [{"$replaceWith": tombstone(copy.account_id, record_id, at=at)}]
         with translated_errors():
-            erased = self._of(copy).update_one(wanted, [{"$replaceWith": _tombstone(at)}], session=session_under_way())
-            return erased.matched_count > 0
+            return self._of(copy).update_one(wanted, grave, session=session_under_way()).matched_count > 0
 
     def first_portal(self, copy: CopyId) -> int | None:
         """Read it in the copy's own document."""
@@ -294,12 +298,12 @@ class MongoRecordStore:
     def _in_order_of_change(
         self, copy: CopyId, stretches: Iterable[Document], *, index: _Index, limit: int, session: ClientSession
     ) -> Iterator[CopiedRecord]:
-        order = [("changed_at", ASCENDING), ("record_id", ASCENDING)]
+        keys, order = self._keys(copy), [("changed_at", ASCENDING), ("record_id", ASCENDING)]
         for wanted in stretches:
             found = self._of(copy).find(wanted, session=session).sort(order).limit(limit)
             for document in _along(index, found):
                 limit -= 1
-                yield _copied(document)
+                yield self._reader.copied(keys, self._of(copy), document)
             if limit == 0:
                 return
 
@@ -365,53 +369,5 @@ def _fields(record: Record, *, at: datetime, sync_id: str) -> dict[str, Any]:
     }
 
 
-def _tombstone(at: datetime) -> Document:
-    """Give what is left of a document: its id, and instants. Fields that are not there stay away."""
-    kept = ("_id", "account_id", "hub_id", "record_id", "synced_at", "sync_id")
-    return {
-        **{name: f"${name}" for name in kept},
-        "record": None,
-        "original": None,
-        "hash": _ERASED,
-        "deleted": True,
-        **dict.fromkeys(("deleted_at", "changed_at", "erased_at"), at),
-    }
-
-
 def _encoded(record: Record) -> Document:
     return record.encoded if isinstance(record.encoded, dict) else to_fields(record.body)
-
-
-def _is_erased(document: Document) -> bool:
-    return not document["hash"]
-
-
-def _known(document: Document) -> KnownRecord:
-    return KnownRecord(
-        digest=bytes(document["hash"]),
-        is_deleted=document["deleted"],
-        changed_at=document["changed_at"],
-        sync_id=document["sync_id"],
-        is_from_feed=document.get("is_from_feed", False),
-        missed=Missed(**missed) if (missed := document.get("missed")) is not None else None,
-        kind=_kind(document.get("record")),
-    )
-
-
-def _kind(record: object) -> str | None:
-    """Give the type of an engagement; None for what is none, or not as HubSpot has it."""
-    engagement = record.get("engagement") if isinstance(record, Mapping) else None
-    kind = engagement.get("type") if isinstance(engagement, Mapping) else None
-    return kind if isinstance(kind, str) else None
-
-
-def _copied(document: Document) -> CopiedRecord:
-    return CopiedRecord(
-        record_id=document["record_id"],
-        body=to_body(document),
-        synced_at=document["synced_at"],
-        changed_at=document["changed_at"],
-        deleted_at=document["deleted_at"],
-        sync_id=document["sync_id"],
-        erased_at=document.get("erased_at") if _is_erased(document) else None,
-    )

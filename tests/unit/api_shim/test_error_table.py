@@ -34,6 +34,7 @@ from worker.errors import (
     RecordNotFoundError,
     ScheduleNotFoundError,
     SpoiledPageError,
+    SpoiledRecordError,
     SpoiledScheduleError,
     StorageFullError,
     StoreUnavailableError,
@@ -78,6 +79,8 @@ def example_of(kind: type[ExportError]) -> ExportError:
         return kind()
     if kind is PortalChangedError:
         return CHANGED
+    if kind is SpoiledRecordError:
+        return SpoiledRecordError(501)
     if kind is SpoiledPageError:
         return SpoiledPageError("j1", 3)
     if kind is PortalConnectedError:
