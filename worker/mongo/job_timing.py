@@ -77,11 +77,6 @@ HAS_UNSETTLED: Document = {"unsettled_since": {"$exists": True}}
 IS_LEASED: Document = {"lease.owner": {"$exists": True}}
 IS_HELD = _IS_HELD
 
-CENSUS_INDEX = [
-    (name, ASCENDING) for name in ("status", "line", "type", "kind", "ready_at", "due_at", "started_at", "updated_at")
-]
-"""Everything that is asked of all open jobs together, so that none of them need be read."""
-
 # The filter of a partial index is repeated in the query: beside `$expr` a field that is missing counts as null.
 TIMING_INDEXES: list[tuple[list[tuple[str, int]], Document]] = [
     ([("due_at", ASCENDING)], HAS_DUE),

@@ -13,6 +13,7 @@ from worker.errors import JobNotFoundError, LeaseLostError
 from worker.interfaces import JobQuery, OpenJobs
 from worker.jobs import Job, JobKind, JobStatus, Line
 from worker.mongo.connection import Document, MongoDatabase, from_now, translated_errors
+from worker.mongo.job_census import CENSUS_INDEX, count_by_state
 from worker.mongo.job_documents import (
     COLLECTION,
     REMOVED,
@@ -23,7 +24,7 @@ from worker.mongo.job_documents import (
 from worker.mongo.job_families import HIDE, JobFamilies, insert_missing, unchanged
 from worker.mongo.job_lists import LIST_INDEX, count_open, find_newest
 from worker.mongo.job_reading import JobReader
-from worker.mongo.job_timing import CENSUS_INDEX, HAS_UNSETTLED, OLDER_INDEXES, OPEN, TIMED, TIMING_INDEXES, literal
+from worker.mongo.job_timing import HAS_UNSETTLED, OLDER_INDEXES, OPEN, TIMED, TIMING_INDEXES, literal
 from worker.mongo.job_turns import JobTurns, of_turn
 from worker.pages import ExportType
 from worker.spoiled import SpoiledDocuments
@@ -35,10 +36,8 @@ _IS_WHOLE: Document = {"kind": JobKind.EXPORT.value, "receipt.complete": True}
 # An index that is sparse instead of partial is of no use beside `$expr`, to which a field that is missing is null.
 _IS_UNFOLLOWED: Document = {"unfollowed_since": {"$exists": True}}
 _HAS_STORED: Document = {"stored_bytes": {"$gt": 0}}
-_IS_RUNNING = {"$eq": ["$status", JobStatus.RUNNING.value]}
 _CAN_BE_TAKEN = {"$and": [_HAS_LAPSED, _IS_DUE]}
 _NO_SUCH_INDEX = 27
-_COULD_BE_TAKEN_SINCE = {"$ifNull": ["$ready_at", "$due_at"]}  # the second: of a lease that has lapsed
 
 
 class MongoJobStore:
@@ -334,19 +333,8 @@ class MongoJobStore:
 
     def open_jobs(self) -> list[OpenJobs]:
         """Count along an index that holds all that is counted: no job is read."""
-        since = _COULD_BE_TAKEN_SINCE
-        is_due = {"$and": [{"$gt": [since, None]}, {"$lte": [since, "$$NOW"]}]}
-        counted = {
-            "_id": {"status": "$status", "type": "$type", "kind": "$kind"},
-            "jobs": {"$sum": 1},
-            "due": {"$sum": {"$cond": [is_due, 1, 0]}},
-            "due_for_s": {"$max": {"$cond": [is_due, _seconds_since(since), None]}},
-            "running_for_s": {"$max": {"$cond": [_IS_RUNNING, _seconds_since("$started_at"), None]}},
-            "quiet_for_s": {"$max": {"$cond": [_IS_RUNNING, _seconds_since("$updated_at"), None]}},
-        }
         with translated_errors():
-            groups = list(self._jobs.aggregate([{"$match": {"status": {"$in": OPEN}}}, {"$group": counted}]))
-        return [OpenJobs(**group.pop("_id"), **group) for group in groups]
+            return count_by_state(self._jobs)
 
     def take_due(self, *, limit: int) -> list[DueJob]:
         """Take by an index of what is to be published."""
@@ -397,7 +385,3 @@ def _claim(worker: str, *, lease_s: float, at: datetime) -> Document:
         "resume_at": None,
         "reason": None,
     }
-
-
-def _seconds_since(instant: object) -> Document:
-    return {"$divide": [{"$subtract": ["$$NOW", instant]}, 1000]}
