@@ -742,6 +742,19 @@ def test_a_job_whose_lease_has_lapsed_has_its_turn_once_a_sweep_has_found_it(wor
     assert (again.job_id, again.resumes, again.lapses) == (job.job_id, 1, 1)
 
 
+def test_a_job_whose_worker_died_goes_before_those_of_its_account_that_wait(world: JobWorld) -> None:
+    at = present() - timedelta(hours=1)
+    died, waits = (replace(new_job(), created_at=at + timedelta(minutes=age)) for age in (0, 1))
+    world.store.add_all([died, waits])
+    claimed(world, died)
+    world.let_pass(LEASE_S + 1)
+    taken(world)
+
+    its = turn(world)
+
+    assert [claimed_by(world, its) for _ in range(3)] == [died.job_id, waits.job_id, None]
+
+
 def test_many_turns_at_once_are_for_a_job_each(world: JobWorld) -> None:
     jobs = added(world, 5)
     its = turn(world)

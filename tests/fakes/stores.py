@@ -72,7 +72,8 @@ class _StoredJob:
             return replace(free, due_at=self.not_before)
         if self.not_before > now:
             return replace(free, ready_at=job.resume_at, due_at=self.not_before)
-        ready = replace(free, ready_at=min(self.ready_at or now, now))
+        since = job.created_at if self.leased_until is not None else self.ready_at or now  # ahead where it was at work
+        ready = replace(free, ready_at=min(since, now))
         if self.is_published:
             return replace(ready, queued_at=min(self.published_at or now, now))
         return replace(ready, due_at=min(self.due_at or now, now))

@@ -21,6 +21,7 @@ OPEN = [status.value for status in JobStatus if not status.is_terminal]
 
 _IS_OPEN = {"$and": [{"$in": ["$status", OPEN]}, {"$ne": ["$is_expanded", True]}]}  # a sync's children are on their own
 _IS_HELD = {"$gt": ["$lease.expires_at", "$$NOW"]}
+_HAS_LAPSED = {"$gt": ["$lease", None]}  # where it is not held
 _NOT_BEFORE = {"$max": ["$resume_at", "$lease.expires_at"]}  # what is missing does not count
 _IS_TO_COME = {"$gt": [_NOT_BEFORE, "$$NOW"]}
 _IS_PUBLISHED = {"$and": [{"$gt": ["$published_at", None]}, {"$gte": ["$published_at", _NOT_BEFORE]}]}
@@ -45,6 +46,7 @@ TIMED: Document = {
             ({"$not": _IS_OPEN}, "$$REMOVE"),
             (_IS_HELD, "$$REMOVE"),
             (_IS_TO_COME, "$resume_at"),
+            (_HAS_LAPSED, {"$min": ["$created_at", "$$NOW"]}),  # ahead of its account's others: it was at work
             (_IS_OPEN, {"$min": ["$ready_at", "$$NOW"]}),
         ),
         "due_at": _first(
