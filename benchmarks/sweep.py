@@ -53,6 +53,9 @@ class _Counting:
 
     def publish_start(self, sync_id: str) -> None: ...
 
+    def is_empty(self, line: Line) -> bool:  # noqa: ARG002 - the seam's
+        return False
+
     def publish_mark(self, line: Line, sent_at: datetime) -> None: ...
 
 

@@ -680,6 +680,9 @@ class TurnQueue(Protocol):
     def publish_start(self, sync_id: str) -> None:
         """Publish the start of a sync."""
 
+    def is_empty(self, line: Line) -> bool:
+        """Return whether all that was published for the line has been delivered, or is lost."""
+
     def publish_mark(self, line: Line, sent_at: datetime) -> None:
         """Publish a mark: when a worker takes it, all that was published for the line before has been delivered."""
 

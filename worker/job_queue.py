@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextvars
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from datetime import datetime
@@ -143,27 +143,34 @@ class CeleryJobQueue:
 
     def length(self) -> int:
         """Count the messages that no worker has taken yet."""
+        return self._count(set(_QUEUES.values()))
+
+    def is_empty(self, line: Line) -> bool:
+        """Return whether there is none in the queue of a line."""
+        return self._count({_QUEUES[line]}) == 0
+
+    def _count(self, names: Collection[str]) -> int:
         try:
             with self._app.connection_or_acquire() as connection:
-                return self._length_over(connection)
+                return self._length_over(connection, names)
         except (KombuError, OSError) as error:
             raise BrokerUnavailableError from error
 
-    def _length_over(self, connection: Connection) -> int:
+    def _length_over(self, connection: Connection, names: Collection[str]) -> int:
         lost = (*connection.connection_errors, *connection.channel_errors)
         try:
             try:
-                return self._length_of_all(connection)
+                return self._length_of_all(connection, names)
             except lost:  # one from the pool, whose broker was restarted
                 connection.collect()
-                return self._length_of_all(connection)
+                return self._length_of_all(connection, names)
         except lost as error:
             raise BrokerUnavailableError from error
 
-    def _length_of_all(self, connection: Connection) -> int:
+    def _length_of_all(self, connection: Connection, names: Collection[str]) -> int:
         # A connection from the pool that a failed publish has closed would stay so.
-        connection.ensure_connection(max_retries=nodes_of(self._app), interval_start=0)
-        return sum(self._length_of(connection, name) for name in set(_QUEUES.values()))
+        connection.ensure_connection(max_retries=1, interval_start=0)
+        return sum(self._length_of(connection, name) for name in names)
 
     def _length_of(self, connection: Connection, name: str) -> int:
         """Declare the queue as it is configured: kombu 5.7 looks for Redis' queues without their key prefix."""

@@ -38,7 +38,7 @@ class SweepLimits:
     batch: int = 500
     slots: int = 8
     patience_s: float = 5.0
-    mark_every_s: float = 10.0
+    mark_every_s: float = 5.0
     grace_s: float = 3.0
 
 
@@ -156,5 +156,9 @@ class Sweeper:
             if not any(age is not None and age > self._limits.patience_s for age in ages):
                 continue
             sent_at = self._upkeep.next_mark(marked, every_s=self._limits.mark_every_s)
-            if sent_at is not None:
+            if sent_at is None:
+                continue
+            if self._queue.is_empty(marked):  # it would come through at once
+                self._upkeep.note_mark(marked, sent_at)
+            else:
                 self._queue.publish_mark(marked, sent_at)

@@ -120,6 +120,19 @@ def test_what_a_sweep_publishes_arrives_as_it_is_and_in_its_order(redis_url: str
     ]
 
 
+def test_each_line_is_empty_or_not_by_itself(redis_url: str) -> None:
+    queue = on_redis(redis_url)
+    assert queue.is_empty(Line.BULK)
+
+    queue.publish(new_job())
+
+    assert {line: queue.is_empty(line) for line in Line} == {
+        Line.INTERACTIVE: True,
+        Line.BULK: False,
+        Line.SYNC: False,
+    }
+
+
 def test_without_a_broker_an_errand_is_refused() -> None:
     errand = Errand(errand_id="e1", account_id="a1", owner="u1", question=PlanExports(exports=()), created_at=present())
     with pytest.raises(BrokerUnavailableError):

@@ -42,6 +42,7 @@ class HoldingTurnQueue:
     def __init__(self) -> None:
         self.is_away = False
         self.takes: int | None = None
+        self.empty: set[Line] = set()
         self.turns: list[AccountTurn] = []
         self.starts: list[str] = []
         self.marks: list[tuple[Line, datetime]] = []
@@ -53,6 +54,10 @@ class HoldingTurnQueue:
     def publish_start(self, sync_id: str) -> None:
         self._answer()
         self.starts.append(sync_id)
+
+    def is_empty(self, line: Line) -> bool:
+        self._answer()
+        return line in self.empty
 
     def publish_mark(self, line: Line, sent_at: datetime) -> None:
         self._answer()

@@ -11,7 +11,6 @@ from tests.fakes.queue import HoldingJobQueue
 from tests.fakes.stores import InMemoryJobStore
 from tests.fakes.upkeep import InMemoryUpkeepStore
 from worker.account_turns import AccountTurn
-from worker.errors import BrokerUnavailableError
 from worker.jobs import Line
 from worker.sweeper import Chore, Sweeper, SweepLimits
 
@@ -21,11 +20,10 @@ PATIENCE_S = SweepLimits().patience_s
 
 @dataclass(frozen=True)
 class TurnsAsJobs:
-    """TurnQueue. A turn arrives as the job that is next then, a mark at once where there is nothing before it."""
+    """TurnQueue. A turn arrives as the job that is next then, a mark never."""
 
     queue: HoldingJobQueue
     jobs: InMemoryJobStore
-    upkeep: InMemoryUpkeepStore
 
     def publish_turn(self, turn: AccountTurn) -> None:
         job = self.jobs.next_due(turn.account_id, turn.line)
@@ -37,11 +35,10 @@ class TurnsAsJobs:
         if sync is not None:
             self.queue.publish(sync)
 
-    def publish_mark(self, line: Line, sent_at: datetime) -> None:
-        if self.queue.is_away:
-            raise BrokerUnavailableError
-        if self.queue.length() == 0:
-            self.upkeep.note_mark(line, sent_at)
+    def is_empty(self, line: Line) -> bool:  # noqa: ARG002 - one queue for all lines
+        return self.queue.length() == 0
+
+    def publish_mark(self, line: Line, sent_at: datetime) -> None: ...
 
 
 class Sweeps:
@@ -60,7 +57,7 @@ class Sweeps:
         upkeep = InMemoryUpkeepStore(clock)
         self.sweeper = Sweeper(
             jobs=jobs,
-            queue=TurnsAsJobs(queue, jobs, upkeep),
+            queue=TurnsAsJobs(queue, jobs),
             upkeep=upkeep,
             duties=duties,
             chores=chores,

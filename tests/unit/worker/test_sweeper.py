@@ -93,6 +93,18 @@ def test_a_message_that_was_lost_is_missed_once_a_later_one_has_come_through(dep
     assert deployment.turns() == ["a1"]
 
 
+def test_an_empty_queue_needs_no_mark(deployment: Deployment) -> None:
+    deployment.add("a1")
+    deployment.queue.empty = {Line.BULK}
+    deployment.clock.advance(LIMITS.patience_s + 1)
+    assert deployment.sweep() == 0
+
+    deployment.clock.advance(LIMITS.grace_s)
+
+    assert [deployment.sweep(), deployment.sweep()] == [1, 0]
+    assert (deployment.turns(), deployment.queue.marks) == (["a1"], [])
+
+
 def test_a_job_that_waits_its_turn_is_left_alone_however_long(deployment: Deployment) -> None:
     deployment.add("a1")
     for _ in range(100):
@@ -122,7 +134,7 @@ def test_a_mark_is_sent_in_each_period_whatever_became_of_the_last(deployment: D
         deployment.clock.advance(2)
         deployment.sweep()
 
-    assert len(deployment.queue.marks) == 1 + (62 - 6) // int(LIMITS.mark_every_s)
+    assert len(deployment.queue.marks) == 1 + (62 - 6) // 6  # five seconds, and sweeps come every other second
 
 
 def test_each_queue_has_marks_of_its_own(deployment: Deployment) -> None:
@@ -134,7 +146,7 @@ def test_each_queue_has_marks_of_its_own(deployment: Deployment) -> None:
     deployment.add("a2")
     deployment.clock.advance(LIMITS.patience_s + 1)
     deployment.sweep()
-    assert [line for line, _ in deployment.queue.marks] == [Line.INTERACTIVE, Line.BULK]
+    assert [line for line, _ in deployment.queue.marks[1:]] == [Line.INTERACTIVE, Line.BULK]
 
 
 def test_a_wait_that_is_over_and_a_lease_that_has_lapsed_are_published_for(deployment: Deployment) -> None:
