@@ -7,7 +7,7 @@ import resource
 MOST_CONNECTIONS = 10_000
 FEWEST_CONNECTIONS = 16
 
-_OWN_FILES = 96  # database, Redis, broker, threads, and the connections that are kept for health checks
+_OWN_FILES = 128  # database, Redis, broker, threads, and the connections that are kept for health checks
 _MOST_FILES = 65_536
 _MOST_BACKLOG, _LEAST_BACKLOG = 2048, 32
 

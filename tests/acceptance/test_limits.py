@@ -23,7 +23,7 @@ from tests.acceptance.conftest import connect
 from tests.patience import PATIENCE_S, until
 
 CALLS, WINDOW_S = 20, 2
-MOST_JOBS, FILES, CONNECTIONS = 20, 256, 128
+MOST_JOBS, FILES, CONNECTIONS = 20, 256, 96
 HALF_BODY = b"POST /v1/integrations/hubspot/sync HTTP/1.1\r\nHost: x\r\nContent-Length: 500\r\n\r\n{"
 
 

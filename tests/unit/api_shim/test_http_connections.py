@@ -95,7 +95,7 @@ def test_who_has_left_is_forgotten() -> None:
 
 @pytest.mark.parametrize("files", [256, 512, 1024, 4096, 65_536])
 def test_there_is_room_for_all_connections_and_those_on_their_way_in(files: int) -> None:
-    assert room_within(files) + backlog_within(files) + 96 <= files
+    assert room_within(files) + backlog_within(files) + 128 <= files
 
 
 @pytest.mark.parametrize("connections", [16, 128, 800, 1000, 5000, 10_000, 50_000])
