@@ -15,6 +15,7 @@ import msgspec
 from cryptography.fernet import Fernet, InvalidToken
 from pydantic import SecretStr
 
+from worker.conversion import decode
 from worker.errors import InvalidRequestError
 
 LIFE = timedelta(minutes=10)
@@ -84,7 +85,7 @@ class _Seal(Generic[Content]):
             content = self._fernet.decrypt_at_time(given, int(self._life.total_seconds()), self._now())
         except InvalidToken:
             raise InvalidRequestError(self._complaint_about(given)) from None
-        return msgspec.json.decode(content, type=self._kind)
+        return decode(content, self._kind)
 
     def _complaint_about(self, given: bytes) -> str:
         try:

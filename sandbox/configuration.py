@@ -62,6 +62,9 @@ def product_settings(*, mongodb_uri: str, redis_url: str, hubspot_url: str, shim
 def python_environment() -> dict[str, str]:
     """Give what a Python child needs to find the product from any folder, and to write its log line by line.
 
+    Where C code crashes, the log says which of Python's lines called it.
+
     Children start in a folder of their own, because a `.env` in the user's present one would be read as settings.
     """
-    return {**environment.inherited(), "PYTHONPATH": str(REPOSITORY), "PYTHONUNBUFFERED": "1"}
+    told = {"PYTHONPATH": str(REPOSITORY), "PYTHONUNBUFFERED": "1", "PYTHONFAULTHANDLER": "1"}
+    return {**environment.inherited(), **told}

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Self
 
-import msgspec
+from worker.conversion import convert
 
 _FEED_REACHES = timedelta(days=29)  # HubSpot's feeds go back for 30 days, by HubSpot's clock
 FEED_TOO_OLD = "the last complete sync began more than 29 days ago, and HubSpot's feeds end after 30"
@@ -92,7 +92,7 @@ class Copying:
     @classmethod
     def from_stored(cls, stored: object) -> Self:
         """Read back what `asdict` gave and a database kept."""
-        return msgspec.convert(stored, cls)
+        return convert(stored, cls)
 
     @property
     def reads_feed(self) -> bool:

@@ -9,8 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Self
 
-import msgspec
-
+from worker.conversion import convert
 from worker.rates import Rate
 
 _USUAL_CALL_S = 0.5  # of a list, where nothing was measured
@@ -93,7 +92,7 @@ class Estimate:
     @classmethod
     def from_stored(cls, stored: object) -> Self:
         """Read back what `asdict` gave and a database kept."""
-        return msgspec.convert(stored, cls)
+        return convert(stored, cls)
 
 
 def least_seconds(calls: int, rate: Rate | None) -> float:

@@ -13,8 +13,7 @@ from datetime import datetime
 from itertools import accumulate
 from typing import Self, TypeAlias
 
-import msgspec
-
+from worker.conversion import convert
 from worker.cursors import Cursor
 from worker.pages import Offset
 from worker.tallies import Tally
@@ -155,7 +154,7 @@ class Lanes:
     @classmethod
     def from_stored(cls, stored: object) -> Self:
         """Read back what `asdict` gave and a database kept."""
-        return msgspec.convert(stored, cls)
+        return convert(stored, cls)
 
     @classmethod
     def of_first(cls, *, cursor: Cursor, pages: int, tally: Tally) -> Self:

@@ -9,8 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Self
 
-import msgspec
-
+from worker.conversion import convert
 from worker.erasures import Erased
 from worker.pages import Offset, is_start
 from worker.tallies import Tally, sum_of_checksums
@@ -167,7 +166,7 @@ class Receipt:
     @classmethod
     def from_stored(cls, stored: object) -> Self:
         """Read back what `asdict` gave and a database kept."""
-        return msgspec.convert(stored, cls)
+        return convert(stored, cls)
 
 
 def _chain(facts: Facts) -> OffsetChain:

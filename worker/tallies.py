@@ -10,7 +10,7 @@ from itertools import pairwise, starmap
 from operator import gt, lt
 from typing import Literal, Self, TypeAlias
 
-import msgspec
+from worker.conversion import convert
 
 IdOrder: TypeAlias = Literal["unknown", "ascending", "descending", "mixed"]
 """How ids have come so far: unknown for fewer than two, ascending and descending without repeats, mixed otherwise."""
@@ -51,7 +51,7 @@ class Tally:
     @classmethod
     def from_stored(cls, stored: object) -> Self:
         """Read back what `asdict` gave and a database kept, lists for tuples; what is missing counts as nothing yet."""
-        return msgspec.convert(stored, cls)
+        return convert(stored, cls)
 
     @property
     def ids(self) -> int:

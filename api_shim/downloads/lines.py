@@ -10,6 +10,7 @@ import msgspec
 
 from api_shim.downloads.cells import written
 from api_shim.downloads.tables import Columns, Survey, Table
+from worker.conversion import decode
 from worker.errors import JobNotFoundError, SpoiledPageError
 from worker.interfaces import PageStore
 from worker.jobs import Job
@@ -62,7 +63,7 @@ def csv_lines(pages: PageStore, job: Job, *, with_bom: bool) -> Iterator[bytes]:
 def _columns(pages: PageStore, job: Job) -> Generator[bytes, None, Columns]:
     """Find the columns of a job; that takes reading all of it, so they are kept until it is retried or removed."""
     kept = pages.summary(job)
-    if kept is not None and (summary := msgspec.json.decode(kept, type=_Summary)).rules == _RULES:
+    if kept is not None and (summary := decode(kept, _Summary)).rules == _RULES:
         return summary.columns
     survey = Survey()
     for records in _record_pages(pages, job):

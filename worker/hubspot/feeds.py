@@ -15,6 +15,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
 
+from worker.conversion import decode
 from worker.errors import FeedUnusableError
 from worker.interfaces import FeedQuery, PageQuery
 from worker.pages import (
@@ -111,7 +112,7 @@ def read_feed(query: PageQuery, feed: FeedQuery, body: bytes, *, properties: Col
     is_by_time = query.export_type is ExportType.CONTACTS
     shape = feed_shape(query.export_type)
     found = read_page(shape, body)
-    further = msgspec.json.decode(found.body, type=_Further)
+    further = decode(found.body, _Further)
     records = split_records(shape, found.body)
     if query.export_type in _GIVE_ALL_PROPERTIES and "*" not in properties:
         asked = {name.lower() for name in properties}

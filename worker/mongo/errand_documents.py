@@ -6,6 +6,7 @@ from typing import TypeAlias
 
 import msgspec
 
+from worker.conversion import decode
 from worker.errands import Answer, Connected, ExchangeCode, Plan, PlanExports, Question
 from worker.jobs import JobError
 from worker.mongo.connection import Document
@@ -59,4 +60,4 @@ def _to_document(value: _Value) -> Document:
 
 
 def _from_document(document: Document) -> _Value:
-    return msgspec.json.decode(document["value"], type=_KINDS[document["kind"]])
+    return decode(document["value"], _KINDS[document["kind"]])

@@ -1,0 +1,40 @@
+"""Values made of what a database or a text holds, by msgspec, from any number of threads."""
+
+from __future__ import annotations
+
+import threading
+from typing import TypeVar
+
+import msgspec
+
+T = TypeVar("T")
+
+_preparing = threading.Lock()
+_prepared: set[type] = set()
+
+
+def convert(value: object, kind: type[T]) -> T:
+    """Make a `kind` of plain values. Raises msgspec.ValidationError."""
+    _prepare(kind)
+    return msgspec.convert(value, kind)
+
+
+def decode(content: bytes | str, kind: type[T]) -> T:
+    """Read a `kind` from JSON. Raises msgspec.MsgspecError."""
+    _prepare(kind)
+    return msgspec.json.decode(content, type=kind)
+
+
+def _prepare(kind: type) -> None:
+    """Have msgspec look at a class once, in one thread.
+
+    It looks at the fields of a class, and of all classes within, at first use, and lets other threads run meanwhile:
+    one that needs the same class finds it half looked at, and the process ends by SIGSEGV (msgspec 0.22). A Decoder
+    made when its module is imported does the same.
+    """
+    if kind in _prepared:
+        return
+    with _preparing:
+        if kind not in _prepared:
+            msgspec.json.Decoder(kind)
+            _prepared.add(kind)
