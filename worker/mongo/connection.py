@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from itertools import count
 from typing import Any, TypeAlias, TypeVar
 
 from bson.codec_options import CodecOptions
@@ -28,7 +28,7 @@ T = TypeVar("T")
 _under_way: ContextVar[ClientSession | None] = ContextVar("transaction", default=None)
 
 _SNAPSHOT_GONE = (239, 246)  # SnapshotTooOld, SnapshotUnavailable
-_SNAPSHOTS_TRIED = 3
+_SNAPSHOT_PAUSES_S = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0)  # until the majority has what was made, on a busy server
 _NO_SUCH_INDEX = (26, 27)  # NamespaceNotFound, IndexNotFound
 
 _DURABLE: Mapping[str, object] = {
@@ -110,26 +110,33 @@ def drop_index(collection: MongoCollection, name: str) -> None:
             raise
 
 
-def at_one_moment(database: MongoDatabase, read: Callable[[ClientSession], T]) -> T:
+def at_one_moment(
+    database: MongoDatabase, read: Callable[[ClientSession], T], *, pauses_s: Sequence[float] = _SNAPSHOT_PAUSES_S
+) -> T:
     """Have all the queries that `read` sends with its session answered from one snapshot of what the majority has.
 
     Without it a query sees what commits while it runs: behind the place that it has reached, and not before it. The
     server cannot serve a snapshot from before an index or a collection was made, so `read` is called again with a newer
-    one. It must not write, nor hand a cursor out. Inside of a transaction it reads what that one sees.
+    one, after pauses. It must not write, nor hand a cursor out. Inside of a transaction it reads what that one sees.
     """
     outer = _under_way.get()
     if outer is not None:
         return read(outer)
     client = database.client
     with translated_errors(), timeout(client.options.timeout):
-        for tried in count(1):
+        for pause_s in pauses_s:
             try:
-                with client.start_session(snapshot=True) as session:
-                    return read(session)
+                return _from_snapshot(client, read)
             except OperationFailure as error:
-                if error.code not in _SNAPSHOT_GONE or tried == _SNAPSHOTS_TRIED:
+                if error.code not in _SNAPSHOT_GONE:
                     raise
-    raise AssertionError  # count() has no end
+            time.sleep(pause_s)
+        return _from_snapshot(client, read)
+
+
+def _from_snapshot(client: MongoClient[Document], read: Callable[[ClientSession], T]) -> T:
+    with client.start_session(snapshot=True) as session:
+        return read(session)
 
 
 def session_under_way() -> ClientSession | None:

@@ -47,7 +47,7 @@ def test_a_snapshot_that_is_never_there_is_a_database_that_is_away(database: Mon
         raise OperationFailure("gone", SNAPSHOT_UNAVAILABLE)
 
     with pytest.raises(StoreUnavailableError):
-        at_one_moment(database, read)
+        at_one_moment(database, read, pauses_s=(0, 0))
     assert len(tried) == 3
 
 
