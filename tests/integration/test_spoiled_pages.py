@@ -197,3 +197,26 @@ def test_a_page_in_parts_is_read_as_it_was_before_an_erasure_or_after_it(
 
     assert next(queries) > query, "it was not asked so often"
     assert len(found.gaps) + found.body.count(b'"vid"') == page.records
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"$set": {"erased.checksum": 7}}, {"$set": {"erased.odd": 1}}, {"$set": {"records": "two"}}],
+    ids=str,
+)
+def test_what_a_job_has_lost_is_shown_though_a_page_does_not_say_it(
+    mongo_database: MongoDatabase, change: dict[str, Any]
+) -> None:
+    store = MongoPageStore(mongo_database)
+    job = three_pages(store)
+    for record_id in (1, 3):
+        rewrite = store.without(erasure_of(record_id), job.job_id, (record_id - 1) // 2)
+        assert rewrite is not None
+        assert store.rewrite(rewrite)
+    mongo_database[COLLECTION].update_one({"_id": f"{job.job_id}:00000001:000"}, change)
+
+    with capture_logs() as logs:
+        lost = [store.erased_of([job])[job.job_id].records for _ in range(2)]
+
+    assert lost == ([2, 2] if "erased.odd" in change["$set"] else [1, 1])
+    assert [each["event"] for each in logs] == ([] if "erased.odd" in change["$set"] else ["document_spoiled"])

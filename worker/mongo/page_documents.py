@@ -34,7 +34,7 @@ _PACKING: dict[int, int] = {
     zstd.CompressionParameter.compression_level: _LEVEL,
     zstd.CompressionParameter.checksum_flag: True,
 }
-_UNREADABLE = (LookupError, TypeError, ValueError, StopIteration, RecursionError, MsgspecError, zstd.ZstdError)
+UNREADABLE = (LookupError, TypeError, ValueError, StopIteration, RecursionError, MsgspecError, zstd.ZstdError)
 
 
 class PageReader:
@@ -60,12 +60,12 @@ class PageReader:
         """Turn what fails because of a document's content into SpoiledPageError; report the page the first time."""
         try:
             yield
-        except _UNREADABLE as error:
-            self._set_aside(page_id, error)
+        except UNREADABLE as error:
+            self.set_aside(page_id, error)
             raise SpoiledPageError(*place_in(page_id)) from error
 
-    def _set_aside(self, page_id: str, error: Exception) -> None:
-        """Mark the page; the mark goes when it is stored anew."""
+    def set_aside(self, page_id: str, error: Exception) -> None:
+        """Mark and report a page, unless it is marked; the mark goes when it is stored anew."""
         mark = [{"$set": {"spoiled_at": "$$NOW"}}]
         with translated_errors():
             marked = self._pages.update_one({"_id": page_id, "spoiled_at": None}, mark).modified_count

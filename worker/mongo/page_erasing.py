@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 
 from bson.binary import Binary
@@ -18,6 +19,7 @@ from worker.mongo.connection import Document, MongoCollection, drop_index, sessi
 from worker.mongo.page_documents import (
     NO_IDS,
     UNKNOWN_IDS,
+    UNREADABLE,
     PageReader,
     description,
     erased_in,
@@ -143,9 +145,20 @@ class PageErasing:
         with translated_errors():
             for document in self._pages.find(wanted, {"_id": False, **dict.fromkeys(_LOST, True)}):
                 job_id, through = document["job_id"], document["records_through"]
-                if through is not None and through - document["records"] < readable[job_id]:
-                    lost[job_id].append(erased_in(document))
+                with self._setting_aside(job_id, through):
+                    if through is not None and through - document["records"] < readable[job_id]:
+                        lost[job_id].append(Erased.of_parts([erased_in(document)]))
         return {job_id: Erased.of_parts(parts) for job_id, parts in lost.items()}
+
+    @contextmanager
+    def _setting_aside(self, job_id: str, through: object) -> Iterator[None]:
+        """Have the page reported whose word cannot be read: its `_id` is not in the index that was asked."""
+        try:
+            yield
+        except UNREADABLE as error:
+            found = self._pages.find_one({"job_id": job_id, "records_through": through, **_HAS_LOST}, {"_id": True})
+            if found is not None:
+                self._reader.set_aside(found["_id"], error)
 
     def _found(self, wanted: Document) -> list[Document]:
         """Read by the index, whatever else the server thinks of; without it while it is still to be made."""
