@@ -18,6 +18,7 @@ from celery.utils.nodenames import default_nodename, nodename
 from prometheus_client import CollectorRegistry
 
 from worker import broker_time, kombu_repair, worker_features
+from worker.adoption import JobAdoption
 from worker.api_choice import ApiChoice
 from worker.app import app
 from worker.comparison import Comparison
@@ -240,6 +241,7 @@ def build(settings: WorkerSettings, *, stopping: threading.Event, registry: Coll
             copies.make_up,
             eraser.make_up,
             orphans.collect,
+            JobAdoption(jobs=jobs, upkeep=upkeep).adopt,
         ),
         limits=SweepLimits(slots=settings.slots_per_account),
     )

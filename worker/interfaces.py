@@ -268,6 +268,9 @@ class JobStore(Protocol):
     def adopt(self) -> int:
         """Complete the open jobs that a process of an older version has stored, and return how many they were."""
 
+    def adopt_all(self) -> None:
+        """Complete also the jobs that such a process has opened again or left half done. It reads all open jobs."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenJobs:

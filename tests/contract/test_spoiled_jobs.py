@@ -194,6 +194,38 @@ def test_what_an_older_version_has_stored_gets_its_line_and_its_turn(world: Mong
     assert [job.job_id for job in world.store.take_unsettled(quiet_s=60, limit=9)[1]] == [over.job_id]
 
 
+def test_a_job_that_an_older_version_has_opened_again_is_found(world: MongoWorld) -> None:
+    """It retries a job of ours, has it wait, and notes none of the instants that sweeps go by."""
+    retried, held = added(world), added(world)
+    for job in (retried, held):
+        world.store.change(job, job.cancel(at=present()))
+    far = present() + timedelta(hours=1)
+    spoil(world, retried, {"$set": {"status": "waiting", "resume_at": far, "published_at": None}})
+    spoil(world, held, {"$set": {"status": "running", "lease": {"owner": "old", "expires_at": far}}})
+
+    for _ in range(2):
+        world.store.adopt_all()
+    assert (claimed(world), world.store.take_due(limit=9)) == (None, [])
+
+    world.let_pass(3601)
+    assert {job.job_id for job in world.store.take_due(limit=9)} == {retried.job_id, held.job_id}
+    assert {claimed(world), claimed(world)} == {retried.job_id, held.job_id}
+
+
+def test_a_job_without_a_line_that_an_older_version_has_finished_is_not_spoiled(
+    world: MongoWorld, reports: Reports
+) -> None:
+    """Stored by it, claimed by a worker of ours that died, taken over by one of its own."""
+    job = added(world)
+    spoil(world, job, {"$unset": {"line": True}})
+    assert world.store.claim(job.job_id, worker="w1", lease_s=LEASE_S, at=present()) is not None
+    spoil(world, job, {"$set": {"status": JobStatus.SUCCEEDED.value, "lease": None}})
+    world.let_pass(LEASE_S + 1)
+
+    assert [due.line for due in world.store.take_due(limit=9)] == [Line.BULK]
+    assert (world.store.take_due(limit=9), reports.ids) == ([], [])
+
+
 def test_what_an_older_version_does_to_a_new_job_makes_no_claim_of_it(world: MongoWorld) -> None:
     """It knows leases, waits and ends, and leaves `ready_at` and its like as they are."""
     job = added(world)

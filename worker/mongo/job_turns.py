@@ -10,7 +10,7 @@ from pymongo import timeout as time_limit
 from pymongo.errors import OperationFailure
 
 from worker.account_turns import AccountTurn, DueJob
-from worker.jobs import Job, JobStatus, Line
+from worker.jobs import Job, JobKind, JobStatus, Line
 from worker.mongo.availability import is_not_now
 from worker.mongo.connection import Document, MongoDatabase, from_now, translated_errors
 from worker.mongo.job_documents import COLLECTION
@@ -21,7 +21,7 @@ _ASK_S = 1.0  # for the present instant, which a message can do without
 _FULL_S = 60.0  # an account with all of its slots has somebody who goes on: its other jobs are left alone so long
 _MOST_SPOILED = 100  # in a row, ahead of a job that can be read
 _BY_ID = "_id_"
-_NAMED = {"account_id": True, "line": True, "status": True}
+_NAMED = {"account_id": True, "line": True, "kind": True, "status": True}
 _IS_READY = {"$lte": ["$ready_at", "$$NOW"]}
 _IS_DUE: Document = {**HAS_DUE, "$expr": {"$lte": ["$due_at", "$$NOW"]}}
 _PUBLISHED: list[Document] = [{"$set": {"published_at": "$$NOW"}}, TIMED]
@@ -128,8 +128,14 @@ class JobTurns:
         with translated_errors():
             return self._jobs.update_many(older, [{"$set": {"line": LINE_OF_KIND}}, TIMED]).modified_count
 
+    def adopt_unmarked(self) -> None:
+        """Time the open jobs that such versions have opened again, as a retry does. It reads all open jobs."""
+        unmarked = {"status": {"$in": OPEN}, "is_expanded": {"$ne": True}, "due_at": None, "queued_at": None}
+        with translated_errors():
+            self._jobs.update_many(unmarked, [TIMED])
+
     def adopt_unsettled(self) -> None:
-        """Mark what such versions have left half done. It reads all jobs without an end: for a start-up."""
+        """Mark what such versions have left half done. It reads all jobs without an end."""
         with translated_errors():
             older = {"expires_at": None, "status": {"$nin": OPEN}, "unsettled_since": None}
             self._jobs.update_many(older, [TIMED])
@@ -176,5 +182,7 @@ def _due_job(document: Document) -> DueJob:
     account_id = document["account_id"]
     if not isinstance(account_id, str):
         raise TypeError("account_id: must be a string")
-    JobStatus(document["status"])
-    return DueJob(job_id=document["_id"], account_id=account_id, line=Line(document["line"]))
+    is_over = JobStatus(document["status"]).is_terminal
+    # An older version may have stored and finished it, without a line; open jobs are adopted.
+    line = JobKind(document["kind"]).line if is_over else Line(document["line"])
+    return DueJob(job_id=document["_id"], account_id=account_id, line=line)

@@ -73,8 +73,7 @@ class MongoJobStore:
 
     def adopt_older(self) -> None:
         """Write what older versions have left out, and drop what they kept. Doing it again changes nothing."""
-        self._turns.adopt()
-        self._turns.adopt_unsettled()
+        self.adopt_all()
         with translated_errors():
             for name in OLDER_INDEXES & self._jobs.index_information().keys():
                 self._drop_index(name)
@@ -351,6 +350,12 @@ class MongoJobStore:
     def adopt(self) -> int:
         """Find them by an index, next to each other."""
         return self._turns.adopt()
+
+    def adopt_all(self) -> None:
+        """Find them among all jobs that are open or have no end."""
+        self._turns.adopt()
+        self._turns.adopt_unmarked()
+        self._turns.adopt_unsettled()
 
     def _write(self, job: Job, change: list[Document]) -> Document:
         held = {"_id": job.job_id, "epoch": job.epoch, "status": JobStatus.RUNNING.value, "lease": {"$ne": None}}
