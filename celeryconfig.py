@@ -112,7 +112,7 @@ else:
 
 # The periodic tasks. Beat keeps no file: running one of these early, late or twice changes nothing.
 # It goes by a clock that nobody sets: when the machine's is put back by an hour, nothing waits for an hour.
-beat_scheduler = "celery.beat:Scheduler"
+beat_scheduler = "worker.beat_scheduler:BeatScheduler"
 _periodically = {
     "expiration": 10,  # s, by RabbitMQ's clock; Celery's `expires` would compare the clock of beat with a worker's
     "retry": True,  # beat has one connection: without a retry it stays dead for ever once RabbitMQ was restarted

@@ -8,10 +8,9 @@ from collections.abc import Callable, Mapping
 import anyio.to_thread
 from anyio import CapacityLimiter
 from celery import Celery
-from kombu.exceptions import OperationalError
 
 from worker.errors import BrokerUnavailableError, UnavailableError
-from worker.job_queue import nodes_of
+from worker.job_queue import NOT_REACHED, nodes_of
 from worker.mongo.connection import MongoDatabase, translated_errors
 
 _BROKER_TIMEOUT_S = 2
@@ -69,5 +68,5 @@ def reach_broker(app: Celery) -> None:
     try:
         with app.connection_for_write() as connection:
             connection.ensure_connection(max_retries=nodes_of(app), interval_start=0, timeout=_BROKER_TIMEOUT_S)
-    except (OperationalError, OSError) as error:
+    except NOT_REACHED as error:
         raise BrokerUnavailableError from error

@@ -13,6 +13,7 @@ from functools import partial
 from queue import SimpleQueue
 from typing import Any, Generic, Protocol, TypeVar, cast
 
+from amqp.exceptions import AMQPError
 from celery import Celery
 from kombu import Connection
 from kombu.exceptions import KombuError
@@ -45,6 +46,9 @@ _QUICK = {
     "interval_step": 0.1,
     "interval_max": 0.1,
 }
+
+NOT_REACHED = (KombuError, KombuOperationalError, AMQPError, OSError)
+"""What a broker's absence comes as; AMQPError, raw, where it is there but refuses a password or a right."""
 
 # A pooled connection that a restarted broker has cut shows it at its next use; the message may then come twice.
 _ONCE_MORE = {"interval_start": 0, "interval_step": 0, "interval_max": 0}
@@ -153,7 +157,7 @@ class CeleryJobQueue:
         try:
             with self._app.connection_or_acquire() as connection:
                 return self._length_over(connection, names)
-        except (KombuError, OSError) as error:
+        except NOT_REACHED as error:
             raise BrokerUnavailableError from error
 
     def _length_over(self, connection: Connection, names: Collection[str]) -> int:
@@ -233,7 +237,7 @@ def _send(app: Celery, task: str, args: list[Any], *, queue: str, headers: Mappi
             ignore_result=True,
             confirm_timeout=_ANSWER_S / nodes_of(app),
         )
-    except (KombuError, KombuOperationalError, OSError) as error:
+    except NOT_REACHED as error:
         raise BrokerUnavailableError from error
 
 

@@ -21,6 +21,7 @@ from sandbox.state_folder import temporary_state
 from tests.acceptance.conftest import connect
 from tests.acceptance.rabbitmq import RabbitServer, require_rabbitmq
 from tests.acceptance.redis_troubles import troubles
+from tests.patience import until
 
 NO_LIMIT = {"HUBSPOT_RATE_LIMIT": "0"}
 QUEUES = ("interactive", "bulk", "upkeep")
@@ -110,6 +111,28 @@ def test_after_a_restart_of_rabbitmq_everything_goes_on(rabbit: RabbitServer) ->
         assert (used, served) == ([200] * 10, [200] * 10)
         stack.check()
         assert sorted(name for name in rabbit.queues() if not name.endswith(".pidbox")) == sorted(QUEUES)
+
+
+@pytest.mark.timeout(400)
+def test_a_password_that_rabbitmq_refuses_is_an_absence_that_is_waited_for(rabbit: RabbitServer) -> None:
+    options = StackOptions(settings={**NO_LIMIT, "CELERY_BROKER_URL": rabbit.url})
+    with temporary_state() as folder, Stack(folder, options=options) as stack:
+        client = connect(stack, contacts=250)
+        assert client.get("/export/contacts").status_code == 200
+        rabbit.control("change_password", "guest", "another")
+        rabbit.control("close_all_connections", "a password was changed")
+
+        refused = client.get("/export/contacts")
+        assert (refused.status_code, refused.json()["message"]) == (503, "The message broker is not available")
+        accepted = client.post("/export/contacts")
+        assert accepted.status_code == 202
+        until(lambda: stack.workers[0].has_written("ACCESS_REFUSED"))
+        rabbit.control("change_password", "guest", "guest")
+
+        stored = f"/jobs/{accepted.json()['data']['job_id']}"
+        assert client.finished(stored, within_s=WITHIN_S)["status"] == "succeeded"
+        assert client.get("/export/contacts").status_code == 200
+        stack.check()
 
 
 def default_worker(stack: Stack, folder: Path, number: int) -> Process:

@@ -6,13 +6,11 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from celery import Celery
-from kombu.exceptions import KombuError
-from kombu.exceptions import OperationalError as KombuOperationalError
 
 from api_shim.commands.checks.broker_nodes import check_nodes
 from api_shim.commands.findings import Finding, ok, one_line, skipped, verdict_on, wrong
 from worker.app import QUEUE_BULK, QUEUE_INTERACTIVE, QUEUE_UPKEEP, SWEEP
-from worker.job_queue import answer_quickly, nodes_of
+from worker.job_queue import NOT_REACHED, answer_quickly, nodes_of
 
 SUBJECTS = ("broker", "workers", "queues", "beat")
 
@@ -36,7 +34,7 @@ def check_broker(app: Celery, *, pause: Callable[[float], None]) -> Iterator[Fin
         queues: Replies = app.control.inspect(timeout=_ANSWER_S).active_queues() or {}
         yield from judge_workers(queues)
         yield _check_beat(app, sorted(queues), pause=pause)
-    except (KombuError, KombuOperationalError, OSError) as error:
+    except NOT_REACHED as error:
         yield wrong("broker", f"does not answer: {one_line(error)}")
 
 

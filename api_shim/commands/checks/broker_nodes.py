@@ -8,16 +8,14 @@ from typing import Any, cast
 
 from celery import Celery
 from kombu import Connection
-from kombu.exceptions import KombuError
-from kombu.exceptions import OperationalError as KombuOperationalError
 
 from api_shim.commands.findings import Finding, verdict_on, wrong
+from worker.job_queue import NOT_REACHED
 
 SUBJECT = "broker nodes"
 
 _ANSWER_S = 2
 _LOCKED = 405
-_AWAY = (KombuError, KombuOperationalError, OSError)
 
 
 def check_nodes(app: Celery) -> Finding:
@@ -59,7 +57,7 @@ def _ask(connections: list[Connection]) -> Iterator[tuple[str, bool | None]]:
                 probe, is_of_cluster = _declare_probe(connection), True
             else:
                 is_of_cluster = _sees(connection, probe)
-        except _AWAY:
+        except NOT_REACHED:
             yield name, None
         else:
             yield name, is_of_cluster
