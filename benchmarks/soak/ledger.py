@@ -24,6 +24,15 @@ class Promise:
         return f"{self.export_type} of {self.account.account_id} (job {self.job_id})"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SmallExport:
+    """How many seconds after it was asked for a small export was accepted, taken up by a worker, and found ended."""
+
+    accepted_s: float
+    taken_s: float
+    ended_s: float
+
+
 class Ledger:
     """The promises, how requests were answered, and what was wrong on the way."""
 
@@ -34,7 +43,7 @@ class Ledger:
         self._submissions: Counter[str] = Counter()
         self._reads: Counter[str] = Counter()
         self._read_seconds: list[float] = []
-        self._small_seconds: list[float] = []
+        self._small: list[SmallExport] = []
 
     def promise(self, promise: Promise) -> None:
         """Note a job that was accepted."""
@@ -57,26 +66,22 @@ class Ledger:
             self._reads[outcome] += 1
             self._read_seconds.append(seconds)
 
-    def note_small(self, *, seconds: float) -> None:
-        """Note how long a small export took beside a flood."""
+    def note_small(self, small: SmallExport) -> None:
+        """Note how long a small export took."""
         with self._lock:
-            self._small_seconds.append(seconds)
+            self._small.append(small)
 
     @property
-    def small_seconds(self) -> tuple[float, ...]:
-        """How long each small export took."""
+    def small(self) -> tuple[SmallExport, ...]:
+        """The small exports that have ended."""
         with self._lock:
-            return tuple(self._small_seconds)
+            return tuple(self._small)
 
     @property
     def promises(self) -> tuple[Promise, ...]:
         """All jobs that were accepted."""
         with self._lock:
             return tuple(self._promises)
-
-    def promises_of(self, account: Account) -> tuple[Promise, ...]:
-        """Return the jobs of one account that were accepted."""
-        return tuple(promise for promise in self.promises if promise.account == account)
 
     @property
     def complaints(self) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from typing import Protocol, TypeVar
 import requests
 
 from benchmarks.soak.client import Client, UnexpectedAnswerError, describe, ids_of, job_of
-from benchmarks.soak.ledger import Ledger, Promise
+from benchmarks.soak.ledger import Ledger, Promise, SmallExport
 from benchmarks.soak.plan import READ_LIMIT, Plan, PlannedExport, PlannedRead
 from benchmarks.soak.settling import ENDED
 from sandbox.seeding import Account
@@ -24,10 +24,12 @@ ExpectedIds = Mapping[tuple[int, str], list[int]]
 _THREADS = 4  # of each kind: a synchronous read may take as long as the shim waits
 _TRY_AGAIN_S = 0.5
 _LOOK_EVERY_S = 0.25
+_QUEUED = "queued"
 _PAGE, _ACCEPTED, _UNAVAILABLE = 200, 202, 503
 _REFUSALS_OF_READS = frozenset(
     {429, 502, _UNAVAILABLE}
 )  # HubSpot's errors after a few tries, and servers that are away
+_NO_ANSWERS = (UnexpectedAnswerError, requests.RequestException)
 
 
 class _Timed(Protocol):
@@ -58,7 +60,7 @@ class Load:
         self._threads = [
             *self._serving(plan.exports, self._submit),
             *self._serving(plan.flood, self._submit),
-            *self._serving(plan.small, self._time),
+            *self._serving(plan.small, self._time, threads=len(plan.small)),  # a slow one delays no other
             *self._serving(plan.reads, self._read),
         ]
 
@@ -76,13 +78,15 @@ class Load:
         """Whether everything was asked for and answered, or dropped."""
         return not any(thread.is_alive() for thread in self._threads)
 
-    def _serving(self, items: Iterable[_T], act: Callable[[_T], None]) -> list[threading.Thread]:
+    def _serving(
+        self, items: Iterable[_T], act: Callable[[_T], object], *, threads: int = _THREADS
+    ) -> list[threading.Thread]:
         queue: SimpleQueue[_T] = SimpleQueue()
         for item in items:
             queue.put(item)
-        return [threading.Thread(target=self._serve, args=(queue, act), daemon=True) for _ in range(_THREADS)]
+        return [threading.Thread(target=self._serve, args=(queue, act), daemon=True) for _ in range(threads)]
 
-    def _serve(self, queue: SimpleQueue[_T], act: Callable[[_T], None]) -> None:
+    def _serve(self, queue: SimpleQueue[_T], act: Callable[[_T], object]) -> None:
         while True:
             try:
                 item = queue.get_nowait()
@@ -92,30 +96,44 @@ class Load:
                 return
             act(item)
 
-    def _submit(self, export: PlannedExport) -> None:
-        """Ask until the product accepts, as the documentation has it for 503."""
-        with self._complaining(f"POST /export/{export.export_type}"):
+    def _submit(self, export: PlannedExport) -> Promise | None:
+        """Ask until the product accepts, as the documentation has it for 503; None: it never did."""
+        try:
             while (answer := self._submit_once(export)).status_code == _UNAVAILABLE:
                 if self._stopping.wait(_TRY_AGAIN_S):
-                    return
-            self._accept(answer, export.account, export.export_type, limit=export.limit)
+                    return None
+            return self._accept(answer, export.account, export.export_type, limit=export.limit)
+        except _NO_ANSWERS as error:
+            self._complain_of(error, f"POST /export/{export.export_type}")
+            return None
 
     def _time(self, export: PlannedExport) -> None:
         """Measure how long an export takes, from when it is asked for until it is found to have ended."""
         began_at = time.monotonic()
-        self._submit(export)
+        if (promise := self._submit(export)) is None:
+            return
+        accepted_at = time.monotonic()
         with self._complaining("GET /jobs"):
-            for promise in self._clients.ledger.promises_of(export.account):
-                while not self._has_ended(promise):
-                    if self._stopping.wait(_LOOK_EVERY_S):
-                        return
-            self._clients.ledger.note_small(seconds=time.monotonic() - began_at)
+            taken_at = self._found(promise, lambda status: status != _QUEUED)
+            ended_at = self._found(promise, lambda status: status in ENDED)
+            if taken_at is not None and ended_at is not None:
+                small = SmallExport(
+                    accepted_s=accepted_at - began_at, taken_s=taken_at - began_at, ended_s=ended_at - began_at
+                )
+                self._clients.ledger.note_small(small)
 
-    def _has_ended(self, promise: Promise) -> bool:
+    def _found(self, promise: Promise, is_so: Callable[[str], bool]) -> float | None:
+        """Look at a job until its status is such, and return when; None: the run is over."""
+        while not is_so(self._status_of(promise)):
+            if self._stopping.wait(_LOOK_EVERY_S):
+                return None
+        return time.monotonic()
+
+    def _status_of(self, promise: Promise) -> str:
         try:
-            return self._clients.client.job(promise)["status"] in ENDED
+            return str(self._clients.client.job(promise)["status"])
         except UnexpectedAnswerError:  # a server is away
-            return False
+            return _QUEUED
 
     def _submit_once(self, export: PlannedExport) -> requests.Response:
         answer = self._clients.client.submit(export, key=f"{self._clients.key}-{export.number}")
@@ -132,12 +150,15 @@ class Load:
             elif answer.status_code not in _REFUSALS_OF_READS:
                 self._accept(answer, read.account, read.export_type, limit=READ_LIMIT)
 
-    def _accept(self, answer: requests.Response, account: Account, export_type: str, limit: int | None = None) -> None:
+    def _accept(
+        self, answer: requests.Response, account: Account, export_type: str, limit: int | None = None
+    ) -> Promise:
         """Note the job that was promised: a new one, or that of the same idempotency key."""
         expected = _ACCEPTED if answer.status_code != _PAGE else _PAGE
         job = job_of(answer, expected=expected)
         promise = Promise(job_id=job["job_id"], account=account, export_type=export_type, limit=limit)
         self._clients.ledger.promise(promise)
+        return promise
 
     def _compare(self, read: PlannedRead, answer: requests.Response) -> None:
         expected = self._clients.expected[read.account.hub_id, read.export_type][:READ_LIMIT]
@@ -153,5 +174,8 @@ class Load:
         """Note a request that brought no answer, or one that the documentation does not know."""
         try:
             yield
-        except (UnexpectedAnswerError, requests.RequestException) as error:
-            self._complain(f"{what}: {type(error).__name__}: {error}")
+        except _NO_ANSWERS as error:
+            self._complain_of(error, what)
+
+    def _complain_of(self, error: Exception, what: str) -> None:
+        self._complain(f"{what}: {type(error).__name__}: {error}")

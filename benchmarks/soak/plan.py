@@ -87,15 +87,15 @@ class PlannedRead:
 class Plan:
     """Everything that a run asks for; exports and reads in the order of their time.
 
-    The `flood` comes from one account in a moment, one record a page. Another account has `small` exports in between:
-    how long each takes is measured.
+    One account asks for a `small` export every few seconds: how long each takes is measured. The `flood` comes from
+    another account in a moment, one record a page; without it everything else is the same.
     """
 
     accounts: tuple[PlannedAccount, ...]
     exports: tuple[PlannedExport, ...]
     reads: tuple[PlannedRead, ...]
+    small: tuple[PlannedExport, ...]
     flood: tuple[PlannedExport, ...] = ()
-    small: tuple[PlannedExport, ...] = ()
 
     @property
     def all_exports(self) -> tuple[PlannedExport, ...]:
@@ -109,13 +109,10 @@ def make_plan(size: Size) -> Plan:
     accounts = [_account(number) for number in range(1, size.accounts + 1)]
     exports = _exports(accounts, size, dice)
     filled, reads = _filled(accounts, exports, size, dice), _reads(accounts, size, dice)
-    if not size.flood:
-        return Plan(accounts=filled, exports=exports, reads=reads)
-    flooding, other = (_account(size.accounts + number) for number in (1, 2))
-    further = tuple(_plain(account) for account in (flooding, other))
-    flood = _flood(flooding, size)
-    small = _small(other, size)
-    return Plan(accounts=(*filled, *further), exports=exports, reads=reads, flood=flood, small=small)
+    other, flooding = (_account(size.accounts + number) for number in (1, 2))
+    further = [_plain(account) for account in ((other, flooding) if size.flood else (other,))]
+    small, flood = _small(other, size), _flood(flooding, size)
+    return Plan(accounts=(*filled, *further), exports=exports, reads=reads, small=small, flood=flood)
 
 
 def _plain(account: Account) -> PlannedAccount:

@@ -82,7 +82,7 @@ def reckon(facts: Facts, *, client: Client, stack: Stack, check: Callable[[], No
         planned=facts.planned,
         strikes=facts.strikes,
         faults=facts.faults,
-        small_seconds=facts.ledger.small_seconds,
+        small=facts.ledger.small,
         statuses=Counter(str(job["status"]) for job in jobs),
         submissions=facts.ledger.submissions,
         reads=facts.ledger.reads,

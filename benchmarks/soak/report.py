@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.soak.hubspot_faults import FaultCount
+from benchmarks.soak.ledger import SmallExport
 from benchmarks.soak.stillness import Standing, Stop
 from benchmarks.soak.strikes import REPAIRS, Strike
 from benchmarks.soak.verdict import RecordCount
@@ -41,7 +42,7 @@ class Outcome:
     submissions: Mapping[str, int]
     reads: Mapping[str, int]
     read_seconds: Sequence[float]
-    small_seconds: Sequence[float]
+    small: Sequence[SmallExport]
     records: RecordCount
     calls: CallCount
     takeovers: int
@@ -122,12 +123,15 @@ def _about_reads(outcome: Outcome) -> Iterator[tuple[str, str]]:
     if len(outcome.read_seconds) > 1:
         cuts = quantiles(outcome.read_seconds, n=_HUNDREDTHS, method="inclusive")
         yield "GET /export, seconds at p50, p90, p99", " ".join(f"{cuts[p - 1]:.2f}" for p in (50, 90, 99))
-    if outcome.small_seconds:
-        middle, most = median(outcome.small_seconds), max(outcome.small_seconds)
-        yield (
-            f"{len(outcome.small_seconds)} small exports beside the flood, seconds",
-            f"{middle:.1f}, at most {most:.1f}",
-        )
+    if outcome.small:
+        accepted = f"{len(outcome.small)} small exports, seconds until accepted"
+        yield accepted, _usual([each.accepted_s for each in outcome.small])
+        yield "until a worker took them", _usual([each.taken_s for each in outcome.small])
+        yield "until they ended", _usual([each.ended_s for each in outcome.small])
+
+
+def _usual(seconds: Sequence[float]) -> str:
+    return f"{median(seconds):.1f}, at most {max(seconds):.1f}"
 
 
 def _percent(part: int, whole: int) -> str:

@@ -8,6 +8,7 @@ from io import StringIO
 from rich.console import Console
 
 from benchmarks.soak.hubspot_faults import FaultCount
+from benchmarks.soak.ledger import SmallExport
 from benchmarks.soak.report import CallCount, Outcome, print_outcome
 from benchmarks.soak.stillness import Standing, Stop
 from benchmarks.soak.strikes import Strike
@@ -25,7 +26,7 @@ OUTCOME = Outcome(
     submissions={"202": 12},
     reads={"200": 30, "503": 2},
     read_seconds=[0.1, 0.2, 0.3],
-    small_seconds=[1.0, 2.0, 9.0],
+    small=[SmallExport(accepted_s=0.1, taken_s=each / 2, ended_s=each) for each in (1.0, 2.0, 9.0)],
     records=RecordCount(expected=1000, stored=999, missing=1, doubled=0),
     calls=CallCount(needed=100, made=110, peak=20, limit=20, interval_s=2, refused=0),
     takeovers=3,
@@ -61,9 +62,13 @@ def test_a_fault_that_was_not_planned_is_no_row() -> None:
     assert Strike.RABBITMQ_KILLED not in printed(OUTCOME)
 
 
-def test_small_exports_beside_a_flood_are_timed() -> None:
-    assert printed(OUTCOME)["3 small exports beside the flood, seconds"] == "2.0, at most 9.0"
-    assert not any("flood" in name for name in printed(replace(OUTCOME, small_seconds=[])))
+def test_of_small_exports_it_is_told_which_part_of_the_way_took_how_long() -> None:
+    rows = printed(OUTCOME)
+
+    assert rows["3 small exports, seconds until accepted"] == "0.1, at most 0.1"
+    assert rows["until a worker took them"] == "1.0, at most 4.5"
+    assert rows["until they ended"] == "2.0, at most 9.0"
+    assert not any("small" in name for name in printed(replace(OUTCOME, small=[])))
 
 
 def test_calls_are_shown_with_and_without_those_that_faults_cost() -> None:
