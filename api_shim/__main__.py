@@ -51,12 +51,12 @@ def main(host: str, port: int) -> None:
 
 
 def _most_connections(settings: ShimSettings, *, files: int) -> int:
-    """Return the cap of connections, or end this process where there are too few files for the one that is set."""
+    """Return the limit of connections, or exit with 2 where MAX_CONNECTIONS needs more open files than there may be."""
     room, wanted = room_within(files), settings.max_connections
     if wanted is not None and wanted > room:
         sys.stderr.write(
-            f"settings: MAX_CONNECTIONS: {wanted} need a limit of {files_for(wanted)} open files (nofile), and this"
-            f" process has {files}, enough for {room}\n"
+            f"settings: MAX_CONNECTIONS: {wanted} needs a limit of {files_for(wanted)} open files (nofile), and this"
+            f" process has {files}, which is enough for {room}\n"
         )
         raise SystemExit(2)
     return wanted or min(room, MOST_CONNECTIONS)

@@ -75,7 +75,7 @@ _AWAY = JobFailedError(
 _LIMITED = JobFailedError(
     JobError.of(HubSpotError("You have reached your secondly limit.", status=429, body={"policyName": "SECONDLY"}))
 )
-_TOO_OFTEN = TooManyRequestsError("100 requests of this caller wait already, as many as may at once")
+_TOO_OFTEN = TooManyRequestsError("100 requests of this caller are already waiting, which is the limit")
 _KEY_IS_SPENT = IllegalChangeError("Idempotency-Key: its job is gone, deleted or expired; a new one needs a new key")
 _ERRORS: Mapping[str, tuple[ExportError, ...]] = {
     "400": (InvalidRequestError("limit: must be a whole number, 0 or more"), UnsupportedTypeError()),

@@ -1,4 +1,4 @@
-"""Connections: how many one process may have, and which of them has to go when one more comes."""
+"""Connections: limits the connections of a process, and picks the one to close when one more comes."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ _RESERVE = 16
 
 
 class Connection(Protocol):
-    """What may be closed."""
+    """A connection that may be closed."""
 
     def close_idle(self) -> None:
         """Close the connection now: its client has sent nothing that would be answered."""
 
 
 class Admission(Enum):
-    """How a new connection is taken."""
+    """How a new connection is treated."""
 
     ORDINARY = "ordinary"
     RESERVE = "reserve"
-    """For health checks alone; every other request is told that there is no room."""
+    """For health checks only; every other request is answered 503."""
     REFUSED = "refused"
 
 
@@ -36,16 +36,16 @@ class Connections:
     def __init__(self, most: int) -> None:
         self.most = most
         self.closed: Counter[str] = Counter()
-        """How many were closed before their clients did so, by the reason."""
+        """Connections that the server closed, by the reason."""
         self._pools = {Admission.ORDINARY: _Pool(most), Admission.RESERVE: _Pool(_RESERVE)}
 
     @property
     def open(self) -> int:
-        """How many there are."""
+        """The number of open connections."""
         return sum(len(pool.open) for pool in self._pools.values())
 
     def admit(self, connection: Connection) -> Admission:
-        """Take a new connection, in place of another one where that has to be."""
+        """Count a new connection, and close another one for it where necessary."""
         for admission, pool in self._pools.items():
             if pool.is_full and (oldest := pool.longest_waiting) is not None:
                 pool.leave(oldest)
@@ -58,7 +58,7 @@ class Connections:
         return Admission.REFUSED
 
     def wait(self, connection: Connection) -> None:
-        """Note that the client has to go on. To be called again changes nothing."""
+        """Note that the next step is the client's. Idempotent."""
         for pool in self._pools.values():
             if connection in pool.open:
                 pool.waiting.setdefault(connection)
@@ -75,7 +75,7 @@ class Connections:
 
 
 class _Pool:
-    """So many connections, and those of them that wait for their clients, in the order in which they began to."""
+    """The number of connections, and those that wait for their clients, longest first."""
 
     def __init__(self, most: int) -> None:
         self._most = most

@@ -1,7 +1,7 @@
-"""BoundedHttpProtocol: uvicorn's HTTP with an end to how much clients say, how slowly, and on how many connections.
+"""BoundedHttpProtocol: uvicorn's HTTP with limits on sizes, times and the number of connections.
 
-uvicorn bounds none of it: it keeps headers of any size for as long as they come, and a connection that says nothing for
-ever (docs/decisions/0029). What is used of it besides asyncio's own callbacks is the parser's (`on_…`), the end of an
+uvicorn limits none of these: it buffers headers of any size, and keeps a silent connection for ever
+(docs/decisions/0029). Besides asyncio's own callbacks, this class overrides those of the parser (`on_…`), the end of an
 answer, and the idle timer.
 """
 
@@ -30,7 +30,7 @@ from api_shim.http_refusals import (
 _WITHIN_S = http_refusals.WITHIN_S
 _MOST_HEAD_BYTES = MOST_TARGET_BYTES + MOST_HEADER_BYTES
 _MOST_REQUEST_BYTES = 1024 * 1024  # far behind the longest body: it was refused, and still more of it comes
-_UNREAD_WITHIN_S = 120.0  # an answer of which nothing was taken for so long has nobody who reads it
+_UNREAD_WITHIN_S = 120.0  # an answer of which nothing was read for so long has no reader any more
 _LINGER_S = 1.0
 # uvloop looks at its clock before its sockets: to a process that was held up, by its machine or by work of its own,
 # a client seems late whose bytes have long been there. One more turn of the loop reads them.
@@ -52,10 +52,10 @@ class _RefusedError(Exception):
 
 
 class BoundedHttpProtocol(HttpToolsProtocol):
-    """Answers what is too large or too slow in the documented body, and ends the connection.
+    """Answers requests that are too large or too slow in the documented body, and closes the connection.
 
-    A first request has to begin within 10 s, its head and its body to be there within 10 s each. Between two requests
-    uvicorn's idle timer counts.
+    A first request has to begin within 10 s, and its head and its body have to arrive within 10 s each. Between two
+    requests uvicorn's idle timer applies.
     """
 
     limits: ClassVar[Connections] = Connections(most=10_000)
@@ -71,7 +71,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     _unread: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
-        """Take a connection, where there is room for one."""
+        """Accept a connection if the limit allows it."""
         super().connection_made(transport)
         self._admission = self.limits.admit(self)
         if self._admission is Admission.REFUSED:
@@ -100,7 +100,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def pause_writing(self) -> None:
-        """Give the client some time to read what is there."""
+        """Start the timer for a client that reads slowly."""
         super().pause_writing()
         if self._unread is None:
             self._unread = self.loop.call_later(_UNREAD_WITHIN_S, self._cut, "unread")
@@ -146,7 +146,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        """Wait for the client again, unless it was let in for one answer only."""
+        """Wait for the next request, unless the connection was accepted for a single answer."""
         super().on_response_complete()
         self._note_who_waits()
         if self._admission is Admission.RESERVE and not self._is_answering:
@@ -166,7 +166,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._refuse(self._refusal)
 
     def close_idle(self) -> None:
-        """Close the connection, also where its client has not read the last answer."""
+        """Close the connection, even if its client has not read the last answer."""
         if self.transport.get_write_buffer_size():
             self.transport.abort()
         else:
@@ -238,5 +238,5 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
 
 def bounded_by(connections: Connections) -> type[BoundedHttpProtocol]:
-    """Return the protocol of a process that may have so many connections."""
+    """Return the protocol class of a process with this limit of connections."""
     return type("BoundedHttpProtocol", (BoundedHttpProtocol,), {"limits": connections})

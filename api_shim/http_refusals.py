@@ -1,4 +1,4 @@
-"""What HTTP is refused with before the application hears of it, in the documented body."""
+"""Answers to requests that are refused before they reach the application, in the documented body."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _RETRY_AFTER = b"retry-after: 2\r\n"
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A status, and the reason in words for a client."""
+    """A status, and a message for the client."""
 
     status: int
     message: str
@@ -39,4 +39,4 @@ NOT_HTTP = Refusal(400, "The request is not HTTP")
 LONG_TARGET = Refusal(414, f"target: must be at most {MOST_TARGET_BYTES} bytes")
 LARGE_HEADERS = Refusal(431, f"headers: must be at most {MOST_HEADER_BYTES} bytes and {MOST_HEADERS} fields in all")
 LATE_HEAD = Refusal(408, f"headers: must arrive within {WITHIN_S:g} seconds")
-NO_ROOM = Refusal(503, "There are as many connections as this process may have (MAX_CONNECTIONS)", "unavailable")
+NO_ROOM = Refusal(503, "This process has reached its limit of connections (MAX_CONNECTIONS)", "unavailable")

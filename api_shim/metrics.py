@@ -91,7 +91,7 @@ class StoredState(Collector):
 
 
 class ConnectionCounts(Collector):
-    """What clients have open here, and what was closed because they said nothing, or too many came."""
+    """Open client connections, and those that the server closed, by the reason."""
 
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
@@ -104,11 +104,11 @@ class ConnectionCounts(Collector):
         """Return the gauges and the counter."""
         now, most = (
             _gauge("http_connections", "Open connections"),
-            _gauge("http_connections_most", "As many may be open"),
+            _gauge("http_connections_most", "Limit of open connections"),
         )
         now.add_metric([], self._connections.open)
         most.add_metric([], self._connections.most)
-        name, meaning = f"{NAMESPACE}_http_connections_closed", "Connections that the server has closed, by the reason"
+        name, meaning = f"{NAMESPACE}_http_connections_closed", "Connections closed by the server, by the reason"
         closed = CounterMetricFamily(name, meaning, labels=["reason"])
         for reason, times in sorted(self._connections.closed.items()):
             closed.add_metric([reason], times)

@@ -1,4 +1,4 @@
-"""How many files this process may have open, and how many of them connections of clients may be."""
+"""The limit of open files of this process, and how many client connections it leaves room for."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import resource
 MOST_CONNECTIONS = 10_000
 FEWEST_CONNECTIONS = 16
 
-_OWN_FILES = 128  # database, Redis, broker, threads, and the connections that are kept for health checks
+_OWN_FILES = 128  # for the database, Redis, broker, threads, and the connections reserved for health checks
 _MOST_FILES = 65_536
 _MOST_BACKLOG, _LEAST_BACKLOG = 2048, 32
 
@@ -35,7 +35,7 @@ def most_files() -> int:
 
 
 def backlog_within(files: int) -> int:
-    """Return how many connections may be on their way in: all of them may be accepted before one can be turned away."""
+    """Return the size of the backlog: all of these may be accepted before one can be refused."""
     return min(_MOST_BACKLOG, max(_LEAST_BACKLOG, files // 8))
 
 

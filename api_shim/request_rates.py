@@ -1,4 +1,4 @@
-"""RequestRate: how often one caller may ask, over all shims: a token bucket in Redis."""
+"""RequestRate: limits the requests a second of each caller, over all shims, by a token bucket in Redis."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ _log = structlog.get_logger()
 
 _KEY = "hubspot-export:requests:"
 _PATIENCE_S = 0.25
-_WITHOUT_S = 2.0  # after Redis has failed, so that its absence costs few requests anything
-_MOST_AT_ONCE = 16  # questions, each with a connection of its own
+_WITHOUT_S = 2.0  # after Redis has failed, so that few requests wait for it in vain
+_MOST_AT_ONCE = 16  # concurrent calls, each with a connection of its own
 _MICROSECONDS = 1_000_000
 
 # The bucket is kept as the one instant at which it will be full again (the "generic cell rate algorithm"): a caller may
@@ -77,8 +77,8 @@ class RequestRate:
 
 
 def rate_refusal(per_second: float) -> str:
-    """Return what a caller is told who asks too often."""
-    return f"More than {per_second:g} requests a second (MAX_REQUESTS_PER_SECOND): ask again later"
+    """Return the message of the 429."""
+    return f"More than {per_second:g} requests a second (MAX_REQUESTS_PER_SECOND); try again later"
 
 
 def _key_of(account_id: str, uid: str) -> str:

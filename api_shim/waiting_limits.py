@@ -1,4 +1,4 @@
-"""WaitingLimit: how many requests of one caller may wait in this process at once."""
+"""WaitingLimit: limits the requests of one caller that wait in this process at the same time."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from worker.errors import TooManyRequestsError
 
 
 class WaitingLimit:
-    """Counts the requests of each account and user that wait for a job or for HubSpot; 0: as many as they like."""
+    """Counts the requests of each account and user that wait for a job or for HubSpot; 0: no limit."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -37,8 +37,8 @@ class WaitingLimit:
 
 
 def waiting_refusal(most: int) -> str:
-    """Return what a caller is told of whom too many requests wait."""
+    """Return the message of the 429."""
     return (
-        f"{most} requests of this caller wait already, as many as may at once (MAX_WAITING_REQUESTS_PER_CALLER):"
-        " ask again when one of them has been answered, or without waiting"
+        f"{most} requests of this caller are already waiting, which is the limit (MAX_WAITING_REQUESTS_PER_CALLER):"
+        " try again when one of them has been answered, or ask without waiting"
     )

@@ -6,7 +6,7 @@ ExportError
 ├── AccessDeniedError         the user did not let the app in
 ├── NotConfiguredError        a setting is missing that only this needs: the operator's to set
 ├── AlreadyAskedError         a question that may be put once was put before
-├── OverLimitError            the caller has as much under way as it may: come back later
+├── OverLimitError            the caller has reached a limit of this product: come back later
 │   ├── StorageFullError
 │   ├── TooManyJobsError
 │   └── TooManyRequestsError
@@ -18,14 +18,14 @@ ExportError
 ├── PortalChangedError        what it is about belongs to another HubSpot portal than the connected one
 ├── PortalConnectedError      what goes with a portal cannot go while that is connected
 ├── InternalError             a bug of ours
-│   ├── WorkersLostError      a job that ends every worker that takes it; a retry may show that it was chance
-│   ├── SpoiledPageError      what is stored of a page is none any more: the operator's to look at
-│   ├── SpoiledRecordError    the same of a record of the copy: the next full sync replaces it
-│   └── SpoiledScheduleError  the same of a schedule: its owner can store it anew
-├── CursorLostError           nothing tells an API where another one was left: read the list anew
+│   ├── WorkersLostError      every worker that took the job has died; a retry may succeed
+│   ├── SpoiledPageError      a stored page is damaged: the operator has to look at it
+│   ├── SpoiledRecordError    a record of the copy is damaged: the next full sync replaces it
+│   └── SpoiledScheduleError  a schedule is damaged: its owner can store it again
+├── CursorLostError           the position in one API cannot be told to the other: read the list from its start
 ├── LeaseLostError            someone else works on the job now: stop, write nothing
-├── NoPlaceError              a page takes a further call, for which there is no place in the limit: wait, then anew
-├── PermitExpiredError        a call came too late to leave, and was not made: take another permit
+├── NoPlaceError              a page takes a further call, for which the limit has no permit: wait, fetch the page again
+├── PermitExpiredError        the call came too late for its permit and was not made: take another permit
 ├── UnavailableError          what we depend on is away: come back later
 │   ├── StoreUnavailableError
 │   │   └── CopyBusyError     a copy is being removed; a new one can be begun after that
@@ -38,7 +38,7 @@ ExportError
     │   │   └── DailyLimitError
     │   ├── AddressTooLongError   ask for fewer properties with each call
     │   ├── AnswerTooLargeError   more than there is memory for: ask for less
-    │   ├── TimedOutError         no whole answer within the patience: ask for less
+    │   ├── TimedOutError         no whole answer within the time-out: ask for less
     │   ├── CallAbandonedError    the worker stops: whoever goes on makes the call again
     │   └── TokenEndpointGoneError    a setting is to be looked at: the operator's
     ├── TokenRefusedError         renew the access token, then try again a few times
@@ -122,19 +122,19 @@ class OverLimitError(ExportError):
 
 
 class StorageFullError(OverLimitError):
-    """The account has as much stored as it may."""
+    """The account has reached its limit of stored bytes."""
 
     code = "storage_full"
 
 
 class TooManyJobsError(OverLimitError):
-    """The account has as many open jobs as it may."""
+    """The account has reached its limit of open jobs."""
 
     code = "too_many_jobs"
 
 
 class TooManyRequestsError(OverLimitError):
-    """The caller has as many requests waiting, or asks as often, as it may."""
+    """The caller has too many requests waiting, or sends too many a second."""
 
     code = "too_many_requests"
 
@@ -238,7 +238,7 @@ class SpoiledPageError(InternalError):
 class SpoiledRecordError(InternalError):
     """What is stored of a record of the copy cannot be read."""
 
-    details = "The next full sync stores it anew"
+    details = "The next full sync replaces it"
 
     def __init__(self, record_id: int) -> None:
         super().__init__(f"Record {record_id} cannot be read: what is stored of it is damaged. {self.details}")
@@ -248,7 +248,7 @@ class SpoiledRecordError(InternalError):
 class SpoiledScheduleError(InternalError):
     """What is stored of a schedule cannot be read."""
 
-    details = "Store it anew with PUT, or remove it with DELETE"
+    details = "Store it again with PUT, or remove it with DELETE"
 
     def __init__(self) -> None:
         super().__init__(f"The schedule cannot be read: what is stored of it is damaged. {self.details}")
@@ -263,10 +263,10 @@ class NoPlaceError(ExportError):
 
 
 class PermitExpiredError(ExportError):
-    """This process came to its call too late: nothing has left, and the call may be made with another permit."""
+    """The process was too slow for its permit: nothing was sent, and the call may be made with another permit."""
 
     def __init__(self) -> None:
-        super().__init__("The permit for this call has expired; it is made again with another one")
+        super().__init__("The permit for this call has expired; the call is made with a new one")
 
 
 class UnavailableError(ExportError):

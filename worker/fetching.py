@@ -171,7 +171,7 @@ class PageFetcher:
         except CallAbandonedError:
             return Attempt(token=token, answered=further.made)
         except PermitExpiredError:
-            _log.warning("permit_expired")  # seen often: this machine has no time for its workers
+            _log.warning("permit_expired")  # frequent: this machine is too busy for its workers
             return Attempt(token=token, answered=further.made)
         except HubSpotError as error:
             if isinstance(error, TokenRefusedError):
@@ -202,8 +202,8 @@ class PageFetcher:
 class _FurtherCalls:
     """The calls of one page beyond its first.
 
-    To give a page up throws away what was answered of it, so its calls wait for their places for longer than first ones
-    do. A spare one that finds none for a while asks for an ordinary one.
+    Giving a page up discards the answers it has so far, so these calls wait longer for a permit than first calls do. A
+    low-priority one that gets none for a while asks for an ordinary one.
     """
 
     def __init__(self, ask: Callable[..., tuple[float, Permit | None]], *, tools: ExportTools, is_spare: bool) -> None:

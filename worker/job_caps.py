@@ -1,4 +1,4 @@
-"""OpenJobCap: how many jobs an account may have open at once; callers are refused one more, schedules never are."""
+"""OpenJobCap: limits the open jobs of an account; requests beyond it are refused, runs of schedules never are."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ class OpenJobCap:
 
 
 def job_refusal(most: int) -> str:
-    """Return what a caller is told who asks for one job too many."""
+    """Return the message of the 429."""
     return (
-        f"The account has {most} open jobs, as many as it may have at once (MAX_OPEN_JOBS_PER_ACCOUNT):"
+        f"The account has {most} open jobs, which is the limit (MAX_OPEN_JOBS_PER_ACCOUNT):"
         " wait for some to end, or cancel them"
     )

@@ -1,4 +1,4 @@
-"""StoredBytesCap: how much the finished jobs of an account may keep; a warning first, then no new ones for a while."""
+"""StoredBytesCap: limits what the finished jobs of an account store; warns first, then refuses new jobs."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class StoredBytesCap:
             raise StorageFullError(storage_refusal(stored, self._most), retry_after_s=_RETRY_AFTER_S)
 
     def warnings_for(self, account_id: str) -> tuple[str, ...]:
-        """Return what a caller should know before it is refused, by the sum that was made last."""
+        """Return the warning for an account that is close to its limit, by the latest sum."""
         stored = self._known.get(account_id, (0.0, 0))[1]
         return (_warning(stored, self._most),) if self._is_high(stored) else ()
 
@@ -84,9 +84,9 @@ class StoredBytesCap:
 
 
 def storage_refusal(stored: int, most: int) -> str:
-    """Return what a caller is told whose account has too much stored."""
+    """Return the message of the 429."""
     return (
-        f"The account's finished jobs hold {stored} bytes, and may hold {most} (MAX_STORED_BYTES_PER_ACCOUNT):"
+        f"The account's finished jobs hold {stored} bytes; the limit is {most} (MAX_STORED_BYTES_PER_ACCOUNT):"
         " delete some, or wait until they expire"
     )
 
@@ -94,5 +94,5 @@ def storage_refusal(stored: int, most: int) -> str:
 def _warning(stored: int, most: int) -> str:
     return (
         f"The account's finished jobs hold {stored} of {most} bytes (MAX_STORED_BYTES_PER_ACCOUNT):"
-        " new jobs are refused from there on; delete some that are not needed"
+        " new jobs will be refused at the limit; delete jobs that are no longer needed"
     )

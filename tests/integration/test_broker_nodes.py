@@ -21,5 +21,5 @@ def test_servers_of_their_own_are_told_from_the_nodes_of_a_cluster(tmp_path: Pat
         alone = check_nodes(Celery("doctor", broker=";".join(server.url for server in servers)))
 
     assert (found.verdict, alone.verdict) == (Verdict.WRONG, Verdict.WRONG)
-    assert f"not of one cluster with the first: 127.0.0.1:{servers[1].port}" in found.text
+    assert f"not in one cluster with the first: 127.0.0.1:{servers[1].port}" in found.text
     assert f"1 of 2 answer; away: 127.0.0.1:{servers[1].port}" in alone.text

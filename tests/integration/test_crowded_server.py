@@ -191,4 +191,4 @@ def test_more_connections_than_there_are_files_for_end_the_start_with_a_line() -
     )
 
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
-    assert done.stderr.startswith("settings: MAX_CONNECTIONS: 1000000 need a limit of 1002176 open files (nofile)")
+    assert done.stderr.startswith("settings: MAX_CONNECTIONS: 1000000 needs a limit of 1002176 open files (nofile)")

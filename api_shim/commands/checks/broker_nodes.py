@@ -1,4 +1,4 @@
-"""Whether the nodes of a RabbitMQ that are named answer, and whether they are one cluster."""
+"""Checks whether the named RabbitMQ nodes answer, and whether they form one cluster."""
 
 from __future__ import annotations
 
@@ -29,25 +29,24 @@ def check_nodes(app: Celery) -> Finding:
 
 
 def judge_nodes(nodes: Mapping[str, bool | None]) -> Finding:
-    """Judge them by whether each sees what the first has; None: it does not answer.
+    """Judge the nodes by whether each sees the queue of the first; None: it does not answer.
 
-    Nodes that are no cluster would lose jobs: what one of them is given, a worker that is connected to another never
-    sees.
+    Separate servers would lose jobs: a worker connected to one never sees what was published to another.
     """
     if strangers := [node for node, is_of_cluster in nodes.items() if is_of_cluster is False]:
-        told = f"not of one cluster with the first: {', '.join(strangers)}"
+        told = f"not in one cluster with the first: {', '.join(strangers)}"
         return wrong(SUBJECT, f"{told}; name the nodes of one cluster in CELERY_BROKER_URL")
     away = [node for node, is_of_cluster in nodes.items() if is_of_cluster is None]
     return verdict_on(
         SUBJECT,
         f"{len(nodes) - len(away)} of {len(nodes)} answer" + (f"; away: {', '.join(away)}" if away else ""),
         sound=not away,
-        advice="quorum queues go on as long as most of a cluster's nodes run",
+        advice="quorum queues work while a majority of the cluster's nodes runs",
     )
 
 
 def _ask(connections: list[Connection]) -> Iterator[tuple[str, bool | None]]:
-    """Look from each node for a queue that the first one that answers was given; it goes with its connection."""
+    """Declare a temporary queue at the first node that answers, and look for it from each of the others."""
     probe: str | None = None
     for connection in connections:
         name = f"{connection.hostname}:{connection.port}"
@@ -69,7 +68,7 @@ def _declare_probe(connection: Connection) -> str:
 
 
 def _sees(connection: Connection, queue: str) -> bool:
-    """Whether a queue of another connection's own exists there: then it is locked, else it is not found."""
+    """Whether this node knows an exclusive queue of another connection: if so it is locked, otherwise not found."""
     channel = cast("Any", connection.default_channel)
     try:
         channel.queue_declare(queue, passive=True)

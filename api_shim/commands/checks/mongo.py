@@ -69,7 +69,7 @@ def judge_clock(theirs: datetime, *, asked_at: datetime, answered_at: datetime) 
         "clock",
         f"MongoDB's clock is {abs(ahead_s):.1f} s {'ahead of' if ahead_s >= 0 else 'behind'} this machine's",
         sound=abs(ahead_s) <= _CLOCKS_DIFFER_S,
-        advice="set both by NTP: the shim checks JWTs by its machine's clock, everything else goes by MongoDB's",
+        advice="set both by NTP: JWTs are checked by the shim machine's clock, all else goes by MongoDB's",
     )
 
 

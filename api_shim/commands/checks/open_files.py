@@ -1,4 +1,4 @@
-"""Whether a shim that is started like this command may have enough files open for its clients."""
+"""Checks whether a shim started in this environment may open enough files for its clients."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def check_open_files(wanted: int | None) -> Finding:
     files, enough = most_files(), wanted or _ENOUGH
     return verdict_on(
         "open files",
-        f"the limit (nofile) is {files}, enough for {room_within(files)} connections of a shim that is started here",
+        f"the limit (nofile) is {files}, enough for {room_within(files)} connections of a shim started here",
         sound=room_within(files) >= enough,
         advice=f"raise it to {files_for(enough)} or more for {enough} connections: ulimits, LimitNOFILE, ulimit -n",
     )

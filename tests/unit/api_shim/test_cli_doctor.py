@@ -76,7 +76,7 @@ def test_a_complaint_about_several_settings_stays_one(bare: pytest.MonkeyPatch) 
     [
         (65_536, None, Verdict.OK, "65536, enough for 63360"),
         (1300, None, Verdict.OK, "1300, enough for 1010"),
-        (256, None, Verdict.WRONG, "256, enough for 96 connections of a shim that is started here; raise it to 718"),
+        (256, None, Verdict.WRONG, "256, enough for 96 connections of a shim started here; raise it to 718"),
         (1300, 5000, Verdict.WRONG, "for 5000 connections: ulimits, LimitNOFILE, ulimit -n"),
         (1024, None, Verdict.OK, "enough for 768"),
     ],
@@ -205,7 +205,7 @@ def test_redis_has_to_be_new_enough_and_keep_what_it_has(change: dict[str, Any],
         ({"a:1": True, "b:1": True}, Verdict.OK, "2 of 2 answer"),
         ({"a:1": True, "b:1": None}, Verdict.WRONG, "1 of 2 answer; away: b:1"),
         ({"a:1": None, "b:1": None}, Verdict.WRONG, "0 of 2 answer"),
-        ({"a:1": True, "b:1": False}, Verdict.WRONG, "not of one cluster with the first: b:1"),
+        ({"a:1": True, "b:1": False}, Verdict.WRONG, "not in one cluster with the first: b:1"),
     ],
 )
 def test_several_nodes_of_a_broker_have_to_be_one_cluster(
