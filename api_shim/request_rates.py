@@ -22,16 +22,23 @@ _MOST_AT_ONCE = 16  # concurrent calls, each with a connection of its own
 _MICROSECONDS = 1_000_000
 
 # The bucket is kept as the one instant at which it will be full again (the "generic cell rate algorithm"): a caller may
-# ask while that is less than a whole bucket ahead. By the server's clock, which all shims share.
+# ask while that is less than a whole bucket ahead. By the server's clock, which all shims share; where it was set back,
+# an instant that was noted before counts as an empty bucket.
 _TAKE_ONE = """
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
 local interval, burst = tonumber(ARGV[1]), tonumber(ARGV[2])
 local full_at = math.max(tonumber(redis.call('GET', KEYS[1])) or now, now)
+local function keep(at)
+  redis.call('SET', KEYS[1], string.format('%.0f', at), 'PX', math.ceil((at - now) / 1000) + 1)
+end
+if full_at > now + burst * interval then
+  full_at = now + burst * interval
+  keep(full_at)
+end
 local wait = full_at + interval - burst * interval - now
 if wait > 0 then return math.ceil(wait) end
-full_at = full_at + interval
-redis.call('SET', KEYS[1], string.format('%.0f', full_at), 'PX', math.ceil((full_at - now) / 1000) + 1)
+keep(full_at + interval)
 return 0
 """
 

@@ -254,9 +254,9 @@ class ShimSettings(StoreSettings):
     jwt_audience: str | None = None
     jwt_issuer: str | None = None
     export_wait_seconds: float = Field(default=25, gt=0, le=3600)
-    max_open_jobs_per_account: int = Field(default=1000, ge=0)
+    max_open_jobs_per_account: int = Field(default=1000, ge=0, le=1_000_000_000)
     max_connections: int | None = Field(default=None, ge=16)
-    max_requests_per_second: float | None = Field(default=None, gt=0, le=100_000)
+    max_requests_per_second: float | None = Field(default=None, ge=0.0001, le=100_000)
     max_waiting_requests_per_caller: int = Field(default=100, ge=0)
     schedule_jitter_seconds: int = Field(default=900, ge=0, le=86_400)
     hubspot_client_id: str | None = None

@@ -126,6 +126,23 @@ def test_a_bucket_is_forgotten_when_it_is_full(world: World) -> None:
     assert 0 < ttl_ms <= 1000
 
 
+def test_a_clock_that_is_set_back_costs_no_more_than_an_empty_bucket(world: World) -> None:
+    """An instant further ahead than a bucket is long was noted before that, or under a lower limit."""
+
+    async def scenario(redis: AsyncRedis) -> None:
+        rate = RequestRate(redis, per_second=2)
+        assert await passes(rate)
+        (key,) = [each async for each in redis.scan_iter()]
+        await redis.set(key, int((time.time() + 3600) * 1_000_000), px=3_600_000)
+        with pytest.raises(TooManyRequestsError) as refused:
+            await rate.require_turn("a1", "u1")
+        assert refused.value.retry_after_s <= 0.5
+        await asyncio.sleep(0.5)
+        assert await passes(rate)
+
+    world.run(scenario)
+
+
 def test_without_a_limit_redis_is_not_asked(world: World) -> None:
     async def scenario(redis: AsyncRedis) -> None:
         rate = RequestRate(redis, per_second=None)
