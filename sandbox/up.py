@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 
@@ -24,10 +26,21 @@ def run(interruptions: Interruptions, *, console: Console) -> None:
     with running_showcase(interruptions, console=console) as stack:
         token = mint_jwt(stack, ACCOUNT, life=_JWT_LIFE)
         header = _write_header(stack.folder, token=token)
-        console.print(_instructions(stack, token=token, header=header), soft_wrap=True, markup=False, highlight=False)
+        client = {"HUBSPOT_EXPORT_URL": stack.shim_url, "HUBSPOT_EXPORT_TOKEN": token}
+        settings = write_settings(stack.folder, {**stack.settings, **client})
+        told = _instructions(stack, token=token, header=header, settings=settings)
+        console.print(told, soft_wrap=True, markup=False, highlight=False)
         while True:
             interruptions.pause(_CHECK_S)
             stack.check()
+
+
+def write_settings(folder: Path, settings: Mapping[str, str]) -> Path:
+    """Write settings for a shell to read with `.`, so that `hubspot-export` finds this stack and no other."""
+    file = folder / "settings.sh"
+    file.touch(mode=0o600)
+    file.write_text("".join(f"export {name}={shlex.quote(value)}\n" for name, value in settings.items()))
+    return file
 
 
 def _write_header(folder: Path, *, token: str) -> Path:
@@ -38,7 +51,7 @@ def _write_header(folder: Path, *, token: str) -> Path:
     return file
 
 
-def _instructions(stack: Stack, *, token: str, header: Path) -> str:
+def _instructions(stack: Stack, *, token: str, header: Path, settings: Path) -> str:
     api = f"{stack.shim_url}/v1/integrations/hubspot"
     curl = f"curl -sS -H @{header}"
     return f"""
@@ -62,6 +75,12 @@ How the account is connected; and connecting it anew, with curl in place of the 
 
 {curl} '{api}/connection'
 curl -sS -L "$({curl} -o /dev/null -w '%{{redirect_url}}' '{api}/connect')"
+
+The command line, in another shell in this folder:
+
+. {settings}
+.venv/bin/hubspot-export doctor
+.venv/bin/hubspot-export sync --wait
 
 Ctrl-C stops everything.
 """
