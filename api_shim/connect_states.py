@@ -19,7 +19,7 @@ from worker.conversion import decode
 from worker.errors import InvalidRequestError
 
 LIFE = timedelta(minutes=10)
-TICKET_LIFE = timedelta(minutes=3)  # HubSpot does not tell how long a code is good: the app is to confirm at once
+TICKET_LIFE = timedelta(minutes=3)  # HubSpot does not document how long a code is valid: the app has to confirm at once
 
 _BEGIN_AGAIN = "begin again at /connect"
 
@@ -28,9 +28,10 @@ Content = TypeVar("Content")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectState:
-    """For whom an account is being connected. `nonce` is a state's own, and an errand's id: each is good once.
+    """The account and user for whom HubSpot is being connected.
 
-    `session` is the digest of the value that the app has bound the link to; None: to nothing.
+    `nonce` is unique to a state, and the id of its errand: each is good once.
+    `session` is the digest of the value that the app has bound the link to; None: not bound.
     """
 
     account_id: str
@@ -47,7 +48,7 @@ class ConnectState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectTicket:
-    """A code of HubSpot's that nobody has exchanged yet, and the state that it came with."""
+    """An authorisation code that has not been exchanged yet, and the state that it came with."""
 
     state: ConnectState
     code: str
@@ -56,7 +57,7 @@ class ConnectTicket:
 class _Seal(Generic[Content]):
     """Seals values and opens them: encrypted, authentic (compared in constant time), good for so long.
 
-    The key is derived, so that what is sealed is nothing else even where the secret serves something else as well.
+    The key is derived for each kind, so that a value of one kind is never valid as another, even with the same secret.
     """
 
     def __init__(  # noqa: PLR0913 - what tells one kind from another, each by name
@@ -75,7 +76,7 @@ class _Seal(Generic[Content]):
         self._kind, self._name, self._origin, self._life, self._clock = kind, name, origin, life, clock
 
     def seal(self, content: Content) -> str:
-        """Make a text that nobody else can have made, nor read."""
+        """Return a text that nobody else can make or read."""
         return self._fernet.encrypt_at_time(msgspec.json.encode(content), self._now()).decode()
 
     def open(self, text: str) -> Content:
@@ -150,5 +151,5 @@ class ConnectTickets:
 
 
 def digest_of(session: str) -> str:
-    """Return what is kept of a session's value, from which nobody gets it back."""
+    """Return the digest of a session's value, which does not reveal the value."""
     return hashlib.sha256(session.encode()).hexdigest()

@@ -78,7 +78,7 @@ class ConnectionDesk:
     clock: Callable[[], datetime]
 
     def invite(self, caller: Caller, *, session: str | None = None) -> Invitation:
-        """Give the address of HubSpot's page for the caller's account and user, bound to a session where one is named.
+        """Return the address of HubSpot's page for the caller's account and user, bound to `session` if there is one.
 
         Raises NotConfiguredError.
         """
@@ -96,7 +96,7 @@ class ConnectionDesk:
     async def connect(self, *, state: str, code: str) -> Answer | Unconfirmed:
         """Have a worker exchange the code and store the token for the account and user that the state names.
 
-        Where the link is bound to a session, nothing is done: the ticket that is returned is to be confirmed.
+        Where the link is bound to a session, nothing is done yet: the returned ticket has to be confirmed.
 
         Raises InvalidRequestError for a state that is not to be trusted, NotConfiguredError, and what
         `ErrandDesk.ask` raises.
@@ -105,10 +105,10 @@ class ConnectionDesk:
         return await self._exchange(told, code, name="state") if told.session is None else self._keep(told, code)
 
     async def confirm(self, caller: Caller, *, ticket: str, session: str) -> Answer:
-        """Do what `connect` left undone, if the link was made for this caller in this session.
+        """Finish what `connect` began, if the link was made for this caller in this session.
 
-        A ticket is good once, and not used up by whom it does not belong to, nor where nobody could be asked. Raises
-        InvalidRequestError, and what `connect` raises.
+        A ticket is good once. A confirmation by somebody else does not use it up, nor does one that reached no worker.
+        Raises InvalidRequestError, and what `connect` raises.
         """
         read = self._way_to_hubspot().tickets.read(ticket)
         if not read.state.is_of(caller.account_id, caller.uid, session):
@@ -123,7 +123,7 @@ class ConnectionDesk:
         return Unconfirmed(ticket=SecretStr(way.tickets.issue(told, code=code)), return_url=way.return_url)
 
     async def _exchange(self, told: ConnectState, code: str, *, name: str) -> Answer:
-        """Ask a worker to exchange the code; `name` is what a state that was used before came in."""
+        """Ask a worker to exchange the code; `name` is the field that an error about a used state names."""
         errand = Errand(
             errand_id=told.nonce,
             account_id=told.account_id,

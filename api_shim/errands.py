@@ -30,10 +30,11 @@ class ErrandDesk:
     longest_wait_s: float
 
     async def ask(self, errand: Errand) -> Answer:
-        """Give what came of an errand.
+        """Return the answer to an errand.
 
         Raises AlreadyAskedError; StoreUnavailableError; BrokerUnavailableError and TooManyRequestsError with nothing
-        done; NoAnswerError when nobody went, or when the answer takes too long: then it may still come to pass.
+        done; NoAnswerError when no worker took the errand, or when the answer takes too long: then it may still be
+        done.
         """
         limit = self.waiting_limit.one_more(errand.account_id, errand.owner)
         with limit, self.waiter.watch(errand.errand_id, self._answered) as watch:
@@ -57,5 +58,5 @@ class ErrandDesk:
         raise NoAnswerError(_NOBODY_WENT if nobody_went else _STILL_UNDER_WAY)
 
     def _answered(self, errand_ids: Sequence[str]) -> Mapping[str, JobStatus]:
-        """Read which of these have their answer, in the word that announcements have for that."""
+        """Return which of these are answered, in the word that announcements use for it."""
         return dict.fromkeys(self.errands.answered_among(errand_ids), JobStatus.SUCCEEDED)

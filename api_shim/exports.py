@@ -97,9 +97,9 @@ class ExportDesk:
         return submission
 
     async def export_page(self, job: Job, *, wait_s: float) -> Page | Job:
-        """Accept a page job and give its page, or the job as it stands when it has failed or the time is over.
+        """Accept a page job and return its page, or the job as it is when it has failed or the time is over.
 
-        With the broker away nobody would come in time: the job is withdrawn. Raises BrokerUnavailableError, and
+        With the broker away no worker would take it in time: the job is withdrawn. Raises BrokerUnavailableError, and
         TooManyRequestsError with nothing stored.
         """
         limit = self.waiting_limit.one_more(job.account_id, job.owner)
@@ -113,7 +113,7 @@ class ExportDesk:
             return await self._page_of(job, watch, wait_s=wait_s)
 
     async def wait_for_change(self, job_id: str, *, caller: Caller, wait_s: float) -> Job:
-        """Give the job as soon as its state is another than now, at the latest after `wait_s`.
+        """Return the job as soon as its state has changed, at the latest after `wait_s`.
 
         Raises JobNotFoundError, and TooManyRequestsError where it would have to wait.
         """
@@ -199,7 +199,7 @@ class ExportDesk:
         return job
 
     async def _page_of(self, job: Job, watch: Watch, *, wait_s: float) -> Page | Job:
-        """Wait for a page job to finish. A success that is heard of needs no look at the job: its page is there."""
+        """Wait for a page job to finish. After an announced success the job need not be read: its page is stored."""
         ends_at = time.monotonic() + wait_s
         while (left_s := ends_at - time.monotonic()) > 0:
             news = await watch.next_status(timeout_s=left_s)

@@ -108,7 +108,7 @@ SESSION_PATTERN = r"^[A-Za-z0-9._~-]{16,256}$"
 
 
 class ConfirmBody(BaseModel):
-    """The ticket that a browser came back with from HubSpot, and the value of the session that it is in."""
+    """The ticket that a browser brought back from HubSpot, and the value from the session of that browser."""
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 

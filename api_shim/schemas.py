@@ -22,7 +22,7 @@ class JobAnswer(BaseModel):
 
     @classmethod
     def of(cls, job: Job, *, message: str, warnings: Sequence[str] = ()) -> Self:
-        """Show a job, and what its account should know where there is something."""
+        """Return the answer with the job, and with warnings for its account if there are any."""
         return cls(message=message, data=view_of(job), warnings=tuple(warnings))
 
 
@@ -83,7 +83,7 @@ class ErrorAnswer(BaseModel):
 class CopiedRecordView(BaseModel):
     """A record of the current copy: `record` is HubSpot's own, the instants say what became of it here.
 
-    Of one that was erased nothing is left but that: its `record` is null.
+    Of an erased one only the instants are left: its `record` is null.
     """
 
     id: int

@@ -23,22 +23,22 @@ from worker.wakeups import CHANNEL, read_announcement
 _log = structlog.get_logger()
 _RECONNECT_S = 1.0
 _SILENCE_S = 5.0
-_LOOK_EVERY_S = 1.0  # in case an announcement is lost
+_LOOK_EVERY_S = 1.0  # in case a notification is lost
 _MOST_AT_ONCE = 1000
 
 
 class Hint(Enum):
-    """What is told where no state is."""
+    """What is announced in place of a state."""
 
     LOOK = "look"
-    """Read it: it is gone, or the store is away."""
+    """Read the job: it is gone, or the store is away."""
 
 
 News: TypeAlias = JobStatus | Hint
 Look: TypeAlias = Callable[[Sequence[str]], Mapping[str, JobStatus | None]]
-"""Read in one query what has become of these: None where one is gone; what is not known of yet is left out.
+"""Read the states of these ids in one query: None where one is gone; ids that are not known yet are left out.
 
-Raises StoreUnavailableError. It blocks, and is called in a thread.
+Raises StoreUnavailableError. Blocks, and so is called in a thread.
 """
 
 
@@ -51,7 +51,7 @@ class _Watched:
         self._reading: asyncio.Task[Job] | None = None
 
     def tell(self, news: News, *, if_new: bool = False) -> None:
-        """Wake all who wait, or those for whom it is new. What was read before is out of date."""
+        """Wake all waiting requests, or those for which the state is new. What was read before is out of date."""
         told = [watch for watch in self.watches if not if_new or watch.is_new(news)]
         if told:
             self._reading = None
@@ -59,7 +59,7 @@ class _Watched:
             watch.tell(news)
 
     async def read_once(self, read: Callable[[], Awaitable[Job]]) -> Job:
-        """Read the job once for all whom the same news has woken."""
+        """Read the job once for all requests that the same news has woken."""
         if self._reading is None:
             self._reading = asyncio.ensure_future(_awaited(read))
             self._reading.add_done_callback(_forget_failure)
@@ -75,7 +75,7 @@ class Watch:
         self._told: News | None = None
 
     def is_new(self, news: News) -> bool:
-        """Whether this request was told something else last; that something has to be looked at may be said again."""
+        """Whether the state differs from what this request was told last; "read the job" may be told repeatedly."""
         return news is Hint.LOOK or news is not self._told
 
     def tell(self, news: News) -> None:
@@ -84,7 +84,7 @@ class Watch:
         self._news.put_nowait(news)
 
     async def next_status(self, *, timeout_s: float) -> News | None:
-        """Return the next state that is heard of, or None when nothing was heard in time."""
+        """Return the next announced state, or None when there was none in time."""
         try:
             return await asyncio.wait_for(self._news.get(), timeout_s)
         except TimeoutError:
@@ -96,9 +96,9 @@ class Watch:
 
 
 class JobWaiter:
-    """Hands announcements to the requests that wait. A lost one costs a second, not truth: the store is looked at too.
+    """Passes announcements on to waiting requests. A lost one costs a second at most: the store is read as well.
 
-    What this costs follows the jobs that are waited for, not the requests: one query for up to a thousand of them.
+    The cost depends on the number of jobs that are waited for, not of requests: one query for up to a thousand jobs.
     """
 
     def __init__(self, redis: Redis) -> None:
@@ -160,7 +160,7 @@ class JobWaiter:
             self._watched[job_id].tell(status)
 
     async def _look_now_and_then(self) -> None:
-        # A thread of its own: requests that wait for an absent server hold all common ones.
+        # A thread of its own: requests that wait for an absent server may occupy all threads of the pool.
         self._own_thread = CapacityLimiter(1)
         while True:
             await asyncio.sleep(_LOOK_EVERY_S)
@@ -177,7 +177,7 @@ class JobWaiter:
     async def _look(self, look: Look, ids: Sequence[str]) -> None:
         try:
             found = await anyio.to_thread.run_sync(look, ids, abandon_on_cancel=True, limiter=self._own_thread)
-        except Exception:  # noqa: BLE001 - a look that fails must not end those to come; each request looks for itself
+        except Exception:  # noqa: BLE001 - a failed read must not end the later ones; each request reads for itself
             found = dict.fromkeys(ids)
         for job_id, status in found.items():
             if job_id in self._watched:

@@ -1,4 +1,4 @@
-"""AccountTurn: what a message asks for, one slice of an account; DueJob: a job that a message is missing for."""
+"""AccountTurn: what a message asks for, one slice for an account; DueJob: a job that has no message."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from worker.jobs import JobKind, Line
 class AccountTurn:
     """A turn of an account in one of its lines, published at the instant `as_of` of the database's clock.
 
-    It is good for one job that was ready by then, so that a message too many finds nothing. None: published while the
-    database could not be asked; any job that is ready will do.
+    It is valid for one job that was ready at that instant, so that a superfluous message finds nothing. None: the
+    database could not be asked when it was published; any ready job will do.
     """
 
     account_id: str
@@ -23,7 +23,7 @@ class AccountTurn:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DueJob:
-    """A job that a message has to be published for, as far as a sweep has to know it."""
+    """What a sweep has to know of a job to publish a message for it."""
 
     job_id: str
     account_id: str

@@ -1,4 +1,4 @@
-"""RabbitMQ over TLS with the certificate checked against the host that is connected to, of several URLs as well."""
+"""RabbitMQ over TLS, with the certificate checked against the host of each connection, also with several URLs."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from kombu.transport.pyamqp import SSLTransport
 
 
 def install() -> None:
-    """Use it for every `amqps://` of this process; doing so again changes nothing.
+    """Register the transport for `amqps://` in this process. Idempotent.
 
-    By the name of the scheme, since kombu forgets any other choice of a transport when it goes on to the next URL.
+    By the scheme's name, since kombu forgets any other choice of transport when it moves on to the next URL.
     """
     TRANSPORT_ALIASES["amqps"] = f"{__name__}:VerifyingTransport"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from celery import Celery
 
 TAKE_TURN = "hubspot_export.take_turn"
-RUN_SLICE = "hubspot_export.run_slice"  # of a job, as versions before turns of accounts have published it
+RUN_SLICE = "hubspot_export.run_slice"  # of one job, as versions before turns by account published it
 NOTE_MARK = "hubspot_export.note_mark"
 START_SYNC = "hubspot_export.start_sync"
 START_SYNCS = "hubspot_export.start_syncs"

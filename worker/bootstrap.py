@@ -111,7 +111,7 @@ from worker.waiting_room import WaitingRoom
 from worker.wakeups import RedisAnnouncer
 
 _STORE_TIMEOUT_S = 10.0
-_TRANSACTION_S = 30.0  # of several calls; nobody waits for it but the job, whose lease a thread of its own renews
+_TRANSACTION_S = 30.0  # of several calls; only the job waits for it, and a thread renews its lease meanwhile
 _REDIS_TIMEOUT_S = 2.0
 _QUIET_S, _LOST_S = 60.0, 10.0
 _BATCH = 500
@@ -443,7 +443,7 @@ def prepare_the_database(**_: Any) -> None:  # noqa: ANN401 - Celery's signature
 
 @signals.worker_ready.connect
 def end_with_the_parent(**_: Any) -> None:  # noqa: ANN401 - Celery's signature
-    """Stop as by SIGTERM when the process that runs several workers was killed: nobody would look after this one."""
+    """Stop as by SIGTERM when the parent of several workers was killed: nothing would supervise this one."""
     if (parent := started_by()) is not None:
         threading.Thread(target=end_with, args=(parent,), name="parent", daemon=True).start()
 
@@ -463,7 +463,7 @@ def show_metrics(sender: Any, **_: Any) -> None:  # noqa: ANN401 - Celery's sign
 @signals.worker_shutdown.connect
 @signals.worker_process_shutdown.connect
 def leave_nothing_behind(**_: Any) -> None:  # noqa: ANN401 - Celery's signature
-    """Have tokens written that nobody else has, and tell of the last calls and slices, where there were any."""
+    """Write the tokens that only this process has, and report the last calls and slices."""
     if _services_of.cache_info().currsize:
         services().unwritten.close(within_s=LONGEST_GOODBYE_S)
         services().limiter.flush()

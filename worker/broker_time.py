@@ -1,7 +1,7 @@
-"""The time that kombu notes with messages that are being worked on, in Redis: Redis' own, in every process.
+"""Has kombu date messages that are being worked on by Redis' clock, in every process.
 
-kombu writes the process' time beside such a message and restores it to its queue when that is long ago by the clock of
-whoever looks. A worker whose clock is an hour ahead would have all messages of all others restored, again and again.
+kombu stores the process' time with such a message, and any worker restores it to its queue when that is long ago by its
+own clock. A worker whose clock is an hour ahead would restore all messages of all others, again and again.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from redis.exceptions import RedisError
 
 from worker.clock import steady_s
 
-_LONGEST_ANSWER_S = 1.0  # one that took longer says little
+_LONGEST_ANSWER_S = 1.0  # an answer that took longer is too inexact
 
 
 class BrokerTime:
@@ -27,16 +27,16 @@ class BrokerTime:
         self._ahead_s: float | None = None
 
     def __call__(self) -> float:
-        """Return the present instant. The machine's clock serves where Redis has never told the time."""
+        """Return the present instant, by the machine's clock if Redis has never answered."""
         return self._own() if self._ahead_s is None else self._steady() + self._ahead_s
 
     @property
     def is_known(self) -> bool:
-        """Whether Redis has told its time."""
+        """Whether Redis has answered."""
         return self._ahead_s is not None
 
     def ask(self, client: Any) -> None:  # noqa: ANN401 - kombu's client, which is not typed
-        """Ask Redis; where it does not answer, or may not be asked, what was known stays."""
+        """Ask Redis; if it does not answer, or refuses, keep the last answer."""
         asked_at = self._steady()
         try:
             seconds, microseconds = client.time()

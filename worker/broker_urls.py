@@ -1,4 +1,4 @@
-"""CELERY_BROKER_URL: a Redis, Sentinels that know one, or the nodes of a RabbitMQ; and what Celery makes of each."""
+"""CELERY_BROKER_URL: one Redis, Sentinels, or the nodes of a RabbitMQ cluster; and Celery's settings for each."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _STARTS = " or ".join(f"{scheme}://" for scheme in (*REDIS_SCHEMES, *SENTINEL_SC
 class BrokerAddress:
     """A broker as Celery wants it: `url` is kombu's, with a ; between several; `use_ssl` None where there is no TLS.
 
-    `nodes` is how many of its URLs lead to a server of its own: one, or the nodes of a RabbitMQ cluster. `redis` is
+    `nodes` is the number of servers that the URLs lead to: one, or the nodes of a RabbitMQ cluster. `redis` is
     None where it is RabbitMQ.
     """
 
@@ -31,7 +31,7 @@ class BrokerAddress:
 
 
 def parse_broker_url(url: str) -> BrokerAddress:
-    """Read a URL, or several with a ; between them. Raises ValueError, in words that hold no part of it."""
+    """Read a URL, or several with a ; between them. Raises ValueError, whose text holds no part of a URL."""
     scheme = url.partition("://")[0]
     if scheme in AMQP_SCHEMES:
         return _rabbitmq(scheme, url.split(";"))
@@ -88,7 +88,7 @@ def _query_of_node(scheme: str, url: str) -> dict[str, str]:
 
 
 def _without_tls(url: str) -> str:
-    """Take out what kombu would hand to py-amqp in redis-py's words. The path stays as it is: // is a vhost."""
+    """Remove parameters in redis-py's words, which kombu would pass to py-amqp. The path is kept: // is a vhost."""
     base, _, query = url.partition("?")
     kept = urlencode([(name, value) for name, value in parse_qsl(query) if name not in TLS_PARAMETERS])
     return f"{base}?{kept}" if kept else base

@@ -16,5 +16,5 @@ def steady_s() -> float:
 
 
 def steady_instant() -> datetime:
-    """Return `steady_s` in the form that Celery wants: an instant that says nothing about what time it is."""
+    """Return `steady_s` as the datetime that Celery wants; it says nothing about the time of day."""
     return _SOME_INSTANT + timedelta(seconds=steady_s())

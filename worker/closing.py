@@ -63,7 +63,7 @@ def _needs_counting(job: Job) -> bool:
 
 
 def _count_distinct(job: Job, pages: PageStore) -> int | None:
-    """Count the ids one by one, from the stored pages: their order proves nothing.
+    """Count the ids one by one, from the stored pages, when their order does not prove them distinct.
 
     None where a page cannot be read any more: the receipt then says that they were not counted.
     """

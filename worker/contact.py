@@ -12,7 +12,7 @@ from redis import RedisError
 _log = structlog.get_logger()
 
 _LOOK_AGAIN_S = 1.0
-_FEWEST_LOOKS = 3  # a second apart: a process that was stopped meanwhile has seen nothing of that time
+_FEWEST_LOOKS = 3  # a second apart: a process that was stopped meanwhile knows nothing of that time
 _NEVER = float("-inf")
 
 T = TypeVar("T")

@@ -154,12 +154,12 @@ class JobControl:
             self._see_to(job, self._tell_sync)
 
     def _see_to(self, job: Job, act: Callable[[Job], object]) -> None:
-        """Do what is left of a job. What is wrong with it, or its pages, keeps no other job waiting."""
+        """Finish what is left to do for a job. A failure of one job does not keep others waiting."""
         try:
             act(job)
         except UnavailableError:
             raise
-        except Exception:  # noqa: BLE001 - told below, of the job it is about
+        except Exception:  # noqa: BLE001 - logged below, with the id of the job
             _log.exception("job_not_seen_to", **job.log_fields)
 
     def _followed(self, jobs: Sequence[Job]) -> list[Job]:

@@ -1,4 +1,4 @@
-"""Values made of what a database or a text holds, by msgspec, from any number of threads."""
+"""Conversion of documents and JSON to typed values by msgspec, safe from any number of threads."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _prepared: set[type] = set()
 
 
 def convert(value: object, kind: type[T]) -> T:
-    """Make a `kind` of plain values. Raises msgspec.ValidationError."""
+    """Convert plain values to a `kind`. Raises msgspec.ValidationError."""
     _prepare(kind)
     return msgspec.convert(value, kind)
 
@@ -26,10 +26,10 @@ def decode(content: bytes | str, kind: type[T]) -> T:
 
 
 def _prepare(kind: type) -> None:
-    """Have msgspec look at a class once, in one thread.
+    """Make msgspec inspect a class once, in one thread.
 
-    It looks at the fields of a class, and of all classes within, at first use, and lets other threads run meanwhile:
-    one that needs the same class finds it half looked at, and the process ends by SIGSEGV (msgspec 0.22). A Decoder
+    It inspects the fields of a class, and of all classes within, at first use, and lets other threads run meanwhile:
+    one that needs the same class finds it half inspected, and the process ends by SIGSEGV (msgspec 0.22). A Decoder
     made when its module is imported does the same.
     """
     if kind in _prepared:

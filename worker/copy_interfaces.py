@@ -50,7 +50,7 @@ class ErasureStore(Protocol):
         """Count a page of a job that held the record, and the job, unless the page before was one of it too."""
 
     def note_unreadable(self, erasure: Erasure, page: PagePlace) -> None:
-        """Note that a page which may hold the record cannot be read; twice as well as once."""
+        """Note that a page which may hold the record cannot be read. Idempotent."""
 
     def note_look(self, erasure: Erasure) -> Erasure:
         """Note that all pages were looked through; with the second look the erasure is finished. Give it as it is."""
@@ -79,8 +79,8 @@ class RecordStore(Protocol):
     def encode(self, records: Iterable[Record]) -> list[Record]:
         """Return the records in the form in which `insert` and `replace` write them.
 
-        It takes time, and nothing is read or written: it is done before the transaction. What is not encoded by then is
-        encoded in it.
+        This takes time and neither reads nor writes, so it is done before the transaction. Records that are not encoded
+        by then are encoded within it.
         """
 
     def insert(

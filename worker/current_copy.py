@@ -16,7 +16,7 @@ from worker.jobs import Job
 from worker.pages import Page
 from worker.records import KnownRecord, Record, compare, in_portions, is_as_known, records_of
 
-_TRIES = 5  # a record that a feed brings changes in the copy while it is prepared, but not time after time
+_TRIES = 5  # the copy of a feed's record may change while it is prepared, but hardly this often
 
 
 class CurrentCopy:
@@ -59,9 +59,9 @@ class CurrentCopy:
         return self._kept(job, copying_of(job).read_all(because))
 
     def keep_up(self, job: Job, page: Page, *, asked_at: float) -> Job:
-        """Bring the copy up to a page that was asked for at `asked_at`; where it holds all of that, nothing is written.
+        """Apply a page that was asked for at `asked_at` to the copy; nothing is written where the copy is up to date.
 
-        What is heavy goes in several transactions. Whoever dies between two of them has counted what they have done:
+        A heavy page takes several transactions. A worker that dies between two of them has counted what they did:
         the page is fetched again, and its records are found as they are. Raises LeaseLostError.
         """
         found = records_of(job.copy_id.export_type, page.body)
@@ -91,8 +91,8 @@ class CurrentCopy:
     def _prepared(self, job: Job, portion: Sequence[Record], known: Mapping[int, KnownRecord]) -> list[Record]:
         """Return records ready to be written, those of a feed completed with what the copy holds.
 
-        This is the work that depends on the size of records and on how busy this process is. A transaction, which has
-        seconds, must not wait for it.
+        This work grows with the size of records and the load of this process; a transaction, which has seconds, must
+        not wait for it.
         """
         if copying_of(job).reads_feed:
             held = self._records.bodies(job.copy_id, [each.record_id for each in portion if each.record_id in known])

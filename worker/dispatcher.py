@@ -110,7 +110,7 @@ class Dispatcher:
         return [_move(each, busy, stopped, at=at) for each in schedules]
 
     def _warn_of_storage(self, syncs: Sequence[Job]) -> None:
-        """Look at what the accounts have stored: a run is never refused for it, so that someone has to be told."""
+        """Log accounts that have too much stored: runs are never refused for it, so nobody else would notice."""
         if self._storage is None:
             return
         account_ids = list(dict.fromkeys(sync.account_id for sync in syncs))

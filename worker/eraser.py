@@ -37,11 +37,11 @@ class Eraser:
     monotonic: Callable[[], float] = time.monotonic
 
     def erase(self, copy: CopyId, record_id: int, *, requested_by: str, within_s: float) -> bool:
-        """Forget a record that may or may not be there; False: it is written down, and the sweeper does the rest.
+        """Erase a record if it is there; False: the erasure is recorded, and the sweeper does the rest.
 
         False as well where a stored page that may hold the record cannot be read.
 
-        Raises StoreUnavailableError with nothing written down.
+        Raises StoreUnavailableError with nothing recorded.
         """
         erasure = self.erasures.add(copy, record_id, requested_by=requested_by)
         _log.info("erasure_requested", **_facts(erasure))
@@ -90,13 +90,13 @@ class Eraser:
             yield job_id, number
 
     def _take_out_of_copy(self, erasure: Erasure) -> None:
-        """Leave a tombstone. A page that is being copied at this moment comes before this, or heeds the erasure."""
+        """Leave a tombstone. A page that is being copied meanwhile comes before it, or respects the erasure."""
         moment = self.records.begin_change(erasure.copy_id)
         was_there = self.records.erase(erasure.copy_id, erasure.record_id, at=moment.at)
         self.erasures.note_copy(erasure, was_there=was_there)
 
     def _erase_from(self, erasure: Erasure, job_id: str, number: int) -> None:
-        """Write a page anew, as often as somebody else has done so meanwhile."""
+        """Rewrite a page, again whenever another writer came between."""
         while (rewrite := self.pages.without(erasure, job_id, number)) is not None:
             if self.transactions.run(partial(self._write, erasure, rewrite)):
                 return

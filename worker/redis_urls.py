@@ -36,7 +36,7 @@ class RedisAddress:
 
 
 def parse_redis_url(url: str) -> RedisAddress:
-    """Read a URL. Raises ValueError, in words that name no part of it which may be secret."""
+    """Read a URL. Raises ValueError, whose text holds no part that may be secret."""
     scheme, _, rest = url.partition("://")
     if scheme in REDIS_SCHEMES:
         return _one_server(scheme, rest)

@@ -6,7 +6,7 @@ import re
 from datetime import date, timedelta
 from functools import lru_cache
 
-_SIGNS = "-=+@\0\uff1d\uff0b\uff20\uff0d"  # the last four in full width, which some spreadsheets take as well
+_SIGNS = "-=+@\0\uff1d\uff0b\uff20\uff0d"  # the last four in full width, which some spreadsheets accept as well
 _STARTS_OF_FORMULAS = frozenset("\t\r\n" + _SIGNS)
 _NEGATIVE = r"-[0-9][0-9.,]*(?:[eE][+-]?[0-9]+)?"
 _IS_NEGATIVE = re.compile(_NEGATIVE).fullmatch
@@ -48,7 +48,7 @@ def written(cells: list[str]) -> list[str]:
     negative number gets none; `+49…` gets one: as a number a telephone number loses its plus, as a sum (`+49-30-1`) it
     is nonsense.
     """
-    # Most cells are plain: a call for each of them would take as long as all the rest.
+    # Most cells are plain; a function call for each of them would double the time.
     return [
         cell if _find_separator(cell) is None and cell[:1] not in _STARTS_OF_FORMULAS else _written(cell)
         for cell in cells
@@ -59,7 +59,7 @@ def _written(text: str) -> str:
     is_formula = text[:1] in _STARTS_OF_FORMULAS and not _IS_NEGATIVE(text)
     start, rest = (f"'{text[0]}", text[1:]) if is_formula else ("", text)
     found_inside = 0
-    if ";" in rest or "\t" in rest or "\n" in rest or "\r" in rest:  # cheap beside the expression
+    if ";" in rest or "\t" in rest or "\n" in rest or "\r" in rest:  # cheaper than the regular expression
         rest, found_inside = _FORMULA_INSIDE.subn(r"\1'", rest)
     if not found_inside and _find_quoted(text) is None:
         return start + rest
