@@ -22,7 +22,7 @@ from worker.spans import NoTraces, Span
 
 _log = structlog.get_logger()
 
-_LOCKS = 64  # accounts share them by chance, for the milliseconds that a claim takes
+_LOCKS = 64  # accounts may share a lock by chance, for the milliseconds that a claim takes
 
 Watch: TypeAlias = Callable[[Job], AbstractContextManager[Span]]
 """Gives the span of a slice of a job."""
@@ -35,8 +35,8 @@ def _unwatched(_: Job) -> AbstractContextManager[Span]:
 class Exporter:
     """Runs slices of jobs. One object serves all threads of a worker: it keeps no state of a job.
 
-    Whoever has run one publishes a single message for the account, if it has another job that is ready: each job that
-    was claimed leads to one further turn at most, and a turn that finds nothing, or no slot, to none.
+    After a slice it publishes a single message for the account, if another of its jobs is ready: each claimed job leads
+    to one further turn at most, and a turn that finds no job, or no free slot, to none.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Exporter:
     def run_slice(self, job_id: str) -> SliceOutcome:
         """Work on a job until it is finished, has to wait, or its slice is over.
 
-        A job that is not due, or that someone else holds, is left alone: messages may come twice.
+        A job that is not due, or that another worker holds, is left alone: messages may be delivered twice.
         Raises StoreUnavailableError when MongoDB is away: the lease is given up once it is back, or lapses, and a
         sweep publishes the job again.
         """
@@ -99,7 +99,7 @@ class Exporter:
         return SliceOutcome.WORKED
 
     def _pass_on(self, worked_on: Job) -> None:
-        """Publish for the account's next job. It comes last: whoever found all slots taken relies on this look."""
+        """Publish for the account's next job. This has to come last: turns that found all slots taken rely on it."""
         try:
             ready = self._tools.jobs.next_due(worked_on.account_id, worked_on.line)
             if ready is not None:

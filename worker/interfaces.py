@@ -244,7 +244,7 @@ class JobStore(Protocol):
         """
 
     def mark_unpublished(self, jobs: Sequence[Job] | Sequence[DueJob]) -> None:
-        """Note that no message was published for these jobs, so that the next sweep does that."""
+        """Note that no message was published for these jobs, so that the next sweep publishes it."""
 
     def mark_published(self, job: Job) -> None:
         """Note that a message was published for a job that is due, so that the next sweep leaves it alone."""
@@ -266,7 +266,7 @@ class JobStore(Protocol):
         """Return how long ago the oldest message was published that a job of the line waits for; None: none does."""
 
     def adopt(self) -> int:
-        """Complete the open jobs that a process of an older version has stored, and return how many they were."""
+        """Complete the open jobs that a process of an older version has stored; return their number."""
 
     def adopt_all(self) -> None:
         """Complete also the jobs that such a process has opened again or left half done. It reads all open jobs."""
@@ -661,7 +661,7 @@ class Forecaster(Protocol):
 
 
 class JobQueue(Protocol):
-    """The way to the workers; only ids travel."""
+    """The queues to the workers; messages hold ids only."""
 
     def publish(self, job: Job, /) -> None:
         """Publish a turn for the account of a job, or the start of a sync. Raises BrokerUnavailableError."""
@@ -675,7 +675,7 @@ class WatchedJobQueue(JobQueue, Protocol):
 
 
 class TurnQueue(Protocol):
-    """The way to the workers as a sweep needs it. Every method raises BrokerUnavailableError."""
+    """The queues to the workers as a sweep uses them. Every method raises BrokerUnavailableError."""
 
     def publish_turn(self, turn: AccountTurn) -> None:
         """Publish a turn as it is."""
@@ -691,16 +691,16 @@ class TurnQueue(Protocol):
 
 
 class UpkeepStore(Protocol):
-    """What workers agree on about sweeps. Every method raises StoreUnavailableError when MongoDB is away."""
+    """The state that sweeps share. Every method raises StoreUnavailableError when MongoDB is away."""
 
     def acquire(self, chore: str, *, lease_s: float) -> str | None:
-        """Return the name by which the caller alone does a chore, for so long; None while someone else does."""
+        """Lease a chore for so long and return the lease's name; None while another process holds it."""
 
     def extend(self, chore: str, holder: str, *, lease_s: float) -> bool:
-        """Have it last so long from now on; False when it is someone else's by now."""
+        """Extend the lease to so long from now; False when another process holds it by now."""
 
     def release(self, chore: str, holder: str) -> None:
-        """Let the next one do it at once."""
+        """Release the lease."""
 
     def position(self, chore: str) -> str | None:
         """Return how far a chore that is done in parts has come."""
@@ -709,7 +709,7 @@ class UpkeepStore(Protocol):
         """Note how far it has come; None: it begins again."""
 
     def next_mark(self, line: Line, *, every_s: float) -> datetime | None:
-        """Return the present instant to one who sends a mark of it now; None within `every_s` of the last one."""
+        """Return the present instant if a mark is to be sent now; None within `every_s` of the last one."""
 
     def note_mark(self, line: Line, sent_at: datetime) -> None:
         """Note that a mark has been delivered."""
@@ -717,7 +717,7 @@ class UpkeepStore(Protocol):
     def delivered_until(self, line: Line, *, grace_s: float) -> datetime | None:
         """Return the instant of the last mark that was delivered at least `grace_s` ago; None before there is one.
 
-        In that time whoever took what was delivered before it has claimed a job for it.
+        In that time every message that was delivered before the mark has led to its claim.
         """
 
 
@@ -775,7 +775,7 @@ class JobAnnouncer(Protocol):
 class Reservation:
     """The place of one call: booked, to be made in `wait_s` seconds, or not, to be asked for again then.
 
-    What is booked counts until its `permit` is settled or closed, whether the call is made or not.
+    A booked call counts until its `permit` is settled or closed, whether it is made or not.
     """
 
     wait_s: float
@@ -812,7 +812,7 @@ class RateLimiter(Protocol):
 
 
 class SliceOutcome(StrEnum):
-    """What came of a message. A turn that the account has no slot for is not taken."""
+    """The outcome of a message. A turn for which the account has no free slot is not taken."""
 
     WORKED = "worked"
     NOTHING_TO_CLAIM = "nothing_to_claim"

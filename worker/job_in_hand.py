@@ -206,7 +206,7 @@ class JobInHand:
         self.job = self.job.fail(error, at=self.tools.clock())
 
     def hand_back(self) -> None:
-        """Let another slice go on. Whoever ran this one publishes for whichever of the account's jobs is next."""
+        """Requeue the job for another slice. The caller publishes for whichever of the account's jobs is next."""
         self.tools.jobs.release(self.job)
 
     def leave(self) -> None:

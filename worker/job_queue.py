@@ -37,7 +37,7 @@ from worker.jobs import Job, JobKind, Line
 from worker.spans import LINK, TRACEPARENT
 
 _QUEUES = {Line.INTERACTIVE: QUEUE_INTERACTIVE, Line.BULK: QUEUE_BULK, Line.SYNC: QUEUE_BULK}
-_ANSWER_S = 2.0  # for all nodes of a broker together; RabbitMQ's word that it has a message included
+_ANSWER_S = 2.0  # for all nodes of a broker together, RabbitMQ's publisher confirm included
 _QUICK = {
     "socket_timeout": 2,
     "socket_connect_timeout": 2,
@@ -76,7 +76,7 @@ def nodes_of(app: Celery) -> int:
 
 
 def _quick_rabbitmq(nodes: int) -> dict[str, float]:
-    each_s = _ANSWER_S / nodes  # the first may take connections and say nothing
+    each_s = _ANSWER_S / nodes  # the first may accept connections and never answer
     return {
         "connect_timeout": each_s,
         "read_timeout": each_s,
@@ -101,7 +101,7 @@ def message_headers(app: Celery) -> dict[str, str]:
 class CeleryJobQueue:
     """JobQueue and TurnQueue on the broker; `headers` are what a job's message says of traces besides.
 
-    A turn carries the instant of its publication, by the clock of `now`; where that cannot be asked it carries none.
+    A turn carries the instant of its publication, by the clock of `now`, or none if that cannot be asked.
     """
 
     def __init__(

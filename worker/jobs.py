@@ -73,7 +73,7 @@ _LEGAL: Mapping[JobStatus, frozenset[JobStatus]] = MappingProxyType(
 
 
 class Line(StrEnum):
-    """Where jobs wait for a worker, each account in a line of its own for each of these."""
+    """The lines in which an account's jobs wait for a worker."""
 
     INTERACTIVE = "interactive"
     BULK = "bulk"
@@ -89,7 +89,7 @@ class JobKind(StrEnum):
 
     @property
     def line(self) -> Line:
-        """Where jobs of this kind wait."""
+        """The line in which jobs of this kind wait."""
         return _LINES[self]
 
 
@@ -451,7 +451,7 @@ class Job:
 
     @property
     def stored_bytes(self) -> int:
-        """What its pages hold, those among them that lanes have read ahead: HubSpot's bytes, before compression."""
+        """The size of its pages, including those that lanes have read ahead: HubSpot's bytes, before compression."""
         ahead = self.lanes.parts if self.lanes is not None else ()
         return self.tally.bytes + sum(lane.tally.bytes for lane in ahead)
 

@@ -23,9 +23,9 @@ from worker.submitter import JobSubmitter
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """A job that was accepted, and whether an earlier request has brought it; then it is as it stands now.
+    """An accepted job, and whether an earlier request brought it; then it is as it is stored now.
 
-    `warnings` are what its account should know, in words for a client.
+    `warnings` are texts for the client.
     """
 
     job: Job
@@ -70,7 +70,7 @@ class KeyedSubmitter:
         return Submission(self._earlier(kept, job, asked), is_repeat=True)
 
     def _kept(self, asked: KeyedRequest, job: Job) -> KeptRequest:
-        """Keep a request that may be accepted; one that was stays so, whatever has become of the account since."""
+        """Record a request that may be accepted; one that was accepted before stays so, whatever the limits."""
         try:
             self._submitter.require_acceptable(job)
         except (TokenNotFoundError, OverLimitError):

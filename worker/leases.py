@@ -57,7 +57,7 @@ class HeldLease:
 
 @dataclass(frozen=True, slots=True)
 class _Claim:
-    """A claim, of a job or by a turn, under a name that no other has; `asked_at` is on the monotonic clock."""
+    """A claim, of a job or by a turn, under a unique name; `asked_at` is on the monotonic clock."""
 
     of: str | AccountTurn
     owner: str

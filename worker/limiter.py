@@ -23,7 +23,7 @@ from worker.shared_calls import QUOTA_LIFE_S, CallState, LimitKey, Place, Shared
 # Redis' clock and HubSpot's need not tell the same length of a window: NTP corrects a clock by 0.05 % at the most. And
 # instants are whole milliseconds.
 _CLOCKS_DIFFER, _ROUNDED_S = 1.001, 0.005
-_LATE_NEWS = 0.1  # of a window: for so long an answer may lie here before it is compared with the log
+_LATE_NEWS = 0.1  # of a window: for so long an answer of HubSpot may wait before it is compared with the log
 _IDENTITY_LIFE_S = 1800.0  # half of what Redis remembers it for: an older one may have ended by itself
 _PATIENCE_ALONE_S = 1.0
 _LOOK_AGAIN_S = 0.05  # whether the one that asks Redis has had its answer
@@ -133,7 +133,7 @@ class RedisRateLimiter:
         self._blocks.add(self._keys.of(account_id, hub_id), seconds=seconds)
 
     def flush(self) -> None:
-        """Tell Redis now what became of calls, which is done in the background otherwise."""
+        """Report the outcome of calls to Redis now, which otherwise happens in the background."""
         self._outstanding.flush()
 
     def _tell(self, states: Mapping[LimitKey, Sequence[CallState]]) -> bool:

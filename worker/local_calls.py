@@ -9,13 +9,13 @@ from dataclasses import dataclass
 
 from worker.rates import Rate
 
-_MANY_NAMES = 1000  # from here on, those without calls are looked for
+_MANY_NAMES = 1000  # from this number on, keys without calls are removed
 _MANY_BLOCKS = 1000  # from here on, those that are over are looked for
 
 
 @dataclass(slots=True)
 class LocalCall:
-    """A call of this process. Until it is over it ends later than anything."""
+    """A call of this process. Until it is over, its end counts as later than everything."""
 
     ends_at: float = float("inf")
 
@@ -31,7 +31,7 @@ class LocalCalls:
 
     @property
     def last_booked_at(self) -> float:
-        """When a place was last booked here, for whomever."""
+        """When a call was last booked here, for any key."""
         return self._last_booked_at
 
     def note(self, name: str, rate: Rate, *, at: float) -> LocalCall:

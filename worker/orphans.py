@@ -17,7 +17,7 @@ _GONE_FOR_S = 3600.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrphanedPages:
-    """Walks through the jobs that have pages, some hundred every few minutes, and looks which of them are there.
+    """Walks through the jobs that have pages, some hundred every few minutes, and checks whether they still exist.
 
     A worker that is frozen while it stores a page may do so after its job was deleted, and not live to take it back. A
     page carries no end before its job has one, so nothing else would find it. Jobs are stored before their pages; a job
@@ -30,7 +30,7 @@ class OrphanedPages:
     jobs_at_once: int = 500
 
     def collect(self) -> None:
-        """Do the next part of the walk, if it is time for it. Raises StoreUnavailableError."""
+        """Do the next part of the walk when it is due. Raises StoreUnavailableError."""
         if self.upkeep.acquire(_CHORE, lease_s=_EVERY_S) is None:
             return
         found = self.pages.jobs_after(self.upkeep.position(_CHORE), limit=self.jobs_at_once)

@@ -1,4 +1,4 @@
-"""OutstandingCalls: the permits of this process, and what Redis is told of them: still out, over, or not made."""
+"""OutstandingCalls: the permits of this process, and their reports to Redis: still out, over, or not made."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from worker.shared_calls import CallState, LimitKey
 
 _log = structlog.get_logger()
 
-_GATHER_S = 0.05  # what ends within it is told together
+_GATHER_S = 0.05  # calls that end within it are reported together
 _TELL_AGAIN_S = 1.5
 
 Tell = Callable[[Mapping[LimitKey, Sequence[CallState]]], bool]
-"""Tells Redis; False: it is away."""
+"""Reports to Redis; False: it is away."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -35,9 +35,9 @@ class _Call:
     told_at: float
 
     def confirm(self, *, at: float) -> None:
-        """Note that Redis was told after this instant that the call is still out.
+        """Note that Redis has been told, after this instant, that the call is still out.
 
-        Once it was too late to leave it stays so: in the meantime Redis may have given the place to another call.
+        A permit that has expired stays so: Redis may have granted its place to another call meanwhile.
         """
         self.told_at = at
         if not self.is_late(at=at):
@@ -50,7 +50,7 @@ class _Call:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Ended:
-    """A call that is over since `at`, which may be a moment ahead; None: it was not made."""
+    """A call that has been over since `at`, which may lie slightly ahead; None: it was not made."""
 
     name: str
     key: LimitKey
@@ -59,9 +59,9 @@ class _Ended:
 
 
 class OutstandingCalls:
-    """Hands out permits and tells Redis in the background what became of them, so that no call waits for that.
+    """Issues permits and reports their outcome to Redis in the background, so that no call waits for that.
 
-    What is told late costs places, never the limit: until then the call counts as outstanding. `keep_s` is for how long
+    A late report costs throughput, never the limit: until then the call counts as outstanding. `keep_s` is for how long
     it is worth telling. Instants are of `clock`.
     """
 
@@ -77,7 +77,7 @@ class OutstandingCalls:
         self._is_running = False
 
     def open(self, name: str, key: LimitKey, *, valid_from: float, local: LocalCall) -> CallPermit:
-        """Make the permit of a call that is counted from now on, to leave within PERMIT_S of `valid_from`."""
+        """Return the permit of a call that counts from now on, and has to leave within PERMIT_S of `valid_from`."""
         call = _Call(name=name, key=key, local=local, confirmed_at=valid_from, told_at=valid_from)
         with self._changing:
             self._calls[name] = call
@@ -85,7 +85,7 @@ class OutstandingCalls:
         return CallPermit(self, call, clock=self._clock)
 
     def retract(self, name: str, key: LimitKey) -> None:
-        """Tell Redis that a call was not made which it may have counted: its answer was lost."""
+        """Report that a call was not made, which Redis may have counted: its answer was lost."""
         with self._changing:
             self._note(_Ended(name=name, key=key, at=None, noted_at=self._clock()))
 
@@ -97,11 +97,11 @@ class OutstandingCalls:
                 self._note(_Ended(name=call.name, key=call.key, at=at, noted_at=self._clock()))
 
     def drop(self, call: _Call, *, at: float | None) -> None:
-        """End a call soon: what is told by the garbage collector can wait for no lock."""
+        """Queue the end of a call: the garbage collector may call this, so it must not wait for a lock."""
         self._dropped.append((call, at))
 
     def flush(self) -> None:
-        """Tell Redis all that it does not know. What it cannot be told now is kept for the next time."""
+        """Report all outcomes to Redis. Those that fail are kept for the next time."""
         with self._telling:
             while self._dropped:
                 call, ended_at = self._dropped.popleft()
@@ -129,7 +129,7 @@ class OutstandingCalls:
         self._run_in_background()
 
     def _run_in_background(self) -> None:
-        """Have a thread tell Redis for as long as there is something to tell; a process that forks has none before."""
+        """Run a thread while there is something to report; it starts at first use, after any fork."""
         if not self._is_running:
             self._is_running = True
             threading.Thread(target=self._run, name="permits", daemon=True).start()
@@ -141,7 +141,7 @@ class OutstandingCalls:
             time.sleep(_GATHER_S)
             try:
                 self.flush()
-            except Exception:  # the outermost loop of a thread: without it no call would be over, and none could wait
+            except Exception:  # the outermost loop of a thread: without it no call would ever be over
                 _log.exception("permits_not_told")
 
     def _has_work(self) -> bool:
@@ -175,7 +175,7 @@ class CallPermit:
         self._calls.end(self._call, at=self._ends_at)
 
     def __del__(self) -> None:
-        """Let no call count for ever that nobody is going to make."""
+        """Release a permit that was dropped unused, so that its call does not count for ever."""
         self._calls.drop(self._call, at=self._ends_at)
 
     @property

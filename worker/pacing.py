@@ -1,4 +1,4 @@
-"""Paced dispatches and sweeps: a backlog of beat's messages, which never grow old in Redis, is no backlog of work."""
+"""Paces dispatches and sweeps: messages of beat that have piled up, which never expire in Redis, run only once."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _LEAST_S = 1.0  # beat sends one every 2 s
 
 
 class _Pace:
-    """Lets one through every second, by the monotonic clock."""
+    """Admits one call a second, by the monotonic clock."""
 
     def __init__(self, least_s: float, monotonic: Callable[[], float]) -> None:
         self._least_s = least_s
@@ -23,7 +23,7 @@ class _Pace:
         self._next_at: float | None = None
 
     def lets_through(self) -> bool:
-        """Return whether enough time has passed; if so the next second begins."""
+        """Return whether a second has passed; if so the next one begins."""
         with self._lock:
             at = self._monotonic()
             if self._next_at is not None and at < self._next_at:

@@ -8,10 +8,10 @@ PERMIT_S = 5.0
 """How long a permit lets its call leave after Redis has last confirmed that it counts the call."""
 
 DELIVERY_S = 10.0
-"""After so long a request that has left has reached its host, or the kernel has given it up (TCP_USER_TIMEOUT)."""
+"""Within so long a request that has left reaches its host, or the kernel gives it up (TCP_USER_TIMEOUT)."""
 
 PRESUMED_OVER_S = 25.0
-"""A call of a process that says nothing any more is over so long after that process has last been heard of.
+"""The calls of a process that has fallen silent count as over so long after its last report.
 
 It left within PERMIT_S and was delivered within DELIVERY_S. The rest is for a process that is stopped between the last
 look at its permit and the write to the socket, and for the time that HubSpot takes until it counts the call.
@@ -38,7 +38,7 @@ class FreePermit:
     """A Permit where there is no limit."""
 
     def leave(self) -> None:
-        """Let the call leave."""
+        """Do nothing: the call may leave."""
 
     def settle(self) -> None:
         """Nothing is counted."""

@@ -1,4 +1,4 @@
-"""The metrics of several worker processes on one port: what they count is added up, what each uses is shown apart."""
+"""The metrics of several worker processes on one port: counters are summed, resources are shown by process."""
 
 from __future__ import annotations
 

@@ -17,9 +17,9 @@ _log = structlog.get_logger()
 
 _LOOK_EVERY_S = 0.25
 _LOOK_FOR_PARENT_EVERY_S = 1.0
-_SHORT_LIFE_S = 10.0  # a worker that ends sooner is waited for longer each time before it is started again
+_SHORT_LIFE_S = 10.0  # a worker that ends sooner is restarted after a pause that grows
 _LONGEST_PAUSE_S = 30.0
-_WRONG_USAGE = 2  # wrong settings or arguments: starting it again would change nothing
+_WRONG_USAGE = 2  # wrong settings or arguments: a restart would change nothing
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 
 

@@ -163,7 +163,7 @@ WebhookSecrets = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_key
 
 
 def _processes(value: object) -> object:
-    """Read `auto` as None: as many as there are cores."""
+    """Read `auto` as None: one for each core."""
     if isinstance(value, str) and value.strip() == "auto":
         return None
     try:
@@ -297,7 +297,7 @@ class ShimSettings(StoreSettings):
         return self.jwt_algorithms or self._possible_algorithms[:1]
 
 
-_COUNTED_IN = "PROMETHEUS_MULTIPROC_DIR"  # prometheus_client's name for the folder of what several processes count
+_COUNTED_IN = "PROMETHEUS_MULTIPROC_DIR"  # prometheus_client's name for the folder of metrics of several processes
 
 
 _STARTED_BY = "HUBSPOT_EXPORT_STARTED_BY"

@@ -43,7 +43,7 @@ class StoredBytesCap:
         self._known: dict[str, tuple[float, int]] = {}
 
     def require_room(self, account_id: str) -> None:
-        """Raise StorageFullError where the account may have no new job."""
+        """Raise StorageFullError if the account may have no new job."""
         stored = self._stored_of(account_id)
         if self._most and stored >= self._most:
             raise StorageFullError(storage_refusal(stored, self._most), retry_after_s=_RETRY_AFTER_S)
@@ -54,7 +54,7 @@ class StoredBytesCap:
         return (_warning(stored, self._most),) if self._is_high(stored) else ()
 
     def look(self, account_ids: Collection[str]) -> None:
-        """Make the sums of these accounts anew, and warn of those that are high. Nobody is refused."""
+        """Recompute the sums of these accounts and report the high ones. Nothing is refused."""
         if not self._most:
             return
         sums = self._jobs.stored_bytes_of(account_ids)

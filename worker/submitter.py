@@ -57,7 +57,7 @@ class JobSubmitter:
             self._jobs.finish_removal(job.job_id)
 
     def warnings_for(self, account_id: str) -> tuple[str, ...]:
-        """Return what the account should know before it is refused."""
+        """Return warnings for the account."""
         return self._storage.warnings_for(account_id) if self._storage is not None else ()
 
     def _require_token(self, job: Job) -> None:

@@ -1,4 +1,4 @@
-"""Sweeper: publishes for jobs that have no message, and has done what others left; one in a deployment at a time."""
+"""Sweeper: publishes for jobs that have no message, and finishes what others left; one at a time in a deployment."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from worker.jobs import Line
 _log = structlog.get_logger()
 
 _PUBLISHING, _CHORES = "publish", "chores"
-_PUBLISHING_LEASE_S, _CHORES_LEASE_S = 15.0, 60.0  # a killed sweeper keeps the next ones waiting for so long
+_PUBLISHING_LEASE_S, _CHORES_LEASE_S = 15.0, 60.0  # for so long a killed sweeper delays the next ones
 _MARKED = {Line.INTERACTIVE: (Line.INTERACTIVE,), Line.BULK: (Line.BULK, Line.SYNC)}  # by the lines of a queue
 
 Chore = Callable[[], object]
-"""Does some of what has been left; bounded in time."""
+"""Does some of the work that was left; bounded in time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SweepLimits:
     """What a sweep may take: publications for `work_s`, a `batch` at a time, and `slots` of an account (0: no bound).
 
-    A message is looked for once it is `patience_s` old, with a mark every `mark_every_s` at most; whoever takes one has
-    claimed a job within `grace_s`.
+    A message is looked for once it is `patience_s` old, with a mark every `mark_every_s` at most; a delivered message
+    leads to its claim within `grace_s`.
     """
 
     work_s: float = 5.0
@@ -46,7 +46,7 @@ class Sweeper:
     """Publishes turns: for jobs that have become due, and for jobs whose message was lost.
 
     A message is lost when one that was published after it, a mark, has been delivered: queues are first in, first out.
-    So that a job that merely waits its turn, be it for an hour, is never published again, however many there are.
+    So a job that merely waits for its turn is never published again, however long the queue is.
     `duties` are done by whoever publishes, `chores`, which may take longer, by one sweep beside it: so a sweep waits
     for nobody, and there are never more than two at work. What goes wrong with one of them is no concern of the others.
     """
@@ -102,7 +102,7 @@ class Sweeper:
                 chore()
             except UnavailableError:
                 raise
-            except Exception:  # noqa: BLE001 - told below; what is wrong with one document would stop all upkeep
+            except Exception:  # noqa: BLE001 - logged below; otherwise one bad document would stop all upkeep
                 _log.exception("chore_failed")
 
     def _publish_all(self, holder: str) -> int:
@@ -158,7 +158,7 @@ class Sweeper:
             sent_at = self._upkeep.next_mark(marked, every_s=self._limits.mark_every_s)
             if sent_at is None:
                 continue
-            if self._queue.is_empty(marked):  # it would come through at once
+            if self._queue.is_empty(marked):  # the mark would be delivered at once
                 self._upkeep.note_mark(marked, sent_at)
             else:
                 self._queue.publish_mark(marked, sent_at)

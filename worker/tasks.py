@@ -38,7 +38,7 @@ def take_turn(account_id: str, line: str, as_of: str | None) -> None:
 
 @app.task(name=NOTE_MARK)
 def note_mark(line: str, sent_at: str) -> None:
-    """Note that everything that was published before the mark has been delivered."""
+    """Record that everything published before the mark has been delivered."""
     try:
         bootstrap.services().upkeep.note_mark(Line(line), datetime.fromisoformat(sent_at))
     except UnavailableError as error:

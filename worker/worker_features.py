@@ -1,4 +1,4 @@
-"""What of Celery a worker does without: commands that change it, its events, and RabbitMQ's delayed delivery."""
+"""Turns off Celery features: remote commands that change a worker, its events, and RabbitMQ's delayed delivery."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ def _answer_questions_only() -> None:
 
 
 def _never(_self: object, _consumer: object) -> bool:
-    """Leave a step out.
+    """Skip a bootstep.
 
     Delayed delivery would declare 28 more queues where queues are quorum queues, and nothing has a countdown. The heart
     publishes an event every two seconds that nobody hears, from the thread that reads messages, with retries for ever:
-    before a frozen node that thread would come to nothing else, not to notice that AMQP's own heartbeats are missing.
+    with a frozen node that thread would hang there and never notice that AMQP's own heartbeats are missing.
     """
     return False
 

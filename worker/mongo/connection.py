@@ -28,7 +28,7 @@ T = TypeVar("T")
 _under_way: ContextVar[ClientSession | None] = ContextVar("transaction", default=None)
 
 _SNAPSHOT_GONE = (239, 246)  # SnapshotTooOld, SnapshotUnavailable
-_SNAPSHOT_PAUSES_S = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0)  # until the majority has what was made, on a busy server
+_SNAPSHOT_PAUSES_S = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0)  # until the majority has a new index
 _NO_SUCH_INDEX = (26, 27)  # NamespaceNotFound, IndexNotFound
 
 _DURABLE: Mapping[str, object] = {
@@ -81,7 +81,7 @@ def from_now(seconds: float) -> Document:
 
 
 def in_transaction(database: MongoDatabase, work: Callable[[ClientSession], T], *, within_s: float | None = None) -> T:
-    """Have all of the writes that `work` does with its session done, or none.
+    """Run `work` in a transaction: all writes that it does with its session happen, or none.
 
     It is called again when someone else wrote one of its documents meanwhile, within the time of a single call unless
     `within_s` says otherwise. Inside of a transaction it is a part of that one.
@@ -113,7 +113,7 @@ def drop_index(collection: MongoCollection, name: str) -> None:
 def at_one_moment(
     database: MongoDatabase, read: Callable[[ClientSession], T], *, pauses_s: Sequence[float] = _SNAPSHOT_PAUSES_S
 ) -> T:
-    """Have all the queries that `read` sends with its session answered from one snapshot of what the majority has.
+    """Run `read` with all queries of its session answered from one snapshot of majority-committed data.
 
     Without it a query sees what commits while it runs: behind the place that it has reached, and not before it. The
     server cannot serve a snapshot from before an index or a collection was made, so `read` is called again with a newer

@@ -11,7 +11,7 @@ from worker.spoiled import SpoiledDocuments
 
 _AGAIN_IN_S = 600.0
 _LATER = from_now(_AGAIN_IN_S)
-_SPOILED = (KeyError, TypeError, ValueError, AttributeError, IndexError)  # what reading such a document ends in
+_SPOILED = (KeyError, TypeError, ValueError, AttributeError, IndexError)  # what reading such a document raises
 
 _PUT_OFF: Document = {
     "$set": {

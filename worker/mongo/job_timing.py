@@ -1,11 +1,11 @@
-"""When somebody has to come for a job: fields that follow from its state, computed in the write that changes it.
+"""When a job needs a worker or a message: fields derived from its state, computed in the write that changes it.
 
 `ready_at`    since or from when a worker may claim it; a job that is held has none
 `due_at`      from when on a message has to be published for it: a wait or a lease is over, or it was never published
 `queued_at`   when the message was published that it waits for: lost, if all of that time have been delivered
 `unsettled_since`   the job was removed, or finished without an end, and the rest is still to be done
 
-A job has at most one of `due_at` and `queued_at`; where nobody has to come it has none of them. So each sweep reads one
+A job has at most one of `due_at` and `queued_at`; one that needs neither has none. So each sweep reads one
 small index, whatever else is stored. All instants are MongoDB's (`$$NOW`).
 """
 

@@ -38,7 +38,7 @@ UNREADABLE = (LookupError, TypeError, ValueError, StopIteration, RecursionError,
 
 
 class PageReader:
-    """Reads pages out of documents, and sets aside what is none: the page alone is lost by that, and named."""
+    """Reads pages from documents. One that cannot be read is reported and set aside; no other page is affected."""
 
     def __init__(self, database: MongoDatabase, spoiled: SpoiledDocuments) -> None:
         self._database = database
@@ -90,13 +90,13 @@ class PageReader:
 
 
 def packed(body: bytes, *, most_bytes: int) -> list[bytes]:
-    """Compress a body, with a checksum, and cut it into what documents hold."""
+    """Compress a body, with a checksum, and split it into parts that documents can hold."""
     whole = zstd.compress(body, options=_PACKING)
     return [whole[i : i + most_bytes] for i in range(0, len(whole), most_bytes)]
 
 
 def description(page: Page, parts: Sequence[bytes], ids: Sequence[int | None]) -> Document:
-    """Return what the first part says of a page's content; `revision` is another one each time that is written."""
+    """Return the fields of the first part that describe a page's content; each write has a new `revision`."""
     return {"parts": len(parts), "bytes": len(page.body), **range_of(ids), "revision": uuid4().hex}
 
 

@@ -22,7 +22,7 @@ _SPOILED = KnownRecord(digest=b"spoiled", is_deleted=False, changed_at=datetime.
 
 
 class RecordReader:
-    """Reads documents. One that is spoiled is named to whoever asks for it, and reported the first time."""
+    """Reads documents. A spoiled one raises an error that names it, and is reported the first time."""
 
     def __init__(self, spoiled: SpoiledDocuments) -> None:
         self._spoiled = spoiled
@@ -63,7 +63,7 @@ class RecordReader:
             raise SpoiledRecordError(keys.id_in(document["_id"]) or 0) from error
 
     def _set_aside(self, records: MongoCollection, document_id: str, error: Exception) -> None:
-        """Mark it; the mark goes when it is replaced. In a transaction nothing is told: it may not come about."""
+        """Mark the document until it is replaced. Nothing is reported inside a transaction, which may be aborted."""
         if session_under_way() is not None:
             return
         mark = [{"$set": {"spoiled_at": "$$NOW"}}]

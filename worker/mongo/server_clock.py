@@ -17,8 +17,8 @@ from worker.mongo.connection import MongoDatabase, translated_errors
 _ASK_EVERY_S = 15.0  # another member may be the primary by then
 _ASK_AGAIN_S = 5.0  # after MongoDB gave no answer
 _AT_FIRST_S = 0.5  # the same, while nothing is known
-_PATIENCE_S = 1.0  # for an answer: whoever wants to know the time may wait for it
-_TRIES = 3  # an answer that was read late, by a process that was stopped or starved, says little
+_PATIENCE_S = 1.0  # for an answer: callers may wait for it
+_TRIES = 3  # an answer that was read late, by a process that was stopped or starved, is too inexact
 
 InBackground: TypeAlias = Callable[[Callable[[], None]], None]
 
@@ -39,9 +39,9 @@ def _in_thread(act: Callable[[], None]) -> None:
 class MongoClock:
     """Asks the primary for its time every 15 s and counts on from there by a clock of the machine that nobody sets.
 
-    It is as exact as the answer is quick: half of the time that it took, which is less than a second. The machine's own
-    idea of the time is never used. Only the first call waits for MongoDB; one that may not wait (`waits=False`, for an
-    event loop) fails instead, until an `ask` in another thread has succeeded.
+    It is as exact as the answer is quick: half of the time that it took, which is less than a second. The machine's
+    time of day is never used. Only the first call waits for MongoDB; one that may not wait (`waits=False`, for an event
+    loop) fails instead, until an `ask` in another thread has succeeded.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class MongoClock:
         return self._setting
 
     def _renew(self) -> None:
-        """Ask, one thread at a time; without an answer go on from what was known."""
+        """Ask, one thread at a time; without an answer continue from the last one."""
         if not self._asking.acquire(blocking=False):
             return
         try:

@@ -1,4 +1,4 @@
-"""MongoUpkeepStore: who sweeps, and which marks came through, in `integrations.hubspot.upkeep`; by MongoDB's clock."""
+"""MongoUpkeepStore: who sweeps, and which marks were delivered, in `integrations.hubspot.upkeep`."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class MongoUpkeepStore:
             self._upkeep.update_one({"_id": _chore(chore)}, {"$set": {"position": position}}, upsert=True)
 
     def next_mark(self, line: Line, *, every_s: float) -> datetime | None:
-        """Write the instant of the next mark down, by one atomic update that also tells whose it is."""
+        """Store the instant of the next mark by one atomic update, which also tells who sends it."""
         sender = uuid4().hex
         is_time = {"$lte": ["$sent_at", from_now(-every_s)]}
         sent = {
