@@ -88,7 +88,7 @@ async def _idempotency_key(
         list[str] | None,
         WithJsonSchema(_KEY_SCHEMA),
         Header(
-            description="Makes the request safe to repeat: for a day it does once what it says, and no more",
+            description="Makes the request safe to repeat: within a day it has its effect only once",
             examples=["8e03978e-40d5-43e8-bc93-6894a57f9324"],
         ),
     ] = None,

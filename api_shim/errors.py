@@ -121,7 +121,10 @@ ERROR_ANSWERS: dict[int | str, dict[str, Any]] = {
     401: {"model": ErrorAnswer, "description": "No JWT, or not a valid one"},
     403: {"model": ErrorAnswer, "description": "The JWT lacks the scope"},
     404: {"model": ErrorAnswer, "description": "There is no such thing for this account"},
-    429: {"model": ErrorAnswer, "description": "Too much at once, or too often; `Retry-After` says when to try again"},
+    429: {
+        "model": ErrorAnswer,
+        "description": "Too many requests at once or in a second; `Retry-After` says when to try again",
+    },
     503: {"model": ErrorAnswer, "description": "The database or the message broker is away"},
     "default": {"model": ErrorAnswer, "description": "Any other error"},
 }

@@ -45,15 +45,15 @@ _BY_STATE: dict[int | str, dict[str, Any]] = {
 }
 _RETURN: dict[int | str, dict[str, Any]] = {
     302: {
-        "description": "With `CONNECT_RETURN_URL`: to there, with `connected=true`, or `error` and `message`; by a "
-        "link of a session with `connection=pending` and a `ticket`"
+        "description": "With `CONNECT_RETURN_URL`: to that address, with `connected=true`, or with `error` and "
+        "`message`; for a link that is bound to a session, with `connection=pending` and a `ticket`"
     }
 }
 _Session = Annotated[
     str | None,
     Query(
-        description="Binds the link to a session of the caller's app, of which this is a value that nobody else knows: "
-        "who comes back is then connected by `POST /connect/confirm` alone",
+        description="Binds the link to a session of the caller's app. A random value that only this session knows; "
+        "the account is then connected by `POST /connect/confirm` only",
         pattern=SESSION_PATTERN,
     ),
 ]
@@ -68,11 +68,11 @@ _Session = Annotated[
     dependencies=[once_only("session")],
 )
 async def connect(caller: AuthenticCaller, desk: Connections, session: _Session = None) -> Response:
-    """Lead the user to HubSpot's page, on which the app is let into an account; good for ten minutes, and once.
+    """Redirect the user to HubSpot's page on which the app is authorised; the link is good for ten minutes, and once.
 
-    `Location` and the body hold the same address: a browser sends no JWT with a link, so a program asks, and hands it
-    to its user. Whoever opens it connects their HubSpot account to the caller's: hand it to nobody else, or name a
-    `session`.
+    `Location` and the body hold the same address: a browser sends no JWT with a link, so a program asks for it and
+    passes it to its user. Whoever opens it connects their HubSpot account to the caller's: pass it to nobody else, or
+    bind it to a `session`.
     """
     invitation = desk.invite(caller, session=session)
     answer = InvitationAnswer(data=InvitationView(url=invitation.url, expires_at=invitation.expires_at))
@@ -94,9 +94,9 @@ async def callback(
     code: Annotated[str | None, Query(description="HubSpot's authorisation code")] = None,
     error: Annotated[str | None, Query(description="HubSpot's reason for giving no code")] = None,
 ) -> Response:
-    """Take the user back from HubSpot: the code becomes a token, which is stored for whom the state names.
+    """Receive the user from HubSpot: the code is exchanged for a token, which is stored for the account of the state.
 
-    Of a link that is bound to a session the code is kept in the ticket, and becomes nothing before that is confirmed.
+    If the link is bound to a session, the code is sealed in a ticket, and exchanged by `POST /connect/confirm`.
     """
     try:
         _require_once(request)
@@ -119,9 +119,9 @@ async def callback(
     openapi_extra=body_schema(ConfirmBody, required=True),
 )
 async def confirm(caller: AuthenticCaller, sent: BoundedBody, desk: Connections) -> Response:
-    """Connect the account of a user who came back with a ticket, if it is whom the link was made for.
+    """Connect the account of a user who came back with a ticket, if the link was made for this user and session.
 
-    `session` is the value that `/connect` was given for the browser that the ticket came with. A ticket is good for
+    `session` is the value that `/connect` was called with for the browser that brought the ticket. A ticket is good for
     three minutes, and once; after a 503 that says that nothing was done it may be sent again.
     """
     body = read_body_as(ConfirmBody, sent)
@@ -130,7 +130,7 @@ async def confirm(caller: AuthenticCaller, sent: BoundedBody, desk: Connections)
 
 @router.get("/connection", summary="Show the connection", response_model=ConnectionAnswer, responses=ERROR_ANSWERS)
 async def connection(caller: AuthenticCaller, desk: Connections) -> ConnectionAnswer:
-    """Say how the connection is, without asking HubSpot. The token itself is never shown."""
+    """Show how the account is connected, without asking HubSpot. The token itself is never shown."""
     return await _shown(caller, desk)
 
 
@@ -144,7 +144,7 @@ async def recheck(caller: AuthenticCaller, desk: Connections) -> ConnectionAnswe
     """Forget which legacy lists HubSpot was found to no longer serve to the account, and show the connection.
 
     With `HUBSPOT_API=auto` the next exports and pages begin with the legacy lists again. Jobs that have gone on by the
-    dated API stay with it. HubSpot is asked nothing now; twice is as good as once.
+    dated API stay with it. HubSpot is not called now. Idempotent.
     """
     await desk.recheck(caller)
     return await _shown(caller, desk)
@@ -156,7 +156,7 @@ async def disconnect(caller: AuthenticCaller, desk: Connections) -> Response:
 
     So do the current copies, which `DELETE /connection/portals/{hub_id}` removes.
 
-    HubSpot is told nothing: to take the app out of the account, uninstall it there.
+    HubSpot is not told: to remove the app from the account, uninstall it there.
     """
     await desk.disconnect(caller)
     return Response(status_code=204)

@@ -78,7 +78,7 @@ async def results(
     "/jobs/{job_id}/retry", summary="Retry a job", status_code=202, response_model=JobAnswer, responses=CONFLICT_ANSWER
 )
 async def retry(job_id: AskedJob, caller: AuthenticCaller, desk: Desk) -> Response:
-    """Have a failed or cancelled job go on from its last stored page.
+    """Resume a failed or cancelled job from its last stored page.
 
     409 `portal_changed` where the account is connected to another HubSpot portal than the one that the job has read.
     """

@@ -14,7 +14,7 @@ router = APIRouter(tags=["health"])
 
 @router.get("/metrics", summary="Prometheus metrics", response_class=PlainTextResponse)
 async def metrics(request: Request) -> Response:
-    """Give the metrics of this process, and the state of all jobs, in Prometheus' text format."""
+    """Return the metrics of this process and the state of all jobs, in Prometheus' text format."""
     exposition: Exposition = request.app.state.exposition
     own_threads: CapacityLimiter = request.app.state.scrape_threads
     content = await anyio.to_thread.run_sync(exposition.render, limiter=own_threads)

@@ -40,16 +40,20 @@ _CURSORS = CursorFormat(
 async def records(
     copy: AskedCopy,
     desk: Records,
-    changed_since: Annotated[Instant, Query(description="Only what has changed at this instant or later")] = None,
-    deleted: Annotated[AskedRecords, Query(description="What is deleted at HubSpot as well, or only that")] = None,
+    changed_since: Annotated[
+        Instant, Query(description="Only records that have changed at this instant or later")
+    ] = None,
+    deleted: Annotated[
+        AskedRecords, Query(description="`true`: deleted and erased records as well; `only`: only these")
+    ] = None,
     limit: Annotated[ResultsNumber, Query(description="Most records, 10 unless given")] = None,
     cursor: Annotated[str, Query(description="`pagination.cursor` of the list before")] = "",
 ) -> Response:
-    """List the records of the current copy, the one that changed last at the end.
+    """List the records of the current copy, in the order of their last change.
 
     It is the copy of the HubSpot portal that is connected; a cursor of another portal's is answered 409
-    `portal_changed`. A body ends early at some 16 MB. The cursor of the last one leads on as well: what changes later
-    comes after it.
+    `portal_changed`. A body ends early at some 16 MB. To follow changes, read with `deleted=true` and keep the last
+    cursor: later changes come after it. An erased record has `record: null`.
     """
     most = limit or _DEFAULT_LIMIT
     after = await _place(copy, desk, cursor) if cursor else None
