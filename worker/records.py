@@ -13,7 +13,7 @@ from worker.copying import SyncMode
 from worker.pages import ExportType, record_ids, split_records
 
 _LISTS_LAG = timedelta(minutes=10)
-_MOST_BYTES_A_PORTION = 8 * 1024 * 1024  # a page of 250 engagements can have 43 MB, and a transaction has seconds
+_MOST_BYTES_A_PORTION = 8 * 1024 * 1024  # a page of 250 engagements can have 43 MB, and a transaction only has seconds
 _MOST_RECORDS_A_PORTION = 500
 
 

@@ -20,8 +20,8 @@ def retry_after_s(
 ) -> float | None:
     """Read a header's value; None where it is neither a number nor a date, 0.0 where its time has passed.
 
-    A date is compared with the answer's own `date`, which was made by the same clock. Where an answer has none it is
-    compared with `clock`; without one it says nothing.
+    A date is compared with the answer's own `Date`, which comes from the same clock. Without that it is compared with
+    `clock`; without either it is ignored.
     """
     text = (value or "").strip()
     if _NUMBER.fullmatch(text):

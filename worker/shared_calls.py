@@ -37,9 +37,9 @@ class LimitKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallState:
-    """What Redis is to know of a call: since when it is over; None: it was not made.
+    """The outcome of a call for Redis: since when it has been over; None: it was not made.
 
-    A negative `over_ago_s` is for a call that is still out: so long, from the moment at which Redis is told, it counts.
+    A negative `over_ago_s` is for a call that is still out: it counts for so long from when Redis is told.
     """
 
     name: str
@@ -119,7 +119,7 @@ class SharedCalls:
         )
 
     def tell(self, states: Mapping[LimitKey, Sequence[CallState]], *, keep_s: float) -> None:
-        """Say what became of calls. The log of a key that nobody asks any more is kept for `keep_s`."""
+        """Report the outcome of calls. The log of a key that is no longer used is kept for `keep_s`."""
         with self._redis.pipeline(transaction=False) as pipeline:
             for key, calls in states.items():
                 arguments: list[int | str] = [_ms(keep_s)]

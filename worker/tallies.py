@@ -21,13 +21,13 @@ _NO_ANSWER = "none"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tally:
-    """The running account of a job, carried on over slices, workers and retries; stored as `asdict` gives it.
+    """The running totals of a job over slices, workers and retries; stored in the form of `asdict`.
 
     `records` are those that count, with and without an id; those beyond the job's limit are `left_off`.
     `order` proves ids distinct without remembering them. `checksum` is the sum of the SHA-256 of every id's decimal
     text, modulo 2^256, in 64 hex digits: the order of ids and the size of pages do not matter, a repeat does.
     `bytes` are those of the pages' bodies as HubSpot sent them, which are stored compressed.
-    `unsaid` counts pages without HubSpot's flag for more: they read as the end, and prove none.
+    `unsaid` counts pages without HubSpot's flag for more: they are read as the end, but do not prove it.
     `calls` and `retries` are kept by HubSpot's status, or under "none" where no answer came, `mended` by what in the
     records was no JSON as it came.
     """

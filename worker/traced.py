@@ -28,10 +28,10 @@ class TracedQueue:
 
 
 class SliceSpans:
-    """Gives one span a slice: it goes on with the trace of its message, where that is the job's own as well.
+    """Makes one span a slice: it continues the trace of its message, if that is the job's own as well.
 
-    Any other links to the trace that the job was submitted in: a turn's message may have been published for another
-    job of the account, and an export may take hours and thousands of slices, which nobody could find in one trace.
+    Otherwise it links to the trace that the job was submitted in: the message may have been published for another job
+    of the account, and an export may take hours and thousands of slices, too many for one trace.
     """
 
     def __init__(self, traces: Traces, *, headers: Headers) -> None:

@@ -172,14 +172,14 @@ class Sessions:
                 allow_redirects=False,
                 stream=True,
             ) as response:
-                call.permit.settle()  # whatever HubSpot answers, it has counted the call by now
+                call.permit.settle()  # whatever the answer, HubSpot has counted the call by now
                 content = self._read(response)
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
             if self._is_given_up():
                 raise CallAbandonedError("The worker stops; the call is made again") from None
             failure = _no_answer(error)
             if not isinstance(failure, TimedOutError):
-                call.permit.settle()  # on a connection that is broken nothing arrives any more
+                call.permit.settle()  # nothing can arrive any more on a broken connection
             raise failure from None  # its text may hold the address or a header, and with it the token
         except ValueError:
             raise FatalHubSpotError(

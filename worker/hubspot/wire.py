@@ -1,4 +1,4 @@
-"""The wire: requests as they leave, and answers as they arrive, each within a time for all of it."""
+"""The wire: sends requests and receives answers, each with a time-out for the whole of it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _FIRST_INTERIM, _SWITCHING, _FIRST_FINAL = 100, 101, 200
 _WITHOUT_BODY = frozenset({204, 304})
 _GIVEN_UP = (
     [(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(DELIVERY_S * 1000))]
-    if hasattr(socket, "TCP_USER_TIMEOUT")  # Linux has it
+    if hasattr(socket, "TCP_USER_TIMEOUT")  # Linux only
     else []
 )
 _SOCKET_OPTIONS = [*HTTPConnection.default_socket_options, *_GIVEN_UP]
@@ -92,12 +92,12 @@ class WireAdapter(HTTPAdapter):
 
 
 class _Leaving(HTTPConnection):
-    """Asks whether a request may leave when nothing but the write is left to be done."""
+    """Checks whether a request may leave, right before it is written."""
 
     before_leaving: Callable[[], None]
 
     def endheaders(self, message_body: Any = None, *, encode_chunked: bool = False) -> None:  # noqa: ANN401 - http.client's
-        """Write the head, and what has gathered of the body."""
+        """Write the head, and the body as far as it is buffered."""
         if self.sock is None:
             self.connect()
         self.before_leaving()

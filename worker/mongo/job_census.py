@@ -1,4 +1,4 @@
-"""How all open jobs together are counted: along one index that holds everything that is asked, so that none is read."""
+"""Counts all open jobs along one index that holds every field in question, so that no document is read."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ CENSUS_INDEX = [
     (name, ASCENDING) for name in ("status", "line", "type", "kind", "ready_at", "due_at", "started_at", "updated_at")
 ]
 
-_SINCE = {"$ifNull": ["$ready_at", "$due_at"]}  # the second: of a lease that has lapsed
+_SINCE = {"$ifNull": ["$ready_at", "$due_at"]}  # the second: the lease has lapsed
 _IS_DUE = {"$and": [{"$gt": [_SINCE, None]}, {"$lte": [_SINCE, "$$NOW"]}]}
 _IS_RUNNING = {"$eq": ["$status", JobStatus.RUNNING.value]}
 

@@ -134,9 +134,9 @@ class JobFamilies:
 
 
 def insert_missing(jobs: MongoCollection, new: Sequence[Job]) -> None:
-    """Insert jobs; those that are there stay as they are. MongoDB's clock says when each came.
+    """Insert jobs; those that exist stay as they are. They are dated by MongoDB's clock.
 
-    Many syncs at once, which have MongoDB's instant from a dispatch, are inserted as they are: four times as fast.
+    Many syncs at once, which a dispatch has dated by that clock already, are inserted as they are: four times as fast.
     """
     if len(new) > 1 and all(job.kind is JobKind.SYNC for job in new):
         with _unless_there():
@@ -166,7 +166,7 @@ def _dated(sync: Job) -> Document:
 
 
 def _inserted(job: Job) -> list[Document]:
-    """Write a document where there is none. It counts as published: whoever stores a job is about to do that."""
+    """Write a document if there is none. It counts as published, since the caller publishes next."""
     new = {**literal(to_document(job)), "published_at": "$$NOW", "ready_at": {"$min": [job.created_at, "$$NOW"]}}
     is_there = {"$gt": ["$epoch", None]}
     return [{"$replaceWith": {"$cond": [is_there, "$$ROOT", new]}}, TIMED]

@@ -1,4 +1,4 @@
-"""How an account's jobs are listed and counted: along one index, that has them in order for each status and type."""
+"""Lists and counts an account's jobs along one index, which holds them in order for each status and type."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def find_newest(jobs: MongoCollection, wanted: JobQuery) -> list[Document]:
     except OperationFailure as error:
         if error.code != _BAD_VALUE:
             raise
-        return list(found)  # the index is still to be made
+        return list(found)  # the index does not exist yet
 
 
 def count_open(jobs: MongoCollection, account_id: str, *, most: int) -> int:
@@ -39,7 +39,7 @@ def count_open(jobs: MongoCollection, account_id: str, *, most: int) -> int:
     except OperationFailure as error:
         if error.code != _BAD_VALUE:
             raise
-        return jobs.count_documents(own, limit=most)  # the index is still to be made
+        return jobs.count_documents(own, limit=most)  # the index does not exist yet
 
 
 def _query(wanted: JobQuery) -> Document:

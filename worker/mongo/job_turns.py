@@ -1,4 +1,4 @@
-"""JobTurns: which job an account's turn is for, and for which jobs a message is missing; MongoDB's clock decides."""
+"""JobTurns: which job an account's turn claims, and which jobs have no message, by MongoDB's clock."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ from worker.mongo.job_documents import COLLECTION
 from worker.mongo.job_reading import JobReader
 from worker.mongo.job_timing import HAS_DUE, HAS_QUEUED, HAS_READY, IS_HELD, IS_LEASED, LINE_OF_KIND, OPEN, TIMED
 
-_ASK_S = 1.0  # for the present instant, which a message can do without
-_FULL_S = 60.0  # an account with all of its slots has somebody who goes on: its other jobs are left alone so long
-_MOST_SPOILED = 100  # in a row, ahead of a job that can be read
+_ASK_S = 1.0  # for the present instant; a message can do without one
+# For so long the other jobs of an account that has all of its slots are left alone: a holder publishes for them.
+_FULL_S = 60.0
+_MOST_SPOILED = 100  # unreadable jobs in a row, ahead of one that can be read
 _BY_ID = "_id_"
 _NAMED = {"account_id": True, "line": True, "kind": True, "status": True}
 _IS_READY = {"$lte": ["$ready_at", "$$NOW"]}
@@ -31,7 +32,7 @@ _MAY_BE_CLAIMED = {
 
 
 class JobTurns:
-    """The part of the job store that decides whose turn it is."""
+    """The part of the job store that decides which job is next."""
 
     def __init__(self, database: MongoDatabase, reader: JobReader) -> None:
         self._database = database
@@ -45,7 +46,7 @@ class JobTurns:
         return theirs.replace(tzinfo=UTC)
 
     def has_turn(self, turn: AccountTurn, *, most: int) -> bool:
-        """Count what the account has begun since then, or holds: two indexes, at most `most` jobs."""
+        """Count the jobs that the account holds or has claimed since then: two indexes, at most `most` jobs."""
         if most == 0:
             return True
         own = of_turn(turn)
@@ -91,7 +92,7 @@ class JobTurns:
         return None
 
     def take_due(self, *, limit: int) -> list[DueJob]:
-        """Read a portion of the index, and mark those of it that are still due: two calls, two reads a job."""
+        """Read a portion of the index, and mark the jobs that are still due: two calls, two reads a job."""
         with translated_errors():
             found = list(self._jobs.find(_IS_DUE, _NAMED).sort("due_at", ASCENDING).limit(limit))
             known = self._known(found)
@@ -123,7 +124,7 @@ class JobTurns:
         return document["s"] if document is not None else None
 
     def adopt(self) -> int:
-        """Write what versions without lines have left out, for jobs that are open."""
+        """Add the fields that older versions leave out to open jobs."""
         older = {"status": {"$in": OPEN}, "line": None}
         with translated_errors():
             return self._jobs.update_many(older, [{"$set": {"line": LINE_OF_KIND}}, TIMED]).modified_count
@@ -141,7 +142,7 @@ class JobTurns:
             self._jobs.update_many(older, [TIMED])
 
     def _known(self, found: Sequence[Document]) -> list[DueJob]:
-        """Name jobs; one of which not even that can be read is put off."""
+        """Return the keys of jobs; a job whose keys cannot be read is put off."""
         known = []
         for document in found:
             try:

@@ -72,7 +72,7 @@ class MongoJobStore:
             )
 
     def adopt_older(self) -> None:
-        """Write what older versions have left out, and drop what they kept. Doing it again changes nothing."""
+        """Add the fields that older versions leave out, and remove those that only they use. Idempotent."""
         self.adopt_all()
         with translated_errors():
             for name in OLDER_INDEXES & self._jobs.index_information().keys():
@@ -82,7 +82,7 @@ class MongoJobStore:
         try:
             self._jobs.drop_index(name)
         except OperationFailure as error:
-            if error.code != _NO_SUCH_INDEX:  # another worker was here first
+            if error.code != _NO_SUCH_INDEX:  # another worker was first
                 raise
 
     def add(self, job: Job) -> None:
@@ -218,7 +218,7 @@ class MongoJobStore:
             return []
 
     def _take(self, marked: Document, since: str, *, quiet_s: float, limit: int) -> list[Document]:
-        """Take a portion of what is marked `since` so long ago, and mark it anew: two calls, two reads a job."""
+        """Take jobs that were marked `since` so long ago, and mark them again: two calls, two reads a job."""
         silent = {**marked, "$expr": {"$lt": [f"${since}", from_now(-quiet_s)]}}
         with translated_errors():
             found = list(self._jobs.find(silent).sort(since, ASCENDING).limit(limit))
@@ -316,7 +316,7 @@ class MongoJobStore:
         self._mark_published([job.job_id for job in jobs], at=None)
 
     def mark_published(self, job: Job) -> None:
-        """Have the next sweeps leave this job alone."""
+        """Make the next sweeps leave this job alone."""
         self._mark_published([job.job_id], at="$$NOW")
 
     def _mark_published(self, job_ids: Sequence[str], *, at: str | None) -> None:

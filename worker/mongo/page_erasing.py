@@ -40,7 +40,7 @@ _BY_IDS = [(name, ASCENDING) for name in ("account_id", "type", "span", "ids_fro
 _BY_IDS_BEFORE = "account_id_1_type_1_ids_from_1_ids_to_1__id_1"  # of older versions
 _COMMON = ("job_id", "account_id", "type", "hub_id", "epoch", "expires_at")
 _LOST = ("job_id", "records_through", "records", "erased.records", "erased.checksum")
-_HAS_LOST = {"erased.records": {"$gt": 0}}  # as the index says it: of most jobs there is no page in there
+_HAS_LOST = {"erased.records": {"$gt": 0}}  # as the index has it, which holds no page of most jobs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +55,7 @@ class _Plan:
 
 
 class PageErasing:
-    """A part of the page store. Ids of a page lie within a range, and ranges are looked up by their length.
+    """A part of the page store. A page's ids lie within a range, and ranges are looked up by their length.
 
     By their starts alone every page of the account with lower ids would be one to look at. Of ranges that are shorter
     than a power of two only those can hold an id that start less than that before it.
@@ -67,7 +67,7 @@ class PageErasing:
         self._most_bytes = most_bytes
 
     def ensure_indexes(self) -> None:
-        """Create what the queries below need, and remove what they needed before."""
+        """Create the indexes of the queries below, and remove those of older versions."""
         self._pages.create_index(_BY_IDS)
         self._pages.create_index([(name, ASCENDING) for name in _LOST], partialFilterExpression=_HAS_LOST)
         drop_index(self._pages, _BY_IDS_BEFORE)
@@ -88,14 +88,14 @@ class PageErasing:
         return bool(found)
 
     def holding(self, erasure: Erasure) -> list[PagePlace]:
-        """Ask the index; it answers without a look at a page. What nobody can read may hold any record."""
+        """Query the index, without reading a page. A page that cannot be read may hold any record."""
         with translated_errors():
             places = sorted(place_in(document["_id"]) for document in self._found(_places_of(erasure)))
         through = erasure.looked_through
         return places if through is None else places[bisect_right(places, through) :]
 
     def without(self, erasure: Erasure, job_id: str, number: int) -> Rewrite | None:
-        """Read a page, and make it anew."""
+        """Read a page, and build it without the record."""
         with translated_errors():
             document = self._pages.find_one({"_id": page_id(job_id, number)})
         if document is None or not erasure.concerns(document.get("hub_id")):
@@ -152,7 +152,7 @@ class PageErasing:
 
     @contextmanager
     def _setting_aside(self, job_id: str, through: object) -> Iterator[None]:
-        """Have the page reported whose word cannot be read: its `_id` is not in the index that was asked."""
+        """Report the page whose field cannot be read: its `_id` is not in the index that was queried."""
         try:
             yield
         except UNREADABLE as error:
@@ -161,7 +161,7 @@ class PageErasing:
                 self._reader.set_aside(found["_id"], error)
 
     def _found(self, wanted: Document) -> list[Document]:
-        """Read by the index, whatever else the server thinks of; without it while it is still to be made."""
+        """Query with a hint for the index; without one while the index does not exist yet."""
         found = self._pages.find(wanted, {"_id": True})
         try:
             return list(found.clone().hint(_BY_IDS))

@@ -220,7 +220,7 @@ class MongoPageStore:
         return self._erasing.rewrite(rewrite)
 
     def jobs_after(self, job_id: str | None, *, limit: int) -> list[str]:
-        """Leap in the index of `_id` from job to job, over their pages."""
+        """Skip through the index of `_id` from job to job."""
         found = list[str]()
         after = "" if job_id is None else end_of(job_id)
         while len(found) < limit:
@@ -233,7 +233,7 @@ class MongoPageStore:
         return found
 
     def orphaned_for(self, job_ids: Sequence[str], *, seconds: float) -> list[str]:
-        """Note it in the first page there is of a job, which is removed last."""
+        """Note it in the first stored page of a job, which is removed last."""
         since = [{"$set": {"orphaned_since": {"$ifNull": ["$orphaned_since", "$$NOW"]}}}]
         shown = {"is_old": {"$lte": ["$orphaned_since", from_now(-seconds)]}}
         old = list[str]()

@@ -102,7 +102,7 @@ class MongoRecordStore:
             return dict(self._reader.bodies(self._keys(copy), found))
 
     def encode(self, records: Iterable[Record]) -> list[Record]:
-        """Turn JSON into BSON, which is most of the work there is with a record."""
+        """Convert JSON to BSON, which is most of the work with a record."""
         return [replace(record, encoded=to_ready_fields(record.body)) for record in records]
 
     def insert(
@@ -191,7 +191,7 @@ class MongoRecordStore:
     def read(
         self, copy: CopyId, *, shown: Shown, since: datetime | None, after: Place | None, limit: int
     ) -> list[CopiedRecord]:
-        """Read on in an index, from exactly where it goes on, at one moment of what no failover can take back.
+        """Continue in an index from exactly the given place, in one snapshot of data that no fail-over can roll back.
 
         A list of all records is two ranges of the index, and the rest of a change a third one: a deletion that moves a
         record from one to another while they are read would be in none of them.
@@ -249,7 +249,7 @@ class MongoRecordStore:
         return max(syncs, key=lambda sync: sync.since, default=None)
 
     def erase(self, copy: CopyId, record_id: int, *, at: datetime) -> bool:
-        """Put a tombstone in the document's place: whatever other programs have written into it goes as well."""
+        """Replace the document with a tombstone, including whatever other programs have written into it."""
         wanted = {"_id": self._keys(copy).of(record_id), "hash": {"$ne": ERASED}}
         grave = [{"$replaceWith": tombstone(copy.account_id, record_id, at=at)}]
         with translated_errors():

@@ -96,9 +96,9 @@ class MongoScheduleStore:
         return DueSchedules(claim=claim, at=until - timedelta(seconds=lease_s), schedules=taken)
 
     def _readable(self, documents: Iterable[Document]) -> Iterator[Schedule]:
-        """Read what can be read: one document that somebody has spoiled keeps no other schedule from its run.
+        """Read the schedules that can be read, so that one spoiled document keeps no other schedule from its run.
 
-        Those that are due for longest are taken first, so it is put off, or many such would be all that is taken.
+        Those due for longest are taken first, so a spoiled one is put off: many could fill every portion.
         """
         for document in documents:
             try:
