@@ -142,7 +142,7 @@ class ConnectionDesk:
         self._way_to_hubspot().states.read(state)
 
     async def find(self, caller: Caller) -> tuple[Token, Connection]:
-        """Give the stored token and what is known of it, without asking HubSpot. Raises TokenNotFoundError."""
+        """Return the stored token and what is known of it, without asking HubSpot. Raises TokenNotFoundError."""
         token = await run_in_threadpool(self.tokens.find, caller.account_id, caller.uid)
         if token is None:
             raise TokenNotFoundError
@@ -151,7 +151,7 @@ class ConnectionDesk:
         return token, (known or nothing).about(Fingerprint.of(token))
 
     async def gone(self, caller: Caller) -> list[GoneList]:
-        """Give the legacy lists that are remembered as gone for the caller's account."""
+        """Return the legacy lists that are remembered as gone for the caller's account."""
         return await run_in_threadpool(self.gone_lists.remembered, caller.account_id)
 
     async def recheck(self, caller: Caller) -> None:

@@ -132,7 +132,7 @@ class DocumentedApi(FastAPI):
     """A FastAPI application whose document has examples and headers, the same for the same schema and status."""
 
     def openapi(self) -> Json:
-        """Give the document; it is made once."""
+        """Return the document; it is made once."""
         if self.openapi_schema is None:
             document = super().openapi()
             for name, operation in _operations(document):

@@ -164,7 +164,7 @@ def install_error_handlers(app: FastAPI) -> None:
 
 
 def answer_of(error: ExportError) -> Response:
-    """Give the documented answer to an error."""
+    """Return the documented answer to an error."""
     if isinstance(error, JobFailedError):
         return _failed_job(error.error)
     row = next(_TABLE[kind] for kind in type(error).__mro__ if kind in _TABLE)

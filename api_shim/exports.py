@@ -172,7 +172,7 @@ class ExportDesk:
         return job
 
     def lines(self, job: Job, file_format: DownloadFormat, *, with_bom: bool) -> Iterator[bytes]:
-        """Give the lines of a download. They are read from the store as they are taken, so take them in a thread.
+        """Return the lines of a download. They are read from the store as they are taken, so take them in a thread.
 
         Raises as `ndjson_lines` and `csv_lines` do.
         """

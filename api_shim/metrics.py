@@ -70,7 +70,7 @@ class StoredState(Collector):
         return ()
 
     def collect(self) -> Iterable[Metric]:
-        """Give the gauges."""
+        """Return the gauges."""
         with self._reading:
             if self._monotonic() >= self._fresh_until:
                 self._known, rest_s = self._read()
@@ -78,7 +78,7 @@ class StoredState(Collector):
             return self._known
 
     def _read(self) -> tuple[list[Metric], float]:
-        """Give the gauges, and for how many seconds they will do."""
+        """Return the gauges, and for how many seconds they will do."""
         began_at = self._monotonic()
         is_up = _gauge("database_up", "Whether the database gave the gauges that are read from it")
         try:
@@ -124,7 +124,7 @@ class Exposition:
         self._registry = registry
 
     def render(self) -> bytes:
-        """Give the text. It may wait for the database."""
+        """Return the text. It may wait for the database."""
         return generate_latest(self._registry)
 
 
@@ -175,5 +175,5 @@ def _by_kind(found: Iterable[OpenJobs]) -> dict[str, list[OpenJobs]]:
 
 
 def _most(seconds: Iterable[float | None]) -> float:
-    """Give the largest; clocks that disagree may have told of a future."""
+    """Return the largest; clocks that disagree may have told of a future."""
     return max((each for each in seconds if each is not None and each > 0), default=0.0)

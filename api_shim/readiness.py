@@ -41,7 +41,7 @@ class Readiness:
             raise UnavailableError("; ".join(kind().message for kind in away))
 
     def _question(self, kind: type[UnavailableError]) -> asyncio.Task[bool]:
-        """Give the question that is under way, or ask a new one."""
+        """Return the question that is under way, or ask a new one."""
         question = self._questions.get(kind)
         if question is None or question.done():
             question = self._questions[kind] = asyncio.create_task(_is_there(self._checks[kind]))

@@ -205,7 +205,7 @@ class ExportBody(BaseModel):
 
 
 def schema_of(body: type[BaseModel]) -> dict[str, Any]:
-    """Give a body's JSON schema in one piece: OpenAPI looks for what it refers to elsewhere."""
+    """Return a body's JSON schema in one piece: OpenAPI looks for what it refers to elsewhere."""
     whole = body.model_json_schema()
     parts: dict[str, Any] = whole.pop("$defs", {})
     inlined: dict[str, Any] = _inlined(whole, parts)

@@ -106,7 +106,7 @@ class _Client:
 
 
 def _ask_twice(guest: _Client, *, after_s: float = 0.0) -> Sequence[float]:
-    """Give the seconds that a page and an export take, asked for one after the other."""
+    """Return the seconds that a page and an export take, asked for one after the other."""
     time.sleep(after_s)
     return _seconds(guest.page), _seconds(lambda: guest.finish(guest.start("notes", {})))
 

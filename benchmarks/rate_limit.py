@@ -96,12 +96,12 @@ class Tally:
         return worst
 
     def pace(self, rate: Rate) -> float:
-        """Give the mean rate as a part of the limit's: from each call to the one that may go a window later."""
+        """Return the mean rate as a part of the limit's: from each call to the one that may go a window later."""
         took = [later - earlier for earlier, later in zip(self.went_at, self.went_at[rate.calls :], strict=False)]
         return rate.seconds * len(took) / sum(took) if took else 0.0
 
     def longest_pause_s(self) -> float:
-        """Give the longest time without a call."""
+        """Return the longest time without a call."""
         return max((later - earlier for earlier, later in pairwise(self.went_at)), default=0.0)
 
 
@@ -165,7 +165,7 @@ def _measure(rate: Rate, *, processes: int, threads: int, seconds: float) -> Tab
 
 
 def _disturbances(rate: Rate) -> dict[str, Callable[[RedisServer], None] | None]:
-    """Give what happens to Redis after a third of each run."""
+    """Return what happens to Redis after a third of each run."""
     return {
         "nothing happens": None,
         "FLUSHALL": _flush,

@@ -98,7 +98,7 @@ class Findings:
         return sum(each.blow is blow and (each.target == HUBSPOT) is to_hubspot for each in self.plan)
 
     def _windows(self) -> Iterator[Sequence[float]]:
-        """Give the window that ends with each call."""
+        """Return the window that ends with each call."""
         for instants in self.calls.values():
             first = 0
             for last, at in enumerate(instants):

@@ -22,7 +22,7 @@ _ENDPOINTS = {
 
 
 def product_settings(*, mongodb_uri: str, redis_url: str, hubspot_url: str, shim_url: str) -> dict[str, str]:
-    """Give every setting that a stack needs, HubSpot's paths as they are by default."""
+    """Return every setting that a stack needs, HubSpot's paths as they are by default."""
     return {
         "MONGODB_URI": mongodb_uri,
         "MONGODB_DATABASE": "hubspot_export",
@@ -60,7 +60,7 @@ def product_settings(*, mongodb_uri: str, redis_url: str, hubspot_url: str, shim
 
 
 def python_environment() -> dict[str, str]:
-    """Give what a Python child needs to find the product from any folder, and to write its log line by line.
+    """Return what a Python child needs to find the product from any folder, and to write its log line by line.
 
     Where C code crashes, the log says which of Python's lines called it.
 

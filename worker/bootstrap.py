@@ -145,7 +145,7 @@ class Services:
 
 
 def services() -> Services:
-    """Give this process' services, built at first use: a pool that forks must not share connections."""
+    """Return this process' services, built at first use: a pool that forks must not share connections."""
     with _building:
         return _services_of(os.getpid())
 

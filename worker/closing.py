@@ -19,7 +19,7 @@ _MOST_COUNTED = 1_000_000  # ids that are held in memory at once, in some 100 MB
 
 
 def close(job: Job, *, pages: PageStore, result_ttl: timedelta, counts_ids: bool = True) -> Job:
-    """Give a finished job as it is to be stored. The end of its pages is stored first: they may not outlive it.
+    """Return a finished job as it is to be stored. The end of its pages is stored first: they may not outlive it.
 
     Ids that came in no order are counted one by one, unless there are too many of them or `counts_ids` says no.
     """
@@ -76,7 +76,7 @@ def _count_distinct(job: Job, pages: PageStore) -> int | None:
 
 
 def _ids_or_erasures(export_type: ExportType, page: Page) -> Iterator[int | str | None]:
-    """Give the id at each place of a page, and in its gaps what has erased it, which tells ids apart as well."""
+    """Return the id at each place of a page, and in its gaps what has erased it, which tells ids apart as well."""
     erased, ids = {gap.place: gap.erasure_id for gap in page.gaps}, record_ids(export_type, page.body)
     if len(erased) + len(ids) != page.records:
         raise PageUnreadableError("The page has another number of records than it says")
@@ -85,7 +85,7 @@ def _ids_or_erasures(export_type: ExportType, page: Page) -> Iterator[int | str 
 
 
 def with_erased(read: Sequence[Job], *, jobs: JobStore, pages: PageStore) -> list[Job]:
-    """Give jobs as they were read, and of those that have their receipt what has been erased of them by now."""
+    """Return jobs as they were read, and of those that have their receipt what has been erased of them by now."""
     closed = [job for job in read if job.receipt is not None]
     if not closed:
         return list(read)
@@ -124,7 +124,7 @@ def remove(job: Job, *, jobs: JobStore, pages: PageStore) -> None:
 
 
 def end_sync(sync: Job, *, jobs: JobStore, pages: PageStore, result_ttl: timedelta) -> None:
-    """Give a finished sync, its children and all their pages one end, the pages first: they may not outlive it.
+    """Return a finished sync, its children and all their pages one end, the pages first: they may not outlive it.
 
     A sync without its receipt has a child without one, and gets its end after that has been made up for.
     """

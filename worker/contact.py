@@ -46,11 +46,11 @@ class Contact:
         return self._away_since is not None and self._failed_looks >= _FEWEST_LOOKS
 
     def ask(self, question: Callable[[], T]) -> T | None:
-        """Give the answer; None: Redis is away, or was a moment ago."""
+        """Return the answer; None: Redis is away, or was a moment ago."""
         return self._put(question) if self._away_since is None else None
 
     def look(self, question: Callable[[], T]) -> T | None:
-        """Give the answer, as `ask` does, to a question that tells Redis all that happened while it was away.
+        """Return the answer, as `ask` does, to a question that tells Redis all that happened while it was away.
 
         Once a second it is put to a Redis that was away, and its answer ends the absence.
         """

@@ -73,7 +73,7 @@ class JobControl:
         return {job_id: found.get(job_id) for job_id in job_ids}
 
     def as_of_now(self, jobs: Sequence[Job]) -> list[Job]:
-        """Give jobs as they were read, but the progress of syncs, and what was erased, as it is at this moment."""
+        """Return jobs as they were read, but the progress of syncs, and what was erased, as it is at this moment."""
         return with_erased(self._followed(jobs), jobs=self._jobs, pages=self._pages)
 
     def newest(self, wanted: JobQuery) -> list[Job]:
@@ -131,7 +131,7 @@ class JobControl:
         raise _restless()
 
     def settle(self, job: Job) -> Job:
-        """Give a finished job its receipt, and it and its pages their end."""
+        """Return a finished job its receipt, and it and its pages their end."""
         if job.sync is not None:
             end_sync(job, jobs=self._jobs, pages=self._pages, result_ttl=self._result_ttl)
             return self._jobs.find(job.job_id) or job

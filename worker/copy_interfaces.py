@@ -35,10 +35,10 @@ class ErasureStore(Protocol):
         """Write an erasure down for the one who asks to work on it."""
 
     def open_of(self, copy: CopyId, record_ids: Iterable[int]) -> list[Erasure]:
-        """Give the erasures of these records of a copy that are not finished."""
+        """Return the erasures of these records of a copy that are not finished."""
 
     def take_due(self) -> Erasure | None:
-        """Give an erasure that is due to one who works on it now; None when there is none."""
+        """Return an erasure that is due to one who works on it now; None when there is none."""
 
     def hand_over(self, erasure: Erasure, *, looked_through: PagePlace | None) -> None:
         """Have somebody else go on with the present look from behind this page, unless it is over by now."""
@@ -64,7 +64,7 @@ class RecordStore(Protocol):
     """
 
     def begin_change(self, copy: CopyId) -> Moment:
-        """Give the moment of the change that is part of this transaction.
+        """Return the moment of the change that is part of this transaction.
 
         Two changes of one copy exclude each other from here on, so that they become visible in the order of their
         moments: who has read up to one of these has missed nothing before it.
@@ -74,7 +74,7 @@ class RecordStore(Protocol):
         """Say what the copy holds under these ids."""
 
     def bodies(self, copy: CopyId, record_ids: Iterable[int]) -> Mapping[int, bytes]:
-        """Give the records that the copy holds under these ids, as JSON; deleted ones too, but no erased ones."""
+        """Return the records that the copy holds under these ids, as JSON; deleted ones too, but no erased ones."""
 
     def encode(self, records: Iterable[Record]) -> list[Record]:
         """Return the records in the form in which `insert` and `replace` write them.
@@ -108,15 +108,15 @@ class RecordStore(Protocol):
         """Forget that records were missed."""
 
     def ids(self, copy: CopyId, *, after: int | None, through: int | None) -> Iterator[int]:
-        """Give the ids there are, of deleted records too, in ascending order, above `after` and up to `through`."""
+        """Return the ids there are, of deleted records too, in ascending order, above `after` and up to `through`."""
 
     def find(self, copy: CopyId, record_id: int) -> CopiedRecord:
-        """Give one record, deleted or not. Raises RecordNotFoundError, for an erased one as well."""
+        """Return one record, deleted or not. Raises RecordNotFoundError, for an erased one as well."""
 
     def read(
         self, copy: CopyId, *, shown: Shown, since: datetime | None, after: Place | None, limit: int
     ) -> list[CopiedRecord]:
-        """Give at most so many records in the order of their last change: from `since` on, after a place.
+        """Return at most so many records in the order of their last change: from `since` on, after a place.
 
         They are read at one moment: whoever goes on after the last of them misses no change. Erased ones are among the
         deleted ones.
@@ -125,7 +125,7 @@ class RecordStore(Protocol):
         """
 
     def take_up(self, copy: CopyId, job_id: str, copying: Copying, *, epoch: int) -> Copying:
-        """Give an export's account as it is kept with the copy, at first `copying`, to who holds its job now.
+        """Return an export's account as it is kept with the copy, at first `copying`, to who holds its job now.
 
         From here on nobody with an older epoch changes the copy in the name of the export.
         """
@@ -140,7 +140,7 @@ class RecordStore(Protocol):
         """Remember a sync that is complete in its mode, unless a later one of that mode is remembered."""
 
     def last_sync(self, copy: CopyId, *modes: SyncMode) -> CompleteSync | None:
-        """Give the latest complete sync of these modes; None before the first."""
+        """Return the latest complete sync of these modes; None before the first."""
 
     def erase(self, copy: CopyId, record_id: int, *, at: datetime) -> bool:
         """Replace a record by a tombstone, which holds its id and counts as deleted; return whether there was one.
@@ -149,7 +149,7 @@ class RecordStore(Protocol):
         """
 
     def first_portal(self, copy: CopyId) -> int | None:
-        """Give the portal of the account's first copy of this type; None where it has none, or nobody has told."""
+        """Return the portal of the account's first copy of this type; None where it has none, or nobody has told."""
 
     def remove_some(self, copy: CopyId, *, most: int) -> bool:
         """Remove at most so many records of a copy, and with the last ones the copy; False when some are left."""

@@ -79,5 +79,5 @@ class Erased:
         )
 
     def taken_from(self, checksum: str) -> str:
-        """Give the checksum of the ids that are left."""
+        """Return the checksum of the ids that are left."""
         return difference_of_checksums(checksum, self.checksum)

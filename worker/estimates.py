@@ -86,7 +86,7 @@ class Estimate:
         )
 
     def seconds_for(self, records: int) -> float:
-        """Give the part of the time that so many of the records take."""
+        """Return the part of the time that so many of the records take."""
         return self.seconds * records / self.records if self.records else self.seconds
 
     @classmethod
@@ -96,11 +96,11 @@ class Estimate:
 
 
 def least_seconds(calls: int, rate: Rate | None) -> float:
-    """Give how long so many calls take at the least: the first may go at once, a window later as many again."""
+    """Return how long so many calls take at the least: the first may go at once, a window later as many again."""
     return max(0, calls - 1) // rate.calls * rate.seconds if rate is not None else 0.0
 
 
 def seconds_together(estimates: Sequence[Estimate], rate: Rate | None) -> float:
-    """Give how long exports take that run side by side and share the limit."""
+    """Return how long exports take that run side by side and share the limit."""
     longest_s = max((each.seconds for each in estimates), default=0.0)
     return max(longest_s, least_seconds(sum(each.calls for each in estimates), rate))

@@ -219,7 +219,7 @@ class _FurtherCalls:
         return len(self._permits)
 
     def close(self) -> None:
-        """Give up what was not used."""
+        """Give unused permits up."""
         for permit in self._permits:
             permit.close()
 

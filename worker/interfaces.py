@@ -113,7 +113,7 @@ class JobStore(Protocol):
         """Raise JobNotFoundError for an unknown job and for another account's alike."""
 
     def find(self, job_id: str) -> Job | None:
-        """Give a job, whoever's it is, to one who works on it; None when it is gone."""
+        """Return a job, whoever's it is, to one who works on it; None when it is gone."""
 
     def newest(self, wanted: JobQuery) -> list[Job]:
         """List jobs, none that was removed or has expired."""
@@ -137,7 +137,7 @@ class JobStore(Protocol):
         """
 
     def children_of(self, syncs: Sequence[Job]) -> list[Job]:
-        """Give the children of these syncs, in no order; a sync that is not expanded has none."""
+        """Return the children of these syncs, in no order; a sync that is not expanded has none."""
 
     def follow(self, sync_id: str) -> Job | None:
         """Store what the children of a sync make of it, and give it; None when it is gone.
@@ -146,7 +146,7 @@ class JobStore(Protocol):
         """
 
     def take_unfollowed(self, *, quiet_s: float, limit: int) -> list[Job]:
-        """Give what was left unfollowed `quiet_s` seconds ago or earlier, to one who sees to it now.
+        """Return what was left unfollowed `quiet_s` seconds ago or earlier, to one who sees to it now.
 
         Children that have ended without their sync, and syncs that were opened and have followed nobody since.
         """
@@ -170,7 +170,7 @@ class JobStore(Protocol):
         """Forget a job whose removal was started, once its pages are gone."""
 
     def take_unsettled(self, *, quiet_s: float, limit: int) -> tuple[list[str], list[Job]]:
-        """Give what was left half done `quiet_s` seconds ago or earlier, to one who does the rest now.
+        """Return what was left half done `quiet_s` seconds ago or earlier, to one who does the rest now.
 
         Ids of jobs whose removal was started, their children before them, and jobs that were finished but have no end;
         a child only while it lacks a receipt, since its end comes with that of its sync.
@@ -179,7 +179,7 @@ class JobStore(Protocol):
     def last_complete(
         self, account_id: str, owner: str, export_type: ExportType, *, hub_id: int | None = None
     ) -> Job | None:
-        """Give the export of all records of the type that ended last, if its receipt says that it is complete.
+        """Return the export of all records of the type that ended last, if its receipt says that it is complete.
 
         With a `hub_id` none that is known to be of another HubSpot portal.
         """
@@ -238,7 +238,7 @@ class JobStore(Protocol):
         """
 
     def drop(self, job: Job) -> None:
-        """Give the lease up without storing anything but one try more; the next sweep rings.
+        """Return the lease up without storing anything but one try more; the next sweep rings.
 
         Raises LeaseLostError as `checkpoint` does.
         """
@@ -338,13 +338,13 @@ class PageStore(Protocol):
         """Count a job's whole pages."""
 
     def get(self, job_id: str, number: int) -> Page:
-        """Give one page. Raises JobNotFoundError when it is not there."""
+        """Return one page. Raises JobNotFoundError when it is not there."""
 
     def all(self, job_id: str, *, counted: Sequence[Block] | None = None) -> Iterator[Page]:
-        """Give all pages that are there, in order, of `counted` numbers only if that is given."""
+        """Return all pages that are there, in order, of `counted` numbers only if that is given."""
 
     def some(self, job_id: str, numbers: Sequence[int]) -> Iterator[Page]:
-        """Give these pages in this order; nothing stays open until they are taken.
+        """Return these pages in this order; nothing stays open until they are taken.
 
         Raises JobNotFoundError when one of them is missing.
         """
@@ -353,7 +353,7 @@ class PageStore(Protocol):
         """Keep what it took all pages of a finished job to find out, until they are removed."""
 
     def summary(self, job: Job) -> bytes | None:
-        """Give what was kept, unless the job has been retried since."""
+        """Return what was kept, unless the job has been retried since."""
 
     def read(
         self,
@@ -364,7 +364,7 @@ class PageStore(Protocol):
         limit: int,
         counted: Sequence[Block] | None = None,
     ) -> RecordSlice:
-        """Give what is in at most `limit` places from `start` on, in order, over page borders.
+        """Return what is in at most `limit` places from `start` on, in order, over page borders.
 
         Pages of other numbers than those `counted`, if that is given, are passed over.
         """
@@ -373,7 +373,7 @@ class PageStore(Protocol):
         """Note what is needed to find records in some pages of older versions; False when there are none left."""
 
     def holding(self, erasure: Erasure) -> list[PagePlace]:
-        """Give the pages that may hold a record, in an order that stays, those behind `erasure.looked_through`."""
+        """Return the pages that may hold a record, in an order that stays, those behind `erasure.looked_through`."""
 
     def without(self, erasure: Erasure, job_id: str, number: int) -> Rewrite | None:
         """Return a page as it is to be without a record, whose places become empty; None where it does not hold it.
@@ -401,7 +401,7 @@ class TokenStore(Protocol):
     """OAuth tokens, shared with other programs. Every method raises StoreUnavailableError when MongoDB is away."""
 
     def find(self, account_id: str, owner: str) -> Token | None:
-        """Give the stored token. Raises TokenUnreadableError when it is encrypted with a key that is not there."""
+        """Return the stored token. Raises TokenUnreadableError when it is encrypted with a key that is not there."""
 
     def stored_among(self, keys: Collection[tuple[str, str]]) -> set[tuple[str, str]]:
         """Say for which of these (account, owner) a token is stored, whatever it is worth."""
@@ -439,7 +439,7 @@ class RenewalLeases(Protocol):
         """Have the right last so many seconds from now on; one that has gone to someone else stays theirs."""
 
     def release(self, lease: RenewalLease) -> None:
-        """Give the right back; a lease that has lapsed and gone to someone else stays theirs."""
+        """Return the right back; a lease that has lapsed and gone to someone else stays theirs."""
 
 
 class TokenEndpointMemory(Protocol):
@@ -449,7 +449,7 @@ class TokenEndpointMemory(Protocol):
     """
 
     def find(self, url: str) -> GoneEndpoint | None:
-        """Give what is known of the endpoint that is set."""
+        """Return what is known of the endpoint that is set."""
 
     def note_gone(self, url: str, *, status: int, reason: str) -> GoneEndpoint:
         """Note that HubSpot has said once more that it is gone; a minute after the first time it is believed."""
@@ -458,7 +458,7 @@ class TokenEndpointMemory(Protocol):
         """Forget what HubSpot has said of it."""
 
     def known(self) -> list[GoneEndpoint]:
-        """Give what is known of all there are."""
+        """Return what is known of all there are."""
 
 
 class IdempotencyStore(Protocol):
@@ -468,7 +468,7 @@ class IdempotencyStore(Protocol):
     """
 
     def find(self, asked: KeyedRequest) -> KeptRequest | None:
-        """Give what was first asked under the key, be it the same or not; None when nothing was."""
+        """Return what was first asked under the key, be it the same or not; None when nothing was."""
 
     def keep(self, asked: KeyedRequest, *, job_id: str) -> KeptRequest:
         """Keep a request whose job will have this id, unless one is kept under the key; gives what is kept then."""
@@ -481,7 +481,7 @@ class TokenSource(Protocol):
     """Access tokens that work now."""
 
     def fresh(self, account_id: str, owner: str, *, refused: SecretStr | None = None) -> SecretStr:
-        """Give an access token with life left, renewed if need be.
+        """Return an access token with life left, renewed if need be.
 
         One that HubSpot `refused` is renewed as well, once a minute at most; in between it is given again: right after
         a renewal HubSpot may answer 401 for some seconds.
@@ -494,7 +494,7 @@ class ConnectionStore(Protocol):
     """What is known of connections. Every method raises StoreUnavailableError when MongoDB is away."""
 
     def find(self, account_id: str, owner: str) -> Connection | None:
-        """Give what is known; it need not be about the token that is stored now."""
+        """Return what is known; it need not be about the token that is stored now."""
 
     def learn(
         self, account_id: str, owner: str, facts: HubSpotFacts, *, fingerprint: Fingerprint, at: datetime
@@ -520,13 +520,13 @@ class ConnectionStore(Protocol):
         """Forget everything."""
 
     def of_portal(self, account_id: str, hub_id: int) -> list[Connection]:
-        """Give those of an account of which this portal was learned, for whatever token."""
+        """Return those of an account of which this portal was learned, for whatever token."""
 
     def refused(self, *, most: int) -> list[Connection]:
-        """Give connections that were refused, those that were first."""
+        """Return connections that were refused, those that were first."""
 
     def refused_among(self, keys: Collection[tuple[str, str]]) -> list[Connection]:
-        """Give those of these (account, owner) that were refused."""
+        """Return those of these (account, owner) that were refused."""
 
 
 class ConnectionHealth(Protocol):
@@ -549,7 +549,7 @@ class FactSource(Protocol):
     """What HubSpot says of the stored token of an account."""
 
     def look(self, account_id: str, owner: str) -> HubSpotFacts:
-        """Give it for the token that is in use now; HubSpot is asked once for every token, the answer is kept.
+        """Return it for the token that is in use now; HubSpot is asked once for every token, the answer is kept.
 
         Raises TokenNotFoundError, a HubSpotError (ReconnectRequiredError among them), UnavailableError.
         """
@@ -565,7 +565,7 @@ class ScopeSource(Protocol):
         """
 
     def granted(self, account_id: str, owner: str) -> Sequence[str] | None:
-        """Give the scopes that were granted; None where HubSpot does not tell. HubSpot is asked as for `missing`."""
+        """Return the scopes that were granted; None where HubSpot does not tell. HubSpot is asked as for `missing`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -601,7 +601,7 @@ class GoneListStore(Protocol):
     """
 
     def find(self, account_id: str, export_type: ExportType) -> GoneList | None:
-        """Give what is known of one list of one account."""
+        """Return what is known of one list of one account."""
 
     def sight(
         self, account_id: str, export_type: ExportType, *, status: int | None, message: str, hub_id: int | None = None
@@ -616,10 +616,10 @@ class GoneListStore(Protocol):
         """Forget a sighting: the list has answered since. One that has been remembered by now stays."""
 
     def remembered(self, account_id: str) -> list[GoneList]:
-        """Give the account's lists that are remembered as gone, by type."""
+        """Return the account's lists that are remembered as gone, by type."""
 
     def remembered_first(self, *, most: int) -> list[GoneList]:
-        """Give lists of all accounts that are remembered as gone, those that were first."""
+        """Return lists of all accounts that are remembered as gone, those that were first."""
 
     def forget(self, account_id: str) -> None:
         """Forget all of an account: its jobs begin with the legacy lists again."""
@@ -728,13 +728,13 @@ class ErrandStore(Protocol):
         """Store an errand; False, with nothing written, when there is or was one of that id."""
 
     def take(self, errand_id: str) -> Errand | None:
-        """Give an errand to the one who goes, and forget its secret; None: someone went, or nobody needs to."""
+        """Return an errand to the one who goes, and forget its secret; None: someone went, or nobody needs to."""
 
     def answer(self, errand_id: str, answer: Answer) -> None:
         """Store what came of an errand that was taken."""
 
     def answer_to(self, errand_id: str) -> Answer | None:
-        """Give what came of an errand; None as long as nothing did."""
+        """Return what came of an errand; None as long as nothing did."""
 
     def answered_among(self, errand_ids: Collection[str]) -> set[str]:
         """Return which of these have their answer."""
@@ -851,4 +851,4 @@ class SweepRunner(Protocol):
     """Rings again for what nobody has come for."""
 
     def sweep(self) -> int:
-        """Give how many jobs were rung for. Raises UnavailableError."""
+        """Return how many jobs were rung for. Raises UnavailableError."""

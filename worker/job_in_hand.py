@@ -148,7 +148,7 @@ class JobInHand:
         self.job = replace(self.job, tally=self.job.tally.after_retry(error.status))
 
     def delay_after(self, error: RetryableHubSpotError | TokenRefusedError, job: Job) -> float | None:
-        """Give the seconds before the call is tried again that `job` was made for; None: it is given up."""
+        """Return the seconds before the call is tried again that `job` was made for; None: it is given up."""
         at = self.tools.clock()
         jitter = random.random()  # noqa: S311 - spreads load
         delay_s = policy_for(error, job.kind).delay_s(error, job, at=at, jitter=jitter)

@@ -87,12 +87,12 @@ def _quick_rabbitmq(nodes: int) -> dict[str, float]:
 
 
 def link_to_origin(job: Job) -> dict[str, str]:
-    """Give the header that leads from a message to the trace that the job was submitted in."""
+    """Return the header that leads from a message to the trace that the job was submitted in."""
     return {LINK: job.origin.traceparent} if job.origin.traceparent is not None else {}
 
 
 def message_headers(app: Celery) -> dict[str, str]:
-    """Give what the message of the task that this thread works on says of traces."""
+    """Return what the message of the task that this thread works on says of traces."""
     task = app.current_worker_task
     sent = (task.request.headers or {}) if task is not None else {}
     return {name: sent[name] for name in (TRACEPARENT, LINK) if isinstance(sent.get(name), str)}

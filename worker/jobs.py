@@ -466,7 +466,7 @@ class Job:
         return self.blocks or ((0, self.progress.pages),)
 
     def page_numbers(self, places: Iterable[int]) -> list[int]:
-        """Give the numbers under which the store has the pages at these places."""
+        """Return the numbers under which the store has the pages at these places."""
         return numbers_of(self.blocks, places)
 
     @property
@@ -617,5 +617,5 @@ def _worth_asking_in_s(error: ExportError, at: datetime | None) -> float | None:
 
 
 def child_id(sync_id: str, export_type: ExportType) -> str:
-    """Give the id of a sync's child: always the same, so that making the children twice makes them once."""
+    """Return the id of a sync's child: always the same, so that making the children twice makes them once."""
     return str(uuid5(_CHILDREN, f"{sync_id}/{export_type}"))

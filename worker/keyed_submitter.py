@@ -87,7 +87,7 @@ class KeyedSubmitter:
             self._keys.mark_accepted(asked)
 
     def _earlier(self, kept: KeptRequest, job: Job, asked: KeyedRequest) -> Job:
-        """Give the job of an earlier request, and store it where that request died before it could.
+        """Return the job of an earlier request, and store it where that request died before it could.
 
         Two may do so at once: one job comes of it.
         """

@@ -200,7 +200,7 @@ class Lanes:
         return replace(self, parts=tuple(fresh))
 
     def find(self, after: int) -> Lane | None:
-        """Give the lane that begins there; None where it was given up."""
+        """Return the lane that begins there; None where it was given up."""
         return next((lane for lane in self.parts if lane.after == after), None)
 
     def with_lane(self, lane: Lane) -> Self:
@@ -231,7 +231,7 @@ class Lanes:
         return replace(self, parts=tuple(parts))
 
     def to_take_in(self, *, is_at_end: bool) -> Lane | None:
-        """Give the lane that the first one can take in next: itself, and then the one behind it if that is read.
+        """Return the lane that the first one can take in next: itself, and then the one behind it if that is read.
 
         The open end is read when all of them are: until then it may bring more.
         """
@@ -300,7 +300,7 @@ class Lanes:
 
 
 def gaps_between(blocks: Iterable[Block]) -> Iterator[tuple[int, int | None]]:
-    """Give from where to where, `end` not among them, there are numbers that no page of the blocks has."""
+    """Return from where to where, `end` not among them, there are numbers that no page of the blocks has."""
     free = 0
     for first, pages in sorted(blocks):
         if free < first:
@@ -315,7 +315,7 @@ def is_among(blocks: Iterable[Block], number: int) -> bool:
 
 
 def numbers_of(blocks: Sequence[Block], places: Iterable[int]) -> list[int]:
-    """Give the numbers of pages by their places in the order of ids; without blocks the two are the same."""
+    """Return the numbers of pages by their places in the order of ids; without blocks the two are the same."""
     if not blocks:
         return list(places)
     begins = [0, *accumulate(pages for _, pages in blocks)]

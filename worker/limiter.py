@@ -53,7 +53,7 @@ class _LimitKeys:
         self._last: dict[str, LimitKey] = {}
 
     def of(self, account_id: str, hub_id: int | None) -> LimitKey:
-        """Give it."""
+        """Return it."""
         last = self._last.get(account_id)
         if hub_id is None:
             return last or LimitKey(account_id)
@@ -165,7 +165,7 @@ class RedisRateLimiter:
             raise
 
     def _unlogged_ago_s(self, at: float) -> float | None:
-        """Give how long ago some worker may have made a call on its own; None: nobody can have."""
+        """Return how long ago some worker may have made a call on its own; None: nobody can have."""
         if self._contact.away_since is None or at - self._contact.last_answer_at <= self._rate.seconds + PERMIT_S:
             return None
         return at - max(self._contact.last_failure_at, self._calls.last_booked_at)

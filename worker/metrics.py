@@ -15,7 +15,7 @@ _SLICE_S = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 80)
 
 
 def new_registry() -> CollectorRegistry:
-    """Give a registry that knows the process itself: its memory, CPU time and open files."""
+    """Return a registry that knows the process itself: its memory, CPU time and open files."""
     disable_created_metrics()  # type: ignore[no-untyped-call]  # one more series a counter, which answers no question
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)

@@ -40,7 +40,7 @@ class ForbiddenAddressError(httpcore.ConnectError):
 
 
 def resolve(host: str, port: int) -> list[str]:
-    """Give the addresses of a host. Raises UnknownHostError."""
+    """Return the addresses of a host. Raises UnknownHostError."""
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
@@ -147,7 +147,7 @@ class _Countdown:
         self._ends_at = monotonic() + seconds
 
     def cut(self, timeout: float | None) -> float:
-        """Give a time-out that ends with the countdown. Raises httpcore.ReadTimeout after its end."""
+        """Return a time-out that ends with the countdown. Raises httpcore.ReadTimeout after its end."""
         left_s = self._ends_at - self._monotonic()
         if left_s <= 0:
             raise httpcore.ReadTimeout
@@ -207,7 +207,7 @@ def _in_words(error: Exception) -> str:
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """Give an error and what led to it; httpcore raises its own `from None`."""
+    """Return an error and what led to it; httpcore raises its own `from None`."""
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__

@@ -171,7 +171,7 @@ class CallPermit:
         self._calls.end(self._call, at=self._clock() if self._left_at is not None else None)
 
     def close(self) -> None:
-        """Give the permit up: what has left and was not answered may arrive until it must have been delivered."""
+        """Give the permit up: a call that has left unanswered may still arrive until its delivery time has passed."""
         self._calls.end(self._call, at=self._ends_at)
 
     def __del__(self) -> None:

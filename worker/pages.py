@@ -176,7 +176,7 @@ class Page:
     mends: tuple[Mend, ...] = ()
 
     def mended_in(self, count: int | None) -> Iterator[MendKind]:
-        """Give what was mended in the first records, one by one; None: in all of them."""
+        """Return what was mended in the first records, one by one; None: in all of them."""
         return (mend.kind for mend in self.mends if count is None or mend.place < count)
 
 
@@ -206,7 +206,7 @@ def mends_by_place(mended: Mended, records: Sequence[_Raw]) -> tuple[Mend, ...]:
 
 
 def split_records(export_type: ExportType, body: bytes) -> list[bytes]:
-    """Give the records of a body, in order, each as its bytes are there. Raises PageUnreadableError."""
+    """Return the records of a body, in order, each as its bytes are there. Raises PageUnreadableError."""
     return [bytes(record) for record in _list_of(export_type, _read(body)[0])]
 
 
@@ -216,7 +216,7 @@ def on_one_line(value: bytes) -> bytes:
 
 
 def record_ids(export_type: ExportType, body: bytes) -> list[int | None]:
-    """Give HubSpot's ids of the records of a body, in order; None for a record without an integer one.
+    """Return HubSpot's ids of the records of a body, in order; None for a record without an integer one.
 
     Raises PageUnreadableError for a body that has no list of them.
     """
@@ -232,7 +232,7 @@ def record_ids(export_type: ExportType, body: bytes) -> list[int | None]:
 
 
 def within_bytes(records: Iterable[T], *, size_of: Callable[[T], int]) -> Iterator[T]:
-    """Give records as long as they are not too many bytes in all; at least one, and no more are taken then."""
+    """Return records as long as they are not too many bytes in all; at least one, and no more are taken then."""
     left = MOST_BYTES_AT_ONCE
     for record in records:
         yield record
@@ -242,7 +242,7 @@ def within_bytes(records: Iterable[T], *, size_of: Callable[[T], int]) -> Iterat
 
 
 def records_by_place(export_type: ExportType, page: Page) -> list[bytes | None]:
-    """Give the record at each place of a page; None where it was erased.
+    """Return the record at each place of a page; None where it was erased.
 
     Raises PageUnreadableError, also for a page that has another number of records than it says.
     """
@@ -265,7 +265,7 @@ def export_type_of(body: bytes) -> ExportType:
 
 
 def without_record(export_type: ExportType, page: Page, record_id: int, *, erasure_id: str) -> Page:
-    """Give a page without a record, with a gap wherever that was; the same page where it was nowhere."""
+    """Return a page without a record, with a gap wherever that was; the same page where it was nowhere."""
     ids = record_ids(export_type, page.body)
     if record_id not in ids:
         return page
@@ -280,7 +280,7 @@ def without_record(export_type: ExportType, page: Page, record_id: int, *, erasu
 
 
 def first_records(export_type: ExportType, page: Page, count: int) -> Page:
-    """Give a page with its first records only; the same page where it has no more."""
+    """Return a page with its first records only; the same page where it has no more."""
     if count == page.records:
         return page
     body = _with_records(export_type, page.body, split_records(export_type, page.body)[:count])
@@ -288,7 +288,7 @@ def first_records(export_type: ExportType, page: Page, count: int) -> Page:
 
 
 def without_first_record(export_type: ExportType, page: Page) -> Page:
-    """Give a page without its first record."""
+    """Return a page without its first record."""
     body = _with_records(export_type, page.body, split_records(export_type, page.body)[1:])
     mends = tuple(replace(mend, place=mend.place - 1) for mend in page.mends if mend.place > 0)
     return replace(page, body=body, records=page.records - 1, mends=mends)
@@ -325,7 +325,7 @@ def _read(body: bytes) -> tuple[_Body, Mended]:
 
 
 def _read_json(body: bytes) -> tuple[_Body, Mended]:
-    """Give the envelope and the text it was read from: the body itself, or a copy that had to be mended."""
+    """Return the envelope and the text it was read from: the body itself, or a copy that had to be mended."""
     try:
         return decoded(body, _decode_any)
     except NotJsonError as error:

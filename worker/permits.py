@@ -31,7 +31,7 @@ class Permit(Protocol):
         """Note that the call is over: HubSpot has answered, or the request can no longer reach it."""
 
     def close(self) -> None:
-        """Give the permit up. A call that has not left was not made; one that has may be on its way for a while."""
+        """Give the permit up. A call that has not left was not made; one that has may still arrive."""
 
 
 class FreePermit:

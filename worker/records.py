@@ -57,7 +57,7 @@ class Record:
 
 
 def records_of(export_type: ExportType, body: bytes) -> list[Record]:
-    """Give the records of a page, each once: of two with the same id the later one.
+    """Return the records of a page, each once: of two with the same id the later one.
 
     Those without an id are left out, and those with one below 0, which HubSpot never gave: nothing can stand for them.
     """

@@ -24,7 +24,7 @@ class ScheduleStore(Protocol):
     """Schedules, one an (account, owner). Every method raises StoreUnavailableError when MongoDB is away."""
 
     def get(self, account_id: str, owner: str) -> Schedule | None:
-        """Give the schedule. Raises SpoiledScheduleError."""
+        """Return the schedule. Raises SpoiledScheduleError."""
 
     def put(self, schedule: Schedule) -> tuple[Schedule, bool]:
         """Store what its owner wants, and give the schedule as it is now, and whether there was none before.

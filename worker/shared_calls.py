@@ -139,11 +139,11 @@ class SharedCalls:
         return int(self._learn(keys=_keys(key), args=[*told, secrets.token_hex(8), *_portal(key)]))
 
     def block(self, key: LimitKey, seconds: float) -> float:
-        """Give out no place for so many seconds, or longer where that was so already. Gives for how long."""
+        """Grant no call for so many seconds, or longer if it is blocked for longer. Returns for how long."""
         return float(self._block(keys=_keys(key), args=[_ms(seconds), *_portal(key)])) / 1000
 
     def blocked_for_s(self, key: LimitKey) -> float:
-        """Give the seconds for which there is no place, 0.0 where there is one."""
+        """Return the seconds for which there is no place, 0.0 where there is one."""
         return blocked_for_s(self._redis, key.account_id, portal=key.portal)
 
 

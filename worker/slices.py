@@ -221,7 +221,7 @@ class Slice:
             self._hand.job = writing.result()
 
     def _end_of_page(self, job: Job, at: datetime) -> datetime | None:
-        """Give the end of the only page there will be; an export's pages get theirs together."""
+        """Return the end of the only page there will be; an export's pages get theirs together."""
         if job.kind is not JobKind.PAGE:
             return None
         return job.succeed(at=at).expire(after=self._tools.result_ttl).expires_at

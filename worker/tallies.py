@@ -162,17 +162,17 @@ class Tally:
 
 
 def sum_of_ids(ids: Iterable[int], *, start: str) -> str:
-    """Give the checksum of these ids and of those that `start` is of."""
+    """Return the checksum of these ids and of those that `start` is of."""
     return sum_of_checksums((start, *(sha256(b"%d" % each).hexdigest() for each in ids)))
 
 
 def difference_of_checksums(whole: str, part: str) -> str:
-    """Give the checksum of the ids that are left of the whole without the part."""
+    """Return the checksum of the ids that are left of the whole without the part."""
     return f"{(int(whole, 16) - int(part, 16)) % _MODULUS:064x}"
 
 
 def sum_of_checksums(checksums: Iterable[str]) -> str:
-    """Give the checksum of all the ids that these are of."""
+    """Return the checksum of all the ids that these are of."""
     return f"{sum(int(each, 16) for each in checksums) % _MODULUS:064x}"
 
 

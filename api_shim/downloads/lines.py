@@ -39,7 +39,7 @@ class _Summary(msgspec.Struct, frozen=True):
 
 
 def ndjson_lines(pages: PageStore, job: Job) -> Iterator[bytes]:
-    """Give every record as HubSpot sent it, on a line of its own.
+    """Return every record as HubSpot sent it, on a line of its own.
 
     Raises JobNotFoundError where a page is missing, and SpoiledPageError where one cannot be read.
     """
@@ -48,7 +48,7 @@ def ndjson_lines(pages: PageStore, job: Job) -> Iterator[bytes]:
 
 
 def csv_lines(pages: PageStore, job: Job, *, with_bom: bool) -> Iterator[bytes]:
-    """Give the records as a table with a header. Before it come as many pauses as it takes to find the columns.
+    """Return the records as a table with a header. Before it come as many pauses as it takes to find the columns.
 
     Raises JobNotFoundError as above, and InvalidRequestError when there are more columns than a table can have.
     """
@@ -76,7 +76,7 @@ def _columns(pages: PageStore, job: Job) -> Generator[bytes, None, Columns]:
 
 
 def _record_pages(pages: PageStore, job: Job) -> Iterator[list[bytes]]:
-    """Give the records that the job's results hold, page by page; a limit may cut a page short."""
+    """Return the records that the job's results hold, page by page; a limit may cut a page short."""
     read = job.as_read
     left = read.progress.records
     for number, page in zip(read.page_numbers(range(read.progress.pages)), _pages(pages, read), strict=True):

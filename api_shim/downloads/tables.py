@@ -45,7 +45,7 @@ class Survey:
             raise InvalidRequestError(f"format: csv would need more than {_MOST_COLUMNS:,} columns, ndjson needs none")
 
     def columns(self) -> Columns:
-        """Give all columns that were met, in an order that does not depend on the records'."""
+        """Return all columns that were met, in an order that does not depend on the records'."""
         return Columns(sorted(self._properties), sorted(self._paths))
 
 

@@ -236,7 +236,7 @@ def _redirect(url: str) -> Response:
 
 
 def _failure_code(failure: ExportError) -> str:
-    """Give the code that stands in the body of the error."""
+    """Return the code that stands in the body of the error."""
     return failure.error.code if isinstance(failure, JobFailedError) else failure.code
 
 

@@ -102,7 +102,7 @@ def describe(answer: requests.Response) -> str:
 
 
 def ids_of(export_type: str, data: Json) -> list[int]:
-    """Give HubSpot's ids of the records in a documented body's `data`."""
+    """Return HubSpot's ids of the records in a documented body's `data`."""
     records = data[_LIST_KEYS[export_type]]
     if export_type == "notes":
         return [record["engagement"]["id"] for record in records]

@@ -116,7 +116,7 @@ def make_plan(size: Size) -> Plan:
 
 
 def _plain(account: Account) -> PlannedAccount:
-    """Give an account that answers quickly."""
+    """Return an account that answers quickly."""
     names = get_args(RecordTypeName)
     return PlannedAccount(
         account=account,
@@ -175,7 +175,7 @@ def _exports(accounts: list[Account], size: Size, dice: Random) -> tuple[Planned
 
 
 def _shuffled_pairs(accounts: int, dice: Random) -> Iterator[tuple[int, str]]:
-    """Give every account with every type once before any comes a second time."""
+    """Return every account with every type once before any comes a second time."""
     pairs = [(index, name) for index in range(accounts) for name in PORTAL_NAMES]
     while True:
         dice.shuffle(pairs)

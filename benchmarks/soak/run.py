@@ -169,7 +169,7 @@ class _Run:
         return faults
 
     def _settle(self, load: Load) -> Settling:
-        """Give every job the time of grace to end; drop what could not even be asked for by then."""
+        """Return every job the time of grace to end; drop what could not even be asked for by then."""
         self._say(f"The faults are over. Jobs have {self._conditions.grace_s:g} s to end.")
         give_up_at = time.monotonic() + self._conditions.grace_s
         while not load.is_over and time.monotonic() < give_up_at:

@@ -29,7 +29,7 @@ class Settling:
 
     @property
     def complaints(self) -> list[str]:
-        """Give a sentence for each job that has not ended."""
+        """Return a sentence for each job that has not ended."""
         return [f"{promise.name}: has not ended: {self._last_seen.get(job_id)}" for job_id, promise in self._left]
 
     def look(self) -> None:

@@ -55,11 +55,11 @@ class Outcome:
 
     @property
     def cpu_ms(self) -> float:
-        """Give what the server worked for one request."""
+        """Return what the server worked for one request."""
         return self.cpu_s / len(self.seconds) * 1000
 
     def percentile_ms(self, percent: int) -> float:
-        """Give how long it took at most for so many in a hundred."""
+        """Return how long it took at most for so many in a hundred."""
         return quantiles(self.seconds, n=_HUNDREDTHS, method="inclusive")[percent - 1] * 1000
 
 
@@ -106,7 +106,7 @@ def main(rate: int, seconds: float, rounds: int, connections: int) -> None:
 
 @contextmanager
 def _targets() -> Iterator[tuple[Target, Target]]:
-    """Give the shim, and a route that does nothing."""
+    """Return the shim, and a route that does nothing."""
     options = StackOptions(workers=0, beats=0, settings={"MAX_OPEN_JOBS_PER_ACCOUNT": "0"})
     with temporary_state() as folder, Stack(folder, options=options) as stack:
         seed(stack, _ACCOUNT, records={"contacts": 1}, rate_limit=0)

@@ -49,7 +49,7 @@ class Refusal:
     body: JsonValue
 
     def field(self, name: str) -> str | None:
-        """Give a field of the body that is text and not empty: HubSpot promises none of them."""
+        """Return a field of the body that is text and not empty: HubSpot promises none of them."""
         value = self.body.get(name) if isinstance(self.body, dict) else None
         return value if isinstance(value, str) and value else None
 
@@ -213,7 +213,7 @@ def _message_of(refusal: Refusal) -> str | None:
 
 
 def _body_of(content: bytes, secrets: Sequence[SecretStr]) -> JsonValue:
-    """Give the body as JSON, or as the beginning of its text; a secret that HubSpot repeats is blotted out.
+    """Return the body as JSON, or as the beginning of its text; a secret that HubSpot repeats is blotted out.
 
     Whatever comes can be stored in the job and answered to a client: no half characters, no NaN, nothing endless.
     """
@@ -232,7 +232,7 @@ def _body_of(content: bytes, secrets: Sequence[SecretStr]) -> JsonValue:
 
 
 def _depth(text: str) -> int:
-    """Give the deepest nesting there can be; brackets inside of strings count as well."""
+    """Return the deepest nesting there can be; brackets inside of strings count as well."""
     return max(accumulate(_NESTING.get(character, 0) for character in text), default=0)
 
 

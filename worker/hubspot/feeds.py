@@ -82,7 +82,7 @@ class FeedPage:
 
 
 def feed_url(export_type: ExportType, list_url: str) -> str:
-    """Give the feed that lies beside a list, with its query. Raises FeedUnusableError for a list somewhere else."""
+    """Return the feed that lies beside a list, with its query. Raises FeedUnusableError for a list somewhere else."""
     feed, parts = _FEEDS[export_type], urlsplit(list_url)
     if not parts.path.endswith(feed.list_path):
         raise FeedUnusableError("the endpoint that is set for the type is none of which a feed is known")
@@ -90,7 +90,7 @@ def feed_url(export_type: ExportType, list_url: str) -> str:
 
 
 def feed_parameters(query: PageQuery, feed: FeedQuery) -> Pairs:
-    """Give page size and place, and since when."""
+    """Return page size and place, and since when."""
     count = [("count", str(min(query.count, MOST_RECORDS)))]
     if query.export_type is ExportType.CONTACTS:
         at_ms, _, vid = str(query.offset or "").partition(":")
@@ -154,7 +154,7 @@ def _whole(total: int | None, feed: FeedQuery) -> int:
 def _page_by_time(
     export_type: ExportType, records: Sequence[bytes], further: _Further, feed: FeedQuery, *, more: bool
 ) -> Page:
-    """Give a page with its place, which is wanted as long as there is more that is not too old."""
+    """Return a page with its place, which is wanted as long as there is more that is not too old."""
     at_ms, vid = plain_integer(bytes(further.time_offset)), plain_integer(bytes(further.vid_offset))
     if not at_ms or not vid:  # the last page's are 0
         if more:

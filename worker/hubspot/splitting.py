@@ -148,7 +148,7 @@ def _ids(records: Sequence[bytes], export_type: ExportType) -> list[int | None]:
 
 
 def _dated_ids(records: Sequence[bytes]) -> Iterator[bytes]:
-    """Give the ids as they are written; of what is no object all of it."""
+    """Return the ids as they are written; of what is no object all of it."""
     for record in records:
         try:
             yield bytes(_decode_fields(record).get("id", b""))

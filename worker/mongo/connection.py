@@ -40,7 +40,7 @@ _DURABLE: Mapping[str, object] = {
 
 
 def connect(uri: str, *, database: str, timeout_s: float) -> MongoDatabase:
-    """Give the database; nothing is connected before the first use.
+    """Return the database; nothing is connected before the first use.
 
     Writes are acknowledged by the majority and the journal unless the URI says otherwise. No call takes longer than
     `timeout_s` in all, server selection and retries included.
@@ -76,7 +76,7 @@ def translated_errors() -> Iterator[None]:
 
 
 def from_now(seconds: float) -> Document:
-    """Give an instant by MongoDB's clock, for an update that computes."""
+    """Return an instant by MongoDB's clock, for an update that computes."""
     return {"$add": ["$$NOW", round(seconds * 1000)]}
 
 
@@ -140,7 +140,7 @@ def _from_snapshot(client: MongoClient[Document], read: Callable[[ClientSession]
 
 
 def session_under_way() -> ClientSession | None:
-    """Give the session of the transaction that this is done in, if it is in one: what is to be part of it passes it."""
+    """Return the session of the transaction that this runs in, if any; calls that are part of it pass it on."""
     return _under_way.get()
 
 

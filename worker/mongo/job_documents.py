@@ -56,7 +56,7 @@ _MUTABLE = (
 
 
 def to_document(job: Job) -> Document:
-    """Give a new job's document. Query parameters are stored as pairs: they repeat, and names may hold dots."""
+    """Return a new job's document. Query parameters are stored as pairs: they repeat, and names may hold dots."""
     request = {**asdict(job.request), "params": [list(pair) for pair in job.request.params]}
     return {
         "_id": job.job_id,
@@ -79,7 +79,7 @@ def to_document(job: Job) -> Document:
 
 
 def _place_of(job: Job) -> Document:
-    """Give what only syncs and their children have; no other document holds any of it."""
+    """Return what only syncs and their children have; no other document holds any of it."""
     place: Document = {"parent_id": job.parent_id} if job.parent_id is not None else {}
     if job.sync is not None:
         types = [each.value for each in job.sync.types]
@@ -88,7 +88,7 @@ def _place_of(job: Job) -> Document:
 
 
 def state_of(job: Job) -> Document:
-    """Give the fields that change while a job is worked on; its lease and what callers ask for meanwhile apart."""
+    """Return the fields that change while a job is worked on; its lease and what callers ask for meanwhile apart."""
     plain = {name: getattr(job, name) for name in _MUTABLE}
     return {
         **plain,
@@ -110,7 +110,7 @@ def state_of(job: Job) -> Document:
 
 
 def _changes_of(job: Job) -> Document:
-    """Give what only those have that keep the current copy: an export its account, a sync the sums of its exports."""
+    """Return what only those have that keep the current copy: an export its account, a sync the sums of its exports."""
     changes: Document = {"copying": asdict(job.copying)} if job.copying is not None else {}
     if job.changes_by_type is not None:
         changes["changes"] = {each.value: asdict(found) for each, found in job.changes_by_type.items()}
@@ -160,7 +160,7 @@ def _changes(document: Document | None) -> Mapping[ExportType, Changes] | None:
 
 
 def children_in(document: Document) -> list[str]:
-    """Give the ids of the children of whatever job a document holds, a removed one as well."""
+    """Return the ids of the children of whatever job a document holds, a removed one as well."""
     types = document["sync"]["types"] if document.get("is_expanded") else []
     return [child_id(document["_id"], ExportType(each)) for each in types]
 

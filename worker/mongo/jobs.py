@@ -294,7 +294,7 @@ class MongoJobStore:
         return bool(self._write(job, [{"$set": change}, TIMED])["cancel_requested"])
 
     def release(self, job: Job, *, resume_in_s: float | None = None) -> None:
-        """Give the lease up in the write that stores the state. Who has to wait is left to the sweeper's ring."""
+        """Return the lease up in the write that stores the state. Who has to wait is left to the sweeper's ring."""
         due = None if resume_in_s is None else from_now(resume_in_s)
         change = {
             **literal(state_of(job)),
@@ -307,7 +307,7 @@ class MongoJobStore:
         self._write(job, [{"$set": change}, TIMED])
 
     def drop(self, job: Job) -> None:
-        """Give the lease up and leave the rest as the last checkpoint has it, but for one try more."""
+        """Return the lease up and leave the rest as the last checkpoint has it, but for one try more."""
         tries = {"$add": ["$attempts", 1]}
         self._write(job, [{"$set": {"lease": None, "published_at": None, "attempts": tries}}, TIMED])
 

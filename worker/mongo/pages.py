@@ -107,7 +107,7 @@ class MongoPageStore:
         return was_there
 
     def seal(self, job: Job, lane: Lane, *, before: int) -> None:
-        """Give the pages their ends among all records; under an older epoch nobody can do so from now on."""
+        """Return the pages their ends among all records; under an older epoch nobody can do so from now on."""
         place = {"records_through": {"$add": ["$lane_through", before]}, "epoch": job.epoch}
         first, end = lane.first_page, lane.next_page
         with translated_errors():
@@ -257,7 +257,7 @@ class MongoPageStore:
     def _places_from(
         self, job_id: str, export_type: ExportType, start: int, counted: Sequence[Block] | None
     ) -> Iterator[bytes | None]:
-        """Give the record of each place, None where it was erased. Raises JobNotFoundError where a page is missing.
+        """Return the record of each place, None where it was erased. Raises JobNotFoundError where a page is missing.
 
         Pages do not change but for erasures, which keep places, so that it does not matter that they are read one
         after the other; but they are removed one after the other as well.
@@ -288,7 +288,7 @@ class MongoPageStore:
                 raise LeaseLostError("Another worker has stored this page") from error
 
     def _in_portions(self, all_of_them: Document) -> Iterator[Document]:
-        """Give filters for documents, a number of them at once, the last ones first."""
+        """Return filters for documents, a number of them at once, the last ones first."""
         end = all_of_them["$lt"]
         while True:
             ids = self._last_ids({"_id": {**all_of_them, "$lt": end}})

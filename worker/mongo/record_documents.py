@@ -46,7 +46,7 @@ _UNWRITABLE = (msgspec.MsgspecError, BSONError, OverflowError, RecursionError, U
 
 
 def to_fields(body: bytes, *, most_bytes: int = _MOST_BYTES) -> Document:
-    """Give `record`, and `original` (HubSpot's bytes, compressed) where the record is not all that was sent."""
+    """Return `record`, and `original` (HubSpot's bytes, compressed) where the record is not all that was sent."""
     plain = _as_it_is(body)
     if plain is not None and len(plain.raw) <= most_bytes:
         return {"record": plain, "original": None}
@@ -54,21 +54,21 @@ def to_fields(body: bytes, *, most_bytes: int = _MOST_BYTES) -> Document:
 
 
 def to_ready_fields(body: bytes) -> Document:
-    """Give the same, with a record that only has to be sent: the driver copies its bytes."""
+    """Return the same, with a record that only has to be sent: the driver copies its bytes."""
     fields = to_fields(body)
     record = fields["record"]
     return fields | {"record": RawBSONDocument(bson.encode(record))} if isinstance(record, dict) else fields
 
 
 def to_body(fields: Document) -> bytes:
-    """Give a record as JSON."""
+    """Return a record as JSON."""
     if fields["original"] is not None:
         return zstd.decompress(fields["original"])
     return json.dumps(fields["record"], ensure_ascii=False, separators=(",", ":"), default=str).encode()
 
 
 def _as_it_is(body: bytes) -> RawBSONDocument | None:
-    """Give the record in BSON if nothing of it can have been lost, as of nearly all; the rest is looked at closely."""
+    """Return the record in BSON if certainly nothing is lost in it, as with nearly all records; otherwise None."""
     try:
         record = msgspec.json.decode(body)
         if not _is_all_of(body, record) or _REFERENCE in body or _levels(body) > _MOST_LEVELS:
@@ -113,7 +113,7 @@ class _Reader:
         self.has_lost = False
 
     def read(self, body: bytes) -> Any:  # noqa: ANN401 - a record of HubSpot's
-        """Give the record; None for one that lies too deep."""
+        """Return the record; None for one that lies too deep."""
         if _levels(_TEXTS.sub(b"", body)) > _MOST_LEVELS:
             self.has_lost = True
             return None

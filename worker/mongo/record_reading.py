@@ -114,7 +114,7 @@ def _known(document: Document) -> KnownRecord:
 
 
 def _kind(record: object) -> str | None:
-    """Give the type of an engagement; None for what is none, or not as HubSpot has it."""
+    """Return the type of an engagement; None for what is none, or not as HubSpot has it."""
     engagement = record.get("engagement") if isinstance(record, Mapping) else None
     kind = engagement.get("type") if isinstance(engagement, Mapping) else None
     return kind if isinstance(kind, str) else None

@@ -349,7 +349,7 @@ def _outdated(exports: Mapping[str, Document], present: str) -> list[str]:
 
 
 def _stretches(since: datetime | None, after: Place | None) -> Iterator[Document]:
-    """Give what lies after a place: the rest of its own change, then the later ones; each is one piece of the index."""
+    """Return what lies after a place: the rest of its own change, then the later ones; each is one index range."""
     if after is not None and (since is None or since <= after.changed_at):
         yield {"changed_at": after.changed_at, "record_id": {"$gt": after.record_id}}
         yield {"changed_at": {"$gt": after.changed_at}}

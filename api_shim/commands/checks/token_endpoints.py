@@ -26,7 +26,7 @@ def judge_token_endpoint(known: Sequence[GoneEndpoint]) -> Finding:
     """Want the endpoint that is set to be there: that its other version is asked instead is no state to stay in."""
     moved = [each for each in known if each.moved_at is not None]
     if not moved:
-        return ok(SUBJECT, "HubSpot has not said twice that it is gone")
+        return ok(SUBJECT, "not known to be gone")
     each = moved[0]
     said = f"{each.url} is gone since {each.first_at:%Y-%m-%dT%H:%M:%SZ} (status {each.status}: {each.reason})"
     return wrong(SUBJECT, f"{said}, its other version is asked; {_ADVICE}")
