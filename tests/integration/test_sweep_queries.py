@@ -15,6 +15,7 @@ from tests.integration.profiling import profiled
 from tests.stack_fixtures import MongoDatabase
 from worker.account_turns import AccountTurn
 from worker.jobs import Job, JobStatus, Line, SyncRequest
+from worker.mongo.deliveries import MongoDeliveryStore
 from worker.mongo.job_documents import COLLECTION, to_document
 from worker.mongo.jobs import MongoJobStore
 from worker.pages import ExportType
@@ -116,6 +117,22 @@ def test_what_is_left_half_done_costs_what_there_is_of_it(store: MongoJobStore, 
         store.take_unfollowed(quiet_s=-1, limit=1000)
 
     assert cost_of(noted) <= 2 * MOST_A_JOB * DUE, noted
+
+
+def test_deliveries_cost_one_look_at_each_whether_it_is_taken_or_rung_for_already(
+    store: MongoJobStore, mongo_database: MongoDatabase
+) -> None:
+    deliveries = MongoDeliveryStore(mongo_database)
+    deliveries.ensure_indexes()
+    untold = {"status": "succeeded", "deliver_at": present() - timedelta(minutes=1), "webhook.url": "https://a.example"}
+    mongo_database[COLLECTION].update_many({"_id": {"$in": [job.job_id for job in due(store)]}}, {"$set": untold})
+    with profiled(mongo_database, COLLECTION) as taking:
+        assert len(deliveries.take_due(quiet_s=60, limit=1000)) == DUE
+    with profiled(mongo_database, COLLECTION) as looking:
+        assert deliveries.take_due(quiet_s=60, limit=1000) == []
+
+    assert cost_of(taking) <= MOST_A_JOB * DUE, taking
+    assert cost_of(looking) - cost_of(taking) <= DUE, looking
 
 
 def test_a_turn_looks_at_its_own_jobs_only(store: MongoJobStore, mongo_database: MongoDatabase) -> None:

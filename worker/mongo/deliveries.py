@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-
 from pymongo import ASCENDING, ReturnDocument
 
 from worker.delivery_interfaces import Addressee
@@ -32,9 +30,19 @@ class MongoDeliveryStore:
             self._jobs.create_index("deliver_at", partialFilterExpression={"deliver_at": _IS_DATE})
 
     def take_due(self, *, quiet_s: float, limit: int) -> list[str]:
-        """Take what is due one by one."""
+        """Read a portion of the index and mark what nobody else has marked since; another one where somebody has.
+
+        Taking the first one again and again would pass all that are rung for already every time.
+        """
+        due = {**_UNTOLD, "$expr": {"$and": [_IS_DUE, _was_not_rung_for(quiet_s)]}}
+        taken: list[str] = []
         with translated_errors():
-            return list(itertools.islice(iter(lambda: self._ring_for_one(quiet_s), None), limit))
+            while (wanted := limit - len(taken)) > 0:
+                found = list(self._jobs.find(due, {"_id": True}).sort("deliver_at", ASCENDING).limit(wanted))
+                taken += [document["_id"] for document in found if self._mark({"_id": document["_id"], **due})]
+                if len(found) < wanted:
+                    break
+        return taken
 
     def addressee_of(self, job_id: str) -> Addressee | None:
         """Look whether something is due."""
@@ -78,20 +86,17 @@ class MongoDeliveryStore:
         with translated_errors():
             return self._jobs.update_one(mine, [{"$set": change}]).matched_count > 0
 
-    def _ring_for_one(self, quiet_s: float) -> str | None:
-        was_not_rung_for = {
-            "$or": [
-                {"$lt": ["$webhook.rung_at", "$deliver_at"]},
-                {"$lt": ["$webhook.rung_at", from_now(-quiet_s)]},
-            ]
-        }
-        document = self._jobs.find_one_and_update(
-            {**_UNTOLD, "$expr": {"$and": [_IS_DUE, was_not_rung_for]}},
-            [{"$set": {"webhook.rung_at": "$$NOW"}}],
-            {"_id": True},
-            sort=[("deliver_at", ASCENDING)],
-        )
-        return document["_id"] if document is not None else None
+    def _mark(self, due: Document) -> bool:
+        return self._jobs.update_one(due, [{"$set": {"webhook.rung_at": "$$NOW"}}]).matched_count > 0
+
+
+def _was_not_rung_for(quiet_s: float) -> Document:
+    return {
+        "$or": [
+            {"$lt": ["$webhook.rung_at", "$deliver_at"]},
+            {"$lt": ["$webhook.rung_at", from_now(-quiet_s)]},
+        ]
+    }
 
 
 def _due(job_id: str) -> Document:

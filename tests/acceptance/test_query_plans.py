@@ -1,0 +1,184 @@
+"""Every query of a running product: by an index, and no dearer than what it finds, whatever else is stored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import pytest
+import requests
+from pymongo import MongoClient
+
+from sandbox.stack import Stack, StackOptions
+from sandbox.state_folder import temporary_state
+from tests.acceptance.client import TYPES, Client, Json
+from tests.acceptance.conftest import connect
+from tests.acceptance.query_plans import Query, queries_noted
+from tests.acceptance.strangers import add_strangers
+from tests.acceptance.test_command_line import CommandLine
+from tests.acceptance.test_connections import disconnected, open_as_browser, sent_back
+from tests.acceptance.test_job_control import waiting_job
+from tests.acceptance.test_portals import reconnected
+from tests.acceptance.test_schedules import make_due, schedule_once, scheduled
+from tests.acceptance.test_syncs import start
+from tests.acceptance.test_webhooks import tried
+from tests.fakes.receiver import receiving
+from tests.patience import PATIENCE_S, until
+from tests.stack_fixtures import MongoDatabase
+
+STRANGERS = 3000
+RECORDS = {"contacts": 450, "companies": 120, "deals": 120, "engagements": 120}
+
+COLLECTIONS = {
+    *("jobs", "pages", "copies", *TYPES, "erasures", "portals", "schedules", "upkeep", "errands", "idempotency"),
+    *("key", "renewals", "token_endpoints", "connections", "lists"),
+}
+MOST_EXAMINED = 20
+MOST_A_RESULT = 3
+
+SCANS: Mapping[str, str] = {
+    "query key {}": "the doctor counts which stored tokens can be read",
+    "getMore key {}": "the same",
+}
+"""What may look at a whole collection, by the query's name, and why."""
+
+DEARER: Mapping[str, str] = {
+    **SCANS,
+    (
+        "query pages {$or: [{account_id, type: {$in}, span}, "
+        "{account_id, type, span, ids_from: {$gte, $lte}, ids_to: {$gte}}]}"
+    ): "66 places in one index, one for each length that the ids of a page may span; never a page besides",
+    "aggregate jobs {status: {$in}}": "the gauges count open jobs along an index and read none; once in some seconds",
+    "update jobs {expires_at, status: {$nin}, unsettled_since}": "once at a worker's start, for jobs of older versions",
+}
+"""What may look at more than it finds, by the query's name, and why."""
+
+
+@pytest.fixture(scope="module")
+def queries(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Query]]:
+    """Give every query of a round of all that the product does, beside the documents of many other accounts."""
+    options = StackOptions(settings={"HUBSPOT_RATE_LIMIT": "0"})
+    with temporary_state() as folder, Stack(folder, options=options) as stack, database_of(stack) as database:
+        first, second = connect(stack, **RECORDS), connect(stack, **RECORDS)
+        use(first)
+        stored = add_strangers(database, first.account.account_id, each=STRANGERS)
+        assert all(documents >= STRANGERS for documents in stored.values()), stored
+        with queries_noted(database) as noted:
+            stack.start_worker().wait_ready()
+            use(second)
+            assert CommandLine(client=second, folder=tmp_path_factory.mktemp("command")).run("doctor").stdout
+            change_connections(second)
+        yield noted
+
+
+@contextmanager
+def database_of(stack: Stack) -> Iterator[MongoDatabase]:
+    with MongoClient[Json](stack.settings["MONGODB_URI"]) as mongo:
+        yield mongo[stack.settings["MONGODB_DATABASE"]]
+
+
+def use(client: Client) -> None:
+    export(client)
+    control_jobs(client)
+    be_told(client)
+    keep_copy(client)
+    run_schedule(client)
+
+
+def export(client: Client) -> None:
+    for path in ("metrics", "readyz"):
+        assert requests.get(f"{client.stack.shim_url}/{path}", timeout=PATIENCE_S).status_code == 200
+    assert client.post("/export/contacts", {"dry_run": True}).status_code == 200
+    for export_type in TYPES:
+        assert client.get(f"/export/{export_type}", [("limit", "10")]).status_code == 200
+        path = client.start(export_type, {"page_size": 10})
+        client.finished(path)
+        assert client.stored_ids(path, export_type) == client.ids_in_hubspot(export_type)
+        for form in ("ndjson", "csv"):
+            assert client.get(f"{path}/download", [("format", form)]).status_code == 200
+    for _ in range(2):
+        key = {"Idempotency-Key": "once"}
+        assert client.post("/export/deals", {"label": "once"}, **key).status_code in {200, 202}
+    listed = client.get("/jobs", [("limit", "1")]).json()["pagination"]["cursor"]
+    assert client.get("/jobs", [("limit", "5"), ("cursor", listed)]).status_code == 200
+    assert client.get("/jobs", [("status", "succeeded"), ("type", "contacts")]).status_code == 200
+
+
+def control_jobs(client: Client) -> None:
+    path = waiting_job(client)
+    assert client.post(f"{path}/cancel").status_code == 202
+    client.finished(path)
+    assert client.post(f"{path}/retry").status_code == 202
+    assert client.finished(path)["status"] == "succeeded"
+    assert client.delete(path).status_code == 204
+    client.stack.hubspot_control.fail_next("missing_scopes", account=client.account.hub_id, type="deals")
+    assert client.finished(client.start("deals"))["status"] == "failed"
+
+
+def be_told(client: Client) -> None:
+    with receiving() as receiver:
+        receiver.replies.append((500, {}))
+        path = client.start("companies", {"webhook": {"url": receiver.url}})
+        tried(client, path)
+
+
+def keep_copy(client: Client) -> None:
+    for mode in ("full", "incremental"):
+        assert client.finished(start(client, {"types": list(TYPES), "mode": mode}))["status"] == "succeeded"
+    ids = client.ids_in_hubspot("contacts")
+    for export_type in TYPES:
+        body = client.get(f"/records/{export_type}", [("limit", "50")]).json()
+        query = [("cursor", body["pagination"]["cursor"]), ("deleted", "true"), ("limit", "1000")]
+        assert client.get(f"/records/{export_type}", query).status_code == 200
+    assert client.get(f"/records/contacts/{ids[7]}").status_code == 200
+    assert client.delete(f"/records/contacts/{ids[8]}").status_code == 204
+    until(lambda: client.documents("erasures", account_id=client.account.account_id), lambda found: found[0]["looks"])
+    client.stack.hubspot_control.delete_records(client.account.hub_id, "contacts", ids[20:23])
+    client.stack.hubspot_control.add_records(client.account.hub_id, "contacts", 5)
+    sync = start(client, {"types": ["contacts"]})
+    client.finished(sync)
+    stopped = start(client, {"types": ["deals"]})
+    assert client.post(f"{stopped}/cancel").status_code in {202, 409}
+    client.finished(stopped)
+
+
+def run_schedule(client: Client) -> None:
+    scheduled(client)
+    make_due(client)
+    ran = schedule_once(client, lambda schedule: schedule["last_job_id"])
+    client.finished(f"/jobs/{ran['last_job_id']}")
+    other = connect(client.stack, contacts=5)
+    scheduled(other)
+    assert other.delete("/schedule").status_code == 204
+
+
+def change_connections(client: Client) -> None:
+    assert client.get("/connection").status_code == 200
+    assert client.post("/connection/recheck").status_code in {200, 204}
+    second = reconnected(client, contacts=20)
+    second.finished(start(second, {"types": ["contacts"]}))
+    assert second.delete(f"/connection/portals/{client.account.hub_id}").status_code == 204
+    gone = {"account_id": client.account.account_id, "hub_id": client.account.hub_id}
+    until(lambda: client.documents("contacts", **gone), lambda found: found == [])
+    other = disconnected(connect(client.stack, contacts=5))
+    assert open_as_browser(sent_back(other)).status_code == 200
+    assert other.get("/export/contacts").status_code == 200
+
+
+def test_no_query_scans_a_collection(queries: list[Query]) -> None:
+    assert {query.collection for query in queries} >= COLLECTIONS
+    scans = sorted({query.name for query in queries if query.is_scan} - SCANS.keys())
+    assert not scans, "\n".join(scans)
+
+
+def test_no_query_examines_much_more_than_it_finds(queries: list[Query]) -> None:
+    dearest: dict[str, Query] = {}
+    for query in sorted(queries, key=excess):
+        dearest[query.name] = query
+    dear = [str(query) for name, query in dearest.items() if excess(query) > MOST_EXAMINED and name not in DEARER]
+    assert not dear, "\n".join(dear)
+
+
+def excess(query: Query) -> int:
+    """Return how much was looked at beyond what was found."""
+    return query.examined - MOST_A_RESULT * query.found
