@@ -1,10 +1,11 @@
 """A simulation of 10,000 accounts of which one floods: what a message a job does to all others, and turns by account.
 
-    python -m benchmarks.turns [--accounts 10000] [--flood 1000] [--slots 64] [--bound 8]
+    python -m benchmarks.turns [--accounts 10000] [--exports 1] [--flood 1000] [--slots 64] [--bound 8]
 
-Every account has one export of three slices, all asked for at the same moment; one account has as many as `--flood`
-says, asked for first. A slice takes two seconds, a message that leads to none three milliseconds. In the middle of it
-100 further accounts ask for a slice, one every second. The rules are those of the product, the time is simulated.
+Every account has so many `--exports` of three slices, all asked for at the same moment; one account has as many as
+`--flood` says, asked for first. A slice takes two seconds, a message that leads to none three milliseconds. In the
+middle of it 100 further accounts ask for a slice, one every second. The rules are those of the product, the time is
+simulated.
 """
 
 from __future__ import annotations
@@ -22,7 +23,6 @@ from rich.table import Table
 _SLICE_S, _IN_VAIN_S = 2.0, 0.003
 _SLICES, _SLICES_OF_FLOOD = 3, 20
 _LATE, _LATE_FROM_S = 100, 10.0
-_REMEMBERED = 1000
 _FLOODS = "floods"
 _WIDTH = 140
 _HEADINGS = (
@@ -50,11 +50,11 @@ class _Job:
 
 @dataclass(slots=True)
 class _Line:
-    """The jobs of an account: those that are ready, those that are held, and those that were claimed last."""
+    """The jobs of an account: those that are ready, those that are held, and when one was claimed last."""
 
     ready: deque[_Job] = field(default_factory=deque)
     held: set[_Job] = field(default_factory=set)
-    claimed: deque[_Job] = field(default_factory=deque)
+    claimed_at: float = float("-inf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,9 +121,10 @@ class _Deployment:
             return _IN_VAIN_S
         line.ready.remove(job)
         line.held.add(job)
-        job.claimed_at = at
-        line.claimed.append(job)
+        job.claimed_at = line.claimed_at = at
         self._ends.append(job)
+        if self._bound is not None and line.ready:
+            self._publish(line.ready[0], at)
         self.result.slices += 1
         if job.account == _FLOODS:
             self.result.most_held = max(self.result.most_held, len(line.held))
@@ -131,22 +132,15 @@ class _Deployment:
 
     def _choose(self, line: _Line, turn: _Message) -> _Job | None:
         """Choose as `claim_next` does, if `has_turn` says so."""
-        bound = self._bound or 0
-        counted = set(line.held)
-        for job in reversed(line.claimed):
-            if job.claimed_at <= turn.as_of or len(counted) >= bound:
-                break
-            counted.add(job)
         first = line.ready[0] if line.ready else None
-        return first if first is not None and len(counted) < bound and first.ready_at <= turn.as_of else None
+        is_void = line.claimed_at > turn.as_of or len(line.held) >= (self._bound or 0)
+        return None if is_void or first is None or first.ready_at > turn.as_of else first
 
     def _end(self, job: _Job) -> None:
         """End a slice, and publish what follows from it."""
         at = job.claimed_at + _SLICE_S
         line = self._lines[job.account]
         line.held.discard(job)
-        while len(line.claimed) > _REMEMBERED:
-            line.claimed.popleft()
         job.slices -= 1
         if job.slices:
             job.ready_at = at
@@ -160,25 +154,26 @@ class _Deployment:
 
 @click.command()
 @click.option("--accounts", default=10_000, show_default=True, type=click.IntRange(min=1))
+@click.option("--exports", default=1, show_default=True, type=click.IntRange(min=1), help="Of each other account.")
 @click.option("--flood", default=1000, show_default=True, type=click.IntRange(min=0), help="Exports of one account.")
 @click.option("--slots", default=64, show_default=True, type=click.IntRange(min=1))
 @click.option("--bound", default=8, show_default=True, type=click.IntRange(min=1), help="SLOTS_PER_ACCOUNT.")
-def main(accounts: int, flood: int, slots: int, bound: int) -> None:
+def main(accounts: int, exports: int, flood: int, slots: int, bound: int) -> None:
     """Simulate and print."""
-    table = Table(title=f"{accounts:,} accounts on {slots} slots; the flood: {flood:,} exports of one of them")
+    table = Table(title=f"{accounts:,} accounts, {exports} exports each, on {slots} slots; the flood: {flood:,} of one")
     for number, heading in enumerate(_HEADINGS):
         table.add_column(heading, justify="right" if number else "left")
     for name, limit in (("jobs", None), ("turns of accounts", bound)):
         for number in (0, flood):
             deployment = _Deployment(slots=slots, bound=limit)
-            deployment.run(_asked(accounts, flood=number))
+            deployment.run(_asked(accounts, exports=exports, flood=number))
             table.add_row(name, f"{number:,}", *_figures(deployment.result))
     Console(width=max(Console().width, _WIDTH)).print(table)
 
 
-def _asked(accounts: int, *, flood: int) -> list[_Job]:
+def _asked(accounts: int, *, exports: int, flood: int) -> list[_Job]:
     floods = [_Job(_FLOODS, _SLICES_OF_FLOOD, 0.0, 0.0) for _ in range(flood)]
-    others = [_Job(f"account-{number}", _SLICES, 0.0, 0.0) for number in range(accounts)]
+    others = [_Job(f"account-{number}", _SLICES, 0.0, 0.0) for number in range(accounts) for _ in range(exports)]
     late = [_Job(f"late-{number}", 1, _LATE_FROM_S + number, _LATE_FROM_S + number) for number in range(_LATE)]
     return [*floods, *others, *late]
 

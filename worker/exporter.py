@@ -35,8 +35,9 @@ def _unwatched(_: Job) -> AbstractContextManager[Span]:
 class Exporter:
     """Runs slices of jobs. One object serves all threads of a worker: it keeps no state of a job.
 
-    After a slice it publishes a single message for the account, if another of its jobs is ready: each claimed job leads
-    to one further turn at most, and a turn that finds no job, or no free slot, to none.
+    Whoever claims a job publishes for the account, if it has another one that is ready, and does so again when
+    the slice is over. A claim voids the messages that were published before it, so that an account has one turn in a
+    round of the queue, however many of its jobs wait.
     """
 
     def __init__(
@@ -84,6 +85,7 @@ class Exporter:
             return SliceOutcome.NOTHING_TO_CLAIM
         job = lease.job
         with structlog.contextvars.bound_contextvars(epoch=job.epoch, **job.log_fields), self._watch(job) as span:
+            self._pass_on(job)
             outcome = self._work_on(lease)
             span.note({"hubspot_export.outcome": outcome})
             self._pass_on(job)
@@ -99,7 +101,11 @@ class Exporter:
         return SliceOutcome.WORKED
 
     def _pass_on(self, worked_on: Job) -> None:
-        """Publish for the account's next job. This has to come last: turns that found all slots taken rely on it."""
+        """Publish for the account's next job.
+
+        A message that is not taken relies on this look: after the claim, where it was published before that; after the
+        end of the lease, where all slots of the account were taken.
+        """
         try:
             ready = self._tools.jobs.next_due(worked_on.account_id, worked_on.line)
             if ready is not None:

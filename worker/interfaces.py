@@ -202,9 +202,9 @@ class JobStore(Protocol):
     def has_turn(self, turn: AccountTurn, *, most: int) -> bool:
         """Return whether the turn may be taken.
 
-        It may while fewer than `most` jobs of the account's line (0: no bound) are held now, or were claimed since the
-        turn was published. Whoever claimed one of these looks for the next when its slice is over: no turn that is not
-        taken is missed.
+        It may while fewer than `most` jobs of the account's line (0: no bound) are held, and none was claimed since the
+        turn was published. Whoever claims one looks for the next after that, and again when its slice is over: no turn
+        that is not taken is missed.
         """
 
     def claim_next(self, turn: AccountTurn, *, worker: str, lease_s: float, at: datetime) -> Job | None:
@@ -259,7 +259,8 @@ class JobStore(Protocol):
     def take_lost(self, before: Mapping[Line, datetime], *, most: int, limit: int) -> list[DueJob]:
         """Return jobs whose message is lost, marked as published now: published `before` that, claimed by nobody.
 
-        Jobs of an account that holds `most` jobs (0: no bound) in that line are left alone for a minute.
+        Jobs of an account that holds `most` jobs (0: no bound) in that line are left alone for a minute, those of one
+        that has begun a job since then until a later mark: whoever begins one publishes for the next.
         """
 
     def oldest_queued_s(self, line: Line) -> float | None:
@@ -812,7 +813,7 @@ class RateLimiter(Protocol):
 
 
 class SliceOutcome(StrEnum):
-    """The outcome of a message. A turn for which the account has no free slot is not taken."""
+    """The outcome of a message. A turn is not taken when it is void, or the account has no free slot for it."""
 
     WORKED = "worked"
     NOTHING_TO_CLAIM = "nothing_to_claim"

@@ -717,17 +717,19 @@ def test_a_dead_workers_slots_are_free_when_its_leases_have_lapsed(world: JobWor
     assert world.store.has_turn(turn(world), most=1)
 
 
-def test_what_was_begun_since_a_turn_was_published_counts_though_it_is_over(world: JobWorld) -> None:
-    jobs = added(world, 3)
+def test_a_turn_is_void_once_the_account_has_begun_a_job_since_it_was_published(world: JobWorld) -> None:
+    job, _ = added(world, 2)
     its = turn(world)
-    for job in jobs[:2]:
-        world.store.release(claimed(world, job).succeed(at=present()))
+    world.store.release(claimed(world, job).succeed(at=present()))
     late = replace(its, as_of=world.store.now() - timedelta(minutes=1))
 
-    assert not world.store.has_turn(late, most=2)
-    assert world.store.has_turn(late, most=3)
+    assert not world.store.has_turn(late, most=8)
+    assert not world.store.has_turn(late, most=0)
+    assert world.store.has_turn(replace(late, account_id="a2"), most=8)
+    assert world.store.has_turn(replace(late, line=Line.INTERACTIVE), most=8)
+    assert world.store.has_turn(ANY, most=8)
     world.let_pass(100)
-    assert world.store.has_turn(turn(world), most=1)
+    assert world.store.has_turn(turn(world), most=8)
 
 
 def test_a_job_whose_lease_has_lapsed_has_its_turn_once_a_sweep_has_found_it(world: JobWorld) -> None:
@@ -836,6 +838,17 @@ def test_the_age_of_the_oldest_message_that_a_job_waits_for_is_known(world: JobW
     age_s = world.store.oldest_queued_s(Line.BULK)
     assert age_s is not None
     assert 60 <= age_s < 90
+
+
+def test_jobs_of_an_account_that_has_begun_one_since_the_mark_are_left_to_whoever_has(world: JobWorld) -> None:
+    begun, waiting = added(world, 2)
+    world.let_pass(10)
+    sent_at = world.store.now() - timedelta(seconds=5)
+    claimed(world, begun)
+
+    assert world.store.take_lost({Line.BULK: sent_at}, most=8, limit=9) == []
+    assert world.store.take_lost({Line.BULK: sent_at}, most=0, limit=9) == []
+    assert lost(world) == [waiting.job_id]
 
 
 def test_jobs_of_an_account_that_has_all_of_its_slots_are_left_alone_for_a_minute(world: JobWorld) -> None:

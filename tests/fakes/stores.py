@@ -338,12 +338,13 @@ class InMemoryJobStore(_Store):
 
     def has_turn(self, turn: AccountTurn, *, most: int) -> bool:
         self._answer()
-        counted = [stored for stored in self._of(turn.account_id, turn.line) if self._counts(stored, turn.as_of)]
-        return most == 0 or len(counted) < most
+        own = self._of(turn.account_id, turn.line)
+        if turn.as_of is not None and self._have_begun(own, turn.as_of):
+            return False
+        return most == 0 or sum(map(self._is_held, own)) < most
 
-    def _counts(self, stored: _StoredJob, as_of: datetime | None) -> bool:
-        is_new = as_of is not None and stored.claimed_at is not None and stored.claimed_at > as_of
-        return is_new or self._is_held(stored)
+    def _have_begun(self, own: Iterable[_StoredJob], since: datetime) -> bool:
+        return any(stored.claimed_at is not None and stored.claimed_at > since for stored in own)
 
     def _is_held(self, stored: _StoredJob) -> bool:
         return stored.leased_until is not None and stored.leased_until > self._clock()
@@ -498,9 +499,15 @@ class InMemoryJobStore(_Store):
             queued = [each for each in self._stored.values() if each.queued_at is not None and each.job.line in before]
             lost = [each for each in queued if each.queued_at is not None and each.queued_at < before[each.job.line]]
             full = [each for each in lost[:limit] if self._is_full(each, most)]
-            for stored in full:
-                self._stored.mark(stored, queued_at=self._after(60))
-            return [self._publish(stored) for stored in lost[:limit] if stored not in full]
+            begun = [each for each in lost[:limit] if each not in full and self._goes_on(each, before)]
+            for waiting, later_s in ((full, 60), (begun, 0)):
+                for stored in waiting:
+                    self._stored.mark(stored, queued_at=self._after(later_s))
+            return [self._publish(stored) for stored in lost[:limit] if stored not in [*full, *begun]]
+
+    def _goes_on(self, stored: _StoredJob, before: Mapping[Line, datetime]) -> bool:
+        own = self._of(stored.job.account_id, stored.job.line)
+        return self._have_begun(own, before[stored.job.line])
 
     def _is_full(self, stored: _StoredJob, most: int) -> bool:
         held = [each for each in self._of(stored.job.account_id, stored.job.line) if self._is_held(each)]

@@ -46,14 +46,16 @@ class JobTurns:
         return theirs.replace(tzinfo=UTC)
 
     def has_turn(self, turn: AccountTurn, *, most: int) -> bool:
-        """Count the jobs that the account holds or has claimed since then: two indexes, at most `most` jobs."""
-        if most == 0:
-            return True
+        """Look for a job claimed since then, and count those that are held: two indexes, at most `most` jobs."""
         own = of_turn(turn)
-        held = {**own, **IS_LEASED, "$expr": IS_HELD}
-        since = [{**own, "claimed_at": {"$gt": turn.as_of}}] if turn.as_of is not None else []
         with translated_errors():
-            return self._jobs.count_documents({"$or": [held, *since]}, limit=most) < most
+            if turn.as_of is not None and self._has_begun(own, turn.as_of):
+                return False
+            held = {**own, **IS_LEASED, "$expr": IS_HELD}
+            return most == 0 or self._jobs.count_documents(held, limit=most) < most
+
+    def _has_begun(self, own: Document, since: datetime) -> bool:
+        return self._jobs.find_one({**own, "claimed_at": {"$gt": since}}, {"_id": True}) is not None
 
     def claim(self, turn: AccountTurn, change: Document) -> Job | None:
         """Claim the job that has been ready for longest, by one atomic update."""
@@ -100,18 +102,21 @@ class JobTurns:
         return known
 
     def take_lost(self, before: Mapping[Line, datetime], *, most: int, limit: int) -> list[DueJob]:
-        """Read a portion of each line; what belongs to accounts that have all of their slots is only put off."""
+        """Read a portion of each line; what belongs to accounts that somebody goes on with is only put off."""
         taken: list[DueJob] = []
         with translated_errors():
             for line, instant in before.items():
                 lost = {"line": line.value, **HAS_QUEUED, "$and": [{"queued_at": {"$lt": instant}}]}
                 found = list(self._jobs.find(lost, _NAMED).sort("queued_at", ASCENDING).limit(limit))
                 known = self._known(found)
-                full = self._full_accounts({each.account_id for each in known}, line, most=most)
-                idle = [each for each in known if each.account_id not in full]
+                accounts = {each.account_id for each in known}
+                full = self._full_accounts(accounts, line, most=most)
+                begun = self._begun_accounts(accounts - full, line, since=instant)
+                idle = [each for each in known if each.account_id not in full | begun]
                 self._update([each.job_id for each in idle], lost, _PUBLISHED)
-                waiting = [each.job_id for each in known if each.account_id in full]
-                self._update(waiting, lost, [{"$set": {"queued_at": from_now(_FULL_S)}}])
+                for waiting, later_s in ((full, _FULL_S), (begun, 0.0)):
+                    ids = [each.job_id for each in known if each.account_id in waiting]
+                    self._update(ids, lost, [{"$set": {"queued_at": from_now(later_s)}}])
                 taken += idle
         return taken
 
@@ -162,6 +167,12 @@ class JobTurns:
         held = {"account_id": {"$in": list(accounts)}, "line": line.value, **IS_LEASED, "$expr": IS_HELD}
         counted = [{"$match": held}, {"$group": {"_id": "$account_id", "held": {"$sum": 1}}}]
         return {each["_id"] for each in self._jobs.aggregate(counted) if each["held"] >= most}
+
+    def _begun_accounts(self, accounts: set[str], line: Line, *, since: datetime) -> set[str]:
+        """Find the accounts that have claimed a job since then, in an index that holds all that is asked."""
+        claimed = {"account_id": {"$in": list(accounts)}, "line": line.value, "claimed_at": {"$gt": since}}
+        grouped: list[Document] = [{"$match": claimed}, {"$group": {"_id": "$account_id"}}]
+        return {each["_id"] for each in self._jobs.aggregate(grouped)} if accounts else set()
 
     def _put_first_off(self, ready: Document, order: list[tuple[str, int]], error: OperationFailure) -> bool:
         first = self._jobs.find_one(ready, {"_id": True}, sort=order)

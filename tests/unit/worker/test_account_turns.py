@@ -28,6 +28,11 @@ def now(shop: Workshop) -> AccountTurn:
     return replace(ANY, as_of=shop.clock())
 
 
+def names(shop: Workshop) -> list[str]:
+    """Name the jobs that were published for."""
+    return [job.job_id for job in shop.queue.published]
+
+
 def test_a_turn_is_for_the_job_that_has_been_ready_for_longest(shop: Workshop) -> None:
     shop.add_job(job_id="j1")
     shop.clock.advance(1)
@@ -38,13 +43,26 @@ def test_a_turn_is_for_the_job_that_has_been_ready_for_longest(shop: Workshop) -
     assert (shop.job("j1").status, shop.job("j2").status) == (JobStatus.SUCCEEDED, JobStatus.QUEUED)
 
 
-def test_whoever_has_ended_a_slice_publishes_for_the_next_job_once(shop: Workshop) -> None:
+def test_whoever_begins_a_slice_publishes_for_the_next_job_and_once_more_at_its_end(shop: Workshop) -> None:
     for number in range(3):
         shop.add_job(job_id=f"j{number}")
+    published: list[list[str]] = []
+    during = Interrupted(shop.source, after_call=1, happening=lambda: published.append(names(shop)))
 
+    shop.exporter(source=during).take_turn(now(shop))
+
+    assert [*published, names(shop)] == [["j1"], ["j1", "j1"]]
+
+
+def test_a_claim_voids_the_turns_that_were_published_before_it(shop: Workshop) -> None:
+    shop.add_job(job_id="j1")
+    shop.add_job(job_id="j2")
+    earlier = now(shop)
+    shop.clock.advance(1)
     shop.exporter().take_turn(now(shop))
 
-    assert [job.job_id for job in shop.queue.published] == ["j1"]
+    assert shop.exporter().take_turn(earlier) is SliceOutcome.NOT_TAKEN
+    assert shop.exporter().take_turn(now(shop)) is SliceOutcome.WORKED
 
 
 def test_a_job_that_was_handed_back_stands_behind_those_of_its_account_that_wait(shop: Workshop) -> None:
@@ -54,7 +72,7 @@ def test_a_job_that_was_handed_back_stands_behind_those_of_its_account_that_wait
 
     shop.exporter(limits=SliceLimits(pages=1)).take_turn(now(shop))
 
-    assert [job.job_id for job in shop.queue.published] == ["j2"]
+    assert names(shop) == ["j2", "j2"]
     assert shop.job("j1").progress.pages == 1
 
 
@@ -69,7 +87,7 @@ def test_however_a_slice_ends_nobody_is_left_waiting(shop: Workshop, ending: str
 
     shop.exporter().take_turn(now(shop))
 
-    assert [job.job_id for job in shop.queue.published] == ["j2"]
+    assert names(shop) == ["j2", "j2"]
 
 
 def test_without_another_ready_job_nothing_is_published(shop: Workshop) -> None:
@@ -82,15 +100,13 @@ def test_without_another_ready_job_nothing_is_published(shop: Workshop) -> None:
 
 
 def test_a_turn_that_finds_nothing_leads_to_no_other(shop: Workshop) -> None:
-    shop.add_job()
     its = now(shop)
     shop.clock.advance(1)
-    shop.exporter(limits=SliceLimits(pages=1)).take_turn(its)
-    shop.queue.published.clear()
+    shop.add_job()
 
     assert shop.exporter().take_turn(its) is SliceOutcome.NOTHING_TO_CLAIM
 
-    assert (shop.job().progress.pages, shop.queue.published) == (1, [])
+    assert (shop.job().progress.pages, shop.queue.published) == (0, [])
 
 
 def test_an_account_with_all_of_its_slots_gets_no_other_one(shop: Workshop) -> None:
@@ -107,7 +123,7 @@ def test_an_account_with_all_of_its_slots_gets_no_other_one(shop: Workshop) -> N
     shop.exporter(source=source, limits=limits).take_turn(its)
 
     assert (found, shop.job("j2").status) == ([SliceOutcome.NOT_TAKEN], JobStatus.QUEUED)
-    assert [job.job_id for job in shop.queue.published] == ["j2"]
+    assert names(shop) == ["j2", "j2"]
 
 
 def test_without_a_bound_an_account_may_have_all_slots(shop: Workshop) -> None:
@@ -136,7 +152,7 @@ def test_who_was_overtaken_publishes_for_the_next_job_all_the_same(shop: Worksho
 
     assert shop.exporter(source=source).take_turn(now(shop)) is SliceOutcome.LEASE_LOST
 
-    assert [job.job_id for job in shop.queue.published] == ["j2"]
+    assert names(shop) == ["j2", "j2"]
 
 
 def test_a_claim_by_a_turn_whose_answer_was_lost_is_undone(shop: Workshop) -> None:
@@ -162,7 +178,7 @@ def test_an_old_message_names_a_job_and_is_understood(shop: Workshop) -> None:
     shop.exporter().run_slice("j2")
 
     assert shop.job("j2").status is JobStatus.SUCCEEDED
-    assert [job.job_id for job in shop.queue.published] == ["j1"]
+    assert names(shop) == ["j1", "j1"]
 
 
 # Interleavings
@@ -183,6 +199,7 @@ class Model:
     most_held: int = 0
     most_messages: int = 0
     slices: int = 0
+    order: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.jobs = InMemoryJobStore(self.clock)
@@ -203,10 +220,16 @@ class Model:
         if job is None:
             return
         self.slices += 1
+        self.order.append(job.account_id)
         self.most_held = max(self.most_held, sum(each.lease is not None for each in self.jobs.all))
+        yield
+        yield from self._pass_on(job)
         yield
         self.jobs.release(self._after_a_slice(job))
         yield
+        yield from self._pass_on(job)
+
+    def _pass_on(self, job: Job) -> Iterator[None]:
         following = self.jobs.next_due(job.account_id, job.line)
         yield
         if following is not None:
@@ -251,16 +274,42 @@ def test_in_whatever_order_the_steps_are_done_no_job_is_forgotten(seed: int) -> 
     assert model.most_held <= (min(workers, 2 * slots) if model.is_one_process else workers)
 
 
-def test_of_a_flood_as_many_messages_are_left_as_the_account_has_slots() -> None:
-    """With fewer slots than messages, all of a kind: each message beyond the account's slots is its last one."""
+def test_of_a_flood_two_messages_are_left() -> None:
+    """One since the last claim, and one since the end of its slice, which the next claim voids."""
     model = Model(chance=random.Random(1), slots=3)  # noqa: S311 - an order
-    for _ in range(40):
-        for _ in model.submit("a1", 50):
+    flood(model, "a1", jobs=40)
+
+    for _ in range(60):
+        take_a_message(model)
+
+    assert len(model.messages) == 2
+
+
+def test_accounts_have_a_turn_each_in_a_round_however_many_jobs_they_have() -> None:
+    model = Model(chance=random.Random(1), slots=8)  # noqa: S311 - an order
+    accounts = [f"a{number}" for number in range(10)]
+    for account_id in accounts:
+        flood(model, account_id, jobs=8)
+    flood(model, "b", jobs=1)
+
+    while "b" not in model.order:
+        take_a_message(model)
+    flood(model, "c", jobs=1)
+    begun = len(model.order)
+    while "c" not in model.order:
+        take_a_message(model)
+
+    assert len(model.order) - begun <= len(accounts) + 2
+
+
+def flood(model: Model, account_id: str, *, jobs: int) -> None:
+    for _ in range(jobs):
+        for _ in model.submit(account_id, 50):
             pass
     model.clock.now += timedelta(seconds=1)
 
-    for _ in range(60):
-        for _ in model.work(model.messages.popleft()):
-            model.clock.now += timedelta(milliseconds=5)
 
-    assert len(model.messages) == 3
+def take_a_message(model: Model) -> None:
+    """Have a slot to itself do all that a message leads to."""
+    for _ in model.work(model.messages.popleft()):
+        model.clock.now += timedelta(milliseconds=5)
