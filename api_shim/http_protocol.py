@@ -8,6 +8,7 @@ answer, and the idle timer.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from enum import Enum
 from typing import ClassVar
 
@@ -73,6 +74,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
         """Accept a connection if the limit allows it."""
         super().connection_made(transport)
+        self._unanswered = deque[RequestResponseCycle]()
         self._admission = self.limits.admit(self)
         if self._admission is Admission.REFUSED:
             transport.abort()
@@ -98,6 +100,10 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._expect(_Expects.NOTHING)
         self.resume_writing()
         super().connection_lost(exc)
+        # Of pipelined requests uvicorn tells only the last one, which need not be the one that is being answered.
+        for cycle in self._unanswered:
+            cycle.disconnected = True
+            cycle.message_event.set()
 
     def pause_writing(self) -> None:
         """Start the timer for a client that reads slowly."""
@@ -138,6 +144,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self._stop(NO_ROOM)
         self._expect(_Expects.BODY)
         super().on_headers_complete()
+        if self.cycle is not None:
+            self._unanswered.append(self.cycle)
 
     def on_message_complete(self) -> None:
         """Count from the start with what comes next."""
@@ -147,10 +155,12 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         """Wait for the next request, unless the connection was accepted for a single answer."""
+        while self._unanswered and self._unanswered[0].response_complete:
+            self._unanswered.popleft()
+        if self._admission is Admission.RESERVE:
+            self.transport.close()  # before uvicorn begins with a pipelined request
         super().on_response_complete()
         self._note_who_waits()
-        if self._admission is Admission.RESERVE and not self._is_answering:
-            self.transport.close()
 
     def timeout_keep_alive_handler(self) -> None:
         """Close an idle connection, unless a request is there that nobody has read: it would meet a reset."""

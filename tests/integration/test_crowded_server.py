@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
@@ -170,6 +170,22 @@ def test_nobody_who_is_being_answered_is_cut_off_and_health_is_told(server: Serv
         assert "MAX_CONNECTIONS" in refused["message"]
         assert health == [200] * 40
         assert [each.recv(65_536)[:12] for each in busy] == [b"HTTP/1.1 200"] * ROOM
+
+
+def test_who_is_let_in_for_health_alone_is_answered_once(server: Server) -> None:
+    """Sent ahead, their questions would keep others from asking for as long as nobody reads the answers."""
+    with ExitStack() as stack:
+        server.crowd(stack, BUSY, count=ROOM)
+        until(lambda: server.counts()["open"], lambda found: found >= ROOM)
+        asks = stack.enter_context(closing(server.open()))
+        asks.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n" * 3)
+        received = b""
+        with suppress(ConnectionError):
+            while part := asks.recv(65_536):
+                received += part
+
+    assert received.count(b"HTTP/1.1 200") == 1
+    server.ask("/metrics")  # ends the wait
 
 
 def test_even_a_crowd_that_asks_for_health_alone_leaves_files(server: Server) -> None:

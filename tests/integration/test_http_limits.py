@@ -27,10 +27,22 @@ FEW = 1000
 """Bytes of a request line and of the usual headers, and more."""
 
 
+gone = list[str]()
+"""Paths of those whose going was told."""
+
+
 async def application(scope: Json, receive: Any, send: Any) -> None:  # noqa: ANN401 - ASGI's
-    """Answer how large target and body were; to `/early` before the body was read, to `/large` at length."""
+    """Answer how large target and body were; to `/early` before the body was read, to `/large` at length.
+
+    `/waits` is answered when its client is gone.
+    """
     if scope["type"] != "http":
         return
+    if scope["path"] == "/waits":
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        gone.append(scope["path"])
     if scope["path"] == "/large":
         await send({"type": "http.response.start", "status": 200, "headers": []})
         for more in (*[True] * LARGE, False):
@@ -216,3 +228,13 @@ def test_requests_that_are_sent_ahead_are_answered_in_turn(server: Server) -> No
         received = read_all(connection)
 
     assert received.count(b"HTTP/1.1 200 OK") == 21
+
+
+def test_who_has_sent_requests_ahead_and_goes_is_not_waited_for(server: Server) -> None:
+    gone.clear()
+    ahead = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" * 3
+
+    with closing(server.connect()) as connection:
+        connection.sendall(b"GET /waits HTTP/1.1\r\nHost: x\r\n\r\n" + ahead)
+
+    assert until(lambda: gone, lambda found: len(found) > 0) == ["/waits"]
