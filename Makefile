@@ -48,6 +48,7 @@ bench: setup
 	@$(BIN)/python -m benchmarks.flood
 	@$(BIN)/python -m benchmarks.turns
 	@$(BIN)/python -m benchmarks.sweep
+	@$(BIN)/python -m benchmarks.idle
 	@$(BIN)/python -m benchmarks.peers
 	@$(BIN)/python -m benchmarks.growth
 	@$(BIN)/python -m benchmarks.accounts
