@@ -25,6 +25,7 @@ from api_shim.http_refusals import (
     MOST_TARGET_BYTES,
     NO_ROOM,
     NOT_HTTP,
+    UPGRADE_WITH_BODY,
     Refusal,
 )
 
@@ -36,6 +37,7 @@ _LINGER_S = 1.0
 # uvloop looks at its clock before its sockets: to a process that was held up, by its machine or by work of its own,
 # a client seems late whose bytes have long been there. One more turn of the loop reads them.
 _SECOND_LOOK_S = 0.1
+_BODY_FIELDS = frozenset({b"content-length", b"transfer-encoding"})
 _PROBES = frozenset({b"/healthz", b"/readyz", b"/metrics"})
 
 
@@ -142,6 +144,9 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         """Have the request answered."""
         if self._admission is Admission.RESERVE and self.url.partition(b"?")[0] not in _PROBES:
             self._stop(NO_ROOM)
+        # The parser takes the body for another protocol's: the request would be answered without it.
+        if self.parser.should_upgrade() and _BODY_FIELDS & {name for name, _ in self.headers}:
+            self._stop(UPGRADE_WITH_BODY)
         self._expect(_Expects.BODY)
         super().on_headers_complete()
         if self.cycle is not None:

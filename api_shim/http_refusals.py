@@ -38,5 +38,6 @@ class Refusal:
 NOT_HTTP = Refusal(400, "The request is not HTTP")
 LONG_TARGET = Refusal(414, f"target: must be at most {MOST_TARGET_BYTES} bytes")
 LARGE_HEADERS = Refusal(431, f"headers: must be at most {MOST_HEADER_BYTES} bytes and {MOST_HEADERS} fields in all")
+UPGRADE_WITH_BODY = Refusal(400, "Upgrade: is not supported with a body; send the request without that header")
 LATE_HEAD = Refusal(408, f"headers: must arrive within {WITHIN_S:g} seconds")
 NO_ROOM = Refusal(503, "This process has reached its limit of connections (MAX_CONNECTIONS)", "unavailable")

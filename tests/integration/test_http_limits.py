@@ -238,3 +238,15 @@ def test_who_has_sent_requests_ahead_and_goes_is_not_waited_for(server: Server) 
         connection.sendall(b"GET /waits HTTP/1.1\r\nHost: x\r\n\r\n" + ahead)
 
     assert until(lambda: gone, lambda found: len(found) > 0) == ["/waits"]
+
+
+@pytest.mark.parametrize("field", [b"Content-Length: 3\r\n", b"Transfer-Encoding: chunked\r\n"])
+def test_a_body_that_an_upgrade_would_lose_is_refused(server: Server, field: bytes) -> None:
+    """Java's client asks for `h2c` where there is no TLS."""
+    upgrade = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n"
+
+    status, body = ask(server, b"POST / HTTP/1.1\r\nHost: x\r\n" + upgrade + field + b"\r\n", b"abc")
+
+    assert (status, body["code"]) == (400, "invalid_request")
+    assert "Upgrade" in body["message"]
+    assert ask(server, request(headers=upgrade))[0] == 200
