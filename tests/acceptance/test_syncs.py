@@ -52,7 +52,9 @@ def ended(client: Client, path: str) -> Json:
 
 def assert_whole(client: Client, path: str, *types: str) -> None:
     sync, children = client.finished(path), children_of(client, path)
-    assert (sync["status"], sync["error"], sync["receipt"]["complete"]) == ("succeeded", None, True), sync
+    errors = [sync["error"], *(child["error"] for child in children.values())]
+    assert errors == [None] * len(errors)
+    assert (sync["status"], sync["receipt"]["complete"]) == ("succeeded", True)
     assert set(children) == set(types or TYPES)
     for export_type, child in children.items():
         stored = client.stored_ids(f"/jobs/{child['job_id']}", export_type)
