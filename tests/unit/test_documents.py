@@ -16,7 +16,10 @@ from worker.job_views import JobView
 
 ROOT = Path(__file__).resolve().parents[2]
 DECISIONS = sorted((ROOT / "docs" / "decisions").glob("*.md"))
-DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+DOCUMENTS = [
+    *(ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
 _CODE = re.compile(r"```.*?```", re.DOTALL)
 _LINK = re.compile(r"(?<!`)\[[^\]]+\]\(([^)\s]+)\)")
 _HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
@@ -80,3 +83,12 @@ def test_the_readme_shows_every_field_of_an_answer(message: str, view: type[Base
     (shown,) = [json.loads(block) for block in blocks if f'"message": "{message}"' in block]
 
     assert shown["data"].keys() == view.model_fields.keys()
+
+
+def test_no_entry_of_the_changelog_is_there_twice() -> None:
+    """Merges keep the lines of both sides (.gitattributes)."""
+    entries = re.split(r"\n(?=- )", (ROOT / "CHANGELOG.md").read_text())
+
+    counted = Counter(" ".join(entry.split()) for entry in entries)
+
+    assert [entry for entry, times in counted.items() if times > 1] == []
