@@ -10,6 +10,8 @@ from worker.interfaces import ErrandTaker, JobQueue, SyncStarter
 from worker.jobs import Job
 from worker.spans import ERRAND_ID, JOB_ID, LINK, TRACEPARENT, Span, Traces
 
+_FIRST_EPOCH = 1
+
 Headers: TypeAlias = Callable[[], Mapping[str, str]]
 """Gives what the message at hand says of traces."""
 
@@ -30,8 +32,9 @@ class TracedQueue:
 class SliceSpans:
     """Makes one span a slice: it continues the trace of its message, if that is the job's own as well.
 
-    Otherwise it links to the trace that the job was submitted in: the message may have been published for another job
-    of the account, and an export may take hours and thousands of slices, too many for one trace.
+    Otherwise the message was published for another job of the account. Then the first slice continues the trace that
+    the job was submitted in, and each later one begins a trace with a link to that: an export may take hours and
+    thousands of slices, too many for one trace.
     """
 
     def __init__(self, traces: Traces, *, headers: Headers) -> None:
@@ -41,13 +44,17 @@ class SliceSpans:
     def __call__(self, job: Job) -> AbstractContextManager[Span]:
         """Begin the span of a slice of this job."""
         headers, origin = self._headers(), job.origin.traceparent
-        is_its_own = _trace_of(headers.get(TRACEPARENT)) == _trace_of(origin)
+        parent: Mapping[str, str] = {}
+        if _trace_of(headers.get(TRACEPARENT)) == _trace_of(origin):
+            parent = headers
+        elif origin is not None and job.epoch == _FIRST_EPOCH:
+            parent = {TRACEPARENT: origin}
         return self._traces.span(
             "run_slice",
             "consumer",
             attributes={JOB_ID: job.job_id},
-            parent=headers if is_its_own else {},
-            link=None if is_its_own and TRACEPARENT in headers else origin,
+            parent=parent,
+            link=None if TRACEPARENT in parent else origin,
         )
 
 

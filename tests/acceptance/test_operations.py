@@ -91,7 +91,8 @@ def test_what_is_counted_is_what_was_exported(watched: Watched) -> None:
     client = connect(watched.stack, contacts=230, companies=260, deals=255, engagements=130)
     before = watched.scrape_worker()
     jobs = {export_type: client.finished(client.start(export_type)) for export_type in TYPES}
-    after = watched.scrape_worker()
+    slices = "hubspot_export_slices_total{outcome=worked}"  # counted after a job has ended, as the last thing
+    after = until(watched.scrape_worker, lambda found: found[slices] - before.get(slices, 0) >= len(TYPES))
 
     def grown(name: str) -> float:
         return after.get(name, 0) - before.get(name, 0)
@@ -105,7 +106,6 @@ def test_what_is_counted_is_what_was_exported(watched: Watched) -> None:
     assert grown("hubspot_export_hubspot_calls_total{api=legacy,status=200}") == calls
     assert grown("hubspot_export_hubspot_calls_total{api=oauth,status=200}") == 1
     assert grown("hubspot_export_token_renewals_total{outcome=renewed}") == 1
-    assert grown("hubspot_export_slices_total{outcome=worked}") >= len(TYPES)
     assert after["process_cpu_seconds_total{}"] > before["process_cpu_seconds_total{}"]
 
 
@@ -223,7 +223,9 @@ def test_the_exports_of_a_sync_go_on_with_its_requests_trace(watched: Watched) -
         wanted=lambda line: line["event"] == "job_left" and line.get("request_id") == "sync-1",
     )
 
-    assert {(span.trace, span.parent) for span in slices} == {(server.trace, span.span) for span in publishing}
+    # The message that brings an export to a worker may be the one that was published for the other one's sake.
+    assert {span.trace for span in slices} == {server.trace}
+    assert {span.parent for span in slices} <= {server.span, *(span.span for span in publishing)}
     assert {line["job_id"] for line in left} == set(sync["children"])
 
 

@@ -23,7 +23,7 @@ from worker.errors import HubSpotError, StoreUnavailableError
 from worker.hubspot.transport import Sessions, Transport
 from worker.hubspot.watched import WatchedCalls
 from worker.job_queue import PunctualQueue
-from worker.jobs import Job, Origin
+from worker.jobs import Job, Lease, Origin
 from worker.otlp import OtlpTraces, TerseExporter
 from worker.spans import JOB_ID, LINK, TRACEPARENT, NoTraces, Traces
 from worker.traced import SliceSpans, TracedQueue, TracedSyncer
@@ -189,9 +189,20 @@ def test_a_message_that_is_sent_in_a_thread_of_its_own_still_belongs_to_its_requ
     assert broker.headers[TRACEPARENT].startswith(f"00-{trace_of(ring)}-{id_of(ring)}-")
 
 
-def of_trace(traceparent: str | None) -> Job:
-    """Give a job that was submitted in this trace."""
-    return replace(new_job(), job_id="j1", origin=Origin(traceparent=traceparent))
+def of_trace(traceparent: str | None, *, epoch: int = 2) -> Job:
+    """Return a job that was submitted in this trace, claimed for the second time."""
+    lease = Lease(owner="w1", epoch=epoch)
+    return replace(new_job(), job_id="j1", origin=Origin(traceparent=traceparent), lease=lease)
+
+
+def test_the_first_slice_goes_on_with_the_trace_of_its_job_whatever_message_led_to_it(collected: Collected) -> None:
+    another = {TRACEPARENT: f"00-{'a' * 32}-{'b' * 16}-01"}
+
+    with SliceSpans(collected.traces, headers=lambda: another)(of_trace(CALLERS[TRACEPARENT], epoch=1)):
+        pass
+    done = collected.spans()["run_slice"]
+
+    assert (trace_of(done), parent_of(done), list(done.links)) == (TRACE, SPAN, [])
 
 
 def test_a_slice_goes_on_with_the_trace_of_its_message(collected: Collected) -> None:
@@ -204,7 +215,7 @@ def test_a_slice_goes_on_with_the_trace_of_its_message(collected: Collected) -> 
 
 
 @pytest.mark.parametrize("headers", [{LINK: CALLERS[TRACEPARENT]}, {}, {TRACEPARENT: f"00-{'a' * 32}-{'b' * 16}-01"}])
-def test_any_other_slice_has_a_trace_of_its_own_that_links_to_its_jobs_first(
+def test_any_later_slice_has_a_trace_of_its_own_that_links_to_its_jobs_first(
     collected: Collected, headers: dict[str, str]
 ) -> None:
     with SliceSpans(collected.traces, headers=lambda: headers)(of_trace(CALLERS[TRACEPARENT])):
