@@ -441,7 +441,7 @@ def prepare_the_database(**_: Any) -> None:  # noqa: ANN401 - Celery's signature
     threading.Thread(target=_ensure_indexes, name="indexes", daemon=True).start()
 
 
-@signals.worker_ready.connect
+@signals.celeryd_init.connect
 def end_with_the_parent(**_: Any) -> None:  # noqa: ANN401 - Celery's signature
     """Stop as by SIGTERM when the parent of several workers was killed: nothing would supervise this one."""
     if (parent := started_by()) is not None:

@@ -38,6 +38,7 @@ class _Worker:
     started_at: float = field(default_factory=time.monotonic)
     pause_s: float = 0.0
     start_again_at: float | None = None
+    is_told: bool = False  # to stop
 
 
 class WorkerProcesses:
@@ -52,7 +53,7 @@ class WorkerProcesses:
         self._environment = dict(environment)
         self._workers: list[_Worker] = []
         # Plain values: a signal's handler must not wait for a lock that the code it interrupted may hold.
-        self._is_stopping = False
+        self._stops_by: signal.Signals | None = None
         self._is_misused = False
 
     def run(self) -> int:
@@ -61,7 +62,7 @@ class WorkerProcesses:
         try:
             for number in range(1, self._count + 1):
                 self._begin(number)
-            while not (self._is_stopping and not self.pids()):
+            while self._stops_by is None or self.pids():
                 self._look_after()
                 time.sleep(_LOOK_EVERY_S)
         finally:
@@ -74,7 +75,7 @@ class WorkerProcesses:
         return {each.number: each.process.pid for each in self._workers if each.process.poll() is None}
 
     def _begin(self, number: int) -> None:
-        if not self._is_stopping:
+        if self._stops_by is None:
             self._workers.append(_Worker(number=number, process=self._start(number)))
 
     def _start(self, number: int) -> subprocess.Popen[bytes]:
@@ -84,9 +85,12 @@ class WorkerProcesses:
 
     def _look_after(self) -> None:
         for worker in self._workers:
-            if self._is_stopping or worker.process.poll() is None:
+            if self._stops_by is not None:
+                if not worker.is_told:  # it was being started when the signal came
+                    self._tell(worker, self._stops_by)
+            elif worker.process.poll() is None:
                 continue
-            if worker.process.returncode == _WRONG_USAGE:
+            elif worker.process.returncode == _WRONG_USAGE:
                 self._is_misused = True
                 self._stop(signal.SIGTERM)
             elif worker.start_again_at is None:
@@ -104,12 +108,17 @@ class WorkerProcesses:
 
     def _start_again(self, worker: _Worker) -> None:
         worker.process, worker.started_at, worker.start_again_at = self._start(worker.number), time.monotonic(), None
+        worker.is_told = False
 
     def _pass_on(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - the signature of a handler
         self._stop(signal.Signals(number))
 
     def _stop(self, number: signal.Signals) -> None:
-        self._is_stopping = True
+        self._stops_by = number
         for worker in self._workers:
-            if worker.process.poll() is None:
-                worker.process.send_signal(number)
+            self._tell(worker, number)
+
+    def _tell(self, worker: _Worker, number: signal.Signals) -> None:
+        worker.is_told = True
+        if worker.process.poll() is None:
+            worker.process.send_signal(number)

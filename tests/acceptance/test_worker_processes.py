@@ -140,6 +140,25 @@ def test_none_outlives_the_command_that_started_it(workers: Workers) -> None:
     until(lambda: not any(each.is_running() and each.status() != psutil.STATUS_ZOMBIE for each in workers.started))
 
 
+def test_none_outlives_it_while_the_broker_is_away(tmp_path: Path) -> None:
+    settings = {
+        "CELERY_BROKER_URL": f"redis://{HOST}:{ReservedPort().number}/0",
+        "HUBSPOT_CLIENT_ID": "id",
+        "HUBSPOT_CLIENT_SECRET": "secret",
+        "WORKER_PROCESSES": "2",
+    }
+    workers = Workers(tmp_path, settings)
+    try:
+        until(workers.children, lambda found: len(found) == 2)
+        until(lambda: workers.log.read_text().count("Trying again in") >= 2)
+
+        workers.command.kill()
+
+        until(lambda: not any(each.is_running() and each.status() != psutil.STATUS_ZOMBIE for each in workers.started))
+    finally:
+        workers.end()
+
+
 @pytest.mark.parametrize(
     ("settings", "complaint"),
     [
