@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import threading
 import time
 from collections.abc import Callable, Collection
@@ -55,7 +56,7 @@ class ExportTools:
     """Everything a slice works with; `storing` has the threads in which pages are stored while others are fetched.
 
     An export may have as many as `lanes` calls under way, from the threads of `calling`. All but one of each export's
-    take a permit from `spare_calls`, which bounds them for the whole process.
+    take a permit from `spare_calls`, which bounds them for the whole process. `jitter` gives numbers in [0, 1).
     """
 
     jobs: JobStore
@@ -82,6 +83,7 @@ class ExportTools:
     result_ttl: timedelta
     clock: Callable[[], datetime]
     monotonic: Callable[[], float] = time.monotonic
+    jitter: Callable[[], float] = random.random
     stopping: threading.Event
 
     def wait_for(self, futures: Collection[Future[Any]]) -> None:

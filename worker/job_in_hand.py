@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -150,8 +149,7 @@ class JobInHand:
     def delay_after(self, error: RetryableHubSpotError | TokenRefusedError, job: Job) -> float | None:
         """Return the seconds before the call is tried again that `job` was made for; None: it is given up."""
         at = self.tools.clock()
-        jitter = random.random()  # noqa: S311 - spreads load
-        delay_s = policy_for(error, job.kind).delay_s(error, job, at=at, jitter=jitter)
+        delay_s = policy_for(error, job.kind).delay_s(error, job, at=at, jitter=self.tools.jitter())
         if isinstance(error, RateLimitedError):
             self.tools.limiter.block(job.account_id, hub_id=job.hub_id, seconds=block_s(error, at))
         if delay_s is not None:

@@ -186,7 +186,20 @@ class LaneReader:
         self._put_off(call.lane, delay_s, counts=is_failure(error))
         self._hand.note_retry(error)
         self._reason = error.code
+        if isinstance(error, TokenRefusedError):
+            self._renew()
         return delay_s
+
+    def _renew(self) -> None:
+        """Have the refused token renewed now: the wait may end the slice, and the next one knows nothing of it."""
+        try:
+            self._fetcher.fresh_token(self._hand.job)
+        except (LeaseLostError, UnavailableError):
+            raise
+        except RetryableHubSpotError:
+            pass  # the endpoint is asked again before the next call
+        except ExportError as error:
+            self._error = error
 
     def _put_off(self, lane: Lane, delay_s: float, *, counts: bool) -> None:
         until, lanes = self._hand.tools.clock() + timedelta(seconds=delay_s), self._storage.lanes

@@ -48,6 +48,7 @@ class Bench:
     after_call: dict[int, Callable[[], object]] = field(default_factory=dict)
     changed: dict[int, Callable[[PageQuery, FetchedPage], FetchedPage]] = field(default_factory=dict)
     tasks: list[HeldTasks] = field(default_factory=list)
+    seed: int = 1  # of the order in which what is under way is done
 
     def fetch_page(self, query: PageQuery, access_token: SecretStr) -> FetchedPage:
         self.offsets.append(place_in(query))
@@ -59,7 +60,7 @@ class Bench:
         return self.changed[number](query, fetched) if number in self.changed else fetched
 
     def exporter(self, *, gone_after: int | None = None, **tools: Any) -> Exporter:  # noqa: ANN401 - the workshop's
-        tasks = HeldTasks(random.Random(1), on_pause=self.shop.clock.advance, gone_after=gone_after)  # noqa: S311
+        tasks = HeldTasks(random.Random(self.seed), on_pause=self.shop.clock.advance, gone_after=gone_after)  # noqa: S311
         self.tasks.append(tasks)
         return self.shop.exporter(source=self, lanes=self.lanes, tasks=tasks, **tools)
 
@@ -397,13 +398,22 @@ def test_a_token_that_is_refused_for_moments_is_renewed_once(bench: Bench) -> No
     assert bench.shop.calls("token") == 2
 
 
-def test_a_token_that_is_refused_again_and_again_ends_the_job(bench: Bench) -> None:
+@pytest.mark.parametrize("jitter", [0.0, 0.999])
+@pytest.mark.parametrize("seed", [1, 31, 43, 72])
+def test_a_token_that_is_refused_again_and_again_is_renewed_once_a_minute_at_most_until_the_job_fails(
+    bench: Bench, seed: int, jitter: float
+) -> None:
+    """However long the waits and the calls are: one that is refused after its slice has the token renewed as well."""
+    bench.seed, bench.shop.jitter = seed, lambda: jitter
     bench.shop.hubspot.fail_next("unauthenticated", type="contacts", after=IN_LANES, times=None)
 
     bench.finish()
 
     assert bench.job.status is JobStatus.FAILED
-    assert bench.shop.calls("token") in {3, 4}  # the first one, and one a minute that a 401 asks for
+    renewed_at = [call.at for call in bench.shop.hubspot.journal.calls if call.type == "token"][1:]
+    apart_s = [later - earlier for earlier, later in pairwise(renewed_at)]
+    assert apart_s
+    assert min(apart_s) >= 60
 
 
 def test_calls_under_way_do_not_use_up_the_tries_of_a_renewal_that_fails(bench: Bench) -> None:

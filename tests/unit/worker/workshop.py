@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import threading
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
@@ -169,6 +170,7 @@ class Workshop:
         self.stopping = ImpatientEvent(clock)
         self.scopes = Scopes()
         self.guard = DeletionGuard()
+        self.jitter: Callable[[], float] = random.random
         settings = WorkerSettings.model_validate({"hubspot_client_id": "id", "hubspot_client_secret": "secret"})
         endpoints = legacy_endpoints(settings)
         self.source: CrmSource = CrmClient(
@@ -284,6 +286,7 @@ class Workshop:
             result_ttl=timedelta(days=30),
             clock=self.clock,
             monotonic=lambda: self.clock().timestamp(),
+            jitter=self.jitter,
             stopping=self.stopping,
         )
         keeper = LeaseKeeper(jobs=self.jobs, lease_s=LEASE_S, longest_s=300, monotonic=lambda: self.clock().timestamp())
