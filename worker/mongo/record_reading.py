@@ -9,7 +9,7 @@ from bson.binary import Binary
 
 from worker.errors import SpoiledRecordError
 from worker.mongo.connection import Document, MongoCollection, session_under_way, translated_errors
-from worker.mongo.record_documents import UNREADABLE, to_body
+from worker.mongo.record_documents import UNREADABLE, to_body, to_instant
 from worker.mongo.record_keys import CopyKeys
 from worker.records import CopiedRecord, KnownRecord, Missed
 from worker.spoiled import SpoiledDocuments
@@ -44,7 +44,7 @@ class RecordReader:
         return known
 
     def bodies(self, keys: CopyKeys, found: Iterable[Document]) -> Iterator[tuple[int, bytes]]:
-        """Return the bodies that can be read."""
+        """Return the bodies that can be read, of documents decoded as `record_documents.READING` says."""
         for document in found:
             record_id = keys.id_in(document["_id"])
             try:
@@ -55,7 +55,7 @@ class RecordReader:
                 yield record_id, body
 
     def copied(self, keys: CopyKeys, records: MongoCollection, document: Document) -> CopiedRecord:
-        """Return a record as it is shown. Raises SpoiledRecordError."""
+        """Return a record as it is shown, of a document decoded as above. Raises SpoiledRecordError."""
         try:
             return _copied(document)
         except UNREADABLE as error:
@@ -121,15 +121,18 @@ def _kind(record: object) -> str | None:
 
 
 def _copied(document: Document) -> CopiedRecord:
-    instants = [document[name] for name in ("synced_at", "changed_at")]
-    if not all(isinstance(each, datetime) for each in instants) or not isinstance(document["sync_id"], str):
+    if not isinstance(document["sync_id"], str):
         raise TypeError("a field is of another type than was stored")
     return CopiedRecord(
         record_id=int(document["record_id"]),
         body=to_body(document),
-        synced_at=document["synced_at"],
-        changed_at=document["changed_at"],
-        deleted_at=document["deleted_at"],
+        synced_at=to_instant(document["synced_at"]),
+        changed_at=to_instant(document["changed_at"]),
+        deleted_at=_instant(document["deleted_at"]),
         sync_id=document["sync_id"],
-        erased_at=document.get("erased_at") if is_erased(document) else None,
+        erased_at=_instant(document.get("erased_at")) if is_erased(document) else None,
     )
+
+
+def _instant(value: object) -> datetime | None:
+    return None if value is None else to_instant(value)

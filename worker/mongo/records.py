@@ -26,7 +26,7 @@ from worker.mongo.connection import (
     translated_errors,
 )
 from worker.mongo.copy_places import CopyPlaces
-from worker.mongo.record_documents import to_fields, to_ready_fields
+from worker.mongo.record_documents import READING, to_fields, to_ready_fields
 from worker.mongo.record_keys import CopyKeys
 from worker.mongo.record_reading import ERASED, RecordReader, is_erased, tombstone
 from worker.pages import ExportType, within_bytes
@@ -98,7 +98,7 @@ class MongoRecordStore:
         """Look the ids up; nothing of a record but what HubSpot sent."""
         with translated_errors():
             wanted = {"_id": self._any_of(copy, record_ids), "hash": {"$ne": ERASED}}
-            found = self._of(copy).find(wanted, _CONTENT, session=session_under_way())
+            found = self._shown(copy).find(wanted, _CONTENT, session=session_under_way())
             return dict(self._reader.bodies(self._keys(copy), found))
 
     def encode(self, records: Iterable[Record]) -> list[Record]:
@@ -183,7 +183,8 @@ class MongoRecordStore:
         """Read one document."""
         place = self._places.find(copy)
         with translated_errors():
-            document = self._seen_by_all(copy).find_one({"_id": place.keys.of(record_id)})
+            seen_by_all = self._shown(copy).with_options(read_concern=ReadConcern("majority"))
+            document = seen_by_all.find_one({"_id": place.keys.of(record_id)})
         if document is None or place.is_leaving or is_erased(document):
             raise RecordNotFoundError
         return self._reader.copied(place.keys, self._of(copy), document)
@@ -300,7 +301,7 @@ class MongoRecordStore:
     ) -> Iterator[CopiedRecord]:
         keys, order = self._keys(copy), [("changed_at", ASCENDING), ("record_id", ASCENDING)]
         for wanted in stretches:
-            found = self._of(copy).find(wanted, session=session).sort(order).limit(limit)
+            found = self._shown(copy).find(wanted, session=session).sort(order).limit(limit)
             for document in _along(index, found):
                 limit -= 1
                 yield self._reader.copied(keys, self._of(copy), document)
@@ -323,8 +324,9 @@ class MongoRecordStore:
     def _of(self, copy: CopyId) -> MongoCollection:
         return self._database[collection_of(copy.export_type)]
 
-    def _seen_by_all(self, copy: CopyId) -> MongoCollection:
-        return self._of(copy).with_options(read_concern=ReadConcern("majority"))
+    def _shown(self, copy: CopyId) -> MongoCollection:
+        """Return the collection for reading records themselves."""
+        return self._of(copy).with_options(codec_options=READING)
 
 
 def _along(index: _Index, found: Cursor[Document]) -> Iterator[Document]:
