@@ -10,12 +10,12 @@ import msgspec
 from worker.mending import mend
 from worker.pages import on_one_line
 
-_Fields: TypeAlias = dict[str, msgspec.Raw]
+Fields: TypeAlias = dict[str, msgspec.Raw]
 
-_PROPERTIES = "properties"
+PROPERTIES = "properties"
 _EMPTY = b"{}"
 _NO_OBJECT = "record"  # the path of a record that has no fields, which HubSpot has not been seen to send
-_DEEPEST = 8  # what lies deeper stays one value
+DEEPEST = 8  # what lies deeper stays one value
 
 T = TypeVar("T")
 
@@ -35,7 +35,7 @@ def _as_written(number: str) -> msgspec.Raw:
 
 
 _decode_text = msgspec.json.Decoder(str).decode
-_decode_fields = msgspec.json.Decoder(_Fields).decode
+decode_fields = msgspec.json.Decoder(Fields).decode
 _decode_names = msgspec.json.Decoder(dict[str, _Anything]).decode
 _decode_property = msgspec.json.Decoder(_Property, float_hook=_as_written).decode
 _decode_properties = msgspec.json.Decoder(dict[str, _Property], float_hook=_as_written).decode
@@ -54,6 +54,13 @@ def texts_of(record: bytes) -> tuple[Mapping[str, str], list[tuple[str, str]]]:
     return _leniently(_texts_of, record)
 
 
+def text_of(value: bytes) -> str:
+    """Return a JSON value as a text: null is nothing, and what is no text stands as it is written, on one line."""
+    if value[:1] == b'"':
+        return _decode_text(value)
+    return "" if value == b"null" else on_one_line(value).decode()
+
+
 def _leniently(read: Callable[[bytes], T], record: bytes) -> T:
     """Read a record; one that an older version stored without mending it is mended here."""
     try:
@@ -69,26 +76,26 @@ def _shape_of(record: bytes) -> tuple[Iterable[str], list[str]]:
 
 def _texts_of(record: bytes) -> tuple[Mapping[str, str], list[tuple[str, str]]]:
     properties, others = _open(record)
-    return _values(properties), [(path, _text(value)) for path, value in others]
+    return _values(properties), [(path, text_of(value)) for path, value in others]
 
 
 def _open(record: bytes) -> tuple[bytes, list[tuple[str, bytes]]]:
     """Give the object of the properties, and the values of everything else with their paths: all of it still JSON."""
     if record[:1] != b"{":
         return _EMPTY, [(_NO_OBJECT, record)]
-    fields = _decode_fields(record)
-    properties = bytes(fields.pop(_PROPERTIES, _EMPTY))
+    fields = decode_fields(record)
+    properties = bytes(fields.pop(PROPERTIES, _EMPTY))
     if properties[:1] != b"{":
-        return _EMPTY, [*_flat(fields), (_PROPERTIES, properties)]
+        return _EMPTY, [*_flat(fields), (PROPERTIES, properties)]
     return properties, _flat(fields)
 
 
-def _flat(fields: _Fields, prefix: str = "", depth: int = 1) -> list[tuple[str, bytes]]:
+def _flat(fields: Fields, prefix: str = "", depth: int = 1) -> list[tuple[str, bytes]]:
     found = []
     for name, raw in fields.items():
         value = bytes(raw)
-        if value[:1] == b"{" and depth < _DEEPEST:
-            found += _flat(_decode_fields(value), f"{prefix}{name}.", depth + 1)
+        if value[:1] == b"{" and depth < DEEPEST:
+            found += _flat(decode_fields(value), f"{prefix}{name}.", depth + 1)
         else:
             found.append((prefix + name, value))
     return found
@@ -98,26 +105,20 @@ def _names(properties: bytes) -> Iterable[str]:
     try:
         return _decode_names(properties)
     except msgspec.ValidationError:  # one of them is no object
-        return _decode_fields(properties)
+        return decode_fields(properties)
 
 
 def _values(properties: bytes) -> Mapping[str, str]:
     try:
         read = _decode_properties(properties)
     except msgspec.ValidationError:  # as above
-        return {name: _value(bytes(raw)) for name, raw in _decode_fields(properties).items()}
+        return {name: _value(bytes(raw)) for name, raw in decode_fields(properties).items()}
     return {name: each.value if type(each.value) is str else _odd_text(each.value) for name, each in read.items()}
 
 
 def _value(given: bytes) -> str:
     """Give the value of one property, or what stands where a property should."""
-    return _odd_text(_decode_property(given).value) if given[:1] == b"{" else _text(given)
-
-
-def _text(value: bytes) -> str:
-    if value[:1] == b'"':
-        return _decode_text(value)
-    return "" if value == b"null" else on_one_line(value).decode()
+    return _odd_text(_decode_property(given).value) if given[:1] == b"{" else text_of(given)
 
 
 def _odd_text(value: Any) -> str:  # noqa: ANN401 - whatever JSON can hold

@@ -8,8 +8,8 @@ from enum import StrEnum
 
 import msgspec
 
-from api_shim.downloads.cells import written
 from api_shim.downloads.tables import Columns, Survey, Table
+from api_shim.downloads.writing import TableWriter, batches
 from worker.conversion import decode
 from worker.errors import JobNotFoundError, SpoiledPageError
 from worker.interfaces import PageStore
@@ -20,7 +20,6 @@ PAUSE = b""
 """A line that is none: there is nothing to send yet, and here the work may be ended."""
 
 _PAGES_AT_ONCE = 8
-_EMPTY_CELL = '""'  # the only one of a line: a line with nothing in it would be no record
 _RULES = 1  # another number as soon as other columns come of the same records
 
 
@@ -39,12 +38,12 @@ class _Summary(msgspec.Struct, frozen=True):
 
 
 def ndjson_lines(pages: PageStore, job: Job) -> Iterator[bytes]:
-    """Return every record as HubSpot sent it, on a line of its own.
+    """Return every record as HubSpot sent it, on a line of its own, those of some at once.
 
     Raises JobNotFoundError where a page is missing, and SpoiledPageError where one cannot be read.
     """
     for records in _record_pages(pages, job):
-        yield from (on_one_line(record) + b"\n" for record in records)
+        yield from map(_on_lines, batches(records))
 
 
 def csv_lines(pages: PageStore, job: Job, *, with_bom: bool) -> Iterator[bytes]:
@@ -52,12 +51,20 @@ def csv_lines(pages: PageStore, job: Job, *, with_bom: bool) -> Iterator[bytes]:
 
     Raises JobNotFoundError as above, and InvalidRequestError when there are more columns than a table can have.
     """
-    table = Table(job.records_type, (yield from _columns(pages, job)))
+    writer = TableWriter(Table(job.records_type, (yield from _columns(pages, job))))
     if with_bom:
         yield codecs.BOM_UTF8
-    yield _csv_line(table.header)
+    yield writer.header
     for records in _record_pages(pages, job):
-        yield from (_csv_line(table.row(record)) for record in records)
+        yield from writer.lines(records)
+
+
+def _on_lines(records: list[bytes]) -> bytes:
+    """Put each record on a line. HubSpot sends them so: looking at them all once takes a third of the time."""
+    lines = b"\n".join([*records, b""])
+    if lines.count(b"\n") == len(records) and b"\r" not in lines:
+        return lines
+    return b"".join(on_one_line(record) + b"\n" for record in records)
 
 
 def _columns(pages: PageStore, job: Job) -> Generator[bytes, None, Columns]:
@@ -98,7 +105,3 @@ def _pages(pages: PageStore, job: Job) -> Iterator[Page]:
     places = range(job.progress.pages)
     for first in range(0, job.progress.pages, _PAGES_AT_ONCE):
         yield from pages.some(job.job_id, job.page_numbers(places[first : first + _PAGES_AT_ONCE]))
-
-
-def _csv_line(cells: list[str]) -> bytes:
-    return f"{','.join(written(cells)) or _EMPTY_CELL}\r\n".encode()

@@ -50,34 +50,33 @@ class Survey:
 
 
 class Table:
-    """Rows under one header: the id first, then the properties, then everything else, each by name."""
+    """Rows under one header: the id first, then the properties, then everything else, each by name.
+
+    `header` has the titles, `paths` and `properties` the indexes of their columns, and `times` those of the columns
+    that hold instants: the next one has the same in ISO 8601.
+    """
 
     def __init__(self, export_type: ExportType, columns: Columns) -> None:
         id_path = _ID_PATHS[export_type]
         self._fields = {id_path, *columns.paths}
         self._taken = self._fields.union(columns.properties)
-        self._header: list[str] = []
-        self._times: list[int] = []
-        self._paths = {id_path: self._add(id_path, is_time=False)}
-        self._properties = {
+        self.header: list[str] = []
+        self.times: list[int] = []
+        self.paths = {id_path: self._add(id_path, is_time=False)}
+        self.properties = {
             name: self._add(self._title_of(name), is_time=is_time_property(name)) for name in columns.properties
         }
-        self._paths |= {path: self._add(path, is_time=is_time_path(path)) for path in columns.paths if path != id_path}
-
-    @property
-    def header(self) -> list[str]:
-        """The titles of the columns."""
-        return self._header
+        self.paths |= {path: self._add(path, is_time=is_time_path(path)) for path in columns.paths if path != id_path}
 
     def row(self, record: bytes) -> list[str]:
         """Return a record's texts, in the order of the columns."""
-        cells = [""] * len(self._header)
+        cells = [""] * len(self.header)
         properties, others = texts_of(record)
         for name, text in properties.items():
-            cells[self._properties[name]] = text
+            cells[self.properties[name]] = text
         for path, text in others:
-            cells[self._paths[path]] = text
-        for place in self._times:
+            cells[self.paths[path]] = text
+        for place in self.times:
             cells[place + 1] = iso_instant(cells[place])
         return cells
 
@@ -93,9 +92,9 @@ class Table:
 
     def _add(self, title: str, *, is_time: bool) -> int:
         """Add a column, with one beside it in ISO 8601 where it holds instants. Return its index."""
-        place = len(self._header)
-        self._header.append(title)
+        place = len(self.header)
+        self.header.append(title)
         if is_time:
-            self._header.append(self._free(title + _ISO, longer=lambda taken: taken + _ISO))
-            self._times.append(place)
+            self.header.append(self._free(title + _ISO, longer=lambda taken: taken + _ISO))
+            self.times.append(place)
         return place

@@ -1,0 +1,164 @@
+"""Shapes: what the records of an export look like, and readers that decode such records in one call.
+
+To open a record field by field takes most of a table's time. Records of one type look alike, so that a few of them tell
+how to read nearly all others; whatever is not as those were is left to `fields`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from api_shim.downloads.fields import DEEPEST, PROPERTIES, Fields, decode_fields
+
+_NOTHING = msgspec.Raw()
+_MOST_FIELDS = 200  # of one object: msgspec compares a name with those of a struct one after the other
+_NOT_IN_NAMES = frozenset(map(chr, range(32))) | frozenset('"\\')  # of a struct's fields, says msgspec
+
+
+class _Property(msgspec.Struct, gc=False, frozen=True):
+    value: str | None = ""
+
+
+# Several threads may make readers: msgspec has to have looked at the class that they share (worker/conversion.py).
+msgspec.json.Decoder(_Property)
+_NO_PROPERTY = _Property()
+
+
+@dataclass(slots=True)
+class _Field:
+    """What the values of a field were, null apart, and the fields of those that were objects."""
+
+    is_object: bool = False
+    is_text: bool = False
+    is_other: bool = False
+    fields: dict[str, _Field] = field(default_factory=dict)
+
+    def note(self, value: bytes, depth: int) -> bool:
+        """Note a value; return whether it is of a kind that none was before."""
+        before, first, is_new = (self.is_object, self.is_text, self.is_other), value[:1], False
+        if first == b"{" and depth < DEEPEST:
+            self.is_object = True
+            is_new = self.note_fields(decode_fields(value), depth + 1)
+        elif first == b'"':
+            self.is_text = True
+        elif value != b"null":
+            self.is_other = True
+        return is_new or before != (self.is_object, self.is_text, self.is_other)
+
+    def note_fields(self, fields: Fields, depth: int) -> bool:
+        """Note the fields of an object; return whether there is anything new about them."""
+        is_new = False
+        for name, value in fields.items():
+            if _NOT_IN_NAMES.isdisjoint(name):
+                is_new |= name not in self.fields
+                is_new |= self.fields.setdefault(name, _Field()).note(bytes(value), depth)
+        return is_new
+
+
+class Shape:
+    """What the records looked like that were shown to it."""
+
+    def __init__(self) -> None:
+        self._record = _Field(is_object=True)
+
+    def learn(self, record: bytes) -> bool:
+        """Note a record; return whether there is anything new about it.
+
+        Raises msgspec.DecodeError and UnicodeDecodeError where it is no JSON.
+        """
+        if record[:1] != b"{":
+            return False
+        fields = decode_fields(record)
+        fields.pop(PROPERTIES, None)
+        return self._record.note_fields(fields, 1)
+
+    def reader(self, properties: Sequence[str]) -> Reader | None:
+        """Return a reader of such records with these properties.
+
+        None where it would be slow, or two fields have one path, so that the order in a record decides between them.
+        """
+        if _is_wide(self._record):
+            return None
+        reader = Reader(_Object.of(self._record, properties_type=dict[str, _Property]), properties)
+        paths = {column.path for column in reader.columns}
+        return reader if len(paths) == len(reader.columns) else None
+
+
+def _is_wide(found: _Field) -> bool:
+    return len(found.fields) > _MOST_FIELDS or any(map(_is_wide, found.fields.values()))
+
+
+@dataclass(frozen=True, slots=True)
+class _Object:
+    """An object as a struct; each of its fields with what it holds."""
+
+    type: type[msgspec.Struct]
+    fields: list[tuple[str, _Object | _Field]]
+
+    @classmethod
+    def of(cls, found: _Field, *, properties_type: Any = None) -> _Object:  # noqa: ANN401 - a type of any kind
+        """Make a struct that refuses names that were not met, and kinds of values that its fields did not have."""
+        fields: list[tuple[str, _Object | _Field]]
+        fields = [(name, cls.of(each) if each.is_object else each) for name, each in found.fields.items()]
+        members: list[Any] = [(f"f{index}", *_type_of(each)) for index, (_, each) in enumerate(fields)]
+        names = {f"f{index}": name for index, (name, _) in enumerate(fields)}
+        if properties_type is not None:
+            members.append((PROPERTIES, properties_type, {}))
+        kind = msgspec.defstruct("Record", members, rename=names, forbid_unknown_fields=True, frozen=True, gc=False)
+        return cls(kind, fields)
+
+
+def _type_of(each: _Object | _Field) -> tuple[Any, object]:
+    """Return the type of a field, and what it is where it is not there."""
+    if isinstance(each, _Object):
+        return each.type | None, None
+    return (str | None, None) if each.is_text and not each.is_other else (msgspec.Raw, _NOTHING)
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A field that a reader gives: its index among a record's values, and its dotted path.
+
+    Its values are text or None where it `is_text`, and msgspec.Raw otherwise, empty where a record does not have it.
+    """
+
+    index: int
+    path: str
+    is_text: bool
+
+
+class Reader:
+    """Reads records of one shape into lists of values: those of the fields as `columns` says, properties at the end."""
+
+    def __init__(self, built: _Object, properties: Sequence[str]) -> None:
+        self._decode = msgspec.json.Decoder(built.type).decode
+        self._properties = properties
+        self._properties_at = len(built.fields)
+        self._objects: list[tuple[int, tuple[object, ...]]] = []
+        self.columns: list[Column] = []
+        found: list[tuple[str, _Object | _Field | None]] = [*built.fields, (PROPERTIES, None)]
+        for index, (path, each) in enumerate(found):  # which grows on the way, as the values of a record do
+            if isinstance(each, _Object):
+                self._objects.append((index, msgspec.structs.astuple(each.type())))
+                found += [(f"{path}.{name}", inner) for name, inner in each.fields]
+            elif each is not None:
+                self.columns.append(Column(index, path, is_text=each.is_text and not each.is_other))
+        self.first_property = len(found)
+        self.blank = self.values(b"{}")
+
+    def values(self, record: bytes) -> list[Any]:
+        """Read a record.
+
+        Raises msgspec.DecodeError or UnicodeDecodeError for one that is not as those were that were learned from.
+        """
+        values = list(msgspec.structs.astuple(self._decode(record)))
+        for index, blank in self._objects:
+            each = values[index]
+            values += blank if each is None else msgspec.structs.astuple(each)
+        find = values[self._properties_at].get
+        values += [find(name, _NO_PROPERTY).value or "" for name in self._properties]
+        return values
