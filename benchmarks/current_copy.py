@@ -1,9 +1,11 @@
-"""What keeping the current copy costs a record: new, unchanged, changed and gone, beside a bare insert_many.
+"""What keeping and reading the current copy costs a record: new, unchanged, changed, gone and read, beside bare loops.
 
     python -m benchmarks.current_copy [--records 100000]
 
 Contacts of some 30 properties from HubSpot's stand-in, 100 a page, by one thread against one mongod. The bare loop is
 what any program would do: read the same pages, and insert each contact natively under an id of its own, a page at once.
+Reading is done in lists of 1,000, as `GET /records/contacts` answers them, without HTTP; beside it stands a bare loop
+that finds the same documents, in any order, and has msgspec write each record.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
+from api_shim.record_answers import records_answer
 from benchmarks.peers.measuring import RunningProcess
 from sandbox.portal.census import TYPES, Census
 from sandbox.portal.records.renderer import Renderer, Templates
@@ -33,13 +36,15 @@ from worker.mongo.connection import MongoDatabase, connect
 from worker.mongo.erasures import MongoErasureStore
 from worker.mongo.indexes import ensure_indexes
 from worker.mongo.pages import MongoPageStore
-from worker.mongo.records import MongoRecordStore
+from worker.mongo.records import MongoRecordStore, collection_of
 from worker.mongo.transactions import MongoTransactions
 from worker.pages import ExportType, Page, read_page, record_ids, split_records
+from worker.records import CopyId, Place, Shown
 from worker.scopes import ENOUGH, MissingScopes
 from worker.syncs import new_children, new_sync
 
-_A_PAGE = 100
+_A_PAGE, _A_LIST = 100, 1000
+_INSERTED, _FOUND = "bare insert_many", "bare find, msgspec"
 _TIMEOUT_S = 60
 _WIDTH = 100
 _SHAPE = Shape(every_property=True)
@@ -50,6 +55,7 @@ class Cost:
     """Of one pass over all records, in seconds: on the wall, of this process and of mongod."""
 
     name: str
+    beside: str  # the bare loop that does the least of it
     wall_s: float
     own_s: float
     mongod_s: float
@@ -79,12 +85,13 @@ def _measure(database: MongoDatabase, mongod: RunningProcess, records: int) -> l
     costs: list[Cost] = []
 
     @contextmanager
-    def measured(name: str) -> Iterator[None]:
+    def measured(name: str, *, beside: str = _INSERTED) -> Iterator[None]:
         wall, own, server = time.perf_counter(), time.process_time(), mongod.cost().cpu_s
         yield
         costs.append(
             Cost(
                 name=name,
+                beside=beside,
                 wall_s=time.perf_counter() - wall,
                 own_s=time.process_time() - own,
                 mongod_s=mongod.cost().cpu_s - server,
@@ -93,7 +100,7 @@ def _measure(database: MongoDatabase, mongod: RunningProcess, records: int) -> l
 
     portal = _Portal(records)
     before = portal.pages()
-    with measured("bare insert_many"):
+    with measured(_INSERTED):
         _insert_bare(database, before)
     syncs = _Syncs(database)
     job = syncs.begin(before)
@@ -108,6 +115,10 @@ def _measure(database: MongoDatabase, mongod: RunningProcess, records: int) -> l
     job = syncs.begin(after)
     with measured("changed"):
         syncs.keep_up(job, after)
+    with measured(_FOUND, beside=_FOUND):
+        _find_bare(database)
+    with measured("read", beside=_FOUND):
+        syncs.read()
     thinned = portal.pages(thinned=True)
     job = syncs.keep_up(syncs.begin(thinned), thinned)
     with measured("compared, a tenth gone"):
@@ -141,6 +152,12 @@ def _insert_bare(database: MongoDatabase, pages: Sequence[Page]) -> None:
         database["bare"].insert_many([{"_id": f"account:{each['vid']}", "record": each} for each in contacts])
 
 
+def _find_bare(database: MongoDatabase) -> None:
+    encode = msgspec.json.Encoder(enc_hook=int).encode  # for what the driver makes of integers of 64 bits
+    for document in database[collection_of(ExportType.CONTACTS)].find().batch_size(_A_LIST):
+        encode(document["record"])
+
+
 class _AllScopes:
     """A ScopeSource of a connection that may read everything."""
 
@@ -156,7 +173,8 @@ class _Syncs:
 
     def __init__(self, database: MongoDatabase) -> None:
         self._pages = MongoPageStore(database)
-        records, transactions = MongoRecordStore(database), MongoTransactions(database)
+        self._records = records = MongoRecordStore(database)
+        transactions = MongoTransactions(database)
         self._copy = CurrentCopy(
             records=records,
             erasures=MongoErasureStore(database),
@@ -196,13 +214,22 @@ class _Syncs:
         while job.has_copy_to_compare:
             job = self._copy.compare(job)
 
+    def read(self) -> None:
+        """Read the whole copy, list by list."""
+        copy = CopyId(account_id="account", export_type=ExportType.CONTACTS)
+        place: Place | None = None
+        while found := self._records.read(copy, shown=Shown.LIVING, since=None, after=place, limit=_A_LIST):
+            records_answer(ExportType.CONTACTS, found, has_more=True, cursor=None)
+            place = found[-1].place
+
 
 def _table(costs: Sequence[Cost], records: int) -> Table:
-    table, bare = Table(title=f"The current copy, {records:,} contacts"), costs[0]
+    table, costs_of = Table(title=f"The current copy, {records:,} contacts"), {each.name: each for each in costs}
     for heading in ("", "wall µs/record", "of bare", "CPU µs/record", "of bare", "of it mongod"):
         table.add_column(heading, justify="right" if heading else "left")
     micro: Callable[[float], str] = lambda seconds: f"{seconds / records * 1e6:.1f}"  # noqa: E731 - a word for a unit
     for each in costs:
+        bare = costs_of[each.beside]
         table.add_row(
             each.name,
             micro(each.wall_s),

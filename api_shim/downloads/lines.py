@@ -8,7 +8,8 @@ from enum import StrEnum
 
 import msgspec
 
-from api_shim.downloads.tables import Columns, Survey, Table
+from api_shim.downloads.surveys import Survey
+from api_shim.downloads.tables import Columns, Table
 from api_shim.downloads.writing import TableWriter, batches
 from worker.conversion import decode
 from worker.errors import JobNotFoundError, SpoiledPageError

@@ -6,32 +6,47 @@ how to read nearly all others; whatever is not as those were is left to `fields`
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Generic, TypeAlias, TypeVar
 
 import msgspec
 
 from api_shim.downloads.fields import DEEPEST, PROPERTIES, Fields, decode_fields
 
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError)
+"""What readers raise for a record that is not as those were that they were made from."""
+
 _NOTHING = msgspec.Raw()
+_MOST_READERS = 16  # of one export: no more are made for records that are all different
 _MOST_FIELDS = 200  # of one object: msgspec compares a name with those of a struct one after the other
 _NOT_IN_NAMES = frozenset(map(chr, range(32))) | frozenset('"\\')  # of a struct's fields, says msgspec
+
+
+class _Anything(msgspec.Struct, gc=False, frozen=True):
+    """An object of which nothing is read."""
 
 
 class _Property(msgspec.Struct, gc=False, frozen=True):
     value: str | None = ""
 
 
-# Several threads may make readers: msgspec has to have looked at the class that they share (worker/conversion.py).
+# Several threads may make readers: msgspec has to have looked at the classes that they share (worker/conversion.py).
 msgspec.json.Decoder(_Property)
+msgspec.json.Decoder(_Anything)
 _NO_PROPERTY = _Property()
+_NoObject: TypeAlias = str | int | float | bool | list[msgspec.Raw] | None
+
+
+R = TypeVar("R")
 
 
 @dataclass(slots=True)
 class _Field:
-    """What the values of a field were, null apart, and the fields of those that were objects."""
+    """What the values of a field were, and the fields of those that were objects."""
 
+    is_null: bool = False
     is_object: bool = False
     is_text: bool = False
     is_other: bool = False
@@ -39,15 +54,21 @@ class _Field:
 
     def note(self, value: bytes, depth: int) -> bool:
         """Note a value; return whether it is of a kind that none was before."""
-        before, first, is_new = (self.is_object, self.is_text, self.is_other), value[:1], False
+        before, first, is_new = self._kinds, value[:1], False
         if first == b"{" and depth < DEEPEST:
             self.is_object = True
             is_new = self.note_fields(decode_fields(value), depth + 1)
         elif first == b'"':
             self.is_text = True
-        elif value != b"null":
+        elif value == b"null":
+            self.is_null = True
+        else:
             self.is_other = True
-        return is_new or before != (self.is_object, self.is_text, self.is_other)
+        return is_new or before != self._kinds
+
+    @property
+    def _kinds(self) -> tuple[bool, ...]:
+        return self.is_null, self.is_object, self.is_text, self.is_other
 
     def note_fields(self, fields: Fields, depth: int) -> bool:
         """Note the fields of an object; return whether there is anything new about them."""
@@ -83,13 +104,22 @@ class Shape:
         """
         if _is_wide(self._record):
             return None
-        reader = Reader(_Object.of(self._record, properties_type=dict[str, _Property]), properties)
+        reader = Reader(_Object.of(self._record, _type_of, properties_type=dict[str, _Property]), properties)
         paths = {column.path for column in reader.columns}
         return reader if len(paths) == len(reader.columns) else None
+
+    def names_reader(self) -> NamesReader | None:
+        """Return what reads the names of the properties of such records; None where it would be slow."""
+        if _is_wide(self._record):
+            return None
+        return NamesReader(_Object.of(self._record, _strict_type_of, properties_type=dict[str, _Anything]))
 
 
 def _is_wide(found: _Field) -> bool:
     return len(found.fields) > _MOST_FIELDS or any(map(_is_wide, found.fields.values()))
+
+
+_TypeOf: TypeAlias = "Callable[[_Object | _Field, _Field], tuple[Any, object]]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +130,13 @@ class _Object:
     fields: list[tuple[str, _Object | _Field]]
 
     @classmethod
-    def of(cls, found: _Field, *, properties_type: Any = None) -> _Object:  # noqa: ANN401 - a type of any kind
+    def of(cls, found: _Field, type_of: _TypeOf, *, properties_type: Any = None) -> _Object:  # noqa: ANN401 - any type
         """Make a struct that refuses names that were not met, and kinds of values that its fields did not have."""
         fields: list[tuple[str, _Object | _Field]]
-        fields = [(name, cls.of(each) if each.is_object else each) for name, each in found.fields.items()]
-        members: list[Any] = [(f"f{index}", *_type_of(each)) for index, (_, each) in enumerate(fields)]
+        fields = [(name, cls.of(each, type_of) if each.is_object else each) for name, each in found.fields.items()]
+        members: list[Any] = [
+            (f"f{index}", *type_of(each, found.fields[name])) for index, (name, each) in enumerate(fields)
+        ]
         names = {f"f{index}": name for index, (name, _) in enumerate(fields)}
         if properties_type is not None:
             members.append((PROPERTIES, properties_type, {}))
@@ -112,11 +144,18 @@ class _Object:
         return cls(kind, fields)
 
 
-def _type_of(each: _Object | _Field) -> tuple[Any, object]:
+def _type_of(each: _Object | _Field, found: _Field) -> tuple[Any, object]:
     """Return the type of a field, and what it is where it is not there."""
     if isinstance(each, _Object):
         return each.type | None, None
-    return (str | None, None) if each.is_text and not each.is_other else (msgspec.Raw, _NOTHING)
+    return (str | None, None) if found.is_text and not found.is_other else (msgspec.Raw, _NOTHING)
+
+
+def _strict_type_of(each: _Object | _Field, found: _Field) -> tuple[Any, object]:
+    """Return the same of a type that takes no object where none was, and null for an object only where it was."""
+    if isinstance(each, _Object):
+        return (each.type | None if found.is_null else each.type), msgspec.UNSET
+    return (_NoObject if found.is_other else str | None), None
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,3 +201,35 @@ class Reader:
         find = values[self._properties_at].get
         values += [find(name, _NO_PROPERTY).value or "" for name in self._properties]
         return values
+
+
+class NamesReader:
+    """Reads which properties records of one shape have, and makes sure that they have no fields but the known ones."""
+
+    def __init__(self, built: _Object) -> None:
+        self._decode = msgspec.json.Decoder(built.type).decode
+
+    def names(self, record: bytes) -> Iterable[str]:
+        """Return the names of a record's properties. Raises as `Reader.values` does."""
+        return self._decode(record).properties  # type: ignore[attr-defined, no-any-return]
+
+
+class Learner(Generic[R]):
+    """Learns what the records of an export look like, and makes a reader; again where some of them look otherwise."""
+
+    def __init__(self, make: Callable[[Shape], R | None], *, worth_learning: int) -> None:
+        self.reader: R | None = None
+        self._make, self._to_learn = make, worth_learning
+        self._shape, self._has_news, self._readers_left = Shape(), False, _MOST_READERS
+
+    def learn(self, records: Iterable[bytes]) -> None:
+        """Learn from records that there is no reader for."""
+        if self._readers_left == 0:
+            return
+        for record in records:
+            self._to_learn -= 1
+            with suppress(*UNREADABLE):
+                self._has_news |= self._shape.learn(record)
+        if self._has_news and self._to_learn <= 0:
+            self.reader, self._has_news = self._make(self._shape), False
+            self._readers_left = self._readers_left - 1 if self.reader is not None else 0

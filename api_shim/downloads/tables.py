@@ -7,13 +7,11 @@ from collections.abc import Callable
 import msgspec
 
 from api_shim.downloads.cells import is_time_path, is_time_property, iso_instant
-from api_shim.downloads.fields import shape_of, texts_of
-from worker.errors import InvalidRequestError
+from api_shim.downloads.fields import texts_of
 from worker.pages import ExportType
 
 _ISO = ".iso"
 _PREFIX = "properties."
-_MOST_COLUMNS = 16_384  # of a sheet in Excel, and a bound for what is held in memory
 _ID_PATHS = {
     ExportType.CONTACTS: "vid",
     ExportType.COMPANIES: "companyId",
@@ -27,26 +25,6 @@ class Columns(msgspec.Struct, frozen=True):
 
     properties: list[str]
     paths: list[str]
-
-
-class Survey:
-    """Gathers the columns of an export while its records pass."""
-
-    def __init__(self) -> None:
-        self._properties: set[str] = set()
-        self._paths: set[str] = set()
-
-    def note(self, record: bytes) -> None:
-        """Take note of a record's columns. Raises InvalidRequestError when there are more than a table can have."""
-        properties, paths = shape_of(record)
-        self._properties.update(properties)
-        self._paths.update(paths)
-        if len(self._properties) + len(self._paths) > _MOST_COLUMNS:
-            raise InvalidRequestError(f"format: csv would need more than {_MOST_COLUMNS:,} columns, ndjson needs none")
-
-    def columns(self) -> Columns:
-        """Return all columns that were met, in an order that does not depend on the records'."""
-        return Columns(sorted(self._properties), sorted(self._paths))
 
 
 class Table:

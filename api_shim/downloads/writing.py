@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import suppress
 from typing import Any
 
 import msgspec
 
 from api_shim.downloads.cells import iso_instant, written, written_column
 from api_shim.downloads.fields import text_of
-from api_shim.downloads.shapes import Reader, Shape
+from api_shim.downloads.shapes import UNREADABLE, Learner, Reader
 from api_shim.downloads.tables import Table
 
 _END = b"\r\n"
 _EMPTY_CELL = '""'  # the only one of a line: a line with nothing in it would be no record
 _WORTH_LEARNING = 50  # records: to make a reader takes as long as to write some without
-_MOST_READERS = 16  # of one table: no more are made for records that are all different
 _MOST_RECORDS_AT_ONCE = 250
 _MOST_BYTES_AT_ONCE = 1024 * 1024  # of records: what is made of them is in memory at once
 _NULL = "null"
 _NUMBERS_AND_FLAGS = frozenset(["", *"-0123456789tf"])  # what they begin with in JSON, and what is not there
 _NUMBERS_FLAGS_AND_LISTS = _NUMBERS_AND_FLAGS | {"["}
-_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError)
 
 
 class TableWriter:
@@ -35,12 +32,8 @@ class TableWriter:
 
     def __init__(self, table: Table, *, worth_learning: int = _WORTH_LEARNING) -> None:
         self._table = table
-        self._properties = list(table.properties)
-        self._shape = Shape()
-        self._reader: Reader | None = None
-        self._readers_left = _MOST_READERS
-        self._has_news = False
-        self._to_learn = worth_learning
+        properties = list(table.properties)
+        self._learner = Learner[Reader](lambda shape: shape.reader(properties), worth_learning=worth_learning)
 
     @property
     def header(self) -> bytes:
@@ -50,10 +43,11 @@ class TableWriter:
     def lines(self, records: Iterable[bytes]) -> Iterator[bytes]:
         """Return the lines of records, those of some at once."""
         for some in batches(records):
-            lines, others = self._lines(self._reader, some) if self._reader is not None else _none_of(some)
+            reader = self._learner.reader
+            lines, others = self._lines(reader, some) if reader is not None else _none_of(some)
             for place in others:
                 lines[place] = _line(written(self._table.row(some[place])))
-            self._learn([some[place] for place in others])
+            self._learner.learn(some[place] for place in others)
             lines.append(b"")
             yield _END.join(lines)
 
@@ -63,12 +57,12 @@ class TableWriter:
         for place, record in enumerate(records):
             try:
                 rows.append(reader.values(record))
-            except _UNREADABLE:
+            except UNREADABLE:
                 rows.append(reader.blank)
                 unknown.add(place)
         try:
             cells = self._cells(reader, list(zip(*rows, strict=True)), unknown)
-        except _UNREADABLE:  # something that is no text in a field where texts are rare
+        except UNREADABLE:  # something that is no text in a field where texts are rare
             return _none_of(records)
         return list(map(_line, zip(*map(written_column, cells), strict=True))), unknown
 
@@ -84,18 +78,6 @@ class TableWriter:
         for place in self._table.times:
             cells[place + 1] = [text and iso_instant(text) for text in cells[place]]
         return cells
-
-    def _learn(self, records: Sequence[bytes]) -> None:
-        """Learn from records that were written one by one, and make another reader where they are not like others."""
-        if self._readers_left == 0:
-            return
-        for record in records:
-            with suppress(*_UNREADABLE):
-                self._has_news |= self._shape.learn(record)
-        self._to_learn -= len(records)
-        if self._has_news and self._to_learn <= 0:
-            self._reader, self._has_news = self._shape.reader(self._properties), False
-            self._readers_left = self._readers_left - 1 if self._reader is not None else 0
 
 
 def _texts(values: Sequence[msgspec.Raw], unknown: set[int]) -> list[str]:

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api_shim.downloads.cells import written, written_column
-from api_shim.downloads.tables import Survey, Table
+from api_shim.downloads.surveys import Survey
+from api_shim.downloads.tables import Table
 from api_shim.downloads.writing import TableWriter
 from worker.pages import ExportType
 
@@ -83,6 +84,43 @@ def test_lines_are_those_of_the_rows(records: list[bytes], at_once: int, worth: 
     lines = by_the_writer(table, records, worth_learning=worth, at_once=at_once)
 
     assert lines == "".join(f"{line}\r\n" for line in one_by_one(table, records))
+
+
+@given(st.lists(_AS_BYTES, max_size=10))
+def test_columns_are_those_of_the_records_looked_at_one_by_one(records: list[bytes]) -> None:
+    learning, careful = Survey(worth_learning=1), Survey(worth_learning=len(records) + 1)
+    for record in records:
+        learning.note(record)
+        careful.note(record)
+
+    assert learning.columns() == careful.columns()
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        b'{"vid":2,"a":{"b":1,"c":2}}',
+        b'{"vid":2,"a":null}',
+        b'{"vid":2,"a":7}',
+        b'{"vid":{"x":1}}',
+        b'{"vid":2,"t":{"x":1}}',
+        b'{"vid":2,"l":{"x":1}}',
+        b'{"vid":2,"n":{"x":1}}',
+        b'{"vid":2,"properties":{"p":{"value":1},"q":{"value":2}}}',
+        b'{"vid":2,"properties":{"p":7,"r":8}}',
+        b'{"vid":2,"properties":null}',
+        b'{"vid":2,"a.b":{"c":3}}',
+        b"7",
+    ],
+)
+def test_a_column_that_only_the_last_record_has_is_found(last: bytes) -> None:
+    learning, careful = Survey(worth_learning=1), Survey(worth_learning=10)
+    alike = b'{"vid":1,"a":{"b":1},"t":"x","l":[1],"n":null,"properties":{"p":{"value":"1"}}}'
+    for record in (alike, alike, last):
+        learning.note(record)
+        careful.note(record)
+
+    assert learning.columns() == careful.columns()
 
 
 @given(
