@@ -8,20 +8,24 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 
 import requests
 
 from benchmarks.peers.environments import NotInstalledError, python_with
-from benchmarks.peers.measuring import Cost, RunningProcess, cost_of
+from benchmarks.peers.measuring import Cost, RunningProcess, cost_of, own_cost_of
 from sandbox.export_api import ExportApi
 from sandbox.seeding import Account, mint_jwt
 from sandbox.stack import Stack
 
 ACCOUNT = Account(account_id="account", owner="user", hub_id=1)
 OURS = "this product's worker"
+FLOOR = "the floor: urllib3, orjson, zstd, two writes"
 
 _BARE = "bare loop: requests, json"
+_FLOOR_SHARES = ("urllib3", "pymongo", "backports.zstd")
+_ORJSON = "3.11.4"  # the only one of them that the product does not have
 _PROGRAMS = Path(__file__).parent / "programs"
 _OTHERS = (
     # what it is called, what it needs beside the standard library, its program
@@ -43,11 +47,17 @@ class Contestant:
     run: Callable[[], Cost]
 
 
-def contestants(stack: Stack, folder: Path, *, records: int) -> Iterator[Contestant | str]:
-    """Give everyone who can take part, or why one cannot. `folder` is for what they write."""
+def contestants(stack: Stack, folder: Path, *, records: int, has_others: bool = True) -> Iterator[Contestant | str]:
+    """Give everyone who can take part, or why one cannot; without others only us and the floor.
+
+    `folder` is for what they write.
+    """
     asked = partial(_command, stack, folder)
-    yield Contestant(_BARE, partial(cost_of, asked(Path(sys.executable), "bare_requests.py"), log=folder / "bare.log"))
     yield Contestant(OURS, partial(_export, stack, records=records))
+    yield from _floor(stack, folder)
+    if not has_others:
+        return
+    yield Contestant(_BARE, partial(cost_of, asked(Path(sys.executable), "bare_requests.py"), log=folder / "bare.log"))
     for name, requirement, program in _OTHERS:
         try:
             python = python_with(Path(program).stem, requirement)
@@ -55,6 +65,18 @@ def contestants(stack: Stack, folder: Path, *, records: int) -> Iterator[Contest
             yield f"{name} is left out, it does not install: {error}"
             continue
         yield Contestant(name, partial(cost_of, asked(python, program), log=folder / f"{program}.log"))
+
+
+def _floor(stack: Stack, folder: Path) -> Iterator[Contestant | str]:
+    """Give the floor, which has the product's own versions of what both of them use."""
+    shared = [f"{name}=={version(name)}" for name in _FLOOR_SHARES]
+    try:
+        python = python_with("floor", *shared, f"orjson=={_ORJSON}")
+    except NotInstalledError as error:
+        yield f"{FLOOR} is left out, it does not install: {error}"
+        return
+    command = [*_command(stack, folder, python, "floor.py"), stack.mongo.uri]
+    yield Contestant(FLOOR, partial(own_cost_of, command, log=folder / "floor.log"))
 
 
 def _command(stack: Stack, folder: Path, python: Path, program: str) -> list[str]:

@@ -14,13 +14,14 @@ class NotInstalledError(Exception):
     """A program could not be installed; the text is the last line that pip wrote."""
 
 
-def python_with(name: str, requirement: str) -> Path:
-    """Give a Python that has `requirement`, an exact version; installed the first time. Raises NotInstalledError."""
+def python_with(name: str, *requirements: str) -> Path:
+    """Give a Python that has `requirements`, exact versions; installed the first time. Raises NotInstalledError."""
+    requirement = " ".join(requirements)
     place = FOLDER / name
     python, mark = place / "bin" / "python", place / "installed"
     if not (mark.exists() and mark.read_text() == requirement):
         venv.create(place, clear=True, with_pip=True, symlinks=sys.platform != "win32")
-        command = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", requirement]
+        command = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *requirements]
         done = subprocess.run(command, check=False, capture_output=True, text=True)
         if done.returncode:
             raise NotInstalledError((done.stderr.strip().splitlines() or ["pip gave no reason"])[-1])

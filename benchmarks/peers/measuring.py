@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import time
@@ -40,6 +41,16 @@ def cost_of(command: list[str], *, log: Path) -> Cost:
     if os.waitstatus_to_exitcode(status):
         raise ProgramFailedError((log.read_text(errors="replace").strip().splitlines() or ["it said nothing"])[-1])
     return Cost(wall_s=time.monotonic() - began_at, cpu_s=used.ru_utime + used.ru_stime, peak_mb=peak_mb)
+
+
+def own_cost_of(command: list[str], *, log: Path) -> Cost:
+    """Run a program that measures its work itself, and prints as its last line what that took.
+
+    Raises ProgramFailedError.
+    """
+    whole = cost_of(command, log=log)
+    told = json.loads(log.read_text().strip().splitlines()[-1])
+    return Cost(wall_s=told["wall_s"], cpu_s=told["cpu_s"], peak_mb=whole.peak_mb)
 
 
 class RunningProcess:
