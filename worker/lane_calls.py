@@ -14,7 +14,7 @@ from worker.job_in_hand import JobInHand
 from worker.jobs import Job
 from worker.lane_storage import LaneStorage
 from worker.lanes import Lane, Lanes
-from worker.pages import record_ids
+from worker.pages import ids_of
 
 _NO_PERMIT_S = 0.1  # until it is asked again whether the process may have one call more
 _MOMENT_S = 0.001  # more than the difference of two clocks that tell the same time
@@ -161,7 +161,7 @@ class LaneCalls:
     def _fetch(self, call: LaneCall, token: SecretStr, booking: Booking) -> LaneAnswer:
         attempt = self._fetcher.go(call.job, call.lane.cursor, token, booking)
         fetched = attempt.fetched
-        return LaneAnswer(attempt=attempt, ids=record_ids(call.job.records_type, fetched.page.body) if fetched else ())
+        return LaneAnswer(attempt=attempt, ids=ids_of(call.job.records_type, fetched.page) if fetched else ())
 
     def _give_back(self, *, is_spare: bool) -> None:
         if is_spare:

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Annotated, TypeAlias, TypeVar
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from worker.mending import Mended, MendKind, NotJsonError, decoded
+from worker.mending import Mended, MendKind, NotJsonError, decoded, is_utf8
 from worker.plain_values import NULL, plain_flag, plain_integer
 
 Offset: TypeAlias = int | str
@@ -123,16 +123,20 @@ class _Note(msgspec.Struct, gc=False):
         return self.engagement.id if self.engagement is not None else None
 
 
-class _Ids(msgspec.Struct):
-    """A body of any type, of which nothing is read but the ids."""
+class _BodyWithIds(msgspec.Struct):
+    """The envelope of all four types, and of the records nothing but their ids."""
 
-    contacts: list[_Contact] | None = None
-    companies: list[_Company] | None = None
-    deals: list[_Deal] | None = None
-    results: list[_Note] | None = None
+    contacts: list[_Contact] | UnsetType | None = UNSET
+    companies: list[_Company] | UnsetType | None = UNSET
+    deals: list[_Deal] | UnsetType | None = UNSET
+    results: list[_Note] | UnsetType | None = UNSET
+    has_more: bool | None = msgspec.field(default=None, name="has-more")
+    has_more_camel: bool | None = msgspec.field(default=None, name="hasMore")
+    offset: _Int64 | str | None = None
+    vid_offset: _Int64 | str | None = msgspec.field(default=None, name="vid-offset")
 
 
-_decode_ids = msgspec.json.Decoder(_Ids).decode
+_decode_with_ids = msgspec.json.Decoder(_BodyWithIds).decode
 
 _ID_PATHS: dict[ExportType, tuple[str, ...]] = {
     ExportType.CONTACTS: ("vid",),
@@ -164,7 +168,8 @@ class Page:
 
     An offset of 0 is no place to go on from, so it reads as None. A page that does not say whether there is more
     (`says_more`) reads as the last one. `records` counts the places that HubSpot filled; where there are `gaps`, the
-    body has fewer. `mends` is known of a page that has just come.
+    body has fewer. `mends` is known of a page that has just come, and so are its `ids`, one a record: they were read
+    with it, for everyone to whom it is handed on. None: they are to be read from the body.
     """
 
     body: bytes
@@ -174,6 +179,7 @@ class Page:
     says_more: bool = True
     gaps: tuple[Gap, ...] = ()
     mends: tuple[Mend, ...] = ()
+    ids: tuple[int | None, ...] | None = field(default=None, compare=False)
 
     def mended_in(self, count: int | None) -> Iterator[MendKind]:
         """Return what was mended in the first records, one by one; None: in all of them."""
@@ -181,16 +187,49 @@ class Page:
 
 
 def read_page(export_type: ExportType, body: bytes) -> Page:
-    """Read HubSpot's body, mended where it is no JSON. Raises PageUnreadableError when it is something else."""
-    envelope, mended = _with_spare_levels(_SPARE_LEVELS, lambda: _read_json(body))
+    """Read HubSpot's body, mended where it is no JSON. Raises PageUnreadableError when it is something else.
+
+    A body that is as it should be is gone through once, for what it says of itself and for the ids of its records.
+    """
+    return _with_spare_levels(_SPARE_LEVELS, lambda: _page_at_once(export_type, body) or _page(export_type, body))
+
+
+def _page_at_once(export_type: ExportType, body: bytes) -> Page | None:
+    """Read a page with its ids; None where anything in it is odd."""
+    try:
+        envelope = _decode_with_ids(body) if is_utf8(body) else None
+    except (msgspec.DecodeError, RecursionError):
+        return None
+    records = getattr(envelope, PAGE_FORMATS[export_type].list_key, UNSET)
+    if envelope is None or records is UNSET:
+        return None
+    ids = tuple([record.id for record in records or ()])
+    return _page_of(envelope, Mended(body), records=len(ids), ids=ids)
+
+
+def _page(export_type: ExportType, body: bytes) -> Page:
+    envelope, mended = _read_json(body)
     records = _list_of(export_type, envelope)
+    mends = mends_by_place(mended, records) if mended.marks else ()
+    return _page_of(envelope, mended, records=len(records), mends=mends)
+
+
+def _page_of(
+    envelope: _Body | _BodyWithIds,
+    mended: Mended,
+    *,
+    records: int,
+    ids: tuple[int | None, ...] | None = None,
+    mends: tuple[Mend, ...] = (),
+) -> Page:
     return Page(
         body=mended.text,
-        records=len(records),
+        records=records,
         has_more=bool(envelope.has_more or envelope.has_more_camel),
         offset=_plain_offset(envelope.vid_offset) or _plain_offset(envelope.offset) or None,
         says_more=envelope.has_more is not None or envelope.has_more_camel is not None,
-        mends=mends_by_place(mended, records) if mended.marks else (),
+        mends=mends,
+        ids=ids,
     )
 
 
@@ -221,14 +260,19 @@ def record_ids(export_type: ExportType, body: bytes) -> list[int | None]:
     Raises PageUnreadableError for a body that has no list of them.
     """
     try:
-        records: list[_Contact | _Company | _Deal | _Note] | None
-        records = getattr(_decode_ids(body), PAGE_FORMATS[export_type].list_key)
+        records: list[_Contact | _Company | _Deal | _Note] | UnsetType | None
+        records = getattr(_decode_with_ids(body), PAGE_FORMATS[export_type].list_key)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         records = None
-    if records is not None:
+    if records:
         return [record.id for record in records]
     # something in it is odd: one record at a time
     return [_id_of(record, _ID_PATHS[export_type]) for record in _list_of(export_type, _read(body)[0])]
+
+
+def ids_of(export_type: ExportType, page: Page) -> Sequence[int | None]:
+    """Return the ids of a page's records, as `record_ids` does; those of a page that has just come are known."""
+    return page.ids if page.ids is not None else record_ids(export_type, page.body)
 
 
 def within_bytes(records: Iterable[T], *, size_of: Callable[[T], int]) -> Iterator[T]:
@@ -276,7 +320,7 @@ def without_record(export_type: ExportType, page: Page, record_id: int, *, erasu
     ]
     records = zip(split_records(export_type, page.body), ids, strict=True)
     body = _with_records(export_type, page.body, [record for record, each in records if each != record_id])
-    return replace(page, body=body, gaps=(*page.gaps, *gaps))
+    return replace(page, body=body, gaps=(*page.gaps, *gaps), ids=None)
 
 
 def first_records(export_type: ExportType, page: Page, count: int) -> Page:
@@ -284,14 +328,16 @@ def first_records(export_type: ExportType, page: Page, count: int) -> Page:
     if count == page.records:
         return page
     body = _with_records(export_type, page.body, split_records(export_type, page.body)[:count])
-    return replace(page, body=body, records=count, mends=tuple(mend for mend in page.mends if mend.place < count))
+    mends = tuple(mend for mend in page.mends if mend.place < count)
+    return replace(page, body=body, records=count, mends=mends, ids=page.ids[:count] if page.ids is not None else None)
 
 
 def without_first_record(export_type: ExportType, page: Page) -> Page:
     """Return a page without its first record."""
     body = _with_records(export_type, page.body, split_records(export_type, page.body)[1:])
     mends = tuple(replace(mend, place=mend.place - 1) for mend in page.mends if mend.place > 0)
-    return replace(page, body=body, records=page.records - 1, mends=mends)
+    ids = page.ids[1:] if page.ids is not None else None
+    return replace(page, body=body, records=page.records - 1, mends=mends, ids=ids)
 
 
 def _with_records(export_type: ExportType, body: bytes, records: Sequence[bytes]) -> bytes:

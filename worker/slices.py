@@ -29,7 +29,7 @@ from worker.job_in_hand import JobInHand
 from worker.jobs import Job, JobKind
 from worker.lane_reading import LaneReader, begin_lanes
 from worker.leases import HeldLease
-from worker.pages import Page, record_ids
+from worker.pages import Page, ids_of
 from worker.retry import is_failure
 
 _log = structlog.get_logger()
@@ -164,7 +164,7 @@ class Slice:
     def _store(self, fetched: FetchedPage, *, asked_at: float) -> None:
         """Store the page: while the next one is being fetched, if one is wanted."""
         job, cursor = self._hand.job, self._hand.job.cursor
-        given = record_ids(job.records_type, fetched.page.body)
+        given = ids_of(job.records_type, fetched.page)
         page, ids = without_repeat(job.records_type, fetched.page, given, last_id=job.last_id)
         if fetched.api != cursor.api and goes_back(ids, after_id=cursor.after_id):
             self._begin_anew(because=_GOES_BACK)

@@ -621,7 +621,7 @@ class InMemoryPageStore(_Store):
         expires_at: datetime | None = None,
     ) -> bool:
         self._answer()
-        assert ids is None or ids == record_ids(job.records_type, page.body)
+        assert ids is None or list(ids) == record_ids(job.records_type, page.body)
         place = (job.job_id, job.progress.pages if lane is None else lane.next_page)
         start = job.progress.records if lane is None else lane.records
         with self._lock:

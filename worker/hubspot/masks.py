@@ -29,9 +29,17 @@ def masked(text: str, secrets: Sequence[SecretStr]) -> str:
 
 def safe_correlation_id(value: str | None, secrets: Sequence[SecretStr]) -> str | None:
     """Return what HubSpot's support asks for; None for what cannot be one, and for what holds a secret."""
-    if value is None or not _CORRELATION_ID.fullmatch(value) or masked(value, secrets) != value:
+    if value is None or not _CORRELATION_ID.fullmatch(value):
         return None
-    return value
+    if all(len(value) < _least_length(secret.get_secret_value()) for secret in secrets):
+        return value  # every answer has one, and all forms of a token take as long to write as the answer to decode
+    return value if masked(value, secrets) == value else None
+
+
+def _least_length(value: str) -> int:
+    """Return a length that no form of a secret is below."""
+    in_base64 = (len(value) - 2) // 3 * 4
+    return min(len(value), in_base64) if in_base64 >= _SHORTEST_BASE64 else len(value)
 
 
 def _forms(value: str) -> set[str]:

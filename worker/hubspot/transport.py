@@ -1,4 +1,4 @@
-"""One call to HubSpot, and what can go wrong on the way; the only user of `requests`."""
+"""One call to HubSpot, and what can go wrong on the way; here the errors of `requests` become ours."""
 
 from __future__ import annotations
 
@@ -7,14 +7,12 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from http.cookiejar import DefaultCookiePolicy
 from typing import Literal, TypeAlias
 from urllib.parse import quote
 
 import requests
 import urllib3
 from pydantic import SecretStr
-from requests.auth import AuthBase
 
 from worker.errors import (
     AnswerTooLargeError,
@@ -25,6 +23,7 @@ from worker.errors import (
     TimedOutError,
 )
 from worker.hubspot.answers import correlation_id_of, error_of, error_within, quota_of
+from worker.hubspot.prepared import RequestPreparer
 from worker.hubspot.wire import WireAdapter
 from worker.pages import Mend
 from worker.permits import FREE_PERMIT, Permit
@@ -66,7 +65,7 @@ class Call:
     params: Sequence[tuple[str, str]] = field(default=(), repr=False)
     form: list[tuple[str, str]] | None = field(default=None, repr=False)
     json: Mapping[str, object] | None = field(default=None, repr=False)
-    auth: AuthBase | None = field(default=None, repr=False)
+    token: SecretStr | None = field(default=None, repr=False)
     secrets: Sequence[SecretStr]
     may_be_cut: bool = True
     permit: Permit = field(default=FREE_PERMIT, compare=False, repr=False)
@@ -111,9 +110,16 @@ class Transport:
         permit: Permit = FREE_PERMIT,
     ) -> Answer:
         """GET a body. Parameters are added to those in `url`. Raises a HubSpotError, PermitExpiredError."""
-        auth = _Bearer(access_token)
         return self._send(
-            Call(api=api, method="GET", url=url, params=params, auth=auth, secrets=[access_token], permit=permit)
+            Call(
+                api=api,
+                method="GET",
+                url=url,
+                params=params,
+                token=access_token,
+                secrets=[access_token],
+                permit=permit,
+            )
         )
 
     def get_of_token(self, url: str, token: SecretStr) -> bytes:
@@ -127,8 +133,7 @@ class Transport:
 
     def post_json(self, url: str, body: Mapping[str, object], access_token: SecretStr, *, api: Api) -> Answer:
         """POST JSON. Raises a HubSpotError."""
-        auth = _Bearer(access_token)
-        return self._send(Call(api=api, method="POST", url=url, json=body, auth=auth, secrets=[access_token]))
+        return self._send(Call(api=api, method="POST", url=url, json=body, token=access_token, secrets=[access_token]))
 
     def post_form(self, url: str, form: list[tuple[str, str]], secrets: Sequence[SecretStr]) -> bytes:
         """POST a form to the token endpoint. Raises a HubSpotError, none of whose texts holds one of `secrets`."""
@@ -137,7 +142,7 @@ class Transport:
 
 
 class Sessions:
-    """Does calls, each exactly once: retries are decided elsewhere. One session a thread keeps connections alive."""
+    """Does calls, each exactly once: retries are decided elsewhere. All threads share its connections."""
 
     def __init__(
         self,
@@ -146,11 +151,13 @@ class Sessions:
         stopping: threading.Event | None = None,
         clock: Callable[[], datetime] | None = None,
     ) -> None:
-        self._patience_s = patience_s
+        self._timeout = (CONNECT_S, patience_s)
         self._stopping = stopping or threading.Event()
         self._clock = clock
         self._of_thread = threading.local()
         self._room = _Room()
+        self._requests = RequestPreparer()
+        self._adapter = WireAdapter(before_leaving=self._leave, is_given_up=self._is_given_up)
 
     def send(self, call: Call) -> Answer:
         """Make a call.
@@ -161,17 +168,7 @@ class Sessions:
         began_at = time.monotonic()
         self._of_thread.call, self._of_thread.stops_at = call, None
         try:
-            with self._session().request(
-                call.method,
-                call.url,
-                params=call.params,
-                data=call.form,
-                json=call.json,
-                auth=call.auth,
-                timeout=(CONNECT_S, self._patience_s),
-                allow_redirects=False,
-                stream=True,
-            ) as response:
+            with self._adapter.send(self._prepared(call), timeout=self._timeout, stream=True) as response:
                 call.permit.settle()  # whatever the answer, HubSpot has counted the call by now
                 content = self._read(response)
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
@@ -226,33 +223,10 @@ class Sessions:
             of_thread.stops_at = at + GRACE_S
         return bool(at >= of_thread.stops_at)
 
-    def _session(self) -> requests.Session:
-        session: requests.Session | None = getattr(self._of_thread, "session", None)
-        if session is None:
-            session = self._of_thread.session = requests.Session()
-            session.headers.update({"Accept": "application/json", "User-Agent": "hubspot-export"})
-            session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))  # one session serves many accounts
-            for scheme in ("https://", "http://"):
-                adapter = WireAdapter(
-                    before_leaving=self._leave,
-                    is_given_up=self._is_given_up,
-                    pool_connections=4,
-                    pool_maxsize=4,
-                    max_retries=0,
-                )
-                session.mount(scheme, adapter)
-        return session
-
-
-class _Bearer(AuthBase):
-    """The access token as a header, set here so that an entry in a `.netrc` cannot take its place."""
-
-    def __init__(self, token: SecretStr) -> None:
-        self._token = token
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        request.headers["Authorization"] = f"Bearer {self._token.get_secret_value()}"
-        return request
+    def _prepared(self, call: Call) -> requests.PreparedRequest:
+        if call.method == "GET" and call.token is not None:
+            return self._requests.get(call.url, call.params, token=call.token)
+        return self._requests.other(call.method, call.url, form=call.form, json=call.json, token=call.token)
 
 
 class _Room:

@@ -7,9 +7,11 @@ import io
 import socket
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from requests import PreparedRequest, Response, Session
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
@@ -20,6 +22,8 @@ from worker.permits import DELIVERY_S
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
+_MOST_HOSTS = 16  # the settings name a handful
+_MOST_IDLE = 128  # connections to a host, about as many as calls can be under way in a process
 _LOOK_EVERY_S = 0.5  # whether the answer is still wanted
 _MOST_INTERIM = 20  # answers before the one that counts
 _FIRST_INTERIM, _SWITCHING, _FIRST_FINAL = 100, 101, 200
@@ -42,18 +46,16 @@ class WireAdapter(HTTPAdapter):
     `before_leaving` is called when the connection stands, right before the first byte of a request is written, in the
     thread that writes it; nothing is written where it raises. What the other end has not acknowledged after DELIVERY_S
     the kernel does not send again, even if the process has ended meanwhile.
+
+    What the environment says of proxies and certificates is looked up with the first call to a host and holds for all
+    that follow: for every call anew it would be a quarter of what a page costs.
     """
 
-    def __init__(
-        self,
-        *,
-        before_leaving: Callable[[], None],
-        is_given_up: Callable[[], bool],
-        **options: Any,  # noqa: ANN401 - HTTPAdapter's
-    ) -> None:
+    def __init__(self, *, before_leaving: Callable[[], None], is_given_up: Callable[[], bool]) -> None:
         self._before_leaving = before_leaving
         self._is_given_up = is_given_up
-        super().__init__(**options)
+        self._routes: dict[str, _Route] = {}
+        super().__init__(pool_connections=_MOST_HOSTS, pool_maxsize=_MOST_IDLE, max_retries=0)
 
     def init_poolmanager(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - HTTPAdapter's
         """Make the pools of direct connections."""
@@ -65,6 +67,33 @@ class WireAdapter(HTTPAdapter):
         manager = super().proxy_manager_for(proxy, **options | {"socket_options": _SOCKET_OPTIONS})
         self._set_up(manager)
         return manager
+
+    def get_connection_with_tls_context(self, request: PreparedRequest, *_: Any, **__: Any) -> HTTPConnectionPool:  # noqa: ANN401 - HTTPAdapter's
+        """Return the connections by which the request's host is reached."""
+        return self._route_of(request).pool
+
+    def cert_verify(self, *_: Any, **__: Any) -> None:  # noqa: ANN401 - HTTPAdapter's
+        """Do nothing: the connections have got their certificates when they were found."""
+
+    def request_url(self, request: PreparedRequest, *_: Any, **__: Any) -> str:  # noqa: ANN401 - HTTPAdapter's
+        """Return what stands in the request's first line: the path, or for a proxy without a tunnel all of it."""
+        return super().request_url(request, self._route_of(request).proxies)
+
+    def build_response(self, req: PreparedRequest, resp: Any) -> Response:  # noqa: ANN401 - urllib3's
+        """Return the answer, without the cookies: one account's must not reach another."""
+        return _PlainResponse(req, resp)
+
+    def _route_of(self, request: PreparedRequest) -> _Route:
+        url = str(request.url)
+        origin = url[: url.index("/", len("https://"))]
+        route = self._routes.get(origin)
+        if route is None or route.pool.pool is None:  # closed, since there were too many hosts
+            found = Session().merge_environment_settings(url, {}, None, None, None)
+            proxies, verify = dict(found["proxies"]), found["verify"]
+            pool = super().get_connection_with_tls_context(request, verify, proxies=proxies)
+            super().cert_verify(pool, url, verify, None)  # type: ignore[no-untyped-call] # by its stubs
+            route = self._routes[origin] = _Route(pool, proxies)  # type: ignore[arg-type] # no stub names its class
+        return route
 
     def _set_up(self, manager: PoolManager) -> None:
         pools = {"http": (HTTPConnectionPool, _Connection), "https": (HTTPSConnectionPool, _SecureConnection)}
@@ -89,6 +118,24 @@ class WireAdapter(HTTPAdapter):
         pool = pool_class(*arguments, **options)
         pool.ConnectionCls = connect  # type: ignore[assignment] # it is called, and nothing else
         return pool
+
+
+@dataclass(frozen=True, slots=True)
+class _Route:
+    """How a host is reached: the connections to it, or to a proxy, and the proxies that the environment names."""
+
+    pool: HTTPConnectionPool
+    proxies: dict[str, str]
+
+
+class _PlainResponse(Response):
+    """As much of a response as is read here. That of `requests` makes a cookie jar first, which costs 20 µs."""
+
+    def __init__(self, request: PreparedRequest, raw: Any) -> None:  # noqa: ANN401 - urllib3's
+        self._content_consumed = False
+        self.status_code, self.reason = raw.status, raw.reason
+        self.headers, self.raw, self.request = raw.headers, raw, request
+        self.url = str(request.url)
 
 
 class _Leaving(HTTPConnection):

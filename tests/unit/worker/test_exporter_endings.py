@@ -184,7 +184,7 @@ class Shuffled:
         fetched = self.source.fetch_page(query, access_token)
         records = [msgspec.Raw(record) for record in split_records(query.export_type, fetched.page.body)]
         changed = msgspec.json.encode({"contacts": [*reversed(records), *records[: self.twice]]})
-        page = replace(fetched.page, body=changed, records=len(records) + self.twice)
+        page = replace(fetched.page, body=changed, records=len(records) + self.twice, ids=None)
         return replace(fetched, page=page)
 
 

@@ -8,7 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.pages import PAGE_FORMATS, ExportType, PageUnreadableError, read_page, record_ids, split_records
+from worker.pages import (
+    PAGE_FORMATS,
+    ExportType,
+    PageUnreadableError,
+    first_records,
+    ids_of,
+    read_page,
+    record_ids,
+    split_records,
+    without_first_record,
+    without_record,
+)
 
 
 @pytest.mark.parametrize(
@@ -185,3 +196,28 @@ def test_a_page_without_the_flag_reads_as_the_last_and_is_known_for_it(
 ) -> None:
     page = read_page(ExportType.CONTACTS, body)
     assert (page.has_more, page.says_more) == (has_more, says_more)
+
+
+@pytest.mark.parametrize("export_type", ExportType)
+@given(ids=st.lists(st.integers(-(2**63), 2**63 - 1) | st.none(), max_size=5))
+def test_ids_are_read_with_the_page_and_stay_those_of_its_records(
+    export_type: ExportType, ids: list[int | None]
+) -> None:
+    names = {ExportType.CONTACTS: "vid", ExportType.COMPANIES: "companyId", ExportType.DEALS: "dealId"}
+    records = [{names[export_type]: each} if export_type in names else {"engagement": {"id": each}} for each in ids]
+    page = read_page(export_type, json.dumps({PAGE_FORMATS[export_type].list_key: records, "hasMore": True}).encode())
+    assert page.ids == tuple(ids)
+
+    shorter = [first_records(export_type, page, count) for count in range(len(ids) + 1)]
+    if ids:
+        shorter.append(without_first_record(export_type, page))
+    shorter += [without_record(export_type, page, each, erasure_id="e") for each in ids if each is not None]
+    for each in shorter:
+        assert list(ids_of(export_type, each)) == record_ids(export_type, each.body)
+
+
+@pytest.mark.parametrize("odd", ['"7"', "7.0", "[]", "1" * 30, '{"a":1}'])
+def test_a_page_with_an_odd_id_is_read_all_the_same(odd: str) -> None:
+    page = read_page(ExportType.CONTACTS, f'{{"contacts":[{{"vid":{odd}}},{{"vid":2}}],"vid-offset":9}}'.encode())
+    assert (page.records, page.offset) == (2, 9)
+    assert list(ids_of(ExportType.CONTACTS, page)) == record_ids(ExportType.CONTACTS, page.body)
