@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack, suppress
+from contextvars import copy_context
 from typing import TypeAlias
 from zlib import crc32
 
@@ -85,10 +86,18 @@ class Exporter:
             return SliceOutcome.NOTHING_TO_CLAIM
         job = lease.job
         with structlog.contextvars.bound_contextvars(epoch=job.epoch, **job.log_fields), self._watch(job) as span:
-            self._pass_on(job)
-            outcome = self._work_on(lease)
+            # Beside the slice: nobody who waits for this job need wait for the account's next one.
+            passing_on = self._tools.storing.submit(copy_context().run, self._pass_on, job)
+            try:
+                outcome = self._work_on(lease)
+            finally:
+                has_looked = not passing_on.cancel()  # where it has not begun, the look below does for both
+                if has_looked:
+                    self._tools.wait_for([passing_on])
             span.note({"hubspot_export.outcome": outcome})
             self._pass_on(job)
+            if has_looked:
+                passing_on.result()
             return outcome
 
     def _work_on(self, lease: HeldLease) -> SliceOutcome:

@@ -91,6 +91,8 @@ class _Held(Future[T]):
 
 
 def _settle(outcome: Future[T], fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> None:
+    if not outcome.set_running_or_notify_cancel():
+        return
     try:
         outcome.set_result(fn(*args, **kwargs))
     except BaseException as error:  # noqa: BLE001 - told to whoever asks for the result, as it is

@@ -46,16 +46,17 @@ class JobTurns:
         return theirs.replace(tzinfo=UTC)
 
     def has_turn(self, turn: AccountTurn, *, most: int) -> bool:
-        """Look for a job claimed since then, and count those that are held: two indexes, at most `most` jobs."""
+        """Look for a job claimed since then, and count those that are held: one call, two indexes, `most` + 1 jobs."""
         own = of_turn(turn)
+        held = _counted({**own, **IS_LEASED, "$expr": IS_HELD}, most=most, as_="held") if most else []
+        if turn.as_of is None:
+            asked = held
+        else:
+            asked = _counted({**own, "claimed_at": {"$gt": turn.as_of}}, most=1, as_="begun")
+            asked += [{"$unionWith": {"coll": COLLECTION, "pipeline": held}}] if held else []
         with translated_errors():
-            if turn.as_of is not None and self._has_begun(own, turn.as_of):
-                return False
-            held = {**own, **IS_LEASED, "$expr": IS_HELD}
-            return most == 0 or self._jobs.count_documents(held, limit=most) < most
-
-    def _has_begun(self, own: Document, since: datetime) -> bool:
-        return self._jobs.find_one({**own, "claimed_at": {"$gt": since}}, {"_id": True}) is not None
+            found = {name: n for each in self._jobs.aggregate(asked) for name, n in each.items()} if asked else {}
+        return "begun" not in found and (most == 0 or found.get("held", 0) < most)
 
     def claim(self, turn: AccountTurn, change: Document) -> Job | None:
         """Claim the job that has been ready for longest, by one atomic update."""
@@ -184,6 +185,11 @@ class JobTurns:
 def of_turn(turn: AccountTurn) -> Document:
     """Find the jobs of a turn's account and line."""
     return {"account_id": turn.account_id, "line": turn.line.value}
+
+
+def _counted(wanted: Document, *, most: int, as_: str) -> list[Document]:
+    """Count jobs up to `most`; no document where there is none."""
+    return [{"$match": wanted}, {"$limit": most}, {"$count": as_}]
 
 
 def _ready_by(turn: AccountTurn) -> Document:
