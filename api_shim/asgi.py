@@ -110,6 +110,7 @@ def build(settings: ShimSettings, *, connections: Connections) -> FastAPI:
     waiter = JobWaiter(news)
     waiting_limit = WaitingLimit(settings.max_waiting_requests_per_caller)
     eraser = Eraser(
+        jobs=jobs,
         erasures=MongoErasureStore(database),
         records=records,
         pages=pages,

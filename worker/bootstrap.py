@@ -181,7 +181,7 @@ def build(settings: WorkerSettings, *, stopping: threading.Event, registry: Coll
     planner = _planner(settings, accounts, jobs, transport, clock)
     records, erasures = MongoRecordStore(database, spoiled), MongoErasureStore(database)
     transactions = MongoTransactions(database, within_s=_TRANSACTION_S)
-    eraser = Eraser(erasures=erasures, records=records, pages=pages, transactions=transactions)
+    eraser = Eraser(jobs=jobs, erasures=erasures, records=records, pages=pages, transactions=transactions)
     comparison = Comparison(
         records=records,
         pages=pages,

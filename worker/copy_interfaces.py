@@ -8,7 +8,7 @@ from typing import Protocol, TypeVar
 
 from worker.copying import Copying, SyncMode
 from worker.erasures import Erasure
-from worker.pages import PagePlace
+from worker.pages import ExportType, PagePlace
 from worker.records import CompleteSync, CopiedRecord, CopyId, KnownRecord, Missed, Moment, Place, Record, Shown
 
 T = TypeVar("T")
@@ -36,6 +36,9 @@ class ErasureStore(Protocol):
 
     def open_of(self, copy: CopyId, record_ids: Iterable[int]) -> list[Erasure]:
         """Return the erasures of these records of a copy that are not finished."""
+
+    def has_open(self, account_id: str, export_type: ExportType) -> bool:
+        """Whether there is an erasure of such records of the account, from whatever portal, that is not finished."""
 
     def take_due(self) -> Erasure | None:
         """Return an erasure that is due to one who works on it now; None when there is none."""

@@ -12,7 +12,7 @@ import structlog
 from worker.copy_interfaces import ErasureStore, RecordStore, Transactions
 from worker.erasures import Erasure, Rewrite
 from worker.errors import SpoiledPageError, StoreUnavailableError
-from worker.interfaces import PageStore
+from worker.interfaces import JobStore, PageStore
 from worker.jobs import Job
 from worker.pages import PagePlace
 from worker.records import CopyId
@@ -28,8 +28,10 @@ class Eraser:
 
     A page comes to be without the record and the erasure to count it in one transaction. The job is no part of it: it
     is for the pages to say what a job has lost, and a transaction whose client is killed locks what it has written.
+    The leases of jobs are marked before each look, so that their holders take it out of pages that come after it.
     """
 
+    jobs: JobStore
     erasures: ErasureStore
     records: RecordStore
     pages: PageStore
@@ -56,6 +58,10 @@ class Eraser:
         while self.monotonic() < ends_at and (erasure := self.erasures.take_due()) is not None:
             self._look(erasure, ends_at=ends_at)
 
+    def is_at_work(self, job: Job) -> bool:
+        """Whether any record of the job's account and type is being erased, from whatever portal."""
+        return self.erasures.has_open(job.account_id, job.records_type)
+
     def keep_out(self, job: Job, number: int, record_ids: Collection[int | None]) -> None:
         """Take what is being erased out of the page of this number that has just been stored."""
         for erasure in self.erasures.open_of(job.copy_id, [each for each in record_ids if each is not None]):
@@ -77,6 +83,7 @@ class Eraser:
 
     def _steps(self, erasure: Erasure) -> Iterator[PagePlace | None]:
         """Do one step after the other; each gives how far the pages are looked through, to go on from there."""
+        self.jobs.mark_leases(erasure.copy_id)
         if erasure.was_in_copy is None:
             self.transactions.run(lambda: self._take_out_of_copy(erasure))
             yield erasure.looked_through

@@ -24,6 +24,7 @@ ExportError
 │   └── SpoiledScheduleError  a schedule is damaged: its owner can store it again
 ├── CursorLostError           the position in one API cannot be told to the other: read the list from its start
 ├── LeaseLostError            someone else works on the job now: stop, write nothing
+├── ErasureAskedError         records are being erased: look for them in what is stored, then count it
 ├── NoPlaceError              a page takes a further call, for which the limit has no permit: wait, fetch the page again
 ├── PermitExpiredError        the call came too late for its permit and was not made: take another permit
 ├── UnavailableError          what we depend on is away: come back later
@@ -213,6 +214,10 @@ class LeaseLostError(ExportError):
     """The job's lease has gone to another worker, so nothing more may be written here."""
 
     code = "lease_lost"
+
+
+class ErasureAskedError(ExportError):
+    """An eraser has marked the job's lease: its pages are not counted before they were looked at."""
 
 
 class InternalError(ExportError):

@@ -24,6 +24,7 @@ from worker.lanes import Block, Lane
 from worker.pages import ExportType, Offset, Page, PagePlace
 from worker.permits import FREE_PERMIT, Permit
 from worker.rates import Quota
+from worker.records import CopyId
 from worker.scopes import MissingScopes
 from worker.token_endpoints import GoneEndpoint
 from worker.tokens import RenewalLease, RenewedToken, Token
@@ -225,11 +226,15 @@ class JobStore(Protocol):
     def renew(self, job: Job, *, lease_s: float) -> None:
         """Have the lease last so long from now on. Raises LeaseLostError when the epoch is not the present one."""
 
-    def checkpoint(self, job: Job, *, lease_s: float) -> bool:
+    def checkpoint(self, job: Job, *, lease_s: float, unless_marked: bool = False) -> bool:
         """Store what the holder of the lease knows, renew the lease, and say whether the job is to be cancelled.
 
-        Raises LeaseLostError when the epoch is not the present one.
+        Raises LeaseLostError when the epoch is not the present one, and where it is asked for ErasureAskedError, with
+        nothing stored, when the lease is marked.
         """
+
+    def mark_leases(self, copy: CopyId) -> None:
+        """Mark the leases of all held jobs of this account and type; a mark goes with its lease. Idempotent."""
 
     def release(self, job: Job, *, resume_in_s: float | None = None) -> None:
         """Store what the holder knows and give the lease up; the job is due again in `resume_in_s` seconds, or now.

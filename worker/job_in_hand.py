@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
@@ -11,6 +11,7 @@ import structlog
 from worker.closing import close, tell_sync
 from worker.copying import FEED_TOO_OLD, Copying
 from worker.crm_apis import CrmApi
+from worker.erasure_screen import ErasureScreen, StoredPage
 from worker.errors import (
     AddressTooLongError,
     ExportError,
@@ -55,6 +56,7 @@ class JobInHand:
         self._first_page = self.job.progress.pages
         self._wait_s: float | None = None
         self._sighting: GoneList | None = None
+        self._screen = ErasureScreen(lease, tools.eraser)
 
     @property
     def is_at_work(self) -> bool:
@@ -135,6 +137,13 @@ class JobInHand:
         for _ in range(answered):
             self.note_call(_OK, None)
         self.job = replace(self.job, further_calls=self.job.further_calls + answered)
+
+    def count(self, job: Job, pages: Sequence[StoredPage]) -> Job:
+        """Store the job, with these pages, which were stored since the last time, counted; return it as it is stored.
+
+        Not to be called by two threads at once. Raises LeaseLostError, StoreUnavailableError.
+        """
+        return replace(job, cancel_requested=self._screen.checkpoint(job, pages))
 
     def ask_for_less(self, error: HubSpotError, job: Job) -> None:
         """Ask for fewer records, or properties, with each call, where the error of one that `job` made calls for it."""

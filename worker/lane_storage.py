@@ -8,6 +8,7 @@ from contextvars import copy_context
 from dataclasses import dataclass, replace
 from typing import Any
 
+from worker.erasure_screen import StoredPage
 from worker.job_in_hand import JobInHand
 from worker.jobs import Job
 from worker.lanes import PAGES_A_LANE, Lane, Lanes
@@ -101,9 +102,7 @@ class LaneStorage:
         tools, lane = self._hand.tools, step.before
         page = first_records(job.records_type, step.page, len(step.ids))
         self._hand.lease.require()
-        was_there = tools.pages.add(job, page, lane=lane, ids=step.ids)
-        tools.eraser.keep_out(job, lane.next_page, step.ids)
-        return page, was_there
+        return page, tools.pages.add(job, page, lane=lane, ids=step.ids)
 
     def _after_write(self, backlog: _Backlog, page: Page, was_there: bool) -> None:  # noqa: FBT001 - the store's word
         backlog.page = page
@@ -119,7 +118,7 @@ class LaneStorage:
         stored = {after: backlog for after, backlog in self._backlogs.items() if backlog.is_stored}
         lanes = replace(self.lanes, parts=tuple(map(self._as_stored, self.lanes.parts)))
         job = self._hand.job.in_lanes(lanes, at=self._hand.tools.clock())
-        pages = [(backlog.page, backlog.step.asked_at) for backlog in stored.values() if backlog.page is not None]
+        pages = [(backlog.page, backlog.step) for backlog in stored.values() if backlog.page is not None]
         self._is_noting, self._has_news = True, False
         self._do(self._checkpoint, job, pages, then=lambda noted: self._after_note(noted, lanes, list(stored)))
 
@@ -140,10 +139,10 @@ class LaneStorage:
             tally=stored.tally,
         )
 
-    def _checkpoint(self, job: Job, pages: Sequence[tuple[Page, float]]) -> Job:
-        for page, asked_at in pages if job.copying is not None else ():
-            job = self._hand.tools.copy.keep_up(job, page, asked_at=asked_at)
-        return replace(job, cancel_requested=self._hand.lease.checkpoint(job))
+    def _checkpoint(self, job: Job, pages: Sequence[tuple[Page, Step]]) -> Job:
+        for page, step in pages if job.copying is not None else ():
+            job = self._hand.tools.copy.keep_up(job, page, asked_at=step.asked_at)
+        return self._hand.count(job, [StoredPage(number=step.before.next_page, ids=step.ids) for _, step in pages])
 
     def _after_note(self, noted: Job, lanes: Lanes, stored: Sequence[int]) -> None:
         """Go on from the job as it is stored; calls that were counted meanwhile are in the next note."""

@@ -47,10 +47,13 @@ class HeldLease:
         self._keeper.jobs.renew(self.job, lease_s=self._keeper.lease_s)
         self._valid_until = asked_at + self._keeper.lease_s
 
-    def checkpoint(self, job: Job) -> bool:
-        """Store the job, which renews its lease; says whether the job is to be cancelled."""
+    def checkpoint(self, job: Job, *, unless_marked: bool = False) -> bool:
+        """Store the job, which renews its lease; says whether the job is to be cancelled.
+
+        Raises LeaseLostError, StoreUnavailableError, and where it is asked for ErasureAskedError, as the store does.
+        """
         asked_at = self._keeper.monotonic()
-        is_cancelled = self._keeper.jobs.checkpoint(job, lease_s=self._keeper.lease_s)
+        is_cancelled = self._keeper.jobs.checkpoint(job, lease_s=self._keeper.lease_s, unless_marked=unless_marked)
         self._valid_until = asked_at + self._keeper.lease_s
         return is_cancelled
 

@@ -12,6 +12,7 @@ from functools import partial
 import structlog
 
 from worker.cursors import Ids, goes_back, without_repeat
+from worker.erasure_screen import StoredPage
 from worker.errors import (
     CursorLostError,
     CursorStuckError,
@@ -199,12 +200,13 @@ class Slice:
         lease = self._hand.lease
         lease.require()
         was_there = self._tools.pages.add(job, page, ids=ids, expires_at=self._end_of_page(moved, moved.updated_at))
-        self._tools.eraser.keep_out(job, job.progress.pages, ids)
         stored = replace(moved, tally=moved.tally.after_refetch()) if was_there else moved
         if stored.copying is not None:
             stored = self._tools.copy.keep_up(stored, page, asked_at=asked_at)
-        is_over = stored.is_complete and not stored.has_copy_to_compare
-        return stored if is_over else replace(stored, cancel_requested=lease.checkpoint(stored))
+        if not stored.is_complete or stored.has_copy_to_compare:
+            return self._hand.count(stored, [StoredPage(number=job.progress.pages, ids=ids)])
+        self._tools.eraser.keep_out(job, job.progress.pages, ids)
+        return stored
 
     def _compare(self) -> None:
         """Compare a portion; the write that finishes a job is the one that leaves it."""
@@ -212,7 +214,7 @@ class Slice:
         lease.require()
         job = self._hand.job = self._tools.copy.compare(self._hand.job)
         if job.has_copy_to_compare:
-            self._hand.job = replace(job, cancel_requested=lease.checkpoint(job))
+            self._hand.job = self._hand.count(job, [])
 
     def _bring_home(self) -> None:
         """Go on with the job as it is stored, once it is. Raises what kept the page from being stored."""

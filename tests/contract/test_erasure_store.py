@@ -159,6 +159,18 @@ def test_only_the_erasures_of_records_that_are_asked_about_are_given(world: Worl
     )
 
 
+def test_an_account_has_open_erasures_of_a_type_until_the_last_is_finished(world: World) -> None:
+    assert not world.store.has_open("a1", ExportType.CONTACTS)
+    erasure = added(world)
+    assert world.store.has_open("a1", ExportType.CONTACTS)
+    assert not world.store.has_open("a1", ExportType.DEALS)
+    assert not world.store.has_open("a2", ExportType.CONTACTS)
+    looked = world.store.note_look(erasure)
+    assert world.store.has_open("a1", ExportType.CONTACTS)
+    world.store.note_look(looked)
+    assert not world.store.has_open("a1", ExportType.CONTACTS)
+
+
 def test_those_that_are_due_for_longest_come_first(world: World) -> None:
     first, second = added(world), added(world)
     world.store.hand_over(second, looked_through=None)

@@ -23,7 +23,7 @@ from tests.fakes.clock import ManualClock
 from tests.fakes.stores import InMemoryJobStore
 from worker.account_turns import AccountTurn, DueJob
 from worker.crm_apis import CrmApi
-from worker.errors import FatalHubSpotError, JobNotFoundError, LeaseLostError
+from worker.errors import ErasureAskedError, FatalHubSpotError, JobNotFoundError, LeaseLostError
 from worker.estimates import Basis, Estimate
 from worker.interfaces import JobQuery, JobStore
 from worker.jobs import ExportRequest, Job, JobKind, JobStatus, Lease, Line
@@ -31,9 +31,11 @@ from worker.mongo.connection import MongoDatabase
 from worker.mongo.job_documents import COLLECTION
 from worker.mongo.jobs import MongoJobStore
 from worker.pages import ExportType, Page
+from worker.records import CopyId
 from worker.tallies import Tally
 
 PAGE = Page(body=b"{}", records=3, has_more=True, offset=77)
+MARKED = CopyId(account_id="a1", export_type=ExportType.CONTACTS)
 LAST_PAGE = Page(body=b"{}", records=2, has_more=False, offset=None)
 
 
@@ -228,6 +230,41 @@ def test_the_holder_is_told_that_the_job_is_to_be_cancelled(world: JobWorld) -> 
 
     assert world.store.get(job.job_id, account_id="a1").cancel_requested
     assert world.store.checkpoint(mine.advance(PAGE, at=present()), lease_s=LEASE_S)
+
+
+def test_a_lease_that_is_marked_keeps_its_holder_from_counting_pages_unseen(world: JobWorld) -> None:
+    (job,) = added(world)
+    world.store.mark_leases(MARKED)  # nobody holds it yet
+    mine = claimed(world, job)
+    moved = mine.advance(PAGE, at=present())
+    assert not world.store.checkpoint(moved, lease_s=LEASE_S, unless_marked=True)
+    for other in (replace(MARKED, account_id="a2"), replace(MARKED, export_type=ExportType.DEALS)):
+        world.store.mark_leases(other)
+    world.store.checkpoint(moved, lease_s=LEASE_S, unless_marked=True)
+
+    world.store.mark_leases(MARKED)
+    world.store.mark_leases(MARKED)
+
+    with pytest.raises(ErasureAskedError):
+        world.store.checkpoint(moved.advance(PAGE, at=present()), lease_s=LEASE_S, unless_marked=True)
+    assert world.store.get(job.job_id, account_id="a1").progress.pages == 1
+    world.store.checkpoint(moved.advance(PAGE, at=present()), lease_s=LEASE_S)
+    assert world.store.get(job.job_id, account_id="a1").progress.pages == 2
+
+
+def test_a_mark_goes_with_its_lease_and_outlives_what_renews_that(world: JobWorld) -> None:
+    (job,) = added(world)
+    mine = claimed(world, job)
+    world.store.mark_leases(MARKED)
+    world.store.renew(mine, lease_s=LEASE_S)
+    world.store.checkpoint(mine, lease_s=LEASE_S)
+    with pytest.raises(ErasureAskedError):
+        world.store.checkpoint(mine, lease_s=LEASE_S, unless_marked=True)
+    world.let_pass(LEASE_S + 1)
+    other = claimed(world, job, worker="w2")
+    world.store.checkpoint(other, lease_s=LEASE_S, unless_marked=True)
+    with pytest.raises(LeaseLostError):
+        world.store.checkpoint(mine, lease_s=LEASE_S, unless_marked=True)
 
 
 def test_who_takes_a_job_over_is_told_as_well(world: JobWorld) -> None:

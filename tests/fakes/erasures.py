@@ -9,7 +9,7 @@ from itertools import count
 
 from worker.erasures import Erasure
 from worker.errors import StoreUnavailableError
-from worker.pages import PagePlace
+from worker.pages import ExportType, PagePlace
 from worker.records import CopyId
 
 _LOOKS = 2
@@ -60,6 +60,11 @@ class InMemoryErasureStore:
             if (each.copy_id.account_id, each.copy_id.export_type, each.record_id) in wanted
             and (copy.hub_id is None or each.concerns(copy.hub_id))
         ]
+
+    def has_open(self, account_id: str, export_type: ExportType) -> bool:
+        self._answer()
+        still_open = [each.erasure.copy_id for each in self._stored.values() if each.due_at is not None]
+        return (account_id, export_type) in {(each.account_id, each.export_type) for each in still_open}
 
     def take_due(self) -> Erasure | None:
         self._answer()

@@ -13,11 +13,12 @@ from typing import cast
 
 from worker.account_turns import AccountTurn, DueJob
 from worker.erasures import Erased, Erasure, Rewrite
-from worker.errors import JobNotFoundError, LeaseLostError, SpoiledPageError, StoreUnavailableError
+from worker.errors import ErasureAskedError, JobNotFoundError, LeaseLostError, SpoiledPageError, StoreUnavailableError
 from worker.interfaces import JobQuery, OpenJobs, RecordSlice
 from worker.jobs import JOB_TYPES, Job, JobKind, JobStatus, Lease, Line
 from worker.lanes import Block, Lane, gaps_between, is_among
 from worker.pages import ExportType, Page, PagePlace, record_ids, records_by_place, within_bytes, without_record
+from worker.records import CopyId
 from worker.syncs import follow
 
 _OPEN = frozenset({JobStatus.QUEUED, JobStatus.RUNNING, JobStatus.WAITING})
@@ -109,6 +110,7 @@ class InMemoryJobStore(_Store):
         self._clock = clock
         self._stored = _Shelf(clock)
         self._removed: dict[str, _StoredJob] = {}
+        self._marked: set[tuple[int, str]] = set()  # leases, which have an epoch of their own each
 
     @property
     def all(self) -> list[Job]:
@@ -419,10 +421,12 @@ class InMemoryJobStore(_Store):
         with self._lock:
             self._stored[job.job_id] = replace(self._held(job), leased_until=self._after(lease_s))
 
-    def checkpoint(self, job: Job, *, lease_s: float) -> bool:
+    def checkpoint(self, job: Job, *, lease_s: float, unless_marked: bool = False) -> bool:
         self._answer()
         with self._lock:
             stored = self._held(job)
+            if unless_marked and (stored.epoch, stored.job.job_id) in self._marked:
+                raise ErasureAskedError("Records of the account are being erased")
             is_cancelled = stored.job.cancel_requested
             written = replace(job, cancel_requested=is_cancelled, lease=stored.job.lease)
             self._stored[job.job_id] = replace(stored, job=written, leased_until=self._after(lease_s))
@@ -440,6 +444,14 @@ class InMemoryJobStore(_Store):
             self._stored[job.job_id] = replace(
                 stored, job=free, leased_until=None, published_at=rung_at, unfollowed_since=mark
             )
+
+    def mark_leases(self, copy: CopyId) -> None:
+        self._answer()
+        with self._lock:
+            for stored in self._stored.values():
+                job = stored.job
+                if job.lease is not None and (job.account_id, job.export_type) == (copy.account_id, copy.export_type):
+                    self._marked.add((stored.epoch, job.job_id))
 
     def drop(self, job: Job) -> None:
         self._answer()

@@ -103,6 +103,7 @@ def test_the_holder_of_a_job_is_not_kept_waiting_by_a_transaction_that_erases_fr
             noted.append(jobs.checkpoint(moved, lease_s=30))
 
     eraser = Eraser(
+        jobs=jobs,
         erasures=MongoErasureStore(mongo_database),
         records=MongoRecordStore(mongo_database),
         pages=pages,

@@ -29,6 +29,7 @@ from worker.eraser import Eraser
 from worker.errors import StoreUnavailableError
 from worker.mongo.erasures import MongoErasureStore
 from worker.mongo.indexes import ensure_indexes
+from worker.mongo.jobs import MongoJobStore
 from worker.mongo.pages import MongoPageStore
 from worker.mongo.records import COPIES, MongoRecordStore
 from worker.mongo.transactions import MongoTransactions
@@ -228,6 +229,7 @@ class Account:
 
     def erase(self) -> None:
         eraser = Eraser(
+            jobs=MongoJobStore(self.database),
             erasures=self._slow(MongoErasureStore(self.database)),
             records=self.records,
             pages=MongoPageStore(self.database),

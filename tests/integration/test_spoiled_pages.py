@@ -25,6 +25,7 @@ from worker.jobs import Job, JobStatus
 from worker.metrics import JobMetrics, new_registry
 from worker.mongo.erasures import COLLECTION as ERASURES
 from worker.mongo.erasures import MongoErasureStore
+from worker.mongo.jobs import MongoJobStore
 from worker.mongo.pages import COLLECTION, MongoPageStore
 from worker.mongo.records import MongoRecordStore
 from worker.mongo.transactions import MongoTransactions
@@ -101,7 +102,13 @@ def test_an_erasure_ends_for_all_other_pages_and_says_so(
 ) -> None:
     store, erasures = MongoPageStore(mongo_database), MongoErasureStore(mongo_database)
     transactions = MongoTransactions(mongo_database)
-    eraser = Eraser(erasures=erasures, records=MongoRecordStore(mongo_database), pages=store, transactions=transactions)
+    eraser = Eraser(
+        jobs=MongoJobStore(mongo_database),
+        erasures=erasures,
+        records=MongoRecordStore(mongo_database),
+        pages=store,
+        transactions=transactions,
+    )
     whole, job, other = (three_pages(store) for _ in range(3))
     spoiled(job, 1)
 

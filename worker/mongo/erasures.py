@@ -73,6 +73,12 @@ class MongoErasureStore:
         with translated_errors():
             return [_erasure(document) for document in self._erasures.find(wanted, session=session_under_way())]
 
+    def has_open(self, account_id: str, export_type: ExportType) -> bool:
+        """Look for a first entry of the same index."""
+        wanted = {"account_id": account_id, "type": export_type.value, "due_at": _IS_OPEN}
+        with translated_errors():
+            return self._erasures.find_one(wanted, {"_id": True}) is not None
+
     def take_due(self) -> Erasure | None:
         """Take the one that has been due for longest, by one atomic update."""
         due = {"due_at": _IS_OPEN, "$expr": {"$lte": ["$due_at", "$$NOW"]}}

@@ -9,7 +9,7 @@ from pymongo import ASCENDING, DESCENDING, ReturnDocument
 from pymongo.errors import OperationFailure
 
 from worker.account_turns import AccountTurn, DueJob
-from worker.errors import JobNotFoundError, LeaseLostError
+from worker.errors import ErasureAskedError, JobNotFoundError, LeaseLostError
 from worker.interfaces import JobQuery, OpenJobs
 from worker.jobs import Job, JobKind, JobStatus, Line
 from worker.mongo.connection import Document, MongoDatabase, from_now, translated_errors
@@ -24,9 +24,10 @@ from worker.mongo.job_documents import (
 from worker.mongo.job_families import HIDE, JobFamilies, insert_missing, unchanged
 from worker.mongo.job_lists import LIST_INDEX, count_open, find_newest
 from worker.mongo.job_reading import JobReader
-from worker.mongo.job_timing import HAS_UNSETTLED, OLDER_INDEXES, OPEN, TIMED, TIMING_INDEXES, literal
+from worker.mongo.job_timing import HAS_UNSETTLED, IS_LEASED, OLDER_INDEXES, OPEN, TIMED, TIMING_INDEXES, literal
 from worker.mongo.job_turns import JobTurns, of_turn
 from worker.pages import ExportType
+from worker.records import CopyId
 from worker.spoiled import SpoiledDocuments
 
 _MAY_END = {"$or": [{"parent_id": None}, {"receipt": None}]}  # a child gets its end from its sync
@@ -36,6 +37,7 @@ _IS_WHOLE: Document = {"kind": JobKind.EXPORT.value, "receipt.complete": True}
 # An index that is sparse instead of partial is of no use beside `$expr`, to which a field that is missing is null.
 _IS_UNFOLLOWED: Document = {"unfollowed_since": {"$exists": True}}
 _HAS_STORED: Document = {"stored_bytes": {"$gt": 0}}
+_IS_UNMARKED = {"lease.is_marked": None}
 _CAN_BE_TAKEN = {"$and": [_HAS_LAPSED, _IS_DUE]}
 _NO_SUCH_INDEX = 27
 
@@ -288,10 +290,17 @@ class MongoJobStore:
         """Move the end of the lease."""
         self._write(job, [{"$set": {"lease.expires_at": from_now(lease_s)}}, TIMED])
 
-    def checkpoint(self, job: Job, *, lease_s: float) -> bool:
+    def checkpoint(self, job: Job, *, lease_s: float, unless_marked: bool = False) -> bool:
         """Store the job's state under its lease."""
         change = {**literal(state_of(job)), "lease.expires_at": from_now(lease_s)}
-        return bool(self._write(job, [{"$set": change}, TIMED])["cancel_requested"])
+        return bool(self._write(job, [{"$set": change}, TIMED], unless_marked=unless_marked)["cancel_requested"])
+
+    def mark_leases(self, copy: CopyId) -> None:
+        """Find them by an index; a job that is held all the while keeps its place in it."""
+        running = {"status": JobStatus.RUNNING.value, "type": copy.export_type.value}
+        held = {"account_id": copy.account_id, **running, **IS_LEASED}
+        with translated_errors():
+            self._jobs.update_many(held, {"$set": {"lease.is_marked": True}})
 
     def release(self, job: Job, *, resume_in_s: float | None = None) -> None:
         """Return the lease up in the write that stores the state. Who has to wait is left to the sweeper's ring."""
@@ -357,15 +366,18 @@ class MongoJobStore:
         self._turns.adopt_unmarked()
         self._turns.adopt_unsettled()
 
-    def _write(self, job: Job, change: list[Document]) -> Document:
+    def _write(self, job: Job, change: list[Document], *, unless_marked: bool = False) -> Document:
         held = {"_id": job.job_id, "epoch": job.epoch, "status": JobStatus.RUNNING.value, "lease": {"$ne": None}}
         with translated_errors():
             written = self._jobs.find_one_and_update(
-                held,
+                held | _IS_UNMARKED if unless_marked else held,
                 change,
                 {"cancel_requested": True},
                 return_document=ReturnDocument.AFTER,
             )
+            is_marked = written is None and unless_marked and self._jobs.find_one(held, {"_id": True}) is not None
+        if is_marked:
+            raise ErasureAskedError("Records of the account are being erased")
         if written is None:
             raise LeaseLostError("Another worker has taken the job over")
         return written
@@ -380,7 +392,8 @@ def _claim(worker: str, *, lease_s: float, at: datetime) -> Document:
     return {
         "status": JobStatus.RUNNING.value,
         "epoch": {"$add": ["$epoch", 1]},
-        "lease": {"owner": {"$literal": worker}, "expires_at": from_now(lease_s)},
+        # A document that is set by a pipeline is merged into what is there.
+        "lease": {"owner": {"$literal": worker}, "expires_at": from_now(lease_s), "is_marked": "$$REMOVE"},
         "claimed_at": "$$NOW",
         "attempts": {"$max": ["$attempts", 1]},
         "resumes": {"$add": ["$resumes", taken_over]},

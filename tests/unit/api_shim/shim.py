@@ -96,6 +96,7 @@ class Parts:
     def eraser(self) -> Eraser:
         """An eraser, as shims and workers have one."""
         return Eraser(
+            jobs=self.jobs,
             erasures=self.erasures,
             records=self.records,
             pages=self.pages,

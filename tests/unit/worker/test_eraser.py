@@ -250,6 +250,72 @@ def test_ids_that_came_in_no_order_are_still_counted_right(shop: Workshop) -> No
     assert (found.complete, found.distinct_ids, found.duplicates, found.erased) == (True, 5, 0, 1)
 
 
+@dataclass
+class Beside:
+    """A store with something happening at its n-th call, before it or right after; `after_each` is called each time."""
+
+    store: Any
+    calls_left: int
+    is_late: bool
+    happening: Callable[[], object]
+    after_each: Callable[[], object]
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - any method of any store
+        method = getattr(self.store, name)
+
+        def call(*arguments: Any, **named: Any) -> Any:  # noqa: ANN401 - as above
+            self.calls_left -= 1
+            if self.calls_left == 0 and not self.is_late:
+                self.happening()
+            answer = method(*arguments, **named)
+            if self.calls_left == 0 and self.is_late:
+                self.happening()
+            self.after_each()
+            return answer
+
+        return call
+
+
+@pytest.mark.parametrize("limits", [SliceLimits(), SliceLimits(pages=1)])
+@pytest.mark.parametrize("which", ["jobs", "pages", "erasures"])
+def test_whenever_a_record_is_erased_no_page_with_it_is_ever_counted(
+    shop: Workshop, which: str, limits: SliceLimits
+) -> None:
+    """The eraser works with the stores themselves, at every point between two calls of the worker."""
+    eraser, jobs, pages, moments = shop.eraser(), shop.jobs, shop.pages, 0
+    inner = getattr(shop, which)
+    for number in count(2):
+        job_id, erased = shop.add_job(job_id=f"j{number}"), list[bool]()
+
+        def erase_now(erased: list[bool] = erased) -> None:
+            erased.append(eraser.erase(COPY, 5, requested_by="u1", within_s=60))
+
+        def look(job_id: str = job_id, erased: list[bool] = erased) -> None:
+            limit = jobs.get(job_id, account_id="a1").readable
+            found = pages.read(job_id, ExportType.CONTACTS, start=0, limit=limit).records
+            assert not erased or 5 not in [json.loads(record)["vid"] for record in found]
+
+        setattr(shop, which, Beside(inner, number // 2, bool(number % 2), erase_now, look))
+        while not jobs.get(job_id, account_id="a1").status.is_terminal:
+            shop.exporter(source=Listing(PAGES), limits=limits).run_slice(job_id)
+        setattr(shop, which, inner)
+        if not erased:
+            break
+        look()
+        found = receipt(shop, job_id)
+        assert (erased, found.complete, found.checksum) == ([True], True, checksum(stored(shop, job_id)))
+        finish(shop)
+        moments += 1
+    assert moments >= {"jobs": 10, "pages": 8, "erasures": 4}[which]
+
+
+def test_a_slice_asks_twice_for_what_is_being_erased_however_many_pages_it_has(shop: Workshop) -> None:
+    beside = Beside(shop.erasures, 0, is_late=False, happening=object, after_each=object)
+    shop.erasures = beside  # type: ignore[assignment]
+    export(shop, [[number] for number in range(1, 41)])
+    assert beside.calls_left == -2
+
+
 # Whatever dies in between, and however long it takes
 
 
@@ -263,7 +329,7 @@ def deaths(store: object) -> Iterator[Mortal]:
             return
 
 
-@pytest.mark.parametrize("which", ["erasures", "records", "pages", "transactions"])
+@pytest.mark.parametrize("which", ["erasures", "records", "pages", "transactions", "jobs"])
 def test_wherever_an_eraser_dies_the_rest_is_made_up_for_and_counted_once(shop: Workshop, which: str) -> None:
     for death in deaths(getattr(shop, which)):
         shop.records.clear()

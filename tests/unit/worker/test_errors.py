@@ -9,6 +9,7 @@ import pytest
 from api_shim import errors as answers
 from worker.errors import (
     CursorLostError,
+    ErasureAskedError,
     ExportError,
     HubSpotError,
     LeaseLostError,
@@ -26,6 +27,7 @@ def tree(kind: type[ExportError]) -> Iterator[type[ExportError]]:
 NEVER_ANSWERED = {
     ExportError,
     LeaseLostError,
+    ErasureAskedError,
     CursorLostError,
     NoPlaceError,
     PermitExpiredError,

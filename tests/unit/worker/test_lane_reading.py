@@ -18,7 +18,7 @@ from sandbox.portal.cursors import CursorForm, FinalCursor
 from tests.fakes.executor import HeldTasks, PowerCutError
 from tests.fakes.stores import InMemoryPageStore
 from tests.unit.worker.test_current_copy import COPY
-from tests.unit.worker.test_eraser import checksum, receipt
+from tests.unit.worker.test_eraser import Beside, checksum, receipt
 from tests.unit.worker.test_exporter import Waits
 from tests.unit.worker.workshop import HUB, LEASE_S, Workshop
 from worker.control import JobControl
@@ -694,6 +694,30 @@ def test_a_worker_that_dies_leaves_little_to_be_fetched_again(bench: Bench, gone
     assert bench.job.resumes == 1
     assert bench.receipt.refetched_pages <= LANES
     assert len(bench.offsets) <= MOST_CALLS + 2 * LANES
+
+
+@pytest.mark.parametrize("call", range(IN_LANES, IN_LANES + 16, 3))
+def test_a_record_that_is_erased_meanwhile_is_in_no_page_that_any_lane_counts(bench: Bench, call: int) -> None:
+    gone = bench.shop.ids_in_hubspot()[::7]
+    eraser, jobs, erased = bench.shop.eraser(), bench.shop.jobs, list[int]()
+
+    def erase() -> None:
+        for record_id in gone:
+            assert eraser.erase(COPY, record_id, requested_by="u1", within_s=60)
+            erased.append(record_id)
+
+    def look() -> None:
+        limit = jobs.get("j1", account_id="a1").readable
+        found = bench.shop.pages.read("j1", ExportType.CONTACTS, start=0, limit=limit).records
+        assert set(erased).isdisjoint(msgspec.json.decode(record)["vid"] for record in found)
+
+    bench.after_call[call] = erase
+    bench.shop.jobs = Beside(jobs, 0, is_late=False, happening=object, after_each=look)  # type: ignore[assignment]
+    bench.finish()
+
+    left = [each for each in bench.shop.ids_in_hubspot() if each not in gone]
+    assert (erased, bench.readable_ids()) == (gone, left)
+    assert bench.receipt.complete
 
 
 @pytest.mark.parametrize("gone_after", range(25, 80, 18))

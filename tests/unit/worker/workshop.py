@@ -225,6 +225,7 @@ class Workshop:
     def eraser(self) -> Eraser:
         """Build an eraser, as workers and shims have one."""
         return Eraser(
+            jobs=self.jobs,
             erasures=self.erasures,
             records=self.records,
             pages=self.pages,
