@@ -27,6 +27,7 @@ from worker.keyed_submitter import KeyedSubmitter, Submission
 from worker.pages import ExportType, Page
 from worker.submitter import JobSubmitter
 from worker.syncs import new_sync
+from worker.wakeups import Arrival
 from worker.webhooks import Webhook
 
 
@@ -199,13 +200,13 @@ class ExportDesk:
         return job
 
     async def _page_of(self, job: Job, watch: Watch, *, wait_s: float) -> Page | Job:
-        """Wait for a page job to finish. After an announced success the job need not be read: its page is stored."""
+        """Wait for the page of a page job, or for its end. Once it is announced the job need not be read."""
         ends_at = time.monotonic() + wait_s
         while (left_s := ends_at - time.monotonic()) > 0:
             news = await watch.next_status(timeout_s=left_s)
-            if news is JobStatus.SUCCEEDED:
+            if news is Arrival.PAGE or news is JobStatus.SUCCEEDED:
                 return await run_in_threadpool(self.pages.get, job.job_id, 0)
-            if news is Hint.LOOK or (news is not None and news.is_terminal):
+            if news is Hint.LOOK or (isinstance(news, JobStatus) and news.is_terminal):
                 job = await watch.read(partial(self.get, job.job_id, account_id=job.account_id))
             if job.status.is_terminal:
                 break
@@ -221,7 +222,7 @@ class ExportDesk:
         read = partial(self.get, job.job_id, account_id=job.account_id)
         while (left_s := ends_at - time.monotonic()) > 0:
             news = await watch.next_status(timeout_s=left_s)
-            if news is None or news is job.status:
+            if news is None or news is Arrival.PAGE or news is job.status:
                 continue
             found = await watch.read(read)
             if found.status is not job.status:

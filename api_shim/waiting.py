@@ -18,7 +18,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
 from worker.jobs import Job, JobStatus
-from worker.wakeups import CHANNEL, read_announcement
+from worker.wakeups import CHANNEL, Announced, read_announcement
 
 _log = structlog.get_logger()
 _RECONNECT_S = 1.0
@@ -34,7 +34,7 @@ class Hint(Enum):
     """Read the job: it is gone, or the store is away."""
 
 
-News: TypeAlias = JobStatus | Hint
+News: TypeAlias = Announced | Hint
 Look: TypeAlias = Callable[[Sequence[str]], Mapping[str, JobStatus | None]]
 """Read the states of these ids in one query: None where one is gone; ids that are not known yet are left out.
 
@@ -84,7 +84,7 @@ class Watch:
         self._news.put_nowait(news)
 
     async def next_status(self, *, timeout_s: float) -> News | None:
-        """Return the next announced state, or None when there was none in time."""
+        """Return the next news, mostly an announced state, or None when there was none in time."""
         try:
             return await asyncio.wait_for(self._news.get(), timeout_s)
         except TimeoutError:

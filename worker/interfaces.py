@@ -776,6 +776,9 @@ class JobAnnouncer(Protocol):
     def announce(self, job: Job) -> None:
         """Say that the job has a new state."""
 
+    def announce_page(self, job: Job) -> None:
+        """Say that the only page there will be of the job is stored; its state says so a moment later."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reservation:

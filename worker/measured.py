@@ -78,6 +78,10 @@ class MeasuredAnnouncer:
             self._metrics.withheld.labels(job.type_name).inc(job.copying.withheld if job.copying is not None else 0)
         self._announcer.announce(job)
 
+    def announce_page(self, job: Job) -> None:
+        """Pass the news on."""
+        self._announcer.announce_page(job)
+
 
 class MeasuredSource:
     """A CrmSource. It counts pages, their records, and HubSpot's limits."""

@@ -206,6 +206,8 @@ class Slice:
         if not stored.is_complete or stored.has_copy_to_compare:
             return self._hand.count(stored, [StoredPage(number=job.progress.pages, ids=ids)])
         self._tools.eraser.keep_out(job, job.progress.pages, ids)
+        if job.kind is JobKind.PAGE:
+            self._tools.announcer.announce_page(job)  # who waits for it need not wait for the job's end to be stored
         return stored
 
     def _compare(self) -> None:

@@ -144,6 +144,10 @@ class HandWorker:
         self._parts.pages.add(job, page)
         return page
 
+    def announce_page(self, job: Job) -> None:
+        """Say that the page of a job is stored, as a worker does that has yet to store the job's end."""
+        self._announcer.announce_page(job)
+
     def fail(self, job: Job, error: ExportError) -> Job:
         """Give a job up."""
         return self._end(job.fail(error, at=self._parts.clock()))

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from tests.patience import PATIENCE_S
 from tests.unit.api_shim.hubspot_pages import body_of
 from tests.unit.api_shim.shim import Shim, mint, token_of
 from worker.jobs import ExportRequest, JobKind, JobStatus
@@ -125,6 +126,18 @@ def test_the_page_is_a_job_of_the_caller(shim: Shim) -> None:
     (job,) = shim.jobs.all
     assert (job.account_id, job.owner, job.kind, job.status) == ("a2", "u2", JobKind.PAGE, JobStatus.SUCCEEDED)
     assert shim.queue.published[0].job_id == job.job_id
+
+
+def test_the_answer_waits_for_the_page_and_not_for_the_end_of_its_job(shim: Shim) -> None:
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        waiting = pool.submit(shim.get, "/export/contacts")
+        job = shim.worker.start(shim.queue.take().job_id)
+        shim.worker.store_only(job, body_of("contacts", [1]))
+        shim.worker.announce_page(job)
+        answer = waiting.result(PATIENCE_S)
+
+    assert answer.json()["data"]["contacts"] == [{"vid": 1}]
+    assert shim.jobs.get(job.job_id, account_id="a1").status is JobStatus.RUNNING
 
 
 def test_callers_who_wait_at_the_same_time_get_each_their_own_page(shim: Shim) -> None:

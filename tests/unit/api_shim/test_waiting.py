@@ -15,7 +15,7 @@ from tests.contract.stores import new_job
 from tests.patience import PATIENCE_S
 from worker.errors import StoreUnavailableError
 from worker.jobs import Job, JobStatus
-from worker.wakeups import CHANNEL
+from worker.wakeups import CHANNEL, Arrival
 
 
 class Wire:
@@ -89,6 +89,15 @@ def test_who_has_stopped_waiting_is_not_told_and_disturbs_nobody() -> None:
             with waiter.watch("a", nothing_known) as watch:
                 assert await heard(watch, wire, "a running") is JobStatus.RUNNING
             assert await gone.next_status(timeout_s=0.02) is None
+
+    run(scenario)
+
+
+def test_the_arrival_of_a_page_is_told_besides_states() -> None:
+    async def scenario(wire: Wire) -> None:
+        async with listening(wire) as waiter:
+            with waiter.watch("a", nothing_known) as watch:
+                assert await heard(watch, wire, "a page") is Arrival.PAGE
 
     run(scenario)
 

@@ -12,12 +12,12 @@ import pytest
 from pydantic import SecretStr
 from structlog.testing import capture_logs
 
-from tests.unit.worker.workshop import LEASE_S, PAGES, RECORDS, Interrupted, Workshop
+from tests.unit.worker.workshop import LEASE_S, PAGES, RECORDS, Interrupted, News, Workshop
 from worker.errors import ExportError, LeaseLostError, PermitExpiredError, StoreUnavailableError
 from worker.estimates import Basis, Estimate
 from worker.export_tools import SliceLimits
 from worker.interfaces import CrmSource, FetchedPage, PageQuery, Reservation
-from worker.jobs import JobKind, JobStatus
+from worker.jobs import Job, JobKind, JobStatus
 from worker.rates import Quota
 
 
@@ -99,6 +99,25 @@ def test_a_page_job_fetches_one_page_and_says_so_once(shop: Workshop) -> None:
     shop.exporter().run_slice(shop.add_job(kind=JobKind.PAGE, limit=10, page_size=10))
     assert (shop.job().status, shop.job().progress.records, shop.calls()) == (JobStatus.SUCCEEDED, 10, 1)
     assert shop.news.told == [JobStatus.SUCCEEDED]
+
+
+@dataclass
+class Attentive(News):
+    """News that looks at what is stored when it hears of a page."""
+
+    shop: Workshop | None = None
+    found: list[tuple[int, JobStatus]] = field(default_factory=list)
+
+    def announce_page(self, job: Job) -> None:
+        assert self.shop is not None
+        self.found.append((self.shop.pages.get(job.job_id, 0).records, self.shop.job(job.job_id).status))
+
+
+def test_a_page_that_someone_waits_for_is_announced_as_soon_as_it_is_stored(shop: Workshop) -> None:
+    shop.news = Attentive(shop=shop)
+    shop.exporter().run_slice(shop.add_job(kind=JobKind.PAGE, limit=10, page_size=10))
+    shop.exporter().run_slice(shop.add_job(job_id="j2"))
+    assert shop.news.found == [(10, JobStatus.RUNNING)]
 
 
 def test_the_last_call_asks_only_for_what_is_left_of_the_limit(shop: Workshop) -> None:

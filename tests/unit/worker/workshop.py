@@ -81,9 +81,13 @@ class News:
     """A JobAnnouncer that remembers."""
 
     told: list[JobStatus] = field(default_factory=list)
+    pages: list[str] = field(default_factory=list)
 
     def announce(self, job: Job) -> None:
         self.told.append(job.status)
+
+    def announce_page(self, job: Job) -> None:
+        self.pages.append(job.job_id)
 
 
 @dataclass
