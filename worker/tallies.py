@@ -83,9 +83,9 @@ class Tally:
         """Account for the ids of one more page, None for a record without one; records beyond `most` do not count."""
         counted = ids if most is None else ids[:most]
         known = [each for each in counted if each is not None]
-        met = replace(self._after_ids(known), records=self.records + len(counted))
         return replace(
-            met,
+            self._after_ids(known),
+            records=self.records + len(counted),
             ids_unreadable=self.ids_unreadable + len(counted) - len(known),
             left_off=self.left_off + len(ids) - len(counted),
             refetched_pages=self.refetched_pages + was_refetched,
@@ -163,7 +163,8 @@ class Tally:
 
 def sum_of_ids(ids: Iterable[int], *, start: str) -> str:
     """Return the checksum of these ids and of those that `start` is of."""
-    return sum_of_checksums((start, *(sha256(b"%d" % each).hexdigest() for each in ids)))
+    total = int(start, 16) + sum(int.from_bytes(sha256(b"%d" % each).digest(), "big") for each in ids)
+    return f"{total % _MODULUS:064x}"
 
 
 def difference_of_checksums(whole: str, part: str) -> str:
@@ -177,10 +178,12 @@ def sum_of_checksums(checksums: Iterable[str]) -> str:
 
 
 def _with(known: tuple[str, ...], more: Sequence[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys((*known, *more)))
+    return known if known == more else tuple(dict.fromkeys((*known, *more)))
 
 
 def _added(counts: Mapping[str, int], more: Mapping[str, int]) -> Mapping[str, int]:
+    if not more:
+        return counts
     return {key: counts.get(key, 0) + more.get(key, 0) for key in dict.fromkeys((*counts, *more))}
 
 

@@ -94,12 +94,12 @@ def state_of(job: Job) -> Document:
         **plain,
         "status": job.status.value,
         "api": job.api.value if job.api is not None else None,
-        "progress": asdict(job.progress),
+        "progress": _fields_of(job.progress),
         "estimate": asdict(job.estimate) if job.estimate is not None else None,
         "lanes": asdict(job.lanes) if job.lanes is not None else None,
         "blocks": [list(block) for block in job.blocks],
         "unsplit_because": job.unsplit_because,
-        "tally": asdict(job.tally),
+        "tally": _fields_of(job.tally),
         "receipt": asdict(job.receipt) if job.receipt is not None else None,
         "error": error_to_document(job.error) if job.error is not None else None,
         **({"hub_id": job.hub_id} if job.hub_id is not None else {}),  # never taken back
@@ -107,6 +107,11 @@ def state_of(job: Job) -> Document:
         **({"deliver_at": job.deliver_at} if job.webhook is not None else {}),
         **({"stored_bytes": job.stored_bytes} if job.status.is_terminal and job.sync is None else {}),
     }
+
+
+def _fields_of(value: Progress | Tally) -> Document:
+    """Return what `asdict` would, without a copy of everything in it: each page of an export is counted by this."""
+    return {each: getattr(value, each) for each in value.__slots__}
 
 
 def _changes_of(job: Job) -> Document:
