@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
+from hashlib import sha256
 
 from pydantic import SecretStr
 
@@ -13,6 +14,8 @@ from worker.hubspot.token_information import TokenInformation
 from worker.interfaces import ConnectionStore, TokenSource, TokenStore
 from worker.pages import ExportType
 from worker.scopes import MissingScopes, missing_scopes
+
+_MOST_KEPT = 10_000
 
 
 class Inspector:
@@ -32,6 +35,7 @@ class Inspector:
         self._information = information
         self._connections = connections
         self._clock = clock
+        self._looked: dict[bytes, HubSpotFacts] = {}
 
     def missing(self, account_id: str, owner: str, types: Collection[ExportType]) -> MissingScopes:
         """Name the types that lack a scope; where HubSpot tells no scopes, none."""
@@ -45,9 +49,24 @@ class Inspector:
     def look(self, account_id: str, owner: str) -> HubSpotFacts:
         """Give what HubSpot says of the token that is in use now, renewed if need be.
 
-        Raises TokenNotFoundError, a HubSpotError, UnavailableError.
+        Scopes are those of a token for good, so that this process looks once. Raises TokenNotFoundError, a
+        HubSpotError, UnavailableError.
         """
         access_token = self._source.fresh(account_id, owner)
+        key = sha256(f"{account_id}\0{owner}\0{access_token.get_secret_value()}".encode()).digest()
+        facts = self._looked.get(key)
+        if facts is None:
+            facts = self._look(account_id, owner, access_token)
+            if facts.scopes is not None:
+                self._keep(key, facts)
+        return facts
+
+    def _keep(self, key: bytes, facts: HubSpotFacts) -> None:
+        if len(self._looked) >= _MOST_KEPT:
+            self._looked.clear()  # it saves questions to the database, no more
+        self._looked[key] = facts
+
+    def _look(self, account_id: str, owner: str, access_token: SecretStr) -> HubSpotFacts:
         known = self._connections.find(account_id, owner)
         if (
             known is not None
