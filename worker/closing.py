@@ -29,11 +29,16 @@ def close(job: Job, *, pages: PageStore, result_ttl: timedelta, counts_ids: bool
     return closed
 
 
-def receipt_of(job: Job, pages: PageStore, *, counts_ids: bool = True) -> Receipt:
-    """Draw up the receipt of a finished job, about what its results hold."""
+def receipt_of(job: Job, pages: PageStore, *, counts_ids: bool = True, stored_pages: int | None = None) -> Receipt:
+    """Draw up the receipt of a finished job, about what its results hold.
+
+    The stored pages are counted unless the caller knows them, as one who has just stored each of them does.
+    """
     read = job.as_read
     progress = read.progress
     is_page = job.kind is JobKind.PAGE  # its only page has just been stored, and someone is waiting
+    if stored_pages is None:
+        stored_pages = progress.pages if is_page else pages.count(job.job_id)
     facts = Facts(
         tally=read.tally,
         outcome=Outcome(job.status.value),
@@ -43,7 +48,7 @@ def receipt_of(job: Job, pages: PageStore, *, counts_ids: bool = True) -> Receip
         end=progress.offset,
         has_more=progress.has_more,
         limit=job.request.limit,
-        stored_pages=progress.pages if is_page else pages.count(job.job_id),
+        stored_pages=stored_pages,
         distinct=_count_distinct(read, pages) if counts_ids and _needs_counting(read) else None,
         changed_since=job.copying.feed_since if job.copying is not None else None,
         withheld=job.copying.withheld if job.copying is not None else 0,
@@ -131,6 +136,6 @@ def end_sync(sync: Job, *, jobs: JobStore, pages: PageStore, result_ttl: timedel
     if sync.finished_at is None or (sync.is_expanded and sync.receipt is None):
         return
     at = sync.finished_at + result_ttl
-    for child in sync.children:
-        pages.expire(child, at=at)
+    if sync.children:
+        pages.expire_all(sync.children, pages=sync.progress.pages, at=at)
     jobs.end_sync(sync, at=at)

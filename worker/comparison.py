@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from itertools import islice
+from types import MappingProxyType
+from typing import TypeAlias
 
 import structlog
 
@@ -29,6 +31,9 @@ _AT_ONCE = 500
 _IDS_AT_ONCE = 5_000
 _BATCHES_A_READING = 20  # of a portion, so that one in no order is not read again for every few records
 _LEGACY = ("legacy",)
+SeenIds: TypeAlias = Mapping[int, Collection[int]]
+"""The ids of stored pages by the pages' numbers."""
+NONE_SEEN: SeenIds = MappingProxyType({})
 _KINDS_OF_BOTH_APIS = frozenset({"NOTE"})  # the dated list of notes has no calls, e-mails, meetings and tasks
 
 
@@ -67,35 +72,43 @@ class Comparison:
         self._scopes = scopes
         self._guard = guard
 
-    def go_on(self, job: Job) -> Job:
+    def go_on(self, job: Job, *, seen: SeenIds = NONE_SEEN) -> Job:
         """Look on for what the pages have not seen, no further than a portion; in the second look mark it as deleted.
 
         Nothing is marked where the export does not show that it has seen all records, as one that reads a feed never
-        does, or a later one has by now, and nothing that has changed since it began. Raises LeaseLostError.
+        does, or a later one has by now, and nothing that has changed since it began. `seen` are the ids of pages that
+        the caller has stored itself, by their numbers: these are not read again. Raises LeaseLostError.
         """
         copying, since = copying_of(job), copying_of(job).since
         if copying.reads_feed and since is not None:
-            self._note_sync(job, since, SyncMode.INCREMENTAL)
-            return self._kept(job, copying.end_comparison())
-        if since is None or self._is_overtaken(job, since) or not (copying.is_comparing or self._has_seen_all(job)):
-            _log.info("copy_not_compared", job_id=job.job_id)
-            return self._kept(job, copying.end_comparison())
-        portion = self._portion(job, copying)
+            return self._kept(job, copying.end_comparison(), complete=_complete(job, since, SyncMode.INCREMENTAL))
+        if since is None or not (copying.is_comparing or self._has_seen_all(job, seen)):
+            return self._given_up(job, copying)
+        if copying.is_comparing and self._is_overtaken(job, since):
+            return self._given_up(job, copying)
+        portion = self._portion(job, copying, seen)
         return self._look(job, portion, since) if copying.may_delete is None else self._act(job, portion, since)
+
+    def _given_up(self, job: Job, copying: Copying) -> Job:
+        _log.info("copy_not_compared", job_id=job.job_id)
+        return self._kept(job, copying.end_comparison())
 
     def _look(self, job: Job, portion: _Portion, since: datetime) -> Job:
         """Count what lives, and what the portion lacks of it."""
         present, unseen = self._present(job, portion), 0
         while unseen < _AT_ONCE * _BATCHES_A_READING:
             ids = list(islice(present, _IDS_AT_ONCE))
-            if not ids:
-                moved = copying_of(job).after_portion(portion.pages, through=portion.through)
-                is_over = moved.compared_pages >= job.progress.pages
-                return self._judge(job, moved, since) if is_over else self._kept(job, moved)
             lacking = [record_id for record_id in ids if record_id not in portion.seen]
             unseen += len(lacking)
-            found = self._found(job, lacking, seen=len(ids) - len(lacking), since=since)
-            job = self._kept(job, copying_of(job).after_look(found, through=ids[-1]))
+            looked = copying_of(job)
+            if ids:
+                found = self._found(job, lacking, seen=len(ids) - len(lacking), since=since)
+                looked = looked.after_look(found, through=ids[-1])
+            if len(ids) < _IDS_AT_ONCE:
+                moved = looked.after_portion(portion.pages, through=portion.through)
+                is_over = moved.compared_pages >= job.progress.pages
+                return self._judge(job, moved, since) if is_over else self._kept(job, moved)
+            job = self._kept(job, looked)
         return job
 
     def _found(self, job: Job, lacking: Sequence[int], *, seen: int, since: datetime) -> Found:
@@ -115,6 +128,8 @@ class Comparison:
         """Decide, once all that is missing is counted, how much of it may go."""
         if copying.missing + copying.proven == 0:
             return self._ended(job, copying, since)
+        if self._is_overtaken(job, since) or not self._has_seen_all(job, NONE_SEEN):  # pages may be gone by now
+            return self._given_up(job, copying)
         granted = self._granted(job)
         if granted is not None and missing_scopes([job.records_type], granted):  # whoever confirms does not know that
             self._warn(job, copying, withheld=copying.missing + copying.proven)
@@ -184,38 +199,42 @@ class Comparison:
             return iter(())
         return self._records.ids(job.copy_id, after=copying_of(job).compared_through, through=portion.through)
 
-    def _portion(self, job: Job, copying: Copying) -> _Portion:
+    def _portion(self, job: Job, copying: Copying, stored: SeenIds) -> _Portion:
         """Read the ids of the next pages, in the order of ids; all of them where they are in none."""
         pages, done = job.progress.pages, copying.compared_pages
         count = min(pages - done, pages if job.tally.order == "mixed" else _PAGES_AT_ONCE)
         first = pages - done - count if job.tally.order == "descending" else done
-        seen = frozenset(self._ids(job, first, count))
+        seen = frozenset(self._ids(job, first, count, stored))
         is_last = done + count == pages
         through = None if is_last else max(seen, default=copying.compared_through)
         return _Portion(pages=count, seen=seen, through=through, is_last=is_last)
 
-    def _ids(self, job: Job, first: int, count: int) -> Iterator[int]:
-        places = range(first, first + count)
-        for place in range(0, count, _PAGES_AT_ONCE):
-            for page in self._pages.some(job.job_id, job.page_numbers(places[place : place + _PAGES_AT_ONCE])):
+    def _ids(self, job: Job, first: int, count: int, stored: SeenIds) -> Iterator[int]:
+        numbers = job.page_numbers(range(first, first + count))
+        for number in numbers:
+            yield from stored.get(number, ())
+        others = [number for number in numbers if number not in stored]
+        for place in range(0, len(others), _PAGES_AT_ONCE):
+            for page in self._pages.some(job.job_id, others[place : place + _PAGES_AT_ONCE]):
                 yield from (each for each in record_ids(job.records_type, page.body) if each is not None)
 
     def _ended(self, job: Job, copying: Copying, since: datetime) -> Job:
         """End, and remember a sync that has seen all there is: not one whose list was too short, or of a part."""
-        if copying.withheld == 0 and not copying.is_of_part:
-            self._note_sync(job, since, SyncMode.FULL)
-        return self._kept(job, copying.end_comparison())
-
-    def _note_sync(self, job: Job, since: datetime, mode: SyncMode) -> None:
-        self._records.note_sync(job.copy_id, CompleteSync(sync_id=job.sync_id, since=since, mode=mode))
+        has_seen_all = copying.withheld == 0 and not copying.is_of_part
+        complete = _complete(job, since, SyncMode.FULL) if has_seen_all else None
+        return self._kept(job, copying.end_comparison(), complete=complete)
 
     def _is_overtaken(self, job: Job, since: datetime) -> bool:
         """Whether a sync that began later has seen all records by now."""
         last = self._records.last_sync(job.copy_id, SyncMode.FULL)
         return last is not None and last.since > since
 
-    def _has_seen_all(self, job: Job) -> bool:
-        return receipt_of(job.succeed(at=job.updated_at), self._pages).complete
+    def _has_seen_all(self, job: Job, seen: SeenIds) -> bool:
+        pages = job.progress.pages
+        has_stored_all = all(number in seen for number in job.page_numbers(range(pages)))
+        return receipt_of(
+            job.succeed(at=job.updated_at), self._pages, stored_pages=pages if has_stored_all else None
+        ).complete
 
     def _warn(self, job: Job, copying: Copying, *, withheld: int) -> None:
         _log.warning(
@@ -227,9 +246,13 @@ class Comparison:
             listed=job.progress.records,
         )
 
-    def _kept(self, job: Job, copying: Copying) -> Job:
-        self._records.keep_account(job.copy_id, job.job_id, copying, epoch=job.epoch)
+    def _kept(self, job: Job, copying: Copying, *, complete: CompleteSync | None = None) -> Job:
+        self._records.keep_account(job.copy_id, job.job_id, copying, epoch=job.epoch, complete=complete)
         return replace(job, copying=copying)
+
+
+def _complete(job: Job, since: datetime, mode: SyncMode) -> CompleteSync:
+    return CompleteSync(sync_id=job.sync_id, since=since, mode=mode)
 
 
 def _is_listed(job: Job, held: KnownRecord) -> bool:

@@ -127,20 +127,21 @@ class RecordStore(Protocol):
         It gives fewer as soon as they are MOST_BYTES_AT_ONCE in all, but at least one.
         """
 
-    def take_up(self, copy: CopyId, job_id: str, copying: Copying, *, epoch: int) -> Copying:
+    def take_up(self, copy: CopyId, job_id: str, copying: Copying, *, epoch: int, is_at_start: bool = False) -> Copying:
         """Return an export's account as it is kept with the copy, at first `copying`, to who holds its job now.
 
-        From here on nobody with an older epoch changes the copy in the name of the export.
+        From here on nobody with an older epoch changes the copy in the name of the export. One that `is_at_start`, with
+        no page counted, starts over as of this instant, by the database's clock: what it changed stays counted.
         """
 
-    def keep_account(self, copy: CopyId, job_id: str, copying: Copying, *, epoch: int) -> None:
+    def keep_account(
+        self, copy: CopyId, job_id: str, copying: Copying, *, epoch: int, complete: CompleteSync | None = None
+    ) -> None:
         """Keep an export's account, as a part of the transaction that changes the copy.
 
-        Raises LeaseLostError when somebody with a newer epoch has taken the export up.
+        Together with it a sync that is `complete` in its mode is remembered, unless a later one of that mode is.
+        Raises LeaseLostError, with nothing kept, when somebody with a newer epoch has taken the export up.
         """
-
-    def note_sync(self, copy: CopyId, sync: CompleteSync) -> None:
-        """Remember a sync that is complete in its mode, unless a later one of that mode is remembered."""
 
     def last_sync(self, copy: CopyId, *modes: SyncMode) -> CompleteSync | None:
         """Return the latest complete sync of these modes; None before the first."""

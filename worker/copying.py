@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Self
+from typing import Any, Self
 
 from worker.conversion import convert
 
@@ -174,9 +174,7 @@ class Copying:
 
     def start_over(self) -> Self:
         """Begin again at the first page; what was changed in the copy stays changed, and counted."""
-        begun = replace(self, since=None, left_out=(), feed_total=None, withheld=0, may_delete=None)
-        uncounted = replace(begun, living=0, missing=0, proven=0, is_of_part=False)
-        return replace(uncounted, compared_pages=0, compared_through=None, is_compared=False)
+        return replace(self, **AT_START)
 
     def changes(self, *, seen: int) -> Changes:
         """Sum up for an export that has seen so many records."""
@@ -188,3 +186,12 @@ class Copying:
             deleted=self.deleted,
             withheld=self.withheld,
         )
+
+
+AT_START: Mapping[str, Any] = {
+    each.name: each.default
+    for each in fields(Copying)
+    if each.name not in {"mode", "feed_since", "full_because", "created", "changed", "deleted", "confirms_deletions"}
+}
+"""What an export knows of its pages and of its comparison before its first page: all but how it reads, and what it has
+changed in the copy."""

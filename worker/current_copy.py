@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
-from worker.comparison import Comparison, copying_of
+from worker.comparison import NONE_SEEN, Comparison, SeenIds, copying_of
 from worker.copy_interfaces import ErasureStore, RecordStore, Transactions
 from worker.copying import Copying, SyncMode
 from worker.errors import StoreUnavailableError
@@ -44,14 +44,14 @@ class CurrentCopy:
 
     def take_up(self, job: Job) -> Job:
         """Have a job go on from what is known of it with the copy; whoever held it before changes the copy no more."""
-        reflected = copying_of(job)
-        copying = self._records.take_up(job.copy_id, job.job_id, reflected, epoch=job.epoch)
-        copying = replace(copying, feed_total=reflected.feed_total)  # it belongs to the place, which the job knows
-        if job.progress.pages == 0:
-            copying = copying.start_over()  # as it was before, or nobody has got to say so
+        reflected, is_at_start = copying_of(job), job.progress.pages == 0
+        copying = self._records.take_up(job.copy_id, job.job_id, reflected, epoch=job.epoch, is_at_start=is_at_start)
+        if not is_at_start:
+            copying = replace(copying, feed_total=reflected.feed_total)  # it belongs to the place, which the job knows
         if copying.mode_used is None:
             last = self._records.last_sync(job.copy_id, *SyncMode)
-            copying = copying.decide(last.since if last is not None else None, at=job.updated_at)
+            # Kept, since pages may change nothing, and who goes on might decide otherwise.
+            return self._kept(job, copying.decide(last.since if last is not None else None, at=job.updated_at))
         return replace(job, copying=copying)
 
     def read_all(self, job: Job, *, because: str) -> Job:
@@ -129,9 +129,9 @@ class CurrentCopy:
 
         return self._transactions.run(write)
 
-    def compare(self, job: Job) -> Job:
+    def compare(self, job: Job, *, seen: SeenIds = NONE_SEEN) -> Job:
         """Look on for what an export whose pages are all there has not seen, as `Comparison.go_on` does."""
-        return self._comparison.go_on(job)
+        return self._comparison.go_on(job, seen=seen)
 
     def _kept(self, job: Job, copying: Copying) -> Job:
         self._records.keep_account(job.copy_id, job.job_id, copying, epoch=job.epoch)

@@ -140,6 +140,9 @@ class JobStore(Protocol):
     def children_of(self, syncs: Sequence[Job]) -> list[Job]:
         """Return the children of these syncs, in no order; a sync that is not expanded has none."""
 
+    def note_start(self, child: Job, *, at: datetime) -> Job | None:
+        """Note that a sync runs, as one of its children does, and return it; None when it is gone."""
+
     def follow(self, sync_id: str) -> Job | None:
         """Store what the children of a sync make of it, and give it; None when it is gone.
 
@@ -194,7 +197,7 @@ class JobStore(Protocol):
     def claim(self, job_id: str, *, worker: str, lease_s: float, at: datetime) -> Job | None:
         """Lease a job that is due and that nobody holds, with the next epoch; None when there is nothing to do.
 
-        A sync is never claimed: it has no pages. It runs as soon as one of its children is.
+        A sync is never claimed: it has no pages.
         """
 
     def now(self) -> datetime:
@@ -336,6 +339,9 @@ class PageStore(Protocol):
 
     def expire(self, job_id: str, *, at: datetime | None) -> None:
         """Have all pages of a job removed at that instant; None: not at all."""
+
+    def expire_all(self, job_ids: Sequence[str], *, pages: int, at: datetime) -> None:
+        """Have all pages of these jobs, some `pages` in all, removed at that instant."""
 
     def remove(self, job_id: str) -> None:
         """Remove all pages of a job now."""

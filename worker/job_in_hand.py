@@ -57,6 +57,7 @@ class JobInHand:
         self._wait_s: float | None = None
         self._sighting: GoneList | None = None
         self._screen = ErasureScreen(lease, tools.eraser)
+        self._sync: Job | None = None  # as it was when the slice began
 
     @property
     def is_at_work(self) -> bool:
@@ -71,15 +72,19 @@ class JobInHand:
             self.fail(WorkersLostError(message))
         elif job.attempts > _MOST_TRIES:
             self.fail(StoreUnavailableError())
-        elif job.parent_id is not None and is_left_over(self.tools.jobs.find(job.parent_id)):
-            self.cancel()
+        elif job.parent_id is not None:
+            self._sync = self.tools.jobs.note_start(job, at=job.updated_at)
+            if is_left_over(self._sync):
+                self.cancel()
 
     def take_up(self) -> None:
         """Make sure that what the job has is there, and that it may begin."""
         self._take_up()
         job = self.job
         if job.kind is JobKind.EXPORT and job.progress.pages == 0 and self.is_at_work:
-            self._announce()  # who waits for a page wants nothing else
+            self.tools.announcer.announce(job)  # who waits for a page wants nothing else
+            if self._sync is not None:
+                self.tools.announcer.announce(self._sync)
             self._estimate()
 
     def belong_to(self, hub_id: int | None) -> None:
@@ -257,8 +262,8 @@ class JobInHand:
         if self.job.parent_id is None:
             self.job = replace(self.job, hub_id=hub_id)
             return
-        sync = self.tools.jobs.find(self.job.parent_id)
-        of_sync = sync.hub_id if sync is not None else None
+        sync = self._sync
+        of_sync = sync.hub_id if sync is not None else None  # once it is known it stays
         read = hub_id or of_sync or self.tools.portals.present(self.job.account_id, self.job.owner)
         if read is not None and of_sync is None:
             of_sync = self.tools.jobs.settle_portal(self.job.parent_id, read)
@@ -324,7 +329,7 @@ class JobInHand:
     def _closed(self) -> Job:
         """Close the job; what cannot be counted, or has ended workers before, is left uncounted."""
         pages, result_ttl = self.tools.pages, self.tools.result_ttl
-        if self.job.kind is JobKind.EXPORT:  # whoever had it before may have stored a page without counting it
+        if self.job.kind is JobKind.EXPORT and not self._counts_all_it_stored:
             pages.keep_only(self.job, self.job.counted_pages)
         if self.job.lapses < self.limits.most_lapses:
             try:
@@ -334,6 +339,16 @@ class JobInHand:
             except Exception:
                 _log.exception("receipt_not_drawn_up")
         return close(self.job, pages=pages, result_ttl=result_ttl, counts_ids=False)
+
+    @property
+    def _counts_all_it_stored(self) -> bool:
+        """Whether no page can be stored that is not counted.
+
+        Whoever had the job before, or a step that failed, may have stored one, and lanes read ahead.
+        """
+        job = self.job
+        is_first_try = job.epoch == 1 and not self._was_begun_anew
+        return is_first_try and job.status is JobStatus.SUCCEEDED and job.lanes is None and not job.blocks
 
     def _announce(self) -> None:
         tools = self.tools

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from concurrent.futures import Future
 from contextlib import suppress
 from contextvars import copy_context
@@ -50,6 +51,7 @@ class Slice:
         self._tools = tools
         self._fetcher = PageFetcher(lease, tools=tools, limits=limits)
         self._storing: tuple[Job, Future[Job]] | None = None  # the job before the page, and as it is with it
+        self._stored: dict[int, Collection[int]] = {}  # what the comparison need not read again, by the pages' numbers
 
     def run(self) -> None:
         """Do the slice. Raises LeaseLostError, UnavailableError; what was stored until then stays."""
@@ -203,7 +205,11 @@ class Slice:
         stored = replace(moved, tally=moved.tally.after_refetch()) if was_there else moved
         if stored.copying is not None:
             stored = self._tools.copy.keep_up(stored, page, asked_at=asked_at)
-        if not stored.is_complete or stored.has_copy_to_compare:
+            self._stored[job.progress.pages] = frozenset(each for each in ids if each is not None)
+        is_over = stored.is_complete and not stored.has_copy_to_compare
+        # The only page of a sync is counted with the comparison: whoever finds it uncounted begins both anew.
+        is_only = job.progress.pages == 0 and stored.is_complete
+        if not (is_over or is_only):
             return self._hand.count(stored, [StoredPage(number=job.progress.pages, ids=ids)])
         self._tools.eraser.keep_out(job, job.progress.pages, ids)
         if job.kind is JobKind.PAGE:
@@ -214,7 +220,7 @@ class Slice:
         """Compare a portion; the write that finishes a job is the one that leaves it."""
         lease = self._hand.lease
         lease.require()
-        job = self._hand.job = self._tools.copy.compare(self._hand.job)
+        job = self._hand.job = self._tools.copy.compare(self._hand.job, seen=self._stored)
         if job.has_copy_to_compare:
             self._hand.job = self._hand.count(job, [])
 

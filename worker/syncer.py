@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import datetime
 
 import structlog
 
-from worker.errors import StoreUnavailableError
-from worker.interfaces import JobQueue, JobStore, SyncStarter
+from worker.errors import BrokerUnavailableError, StoreUnavailableError
+from worker.interfaces import JobQueue, JobStore
 from worker.jobs import Job, JobKind, JobStatus
-from worker.publishing import publish_or_note
 from worker.syncs import new_children
 
 _log = structlog.get_logger()
@@ -36,19 +36,35 @@ class Syncer:
         case the sweeper rings.
         """
         sync = self._jobs.find(sync_id)
-        if sync is None or sync.is_expanded or sync.status is not JobStatus.QUEUED:
+        if sync is None:
             _log.info("nothing_to_start", job_id=sync_id)
+        else:
+            self.start_read(sync)
+
+    def start_read(self, sync: Job) -> None:
+        """Start a sync that was stored or read just now, as `start` does; one that has moved on since is left alone."""
+        if sync.is_expanded or sync.status is not JobStatus.QUEUED:
+            _log.info("nothing_to_start", job_id=sync.job_id)
             return
         children = new_children(sync, at=self._clock())
         if self._jobs.expand(sync, children):
             _log.info("sync_started", children=len(children), **sync.log_fields)
-            publish_or_note(*children, queue=self._queue, jobs=self._jobs)
+            self._publish(children)
+
+    def _publish(self, children: Sequence[Job]) -> None:
+        """Publish one turn of the account: whoever claims a child publishes for the next, and voids other messages."""
+        try:
+            self._queue.publish(children[0])
+        except BrokerUnavailableError:
+            with suppress(StoreUnavailableError):
+                self._jobs.mark_unpublished(children)
+            raise
 
 
 class StartingQueue:
     """A JobQueue that starts a sync instead of ringing for it: whoever has asked for one sees its children at once."""
 
-    def __init__(self, queue: JobQueue, syncer: SyncStarter) -> None:
+    def __init__(self, queue: JobQueue, syncer: Syncer) -> None:
         self._queue = queue
         self._syncer = syncer
 
@@ -58,6 +74,6 @@ class StartingQueue:
             self._queue.publish(job)
             return
         try:
-            self._syncer.start(job.job_id)
+            self._syncer.start_read(job)
         except StoreUnavailableError:
             self._queue.publish(job)  # the sync is stored: a worker starts it

@@ -72,6 +72,7 @@ def stored(world: JobWorld, job: Job) -> Job:
 def claimed(world: JobWorld, job: Job) -> Job:
     mine = world.store.claim(job.job_id, worker="w1", lease_s=LEASE_S, at=present())
     assert mine is not None
+    world.store.note_start(mine, at=mine.updated_at)
     return mine
 
 
@@ -206,10 +207,16 @@ def test_a_sync_runs_as_soon_as_a_child_does(world: JobWorld) -> None:
     sync, children = expanded(world)
     assert sync.status is JobStatus.QUEUED
 
-    mine = claimed(world, children[1])
+    mine = world.store.claim(children[1].job_id, worker="w1", lease_s=LEASE_S, at=present())
+    assert mine is not None
+    running = world.store.note_start(mine, at=mine.updated_at)
 
-    running = stored(world, sync)
+    assert running is not None
+    assert running == stored(world, sync)
     assert (running.status, running.started_at) == (JobStatus.RUNNING, mine.started_at)
+    later = mine.updated_at + HOUR
+    assert world.store.note_start(mine, at=later) == running
+    assert stored(world, sync) == running
 
 
 def test_a_sync_waits_when_all_its_children_do_and_runs_when_one_goes_on(world: JobWorld) -> None:

@@ -366,6 +366,40 @@ def test_what_fails_in_the_middle_leaves_nothing_behind(world: World) -> None:
     assert world.store.find(COPY, 1).changed_at == before
 
 
+def end_sync(world: World, copy: CopyId, complete: CompleteSync) -> None:
+    """Keep the account of an export that a sync is complete with."""
+    copying = world.store.take_up(copy, complete.sync_id, Copying(), epoch=1)
+    world.store.keep_account(copy, complete.sync_id, copying.end_comparison(), epoch=1, complete=complete)
+
+
+def test_an_account_that_is_not_kept_completes_no_sync(world: World) -> None:
+    complete = CompleteSync(sync_id="s1", since=present(), mode=SyncMode.FULL)
+    world.store.take_up(COPY, "j1", Copying(), epoch=2)
+
+    with pytest.raises(LeaseLostError):
+        world.store.keep_account(COPY, "j1", Copying(), epoch=1, complete=complete)
+
+    assert world.store.last_sync(COPY, SyncMode.FULL) is None
+
+
+def test_an_export_at_its_start_forgets_what_it_has_found_but_not_what_it_has_changed(world: World) -> None:
+    known = Copying(
+        created=1, changed=2, deleted=3, left_out=(4,), living=5, missing=6, may_delete=7, compared_through=8
+    )
+    ended = replace(known, since=present(), is_compared=True)
+    world.store.take_up(COPY, "j1", ended, epoch=1)
+    before = present()
+
+    begun = world.store.take_up(COPY, "j1", Copying(), epoch=2, is_at_start=True)
+
+    assert begun.since is not None
+    assert begun == Copying(created=1, changed=2, deleted=3, since=begun.since)
+    assert before - timedelta(milliseconds=1) <= begun.since <= present()
+    assert world.store.take_up(COPY, "j1", Copying(), epoch=3) == begun
+    first = world.store.take_up(COPY, "j2", Copying(mode=SyncMode.INCREMENTAL), epoch=1, is_at_start=True)
+    assert (first.mode, first.since is not None) == (SyncMode.INCREMENTAL, True)
+
+
 def test_the_latest_complete_sync_of_each_mode_is_remembered(world: World) -> None:
     since = world.insert(1)
     full, incremental = SyncMode.FULL, SyncMode.INCREMENTAL
@@ -375,10 +409,10 @@ def test_the_latest_complete_sync_of_each_mode_is_remembered(world: World) -> No
 
     assert world.store.last_sync(COPY, full, incremental) is None
     for each in (sync(2, full), sync(1, full), sync(3, incremental), sync(0, incremental)):
-        world.store.note_sync(COPY, each)
+        end_sync(world, COPY, each)
     assert world.store.last_sync(COPY, full) == sync(2, full)
     assert world.store.last_sync(COPY, incremental) == world.store.last_sync(COPY, *SyncMode) == sync(3, incremental)
-    world.store.note_sync(COPY, sync(4, full))
+    end_sync(world, COPY, sync(4, full))
     assert world.store.last_sync(COPY, *SyncMode) == sync(4, full)
     assert world.store.last_sync(CopyId(account_id="a1", export_type=ExportType.DEALS), *SyncMode) is None
     assert world.insert(2) > since
@@ -528,7 +562,7 @@ def test_a_change_of_one_portals_copy_leaves_the_other_as_it_is(world: World) ->
 def test_what_was_stored_without_a_portal_is_the_first_ones(world: World) -> None:
     world.insert(1, 2)
     world.store.take_up(COPY, "j1", Copying(created=2), epoch=1)
-    world.store.note_sync(COPY, CompleteSync(sync_id="s1", since=present(), mode=SyncMode.FULL))
+    end_sync(world, COPY, CompleteSync(sync_id="s1", since=present(), mode=SyncMode.FULL))
 
     world.insert(3, copy=FIRST)
 
@@ -553,7 +587,7 @@ def test_a_copy_is_removed_in_portions(world: World, removed: CopyId) -> None:
     kept = SECOND if removed is FIRST else FIRST
     for copy in (FIRST, SECOND):
         world.insert(*range(5), copy=copy)
-        world.store.note_sync(copy, CompleteSync(sync_id="s1", since=present(), mode=SyncMode.FULL))
+        end_sync(world, copy, CompleteSync(sync_id="s1", since=present(), mode=SyncMode.FULL))
 
     assert not world.store.remove_some(removed, most=3)
     assert world.listed(copy=removed) == []  # it cannot be read any more

@@ -163,26 +163,27 @@ class InMemoryRecordStore:
         in_order = sorted(wanted, key=lambda record: _order(record.place))[:limit]
         return list(within_bytes(in_order, size_of=lambda record: len(record.body)))
 
-    def take_up(self, copy: CopyId, job_id: str, copying: Copying, *, epoch: int) -> Copying:
+    def take_up(self, copy: CopyId, job_id: str, copying: Copying, *, epoch: int, is_at_start: bool = False) -> Copying:
         copy = self._claimed(copy)
         _, kept = self._accounts.get((copy, job_id), (0, copying))
+        if is_at_start:
+            kept = replace(kept.start_over(), since=self._clock())
         self._accounts[copy, job_id] = (epoch, kept)
         return kept
 
-    def keep_account(self, copy: CopyId, job_id: str, copying: Copying, *, epoch: int) -> None:
+    def keep_account(
+        self, copy: CopyId, job_id: str, copying: Copying, *, epoch: int, complete: CompleteSync | None = None
+    ) -> None:
         self._answer()
         copy = self._placed(copy)
         taken_by, _ = self._accounts.get((copy, job_id), (None, None))
         if taken_by != epoch:
             raise LeaseLostError("Another worker has taken the export up")
         self._accounts[copy, job_id] = (epoch, copying)
-
-    def note_sync(self, copy: CopyId, sync: CompleteSync) -> None:
-        self._answer()
-        copy = self._placed(copy)
-        last = self._syncs.get((copy, sync.mode))
-        if last is None or last.since <= sync.since:
-            self._syncs[copy, sync.mode] = sync
+        if complete is not None:
+            last = self._syncs.get((copy, complete.mode))
+            if last is None or last.since <= complete.since:
+                self._syncs[copy, complete.mode] = complete
 
     def last_sync(self, copy: CopyId, *modes: SyncMode) -> CompleteSync | None:
         self._answer()

@@ -400,12 +400,16 @@ class InMemoryJobStore(_Store):
         self._stored[job_id] = replace(
             stored, job=job, epoch=epoch, leased_until=self._after(lease_s), claimed_at=self._clock()
         )
-        self._start_sync(job, at)
         return job
 
-    def _start_sync(self, child: Job, at: datetime) -> None:
-        stored = self._stored.get(child.parent_id or "")
-        if stored is not None and stored.job.is_expanded and stored.job.status in {JobStatus.QUEUED, JobStatus.WAITING}:
+    def note_start(self, child: Job, *, at: datetime) -> Job | None:
+        self._answer()
+        with self._lock:
+            stored = self._stored.get(child.parent_id or "")
+            if stored is None:
+                return None
+            if not stored.job.is_expanded or stored.job.status not in {JobStatus.QUEUED, JobStatus.WAITING}:
+                return stored.job
             running = replace(
                 stored.job,
                 status=JobStatus.RUNNING,
@@ -415,6 +419,7 @@ class InMemoryJobStore(_Store):
                 reason=None,
             )
             self._stored[running.job_id] = replace(stored, job=running)
+            return running
 
     def renew(self, job: Job, *, lease_s: float) -> None:
         self._answer()
@@ -682,6 +687,10 @@ class InMemoryPageStore(_Store):
         with self._lock:
             for place in self._places(job_id):
                 self._stored[place] = replace(self._stored[place], expires_at=at)
+
+    def expire_all(self, job_ids: Sequence[str], *, pages: int, at: datetime) -> None:  # noqa: ARG002 - the seam's
+        for each in job_ids:
+            self.expire(each, at=at)
 
     def remove(self, job_id: str) -> None:
         self._answer()

@@ -6,14 +6,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 
-from pymongo import UpdateOne
+from pymongo import ReturnDocument, UpdateOne
 from pymongo.errors import BulkWriteError
 
-from worker.jobs import Job, JobKind, JobStatus
+from worker.jobs import Job, JobKind, JobStatus, child_id
 from worker.mongo.connection import Document, MongoCollection, translated_errors
 from worker.mongo.job_documents import FINISHED, REMOVED, from_document, state_of, to_document
 from worker.mongo.job_reading import JobReader
 from worker.mongo.job_timing import TIMED, literal
+from worker.pages import ExportType
 from worker.syncs import follow
 
 _NOT_STARTED = [JobStatus.QUEUED.value, JobStatus.WAITING.value]
@@ -41,8 +42,8 @@ class JobFamilies:
     def expand(self, sync: Job, children: Sequence[Job]) -> bool:
         """Store the children, then that they are there. Who is killed in between has left a sync that is rung for."""
         with translated_errors():
-            insert_missing(self._jobs, children)
-            if len(self._read([child.job_id for child in children])) < len(children):
+            are_all_new = insert_missing(self._jobs, children) == len(children)
+            if not are_all_new and len(self._read([child.job_id for child in children])) < len(children):
                 return False  # one of them is being removed: when it is gone, this may be done again
             expanded = [{"$set": {"is_expanded": True, "revision": _NEXT_REVISION}}, TIMED]
             return self._jobs.update_one(unchanged(sync), expanded).matched_count > 0
@@ -50,9 +51,11 @@ class JobFamilies:
     def follow(self, sync_id: str) -> Job | None:
         """Store what a sync is now that its children are what they are, and give it; None when it is gone."""
         with translated_errors():
-            while (document := self._jobs.find_one({"_id": sync_id, "status": {"$ne": REMOVED}})) is not None:
-                children = self._read(from_document(document).children)
-                sync = follow(from_document(document), self._reader.read_all(children))
+            family = [sync_id, *(child_id(sync_id, each) for each in ExportType)]
+            while document := (found := {each["_id"]: each for each in self._read(family)}).pop(sync_id, None):
+                read = from_document(document)
+                children = [found[each] for each in read.children if each in found]
+                sync = follow(read, self._reader.read_all(children))
                 if self._write_as_read(document, sync):
                     self._unmark(children)
                     return sync
@@ -72,10 +75,8 @@ class JobFamilies:
         with translated_errors():
             self._jobs.update_one({"_id": sync.job_id, "is_expanded": True, "status": {"$ne": REMOVED}}, change)
 
-    def note_start(self, child: Job, *, at: datetime) -> None:
-        """Have a sync run when one of its children does; mostly it is known to."""
-        if child.parent_id is None:
-            return
+    def note_start(self, child: Job, *, at: datetime) -> Job | None:
+        """Have a sync run when one of its children does; where it does already the update changes nothing."""
         change = {
             "status": JobStatus.RUNNING.value,
             "started_at": {"$ifNull": ["$started_at", at]},
@@ -84,9 +85,13 @@ class JobFamilies:
             "reason": None,
             "revision": _NEXT_REVISION,
         }
-        waiting = {"_id": child.parent_id, "is_expanded": True, "status": {"$in": _NOT_STARTED}}
+        starts = {"$and": [{"$eq": ["$is_expanded", True]}, {"$in": ["$status", _NOT_STARTED]}]}
+        noted = {"$replaceWith": {"$cond": [starts, {"$mergeObjects": ["$$ROOT", change]}, "$$ROOT"]}}
         with translated_errors():
-            self._jobs.update_one(waiting, [{"$set": change}])
+            document = self._jobs.find_one_and_update(
+                {"_id": child.parent_id, "status": {"$ne": REMOVED}}, [noted], return_document=ReturnDocument.AFTER
+            )
+        return from_document(document) if document is not None else None
 
     def end(self, sync: Job, *, at: datetime) -> bool:
         """Have all of a finished sync removed at the same instant, itself last: no child may be left behind.
@@ -133,17 +138,20 @@ class JobFamilies:
             self._jobs.update_many({"$or": seen}, {"$unset": {"unfollowed_since": True}})
 
 
-def insert_missing(jobs: MongoCollection, new: Sequence[Job]) -> None:
-    """Insert jobs; those that exist stay as they are. They are dated by MongoDB's clock.
+def insert_missing(jobs: MongoCollection, new: Sequence[Job]) -> int:
+    """Insert jobs; those that exist stay as they are. They are dated by MongoDB's clock. Return how many were inserted.
 
-    Many syncs at once, which a dispatch has dated by that clock already, are inserted as they are: four times as fast.
+    Many syncs at once, which a dispatch has dated by that clock already, are inserted as they are: four times as fast;
+    of these it is not known.
     """
     if len(new) > 1 and all(job.kind is JobKind.SYNC for job in new):
         with _unless_there():
             jobs.insert_many([_dated(sync) for sync in new], ordered=False)
     elif new:
         with _unless_there():
-            jobs.bulk_write([UpdateOne({"_id": job.job_id}, _inserted(job), upsert=True) for job in new], ordered=False)
+            inserts = [UpdateOne({"_id": job.job_id}, _inserted(job), upsert=True) for job in new]
+            return jobs.bulk_write(inserts, ordered=False).upserted_count
+    return 0
 
 
 @contextmanager

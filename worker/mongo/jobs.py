@@ -165,6 +165,10 @@ class MongoJobStore:
         """Store the children, then that they are there."""
         return self._families.expand(sync, children)
 
+    def note_start(self, child: Job, *, at: datetime) -> Job | None:
+        """Write and read the sync in one atomic update; mostly it is known to run."""
+        return self._families.note_start(child, at=at)
+
     def follow(self, sync_id: str) -> Job | None:
         """Store what the children make of their sync."""
         return self._families.follow(sync_id)
@@ -254,10 +258,7 @@ class MongoJobStore:
         change = [{"$set": _claim(worker, lease_s=lease_s, at=at)}, TIMED]
         with translated_errors():
             document = self._jobs.find_one_and_update(due, change, return_document=ReturnDocument.AFTER)
-            job = self._reader.take(document) if document is not None else None
-            if job is not None:
-                self._families.note_start(job, at=at)
-        return job
+            return self._reader.take(document) if document is not None else None
 
     def now(self) -> datetime:
         """Ask the primary for its time."""
@@ -270,10 +271,7 @@ class MongoJobStore:
     def claim_next(self, turn: AccountTurn, *, worker: str, lease_s: float, at: datetime) -> Job | None:
         """Claim as `claim` does, the first of the account's line."""
         with translated_errors():
-            job = self._turns.claim(turn, _claim(worker, lease_s=lease_s, at=at))
-            if job is not None:
-                self._families.note_start(job, at=at)
-        return job
+            return self._turns.claim(turn, _claim(worker, lease_s=lease_s, at=at))
 
     def next_due(self, account_id: str, line: Line) -> Job | None:
         """Read the first of a line."""

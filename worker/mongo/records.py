@@ -15,7 +15,7 @@ from pymongo.cursor import Cursor
 from pymongo.errors import OperationFailure
 from pymongo.read_concern import ReadConcern
 
-from worker.copying import Copying, SyncMode
+from worker.copying import AT_START, Copying, SyncMode
 from worker.errors import LeaseLostError, RecordNotFoundError
 from worker.mongo.connection import (
     Document,
@@ -212,34 +212,29 @@ class MongoRecordStore:
 
         return at_one_moment(self._database, read)
 
-    def take_up(self, copy: CopyId, job_id: str, copying: Copying, *, epoch: int) -> Copying:
+    def take_up(self, copy: CopyId, job_id: str, copying: Copying, *, epoch: int, is_at_start: bool = False) -> Copying:
         """Keep the account in the copy's own document, with those of the latest exports and of all that are at work."""
-        self._places.forget(copy)
         place = f"exports.{job_id}"
-        account = {"$ifNull": [f"${place}.account", {"$literal": asdict(copying)}]}
+        account: Document = {"$ifNull": [f"${place}.account", {"$literal": asdict(copying)}]}
+        if is_at_start:
+            account = {"$mergeObjects": [account, {"$literal": dict(AT_START)}, {"since": "$$NOW"}]}
         written = self._places.write(copy, {place: {"account": account, "epoch": epoch, "taken_at": "$$NOW"}})
         with translated_errors():
             if forgotten := {f"exports.{other}": True for other in _outdated(written["exports"], job_id)}:
                 self._copies.update_one({"_id": written["_id"]}, {"$unset": forgotten})
         return Copying.from_stored(written["exports"][job_id]["account"])
 
-    def keep_account(self, copy: CopyId, job_id: str, copying: Copying, *, epoch: int) -> None:
+    def keep_account(
+        self, copy: CopyId, job_id: str, copying: Copying, *, epoch: int, complete: CompleteSync | None = None
+    ) -> None:
         """Write the account where the epoch is still the same."""
         mine = {"_id": self._keys(copy).copy_key, f"exports.{job_id}.epoch": epoch}
-        change = {"$set": {f"exports.{job_id}.account": asdict(copying)}}
+        change: Document = {f"exports.{job_id}.account": {"$literal": asdict(copying)}}
+        if complete is not None:
+            change |= _latest(complete)
         with translated_errors():
-            if self._copies.update_one(mine, change, session=session_under_way()).matched_count == 0:
+            if self._copies.update_one(mine, [{"$set": change}], session=session_under_way()).matched_count == 0:
                 raise LeaseLostError("Another worker has taken the export up")
-
-    def note_sync(self, copy: CopyId, sync: CompleteSync) -> None:
-        """Write it to the copy's own document, which exists as soon as there is a sync."""
-        place = f"syncs.{sync.mode}"
-        older = {
-            "_id": self._keys(copy).copy_key,
-            "$expr": {"$lte": [f"${place}.since", sync.since]},
-        }  # none at all compares as lower
-        with translated_errors():
-            self._copies.update_one(older, {"$set": {place: {"sync_id": sync.sync_id, "since": sync.since}}})
 
     def last_sync(self, copy: CopyId, *modes: SyncMode) -> CompleteSync | None:
         """Read them from there."""
@@ -341,6 +336,12 @@ def _along(index: _Index, found: Cursor[Document]) -> Iterator[Document]:
 
 def _portal(keys: CopyKeys) -> Document:
     return {"hub_id": keys.hub_id} if keys.hub_id is not None else {}
+
+
+def _latest(sync: CompleteSync) -> Document:
+    """Remember a sync unless one is that began later; none at all compares as earlier."""
+    place, noted = f"syncs.{sync.mode}", {"sync_id": sync.sync_id, "since": sync.since}
+    return {place: {"$cond": [{"$lte": [f"${place}.since", sync.since]}, {"$literal": noted}, f"${place}"]}}
 
 
 def _outdated(exports: Mapping[str, Document], present: str) -> list[str]:

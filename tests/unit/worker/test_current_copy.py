@@ -465,5 +465,7 @@ def test_pages_in_no_order_are_read_once_for_all_that_are_gone(shop: Workshop, m
 
     monkeypatch.setattr(shop.pages, "some", count)
 
-    assert listed(shop, *mixed) == came_to(unchanged=150, deleted=4850)
+    assert listed(shop, *mixed, limits=SliceLimits(pages=3)) == came_to(unchanged=150, deleted=4850)
     assert reads == [3, 3], "once for each look"
+    assert listed(shop, *mixed) == came_to(unchanged=150)
+    assert reads == [3, 3], "who has just stored them knows their ids"
