@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 
 import click
 import msgspec
+from pydantic import SecretStr
 from rich.console import Console
 from rich.table import Table
 
@@ -161,7 +162,14 @@ def _find_bare(database: MongoDatabase) -> None:
 class _AllScopes:
     """A ScopeSource of a connection that may read everything."""
 
-    def missing(self, _account_id: str, _owner: str, _types: Collection[ExportType]) -> MissingScopes:
+    def missing(
+        self,
+        _account_id: str,
+        _owner: str,
+        _types: Collection[ExportType],
+        *,
+        token: SecretStr | None = None,  # noqa: ARG002 - the seam's
+    ) -> MissingScopes:
         return {}
 
     def granted(self, _account_id: str, _owner: str) -> Sequence[str]:

@@ -18,12 +18,15 @@ from worker.syncs import is_left_over
 _MOST_COUNTED = 1_000_000  # ids that are held in memory at once, in some 100 MB
 
 
-def close(job: Job, *, pages: PageStore, result_ttl: timedelta, counts_ids: bool = True) -> Job:
+def close(
+    job: Job, *, pages: PageStore, result_ttl: timedelta, counts_ids: bool = True, stored_pages: int | None = None
+) -> Job:
     """Return a finished job as it is to be stored. The end of its pages is stored first: they may not outlive it.
 
     Ids that came in no order are counted one by one, unless there are too many of them or `counts_ids` says no.
     """
-    closed = replace(job.expire(after=result_ttl), receipt=receipt_of(job, pages, counts_ids=counts_ids))
+    receipt = receipt_of(job, pages, counts_ids=counts_ids, stored_pages=stored_pages)
+    closed = replace(job.expire(after=result_ttl), receipt=receipt)
     if closed.expires_at is not None and job.kind is JobKind.EXPORT:
         pages.expire(job.job_id, at=closed.expires_at)
     return closed
@@ -102,17 +105,23 @@ def with_erased(read: Sequence[Job], *, jobs: JobStore, pages: PageStore) -> lis
     ]
 
 
-def tell_sync(
-    job: Job, *, jobs: JobStore, pages: PageStore, announcer: JobAnnouncer | None, result_ttl: timedelta
+def tell_sync(  # noqa: PLR0913 - everything it works with, each by name
+    job: Job,
+    *,
+    jobs: JobStore,
+    pages: PageStore,
+    announcer: JobAnnouncer | None,
+    result_ttl: timedelta,
+    is_swept: bool = False,
 ) -> None:
     """Have the sync that a job is, or is a part of, follow its children, and tell who waits; if it is over it ends.
 
-    A child that was left over goes. What is interrupted here is made up for by the sweeper.
+    A child that was left over goes. What is interrupted here is made up for by the sweeper, whose call `is_swept`.
     """
     sync_id = job.job_id if job.sync is not None else job.parent_id
     if sync_id is None:
         return
-    sync = jobs.follow(sync_id)
+    sync = jobs.follow(sync_id, is_swept=is_swept)
     if sync is None or is_left_over(sync):
         remove(job, jobs=jobs, pages=pages)
         return
@@ -133,7 +142,7 @@ def end_sync(sync: Job, *, jobs: JobStore, pages: PageStore, result_ttl: timedel
 
     A sync without its receipt has a child without one, and gets its end after that has been made up for.
     """
-    if sync.finished_at is None or (sync.is_expanded and sync.receipt is None):
+    if sync.finished_at is None or sync.expires_at is not None or (sync.is_expanded and sync.receipt is None):
         return
     at = sync.finished_at + result_ttl
     if sync.children:

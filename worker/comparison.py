@@ -89,6 +89,18 @@ class Comparison:
         portion = self._portion(job, copying, seen)
         return self._look(job, portion, since) if copying.may_delete is None else self._act(job, portion, since)
 
+    def end_early(self, job: Job, seen: Collection[int], known: Mapping[int, KnownRecord]) -> Job:
+        """End where a list that is the page just stored has all that lives in a copy, `known` from before the page.
+
+        Where it lacks any of that the job comes back as it is, to be compared in the ordinary way.
+        """
+        copying, since = copying_of(job), copying_of(job).since
+        lacks_none = {each for each, held in known.items() if not held.is_deleted}.issubset(seen)
+        if since is None or copying.is_comparing or not lacks_none or not self._has_seen_all(job, {0: seen}):
+            return job
+        looked = copying.after_look(Found(living=len(seen)), through=max(seen, default=0))
+        return self._ended(job, looked.after_portion(1, through=None), since)
+
     def _given_up(self, job: Job, copying: Copying) -> Job:
         _log.info("copy_not_compared", job_id=job.job_id)
         return self._kept(job, copying.end_comparison())

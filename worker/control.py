@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 
 import structlog
 
@@ -151,7 +152,7 @@ class JobControl:
     def follow_up(self, *, quiet_s: float, limit: int) -> None:
         """Have syncs follow their children where whoever should have seen to it `quiet_s` seconds ago did not."""
         for job in self._jobs.take_unfollowed(quiet_s=quiet_s, limit=limit):
-            self._see_to(job, self._tell_sync)
+            self._see_to(job, partial(self._tell_sync, is_swept=True))
 
     def _see_to(self, job: Job, act: Callable[[Job], object]) -> None:
         """Finish what is left to do for a job. A failure of one job does not keep others waiting."""
@@ -209,8 +210,15 @@ class JobControl:
         with suppress(BrokerUnavailableError):
             publish_or_note(*queued, queue=self._queue, jobs=self._jobs)
 
-    def _tell_sync(self, job: Job) -> None:
-        tell_sync(job, jobs=self._jobs, pages=self._pages, announcer=self._announcer, result_ttl=self._result_ttl)
+    def _tell_sync(self, job: Job, *, is_swept: bool = False) -> None:
+        tell_sync(
+            job,
+            jobs=self._jobs,
+            pages=self._pages,
+            announcer=self._announcer,
+            result_ttl=self._result_ttl,
+            is_swept=is_swept,
+        )
 
     def _give_token_another_chance(self, retried: Sequence[Job]) -> None:
         """Have HubSpot asked about a refused token again: someone thinks that it works by now."""

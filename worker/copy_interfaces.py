@@ -76,6 +76,9 @@ class RecordStore(Protocol):
     def known(self, copy: CopyId, record_ids: Iterable[int]) -> Mapping[int, KnownRecord]:
         """Say what the copy holds under these ids."""
 
+    def all_known(self, copy: CopyId, *, most: int) -> Mapping[int, KnownRecord] | None:
+        """Say what the copy holds, deleted records included; None where there are more than `most`."""
+
     def bodies(self, copy: CopyId, record_ids: Iterable[int]) -> Mapping[int, bytes]:
         """Return the records that the copy holds under these ids, as JSON; deleted ones too, but no erased ones."""
 

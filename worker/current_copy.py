@@ -16,6 +16,7 @@ from worker.jobs import Job
 from worker.pages import Page
 from worker.records import KnownRecord, Record, compare, in_portions, is_as_known, records_of
 
+_SMALL_COPY = 1000  # records; a few times what the largest page holds
 _TRIES = 5  # the copy of a feed's record may change while it is prepared, but hardly this often
 
 
@@ -65,14 +66,21 @@ class CurrentCopy:
         the page is fetched again, and its records are found as they are. Raises LeaseLostError.
         """
         found = records_of(job.copy_id.export_type, page.body)
-        known = self._records.known(job.copy_id, [record.record_id for record in found])
+        ids = [record.record_id for record in found]
+        whole = self._whole_copy(job)
+        known = self._records.known(job.copy_id, ids) if whole is None else whole
         different = [each for each in found if not is_as_known([each], known)]
         portions = list(in_portions(different))
         if not portions and copying_of(job).since is None:
             portions = [[]]
         for portion in portions:
             job = self._bring_up(job, portion, known, asked_at=asked_at)
-        return job
+        return job if whole is None else self._comparison.end_early(job, ids, whole)
+
+    def _whole_copy(self, job: Job) -> Mapping[int, KnownRecord] | None:
+        """Read all of a small copy where a list is a single page, so that it need not be read again to be compared."""
+        is_whole_list = job.progress.pages == 1 and job.is_complete and not copying_of(job).reads_feed
+        return self._records.all_known(job.copy_id, most=_SMALL_COPY) if is_whole_list else None
 
     def _bring_up(
         self, job: Job, portion: Sequence[Record], known: Mapping[int, KnownRecord], *, asked_at: float

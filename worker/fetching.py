@@ -84,6 +84,11 @@ class PageFetcher:
         return self._token is not None
 
     @property
+    def token(self) -> SecretStr | None:
+        """The token that was asked for last."""
+        return self._token.value if self._token is not None else None
+
+    @property
     def hub_id(self) -> int | None:
         """The portal of the token that was asked for last; None where HubSpot has not told, or none was."""
         return self._token.hub_id if self._token is not None else None

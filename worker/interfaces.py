@@ -143,10 +143,11 @@ class JobStore(Protocol):
     def note_start(self, child: Job, *, at: datetime) -> Job | None:
         """Note that a sync runs, as one of its children does, and return it; None when it is gone."""
 
-    def follow(self, sync_id: str) -> Job | None:
-        """Store what the children of a sync make of it, and give it; None when it is gone.
+    def follow(self, sync_id: str, *, is_swept: bool = False) -> Job | None:
+        """Store what the children of a sync make of it, where its status changes, and give it; None when it is gone.
 
-        To be called after every change of a child's state. Where one has ended, that is noted until it was.
+        To be called after every change of a child's state. That one has ended stays noted until the sync has its end,
+        or, as a call that `is_swept` is the repair of, has followed.
         """
 
     def take_unfollowed(self, *, quiet_s: float, limit: int) -> list[Job]:
@@ -570,7 +571,9 @@ class FactSource(Protocol):
 class ScopeSource(Protocol):
     """What the stored token of an account may read."""
 
-    def missing(self, account_id: str, owner: str, types: Collection[ExportType]) -> MissingScopes:
+    def missing(
+        self, account_id: str, owner: str, types: Collection[ExportType], *, token: SecretStr | None = None
+    ) -> MissingScopes:
         """Name those of the types that HubSpot would refuse, each with the scopes of which one is needed.
 
         Scopes that it does not tell count as there. HubSpot is asked, and errors are raised, as by `FactSource.look`.

@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 import structlog
+from pydantic import SecretStr
 
 from worker.closing import close, tell_sync
 from worker.copying import FEED_TOO_OLD, Copying
@@ -77,9 +78,9 @@ class JobInHand:
             if is_left_over(self._sync):
                 self.cancel()
 
-    def take_up(self) -> None:
-        """Make sure that what the job has is there, and that it may begin."""
-        self._take_up()
+    def take_up(self, *, token: SecretStr | None = None) -> None:
+        """Make sure that what the job has is there, and that it may begin; `token` is the one that it begins with."""
+        self._take_up(token)
         job = self.job
         if job.kind is JobKind.EXPORT and job.progress.pages == 0 and self.is_at_work:
             self.tools.announcer.announce(job)  # who waits for a page wants nothing else
@@ -272,8 +273,8 @@ class JobInHand:
         self.job = replace(self.job, hub_id=of_sync)
         self.job.require_portal(read)
 
-    def _take_up(self) -> None:
-        if self.job.parent_id is not None and self.job.progress.pages == 0 and self._lacks_scopes():
+    def _take_up(self, token: SecretStr | None) -> None:
+        if self.job.parent_id is not None and self.job.progress.pages == 0 and self._lacks_scopes(token):
             return
         known = self.job.copying
         if known is not None:
@@ -299,14 +300,15 @@ class JobInHand:
             return FEED_TOO_OLD
         return copying.full_because if copying is not None and known.reads_feed else None
 
-    def _lacks_scopes(self) -> bool:
+    def _lacks_scopes(self, token: SecretStr | None) -> bool:
         """Fail the part of a sync that its connection may not read, before HubSpot is asked for any of it.
 
         HubSpot itself may answer with no records instead of an error. What cannot be found out now shows then.
         """
         job, lacking = self.job, None
         with suppress(ExportError):
-            lacking = self.tools.scopes.missing(job.account_id, job.owner, [job.records_type]).get(job.records_type)
+            missing = self.tools.scopes.missing(job.account_id, job.owner, [job.records_type], token=token)
+            lacking = missing.get(job.records_type)
         if lacking is None:
             return False
         message = f"The connection lacks the scope that HubSpot wants for {job.records_type}"
@@ -333,12 +335,18 @@ class JobInHand:
             pages.keep_only(self.job, self.job.counted_pages)
         if self.job.lapses < self.limits.most_lapses:
             try:
-                return close(self.job, pages=pages, result_ttl=result_ttl)
+                return close(self.job, pages=pages, result_ttl=result_ttl, stored_pages=self._just_stored)
             except UnavailableError:
                 raise
             except Exception:
                 _log.exception("receipt_not_drawn_up")
         return close(self.job, pages=pages, result_ttl=result_ttl, counts_ids=False)
+
+    @property
+    def _just_stored(self) -> int | None:
+        """How many pages there are, where it is one and this slice has stored it; None: they are to be counted."""
+        is_only_page = self._first_page == 0 and self.job.progress.pages == 1
+        return 1 if is_only_page and self._counts_all_it_stored else None
 
     @property
     def _counts_all_it_stored(self) -> bool:

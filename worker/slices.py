@@ -58,7 +58,7 @@ class Slice:
         try:
             self._hand.begin()
             if self._learn_portal():
-                self._hand.take_up()
+                self._hand.take_up(token=self._fetcher.token)
             self._go_on()
         finally:
             if self._storing is not None:

@@ -21,7 +21,7 @@ from worker.jobs import Job, JobStatus, Line, SyncRequest
 from worker.mongo.jobs import MongoJobStore
 from worker.pages import ExportType, Page
 from worker.receipts import Receipt
-from worker.syncs import new_children, new_sync
+from worker.syncs import follow, new_children, new_sync
 from worker.tallies import Tally
 
 PAGE = Page(body=b"{}", records=3, has_more=True, offset=77)
@@ -76,16 +76,21 @@ def claimed(world: JobWorld, job: Job) -> Job:
     return mine
 
 
-def ended(world: JobWorld, job: Job, how: Callable[[Job], Job] = lambda job: job.succeed(at=present())) -> None:
+def ended(world: JobWorld, job: Job, how: Callable[[Job], Job] = lambda job: job.succeed(at=present())) -> Job:
     world.store.release(how(claimed(world, job)))
-    followed(world, job)
+    return followed(world, job)
 
 
-def followed(world: JobWorld, child: Job) -> Job:
+def followed(world: JobWorld, child: Job, *, is_swept: bool = False) -> Job:
+    """Have a sync follow: what is stored of it then, and what its children say, is what whoever reads it is shown."""
     assert child.parent_id is not None
-    sync = world.store.follow(child.parent_id)
+    sync = world.store.follow(child.parent_id, is_swept=is_swept)
     assert sync is not None
-    assert stored(world, sync) == sync
+    kept = stored(world, sync)
+    assert kept.status is sync.status
+    children = {job.job_id: job for job in world.store.children_of([kept])}
+    assert follow(kept, [children[each] for each in kept.children]) == sync
+    assert kept == sync or not (sync.status.is_terminal or is_swept)
     return sync
 
 
@@ -236,8 +241,7 @@ def test_a_sync_waits_when_all_its_children_do_and_runs_when_one_goes_on(world: 
 def test_a_sync_ends_with_its_last_child(world: JobWorld) -> None:
     sync, children = expanded(world)
 
-    ended(world, children[0], lambda job: job.advance(PAGE, at=present()).succeed(at=present()))
-    between = stored(world, sync)
+    between = ended(world, children[0], lambda job: job.advance(PAGE, at=present()).succeed(at=present()))
     ended(world, children[1], failed)
 
     over = stored(world, sync)
@@ -277,7 +281,7 @@ def test_who_has_lost_the_lease_changes_neither_the_child_nor_the_sync(world: Jo
     assert stored(world, sync) == before
 
 
-def test_a_child_that_has_ended_is_unfollowed_until_its_sync_has_followed(world: JobWorld) -> None:
+def test_a_child_that_has_ended_is_unfollowed_until_its_sync_has_its_end(world: JobWorld) -> None:
     sync, (first, second) = expanded(world)
     world.store.release(failed(claimed(world, first)))
     world.store.change(second, second.cancel(at=present()))
@@ -288,7 +292,22 @@ def test_a_child_that_has_ended_is_unfollowed_until_its_sync_has_followed(world:
     assert unfollowed(world) == {first.job_id, second.job_id}
     assert unfollowed(world) == set()
     world.let_pass(61)
-    assert followed(world, first).status is JobStatus.FAILED
+    over = followed(world, first)
+    assert over.status is JobStatus.FAILED
+    assert unfollowed(world) == {first.job_id, second.job_id}
+    world.let_pass(61)
+    assert world.store.end_sync(over, at=present() + HOUR)
+    assert unfollowed(world) == set()
+
+
+def test_a_child_that_ended_long_before_its_sync_is_seen_to_once(world: JobWorld) -> None:
+    _, (first, _second) = expanded(world)
+    ended(world, first)
+    world.let_pass(61)
+
+    assert unfollowed(world) == {first.job_id}
+    assert followed(world, first, is_swept=True).status is JobStatus.RUNNING
+    world.let_pass(61)
     assert unfollowed(world) == set()
 
 

@@ -87,6 +87,10 @@ class InMemoryRecordStore:
         found = {record_id: self._kept.get((copy, record_id)) for record_id in record_ids}
         return {record_id: _known(copy, kept) for record_id, kept in found.items() if kept is not None}
 
+    def all_known(self, copy: CopyId, *, most: int) -> Mapping[int, KnownRecord] | None:
+        ids = [*self.ids(copy, after=None, through=None)]
+        return self.known(copy, ids) if len(ids) <= most else None
+
     def bodies(self, copy: CopyId, record_ids: Iterable[int]) -> Mapping[int, bytes]:
         self._answer()
         copy = self._placed(copy)

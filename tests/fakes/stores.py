@@ -192,7 +192,7 @@ class InMemoryJobStore(_Store):
             self._stored[sync.job_id] = replace(stored, job=replace(stored.job, is_expanded=True))
             return True
 
-    def follow(self, sync_id: str) -> Job | None:
+    def follow(self, sync_id: str, *, is_swept: bool = False) -> Job | None:
         self._answer()
         with self._lock:
             stored = self._stored.get(sync_id)
@@ -200,7 +200,11 @@ class InMemoryJobStore(_Store):
                 return None
             children = [self._stored[each] for each in stored.job.children if each in self._stored]
             followed = follow(stored.job, [child.job for child in children])
-            for child in children:
+            is_over = followed.status.is_terminal
+            is_known = followed.status is stored.job.status and not is_over
+            if is_known and not is_swept and stored.unfollowed_since is None:
+                return followed
+            for child in children if is_swept or not is_over else ():
                 self._stored[child.job.job_id] = replace(child, unfollowed_since=None)
             self._stored[sync_id] = replace(stored, job=followed, unfollowed_since=None)
             return followed
@@ -234,7 +238,7 @@ class InMemoryJobStore(_Store):
             self._stored[sync.job_id] = replace(stored, job=ended)
             for child in (self._stored[each] for each in sync.children if each in self._stored):
                 ended = replace(child.job, expires_at=at, pages_expire_at=at)
-                self._stored[ended.job_id] = replace(child, job=ended)
+                self._stored[ended.job_id] = replace(child, job=ended, unfollowed_since=None)
             return True
 
     def change(self, before: Job, after: Job) -> bool:

@@ -37,9 +37,12 @@ class Inspector:
         self._clock = clock
         self._looked: dict[bytes, HubSpotFacts] = {}
 
-    def missing(self, account_id: str, owner: str, types: Collection[ExportType]) -> MissingScopes:
+    def missing(
+        self, account_id: str, owner: str, types: Collection[ExportType], *, token: SecretStr | None = None
+    ) -> MissingScopes:
         """Name the types that lack a scope; where HubSpot tells no scopes, none."""
-        granted = self.granted(account_id, owner)
+        facts = self._looked.get(_key(account_id, owner, token)) if token is not None else None
+        granted = self.granted(account_id, owner) if facts is None else facts.scopes
         return missing_scopes(types, granted) if granted is not None else {}
 
     def granted(self, account_id: str, owner: str) -> Sequence[str] | None:
@@ -53,7 +56,7 @@ class Inspector:
         HubSpotError, UnavailableError.
         """
         access_token = self._source.fresh(account_id, owner)
-        key = sha256(f"{account_id}\0{owner}\0{access_token.get_secret_value()}".encode()).digest()
+        key = _key(account_id, owner, access_token)
         facts = self._looked.get(key)
         if facts is None:
             facts = self._look(account_id, owner, access_token)
@@ -91,3 +94,7 @@ class Inspector:
     def _present(self, account_id: str, owner: str) -> Fingerprint | None:
         token = self._tokens.find(account_id, owner)
         return Fingerprint.of(token) if token is not None else None
+
+
+def _key(account_id: str, owner: str, token: SecretStr) -> bytes:
+    return sha256(f"{account_id}\0{owner}\0{token.get_secret_value()}".encode()).digest()

@@ -26,9 +26,9 @@ class JobFamilies:
     """Keeps what is stored of a sync in step with its children, whoever dies between two writes.
 
     No transaction: one whose client is killed keeps its documents locked for a minute, and every sweep with them.
-    Instead the write that ends a child marks it as unfollowed, and the mark goes once its sync has followed; whoever
-    finds the mark has the sync follow, twice as well as once. A sync is written only as it was read (`revision`), so
-    that of two who follow at the same moment the one who has seen less begins anew.
+    Instead the write that ends a child marks it as unfollowed, and the mark goes with the end of its sync; whoever
+    finds an old mark has the sync follow, twice as well as once, and takes it away. A sync is written only as it was
+    read (`revision`), so that of two who follow at the same moment the one who has seen less begins anew.
     """
 
     def __init__(self, jobs: MongoCollection, reader: JobReader) -> None:
@@ -48,16 +48,24 @@ class JobFamilies:
             expanded = [{"$set": {"is_expanded": True, "revision": _NEXT_REVISION}}, TIMED]
             return self._jobs.update_one(unchanged(sync), expanded).matched_count > 0
 
-    def follow(self, sync_id: str) -> Job | None:
-        """Store what a sync is now that its children are what they are, and give it; None when it is gone."""
+    def follow(self, sync_id: str, *, is_swept: bool = False) -> Job | None:
+        """Read a sync and its children at once, and store what it is now, where that is another status or its end.
+
+        Whoever reads a sync has its children say the rest. Of children that end at the same moment the one that is read
+        last sees the others ended, since each is read after its own end was stored.
+        """
         with translated_errors():
             family = [sync_id, *(child_id(sync_id, each) for each in ExportType)]
             while document := (found := {each["_id"]: each for each in self._read(family)}).pop(sync_id, None):
                 read = from_document(document)
                 children = [found[each] for each in read.children if each in found]
                 sync = follow(read, self._reader.read_all(children))
+                is_known = sync.status is read.status and not sync.status.is_terminal
+                if is_known and not is_swept and "unfollowed_since" not in document:
+                    return sync
                 if self._write_as_read(document, sync):
-                    self._unmark(children)
+                    if is_swept or not sync.status.is_terminal:  # otherwise its end takes them away
+                        self._unmark(children)
                     return sync
         return None
 
@@ -96,7 +104,8 @@ class JobFamilies:
     def end(self, sync: Job, *, at: datetime) -> bool:
         """Have all of a finished sync removed at the same instant, itself last: no child may be left behind.
 
-        Together with its end it gets the instant of its first delivery; False when it has moved on, or has its end.
+        Together with its end it gets the instant of its first delivery; False when it has moved on, or has its end. If
+        it was opened again meanwhile, its children that have ended have an end until it ends itself.
         """
         finished = {
             "_id": sync.job_id,
@@ -107,9 +116,8 @@ class JobFamilies:
         end = {"expires_at": at, "deliver_at": sync.first_delivery_at, "revision": _NEXT_REVISION}
         theirs = {"_id": {"$in": list(sync.children)}, "status": {"$in": FINISHED}}
         with translated_errors():
-            if self._jobs.find_one(finished, {"_id": True}) is None:
-                return False
-            self._jobs.update_many(theirs, [{"$set": {"expires_at": at, "pages_expire_at": at}}, TIMED])
+            ends = {"expires_at": at, "pages_expire_at": at, "unfollowed_since": "$$REMOVE"}
+            self._jobs.update_many(theirs, [{"$set": ends}, TIMED])
             return self._jobs.update_one(finished, [{"$set": end}, TIMED]).matched_count > 0
 
     def hide(self, children: Sequence[str]) -> None:

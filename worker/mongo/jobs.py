@@ -169,9 +169,9 @@ class MongoJobStore:
         """Write and read the sync in one atomic update; mostly it is known to run."""
         return self._families.note_start(child, at=at)
 
-    def follow(self, sync_id: str) -> Job | None:
+    def follow(self, sync_id: str, *, is_swept: bool = False) -> Job | None:
         """Store what the children make of their sync."""
-        return self._families.follow(sync_id)
+        return self._families.follow(sync_id, is_swept=is_swept)
 
     def reopen(self, sync: Job) -> None:
         """Mark a sync as one that goes on."""

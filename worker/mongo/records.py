@@ -94,6 +94,14 @@ class MongoRecordStore:
             found = self._of(copy).find(wanted, shown, session=session_under_way())
             return self._reader.known(self._keys(copy), self._of(copy), found)
 
+    def all_known(self, copy: CopyId, *, most: int) -> Mapping[int, KnownRecord] | None:
+        """Read a range of the index of `_id`, without the records themselves."""
+        keys = self._keys(copy)
+        with translated_errors():
+            shown = {**_KNOWN, **_KIND.get(copy.export_type, {})}
+            found = list(self._of(copy).find({"_id": keys.between(None, None)}, shown).limit(most + 1))
+            return self._reader.known(keys, self._of(copy), found) if len(found) <= most else None
+
     def bodies(self, copy: CopyId, record_ids: Iterable[int]) -> Mapping[int, bytes]:
         """Look the ids up; nothing of a record but what HubSpot sent."""
         with translated_errors():

@@ -139,7 +139,14 @@ class Scopes:
     error: ExportError | None = None
     asked: int = 0
 
-    def missing(self, account_id: str, owner: str, types: Collection[ExportType]) -> MissingScopes:  # noqa: ARG002 - the seam's
+    def missing(
+        self,
+        account_id: str,  # noqa: ARG002 - the seam's
+        owner: str,  # noqa: ARG002 - the seam's
+        types: Collection[ExportType],
+        *,
+        token: SecretStr | None = None,  # noqa: ARG002 - the seam's
+    ) -> MissingScopes:
         self.asked += 1
         if self.error is not None:
             raise self.error
