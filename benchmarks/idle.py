@@ -19,8 +19,9 @@ from sandbox.state_folder import temporary_state
 AIMS: Mapping[str, float] = {"MongoDB, commands": 1.0, "Redis, commands": 5.0, "Redis, new connections": 0.0}
 """At most so many a second."""
 
-_NOT_THE_PRODUCTS = {"hello", "isMaster", "ping", "serverStatus", "info", "endSessions"}
-_SETTLING_S = 10.0
+_DRIVERS = {"hello", "isMaster"}  # MongoDB's driver watches each member by a call that the server answers in 10 s
+_OF_THE_MEASUREMENT = {"serverStatus", "endSessions", "info"}
+_SETTLING_S = 15.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +47,10 @@ class Rates:
 
 
 def rates(before: Counters, after: Counters, *, seconds: float) -> Rates:
-    """Return what came between two readings, without what drivers and the measurement ask for themselves."""
+    """Return what came between two readings, without what MongoDB's driver and the measurement ask for themselves.
+
+    Redis' health checks (`ping`) count: they are settings of the product.
+    """
     return Rates(
         mongo=_a_second(before.mongo, after.mongo, seconds),
         redis=_a_second(before.redis, after.redis, seconds),
@@ -56,7 +60,7 @@ def rates(before: Counters, after: Counters, *, seconds: float) -> Rates:
 
 def _a_second(before: Mapping[str, int], after: Mapping[str, int], seconds: float) -> Mapping[str, float]:
     counted = {name: (count - before.get(name, 0)) / seconds for name, count in after.items()}
-    some = {name: rate for name, rate in counted.items() if rate > 0 and name not in _NOT_THE_PRODUCTS}
+    some = {name: rate for name, rate in counted.items() if rate > 0 and name not in _DRIVERS | _OF_THE_MEASUREMENT}
     return dict(sorted(some.items(), key=lambda each: -each[1]))
 
 
@@ -65,8 +69,8 @@ def table(measured: Rates) -> Table:
     made = Table("a second", "measured", "aim", "of which")
     parts = [measured.mongo, measured.redis, {}]
     for (name, aim), rate, part in zip(AIMS.items(), measured.against_aims().values(), parts, strict=True):
-        most = ", ".join(f"{each} {share:.1f}" for each, share in list(part.items())[:8])
-        made.add_row(name, f"{rate:.1f}", f"{aim:.0f}", most)
+        most = ", ".join(f"{each} {share:.2f}" for each, share in list(part.items())[:8])
+        made.add_row(name, f"{rate:.2f}", f"{aim:.0f}", most)
     return made
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from worker.due_work import ADOPTION
 from worker.interfaces import JobStore, UpkeepStore
 
-_CHORE = "adoption"
 _EVERY_S = 600.0
 
 
@@ -23,5 +23,5 @@ class JobAdoption:
 
     def adopt(self) -> None:
         """Do it, if it is time for it: the lease is kept until it lapses. Raises StoreUnavailableError."""
-        if self.upkeep.acquire(_CHORE, lease_s=_EVERY_S) is not None:
+        if self.upkeep.acquire(ADOPTION, lease_s=_EVERY_S) is not None:
             self.jobs.adopt_all()

@@ -30,6 +30,7 @@ from worker.deletions import DeletionGuard
 from worker.deliverer import Deliverer
 from worker.delivery_rounds import DeliveryRounds
 from worker.dispatcher import Dispatcher
+from worker.due_work import UNFOLLOWED_AFTER_S, UNSETTLED_AFTER_S
 from worker.eraser import Eraser
 from worker.errand_runner import ErrandRunner
 from worker.errors import StoreUnavailableError
@@ -113,7 +114,7 @@ from worker.wakeups import RedisAnnouncer
 _STORE_TIMEOUT_S = 10.0
 _TRANSACTION_S = 30.0  # of several calls; only the job waits for it, and a thread renews its lease meanwhile
 _REDIS_TIMEOUT_S = 2.0
-_QUIET_S, _LOST_S = 60.0, 10.0
+_QUIET_S = 60.0  # after which an attempt to deliver a webhook is published for again
 _BATCH = 500
 _STUCK_MARGIN_S = 60.0
 _CALLS_A_PAGE = 3  # at their slowest: two for the token and its portal, and the page's own
@@ -235,9 +236,9 @@ def build(settings: WorkerSettings, *, stopping: threading.Event, registry: Coll
         jobs=jobs,
         queue=watched_queue,
         upkeep=upkeep,
-        duties=(partial(control.follow_up, quiet_s=_LOST_S, limit=_BATCH), rounds.go),
+        duties=(partial(control.follow_up, quiet_s=UNFOLLOWED_AFTER_S, limit=_BATCH), rounds.go),
         chores=(
-            partial(control.make_up, quiet_s=_QUIET_S, limit=_BATCH),
+            partial(control.make_up, quiet_s=UNSETTLED_AFTER_S, limit=_BATCH),
             copies.make_up,
             eraser.make_up,
             orphans.collect,

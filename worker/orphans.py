@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import structlog
 
+from worker.due_work import ORPHANED_PAGES
 from worker.interfaces import JobStore, PageStore, UpkeepStore
 
 _log = structlog.get_logger()
 
-_CHORE = "orphaned pages"
 _EVERY_S = 300.0
 _GONE_FOR_S = 3600.0
 
@@ -31,11 +31,11 @@ class OrphanedPages:
 
     def collect(self) -> None:
         """Do the next part of the walk when it is due. Raises StoreUnavailableError."""
-        if self.upkeep.acquire(_CHORE, lease_s=_EVERY_S) is None:
+        if self.upkeep.acquire(ORPHANED_PAGES, lease_s=_EVERY_S) is None:
             return
-        found = self.pages.jobs_after(self.upkeep.position(_CHORE), limit=self.jobs_at_once)
+        found = self.pages.jobs_after(self.upkeep.position(ORPHANED_PAGES), limit=self.jobs_at_once)
         known = self.jobs.stored_among(found)
         for job_id in self.pages.orphaned_for([each for each in found if each not in known], seconds=_GONE_FOR_S):
             self.pages.remove(job_id)
             _log.warning("orphaned_pages_removed", job_id=job_id)
-        self.upkeep.move(_CHORE, found[-1] if len(found) == self.jobs_at_once else None)
+        self.upkeep.move(ORPHANED_PAGES, found[-1] if len(found) == self.jobs_at_once else None)

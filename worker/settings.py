@@ -30,6 +30,7 @@ LONGEST_PATIENCE_S = 300.0
 
 _HUBAPI = "https://api.hubapi.com"
 _SHORTEST_SECRET = 32
+_DATABASE = "hubspot_export"
 _MOST_PROCESSES = 256
 _HMAC_ALGORITHMS = ("HS256", "HS384", "HS512")
 _RSA_ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512")
@@ -156,6 +157,7 @@ BrokerUrl = Annotated[SecretStr, _readable_by(parse_broker_url)]
 LongSecret = Annotated[SecretStr, AfterValidator(_long_secret)]
 Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)]
 MongoUri = Annotated[SecretStr, AfterValidator(_mongodb_uri)]
+DatabaseName = Annotated[str, AfterValidator(_database_name)]
 PublicKey = Annotated[str, AfterValidator(_public_key)]
 FernetKeys = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_keys), AfterValidator(_fernet_keys)]
 JwtSecrets = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_one_or_several), AfterValidator(_jwt_secrets)]
@@ -194,11 +196,18 @@ class BrokerSettings(_Settings):
         return parse_broker_url(self.celery_broker_url.get_secret_value())
 
 
+class BeatSettings(BrokerSettings):
+    """What beat needs. Without MONGODB_URI it does not look whether there is anything to do before it enqueues."""
+
+    mongodb_uri: MongoUri | None = None
+    mongodb_database: DatabaseName = _DATABASE
+
+
 class StoreSettings(BrokerSettings):
     """What the shim and the worker share."""
 
     mongodb_uri: MongoUri = SecretStr("mongodb://127.0.0.1:27017")
-    mongodb_database: Annotated[str, AfterValidator(_database_name)] = "hubspot_export"
+    mongodb_database: DatabaseName = _DATABASE
     redis_url: RedisUrl | None = None
     token_encryption_keys: FernetKeys = ()
     result_ttl_days: float = Field(default=30, gt=0, le=36_500)

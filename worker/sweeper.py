@@ -12,13 +12,13 @@ from datetime import datetime
 import structlog
 
 from worker.account_turns import AccountTurn, DueJob
+from worker.due_work import CHORES, PUBLISHING, QUEUED_AFTER_S
 from worker.errors import BrokerUnavailableError, StoreUnavailableError, UnavailableError
 from worker.interfaces import JobStore, TurnQueue, UpkeepStore
 from worker.jobs import Line
 
 _log = structlog.get_logger()
 
-_PUBLISHING, _CHORES = "publish", "chores"
 _PUBLISHING_LEASE_S, _CHORES_LEASE_S = 15.0, 60.0  # for so long a killed sweeper delays the next ones
 _MARKED = {Line.INTERACTIVE: (Line.INTERACTIVE,), Line.BULK: (Line.BULK, Line.SYNC)}  # by the lines of a queue
 
@@ -37,7 +37,7 @@ class SweepLimits:
     work_s: float = 5.0
     batch: int = 500
     slots: int = 8
-    patience_s: float = 5.0
+    patience_s: float = QUEUED_AFTER_S
     mark_every_s: float = 5.0
     grace_s: float = 3.0
 
@@ -76,11 +76,11 @@ class Sweeper:
         Raises UnavailableError: a later sweep finds the rest.
         """
         published = 0
-        with self._alone(_PUBLISHING, lease_s=_PUBLISHING_LEASE_S) as holder:
+        with self._alone(PUBLISHING, lease_s=_PUBLISHING_LEASE_S) as holder:
             if holder is not None:
                 published = self._publish_all(holder)
                 self._do(self._duties)
-        with self._alone(_CHORES, lease_s=_CHORES_LEASE_S) as holder:
+        with self._alone(CHORES, lease_s=_CHORES_LEASE_S) as holder:
             if holder is not None:
                 self._do(self._chores)
         return published
@@ -113,7 +113,7 @@ class Sweeper:
             self._publish(batch)
             published += len(batch)
             is_over = self._monotonic() >= ends_at
-            if is_over or not self._upkeep.extend(_PUBLISHING, holder, lease_s=_PUBLISHING_LEASE_S):
+            if is_over or not self._upkeep.extend(PUBLISHING, holder, lease_s=_PUBLISHING_LEASE_S):
                 break
         self._send_marks()
         return published

@@ -18,7 +18,7 @@ from pydantic import SecretStr
 from worker.export_tools import SliceLimits
 from worker.hubspot import transport
 from worker.hubspot.unwritten import LONGEST_GOODBYE_S
-from worker.settings import BrokerSettings, ShimSettings, StoreSettings, WorkerSettings
+from worker.settings import BeatSettings, BrokerSettings, ShimSettings, WorkerSettings
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
@@ -26,7 +26,7 @@ SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 VERSION: str = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
 
-SETTINGS: dict[str, type[BrokerSettings]] = {"shim": ShimSettings, "worker": WorkerSettings, "beat": BrokerSettings}
+SETTINGS: dict[str, type[BrokerSettings]] = {"shim": ShimSettings, "worker": WorkerSettings, "beat": BeatSettings}
 FOREIGN = sorted(SERVICES.keys() - SETTINGS.keys())
 REQUIRED = {"HUBSPOT_CLIENT_ID": "id", "HUBSPOT_CLIENT_SECRET": "secret", "JWT_SECRET": "0" * 32}
 
@@ -208,7 +208,7 @@ def test_the_defaults_are_those_of_the_code_with_the_stacks_own_servers(
         expected, actual = plain(getattr(usual, name)), plain(getattr(composed, name))
         if name in OF_COMPOSE:
             assert actual == OF_COMPOSE[name]
-        elif "127.0.0.1" in expected:
+        elif "127.0.0.1" in expected or name == "mongodb_uri":
             assert urlsplit(actual).hostname in SERVICES
         else:
             assert actual == expected
@@ -250,9 +250,7 @@ def test_a_service_that_dies_is_started_again(service: str) -> None:
 
 @pytest.mark.parametrize("service", SETTINGS)
 def test_a_service_waits_until_the_servers_it_uses_are_healthy(service: str) -> None:
-    used = {"redis"} | ({"mongodb"} if issubclass(SETTINGS[service], StoreSettings) else set())
-
-    assert SERVICES[service]["depends_on"] == {name: {"condition": "service_healthy"} for name in used}
+    assert SERVICES[service]["depends_on"] == {name: {"condition": "service_healthy"} for name in ("redis", "mongodb")}
 
 
 def test_whatever_a_worker_waits_for_may_end_before_it_is_killed() -> None:

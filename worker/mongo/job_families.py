@@ -122,6 +122,8 @@ class JobFamilies:
 
     def hide(self, children: Sequence[str]) -> None:
         """Hide the children of a sync that was removed; one that is held finds out for itself that it is alone."""
+        if not children:
+            return
         free = {"_id": {"$in": list(children)}, "lease": None}
         with translated_errors():
             self._jobs.update_many(free, HIDE)

@@ -86,7 +86,9 @@ class MongoScheduleStore:
         claim = uuid4().hex
         due = {"due_at": {"$gt": _LONG_AGO}, "$expr": _IS_DUE}
         with translated_errors():
-            found = self._schedules.find(due, {"_id": True}).sort("due_at", ASCENDING).limit(limit)
+            found = list(self._schedules.find(due, {"_id": True}).sort("due_at", ASCENDING).limit(limit))
+            if not found:
+                return DueSchedules(claim=claim, at=_LONG_AGO, schedules=())
             some = {"_id": {"$in": [document["_id"] for document in found]}}
             claimed = {"claim": claim, "claimed_until": from_now(lease_s)}
             self._schedules.update_many({**some, **due}, [{"$set": claimed}])

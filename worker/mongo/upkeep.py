@@ -29,30 +29,30 @@ class MongoUpkeepStore:
             "holder": {"$cond": [_IS_FREE, holder, "$holder"]},
             "held_until": {"$cond": [_IS_FREE, from_now(lease_s), "$held_until"]},
         }
-        found = self._changed(_chore(chore), taken)
+        found = self._changed(chore_id(chore), taken)
         return holder if found is not None and found["holder"] == holder else None
 
     def extend(self, chore: str, holder: str, *, lease_s: float) -> bool:
         """Move the end of the lease."""
         later = [{"$set": {"held_until": from_now(lease_s)}}]
         with translated_errors():
-            return self._upkeep.update_one({"_id": _chore(chore), "holder": holder}, later).matched_count > 0
+            return self._upkeep.update_one({"_id": chore_id(chore), "holder": holder}, later).matched_count > 0
 
     def release(self, chore: str, holder: str) -> None:
         """End the lease."""
         with translated_errors():
-            self._upkeep.update_one({"_id": _chore(chore), "holder": holder}, [{"$set": {"held_until": "$$NOW"}}])
+            self._upkeep.update_one({"_id": chore_id(chore), "holder": holder}, [{"$set": {"held_until": "$$NOW"}}])
 
     def position(self, chore: str) -> str | None:
         """Read it beside the lease."""
         with translated_errors():
-            found = self._upkeep.find_one({"_id": _chore(chore)}, {"position": True}) or {}
+            found = self._upkeep.find_one({"_id": chore_id(chore)}, {"position": True}) or {}
         return found.get("position")
 
     def move(self, chore: str, position: str | None) -> None:
         """Write it beside the lease."""
         with translated_errors():
-            self._upkeep.update_one({"_id": _chore(chore)}, {"$set": {"position": position}}, upsert=True)
+            self._upkeep.update_one({"_id": chore_id(chore)}, {"$set": {"position": position}}, upsert=True)
 
     def next_mark(self, line: Line, *, every_s: float) -> datetime | None:
         """Store the instant of the next mark by one atomic update, which also tells who sends it."""
@@ -93,7 +93,8 @@ class MongoUpkeepStore:
                 return None
 
 
-def _chore(name: str) -> str:
+def chore_id(name: str) -> str:
+    """Return the id of a chore's document."""
     return f"chore:{name}"
 
 

@@ -1,0 +1,131 @@
+"""What the periodic tasks would find to do, by one look into MongoDB; PeriodicGate: whether to enqueue them for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+import structlog
+
+from worker.clock import steady_s
+
+_log = structlog.get_logger()
+
+QUEUED_AFTER_S = 5.0
+"""A message is looked for once it is so old."""
+UNFOLLOWED_AFTER_S, UNSETTLED_AFTER_S = 10.0, 60.0
+"""So long a process has for the rest of what it began: a sync that follows its child, the end of a job; then a sweep
+does it."""
+
+PUBLISHING, CHORES = "publish", "chores"
+"""The leases of a sweep: of its publications, and of the chores beside them."""
+ORPHANED_PAGES, ADOPTION = "orphaned pages", "adoption"
+"""The chores that are done once in some minutes."""
+
+_AT_LEAST_EVERY_S = 60.0  # whatever the look says
+_SWEPT_WITHIN_S = 90.0  # or the look is into the database of another deployment, or messages are lost
+_SAME_LOOK_S = 1.0  # for both tasks, which are due at the same instants
+_WITHOUT_LOOK_S = 10.0  # after a failure: each costs beat a second
+
+
+class DueKind(StrEnum):
+    """What a periodic task looks for."""
+
+    UNPUBLISHED = "unpublished"
+    """A job whose wait or lease is over, or that was never published."""
+    QUEUED = "queued"
+    """A job that was published, and that nobody has claimed since."""
+    OLDER = "older"
+    """An open job that a process of an older version has stored."""
+    UNFOLLOWED = "unfollowed"
+    UNSETTLED = "unsettled"
+    DELIVERY = "delivery"
+    ERASURE = "erasure"
+    REMOVAL = "removal"
+    COPY = "copy"
+    CHORE = "chore"
+    SCHEDULE = "schedule"
+
+
+_NEEDS_SWEEP_AFTER_S: Mapping[DueKind, float] = {
+    **dict.fromkeys(DueKind, 0.0),
+    DueKind.QUEUED: QUEUED_AFTER_S,
+    DueKind.UNFOLLOWED: UNFOLLOWED_AFTER_S,
+    DueKind.UNSETTLED: UNSETTLED_AFTER_S,
+}
+_OF_DISPATCH = frozenset({DueKind.SCHEDULE})
+_OF_SWEEP = frozenset(DueKind) - _OF_DISPATCH
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outlook:
+    """What there was to do at one moment, in seconds by MongoDB's clock.
+
+    `due_s`: for how long the first of a kind has been due, less than 0 where it is still to come; a kind of which there
+    is none is left out. `swept_s`: how long ago the last sweep ended, less than 0 while one is at work, None before
+    the first.
+    """
+
+    due_s: Mapping[DueKind, float]
+    swept_s: float | None
+
+    def has_due(self, kinds: Collection[DueKind]) -> bool:
+        """Return whether a task for these kinds would find something."""
+        return any(kind in kinds and since >= _NEEDS_SWEEP_AFTER_S[kind] for kind, since in self.due_s.items())
+
+    @property
+    def is_of_this_deployment(self) -> bool:
+        """Whether somebody sweeps where this look was."""
+        return self.swept_s is not None and abs(self.swept_s) <= _SWEPT_WITHIN_S
+
+
+class DueWorkStore(Protocol):
+    """One look at everything that may become due."""
+
+    def look(self) -> Outlook:
+        """Return what there is to do now. Raises StoreUnavailableError."""
+
+
+class PeriodicGate:
+    """Decides whether a periodic task is enqueued: a sweep or dispatch that finds nothing costs twenty commands.
+
+    It errs on the side of enqueueing: without an answer, where nobody is seen to sweep, and once a minute in any case.
+    """
+
+    def __init__(self, store: DueWorkStore, *, steady: Callable[[], float] = steady_s) -> None:
+        self._store = store
+        self._steady = steady
+        self._enqueued_at: dict[frozenset[DueKind], float] = {}
+        self._outlook: Outlook | None = None
+        self._good_until: float | None = None
+
+    def needs_sweep(self) -> bool:
+        """Return whether to enqueue a sweep now; the caller does so."""
+        return self._needs(_OF_SWEEP)
+
+    def needs_dispatch(self) -> bool:
+        """Return whether to enqueue a dispatch now; the caller does so."""
+        return self._needs(_OF_DISPATCH)
+
+    def _needs(self, kinds: frozenset[DueKind]) -> bool:
+        at = self._steady()
+        last = self._enqueued_at.get(kinds)
+        is_over = last is None or at - last >= _AT_LEAST_EVERY_S
+        if not is_over:
+            outlook = self._look()
+            is_over = outlook is None or not outlook.is_of_this_deployment or outlook.has_due(kinds)
+        if is_over:
+            self._enqueued_at[kinds] = at
+        return is_over
+
+    def _look(self) -> Outlook | None:
+        if self._good_until is None or self._steady() >= self._good_until:
+            self._outlook, good_for_s = None, _WITHOUT_LOOK_S
+            try:
+                self._outlook, good_for_s = self._store.look(), _SAME_LOOK_S
+            except Exception as error:  # noqa: BLE001 - beat has to continue, whatever a database answers
+                _log.warning("due_work_unknown", error=type(error).__name__)
+            self._good_until = self._steady() + good_for_s
+        return self._outlook
