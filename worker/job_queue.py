@@ -11,11 +11,10 @@ from contextlib import suppress
 from datetime import datetime
 from functools import partial
 from queue import SimpleQueue
-from typing import Any, Generic, Protocol, TypeVar, cast
+from typing import Any, Generic, Protocol, TypeVar
 
 from amqp.exceptions import AMQPError
 from celery import Celery
-from kombu import Connection
 from kombu.exceptions import KombuError
 from kombu.exceptions import OperationalError as KombuOperationalError
 
@@ -34,6 +33,7 @@ from worker.app import (
 from worker.errands import Errand
 from worker.errors import BrokerUnavailableError, UnavailableError
 from worker.jobs import Job, JobKind, Line
+from worker.queue_lengths import QueueLengths
 from worker.spans import LINK, TRACEPARENT
 
 _QUEUES = {Line.INTERACTIVE: QUEUE_INTERACTIVE, Line.BULK: QUEUE_BULK, Line.SYNC: QUEUE_BULK}
@@ -114,6 +114,7 @@ class CeleryJobQueue:
         self._app = app
         self._now = now
         self._headers = headers
+        self._lengths = QueueLengths(app, nodes=nodes_of(app))
 
     def publish(self, job: Job) -> None:
         """Publish once. A failure is reported, never retried here: the job is stored, and a sweep publishes it."""
@@ -153,41 +154,15 @@ class CeleryJobQueue:
         """Return whether there is none in the queue of a line."""
         return self._count({_QUEUES[line]}) == 0
 
+    def close(self) -> None:
+        """Close the connection by which messages are counted."""
+        self._lengths.close()
+
     def _count(self, names: Collection[str]) -> int:
         try:
-            with self._app.connection_or_acquire() as connection:
-                return self._length_over(connection, names)
+            return self._lengths.count(names)
         except NOT_REACHED as error:
             raise BrokerUnavailableError from error
-
-    def _length_over(self, connection: Connection, names: Collection[str]) -> int:
-        lost = (*connection.connection_errors, *connection.channel_errors)
-        try:
-            try:
-                return self._length_of_all(connection, names)
-            except lost:  # one from the pool, whose broker was restarted
-                connection.collect()
-                return self._length_of_all(connection, names)
-        except lost as error:
-            raise BrokerUnavailableError from error
-
-    def _length_of_all(self, connection: Connection, names: Collection[str]) -> int:
-        # A connection from the pool that a failed publish has closed would stay so.
-        connection.ensure_connection(max_retries=1, interval_start=0)
-        return sum(self._length_of(connection, name) for name in names)
-
-    def _length_of(self, connection: Connection, name: str) -> int:
-        """Declare the queue as it is configured: kombu 5.7 looks for Redis' queues without their key prefix."""
-        queue = self._app.amqp.queues[name]
-        with connection.channel() as channel:
-            declared = cast("Any", channel).queue_declare(
-                queue=name,
-                durable=queue.durable,
-                exclusive=queue.exclusive,
-                auto_delete=queue.auto_delete,
-                arguments=queue.queue_arguments,
-            )
-            return int(declared.message_count)
 
 
 class CelerySyncQueue:
