@@ -54,7 +54,8 @@ def _examine(processes: Sequence[str], url: str | None, outside: Outside) -> Ite
     (store, _), (broker, _) = read(StoreSettings), read(BrokerSettings)
     yield from _group(mongo.SUBJECTS, mongo.check_mongo(store, clock=lambda: datetime.now(UTC)) if store else None)
     yield from _group(redis.SUBJECTS, redis.check_redis(store) if store else None)
-    yield from _group(broker_checks.SUBJECTS, broker_checks.check_broker(app, pause=outside.pause) if broker else None)
+    checks = broker_checks.check_broker(app, store=store, pause=outside.pause) if broker else None
+    yield from _group(broker_checks.SUBJECTS, checks)
     yield check_shim(url, transport=outside.transport)
 
 

@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 from celery import Celery
 
 from api_shim.commands.checks.broker_nodes import check_nodes
+from api_shim.commands.database import DatabaseError, open_database
 from api_shim.commands.findings import Finding, ok, one_line, skipped, verdict_on, wrong
 from worker.app import QUEUE_BULK, QUEUE_INTERACTIVE, QUEUE_UPKEEP, SWEEP
 from worker.job_queue import NOT_REACHED, answer_quickly, nodes_of
+from worker.mongo.due_work import MongoDueWork
+from worker.settings import StoreSettings
 
 SUBJECTS = ("broker", "workers", "queues", "beat")
 
 _ANSWER_S = 2
 _LOOKS = 8
-_LOOK_EVERY_S = 1.0  # beat sends a sweep every 2 s
+_LOOK_EVERY_S = 1.0  # beat sends a sweep every 2 s where nobody is seen to sweep
+_SWEPT_WITHIN_S = 75.0  # beat sends one a minute in any case
 _QUEUES = (QUEUE_INTERACTIVE, QUEUE_BULK, QUEUE_UPKEEP)
 
 Replies = Mapping[str, Any]
 
 
-def check_broker(app: Celery, *, pause: Callable[[float], None]) -> Iterator[Finding]:
+def check_broker(app: Celery, *, store: StoreSettings | None, pause: Callable[[float], None]) -> Iterator[Finding]:
     """Go on only as far as there is someone to ask."""
     answer_quickly(app)
     try:
@@ -33,7 +38,7 @@ def check_broker(app: Celery, *, pause: Callable[[float], None]) -> Iterator[Fin
             yield ok("broker", f"takes messages at {connection.hostname}")
         queues: Replies = app.control.inspect(timeout=_ANSWER_S).active_queues() or {}
         yield from judge_workers(queues)
-        yield _check_beat(app, sorted(queues), pause=pause)
+        yield judge_last_sweep(_last_sweep_s(store)) or _check_beat(app, sorted(queues), pause=pause)
     except NOT_REACHED as error:
         yield wrong("broker", f"does not answer: {one_line(error)}")
 
@@ -58,6 +63,20 @@ def judge_workers(queues: Replies) -> Iterator[Finding]:
 def sweeps_in(stats: Replies) -> int:
     """Count the sweeps that these workers have begun since they started."""
     return sum(each.get("total", {}).get(SWEEP, 0) for each in stats.values())
+
+
+def judge_last_sweep(ended_s: float | None) -> Finding | None:
+    """Take a sweep that ended lately, or is at work (less than 0), for a sign of beat; None: it shows nothing."""
+    if ended_s is None or abs(ended_s) > _SWEPT_WITHIN_S:
+        return None
+    return ok("beat", f"the last sweep ended {ended_s:.0f} s ago" if ended_s >= 0 else "a sweep is at work")
+
+
+def _last_sweep_s(store: StoreSettings | None) -> float | None:
+    if store is not None:
+        with suppress(DatabaseError), open_database(store) as database:
+            return MongoDueWork(database).look().swept_s
+    return None
 
 
 def _check_beat(app: Celery, workers: list[str], *, pause: Callable[[float], None]) -> Finding:

@@ -12,7 +12,7 @@ import pytest
 from pydantic import SecretStr
 
 from api_shim.commands.checks import open_files
-from api_shim.commands.checks.broker import judge_workers, sweeps_in
+from api_shim.commands.checks.broker import judge_last_sweep, judge_workers, sweeps_in
 from api_shim.commands.checks.broker_nodes import judge_nodes
 from api_shim.commands.checks.gone_lists import report_on
 from api_shim.commands.checks.indexes import missing_indexes
@@ -233,6 +233,15 @@ def test_every_queue_needs_a_worker(queues: dict[str, Any], verdicts: list[Verdi
 def test_sweeps_are_counted_over_all_workers() -> None:
     stats = {"a": {"total": {"hubspot_export.sweep": 3, "other": 9}}, "b": {"total": {}}, "c": {}}
     assert sweeps_in(stats) == 3
+
+
+@pytest.mark.parametrize(
+    ("ended_s", "words"),
+    [(0.4, "ended 0 s ago"), (70, "ended 70 s ago"), (-12, "at work"), (75.1, None), (-3600, None), (None, None)],
+)
+def test_a_sweep_of_the_last_minute_shows_that_beat_runs(ended_s: float | None, words: str | None) -> None:
+    found = judge_last_sweep(ended_s)
+    assert (found and (found.verdict, words is not None and words in found.text)) == (words and (Verdict.OK, True))
 
 
 def test_missing_indexes_are_named_as_the_stores_want_them() -> None:
