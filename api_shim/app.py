@@ -8,12 +8,14 @@ from contextlib import asynccontextmanager, suppress
 
 import structlog
 from anyio import CapacityLimiter
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
+from fastapi.routing import APIRoute
 from starlette.concurrency import run_in_threadpool
 
 from api_shim.access import Access, Instruments
 from api_shim.auth import JwtVerifier
 from api_shim.connections import ConnectionDesk
+from api_shim.direct_routes import Answer, DirectRoute, DirectRoutes
 from api_shim.documentation import DESCRIPTION, TAGS, TITLE, DocumentedApi
 from api_shim.errors import install_error_handlers
 from api_shim.exports import ExportDesk
@@ -56,6 +58,7 @@ def create_app(  # noqa: PLR0913 - everything it is made of, each by name
         listening = asyncio.create_task(desk.waiter.listen())
         yield
         await _end(listening)
+        desk.group_commit.close()
         await request_rate.close()
         await run_in_threadpool(instruments.traces.close)
 
@@ -91,8 +94,22 @@ def create_app(  # noqa: PLR0913 - everything it is made of, each by name
     app.include_router(docs.router)
     app.mount(docs.ASSETS, docs.assets())
     install_error_handlers(app)
-    app.middleware_stack = Access(app.build_middleware_stack(), instruments)
+    app.middleware_stack = Access(DirectRoutes(app.build_middleware_stack(), _direct_routes(), of=app), instruments)
     return app
+
+
+def _direct_routes() -> list[DirectRoute]:
+    """Return what is asked for most: jobs by those who submit them, and their state by those who wait for them."""
+    return [
+        _direct("POST", "/export/{type}", router=exports.router, answer=exports.answer_export_all),
+        _direct("GET", "/jobs/{job_id}", router=jobs.router, answer=jobs.answer_job),
+    ]
+
+
+def _direct(method: str, path: str, *, router: APIRouter, answer: Answer) -> DirectRoute:
+    of_fastapi = (each for each in router.routes if isinstance(each, APIRoute) and each.path == path)
+    documented = next(each for each in of_fastapi if method in (each.methods or ()))
+    return DirectRoute(method=method, path=f"{BASE_PATH}{path}", documented=documented, answer=answer)
 
 
 async def _end(task: asyncio.Task[None]) -> None:

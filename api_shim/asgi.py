@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
 
@@ -13,6 +14,7 @@ from api_shim.auth import JwtVerifier
 from api_shim.connections import ConnectionDesk
 from api_shim.errands import ErrandDesk
 from api_shim.exports import ExportDesk
+from api_shim.group_commit import MOST_AT_ONCE, GroupCommit
 from api_shim.http_connections import Connections
 from api_shim.metrics import (
     ConnectionCounts,
@@ -31,18 +33,21 @@ from api_shim.schedules import ScheduleDesk
 from api_shim.waiting import JobWaiter
 from api_shim.waiting_limits import WaitingLimit
 from api_shim.webhooks import WebhookRules
+from worker.account_turns import StoredJobs
 from worker.app import app as celery_app
 from worker.connected_portals import ConnectedPortals
 from worker.control import JobControl
 from worker.copy_upkeep import CopyUpkeep
 from worker.eraser import Eraser
 from worker.errors import BrokerUnavailableError, StoreUnavailableError
+from worker.group_submitter import GroupSubmitter, NewJob
 from worker.job_caps import OpenJobCap
-from worker.job_queue import CeleryErrandQueue, CeleryJobQueue, PunctualQueue, answer_quickly
+from worker.job_queue import CeleryErrandQueue, CeleryGroupQueue, CeleryJobQueue, PunctualQueue, answer_quickly
 from worker.keyed_submitter import KeyedSubmitter
+from worker.known_tokens import KnownTokens
 from worker.measured import MeasuredAnnouncer, MeasuredQueue
 from worker.metrics import JobMetrics, new_registry
-from worker.mongo.connection import MongoDatabase, connect
+from worker.mongo.connection import MongoDatabase, connect, time_limit
 from worker.mongo.connections import MongoConnectionStore
 from worker.mongo.erasures import MongoErasureStore
 from worker.mongo.errands import MongoErrandStore
@@ -65,7 +70,7 @@ from worker.storage_caps import StoredBytesCap
 from worker.submitter import JobSubmitter
 from worker.syncer import StartingQueue, Syncer
 from worker.token_health import TokenHealth
-from worker.traced import TracedQueue
+from worker.traced import PublishSpans, TracedQueue
 from worker.traces import open_traces
 from worker.wakeups import RedisAnnouncer
 
@@ -106,7 +111,11 @@ def build(settings: ShimSettings, *, connections: Connections) -> FastAPI:
     submitter = JobSubmitter(
         jobs=jobs, tokens=tokens, queue=StartingQueue(queue, syncer), open_jobs=open_jobs, storage=storage
     )
-    keys = MongoIdempotencyStore(database)
+    keys, known_tokens = MongoIdempotencyStore(database), KnownTokens(tokens)
+    groups = GroupSubmitter(
+        jobs=jobs, tokens=known_tokens, keys=keys, open_jobs=open_jobs, storage=storage, now=jobs.now
+    )
+    group_bell = PunctualQueue(CeleryGroupQueue(celery_app, headers=PublishSpans(traces)), most_at_once=MOST_AT_ONCE)
     waiter = JobWaiter(news)
     waiting_limit = WaitingLimit(settings.max_waiting_requests_per_caller)
     eraser = Eraser(
@@ -127,6 +136,12 @@ def build(settings: ShimSettings, *, connections: Connections) -> FastAPI:
         pages=pages,
         submitter=submitter,
         keyed_submitter=KeyedSubmitter(submitter=submitter, jobs=jobs, keys=keys, clock=clock),
+        group_commit=GroupCommit(
+            store=partial(_store, groups),
+            start_publishing=group_bell.start,
+            mark_unpublished=jobs.mark_unpublished,
+            metrics=job_metrics,
+        ),
         control=JobControl(
             jobs=jobs,
             pages=pages,
@@ -154,6 +169,7 @@ def build(settings: ShimSettings, *, connections: Connections) -> FastAPI:
         connections=ConnectionDesk(
             settings=settings,
             tokens=tokens,
+            known_tokens=known_tokens,
             connections=hubspot_connections,
             gone_lists=gone_lists,
             portals=portals,
@@ -185,6 +201,11 @@ def build(settings: ShimSettings, *, connections: Connections) -> FastAPI:
         export_wait_s=settings.export_wait_seconds,
         prepare=partial(_prepare, database, clock),
     )
+
+
+def _store(groups: GroupSubmitter, group: Sequence[NewJob], *, within_s: float) -> StoredJobs:
+    with time_limit(within_s):
+        return groups.store(group)
 
 
 def _prepare(database: MongoDatabase, clock: MongoClock) -> None:

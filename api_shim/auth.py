@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import time
 from collections.abc import Callable, Sequence
@@ -21,6 +22,7 @@ SCOPES = frozenset({"contacts", "contacts.external"})
 
 _LEEWAY_S = 30
 _LONGEST_ID = 256
+_MOST_VERIFIED = 10_000
 _STORABLE = re.compile(r"[^\x00\ud800-\udfff]*")  # half a surrogate pair has no UTF-8
 
 
@@ -56,6 +58,20 @@ class Caller:
     account_id: str
     uid: str
     scopes: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Verified:
+    """What a JWT said whose signature was right by this key; the instants, of the machine's clock, have leeway."""
+
+    caller: Caller
+    key: Any
+    begins_at: float
+    ends_at: float
+
+    def is_good(self, keys: Sequence[Any], *, at: float) -> bool:
+        """Whether it would be found the same now."""
+        return self.begins_at <= at < self.ends_at and any(self.key is key for key in keys)
 
 
 class _KeySource(Protocol):
@@ -97,9 +113,20 @@ class JwtVerifier:
     The issuer's clock may be 30 s ahead of ours or behind it.
 
     What else a JWT says is not ours to judge: a `sub` that is a number, an `iat` of a clock that is a second ahead.
+
+    A signature is checked once. The JWT itself is not kept, only its SHA-256, and what was found counts for as long as
+    the key is one of those in force and the JWT has not ended.
     """
 
-    def __init__(self, settings: ShimSettings, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        settings: ShimSettings,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self._wall = wall
+        self._verified: dict[bytes, _Verified] = {}
         self._keys = _key_source(settings, clock)
         self._algorithms = list(settings.algorithms)
         self._audience = settings.jwt_audience
@@ -113,21 +140,43 @@ class JwtVerifier:
         scheme, _, token = (authorization or "").partition(" ")
         if scheme.lower() != "bearer":
             raise UnauthorizedError
+        token = token.strip()
         try:
-            claims = self._decode(token.strip(), await self._keys.keys_for(token.strip()))
+            keys = await self._keys.keys_for(token)
+            name, now = hashlib.sha256(token.encode()).digest(), self._wall()
+            known = self._verified.get(name)
+            if known is None or not known.is_good(keys, at=now):
+                known = self._verify(token, keys)
+                self._remember(name, known)
         except jwt.PyJWTError:
             raise UnauthorizedError from None
-        return Caller(
+        return known.caller
+
+    def _verify(self, token: str, keys: Sequence[Any]) -> _Verified:
+        key, claims = self._decode(token, keys)
+        caller = Caller(
             account_id=_identity(claims.get("account_id")),
             uid=_identity(claims.get("uid")),
             scopes=_scopes(claims.get("scope")),
         )
+        # Numbers by now: PyJWT has read them as such.
+        return _Verified(
+            caller=caller,
+            key=key,
+            begins_at=int(claims.get("nbf", 0)) - _LEEWAY_S,
+            ends_at=int(claims["exp"]) + _LEEWAY_S,
+        )
 
-    def _decode(self, token: str, keys: Sequence[Any]) -> dict[str, Any]:
+    def _remember(self, name: bytes, verified: _Verified) -> None:
+        if len(self._verified) >= _MOST_VERIFIED:
+            del self._verified[next(iter(self._verified))]
+        self._verified[name] = verified
+
+    def _decode(self, token: str, keys: Sequence[Any]) -> tuple[Any, dict[str, Any]]:
         for key in keys[:-1]:
             with suppress(jwt.InvalidSignatureError):
-                return self._decode_with(key, token)
-        return self._decode_with(keys[-1], token)
+                return key, self._decode_with(key, token)
+        return keys[-1], self._decode_with(keys[-1], token)
 
     def _decode_with(self, key: Any, token: str) -> dict[str, Any]:  # noqa: ANN401 - see _KeySource
         options: jwt.types.Options = {

@@ -29,6 +29,7 @@ from worker.errors import (
 )
 from worker.gone_lists import GoneList
 from worker.interfaces import ConnectionStore, GoneListStore, TokenStore
+from worker.known_tokens import KnownTokens
 from worker.portal_interfaces import Portal, PortalStore
 from worker.settings import ShimSettings
 from worker.tokens import Token
@@ -70,6 +71,7 @@ class ConnectionDesk:
 
     settings: ShimSettings
     tokens: TokenStore
+    known_tokens: KnownTokens
     connections: ConnectionStore
     gone_lists: GoneListStore
     portals: PortalStore
@@ -189,6 +191,7 @@ class ConnectionDesk:
     async def disconnect(self, caller: Caller) -> None:
         """Remove the stored token and all that is known of it. Raises TokenNotFoundError."""
         was_there = await run_in_threadpool(self.tokens.remove, caller.account_id, caller.uid)
+        self.known_tokens.forget(caller.account_id, caller.uid)
         await run_in_threadpool(self.connections.remove, caller.account_id, caller.uid)
         await run_in_threadpool(self.gone_lists.forget, caller.account_id)
         if not was_there:

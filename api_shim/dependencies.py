@@ -38,6 +38,11 @@ _documented = HTTPBearer(auto_error=False, description="claims `account_id`, `ui
 
 
 async def _caller(request: Request, _: Annotated[HTTPAuthorizationCredentials | None, Security(_documented)]) -> Caller:
+    return await caller_of(request)
+
+
+async def caller_of(request: Request) -> Caller:
+    """Return who asks. Raises UnauthorizedError, InsufficientScopeError, TooManyRequestsError, KeysUnavailableError."""
     verifier: JwtVerifier = request.app.state.verifier
     caller = await verifier.caller(request.headers.get("authorization"))
     structlog.contextvars.bind_contextvars(account_id=caller.account_id)
@@ -56,8 +61,13 @@ AuthenticCaller = Annotated[Caller, Authenticated]
 async def _export_type(
     type: Annotated[str, Path(json_schema_extra={"enum": list(ExportType)})],  # noqa: A002 - the documented name
 ) -> ExportType:
+    return export_type_of(type)
+
+
+def export_type_of(name: str) -> ExportType:
+    """Read the type in a path. Raises UnsupportedTypeError."""
     try:
-        return ExportType(type)
+        return ExportType(name)
     except ValueError:
         raise UnsupportedTypeError from None
 
@@ -96,7 +106,8 @@ async def _idempotency_key(
     return read_key(idempotency_key or [])
 
 
-async def _body(request: Request) -> bytes:
+async def bounded_body(request: Request) -> bytes:
+    """Read a body as `read_body` does, of 64 KB within 10 s."""
     return await read_body(request, most_bytes=_MOST_BODY_BYTES, within_s=_BODY_WITHIN_S)
 
 
@@ -167,7 +178,7 @@ async def _plans(request: Request) -> PlanDesk:
 AskedJob = Annotated[str, Path(description="The job's id")]
 AskedKey = Annotated[str | None, Depends(_idempotency_key)]
 AskedPreferences = Annotated[Preferences, Depends(_preferences)]
-BoundedBody = Annotated[bytes, Depends(_body)]
+BoundedBody = Annotated[bytes, Depends(bounded_body)]
 OnceOnly = once_only("limit", "offset")
 Desk = Annotated[ExportDesk, Depends(_desk)]
 AskedCopy = Annotated[CopyId, Depends(_copy)]

@@ -15,6 +15,7 @@ from starlette.concurrency import run_in_threadpool
 
 from api_shim.auth import Caller
 from api_shim.downloads.lines import DownloadFormat, csv_lines, ndjson_lines
+from api_shim.group_commit import GroupCommit, Outcome
 from api_shim.waiting import Hint, JobWaiter, Watch
 from api_shim.waiting_limits import WaitingLimit
 from api_shim.webhooks import WebhookRules
@@ -38,6 +39,7 @@ class ExportDesk:
     pages: PageStore
     submitter: JobSubmitter
     keyed_submitter: KeyedSubmitter
+    group_commit: GroupCommit
     control: JobControl
     waiter: JobWaiter
     waiting_limit: WaitingLimit
@@ -93,7 +95,9 @@ class ExportDesk:
         A request that came with a key brings a job once; after that it is given the first one, as it stands now.
         Raises IdempotencyKeyReusedError, and IllegalChangeError when that job is gone.
         """
-        submission = await run_in_threadpool(self._submit, job, asked)
+        submission = await self._submit_with_others(job, asked)
+        if submission is None:
+            submission = await run_in_threadpool(self._submit, job, asked)
         _name_in_log(submission.job)
         return submission
 
@@ -106,7 +110,7 @@ class ExportDesk:
         limit = self.waiting_limit.one_more(job.account_id, job.owner)
         with limit, self.waiter.watch(job.job_id, self.control.states_of) as watch:
             try:
-                await run_in_threadpool(self.submitter.submit, job)
+                await self._submit_page(job)
             except BrokerUnavailableError:
                 await run_in_threadpool(self.submitter.withdraw, job)
                 raise
@@ -180,6 +184,23 @@ class ExportDesk:
         if file_format is DownloadFormat.NDJSON:
             return ndjson_lines(self.pages, job)
         return csv_lines(self.pages, job, with_bom=with_bom)
+
+    async def _submit_with_others(self, job: Job, asked: KeyedRequest | None) -> Submission | None:
+        """Return what came of a job that was stored in a group; None where it has to be submitted by itself.
+
+        So has a sync: its children are made right away.
+        """
+        if job.kind is JobKind.SYNC or await self.group_commit.submit(job, asked) is Outcome.ALONE:
+            return None
+        return Submission(job, warnings=self.submitter.warnings_for(job.account_id))
+
+    async def _submit_page(self, job: Job) -> None:
+        """Raise what `JobSubmitter.submit` does."""
+        outcome = await self.group_commit.submit(job)
+        if outcome is Outcome.ALONE:
+            await run_in_threadpool(self.submitter.submit, job)
+        elif outcome is Outcome.UNPUBLISHED:
+            raise BrokerUnavailableError
 
     def _submit(self, job: Job, asked: KeyedRequest | None) -> Submission:
         if asked is not None:

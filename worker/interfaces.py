@@ -10,7 +10,7 @@ from typing import Protocol
 
 from pydantic import SecretStr
 
-from worker.account_turns import AccountTurn, DueJob
+from worker.account_turns import AccountTurn, DueJob, StoredJobs
 from worker.connections import Connection, Fingerprint, HubSpotFacts, Refusal
 from worker.crm_apis import CrmApi
 from worker.erasures import Erased, Erasure, Rewrite
@@ -103,6 +103,12 @@ class JobStore(Protocol):
 
     def add_all(self, jobs: Sequence[Job]) -> None:
         """Store new jobs as `add` does, all of them at once."""
+
+    def insert_all(self, jobs: Sequence[Job], *, at: datetime) -> Collection[str]:
+        """Store new jobs as `add` does, and return the ids of those that cannot be stored, or not like this.
+
+        `at` is an instant of the server's clock, not later than now: they count as ready and published since then.
+        """
 
     def stored_among(self, job_ids: Collection[str]) -> set[str]:
         """Return which of these jobs there are, in whatever state, those that are being removed included."""
@@ -419,6 +425,9 @@ class TokenStore(Protocol):
     def stored_among(self, keys: Collection[tuple[str, str]]) -> set[tuple[str, str]]:
         """Say for which of these (account, owner) a token is stored, whatever it is worth."""
 
+    def readable_among(self, keys: Collection[tuple[str, str]]) -> set[tuple[str, str]]:
+        """Say for which of these (account, owner) `find` returns a token."""
+
     def connect(self, account_id: str, owner: str, granted: RenewedToken) -> bool:
         """Store what an account was connected with, whatever was there; fields that are not ours stay as they are.
 
@@ -488,6 +497,15 @@ class IdempotencyStore(Protocol):
 
     def mark_accepted(self, asked: KeyedRequest) -> None:
         """Note that the job of the kept request was stored."""
+
+    def keep_new(self, asked: Mapping[str, KeyedRequest], *, at: datetime) -> Collection[str]:
+        """Keep requests, by the ids of their jobs, under those keys that are new; returns the ids of their jobs.
+
+        `at` is an instant of the server's clock, from which they are kept for a day.
+        """
+
+    def mark_all_accepted(self, asked: Sequence[KeyedRequest]) -> None:
+        """Note that the jobs of these kept requests were stored."""
 
 
 class TokenSource(Protocol):
@@ -680,6 +698,13 @@ class JobQueue(Protocol):
 
     def publish(self, job: Job, /) -> None:
         """Publish a turn for the account of a job, or the start of a sync. Raises BrokerUnavailableError."""
+
+
+class GroupQueue(Protocol):
+    """The queues to the workers for those who store several jobs at once."""
+
+    def publish(self, stored: StoredJobs, /) -> None:
+        """Publish one turn for each account and line. Raises BrokerUnavailableError: some may have been published."""
 
 
 class WatchedJobQueue(JobQueue, Protocol):

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 
 from worker.errors import TooManyJobsError
 from worker.interfaces import JobStore
 
 _RETRY_AFTER_S = 10.0
 _LOCKS = 64
-_NEAR = 256  # more than one process stores at once
+_NEAR = 512  # more than one process stores at once: four groups of 100, and what its threads store one by one
 
 
 class OpenJobCap:
@@ -34,6 +34,26 @@ class OpenJobCap:
         if found >= self._most:
             raise TooManyJobsError(job_refusal(self._most), retry_after_s=_RETRY_AFTER_S)
         return found
+
+    @contextmanager
+    def several_more(self, wanted: Mapping[str, int]) -> Iterator[Mapping[str, int]]:
+        """Let jobs of several accounts be stored within the block: as many as `wanted`, or as there is room for.
+
+        Yields how many those are. Raises StoreUnavailableError.
+        """
+        if not self._most:
+            yield wanted
+            return
+        found = {account_id: self._jobs.count_open(account_id, most=self._most) for account_id in wanted}
+        near = [account_id for account_id, jobs in found.items() if jobs + _NEAR >= self._most]
+        with ExitStack() as locks:
+            for number in sorted(
+                {hash(account_id) % _LOCKS for account_id in near}
+            ):  # in one order: no two wait in turn
+                locks.enter_context(self._locks[number])
+            for account_id in near:
+                found[account_id] = self._jobs.count_open(account_id, most=self._most)
+            yield {account_id: min(jobs, self._most - found[account_id]) for account_id, jobs in wanted.items()}
 
     @contextmanager
     def one_more(self, account_id: str) -> Iterator[None]:

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import contextvars
+import json
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import AbstractContextManager, ExitStack, suppress
 from datetime import datetime
-from functools import partial
+from functools import cached_property, partial
 from queue import SimpleQueue
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar
+from uuid import uuid4
 
 from amqp.exceptions import AMQPError
 from celery import Celery
+from celery.utils.saferepr import saferepr
 from kombu.exceptions import KombuError
 from kombu.exceptions import OperationalError as KombuOperationalError
 
-from worker.account_turns import AccountTurn
+from worker.account_turns import AccountTurn, StoredJobs
 from worker.app import (
     DELIVER,
     NOTE_MARK,
@@ -52,6 +55,9 @@ NOT_REACHED = (KombuError, KombuOperationalError, AMQPError, OSError)
 
 # A pooled connection that a restarted broker has cut shows it at its next use; the message may then come twice.
 _ONCE_MORE = {"interval_start": 0, "interval_step": 0, "interval_max": 0}
+
+Message: TypeAlias = dict[str, Any]
+"""What `Producer.publish` takes."""
 
 Rung = TypeVar("Rung")
 Rung_contra = TypeVar("Rung_contra", contravariant=True)
@@ -140,8 +146,7 @@ class CeleryJobQueue:
         self._send(NOTE_MARK, [line.value, sent_at.isoformat()], line, {})
 
     def _send_turn(self, turn: AccountTurn, headers: Mapping[str, str]) -> None:
-        as_of = turn.as_of.isoformat() if turn.as_of is not None else None
-        self._send(TAKE_TURN, [turn.account_id, turn.line.value, as_of], turn.line, headers)
+        self._send(TAKE_TURN, _arguments(turn), turn.line, headers)
 
     def _send(self, task: str, args: list[Any], line: Line, headers: Mapping[str, str]) -> None:
         _send(self._app, task, args, queue=_QUEUES[line], headers=headers)
@@ -163,6 +168,91 @@ class CeleryJobQueue:
             return self._lengths.count(names)
         except NOT_REACHED as error:
             raise BrokerUnavailableError from error
+
+
+class CeleryGroupQueue:
+    """GroupQueue on the broker. Its messages are what `send_task` makes of a turn, prepared once.
+
+    Redis takes the messages of a group in one call. Of several, it may have taken those that a failed call was about:
+    they come twice then. RabbitMQ confirms each.
+    """
+
+    def __init__(self, app: Celery, *, headers: Callable[[Job], AbstractContextManager[Mapping[str, str]]]) -> None:
+        self._app = app
+        self._headers = headers
+        self._tasks = {
+            line: PreparedTask(app, TAKE_TURN, queue=_QUEUES[line]) for line in (Line.INTERACTIVE, Line.BULK)
+        }
+
+    def publish(self, stored: StoredJobs) -> None:
+        """Publish once, and what a single call did not get through once more."""
+        try:
+            with ExitStack() as spans, self._app.producer_or_acquire() as producer:
+                messages = [
+                    self._tasks[turn.line].message(_arguments(turn), headers=spans.enter_context(self._headers(job)))
+                    for turn, job in stored.turns
+                ]
+                self._publish_over(producer, messages)
+        except NOT_REACHED as error:
+            raise BrokerUnavailableError from error
+
+    def _publish_over(self, producer: Any, messages: Sequence[Message]) -> None:  # noqa: ANN401 - its types lack `batch`
+        lost = (*producer.connection.connection_errors, *producer.connection.channel_errors)
+        try:
+            if (
+                len(messages) == 1
+                or not producer.supports_batch_publish
+                or not self._publish_together(producer, messages)
+            ):
+                self._publish_each(producer, messages)
+        except lost as error:
+            raise BrokerUnavailableError from error
+
+    def _publish_together(self, producer: Any, messages: Sequence[Message]) -> bool:  # noqa: ANN401 - the same
+        """Return whether that went well: a connection from the pool may be one whose broker was restarted."""
+        try:
+            with producer.batch():
+                self._publish_each(producer, messages)
+        except (*NOT_REACHED, *producer.connection.connection_errors):
+            return False
+        return True
+
+    def _publish_each(self, producer: Any, messages: Sequence[Message]) -> None:  # noqa: ANN401 - the same
+        for message in messages:
+            producer.publish(**message, **_sending(self._app))
+
+
+class PreparedTask:
+    """A task's messages in a queue: as `send_task` makes them, without building anew what is the same in each."""
+
+    def __init__(self, app: Celery, task: str, *, queue: str) -> None:
+        self._app = app
+        self._task = task
+        self._queue = queue
+
+    def message(self, args: Sequence[str | None], *, headers: Mapping[str, str]) -> Message:
+        """Return the arguments of `Producer.publish`."""
+        template, embedded, declared = self._prepared
+        task_id, text = str(uuid4()), json.dumps(args)
+        ids = {"id": task_id, "root_id": task_id, "argsrepr": saferepr(list(args), self._app.amqp.argsrepr_maxsize)}
+        return {
+            "body": f"[{text}, {{}}, {embedded}]",
+            "content_type": "application/json",
+            "content_encoding": "utf-8",
+            "headers": {**template, **ids, **headers},
+            "exchange": "",
+            "routing_key": self._queue,
+            "declare": [declared],
+            "delivery_mode": declared.exchange.delivery_mode or self._app.conf.task_default_delivery_mode,
+            "correlation_id": task_id,
+            "reply_to": self._app.thread_oid,
+        }
+
+    @cached_property
+    def _prepared(self) -> tuple[Mapping[str, object], str, Any]:
+        """Return headers, the end of the body and the queue. Celery's configuration is read when it is first needed."""
+        made = self._app.amqp.create_task_message("", self._task, [], {}, ignore_result=True)
+        return made.headers, json.dumps(made.body[2]), self._app.amqp.queues[self._queue]
 
 
 class CelerySyncQueue:
@@ -200,18 +290,18 @@ class CeleryDeliveryQueue:
         _send(self._app, DELIVER, [job_id], queue=QUEUE_UPKEEP, headers={})
 
 
+def _arguments(turn: AccountTurn) -> list[str | None]:
+    return [turn.account_id, turn.line.value, turn.as_of.isoformat() if turn.as_of is not None else None]
+
+
+def _sending(app: Celery) -> dict[str, Any]:
+    nodes = nodes_of(app)
+    return {"retry": True, "retry_policy": {"max_retries": nodes, **_ONCE_MORE}, "confirm_timeout": _ANSWER_S / nodes}
+
+
 def _send(app: Celery, task: str, args: list[Any], *, queue: str, headers: Mapping[str, str]) -> None:
     try:
-        app.send_task(
-            task,
-            args=args,
-            queue=queue,
-            headers=dict(headers),
-            retry=True,
-            retry_policy={"max_retries": nodes_of(app), **_ONCE_MORE},
-            ignore_result=True,
-            confirm_timeout=_ANSWER_S / nodes_of(app),
-        )
+        app.send_task(task, args=args, queue=queue, headers=dict(headers), ignore_result=True, **_sending(app))
     except NOT_REACHED as error:
         raise BrokerUnavailableError from error
 
@@ -239,17 +329,27 @@ class PunctualQueue(Generic[Rung]):
         ends_at = time.monotonic() + self._within_s
         if len(self._overdue) >= self._most_at_once or not self._free.acquire(timeout=self._within_s / 5):
             raise BrokerUnavailableError
-        outcome: Future[None] = Future()
-        self._require_thread()
-        self._rings.put(
-            partial(contextvars.copy_context().run, self._ring, rung_for, outcome)
-        )  # with the caller's span
+        outcome = self._begin(rung_for)
         try:
             outcome.result(timeout=max(0.0, ends_at - time.monotonic()))
         except TimeoutError:
             self._overdue.add(outcome)
             outcome.add_done_callback(self._overdue.discard)
             raise BrokerUnavailableError from None
+
+    def start(self, rung_for: Rung) -> Future[None]:
+        """Begin to ring, for an event loop. Raises BrokerUnavailableError where all threads are taken."""
+        if not self._free.acquire(blocking=False):
+            raise BrokerUnavailableError
+        return self._begin(rung_for)
+
+    def _begin(self, rung_for: Rung) -> Future[None]:
+        outcome: Future[None] = Future()
+        outcome.set_running_or_notify_cancel()  # who gives up on it must not keep the thread from telling
+        self._require_thread()
+        ring = partial(contextvars.copy_context().run, self._ring, rung_for, outcome)  # with the caller's span
+        self._rings.put(ring)
+        return outcome
 
     def _require_thread(self) -> None:
         """Have a thread for one ring more: one that waits for a ring, or a new one."""

@@ -39,6 +39,8 @@ def configure_logs(log_format: Literal["console", "json"], level: Literal["debug
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
+    # No line names these, and to find them out takes as long as to write the line.
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     handler = logging.StreamHandler()
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(foreign_pre_chain=list(_SHARED), processors=_last(log_format))

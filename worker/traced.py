@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import TypeAlias
 
 from worker.interfaces import ErrandTaker, JobQueue, SyncStarter
@@ -27,6 +27,20 @@ class TracedQueue:
         """Ring for a job."""
         with self._traces.span("publish", "producer", attributes={JOB_ID: job.job_id}):
             self._queue.publish(job)
+
+
+class PublishSpans:
+    """Makes one span a message for new jobs, in the trace that its job was submitted in."""
+
+    def __init__(self, traces: Traces) -> None:
+        self._traces = traces
+
+    @contextmanager
+    def __call__(self, job: Job) -> Iterator[Mapping[str, str]]:
+        """Begin the span, and return the message's headers."""
+        parent = {TRACEPARENT: job.origin.traceparent} if job.origin.traceparent is not None else {}
+        with self._traces.span("publish", "producer", attributes={JOB_ID: job.job_id}, parent=parent):
+            yield self._traces.headers()
 
 
 class SliceSpans:

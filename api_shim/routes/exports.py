@@ -18,9 +18,12 @@ from api_shim.dependencies import (
     Desk,
     OnceOnly,
     Plans,
+    bounded_body,
+    caller_of,
+    export_type_of,
 )
 from api_shim.errors import CONFLICT_ANSWER, ERROR_ANSWERS, HUBSPOT_ANSWERS, KEY_ANSWERS, JobFailedError
-from api_shim.idempotency import keyed_request
+from api_shim.idempotency import keyed_request, read_key
 from api_shim.job_answers import accepted, submitted
 from api_shim.plan_answers import REPEATED_OR_PLANNED, plan_answer
 from api_shim.request_schemas import MOST_PARAMS, ExportBody, OffsetNumber, PositiveNumber
@@ -107,6 +110,20 @@ async def export_all(
     meant = body.model_copy(update={"page_size": page_size})
     once = keyed_request(caller, key, route=f"POST /export/{export_type}", body=meant)
     return submitted(await desk.submit(job, once), message=_ACCEPTED)
+
+
+async def answer_export_all(request: Request) -> Response:
+    """Answer `POST /export/{type}` as FastAPI would: the arguments are read in the same order."""
+    caller = await caller_of(request)
+    state = request.app.state
+    return await export_all(
+        caller=caller,
+        export_type=export_type_of(request.path_params["type"]),
+        key=read_key(request.headers.getlist("idempotency-key")),
+        sent=await bounded_body(request),
+        desk=state.desk,
+        plans=state.plans,
+    )
 
 
 def _passed_through(export_type: ExportType, pairs: list[tuple[str, str]]) -> tuple[tuple[str, str], ...]:

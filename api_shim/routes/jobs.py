@@ -4,15 +4,24 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query, Request, Response
 from pydantic import TypeAdapter
 
 from api_shim.answers import results_answer
 from api_shim.cursors import CursorFormat, PlaceInstant
-from api_shim.dependencies import AskedJob, AskedPreferences, Authenticated, AuthenticCaller, Desk, OnceOnly, once_only
+from api_shim.dependencies import (
+    AskedJob,
+    AskedPreferences,
+    Authenticated,
+    AuthenticCaller,
+    Desk,
+    OnceOnly,
+    caller_of,
+    once_only,
+)
 from api_shim.errors import CONFLICT_ANSWER, ERROR_ANSWERS
 from api_shim.job_answers import accepted, job_answer, list_answer
-from api_shim.preferences import Preferences
+from api_shim.preferences import Preferences, read_preferences
 from api_shim.request_schemas import ListNumber, OffsetNumber, ResultsNumber, Statuses, Types
 from api_shim.schemas import JobAnswer, JobListAnswer, PageAnswer
 from worker.interfaces import JobQuery
@@ -57,6 +66,13 @@ async def job(job_id: AskedJob, caller: AuthenticCaller, preferences: AskedPrefe
         found = await desk.wait_for_change(job_id, caller=caller, wait_s=wait_s)
     applied = Preferences(wait_s=preferences.wait_s).applied(longest_s=_LONGEST_WAIT_S)
     return job_answer(found, message="Job found", applied=applied)
+
+
+async def answer_job(request: Request) -> Response:
+    """Answer `GET /jobs/{job_id}` as FastAPI would: the arguments are read in the same order."""
+    caller = await caller_of(request)
+    preferences = read_preferences(request.headers.getlist("prefer"))
+    return await job(request.path_params["job_id"], caller, preferences, request.app.state.desk)
 
 
 @router.get("/jobs/{job_id}/results", summary="Read results", response_model=PageAnswer, dependencies=[OnceOnly])

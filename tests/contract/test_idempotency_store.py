@@ -79,6 +79,18 @@ def test_texts_from_outside_are_kept_as_they_are(store: IdempotencyStore) -> Non
     )
 
 
+def test_of_several_requests_those_are_kept_whose_keys_are_new(store: IdempotencyStore) -> None:
+    earlier, new = replace(ASKED, key="earlier"), replace(ASKED, key='"$$NOW".{}')
+    store.keep(earlier, job_id="j1")
+    at = datetime.now(UTC)
+
+    assert set(store.keep_new({"j2": earlier, "j3": new, "j4": new}, at=at)) == {"j3"}
+    store.mark_all_accepted([new])
+
+    assert store.find(earlier) == KeptRequest(job_id="j1", fingerprint="f1", is_accepted=False)
+    assert store.find(new) == KeptRequest(job_id="j3", fingerprint="f1", is_accepted=True)
+
+
 def test_of_many_at_once_one_is_the_first(store: IdempotencyStore) -> None:
     together = Barrier(16)
 
@@ -118,3 +130,19 @@ def test_mongodb_removes_a_key_a_day_after_its_first_use(mongo_database: MongoDa
     assert [index["expireAfterSeconds"] for index in indexes if index["key"] == [("expires_at", 1)]] == [0]
     assert timedelta(hours=24, seconds=-1) < first["expires_at"] - began < timedelta(hours=24, minutes=5)
     assert later["expires_at"] == first["expires_at"]
+
+
+def test_what_is_kept_with_others_looks_like_what_is_kept_alone(mongo_database: MongoDatabase) -> None:
+    store, another = MongoIdempotencyStore(mongo_database), replace(ASKED, key="k2")
+    at = datetime(2026, 11, 23, 15, tzinfo=UTC)
+
+    store.keep(ASKED, job_id="j1")
+    store.keep_new({"j2": another}, at=at)
+
+    alone, grouped = mongo_database[COLLECTION].find(sort=[("job_id", 1)])
+    assert grouped == {
+        **alone,
+        "_id": {**alone["_id"], "key": "k2"},
+        "job_id": "j2",
+        "expires_at": at + timedelta(days=1),
+    }

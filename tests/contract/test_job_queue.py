@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import json
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -15,13 +18,14 @@ from redis import Redis
 from tests.contract.stores import new_job, present
 from tests.fakes.queue import HoldingJobQueue
 from tests.patience import PATIENCE_S
-from worker.account_turns import AccountTurn
+from worker.account_turns import AccountTurn, StoredJobs
 from worker.app import NOTE_MARK, QUEUE_BULK, QUEUE_INTERACTIVE, RUN_ERRAND, START_SYNC, TAKE_TURN
 from worker.errands import Errand, ExchangeCode, PlanExports
 from worker.errors import BrokerUnavailableError, StoreUnavailableError
 from worker.interfaces import WatchedJobQueue
-from worker.job_queue import CeleryErrandQueue, CeleryJobQueue
+from worker.job_queue import CeleryErrandQueue, CeleryGroupQueue, CeleryJobQueue
 from worker.jobs import JobKind, Line
+from worker.spans import LINK
 
 
 def app_on(url: str) -> Celery:
@@ -154,3 +158,74 @@ def test_a_broker_that_is_away_says_so_again_and_again() -> None:
             away.length()
         with pytest.raises(BrokerUnavailableError):
             away.publish(new_job())
+
+
+@pytest.mark.parametrize("kind", [JobKind.EXPORT, JobKind.PAGE])
+def test_a_group_is_published_in_messages_that_are_such_as_celery_sends(redis_url: str, kind: JobKind) -> None:
+    app, at = app_on(redis_url), present()
+    job = replace(new_job(account_id='ä7"\n'), kind=kind)
+    queue = QUEUE_BULK if kind is JobKind.EXPORT else QUEUE_INTERACTIVE
+    app.send_task(
+        TAKE_TURN,
+        args=[job.account_id, job.line.value, at.isoformat()],
+        queue=queue,
+        headers={LINK: "l"},
+        ignore_result=True,
+    )
+
+    grouped(app).publish(StoredJobs(jobs=(job, job), as_of=at))
+
+    with Redis.from_url(redis_url) as client:
+        (sent, celerys) = map(json.loads, client.lrange(f"test:{queue}", 0, -1))
+    known = {celerys["properties"]["correlation_id"]: "<id>", celerys["properties"]["delivery_tag"]: "<tag>"}
+    ours = {sent["properties"]["correlation_id"]: "<id>", sent["properties"]["delivery_tag"]: "<tag>"}
+    assert decoded(sent, ours) == decoded(celerys, known)
+
+
+def decoded(message: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
+    """Return a message with its body read, and its ids, which no other has, by their names."""
+    body = json.loads(base64.b64decode(message["body"]))
+    text = json.dumps({**message, "body": body})
+    for value, name in names.items():
+        text = text.replace(value, name)
+    read: dict[str, Any] = json.loads(text)
+    return read
+
+
+def test_a_group_brings_one_message_for_each_account_and_line_with_what_its_first_job_says_of_traces(
+    redis_url: str,
+) -> None:
+    app, at = app_on(redis_url), present()
+    jobs = [new_job(account_id=each) for each in ("a1", "a2", "a1")]
+    page = replace(new_job(account_id="a1"), kind=JobKind.PAGE)
+
+    grouped(app).publish(StoredJobs(jobs=(*jobs, page), as_of=at))
+
+    assert messages_in(app, QUEUE_BULK, count=2) == [
+        (TAKE_TURN, ["a1", "bulk", at.isoformat()]),
+        (TAKE_TURN, ["a2", "bulk", at.isoformat()]),
+    ]
+    assert messages_in(app, QUEUE_INTERACTIVE, count=1) == [(TAKE_TURN, ["a1", "interactive", at.isoformat()])]
+    assert on_redis(redis_url).length() == 0
+
+
+def test_a_group_finds_its_way_though_the_broker_has_cut_the_connections_meanwhile(redis_url: str) -> None:
+    app = app_on(redis_url)
+    queue, stored = grouped(app), StoredJobs(jobs=(new_job(account_id="a1"), new_job(account_id="a2")), as_of=present())
+    queue.publish(stored)
+    with Redis.from_url(redis_url) as client:
+        client.client_kill_filter(_type="normal", skipme=True)
+
+    queue.publish(stored)
+
+    assert len(messages_in(app, QUEUE_BULK, count=4)) == 4
+
+
+def test_without_a_broker_a_group_is_refused() -> None:
+    stored = StoredJobs(jobs=(new_job(account_id="a1"), new_job(account_id="a2")), as_of=present())
+    with pytest.raises(BrokerUnavailableError):
+        grouped(app_on("redis://127.0.0.1:1/0")).publish(stored)
+
+
+def grouped(app: Celery) -> CeleryGroupQueue:
+    return CeleryGroupQueue(app, headers=lambda _: nullcontext({LINK: "l"}))

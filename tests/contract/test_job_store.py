@@ -189,6 +189,44 @@ def test_several_jobs_are_added_at_once_and_those_that_are_there_stay_as_they_ar
     assert world.store.get(second.job_id, account_id="a1") == second
 
 
+def test_a_group_of_new_jobs_is_stored_like_each_of_them_and_those_that_are_there_stay(world: JobWorld) -> None:
+    first, second, third = new_job(), new_job(), new_job()
+    world.store.add(first)
+    mine = claimed(world, first)
+
+    assert not world.store.insert_all([first, second, third, third], at=present())
+    assert not world.store.insert_all([], at=present())
+
+    assert world.store.get(first.job_id, account_id="a1") == mine
+    assert world.store.get(second.job_id, account_id="a1") == second
+    assert claimed(world, second).job_id == second.job_id
+    assert world.store.take_due(limit=10) == [], "all of them count as published"
+
+
+def test_what_is_stored_in_a_group_is_stored_as_alone_but_for_its_instants(mongo_database: MongoDatabase) -> None:
+    store, alone = MongoJobStore(mongo_database), replace(new_job(), label="$label")
+    at = present()
+    store.add(alone)
+    store.insert_all([replace(alone, job_id="grouped", created_at=at, updated_at=at)], at=at)
+
+    one, other = (mongo_database[COLLECTION].find_one({"_id": each}) for each in (alone.job_id, "grouped"))
+    assert one is not None
+    dates = dict.fromkeys(("created_at", "updated_at", "published_at", "ready_at", "queued_at"), at)
+    assert other == {**one, "_id": "grouped", **dates}
+
+
+def test_a_job_that_has_no_form_in_the_database_is_told_of_and_the_others_can_be_stored_alone(
+    mongo_database: MongoDatabase,
+) -> None:
+    store, good = MongoJobStore(mongo_database), new_job()
+    bad = replace(new_job(), request=ExportRequest(page_size=100, limit=2**70))
+
+    assert set(store.insert_all([good, bad], at=present())) == {good.job_id, bad.job_id}
+    store.add(good)
+
+    assert store.stored_among([good.job_id, bad.job_id]) == {good.job_id}
+
+
 def test_those_that_are_not_finished_are_known_among_many(world: JobWorld) -> None:
     queued, running, over, removed = added(world, 4)
     claimed(world, running)

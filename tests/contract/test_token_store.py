@@ -129,6 +129,8 @@ def test_it_is_known_of_many_at_once_whose_token_is_stored(store_and_put: tuple[
     keys = [("a1", "u2"), ("12", "7"), (OBJECT_ID, "u1"), ("a2", "u1"), ("7", "12")]
     assert store.stored_among(keys) == {("a1", "u2"), ("12", "7"), (OBJECT_ID, "u1")}
     assert store.stored_among([]) == set()
+    assert store.readable_among(keys) == {("a1", "u2"), ("12", "7"), (OBJECT_ID, "u1")}
+    assert store.readable_among([]) == set()
 
 
 def test_a_renewal_is_written_back_refresh_token_included(store_and_put: tuple[TokenStore, Put]) -> None:
@@ -292,6 +294,7 @@ def test_what_only_looks_encrypted_is_unreadable_and_no_bug(database: MongoDatab
 
     with pytest.raises(TokenUnreadableError):
         MongoTokenStore(database, TokenEncryption([NEW_KEY])).find("a1", "u1")
+    assert MongoTokenStore(database, TokenEncryption([NEW_KEY])).readable_among([("a1", "u1")]) == set()
 
 
 def test_a_survey_counts_what_is_plain_and_what_no_key_reads(database: MongoDatabase) -> None:

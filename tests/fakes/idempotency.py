@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -47,6 +47,13 @@ class InMemoryIdempotencyStore:
             if (stored := self._stored.get(_key(asked))) is not None:
                 kept, expires_at = stored
                 self._stored[_key(asked)] = (replace(kept, is_accepted=True), expires_at)
+
+    def keep_new(self, asked: Mapping[str, KeyedRequest], *, at: datetime) -> Collection[str]:  # noqa: ARG002 - the fake's clock knows
+        return {job_id for job_id, each in asked.items() if self.keep(each, job_id=job_id).job_id == job_id}
+
+    def mark_all_accepted(self, asked: Sequence[KeyedRequest]) -> None:
+        for each in asked:
+            self.mark_accepted(each)
 
     def _answer(self) -> None:
         if self.is_away:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from tests.patience import PATIENCE_S
-from worker.account_turns import AccountTurn
+from worker.account_turns import AccountTurn, StoredJobs
 from worker.errors import BrokerUnavailableError
 from worker.jobs import Job, Line
 
@@ -34,6 +34,17 @@ class HoldingJobQueue:
     def take(self, *, within_s: float = PATIENCE_S) -> Job:
         """Give the oldest job that is held, waiting for one. Raises queue.Empty when none comes in time."""
         return self._held.get(timeout=within_s)
+
+
+class HoldingGroupQueue:
+    """GroupQueue. It holds the jobs of a group like others."""
+
+    def __init__(self, queue: HoldingJobQueue) -> None:
+        self._queue = queue
+
+    def publish(self, stored: StoredJobs) -> None:
+        for job in stored.jobs:
+            self._queue.publish(job)
 
 
 class HoldingTurnQueue:

@@ -132,6 +132,10 @@ class InMemoryJobStore(_Store):
         for job in jobs:
             self.add(job)
 
+    def insert_all(self, jobs: Sequence[Job], *, at: datetime) -> Collection[str]:  # noqa: ARG002 - the fake's clock knows
+        self.add_all(jobs)
+        return ()
+
     def stored_among(self, job_ids: Collection[str]) -> set[str]:
         self._answer()
         return set(job_ids) & {*self._stored, *self._removed}

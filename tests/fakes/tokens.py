@@ -39,6 +39,9 @@ class InMemoryTokenStore:
         self._answer()
         return self._stored.keys() & set(keys)
 
+    def readable_among(self, keys: Collection[_Key]) -> set[_Key]:
+        return self.stored_among(keys)
+
     def connect(self, account_id: str, owner: str, granted: RenewedToken) -> bool:
         self._answer()
         with self._lock:

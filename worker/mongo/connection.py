@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from typing import Any, TypeAlias, TypeVar
 
@@ -13,7 +13,7 @@ from pymongo import MongoClient, timeout
 from pymongo.client_session import ClientSession
 from pymongo.collection import Collection
 from pymongo.database import Database
-from pymongo.errors import OperationFailure, PyMongoError
+from pymongo.errors import BulkWriteError, OperationFailure, PyMongoError
 from pymongo.read_concern import ReadConcern
 from pymongo.uri_parser import parse_uri
 
@@ -27,6 +27,7 @@ T = TypeVar("T")
 
 _under_way: ContextVar[ClientSession | None] = ContextVar("transaction", default=None)
 
+_DUPLICATE = 11000
 _SNAPSHOT_GONE = (239, 246)  # SnapshotTooOld, SnapshotUnavailable
 _SNAPSHOT_PAUSES_S = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0)  # until the majority has a new index
 _NO_SUCH_INDEX = (26, 27)  # NamespaceNotFound, IndexNotFound
@@ -73,6 +74,26 @@ def translated_errors() -> Iterator[None]:
         if is_not_now(error):
             raise StoreUnavailableError from error
         raise
+
+
+def time_limit(seconds: float) -> AbstractContextManager[None]:
+    """Have all calls within the block end after so many seconds together, whatever a single one may take."""
+    return timeout(seconds)
+
+
+def insert_new(collection: MongoCollection, documents: Sequence[Document]) -> Mapping[int, bool]:
+    """Insert documents in one call, and return the numbers of those that were not: True where the `_id` was there.
+
+    The driver reports a duplicate and a write concern that was not met in one error: without the majority's word
+    nothing counts as stored, so that is raised, and "not now" as well.
+    """
+    try:
+        collection.insert_many(documents, ordered=False)
+    except BulkWriteError as error:
+        if is_not_now(error):
+            raise
+        return {each["index"]: each["code"] == _DUPLICATE for each in error.details["writeErrors"]}
+    return {}
 
 
 def from_now(seconds: float) -> Document:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime, timedelta
+
 from pymongo import ReturnDocument, WriteConcern
 from pymongo.errors import DuplicateKeyError
 
 from worker.idempotency import KeptRequest, KeyedRequest
-from worker.mongo.connection import Document, MongoDatabase, translated_errors
+from worker.mongo.connection import Document, MongoDatabase, insert_new, translated_errors
 
 COLLECTION = "integrations.hubspot.idempotency"
 
@@ -55,6 +58,29 @@ class MongoIdempotencyStore:
         with translated_errors():
             self._requests.with_options(write_concern=_SOON).update_one(
                 {"_id": _id(asked)}, {"$set": {"is_accepted": True}}
+            )
+
+    def keep_new(self, asked: Mapping[str, KeyedRequest], *, at: datetime) -> Collection[str]:
+        """Insert all of them in one call; a key that is there already is a duplicate."""
+        documents = [
+            {
+                "_id": _id(request),
+                "job_id": job_id,
+                "fingerprint": request.fingerprint,
+                "is_accepted": False,
+                "expires_at": at + timedelta(milliseconds=_KEPT_MS),
+            }
+            for job_id, request in asked.items()
+        ]
+        with translated_errors():
+            passed_over = insert_new(self._requests, documents)
+        return {job_id for number, job_id in enumerate(asked) if number not in passed_over}
+
+    def mark_all_accepted(self, asked: Sequence[KeyedRequest]) -> None:
+        """Note it in one call, as `mark_accepted` does."""
+        with translated_errors():
+            self._requests.with_options(write_concern=_SOON).update_many(
+                {"_id": {"$in": [_id(each) for each in asked]}}, {"$set": {"is_accepted": True}}
             )
 
 

@@ -156,7 +156,7 @@ def insert_missing(jobs: MongoCollection, new: Sequence[Job]) -> int:
     """
     if len(new) > 1 and all(job.kind is JobKind.SYNC for job in new):
         with _unless_there():
-            jobs.insert_many([_dated(sync) for sync in new], ordered=False)
+            jobs.insert_many([dated(sync, at=sync.created_at) for sync in new], ordered=False)
     elif new:
         with _unless_there():
             inserts = [UpdateOne({"_id": job.job_id}, _inserted(job), upsert=True) for job in new]
@@ -179,8 +179,14 @@ def _unless_there() -> Iterator[None]:
             raise
 
 
-def _dated(sync: Job) -> Document:
-    return to_document(sync) | dict.fromkeys(("published_at", "ready_at", "queued_at"), sync.created_at)
+def dated(job: Job, *, at: datetime) -> Document:
+    """Return a new job's document as it is once it was published at an instant that MongoDB's clock has reached."""
+    return {
+        **to_document(job),
+        "published_at": at,
+        "ready_at": min(job.created_at, at),  # a group keeps the order that its jobs were asked for in
+        "queued_at": at,
+    }
 
 
 def _inserted(job: Job) -> list[Document]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
+from bson.errors import BSONError
 from pymongo import ASCENDING, DESCENDING, ReturnDocument
 from pymongo.errors import OperationFailure
 
@@ -12,7 +13,7 @@ from worker.account_turns import AccountTurn, DueJob
 from worker.errors import ErasureAskedError, JobNotFoundError, LeaseLostError
 from worker.interfaces import JobQuery, OpenJobs
 from worker.jobs import Job, JobKind, JobStatus, Line
-from worker.mongo.connection import Document, MongoDatabase, from_now, translated_errors
+from worker.mongo.connection import Document, MongoDatabase, from_now, insert_new, translated_errors
 from worker.mongo.job_census import CENSUS_INDEX, count_by_state
 from worker.mongo.job_documents import (
     COLLECTION,
@@ -21,7 +22,7 @@ from worker.mongo.job_documents import (
     from_document,
     state_of,
 )
-from worker.mongo.job_families import HIDE, JobFamilies, insert_missing, unchanged
+from worker.mongo.job_families import HIDE, JobFamilies, dated, insert_missing, unchanged
 from worker.mongo.job_lists import LIST_INDEX, count_open, find_newest
 from worker.mongo.job_reading import JobReader
 from worker.mongo.job_timing import HAS_UNSETTLED, IS_LEASED, OLDER_INDEXES, OPEN, TIMED, TIMING_INDEXES, literal
@@ -96,6 +97,20 @@ class MongoJobStore:
         """Insert those that are not there yet, in one call."""
         with translated_errors():
             insert_missing(self._jobs, jobs)
+
+    def insert_all(self, jobs: Sequence[Job], *, at: datetime) -> Collection[str]:
+        """Insert them as they are, in one call: computed by the server (`TIMED`), each would be an upsert of its own.
+
+        A document that BSON has no form for stops the call: then all of them are returned.
+        """
+        if not jobs:
+            return ()
+        with translated_errors():
+            try:
+                passed_over = insert_new(self._jobs, [dated(job, at=at) for job in jobs])
+            except (BSONError, OverflowError):
+                return [job.job_id for job in jobs]
+        return [jobs[number].job_id for number, is_there in passed_over.items() if not is_there]
 
     def stored_among(self, job_ids: Collection[str]) -> set[str]:
         """Look the ids up, in their index alone."""

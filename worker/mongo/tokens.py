@@ -69,6 +69,24 @@ class MongoTokenStore:
             ids = [(document.get("account_id"), document.get("owner")) for document in found]
         return {asked[key] for key in ids if all(isinstance(each, _ID) for each in key) and key in asked}
 
+    def readable_among(self, keys: Collection[tuple[str, str]]) -> set[tuple[str, str]]:
+        """Read all of them at once, and try to decrypt them. Two spellings of the same ids: the worse one decides."""
+        if not keys:
+            return set()
+        asked = {spelled: key for key in keys for spelled in spellings_of(*key)}
+        wanted = {"_id": False, "account_id": True, "owner": True, **dict.fromkeys(_SECRETS, True)}
+        with translated_errors():
+            found = list(self._tokens.find({"$or": [key_of(*key) for key in keys]}, wanted))
+        readable: dict[tuple[str, str], bool] = {}
+        for document in found:
+            ids = (document.get("account_id"), document.get("owner"))
+            if all(isinstance(each, _ID) for each in ids) and ids in asked:
+                key = asked[ids]
+                texts = (read_text(document.get(name)) for name in _SECRETS)
+                is_readable = all(self._is_readable(text) for text in texts if text is not None)
+                readable[key] = readable.get(key, True) and is_readable
+        return {key for key, is_readable in readable.items() if is_readable}
+
     def connect(self, account_id: str, owner: str, granted: RenewedToken) -> bool:
         """Write a token's fields and no others. Twice is as good as once."""
         change = {"$set": self._fields(granted)}

@@ -21,6 +21,7 @@ from api_shim.auth import JwtVerifier
 from api_shim.connections import ConnectionDesk
 from api_shim.errands import ErrandDesk
 from api_shim.exports import ExportDesk
+from api_shim.group_commit import GroupCommit
 from api_shim.http_connections import Connections
 from api_shim.metrics import (
     ConnectionCounts,
@@ -45,6 +46,7 @@ from tests.fakes.errands import InMemoryErrandStore
 from tests.fakes.gone_lists import InMemoryGoneListStore
 from tests.fakes.idempotency import InMemoryIdempotencyStore
 from tests.fakes.portals import InMemoryPortalStore
+from tests.fakes.queue import HoldingGroupQueue
 from tests.fakes.records import InMemoryRecordStore
 from tests.fakes.schedules import InMemoryScheduleStore
 from tests.fakes.stores import InMemoryJobStore
@@ -52,8 +54,11 @@ from tests.unit.api_shim.shim import RESULT_TTL, SECRET, Parts, Shim, token_of
 from worker.connected_portals import ConnectedPortals
 from worker.control import JobControl
 from worker.copy_upkeep import CopyUpkeep
+from worker.group_submitter import GroupSubmitter
 from worker.job_caps import OpenJobCap
+from worker.job_queue import PunctualQueue
 from worker.keyed_submitter import KeyedSubmitter
+from worker.known_tokens import KnownTokens
 from worker.metrics import JobMetrics
 from worker.settings import ShimSettings
 from worker.spans import NoTraces
@@ -120,17 +125,29 @@ def serving(parts: Parts, **settings: object) -> Iterator[Shim]:
 
 def _application(parts: Parts, settings: ShimSettings) -> FastAPI:
     syncer = Syncer(jobs=parts.jobs, queue=parts.queue, clock=parts.clock)
+    job_metrics = JobMetrics(parts.registry)
+    open_jobs = OpenJobCap(jobs=parts.jobs, most=settings.max_open_jobs_per_account)
+    storage = StoredBytesCap(
+        jobs=parts.jobs,
+        most=settings.max_stored_bytes_per_account,
+        tell=job_metrics.count_storage_warning,
+        monotonic=lambda: parts.clock().timestamp(),
+    )
     submitter = JobSubmitter(
         jobs=parts.jobs,
         tokens=parts.tokens,
         queue=StartingQueue(parts.queue, syncer),
-        open_jobs=OpenJobCap(jobs=parts.jobs, most=settings.max_open_jobs_per_account),
-        storage=StoredBytesCap(
-            jobs=parts.jobs,
-            most=settings.max_stored_bytes_per_account,
-            tell=JobMetrics(parts.registry).count_storage_warning,
-            monotonic=lambda: parts.clock().timestamp(),
-        ),
+        open_jobs=open_jobs,
+        storage=storage,
+    )
+    known_tokens = KnownTokens(parts.tokens, monotonic=lambda: parts.clock().timestamp())
+    groups = GroupSubmitter(
+        jobs=parts.jobs,
+        tokens=known_tokens,
+        keys=parts.keys,
+        open_jobs=open_jobs,
+        storage=storage,
+        now=parts.clock,
     )
     waiter = JobWaiter(fakeredis.FakeAsyncRedis(server=parts.redis))
     waiting_limit = WaitingLimit(settings.max_waiting_requests_per_caller)
@@ -154,6 +171,12 @@ def _application(parts: Parts, settings: ShimSettings) -> FastAPI:
         pages=parts.pages,
         submitter=submitter,
         keyed_submitter=KeyedSubmitter(submitter=submitter, jobs=parts.jobs, keys=parts.keys, clock=parts.clock),
+        group_commit=GroupCommit(
+            store=lambda group, within_s: groups.store(group),  # noqa: ARG005 - these stores answer at once
+            start_publishing=PunctualQueue(HoldingGroupQueue(parts.queue)).start,
+            mark_unpublished=parts.jobs.mark_unpublished,
+            metrics=job_metrics,
+        ),
         control=JobControl(
             jobs=parts.jobs,
             pages=parts.pages,
@@ -176,6 +199,7 @@ def _application(parts: Parts, settings: ShimSettings) -> FastAPI:
         connections=ConnectionDesk(
             settings=settings,
             tokens=parts.tokens,
+            known_tokens=known_tokens,
             connections=parts.connections,
             gone_lists=parts.gone_lists,
             portals=parts.portals,

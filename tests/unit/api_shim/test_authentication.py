@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hmac
 import json
@@ -12,8 +13,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
+from api_shim.auth import JwtVerifier, UnauthorizedError
 from tests.unit.api_shim.conftest import Running, new_parts, serving
 from tests.unit.api_shim.shim import BASE_PATH, SECRET, Shim, mint, problem, token_of
+from worker.settings import ShimSettings
 
 UNAUTHORIZED = (401, {"success": False, "errno": 400, "message": "Unauthorized User", "code": "unauthorized"})
 FORBIDDEN = (403, {"success": False, "errno": 403, "message": "Forbidden", "code": "insufficient_scope"})
@@ -239,3 +242,48 @@ def test_the_public_key_does_not_serve_as_a_secret(running: Running) -> None:
         answer = shim.get(PATH, authorization=f"Bearer {claimed}.{base64_of(signature)}")
 
     assert problem(answer) == UNAUTHORIZED
+
+
+def test_a_signature_that_was_right_once_counts_no_longer_than_its_jwt() -> None:
+    now = [1_800_000_000.0]
+    verifier = JwtVerifier(ShimSettings.model_validate({"jwt_secret": SECRET}), wall=lambda: now[0])
+    ends_at = datetime.now(UTC) + timedelta(hours=1)
+    jwt = f"Bearer {mint({'exp': ends_at})}"
+    now[0] = ends_at.timestamp() - 1
+    caller = asyncio.run(verifier.caller(jwt))
+    now[0] += 30
+    assert asyncio.run(verifier.caller(jwt)) is caller
+    held = [value for value in vars(verifier).values() if isinstance(value, dict)]
+    assert len(held[0]) == 1
+    assert jwt.split()[1] not in str(held)
+
+    now[0] += 1  # by this clock it has ended; PyJWT goes by the real one, so that it is verified once more
+    assert asyncio.run(verifier.caller(jwt)) is not caller
+
+
+def test_a_signature_that_was_right_once_does_not_before_its_jwt_begins() -> None:
+    now = [datetime.now(UTC).timestamp()]
+    verifier = JwtVerifier(ShimSettings.model_validate({"jwt_secret": SECRET}), wall=lambda: now[0])
+    jwt = f"Bearer {mint({'nbf': int(now[0])})}"
+    caller = asyncio.run(verifier.caller(jwt))
+    assert asyncio.run(verifier.caller(jwt)) is caller
+
+    now[0] -= 32
+
+    assert asyncio.run(verifier.caller(jwt)) is not caller
+
+
+def test_only_so_many_signatures_are_remembered_and_none_that_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("api_shim.auth._MOST_VERIFIED", 2)
+    verifier = JwtVerifier(ShimSettings.model_validate({"jwt_secret": SECRET}))
+    first, *others = (f"Bearer {mint({'uid': f'u{number}'})}" for number in range(3))
+    caller = asyncio.run(verifier.caller(first))
+    for _ in range(3):
+        with pytest.raises(UnauthorizedError):
+            asyncio.run(verifier.caller(f"{first}x"))
+    assert asyncio.run(verifier.caller(first)) is caller
+
+    for each in others:
+        asyncio.run(verifier.caller(each))
+
+    assert asyncio.run(verifier.caller(first)) is not caller

@@ -26,7 +26,7 @@ from worker.job_queue import PunctualQueue
 from worker.jobs import Job, Lease, Origin
 from worker.otlp import OtlpTraces, TerseExporter
 from worker.spans import JOB_ID, LINK, TRACEPARENT, NoTraces, Traces
-from worker.traced import SliceSpans, TracedQueue, TracedSyncer
+from worker.traced import PublishSpans, SliceSpans, TracedQueue, TracedSyncer
 
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 CALLERS = {TRACEPARENT: f"00-{TRACE}-{SPAN}-01"}
@@ -187,6 +187,19 @@ def test_a_message_that_is_sent_in_a_thread_of_its_own_still_belongs_to_its_requ
 
     assert (parent_of(ring), ring.attributes) == (id_of(spans["request"]), {JOB_ID: job.job_id})
     assert broker.headers[TRACEPARENT].startswith(f"00-{trace_of(ring)}-{id_of(ring)}-")
+
+
+def test_a_message_for_new_jobs_belongs_to_the_request_of_the_first_of_them(collected: Collected) -> None:
+    with collected.traces.span("request", "server"):
+        job = replace(new_job(), origin=Origin(traceparent=collected.traces.headers()[TRACEPARENT]))
+
+    with PublishSpans(collected.traces)(job) as headers:
+        pass
+
+    spans = collected.spans()
+    assert parent_of(spans["publish"]) == id_of(spans["request"])
+    assert spans["publish"].attributes == {JOB_ID: job.job_id}
+    assert headers[TRACEPARENT].startswith(f"00-{trace_of(spans['request'])}-{id_of(spans['publish'])}-")
 
 
 def of_trace(traceparent: str | None, *, epoch: int = 2) -> Job:
