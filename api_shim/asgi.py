@@ -115,7 +115,10 @@ def build(settings: ShimSettings, *, connections: Connections) -> FastAPI:
     groups = GroupSubmitter(
         jobs=jobs, tokens=known_tokens, keys=keys, open_jobs=open_jobs, storage=storage, now=jobs.now
     )
-    group_bell = PunctualQueue(CeleryGroupQueue(celery_app, headers=PublishSpans(traces)), most_at_once=MOST_AT_ONCE)
+    # As many threads again: one whose outcome is known is not free in the same instant.
+    group_bell = PunctualQueue(
+        CeleryGroupQueue(celery_app, headers=PublishSpans(traces)), most_at_once=2 * MOST_AT_ONCE
+    )
     waiter = JobWaiter(news)
     waiting_limit = WaitingLimit(settings.max_waiting_requests_per_caller)
     eraser = Eraser(

@@ -1,6 +1,6 @@
 """The load, in a process of its own: so many requests a second, whatever becomes of them; or as many as go.
 
-    python -m benchmarks.submission.load --url URL [--rate N | --connections N] --seconds S [--keyed] <JWT
+    python -m benchmarks.submission.load --url URL [--rate N | --connections N] --seconds S [--keyed | --get] <JWT
 
 Prints JSON: what came of each request, and how many seconds it took. Under a rate the time begins when a request was
 due, so that one that waits behind a slow one is as slow.
@@ -121,16 +121,18 @@ class Load:
         return connection
 
 
-def _request(host: str, path: str, token: str, *, key: str | None) -> bytes:
+def _request(host: str, path: str, token: str, *, key: str | None, is_get: bool) -> bytes:
+    method, fields, body = (
+        ("GET", [], "") if is_get else ("POST", ["Content-Type: application/json", "Content-Length: 2"], "{}")
+    )
     lines = [
-        f"POST {path} HTTP/1.1",
+        f"{method} {path} HTTP/1.1",
         f"Host: {host}",
         f"Authorization: Bearer {token}",
         *([f"Idempotency-Key: {key}"] if key is not None else []),
-        "Content-Type: application/json",
-        "Content-Length: 2",
+        *fields,
         "",
-        "{}",
+        body,
     ]
     return "\r\n".join(lines).encode()
 
@@ -141,13 +143,14 @@ def _request(host: str, path: str, token: str, *, key: str | None) -> bytes:
 @click.option("--connections", type=int, default=16)
 @click.option("--seconds", type=float, required=True)
 @click.option("--keyed", is_flag=True)
-def main(url: str, rate: int | None, connections: int, seconds: float, *, keyed: bool) -> None:
+@click.option("--get", "is_get", is_flag=True)
+def main(url: str, rate: int | None, connections: int, seconds: float, *, keyed: bool, is_get: bool) -> None:  # noqa: PLR0913 - its options
     """Send, and print what came of it."""
     token = sys.stdin.read().strip()
     parts = urlsplit(url)
 
     def request() -> bytes:
-        return _request(parts.netloc, parts.path, token, key=uuid4().hex if keyed else None)
+        return _request(parts.netloc, parts.path, token, key=uuid4().hex if keyed else None, is_get=is_get)
 
     load = Load(host=parts.hostname or "", port=parts.port or 80, request=request)
     sending = load.at_rate(rate, seconds=seconds) if rate else load.at_once(connections, seconds=seconds)
