@@ -69,7 +69,7 @@ class StoredBytesCap:
         made_at, stored = self._known.get(account_id, (float("-inf"), 0))
         if self._monotonic() - made_at >= _FRESH_S:
             self.look([account_id])
-            stored = self._known[account_id][1]
+            stored = self._known.get(account_id, (made_at, stored))[1]  # another thread may have cleared it
         return stored
 
     def _note(self, account_id: str, stored: int) -> None:
