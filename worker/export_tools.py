@@ -25,6 +25,7 @@ from worker.interfaces import (
     RateLimiter,
     ScopeSource,
 )
+from worker.jobs import Job
 from worker.portal_interfaces import AccessTokenSource, PresentPortals
 from worker.schedule_interfaces import ScheduleStore
 from worker.waiting_room import WaitingRoom
@@ -36,6 +37,7 @@ class SliceLimits:
 
     After `share_s` it gives way to one who waits for a slot, so that a short export waits for no long one's slice.
     An account has at most `slots_per_account` slices at once of those who wait, and as many exports; 0: no bound.
+    A job is given up once `most_lapses` workers have ended while they had it, without a page between them.
     """
 
     seconds: float = 20.0
@@ -44,6 +46,10 @@ class SliceLimits:
     most_lapses: int = 3
     longest_sleep_s: float = 0.25
     slots_per_account: int = 8
+
+    def is_last_try(self, job: Job) -> bool:
+        """Whether the end of one more worker would have the job given up."""
+        return job.lapses == self.most_lapses - 1
 
 
 def first_done(futures: Collection[Future[Any]], timeout_s: float | None) -> Collection[Future[Any]]:

@@ -15,6 +15,7 @@ from worker.account_turns import AccountTurn
 from worker.errors import LeaseLostError, StoreUnavailableError, UnavailableError
 from worker.export_tools import ExportTools, SliceLimits
 from worker.interfaces import SliceOutcome
+from worker.isolation import IsolationGate
 from worker.jobs import Job, JobKind
 from worker.leases import HeldLease, LeaseKeeper
 from worker.publishing import publish_or_note
@@ -39,6 +40,9 @@ class Exporter:
     Whoever claims a job publishes for the account, if it has another one that is ready, and does so again when
     the slice is over. A claim voids the messages that were published before it, so that an account has one turn in a
     round of the queue, however many of its jobs wait.
+
+    A job that would be given up if its worker ended once more is alone in this process until its next page is stored:
+    whatever ends a process ends it for all jobs in it, and only one of them is to blame.
     """
 
     def __init__(
@@ -55,6 +59,7 @@ class Exporter:
         self._worker = worker
         self._limits = limits or SliceLimits()
         self._watch = watch
+        self._gate = IsolationGate(stopping=tools.stopping)
         self._counting = tuple(threading.Lock() for _ in range(_LOCKS))
 
     def run_slice(self, job_id: str) -> SliceOutcome:
@@ -64,21 +69,43 @@ class Exporter:
         Raises StoreUnavailableError when MongoDB is away: the lease is given up once it is back, or lapses, and a
         sweep publishes the job again.
         """
-        with self._keeper.claim(job_id, worker=self._worker, at=self._tools.clock()) as lease:
-            return self._work_under(lease, job_id=job_id)
+        with self._gate.shared(), self._claim(job_id) as lease:
+            if lease is None or not self._limits.is_last_try(lease.job):
+                return self._work_under(lease, job_id=job_id)
+            self._put_back(lease)
+        return self._run_isolated(job_id)
 
     def take_turn(self, turn: AccountTurn) -> SliceOutcome:
         """Work on the account's next job as `run_slice` does, unless the account has all of its slots.
 
         Counting and claiming are one step for the threads of this process; each further process may be one too many.
         """
-        with ExitStack() as stack:
+        with self._gate.shared(), ExitStack() as stack:
             with self._counting[crc32(turn.account_id.encode()) % _LOCKS]:
                 if not self._tools.jobs.has_turn(turn, most=self._limits.slots_per_account):
                     return SliceOutcome.NOT_TAKEN
-                claim = self._keeper.claim(turn, worker=self._worker, at=self._tools.clock())
-                lease = stack.enter_context(claim)
-            return self._work_under(lease, account_id=turn.account_id)
+                lease = stack.enter_context(self._claim(turn))
+            if lease is None or not self._limits.is_last_try(lease.job):
+                return self._work_under(lease, account_id=turn.account_id)
+            self._put_back(lease)
+        return self._run_isolated(lease.job.job_id)
+
+    def _claim(self, claimed: str | AccountTurn) -> AbstractContextManager[HeldLease | None]:
+        return self._keeper.claim(claimed, worker=self._worker, at=self._tools.clock())
+
+    def _put_back(self, lease: HeldLease) -> None:
+        """Undo a claim: the end of this process is not to count while the job only waits to be alone in it."""
+        if lease.job.lease is not None:
+            self._tools.jobs.withdraw_claim(lease.job.job_id, worker=lease.job.lease.owner)
+
+    def _run_isolated(self, job_id: str) -> SliceOutcome:
+        """Work on a job with no other slice in this process; while another one has it, the sweep publishes again."""
+        with self._gate.isolated() as is_alone:
+            if not is_alone:
+                return SliceOutcome.NOT_TAKEN
+            _log.info("slice_isolated", job_id=job_id)
+            with self._claim(job_id) as lease:
+                return self._work_under(lease, job_id=job_id)
 
     def _work_under(self, lease: HeldLease | None, **asked: str) -> SliceOutcome:
         if lease is None:

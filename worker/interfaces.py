@@ -855,7 +855,11 @@ class RateLimiter(Protocol):
 
 
 class SliceOutcome(StrEnum):
-    """The outcome of a message. A turn is not taken when it is void, or the account has no free slot for it."""
+    """The outcome of a message.
+
+    A turn is not taken when it is void, the account has no free slot for it, or its job has to be alone in a worker
+    where another one is, or waits to be.
+    """
 
     WORKED = "worked"
     NOTHING_TO_CLAIM = "nothing_to_claim"

@@ -55,6 +55,7 @@ class JobInHand:
         self._gives_way_at = tools.monotonic() + limits.share_s
         self._has_given_way = False
         self._first_page = self.job.progress.pages
+        self._is_isolated = limits.is_last_try(self.job)
         self._wait_s: float | None = None
         self._sighting: GoneList | None = None
         self._screen = ErasureScreen(lease, tools.eraser)
@@ -111,6 +112,8 @@ class JobInHand:
         at_once = self.tools.lanes if job.lanes is not None else 1
         has_its_pages = job.progress.pages - self._first_page >= self.limits.pages * at_once
         is_late = has_its_pages or self.tools.monotonic() >= self._ends_at
+        if self._is_isolated and job.lapses == 0:
+            return True  # it has a page: others need wait no longer
         return is_late or self.tools.stopping.is_set() or self._gives_way()
 
     def do(self, step: Callable[[], None]) -> None:
