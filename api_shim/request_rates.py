@@ -50,11 +50,17 @@ class RequestRate:
     """
 
     def __init__(
-        self, redis: Redis, *, per_second: float | None, monotonic: Callable[[], float] = time.monotonic
+        self,
+        redis: Redis,
+        *,
+        per_second: float | None,
+        monotonic: Callable[[], float] = time.monotonic,
+        patience_s: float = _PATIENCE_S,
     ) -> None:
         self._redis = redis
         self._per_second = per_second
         self._monotonic = monotonic
+        self._patience_s = patience_s
         self._take_one = redis.register_script(_TAKE_ONE)
         self._at_once = asyncio.Semaphore(_MOST_AT_ONCE)
         self._resumes_at = float("-inf")
@@ -64,7 +70,7 @@ class RequestRate:
         if self._per_second is None or self._monotonic() < self._resumes_at:
             return
         try:
-            async with asyncio.timeout(_PATIENCE_S), self._at_once:
+            async with asyncio.timeout(self._patience_s), self._at_once:
                 wait_us = await self._take_one(keys=[_key_of(account_id, uid)], args=self._bucket(self._per_second))
         except (RedisError, OSError, TimeoutError) as error:
             self._resumes_at = self._monotonic() + _WITHOUT_S

@@ -51,6 +51,11 @@ def world(request: pytest.FixtureRequest) -> World:
     return World(request.getfixturevalue("redis_url") if request.param == "real" else None)
 
 
+def patient(redis: AsyncRedis, *, per_second: float | None) -> RequestRate:
+    """Build one that waits for Redis on a machine of any speed; the product's lets everyone through."""
+    return RequestRate(redis, per_second=per_second, patience_s=PATIENCE_S)
+
+
 async def passes(rate: RequestRate, *, account_id: str = "a1", uid: str = "u1") -> bool:
     try:
         await rate.require_turn(account_id, uid)
@@ -62,17 +67,19 @@ async def passes(rate: RequestRate, *, account_id: str = "a1", uid: str = "u1") 
 @pytest.mark.parametrize(("per_second", "at_once"), [(5, 5), (2.5, 2), (1, 1), (SLOW, 1)])
 def test_as_many_as_a_second_holds_may_come_at_once(world: World, per_second: float, at_once: int) -> None:
     async def scenario(redis: AsyncRedis) -> None:
-        rate = RequestRate(redis, per_second=per_second)
+        rate = patient(redis, per_second=per_second)
+        began = time.monotonic()
         found = await asyncio.gather(*(passes(rate) for _ in range(at_once)))
         assert found == [True] * at_once
-        assert not await passes(rate)
+        passed_one_more = await passes(rate)
+        assert not passed_one_more or time.monotonic() - began >= 1 / per_second  # by then it may
 
     world.run(scenario)
 
 
 def test_two_shims_share_the_bucket_of_a_caller(world: World) -> None:
     async def scenario(redis: AsyncRedis) -> None:
-        shims = [RequestRate(redis, per_second=SLOW) for _ in range(2)]
+        shims = [patient(redis, per_second=SLOW) for _ in range(2)]
         assert [await passes(shim) for shim in shims] == [True, False]
 
     world.run(scenario)
@@ -80,7 +87,7 @@ def test_two_shims_share_the_bucket_of_a_caller(world: World) -> None:
 
 def test_callers_do_not_share_a_bucket(world: World) -> None:
     async def scenario(redis: AsyncRedis) -> None:
-        rate = RequestRate(redis, per_second=SLOW)
+        rate = patient(redis, per_second=SLOW)
         callers = [("a1", "u1"), ("a1", "u2"), ("a2", "u1"), ("a1u", "1")]
         assert [await passes(rate, account_id=each, uid=uid) for each, uid in callers] == [True] * 4
 
@@ -89,7 +96,7 @@ def test_callers_do_not_share_a_bucket(world: World) -> None:
 
 def test_who_is_refused_learns_when_to_come_again_and_may_then(world: World) -> None:
     async def scenario(redis: AsyncRedis) -> None:
-        rate = RequestRate(redis, per_second=4)
+        rate = patient(redis, per_second=4)
         while await passes(rate):
             pass
         with pytest.raises(TooManyRequestsError, match="More than 4 requests a second") as refused:
@@ -103,7 +110,7 @@ def test_who_is_refused_learns_when_to_come_again_and_may_then(world: World) -> 
 
 def test_a_refusal_costs_nothing_of_the_bucket(world: World) -> None:
     async def scenario(redis: AsyncRedis) -> None:
-        rate = RequestRate(redis, per_second=10)
+        rate = patient(redis, per_second=10)
         began = time.monotonic()
         passed = 0
         while time.monotonic() - began < 1:
@@ -116,22 +123,22 @@ def test_a_refusal_costs_nothing_of_the_bucket(world: World) -> None:
 
 def test_a_bucket_is_forgotten_when_it_is_full(world: World) -> None:
     async def scenario(redis: AsyncRedis) -> None:
-        await RequestRate(redis, per_second=2).require_turn("account", "user")
+        await patient(redis, per_second=SLOW).require_turn("account", "user")
 
     world.run(scenario)
 
     ((key, ttl_ms),) = world.keys().items()
     assert key.startswith(b"hubspot-export:requests:")
     assert b"account" not in key
-    assert 0 < ttl_ms <= 1000
+    assert 0 < ttl_ms <= 1000 / SLOW + 1
 
 
 def test_a_clock_that_is_set_back_costs_no_more_than_an_empty_bucket(world: World) -> None:
     """An instant further ahead than a bucket is long was noted before that, or under a lower limit."""
 
     async def scenario(redis: AsyncRedis) -> None:
-        rate = RequestRate(redis, per_second=2)
-        assert await passes(rate)
+        assert await passes(patient(redis, per_second=SLOW))
+        rate = patient(redis, per_second=2)
         (key,) = [each async for each in redis.scan_iter()]
         await redis.set(key, int((time.time() + 3600) * 1_000_000), px=3_600_000)
         with pytest.raises(TooManyRequestsError) as refused:
@@ -145,7 +152,7 @@ def test_a_clock_that_is_set_back_costs_no_more_than_an_empty_bucket(world: Worl
 
 def test_without_a_limit_redis_is_not_asked(world: World) -> None:
     async def scenario(redis: AsyncRedis) -> None:
-        rate = RequestRate(redis, per_second=None)
+        rate = patient(redis, per_second=None)
         assert [await passes(rate) for _ in range(100)] == [True] * 100
 
     world.run(scenario)
