@@ -23,13 +23,12 @@ from benchmarks.soak.settling import Settling
 from benchmarks.soak.strikes import Strike, Striker, timetable
 from sandbox.binaries import UnusableBinaryError
 from sandbox.interruptions import Interruptions
+from sandbox.rabbitmq import RabbitServer, is_installed
 from sandbox.seeding import seed
 from sandbox.stack import Stack, StackOptions
 from sandbox.state_folder import temporary_state
-from tests.acceptance.rabbitmq import RabbitServer
 
 _TICK_S = 0.1
-RABBITMQ = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 _SHIFT_S = 3600
 _LOOK_EVERY_S = 0.5
 _LINE_EVERY_S = 10.0
@@ -74,7 +73,7 @@ def _shifts_s(workers: int) -> dict[str, int]:
 
 
 def _rabbitmq(folder: Path, cleanup: ExitStack) -> RabbitServer:
-    if not RABBITMQ.exists():
+    if not is_installed():
         raise UnusableBinaryError("rabbitmq-server is not installed")
     return cleanup.enter_context(RabbitServer(folder / "rabbitmq"))
 

@@ -17,8 +17,8 @@ from redis import Redis
 
 from sandbox.mongo_server import MongoMember
 from sandbox.processes import Pause, Process
+from sandbox.rabbitmq import RabbitServer
 from sandbox.stack import Stack
-from tests.acceptance.rabbitmq import RabbitServer
 
 
 class Strike(StrEnum):

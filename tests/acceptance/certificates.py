@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -11,15 +10,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from sandbox.certificates import Certificate
+
 _LIFE = timedelta(days=1)
-
-
-@dataclass(frozen=True)
-class Certificate:
-    """Files in PEM form; the key is readable by its owner alone."""
-
-    certificate: Path
-    key: Path
 
 
 class Authority:

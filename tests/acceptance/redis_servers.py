@@ -15,9 +15,10 @@ from redis import Redis, RedisError
 
 from sandbox import environment
 from sandbox.binaries import find_redis_server
+from sandbox.certificates import Certificate
 from sandbox.ports import HOST, ReservedPort
 from sandbox.processes import Command, Process, stop_all
-from tests.acceptance.certificates import Authority, Certificate
+from tests.acceptance.certificates import Authority
 from tests.patience import PATIENCE_S, until
 
 MASTER = "orders"

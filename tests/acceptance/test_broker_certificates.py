@@ -8,11 +8,12 @@ import pytest
 import requests
 
 from sandbox.ports import HOST
+from sandbox.rabbitmq import RabbitServer
 from sandbox.stack import Stack, StackOptions
 from sandbox.state_folder import temporary_state
 from tests.acceptance.certificates import Authority
 from tests.acceptance.conftest import connect
-from tests.acceptance.rabbitmq import RabbitServer, require_rabbitmq
+from tests.acceptance.rabbitmq import require_rabbitmq
 from tests.acceptance.redis_servers import PASSWORD, redis_over_tls
 from tests.patience import PATIENCE_S, until
 

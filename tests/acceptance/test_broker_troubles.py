@@ -16,10 +16,11 @@ from redis import Redis
 
 from sandbox.configuration import python_environment
 from sandbox.processes import Command, Process
+from sandbox.rabbitmq import RabbitServer
 from sandbox.stack import Stack, StackOptions
 from sandbox.state_folder import temporary_state
 from tests.acceptance.conftest import connect
-from tests.acceptance.rabbitmq import RabbitServer, require_rabbitmq
+from tests.acceptance.rabbitmq import require_rabbitmq
 from tests.acceptance.redis_troubles import troubles
 from tests.patience import until
 

@@ -16,11 +16,12 @@ import requests
 
 from sandbox.configuration import python_environment
 from sandbox.ports import HOST
+from sandbox.rabbitmq import RabbitServer, rabbit_cluster
 from sandbox.stack import Stack, StackOptions
 from sandbox.state_folder import temporary_state
 from tests.acceptance.client import Client
 from tests.acceptance.conftest import connect
-from tests.acceptance.rabbitmq import RabbitServer, rabbit_cluster, require_rabbitmq
+from tests.acceptance.rabbitmq import require_rabbitmq
 from tests.patience import HELD_UP_S, PATIENCE_S, until
 
 WITHIN_S = 60.0  # the promise

@@ -9,7 +9,8 @@ from celery import Celery
 
 from api_shim.commands.checks.broker_nodes import check_nodes
 from api_shim.commands.findings import Verdict
-from tests.acceptance.rabbitmq import RabbitServer, require_rabbitmq
+from sandbox.rabbitmq import RabbitServer
+from tests.acceptance.rabbitmq import require_rabbitmq
 
 
 def test_servers_of_their_own_are_told_from_the_nodes_of_a_cluster(tmp_path: Path) -> None:

@@ -13,8 +13,9 @@ from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
 from sandbox.ports import HOST
+from sandbox.rabbitmq import RabbitServer
 from tests.acceptance.certificates import Authority
-from tests.acceptance.rabbitmq import RabbitServer, require_rabbitmq
+from tests.acceptance.rabbitmq import require_rabbitmq
 from tests.acceptance.redis_servers import PASSWORD, redis_over_tls
 from worker import amqps
 from worker.broker_urls import parse_broker_url
