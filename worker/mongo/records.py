@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime, timedelta
-from itertools import islice
 from typing import Any, TypeAlias
 
+from bson import decode_iter
 from bson.binary import Binary
 from pymongo import ASCENDING, InsertOne, UpdateOne
 from pymongo.client_session import ClientSession
-from pymongo.cursor import Cursor
+from pymongo.cursor import RawBatchCursor
 from pymongo.errors import OperationFailure
 from pymongo.read_concern import ReadConcern
 
@@ -273,7 +274,7 @@ class MongoRecordStore:
             if self._copies.update_one(mine, {"$set": {"removing": True}}).matched_count == 0:
                 return True
             self._places.forget(copy)
-            some = list(islice(self.ids(copy, after=None, through=None), most))
+            some = list(itertools.islice(self.ids(copy, after=None, through=None), most))
             self._of(copy).delete_many({"_id": {"$in": [keys.of(each) for each in some]}})
             if len(some) == most:
                 return False
@@ -304,8 +305,10 @@ class MongoRecordStore:
     ) -> Iterator[CopiedRecord]:
         keys, order = self._keys(copy), [("changed_at", ASCENDING), ("record_id", ASCENDING)]
         for wanted in stretches:
-            found = self._shown(copy).find(wanted, session=session).sort(order).limit(limit)
-            for document in _along(index, found):
+            found = self._of(copy).find_raw_batches(wanted, session=session).sort(order).limit(limit).batch_size(limit)
+            batches = _along(index, found)
+            # One by one: of many decoded at once, each is out of the processor's cache again when its turn comes.
+            for document in itertools.chain.from_iterable(decode_iter(batch, READING) for batch in batches):
                 limit -= 1
                 yield self._reader.copied(keys, self._of(copy), document)
             if limit == 0:
@@ -332,7 +335,7 @@ class MongoRecordStore:
         return self._of(copy).with_options(codec_options=READING)
 
 
-def _along(index: _Index, found: Cursor[Document]) -> Iterator[Document]:
+def _along(index: _Index, found: RawBatchCursor[Document]) -> Iterator[bytes]:
     """Read along this index, whatever else the server thinks of; without it while it is still to be made."""
     try:
         yield from found.clone().hint(index)
