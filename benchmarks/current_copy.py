@@ -6,6 +6,9 @@ Contacts of some 30 properties from HubSpot's stand-in, 100 a page, by one threa
 what any program would do: read the same pages, and insert each contact natively under an id of its own, a page at once.
 Reading is done in lists of 1,000, as `GET /records/contacts` answers them, without HTTP; beside it stands a bare loop
 that finds the same documents, in any order, and has msgspec write each record.
+
+An export reads the ids of a page, stores it and counts it in its job; a sync does that and brings the copy up to it.
+Neither asks HubSpot, which would cost both the same.
 """
 
 from __future__ import annotations
@@ -36,6 +39,7 @@ from worker.jobs import Job, JobStatus, Lease, SyncRequest
 from worker.mongo.connection import MongoDatabase, connect
 from worker.mongo.erasures import MongoErasureStore
 from worker.mongo.indexes import ensure_indexes
+from worker.mongo.jobs import MongoJobStore
 from worker.mongo.pages import MongoPageStore
 from worker.mongo.records import MongoRecordStore, collection_of
 from worker.mongo.transactions import MongoTransactions
@@ -44,9 +48,12 @@ from worker.records import CopyId, Place, Shown
 from worker.scopes import ENOUGH, MissingScopes
 from worker.syncs import new_children, new_sync
 
+_EXPORT = "an export"
+_HUB_ID = 62515
 _A_PAGE, _A_LIST = 100, 1000
 _INSERTED, _FOUND = "bare insert_many", "bare find, msgspec"
 _TIMEOUT_S = 60
+_LEASE_S = 600.0
 _WIDTH = 100
 _SHAPE = Shape(every_property=True)
 
@@ -124,6 +131,16 @@ def _measure(database: MongoDatabase, mongod: RunningProcess, records: int) -> l
     job = syncs.keep_up(syncs.begin(thinned), thinned)
     with measured("compared, a tenth gone"):
         syncs.compare(job)
+    again = portal.pages()
+    syncs.compare(syncs.keep_up(syncs.begin(again), again))
+    whole = _Exports(database, syncs)
+    with measured(_EXPORT):
+        whole.export(again)
+    with measured("a sync, unchanged"):
+        whole.sync(again)
+    touched = portal.pages(touched=True)
+    with measured("a sync, changed"):
+        whole.sync(touched)
     return costs
 
 
@@ -133,12 +150,14 @@ class _Portal:
     def __init__(self, records: int) -> None:
         census = {each: Census(each, count=records, seed=1) for each in TYPES}
         self._contacts, self._records = census["contacts"], records
-        self._renderer = Renderer(62515, census, Templates())
+        self._renderer = Renderer(_HUB_ID, census, Templates())
+        self._touched_ms = 1_800_000_000_000
 
     def pages(self, *, touched: bool = False, thinned: bool = False) -> list[Page]:
         """Give all pages; all contacts touched since, or every tenth of them gone."""
         if touched:
-            self._contacts.touch(self._contacts.ids(), at_ms=1_800_000_000_000)
+            self._touched_ms += 1000
+            self._contacts.touch(self._contacts.ids(), at_ms=self._touched_ms)
         numbers = [number for number in range(self._records) if not thinned or number % 10]
         return [self._page(numbers[first : first + _A_PAGE]) for first in range(0, len(numbers), _A_PAGE)]
 
@@ -203,7 +222,7 @@ class _Syncs:
         now, request = datetime.now(UTC), SyncRequest(types=(ExportType.CONTACTS,))
         sync = new_sync(f"sync-{self._begun}", account_id="account", owner="user", request=request, at=now)
         (child,) = new_children(sync, at=now)
-        stored = job = replace(child, status=JobStatus.RUNNING, lease=Lease(owner="benchmark", epoch=1))
+        stored = job = replace(child, hub_id=_HUB_ID, status=JobStatus.RUNNING, lease=Lease(owner="benchmark", epoch=1))
         for page in pages:
             self._pages.add(stored, page)
             ids = record_ids(ExportType.CONTACTS, page.body)
@@ -211,11 +230,19 @@ class _Syncs:
         progress = replace(stored.progress, has_more=False)
         return self._copy.take_up(replace(job, progress=progress, tally=stored.tally))
 
+    def take_up(self, job: Job) -> Job:
+        """Begin with the copy."""
+        return self._copy.take_up(job)
+
     def keep_up(self, job: Job, pages: Sequence[Page]) -> Job:
         """Bring the copy up to all pages."""
         for page in pages:
-            job = self._copy.keep_up(job, page, asked_at=time.monotonic())
+            job = self.keep_up_one(job, page, asked_at=time.monotonic())
         return job
+
+    def keep_up_one(self, job: Job, page: Page, *, asked_at: float) -> Job:
+        """Bring the copy up to a page that was asked for at `asked_at`, on the monotonic clock."""
+        return self._copy.keep_up(job, page, asked_at=asked_at)
 
     def compare(self, job: Job) -> None:
         """Compare the copy with all pages."""
@@ -231,10 +258,51 @@ class _Syncs:
             place = found[-1].place
 
 
+class _Exports:
+    """Exports and syncs as a worker does them, their jobs included, but for HubSpot."""
+
+    def __init__(self, database: MongoDatabase, syncs: _Syncs) -> None:
+        self._jobs, self._pages, self._syncs = MongoJobStore(database), MongoPageStore(database), syncs
+        self._begun = 0
+
+    def export(self, pages: Sequence[Page]) -> None:
+        """Store all pages, each counted before the next."""
+        self._work(replace(self._child(), copying=None), pages)
+
+    def sync(self, pages: Sequence[Page]) -> None:
+        """Do the same, bring the copy up to each of them, and compare it with all."""
+        self._syncs.compare(self._work(self._child(), pages))
+
+    def _child(self) -> Job:
+        self._begun += 1
+        now, request = datetime.now(UTC), SyncRequest(types=(ExportType.CONTACTS,))
+        sync = new_sync(f"whole-{self._begun}", account_id="account", owner="user", request=request, at=now)
+        return replace(new_children(sync, at=now)[0], hub_id=_HUB_ID)
+
+    def _work(self, child: Job, pages: Sequence[Page]) -> Job:
+        self._jobs.add(child)
+        job = self._jobs.claim(child.job_id, worker="benchmark", lease_s=_LEASE_S, at=datetime.now(UTC))
+        if job is None:
+            raise click.ClickException("a job that was just stored is not there to be claimed")
+        if job.copying is not None:
+            job = self._syncs.take_up(job)
+        for number, page in enumerate(pages):
+            asked_at, ids = time.monotonic(), record_ids(ExportType.CONTACTS, page.body)
+            self._pages.add(job, page, ids=ids)
+            tally = job.tally.after_page(ids, api="legacy")
+            has_more = number + 1 < len(pages)
+            job = replace(job.advance(replace(page, has_more=has_more), at=datetime.now(UTC)), tally=tally)
+            if job.copying is not None:
+                job = self._syncs.keep_up_one(job, page, asked_at=asked_at)
+            self._jobs.checkpoint(job, lease_s=_LEASE_S)
+        return job
+
+
 def _table(costs: Sequence[Cost], records: int) -> Table:
     table, costs_of = Table(title=f"The current copy, {records:,} contacts"), {each.name: each for each in costs}
-    for heading in ("", "wall µs/record", "of bare", "CPU µs/record", "of bare", "of it mongod"):
+    for heading in ("", "wall µs/record", "of bare", "CPU µs/record", "of bare", "of it mongod", "of an export"):
         table.add_column(heading, justify="right" if heading else "left")
+    export = costs_of[_EXPORT]
     micro: Callable[[float], str] = lambda seconds: f"{seconds / records * 1e6:.1f}"  # noqa: E731 - a word for a unit
     for each in costs:
         bare = costs_of[each.beside]
@@ -245,6 +313,7 @@ def _table(costs: Sequence[Cost], records: int) -> Table:
             micro(each.cpu_s),
             f"{each.cpu_s / bare.cpu_s:.2f} x",
             micro(each.mongod_s),
+            f"{each.cpu_s / export.cpu_s:.2f} x" if "sync" in each.name or each is export else "",
         )
     return table
 

@@ -28,6 +28,7 @@ from worker.interfaces import (
 from worker.jobs import Job
 from worker.portal_interfaces import AccessTokenSource, PresentPortals
 from worker.schedule_interfaces import ScheduleStore
+from worker.siblings import SiblingsAtWork
 from worker.waiting_room import WaitingRoom
 
 
@@ -85,6 +86,7 @@ class ExportTools:
     calling: Executor
     lanes: int = 1
     spare_calls: threading.Semaphore = field(default_factory=threading.Semaphore)
+    siblings: SiblingsAtWork = field(default_factory=SiblingsAtWork)
     first_done: Callable[[Collection[Future[Any]], float | None], Collection[Future[Any]]] = first_done
     result_ttl: timedelta
     clock: Callable[[], datetime]

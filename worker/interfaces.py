@@ -195,6 +195,11 @@ class JobStore(Protocol):
         With a `hub_id` none that is known to be of another HubSpot portal.
         """
 
+    def last_complete_of_each(
+        self, account_id: str, owner: str, types: Collection[ExportType], *, hub_id: int | None = None
+    ) -> Mapping[ExportType, Job]:
+        """Return what `last_complete` does for each of these types, without those that have none."""
+
     def settle_portal(self, job_id: str, hub_id: int) -> int | None:
         """Note which HubSpot portal a job, mostly a sync, is of, unless that is known; give what is known then.
 

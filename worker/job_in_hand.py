@@ -75,6 +75,7 @@ class JobInHand:
         elif job.attempts > _MOST_TRIES:
             self.fail(StoreUnavailableError())
         elif job.parent_id is not None:
+            self.tools.siblings.join(job)
             self._sync = self.tools.jobs.note_start(job, at=job.updated_at)
             if is_left_over(self._sync):
                 self.cancel()
@@ -362,9 +363,10 @@ class JobInHand:
         return is_first_try and job.status is JobStatus.SUCCEEDED and job.lanes is None and not job.blocks
 
     def _announce(self) -> None:
-        tools = self.tools
-        tools.announcer.announce(self.job)
-        tell_sync(self.job, jobs=tools.jobs, pages=tools.pages, announcer=tools.announcer, result_ttl=tools.result_ttl)
+        tools, job = self.tools, self.job
+        tools.announcer.announce(job)
+        if tools.siblings.leave(job):
+            tell_sync(job, jobs=tools.jobs, pages=tools.pages, announcer=tools.announcer, result_ttl=tools.result_ttl)
 
 
 def _least(*numbers: int | None) -> int | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -19,6 +19,8 @@ from worker.rates import Rate
 from worker.scopes import missing_scopes
 
 _log = structlog.get_logger()
+
+_MOST_SYNCS = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +44,7 @@ class Planner:
 
     def __init__(self, tools: PlannerTools) -> None:
         self._tools = tools
+        self._before_sync: dict[str, Mapping[ExportType, Job]] = {}
 
     def plan(self, account_id: str, owner: str, question: PlanExports) -> Plan:
         """Plan exports that would run side by side. Raises TokenNotFoundError, a HubSpotError, UnavailableError."""
@@ -52,12 +55,25 @@ class Planner:
     def forecast(self, job: Job) -> Estimate | None:
         """Estimate a job that begins; None where nobody can say. It never raises: a job needs no estimate."""
         try:
-            last = self._tools.jobs.last_complete(job.account_id, job.owner, job.records_type, hub_id=job.hub_id)
+            last = self._last_before(job)
             count = _count_of(last) or self._ask(job.account_id, job.owner, job.records_type)
         except ExportError as error:
             _log.info("no_forecast", reason=error.message)
             return None
         return self._estimate(job.request, count, last)
+
+    def _last_before(self, job: Job) -> Job | None:
+        """Return the last complete export of the job's type: for all children of a sync that begin here in one call."""
+        asked, sync_id = (job.account_id, job.owner), job.parent_id
+        if sync_id is None:
+            return self._tools.jobs.last_complete(*asked, job.records_type, hub_id=job.hub_id)
+        last = self._before_sync.get(sync_id)
+        if last is None:
+            last = self._tools.jobs.last_complete_of_each(*asked, tuple(ExportType), hub_id=job.hub_id)
+            if len(self._before_sync) >= _MOST_SYNCS:
+                self._before_sync.clear()  # it saves questions to the database, no more
+            self._before_sync[sync_id] = last
+        return last.get(job.records_type)
 
     def _plan_one(self, account_id: str, owner: str, planned: PlannedExport, facts: HubSpotFacts) -> ExportPlan:
         export_type, granted = planned.export_type, facts.scopes

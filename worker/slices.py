@@ -61,6 +61,7 @@ class Slice:
                 self._hand.take_up(token=self._fetcher.token)
             self._go_on()
         finally:
+            self._tools.siblings.leave(self._hand.job)
             if self._storing is not None:
                 self._tools.wait_for([self._storing[1]])  # the lease is given up after the last write under it
 

@@ -570,6 +570,12 @@ def test_the_last_complete_export_is_the_one_that_ended_last(store: JobStore) ->
         store.add(job)
 
     assert store.last_complete("a1", "u1", ExportType.DEALS) == second
+    assert store.last_complete_of_each("a1", "u1", tuple(ExportType)) == {ExportType.DEALS: second}
+    contacts = done(export_type=ExportType.CONTACTS, hub_id=111)
+    store.add(contacts)
+    found = store.last_complete_of_each("a1", "u1", tuple(ExportType), hub_id=111)
+    assert found == {ExportType.DEALS: second, ExportType.CONTACTS: contacts}
+    assert store.last_complete_of_each("a1", "u1", [ExportType.CONTACTS], hub_id=222) == {}
 
 
 def test_only_complete_exports_of_the_same_count_as_complete(store: JobStore) -> None:

@@ -303,6 +303,12 @@ class InMemoryJobStore(_Store):
             dict.__setitem__(shelf, stored.job.job_id, replace(stored, unsettled_since=self._clock()))
         return [stored.job for stored in silent]
 
+    def last_complete_of_each(
+        self, account_id: str, owner: str, types: Collection[ExportType], *, hub_id: int | None = None
+    ) -> Mapping[ExportType, Job]:
+        found = {each: self.last_complete(account_id, owner, each, hub_id=hub_id) for each in types}
+        return {each: job for each, job in found.items() if job is not None}
+
     def last_complete(
         self, account_id: str, owner: str, export_type: ExportType, *, hub_id: int | None = None
     ) -> Job | None:

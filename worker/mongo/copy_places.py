@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError
@@ -12,6 +12,7 @@ from pymongo.errors import DuplicateKeyError
 from worker.errors import CopyBusyError
 from worker.mongo.connection import Document, MongoCollection, session_under_way, translated_errors
 from worker.mongo.record_keys import CopyKeys
+from worker.pages import ExportType
 from worker.records import CopyId
 
 _REMEMBERED_S = 5.0
@@ -53,7 +54,12 @@ class CopyPlaces:
             return self._look_up(copy)  # somebody may tell at any moment which portal it is of
         place, until = self._known.get(copy, (None, 0.0))
         if place is None or self._monotonic() >= until:
-            place = self._remember(copy, self._look_up(copy))
+            # With those of the other types, which a sync asks for in the next moments.
+            of_portal = [replace(copy, export_type=each) for each in ExportType]
+            places = self._places_among(of_portal)
+            for each in of_portal:
+                self._remember(each, places[each])
+            place = places[copy]
         return place
 
     def write(self, copy: CopyId, change: Document) -> Document:
@@ -96,24 +102,35 @@ class CopyPlaces:
         return written
 
     def _look_up(self, copy: CopyId) -> CopyPlace:
-        first, further = CopyKeys.of_first(copy, None), CopyKeys.of_further(copy)
-        wanted = {"_id": {"$in": [first.copy_key, further.copy_key]}}
-        with translated_errors():
-            found = self._copies.find(wanted, {"hub_id": True, "removing": True, "adopt_at": True})
-            there = {document["_id"]: document for document in found}
-        if further.copy_key in there and copy.hub_id is not None:
-            return _place(further, there[further.copy_key])
-        document = there.get(first.copy_key, {})
-        of_portal = document.get("hub_id")
-        if copy.hub_id is not None and of_portal not in {copy.hub_id, None}:
-            return _place(further, {"hub_id": copy.hub_id})
-        return _place(CopyKeys.of_first(copy, of_portal if copy.hub_id is None else copy.hub_id), document)
+        return self._places_among([copy])[copy]
 
-    def _remember(self, copy: CopyId, place: CopyPlace) -> CopyPlace:
+    def _places_among(self, copies: Sequence[CopyId]) -> Mapping[CopyId, CopyPlace]:
+        keys = [key for each in copies for key in (_first_key(each), CopyKeys.of_further(each).copy_key)]
+        with translated_errors():
+            shown = {"hub_id": True, "removing": True, "adopt_at": True}
+            there = {document["_id"]: document for document in self._copies.find({"_id": {"$in": keys}}, shown)}
+        return {each: _place_in(there, each) for each in copies}
+
+    def _remember(self, copy: CopyId, place: CopyPlace) -> None:
         if len(self._known) >= _MOST_REMEMBERED:
             self._known.clear()
         self._known[copy] = (place, self._monotonic() + _REMEMBERED_S)
-        return place
+
+
+def _first_key(copy: CopyId) -> str:
+    return CopyKeys.of_first(copy, None).copy_key
+
+
+def _place_in(there: Mapping[str, Document], copy: CopyId) -> CopyPlace:
+    """Find a copy among the documents of the account's first one and of further portals."""
+    further = CopyKeys.of_further(copy)
+    if further.copy_key in there and copy.hub_id is not None:
+        return _place(further, there[further.copy_key])
+    document = there.get(_first_key(copy), {})
+    of_portal = document.get("hub_id")
+    if copy.hub_id is not None and of_portal not in {copy.hub_id, None}:
+        return _place(further, {"hub_id": copy.hub_id})
+    return _place(CopyKeys.of_first(copy, of_portal if copy.hub_id is None else copy.hub_id), document)
 
 
 def _place(keys: CopyKeys, document: Document) -> CopyPlace:

@@ -258,6 +258,22 @@ class MongoJobStore:
             document = self._jobs.find_one(wanted, sort=[("finished_at", DESCENDING)])
         return from_document(document) if document is not None else None
 
+    def last_complete_of_each(
+        self, account_id: str, owner: str, types: Collection[ExportType], *, hub_id: int | None = None
+    ) -> Mapping[ExportType, Job]:
+        """Read the first entry for each type, in one call."""
+        of_portal = {"hub_id": {"$in": [hub_id, None]}} if hub_id is not None else {}
+        own = {"account_id": account_id, "owner": owner, **of_portal, **_IS_WHOLE}
+        pipelines: list[list[Document]] = [
+            [{"$match": own | {"type": each.value}}, {"$sort": {"finished_at": DESCENDING}}, {"$limit": 1}]
+            for each in types
+        ]
+        first, *further = pipelines
+        unions: list[Document] = [{"$unionWith": {"coll": COLLECTION, "pipeline": each}} for each in further]
+        with translated_errors():
+            found = self._reader.read_all(self._jobs.aggregate([*first, *unions]))
+        return {job.records_type: job for job in found}
+
     def settle_portal(self, job_id: str, hub_id: int) -> int | None:
         """Write it in one atomic update, which leaves what is there."""
         first = [{"$set": {"hub_id": {"$ifNull": ["$hub_id", hub_id]}}}]

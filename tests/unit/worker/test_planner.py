@@ -16,10 +16,11 @@ from worker.errors import FatalHubSpotError, ReconnectRequiredError, TokenNotFou
 from worker.estimates import Basis
 from worker.hubspot.totals import SearchTotals
 from worker.hubspot.transport import Transport
-from worker.jobs import ExportRequest, Job, JobKind
+from worker.jobs import ExportRequest, Job, JobKind, SyncRequest
 from worker.pages import ExportType
 from worker.planner import Planner, PlannerTools
 from worker.rates import Rate
+from worker.syncs import new_children, new_sync
 
 RATE = Rate(110, 10)
 DEALS, NOTES = ExportType.DEALS, ExportType.NOTES
@@ -114,6 +115,30 @@ def test_only_an_export_of_the_same_tells_anything(
     jobs.add(replace(last, **changes))  # type: ignore[arg-type]  # fields that there are
 
     assert planned(planner(world, jobs)).estimate is None
+
+
+def test_the_children_of_a_sync_are_looked_up_together(
+    world: AccountWorld, jobs: InMemoryJobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at = world.clock()
+    for export_type, records in ((DEALS, 1000), (NOTES, 300)):
+        last = finished_export(at, export_type=export_type, pages=4, records=records, took_s=8)
+        jobs.add(replace(last, job_id=f"last-{export_type}"))
+    asked: list[tuple[object, ...]] = []
+    look = jobs.last_complete_of_each
+
+    def count(*of: object, **how: object) -> object:
+        asked.append(of)
+        return look(*of, **how)  # type: ignore[arg-type]  # as they came
+
+    monkeypatch.setattr(jobs, "last_complete_of_each", count)
+    sync = new_sync("s1", account_id="a1", owner="u1", request=SyncRequest(types=(DEALS, NOTES)), at=at)
+    one = planner(world, jobs)
+
+    found = [one.forecast(child) for child in new_children(sync, at=at)]
+
+    assert [each.records if each is not None else None for each in found] == [1000, 300]
+    assert len(asked) == 1
 
 
 def test_a_missing_scope_is_named_and_nothing_is_asked_with_it(world: AccountWorld, jobs: InMemoryJobStore) -> None:

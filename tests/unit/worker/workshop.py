@@ -51,6 +51,7 @@ from worker.limiter import NoRateLimit
 from worker.pages import ExportType
 from worker.scopes import MissingScopes
 from worker.settings import WorkerSettings
+from worker.siblings import SiblingsAtWork
 from worker.syncs import new_children, new_sync
 from worker.tokens import Token
 from worker.waiting_room import WaitingRoom
@@ -174,6 +175,7 @@ class Workshop:
         self.connections = InMemoryConnectionStore()
         self.portals = InMemoryPortalStore(clock)
         self.schedules = InMemoryScheduleStore(clock)
+        self.siblings = SiblingsAtWork()
         self.queue = HoldingJobQueue()
         self.news = News()
         self.alarms = Alarms()
@@ -292,6 +294,7 @@ class Workshop:
             lanes=lanes,
             spare_calls=threading.Semaphore(lanes if permits is None else permits),
             first_done=tasks.first_done if tasks is not None else first_done,
+            siblings=self.siblings,
             waiting_room=WaitingRoom(self.queue, monotonic=lambda: self.clock().timestamp()),
             forecaster=self.forecasts,
             rings=self.alarms,
