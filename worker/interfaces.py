@@ -166,7 +166,7 @@ class JobStore(Protocol):
         """Have a sync go on, with no end, and note that it has to follow the children that are about to."""
 
     def end_sync(self, sync: Job, *, at: datetime) -> bool:
-        """Have a finished sync and its children removed at the same instant; False when it has moved on, or has one."""
+        """Have a finished sync and its children removed at one instant; False when it has moved on, or has another."""
 
     def request_cancel(self, job: Job) -> bool:
         """Ask the worker that holds the job to stop at its next page; False when none holds it."""

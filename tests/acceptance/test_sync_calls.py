@@ -18,7 +18,7 @@ from tests.acceptance.test_syncs import start
 from tests.patience import until
 
 RECORDS = {"contacts": 50, "companies": 20, "deals": 20, "engagements": 20}
-MOST_CALLS = 76
+MOST_CALLS = 68
 SYNCS = 3
 COUNTED = ("find", "getMore", "aggregate", "insert", "update", "delete", "findAndModify", "bulkWrite")
 TRANSACTIONS = ("commitTransaction", "abortTransaction")

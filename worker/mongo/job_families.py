@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 
-from pymongo import ReturnDocument, UpdateOne
+from pymongo import ReturnDocument, UpdateMany, UpdateOne
 from pymongo.errors import BulkWriteError
 
 from worker.jobs import Job, JobKind, JobStatus, child_id
@@ -104,7 +104,7 @@ class JobFamilies:
     def end(self, sync: Job, *, at: datetime) -> bool:
         """Have all of a finished sync removed at the same instant, itself last: no child may be left behind.
 
-        Together with its end it gets the instant of its first delivery; False when it has moved on, or has its end. If
+        Together with its end it gets the instant of its first delivery; False when it has moved on, or has another. If
         it was opened again meanwhile, its children that have ended have an end until it ends itself.
         """
         finished = {
@@ -117,8 +117,12 @@ class JobFamilies:
         theirs = {"_id": {"$in": list(sync.children)}, "status": {"$in": FINISHED}}
         with translated_errors():
             ends = {"expires_at": at, "pages_expire_at": at, "unfollowed_since": "$$REMOVE"}
-            self._jobs.update_many(theirs, [{"$set": ends}, TIMED])
-            return self._jobs.update_one(finished, [{"$set": end}, TIMED]).matched_count > 0
+            written = self._jobs.bulk_write(
+                [UpdateMany(theirs, [{"$set": ends}, TIMED]), UpdateOne(finished, [{"$set": end}, TIMED])]
+            )
+            if written.matched_count > len(sync.children):
+                return True
+            return self._jobs.find_one(finished | {"expires_at": at}, {"_id": True}) is not None
 
     def hide(self, children: Sequence[str]) -> None:
         """Hide the children of a sync that was removed; one that is held finds out for itself that it is alone."""
