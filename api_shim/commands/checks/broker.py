@@ -19,9 +19,12 @@ from worker.settings import StoreSettings
 SUBJECTS = ("broker", "workers", "queues", "beat")
 
 _ANSWER_S = 2
-_LOOKS = 8
-_LOOK_EVERY_S = 1.0  # beat sends a sweep every 2 s where nobody is seen to sweep
-_SWEPT_WITHIN_S = 75.0  # beat sends one a minute in any case
+_LOOK_EVERY_S = 1.0
+_LOOKS, _MOST_LOOKS = (
+    8,
+    65,
+)  # beat sends a sweep every 2 s where it sees that nobody sweeps, and once a minute in any case
+_SWEPT_WITHIN_S = 75.0
 _QUEUES = (QUEUE_INTERACTIVE, QUEUE_BULK, QUEUE_UPKEEP)
 
 Replies = Mapping[str, Any]
@@ -38,7 +41,9 @@ def check_broker(app: Celery, *, store: StoreSettings | None, pause: Callable[[f
             yield ok("broker", f"takes messages at {connection.hostname}")
         queues: Replies = app.control.inspect(timeout=_ANSWER_S).active_queues() or {}
         yield from judge_workers(queues)
-        yield judge_last_sweep(_last_sweep_s(store)) or _check_beat(app, sorted(queues), pause=pause)
+        ended_s = _last_sweep_s(store)
+        looks = _LOOKS if ended_s is not None else _MOST_LOOKS  # perhaps this is not the database that beat looks into
+        yield judge_last_sweep(ended_s) or _check_beat(app, sorted(queues), looks=looks, pause=pause)
     except NOT_REACHED as error:
         yield wrong("broker", f"does not answer: {one_line(error)}")
 
@@ -79,15 +84,15 @@ def _last_sweep_s(store: StoreSettings | None) -> float | None:
     return None
 
 
-def _check_beat(app: Celery, workers: list[str], *, pause: Callable[[float], None]) -> Finding:
+def _check_beat(app: Celery, workers: list[str], *, looks: int, pause: Callable[[float], None]) -> Finding:
     """See a sweep begin: beat alone sends them, and nothing else shows that it runs."""
     if not workers:
         return skipped("beat", "no worker answers that could tell")
     inspect = app.control.inspect(destination=workers, limit=len(workers), timeout=_ANSWER_S)
     before = sweeps_in(inspect.stats() or {})
-    for _ in range(_LOOKS):
+    for _ in range(looks):
         pause(_LOOK_EVERY_S)
         if sweeps_in(inspect.stats() or {}) != before:
             return ok("beat", "a sweep has just been taken up")
     advice = "start one: celery -A worker beat; or more workers, if all are busy"
-    return wrong("beat", f"no sweep was taken up in {_LOOKS * _LOOK_EVERY_S:.0f} s; {advice}")
+    return wrong("beat", f"no sweep was taken up in {looks * _LOOK_EVERY_S:.0f} s; {advice}")
