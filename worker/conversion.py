@@ -25,6 +25,12 @@ def decode(content: bytes | str, kind: type[T]) -> T:
     return msgspec.json.decode(content, type=kind)
 
 
+def new_decoder(kind: type[T]) -> msgspec.json.Decoder[T]:
+    """Make a decoder of a class that was made at run time; such classes are not remembered."""
+    with _preparing:
+        return msgspec.json.Decoder(kind)
+
+
 def _prepare(kind: type) -> None:
     """Make msgspec inspect a class once, in one thread.
 

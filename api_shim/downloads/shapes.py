@@ -14,6 +14,7 @@ from typing import Any, Generic, TypeAlias, TypeVar
 import msgspec
 
 from api_shim.downloads.fields import DEEPEST, PROPERTIES, Fields, decode_fields
+from worker.conversion import new_decoder
 
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError)
 """What readers raise for a record that is not as those were that they were made from."""
@@ -32,9 +33,6 @@ class _Property(msgspec.Struct, gc=False, frozen=True):
     value: str | None = ""
 
 
-# Several threads may make readers: msgspec has to have looked at the classes that they share (worker/conversion.py).
-msgspec.json.Decoder(_Property)
-msgspec.json.Decoder(_Anything)
 _NO_PROPERTY = _Property()
 _NoObject: TypeAlias = str | int | float | bool | list[msgspec.Raw] | None
 
@@ -174,7 +172,7 @@ class Reader:
     """Reads records of one shape into lists of values: those of the fields as `columns` says, properties at the end."""
 
     def __init__(self, built: _Object, properties: Sequence[str]) -> None:
-        self._decode = msgspec.json.Decoder(built.type).decode
+        self._decode = new_decoder(built.type).decode
         self._properties = properties
         self._properties_at = len(built.fields)
         self._objects: list[tuple[int, tuple[object, ...]]] = []
@@ -207,7 +205,7 @@ class NamesReader:
     """Reads which properties records of one shape have, and makes sure that they have no fields but the known ones."""
 
     def __init__(self, built: _Object) -> None:
-        self._decode = msgspec.json.Decoder(built.type).decode
+        self._decode = new_decoder(built.type).decode
 
     def names(self, record: bytes) -> Iterable[str]:
         """Return the names of a record's properties. Raises as `Reader.values` does."""

@@ -12,7 +12,8 @@ from celery import Celery
 from kombu import Exchange, Queue
 from redis import Redis
 
-from tests.acceptance.rabbitmq import RabbitServer, require_rabbitmq
+from sandbox.rabbitmq import RabbitServer
+from tests.acceptance.rabbitmq import require_rabbitmq
 from tests.contract.stores import new_job, present
 from tests.patience import until
 from worker.app import QUEUE_BULK, QUEUE_INTERACTIVE
