@@ -21,10 +21,12 @@ from tests.acceptance.test_job_control import waiting_job
 from tests.acceptance.test_portals import reconnected
 from tests.acceptance.test_schedules import make_due, schedule_once, scheduled
 from tests.acceptance.test_syncs import start
-from tests.acceptance.test_webhooks import tried
+from tests.acceptance.test_webhooks import LONG_PAST, let_the_pause_pass, tried
 from tests.fakes.receiver import receiving
 from tests.patience import PATIENCE_S, until
 from tests.stack_fixtures import MongoDatabase
+from worker.due_work import ORPHANED_PAGES
+from worker.mongo.upkeep import chore_id
 
 STRANGERS = 3000
 RECORDS = {"contacts": 450, "companies": 120, "deals": 120, "engagements": 120}
@@ -57,7 +59,7 @@ DEARER: Mapping[str, str] = {
 @pytest.fixture(scope="module")
 def queries(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Query]]:
     """Give every query of a round of all that the product does, beside the documents of many other accounts."""
-    options = StackOptions(settings={"HUBSPOT_RATE_LIMIT": "0"})
+    options = StackOptions(settings={"HUBSPOT_RATE_LIMIT": "0", "LEASE_SECONDS": "5"})
     with temporary_state() as folder, Stack(folder, options=options) as stack, database_of(stack) as database:
         first, second = connect(stack, **RECORDS), connect(stack, **RECORDS)
         use(first)
@@ -66,7 +68,9 @@ def queries(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Query]]:
         with queries_noted(database) as noted:
             stack.start_worker().wait_ready()
             use(second)
-            assert CommandLine(client=second, folder=tmp_path_factory.mktemp("command")).run("doctor").stdout
+            operate(CommandLine(client=second, folder=tmp_path_factory.mktemp("command")))
+            outlive_workers(second)
+            remove_orphans(second, database)
             change_connections(second)
         yield noted
 
@@ -120,6 +124,8 @@ def be_told(client: Client) -> None:
         receiver.replies.append((500, {}))
         path = client.start("companies", {"webhook": {"url": receiver.url}})
         tried(client, path)
+        let_the_pause_pass(client, path)
+        tried(client, path, attempts=2)
 
 
 def keep_copy(client: Client) -> None:
@@ -144,12 +150,52 @@ def keep_copy(client: Client) -> None:
 
 def run_schedule(client: Client) -> None:
     scheduled(client)
+    scheduled(client, minute=5)
     make_due(client)
     ran = schedule_once(client, lambda schedule: schedule["last_job_id"])
     client.finished(f"/jobs/{ran['last_job_id']}")
     other = connect(client.stack, contacts=5)
     scheduled(other)
     assert other.delete("/schedule").status_code == 204
+
+
+def operate(command: CommandLine) -> None:
+    account_id = command.client.account.account_id
+    for words in (
+        ("unblock", account_id),
+        ("token-endpoint",),
+        ("token-endpoint", "--recheck"),
+        ("jobs",),
+        ("schedule", "show"),
+    ):
+        assert command.run(*words).returncode == 0, words
+    assert command.run("doctor").stdout
+
+
+def outlive_workers(client: Client) -> None:
+    client.stack.hubspot_control.change_account(client.account.hub_id, latency_s=0.3)
+    path = client.start("contacts", {"page_size": 10})
+    client.reached(path, pages=2)
+    for worker in client.stack.workers:
+        worker.kill()
+    client.stack.start_worker().wait_ready()
+    client.stack.hubspot_control.change_account(client.account.hub_id, latency_s=0.0)
+    assert client.finished(path)["status"] == "succeeded"
+
+
+def remove_orphans(client: Client, database: MongoDatabase) -> None:
+    pages, chores = database["integrations.hubspot.pages"], database["integrations.hubspot.upkeep"]
+    page = pages.find_one({"account_id": client.account.account_id})
+    assert page is not None
+    gone = {"_id": page["_id"].replace(page["job_id"], "z-gone"), "job_id": "z-gone"}
+    pages.insert_one(page | gone)
+
+    walk = {"$set": {"held_until": LONG_PAST, "position": "y"}}
+    chores.update_one({"_id": chore_id(ORPHANED_PAGES)}, walk)
+    until(lambda: pages.find_one(gone), lambda found: found is not None and "orphaned_since" in found)
+    pages.update_one(gone, {"$set": {"orphaned_since": LONG_PAST}})
+    chores.update_one({"_id": chore_id(ORPHANED_PAGES)}, walk)
+    until(lambda: pages.find_one(gone), lambda found: found is None)
 
 
 def change_connections(client: Client) -> None:
