@@ -3,7 +3,6 @@
 from celery.schedules import schedule as _every
 from kombu import Exchange, Queue
 
-from worker.amqps import install as _verify_amqps
 from worker.app import (
     DELIVER,
     DISPATCH,
@@ -18,8 +17,9 @@ from worker.app import (
     SWEEP,
     TAKE_TURN,
 )
+from worker.broker.amqps import install as _verify_amqps
+from worker.broker.redis_client import sentinel_arguments as _sentinel_arguments
 from worker.clock import steady_instant as _steady_instant
-from worker.redis_client import sentinel_arguments as _sentinel_arguments
 from worker.settings import BrokerSettings, load
 
 _broker = load(BrokerSettings).broker
@@ -27,7 +27,7 @@ _redis = _broker.redis
 _verify_amqps()
 broker_url = broker_read_url = broker_write_url = _broker.url  # to broker_url Celery prefers CELERY_BROKER_URL as it is
 broker_use_ssl = _broker.use_ssl or False  # kombu's default for rediss:// is not to look at the certificate
-imports = ("worker.tasks",)
+imports = ("worker.tasks", "worker.signals")
 
 # What travels
 result_backend = None  # the state of a job is in MongoDB only
@@ -112,7 +112,7 @@ else:
 
 # The periodic tasks. Beat keeps no file: running one of these early, late or twice changes nothing.
 # It goes by a clock that nobody sets: when the machine's is put back by an hour, nothing waits for an hour.
-beat_scheduler = "worker.beat_scheduler:BeatScheduler"
+beat_scheduler = "worker.beat.scheduler:BeatScheduler"
 _periodically = {
     "expiration": 10,  # s, by RabbitMQ's clock; Celery's `expires` would compare the clock of beat with a worker's
     "retry": True,  # beat has one connection: without a retry it stays dead for ever once RabbitMQ was restarted

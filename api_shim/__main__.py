@@ -9,11 +9,11 @@ import click
 import uvicorn
 
 from api_shim.asgi import build
-from api_shim.http_connections import Connections
-from api_shim.http_protocol import bounded_by
-from api_shim.open_files import MOST_CONNECTIONS, backlog_within, files_for, raise_limit, room_within
-from worker.logs import configure_logs
+from api_shim.operations.http_connections import Connections
+from api_shim.operations.http_limits import bounded_by
+from api_shim.operations.open_files import MOST_CONNECTIONS, backlog_within, files_for, raise_limit, room_within
 from worker.settings import ShimSettings, load
+from worker.telemetry.logs import configure_logs
 
 _GIVES_WAY_S = 0.0005  # a download at work in Python keeps everyone else waiting for so long, instead of 5 ms each time
 _KEPT_IDLE_S = (

@@ -12,23 +12,23 @@ from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 from starlette.concurrency import run_in_threadpool
 
-from api_shim.access import Access, Instruments
-from api_shim.auth import JwtVerifier
-from api_shim.connections import ConnectionDesk
-from api_shim.direct_routes import Answer, DirectRoute, DirectRoutes
+from api_shim.auth.jwt import JwtVerifier
 from api_shim.documentation import DESCRIPTION, TAGS, TITLE, DocumentedApi
-from api_shim.errors import install_error_handlers
-from api_shim.exports import ExportDesk
-from api_shim.plans import PlanDesk
-from api_shim.readiness import Readiness
-from api_shim.records import RecordDesk
-from api_shim.request_rates import RequestRate
+from api_shim.operations.readiness import Readiness
+from api_shim.operations.request_log import Access, Instruments
+from api_shim.operations.request_rate import RequestRate
+from api_shim.responses.errors import install_error_handlers
 from api_shim.routes import connections as connection_routes
 from api_shim.routes import docs, downloads, exports, health, jobs, metrics, records, syncs
 from api_shim.routes import schedules as schedule_routes
-from api_shim.schedules import ScheduleDesk
+from api_shim.routes.direct import Answer, DirectRoute, DirectRoutes
+from api_shim.services.connections import ConnectionDesk
+from api_shim.services.exports import ExportDesk
+from api_shim.services.plans import PlanDesk
+from api_shim.services.records import RecordDesk
+from api_shim.services.schedules import ScheduleDesk
 from worker.errors import StoreUnavailableError
-from worker.job_views import BASE_PATH
+from worker.jobs.view import BASE_PATH
 
 _log = structlog.get_logger()
 _MOST_SCRAPES = 2

@@ -8,15 +8,10 @@ from functools import partial
 
 from fastapi import FastAPI
 
-from api_shim.access import Instruments, origin_of_request
 from api_shim.app import create_app
-from api_shim.auth import JwtVerifier
-from api_shim.connections import ConnectionDesk
-from api_shim.errands import ErrandDesk
-from api_shim.exports import ExportDesk
-from api_shim.group_commit import MOST_AT_ONCE, GroupCommit
-from api_shim.http_connections import Connections
-from api_shim.metrics import (
+from api_shim.auth.jwt import JwtVerifier
+from api_shim.operations.http_connections import Connections
+from api_shim.operations.metrics import (
     ConnectionCounts,
     Exposition,
     RequestMetrics,
@@ -25,54 +20,60 @@ from api_shim.metrics import (
     read_gone_lists,
     read_jobs,
 )
-from api_shim.plans import PlanDesk
-from api_shim.readiness import Readiness, reach_broker, reach_database
-from api_shim.records import RecordDesk
-from api_shim.request_rates import RequestRate
-from api_shim.schedules import ScheduleDesk
-from api_shim.waiting import JobWaiter
-from api_shim.waiting_limits import WaitingLimit
-from api_shim.webhooks import WebhookRules
-from worker.account_turns import StoredJobs
+from api_shim.operations.readiness import Readiness, reach_broker, reach_database
+from api_shim.operations.request_log import Instruments, origin_of_request
+from api_shim.operations.request_rate import RequestRate
+from api_shim.operations.waiting_limit import WaitingLimit
+from api_shim.services.connections import ConnectionDesk
+from api_shim.services.exports import ExportDesk
+from api_shim.services.group_commit import MOST_AT_ONCE, GroupCommit
+from api_shim.services.job_waiter import JobWaiter
+from api_shim.services.plans import PlanDesk
+from api_shim.services.records import RecordDesk
+from api_shim.services.rpc_client import ErrandDesk
+from api_shim.services.schedules import ScheduleDesk
+from api_shim.services.webhook_rules import WebhookRules
+from worker.accounts.connected_portals import ConnectedPortals
+from worker.accounts.encryption import TokenEncryption
+from worker.accounts.health import TokenHealth
+from worker.accounts.known_tokens import KnownTokens
+from worker.accounts.mongo.connections import MongoConnectionStore
+from worker.accounts.mongo.gone_lists import MongoGoneListStore
+from worker.accounts.mongo.portals import MongoPortalStore
+from worker.accounts.mongo.tokens import MongoTokenStore
 from worker.app import app as celery_app
-from worker.connected_portals import ConnectedPortals
-from worker.control import JobControl
-from worker.copy_upkeep import CopyUpkeep
-from worker.eraser import Eraser
+from worker.broker.redis_client import async_redis_client, impatient_redis
+from worker.current_copy.eraser import Eraser
+from worker.current_copy.mongo.erasures import MongoErasureStore
+from worker.current_copy.mongo.records import MongoRecordStore
+from worker.current_copy.upkeep import CopyUpkeep
 from worker.errors import BrokerUnavailableError, StoreUnavailableError
-from worker.group_submitter import GroupSubmitter, NewJob
-from worker.job_caps import OpenJobCap
-from worker.job_queue import CeleryErrandQueue, CeleryGroupQueue, CeleryJobQueue, PunctualQueue, answer_quickly
-from worker.keyed_submitter import KeyedSubmitter
-from worker.known_tokens import KnownTokens
-from worker.measured import MeasuredAnnouncer, MeasuredQueue
-from worker.metrics import JobMetrics, new_registry
-from worker.mongo.connection import MongoDatabase, connect, time_limit
-from worker.mongo.connections import MongoConnectionStore
-from worker.mongo.erasures import MongoErasureStore
-from worker.mongo.errands import MongoErrandStore
-from worker.mongo.gone_lists import MongoGoneListStore
-from worker.mongo.idempotency import MongoIdempotencyStore
-from worker.mongo.indexes import ensure_indexes
-from worker.mongo.jobs import MongoJobStore
-from worker.mongo.pages import MongoPageStore
-from worker.mongo.portals import MongoPortalStore
-from worker.mongo.records import MongoRecordStore
-from worker.mongo.schedules import MongoScheduleStore
+from worker.indexes import ensure_indexes
+from worker.instrumented import MeasuredAnnouncer, MeasuredQueue
+from worker.instrumented_tracing import PublishSpans, TracedQueue
+from worker.jobs.mongo.jobs import MongoJobStore
+from worker.jobs.turn import StoredJobs
+from worker.lifecycle.actions import JobControl
+from worker.lifecycle.mongo.idempotency import MongoIdempotencyStore
+from worker.lifecycle.open_job_cap import OpenJobCap
+from worker.lifecycle.storage_cap import StoredBytesCap
+from worker.lifecycle.submit import JobSubmitter
+from worker.lifecycle.submit_group import GroupSubmitter, NewJob
+from worker.lifecycle.submit_once import KeyedSubmitter
+from worker.lifecycle.sync_starter import StartingQueue, Syncer
+from worker.messaging.bounded_queue import PunctualQueue
+from worker.messaging.celery_queues import CeleryErrandQueue, CeleryGroupQueue, CeleryJobQueue, answer_quickly
+from worker.messaging.notifier import RedisAnnouncer
+from worker.mongo.database import MongoDatabase, connect, time_limit
 from worker.mongo.server_clock import MongoClock
-from worker.mongo.token_encryption import TokenEncryption
-from worker.mongo.tokens import MongoTokenStore
+from worker.mongo.spoiled import SpoiledDocuments
 from worker.mongo.transactions import MongoTransactions
-from worker.redis_client import async_redis_client, impatient_redis
+from worker.pages.mongo.pages import MongoPageStore
+from worker.rpc.mongo.requests import MongoErrandStore
+from worker.schedules.mongo import MongoScheduleStore
 from worker.settings import ShimSettings
-from worker.spoiled import SpoiledDocuments
-from worker.storage_caps import StoredBytesCap
-from worker.submitter import JobSubmitter
-from worker.syncer import StartingQueue, Syncer
-from worker.token_health import TokenHealth
-from worker.traced import PublishSpans, TracedQueue
-from worker.traces import open_traces
-from worker.wakeups import RedisAnnouncer
+from worker.telemetry.metrics import JobMetrics, new_registry
+from worker.telemetry.provider import open_traces
 
 _STORE_TIMEOUT_S = 2.0  # a client is told within 3 s that the database is away
 _HEALTH_CHECK_S = 15

@@ -12,20 +12,19 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import WithJsonSchema
 from starlette.requests import ClientDisconnect
 
-from api_shim.auth import SCOPES, Caller, InsufficientScopeError, JwtVerifier
-from api_shim.connections import ConnectionDesk
-from api_shim.errors import UnsupportedEncodingError, UnsupportedTypeError
-from api_shim.exports import ExportDesk
-from api_shim.idempotency import LONGEST_KEY, read_key
-from api_shim.plans import PlanDesk
-from api_shim.preferences import Preferences, read_preferences
-from api_shim.records import RecordDesk
-from api_shim.request_rates import RequestRate
-from api_shim.request_schemas import RecordNumber
-from api_shim.schedules import ScheduleDesk
+from api_shim.auth.jwt import SCOPES, Caller, InsufficientScopeError, JwtVerifier
+from api_shim.operations.request_rate import RequestRate
+from api_shim.requests.errors import UnsupportedEncodingError, UnsupportedTypeError
+from api_shim.requests.idempotency import LONGEST_KEY, read_key
+from api_shim.requests.preferences import Preferences, read_preferences
+from api_shim.requests.schemas import RecordNumber
+from api_shim.services.connections import ConnectionDesk
+from api_shim.services.exports import ExportDesk
+from api_shim.services.plans import PlanDesk
+from api_shim.services.records import RecordDesk
+from api_shim.services.schedules import ScheduleDesk
 from worker.errors import InvalidRequestError
-from worker.pages import ExportType
-from worker.records import CopyId
+from worker.records.types import CopyId, ExportType
 
 _MOST_BODY_BYTES = 64 * 1024
 _BODY_WITHIN_S = 10.0

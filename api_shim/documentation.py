@@ -8,10 +8,11 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from api_shim.auth import InsufficientScopeError, UnauthorizedError
-from api_shim.errors import JobFailedError, UnsupportedTypeError, answer_of
-from api_shim.examples import EXAMPLES, Json
-from api_shim.records import FROM_THE_START
+from api_shim.auth.jwt import InsufficientScopeError, UnauthorizedError
+from api_shim.requests.errors import UnsupportedTypeError
+from api_shim.responses.errors import JobFailedError, answer_of
+from api_shim.responses.examples import EXAMPLES, Json
+from api_shim.services.records import FROM_THE_START
 from worker.errors import (
     ExportError,
     HubSpotError,
@@ -31,10 +32,10 @@ from worker.errors import (
     TooManyJobsError,
     TooManyRequestsError,
 )
-from worker.job_caps import job_refusal
-from worker.job_views import BASE_PATH
-from worker.jobs import IllegalChangeError, JobError
-from worker.storage_caps import storage_refusal
+from worker.jobs.status import IllegalChangeError, JobError
+from worker.jobs.view import BASE_PATH
+from worker.lifecycle.open_job_cap import job_refusal
+from worker.lifecycle.storage_cap import storage_refusal
 
 TITLE = "HubSpot export"
 DESCRIPTION = """

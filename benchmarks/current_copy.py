@@ -25,28 +25,31 @@ from pydantic import SecretStr
 from rich.console import Console
 from rich.table import Table
 
-from api_shim.record_answers import records_answer
+from api_shim.responses.records import records_answer
 from benchmarks.peers.measuring import RunningProcess
 from sandbox.portal.census import TYPES, Census
 from sandbox.portal.records.renderer import Renderer, Templates
 from sandbox.portal.records.shape import Shape
 from sandbox.servers import embedded_mongo
 from sandbox.state_folder import temporary_state
-from worker.comparison import Comparison
-from worker.current_copy import CurrentCopy
-from worker.deletions import DeletionGuard
-from worker.jobs import Job, JobStatus, Lease, SyncRequest
-from worker.mongo.connection import MongoDatabase, connect
-from worker.mongo.erasures import MongoErasureStore
-from worker.mongo.indexes import ensure_indexes
-from worker.mongo.jobs import MongoJobStore
-from worker.mongo.pages import MongoPageStore
-from worker.mongo.records import MongoRecordStore, collection_of
+from worker.accounts.scopes import ENOUGH, MissingScopes
+from worker.current_copy.comparison import Comparison
+from worker.current_copy.deletion_guard import DeletionGuard
+from worker.current_copy.mongo.erasures import MongoErasureStore
+from worker.current_copy.mongo.records import MongoRecordStore, collection_of
+from worker.current_copy.record import Place, Shown
+from worker.current_copy.writer import CurrentCopy
+from worker.indexes import ensure_indexes
+from worker.jobs.job import Job, Lease
+from worker.jobs.mongo.jobs import MongoJobStore
+from worker.jobs.request import SyncRequest
+from worker.jobs.status import JobStatus
+from worker.jobs.sync import new_children, new_sync
+from worker.mongo.database import MongoDatabase, connect
 from worker.mongo.transactions import MongoTransactions
-from worker.pages import ExportType, Page, read_page, record_ids, split_records
-from worker.records import CopyId, Place, Shown
-from worker.scopes import ENOUGH, MissingScopes
-from worker.syncs import new_children, new_sync
+from worker.pages.mongo.pages import MongoPageStore
+from worker.records.page import Page, read_page, record_ids, split_records
+from worker.records.types import CopyId, ExportType
 
 _EXPORT = "an export"
 _HUB_ID = 62515

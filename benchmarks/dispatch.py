@@ -24,17 +24,18 @@ from rich.table import Table
 from sandbox.seeding import Account, seed
 from sandbox.stack import Stack, StackOptions
 from sandbox.state_folder import temporary_state
-from worker.jobs import Job, SyncRequest
-from worker.mongo.connection import Document, MongoDatabase, connect
-from worker.mongo.job_documents import COLLECTION as JOBS
-from worker.mongo.jobs import MongoJobStore
-from worker.mongo.schedules import COLLECTION as SCHEDULES
-from worker.mongo.schedules import MongoScheduleStore
-from worker.mongo.tokens import COLLECTION as TOKENS
-from worker.pages import ExportType
-from worker.schedules import Schedule
-from worker.syncs import new_sync
-from worker.timetables import Timetable
+from worker.accounts.mongo.tokens import COLLECTION as TOKENS
+from worker.jobs.job import Job
+from worker.jobs.mongo.documents import COLLECTION as JOBS
+from worker.jobs.mongo.jobs import MongoJobStore
+from worker.jobs.request import SyncRequest
+from worker.jobs.sync import new_sync
+from worker.mongo.database import Document, MongoDatabase, connect
+from worker.records.types import ExportType
+from worker.schedules.mongo import COLLECTION as SCHEDULES
+from worker.schedules.mongo import MongoScheduleStore
+from worker.schedules.schedule import Schedule
+from worker.schedules.timetable import Timetable
 
 _BATCH = 500
 _LOOK_EVERY_S = 0.02

@@ -28,8 +28,8 @@ from rich.table import Table
 from sandbox.seeding import Account, mint_jwt, seed
 from sandbox.stack import Stack, StackOptions
 from sandbox.state_folder import temporary_state
-from worker.mongo.connection import MongoDatabase, connect
-from worker.mongo.job_documents import COLLECTION
+from worker.jobs.mongo.documents import COLLECTION
+from worker.mongo.database import MongoDatabase, connect
 
 _SYNC = "/v1/integrations/hubspot/sync"
 _PAGE = 100

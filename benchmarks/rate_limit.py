@@ -38,11 +38,11 @@ from benchmarks.starved import run, table_of
 from sandbox.redis_server import RedisServer
 from sandbox.servers import embedded_redis
 from sandbox.state_folder import temporary_state
+from worker.broker.redis_client import impatient_redis
 from worker.errors import PermitExpiredError
-from worker.limiter import RedisRateLimiter
-from worker.permits import Permit
-from worker.rates import Rate
-from worker.redis_client import impatient_redis
+from worker.rate_limit.limiter import RedisRateLimiter
+from worker.rate_limit.permits import Permit
+from worker.rate_limit.quota import Rate
 
 _SECONDS, _STARVED_S = 20.0, 60.0
 _START_UP_S = 1.5

@@ -25,14 +25,16 @@ from rich.table import Table
 
 from sandbox.servers import embedded_mongo
 from sandbox.state_folder import temporary_state
-from worker.account_turns import AccountTurn
-from worker.jobs import ExportRequest, Job, JobKind, JobStatus, Line
-from worker.mongo.connection import MongoDatabase, connect
-from worker.mongo.job_documents import COLLECTION, to_document
-from worker.mongo.jobs import MongoJobStore
-from worker.mongo.upkeep import MongoUpkeepStore
-from worker.pages import ExportType
-from worker.sweeper import Sweeper
+from worker.jobs.job import Job
+from worker.jobs.mongo.documents import COLLECTION, to_document
+from worker.jobs.mongo.jobs import MongoJobStore
+from worker.jobs.request import ExportRequest
+from worker.jobs.status import JobKind, JobStatus, Line
+from worker.jobs.turn import AccountTurn
+from worker.lifecycle.mongo.upkeep import MongoUpkeepStore
+from worker.lifecycle.sweeper import Sweeper
+from worker.mongo.database import MongoDatabase, connect
+from worker.records.types import ExportType
 
 _BATCH = 5000
 _ACCOUNTS = 1000

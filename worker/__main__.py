@@ -8,11 +8,11 @@ from tempfile import TemporaryDirectory
 
 import click
 
-from worker.logs import configure_logs
-from worker.metrics_server import serve_metrics
-from worker.process_metrics import merged_registry
 from worker.processes import WorkerProcesses
 from worker.settings import WorkerSettings, environment_of_workers, load
+from worker.telemetry.logs import configure_logs
+from worker.telemetry.metrics_server import serve_metrics
+from worker.telemetry.process_metrics import merged_registry
 
 
 @click.command(context_settings={"ignore_unknown_options": True})

@@ -10,53 +10,49 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache, partial
-from typing import Any
 
 import structlog
-from celery import signals
-from celery.utils.nodenames import default_nodename, nodename
 from prometheus_client import CollectorRegistry
 
-from worker import broker_time, kombu_repair, worker_features
-from worker.adoption import JobAdoption
-from worker.api_choice import ApiChoice
+from worker.accounts.connected_portals import ConnectedPortals
+from worker.accounts.encryption import TokenEncryption
+from worker.accounts.health import TokenHealth
+from worker.accounts.mongo.connections import MongoConnectionStore
+from worker.accounts.mongo.gone_lists import MongoGoneListStore
+from worker.accounts.mongo.portals import MongoPortalStore
+from worker.accounts.mongo.renewals import MongoRenewalLeases
+from worker.accounts.mongo.token_endpoints import MongoTokenEndpoints
+from worker.accounts.mongo.tokens import MongoTokenStore
 from worker.app import app
-from worker.comparison import Comparison
-from worker.connected_portals import ConnectedPortals
-from worker.control import JobControl
-from worker.copy_upkeep import CopyUpkeep
-from worker.current_copy import CurrentCopy
-from worker.deletions import DeletionGuard
-from worker.deliverer import Deliverer
-from worker.delivery_rounds import DeliveryRounds
-from worker.dispatcher import Dispatcher
-from worker.due_work import UNFOLLOWED_AFTER_S, UNSETTLED_AFTER_S
-from worker.eraser import Eraser
-from worker.errand_runner import ErrandRunner
-from worker.errors import StoreUnavailableError
-from worker.export_tools import ExportTools, SliceLimits
-from worker.exporter import Exporter
-from worker.fetching import FURTHER_CALLS_S
+from worker.broker.redis_client import impatient_redis, redis_client
+from worker.current_copy.comparison import Comparison
+from worker.current_copy.deletion_guard import DeletionGuard
+from worker.current_copy.eraser import Eraser
+from worker.current_copy.mongo.erasures import MongoErasureStore
+from worker.current_copy.mongo.records import MongoRecordStore
+from worker.current_copy.upkeep import CopyUpkeep
+from worker.current_copy.writer import CurrentCopy
+from worker.export.api_choice import ApiChoice
+from worker.export.context import ExportTools, SliceLimits
+from worker.export.interfaces import CrmSource, SliceRunner
+from worker.export.leases import LeaseKeeper
+from worker.export.page_fetcher import FURTHER_CALLS_S
+from worker.export.runner import Exporter
 from worker.hubspot.client import CrmClient, DatedClient, LegacyClient
-from worker.hubspot.connector import Connector
-from worker.hubspot.dated import MOST_RECORDS
+from worker.hubspot.dated_format import MOST_RECORDS
 from worker.hubspot.endpoints import legacy_endpoints
-from worker.hubspot.inspector import Inspector
-from worker.hubspot.portals import PortalTokens
-from worker.hubspot.token_addresses import TokenAddresses
-from worker.hubspot.token_endpoint import TokenEndpoint
-from worker.hubspot.token_information import TokenInformation
-from worker.hubspot.tokens import RenewingTokenSource
-from worker.hubspot.totals import SearchTotals
+from worker.hubspot.instrumented import MeasuredRenewals, WatchedCalls
+from worker.hubspot.oauth.authorizer import Connector
+from worker.hubspot.oauth.introspector import Inspector
+from worker.hubspot.oauth.portals import PortalTokens
+from worker.hubspot.oauth.token_addresses import TokenAddresses
+from worker.hubspot.oauth.token_endpoint import TokenEndpoint
+from worker.hubspot.oauth.token_information import TokenInformation
+from worker.hubspot.oauth.token_source import RenewingTokenSource
+from worker.hubspot.oauth.unwritten_tokens import UnwrittenTokens
+from worker.hubspot.record_count import SearchTotals
 from worker.hubspot.transport import CONNECT_S, Sessions, Transport
-from worker.hubspot.unwritten import LONGEST_GOODBYE_S, UnwrittenTokens
-from worker.hubspot.watched import MeasuredRenewals, WatchedCalls
-from worker.interfaces import CrmSource, ErrandTaker, SliceRunner, SweepRunner, SyncStarter, UpkeepStore
-from worker.job_queue import CeleryDeliveryQueue, CeleryJobQueue, CelerySyncQueue, message_headers
-from worker.leases import LeaseKeeper
-from worker.limiter import NoRateLimit, RedisRateLimiter
-from worker.logs import configure_logs
-from worker.measured import (
+from worker.instrumented import (
     MeasuredAnnouncer,
     MeasuredChooser,
     MeasuredDispatcher,
@@ -67,49 +63,46 @@ from worker.measured import (
     MeasuredSource,
     MeasuredSweeper,
 )
-from worker.metrics import ExportMetrics, JobMetrics, new_registry
-from worker.metrics_server import serve_metrics
-from worker.mongo.connection import MongoDatabase, connect
-from worker.mongo.connections import MongoConnectionStore
-from worker.mongo.deliveries import MongoDeliveryStore
-from worker.mongo.erasures import MongoErasureStore
-from worker.mongo.errands import MongoErrandStore
-from worker.mongo.gone_lists import MongoGoneListStore
-from worker.mongo.indexes import ensure_indexes
-from worker.mongo.jobs import MongoJobStore
-from worker.mongo.pages import MongoPageStore
-from worker.mongo.portals import MongoPortalStore
-from worker.mongo.records import MongoRecordStore
-from worker.mongo.schedules import MongoScheduleStore
+from worker.instrumented_tracing import SliceSpans, TracedErrands, TracedSyncer
+from worker.jobs.mongo.jobs import MongoJobStore
+from worker.lifecycle.actions import JobControl
+from worker.lifecycle.adoption import JobAdoption
+from worker.lifecycle.due_work import UNFOLLOWED_AFTER_S, UNSETTLED_AFTER_S
+from worker.lifecycle.interfaces import SweepRunner, SyncStarter, UpkeepStore
+from worker.lifecycle.mongo.upkeep import MongoUpkeepStore
+from worker.lifecycle.orphaned_pages import OrphanedPages
+from worker.lifecycle.planner import Planner, PlannerTools
+from worker.lifecycle.storage_cap import StoredBytesCap
+from worker.lifecycle.sweeper import Sweeper, SweepLimits
+from worker.lifecycle.sync_starter import Syncer
+from worker.messaging.backlog import WaitingRoom
+from worker.messaging.celery_queues import CeleryDeliveryQueue, CeleryJobQueue, CelerySyncQueue, message_headers
+from worker.messaging.delayed_queue import DelayedRing
+from worker.messaging.notifier import RedisAnnouncer
+from worker.mongo.database import MongoDatabase, connect
 from worker.mongo.server_clock import MongoClock
-from worker.mongo.token_encryption import TokenEncryption
-from worker.mongo.token_endpoints import MongoTokenEndpoints
-from worker.mongo.token_renewals import MongoRenewalLeases
-from worker.mongo.tokens import MongoTokenStore
+from worker.mongo.spoiled import SpoiledDocuments
 from worker.mongo.transactions import MongoTransactions
-from worker.mongo.upkeep import MongoUpkeepStore
-from worker.orphans import OrphanedPages
-from worker.outbound import GuardedSender
-from worker.pacing import PacedDispatcher, PacedSweeper
-from worker.pages import PAGE_FORMATS
-from worker.planner import Planner, PlannerTools
-from worker.processes import end_with
-from worker.redis_client import impatient_redis, redis_client
-from worker.rings import DelayedRing
-from worker.schedule_interfaces import DispatchRunner
-from worker.settings import BrokerSettings, WorkerSettings, is_counted_elsewhere, load, started_by
-from worker.signatures import Signer
-from worker.spans import Traces
-from worker.spoiled import SpoiledDocuments
-from worker.storage_caps import StoredBytesCap
-from worker.sweeper import Sweeper, SweepLimits
-from worker.syncer import Syncer
-from worker.token_health import TokenHealth
-from worker.traced import SliceSpans, TracedErrands, TracedSyncer
-from worker.traces import open_traces
-from worker.waiting_lines import WaitingLines
-from worker.waiting_room import WaitingRoom
-from worker.wakeups import RedisAnnouncer
+from worker.pages.mongo.pages import MongoPageStore
+from worker.rate_limit.limiter import NoRateLimit, RedisRateLimiter
+from worker.records.types import PAGE_FORMATS
+from worker.rpc.interfaces import ErrandTaker
+from worker.rpc.mongo.requests import MongoErrandStore
+from worker.rpc.server import ErrandRunner
+from worker.schedules.dispatcher import Dispatcher
+from worker.schedules.interfaces import DispatchRunner
+from worker.schedules.mongo import MongoScheduleStore
+from worker.schedules.pacing import PacedDispatcher, PacedSweeper
+from worker.settings import WorkerSettings, load
+from worker.telemetry.metrics import ExportMetrics, JobMetrics, new_registry
+from worker.telemetry.provider import open_traces
+from worker.telemetry.tracing import Traces
+from worker.webhooks.deliverer import Deliverer
+from worker.webhooks.due_deliveries import DeliveryRounds
+from worker.webhooks.keyed_pool import WaitingLines
+from worker.webhooks.mongo import MongoDeliveryStore
+from worker.webhooks.sender import GuardedSender
+from worker.webhooks.signature import Signer
 
 _STORE_TIMEOUT_S = 10.0
 _TRANSACTION_S = 30.0  # of several calls; only the job waits for it, and a thread renews its lease meanwhile
@@ -118,14 +111,13 @@ _QUIET_S = 60.0  # after which an attempt to deliver a webhook is published for 
 _BATCH = 500
 _STUCK_MARGIN_S = 60.0
 _CALLS_A_PAGE = 3  # at their slowest: two for the token and its portal, and the page's own
-_TRY_AGAIN_S = 5.0
 _DELIVERING, _WAITING = 32, 25  # threads, and how much waits for one; the rest stays in the database
 _MOST_STORING = 1024  # threads that store: made when they are needed, a few for each slice at work
 _MOST_CALLING = 1024  # the same for calls of exports that have several under way at once
 _MOST_SPARE_CALLS = 64  # under way in this process beyond one for each slice: what they bring takes memory
 
 _log = structlog.get_logger()
-_stopping = threading.Event()
+stopping = threading.Event()
 _building = threading.Lock()
 
 
@@ -148,16 +140,18 @@ class Services:
 def services() -> Services:
     """Return this process' services, built at first use: a pool that forks must not share connections."""
     with _building:
-        return _services_of(os.getpid())
+        return services_of(os.getpid())
 
 
 @cache
-def _services_of(pid: int) -> Services:
-    return build(load(WorkerSettings), stopping=_stopping, registry=_registry_of(pid))
+def services_of(pid: int) -> Services:
+    """Return the objects of a process, by its id: what a parent has built is not its children's."""
+    return build(load(WorkerSettings), stopping=stopping, registry=registry_of(pid))
 
 
 @cache
-def _registry_of(_pid: int) -> CollectorRegistry:
+def registry_of(_pid: int) -> CollectorRegistry:
+    """Return the metrics registry of a process."""
     return new_registry()
 
 
@@ -167,7 +161,7 @@ def build(settings: WorkerSettings, *, stopping: threading.Event, registry: Coll
     traces = open_traces(
         settings.otel_exporter_otlp_endpoint, service=settings.otel_service_name or "hubspot-export-worker"
     )
-    database = _connect(settings)
+    database = connect_to_mongodb(settings)
     redis = redis_client(settings.redis, timeout_s=_REDIS_TIMEOUT_S)
     clock, spoiled = MongoClock(database), SpoiledDocuments(job_metrics.count_spoiled)
     jobs, pages = MongoJobStore(database, spoiled=spoiled), MongoPageStore(database, spoiled=spoiled)
@@ -411,80 +405,7 @@ def _source(settings: WorkerSettings, transport: Transport) -> CrmSource:
     return CrmClient(legacy=legacy, dated=dated)
 
 
-def _connect(settings: WorkerSettings) -> MongoDatabase:
+def connect_to_mongodb(settings: WorkerSettings) -> MongoDatabase:
+    """Connect as the worker does: with time-outs, and majority writes."""
     uri = settings.mongodb_uri.get_secret_value()
     return connect(uri, database=settings.mongodb_database, timeout_s=_STORE_TIMEOUT_S)
-
-
-@signals.celeryd_init.connect
-def check_settings(instance: Any = None, **_: Any) -> None:  # noqa: ANN401 - Celery's signature
-    """Refuse to start a worker with wrong settings: one line, exit status 2."""
-    load(WorkerSettings)
-    kombu_repair.apply()
-    broker_time.install(broker_time.BrokerTime())
-    worker_features.leave_out_what_is_not_used()
-    if instance is not None and instance.hostname == default_nodename(""):
-        # RabbitMQ gives the queue that a worker is asked through to one worker of that name: a second one on the same
-        # machine would end with exit status 1.
-        instance.hostname = nodename(f"celery-{os.getpid()}", socket.gethostname())
-
-
-@signals.setup_logging.connect
-def set_logs_up(**_: Any) -> None:  # noqa: ANN401 - Celery's signature
-    """Log in our format; with this handler connected Celery leaves logging alone."""
-    settings = load(BrokerSettings)
-    configure_logs(settings.log_format, settings.log_level)
-
-
-@signals.worker_ready.connect
-def prepare_the_database(**_: Any) -> None:  # noqa: ANN401 - Celery's signature
-    """Create indexes beside the work: the queries are right without them, and MongoDB may be away for now."""
-    threading.Thread(target=_ensure_indexes, name="indexes", daemon=True).start()
-
-
-@signals.celeryd_init.connect
-def end_with_the_parent(**_: Any) -> None:  # noqa: ANN401 - Celery's signature
-    """Stop as by SIGTERM when the parent of several workers was killed: nothing would supervise this one."""
-    if (parent := started_by()) is not None:
-        threading.Thread(target=end_with, args=(parent,), name="parent", daemon=True).start()
-
-
-@signals.worker_ready.connect
-def show_metrics(sender: Any, **_: Any) -> None:  # noqa: ANN401 - Celery's signature
-    """Serve what this process counts. A pool that forks counts in its children, whom nobody could ask one by one."""
-    settings = load(WorkerSettings)
-    if settings.metrics_port is None or is_counted_elsewhere():
-        return
-    if type(sender.pool).__module__.endswith(".prefork"):
-        _log.warning("metrics_not_served", reason="a pool of processes has none: use the pool of threads")
-        return
-    serve_metrics(_registry_of(os.getpid()), host=settings.metrics_host, port=settings.metrics_port)
-
-
-@signals.worker_shutdown.connect
-@signals.worker_process_shutdown.connect
-def leave_nothing_behind(**_: Any) -> None:  # noqa: ANN401 - Celery's signature
-    """Write the tokens that only this process has, and report the last calls and slices."""
-    if _services_of.cache_info().currsize:
-        services().unwritten.close(within_s=LONGEST_GOODBYE_S)
-        services().limiter.flush()
-        services().traces.close()
-
-
-@signals.worker_shutting_down.connect
-def stop_at_the_next_page(**_: Any) -> None:  # noqa: ANN401 - Celery's signature
-    """Have every slice of this process hand its job back as soon as the page at hand is stored."""
-    _stopping.set()
-
-
-def _ensure_indexes() -> None:
-    """Try until it has worked. The connection is this thread's own: a pool that forks must not inherit one."""
-    database = _connect(load(WorkerSettings))
-    with database.client:
-        while not _stopping.is_set():
-            try:
-                ensure_indexes(database)
-            except StoreUnavailableError:
-                _stopping.wait(_TRY_AGAIN_S)
-            else:
-                return

@@ -56,7 +56,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, TypeAlias
 
-from worker.rates import Quota
+from worker.rate_limit.quota import Quota
 
 JsonValue: TypeAlias = "dict[str, JsonValue] | list[JsonValue] | str | int | float | bool | None"
 

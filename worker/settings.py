@@ -21,9 +21,9 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from pymongo.errors import ConfigurationError, InvalidURI
 from pymongo.uri_parser import parse_uri
 
-from worker.broker_urls import BrokerAddress, parse_broker_url
-from worker.rates import Rate
-from worker.redis_urls import parse_redis_url
+from worker.broker.redis_urls import parse_redis_url
+from worker.broker.urls import BrokerAddress, parse_broker_url
+from worker.rate_limit.quota import Rate
 
 LONGEST_PATIENCE_S = 300.0
 """The most that HUBSPOT_TIMEOUT_SECONDS may be: leases and messages outlive a call that takes so long."""

@@ -7,7 +7,6 @@ from datetime import datetime
 import structlog
 
 from worker import bootstrap
-from worker.account_turns import AccountTurn
 from worker.app import (
     DELIVER,
     DISPATCH,
@@ -21,7 +20,8 @@ from worker.app import (
     app,
 )
 from worker.errors import UnavailableError
-from worker.jobs import Line
+from worker.jobs.status import Line
+from worker.jobs.turn import AccountTurn
 
 _log = structlog.get_logger()
 

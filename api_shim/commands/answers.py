@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from worker.pages import on_one_line
+from worker.records.page import on_one_line
 
 
 class Progress(msgspec.Struct):

@@ -17,7 +17,7 @@ import msgspec
 
 from api_shim.commands.answers import JobState, ListPage, Refusal, read_job, read_list, read_refusal
 from api_shim.commands.outside import Outside
-from worker.pages import ExportType
+from worker.records.types import ExportType
 
 BASE_PATH = "/v1/integrations/hubspot"
 

@@ -10,11 +10,11 @@ from api_shim.commands.database import open_database
 from api_shim.commands.options import checked_id
 from api_shim.commands.outside import Outside
 from api_shim.commands.token_input import Clock, new_token, token_from_json
+from worker.accounts.encryption import TokenEncryption
+from worker.accounts.mongo.tokens import MongoTokenStore
+from worker.accounts.token import RenewedToken
 from worker.mongo.server_clock import MongoClock
-from worker.mongo.token_encryption import TokenEncryption
-from worker.mongo.tokens import MongoTokenStore
 from worker.settings import StoreSettings, load
-from worker.tokens import RenewedToken
 
 
 @click.command("connect")

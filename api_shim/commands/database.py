@@ -11,7 +11,7 @@ from pymongo import ReadPreference
 from pymongo.errors import PyMongoError
 
 from worker.errors import StoreUnavailableError
-from worker.mongo.connection import Document, MongoDatabase, connect, translated_errors
+from worker.mongo.database import Document, MongoDatabase, connect, translated_errors
 from worker.settings import StoreSettings
 
 _TIMEOUT_S = 5.0

@@ -11,7 +11,7 @@ from api_shim.commands.downloading import write_download
 from api_shim.commands.following import outlived_by, require_success, wait_for_end
 from api_shim.commands.options import out_option, webhook_option, with_api
 from api_shim.commands.output import open_output
-from worker.pages import ExportType
+from worker.records.types import ExportType
 
 Params = dict[str, str | list[str]]
 

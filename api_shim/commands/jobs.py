@@ -15,7 +15,7 @@ from api_shim.commands.answers import JobState, read_listed
 from api_shim.commands.api import ExportApi, patiently
 from api_shim.commands.options import with_api
 from api_shim.commands.output import open_output
-from worker.jobs import JOB_TYPES, JobStatus
+from worker.jobs.status import JOB_TYPES, JobStatus
 
 _DEFAULT_LIMIT = 10
 _JOBS_A_CALL = 100

@@ -11,7 +11,7 @@ import click
 from api_shim.commands.api import ExportApi, patiently
 from api_shim.commands.options import out_option, with_api
 from api_shim.commands.output import open_output
-from worker.pages import ExportType
+from worker.records.types import ExportType
 
 _DEFAULT_LIMIT = 10
 _RECORDS_A_CALL = 1000

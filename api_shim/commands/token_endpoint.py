@@ -5,9 +5,9 @@ from __future__ import annotations
 import click
 
 from api_shim.commands.database import open_database
-from worker.mongo.token_endpoints import MongoTokenEndpoints
+from worker.accounts.mongo.token_endpoints import MongoTokenEndpoints
+from worker.accounts.token_endpoint import GoneEndpoint
 from worker.settings import StoreSettings, load
-from worker.token_endpoints import GoneEndpoint
 
 
 @click.command("token-endpoint")

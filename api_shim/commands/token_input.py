@@ -10,7 +10,7 @@ import click
 import msgspec
 from pydantic import SecretStr
 
-from worker.tokens import RenewedToken
+from worker.accounts.token import RenewedToken
 
 Clock: TypeAlias = Callable[[], datetime]
 

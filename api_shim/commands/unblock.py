@@ -7,9 +7,9 @@ from redis import RedisError
 
 from api_shim.commands.database import open_database
 from api_shim.commands.options import checked_id
-from worker.blocks import lift_block
-from worker.mongo.jobs import MongoJobStore
-from worker.redis_client import impatient_redis
+from worker.broker.redis_client import impatient_redis
+from worker.jobs.mongo.jobs import MongoJobStore
+from worker.rate_limit.blocks import lift_block
 from worker.settings import StoreSettings, load
 
 

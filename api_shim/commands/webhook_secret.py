@@ -6,7 +6,7 @@ import click
 
 from api_shim.commands.options import checked_id
 from worker.settings import StoreSettings, load
-from worker.signatures import Signer
+from worker.webhooks.signature import Signer
 
 
 @click.command("webhook-secret")

@@ -7,8 +7,8 @@ from typing import Any, TypeAlias, TypeVar
 
 import msgspec
 
-from worker.mending import mend
-from worker.pages import on_one_line
+from worker.records.mending import mend
+from worker.records.page import on_one_line
 
 Fields: TypeAlias = dict[str, msgspec.Raw]
 

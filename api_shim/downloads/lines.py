@@ -11,11 +11,11 @@ import msgspec
 from api_shim.downloads.surveys import Survey
 from api_shim.downloads.tables import Columns, Table
 from api_shim.downloads.writing import TableWriter, batches
-from worker.conversion import decode
 from worker.errors import JobNotFoundError, SpoiledPageError
-from worker.interfaces import PageStore
-from worker.jobs import Job
-from worker.pages import Page, PageUnreadableError, on_one_line, records_by_place
+from worker.jobs.job import Job
+from worker.pages.interfaces import PageStore
+from worker.records.conversion import decode
+from worker.records.page import Page, PageUnreadableError, on_one_line, records_by_place
 
 PAUSE = b""
 """A line that is none: there is nothing to send yet, and here the work may be ended."""

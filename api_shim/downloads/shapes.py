@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeAlias, TypeVar
 import msgspec
 
 from api_shim.downloads.fields import DEEPEST, PROPERTIES, Fields, decode_fields
-from worker.conversion import new_decoder
+from worker.records.conversion import new_decoder
 
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError)
 """What readers raise for a record that is not as those were that they were made from."""

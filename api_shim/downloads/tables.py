@@ -8,7 +8,7 @@ import msgspec
 
 from api_shim.downloads.cells import is_time_path, is_time_property, iso_instant
 from api_shim.downloads.fields import texts_of
-from worker.pages import ExportType
+from worker.records.types import ExportType
 
 _ISO = ".iso"
 _PREFIX = "properties."

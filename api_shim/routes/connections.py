@@ -7,9 +7,11 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import JSONResponse
 
-from api_shim.auth import Caller
-from api_shim.bodies import body_schema, read_body_as
-from api_shim.connection_schemas import (
+from api_shim.auth.jwt import Caller
+from api_shim.dependencies import AuthenticCaller, BoundedBody, Connections, once_only
+from api_shim.requests.bodies import body_schema, read_body_as
+from api_shim.requests.schemas import SESSION_PATTERN, ConfirmBody
+from api_shim.responses.connections import (
     ConnectedAnswer,
     ConnectionAnswer,
     FactsView,
@@ -17,9 +19,7 @@ from api_shim.connection_schemas import (
     InvitationView,
     connection_view,
 )
-from api_shim.connections import ConnectionDesk, Unconfirmed, with_query
-from api_shim.dependencies import AuthenticCaller, BoundedBody, Connections, once_only
-from api_shim.errors import (
+from api_shim.responses.errors import (
     CONNECTED_ANSWER,
     ERROR_ANSWERS,
     HUBSPOT_ANSWERS,
@@ -27,10 +27,10 @@ from api_shim.errors import (
     JobFailedError,
     answer_of,
 )
-from api_shim.request_schemas import SESSION_PATTERN, ConfirmBody
-from worker.errands import Answer, Connected
+from api_shim.services.connections import ConnectionDesk, Unconfirmed, with_query
 from worker.errors import AccessDeniedError, ExportError, InvalidRequestError
-from worker.jobs import JobError
+from worker.jobs.status import JobError
+from worker.rpc.requests import Answer, Connected
 
 router = APIRouter(tags=["connections"])
 

@@ -10,9 +10,9 @@ from api_shim.dependencies import AskedJob, Authenticated, AuthenticCaller, Desk
 from api_shim.downloads.coding import accepts_gzip, gzipped
 from api_shim.downloads.lines import DownloadFormat
 from api_shim.downloads.stream import StreamedAnswer, gathered
-from api_shim.errors import CONFLICT_ANSWER, ERROR_ANSWERS
+from api_shim.responses.errors import CONFLICT_ANSWER, ERROR_ANSWERS
 from worker.errors import InvalidRequestError
-from worker.jobs import Job
+from worker.jobs.job import Job
 
 router = APIRouter(tags=["jobs"], responses=ERROR_ANSWERS, dependencies=[Authenticated])
 

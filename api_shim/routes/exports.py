@@ -6,8 +6,6 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
-from api_shim.answers import page_answer
-from api_shim.bodies import body_schema, read_body_as
 from api_shim.dependencies import (
     AskedKey,
     AskedPreferences,
@@ -22,16 +20,20 @@ from api_shim.dependencies import (
     caller_of,
     export_type_of,
 )
-from api_shim.errors import CONFLICT_ANSWER, ERROR_ANSWERS, HUBSPOT_ANSWERS, KEY_ANSWERS, JobFailedError
-from api_shim.idempotency import keyed_request, read_key
-from api_shim.job_answers import accepted, submitted
-from api_shim.plan_answers import REPEATED_OR_PLANNED, plan_answer
-from api_shim.request_schemas import MOST_PARAMS, ExportBody, OffsetNumber, PositiveNumber
-from api_shim.schemas import JobAnswer, PageAnswer
-from worker.errands import PlannedExport
+from api_shim.requests.bodies import body_schema, read_body_as
+from api_shim.requests.idempotency import keyed_request, read_key
+from api_shim.requests.schemas import MOST_PARAMS, ExportBody, OffsetNumber, PositiveNumber
+from api_shim.responses.errors import CONFLICT_ANSWER, ERROR_ANSWERS, HUBSPOT_ANSWERS, KEY_ANSWERS, JobFailedError
+from api_shim.responses.jobs import accepted, submitted
+from api_shim.responses.pages import page_answer
+from api_shim.responses.plans import REPEATED_OR_PLANNED, plan_answer
+from api_shim.responses.schemas import JobAnswer, PageAnswer
 from worker.errors import InvalidRequestError
-from worker.jobs import ExportRequest, IllegalChangeError, JobKind, JobStatus
-from worker.pages import PAGE_FORMATS, ExportType, Page
+from worker.jobs.request import ExportRequest
+from worker.jobs.status import IllegalChangeError, JobKind, JobStatus
+from worker.records.page import Page
+from worker.records.types import PAGE_FORMATS, ExportType
+from worker.rpc.requests import PlannedExport
 
 router = APIRouter(tags=["exports"], responses=ERROR_ANSWERS, dependencies=[Authenticated])
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request
 
-from api_shim.errors import ERROR_ANSWERS
-from api_shim.readiness import Readiness
+from api_shim.operations.readiness import Readiness
+from api_shim.responses.errors import ERROR_ANSWERS
 
 router = APIRouter(tags=["health"])
 

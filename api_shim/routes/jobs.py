@@ -7,8 +7,6 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import TypeAdapter
 
-from api_shim.answers import results_answer
-from api_shim.cursors import CursorFormat, PlaceInstant
 from api_shim.dependencies import (
     AskedJob,
     AskedPreferences,
@@ -19,13 +17,15 @@ from api_shim.dependencies import (
     caller_of,
     once_only,
 )
-from api_shim.errors import CONFLICT_ANSWER, ERROR_ANSWERS
-from api_shim.job_answers import accepted, job_answer, list_answer
-from api_shim.preferences import Preferences, read_preferences
-from api_shim.request_schemas import ListNumber, OffsetNumber, ResultsNumber, Statuses, Types
-from api_shim.schemas import JobAnswer, JobListAnswer, PageAnswer
-from worker.interfaces import JobQuery
-from worker.jobs import JobStatus
+from api_shim.requests.cursors import CursorFormat, PlaceInstant
+from api_shim.requests.preferences import Preferences, read_preferences
+from api_shim.requests.schemas import ListNumber, OffsetNumber, ResultsNumber, Statuses, Types
+from api_shim.responses.errors import CONFLICT_ANSWER, ERROR_ANSWERS
+from api_shim.responses.jobs import accepted, job_answer, list_answer
+from api_shim.responses.pages import results_answer
+from api_shim.responses.schemas import JobAnswer, JobListAnswer, PageAnswer
+from worker.jobs.interfaces import JobQuery
+from worker.jobs.status import JobStatus
 
 router = APIRouter(tags=["jobs"], responses=ERROR_ANSWERS, dependencies=[Authenticated])
 

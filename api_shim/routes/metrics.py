@@ -7,7 +7,7 @@ from anyio import CapacityLimiter
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import PlainTextResponse
 
-from api_shim.metrics import Exposition
+from api_shim.operations.metrics import Exposition
 
 router = APIRouter(tags=["health"])
 

@@ -9,15 +9,16 @@ from fastapi import APIRouter, Query, Response
 from fastapi.responses import JSONResponse
 from pydantic import TypeAdapter
 
-from api_shim.cursors import CursorFormat, PlaceInstant, PlaceNumber
 from api_shim.dependencies import AskedCopy, AskedRecord, Authenticated, AuthenticCaller, Records, once_only
-from api_shim.errors import ERROR_ANSWERS, PORTAL_ANSWER
-from api_shim.record_answers import record_answer, records_answer
-from api_shim.records import RecordDesk
-from api_shim.request_schemas import AskedRecords, Instant, ResultsNumber
-from api_shim.schemas import ErasureAnswer, RecordAnswer, RecordListAnswer
-from worker.pages import MOST_BYTES_AT_ONCE
-from worker.records import CopyId, Place, Shown
+from api_shim.requests.cursors import CursorFormat, PlaceInstant, PlaceNumber
+from api_shim.requests.schemas import AskedRecords, Instant, ResultsNumber
+from api_shim.responses.errors import ERROR_ANSWERS, PORTAL_ANSWER
+from api_shim.responses.records import record_answer, records_answer
+from api_shim.responses.schemas import ErasureAnswer, RecordAnswer, RecordListAnswer
+from api_shim.services.records import RecordDesk
+from worker.current_copy.record import Place, Shown
+from worker.records.page import MOST_BYTES_AT_ONCE
+from worker.records.types import CopyId
 
 router = APIRouter(tags=["records"], responses=ERROR_ANSWERS, dependencies=[Authenticated])
 

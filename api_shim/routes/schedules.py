@@ -5,12 +5,12 @@ from __future__ import annotations
 from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
 
-from api_shim.bodies import body_schema, read_body_as
 from api_shim.dependencies import AuthenticCaller, BoundedBody, Desk, Schedules
-from api_shim.errors import ERROR_ANSWERS
-from api_shim.request_schemas import ScheduleBody
-from api_shim.schedule_schemas import ScheduleAnswer
-from api_shim.schedules import Standing
+from api_shim.requests.bodies import body_schema, read_body_as
+from api_shim.requests.schemas import ScheduleBody
+from api_shim.responses.errors import ERROR_ANSWERS
+from api_shim.responses.schedules import ScheduleAnswer
+from api_shim.services.schedules import Standing
 
 router = APIRouter(tags=["schedules"], responses=ERROR_ANSWERS)
 

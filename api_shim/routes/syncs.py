@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Response
 
-from api_shim.bodies import body_schema, read_body_as
 from api_shim.dependencies import AskedKey, Authenticated, AuthenticCaller, BoundedBody, Desk, Plans
-from api_shim.errors import ERROR_ANSWERS, HUBSPOT_ANSWERS, KEY_ANSWERS
-from api_shim.idempotency import keyed_request
-from api_shim.job_answers import submitted
-from api_shim.plan_answers import REPEATED_OR_PLANNED, plan_answer
-from api_shim.request_schemas import SyncBody
-from api_shim.schemas import JobAnswer
-from worker.errands import PlannedExport
-from worker.jobs import SyncRequest
-from worker.syncs import new_children
+from api_shim.requests.bodies import body_schema, read_body_as
+from api_shim.requests.idempotency import keyed_request
+from api_shim.requests.schemas import SyncBody
+from api_shim.responses.errors import ERROR_ANSWERS, HUBSPOT_ANSWERS, KEY_ANSWERS
+from api_shim.responses.jobs import submitted
+from api_shim.responses.plans import REPEATED_OR_PLANNED, plan_answer
+from api_shim.responses.schemas import JobAnswer
+from worker.jobs.request import SyncRequest
+from worker.jobs.sync import new_children
+from worker.rpc.requests import PlannedExport
 
 router = APIRouter(tags=["syncs"], responses=ERROR_ANSWERS, dependencies=[Authenticated])
 

@@ -27,7 +27,7 @@ from benchmarks.download.reading import Reading, download, read_bare, write_bare
 from benchmarks.download.stored import open_database, store_export
 from sandbox.stack import Stack, StackOptions
 from sandbox.state_folder import temporary_state
-from worker.pages import ExportType
+from worker.records.types import ExportType
 
 _WAYS: Mapping[str, tuple[str, str]] = {
     "NDJSON": ("format=ndjson", "identity"),

@@ -20,10 +20,10 @@ from api_shim.downloads.tables import Table
 from benchmarks.download.stored import ACCOUNT
 from sandbox.seeding import mint_jwt
 from sandbox.stack import Stack
-from worker.jobs import Job
-from worker.mongo.connection import MongoDatabase
-from worker.mongo.pages import MongoPageStore
-from worker.pages import split_records
+from worker.jobs.job import Job
+from worker.mongo.database import MongoDatabase
+from worker.pages.mongo.pages import MongoPageStore
+from worker.records.page import split_records
 
 _READ_BYTES = 1024 * 1024
 _SAMPLE_EVERY_S = 0.01

@@ -14,11 +14,14 @@ from sandbox.portal.records.renderer import Renderer, Templates
 from sandbox.portal.records.shape import Shape
 from sandbox.seeding import Account
 from sandbox.stack import Stack
-from worker.jobs import ExportRequest, Job, JobKind, JobStatus, Progress
-from worker.mongo.connection import MongoDatabase, connect
-from worker.mongo.jobs import MongoJobStore
-from worker.mongo.pages import MongoPageStore
-from worker.pages import PAGE_FORMATS, ExportType, Page
+from worker.jobs.job import Job, Progress
+from worker.jobs.mongo.jobs import MongoJobStore
+from worker.jobs.request import ExportRequest
+from worker.jobs.status import JobKind, JobStatus
+from worker.mongo.database import MongoDatabase, connect
+from worker.pages.mongo.pages import MongoPageStore
+from worker.records.page import Page
+from worker.records.types import PAGE_FORMATS, ExportType
 
 ACCOUNT = Account(account_id="account", owner="user", hub_id=62515)
 

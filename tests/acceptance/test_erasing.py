@@ -10,9 +10,8 @@ from tests.acceptance.client import Client, Json
 from tests.acceptance.conftest import connect
 from tests.acceptance.test_survival import running, until_on
 from tests.acceptance.test_syncs import expanded, start
-from worker.mongo.erasures import COLLECTION, MongoErasureStore
-from worker.pages import ExportType
-from worker.records import CopyId
+from worker.current_copy.mongo.erasures import COLLECTION, MongoErasureStore
+from worker.records.types import CopyId, ExportType
 
 SLOW_S = 0.3
 

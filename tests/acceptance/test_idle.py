@@ -23,8 +23,8 @@ from tests.acceptance.test_schedules import make_due, schedule_of, scheduled
 from tests.contract.stores import new_job
 from tests.patience import HELD_UP_S, until
 from tests.stack_fixtures import MongoDatabase
-from worker.mongo.job_documents import COLLECTION
-from worker.mongo.jobs import MongoJobStore
+from worker.jobs.mongo.documents import COLLECTION
+from worker.jobs.mongo.jobs import MongoJobStore
 
 SETTLING_S, WATCHED_S = 12.0, 20.0
 # Each is far less than the minute after which beat enqueues a sweep in any case: so it was seen.

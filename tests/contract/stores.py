@@ -9,14 +9,16 @@ from typing import Protocol
 
 from tests.fakes.clock import ManualClock
 from tests.fakes.stores import InMemoryJobStore
-from worker.interfaces import JobCensus, JobStore
-from worker.jobs import ExportRequest, Job, JobKind, JobStatus, Progress
-from worker.mongo.connection import MongoDatabase
-from worker.mongo.job_documents import COLLECTION
-from worker.mongo.jobs import MongoJobStore
-from worker.pages import ExportType
-from worker.receipts import Facts, Outcome, Receipt
-from worker.tallies import Tally
+from worker.jobs.interfaces import JobCensus, JobStore
+from worker.jobs.job import Job, Progress
+from worker.jobs.mongo.documents import COLLECTION
+from worker.jobs.mongo.jobs import MongoJobStore
+from worker.jobs.receipt import Facts, Outcome, Receipt
+from worker.jobs.request import ExportRequest
+from worker.jobs.status import JobKind, JobStatus
+from worker.jobs.totals import Tally
+from worker.mongo.database import MongoDatabase
+from worker.records.types import ExportType
 
 LEASE_S = 30.0
 _ONLY_WHERE_THEY_ARE = ("unfollowed_since", "unsettled_since", "claimed_at", "ready_at", "due_at", "queued_at")

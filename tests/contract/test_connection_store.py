@@ -10,11 +10,11 @@ from pydantic import SecretStr
 
 from tests.contract.stores import present
 from tests.fakes.connections import InMemoryConnectionStore
-from worker.connections import Connection, Fingerprint, HubSpotFacts, Refusal
-from worker.interfaces import ConnectionStore
-from worker.mongo.connection import MongoDatabase
-from worker.mongo.connections import COLLECTION, MongoConnectionStore
-from worker.tokens import RenewedToken
+from worker.accounts.connection import Connection, Fingerprint, HubSpotFacts, Refusal
+from worker.accounts.interfaces import ConnectionStore
+from worker.accounts.mongo.connections import COLLECTION, MongoConnectionStore
+from worker.accounts.token import RenewedToken
+from worker.mongo.database import MongoDatabase
 
 FACTS = HubSpotFacts(hub_id=2**40, user_id=7, user="someone@example.test", scopes=("oauth", "content"))
 NOW = datetime(2026, 11, 23, 15, 0, tzinfo=UTC)

@@ -15,17 +15,18 @@ from tests.contract.stores import LEASE_S, new_job, present
 from tests.fakes.clock import ManualClock
 from tests.fakes.deliveries import InMemoryDeliveryStore
 from tests.fakes.stores import InMemoryJobStore
-from worker.delivery_interfaces import Addressee, DeliveryStore
 from worker.errors import FatalHubSpotError
-from worker.interfaces import JobStore
-from worker.jobs import Job, SyncRequest
-from worker.mongo.connection import MongoDatabase
-from worker.mongo.deliveries import MongoDeliveryStore
-from worker.mongo.job_documents import COLLECTION
-from worker.mongo.jobs import MongoJobStore
-from worker.pages import ExportType
-from worker.syncs import new_children, new_sync
-from worker.webhooks import AT_ONCE, Reply, Webhook, WebhookStatus
+from worker.jobs.interfaces import JobStore
+from worker.jobs.job import Job
+from worker.jobs.mongo.documents import COLLECTION
+from worker.jobs.mongo.jobs import MongoJobStore
+from worker.jobs.request import SyncRequest
+from worker.jobs.sync import new_children, new_sync
+from worker.jobs.webhook import AT_ONCE, Reply, Webhook, WebhookStatus
+from worker.mongo.database import MongoDatabase
+from worker.records.types import ExportType
+from worker.webhooks.interfaces import Addressee, DeliveryStore
+from worker.webhooks.mongo import MongoDeliveryStore
 
 URL = "https://hooks.example/$job.1?token=secret"
 TTL = timedelta(days=30)

@@ -13,13 +13,13 @@ from tests.contract.stores import new_job, present
 from tests.contract.test_page_store import SMALL, held, new_lane, page_of, stored, stored_in_lane
 from tests.fakes.stores import InMemoryPageStore
 from tests.integration.profiling import profiled
-from worker.erasures import Erased, Erasure
-from worker.interfaces import PageStore
-from worker.jobs import Job, Progress
-from worker.mongo.connection import MongoDatabase
-from worker.mongo.pages import COLLECTION, MongoPageStore
-from worker.pages import ExportType, Gap, Page, read_page
-from worker.records import CopyId
+from worker.jobs.job import Job, Progress
+from worker.mongo.database import MongoDatabase
+from worker.pages.interfaces import PageStore
+from worker.pages.mongo.pages import COLLECTION, MongoPageStore
+from worker.records.erasure import Erased, Erasure
+from worker.records.page import Gap, Page, read_page
+from worker.records.types import CopyId, ExportType
 
 _numbers = count(1)
 

@@ -13,12 +13,11 @@ import pytest
 from tests.contract.stores import present
 from tests.fakes.clock import ManualClock
 from tests.fakes.erasures import InMemoryErasureStore
-from worker.copy_interfaces import ErasureStore
-from worker.erasures import Erasure
-from worker.mongo.connection import MongoDatabase
-from worker.mongo.erasures import COLLECTION, MongoErasureStore
-from worker.pages import ExportType
-from worker.records import CopyId
+from worker.current_copy.interfaces import ErasureStore
+from worker.current_copy.mongo.erasures import COLLECTION, MongoErasureStore
+from worker.mongo.database import MongoDatabase
+from worker.records.erasure import Erasure
+from worker.records.types import CopyId, ExportType
 
 COPY = CopyId(account_id="a1", export_type=ExportType.CONTACTS)
 OTHERS = [replace(COPY, account_id="a2"), replace(COPY, export_type=ExportType.DEALS), replace(COPY, account_id="$a1")]

@@ -17,17 +17,18 @@ from tests.contract.stores import present
 from tests.fakes.clock import ManualClock
 from tests.fakes.errands import InMemoryErrandStore
 from tests.patience import PATIENCE_S
-from worker.connections import HubSpotFacts
-from worker.errands import Answer, Connected, Errand, ExchangeCode, ExportPlan, Plan, PlanExports, PlannedExport
+from worker.accounts.connection import HubSpotFacts
+from worker.accounts.encryption import TokenEncryption
 from worker.errors import CodeRefusedError, TokenUnreadableError
-from worker.estimates import Basis, Estimate
-from worker.interfaces import ErrandStore
-from worker.jobs import ExportRequest, JobError
-from worker.mongo.connection import MongoDatabase
-from worker.mongo.errands import COLLECTION, MongoErrandStore
-from worker.mongo.token_encryption import TokenEncryption
-from worker.pages import ExportType
-from worker.rates import Rate
+from worker.jobs.estimate import Basis, Estimate
+from worker.jobs.request import ExportRequest
+from worker.jobs.status import JobError
+from worker.mongo.database import MongoDatabase
+from worker.rate_limit.quota import Rate
+from worker.records.types import ExportType
+from worker.rpc.interfaces import ErrandStore
+from worker.rpc.mongo.requests import COLLECTION, MongoErrandStore
+from worker.rpc.requests import Answer, Connected, Errand, ExchangeCode, ExportPlan, Plan, PlanExports, PlannedExport
 
 CODE = SecretStr("the-authorisation-code")
 REQUEST = ExportRequest(limit=7, page_size=100, offset="x", params=(("a.$b", "1"), ("a.$b", "2"), ("", "ü😀")))

@@ -13,11 +13,11 @@ from tests.contract.stores import present
 from tests.fakes.clock import ManualClock
 from tests.fakes.gone_lists import InMemoryGoneListStore
 from tests.integration.profiling import profiled
-from worker.gone_lists import LONGEST_MESSAGE, GoneList
-from worker.interfaces import GoneListStore
-from worker.mongo.connection import MongoDatabase
-from worker.mongo.gone_lists import COLLECTION, MongoGoneListStore
-from worker.pages import ExportType
+from worker.accounts.gone_list import LONGEST_MESSAGE, GoneList
+from worker.accounts.interfaces import GoneListStore
+from worker.accounts.mongo.gone_lists import COLLECTION, MongoGoneListStore
+from worker.mongo.database import MongoDatabase
+from worker.records.types import ExportType
 
 NOT_FOUND = "resource not found"
 ODD_IDS = ["$a1", "a.1", ""]

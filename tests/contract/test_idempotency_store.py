@@ -12,10 +12,10 @@ import pytest
 from tests.fakes.clock import ManualClock
 from tests.fakes.idempotency import InMemoryIdempotencyStore
 from tests.patience import PATIENCE_S
-from worker.idempotency import KeptRequest, KeyedRequest
-from worker.interfaces import IdempotencyStore
-from worker.mongo.connection import MongoDatabase
-from worker.mongo.idempotency import COLLECTION, MongoIdempotencyStore
+from worker.lifecycle.idempotency import KeptRequest, KeyedRequest
+from worker.lifecycle.interfaces import IdempotencyStore
+from worker.lifecycle.mongo.idempotency import COLLECTION, MongoIdempotencyStore
+from worker.mongo.database import MongoDatabase
 
 ASKED = KeyedRequest(account_id="a1", owner="u1", key="k1", fingerprint="f1")
 OTHERS = [

@@ -7,11 +7,11 @@ import pytest
 from tests.contract.stores import MongoWorld, new_job, present
 from tests.integration.profiling import profiled
 from tests.stack_fixtures import MongoDatabase
-from worker.adoption import JobAdoption
-from worker.mongo.job_documents import COLLECTION
-from worker.mongo.jobs import MongoJobStore
-from worker.mongo.upkeep import COLLECTION as UPKEEP
-from worker.mongo.upkeep import MongoUpkeepStore
+from worker.jobs.mongo.documents import COLLECTION
+from worker.jobs.mongo.jobs import MongoJobStore
+from worker.lifecycle.adoption import JobAdoption
+from worker.lifecycle.mongo.upkeep import COLLECTION as UPKEEP
+from worker.lifecycle.mongo.upkeep import MongoUpkeepStore
 
 
 @pytest.fixture

@@ -11,12 +11,14 @@ from tests.contract.stores import LEASE_S, InMemoryWorld, JobWorld, MongoWorld, 
 from tests.fakes.clock import ManualClock
 from tests.fakes.stores import InMemoryJobStore
 from tests.stack_fixtures import MongoDatabase
-from worker.interfaces import OpenJobs
-from worker.jobs import Job, JobKind, JobStatus, Origin, SyncRequest
-from worker.mongo.job_documents import COLLECTION
-from worker.mongo.jobs import MongoJobStore
-from worker.pages import ExportType
-from worker.syncs import new_children, new_sync
+from worker.jobs.interfaces import OpenJobs
+from worker.jobs.job import Job
+from worker.jobs.mongo.documents import COLLECTION
+from worker.jobs.mongo.jobs import MongoJobStore
+from worker.jobs.request import Origin, SyncRequest
+from worker.jobs.status import JobKind, JobStatus
+from worker.jobs.sync import new_children, new_sync
+from worker.records.types import ExportType
 
 FAR_S = 3600.0
 SLACK_S = 30.0

@@ -14,15 +14,18 @@ import pytest
 from tests.contract.stores import LEASE_S, InMemoryWorld, JobWorld, MongoWorld, new_job, present
 from tests.fakes.clock import ManualClock
 from tests.fakes.stores import InMemoryJobStore
-from worker.copying import Changes, Copying, SyncMode
 from worker.errors import FatalHubSpotError, LeaseLostError
-from worker.interfaces import JobQuery
-from worker.jobs import Job, JobStatus, Line, SyncRequest
-from worker.mongo.jobs import MongoJobStore
-from worker.pages import ExportType, Page
-from worker.receipts import Receipt
-from worker.syncs import follow, new_children, new_sync
-from worker.tallies import Tally
+from worker.jobs.copy_progress import Changes, Copying, SyncMode
+from worker.jobs.interfaces import JobQuery
+from worker.jobs.job import Job
+from worker.jobs.mongo.jobs import MongoJobStore
+from worker.jobs.receipt import Receipt
+from worker.jobs.request import SyncRequest
+from worker.jobs.status import JobStatus, Line
+from worker.jobs.sync import follow, new_children, new_sync
+from worker.jobs.totals import Tally
+from worker.records.page import Page
+from worker.records.types import ExportType
 
 PAGE = Page(body=b"{}", records=3, has_more=True, offset=77)
 TYPES = (ExportType.CONTACTS, ExportType.DEALS)

@@ -18,14 +18,14 @@ from redis import Redis
 from tests.contract.stores import new_job, present
 from tests.fakes.queue import HoldingJobQueue
 from tests.patience import PATIENCE_S
-from worker.account_turns import AccountTurn, StoredJobs
 from worker.app import NOTE_MARK, QUEUE_BULK, QUEUE_INTERACTIVE, RUN_ERRAND, START_SYNC, TAKE_TURN
-from worker.errands import Errand, ExchangeCode, PlanExports
 from worker.errors import BrokerUnavailableError, StoreUnavailableError
-from worker.interfaces import WatchedJobQueue
-from worker.job_queue import CeleryErrandQueue, CeleryGroupQueue, CeleryJobQueue
-from worker.jobs import JobKind, Line
-from worker.spans import LINK
+from worker.jobs.status import JobKind, Line
+from worker.jobs.turn import AccountTurn, StoredJobs
+from worker.messaging.celery_queues import CeleryErrandQueue, CeleryGroupQueue, CeleryJobQueue
+from worker.messaging.interfaces import WatchedJobQueue
+from worker.rpc.requests import Errand, ExchangeCode, PlanExports
+from worker.telemetry.tracing import LINK
 
 
 def app_on(url: str) -> Celery:

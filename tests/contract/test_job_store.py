@@ -10,29 +10,23 @@ from threading import Barrier
 
 import pytest
 
-from tests.contract.stores import (
-    LEASE_S,
-    InMemoryWorld,
-    JobWorld,
-    MongoWorld,
-    finished_export,
-    new_job,
-    present,
-)
+from tests.contract.stores import LEASE_S, InMemoryWorld, JobWorld, MongoWorld, finished_export, new_job, present
 from tests.fakes.clock import ManualClock
 from tests.fakes.stores import InMemoryJobStore
-from worker.account_turns import AccountTurn, DueJob
-from worker.crm_apis import CrmApi
 from worker.errors import ErasureAskedError, FatalHubSpotError, JobNotFoundError, LeaseLostError
-from worker.estimates import Basis, Estimate
-from worker.interfaces import JobQuery, JobStore
-from worker.jobs import ExportRequest, Job, JobKind, JobStatus, Lease, Line
-from worker.mongo.connection import MongoDatabase
-from worker.mongo.job_documents import COLLECTION
-from worker.mongo.jobs import MongoJobStore
-from worker.pages import ExportType, Page
-from worker.records import CopyId
-from worker.tallies import Tally
+from worker.jobs.estimate import Basis, Estimate
+from worker.jobs.interfaces import JobQuery, JobStore
+from worker.jobs.job import Job, Lease
+from worker.jobs.mongo.documents import COLLECTION
+from worker.jobs.mongo.jobs import MongoJobStore
+from worker.jobs.request import ExportRequest
+from worker.jobs.status import JobKind, JobStatus, Line
+from worker.jobs.totals import Tally
+from worker.jobs.turn import AccountTurn, DueJob
+from worker.mongo.database import MongoDatabase
+from worker.records.crm_api import CrmApi
+from worker.records.page import Page
+from worker.records.types import CopyId, ExportType
 
 PAGE = Page(body=b"{}", records=3, has_more=True, offset=77)
 MARKED = CopyId(account_id="a1", export_type=ExportType.CONTACTS)

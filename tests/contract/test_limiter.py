@@ -19,13 +19,13 @@ from structlog.testing import capture_logs
 from sandbox.servers import embedded_redis
 from sandbox.state_folder import temporary_state
 from tests.patience import until
-from worker.blocks import blocked_for_s, lift_block
+from worker.broker.redis_client import impatient_redis
 from worker.errors import PermitExpiredError
-from worker.interfaces import RateLimiter, Reservation
-from worker.limiter import NoRateLimit, RedisRateLimiter
-from worker.permits import DELIVERY_S, PERMIT_S, PRESUMED_OVER_S, Permit
-from worker.rates import Quota, Rate
-from worker.redis_client import impatient_redis
+from worker.rate_limit.blocks import blocked_for_s, lift_block
+from worker.rate_limit.interfaces import RateLimiter, Reservation
+from worker.rate_limit.limiter import NoRateLimit, RedisRateLimiter
+from worker.rate_limit.permits import DELIVERY_S, PERMIT_S, PRESUMED_OVER_S, Permit
+from worker.rate_limit.quota import Quota, Rate
 
 PATIENCE_S = 30.0
 CALL_S = 0.002

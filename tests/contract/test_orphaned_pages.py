@@ -14,14 +14,16 @@ from tests.fakes.clock import ManualClock
 from tests.fakes.stores import InMemoryJobStore, InMemoryPageStore
 from tests.fakes.upkeep import InMemoryUpkeepStore
 from tests.integration.profiling import profiled
-from worker.interfaces import JobStore, PageStore, UpkeepStore
-from worker.jobs import Job
-from worker.mongo.connection import MongoDatabase
-from worker.mongo.jobs import MongoJobStore
-from worker.mongo.pages import COLLECTION, MongoPageStore
-from worker.mongo.upkeep import COLLECTION as UPKEEP
-from worker.mongo.upkeep import MongoUpkeepStore
-from worker.orphans import OrphanedPages
+from worker.jobs.interfaces import JobStore
+from worker.jobs.job import Job
+from worker.jobs.mongo.jobs import MongoJobStore
+from worker.lifecycle.interfaces import UpkeepStore
+from worker.lifecycle.mongo.upkeep import COLLECTION as UPKEEP
+from worker.lifecycle.mongo.upkeep import MongoUpkeepStore
+from worker.lifecycle.orphaned_pages import OrphanedPages
+from worker.mongo.database import MongoDatabase
+from worker.pages.interfaces import PageStore
+from worker.pages.mongo.pages import COLLECTION, MongoPageStore
 
 AN_HOUR_S = 3600
 

@@ -15,13 +15,14 @@ from tests.contract.stores import new_job, present
 from tests.fakes.stores import InMemoryPageStore
 from tests.integration.profiling import profiled
 from worker.errors import JobNotFoundError, LeaseLostError
-from worker.interfaces import PageStore
-from worker.jobs import Job, Lease, Progress
-from worker.lanes import PAGES_A_LANE, Lane
-from worker.mongo.connection import MongoDatabase
-from worker.mongo.pages import COLLECTION, MongoPageStore
-from worker.pages import ExportType, Page, read_page
-from worker.tallies import Tally
+from worker.jobs.job import Job, Lease, Progress
+from worker.jobs.lanes import PAGES_A_LANE, Lane
+from worker.jobs.totals import Tally
+from worker.mongo.database import MongoDatabase
+from worker.pages.interfaces import PageStore
+from worker.pages.mongo.pages import COLLECTION, MongoPageStore
+from worker.records.page import Page, read_page
+from worker.records.types import ExportType
 
 SMALL = 24  # bytes a document: splits every page
 

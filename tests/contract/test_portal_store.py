@@ -9,9 +9,9 @@ import pytest
 
 from tests.fakes.clock import ManualClock
 from tests.fakes.portals import InMemoryPortalStore
-from worker.mongo.connection import MongoDatabase
-from worker.mongo.portals import COLLECTION, MongoPortalStore
-from worker.portal_interfaces import PortalStore
+from worker.accounts.mongo.portals import COLLECTION, MongoPortalStore
+from worker.accounts.portal_interfaces import PortalStore
+from worker.mongo.database import MongoDatabase
 
 Pass = Callable[[], None]
 

@@ -10,10 +10,10 @@ from bson.dbref import DBRef
 from structlog.testing import capture_logs
 
 from tests.contract.test_record_store import COPY, in_mongo
-from worker.mongo.connection import Document, MongoDatabase
-from worker.mongo.record_documents import to_body, to_fields
-from worker.mongo.records import collection_of
-from worker.records import Record
+from worker.current_copy.mongo.documents import to_body, to_fields
+from worker.current_copy.mongo.records import collection_of
+from worker.current_copy.record import Record
+from worker.mongo.database import Document, MongoDatabase
 
 CONTACTS = collection_of(COPY.export_type)
 

@@ -17,14 +17,14 @@ from tests.contract.stores import present
 from tests.fakes.clock import ManualClock
 from tests.fakes.records import InMemoryRecordStore, InMemoryTransactions
 from tests.patience import PATIENCE_S
-from worker.copy_interfaces import RecordStore, Transactions
-from worker.copying import Copying, SyncMode
+from worker.current_copy.interfaces import RecordStore, Transactions
+from worker.current_copy.mongo.records import COPIES, MongoRecordStore
+from worker.current_copy.record import CompleteSync, CopiedRecord, Missed, Place, Record, Shown
 from worker.errors import CopyBusyError, LeaseLostError, RecordNotFoundError
-from worker.mongo.connection import Document, MongoDatabase
-from worker.mongo.records import COPIES, MongoRecordStore
+from worker.jobs.copy_progress import Copying, SyncMode
+from worker.mongo.database import Document, MongoDatabase
 from worker.mongo.transactions import MongoTransactions
-from worker.pages import ExportType
-from worker.records import CompleteSync, CopiedRecord, CopyId, Missed, Place, Record, Shown
+from worker.records.types import CopyId, ExportType
 
 COPY = CopyId(account_id="a1", export_type=ExportType.CONTACTS)
 

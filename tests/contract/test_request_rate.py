@@ -11,7 +11,7 @@ import pytest
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 
-from api_shim.request_rates import RequestRate
+from api_shim.operations.request_rate import RequestRate
 from tests.fakes.clock import ManualClock
 from tests.patience import PATIENCE_S
 from worker.errors import TooManyRequestsError

@@ -15,15 +15,15 @@ from structlog.testing import capture_logs
 from tests.contract.stores import present
 from tests.fakes.clock import ManualClock
 from tests.fakes.schedules import InMemoryScheduleStore
-from worker.copying import SyncMode
 from worker.errors import SpoiledScheduleError
-from worker.mongo.connection import MongoDatabase
-from worker.mongo.schedules import COLLECTION, MongoScheduleStore
-from worker.pages import ExportType
-from worker.schedule_interfaces import DueSchedules, ScheduleStore
-from worker.schedules import Overlap, Schedule
-from worker.timetables import Timetable
-from worker.webhooks import Webhook
+from worker.jobs.copy_progress import SyncMode
+from worker.jobs.webhook import Webhook
+from worker.mongo.database import MongoDatabase
+from worker.records.types import ExportType
+from worker.schedules.interfaces import DueSchedules, ScheduleStore
+from worker.schedules.mongo import COLLECTION, MongoScheduleStore
+from worker.schedules.schedule import Overlap, Schedule
+from worker.schedules.timetable import Timetable
 
 LEASE_S, LOOK_AGAIN_S = 5.0, 10.0
 NIGHTLY = Timetable(cron="0 3 * * *", timezone="Europe/Berlin")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from worker.mongo.connection import MongoDatabase
+from worker.mongo.database import MongoDatabase
 from worker.mongo.server_clock import MongoClock
 
 

@@ -11,14 +11,16 @@ import pytest
 
 from tests.contract.stores import LEASE_S, MongoWorld, new_job, present
 from tests.stack_fixtures import MongoDatabase
-from worker.account_turns import AccountTurn
-from worker.interfaces import JobQuery
-from worker.jobs import Job, JobStatus, Line, SyncRequest
-from worker.mongo.job_documents import COLLECTION
-from worker.mongo.jobs import MongoJobStore
-from worker.pages import ExportType
-from worker.spoiled import SpoiledDocuments
-from worker.syncs import new_children, new_sync
+from worker.jobs.interfaces import JobQuery
+from worker.jobs.job import Job
+from worker.jobs.mongo.documents import COLLECTION
+from worker.jobs.mongo.jobs import MongoJobStore
+from worker.jobs.request import SyncRequest
+from worker.jobs.status import JobStatus, Line
+from worker.jobs.sync import new_children, new_sync
+from worker.jobs.turn import AccountTurn
+from worker.mongo.spoiled import SpoiledDocuments
+from worker.records.types import ExportType
 
 ANY = AccountTurn(account_id="a1", line=Line.BULK)
 UNREADABLE: Mapping[str, dict[str, Any]] = {

@@ -10,9 +10,9 @@ import pytest
 
 from tests.fakes.clock import ManualClock
 from tests.fakes.tokens import InMemoryTokenEndpoints
-from worker.interfaces import TokenEndpointMemory
-from worker.mongo.connection import MongoDatabase
-from worker.mongo.token_endpoints import COLLECTION, MongoTokenEndpoints
+from worker.accounts.interfaces import TokenEndpointMemory
+from worker.accounts.mongo.token_endpoints import COLLECTION, MongoTokenEndpoints
+from worker.mongo.database import MongoDatabase
 
 URL, ANOTHER = "https://api.hubapi.com/oauth/v1/token", "https://api.hubapi.com/oauth/2026-03/token"
 

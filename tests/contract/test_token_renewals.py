@@ -12,10 +12,10 @@ import pytest
 from tests.fakes.clock import ManualClock
 from tests.fakes.tokens import InMemoryRenewalLeases
 from tests.patience import PATIENCE_S
-from worker.interfaces import RenewalLeases
-from worker.mongo.connection import MongoDatabase
-from worker.mongo.token_renewals import COLLECTION, MongoRenewalLeases
-from worker.tokens import RenewalLease
+from worker.accounts.interfaces import RenewalLeases
+from worker.accounts.mongo.renewals import COLLECTION, MongoRenewalLeases
+from worker.accounts.token import RenewalLease
+from worker.mongo.database import MongoDatabase
 
 LEASE_S = 60.0
 

@@ -15,12 +15,12 @@ from pydantic import SecretStr
 from pymongo.errors import DuplicateKeyError
 
 from tests.fakes.tokens import InMemoryTokenStore
+from worker.accounts.encryption import TokenEncryption, is_encrypted
+from worker.accounts.interfaces import TokenStore
+from worker.accounts.mongo.tokens import COLLECTION, MongoTokenStore, TokenSurvey
+from worker.accounts.token import RenewedToken, Token
 from worker.errors import TokenUnreadableError
-from worker.interfaces import TokenStore
-from worker.mongo.connection import Document, MongoDatabase
-from worker.mongo.token_encryption import TokenEncryption, is_encrypted
-from worker.mongo.tokens import COLLECTION, MongoTokenStore, TokenSurvey
-from worker.tokens import RenewedToken, Token
+from worker.mongo.database import Document, MongoDatabase
 
 MADE = datetime(2026, 11, 23, 15, 0, tzinfo=UTC)
 SECONDS = int(MADE.timestamp())

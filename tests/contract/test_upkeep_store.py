@@ -13,10 +13,10 @@ import pytest
 from tests.contract.stores import present
 from tests.fakes.clock import ManualClock
 from tests.fakes.upkeep import InMemoryUpkeepStore
-from worker.interfaces import UpkeepStore
-from worker.jobs import Line
-from worker.mongo.connection import MongoDatabase
-from worker.mongo.upkeep import COLLECTION, MongoUpkeepStore
+from worker.jobs.status import Line
+from worker.lifecycle.interfaces import UpkeepStore
+from worker.lifecycle.mongo.upkeep import COLLECTION, MongoUpkeepStore
+from worker.mongo.database import MongoDatabase
 
 LEASE_S = 60.0
 EVERY_S = 10.0

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from dataclasses import asdict, replace
 from datetime import datetime
 
-from worker.connections import Connection, Fingerprint, HubSpotFacts, Refusal
+from worker.accounts.connection import Connection, Fingerprint, HubSpotFacts, Refusal
 from worker.errors import StoreUnavailableError
 
 

@@ -9,10 +9,10 @@ from datetime import datetime, timedelta
 from itertools import islice
 
 from tests.fakes.stores import InMemoryJobStore
-from worker.delivery_interfaces import Addressee
 from worker.errors import StoreUnavailableError
-from worker.jobs import Job
-from worker.webhooks import Webhook, WebhookStatus
+from worker.jobs.job import Job
+from worker.jobs.webhook import Webhook, WebhookStatus
+from worker.webhooks.interfaces import Addressee
 
 
 class InMemoryDeliveryStore:

@@ -7,10 +7,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import count
 
-from worker.erasures import Erasure
 from worker.errors import StoreUnavailableError
-from worker.pages import ExportType, PagePlace
-from worker.records import CopyId
+from worker.records.erasure import Erasure
+from worker.records.types import CopyId, ExportType, PagePlace
 
 _LOOKS = 2
 _AT_WORK = timedelta(seconds=60)

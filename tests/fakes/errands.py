@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from tests.patience import PATIENCE_S
-from worker.errands import Answer, Errand
 from worker.errors import BrokerUnavailableError, StoreUnavailableError
+from worker.rpc.requests import Answer, Errand
 
 LIFE = timedelta(minutes=15)
 

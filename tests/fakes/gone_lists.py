@@ -7,9 +7,9 @@ from dataclasses import replace
 from datetime import timedelta
 
 from tests.fakes.clock import ManualClock
+from worker.accounts.gone_list import LONGEST_MESSAGE, GoneList
 from worker.errors import StoreUnavailableError
-from worker.gone_lists import LONGEST_MESSAGE, GoneList
-from worker.pages import ExportType
+from worker.records.types import ExportType
 
 
 class InMemoryGoneListStore:

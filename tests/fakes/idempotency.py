@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from worker.errors import StoreUnavailableError
-from worker.idempotency import KeptRequest, KeyedRequest
+from worker.lifecycle.idempotency import KeptRequest, KeyedRequest
 
 _KEPT = timedelta(days=1)
 _Key = tuple[str, str, str]

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 
+from worker.accounts.portal_interfaces import Portal
 from worker.errors import StoreUnavailableError
-from worker.portal_interfaces import Portal
 
 _Key = tuple[str, int]
 

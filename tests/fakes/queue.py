@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from tests.patience import PATIENCE_S
-from worker.account_turns import AccountTurn, StoredJobs
 from worker.errors import BrokerUnavailableError
-from worker.jobs import Job, Line
+from worker.jobs.job import Job
+from worker.jobs.status import Line
+from worker.jobs.turn import AccountTurn, StoredJobs
 
 
 class HoldingJobQueue:

@@ -9,10 +9,11 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
-from worker.copying import Copying, SyncMode
+from worker.current_copy.record import CompleteSync, CopiedRecord, KnownRecord, Missed, Moment, Place, Record, Shown
 from worker.errors import CopyBusyError, LeaseLostError, RecordNotFoundError, StoreUnavailableError
-from worker.pages import ExportType, within_bytes
-from worker.records import CompleteSync, CopiedRecord, CopyId, KnownRecord, Missed, Moment, Place, Record, Shown
+from worker.jobs.copy_progress import Copying, SyncMode
+from worker.records.page import within_bytes
+from worker.records.types import CopyId, ExportType
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)

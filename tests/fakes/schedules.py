@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 from itertools import count
 
 from worker.errors import StoreUnavailableError
-from worker.schedule_interfaces import DueSchedules
-from worker.schedules import Schedule
+from worker.schedules.interfaces import DueSchedules
+from worker.schedules.schedule import Schedule
 
 _Key = tuple[str, str]
 

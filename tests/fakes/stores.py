@@ -11,15 +11,17 @@ from itertools import islice
 from operator import itemgetter
 from typing import cast
 
-from worker.account_turns import AccountTurn, DueJob
-from worker.erasures import Erased, Erasure, Rewrite
 from worker.errors import ErasureAskedError, JobNotFoundError, LeaseLostError, SpoiledPageError, StoreUnavailableError
-from worker.interfaces import JobQuery, OpenJobs, RecordSlice
-from worker.jobs import JOB_TYPES, Job, JobKind, JobStatus, Lease, Line
-from worker.lanes import Block, Lane, gaps_between, is_among
-from worker.pages import ExportType, Page, PagePlace, record_ids, records_by_place, within_bytes, without_record
-from worker.records import CopyId
-from worker.syncs import follow
+from worker.jobs.interfaces import JobQuery, OpenJobs
+from worker.jobs.job import Job, Lease
+from worker.jobs.lanes import Block, Lane, gaps_between, is_among
+from worker.jobs.status import JOB_TYPES, JobKind, JobStatus, Line
+from worker.jobs.sync import follow
+from worker.jobs.turn import AccountTurn, DueJob
+from worker.pages.interfaces import RecordSlice
+from worker.records.erasure import Erased, Erasure, Rewrite
+from worker.records.page import Page, record_ids, records_by_place, within_bytes, without_record
+from worker.records.types import CopyId, ExportType, PagePlace
 
 _OPEN = frozenset({JobStatus.QUEUED, JobStatus.RUNNING, JobStatus.WAITING})
 _NEVER = datetime.min.replace(tzinfo=UTC)

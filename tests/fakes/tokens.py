@@ -8,9 +8,9 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import count
 
+from worker.accounts.token import RenewalLease, RenewedToken, Token
+from worker.accounts.token_endpoint import APART_S, TOGETHER_S, GoneEndpoint
 from worker.errors import StoreUnavailableError
-from worker.token_endpoints import APART_S, TOGETHER_S, GoneEndpoint
-from worker.tokens import RenewalLease, RenewedToken, Token
 
 _Key = tuple[str, str]
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 
 from worker.errors import StoreUnavailableError
-from worker.jobs import Line
+from worker.jobs.status import Line
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
 

@@ -11,11 +11,11 @@ from typing import Any
 import uvicorn
 from starlette.requests import Request
 
-from api_shim import http_protocol
 from api_shim.dependencies import read_body
-from api_shim.http_connections import Connections
-from api_shim.http_protocol import bounded_by
-from api_shim.open_files import backlog_within, raise_limit, room_within
+from api_shim.operations import http_limits
+from api_shim.operations.http_connections import Connections
+from api_shim.operations.http_limits import bounded_by
+from api_shim.operations.open_files import backlog_within, raise_limit, room_within
 from sandbox.ports import HOST
 
 
@@ -44,7 +44,7 @@ class Application:
 def main(port: str, files: str, waits_s: str) -> None:
     """Serve with the loop and the protocol of the shim."""
     resource.setrlimit(resource.RLIMIT_NOFILE, (int(files), int(files)))
-    http_protocol._WITHIN_S = float(waits_s)  # noqa: SLF001 - a test has no 10 s
+    http_limits._WITHIN_S = float(waits_s)  # noqa: SLF001 - a test has no 10 s
     connections = Connections(room_within(raise_limit()))
     config = uvicorn.Config(
         Application(connections),

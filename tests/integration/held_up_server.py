@@ -10,9 +10,9 @@ from typing import Any
 import uvicorn
 from starlette.requests import Request
 
-from api_shim import http_protocol
 from api_shim.dependencies import read_body
-from api_shim.http_protocol import BoundedHttpProtocol
+from api_shim.operations import http_limits
+from api_shim.operations.http_limits import BoundedHttpProtocol
 from sandbox.ports import HOST
 
 WAITS_S = 0.5
@@ -32,7 +32,7 @@ async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:  
 
 def main(port: str) -> None:
     """Serve with the loop and the protocol of the shim, but with less patience."""
-    http_protocol._WITHIN_S = WAITS_S  # noqa: SLF001 - a test has no 10 s
+    http_limits._WITHIN_S = WAITS_S  # noqa: SLF001 - a test has no 10 s
     config = uvicorn.Config(application, host=HOST, port=int(port), http=BoundedHttpProtocol, ws="none")
     config.timeout_keep_alive = WAITS_S  # type: ignore[assignment]  # nor a whole one
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:

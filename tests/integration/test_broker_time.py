@@ -20,7 +20,7 @@ VISIBLE_AFTER_S = 900
 HOLD = """
 import os, sys
 from kombu import Connection, Queue
-from worker import broker_time
+from worker.broker import message_time
 
 broker_time.install(broker_time.BrokerTime())
 channel = Connection(sys.argv[1]).channel()
@@ -36,7 +36,7 @@ os._exit(0)
 LOOK = """
 import sys
 from kombu import Connection
-from worker import broker_time
+from worker.broker import message_time
 
 broker_time.install(broker_time.BrokerTime())
 channel = Connection(sys.argv[1], transport_options={"visibility_timeout": int(sys.argv[2])}).channel()

@@ -17,9 +17,9 @@ from sandbox.rabbitmq import RabbitServer
 from tests.acceptance.certificates import Authority
 from tests.acceptance.rabbitmq import require_rabbitmq
 from tests.acceptance.redis_servers import PASSWORD, redis_over_tls
-from worker import amqps
-from worker.broker_urls import parse_broker_url
-from worker.redis_client import async_redis_client, impatient_redis, redis_client
+from worker.broker import amqps
+from worker.broker.redis_client import async_redis_client, impatient_redis, redis_client
+from worker.broker.urls import parse_broker_url
 
 ELSEWHERE = "localhost"  # the same server by a name that is not in its certificate
 

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from tests.contract.test_record_store import COPY, in_mongo
 from tests.integration.profiling import profiled
 from tests.stack_fixtures import MongoDatabase
-from worker.mongo.records import MongoRecordStore
-from worker.records import Missed
+from worker.current_copy.mongo.records import MongoRecordStore
+from worker.current_copy.record import Missed
 
 
 def test_marks_are_written_by_the_ids_of_their_records_and_are_in_no_index(mongo_database: MongoDatabase) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 import psutil
 import pytest
 
-from api_shim.open_files import room_within
+from api_shim.operations.open_files import room_within
 from sandbox.configuration import python_environment
 from sandbox.ports import HOST, ReservedPort, is_open
 from sandbox.processes import Command, Process

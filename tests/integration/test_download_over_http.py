@@ -17,7 +17,8 @@ from tests.patience import PATIENCE_S
 from tests.unit.api_shim.conftest import new_parts, serving
 from tests.unit.api_shim.shim import BASE_PATH, Shim, mint
 from worker.errors import FatalHubSpotError
-from worker.pages import ExportType, read_page
+from worker.records.page import read_page
+from worker.records.types import ExportType
 
 PAGES, RECORDS = 500, 10
 NOISE = [Random(number).randbytes(2000).hex() for number in range(RECORDS)]  # noqa: S311 - noise, not a secret

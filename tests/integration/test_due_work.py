@@ -13,7 +13,18 @@ from tests.contract.stores import new_job, present
 from tests.integration.profiling import profiled
 from tests.patience import until
 from tests.stack_fixtures import MongoDatabase
-from worker.due_work import (
+from worker.accounts.mongo.portals import MongoPortalStore
+from worker.beat.mongo import MongoDueWork
+from worker.current_copy.mongo import records
+from worker.current_copy.mongo.erasures import MongoErasureStore
+from worker.current_copy.mongo.records import MongoRecordStore
+from worker.indexes import ensure_indexes
+from worker.jobs.job import Job
+from worker.jobs.mongo import documents
+from worker.jobs.mongo.documents import to_document
+from worker.jobs.mongo.jobs import MongoJobStore
+from worker.jobs.status import JobStatus, Line
+from worker.lifecycle.due_work import (
     ADOPTION,
     CHORES,
     ORPHANED_PAGES,
@@ -24,22 +35,13 @@ from worker.due_work import (
     DueKind,
     Outlook,
 )
-from worker.jobs import Job, JobStatus, Line
-from worker.mongo import job_documents, records, upkeep
-from worker.mongo.deliveries import MongoDeliveryStore
-from worker.mongo.due_work import MongoDueWork
-from worker.mongo.erasures import MongoErasureStore
-from worker.mongo.indexes import ensure_indexes
-from worker.mongo.job_documents import to_document
-from worker.mongo.jobs import MongoJobStore
-from worker.mongo.portals import MongoPortalStore
-from worker.mongo.records import MongoRecordStore
-from worker.mongo.schedules import MongoScheduleStore
-from worker.mongo.upkeep import MongoUpkeepStore
-from worker.pages import ExportType
-from worker.records import CopyId
-from worker.schedules import Schedule
-from worker.timetables import Timetable
+from worker.lifecycle.mongo import upkeep
+from worker.lifecycle.mongo.upkeep import MongoUpkeepStore
+from worker.records.types import CopyId, ExportType
+from worker.schedules.mongo import MongoScheduleStore
+from worker.schedules.schedule import Schedule
+from worker.schedules.timetable import Timetable
+from worker.webhooks.mongo import MongoDeliveryStore
 
 MARGIN_S = 5.0  # what a machine that is held up may add
 MOST_READ = 20
@@ -75,7 +77,7 @@ def ended(job: Job) -> Job:
 
 
 def put_job(database: MongoDatabase, job: Job, **fields: object) -> None:
-    database[job_documents.COLLECTION].insert_one(to_document(job) | fields)
+    database[documents.COLLECTION].insert_one(to_document(job) | fields)
 
 
 def unpublished(database: MongoDatabase, at: datetime) -> None:
@@ -221,7 +223,7 @@ def test_of_several_messages_the_oldest_counts(database: MongoDatabase) -> None:
 
 
 def test_a_job_of_an_older_version_and_a_portal_to_remove_are_due_as_they_are(database: MongoDatabase) -> None:
-    database[job_documents.COLLECTION].insert_one({"_id": "old", "status": "queued", "kind": "export"})
+    database[documents.COLLECTION].insert_one({"_id": "old", "status": "queued", "kind": "export"})
     assert look(database).due_s.keys() & {DueKind.OLDER}
     MongoJobStore(database).adopt()
     assert not look(database).due_s.keys() & {DueKind.OLDER}
@@ -239,7 +241,7 @@ def test_a_job_that_a_process_stored_and_did_not_live_to_publish_for_is_seen(dat
     assert not seen.has_due(SWEEP)
     assert 0 <= seen.due_s[DueKind.QUEUED] < MARGIN_S
 
-    database[job_documents.COLLECTION].update_one(
+    database[documents.COLLECTION].update_one(
         {}, [{"$set": {"queued_at": {"$subtract": ["$queued_at", 1000 * QUEUED_AFTER_S]}}}]
     )
 

@@ -14,14 +14,13 @@ from tests.contract.stores import new_job
 from tests.contract.test_page_store import page_of
 from tests.integration.profiling import profiled
 from tests.stack_fixtures import MongoDatabase
-from worker.eraser import Eraser
-from worker.mongo.erasures import COLLECTION, MongoErasureStore
-from worker.mongo.jobs import MongoJobStore
-from worker.mongo.pages import MongoPageStore
-from worker.mongo.records import MongoRecordStore
+from worker.current_copy.eraser import Eraser
+from worker.current_copy.mongo.erasures import COLLECTION, MongoErasureStore
+from worker.current_copy.mongo.records import MongoRecordStore
+from worker.jobs.mongo.jobs import MongoJobStore
 from worker.mongo.transactions import MongoTransactions
-from worker.pages import ExportType
-from worker.records import CopyId
+from worker.pages.mongo.pages import MongoPageStore
+from worker.records.types import CopyId, ExportType
 
 COPY = CopyId(account_id="a1", export_type=ExportType.CONTACTS)
 OPEN, FINISHED, A_PAGE = 5000, 5000, 100

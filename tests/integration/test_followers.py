@@ -23,18 +23,19 @@ from tests.contract.stores import new_job, present
 from tests.contract.test_record_store import COPY, in_mongo
 from tests.patience import PATIENCE_S
 from tests.stack_fixtures import MongoDatabase
-from worker.copying import Copying, SyncMode
-from worker.current_copy import CurrentCopy
-from worker.eraser import Eraser
+from worker.current_copy.eraser import Eraser
+from worker.current_copy.mongo.erasures import MongoErasureStore
+from worker.current_copy.mongo.records import COPIES, MongoRecordStore
+from worker.current_copy.record import Place, Shown
+from worker.current_copy.writer import CurrentCopy
 from worker.errors import StoreUnavailableError
-from worker.mongo.erasures import MongoErasureStore
-from worker.mongo.indexes import ensure_indexes
-from worker.mongo.jobs import MongoJobStore
-from worker.mongo.pages import MongoPageStore
-from worker.mongo.records import COPIES, MongoRecordStore
+from worker.indexes import ensure_indexes
+from worker.jobs.copy_progress import Copying, SyncMode
+from worker.jobs.mongo.jobs import MongoJobStore
 from worker.mongo.transactions import MongoTransactions
-from worker.pages import ExportType, read_page
-from worker.records import CopyId, Place, Shown
+from worker.pages.mongo.pages import MongoPageStore
+from worker.records.page import read_page
+from worker.records.types import CopyId, ExportType
 
 Content = bytes | None
 """What a follower has of a record; None: it knows that it is gone."""

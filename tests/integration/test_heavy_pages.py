@@ -16,16 +16,17 @@ from sandbox.mongo_server import MongoServer
 from tests.contract.stores import new_job
 from tests.stack_fixtures import MongoDatabase
 from tests.unit.worker.mortal import PowerCutError
-from worker.copying import Changes, Copying
-from worker.current_copy import CurrentCopy
+from worker.current_copy.mongo.erasures import MongoErasureStore
+from worker.current_copy.mongo.records import MongoRecordStore
+from worker.current_copy.record import Record, Shown
+from worker.current_copy.writer import CurrentCopy
 from worker.errors import StoreUnavailableError
-from worker.jobs import Job
-from worker.mongo.connection import connect
-from worker.mongo.erasures import MongoErasureStore
-from worker.mongo.records import MongoRecordStore
+from worker.jobs.copy_progress import Changes, Copying
+from worker.jobs.job import Job
+from worker.mongo.database import connect
 from worker.mongo.transactions import MongoTransactions
-from worker.pages import ExportType, Page, read_page
-from worker.records import CopyId, Record, Shown
+from worker.records.page import Page, read_page
+from worker.records.types import CopyId, ExportType
 
 COPY = CopyId(account_id="a1", export_type=ExportType.NOTES)
 ENGAGEMENTS, BYTES_EACH = 250, 172_000

@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 import uvicorn
 
-from api_shim import http_protocol
-from api_shim.http_protocol import BoundedHttpProtocol
-from api_shim.http_refusals import MOST_HEADER_BYTES, MOST_HEADERS, MOST_TARGET_BYTES
+from api_shim.operations import http_limits
+from api_shim.operations.http_limits import BoundedHttpProtocol
+from api_shim.operations.http_refusals import MOST_HEADER_BYTES, MOST_HEADERS, MOST_TARGET_BYTES
 from tests.patience import PATIENCE_S, until
 
 Json = dict[str, Any]
@@ -181,7 +181,7 @@ def test_a_body_that_goes_on_for_ever_is_cut_off(server: Server) -> None:
 
 
 def test_a_head_that_trickles_is_not_waited_for(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http_protocol, "_WITHIN_S", 0.05)
+    monkeypatch.setattr(http_limits, "_WITHIN_S", 0.05)
     with closing(server.connect()) as connection:
         connection.sendall(b"GET / HTTP/1.1\r\n")
 
@@ -189,7 +189,7 @@ def test_a_head_that_trickles_is_not_waited_for(server: Server, monkeypatch: pyt
 
 
 def test_an_answer_that_nobody_reads_is_given_up(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http_protocol, "_UNREAD_WITHIN_S", 0.05)
+    monkeypatch.setattr(http_limits, "_UNREAD_WITHIN_S", 0.05)
     closed = BoundedHttpProtocol.limits.closed
     before = closed["unread"]
     with closing(server.connect()) as connection:
@@ -198,7 +198,7 @@ def test_an_answer_that_nobody_reads_is_given_up(server: Server, monkeypatch: py
 
 
 def test_a_large_answer_is_given_to_who_reads_it_slowly(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http_protocol, "_UNREAD_WITHIN_S", PATIENCE_S)
+    monkeypatch.setattr(http_limits, "_UNREAD_WITHIN_S", PATIENCE_S)
     with closing(server.connect()) as connection:
         connection.sendall(request(target=b"/large"))
         time.sleep(0.1)  # it has filled all there is between them

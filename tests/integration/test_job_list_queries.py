@@ -15,13 +15,14 @@ from pymongo.monitoring import CommandListener, CommandStartedEvent
 from sandbox.mongo_server import MongoServer
 from tests.contract.stores import new_job, present
 from tests.integration.profiling import profiled
-from worker.interfaces import JobQuery
-from worker.jobs import JOB_TYPES, JobPlace, JobStatus
-from worker.mongo.connection import MongoDatabase
-from worker.mongo.job_documents import COLLECTION, to_document
-from worker.mongo.jobs import MongoJobStore
-from worker.pages import ExportType
-from worker.tallies import Tally
+from worker.jobs.interfaces import JobQuery
+from worker.jobs.job import JobPlace
+from worker.jobs.mongo.documents import COLLECTION, to_document
+from worker.jobs.mongo.jobs import MongoJobStore
+from worker.jobs.status import JOB_TYPES, JobStatus
+from worker.jobs.totals import Tally
+from worker.mongo.database import MongoDatabase
+from worker.records.types import ExportType
 
 Json = dict[str, Any]
 LIMIT = 10

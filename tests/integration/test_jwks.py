@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
-from api_shim.auth import Caller, JwtVerifier, KeysUnavailableError, UnauthorizedError
+from api_shim.auth.jwt import Caller, JwtVerifier, KeysUnavailableError, UnauthorizedError
 from tests.patience import PATIENCE_S
 from worker.settings import ShimSettings
 

@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from tests.integration.test_slow_answers import LENGTH, OK, answering, dripping, serving
 from worker.errors import FatalHubSpotError, PermitExpiredError, RetryableHubSpotError, TimedOutError
 from worker.hubspot.transport import Sessions, Transport
-from worker.permits import DELIVERY_S
+from worker.rate_limit.permits import DELIVERY_S
 
 TOKEN = SecretStr("token")
 PATIENCE_S = 5.0

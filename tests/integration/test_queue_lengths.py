@@ -18,8 +18,8 @@ from tests.contract.stores import new_job, present
 from tests.patience import until
 from worker.app import QUEUE_BULK, QUEUE_INTERACTIVE
 from worker.errors import BrokerUnavailableError
-from worker.job_queue import CeleryJobQueue
-from worker.jobs import Line
+from worker.jobs.status import Line
+from worker.messaging.celery_queues import CeleryJobQueue
 
 LISTS = 2 * 4  # two queues, and kombu's priorities
 PREFIX = "test:"

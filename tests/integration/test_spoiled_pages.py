@@ -18,21 +18,21 @@ from tests.contract.test_erasing_pages import erasure_of, without_description
 from tests.contract.test_page_store import SMALL, held, page_of, stored
 from tests.integration.test_followers import BeforeReads, watched_client
 from tests.stack_fixtures import MongoDatabase
-from worker.closing import close
-from worker.eraser import Eraser
+from worker.current_copy.eraser import Eraser
+from worker.current_copy.mongo.erasures import COLLECTION as ERASURES
+from worker.current_copy.mongo.erasures import MongoErasureStore
+from worker.current_copy.mongo.records import MongoRecordStore
 from worker.errors import JobNotFoundError, SpoiledPageError
-from worker.jobs import Job, JobStatus
-from worker.metrics import JobMetrics, new_registry
-from worker.mongo.erasures import COLLECTION as ERASURES
-from worker.mongo.erasures import MongoErasureStore
-from worker.mongo.jobs import MongoJobStore
-from worker.mongo.pages import COLLECTION, MongoPageStore
-from worker.mongo.records import MongoRecordStore
+from worker.jobs.job import Job
+from worker.jobs.mongo.jobs import MongoJobStore
+from worker.jobs.status import JobStatus
+from worker.jobs.totals import Tally
+from worker.lifecycle.completion import close
+from worker.mongo.spoiled import SpoiledDocuments
 from worker.mongo.transactions import MongoTransactions
-from worker.pages import ExportType
-from worker.records import CopyId
-from worker.spoiled import SpoiledDocuments
-from worker.tallies import Tally
+from worker.pages.mongo.pages import COLLECTION, MongoPageStore
+from worker.records.types import CopyId, ExportType
+from worker.telemetry.metrics import JobMetrics, new_registry
 
 if sys.version_info >= (3, 14):
     from compression import zstd

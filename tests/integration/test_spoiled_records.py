@@ -13,15 +13,16 @@ from structlog.testing import capture_logs
 from tests.contract.stores import new_job
 from tests.contract.test_record_store import COPY, World, in_mongo
 from tests.stack_fixtures import MongoDatabase
-from worker.copying import Copying
-from worker.current_copy import CurrentCopy
+from worker.current_copy.mongo.erasures import MongoErasureStore
+from worker.current_copy.mongo.records import MongoRecordStore
+from worker.current_copy.record import Shown
+from worker.current_copy.writer import CurrentCopy
 from worker.errors import SpoiledRecordError
-from worker.jobs import Job
-from worker.mongo.erasures import MongoErasureStore
-from worker.mongo.records import MongoRecordStore
+from worker.jobs.copy_progress import Copying
+from worker.jobs.job import Job
 from worker.mongo.transactions import MongoTransactions
-from worker.pages import ExportType, read_page
-from worker.records import Shown
+from worker.records.page import read_page
+from worker.records.types import ExportType
 
 CONTACTS = "integrations.hubspot.contacts"
 WITHOUT_HASH: dict[str, dict[str, Any]] = {

@@ -13,14 +13,16 @@ import pytest
 from tests.contract.stores import new_job, present
 from tests.integration.profiling import profiled
 from tests.stack_fixtures import MongoDatabase
-from worker.account_turns import AccountTurn
-from worker.jobs import Job, JobStatus, Line, SyncRequest
-from worker.mongo.deliveries import MongoDeliveryStore
-from worker.mongo.job_documents import COLLECTION, to_document
-from worker.mongo.jobs import MongoJobStore
-from worker.pages import ExportType
-from worker.receipts import Receipt
-from worker.syncs import new_sync
+from worker.jobs.job import Job
+from worker.jobs.mongo.documents import COLLECTION, to_document
+from worker.jobs.mongo.jobs import MongoJobStore
+from worker.jobs.receipt import Receipt
+from worker.jobs.request import SyncRequest
+from worker.jobs.status import JobStatus, Line
+from worker.jobs.sync import new_sync
+from worker.jobs.turn import AccountTurn
+from worker.records.types import ExportType
+from worker.webhooks.mongo import MongoDeliveryStore
 
 FINISHED, GOING_ON, WAITING, DUE = 3000, 500, 5000, 50
 MOST_EXAMINED = 10

@@ -18,9 +18,9 @@ from cryptography.x509.oid import NameOID
 
 from tests.fakes.receiver import WebhookReceiver, receiving
 from tests.patience import HELD_UP_S
-from worker import outbound
-from worker.outbound import GuardedSender, resolve
-from worker.webhooks import Reply
+from worker.jobs.webhook import Reply
+from worker.webhooks import sender as sending
+from worker.webhooks.sender import GuardedSender, resolve
 
 HOST = "hooks.example"
 HEADERS = {"Content-Type": "application/json"}
@@ -152,7 +152,7 @@ def test_a_port_that_nobody_listens_at_is_said_to_be_one() -> None:
 
 
 def test_a_destination_that_says_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(outbound._TIMEOUTS, "read", 0.1)  # noqa: SLF001 - ten seconds are too long for a test
+    monkeypatch.setitem(sending._TIMEOUTS, "read", 0.1)  # noqa: SLF001 - ten seconds are too long for a test
     with receiving() as receiver:
         receiver.may_answer.clear()
         began = time.monotonic()

@@ -56,10 +56,12 @@ def test_what_is_started_runs_outside_the_checkout(
 
 
 def test_the_wheel_holds_what_its_modules_read(installed: Path) -> None:
-    in_checkout = {path.relative_to(ROOT) for path in (ROOT / "worker" / "lua").glob("*.lua")}
+    in_checkout = {path.relative_to(ROOT) for path in (ROOT / "worker" / "rate_limit" / "lua").glob("*.lua")}
 
     assert in_checkout
-    assert in_checkout == {path.relative_to(installed) for path in (installed / "worker" / "lua").glob("*.lua")}
+    assert in_checkout == {
+        path.relative_to(installed) for path in (installed / "worker" / "rate_limit" / "lua").glob("*.lua")
+    }
     assert (installed / "worker" / "py.typed").is_file()
     assert (installed / "api_shim" / "py.typed").is_file()
 

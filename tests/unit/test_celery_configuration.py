@@ -17,11 +17,13 @@ from celery.beat import PersistentScheduler
 from kombu.utils.imports import symbol_by_name
 from pydantic import SecretStr
 
-from worker import app, bootstrap, clock, kombu_repair, leases
-from worker.export_tools import SliceLimits
-from worker.fetching import FURTHER_CALLS_S
+from worker import app, bootstrap, clock
+from worker.broker import kombu_patch
+from worker.current_copy.mongo import erasures
+from worker.export import leases
+from worker.export.context import SliceLimits
+from worker.export.page_fetcher import FURTHER_CALLS_S
 from worker.hubspot import transport
-from worker.mongo import erasures
 from worker.settings import WorkerSettings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -56,7 +58,7 @@ print(json.dumps({name: [queue.name, queue.exchange.name, queue.routing_key] for
 LOST = """
 from types import SimpleNamespace
 from kombu.transport import redis
-from worker import kombu_repair
+from worker.broker import kombu_patch
 
 channel = redis.Channel.__new__(redis.Channel)
 channel.connection = SimpleNamespace(client=None)
@@ -66,7 +68,7 @@ try:
     qos.restore_unacked()
 except AttributeError:
     print("broken")
-kombu_repair.apply()
+kombu_patch.apply()
 print("repaired", qos.restore_unacked())
 """
 
@@ -261,7 +263,7 @@ def test_kombu_still_has_the_fault_that_is_repaired() -> None:
         [sys.executable, "-c", LOST], env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=True
     )
 
-    assert version("kombu") in kombu_repair._BROKEN  # noqa: SLF001 - the versions that are repaired
+    assert version("kombu") in kombu_patch._BROKEN  # noqa: SLF001 - the versions that are repaired
     assert run.stdout.splitlines()[0] == "broken"
     assert run.stdout.splitlines()[-1] == "repaired []"
 

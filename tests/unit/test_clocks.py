@@ -12,8 +12,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 # Module -> why it may read the machine's own clock.
 MAY_READ_IT = {
-    "worker/broker_time.py": "where Redis may not be asked for its time, kombu does what it always did",
-    "api_shim/auth.py": "how long a verified JWT stays good is told by the clock that PyJWT reads",
+    "worker/broker/message_time.py": "where Redis may not be asked for its time, kombu does what it always did",
+    "api_shim/auth/jwt.py": "how long a verified JWT stays good is told by the clock that PyJWT reads",
     "api_shim/commands/doctor.py": "it compares the clock of the machine with MongoDB's",
 }
 

@@ -15,9 +15,9 @@ import pytest
 import yaml
 from pydantic import SecretStr
 
-from worker.export_tools import SliceLimits
+from worker.export.context import SliceLimits
 from worker.hubspot import transport
-from worker.hubspot.unwritten import LONGEST_GOODBYE_S
+from worker.hubspot.oauth.unwritten_tokens import LONGEST_GOODBYE_S
 from worker.settings import BeatSettings, BrokerSettings, ShimSettings, WorkerSettings
 
 ROOT = Path(__file__).resolve().parents[2]

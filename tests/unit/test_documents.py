@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from api_shim.connection_schemas import ConnectionView
-from api_shim.schedule_schemas import ScheduleView
-from worker.job_views import JobView
+from api_shim.responses.connections import ConnectionView
+from api_shim.responses.schedules import ScheduleView
+from worker.jobs.view import JobView
 
 ROOT = Path(__file__).resolve().parents[2]
 DECISIONS = sorted((ROOT / "docs" / "decisions").glob("*.md"))

@@ -123,7 +123,7 @@ def after_the_worker(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list
 
 
 @pytest.mark.parametrize(
-    "module", ["worker.tasks", "worker.bootstrap", "worker.exporter", "worker.hubspot", "requests", "celeryconfig"]
+    "module", ["worker.tasks", "worker.bootstrap", "worker.export.runner", "worker.hubspot", "requests", "celeryconfig"]
 )
 def test_importing_the_shim_does_not_load(module: str, after_the_shim: dict[str, list[str]]) -> None:
     assert module not in after_the_shim["loaded"]
@@ -137,10 +137,12 @@ def test_importing_the_worker_does_not_load(module: str, after_the_worker: dict[
 def test_what_sends_traces_is_not_loaded_before_it_is_wanted(
     after_the_shim: dict[str, list[str]], tmp_path: Path
 ) -> None:
-    all_but_one = [name for name in modules_of("worker") if name != "worker.otlp"]
+    all_but_one = [name for name in modules_of("worker") if name != "worker.telemetry.otlp"]
     loaded = {*after_the_shim["loaded"], *names_after_importing(all_but_one, tmp_path)["loaded"]}
 
-    assert loaded.isdisjoint({"worker.otlp", "opentelemetry.sdk.trace", "opentelemetry.exporter", "google.protobuf"})
+    assert loaded.isdisjoint(
+        {"worker.telemetry.otlp", "opentelemetry.sdk.trace", "opentelemetry.exporter", "google.protobuf"}
+    )
 
 
 def test_every_module_was_imported(

@@ -12,15 +12,22 @@ from typing import Any
 import pytest
 import yaml
 
-from api_shim.http_connections import Connections
-from api_shim.metrics import ConnectionCounts, RequestMetrics, StoredState, read_connections, read_gone_lists, read_jobs
+from api_shim.operations.http_connections import Connections
+from api_shim.operations.metrics import (
+    ConnectionCounts,
+    RequestMetrics,
+    StoredState,
+    read_connections,
+    read_gone_lists,
+    read_jobs,
+)
 from tests.fakes.clock import ManualClock
 from tests.fakes.connections import InMemoryConnectionStore
 from tests.fakes.gone_lists import InMemoryGoneListStore
 from tests.fakes.stores import InMemoryJobStore
 from tests.fakes.tokens import InMemoryTokenStore
-from worker.metrics import NAMESPACE, ExportMetrics, JobMetrics, new_registry
-from worker.token_health import TokenHealth
+from worker.accounts.health import TokenHealth
+from worker.telemetry.metrics import NAMESPACE, ExportMetrics, JobMetrics, new_registry
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 RUNBOOK = (DOCS / "operations.md").read_text()

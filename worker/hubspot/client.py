@@ -9,9 +9,10 @@ from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import SecretStr
 
-from worker.crm_apis import CrmApi
 from worker.errors import CursorLostError, FatalHubSpotError, FeedUnusableError, ListGoneError
-from worker.hubspot.dated import (
+from worker.export.interfaces import CrmSource, FeedQuery, FetchedPage, PageQuery
+from worker.hubspot.change_feed import feed_parameters, feed_shape, feed_url, read_feed
+from worker.hubspot.dated_format import (
     LIST_SHAPE,
     PROPERTY_PARAMETERS,
     read_dated_page,
@@ -20,11 +21,11 @@ from worker.hubspot.dated import (
     with_all_names_in_one,
 )
 from worker.hubspot.endpoints import Endpoint
-from worker.hubspot.feeds import feed_parameters, feed_shape, feed_url, read_feed
 from worker.hubspot.splitting import SplitCalls
 from worker.hubspot.transport import Answer, Transport
-from worker.interfaces import CrmSource, FeedQuery, FetchedPage, PageQuery
-from worker.pages import ExportType, Offset, Page, PageUnreadableError, read_page
+from worker.records.crm_api import CrmApi
+from worker.records.page import Page, PageUnreadableError, read_page
+from worker.records.types import ExportType, Offset
 
 _OK = 200
 _GONE = frozenset({404, 410})

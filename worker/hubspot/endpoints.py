@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from worker.pages import ExportType
+from worker.records.types import ExportType
 from worker.settings import WorkerSettings
 
 

@@ -14,9 +14,10 @@ import msgspec
 from pydantic import SecretStr
 
 from worker.errors import AddressTooLongError, FatalHubSpotError, HubSpotError, RetryableHubSpotError
+from worker.export.interfaces import PageQuery
 from worker.hubspot.transport import Answer, Api, Transport
-from worker.interfaces import PageQuery
-from worker.pages import PAGE_FORMATS, ExportType, Page, PageUnreadableError, read_page, record_ids, split_records
+from worker.records.page import Page, PageUnreadableError, read_page, record_ids, split_records
+from worker.records.types import PAGE_FORMATS, ExportType
 
 LONGEST_QUERY = 14_000
 """Characters of a query that HubSpot is sure to take, as they are sent."""

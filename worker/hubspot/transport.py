@@ -22,12 +22,12 @@ from worker.errors import (
     RetryableHubSpotError,
     TimedOutError,
 )
-from worker.hubspot.answers import correlation_id_of, error_of, error_within, quota_of
+from worker.hubspot.error_mapping import correlation_id_of, error_of, error_within, quota_of
 from worker.hubspot.prepared import RequestPreparer
 from worker.hubspot.wire import WireAdapter
-from worker.pages import Mend
-from worker.permits import FREE_PERMIT, Permit
-from worker.rates import Quota
+from worker.rate_limit.permits import FREE_PERMIT, Permit
+from worker.rate_limit.quota import Quota
+from worker.records.page import Mend
 from worker.settings import LONGEST_PATIENCE_S
 
 PATIENCE_S = 100.0

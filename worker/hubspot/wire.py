@@ -17,7 +17,7 @@ from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.util.wait import wait_for_read
 
-from worker.permits import DELIVERY_S
+from worker.rate_limit.permits import DELIVERY_S
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer

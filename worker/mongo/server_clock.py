@@ -12,7 +12,7 @@ from pymongo import timeout
 
 from worker.clock import steady_s
 from worker.errors import StoreUnavailableError
-from worker.mongo.connection import MongoDatabase, translated_errors
+from worker.mongo.database import MongoDatabase, translated_errors
 
 _ASK_EVERY_S = 15.0  # another member may be the primary by then
 _ASK_AGAIN_S = 5.0  # after MongoDB gave no answer

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from worker.mongo.connection import MongoDatabase, in_transaction
+from worker.mongo.database import MongoDatabase, in_transaction
 
 T = TypeVar("T")
 

@@ -10,7 +10,7 @@ from celery import Celery
 from kombu import Connection
 
 from api_shim.commands.findings import Finding, verdict_on, wrong
-from worker.job_queue import NOT_REACHED
+from worker.messaging.celery_queues import NOT_REACHED
 
 SUBJECT = "broker nodes"
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from api_shim.commands.findings import Finding, ok
-from worker.gone_lists import GoneList
-from worker.mongo.connection import MongoDatabase
-from worker.mongo.gone_lists import MongoGoneListStore
+from worker.accounts.gone_list import GoneList
+from worker.accounts.mongo.gone_lists import MongoGoneListStore
+from worker.mongo.database import MongoDatabase
 
 SUBJECT = "hubspot lists"
 

@@ -6,20 +6,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, cast
 
-from worker.mongo.connection import MongoDatabase
-from worker.mongo.connections import MongoConnectionStore
-from worker.mongo.deliveries import MongoDeliveryStore
-from worker.mongo.erasures import MongoErasureStore
-from worker.mongo.errands import MongoErrandStore
-from worker.mongo.gone_lists import MongoGoneListStore
-from worker.mongo.idempotency import MongoIdempotencyStore
-from worker.mongo.jobs import MongoJobStore
-from worker.mongo.pages import MongoPageStore
-from worker.mongo.portals import MongoPortalStore
-from worker.mongo.records import MongoRecordStore
-from worker.mongo.schedules import MongoScheduleStore
-from worker.mongo.token_renewals import MongoRenewalLeases
-from worker.mongo.tokens import MongoTokenStore
+from worker.accounts.mongo.connections import MongoConnectionStore
+from worker.accounts.mongo.gone_lists import MongoGoneListStore
+from worker.accounts.mongo.portals import MongoPortalStore
+from worker.accounts.mongo.renewals import MongoRenewalLeases
+from worker.accounts.mongo.tokens import MongoTokenStore
+from worker.current_copy.mongo.erasures import MongoErasureStore
+from worker.current_copy.mongo.records import MongoRecordStore
+from worker.jobs.mongo.jobs import MongoJobStore
+from worker.lifecycle.mongo.idempotency import MongoIdempotencyStore
+from worker.mongo.database import MongoDatabase
+from worker.pages.mongo.pages import MongoPageStore
+from worker.rpc.mongo.requests import MongoErrandStore
+from worker.schedules.mongo import MongoScheduleStore
+from worker.webhooks.mongo import MongoDeliveryStore
 
 _STORES = (
     MongoJobStore,

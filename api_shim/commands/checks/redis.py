@@ -9,7 +9,7 @@ from typing import Any
 from redis import RedisError
 
 from api_shim.commands.findings import Finding, one_line, verdict_on, wrong
-from worker.redis_client import redis_client
+from worker.broker.redis_client import redis_client
 from worker.settings import StoreSettings
 
 SUBJECTS = ("redis", "redis memory", "redis persistence")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from api_shim.commands.findings import Finding, ok, wrong
-from worker.mongo.connection import MongoDatabase
-from worker.mongo.token_endpoints import MongoTokenEndpoints
+from worker.accounts.mongo.token_endpoints import MongoTokenEndpoints
+from worker.accounts.token_endpoint import GoneEndpoint, known_as
+from worker.mongo.database import MongoDatabase
 from worker.settings import WorkerSettings, read
-from worker.token_endpoints import GoneEndpoint, known_as
 
 SUBJECT = "token endpoint"
 

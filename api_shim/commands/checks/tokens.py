@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from api_shim.commands.findings import Finding, verdict_on
-from worker.mongo.connection import MongoDatabase
-from worker.mongo.token_encryption import TokenEncryption
-from worker.mongo.tokens import MongoTokenStore, TokenSurvey
+from worker.accounts.encryption import TokenEncryption
+from worker.accounts.mongo.tokens import MongoTokenStore, TokenSurvey
+from worker.mongo.database import MongoDatabase
 from worker.settings import StoreSettings
 
 SUBJECT = "tokens"

@@ -16,15 +16,10 @@ from starlette.routing import BaseRoute
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
-from api_shim.access import Instruments, origin_of_request
 from api_shim.app import create_app
-from api_shim.auth import JwtVerifier
-from api_shim.connections import ConnectionDesk
-from api_shim.errands import ErrandDesk
-from api_shim.exports import ExportDesk
-from api_shim.group_commit import GroupCommit
-from api_shim.http_connections import Connections
-from api_shim.metrics import (
+from api_shim.auth.jwt import JwtVerifier
+from api_shim.operations.http_connections import Connections
+from api_shim.operations.metrics import (
     ConnectionCounts,
     Exposition,
     RequestMetrics,
@@ -33,14 +28,19 @@ from api_shim.metrics import (
     read_gone_lists,
     read_jobs,
 )
-from api_shim.plans import PlanDesk
-from api_shim.readiness import Readiness
-from api_shim.records import RecordDesk
-from api_shim.request_rates import RequestRate
-from api_shim.schedules import ScheduleDesk
-from api_shim.waiting import JobWaiter
-from api_shim.waiting_limits import WaitingLimit
-from api_shim.webhooks import WebhookRules
+from api_shim.operations.readiness import Readiness
+from api_shim.operations.request_log import Instruments, origin_of_request
+from api_shim.operations.request_rate import RequestRate
+from api_shim.operations.waiting_limit import WaitingLimit
+from api_shim.services.connections import ConnectionDesk
+from api_shim.services.exports import ExportDesk
+from api_shim.services.group_commit import GroupCommit
+from api_shim.services.job_waiter import JobWaiter
+from api_shim.services.plans import PlanDesk
+from api_shim.services.records import RecordDesk
+from api_shim.services.rpc_client import ErrandDesk
+from api_shim.services.schedules import ScheduleDesk
+from api_shim.services.webhook_rules import WebhookRules
 from tests.fakes.clock import ManualClock
 from tests.fakes.erasures import InMemoryErasureStore
 from tests.fakes.errands import InMemoryErrandStore
@@ -52,22 +52,22 @@ from tests.fakes.records import InMemoryRecordStore
 from tests.fakes.schedules import InMemoryScheduleStore
 from tests.fakes.stores import InMemoryJobStore
 from tests.unit.api_shim.shim import RESULT_TTL, SECRET, Parts, Shim, token_of
-from worker.connected_portals import ConnectedPortals
-from worker.control import JobControl
-from worker.copy_upkeep import CopyUpkeep
-from worker.group_submitter import GroupSubmitter
-from worker.job_caps import OpenJobCap
-from worker.job_queue import PunctualQueue
-from worker.keyed_submitter import KeyedSubmitter
-from worker.known_tokens import KnownTokens
-from worker.metrics import JobMetrics
+from worker.accounts.connected_portals import ConnectedPortals
+from worker.accounts.health import TokenHealth
+from worker.accounts.known_tokens import KnownTokens
+from worker.current_copy.upkeep import CopyUpkeep
+from worker.lifecycle.actions import JobControl
+from worker.lifecycle.open_job_cap import OpenJobCap
+from worker.lifecycle.storage_cap import StoredBytesCap
+from worker.lifecycle.submit import JobSubmitter
+from worker.lifecycle.submit_group import GroupSubmitter
+from worker.lifecycle.submit_once import KeyedSubmitter
+from worker.lifecycle.sync_starter import StartingQueue, Syncer
+from worker.messaging.bounded_queue import PunctualQueue
+from worker.messaging.notifier import RedisAnnouncer
 from worker.settings import ShimSettings
-from worker.spans import NoTraces
-from worker.storage_caps import StoredBytesCap
-from worker.submitter import JobSubmitter
-from worker.syncer import StartingQueue, Syncer
-from worker.token_health import TokenHealth
-from worker.wakeups import RedisAnnouncer
+from worker.telemetry.metrics import JobMetrics
+from worker.telemetry.tracing import NoTraces
 
 Running = Callable[..., AbstractContextManager[Shim]]
 

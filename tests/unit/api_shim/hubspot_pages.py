@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from worker.pages import PAGE_FORMATS, ExportType
+from worker.records.types import PAGE_FORMATS, ExportType
 
 
 def record(export_type: str, number: int) -> dict[str, object]:

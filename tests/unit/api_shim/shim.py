@@ -31,15 +31,15 @@ from tests.fakes.records import InMemoryRecordStore, InMemoryTransactions
 from tests.fakes.schedules import InMemoryScheduleStore
 from tests.fakes.stores import InMemoryJobStore, InMemoryPageStore
 from tests.fakes.tokens import InMemoryTokenStore
-from worker.closing import close, tell_sync
-from worker.eraser import Eraser
-from worker.errands import Answer, Errand
+from worker.accounts.token import Token
+from worker.current_copy.eraser import Eraser
 from worker.errors import ExportError
-from worker.jobs import Job
-from worker.pages import Page, read_page
-from worker.syncer import Syncer
-from worker.tokens import Token
-from worker.wakeups import RedisAnnouncer
+from worker.jobs.job import Job
+from worker.lifecycle.completion import close, tell_sync
+from worker.lifecycle.sync_starter import Syncer
+from worker.messaging.notifier import RedisAnnouncer
+from worker.records.page import Page, read_page
+from worker.rpc.requests import Answer, Errand
 
 BASE_PATH = "/v1/integrations/hubspot"
 SECRET = "a secret that only the tests know and long enough for every one of the HMAC algorithms"

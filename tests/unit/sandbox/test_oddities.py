@@ -12,8 +12,9 @@ from sandbox.portal.hubspot import HubSpot
 from sandbox.portal.messages import Answer
 from sandbox.portal.oddities import ODD_ENVELOPES, ODD_RECORDS, OddEnvelope, OddRecord
 from tests.unit.sandbox.test_legacy_lists import LISTS
-from worker.hubspot.dated import read_dated_page
-from worker.pages import ExportType, read_page, record_ids
+from worker.hubspot.dated_format import read_dated_page
+from worker.records.page import read_page, record_ids
+from worker.records.types import ExportType
 
 Get = Callable[..., Answer]
 TYPES = {ExportType.CONTACTS: "contacts", ExportType.COMPANIES: "companies", ExportType.DEALS: "deals"}

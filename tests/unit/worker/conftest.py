@@ -10,7 +10,7 @@ import responses
 from sandbox.portal.hubspot import HubSpot
 from sandbox.portal.mounting import mount
 from tests.fakes.clock import ManualClock
-from tests.unit.worker.accounts import AccountWorld
+from tests.unit.worker.account_world import AccountWorld
 from tests.unit.worker.workshop import HUB, RECORDS, Workshop
 
 

@@ -11,8 +11,9 @@ import msgspec
 from pydantic import SecretStr
 
 from sandbox.portal.cursors import CursorForm
-from worker.interfaces import FetchedPage, PageQuery
-from worker.pages import ExportType, read_page
+from worker.export.interfaces import FetchedPage, PageQuery
+from worker.records.page import read_page
+from worker.records.types import ExportType
 
 _OF_SEVEN = 3  # offsets include the record that they name, where forms are mixed
 

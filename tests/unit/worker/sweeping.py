@@ -10,9 +10,9 @@ from tests.fakes.clock import ManualClock
 from tests.fakes.queue import HoldingJobQueue
 from tests.fakes.stores import InMemoryJobStore
 from tests.fakes.upkeep import InMemoryUpkeepStore
-from worker.account_turns import AccountTurn
-from worker.jobs import Line
-from worker.sweeper import Chore, Sweeper, SweepLimits
+from worker.jobs.status import Line
+from worker.jobs.turn import AccountTurn
+from worker.lifecycle.sweeper import Chore, Sweeper, SweepLimits
 
 GRACE_S = SweepLimits().grace_s
 PATIENCE_S = SweepLimits().patience_s

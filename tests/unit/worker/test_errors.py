@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from api_shim import errors as answers
+from api_shim.responses import errors as answers
 from worker.errors import (
     CursorLostError,
     ErasureAskedError,

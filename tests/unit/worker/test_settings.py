@@ -8,8 +8,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from worker.mongo.token_encryption import TokenEncryption
-from worker.rates import Rate
+from worker.accounts.encryption import TokenEncryption
+from worker.rate_limit.quota import Rate
 from worker.settings import BrokerSettings, ShimSettings, StoreSettings, WorkerSettings, load
 
 WORKER = {"HUBSPOT_CLIENT_ID": "client", "HUBSPOT_CLIENT_SECRET": "a-client-secret"}

@@ -24,37 +24,40 @@ from tests.fakes.records import InMemoryRecordStore, InMemoryTransactions
 from tests.fakes.schedules import InMemoryScheduleStore
 from tests.fakes.stores import InMemoryJobStore, InMemoryPageStore
 from tests.fakes.tokens import InMemoryRenewalLeases, InMemoryTokenEndpoints, InMemoryTokenStore
-from worker.api_choice import ApiChoice, ApiSetting
-from worker.comparison import Comparison
-from worker.connected_portals import ConnectedPortals
-from worker.copy_interfaces import Transactions
-from worker.current_copy import CurrentCopy
-from worker.deletions import DeletionGuard
-from worker.eraser import Eraser
+from worker.accounts.connected_portals import ConnectedPortals
+from worker.accounts.scopes import MissingScopes
+from worker.accounts.token import Token
+from worker.current_copy.comparison import Comparison
+from worker.current_copy.deletion_guard import DeletionGuard
+from worker.current_copy.eraser import Eraser
+from worker.current_copy.interfaces import Transactions
+from worker.current_copy.writer import CurrentCopy
 from worker.errors import ExportError
-from worker.estimates import Estimate
-from worker.export_tools import ExportTools, SliceLimits, first_done
-from worker.exporter import Exporter
+from worker.export.api_choice import ApiChoice, ApiSetting
+from worker.export.context import ExportTools, SliceLimits, first_done
+from worker.export.interfaces import CrmSource, FetchedPage, PageQuery
+from worker.export.leases import LeaseKeeper
+from worker.export.runner import Exporter
 from worker.hubspot.client import CrmClient, DatedClient, LegacyClient
 from worker.hubspot.endpoints import legacy_endpoints
-from worker.hubspot.portals import PortalTokens
-from worker.hubspot.token_addresses import TokenAddresses
-from worker.hubspot.token_endpoint import TokenEndpoint
-from worker.hubspot.token_information import TokenInformation
-from worker.hubspot.tokens import RenewingTokenSource
+from worker.hubspot.oauth.portals import PortalTokens
+from worker.hubspot.oauth.token_addresses import TokenAddresses
+from worker.hubspot.oauth.token_endpoint import TokenEndpoint
+from worker.hubspot.oauth.token_information import TokenInformation
+from worker.hubspot.oauth.token_source import RenewingTokenSource
+from worker.hubspot.oauth.unwritten_tokens import UnwrittenTokens
 from worker.hubspot.transport import Transport
-from worker.hubspot.unwritten import UnwrittenTokens
-from worker.interfaces import CrmSource, FetchedPage, PageQuery, RateLimiter
-from worker.jobs import ExportRequest, Job, JobKind, JobStatus, Progress, SyncRequest
-from worker.leases import LeaseKeeper
-from worker.limiter import NoRateLimit
-from worker.pages import ExportType
-from worker.scopes import MissingScopes
+from worker.jobs.estimate import Estimate
+from worker.jobs.job import Job, Progress
+from worker.jobs.request import ExportRequest, SyncRequest
+from worker.jobs.status import JobKind, JobStatus
+from worker.jobs.sync import new_children, new_sync
+from worker.lifecycle.siblings import SiblingsAtWork
+from worker.messaging.backlog import WaitingRoom
+from worker.rate_limit.interfaces import RateLimiter
+from worker.rate_limit.limiter import NoRateLimit
+from worker.records.types import ExportType
 from worker.settings import WorkerSettings
-from worker.siblings import SiblingsAtWork
-from worker.syncs import new_children, new_sync
-from worker.tokens import Token
-from worker.waiting_room import WaitingRoom
 
 HUB = 62515
 RECORDS = 450

@@ -9,7 +9,7 @@ from hypothesis.stateful import rule
 
 from tests.unit.api_shim.isolation.world import NO_TOKEN, PEOPLE, TYPES, Person, World
 from tests.unit.api_shim.shim import problem
-from worker.pages import ExportType
+from worker.records.types import ExportType
 
 
 class ConnectionRules(World):

@@ -14,8 +14,8 @@ from tests.unit.api_shim.hubspot_pages import body_of, id_of
 from tests.unit.api_shim.isolation.world import NO_TOKEN, PEOPLE, TYPES, UNKNOWN_JOB, Person, World
 from tests.unit.api_shim.shim import BASE_PATH, Json, problem
 from worker.errors import FatalHubSpotError
-from worker.jobs import Job
-from worker.pages import PAGE_FORMATS, ExportType
+from worker.jobs.job import Job
+from worker.records.types import PAGE_FORMATS, ExportType
 
 ENDED = {"succeeded", "failed", "cancelled"}
 STATUSES = st.sampled_from(["", "queued", "running", "succeeded,failed", "cancelled"])

@@ -10,8 +10,8 @@ from hypothesis.stateful import rule
 
 from tests.unit.api_shim.hubspot_pages import record
 from tests.unit.api_shim.isolation.world import PEOPLE, TYPES, Person, World
-from worker.pages import ExportType
-from worker.records import CopyId, Record
+from worker.current_copy.record import Record
+from worker.records.types import CopyId, ExportType
 
 
 class RecordRules(World):

@@ -1,0 +1,1 @@
+"""Who calls: JWTs and the keys that they are checked with."""

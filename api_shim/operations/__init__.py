@@ -1,0 +1,1 @@
+"""Running the shim: request log, limits, metrics, readiness."""

@@ -1,0 +1,51 @@
+"""Errors in requests, and how several of them read in one message."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from itertools import islice
+from typing import Any
+
+from worker.errors import (
+    ExportError,
+    InvalidRequestError,
+)
+from worker.records.types import ExportType
+
+_MOST_COMPLAINTS = 10
+_LONGEST_NAME = 100
+
+
+class UnsupportedTypeError(ExportError):
+    """There is no such type of export."""
+
+    code = "unsupported_type"
+    details = f"Given type is not supported. supported types are {', '.join(sorted(ExportType))}"
+
+    def __init__(self) -> None:
+        super().__init__("data not found on object of type")
+
+
+class UnsupportedEncodingError(ExportError):
+    """The body is compressed: unpacked it may be of any size, so it is not unpacked."""
+
+    code = InvalidRequestError.code
+
+    def __init__(self) -> None:
+        super().__init__("Content-Encoding: a body must not be compressed")
+
+
+def complaints(errors: Iterable[Mapping[str, Any]]) -> str:
+    """Say of pydantic's errors what is wrong with which field; never all of a text from outside, it may be long."""
+    return "; ".join(f"{_field(item['loc'])}: {_reason(item)}" for item in islice(errors, _MOST_COMPLAINTS))
+
+
+def _field(location: tuple[int | str, ...]) -> str:
+    return ".".join(str(part)[:_LONGEST_NAME] for part in location) or "body"
+
+
+def _reason(item: Mapping[str, Any]) -> str:
+    if item["type"] == "extra_forbidden":
+        return "is not a known field"
+    message: str = item["msg"].removeprefix("Value error, ")
+    return message[:1].lower() + message[1:]

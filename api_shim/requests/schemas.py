@@ -1,0 +1,222 @@
+"""The wire, inwards: what requests may say (pydantic)."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema, field_validator
+from pydantic_core import PydanticCustomError
+
+from worker.current_copy.record import Shown
+from worker.jobs.copy_progress import SyncMode
+from worker.jobs.status import JobStatus
+from worker.records.types import ExportType
+from worker.schedules.schedule import Overlap
+from worker.schedules.timetable import LONGEST_CRON
+from worker.webhooks.url_policy import LONGEST_URL
+
+MOST_RESULTS = 1000
+MOST_JOBS = 100
+MOST_PARAMS = 500
+_LARGEST = 2**63 - 1  # what MongoDB and HubSpot hold as an integer
+_OURS = frozenset({"after", "count", "limit", "offset", "vidoffset"})
+
+
+def whole_number(value: object) -> object:
+    """Read digits; a parameter that is there but empty counts as absent, as it did for HubSpot."""
+    if not isinstance(value, str):
+        return value
+    if value == "":
+        return None
+    if not re.fullmatch(r"\d{1,19}", value, re.ASCII):
+        raise ValueError("must be a whole number, 0 or more")
+    return int(value)
+
+
+OffsetNumber = Annotated[Annotated[int, Field(strict=True, ge=0, le=_LARGEST)] | None, BeforeValidator(whole_number)]
+PositiveNumber = Annotated[Annotated[int, Field(strict=True, ge=1, le=_LARGEST)] | None, BeforeValidator(whole_number)]
+ResultsNumber = Annotated[
+    Annotated[int, Field(strict=True, ge=1, le=MOST_RESULTS)] | None, BeforeValidator(whole_number)
+]
+ListNumber = Annotated[Annotated[int, Field(strict=True, ge=1, le=MOST_JOBS)] | None, BeforeValidator(whole_number)]
+RecordNumber = Annotated[Annotated[int, Field(strict=True, ge=0, le=_LARGEST)], BeforeValidator(whole_number)]
+
+
+def instant(value: object) -> object:
+    """Read an instant as ISO 8601 with its zone, or as milliseconds since 1970; an empty one counts as absent."""
+    if not isinstance(value, str):
+        return value
+    if value == "":
+        return None
+    try:
+        ms = re.fullmatch(r"\d{1,15}", value, re.ASCII)
+        read = datetime.fromtimestamp(int(value) / 1000, UTC) if ms else datetime.fromisoformat(value)
+        return read.astimezone(UTC) if read.tzinfo is not None else _no_instant()
+    except (ValueError, OverflowError):
+        return _no_instant()
+
+
+def _no_instant() -> object:
+    raise ValueError("must be an instant as 2026-11-23T15:00:00Z, or milliseconds since 1970")
+
+
+def _or_absent(value: object) -> object:
+    return None if value == "" else value
+
+
+AskedRecords = Annotated[Shown | None, BeforeValidator(_or_absent)]
+Instant = Annotated[datetime | None, BeforeValidator(instant)]
+Text = Annotated[str, StringConstraints(max_length=10_000)]
+
+
+def _split(values: object) -> object:
+    """Read `a,b` as `a` and `b`; a parameter that is there but empty counts as absent."""
+    if not isinstance(values, list):
+        return values
+    return [word for value in values for word in value.split(",") if word]
+
+
+Statuses = Annotated[list[JobStatus], BeforeValidator(_split)]
+Types = Annotated[list[Literal["contacts", "companies", "deals", "notes", "sync"]], BeforeValidator(_split)]
+"""What a list may be narrowed down to: repeated, or separated by commas."""
+
+
+def _as_list(value: object) -> object:
+    if isinstance(value, str):
+        return [value]
+    if not isinstance(value, list):
+        raise ValueError("must be text or a list of texts")  # noqa: TRY004 - pydantic reports ValueError only
+    return value
+
+
+_ONE_OR_MORE = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
+Texts = Annotated[list[Text], BeforeValidator(_as_list), WithJsonSchema(_ONE_OR_MORE)]
+"""The values of one parameter; on the wire a single one needs no list."""
+
+
+class WebhookBody(BaseModel):
+    """Where to POST, signed, how a job ended. What a URL must be like is said in the README."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    url: Annotated[str, StringConstraints(max_length=LONGEST_URL)]
+
+
+SESSION_PATTERN = r"^[A-Za-z0-9._~-]{16,256}$"
+
+
+class ConfirmBody(BaseModel):
+    """The ticket that a browser brought back from HubSpot, and the value from the session of that browser."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    ticket: Annotated[str, StringConstraints(min_length=1, max_length=10_000)]
+    session: Annotated[str, StringConstraints(pattern=SESSION_PATTERN)]
+
+
+UNSUPPORTED_TYPE = "unsupported_type"
+
+
+def _sync_types(values: object) -> object:
+    """Read the names of types; null is all of them, as is no list at all."""
+    if values is None:
+        return tuple(ExportType)
+    if not isinstance(values, list) or not all(isinstance(each, str) for each in values):
+        raise ValueError("must be a list of types")
+    if not values:
+        raise ValueError("must name at least one type")
+    if not {*values}.issubset(ExportType):
+        raise PydanticCustomError(UNSUPPORTED_TYPE, "has a type that is not supported")
+    if len({*values}) < len(values):
+        raise ValueError("names a type more than once")
+    return tuple(map(ExportType, values))
+
+
+_TYPES_SCHEMA = {
+    "type": ["array", "null"],
+    "items": {"type": "string", "enum": list(ExportType)},
+    "minItems": 1,
+    "uniqueItems": True,
+    "default": list(ExportType),
+}
+SyncTypes = Annotated[tuple[ExportType, ...], BeforeValidator(_sync_types), WithJsonSchema(_TYPES_SCHEMA)]
+DryRun = Annotated[bool, Field(strict=True)]
+Label = Annotated[str | None, StringConstraints(max_length=200)]
+
+
+class SyncBody(BaseModel):
+    """What `POST /sync` may ask for; everything is optional."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    types: SyncTypes = tuple(ExportType)
+    mode: SyncMode = SyncMode.FULL
+    confirm_deletions: Annotated[bool, Field(strict=True)] = False
+    label: Label = None
+    dry_run: DryRun = False
+    webhook: WebhookBody | None = None
+
+
+class ScheduleBody(BaseModel):
+    """What `PUT /schedule` says: when and where the clock is looked at, and what is to be done then."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    cron: Annotated[str, StringConstraints(max_length=10 * LONGEST_CRON)]
+    timezone: Annotated[str, StringConstraints(max_length=100)]
+    types: SyncTypes = tuple(ExportType)
+    mode: SyncMode = SyncMode.FULL
+    enabled: Annotated[bool, Field(strict=True)] = True
+    overlap: Overlap = Overlap.SKIP
+    webhook: WebhookBody | None = None
+
+
+class ExportBody(BaseModel):
+    """What `POST /export/{type}` may ask for; everything is optional."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    limit: PositiveNumber = None
+    page_size: PositiveNumber = None
+    offset: OffsetNumber = None
+    params: dict[Text, Texts] = Field(default_factory=dict)
+    label: Label = None
+    dry_run: DryRun = False
+    webhook: WebhookBody | None = None
+
+    @field_validator("params")
+    @classmethod
+    def _no_paging(cls, params: dict[str, list[str]]) -> dict[str, list[str]]:
+        for name in params:
+            if name.lower() in _OURS:
+                raise ValueError(f"{name!r} is set by limit, page_size and offset, not here")
+        if "" in params:
+            raise ValueError("a parameter must have a name")
+        if sum(map(len, params.values())) > MOST_PARAMS:
+            raise ValueError(f"must hold at most {MOST_PARAMS} values")
+        return {name: values for name, values in params.items() if values}
+
+    @property
+    def pairs(self) -> tuple[tuple[str, str], ...]:
+        """The parameters in order, lists as repeats."""
+        return tuple((name, value) for name, values in self.params.items() for value in values)
+
+
+def schema_of(body: type[BaseModel]) -> dict[str, Any]:
+    """Return a body's JSON schema in one piece: OpenAPI looks for what it refers to elsewhere."""
+    whole = body.model_json_schema()
+    parts: dict[str, Any] = whole.pop("$defs", {})
+    inlined: dict[str, Any] = _inlined(whole, parts)
+    return inlined
+
+
+def _inlined(schema: Any, parts: dict[str, Any]) -> Any:  # noqa: ANN401 - JSON
+    if isinstance(schema, list):
+        return [_inlined(each, parts) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if "$ref" in schema:
+        return _inlined(parts[schema["$ref"].rpartition("/")[2]], parts)
+    return {name: _inlined(value, parts) for name, value in schema.items()}

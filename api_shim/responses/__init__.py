@@ -1,0 +1,1 @@
+"""What goes out: schemas, errors, examples and the writing of bodies."""

@@ -1,0 +1,162 @@
+"""The wire, outwards, of connections (pydantic)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Literal, Self
+
+from pydantic import BaseModel
+
+from worker.accounts.connection import Connection, HubSpotFacts
+from worker.accounts.gone_list import GoneList
+from worker.accounts.portal_interfaces import Portal
+from worker.accounts.scopes import missing_scopes
+from worker.accounts.token import Token
+from worker.records.types import ExportType
+
+MissingView = dict[str, list[str]]
+"""The types that HubSpot would refuse, each with the scopes of which any one would do."""
+
+
+class InvitationView(BaseModel):
+    """Where the user lets the app into a HubSpot account, and until when the address will do."""
+
+    url: str
+    expires_at: datetime
+
+
+class InvitationAnswer(BaseModel):
+    """The body of the redirect, for programs that hand the address to their user."""
+
+    success: Literal[True] = True
+    message: Literal["Send the user there"] = "Send the user there"
+    data: InvitationView
+
+
+class FactsView(BaseModel):
+    """What HubSpot says of a token; null: it did not say, or was not asked."""
+
+    hub_id: int | None
+    user_id: int | None
+    user: str | None
+    scopes: list[str] | None
+    missing_scopes: MissingView | None
+
+    @classmethod
+    def of(cls, facts: HubSpotFacts) -> Self:
+        """Show facts."""
+        return cls.model_validate(_facts(facts))
+
+
+class ConnectedAnswer(BaseModel):
+    """The account is connected."""
+
+    success: Literal[True] = True
+    message: Literal["Account connected"] = "Account connected"
+    data: FactsView
+
+
+class GoneListView(BaseModel):
+    """A legacy list that HubSpot no longer serves to the account, as it has said more than once.
+
+    `since` and `last_seen_at` are when it said so first and last, `status` and `message` its last answer.
+    """
+
+    type: ExportType
+    since: datetime
+    last_seen_at: datetime
+    status: int | None
+    message: str
+
+    @classmethod
+    def of(cls, gone: GoneList) -> Self:
+        """Show one."""
+        return cls(
+            type=gone.export_type,
+            since=gone.since,
+            last_seen_at=gone.last_seen_at,
+            status=gone.status,
+            message=gone.message,
+        )
+
+
+class PortalView(BaseModel):
+    """A HubSpot portal that the account has been connected to, and when tokens that open it were seen."""
+
+    hub_id: int
+    connected: bool
+    first_seen_at: datetime
+    last_seen_at: datetime
+
+
+class ConnectionView(FactsView):
+    """How a connection is; never the token.
+
+    `since` and `reason` tell why it has to be made anew. `checked_at` is when HubSpot said what is said here;
+    `generated_at` and `expires_at` are those of the access token, which is renewed when it is needed. Exports of the
+    types in `lists_gone` begin with HubSpot's dated API where `HUBSPOT_API=auto` is set.
+    """
+
+    status: Literal["connected", "reconnect_required"]
+    since: datetime | None
+    reason: str | None
+    checked_at: datetime | None
+    generated_at: datetime | None
+    expires_at: datetime | None
+    encrypted: bool
+    lists_gone: list[GoneListView]
+    portals: list[PortalView]
+
+
+class ConnectionAnswer(BaseModel):
+    """A connection."""
+
+    success: Literal[True] = True
+    message: Literal["Connection found"] = "Connection found"
+    data: ConnectionView
+
+
+def connection_view(
+    token: Token, known: Connection, *, gone: Sequence[GoneList], portals: Sequence[Portal]
+) -> ConnectionView:
+    """Show a connection, of which `known` is what still holds, which legacy lists are `gone`, and its portals."""
+    refusal = known.refusal
+    return ConnectionView.model_validate(
+        {
+            **_facts(known.facts),
+            "status": "connected" if refusal is None else "reconnect_required",
+            "since": refusal.since if refusal is not None else None,
+            "reason": refusal.reason if refusal is not None else None,
+            "checked_at": known.checked_at,
+            "generated_at": token.generated_at,
+            "expires_at": token.access_token_ends_at,
+            "encrypted": token.is_encrypted,
+            "lists_gone": [GoneListView.of(each) for each in gone if each.is_of(known.facts.hub_id)],
+            "portals": [
+                {
+                    "hub_id": portal.hub_id,
+                    "connected": portal.hub_id == known.facts.hub_id,
+                    "first_seen_at": portal.first_seen_at,
+                    "last_seen_at": portal.last_seen_at,
+                }
+                for portal in portals
+            ],
+        }
+    )
+
+
+def _facts(facts: HubSpotFacts) -> dict[str, object]:
+    return {
+        "hub_id": facts.hub_id,
+        "user_id": facts.user_id,
+        "user": facts.user,
+        "scopes": list(facts.scopes) if facts.scopes is not None else None,
+        "missing_scopes": _missing(facts),
+    }
+
+
+def _missing(facts: HubSpotFacts) -> MissingView | None:
+    if facts.scopes is None:
+        return None
+    return {str(each): list(scopes) for each, scopes in missing_scopes(list(ExportType), facts.scopes).items()}

@@ -1,0 +1,50 @@
+"""Answers that are a job: as it stands, or taken on, with where it lives and when to look again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from fastapi import Response
+from pydantic import BaseModel
+
+from api_shim.responses.schemas import JobAnswer, JobListAnswer, ListPagination
+from worker.jobs.job import Job
+from worker.jobs.view import job_path, view_of
+from worker.lifecycle.submit_once import Submission
+
+_POLL_AFTER_S = 1
+
+
+def job_answer(
+    job: Job, *, message: str, applied: str = "", status: int = 200, headers: Mapping[str, str] | None = None
+) -> Response:
+    """Answer with a job; `applied` is what was done of the client's preferences."""
+    return _json(JobAnswer.of(job, message=message), status=status, headers={**(headers or {}), **_applied(applied)})
+
+
+def list_answer(jobs: Sequence[Job], *, cursor: str | None) -> Response:
+    """Answer with jobs; `cursor` leads to those after them, where there are some."""
+    return _json(JobListAnswer(data=[view_of(job) for job in jobs], pagination=ListPagination.to(cursor)))
+
+
+def accepted(job: Job, *, message: str, applied: str = "", warnings: Sequence[str] = ()) -> Response:
+    """Answer 202."""
+    headers = {"Location": job_path(job.job_id), "Retry-After": str(_POLL_AFTER_S), **_applied(applied)}
+    return _json(JobAnswer.of(job, message=message, warnings=warnings), status=202, headers=headers)
+
+
+def submitted(submission: Submission, *, message: str) -> Response:
+    """Answer 202, or 200 where the request was repeated: this is what became of it."""
+    job = submission.job
+    if submission.is_repeat:
+        return job_answer(job, message="Accepted before", headers={"Location": job_path(job.job_id)})
+    return accepted(job, message=message, warnings=submission.warnings)
+
+
+def _json(answer: BaseModel, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """Write an answer out at once: a dictionary in between costs as much again."""
+    return Response(answer.model_dump_json(), status_code=status, headers=headers, media_type="application/json")
+
+
+def _applied(preferences: str) -> Mapping[str, str]:
+    return {"Preference-Applied": preferences} if preferences else {}

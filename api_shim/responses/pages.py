@@ -1,0 +1,35 @@
+"""Answers that hold HubSpot's own bytes: the envelope is written around them, they are not decoded."""
+
+from __future__ import annotations
+
+import json
+
+from fastapi import Response
+
+from worker.pages.interfaces import RecordSlice
+from worker.records.types import PAGE_FORMATS, ExportType, Offset
+
+_HEAD = b'{"success":true,"message":"DATA Recieved","data":'
+
+
+def page_answer(data: bytes, *, has_more: bool, offset: Offset | None, applied: str = "") -> Response:
+    """Answer with a page in the documented body; `data` is a JSON object, used as it is."""
+    pagination = {"hasMore": True if has_more else None, "offset": offset}
+    tail = b',"pagination":' + json.dumps(pagination, separators=(",", ":")).encode() + b"}"
+    headers = {"Preference-Applied": applied} if applied else None
+    return Response(_HEAD + data + tail, media_type="application/json", headers=headers)
+
+
+def results_answer(export_type: ExportType, found: RecordSlice, *, has_more: bool) -> Response:
+    """Answer with records of a job, under the keys that HubSpot uses for the type; the offset is a place in the job."""
+    keys = PAGE_FORMATS[export_type]
+    more = b"true" if has_more else b"false"
+    data = b'{"%s":[%s],"%s":%s,"%s":%d}' % (
+        keys.list_key.encode(),
+        b",".join(found.records),
+        keys.more_key.encode(),
+        more,
+        keys.offset_key.encode(),
+        found.end,
+    )
+    return page_answer(data, has_more=has_more, offset=found.end if found.end or has_more else None)

@@ -1,0 +1,78 @@
+"""The wire, outwards: what answers about schedules look like (pydantic)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal, Self
+
+from pydantic import BaseModel
+
+from api_shim.services.schedules import Standing
+from worker.jobs.copy_progress import SyncMode
+from worker.records.types import ExportType
+from worker.schedules.schedule import Overlap
+
+
+class ScheduleWebhookView(BaseModel):
+    """Where the end of every sync is told."""
+
+    url: str
+
+
+class ScheduleView(BaseModel):
+    """A schedule; README.md says what each field means."""
+
+    schedule_id: str
+    cron: str
+    timezone: str
+    types: list[ExportType]
+    mode: SyncMode
+    enabled: bool
+    overlap: Overlap
+    webhook: ScheduleWebhookView | None
+    jitter_seconds: int
+    next_run_at: datetime | None
+    queued_for: datetime | None
+    last_run_at: datetime | None
+    last_job_id: str | None
+    hub_id: int | None
+    skipped_runs: int
+    missed_runs: int
+    stopped_reason: str | None
+    created_at: datetime
+    updated_at: datetime
+
+
+class ScheduleAnswer(BaseModel):
+    """The body of every answer that is a schedule."""
+
+    success: Literal[True] = True
+    message: str
+    data: ScheduleView
+
+    @classmethod
+    def of(cls, standing: Standing, *, message: str) -> Self:
+        """Show a schedule."""
+        schedule = standing.schedule
+        view = ScheduleView(
+            schedule_id=schedule.schedule_id,
+            cron=schedule.timetable.cron,
+            timezone=schedule.timetable.timezone,
+            types=list(schedule.types),
+            mode=schedule.mode,
+            enabled=schedule.is_enabled,
+            overlap=schedule.overlap,
+            webhook=ScheduleWebhookView(url=schedule.webhook.url) if schedule.webhook is not None else None,
+            jitter_seconds=schedule.jitter_s,
+            next_run_at=schedule.next_run_at,
+            queued_for=schedule.queued_for,
+            last_run_at=schedule.last_run_at,
+            last_job_id=schedule.last_job_id,
+            hub_id=schedule.hub_id,
+            skipped_runs=schedule.skipped_runs,
+            missed_runs=schedule.missed_runs,
+            stopped_reason=standing.stopped_reason,
+            created_at=schedule.created_at,
+            updated_at=schedule.updated_at,
+        )
+        return cls(message=message, data=view)

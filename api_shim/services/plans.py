@@ -1,0 +1,41 @@
+"""PlanDesk: says what exports would come to, with nothing started."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from starlette.concurrency import run_in_threadpool
+
+from api_shim.auth.jwt import Caller
+from api_shim.services.rpc_client import ErrandDesk
+from worker.accounts.interfaces import TokenStore
+from worker.errors import TokenNotFoundError
+from worker.rpc.requests import Answer, Errand, PlanExports, PlannedExport
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanDesk:
+    """What routes call for `"dry_run": true`."""
+
+    tokens: TokenStore
+    errands: ErrandDesk
+    clock: Callable[[], datetime]
+
+    async def plan(self, caller: Caller, exports: Sequence[PlannedExport]) -> Answer:
+        """Plan exports that would run side by side.
+
+        Raises TokenNotFoundError, TokenUnreadableError, and what `ErrandDesk.ask` raises.
+        """
+        if await run_in_threadpool(self.tokens.find, caller.account_id, caller.uid) is None:
+            raise TokenNotFoundError
+        errand = Errand(
+            errand_id=str(uuid.uuid4()),
+            account_id=caller.account_id,
+            owner=caller.uid,
+            question=PlanExports(exports=tuple(exports)),
+            created_at=self.clock(),
+        )
+        return await self.errands.ask(errand)

@@ -1,0 +1,30 @@
+"""WebhookRules: which webhooks may be asked for here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from api_shim.requests.schemas import WebhookBody
+from worker.errors import InvalidRequestError
+from worker.jobs.webhook import Webhook
+from worker.webhooks.url_policy import require_deliverable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebhookRules:
+    """What the settings say of webhooks; for all that may be told of by one: exports, syncs and schedules."""
+
+    can_sign: bool
+    allow_private: bool
+
+    def accept(self, asked: WebhookBody | None) -> Webhook | None:
+        """Give what a job is to keep of a request's webhook. Raises InvalidRequestError."""
+        if asked is None:
+            return None
+        if not self.can_sign:
+            raise InvalidRequestError("webhook: webhooks are not configured here: WEBHOOK_SECRET is not set")
+        try:
+            require_deliverable(asked.url, allow_private=self.allow_private)
+        except ValueError as error:
+            raise InvalidRequestError(f"webhook.url: {error}") from None
+        return Webhook(url=asked.url)

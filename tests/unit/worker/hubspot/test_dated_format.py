@@ -1,0 +1,260 @@
+"""Both of HubSpot's APIs, asked side by side about one account: the same records in the same shape."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping
+from typing import Any, get_args
+
+import msgspec
+import pytest
+import responses
+from pydantic import SecretStr
+
+from sandbox.portal.accounts import DatedCursorForm
+from sandbox.portal.cursors import CursorForm
+from sandbox.portal.hubspot import HubSpot
+from sandbox.portal.mounting import mount
+from worker.errors import CursorLostError, RetryableHubSpotError
+from worker.export.interfaces import CrmSource, PageQuery
+from worker.hubspot.client import DatedClient, LegacyClient
+from worker.hubspot.dated_format import to_documented_body, to_parameters
+from worker.hubspot.endpoints import Endpoint, legacy_endpoints
+from worker.hubspot.transport import Transport
+from worker.records.cursor import without_repeat
+from worker.records.page import PageUnreadableError, read_page, record_ids
+from worker.records.types import PAGE_FORMATS, ExportType, Offset
+from worker.settings import WorkerSettings
+
+HUB = 7
+Record = dict[str, Any]
+
+
+@pytest.fixture
+def hubspot() -> Iterator[HubSpot]:
+    portal = HubSpot()
+    portal.add_account(
+        HUB,
+        records={"contacts": 25, "companies": 25, "deals": 25, "engagements": 60},
+        id_strides={"contacts": 1, "companies": 2},  # one more or less than the right offset loses a record there
+        rate_limit=0,
+    )
+    with responses.RequestsMock(assert_all_requests_are_fired=False) as mocked:
+        mount(portal, mocked)
+        yield portal
+
+
+@pytest.fixture
+def endpoints() -> Mapping[ExportType, Endpoint]:
+    return legacy_endpoints(
+        WorkerSettings.model_validate({"hubspot_client_id": "id", "hubspot_client_secret": "secret"})
+    )
+
+
+@pytest.fixture
+def legacy(endpoints: Mapping[ExportType, Endpoint]) -> LegacyClient:
+    return LegacyClient(transport=Transport(), endpoints=endpoints)
+
+
+@pytest.fixture
+def dated(endpoints: Mapping[ExportType, Endpoint]) -> DatedClient:
+    objects = "https://api.hubapi.com/crm/objects/2026-09"
+    return DatedClient(transport=Transport(), objects_url=objects, legacy=endpoints)
+
+
+def read_all(
+    hubspot: HubSpot, source: CrmSource, export_type: ExportType, *params: tuple[str, str], offset: Offset | None = None
+) -> list[Record]:
+    token = SecretStr(hubspot.issue_token(HUB).value)
+    records: list[Record] = []
+    while True:
+        query = PageQuery(export_type=export_type, count=10, offset=offset, params=params)
+        page = source.fetch_page(query, token).page
+        body = msgspec.json.decode(page.body)
+        assert set(body) == {
+            PAGE_FORMATS[export_type].list_key,
+            PAGE_FORMATS[export_type].more_key,
+            PAGE_FORMATS[export_type].offset_key,
+        }
+        records += body[PAGE_FORMATS[export_type].list_key]
+        if not page.has_more:
+            return records
+        offset = page.offset
+
+
+def choose(
+    hubspot: HubSpot, *, legacy_form: CursorForm = "last_id", dated_form: DatedCursorForm = "last_id_plus_1"
+) -> None:
+    forms = dict.fromkeys(("contacts", "companies", "deals", "engagements"), legacy_form)
+    hubspot.accounts[HUB].change({"cursor_forms": forms, "dated_cursor_form": dated_form})
+
+
+def values_of(record: Record) -> dict[str, str]:
+    return {name: content["value"] for name, content in record["properties"].items()}
+
+
+def id_of(record: Record) -> int:
+    return int(record.get("vid") or record.get("companyId") or record.get("dealId") or record["engagement"]["id"])
+
+
+def test_contacts_come_alike(hubspot: HubSpot, legacy: LegacyClient, dated: DatedClient) -> None:
+    asked = (("property", "email"), ("property", "lastname"))
+    old, new = (read_all(hubspot, source, ExportType.CONTACTS, *asked) for source in (legacy, dated))
+    assert [r["vid"] for r in new] == [r["vid"] for r in old]
+    for before, after in zip(old, new, strict=True):
+        assert {n: values_of(after)[n] for n in ("email", "lastname")} == {
+            n: values_of(before)[n] for n in ("email", "lastname")
+        }
+
+
+def test_companies_bring_the_properties_that_the_legacy_address_asks_for(
+    hubspot: HubSpot, legacy: LegacyClient, dated: DatedClient
+) -> None:
+    old, new = (read_all(hubspot, source, ExportType.COMPANIES) for source in (legacy, dated))
+    assert [r["companyId"] for r in new] == [r["companyId"] for r in old]
+    assert [values_of(r)["name"] for r in new] == [values_of(r)["name"] for r in old]
+
+
+def test_deals_bring_their_associations(hubspot: HubSpot, legacy: LegacyClient, dated: DatedClient) -> None:
+    old, new = (read_all(hubspot, source, ExportType.DEALS) for source in (legacy, dated))
+    assert [r["dealId"] for r in new] == [r["dealId"] for r in old]
+    for before, after in zip(old, new, strict=True):
+        for name in ("associatedVids", "associatedCompanyIds"):
+            assert sorted(after["associations"][name]) == sorted(before["associations"][name])
+
+
+def test_notes_are_the_engagements_that_are_notes(hubspot: HubSpot, legacy: LegacyClient, dated: DatedClient) -> None:
+    old, new = (read_all(hubspot, source, ExportType.NOTES) for source in (legacy, dated))
+    notes = [record for record in old if record["engagement"]["type"] == "NOTE"]
+    assert [r["engagement"]["id"] for r in new] == [r["engagement"]["id"] for r in notes]
+    assert [r["metadata"]["body"] for r in new] == [r["metadata"]["body"] for r in notes]
+    assert [r["engagement"]["timestamp"] for r in new] == [r["engagement"]["timestamp"] for r in notes]
+
+
+@pytest.mark.parametrize("form", get_args(CursorForm))
+@pytest.mark.parametrize("export_type", [ExportType.CONTACTS, ExportType.COMPANIES, ExportType.DEALS])
+def test_a_callers_legacy_offset_leads_on_in_the_dated_api_and_repeats_one_record_at_worst(
+    hubspot: HubSpot, legacy: LegacyClient, dated: DatedClient, export_type: ExportType, form: CursorForm
+) -> None:
+    choose(hubspot, legacy_form=form)
+    everything = [id_of(record) for record in read_all(hubspot, legacy, export_type)]
+    for size in range(1, 12):
+        query = PageQuery(export_type=export_type, count=size, offset=None)
+        page = legacy.fetch_page(query, SecretStr(hubspot.issue_token(HUB).value)).page
+
+        rest = [id_of(record) for record in read_all(hubspot, dated, export_type, offset=page.offset)]
+
+        assert rest in (everything[size:], everything[size - 1 :])
+
+
+@pytest.mark.parametrize("forms", list(itertools.product(get_args(CursorForm), get_args(DatedCursorForm))))
+@pytest.mark.parametrize("export_type", [ExportType.CONTACTS, ExportType.COMPANIES, ExportType.DEALS])
+def test_either_api_goes_on_behind_the_last_id_that_was_read_of_the_other(
+    hubspot: HubSpot,
+    legacy: LegacyClient,
+    dated: DatedClient,
+    export_type: ExportType,
+    forms: tuple[CursorForm, DatedCursorForm],
+) -> None:
+    choose(hubspot, legacy_form=forms[0], dated_form=forms[1])
+    token = SecretStr(hubspot.issue_token(HUB).value)
+    everything = [id_of(record) for record in read_all(hubspot, legacy, export_type)]
+    ways: list[tuple[CrmSource, CrmSource]] = [(legacy, dated), (dated, legacy)]
+    for size, (first, second) in itertools.product(range(1, 12), ways):
+        fetched = first.fetch_page(PageQuery(export_type=export_type, count=size, offset=None), token)
+        last_id = everything[size - 1]
+        query = PageQuery(
+            export_type=export_type,
+            count=100,
+            offset=fetched.page.offset,
+            offset_api=fetched.api,
+            after_id=last_id,
+        )
+
+        page = second.fetch_page(query, token).page
+
+        _, ids = without_repeat(export_type, page, record_ids(export_type, page.body), last_id=last_id)
+        assert ids == everything[size:]
+
+
+def test_an_offset_of_the_other_api_alone_leads_nowhere(
+    hubspot: HubSpot, legacy: LegacyClient, dated: DatedClient
+) -> None:
+    token = SecretStr(hubspot.issue_token(HUB).value)
+    for source, other in ((legacy, "dated"), (dated, "legacy")):
+        query = PageQuery(export_type=ExportType.DEALS, count=10, offset=901, offset_api=other)
+        with pytest.raises(CursorLostError, match=other):
+            source.fetch_page(query, token)
+
+
+@pytest.mark.parametrize("form", get_args(DatedCursorForm))
+def test_the_dated_cursor_is_handed_out_and_sent_back_as_it_is(
+    hubspot: HubSpot, dated: DatedClient, form: DatedCursorForm
+) -> None:
+    choose(hubspot, dated_form=form)
+    ids = hubspot.accounts[HUB].records["contacts"].ids()
+    named = {"last_id_plus_1": ids[9] + 1, "next_id": ids[10]}[form]
+    page = dated.fetch_page(
+        PageQuery(export_type=ExportType.CONTACTS, count=10, offset=None), SecretStr(hubspot.issue_token(HUB).value)
+    ).page
+
+    assert page.offset == named
+    assert [id_of(record) for record in read_all(hubspot, dated, ExportType.CONTACTS)] == ids
+    assert [dict(call.query).get("after") for call in hubspot.journal.calls][2] == str(named)
+
+
+def test_the_dated_apis_last_page_has_an_offset_behind_the_last_record(hubspot: HubSpot, dated: DatedClient) -> None:
+    token = SecretStr(hubspot.issue_token(HUB).value)
+    page = dated.fetch_page(PageQuery(export_type=ExportType.CONTACTS, count=100, offset=None), token).page
+    assert page.offset == hubspot.accounts[HUB].records["contacts"].ids()[-1] + 1
+    assert read_all(hubspot, dated, ExportType.CONTACTS, offset=page.offset) == []
+
+
+def test_a_dated_cursor_that_is_no_number_goes_on_as_it_is() -> None:
+    page = read_page(
+        ExportType.CONTACTS,
+        to_documented_body(ExportType.CONTACTS, b'{"results":[],"paging":{"next":{"after":"NTI1Cg%3D%3D"}}}'),
+    )
+    assert (page.offset, page.has_more) == ("NTI1Cg%3D%3D", True)
+    parameters = to_parameters(ExportType.CONTACTS, count=10, after=page.offset, legacy=())
+    assert parameters == [("limit", "10"), ("after", "NTI1Cg%3D%3D")]
+
+
+def test_an_empty_account_has_no_more_and_no_offset(hubspot: HubSpot, dated: DatedClient) -> None:
+    hubspot.add_account(8)
+    token = SecretStr(hubspot.issue_token(8).value)
+    page = dated.fetch_page(PageQuery(export_type=ExportType.DEALS, count=10, offset=None), token).page
+    assert (page.records, page.has_more, page.offset) == (0, False, None)
+
+
+def test_questions_are_put_in_the_dated_apis_words() -> None:
+    legacy = [("properties", "dealname"), ("includeAssociations", "true"), ("properties", "amount"), ("x", "1")]
+    assert to_parameters(ExportType.DEALS, count=250, after=801, legacy=legacy) == [
+        ("limit", "100"),
+        ("after", "801"),
+        ("properties", "dealname,amount"),
+        ("associations", "contacts,companies,deals,tickets"),
+        ("x", "1"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"<html>",
+        b'{"contacts":[]}',
+        b'{"results":{}}',
+        b'{"results":[],"paging":"more"}',
+        b'{"results":[],"paging":{"next":{}}}',
+        b'{"results":[],"paging":{"next":{"after":null}}}',
+        b'{"results":[],"paging":{"next":{"after":""}}}',
+        b'{"results":[],"paging":{"next":{"after":["5"]}}}',
+        b'{"results":[{"id":' + b"[" * 2_000 + b"]" * 2_000 + b"}]}",
+    ],
+)
+def test_anything_else_is_not_a_dated_page(body: bytes, hubspot: HubSpot, dated: DatedClient) -> None:
+    with pytest.raises(PageUnreadableError):
+        to_documented_body(ExportType.CONTACTS, body)
+    hubspot.fail_next(status=200, body=body.decode(), type="contacts")
+    with pytest.raises(RetryableHubSpotError):
+        read_all(hubspot, dated, ExportType.CONTACTS)

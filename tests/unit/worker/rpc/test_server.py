@@ -1,0 +1,170 @@
+"""ErrandRunner: an errand is done once, whatever comes of it is the answer, and whoever waits is told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import pytest
+from pydantic import SecretStr
+from structlog.testing import capture_logs
+
+from tests.fakes.clock import ManualClock
+from tests.fakes.errands import InMemoryErrandStore
+from worker.accounts.connection import HubSpotFacts
+from worker.errors import FatalHubSpotError, InternalError, StoreUnavailableError, TokenUnreadableError
+from worker.jobs.status import JobError
+from worker.rpc.requests import Connected, Errand, ExchangeCode, Plan, PlanExports, Question
+from worker.rpc.server import ErrandRunner
+
+CONNECTED = Connected(facts=HubSpotFacts(hub_id=1))
+PLAN = Plan(exports=(), rate=None, facts=HubSpotFacts(hub_id=2))
+REFUSED = FatalHubSpotError("no", status=403, body={"category": "X"})
+
+
+@dataclass
+class Hands:
+    """What does errands, and what tells of answers: both remember, and the first fails on request."""
+
+    failure: Exception | None = None
+    connected: list[tuple[str, str, str, str]] = field(default_factory=list)
+    told: list[str] = field(default_factory=list)
+
+    def connect(self, account_id: str, owner: str, question: ExchangeCode, *, code: SecretStr) -> Connected:
+        self.connected.append((account_id, owner, question.redirect_uri, code.get_secret_value()))
+        if self.failure is not None:
+            raise self.failure
+        return CONNECTED
+
+    def plan(self, account_id: str, owner: str, question: PlanExports) -> Plan:  # noqa: ARG002 - the seam's
+        return PLAN
+
+    def announce_answer(self, errand_id: str) -> None:
+        self.told.append(errand_id)
+
+
+class KeylessErrandStore(InMemoryErrandStore):
+    """A store of which this process cannot read the secrets."""
+
+    def take(self, errand_id: str) -> Errand | None:
+        super().take(errand_id)
+        raise TokenUnreadableError
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+def store(clock: ManualClock) -> InMemoryErrandStore:
+    return InMemoryErrandStore(clock)
+
+
+@pytest.fixture
+def hands() -> Hands:
+    return Hands()
+
+
+def run(store: InMemoryErrandStore, hands: Hands, errand_id: str = "e1") -> None:
+    ErrandRunner(errands=store, connector=hands, planner=hands, announcer=hands, clock=ManualClock()).run(errand_id)
+
+
+def errand(clock: ManualClock, question: Question | None = None) -> Errand:
+    return Errand(
+        errand_id="e1",
+        account_id="a1",
+        owner="u1",
+        question=question or ExchangeCode(redirect_uri="https://app.test/cb"),
+        created_at=clock(),
+        secret=SecretStr("the-code"),
+    )
+
+
+def test_a_code_is_exchanged_and_whoever_waits_is_told(
+    store: InMemoryErrandStore, hands: Hands, clock: ManualClock
+) -> None:
+    store.add(errand(clock))
+
+    run(store, hands)
+
+    assert hands.connected == [("a1", "u1", "https://app.test/cb", "the-code")]
+    assert (store.answer_to("e1"), hands.told) == (CONNECTED, ["e1"])
+
+
+def test_a_plan_is_made(store: InMemoryErrandStore, hands: Hands, clock: ManualClock) -> None:
+    store.add(replace(errand(clock, PlanExports(exports=())), secret=None))
+
+    run(store, hands)
+
+    assert store.answer_to("e1") == PLAN
+
+
+def test_a_second_delivery_does_nothing(store: InMemoryErrandStore, hands: Hands, clock: ManualClock) -> None:
+    store.add(errand(clock))
+
+    for _ in range(3):
+        run(store, hands)
+
+    assert (len(hands.connected), hands.told) == (1, ["e1"])
+
+
+def test_after_a_worker_was_killed_in_the_middle_nobody_exchanges_again(
+    store: InMemoryErrandStore, hands: Hands, clock: ManualClock
+) -> None:
+    store.add(errand(clock))
+    store.take("e1")
+
+    run(store, hands)
+
+    assert (hands.connected, store.answer_to("e1"), hands.told) == ([], None, [])
+
+
+def test_what_was_withdrawn_or_never_was_is_left_alone(store: InMemoryErrandStore, hands: Hands) -> None:
+    run(store, hands, "unknown")
+
+    assert (hands.connected, hands.told) == ([], [])
+
+
+def test_what_hubspot_refuses_is_the_answer(store: InMemoryErrandStore, hands: Hands, clock: ManualClock) -> None:
+    store.add(errand(clock))
+    hands.failure = REFUSED
+
+    run(store, hands)
+
+    assert (store.answer_to("e1"), hands.told) == (JobError.of(REFUSED), ["e1"])
+
+
+def test_a_bug_is_answered_without_a_word_of_it_and_logged_once(
+    store: InMemoryErrandStore, hands: Hands, clock: ManualClock
+) -> None:
+    store.add(errand(clock))
+    hands.failure = RuntimeError("the-code")
+
+    with capture_logs() as logs:
+        run(store, hands)
+
+    assert store.answer_to("e1") == JobError.of(InternalError())
+    assert [event["event"] for event in logs if event["log_level"] == "error"] == ["errand_broke"]
+
+
+def test_a_secret_whose_key_is_missing_here_is_said_by_the_name_of_the_setting(
+    hands: Hands, clock: ManualClock
+) -> None:
+    store = KeylessErrandStore(clock)
+    store.add(errand(clock))
+
+    run(store, hands)
+
+    answer = store.answer_to("e1")
+    assert isinstance(answer, JobError)
+    assert (answer.code, "TOKEN_ENCRYPTION_KEYS" in answer.message) == ("unavailable", True)
+
+
+def test_without_the_database_nobody_hears_of_it(store: InMemoryErrandStore, hands: Hands, clock: ManualClock) -> None:
+    store.add(errand(clock))
+    hands.failure = StoreUnavailableError()
+
+    with pytest.raises(StoreUnavailableError):
+        run(store, hands)
+
+    assert hands.told == []

@@ -1,0 +1,1 @@
+"""What is stored of an account's access to HubSpot: tokens, connections, portals."""

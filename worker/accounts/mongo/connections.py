@@ -1,0 +1,129 @@
+"""MongoConnectionStore: what is known of connections, in `integrations.hubspot.connections`."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import asdict
+from datetime import datetime
+
+from bson.max_key import MaxKey
+from bson.min_key import MinKey
+from pymongo import ASCENDING
+
+from worker.accounts.connection import Connection, Fingerprint, HubSpotFacts, Refusal
+from worker.mongo.database import Document, MongoDatabase, translated_errors
+
+COLLECTION = "integrations.hubspot.connections"
+
+_KEPT_S = 90 * 86_400  # after that without a renewal nobody uses the account; HubSpot tells everything once more
+
+
+class MongoConnectionStore:
+    """One document an (account, owner), beside the token's own, which other programs write whole."""
+
+    def __init__(self, database: MongoDatabase) -> None:
+        self._connections = database[COLLECTION]
+
+    def ensure_indexes(self) -> None:
+        """Create what the queries below need, and have MongoDB remove what nobody has touched for long."""
+        with translated_errors():
+            self._connections.create_index([("refusal.since", ASCENDING)], sparse=True)
+            self._connections.create_index("updated_at", expireAfterSeconds=_KEPT_S)
+
+    def find(self, account_id: str, owner: str) -> Connection | None:
+        """Read one connection."""
+        with translated_errors():
+            document = self._connections.find_one({"_id": _id(account_id, owner)})
+        return _connection(document) if document is not None else None
+
+    def learn(
+        self, account_id: str, owner: str, facts: HubSpotFacts, *, fingerprint: Fingerprint, at: datetime
+    ) -> None:
+        """Write what was said, in one atomic update; of another grant nothing is kept."""
+        is_same_grant = {"$eq": ["$fingerprint.grant", fingerprint.grant]}
+        known = {
+            name: {"$ifNull": [{"$literal": value}, {"$cond": [is_same_grant, f"$facts.{name}", None]}]}
+            for name, value in asdict(facts).items()
+        }
+        change = {"facts": known, "fingerprint": asdict(fingerprint), "checked_at": at, "updated_at": "$$NOW"}
+        with translated_errors():
+            self._connections.update_one(
+                {"_id": _id(account_id, owner)}, [{"$set": change}, {"$unset": "refusal"}], upsert=True
+            )
+
+    def accept(self, account_id: str, owner: str) -> None:
+        """Remove a refusal, and note that the connection is in use."""
+        change: Document = {"$unset": {"refusal": True}, "$currentDate": {"updated_at": True}}
+        with translated_errors():
+            self._connections.update_one({"_id": _id(account_id, owner)}, change)
+
+    def refuse(self, account_id: str, owner: str, refusal: Refusal) -> None:
+        """Write the refusal; that of the same token keeps its beginning."""
+        is_same_token = {"$eq": ["$refusal.token", refusal.token]}
+        given = {name: {"$literal": value} for name, value in asdict(refusal).items()}
+        written = given | {"since": {"$cond": [is_same_token, "$refusal.since", refusal.since]}}
+        with translated_errors():
+            self._connections.update_one(
+                {"_id": _id(account_id, owner)},
+                [{"$set": {"refusal": written, "updated_at": "$$NOW"}}],
+                upsert=True,
+            )
+
+    def ask_again(self, account_id: str, owner: str) -> None:
+        """Forget when HubSpot was asked."""
+        refused = {"_id": _id(account_id, owner), "refusal": {"$exists": True}}
+        with translated_errors():
+            self._connections.update_one(refused, {"$set": {"refusal.asked_at": None}})
+
+    def forget(self, connection: Connection) -> None:
+        """Remove the refusal that was found."""
+        if connection.refusal is None:
+            return
+        found = {"_id": _id(connection.account_id, connection.owner), "refusal.token": connection.refusal.token}
+        with translated_errors():
+            self._connections.update_one(found, {"$unset": {"refusal": True}})
+
+    def remove(self, account_id: str, owner: str) -> None:
+        """Delete the document."""
+        with translated_errors():
+            self._connections.delete_one({"_id": _id(account_id, owner)})
+
+    def of_portal(self, account_id: str, hub_id: int) -> list[Connection]:
+        """Read all of the account's, which lie together in the index of `_id`."""
+        of_account = {"_id": {"$gte": _id(account_id, MinKey()), "$lte": _id(account_id, MaxKey())}}
+        with translated_errors():
+            found = self._connections.find({**of_account, "facts.hub_id": hub_id})
+            return [_connection(document) for document in found]
+
+    def refused(self, *, most: int) -> list[Connection]:
+        """Read those that have a refusal, by the index of these."""
+        with translated_errors():
+            found = self._connections.find({"refusal.since": {"$exists": True}})
+            return [_connection(document) for document in found.sort("refusal.since", ASCENDING).limit(most)]
+
+    def refused_among(self, keys: Collection[tuple[str, str]]) -> list[Connection]:
+        """Read those of them that have a refusal."""
+        wanted = {"_id": {"$in": [_id(*key) for key in keys]}, "refusal": {"$exists": True}}
+        with translated_errors():
+            return [_connection(document) for document in self._connections.find(wanted)]
+
+
+def _id(account_id: str, owner: str | MinKey | MaxKey) -> Document:
+    return {"account_id": account_id, "owner": owner}
+
+
+def _connection(document: Document) -> Connection:
+    fingerprint, refusal, facts = document.get("fingerprint"), document.get("refusal"), document.get("facts")
+    return Connection(
+        account_id=document["_id"]["account_id"],
+        owner=document["_id"]["owner"],
+        facts=_facts(facts) if facts is not None else HubSpotFacts(),
+        fingerprint=Fingerprint(**fingerprint) if fingerprint is not None else None,
+        checked_at=document.get("checked_at"),
+        refusal=Refusal(**refusal) if refusal is not None else None,
+    )
+
+
+def _facts(document: Document) -> HubSpotFacts:
+    scopes = document["scopes"]
+    return HubSpotFacts(**document | {"scopes": tuple(scopes) if scopes is not None else None})

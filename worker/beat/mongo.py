@@ -1,0 +1,73 @@
+"""MongoDueWork: what sweeps and dispatches would find, in one command that reads one entry of each of their indexes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pymongo import ASCENDING
+
+from worker.accounts.mongo import portals
+from worker.current_copy.mongo import erasures, records
+from worker.jobs.mongo import documents
+from worker.jobs.mongo.timing import HAS_DUE, HAS_QUEUED, HAS_UNSETTLED, OPEN
+from worker.jobs.status import Line
+from worker.lifecycle.due_work import ADOPTION, CHORES, ORPHANED_PAGES, PUBLISHING, DueKind, Outlook
+from worker.lifecycle.mongo import upkeep
+from worker.mongo.database import Document, MongoDatabase, translated_errors
+from worker.schedules import mongo
+
+_LONG_AGO_S = 1e9  # what is no date is due: the task that it is for puts it off
+_IS_DATE = {"$type": "date"}  # as the partial indexes have it
+_LEASES = [upkeep.chore_id(name) for name in (PUBLISHING, CHORES)]
+_PACED = [upkeep.chore_id(name) for name in (ORPHANED_PAGES, ADOPTION)]
+
+
+def _seconds_since(field: str) -> Document:
+    seconds = {"$divide": [{"$subtract": ["$$NOW", f"${field}"]}, 1000]}
+    return {"$cond": [{"$eq": [{"$type": f"${field}"}, "date"]}, seconds, _LONG_AGO_S]}
+
+
+def _first(kind: DueKind, collection: str, wanted: Document, since: str | None) -> Document:
+    """Read the first entry of an index, by the filter that the index is partial by; without `since` any entry."""
+    order: list[Document] = [{"$sort": {since: ASCENDING}}] if since is not None else []
+    age = _seconds_since(since) if since is not None else {"$literal": _LONG_AGO_S}
+    shown = {"_id": False, "kind": {"$literal": kind.value}, "s": age}
+    pipeline = [{"$match": wanted}, *order, {"$limit": 1}, {"$project": shown}]
+    return {"$unionWith": {"coll": collection, "pipeline": pipeline}}
+
+
+_JOBS = documents.COLLECTION
+_PIPELINE: Sequence[Document] = [
+    {"$match": {"_id": {"$in": [*_LEASES, *_PACED]}}},
+    {"$project": {"s": _seconds_since("held_until")}},
+    _first(DueKind.UNPUBLISHED, _JOBS, HAS_DUE, "due_at"),
+    *(_first(DueKind.QUEUED, _JOBS, {"line": line.value, **HAS_QUEUED}, "queued_at") for line in Line),
+    _first(DueKind.OLDER, _JOBS, {"status": {"$in": OPEN}, "line": None}, None),
+    _first(DueKind.UNFOLLOWED, _JOBS, {"unfollowed_since": {"$exists": True}}, "unfollowed_since"),
+    _first(DueKind.UNSETTLED, _JOBS, HAS_UNSETTLED, "unsettled_since"),
+    _first(DueKind.DELIVERY, _JOBS, {"deliver_at": _IS_DATE}, "deliver_at"),
+    _first(DueKind.ERASURE, erasures.COLLECTION, {"due_at": _IS_DATE}, "due_at"),
+    _first(DueKind.REMOVAL, portals.COLLECTION, {"removing_since": _IS_DATE}, "removing_since"),
+    _first(DueKind.COPY, records.COPIES, {"adopt_at": _IS_DATE}, "adopt_at"),
+    _first(DueKind.SCHEDULE, mongo.COLLECTION, {"due_at": _IS_DATE}, "due_at"),
+]
+
+
+class MongoDueWork:
+    """DueWorkStore. What is due is decided by the server's clock, as the tasks decide it themselves."""
+
+    def __init__(self, database: MongoDatabase) -> None:
+        self._upkeep = database[upkeep.COLLECTION]
+
+    def look(self) -> Outlook:
+        """Ask once, whatever is stored: some fifteen documents are read at most."""
+        with translated_errors():
+            found = list(self._upkeep.aggregate([*_PIPELINE]))
+        leases = {each["_id"]: each["s"] for each in found if "_id" in each}
+        kinds = [(DueKind(each["kind"]), each["s"]) for each in found if "kind" in each]
+        paced = [(DueKind.CHORE, leases[each]) for each in _PACED if each in leases]
+        due_s: dict[DueKind, float] = {}
+        for kind, since in (*kinds, *paced):
+            due_s[kind] = max(since, due_s.get(kind, since))
+        is_swept = all(each in leases for each in _LEASES)
+        return Outlook(due_s=due_s, swept_s=max(leases[each] for each in _LEASES) if is_swept else None)

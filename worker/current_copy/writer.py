@@ -1,0 +1,151 @@
+"""CurrentCopy: brings the current copy up to the pages of a sync, and finds what is not at HubSpot any more."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import timedelta
+
+from worker.current_copy.comparison import NONE_SEEN, Comparison, SeenIds, copying_of
+from worker.current_copy.feed_records import completed
+from worker.current_copy.interfaces import ErasureStore, RecordStore, Transactions
+from worker.current_copy.record import KnownRecord, Record, compare, in_portions, is_as_known, records_of
+from worker.errors import StoreUnavailableError
+from worker.jobs.copy_progress import Copying, SyncMode
+from worker.jobs.job import Job
+from worker.records.page import Page
+
+_SMALL_COPY = 1000  # records; a few times what the largest page holds
+_TRIES = 5  # the copy of a feed's record may change while it is prepared, but hardly this often
+
+
+class CurrentCopy:
+    """The copy as a sync's exports write it. One object serves all threads of a worker: it keeps no state of a job.
+
+    What a page changes and the export's account of that are stored together or not at all, so that nothing is counted
+    twice or left out, and by nobody who has lost the job's lease. The account lies with the copy; the job reflects it.
+    The job is no part of the transaction: one whose client is killed locks what it has written for up to a minute.
+    """
+
+    def __init__(
+        self,
+        *,
+        records: RecordStore,
+        transactions: Transactions,
+        erasures: ErasureStore,
+        comparison: Comparison,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._records = records
+        self._erasures = erasures
+        self._transactions = transactions
+        self._monotonic = monotonic
+        self._comparison = comparison
+
+    def take_up(self, job: Job) -> Job:
+        """Have a job go on from what is known of it with the copy; whoever held it before changes the copy no more."""
+        reflected, is_at_start = copying_of(job), job.progress.pages == 0
+        copying = self._records.take_up(job.copy_id, job.job_id, reflected, epoch=job.epoch, is_at_start=is_at_start)
+        if not is_at_start:
+            copying = replace(copying, feed_total=reflected.feed_total)  # it belongs to the place, which the job knows
+        if copying.mode_used is None:
+            last = self._records.last_sync(job.copy_id, *SyncMode)
+            # Kept, since pages may change nothing, and who goes on might decide otherwise.
+            return self._kept(job, copying.decide(last.since if last is not None else None, at=job.updated_at))
+        return replace(job, copying=copying)
+
+    def read_all(self, job: Job, *, because: str) -> Job:
+        """Have an export that reads a feed begin again with all records."""
+        return self._kept(job, copying_of(job).read_all(because))
+
+    def keep_up(self, job: Job, page: Page, *, asked_at: float) -> Job:
+        """Apply a page that was asked for at `asked_at` to the copy; nothing is written where the copy is up to date.
+
+        A heavy page takes several transactions. A worker that dies between two of them has counted what they did:
+        the page is fetched again, and its records are found as they are. Raises LeaseLostError.
+        """
+        found = records_of(job.copy_id.export_type, page.body)
+        ids = [record.record_id for record in found]
+        whole = self._whole_copy(job)
+        known = self._records.known(job.copy_id, ids) if whole is None else whole
+        different = [each for each in found if not is_as_known([each], known)]
+        portions = list(in_portions(different))
+        if not portions and copying_of(job).since is None:
+            portions = [[]]
+        for portion in portions:
+            job = self._bring_up(job, portion, known, asked_at=asked_at)
+        return job if whole is None else self._comparison.end_early(job, ids, whole)
+
+    def _whole_copy(self, job: Job) -> Mapping[int, KnownRecord] | None:
+        """Read all of a small copy where a list is a single page, so that it need not be read again to be compared."""
+        is_whole_list = job.progress.pages == 1 and job.is_complete and not copying_of(job).reads_feed
+        return self._records.all_known(job.copy_id, most=_SMALL_COPY) if is_whole_list else None
+
+    def _bring_up(
+        self, job: Job, portion: Sequence[Record], known: Mapping[int, KnownRecord], *, asked_at: float
+    ) -> Job:
+        """Write records in one transaction, and again where what they were completed with has changed meanwhile."""
+        for _ in range(_TRIES):
+            ready = self._prepared(job, portion, known)
+            if not ready and copying_of(job).since is not None:
+                return job
+            written = self._write(job, ready, known, asked_at=asked_at)
+            if written is not None:
+                return written
+            known = self._records.known(job.copy_id, [record.record_id for record in portion])
+        raise StoreUnavailableError
+
+    def _prepared(self, job: Job, portion: Sequence[Record], known: Mapping[int, KnownRecord]) -> list[Record]:
+        """Return records ready to be written, those of a feed completed with what the copy holds.
+
+        This work grows with the size of records and the load of this process; a transaction, which has seconds, must
+        not wait for it.
+        """
+        if copying_of(job).reads_feed:
+            held = self._records.bodies(job.copy_id, [each.record_id for each in portion if each.record_id in known])
+            whole = [
+                completed(each, known[each.record_id], held[each.record_id]) if each.record_id in held else each
+                for each in portion
+            ]
+            portion = [each for each in whole if not is_as_known([each], known)]
+        return self._records.encode(portion)
+
+    def _write(
+        self, job: Job, ready: Sequence[Record], prepared_with: Mapping[int, KnownRecord], *, asked_at: float
+    ) -> Job | None:
+        """Write records and what that has changed together; None where a feed's have to be completed anew."""
+        copying, copy = copying_of(job), job.copy_id
+        sync_id, is_from_feed = job.sync_id, copying.reads_feed
+        ids = [record.record_id for record in ready]
+
+        def write() -> Job | None:
+            moment = self._records.begin_change(copy)
+            page_asked_at = moment.now - timedelta(seconds=self._monotonic() - asked_at)
+            erased = {erasure.record_id for erasure in self._erasures.open_of(copy, ids)}
+            kept = [record for record in ready if record.record_id not in erased]
+            known = self._records.known(copy, [record.record_id for record in kept])
+            if is_from_feed and _contents(kept, known) != _contents(kept, prepared_with):
+                return None
+            differences = compare(kept, known, asked_at=page_asked_at, sync_id=sync_id)
+            self._records.insert(copy, differences.new, at=moment.at, sync_id=sync_id, is_from_feed=is_from_feed)
+            self._records.replace(copy, differences.other, at=moment.at, sync_id=sync_id, is_from_feed=is_from_feed)
+            if differences.found:
+                self._records.note_found(copy, differences.found)
+            counted = copying.after_page(created=differences.created, changed=differences.changed, left_out=erased)
+            return self._kept(job, replace(counted, since=copying.since or page_asked_at))
+
+        return self._transactions.run(write)
+
+    def compare(self, job: Job, *, seen: SeenIds = NONE_SEEN) -> Job:
+        """Look on for what an export whose pages are all there has not seen, as `Comparison.go_on` does."""
+        return self._comparison.go_on(job, seen=seen)
+
+    def _kept(self, job: Job, copying: Copying) -> Job:
+        self._records.keep_account(job.copy_id, job.job_id, copying, epoch=job.epoch)
+        return replace(job, copying=copying)
+
+
+def _contents(records: Iterable[Record], known: Mapping[int, KnownRecord]) -> list[bytes | None]:
+    """Return the digest of what is held under each record's id."""
+    return [known[each.record_id].digest if each.record_id in known else None for each in records]

@@ -1,0 +1,96 @@
+"""ExportTools: everything a slice works with, and SliceLimits: how long it may."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable, Collection
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from worker.accounts.interfaces import ScopeSource
+from worker.accounts.portal_interfaces import AccessTokenSource, PresentPortals
+from worker.current_copy.eraser import Eraser
+from worker.current_copy.writer import CurrentCopy
+from worker.export.interfaces import ApiChooser, CrmSource
+from worker.jobs.interfaces import JobStore
+from worker.jobs.job import Job
+from worker.lifecycle.interfaces import Forecaster
+from worker.lifecycle.siblings import SiblingsAtWork
+from worker.messaging.backlog import WaitingRoom
+from worker.messaging.interfaces import DelayedRinger, JobAnnouncer, JobQueue
+from worker.pages.interfaces import PageStore
+from worker.rate_limit.interfaces import RateLimiter
+from worker.schedules.interfaces import ScheduleStore
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SliceLimits:
+    """How long one task execution may go on. A wait of up to `longest_sleep_s` is sat out, nothing longer.
+
+    After `share_s` it gives way to one who waits for a slot, so that a short export waits for no long one's slice.
+    An account has at most `slots_per_account` slices at once of those who wait, and as many exports; 0: no bound.
+    A job is given up once `most_lapses` workers have ended while they had it, without a page between them.
+    """
+
+    seconds: float = 20.0
+    share_s: float = 2.0
+    pages: int = 100
+    most_lapses: int = 3
+    longest_sleep_s: float = 0.25
+    slots_per_account: int = 8
+
+    def is_last_try(self, job: Job) -> bool:
+        """Whether the end of one more worker would have the job given up."""
+        return job.lapses == self.most_lapses - 1
+
+
+def first_done(futures: Collection[Future[Any]], timeout_s: float | None) -> Collection[Future[Any]]:
+    """Wait until one of these is done, or for so long, and give all that are."""
+    return wait(futures, timeout=timeout_s, return_when=FIRST_COMPLETED).done
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportTools:
+    """Everything a slice works with; `storing` has the threads in which pages are stored while others are fetched.
+
+    An export may have as many as `lanes` calls under way, from the threads of `calling`. All but one of each export's
+    take a permit from `spare_calls`, which bounds them for the whole process. `jitter` gives numbers in [0, 1).
+    """
+
+    jobs: JobStore
+    pages: PageStore
+    copy: CurrentCopy
+    eraser: Eraser
+    tokens: AccessTokenSource
+    portals: PresentPortals
+    schedules: ScheduleStore
+    scopes: ScopeSource
+    source: CrmSource
+    apis: ApiChooser
+    queue: JobQueue
+    rings: DelayedRinger
+    announcer: JobAnnouncer
+    limiter: RateLimiter
+    storing: Executor
+    waiting_room: WaitingRoom
+    forecaster: Forecaster
+    calling: Executor
+    lanes: int = 1
+    spare_calls: threading.Semaphore = field(default_factory=threading.Semaphore)
+    siblings: SiblingsAtWork = field(default_factory=SiblingsAtWork)
+    first_done: Callable[[Collection[Future[Any]], float | None], Collection[Future[Any]]] = first_done
+    result_ttl: timedelta
+    clock: Callable[[], datetime]
+    monotonic: Callable[[], float] = time.monotonic
+    jitter: Callable[[], float] = random.random
+    stopping: threading.Event
+
+    def wait_for(self, futures: Collection[Future[Any]]) -> None:
+        """Wait until all of these are done, whatever comes of them."""
+        left = set(futures)
+        while left:
+            left.difference_update(self.first_done(left, None))

@@ -1,0 +1,126 @@
+"""The interfaces of an export: HubSpot's lists as a source of pages, and the slice runner."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+from pydantic import SecretStr
+
+from worker.accounts.gone_list import GoneList
+from worker.errors import ListGoneError
+from worker.jobs.job import Job
+from worker.jobs.turn import AccountTurn
+from worker.rate_limit.permits import FREE_PERMIT, Permit
+from worker.rate_limit.quota import Quota
+from worker.records.crm_api import CrmApi
+from worker.records.page import Page
+from worker.records.types import ExportType, Offset
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedQuery:
+    """What has changed since an instant; `total` is how many records HubSpot counted with the page before."""
+
+    since: datetime
+    total: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageQuery:
+    """One call for one page: of the list of all records, or of the `feed` of those that have changed lately.
+
+    `api` is the one to be asked. `offset` is passed back as it came where `offset_api` gave it, and that is asked.
+    Another one is asked for what comes behind `after_id`, the last id that the job has read; None: nothing was read, or
+    not in the order of ids.
+    Without `offset_api` the place is a caller's `offset`, or, with `after_id`, one that we chose
+    (worker/records/cursor.py).
+
+    The page may take several calls where its address would be longer than HubSpot takes, or than `longest_query`, in
+    characters. The first one needs the `permit`; for each further one `further_call` waits for another.
+    """
+
+    export_type: ExportType
+    count: int
+    offset: Offset | None
+    offset_api: str | None = None
+    after_id: int | None = None
+    params: tuple[tuple[str, str], ...] = ()
+    feed: FeedQuery | None = None
+    api: CrmApi = CrmApi.LEGACY
+    longest_query: int | None = None
+    permit: Permit = field(default=FREE_PERMIT, compare=False, repr=False)
+    further_call: Callable[[], Permit] | None = field(default=None, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FetchedPage:
+    """A page, the API that gave it (`legacy`, `dated`), and what HubSpot said about the account's limit.
+
+    `properties` are those that were asked for; none means HubSpot's few standard ones, `*` all there are. `total` is
+    how many records a feed counts, where it does.
+    """
+
+    page: Page
+    api: str
+    properties: Sequence[str] = ()
+    quota: Quota | None = None
+    total: int | None = None
+
+
+class CrmSource(Protocol):
+    """The CRM that is exported from."""
+
+    def fetch_page(self, query: PageQuery, access_token: SecretStr) -> FetchedPage:
+        """Do one call. Raises a HubSpotError; FeedUnusableError where a feed would not be complete.
+
+        ListGoneError where HubSpot has no such legacy list (any more), CursorLostError where nothing tells this API
+        where to go on. With `after_id` the page may begin with the record of that id.
+        """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChosenApi:
+    """The API that a job is to read. `sighting`: HubSpot has said once that its legacy list is gone."""
+
+    api: CrmApi
+    sighting: GoneList | None = None
+
+
+class ApiChooser(Protocol):
+    """Which of HubSpot's APIs a job reads. Every method raises StoreUnavailableError when MongoDB is away."""
+
+    def choose(self, job: Job) -> ChosenApi:
+        """Choose for the slice of a job that begins; it may be another API than the job was read by until now."""
+
+    def leave(self, job: Job, error: ListGoneError) -> CrmApi | None:
+        """Note that HubSpot has no legacy list for the job, and give the API to go on by; None: there is no other."""
+
+    def take_back(self, sighting: GoneList) -> None:
+        """Note that the legacy list has answered after that sighting."""
+
+
+class SliceOutcome(StrEnum):
+    """The outcome of a message.
+
+    A turn is not taken when it is void, the account has no free slot for it, or its job has to be alone in a worker
+    where another one is, or waits to be.
+    """
+
+    WORKED = "worked"
+    NOTHING_TO_CLAIM = "nothing_to_claim"
+    NOT_TAKEN = "not_taken"
+    LEASE_LOST = "lease_lost"
+
+
+class SliceRunner(Protocol):
+    """Does what a message rings for."""
+
+    def run_slice(self, job_id: str) -> SliceOutcome:
+        """Work on a job for at most one slice. Raises UnavailableError."""
+
+    def take_turn(self, turn: AccountTurn) -> SliceOutcome:
+        """Work on a job of an account for at most one slice. Raises UnavailableError."""

@@ -1,0 +1,1 @@
+"""Lanes: one export read in several parts at once."""

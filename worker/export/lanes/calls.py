@@ -1,0 +1,168 @@
+"""LaneCalls: which lane makes a call next, in which place of the limit, and the calls that are under way."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from concurrent.futures import Future
+from contextvars import copy_context
+from dataclasses import dataclass, replace
+
+from pydantic import SecretStr
+
+from worker.export.lanes.writer import LaneStorage
+from worker.export.leased_job import JobInHand
+from worker.export.page_fetcher import Attempt, Booking, PageFetcher
+from worker.jobs.job import Job
+from worker.jobs.lanes import Lane, Lanes
+from worker.records.page import ids_of
+
+_NO_PERMIT_S = 0.1  # until it is asked again whether the process may have one call more
+_MOMENT_S = 0.001  # more than the difference of two clocks that tell the same time
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaneCall:
+    """A call of a lane: for the job with that lane's patience, and with what was known when it was made.
+
+    `is_spare`: another one, which has the job's ordinary place in the limit, was under way. `is_followed`: there were
+    records behind the lane. `is_last`: all other lanes were read.
+    """
+
+    lane: Lane
+    job: Job
+    is_spare: bool
+    is_followed: bool
+    is_last: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaneAnswer:
+    """What came of a call, and the ids of the records that came with it."""
+
+    attempt: Attempt
+    ids: Sequence[int | None] = ()
+
+
+class LaneCalls:
+    """Makes calls while there are lanes that can go on, and places for them; makes new lanes where there are none.
+
+    An export holds one ordinary place in the limit at a time, as it does without lanes. Whatever else it has under way
+    are spare calls: they take what nobody else wants, and a permit of the process.
+    """
+
+    def __init__(self, hand: JobInHand, storage: LaneStorage, *, fetcher: PageFetcher) -> None:
+        self._hand = hand
+        self._tools = hand.tools
+        self._storage = storage
+        self._fetcher = fetcher
+        self._calls: dict[Future[LaneAnswer], LaneCall] = {}
+        self._ask_at = {False: 0.0, True: 0.0}  # by whether the call is a spare one; on the monotonic clock
+
+    @property
+    def under_way(self) -> Collection[Future[LaneAnswer]]:
+        """Calls that have not been taken."""
+        return self._calls
+
+    @property
+    def have_room(self) -> bool:
+        """Whether one more may be under way now."""
+        return len(self._calls) < self._tools.lanes and self._place_s() <= 0
+
+    def begin(self, token: SecretStr) -> None:
+        """Begin all that can be begun now."""
+        while self.have_room:
+            chosen = self._choose()
+            if chosen is None or not self._begin(*chosen, token=token):
+                return
+
+    def take(self, future: Future[LaneAnswer]) -> tuple[LaneCall, LaneAnswer]:
+        """Take what came of a call. Raises LeaseLostError, UnavailableError."""
+        return self._calls.pop(future), future.result()
+
+    def put_off(self, seconds: float) -> None:
+        """Begin none for so many seconds."""
+        self._ask_at = dict.fromkeys(self._ask_at, self._tools.monotonic() + seconds)
+
+    def next_s(self) -> float | None:
+        """Give the seconds until one can be begun that could not be now; None: when something else is done."""
+        if len(self._calls) >= self._tools.lanes:
+            return None
+        waits_s = [self._place_s(), *map(self._wait_s, self._idle_lanes())]
+        return min((each for each in waits_s if each > 0), default=None)
+
+    def first_s(self) -> tuple[float, bool]:
+        """Give the seconds until the next one, with none under way, and whether it is the limit that it waits for."""
+        wait_s = min((max(self._wait_s(lane), 0.0) for lane in self._idle_lanes()), default=0.0)
+        place_s = self._place_s()
+        return max(wait_s, place_s, 0.0) + _MOMENT_S, place_s >= wait_s
+
+    @property
+    def _is_spare(self) -> bool:
+        """Whether the next call is."""
+        return not all(call.is_spare for call in self._calls.values())
+
+    def _place_s(self) -> float:
+        return self._ask_at[self._is_spare] - self._tools.monotonic()
+
+    def _wait_s(self, lane: Lane) -> float:
+        return (lane.resume_at - self._tools.clock()).total_seconds() if lane.resume_at is not None else 0.0
+
+    def _choose(self) -> tuple[Lanes, Lane] | None:
+        """Choose the first lane that can go on, or, while others are at work, make a new one; None: neither."""
+        ready = next((lane for lane in self._idle_lanes() if self._wait_s(lane) <= 0), None)
+        if ready is not None:
+            return self._storage.lanes, ready
+        return self._split() if self._calls else None
+
+    def _split(self) -> tuple[Lanes, Lane] | None:
+        job, lanes = self._hand.job, self._storage.lanes
+        expected = job.estimate.records if job.estimate is not None else None
+        wasted = max(0, job.pages_fetched - lanes.pages)
+        return lanes.split(page_size=job.next_page_size, wasted=wasted, expected=expected)
+
+    def _idle_lanes(self) -> list[Lane]:
+        """Give the lanes that have more and nothing under way. When all are read, the open end is asked once more."""
+        parts = self._storage.lanes.parts
+        asked = {call.lane.after for call in self._calls.values()}
+        wanted = [lane for lane in parts if lane.has_more] or parts[-1:]
+        return [lane for lane in wanted if lane.after not in asked and not self._storage.is_full(lane)]
+
+    def _begin(self, lanes: Lanes, lane: Lane, *, token: SecretStr) -> bool:
+        """Do a call of a lane, if there is a place for it."""
+        is_spare = self._is_spare
+        if is_spare and not self._tools.spare_calls.acquire(blocking=False):
+            self._ask_at[is_spare] = self._tools.monotonic() + _NO_PERMIT_S
+            return False
+        booking = self._fetcher.book(self._hand.job, is_spare=is_spare)
+        if booking.place.is_booked:
+            self._storage.lanes = lanes
+            self._submit(self.call_of(lane, is_spare=is_spare), token, booking)
+        else:
+            self._ask_at[is_spare] = booking.asked_at + booking.place.wait_s
+            self._give_back(is_spare=is_spare)
+        return booking.place.is_booked
+
+    def call_of(self, lane: Lane, *, is_spare: bool) -> LaneCall:
+        """Describe a call of a lane."""
+        job, lanes = self._hand.job, self._storage.lanes
+        return LaneCall(
+            lane=lane,
+            job=replace(job, attempts=lane.attempts, waited_s=lane.waited_s),
+            is_spare=is_spare,
+            is_followed=lanes.is_followed(lane),
+            is_last=not any(other.has_more for other in lanes.parts if other.after != lane.after),
+        )
+
+    def _submit(self, call: LaneCall, token: SecretStr, booking: Booking) -> None:
+        future = self._tools.calling.submit(copy_context().run, self._fetch, call, token, booking)
+        future.add_done_callback(lambda _: self._give_back(is_spare=call.is_spare))
+        self._calls[future] = call
+
+    def _fetch(self, call: LaneCall, token: SecretStr, booking: Booking) -> LaneAnswer:
+        attempt = self._fetcher.go(call.job, call.lane.cursor, token, booking)
+        fetched = attempt.fetched
+        return LaneAnswer(attempt=attempt, ids=ids_of(call.job.records_type, fetched.page) if fetched else ())
+
+    def _give_back(self, *, is_spare: bool) -> None:
+        if is_spare:
+            self._tools.spare_calls.release()

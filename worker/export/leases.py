@@ -1,0 +1,184 @@
+"""LeaseKeeper: keeps the leases of this process' jobs alive from one thread, and fences a holder that was away."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+
+import structlog
+
+from worker.errors import LeaseLostError, StoreUnavailableError, UnavailableError
+from worker.jobs.interfaces import JobStore
+from worker.jobs.job import Job
+from worker.jobs.turn import AccountTurn
+
+_log = structlog.get_logger()
+
+_RENEWALS_A_LEASE = 3  # two may fail before the lease does
+
+
+class HeldLease:
+    """One lease as its holder knows it: on a clock that nobody sets, and never longer than the database thinks."""
+
+    def __init__(self, job: Job, keeper: LeaseKeeper, *, since: float) -> None:
+        self.job = job
+        self.since = since
+        self._keeper = keeper
+        self._valid_until = since + keeper.lease_s
+
+    def require(self) -> None:
+        """Go on only as the holder: a lease that may have lapsed is renewed first. Raises LeaseLostError.
+
+        A process that was stopped or starved asks here before it speaks to HubSpot or stores anything.
+        """
+        if self._keeper.monotonic() >= self._valid_until:
+            _log.warning("lease_may_have_lapsed")
+            self.renew()
+
+    def renew(self) -> None:
+        """Have the lease last a whole period again. Raises LeaseLostError, StoreUnavailableError."""
+        asked_at = self._keeper.monotonic()
+        self._keeper.jobs.renew(self.job, lease_s=self._keeper.lease_s)
+        self._valid_until = asked_at + self._keeper.lease_s
+
+    def checkpoint(self, job: Job, *, unless_marked: bool = False) -> bool:
+        """Store the job, which renews its lease; says whether the job is to be cancelled.
+
+        Raises LeaseLostError, StoreUnavailableError, and where it is asked for ErasureAskedError, as the store does.
+        """
+        asked_at = self._keeper.monotonic()
+        is_cancelled = self._keeper.jobs.checkpoint(job, lease_s=self._keeper.lease_s, unless_marked=unless_marked)
+        self._valid_until = asked_at + self._keeper.lease_s
+        return is_cancelled
+
+
+@dataclass(frozen=True, slots=True)
+class _Claim:
+    """A claim, of a job or by a turn, under a unique name; `asked_at` is on the monotonic clock."""
+
+    of: str | AccountTurn
+    owner: str
+    asked_at: float
+
+
+class LeaseKeeper:
+    """Short leases make a quick recovery; a heartbeat makes short leases safe while HubSpot takes its time.
+
+    A slice that goes on for longer than `longest_s` is stuck: its lease is left to lapse. A slice that an absent server
+    has ended gives its lease up as soon as the database can be reached: nobody died, and nobody need wait. So does a
+    claim that was never answered.
+    """
+
+    def __init__(
+        self,
+        *,
+        jobs: JobStore,
+        lease_s: float,
+        longest_s: float,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.jobs = jobs
+        self.lease_s = lease_s
+        self.monotonic = monotonic
+        self._longest_s = longest_s
+        self._held: set[HeldLease] = set()
+        self._dropped: list[Job] = []
+        self._unanswered: list[_Claim] = []
+        self._changing = threading.Lock()
+
+    def start(self) -> None:
+        """Renew for as long as this process lives."""
+        threading.Thread(target=self._keep_renewing, name="leases", daemon=True).start()
+
+    @contextmanager
+    def claim(self, claimed: str | AccountTurn, *, worker: str, at: datetime) -> Iterator[HeldLease | None]:
+        """Claim a job, or the next one of an account, and keep its lease until the block ends; None: there is none."""
+        asked_at = self.monotonic()
+        job = self._claim(_Claim(claimed, f"{worker}:{secrets.token_hex(4)}", asked_at), at=at)
+        if job is None:
+            yield None
+            return
+        held = HeldLease(job, self, since=asked_at)
+        with self._changing:
+            self._held.add(held)
+        try:
+            yield held
+        except UnavailableError:
+            with self._changing:
+                self._dropped.append(job)
+            raise
+        finally:
+            with self._changing:
+                self._held.discard(held)
+
+    def _claim(self, claim: _Claim, *, at: datetime) -> Job | None:
+        try:
+            if isinstance(claim.of, str):
+                return self.jobs.claim(claim.of, worker=claim.owner, lease_s=self.lease_s, at=at)
+            return self.jobs.claim_next(claim.of, worker=claim.owner, lease_s=self.lease_s, at=at)
+        except UnavailableError:
+            with self._changing:
+                self._unanswered.append(claim)
+            raise
+
+    def look_after_all(self) -> None:
+        """Renew each lease once, and give up those whose slice was ended by an absent server.
+
+        What fails shows when its holder asks, and is tried again the next time.
+        """
+        self._withdraw_unanswered()
+        with self._changing:
+            held, self._dropped, dropped = list(self._held), [], self._dropped
+        for number, job in enumerate(dropped):
+            if not self._reached(job, partial(self.jobs.drop, job)):
+                with self._changing:
+                    self._dropped += dropped[number:]
+                return
+        for lease in held:
+            if self.monotonic() - lease.since > self._longest_s:
+                _log.error("slice_stuck", **lease.job.log_fields)
+            elif not self._reached(lease.job, lease.renew):
+                return
+
+    def _withdraw_unanswered(self) -> None:
+        """Undo claims that the database may have stored without being able to say so.
+
+        Left alone, such a lease would lapse, and count as the death of a worker. A write may reach the server after its
+        client has given it up, so each is looked for until its lease would be over.
+        """
+        with self._changing:
+            self._unanswered, claims = [], self._unanswered
+        for number, claim in enumerate(claims):
+            try:
+                is_undone = self.jobs.withdraw_claim(claim.of, worker=claim.owner)
+            except StoreUnavailableError:
+                with self._changing:
+                    self._unanswered += claims[number:]
+                return
+            if not is_undone and self.monotonic() - claim.asked_at < self.lease_s:
+                with self._changing:
+                    self._unanswered.append(claim)
+
+    def _reached(self, job: Job, change: Callable[[], None]) -> bool:
+        try:
+            change()
+        except LeaseLostError:
+            _log.info("lease_gone", **job.log_fields)  # given back by now, or its holder is told at its next write
+        except StoreUnavailableError as error:
+            _log.warning("leases_not_renewed", error=error.message)
+            return False
+        return True
+
+    def _keep_renewing(self) -> None:
+        pause = threading.Event()
+        while not pause.wait(self.lease_s / _RENEWALS_A_LEASE):
+            try:
+                self.look_after_all()
+            except Exception:  # the outermost loop of a thread that has to outlive whatever happens
+                _log.exception("leases_not_renewed")

@@ -1,0 +1,60 @@
+"""Lists and counts an account's jobs along one index, which holds them in order for each status and type."""
+
+from __future__ import annotations
+
+from pymongo import ASCENDING, DESCENDING
+from pymongo.errors import OperationFailure
+
+from worker.jobs.interfaces import JobQuery
+from worker.jobs.job import JobPlace
+from worker.jobs.status import JOB_TYPES, JobStatus
+from worker.mongo.database import Document, MongoCollection
+
+_NEWEST = [("created_at", DESCENDING), ("_id", DESCENDING)]
+LIST_INDEX = [("account_id", ASCENDING), ("status", ASCENDING), ("type", ASCENDING), *_NEWEST]
+
+_OPEN = [status.value for status in JobStatus if not status.is_terminal]
+_HAS_NOT_EXPIRED = {"$or": [{"$lte": ["$expires_at", None]}, {"$gt": ["$expires_at", "$$NOW"]}]}
+_BAD_VALUE = 2
+
+
+def find_newest(jobs: MongoCollection, wanted: JobQuery) -> list[Document]:
+    """Find the documents that are wanted; the server merges the statuses and types as it goes, and sorts nothing.
+
+    The index is named: left to itself, the server may choose another that happens to lead nowhere sooner.
+    """
+    found = jobs.find(_query(wanted)).sort(_NEWEST).limit(wanted.limit)
+    try:
+        return list(found.clone().hint(LIST_INDEX))
+    except OperationFailure as error:
+        if error.code != _BAD_VALUE:
+            raise
+        return list(found)  # the index does not exist yet
+
+
+def count_open(jobs: MongoCollection, account_id: str, *, most: int) -> int:
+    """Count an account's open jobs without the children of syncs, along the list's index, and stop at `most`."""
+    own = {"account_id": account_id, "status": {"$in": _OPEN}, "parent_id": None}
+    try:
+        return jobs.count_documents(own, limit=most, hint=LIST_INDEX)
+    except OperationFailure as error:
+        if error.code != _BAD_VALUE:
+            raise
+        return jobs.count_documents(own, limit=most)  # the index does not exist yet
+
+
+def _query(wanted: JobQuery) -> Document:
+    """Name all statuses and types where none is wanted: over a gap in the index's keys it would be in no order."""
+    return {
+        "account_id": wanted.account_id,
+        "status": {"$in": [status.value for status in wanted.statuses or JobStatus]},
+        "type": {"$in": list(wanted.types or JOB_TYPES)},
+        "$expr": _HAS_NOT_EXPIRED,
+        **(_after(wanted.after) if wanted.after is not None else {}),
+    }
+
+
+def _after(place: JobPlace) -> Document:
+    """Read the index from an instant on; what was created at that very instant is told apart by its id."""
+    created_at, job_id = place
+    return {"created_at": {"$lte": created_at}, "$nor": [{"created_at": created_at, "_id": {"$gte": job_id}}]}

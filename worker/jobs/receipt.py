@@ -1,0 +1,238 @@
+"""Receipt: the proof of completeness that a finished job carries, drawn up from its Tally; pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Self
+
+from worker.jobs.totals import Tally
+from worker.records.checksum import sum_of_checksums
+from worker.records.conversion import convert
+from worker.records.erasure import Erased
+from worker.records.types import Offset, is_start
+
+CHECKSUM_PREFIX = "sha256-sum:"
+
+
+class Outcome(StrEnum):
+    """How a job ended."""
+
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What a receipt is drawn up from.
+
+    `start` is the offset that was asked for (None: the start), `end` the one that HubSpot gave with the last page.
+    `stored_pages` is how many of the job's `pages` the store holds, counted there. `distinct` is the exact number of
+    distinct ids, needed only where the tally does not prove them distinct. `is_of_two_lists`: the legacy list of
+    engagements gave a part, the dated list of notes the rest. `changed_since`: a feed of changes was read.
+    `withheld` are records of the copy that were not found, and not marked as deleted for want of proof.
+    """
+
+    tally: Tally
+    outcome: Outcome
+    pages: int
+    records: int
+    start: Offset | None
+    end: Offset | None
+    has_more: bool
+    limit: int | None
+    stored_pages: int
+    distinct: int | None = None
+    is_of_two_lists: bool = False
+    changed_since: datetime | None = None
+    withheld: int = 0
+
+    @property
+    def missing_pages(self) -> int:
+        """How many pages the store lost; one more than was counted is no loss."""
+        return max(0, self.pages - self.stored_pages)
+
+    @property
+    def distinct_ids(self) -> int | None:
+        """How many ids differ; None when nobody knows."""
+        return self.tally.ids if self.tally.proves_distinct else self.distinct
+
+    @property
+    def duplicates(self) -> int | None:
+        """How many records came with an id that had come before; None when nobody knows."""
+        return None if self.distinct_ids is None else self.tally.ids - self.distinct_ids
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OffsetChain:
+    """From where to where pages were read; closed when that is from the start to HubSpot's "no more" with no gap.
+
+    `end` is the offset of the last page, None where that was 0 or left out; of an export in lanes it is the last id.
+    """
+
+    start: Offset | None
+    end: Offset | None
+    closed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """What a finished job proves about its records; `incomplete_because` names every reason, in words for a client.
+
+    `properties` are those that were asked for; none means HubSpot's few standard ones, `*` all there are. `mended`
+    counts, by kind, what was put right where HubSpot's answer was no JSON.
+    """
+
+    complete: bool
+    incomplete_because: str | None
+    pages: int
+    records: int
+    distinct_ids: int | None
+    duplicates: int | None
+    first_id: int | None
+    last_id: int | None
+    offsets: OffsetChain
+    checksum: str
+    refetched_pages: int
+    calls: Mapping[str, int]
+    retries: Mapping[str, int]
+    api: tuple[str, ...]
+    properties: tuple[str, ...]
+    mended: Mapping[str, int] = field(default_factory=dict)
+    erased: int = 0
+    withheld_deletions: int = 0
+
+    def without(self, erased: Erased) -> Self:
+        """Say how many records were erased since; the checksum is then that of the ids that are left."""
+        left = erased.taken_from(self.checksum.removeprefix(CHECKSUM_PREFIX))
+        return replace(self, erased=erased.records, checksum=CHECKSUM_PREFIX + left)
+
+    @classmethod
+    def of(cls, facts: Facts) -> Self:
+        """Draw up the receipt of a job that ended, however it ended."""
+        reasons = [*_breaks_in_the_chain(facts), *_doubts_about_ids(facts), *_doubts_about_the_list(facts)]
+        tally = facts.tally
+        return cls(
+            complete=not reasons,
+            incomplete_because="; ".join(reasons) or None,
+            pages=facts.pages,
+            records=facts.records,
+            distinct_ids=facts.distinct_ids,
+            duplicates=facts.duplicates,
+            first_id=tally.first_id,
+            last_id=tally.last_id,
+            offsets=_chain(facts),
+            checksum=CHECKSUM_PREFIX + tally.checksum,
+            refetched_pages=tally.refetched_pages,
+            calls=tally.calls,
+            retries=tally.retries,
+            api=tally.apis,
+            properties=tally.properties,
+            mended=tally.mended,
+            withheld_deletions=facts.withheld,
+        )
+
+    @classmethod
+    def of_parts(cls, parts: Mapping[str, Self]) -> Self:
+        """Add up the receipts of a sync's exports, each under the name of its type: complete if all of them are.
+
+        Ids of several types stand in no order, so there is no first and no last.
+        """
+        each = list(parts.values())
+        reasons = [f"{name}: {part.incomplete_because}" for name, part in parts.items() if not part.complete]
+        return cls(
+            complete=not reasons,
+            incomplete_because="; ".join(reasons) or None,
+            pages=sum(part.pages for part in each),
+            records=sum(part.records for part in each),
+            distinct_ids=_sum_of_known([part.distinct_ids for part in each]),
+            duplicates=_sum_of_known([part.duplicates for part in each]),
+            first_id=None,
+            last_id=None,
+            offsets=OffsetChain(start=None, end=None, closed=all(part.offsets.closed for part in each)),
+            checksum=CHECKSUM_PREFIX + sum_of_checksums(part.checksum.removeprefix(CHECKSUM_PREFIX) for part in each),
+            refetched_pages=sum(part.refetched_pages for part in each),
+            calls=_added_up(part.calls for part in each),
+            retries=_added_up(part.retries for part in each),
+            api=tuple(dict.fromkeys(api for part in each for api in part.api)),
+            properties=tuple(dict.fromkeys(name for part in each for name in part.properties)),
+            mended=_added_up(part.mended for part in each),
+            withheld_deletions=sum(part.withheld_deletions for part in each),
+        )
+
+    @classmethod
+    def from_stored(cls, stored: object) -> Self:
+        """Read back what `asdict` gave and a database kept."""
+        return convert(stored, cls)
+
+
+def _chain(facts: Facts) -> OffsetChain:
+    is_closed = is_start(facts.start) and not facts.has_more and not facts.missing_pages
+    return OffsetChain(start=facts.start, end=facts.end, closed=is_closed)
+
+
+_CUT_SHORT = {
+    Outcome.FAILED: "the export failed before its end",
+    Outcome.CANCELLED: "the export was cancelled before its end",
+}
+
+
+def _breaks_in_the_chain(facts: Facts) -> Iterator[str]:
+    if facts.changed_since is not None:
+        yield f"only what has changed since {facts.changed_since:%Y-%m-%dT%H:%M:%SZ} was asked for"
+    if not is_start(facts.start):
+        yield f"the export began at offset {facts.start}, not at the start"
+    if facts.outcome in _CUT_SHORT:
+        yield _CUT_SHORT[facts.outcome]
+    elif facts.has_more and facts.limit is not None:
+        yield f"a limit of {_counted(facts.limit, 'record')} was asked for, and HubSpot has more"
+    elif facts.has_more:
+        yield "HubSpot has more records"
+    if facts.tally.left_off:
+        yield f"HubSpot sent {_counted(facts.tally.left_off, 'record')} more than the limit, left off here"
+    if facts.tally.unsaid:
+        yield f"{_counted(facts.tally.unsaid, 'page')} did not say whether there is more"
+    if facts.is_of_two_lists:
+        yield "a part came from the legacy list of engagements, another from the dated list, which holds only notes"
+    if facts.missing_pages:
+        yield f"{_counted(facts.missing_pages, 'page')} of {facts.pages} can no longer be found"
+
+
+def _doubts_about_ids(facts: Facts) -> Iterator[str]:
+    tally = facts.tally
+    if tally.records != facts.records:
+        yield f"the account of ids covers {_counted(tally.records, 'record')}, not {facts.records}"
+    if tally.ids_unreadable:
+        yield f"{_counted(tally.ids_unreadable, 'record')} came without an id"
+    if facts.duplicates is None:
+        yield "the ids came out of order and were not counted, so nothing shows that they are distinct"
+    elif facts.duplicates:
+        yield f"{_counted(facts.duplicates, 'record')} came with an id that had come before"
+
+
+def _doubts_about_the_list(facts: Facts) -> Iterator[str]:
+    if facts.withheld:
+        yield (
+            f"{_counted(facts.withheld, 'deletion')} withheld: HubSpot's list lacks more of the copy than one answer "
+            "proves; a later full sync that finds the same does them, or one that is told to confirm_deletions"
+        )
+
+
+def _sum_of_known(numbers: Sequence[int | None]) -> int | None:
+    known = [number for number in numbers if number is not None]
+    return sum(known) if len(known) == len(numbers) else None
+
+
+def _added_up(counts: Iterable[Mapping[str, int]]) -> Mapping[str, int]:
+    total: Counter[str] = Counter()
+    for each in counts:
+        total.update(each)
+    return dict(total)
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -1,0 +1,173 @@
+"""Syncs: the children of a sync, and how its state follows from theirs; pure.
+
+The state of a sync with children:
+
+    queued     none has been started yet, or after a retry none has been taken up again
+    running    some have
+    waiting    whatever is not finished waits for HubSpot; until the first of them goes on
+    succeeded  all have succeeded
+    failed     all are finished and at least one has failed
+    cancelled  all are finished, at least one was cancelled, none has failed
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from worker.jobs.copy_progress import Changes, Copying
+from worker.jobs.estimate import Estimate
+from worker.jobs.job import Job, Progress, child_id
+from worker.jobs.receipt import Receipt
+from worker.jobs.request import ExportRequest, SyncRequest
+from worker.jobs.status import JobError, JobKind, JobStatus
+from worker.jobs.webhook import Webhook
+from worker.records.types import PAGE_FORMATS, ExportType
+
+PARTIAL_FAILURE = "partial_failure"
+
+_NO_CALLS = ExportRequest(page_size=0)
+
+
+def new_sync(  # noqa: PLR0913 - what there is to know of a sync
+    job_id: str,
+    *,
+    account_id: str,
+    owner: str,
+    request: SyncRequest,
+    at: datetime,
+    label: str | None = None,
+    webhook: Webhook | None = None,
+) -> Job:
+    """Write a sync down, not stored yet."""
+    return Job(
+        job_id=job_id,
+        account_id=account_id,
+        owner=owner,
+        export_type=None,
+        kind=JobKind.SYNC,
+        sync=request,
+        request=_NO_CALLS,
+        label=label,
+        webhook=webhook,
+        progress=Progress(has_more=True),
+        created_at=at,
+        updated_at=at,
+    )
+
+
+def new_children(sync: Job, *, at: datetime) -> list[Job]:
+    """Write the exports down that a sync consists of, not stored yet; always with the same ids."""
+    if sync.sync is None:
+        return []
+    copying = Copying(mode=sync.sync.mode, confirms_deletions=sync.sync.confirm_deletions)
+    return [replace(_child(sync, each, at=at), copying=copying) for each in sync.sync.types]
+
+
+def follow(sync: Job, children: Sequence[Job]) -> Job:
+    """Give a sync as its children have it; before there are any it stays as it is."""
+    if not children:
+        return sync
+    missing = [JobStatus.QUEUED] * (len(sync.children) - len(children))
+    status = _status(sync.status, [*missing, *(child.status for child in children)])
+    is_over = status.is_terminal
+    waits = [child for child in children if child.status is JobStatus.WAITING and child.resume_at is not None]
+    first = min(waits, key=_resumption, default=None) if status is JobStatus.WAITING else None
+    return replace(
+        sync,
+        status=status,
+        progress=_progress(children),
+        attempts=max(child.attempts for child in children),
+        resumes=sum(child.resumes for child in children),
+        error=_error(children) if status is JobStatus.FAILED else None,
+        receipt=_receipt(children) if is_over else None,
+        changes_by_type=_changes(children),
+        estimate=_estimate(children),
+        resume_at=first.resume_at if first is not None else None,
+        reason=first.reason if first is not None else None,
+        started_at=min((child.started_at for child in children if child.started_at is not None), default=None),
+        updated_at=max(child.updated_at for child in children),
+        finished_at=max((child.finished_at for child in children if child.finished_at is not None), default=None)
+        if is_over
+        else None,
+        expires_at=sync.expires_at if is_over else None,
+        deliver_at=sync.deliver_at if is_over else None,
+    )
+
+
+def is_left_over(sync: Job | None) -> bool:
+    """Whether the child of this sync is one that nobody wants: the sync was removed, or stopped, as it was made."""
+    return sync is None or (sync.status.is_terminal and not sync.is_expanded)
+
+
+def _child(sync: Job, export_type: ExportType, *, at: datetime) -> Job:
+    """Write a child down. It has gone on as often as its sync: the sync's endings count on from there."""
+    return Job(
+        job_id=child_id(sync.job_id, export_type),
+        account_id=sync.account_id,
+        owner=sync.owner,
+        export_type=export_type,
+        kind=JobKind.EXPORT,
+        parent_id=sync.job_id,
+        origin=sync.origin,
+        request=ExportRequest(page_size=PAGE_FORMATS[export_type].most_records),
+        label=sync.label,
+        resumes=sync.resumes,
+        created_at=at,
+        updated_at=at,
+    )
+
+
+def _status(before: JobStatus, statuses: Collection[JobStatus]) -> JobStatus:
+    """Give the state; `before` tells a sync of which nothing is started from one of which some is finished already."""
+    unfinished = {each for each in statuses if not each.is_terminal}
+    if not unfinished:
+        return next(each for each in (JobStatus.FAILED, JobStatus.CANCELLED, JobStatus.SUCCEEDED) if each in statuses)
+    if unfinished == {JobStatus.WAITING}:
+        return JobStatus.WAITING
+    is_to_be_started = before is JobStatus.QUEUED or before.is_terminal
+    return JobStatus.QUEUED if unfinished == {JobStatus.QUEUED} and is_to_be_started else JobStatus.RUNNING
+
+
+def _progress(children: Sequence[Job]) -> Progress:
+    """Add up; a sync has no place of its own."""
+    return Progress(
+        pages=sum(child.progress.pages for child in children),
+        records=sum(child.progress.records for child in children),
+        has_more=any(child.progress.has_more for child in children),
+    )
+
+
+def _error(children: Sequence[Job]) -> JobError:
+    """Name the types that failed and why; where nothing succeeded and all for one reason, that reason is the code."""
+    failed = [(child, child.error) for child in children if child.error is not None]
+    codes = {error.code for _, error in failed}
+    is_whole = len(failed) == len(children) and len(codes) == 1
+    named = "; ".join(f"{child.records_type}: {error.message} ({error.code})" for child, error in failed)
+    return JobError(
+        code=codes.pop() if is_whole else PARTIAL_FAILURE,
+        message=f"{len(failed)} of {len(children)} exports failed: {named}",
+        retryable=any(error.retryable for _, error in failed),
+        details="; ".join(f"{child.records_type}: {error.details}" for child, error in failed if error.details) or None,
+    )
+
+
+def _receipt(children: Sequence[Job]) -> Receipt | None:
+    """Add the receipts up; not before all are there, which may take a minute after a cancel."""
+    drawn_up = {child.records_type.value: child.receipt for child in children if child.receipt is not None}
+    return Receipt.of_parts(drawn_up) if len(drawn_up) == len(children) else None
+
+
+def _changes(children: Sequence[Job]) -> Mapping[ExportType, Changes] | None:
+    return {child.records_type: child.changes for child in children if child.changes is not None} or None
+
+
+def _estimate(children: Sequence[Job]) -> Estimate | None:
+    known = [child.estimate for child in children if child.estimate is not None]
+    return Estimate.together(known) if len(known) == len(children) else None
+
+
+def _resumption(child: Job) -> datetime:
+    assert child.resume_at is not None  # noqa: S101 - asked of those that wait alone
+    return child.resume_at

@@ -1,0 +1,182 @@
+"""Tally: the running account of an export, of a fixed size however many records there are; pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import pairwise, starmap
+from operator import gt, lt
+from typing import Literal, Self, TypeAlias
+
+from worker.records.checksum import sum_of_checksums, sum_of_ids
+from worker.records.conversion import convert
+
+IdOrder: TypeAlias = Literal["unknown", "ascending", "descending", "mixed"]
+"""How ids have come so far: unknown for fewer than two, ascending and descending without repeats, mixed otherwise."""
+_NO_ANSWER = "none"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tally:
+    """The running totals of a job over slices, workers and retries; stored in the form of `asdict`.
+
+    `records` are those that count, with and without an id; those beyond the job's limit are `left_off`.
+    `order` proves ids distinct without remembering them. `checksum` is the sum of the SHA-256 of every id's decimal
+    text, modulo 2^256, in 64 hex digits: the order of ids and the size of pages do not matter, a repeat does.
+    `bytes` are those of the pages' bodies as HubSpot sent them, which are stored compressed.
+    `unsaid` counts pages without HubSpot's flag for more: they are read as the end, but do not prove it.
+    `calls` and `retries` are kept by HubSpot's status, or under "none" where no answer came, `mended` by what in the
+    records was no JSON as it came.
+    """
+
+    records: int = 0
+    ids_unreadable: int = 0
+    left_off: int = 0
+    first_id: int | None = None
+    last_id: int | None = None
+    order: IdOrder = "unknown"
+    checksum: str = "0" * 64
+    refetched_pages: int = 0
+    unsaid: int = 0
+    bytes: int = 0
+    calls: Mapping[str, int] = field(default_factory=dict)
+    retries: Mapping[str, int] = field(default_factory=dict)
+    mended: Mapping[str, int] = field(default_factory=dict)
+    apis: tuple[str, ...] = ()
+    properties: tuple[str, ...] = ()
+
+    @classmethod
+    def from_stored(cls, stored: object) -> Self:
+        """Read back what `asdict` gave and a database kept, lists for tuples; what is missing counts as nothing yet."""
+        return convert(stored, cls)
+
+    @property
+    def ids(self) -> int:
+        """How many records had an id."""
+        return self.records - self.ids_unreadable
+
+    @property
+    def proves_distinct(self) -> bool:
+        """Whether the order alone shows that no id came twice; where it does not, they have to be counted."""
+        return self.order != "mixed"
+
+    @property
+    def read_through(self) -> int | None:
+        """The id up to which all records were read, one after the other; None where their ids do not tell."""
+        return self.last_id if self.order == "ascending" and not self.ids_unreadable else None
+
+    def after_page(  # noqa: PLR0913 - what there is to know of a page
+        self,
+        ids: Sequence[int | None],
+        *,
+        most: int | None = None,
+        was_refetched: bool = False,
+        says_more: bool = True,
+        api: str,
+        properties: Sequence[str] = (),
+        mended: Iterable[str] = (),
+        size: int = 0,
+    ) -> Self:
+        """Account for the ids of one more page, None for a record without one; records beyond `most` do not count."""
+        counted = ids if most is None else ids[:most]
+        known = [each for each in counted if each is not None]
+        return replace(
+            self._after_ids(known),
+            records=self.records + len(counted),
+            ids_unreadable=self.ids_unreadable + len(counted) - len(known),
+            left_off=self.left_off + len(ids) - len(counted),
+            refetched_pages=self.refetched_pages + was_refetched,
+            unsaid=self.unsaid + (not says_more),
+            bytes=self.bytes + size,
+            apis=_with(self.apis, (api,)),
+            properties=_with(self.properties, properties),
+            mended=_added(self.mended, Counter(map(str, mended))),
+        )
+
+    def after_call(self, status: int | None) -> Self:
+        """Count one call for a page by what HubSpot answered; None: no answer came."""
+        return replace(self, calls=_one_more(self.calls, status))
+
+    def after_retry(self, status: int | None) -> Self:
+        """Count a call that will be made again because of this answer."""
+        return replace(self, retries=_one_more(self.retries, status))
+
+    def after_refetch(self) -> Self:
+        """Count a page that was in the store before."""
+        return replace(self, refetched_pages=self.refetched_pages + 1)
+
+    def start_over(self) -> Self:
+        """Forget the records of a job whose pages are all fetched anew; the calls that were made stay made."""
+        return type(self)(refetched_pages=self.refetched_pages, calls=self.calls, retries=self.retries)
+
+    def of_records(self) -> Self:
+        """Keep what `start_over` forgets, and forget what it keeps."""
+        return replace(self, refetched_pages=0, calls={}, retries={})
+
+    def joined(self, following: Self) -> Self:
+        """Account for all the records of another part as if they had come after these."""
+        return replace(
+            self,
+            records=self.records + following.records,
+            ids_unreadable=self.ids_unreadable + following.ids_unreadable,
+            left_off=self.left_off + following.left_off,
+            first_id=following.first_id if self.first_id is None else self.first_id,
+            last_id=self.last_id if following.last_id is None else following.last_id,
+            order=self._order_before(following),
+            checksum=sum_of_checksums((self.checksum, following.checksum)),
+            refetched_pages=self.refetched_pages + following.refetched_pages,
+            unsaid=self.unsaid + following.unsaid,
+            bytes=self.bytes + following.bytes,
+            calls=_added(self.calls, following.calls),
+            retries=_added(self.retries, following.retries),
+            mended=_added(self.mended, following.mended),
+            apis=_with(self.apis, following.apis),
+            properties=_with(self.properties, following.properties),
+        )
+
+    def _after_ids(self, ids: Sequence[int]) -> Self:
+        if not ids:
+            return self
+        return replace(
+            self,
+            first_id=ids[0] if self.first_id is None else self.first_id,
+            last_id=ids[-1],
+            order=self._order_with(ids),
+            checksum=sum_of_ids(ids, start=self.checksum),
+        )
+
+    def _order_with(self, ids: Sequence[int]) -> IdOrder:
+        if self.order == "mixed":
+            return "mixed"
+        order = _order_of(ids if self.last_id is None else [self.last_id, *ids])
+        return order if self.order in {"unknown", order} else "mixed"
+
+    def _order_before(self, following: Self) -> IdOrder:
+        if self.last_id is None or following.first_id is None:
+            return following.order if self.last_id is None else self.order
+        orders = {self.order, following.order, _order_of([self.last_id, following.first_id])} - {"unknown"}
+        return orders.pop() if len(orders) == 1 else "mixed"
+
+
+def _with(known: tuple[str, ...], more: Sequence[str]) -> tuple[str, ...]:
+    return known if known == more else tuple(dict.fromkeys((*known, *more)))
+
+
+def _added(counts: Mapping[str, int], more: Mapping[str, int]) -> Mapping[str, int]:
+    if not more:
+        return counts
+    return {key: counts.get(key, 0) + more.get(key, 0) for key in dict.fromkeys((*counts, *more))}
+
+
+def _one_more(counts: Mapping[str, int], status: int | None) -> Mapping[str, int]:
+    key = _NO_ANSWER if status is None else str(status)
+    return {**counts, key: counts.get(key, 0) + 1}
+
+
+def _order_of(ids: Sequence[int]) -> IdOrder:
+    if len(ids) < 2:  # noqa: PLR2004 - it takes two to be in order
+        return "unknown"
+    if all(starmap(lt, pairwise(ids))):
+        return "ascending"
+    return "descending" if all(starmap(gt, pairwise(ids))) else "mixed"

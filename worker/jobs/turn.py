@@ -1,0 +1,58 @@
+"""AccountTurn: what a message asks for, one slice for an account; DueJob, StoredJobs: jobs that have no message."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from worker.jobs.job import Job
+from worker.jobs.status import JobKind, Line
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountTurn:
+    """A turn of an account in one of its lines, published at the instant `as_of` of the database's clock.
+
+    It is valid for one job that was ready at that instant, so that a superfluous message finds nothing. None: the
+    database could not be asked when it was published; any ready job will do.
+    """
+
+    account_id: str
+    line: Line
+    as_of: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DueJob:
+    """What a sweep has to know of a job to publish a message for it."""
+
+    job_id: str
+    account_id: str
+    line: Line
+
+    @property
+    def is_sync(self) -> bool:
+        """Whether it is started by its id instead of by a turn of its account."""
+        return self.line is JobKind.SYNC.line
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredJobs:
+    """New jobs, and an instant of the database's clock at which all of them were stored."""
+
+    jobs: tuple[Job, ...]
+    as_of: datetime
+
+    @property
+    def turns(self) -> list[tuple[AccountTurn, Job]]:
+        """Return one turn for each account and line, and the first of the jobs that it is for.
+
+        Whoever takes a turn looks for the account's next job, and publishes the next turn.
+        """
+        first: dict[tuple[str, Line], Job] = {}
+        for job in self.jobs:
+            first.setdefault((job.account_id, job.line), job)
+        return [
+            (AccountTurn(account_id=account_id, line=line, as_of=self.as_of), job)
+            for (account_id, line), job in first.items()
+        ]

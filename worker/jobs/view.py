@@ -1,0 +1,331 @@
+"""The job as the wire shows it (pydantic): in answers of the shim, and in what webhooks are told."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from worker.jobs.copy_progress import SyncMode
+from worker.jobs.job import Job
+from worker.jobs.request import ExportRequest
+from worker.jobs.status import JOB_TYPES, JobStatus
+from worker.jobs.webhook import AT_ONCE
+from worker.records.crm_api import CrmApi
+from worker.records.types import ExportType, Offset
+
+BASE_PATH = "/v1/integrations/hubspot"
+
+
+class JobRequestView(BaseModel):
+    """What was asked for of an export."""
+
+    limit: int | None
+    page_size: int
+    offset: Offset | None
+    params: dict[str, str | list[str]]
+
+
+class SyncRequestView(BaseModel):
+    """What was asked for of a sync; by whom: a caller, or a schedule for one of its instants."""
+
+    types: list[ExportType]
+    mode: SyncMode
+    confirm_deletions: bool
+    schedule_id: str | None
+    scheduled_for: datetime | None
+
+
+class ProgressView(BaseModel):
+    """How far the job has come. Its results hold the first `readable` records, the others are being read ahead.
+
+    An export that was begun anew, to be read page after page, says in `unsplit_because` why.
+    """
+
+    pages: int
+    records: int
+    readable: int
+    offset: Offset | None
+    has_more: bool
+    records_per_second: float | None
+    unsplit_because: str | None
+
+
+class HubSpotView(BaseModel):
+    """HubSpot's own answer."""
+
+    status: int | None
+    body: Any
+
+
+class JobErrorView(BaseModel):
+    """Why the job failed."""
+
+    code: str
+    message: str
+    retryable: bool
+    details: str | None
+    hubspot: HubSpotView | None
+
+
+class OffsetChainView(BaseModel):
+    """From where to where pages were read; closed when that is from the start to HubSpot's "no more", with no gap."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    start: Offset | None
+    end: Offset | None
+    closed: bool
+
+
+class ReceiptView(BaseModel):
+    """What a finished job proves about its records.
+
+    `complete` only when the chain of offsets is closed, every page is in the store, and every record has an id that
+    came once; otherwise `incomplete_because` names every reason. `distinct_ids` and `duplicates` are exact, or null.
+    The `checksum` is the SHA-256 of every id's decimal text, added up modulo 2^256: the same for any order. `calls`
+    and `retries` are counted by the HTTP status of HubSpot's answer, `none` where none came. `mended` counts what was
+    no JSON as HubSpot sent it and had to be put right: `byte_order_mark`, `not_a_number`, `control_characters`,
+    `half_characters`, `invalid_escapes`, `invalid_utf8`.
+    """
+
+    model_config = ConfigDict(from_attributes=True)
+
+    complete: bool
+    incomplete_because: str | None
+    pages: int
+    records: int
+    distinct_ids: int | None
+    duplicates: int | None
+    first_id: int | None
+    last_id: int | None
+    offsets: OffsetChainView
+    checksum: str
+    refetched_pages: int
+    calls: dict[str, int]
+    retries: dict[str, int]
+    api: list[str]
+    properties: list[str]
+    mended: dict[str, int]
+    erased: int
+    withheld_deletions: int
+
+
+class ChangesView(BaseModel):
+    """What a sync has found changed, against the current copy as it was before.
+
+    Records that are `withheld` were not found, and are not marked as deleted before there is proof that they are gone.
+    """
+
+    model_config = ConfigDict(from_attributes=True)
+
+    created: int
+    changed: int
+    unchanged: int
+    deleted: int
+    withheld: int
+
+
+class DeliveryView(BaseModel):
+    """One attempt to tell a webhook of one event. Without an error it was taken; `seconds` is how long that took."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    at: datetime
+    event_id: str
+    attempt: int
+    status: int | None
+    seconds: float
+    error: str | None
+
+
+class WebhookView(BaseModel):
+    """Where it is told how the job ended, and how the last attempts went, the newest at the end."""
+
+    url: str
+    status: str
+    next_attempt_at: datetime | None
+    deliveries: list[DeliveryView]
+
+
+class SyncModeView(BaseModel):
+    """How a sync's export looks for changes: `used` is null before that is decided, `reason` why it is not as asked."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    asked: SyncMode
+    used: SyncMode | None
+    changed_since: datetime | None
+    reason: str | None
+
+
+class LinksView(BaseModel):
+    """Where to go on. A sync has no results of its own: its children have."""
+
+    self: str
+    results: str | None
+    download: str | None
+
+
+class JobView(BaseModel):
+    """A job: an export, or a sync, whose `children` are exports with it as their `parent_id`.
+
+    `queued` leads to `running`, and that to `succeeded`, `failed` or `cancelled`; `waiting`, until `resume_at` and
+    for the `reason`, while HubSpot wants patience. A retry leads from `failed` or `cancelled` back to `queued`.
+    `hub_id` is the HubSpot portal that is read, null before HubSpot has told: with another one connected the job fails.
+    `attempts` is the number of the try now under way for the next page, `resumes` how often the job went on after it
+    had stopped. `api` is the one of HubSpot's APIs that it reads; null before it has begun, and of a sync. `receipt`
+    and `changes` come with the end; from `expires_at` on the job and its results are gone.
+    """
+
+    job_id: str
+    type: Annotated[str, Field(json_schema_extra={"enum": list(JOB_TYPES)})]
+    status: JobStatus
+    label: str | None
+    parent_id: str | None
+    children: list[str]
+    hub_id: int | None
+    request: JobRequestView | SyncRequestView
+    progress: ProgressView
+    eta_seconds: float | None
+    attempts: int
+    resumes: int
+    api: CrmApi | None
+    error: JobErrorView | None
+    receipt: ReceiptView | None
+    changes: ChangesView | dict[ExportType, ChangesView] | None
+    sync_mode: SyncModeView | None
+    resume_at: datetime | None
+    reason: str | None
+    created_at: datetime
+    started_at: datetime | None
+    updated_at: datetime
+    finished_at: datetime | None
+    expires_at: datetime | None
+    webhook: WebhookView | None
+    links: LinksView
+
+
+def job_path(job_id: str) -> str:
+    """Where a job lives."""
+    return f"{BASE_PATH}/jobs/{job_id}"
+
+
+def view_of(job: Job) -> JobView:
+    """Show a job as the documented body does."""
+    return JobView(
+        job_id=job.job_id,
+        type=job.type_name,
+        status=job.status,
+        label=job.label,
+        parent_id=job.parent_id,
+        children=list(job.children),
+        hub_id=job.hub_id,
+        request=_asked_view(job),
+        progress=_progress_view(job),
+        eta_seconds=job.eta_s,
+        attempts=job.attempts,
+        resumes=job.resumes,
+        api=job.api,
+        error=_error_view(job),
+        receipt=ReceiptView.model_validate(job.receipt.without(job.erased)) if job.receipt is not None else None,
+        changes=_changes_view(job),
+        sync_mode=_sync_mode_view(job),
+        resume_at=job.resume_at,
+        reason=job.reason,
+        created_at=job.created_at,
+        started_at=job.started_at,
+        updated_at=job.updated_at,
+        finished_at=job.finished_at,
+        expires_at=job.expires_at,
+        webhook=_webhook_view(job),
+        links=_links(job),
+    )
+
+
+def _changes_view(job: Job) -> ChangesView | dict[ExportType, ChangesView] | None:
+    """Show what an export has changed, and of a sync what each of its exports has."""
+    if job.changes_by_type is not None:
+        return {each: ChangesView.model_validate(found) for each, found in job.changes_by_type.items()}
+    return ChangesView.model_validate(job.changes) if job.changes is not None else None
+
+
+def _sync_mode_view(job: Job) -> SyncModeView | None:
+    copying = job.copying
+    if copying is None:
+        return None
+    return SyncModeView(
+        asked=copying.mode,
+        used=copying.mode_used,
+        changed_since=copying.feed_since,
+        reason=copying.full_because,
+    )
+
+
+def _links(job: Job) -> LinksView:
+    path = job_path(job.job_id)
+    if job.sync is not None:
+        return LinksView(self=path, results=None, download=None)
+    return LinksView(self=path, results=f"{path}/results", download=f"{path}/download")
+
+
+def request_view(request: ExportRequest) -> JobRequestView:
+    """Show what is asked for of an export; a parameter that repeats as a list."""
+    params: dict[str, str | list[str]] = {}
+    for name, value in request.params:
+        earlier = params.get(name)
+        if earlier is None:
+            params[name] = value
+        else:
+            params[name] = [*([earlier] if isinstance(earlier, str) else earlier), value]
+    return JobRequestView(limit=request.limit, page_size=request.page_size, offset=request.offset, params=params)
+
+
+def _asked_view(job: Job) -> JobRequestView | SyncRequestView:
+    sync = job.sync
+    if sync is None:
+        return request_view(job.request)
+    return SyncRequestView(
+        types=list(sync.types),
+        mode=sync.mode,
+        confirm_deletions=sync.confirm_deletions,
+        schedule_id=sync.schedule_id,
+        scheduled_for=sync.scheduled_for,
+    )
+
+
+def _progress_view(job: Job) -> ProgressView:
+    progress = job.progress
+    return ProgressView(
+        pages=progress.pages,
+        records=progress.records,
+        readable=job.readable,
+        offset=progress.offset,
+        has_more=progress.has_more,
+        records_per_second=job.records_per_second,
+        unsplit_because=job.unsplit_because,
+    )
+
+
+def _error_view(job: Job) -> JobErrorView | None:
+    error = job.error
+    if error is None:
+        return None
+    answer = error.hubspot
+    hubspot = HubSpotView(status=answer.status, body=answer.body) if answer is not None else None
+    return JobErrorView(
+        code=error.code, message=error.message, retryable=error.retryable, details=error.details, hubspot=hubspot
+    )
+
+
+def _webhook_view(job: Job) -> WebhookView | None:
+    webhook = job.webhook
+    if webhook is None:
+        return None
+    return WebhookView(
+        url=webhook.url,
+        status=job.webhook_status,
+        next_attempt_at=job.deliver_at if job.deliver_at != AT_ONCE else None,
+        deliveries=[DeliveryView.model_validate(each) for each in webhook.deliveries],
+    )

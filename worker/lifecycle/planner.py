@@ -1,0 +1,127 @@
+"""Planner: what exports would come to, before anything is started, and how long one will take that has been."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+import structlog
+
+from worker.accounts.connection import HubSpotFacts
+from worker.accounts.interfaces import FactSource, TokenSource
+from worker.accounts.scopes import missing_scopes
+from worker.errors import ExportError, RateLimitedError, TokenRefusedError
+from worker.jobs.estimate import Basis, Count, Estimate, Extent
+from worker.jobs.interfaces import JobStore
+from worker.jobs.job import Job
+from worker.jobs.request import ExportRequest
+from worker.lifecycle.interfaces import RecordCounter
+from worker.rate_limit.quota import Rate
+from worker.records.types import ExportType
+from worker.rpc.requests import ExportPlan, Plan, PlanExports, PlannedExport
+
+_log = structlog.get_logger()
+
+_MOST_SYNCS = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannerTools:
+    """Everything a planner asks.
+
+    `counter` is None where the API in use does not count; `most_a_call` is the most records that it gives a call.
+    """
+
+    facts: FactSource
+    tokens: TokenSource
+    counter: RecordCounter | None
+    jobs: JobStore
+    rate: Rate | None
+    most_a_call: int
+    clock: Callable[[], datetime]
+
+
+class Planner:
+    """Estimates. HubSpot's own total is the better word, where the API in use has one; the last export is the next."""
+
+    def __init__(self, tools: PlannerTools) -> None:
+        self._tools = tools
+        self._before_sync: dict[str, Mapping[ExportType, Job]] = {}
+
+    def plan(self, account_id: str, owner: str, question: PlanExports) -> Plan:
+        """Plan exports that would run side by side. Raises TokenNotFoundError, a HubSpotError, UnavailableError."""
+        facts = self._tools.facts.look(account_id, owner)
+        plans = tuple(self._plan_one(account_id, owner, each, facts) for each in question.exports)
+        return Plan(exports=plans, rate=self._tools.rate, facts=facts)
+
+    def forecast(self, job: Job) -> Estimate | None:
+        """Estimate a job that begins; None where nobody can say. It never raises: a job needs no estimate."""
+        try:
+            last = self._last_before(job)
+            count = _count_of(last) or self._ask(job.account_id, job.owner, job.records_type)
+        except ExportError as error:
+            _log.info("no_forecast", reason=error.message)
+            return None
+        return self._estimate(job.request, count, last)
+
+    def _last_before(self, job: Job) -> Job | None:
+        """Return the last complete export of the job's type: for all children of a sync that begin here in one call."""
+        asked, sync_id = (job.account_id, job.owner), job.parent_id
+        if sync_id is None:
+            return self._tools.jobs.last_complete(*asked, job.records_type, hub_id=job.hub_id)
+        last = self._before_sync.get(sync_id)
+        if last is None:
+            last = self._tools.jobs.last_complete_of_each(*asked, tuple(ExportType), hub_id=job.hub_id)
+            if len(self._before_sync) >= _MOST_SYNCS:
+                self._before_sync.clear()  # it saves questions to the database, no more
+            self._before_sync[sync_id] = last
+        return last.get(job.records_type)
+
+    def _plan_one(self, account_id: str, owner: str, planned: PlannedExport, facts: HubSpotFacts) -> ExportPlan:
+        export_type, granted = planned.export_type, facts.scopes
+        missing = missing_scopes([export_type], granted).get(export_type, ()) if granted is not None else None
+        last = self._tools.jobs.last_complete(account_id, owner, export_type, hub_id=facts.hub_id)
+        asked = None if missing else self._ask(account_id, owner, export_type)
+        return ExportPlan(
+            export_type=export_type,
+            request=planned.request,
+            estimate=self._estimate(planned.request, asked or _count_of(last), last),
+            missing_scopes=missing,
+        )
+
+    def _ask(self, account_id: str, owner: str, export_type: ExportType) -> Count | None:
+        """Have HubSpot count; None where the API in use does not, or not now."""
+        counter = self._tools.counter
+        if counter is None:
+            return None
+        access_token = self._tools.tokens.fresh(account_id, owner)
+        try:
+            records = counter.count(export_type, access_token)
+        except RateLimitedError:  # of the search, which has one of its own: no reason to plan nothing
+            return None
+        except TokenRefusedError:
+            refused = access_token
+            records = counter.count(export_type, self._tools.tokens.fresh(account_id, owner, refused=refused))
+        return Count(records=records, basis=Basis.HUBSPOT, as_of=self._tools.clock())
+
+    def _estimate(self, request: ExportRequest, count: Count | None, last: Job | None) -> Estimate | None:
+        extent = Extent(
+            limit=request.limit,
+            page_size=min(request.page_size, self._tools.most_a_call),
+            is_from_start=request.is_from_start,
+        )
+        return Estimate.of(extent, count=count, call_s=_pace_of(last), rate=self._tools.rate)
+
+
+def _count_of(last: Job | None) -> Count | None:
+    if last is None or last.finished_at is None:
+        return None
+    return Count(records=last.progress.records, basis=Basis.LAST_EXPORT, as_of=last.finished_at)
+
+
+def _pace_of(last: Job | None) -> float | None:
+    """Give the seconds that a call took; one that was interrupted tells nothing."""
+    if last is None or last.started_at is None or last.finished_at is None or last.resumes > 0:
+        return None
+    return (last.finished_at - last.started_at).total_seconds() / max(1, last.progress.pages)

@@ -1,0 +1,76 @@
+"""The receipt of a job, drawn up from its stored pages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+
+from worker.errors import SpoiledPageError
+from worker.jobs.job import Job
+from worker.jobs.receipt import Facts, Outcome, Receipt
+from worker.jobs.status import JobKind
+from worker.pages.interfaces import PageStore
+from worker.records.page import Page, PageUnreadableError, record_ids
+from worker.records.types import ExportType
+
+_MOST_COUNTED = 1_000_000  # ids that are held in memory at once, in some 100 MB
+
+
+def receipt_of(job: Job, pages: PageStore, *, counts_ids: bool = True, stored_pages: int | None = None) -> Receipt:
+    """Draw up the receipt of a finished job, about what its results hold.
+
+    The stored pages are counted unless the caller knows them, as one who has just stored each of them does.
+    """
+    read = job.as_read
+    progress = read.progress
+    is_page = job.kind is JobKind.PAGE  # its only page has just been stored, and someone is waiting
+    if stored_pages is None:
+        stored_pages = progress.pages if is_page else pages.count(job.job_id)
+    facts = Facts(
+        tally=read.tally,
+        outcome=Outcome(job.status.value),
+        pages=progress.pages,
+        records=progress.records,
+        start=job.request.offset,
+        end=progress.offset,
+        has_more=progress.has_more,
+        limit=job.request.limit,
+        stored_pages=stored_pages,
+        distinct=_count_distinct(read, pages) if counts_ids and _needs_counting(read) else None,
+        changed_since=job.copying.feed_since if job.copying is not None else None,
+        withheld=job.copying.withheld if job.copying is not None else 0,
+        is_of_two_lists=_is_of_two_lists(read),
+    )
+    return Receipt.of(facts)
+
+
+def _is_of_two_lists(job: Job) -> bool:
+    """Whether legacy engagements and dated notes were asked for; what was asked last may have had nothing to give."""
+    asked = {*job.tally.apis, *([job.api] if job.api is not None else [])}
+    return job.records_type is ExportType.NOTES and len(asked) > 1
+
+
+def _needs_counting(job: Job) -> bool:
+    return not job.tally.proves_distinct and job.progress.records <= _MOST_COUNTED
+
+
+def _count_distinct(job: Job, pages: PageStore) -> int | None:
+    """Count the ids one by one, from the stored pages, when their order does not prove them distinct.
+
+    None where a page cannot be read any more: the receipt then says that they were not counted.
+    """
+    stored = pages.all(job.job_id, counted=job.counted_pages)
+    ids = (each for page in stored for each in _ids_or_erasures(job.records_type, page))
+    try:
+        return len(set(islice(ids, job.progress.records)) - {None})
+    except (SpoiledPageError, PageUnreadableError):
+        return None
+
+
+def _ids_or_erasures(export_type: ExportType, page: Page) -> Iterator[int | str | None]:
+    """Return the id at each place of a page, and in its gaps what has erased it, which tells ids apart as well."""
+    erased, ids = {gap.place: gap.erasure_id for gap in page.gaps}, record_ids(export_type, page.body)
+    if len(erased) + len(ids) != page.records:
+        raise PageUnreadableError("The page has another number of records than it says")
+    left = iter(ids)
+    return (erased[place] if place in erased else next(left) for place in range(page.records))

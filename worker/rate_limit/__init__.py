@@ -1,0 +1,1 @@
+"""HubSpot's rate limits, shared by all workers."""

@@ -1,0 +1,392 @@
+"""Page: one answer of HubSpot to one call, its list key, more flag and offset normalised; its bytes as they came.
+
+One odd value costs no page: an id, a flag or an offset is understood in any spelling whose meaning is plain, a record
+of which nothing is understood is a record without an id, and bytes that are no JSON are mended, as the page tells.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Annotated, TypeAlias, TypeVar
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from worker.records.mending import Mended, MendKind, NotJsonError, decoded, is_utf8
+from worker.records.plain_values import NULL, plain_flag, plain_integer
+from worker.records.types import PAGE_FORMATS, ExportType, Offset
+
+_LINE_BREAKS = b"\r\n"
+MOST_BYTES_AT_ONCE = 16 * 1024 * 1024  # of records in one answer: a thousand of the largest would be 170 MB
+_Raw: TypeAlias = msgspec.Raw
+
+T = TypeVar("T")
+
+
+class PageUnreadableError(ValueError):
+    """The body is not a page of the type that was asked for."""
+
+
+_Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]  # what MongoDB can hold
+_Records: TypeAlias = list[_Raw] | UnsetType | None  # HubSpot's `null` is an empty list, and no list is none
+
+
+class _Body(msgspec.Struct):
+    """The envelope of all four types; records stay the bytes they came in."""
+
+    contacts: _Records = UNSET
+    companies: _Records = UNSET
+    deals: _Records = UNSET
+    results: _Records = UNSET
+    has_more: bool | None = msgspec.field(default=None, name="has-more")
+    has_more_camel: bool | None = msgspec.field(default=None, name="hasMore")
+    offset: _Int64 | str | None = None
+    vid_offset: _Int64 | str | None = msgspec.field(default=None, name="vid-offset")
+
+
+_decode = msgspec.json.Decoder(_Body).decode
+_decode_fields = msgspec.json.Decoder(dict[str, _Raw]).decode
+_decode_list = msgspec.json.Decoder(list[_Raw]).decode
+_decode_text = msgspec.json.Decoder(str).decode
+
+_LIST_KEYS = ("contacts", "companies", "deals", "results")
+_SPARE_LEVELS = 100  # of the stack, so that what was read here can be read from deeper in it as well
+
+
+class _Contact(msgspec.Struct, gc=False):
+    id: _Int64 | None = msgspec.field(default=None, name="vid")
+
+
+class _Company(msgspec.Struct, gc=False):
+    id: _Int64 | None = msgspec.field(default=None, name="companyId")
+
+
+class _Deal(msgspec.Struct, gc=False):
+    id: _Int64 | None = msgspec.field(default=None, name="dealId")
+
+
+class _NoteHead(msgspec.Struct, gc=False):
+    id: _Int64 | None = None
+
+
+class _Note(msgspec.Struct, gc=False):
+    engagement: _NoteHead | None = None
+
+    @property
+    def id(self) -> int | None:
+        return self.engagement.id if self.engagement is not None else None
+
+
+class _BodyWithIds(msgspec.Struct):
+    """The envelope of all four types, and of the records nothing but their ids."""
+
+    contacts: list[_Contact] | UnsetType | None = UNSET
+    companies: list[_Company] | UnsetType | None = UNSET
+    deals: list[_Deal] | UnsetType | None = UNSET
+    results: list[_Note] | UnsetType | None = UNSET
+    has_more: bool | None = msgspec.field(default=None, name="has-more")
+    has_more_camel: bool | None = msgspec.field(default=None, name="hasMore")
+    offset: _Int64 | str | None = None
+    vid_offset: _Int64 | str | None = msgspec.field(default=None, name="vid-offset")
+
+
+_decode_with_ids = msgspec.json.Decoder(_BodyWithIds).decode
+
+_ID_PATHS: dict[ExportType, tuple[str, ...]] = {
+    ExportType.CONTACTS: ("vid",),
+    ExportType.COMPANIES: ("companyId",),
+    ExportType.DEALS: ("dealId",),
+    ExportType.NOTES: ("engagement", "id"),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gap:
+    """A place in a page whose record was erased since, and the erasure that did it."""
+
+    place: int
+    erasure_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Mend:
+    """Something that HubSpot sent in the record at a place, or before the first one, was no JSON, and was mended."""
+
+    place: int
+    kind: MendKind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """One page. `offset` is where the next one starts; HubSpot sends it on the last page too.
+
+    An offset of 0 is no place to go on from, so it reads as None. A page that does not say whether there is more
+    (`says_more`) reads as the last one. `records` counts the places that HubSpot filled; where there are `gaps`, the
+    body has fewer. `mends` is known of a page that has just come, and so are its `ids`, one a record: they were read
+    with it, for everyone to whom it is handed on. None: they are to be read from the body.
+    """
+
+    body: bytes
+    records: int
+    has_more: bool
+    offset: Offset | None
+    says_more: bool = True
+    gaps: tuple[Gap, ...] = ()
+    mends: tuple[Mend, ...] = ()
+    ids: tuple[int | None, ...] | None = field(default=None, compare=False)
+
+    def mended_in(self, count: int | None) -> Iterator[MendKind]:
+        """Return what was mended in the first records, one by one; None: in all of them."""
+        return (mend.kind for mend in self.mends if count is None or mend.place < count)
+
+
+def read_page(export_type: ExportType, body: bytes) -> Page:
+    """Read HubSpot's body, mended where it is no JSON. Raises PageUnreadableError when it is something else.
+
+    A body that is as it should be is gone through once, for what it says of itself and for the ids of its records.
+    """
+    return _with_spare_levels(_SPARE_LEVELS, lambda: _page_at_once(export_type, body) or _page(export_type, body))
+
+
+def _page_at_once(export_type: ExportType, body: bytes) -> Page | None:
+    """Read a page with its ids; None where anything in it is odd."""
+    try:
+        envelope = _decode_with_ids(body) if is_utf8(body) else None
+    except (msgspec.DecodeError, RecursionError):
+        return None
+    records = getattr(envelope, PAGE_FORMATS[export_type].list_key, UNSET)
+    if envelope is None or records is UNSET:
+        return None
+    ids = tuple([record.id for record in records or ()])
+    return _page_of(envelope, Mended(body), records=len(ids), ids=ids)
+
+
+def _page(export_type: ExportType, body: bytes) -> Page:
+    envelope, mended = _read_json(body)
+    records = _list_of(export_type, envelope)
+    mends = mends_by_place(mended, records) if mended.marks else ()
+    return _page_of(envelope, mended, records=len(records), mends=mends)
+
+
+def _page_of(
+    envelope: _Body | _BodyWithIds,
+    mended: Mended,
+    *,
+    records: int,
+    ids: tuple[int | None, ...] | None = None,
+    mends: tuple[Mend, ...] = (),
+) -> Page:
+    return Page(
+        body=mended.text,
+        records=records,
+        has_more=bool(envelope.has_more or envelope.has_more_camel),
+        offset=_plain_offset(envelope.vid_offset) or _plain_offset(envelope.offset) or None,
+        says_more=envelope.has_more is not None or envelope.has_more_camel is not None,
+        mends=mends,
+        ids=ids,
+    )
+
+
+def mends_by_place(mended: Mended, records: Sequence[_Raw]) -> tuple[Mend, ...]:
+    """Tell in which of a text's records each of its marks lies."""
+    text, ends, end = mended.text.decode(), list[int](), 0
+    for record in records:
+        each = bytes(record).decode()
+        end = text.index(each, end) + len(each)
+        ends.append(end)
+    last = max(0, len(ends) - 1)
+    return tuple(Mend(min(bisect_right(ends, mark.place), last), mark.kind) for mark in mended.marks)
+
+
+def split_records(export_type: ExportType, body: bytes) -> list[bytes]:
+    """Return the records of a body, in order, each as its bytes are there. Raises PageUnreadableError."""
+    return [bytes(record) for record in _list_of(export_type, _read(body)[0])]
+
+
+def on_one_line(value: bytes) -> bytes:
+    """Leave out the line breaks of a JSON value: they stand between its tokens, inside its texts they are escaped."""
+    return value.translate(None, _LINE_BREAKS)
+
+
+def record_ids(export_type: ExportType, body: bytes) -> list[int | None]:
+    """Return HubSpot's ids of the records of a body, in order; None for a record without an integer one.
+
+    Raises PageUnreadableError for a body that has no list of them.
+    """
+    try:
+        records: list[_Contact | _Company | _Deal | _Note] | UnsetType | None
+        records = getattr(_decode_with_ids(body), PAGE_FORMATS[export_type].list_key)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        records = None
+    if records:
+        return [record.id for record in records]
+    # something in it is odd: one record at a time
+    return [_id_of(record, _ID_PATHS[export_type]) for record in _list_of(export_type, _read(body)[0])]
+
+
+def ids_of(export_type: ExportType, page: Page) -> Sequence[int | None]:
+    """Return the ids of a page's records, as `record_ids` does; those of a page that has just come are known."""
+    return page.ids if page.ids is not None else record_ids(export_type, page.body)
+
+
+def within_bytes(records: Iterable[T], *, size_of: Callable[[T], int]) -> Iterator[T]:
+    """Return records as long as they are not too many bytes in all; at least one, and no more are taken then."""
+    left = MOST_BYTES_AT_ONCE
+    for record in records:
+        yield record
+        left -= size_of(record)
+        if left <= 0:
+            return
+
+
+def records_by_place(export_type: ExportType, page: Page) -> list[bytes | None]:
+    """Return the record at each place of a page; None where it was erased.
+
+    Raises PageUnreadableError, also for a page that has another number of records than it says.
+    """
+    records, erased = split_records(export_type, page.body), {gap.place for gap in page.gaps}
+    if len(records) + len(erased) != page.records:
+        raise PageUnreadableError("The page has another number of records than it says")
+    if not erased:
+        return list(records)
+    left = iter(records)
+    return [None if place in erased else next(left) for place in range(page.records)]
+
+
+def export_type_of(body: bytes) -> ExportType:
+    """Tell the type of a page by the name of its list. Raises PageUnreadableError."""
+    envelope, _ = _read(body)
+    named = [each for each, keys in PAGE_FORMATS.items() if getattr(envelope, keys.list_key) is not UNSET]
+    if not named:
+        raise PageUnreadableError("HubSpot's answer has no list of any type")
+    return max(named, key=lambda each: getattr(envelope, PAGE_FORMATS[each].list_key) is not None)
+
+
+def without_record(export_type: ExportType, page: Page, record_id: int, *, erasure_id: str) -> Page:
+    """Return a page without a record, with a gap wherever that was; the same page where it was nowhere."""
+    ids = record_ids(export_type, page.body)
+    if record_id not in ids:
+        return page
+    erased = {gap.place for gap in page.gaps}
+    places = [place for place in range(page.records) if place not in erased]
+    gaps = [
+        Gap(place=place, erasure_id=erasure_id) for place, each in zip(places, ids, strict=True) if each == record_id
+    ]
+    records = zip(split_records(export_type, page.body), ids, strict=True)
+    body = _with_records(export_type, page.body, [record for record, each in records if each != record_id])
+    return replace(page, body=body, gaps=(*page.gaps, *gaps), ids=None)
+
+
+def first_records(export_type: ExportType, page: Page, count: int) -> Page:
+    """Return a page with its first records only; the same page where it has no more."""
+    if count == page.records:
+        return page
+    body = _with_records(export_type, page.body, split_records(export_type, page.body)[:count])
+    mends = tuple(mend for mend in page.mends if mend.place < count)
+    return replace(page, body=body, records=count, mends=mends, ids=page.ids[:count] if page.ids is not None else None)
+
+
+def without_first_record(export_type: ExportType, page: Page) -> Page:
+    """Return a page without its first record."""
+    body = _with_records(export_type, page.body, split_records(export_type, page.body)[1:])
+    mends = tuple(replace(mend, place=mend.place - 1) for mend in page.mends if mend.place > 0)
+    ids = page.ids[1:] if page.ids is not None else None
+    return replace(page, body=body, records=page.records - 1, mends=mends, ids=ids)
+
+
+def _with_records(export_type: ExportType, body: bytes, records: Sequence[bytes]) -> bytes:
+    """Write a body anew with other records; everything else of it stays, its line breaks apart."""
+    _, mended = _read(body)
+    fields = _decode_fields(mended.text) | {PAGE_FORMATS[export_type].list_key: b"[%s]" % b",".join(records)}
+    return b"{%s}" % b",".join(b"%s:%s" % (msgspec.json.encode(name), bytes(value)) for name, value in fields.items())
+
+
+def _with_spare_levels(levels: int, read: Callable[[], T]) -> T:
+    """Read from deeper in the stack: how deeply objects may lie in each other depends on what is left of it."""
+    return read() if levels == 0 else _with_spare_levels(levels - 1, read)
+
+
+def _id_of(record: _Raw, path: Sequence[str]) -> int | None:
+    """Follow a path to an id; a record may be anything."""
+    try:
+        for name in path:
+            record = _decode_fields(record)[name]
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, KeyError):
+        return None
+    return plain_integer(bytes(record))
+
+
+def _read(body: bytes) -> tuple[_Body, Mended]:
+    """Read an envelope whose bytes are known to be text, as those of a stored page are."""
+    try:
+        return _decode(body), Mended(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return _read_json(body)
+
+
+def _read_json(body: bytes) -> tuple[_Body, Mended]:
+    """Return the envelope and the text it was read from: the body itself, or a copy that had to be mended."""
+    try:
+        return decoded(body, _decode_any)
+    except NotJsonError as error:
+        raise PageUnreadableError("HubSpot's answer is not the JSON object it should be") from error
+
+
+def _decode_any(text: bytes) -> _Body:
+    """Read an envelope, at once where it is as it should be, field by field where one is spelled in another way."""
+    try:
+        return _decode(text)
+    except msgspec.ValidationError:
+        fields = _decode_fields(text)
+    lists = {key: _odd_list(fields[key]) for key in _LIST_KEYS if key in fields}
+    return _Body(
+        **lists,
+        has_more=_odd_flag(fields, "has-more"),
+        has_more_camel=_odd_flag(fields, "hasMore"),
+        offset=_odd_offset(fields, "offset"),
+        vid_offset=_odd_offset(fields, "vid-offset"),
+    )
+
+
+def _odd_list(value: _Raw) -> _Records:
+    try:
+        return _decode_list(value) if bytes(value) != NULL else None
+    except msgspec.ValidationError:
+        return UNSET
+
+
+def _odd_flag(fields: dict[str, _Raw], name: str) -> bool | None:
+    value = bytes(fields.get(name, NULL))
+    flag = plain_flag(value)
+    if flag is None and value != NULL:
+        raise PageUnreadableError(f"{name!r} in HubSpot's answer is neither true nor false")
+    return flag
+
+
+def _odd_offset(fields: dict[str, _Raw], name: str) -> Offset | None:
+    """Read an offset; a number that is none of 64 bits is passed back as it is written."""
+    value = bytes(fields.get(name, NULL))
+    if value == NULL:
+        return None
+    if value[:1] == b'"':
+        return _decode_text(value)
+    if value[:1] not in b"-0123456789":
+        raise PageUnreadableError(f"{name!r} in HubSpot's answer is neither a number nor a text")
+    number = plain_integer(value)
+    return number if number is not None else value.decode()
+
+
+def _plain_offset(offset: Offset | None) -> Offset | None:
+    """Read a number that is written as a text."""
+    number = plain_integer(offset.encode()) if isinstance(offset, str) else None
+    return number if number is not None and str(number) == offset else offset
+
+
+def _list_of(export_type: ExportType, envelope: _Body) -> list[_Raw]:
+    key = PAGE_FORMATS[export_type].list_key
+    records: _Records = getattr(envelope, key)
+    if records is UNSET:
+        raise PageUnreadableError(f"HubSpot's answer has no list {key!r}")
+    return records or []

@@ -1,0 +1,1 @@
+"""Questions of the shim that a worker answers while a caller waits."""

@@ -1,0 +1,1 @@
+"""The store of RPC requests on MongoDB."""

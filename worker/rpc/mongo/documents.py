@@ -1,0 +1,63 @@
+"""Questions and answers of errands <-> the documents they are stored as."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import msgspec
+
+from worker.jobs.mongo.documents import error_from_document, error_to_document
+from worker.jobs.status import JobError
+from worker.mongo.database import Document
+from worker.records.conversion import decode
+from worker.rpc.requests import Answer, Connected, ExchangeCode, Plan, PlanExports, Question
+
+_Value: TypeAlias = Question | Connected | Plan
+
+_FAILURE = "failure"
+_KINDS: dict[str, type[_Value]] = {
+    "exchange_code": ExchangeCode,
+    "plan_exports": PlanExports,
+    "connected": Connected,
+    "plan": Plan,
+}
+_NAMES = {kind: name for name, kind in _KINDS.items()}
+
+
+def question_to_document(question: Question) -> Document:
+    """Write a question down."""
+    return _to_document(question)
+
+
+def question_from_document(document: Document) -> Question:
+    """Read a question back."""
+    found = _from_document(document)
+    if not isinstance(found, ExchangeCode | PlanExports):
+        raise TypeError(f"{document['kind']} is no question")
+    return found
+
+
+def answer_to_document(answer: Answer) -> Document:
+    """Write an answer down."""
+    if isinstance(answer, JobError):
+        return {"kind": _FAILURE, "error": error_to_document(answer)}
+    return _to_document(answer)
+
+
+def answer_from_document(document: Document) -> Answer:
+    """Read an answer back."""
+    if document["kind"] == _FAILURE:
+        return error_from_document(document["error"])
+    found = _from_document(document)
+    if not isinstance(found, Connected | Plan):
+        raise TypeError(f"{document['kind']} is no answer")
+    return found
+
+
+def _to_document(value: _Value) -> Document:
+    """Keep it as JSON text: the names of HubSpot's parameters need not be such as MongoDB takes."""
+    return {"kind": _NAMES[type(value)], "value": msgspec.json.encode(value).decode()}
+
+
+def _from_document(document: Document) -> _Value:
+    return decode(document["value"], _KINDS[document["kind"]])

@@ -1,0 +1,106 @@
+"""MongoErrandStore: errands in `integrations.hubspot.errands`; each goes by itself after a quarter of an hour."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import timedelta
+
+from pydantic import SecretStr
+from pymongo import ReturnDocument
+from pymongo.errors import DuplicateKeyError
+
+from worker.accounts.encryption import PLAIN_TEXT, TokenEncryption
+from worker.mongo.database import Document, MongoDatabase, translated_errors
+from worker.rpc.mongo.documents import (
+    answer_from_document,
+    answer_to_document,
+    question_from_document,
+    question_to_document,
+)
+from worker.rpc.requests import Answer, Errand
+
+COLLECTION = "integrations.hubspot.errands"
+LIFE = timedelta(minutes=15)  # that long an id cannot be used a second time
+
+_IS_LIVE = {"$gt": ["$expires_at", "$$NOW"]}  # MongoDB takes up to a minute to remove what is over
+
+
+class MongoErrandStore:
+    """Errands. Who goes, and whether anyone still may, is decided by one atomic update each."""
+
+    def __init__(self, database: MongoDatabase, encryption: TokenEncryption = PLAIN_TEXT) -> None:
+        self._errands = database[COLLECTION]
+        self._encryption = encryption
+
+    def ensure_indexes(self) -> None:
+        """Have MongoDB remove what is over."""
+        with translated_errors():
+            self._errands.create_index("expires_at", expireAfterSeconds=0)
+
+    def add(self, errand: Errand) -> bool:
+        """Insert an errand; its secret is encrypted as tokens are."""
+        document = {
+            "_id": errand.errand_id,
+            "account_id": errand.account_id,
+            "owner": errand.owner,
+            "question": question_to_document(errand.question),
+            "secret": self._encryption.encrypt(errand.secret) if errand.secret is not None else None,
+            "is_encrypted": self._encryption.has_keys,
+            "created_at": errand.created_at,
+            "expires_at": errand.created_at + LIFE,
+            "taken_at": None,
+            "answer": None,
+        }
+        with translated_errors():
+            try:
+                self._errands.insert_one(document)
+            except DuplicateKeyError:
+                return False
+        return True
+
+    def take(self, errand_id: str) -> Errand | None:
+        """Mark the errand as taken, and remove its secret in the same write."""
+        mark = [{"$set": {"taken_at": "$$NOW", "secret": None}}]
+        with translated_errors():
+            found = self._errands.find_one_and_update(
+                {"_id": errand_id, "taken_at": None, "$expr": _IS_LIVE}, mark, return_document=ReturnDocument.BEFORE
+            )
+        return self._errand(found) if found is not None else None
+
+    def answer(self, errand_id: str, answer: Answer) -> None:
+        """Write the answer into the errand."""
+        with translated_errors():
+            self._errands.update_one({"_id": errand_id}, {"$set": {"answer": answer_to_document(answer)}})
+
+    def answer_to(self, errand_id: str) -> Answer | None:
+        """Read the answer."""
+        with translated_errors():
+            found = self._errands.find_one({"_id": errand_id}, {"answer": True})
+        document: Document | None = found["answer"] if found is not None else None
+        return answer_from_document(document) if document is not None else None
+
+    def answered_among(self, errand_ids: Collection[str]) -> set[str]:
+        """Look the ids up."""
+        answered = {"_id": {"$in": list(errand_ids)}, "answer": {"$ne": None}}
+        with translated_errors():
+            return {document["_id"] for document in self._errands.find(answered, {"_id": True})}
+
+    def withdraw(self, errand_id: str) -> bool:
+        """Delete the errand, unless someone has taken it."""
+        with translated_errors():
+            return self._errands.delete_one({"_id": errand_id, "taken_at": None}).deleted_count > 0
+
+    def _errand(self, document: Document) -> Errand:
+        return Errand(
+            errand_id=document["_id"],
+            account_id=document["account_id"],
+            owner=document["owner"],
+            question=question_from_document(document["question"]),
+            created_at=document["created_at"],
+            secret=SecretStr(self._plain(document)) if document["secret"] is not None else None,
+        )
+
+    def _plain(self, document: Document) -> str:
+        """Read the secret by what is noted about it: it came from outside, and may look like anything."""
+        secret: str = document["secret"]
+        return self._encryption.decrypt(secret) if document["is_encrypted"] else secret

@@ -1,0 +1,234 @@
+"""MongoScheduleStore: schedules in `integrations.hubspot.schedules`; what is due is decided by MongoDB's clock."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from types import UnionType
+from uuid import uuid4
+
+from pymongo import ASCENDING, ReturnDocument, UpdateOne
+from pymongo.errors import DuplicateKeyError
+
+from worker.errors import SpoiledScheduleError
+from worker.jobs.copy_progress import SyncMode
+from worker.jobs.mongo.webhooks import webhook_from_document, webhook_to_document
+from worker.mongo.database import Document, MongoDatabase, from_now, translated_errors
+from worker.mongo.spoiled import SpoiledDocuments
+from worker.records.types import ExportType
+from worker.schedules.interfaces import DueSchedules
+from worker.schedules.schedule import Overlap, Schedule
+from worker.schedules.timetable import Timetable
+
+COLLECTION = "integrations.hubspot.schedules"
+
+_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+_IS_DUE = {
+    "$and": [{"$lte": ["$due_at", "$$NOW"]}, {"$lte": ["$claimed_until", "$$NOW"]}]
+}  # no claim compares as lower
+_UNREADABLE = (LookupError, TypeError, ValueError, AttributeError)
+_SET_ASIDE_S = 3600
+_KINDS: Mapping[str, type | UnionType] = {
+    **dict.fromkeys(("account_id", "owner", "cron", "timezone"), str),
+    **dict.fromkeys(("jitter_s", "skipped_runs", "missed_runs"), int | float),
+    **dict.fromkeys(("next_run_at", "queued_for", "last_run_at"), datetime | None),
+}
+_WISHES = ("cron", "timezone", "types", "mode", "enabled", "overlap", "webhook", "jitter_s", "updated_at")
+_RUNS = ("queued_for", "last_run_at", "last_job_id", "skipped_runs", "missed_runs")
+
+
+class MongoScheduleStore:
+    """One document a schedule. `due_at` is when a dispatcher has to look at it, absent where it is switched off."""
+
+    def __init__(self, database: MongoDatabase, spoiled: SpoiledDocuments | None = None) -> None:
+        self._schedules = database[COLLECTION]
+        self._spoiled = spoiled or SpoiledDocuments()
+
+    def ensure_indexes(self) -> None:
+        """Have one schedule an (account, owner), and find those that are due."""
+        with translated_errors():
+            self._schedules.create_index([("account_id", ASCENDING), ("owner", ASCENDING)], unique=True)
+            self._schedules.create_index("due_at")
+
+    def get(self, account_id: str, owner: str) -> Schedule | None:
+        """Read one schedule."""
+        with translated_errors():
+            document = self._schedules.find_one({"account_id": account_id, "owner": owner})
+        try:
+            return _from_document(document) if document is not None else None
+        except _UNREADABLE as error:
+            raise SpoiledScheduleError from error
+
+    def put(self, schedule: Schedule) -> tuple[Schedule, bool]:
+        """Change the schedule that is there, in one atomic update; insert one where none is."""
+        with translated_errors():
+            while (changed := self._change(schedule)) is None:
+                try:
+                    self._schedules.insert_one({**_to_document(schedule), "due_at": schedule.next_run_at})
+                except DuplicateKeyError:
+                    continue  # someone else was faster: theirs is changed
+                return schedule, True
+        return changed, False
+
+    def remove(self, account_id: str, owner: str) -> bool:
+        """Delete the document."""
+        with translated_errors():
+            return self._schedules.delete_one({"account_id": account_id, "owner": owner}).deleted_count > 0
+
+    def note_portal(self, schedule_id: str, hub_id: int) -> None:
+        """Write one field."""
+        with translated_errors():
+            self._schedules.update_one({"_id": schedule_id}, {"$set": {"hub_id": hub_id}})
+
+    def take_due(self, *, limit: int, lease_s: float) -> DueSchedules:
+        """Look for some that are due, claim those that nobody else has claimed by then, and read what was claimed."""
+        claim = uuid4().hex
+        due = {"due_at": {"$gt": _LONG_AGO}, "$expr": _IS_DUE}
+        with translated_errors():
+            found = list(self._schedules.find(due, {"_id": True}).sort("due_at", ASCENDING).limit(limit))
+            if not found:
+                return DueSchedules(claim=claim, at=_LONG_AGO, schedules=())
+            some = {"_id": {"$in": [document["_id"] for document in found]}}
+            claimed = {"claim": claim, "claimed_until": from_now(lease_s)}
+            self._schedules.update_many({**some, **due}, [{"$set": claimed}])
+            documents = list(self._schedules.find({**some, "claim": claim}))
+            until = max((document["claimed_until"] for document in documents), default=_LONG_AGO)
+            taken = tuple(self._readable(documents))
+        return DueSchedules(claim=claim, at=until - timedelta(seconds=lease_s), schedules=taken)
+
+    def _readable(self, documents: Iterable[Document]) -> Iterator[Schedule]:
+        """Read the schedules that can be read, so that one spoiled document keeps no other schedule from its run.
+
+        Those due for longest are taken first, so a spoiled one is put off: many could fill every portion.
+        """
+        for document in documents:
+            try:
+                yield _from_document(document)
+            except _UNREADABLE as error:
+                mine = {"_id": document["_id"], "claim": document["claim"]}
+                later: list[Document] = [
+                    {"$set": {"due_at": from_now(_SET_ASIDE_S)}},
+                    {"$unset": ["claim", "claimed_until"]},
+                ]
+                self._schedules.update_one(mine, later)
+                self._spoiled.report(COLLECTION, document["_id"], error)
+
+    def give_back(self, taken: DueSchedules, schedules: Sequence[Schedule], *, look_again_s: float) -> None:
+        """Write them all in one call, those that were not touched; then the last runs of the others."""
+        soon = taken.at + timedelta(seconds=look_again_s)
+        if not schedules:
+            return
+        moved = [
+            UpdateOne(
+                {"_id": each.schedule_id, "claim": taken.claim},
+                {
+                    "$set": {**_part_of(each, _RUNS), "next_run_at": each.next_run_at, "due_at": _due_at(each, soon)},
+                    "$unset": {"claim": True, "claimed_until": True},
+                },
+            )
+            for each in schedules
+        ]
+        with translated_errors():
+            written = self._schedules.bulk_write(moved, ordered=False).matched_count
+            if written < len(moved):
+                self._note_runs(taken, schedules)
+
+    def _change(self, schedule: Schedule) -> Schedule | None:
+        """Write what is wished. The claim goes as well: whoever has it knows a schedule that is no more."""
+        wishes = {name: {"$literal": value} for name, value in _part_of(schedule, _WISHES).items()}
+        is_same = [{"$eq": [f"${name}", wishes[name]]} for name in ("cron", "timezone", "enabled", "jitter_s")]
+        keeps_its_plan = {"$and": [*is_same, {"$ne": ["$next_run_at", None]}]}
+        change = {
+            **wishes,
+            "next_run_at": {"$cond": [keeps_its_plan, "$next_run_at", {"$literal": schedule.next_run_at}]},
+            "due_at": {"$cond": [keeps_its_plan, "$due_at", {"$literal": schedule.next_run_at}]},
+            "queued_for": "$queued_for" if schedule.is_enabled else None,
+        }
+        key = {"account_id": schedule.account_id, "owner": schedule.owner}
+        pipeline: list[Document] = [{"$set": change}, {"$unset": ["claim", "claimed_until"]}]
+        document = self._schedules.find_one_and_update(key, pipeline, return_document=ReturnDocument.AFTER)
+        if document is None:
+            return None
+        try:
+            return _from_document(document)
+        except _UNREADABLE:
+            whole = replace(schedule, schedule_id=document["_id"])
+            self._schedules.replace_one(key, {**_to_document(whole), "due_at": whole.next_run_at})
+            return whole
+
+    def _note_runs(self, taken: DueSchedules, schedules: Sequence[Schedule]) -> None:
+        """Note the syncs that were started for schedules that someone has written since they were taken."""
+        started = [each for each in schedules if each.last_run_at == taken.at]
+        notes = [
+            UpdateOne(
+                {"_id": each.schedule_id, "$or": [{"last_run_at": None}, {"last_run_at": {"$lt": taken.at}}]},
+                {"$set": _part_of(each, ("last_run_at", "last_job_id"))},
+            )
+            for each in started
+        ]
+        if notes:
+            self._schedules.bulk_write(notes, ordered=False)
+
+
+def _due_at(schedule: Schedule, soon: datetime) -> datetime | None:
+    if schedule.next_run_at is None or schedule.queued_for is None:
+        return schedule.next_run_at
+    return min(schedule.next_run_at, soon)
+
+
+def _part_of(schedule: Schedule, names: Sequence[str]) -> Document:
+    document = _to_document(schedule)
+    return {name: document[name] for name in names}
+
+
+def _to_document(schedule: Schedule) -> Document:
+    return {
+        "_id": schedule.schedule_id,
+        "account_id": schedule.account_id,
+        "owner": schedule.owner,
+        "cron": schedule.timetable.cron,
+        "timezone": schedule.timetable.timezone,
+        "types": [each.value for each in schedule.types],
+        "mode": schedule.mode.value,
+        "enabled": schedule.is_enabled,
+        "overlap": schedule.overlap.value,
+        "webhook": webhook_to_document(schedule.webhook) if schedule.webhook is not None else None,
+        "jitter_s": schedule.jitter_s,
+        "created_at": schedule.created_at,
+        "updated_at": schedule.updated_at,
+        "next_run_at": schedule.next_run_at,
+        "queued_for": schedule.queued_for,
+        "last_run_at": schedule.last_run_at,
+        "last_job_id": schedule.last_job_id,
+        "skipped_runs": schedule.skipped_runs,
+        "missed_runs": schedule.missed_runs,
+    }
+
+
+def _from_document(document: Document) -> Schedule:
+    for name, kind in _KINDS.items():
+        if not isinstance(document[name], kind):
+            raise TypeError(name)
+    webhook = document["webhook"]
+    return Schedule(
+        schedule_id=document["_id"],
+        account_id=document["account_id"],
+        owner=document["owner"],
+        timetable=Timetable(cron=document["cron"], timezone=document["timezone"]),
+        types=tuple(map(ExportType, document["types"])),
+        mode=SyncMode(document.get("mode", SyncMode.FULL)),
+        is_enabled=document["enabled"],
+        overlap=Overlap(document["overlap"]),
+        webhook=webhook_from_document(webhook) if webhook is not None else None,
+        jitter_s=document["jitter_s"],
+        created_at=document["created_at"],
+        updated_at=document["updated_at"],
+        next_run_at=document["next_run_at"],
+        queued_for=document["queued_for"],
+        last_run_at=document["last_run_at"],
+        last_job_id=document["last_job_id"],
+        hub_id=document.get("hub_id"),
+        skipped_runs=document["skipped_runs"],
+        missed_runs=document["missed_runs"],
+    )

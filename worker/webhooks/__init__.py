@@ -1,0 +1,1 @@
+"""Webhooks that tell clients how their jobs ended."""

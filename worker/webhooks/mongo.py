@@ -1,0 +1,103 @@
+"""MongoDeliveryStore: whose webhook is to be told next, in the jobs' own documents; MongoDB's clock alone decides."""
+
+from __future__ import annotations
+
+from pymongo import ASCENDING, ReturnDocument
+
+from worker.jobs.job import Job
+from worker.jobs.mongo.documents import COLLECTION, FINISHED, from_document
+from worker.jobs.mongo.webhooks import webhook_to_document
+from worker.jobs.webhook import WebhookStatus
+from worker.mongo.database import Document, MongoDatabase, from_now, translated_errors
+from worker.webhooks.interfaces import Addressee
+
+_IS_DATE = {"$type": "date"}  # as the index says it: a job without a delivery to come is not in there
+_UNTOLD = {"deliver_at": _IS_DATE, "status": {"$in": FINISHED}}
+_IS_DUE = {"$lte": ["$deliver_at", "$$NOW"]}
+_NEXT_REVISION = {"$add": [{"$ifNull": ["$revision", 0]}, 1]}  # who read a sync before this may not write it
+_IS_SAME_ENDING = {"$eq": ["$webhook.ending", "$resumes"]}
+
+
+class MongoDeliveryStore:
+    """Deliveries. Each is taken by one atomic update, so that of two who come at once one finds nothing."""
+
+    def __init__(self, database: MongoDatabase) -> None:
+        self._jobs = database[COLLECTION]
+
+    def ensure_indexes(self) -> None:
+        """Keep an index of what is still to be told, and of nothing else. Doing it again changes nothing."""
+        with translated_errors():
+            self._jobs.create_index("deliver_at", partialFilterExpression={"deliver_at": _IS_DATE})
+
+    def take_due(self, *, quiet_s: float, limit: int) -> list[str]:
+        """Read a portion of the index and mark what nobody else has marked since; another one where somebody has.
+
+        Taking the first one again and again would pass all that are rung for already every time.
+        """
+        due = {**_UNTOLD, "$expr": {"$and": [_IS_DUE, _was_not_rung_for(quiet_s)]}}
+        taken: list[str] = []
+        with translated_errors():
+            while (wanted := limit - len(taken)) > 0:
+                found = list(self._jobs.find(due, {"_id": True}).sort("deliver_at", ASCENDING).limit(wanted))
+                taken += [document["_id"] for document in found if self._mark({"_id": document["_id"], **due})]
+                if len(found) < wanted:
+                    break
+        return taken
+
+    def addressee_of(self, job_id: str) -> Addressee | None:
+        """Look whether something is due."""
+        with translated_errors():
+            document = self._jobs.find_one(_due(job_id), {"account_id": True, "webhook.url": True})
+        if document is None:
+            return None
+        return Addressee(account_id=document["account_id"], url=document["webhook"]["url"])
+
+    def claim(self, job_id: str, *, lease_s: float) -> Job | None:
+        """Put the delivery off in the update that takes it."""
+        change = {
+            "deliver_at": from_now(lease_s),
+            "webhook.attempts": {"$cond": [_IS_SAME_ENDING, {"$add": ["$webhook.attempts", 1]}, 1]},
+            "webhook.ending": "$resumes",
+            "webhook.outcome": WebhookStatus.PENDING.value,
+            "revision": _NEXT_REVISION,
+        }
+        with translated_errors():
+            document = self._jobs.find_one_and_update(
+                _due(job_id), [{"$set": change}], return_document=ReturnDocument.AFTER
+            )
+        return from_document(document) if document is not None else None
+
+    def note(self, told: Job, *, again_in_s: float | None) -> bool:
+        """Write the webhook whole: since it was claimed nobody else has."""
+        if told.webhook is None:
+            return False
+        mine = {
+            "_id": told.job_id,
+            "resumes": told.ending,
+            "webhook.attempts": told.webhook.attempts,
+            "webhook.ending": told.ending,
+            **_UNTOLD,
+        }
+        change = {
+            "webhook": {"$literal": webhook_to_document(told.webhook)},
+            "deliver_at": from_now(again_in_s) if again_in_s is not None else None,
+            "revision": _NEXT_REVISION,
+        }
+        with translated_errors():
+            return self._jobs.update_one(mine, [{"$set": change}]).matched_count > 0
+
+    def _mark(self, due: Document) -> bool:
+        return self._jobs.update_one(due, [{"$set": {"webhook.rung_at": "$$NOW"}}]).matched_count > 0
+
+
+def _was_not_rung_for(quiet_s: float) -> Document:
+    return {
+        "$or": [
+            {"$lt": ["$webhook.rung_at", "$deliver_at"]},
+            {"$lt": ["$webhook.rung_at", from_now(-quiet_s)]},
+        ]
+    }
+
+
+def _due(job_id: str) -> Document:
+    return {"_id": job_id, **_UNTOLD, "$expr": _IS_DUE}
