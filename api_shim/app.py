@@ -15,18 +15,18 @@ from starlette.concurrency import run_in_threadpool
 from api_shim.auth.jwt import JwtVerifier
 from api_shim.documentation import DESCRIPTION, TAGS, TITLE, DocumentedApi
 from api_shim.operations.readiness import Readiness
-from api_shim.operations.request_log import Access, Instruments
+from api_shim.operations.request_log import Instruments, RequestLog
 from api_shim.operations.request_rate import RequestRate
 from api_shim.responses.errors import install_error_handlers
 from api_shim.routes import connections as connection_routes
 from api_shim.routes import docs, downloads, exports, health, jobs, metrics, records, syncs
 from api_shim.routes import schedules as schedule_routes
 from api_shim.routes.direct import Answer, DirectRoute, DirectRoutes
-from api_shim.services.connections import ConnectionDesk
-from api_shim.services.exports import ExportDesk
-from api_shim.services.plans import PlanDesk
-from api_shim.services.records import RecordDesk
-from api_shim.services.schedules import ScheduleDesk
+from api_shim.services.connections import ConnectionService
+from api_shim.services.exports import ExportService
+from api_shim.services.plans import PlanService
+from api_shim.services.records import RecordService
+from api_shim.services.schedules import ScheduleService
 from worker.errors import StoreUnavailableError
 from worker.jobs.view import BASE_PATH
 
@@ -37,11 +37,11 @@ _DOWNLOAD_THREADS = 2  # downloads take turns in these: they may use up neither 
 
 def create_app(  # noqa: PLR0913 - everything it is made of, each by name
     *,
-    desk: ExportDesk,
-    record_desk: RecordDesk,
-    connections: ConnectionDesk,
-    plans: PlanDesk,
-    schedules: ScheduleDesk,
+    desk: ExportService,
+    record_desk: RecordService,
+    connections: ConnectionService,
+    plans: PlanService,
+    schedules: ScheduleService,
     verifier: JwtVerifier,
     request_rate: RequestRate,
     readiness: Readiness,
@@ -94,7 +94,7 @@ def create_app(  # noqa: PLR0913 - everything it is made of, each by name
     app.include_router(docs.router)
     app.mount(docs.ASSETS, docs.assets())
     install_error_handlers(app)
-    app.middleware_stack = Access(DirectRoutes(app.build_middleware_stack(), _direct_routes(), of=app), instruments)
+    app.middleware_stack = RequestLog(DirectRoutes(app.build_middleware_stack(), _direct_routes(), of=app), instruments)
     return app
 
 

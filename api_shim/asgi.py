@@ -24,14 +24,14 @@ from api_shim.operations.readiness import Readiness, reach_broker, reach_databas
 from api_shim.operations.request_log import Instruments, origin_of_request
 from api_shim.operations.request_rate import RequestRate
 from api_shim.operations.waiting_limit import WaitingLimit
-from api_shim.services.connections import ConnectionDesk
-from api_shim.services.exports import ExportDesk
+from api_shim.services.connections import ConnectionService
+from api_shim.services.exports import ExportService
 from api_shim.services.group_commit import MOST_AT_ONCE, GroupCommit
 from api_shim.services.job_waiter import JobWaiter
-from api_shim.services.plans import PlanDesk
-from api_shim.services.records import RecordDesk
-from api_shim.services.rpc_client import ErrandDesk
-from api_shim.services.schedules import ScheduleDesk
+from api_shim.services.plans import PlanService
+from api_shim.services.records import RecordService
+from api_shim.services.rpc_client import RpcClient
+from api_shim.services.schedules import ScheduleService
 from api_shim.services.webhook_rules import WebhookRules
 from worker.accounts.connected_portals import ConnectedPortals
 from worker.accounts.encryption import TokenEncryption
@@ -49,11 +49,11 @@ from worker.current_copy.mongo.records import MongoRecordStore
 from worker.current_copy.upkeep import CopyUpkeep
 from worker.errors import BrokerUnavailableError, StoreUnavailableError
 from worker.indexes import ensure_indexes
-from worker.instrumented import MeasuredAnnouncer, MeasuredQueue
+from worker.instrumented import MeasuredNotifier, MeasuredQueue
 from worker.instrumented_tracing import PublishSpans, TracedQueue
 from worker.jobs.mongo.jobs import MongoJobStore
 from worker.jobs.turn import StoredJobs
-from worker.lifecycle.actions import JobControl
+from worker.lifecycle.actions import JobActions
 from worker.lifecycle.mongo.idempotency import MongoIdempotencyStore
 from worker.lifecycle.open_job_cap import OpenJobCap
 from worker.lifecycle.storage_cap import StoredBytesCap
@@ -61,15 +61,15 @@ from worker.lifecycle.submit import JobSubmitter
 from worker.lifecycle.submit_group import GroupSubmitter, NewJob
 from worker.lifecycle.submit_once import KeyedSubmitter
 from worker.lifecycle.sync_starter import StartingQueue, Syncer
-from worker.messaging.bounded_queue import PunctualQueue
-from worker.messaging.celery_queues import CeleryErrandQueue, CeleryGroupQueue, CeleryJobQueue, answer_quickly
-from worker.messaging.notifier import RedisAnnouncer
+from worker.messaging.bounded_queue import BoundedQueue
+from worker.messaging.celery_queues import CeleryGroupQueue, CeleryJobQueue, CeleryRpcQueue, answer_quickly
+from worker.messaging.notifier import RedisJobNotifier
 from worker.mongo.database import MongoDatabase, connect, time_limit
 from worker.mongo.server_clock import MongoClock
 from worker.mongo.spoiled import SpoiledDocuments
 from worker.mongo.transactions import MongoTransactions
 from worker.pages.mongo.pages import MongoPageStore
-from worker.rpc.mongo.requests import MongoErrandStore
+from worker.rpc.mongo.requests import MongoRpcRequestStore
 from worker.schedules.mongo import MongoScheduleStore
 from worker.settings import ShimSettings
 from worker.telemetry.metrics import JobMetrics, new_registry
@@ -102,7 +102,7 @@ def build(settings: ShimSettings, *, connections: Connections) -> FastAPI:
     )
     answer_quickly(celery_app)
     bell = CeleryJobQueue(celery_app, now=jobs.now, headers=lambda _: traces.headers())
-    queue = MeasuredQueue(TracedQueue(PunctualQueue(bell), traces), job_metrics)
+    queue = MeasuredQueue(TracedQueue(BoundedQueue(bell), traces), job_metrics)
     news = async_redis_client(settings.redis, health_check_interval=_HEALTH_CHECK_S, socket_keepalive=True)
     syncer = Syncer(jobs=jobs, queue=queue, clock=clock)
     open_jobs = OpenJobCap(jobs=jobs, most=settings.max_open_jobs_per_account)
@@ -117,9 +117,7 @@ def build(settings: ShimSettings, *, connections: Connections) -> FastAPI:
         jobs=jobs, tokens=known_tokens, keys=keys, open_jobs=open_jobs, storage=storage, now=jobs.now
     )
     # As many threads again: one whose outcome is known is not free in the same instant.
-    group_bell = PunctualQueue(
-        CeleryGroupQueue(celery_app, headers=PublishSpans(traces)), most_at_once=2 * MOST_AT_ONCE
-    )
+    group_bell = BoundedQueue(CeleryGroupQueue(celery_app, headers=PublishSpans(traces)), most_at_once=2 * MOST_AT_ONCE)
     waiter = JobWaiter(news)
     waiting_limit = WaitingLimit(settings.max_waiting_requests_per_caller)
     eraser = Eraser(
@@ -129,14 +127,14 @@ def build(settings: ShimSettings, *, connections: Connections) -> FastAPI:
         pages=pages,
         transactions=MongoTransactions(database),
     )
-    errands = ErrandDesk(
-        errands=MongoErrandStore(database, encryption),
-        queue=PunctualQueue(CeleryErrandQueue(celery_app, headers=traces.headers)),
+    errands = RpcClient(
+        errands=MongoRpcRequestStore(database, encryption),
+        queue=BoundedQueue(CeleryRpcQueue(celery_app, headers=traces.headers)),
         waiter=waiter,
         waiting_limit=waiting_limit,
         longest_wait_s=min(settings.export_wait_seconds, _LONGEST_ERRAND_S),
     )
-    desk = ExportDesk(
+    desk = ExportService(
         pages=pages,
         submitter=submitter,
         keyed_submitter=KeyedSubmitter(submitter=submitter, jobs=jobs, keys=keys, clock=clock),
@@ -146,13 +144,13 @@ def build(settings: ShimSettings, *, connections: Connections) -> FastAPI:
             mark_unpublished=jobs.mark_unpublished,
             metrics=job_metrics,
         ),
-        control=JobControl(
+        control=JobActions(
             jobs=jobs,
             pages=pages,
             queue=queue,
             result_ttl=timedelta(days=settings.result_ttl_days),
             clock=clock,
-            announcer=MeasuredAnnouncer(RedisAnnouncer(impatient_redis(settings.redis)), job_metrics),
+            announcer=MeasuredNotifier(RedisJobNotifier(impatient_redis(settings.redis)), job_metrics),
             connections=hubspot_connections,
             portals=present,
         ),
@@ -169,8 +167,8 @@ def build(settings: ShimSettings, *, connections: Connections) -> FastAPI:
     registry.register(ConnectionCounts(connections))
     return create_app(
         desk=desk,
-        record_desk=RecordDesk(records=records, eraser=eraser, portals=present),
-        connections=ConnectionDesk(
+        record_desk=RecordService(records=records, eraser=eraser, portals=present),
+        connections=ConnectionService(
             settings=settings,
             tokens=tokens,
             known_tokens=known_tokens,
@@ -181,8 +179,8 @@ def build(settings: ShimSettings, *, connections: Connections) -> FastAPI:
             errands=errands,
             clock=clock,
         ),
-        plans=PlanDesk(tokens=tokens, errands=errands, clock=clock),
-        schedules=ScheduleDesk(
+        plans=PlanService(tokens=tokens, errands=errands, clock=clock),
+        schedules=ScheduleService(
             schedules=MongoScheduleStore(database),
             tokens=tokens,
             connections=health,

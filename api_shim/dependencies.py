@@ -18,11 +18,11 @@ from api_shim.requests.errors import UnsupportedEncodingError, UnsupportedTypeEr
 from api_shim.requests.idempotency import LONGEST_KEY, read_key
 from api_shim.requests.preferences import Preferences, read_preferences
 from api_shim.requests.schemas import RecordNumber
-from api_shim.services.connections import ConnectionDesk
-from api_shim.services.exports import ExportDesk
-from api_shim.services.plans import PlanDesk
-from api_shim.services.records import RecordDesk
-from api_shim.services.schedules import ScheduleDesk
+from api_shim.services.connections import ConnectionService
+from api_shim.services.exports import ExportService
+from api_shim.services.plans import PlanService
+from api_shim.services.records import RecordService
+from api_shim.services.schedules import ScheduleService
 from worker.errors import InvalidRequestError
 from worker.records.types import CopyId, ExportType
 
@@ -71,8 +71,8 @@ def export_type_of(name: str) -> ExportType:
         raise UnsupportedTypeError from None
 
 
-async def _schedules(request: Request) -> ScheduleDesk:
-    schedules: ScheduleDesk = request.app.state.schedules
+async def _schedules(request: Request) -> ScheduleService:
+    schedules: ScheduleService = request.app.state.schedules
     return schedules
 
 
@@ -148,29 +148,29 @@ def once_only(*names: str) -> Any:  # noqa: ANN401 - a route's dependency
     return Depends(check)
 
 
-async def _records(request: Request) -> RecordDesk:
-    desk: RecordDesk = request.app.state.records
+async def _records(request: Request) -> RecordService:
+    desk: RecordService = request.app.state.records
     return desk
 
 
 async def _copy(
-    export_type: AskedType, caller: AuthenticCaller, desk: Annotated[RecordDesk, Depends(_records)]
+    export_type: AskedType, caller: AuthenticCaller, desk: Annotated[RecordService, Depends(_records)]
 ) -> CopyId:
     return await desk.copy_of(caller, export_type)
 
 
-async def _desk(request: Request) -> ExportDesk:
-    desk: ExportDesk = request.app.state.desk
+async def _desk(request: Request) -> ExportService:
+    desk: ExportService = request.app.state.desk
     return desk
 
 
-async def _connections(request: Request) -> ConnectionDesk:
-    connections: ConnectionDesk = request.app.state.connections
+async def _connections(request: Request) -> ConnectionService:
+    connections: ConnectionService = request.app.state.connections
     return connections
 
 
-async def _plans(request: Request) -> PlanDesk:
-    plans: PlanDesk = request.app.state.plans
+async def _plans(request: Request) -> PlanService:
+    plans: PlanService = request.app.state.plans
     return plans
 
 
@@ -179,10 +179,10 @@ AskedKey = Annotated[str | None, Depends(_idempotency_key)]
 AskedPreferences = Annotated[Preferences, Depends(_preferences)]
 BoundedBody = Annotated[bytes, Depends(bounded_body)]
 OnceOnly = once_only("limit", "offset")
-Desk = Annotated[ExportDesk, Depends(_desk)]
+Desk = Annotated[ExportService, Depends(_desk)]
 AskedCopy = Annotated[CopyId, Depends(_copy)]
 AskedRecord = Annotated[RecordNumber, Path(description="HubSpot's id of the record")]
-Records = Annotated[RecordDesk, Depends(_records)]
-Connections = Annotated[ConnectionDesk, Depends(_connections)]
-Plans = Annotated[PlanDesk, Depends(_plans)]
-Schedules = Annotated[ScheduleDesk, Depends(_schedules)]
+Records = Annotated[RecordService, Depends(_records)]
+Connections = Annotated[ConnectionService, Depends(_connections)]
+Plans = Annotated[PlanService, Depends(_plans)]
+Schedules = Annotated[ScheduleService, Depends(_schedules)]

@@ -70,7 +70,7 @@ class Task:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tally:
+class ExportTotals:
     """When calls went, in no order, how late at most, and what was asked of Redis for them."""
 
     went_at: list[float]
@@ -78,7 +78,7 @@ class Tally:
     redis_calls: int
 
     @classmethod
-    def of_all(cls, tallies: Sequence[Tally]) -> Tally:
+    def of_all(cls, tallies: Sequence[ExportTotals]) -> ExportTotals:
         """Put the processes' tallies together, calls in order."""
         return cls(
             went_at=sorted(at for tally in tallies for at in tally.went_at),
@@ -158,7 +158,7 @@ def _measure(rate: Rate, *, processes: int, threads: int, seconds: float) -> Tab
             time.sleep(_START_UP_S + seconds / 3)
             if disturb:
                 disturb(server)
-            tally = Tally.of_all([future.result() for future in running])
+            tally = ExportTotals.of_all([future.result() for future in running])
             pace = "" if disturb else f"{tally.pace(rate):.1%}"
             table.add_row(name, *_cells(tally, task, pace=pace))
     return table
@@ -174,7 +174,7 @@ def _disturbances(rate: Rate) -> dict[str, Callable[[RedisServer], None] | None]
     }
 
 
-def work(task: Task) -> Tally:
+def work(task: Task) -> ExportTotals:
     """Do one process' part."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     redis = CountingRedis(connection_pool=impatient_redis(task.url).connection_pool)
@@ -185,7 +185,7 @@ def work(task: Task) -> Tally:
         caller.start()
     for caller in callers:
         caller.join()
-    return Tally(
+    return ExportTotals(
         went_at=[at for caller in callers for at in caller.went_at],
         latest_s=max(caller.latest_s for caller in callers),
         redis_calls=redis.asked,
@@ -234,7 +234,7 @@ def _kill(server: RedisServer, *, away_s: float) -> None:
     server.start().wait_ready()
 
 
-def _cells(tally: Tally, task: Task, *, pace: str) -> Sequence[str]:
+def _cells(tally: ExportTotals, task: Task, *, pace: str) -> Sequence[str]:
     granted, calls = len(tally.went_at), task.rate.calls
     return (
         f"{granted} of {calls * math.ceil(task.seconds / task.rate.seconds)}",

@@ -33,7 +33,7 @@ from worker.current_copy.mongo.records import MongoRecordStore
 from worker.current_copy.upkeep import CopyUpkeep
 from worker.current_copy.writer import CurrentCopy
 from worker.export.api_choice import ApiChoice
-from worker.export.context import ExportTools, SliceLimits
+from worker.export.context import ExportContext, SliceLimits
 from worker.export.interfaces import CrmSource, SliceRunner
 from worker.export.leases import LeaseKeeper
 from worker.export.page_fetcher import FURTHER_CALLS_S
@@ -42,30 +42,30 @@ from worker.hubspot.client import CrmClient, DatedClient, LegacyClient
 from worker.hubspot.dated_format import MOST_RECORDS
 from worker.hubspot.endpoints import legacy_endpoints
 from worker.hubspot.instrumented import MeasuredRenewals, WatchedCalls
-from worker.hubspot.oauth.authorizer import Connector
-from worker.hubspot.oauth.introspector import Inspector
+from worker.hubspot.oauth.authorizer import CodeExchanger
+from worker.hubspot.oauth.introspector import TokenIntrospector
 from worker.hubspot.oauth.portals import PortalTokens
 from worker.hubspot.oauth.token_addresses import TokenAddresses
 from worker.hubspot.oauth.token_endpoint import TokenEndpoint
 from worker.hubspot.oauth.token_information import TokenInformation
-from worker.hubspot.oauth.token_source import RenewingTokenSource
+from worker.hubspot.oauth.token_source import TokenProvider
 from worker.hubspot.oauth.unwritten_tokens import UnwrittenTokens
 from worker.hubspot.record_count import SearchTotals
 from worker.hubspot.transport import CONNECT_S, Sessions, Transport
 from worker.instrumented import (
-    MeasuredAnnouncer,
     MeasuredChooser,
     MeasuredDispatcher,
     MeasuredExporter,
     MeasuredLimiter,
+    MeasuredNotifier,
     MeasuredQueue,
     MeasuredSender,
     MeasuredSource,
     MeasuredSweeper,
 )
-from worker.instrumented_tracing import SliceSpans, TracedErrands, TracedSyncer
+from worker.instrumented_tracing import SliceSpans, TracedRpcServer, TracedSyncer
 from worker.jobs.mongo.jobs import MongoJobStore
-from worker.lifecycle.actions import JobControl
+from worker.lifecycle.actions import JobActions
 from worker.lifecycle.adoption import JobAdoption
 from worker.lifecycle.due_work import UNFOLLOWED_AFTER_S, UNSETTLED_AFTER_S
 from worker.lifecycle.interfaces import SweepRunner, SyncStarter, UpkeepStore
@@ -75,10 +75,10 @@ from worker.lifecycle.planner import Planner, PlannerTools
 from worker.lifecycle.storage_cap import StoredBytesCap
 from worker.lifecycle.sweeper import Sweeper, SweepLimits
 from worker.lifecycle.sync_starter import Syncer
-from worker.messaging.backlog import WaitingRoom
+from worker.messaging.backlog import Backlog
 from worker.messaging.celery_queues import CeleryDeliveryQueue, CeleryJobQueue, CelerySyncQueue, message_headers
-from worker.messaging.delayed_queue import DelayedRing
-from worker.messaging.notifier import RedisAnnouncer
+from worker.messaging.delayed_queue import DelayedPublisher
+from worker.messaging.notifier import RedisJobNotifier
 from worker.mongo.database import MongoDatabase, connect
 from worker.mongo.server_clock import MongoClock
 from worker.mongo.spoiled import SpoiledDocuments
@@ -86,9 +86,9 @@ from worker.mongo.transactions import MongoTransactions
 from worker.pages.mongo.pages import MongoPageStore
 from worker.rate_limit.limiter import NoRateLimit, RedisRateLimiter
 from worker.records.types import PAGE_FORMATS
-from worker.rpc.interfaces import ErrandTaker
-from worker.rpc.mongo.requests import MongoErrandStore
-from worker.rpc.server import ErrandRunner
+from worker.rpc.interfaces import RpcHandler
+from worker.rpc.mongo.requests import MongoRpcRequestStore
+from worker.rpc.server import RpcServer
 from worker.schedules.dispatcher import Dispatcher
 from worker.schedules.interfaces import DispatchRunner
 from worker.schedules.mongo import MongoScheduleStore
@@ -98,10 +98,10 @@ from worker.telemetry.metrics import ExportMetrics, JobMetrics, new_registry
 from worker.telemetry.provider import open_traces
 from worker.telemetry.tracing import Traces
 from worker.webhooks.deliverer import Deliverer
-from worker.webhooks.due_deliveries import DeliveryRounds
-from worker.webhooks.keyed_pool import WaitingLines
+from worker.webhooks.due_deliveries import DueDeliveries
+from worker.webhooks.keyed_pool import KeyedThreadPool
 from worker.webhooks.mongo import MongoDeliveryStore
-from worker.webhooks.sender import GuardedSender
+from worker.webhooks.sender import SsrfSafeSender
 from worker.webhooks.signature import Signer
 
 _STORE_TIMEOUT_S = 10.0
@@ -127,7 +127,7 @@ class Services:
 
     exporter: SliceRunner
     syncer: SyncStarter
-    errands: ErrandTaker
+    errands: RpcHandler
     deliverer: Deliverer
     sweeper: SweepRunner
     upkeep: UpkeepStore
@@ -170,7 +170,7 @@ def build(settings: WorkerSettings, *, stopping: threading.Event, registry: Coll
     transport = Transport(calls.send)
     watched_queue = CeleryJobQueue(app, now=jobs.now)
     queue = MeasuredQueue(watched_queue, job_metrics)
-    announcer = RedisAnnouncer(redis)
+    announcer = RedisJobNotifier(redis)
     result_ttl = timedelta(days=settings.result_ttl_days)
     accounts = _accounts(settings, database, transport, metrics, clock)
     planner = _planner(settings, accounts, jobs, transport, clock)
@@ -185,7 +185,7 @@ def build(settings: WorkerSettings, *, stopping: threading.Event, registry: Coll
         guard=DeletionGuard(share=settings.deletion_guard),
     )
     limiter = _limiter(settings)
-    tools = ExportTools(
+    tools = ExportContext(
         jobs=jobs,
         pages=pages,
         copy=CurrentCopy(records=records, erasures=erasures, transactions=transactions, comparison=comparison),
@@ -197,15 +197,15 @@ def build(settings: WorkerSettings, *, stopping: threading.Event, registry: Coll
         source=MeasuredSource(_source(settings, transport), metrics),
         apis=MeasuredChooser(ApiChoice(setting=settings.hubspot_api, lists=MongoGoneListStore(database)), metrics),
         queue=queue,
-        announcer=MeasuredAnnouncer(announcer, job_metrics),
+        announcer=MeasuredNotifier(announcer, job_metrics),
         limiter=MeasuredLimiter(limiter, metrics),
         forecaster=planner,
-        waiting_room=WaitingRoom(watched_queue),
+        waiting_room=Backlog(watched_queue),
         storing=ThreadPoolExecutor(_MOST_STORING, thread_name_prefix="storing"),
         calling=ThreadPoolExecutor(_MOST_CALLING, thread_name_prefix="calling"),
         lanes=settings.export_lanes,
         spare_calls=threading.BoundedSemaphore(_MOST_SPARE_CALLS),
-        rings=DelayedRing(queue, jobs=jobs),
+        rings=DelayedPublisher(queue, jobs=jobs),
         result_ttl=result_ttl,
         clock=clock,
         stopping=stopping,
@@ -220,9 +220,9 @@ def build(settings: WorkerSettings, *, stopping: threading.Event, registry: Coll
         limits=SliceLimits(seconds=settings.slice_seconds, slots_per_account=settings.slots_per_account),
         watch=SliceSpans(traces, headers=headers),
     )
-    control = JobControl(jobs=jobs, pages=pages, queue=queue, result_ttl=result_ttl, clock=clock)
+    control = JobActions(jobs=jobs, pages=pages, queue=queue, result_ttl=result_ttl, clock=clock)
     deliveries = MongoDeliveryStore(database)
-    rounds = DeliveryRounds(deliveries=deliveries, queue=CeleryDeliveryQueue(app), quiet_s=_QUIET_S)
+    rounds = DueDeliveries(deliveries=deliveries, queue=CeleryDeliveryQueue(app), quiet_s=_QUIET_S)
     copies = CopyUpkeep(records=records, portals=MongoPortalStore(database))
     upkeep = MongoUpkeepStore(database)
     orphans = OrphanedPages(jobs=jobs, pages=pages, upkeep=upkeep)
@@ -250,8 +250,8 @@ def build(settings: WorkerSettings, *, stopping: threading.Event, registry: Coll
             jobs=jobs, most=settings.max_stored_bytes_per_account, tell=job_metrics.count_storage_warning
         ),
     )
-    errands = ErrandRunner(
-        errands=MongoErrandStore(database, TokenEncryption(settings.token_encryption_keys)),
+    errands = RpcServer(
+        errands=MongoRpcRequestStore(database, TokenEncryption(settings.token_encryption_keys)),
         connector=accounts.connector,
         planner=planner,
         announcer=announcer,
@@ -260,7 +260,7 @@ def build(settings: WorkerSettings, *, stopping: threading.Event, registry: Coll
     return Services(
         exporter=MeasuredExporter(exporter, metrics),
         syncer=TracedSyncer(syncer, traces, headers=headers),
-        errands=TracedErrands(errands, traces, headers=headers),
+        errands=TracedRpcServer(errands, traces, headers=headers),
         deliverer=_deliverer(settings, database, stopping, metrics, clock),
         sweeper=PacedSweeper(MeasuredSweeper(sweeper, metrics)),
         upkeep=upkeep,
@@ -275,10 +275,10 @@ def build(settings: WorkerSettings, *, stopping: threading.Event, registry: Coll
 class _Accounts:
     """What has to do with the tokens of accounts."""
 
-    source: RenewingTokenSource
+    source: TokenProvider
     health: TokenHealth
-    inspector: Inspector
-    connector: Connector
+    inspector: TokenIntrospector
+    connector: CodeExchanger
     unwritten: UnwrittenTokens
     portals: ConnectedPortals
     portal_tokens: PortalTokens
@@ -307,7 +307,7 @@ def _accounts(
         client_id=settings.hubspot_client_id,
         client_secret=settings.hubspot_client_secret,
     )
-    source = RenewingTokenSource(
+    source = TokenProvider(
         store=tokens,
         leases=MongoRenewalLeases(database),
         endpoint=MeasuredRenewals(endpoint, metrics),
@@ -319,10 +319,10 @@ def _accounts(
     return _Accounts(
         source=source,
         health=TokenHealth(connections=connections, tokens=tokens),
-        inspector=Inspector(
+        inspector=TokenIntrospector(
             tokens=tokens, source=source, information=information, connections=connections, clock=clock
         ),
-        connector=Connector(
+        connector=CodeExchanger(
             endpoint=endpoint,
             information=information,
             tokens=tokens,
@@ -380,9 +380,9 @@ def _deliverer(
         deliveries=MongoDeliveryStore(database),
         jobs=MongoJobStore(database),
         pages=MongoPageStore(database),
-        sender=MeasuredSender(GuardedSender(allow_private=settings.webhook_allow_private, clock=clock), metrics),
+        sender=MeasuredSender(SsrfSafeSender(allow_private=settings.webhook_allow_private, clock=clock), metrics),
         signer=Signer(settings.webhook_secret),
-        lines=WaitingLines(
+        lines=KeyedThreadPool(
             threads=_DELIVERING,
             waiting=_WAITING,
             stopping=stopping,

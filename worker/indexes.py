@@ -13,7 +13,7 @@ from worker.jobs.mongo.jobs import MongoJobStore
 from worker.lifecycle.mongo.idempotency import MongoIdempotencyStore
 from worker.mongo.database import MongoDatabase
 from worker.pages.mongo.pages import MongoPageStore
-from worker.rpc.mongo.requests import MongoErrandStore
+from worker.rpc.mongo.requests import MongoRpcRequestStore
 from worker.schedules.mongo import MongoScheduleStore
 from worker.webhooks.mongo import MongoDeliveryStore
 
@@ -35,7 +35,7 @@ def ensure_indexes(database: MongoDatabase) -> None:
         MongoConnectionStore(database),
         MongoGoneListStore(database),
         MongoPortalStore(database),
-        MongoErrandStore(database),
+        MongoRpcRequestStore(database),
         MongoScheduleStore(database),
     ):
         store.ensure_indexes()

@@ -16,7 +16,7 @@ from worker.jobs.status import JobKind, JobStatus
 from worker.jobs.turn import AccountTurn
 from worker.jobs.webhook import Reply
 from worker.lifecycle.interfaces import SweepRunner
-from worker.messaging.interfaces import JobAnnouncer, JobQueue
+from worker.messaging.interfaces import JobNotifier, JobQueue
 from worker.rate_limit.interfaces import RateLimiter, Reservation
 from worker.rate_limit.quota import Quota
 from worker.records.crm_api import CrmApi
@@ -49,13 +49,13 @@ class MeasuredQueue:
         self._metrics.published.inc()
 
 
-class MeasuredAnnouncer:
-    """A JobAnnouncer. An export's end is announced once, by whoever has stored it, so that it is counted here.
+class MeasuredNotifier:
+    """A JobNotifier. An export's end is announced once, by whoever has stored it, so that it is counted here.
 
     A sync's is not: each of two children that end at the same moment may find that it was the last.
     """
 
-    def __init__(self, announcer: JobAnnouncer, metrics: JobMetrics) -> None:
+    def __init__(self, announcer: JobNotifier, metrics: JobMetrics) -> None:
         self._announcer = announcer
         self._metrics = metrics
         for status, export_type, kind in product(_ENDS, ExportType, _COUNTED):

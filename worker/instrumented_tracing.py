@@ -9,7 +9,7 @@ from typing import TypeAlias
 from worker.jobs.job import Job
 from worker.lifecycle.interfaces import SyncStarter
 from worker.messaging.interfaces import JobQueue
-from worker.rpc.interfaces import ErrandTaker
+from worker.rpc.interfaces import RpcHandler
 from worker.telemetry.tracing import ERRAND_ID, JOB_ID, LINK, TRACEPARENT, Span, Traces
 
 _FIRST_EPOCH = 1
@@ -93,10 +93,10 @@ class TracedSyncer:
             self.start(sync_id)
 
 
-class TracedErrands:
+class TracedRpcServer:
     """Runs errands. Who waits for one waits in the trace that its span belongs to."""
 
-    def __init__(self, errands: ErrandTaker, traces: Traces, *, headers: Headers) -> None:
+    def __init__(self, errands: RpcHandler, traces: Traces, *, headers: Headers) -> None:
         self._errands = errands
         self._traces = traces
         self._headers = headers

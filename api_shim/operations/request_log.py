@@ -1,4 +1,4 @@
-"""Access: every request gets an id and a span, is counted, and leaves one line in the log."""
+"""RequestLog: every request gets an id and a span, is counted, and leaves one line in the log."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Instruments:
     traces: Traces
 
 
-class Access:
+class RequestLog:
     """Stands before the whole application, so that answers to bugs are seen as well.
 
     HEAD is answered everywhere as GET is, without the body. What an account has is kept by no cache.

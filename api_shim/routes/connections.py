@@ -27,7 +27,7 @@ from api_shim.responses.errors import (
     JobFailedError,
     answer_of,
 )
-from api_shim.services.connections import ConnectionDesk, Unconfirmed, with_query
+from api_shim.services.connections import ConnectionService, Unconfirmed, with_query
 from worker.errors import AccessDeniedError, ExportError, InvalidRequestError
 from worker.jobs.status import JobError
 from worker.rpc.requests import Answer, Connected
@@ -178,14 +178,14 @@ async def remove_portal(caller: AuthenticCaller, hub_id: AskedPortal, desk: Conn
     return Response(status_code=204)
 
 
-async def _shown(caller: Caller, desk: ConnectionDesk) -> ConnectionAnswer:
+async def _shown(caller: Caller, desk: ConnectionService) -> ConnectionAnswer:
     token, known = await desk.find(caller)
     gone, portals = await desk.gone(caller), await desk.portals_of(caller)
     return ConnectionAnswer(data=connection_view(token, known, gone=gone, portals=portals))
 
 
 async def _finish(
-    desk: ConnectionDesk, *, state: str | None, code: str | None, error: str | None
+    desk: ConnectionService, *, state: str | None, code: str | None, error: str | None
 ) -> Connected | Unconfirmed:
     if not state:
         raise InvalidRequestError("state: is required")
@@ -223,7 +223,7 @@ def _require_once(request: Request) -> None:
             raise InvalidRequestError(f"{name}: is given more than once")
 
 
-def _sent_back(desk: ConnectionDesk, outcome: dict[str, str]) -> Response | None:
+def _sent_back(desk: ConnectionService, outcome: dict[str, str]) -> Response | None:
     """Send the browser to where the operator wants it, and to nowhere else; None where nothing is set."""
     return_url = desk.settings.connect_return_url
     if return_url is None:

@@ -15,7 +15,7 @@ from api_shim.requests.schemas import AskedRecords, Instant, ResultsNumber
 from api_shim.responses.errors import ERROR_ANSWERS, PORTAL_ANSWER
 from api_shim.responses.records import record_answer, records_answer
 from api_shim.responses.schemas import ErasureAnswer, RecordAnswer, RecordListAnswer
-from api_shim.services.records import RecordDesk
+from api_shim.services.records import RecordService
 from worker.current_copy.record import Place, Shown
 from worker.records.page import MOST_BYTES_AT_ONCE
 from worker.records.types import CopyId
@@ -90,7 +90,7 @@ async def erase(copy: AskedCopy, record_id: AskedRecord, caller: AuthenticCaller
     return JSONResponse(ErasureAnswer().model_dump(), status_code=202)
 
 
-async def _place(copy: CopyId, desk: RecordDesk, cursor: str) -> Place:
+async def _place(copy: CopyId, desk: RecordService, cursor: str) -> Place:
     """Read a cursor. Raises InvalidRequestError, and PortalChangedError for one of another portal's copy."""
     changed_at, record_id, *portal = _CURSORS.read(cursor)
     await desk.require_its(copy, hub_id=portal[0] if portal else None)

@@ -1,4 +1,4 @@
-"""ConnectionDesk: connects an account to HubSpot, says how the connection is, and ends it."""
+"""ConnectionService: connects an account to HubSpot, says how the connection is, and ends it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from starlette.concurrency import run_in_threadpool
 
 from api_shim.auth.jwt import Caller
 from api_shim.services.connect_state import LIFE, ConnectState, ConnectStates, ConnectTickets
-from api_shim.services.rpc_client import ErrandDesk
+from api_shim.services.rpc_client import RpcClient
 from worker.accounts.connection import Connection, Fingerprint
 from worker.accounts.gone_list import GoneList
 from worker.accounts.interfaces import ConnectionStore, GoneListStore, TokenStore
@@ -31,7 +31,7 @@ from worker.errors import (
     TokenNotFoundError,
     TokenUnreadableError,
 )
-from worker.rpc.requests import Answer, Errand, ExchangeCode
+from worker.rpc.requests import Answer, ExchangeCode, RpcRequest
 from worker.settings import ShimSettings
 
 _LONGEST_CODE = 1024  # HubSpot's have 36 characters; a ticket goes into an address
@@ -66,7 +66,7 @@ class _Way:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ConnectionDesk:
+class ConnectionService:
     """What the routes of connections call. Stores block, so they are called in threads."""
 
     settings: ShimSettings
@@ -76,7 +76,7 @@ class ConnectionDesk:
     gone_lists: GoneListStore
     portals: PortalStore
     copies: CopyUpkeep
-    errands: ErrandDesk
+    errands: RpcClient
     clock: Callable[[], datetime]
 
     def invite(self, caller: Caller, *, session: str | None = None) -> Invitation:
@@ -101,7 +101,7 @@ class ConnectionDesk:
         Where the link is bound to a session, nothing is done yet: the returned ticket has to be confirmed.
 
         Raises InvalidRequestError for a state that is not to be trusted, NotConfiguredError, and what
-        `ErrandDesk.ask` raises.
+        `RpcClient.ask` raises.
         """
         told = self._way_to_hubspot().states.read(state)
         return await self._exchange(told, code, name="state") if told.session is None else self._keep(told, code)
@@ -126,7 +126,7 @@ class ConnectionDesk:
 
     async def _exchange(self, told: ConnectState, code: str, *, name: str) -> Answer:
         """Ask a worker to exchange the code; `name` is the field that an error about a used state names."""
-        errand = Errand(
+        errand = RpcRequest(
             errand_id=told.nonce,
             account_id=told.account_id,
             owner=told.owner,

@@ -1,4 +1,4 @@
-"""ExportDesk: takes exports in, waits for them, and passes on what becomes of them; what the routes call."""
+"""ExportService: takes exports in, waits for them, and passes on what becomes of them; what the routes call."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from worker.jobs.request import ExportRequest, Origin, SyncRequest
 from worker.jobs.status import IllegalChangeError, JobKind, JobStatus
 from worker.jobs.sync import new_sync
 from worker.jobs.webhook import Webhook
-from worker.lifecycle.actions import JobControl
+from worker.lifecycle.actions import JobActions
 from worker.lifecycle.idempotency import KeyedRequest
 from worker.lifecycle.submit import JobSubmitter
 from worker.lifecycle.submit_once import KeyedSubmitter, Submission
@@ -37,14 +37,14 @@ from worker.records.types import ExportType
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ExportDesk:
+class ExportService:
     """The shim's way to jobs and pages. Stores block, so they are called in threads."""
 
     pages: PageStore
     submitter: JobSubmitter
     keyed_submitter: KeyedSubmitter
     group_commit: GroupCommit
-    control: JobControl
+    control: JobActions
     waiter: JobWaiter
     waiting_limit: WaitingLimit
     webhooks: WebhookRules

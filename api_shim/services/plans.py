@@ -1,4 +1,4 @@
-"""PlanDesk: says what exports would come to, with nothing started."""
+"""PlanService: says what exports would come to, with nothing started."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from datetime import datetime
 from starlette.concurrency import run_in_threadpool
 
 from api_shim.auth.jwt import Caller
-from api_shim.services.rpc_client import ErrandDesk
+from api_shim.services.rpc_client import RpcClient
 from worker.accounts.interfaces import TokenStore
 from worker.errors import TokenNotFoundError
-from worker.rpc.requests import Answer, Errand, PlanExports, PlannedExport
+from worker.rpc.requests import Answer, PlanExports, PlannedExport, RpcRequest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PlanDesk:
+class PlanService:
     """What routes call for `"dry_run": true`."""
 
     tokens: TokenStore
-    errands: ErrandDesk
+    errands: RpcClient
     clock: Callable[[], datetime]
 
     async def plan(self, caller: Caller, exports: Sequence[PlannedExport]) -> Answer:
         """Plan exports that would run side by side.
 
-        Raises TokenNotFoundError, TokenUnreadableError, and what `ErrandDesk.ask` raises.
+        Raises TokenNotFoundError, TokenUnreadableError, and what `RpcClient.ask` raises.
         """
         if await run_in_threadpool(self.tokens.find, caller.account_id, caller.uid) is None:
             raise TokenNotFoundError
-        errand = Errand(
+        errand = RpcRequest(
             errand_id=str(uuid.uuid4()),
             account_id=caller.account_id,
             owner=caller.uid,

@@ -1,4 +1,4 @@
-"""RecordDesk: the current copy as the routes read it."""
+"""RecordService: the current copy as the routes read it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _ERASE_WITHIN_S = 1.5  # most records lie in few pages; a client is answered wit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RecordDesk:
+class RecordService:
     """The shim's way to the current copy. The store blocks, so it is called in threads."""
 
     records: RecordStore

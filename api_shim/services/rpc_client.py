@@ -1,4 +1,4 @@
-"""ErrandDesk: sends a worker to HubSpot with a question, and waits for the answer."""
+"""RpcClient: sends a worker to HubSpot with a question, and waits for the answer."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from api_shim.operations.waiting_limit import WaitingLimit
 from api_shim.services.job_waiter import JobWaiter, Watch
 from worker.errors import AlreadyAskedError, BrokerUnavailableError, NoAnswerError
 from worker.jobs.status import JobStatus
-from worker.rpc.interfaces import ErrandQueue, ErrandStore
-from worker.rpc.requests import Answer, Errand
+from worker.rpc.interfaces import RpcQueue, RpcRequestStore
+from worker.rpc.requests import Answer, RpcRequest
 
 _NOBODY_WENT = "No worker has taken it up in time: nothing was done"
 _STILL_UNDER_WAY = "HubSpot has not answered in time"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ErrandDesk:
+class RpcClient:
     """The shim's way to HubSpot, which it never calls itself. Stores block, so they are called in threads."""
 
-    errands: ErrandStore
-    queue: ErrandQueue
+    errands: RpcRequestStore
+    queue: RpcQueue
     waiter: JobWaiter
     waiting_limit: WaitingLimit
     longest_wait_s: float
 
-    async def ask(self, errand: Errand) -> Answer:
+    async def ask(self, errand: RpcRequest) -> Answer:
         """Return the answer to an errand.
 
         Raises AlreadyAskedError; StoreUnavailableError; BrokerUnavailableError and TooManyRequestsError with nothing

@@ -1,4 +1,4 @@
-"""ScheduleDesk: keeps an account's schedule as its user wants it, and says how it stands."""
+"""ScheduleService: keeps an account's schedule as its user wants it, and says how it stands."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ScheduleDesk:
+class ScheduleService:
     """What the routes of schedules call. Stores block, so they are called in threads."""
 
     schedules: ScheduleStore

@@ -16,7 +16,7 @@ from worker.jobs.mongo.jobs import MongoJobStore
 from worker.jobs.receipt import Facts, Outcome, Receipt
 from worker.jobs.request import ExportRequest
 from worker.jobs.status import JobKind, JobStatus
-from worker.jobs.totals import Tally
+from worker.jobs.totals import ExportTotals
 from worker.mongo.database import MongoDatabase
 from worker.records.types import ExportType
 
@@ -54,7 +54,7 @@ def finished_export(at: datetime, *, export_type: ExportType, pages: int, record
     """Give a complete export that ended at that instant."""
     receipt = Receipt.of(
         Facts(
-            tally=Tally(records=records, order="ascending"),
+            tally=ExportTotals(records=records, order="ascending"),
             outcome=Outcome.SUCCEEDED,
             pages=pages,
             records=records,

@@ -25,7 +25,7 @@ from worker.jobs.sync import new_children, new_sync
 from worker.jobs.webhook import AT_ONCE, Reply, Webhook, WebhookStatus
 from worker.mongo.database import MongoDatabase
 from worker.records.types import ExportType
-from worker.webhooks.interfaces import Addressee, DeliveryStore
+from worker.webhooks.interfaces import DeliveryStore, Recipient
 from worker.webhooks.mongo import MongoDeliveryStore
 
 URL = "https://hooks.example/$job.1?token=secret"
@@ -160,7 +160,7 @@ def test_a_job_that_has_ended_is_due_at_once(world: World) -> None:
     job = ended(world)
 
     assert due(world) == [job.job_id]
-    assert world.store.addressee_of(job.job_id) == Addressee(account_id="a1", url=URL)
+    assert world.store.addressee_of(job.job_id) == Recipient(account_id="a1", url=URL)
     assert (job.deliver_at, job.webhook_status) == (AT_ONCE, WebhookStatus.PENDING)
 
 

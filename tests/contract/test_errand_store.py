@@ -1,4 +1,4 @@
-"""ErrandStore: the fake and the real one hand each errand to one who goes, and keep no secret for longer."""
+"""RpcRequestStore: the fake and the real one hand each errand to one who goes, and keep no secret for longer."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from tests.contract.stores import present
 from tests.fakes.clock import ManualClock
-from tests.fakes.errands import InMemoryErrandStore
+from tests.fakes.errands import InMemoryRpcRequestStore
 from tests.patience import PATIENCE_S
 from worker.accounts.connection import HubSpotFacts
 from worker.accounts.encryption import TokenEncryption
@@ -26,9 +26,18 @@ from worker.jobs.status import JobError
 from worker.mongo.database import MongoDatabase
 from worker.rate_limit.quota import Rate
 from worker.records.types import ExportType
-from worker.rpc.interfaces import ErrandStore
-from worker.rpc.mongo.requests import COLLECTION, MongoErrandStore
-from worker.rpc.requests import Answer, Connected, Errand, ExchangeCode, ExportPlan, Plan, PlanExports, PlannedExport
+from worker.rpc.interfaces import RpcRequestStore
+from worker.rpc.mongo.requests import COLLECTION, MongoRpcRequestStore
+from worker.rpc.requests import (
+    Answer,
+    Connected,
+    ExchangeCode,
+    ExportPlan,
+    Plan,
+    PlanExports,
+    PlannedExport,
+    RpcRequest,
+)
 
 CODE = SecretStr("the-authorisation-code")
 REQUEST = ExportRequest(limit=7, page_size=100, offset="x", params=(("a.$b", "1"), ("a.$b", "2"), ("", "ü😀")))
@@ -63,7 +72,7 @@ _numbers = count(1)
 class World:
     """A store, and a way to let time pass for it at once."""
 
-    store: ErrandStore
+    store: RpcRequestStore
     let_pass: Callable[[float], None]
 
 
@@ -74,19 +83,19 @@ def in_mongo(database: MongoDatabase, encryption: TokenEncryption | None = None)
         earlier = {"$subtract": ["$expires_at", int(seconds * 1000)]}
         database[COLLECTION].update_many({}, [{"$set": {"expires_at": earlier}}])
 
-    return World(MongoErrandStore(database, encryption or TokenEncryption()), let_pass)
+    return World(MongoRpcRequestStore(database, encryption or TokenEncryption()), let_pass)
 
 
 @pytest.fixture(params=["in memory", "mongo"])
 def world(request: pytest.FixtureRequest) -> World:
     if request.param == "in memory":
         clock = ManualClock(present())
-        return World(InMemoryErrandStore(clock), clock.advance)
+        return World(InMemoryRpcRequestStore(clock), clock.advance)
     return in_mongo(request.getfixturevalue("mongo_database"))
 
 
-def new_errand(**changes: object) -> Errand:
-    errand = Errand(
+def new_errand(**changes: object) -> RpcRequest:
+    errand = RpcRequest(
         errand_id=f"errand-{next(_numbers)}",
         account_id="a1",
         owner="u1",
@@ -131,7 +140,7 @@ def test_of_many_who_would_go_at_once_one_does(world: World) -> None:
     errand, together = new_errand(), Barrier(8)
     world.store.add(errand)
 
-    def take(_: int) -> Errand | None:
+    def take(_: int) -> RpcRequest | None:
         together.wait(timeout=PATIENCE_S)
         return world.store.take(errand.errand_id)
 
@@ -247,7 +256,7 @@ def test_a_secret_that_looks_encrypted_is_taken_for_what_it_is(mongo_database: M
 
 
 def test_mongodb_removes_errands_that_are_over(mongo_database: MongoDatabase) -> None:
-    store = MongoErrandStore(mongo_database)
+    store = MongoRpcRequestStore(mongo_database)
     for _ in range(2):
         store.ensure_indexes()
 

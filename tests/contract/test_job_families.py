@@ -15,7 +15,7 @@ from tests.contract.stores import LEASE_S, InMemoryWorld, JobWorld, MongoWorld, 
 from tests.fakes.clock import ManualClock
 from tests.fakes.stores import InMemoryJobStore
 from worker.errors import FatalHubSpotError, LeaseLostError
-from worker.jobs.copy_progress import Changes, Copying, SyncMode
+from worker.jobs.copy_progress import Changes, CopyProgress, SyncMode
 from worker.jobs.interfaces import JobQuery
 from worker.jobs.job import Job
 from worker.jobs.mongo.jobs import MongoJobStore
@@ -23,7 +23,7 @@ from worker.jobs.receipt import Receipt
 from worker.jobs.request import SyncRequest
 from worker.jobs.status import JobStatus, Line
 from worker.jobs.sync import follow, new_children, new_sync
-from worker.jobs.totals import Tally
+from worker.jobs.totals import ExportTotals
 from worker.records.page import Page
 from worker.records.types import ExportType
 
@@ -419,7 +419,7 @@ def test_jobs_without_relatives_are_stored_without_a_trace_of_syncs(world: JobWo
 
 def test_what_children_have_changed_in_the_copy_is_kept_and_told_of_their_sync(world: JobWorld) -> None:
     _, (first, second) = expanded(world)
-    copying = Copying(
+    copying = CopyProgress(
         mode=SyncMode.INCREMENTAL,
         feed_since=present(),
         feed_total=9_000,
@@ -432,7 +432,7 @@ def test_what_children_have_changed_in_the_copy_is_kept_and_told_of_their_sync(w
         compared_pages=4,
         compared_through=2**40,
     )
-    mine = replace(claimed(world, first), copying=copying, tally=Tally(records=11))
+    mine = replace(claimed(world, first), copying=copying, tally=ExportTotals(records=11))
 
     world.store.checkpoint(mine, lease_s=LEASE_S)
     assert stored(world, first).copying == copying
@@ -442,4 +442,4 @@ def test_what_children_have_changed_in_the_copy_is_kept_and_told_of_their_sync(w
         ExportType.CONTACTS: Changes(created=3, changed=2, unchanged=4, deleted=1),
         ExportType.DEALS: Changes(created=0, changed=0, unchanged=0, deleted=0),
     }
-    assert stored(world, second).copying == Copying(mode=SyncMode.INCREMENTAL)
+    assert stored(world, second).copying == CopyProgress(mode=SyncMode.INCREMENTAL)

@@ -22,9 +22,9 @@ from worker.app import NOTE_MARK, QUEUE_BULK, QUEUE_INTERACTIVE, RUN_ERRAND, STA
 from worker.errors import BrokerUnavailableError, StoreUnavailableError
 from worker.jobs.status import JobKind, Line
 from worker.jobs.turn import AccountTurn, StoredJobs
-from worker.messaging.celery_queues import CeleryErrandQueue, CeleryGroupQueue, CeleryJobQueue
+from worker.messaging.celery_queues import CeleryGroupQueue, CeleryJobQueue, CeleryRpcQueue
 from worker.messaging.interfaces import WatchedJobQueue
-from worker.rpc.requests import Errand, ExchangeCode, PlanExports
+from worker.rpc.requests import ExchangeCode, PlanExports, RpcRequest
 from worker.telemetry.tracing import LINK
 
 
@@ -56,7 +56,7 @@ def test_a_queue_is_not_empty_until_its_messages_are_taken(queue: WatchedJobQueu
 
 def test_an_errand_waits_where_a_page_would_and_carries_its_id_only(redis_url: str) -> None:
     app = app_on(redis_url)
-    errand = Errand(
+    errand = RpcRequest(
         errand_id="e1",
         account_id="a1",
         owner="u1",
@@ -65,7 +65,7 @@ def test_an_errand_waits_where_a_page_would_and_carries_its_id_only(redis_url: s
         secret=SecretStr("the-code"),
     )
 
-    CeleryErrandQueue(app).publish(errand)
+    CeleryRpcQueue(app).publish(errand)
 
     queue: Any = app.amqp.queues[QUEUE_INTERACTIVE]
     with app.connection() as connection, connection.SimpleQueue(queue) as waiting:
@@ -138,9 +138,11 @@ def test_each_line_is_empty_or_not_by_itself(redis_url: str) -> None:
 
 
 def test_without_a_broker_an_errand_is_refused() -> None:
-    errand = Errand(errand_id="e1", account_id="a1", owner="u1", question=PlanExports(exports=()), created_at=present())
+    errand = RpcRequest(
+        errand_id="e1", account_id="a1", owner="u1", question=PlanExports(exports=()), created_at=present()
+    )
     with pytest.raises(BrokerUnavailableError):
-        CeleryErrandQueue(app_on("redis://127.0.0.1:1/0")).publish(errand)
+        CeleryRpcQueue(app_on("redis://127.0.0.1:1/0")).publish(errand)
 
 
 def test_a_redis_that_lost_its_messages_is_empty(redis_url: str) -> None:

@@ -21,7 +21,7 @@ from worker.jobs.mongo.documents import COLLECTION
 from worker.jobs.mongo.jobs import MongoJobStore
 from worker.jobs.request import ExportRequest
 from worker.jobs.status import JobKind, JobStatus, Line
-from worker.jobs.totals import Tally
+from worker.jobs.totals import ExportTotals
 from worker.jobs.turn import AccountTurn, DueJob
 from worker.mongo.database import MongoDatabase
 from worker.records.crm_api import CrmApi
@@ -542,7 +542,7 @@ def test_a_checkpoint_stores_the_api_that_the_job_reads(world: JobWorld) -> None
 def test_a_job_of_a_version_before_knows_the_api_that_it_was_read_by(mongo_database: MongoDatabase) -> None:
     store, job = MongoJobStore(mongo_database), new_job()
     read = replace(job.progress, pages=2, offset=7)
-    store.add(replace(job, api=CrmApi.DATED, progress=read, tally=Tally(apis=("legacy", "dated"))))
+    store.add(replace(job, api=CrmApi.DATED, progress=read, tally=ExportTotals(apis=("legacy", "dated"))))
     mongo_database[COLLECTION].update_one({}, {"$unset": {"api": True, "progress.api": True}})
 
     found = store.get(job.job_id, account_id="a1")
@@ -1159,11 +1159,11 @@ def test_states_of_jobs_are_read_without_those_that_are_gone(store: JobStore) ->
 def test_bytes_of_finished_jobs_are_added_up_by_account(store: JobStore) -> None:
     sizes = {"one": [5, 7], "two": [2**40], "three": [0]}
     ended = [
-        replace(new_job(account_id=account_id), status=JobStatus.SUCCEEDED, tally=Tally(bytes=size))
+        replace(new_job(account_id=account_id), status=JobStatus.SUCCEEDED, tally=ExportTotals(bytes=size))
         for account_id, of_account in sizes.items()
         for size in of_account
     ]
-    running = replace(new_job(account_id="one"), status=JobStatus.RUNNING, tally=Tally(bytes=100))
+    running = replace(new_job(account_id="one"), status=JobStatus.RUNNING, tally=ExportTotals(bytes=100))
     store.add_all([*ended, running])
 
     assert store.stored_bytes_of(["one", "two", "three", "nobody"]) == {"one": 12, "two": 2**40}
@@ -1174,7 +1174,7 @@ def test_bytes_are_noted_by_whoever_ends_a_job(store: JobStore) -> None:
     store.add(job)
     claimed = store.claim(job.job_id, worker="w1", lease_s=LEASE_S, at=present())
     assert claimed is not None
-    read = replace(claimed, tally=Tally(bytes=30))
+    read = replace(claimed, tally=ExportTotals(bytes=30))
     store.checkpoint(read, lease_s=LEASE_S)
     assert store.stored_bytes_of(["ended"]) == {}
 

@@ -17,7 +17,7 @@ from tests.integration.profiling import profiled
 from worker.errors import JobNotFoundError, LeaseLostError
 from worker.jobs.job import Job, Lease, Progress
 from worker.jobs.lanes import PAGES_A_LANE, Lane
-from worker.jobs.totals import Tally
+from worker.jobs.totals import ExportTotals
 from worker.mongo.database import MongoDatabase
 from worker.pages.interfaces import PageStore
 from worker.pages.mongo.pages import COLLECTION, MongoPageStore
@@ -237,7 +237,7 @@ def stored_in_lane(store: PageStore, job: Job, lane: Lane, *pages: list[int]) ->
 
 def test_pages_of_the_first_lane_are_read_at_once_and_those_of_others_when_they_are_sealed(store: PageStore) -> None:
     job = stored(store, held(), page_of([1, 2]))
-    first = replace(new_lane(0), pages=1, tally=Tally(records=2))
+    first = replace(new_lane(0), pages=1, tally=ExportTotals(records=2))
     first = stored_in_lane(store, job, first, [3, 4])
     third = stored_in_lane(store, job, new_lane(2, after=10), [11, 12], [13])
     second = stored_in_lane(store, job, new_lane(1, after=4), [5, 6], [7])
@@ -262,7 +262,7 @@ def test_a_page_that_is_fetched_again_is_not_read_before_its_lane_is_sealed_agai
     lane = stored_in_lane(store, job, new_lane(1), [5], [6])
     store.seal(job, lane, before=0)
 
-    store.add(job, page_of([6, 7]), lane=replace(new_lane(1), pages=1, tally=Tally(records=1)))
+    store.add(job, page_of([6, 7]), lane=replace(new_lane(1), pages=1, tally=ExportTotals(records=1)))
 
     assert vids(store, job) == [5]
 

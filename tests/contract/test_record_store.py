@@ -21,7 +21,7 @@ from worker.current_copy.interfaces import RecordStore, Transactions
 from worker.current_copy.mongo.records import COPIES, MongoRecordStore
 from worker.current_copy.record import CompleteSync, CopiedRecord, Missed, Place, Record, Shown
 from worker.errors import CopyBusyError, LeaseLostError, RecordNotFoundError
-from worker.jobs.copy_progress import Copying, SyncMode
+from worker.jobs.copy_progress import CopyProgress, SyncMode
 from worker.mongo.database import Document, MongoDatabase
 from worker.mongo.transactions import MongoTransactions
 from worker.records.types import CopyId, ExportType
@@ -368,35 +368,35 @@ def test_what_fails_in_the_middle_leaves_nothing_behind(world: World) -> None:
 
 def end_sync(world: World, copy: CopyId, complete: CompleteSync) -> None:
     """Keep the account of an export that a sync is complete with."""
-    copying = world.store.take_up(copy, complete.sync_id, Copying(), epoch=1)
+    copying = world.store.take_up(copy, complete.sync_id, CopyProgress(), epoch=1)
     world.store.keep_account(copy, complete.sync_id, copying.end_comparison(), epoch=1, complete=complete)
 
 
 def test_an_account_that_is_not_kept_completes_no_sync(world: World) -> None:
     complete = CompleteSync(sync_id="s1", since=present(), mode=SyncMode.FULL)
-    world.store.take_up(COPY, "j1", Copying(), epoch=2)
+    world.store.take_up(COPY, "j1", CopyProgress(), epoch=2)
 
     with pytest.raises(LeaseLostError):
-        world.store.keep_account(COPY, "j1", Copying(), epoch=1, complete=complete)
+        world.store.keep_account(COPY, "j1", CopyProgress(), epoch=1, complete=complete)
 
     assert world.store.last_sync(COPY, SyncMode.FULL) is None
 
 
 def test_an_export_at_its_start_forgets_what_it_has_found_but_not_what_it_has_changed(world: World) -> None:
-    known = Copying(
+    known = CopyProgress(
         created=1, changed=2, deleted=3, left_out=(4,), living=5, missing=6, may_delete=7, compared_through=8
     )
     ended = replace(known, since=present(), is_compared=True)
     world.store.take_up(COPY, "j1", ended, epoch=1)
     before = present()
 
-    begun = world.store.take_up(COPY, "j1", Copying(), epoch=2, is_at_start=True)
+    begun = world.store.take_up(COPY, "j1", CopyProgress(), epoch=2, is_at_start=True)
 
     assert begun.since is not None
-    assert begun == Copying(created=1, changed=2, deleted=3, since=begun.since)
+    assert begun == CopyProgress(created=1, changed=2, deleted=3, since=begun.since)
     assert before - timedelta(milliseconds=1) <= begun.since <= present()
-    assert world.store.take_up(COPY, "j1", Copying(), epoch=3) == begun
-    first = world.store.take_up(COPY, "j2", Copying(mode=SyncMode.INCREMENTAL), epoch=1, is_at_start=True)
+    assert world.store.take_up(COPY, "j1", CopyProgress(), epoch=3) == begun
+    first = world.store.take_up(COPY, "j2", CopyProgress(mode=SyncMode.INCREMENTAL), epoch=1, is_at_start=True)
     assert (first.mode, first.since is not None) == (SyncMode.INCREMENTAL, True)
 
 
@@ -419,10 +419,10 @@ def test_the_latest_complete_sync_of_each_mode_is_remembered(world: World) -> No
 
 
 def test_an_exports_account_is_kept_with_what_it_counts_or_not_at_all(world: World) -> None:
-    begun, counted = Copying(), Copying(created=2, since=present(), compared_through=2**40)
+    begun, counted = CopyProgress(), CopyProgress(created=2, since=present(), compared_through=2**40)
     assert world.store.take_up(COPY, "j1", begun, epoch=1) == begun
 
-    def change(copying: Copying, *numbers: int, epoch: int) -> None:
+    def change(copying: CopyProgress, *numbers: int, epoch: int) -> None:
         def work(at: datetime) -> None:
             world.store.insert(COPY, records(numbers), at=at, sync_id="s1")
             world.store.keep_account(COPY, "j1", copying, epoch=epoch)
@@ -452,19 +452,19 @@ def test_a_list_ends_early_when_it_has_become_large(world: World) -> None:
 def test_however_many_exports_are_at_work_none_loses_its_account(world: World) -> None:
     jobs = [f"j{number}" for number in range(30)]
     for job_id in jobs:
-        world.store.take_up(COPY, job_id, Copying(), epoch=1)
+        world.store.take_up(COPY, job_id, CopyProgress(), epoch=1)
     for job_id in jobs:
-        world.store.keep_account(COPY, job_id, Copying(created=1), epoch=1)
+        world.store.keep_account(COPY, job_id, CopyProgress(created=1), epoch=1)
 
 
 def test_accounts_of_long_ago_are_forgotten(mongo_database: MongoDatabase) -> None:
     world = in_mongo(mongo_database)
     for number in range(30):
-        world.store.take_up(COPY, f"j{number}", Copying(), epoch=1)
+        world.store.take_up(COPY, f"j{number}", CopyProgress(), epoch=1)
     ages = {f"exports.j{number}.taken_at": present() - timedelta(hours=40 - number) for number in range(30)}
     mongo_database[COPIES].update_one({}, {"$set": ages})
 
-    world.store.take_up(COPY, "new", Copying(), epoch=1)
+    world.store.take_up(COPY, "new", CopyProgress(), epoch=1)
 
     (copy,) = mongo_database[COPIES].find()
     assert sorted(copy["exports"]) == sorted(["new", *(f"j{number}" for number in range(11, 30))])
@@ -561,13 +561,13 @@ def test_a_change_of_one_portals_copy_leaves_the_other_as_it_is(world: World) ->
 
 def test_what_was_stored_without_a_portal_is_the_first_ones(world: World) -> None:
     world.insert(1, 2)
-    world.store.take_up(COPY, "j1", Copying(created=2), epoch=1)
+    world.store.take_up(COPY, "j1", CopyProgress(created=2), epoch=1)
     end_sync(world, COPY, CompleteSync(sync_id="s1", since=present(), mode=SyncMode.FULL))
 
     world.insert(3, copy=FIRST)
 
     assert world.listed(copy=FIRST) == [1, 2, 3]
-    assert world.store.take_up(FIRST, "j1", Copying(), epoch=2) == Copying(created=2)
+    assert world.store.take_up(FIRST, "j1", CopyProgress(), epoch=2) == CopyProgress(created=2)
     assert world.store.last_sync(FIRST, SyncMode.FULL) is not None
     assert world.listed(copy=SECOND) == []
     assert world.store.last_sync(SECOND, SyncMode.FULL) is None
@@ -608,7 +608,7 @@ def test_nobody_writes_into_a_copy_that_is_being_removed(world: World) -> None:
     with pytest.raises(CopyBusyError):
         world.insert(7, copy=FIRST)
     with pytest.raises(CopyBusyError):
-        world.store.take_up(FIRST, "j1", Copying(), epoch=1)
+        world.store.take_up(FIRST, "j1", CopyProgress(), epoch=1)
 
 
 def test_a_copy_that_the_account_never_had_is_removed_at_once(world: World) -> None:

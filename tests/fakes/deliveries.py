@@ -12,7 +12,7 @@ from tests.fakes.stores import InMemoryJobStore
 from worker.errors import StoreUnavailableError
 from worker.jobs.job import Job
 from worker.jobs.webhook import Webhook, WebhookStatus
-from worker.webhooks.interfaces import Addressee
+from worker.webhooks.interfaces import Recipient
 
 
 class InMemoryDeliveryStore:
@@ -33,11 +33,11 @@ class InMemoryDeliveryStore:
             self._rung_at |= dict.fromkeys(taken, self._clock())
             return taken
 
-    def addressee_of(self, job_id: str) -> Addressee | None:
+    def addressee_of(self, job_id: str) -> Recipient | None:
         job = self._jobs.find(job_id)
         if job is None or job.webhook is None or self._due_at(job) is None:
             return None
-        return Addressee(account_id=job.account_id, url=job.webhook.url)
+        return Recipient(account_id=job.account_id, url=job.webhook.url)
 
     def claim(self, job_id: str, *, lease_s: float) -> Job | None:
         with self._lock:

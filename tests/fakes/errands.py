@@ -10,20 +10,20 @@ from datetime import datetime, timedelta
 
 from tests.patience import PATIENCE_S
 from worker.errors import BrokerUnavailableError, StoreUnavailableError
-from worker.rpc.requests import Answer, Errand
+from worker.rpc.requests import Answer, RpcRequest
 
 LIFE = timedelta(minutes=15)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _StoredErrand:
-    errand: Errand
+    errand: RpcRequest
     is_taken: bool = False
     answer: Answer | None = None
 
 
-class InMemoryErrandStore:
-    """ErrandStore. Its clock plays the part of the database server's."""
+class InMemoryRpcRequestStore:
+    """RpcRequestStore. Its clock plays the part of the database server's."""
 
     def __init__(self, clock: Callable[[], datetime]) -> None:
         self.is_away = False
@@ -32,11 +32,11 @@ class InMemoryErrandStore:
         self._stored: dict[str, _StoredErrand] = {}
 
     @property
-    def all(self) -> list[Errand]:
+    def all(self) -> list[RpcRequest]:
         """Every errand there is, in the order they came."""
         return [stored.errand for stored in self._stored.values()]
 
-    def add(self, errand: Errand) -> bool:
+    def add(self, errand: RpcRequest) -> bool:
         self._answer_or_fail()
         with self._lock:
             if errand.errand_id in self._stored:
@@ -44,7 +44,7 @@ class InMemoryErrandStore:
             self._stored[errand.errand_id] = _StoredErrand(errand=errand)
             return True
 
-    def take(self, errand_id: str) -> Errand | None:
+    def take(self, errand_id: str) -> RpcRequest | None:
         self._answer_or_fail()
         with self._lock:
             stored = self._stored.get(errand_id)
@@ -83,19 +83,19 @@ class InMemoryErrandStore:
 
 
 class HoldingErrandQueue:
-    """ErrandQueue. `published` is everything that was ever rung for; `take` gives each once, oldest first."""
+    """RpcQueue. `published` is everything that was ever rung for; `take` gives each once, oldest first."""
 
     def __init__(self) -> None:
         self.is_away = False
-        self.published: list[Errand] = []
-        self._held: queue.SimpleQueue[Errand] = queue.SimpleQueue()
+        self.published: list[RpcRequest] = []
+        self._held: queue.SimpleQueue[RpcRequest] = queue.SimpleQueue()
 
-    def publish(self, errand: Errand) -> None:
+    def publish(self, errand: RpcRequest) -> None:
         if self.is_away:
             raise BrokerUnavailableError
         self.published.append(errand)
         self._held.put(errand)
 
-    def take(self, *, within_s: float = PATIENCE_S) -> Errand:
+    def take(self, *, within_s: float = PATIENCE_S) -> RpcRequest:
         """Give the oldest errand that is held, waiting for one. Raises queue.Empty when none comes in time."""
         return self._held.get(timeout=within_s)

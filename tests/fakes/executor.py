@@ -30,7 +30,7 @@ class PowerCutError(BaseException):
 class HeldTasks(Executor):
     """Does nothing until someone waits; then one task after the other, whichever its dice say.
 
-    `first_done` is to be given to ExportTools. `on_pause` is told of seconds that pass because nothing was done first.
+    `first_done` is for ExportContext. `on_pause` is told of seconds that pass because nothing was done first.
     The process is gone after so many tasks: then PowerCutError is raised, and what is under way is done or is not.
     """
 

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from worker.current_copy.record import CompleteSync, CopiedRecord, KnownRecord, Missed, Moment, Place, Record, Shown
 from worker.errors import CopyBusyError, LeaseLostError, RecordNotFoundError, StoreUnavailableError
-from worker.jobs.copy_progress import Copying, SyncMode
+from worker.jobs.copy_progress import CopyProgress, SyncMode
 from worker.records.page import within_bytes
 from worker.records.types import CopyId, ExportType
 
@@ -69,7 +69,7 @@ class InMemoryRecordStore:
         self._kept: dict[tuple[CopyId, int], _Kept] = {}
         self._changed_at: dict[CopyId, datetime] = {}
         self._syncs: dict[tuple[CopyId, SyncMode], CompleteSync] = {}
-        self._accounts: dict[tuple[CopyId, str], tuple[int, Copying]] = {}
+        self._accounts: dict[tuple[CopyId, str], tuple[int, CopyProgress]] = {}
         self._first: dict[CopyId, int] = {}
         self._further: dict[CopyId, bool] = {}
         self._leaving: dict[CopyId, bool] = {}
@@ -168,7 +168,9 @@ class InMemoryRecordStore:
         in_order = sorted(wanted, key=lambda record: _order(record.place))[:limit]
         return list(within_bytes(in_order, size_of=lambda record: len(record.body)))
 
-    def take_up(self, copy: CopyId, job_id: str, copying: Copying, *, epoch: int, is_at_start: bool = False) -> Copying:
+    def take_up(
+        self, copy: CopyId, job_id: str, copying: CopyProgress, *, epoch: int, is_at_start: bool = False
+    ) -> CopyProgress:
         copy = self._claimed(copy)
         _, kept = self._accounts.get((copy, job_id), (0, copying))
         if is_at_start:
@@ -177,7 +179,7 @@ class InMemoryRecordStore:
         return kept
 
     def keep_account(
-        self, copy: CopyId, job_id: str, copying: Copying, *, epoch: int, complete: CompleteSync | None = None
+        self, copy: CopyId, job_id: str, copying: CopyProgress, *, epoch: int, complete: CompleteSync | None = None
     ) -> None:
         self._answer()
         copy = self._placed(copy)

@@ -30,7 +30,7 @@ from worker.current_copy.record import Place, Shown
 from worker.current_copy.writer import CurrentCopy
 from worker.errors import StoreUnavailableError
 from worker.indexes import ensure_indexes
-from worker.jobs.copy_progress import Copying, SyncMode
+from worker.jobs.copy_progress import CopyProgress, SyncMode
 from worker.jobs.mongo.jobs import MongoJobStore
 from worker.mongo.transactions import MongoTransactions
 from worker.pages.mongo.pages import MongoPageStore
@@ -207,7 +207,7 @@ class Account:
             job,
             job_id=f"{job.job_id}-{number}",
             hub_id=self.copy.hub_id,
-            copying=Copying(mode=SyncMode.INCREMENTAL if is_incremental else SyncMode.FULL, feed_since=feed_since),
+            copying=CopyProgress(mode=SyncMode.INCREMENTAL if is_incremental else SyncMode.FULL, feed_since=feed_since),
         )
         current = CurrentCopy(
             records=self.records,

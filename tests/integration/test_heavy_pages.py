@@ -21,7 +21,7 @@ from worker.current_copy.mongo.records import MongoRecordStore
 from worker.current_copy.record import Record, Shown
 from worker.current_copy.writer import CurrentCopy
 from worker.errors import StoreUnavailableError
-from worker.jobs.copy_progress import Changes, Copying
+from worker.jobs.copy_progress import Changes, CopyProgress
 from worker.jobs.job import Job
 from worker.mongo.database import connect
 from worker.mongo.transactions import MongoTransactions
@@ -73,7 +73,7 @@ def copy_in(database: MongoDatabase, transactions: Counted, records: MongoRecord
 
 
 def an_export(job_id: str) -> Job:
-    return replace(new_job(export_type=ExportType.NOTES), job_id=job_id, copying=Copying())
+    return replace(new_job(export_type=ExportType.NOTES), job_id=job_id, copying=CopyProgress())
 
 
 def changes(job: Job, *, seen: int) -> Changes:

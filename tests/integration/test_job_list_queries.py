@@ -20,7 +20,7 @@ from worker.jobs.job import JobPlace
 from worker.jobs.mongo.documents import COLLECTION, to_document
 from worker.jobs.mongo.jobs import MongoJobStore
 from worker.jobs.status import JOB_TYPES, JobStatus
-from worker.jobs.totals import Tally
+from worker.jobs.totals import ExportTotals
 from worker.mongo.database import MongoDatabase
 from worker.records.types import ExportType
 
@@ -132,7 +132,7 @@ def test_adding_up_what_an_account_has_stored_reads_no_document(mongo_database: 
     store = MongoJobStore(mongo_database)
     store.ensure_indexes()
     ended = [
-        replace(new_job(account_id=f"a{number % 50}"), status=JobStatus.SUCCEEDED, tally=Tally(bytes=1))
+        replace(new_job(account_id=f"a{number % 50}"), status=JobStatus.SUCCEEDED, tally=ExportTotals(bytes=1))
         for number in range(2000)
     ]
     mongo_database[COLLECTION].insert_many([to_document(each) for each in ended])

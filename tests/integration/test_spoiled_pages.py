@@ -26,7 +26,7 @@ from worker.errors import JobNotFoundError, SpoiledPageError
 from worker.jobs.job import Job
 from worker.jobs.mongo.jobs import MongoJobStore
 from worker.jobs.status import JobStatus
-from worker.jobs.totals import Tally
+from worker.jobs.totals import ExportTotals
 from worker.lifecycle.completion import close
 from worker.mongo.spoiled import SpoiledDocuments
 from worker.mongo.transactions import MongoTransactions
@@ -132,7 +132,7 @@ def test_a_job_whose_ids_cannot_be_counted_gets_its_receipt_and_its_end(
 ) -> None:
     store = MongoPageStore(mongo_database)
     job = three_pages(store)
-    running = replace(job, status=JobStatus.RUNNING, tally=Tally(records=6, order="mixed"))
+    running = replace(job, status=JobStatus.RUNNING, tally=ExportTotals(records=6, order="mixed"))
     finished = running.succeed(at=present())
     spoiled(job, 1)
 

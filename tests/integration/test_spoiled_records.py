@@ -18,7 +18,7 @@ from worker.current_copy.mongo.records import MongoRecordStore
 from worker.current_copy.record import Shown
 from worker.current_copy.writer import CurrentCopy
 from worker.errors import SpoiledRecordError
-from worker.jobs.copy_progress import Copying
+from worker.jobs.copy_progress import CopyProgress
 from worker.jobs.job import Job
 from worker.mongo.transactions import MongoTransactions
 from worker.records.page import read_page
@@ -60,7 +60,7 @@ def synced(database: MongoDatabase) -> Job:
     )
     contacts = [{"vid": number, "value": "v"} for number in (1, 2, 3)]
     page = read_page(ExportType.CONTACTS, json.dumps({"contacts": contacts, "has-more": True}).encode())
-    return current.keep_up(current.take_up(replace(new_job(), copying=Copying())), page, asked_at=time.monotonic())
+    return current.keep_up(current.take_up(replace(new_job(), copying=CopyProgress())), page, asked_at=time.monotonic())
 
 
 def test_it_is_named_and_reported_once_and_the_others_are_read(world: World) -> None:

@@ -1,4 +1,4 @@
-"""GuardedSender on real sockets: what is connected to was checked, and what is verified is the name."""
+"""SsrfSafeSender on real sockets: what is connected to was checked, and what is verified is the name."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.fakes.receiver import WebhookReceiver, receiving
 from tests.patience import HELD_UP_S
 from worker.jobs.webhook import Reply
 from worker.webhooks import sender as sending
-from worker.webhooks.sender import GuardedSender, resolve
+from worker.webhooks.sender import SsrfSafeSender, resolve
 
 HOST = "hooks.example"
 HEADERS = {"Content-Type": "application/json"}
@@ -89,9 +89,9 @@ def at(host: str, receiver: WebhookReceiver) -> str:
     return receiver.url.replace("127.0.0.1", host)
 
 
-def sender(certificates: ssl.SSLContext) -> GuardedSender:
+def sender(certificates: ssl.SSLContext) -> SsrfSafeSender:
     """Give a sender for whom every name leads to this machine."""
-    return GuardedSender(allow_private=True, resolve=lambda _host, _port: ["127.0.0.1"], certificates=certificates)
+    return SsrfSafeSender(allow_private=True, resolve=lambda _host, _port: ["127.0.0.1"], certificates=certificates)
 
 
 def test_the_address_is_connected_to_and_the_name_is_verified(authority: Authority, receiver: WebhookReceiver) -> None:
@@ -120,7 +120,7 @@ def test_a_certificate_that_nobody_vouches_for_is_not_taken(receiver: WebhookRec
 
 def test_a_destination_may_be_an_address_with_a_certificate(authority: Authority, tmp_path: Path) -> None:
     with receiving(authority.server(tmp_path, x509.IPAddress(ip_address("127.0.0.1")))) as receiver:
-        found = GuardedSender(allow_private=True, certificates=authority.trusted)
+        found = SsrfSafeSender(allow_private=True, certificates=authority.trusted)
         assert found.send(receiver.url, headers=HEADERS, body=b"{}") == Reply(status=204)
 
 
@@ -134,7 +134,7 @@ def test_a_redirect_into_the_own_network_is_not_followed(authority: Authority, r
 def test_a_name_of_this_machine_is_found_out_when_it_is_connected_to() -> None:
     with receiving() as receiver:
         url = at("harmless.example", receiver).replace("http:", "https:")
-        guarded = GuardedSender(allow_private=False, resolve=lambda _host, port: resolve("localhost", port))
+        guarded = SsrfSafeSender(allow_private=False, resolve=lambda _host, port: resolve("localhost", port))
 
         reply = guarded.send(url, headers=HEADERS, body=b"{}")
 

@@ -19,7 +19,7 @@ from worker.current_copy.deletion_guard import DeletionGuard
 from worker.current_copy.interfaces import RecordStore, Transactions
 from worker.current_copy.record import CompleteSync, KnownRecord, Missed
 from worker.errors import ExportError
-from worker.jobs.copy_progress import Copying, Found, SyncMode
+from worker.jobs.copy_progress import CopyProgress, Found, SyncMode
 from worker.jobs.job import Job
 from worker.pages.audit import receipt_of
 from worker.pages.interfaces import PageStore
@@ -103,7 +103,7 @@ class Comparison:
         looked = copying.after_look(Found(living=len(seen)), through=max(seen, default=0))
         return self._ended(job, looked.after_portion(1, through=None), since)
 
-    def _given_up(self, job: Job, copying: Copying) -> Job:
+    def _given_up(self, job: Job, copying: CopyProgress) -> Job:
         _log.info("copy_not_compared", job_id=job.job_id)
         return self._kept(job, copying.end_comparison())
 
@@ -138,7 +138,7 @@ class Comparison:
             beyond=len(gone) - len(within),
         )
 
-    def _judge(self, job: Job, copying: Copying, since: datetime) -> Job:
+    def _judge(self, job: Job, copying: CopyProgress, since: datetime) -> Job:
         """Decide, once all that is missing is counted, how much of it may go."""
         if copying.missing + copying.proven == 0:
             return self._ended(job, copying, since)
@@ -213,7 +213,7 @@ class Comparison:
             return iter(())
         return self._records.ids(job.copy_id, after=copying_of(job).compared_through, through=portion.through)
 
-    def _portion(self, job: Job, copying: Copying, stored: SeenIds) -> _Portion:
+    def _portion(self, job: Job, copying: CopyProgress, stored: SeenIds) -> _Portion:
         """Read the ids of the next pages, in the order of ids; all of them where they are in none."""
         pages, done = job.progress.pages, copying.compared_pages
         count = min(pages - done, pages if job.tally.order == "mixed" else _PAGES_AT_ONCE)
@@ -232,7 +232,7 @@ class Comparison:
             for page in self._pages.some(job.job_id, others[place : place + _PAGES_AT_ONCE]):
                 yield from (each for each in record_ids(job.records_type, page.body) if each is not None)
 
-    def _ended(self, job: Job, copying: Copying, since: datetime) -> Job:
+    def _ended(self, job: Job, copying: CopyProgress, since: datetime) -> Job:
         """End, and remember a sync that has seen all there is: not one whose list was too short, or of a part."""
         has_seen_all = copying.withheld == 0 and not copying.is_of_part
         complete = _complete(job, since, SyncMode.FULL) if has_seen_all else None
@@ -250,7 +250,7 @@ class Comparison:
             job.succeed(at=job.updated_at), self._pages, stored_pages=pages if has_stored_all else None
         ).complete
 
-    def _warn(self, job: Job, copying: Copying, *, withheld: int) -> None:
+    def _warn(self, job: Job, copying: CopyProgress, *, withheld: int) -> None:
         _log.warning(
             "deletions_withheld",
             type=job.records_type.value,
@@ -260,7 +260,7 @@ class Comparison:
             listed=job.progress.records,
         )
 
-    def _kept(self, job: Job, copying: Copying, *, complete: CompleteSync | None = None) -> Job:
+    def _kept(self, job: Job, copying: CopyProgress, *, complete: CompleteSync | None = None) -> Job:
         self._records.keep_account(job.copy_id, job.job_id, copying, epoch=job.epoch, complete=complete)
         return replace(job, copying=copying)
 
@@ -279,7 +279,7 @@ def _batches(ids: Sequence[int]) -> Iterator[Sequence[int]]:
     return (ids[first : first + _AT_ONCE] for first in range(0, len(ids), _AT_ONCE))
 
 
-def copying_of(job: Job) -> Copying:
+def copying_of(job: Job) -> CopyProgress:
     """Return an export's account of what it did to the copy; only exports of syncs have one."""
     assert job.copying is not None  # noqa: S101 - asked of the exports of syncs alone
     return job.copying

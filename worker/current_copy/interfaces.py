@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Protocol, TypeVar
 
 from worker.current_copy.record import CompleteSync, CopiedRecord, KnownRecord, Missed, Moment, Place, Record, Shown
-from worker.jobs.copy_progress import Copying, SyncMode
+from worker.jobs.copy_progress import CopyProgress, SyncMode
 from worker.records.erasure import Erasure
 from worker.records.types import CopyId, ExportType, PagePlace
 
@@ -130,7 +130,9 @@ class RecordStore(Protocol):
         It gives fewer as soon as they are MOST_BYTES_AT_ONCE in all, but at least one.
         """
 
-    def take_up(self, copy: CopyId, job_id: str, copying: Copying, *, epoch: int, is_at_start: bool = False) -> Copying:
+    def take_up(
+        self, copy: CopyId, job_id: str, copying: CopyProgress, *, epoch: int, is_at_start: bool = False
+    ) -> CopyProgress:
         """Return an export's account as it is kept with the copy, at first `copying`, to who holds its job now.
 
         From here on nobody with an older epoch changes the copy in the name of the export. One that `is_at_start`, with
@@ -138,7 +140,7 @@ class RecordStore(Protocol):
         """
 
     def keep_account(
-        self, copy: CopyId, job_id: str, copying: Copying, *, epoch: int, complete: CompleteSync | None = None
+        self, copy: CopyId, job_id: str, copying: CopyProgress, *, epoch: int, complete: CompleteSync | None = None
     ) -> None:
         """Keep an export's account, as a part of the transaction that changes the copy.
 

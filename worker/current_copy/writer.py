@@ -12,7 +12,7 @@ from worker.current_copy.feed_records import completed
 from worker.current_copy.interfaces import ErasureStore, RecordStore, Transactions
 from worker.current_copy.record import KnownRecord, Record, compare, in_portions, is_as_known, records_of
 from worker.errors import StoreUnavailableError
-from worker.jobs.copy_progress import Copying, SyncMode
+from worker.jobs.copy_progress import CopyProgress, SyncMode
 from worker.jobs.job import Job
 from worker.records.page import Page
 
@@ -141,7 +141,7 @@ class CurrentCopy:
         """Look on for what an export whose pages are all there has not seen, as `Comparison.go_on` does."""
         return self._comparison.go_on(job, seen=seen)
 
-    def _kept(self, job: Job, copying: Copying) -> Job:
+    def _kept(self, job: Job, copying: CopyProgress) -> Job:
         self._records.keep_account(job.copy_id, job.job_id, copying, epoch=job.epoch)
         return replace(job, copying=copying)
 

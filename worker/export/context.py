@@ -1,4 +1,4 @@
-"""ExportTools: everything a slice works with, and SliceLimits: how long it may."""
+"""ExportContext: everything a slice works with, and SliceLimits: how long it may."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from worker.jobs.interfaces import JobStore
 from worker.jobs.job import Job
 from worker.lifecycle.interfaces import Forecaster
 from worker.lifecycle.siblings import SiblingsAtWork
-from worker.messaging.backlog import WaitingRoom
-from worker.messaging.interfaces import DelayedRinger, JobAnnouncer, JobQueue
+from worker.messaging.backlog import Backlog
+from worker.messaging.interfaces import DelayedQueue, JobNotifier, JobQueue
 from worker.pages.interfaces import PageStore
 from worker.rate_limit.interfaces import RateLimiter
 from worker.schedules.interfaces import ScheduleStore
@@ -54,7 +54,7 @@ def first_done(futures: Collection[Future[Any]], timeout_s: float | None) -> Col
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ExportTools:
+class ExportContext:
     """Everything a slice works with; `storing` has the threads in which pages are stored while others are fetched.
 
     An export may have as many as `lanes` calls under way, from the threads of `calling`. All but one of each export's
@@ -72,11 +72,11 @@ class ExportTools:
     source: CrmSource
     apis: ApiChooser
     queue: JobQueue
-    rings: DelayedRinger
-    announcer: JobAnnouncer
+    rings: DelayedQueue
+    announcer: JobNotifier
     limiter: RateLimiter
     storing: Executor
-    waiting_room: WaitingRoom
+    waiting_room: Backlog
     forecaster: Forecaster
     calling: Executor
     lanes: int = 1

@@ -1,4 +1,4 @@
-"""JobInHand: the job that a slice holds, and what becomes of it when it fails, has to wait, ends, or is handed back."""
+"""LeasedJob: the job that a slice holds, and what becomes of it when it fails, has to wait, ends, or is handed back."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from worker.errors import (
     UnavailableError,
     WorkersLostError,
 )
-from worker.export.context import ExportTools, SliceLimits
+from worker.export.context import ExportContext, SliceLimits
 from worker.export.erasure_screen import ErasureScreen, StoredPage
 from worker.export.interfaces import FetchedPage
 from worker.export.leases import HeldLease
 from worker.export.retry import block_s, policy_for, smaller_page
-from worker.jobs.copy_progress import FEED_TOO_OLD, Copying
+from worker.jobs.copy_progress import FEED_TOO_OLD, CopyProgress
 from worker.jobs.job import Job
 from worker.jobs.status import JobKind, JobStatus
 from worker.jobs.sync import is_left_over
@@ -44,10 +44,10 @@ _OK = 200
 _MOST_TRIES = 50  # more than any policy has: each one more is a slice that an absent database has ended
 
 
-class JobInHand:
+class LeasedJob:
     """A leased job as it stands. `job` is what would be stored of it now; what has been stored stays."""
 
-    def __init__(self, lease: HeldLease, *, tools: ExportTools, limits: SliceLimits) -> None:
+    def __init__(self, lease: HeldLease, *, tools: ExportContext, limits: SliceLimits) -> None:
         self.lease = lease
         self.job = lease.job
         self.tools = tools
@@ -298,7 +298,7 @@ class JobInHand:
         copying = self.job.copying
         return self.job.unsplit_because is not None or (copying is not None and copying.full_because is not None)
 
-    def _why_all(self, known: Copying) -> str | None:
+    def _why_all(self, known: CopyProgress) -> str | None:
         """Say why the feed that was `known` to be read is left: maybe by one who died before the job said so."""
         copying = self.job.copying
         if copying is not None and copying.is_feed_too_old(at=self.job.updated_at):

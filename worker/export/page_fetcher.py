@@ -19,7 +19,7 @@ from worker.errors import (
     TimedOutError,
     TokenRefusedError,
 )
-from worker.export.context import ExportTools, SliceLimits
+from worker.export.context import ExportContext, SliceLimits
 from worker.export.interfaces import FeedQuery, FetchedPage, PageQuery
 from worker.export.leases import HeldLease
 from worker.jobs.job import Job
@@ -71,7 +71,7 @@ class Booking:
 class PageFetcher:
     """Fetches for one slice: `fetch` one page after the other, or step by step where several calls are under way."""
 
-    def __init__(self, lease: HeldLease, *, tools: ExportTools, limits: SliceLimits) -> None:
+    def __init__(self, lease: HeldLease, *, tools: ExportContext, limits: SliceLimits) -> None:
         self._lease = lease
         self._tools = tools
         self._limits = limits
@@ -213,7 +213,9 @@ class _FurtherCalls:
     low-priority one that gets none for a while asks for an ordinary one.
     """
 
-    def __init__(self, ask: Callable[..., tuple[float, Permit | None]], *, tools: ExportTools, is_spare: bool) -> None:
+    def __init__(
+        self, ask: Callable[..., tuple[float, Permit | None]], *, tools: ExportContext, is_spare: bool
+    ) -> None:
         self._ask = ask
         self._tools = tools
         self._is_spare = is_spare

@@ -12,7 +12,7 @@ from zlib import crc32
 import structlog
 
 from worker.errors import LeaseLostError, StoreUnavailableError, UnavailableError
-from worker.export.context import ExportTools, SliceLimits
+from worker.export.context import ExportContext, SliceLimits
 from worker.export.interfaces import SliceOutcome
 from worker.export.isolation import IsolationGate
 from worker.export.leases import HeldLease, LeaseKeeper
@@ -49,7 +49,7 @@ class Exporter:
     def __init__(
         self,
         *,
-        tools: ExportTools,
+        tools: ExportContext,
         keeper: LeaseKeeper,
         worker: str,
         limits: SliceLimits | None = None,

@@ -21,12 +21,12 @@ from worker.errors import (
     RetryableHubSpotError,
     TokenRefusedError,
 )
-from worker.export.context import ExportTools, SliceLimits
+from worker.export.context import ExportContext, SliceLimits
 from worker.export.erasure_screen import StoredPage
 from worker.export.interfaces import FetchedPage
 from worker.export.lanes.order import shows_order
 from worker.export.lanes.reader import LaneReader, begin_lanes
-from worker.export.leased_job import JobInHand
+from worker.export.leased_job import LeasedJob
 from worker.export.leases import HeldLease
 from worker.export.page_fetcher import PageFetcher
 from worker.export.retry import is_failure
@@ -47,8 +47,8 @@ class Slice:
     An export that turns out to be long, and to come in the order of its ids, goes on in lanes.
     """
 
-    def __init__(self, lease: HeldLease, *, tools: ExportTools, limits: SliceLimits) -> None:
-        self._hand = JobInHand(lease, tools=tools, limits=limits)
+    def __init__(self, lease: HeldLease, *, tools: ExportContext, limits: SliceLimits) -> None:
+        self._hand = LeasedJob(lease, tools=tools, limits=limits)
         self._tools = tools
         self._fetcher = PageFetcher(lease, tools=tools, limits=limits)
         self._storing: tuple[Job, Future[Job]] | None = None  # the job before the page, and as it is with it

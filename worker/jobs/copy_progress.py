@@ -1,4 +1,4 @@
-"""Copying: how far a sync's export has brought the current copy up to what it saw at HubSpot; pure."""
+"""CopyProgress: how far a sync's export has brought the current copy up to what it saw at HubSpot; pure."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Copying:
+class CopyProgress:
     """An export's account of what it did to the copy, stored with each change of it; `asdict` gives what is stored.
 
     No page was asked for before `since`, an instant of the database's clock. `left_out` are the ids of those that were
@@ -190,7 +190,7 @@ class Copying:
 
 AT_START: Mapping[str, Any] = {
     each.name: each.default
-    for each in fields(Copying)
+    for each in fields(CopyProgress)
     if each.name not in {"mode", "feed_since", "full_because", "created", "changed", "deleted", "confirms_deletions"}
 }
 """What an export knows of its pages and of its comparison before its first page: all but how it reads, and what it has

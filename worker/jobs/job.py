@@ -12,13 +12,13 @@ from worker.errors import (
     ExportError,
     PortalChangedError,
 )
-from worker.jobs.copy_progress import Changes, Copying
+from worker.jobs.copy_progress import Changes, CopyProgress
 from worker.jobs.estimate import Estimate
 from worker.jobs.lanes import Block, Lanes, numbers_of
 from worker.jobs.receipt import Receipt
 from worker.jobs.request import ExportRequest, Origin, SyncRequest
 from worker.jobs.status import LEGAL_CHANGES, IllegalChangeError, JobError, JobKind, JobStatus, Line
-from worker.jobs.totals import Tally
+from worker.jobs.totals import ExportTotals
 from worker.jobs.webhook import AT_ONCE, Webhook, WebhookStatus
 from worker.records.crm_api import CrmApi
 from worker.records.cursor import Cursor
@@ -131,12 +131,12 @@ class Job:
     api: CrmApi | None = None
     longest_query: int | None = None
     further_calls: int = 0
-    copying: Copying | None = None
+    copying: CopyProgress | None = None
     changes_by_type: Mapping[ExportType, Changes] | None = None
     erased: Erased = field(default_factory=Erased)
     cancel_requested: bool = False
     estimate: Estimate | None = None
-    tally: Tally = field(default_factory=Tally)
+    tally: ExportTotals = field(default_factory=ExportTotals)
     receipt: Receipt | None = None
     error: JobError | None = None
     lease: Lease | None = None

@@ -13,7 +13,7 @@ from datetime import datetime
 from itertools import accumulate
 from typing import Self, TypeAlias
 
-from worker.jobs.totals import Tally
+from worker.jobs.totals import ExportTotals
 from worker.records.conversion import convert
 from worker.records.cursor import Cursor
 from worker.records.types import Offset
@@ -55,7 +55,7 @@ class Lane:
     attempts: int = 1
     waited_s: float = 0.0
     resume_at: datetime | None = None
-    tally: Tally = field(default_factory=Tally)
+    tally: ExportTotals = field(default_factory=ExportTotals)
 
     @property
     def records(self) -> int:
@@ -96,7 +96,7 @@ class Lane:
             resume_at=None,
         )
 
-    def with_page(self, tally: Tally) -> Self:
+    def with_page(self, tally: ExportTotals) -> Self:
         """Count the page that `tally` is now about as well."""
         return replace(self, pages=self.pages + 1, tally=tally)
 
@@ -157,7 +157,7 @@ class Lanes:
         return convert(stored, cls)
 
     @classmethod
-    def of_first(cls, *, cursor: Cursor, pages: int, tally: Tally) -> Self:
+    def of_first(cls, *, cursor: Cursor, pages: int, tally: ExportTotals) -> Self:
         """Begin with what was read page after page as the only lane. Raises ValueError where it has no order."""
         if cursor.after_id is None:
             raise ValueError("an export that was not read in the order of ids cannot be split")

@@ -9,7 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Self
 
-from worker.jobs.totals import Tally
+from worker.jobs.totals import ExportTotals
 from worker.records.checksum import sum_of_checksums
 from worker.records.conversion import convert
 from worker.records.erasure import Erased
@@ -37,7 +37,7 @@ class Facts:
     `withheld` are records of the copy that were not found, and not marked as deleted for want of proof.
     """
 
-    tally: Tally
+    tally: ExportTotals
     outcome: Outcome
     pages: int
     records: int

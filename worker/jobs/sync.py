@@ -16,7 +16,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from worker.jobs.copy_progress import Changes, Copying
+from worker.jobs.copy_progress import Changes, CopyProgress
 from worker.jobs.estimate import Estimate
 from worker.jobs.job import Job, Progress, child_id
 from worker.jobs.receipt import Receipt
@@ -61,7 +61,7 @@ def new_children(sync: Job, *, at: datetime) -> list[Job]:
     """Write the exports down that a sync consists of, not stored yet; always with the same ids."""
     if sync.sync is None:
         return []
-    copying = Copying(mode=sync.sync.mode, confirms_deletions=sync.sync.confirm_deletions)
+    copying = CopyProgress(mode=sync.sync.mode, confirms_deletions=sync.sync.confirm_deletions)
     return [replace(_child(sync, each, at=at), copying=copying) for each in sync.sync.types]
 
 

@@ -1,4 +1,4 @@
-"""Tally: the running account of an export, of a fixed size however many records there are; pure."""
+"""ExportTotals: the running account of an export, of a fixed size however many records there are; pure."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _NO_ANSWER = "none"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tally:
+class ExportTotals:
     """The running totals of a job over slices, workers and retries; stored in the form of `asdict`.
 
     `records` are those that count, with and without an id; those beyond the job's limit are `left_off`.

@@ -1,4 +1,4 @@
-"""JobControl: cancel, retry, delete, and the rest of what a process that died in the middle of one has left."""
+"""JobActions: cancel, retry, delete, and the rest of what a process that died in the middle of one has left."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from worker.jobs.job import Job
 from worker.jobs.status import IllegalChangeError, JobStatus
 from worker.jobs.sync import follow
 from worker.lifecycle.completion import close, end_sync, tell_sync, with_erased
-from worker.messaging.interfaces import JobAnnouncer, JobQueue
+from worker.messaging.interfaces import JobNotifier, JobQueue
 from worker.messaging.publish import publish_or_note
 from worker.pages.interfaces import PageStore
 
@@ -34,7 +34,7 @@ _log = structlog.get_logger()
 _TRIES = 10  # a job moves on between being read and being written, but not for ever
 
 
-class JobControl:
+class JobActions:
     """What callers may do to a job. Each is one atomic change of the job; once that is done the rest can be made up.
 
     A change that was made is never reported as a failure because the rest of it has to wait for the sweeper.
@@ -48,7 +48,7 @@ class JobControl:
         queue: JobQueue,
         result_ttl: timedelta,
         clock: Callable[[], datetime],
-        announcer: JobAnnouncer | None = None,
+        announcer: JobNotifier | None = None,
         connections: ConnectionStore | None = None,
         portals: PresentPortals | None = None,
     ) -> None:

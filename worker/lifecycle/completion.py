@@ -10,7 +10,7 @@ from worker.jobs.interfaces import JobStore
 from worker.jobs.job import Job
 from worker.jobs.status import JobKind
 from worker.jobs.sync import is_left_over
-from worker.messaging.interfaces import JobAnnouncer
+from worker.messaging.interfaces import JobNotifier
 from worker.pages.audit import receipt_of
 from worker.pages.interfaces import PageStore
 from worker.records.erasure import Erased
@@ -48,7 +48,7 @@ def tell_sync(  # noqa: PLR0913 - everything it works with, each by name
     *,
     jobs: JobStore,
     pages: PageStore,
-    announcer: JobAnnouncer | None,
+    announcer: JobNotifier | None,
     result_ttl: timedelta,
     is_swept: bool = False,
 ) -> None:

@@ -1,4 +1,4 @@
-"""WaitingRoom: how many messages wait for a slot, as far as one process need know."""
+"""Backlog: how many messages wait for a slot, as far as one process need know."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from worker.errors import BrokerUnavailableError
 from worker.messaging.interfaces import WatchedJobQueue
 
 
-class WaitingRoom:
+class Backlog:
     """Lets slices that have had their share give way, each to one who waits.
 
     The broker is asked once in a while, by whoever comes first. As many slices give way as there were messages then,

@@ -1,4 +1,4 @@
-"""PunctualQueue: a queue that answers in time, whatever the broker does."""
+"""BoundedQueue: a queue that answers in time, whatever the broker does."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ Rung_contra = TypeVar("Rung_contra", contravariant=True)
 
 
 class _Queue(Protocol[Rung_contra]):
-    """A JobQueue or an ErrandQueue."""
+    """A JobQueue or an RpcQueue."""
 
     def publish(self, rung_for: Rung_contra, /) -> None: ...
 
 
-class PunctualQueue(Generic[Rung]):
+class BoundedQueue(Generic[Rung]):
     """A queue that answers in time, whatever the one behind it does: a client waits at the other end.
 
     A broker that takes connections and says nothing holds a publish for several socket time-outs in a row. So that is

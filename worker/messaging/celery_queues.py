@@ -1,4 +1,4 @@
-"""Queues on Celery: they publish ids by task name, without importing the task; PunctualQueue: in time."""
+"""Queues on Celery: they publish ids by task name, without importing the task; BoundedQueue: in time."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from worker.jobs.job import Job
 from worker.jobs.status import JobKind, Line
 from worker.jobs.turn import AccountTurn, StoredJobs
 from worker.messaging.queue_lengths import QueueLengths
-from worker.rpc.requests import Errand
+from worker.rpc.requests import RpcRequest
 from worker.telemetry.tracing import LINK, TRACEPARENT
 
 _QUEUES = {Line.INTERACTIVE: QUEUE_INTERACTIVE, Line.BULK: QUEUE_BULK, Line.SYNC: QUEUE_BULK}
@@ -254,14 +254,14 @@ class CelerySyncQueue:
         _send(self._app, START_SYNCS, [ids], queue=_QUEUES[Line.SYNC], headers={})
 
 
-class CeleryErrandQueue:
+class CeleryRpcQueue:
     """The same doorbell for errands, in the queue of those that someone waits for."""
 
     def __init__(self, app: Celery, *, headers: Callable[[], Mapping[str, str]] = dict) -> None:
         self._app = app
         self._headers = headers
 
-    def publish(self, errand: Errand) -> None:
+    def publish(self, errand: RpcRequest) -> None:
         """Ring once. Nobody rings again: who waits for the answer is told that there is none."""
         _send(self._app, RUN_ERRAND, [errand.errand_id], queue=QUEUE_INTERACTIVE, headers=self._headers())
 

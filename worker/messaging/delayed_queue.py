@@ -1,4 +1,4 @@
-"""DelayedRing: rings for a job at the moment its short wait is over, from one thread."""
+"""DelayedPublisher: rings for a job at the moment its short wait is over, from one thread."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _LONGEST_S = 60.0  # a longer wait is left to the sweeper alone, which is at mos
 _LATER_S = 0.02  # the database decides whether a job is due, on its own clock, in milliseconds
 
 
-class DelayedRing:
+class DelayedPublisher:
     """A convenience: should this process end first, the sweeper rings instead."""
 
     def __init__(self, queue: JobQueue, *, jobs: JobStore) -> None:

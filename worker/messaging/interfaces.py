@@ -47,14 +47,14 @@ class TurnQueue(Protocol):
         """Publish a mark: when a worker takes it, all that was published for the line before has been delivered."""
 
 
-class DelayedRinger(Protocol):
+class DelayedQueue(Protocol):
     """Publishes for a job later; a convenience, since the sweeper does so as well."""
 
     def ring_in(self, delay_s: float, job: Job) -> None:
         """Publish the job after so many seconds, if this process still lives."""
 
 
-class JobAnnouncer(Protocol):
+class JobNotifier(Protocol):
     """Tells whoever waits that a job's state has changed; best effort, it never raises."""
 
     def announce(self, job: Job) -> None:

@@ -26,7 +26,7 @@ Announced: TypeAlias = JobStatus | Arrival
 _log = structlog.get_logger()
 
 
-class RedisAnnouncer:
+class RedisJobNotifier:
     """Publishes ids and states. Nobody depends on it: who waits also looks from time to time."""
 
     def __init__(self, redis: Redis) -> None:

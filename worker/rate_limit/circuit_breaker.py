@@ -1,4 +1,4 @@
-"""Contact: whether Redis answers, as this process sees it, so that nobody waits for one that is known to be away."""
+"""RedisCircuitBreaker: whether Redis answers this process, so that nobody waits for one that is known to be away."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _NEVER = float("-inf")
 T = TypeVar("T")
 
 
-class Contact:
+class RedisCircuitBreaker:
     """Passes questions on to Redis; while it is away, one a second, of one thread. Instants are of the given clock.
 
     What is decided without Redis is decided through `alone`, and so never while that one question is under way: Redis

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from redis import Redis, RedisError
 
 from worker.rate_limit.blocks import LONGEST_BLOCK_S
-from worker.rate_limit.circuit_breaker import Contact
+from worker.rate_limit.circuit_breaker import RedisCircuitBreaker
 from worker.rate_limit.interfaces import Reservation
-from worker.rate_limit.local_window import LocalBlocks, LocalCalls
+from worker.rate_limit.local_window import LocalBackoff, LocalSlidingWindow
 from worker.rate_limit.outstanding import OutstandingCalls
 from worker.rate_limit.permits import PERMIT_S, PRESUMED_OVER_S
 from worker.rate_limit.quota import Quota, Rate
-from worker.rate_limit.redis_window import QUOTA_LIFE_S, CallState, LimitKey, Place, SharedCalls
+from worker.rate_limit.redis_window import QUOTA_LIFE_S, CallState, LimitKey, Place, RedisSlidingWindow
 
 # Redis' clock and HubSpot's need not tell the same length of a window: NTP corrects a clock by 0.05 % at the most. And
 # instants are whole milliseconds.
@@ -78,9 +78,9 @@ class RedisRateLimiter:
         self._configured = rate
         self._rate = _measured_by_us(rate)
         self._clock = clock
-        self._shared = SharedCalls(redis)
-        self._calls = LocalCalls()
-        self._contact = Contact(clock)
+        self._shared = RedisSlidingWindow(redis)
+        self._calls = LocalSlidingWindow()
+        self._contact = RedisCircuitBreaker(clock)
         keep_s = 2 * self._rate.seconds + PRESUMED_OVER_S
         self._keep_s = keep_s
         self._outstanding = OutstandingCalls(self._tell, keep_s=keep_s, clock=clock)
@@ -212,8 +212,8 @@ class NoRateLimit:
     def __init__(
         self, redis: Redis | None = None, *, app: str = "", clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._shared = SharedCalls(redis) if redis is not None else None
-        self._contact = Contact(clock)
+        self._shared = RedisSlidingWindow(redis) if redis is not None else None
+        self._contact = RedisCircuitBreaker(clock)
         self._blocks = _Blocks(self._shared, self._contact, clock)
         self._keys = _LimitKeys(app, on_new_name=self._blocks.take_over)
 
@@ -252,11 +252,13 @@ class _Blocks:
     A block that was noted while Redis was away is told it as soon as it is back.
     """
 
-    def __init__(self, shared: SharedCalls | None, contact: Contact, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, shared: RedisSlidingWindow | None, contact: RedisCircuitBreaker, clock: Callable[[], float]
+    ) -> None:
         self._shared = shared
         self._contact = contact
         self._clock = clock
-        self._local = LocalBlocks()
+        self._local = LocalBackoff()
 
     def add(self, key: LimitKey, *, seconds: float) -> None:
         """Note that HubSpot wants patience."""

@@ -20,7 +20,7 @@ class LocalCall:
     ends_at: float = float("inf")
 
 
-class LocalCalls:
+class LocalSlidingWindow:
     """The calls of this process in a sliding window, counted as Redis counts. Instants are of the caller's clock."""
 
     def __init__(self) -> None:
@@ -86,7 +86,7 @@ class LocalBlock:
     seen_at: float
 
 
-class LocalBlocks:
+class LocalBackoff:
     """Until when HubSpot wants patience, by account. Instants are seconds of the caller's clock."""
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""SharedCalls: the calls of all workers, logged in Redis on its own clock. The reasoning is in `lua/`."""
+"""RedisSlidingWindow: the calls of all workers, logged in Redis on its own clock. The reasoning is in `lua/`."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Place:
     birth: str
 
 
-class SharedCalls:
+class RedisSlidingWindow:
     """One worker's view of the log. Every method is one round trip and raises RedisError."""
 
     def __init__(self, redis: Redis) -> None:

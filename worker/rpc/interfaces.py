@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Protocol
 
-from worker.rpc.requests import Answer, Errand
+from worker.rpc.requests import Answer, RpcRequest
 
 
-class ErrandStore(Protocol):
+class RpcRequestStore(Protocol):
     """Errands and their answers, for some minutes. Every method raises StoreUnavailableError when MongoDB is away."""
 
-    def add(self, errand: Errand) -> bool:
+    def add(self, errand: RpcRequest) -> bool:
         """Store an errand; False, with nothing written, when there is or was one of that id."""
 
-    def take(self, errand_id: str) -> Errand | None:
+    def take(self, errand_id: str) -> RpcRequest | None:
         """Return an errand to the one who goes, and forget its secret; None: someone went, or nobody needs to."""
 
     def answer(self, errand_id: str, answer: Answer) -> None:
@@ -30,21 +30,21 @@ class ErrandStore(Protocol):
         """Forget an errand that nobody has taken; False: somebody has."""
 
 
-class ErrandQueue(Protocol):
+class RpcQueue(Protocol):
     """The way to the workers; only the errand's id travels."""
 
-    def publish(self, errand: Errand, /) -> None:
+    def publish(self, errand: RpcRequest, /) -> None:
         """Ring for an errand. Raises BrokerUnavailableError."""
 
 
-class AnswerAnnouncer(Protocol):
+class AnswerNotifier(Protocol):
     """Tells whoever waits that an errand has its answer; best effort, it never raises."""
 
     def announce_answer(self, errand_id: str) -> None:
         """Say that there is an answer."""
 
 
-class ErrandTaker(Protocol):
+class RpcHandler(Protocol):
     """Does what a message rings for where someone has sent an errand."""
 
     def run(self, errand_id: str) -> None:

@@ -1,4 +1,4 @@
-"""Errand: a question that the shim has and only a worker can put to HubSpot, while a caller waits. Pure values."""
+"""RpcRequest: a question that the shim has and only a worker can put to HubSpot, while a caller waits. Pure values."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ Answer: TypeAlias = Connected | Plan | JobError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Errand:
+class RpcRequest:
     """One question, put once. `secret` is what must not lie about: the store forgets it as soon as someone goes."""
 
     errand_id: str

@@ -1,4 +1,4 @@
-"""ErrandRunner: takes an errand, has it done, and brings the answer to whoever waits."""
+"""RpcServer: takes an errand, has it done, and brings the answer to whoever waits."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pydantic import SecretStr
 
 from worker.errors import ExportError, InternalError, StoreUnavailableError, TokenUnreadableError
 from worker.jobs.status import JobError
-from worker.rpc.interfaces import AnswerAnnouncer, ErrandStore
-from worker.rpc.requests import Answer, Connected, Errand, ExchangeCode, Plan, PlanExports
+from worker.rpc.interfaces import AnswerNotifier, RpcRequestStore
+from worker.rpc.requests import Answer, Connected, ExchangeCode, Plan, PlanExports, RpcRequest
 
 _log = structlog.get_logger()
 
@@ -25,16 +25,16 @@ class _Planner(Protocol):
     def plan(self, account_id: str, owner: str, question: PlanExports) -> Plan: ...
 
 
-class ErrandRunner:
+class RpcServer:
     """Runs errands, each at most once: what was half done by a worker that died is not done a second time."""
 
     def __init__(
         self,
         *,
-        errands: ErrandStore,
+        errands: RpcRequestStore,
         connector: _Connector,
         planner: _Planner,
-        announcer: AnswerAnnouncer,
+        announcer: AnswerNotifier,
         clock: Callable[[], datetime],
     ) -> None:
         self._errands = errands
@@ -65,7 +65,7 @@ class ErrandRunner:
         with structlog.contextvars.bound_contextvars(errand_id=errand_id, account_id=errand.account_id):
             return self._try(errand)
 
-    def _try(self, errand: Errand) -> Answer:
+    def _try(self, errand: RpcRequest) -> Answer:
         try:
             return self._do(errand)
         except StoreUnavailableError:
@@ -77,7 +77,7 @@ class ErrandRunner:
             _log.exception("errand_broke")
             return JobError.of(InternalError())
 
-    def _do(self, errand: Errand) -> Answer:
+    def _do(self, errand: RpcRequest) -> Answer:
         account_id, owner = errand.account_id, errand.owner
         match errand.question:
             case ExchangeCode() as question:

@@ -1,11 +1,11 @@
-"""DeliveryRounds: rings for the webhooks that are due to be told."""
+"""DueDeliveries: rings for the webhooks that are due to be told."""
 
 from __future__ import annotations
 
 from worker.webhooks.interfaces import DeliveryQueue, DeliveryStore
 
 
-class DeliveryRounds:
+class DueDeliveries:
     """Any number may go round at once: each delivery is rung for by one of them."""
 
     def __init__(self, *, deliveries: DeliveryStore, queue: DeliveryQueue, quiet_s: float, batch: int = 500) -> None:

@@ -11,7 +11,7 @@ from worker.jobs.webhook import Reply
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Addressee:
+class Recipient:
     """Who is to be told, and where."""
 
     account_id: str
@@ -31,7 +31,7 @@ class DeliveryStore(Protocol):
         Left out are those that were rung for in the last `quiet_s` seconds, since they became due.
         """
 
-    def addressee_of(self, job_id: str) -> Addressee | None:
+    def addressee_of(self, job_id: str) -> Recipient | None:
         """Say to whom the delivery goes that is due; None: there is none."""
 
     def claim(self, job_id: str, *, lease_s: float) -> Job | None:

@@ -1,4 +1,4 @@
-"""WaitingLines: threads for what mostly waits for others, where one who keeps them waiting holds up nobody else."""
+"""KeyedThreadPool: threads for what mostly waits for others, where one who keeps them waiting holds up nobody else."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class _Piece:
     work: Callable[[], None]
 
 
-class WaitingLines:
+class KeyedThreadPool:
     """Pieces of work that are begun in their order, but of those in the same line so many at once as are allowed.
 
     A piece may stand in several lines: it waits until there is room in all of them, and those behind it that have room

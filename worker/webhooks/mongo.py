@@ -9,7 +9,7 @@ from worker.jobs.mongo.documents import COLLECTION, FINISHED, from_document
 from worker.jobs.mongo.webhooks import webhook_to_document
 from worker.jobs.webhook import WebhookStatus
 from worker.mongo.database import Document, MongoDatabase, from_now, translated_errors
-from worker.webhooks.interfaces import Addressee
+from worker.webhooks.interfaces import Recipient
 
 _IS_DATE = {"$type": "date"}  # as the index says it: a job without a delivery to come is not in there
 _UNTOLD = {"deliver_at": _IS_DATE, "status": {"$in": FINISHED}}
@@ -44,13 +44,13 @@ class MongoDeliveryStore:
                     break
         return taken
 
-    def addressee_of(self, job_id: str) -> Addressee | None:
+    def addressee_of(self, job_id: str) -> Recipient | None:
         """Look whether something is due."""
         with translated_errors():
             document = self._jobs.find_one(_due(job_id), {"account_id": True, "webhook.url": True})
         if document is None:
             return None
-        return Addressee(account_id=document["account_id"], url=document["webhook"]["url"])
+        return Recipient(account_id=document["account_id"], url=document["webhook"]["url"])
 
     def claim(self, job_id: str, *, lease_s: float) -> Job | None:
         """Put the delivery off in the update that takes it."""

@@ -1,4 +1,4 @@
-"""GuardedSender: the way to webhooks' destinations, whose addresses are checked at the moment they are connected to.
+"""SsrfSafeSender: the way to webhooks' destinations, whose addresses are checked at the moment they are connected to.
 
 A name that was harmless when it was looked up may lead elsewhere a second later. So each connection is made to the very
 address that was checked; the name stays what TLS verifies and what the request is for.
@@ -48,7 +48,7 @@ def resolve(host: str, port: int) -> list[str]:
     return list(dict.fromkeys(str(address[0]) for *_, address in found))
 
 
-class GuardedSender:
+class SsrfSafeSender:
     """WebhookSender. It follows no redirect, uses no proxy, and gives up after 15 s, however slowly an answer drips."""
 
     def __init__(  # noqa: PLR0913 - everything it works with, each by name

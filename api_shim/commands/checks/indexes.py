@@ -17,7 +17,7 @@ from worker.jobs.mongo.jobs import MongoJobStore
 from worker.lifecycle.mongo.idempotency import MongoIdempotencyStore
 from worker.mongo.database import MongoDatabase
 from worker.pages.mongo.pages import MongoPageStore
-from worker.rpc.mongo.requests import MongoErrandStore
+from worker.rpc.mongo.requests import MongoRpcRequestStore
 from worker.schedules.mongo import MongoScheduleStore
 from worker.webhooks.mongo import MongoDeliveryStore
 
@@ -32,7 +32,7 @@ _STORES = (
     MongoConnectionStore,
     MongoGoneListStore,
     MongoPortalStore,
-    MongoErrandStore,
+    MongoRpcRequestStore,
     MongoScheduleStore,
     MongoIdempotencyStore,
 )

@@ -32,18 +32,18 @@ from api_shim.operations.readiness import Readiness
 from api_shim.operations.request_log import Instruments, origin_of_request
 from api_shim.operations.request_rate import RequestRate
 from api_shim.operations.waiting_limit import WaitingLimit
-from api_shim.services.connections import ConnectionDesk
-from api_shim.services.exports import ExportDesk
+from api_shim.services.connections import ConnectionService
+from api_shim.services.exports import ExportService
 from api_shim.services.group_commit import GroupCommit
 from api_shim.services.job_waiter import JobWaiter
-from api_shim.services.plans import PlanDesk
-from api_shim.services.records import RecordDesk
-from api_shim.services.rpc_client import ErrandDesk
-from api_shim.services.schedules import ScheduleDesk
+from api_shim.services.plans import PlanService
+from api_shim.services.records import RecordService
+from api_shim.services.rpc_client import RpcClient
+from api_shim.services.schedules import ScheduleService
 from api_shim.services.webhook_rules import WebhookRules
 from tests.fakes.clock import ManualClock
 from tests.fakes.erasures import InMemoryErasureStore
-from tests.fakes.errands import InMemoryErrandStore
+from tests.fakes.errands import InMemoryRpcRequestStore
 from tests.fakes.gone_lists import InMemoryGoneListStore
 from tests.fakes.idempotency import InMemoryIdempotencyStore
 from tests.fakes.portals import InMemoryPortalStore
@@ -56,15 +56,15 @@ from worker.accounts.connected_portals import ConnectedPortals
 from worker.accounts.health import TokenHealth
 from worker.accounts.known_tokens import KnownTokens
 from worker.current_copy.upkeep import CopyUpkeep
-from worker.lifecycle.actions import JobControl
+from worker.lifecycle.actions import JobActions
 from worker.lifecycle.open_job_cap import OpenJobCap
 from worker.lifecycle.storage_cap import StoredBytesCap
 from worker.lifecycle.submit import JobSubmitter
 from worker.lifecycle.submit_group import GroupSubmitter
 from worker.lifecycle.submit_once import KeyedSubmitter
 from worker.lifecycle.sync_starter import StartingQueue, Syncer
-from worker.messaging.bounded_queue import PunctualQueue
-from worker.messaging.notifier import RedisAnnouncer
+from worker.messaging.bounded_queue import BoundedQueue
+from worker.messaging.notifier import RedisJobNotifier
 from worker.settings import ShimSettings
 from worker.telemetry.metrics import JobMetrics
 from worker.telemetry.tracing import NoTraces
@@ -106,7 +106,7 @@ def new_parts() -> Parts:
         jobs=InMemoryJobStore(clock),
         keys=InMemoryIdempotencyStore(clock),
         records=InMemoryRecordStore(clock),
-        errands=InMemoryErrandStore(clock),
+        errands=InMemoryRpcRequestStore(clock),
         erasures=InMemoryErasureStore(clock),
         schedules=InMemoryScheduleStore(clock),
         gone_lists=InMemoryGoneListStore(clock),
@@ -165,7 +165,7 @@ def _application(parts: Parts, settings: ShimSettings) -> FastAPI:
     )
     waiter = JobWaiter(fakeredis.FakeAsyncRedis(server=parts.redis))
     waiting_limit = WaitingLimit(settings.max_waiting_requests_per_caller)
-    errands = ErrandDesk(
+    errands = RpcClient(
         errands=parts.errands,
         queue=parts.errand_queue,
         waiter=waiter,
@@ -181,23 +181,23 @@ def _application(parts: Parts, settings: ShimSettings) -> FastAPI:
     )
     parts.registry.register(StoredState(readings))
     parts.registry.register(ConnectionCounts(Connections(most=100)))
-    desk = ExportDesk(
+    desk = ExportService(
         pages=parts.pages,
         submitter=submitter,
         keyed_submitter=KeyedSubmitter(submitter=submitter, jobs=parts.jobs, keys=parts.keys, clock=parts.clock),
         group_commit=GroupCommit(
             store=lambda group, within_s: groups.store(group),  # noqa: ARG005 - these stores answer at once
-            start_publishing=PunctualQueue(HoldingGroupQueue(parts.queue)).start,
+            start_publishing=BoundedQueue(HoldingGroupQueue(parts.queue)).start,
             mark_unpublished=parts.jobs.mark_unpublished,
             metrics=job_metrics,
         ),
-        control=JobControl(
+        control=JobActions(
             jobs=parts.jobs,
             pages=parts.pages,
             queue=parts.queue,
             result_ttl=RESULT_TTL,
             clock=parts.clock,
-            announcer=RedisAnnouncer(fakeredis.FakeRedis(server=parts.redis)),
+            announcer=RedisJobNotifier(fakeredis.FakeRedis(server=parts.redis)),
             connections=parts.connections,
             portals=present,
         ),
@@ -209,8 +209,8 @@ def _application(parts: Parts, settings: ShimSettings) -> FastAPI:
     )
     return create_app(
         desk=desk,
-        record_desk=RecordDesk(records=parts.records, eraser=parts.eraser, portals=present),
-        connections=ConnectionDesk(
+        record_desk=RecordService(records=parts.records, eraser=parts.eraser, portals=present),
+        connections=ConnectionService(
             settings=settings,
             tokens=parts.tokens,
             known_tokens=known_tokens,
@@ -221,8 +221,8 @@ def _application(parts: Parts, settings: ShimSettings) -> FastAPI:
             errands=errands,
             clock=parts.clock,
         ),
-        plans=PlanDesk(tokens=parts.tokens, errands=errands, clock=parts.clock),
-        schedules=ScheduleDesk(
+        plans=PlanService(tokens=parts.tokens, errands=errands, clock=parts.clock),
+        schedules=ScheduleService(
             schedules=parts.schedules,
             tokens=parts.tokens,
             connections=health,

@@ -22,7 +22,7 @@ from pydantic import SecretStr
 from tests.fakes.clock import ManualClock
 from tests.fakes.connections import InMemoryConnectionStore
 from tests.fakes.erasures import InMemoryErasureStore
-from tests.fakes.errands import HoldingErrandQueue, InMemoryErrandStore
+from tests.fakes.errands import HoldingErrandQueue, InMemoryRpcRequestStore
 from tests.fakes.gone_lists import InMemoryGoneListStore
 from tests.fakes.idempotency import InMemoryIdempotencyStore
 from tests.fakes.portals import InMemoryPortalStore
@@ -37,9 +37,9 @@ from worker.errors import ExportError
 from worker.jobs.job import Job
 from worker.lifecycle.completion import close, tell_sync
 from worker.lifecycle.sync_starter import Syncer
-from worker.messaging.notifier import RedisAnnouncer
+from worker.messaging.notifier import RedisJobNotifier
 from worker.records.page import Page, read_page
-from worker.rpc.requests import Answer, Errand
+from worker.rpc.requests import Answer, RpcRequest
 
 BASE_PATH = "/v1/integrations/hubspot"
 SECRET = "a secret that only the tests know and long enough for every one of the HMAC algorithms"
@@ -81,7 +81,7 @@ class Parts:
     keys: InMemoryIdempotencyStore
     records: InMemoryRecordStore
     erasures: InMemoryErasureStore
-    errands: InMemoryErrandStore
+    errands: InMemoryRpcRequestStore
     schedules: InMemoryScheduleStore
     gone_lists: InMemoryGoneListStore
     portals: InMemoryPortalStore
@@ -112,7 +112,7 @@ class HandWorker:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
-        self._announcer = RedisAnnouncer(fakeredis.FakeRedis(server=parts.redis))
+        self._announcer = RedisJobNotifier(fakeredis.FakeRedis(server=parts.redis))
 
     def start(self, job_id: str) -> Job:
         """Claim a job and say so."""
@@ -152,7 +152,7 @@ class HandWorker:
         """Give a job up."""
         return self._end(job.fail(error, at=self._parts.clock()))
 
-    def answer(self, errand: Errand, answer: Answer) -> Errand:
+    def answer(self, errand: RpcRequest, answer: Answer) -> RpcRequest:
         """Take an errand and bring its answer; give what was taken."""
         taken = self._parts.errands.take(errand.errand_id)
         assert taken is not None, "there was nothing to take"
@@ -246,7 +246,7 @@ class Shim(Parts):
             done.result()
 
     @contextmanager
-    def answering(self, answer: Answer) -> Iterator[Future[Errand]]:
+    def answering(self, answer: Answer) -> Iterator[Future[RpcRequest]]:
         """Have a worker bring this answer to the next errand; gives the errand that it took."""
         with ThreadPoolExecutor(max_workers=1) as pool:
             done = pool.submit(lambda: self.worker.answer(self.errand_queue.take(), answer))

@@ -16,13 +16,13 @@ from tests.fakes.portals import InMemoryPortalStore
 from tests.fakes.tokens import InMemoryRenewalLeases, InMemoryTokenEndpoints, InMemoryTokenStore
 from worker.accounts.connection import Fingerprint
 from worker.accounts.token import Token
-from worker.hubspot.oauth.authorizer import Connector
-from worker.hubspot.oauth.introspector import Inspector
+from worker.hubspot.oauth.authorizer import CodeExchanger
+from worker.hubspot.oauth.introspector import TokenIntrospector
 from worker.hubspot.oauth.portals import PortalTokens
 from worker.hubspot.oauth.token_addresses import TokenAddresses
 from worker.hubspot.oauth.token_endpoint import TokenEndpoint
 from worker.hubspot.oauth.token_information import TokenInformation
-from worker.hubspot.oauth.token_source import RenewingTokenSource
+from worker.hubspot.oauth.token_source import TokenProvider
 from worker.hubspot.oauth.unwritten_tokens import UnwrittenTokens
 from worker.hubspot.transport import Transport
 
@@ -74,8 +74,8 @@ class AccountWorld:
         )
 
     @property
-    def source(self) -> RenewingTokenSource:
-        return RenewingTokenSource(
+    def source(self) -> TokenProvider:
+        return TokenProvider(
             store=self.tokens,
             leases=InMemoryRenewalLeases(self.clock),
             endpoint=self.endpoint,
@@ -87,8 +87,8 @@ class AccountWorld:
         )
 
     @property
-    def connector(self) -> Connector:
-        return Connector(
+    def connector(self) -> CodeExchanger:
+        return CodeExchanger(
             endpoint=self.endpoint,
             information=self.information,
             tokens=self.tokens,
@@ -111,8 +111,8 @@ class AccountWorld:
         )
 
     @property
-    def inspector(self) -> Inspector:
-        return Inspector(
+    def inspector(self) -> TokenIntrospector:
+        return TokenIntrospector(
             tokens=self.tokens,
             source=self.source,
             information=self.information,

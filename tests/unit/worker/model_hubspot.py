@@ -19,7 +19,7 @@ _OF_SEVEN = 3  # offsets include the record that they name, where forms are mixe
 
 
 @dataclass
-class Contact:
+class RedisCircuitBreaker:
     """A record: after how many calls it was created, changed, and deleted."""
 
     vid: int
@@ -42,7 +42,7 @@ class ModelHubSpot:
 
     def __init__(self, dice: random.Random, *, contacts: int, unrest: float, form: CursorForm = "last_id") -> None:
         self.form = form
-        self.contacts: dict[int, Contact] = {}
+        self.contacts: dict[int, RedisCircuitBreaker] = {}
         self.calls = 0
         self.end_found_by = 0
         self._dice = dice
@@ -72,7 +72,7 @@ class ModelHubSpot:
         }
         return FetchedPage(page=read_page(ExportType.CONTACTS, msgspec.json.encode(body)), api="legacy")
 
-    def present(self) -> Iterator[Contact]:
+    def present(self) -> Iterator[RedisCircuitBreaker]:
         """Give those that are there."""
         return (self.contacts[vid] for vid in self._ids)
 
@@ -96,7 +96,7 @@ class ModelHubSpot:
         if self._dice.random() < 0.01:  # as between ids of an old and of a new kind
             distance = self._dice.randrange(10_000, 10**9)
         self._next_id += distance
-        self.contacts[self._next_id] = Contact(self._next_id, created=self.calls)
+        self.contacts[self._next_id] = RedisCircuitBreaker(self._next_id, created=self.calls)
         self._ids.append(self._next_id)
 
     def _change(self) -> None:

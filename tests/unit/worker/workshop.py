@@ -34,7 +34,7 @@ from worker.current_copy.interfaces import Transactions
 from worker.current_copy.writer import CurrentCopy
 from worker.errors import ExportError
 from worker.export.api_choice import ApiChoice, ApiSetting
-from worker.export.context import ExportTools, SliceLimits, first_done
+from worker.export.context import ExportContext, SliceLimits, first_done
 from worker.export.interfaces import CrmSource, FetchedPage, PageQuery
 from worker.export.leases import LeaseKeeper
 from worker.export.runner import Exporter
@@ -44,7 +44,7 @@ from worker.hubspot.oauth.portals import PortalTokens
 from worker.hubspot.oauth.token_addresses import TokenAddresses
 from worker.hubspot.oauth.token_endpoint import TokenEndpoint
 from worker.hubspot.oauth.token_information import TokenInformation
-from worker.hubspot.oauth.token_source import RenewingTokenSource
+from worker.hubspot.oauth.token_source import TokenProvider
 from worker.hubspot.oauth.unwritten_tokens import UnwrittenTokens
 from worker.hubspot.transport import Transport
 from worker.jobs.estimate import Estimate
@@ -53,7 +53,7 @@ from worker.jobs.request import ExportRequest, SyncRequest
 from worker.jobs.status import JobKind, JobStatus
 from worker.jobs.sync import new_children, new_sync
 from worker.lifecycle.siblings import SiblingsAtWork
-from worker.messaging.backlog import WaitingRoom
+from worker.messaging.backlog import Backlog
 from worker.rate_limit.interfaces import RateLimiter
 from worker.rate_limit.limiter import NoRateLimit
 from worker.records.types import ExportType
@@ -82,7 +82,7 @@ class ImpatientEvent(threading.Event):
 
 @dataclass
 class News:
-    """A JobAnnouncer that remembers."""
+    """A JobNotifier that remembers."""
 
     told: list[JobStatus] = field(default_factory=list)
     pages: list[str] = field(default_factory=list)
@@ -113,7 +113,7 @@ class Interrupted:
 
 @dataclass
 class Alarms:
-    """A DelayedRinger that remembers."""
+    """A DelayedQueue that remembers."""
 
     seconds: list[float] = field(default_factory=list)
 
@@ -195,7 +195,7 @@ class Workshop:
         )
         self.gone_lists = InMemoryGoneListStore(clock)
         addresses = TokenAddresses(settings.hubspot_token_endpoint, memory=InMemoryTokenEndpoints(clock))
-        self.token_source = RenewingTokenSource(
+        self.token_source = TokenProvider(
             store=self.tokens,
             leases=InMemoryRenewalLeases(clock),
             endpoint=TokenEndpoint(
@@ -278,7 +278,7 @@ class Workshop:
         api: ApiSetting = "legacy",
     ) -> Exporter:
         """Build a worker's exporter; several share this workshop."""
-        tools = ExportTools(
+        tools = ExportContext(
             jobs=self.jobs,
             pages=self.pages,
             copy=self.copy(),
@@ -298,7 +298,7 @@ class Workshop:
             spare_calls=threading.Semaphore(lanes if permits is None else permits),
             first_done=tasks.first_done if tasks is not None else first_done,
             siblings=self.siblings,
-            waiting_room=WaitingRoom(self.queue, monotonic=lambda: self.clock().timestamp()),
+            waiting_room=Backlog(self.queue, monotonic=lambda: self.clock().timestamp()),
             forecaster=self.forecasts,
             rings=self.alarms,
             result_ttl=timedelta(days=30),

@@ -22,7 +22,7 @@ from worker.current_copy.mongo.places import CopyPlaces
 from worker.current_copy.mongo.reading import ERASED, RecordReader, is_erased, tombstone
 from worker.current_copy.record import CompleteSync, CopiedRecord, KnownRecord, Missed, Moment, Place, Record, Shown
 from worker.errors import LeaseLostError, RecordNotFoundError
-from worker.jobs.copy_progress import AT_START, Copying, SyncMode
+from worker.jobs.copy_progress import AT_START, CopyProgress, SyncMode
 from worker.mongo.database import (
     Document,
     MongoCollection,
@@ -222,7 +222,9 @@ class MongoRecordStore:
 
         return at_one_moment(self._database, read)
 
-    def take_up(self, copy: CopyId, job_id: str, copying: Copying, *, epoch: int, is_at_start: bool = False) -> Copying:
+    def take_up(
+        self, copy: CopyId, job_id: str, copying: CopyProgress, *, epoch: int, is_at_start: bool = False
+    ) -> CopyProgress:
         """Keep the account in the copy's own document, with those of the latest exports and of all that are at work."""
         place = f"exports.{job_id}"
         account: Document = {"$ifNull": [f"${place}.account", {"$literal": asdict(copying)}]}
@@ -232,10 +234,10 @@ class MongoRecordStore:
         with translated_errors():
             if forgotten := {f"exports.{other}": True for other in _outdated(written["exports"], job_id)}:
                 self._copies.update_one({"_id": written["_id"]}, {"$unset": forgotten})
-        return Copying.from_stored(written["exports"][job_id]["account"])
+        return CopyProgress.from_stored(written["exports"][job_id]["account"])
 
     def keep_account(
-        self, copy: CopyId, job_id: str, copying: Copying, *, epoch: int, complete: CompleteSync | None = None
+        self, copy: CopyId, job_id: str, copying: CopyProgress, *, epoch: int, complete: CompleteSync | None = None
     ) -> None:
         """Write the account where the epoch is still the same."""
         mine = {"_id": self._keys(copy).copy_key, f"exports.{job_id}.epoch": epoch}

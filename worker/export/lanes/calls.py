@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 
 from pydantic import SecretStr
 
-from worker.export.lanes.writer import LaneStorage
-from worker.export.leased_job import JobInHand
+from worker.export.lanes.writer import LaneWriter
+from worker.export.leased_job import LeasedJob
 from worker.export.page_fetcher import Attempt, Booking, PageFetcher
 from worker.jobs.job import Job
 from worker.jobs.lanes import Lane, Lanes
@@ -50,7 +50,7 @@ class LaneCalls:
     are spare calls: they take what nobody else wants, and a permit of the process.
     """
 
-    def __init__(self, hand: JobInHand, storage: LaneStorage, *, fetcher: PageFetcher) -> None:
+    def __init__(self, hand: LeasedJob, storage: LaneWriter, *, fetcher: PageFetcher) -> None:
         self._hand = hand
         self._tools = hand.tools
         self._storage = storage

@@ -20,8 +20,8 @@ from worker.errors import (
 from worker.export.interfaces import FetchedPage
 from worker.export.lanes.calls import LaneAnswer, LaneCall, LaneCalls
 from worker.export.lanes.order import disorder_of
-from worker.export.lanes.writer import LaneStorage, Step
-from worker.export.leased_job import JobInHand
+from worker.export.lanes.writer import LaneWriter, Step
+from worker.export.leased_job import LeasedJob
 from worker.export.page_fetcher import PageFetcher
 from worker.export.retry import is_failure
 from worker.jobs.job import Job
@@ -40,10 +40,10 @@ class LaneReader:
     export back to its beginning, to be read page after page.
     """
 
-    def __init__(self, hand: JobInHand, lanes: Lanes, *, fetcher: PageFetcher) -> None:
+    def __init__(self, hand: LeasedJob, lanes: Lanes, *, fetcher: PageFetcher) -> None:
         self._hand = hand
         self._fetcher = fetcher
-        self._storage = LaneStorage(hand, lanes)
+        self._storage = LaneWriter(hand, lanes)
         self._calls = LaneCalls(hand, self._storage, fetcher=fetcher)
         self._is_at_end = lanes.are_one
         self._error: ExportError | None = None

@@ -1,4 +1,4 @@
-"""LaneStorage: stores the pages of lanes, notes together how far they have come, and seals those that are read."""
+"""LaneWriter: stores the pages of lanes, notes together how far they have come, and seals those that are read."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from worker.export.erasure_screen import StoredPage
-from worker.export.leased_job import JobInHand
+from worker.export.leased_job import LeasedJob
 from worker.jobs.job import Job
 from worker.jobs.lanes import PAGES_A_LANE, Lane, Lanes
 from worker.records.page import Page, first_records
@@ -39,7 +39,7 @@ class _Backlog:
     is_stored: bool = False
 
 
-class LaneStorage:
+class LaneWriter:
     """Has all writes done by other threads, while one thread asks it what is done and gives it more.
 
     The job is noted by one write at a time, with all lanes as they are stored then: lanes do not contend for it, and of
@@ -47,7 +47,7 @@ class LaneStorage:
     noted, so that a worker that dies leaves one stored page a lane to be fetched again.
     """
 
-    def __init__(self, hand: JobInHand, lanes: Lanes) -> None:
+    def __init__(self, hand: LeasedJob, lanes: Lanes) -> None:
         self.lanes = lanes
         self._hand = hand
         self._backlogs: dict[int, _Backlog] = {}

@@ -1,4 +1,4 @@
-"""Connector: exchanges an authorisation code for a token and stores that: the account is connected."""
+"""CodeExchanger: exchanges an authorisation code for a token and stores that: the account is connected."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _PATIENCE_S = 10.0  # of the user who waits: a new primary is there by then
 _UNREADABLE = "unreadable"
 
 
-class Connector:
+class CodeExchanger:
     """Connects accounts. A code is good once, so nothing here is tried twice but the writing.
 
     What cannot be written is kept for 15 minutes: nobody hears of it, but the account is connected once MongoDB is

@@ -1,4 +1,4 @@
-"""Inspector: what HubSpot says of an account's token, asked once for every token and kept with the connection."""
+"""TokenIntrospector: what HubSpot says of an account's token, asked once for every token, and kept."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from worker.records.types import ExportType
 _MOST_KEPT = 10_000
 
 
-class Inspector:
+class TokenIntrospector:
     """ScopeSource, and what else is known of a connection."""
 
     def __init__(

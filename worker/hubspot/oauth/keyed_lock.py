@@ -1,4 +1,4 @@
-"""Turns: threads of one process that want the same thing go one by one."""
+"""KeyedLock: threads of one process that want the same thing go one by one."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 
 
-class Turns:
+class KeyedLock:
     """A lock for each key, kept only while someone has it."""
 
     def __init__(self) -> None:

@@ -17,7 +17,7 @@ from worker.accounts.interfaces import ConnectionStore, TokenSource, TokenStore
 from worker.accounts.portal_interfaces import PortalStore
 from worker.accounts.token import AccessToken, Token
 from worker.errors import HubSpotError, RetryableHubSpotError, TokenEndpointGoneError, TokenUnreadableError
-from worker.hubspot.oauth.keyed_lock import Turns
+from worker.hubspot.oauth.keyed_lock import KeyedLock
 from worker.hubspot.oauth.token_information import TokenInformation
 
 _log = structlog.get_logger()
@@ -64,7 +64,7 @@ class PortalTokens:
         self._portals = portals
         self._clock = clock
         self._monotonic = monotonic
-        self._turns = Turns()
+        self._turns = KeyedLock()
         self._known: dict[_Key, _Known] = {}
         self._changing = threading.Lock()
 

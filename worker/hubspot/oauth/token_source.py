@@ -1,4 +1,4 @@
-"""RenewingTokenSource: access tokens that work now; each is renewed by one refresher, everyone else waits for it."""
+"""TokenProvider: access tokens that work now; each is renewed by one refresher, everyone else waits for it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from worker.errors import (
     TokenUnreadableError,
 )
 from worker.hubspot.oauth.grants import Grant
-from worker.hubspot.oauth.keyed_lock import Turns
+from worker.hubspot.oauth.keyed_lock import KeyedLock
 from worker.hubspot.oauth.token_endpoint import Renewer
 from worker.hubspot.oauth.unwritten_tokens import UnwrittenTokens, Written
 from worker.hubspot.transport import LONGEST_CALL_S
@@ -44,7 +44,7 @@ _REFUSAL_HOLDS_S = 3600.0  # HubSpot may have been wrong, and nobody would ever 
 _BAD_REQUEST = 400
 
 
-class RenewingTokenSource:
+class TokenProvider:
     """Reads the stored token before every call, since other programs and workers renew it as well.
 
     The right to renew is a lease in the database. Of the threads of one process only one at a time asks for it.
@@ -72,7 +72,7 @@ class RenewingTokenSource:
         self._unwritten = unwritten
         self._clock = clock
         self._pause = pause
-        self._turns = Turns()
+        self._turns = KeyedLock()
 
     def fresh(self, account_id: str, owner: str, *, refused: SecretStr | None = None) -> SecretStr:
         """Give the stored access token, or renew it when it is about to end or is the one that HubSpot refused.

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict
 
-from worker.jobs.copy_progress import Changes, Copying, SyncMode
+from worker.jobs.copy_progress import Changes, CopyProgress, SyncMode
 from worker.jobs.estimate import Estimate
 from worker.jobs.job import Job, Lease, Progress, child_id
 from worker.jobs.lanes import Lanes
@@ -14,7 +14,7 @@ from worker.jobs.mongo.webhooks import webhook_from_document, webhook_to_documen
 from worker.jobs.receipt import Receipt
 from worker.jobs.request import ExportRequest, Origin, SyncRequest
 from worker.jobs.status import HubSpotAnswer, JobError, JobKind, JobStatus
-from worker.jobs.totals import Tally
+from worker.jobs.totals import ExportTotals
 from worker.mongo.database import Document
 from worker.records.crm_api import CrmApi
 from worker.records.types import ExportType
@@ -99,7 +99,7 @@ def state_of(job: Job) -> Document:
     }
 
 
-def _fields_of(value: Progress | Tally) -> Document:
+def _fields_of(value: Progress | ExportTotals) -> Document:
     """Return what `asdict` would, without a copy of everything in it: each page of an export is counted by this."""
     return {each: getattr(value, each) for each in value.__slots__}
 
@@ -137,8 +137,8 @@ def from_document(document: Document) -> Job:
         api=CrmApi(document["api"]) if document.get("api") is not None else None,
         cancel_requested=document["cancel_requested"],
         estimate=_estimate(document.get("estimate")),
-        tally=Tally.from_stored(document["tally"]),
-        copying=Copying.from_stored(document["copying"]) if document.get("copying") is not None else None,
+        tally=ExportTotals.from_stored(document["tally"]),
+        copying=CopyProgress.from_stored(document["copying"]) if document.get("copying") is not None else None,
         changes_by_type=_changes(document.get("changes")),
         receipt=Receipt.from_stored(document["receipt"]) if document["receipt"] is not None else None,
         error=error_from_document(document["error"]) if document["error"] is not None else None,

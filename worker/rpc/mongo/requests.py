@@ -1,4 +1,4 @@
-"""MongoErrandStore: errands in `integrations.hubspot.errands`; each goes by itself after a quarter of an hour."""
+"""MongoRpcRequestStore: errands in `integrations.hubspot.errands`; each goes by itself after a quarter of an hour."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from worker.rpc.mongo.documents import (
     question_from_document,
     question_to_document,
 )
-from worker.rpc.requests import Answer, Errand
+from worker.rpc.requests import Answer, RpcRequest
 
 COLLECTION = "integrations.hubspot.errands"
 LIFE = timedelta(minutes=15)  # that long an id cannot be used a second time
@@ -25,7 +25,7 @@ LIFE = timedelta(minutes=15)  # that long an id cannot be used a second time
 _IS_LIVE = {"$gt": ["$expires_at", "$$NOW"]}  # MongoDB takes up to a minute to remove what is over
 
 
-class MongoErrandStore:
+class MongoRpcRequestStore:
     """Errands. Who goes, and whether anyone still may, is decided by one atomic update each."""
 
     def __init__(self, database: MongoDatabase, encryption: TokenEncryption = PLAIN_TEXT) -> None:
@@ -37,7 +37,7 @@ class MongoErrandStore:
         with translated_errors():
             self._errands.create_index("expires_at", expireAfterSeconds=0)
 
-    def add(self, errand: Errand) -> bool:
+    def add(self, errand: RpcRequest) -> bool:
         """Insert an errand; its secret is encrypted as tokens are."""
         document = {
             "_id": errand.errand_id,
@@ -58,7 +58,7 @@ class MongoErrandStore:
                 return False
         return True
 
-    def take(self, errand_id: str) -> Errand | None:
+    def take(self, errand_id: str) -> RpcRequest | None:
         """Mark the errand as taken, and remove its secret in the same write."""
         mark = [{"$set": {"taken_at": "$$NOW", "secret": None}}]
         with translated_errors():
@@ -90,8 +90,8 @@ class MongoErrandStore:
         with translated_errors():
             return self._errands.delete_one({"_id": errand_id, "taken_at": None}).deleted_count > 0
 
-    def _errand(self, document: Document) -> Errand:
-        return Errand(
+    def _errand(self, document: Document) -> RpcRequest:
+        return RpcRequest(
             errand_id=document["_id"],
             account_id=document["account_id"],
             owner=document["owner"],

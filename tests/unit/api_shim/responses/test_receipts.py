@@ -8,13 +8,13 @@ from pathlib import Path
 
 from tests.unit.api_shim.shim import Json, Shim
 from worker.jobs.receipt import Facts, Outcome, Receipt
-from worker.jobs.totals import Tally
+from worker.jobs.totals import ExportTotals
 
 README = Path(__file__).resolve().parents[4] / "README.md"
 
 
 def a_receipt() -> Receipt:
-    tally = Tally().after_call(429).after_retry(429).after_call(200)
+    tally = ExportTotals().after_call(429).after_retry(429).after_call(200)
     facts = Facts(
         tally=tally.after_page([501, 3412996225], was_refetched=True, api="legacy", properties=["email"]),
         outcome=Outcome.CANCELLED,

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from api_shim.services import connect_state
 from tests.fakes import errands
 from tests.fakes.clock import START
-from tests.fakes.errands import InMemoryErrandStore
+from tests.fakes.errands import InMemoryRpcRequestStore
 from tests.unit.api_shim.conftest import Running, serving
 from tests.unit.api_shim.shim import BASE_PATH, Parts, Shim, mint, problem, token_of
 from worker.accounts.connection import Fingerprint, HubSpotFacts, Refusal
@@ -23,7 +23,7 @@ from worker.errors import CodeRefusedError, FatalHubSpotError, RateLimitedError,
 from worker.jobs.status import JobError
 from worker.records.types import ExportType
 from worker.rpc.mongo import requests as mongo_errands
-from worker.rpc.requests import Connected, Errand, ExchangeCode
+from worker.rpc.requests import Connected, ExchangeCode, RpcRequest
 
 REDIRECT = "https://api.example.test/v1/integrations/hubspot/connect/callback"
 SETTINGS = {
@@ -39,10 +39,10 @@ MISSING = {"deals": ["crm.objects.deals.read"]}
 CODE_REFUSED = CodeRefusedError("code: no", status=400, body={"status": "BAD_AUTH_CODE"}, details="begin again")
 
 
-class LostErrandStore(InMemoryErrandStore):
+class LostErrandStore(InMemoryRpcRequestStore):
     """A store whose errands are taken at once, by a worker that is not heard of again."""
 
-    def add(self, errand: Errand) -> bool:
+    def add(self, errand: RpcRequest) -> bool:
         return super().add(errand) and self.take(errand.errand_id) is not None
 
 

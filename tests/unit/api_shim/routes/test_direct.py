@@ -10,7 +10,7 @@ import httpx
 import pytest
 from structlog.typing import EventDict
 
-from api_shim.operations.request_log import Access
+from api_shim.operations.request_log import RequestLog
 from tests.unit.api_shim.conftest import new_parts, serving
 from tests.unit.api_shim.shim import BASE_PATH, Parts, Shim, mint
 from worker.jobs.job import Job
@@ -59,7 +59,7 @@ REQUESTS: Mapping[str, tuple[str, str, dict[str, str], bytes | None]] = {
 def shims() -> Iterator[tuple[Shim, Shim]]:
     """Give two shims over equal parts; the second answers by FastAPI alone."""
     with serving(new_parts()) as direct, serving(new_parts()) as plain:
-        assert isinstance(plain.app.middleware_stack, Access)
+        assert isinstance(plain.app.middleware_stack, RequestLog)
         plain.app.middleware_stack._app = plain.app.build_middleware_stack()  # noqa: SLF001 - what it stands before
         yield direct, plain
 

@@ -11,7 +11,7 @@ from tests.contract.stores import new_job
 from tests.unit.api_shim.conftest import Running
 from tests.unit.api_shim.shim import BASE_PATH, Shim
 from worker.jobs.status import JobStatus
-from worker.jobs.totals import Tally
+from worker.jobs.totals import ExportTotals
 
 MOST = 1000
 
@@ -23,7 +23,7 @@ def capped(running: Running) -> Iterator[Shim]:
 
 
 def store(shim: Shim, size: int) -> str:
-    job = replace(new_job(), status=JobStatus.SUCCEEDED, tally=Tally(bytes=size))
+    job = replace(new_job(), status=JobStatus.SUCCEEDED, tally=ExportTotals(bytes=size))
     shim.jobs.add(job)
     return job.job_id
 

@@ -36,7 +36,7 @@ from worker.errors import StoreUnavailableError
 from worker.export.api_choice import ApiSetting
 from worker.export.context import SliceLimits
 from worker.export.interfaces import FetchedPage, PageQuery
-from worker.jobs.copy_progress import Changes, Copying, SyncMode
+from worker.jobs.copy_progress import Changes, CopyProgress, SyncMode
 from worker.jobs.receipt import Receipt
 from worker.jobs.status import JobStatus
 from worker.records.page import read_page
@@ -300,8 +300,8 @@ def test_the_next_incremental_sync_does_not_build_on_a_list_that_was_too_short(s
 def test_what_a_version_without_looks_has_stored_goes_on(shop: Workshop) -> None:
     known = {"mode": "full", "since": shop.clock(), "created": 2, "changed": 1, "left_out": [], "deleted": 3}
     stored = {**known, "compared_pages": 20, "compared_through": 41, "is_compared": False}
-    assert Copying.from_stored(stored).changes(seen=9) == came_to(created=2, changed=1, unchanged=6, deleted=3)
-    assert Copying.from_stored(stored).is_comparing
+    assert CopyProgress.from_stored(stored).changes(seen=9) == came_to(created=2, changed=1, unchanged=6, deleted=3)
+    assert CopyProgress.from_stored(stored).is_comparing
 
 
 # Scopes

@@ -24,7 +24,7 @@ from worker.export.context import SliceLimits
 from worker.export.interfaces import FetchedPage, PageQuery
 from worker.jobs.copy_progress import Changes
 from worker.jobs.status import JobStatus
-from worker.lifecycle.actions import JobControl
+from worker.lifecycle.actions import JobActions
 from worker.records.page import Page, read_page
 from worker.records.types import CopyId, ExportType
 
@@ -64,8 +64,8 @@ def came_to(*, created: int = 0, changed: int = 0, unchanged: int = 0, deleted: 
     return Changes(created=created, changed=changed, unchanged=unchanged, deleted=deleted, withheld=withheld)
 
 
-def control(shop: Workshop) -> JobControl:
-    return JobControl(
+def control(shop: Workshop) -> JobActions:
+    return JobActions(
         jobs=shop.jobs, pages=shop.pages, queue=shop.queue, result_ttl=timedelta(days=30), clock=shop.clock
     )
 

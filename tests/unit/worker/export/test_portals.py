@@ -26,7 +26,7 @@ from worker.jobs.job import Job, Progress
 from worker.jobs.request import SyncRequest
 from worker.jobs.status import JobKind, JobStatus
 from worker.jobs.sync import new_children, new_sync
-from worker.lifecycle.actions import JobControl
+from worker.lifecycle.actions import JobActions
 from worker.records.page import record_ids
 from worker.records.types import CopyId, ExportType
 from worker.schedules.schedule import Schedule
@@ -44,8 +44,8 @@ def two(shop: Workshop) -> Workshop:
     return shop
 
 
-def control_of(shop: Workshop) -> JobControl:
-    return JobControl(
+def control_of(shop: Workshop) -> JobActions:
+    return JobActions(
         jobs=shop.jobs,
         pages=shop.pages,
         queue=shop.queue,

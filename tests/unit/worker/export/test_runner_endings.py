@@ -19,12 +19,12 @@ from worker.jobs.job import Job
 from worker.jobs.lanes import Block
 from worker.jobs.receipt import Receipt
 from worker.jobs.status import JobKind, JobStatus
-from worker.lifecycle.actions import JobControl
+from worker.lifecycle.actions import JobActions
 from worker.records.page import Page, split_records
 
 
-def control(shop: Workshop) -> JobControl:
-    return JobControl(
+def control(shop: Workshop) -> JobActions:
+    return JobActions(
         jobs=shop.jobs, pages=shop.pages, queue=shop.queue, result_ttl=timedelta(days=30), clock=shop.clock
     )
 

@@ -10,14 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from worker.jobs.lanes import PAGES_A_LANE, Block, Lane, Lanes, gaps_between, is_among, numbers_of
-from worker.jobs.totals import Tally
+from worker.jobs.totals import ExportTotals
 from worker.records.cursor import Cursor
 
 PAGE = 100
 
 
-def tally(ids: Sequence[int]) -> Tally:
-    return Tally().after_page(ids, api="legacy")
+def tally(ids: Sequence[int]) -> ExportTotals:
+    return ExportTotals().after_page(ids, api="legacy")
 
 
 def begun(pages: int = 10, *, distance: int = 10) -> Lanes:
@@ -225,7 +225,7 @@ def test_lanes_that_were_stored_without_offsets_go_on_behind_their_places() -> N
 
 def test_what_has_no_order_is_not_split() -> None:
     with pytest.raises(ValueError, match="order"):
-        Lanes.of_first(cursor=Cursor(offset=7, api="legacy"), pages=10, tally=Tally())
+        Lanes.of_first(cursor=Cursor(offset=7, api="legacy"), pages=10, tally=ExportTotals())
 
 
 blocks_of_pages = st.lists(st.integers(1, 5), max_size=6).map(

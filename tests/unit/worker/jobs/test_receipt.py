@@ -19,7 +19,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from worker.jobs.receipt import Facts, OffsetChain, Outcome, Receipt
-from worker.jobs.totals import Tally
+from worker.jobs.totals import ExportTotals
 from worker.records.types import Offset
 
 README = Path(__file__).resolve().parents[4] / "README.md"
@@ -32,7 +32,7 @@ page_sizes = st.integers(min_value=1, max_value=31)
 class Changes(TypedDict, total=False):
     """What a test says differently from the usual facts."""
 
-    tally: Tally
+    tally: ExportTotals
     outcome: Outcome
     pages: int
     records: int
@@ -45,15 +45,15 @@ class Changes(TypedDict, total=False):
     is_of_two_lists: bool
 
 
-def tally_of(*pages: Sequence[int | None]) -> Tally:
+def tally_of(*pages: Sequence[int | None]) -> ExportTotals:
     """Account for pages, each of which came at the first call."""
-    tally = Tally()
+    tally = ExportTotals()
     for ids in pages:
         tally = tally.after_call(200).after_page(ids, api="legacy")
     return tally
 
 
-def in_pages(ids: Sequence[int], size: int) -> Tally:
+def in_pages(ids: Sequence[int], size: int) -> ExportTotals:
     return tally_of(*(ids[first : first + size] for first in range(0, len(ids), size)))
 
 
@@ -122,9 +122,9 @@ def test_parts_that_are_joined_are_as_one(ids: list[int], cut: int, size: int) -
 
 
 def test_whatever_a_tally_counts_is_added_up() -> None:
-    one = Tally().after_page([1, None], api="legacy", properties=["email"], mended=["x", "y", "x"])
+    one = ExportTotals().after_page([1, None], api="legacy", properties=["email"], mended=["x", "y", "x"])
     one = one.after_call(200).after_refetch()
-    other = Tally().after_page([5, None, 7], most=2, says_more=False, api="dated", mended=["y"])
+    other = ExportTotals().after_page([5, None, 7], most=2, says_more=False, api="dated", mended=["y"])
     other = other.after_call(502).after_retry(502)
     both = one.joined(other)
     assert (both.records, both.ids_unreadable, both.left_off, both.unsaid, both.refetched_pages) == (4, 2, 1, 1, 1)
@@ -160,14 +160,14 @@ def test_the_first_and_the_last_id_are_those_of_records_that_have_one() -> None:
 
 
 def test_records_beyond_what_was_asked_for_do_not_count() -> None:
-    tally = Tally().after_page([1, 2, None, 4], most=2, api="legacy")
+    tally = ExportTotals().after_page([1, 2, None, 4], most=2, api="legacy")
 
     assert (tally.records, tally.last_id, tally.ids_unreadable, tally.left_off) == (2, 2, 0, 2)
     assert tally.checksum == tally_of([1, 2]).checksum
 
 
 def test_calls_and_retries_are_counted_by_status() -> None:
-    tally = Tally()
+    tally = ExportTotals()
     for status in (200, 429, None, 200, None):
         tally = tally.after_call(status)
     tally = tally.after_retry(429).after_retry(None).after_retry(None)
@@ -177,7 +177,7 @@ def test_calls_and_retries_are_counted_by_status() -> None:
 
 
 def test_the_apis_are_kept_in_the_order_of_their_use() -> None:
-    tally = Tally()
+    tally = ExportTotals()
     for api in ("legacy", "legacy", "dated", "legacy"):
         tally = tally.after_page([], api=api)
 
@@ -185,7 +185,11 @@ def test_the_apis_are_kept_in_the_order_of_their_use() -> None:
 
 
 def test_pages_fetched_again_are_counted() -> None:
-    tally = Tally().after_page([1], was_refetched=True, api="legacy").after_page([2], was_refetched=False, api="legacy")
+    tally = (
+        ExportTotals()
+        .after_page([1], was_refetched=True, api="legacy")
+        .after_page([2], was_refetched=False, api="legacy")
+    )
 
     assert tally.refetched_pages == 1
 
@@ -193,14 +197,14 @@ def test_pages_fetched_again_are_counted() -> None:
 def test_a_job_that_starts_over_forgets_its_records_and_remembers_its_calls() -> None:
     tally = tally_of([1, 2]).after_call(429).after_retry(429).after_page([3], was_refetched=True, api="legacy")
 
-    assert tally.start_over() == Tally(refetched_pages=1, calls={"200": 1, "429": 1}, retries={"429": 1})
+    assert tally.start_over() == ExportTotals(refetched_pages=1, calls={"200": 1, "429": 1}, retries={"429": 1})
 
 
 # The receipt
 
 
 def test_a_whole_export_is_complete_and_says_what_it_is_made_of() -> None:
-    tally = Tally().after_call(429).after_retry(429)
+    tally = ExportTotals().after_call(429).after_retry(429)
     tally = tally.after_call(200).after_page(IDS[:60], api="legacy", properties=["email"])
     tally = tally.after_call(200).after_page(IDS[60:], was_refetched=True, api="dated", properties=["email"])
 
@@ -282,7 +286,7 @@ def test_an_open_chain_is_not_complete_and_says_why(changes: Changes, reason: st
         (Changes(tally=tally_of([1, None, None, 4])), "2 records came without an id"),
         (Changes(records=130), "the account of ids covers 100 records, not 130"),
         (
-            Changes(tally=Tally().after_page([1, 2, 3], most=2, api="legacy"), limit=2),
+            Changes(tally=ExportTotals().after_page([1, 2, 3], most=2, api="legacy"), limit=2),
             "HubSpot sent 1 record more than the limit, left off here",
         ),
     ],
@@ -318,7 +322,7 @@ def test_every_reason_is_named() -> None:
 
 
 def test_a_job_that_never_fetched_a_page_has_a_receipt_too() -> None:
-    nothing = receipt(tally=Tally(), outcome=Outcome.FAILED, pages=0, stored_pages=0, has_more=True, end=None)
+    nothing = receipt(tally=ExportTotals(), outcome=Outcome.FAILED, pages=0, stored_pages=0, has_more=True, end=None)
 
     assert (nothing.complete, nothing.records, nothing.offsets.closed) == (False, 0, False)
 
@@ -334,10 +338,10 @@ def plain_parts(value: object) -> set[type]:
     return {type(value)}
 
 
-@pytest.mark.parametrize("stored", [Tally(), tally_of([2**62, None]).after_retry(None), tally_of([1, 3, 2])])
-def test_a_tally_comes_back_from_mongodb_as_it_went(stored: Tally) -> None:
+@pytest.mark.parametrize("stored", [ExportTotals(), tally_of([2**62, None]).after_retry(None), tally_of([1, 3, 2])])
+def test_a_tally_comes_back_from_mongodb_as_it_went(stored: ExportTotals) -> None:
     assert plain_parts(asdict(stored)) <= {dict, list, str, int, type(None)}
-    back = Tally.from_stored(through_mongodb(asdict(stored)))
+    back = ExportTotals.from_stored(through_mongodb(asdict(stored)))
 
     assert back == stored
     assert back.after_page([2**62 + 1], api="dated") == stored.after_page([2**62 + 1], api="dated")
@@ -345,7 +349,10 @@ def test_a_tally_comes_back_from_mongodb_as_it_went(stored: Tally) -> None:
 
 @pytest.mark.parametrize(
     "stored",
-    [receipt(tally=Tally().after_page([1], api="legacy", properties=["x"])), receipt(start="abc", has_more=True)],
+    [
+        receipt(tally=ExportTotals().after_page([1], api="legacy", properties=["x"])),
+        receipt(start="abc", has_more=True),
+    ],
 )
 def test_a_receipt_comes_back_from_mongodb_as_it_went(stored: Receipt) -> None:
     assert plain_parts(asdict(stored)) <= {dict, list, str, int, bool, type(None)}
@@ -354,7 +361,7 @@ def test_a_receipt_comes_back_from_mongodb_as_it_went(stored: Receipt) -> None:
 
 
 def test_a_tally_that_was_stored_before_a_field_existed_can_be_read() -> None:
-    assert Tally.from_stored({"records": 3, "some_later_field": 1}) == Tally(records=3)
+    assert ExportTotals.from_stored({"records": 3, "some_later_field": 1}) == ExportTotals(records=3)
 
 
 # What the README says

@@ -16,7 +16,7 @@ from worker.jobs.receipt import Facts, Outcome, Receipt
 from worker.jobs.request import Origin, SyncRequest
 from worker.jobs.status import IllegalChangeError, JobError, JobKind, JobStatus
 from worker.jobs.sync import follow, new_children, new_sync
-from worker.jobs.totals import Tally
+from worker.jobs.totals import ExportTotals
 from worker.records.types import ExportType
 
 NOW = datetime(2026, 11, 23, 15, 0, tzinfo=UTC)
@@ -50,7 +50,7 @@ def failed(child: Job, error: ExportError) -> Job:
 
 
 def receipt(outcome: Outcome = Outcome.SUCCEEDED, *ids: int) -> Receipt:
-    tally = Tally().after_call(200).after_page(ids, api="legacy", properties=("email",))
+    tally = ExportTotals().after_call(200).after_page(ids, api="legacy", properties=("email",))
     facts = Facts(
         tally=tally,
         outcome=outcome,

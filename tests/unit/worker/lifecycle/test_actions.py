@@ -1,4 +1,4 @@
-"""JobControl: cancel, retry and delete beside workers that do not stand still, and what is made up for afterwards."""
+"""JobActions: cancel, retry and delete beside workers that do not stand still, and what is made up for afterwards."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from worker.accounts.connection import Refusal
 from worker.errors import ExportError, FatalHubSpotError, JobNotFoundError, ReconnectRequiredError, TokenNotFoundError
 from worker.jobs.job import Job
 from worker.jobs.status import IllegalChangeError, JobStatus
-from worker.lifecycle.actions import JobControl
+from worker.lifecycle.actions import JobActions
 from worker.records.page import Page
 from worker.records.types import ExportType
 
@@ -54,7 +54,7 @@ class Office:
         self.queue = HoldingJobQueue()
         self.news = News()
         self.connections = InMemoryConnectionStore()
-        self.control = JobControl(
+        self.control = JobActions(
             jobs=self.jobs,
             pages=self.pages,
             queue=self.queue,

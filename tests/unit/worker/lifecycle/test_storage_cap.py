@@ -12,7 +12,7 @@ from tests.fakes.clock import ManualClock
 from tests.fakes.stores import InMemoryJobStore
 from worker.errors import StorageFullError
 from worker.jobs.status import JobStatus
-from worker.jobs.totals import Tally
+from worker.jobs.totals import ExportTotals
 from worker.lifecycle.storage_cap import Level, StoredBytesCap
 
 MOST = 1000
@@ -28,7 +28,7 @@ class World:
         )
 
     def end(self, size: int, *, account_id: str = "a1", status: JobStatus = JobStatus.SUCCEEDED) -> None:
-        self.jobs.add(replace(new_job(account_id=account_id), status=status, tally=Tally(bytes=size)))
+        self.jobs.add(replace(new_job(account_id=account_id), status=status, tally=ExportTotals(bytes=size)))
 
 
 def test_below_four_fifths_nothing_is_said() -> None:

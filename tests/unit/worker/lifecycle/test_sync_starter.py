@@ -27,7 +27,7 @@ from worker.jobs.job import Job
 from worker.jobs.request import SyncRequest
 from worker.jobs.status import JobKind, JobStatus
 from worker.jobs.sync import new_children, new_sync
-from worker.lifecycle.actions import JobControl
+from worker.lifecycle.actions import JobActions
 from worker.lifecycle.sync_starter import Syncer
 from worker.records.types import ExportType
 
@@ -45,8 +45,8 @@ def syncer(shop: Workshop) -> Syncer:
     return Syncer(jobs=shop.jobs, queue=shop.queue, clock=shop.clock)
 
 
-def control(shop: Workshop, connections: ConnectionStore | None = None) -> JobControl:
-    return JobControl(
+def control(shop: Workshop, connections: ConnectionStore | None = None) -> JobActions:
+    return JobActions(
         jobs=shop.jobs,
         pages=shop.pages,
         queue=shop.queue,

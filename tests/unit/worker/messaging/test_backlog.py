@@ -1,4 +1,4 @@
-"""WaitingRoom, and slices: a job that has had its share makes room for one that waits, and no more jobs than wait."""
+"""Backlog, and slices: a job that has had its share makes room for one that waits, and no more jobs than wait."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.unit.worker.workshop import PAGES, Interrupted, Workshop
 from worker.errors import BrokerUnavailableError
 from worker.jobs.job import Job
 from worker.jobs.status import JobKind, JobStatus
-from worker.messaging.backlog import WaitingRoom
+from worker.messaging.backlog import Backlog
 
 EVERY_S = 1.0
 
@@ -48,21 +48,21 @@ def clock() -> ManualClock:
 
 
 @pytest.fixture
-def room(broker: Broker, clock: ManualClock) -> WaitingRoom:
-    return WaitingRoom(broker, every_s=EVERY_S, monotonic=lambda: clock().timestamp())
+def room(broker: Broker, clock: ManualClock) -> Backlog:
+    return Backlog(broker, every_s=EVERY_S, monotonic=lambda: clock().timestamp())
 
 
-def test_where_nobody_waits_nobody_gives_way(room: WaitingRoom) -> None:
+def test_where_nobody_waits_nobody_gives_way(room: Backlog) -> None:
     assert [room.let_one_in() for _ in range(3)] == [False] * 3
 
 
-def test_as_many_give_way_as_wait(room: WaitingRoom, broker: Broker) -> None:
+def test_as_many_give_way_as_wait(room: Backlog, broker: Broker) -> None:
     broker.messages = 2
 
     assert [room.let_one_in() for _ in range(4)] == [True, True, False, False]
 
 
-def test_the_broker_is_asked_once_in_a_while(room: WaitingRoom, broker: Broker, clock: ManualClock) -> None:
+def test_the_broker_is_asked_once_in_a_while(room: Backlog, broker: Broker, clock: ManualClock) -> None:
     for _ in range(5):
         room.let_one_in()
     assert broker.asked == 1
@@ -73,7 +73,7 @@ def test_the_broker_is_asked_once_in_a_while(room: WaitingRoom, broker: Broker, 
     assert (room.let_one_in(), broker.asked) == (True, 2)
 
 
-def test_with_the_broker_away_nobody_gives_way(room: WaitingRoom, broker: Broker, clock: ManualClock) -> None:
+def test_with_the_broker_away_nobody_gives_way(room: Backlog, broker: Broker, clock: ManualClock) -> None:
     broker.messages, broker.is_away = 5, True
     assert not room.let_one_in()
 
@@ -91,7 +91,7 @@ def test_while_one_thread_asks_a_slow_broker_the_others_go_on(clock: ManualClock
             answer.wait(PATIENCE_S)
             return 1
 
-    room = WaitingRoom(Slow(), every_s=EVERY_S, monotonic=lambda: clock().timestamp())
+    room = Backlog(Slow(), every_s=EVERY_S, monotonic=lambda: clock().timestamp())
     found: list[bool] = []
     asking = threading.Thread(target=lambda: found.append(room.let_one_in()))
     asking.start()

@@ -1,4 +1,4 @@
-"""PunctualQueue: a broker that takes its time does not take the callers'."""
+"""BoundedQueue: a broker that takes its time does not take the callers'."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.contract.stores import new_job
 from tests.patience import HELD_UP_S, PATIENCE_S
 from worker.errors import BrokerUnavailableError
 from worker.jobs.job import Job
-from worker.messaging.bounded_queue import PunctualQueue
+from worker.messaging.bounded_queue import BoundedQueue
 
 MOST = 3
 SHORT_S = 0.2
@@ -60,11 +60,11 @@ def broker() -> Iterator[FreezingQueue]:
     broker.thaw()
 
 
-def publishing(broker: FreezingQueue, *, within_s: float) -> PunctualQueue[Job]:
-    return PunctualQueue(broker, within_s=within_s, most_at_once=MOST)
+def publishing(broker: FreezingQueue, *, within_s: float) -> BoundedQueue[Job]:
+    return BoundedQueue(broker, within_s=within_s, most_at_once=MOST)
 
 
-def refuse_all(queue: PunctualQueue[Job], *, callers: int) -> None:
+def refuse_all(queue: BoundedQueue[Job], *, callers: int) -> None:
     """Have so many callers publish at the same time, all in vain."""
     with ThreadPoolExecutor(max_workers=callers) as pool:
         for outcome in [pool.submit(queue.publish, new_job()) for _ in range(callers)]:
@@ -128,7 +128,7 @@ def test_while_all_threads_are_overdue_nobody_waits_for_another(broker: Freezing
     assert min(refused_after_s(queue) for _ in range(20)) < SHORT_S  # who waits, waits a fifth of the time
 
 
-def refused_after_s(queue: PunctualQueue[Job]) -> float:
+def refused_after_s(queue: BoundedQueue[Job]) -> float:
     began = time.monotonic()
     with pytest.raises(BrokerUnavailableError):
         queue.publish(new_job())
@@ -145,7 +145,7 @@ def test_once_the_broker_answers_again_so_does_the_queue(broker: FreezingQueue) 
     rings_in_time(queue)
 
 
-def rings_in_time(queue: PunctualQueue[Job]) -> None:
+def rings_in_time(queue: BoundedQueue[Job]) -> None:
     """Publish until it works: a thread that has rung is not free in the same instant."""
     ends_at = time.monotonic() + PATIENCE_S
     while True:

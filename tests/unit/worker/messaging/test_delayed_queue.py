@@ -1,4 +1,4 @@
-"""DelayedRing: rings when the time has come, in order of time, and survives an absent broker."""
+"""DelayedPublisher: rings when the time has come, in order of time, and survives an absent broker."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.patience import until
 from worker.errors import BrokerUnavailableError
 from worker.jobs.job import Job
 from worker.messaging import delayed_queue
-from worker.messaging.delayed_queue import DelayedRing
+from worker.messaging.delayed_queue import DelayedPublisher
 
 
 def stored(*jobs: Job) -> InMemoryJobStore:
@@ -25,7 +25,7 @@ def stored(*jobs: Job) -> InMemoryJobStore:
 
 def test_jobs_are_rung_for_in_the_order_in_which_they_are_due() -> None:
     held = HoldingJobQueue()
-    ring, jobs = DelayedRing(held, jobs=stored()), [new_job() for _ in range(3)]
+    ring, jobs = DelayedPublisher(held, jobs=stored()), [new_job() for _ in range(3)]
     for delay_s, job in zip((0.9, 0.3, 0.6), jobs, strict=True):
         ring.ring_in(delay_s, job)
     assert [held.take() for _ in jobs] == [jobs[1], jobs[2], jobs[0]]
@@ -34,7 +34,7 @@ def test_jobs_are_rung_for_in_the_order_in_which_they_are_due() -> None:
 def test_a_long_wait_is_left_to_the_sweeper(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(delayed_queue, "_LONGEST_S", 0.01)
     held = HoldingJobQueue()
-    DelayedRing(held, jobs=stored()).ring_in(0.02, new_job())
+    DelayedPublisher(held, jobs=stored()).ring_in(0.02, new_job())
     with pytest.raises(queue.Empty):
         held.take(within_s=0.3)
 
@@ -49,7 +49,7 @@ def test_a_broker_that_is_away_costs_one_ring_and_no_other() -> None:
             super().publish(job)
 
     held = Stumbling()
-    ring = DelayedRing(held, jobs=stored())
+    ring = DelayedPublisher(held, jobs=stored())
     ring.ring_in(0.01, first)
     ring.ring_in(0.02, second)
     assert held.take() == second
@@ -60,7 +60,7 @@ def test_a_job_that_was_published_for_is_no_concern_of_the_next_sweep() -> None:
     jobs = stored(job)
     jobs.mark_unpublished([job])
 
-    DelayedRing(held, jobs=jobs).ring_in(0.01, job)
+    DelayedPublisher(held, jobs=jobs).ring_in(0.01, job)
 
     assert held.take() == job
     until(lambda: jobs.oldest_queued_s(job.line) is not None)

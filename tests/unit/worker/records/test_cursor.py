@@ -21,11 +21,11 @@ from worker.export.interfaces import CrmSource, FetchedPage, PageQuery
 from worker.hubspot.client import DatedClient, LegacyClient
 from worker.hubspot.endpoints import legacy_endpoints
 from worker.hubspot.transport import Transport
-from worker.jobs.copy_progress import Copying, SyncMode
+from worker.jobs.copy_progress import CopyProgress, SyncMode
 from worker.jobs.job import Job, Progress
 from worker.jobs.status import JobStatus
-from worker.jobs.totals import Tally
-from worker.lifecycle.actions import JobControl
+from worker.jobs.totals import ExportTotals
+from worker.lifecycle.actions import JobActions
 from worker.records.cursor import Cursor, goes_back, without_repeat
 from worker.records.page import read_page, record_ids
 from worker.records.types import ExportType
@@ -184,7 +184,7 @@ def test_a_failed_export_goes_on_in_another_api_after_a_retry(
     one, other = (world.legacy, world.dated) if first == "legacy" else (world.dated, world.legacy)
     assert world.finish(one).status is JobStatus.FAILED
     shop = world.shop
-    control = JobControl(
+    control = JobActions(
         jobs=shop.jobs, pages=shop.pages, queue=shop.queue, result_ttl=timedelta(days=30), clock=shop.clock
     )
 
@@ -280,17 +280,17 @@ def test_the_api_of_an_old_jobs_offset_is_one_that_it_has_asked(apis: tuple[str,
 
 
 def test_a_job_without_a_page_is_where_its_caller_said() -> None:
-    assert export(progress=Progress(offset=901), tally=Tally()).cursor == Cursor(offset=901)
+    assert export(progress=Progress(offset=901), tally=ExportTotals()).cursor == Cursor(offset=901)
 
 
 @pytest.mark.parametrize("ids", [[], [5], [7, 4], [1, 4, 4], [1, None, 7]])
 def test_what_has_no_order_of_ids_is_at_hubspots_offset_and_nowhere_else(ids: list[int | None]) -> None:
-    job = export(tally=Tally().after_page(ids, api="legacy"), progress=Progress(pages=1, offset=7, api="legacy"))
+    job = export(tally=ExportTotals().after_page(ids, api="legacy"), progress=Progress(pages=1, offset=7, api="legacy"))
     assert job.cursor == Cursor(offset=7, api="legacy")
 
 
 def test_a_feed_has_no_order_of_ids() -> None:
-    job = export(copying=Copying(mode=SyncMode.INCREMENTAL, feed_since=export().created_at))
+    job = export(copying=CopyProgress(mode=SyncMode.INCREMENTAL, feed_since=export().created_at))
     assert (job.cursor.after_id, job.last_id) == (None, None)
 
 

@@ -1,4 +1,4 @@
-"""ErrandRunner: an errand is done once, whatever comes of it is the answer, and whoever waits is told."""
+"""RpcServer: an errand is done once, whatever comes of it is the answer, and whoever waits is told."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from pydantic import SecretStr
 from structlog.testing import capture_logs
 
 from tests.fakes.clock import ManualClock
-from tests.fakes.errands import InMemoryErrandStore
+from tests.fakes.errands import InMemoryRpcRequestStore
 from worker.accounts.connection import HubSpotFacts
 from worker.errors import FatalHubSpotError, InternalError, StoreUnavailableError, TokenUnreadableError
 from worker.jobs.status import JobError
-from worker.rpc.requests import Connected, Errand, ExchangeCode, Plan, PlanExports, Question
-from worker.rpc.server import ErrandRunner
+from worker.rpc.requests import Connected, ExchangeCode, Plan, PlanExports, Question, RpcRequest
+from worker.rpc.server import RpcServer
 
 CONNECTED = Connected(facts=HubSpotFacts(hub_id=1))
 PLAN = Plan(exports=(), rate=None, facts=HubSpotFacts(hub_id=2))
@@ -42,10 +42,10 @@ class Hands:
         self.told.append(errand_id)
 
 
-class KeylessErrandStore(InMemoryErrandStore):
+class KeylessErrandStore(InMemoryRpcRequestStore):
     """A store of which this process cannot read the secrets."""
 
-    def take(self, errand_id: str) -> Errand | None:
+    def take(self, errand_id: str) -> RpcRequest | None:
         super().take(errand_id)
         raise TokenUnreadableError
 
@@ -56,8 +56,8 @@ def clock() -> ManualClock:
 
 
 @pytest.fixture
-def store(clock: ManualClock) -> InMemoryErrandStore:
-    return InMemoryErrandStore(clock)
+def store(clock: ManualClock) -> InMemoryRpcRequestStore:
+    return InMemoryRpcRequestStore(clock)
 
 
 @pytest.fixture
@@ -65,12 +65,12 @@ def hands() -> Hands:
     return Hands()
 
 
-def run(store: InMemoryErrandStore, hands: Hands, errand_id: str = "e1") -> None:
-    ErrandRunner(errands=store, connector=hands, planner=hands, announcer=hands, clock=ManualClock()).run(errand_id)
+def run(store: InMemoryRpcRequestStore, hands: Hands, errand_id: str = "e1") -> None:
+    RpcServer(errands=store, connector=hands, planner=hands, announcer=hands, clock=ManualClock()).run(errand_id)
 
 
-def errand(clock: ManualClock, question: Question | None = None) -> Errand:
-    return Errand(
+def errand(clock: ManualClock, question: Question | None = None) -> RpcRequest:
+    return RpcRequest(
         errand_id="e1",
         account_id="a1",
         owner="u1",
@@ -81,7 +81,7 @@ def errand(clock: ManualClock, question: Question | None = None) -> Errand:
 
 
 def test_a_code_is_exchanged_and_whoever_waits_is_told(
-    store: InMemoryErrandStore, hands: Hands, clock: ManualClock
+    store: InMemoryRpcRequestStore, hands: Hands, clock: ManualClock
 ) -> None:
     store.add(errand(clock))
 
@@ -91,7 +91,7 @@ def test_a_code_is_exchanged_and_whoever_waits_is_told(
     assert (store.answer_to("e1"), hands.told) == (CONNECTED, ["e1"])
 
 
-def test_a_plan_is_made(store: InMemoryErrandStore, hands: Hands, clock: ManualClock) -> None:
+def test_a_plan_is_made(store: InMemoryRpcRequestStore, hands: Hands, clock: ManualClock) -> None:
     store.add(replace(errand(clock, PlanExports(exports=())), secret=None))
 
     run(store, hands)
@@ -99,7 +99,7 @@ def test_a_plan_is_made(store: InMemoryErrandStore, hands: Hands, clock: ManualC
     assert store.answer_to("e1") == PLAN
 
 
-def test_a_second_delivery_does_nothing(store: InMemoryErrandStore, hands: Hands, clock: ManualClock) -> None:
+def test_a_second_delivery_does_nothing(store: InMemoryRpcRequestStore, hands: Hands, clock: ManualClock) -> None:
     store.add(errand(clock))
 
     for _ in range(3):
@@ -109,7 +109,7 @@ def test_a_second_delivery_does_nothing(store: InMemoryErrandStore, hands: Hands
 
 
 def test_after_a_worker_was_killed_in_the_middle_nobody_exchanges_again(
-    store: InMemoryErrandStore, hands: Hands, clock: ManualClock
+    store: InMemoryRpcRequestStore, hands: Hands, clock: ManualClock
 ) -> None:
     store.add(errand(clock))
     store.take("e1")
@@ -119,13 +119,13 @@ def test_after_a_worker_was_killed_in_the_middle_nobody_exchanges_again(
     assert (hands.connected, store.answer_to("e1"), hands.told) == ([], None, [])
 
 
-def test_what_was_withdrawn_or_never_was_is_left_alone(store: InMemoryErrandStore, hands: Hands) -> None:
+def test_what_was_withdrawn_or_never_was_is_left_alone(store: InMemoryRpcRequestStore, hands: Hands) -> None:
     run(store, hands, "unknown")
 
     assert (hands.connected, hands.told) == ([], [])
 
 
-def test_what_hubspot_refuses_is_the_answer(store: InMemoryErrandStore, hands: Hands, clock: ManualClock) -> None:
+def test_what_hubspot_refuses_is_the_answer(store: InMemoryRpcRequestStore, hands: Hands, clock: ManualClock) -> None:
     store.add(errand(clock))
     hands.failure = REFUSED
 
@@ -135,7 +135,7 @@ def test_what_hubspot_refuses_is_the_answer(store: InMemoryErrandStore, hands: H
 
 
 def test_a_bug_is_answered_without_a_word_of_it_and_logged_once(
-    store: InMemoryErrandStore, hands: Hands, clock: ManualClock
+    store: InMemoryRpcRequestStore, hands: Hands, clock: ManualClock
 ) -> None:
     store.add(errand(clock))
     hands.failure = RuntimeError("the-code")
@@ -160,7 +160,9 @@ def test_a_secret_whose_key_is_missing_here_is_said_by_the_name_of_the_setting(
     assert (answer.code, "TOKEN_ENCRYPTION_KEYS" in answer.message) == ("unavailable", True)
 
 
-def test_without_the_database_nobody_hears_of_it(store: InMemoryErrandStore, hands: Hands, clock: ManualClock) -> None:
+def test_without_the_database_nobody_hears_of_it(
+    store: InMemoryRpcRequestStore, hands: Hands, clock: ManualClock
+) -> None:
     store.add(errand(clock))
     hands.failure = StoreUnavailableError()
 

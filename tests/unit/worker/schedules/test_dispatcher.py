@@ -17,7 +17,7 @@ from tests.fakes.stores import InMemoryJobStore
 from worker.errors import StoreUnavailableError
 from worker.jobs.job import Job
 from worker.jobs.status import JobKind, JobStatus, Line
-from worker.jobs.totals import Tally
+from worker.jobs.totals import ExportTotals
 from worker.jobs.webhook import Webhook
 from worker.lifecycle.storage_cap import Level, StoredBytesCap
 from worker.records.types import ExportType
@@ -370,7 +370,7 @@ def test_a_run_of_an_account_that_has_too_much_stored_is_started_and_someone_is_
     told: list[Level] = []
     for account_id in ("full", "empty"):
         office.add(account_id)
-    ended = replace(new_job(account_id="full"), status=JobStatus.SUCCEEDED, tally=Tally(bytes=1000))
+    ended = replace(new_job(account_id="full"), status=JobStatus.SUCCEEDED, tally=ExportTotals(bytes=1000))
     office.jobs.add(ended)
     office.let_an_hour_pass()
 

@@ -36,16 +36,16 @@ from worker.hubspot.instrumented import MeasuredRenewals, WatchedCalls
 from worker.hubspot.oauth.grants import Grant
 from worker.hubspot.transport import Sessions, Transport
 from worker.instrumented import (
-    MeasuredAnnouncer,
     MeasuredChooser,
     MeasuredExporter,
     MeasuredLimiter,
+    MeasuredNotifier,
     MeasuredQueue,
     MeasuredSender,
     MeasuredSource,
     MeasuredSweeper,
 )
-from worker.jobs.copy_progress import Copying
+from worker.jobs.copy_progress import CopyProgress
 from worker.jobs.request import Origin, SyncRequest
 from worker.jobs.status import JobStatus
 from worker.jobs.sync import new_sync
@@ -188,7 +188,7 @@ def test_a_slice_that_an_absent_database_ends_is_counted_as_such(shop: Workshop,
 
 def test_every_end_of_a_job_is_counted_once_and_passed_on(bench: Bench) -> None:
     news = News()
-    announcer = MeasuredAnnouncer(news, bench.jobs)
+    announcer = MeasuredNotifier(news, bench.jobs)
     told = [JobStatus.RUNNING, JobStatus.WAITING, JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.FAILED]
     for status in told:
         announcer.announce(replace(new_job(), status=status))
@@ -201,8 +201,8 @@ def test_every_end_of_a_job_is_counted_once_and_passed_on(bench: Bench) -> None:
 
 
 def test_withheld_deletions_are_counted_when_their_export_ends(bench: Bench) -> None:
-    announcer = MeasuredAnnouncer(News(), bench.jobs)
-    export = replace(new_job(), copying=Copying(withheld=7))
+    announcer = MeasuredNotifier(News(), bench.jobs)
+    export = replace(new_job(), copying=CopyProgress(withheld=7))
     for status in (JobStatus.RUNNING, JobStatus.SUCCEEDED):
         announcer.announce(replace(export, status=status))
     announcer.announce(replace(new_job(), status=JobStatus.SUCCEEDED))
@@ -212,7 +212,7 @@ def test_withheld_deletions_are_counted_when_their_export_ends(bench: Bench) -> 
 
 def test_the_end_of_a_sync_is_announced_more_than_once_and_so_not_counted(bench: Bench) -> None:
     sync = new_sync("s1", account_id="a1", owner="u1", request=SyncRequest(types=()), at=new_job().created_at)
-    MeasuredAnnouncer(News(), bench.jobs).announce(replace(sync, status=JobStatus.SUCCEEDED))
+    MeasuredNotifier(News(), bench.jobs).announce(replace(sync, status=JobStatus.SUCCEEDED))
 
     assert bench.value("jobs_ended_total", status="succeeded", type="sync", kind="sync") == 0
 

@@ -25,7 +25,7 @@ from worker.hubspot.transport import Sessions, Transport
 from worker.instrumented_tracing import PublishSpans, SliceSpans, TracedQueue, TracedSyncer
 from worker.jobs.job import Job, Lease
 from worker.jobs.request import Origin
-from worker.messaging.bounded_queue import PunctualQueue
+from worker.messaging.bounded_queue import BoundedQueue
 from worker.telemetry.otlp import OtlpTraces, TerseExporter
 from worker.telemetry.tracing import JOB_ID, LINK, TRACEPARENT, NoTraces, Traces
 
@@ -182,7 +182,7 @@ class Broker:
 def test_a_message_that_is_sent_in_a_thread_of_its_own_still_belongs_to_its_request(collected: Collected) -> None:
     broker, job = Broker(collected.traces), new_job()
     with collected.traces.span("request", "server"):
-        TracedQueue(PunctualQueue(broker), collected.traces).publish(job)
+        TracedQueue(BoundedQueue(broker), collected.traces).publish(job)
     spans = collected.spans()
     ring = spans["publish"]
 

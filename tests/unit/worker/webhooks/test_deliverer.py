@@ -1,4 +1,4 @@
-"""Deliverer and DeliveryRounds: every end is told, at least once, and for as long as it makes sense."""
+"""Deliverer and DueDeliveries: every end is told, at least once, and for as long as it makes sense."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from worker.jobs.job import Job
 from worker.jobs.webhook import MOST_ATTEMPTS, Reply, Webhook, WebhookStatus
 from worker.pages.audit import receipt_of
 from worker.webhooks.deliverer import CLAIM_S, Deliverer
-from worker.webhooks.due_deliveries import DeliveryRounds
+from worker.webhooks.due_deliveries import DueDeliveries
 from worker.webhooks.interfaces import WebhookSender
 from worker.webhooks.signature import Signer
 
@@ -82,7 +82,7 @@ class PostOffice:
         self.queue = HoldingDeliveryQueue()
         self.receiver = Receiver(self.clock)
         self.lines = PromptLines()
-        self.rounds = DeliveryRounds(deliveries=self.deliveries, queue=self.queue, quiet_s=QUIET_S)
+        self.rounds = DueDeliveries(deliveries=self.deliveries, queue=self.queue, quiet_s=QUIET_S)
         self.jobs.add(replace(new_job(), job_id="j1", created_at=START, updated_at=START, webhook=Webhook(url=URL)))
 
     def deliverer(self, *, sender: WebhookSender | None = None, signer: Signer = SIGNER) -> Deliverer:

@@ -1,4 +1,4 @@
-"""WaitingLines: who keeps others waiting holds up nobody but those in the same line."""
+"""KeyedThreadPool: who keeps others waiting holds up nobody but those in the same line."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests.patience import PATIENCE_S
-from worker.webhooks.keyed_pool import WaitingLines
+from worker.webhooks.keyed_pool import KeyedThreadPool
 
 
 class Site:
-    """WaitingLines whose work a test lets come to its end when it likes."""
+    """KeyedThreadPool whose work a test lets come to its end when it likes."""
 
     def __init__(self) -> None:
         self.stopping = threading.Event()
         self.began: SimpleQueue[str] = SimpleQueue()
         self.ended: SimpleQueue[str] = SimpleQueue()
         self._may_end = threading.Event()
-        self.lines = WaitingLines(
+        self.lines = KeyedThreadPool(
             threads=4,
             waiting=2,
             stopping=self.stopping,

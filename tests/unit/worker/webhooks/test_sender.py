@@ -1,4 +1,4 @@
-"""GuardedSender: it connects to the addresses that it has checked, and says in a client's words what came of it."""
+"""SsrfSafeSender: it connects to the addresses that it has checked, and says in a client's words what came of it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import httpcore
 import pytest
 
 from worker.jobs.webhook import Reply
-from worker.webhooks.sender import LONGEST_CALL_S, GuardedSender, resolve
+from worker.webhooks.sender import LONGEST_CALL_S, SsrfSafeSender, resolve
 
 URL = "https://hooks.example/jobs/1?token=secret"
 PUBLIC, OTHER, PRIVATE = "1.1.1.1", "8.8.8.8", "10.0.0.1"
@@ -108,7 +108,7 @@ def send(
     resolve: Callable[[str, int], Sequence[str]] = TO_PUBLIC,
     allow_private: bool = False,
 ) -> Reply:
-    sender = GuardedSender(
+    sender = SsrfSafeSender(
         allow_private=allow_private,
         resolve=resolve,
         network=network,

@@ -11,12 +11,12 @@ import pytest
 
 from worker.export.interfaces import FetchedPage
 from worker.export.lanes.order import disorder_of, shows_order
-from worker.jobs.copy_progress import Copying, SyncMode
+from worker.jobs.copy_progress import CopyProgress, SyncMode
 from worker.jobs.job import Job, Progress
 from worker.jobs.lanes import Lane
 from worker.jobs.request import ExportRequest
 from worker.jobs.status import JobKind
-from worker.jobs.totals import Tally
+from worker.jobs.totals import ExportTotals
 from worker.records.page import Page
 from worker.records.types import ExportType
 
@@ -34,15 +34,15 @@ def export(**changes: Any) -> Job:  # noqa: ANN401 - fields of Job
         kind=JobKind.EXPORT,
         request=ExportRequest(page_size=100),
         progress=Progress(pages=10, records=3, offset=7),
-        tally=Tally().after_page([1, 4, 7], api="legacy"),
+        tally=ExportTotals().after_page([1, 4, 7], api="legacy"),
         created_at=NOW,
         updated_at=NOW,
     )
     return replace(job, **changes)
 
 
-def tally(*ids: int | None, api: str = "legacy", says_more: bool = True) -> Tally:
-    return Tally().after_page(ids, api=api, says_more=says_more)
+def tally(*ids: int | None, api: str = "legacy", says_more: bool = True) -> ExportTotals:
+    return ExportTotals().after_page(ids, api=api, says_more=says_more)
 
 
 def fetched(
@@ -80,7 +80,7 @@ def test_what_decides_are_the_ids_not_the_type_and_not_the_form_of_offsets(
         {"kind": JobKind.PAGE},
         {"request": ExportRequest(page_size=100, limit=10_000)},
         {"unsplit_because": "it was tried before"},
-        {"copying": Copying(mode=SyncMode.INCREMENTAL, feed_since=NOW)},
+        {"copying": CopyProgress(mode=SyncMode.INCREMENTAL, feed_since=NOW)},
         {"progress": Progress(pages=9, records=3, offset=7)},
         {"progress": Progress(pages=10, records=3, offset=7, has_more=False)},
         {"progress": Progress(pages=10, records=3, offset="a cursor")},

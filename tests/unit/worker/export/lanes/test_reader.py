@@ -27,7 +27,7 @@ from worker.export.runner import Exporter
 from worker.jobs.job import Job
 from worker.jobs.receipt import Receipt
 from worker.jobs.status import JobStatus
-from worker.lifecycle.actions import JobControl
+from worker.lifecycle.actions import JobActions
 from worker.rate_limit.interfaces import Reservation
 from worker.records.page import Page, read_page, record_ids, split_records
 from worker.records.types import ExportType
@@ -95,9 +95,9 @@ class Bench:
         return [msgspec.json.decode(record)["vid"] for record in found.records]
 
     @property
-    def control(self) -> JobControl:
+    def control(self) -> JobActions:
         shop, life = self.shop, timedelta(days=30)
-        return JobControl(jobs=shop.jobs, pages=shop.pages, queue=shop.queue, result_ttl=life, clock=shop.clock)
+        return JobActions(jobs=shop.jobs, pages=shop.pages, queue=shop.queue, result_ttl=life, clock=shop.clock)
 
     def require_whole(self) -> None:
         assert self.job.status is JobStatus.SUCCEEDED, self.job.error

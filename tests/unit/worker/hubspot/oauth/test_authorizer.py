@@ -1,4 +1,4 @@
-"""Connector: what an authorisation code becomes, and what is stored of it."""
+"""CodeExchanger: what an authorisation code becomes, and what is stored of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""RenewingTokenSource and refusals: HubSpot is not asked in vain, and no refusal outlives a token that works."""
+"""TokenProvider and refusals: HubSpot is not asked in vain, and no refusal outlives a token that works."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""RenewingTokenSource: when a token is renewed, by whom, how HubSpot is asked, and what is written back."""
+"""TokenProvider: when a token is renewed, by whom, how HubSpot is asked, and what is written back."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from worker.errors import (
 from worker.hubspot.oauth import token_source
 from worker.hubspot.oauth.token_addresses import TokenAddresses
 from worker.hubspot.oauth.token_endpoint import TokenEndpoint
-from worker.hubspot.oauth.token_source import LEASE_S, RenewingTokenSource
+from worker.hubspot.oauth.token_source import LEASE_S, TokenProvider
 from worker.hubspot.oauth.unwritten_tokens import UnwrittenTokens
 from worker.hubspot.transport import Transport
 from worker.mongo.database import Document, MongoDatabase
@@ -113,7 +113,7 @@ def store(database: MongoDatabase) -> FaultyTokenStore:
 @pytest.fixture
 def source(
     store: FaultyTokenStore, leases: InMemoryRenewalLeases, clock: ManualClock, meanwhile: Meanwhile
-) -> RenewingTokenSource:
+) -> TokenProvider:
     return source_of(store, leases, clock, meanwhile)
 
 
@@ -125,14 +125,14 @@ def source_of(  # noqa: PLR0913, PLR0917 - what a source works with, as the fixt
     connections: InMemoryConnectionStore | None = None,
     client_id: str = "client",
     unwritten: UnwrittenTokens | None = None,
-) -> RenewingTokenSource:
+) -> TokenProvider:
     endpoint = TokenEndpoint(
         transport=Transport(),
         addresses=TokenAddresses(ENDPOINT, memory=InMemoryTokenEndpoints(clock)),
         client_id=client_id,
         client_secret=SecretStr("client-secret"),
     )
-    return RenewingTokenSource(
+    return TokenProvider(
         store=store,
         leases=leases,
         endpoint=endpoint,
@@ -164,7 +164,7 @@ def document_of(database: MongoDatabase) -> Document:
 
 
 def test_a_token_with_life_left_is_used_without_a_call(
-    source: RenewingTokenSource,
+    source: TokenProvider,
     database: MongoDatabase,
     hubspot: responses.RequestsMock,
 ) -> None:
@@ -174,7 +174,7 @@ def test_a_token_with_life_left_is_used_without_a_call(
 
 
 def test_a_token_about_to_end_is_renewed_with_a_form_in_the_body(
-    source: RenewingTokenSource,
+    source: TokenProvider,
     database: MongoDatabase,
     hubspot: responses.RequestsMock,
 ) -> None:
@@ -193,7 +193,7 @@ def test_a_token_about_to_end_is_renewed_with_a_form_in_the_body(
 
 
 def test_a_renewal_is_written_back_and_nothing_else_is_touched(
-    source: RenewingTokenSource,
+    source: TokenProvider,
     database: MongoDatabase,
     hubspot: responses.RequestsMock,
 ) -> None:
@@ -211,7 +211,7 @@ def test_a_renewal_is_written_back_and_nothing_else_is_touched(
 
 
 def test_a_token_that_hubspot_refused_is_renewed_however_young_it_is(
-    source: RenewingTokenSource,
+    source: TokenProvider,
     database: MongoDatabase,
     hubspot: responses.RequestsMock,
 ) -> None:
@@ -221,7 +221,7 @@ def test_a_token_that_hubspot_refused_is_renewed_however_young_it_is(
 
 
 def test_a_401_has_a_token_renewed_once_a_minute(
-    source: RenewingTokenSource, database: MongoDatabase, hubspot: responses.RequestsMock, clock: ManualClock
+    source: TokenProvider, database: MongoDatabase, hubspot: responses.RequestsMock, clock: ManualClock
 ) -> None:
     """Right after a renewal a token may meet 401 for some seconds: another one would fare no better."""
     stored(database)
@@ -236,7 +236,7 @@ def test_a_401_has_a_token_renewed_once_a_minute(
 
 
 def test_a_renewal_that_failed_does_not_keep_a_401_from_asking_for_another(
-    source: RenewingTokenSource, database: MongoDatabase, hubspot: responses.RequestsMock
+    source: TokenProvider, database: MongoDatabase, hubspot: responses.RequestsMock
 ) -> None:
     stored(database)
     hubspot.post(ENDPOINT, status=502)
@@ -247,7 +247,7 @@ def test_a_renewal_that_failed_does_not_keep_a_401_from_asking_for_another(
 
 
 def test_a_dead_refresh_token_does_not_keep_one_that_another_program_stores_from_being_used(
-    source: RenewingTokenSource, database: MongoDatabase, hubspot: responses.RequestsMock
+    source: TokenProvider, database: MongoDatabase, hubspot: responses.RequestsMock
 ) -> None:
     stored(database)
     hubspot.post(ENDPOINT, status=400, json={"status": "BAD_REFRESH_TOKEN", "message": "revoked"})
@@ -259,7 +259,7 @@ def test_a_dead_refresh_token_does_not_keep_one_that_another_program_stores_from
 
 
 def test_a_token_past_its_time_is_renewed_however_lately_a_401_asked_for_it(
-    source: RenewingTokenSource, database: MongoDatabase, hubspot: responses.RequestsMock
+    source: TokenProvider, database: MongoDatabase, hubspot: responses.RequestsMock
 ) -> None:
     stored(database)
     hubspot.post(ENDPOINT, json=GRANT)
@@ -270,7 +270,7 @@ def test_a_token_past_its_time_is_renewed_however_lately_a_401_asked_for_it(
 
 
 def test_threads_that_need_the_same_token_at_once_renew_it_once(
-    source: RenewingTokenSource, database: MongoDatabase, hubspot: responses.RequestsMock
+    source: TokenProvider, database: MongoDatabase, hubspot: responses.RequestsMock
 ) -> None:
     stored(database, generated_at=None)
     together = threading.Barrier(8)
@@ -286,7 +286,7 @@ def test_threads_that_need_the_same_token_at_once_renew_it_once(
 
 
 def test_a_token_that_someone_else_renewed_meanwhile_is_used(
-    source: RenewingTokenSource,
+    source: TokenProvider,
     database: MongoDatabase,
     hubspot: responses.RequestsMock,
 ) -> None:
@@ -296,7 +296,7 @@ def test_a_token_that_someone_else_renewed_meanwhile_is_used(
 
 
 def test_a_dead_refresh_token_is_the_users_to_mend(
-    source: RenewingTokenSource,
+    source: TokenProvider,
     database: MongoDatabase,
     hubspot: responses.RequestsMock,
 ) -> None:
@@ -308,14 +308,14 @@ def test_a_dead_refresh_token_is_the_users_to_mend(
 
 
 def test_a_document_without_a_refresh_token_is_the_users_to_mend(
-    source: RenewingTokenSource, database: MongoDatabase
+    source: TokenProvider, database: MongoDatabase
 ) -> None:
     stored(database, generated_at=None, refresh_token=None)
     with pytest.raises(ReconnectRequiredError):
         source.fresh("a1", "u1")
 
 
-def test_no_document_is_said_by_name(source: RenewingTokenSource) -> None:
+def test_no_document_is_said_by_name(source: TokenProvider) -> None:
     with pytest.raises(TokenNotFoundError):
         source.fresh("a1", "nobody")
 
@@ -331,7 +331,7 @@ def test_no_document_is_said_by_name(source: RenewingTokenSource) -> None:
     ],
 )
 def test_a_token_endpoint_that_fails_leaves_the_document_as_it_was(
-    source: RenewingTokenSource,
+    source: TokenProvider,
     database: MongoDatabase,
     hubspot: responses.RequestsMock,
     answer: dict[str, Any],
@@ -373,7 +373,7 @@ def renewed_by(database: MongoDatabase, access_token: str) -> None:
 
 
 def test_a_lease_is_kept_alive_for_as_long_as_hubspot_takes(
-    source: RenewingTokenSource,
+    source: TokenProvider,
     database: MongoDatabase,
     hubspot: responses.RequestsMock,
     leases: InMemoryRenewalLeases,
@@ -392,7 +392,7 @@ def test_a_lease_is_kept_alive_for_as_long_as_hubspot_takes(
 
 
 def test_who_finds_another_worker_renewing_waits_and_uses_what_that_one_got(
-    source: RenewingTokenSource,
+    source: TokenProvider,
     database: MongoDatabase,
     hubspot: responses.RequestsMock,
     leases: InMemoryRenewalLeases,
@@ -410,7 +410,7 @@ def test_who_finds_another_worker_renewing_waits_and_uses_what_that_one_got(
 
 
 def test_the_token_that_hubspot_refused_is_waited_out(
-    source: RenewingTokenSource,
+    source: TokenProvider,
     database: MongoDatabase,
     leases: InMemoryRenewalLeases,
     meanwhile: Meanwhile,
@@ -425,7 +425,7 @@ def test_the_token_that_hubspot_refused_is_waited_out(
 
 
 def test_after_five_seconds_the_job_is_to_wait_and_not_the_worker(
-    source: RenewingTokenSource,
+    source: TokenProvider,
     database: MongoDatabase,
     hubspot: responses.RequestsMock,
     leases: InMemoryRenewalLeases,
@@ -443,7 +443,7 @@ def test_after_five_seconds_the_job_is_to_wait_and_not_the_worker(
 
 
 def test_a_killed_refresher_costs_the_rest_of_its_lease_and_no_more(
-    source: RenewingTokenSource,
+    source: TokenProvider,
     database: MongoDatabase,
     hubspot: responses.RequestsMock,
     leases: InMemoryRenewalLeases,
@@ -460,7 +460,7 @@ def test_a_killed_refresher_costs_the_rest_of_its_lease_and_no_more(
 
 
 def test_who_sees_a_refresher_give_up_asks_hubspot_itself(
-    source: RenewingTokenSource,
+    source: TokenProvider,
     database: MongoDatabase,
     hubspot: responses.RequestsMock,
     leases: InMemoryRenewalLeases,
@@ -505,7 +505,7 @@ def test_with_the_lease_in_hand_the_token_is_read_once_more(
 
 @pytest.mark.parametrize("status", [200, 400, 503])
 def test_the_lease_is_given_back_whatever_hubspot_says(
-    source: RenewingTokenSource,
+    source: TokenProvider,
     database: MongoDatabase,
     hubspot: responses.RequestsMock,
     leases: InMemoryRenewalLeases,
@@ -521,7 +521,7 @@ def test_the_lease_is_given_back_whatever_hubspot_says(
 
 
 def test_a_lease_that_cannot_be_given_back_does_not_cost_the_token(
-    source: RenewingTokenSource,
+    source: TokenProvider,
     database: MongoDatabase,
     hubspot: responses.RequestsMock,
     leases: InMemoryRenewalLeases,
@@ -575,7 +575,7 @@ def test_of_the_threads_of_a_process_one_at_a_time_looks(
 
 
 def test_another_account_does_not_wait(
-    source: RenewingTokenSource,
+    source: TokenProvider,
     database: MongoDatabase,
     hubspot: responses.RequestsMock,
     leases: InMemoryRenewalLeases,
@@ -594,7 +594,7 @@ def test_another_account_does_not_wait(
 
 
 def test_who_connects_anew_during_a_renewal_keeps_what_was_connected(
-    source: RenewingTokenSource, database: MongoDatabase, store: FaultyTokenStore, hubspot: responses.RequestsMock
+    source: TokenProvider, database: MongoDatabase, store: FaultyTokenStore, hubspot: responses.RequestsMock
 ) -> None:
     connected = RenewedToken(
         access_token=SecretStr("connected-access"),
@@ -611,7 +611,7 @@ def test_who_connects_anew_during_a_renewal_keeps_what_was_connected(
 
 
 def test_a_dead_refresh_token_is_no_matter_once_another_has_been_connected(
-    source: RenewingTokenSource, database: MongoDatabase, hubspot: responses.RequestsMock
+    source: TokenProvider, database: MongoDatabase, hubspot: responses.RequestsMock
 ) -> None:
     stored(database, generated_at=None)
     during_the_call(hubspot, lambda: renewed_by(database, "connected-access"), 400, BAD_REFRESH_TOKEN)
@@ -620,7 +620,7 @@ def test_a_dead_refresh_token_is_no_matter_once_another_has_been_connected(
 
 
 def test_a_token_that_is_removed_during_a_renewal_stays_removed(
-    source: RenewingTokenSource, database: MongoDatabase, hubspot: responses.RequestsMock
+    source: TokenProvider, database: MongoDatabase, hubspot: responses.RequestsMock
 ) -> None:
     stored(database, generated_at=None)
     during_the_call(hubspot, lambda: database[COLLECTION].delete_one({}), 200, GRANT)
@@ -633,7 +633,7 @@ def test_a_token_that_is_removed_during_a_renewal_stays_removed(
 
 @pytest.mark.parametrize("rotated", ["refresh", "rotated"])
 def test_a_renewal_is_written_a_second_time_when_the_first_may_not_have_arrived(
-    source: RenewingTokenSource,
+    source: TokenProvider,
     database: MongoDatabase,
     store: FaultyTokenStore,
     hubspot: responses.RequestsMock,
@@ -650,7 +650,7 @@ def test_a_renewal_is_written_a_second_time_when_the_first_may_not_have_arrived(
 
 
 def test_a_renewal_that_cannot_be_written_is_used_all_the_same(
-    source: RenewingTokenSource, database: MongoDatabase, store: FaultyTokenStore, hubspot: responses.RequestsMock
+    source: TokenProvider, database: MongoDatabase, store: FaultyTokenStore, hubspot: responses.RequestsMock
 ) -> None:
     stored(database, generated_at=None)
     store.failures = 2
@@ -683,7 +683,7 @@ def test_a_renewal_of_a_plain_token_is_stored_encrypted_and_used(
 
 
 def test_without_its_key_a_job_waits_until_the_key_is_back(
-    source: RenewingTokenSource, database: MongoDatabase, hubspot: responses.RequestsMock
+    source: TokenProvider, database: MongoDatabase, hubspot: responses.RequestsMock
 ) -> None:
     encryption = TokenEncryption([SecretStr(Fernet.generate_key().decode())])
     stored(database, access_token=encryption.encrypt(SecretStr("access")))

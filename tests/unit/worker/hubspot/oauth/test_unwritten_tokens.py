@@ -20,7 +20,7 @@ from worker.accounts.connection import Connection
 from worker.accounts.token import RenewedToken, Token
 from worker.errors import ReconnectRequiredError, StoreUnavailableError
 from worker.hubspot.oauth.grants import Grant
-from worker.hubspot.oauth.token_source import LEASE_S, RenewingTokenSource
+from worker.hubspot.oauth.token_source import LEASE_S, TokenProvider
 from worker.hubspot.oauth.unwritten_tokens import UnwrittenTokens, Written
 
 
@@ -81,12 +81,12 @@ class World:
 
     def worker(
         self, unwritten: UnwrittenTokens | None = None, *, meanwhile: Callable[[], None] = lambda: None
-    ) -> RenewingTokenSource:
+    ) -> TokenProvider:
         def pause(seconds: float) -> None:
             self.clock.advance(seconds)
             meanwhile()
 
-        return RenewingTokenSource(
+        return TokenProvider(
             store=self.tokens,
             leases=self.leases,
             endpoint=self.endpoint,
