@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,8 @@ from urllib.parse import urlsplit
 
 import pytest
 from fakeredis import FakeRedis, FakeServer
-from redis import Redis
+from redis import Connection, ConnectionPool, Redis
+from redis import ConnectionError as RedisConnectionError
 from redis import TimeoutError as RedisTimeoutError
 from structlog.testing import capture_logs
 
@@ -42,15 +44,40 @@ class Seconds:
         return self.now
 
 
+class Ending:
+    """The end of a test, after which nothing connects any more."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.has_come = False
+
+
+class EndingConnection(Connection):
+    """A connection that no thread opens anew behind its test: nobody would close it."""
+
+    def __init__(self, *, ending: Ending, **options: Any) -> None:  # noqa: ANN401 - as redis-py has them
+        super().__init__(**options)  # type: ignore[no-untyped-call]
+        self._ending = ending
+
+    def _connect(self) -> Any:  # noqa: ANN401 - as redis-py has it
+        with self._ending.lock:
+            if self._ending.has_come:
+                raise RedisConnectionError
+            return super()._connect()  # type: ignore[no-untyped-call]
+
+
 @pytest.fixture(params=["fakeredis", "redis"])
 def redis(request: pytest.FixtureRequest) -> Iterator[Redis]:
     if request.param == "fakeredis":
         yield FakeRedis(server=FakeServer())
         return
-    # What a limiter of the test before still tells in the background goes to another database.
+    # What a limiter of the test before still tells in the background goes to another database, and soon nowhere.
     address = urlsplit(request.getfixturevalue("redis_url"))._replace(path=f"/{next(DATABASES)}")
-    with Redis.from_url(address.geturl()) as client:
-        yield client
+    pool = ConnectionPool.from_url(address.geturl(), connection_class=EndingConnection, ending=(ending := Ending()))
+    yield Redis(connection_pool=pool)
+    with ending.lock:
+        ending.has_come = True
+    pool.disconnect()
 
 
 @pytest.fixture

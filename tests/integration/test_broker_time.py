@@ -22,7 +22,7 @@ import os, sys
 from kombu import Connection, Queue
 from worker.broker import message_time
 
-broker_time.install(broker_time.BrokerTime())
+message_time.install(message_time.BrokerTime())
 channel = Connection(sys.argv[1]).channel()
 queue = Queue("work", channel=channel)
 queue.declare()
@@ -38,7 +38,7 @@ import sys
 from kombu import Connection
 from worker.broker import message_time
 
-broker_time.install(broker_time.BrokerTime())
+message_time.install(message_time.BrokerTime())
 channel = Connection(sys.argv[1], transport_options={"visibility_timeout": int(sys.argv[2])}).channel()
 channel.qos.restore_visible(interval=1)
 print(channel.client.llen("work"))
