@@ -37,7 +37,7 @@ _DOWNLOAD_THREADS = 2  # downloads take turns in these: they may use up neither 
 
 def create_app(  # noqa: PLR0913 - everything it is made of, each by name
     *,
-    desk: ExportService,
+    service: ExportService,
     record_desk: RecordService,
     connections: ConnectionService,
     plans: PlanService,
@@ -55,10 +55,10 @@ def create_app(  # noqa: PLR0913 - everything it is made of, each by name
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         with suppress(StoreUnavailableError):
             await run_in_threadpool(prepare)
-        listening = asyncio.create_task(desk.waiter.listen())
+        listening = asyncio.create_task(service.waiter.listen())
         yield
         await _end(listening)
-        desk.group_commit.close()
+        service.group_commit.close()
         await request_rate.close()
         await run_in_threadpool(instruments.traces.close)
 
@@ -75,7 +75,7 @@ def create_app(  # noqa: PLR0913 - everything it is made of, each by name
         # FastAPI's own spans hold whole paths and queries.
         telemetry={"auto_configure": False, "tracing": False, "metrics": False, "logs": False},
     )
-    app.state.desk = desk
+    app.state.exports = service
     app.state.records = record_desk
     app.state.connections = connections
     app.state.plans = plans

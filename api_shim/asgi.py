@@ -101,8 +101,8 @@ def build(settings: ShimSettings, *, connections: Connections) -> FastAPI:
         settings.otel_exporter_otlp_endpoint, service=settings.otel_service_name or "hubspot-export-shim"
     )
     answer_quickly(celery_app)
-    bell = CeleryJobQueue(celery_app, now=jobs.now, headers=lambda _: traces.headers())
-    queue = MeasuredQueue(TracedQueue(BoundedQueue(bell), traces), job_metrics)
+    broker = CeleryJobQueue(celery_app, now=jobs.now, headers=lambda _: traces.headers())
+    queue = MeasuredQueue(TracedQueue(BoundedQueue(broker), traces), job_metrics)
     news = async_redis_client(settings.redis, health_check_interval=_HEALTH_CHECK_S, socket_keepalive=True)
     syncer = Syncer(jobs=jobs, queue=queue, clock=clock)
     open_jobs = OpenJobCap(jobs=jobs, most=settings.max_open_jobs_per_account)
@@ -117,7 +117,9 @@ def build(settings: ShimSettings, *, connections: Connections) -> FastAPI:
         jobs=jobs, tokens=known_tokens, keys=keys, open_jobs=open_jobs, storage=storage, now=jobs.now
     )
     # As many threads again: one whose outcome is known is not free in the same instant.
-    group_bell = BoundedQueue(CeleryGroupQueue(celery_app, headers=PublishSpans(traces)), most_at_once=2 * MOST_AT_ONCE)
+    group_queue = BoundedQueue(
+        CeleryGroupQueue(celery_app, headers=PublishSpans(traces)), most_at_once=2 * MOST_AT_ONCE
+    )
     waiter = JobWaiter(news)
     waiting_limit = WaitingLimit(settings.max_waiting_requests_per_caller)
     eraser = Eraser(
@@ -127,20 +129,20 @@ def build(settings: ShimSettings, *, connections: Connections) -> FastAPI:
         pages=pages,
         transactions=MongoTransactions(database),
     )
-    errands = RpcClient(
-        errands=MongoRpcRequestStore(database, encryption),
+    rpc_requests = RpcClient(
+        rpc_requests=MongoRpcRequestStore(database, encryption),
         queue=BoundedQueue(CeleryRpcQueue(celery_app, headers=traces.headers)),
         waiter=waiter,
         waiting_limit=waiting_limit,
         longest_wait_s=min(settings.export_wait_seconds, _LONGEST_ERRAND_S),
     )
-    desk = ExportService(
+    service = ExportService(
         pages=pages,
         submitter=submitter,
         keyed_submitter=KeyedSubmitter(submitter=submitter, jobs=jobs, keys=keys, clock=clock),
         group_commit=GroupCommit(
             store=partial(_store, groups),
-            start_publishing=group_bell.start,
+            start_publishing=group_queue.start,
             mark_unpublished=jobs.mark_unpublished,
             metrics=job_metrics,
         ),
@@ -150,7 +152,7 @@ def build(settings: ShimSettings, *, connections: Connections) -> FastAPI:
             queue=queue,
             result_ttl=timedelta(days=settings.result_ttl_days),
             clock=clock,
-            announcer=MeasuredNotifier(RedisJobNotifier(impatient_redis(settings.redis)), job_metrics),
+            notifier=MeasuredNotifier(RedisJobNotifier(impatient_redis(settings.redis)), job_metrics),
             connections=hubspot_connections,
             portals=present,
         ),
@@ -166,7 +168,7 @@ def build(settings: ShimSettings, *, connections: Connections) -> FastAPI:
     registry.register(StoredState(readings))
     registry.register(ConnectionCounts(connections))
     return create_app(
-        desk=desk,
+        service=service,
         record_desk=RecordService(records=records, eraser=eraser, portals=present),
         connections=ConnectionService(
             settings=settings,
@@ -176,10 +178,10 @@ def build(settings: ShimSettings, *, connections: Connections) -> FastAPI:
             gone_lists=gone_lists,
             portals=portals,
             copies=CopyUpkeep(records=records, portals=portals),
-            errands=errands,
+            rpc_requests=rpc_requests,
             clock=clock,
         ),
-        plans=PlanService(tokens=tokens, errands=errands, clock=clock),
+        plans=PlanService(tokens=tokens, rpc_requests=rpc_requests, clock=clock),
         schedules=ScheduleService(
             schedules=MongoScheduleStore(database),
             tokens=tokens,

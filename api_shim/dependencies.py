@@ -1,4 +1,4 @@
-"""What routes are given: the caller, the type that was asked for, the headers' wishes, the body, the desk."""
+"""What routes are given: the caller, the type that was asked for, the headers' wishes, the body, the services."""
 
 from __future__ import annotations
 
@@ -149,19 +149,19 @@ def once_only(*names: str) -> Any:  # noqa: ANN401 - a route's dependency
 
 
 async def _records(request: Request) -> RecordService:
-    desk: RecordService = request.app.state.records
-    return desk
+    service: RecordService = request.app.state.records
+    return service
 
 
 async def _copy(
-    export_type: AskedType, caller: AuthenticCaller, desk: Annotated[RecordService, Depends(_records)]
+    export_type: AskedType, caller: AuthenticCaller, service: Annotated[RecordService, Depends(_records)]
 ) -> CopyId:
-    return await desk.copy_of(caller, export_type)
+    return await service.copy_of(caller, export_type)
 
 
-async def _desk(request: Request) -> ExportService:
-    desk: ExportService = request.app.state.desk
-    return desk
+async def _service(request: Request) -> ExportService:
+    service: ExportService = request.app.state.exports
+    return service
 
 
 async def _connections(request: Request) -> ConnectionService:
@@ -179,7 +179,7 @@ AskedKey = Annotated[str | None, Depends(_idempotency_key)]
 AskedPreferences = Annotated[Preferences, Depends(_preferences)]
 BoundedBody = Annotated[bytes, Depends(bounded_body)]
 OnceOnly = once_only("limit", "offset")
-Desk = Annotated[ExportService, Depends(_desk)]
+Exports = Annotated[ExportService, Depends(_service)]
 AskedCopy = Annotated[CopyId, Depends(_copy)]
 AskedRecord = Annotated[RecordNumber, Path(description="HubSpot's id of the record")]
 Records = Annotated[RecordService, Depends(_records)]

@@ -116,26 +116,26 @@ def _measure(database: MongoDatabase, mongod: RunningProcess, records: int) -> l
     syncs = _Syncs(database)
     job = syncs.begin(before)
     with measured("new"):
-        job = syncs.keep_up(job, before)
+        job = syncs.apply_page(job, before)
     with measured("compared, nothing gone"):
         syncs.compare(job)
     job = syncs.begin(before)
     with measured("unchanged"):
-        syncs.keep_up(job, before)
+        syncs.apply_page(job, before)
     after = portal.pages(touched=True)
     job = syncs.begin(after)
     with measured("changed"):
-        syncs.keep_up(job, after)
+        syncs.apply_page(job, after)
     with measured(_FOUND, beside=_FOUND):
         _find_bare(database)
     with measured("read", beside=_FOUND):
         syncs.read()
     thinned = portal.pages(thinned=True)
-    job = syncs.keep_up(syncs.begin(thinned), thinned)
+    job = syncs.apply_page(syncs.begin(thinned), thinned)
     with measured("compared, a tenth gone"):
         syncs.compare(job)
     again = portal.pages()
-    syncs.compare(syncs.keep_up(syncs.begin(again), again))
+    syncs.compare(syncs.apply_page(syncs.begin(again), again))
     whole = _Exports(database, syncs)
     with measured(_EXPORT):
         whole.export(again)
@@ -231,13 +231,13 @@ class _Syncs:
             ids = record_ids(ExportType.CONTACTS, page.body)
             stored = replace(stored, tally=stored.tally.after_page(ids, api="legacy")).advance(page, at=now)
         progress = replace(stored.progress, has_more=False)
-        return self._copy.take_up(replace(job, progress=progress, tally=stored.tally))
+        return self._copy.resume(replace(job, progress=progress, tally=stored.tally))
 
-    def take_up(self, job: Job) -> Job:
+    def resume(self, job: Job) -> Job:
         """Begin with the copy."""
-        return self._copy.take_up(job)
+        return self._copy.resume(job)
 
-    def keep_up(self, job: Job, pages: Sequence[Page]) -> Job:
+    def apply_page(self, job: Job, pages: Sequence[Page]) -> Job:
         """Bring the copy up to all pages."""
         for page in pages:
             job = self.keep_up_one(job, page, asked_at=time.monotonic())
@@ -245,7 +245,7 @@ class _Syncs:
 
     def keep_up_one(self, job: Job, page: Page, *, asked_at: float) -> Job:
         """Bring the copy up to a page that was asked for at `asked_at`, on the monotonic clock."""
-        return self._copy.keep_up(job, page, asked_at=asked_at)
+        return self._copy.apply_page(job, page, asked_at=asked_at)
 
     def compare(self, job: Job) -> None:
         """Compare the copy with all pages."""
@@ -288,7 +288,7 @@ class _Exports:
         if job is None:
             raise click.ClickException("a job that was just stored is not there to be claimed")
         if job.copying is not None:
-            job = self._syncs.take_up(job)
+            job = self._syncs.resume(job)
         for number, page in enumerate(pages):
             asked_at, ids = time.monotonic(), record_ids(ExportType.CONTACTS, page.body)
             self._pages.add(job, page, ids=ids)

@@ -127,7 +127,7 @@ class Services:
 
     exporter: SliceRunner
     syncer: SyncStarter
-    errands: RpcHandler
+    rpc_server: RpcHandler
     deliverer: Deliverer
     sweeper: SweepRunner
     upkeep: UpkeepStore
@@ -170,7 +170,7 @@ def build(settings: WorkerSettings, *, stopping: threading.Event, registry: Coll
     transport = Transport(calls.send)
     watched_queue = CeleryJobQueue(app, now=jobs.now)
     queue = MeasuredQueue(watched_queue, job_metrics)
-    announcer = RedisJobNotifier(redis)
+    notifier = RedisJobNotifier(redis)
     result_ttl = timedelta(days=settings.result_ttl_days)
     accounts = _accounts(settings, database, transport, metrics, clock)
     planner = _planner(settings, accounts, jobs, transport, clock)
@@ -197,15 +197,15 @@ def build(settings: WorkerSettings, *, stopping: threading.Event, registry: Coll
         source=MeasuredSource(_source(settings, transport), metrics),
         apis=MeasuredChooser(ApiChoice(setting=settings.hubspot_api, lists=MongoGoneListStore(database)), metrics),
         queue=queue,
-        announcer=MeasuredNotifier(announcer, job_metrics),
+        notifier=MeasuredNotifier(notifier, job_metrics),
         limiter=MeasuredLimiter(limiter, metrics),
         forecaster=planner,
-        waiting_room=Backlog(watched_queue),
+        backlog=Backlog(watched_queue),
         storing=ThreadPoolExecutor(_MOST_STORING, thread_name_prefix="storing"),
         calling=ThreadPoolExecutor(_MOST_CALLING, thread_name_prefix="calling"),
         lanes=settings.export_lanes,
         spare_calls=threading.BoundedSemaphore(_MOST_SPARE_CALLS),
-        rings=DelayedPublisher(queue, jobs=jobs),
+        delayed=DelayedPublisher(queue, jobs=jobs),
         result_ttl=result_ttl,
         clock=clock,
         stopping=stopping,
@@ -250,17 +250,17 @@ def build(settings: WorkerSettings, *, stopping: threading.Event, registry: Coll
             jobs=jobs, most=settings.max_stored_bytes_per_account, tell=job_metrics.count_storage_warning
         ),
     )
-    errands = RpcServer(
-        errands=MongoRpcRequestStore(database, TokenEncryption(settings.token_encryption_keys)),
+    rpc_server = RpcServer(
+        rpc_requests=MongoRpcRequestStore(database, TokenEncryption(settings.token_encryption_keys)),
         connector=accounts.connector,
         planner=planner,
-        announcer=announcer,
+        notifier=notifier,
         clock=clock,
     )
     return Services(
         exporter=MeasuredExporter(exporter, metrics),
         syncer=TracedSyncer(syncer, traces, headers=headers),
-        errands=TracedRpcServer(errands, traces, headers=headers),
+        rpc_server=TracedRpcServer(rpc_server, traces, headers=headers),
         deliverer=_deliverer(settings, database, stopping, metrics, clock),
         sweeper=PacedSweeper(MeasuredSweeper(sweeper, metrics)),
         upkeep=upkeep,

@@ -40,7 +40,7 @@ class MeasuredQueue:
         self._metrics = metrics
 
     def publish(self, job: Job) -> None:
-        """Ring for a job."""
+        """Publish a job."""
         try:
             self._queue.publish(job)
         except BrokerUnavailableError:
@@ -55,23 +55,23 @@ class MeasuredNotifier:
     A sync's is not: each of two children that end at the same moment may find that it was the last.
     """
 
-    def __init__(self, announcer: JobNotifier, metrics: JobMetrics) -> None:
-        self._announcer = announcer
+    def __init__(self, notifier: JobNotifier, metrics: JobMetrics) -> None:
+        self._notifier = notifier
         self._metrics = metrics
         for status, export_type, kind in product(_ENDS, ExportType, _COUNTED):
             metrics.ended.labels(status, export_type, kind)  # shown before anything has happened: a rise is looked for
             metrics.withheld.labels(export_type)
 
-    def announce(self, job: Job) -> None:
+    def notify(self, job: Job) -> None:
         """Count an end, and pass the news on."""
         if job.status.is_terminal and job.kind in _COUNTED:
             self._metrics.ended.labels(job.status, job.type_name, job.kind).inc()
             self._metrics.withheld.labels(job.type_name).inc(job.copying.withheld if job.copying is not None else 0)
-        self._announcer.announce(job)
+        self._notifier.notify(job)
 
-    def announce_page(self, job: Job) -> None:
+    def notify_page(self, job: Job) -> None:
         """Pass the news on."""
-        self._announcer.announce_page(job)
+        self._notifier.notify_page(job)
 
 
 class MeasuredSource:
@@ -214,7 +214,7 @@ class MeasuredDispatcher:
 
 
 class MeasuredSweeper:
-    """A SweepRunner. It counts sweeps, and the jobs that were rung for."""
+    """A SweepRunner. It counts sweeps, and the jobs that were published."""
 
     def __init__(self, sweeper: SweepRunner, metrics: ExportMetrics) -> None:
         self._sweeper = sweeper
@@ -223,10 +223,10 @@ class MeasuredSweeper:
     def sweep(self) -> int:
         """Sweep."""
         try:
-            rung_for = self._sweeper.sweep()
+            published = self._sweeper.sweep()
         except UnavailableError:
             self._metrics.sweeps.labels(_UNAVAILABLE).inc()
             raise
         self._metrics.sweeps.labels("done").inc()
-        self._metrics.rung_again.inc(rung_for)
-        return rung_for
+        self._metrics.rung_again.inc(published)
+        return published

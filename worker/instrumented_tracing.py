@@ -1,4 +1,4 @@
-"""Seams that leave spans: the ring for a job, and what answers it."""
+"""Ports that leave spans: the publication of a job, and what a worker does for it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from worker.jobs.job import Job
 from worker.lifecycle.interfaces import SyncStarter
 from worker.messaging.interfaces import JobQueue
 from worker.rpc.interfaces import RpcHandler
-from worker.telemetry.tracing import ERRAND_ID, JOB_ID, LINK, TRACEPARENT, Span, Traces
+from worker.telemetry.tracing import JOB_ID, LINK, RPC_ID, TRACEPARENT, Span, Traces
 
 _FIRST_EPOCH = 1
 
@@ -26,7 +26,7 @@ class TracedQueue:
         self._traces = traces
 
     def publish(self, job: Job) -> None:
-        """Ring for a job."""
+        """Publish a job."""
         with self._traces.span("publish", "producer", attributes={JOB_ID: job.job_id}):
             self._queue.publish(job)
 
@@ -94,18 +94,18 @@ class TracedSyncer:
 
 
 class TracedRpcServer:
-    """Runs errands. Who waits for one waits in the trace that its span belongs to."""
+    """Runs RPC requests. Who waits for one waits in the trace that its span belongs to."""
 
-    def __init__(self, errands: RpcHandler, traces: Traces, *, headers: Headers) -> None:
-        self._errands = errands
+    def __init__(self, rpc_requests: RpcHandler, traces: Traces, *, headers: Headers) -> None:
+        self._rpc_requests = rpc_requests
         self._traces = traces
         self._headers = headers
 
-    def run(self, errand_id: str) -> None:
-        """Run an errand."""
-        about = {ERRAND_ID: errand_id}
+    def run(self, rpc_id: str) -> None:
+        """Run an RPC request."""
+        about = {RPC_ID: rpc_id}
         with self._traces.span("run_errand", "consumer", attributes=about, parent=self._headers()):
-            self._errands.run(errand_id)
+            self._rpc_requests.run(rpc_id)
 
 
 def _consuming(traces: Traces, task: str, job_id: str, headers: Mapping[str, str]) -> AbstractContextManager[Span]:

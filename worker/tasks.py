@@ -11,7 +11,7 @@ from worker.app import (
     DELIVER,
     DISPATCH,
     NOTE_MARK,
-    RUN_ERRAND,
+    RUN_RPC_REQUEST,
     RUN_SLICE,
     START_SYNC,
     START_SYNCS,
@@ -72,13 +72,13 @@ def start_syncs(job_ids: list[str]) -> None:
         _log.warning("syncs_not_started", error=error.message)
 
 
-@app.task(name=RUN_ERRAND)
-def run_errand(errand_id: str) -> None:
+@app.task(name=RUN_RPC_REQUEST)
+def run_rpc_request(rpc_id: str) -> None:
     """Ask HubSpot what a caller of the shim waits for."""
     try:
-        bootstrap.services().errands.run(errand_id)
+        bootstrap.services().rpc_server.run(rpc_id)
     except UnavailableError as error:
-        _log.warning("errand_given_up", errand_id=errand_id, error=error.message)
+        _log.warning("rpc_request_given_up", rpc_id=rpc_id, error=error.message)
 
 
 @app.task(name=DELIVER)

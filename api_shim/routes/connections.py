@@ -67,14 +67,14 @@ _Session = Annotated[
     responses={**ERROR_ANSWERS, **NOT_CONFIGURED_ANSWER},
     dependencies=[once_only("session")],
 )
-async def connect(caller: AuthenticCaller, desk: Connections, session: _Session = None) -> Response:
+async def connect(caller: AuthenticCaller, service: Connections, session: _Session = None) -> Response:
     """Redirect the user to HubSpot's page on which the app is authorised; the link is good for ten minutes, and once.
 
     `Location` and the body hold the same address: a browser sends no JWT with a link, so a program asks for it and
     passes it to its user. Whoever opens it connects their HubSpot account to the caller's: pass it to nobody else, or
     bind it to a `session`.
     """
-    invitation = desk.invite(caller, session=session)
+    invitation = service.invite(caller, session=session)
     answer = InvitationAnswer(data=InvitationView(url=invitation.url, expires_at=invitation.expires_at))
     return JSONResponse(
         answer.model_dump(mode="json"), status_code=_FOUND, headers={**_PRIVATE, "Location": invitation.url}
@@ -89,7 +89,7 @@ async def connect(caller: AuthenticCaller, desk: Connections, session: _Session 
 )
 async def callback(
     request: Request,
-    desk: Connections,
+    service: Connections,
     state: Annotated[str | None, Query(description="as it came from `/connect`; it authenticates the call")] = None,
     code: Annotated[str | None, Query(description="HubSpot's authorisation code")] = None,
     error: Annotated[str | None, Query(description="HubSpot's reason for giving no code")] = None,
@@ -100,15 +100,15 @@ async def callback(
     """
     try:
         _require_once(request)
-        outcome = await _finish(desk, state=state, code=code, error=error)
+        outcome = await _finish(service, state=state, code=code, error=error)
     except ExportError as failure:
-        return _sent_back(desk, {"error": _failure_code(failure), "message": failure.message}) or _private(
+        return _sent_back(service, {"error": _failure_code(failure), "message": failure.message}) or _private(
             answer_of(failure)
         )
     if isinstance(outcome, Unconfirmed):
         pending = {"connection": "pending", "ticket": outcome.ticket.get_secret_value()}
         return _redirect(with_query(outcome.return_url, pending))
-    return _sent_back(desk, {"connected": "true"}) or _connected(outcome)
+    return _sent_back(service, {"connected": "true"}) or _connected(outcome)
 
 
 @router.post(
@@ -118,20 +118,20 @@ async def callback(
     responses={**ERROR_ANSWERS, **HUBSPOT_ANSWERS, **NOT_CONFIGURED_ANSWER},
     openapi_extra=body_schema(ConfirmBody, required=True),
 )
-async def confirm(caller: AuthenticCaller, sent: BoundedBody, desk: Connections) -> Response:
+async def confirm(caller: AuthenticCaller, sent: BoundedBody, service: Connections) -> Response:
     """Connect the account of a user who came back with a ticket, if the link was made for this user and session.
 
     `session` is the value that `/connect` was called with for the browser that brought the ticket. A ticket is good for
     three minutes, and once; after a 503 that says that nothing was done it may be sent again.
     """
     body = read_body_as(ConfirmBody, sent)
-    return _connected(_connected_by(await desk.confirm(caller, ticket=body.ticket, session=body.session)))
+    return _connected(_connected_by(await service.confirm(caller, ticket=body.ticket, session=body.session)))
 
 
 @router.get("/connection", summary="Show the connection", response_model=ConnectionAnswer, responses=ERROR_ANSWERS)
-async def connection(caller: AuthenticCaller, desk: Connections) -> ConnectionAnswer:
+async def connection(caller: AuthenticCaller, service: Connections) -> ConnectionAnswer:
     """Show how the account is connected, without asking HubSpot. The token itself is never shown."""
-    return await _shown(caller, desk)
+    return await _shown(caller, service)
 
 
 @router.post(
@@ -140,25 +140,25 @@ async def connection(caller: AuthenticCaller, desk: Connections) -> ConnectionAn
     response_model=ConnectionAnswer,
     responses=ERROR_ANSWERS,
 )
-async def recheck(caller: AuthenticCaller, desk: Connections) -> ConnectionAnswer:
+async def recheck(caller: AuthenticCaller, service: Connections) -> ConnectionAnswer:
     """Forget which legacy lists HubSpot was found to no longer serve to the account, and show the connection.
 
     With `HUBSPOT_API=auto` the next exports and pages begin with the legacy lists again. Jobs that have gone on by the
     dated API stay with it. HubSpot is not called now. Idempotent.
     """
-    await desk.recheck(caller)
-    return await _shown(caller, desk)
+    await service.recheck(caller)
+    return await _shown(caller, service)
 
 
 @router.delete("/connection", summary="Remove the connection", status_code=204, responses=ERROR_ANSWERS)
-async def disconnect(caller: AuthenticCaller, desk: Connections) -> Response:
+async def disconnect(caller: AuthenticCaller, service: Connections) -> Response:
     """Remove the stored token. Jobs that still need it fail with `token_not_found`; what they have stored stays.
 
     So do the current copies, which `DELETE /connection/portals/{hub_id}` removes.
 
     HubSpot is not told: to remove the app from the account, uninstall it there.
     """
-    await desk.disconnect(caller)
+    await service.disconnect(caller)
     return Response(status_code=204)
 
 
@@ -168,33 +168,33 @@ async def disconnect(caller: AuthenticCaller, desk: Connections) -> Response:
     status_code=204,
     responses={**ERROR_ANSWERS, **CONNECTED_ANSWER},
 )
-async def remove_portal(caller: AuthenticCaller, hub_id: AskedPortal, desk: Connections) -> Response:
+async def remove_portal(caller: AuthenticCaller, hub_id: AskedPortal, service: Connections) -> Response:
     """Remove the current copies of a HubSpot portal that the account is not connected to any more.
 
     They cannot be read from then on; of large ones a worker removes the rest. Jobs and their results stay until their
     time is over. 409 for a portal that is connected.
     """
-    await desk.remove_portal(caller, hub_id)
+    await service.remove_portal(caller, hub_id)
     return Response(status_code=204)
 
 
-async def _shown(caller: Caller, desk: ConnectionService) -> ConnectionAnswer:
-    token, known = await desk.find(caller)
-    gone, portals = await desk.gone(caller), await desk.portals_of(caller)
+async def _shown(caller: Caller, service: ConnectionService) -> ConnectionAnswer:
+    token, known = await service.find(caller)
+    gone, portals = await service.gone(caller), await service.portals_of(caller)
     return ConnectionAnswer(data=connection_view(token, known, gone=gone, portals=portals))
 
 
 async def _finish(
-    desk: ConnectionService, *, state: str | None, code: str | None, error: str | None
+    service: ConnectionService, *, state: str | None, code: str | None, error: str | None
 ) -> Connected | Unconfirmed:
     if not state:
         raise InvalidRequestError("state: is required")
     if error is not None:
-        desk.require_state(state)
+        service.require_state(state)
         raise _refused(error)
     if not code:
         raise InvalidRequestError("code: is required")
-    answer = await desk.connect(state=state, code=code)
+    answer = await service.connect(state=state, code=code)
     return answer if isinstance(answer, Unconfirmed) else _connected_by(answer)
 
 
@@ -223,9 +223,9 @@ def _require_once(request: Request) -> None:
             raise InvalidRequestError(f"{name}: is given more than once")
 
 
-def _sent_back(desk: ConnectionService, outcome: dict[str, str]) -> Response | None:
+def _sent_back(service: ConnectionService, outcome: dict[str, str]) -> Response | None:
     """Send the browser to where the operator wants it, and to nowhere else; None where nothing is set."""
-    return_url = desk.settings.connect_return_url
+    return_url = service.settings.connect_return_url
     if return_url is None:
         return None
     return _redirect(with_query(return_url, outcome))

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 
-from api_shim.dependencies import AskedJob, Authenticated, AuthenticCaller, Desk, once_only
+from api_shim.dependencies import AskedJob, Authenticated, AuthenticCaller, Exports, once_only
 from api_shim.downloads.coding import accepts_gzip, gzipped
 from api_shim.downloads.lines import DownloadFormat
 from api_shim.downloads.stream import StreamedAnswer, gathered
@@ -49,7 +49,7 @@ async def download(
     request: Request,
     job_id: AskedJob,
     caller: AuthenticCaller,
-    desk: Desk,
+    service: Exports,
     file_format: Annotated[
         DownloadFormat,
         Query(alias="format", description="`ndjson`: a record a line, as HubSpot sent it; `csv`: a column a property"),
@@ -62,8 +62,8 @@ async def download(
     """Download all records of a job that has ended, whatever its end; compressed when the client accepts gzip."""
     if bom and file_format is not DownloadFormat.CSV:
         raise InvalidRequestError("bom: is for format=csv only")
-    job = await desk.finished(job_id, account_id=caller.account_id)
-    chunks = gathered(desk.lines(job, file_format, with_bom=bom))
+    job = await service.finished(job_id, account_id=caller.account_id)
+    chunks = gathered(service.lines(job, file_format, with_bom=bom))
     packs = accepts_gzip(request.headers.getlist("accept-encoding"))
     return StreamedAnswer(
         gzipped(chunks) if packs else chunks,

@@ -13,7 +13,7 @@ from api_shim.dependencies import (
     Authenticated,
     AuthenticCaller,
     BoundedBody,
-    Desk,
+    Exports,
     OnceOnly,
     Plans,
     bounded_body,
@@ -53,7 +53,7 @@ async def export_page(
     caller: AuthenticCaller,
     export_type: AskedType,
     preferences: AskedPreferences,
-    desk: Desk,
+    service: Exports,
     limit: Annotated[PositiveNumber, Query(description="Most records, 10 unless given, a page at most")] = None,
     offset: Annotated[OffsetNumber, Query(description="`pagination.offset` of the page before")] = None,
 ) -> Response:
@@ -63,7 +63,7 @@ async def export_page(
     """
     pairs = request.query_params.multi_items()
     count = min(limit or _DEFAULT_LIMIT, PAGE_FORMATS[export_type].most_records)
-    job = desk.new_job(
+    job = service.new_job(
         caller,
         export_type,
         JobKind.PAGE,
@@ -72,9 +72,9 @@ async def export_page(
     longest_s: float = request.app.state.export_wait_s
     applied = preferences.applied(longest_s=longest_s)
     if preferences.is_for_no_wait:
-        await desk.submit(job)
+        await service.submit(job)
         return accepted(job, message=_ACCEPTED, applied=applied)
-    outcome = await desk.export_page(job, wait_s=preferences.wait_within(longest_s))
+    outcome = await service.export_page(job, wait_s=preferences.wait_within(longest_s))
     if isinstance(outcome, Page):
         return page_answer(outcome.body, has_more=outcome.has_more, offset=outcome.offset, applied=applied)
     if outcome.error is not None:
@@ -93,7 +93,7 @@ async def export_page(
     openapi_extra=body_schema(ExportBody),
 )
 async def export_all(
-    caller: AuthenticCaller, export_type: AskedType, key: AskedKey, sent: BoundedBody, desk: Desk, plans: Plans
+    caller: AuthenticCaller, export_type: AskedType, key: AskedKey, sent: BoundedBody, service: Exports, plans: Plans
 ) -> Response:
     """Start an export job. With an `Idempotency-Key` a repeated request starts none: it is answered with the first.
 
@@ -105,13 +105,13 @@ async def export_all(
         raise InvalidRequestError(f"page_size: must be at most {most} for {export_type}")
     page_size = body.page_size or most
     asked = ExportRequest(limit=body.limit, page_size=page_size, offset=body.offset, params=body.pairs)
-    webhook = desk.webhooks.accept(body.webhook)
+    webhook = service.webhooks.accept(body.webhook)
     if body.dry_run:
         return plan_answer(await plans.plan(caller, [PlannedExport(export_type=export_type, request=asked)]))
-    job = desk.new_job(caller, export_type, JobKind.EXPORT, asked, label=body.label, webhook=webhook)
+    job = service.new_job(caller, export_type, JobKind.EXPORT, asked, label=body.label, webhook=webhook)
     meant = body.model_copy(update={"page_size": page_size})
     once = keyed_request(caller, key, route=f"POST /export/{export_type}", body=meant)
-    return submitted(await desk.submit(job, once), message=_ACCEPTED)
+    return submitted(await service.submit(job, once), message=_ACCEPTED)
 
 
 async def answer_export_all(request: Request) -> Response:
@@ -123,7 +123,7 @@ async def answer_export_all(request: Request) -> Response:
         export_type=export_type_of(request.path_params["type"]),
         key=read_key(request.headers.getlist("idempotency-key")),
         sent=await bounded_body(request),
-        desk=state.desk,
+        service=state.exports,
         plans=state.plans,
     )
 

@@ -12,7 +12,7 @@ from api_shim.dependencies import (
     AskedPreferences,
     Authenticated,
     AuthenticCaller,
-    Desk,
+    Exports,
     OnceOnly,
     caller_of,
     once_only,
@@ -37,7 +37,7 @@ _CURSORS = CursorFormat(TypeAdapter(tuple[PlaceInstant, str]))
 @router.get("/jobs", summary="List jobs", response_model=JobListAnswer, dependencies=[once_only("limit", "cursor")])
 async def jobs(
     caller: AuthenticCaller,
-    desk: Desk,
+    service: Exports,
     status: Annotated[Statuses, Query(description="Only these states, repeated or separated by commas")] = [],  # noqa: B006 - FastAPI copies it
     type: Annotated[Types, Query(description="Only these types, likewise")] = [],  # noqa: A002, B006 - the documented name
     limit: Annotated[ListNumber, Query(description="Most jobs, 10 unless given")] = None,
@@ -52,18 +52,18 @@ async def jobs(
         after=_CURSORS.read(cursor) if cursor else None,
         limit=most + 1,
     )
-    found, further = _CURSORS.page(await desk.newest(wanted), limit=most, place=lambda job: job.place)
+    found, further = _CURSORS.page(await service.newest(wanted), limit=most, place=lambda job: job.place)
     return list_answer(found, cursor=further)
 
 
 @router.get("/jobs/{job_id}", summary="Show a job", response_model=JobAnswer)
-async def job(job_id: AskedJob, caller: AuthenticCaller, preferences: AskedPreferences, desk: Desk) -> Response:
+async def job(job_id: AskedJob, caller: AuthenticCaller, preferences: AskedPreferences, service: Exports) -> Response:
     """Show a job; with `Prefer: wait=N` as soon as its state changes, at the latest after N seconds (at most 60)."""
     if preferences.wait_s is None:
-        found = await desk.get(job_id, account_id=caller.account_id)
+        found = await service.get(job_id, account_id=caller.account_id)
     else:
         wait_s = preferences.wait_within(_LONGEST_WAIT_S)
-        found = await desk.wait_for_change(job_id, caller=caller, wait_s=wait_s)
+        found = await service.wait_for_change(job_id, caller=caller, wait_s=wait_s)
     applied = Preferences(wait_s=preferences.wait_s).applied(longest_s=_LONGEST_WAIT_S)
     return job_answer(found, message="Job found", applied=applied)
 
@@ -72,20 +72,20 @@ async def answer_job(request: Request) -> Response:
     """Answer `GET /jobs/{job_id}` as FastAPI would: the arguments are read in the same order."""
     caller = await caller_of(request)
     preferences = read_preferences(request.headers.getlist("prefer"))
-    return await job(request.path_params["job_id"], caller, preferences, request.app.state.desk)
+    return await job(request.path_params["job_id"], caller, preferences, request.app.state.exports)
 
 
 @router.get("/jobs/{job_id}/results", summary="Read results", response_model=PageAnswer, dependencies=[OnceOnly])
 async def results(
     job_id: AskedJob,
     caller: AuthenticCaller,
-    desk: Desk,
+    service: Exports,
     limit: Annotated[ResultsNumber, Query(description="Most records, 10 unless given")] = None,
     offset: Annotated[OffsetNumber, Query(description="`pagination.offset` of the body before")] = None,
 ) -> Response:
     """Read what was exported so far. There is more while records are left, or the job still brings some."""
-    found = await desk.find(job_id, account_id=caller.account_id)
-    records = await desk.records(found, start=offset or 0, limit=limit or _DEFAULT_LIMIT)
+    found = await service.find(job_id, account_id=caller.account_id)
+    records = await service.records(found, start=offset or 0, limit=limit or _DEFAULT_LIMIT)
     has_more = records.end < found.readable or not found.status.is_terminal
     return results_answer(found.records_type, records, has_more=has_more)
 
@@ -93,12 +93,12 @@ async def results(
 @router.post(
     "/jobs/{job_id}/retry", summary="Retry a job", status_code=202, response_model=JobAnswer, responses=CONFLICT_ANSWER
 )
-async def retry(job_id: AskedJob, caller: AuthenticCaller, desk: Desk) -> Response:
+async def retry(job_id: AskedJob, caller: AuthenticCaller, service: Exports) -> Response:
     """Resume a failed or cancelled job from its last stored page.
 
     409 `portal_changed` where the account is connected to another HubSpot portal than the one that the job has read.
     """
-    queued = await desk.retry(job_id, account_id=caller.account_id)
+    queued = await service.retry(job_id, account_id=caller.account_id)
     return accepted(queued, message="Retry accepted")
 
 
@@ -109,15 +109,15 @@ async def retry(job_id: AskedJob, caller: AuthenticCaller, desk: Desk) -> Respon
     response_model=JobAnswer,
     responses=CONFLICT_ANSWER,
 )
-async def cancel(job_id: AskedJob, caller: AuthenticCaller, desk: Desk) -> Response:
+async def cancel(job_id: AskedJob, caller: AuthenticCaller, service: Exports) -> Response:
     """Stop a job: at once while nobody works on it, otherwise at its next page. What is stored stays."""
-    found = await desk.cancel(job_id, account_id=caller.account_id)
+    found = await service.cancel(job_id, account_id=caller.account_id)
     is_over = found.status is JobStatus.CANCELLED
     return accepted(found, message="Job cancelled" if is_over else "Cancel accepted: the job stops at its next page")
 
 
 @router.delete("/jobs/{job_id}", summary="Delete a job", status_code=204, responses=CONFLICT_ANSWER)
-async def delete(job_id: AskedJob, caller: AuthenticCaller, desk: Desk) -> Response:
+async def delete(job_id: AskedJob, caller: AuthenticCaller, service: Exports) -> Response:
     """Remove a job and its results. A running one has to be cancelled first."""
-    await desk.delete(job_id, account_id=caller.account_id)
+    await service.delete(job_id, account_id=caller.account_id)
     return Response(status_code=204)

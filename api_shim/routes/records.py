@@ -40,7 +40,7 @@ _CURSORS = CursorFormat(
 )
 async def records(
     copy: AskedCopy,
-    desk: Records,
+    service: Records,
     changed_since: Annotated[
         Instant, Query(description="Only records that have changed at this instant or later")
     ] = None,
@@ -57,8 +57,8 @@ async def records(
     cursor: later changes come after it. An erased record has `record: null`.
     """
     most = limit or _DEFAULT_LIMIT
-    after = await _place(copy, desk, cursor) if cursor else None
-    found = await desk.read(copy, shown=deleted or Shown.LIVING, since=changed_since, after=after, limit=most + 1)
+    after = await _place(copy, service, cursor) if cursor else None
+    found = await service.read(copy, shown=deleted or Shown.LIVING, since=changed_since, after=after, limit=most + 1)
     given = found[:most]
     place = given[-1].place if given else after
     further = _cursor(copy, place) if place is not None else None
@@ -67,9 +67,9 @@ async def records(
 
 
 @router.get("/records/{type}/{record_id}", summary="Show a current record", response_model=RecordAnswer)
-async def record(copy: AskedCopy, record_id: AskedRecord, desk: Records) -> Response:
+async def record(copy: AskedCopy, record_id: AskedRecord, service: Records) -> Response:
     """Show one record of the current copy; one that is deleted at HubSpot as well, with the time that was noticed."""
-    return record_answer(copy.export_type, await desk.find(copy, record_id))
+    return record_answer(copy.export_type, await service.find(copy, record_id))
 
 
 @router.delete(
@@ -79,21 +79,21 @@ async def record(copy: AskedCopy, record_id: AskedRecord, desk: Records) -> Resp
     response_model=None,
     responses={202: {"model": ErasureAnswer}},
 )
-async def erase(copy: AskedCopy, record_id: AskedRecord, caller: AuthenticCaller, desk: Records) -> Response:
+async def erase(copy: AskedCopy, record_id: AskedRecord, caller: AuthenticCaller, service: Records) -> Response:
     """Erase a record from the current copy and from every stored page of the account, whether it is there or not.
 
     204 when it is gone, 202 when it has gone from the copy and from some pages, and will from the rest. What HubSpot
     still has, a later sync or export brings again: erase it there first.
     """
-    if await desk.erase(copy, record_id, caller):
+    if await service.erase(copy, record_id, caller):
         return Response(status_code=204)
     return JSONResponse(ErasureAnswer().model_dump(), status_code=202)
 
 
-async def _place(copy: CopyId, desk: RecordService, cursor: str) -> Place:
+async def _place(copy: CopyId, service: RecordService, cursor: str) -> Place:
     """Read a cursor. Raises InvalidRequestError, and PortalChangedError for one of another portal's copy."""
     changed_at, record_id, *portal = _CURSORS.read(cursor)
-    await desk.require_its(copy, hub_id=portal[0] if portal else None)
+    await service.require_its(copy, hub_id=portal[0] if portal else None)
     return Place(changed_at, record_id)
 
 

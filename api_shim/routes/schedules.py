@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
 
-from api_shim.dependencies import AuthenticCaller, BoundedBody, Desk, Schedules
+from api_shim.dependencies import AuthenticCaller, BoundedBody, Exports, Schedules
 from api_shim.requests.bodies import body_schema, read_body_as
 from api_shim.requests.schemas import ScheduleBody
 from api_shim.responses.errors import ERROR_ANSWERS
@@ -30,10 +30,10 @@ async def schedule(caller: AuthenticCaller, schedules: Schedules) -> Response:
     responses={201: {"model": ScheduleAnswer, "description": "There was none before"}},
     openapi_extra=body_schema(ScheduleBody, required=True),
 )
-async def put_schedule(caller: AuthenticCaller, sent: BoundedBody, schedules: Schedules, desk: Desk) -> Response:
+async def put_schedule(caller: AuthenticCaller, sent: BoundedBody, schedules: Schedules, service: Exports) -> Response:
     """Store the schedule, in place of the one that there was. What is known of its earlier runs stays."""
     body = read_body_as(ScheduleBody, sent)
-    webhook = desk.webhooks.accept(body.webhook)
+    webhook = service.webhooks.accept(body.webhook)
     standing, is_new = await schedules.put(caller, body, webhook=webhook)
     return _answer(standing, message="Schedule stored", status=_CREATED if is_new else _OK)
 

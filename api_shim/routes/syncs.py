@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Response
 
-from api_shim.dependencies import AskedKey, Authenticated, AuthenticCaller, BoundedBody, Desk, Plans
+from api_shim.dependencies import AskedKey, Authenticated, AuthenticCaller, BoundedBody, Exports, Plans
 from api_shim.requests.bodies import body_schema, read_body_as
 from api_shim.requests.idempotency import keyed_request
 from api_shim.requests.schemas import SyncBody
@@ -27,7 +27,7 @@ router = APIRouter(tags=["syncs"], responses=ERROR_ANSWERS, dependencies=[Authen
     responses={**REPEATED_OR_PLANNED, **KEY_ANSWERS, **HUBSPOT_ANSWERS},
     openapi_extra=body_schema(SyncBody),
 )
-async def sync(caller: AuthenticCaller, key: AskedKey, sent: BoundedBody, desk: Desk, plans: Plans) -> Response:
+async def sync(caller: AuthenticCaller, key: AskedKey, sent: BoundedBody, service: Exports, plans: Plans) -> Response:
     """Start a sync: a job whose children, one for each type, are exports of all there is, or of what has changed.
 
     With an `Idempotency-Key` a repeated request starts none: it is answered with the first. With `"dry_run": true`
@@ -37,12 +37,12 @@ async def sync(caller: AuthenticCaller, key: AskedKey, sent: BoundedBody, desk: 
     `"confirm_deletions": true` says that it is gone.
     """
     body = read_body_as(SyncBody, sent)
-    webhook = desk.webhooks.accept(body.webhook)
+    webhook = service.webhooks.accept(body.webhook)
     asked = SyncRequest(types=body.types, mode=body.mode, confirm_deletions=body.confirm_deletions)
-    job = desk.new_sync(caller, asked, label=body.label, webhook=webhook)
+    job = service.new_sync(caller, asked, label=body.label, webhook=webhook)
     if body.dry_run:
         exports = new_children(job, at=job.created_at)
         planned = [PlannedExport(export_type=each.records_type, request=each.request) for each in exports]
         return plan_answer(await plans.plan(caller, planned))
     once = keyed_request(caller, key, route="POST /sync", body=body)
-    return submitted(await desk.submit(job, once), message="Sync accepted")
+    return submitted(await service.submit(job, once), message="Sync accepted")

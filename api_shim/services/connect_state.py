@@ -30,7 +30,7 @@ Content = TypeVar("Content")
 class ConnectState:
     """The account and user for whom HubSpot is being connected.
 
-    `nonce` is unique to a state, and the id of its errand: each is good once.
+    `nonce` is unique to a state, and the id of its RPC request: each is good once.
     `session` is the digest of the value that the app has bound the link to; None: not bound.
     """
 

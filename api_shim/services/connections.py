@@ -76,7 +76,7 @@ class ConnectionService:
     gone_lists: GoneListStore
     portals: PortalStore
     copies: CopyUpkeep
-    errands: RpcClient
+    rpc_requests: RpcClient
     clock: Callable[[], datetime]
 
     def invite(self, caller: Caller, *, session: str | None = None) -> Invitation:
@@ -126,8 +126,8 @@ class ConnectionService:
 
     async def _exchange(self, told: ConnectState, code: str, *, name: str) -> Answer:
         """Ask a worker to exchange the code; `name` is the field that an error about a used state names."""
-        errand = RpcRequest(
-            errand_id=told.nonce,
+        rpc_request = RpcRequest(
+            rpc_id=told.nonce,
             account_id=told.account_id,
             owner=told.owner,
             question=ExchangeCode(redirect_uri=self._way_to_hubspot().redirect_uri),
@@ -135,7 +135,7 @@ class ConnectionService:
             secret=SecretStr(code),
         )
         try:
-            return await self.errands.ask(errand)
+            return await self.rpc_requests.ask(rpc_request)
         except AlreadyAskedError:
             raise InvalidRequestError(f"{name}: was used before; begin again at /connect") from None
 

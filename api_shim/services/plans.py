@@ -21,7 +21,7 @@ class PlanService:
     """What routes call for `"dry_run": true`."""
 
     tokens: TokenStore
-    errands: RpcClient
+    rpc_requests: RpcClient
     clock: Callable[[], datetime]
 
     async def plan(self, caller: Caller, exports: Sequence[PlannedExport]) -> Answer:
@@ -31,11 +31,11 @@ class PlanService:
         """
         if await run_in_threadpool(self.tokens.find, caller.account_id, caller.uid) is None:
             raise TokenNotFoundError
-        errand = RpcRequest(
-            errand_id=str(uuid.uuid4()),
+        rpc_request = RpcRequest(
+            rpc_id=str(uuid.uuid4()),
             account_id=caller.account_id,
             owner=caller.uid,
             question=PlanExports(exports=tuple(exports)),
             created_at=self.clock(),
         )
-        return await self.errands.ask(errand)
+        return await self.rpc_requests.ask(rpc_request)

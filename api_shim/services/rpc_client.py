@@ -23,40 +23,40 @@ _STILL_UNDER_WAY = "HubSpot has not answered in time"
 class RpcClient:
     """The shim's way to HubSpot, which it never calls itself. Stores block, so they are called in threads."""
 
-    errands: RpcRequestStore
+    rpc_requests: RpcRequestStore
     queue: RpcQueue
     waiter: JobWaiter
     waiting_limit: WaitingLimit
     longest_wait_s: float
 
-    async def ask(self, errand: RpcRequest) -> Answer:
-        """Return the answer to an errand.
+    async def ask(self, rpc_request: RpcRequest) -> Answer:
+        """Return the answer to an RPC request.
 
         Raises AlreadyAskedError; StoreUnavailableError; BrokerUnavailableError and TooManyRequestsError with nothing
-        done; NoAnswerError when no worker took the errand, or when the answer takes too long: then it may still be
+        done; NoAnswerError when no worker took the RPC request, or when the answer takes too long: then it may still be
         done.
         """
-        limit = self.waiting_limit.one_more(errand.account_id, errand.owner)
-        with limit, self.waiter.watch(errand.errand_id, self._answered) as watch:
-            if not await run_in_threadpool(self.errands.add, errand):
+        limit = self.waiting_limit.one_more(rpc_request.account_id, rpc_request.owner)
+        with limit, self.waiter.watch(rpc_request.rpc_id, self._answered) as watch:
+            if not await run_in_threadpool(self.rpc_requests.add, rpc_request):
                 raise AlreadyAskedError
             try:
-                await run_in_threadpool(self.queue.publish, errand)
+                await run_in_threadpool(self.queue.publish, rpc_request)
             except BrokerUnavailableError:
-                await run_in_threadpool(self.errands.withdraw, errand.errand_id)
+                await run_in_threadpool(self.rpc_requests.withdraw, rpc_request.rpc_id)
                 raise
-            return await self._answer_to(errand.errand_id, watch)
+            return await self._answer_to(rpc_request.rpc_id, watch)
 
-    async def _answer_to(self, errand_id: str, watch: Watch) -> Answer:
+    async def _answer_to(self, rpc_id: str, watch: Watch) -> Answer:
         ends_at = time.monotonic() + self.longest_wait_s
         while (left_s := ends_at - time.monotonic()) > 0:
             await watch.next_status(timeout_s=left_s)
-            answer = await run_in_threadpool(self.errands.answer_to, errand_id)
+            answer = await run_in_threadpool(self.rpc_requests.answer_to, rpc_id)
             if answer is not None:
                 return answer
-        nobody_went = await run_in_threadpool(self.errands.withdraw, errand_id)
+        nobody_went = await run_in_threadpool(self.rpc_requests.withdraw, rpc_id)
         raise NoAnswerError(_NOBODY_WENT if nobody_went else _STILL_UNDER_WAY)
 
-    def _answered(self, errand_ids: Sequence[str]) -> Mapping[str, JobStatus]:
+    def _answered(self, rpc_ids: Sequence[str]) -> Mapping[str, JobStatus]:
         """Return which of these are answered, in the word that announcements use for it."""
-        return dict.fromkeys(self.errands.answered_among(errand_ids), JobStatus.SUCCEEDED)
+        return dict.fromkeys(self.rpc_requests.answered_among(rpc_ids), JobStatus.SUCCEEDED)

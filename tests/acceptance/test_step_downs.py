@@ -28,7 +28,14 @@ SEED = 12
 ACCOUNTS = 3
 CONTACTS = 300
 SETTLED_S = 2 * PATIENCE_S
-WHAT_BROKE = ("job_broke", "errand_broke", "receipt_not_drawn_up", "raised unexpected", "request_broke", "Traceback")
+WHAT_BROKE = (
+    "job_broke",
+    "rpc_request_broke",
+    "receipt_not_drawn_up",
+    "raised unexpected",
+    "request_broke",
+    "Traceback",
+)
 
 
 @dataclass

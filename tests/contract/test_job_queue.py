@@ -18,7 +18,7 @@ from redis import Redis
 from tests.contract.stores import new_job, present
 from tests.fakes.queue import HoldingJobQueue
 from tests.patience import PATIENCE_S
-from worker.app import NOTE_MARK, QUEUE_BULK, QUEUE_INTERACTIVE, RUN_ERRAND, START_SYNC, TAKE_TURN
+from worker.app import NOTE_MARK, QUEUE_BULK, QUEUE_INTERACTIVE, RUN_RPC_REQUEST, START_SYNC, TAKE_TURN
 from worker.errors import BrokerUnavailableError, StoreUnavailableError
 from worker.jobs.status import JobKind, Line
 from worker.jobs.turn import AccountTurn, StoredJobs
@@ -54,10 +54,10 @@ def test_a_queue_is_not_empty_until_its_messages_are_taken(queue: WatchedJobQueu
     assert queue.length() == 1
 
 
-def test_an_errand_waits_where_a_page_would_and_carries_its_id_only(redis_url: str) -> None:
+def test_an_rpc_request_waits_where_a_page_would_and_carries_its_id_only(redis_url: str) -> None:
     app = app_on(redis_url)
-    errand = RpcRequest(
-        errand_id="e1",
+    rpc_request = RpcRequest(
+        rpc_id="e1",
         account_id="a1",
         owner="u1",
         question=ExchangeCode(redirect_uri="https://app.test/cb"),
@@ -65,13 +65,13 @@ def test_an_errand_waits_where_a_page_would_and_carries_its_id_only(redis_url: s
         secret=SecretStr("the-code"),
     )
 
-    CeleryRpcQueue(app).publish(errand)
+    CeleryRpcQueue(app).publish(rpc_request)
 
     queue: Any = app.amqp.queues[QUEUE_INTERACTIVE]
     with app.connection() as connection, connection.SimpleQueue(queue) as waiting:
         message = waiting.get(timeout=PATIENCE_S)
         message.ack()
-    assert message.headers["task"] == RUN_ERRAND
+    assert message.headers["task"] == RUN_RPC_REQUEST
     assert message.payload[0] == ["e1"]
     assert "the-code" not in str(message.headers) + str(message.payload)
 
@@ -137,12 +137,12 @@ def test_each_line_is_empty_or_not_by_itself(redis_url: str) -> None:
     }
 
 
-def test_without_a_broker_an_errand_is_refused() -> None:
-    errand = RpcRequest(
-        errand_id="e1", account_id="a1", owner="u1", question=PlanExports(exports=()), created_at=present()
+def test_without_a_broker_an_rpc_request_is_refused() -> None:
+    rpc_request = RpcRequest(
+        rpc_id="e1", account_id="a1", owner="u1", question=PlanExports(exports=()), created_at=present()
     )
     with pytest.raises(BrokerUnavailableError):
-        CeleryRpcQueue(app_on("redis://127.0.0.1:1/0")).publish(errand)
+        CeleryRpcQueue(app_on("redis://127.0.0.1:1/0")).publish(rpc_request)
 
 
 def test_a_redis_that_lost_its_messages_is_empty(redis_url: str) -> None:

@@ -19,7 +19,7 @@ def test_bodies_are_given_by_id_of_deleted_records_too(kind: str, request: pytes
         store = InMemoryRecordStore(ManualClock())
         world = World(store, InMemoryTransactions(store))
     world.insert(1, 2, 3)
-    world.bury(2)
+    world.mark_deleted(2)
 
     found = world.store.bodies(COPY, [1, 2, 9])
 

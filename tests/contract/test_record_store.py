@@ -52,10 +52,12 @@ class World:
     def replace(self, *numbers: int, value: str, sync_id: str = "s2") -> datetime:
         return self.change(lambda at: self.store.replace(COPY, records(numbers, value), at=at, sync_id=sync_id))
 
-    def bury(self, *numbers: int, unless_since: datetime | None = None) -> int:
+    def mark_deleted(self, *numbers: int, unless_since: datetime | None = None) -> int:
         buried: list[int] = []
         ends_at = unless_since or present() + timedelta(days=1)
-        self.change(lambda at: buried.append(self.store.bury(COPY, numbers, unless_since=ends_at, at=at, sync_id="s3")))
+        self.change(
+            lambda at: buried.append(self.store.mark_deleted(COPY, numbers, unless_since=ends_at, at=at, sync_id="s3"))
+        )
         return buried[-1]
 
     def erase(self, number: int) -> tuple[datetime, bool]:
@@ -123,7 +125,7 @@ def test_a_replaced_record_has_its_new_content_and_a_new_place(world: World) -> 
 
 def test_it_is_known_what_is_held_under_an_id(world: World) -> None:
     at = world.insert(1, 2, 3)
-    world.bury(2)
+    world.mark_deleted(2)
     known = world.store.known(COPY, [1, 2, 4])
     assert set(known) == {1, 2}
     assert known[1].digest == records([1])[0].digest
@@ -134,7 +136,7 @@ def test_it_is_known_what_is_held_under_an_id(world: World) -> None:
 
 def test_what_a_sync_has_missed_is_noted_once_and_changes_nothing_that_readers_see(world: World) -> None:
     world.insert(1, 2, 3)
-    world.bury(3)
+    world.mark_deleted(3)
     before = world.store.read(COPY, shown=Shown.ALL, since=None, after=None, limit=9)
     first, second = (Missed(sync_id=name, at=present()) for name in ("s4", "s5"))
 
@@ -153,7 +155,7 @@ def test_that_a_record_was_missed_is_forgotten_when_it_is_found_replaced_or_dele
 
     world.change(lambda _: world.store.note_found(COPY, [1, 9]))
     world.replace(2, value="new")
-    world.bury(3)
+    world.mark_deleted(3)
 
     known = world.store.known(COPY, [1, 2, 3, 4])
     assert [record_id for record_id, held in known.items() if held.missed is not None] == [4]
@@ -187,7 +189,7 @@ def test_the_kind_of_an_engagement_is_known(world: World) -> None:
 
 def test_a_buried_record_keeps_its_content_and_says_since_when_it_is_deleted(world: World) -> None:
     at = world.insert(1)
-    assert world.bury(1) == 1
+    assert world.mark_deleted(1) == 1
     found = world.store.find(COPY, 1)
     assert json.loads(found.body) == {"vid": 1, "value": "v"}
     assert found.deleted_at == found.changed_at
@@ -196,7 +198,7 @@ def test_a_buried_record_keeps_its_content_and_says_since_when_it_is_deleted(wor
 
 def test_burying_again_or_what_is_not_there_changes_nothing(world: World) -> None:
     world.insert(1)
-    assert [world.bury(1, 2), world.bury(1, 2)] == [1, 0]
+    assert [world.mark_deleted(1, 2), world.mark_deleted(1, 2)] == [1, 0]
     with pytest.raises(RecordNotFoundError):
         world.store.find(COPY, 2)
 
@@ -205,13 +207,13 @@ def test_what_has_changed_since_is_not_buried(world: World) -> None:
     world.insert(1)
     since = world.insert(2)
     world.replace(3, value="not there")
-    assert world.bury(1, 2, unless_since=since) == 1
+    assert world.mark_deleted(1, 2, unless_since=since) == 1
     assert world.listed() == [2]
 
 
 def test_a_record_that_is_replaced_lives_again(world: World) -> None:
     world.insert(1)
-    world.bury(1)
+    world.mark_deleted(1)
     world.replace(1, value="back")
     assert world.store.find(COPY, 1).deleted_at is None
     assert world.listed(shown=Shown.DELETED) == []
@@ -219,7 +221,7 @@ def test_a_record_that_is_replaced_lives_again(world: World) -> None:
 
 def test_a_list_shows_the_living_the_deleted_or_all(world: World) -> None:
     world.insert(1, 2, 3)
-    world.bury(2)
+    world.mark_deleted(2)
     world.insert(4)
     assert world.listed() == [1, 3, 4]
     assert world.listed(shown=Shown.DELETED) == [2]
@@ -229,9 +231,9 @@ def test_a_list_shows_the_living_the_deleted_or_all(world: World) -> None:
 @pytest.mark.parametrize("shown", list(Shown))
 def test_a_list_goes_on_after_any_place(world: World, shown: Shown) -> None:
     world.insert(5, 1, 3)
-    world.bury(3)
+    world.mark_deleted(3)
     world.insert(4, 2)
-    world.bury(4)
+    world.mark_deleted(4)
     whole = world.store.read(COPY, shown=shown, since=None, after=None, limit=1000)
     order = [record.record_id for record in whole]
     for number, record in enumerate(whole):
@@ -251,7 +253,7 @@ def test_a_list_begins_with_what_changed_at_an_instant(world: World) -> None:
 
 def test_ids_come_in_order_within_bounds_whether_deleted_or_not(world: World) -> None:
     world.insert(1000, 999, 5, 30)
-    world.bury(30)
+    world.mark_deleted(30)
     assert list(world.store.ids(COPY, after=None, through=None)) == [5, 30, 999, 1000]
     assert list(world.store.ids(COPY, after=5, through=999)) == [30, 999]
     assert list(world.store.ids(COPY, after=999, through=None)) == [1000]
@@ -282,7 +284,7 @@ def test_erasing_again_or_what_was_never_there_changes_nothing(world: World) -> 
 
 def test_a_record_that_is_deleted_at_hubspot_is_erased_as_well_and_followers_are_told(world: World) -> None:
     world.insert(1)
-    world.bury(1)
+    world.mark_deleted(1)
     (deleted,) = world.store.read(COPY, shown=Shown.ALL, since=None, after=None, limit=9)
     world.erase(1)
     (tombstone,) = world.store.read(COPY, shown=Shown.ALL, since=None, after=deleted.place, limit=9)
@@ -347,7 +349,7 @@ def test_copies_do_not_see_each_other(world: World, other: CopyId) -> None:
     assert list(world.store.ids(COPY, after=None, through=None)) == [1]
     assert list(world.store.ids(other, after=None, through=None)) == [1, 2]
     assert world.store.known(COPY, [1, 2]).keys() == {1}
-    assert world.bury(1, 2) == 1
+    assert world.mark_deleted(1, 2) == 1
     assert not world.erase(2)[1]
     assert world.listed(copy=other) == [1, 2]
 
@@ -368,13 +370,13 @@ def test_what_fails_in_the_middle_leaves_nothing_behind(world: World) -> None:
 
 def end_sync(world: World, copy: CopyId, complete: CompleteSync) -> None:
     """Keep the account of an export that a sync is complete with."""
-    copying = world.store.take_up(copy, complete.sync_id, CopyProgress(), epoch=1)
+    copying = world.store.resume(copy, complete.sync_id, CopyProgress(), epoch=1)
     world.store.keep_account(copy, complete.sync_id, copying.end_comparison(), epoch=1, complete=complete)
 
 
 def test_an_account_that_is_not_kept_completes_no_sync(world: World) -> None:
     complete = CompleteSync(sync_id="s1", since=present(), mode=SyncMode.FULL)
-    world.store.take_up(COPY, "j1", CopyProgress(), epoch=2)
+    world.store.resume(COPY, "j1", CopyProgress(), epoch=2)
 
     with pytest.raises(LeaseLostError):
         world.store.keep_account(COPY, "j1", CopyProgress(), epoch=1, complete=complete)
@@ -387,16 +389,16 @@ def test_an_export_at_its_start_forgets_what_it_has_found_but_not_what_it_has_ch
         created=1, changed=2, deleted=3, left_out=(4,), living=5, missing=6, may_delete=7, compared_through=8
     )
     ended = replace(known, since=present(), is_compared=True)
-    world.store.take_up(COPY, "j1", ended, epoch=1)
+    world.store.resume(COPY, "j1", ended, epoch=1)
     before = present()
 
-    begun = world.store.take_up(COPY, "j1", CopyProgress(), epoch=2, is_at_start=True)
+    begun = world.store.resume(COPY, "j1", CopyProgress(), epoch=2, is_at_start=True)
 
     assert begun.since is not None
     assert begun == CopyProgress(created=1, changed=2, deleted=3, since=begun.since)
     assert before - timedelta(milliseconds=1) <= begun.since <= present()
-    assert world.store.take_up(COPY, "j1", CopyProgress(), epoch=3) == begun
-    first = world.store.take_up(COPY, "j2", CopyProgress(mode=SyncMode.INCREMENTAL), epoch=1, is_at_start=True)
+    assert world.store.resume(COPY, "j1", CopyProgress(), epoch=3) == begun
+    first = world.store.resume(COPY, "j2", CopyProgress(mode=SyncMode.INCREMENTAL), epoch=1, is_at_start=True)
     assert (first.mode, first.since is not None) == (SyncMode.INCREMENTAL, True)
 
 
@@ -420,7 +422,7 @@ def test_the_latest_complete_sync_of_each_mode_is_remembered(world: World) -> No
 
 def test_an_exports_account_is_kept_with_what_it_counts_or_not_at_all(world: World) -> None:
     begun, counted = CopyProgress(), CopyProgress(created=2, since=present(), compared_through=2**40)
-    assert world.store.take_up(COPY, "j1", begun, epoch=1) == begun
+    assert world.store.resume(COPY, "j1", begun, epoch=1) == begun
 
     def change(copying: CopyProgress, *numbers: int, epoch: int) -> None:
         def work(at: datetime) -> None:
@@ -430,13 +432,13 @@ def test_an_exports_account_is_kept_with_what_it_counts_or_not_at_all(world: Wor
         world.change(work)
 
     change(counted, 1, 2, epoch=1)
-    assert world.store.take_up(COPY, "j1", begun, epoch=2) == counted
+    assert world.store.resume(COPY, "j1", begun, epoch=2) == counted
     with pytest.raises(LeaseLostError):
         change(replace(counted, created=3), 3, epoch=1)
     assert world.listed() == [1, 2]
     change(replace(counted, created=3), 3, epoch=2)
-    assert world.store.take_up(COPY, "j1", begun, epoch=2).created == 3
-    assert world.store.take_up(COPY, "j2", begun, epoch=1) == begun
+    assert world.store.resume(COPY, "j1", begun, epoch=2).created == 3
+    assert world.store.resume(COPY, "j2", begun, epoch=1) == begun
     with pytest.raises(LeaseLostError):
         world.store.keep_account(COPY, "j3", begun, epoch=1)
 
@@ -452,7 +454,7 @@ def test_a_list_ends_early_when_it_has_become_large(world: World) -> None:
 def test_however_many_exports_are_at_work_none_loses_its_account(world: World) -> None:
     jobs = [f"j{number}" for number in range(30)]
     for job_id in jobs:
-        world.store.take_up(COPY, job_id, CopyProgress(), epoch=1)
+        world.store.resume(COPY, job_id, CopyProgress(), epoch=1)
     for job_id in jobs:
         world.store.keep_account(COPY, job_id, CopyProgress(created=1), epoch=1)
 
@@ -460,11 +462,11 @@ def test_however_many_exports_are_at_work_none_loses_its_account(world: World) -
 def test_accounts_of_long_ago_are_forgotten(mongo_database: MongoDatabase) -> None:
     world = in_mongo(mongo_database)
     for number in range(30):
-        world.store.take_up(COPY, f"j{number}", CopyProgress(), epoch=1)
+        world.store.resume(COPY, f"j{number}", CopyProgress(), epoch=1)
     ages = {f"exports.j{number}.taken_at": present() - timedelta(hours=40 - number) for number in range(30)}
     mongo_database[COPIES].update_one({}, {"$set": ages})
 
-    world.store.take_up(COPY, "new", CopyProgress(), epoch=1)
+    world.store.resume(COPY, "new", CopyProgress(), epoch=1)
 
     (copy,) = mongo_database[COPIES].find()
     assert sorted(copy["exports"]) == sorted(["new", *(f"j{number}" for number in range(11, 30))])
@@ -508,7 +510,7 @@ def test_a_list_is_read_from_an_index_and_no_further_than_needed(mongo_database:
     for first in range(0, 1000, 100):
         world.insert(*range(first, first + 100))
     world.insert(*range(500), copy=CopyId(account_id="a2", export_type=ExportType.CONTACTS))
-    world.bury(*range(0, 1000, 2))
+    world.mark_deleted(*range(0, 1000, 2))
     place = world.store.read(COPY, shown=shown, since=None, after=None, limit=300)[-1].place
     with watched(mongo_database) as plans:
         assert len(world.store.read(COPY, shown=shown, since=None, after=place, limit=20)) == 20
@@ -548,7 +550,7 @@ def test_each_portal_has_a_copy_of_its_own(world: World) -> None:
 def test_a_change_of_one_portals_copy_leaves_the_other_as_it_is(world: World) -> None:
     world.insert(1, 2, copy=FIRST)
     world.insert(1, 2, copy=SECOND)
-    world.change(lambda at: world.store.bury(SECOND, [1], unless_since=at, at=at, sync_id="s"), copy=SECOND)
+    world.change(lambda at: world.store.mark_deleted(SECOND, [1], unless_since=at, at=at, sync_id="s"), copy=SECOND)
     world.change(lambda at: world.store.replace(SECOND, records([2], "new"), at=at, sync_id="s"), copy=SECOND)
     world.change(lambda at: world.store.erase(SECOND, 1, at=at), copy=SECOND)
 
@@ -561,13 +563,13 @@ def test_a_change_of_one_portals_copy_leaves_the_other_as_it_is(world: World) ->
 
 def test_what_was_stored_without_a_portal_is_the_first_ones(world: World) -> None:
     world.insert(1, 2)
-    world.store.take_up(COPY, "j1", CopyProgress(created=2), epoch=1)
+    world.store.resume(COPY, "j1", CopyProgress(created=2), epoch=1)
     end_sync(world, COPY, CompleteSync(sync_id="s1", since=present(), mode=SyncMode.FULL))
 
     world.insert(3, copy=FIRST)
 
     assert world.listed(copy=FIRST) == [1, 2, 3]
-    assert world.store.take_up(FIRST, "j1", CopyProgress(), epoch=2) == CopyProgress(created=2)
+    assert world.store.resume(FIRST, "j1", CopyProgress(), epoch=2) == CopyProgress(created=2)
     assert world.store.last_sync(FIRST, SyncMode.FULL) is not None
     assert world.listed(copy=SECOND) == []
     assert world.store.last_sync(SECOND, SyncMode.FULL) is None
@@ -608,7 +610,7 @@ def test_nobody_writes_into_a_copy_that_is_being_removed(world: World) -> None:
     with pytest.raises(CopyBusyError):
         world.insert(7, copy=FIRST)
     with pytest.raises(CopyBusyError):
-        world.store.take_up(FIRST, "j1", CopyProgress(), epoch=1)
+        world.store.resume(FIRST, "j1", CopyProgress(), epoch=1)
 
 
 def test_a_copy_that_the_account_never_had_is_removed_at_once(world: World) -> None:

@@ -115,7 +115,7 @@ class InMemoryRecordStore:
         there = [record for record in records if record.record_id in known]
         self._put(copy, there, at, sync_id, is_from_feed=is_from_feed)
 
-    def bury(
+    def mark_deleted(
         self, copy: CopyId, record_ids: Iterable[int], *, unless_since: datetime, at: datetime, sync_id: str
     ) -> int:
         self._answer()
@@ -168,7 +168,7 @@ class InMemoryRecordStore:
         in_order = sorted(wanted, key=lambda record: _order(record.place))[:limit]
         return list(within_bytes(in_order, size_of=lambda record: len(record.body)))
 
-    def take_up(
+    def resume(
         self, copy: CopyId, job_id: str, copying: CopyProgress, *, epoch: int, is_at_start: bool = False
     ) -> CopyProgress:
         copy = self._claimed(copy)

@@ -122,7 +122,7 @@ def test_a_deletion_and_a_later_change_commit_while_a_read_is_under_way(
         world.insert(*range(first, first + 200))
 
     def delete_and_change() -> None:
-        world.bury(250)
+        world.mark_deleted(250)
         world.replace(251, value="later")
 
     change = once(delete_and_change)
@@ -216,17 +216,17 @@ class Account:
             comparison=None,  # type: ignore[arg-type]  # no page is the last one
         )
         asked_at = time.monotonic()
-        current.keep_up(current.take_up(job), page, asked_at=asked_at)
+        current.apply_page(current.resume(job), page, asked_at=asked_at)
 
     def delete(self) -> None:
         """Mark some as deleted, as a comparison does."""
         some = self.dice.sample(IDS, 12)
 
-        def bury() -> None:
+        def mark_deleted() -> None:
             moment = self.records.begin_change(self.copy)
-            self.records.bury(self.copy, some, unless_since=moment.at, at=moment.at, sync_id="deleting")
+            self.records.mark_deleted(self.copy, some, unless_since=moment.at, at=moment.at, sync_id="deleting")
 
-        MongoTransactions(self.database).run(bury)
+        MongoTransactions(self.database).run(mark_deleted)
 
     def erase(self) -> None:
         eraser = Eraser(

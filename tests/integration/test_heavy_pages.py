@@ -111,8 +111,8 @@ def test_a_page_of_43_mb_is_copied_in_transactions_of_moderate_size(product: Mon
     transactions = Counted(MongoTransactions(product))
     current = copy_in(product, transactions)
 
-    job = current.keep_up(current.take_up(an_export("j1")), page, asked_at=time.monotonic())
-    again = current.keep_up(job, page, asked_at=time.monotonic())
+    job = current.apply_page(current.resume(an_export("j1")), page, asked_at=time.monotonic())
+    again = current.apply_page(job, page, asked_at=time.monotonic())
 
     assert changes(job, seen=ENGAGEMENTS) == changes(again, seen=ENGAGEMENTS) == came_to(created=ENGAGEMENTS)
     assert 5 <= transactions.seen <= 8
@@ -135,7 +135,7 @@ def test_a_busy_processor_fails_no_transaction(impatient: MongoDatabase) -> None
 
     began_at = time.monotonic()
     page = page_of(range(ENGAGEMENTS), bytes_each=1000)
-    job = current.keep_up(current.take_up(an_export("j1")), page, asked_at=time.monotonic())
+    job = current.apply_page(current.resume(an_export("j1")), page, asked_at=time.monotonic())
 
     assert time.monotonic() - began_at > ENGAGEMENTS * 0.02 > 2 > transactions.longest_s
     assert changes(job, seen=ENGAGEMENTS) == came_to(created=ENGAGEMENTS)
@@ -148,14 +148,14 @@ def test_who_dies_between_the_transactions_of_a_page_has_lost_and_doubled_nothin
     few = range(24)
     before = copy_in(mongo_database, Counted(MongoTransactions(mongo_database)))
     first = page_of(range(16), bytes_each=1_100_000, says="before")
-    before.keep_up(before.take_up(an_export("j0")), first, asked_at=time.monotonic())
+    before.apply_page(before.resume(an_export("j0")), first, asked_at=time.monotonic())
     page = page_of(few, bytes_each=1_100_000)
     dying = copy_in(mongo_database, Counted(MongoTransactions(mongo_database), dies_at=dies_at))
     with suppress(PowerCutError):
-        dying.keep_up(dying.take_up(an_export("j1")), page, asked_at=time.monotonic())
+        dying.apply_page(dying.resume(an_export("j1")), page, asked_at=time.monotonic())
 
     current = copy_in(mongo_database, Counted(MongoTransactions(mongo_database)))
-    job = current.keep_up(current.take_up(an_export("j1")), page, asked_at=time.monotonic())
+    job = current.apply_page(current.resume(an_export("j1")), page, asked_at=time.monotonic())
 
     assert changes(job, seen=24) == came_to(created=8, changed=16)
     found = MongoRecordStore(mongo_database).read(COPY, shown=Shown.ALL, since=None, after=None, limit=1)

@@ -60,7 +60,9 @@ def synced(database: MongoDatabase) -> Job:
     )
     contacts = [{"vid": number, "value": "v"} for number in (1, 2, 3)]
     page = read_page(ExportType.CONTACTS, json.dumps({"contacts": contacts, "has-more": True}).encode())
-    return current.keep_up(current.take_up(replace(new_job(), copying=CopyProgress())), page, asked_at=time.monotonic())
+    return current.apply_page(
+        current.resume(replace(new_job(), copying=CopyProgress())), page, asked_at=time.monotonic()
+    )
 
 
 def test_it_is_named_and_reported_once_and_the_others_are_read(world: World) -> None:

@@ -189,7 +189,7 @@ class Comparison:
         unproven = [each for each in known if each not in {*proven}]
         allowed, withheld = unproven[: copying.may_delete], unproven[copying.may_delete :]
         going = [*proven, *allowed]
-        deleted = self._records.bury(copy, going, unless_since=since, at=moment.at, sync_id=job.sync_id)
+        deleted = self._records.mark_deleted(copy, going, unless_since=since, at=moment.at, sync_id=job.sync_id)
         if withheld:
             self._records.note_missed(copy, withheld, Missed(sync_id=job.sync_id, at=moment.now))
         counted = copying.after_deletion(deleted, unproven=len(allowed), withheld=len(withheld), through=some[-1])

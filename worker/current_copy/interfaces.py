@@ -102,7 +102,7 @@ class RecordStore(Protocol):
         That they were missed is forgotten.
         """
 
-    def bury(
+    def mark_deleted(
         self, copy: CopyId, record_ids: Iterable[int], *, unless_since: datetime, at: datetime, sync_id: str
     ) -> int:
         """Mark records as deleted, those left out that have changed since an instant; give how many were marked."""
@@ -130,7 +130,7 @@ class RecordStore(Protocol):
         It gives fewer as soon as they are MOST_BYTES_AT_ONCE in all, but at least one.
         """
 
-    def take_up(
+    def resume(
         self, copy: CopyId, job_id: str, copying: CopyProgress, *, epoch: int, is_at_start: bool = False
     ) -> CopyProgress:
         """Return an export's account as it is kept with the copy, at first `copying`, to who holds its job now.

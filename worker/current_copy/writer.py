@@ -43,10 +43,10 @@ class CurrentCopy:
         self._monotonic = monotonic
         self._comparison = comparison
 
-    def take_up(self, job: Job) -> Job:
+    def resume(self, job: Job) -> Job:
         """Have a job go on from what is known of it with the copy; whoever held it before changes the copy no more."""
         reflected, is_at_start = copying_of(job), job.progress.pages == 0
-        copying = self._records.take_up(job.copy_id, job.job_id, reflected, epoch=job.epoch, is_at_start=is_at_start)
+        copying = self._records.resume(job.copy_id, job.job_id, reflected, epoch=job.epoch, is_at_start=is_at_start)
         if not is_at_start:
             copying = replace(copying, feed_total=reflected.feed_total)  # it belongs to the place, which the job knows
         if copying.mode_used is None:
@@ -59,7 +59,7 @@ class CurrentCopy:
         """Have an export that reads a feed begin again with all records."""
         return self._kept(job, copying_of(job).read_all(because))
 
-    def keep_up(self, job: Job, page: Page, *, asked_at: float) -> Job:
+    def apply_page(self, job: Job, page: Page, *, asked_at: float) -> Job:
         """Apply a page that was asked for at `asked_at` to the copy; nothing is written where the copy is up to date.
 
         A heavy page takes several transactions. A worker that dies between two of them has counted what they did:

@@ -72,11 +72,11 @@ class ExportContext:
     source: CrmSource
     apis: ApiChooser
     queue: JobQueue
-    rings: DelayedQueue
-    announcer: JobNotifier
+    delayed: DelayedQueue
+    notifier: JobNotifier
     limiter: RateLimiter
     storing: Executor
-    waiting_room: Backlog
+    backlog: Backlog
     forecaster: Forecaster
     calling: Executor
     lanes: int = 1

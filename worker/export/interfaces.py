@@ -117,7 +117,7 @@ class SliceOutcome(StrEnum):
 
 
 class SliceRunner(Protocol):
-    """Does what a message rings for."""
+    """Does the slice that a message asks for."""
 
     def run_slice(self, job_id: str) -> SliceOutcome:
         """Work on a job for at most one slice. Raises UnavailableError."""

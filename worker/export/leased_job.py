@@ -34,7 +34,7 @@ from worker.jobs.copy_progress import FEED_TOO_OLD, CopyProgress
 from worker.jobs.job import Job
 from worker.jobs.status import JobKind, JobStatus
 from worker.jobs.sync import is_left_over
-from worker.lifecycle.completion import close, tell_sync
+from worker.lifecycle.completion import close, propagate_to_sync
 from worker.rate_limit.quota import Quota
 from worker.records.crm_api import CrmApi
 
@@ -81,14 +81,14 @@ class LeasedJob:
             if is_left_over(self._sync):
                 self.cancel()
 
-    def take_up(self, *, token: SecretStr | None = None) -> None:
+    def resume(self, *, token: SecretStr | None = None) -> None:
         """Make sure that what the job has is there, and that it may begin; `token` is the one that it begins with."""
         self._take_up(token)
         job = self.job
         if job.kind is JobKind.EXPORT and job.progress.pages == 0 and self.is_at_work:
-            self.tools.announcer.announce(job)  # who waits for a page wants nothing else
+            self.tools.notifier.notify(job)  # who waits for a page wants nothing else
             if self._sync is not None:
-                self.tools.announcer.announce(self._sync)
+                self.tools.notifier.notify(self._sync)
             self._estimate()
 
     def belong_to(self, hub_id: int | None) -> None:
@@ -176,7 +176,7 @@ class LeasedJob:
             _log.warning("call_failed", retry_in_s=round(delay_s, 2), **error.log_fields)
         return delay_s
 
-    def stand_aside(self, delay_s: float, *, reason: str) -> None:
+    def park(self, delay_s: float, *, reason: str) -> None:
         """Sit a moment out; for anything longer the job waits in the database and the worker is free."""
         at = self.tools.clock()
         if delay_s <= self.limits.longest_sleep_s:
@@ -223,7 +223,7 @@ class LeasedJob:
         _log.warning("job_failed", code=error.code, **error.log_fields)
         self.job = self.job.fail(error, at=self.tools.clock())
 
-    def hand_back(self) -> None:
+    def requeue(self) -> None:
         """Requeue the job for another slice. The caller publishes for whichever of the account's jobs is next."""
         self.tools.jobs.release(self.job)
 
@@ -233,16 +233,16 @@ class LeasedJob:
             self.job = self._closed()
         self.tools.jobs.release(self.job, resume_in_s=self._wait_s)
         if self._wait_s is not None:
-            self.tools.rings.ring_in(self._wait_s, self.job)
+            self.tools.delayed.publish_in(self._wait_s, self.job)
         if self.job.status is not JobStatus.RUNNING:
-            self._announce()
+            self._notify()
         progress = self.job.progress
         _log.info("job_left", status=self.job.status, pages=progress.pages, records=progress.records)
 
     def _gives_way(self) -> bool:
         """Make room for one who waits, once this job has had its share; there is no way back from that."""
         if not self._has_given_way and self.tools.monotonic() >= self._gives_way_at:
-            self._has_given_way = self.tools.waiting_room.let_one_in()
+            self._has_given_way = self.tools.backlog.should_yield()
         return self._has_given_way
 
     def _choose_api(self) -> None:
@@ -283,7 +283,7 @@ class LeasedJob:
             return
         known = self.job.copying
         if known is not None:
-            self.job = self.tools.copy.take_up(self.job)
+            self.job = self.tools.copy.resume(self.job)
         if self._was_begun_anew and self.job.progress.pages == 0:
             self.tools.pages.cut(self.job)  # whoever began it anew may have died before the old pages were gone
         if self.job.pages_expire_at is not None:
@@ -363,11 +363,13 @@ class LeasedJob:
         is_first_try = job.epoch == 1 and not self._was_begun_anew
         return is_first_try and job.status is JobStatus.SUCCEEDED and job.lanes is None and not job.blocks
 
-    def _announce(self) -> None:
+    def _notify(self) -> None:
         tools, job = self.tools, self.job
-        tools.announcer.announce(job)
+        tools.notifier.notify(job)
         if tools.siblings.leave(job):
-            tell_sync(job, jobs=tools.jobs, pages=tools.pages, announcer=tools.announcer, result_ttl=tools.result_ttl)
+            propagate_to_sync(
+                job, jobs=tools.jobs, pages=tools.pages, notifier=tools.notifier, result_ttl=tools.result_ttl
+            )
 
 
 def _least(*numbers: int | None) -> int | None:

@@ -48,7 +48,7 @@ class Slice:
     """
 
     def __init__(self, lease: HeldLease, *, tools: ExportContext, limits: SliceLimits) -> None:
-        self._hand = LeasedJob(lease, tools=tools, limits=limits)
+        self._leased = LeasedJob(lease, tools=tools, limits=limits)
         self._tools = tools
         self._fetcher = PageFetcher(lease, tools=tools, limits=limits)
         self._storing: tuple[Job, Future[Job]] | None = None  # the job before the page, and as it is with it
@@ -57,59 +57,59 @@ class Slice:
     def run(self) -> None:
         """Do the slice. Raises LeaseLostError, UnavailableError; what was stored until then stays."""
         try:
-            self._hand.begin()
+            self._leased.begin()
             if self._learn_portal():
-                self._hand.take_up(token=self._fetcher.token)
-            self._go_on()
+                self._leased.resume(token=self._fetcher.token)
+            self._continue()
         finally:
-            self._tools.siblings.leave(self._hand.job)
+            self._tools.siblings.leave(self._leased.job)
             if self._storing is not None:
                 self._tools.wait_for([self._storing[1]])  # the lease is given up after the last write under it
 
-    def _go_on(self) -> None:
-        hand = self._hand
-        while hand.is_at_work:
-            if hand.wants_more(hand.job):
-                hand.do(self._fetch_next if hand.job.lanes is None else self._read_in_lanes)
+    def _continue(self) -> None:
+        leased = self._leased
+        while leased.is_at_work:
+            if leased.wants_more(leased.job):
+                leased.do(self._fetch_next if leased.job.lanes is None else self._read_in_lanes)
             elif self._storing is not None:
-                hand.do(self._bring_home)
-            elif hand.job.cancel_requested:
-                hand.cancel()
-            elif hand.job.has_copy_to_compare and not hand.is_over(hand.job):
-                hand.do(self._compare)
-            elif hand.job.is_complete and not hand.job.has_copy_to_compare:
-                hand.succeed()
+                leased.do(self._await_write)
+            elif leased.job.cancel_requested:
+                leased.cancel()
+            elif leased.job.has_copy_to_compare and not leased.is_over(leased.job):
+                leased.do(self._compare)
+            elif leased.job.is_complete and not leased.job.has_copy_to_compare:
+                leased.succeed()
             else:
-                hand.hand_back()
+                leased.requeue()
                 return
-        hand.leave()
+        leased.leave()
 
     def _learn_portal(self) -> bool:
         """Find out which portal is connected, where pages are wanted: it tells which copy the job goes on from.
 
         False when that has ended the job, or has it wait, and where the slice is over before it is known.
         """
-        hand = self._hand
-        if hand.job.is_complete or hand.job.cancel_requested:
-            return hand.is_at_work
-        while hand.is_at_work and not self._fetcher.has_token:
-            if hand.is_over(hand.job):
+        leased = self._leased
+        if leased.job.is_complete or leased.job.cancel_requested:
+            return leased.is_at_work
+        while leased.is_at_work and not self._fetcher.has_token:
+            if leased.is_over(leased.job):
                 return False
-            hand.do(self._ask_for_portal)
-        return hand.is_at_work
+            leased.do(self._ask_for_portal)
+        return leased.is_at_work
 
     def _ask_for_portal(self) -> None:
         try:
-            self._fetcher.fresh_token(self._hand.job)
+            self._fetcher.fresh_token(self._leased.job)
         except RetryableHubSpotError as error:
             self._retry_or_fail(error)
         else:
-            self._hand.belong_to(self._fetcher.hub_id)
+            self._leased.belong_to(self._fetcher.hub_id)
 
     def _read_in_lanes(self) -> None:
-        lanes = self._hand.job.lanes
+        lanes = self._leased.job.lanes
         if lanes is not None:
-            LaneReader(self._hand, lanes, fetcher=self._fetcher).read()
+            LaneReader(self._leased, lanes, fetcher=self._fetcher).read()
 
     def _fetch_next(self) -> None:
         if self._splits():
@@ -117,38 +117,38 @@ class Slice:
         try:
             self._ask_for_page()
         except FeedUnusableError as error:
-            self._hand.read_all(because=error.message)
+            self._leased.read_all(because=error.message)
         except CursorLostError as error:
             self._begin_anew(because=error.message)
         except ListGoneError as error:
-            self._hand.leave_list(error)
+            self._leased.leave_list(error)
         except (TokenRefusedError, RetryableHubSpotError) as error:
             self._retry_or_fail(error)
 
     def _splits(self) -> bool:
         """Go on in lanes, if what is stored by now lets the export be split."""
-        if self._tools.lanes == 1 or not shows_order(self._hand.job):
+        if self._tools.lanes == 1 or not shows_order(self._leased.job):
             return False
-        self._bring_home()
-        if self._hand.wants_more(self._hand.job) and shows_order(self._hand.job):
-            self._hand.job = begin_lanes(self._hand.job, at=self._tools.clock())
+        self._await_write()
+        if self._leased.wants_more(self._leased.job) and shows_order(self._leased.job):
+            self._leased.job = begin_lanes(self._leased.job, at=self._tools.clock())
         return True
 
     def _ask_for_page(self) -> None:
         """Do one call and have stored what came of it. Until it has been answered the page before is being stored."""
         try:
-            attempt = self._fetcher.fetch(self._hand.job)
+            attempt = self._fetcher.fetch(self._leased.job)
         finally:
-            self._bring_home()
-        self._hand.belong_to(self._fetcher.hub_id)
-        self._hand.note_further(attempt.answered)
+            self._await_write()
+        self._leased.belong_to(self._fetcher.hub_id)
+        self._leased.note_further(attempt.answered)
         if attempt.fetched is not None:
-            self._hand.note_page(attempt.fetched)
+            self._leased.note_page(attempt.fetched)
             self._store(attempt.fetched, asked_at=attempt.asked_at)
         elif attempt.error is not None:
-            job, error = self._hand.job, attempt.error
-            self._hand.note_call(error.status, error.quota)
-            self._hand.ask_for_less(error, job)
+            job, error = self._leased.job, attempt.error
+            self._leased.note_call(error.status, error.quota)
+            self._leased.ask_for_less(error, job)
             raise error
         elif attempt.wait_s > 0:
             self._wait_for_place(attempt.wait_s)
@@ -156,19 +156,19 @@ class Slice:
     def _begin_anew(self, *, because: str) -> None:
         """Forget what was read: what is behind it cannot be told from it."""
         _log.warning("export_begun_anew", reason=because)
-        self._hand.lease.require()
-        self._hand.begin_anew(because=because)
+        self._leased.lease.require()
+        self._leased.begin_anew(because=because)
 
     def _wait_for_place(self, wait_s: float) -> None:
         """Wait, unless someone waits at the other end and would not wait that long."""
-        if self._hand.job.kind is JobKind.PAGE and wait_s > self._hand.limits.seconds:
-            self._hand.fail(RateLimitedError(_NO_PLACE, status=429, retry_after_s=wait_s))
+        if self._leased.job.kind is JobKind.PAGE and wait_s > self._leased.limits.seconds:
+            self._leased.fail(RateLimitedError(_NO_PLACE, status=429, retry_after_s=wait_s))
             return
-        self._hand.stand_aside(wait_s, reason="rate_limit")
+        self._leased.park(wait_s, reason="rate_limit")
 
     def _store(self, fetched: FetchedPage, *, asked_at: float) -> None:
         """Store the page: while the next one is being fetched, if one is wanted."""
-        job, cursor = self._hand.job, self._hand.job.cursor
+        job, cursor = self._leased.job, self._leased.job.cursor
         given = ids_of(job.records_type, fetched.page)
         page, ids = without_repeat(job.records_type, fetched.page, given, last_id=job.last_id)
         if fetched.api != cursor.api and goes_back(ids, after_id=cursor.after_id):
@@ -193,44 +193,44 @@ class Slice:
         if moved.copying is not None:
             moved = replace(moved, copying=replace(moved.copying, feed_total=fetched.total))
         write = partial(self._write, job, moved, page, ids, asked_at=asked_at)
-        if self._hand.wants_more(moved):
+        if self._leased.wants_more(moved):
             writing = self._tools.storing.submit(copy_context().run, write)
-            self._storing, self._hand.job = (job, writing), moved
+            self._storing, self._leased.job = (job, writing), moved
         else:
-            self._hand.job = write()
+            self._leased.job = write()
 
     def _write(self, job: Job, moved: Job, page: Page, ids: Ids, *, asked_at: float) -> Job:
         """Store a page, then the place after it; the write that finishes a job is the one that leaves it."""
-        lease = self._hand.lease
+        lease = self._leased.lease
         lease.require()
         was_there = self._tools.pages.add(job, page, ids=ids, expires_at=self._end_of_page(moved, moved.updated_at))
         stored = replace(moved, tally=moved.tally.after_refetch()) if was_there else moved
         if stored.copying is not None:
-            stored = self._tools.copy.keep_up(stored, page, asked_at=asked_at)
+            stored = self._tools.copy.apply_page(stored, page, asked_at=asked_at)
             self._stored[job.progress.pages] = frozenset(each for each in ids if each is not None)
         is_over = stored.is_complete and not stored.has_copy_to_compare
         # The only page of a sync is counted with the comparison: whoever finds it uncounted begins both anew.
         is_only = job.progress.pages == 0 and stored.is_complete
         if not (is_over or is_only):
-            return self._hand.count(stored, [StoredPage(number=job.progress.pages, ids=ids)])
+            return self._leased.count(stored, [StoredPage(number=job.progress.pages, ids=ids)])
         self._tools.eraser.keep_out(job, job.progress.pages, ids)
         if job.kind is JobKind.PAGE:
-            self._tools.announcer.announce_page(job)  # who waits for it need not wait for the job's end to be stored
+            self._tools.notifier.notify_page(job)  # who waits for it need not wait for the job's end to be stored
         return stored
 
     def _compare(self) -> None:
         """Compare a portion; the write that finishes a job is the one that leaves it."""
-        lease = self._hand.lease
+        lease = self._leased.lease
         lease.require()
-        job = self._hand.job = self._tools.copy.compare(self._hand.job, seen=self._stored)
+        job = self._leased.job = self._tools.copy.compare(self._leased.job, seen=self._stored)
         if job.has_copy_to_compare:
-            self._hand.job = self._hand.count(job, [])
+            self._leased.job = self._leased.count(job, [])
 
-    def _bring_home(self) -> None:
+    def _await_write(self) -> None:
         """Go on with the job as it is stored, once it is. Raises what kept the page from being stored."""
         if self._storing is not None:
-            (self._hand.job, writing), self._storing = self._storing, None
-            self._hand.job = writing.result()
+            (self._leased.job, writing), self._storing = self._storing, None
+            self._leased.job = writing.result()
 
     def _end_of_page(self, job: Job, at: datetime) -> datetime | None:
         """Return the end of the only page there will be; an export's pages get theirs together."""
@@ -239,18 +239,18 @@ class Slice:
         return job.succeed(at=at).expire(after=self._tools.result_ttl).expires_at
 
     def _retry_or_fail(self, error: TokenRefusedError | RetryableHubSpotError) -> None:
-        job = self._hand.job
-        delay_s = self._hand.delay_after(error, job)
+        job = self._leased.job
+        delay_s = self._leased.delay_after(error, job)
         if delay_s is None:
-            self._hand.fail(error)
+            self._leased.fail(error)
             return
-        self._hand.job = replace(job, attempts=job.attempts + is_failure(error), waited_s=job.waited_s + delay_s)
-        self._hand.note_retry(error)
+        self._leased.job = replace(job, attempts=job.attempts + is_failure(error), waited_s=job.waited_s + delay_s)
+        self._leased.note_retry(error)
         if isinstance(error, TokenRefusedError):
             self._renew()
-        self._hand.stand_aside(delay_s, reason=error.code)
+        self._leased.park(delay_s, reason=error.code)
 
     def _renew(self) -> None:
         """Have the refused token renewed now: whoever takes the job up after the wait knows nothing of the refusal."""
         with suppress(RetryableHubSpotError):
-            self._fetcher.fresh_token(self._hand.job)
+            self._fetcher.fresh_token(self._leased.job)

@@ -190,7 +190,7 @@ class JobStore(Protocol):
         """
 
     def drop(self, job: Job) -> None:
-        """Return the lease up without storing anything but one try more; the next sweep rings.
+        """Return the lease up without storing anything but one try more; the next sweep publishes it.
 
         Raises LeaseLostError as `checkpoint` does.
         """

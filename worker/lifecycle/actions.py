@@ -24,7 +24,7 @@ from worker.jobs.interfaces import JobQuery, JobStore
 from worker.jobs.job import Job
 from worker.jobs.status import IllegalChangeError, JobStatus
 from worker.jobs.sync import follow
-from worker.lifecycle.completion import close, end_sync, tell_sync, with_erased
+from worker.lifecycle.completion import close, end_sync, propagate_to_sync, with_erased
 from worker.messaging.interfaces import JobNotifier, JobQueue
 from worker.messaging.publish import publish_or_note
 from worker.pages.interfaces import PageStore
@@ -48,7 +48,7 @@ class JobActions:
         queue: JobQueue,
         result_ttl: timedelta,
         clock: Callable[[], datetime],
-        announcer: JobNotifier | None = None,
+        notifier: JobNotifier | None = None,
         connections: ConnectionStore | None = None,
         portals: PresentPortals | None = None,
     ) -> None:
@@ -57,7 +57,7 @@ class JobActions:
         self._queue = queue
         self._result_ttl = result_ttl
         self._clock = clock
-        self._announcer = announcer
+        self._notifier = notifier
         self._connections = connections
         self._portals = portals
 
@@ -215,11 +215,11 @@ class JobActions:
             publish_or_note(*queued, queue=self._queue, jobs=self._jobs)
 
     def _tell_sync(self, job: Job, *, is_swept: bool = False) -> None:
-        tell_sync(
+        propagate_to_sync(
             job,
             jobs=self._jobs,
             pages=self._pages,
-            announcer=self._announcer,
+            notifier=self._notifier,
             result_ttl=self._result_ttl,
             is_swept=is_swept,
         )
@@ -231,8 +231,8 @@ class JobActions:
             self._connections.ask_again(retried[0].account_id, retried[0].owner)
 
     def _see_off(self, job: Job) -> Job | None:
-        if self._announcer is not None:
-            self._announcer.announce(job)
+        if self._notifier is not None:
+            self._notifier.notify(job)
         try:
             if job.tally.proves_distinct:
                 return self.settle(job)

@@ -43,12 +43,12 @@ def with_erased(read: Sequence[Job], *, jobs: JobStore, pages: PageStore) -> lis
     ]
 
 
-def tell_sync(  # noqa: PLR0913 - everything it works with, each by name
+def propagate_to_sync(  # noqa: PLR0913 - everything it works with, each by name
     job: Job,
     *,
     jobs: JobStore,
     pages: PageStore,
-    announcer: JobNotifier | None,
+    notifier: JobNotifier | None,
     result_ttl: timedelta,
     is_swept: bool = False,
 ) -> None:
@@ -64,8 +64,8 @@ def tell_sync(  # noqa: PLR0913 - everything it works with, each by name
         remove(job, jobs=jobs, pages=pages)
         return
     end_sync(sync, jobs=jobs, pages=pages, result_ttl=result_ttl)
-    if announcer is not None:
-        announcer.announce(sync)
+    if notifier is not None:
+        notifier.notify(sync)
 
 
 def remove(job: Job, *, jobs: JobStore, pages: PageStore) -> None:

@@ -86,7 +86,7 @@ class UpkeepStore(Protocol):
 
 
 class SyncStarter(Protocol):
-    """Does what a message rings for where the job is a sync."""
+    """Starts the sync that a message names."""
 
     def start(self, sync_id: str) -> None:
         """Make a sync's children, unless there are any. Raises UnavailableError."""
@@ -96,7 +96,7 @@ class SyncStarter(Protocol):
 
 
 class SweepRunner(Protocol):
-    """Rings again for what nobody has come for."""
+    """Publishes again what no worker has taken."""
 
     def sweep(self) -> int:
-        """Return how many jobs were rung for. Raises UnavailableError."""
+        """Return how many jobs were published. Raises UnavailableError."""

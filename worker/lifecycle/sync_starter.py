@@ -32,10 +32,10 @@ class Syncer:
             self.start(sync_id)
 
     def start(self, sync_id: str) -> None:
-        """Make the children of a sync and ring for them, unless that was done, or the sync was stopped.
+        """Make the children of a sync and publish them, unless that was done, or the sync was stopped.
 
         Raises StoreUnavailableError with nothing done, and BrokerUnavailableError with the children made: in either
-        case the sweeper rings.
+        case the sweeper publishes.
         """
         sync = self._jobs.find(sync_id)
         if sync is None:
@@ -64,14 +64,14 @@ class Syncer:
 
 
 class StartingQueue:
-    """A JobQueue that starts a sync instead of ringing for it: whoever has asked for one sees its children at once."""
+    """A JobQueue that starts a sync instead of publishing it: whoever has asked for one sees its children at once."""
 
     def __init__(self, queue: JobQueue, syncer: Syncer) -> None:
         self._queue = queue
         self._syncer = syncer
 
     def publish(self, job: Job) -> None:
-        """Ring for a job, or for the children of a sync. Raises BrokerUnavailableError."""
+        """Publish a job, or the children of a sync. Raises BrokerUnavailableError."""
         if job.kind is not JobKind.SYNC:
             self._queue.publish(job)
             return

@@ -27,7 +27,7 @@ class Backlog:
         self._look_again_at = 0.0
         self._waiting = 0
 
-    def let_one_in(self) -> bool:
+    def should_yield(self) -> bool:
         """Say whether to make room for one who waits; False as well while the broker is away."""
         if not self._changing.acquire(blocking=False):
             return False  # someone else is asking; the next page is soon enough

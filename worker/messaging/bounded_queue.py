@@ -13,17 +13,17 @@ from typing import Generic, Protocol, TypeVar
 
 from worker.errors import BrokerUnavailableError
 
-Rung = TypeVar("Rung")
-Rung_contra = TypeVar("Rung_contra", contravariant=True)
+Item = TypeVar("Item")
+Item_contra = TypeVar("Item_contra", contravariant=True)
 
 
-class _Queue(Protocol[Rung_contra]):
+class _Queue(Protocol[Item_contra]):
     """A JobQueue or an RpcQueue."""
 
-    def publish(self, rung_for: Rung_contra, /) -> None: ...
+    def publish(self, item: Item_contra, /) -> None: ...
 
 
-class BoundedQueue(Generic[Rung]):
+class BoundedQueue(Generic[Item]):
     """A queue that answers in time, whatever the one behind it does: a client waits at the other end.
 
     A broker that takes connections and says nothing holds a publish for several socket time-outs in a row. So that is
@@ -32,21 +32,21 @@ class BoundedQueue(Generic[Rung]):
     frozen broker holds no more of the callers' own threads than that either.
     """
 
-    def __init__(self, queue: _Queue[Rung], *, within_s: float = 2.5, most_at_once: int = 16) -> None:
+    def __init__(self, queue: _Queue[Item], *, within_s: float = 2.5, most_at_once: int = 16) -> None:
         self._queue = queue
         self._within_s = within_s
         self._most_at_once = most_at_once
         self._free = threading.BoundedSemaphore(most_at_once)
         self._idle = threading.Semaphore(0)
-        self._rings: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        self._waiting: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._overdue: set[Future[None]] = set()
 
-    def publish(self, rung_for: Rung) -> None:
-        """Ring. Raises BrokerUnavailableError when it takes too long: the ring may still come, which is harmless."""
+    def publish(self, item: Item) -> None:
+        """Publish. Raises BrokerUnavailableError when it takes too long: it may still arrive, which does no harm."""
         ends_at = time.monotonic() + self._within_s
         if len(self._overdue) >= self._most_at_once or not self._free.acquire(timeout=self._within_s / 5):
             raise BrokerUnavailableError
-        outcome = self._begin(rung_for)
+        outcome = self._begin(item)
         try:
             outcome.result(timeout=max(0.0, ends_at - time.monotonic()))
         except TimeoutError:
@@ -54,39 +54,39 @@ class BoundedQueue(Generic[Rung]):
             outcome.add_done_callback(self._overdue.discard)
             raise BrokerUnavailableError from None
 
-    def start(self, rung_for: Rung) -> Future[None]:
-        """Begin to ring, for an event loop. Raises BrokerUnavailableError where all threads are taken."""
+    def start(self, item: Item) -> Future[None]:
+        """Begin to publish, for an event loop. Raises BrokerUnavailableError where all threads are taken."""
         if not self._free.acquire(blocking=False):
             raise BrokerUnavailableError
-        return self._begin(rung_for)
+        return self._begin(item)
 
-    def _begin(self, rung_for: Rung) -> Future[None]:
+    def _begin(self, item: Item) -> Future[None]:
         outcome: Future[None] = Future()
         outcome.set_running_or_notify_cancel()  # who gives up on it must not keep the thread from telling
         self._require_thread()
-        ring = partial(contextvars.copy_context().run, self._ring, rung_for, outcome)  # with the caller's span
-        self._rings.put(ring)
+        task = partial(contextvars.copy_context().run, self._publish, item, outcome)  # with the caller's span
+        self._waiting.put(task)
         return outcome
 
     def _require_thread(self) -> None:
-        """Have a thread for one ring more: one that waits for a ring, or a new one."""
+        """Make sure of a thread for one more message: an idle one, or a new one."""
         if self._idle.acquire(blocking=False):
             return
         try:
-            threading.Thread(target=self._ring_for_ever, name="publish", daemon=True).start()
+            threading.Thread(target=self._publish_forever, name="publish", daemon=True).start()
         except RuntimeError as error:  # the system has no thread left
             self._free.release()
             raise BrokerUnavailableError from error
 
-    def _ring_for_ever(self) -> None:
+    def _publish_forever(self) -> None:
         while True:
-            self._rings.get()()
+            self._waiting.get()()
             self._idle.release()  # in this order, or a caller would start a thread too many
             self._free.release()
 
-    def _ring(self, rung_for: Rung, outcome: Future[None]) -> None:
+    def _publish(self, item: Item, outcome: Future[None]) -> None:
         try:
-            self._queue.publish(rung_for)
+            self._queue.publish(item)
         except BaseException as error:  # noqa: BLE001 - told to whoever waits, as it is
             outcome.set_exception(error)
         else:

@@ -22,7 +22,7 @@ from worker.app import (
     QUEUE_BULK,
     QUEUE_INTERACTIVE,
     QUEUE_UPKEEP,
-    RUN_ERRAND,
+    RUN_RPC_REQUEST,
     START_SYNC,
     START_SYNCS,
     TAKE_TURN,
@@ -243,37 +243,37 @@ class PreparedTask:
 
 
 class CelerySyncQueue:
-    """The same doorbell for syncs by the dozen: a message for each would take as long as all the rest of a dispatch."""
+    """The queue of syncs by the dozen: a message for each would take as long as all the rest of a dispatch."""
 
     def __init__(self, app: Celery) -> None:
         self._app = app
 
     def publish(self, syncs: Sequence[Job]) -> None:
-        """Ring once for all of them. The sweeper rings for each that was not started."""
+        """Publish one message for all. The sweeper publishes each that was not started."""
         ids = [sync.job_id for sync in syncs]
         _send(self._app, START_SYNCS, [ids], queue=_QUEUES[Line.SYNC], headers={})
 
 
 class CeleryRpcQueue:
-    """The same doorbell for errands, in the queue of those that someone waits for."""
+    """The same for RPC requests, in the queue of those that someone waits for."""
 
     def __init__(self, app: Celery, *, headers: Callable[[], Mapping[str, str]] = dict) -> None:
         self._app = app
         self._headers = headers
 
-    def publish(self, errand: RpcRequest) -> None:
-        """Ring once. Nobody rings again: who waits for the answer is told that there is none."""
-        _send(self._app, RUN_ERRAND, [errand.errand_id], queue=QUEUE_INTERACTIVE, headers=self._headers())
+    def publish(self, rpc_request: RpcRequest) -> None:
+        """Publish once. Nobody publishes again: who waits for the answer is told that there is none."""
+        _send(self._app, RUN_RPC_REQUEST, [rpc_request.rpc_id], queue=QUEUE_INTERACTIVE, headers=self._headers())
 
 
 class CeleryDeliveryQueue:
-    """The same doorbell for webhooks, in the queue of what nobody waits for."""
+    """The same for webhooks, in the queue of what nobody waits for."""
 
     def __init__(self, app: Celery) -> None:
         self._app = app
 
     def publish(self, job_id: str) -> None:
-        """Ring once. The delivery stays due: a later round rings again."""
+        """Publish once. The delivery stays due: a later round publishes again."""
         _send(self._app, DELIVER, [job_id], queue=QUEUE_UPKEEP, headers={})
 
 

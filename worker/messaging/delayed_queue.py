@@ -1,4 +1,4 @@
-"""DelayedPublisher: rings for a job at the moment its short wait is over, from one thread."""
+"""DelayedPublisher: publishes a job at the moment its short wait is over, from one thread."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LATER_S = 0.02  # the database decides whether a job is due, on its own clock, 
 
 
 class DelayedPublisher:
-    """A convenience: should this process end first, the sweeper rings instead."""
+    """A convenience: should this process end first, the sweeper publishes instead."""
 
     def __init__(self, queue: JobQueue, *, jobs: JobStore) -> None:
         self._queue = queue
@@ -31,18 +31,18 @@ class DelayedPublisher:
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
 
-    def ring_in(self, delay_s: float, job: Job) -> None:
+    def publish_in(self, delay_s: float, job: Job) -> None:
         """Publish the job after so many seconds."""
         if delay_s > _LONGEST_S:
             return
         with self._changed:
             heapq.heappush(self._due, (time.monotonic() + delay_s + _LATER_S, next(self._order), job))
             if self._thread is None:
-                self._thread = threading.Thread(target=self._keep_ringing, name="rings", daemon=True)
+                self._thread = threading.Thread(target=self._keep_publishing, name="delayed", daemon=True)
                 self._thread.start()
             self._changed.notify()
 
-    def _keep_ringing(self) -> None:
+    def _keep_publishing(self) -> None:
         while True:
             job = self._next()
             try:

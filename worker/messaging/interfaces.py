@@ -50,15 +50,15 @@ class TurnQueue(Protocol):
 class DelayedQueue(Protocol):
     """Publishes for a job later; a convenience, since the sweeper does so as well."""
 
-    def ring_in(self, delay_s: float, job: Job) -> None:
+    def publish_in(self, delay_s: float, job: Job) -> None:
         """Publish the job after so many seconds, if this process still lives."""
 
 
 class JobNotifier(Protocol):
     """Tells whoever waits that a job's state has changed; best effort, it never raises."""
 
-    def announce(self, job: Job) -> None:
+    def notify(self, job: Job) -> None:
         """Say that the job has a new state."""
 
-    def announce_page(self, job: Job) -> None:
+    def notify_page(self, job: Job) -> None:
         """Say that the only page there will be of the job is stored; its state says so a moment later."""

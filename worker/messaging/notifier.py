@@ -1,4 +1,4 @@
-"""Wake-ups: a worker says that a job has a new state, or an errand its answer, and whoever waits for it looks."""
+"""Wake-ups: a worker says that a job has a new state, or an RPC request its answer, and whoever waits for it looks."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ class RedisJobNotifier:
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
 
-    def announce(self, job: Job) -> None:
+    def notify(self, job: Job) -> None:
         """Say that the job has a new state."""
         self._tell(job.job_id, job.status)
 
-    def announce_page(self, job: Job) -> None:
+    def notify_page(self, job: Job) -> None:
         """Say that the job's only page is stored."""
         self._tell(job.job_id, Arrival.PAGE.value)
 
-    def announce_answer(self, errand_id: str) -> None:
-        """Say that an errand has its answer, in the words that are used for jobs."""
-        self._tell(errand_id, JobStatus.SUCCEEDED)
+    def notify_answer(self, rpc_id: str) -> None:
+        """Say that an RPC request has its answer, in the words that are used for jobs."""
+        self._tell(rpc_id, JobStatus.SUCCEEDED)
 
     def _tell(self, waited_for: str, news: str) -> None:
         try:
@@ -52,6 +52,6 @@ class RedisJobNotifier:
 
 
 def read_announcement(data: bytes) -> tuple[str, Announced]:
-    """Give the id of the job or the errand, and its new state or what has arrived. Raises ValueError."""
+    """Give the id of the job or the RPC request, and its new state or what has arrived. Raises ValueError."""
     waited_for, _, news = data.decode().rpartition(" ")
     return waited_for, Arrival.PAGE if news == Arrival.PAGE.value else JobStatus(news)

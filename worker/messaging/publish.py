@@ -11,7 +11,7 @@ from worker.messaging.interfaces import JobQueue
 
 
 def publish_or_note(*stored: Job, queue: JobQueue, jobs: JobStore) -> None:
-    """Ring for stored jobs. Raises BrokerUnavailableError once it is noted for which of them nobody was rung.
+    """Publish stored jobs. Raises BrokerUnavailableError once it is noted which of them were not published.
 
     Where that cannot be noted either, the sweeper comes a minute later.
     """

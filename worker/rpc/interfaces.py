@@ -9,43 +9,43 @@ from worker.rpc.requests import Answer, RpcRequest
 
 
 class RpcRequestStore(Protocol):
-    """Errands and their answers, for some minutes. Every method raises StoreUnavailableError when MongoDB is away."""
+    """Requests and their answers, for some minutes. Every method raises StoreUnavailableError when MongoDB is away."""
 
-    def add(self, errand: RpcRequest) -> bool:
-        """Store an errand; False, with nothing written, when there is or was one of that id."""
+    def add(self, rpc_request: RpcRequest) -> bool:
+        """Store an RPC request; False, with nothing written, when there is or was one of that id."""
 
-    def take(self, errand_id: str) -> RpcRequest | None:
-        """Return an errand to the one who goes, and forget its secret; None: someone went, or nobody needs to."""
+    def take(self, rpc_id: str) -> RpcRequest | None:
+        """Return an RPC request to the one who goes, and forget its secret; None: someone went, or nobody needs to."""
 
-    def answer(self, errand_id: str, answer: Answer) -> None:
-        """Store what came of an errand that was taken."""
+    def answer(self, rpc_id: str, answer: Answer) -> None:
+        """Store what came of an RPC request that was taken."""
 
-    def answer_to(self, errand_id: str) -> Answer | None:
-        """Return what came of an errand; None as long as nothing did."""
+    def answer_to(self, rpc_id: str) -> Answer | None:
+        """Return what came of an RPC request; None as long as nothing did."""
 
-    def answered_among(self, errand_ids: Collection[str]) -> set[str]:
+    def answered_among(self, rpc_ids: Collection[str]) -> set[str]:
         """Return which of these have their answer."""
 
-    def withdraw(self, errand_id: str) -> bool:
-        """Forget an errand that nobody has taken; False: somebody has."""
+    def withdraw(self, rpc_id: str) -> bool:
+        """Forget an RPC request that nobody has taken; False: somebody has."""
 
 
 class RpcQueue(Protocol):
-    """The way to the workers; only the errand's id travels."""
+    """The way to the workers; only the RPC request's id travels."""
 
-    def publish(self, errand: RpcRequest, /) -> None:
-        """Ring for an errand. Raises BrokerUnavailableError."""
+    def publish(self, rpc_request: RpcRequest, /) -> None:
+        """Publish an RPC request. Raises BrokerUnavailableError."""
 
 
 class AnswerNotifier(Protocol):
-    """Tells whoever waits that an errand has its answer; best effort, it never raises."""
+    """Tells whoever waits that an RPC request has its answer; best effort, it never raises."""
 
-    def announce_answer(self, errand_id: str) -> None:
+    def notify_answer(self, rpc_id: str) -> None:
         """Say that there is an answer."""
 
 
 class RpcHandler(Protocol):
-    """Does what a message rings for where someone has sent an errand."""
+    """Answers the RPC request that a message names."""
 
-    def run(self, errand_id: str) -> None:
-        """Do an errand that nobody has taken and somebody waits for. Raises UnavailableError."""
+    def run(self, rpc_id: str) -> None:
+        """Do an RPC request that nobody has taken and somebody waits for. Raises UnavailableError."""

@@ -18,7 +18,7 @@ from worker.records.types import ExportType
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExchangeCode:
-    """Exchange the authorisation code, which is the errand's secret, for a token, and store that."""
+    """Exchange the authorisation code, which is the RPC request's secret, for a token, and store that."""
 
     redirect_uri: str
 
@@ -71,14 +71,14 @@ class Plan:
 
 
 Answer: TypeAlias = Connected | Plan | JobError
-"""What came of an errand; an error in words for a client."""
+"""What came of an RPC request; an error in words for a client."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RpcRequest:
     """One question, put once. `secret` is what must not lie about: the store forgets it as soon as someone goes."""
 
-    errand_id: str
+    rpc_id: str
     account_id: str
     owner: str
     question: Question

@@ -1,4 +1,4 @@
-"""RpcServer: takes an errand, has it done, and brings the answer to whoever waits."""
+"""RpcServer: takes an RPC request, has it done, and brings the answer to whoever waits."""
 
 from __future__ import annotations
 
@@ -26,61 +26,61 @@ class _Planner(Protocol):
 
 
 class RpcServer:
-    """Runs errands, each at most once: what was half done by a worker that died is not done a second time."""
+    """Runs RPC requests, each at most once: what was half done by a worker that died is not done a second time."""
 
     def __init__(
         self,
         *,
-        errands: RpcRequestStore,
+        rpc_requests: RpcRequestStore,
         connector: _Connector,
         planner: _Planner,
-        announcer: AnswerNotifier,
+        notifier: AnswerNotifier,
         clock: Callable[[], datetime],
     ) -> None:
-        self._errands = errands
+        self._rpc_requests = rpc_requests
         self._connector = connector
         self._planner = planner
-        self._announcer = announcer
+        self._notifier = notifier
         self._clock = clock
 
-    def run(self, errand_id: str) -> None:
-        """Do an errand that nobody has taken and somebody waits for; leave any other alone: messages may come twice.
+    def run(self, rpc_id: str) -> None:
+        """Answer a request that nobody has taken and someone waits for; leave any other alone: messages may come twice.
 
         Raises StoreUnavailableError when MongoDB is away: nobody hears of the answer.
         """
-        answer = self._take_and_do(errand_id)
+        answer = self._take_and_do(rpc_id)
         if answer is None:
-            _log.info("nothing_to_take", errand_id=errand_id)
+            _log.info("nothing_to_take", rpc_id=rpc_id)
             return
-        self._errands.answer(errand_id, answer)
-        self._announcer.announce_answer(errand_id)
+        self._rpc_requests.answer(rpc_id, answer)
+        self._notifier.notify_answer(rpc_id)
 
-    def _take_and_do(self, errand_id: str) -> Answer | None:
+    def _take_and_do(self, rpc_id: str) -> Answer | None:
         try:
-            errand = self._errands.take(errand_id)
+            rpc_request = self._rpc_requests.take(rpc_id)
         except TokenUnreadableError as error:  # taken, but its secret cannot be read here
             return JobError.of(error, at=self._clock())
-        if errand is None:
+        if rpc_request is None:
             return None
-        with structlog.contextvars.bound_contextvars(errand_id=errand_id, account_id=errand.account_id):
-            return self._try(errand)
+        with structlog.contextvars.bound_contextvars(rpc_id=rpc_id, account_id=rpc_request.account_id):
+            return self._try(rpc_request)
 
-    def _try(self, errand: RpcRequest) -> Answer:
+    def _try(self, rpc_request: RpcRequest) -> Answer:
         try:
-            return self._do(errand)
+            return self._do(rpc_request)
         except StoreUnavailableError:
             raise
         except ExportError as error:
-            _log.warning("errand_failed", code=error.code, error=error.message)
+            _log.warning("rpc_request_failed", code=error.code, error=error.message)
             return JobError.of(error, at=self._clock())
-        except Exception:  # the outermost loop of an errand: who waits is told that there is a bug, and no more
-            _log.exception("errand_broke")
+        except Exception:  # the outermost loop of an RPC request: who waits is told that there is a bug, and no more
+            _log.exception("rpc_request_broke")
             return JobError.of(InternalError())
 
-    def _do(self, errand: RpcRequest) -> Answer:
-        account_id, owner = errand.account_id, errand.owner
-        match errand.question:
+    def _do(self, rpc_request: RpcRequest) -> Answer:
+        account_id, owner = rpc_request.account_id, rpc_request.owner
+        match rpc_request.question:
             case ExchangeCode() as question:
-                return self._connector.connect(account_id, owner, question, code=errand.secret or SecretStr(""))
+                return self._connector.connect(account_id, owner, question, code=rpc_request.secret or SecretStr(""))
             case PlanExports() as question:
                 return self._planner.plan(account_id, owner, question)

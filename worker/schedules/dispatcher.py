@@ -24,11 +24,11 @@ _AT_ONCE = 20  # syncs in a message
 
 
 class Dispatcher:
-    """Takes due schedules by the batch, stores a sync for each, moves the schedules on, and rings for all at the end.
+    """Takes due schedules by the batch, stores a sync for each, moves the schedules on, and publishes all at the end.
 
     In that order: who is killed in between has the next one repeat it, and a sync that is there is not stored again;
-    one that is not rung for is the sweeper's. Any number may run at once, one in a process, and as often as may be.
-    The rings come last because what they start takes the processor: of thousands of schedules the last one waits for
+    one that is not published is the sweeper's. Any number may run at once, one in a process, and as often as may be.
+    The messages come last because what they start takes the processor: of thousands of schedules the last one waits for
     little more than as many inserts.
     """
 
@@ -58,10 +58,10 @@ class Dispatcher:
         """Start what is due, and count; nothing while another thread is at it.
 
         Raises StoreUnavailableError: a later dispatch does the rest. With the broker away the syncs are stored all the
-        same: the sweeper rings for them.
+        same: the sweeper publishes them.
         """
         if not self._at_work.acquire(blocking=False):
-            return RunCounts()  # beats ring more often than a dispatch of thousands takes
+            return RunCounts()  # beat enqueues more often than a dispatch of thousands takes
         try:
             return self._dispatch()
         finally:
@@ -120,7 +120,7 @@ class Dispatcher:
                 self._storage.look(account_ids[first : first + self._batch])
 
     def _ring_for(self, syncs: Sequence[Job]) -> None:
-        """Ring for stored syncs, by the dozen; where the broker is away the sweeper rings."""
+        """Publish stored syncs, by the dozen; where the broker is away the sweeper does."""
         for first in range(0, len(syncs), _AT_ONCE):
             try:
                 self._queue.publish(syncs[first : first + _AT_ONCE])

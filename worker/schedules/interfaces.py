@@ -67,11 +67,11 @@ class SyncQueue(Protocol):
     """The way to the workers for many syncs at once; only their ids travel."""
 
     def publish(self, syncs: Sequence[Job]) -> None:
-        """Ring once for all of these. Raises BrokerUnavailableError."""
+        """Publish one message for all of these. Raises BrokerUnavailableError."""
 
 
 class DispatchRunner(Protocol):
-    """Does what beat rings for every other second."""
+    """Runs the task that beat enqueues every other second."""
 
     def dispatch(self) -> RunCounts:
         """Start the syncs that are due, and count. Raises UnavailableError."""

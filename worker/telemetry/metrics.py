@@ -34,9 +34,9 @@ class JobMetrics:
             "type",
         )
         self.published = _counter(
-            registry, "publishes", "Rings for a job that the broker took, besides those of sweeps"
+            registry, "publishes", "Jobs for which the broker took a message, besides those of sweeps"
         )
-        self.publish_failures = _counter(registry, "publish_failures", "Rings for a job that the broker did not take")
+        self.publish_failures = _counter(registry, "publish_failures", "Jobs for which the broker took no message")
         self.spoiled = _counter(
             registry, "spoiled_documents", "Stored documents that could not be read, and were set aside", "collection"
         )
@@ -100,7 +100,9 @@ class ExportMetrics:
         self.webhook_s = _histogram(
             registry, "webhook_attempt_duration_seconds", "What an attempt to tell a webhook took", _WEBHOOK_S
         )
-        self.rung_again = _counter(registry, "jobs_rung_again", "Jobs that a sweep rang for: nobody had come for them")
+        self.rung_again = _counter(
+            registry, "jobs_rung_again", "Jobs that a sweep published again: no worker had taken them"
+        )
 
 
 def _counter(registry: CollectorRegistry, name: str, meaning: str, *labels: str) -> Counter:

@@ -62,7 +62,7 @@ class Deliverer:
     def deliver(self, job_id: str) -> None:
         """Have a delivery made that is due, and don't wait for it: the caller's thread is needed for other things.
 
-        Where too many wait for the same account or destination it is left out, and rung for again later. Raises
+        Where too many wait for the same account or destination it is left out, and published again later. Raises
         StoreUnavailableError.
         """
         addressee = self._deliveries.addressee_of(job_id)

@@ -1,4 +1,4 @@
-"""DueDeliveries: rings for the webhooks that are due to be told."""
+"""DueDeliveries: publishes the deliveries of webhooks that are due."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from worker.webhooks.interfaces import DeliveryQueue, DeliveryStore
 
 
 class DueDeliveries:
-    """Any number may go round at once: each delivery is rung for by one of them."""
+    """Any number may go round at once: each delivery is published by one of them."""
 
     def __init__(self, *, deliveries: DeliveryStore, queue: DeliveryQueue, quiet_s: float, batch: int = 500) -> None:
         self._deliveries = deliveries
@@ -15,7 +15,7 @@ class DueDeliveries:
         self._batch = batch
 
     def go(self) -> int:
-        """Ring once for each; gives for how many. Where that fails, it is rung again after `quiet_s`.
+        """Publish each once, and return how many. Where that fails, it is published again after `quiet_s`.
 
         Raises StoreUnavailableError, BrokerUnavailableError.
         """

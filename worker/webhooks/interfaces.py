@@ -26,9 +26,9 @@ class DeliveryStore(Protocol):
     """
 
     def take_due(self, *, quiet_s: float, limit: int) -> list[str]:
-        """Give the ids of jobs with a delivery that is due, marked as rung for now, those that waited longest first.
+        """Return the ids of jobs with a delivery that is due, marked as published now, those that waited longest first.
 
-        Left out are those that were rung for in the last `quiet_s` seconds, since they became due.
+        Left out are those that were published in the last `quiet_s` seconds, since they became due.
         """
 
     def addressee_of(self, job_id: str) -> Recipient | None:
@@ -51,7 +51,7 @@ class DeliveryQueue(Protocol):
     """The way to the workers for deliveries; only the job's id travels."""
 
     def publish(self, job_id: str) -> None:
-        """Ring for a delivery. Raises BrokerUnavailableError."""
+        """Publish a delivery. Raises BrokerUnavailableError."""
 
 
 class WebhookSender(Protocol):

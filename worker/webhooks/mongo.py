@@ -32,9 +32,9 @@ class MongoDeliveryStore:
     def take_due(self, *, quiet_s: float, limit: int) -> list[str]:
         """Read a portion of the index and mark what nobody else has marked since; another one where somebody has.
 
-        Taking the first one again and again would pass all that are rung for already every time.
+        Taking the first one again and again would pass all that are published already every time.
         """
-        due = {**_UNTOLD, "$expr": {"$and": [_IS_DUE, _was_not_rung_for(quiet_s)]}}
+        due = {**_UNTOLD, "$expr": {"$and": [_IS_DUE, _was_not_published(quiet_s)]}}
         taken: list[str] = []
         with translated_errors():
             while (wanted := limit - len(taken)) > 0:
@@ -90,7 +90,7 @@ class MongoDeliveryStore:
         return self._jobs.update_one(due, [{"$set": {"webhook.rung_at": "$$NOW"}}]).matched_count > 0
 
 
-def _was_not_rung_for(quiet_s: float) -> Document:
+def _was_not_published(quiet_s: float) -> Document:
     return {
         "$or": [
             {"$lt": ["$webhook.rung_at", "$deliver_at"]},

@@ -43,12 +43,12 @@ from api_shim.services.schedules import ScheduleService
 from api_shim.services.webhook_rules import WebhookRules
 from tests.fakes.clock import ManualClock
 from tests.fakes.erasures import InMemoryErasureStore
-from tests.fakes.errands import InMemoryRpcRequestStore
 from tests.fakes.gone_lists import InMemoryGoneListStore
 from tests.fakes.idempotency import InMemoryIdempotencyStore
 from tests.fakes.portals import InMemoryPortalStore
 from tests.fakes.queue import HoldingGroupQueue
 from tests.fakes.records import InMemoryRecordStore
+from tests.fakes.rpc_requests import InMemoryRpcRequestStore
 from tests.fakes.schedules import InMemoryScheduleStore
 from tests.fakes.stores import InMemoryJobStore
 from tests.unit.api_shim.shim import RESULT_TTL, SECRET, Parts, Shim, token_of
@@ -106,7 +106,7 @@ def new_parts() -> Parts:
         jobs=InMemoryJobStore(clock),
         keys=InMemoryIdempotencyStore(clock),
         records=InMemoryRecordStore(clock),
-        errands=InMemoryRpcRequestStore(clock),
+        rpc_requests=InMemoryRpcRequestStore(clock),
         erasures=InMemoryErasureStore(clock),
         schedules=InMemoryScheduleStore(clock),
         gone_lists=InMemoryGoneListStore(clock),
@@ -165,9 +165,9 @@ def _application(parts: Parts, settings: ShimSettings) -> FastAPI:
     )
     waiter = JobWaiter(fakeredis.FakeAsyncRedis(server=parts.redis))
     waiting_limit = WaitingLimit(settings.max_waiting_requests_per_caller)
-    errands = RpcClient(
-        errands=parts.errands,
-        queue=parts.errand_queue,
+    rpc_requests = RpcClient(
+        rpc_requests=parts.rpc_requests,
+        queue=parts.rpc_request_queue,
         waiter=waiter,
         waiting_limit=waiting_limit,
         longest_wait_s=settings.export_wait_seconds,
@@ -181,7 +181,7 @@ def _application(parts: Parts, settings: ShimSettings) -> FastAPI:
     )
     parts.registry.register(StoredState(readings))
     parts.registry.register(ConnectionCounts(Connections(most=100)))
-    desk = ExportService(
+    service = ExportService(
         pages=parts.pages,
         submitter=submitter,
         keyed_submitter=KeyedSubmitter(submitter=submitter, jobs=parts.jobs, keys=parts.keys, clock=parts.clock),
@@ -197,7 +197,7 @@ def _application(parts: Parts, settings: ShimSettings) -> FastAPI:
             queue=parts.queue,
             result_ttl=RESULT_TTL,
             clock=parts.clock,
-            announcer=RedisJobNotifier(fakeredis.FakeRedis(server=parts.redis)),
+            notifier=RedisJobNotifier(fakeredis.FakeRedis(server=parts.redis)),
             connections=parts.connections,
             portals=present,
         ),
@@ -208,7 +208,7 @@ def _application(parts: Parts, settings: ShimSettings) -> FastAPI:
         origin=partial(origin_of_request, NoTraces()),
     )
     return create_app(
-        desk=desk,
+        service=service,
         record_desk=RecordService(records=parts.records, eraser=parts.eraser, portals=present),
         connections=ConnectionService(
             settings=settings,
@@ -218,10 +218,10 @@ def _application(parts: Parts, settings: ShimSettings) -> FastAPI:
             gone_lists=parts.gone_lists,
             portals=parts.portals,
             copies=CopyUpkeep(records=parts.records, portals=parts.portals),
-            errands=errands,
+            rpc_requests=rpc_requests,
             clock=parts.clock,
         ),
-        plans=PlanService(tokens=parts.tokens, errands=errands, clock=parts.clock),
+        plans=PlanService(tokens=parts.tokens, rpc_requests=rpc_requests, clock=parts.clock),
         schedules=ScheduleService(
             schedules=parts.schedules,
             tokens=parts.tokens,

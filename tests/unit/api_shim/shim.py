@@ -22,12 +22,12 @@ from pydantic import SecretStr
 from tests.fakes.clock import ManualClock
 from tests.fakes.connections import InMemoryConnectionStore
 from tests.fakes.erasures import InMemoryErasureStore
-from tests.fakes.errands import HoldingErrandQueue, InMemoryRpcRequestStore
 from tests.fakes.gone_lists import InMemoryGoneListStore
 from tests.fakes.idempotency import InMemoryIdempotencyStore
 from tests.fakes.portals import InMemoryPortalStore
 from tests.fakes.queue import HoldingJobQueue
 from tests.fakes.records import InMemoryRecordStore, InMemoryTransactions
+from tests.fakes.rpc_requests import HoldingErrandQueue, InMemoryRpcRequestStore
 from tests.fakes.schedules import InMemoryScheduleStore
 from tests.fakes.stores import InMemoryJobStore, InMemoryPageStore
 from tests.fakes.tokens import InMemoryTokenStore
@@ -35,7 +35,7 @@ from worker.accounts.token import Token
 from worker.current_copy.eraser import Eraser
 from worker.errors import ExportError
 from worker.jobs.job import Job
-from worker.lifecycle.completion import close, tell_sync
+from worker.lifecycle.completion import close, propagate_to_sync
 from worker.lifecycle.sync_starter import Syncer
 from worker.messaging.notifier import RedisJobNotifier
 from worker.records.page import Page, read_page
@@ -81,12 +81,12 @@ class Parts:
     keys: InMemoryIdempotencyStore
     records: InMemoryRecordStore
     erasures: InMemoryErasureStore
-    errands: InMemoryRpcRequestStore
+    rpc_requests: InMemoryRpcRequestStore
     schedules: InMemoryScheduleStore
     gone_lists: InMemoryGoneListStore
     portals: InMemoryPortalStore
     connections: InMemoryConnectionStore = field(default_factory=InMemoryConnectionStore)
-    errand_queue: HoldingErrandQueue = field(default_factory=HoldingErrandQueue)
+    rpc_request_queue: HoldingErrandQueue = field(default_factory=HoldingErrandQueue)
     pages: InMemoryPageStore = field(default_factory=InMemoryPageStore)
     tokens: InMemoryTokenStore = field(default_factory=InMemoryTokenStore)
     queue: HoldingJobQueue = field(default_factory=HoldingJobQueue)
@@ -112,13 +112,13 @@ class HandWorker:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
-        self._announcer = RedisJobNotifier(fakeredis.FakeRedis(server=parts.redis))
+        self._notifier = RedisJobNotifier(fakeredis.FakeRedis(server=parts.redis))
 
     def start(self, job_id: str) -> Job:
         """Claim a job and say so."""
         job = self._parts.jobs.claim(job_id, worker="hand", lease_s=LEASE_S, at=self._parts.clock())
         assert job is not None, "there was nothing to claim"
-        self._announcer.announce(job)
+        self._notifier.notify(job)
         return job
 
     def start_sync(self, job_id: str) -> list[Job]:
@@ -144,23 +144,23 @@ class HandWorker:
         self._parts.pages.add(job, page)
         return page
 
-    def announce_page(self, job: Job) -> None:
+    def notify_page(self, job: Job) -> None:
         """Say that the page of a job is stored, as a worker does that has yet to store the job's end."""
-        self._announcer.announce_page(job)
+        self._notifier.notify_page(job)
 
     def fail(self, job: Job, error: ExportError) -> Job:
         """Give a job up."""
         return self._end(job.fail(error, at=self._parts.clock()))
 
-    def answer(self, errand: RpcRequest, answer: Answer) -> RpcRequest:
-        """Take an errand and bring its answer; give what was taken."""
-        taken = self._parts.errands.take(errand.errand_id)
+    def answer(self, rpc_request: RpcRequest, answer: Answer) -> RpcRequest:
+        """Take an RPC request and bring its answer; give what was taken."""
+        taken = self._parts.rpc_requests.take(rpc_request.rpc_id)
         assert taken is not None, "there was nothing to take"
-        self._parts.errands.answer(errand.errand_id, answer)
-        self._announcer.announce_answer(errand.errand_id)
+        self._parts.rpc_requests.answer(rpc_request.rpc_id, answer)
+        self._notifier.notify_answer(rpc_request.rpc_id)
         return taken
 
-    def hand_back(self, job: Job) -> None:
+    def requeue(self, job: Job) -> None:
         """Give the job up for somebody else to go on with."""
         self._parts.jobs.release(job)
 
@@ -175,8 +175,8 @@ class HandWorker:
         jobs, pages = self._parts.jobs, self._parts.pages
         ended = close(job, pages=pages, result_ttl=RESULT_TTL)
         jobs.release(ended)
-        self._announcer.announce(ended)
-        tell_sync(ended, jobs=jobs, pages=pages, announcer=self._announcer, result_ttl=RESULT_TTL)
+        self._notifier.notify(ended)
+        propagate_to_sync(ended, jobs=jobs, pages=pages, notifier=self._notifier, result_ttl=RESULT_TTL)
         return ended
 
 
@@ -247,9 +247,9 @@ class Shim(Parts):
 
     @contextmanager
     def answering(self, answer: Answer) -> Iterator[Future[RpcRequest]]:
-        """Have a worker bring this answer to the next errand; gives the errand that it took."""
+        """Have a worker bring this answer to the next RPC request; gives the RPC request that it took."""
         with ThreadPoolExecutor(max_workers=1) as pool:
-            done = pool.submit(lambda: self.worker.answer(self.errand_queue.take(), answer))
+            done = pool.submit(lambda: self.worker.answer(self.rpc_request_queue.take(), answer))
             yield done
             done.result()
 

@@ -87,10 +87,10 @@ class News:
     told: list[JobStatus] = field(default_factory=list)
     pages: list[str] = field(default_factory=list)
 
-    def announce(self, job: Job) -> None:
+    def notify(self, job: Job) -> None:
         self.told.append(job.status)
 
-    def announce_page(self, job: Job) -> None:
+    def notify_page(self, job: Job) -> None:
         self.pages.append(job.job_id)
 
 
@@ -117,7 +117,7 @@ class Alarms:
 
     seconds: list[float] = field(default_factory=list)
 
-    def ring_in(self, delay_s: float, job: Job) -> None:  # noqa: ARG002 - the seam's
+    def publish_in(self, delay_s: float, job: Job) -> None:  # noqa: ARG002 - the seam's
         self.seconds.append(delay_s)
 
 
@@ -290,7 +290,7 @@ class Workshop:
             source=source or self.source,
             apis=ApiChoice(setting=api, lists=self.gone_lists),
             queue=self.queue,
-            announcer=self.news,
+            notifier=self.news,
             limiter=limiter or NoRateLimit(),
             storing=tasks or PromptExecutor(),
             calling=tasks or PromptExecutor(),
@@ -298,9 +298,9 @@ class Workshop:
             spare_calls=threading.Semaphore(lanes if permits is None else permits),
             first_done=tasks.first_done if tasks is not None else first_done,
             siblings=self.siblings,
-            waiting_room=Backlog(self.queue, monotonic=lambda: self.clock().timestamp()),
+            backlog=Backlog(self.queue, monotonic=lambda: self.clock().timestamp()),
             forecaster=self.forecasts,
-            rings=self.alarms,
+            delayed=self.alarms,
             result_ttl=timedelta(days=30),
             clock=self.clock,
             monotonic=lambda: self.clock().timestamp(),

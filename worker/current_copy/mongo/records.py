@@ -154,7 +154,7 @@ class MongoRecordStore:
         ]
         self._write(copy, changes)
 
-    def bury(
+    def mark_deleted(
         self, copy: CopyId, record_ids: Iterable[int], *, unless_since: datetime, at: datetime, sync_id: str
     ) -> int:
         """Mark those that live and have not changed since."""
@@ -222,7 +222,7 @@ class MongoRecordStore:
 
         return at_one_moment(self._database, read)
 
-    def take_up(
+    def resume(
         self, copy: CopyId, job_id: str, copying: CopyProgress, *, epoch: int, is_at_start: bool = False
     ) -> CopyProgress:
         """Keep the account in the copy's own document, with those of the latest exports and of all that are at work."""

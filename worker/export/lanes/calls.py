@@ -50,9 +50,9 @@ class LaneCalls:
     are spare calls: they take what nobody else wants, and a permit of the process.
     """
 
-    def __init__(self, hand: LeasedJob, storage: LaneWriter, *, fetcher: PageFetcher) -> None:
-        self._hand = hand
-        self._tools = hand.tools
+    def __init__(self, leased: LeasedJob, storage: LaneWriter, *, fetcher: PageFetcher) -> None:
+        self._leased = leased
+        self._tools = leased.tools
         self._storage = storage
         self._fetcher = fetcher
         self._calls: dict[Future[LaneAnswer], LaneCall] = {}
@@ -115,7 +115,7 @@ class LaneCalls:
         return self._split() if self._calls else None
 
     def _split(self) -> tuple[Lanes, Lane] | None:
-        job, lanes = self._hand.job, self._storage.lanes
+        job, lanes = self._leased.job, self._storage.lanes
         expected = job.estimate.records if job.estimate is not None else None
         wasted = max(0, job.pages_fetched - lanes.pages)
         return lanes.split(page_size=job.next_page_size, wasted=wasted, expected=expected)
@@ -133,7 +133,7 @@ class LaneCalls:
         if is_spare and not self._tools.spare_calls.acquire(blocking=False):
             self._ask_at[is_spare] = self._tools.monotonic() + _NO_PERMIT_S
             return False
-        booking = self._fetcher.book(self._hand.job, is_spare=is_spare)
+        booking = self._fetcher.book(self._leased.job, is_spare=is_spare)
         if booking.place.is_booked:
             self._storage.lanes = lanes
             self._submit(self.call_of(lane, is_spare=is_spare), token, booking)
@@ -144,7 +144,7 @@ class LaneCalls:
 
     def call_of(self, lane: Lane, *, is_spare: bool) -> LaneCall:
         """Describe a call of a lane."""
-        job, lanes = self._hand.job, self._storage.lanes
+        job, lanes = self._leased.job, self._storage.lanes
         return LaneCall(
             lane=lane,
             job=replace(job, attempts=lane.attempts, waited_s=lane.waited_s),

@@ -40,11 +40,11 @@ class LaneReader:
     export back to its beginning, to be read page after page.
     """
 
-    def __init__(self, hand: LeasedJob, lanes: Lanes, *, fetcher: PageFetcher) -> None:
-        self._hand = hand
+    def __init__(self, leased: LeasedJob, lanes: Lanes, *, fetcher: PageFetcher) -> None:
+        self._leased = leased
         self._fetcher = fetcher
-        self._storage = LaneWriter(hand, lanes)
-        self._calls = LaneCalls(hand, self._storage, fetcher=fetcher)
+        self._storage = LaneWriter(leased, lanes)
+        self._calls = LaneCalls(leased, self._storage, fetcher=fetcher)
         self._is_at_end = lanes.are_one
         self._error: ExportError | None = None
         self._disorder: str | None = None
@@ -53,11 +53,11 @@ class LaneReader:
     def read(self) -> None:
         """Read. Raises LeaseLostError, UnavailableError; what was stored until then stays."""
         try:
-            while self._hand.is_at_work and self._goes_on():
+            while self._leased.is_at_work and self._goes_on():
                 pass
         finally:
             self._storage.settle()
-        if self._hand.is_at_work:
+        if self._leased.is_at_work:
             self._conclude()
 
     def _goes_on(self) -> bool:
@@ -68,7 +68,7 @@ class LaneReader:
         under_way = [*self._calls.under_way, *self._storage.under_way]
         if not under_way:
             return self._stands_aside()
-        for future in self._hand.tools.first_done(under_way, self._calls.next_s() if self._may_call() else None):
+        for future in self._leased.tools.first_done(under_way, self._calls.next_s() if self._may_call() else None):
             if future in self._calls.under_way:
                 self._take(*self._calls.take(future))
             else:
@@ -77,15 +77,15 @@ class LaneReader:
 
     def _may_call(self) -> bool:
         is_over = self._is_at_end or self._error is not None or self._disorder is not None
-        return not is_over and self._hand.wants_more(self._hand.job)
+        return not is_over and self._leased.wants_more(self._leased.job)
 
     def _begin_calls(self) -> None:
         """Begin calls with a token that works; where the endpoint that renews it fails, all of them wait."""
         if not (self._may_call() and self._calls.have_room):
             return
         try:
-            token = self._fetcher.fresh_token(self._hand.job)
-            self._hand.belong_to(self._fetcher.hub_id)
+            token = self._fetcher.fresh_token(self._leased.job)
+            self._leased.belong_to(self._fetcher.hub_id)
             self._calls.begin(token)
         except RetryableHubSpotError as error:
             parts = self._storage.lanes.parts
@@ -98,13 +98,13 @@ class LaneReader:
 
     def _take(self, call: LaneCall, answer: LaneAnswer) -> None:
         attempt = answer.attempt
-        self._hand.note_further(attempt.answered)
+        self._leased.note_further(attempt.answered)
         if attempt.fetched is not None:
-            self._hand.note_page(attempt.fetched)
+            self._leased.note_page(attempt.fetched)
             self._take_page(call, attempt.fetched, answer)
         elif attempt.error is not None:
-            self._hand.note_call(attempt.error.status, attempt.error.quota)
-            self._hand.ask_for_less(attempt.error, call.job)
+            self._leased.note_call(attempt.error.status, attempt.error.quota)
+            self._leased.ask_for_less(attempt.error, call.job)
             self._take_error(call, attempt.error)
 
     def _take_page(self, call: LaneCall, fetched: FetchedPage, answer: LaneAnswer) -> None:
@@ -130,7 +130,7 @@ class LaneReader:
 
     def _holds_fewer_kinds(self, fetched: FetchedPage) -> bool:
         """Whether a list may end before records that are known: the dated one of notes has no other engagements."""
-        is_of_notes = self._hand.job.records_type is ExportType.NOTES and fetched.api == CrmApi.DATED
+        is_of_notes = self._leased.job.records_type is ExportType.NOTES and fetched.api == CrmApi.DATED
         return is_of_notes and any(CrmApi.LEGACY in lane.tally.apis for lane in self._storage.lanes.parts)
 
     def _step(self, lane: Lane, fetched: FetchedPage, ids: Sequence[int], *, asked_at: float) -> Step:
@@ -167,24 +167,24 @@ class LaneReader:
 
     def _leave_list(self, call: LaneCall, error: ListGoneError) -> None:
         """Have all lanes go on by the dated API, each behind its own last id; others may have left the list before."""
-        job = self._hand.job
+        job = self._leased.job
         if call.job.api is job.api:
-            api = self._hand.tools.apis.leave(job, error)
+            api = self._leased.tools.apis.leave(job, error)
             if api is None:
                 self._error = error
                 return
-            self._hand.job = replace(job, api=api)
+            self._leased.job = replace(job, api=api)
         self._put_off(call.lane, 0.0, counts=False)
-        self._hand.note_retry(error)
+        self._leased.note_retry(error)
 
     def _retry_or_fail(self, call: LaneCall, error: RetryableHubSpotError | TokenRefusedError) -> float:
         """Put the lane's next call off, and give for how long."""
-        delay_s = self._hand.delay_after(error, call.job)
+        delay_s = self._leased.delay_after(error, call.job)
         if delay_s is None:
             self._error = error
             return 0.0
         self._put_off(call.lane, delay_s, counts=is_failure(error))
-        self._hand.note_retry(error)
+        self._leased.note_retry(error)
         self._reason = error.code
         if isinstance(error, TokenRefusedError):
             self._renew()
@@ -193,7 +193,7 @@ class LaneReader:
     def _renew(self) -> None:
         """Have the refused token renewed now: the wait may end the slice, and the next one knows nothing of it."""
         try:
-            self._fetcher.fresh_token(self._hand.job)
+            self._fetcher.fresh_token(self._leased.job)
         except (LeaseLostError, UnavailableError):
             raise
         except RetryableHubSpotError:
@@ -202,7 +202,7 @@ class LaneReader:
             self._error = error
 
     def _put_off(self, lane: Lane, delay_s: float, *, counts: bool) -> None:
-        until, lanes = self._hand.tools.clock() + timedelta(seconds=delay_s), self._storage.lanes
+        until, lanes = self._leased.tools.clock() + timedelta(seconds=delay_s), self._storage.lanes
         present = lanes.find(lane.after)
         if present is not None:
             self._storage.lanes = lanes.with_lane(present.wait(delay_s, until=until, counts=counts))
@@ -212,21 +212,21 @@ class LaneReader:
         if not self._may_call():
             return False
         delay_s, is_for_place = self._calls.first_s()
-        self._hand.job = self._hand.job.in_lanes(self._storage.lanes, at=self._hand.tools.clock())
-        self._hand.stand_aside(delay_s, reason="rate_limit" if is_for_place else self._reason)
+        self._leased.job = self._leased.job.in_lanes(self._storage.lanes, at=self._leased.tools.clock())
+        self._leased.park(delay_s, reason="rate_limit" if is_for_place else self._reason)
         return True
 
     def _conclude(self) -> None:
         """Leave the job as it is once nothing is under way."""
         if self._disorder is not None:
             _log.warning("lanes_given_up", reason=self._disorder)
-            self._hand.begin_anew(because=self._disorder)
+            self._leased.begin_anew(because=self._disorder)
             return
-        self._hand.job = self._hand.job.in_lanes(self._storage.lanes, at=self._hand.tools.clock())
+        self._leased.job = self._leased.job.in_lanes(self._storage.lanes, at=self._leased.tools.clock())
         if self._is_at_end:
-            self._hand.job = self._hand.job.out_of_lanes()
+            self._leased.job = self._leased.job.out_of_lanes()
         elif self._error is not None:
-            self._hand.fail(self._error)
+            self._leased.fail(self._error)
 
 
 def begin_lanes(job: Job, *, at: datetime) -> Job:

@@ -47,9 +47,9 @@ class LaneWriter:
     noted, so that a worker that dies leaves one stored page a lane to be fetched again.
     """
 
-    def __init__(self, hand: LeasedJob, lanes: Lanes) -> None:
+    def __init__(self, leased: LeasedJob, lanes: Lanes) -> None:
         self.lanes = lanes
-        self._hand = hand
+        self._leased = leased
         self._backlogs: dict[int, _Backlog] = {}
         self._under_way: dict[Future[Any], Callable[[Any], None]] = {}
         self._is_noting = False
@@ -88,26 +88,26 @@ class LaneWriter:
 
     def settle(self) -> None:
         """Wait for all that is under way: the lease is given up after the last write under it."""
-        self._hand.tools.wait_for(self._under_way)
+        self._leased.tools.wait_for(self._under_way)
 
     def _begin(self, step: Step) -> None:
         backlog = self._backlogs[step.before.after] = _Backlog(step=step)
         if step.ids:
-            self._do(self._write, self._hand.job, step, then=lambda written: self._after_write(backlog, *written))
+            self._do(self._write, self._leased.job, step, then=lambda written: self._after_write(backlog, *written))
         else:
             self._set_stored(backlog)
 
     def _write(self, job: Job, step: Step) -> tuple[Page, bool]:
         """Store the page; what of it is the next lane's is left to that."""
-        tools, lane = self._hand.tools, step.before
+        tools, lane = self._leased.tools, step.before
         page = first_records(job.records_type, step.page, len(step.ids))
-        self._hand.lease.require()
+        self._leased.lease.require()
         return page, tools.pages.add(job, page, lane=lane, ids=step.ids)
 
     def _after_write(self, backlog: _Backlog, page: Page, was_there: bool) -> None:  # noqa: FBT001 - the store's word
         backlog.page = page
         if was_there:
-            self._hand.job = replace(self._hand.job, tally=self._hand.job.tally.after_refetch())
+            self._leased.job = replace(self._leased.job, tally=self._leased.job.tally.after_refetch())
         self._set_stored(backlog)
 
     def _set_stored(self, backlog: _Backlog) -> None:
@@ -117,7 +117,7 @@ class LaneWriter:
         """Note what is stored, and that lanes were taken in."""
         stored = {after: backlog for after, backlog in self._backlogs.items() if backlog.is_stored}
         lanes = replace(self.lanes, parts=tuple(map(self._as_stored, self.lanes.parts)))
-        job = self._hand.job.in_lanes(lanes, at=self._hand.tools.clock())
+        job = self._leased.job.in_lanes(lanes, at=self._leased.tools.clock())
         pages = [(backlog.page, backlog.step) for backlog in stored.values() if backlog.page is not None]
         self._is_noting, self._has_news = True, False
         self._do(self._checkpoint, job, pages, then=lambda noted: self._after_note(noted, lanes, list(stored)))
@@ -141,14 +141,14 @@ class LaneWriter:
 
     def _checkpoint(self, job: Job, pages: Sequence[tuple[Page, Step]]) -> Job:
         for page, step in pages if job.copying is not None else ():
-            job = self._hand.tools.copy.keep_up(job, page, asked_at=step.asked_at)
-        return self._hand.count(job, [StoredPage(number=step.before.next_page, ids=step.ids) for _, step in pages])
+            job = self._leased.tools.copy.apply_page(job, page, asked_at=step.asked_at)
+        return self._leased.count(job, [StoredPage(number=step.before.next_page, ids=step.ids) for _, step in pages])
 
     def _after_note(self, noted: Job, lanes: Lanes, stored: Sequence[int]) -> None:
         """Go on from the job as it is stored; calls that were counted meanwhile are in the next note."""
         self._is_noting = False
-        job = self._hand.job.in_lanes(lanes, at=noted.updated_at)
-        self._hand.job = replace(job, cancel_requested=noted.cancel_requested, copying=noted.copying)
+        job = self._leased.job.in_lanes(lanes, at=noted.updated_at)
+        self._leased.job = replace(job, cancel_requested=noted.cancel_requested, copying=noted.copying)
         for after in stored:
             waiting = self._backlogs.pop(after).waiting
             if waiting is not None:
@@ -159,20 +159,20 @@ class LaneWriter:
         if lane is None or not {lane.after, self.lanes.first.after}.isdisjoint(self._backlogs):
             return
         self._is_taking_in = True
-        self._do(self._seal, self._hand.job, lane, self.lanes.first, then=lambda _: self._after_taking_in())
+        self._do(self._seal, self._leased.job, lane, self.lanes.first, then=lambda _: self._after_taking_in())
 
     def _seal(self, job: Job, lane: Lane, first: Lane) -> None:
         """Have the pages of a lane that is read follow those before; the first one's can be read already."""
         if lane.number is None:
             return
-        self._hand.lease.require()
-        self._hand.tools.pages.cut(job, first=lane.next_page, end=lane.first_page + PAGES_A_LANE)
+        self._leased.lease.require()
+        self._leased.tools.pages.cut(job, first=lane.next_page, end=lane.first_page + PAGES_A_LANE)
         if lane is not first:
-            self._hand.tools.pages.seal(job, lane, before=first.records)
+            self._leased.tools.pages.seal(job, lane, before=first.records)
 
     def _after_taking_in(self) -> None:
         self._is_taking_in, self._has_news = False, True
         self.lanes = self.lanes.taken_in()
 
     def _do(self, act: Callable[..., Any], *given: object, then: Callable[[Any], None]) -> None:
-        self._under_way[self._hand.tools.storing.submit(copy_context().run, act, *given)] = then
+        self._under_way[self._leased.tools.storing.submit(copy_context().run, act, *given)] = then

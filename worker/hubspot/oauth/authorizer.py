@@ -22,7 +22,7 @@ from worker.rpc.requests import Connected, ExchangeCode
 
 _log = structlog.get_logger()
 
-_WRITTEN_WITHIN_S = 900.0  # as long as its errand is known; a user who has heard nothing by then has begun again
+_WRITTEN_WITHIN_S = 900.0  # as long as its RPC request is known; a user who has heard nothing by then has begun again
 _PATIENCE_S = 10.0  # of the user who waits: a new primary is there by then
 _UNREADABLE = "unreadable"
 

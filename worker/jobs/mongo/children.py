@@ -41,7 +41,7 @@ class JobFamilies:
         return self._reader.read_all(self._read([each for sync in syncs for each in sync.children]))
 
     def expand(self, sync: Job, children: Sequence[Job]) -> bool:
-        """Store the children, then that they are there. Who is killed in between has left a sync that is rung for."""
+        """Store the children, then that they are there: one killed in between leaves a sync that is published again."""
         with translated_errors():
             are_all_new = insert_missing(self._jobs, children) == len(children)
             if not are_all_new and len(self._read([child.job_id for child in children])) < len(children):

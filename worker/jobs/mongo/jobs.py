@@ -326,7 +326,7 @@ class MongoJobStore:
             self._jobs.update_many(held, {"$set": {"lease.is_marked": True}})
 
     def release(self, job: Job, *, resume_in_s: float | None = None) -> None:
-        """Return the lease up in the write that stores the state. Who has to wait is left to the sweeper's ring."""
+        """Return the lease up in the write that stores the state. One that has to wait is left to the sweeper."""
         due = None if resume_in_s is None else from_now(resume_in_s)
         change = {
             **literal(state_of(job)),

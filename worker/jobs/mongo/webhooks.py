@@ -14,7 +14,7 @@ def webhook_to_document(webhook: Webhook) -> Document:
 
 
 def webhook_from_document(document: Document) -> Webhook:
-    """Read a webhook back; when it was rung for is the store's own business."""
+    """Read a webhook back; when it was published is the store's own business."""
     return Webhook(
         url=document["url"],
         ending=document["ending"],

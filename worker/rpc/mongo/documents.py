@@ -1,4 +1,4 @@
-"""Questions and answers of errands <-> the documents they are stored as."""
+"""Questions and answers of RPC requests <-> the documents they are stored as."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""MongoRpcRequestStore: errands in `integrations.hubspot.errands`; each goes by itself after a quarter of an hour."""
+"""MongoRpcRequestStore: requests in `integrations.hubspot.errands`; each goes by itself after a quarter of an hour."""
 
 from __future__ import annotations
 
@@ -26,73 +26,73 @@ _IS_LIVE = {"$gt": ["$expires_at", "$$NOW"]}  # MongoDB takes up to a minute to 
 
 
 class MongoRpcRequestStore:
-    """Errands. Who goes, and whether anyone still may, is decided by one atomic update each."""
+    """RPC requests. Who goes, and whether anyone still may, is decided by one atomic update each."""
 
     def __init__(self, database: MongoDatabase, encryption: TokenEncryption = PLAIN_TEXT) -> None:
-        self._errands = database[COLLECTION]
+        self._rpc_requests = database[COLLECTION]
         self._encryption = encryption
 
     def ensure_indexes(self) -> None:
         """Have MongoDB remove what is over."""
         with translated_errors():
-            self._errands.create_index("expires_at", expireAfterSeconds=0)
+            self._rpc_requests.create_index("expires_at", expireAfterSeconds=0)
 
-    def add(self, errand: RpcRequest) -> bool:
-        """Insert an errand; its secret is encrypted as tokens are."""
+    def add(self, rpc_request: RpcRequest) -> bool:
+        """Insert an RPC request; its secret is encrypted as tokens are."""
         document = {
-            "_id": errand.errand_id,
-            "account_id": errand.account_id,
-            "owner": errand.owner,
-            "question": question_to_document(errand.question),
-            "secret": self._encryption.encrypt(errand.secret) if errand.secret is not None else None,
+            "_id": rpc_request.rpc_id,
+            "account_id": rpc_request.account_id,
+            "owner": rpc_request.owner,
+            "question": question_to_document(rpc_request.question),
+            "secret": self._encryption.encrypt(rpc_request.secret) if rpc_request.secret is not None else None,
             "is_encrypted": self._encryption.has_keys,
-            "created_at": errand.created_at,
-            "expires_at": errand.created_at + LIFE,
+            "created_at": rpc_request.created_at,
+            "expires_at": rpc_request.created_at + LIFE,
             "taken_at": None,
             "answer": None,
         }
         with translated_errors():
             try:
-                self._errands.insert_one(document)
+                self._rpc_requests.insert_one(document)
             except DuplicateKeyError:
                 return False
         return True
 
-    def take(self, errand_id: str) -> RpcRequest | None:
-        """Mark the errand as taken, and remove its secret in the same write."""
+    def take(self, rpc_id: str) -> RpcRequest | None:
+        """Mark the RPC request as taken, and remove its secret in the same write."""
         mark = [{"$set": {"taken_at": "$$NOW", "secret": None}}]
         with translated_errors():
-            found = self._errands.find_one_and_update(
-                {"_id": errand_id, "taken_at": None, "$expr": _IS_LIVE}, mark, return_document=ReturnDocument.BEFORE
+            found = self._rpc_requests.find_one_and_update(
+                {"_id": rpc_id, "taken_at": None, "$expr": _IS_LIVE}, mark, return_document=ReturnDocument.BEFORE
             )
-        return self._errand(found) if found is not None else None
+        return self._rpc_request(found) if found is not None else None
 
-    def answer(self, errand_id: str, answer: Answer) -> None:
-        """Write the answer into the errand."""
+    def answer(self, rpc_id: str, answer: Answer) -> None:
+        """Write the answer into the RPC request."""
         with translated_errors():
-            self._errands.update_one({"_id": errand_id}, {"$set": {"answer": answer_to_document(answer)}})
+            self._rpc_requests.update_one({"_id": rpc_id}, {"$set": {"answer": answer_to_document(answer)}})
 
-    def answer_to(self, errand_id: str) -> Answer | None:
+    def answer_to(self, rpc_id: str) -> Answer | None:
         """Read the answer."""
         with translated_errors():
-            found = self._errands.find_one({"_id": errand_id}, {"answer": True})
+            found = self._rpc_requests.find_one({"_id": rpc_id}, {"answer": True})
         document: Document | None = found["answer"] if found is not None else None
         return answer_from_document(document) if document is not None else None
 
-    def answered_among(self, errand_ids: Collection[str]) -> set[str]:
+    def answered_among(self, rpc_ids: Collection[str]) -> set[str]:
         """Look the ids up."""
-        answered = {"_id": {"$in": list(errand_ids)}, "answer": {"$ne": None}}
+        answered = {"_id": {"$in": list(rpc_ids)}, "answer": {"$ne": None}}
         with translated_errors():
-            return {document["_id"] for document in self._errands.find(answered, {"_id": True})}
+            return {document["_id"] for document in self._rpc_requests.find(answered, {"_id": True})}
 
-    def withdraw(self, errand_id: str) -> bool:
-        """Delete the errand, unless someone has taken it."""
+    def withdraw(self, rpc_id: str) -> bool:
+        """Delete the RPC request, unless someone has taken it."""
         with translated_errors():
-            return self._errands.delete_one({"_id": errand_id, "taken_at": None}).deleted_count > 0
+            return self._rpc_requests.delete_one({"_id": rpc_id, "taken_at": None}).deleted_count > 0
 
-    def _errand(self, document: Document) -> RpcRequest:
+    def _rpc_request(self, document: Document) -> RpcRequest:
         return RpcRequest(
-            errand_id=document["_id"],
+            rpc_id=document["_id"],
             account_id=document["account_id"],
             owner=document["owner"],
             question=question_from_document(document["question"]),

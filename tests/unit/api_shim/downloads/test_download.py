@@ -139,7 +139,7 @@ def test_of_a_job_that_failed_comes_what_was_noted_and_no_more(shim: Shim, query
 
 def test_a_cancelled_job_can_be_downloaded(shim: Shim) -> None:
     job_id = shim.start("contacts")
-    shim.worker.hand_back(shim.worker.export(job_id, body_of("contacts", range(3), offset=3)))
+    shim.worker.requeue(shim.worker.export(job_id, body_of("contacts", range(3), offset=3)))
     shim.post(f"/jobs/{job_id}/cancel")
 
     assert len(download(shim, job_id).content.splitlines()) == 3

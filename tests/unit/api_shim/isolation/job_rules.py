@@ -135,7 +135,7 @@ class JobRules(World):
     # What the worker does
 
     @rule(job=jobs, number=NUMBERS)
-    def take_up(self, job: OwnedJob, number: int) -> None:
+    def resume(self, job: OwnedJob, number: int) -> None:
         if job.status == "queued" and not job.is_gone:
             job.held, job.status = self.shim.worker.start(job.job_id), "running"
             self._store(job, number, offset=len(self.owned) * 1000 + len(job.records) + 1)

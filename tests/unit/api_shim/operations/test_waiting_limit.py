@@ -80,7 +80,7 @@ def test_a_dry_run_too_many_is_refused_with_nobody_sent(limited: Shim) -> None:
     with polls(limited, job_id, MOST):
         assert is_refused(limited.post("/export/contacts", {"dry_run": True}))
         limited.worker.start(job_id)
-    assert limited.errands.all == []
+    assert limited.rpc_requests.all == []
 
 
 def test_another_user_of_the_account_has_polls_of_its_own(limited: Shim) -> None:

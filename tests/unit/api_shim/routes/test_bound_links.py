@@ -11,7 +11,7 @@ import pytest
 from pydantic import SecretStr
 
 from api_shim.services import connect_state
-from tests.fakes import errands
+from tests.fakes import rpc_requests
 from tests.unit.api_shim.conftest import Running
 from tests.unit.api_shim.routes.test_connections import CODE_REFUSED, CONNECTED, REDIRECT, SETTINGS, come_back
 from tests.unit.api_shim.shim import Shim, mint, problem
@@ -56,7 +56,7 @@ def confirm(shim: Shim, ticket: str, *, session: str = SESSION, **claims: str) -
 def test_until_it_is_confirmed_nothing_is_asked_of_anyone_and_nothing_is_stored(shim: Shim) -> None:
     ticket = ticket_of(shim)
 
-    assert (shim.errands.all, shim.errand_queue.published) == ([], [])
+    assert (shim.rpc_requests.all, shim.rpc_request_queue.published) == ([], [])
     assert "the-code" not in ticket
 
 
@@ -69,9 +69,9 @@ def test_whom_the_link_was_made_for_is_connected(shim: Shim) -> None:
     assert (answer.status_code, answer.json()["message"]) == (200, "Account connected")
     assert answer.json()["data"]["hub_id"] == 62515
     assert answer.headers["Cache-Control"] == "no-store"
-    errand = taken.result()
-    assert (errand.account_id, errand.owner, errand.secret) == ("a9", "u9", SecretStr("the-code"))
-    assert errand.question == ExchangeCode(redirect_uri=REDIRECT)
+    rpc_request = taken.result()
+    assert (rpc_request.account_id, rpc_request.owner, rpc_request.secret) == ("a9", "u9", SecretStr("the-code"))
+    assert rpc_request.question == ExchangeCode(redirect_uri=REDIRECT)
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_nobody_else_can_confirm_it_and_the_ticket_stays_good_for_its_owner(
     answer = confirm(shim, ticket, **stranger)
 
     assert (answer.status_code, answer.json()["code"], answer.json()["message"]) == (400, "invalid_request", NOT_YOURS)
-    assert (shim.errands.all, shim.errand_queue.published) == ([], [])
+    assert (shim.rpc_requests.all, shim.rpc_request_queue.published) == ([], [])
     with shim.answering(CONNECTED):
         assert confirm(shim, ticket).status_code == 200
 
@@ -113,7 +113,7 @@ def test_a_ticket_is_good_once_and_so_are_all_of_one_link(shim: Shim) -> None:
     again = [confirm(shim, ticket).json()["message"] for ticket in tickets]
 
     assert again == ["ticket: was used before; begin again at /connect"] * 2
-    assert len(shim.errand_queue.published) == 1
+    assert len(shim.rpc_request_queue.published) == 1
 
 
 def test_a_ticket_is_good_for_three_minutes(shim: Shim) -> None:
@@ -121,15 +121,15 @@ def test_a_ticket_is_good_for_three_minutes(shim: Shim) -> None:
     shim.clock.advance(181)
 
     assert confirm(shim, ticket).json()["message"] == "ticket: is older than 3 minutes; begin again at /connect"
-    assert shim.errands.all == []
+    assert shim.rpc_requests.all == []
 
 
 def test_where_nobody_could_be_asked_the_ticket_may_be_sent_again(shim: Shim) -> None:
     ticket = ticket_of(shim)
-    shim.errand_queue.is_away = True
+    shim.rpc_request_queue.is_away = True
     answer = confirm(shim, ticket)
     assert (answer.status_code, answer.json()["message"]) == (503, "The message broker is not available")
-    shim.errand_queue.is_away = False
+    shim.rpc_request_queue.is_away = False
 
     with shim.answering(CONNECTED):
         assert confirm(shim, ticket).status_code == 200
@@ -198,5 +198,5 @@ def test_a_place_to_come_home_to_is_needed(running: Running) -> None:
     )
 
 
-def test_the_id_of_an_errand_is_taken_for_longer_than_a_ticket_is_good() -> None:
-    assert connect_state.LIFE + connect_state.TICKET_LIFE + timedelta(minutes=1) < errands.LIFE
+def test_the_id_of_an_rpc_request_is_taken_for_longer_than_a_ticket_is_good() -> None:
+    assert connect_state.LIFE + connect_state.TICKET_LIFE + timedelta(minutes=1) < rpc_requests.LIFE

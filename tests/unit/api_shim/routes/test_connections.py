@@ -12,9 +12,9 @@ import pytest
 from pydantic import SecretStr
 
 from api_shim.services import connect_state
-from tests.fakes import errands
+from tests.fakes import rpc_requests
 from tests.fakes.clock import START
-from tests.fakes.errands import InMemoryRpcRequestStore
+from tests.fakes.rpc_requests import InMemoryRpcRequestStore
 from tests.unit.api_shim.conftest import Running, serving
 from tests.unit.api_shim.shim import BASE_PATH, Parts, Shim, mint, problem, token_of
 from worker.accounts.connection import Fingerprint, HubSpotFacts, Refusal
@@ -22,7 +22,7 @@ from worker.accounts.token import Token
 from worker.errors import CodeRefusedError, FatalHubSpotError, RateLimitedError, TokenUnreadableError
 from worker.jobs.status import JobError
 from worker.records.types import ExportType
-from worker.rpc.mongo import requests as mongo_errands
+from worker.rpc.mongo import requests as mongo_rpc_requests
 from worker.rpc.requests import Connected, ExchangeCode, RpcRequest
 
 REDIRECT = "https://api.example.test/v1/integrations/hubspot/connect/callback"
@@ -40,10 +40,10 @@ CODE_REFUSED = CodeRefusedError("code: no", status=400, body={"status": "BAD_AUT
 
 
 class LostErrandStore(InMemoryRpcRequestStore):
-    """A store whose errands are taken at once, by a worker that is not heard of again."""
+    """A store whose RPC requests are taken at once, by a worker that is not heard of again."""
 
-    def add(self, errand: RpcRequest) -> bool:
-        return super().add(errand) and self.take(errand.errand_id) is not None
+    def add(self, rpc_request: RpcRequest) -> bool:
+        return super().add(rpc_request) and self.take(rpc_request.rpc_id) is not None
 
 
 @pytest.fixture
@@ -141,9 +141,9 @@ def test_a_code_is_exchanged_for_whom_the_link_was_made(shim: Shim) -> None:
             "missing_scopes": MISSING,
         },
     }
-    errand = taken.result()
-    assert (errand.account_id, errand.owner, errand.secret) == ("a9", "u9", SecretStr("the-code"))
-    assert errand.question == ExchangeCode(redirect_uri=REDIRECT)
+    rpc_request = taken.result()
+    assert (rpc_request.account_id, rpc_request.owner, rpc_request.secret) == ("a9", "u9", SecretStr("the-code"))
+    assert rpc_request.question == ExchangeCode(redirect_uri=REDIRECT)
 
 
 def test_a_link_is_good_once(shim: Shim) -> None:
@@ -154,7 +154,7 @@ def test_a_link_is_good_once(shim: Shim) -> None:
     answer = come_back(shim, state=state, code="another-code")
 
     assert problem(answer) == refused("state: was used before; begin again at /connect")
-    assert len(shim.errand_queue.published) == 1
+    assert len(shim.rpc_request_queue.published) == 1
 
 
 def test_a_link_is_good_once_whatever_became_of_it(shim: Shim) -> None:
@@ -172,7 +172,7 @@ def test_a_link_is_good_for_ten_minutes(shim: Shim) -> None:
     assert problem(come_back(shim, state=state, code="x")) == refused(
         "state: is older than 10 minutes; begin again at /connect"
     )
-    assert shim.errands.all == []
+    assert shim.rpc_requests.all == []
 
 
 @pytest.mark.parametrize(
@@ -190,13 +190,13 @@ def test_who_comes_without_a_link_of_ours_is_told_so_and_nothing_is_done(
     shim: Shim, query: dict[str, str], message: str
 ) -> None:
     assert problem(come_back(shim, **query)) == refused(message)
-    assert shim.errands.all == []
+    assert shim.rpc_requests.all == []
 
 
 def test_without_a_code_nothing_is_done(shim: Shim) -> None:
     for query in ({}, {"code": ""}):
         assert problem(come_back(shim, state=link(shim)["state"], **query)) == refused("code: is required")
-    assert shim.errands.all == []
+    assert shim.rpc_requests.all == []
 
 
 @pytest.mark.parametrize("name", ["state", "code", "error"])
@@ -216,7 +216,7 @@ def test_a_user_who_says_no_is_heard_and_may_change_their_mind(shim: Shim) -> No
 
     message = "error: HubSpot says access_denied: the user did not let the app in"
     assert problem(answer) == refused(message, code="access_denied")
-    assert shim.errands.all == []
+    assert shim.rpc_requests.all == []
     with shim.answering(CONNECTED):
         assert come_back(shim, state=state, code="the-code").status_code == 200
 
@@ -257,31 +257,31 @@ def test_a_key_that_a_worker_lacks_is_answered_with_503(shim: Shim) -> None:
 
 def test_without_the_broker_nothing_is_done_and_the_link_stays_good(shim: Shim) -> None:
     state = link(shim)["state"]
-    shim.errand_queue.is_away = True
+    shim.rpc_request_queue.is_away = True
     answer = come_back(shim, state=state, code="the-code")
     assert (answer.status_code, answer.json()["message"]) == (503, "The message broker is not available")
     assert int(answer.headers["Retry-After"]) > 0
-    assert shim.errands.all == []
+    assert shim.rpc_requests.all == []
 
-    shim.errand_queue.is_away = False
+    shim.rpc_request_queue.is_away = False
     with shim.answering(CONNECTED):
         assert come_back(shim, state=state, code="the-code").status_code == 200
 
 
 def test_without_the_database_nothing_is_done(shim: Shim) -> None:
-    shim.errands.is_away = True
+    shim.rpc_requests.is_away = True
 
     answer = come_back(shim, state=link(shim)["state"], code="the-code")
 
     assert (answer.status_code, answer.json()["message"]) == (503, "The database is not available")
-    assert shim.errand_queue.published == []
+    assert shim.rpc_request_queue.published == []
 
 
 def test_without_a_worker_nothing_is_done_and_the_link_stays_good(running: Running) -> None:
     with running(**SETTINGS, export_wait_seconds=0.1) as shim:
         state = link(shim)["state"]
         answer = come_back(shim, state=state, code="the-code")
-        left = shim.errands.all
+        left = shim.rpc_requests.all
 
     assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
     assert "nothing was done" in answer.json()["message"]
@@ -290,7 +290,7 @@ def test_without_a_worker_nothing_is_done_and_the_link_stays_good(running: Runni
 
 
 def test_a_worker_that_does_not_come_back_uses_the_link_up(parts: Parts) -> None:
-    lonely = replace(parts, errands=LostErrandStore(parts.clock))
+    lonely = replace(parts, rpc_requests=LostErrandStore(parts.clock))
     with serving(lonely, **SETTINGS, export_wait_seconds=0.1) as shim:
         state = link(shim)["state"]
         answer, again = (come_back(shim, state=state, code="the-code") for _ in range(2))
@@ -363,7 +363,7 @@ def test_of_a_token_that_another_program_stored_what_it_says_is_shown_and_no_mor
             "lists_gone": [],
         },
     }
-    assert (shim.errands.all, shim.queue.published) == ([], [])
+    assert (shim.rpc_requests.all, shim.queue.published) == ([], [])
 
 
 def test_what_hubspot_has_said_is_shown_as_of_then(shim: Shim) -> None:
@@ -535,5 +535,5 @@ def test_after_a_removal_that_was_cut_off_the_rest_is_done_with_the_next(shim: S
     assert shim.connections.find("a1", "u1") is None
 
 
-def test_the_id_of_an_errand_is_taken_for_longer_than_a_link_is_good() -> None:
-    assert errands.LIFE == mongo_errands.LIFE > connect_state.LIFE + timedelta(minutes=1)
+def test_the_id_of_an_rpc_request_is_taken_for_longer_than_a_link_is_good() -> None:
+    assert rpc_requests.LIFE == mongo_rpc_requests.LIFE > connect_state.LIFE + timedelta(minutes=1)

@@ -101,14 +101,14 @@ def test_the_request_is_planned_as_it_would_be_run(shim: Shim) -> None:
         shim.post("/export/contacts", body)
 
     asked = ExportRequest(limit=5, page_size=2, offset=7, params=(("a", "1"), ("a", "2")))
-    errand = taken.result()
-    assert errand.question == PlanExports(exports=(PlannedExport(export_type=ExportType.CONTACTS, request=asked),))
-    assert (errand.account_id, errand.owner, errand.secret) == ("a1", "u1", None)
+    rpc_request = taken.result()
+    assert rpc_request.question == PlanExports(exports=(PlannedExport(export_type=ExportType.CONTACTS, request=asked),))
+    assert (rpc_request.account_id, rpc_request.owner, rpc_request.secret) == ("a1", "u1", None)
 
 
 def test_false_runs(shim: Shim) -> None:
     assert shim.post("/export/deals", {"dry_run": False}).status_code == 202
-    assert shim.errands.all == []
+    assert shim.rpc_requests.all == []
 
 
 def test_a_dry_run_uses_up_no_idempotency_key(shim: Shim) -> None:
@@ -129,7 +129,7 @@ def test_anything_but_true_and_false_is_refused_by_name(shim: Shim, wrong: objec
 
     assert (answer.status_code, answer.json()["code"]) == (400, "invalid_request")
     assert answer.json()["message"].startswith("dry_run: ")
-    assert shim.errands.all == []
+    assert shim.rpc_requests.all == []
 
 
 def test_the_rest_of_the_body_is_checked_first(shim: Shim) -> None:
@@ -161,10 +161,10 @@ def test_without_a_token_there_is_nothing_to_plan(shim: Shim) -> None:
     answer = shim.post("/export/deals", {"dry_run": True})
 
     assert problem(answer)[1]["code"] == "token_not_found"
-    assert shim.errands.all == []
+    assert shim.rpc_requests.all == []
 
 
-@pytest.mark.parametrize("part", ["errand_queue", "errands", "tokens"])
+@pytest.mark.parametrize("part", ["rpc_request_queue", "rpc_requests", "tokens"])
 def test_without_broker_or_database_nobody_plans(shim: Shim, part: str) -> None:
     getattr(shim, part).is_away = True
 
@@ -172,5 +172,5 @@ def test_without_broker_or_database_nobody_plans(shim: Shim, part: str) -> None:
 
     assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
     assert int(answer.headers["Retry-After"]) > 0
-    shim.errands.is_away = False
-    assert shim.errands.all == []
+    shim.rpc_requests.is_away = False
+    assert shim.rpc_requests.all == []

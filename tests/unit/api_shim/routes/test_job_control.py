@@ -48,7 +48,7 @@ def succeeded(shim: Shim) -> str:
 def cancelled(shim: Shim) -> str:
     """Start a job that is cancelled with one page stored, between two slices."""
     job_id = shim.start("contacts")
-    shim.worker.hand_back(shim.worker.export(job_id, body_of("contacts", range(3), offset=3)))
+    shim.worker.requeue(shim.worker.export(job_id, body_of("contacts", range(3), offset=3)))
     assert shim.post(f"/jobs/{job_id}/cancel").status_code == 202
     return job_id
 

@@ -134,7 +134,7 @@ def test_the_answer_waits_for_the_page_and_not_for_the_end_of_its_job(shim: Shim
         waiting = pool.submit(shim.get, "/export/contacts")
         job = shim.worker.start(shim.queue.take().job_id)
         shim.worker.store_only(job, body_of("contacts", [1]))
-        shim.worker.announce_page(job)
+        shim.worker.notify_page(job)
         answer = waiting.result(PATIENCE_S)
 
     assert answer.json()["data"]["contacts"] == [{"vid": 1}]

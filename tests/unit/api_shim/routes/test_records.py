@@ -27,11 +27,11 @@ def put(parts: Parts, *numbers: int, export_type: str = "contacts", account_id: 
     return moment.at
 
 
-def bury(parts: Parts, *numbers: int) -> datetime:
+def mark_deleted(parts: Parts, *numbers: int) -> datetime:
     """Have a sync notice that records are gone; give when."""
     copy = CopyId(account_id="a1", export_type=ExportType.CONTACTS)
     at = parts.records.begin_change(copy).at
-    parts.records.bury(copy, numbers, unless_since=at, at=at, sync_id="s2")
+    parts.records.mark_deleted(copy, numbers, unless_since=at, at=at, sync_id="s2")
     return at
 
 
@@ -77,7 +77,7 @@ def test_hubspots_bytes_come_as_they_are(shim: Shim, parts: Parts) -> None:
 
 def test_a_record_that_is_deleted_at_hubspot_is_still_shown(shim: Shim, parts: Parts) -> None:
     put(parts, 501)
-    at = bury(parts, 501)
+    at = mark_deleted(parts, 501)
     data = shim.get("/records/contacts/501").json()["data"]
     assert (data["deleted_at"], data["changed_at"], data["sync_id"]) == (written(at), written(at), "s2")
     assert data["record"] == {"vid": 501}
@@ -104,7 +104,7 @@ def test_the_deleted_are_shown_when_they_are_asked_for(
     shim: Shim, parts: Parts, deleted: str | None, expected: list[int]
 ) -> None:
     put(parts, 1, 2, 3)
-    bury(parts, 2)
+    mark_deleted(parts, 2)
     assert ids(listed(shim, **({} if deleted is None else {"deleted": deleted}))) == expected
 
 
@@ -150,7 +150,7 @@ def test_the_cursor_of_the_last_body_leads_to_what_changes_later(shim: Shim, par
     assert listed(shim, deleted="true", cursor=cursor)["pagination"] == last["pagination"]
 
     put(parts, 0)
-    bury(parts, 1)
+    mark_deleted(parts, 1)
 
     assert ids(listed(shim, deleted="true", cursor=cursor)) == [0, 1]
 

@@ -220,11 +220,11 @@ def test_a_dry_run_says_what_the_exports_would_come_to_and_starts_nothing(shim: 
             for each in (ExportType.DEALS, ExportType.NOTES)
         )
     )
-    with shim.answering(Plan(exports=(), rate=None, facts=HubSpotFacts())) as errand:
+    with shim.answering(Plan(exports=(), rate=None, facts=HubSpotFacts())) as rpc_request:
         answer = shim.post("/sync", {"types": ["deals", "notes"], "dry_run": True})
 
     assert (answer.status_code, answer.json()["data"]["dry_run"]) == (200, True)
-    assert errand.result().question == asked
+    assert rpc_request.result().question == asked
     assert (shim.jobs.all, shim.queue.published) == ([], [])
 
 
@@ -422,7 +422,7 @@ def test_a_sync_that_has_ended_is_not_cancelled(shim: Shim) -> None:
 def test_deleting_a_sync_removes_everything_of_it(shim: Shim) -> None:
     sync_id, children = started(shim, "contacts", "deals")
     finish(shim, children["contacts"])
-    shim.worker.hand_back(shim.worker.export(children["deals"].job_id, body_of("deals", range(3), offset=3)))
+    shim.worker.requeue(shim.worker.export(children["deals"].job_id, body_of("deals", range(3), offset=3)))
     shim.post(f"/jobs/{sync_id}/cancel")
 
     assert shim.delete(f"/jobs/{sync_id}").status_code == 204

@@ -168,7 +168,7 @@ def test_what_hubspot_counted_belongs_to_the_place_that_the_job_has_reached(shop
     job = shop.job(job_id)
     assert job.copying is not None
     ahead = replace(job, copying=replace(job.copying, feed_total=31))  # as after a page that changed nothing
-    assert shop.copy().take_up(ahead).copying == ahead.copying
+    assert shop.copy().resume(ahead).copying == ahead.copying
 
 
 def test_a_feed_that_is_gone_has_all_records_read_in_the_same_export(shop: Workshop) -> None:

@@ -110,7 +110,7 @@ class Attentive(News):
     shop: Workshop | None = None
     found: list[tuple[int, JobStatus]] = field(default_factory=list)
 
-    def announce_page(self, job: Job) -> None:
+    def notify_page(self, job: Job) -> None:
         assert self.shop is not None
         self.found.append((self.shop.pages.get(job.job_id, 0).records, self.shop.job(job.job_id).status))
 

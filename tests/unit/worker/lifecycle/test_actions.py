@@ -60,7 +60,7 @@ class Office:
             queue=self.queue,
             result_ttl=TTL,
             clock=self.clock,
-            announcer=self.news,
+            notifier=self.news,
             connections=self.connections,
         )
         job = new_job(export_type=ExportType.DEALS)

@@ -38,7 +38,7 @@ GRANTED = Token(
 
 
 @dataclass
-class Desk:
+class Exports:
     """A submitter over stores that work, and may be away one by one."""
 
     clock: ManualClock = field(default_factory=ManualClock)
@@ -91,129 +91,129 @@ class Desk:
 
 
 @pytest.fixture
-def desk() -> Desk:
-    return Desk()
+def service() -> Exports:
+    return Exports()
 
 
-def test_the_first_request_starts_a_job_and_its_repeats_give_it_as_it_stands(desk: Desk) -> None:
-    first = desk.submit("j1")
-    ended = desk.end("j1")
+def test_the_first_request_starts_a_job_and_its_repeats_give_it_as_it_stands(service: Exports) -> None:
+    first = service.submit("j1")
+    ended = service.end("j1")
 
     assert (first.job.job_id, first.is_repeat) == ("j1", False)
-    assert desk.submit("j2") == desk.submit("j3") == Submission(ended, is_repeat=True)
-    assert (desk.stored, desk.rung_for) == (["j1"], ["j1"])
+    assert service.submit("j2") == service.submit("j3") == Submission(ended, is_repeat=True)
+    assert (service.stored, service.rung_for) == (["j1"], ["j1"])
 
 
-def test_another_request_under_the_key_is_refused_and_starts_nothing(desk: Desk) -> None:
-    desk.submit("j1")
+def test_another_request_under_the_key_is_refused_and_starts_nothing(service: Exports) -> None:
+    service.submit("j1")
 
     with pytest.raises(IdempotencyKeyReusedError):
-        desk.submit("j2", asked=replace(ASKED, fingerprint="f2"))
+        service.submit("j2", asked=replace(ASKED, fingerprint="f2"))
 
-    assert desk.stored == ["j1"]
+    assert service.stored == ["j1"]
 
 
-def test_many_at_once_start_one_job_and_all_are_given_it(desk: Desk) -> None:
+def test_many_at_once_start_one_job_and_all_are_given_it(service: Exports) -> None:
     together = Barrier(16)
 
     def submit(number: int) -> Submission:
         together.wait(timeout=PATIENCE_S)
-        return desk.submit(f"j{number}")
+        return service.submit(f"j{number}")
 
     with ThreadPoolExecutor(16) as threads:
         submissions = list(threads.map(submit, range(16)))
 
-    assert {submission.job.job_id for submission in submissions} == set(desk.stored)
-    assert len(desk.stored) == 1
+    assert {submission.job.job_id for submission in submissions} == set(service.stored)
+    assert len(service.stored) == 1
     assert [submission.is_repeat for submission in submissions].count(False) == 1
 
 
 @pytest.mark.parametrize("has_died", ["before the job was stored", "before that was noted"])
-def test_a_repeat_completes_what_a_process_that_died_has_begun(desk: Desk, has_died: str) -> None:
-    desk.keys.keep(ASKED, job_id="j1")
+def test_a_repeat_completes_what_a_process_that_died_has_begun(service: Exports, has_died: str) -> None:
+    service.keys.keep(ASKED, job_id="j1")
     if has_died == "before that was noted":
-        desk.submit("j1")
+        service.submit("j1")
 
-    submission = desk.submit("j2")
+    submission = service.submit("j2")
 
     assert (submission.job.job_id, submission.is_repeat) == ("j1", True)
-    assert (desk.stored, desk.rung_for) == (["j1"], ["j1"])
-    assert [kept.is_accepted for kept in desk.keys.all.values()] == [True]
+    assert (service.stored, service.rung_for) == (["j1"], ["j1"])
+    assert [kept.is_accepted for kept in service.keys.all.values()] == [True]
 
 
-def test_a_request_that_the_database_cut_off_may_be_repeated(desk: Desk) -> None:
-    desk.jobs.is_away = True
+def test_a_request_that_the_database_cut_off_may_be_repeated(service: Exports) -> None:
+    service.jobs.is_away = True
     with pytest.raises(StoreUnavailableError):
-        desk.submit("j1")
-    desk.jobs.is_away = False
+        service.submit("j1")
+    service.jobs.is_away = False
 
-    assert desk.submit("j2").job.job_id == "j1"
-    assert desk.stored == ["j1"]
+    assert service.submit("j2").job.job_id == "j1"
+    assert service.stored == ["j1"]
 
 
-def test_a_key_whose_job_was_deleted_starts_no_other(desk: Desk) -> None:
-    desk.submit("j1")
-    desk.remove(desk.end("j1"))
+def test_a_key_whose_job_was_deleted_starts_no_other(service: Exports) -> None:
+    service.submit("j1")
+    service.remove(service.end("j1"))
 
     with pytest.raises(IllegalChangeError, match="Idempotency-Key: its job is gone"):
-        desk.submit("j2")
+        service.submit("j2")
 
-    assert desk.stored == []
+    assert service.stored == []
 
 
 @pytest.mark.parametrize("removal", ["to come", "under way", "done"])
-def test_a_key_whose_job_has_expired_starts_no_other(desk: Desk, removal: str) -> None:
-    desk.submit("j1")
-    ended = desk.end("j1")
-    desk.clock.advance(3600)
+def test_a_key_whose_job_has_expired_starts_no_other(service: Exports, removal: str) -> None:
+    service.submit("j1")
+    ended = service.end("j1")
+    service.clock.advance(3600)
     if removal != "to come":
-        desk.jobs.start_removal(ended)
+        service.jobs.start_removal(ended)
     if removal == "done":
-        desk.jobs.finish_removal("j1")
+        service.jobs.finish_removal("j1")
 
     with pytest.raises(IllegalChangeError):
-        desk.submit("j2")
+        service.submit("j2")
 
-    assert desk.rung_for == ["j1"]
-
-
-def test_after_a_day_the_key_is_free_again(desk: Desk) -> None:
-    desk.submit("j1")
-    desk.clock.advance(24 * 3600)
-
-    assert desk.submit("j2").job.job_id == "j2"
+    assert service.rung_for == ["j1"]
 
 
-def test_of_a_request_that_was_refused_nothing_is_kept(desk: Desk) -> None:
-    desk.tokens.clear()
+def test_after_a_day_the_key_is_free_again(service: Exports) -> None:
+    service.submit("j1")
+    service.clock.advance(24 * 3600)
+
+    assert service.submit("j2").job.job_id == "j2"
+
+
+def test_of_a_request_that_was_refused_nothing_is_kept(service: Exports) -> None:
+    service.tokens.clear()
 
     with pytest.raises(TokenNotFoundError):
-        desk.submit("j1")
+        service.submit("j1")
 
-    assert (desk.keys.all, desk.stored) == ({}, [])
+    assert (service.keys.all, service.stored) == ({}, [])
 
 
 @pytest.mark.parametrize("part", ["keys", "tokens"])
-def test_without_the_database_nothing_is_kept(desk: Desk, part: str) -> None:
-    getattr(desk, part).is_away = True
+def test_without_the_database_nothing_is_kept(service: Exports, part: str) -> None:
+    getattr(service, part).is_away = True
 
     with pytest.raises(StoreUnavailableError):
-        desk.submit("j1")
+        service.submit("j1")
 
-    assert (desk.keys.all, desk.stored) == ({}, [])
-
-
-def test_a_repeat_is_answered_though_the_account_was_disconnected_since(desk: Desk) -> None:
-    desk.submit("j1")
-    desk.tokens.clear()
-
-    assert desk.submit("j2").job.job_id == "j1"
+    assert (service.keys.all, service.stored) == ({}, [])
 
 
-def test_without_the_broker_a_key_brings_its_job_once_as_well(desk: Desk) -> None:
-    desk.queue.is_away = True
+def test_a_repeat_is_answered_though_the_account_was_disconnected_since(service: Exports) -> None:
+    service.submit("j1")
+    service.tokens.clear()
 
-    assert not desk.submit("j1").is_repeat
-    assert desk.submit("j2").job.job_id == "j1"
+    assert service.submit("j2").job.job_id == "j1"
 
-    assert [job.job_id for job in desk.jobs.take_due(limit=10)] == ["j1"]
+
+def test_without_the_broker_a_key_brings_its_job_once_as_well(service: Exports) -> None:
+    service.queue.is_away = True
+
+    assert not service.submit("j1").is_repeat
+    assert service.submit("j2").job.job_id == "j1"
+
+    assert [job.job_id for job in service.jobs.take_due(limit=10)] == ["j1"]

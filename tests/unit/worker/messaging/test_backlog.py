@@ -53,33 +53,33 @@ def room(broker: Broker, clock: ManualClock) -> Backlog:
 
 
 def test_where_nobody_waits_nobody_gives_way(room: Backlog) -> None:
-    assert [room.let_one_in() for _ in range(3)] == [False] * 3
+    assert [room.should_yield() for _ in range(3)] == [False] * 3
 
 
 def test_as_many_give_way_as_wait(room: Backlog, broker: Broker) -> None:
     broker.messages = 2
 
-    assert [room.let_one_in() for _ in range(4)] == [True, True, False, False]
+    assert [room.should_yield() for _ in range(4)] == [True, True, False, False]
 
 
 def test_the_broker_is_asked_once_in_a_while(room: Backlog, broker: Broker, clock: ManualClock) -> None:
     for _ in range(5):
-        room.let_one_in()
+        room.should_yield()
     assert broker.asked == 1
 
     broker.messages = 1
     clock.advance(EVERY_S)
 
-    assert (room.let_one_in(), broker.asked) == (True, 2)
+    assert (room.should_yield(), broker.asked) == (True, 2)
 
 
 def test_with_the_broker_away_nobody_gives_way(room: Backlog, broker: Broker, clock: ManualClock) -> None:
     broker.messages, broker.is_away = 5, True
-    assert not room.let_one_in()
+    assert not room.should_yield()
 
     broker.is_away = False
     clock.advance(EVERY_S)
-    assert room.let_one_in()
+    assert room.should_yield()
 
 
 def test_while_one_thread_asks_a_slow_broker_the_others_go_on(clock: ManualClock) -> None:
@@ -93,11 +93,11 @@ def test_while_one_thread_asks_a_slow_broker_the_others_go_on(clock: ManualClock
 
     room = Backlog(Slow(), every_s=EVERY_S, monotonic=lambda: clock().timestamp())
     found: list[bool] = []
-    asking = threading.Thread(target=lambda: found.append(room.let_one_in()))
+    asking = threading.Thread(target=lambda: found.append(room.should_yield()))
     asking.start()
     assert began.wait(PATIENCE_S)
 
-    assert not room.let_one_in()
+    assert not room.should_yield()
 
     answer.set()
     asking.join(PATIENCE_S)

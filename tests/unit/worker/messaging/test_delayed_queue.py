@@ -1,4 +1,4 @@
-"""DelayedPublisher: rings when the time has come, in order of time, and survives an absent broker."""
+"""DelayedPublisher: publishes when the time has come, in order of time, and survives an absent broker."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ def stored(*jobs: Job) -> InMemoryJobStore:
 
 def test_jobs_are_rung_for_in_the_order_in_which_they_are_due() -> None:
     held = HoldingJobQueue()
-    ring, jobs = DelayedPublisher(held, jobs=stored()), [new_job() for _ in range(3)]
+    delayed, jobs = DelayedPublisher(held, jobs=stored()), [new_job() for _ in range(3)]
     for delay_s, job in zip((0.9, 0.3, 0.6), jobs, strict=True):
-        ring.ring_in(delay_s, job)
+        delayed.publish_in(delay_s, job)
     assert [held.take() for _ in jobs] == [jobs[1], jobs[2], jobs[0]]
 
 
 def test_a_long_wait_is_left_to_the_sweeper(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(delayed_queue, "_LONGEST_S", 0.01)
     held = HoldingJobQueue()
-    DelayedPublisher(held, jobs=stored()).ring_in(0.02, new_job())
+    DelayedPublisher(held, jobs=stored()).publish_in(0.02, new_job())
     with pytest.raises(queue.Empty):
         held.take(within_s=0.3)
 
@@ -49,9 +49,9 @@ def test_a_broker_that_is_away_costs_one_ring_and_no_other() -> None:
             super().publish(job)
 
     held = Stumbling()
-    ring = DelayedPublisher(held, jobs=stored())
-    ring.ring_in(0.01, first)
-    ring.ring_in(0.02, second)
+    delayed = DelayedPublisher(held, jobs=stored())
+    delayed.publish_in(0.01, first)
+    delayed.publish_in(0.02, second)
     assert held.take() == second
 
 
@@ -60,7 +60,7 @@ def test_a_job_that_was_published_for_is_no_concern_of_the_next_sweep() -> None:
     jobs = stored(job)
     jobs.mark_unpublished([job])
 
-    DelayedPublisher(held, jobs=jobs).ring_in(0.01, job)
+    DelayedPublisher(held, jobs=jobs).publish_in(0.01, job)
 
     assert held.take() == job
     until(lambda: jobs.oldest_queued_s(job.line) is not None)

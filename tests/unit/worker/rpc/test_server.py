@@ -1,4 +1,4 @@
-"""RpcServer: an errand is done once, whatever comes of it is the answer, and whoever waits is told."""
+"""RpcServer: an RPC request is done once, whatever comes of it is the answer, and whoever waits is told."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pydantic import SecretStr
 from structlog.testing import capture_logs
 
 from tests.fakes.clock import ManualClock
-from tests.fakes.errands import InMemoryRpcRequestStore
+from tests.fakes.rpc_requests import InMemoryRpcRequestStore
 from worker.accounts.connection import HubSpotFacts
 from worker.errors import FatalHubSpotError, InternalError, StoreUnavailableError, TokenUnreadableError
 from worker.jobs.status import JobError
@@ -23,7 +23,7 @@ REFUSED = FatalHubSpotError("no", status=403, body={"category": "X"})
 
 @dataclass
 class Hands:
-    """What does errands, and what tells of answers: both remember, and the first fails on request."""
+    """What does RPC requests, and what tells of answers: both remember, and the first fails on request."""
 
     failure: Exception | None = None
     connected: list[tuple[str, str, str, str]] = field(default_factory=list)
@@ -38,15 +38,15 @@ class Hands:
     def plan(self, account_id: str, owner: str, question: PlanExports) -> Plan:  # noqa: ARG002 - the seam's
         return PLAN
 
-    def announce_answer(self, errand_id: str) -> None:
-        self.told.append(errand_id)
+    def notify_answer(self, rpc_id: str) -> None:
+        self.told.append(rpc_id)
 
 
 class KeylessErrandStore(InMemoryRpcRequestStore):
     """A store of which this process cannot read the secrets."""
 
-    def take(self, errand_id: str) -> RpcRequest | None:
-        super().take(errand_id)
+    def take(self, rpc_id: str) -> RpcRequest | None:
+        super().take(rpc_id)
         raise TokenUnreadableError
 
 
@@ -65,13 +65,13 @@ def hands() -> Hands:
     return Hands()
 
 
-def run(store: InMemoryRpcRequestStore, hands: Hands, errand_id: str = "e1") -> None:
-    RpcServer(errands=store, connector=hands, planner=hands, announcer=hands, clock=ManualClock()).run(errand_id)
+def run(store: InMemoryRpcRequestStore, hands: Hands, rpc_id: str = "e1") -> None:
+    RpcServer(rpc_requests=store, connector=hands, planner=hands, notifier=hands, clock=ManualClock()).run(rpc_id)
 
 
-def errand(clock: ManualClock, question: Question | None = None) -> RpcRequest:
+def rpc_request(clock: ManualClock, question: Question | None = None) -> RpcRequest:
     return RpcRequest(
-        errand_id="e1",
+        rpc_id="e1",
         account_id="a1",
         owner="u1",
         question=question or ExchangeCode(redirect_uri="https://app.test/cb"),
@@ -83,7 +83,7 @@ def errand(clock: ManualClock, question: Question | None = None) -> RpcRequest:
 def test_a_code_is_exchanged_and_whoever_waits_is_told(
     store: InMemoryRpcRequestStore, hands: Hands, clock: ManualClock
 ) -> None:
-    store.add(errand(clock))
+    store.add(rpc_request(clock))
 
     run(store, hands)
 
@@ -92,7 +92,7 @@ def test_a_code_is_exchanged_and_whoever_waits_is_told(
 
 
 def test_a_plan_is_made(store: InMemoryRpcRequestStore, hands: Hands, clock: ManualClock) -> None:
-    store.add(replace(errand(clock, PlanExports(exports=())), secret=None))
+    store.add(replace(rpc_request(clock, PlanExports(exports=())), secret=None))
 
     run(store, hands)
 
@@ -100,7 +100,7 @@ def test_a_plan_is_made(store: InMemoryRpcRequestStore, hands: Hands, clock: Man
 
 
 def test_a_second_delivery_does_nothing(store: InMemoryRpcRequestStore, hands: Hands, clock: ManualClock) -> None:
-    store.add(errand(clock))
+    store.add(rpc_request(clock))
 
     for _ in range(3):
         run(store, hands)
@@ -111,7 +111,7 @@ def test_a_second_delivery_does_nothing(store: InMemoryRpcRequestStore, hands: H
 def test_after_a_worker_was_killed_in_the_middle_nobody_exchanges_again(
     store: InMemoryRpcRequestStore, hands: Hands, clock: ManualClock
 ) -> None:
-    store.add(errand(clock))
+    store.add(rpc_request(clock))
     store.take("e1")
 
     run(store, hands)
@@ -126,7 +126,7 @@ def test_what_was_withdrawn_or_never_was_is_left_alone(store: InMemoryRpcRequest
 
 
 def test_what_hubspot_refuses_is_the_answer(store: InMemoryRpcRequestStore, hands: Hands, clock: ManualClock) -> None:
-    store.add(errand(clock))
+    store.add(rpc_request(clock))
     hands.failure = REFUSED
 
     run(store, hands)
@@ -137,21 +137,21 @@ def test_what_hubspot_refuses_is_the_answer(store: InMemoryRpcRequestStore, hand
 def test_a_bug_is_answered_without_a_word_of_it_and_logged_once(
     store: InMemoryRpcRequestStore, hands: Hands, clock: ManualClock
 ) -> None:
-    store.add(errand(clock))
+    store.add(rpc_request(clock))
     hands.failure = RuntimeError("the-code")
 
     with capture_logs() as logs:
         run(store, hands)
 
     assert store.answer_to("e1") == JobError.of(InternalError())
-    assert [event["event"] for event in logs if event["log_level"] == "error"] == ["errand_broke"]
+    assert [event["event"] for event in logs if event["log_level"] == "error"] == ["rpc_request_broke"]
 
 
 def test_a_secret_whose_key_is_missing_here_is_said_by_the_name_of_the_setting(
     hands: Hands, clock: ManualClock
 ) -> None:
     store = KeylessErrandStore(clock)
-    store.add(errand(clock))
+    store.add(rpc_request(clock))
 
     run(store, hands)
 
@@ -163,7 +163,7 @@ def test_a_secret_whose_key_is_missing_here_is_said_by_the_name_of_the_setting(
 def test_without_the_database_nobody_hears_of_it(
     store: InMemoryRpcRequestStore, hands: Hands, clock: ManualClock
 ) -> None:
-    store.add(errand(clock))
+    store.add(rpc_request(clock))
     hands.failure = StoreUnavailableError()
 
     with pytest.raises(StoreUnavailableError):

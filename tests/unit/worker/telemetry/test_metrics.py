@@ -188,10 +188,10 @@ def test_a_slice_that_an_absent_database_ends_is_counted_as_such(shop: Workshop,
 
 def test_every_end_of_a_job_is_counted_once_and_passed_on(bench: Bench) -> None:
     news = News()
-    announcer = MeasuredNotifier(news, bench.jobs)
+    notifier = MeasuredNotifier(news, bench.jobs)
     told = [JobStatus.RUNNING, JobStatus.WAITING, JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.FAILED]
     for status in told:
-        announcer.announce(replace(new_job(), status=status))
+        notifier.notify(replace(new_job(), status=status))
 
     ended = {
         status: bench.value("jobs_ended_total", status=status, type="contacts", kind="export") for status in JobStatus
@@ -201,18 +201,18 @@ def test_every_end_of_a_job_is_counted_once_and_passed_on(bench: Bench) -> None:
 
 
 def test_withheld_deletions_are_counted_when_their_export_ends(bench: Bench) -> None:
-    announcer = MeasuredNotifier(News(), bench.jobs)
+    notifier = MeasuredNotifier(News(), bench.jobs)
     export = replace(new_job(), copying=CopyProgress(withheld=7))
     for status in (JobStatus.RUNNING, JobStatus.SUCCEEDED):
-        announcer.announce(replace(export, status=status))
-    announcer.announce(replace(new_job(), status=JobStatus.SUCCEEDED))
+        notifier.notify(replace(export, status=status))
+    notifier.notify(replace(new_job(), status=JobStatus.SUCCEEDED))
     assert bench.value("deletions_withheld_total", type="contacts") == 7
     assert bench.value("deletions_withheld_total", type="deals") == 0
 
 
 def test_the_end_of_a_sync_is_announced_more_than_once_and_so_not_counted(bench: Bench) -> None:
     sync = new_sync("s1", account_id="a1", owner="u1", request=SyncRequest(types=()), at=new_job().created_at)
-    MeasuredNotifier(News(), bench.jobs).announce(replace(sync, status=JobStatus.SUCCEEDED))
+    MeasuredNotifier(News(), bench.jobs).notify(replace(sync, status=JobStatus.SUCCEEDED))
 
     assert bench.value("jobs_ended_total", status="succeeded", type="sync", kind="sync") == 0
 

@@ -1,4 +1,4 @@
-"""In-memory errands, taken once and over by an injected clock, and a queue that holds them; both may be away."""
+"""In-memory RPC requests, taken once and over by an injected clock, and a queue that holds them; both may be away."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LIFE = timedelta(minutes=15)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _StoredErrand:
-    errand: RpcRequest
+    rpc_request: RpcRequest
     is_taken: bool = False
     answer: Answer | None = None
 
@@ -33,48 +33,48 @@ class InMemoryRpcRequestStore:
 
     @property
     def all(self) -> list[RpcRequest]:
-        """Every errand there is, in the order they came."""
-        return [stored.errand for stored in self._stored.values()]
+        """Every RPC request there is, in the order they came."""
+        return [stored.rpc_request for stored in self._stored.values()]
 
-    def add(self, errand: RpcRequest) -> bool:
+    def add(self, rpc_request: RpcRequest) -> bool:
         self._answer_or_fail()
         with self._lock:
-            if errand.errand_id in self._stored:
+            if rpc_request.rpc_id in self._stored:
                 return False
-            self._stored[errand.errand_id] = _StoredErrand(errand=errand)
+            self._stored[rpc_request.rpc_id] = _StoredErrand(rpc_request=rpc_request)
             return True
 
-    def take(self, errand_id: str) -> RpcRequest | None:
+    def take(self, rpc_id: str) -> RpcRequest | None:
         self._answer_or_fail()
         with self._lock:
-            stored = self._stored.get(errand_id)
-            if stored is None or stored.is_taken or stored.errand.created_at + LIFE <= self._clock():
+            stored = self._stored.get(rpc_id)
+            if stored is None or stored.is_taken or stored.rpc_request.created_at + LIFE <= self._clock():
                 return None
-            self._stored[errand_id] = _StoredErrand(errand=replace(stored.errand, secret=None), is_taken=True)
-            return stored.errand
+            self._stored[rpc_id] = _StoredErrand(rpc_request=replace(stored.rpc_request, secret=None), is_taken=True)
+            return stored.rpc_request
 
-    def answer(self, errand_id: str, answer: Answer) -> None:
+    def answer(self, rpc_id: str, answer: Answer) -> None:
         self._answer_or_fail()
         with self._lock:
-            if errand_id in self._stored:
-                self._stored[errand_id] = replace(self._stored[errand_id], answer=answer)
+            if rpc_id in self._stored:
+                self._stored[rpc_id] = replace(self._stored[rpc_id], answer=answer)
 
-    def answer_to(self, errand_id: str) -> Answer | None:
+    def answer_to(self, rpc_id: str) -> Answer | None:
         self._answer_or_fail()
-        stored = self._stored.get(errand_id)
+        stored = self._stored.get(rpc_id)
         return stored.answer if stored is not None else None
 
-    def answered_among(self, errand_ids: Collection[str]) -> set[str]:
+    def answered_among(self, rpc_ids: Collection[str]) -> set[str]:
         self._answer_or_fail()
-        return {each for each in errand_ids if each in self._stored and self._stored[each].answer is not None}
+        return {each for each in rpc_ids if each in self._stored and self._stored[each].answer is not None}
 
-    def withdraw(self, errand_id: str) -> bool:
+    def withdraw(self, rpc_id: str) -> bool:
         self._answer_or_fail()
         with self._lock:
-            stored = self._stored.get(errand_id)
+            stored = self._stored.get(rpc_id)
             if stored is None or stored.is_taken:
                 return False
-            del self._stored[errand_id]
+            del self._stored[rpc_id]
             return True
 
     def _answer_or_fail(self) -> None:
@@ -90,12 +90,12 @@ class HoldingErrandQueue:
         self.published: list[RpcRequest] = []
         self._held: queue.SimpleQueue[RpcRequest] = queue.SimpleQueue()
 
-    def publish(self, errand: RpcRequest) -> None:
+    def publish(self, rpc_request: RpcRequest) -> None:
         if self.is_away:
             raise BrokerUnavailableError
-        self.published.append(errand)
-        self._held.put(errand)
+        self.published.append(rpc_request)
+        self._held.put(rpc_request)
 
     def take(self, *, within_s: float = PATIENCE_S) -> RpcRequest:
-        """Give the oldest errand that is held, waiting for one. Raises queue.Empty when none comes in time."""
+        """Give the oldest RPC request that is held, waiting for one. Raises queue.Empty when none comes in time."""
         return self._held.get(timeout=within_s)

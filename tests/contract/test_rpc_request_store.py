@@ -1,4 +1,4 @@
-"""RpcRequestStore: the fake and the real one hand each errand to one who goes, and keep no secret for longer."""
+"""RpcRequestStore: the fake and the real one hand each RPC request to one who goes, and keep no secret for longer."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from tests.contract.stores import present
 from tests.fakes.clock import ManualClock
-from tests.fakes.errands import InMemoryRpcRequestStore
+from tests.fakes.rpc_requests import InMemoryRpcRequestStore
 from tests.patience import PATIENCE_S
 from worker.accounts.connection import HubSpotFacts
 from worker.accounts.encryption import TokenEncryption
@@ -94,16 +94,16 @@ def world(request: pytest.FixtureRequest) -> World:
     return in_mongo(request.getfixturevalue("mongo_database"))
 
 
-def new_errand(**changes: object) -> RpcRequest:
-    errand = RpcRequest(
-        errand_id=f"errand-{next(_numbers)}",
+def new_rpc_request(**changes: object) -> RpcRequest:
+    rpc_request = RpcRequest(
+        rpc_id=f"errand-{next(_numbers)}",
         account_id="a1",
         owner="u1",
         question=ExchangeCode(redirect_uri="https://app.example.test/callback?a=1"),
         created_at=present(),
         secret=CODE,
     )
-    return replace(errand, **changes)  # type: ignore[arg-type]  # a test names fields that exist
+    return replace(rpc_request, **changes)  # type: ignore[arg-type]  # a test names fields that exist
 
 
 @pytest.mark.parametrize(
@@ -122,60 +122,60 @@ def new_errand(**changes: object) -> RpcRequest:
         },
     ],
 )
-def test_an_errand_is_given_as_it_was_stored(world: World, changes: dict[str, object]) -> None:
-    errand = new_errand(**changes)
-    assert world.store.add(errand) is True
+def test_an_rpc_request_is_given_as_it_was_stored(world: World, changes: dict[str, object]) -> None:
+    rpc_request = new_rpc_request(**changes)
+    assert world.store.add(rpc_request) is True
 
-    assert world.store.take(errand.errand_id) == errand
+    assert world.store.take(rpc_request.rpc_id) == rpc_request
 
 
-def test_an_errand_is_taken_once(world: World) -> None:
-    errand = new_errand()
-    world.store.add(errand)
+def test_an_rpc_request_is_taken_once(world: World) -> None:
+    rpc_request = new_rpc_request()
+    world.store.add(rpc_request)
 
-    assert [world.store.take(errand.errand_id) for _ in range(2)] == [errand, None]
+    assert [world.store.take(rpc_request.rpc_id) for _ in range(2)] == [rpc_request, None]
 
 
 def test_of_many_who_would_go_at_once_one_does(world: World) -> None:
-    errand, together = new_errand(), Barrier(8)
-    world.store.add(errand)
+    rpc_request, together = new_rpc_request(), Barrier(8)
+    world.store.add(rpc_request)
 
     def take(_: int) -> RpcRequest | None:
         together.wait(timeout=PATIENCE_S)
-        return world.store.take(errand.errand_id)
+        return world.store.take(rpc_request.rpc_id)
 
     with ThreadPoolExecutor(8) as threads:
         taken = list(threads.map(take, range(8)))
 
-    assert [each for each in taken if each is not None] == [errand]
+    assert [each for each in taken if each is not None] == [rpc_request]
 
 
-def test_an_id_is_good_for_one_errand_and_what_became_of_it_stays(world: World) -> None:
-    errand = new_errand()
-    world.store.add(errand)
+def test_an_id_is_good_for_one_rpc_request_and_what_became_of_it_stays(world: World) -> None:
+    rpc_request = new_rpc_request()
+    world.store.add(rpc_request)
 
-    assert world.store.add(replace(errand, account_id="a2")) is False
-    world.store.take(errand.errand_id)
-    assert world.store.add(errand) is False
-    world.store.answer(errand.errand_id, ANSWERS[0])
-    assert world.store.add(errand) is False
+    assert world.store.add(replace(rpc_request, account_id="a2")) is False
+    world.store.take(rpc_request.rpc_id)
+    assert world.store.add(rpc_request) is False
+    world.store.answer(rpc_request.rpc_id, ANSWERS[0])
+    assert world.store.add(rpc_request) is False
 
-    assert world.store.answer_to(errand.errand_id) == ANSWERS[0]
+    assert world.store.answer_to(rpc_request.rpc_id) == ANSWERS[0]
 
 
 @pytest.mark.parametrize("answer", ANSWERS)
 def test_an_answer_is_given_as_it_was_stored(world: World, answer: Answer) -> None:
-    errand = new_errand()
-    world.store.add(errand)
-    world.store.take(errand.errand_id)
-    assert world.store.answer_to(errand.errand_id) is None
+    rpc_request = new_rpc_request()
+    world.store.add(rpc_request)
+    world.store.take(rpc_request.rpc_id)
+    assert world.store.answer_to(rpc_request.rpc_id) is None
 
-    world.store.answer(errand.errand_id, answer)
+    world.store.answer(rpc_request.rpc_id, answer)
 
-    assert world.store.answer_to(errand.errand_id) == answer
+    assert world.store.answer_to(rpc_request.rpc_id) == answer
 
 
-def test_of_an_unknown_errand_there_is_no_answer_and_nothing_to_take(world: World) -> None:
+def test_of_an_unknown_rpc_request_there_is_no_answer_and_nothing_to_take(world: World) -> None:
     assert world.store.take("unknown") is None
     assert world.store.answer_to("unknown") is None
     assert world.store.withdraw("unknown") is False
@@ -183,79 +183,79 @@ def test_of_an_unknown_errand_there_is_no_answer_and_nothing_to_take(world: Worl
     assert world.store.answer_to("unknown") is None
 
 
-def test_an_errand_that_is_withdrawn_is_nobodys_any_more(world: World) -> None:
-    errand = new_errand()
-    world.store.add(errand)
+def test_an_rpc_request_that_is_withdrawn_is_nobodys_any_more(world: World) -> None:
+    rpc_request = new_rpc_request()
+    world.store.add(rpc_request)
 
-    assert world.store.withdraw(errand.errand_id) is True
+    assert world.store.withdraw(rpc_request.rpc_id) is True
 
-    assert world.store.take(errand.errand_id) is None
-    assert world.store.add(errand) is True
+    assert world.store.take(rpc_request.rpc_id) is None
+    assert world.store.add(rpc_request) is True
 
 
-def test_an_errand_that_someone_has_taken_cannot_be_withdrawn(world: World) -> None:
-    errand = new_errand()
-    world.store.add(errand)
-    world.store.take(errand.errand_id)
+def test_an_rpc_request_that_someone_has_taken_cannot_be_withdrawn(world: World) -> None:
+    rpc_request = new_rpc_request()
+    world.store.add(rpc_request)
+    world.store.take(rpc_request.rpc_id)
 
-    assert world.store.withdraw(errand.errand_id) is False
+    assert world.store.withdraw(rpc_request.rpc_id) is False
 
-    world.store.answer(errand.errand_id, ANSWERS[0])
-    assert world.store.answer_to(errand.errand_id) == ANSWERS[0]
+    world.store.answer(rpc_request.rpc_id, ANSWERS[0])
+    assert world.store.answer_to(rpc_request.rpc_id) == ANSWERS[0]
 
 
 def test_after_a_quarter_of_an_hour_nobody_goes_any_more(world: World) -> None:
-    early, late = new_errand(), new_errand()
+    early, late = new_rpc_request(), new_rpc_request()
     world.store.add(early)
     world.store.add(late)
 
     world.let_pass(timedelta(minutes=14).total_seconds())
-    assert world.store.take(early.errand_id) == early
+    assert world.store.take(early.rpc_id) == early
     world.let_pass(timedelta(minutes=1, seconds=1).total_seconds())
 
-    assert world.store.take(late.errand_id) is None
+    assert world.store.take(late.rpc_id) is None
 
 
 # The documents
 
 
-def test_a_secret_is_gone_from_the_moment_the_errand_is_taken(mongo_database: MongoDatabase) -> None:
-    store, errand = in_mongo(mongo_database).store, new_errand()
-    store.add(errand)
+def test_a_secret_is_gone_from_the_moment_the_rpc_request_is_taken(mongo_database: MongoDatabase) -> None:
+    store, rpc_request = in_mongo(mongo_database).store, new_rpc_request()
+    store.add(rpc_request)
     assert CODE.get_secret_value() in str(mongo_database[COLLECTION].find_one())
 
-    store.take(errand.errand_id)
-    store.answer(errand.errand_id, ANSWERS[0])
+    store.take(rpc_request.rpc_id)
+    store.answer(rpc_request.rpc_id, ANSWERS[0])
 
     assert CODE.get_secret_value() not in str(mongo_database[COLLECTION].find_one())
 
 
 def test_with_keys_a_secret_is_encrypted_until_then(mongo_database: MongoDatabase) -> None:
     key = SecretStr(Fernet.generate_key().decode())
-    store, errand = in_mongo(mongo_database, TokenEncryption([key])).store, new_errand()
-    store.add(errand)
+    store, rpc_request = in_mongo(mongo_database, TokenEncryption([key])).store, new_rpc_request()
+    store.add(rpc_request)
 
     assert CODE.get_secret_value() not in str(mongo_database[COLLECTION].find_one())
-    assert store.take(errand.errand_id) == errand
+    assert store.take(rpc_request.rpc_id) == rpc_request
 
 
 def test_a_worker_without_the_key_says_so_by_name(mongo_database: MongoDatabase) -> None:
     key = SecretStr(Fernet.generate_key().decode())
-    errand = new_errand()
-    in_mongo(mongo_database, TokenEncryption([key])).store.add(errand)
+    rpc_request = new_rpc_request()
+    in_mongo(mongo_database, TokenEncryption([key])).store.add(rpc_request)
 
     with pytest.raises(TokenUnreadableError):
-        in_mongo(mongo_database).store.take(errand.errand_id)
+        in_mongo(mongo_database).store.take(rpc_request.rpc_id)
 
 
 def test_a_secret_that_looks_encrypted_is_taken_for_what_it_is(mongo_database: MongoDatabase) -> None:
-    store, errand = in_mongo(mongo_database).store, replace(new_errand(), secret=SecretStr("gAAAAAxyz"))
-    store.add(errand)
+    store, rpc_request = in_mongo(mongo_database).store, replace(new_rpc_request(), secret=SecretStr("gAAAAAxyz"))
+    store.add(rpc_request)
 
-    assert store.take(errand.errand_id) == errand
+    assert store.take(rpc_request.rpc_id) == rpc_request
 
 
-def test_mongodb_removes_errands_that_are_over(mongo_database: MongoDatabase) -> None:
+def test_mongodb_removes_rpc_requests_that_are_over(mongo_database: MongoDatabase) -> None:
     store = MongoRpcRequestStore(mongo_database)
     for _ in range(2):
         store.ensure_indexes()
@@ -265,14 +265,14 @@ def test_mongodb_removes_errands_that_are_over(mongo_database: MongoDatabase) ->
     assert [index["expireAfterSeconds"] for index in indexes.values() if index["key"] == [("expires_at", 1)]] == [0]
 
 
-def test_errands_with_an_answer_are_found_among_others(world: World) -> None:
-    answered, taken, new = new_errand(), new_errand(), new_errand()
-    for errand in (answered, taken, new):
-        world.store.add(errand)
-    world.store.take(answered.errand_id)
-    world.store.take(taken.errand_id)
-    world.store.answer(answered.errand_id, ANSWERS[0])
+def test_rpc_requests_with_an_answer_are_found_among_others(world: World) -> None:
+    answered, taken, new = new_rpc_request(), new_rpc_request(), new_rpc_request()
+    for rpc_request in (answered, taken, new):
+        world.store.add(rpc_request)
+    world.store.take(answered.rpc_id)
+    world.store.take(taken.rpc_id)
+    world.store.answer(answered.rpc_id, ANSWERS[0])
 
-    found = world.store.answered_among([answered.errand_id, taken.errand_id, new.errand_id, "unknown"])
+    found = world.store.answered_among([answered.rpc_id, taken.rpc_id, new.rpc_id, "unknown"])
 
-    assert found == {answered.errand_id}
+    assert found == {answered.rpc_id}
