@@ -83,7 +83,7 @@ class LeasedJob:
 
     def resume(self, *, token: SecretStr | None = None) -> None:
         """Make sure that what the job has is there, and that it may begin; `token` is the one that it begins with."""
-        self._take_up(token)
+        self._resume(token)
         job = self.job
         if job.kind is JobKind.EXPORT and job.progress.pages == 0 and self.is_at_work:
             self.tools.notifier.notify(job)  # who waits for a page wants nothing else
@@ -278,7 +278,7 @@ class LeasedJob:
         self.job = replace(self.job, hub_id=of_sync)
         self.job.require_portal(read)
 
-    def _take_up(self, token: SecretStr | None) -> None:
+    def _resume(self, token: SecretStr | None) -> None:
         if self.job.parent_id is not None and self.job.progress.pages == 0 and self._lacks_scopes(token):
             return
         known = self.job.copying
@@ -287,7 +287,7 @@ class LeasedJob:
         if self._was_begun_anew and self.job.progress.pages == 0:
             self.tools.pages.cut(self.job)  # whoever began it anew may have died before the old pages were gone
         if self.job.pages_expire_at is not None:
-            self._take_up_again()
+            self._resume_retried()
         if known is not None and (because := self._why_all(known)) is not None:
             self.read_all(because=because)
         if not self.job.is_complete:
@@ -320,7 +320,7 @@ class LeasedJob:
         self.fail(MissingScopesError(message, details=f"One of these scopes is needed: {', '.join(lacking)}"))
         return True
 
-    def _take_up_again(self) -> None:
+    def _resume_retried(self) -> None:
         """Keep the pages of a job that is retried; where some are gone already, all are fetched anew."""
         job_id = self.job.job_id
         for sibling in self.job.siblings:

@@ -47,9 +47,8 @@ class OpenJobCap:
         found = {account_id: self._jobs.count_open(account_id, most=self._most) for account_id in wanted}
         near = [account_id for account_id, jobs in found.items() if jobs + _NEAR >= self._most]
         with ExitStack() as locks:
-            for number in sorted(
-                {hash(account_id) % _LOCKS for account_id in near}
-            ):  # in one order: no two wait in turn
+            # In one order, or two would wait for each other.
+            for number in sorted({hash(account_id) % _LOCKS for account_id in near}):
                 locks.enter_context(self._locks[number])
             for account_id in near:
                 found[account_id] = self._jobs.count_open(account_id, most=self._most)
