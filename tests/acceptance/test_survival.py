@@ -25,10 +25,10 @@ PAGE = 100  # records
 
 
 @contextmanager
-def running(*, workers: int = 1, slots: int = 2) -> Iterator[Stack]:
-    """Give a stack with short leases and slices, so that a test need not wait for long ones."""
+def running(*, workers: int = 1, slots: int = 2, slice_s: int = SLICE_S) -> Iterator[Stack]:
+    """Run a stack with short leases and slices, so that a test need not wait for long ones."""
     options = StackOptions(
-        settings={"HUBSPOT_RATE_LIMIT": "0", "LEASE_SECONDS": str(LEASE_S), "SLICE_SECONDS": str(SLICE_S)},
+        settings={"HUBSPOT_RATE_LIMIT": "0", "LEASE_SECONDS": str(LEASE_S), "SLICE_SECONDS": str(slice_s)},
         workers=workers,
         worker_arguments=(f"--concurrency={slots}",),
     )
@@ -78,12 +78,16 @@ def require_every_record_once(client: Client, path: str) -> None:
 
 
 def test_after_kill_9_of_all_workers_a_new_one_goes_on_from_the_last_stored_pages() -> None:
-    with running(workers=2) as stack:
-        exports = [slow_export(stack, pages=12, latency_s=0.4) for _ in range(3)]
+    # one slice an export: between two of them a job is nobody's, and its worker's death no interruption
+    with running(workers=2, slice_s=60) as stack:
+        exports = [slow_export(stack, pages=12, latency_s=0.8) for _ in range(3)]
         until_on(stack, lambda: all(pages_of(*export) >= 3 for export in exports))
         for worker in stack.workers:
             worker.kill()
         killed_at, stood_at = time.monotonic(), [pages_of(*export) for export in exports]
+        assert max(stood_at) < 12
+        for client, _ in exports:
+            stack.hubspot_control.change_account(client.account.hub_id, latency_s=0.0)
         stack.start_worker().wait_ready()
 
         until_on(stack, lambda: any(pages_of(*export) > stood for export, stood in zip(exports, stood_at, strict=True)))
