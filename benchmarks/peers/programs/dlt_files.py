@@ -17,7 +17,7 @@ client = RESTClient(
 
 
 @dlt.resource(name="contacts", primary_key="id")
-def contacts():  # noqa: D103 - dlt's way
+def contacts():
     yield from client.paginate("/crm/v3/objects/contacts", params={"limit": 100, "properties": properties})
 
 
