@@ -158,9 +158,8 @@ class LeasedJob:
 
     def ask_for_less(self, error: HubSpotError, job: Job) -> None:
         """Ask for fewer records, or properties, with each call, where the error of one that `job` made calls for it."""
-        most = _least(self.job.most_a_page, smaller_page(error, job))
         longest = error.longest_query if isinstance(error, AddressTooLongError) else None
-        self.job = replace(self.job, most_a_page=most, longest_query=_least(self.job.longest_query, longest))
+        self.job = self.job.ask_for_less(records=smaller_page(error, job), query=longest)
 
     def note_retry(self, error: HubSpotError) -> None:
         """Count a call that will be made again."""
@@ -286,7 +285,7 @@ class LeasedJob:
             self.job = self.tools.copy.resume(self.job)
         if self._was_begun_anew and self.job.progress.pages == 0:
             self.tools.pages.cut(self.job)  # whoever began it anew may have died before the old pages were gone
-        if self.job.pages_expire_at is not None:
+        if self.job.retention.pages_expire_at is not None:
             self._resume_retried()
         if known is not None and (because := self._why_all(known)) is not None:
             self.read_all(because=because)
@@ -331,7 +330,7 @@ class LeasedJob:
             self.lease.require()
             self.tools.pages.remove(job_id)
             self.job = self.job.start_over()
-        self.job = replace(self.job, pages_expire_at=None)
+        self.job = self.job.with_pages_kept()
 
     def _closed(self) -> Job:
         """Close the job; what cannot be counted, or has ended workers before, is left uncounted."""
@@ -370,7 +369,3 @@ class LeasedJob:
             propagate_to_sync(
                 job, jobs=tools.jobs, pages=tools.pages, notifier=tools.notifier, result_ttl=tools.result_ttl
             )
-
-
-def _least(*numbers: int | None) -> int | None:
-    return min((each for each in numbers if each is not None), default=None)

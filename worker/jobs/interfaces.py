@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from worker.jobs.job import Job, JobPlace
+from worker.jobs.job import Job, JobSortKey
 from worker.jobs.status import JobStatus, Line
 from worker.jobs.turn import AccountTurn, DueJob
 from worker.records.types import CopyId, ExportType
@@ -23,7 +23,7 @@ class JobQuery:
     account_id: str
     statuses: frozenset[JobStatus] = frozenset()
     types: frozenset[str] = frozenset()
-    after: JobPlace | None = None
+    after: JobSortKey | None = None
     limit: int
 
 

@@ -198,7 +198,7 @@ class JobActions:
             if is_asked_for and child.status in {JobStatus.FAILED, JobStatus.CANCELLED}:
                 stopped.append(child)
             elif child.expires_at is not None:
-                self._jobs.change(child, replace(child, expires_at=None))
+                self._jobs.change(child, replace(child, retention=child.retention.of_job(None)))
         self._give_token_another_chance(stopped)
         queued = [(child, child.retry(at=self._clock())) for child in stopped]
         self._ring_for(*(after for before, after in queued if self._jobs.change(before, after)))

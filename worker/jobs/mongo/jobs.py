@@ -12,10 +12,10 @@ from pymongo.errors import OperationFailure
 from worker.errors import ErasureAskedError, JobNotFoundError, LeaseLostError
 from worker.jobs.interfaces import JobQuery, OpenJobs
 from worker.jobs.job import Job
-from worker.jobs.mongo.census import CENSUS_INDEX, count_by_state
 from worker.jobs.mongo.children import HIDE, JobFamilies, dated, insert_missing, unchanged
 from worker.jobs.mongo.documents import COLLECTION, REMOVED, children_in, from_document, state_of
 from worker.jobs.mongo.lists import LIST_INDEX, count_open, find_newest
+from worker.jobs.mongo.open_jobs import OPEN_JOBS_INDEX, count_by_state
 from worker.jobs.mongo.reading import JobReader
 from worker.jobs.mongo.timing import HAS_UNSETTLED, IS_LEASED, OLDER_INDEXES, OPEN, TIMED, TIMING_INDEXES, literal
 from worker.jobs.mongo.turns import JobTurns, of_turn
@@ -50,7 +50,7 @@ class MongoJobStore:
         """Create what the queries below need. Doing it again changes nothing."""
         with translated_errors():
             self._jobs.create_index(LIST_INDEX)
-            self._jobs.create_index(CENSUS_INDEX)
+            self._jobs.create_index(OPEN_JOBS_INDEX)
             for keys, kept in TIMING_INDEXES:
                 self._jobs.create_index(keys, partialFilterExpression=kept)
             self._jobs.create_index("expires_at", expireAfterSeconds=0)

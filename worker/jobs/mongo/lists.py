@@ -6,7 +6,7 @@ from pymongo import ASCENDING, DESCENDING
 from pymongo.errors import OperationFailure
 
 from worker.jobs.interfaces import JobQuery
-from worker.jobs.job import JobPlace
+from worker.jobs.job import JobSortKey
 from worker.jobs.status import JOB_TYPES, JobStatus
 from worker.mongo.database import Document, MongoCollection
 
@@ -54,7 +54,7 @@ def _query(wanted: JobQuery) -> Document:
     }
 
 
-def _after(place: JobPlace) -> Document:
+def _after(last: JobSortKey) -> Document:
     """Read the index from an instant on; what was created at that very instant is told apart by its id."""
-    created_at, job_id = place
+    created_at, job_id = last
     return {"created_at": {"$lte": created_at}, "$nor": [{"created_at": created_at, "_id": {"$gte": job_id}}]}
