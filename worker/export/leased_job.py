@@ -34,7 +34,6 @@ from worker.jobs.copy_progress import FEED_TOO_OLD, CopyProgress
 from worker.jobs.job import Job
 from worker.jobs.status import JobKind, JobStatus
 from worker.jobs.sync import is_left_over
-from worker.lifecycle.completion import close, propagate_to_sync
 from worker.rate_limit.quota import Quota
 from worker.records.crm_api import CrmApi
 
@@ -334,17 +333,17 @@ class LeasedJob:
 
     def _closed(self) -> Job:
         """Close the job; what cannot be counted, or has ended workers before, is left uncounted."""
-        pages, result_ttl = self.tools.pages, self.tools.result_ttl
+        finisher = self.tools.finisher
         if self.job.kind is JobKind.EXPORT and not self._counts_all_it_stored:
-            pages.keep_only(self.job, self.job.counted_pages)
+            self.tools.pages.keep_only(self.job, self.job.counted_pages)
         if self.job.lapses < self.limits.most_lapses:
             try:
-                return close(self.job, pages=pages, result_ttl=result_ttl, stored_pages=self._just_stored)
+                return finisher.finish(self.job, stored_pages=self._just_stored)
             except UnavailableError:
                 raise
             except Exception:
                 _log.exception("receipt_not_drawn_up")
-        return close(self.job, pages=pages, result_ttl=result_ttl, counts_ids=False)
+        return finisher.finish(self.job, counts_ids=False)
 
     @property
     def _just_stored(self) -> int | None:
@@ -366,6 +365,4 @@ class LeasedJob:
         tools, job = self.tools, self.job
         tools.notifier.notify(job)
         if tools.siblings.leave(job):
-            propagate_to_sync(
-                job, jobs=tools.jobs, pages=tools.pages, notifier=tools.notifier, result_ttl=tools.result_ttl
-            )
+            tools.finisher.propagate_to_sync(job)

@@ -14,10 +14,9 @@ from worker.errors import StorageFullError, StoreUnavailableError
 from worker.jobs.interfaces import JobStore
 from worker.jobs.job import Job
 from worker.jobs.turn import StoredJobs
+from worker.lifecycle.caps import OpenJobCap, StoredBytesCap
 from worker.lifecycle.idempotency import KeyedRequest
 from worker.lifecycle.interfaces import IdempotencyStore
-from worker.lifecycle.open_job_cap import OpenJobCap
-from worker.lifecycle.storage_cap import StoredBytesCap
 
 _TICK = timedelta(milliseconds=1)  # MongoDB tells its time rounded down to these
 
