@@ -11,7 +11,7 @@ from typing import Literal, TypeAlias
 import structlog
 
 from worker.errors import StorageFullError, TooManyJobsError
-from worker.jobs.interfaces import JobStore
+from worker.jobs.interfaces import JobCounts
 
 _log = structlog.get_logger()
 
@@ -34,7 +34,7 @@ class OpenJobCap:
     by account, so that a burst ends exactly at the limit. Each further process may exceed it by one job.
     """
 
-    def __init__(self, *, jobs: JobStore, most: int) -> None:
+    def __init__(self, *, jobs: JobCounts, most: int) -> None:
         self._jobs = jobs
         self._most = most
         self._locks = [threading.Lock() for _ in range(_LOCKS)]
@@ -88,7 +88,7 @@ class StoredBytesCap:
     def __init__(
         self,
         *,
-        jobs: JobStore,
+        jobs: JobCounts,
         most: int,
         tell: Callable[[Level], None],
         monotonic: Callable[[], float] = time.monotonic,

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import structlog
 
-from worker.jobs.interfaces import JobStore
+from worker.jobs.interfaces import JobCounts
+from worker.jobs.lease_interfaces import JobOutbox
 from worker.lifecycle.interfaces import ADOPTION, ORPHANED_PAGES, UpkeepStore
 from worker.pages.interfaces import PageStore
 
@@ -25,7 +26,7 @@ class OrphanedPages:
     one that is missing twice, an hour apart, is not one that is just being stored again under the same id.
     """
 
-    jobs: JobStore
+    jobs: JobCounts
     pages: PageStore
     upkeep: UpkeepStore
     jobs_at_once: int = 500
@@ -50,7 +51,7 @@ class JobAdoption:
     Once the last process of that version is gone, nobody else would come for the job.
     """
 
-    jobs: JobStore
+    jobs: JobOutbox
     upkeep: UpkeepStore
 
     def adopt(self) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from worker.jobs.interfaces import JobStore
+from worker.jobs.interfaces import JobStore, SyncStore
 from worker.jobs.job import Job
 from worker.jobs.status import JobKind
 from worker.jobs.sync import is_left_over
@@ -105,7 +105,7 @@ class SiblingsAtWork:
             return not left
 
 
-def with_erased(read: Sequence[Job], *, jobs: JobStore, pages: PageStore) -> list[Job]:
+def with_erased(read: Sequence[Job], *, jobs: SyncStore, pages: PageStore) -> list[Job]:
     """Return jobs as they were read, those with a receipt together with what has been erased of them since."""
     finished = [job for job in read if job.receipt is not None]
     if not finished:

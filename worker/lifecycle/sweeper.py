@@ -12,7 +12,7 @@ from datetime import datetime
 import structlog
 
 from worker.errors import BrokerUnavailableError, StoreUnavailableError, UnavailableError
-from worker.jobs.interfaces import JobStore
+from worker.jobs.lease_interfaces import JobOutbox
 from worker.jobs.status import Line
 from worker.jobs.turn import AccountTurn, DueJob
 from worker.lifecycle.interfaces import CHORES, PUBLISHING, QUEUED_AFTER_S, UpkeepStore
@@ -55,7 +55,7 @@ class Sweeper:
     def __init__(  # noqa: PLR0913 - everything it works with, each by name
         self,
         *,
-        jobs: JobStore,
+        jobs: JobOutbox,
         queue: TurnQueue,
         upkeep: UpkeepStore,
         duties: Sequence[Chore],

@@ -11,8 +11,8 @@ from contextlib import suppress
 import structlog
 
 from worker.errors import BrokerUnavailableError, StoreUnavailableError, UnavailableError
-from worker.jobs.interfaces import JobStore
 from worker.jobs.job import Job
+from worker.jobs.lease_interfaces import JobOutbox
 from worker.messaging.interfaces import JobQueue
 
 _log = structlog.get_logger()
@@ -21,7 +21,7 @@ _LONGEST_S = 60.0  # a longer wait is left to the sweeper, which is at most some
 _LATER_S = 0.02  # whether a job is due is decided by the database's clock, in milliseconds
 
 
-def publish_or_note(*stored: Job, queue: JobQueue, jobs: JobStore) -> None:
+def publish_or_note(*stored: Job, queue: JobQueue, jobs: JobOutbox) -> None:
     """Publish stored jobs. Raises BrokerUnavailableError after noting which of them were not published.
 
     Where that cannot be noted either, the sweeper finds them a minute later.
@@ -38,7 +38,7 @@ def publish_or_note(*stored: Job, queue: JobQueue, jobs: JobStore) -> None:
 class DelayedPublisher:
     """Publishes a job once its short wait is over, from one thread. If this process ends first, the sweeper does."""
 
-    def __init__(self, queue: JobQueue, *, jobs: JobStore) -> None:
+    def __init__(self, queue: JobQueue, *, jobs: JobOutbox) -> None:
         self._queue = queue
         self._jobs = jobs
         self._order = itertools.count()
