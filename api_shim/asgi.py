@@ -54,9 +54,8 @@ from worker.instrumented_tracing import PublishSpans, TracedQueue
 from worker.jobs.mongo.jobs import MongoJobStore
 from worker.jobs.turn import StoredJobs
 from worker.lifecycle.actions import JobActions
+from worker.lifecycle.caps import OpenJobCap, StoredBytesCap
 from worker.lifecycle.mongo.idempotency import MongoIdempotencyStore
-from worker.lifecycle.open_job_cap import OpenJobCap
-from worker.lifecycle.storage_cap import StoredBytesCap
 from worker.lifecycle.submit import JobSubmitter
 from worker.lifecycle.submit_group import GroupSubmitter, NewJob
 from worker.lifecycle.submit_once import KeyedSubmitter

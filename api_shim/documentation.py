@@ -34,8 +34,7 @@ from worker.errors import (
 )
 from worker.jobs.status import IllegalChangeError, JobError
 from worker.jobs.view import BASE_PATH
-from worker.lifecycle.open_job_cap import job_refusal
-from worker.lifecycle.storage_cap import storage_refusal
+from worker.lifecycle.caps import job_refusal, storage_refusal
 
 TITLE = "HubSpot export"
 DESCRIPTION = """

@@ -66,19 +66,17 @@ from worker.instrumented import (
 from worker.instrumented_tracing import SliceSpans, TracedRpcServer, TracedSyncer
 from worker.jobs.mongo.jobs import MongoJobStore
 from worker.lifecycle.actions import JobActions
-from worker.lifecycle.adoption import JobAdoption
-from worker.lifecycle.due_work import UNFOLLOWED_AFTER_S, UNSETTLED_AFTER_S
-from worker.lifecycle.interfaces import SweepRunner, SyncStarter, UpkeepStore
+from worker.lifecycle.caps import StoredBytesCap
+from worker.lifecycle.chores import JobAdoption, OrphanedPages
+from worker.lifecycle.interfaces import UNFOLLOWED_AFTER_S, UNSETTLED_AFTER_S, SweepRunner, SyncStarter, UpkeepStore
 from worker.lifecycle.mongo.upkeep import MongoUpkeepStore
-from worker.lifecycle.orphaned_pages import OrphanedPages
 from worker.lifecycle.planner import Planner, PlannerTools
-from worker.lifecycle.storage_cap import StoredBytesCap
 from worker.lifecycle.sweeper import Sweeper, SweepLimits
 from worker.lifecycle.sync_starter import Syncer
 from worker.messaging.backlog import Backlog
 from worker.messaging.celery_queues import CeleryDeliveryQueue, CeleryJobQueue, CelerySyncQueue, message_headers
-from worker.messaging.delayed_queue import DelayedPublisher
 from worker.messaging.notifier import RedisJobNotifier
+from worker.messaging.publish import DelayedPublisher
 from worker.mongo.database import MongoDatabase, connect
 from worker.mongo.server_clock import MongoClock
 from worker.mongo.spoiled import SpoiledDocuments

@@ -228,5 +228,5 @@ class MeasuredSweeper:
             self._metrics.sweeps.labels(_UNAVAILABLE).inc()
             raise
         self._metrics.sweeps.labels("done").inc()
-        self._metrics.rung_again.inc(published)
+        self._metrics.count_republished(published)
         return published

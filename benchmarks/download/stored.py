@@ -16,6 +16,7 @@ from sandbox.seeding import Account
 from sandbox.stack import Stack
 from worker.jobs.job import Job, Progress
 from worker.jobs.mongo.jobs import MongoJobStore
+from worker.jobs.progress import Retention
 from worker.jobs.request import ExportRequest
 from worker.jobs.status import JobKind, JobStatus
 from worker.mongo.database import MongoDatabase, connect
@@ -68,7 +69,7 @@ def _finished_job(export_type: ExportType, page_size: int) -> Job:
         created_at=now,
         updated_at=now,
         finished_at=now,
-        expires_at=now + timedelta(days=1),
+        retention=Retention.until(now + timedelta(days=1)),
     )
 
 

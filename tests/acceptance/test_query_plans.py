@@ -25,7 +25,7 @@ from tests.acceptance.test_webhooks import LONG_PAST, let_the_pause_pass, tried
 from tests.fakes.receiver import receiving
 from tests.patience import PATIENCE_S, until
 from tests.stack_fixtures import MongoDatabase
-from worker.lifecycle.due_work import ORPHANED_PAGES
+from worker.lifecycle.interfaces import ORPHANED_PAGES
 from worker.lifecycle.mongo.upkeep import chore_id
 
 STRANGERS = 3000

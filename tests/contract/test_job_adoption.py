@@ -9,7 +9,7 @@ from tests.integration.profiling import profiled
 from tests.stack_fixtures import MongoDatabase
 from worker.jobs.mongo.documents import COLLECTION
 from worker.jobs.mongo.jobs import MongoJobStore
-from worker.lifecycle.adoption import JobAdoption
+from worker.lifecycle.chores import JobAdoption
 from worker.lifecycle.mongo.upkeep import COLLECTION as UPKEEP
 from worker.lifecycle.mongo.upkeep import MongoUpkeepStore
 

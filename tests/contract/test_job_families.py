@@ -341,7 +341,7 @@ def test_a_sync_and_its_children_get_one_end(world: JobWorld) -> None:
     assert world.store.end_sync(over, at=at)
 
     assert {stored(world, job).expires_at for job in (sync, *children)} == {at}
-    assert {stored(world, child).pages_expire_at for child in children} == {at}
+    assert {stored(world, child).retention.pages_expire_at for child in children} == {at}
     assert followed(world, children[0]).expires_at == at
 
 

@@ -19,6 +19,7 @@ from worker.jobs.interfaces import JobQuery, JobStore
 from worker.jobs.job import Job, Lease
 from worker.jobs.mongo.documents import COLLECTION
 from worker.jobs.mongo.jobs import MongoJobStore
+from worker.jobs.progress import Patience
 from worker.jobs.request import ExportRequest
 from worker.jobs.status import JobKind, JobStatus, Line
 from worker.jobs.totals import ExportTotals
@@ -391,7 +392,7 @@ def test_a_list_goes_on_after_any_place_whatever_came_meanwhile(world: JobWorld)
     whole = listed(world)
 
     for number, job_id in enumerate(whole):
-        place = world.store.get(job_id, account_id="a1").place
+        place = world.store.get(job_id, account_id="a1").sort_key
         created(world, 0)
         assert listed(world, replace(ALL, after=place)) == whole[number + 1 :]
         assert listed(world, replace(ALL, after=place, limit=2)) == whole[number + 1 : number + 3]
@@ -401,7 +402,7 @@ def test_a_list_goes_on_after_a_job_that_was_removed_meanwhile(world: JobWorld) 
     _, second, third = created(world, 1, 2, 3)
     world.store.start_removal(second)
 
-    assert listed(world, replace(ALL, after=second.place)) == [third.job_id]
+    assert listed(world, replace(ALL, after=second.sort_key)) == [third.job_id]
 
 
 def test_jobs_are_narrowed_down_by_status_and_type(world: JobWorld) -> None:
@@ -447,7 +448,9 @@ def test_a_claim_starts_a_job(world: JobWorld) -> None:
     mine = world.store.claim(job.job_id, worker="$epoch", lease_s=LEASE_S, at=at)
 
     lease = Lease(owner="$epoch", epoch=1)
-    assert mine == replace(job, status=JobStatus.RUNNING, lease=lease, attempts=1, started_at=at, updated_at=at)
+    assert mine == replace(
+        job, status=JobStatus.RUNNING, lease=lease, patience=Patience(attempts=1), started_at=at, updated_at=at
+    )
     assert world.store.get(job.job_id, account_id="a1") == mine
 
 
@@ -658,7 +661,7 @@ def test_a_job_that_has_ended_gives_its_lease_up_and_is_never_claimed_again(worl
 
 def test_a_waiting_job_is_claimed_when_it_is_due_and_no_sooner(world: JobWorld) -> None:
     (job,) = added(world)
-    mine = replace(claimed(world, job), attempts=2)
+    mine = replace(claimed(world, job), patience=Patience(attempts=2))
     waiting = mine.wait(60, reason="rate_limit", at=present())
     world.store.release(waiting, resume_in_s=60)
     stored = world.store.get(job.job_id, account_id="a1")
@@ -1011,7 +1014,7 @@ def test_a_dropped_job_is_as_its_last_checkpoint_left_it_and_free_at_once(world:
     world.store.drop(moved.advance(PAGE, at=present()))
 
     dropped = world.store.get(job.job_id, account_id="a1")
-    assert dropped == replace(moved, lease=None, attempts=moved.attempts + 1)
+    assert dropped == replace(moved, lease=None, patience=replace(moved.patience, attempts=moved.attempts + 1))
     assert taken(world) == [job.job_id]
     assert claimed(world, job).resumes == 0
     with pytest.raises(LeaseLostError):

@@ -17,10 +17,10 @@ from tests.integration.profiling import profiled
 from worker.jobs.interfaces import JobStore
 from worker.jobs.job import Job
 from worker.jobs.mongo.jobs import MongoJobStore
+from worker.lifecycle.chores import OrphanedPages
 from worker.lifecycle.interfaces import UpkeepStore
 from worker.lifecycle.mongo.upkeep import COLLECTION as UPKEEP
 from worker.lifecycle.mongo.upkeep import MongoUpkeepStore
-from worker.lifecycle.orphaned_pages import OrphanedPages
 from worker.mongo.database import MongoDatabase
 from worker.pages.interfaces import PageStore
 from worker.pages.mongo.pages import COLLECTION, MongoPageStore

@@ -17,6 +17,7 @@ from tests.integration.profiling import profiled
 from worker.errors import JobNotFoundError, LeaseLostError
 from worker.jobs.job import Job, Lease, Progress
 from worker.jobs.lanes import PAGES_A_LANE, Lane
+from worker.jobs.progress import Retention
 from worker.jobs.totals import ExportTotals
 from worker.mongo.database import MongoDatabase
 from worker.pages.interfaces import PageStore
@@ -64,7 +65,7 @@ def stored(store: PageStore, job: Job, *pages: Page) -> Job:
 
 
 def ended(job: Job) -> Job:
-    return replace(job, finished_at=present(), expires_at=present() + timedelta(days=1))
+    return replace(job, finished_at=present(), retention=Retention.until(present() + timedelta(days=1)))
 
 
 def vids(store: PageStore, job: Job, *, start: int = 0, limit: int = 1000) -> list[int]:

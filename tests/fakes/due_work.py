@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from worker.beat.gate import DueKind, Outlook
 from worker.errors import StoreUnavailableError
-from worker.lifecycle.due_work import DueKind, Outlook
 
 
 class ToldDueWork:

@@ -15,6 +15,7 @@ from worker.errors import ErasureAskedError, JobNotFoundError, LeaseLostError, S
 from worker.jobs.interfaces import JobQuery, OpenJobs
 from worker.jobs.job import Job, Lease
 from worker.jobs.lanes import Block, Lane, gaps_between, is_among
+from worker.jobs.progress import Retention
 from worker.jobs.status import JOB_TYPES, JobKind, JobStatus, Line
 from worker.jobs.sync import follow
 from worker.jobs.turn import AccountTurn, DueJob
@@ -166,7 +167,7 @@ class InMemoryJobStore(_Store):
     def newest(self, wanted: JobQuery) -> list[Job]:
         self._answer()
         found = [job for job in self.all if self._is_wanted(job, wanted)]
-        return sorted(found, key=lambda job: job.place, reverse=True)[: wanted.limit]
+        return sorted(found, key=lambda job: job.sort_key, reverse=True)[: wanted.limit]
 
     def states_of(self, job_ids: Collection[str]) -> Mapping[str, JobStatus]:
         self._answer()
@@ -229,7 +230,13 @@ class InMemoryJobStore(_Store):
         with self._lock:
             stored = self._stored.get(sync.job_id)
             if stored is not None and stored.job.is_expanded:
-                job = replace(stored.job, status=JobStatus.QUEUED, finished_at=None, expires_at=None, deliver_at=None)
+                job = replace(
+                    stored.job,
+                    status=JobStatus.QUEUED,
+                    finished_at=None,
+                    retention=stored.job.retention.of_job(None),
+                    deliver_at=None,
+                )
                 self._stored[sync.job_id] = replace(stored, job=job, unfollowed_since=self._clock())
 
     def end_sync(self, sync: Job, *, at: datetime) -> bool:
@@ -240,10 +247,10 @@ class InMemoryJobStore(_Store):
                 return False
             if (stored.job.status, stored.job.finished_at) != (sync.status, sync.finished_at):
                 return False
-            ended = replace(stored.job, expires_at=at, deliver_at=sync.first_delivery_at)
+            ended = replace(stored.job, retention=stored.job.retention.of_job(at), deliver_at=sync.first_delivery_at)
             self._stored[sync.job_id] = replace(stored, job=ended)
             for child in (self._stored[each] for each in sync.children if each in self._stored):
-                ended = replace(child.job, expires_at=at, pages_expire_at=at)
+                ended = replace(child.job, retention=Retention.until(at))
                 self._stored[ended.job_id] = replace(child, job=ended, unfollowed_since=None)
             return True
 
@@ -405,9 +412,12 @@ class InMemoryJobStore(_Store):
             stored.job,
             status=JobStatus.RUNNING,
             lease=Lease(owner=worker, epoch=epoch),
-            attempts=max(stored.job.attempts, 1),
+            patience=replace(
+                stored.job.patience,
+                attempts=max(stored.job.attempts, 1),
+                lapses=stored.job.lapses + taken_over,
+            ),
             resumes=stored.job.resumes + taken_over,
-            lapses=stored.job.lapses + taken_over,
             started_at=stored.job.started_at or at,
             updated_at=at,
             resume_at=None,
@@ -478,7 +488,8 @@ class InMemoryJobStore(_Store):
         self._answer()
         with self._lock:
             stored = self._held(job)
-            free = replace(stored.job, lease=None, attempts=stored.job.attempts + 1)
+            patience = replace(stored.job.patience, attempts=stored.job.attempts + 1)
+            free = replace(stored.job, lease=None, patience=patience)
             self._stored[job.job_id] = replace(stored, job=free, leased_until=None, published_at=None)
 
     def mark_unpublished(self, jobs: Sequence[Job] | Sequence[DueJob]) -> None:
@@ -569,7 +580,7 @@ class InMemoryJobStore(_Store):
             and job.status in (wanted.statuses or JobStatus)
             and job.type_name in (wanted.types or JOB_TYPES)
             and not job.has_expired(at=self._clock())
-            and (wanted.after is None or job.place < wanted.after)
+            and (wanted.after is None or job.sort_key < wanted.after)
         )
 
     def _is_due(self, stored: _StoredJob) -> bool:

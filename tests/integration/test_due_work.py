@@ -14,6 +14,7 @@ from tests.integration.profiling import profiled
 from tests.patience import until
 from tests.stack_fixtures import MongoDatabase
 from worker.accounts.mongo.portals import MongoPortalStore
+from worker.beat.gate import DueKind, Outlook
 from worker.beat.mongo import MongoDueWork
 from worker.current_copy.mongo import records
 from worker.current_copy.mongo.erasures import MongoErasureStore
@@ -24,7 +25,7 @@ from worker.jobs.mongo import documents
 from worker.jobs.mongo.documents import to_document
 from worker.jobs.mongo.jobs import MongoJobStore
 from worker.jobs.status import JobStatus, Line
-from worker.lifecycle.due_work import (
+from worker.lifecycle.interfaces import (
     ADOPTION,
     CHORES,
     ORPHANED_PAGES,
@@ -32,8 +33,6 @@ from worker.lifecycle.due_work import (
     QUEUED_AFTER_S,
     UNFOLLOWED_AFTER_S,
     UNSETTLED_AFTER_S,
-    DueKind,
-    Outlook,
 )
 from worker.lifecycle.mongo import upkeep
 from worker.lifecycle.mongo.upkeep import MongoUpkeepStore

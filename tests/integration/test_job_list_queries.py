@@ -16,9 +16,10 @@ from sandbox.mongo_server import MongoServer
 from tests.contract.stores import new_job, present
 from tests.integration.profiling import profiled
 from worker.jobs.interfaces import JobQuery
-from worker.jobs.job import JobPlace
+from worker.jobs.job import JobSortKey
 from worker.jobs.mongo.documents import COLLECTION, to_document
 from worker.jobs.mongo.jobs import MongoJobStore
+from worker.jobs.progress import Retention
 from worker.jobs.status import JOB_TYPES, JobStatus
 from worker.jobs.totals import ExportTotals
 from worker.mongo.database import MongoDatabase
@@ -69,7 +70,7 @@ def document(number: int) -> Json:
         status=JobStatus.FAILED if number % 100 == 0 else JobStatus.SUCCEEDED,
         export_type=ExportType.DEALS if number % 50 == 0 else ExportType.CONTACTS,
         created_at=NEWEST_AT - timedelta(seconds=number // 6),
-        expires_at=present() + timedelta(days=1),
+        retention=Retention.until(present() + timedelta(days=1)),
     )
     return to_document(job)
 
@@ -84,7 +85,7 @@ def stages(plan: Json) -> Iterator[str]:
 @pytest.mark.parametrize("types", TYPES)
 @pytest.mark.parametrize("statuses", STATUSES)
 def test_no_list_reads_more_than_it_gives_or_sorts(
-    database: MongoDatabase, finds: Finds, statuses: tuple[str, ...], types: tuple[str, ...], after: JobPlace | None
+    database: MongoDatabase, finds: Finds, statuses: tuple[str, ...], types: tuple[str, ...], after: JobSortKey | None
 ) -> None:
     wanted = JobQuery(
         account_id="a0",

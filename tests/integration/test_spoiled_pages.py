@@ -27,7 +27,7 @@ from worker.jobs.job import Job
 from worker.jobs.mongo.jobs import MongoJobStore
 from worker.jobs.status import JobStatus
 from worker.jobs.totals import ExportTotals
-from worker.lifecycle.completion import close
+from worker.lifecycle.completion import JobFinisher
 from worker.mongo.spoiled import SpoiledDocuments
 from worker.mongo.transactions import MongoTransactions
 from worker.pages.mongo.pages import COLLECTION, MongoPageStore
@@ -136,7 +136,8 @@ def test_a_job_whose_ids_cannot_be_counted_gets_its_receipt_and_its_end(
     finished = running.succeed(at=present())
     spoiled(job, 1)
 
-    closed = close(finished, pages=store, result_ttl=timedelta(days=30))
+    finisher = JobFinisher(jobs=MongoJobStore(mongo_database), pages=store, result_ttl=timedelta(days=30))
+    closed = finisher.finish(finished)
 
     assert closed.receipt is not None
     assert not closed.receipt.complete

@@ -16,6 +16,7 @@ from tests.stack_fixtures import MongoDatabase
 from worker.jobs.job import Job
 from worker.jobs.mongo.documents import COLLECTION, to_document
 from worker.jobs.mongo.jobs import MongoJobStore
+from worker.jobs.progress import Retention
 from worker.jobs.receipt import Receipt
 from worker.jobs.request import SyncRequest
 from worker.jobs.status import JobStatus, Line
@@ -55,7 +56,7 @@ def finished(number: int) -> Job:
     ended = replace(
         new_job(), job_id=uuid4().hex, parent_id=parent_id, status=JobStatus.SUCCEEDED, finished_at=present()
     )
-    return replace(ended, receipt=Receipt.of_parts({}), expires_at=present() + timedelta(days=1))
+    return replace(ended, receipt=Receipt.of_parts({}), retention=Retention.until(present() + timedelta(days=1)))
 
 
 def going_on() -> Job:

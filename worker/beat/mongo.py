@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from pymongo import ASCENDING
 
 from worker.accounts.mongo import portals
+from worker.beat.gate import DueKind, Outlook
 from worker.current_copy.mongo import erasures, records
 from worker.jobs.mongo import documents
 from worker.jobs.mongo.timing import HAS_DUE, HAS_QUEUED, HAS_UNSETTLED, OPEN
 from worker.jobs.status import Line
-from worker.lifecycle.due_work import ADOPTION, CHORES, ORPHANED_PAGES, PUBLISHING, DueKind, Outlook
+from worker.lifecycle.interfaces import ADOPTION, CHORES, ORPHANED_PAGES, PUBLISHING
 from worker.lifecycle.mongo import upkeep
 from worker.mongo.database import Document, MongoDatabase, translated_errors
 from worker.schedules import mongo

@@ -8,8 +8,8 @@ import structlog
 from celery.beat import Scheduler
 
 from worker.app import DISPATCH, SWEEP
+from worker.beat.gate import PeriodicGate
 from worker.beat.mongo import MongoDueWork
-from worker.lifecycle.due_work import PeriodicGate
 from worker.messaging.celery_queues import NOT_REACHED
 from worker.mongo.database import MongoDatabase, connect
 from worker.settings import BeatSettings, load

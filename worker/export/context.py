@@ -18,8 +18,8 @@ from worker.current_copy.writer import CurrentCopy
 from worker.export.interfaces import ApiChooser, CrmSource
 from worker.jobs.interfaces import JobStore
 from worker.jobs.job import Job
+from worker.lifecycle.completion import JobFinisher, SiblingsAtWork
 from worker.lifecycle.interfaces import Forecaster
-from worker.lifecycle.siblings import SiblingsAtWork
 from worker.messaging.backlog import Backlog
 from worker.messaging.interfaces import DelayedQueue, JobNotifier, JobQueue
 from worker.pages.interfaces import PageStore
@@ -88,6 +88,10 @@ class ExportContext:
     monotonic: Callable[[], float] = time.monotonic
     jitter: Callable[[], float] = random.random
     stopping: threading.Event
+
+    @property
+    def finisher(self) -> JobFinisher:
+        return JobFinisher(jobs=self.jobs, pages=self.pages, notifier=self.notifier, result_ttl=self.result_ttl)
 
     def wait_for(self, futures: Collection[Future[Any]]) -> None:
         """Wait until all of these are done, whatever comes of them."""

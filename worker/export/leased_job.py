@@ -34,7 +34,6 @@ from worker.jobs.copy_progress import FEED_TOO_OLD, CopyProgress
 from worker.jobs.job import Job
 from worker.jobs.status import JobKind, JobStatus
 from worker.jobs.sync import is_left_over
-from worker.lifecycle.completion import close, propagate_to_sync
 from worker.rate_limit.quota import Quota
 from worker.records.crm_api import CrmApi
 
@@ -158,9 +157,8 @@ class LeasedJob:
 
     def ask_for_less(self, error: HubSpotError, job: Job) -> None:
         """Ask for fewer records, or properties, with each call, where the error of one that `job` made calls for it."""
-        most = _least(self.job.most_a_page, smaller_page(error, job))
         longest = error.longest_query if isinstance(error, AddressTooLongError) else None
-        self.job = replace(self.job, most_a_page=most, longest_query=_least(self.job.longest_query, longest))
+        self.job = self.job.ask_for_less(records=smaller_page(error, job), query=longest)
 
     def note_retry(self, error: HubSpotError) -> None:
         """Count a call that will be made again."""
@@ -286,7 +284,7 @@ class LeasedJob:
             self.job = self.tools.copy.resume(self.job)
         if self._was_begun_anew and self.job.progress.pages == 0:
             self.tools.pages.cut(self.job)  # whoever began it anew may have died before the old pages were gone
-        if self.job.pages_expire_at is not None:
+        if self.job.retention.pages_expire_at is not None:
             self._resume_retried()
         if known is not None and (because := self._why_all(known)) is not None:
             self.read_all(because=because)
@@ -331,21 +329,21 @@ class LeasedJob:
             self.lease.require()
             self.tools.pages.remove(job_id)
             self.job = self.job.start_over()
-        self.job = replace(self.job, pages_expire_at=None)
+        self.job = self.job.with_pages_kept()
 
     def _closed(self) -> Job:
         """Close the job; what cannot be counted, or has ended workers before, is left uncounted."""
-        pages, result_ttl = self.tools.pages, self.tools.result_ttl
+        finisher = self.tools.finisher
         if self.job.kind is JobKind.EXPORT and not self._counts_all_it_stored:
-            pages.keep_only(self.job, self.job.counted_pages)
+            self.tools.pages.keep_only(self.job, self.job.counted_pages)
         if self.job.lapses < self.limits.most_lapses:
             try:
-                return close(self.job, pages=pages, result_ttl=result_ttl, stored_pages=self._just_stored)
+                return finisher.finish(self.job, stored_pages=self._just_stored)
             except UnavailableError:
                 raise
             except Exception:
                 _log.exception("receipt_not_drawn_up")
-        return close(self.job, pages=pages, result_ttl=result_ttl, counts_ids=False)
+        return finisher.finish(self.job, counts_ids=False)
 
     @property
     def _just_stored(self) -> int | None:
@@ -367,10 +365,4 @@ class LeasedJob:
         tools, job = self.tools, self.job
         tools.notifier.notify(job)
         if tools.siblings.leave(job):
-            propagate_to_sync(
-                job, jobs=tools.jobs, pages=tools.pages, notifier=tools.notifier, result_ttl=tools.result_ttl
-            )
-
-
-def _least(*numbers: int | None) -> int | None:
-    return min((each for each in numbers if each is not None), default=None)
+            tools.finisher.propagate_to_sync(job)

@@ -14,8 +14,8 @@ from functools import partial
 import structlog
 
 from worker.errors import LeaseLostError, StoreUnavailableError, UnavailableError
-from worker.jobs.interfaces import JobStore
 from worker.jobs.job import Job
+from worker.jobs.lease_interfaces import JobLeases
 from worker.jobs.turn import AccountTurn
 
 _log = structlog.get_logger()
@@ -78,7 +78,7 @@ class LeaseKeeper:
     def __init__(
         self,
         *,
-        jobs: JobStore,
+        jobs: JobLeases,
         lease_s: float,
         longest_s: float,
         monotonic: Callable[[], float] = time.monotonic,

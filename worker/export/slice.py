@@ -244,7 +244,7 @@ class Slice:
         if delay_s is None:
             self._leased.fail(error)
             return
-        self._leased.job = replace(job, attempts=job.attempts + is_failure(error), waited_s=job.waited_s + delay_s)
+        self._leased.job = replace(job, patience=job.patience.after_failure(waited_s=delay_s, is_try=is_failure(error)))
         self._leased.note_retry(error)
         if isinstance(error, TokenRefusedError):
             self._renew()

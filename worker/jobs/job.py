@@ -1,4 +1,4 @@
-"""Job: one export or sync someone asked for, the legal changes of its state, and nothing but values."""
+"""Job: one export or sync that someone asked for, and the legal changes of its state; pure."""
 
 from __future__ import annotations
 
@@ -8,13 +8,11 @@ from datetime import datetime, timedelta
 from typing import Self, TypeAlias
 from uuid import UUID, uuid5
 
-from worker.errors import (
-    ExportError,
-    PortalChangedError,
-)
+from worker.errors import ExportError, PortalChangedError
 from worker.jobs.copy_progress import Changes, CopyProgress
 from worker.jobs.estimate import Estimate
 from worker.jobs.lanes import Block, Lanes, numbers_of
+from worker.jobs.progress import Lease, Patience, Progress, Retention
 from worker.jobs.receipt import Receipt
 from worker.jobs.request import ExportRequest, Origin, SyncRequest
 from worker.jobs.status import LEGAL_CHANGES, IllegalChangeError, JobError, JobKind, JobStatus, Line
@@ -24,81 +22,33 @@ from worker.records.crm_api import CrmApi
 from worker.records.cursor import Cursor
 from worker.records.erasure import Erased
 from worker.records.page import Page
-from worker.records.types import CopyId, ExportType, Offset, is_start
+from worker.records.types import CopyId, ExportType, is_start
 
-JobPlace: TypeAlias = tuple[datetime, str]
-"""Where a job stands among its account's: when it was created, and its id, since several may be created at once."""
+__all__ = ["Job", "JobSortKey", "Lease", "Progress", "child_id"]
 
+JobSortKey: TypeAlias = tuple[datetime, str]
+"""The sort key of a job in its account's list: when it was created, and its id, which tells equal instants apart."""
 
-_CHILDREN = UUID("6f7134e1-5169-4460-826e-b514665a3636")  # any fixed one
+_CHILDREN = UUID("6f7134e1-5169-4460-826e-b514665a3636")  # an arbitrary namespace, which must never change
 _LEGACY, _DATED = "legacy", "dated"
-_PAGE = "200"  # the status of an answer with one
-_PAGES_UNTIL_LARGER = 64  # a try that fails costs one call in so many
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
-    """How far a job has come.
-
-    `offset` is where the next page starts, by the word of HubSpot's `api` (None: a caller's). `landmark` is an older
-    offset, renewed whenever the page count reaches a power of two: meeting it again proves that HubSpot's cursor runs
-    in a circle (Brent's cycle detection).
-    """
-
-    pages: int = 0
-    records: int = 0
-    offset: Offset | None = None
-    has_more: bool = True
-    landmark: Offset | None = None
-    api: str | None = None
-
-    def after(self, page: Page, *, api: str | None = None, most: int | None = None) -> Self:
-        """Count one more page, and of its records at most `most`: HubSpot may send more than it was asked for."""
-        pages = self.pages + 1
-        is_power_of_two = pages & (pages - 1) == 0
-        return replace(
-            self,
-            pages=pages,
-            records=self.records + (page.records if most is None else min(page.records, most)),
-            offset=page.offset,
-            has_more=page.has_more,
-            landmark=page.offset if is_power_of_two else self.landmark,
-            api=api,
-        )
-
-    def goes_on_to(self, page: Page, *, api: str | None = None) -> bool:
-        """Whether the place that `page` sends us to is a new one; offsets of another API say nothing about that."""
-        return page.offset is not None and (api != self.api or page.offset not in (self.offset, self.landmark))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lease:
-    """Who may write the job now. The epoch only grows, so that a holder who was away too long is recognised."""
-
-    owner: str
-    epoch: int
+_PAGE = "200"  # the status of an answer that holds a page
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """One export or sync. `attempts` numbers the try now under way of the call for the next page; 0 before the first.
+    """One export or sync.
 
     `hub_id` is the HubSpot portal that its pages are of; None until HubSpot has told.
-
-    Since the last page: `lapses` counts the workers that took the job and were not heard of again, `waited_s` adds up
-    the waits. `most_a_page` is what HubSpot was found to be able to answer, where that is less than the page size,
-    `longest_query` what it takes, in characters, where it refused a longer one. A page may take several calls then:
-    `further_calls` are those beyond the first of each.
-    `api` is the one that the next page is asked of; None before a worker has begun, and in a sync.
-    `copying` is what an export has done to the current copy, None unless it is part of a sync; of a sync its parts'
-    changes are `changes_by_type`. `erased` is what it has lost to erasures, which its pages know: it is not stored.
-    `estimate` is what the job was thought to come to when it began.
-    `pages_expire_at` is the end that the stored pages carry: they get a new lease of life when the job is retried.
-    `deliver_at` is when the webhook of a finished job may be tried next; None: it has been told, or given up.
+    `api` is the one that the next page is asked of; None before a worker has begun, and in a sync. Where a page takes
+    several calls, since HubSpot refused a longer query, `further_calls` are those beyond the first of each.
+    `copying` is what an export has done to the current copy, None unless it is part of a sync; the changes of a sync's
+    exports are its `changes_by_type`. `erased` is what it has lost to erasures: its pages know, it is not stored.
+    `estimate` is what the job was expected to come to when it began.
+    `deliver_at` is when the webhook of a finished job may be tried next; None: it was delivered, or given up.
 
     With `lanes` it is read in several places at once: `progress` is then of all of them, `tally` only of the calls.
-    `unsplit_because` says why it may not be, where it was begun anew for that. `blocks` are where its pages are once it
-    has been read so; without them they are numbered in their order.
+    `unsplit_because` says why it may not be, where it was started over for that reason. `blocks` tell where its pages
+    are once it has been read so; without them pages are numbered in their order.
 
     A sync is a job of its own, without pages: once it `is_expanded` there is a child for each of its types, and its
     state follows from theirs (worker/jobs/sync.py).
@@ -123,13 +73,9 @@ class Job:
     lanes: Lanes | None = None
     blocks: tuple[Block, ...] = ()
     unsplit_because: str | None = None
-    attempts: int = 0
+    patience: Patience = field(default_factory=Patience)
     resumes: int = 0
-    lapses: int = 0
-    waited_s: float = 0.0
-    most_a_page: int | None = None
     api: CrmApi | None = None
-    longest_query: int | None = None
     further_calls: int = 0
     copying: CopyProgress | None = None
     changes_by_type: Mapping[ExportType, Changes] | None = None
@@ -144,25 +90,47 @@ class Job:
     reason: str | None = None
     started_at: datetime | None = None
     finished_at: datetime | None = None
-    expires_at: datetime | None = None
-    pages_expire_at: datetime | None = None
+    retention: Retention = field(default_factory=Retention)
     webhook: Webhook | None = None
     deliver_at: datetime | None = None
 
     @property
     def log_fields(self) -> dict[str, str]:
-        """What every line of the log about the job is to say."""
+        """The fields that every log line about the job has."""
         asked = {"request_id": self.origin.request_id} if self.origin.request_id is not None else {}
         return {"job_id": self.job_id, "account_id": self.account_id, **asked}
 
     @property
+    def attempts(self) -> int:
+        return self.patience.attempts
+
+    @property
+    def lapses(self) -> int:
+        return self.patience.lapses
+
+    @property
+    def waited_s(self) -> float:
+        return self.patience.waited_s
+
+    @property
+    def most_a_page(self) -> int | None:
+        return self.patience.most_a_page
+
+    @property
+    def longest_query(self) -> int | None:
+        return self.patience.longest_query
+
+    @property
+    def expires_at(self) -> datetime | None:
+        return self.retention.expires_at
+
+    @property
     def line(self) -> Line:
-        """The line of its account that it waits in."""
         return self.kind.line
 
     @property
     def type_name(self) -> str:
-        """What the job is of, in a word: a type, or a sync of several."""
+        """The word that the job is listed under: the name of its type, or `sync`."""
         return (self.export_type or self.kind).value
 
     @property
@@ -181,7 +149,7 @@ class Job:
 
     @property
     def siblings(self) -> tuple[str, ...]:
-        """The ids of all the jobs that end together with this one, itself among them; some may not exist."""
+        """The ids of all the jobs that expire together with this one, itself included; some may not exist."""
         if self.parent_id is None:
             return (self.job_id,)
         return tuple(child_id(self.parent_id, each) for each in ExportType)
@@ -198,12 +166,12 @@ class Job:
 
     @property
     def has_copy_to_compare(self) -> bool:
-        """Whether all pages are there, and the current copy is yet to be compared with them."""
+        """Whether all pages are stored and the current copy has still to be compared with them."""
         return self.copying is not None and self.is_complete and not self.copying.is_compared
 
     @property
     def changes(self) -> Changes | None:
-        """What the job has found changed, up to now; None where that is not looked at."""
+        """The changes that the job has found so far; None where it keeps no copy."""
         if self.copying is None:
             return None
         distinct = self.receipt.distinct_ids if self.receipt is not None else None
@@ -211,13 +179,13 @@ class Job:
 
     @property
     def epoch(self) -> int:
-        """The fencing epoch of the present claim."""
+        """The fencing epoch of the current claim; 0 where there is none."""
         return self.lease.epoch if self.lease is not None else 0
 
     def require_portal(self, connected: int | None) -> None:
         """Raise PortalChangedError where the account is known to be `connected` to another portal than the job's.
 
-        Whoever waits for a single page wants that of the portal there is.
+        The caller of a single page gets it from whichever portal is connected.
         """
         if self.kind is JobKind.PAGE or self.hub_id is None or connected in {None, self.hub_id}:
             return
@@ -226,26 +194,34 @@ class Job:
 
     @property
     def is_of_sync(self) -> bool:
-        """Whether it is a sync, or an export that belongs to one."""
+        """Whether it is a sync or one of its exports."""
         return self.kind is JobKind.SYNC or self.parent_id is not None
 
     @property
-    def place(self) -> JobPlace:
-        """Where the job stands in a list."""
+    def sort_key(self) -> JobSortKey:
+        """The job's sort key in a list."""
         return self.created_at, self.job_id
 
     @property
     def last_api(self) -> CrmApi | None:
-        """The API that the job was read by until now; None before it has begun.
+        """The API that the job was last read by; None before it has begun.
 
-        A job that was stored without it has it from its place.
+        A job that an older version stored has none of its own; its cursor tells.
         """
         if self.api is not None or self.cursor.api is None:
             return self.api
         return CrmApi(self.cursor.api)
 
+    def ask_for_less(self, *, records: int | None, query: int | None) -> Self:
+        """Cap the records, or the characters of the query, of each further call."""
+        return replace(self, patience=self.patience.asking_for_less(records=records, query=query))
+
+    def with_pages_kept(self) -> Self:
+        """Note that the stored pages carry no expiry any more."""
+        return replace(self, retention=self.retention.with_pages_kept())
+
     def starting(self, *, ids_before: int) -> Self:
-        """Begin so many ids before the offset that was asked for; a job that has begun is left as it is."""
+        """Begin so many ids before the requested offset; a job that has pages stays as it is."""
         offset = self.request.offset
         if self.progress.pages or not isinstance(offset, int) or is_start(offset):
             return self
@@ -253,18 +229,18 @@ class Job:
 
     @property
     def next_page_size(self) -> int:
-        """How many records the next call may ask for: a page, as large as HubSpot manages, or the rest of the limit."""
+        """How many records the next call asks for: the page size or its cap, at most the rest of the limit."""
         most = min(self.request.page_size, self.most_a_page or self.request.page_size)
         return most if self.left is None else min(most, self.left)
 
     @property
     def left(self) -> int | None:
-        """How many records are left of the limit; None without one."""
+        """How many records the limit still allows; None without a limit."""
         return None if self.request.limit is None else self.request.limit - self.progress.records
 
     @property
     def cursor(self) -> Cursor:
-        """Where the next page is. Jobs that were stored without the API of their offset know which have been asked."""
+        """Where the next page is. Older versions stored no API beside the offset: the totals tell which was called."""
         progress, tally = self.progress, self.tally
         if progress.pages == 0:
             return Cursor(offset=progress.offset)
@@ -273,111 +249,88 @@ class Job:
 
     @property
     def last_id(self) -> int | None:
-        """The id of the last record that was read; None before there is one, and where they have no order."""
+        """The id of the last record; None before there is one, and where ids came in no order."""
         return None if self.reads_feed or self.tally.order == "mixed" else self.tally.last_id
 
     @property
     def reads_feed(self) -> bool:
-        """Whether it reads what has changed lately, and not the list of all records."""
+        """Whether it reads HubSpot's feed of changes instead of the list of all records."""
         return self.copying is not None and self.copying.reads_feed
 
     @property
     def pages_fetched(self) -> int:
-        """How many calls were answered with a page, as far as they were counted; some may not have been stored."""
+        """How many calls returned a page; not every one of those pages need be stored."""
         return self.tally.calls.get(_PAGE, 0) - self.further_calls
 
     @property
     def readable(self) -> int:
-        """How many records its results hold."""
+        """How many records its results hold; other lanes may have read further ahead."""
         return self.lanes.first.records if self.lanes is not None else self.progress.records
 
     @property
     def as_read(self) -> Self:
-        """The job as its results show it: without what other lanes have read ahead of the first one."""
+        """The job as its results show it: without what lanes behind the first one have read ahead."""
         if self.lanes is None:
             return self
         first = self.lanes.first
-        tally = self.tally.joined(first.tally)
+        tally = self.tally.merged_with(first.tally)
         offset = first.place if tally.last_id is None else tally.last_id
         progress = replace(self.progress, pages=first.pages, records=first.records, offset=offset, api=None)
         return replace(self, progress=progress, tally=tally, blocks=first.blocks, lanes=None)
 
     @property
     def stored_bytes(self) -> int:
-        """The size of its pages, including those that lanes have read ahead: HubSpot's bytes, before compression."""
+        """The size of its pages, including those that lanes have read ahead, in HubSpot's bytes before compression."""
         ahead = self.lanes.parts if self.lanes is not None else ()
         return self.tally.bytes + sum(lane.tally.bytes for lane in ahead)
 
     @property
     def counted_pages(self) -> tuple[Block, ...]:
-        """The numbers of all pages that it counts, those among them that other lanes have read ahead.
+        """The numbers of all pages that it counts, including those that lanes have read ahead.
 
-        A page of any other number was stored by a worker that did not live, or was not let, to note it.
+        A page with any other number was stored by a worker that died, or lost its lease, before it could count it.
         """
         if self.lanes is not None:
             return self.lanes.counted_pages
         return self.blocks or ((0, self.progress.pages),)
 
     def page_numbers(self, places: Iterable[int]) -> list[int]:
-        """Return the numbers under which the store has the pages at these places."""
+        """Return the stored numbers of the pages at these positions in the order of ids."""
         return numbers_of(self.blocks, places)
 
     @property
     def is_complete(self) -> bool:
-        """HubSpot has no more, or nothing more was asked for."""
+        """Whether HubSpot has no more, or nothing more was asked for."""
         has_its_page = self.kind is JobKind.PAGE and self.progress.pages > 0
         return has_its_page or not self.progress.has_more or self.left == 0
 
     @property
-    def records_per_second(self) -> float | None:
-        """Records over the time since the job was first started; None before anything was measured."""
-        if self.started_at is None:
-            return None
-        seconds = ((self.finished_at or self.updated_at) - self.started_at).total_seconds()
-        return round(self.progress.records / seconds, 1) if seconds > 0 else None
-
-    @property
     def ending(self) -> int:
-        """Which ending of the job this is, if it has ended: each retry leads to another one."""
+        """Which run of the job this is: each retry begins another one, which ends by itself."""
         return self.resumes
 
     @property
     def first_delivery_at(self) -> datetime | None:
-        """When the webhook may be told of an ending that is complete; None: there is no webhook."""
+        """When the webhook may first be called for a finalised run; None without a webhook."""
         return AT_ONCE if self.webhook is not None else None
 
     @property
     def webhook_status(self) -> WebhookStatus:
-        """Whether the webhook was told of this ending; it is not before the job has its receipt and its end."""
+        """What became of the webhook for this run; it is not called before the job has its receipt and its expiry."""
         if self.webhook is None or self.expires_at is None or self.deliver_at is not None:
             return WebhookStatus.PENDING
         return self.webhook.outcome
 
     def has_expired(self, *, at: datetime) -> bool:
-        """Whether the job's end has come: it is gone then, though MongoDB takes up to a minute to remove it."""
+        """Whether the job is to be treated as gone, although MongoDB's TTL monitor may need another minute."""
         return self.expires_at is not None and self.expires_at <= at
 
-    @property
-    def eta_s(self) -> float | None:
-        """Seconds from `updated_at` to the expected end; None when there is none, or nobody knows.
-
-        A job goes by its own pace as soon as it has one, unless it has stood still in between.
-        """
-        if self.estimate is None or self.status.is_terminal or self.status is JobStatus.QUEUED:
-            return None
-        left = self.estimate.records - self.progress.records
-        if left <= 0:
-            return None
-        pace = self.records_per_second if self.resumes == 0 else None
-        waits_s = max(0.0, (self.resume_at - self.updated_at).total_seconds()) if self.resume_at is not None else 0.0
-        return round(waits_s + (left / pace if pace else self.estimate.seconds_for(left)), 1)
-
     def advance(self, page: Page, *, api: str | None = None, at: datetime) -> Self:
-        """Count a page that has been stored."""
+        """Count a stored page."""
         return self._with_progress(self.progress.after(page, api=api, most=self.left), at=at)
 
     def start_over(self, *, because: str | None = None) -> Self:
-        """Forget all pages: some of them have been removed, or, `because` of something, may not be split up."""
+        """Forget all pages: some were removed, or, `because` of something, the job may not be read in lanes."""
         return replace(
             self,
             progress=Progress(offset=self.request.offset),
@@ -386,75 +339,67 @@ class Job:
             unsplit_because=because or self.unsplit_because,
             tally=self.tally.start_over(),
             copying=self.copying.start_over() if self.copying is not None else None,
-            attempts=1,
+            patience=replace(self.patience, attempts=1),
         )
 
     def in_lanes(self, lanes: Lanes, *, at: datetime) -> Self:
-        """Go on in lanes, as far as these have come."""
+        """Continue in lanes, as far as these have come."""
         first, tally = lanes.first, self.tally if self.lanes is not None else self.tally.start_over()
         offset = first.place if first.offset is None else first.offset
         moved = replace(self.progress, pages=lanes.pages, records=lanes.records, offset=offset, api=first.api)
         has_pages = moved.pages > self.progress.pages
         job = self._with_progress(moved, at=at) if has_pages else replace(self, progress=moved, updated_at=at)
-        return replace(job, lanes=lanes, tally=tally, attempts=lanes.attempts)
+        return replace(job, lanes=lanes, tally=tally, patience=replace(job.patience, attempts=lanes.attempts))
 
     def out_of_lanes(self) -> Self:
-        """Be complete: the first lane has taken all others in."""
+        """Complete a job whose lanes are all merged into the first one."""
         read = self.as_read
         return replace(read, progress=replace(read.progress, has_more=False))
 
     def pause(self, delay_s: float, *, reason: str, at: datetime) -> Self:
-        """Stand aside for moments, still running, without keeping a worker."""
+        """Park the job for moments: it stays `running`, and its worker is free."""
         return replace(self, resume_at=at + timedelta(seconds=delay_s), reason=reason, updated_at=at)
 
     def wait(self, delay_s: float, *, reason: str, at: datetime) -> Self:
-        """Stand aside until HubSpot may be asked again."""
+        """Park the job as `waiting` until HubSpot may be called again."""
         return self._change(JobStatus.WAITING, at=at).pause(delay_s, reason=reason, at=at)
 
     def succeed(self, *, at: datetime) -> Self:
-        """Finish: everything that was asked for is stored."""
         return self._change(JobStatus.SUCCEEDED, at=at)
 
     def fail(self, error: ExportError, *, at: datetime) -> Self:
-        """Give up; what was stored stays."""
         return replace(self._change(JobStatus.FAILED, at=at), error=JobError.of(error, at=at))
 
     def cancel(self, *, at: datetime) -> Self:
-        """Stop because someone asked for it; what was stored stays."""
         return replace(self._change(JobStatus.CANCELLED, at=at), cancel_requested=False)
 
     def retry(self, *, at: datetime) -> Self:
-        """Go on from the last stored page, with fresh patience."""
+        """Continue from the last stored page, with all tries and back-offs forgotten."""
         queued = self._change(JobStatus.QUEUED, at=at)
         return replace(
             queued,
-            attempts=0,
+            patience=self.patience.renewed(),
             resumes=self.resumes + 1,
-            lapses=0,
-            waited_s=0.0,
             lanes=self.lanes.with_fresh_patience() if self.lanes is not None else None,
             cancel_requested=False,
             error=None,
             receipt=None,
-            expires_at=None,
+            retention=self.retention.of_job(None),
             deliver_at=None,
         )
 
     def expire(self, *, after: timedelta) -> Self:
-        """Set when a finished job and its pages are removed. Nothing more is to come, so its webhook may be told.
+        """Set when a finished job and its pages are removed, and let its webhook be called: the run is final.
 
-        A job that is not finished stays, and the child of a sync goes when all of the sync does.
+        Changes nothing for a job that is not finished, nor for the child of a sync, which expires with its sync.
         """
         if self.finished_at is None or self.parent_id is not None:
             return self
-        ends_at = self.finished_at + after
-        return replace(self, expires_at=ends_at, pages_expire_at=ends_at, deliver_at=self.first_delivery_at)
+        return replace(self, retention=Retention.until(self.finished_at + after), deliver_at=self.first_delivery_at)
 
     def _with_progress(self, progress: Progress, *, at: datetime) -> Self:
-        most, step = self.most_a_page, _PAGES_UNTIL_LARGER
-        if most is not None and progress.pages // step > self.progress.pages // step:
-            most = most * 2 if most * 2 < self.request.page_size else None
-        return replace(self, progress=progress, attempts=1, lapses=0, waited_s=0.0, most_a_page=most, updated_at=at)
+        patience = self.patience.after_pages(self.progress, progress, page_size=self.request.page_size)
+        return replace(self, progress=progress, patience=patience, updated_at=at)
 
     def _change(self, status: JobStatus, *, at: datetime) -> Self:
         if status not in LEGAL_CHANGES[self.status]:

@@ -78,7 +78,7 @@ def follow(sync: Job, children: Sequence[Job]) -> Job:
         sync,
         status=status,
         progress=_progress(children),
-        attempts=max(child.attempts for child in children),
+        patience=replace(sync.patience, attempts=max(child.attempts for child in children)),
         resumes=sum(child.resumes for child in children),
         error=_error(children) if status is JobStatus.FAILED else None,
         receipt=_receipt(children) if is_over else None,
@@ -91,7 +91,7 @@ def follow(sync: Job, children: Sequence[Job]) -> Job:
         finished_at=max((child.finished_at for child in children if child.finished_at is not None), default=None)
         if is_over
         else None,
-        expires_at=sync.expires_at if is_over else None,
+        retention=sync.retention if is_over else sync.retention.of_job(None),
         deliver_at=sync.deliver_at if is_over else None,
     )
 

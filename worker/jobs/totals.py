@@ -1,4 +1,4 @@
-"""ExportTotals: the running account of an export, of a fixed size however many records there are; pure."""
+"""ExportTotals: the running totals of an export, of a fixed size however many records there are; pure."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from worker.records.checksum import sum_of_checksums, sum_of_ids
 from worker.records.conversion import convert
 
 IdOrder: TypeAlias = Literal["unknown", "ascending", "descending", "mixed"]
-"""How ids have come so far: unknown for fewer than two, ascending and descending without repeats, mixed otherwise."""
+"""How ids arrived so far: unknown for fewer than two, ascending and descending without repeats, mixed otherwise."""
 _NO_ANSWER = "none"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportTotals:
-    """The running totals of a job over slices, workers and retries; stored in the form of `asdict`.
+    """The running totals of a job over slices, workers and retries; field names are the stored names.
 
     `records` are those that count, with and without an id; those beyond the job's limit are `left_off`.
     `order` proves ids distinct without remembering them. `checksum` is the sum of the SHA-256 of every id's decimal
-    text, modulo 2^256, in 64 hex digits: the order of ids and the size of pages do not matter, a repeat does.
-    `bytes` are those of the pages' bodies as HubSpot sent them, which are stored compressed.
-    `unsaid` counts pages without HubSpot's flag for more: they are read as the end, but do not prove it.
-    `calls` and `retries` are kept by HubSpot's status, or under "none" where no answer came, `mended` by what in the
-    records was no JSON as it came.
+    text, modulo 2^256, in 64 hex digits: it depends neither on the order of ids nor on the size of pages, but on
+    repeats. `bytes` is the size of the page bodies as HubSpot sent them, before compression.
+    `unsaid` counts pages without HubSpot's flag for more: they are taken for the end, but do not prove it.
+    `calls` and `retries` are counted by HubSpot's status, or under "none" where no answer came, `mended` by what had to
+    be repaired before the records were JSON.
     """
 
     records: int = 0
@@ -48,8 +48,12 @@ class ExportTotals:
 
     @classmethod
     def from_stored(cls, stored: object) -> Self:
-        """Read back what `asdict` gave and a database kept, lists for tuples; what is missing counts as nothing yet."""
+        """Convert a stored document; a missing field has its default. Raises ValueError."""
         return convert(stored, cls)
+
+    def to_stored(self) -> dict[str, object]:
+        """Return what `asdict` does, without its deep copy: this is called for each page of an export."""
+        return {each: getattr(self, each) for each in self.__slots__}
 
     @property
     def ids(self) -> int:
@@ -58,12 +62,12 @@ class ExportTotals:
 
     @property
     def proves_distinct(self) -> bool:
-        """Whether the order alone shows that no id came twice; where it does not, they have to be counted."""
+        """Whether the order alone proves that no id came twice; otherwise they have to be counted."""
         return self.order != "mixed"
 
     @property
     def read_through(self) -> int | None:
-        """The id up to which all records were read, one after the other; None where their ids do not tell."""
+        """The id up to which all records were read in order; None where their ids do not tell."""
         return self.last_id if self.order == "ascending" and not self.ids_unreadable else None
 
     def after_page(  # noqa: PLR0913 - what there is to know of a page
@@ -78,7 +82,7 @@ class ExportTotals:
         mended: Iterable[str] = (),
         size: int = 0,
     ) -> Self:
-        """Account for the ids of one more page, None for a record without one; records beyond `most` do not count."""
+        """Add the ids of one more page, None for a record without one; records beyond `most` do not count."""
         counted = ids if most is None else ids[:most]
         known = [each for each in counted if each is not None]
         return replace(
@@ -95,27 +99,27 @@ class ExportTotals:
         )
 
     def after_call(self, status: int | None) -> Self:
-        """Count one call for a page by what HubSpot answered; None: no answer came."""
+        """Count one call by HubSpot's status; None: no answer came."""
         return replace(self, calls=_one_more(self.calls, status))
 
     def after_retry(self, status: int | None) -> Self:
-        """Count a call that will be made again because of this answer."""
+        """Count a call that is retried because of this status."""
         return replace(self, retries=_one_more(self.retries, status))
 
     def after_refetch(self) -> Self:
-        """Count a page that was in the store before."""
+        """Count a page that was already stored."""
         return replace(self, refetched_pages=self.refetched_pages + 1)
 
     def start_over(self) -> Self:
-        """Forget the records of a job whose pages are all fetched anew; the calls that were made stay made."""
+        """Forget the records of a job that starts over, and keep its calls."""
         return type(self)(refetched_pages=self.refetched_pages, calls=self.calls, retries=self.retries)
 
     def of_records(self) -> Self:
-        """Keep what `start_over` forgets, and forget what it keeps."""
+        """Keep the records alone: what `start_over` forgets."""
         return replace(self, refetched_pages=0, calls={}, retries={})
 
-    def joined(self, following: Self) -> Self:
-        """Account for all the records of another part as if they had come after these."""
+    def merged_with(self, following: Self) -> Self:
+        """Add the records of another part as if they had come after these."""
         return replace(
             self,
             records=self.records + following.records,

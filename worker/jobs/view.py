@@ -208,12 +208,34 @@ class JobView(BaseModel):
 
 
 def job_path(job_id: str) -> str:
-    """Where a job lives."""
     return f"{BASE_PATH}/jobs/{job_id}"
 
 
+def records_per_second(job: Job) -> float | None:
+    """Return records over the time since the job was first started; None before there is anything to measure."""
+    if job.started_at is None:
+        return None
+    seconds = ((job.finished_at or job.updated_at) - job.started_at).total_seconds()
+    return round(job.progress.records / seconds, 1) if seconds > 0 else None
+
+
+def eta_s(job: Job) -> float | None:
+    """Return the seconds from `updated_at` to the expected end; None where there is none, or nobody knows.
+
+    Its own pace tells more than the estimate, except after a retry: the time between the runs counts in it.
+    """
+    if job.estimate is None or job.status.is_terminal or job.status is JobStatus.QUEUED:
+        return None
+    left = job.estimate.records - job.progress.records
+    if left <= 0:
+        return None
+    pace = records_per_second(job) if job.resumes == 0 else None
+    waits_s = max(0.0, (job.resume_at - job.updated_at).total_seconds()) if job.resume_at is not None else 0.0
+    return round(waits_s + (left / pace if pace else job.estimate.seconds_for(left)), 1)
+
+
 def view_of(job: Job) -> JobView:
-    """Show a job as the documented body does."""
+    """Return the job as the documented body has it."""
     return JobView(
         job_id=job.job_id,
         type=job.type_name,
@@ -224,7 +246,7 @@ def view_of(job: Job) -> JobView:
         hub_id=job.hub_id,
         request=_asked_view(job),
         progress=_progress_view(job),
-        eta_seconds=job.eta_s,
+        eta_seconds=eta_s(job),
         attempts=job.attempts,
         resumes=job.resumes,
         api=job.api,
@@ -245,7 +267,7 @@ def view_of(job: Job) -> JobView:
 
 
 def _changes_view(job: Job) -> ChangesView | dict[ExportType, ChangesView] | None:
-    """Show what an export has changed, and of a sync what each of its exports has."""
+    """Return the changes of an export, or those of each export of a sync by its type."""
     if job.changes_by_type is not None:
         return {each: ChangesView.model_validate(found) for each, found in job.changes_by_type.items()}
     return ChangesView.model_validate(job.changes) if job.changes is not None else None
@@ -271,7 +293,7 @@ def _links(job: Job) -> LinksView:
 
 
 def request_view(request: ExportRequest) -> JobRequestView:
-    """Show what is asked for of an export; a parameter that repeats as a list."""
+    """Return the request; a repeated parameter becomes a list."""
     params: dict[str, str | list[str]] = {}
     for name, value in request.params:
         earlier = params.get(name)
@@ -303,7 +325,7 @@ def _progress_view(job: Job) -> ProgressView:
         readable=job.readable,
         offset=progress.offset,
         has_more=progress.has_more,
-        records_per_second=job.records_per_second,
+        records_per_second=records_per_second(job),
         unsplit_because=job.unsplit_because,
     )
 

@@ -1,4 +1,4 @@
-"""JobActions: cancel, retry, delete, and the rest of what a process that died in the middle of one has left."""
+"""JobActions: cancel, retry and delete, and the recovery of what a process left when it died half way."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ from worker.jobs.interfaces import JobQuery, JobStore
 from worker.jobs.job import Job
 from worker.jobs.status import IllegalChangeError, JobStatus
 from worker.jobs.sync import follow
-from worker.lifecycle.completion import close, end_sync, propagate_to_sync, with_erased
+from worker.lifecycle.completion import JobFinisher, with_erased
 from worker.messaging.interfaces import JobNotifier, JobQueue
 from worker.messaging.publish import publish_or_note
 from worker.pages.interfaces import PageStore
 
 _log = structlog.get_logger()
 
-_TRIES = 10  # a job moves on between being read and being written, but not for ever
+_TRIES = 10  # a job may change between being read and being written, but not each time
 
 
 class JobActions:
-    """What callers may do to a job. Each is one atomic change of the job; once that is done the rest can be made up.
+    """What callers may do to a job. Each begins with one atomic change of it; the sweeper can do whatever follows.
 
-    A change that was made is never reported as a failure because the rest of it has to wait for the sweeper.
+    So once that change is made, the caller is never told of a failure of the rest.
     """
 
     def __init__(  # noqa: PLR0913 - everything it works with, each by name
@@ -58,35 +58,35 @@ class JobActions:
         self._result_ttl = result_ttl
         self._clock = clock
         self._notifier = notifier
+        self._finisher = JobFinisher(jobs=jobs, pages=pages, result_ttl=result_ttl, notifier=notifier)
         self._connections = connections
         self._portals = portals
 
     def show(self, job_id: str, *, account_id: str) -> Job:
-        """Read a job, and what was erased of it. Raises JobNotFoundError, also for one that has expired."""
+        """Return a job with what was erased of it. Raises JobNotFoundError, also for one that has expired."""
         return with_erased([self.find(job_id, account_id=account_id)], jobs=self._jobs, pages=self._pages)[0]
 
     def find(self, job_id: str, *, account_id: str) -> Job:
-        """Read a job for its results or its state alone. Raises JobNotFoundError, also for one that has expired."""
+        """Return a job for its results or its state. Raises JobNotFoundError, also for one that has expired."""
         job = self._jobs.get(job_id, account_id=account_id)
         if job.has_expired(at=self._clock()):
             raise JobNotFoundError
         return self._followed([job])[0]
 
     def states_of(self, job_ids: Sequence[str]) -> Mapping[str, JobStatus | None]:
-        """Read the states of jobs in one query, None where one is gone; of a sync the one that is stored."""
+        """Return the states of jobs, None for one that is gone, in one query; of a sync the one that is stored."""
         found = self._jobs.states_of(job_ids)
         return {job_id: found.get(job_id) for job_id in job_ids}
 
     def as_of_now(self, jobs: Sequence[Job]) -> list[Job]:
-        """Return jobs as they were read, but the progress of syncs, and what was erased, as it is at this moment."""
+        """Return jobs as they were read, with the current progress of syncs and what was erased by now."""
         return with_erased(self._followed(jobs), jobs=self._jobs, pages=self._pages)
 
     def newest(self, wanted: JobQuery) -> list[Job]:
-        """List an account's jobs."""
         return self.as_of_now(self._jobs.newest(wanted))
 
     def cancel(self, job_id: str, *, account_id: str) -> Job:
-        """Cancel a job that nobody works on at once, any other at its next page; of a sync all that is unfinished.
+        """Cancel a free job at once, a leased one at its next page; of a sync all children that are unfinished.
 
         Raises JobNotFoundError, and IllegalChangeError for a job that is finished.
         """
@@ -100,10 +100,10 @@ class JobActions:
         return self.show(job_id, account_id=account_id)
 
     def retry(self, job_id: str, *, account_id: str) -> Job:
-        """Have a failed or cancelled job go on from its last stored page; of a sync all that failed or was cancelled.
+        """Requeue a failed or cancelled job from its last stored page; of a sync all children that are either.
 
-        Raises JobNotFoundError, IllegalChangeError for a job in any other state, and PortalChangedError where its
-        account is known to be connected to another portal by now; otherwise the worker finds that out.
+        Raises JobNotFoundError, IllegalChangeError for a job in any other state, and PortalChangedError where the
+        account is known to be connected to another portal; where that is not known the worker finds out.
         """
         for _ in range(_TRIES):
             job = self.find(job_id, account_id=account_id)
@@ -111,11 +111,11 @@ class JobActions:
             self._require_its_portal(job)
             if job.is_expanded or job.parent_id is not None:
                 return self._retry_children(job)
-            self._give_token_another_chance([job])
+            self._allow_token_again([job])
             if self._jobs.change(job, queued):
-                self._ring_for(queued)
+                self._publish(queued)
                 return queued
-        raise _restless()
+        raise _modified_concurrently()
 
     def delete(self, job_id: str, *, account_id: str) -> None:
         """Remove a job and its results, a sync with its children.
@@ -133,39 +133,39 @@ class JobActions:
                     for each in (*job.children, job_id):
                         self._finish_removal(each)
                 return
-        raise _restless()
+        raise _modified_concurrently()
 
-    def settle(self, job: Job) -> Job:
-        """Return a finished job its receipt, and it and its pages their end."""
+    def finalise(self, job: Job) -> Job:
+        """Store the receipt of a finished job, and its expiry and that of its pages."""
         if job.sync is not None:
-            end_sync(job, jobs=self._jobs, pages=self._pages, result_ttl=self._result_ttl)
+            self._finisher.end_sync(job)
             return self._jobs.find(job.job_id) or job
-        settled = close(job, pages=self._pages, result_ttl=self._result_ttl)
-        self._jobs.change(job, settled)
-        self._tell_sync(settled)
-        return settled
+        finished = self._finisher.finish(job)
+        self._jobs.change(job, finished)
+        self._finisher.propagate_to_sync(finished)
+        return finished
 
     def make_up(self, *, quiet_s: float, limit: int) -> None:
-        """Do the rest of what was interrupted `quiet_s` seconds ago or earlier."""
-        removed, endless = self._jobs.take_unsettled(quiet_s=quiet_s, limit=limit)
+        """Finish removals and finalise jobs that were left at least `quiet_s` seconds ago."""
+        removed, not_finalised = self._jobs.take_unsettled(quiet_s=quiet_s, limit=limit)
         for job_id in removed:
             self._finish_removal(job_id)
-        for job in endless:
-            self._see_to(job, self.settle)
+        for job in not_finalised:
+            self._recover(job, self.finalise)
 
     def follow_up(self, *, quiet_s: float, limit: int) -> None:
-        """Have syncs follow their children where whoever should have seen to it `quiet_s` seconds ago did not."""
+        """Update syncs from children that ended at least `quiet_s` seconds ago, where their own process did not."""
         for job in self._jobs.take_unfollowed(quiet_s=quiet_s, limit=limit):
-            self._see_to(job, partial(self._tell_sync, is_swept=True))
+            self._recover(job, partial(self._finisher.propagate_to_sync, is_swept=True))
 
-    def _see_to(self, job: Job, act: Callable[[Job], object]) -> None:
-        """Finish what is left to do for a job. A failure of one job does not keep others waiting."""
+    def _recover(self, job: Job, act: Callable[[Job], object]) -> None:
+        """Do the rest for one job. Whatever is wrong with it must not keep the others waiting."""
         try:
             act(job)
         except UnavailableError:
             raise
         except Exception:  # noqa: BLE001 - logged below, with the id of the job
-            _log.exception("job_not_seen_to", **job.log_fields)
+            _log.exception("job_not_recovered", **job.log_fields)
 
     def _followed(self, jobs: Sequence[Job]) -> list[Job]:
         going_on = [job for job in jobs if job.is_expanded and not job.status.is_terminal]
@@ -178,15 +178,16 @@ class JobActions:
             if job.lease is not None and self._jobs.request_cancel(job):
                 return job
             if job.lease is None and self._jobs.change(job, ended):
-                return self._see_off(ended) or ended.expire(after=self._result_ttl)
+                return self._after_cancel(ended) or ended.expire(after=self._result_ttl)
             job = self._jobs.get(job.job_id, account_id=job.account_id)
-        raise _restless()
+        raise _modified_concurrently()
 
     def _retry_children(self, job: Job) -> Job:
-        """Have a sync go on with those of its children that are asked for and have not succeeded: one, or all.
+        """Requeue children of a sync that have stopped: the one that was asked for, or all of them.
 
-        It is opened first, so that it has no end while one of them is at work, and follows them last. Each step may be
-        done again by another caller; a process that dies in between leaves a sync that follows what was done.
+        The sync is reopened first, so that it does not expire while a child is at work, and updated from its children
+        last. Each step may be repeated by another caller; whoever dies in between leaves a sync that the sweeper
+        updates from what was done.
         """
         sync = self._jobs.find(job.parent_id) if job.parent_id is not None else job
         if sync is None:
@@ -198,11 +199,11 @@ class JobActions:
             if is_asked_for and child.status in {JobStatus.FAILED, JobStatus.CANCELLED}:
                 stopped.append(child)
             elif child.expires_at is not None:
-                self._jobs.change(child, replace(child, expires_at=None))
-        self._give_token_another_chance(stopped)
+                self._jobs.change(child, replace(child, retention=child.retention.of_job(None)))
+        self._allow_token_again(stopped)
         queued = [(child, child.retry(at=self._clock())) for child in stopped]
-        self._ring_for(*(after for before, after in queued if self._jobs.change(before, after)))
-        self._tell_sync(sync)
+        self._publish(*(after for before, after in queued if self._jobs.change(before, after)))
+        self._finisher.propagate_to_sync(sync)
         return self.show(job.job_id, account_id=job.account_id)
 
     def _require_its_portal(self, job: Job) -> None:
@@ -210,35 +211,25 @@ class JobActions:
             with suppress(TokenUnreadableError):
                 job.require_portal(self._portals.connected(job.account_id, job.owner))
 
-    def _ring_for(self, *queued: Job) -> None:
+    def _publish(self, *queued: Job) -> None:
         with suppress(BrokerUnavailableError):
             publish_or_note(*queued, queue=self._queue, jobs=self._jobs)
 
-    def _tell_sync(self, job: Job, *, is_swept: bool = False) -> None:
-        propagate_to_sync(
-            job,
-            jobs=self._jobs,
-            pages=self._pages,
-            notifier=self._notifier,
-            result_ttl=self._result_ttl,
-            is_swept=is_swept,
-        )
-
-    def _give_token_another_chance(self, retried: Sequence[Job]) -> None:
-        """Have HubSpot asked about a refused token again: someone thinks that it works by now."""
+    def _allow_token_again(self, retried: Sequence[Job]) -> None:
+        """Let a refused token be tried again: someone expects it to work by now."""
         codes = {job.error.code for job in retried if job.error is not None}
         if self._connections is not None and ReconnectRequiredError.code in codes:
             self._connections.ask_again(retried[0].account_id, retried[0].owner)
 
-    def _see_off(self, job: Job) -> Job | None:
+    def _after_cancel(self, job: Job) -> Job | None:
+        """Return the job once it is finalised; None where that is left to the sweeper."""
         if self._notifier is not None:
             self._notifier.notify(job)
-        try:
+        with suppress(StoreUnavailableError):
             if job.tally.proves_distinct:
-                return self.settle(job)
-            self._tell_sync(job)  # its ids have to be counted one by one, which is nothing to keep a caller waiting for
-        except StoreUnavailableError:
-            return None
+                return self.finalise(job)
+            # Its ids would have to be counted one by one, which takes too long for the caller who cancels.
+            self._finisher.propagate_to_sync(job)
         return None
 
     def _finish_removal(self, job_id: str) -> None:
@@ -246,5 +237,5 @@ class JobActions:
         self._jobs.finish_removal(job_id)
 
 
-def _restless() -> IllegalChangeError:
-    return IllegalChangeError("The job's state changes all the time: try again")
+def _modified_concurrently() -> IllegalChangeError:
+    return IllegalChangeError("The job was modified concurrently; try again")

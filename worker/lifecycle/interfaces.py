@@ -14,6 +14,16 @@ from worker.jobs.status import Line
 from worker.lifecycle.idempotency import KeptRequest, KeyedRequest
 from worker.records.types import ExportType
 
+QUEUED_AFTER_S = 5.0
+"""A message that is so old is suspected to be lost."""
+UNFOLLOWED_AFTER_S, UNSETTLED_AFTER_S = 10.0, 60.0
+"""How long a process has for the update of a sync from its child, and to finalise a job, before a sweep does it."""
+
+PUBLISHING, CHORES = "publish", "chores"
+"""The names of a sweep's two leases: for publishing, and for the chores beside it."""
+ORPHANED_PAGES, ADOPTION = "orphaned pages", "adoption"
+"""The leases of chores that are done once in some minutes: they expire then, instead of being released."""
+
 
 class IdempotencyStore(Protocol):
     """Requests by their Idempotency-Key, each kept for a day from the first one on.

@@ -13,7 +13,7 @@ from worker.accounts.interfaces import FactSource, TokenSource
 from worker.accounts.scopes import missing_scopes
 from worker.errors import ExportError, RateLimitedError, TokenRefusedError
 from worker.jobs.estimate import Basis, Count, Estimate, Extent
-from worker.jobs.interfaces import JobStore
+from worker.jobs.interfaces import JobHistory
 from worker.jobs.job import Job
 from worker.jobs.request import ExportRequest
 from worker.lifecycle.interfaces import RecordCounter
@@ -36,7 +36,7 @@ class PlannerTools:
     facts: FactSource
     tokens: TokenSource
     counter: RecordCounter | None
-    jobs: JobStore
+    jobs: JobHistory
     rate: Rate | None
     most_a_call: int
     clock: Callable[[], datetime]

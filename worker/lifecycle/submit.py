@@ -6,8 +6,7 @@ from worker.accounts.interfaces import TokenStore
 from worker.errors import TokenNotFoundError
 from worker.jobs.interfaces import JobStore
 from worker.jobs.job import Job
-from worker.lifecycle.open_job_cap import OpenJobCap
-from worker.lifecycle.storage_cap import StoredBytesCap
+from worker.lifecycle.caps import OpenJobCap, StoredBytesCap
 from worker.messaging.interfaces import JobQueue
 from worker.messaging.publish import publish_or_note
 

@@ -11,13 +11,12 @@ from datetime import datetime, timedelta
 from worker.accounts.known_tokens import KnownTokens
 from worker.clock import steady_s
 from worker.errors import StorageFullError, StoreUnavailableError
-from worker.jobs.interfaces import JobStore
+from worker.jobs.interfaces import JobRepository
 from worker.jobs.job import Job
 from worker.jobs.turn import StoredJobs
+from worker.lifecycle.caps import OpenJobCap, StoredBytesCap
 from worker.lifecycle.idempotency import KeyedRequest
 from worker.lifecycle.interfaces import IdempotencyStore
-from worker.lifecycle.open_job_cap import OpenJobCap
-from worker.lifecycle.storage_cap import StoredBytesCap
 
 _TICK = timedelta(milliseconds=1)  # MongoDB tells its time rounded down to these
 
@@ -43,7 +42,7 @@ class GroupSubmitter:
     def __init__(  # noqa: PLR0913 - everything it works with, each by name
         self,
         *,
-        jobs: JobStore,
+        jobs: JobRepository,
         tokens: KnownTokens,
         keys: IdempotencyStore,
         open_jobs: OpenJobCap,

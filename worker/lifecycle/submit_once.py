@@ -15,7 +15,7 @@ from worker.errors import (
     StoreUnavailableError,
     TokenNotFoundError,
 )
-from worker.jobs.interfaces import JobStore
+from worker.jobs.interfaces import JobRepository
 from worker.jobs.job import Job
 from worker.jobs.status import IllegalChangeError
 from worker.lifecycle.idempotency import KeptRequest, KeyedRequest
@@ -47,7 +47,7 @@ class KeyedSubmitter:
         self,
         *,
         submitter: JobSubmitter,
-        jobs: JobStore,
+        jobs: JobRepository,
         keys: IdempotencyStore,
         clock: Callable[[], datetime],
     ) -> None:

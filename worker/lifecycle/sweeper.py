@@ -1,4 +1,4 @@
-"""Sweeper: publishes for jobs that have no message, and finishes what others left; one at a time in a deployment."""
+"""Sweeper: publishes for jobs that have no message, and does chores; one at a time in a deployment."""
 
 from __future__ import annotations
 
@@ -12,28 +12,27 @@ from datetime import datetime
 import structlog
 
 from worker.errors import BrokerUnavailableError, StoreUnavailableError, UnavailableError
-from worker.jobs.interfaces import JobStore
+from worker.jobs.lease_interfaces import JobOutbox
 from worker.jobs.status import Line
 from worker.jobs.turn import AccountTurn, DueJob
-from worker.lifecycle.due_work import CHORES, PUBLISHING, QUEUED_AFTER_S
-from worker.lifecycle.interfaces import UpkeepStore
+from worker.lifecycle.interfaces import CHORES, PUBLISHING, QUEUED_AFTER_S, UpkeepStore
 from worker.messaging.interfaces import TurnQueue
 
 _log = structlog.get_logger()
 
-_PUBLISHING_LEASE_S, _CHORES_LEASE_S = 15.0, 60.0  # for so long a killed sweeper delays the next ones
-_MARKED = {Line.INTERACTIVE: (Line.INTERACTIVE,), Line.BULK: (Line.BULK, Line.SYNC)}  # by the lines of a queue
+_PUBLISHING_LEASE_S, _CHORES_LEASE_S = 15.0, 60.0  # for so long a killed sweeper blocks the next one
+_MARKED = {Line.INTERACTIVE: (Line.INTERACTIVE,), Line.BULK: (Line.BULK, Line.SYNC)}  # lines that share a queue
 
 Chore = Callable[[], object]
-"""Does some of the work that was left; bounded in time."""
+"""Does a bounded part of some recovery or clean-up."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SweepLimits:
-    """What a sweep may take: publications for `work_s`, a `batch` at a time, and `slots` of an account (0: no bound).
+    """How much a sweep does: it publishes for `work_s`, a `batch` at a time, at most `slots` an account (0: no limit).
 
-    A message is looked for once it is `patience_s` old, with a mark every `mark_every_s` at most; a delivered message
-    leads to its claim within `grace_s`.
+    A message is suspected to be lost after `patience_s`; a mark is sent every `mark_every_s` at most; a delivered
+    message leads to a claim within `grace_s`.
     """
 
     work_s: float = 5.0
@@ -45,18 +44,18 @@ class SweepLimits:
 
 
 class Sweeper:
-    """Publishes turns: for jobs that have become due, and for jobs whose message was lost.
+    """Publishes turns for jobs that have become due, and for jobs whose message was lost.
 
-    A message is lost when one that was published after it, a mark, has been delivered: queues are first in, first out.
-    So a job that merely waits for its turn is never published again, however long the queue is.
-    `duties` are done by whoever publishes, `chores`, which may take longer, by one sweep beside it: so a sweep waits
-    for nobody, and there are never more than two at work. What goes wrong with one of them is no concern of the others.
+    A message is lost when a mark, which was published after it, has been delivered: queues are first in, first out.
+    So a job that merely waits for its turn is never published twice, however long the queue is.
+    `duties` are done by the sweep that publishes; `chores`, which may take longer, under a lease of their own by one
+    sweep beside it. A failure of one of them does not affect the others.
     """
 
     def __init__(  # noqa: PLR0913 - everything it works with, each by name
         self,
         *,
-        jobs: JobStore,
+        jobs: JobOutbox,
         queue: TurnQueue,
         upkeep: UpkeepStore,
         duties: Sequence[Chore],
@@ -73,38 +72,38 @@ class Sweeper:
         self._monotonic = monotonic
 
     def sweep(self) -> int:
-        """Publish what is to be published, and return for how many jobs; with another one at work nothing is done.
+        """Publish, do duties and chores, and return for how many jobs was published; 0 while another sweep is at work.
 
-        Raises UnavailableError: a later sweep finds the rest.
+        Raises UnavailableError: a later sweep does the rest.
         """
         published = 0
-        with self._alone(PUBLISHING, lease_s=_PUBLISHING_LEASE_S) as holder:
+        with self._leased(PUBLISHING, lease_s=_PUBLISHING_LEASE_S) as holder:
             if holder is not None:
                 published = self._publish_all(holder)
                 self._do(self._duties)
-        with self._alone(CHORES, lease_s=_CHORES_LEASE_S) as holder:
+        with self._leased(CHORES, lease_s=_CHORES_LEASE_S) as holder:
             if holder is not None:
                 self._do(self._chores)
         return published
 
     @contextmanager
-    def _alone(self, chore: str, *, lease_s: float) -> Iterator[str | None]:
+    def _leased(self, chore: str, *, lease_s: float) -> Iterator[str | None]:
         holder = self._upkeep.acquire(chore, lease_s=lease_s)
         try:
             yield holder
         finally:
             if holder is not None:
-                with suppress(StoreUnavailableError):  # it lapses by itself
+                with suppress(StoreUnavailableError):  # it expires by itself
                     self._upkeep.release(chore, holder)
 
     def _do(self, chores: Sequence[Chore]) -> None:
-        """Do one after the other. An absent server ends all of them, anything else only the one it befalls."""
+        """Do one after the other. An absent server ends all of them, any other failure only its own chore."""
         for chore in chores:
             try:
                 chore()
             except UnavailableError:
                 raise
-            except Exception:  # noqa: BLE001 - logged below; otherwise one bad document would stop all upkeep
+            except Exception:  # noqa: BLE001 - logged below; otherwise one bad document would end all chores
                 _log.exception("chore_failed")
 
     def _publish_all(self, holder: str) -> int:
@@ -130,7 +129,7 @@ class Sweeper:
         return self._jobs.take_lost(before, most=self._limits.slots, limit=self._limits.batch)
 
     def _publish(self, taken: Sequence[DueJob]) -> None:
-        """Publish as many turns for an account as it may take at once, and each sync by itself."""
+        """Publish one start for each sync, and as many turns for an account's line as it has slots."""
         as_of = self._jobs.now()
         wanted: Counter[tuple[str, Line]] = Counter()
         for number, job in enumerate(taken):
@@ -141,9 +140,9 @@ class Sweeper:
             try:
                 self._publish_for(job, as_of)
             except BrokerUnavailableError:
-                self._jobs.mark_unpublished(taken[number:])
+                self._jobs.mark_unpublished(taken[number:])  # they were marked as published when they were taken
                 raise
-            _log.info("job_published_again", job_id=job.job_id, account_id=job.account_id)
+            _log.info("job_republished", job_id=job.job_id, account_id=job.account_id)
 
     def _publish_for(self, job: DueJob, as_of: datetime) -> None:
         if job.is_sync:
@@ -152,7 +151,7 @@ class Sweeper:
             self._queue.publish_turn(AccountTurn(account_id=job.account_id, line=job.line, as_of=as_of))
 
     def _send_marks(self) -> None:
-        """Send a mark into each queue that a job has waited in for a while, if it is time for one."""
+        """Send a mark into each queue in which a job has waited for long, unless one was sent a moment ago."""
         for marked, lines in _MARKED.items():
             ages = [self._jobs.oldest_queued_s(line) for line in lines]
             if not any(age is not None and age > self._limits.patience_s for age in ages):
@@ -160,7 +159,7 @@ class Sweeper:
             sent_at = self._upkeep.next_mark(marked, every_s=self._limits.mark_every_s)
             if sent_at is None:
                 continue
-            if self._queue.is_empty(marked):  # the mark would be delivered at once
+            if self._queue.is_empty(marked):  # all that was published before the mark is delivered already
                 self._upkeep.note_mark(marked, sent_at)
             else:
                 self._queue.publish_mark(marked, sent_at)

@@ -1,4 +1,4 @@
-"""The receipt of a job, drawn up from its stored pages."""
+"""The receipt of a job, from its stored pages."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from worker.errors import SpoiledPageError
 from worker.jobs.job import Job
 from worker.jobs.receipt import Facts, Outcome, Receipt
 from worker.jobs.status import JobKind
-from worker.pages.interfaces import PageStore
+from worker.pages.interfaces import StoredPages
 from worker.records.page import Page, PageUnreadableError, record_ids
 from worker.records.types import ExportType
 
 _MOST_COUNTED = 1_000_000  # ids that are held in memory at once, in some 100 MB
 
 
-def receipt_of(job: Job, pages: PageStore, *, counts_ids: bool = True, stored_pages: int | None = None) -> Receipt:
-    """Draw up the receipt of a finished job, about what its results hold.
+def receipt_of(job: Job, pages: StoredPages, *, counts_ids: bool = True, stored_pages: int | None = None) -> Receipt:
+    """Return the receipt of a finished job, about what its results hold.
 
-    The stored pages are counted unless the caller knows them, as one who has just stored each of them does.
+    The stored pages are counted, except where the caller knows their number since it has just stored each of them.
     """
     read = job.as_read
     progress = read.progress
@@ -45,7 +45,7 @@ def receipt_of(job: Job, pages: PageStore, *, counts_ids: bool = True, stored_pa
 
 
 def _is_of_two_lists(job: Job) -> bool:
-    """Whether legacy engagements and dated notes were asked for; what was asked last may have had nothing to give."""
+    """Return whether both legacy engagements and dated notes were read; the last API called may have had no page."""
     asked = {*job.tally.apis, *([job.api] if job.api is not None else [])}
     return job.records_type is ExportType.NOTES and len(asked) > 1
 
@@ -54,11 +54,8 @@ def _needs_counting(job: Job) -> bool:
     return not job.tally.proves_distinct and job.progress.records <= _MOST_COUNTED
 
 
-def _count_distinct(job: Job, pages: PageStore) -> int | None:
-    """Count the ids one by one, from the stored pages, when their order does not prove them distinct.
-
-    None where a page cannot be read any more: the receipt then says that they were not counted.
-    """
+def _count_distinct(job: Job, pages: StoredPages) -> int | None:
+    """Count distinct ids from the stored pages; None where one of them cannot be read any more."""
     stored = pages.all(job.job_id, counted=job.counted_pages)
     ids = (each for page in stored for each in _ids_or_erasures(job.records_type, page))
     try:
@@ -68,7 +65,7 @@ def _count_distinct(job: Job, pages: PageStore) -> int | None:
 
 
 def _ids_or_erasures(export_type: ExportType, page: Page) -> Iterator[int | str | None]:
-    """Return the id at each place of a page, and in its gaps what has erased it, which tells ids apart as well."""
+    """Yield the id at each position of a page; for an erased one the id of its erasure, which is as distinct."""
     erased, ids = {gap.place: gap.erasure_id for gap in page.gaps}, record_ids(export_type, page.body)
     if len(erased) + len(ids) != page.records:
         raise PageUnreadableError("The page has another number of records than it says")

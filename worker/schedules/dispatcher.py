@@ -15,7 +15,7 @@ from worker.jobs.interfaces import JobStore
 from worker.jobs.job import Job
 from worker.jobs.request import SyncRequest
 from worker.jobs.sync import new_sync
-from worker.lifecycle.storage_cap import StoredBytesCap
+from worker.lifecycle.caps import StoredBytesCap
 from worker.schedules.interfaces import ConnectionObstacles, DueSchedules, ScheduleStore, SyncQueue
 from worker.schedules.schedule import RunCounts, Schedule, Turn
 

@@ -13,7 +13,7 @@ from pymongo.errors import DuplicateKeyError
 
 from worker.errors import SpoiledScheduleError
 from worker.jobs.copy_progress import SyncMode
-from worker.jobs.mongo.webhooks import webhook_from_document, webhook_to_document
+from worker.jobs.mongo.documents import webhook_from_document, webhook_to_document
 from worker.mongo.database import Document, MongoDatabase, from_now, translated_errors
 from worker.mongo.spoiled import SpoiledDocuments
 from worker.records.types import ExportType

@@ -100,9 +100,14 @@ class ExportMetrics:
         self.webhook_s = _histogram(
             registry, "webhook_attempt_duration_seconds", "What an attempt to tell a webhook took", _WEBHOOK_S
         )
-        self.rung_again = _counter(
-            registry, "jobs_rung_again", "Jobs that a sweep published again: no worker had taken them"
+        self.republished = _counter(
+            registry, "jobs_republished", "Jobs that a sweep published again, since no worker had taken them"
         )
+        self.rung_again = _counter(registry, "jobs_rung_again", "The former name of jobs_republished, for one release")
+
+    def count_republished(self, jobs: int) -> None:
+        self.republished.inc(jobs)
+        self.rung_again.inc(jobs)
 
 
 def _counter(registry: CollectorRegistry, name: str, meaning: str, *labels: str) -> Counter:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from pymongo import ASCENDING, ReturnDocument
 
 from worker.jobs.job import Job
-from worker.jobs.mongo.documents import COLLECTION, FINISHED, from_document
-from worker.jobs.mongo.webhooks import webhook_to_document
+from worker.jobs.mongo.documents import COLLECTION, FINISHED, from_document, webhook_to_document
 from worker.jobs.webhook import WebhookStatus
 from worker.mongo.database import Document, MongoDatabase, from_now, translated_errors
 from worker.webhooks.interfaces import Recipient

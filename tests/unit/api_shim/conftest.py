@@ -57,8 +57,7 @@ from worker.accounts.health import TokenHealth
 from worker.accounts.known_tokens import KnownTokens
 from worker.current_copy.upkeep import CopyUpkeep
 from worker.lifecycle.actions import JobActions
-from worker.lifecycle.open_job_cap import OpenJobCap
-from worker.lifecycle.storage_cap import StoredBytesCap
+from worker.lifecycle.caps import OpenJobCap, StoredBytesCap
 from worker.lifecycle.submit import JobSubmitter
 from worker.lifecycle.submit_group import GroupSubmitter
 from worker.lifecycle.submit_once import KeyedSubmitter

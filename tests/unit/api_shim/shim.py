@@ -35,7 +35,7 @@ from worker.accounts.token import Token
 from worker.current_copy.eraser import Eraser
 from worker.errors import ExportError
 from worker.jobs.job import Job
-from worker.lifecycle.completion import close, propagate_to_sync
+from worker.lifecycle.completion import JobFinisher
 from worker.lifecycle.sync_starter import Syncer
 from worker.messaging.notifier import RedisJobNotifier
 from worker.records.page import Page, read_page
@@ -173,10 +173,11 @@ class HandWorker:
 
     def _end(self, job: Job) -> Job:
         jobs, pages = self._parts.jobs, self._parts.pages
-        ended = close(job, pages=pages, result_ttl=RESULT_TTL)
+        finisher = JobFinisher(jobs=jobs, pages=pages, notifier=self._notifier, result_ttl=RESULT_TTL)
+        ended = finisher.finish(job)
         jobs.release(ended)
         self._notifier.notify(ended)
-        propagate_to_sync(ended, jobs=jobs, pages=pages, notifier=self._notifier, result_ttl=RESULT_TTL)
+        finisher.propagate_to_sync(ended)
         return ended
 
 

@@ -52,7 +52,7 @@ from worker.jobs.job import Job, Progress
 from worker.jobs.request import ExportRequest, SyncRequest
 from worker.jobs.status import JobKind, JobStatus
 from worker.jobs.sync import new_children, new_sync
-from worker.lifecycle.siblings import SiblingsAtWork
+from worker.lifecycle.completion import SiblingsAtWork
 from worker.messaging.backlog import Backlog
 from worker.rate_limit.interfaces import RateLimiter
 from worker.rate_limit.limiter import NoRateLimit

@@ -147,7 +147,7 @@ class LaneCalls:
         job, lanes = self._leased.job, self._storage.lanes
         return LaneCall(
             lane=lane,
-            job=replace(job, attempts=lane.attempts, waited_s=lane.waited_s),
+            job=replace(job, patience=replace(job.patience, attempts=lane.attempts, waited_s=lane.waited_s)),
             is_spare=is_spare,
             is_followed=lanes.is_followed(lane),
             is_last=not any(other.has_more for other in lanes.parts if other.after != lane.after),

@@ -1,4 +1,4 @@
-"""Job <-> the document it is stored as."""
+"""Job <-> the document it is stored as; names that differ between the two are mapped here, field by field."""
 
 from __future__ import annotations
 
@@ -8,41 +8,35 @@ from dataclasses import asdict
 
 from worker.jobs.copy_progress import Changes, CopyProgress, SyncMode
 from worker.jobs.estimate import Estimate
-from worker.jobs.job import Job, Lease, Progress, child_id
-from worker.jobs.lanes import Lanes
-from worker.jobs.mongo.webhooks import webhook_from_document, webhook_to_document
+from worker.jobs.job import Job, child_id
+from worker.jobs.mongo.lanes import lanes_from_document, lanes_to_document
+from worker.jobs.progress import Lease, Patience, Progress, Retention
 from worker.jobs.receipt import Receipt
 from worker.jobs.request import ExportRequest, Origin, SyncRequest
 from worker.jobs.status import HubSpotAnswer, JobError, JobKind, JobStatus
 from worker.jobs.totals import ExportTotals
+from worker.jobs.webhook import Delivery, Webhook, WebhookStatus
 from worker.mongo.database import Document
 from worker.records.crm_api import CrmApi
 from worker.records.types import ExportType
 
 COLLECTION = "integrations.hubspot.jobs"
 REMOVED = "removed"
-"""A status of the document alone: to everyone else such a job does not exist."""
+"""A status that exists in documents only: to everyone else such a job does not exist."""
 
 FINISHED = [each.value for each in JobStatus if each.is_terminal]
-"""A job that is being removed is not among these."""
+"""A job that is being removed has none of these."""
 
 _MUTABLE = (
-    "status",
-    "attempts",
     "resumes",
-    "lapses",
-    "waited_s",
-    "most_a_page",
-    "longest_query",
     "further_calls",
     "resume_at",
     "reason",
     "started_at",
     "updated_at",
     "finished_at",
-    "expires_at",
-    "pages_expire_at",
 )
+"""Fields that are stored under their own name, as they are."""
 
 
 def to_document(job: Job) -> Document:
@@ -62,34 +56,36 @@ def to_document(job: Job) -> Document:
         "epoch": job.epoch,
         "lease": None,
         "cancel_requested": job.cancel_requested,
-        **_place_of(job),
+        **_family_of(job),
         **({"webhook": webhook_to_document(job.webhook)} if job.webhook is not None else {}),
         **state_of(job),
     }
 
 
-def _place_of(job: Job) -> Document:
-    """Return what only syncs and their children have; no other document holds any of it."""
-    place: Document = {"parent_id": job.parent_id} if job.parent_id is not None else {}
+def _family_of(job: Job) -> Document:
+    """Return the fields that only documents of syncs and their children have."""
+    family: Document = {"parent_id": job.parent_id} if job.parent_id is not None else {}
     if job.sync is not None:
         types = [each.value for each in job.sync.types]
-        place["sync"] = asdict(job.sync) | {"types": types, "mode": job.sync.mode.value}
-    return place
+        family["sync"] = asdict(job.sync) | {"types": types, "mode": job.sync.mode.value}
+    return family
 
 
 def state_of(job: Job) -> Document:
-    """Return the fields that change while a job is worked on; its lease and what callers ask for meanwhile apart."""
-    plain = {name: getattr(job, name) for name in _MUTABLE}
+    """Return the fields that the holder of the lease writes; without the lease, and what callers ask for meanwhile."""
     return {
-        **plain,
+        **{name: getattr(job, name) for name in _MUTABLE},
+        **_patience_to_fields(job.patience),
+        "expires_at": job.retention.expires_at,
+        "pages_expire_at": job.retention.pages_expire_at,
         "status": job.status.value,
         "api": job.api.value if job.api is not None else None,
-        "progress": _fields_of(job.progress),
+        "progress": _progress_to_document(job.progress),
         "estimate": asdict(job.estimate) if job.estimate is not None else None,
-        "lanes": asdict(job.lanes) if job.lanes is not None else None,
-        "blocks": [list(block) for block in job.blocks],
+        "lanes": lanes_to_document(job.lanes) if job.lanes is not None else None,
+        "blocks": [list(each) for each in job.blocks],
         "unsplit_because": job.unsplit_because,
-        "tally": _fields_of(job.tally),
+        "tally": job.tally.to_stored(),
         "receipt": asdict(job.receipt) if job.receipt is not None else None,
         "error": error_to_document(job.error) if job.error is not None else None,
         **({"hub_id": job.hub_id} if job.hub_id is not None else {}),  # never taken back
@@ -99,13 +95,44 @@ def state_of(job: Job) -> Document:
     }
 
 
-def _fields_of(value: Progress | ExportTotals) -> Document:
-    """Return what `asdict` would, without a copy of everything in it: each page of an export is counted by this."""
-    return {each: getattr(value, each) for each in value.__slots__}
+def _patience_to_fields(patience: Patience) -> Document:
+    return {
+        "attempts": patience.attempts,
+        "lapses": patience.lapses,
+        "waited_s": patience.waited_s,
+        "most_a_page": patience.most_a_page,
+        "longest_query": patience.longest_query,
+    }
+
+
+def _patience_from(document: Document) -> Patience:
+    return Patience(
+        attempts=document["attempts"],
+        lapses=document.get("lapses", 0),
+        waited_s=document.get("waited_s", 0.0),
+        most_a_page=document.get("most_a_page"),
+        longest_query=document.get("longest_query"),
+    )
+
+
+def _progress_to_document(progress: Progress) -> Document:
+    return {
+        "pages": progress.pages,
+        "records": progress.records,
+        "offset": progress.offset,
+        "has_more": progress.has_more,
+        "landmark": progress.cycle_marker,
+        "api": progress.api,
+    }
+
+
+def _progress_from(document: Document) -> Progress:
+    stored = dict(document)
+    return Progress(cycle_marker=stored.pop("landmark", None), **stored)
 
 
 def _changes_of(job: Job) -> Document:
-    """Return what only those have that keep the current copy: an export its account, a sync the sums of its exports."""
+    """Return the fields of jobs that keep the current copy: of an export its progress, of a sync its exports' sums."""
     changes: Document = {"copying": asdict(job.copying)} if job.copying is not None else {}
     if job.changes_by_type is not None:
         changes["changes"] = {each.value: asdict(found) for each, found in job.changes_by_type.items()}
@@ -130,8 +157,9 @@ def from_document(document: Document) -> Job:
         request=_request(document["request"]),
         created_at=document["created_at"],
         lease=Lease(owner=lease["owner"], epoch=document["epoch"]) if lease else None,
-        progress=Progress(**document["progress"]),
-        lanes=_lanes(document.get("lanes")),
+        progress=_progress_from(document["progress"]),
+        patience=_patience_from(document),
+        lanes=lanes_from_document(document["lanes"]) if document.get("lanes") is not None else None,
         blocks=tuple((first, pages) for first, pages in document.get("blocks", ())),
         unsplit_because=document.get("unsplit_because"),
         api=CrmApi(document["api"]) if document.get("api") is not None else None,
@@ -144,7 +172,9 @@ def from_document(document: Document) -> Job:
         error=error_from_document(document["error"]) if document["error"] is not None else None,
         webhook=webhook_from_document(webhook) if webhook is not None else None,
         deliver_at=document.get("deliver_at"),
-        **{name: document[name] for name in _MUTABLE if name in document} | {"status": JobStatus(document["status"])},
+        status=JobStatus(document["status"]),
+        retention=Retention(expires_at=document.get("expires_at"), pages_expire_at=document.get("pages_expire_at")),
+        **{name: document[name] for name in _MUTABLE if name in document},
     )
 
 
@@ -155,17 +185,13 @@ def _changes(document: Document | None) -> Mapping[ExportType, Changes] | None:
 
 
 def children_in(document: Document) -> list[str]:
-    """Return the ids of the children of whatever job a document holds, a removed one as well."""
+    """Return the ids of a job's children, by its document alone: it may be one of a removed job."""
     types = document["sync"]["types"] if document.get("is_expanded") else []
     return [child_id(document["_id"], ExportType(each)) for each in types]
 
 
-def _lanes(document: Document | None) -> Lanes | None:
-    return Lanes.from_stored(document) if document is not None else None
-
-
 def error_to_document(error: JobError) -> Document:
-    """Write an error down. HubSpot's body becomes JSON text: its keys and numbers need not be such as MongoDB takes."""
+    """Return an error's document. HubSpot's body becomes JSON text: BSON takes neither all keys nor all numbers."""
     answer = error.hubspot
     kept = {"status": answer.status, "body": json.dumps(answer.body)} if answer is not None else None
     return {
@@ -179,7 +205,6 @@ def error_to_document(error: JobError) -> Document:
 
 
 def error_from_document(document: Document) -> JobError:
-    """Read an error back."""
     answer = document["hubspot"]
     kept = HubSpotAnswer(status=answer["status"], body=json.loads(answer["body"])) if answer is not None else None
     return JobError(**document | {"hubspot": kept})
@@ -196,3 +221,24 @@ def _request(document: Document) -> ExportRequest:
 def _sync(document: Document) -> SyncRequest:
     mode = SyncMode(document.get("mode", SyncMode.FULL))
     return SyncRequest(**document | {"types": tuple(map(ExportType, document["types"])), "mode": mode})
+
+
+def webhook_to_document(webhook: Webhook) -> Document:
+    return {
+        "url": webhook.url,
+        "ending": webhook.ending,
+        "attempts": webhook.attempts,
+        "outcome": webhook.outcome.value,
+        "deliveries": tuple(asdict(each) for each in webhook.deliveries),
+    }
+
+
+def webhook_from_document(document: Document) -> Webhook:
+    """Read a webhook; its document has further fields, which are the delivery store's own."""
+    return Webhook(
+        url=document["url"],
+        ending=document["ending"],
+        attempts=document["attempts"],
+        outcome=WebhookStatus(document["outcome"]),
+        deliveries=tuple(Delivery(**each) for each in document["deliveries"]),
+    )

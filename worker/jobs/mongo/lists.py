@@ -1,4 +1,4 @@
-"""Lists and counts an account's jobs along one index, which holds them in order for each status and type."""
+"""Lists and counts an account's jobs by one index, which has them in order for each status and type."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pymongo import ASCENDING, DESCENDING
 from pymongo.errors import OperationFailure
 
 from worker.jobs.interfaces import JobQuery
-from worker.jobs.job import JobPlace
+from worker.jobs.job import JobSortKey
 from worker.jobs.status import JOB_TYPES, JobStatus
 from worker.mongo.database import Document, MongoCollection
 
@@ -19,9 +19,9 @@ _BAD_VALUE = 2
 
 
 def find_newest(jobs: MongoCollection, wanted: JobQuery) -> list[Document]:
-    """Find the documents that are wanted; the server merges the statuses and types as it goes, and sorts nothing.
+    """Return the documents of a page; the server merges the statuses and types by the index, and sorts nothing.
 
-    The index is named: left to itself, the server may choose another that happens to lead nowhere sooner.
+    The hint is needed: the planner may choose another index that happens to end sooner in its trial.
     """
     found = jobs.find(_query(wanted)).sort(_NEWEST).limit(wanted.limit)
     try:
@@ -33,7 +33,7 @@ def find_newest(jobs: MongoCollection, wanted: JobQuery) -> list[Document]:
 
 
 def count_open(jobs: MongoCollection, account_id: str, *, most: int) -> int:
-    """Count an account's open jobs without the children of syncs, along the list's index, and stop at `most`."""
+    """Count an account's open jobs, without the children of syncs, up to `most`."""
     own = {"account_id": account_id, "status": {"$in": _OPEN}, "parent_id": None}
     try:
         return jobs.count_documents(own, limit=most, hint=LIST_INDEX)
@@ -44,7 +44,7 @@ def count_open(jobs: MongoCollection, account_id: str, *, most: int) -> int:
 
 
 def _query(wanted: JobQuery) -> Document:
-    """Name all statuses and types where none is wanted: over a gap in the index's keys it would be in no order."""
+    """Name all statuses and types where any will do: without a value for each key, the index gives no order."""
     return {
         "account_id": wanted.account_id,
         "status": {"$in": [status.value for status in wanted.statuses or JobStatus]},
@@ -54,7 +54,7 @@ def _query(wanted: JobQuery) -> Document:
     }
 
 
-def _after(place: JobPlace) -> Document:
-    """Read the index from an instant on; what was created at that very instant is told apart by its id."""
-    created_at, job_id = place
+def _after(last: JobSortKey) -> Document:
+    """Continue in the index at an instant; ids tell jobs apart that were created at that very instant."""
+    created_at, job_id = last
     return {"created_at": {"$lte": created_at}, "$nor": [{"created_at": created_at, "_id": {"$gte": job_id}}]}

@@ -1,4 +1,4 @@
-"""JobReader: jobs as their documents have them, where one that cannot be read costs no other job anything."""
+"""JobReader: reads jobs from documents, so that one that cannot be read affects no other job."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from worker.mongo.spoiled import SpoiledDocuments
 
 _AGAIN_IN_S = 600.0
 _LATER = from_now(_AGAIN_IN_S)
-_SPOILED = (KeyError, TypeError, ValueError, AttributeError, IndexError)  # what reading such a document raises
+_SPOILED = (KeyError, TypeError, ValueError, AttributeError, IndexError)  # what reading a malformed document raises
 
 _PUT_OFF: Document = {
     "$set": {
@@ -27,10 +27,10 @@ _PUT_OFF: Document = {
 
 
 class JobReader:
-    """Reads documents. One that is spoiled is reported, and put off where it stands in somebody's way.
+    """Reads documents. A spoiled one is reported, and put off where others queue behind it.
 
-    It is looked at again after ten minutes: whoever mends it need do nothing else, and one that is only newer than this
-    program goes on as soon as a program comes by that understands it.
+    It is tried again after ten minutes: whoever repairs it need do nothing else, and one that is only newer than this
+    program continues with the first process that understands it.
     """
 
     def __init__(self, jobs: MongoCollection, spoiled: SpoiledDocuments) -> None:
@@ -38,7 +38,7 @@ class JobReader:
         self._spoiled = spoiled
 
     def read(self, document: Document) -> Job | None:
-        """Read a job; None, once that is reported, when it cannot be read."""
+        """Return the job, or report the document and return None."""
         try:
             return from_document(document)
         except _SPOILED as error:
@@ -46,22 +46,21 @@ class JobReader:
             return None
 
     def read_all(self, documents: Iterable[Document]) -> list[Job]:
-        """Read those that can be read."""
+        """Return the jobs that can be read."""
         return [job for job in map(self.read, documents) if job is not None]
 
     def take(self, document: Document) -> Job | None:
-        """Read a job that somebody is about to work on; None, once it is put off, when it cannot be read."""
+        """Return a job to work on, or put the document off and return None."""
         job = self.read(document)
         if job is None:
             self._put_off(document["_id"])
         return job
 
     def take_all(self, documents: Iterable[Document]) -> list[Job]:
-        """Take those that can be read."""
         return [job for job in map(self.take, documents) if job is not None]
 
     def put_off(self, job_id: object, error: Exception) -> None:
-        """Report a document that even the server cannot work with, and put it off."""
+        """Report a document and put it off: not even the server can evaluate it."""
         self._spoiled.report(COLLECTION, job_id, error)
         self._put_off(job_id)
 

@@ -1,9 +1,9 @@
-"""When a job needs a worker or a message: fields derived from its state, computed in the write that changes it.
+"""When a job needs a worker or a message: fields derived from its state, in the write that changes it.
 
-`ready_at`    since or from when a worker may claim it; a job that is held has none
-`due_at`      from when on a message has to be published for it: a wait or a lease is over, or it was never published
-`queued_at`   when the message was published that it waits for: lost, if all of that time have been delivered
-`unsettled_since`   the job was removed, or finished without an end, and the rest is still to be done
+`ready_at`    since or from when a worker may claim it; a leased job has none
+`due_at`      from when a message has to be published for it: its wait or lease ends then, or it was never published
+`queued_at`   when the message that it waits for was published: lost, once all messages of that time were delivered
+`unsettled_since`   since when the job has been hidden, or finished without an expiry, with the rest still to be done
 
 A job has at most one of `due_at` and `queued_at`; one that needs neither has none. So each sweep reads one
 small index, whatever else is stored. All instants are MongoDB's (`$$NOW`).
@@ -19,10 +19,12 @@ from worker.mongo.database import Document
 
 OPEN = [status.value for status in JobStatus if not status.is_terminal]
 
-_IS_OPEN = {"$and": [{"$in": ["$status", OPEN]}, {"$ne": ["$is_expanded", True]}]}  # a sync's children are on their own
+_IS_OPEN = {
+    "$and": [{"$in": ["$status", OPEN]}, {"$ne": ["$is_expanded", True]}]
+}  # then its children are claimed instead
 _IS_HELD = {"$gt": ["$lease.expires_at", "$$NOW"]}
-_HAS_LAPSED = {"$gt": ["$lease", None]}  # where it is not held
-_NOT_BEFORE = {"$max": ["$resume_at", "$lease.expires_at"]}  # what is missing does not count
+_HAS_LAPSED = {"$gt": ["$lease", None]}  # evaluated only where it is not held
+_NOT_BEFORE = {"$max": ["$resume_at", "$lease.expires_at"]}  # $max ignores missing fields
 _IS_TO_COME = {"$gt": [_NOT_BEFORE, "$$NOW"]}
 _IS_PUBLISHED = {"$and": [{"$gt": ["$published_at", None]}, {"$gte": ["$published_at", _NOT_BEFORE]}]}
 _HAS_NO_END = {"$lte": ["$expires_at", None]}
@@ -36,7 +38,7 @@ _IS_UNSETTLED = {
 
 
 def _first(*cases: tuple[Document, object]) -> Document:
-    """Take the value of the first case that holds; with none of them the field goes."""
+    """Return an expression for the value of the first case that holds; without one the field is removed."""
     return {"$switch": {"branches": [{"case": case, "then": then} for case, then in cases], "default": "$$REMOVE"}}
 
 
@@ -46,7 +48,7 @@ TIMED: Document = {
             ({"$not": _IS_OPEN}, "$$REMOVE"),
             (_IS_HELD, "$$REMOVE"),
             (_IS_TO_COME, "$resume_at"),
-            (_HAS_LAPSED, {"$min": ["$created_at", "$$NOW"]}),  # ahead of its account's others: it was at work
+            (_HAS_LAPSED, {"$min": ["$created_at", "$$NOW"]}),  # ahead of the account's other jobs: it was running
             (_IS_OPEN, {"$min": ["$ready_at", "$$NOW"]}),
         ),
         "due_at": _first(
@@ -62,7 +64,7 @@ TIMED: Document = {
         "unsettled_since": _first((_IS_UNSETTLED, {"$min": ["$unsettled_since", "$$NOW"]})),
     }
 }
-"""The last stage of every update that changes a job's status, lease, wait, publication or end."""
+"""The last stage of every update that changes a job's status, lease, wait, publication or expiry."""
 
 LINE_OF_KIND: Document = {
     "$switch": {
@@ -70,7 +72,7 @@ LINE_OF_KIND: Document = {
         "default": JobKind.EXPORT.line.value,
     }
 }
-"""The line of a job that was stored by a version without lines."""
+"""The line of a job that an older version stored without one."""
 
 HAS_DUE: Document = {"due_at": {"$exists": True}}
 HAS_QUEUED: Document = {"queued_at": {"$exists": True}}
@@ -95,9 +97,9 @@ OLDER_INDEXES = {
     "lease.expires_at_1_status_1",
     "status_1_expires_at_1_updated_at_1",
 }
-"""Of versions before this one, in whose place these are: each would cost every page of an export a write."""
+"""Indexes of older versions, replaced by these: each would cost every page of an export one more write."""
 
 
 def literal(document: Document) -> Document:
-    """Keep values from outside, which may begin with a dollar sign, from being read as expressions."""
+    """Quote values: one that begins with a dollar sign would be evaluated as an expression."""
     return {key: {"$literal": value} for key, value in document.items()}

@@ -28,9 +28,9 @@ else:
 COLLECTION = "integrations.hubspot.pages"
 
 NO_IDS, UNKNOWN_IDS = -1, -2
-"""As a `span`: of a page without ids, and of every part but the first; and of a page of which nobody can tell."""
+"""The `span` of a page without ids and of all parts but the first; and of a page whose ids cannot be read."""
 
-_LEVEL = 3  # half the size of native documents, at a third of the server's work; higher levels cost more than they save
+_LEVEL = 3  # half the size of plain documents at a third of the server's work; higher levels cost more than they save
 _PACKING: dict[int, int] = {
     zstd.CompressionParameter.compression_level: _LEVEL,
     zstd.CompressionParameter.checksum_flag: True,
@@ -47,9 +47,9 @@ class PageReader:
         self._spoiled = spoiled
 
     def page(self, document: Document) -> Page:
-        """Return the page whose first part this is.
+        """Return the page of a first part, reading the other parts.
 
-        Raises SpoiledPageError, and JobNotFoundError where another part is missing: the page is being removed.
+        Raises SpoiledPageError, and JobNotFoundError where a part is missing: the page is being removed.
         """
         with self.setting_aside(document["_id"]):
             if document["parts"] > 1:
@@ -58,7 +58,7 @@ class PageReader:
 
     @contextmanager
     def setting_aside(self, page_id: str) -> Iterator[None]:
-        """Turn what fails because of a document's content into SpoiledPageError; report the page the first time."""
+        """Translate errors that a document's content causes into SpoiledPageError, and report the page once."""
         try:
             yield
         except UNREADABLE as error:
@@ -66,7 +66,7 @@ class PageReader:
             raise SpoiledPageError(*place_in(page_id)) from error
 
     def set_aside(self, page_id: str, error: Exception) -> None:
-        """Mark and report a page, unless it is marked; the mark goes when it is stored anew."""
+        """Mark and report a page, unless it is marked; storing the page again removes the mark."""
         mark = [{"$set": {"spoiled_at": "$$NOW"}}]
         with translated_errors():
             marked = self._pages.update_one({"_id": page_id, "spoiled_at": None}, mark).modified_count
@@ -74,7 +74,7 @@ class PageReader:
             self._spoiled.report(COLLECTION, page_id, error)
 
     def _page_in_parts(self, first_id: str) -> Page:
-        """Read all parts at one moment: an erasure writes them anew."""
+        """Read all parts in one snapshot: an erasure may rewrite them meanwhile."""
         job_id, number = place_in(first_id)
 
         def read(session: ClientSession) -> list[Document]:
@@ -102,7 +102,7 @@ def description(page: Page, parts: Sequence[bytes], ids: Sequence[int | None]) -
 
 
 def range_of(ids: Sequence[int | None]) -> Document:
-    """Return the least and the greatest id, and how far they lie apart: that is less than 2 to the power of `span`."""
+    """Return the least and the greatest id; their distance is less than 2 to the power of `span`."""
     known = [each for each in ids if each is not None]
     if not known:
         return {"ids_from": None, "ids_to": None, "span": NO_IDS}
@@ -110,12 +110,12 @@ def range_of(ids: Sequence[int | None]) -> Document:
 
 
 def span_of(first: int, last: int) -> int:
-    """Return in which power of two a distance lies."""
+    """Return the number of bits of the distance."""
     return (last - first).bit_length()
 
 
-def place_among_records(job: Job, page: Page, lane: Lane | None) -> Document:
-    """Return where a page ends among the records of its job, or for now of its lane."""
+def position_among_records(job: Job, page: Page, lane: Lane | None) -> Document:
+    """Return where a page ends among the records of its job, or of a lane that is not closed yet."""
     if lane is None:
         return {"records_through": job.progress.records + page.records}
     through = lane.records + page.records
@@ -123,7 +123,6 @@ def place_among_records(job: Job, page: Page, lane: Lane | None) -> Document:
 
 
 def erased_in(document: Document) -> Erased:
-    """Return what a page has lost."""
     return Erased(**document.get("erased") or {})
 
 
@@ -133,23 +132,23 @@ def page_id(job_id: str, number: int, part: int = 0) -> str:
 
 
 def summary_id(job_id: str) -> str:
-    """Return an id that lies among the first page's, so that whatever is done to a job's pages is done to it."""
+    """Return an id among those of the first page, so that whatever is done to a job's pages is done to it."""
     return f"{job_id}:{0:08d}:summary"
 
 
 def place_in(document_id: str) -> PagePlace:
-    """Return the job and the number that an `_id` holds."""
+    """Return the job and the number of the page in an `_id`."""
     job_id, number, _ = document_id.rsplit(":", maxsplit=2)
     return job_id, int(number)
 
 
 def end_of(job_id: str) -> str:
-    """Return what comes after all of a job's `_id`s: the character after the one between their parts."""
+    """Return what sorts behind all of a job's `_id`s: `;` follows `:`."""
     return f"{job_id};"
 
 
 def between(job_id: str, first: int = 0, end: int | None = None) -> Document:
-    """Choose pages by their `_id`."""
+    """Match the `_id`s of the pages numbered from `first` to before `end`."""
     return {"$gte": page_id(job_id, first), "$lt": end_of(job_id) if end is None else page_id(job_id, end)}
 
 

@@ -1,11 +1,9 @@
-"""PageErasing: finds the pages that may hold a record, and writes them anew without it."""
+"""MongoErasablePages: finds the pages that may hold a record, and rewrites them without it."""
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from bson.binary import Binary
@@ -13,13 +11,11 @@ from pymongo import ASCENDING, UpdateOne
 from pymongo.errors import OperationFailure
 
 from worker.errors import SpoiledPageError
-from worker.jobs.job import Job
-from worker.mongo.database import Document, MongoCollection, drop_index, session_under_way, translated_errors
+from worker.mongo.database import Document, session_under_way, translated_errors
+from worker.pages.mongo.collection import PageCollection
 from worker.pages.mongo.documents import (
     NO_IDS,
     UNKNOWN_IDS,
-    UNREADABLE,
-    PageReader,
     description,
     erased_in,
     packed,
@@ -28,7 +24,7 @@ from worker.pages.mongo.documents import (
     range_of,
     span_of,
 )
-from worker.records.erasure import Erased, Erasure, Rewrite
+from worker.records.erasure import Erasure, Rewrite
 from worker.records.page import export_type_of, record_ids, without_record
 from worker.records.types import ExportType, PagePlace
 
@@ -37,16 +33,14 @@ _SPANS = range(65)  # ids have 64 bits
 _LEAST_ID = -(2**63)
 _BAD_VALUE = 2  # no such index
 
-_BY_IDS = [(name, ASCENDING) for name in ("account_id", "type", "span", "ids_from", "ids_to", "_id")]
-_BY_IDS_BEFORE = "account_id_1_type_1_ids_from_1_ids_to_1__id_1"  # of older versions
+BY_IDS = [(name, ASCENDING) for name in ("account_id", "type", "span", "ids_from", "ids_to", "_id")]
+BY_IDS_BEFORE = "account_id_1_type_1_ids_from_1_ids_to_1__id_1"  # of older versions
 _COMMON = ("job_id", "account_id", "type", "hub_id", "epoch", "expires_at")
-_LOST = ("job_id", "records_through", "records", "erased.records", "erased.checksum")
-_HAS_LOST = {"erased.records": {"$gt": 0}}  # as the index has it, which holds no page of most jobs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Plan:
-    """What is to be written: into the first part, unless it is not as it was `seen`, and into the others."""
+    """What to write: into the first part, provided that it is as it was `seen`, and into the others."""
 
     seen: Document
     first: Document
@@ -55,26 +49,15 @@ class _Plan:
     left_over: Sequence[str]
 
 
-class PageErasing:
-    """A part of the page store. A page's ids lie within a range, and ranges are looked up by their length.
+class MongoErasablePages(PageCollection):
+    """Looks pages up by the range of their ids, in classes of range lengths (`span`).
 
-    By their starts alone every page of the account with lower ids would be one to look at. Of ranges that are shorter
-    than a power of two only those can hold an id that start less than that before it.
+    An index of the starts alone would match every page of the account with lower ids. Of the ranges shorter than a
+    power of two, only those can hold an id that start less than that before it.
     """
 
-    def __init__(self, pages: MongoCollection, reader: PageReader, *, most_bytes: int) -> None:
-        self._pages = pages
-        self._reader = reader
-        self._most_bytes = most_bytes
-
-    def ensure_indexes(self) -> None:
-        """Create the indexes of the queries below, and remove those of older versions."""
-        self._pages.create_index(_BY_IDS)
-        self._pages.create_index([(name, ASCENDING) for name in _LOST], partialFilterExpression=_HAS_LOST)
-        drop_index(self._pages, _BY_IDS_BEFORE)
-
     def describe_some(self, account_id: str) -> bool:
-        """Note the range of ids of pages that older versions have stored; those without their type are read for it."""
+        """Store the id ranges of pages of older versions; pages whose type is unknown are read for it."""
         types = [None, *(each.value for each in ExportType)]
         nameless = {"account_id": account_id, "type": {"$in": types}, "span": None, "number": {"$exists": True}}
         shown = dict.fromkeys(("type", "ids_from", "ids_to"), True)
@@ -89,14 +72,13 @@ class PageErasing:
         return bool(found)
 
     def holding(self, erasure: Erasure) -> list[PagePlace]:
-        """Query the index, without reading a page. A page that cannot be read may hold any record."""
+        """Query the index alone. A page that cannot be read may hold any record."""
         with translated_errors():
             places = sorted(place_in(document["_id"]) for document in self._found(_places_of(erasure)))
         through = erasure.looked_through
         return places if through is None else places[bisect_right(places, through) :]
 
     def without(self, erasure: Erasure, job_id: str, number: int) -> Rewrite | None:
-        """Read a page, and build it without the record."""
         with translated_errors():
             document = self._pages.find_one({"_id": page_id(job_id, number)})
         if document is None or not erasure.concerns(document.get("hub_id")):
@@ -123,7 +105,6 @@ class PageErasing:
             return Rewrite(job_id=job_id, number=number, lost=lost, plan=plan)
 
     def rewrite(self, rewrite: Rewrite) -> bool:
-        """Write the first part if it is as it was read, then the others."""
         plan, session = rewrite.plan, session_under_way()
         assert isinstance(plan, _Plan)  # noqa: S101 - made above
         first, *others = [page_id(rewrite.job_id, rewrite.number, part) for part in range(len(plan.parts))]
@@ -139,33 +120,11 @@ class PageErasing:
                 self._pages.delete_many({"_id": {"$in": plan.left_over}}, session=session)
         return True
 
-    def erased_of(self, jobs: Sequence[Job]) -> Mapping[str, Erased]:
-        """Add up what pages say, all of it from an index of those that have something to say."""
-        readable, lost = {job.job_id: job.readable for job in jobs}, defaultdict[str, list[Erased]](list)
-        wanted = {"job_id": {"$in": list(readable)}, **_HAS_LOST}
-        with translated_errors():
-            for document in self._pages.find(wanted, {"_id": False, **dict.fromkeys(_LOST, True)}):
-                job_id, through = document["job_id"], document["records_through"]
-                with self._setting_aside(job_id, through):
-                    if through is not None and through - document["records"] < readable[job_id]:
-                        lost[job_id].append(Erased.of_parts([erased_in(document)]))
-        return {job_id: Erased.of_parts(parts) for job_id, parts in lost.items()}
-
-    @contextmanager
-    def _setting_aside(self, job_id: str, through: object) -> Iterator[None]:
-        """Report the page whose field cannot be read: its `_id` is not in the index that was queried."""
-        try:
-            yield
-        except UNREADABLE as error:
-            found = self._pages.find_one({"job_id": job_id, "records_through": through, **_HAS_LOST}, {"_id": True})
-            if found is not None:
-                self._reader.set_aside(found["_id"], error)
-
     def _found(self, wanted: Document) -> list[Document]:
-        """Query with a hint for the index; without one while the index does not exist yet."""
+        """Query with a hint, or without while the index does not exist yet."""
         found = self._pages.find(wanted, {"_id": True})
         try:
-            return list(found.clone().hint(_BY_IDS))
+            return list(found.clone().hint(BY_IDS))
         except OperationFailure as error:
             if error.code != _BAD_VALUE:
                 raise
@@ -190,7 +149,7 @@ def _known_range(document: Document) -> Document:
 
 
 def _places_of(erasure: Erasure) -> Document:
-    """Choose pages, by ranges in the index: of each length those that can hold the id."""
+    """Match the pages whose range may hold the id, one index range for each span."""
     mine = {"account_id": erasure.copy_id.account_id, "type": erasure.copy_id.export_type.value}
     record_id = erasure.record_id
     ranges = (

@@ -12,8 +12,8 @@ from kombu import Connection, Queue
 
 from tests.fakes.due_work import ToldDueWork
 from worker.app import DISPATCH, SWEEP
+from worker.beat.gate import DueKind, PeriodicGate
 from worker.beat.scheduler import BeatScheduler
-from worker.lifecycle.due_work import DueKind, PeriodicGate
 
 QUEUE = "upkeep"
 

@@ -23,6 +23,7 @@ from worker.errors import RateLimitedError
 from worker.export.context import SliceLimits
 from worker.export.interfaces import FetchedPage, PageQuery
 from worker.jobs.copy_progress import Changes
+from worker.jobs.progress import Retention
 from worker.jobs.status import JobStatus
 from worker.lifecycle.actions import JobActions
 from worker.records.page import Page, read_page
@@ -74,7 +75,8 @@ def retry_without_pages(shop: Workshop, job_id: str) -> None:
     """Have a stopped job retried when its pages have been removed."""
     shop.clock.advance(60)
     control(shop).retry(job_id, account_id="a1")
-    shop.jobs.change(before := shop.job(job_id), replace(before, pages_expire_at=shop.clock()))
+    before = shop.job(job_id)
+    shop.jobs.change(before, replace(before, retention=Retention(pages_expire_at=shop.clock())))
     shop.pages.remove(job_id)
 
 

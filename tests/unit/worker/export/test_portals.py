@@ -23,6 +23,7 @@ from worker.errors import PortalChangedError
 from worker.export.context import SliceLimits
 from worker.jobs.copy_progress import SyncMode
 from worker.jobs.job import Job, Progress
+from worker.jobs.progress import Retention
 from worker.jobs.request import SyncRequest
 from worker.jobs.status import JobKind, JobStatus
 from worker.jobs.sync import new_children, new_sync
@@ -175,7 +176,7 @@ def test_a_page_is_that_of_whichever_portal_is_connected(two: Workshop) -> None:
     first = two.add_job(kind=JobKind.PAGE)
     two.exporter().run_slice(first)
     two.connect(OTHER)
-    job = replace(two.job(first), job_id="j2", status=JobStatus.QUEUED, progress=Progress(), expires_at=None)
+    job = replace(two.job(first), job_id="j2", status=JobStatus.QUEUED, progress=Progress(), retention=Retention())
     two.jobs.add(job)
 
     two.exporter().run_slice("j2")

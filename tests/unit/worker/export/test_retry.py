@@ -10,6 +10,7 @@ import pytest
 from worker.errors import DailyLimitError, RateLimitedError, RetryableHubSpotError
 from worker.export.retry import RETRY_POLICIES, RetryPolicy, block_s, is_failure, smaller_page
 from worker.jobs.job import Job
+from worker.jobs.progress import Patience
 from worker.jobs.request import ExportRequest
 from worker.jobs.status import JobKind, JobStatus
 from worker.records.types import ExportType
@@ -33,8 +34,7 @@ def job(*, attempts: int = 1, waited_s: float = 0.0, page_size: int = 250, limit
         created_at=NOW,
         updated_at=NOW,
         status=JobStatus.RUNNING,
-        attempts=attempts,
-        waited_s=waited_s,
+        patience=Patience(attempts=attempts, waited_s=waited_s),
     )
 
 
@@ -110,7 +110,7 @@ def test_a_large_page_that_hubspot_cannot_answer_is_halved_at_once_and_a_small_o
     assert smaller_page(broken, job(page_size=15, attempts=2)) == 10
     assert smaller_page(broken, job(page_size=10, attempts=2)) is None
     assert smaller_page(failed(status=502), job(attempts=9)) is None
-    assert smaller_page(broken, replace(job(), most_a_page=125)) == 62
+    assert smaller_page(broken, replace(job(), patience=Patience(most_a_page=125))) == 62
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from worker.export.context import SliceLimits
 from worker.export.interfaces import CrmSource, FetchedPage, PageQuery
 from worker.jobs.estimate import Basis, Estimate
 from worker.jobs.job import Job
+from worker.jobs.progress import Patience
 from worker.jobs.status import JobKind, JobStatus
 from worker.rate_limit.interfaces import Reservation
 from worker.rate_limit.quota import Quota
@@ -471,7 +472,7 @@ def test_a_daily_limit_that_a_page_meets_holds_the_account_back_as_well(shop: Wo
 
 def test_a_page_that_the_database_can_never_take_is_not_fetched_for_ever(shop: Workshop) -> None:
     job_id = shop.add_job()
-    shop.jobs.change(shop.job(), replace(shop.job(), attempts=51))
+    shop.jobs.change(shop.job(), replace(shop.job(), patience=Patience(attempts=51)))
     shop.exporter().run_slice(job_id)
     error = shop.job().error
     assert error is not None

@@ -20,8 +20,10 @@ from worker.errors import (
 )
 from worker.jobs.estimate import Basis, Estimate
 from worker.jobs.job import Job, Progress
+from worker.jobs.progress import Patience
 from worker.jobs.request import ExportRequest
 from worker.jobs.status import IllegalChangeError, JobError, JobKind, JobStatus
+from worker.jobs.view import eta_s, records_per_second
 from worker.records.page import Page
 from worker.records.types import ExportType
 
@@ -45,7 +47,7 @@ def job(*, status: JobStatus = JobStatus.RUNNING, kind: JobKind = JobKind.EXPORT
         updated_at=NOW,
         started_at=NOW,
         status=status,
-        attempts=1,
+        patience=Patience(attempts=1),
     )
 
 
@@ -59,34 +61,34 @@ def begun(*, records: int = 1000, seconds: float = 20.0) -> Job:
 
 
 def test_before_its_first_page_a_job_goes_by_what_it_was_thought_to_take() -> None:
-    assert begun().eta_s == 20.0
+    assert eta_s(begun()) == 20.0
 
 
 def test_a_job_goes_by_its_own_pace_as_soon_as_it_has_one() -> None:
-    assert begun().advance(page(200), at=LATER).eta_s == 40.0
+    assert eta_s(begun().advance(page(200), at=LATER)) == 40.0
 
 
 def test_a_job_that_has_stood_still_goes_by_what_it_was_thought_to_take() -> None:
     moved = begun().advance(page(200), at=LATER)
 
-    assert replace(moved, resumes=1).eta_s == 16.0
+    assert eta_s(replace(moved, resumes=1)) == 16.0
 
 
 def test_a_wait_comes_on_top() -> None:
     moved = begun().advance(page(200), at=LATER)
 
-    assert moved.wait(300, reason="rate_limit", at=LATER).eta_s == 340.0
+    assert eta_s(moved.wait(300, reason="rate_limit", at=LATER)) == 340.0
 
 
 def test_nobody_knows_the_end_of_a_job_without_an_estimate_or_beyond_it() -> None:
-    assert job().advance(page(), at=LATER).eta_s is None
-    assert begun(records=100).advance(page(100), at=LATER).eta_s is None
-    assert begun(records=50).advance(page(100), at=LATER).eta_s is None
+    assert eta_s(job().advance(page(), at=LATER)) is None
+    assert eta_s(begun(records=100).advance(page(100), at=LATER)) is None
+    assert eta_s(begun(records=50).advance(page(100), at=LATER)) is None
 
 
 @pytest.mark.parametrize("status", [JobStatus.QUEUED, *(status for status in JobStatus if status.is_terminal)])
 def test_a_job_that_has_not_begun_or_is_over_expects_no_end(status: JobStatus) -> None:
-    assert replace(begun(), status=status).eta_s is None
+    assert eta_s(replace(begun(), status=status)) is None
 
 
 # Progress
@@ -96,7 +98,7 @@ def test_a_page_with_more_after_it_keeps_the_job_running() -> None:
     moved = job().advance(page(), at=LATER)
     assert moved.status is JobStatus.RUNNING
     assert (moved.progress.pages, moved.progress.records, moved.progress.offset) == (1, 100, 7)
-    assert moved.records_per_second == 10.0
+    assert records_per_second(moved) == 10.0
 
 
 def test_the_last_page_makes_the_job_complete() -> None:
@@ -115,11 +117,11 @@ def test_the_limit_makes_the_job_complete_and_the_last_call_asks_for_no_more_tha
 
 
 def test_a_page_is_never_asked_for_larger_than_hubspot_was_found_to_manage() -> None:
-    assert replace(job(limit=150), most_a_page=30).next_page_size == 30
+    assert replace(job(limit=150), patience=Patience(most_a_page=30)).next_page_size == 30
 
 
 def test_smaller_pages_grow_again_now_and_then() -> None:
-    shrunk, sizes = replace(job(), most_a_page=20), []
+    shrunk, sizes = replace(job(), patience=Patience(most_a_page=20)), []
     for _ in range(200):
         shrunk = shrunk.advance(page(1), at=LATER)
         sizes.append(shrunk.next_page_size)
@@ -131,7 +133,7 @@ def test_a_page_job_is_done_after_one_page_however_short_it_is() -> None:
 
 
 def test_progress_sets_the_number_of_tries_back() -> None:
-    assert replace(job(), attempts=3).advance(page(), at=LATER).attempts == 1
+    assert replace(job(), patience=Patience(attempts=3)).advance(page(), at=LATER).attempts == 1
 
 
 def test_a_finished_job_is_kept_as_long_as_was_set_and_an_open_one_for_ever() -> None:
@@ -163,7 +165,12 @@ def test_a_job_that_is_not_finished_can_be_cancelled_and_no_other(status: JobSta
 @pytest.mark.parametrize("status", JobStatus)
 def test_what_failed_or_was_cancelled_can_be_retried_from_where_it_stood_and_nothing_else(status: JobStatus) -> None:
     moved = job().advance(page(), at=NOW)
-    stopped = replace(moved, status=status, error=JobError.of(TokenNotFoundError()), attempts=9, lapses=2, waited_s=9)
+    stopped = replace(
+        moved,
+        status=status,
+        error=JobError.of(TokenNotFoundError()),
+        patience=Patience(attempts=9, lapses=2, waited_s=9),
+    )
     if status not in {JobStatus.FAILED, JobStatus.CANCELLED}:
         with pytest.raises(IllegalChangeError, match=str(status)):
             stopped.retry(at=LATER)
@@ -171,7 +178,7 @@ def test_what_failed_or_was_cancelled_can_be_retried_from_where_it_stood_and_not
     again = replace(stopped, finished_at=NOW).expire(after=timedelta(days=1)).retry(at=LATER)
     assert (again.status, again.progress, again.resumes) == (JobStatus.QUEUED, moved.progress, 1)
     assert (again.error, again.finished_at, again.expires_at, again.attempts, again.lapses) == (None, None, None, 0, 0)
-    assert again.pages_expire_at == NOW + timedelta(days=1)
+    assert again.retention.pages_expire_at == NOW + timedelta(days=1)
 
 
 def test_a_job_whose_pages_are_gone_begins_where_it_was_asked_to() -> None:
@@ -238,4 +245,4 @@ def test_a_cursor_that_runs_in_a_circle_is_noticed_soon(length: int, tail: int) 
 
 
 def test_a_job_that_was_never_started_has_no_speed() -> None:
-    assert replace(job(), started_at=None).records_per_second is None
+    assert records_per_second(replace(job(), started_at=None)) is None

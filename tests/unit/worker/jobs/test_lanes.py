@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from worker.jobs.lanes import PAGES_A_LANE, Block, Lane, Lanes, gaps_between, is_among, numbers_of
+from worker.jobs.mongo.lanes import lanes_from_document
 from worker.jobs.totals import ExportTotals
 from worker.records.cursor import Cursor
 
@@ -63,7 +64,7 @@ def test_a_lane_that_brought_nothing_is_given_up_and_what_it_saw_is_remembered()
     lanes = lanes.ended_with(empty)
 
     assert ranges(lanes) == [(0, None)]
-    assert (lanes.first.horizon, lanes.first.has_more) == (empty.after, True)
+    assert (lanes.first.known_end, lanes.first.has_more) == (empty.after, True)
     assert 20_000 < split(lanes, wasted=0).parts[-1].after < empty.after
 
 
@@ -130,7 +131,7 @@ def test_calls_that_bring_nothing_are_a_small_part_of_all() -> None:
         lanes, wasted = begun(pages), 0
         while (found := lanes.split(page_size=PAGE, wasted=wasted)) is not None:
             lanes, wasted = found[0].ended_with(found[1]), wasted + 1
-            lanes = lanes.with_lane(replace(lanes.first, horizon=None))
+            lanes = lanes.with_lane(replace(lanes.first, known_end=None))
         assert 1 <= wasted <= 1 + 0.03 * pages
 
 
@@ -219,7 +220,7 @@ def test_a_lane_keeps_hubspots_offset_for_its_next_call_and_none_behind_its_end(
 
 def test_lanes_that_were_stored_without_offsets_go_on_behind_their_places() -> None:
     stored = {"after": 0, "until": 900, "place": 200, "number": 0, "has_more": True, "pages": 10}
-    lanes = Lanes.from_stored({"parts": [stored], "made": 1})
+    lanes = lanes_from_document({"parts": [stored], "made": 1})
     assert lanes.first.cursor == Cursor(after_id=200)
 
 

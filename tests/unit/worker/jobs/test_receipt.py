@@ -114,7 +114,7 @@ def test_an_order_is_claimed_only_for_ids_that_keep_it(ids: list[int], size: int
 
 @given(ids_of_records, st.integers(0, 31), page_sizes)
 def test_parts_that_are_joined_are_as_one(ids: list[int], cut: int, size: int) -> None:
-    joined = in_pages(ids[:cut], size).joined(in_pages(ids[cut:], size))
+    joined = in_pages(ids[:cut], size).merged_with(in_pages(ids[cut:], size))
     whole = in_pages(ids[:cut], size)
     for first in range(cut, len(ids), size):
         whole = whole.after_call(200).after_page(ids[first : first + size], api="legacy")
@@ -126,7 +126,7 @@ def test_whatever_a_tally_counts_is_added_up() -> None:
     one = one.after_call(200).after_refetch()
     other = ExportTotals().after_page([5, None, 7], most=2, says_more=False, api="dated", mended=["y"])
     other = other.after_call(502).after_retry(502)
-    both = one.joined(other)
+    both = one.merged_with(other)
     assert (both.records, both.ids_unreadable, both.left_off, both.unsaid, both.refetched_pages) == (4, 2, 1, 1, 1)
     assert (both.apis, both.properties) == (("legacy", "dated"), ("email",))
     assert (both.calls, both.retries, both.mended) == ({"200": 1, "502": 1}, {"502": 1}, {"x": 2, "y": 2})
@@ -135,7 +135,7 @@ def test_whatever_a_tally_counts_is_added_up() -> None:
 @given(ids_of_records, page_sizes)
 def test_records_and_calls_can_be_told_apart_and_put_together_again(ids: list[int], size: int) -> None:
     tally = in_pages(ids, size).after_refetch().after_retry(500)
-    assert tally.start_over().joined(tally.of_records()) == tally
+    assert tally.start_over().merged_with(tally.of_records()) == tally
 
 
 def test_the_checksum_is_the_documented_sum() -> None:

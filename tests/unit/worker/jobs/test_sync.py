@@ -12,11 +12,13 @@ import pytest
 from worker.errors import ExportError, FatalHubSpotError, ReconnectRequiredError, RetryableHubSpotError
 from worker.jobs.estimate import Basis, Estimate
 from worker.jobs.job import Job, Progress, child_id
+from worker.jobs.progress import Patience, Retention
 from worker.jobs.receipt import Facts, Outcome, Receipt
 from worker.jobs.request import Origin, SyncRequest
 from worker.jobs.status import IllegalChangeError, JobError, JobKind, JobStatus
 from worker.jobs.sync import follow, new_children, new_sync
 from worker.jobs.totals import ExportTotals
+from worker.jobs.view import eta_s, records_per_second
 from worker.records.types import ExportType
 
 NOW = datetime(2026, 11, 23, 15, 0, tzinfo=UTC)
@@ -114,8 +116,12 @@ def test_a_sync_that_has_no_children_yet_stays_as_it_is() -> None:
 
 def test_progress_is_added_up() -> None:
     first, second, *_ = children(S, R)
-    first = replace(first, progress=Progress(pages=2, records=150, has_more=False), resumes=1, attempts=1)
-    second = replace(second, progress=Progress(pages=3, records=300, offset=7), resumes=2, attempts=4)
+    first = replace(
+        first, progress=Progress(pages=2, records=150, has_more=False), resumes=1, patience=Patience(attempts=1)
+    )
+    second = replace(
+        second, progress=Progress(pages=3, records=300, offset=7), resumes=2, patience=Patience(attempts=4)
+    )
 
     now = followed([first, second])
 
@@ -131,7 +137,7 @@ def test_the_estimate_is_that_of_all_the_exports_together_and_none_where_one_is_
     both = followed([replace(first, estimate=small), replace(second, estimate=large)])
 
     together = Estimate(records=1000, calls=10, seconds=45.0, basis=Basis.LAST_EXPORT, as_of=after(2))
-    assert (both.estimate, both.eta_s) == (together, 45.0)
+    assert (both.estimate, eta_s(both)) == (together, 45.0)
     assert followed([replace(first, estimate=small), second]).estimate is None
 
 
@@ -140,11 +146,11 @@ def test_the_times_are_those_of_the_first_to_start_and_the_last_to_end() -> None
     first = replace(first, started_at=after(5), finished_at=after(9), updated_at=after(9))
     second = replace(second, started_at=after(2), finished_at=after(20), updated_at=after(20))
 
-    over = followed([first, second], replace(sync(), expires_at=after(99)))
+    over = followed([first, second], replace(sync(), retention=Retention(expires_at=after(99))))
     going_on = followed([first, replace(second, status=R, finished_at=None)], over)
 
     assert (over.started_at, over.finished_at, over.updated_at) == (after(2), after(20), after(20))
-    assert (over.expires_at, over.records_per_second) == (after(99), 0.0)
+    assert (over.expires_at, records_per_second(over)) == (after(99), 0.0)
     assert (going_on.finished_at, going_on.expires_at) == (None, None)
 
 

@@ -332,9 +332,9 @@ def test_the_end_of_an_old_cancel_does_not_reach_a_job_that_was_retried_meanwhil
     cancelled = office.cancel()
     office.clock.advance(1)
     office.retry()
-    office.control.settle(replace(cancelled, expires_at=None))
+    office.control.finalise(replace(cancelled, retention=cancelled.retention.of_job(None)))
     assert (office.job.status, office.job.expires_at) == (JobStatus.QUEUED, None)
-    assert office.job.pages_expire_at is not None, "nobody would take the pages' end away"
+    assert office.job.retention.pages_expire_at is not None, "nobody would take the pages' end away"
 
 
 # Delete

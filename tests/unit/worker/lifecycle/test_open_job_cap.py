@@ -14,7 +14,7 @@ from tests.fakes.clock import ManualClock
 from tests.fakes.stores import InMemoryJobStore
 from worker.errors import StoreUnavailableError, TooManyJobsError
 from worker.jobs.status import JobStatus
-from worker.lifecycle.open_job_cap import OpenJobCap
+from worker.lifecycle.caps import OpenJobCap
 
 MOST, AT_ONCE = 20, 40
 

@@ -13,7 +13,7 @@ from tests.fakes.stores import InMemoryJobStore
 from worker.errors import StorageFullError
 from worker.jobs.status import JobStatus
 from worker.jobs.totals import ExportTotals
-from worker.lifecycle.storage_cap import Level, StoredBytesCap
+from worker.lifecycle.caps import Level, StoredBytesCap
 
 MOST = 1000
 

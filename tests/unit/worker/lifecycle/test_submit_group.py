@@ -20,9 +20,8 @@ from worker.errors import StoreUnavailableError
 from worker.jobs.job import Job
 from worker.jobs.status import JobKind, JobStatus, Line
 from worker.jobs.totals import ExportTotals
+from worker.lifecycle.caps import OpenJobCap, StoredBytesCap
 from worker.lifecycle.idempotency import KeyedRequest
-from worker.lifecycle.open_job_cap import OpenJobCap
-from worker.lifecycle.storage_cap import StoredBytesCap
 from worker.lifecycle.submit_group import GroupSubmitter, NewJob
 
 KEPT_S = 2.0

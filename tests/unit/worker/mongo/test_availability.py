@@ -37,7 +37,7 @@ from pymongo.errors import (
 
 from tests.contract.stores import new_job
 from worker.errors import StoreUnavailableError
-from worker.jobs.mongo.children import insert_missing
+from worker.jobs.mongo.inserts import insert_missing
 from worker.mongo.availability import NOT_NOW, is_not_now
 from worker.mongo.database import translated_errors
 

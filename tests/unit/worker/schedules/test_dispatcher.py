@@ -19,7 +19,7 @@ from worker.jobs.job import Job
 from worker.jobs.status import JobKind, JobStatus, Line
 from worker.jobs.totals import ExportTotals
 from worker.jobs.webhook import Webhook
-from worker.lifecycle.storage_cap import Level, StoredBytesCap
+from worker.lifecycle.caps import Level, StoredBytesCap
 from worker.records.types import ExportType
 from worker.schedules.dispatcher import Dispatcher
 from worker.schedules.interfaces import SyncQueue

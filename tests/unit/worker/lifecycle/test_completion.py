@@ -6,7 +6,7 @@ from tests.unit.worker.lifecycle.test_sync_starter import add_sync, children, sy
 from tests.unit.worker.workshop import Workshop
 from worker.jobs.job import Job
 from worker.jobs.status import JobStatus
-from worker.lifecycle.siblings import SiblingsAtWork
+from worker.lifecycle.completion import SiblingsAtWork
 from worker.records.types import ExportType
 
 

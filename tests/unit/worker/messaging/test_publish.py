@@ -13,8 +13,8 @@ from tests.fakes.stores import InMemoryJobStore
 from tests.patience import until
 from worker.errors import BrokerUnavailableError
 from worker.jobs.job import Job
-from worker.messaging import delayed_queue
-from worker.messaging.delayed_queue import DelayedPublisher
+from worker.messaging import publish
+from worker.messaging.publish import DelayedPublisher
 
 
 def stored(*jobs: Job) -> InMemoryJobStore:
@@ -32,7 +32,7 @@ def test_jobs_are_rung_for_in_the_order_in_which_they_are_due() -> None:
 
 
 def test_a_long_wait_is_left_to_the_sweeper(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(delayed_queue, "_LONGEST_S", 0.01)
+    monkeypatch.setattr(publish, "_LONGEST_S", 0.01)
     held = HoldingJobQueue()
     DelayedPublisher(held, jobs=stored()).publish_in(0.02, new_job())
     with pytest.raises(queue.Empty):

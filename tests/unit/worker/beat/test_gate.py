@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 import pytest
 
 from tests.fakes.due_work import ToldDueWork
-from worker.lifecycle.due_work import QUEUED_AFTER_S, UNFOLLOWED_AFTER_S, UNSETTLED_AFTER_S, DueKind, PeriodicGate
+from worker.beat.gate import DueKind, PeriodicGate
+from worker.lifecycle.interfaces import QUEUED_AFTER_S, UNFOLLOWED_AFTER_S, UNSETTLED_AFTER_S
 
 TICK_S = 2.0
 MINUTE_S = 60.0

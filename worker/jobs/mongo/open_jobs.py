@@ -1,4 +1,4 @@
-"""Counts all open jobs along one index that holds every field in question, so that no document is read."""
+"""Counts open jobs by one index that covers every field in question, so that no document is read."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from worker.jobs.mongo.timing import OPEN
 from worker.jobs.status import JobStatus
 from worker.mongo.database import Document, MongoCollection
 
-CENSUS_INDEX = [
+OPEN_JOBS_INDEX = [
     (name, ASCENDING) for name in ("status", "line", "type", "kind", "ready_at", "due_at", "started_at", "updated_at")
 ]
 

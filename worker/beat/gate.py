@@ -1,4 +1,4 @@
-"""What the periodic tasks would find to do, by one look into MongoDB; PeriodicGate: whether to enqueue them for it."""
+"""PeriodicGate: whether a periodic task would find anything to do, by one look into MongoDB; if not, it is not sent."""
 
 from __future__ import annotations
 
@@ -10,35 +10,25 @@ from typing import Protocol
 import structlog
 
 from worker.clock import steady_s
+from worker.lifecycle.interfaces import QUEUED_AFTER_S, UNFOLLOWED_AFTER_S, UNSETTLED_AFTER_S
 
 _log = structlog.get_logger()
 
-QUEUED_AFTER_S = 5.0
-"""A message is looked for once it is so old."""
-UNFOLLOWED_AFTER_S, UNSETTLED_AFTER_S = 10.0, 60.0
-"""So long a process has for the rest of what it began: a sync that follows its child, the end of a job; then a sweep
-does it."""
-
-PUBLISHING, CHORES = "publish", "chores"
-"""The leases of a sweep: of its publications, and of the chores beside them."""
-ORPHANED_PAGES, ADOPTION = "orphaned pages", "adoption"
-"""The chores that are done once in some minutes."""
-
-_AT_LEAST_EVERY_S = 60.0  # whatever the look says
-_SWEPT_WITHIN_S = 90.0  # or the look is into the database of another deployment, or messages are lost
-_SAME_LOOK_S = 1.0  # for both tasks, which are due at the same instants
-_WITHOUT_LOOK_S = 10.0  # after a failure: each costs beat a second
+_AT_LEAST_EVERY_S = 60.0  # whatever MongoDB says
+_SWEPT_WITHIN_S = 90.0  # otherwise this is the database of another deployment, or messages are lost
+_SAME_LOOK_S = 1.0  # one look serves both tasks, which are due at the same instants
+_WITHOUT_LOOK_S = 10.0  # after a failure, which costs beat a second
 
 
 class DueKind(StrEnum):
-    """What a periodic task looks for."""
+    """The kinds of work that periodic tasks look for."""
 
     UNPUBLISHED = "unpublished"
-    """A job whose wait or lease is over, or that was never published."""
+    """A job whose wait or lease has expired, or that was never published."""
     QUEUED = "queued"
-    """A job that was published, and that nobody has claimed since."""
+    """A published job that nobody has claimed."""
     OLDER = "older"
-    """An open job that a process of an older version has stored."""
+    """An open job stored by an older version."""
     UNFOLLOWED = "unfollowed"
     UNSETTLED = "unsettled"
     DELIVERY = "delivery"
@@ -61,37 +51,36 @@ _OF_SWEEP = frozenset(DueKind) - _OF_DISPATCH
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outlook:
-    """What there was to do at one moment, in seconds by MongoDB's clock.
+    """The work of one moment, in seconds by MongoDB's clock.
 
-    `due_s`: for how long the first of a kind has been due, less than 0 where it is still to come; a kind of which there
-    is none is left out. `swept_s`: how long ago the last sweep ended, less than 0 while one is at work, None before
-    the first.
+    `due_s`: for how long the first of each kind has been due, negative where it is still to come, without the kinds of
+    which there is none. `swept_s`: how long ago the last sweep ended, negative during a sweep, None before the first.
     """
 
     due_s: Mapping[DueKind, float]
     swept_s: float | None
 
     def has_due(self, kinds: Collection[DueKind]) -> bool:
-        """Return whether a task for these kinds would find something."""
+        """Return whether a task for these kinds would find work."""
         return any(kind in kinds and since >= _NEEDS_SWEEP_AFTER_S[kind] for kind, since in self.due_s.items())
 
     @property
     def is_of_this_deployment(self) -> bool:
-        """Whether somebody sweeps where this look was."""
+        """Whether workers sweep the database that was looked into."""
         return self.swept_s is not None and abs(self.swept_s) <= _SWEPT_WITHIN_S
 
 
 class DueWorkStore(Protocol):
-    """One look at everything that may become due."""
+    """Reads everything that may become due."""
 
     def look(self) -> Outlook:
-        """Return what there is to do now. Raises StoreUnavailableError."""
+        """Return the work of now. Raises StoreUnavailableError."""
 
 
 class PeriodicGate:
-    """Decides whether a periodic task is enqueued: a sweep or dispatch that finds nothing costs twenty commands.
+    """Decides whether to send a periodic task: a sweep or dispatch that finds nothing costs twenty commands.
 
-    It errs on the side of enqueueing: without an answer, where nobody is seen to sweep, and once a minute in any case.
+    In doubt it does: without an answer, where nobody is seen to sweep, and once a minute in any case.
     """
 
     def __init__(self, store: DueWorkStore, *, steady: Callable[[], float] = steady_s) -> None:
@@ -102,11 +91,11 @@ class PeriodicGate:
         self._good_until: float | None = None
 
     def needs_sweep(self) -> bool:
-        """Return whether to enqueue a sweep now; the caller does so."""
+        """Return whether to send a sweep now, and count it as sent."""
         return self._needs(_OF_SWEEP)
 
     def needs_dispatch(self) -> bool:
-        """Return whether to enqueue a dispatch now; the caller does so."""
+        """Return whether to send a dispatch now, and count it as sent."""
         return self._needs(_OF_DISPATCH)
 
     def _needs(self, kinds: frozenset[DueKind]) -> bool:
