@@ -1,4 +1,4 @@
-"""What a scripted fault does to a call: one entry for every way HubSpot is known to fail."""
+"""The effects of scripted faults: one recipe for every way in which HubSpot is known to fail."""
 
 import json
 import re
@@ -21,26 +21,26 @@ _EARLY_HINTS = 103
 
 @dataclass(frozen=True)
 class Scene:
-    """A call that a fault happens to, and who would have answered it."""
+    """A call that a fault fires on, and the handler that would have answered it."""
 
     plan: FaultPlan
     call: Call
     serve: Callable[[Call], Answer]
 
     def real(self) -> Answer:
-        """Answer as HubSpot would have."""
+        """Return the answer without the fault."""
         return self.serve(self.call)
 
 
 def play(scene: Scene) -> Answer:
-    """Answer the call as the plan says."""
+    """Return the answer that the fault's plan dictates."""
     plan = scene.plan
-    answer = _RECIPES[plan.recipe](scene) if plan.recipe else _as_told(plan)
+    answer = _RECIPES[plan.recipe](scene) if plan.recipe else _scripted_answer(plan)
     retry_after = {} if plan.retry_after_s is None else _retry_after(plan, plan.retry_after_s, at=scene.call.at)
-    told = {name.lower(): value for name, value in plan.headers.items()}
+    scripted = {name.lower(): value for name, value in plan.headers.items()}
     return replace(
         answer,
-        headers={**answer.headers, **retry_after, **told},
+        headers={**answer.headers, **retry_after, **scripted},
         delay_s=answer.delay_s + plan.delay_s,
         pieces=_PIECES if plan.trickle_s else answer.pieces,
         trickle_s=plan.trickle_s or answer.trickle_s,
@@ -54,7 +54,7 @@ def _retry_after(plan: FaultPlan, seconds: int, *, at: float) -> dict[str, str]:
     return {"retry-after": formatdate(at + seconds, usegmt=True), "date": formatdate(at, usegmt=True)}
 
 
-def _as_told(plan: FaultPlan) -> Answer:
+def _scripted_answer(plan: FaultPlan) -> Answer:
     body = msgspec.json.decode(plan.body)
     sent = body.encode() if isinstance(body, str) else bytes(plan.body)
     return Answer(plan.status or 0, sent, {"content-type": TYPE_JSON})
@@ -80,7 +80,7 @@ def _cut(scene: Scene) -> Answer:
 
 
 def _slow(scene: Scene) -> Answer:
-    # The plan's own delay is added to every answer; a slow one without it gets the standard delay.
+    # `play` adds the plan's own delay; without one the recipe has a default.
     return replace(scene.real(), delay_s=0.0 if scene.plan.delay_s else _SLOW_S)
 
 
@@ -114,8 +114,8 @@ def _cursor_ignored(scene: Scene) -> Answer:
 def _out_of_order(scene: Scene) -> Answer:
     answer = scene.real()
     page = json.loads(answer.body)
-    turned = {name: value[::-1] for name, value in page.items() if isinstance(value, list)}
-    return replace(answer, body=msgspec.json.encode({**page, **turned}))
+    reversed_lists = {name: value[::-1] for name, value in page.items() if isinstance(value, list)}
+    return replace(answer, body=msgspec.json.encode({**page, **reversed_lists}))
 
 
 def _trickle(scene: Scene) -> Answer:
@@ -127,7 +127,7 @@ def _early_hints(scene: Scene) -> Answer:
 
 
 def _ends_early(scene: Scene) -> Answer:
-    """Say that there is no more, with everything else as it is: recorded last pages have their offset all the same."""
+    """Clear the more flag and leave the rest: recorded last pages still have an offset."""
     answer = scene.real()
     body = _MORE.sub(rb"\1false", answer.body)
     if "paging" in json.loads(body):
@@ -136,7 +136,7 @@ def _ends_early(scene: Scene) -> Answer:
 
 
 def _empty_list(scene: Scene) -> Answer:
-    """Answer as an account without a record of the type would."""
+    """Return what an account without a record of the type would answer."""
     answer = _ends_early(scene)
     page = json.loads(answer.body)
     nothing = {name: [] if isinstance(value, list) else value for name, value in page.items()}
