@@ -150,9 +150,9 @@ class _Portal:
     """Contacts as the fake HubSpot sends them."""
 
     def __init__(self, records: int) -> None:
-        census = {each: Census(each, count=records, seed=1) for each in TYPES}
-        self._contacts, self._records = census["contacts"], records
-        self._renderer = Renderer(_HUB_ID, census, Templates())
+        record_sets = {each: Census(each, count=records, seed=1) for each in TYPES}
+        self._contacts, self._records = record_sets["contacts"], records
+        self._renderer = Renderer(_HUB_ID, record_sets, Templates())
         self._touched_ms = 1_800_000_000_000
 
     def pages(self, *, touched: bool = False, thinned: bool = False) -> list[Page]:

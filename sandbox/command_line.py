@@ -28,7 +28,7 @@ def _run(command: str, interruptions: Interruptions) -> int:
     from sandbox.demo import run as run_demo  # noqa: PLC0415
     from sandbox.interruptions import StopRequestedError  # noqa: PLC0415
     from sandbox.processes import ProcessFailedError  # noqa: PLC0415
-    from sandbox.showcase import ShowcaseError  # noqa: PLC0415
+    from sandbox.showcase import DemoError  # noqa: PLC0415
     from sandbox.up import run as run_up  # noqa: PLC0415
 
     commands = {"demo": run_demo, "up": run_up}
@@ -45,7 +45,7 @@ def _run(command: str, interruptions: Interruptions) -> int:
     except ProcessFailedError as error:
         sys.stderr.write(f"{error}. The last lines of its log:\n{error.log_tail}\n")
         return _FAILED
-    except ShowcaseError as error:
+    except DemoError as error:
         sys.stderr.write(f"{error}\n")
         return _FAILED
     return 0

@@ -17,7 +17,7 @@ from sandbox.export_api import ExportApi, JobState
 from sandbox.interruptions import Interruptions
 from sandbox.portal.accounts import RecordTypeName
 from sandbox.seeding import mint_jwt
-from sandbox.showcase import ACCOUNT, LATENCY_S, RECORDS, ShowcaseError, running_showcase
+from sandbox.showcase import ACCOUNT, LATENCY_S, RECORDS, DemoError, running_demo_stack
 from sandbox.stack import Stack
 
 _LIST_KEYS = {"contacts": "contacts", "companies": "companies", "deals": "deals", "notes": "results"}
@@ -35,10 +35,10 @@ _PAGE_LIMIT = 10
 def run(interruptions: Interruptions, *, console: Console) -> None:
     """Start the stack, export all four types, print and verify the results, stop the stack.
 
-    Raises as `running_showcase` does, and ShowcaseError when an export differs from what HubSpot holds.
+    Raises as `running_demo_stack` does, and DemoError when an export differs from what HubSpot holds.
     """
     began_at = time.monotonic()
-    with running_showcase(interruptions, console=console) as stack, requests.Session() as session:
+    with running_demo_stack(interruptions, console=console) as stack, requests.Session() as session:
         api = ExportApi(stack.shim_url, token=mint_jwt(stack, ACCOUNT, life=_JWT_LIFE), session=session)
         _Demo(stack, api=api, console=console, interruptions=interruptions).show()
     console.print(f"Everything is stopped, after {time.monotonic() - began_at:.1f} s in total.")
@@ -96,12 +96,12 @@ class _Demo:
         for export_type, state in states.items():
             self._interruptions.check()
             if state.status != "succeeded":
-                raise ShowcaseError(f"the export of {export_type} has {state.status}: {state.error}")
+                raise DemoError(f"the export of {export_type} has {state.status}: {state.error}")
             expected = held[_HUBSPOTS_NAMES[export_type]]
             found = self._api.count_results(paths[export_type], list_key=_LIST_KEYS[export_type])
             if not expected == state.records == found:
                 counts = f"HubSpot holds {expected:,} records, the job counts {state.records:,}, its results {found:,}"
-                raise ShowcaseError(f"{export_type}: {counts}")
+                raise DemoError(f"{export_type}: {counts}")
         self._console.print(f"All {sum(held.values()):,} records that HubSpot holds were exported and read back.")
 
     def _show_other_side(self) -> None:

@@ -27,21 +27,21 @@ LATENCY_S = 0.1
 _DEATH_SHOWS_S = 0.2
 
 
-class ShowcaseError(Exception):
+class DemoError(Exception):
     """The stack runs but misbehaves; the text says how."""
 
 
 @contextmanager
-def running_showcase(interruptions: Interruptions, *, console: Console) -> Iterator[Stack]:
+def running_demo_stack(interruptions: Interruptions, *, console: Console) -> Iterator[Stack]:
     """Start the stack, seed the account, and stop the stack on exit.
 
     Raises UnusableBinaryError, ProcessFailedError when a process has died, StopRequestedError after a signal, and
-    ShowcaseError when a server does not answer although all processes run.
+    DemoError when a server does not answer although all processes run.
     """
     began_at = time.monotonic()
     console.print("Starting MongoDB, Redis, a fake HubSpot, a worker, beat and the HTTP shim …")
     with temporary_state() as folder, Stack(folder, pause=interruptions.pause) as stack:
-        with _blaming_the_dead(stack, interruptions):
+        with _preferring_dead_processes(stack, interruptions):
             seed(stack, ACCOUNT, records=dict(RECORDS), latency_s=LATENCY_S)
             console.print(f"Ready after {time.monotonic() - began_at:.1f} s.")
             yield stack
@@ -49,11 +49,11 @@ def running_showcase(interruptions: Interruptions, *, console: Console) -> Itera
 
 
 @contextmanager
-def _blaming_the_dead(stack: Stack, interruptions: Interruptions) -> Iterator[None]:
+def _preferring_dead_processes(stack: Stack, interruptions: Interruptions) -> Iterator[None]:
     """Report a dead process in preference to the connection error that its death causes."""
     try:
         yield
     except (ApiError, ControlError, PyMongoError, requests.RequestException) as error:
         interruptions.pause(_DEATH_SHOWS_S)
         stack.check()
-        raise ShowcaseError(str(error)) from None
+        raise DemoError(str(error)) from None

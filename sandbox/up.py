@@ -11,7 +11,7 @@ from rich.console import Console
 
 from sandbox.interruptions import Interruptions
 from sandbox.seeding import mint_jwt
-from sandbox.showcase import ACCOUNT, running_showcase
+from sandbox.showcase import ACCOUNT, running_demo_stack
 from sandbox.stack import Stack
 
 _JWT_LIFE = timedelta(hours=24)
@@ -21,9 +21,9 @@ _CHECK_S = 0.3
 def run(interruptions: Interruptions, *, console: Console) -> None:
     """Start the stack with one connected account, print how to use it, and watch its processes.
 
-    Never returns: it raises as `running_showcase` does, normally StopRequestedError.
+    Never returns: it raises as `running_demo_stack` does, normally StopRequestedError.
     """
-    with running_showcase(interruptions, console=console) as stack:
+    with running_demo_stack(interruptions, console=console) as stack:
         token = mint_jwt(stack, ACCOUNT, life=_JWT_LIFE)
         header = _write_header(stack.folder, token=token)
         client = {"HUBSPOT_EXPORT_URL": stack.shim_url, "HUBSPOT_EXPORT_TOKEN": token}

@@ -20,7 +20,7 @@ from benchmarks.soak.plan import PORTAL_NAMES, Plan, Size, make_plan
 from benchmarks.soak.reckoning import RunResults, make_final_report, title_of
 from benchmarks.soak.report import Outcome
 from benchmarks.soak.settling import Settling
-from benchmarks.soak.strikes import Strike, Striker, timetable
+from benchmarks.soak.strikes import ChaosRunner, Strike, timetable
 from sandbox.binaries import UnusableBinaryError
 from sandbox.interruptions import Interruptions
 from sandbox.rabbitmq import RabbitServer, is_installed
@@ -98,7 +98,7 @@ class _Run:
         self._ledger = Ledger()
         self._client = Client(stack, [planned.account for planned in self._plan.accounts])
         self._sampler = JobSampler(stack)
-        self._striker = Striker(stack, rabbitmq)
+        self._chaos = ChaosRunner(stack, rabbitmq)
         self._timetable = timetable(
             seconds=size.seconds,
             kill_every_s=conditions.kill_every_s,
@@ -131,8 +131,8 @@ class _Run:
                 expected=expected,
                 asked_for=len(self._plan.all_exports),
                 planned=frozenset(timed.strike for timed in self._timetable),
-                strikes=self._striker.done,
-                broker_away_s=self._striker.broker_away_s,
+                strikes=self._chaos.done,
+                broker_away_s=self._chaos.broker_away_s,
                 faults=faults,
                 longest=self._sampler.stillness.longest,
                 started_at=time.time() - self._elapsed_s,
@@ -158,13 +158,13 @@ class _Run:
         hubspot_faults.script(control, probability=conditions.faulty, seed=self._size.seed)
         for timed in self._timetable:
             self._wait_until(timed.at_s)
-            self._striker.trigger(timed.strike)
+            self._chaos.trigger(timed.strike)
             if timed.strike is not Strike.WORKER_KILLED:
                 self._say(f"{self._elapsed_s:4.0f} s  {timed.strike}")
         self._wait_until(self._size.seconds)
         faults = list(hubspot_faults.count(control))
         control.clear_faults()
-        self._striker.repair(pause=self._interruptions.pause)
+        self._chaos.repair(pause=self._interruptions.pause)
         return faults
 
     def _settle(self, load: Load) -> Settling:

@@ -130,7 +130,7 @@ class _TargetDownError(Exception):
     """The target of the event is down already."""
 
 
-class Striker:
+class ChaosRunner:
     """Carries out events, in the main thread because it starts processes. `broker_away_s` is RabbitMQ's downtime."""
 
     def __init__(self, stack: Stack, rabbitmq: RabbitServer | None = None) -> None:

@@ -19,7 +19,7 @@ _CREATED_EVERY_MS = 60_000
 _LONGEST_UNTOUCHED_MS = 30 * 24 * 3600 * 1000
 
 
-class Facts(NamedTuple):
+class RecordFacts(NamedTuple):
     """What differs between records; times in epoch milliseconds, `scramble` selects the content."""
 
     id: int
@@ -75,13 +75,13 @@ class Census:
         known = index is not None and index < self._end and index not in self._deleted
         return index if known else None
 
-    def facts(self, index: int) -> Facts:
+    def facts(self, index: int) -> RecordFacts:
         """Return the facts of a record; creation times ascend with the ids, modification follows within 30 days."""
         # One hash serves all fields: this runs for every record that is sent.
         scramble = mix(self.seed, index)
         created = _FIRST_CREATED_MS + index * _CREATED_EVERY_MS + scramble % _CREATED_EVERY_MS
         modified = self._touched.get(index) or created + scramble % _LONGEST_UNTOUCHED_MS
-        return Facts(self._ids.place(index, scramble), created, modified, scramble)
+        return RecordFacts(self._ids.place(index, scramble), created, modified, scramble)
 
     def linked_id(self, index: int) -> int | None:
         """Return the id of the record that record `index` of another type is associated with; None if there is none.

@@ -19,10 +19,10 @@ from sandbox.portal.messages import Answer, Ending, Request
 from sandbox.portal.oauth import OAuth
 from sandbox.portal.oddities import odd_page
 from sandbox.portal.parameters import InvalidIntegerError
-from sandbox.portal.recipes import Scene, play
+from sandbox.portal.recipes import FaultedCall, answer_faulty
 from sandbox.portal.records.renderer import Templates
 from sandbox.portal.routes import build_routes, find_route
-from sandbox.portal.tokens import AccessToken, Mint, TokenBook
+from sandbox.portal.tokens import AccessToken, IdGenerator, TokenStore
 
 LONGEST_TARGET = 16_000
 """Longest accepted path and query, in characters; longer ones are answered 414."""
@@ -40,8 +40,8 @@ class HubSpot:
         self.journal = Journal()
         self.accounts: dict[int, Account] = {}
         self.latency_s = 0.0
-        self._mint = Mint(seed)
-        self.tokens = TokenBook(clock=clock, mint=self._mint)
+        self._ids = IdGenerator(seed)
+        self.tokens = TokenStore(clock=clock, ids=self._ids)
         self._templates = Templates()
         self._oauth = OAuth(self.tokens, self.accounts)
         self._routes = build_routes(self._oauth, Introspection(self.tokens, self.accounts))
@@ -73,7 +73,7 @@ class HubSpot:
         """Answer one request as HubSpot would, or as a scripted fault dictates."""
         call = self._open(request)
         fault = self.faults.next_for(call)
-        answer = play(Scene(fault.plan, call, self._serve)) if fault else self._serve(call)
+        answer = answer_faulty(FaultedCall(fault.plan, call, self._serve)) if fault else self._serve(call)
         answer = self._add_headers(call, answer)
         self._log(call, answer, fault)
         return answer
@@ -81,7 +81,7 @@ class HubSpot:
     def _open(self, request: Request) -> Call:
         methods = find_route(self._routes, request.path)
         route = methods.get(request.method)
-        call = Call(request, self.clock(), self._mint.uuid(), self._mint.hex(32), route)
+        call = Call(request, self.clock(), self._ids.uuid(), self._ids.hex(32), route)
         token = self.tokens.access(_bearer(request))
         account = self.accounts.get(token.hub_id) if token else self._granting(call)
         if account and route and route.scopes and not route.is_search:

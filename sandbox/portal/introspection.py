@@ -8,14 +8,14 @@ from sandbox.portal.accounts import Account
 from sandbox.portal.call import Call
 from sandbox.portal.messages import Answer
 from sandbox.portal.oauth import INFO_PREFIX, REFRESH_PREFIX, RefusedGrantError, is_gone, require_client
-from sandbox.portal.tokens import TokenBook
+from sandbox.portal.tokens import TokenStore
 
 
 @dataclass(frozen=True)
 class Introspection:
     """Version 1 takes the token in the path, all later versions in a form."""
 
-    tokens: TokenBook
+    tokens: TokenStore
     accounts: Mapping[int, Account]
 
     def info(self, call: Call) -> Answer:

@@ -9,7 +9,7 @@ from sandbox.portal.accounts import Account
 from sandbox.portal.call import Call
 from sandbox.portal.messages import Answer
 from sandbox.portal.token_answers import WITHOUT_REFRESH_TOKEN, WITHOUT_TOKEN, shaped
-from sandbox.portal.tokens import AccessToken, TokenBook
+from sandbox.portal.tokens import AccessToken, TokenStore
 
 V1_TOKEN_PATH = "/oauth/v1/token"  # noqa: S105  # a path
 TOKEN_PATHS = (V1_TOKEN_PATH, "/oauth/v3/token", "/oauth/2026-03/token", "/oauth/2026-09/token")
@@ -37,7 +37,7 @@ def fields(call: Call) -> Mapping[str, str]:
 class OAuth:
     """Issues tokens; the refresh token stays the same unless the account rotates it."""
 
-    tokens: TokenBook
+    tokens: TokenStore
     accounts: Mapping[int, Account]
 
     def authorize(self, call: Call) -> Answer:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 _CODE_LIFETIME_S = 600
 
 
-class Mint:
+class IdGenerator:
     """Generates random-looking identifiers that are reproducible by the seed."""
 
     def __init__(self, seed: int) -> None:
@@ -41,12 +41,12 @@ class AuthorizationCode:
     expires_at: float
 
 
-class TokenBook:
+class TokenStore:
     """All tokens. Expired access tokens are kept: HubSpot answers them differently from unknown ones."""
 
-    def __init__(self, *, clock: Callable[[], float], mint: Mint) -> None:
+    def __init__(self, *, clock: Callable[[], float], ids: IdGenerator) -> None:
         self._clock = clock
-        self._mint = mint
+        self._ids = ids
         self._access: dict[str, AccessToken] = {}
         self._refresh: dict[str, int] = {}
         self._codes: dict[str, AuthorizationCode] = {}
@@ -54,7 +54,7 @@ class TokenBook:
     def issue(self, hub_id: int, *, lifetime_s: float) -> AccessToken:
         """Issue an access token; earlier ones stay valid, as in HubSpot."""
         # About the length of real tokens.
-        token = AccessToken(f"CK{hub_id}-{self._mint.hex(180)}", hub_id, self._clock() + lifetime_s, self._clock())
+        token = AccessToken(f"CK{hub_id}-{self._ids.hex(180)}", hub_id, self._clock() + lifetime_s, self._clock())
         self._access[token.value] = token
         return token
 
@@ -87,7 +87,7 @@ class TokenBook:
 
     def rotate(self, hub_id: int) -> str:
         """Replace the account's refresh token; return the new one."""
-        refresh_token = self._mint.uuid()
+        refresh_token = self._ids.uuid()
         self.install(hub_id, refresh_token)
         return refresh_token
 
@@ -108,7 +108,7 @@ class TokenBook:
 
     def issue_code(self, hub_id: int, *, redirect_uri: str | None) -> AuthorizationCode:
         """Issue a code that is valid for ten minutes."""
-        code = AuthorizationCode(self._mint.uuid(), hub_id, redirect_uri, self._clock() + _CODE_LIFETIME_S)
+        code = AuthorizationCode(self._ids.uuid(), hub_id, redirect_uri, self._clock() + _CODE_LIFETIME_S)
         self._codes[code.value] = code
         return code
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sandbox.portal.census import Census, Facts
+from sandbox.portal.census import Census, RecordFacts
 from sandbox.portal.oddities import OddRecord, odd_record
 from sandbox.portal.records.companies import COMPANIES
 from sandbox.portal.records.contacts import CONTACTS
@@ -74,7 +74,7 @@ class Renderer:
             for name, record in zip(names, rendered, strict=True)
         ]
 
-    def _slots(self, facts: Facts, index: int, wanted: frozenset[bytes]) -> dict[bytes, bytes]:
+    def _slots(self, facts: RecordFacts, index: int, wanted: frozenset[bytes]) -> dict[bytes, bytes]:
         slots = {
             b"id": b"%d" % facts.id,
             b"hub": self._hub,
@@ -98,7 +98,7 @@ def iso(epoch_ms: int) -> str:
     return datetime.fromtimestamp(epoch_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _variant(facts: Facts) -> int:
+def _variant(facts: RecordFacts) -> int:
     # Not the lowest bits: they determine the id.
     return (facts.scramble >> 16) % VARIANTS
 
