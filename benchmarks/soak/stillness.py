@@ -17,7 +17,7 @@ class Standing(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
-    """One job in a snapshot."""
+    """An unfinished job at one moment."""
 
     job_id: str
     standing: Standing
@@ -40,7 +40,7 @@ class Stillness:
         self.longest: dict[Standing, Stop] = {}
 
     def see(self, looks: Iterable[Look], *, at_s: float) -> None:
-        """Process a snapshot of all unfinished jobs; a job that is missing has ended."""
+        """Process snapshots of all unfinished jobs; a job without one has ended."""
         self._since = {look.job_id: self._noted(look, at_s) for look in looks}
         for look, since_s in self._since.values():
             self._compare(look, at_s - since_s)
