@@ -1,1 +1,1 @@
-"""What is fast and how it grows, measured against something else in the same run."""
+"""Benchmarks: each measures the product against a baseline in the same run."""

@@ -1,10 +1,10 @@
-"""Many accounts at once on one worker: records a second and a core, and memory, for each number and each pool.
+"""A burst of exports by many accounts on one worker: records per second and core, and memory, by pool.
 
     python -m benchmarks.accounts [--accounts 1 --accounts 10 --accounts 100 --accounts 400] [--pool threads:100 …]
 
-Every account exports once, all at the same time; the records of all together stay about the same. HubSpot's stand-in
-takes 200 ms for an answer, as HubSpot may, so that many exports that wait share a core. "A core" is a second of the
-worker's processor time; a pool of processes is counted with all of them.
+Every account exports once, all at the same time; the total number of records stays about the same. The fake HubSpot
+takes 200 ms to answer, as HubSpot may, so that many waiting exports share a core. "Per core" means per second of the
+worker's CPU time, which includes all processes of a pool.
 """
 
 from __future__ import annotations
@@ -12,28 +12,26 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 
 import click
 import psutil
 import requests
-from rich.console import Console
 from rich.table import Table
 
+from benchmarks.stacks import api_of, look_at, running_stack
+from benchmarks.tables import figures_table, show
 from sandbox.export_api import ExportApi
-from sandbox.seeding import Account, mint_jwt, seed
+from sandbox.seeding import Account, seed
 from sandbox.stack import Stack, StackOptions
-from sandbox.state_folder import temporary_state
 
 _PAGE = 100
 _LEAST_PAGES = 5
-_WIDTH = 100
-_LOOK_EVERY_S = 0.2
+_SAMPLE_EVERY_S = 0.2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pool:
-    """A pool of Celery with so many slots."""
+    """A Celery pool and its concurrency."""
 
     kind: str
     slots: int
@@ -43,8 +41,8 @@ class Pool:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Crowd:
-    """What so many accounts cost on one worker; memory is that of all its processes."""
+class BurstCost:
+    """The cost of a burst on one worker; memory is that of all its processes."""
 
     pool: Pool
     accounts: int
@@ -67,46 +65,43 @@ class _PoolType(click.ParamType[Pool]):
 
 
 @click.command()
-@click.option("--accounts", "crowds", default=(1, 10, 100, 400), show_default=True, multiple=True, type=click.INT)
+@click.option("--accounts", "sizes", default=(1, 10, 100, 400), show_default=True, multiple=True, type=click.INT)
 @click.option("--pool", "pools", default=("threads:100", "processes:16"), multiple=True, type=_PoolType())
-@click.option(
-    "--records", default=50_000, show_default=True, type=click.IntRange(1000), help="Of all accounts together."
-)
+@click.option("--records", default=50_000, show_default=True, type=click.IntRange(1000), help="Total of all accounts.")
 @click.option("--latency", default=0.2, show_default=True, help="Seconds that HubSpot takes to answer.")
-def main(crowds: tuple[int, ...], pools: tuple[Pool, ...], records: int, latency: float) -> None:
+def main(sizes: tuple[int, ...], pools: tuple[Pool, ...], records: int, latency: float) -> None:
     """Measure and print."""
-    console = Console(width=max(Console().width, _WIDTH))
-    found = [
+    costs = [
         _measure(pool, accounts, records=min(records, accounts * records // 10), latency_s=latency)
         for pool in pools
-        for accounts in crowds
+        for accounts in sizes
     ]
-    console.print(_table(found, f"HubSpot answers in {latency * 1000:g} ms, one worker"))
+    show(_table(costs, f"HubSpot answers in {latency * 1000:g} ms, one worker"))
 
 
-def _measure(pool: Pool, accounts: int, *, records: int, latency_s: float) -> Crowd:
+def _measure(pool: Pool, accounts: int, *, records: int, latency_s: float) -> BurstCost:
     pages = max(_LEAST_PAGES, records // accounts // _PAGE)
     options = StackOptions(
         settings={"HUBSPOT_RATE_LIMIT": "0"},
         worker_arguments=(f"--pool={pool.kind}", f"--concurrency={pool.slots}"),
     )
-    with temporary_state() as folder, Stack(folder, options=options) as stack, requests.Session() as session:
+    with running_stack(options) as stack, requests.Session() as session:
         apis = list(_connected(stack, session, accounts, pages=pages, latency_s=latency_s))
-        watch = _Watch(stack.workers[0].pid)
+        sampler = _TreeSampler(stack.workers[0].pid)
         began_at = time.monotonic()
         open_jobs = [(api, api.start("contacts")) for api in apis]
         while open_jobs:
-            time.sleep(_LOOK_EVERY_S)
-            watch.look()
-            open_jobs = [each for each in open_jobs if not _has_ended(*each, records=pages * _PAGE)]
+            time.sleep(_SAMPLE_EVERY_S)
+            sampler.sample()
+            open_jobs = [each for each in open_jobs if not look_at(*each, records=pages * _PAGE).has_ended]
         wall_s = time.monotonic() - began_at
-        return Crowd(
+        return BurstCost(
             pool=pool,
             accounts=accounts,
             records=accounts * pages * _PAGE,
             wall_s=wall_s,
-            cpu_s=watch.cpu_s,
-            peak_mb=watch.peak_mb,
+            cpu_s=sampler.cpu_s,
+            peak_mb=sampler.peak_mb,
         )
 
 
@@ -116,25 +111,18 @@ def _connected(
     for number in range(1, accounts + 1):
         account = Account(account_id=f"account-{number}", owner="user", hub_id=number)
         seed(stack, account, records={"contacts": pages * _PAGE}, rich=True, rate_limit=0, latency_s=latency_s)
-        yield ExportApi(stack.shim_url, token=mint_jwt(stack, account, life=timedelta(hours=1)), session=session)
+        yield api_of(stack, account, session)
 
 
-def _has_ended(api: ExportApi, path: str, *, records: int) -> bool:
-    job = api.job(path)
-    if job.has_ended and (job.status, job.records) != ("succeeded", records):
-        raise click.ClickException(f"an export {job.status} with {job.records} of {records} records: {job.error}")
-    return job.has_ended
-
-
-class _Watch:
-    """Adds up a process and its children, looked at from time to time."""
+class _TreeSampler:
+    """Adds up the CPU time and the memory (USS) of a process and its children."""
 
     def __init__(self, process_id: int) -> None:
         self._process = psutil.Process(process_id)
         self._cpu_before_s = self._cpu_s()
         self.peak_mb = 0.0
 
-    def look(self) -> None:
+    def sample(self) -> None:
         memory = sum(each.memory_full_info().uss for each in self._all())
         self.peak_mb = max(self.peak_mb, memory / 1e6)
 
@@ -149,20 +137,10 @@ class _Watch:
         return [self._process, *self._process.children(recursive=True)]
 
 
-def _table(crowds: Sequence[Crowd], title: str) -> Table:
-    table = Table(title=title)
-    for heading in (
-        "pool",
-        "accounts",
-        "records",
-        "s",
-        "records/s",
-        "CPU µs/record",
-        "records/s a core",
-        "peak MB (USS)",
-    ):
-        table.add_column(heading, justify="left" if heading == "pool" else "right")
-    for each in crowds:
+def _table(costs: Sequence[BurstCost], title: str) -> Table:
+    headings = ("accounts", "records", "s", "records/s", "CPU µs/record", "records/s a core", "peak MB (USS)")
+    table = figures_table(title, "pool", *headings)
+    for each in costs:
         table.add_row(
             str(each.pool),
             f"{each.accounts}",

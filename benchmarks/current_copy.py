@@ -1,14 +1,14 @@
-"""What keeping and reading the current copy costs a record: new, unchanged, changed, gone and read, beside bare loops.
+"""The cost per record of maintaining and reading the current copy, compared with bare loops.
 
     python -m benchmarks.current_copy [--records 100000]
 
-Contacts of some 30 properties from HubSpot's stand-in, 100 a page, by one thread against one mongod. The bare loop is
-what any program would do: read the same pages, and insert each contact natively under an id of its own, a page at once.
-Reading is done in lists of 1,000, as `GET /records/contacts` answers them, without HTTP; beside it stands a bare loop
-that finds the same documents, in any order, and has msgspec write each record.
+Contacts with some 30 properties from the fake HubSpot, 100 a page, one thread, one mongod. The baseline of writing
+parses the same pages and inserts each contact under its own id, one insert_many per page. Reading fetches lists of
+1,000, as `GET /records/contacts` answers them, without HTTP; its baseline finds the same documents in any order and
+encodes each record with msgspec.
 
-An export reads the ids of a page, stores it and counts it in its job; a sync does that and brings the copy up to it.
-Neither asks HubSpot, which would cost both the same.
+An export reads the ids of a page, stores the page and updates its job; a sync also applies the page to the copy.
+Neither calls HubSpot, which would cost both the same.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from datetime import UTC, datetime
 import click
 import msgspec
 from pydantic import SecretStr
-from rich.console import Console
 from rich.table import Table
 
 from api_shim.responses.records import records_answer
-from benchmarks.peers.measuring import RunningProcess
+from benchmarks.measuring import RunningProcess
+from benchmarks.tables import figures_table, show
 from sandbox.portal.census import TYPES, Census
 from sandbox.portal.records.renderer import Renderer, Templates
 from sandbox.portal.records.shape import Shape
@@ -57,23 +57,22 @@ _A_PAGE, _A_LIST = 100, 1000
 _INSERTED, _FOUND = "bare insert_many", "bare find, msgspec"
 _TIMEOUT_S = 60
 _LEASE_S = 600.0
-_WIDTH = 100
 _SHAPE = Shape(every_property=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
-    """Of one pass over all records, in seconds: on the wall, of this process and of mongod."""
+    """The seconds of one pass over all records: wall time, CPU time of this process, CPU time of mongod."""
 
     name: str
-    beside: str  # the bare loop that does the least of it
+    beside: str  # name of its baseline
     wall_s: float
     own_s: float
     mongod_s: float
 
     @property
     def cpu_s(self) -> float:
-        """Processor time of both, which others on the machine change less than the wall's."""
+        """CPU time of both processes; other load on the machine affects it less than wall time."""
         return self.own_s + self.mongod_s
 
 
@@ -89,7 +88,7 @@ def main(records: int) -> None:
             costs = _measure(database, RunningProcess(mongo.members[0].pid), records)
         finally:
             mongo.stop()
-    Console(width=max(Console().width, _WIDTH)).print(_table(costs, records))
+    show(_table(costs, records))
 
 
 def _measure(database: MongoDatabase, mongod: RunningProcess, records: int) -> list[Cost]:
@@ -148,16 +147,16 @@ def _measure(database: MongoDatabase, mongod: RunningProcess, records: int) -> l
 
 
 class _Portal:
-    """Contacts as the stand-in sends them."""
+    """Contacts as the fake HubSpot sends them."""
 
     def __init__(self, records: int) -> None:
-        census = {each: Census(each, count=records, seed=1) for each in TYPES}
-        self._contacts, self._records = census["contacts"], records
-        self._renderer = Renderer(_HUB_ID, census, Templates())
+        record_sets = {each: Census(each, count=records, seed=1) for each in TYPES}
+        self._contacts, self._records = record_sets["contacts"], records
+        self._renderer = Renderer(_HUB_ID, record_sets, Templates())
         self._touched_ms = 1_800_000_000_000
 
     def pages(self, *, touched: bool = False, thinned: bool = False) -> list[Page]:
-        """Give all pages; all contacts touched since, or every tenth of them gone."""
+        """Return all pages; `touched`: every contact modified, `thinned`: every tenth contact missing."""
         if touched:
             self._touched_ms += 1000
             self._contacts.touch(self._contacts.ids(), at_ms=self._touched_ms)
@@ -176,7 +175,7 @@ def _insert_bare(database: MongoDatabase, pages: Sequence[Page]) -> None:
 
 
 def _find_bare(database: MongoDatabase) -> None:
-    encode = msgspec.json.Encoder(enc_hook=int).encode  # for what the driver makes of integers of 64 bits
+    encode = msgspec.json.Encoder(enc_hook=int).encode  # the driver decodes 64-bit integers as Int64
     for document in database[collection_of(ExportType.CONTACTS)].find().batch_size(_A_LIST):
         encode(document["record"])
 
@@ -199,7 +198,7 @@ class _AllScopes:
 
 
 class _Syncs:
-    """Syncs as a worker does them, but for HubSpot and the jobs' own documents."""
+    """Syncs as a worker runs them, without HubSpot and without storing jobs."""
 
     def __init__(self, database: MongoDatabase) -> None:
         self._pages = MongoPageStore(database)
@@ -220,7 +219,7 @@ class _Syncs:
         self._begun = 0
 
     def begin(self, pages: Sequence[Page]) -> Job:
-        """Have an export whose pages are all stored, to be copied now."""
+        """Store all pages, and return the job before it applies the first of them to the copy."""
         self._begun += 1
         now, request = datetime.now(UTC), SyncRequest(types=(ExportType.CONTACTS,))
         sync = new_sync(f"sync-{self._begun}", account_id="account", owner="user", request=request, at=now)
@@ -234,21 +233,21 @@ class _Syncs:
         return self._copy.resume(replace(job, progress=progress, tally=stored.tally))
 
     def resume(self, job: Job) -> Job:
-        """Begin with the copy."""
+        """Resume the copying of a job."""
         return self._copy.resume(job)
 
     def apply_page(self, job: Job, pages: Sequence[Page]) -> Job:
-        """Bring the copy up to all pages."""
+        """Apply all pages to the copy."""
         for page in pages:
-            job = self.keep_up_one(job, page, asked_at=time.monotonic())
+            job = self.apply_one(job, page, asked_at=time.monotonic())
         return job
 
-    def keep_up_one(self, job: Job, page: Page, *, asked_at: float) -> Job:
-        """Bring the copy up to a page that was asked for at `asked_at`, on the monotonic clock."""
+    def apply_one(self, job: Job, page: Page, *, asked_at: float) -> Job:
+        """Apply a page that was requested at `asked_at`, on the monotonic clock."""
         return self._copy.apply_page(job, page, asked_at=asked_at)
 
     def compare(self, job: Job) -> None:
-        """Compare the copy with all pages."""
+        """Find the records of the copy that no page contains."""
         while job.has_copy_to_compare:
             job = self._copy.compare(job)
 
@@ -262,18 +261,18 @@ class _Syncs:
 
 
 class _Exports:
-    """Exports and syncs as a worker does them, their jobs included, but for HubSpot."""
+    """Exports and syncs as a worker runs them, including their jobs, without HubSpot."""
 
     def __init__(self, database: MongoDatabase, syncs: _Syncs) -> None:
         self._jobs, self._pages, self._syncs = MongoJobStore(database), MongoPageStore(database), syncs
         self._begun = 0
 
     def export(self, pages: Sequence[Page]) -> None:
-        """Store all pages, each counted before the next."""
+        """Store all pages, with a checkpoint of the job after each."""
         self._work(replace(self._child(), copying=None), pages)
 
     def sync(self, pages: Sequence[Page]) -> None:
-        """Do the same, bring the copy up to each of them, and compare it with all."""
+        """Do the same, apply each page to the copy, and compare the copy with all pages."""
         self._syncs.compare(self._work(self._child(), pages))
 
     def _child(self) -> Job:
@@ -286,7 +285,7 @@ class _Exports:
         self._jobs.add(child)
         job = self._jobs.claim(child.job_id, worker="benchmark", lease_s=_LEASE_S, at=datetime.now(UTC))
         if job is None:
-            raise click.ClickException("a job that was just stored is not there to be claimed")
+            raise click.ClickException("the job that was just stored cannot be claimed")
         if job.copying is not None:
             job = self._syncs.resume(job)
         for number, page in enumerate(pages):
@@ -296,15 +295,15 @@ class _Exports:
             has_more = number + 1 < len(pages)
             job = replace(job.advance(replace(page, has_more=has_more), at=datetime.now(UTC)), tally=tally)
             if job.copying is not None:
-                job = self._syncs.keep_up_one(job, page, asked_at=asked_at)
+                job = self._syncs.apply_one(job, page, asked_at=asked_at)
             self._jobs.checkpoint(job, lease_s=_LEASE_S)
         return job
 
 
 def _table(costs: Sequence[Cost], records: int) -> Table:
-    table, costs_of = Table(title=f"The current copy, {records:,} contacts"), {each.name: each for each in costs}
-    for heading in ("", "wall µs/record", "of bare", "CPU µs/record", "of bare", "of it mongod", "of an export"):
-        table.add_column(heading, justify="right" if heading else "left")
+    headings = ("", "wall µs/record", "of bare", "CPU µs/record", "of bare", "of it mongod", "of an export")
+    table = figures_table(f"The current copy, {records:,} contacts", *headings)
+    costs_of = {each.name: each for each in costs}
     export = costs_of[_EXPORT]
     micro: Callable[[float], str] = lambda seconds: f"{seconds / records * 1e6:.1f}"  # noqa: E731 - a word for a unit
     for each in costs:

@@ -1,36 +1,35 @@
-"""How fast schedules that are due at the same moment are dispatched, by real workers that also do what they start.
+"""How fast schedules that fall due at the same moment are dispatched, by real workers that also run the syncs.
 
     python -m benchmarks.dispatch [--schedules 10000] [--workers 2] [--beats 2]
 
-Every schedule belongs to a connected account of its own, so that all that a dispatch looks up is there. They fall due
-at once, and the clock stops when the last one has been moved on. Beside it stands what nothing but the inserts takes:
-as many documents of syncs, from one process, in batches as large, into a collection with the same indexes.
+Every schedule belongs to its own connected account, so that everything a dispatch looks up exists. The clock stops
+when the last schedule has its next run. The baseline is the inserts alone: as many sync documents, from one process,
+in batches of the same size, into a collection with the same indexes.
 """
 
 from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import click
-from rich.console import Console
 from rich.table import Table
 
+from benchmarks.stacks import open_database, running_stack
+from benchmarks.tables import figures_table, show
 from sandbox.seeding import Account, seed
 from sandbox.stack import Stack, StackOptions
-from sandbox.state_folder import temporary_state
 from worker.accounts.mongo.tokens import COLLECTION as TOKENS
 from worker.jobs.job import Job
 from worker.jobs.mongo.documents import COLLECTION as JOBS
 from worker.jobs.mongo.jobs import MongoJobStore
 from worker.jobs.request import SyncRequest
 from worker.jobs.sync import new_sync
-from worker.mongo.database import Document, MongoDatabase, connect
+from worker.mongo.database import Document, MongoDatabase
 from worker.records.types import ExportType
 from worker.schedules.mongo import COLLECTION as SCHEDULES
 from worker.schedules.mongo import MongoScheduleStore
@@ -38,17 +37,15 @@ from worker.schedules.schedule import Schedule
 from worker.schedules.timetable import Timetable
 
 _BATCH = 500
-_LOOK_EVERY_S = 0.02
+_POLL_S = 0.02
 _GIVE_UP_S = 300.0
-_TIMEOUT_S = 60.0
 _HUB_ID = 62515
 _FIRST = Account(account_id="account-0", owner="user", hub_id=_HUB_ID)
-_WIDTH = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """How long it took, and how many syncs the schedules have: one each, if all is well."""
+    """The durations, and a histogram of syncs per schedule, which should be one each."""
 
     schedules: int
     bare_s: float
@@ -61,12 +58,12 @@ class Outcome:
 @click.option("--schedules", default=10_000, show_default=True, type=click.IntRange(min=1))
 @click.option("--workers", default=2, show_default=True, type=click.IntRange(min=1))
 @click.option("--beats", default=2, show_default=True, type=click.IntRange(min=1))
-@click.option("--upkeep-only", is_flag=True, help="Have the workers dispatch and nothing else.")
+@click.option("--upkeep-only", is_flag=True, help="Workers dispatch, and run no syncs.")
 def main(schedules: int, workers: int, beats: int, *, upkeep_only: bool) -> None:
     """Measure and print."""
     arguments = ("-Q", "upkeep") if upkeep_only else ()
     options = StackOptions(workers=workers, beats=beats, worker_arguments=arguments)
-    with temporary_state() as folder, Stack(folder, options=options) as stack, _database(stack) as database:
+    with running_stack(options) as stack, open_database(stack) as database:
         accounts = [f"account-{number}" for number in range(schedules)]
         _connect_all(stack, database, accounts)
         _schedule_all(database, accounts)
@@ -75,28 +72,20 @@ def main(schedules: int, workers: int, beats: int, *, upkeep_only: bool) -> None
         outcome = Outcome(
             schedules=schedules, bare_s=bare_s, half_s=half_s, all_s=all_s, syncs_each=_syncs_each(database)
         )
-    Console(width=max(Console().width, _WIDTH)).print(_table(outcome, workers=workers, beats=beats))
+    show(_table(outcome, workers=workers, beats=beats))
     if outcome.syncs_each != Counter({1: schedules}):
         raise click.ClickException("not every schedule has exactly one sync")
 
 
-@contextmanager
-def _database(stack: Stack) -> Iterator[MongoDatabase]:
-    settings = stack.settings
-    database = connect(settings["MONGODB_URI"], database=settings["MONGODB_DATABASE"], timeout_s=_TIMEOUT_S)
-    with database.client:
-        yield database
-
-
 def _connect_all(stack: Stack, database: MongoDatabase, accounts: Sequence[str]) -> None:
-    """Give each a token, all of the same HubSpot account: what is exported there is of no concern here."""
+    """Store a token for each, all of the same HubSpot account: what is exported does not matter here."""
     seed(stack, _FIRST, records={"contacts": 1}, rate_limit=0, latency_s=0.2)
     _multiply(database, TOKENS, accounts)
 
 
 def _schedule_all(database: MongoDatabase, accounts: Sequence[str]) -> None:
     now = datetime.now(UTC)
-    lately = now - timedelta(minutes=10)  # the run of a day later is moved there
+    lately = now - timedelta(minutes=10)  # `_dispatch` moves tomorrow's run to this time
     schedule = Schedule(
         schedule_id=uuid4().hex,
         account_id=_FIRST.account_id,
@@ -112,7 +101,7 @@ def _schedule_all(database: MongoDatabase, accounts: Sequence[str]) -> None:
 
 
 def _multiply(database: MongoDatabase, collection: str, accounts: Sequence[str]) -> None:
-    """Store the first account's document for all the others as well."""
+    """Copy the first account's document for all the others."""
     (first,) = database[collection].find({"account_id": _FIRST.account_id})
     documents: list[Document] = [first | {"_id": uuid4().hex, "account_id": each} for each in accounts[1:]]
     if documents:
@@ -136,18 +125,18 @@ def _sync(account_id: str) -> Job:
 
 
 def _dispatch(database: MongoDatabase, schedules: int) -> tuple[float, float]:
-    """Have all of them fall due, and give how long it takes until half of them and all of them have been moved on."""
+    """Make all schedules due; return the seconds until half of them, and all of them, have been dispatched."""
     due_at = datetime.now(UTC) - timedelta(seconds=1)
     began_at = time.monotonic()
     database[SCHEDULES].update_many({}, [{"$set": {"due_at": due_at, "next_run_at": _a_day_before("$next_run_at")}}])
     half_s: float | None = None
-    while (left := database[SCHEDULES].count_documents({"due_at": {"$lte": due_at}})) > 0:
+    while (remaining := database[SCHEDULES].count_documents({"due_at": {"$lte": due_at}})) > 0:
         passed_s = time.monotonic() - began_at
-        if left <= schedules / 2:
+        if remaining <= schedules / 2:
             half_s = half_s or passed_s
         if passed_s > _GIVE_UP_S:
-            raise click.ClickException(f"{left} schedules have not been dispatched in {_GIVE_UP_S:g} s")
-        time.sleep(_LOOK_EVERY_S)
+            raise click.ClickException(f"{remaining} schedules have not been dispatched in {_GIVE_UP_S:g} s")
+        time.sleep(_POLL_S)
     all_s = time.monotonic() - began_at
     return half_s or all_s, all_s
 
@@ -157,20 +146,19 @@ def _a_day_before(field: str) -> Document:
 
 
 def _syncs_each(database: MongoDatabase) -> Counter[int]:
-    """Count how many schedules have one sync, and how many have any other number; none at all included."""
+    """Return how many schedules have how many syncs, zero included."""
     counted = {"$group": {"_id": "$sync.schedule_id", "syncs": {"$sum": 1}}}
     found = {each["_id"]: each["syncs"] for each in database[JOBS].aggregate([{"$match": {"kind": "sync"}}, counted])}
     return Counter(found.get(document["_id"], 0) for document in database[SCHEDULES].find({}, {"_id": True}))
 
 
 def _table(outcome: Outcome, *, workers: int, beats: int) -> Table:
-    table = Table(title=f"{outcome.schedules:,} schedules due at once, {workers} workers, {beats} beats", min_width=60)
-    for heading in ("", "s", "a second"):
-        table.add_column(heading, justify="right" if heading else "left")
+    title = f"{outcome.schedules:,} schedules due at once, {workers} workers, {beats} beats"
+    table = figures_table(title, "", "s", "a second")
     for name, seconds, number in (
         ("half of them dispatched", outcome.half_s, outcome.schedules / 2),
         ("all of them dispatched", outcome.all_s, outcome.schedules),
-        ("as many bare inserts", outcome.bare_s, outcome.schedules),
+        ("the inserts alone", outcome.bare_s, outcome.schedules),
     ):
         table.add_row(name, f"{seconds:.1f}", f"{number / seconds:,.0f}")
     table.add_row("ratio", f"{outcome.all_s / outcome.bare_s:.1f}", "")

@@ -1,40 +1,35 @@
-"""How one export grows: time, processor time and memory over its size, and reading its results from any place.
+"""How the cost of an export grows with its size: time, CPU time, memory, and reads at any offset of its results.
 
     python -m benchmarks.growth [--records 10000 --records 100000 --records 1000000] [--reads 50]
 
-Contacts of some 30 properties, 100 a page, from HubSpot's stand-in on this machine, which answers at once. Linear time
-shows as the same µs a record in every row, flat memory as the same MB, and reads as the same ms wherever they begin.
+Contacts with some 30 properties, 100 a page, from the fake HubSpot, which answers without delay. Linear time shows as
+equal µs per record in all rows, constant memory as equal MB, and reads take equal ms at every offset.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from statistics import median
-from typing import Any
 
 import click
 import requests
-from pymongo import MongoClient
-from rich.console import Console
 from rich.table import Table
 
-from benchmarks.peers.measuring import Cost, RunningProcess
+from benchmarks.measuring import Cost, RunningProcess, elapsed_s
+from benchmarks.stacks import api_of, finished, open_database, running_stack
+from benchmarks.tables import figures_table, show
 from sandbox.export_api import ExportApi
-from sandbox.seeding import Account, mint_jwt, seed
+from sandbox.seeding import Account, seed
 from sandbox.stack import Stack, StackOptions
-from sandbox.state_folder import temporary_state
 
 _ACCOUNT = Account(account_id="account", owner="user", hub_id=1)
 _A_READ = 100
-_WIDTH = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Growth:
-    """What an export of so many records cost, the bytes it takes on disk, and the seconds to read 100 of them."""
+    """The cost of one export, its size on disk, and the seconds to read 100 records."""
 
     records: int
     worker: Cost
@@ -48,65 +43,46 @@ class Growth:
 @click.option(
     "--records", "sizes", default=(10_000, 100_000, 1_000_000), show_default=True, multiple=True, type=click.INT
 )
-@click.option("--reads", default=50, show_default=True, type=click.IntRange(1), help="Reads at each place; the median.")
+@click.option("--reads", default=50, show_default=True, type=click.IntRange(1), help="Reads per offset; the median.")
 def main(sizes: tuple[int, ...], reads: int) -> None:
     """Measure and print."""
-    grown = [_measure(records, reads=reads) for records in sorted(sizes)]
-    Console(width=max(Console().width, _WIDTH)).print(_table(grown))
+    show(_table([_measure(records, reads=reads) for records in sorted(sizes)]))
 
 
 def _measure(records: int, *, reads: int) -> Growth:
-    """Export on a stack of its own: the peak of a process is that of its whole life."""
+    """Measure on a new stack, because the peak memory of a process covers its whole life."""
     options = StackOptions(settings={"HUBSPOT_RATE_LIMIT": "0"})
-    with temporary_state() as folder, Stack(folder, options=options) as stack, requests.Session() as session:
+    with running_stack(options) as stack, requests.Session() as session:
         seed(stack, _ACCOUNT, records={"contacts": records}, rich=True, rate_limit=0)
-        token = mint_jwt(stack, _ACCOUNT, life=timedelta(hours=2))
-        api = ExportApi(stack.shim_url, token=token, session=session)
+        api = api_of(stack, _ACCOUNT, session)
         worker, mongod = (RunningProcess(each.pid) for each in (stack.workers[0], stack.mongo.members[0]))
-        path = _exported(api, records)
-        late = records * 9 // 10
+        path = api.start("contacts")
+        finished(api, path, records=records)
         return Growth(
             records=records,
             worker=worker.cost(),
             mongod=mongod.cost(),
             first_read_s=_read_s(api, path, 0, reads=reads),
-            late_read_s=_read_s(api, path, late, reads=reads),
+            late_read_s=_read_s(api, path, records * 9 // 10, reads=reads),
             stored_bytes=_stored_bytes(stack),
         )
 
 
-def _exported(api: ExportApi, records: int) -> str:
-    path = api.start("contacts")
-    while not (job := api.job(path)).has_ended:
-        time.sleep(0.05)
-    if (job.status, job.records) != ("succeeded", records):
-        raise click.ClickException(f"the export {job.status} with {job.records} of {records} records: {job.error}")
-    return path
-
-
 def _read_s(api: ExportApi, path: str, offset: int, *, reads: int) -> float:
-    seconds = []
-    for _ in range(reads):
-        began_at = time.monotonic()
-        api.results(path, limit=_A_READ, offset=offset)
-        seconds.append(time.monotonic() - began_at)
-    return median(seconds)
+    return median(elapsed_s(lambda: api.results(path, limit=_A_READ, offset=offset)) for _ in range(reads))
 
 
 def _stored_bytes(stack: Stack) -> int:
-    """Give what the pages take on disk, with their indexes."""
-    with MongoClient[dict[str, Any]](stack.settings["MONGODB_URI"]) as client:
-        database = client[stack.settings["MONGODB_DATABASE"]]
-        client.admin.command("fsync")
+    """Return the size of the pages on disk, including their indexes."""
+    with open_database(stack) as database:
+        database.client.admin.command("fsync")
         return int(database.command("collStats", "integrations.hubspot.pages")["totalSize"])
 
 
 def _table(grown: Sequence[Growth]) -> Table:
-    table = Table(title="One export")
     headings = ("records", "s", "µs/record", "worker CPU µs/record", "mongod CPU µs/record", "worker peak MB")
     reads = ("bytes a record", "read at 0, ms", "read at 90 %, ms")
-    for heading in (*headings, *reads):
-        table.add_column(heading, justify="right")
+    table = figures_table("One export", *headings, *reads, labels=0)
     for each in grown:
         table.add_row(
             f"{each.records:,}",

@@ -1,4 +1,4 @@
-"""What a deployment costs its servers while nobody asks for anything: one shim, one worker, one beat."""
+"""The load of an idle deployment on its servers: one shim, one worker, one beat, no requests."""
 
 from __future__ import annotations
 
@@ -10,23 +10,22 @@ from typing import Any
 
 from pymongo import MongoClient
 from redis import Redis
-from rich.console import Console
 from rich.table import Table
 
-from sandbox.stack import Stack, StackOptions
-from sandbox.state_folder import temporary_state
+from benchmarks.stacks import running_stack
+from benchmarks.tables import show
 
 AIMS: Mapping[str, float] = {"MongoDB, commands": 1.0, "Redis, commands": 5.0, "Redis, new connections": 0.0}
-"""At most so many a second."""
+"""Target rates: at most so many per second."""
 
-_DRIVERS = {"hello", "isMaster"}  # MongoDB's driver watches each member by a call that the server answers in 10 s
+_DRIVERS = {"hello", "isMaster"}  # MongoDB's driver monitors each member by a call that the server answers after 10 s
 _OF_THE_MEASUREMENT = {"serverStatus", "endSessions", "info"}
 _SETTLING_S = 15.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counters:
-    """What servers have counted since their start, by what it was."""
+    """Counters of the servers since their start, by command."""
 
     mongo: Mapping[str, int]
     redis: Mapping[str, int]
@@ -35,21 +34,21 @@ class Counters:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rates:
-    """What came a second, by what it was, the most frequent first."""
+    """Commands per second, the most frequent first, and new connections per second."""
 
     mongo: Mapping[str, float]
     redis: Mapping[str, float]
     connections: float
 
     def against_aims(self) -> Mapping[str, float]:
-        """Return the sums by the names that aims have."""
+        """Return the totals under the names in `AIMS`."""
         return dict(zip(AIMS, (sum(self.mongo.values()), sum(self.redis.values()), self.connections), strict=True))
 
 
 def rates(before: Counters, after: Counters, *, seconds: float) -> Rates:
-    """Return what came between two readings, without what MongoDB's driver and the measurement ask for themselves.
+    """Return the rates between two readings, without the commands of MongoDB's driver and of the measurement.
 
-    Redis' health checks (`ping`) count: they are settings of the product.
+    Redis' health checks (`ping`) count: the product configures them.
     """
     return Rates(
         mongo=_a_second(before.mongo, after.mongo, seconds),
@@ -65,7 +64,7 @@ def _a_second(before: Mapping[str, int], after: Mapping[str, int], seconds: floa
 
 
 def table(measured: Rates) -> Table:
-    """Return what was measured beside what is aimed at, and what it consists of."""
+    """Return the measured totals beside the targets, with their most frequent commands."""
     made = Table("a second", "measured", "aim", "of which")
     parts = [measured.mongo, measured.redis, {}]
     for (name, aim), rate, part in zip(AIMS.items(), measured.against_aims().values(), parts, strict=True):
@@ -75,8 +74,8 @@ def table(measured: Rates) -> Table:
 
 
 def measure(seconds: float) -> Rates:
-    """Start a stack, let it settle, and read its servers' counters twice."""
-    with temporary_state() as folder, Stack(folder, options=StackOptions()) as stack:
+    """Start a stack, let it settle, and read the servers' counters at the beginning and the end of `seconds`."""
+    with running_stack() as stack:
         uri = stack.settings["MONGODB_URI"]
         with MongoClient[dict[str, Any]](uri) as mongo, Redis.from_url(stack.redis.url) as redis:
             read(mongo, redis)
@@ -87,7 +86,6 @@ def measure(seconds: float) -> Rates:
 
 
 def read(mongo: MongoClient[dict[str, Any]], redis: Redis) -> Counters:
-    """Read the counters of both servers."""
     commands = mongo.admin.command("serverStatus")["metrics"]["commands"]
     asked: Any = redis.info("commandstats")
     server: Any = redis.info("stats")
@@ -101,8 +99,8 @@ def read(mongo: MongoClient[dict[str, Any]], redis: Redis) -> Counters:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=60.0, help="how long counters are watched (60)")
-    Console().print(table(measure(parser.parse_args().seconds)))
+    parser.add_argument("--seconds", type=float, default=60.0, help="how long counters are compared (60)")
+    show(table(measure(parser.parse_args().seconds)))
 
 
 if __name__ == "__main__":

@@ -1,24 +1,23 @@
-"""What lanes make of HubSpot's latency: one export with and without a limit of calls, and its neighbours.
+"""How much lanes gain over HubSpot's latency: one export with and without a rate limit, and its neighbours.
 
     python -m benchmarks.lanes [--records 100000] [--limited-records 20000] [--latency 0.2] [--form mixed]
 
-quick       no limit, HubSpot answers in 50 ms: an export in lanes against a bare loop of `requests`, which asks for one
-            page after the other; both are timed in the same run, the loop over its first pages
-limited     the part of 110 calls in 10 s that one export uses, in lanes under every form of HubSpot's offsets, or those
-            that are named by --form, and with EXPORT_LANES=1; 200,000 records take three minutes a form and show the
-            long run: the first and the last seconds of a shorter one weigh more
-neighbours  another export of the same account, read page after page, and synchronous GETs, alone and beside an export
-            in lanes: what that takes is to be what they leave
-in vain     calls that brought no page, as a part of all
-extra       those, and what of a page is read twice where lanes meet, as a part of the calls that were needed
+quick       no limit, HubSpot answers in 50 ms: an export in lanes against a bare sequential loop of `requests`; both
+            are timed in the same run, the loop over its first pages only
+limited     the share of 110 calls in 10 s that one export uses, in lanes for every form of HubSpot's offsets (or those
+            of --form), and with EXPORT_LANES=1; start and end weigh less in longer runs: 200,000 records take three
+            minutes per form
+neighbours  a sequential export and synchronous GETs of the same account, alone and beside an export in lanes, which
+            should use only what they leave of the limit
+in vain     the share of calls that fetched no page
+extra       calls beyond the necessary ones, relative to these: calls in vain, and records read twice where lanes meet
 """
 
 from __future__ import annotations
 
-import itertools
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from statistics import median
@@ -26,14 +25,15 @@ from typing import Any, get_args
 
 import click
 import requests
-from rich.console import Console
 from rich.table import Table
 
+from benchmarks.measuring import elapsed_s
+from benchmarks.stacks import finished, running_stack
+from benchmarks.tables import figures_table, show
 from sandbox.export_api import ExportApi
 from sandbox.portal.cursors import CursorForm
 from sandbox.seeding import Account, mint_jwt, seed
 from sandbox.stack import Stack, StackOptions
-from sandbox.state_folder import temporary_state
 
 _ACCOUNT = Account(account_id="account", owner="user", hub_id=62515)
 _PAGE = 100
@@ -42,14 +42,14 @@ _LOOP_PAGES = 150
 _CALLS, _INTERVAL_S = 110, 10.0
 _ONE_BY_ONE_PAGES = 50
 _NEIGHBOUR_PAGES, _GETS = 30, 20
-_LOOK_EVERY_S = 0.05
+_POLL_S = 0.05
 _WIDTH = 120
 _FORMS = get_args(CursorForm)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Export:
-    """A finished export: how long it took, when HubSpot was asked for its pages, and how many records there were."""
+    """A finished export, with the times of its calls to HubSpot."""
 
     seconds: float
     asked_at: Sequence[float]
@@ -59,25 +59,25 @@ class Export:
 
     @property
     def needed(self) -> int:
-        """The fewest calls that could have brought it."""
+        """The minimum number of calls."""
         return -(-self.records // _PAGE)
 
     @property
     def in_vain(self) -> float:
-        """Calls that brought no page, as a part of all."""
+        """The share of calls that fetched no page."""
         return 1 - self.pages / len(self.asked_at)
 
     @property
     def extra(self) -> float:
-        """Further calls, as a part of those."""
+        """The calls beyond the minimum, relative to it."""
         return len(self.asked_at) / self.needed - 1
 
     def used(self, *, latency_s: float) -> float:
-        """Give the part of the limit that it used from its first call to its last answer."""
+        """Return the share of the limit that was used between the first call and the last answer."""
         return len(self.asked_at) / (self.asked_at[-1] - self.asked_at[0] + latency_s) / (_CALLS / _INTERVAL_S)
 
     def worst_window(self) -> int:
-        """Count the calls of the fullest interval."""
+        """Return the largest number of calls in any interval of the limit."""
         at = self.asked_at
         return max(sum(1 for other in at[n : n + 2 * _CALLS] if other < at[n] + _INTERVAL_S) for n in range(len(at)))
 
@@ -104,14 +104,10 @@ class Bench:
         self.api = ExportApi(stack.shim_url, token=self.jwt, session=self.session)
 
     def export(self) -> Export:
-        """Export all contacts and compare what came with what there is."""
+        """Export all contacts. Raises ExportFailedError if any is missing."""
         self.stack.hubspot_control.clear_calls()
         path = self.api.start("contacts")
-        job = self._ended(path)
-        if (job.status, job.records) != ("succeeded", self.records):
-            raise click.ClickException(
-                f"an export {job.status} with {job.records} of {self.records} records: {job.error}"
-            )
+        job = finished(self.api, path, records=self.records)
         calls = self.stack.hubspot_control.calls(type="contacts")
         return Export(
             seconds=job.seconds or 0.0,
@@ -122,7 +118,7 @@ class Bench:
         )
 
     def page_seconds(self, pages: int) -> float:
-        """Time a bare loop over so many pages, a page."""
+        """Return the seconds per page of a bare loop over `pages` pages."""
         token = self.stack.hubspot_control.issue_access_token(_ACCOUNT.hub_id)
         url = f"{self.stack.hubspot_url}/contacts/v1/lists/all/contacts/all"
         headers, offset = {"Authorization": f"Bearer {token}"}, 0
@@ -133,35 +129,24 @@ class Bench:
         return (time.monotonic() - began_at) / pages
 
     def neighbour_seconds(self) -> float:
-        """Time an export of some pages of another type, which is read page after page, a page."""
-        answer = self._post("/export/deals", {"limit": _NEIGHBOUR_PAGES * _PAGE, "page_size": _PAGE})
-        seconds = self._ended(answer.headers["Location"]).seconds
-        return (seconds or 0.0) / _NEIGHBOUR_PAGES
+        """Return the seconds per page of a sequential export of another type."""
+        records = _NEIGHBOUR_PAGES * _PAGE
+        answer = self._send("POST", "/export/deals", json={"limit": records, "page_size": _PAGE})
+        return (finished(self.api, answer.headers["Location"], records=records).seconds or 0.0) / _NEIGHBOUR_PAGES
 
     def get_seconds(self) -> list[float]:
-        """Time synchronous GETs, one after the other."""
-        return [_seconds(lambda: self._get("/export/deals", {"limit": 10})) for _ in range(_GETS)]
+        """Return the seconds of each of several consecutive GETs."""
+        return [elapsed_s(lambda: self._send("GET", "/export/deals", params={"limit": 10})) for _ in range(_GETS)]
 
     @contextmanager
     def beside_lanes(self) -> Iterator[None]:
-        """Have an export in lanes under way, at work for long enough to use all that is left of the limit."""
+        """Run an export in lanes meanwhile, which already uses the whole rest of the limit."""
         path = self.api.start("contacts")
         while len(self.stack.hubspot_control.calls(type="contacts", limit=2 * _CALLS)) < 2 * _CALLS:
-            time.sleep(_LOOK_EVERY_S)
+            time.sleep(_POLL_S)
         yield
         if self.api.job(path).has_ended:
-            raise click.ClickException("the export in lanes was over too soon: give it more records")
-
-    def _ended(self, path: str) -> Any:  # noqa: ANN401 - the sandbox's
-        while not (job := self.api.job(path)).has_ended:
-            time.sleep(_LOOK_EVERY_S)
-        return job
-
-    def _post(self, path: str, body: dict[str, int]) -> requests.Response:
-        return self._send("POST", path, json=body)
-
-    def _get(self, path: str, query: dict[str, int]) -> None:
-        self._send("GET", path, params=query)
+            raise click.ClickException("the export in lanes ended before the measurement: it needs more records")
 
     def _send(self, method: str, path: str, **parts: Any) -> requests.Response:  # noqa: ANN401 - a request's
         url, headers = f"{self.stack.shim_url}/v1/integrations/hubspot{path}", {"Authorization": f"Bearer {self.jwt}"}
@@ -178,7 +163,7 @@ class Bench:
 @click.option(
     "--form", "forms", multiple=True, type=click.Choice(_FORMS), default=_FORMS, show_default=True, help="Of offsets."
 )
-@click.option("--neighbours/--no-neighbours", default=True, show_default=True, help="Another half a minute.")
+@click.option("--neighbours/--no-neighbours", default=True, show_default=True, help="Takes another half a minute.")
 def main(
     records: int,
     limited_records: int,
@@ -187,17 +172,17 @@ def main(
     neighbours: bool,  # noqa: FBT001 - an option
 ) -> None:
     """Measure and print."""
-    console = Console(width=max(Console().width, _WIDTH))
     with _stack(HUBSPOT_RATE_LIMIT="0") as stack:
         bench = Bench(stack, records=records, latency_s=_QUICK_S, rate_limit=0)
-        console.print(_quick_table(bench))
+        show(_quick_table(bench), width=_WIDTH)
     limited = {f"in lanes, {form}": _limited_export(form, limited_records, latency_s=latency) for form in forms}
     with _stack(EXPORT_LANES="1") as stack:
         one_by_one = Bench(stack, records=_ONE_BY_ONE_PAGES * _PAGE, latency_s=latency, rate_limit=_CALLS).export()
-    console.print(_limited_table({**limited, "page after page": one_by_one}, latency_s=latency))
+    show(_limited_table({**limited, "page after page": one_by_one}, latency_s=latency), width=_WIDTH)
     if neighbours:
         with _stack() as stack:
-            console.print(_neighbours_table(Bench(stack, records=100_000, latency_s=latency, rate_limit=_CALLS)))
+            bench = Bench(stack, records=100_000, latency_s=latency, rate_limit=_CALLS)
+            show(_neighbours_table(bench), width=_WIDTH)
 
 
 def _limited_export(form: CursorForm, records: int, *, latency_s: float) -> Export:
@@ -205,16 +190,14 @@ def _limited_export(form: CursorForm, records: int, *, latency_s: float) -> Expo
         return Bench(stack, records=records, latency_s=latency_s, rate_limit=_CALLS, form=form).export()
 
 
-@contextmanager
-def _stack(**settings: str) -> Iterator[Stack]:
-    with temporary_state() as folder, Stack(folder, options=StackOptions(settings=settings)) as stack:
-        yield stack
+def _stack(**settings: str) -> AbstractContextManager[Stack]:
+    return running_stack(StackOptions(settings=settings))
 
 
 def _quick_table(bench: Bench) -> Table:
     before_s, export, after_s = bench.page_seconds(_LOOP_PAGES), bench.export(), bench.page_seconds(_LOOP_PAGES)
     loop_s = (before_s + after_s) / 2 * export.needed
-    table = _table(
+    table = figures_table(
         f"quick: {export.records:,} contacts, {_QUICK_S * 1000:g} ms a call, no limit",
         *("", "seconds", "calls a second", "extra calls", "times the bare loop"),
     )
@@ -230,7 +213,7 @@ def _quick_table(bench: Bench) -> Table:
 
 
 def _limited_table(exports: dict[str, Export], *, latency_s: float) -> Table:
-    table = _table(
+    table = figures_table(
         f"limited: {_CALLS} calls in {_INTERVAL_S:g} s, {latency_s * 1000:g} ms a call",
         *(
             "",
@@ -262,26 +245,13 @@ def _neighbours_table(bench: Bench) -> Table:
     time.sleep(_INTERVAL_S)
     with bench.beside_lanes():
         beside = bench.neighbour_seconds(), bench.get_seconds()
-    table = _table(
+    table = figures_table(
         f"neighbours: {_CALLS} calls in {_INTERVAL_S:g} s, {bench.latency_s * 1000:g} ms a call",
         *("", "export, ms a page", "GET, ms at p50", "at most"),
     )
     for name, (page_s, gets_s) in {"alone": alone, "beside an export in lanes": beside}.items():
         table.add_row(name, f"{page_s * 1000:.0f}", f"{median(gets_s) * 1000:.0f}", f"{max(gets_s) * 1000:.0f}")
     return table
-
-
-def _table(title: str, *headings: str) -> Table:
-    table = Table(title=title)
-    for heading, justify in zip(headings, itertools.chain(["left"], itertools.repeat("right")), strict=False):
-        table.add_column(heading, justify=justify)  # type: ignore[arg-type]  # rich's literals
-    return table
-
-
-def _seconds(call: Callable[[], None]) -> float:
-    began_at = time.monotonic()
-    call()
-    return time.monotonic() - began_at
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""What requests that wait cost the shim, and everyone else: many long polls of jobs that do not change.
+"""The cost of many long polls of unchanging jobs, for the shim and for other callers.
 
     python -m benchmarks.long_polls [--polls 1000] [--jobs 1] [--seconds 10]
 
-No worker runs, so that nothing happens to the jobs; the shim's share of a core is its process' own time. Meanwhile one
-caller asks for a job ten times a second. Then all polls come to their end at once.
+No worker runs, so that the jobs do not change. The shim's share of a core is the CPU time of its process. Meanwhile one
+caller reads a job ten times a second. Then all polls end at once.
 """
 
 from __future__ import annotations
@@ -12,37 +12,35 @@ import asyncio
 import time
 from dataclasses import dataclass
 from datetime import timedelta
-from statistics import quantiles
 from urllib.parse import urlsplit
 
 import click
-import psutil
 import requests
-from rich.console import Console
 from rich.table import Table
 
+from benchmarks.measuring import RunningProcess, percentile
+from benchmarks.stacks import running_stack
+from benchmarks.tables import show
 from sandbox.seeding import Account, mint_jwt, seed
-from sandbox.stack import Stack, StackOptions
-from sandbox.state_folder import temporary_state
+from sandbox.stack import StackOptions
 
 _ACCOUNT = Account(account_id="account", owner="user", hub_id=62515)
 _BASE_PATH = "/v1/integrations/hubspot"
 _SETTLE_S = 3.0
 _EVERY_S = 0.1
-_HUNDREDTHS = 100
 _NO_CAP = {"HUBSPOT_RATE_LIMIT": "0", "MAX_OPEN_JOBS_PER_ACCOUNT": "0", "MAX_WAITING_REQUESTS_PER_CALLER": "0"}
 
 
 @dataclass(frozen=True)
-class Door:
-    """Where the shim is, and who asks."""
+class ShimAddress:
+    """The address of the shim, and the caller's JWT."""
 
     host: str
     port: int
     jwt: str
 
     async def ask(self, path: str, *, wait_s: int | None = None) -> bytes:
-        """Return the head of an answer; the connection ends with it."""
+        """Return the first bytes of the answer, status included; each call opens a connection of its own."""
         reader, writer = await asyncio.open_connection(self.host, self.port)
         prefer = f"Prefer: wait={wait_s}\r\n" if wait_s is not None else ""
         head = f"GET {_BASE_PATH}{path} HTTP/1.1\r\nHost: shim\r\nConnection: close\r\n{prefer}"
@@ -53,8 +51,8 @@ class Door:
 
 
 @dataclass(frozen=True)
-class Found:
-    """Shares of a core, and seconds."""
+class Findings:
+    """The shim's share of a core, the seconds of the other caller's reads, and how the polls ended."""
 
     share_of_core: float
     others: list[float]
@@ -69,44 +67,40 @@ class Found:
 def main(polls: int, jobs: int, seconds: int) -> None:
     """Measure and print."""
     options = StackOptions(settings=_NO_CAP, workers=0, beats=0)
-    with temporary_state() as folder, Stack(folder, options=options) as stack:
+    with running_stack(options) as stack:
         seed(stack, _ACCOUNT, records={"contacts": 1})
         url, jwt = f"{stack.shim_url}{_BASE_PATH}", mint_jwt(stack, _ACCOUNT, life=timedelta(hours=1))
         session = requests.Session()
         session.headers["Authorization"] = f"Bearer {jwt}"
         made = [session.post(f"{url}/export/contacts", timeout=30).json()["data"]["job_id"] for _ in range(jobs)]
         parts = urlsplit(stack.shim_url)
-        door = Door(parts.hostname or "", parts.port or 0, jwt)
-        found = asyncio.run(_measure(door, made, polls=polls, seconds=seconds, shim=psutil.Process(stack.shim.pid)))
-    Console().print(_table(found, f"{polls} long polls of {jobs} jobs, {seconds} s"))
+        shim = ShimAddress(parts.hostname or "", parts.port or 0, jwt)
+        found = asyncio.run(_measure(shim, made, polls=polls, seconds=seconds, process_id=stack.shim.pid))
+    show(_table(found, f"{polls} long polls of {jobs} jobs, {seconds} s"))
 
 
-async def _measure(door: Door, jobs: list[str], *, polls: int, seconds: int, shim: psutil.Process) -> Found:
+async def _measure(shim: ShimAddress, jobs: list[str], *, polls: int, seconds: int, process_id: int) -> Findings:
     wait_s = int(seconds + _SETTLE_S + 2 + polls / 200)
     paths = [f"/jobs/{jobs[number % len(jobs)]}" for number in range(polls)]
     ends_at = time.perf_counter() + wait_s
-    waiting = [asyncio.create_task(door.ask(path, wait_s=wait_s)) for path in paths]
+    waiting = [asyncio.create_task(shim.ask(path, wait_s=wait_s)) for path in paths]
     await asyncio.sleep(_SETTLE_S + polls / 200)
-    began, used = time.perf_counter(), _used(shim)
+    began, process = time.perf_counter(), RunningProcess(process_id)
     others = []
     while time.perf_counter() < began + seconds:
         asked_at = time.perf_counter()
-        await door.ask(f"/jobs/{jobs[0]}")
+        await shim.ask(f"/jobs/{jobs[0]}")
         others.append(time.perf_counter() - asked_at)
         await asyncio.sleep(_EVERY_S)
-    share = (_used(shim) - used) / (time.perf_counter() - began)
+    cost = process.cost()
     answers = await asyncio.gather(*waiting)
-    return Found(share, others, sum(b" 200" in each for each in answers), time.perf_counter() - ends_at)
+    answered = sum(b" 200" in each for each in answers)
+    return Findings(cost.cpu_s / cost.wall_s, others, answered, time.perf_counter() - ends_at)
 
 
-def _used(shim: psutil.Process) -> float:
-    times = shim.cpu_times()
-    return float(times.user + times.system)
-
-
-def _table(found: Found, title: str) -> Table:
+def _table(found: Findings, title: str) -> Table:
     table = Table("", "", title=title)
-    p50, p99 = (quantiles(found.others, n=_HUNDREDTHS, method="inclusive")[each - 1] for each in (50, 99))
+    p50, p99 = (percentile(found.others, each) for each in (50, 99))
     table.add_row("share of a core", f"{found.share_of_core * 100:.1f} %")
     table.add_row("another GET /jobs/{id}, p50 / p99", f"{p50 * 1000:.1f} / {p99 * 1000:.1f} ms")
     table.add_row("answered 200", f"{found.answered}")

@@ -1,17 +1,17 @@
-"""How well the limit of one account is kept and used: several worker processes, one real Redis, which also fails.
+"""How well the rate limit of one account is kept and used: several worker processes and one Redis, which also fails.
 
     python -m benchmarks.rate_limit [--processes 4] [--threads 8] [--limit 110/3] [--seconds 20]
     python -m benchmarks.rate_limit --starved [--seconds 60] [--seed 1 --seed 2]
 
-Every thread books a place, waits for it, notes when it goes, and asks again; each second thread is slow, as if its
-calls took long. Instants are of CLOCK_MONOTONIC, which all processes of a machine share. What --starved does is said in
+Every thread reserves a permit, waits for it, records the time at which it uses it, and repeats; every second thread is
+slow, as if its calls took long. Times are of CLOCK_MONOTONIC, which all processes of a machine share. For --starved see
 benchmarks/starved.py.
 
-granted        calls that went, of those that the limit allows in that time
-worst window   the largest number of calls that went within any time as long as the limit's
-pace           the limit's time, over the time that so many calls took on average; where nothing happened to Redis
-Redis calls    questions to Redis for one granted call
-latest         how long after its place a call went at most, which the limit does not depend on
+granted        calls made, of those that the limit allows in that time
+worst window   the largest number of calls in any window of the limit's length
+pace           the mean rate relative to the limit, in the undisturbed run
+Redis calls    calls to Redis per granted call
+latest         the longest delay between a permit's time and its use, on which the limit does not depend
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ from typing import Any
 import click
 import structlog
 from redis import Redis
-from rich.console import Console
 from rich.table import Table
 
 from benchmarks.starved import run, table_of
+from benchmarks.tables import show
 from sandbox.redis_server import RedisServer
 from sandbox.servers import embedded_redis
 from sandbox.state_folder import temporary_state
@@ -54,7 +54,7 @@ _WIDTH = 120
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """What each process does: with so many threads, one account, between two instants."""
+    """The work of one process: `threads` threads call for one account during `seconds` seconds."""
 
     url: str
     account_id: str
@@ -65,29 +65,29 @@ class Task:
 
     @property
     def ends_at(self) -> float:
-        """When nobody asks any more."""
+        """When the threads stop."""
         return self.begins_at + self.seconds
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExportTotals:
-    """When calls went, in no order, how late at most, and what was asked of Redis for them."""
+class CallTotals:
+    """The times of calls in no order, their largest delay, and the number of calls to Redis."""
 
     went_at: list[float]
     latest_s: float
     redis_calls: int
 
     @classmethod
-    def of_all(cls, tallies: Sequence[ExportTotals]) -> ExportTotals:
-        """Put the processes' tallies together, calls in order."""
+    def of_all(cls, totals: Sequence[CallTotals]) -> CallTotals:
+        """Merge the totals of all processes, with the calls in order of time."""
         return cls(
-            went_at=sorted(at for tally in tallies for at in tally.went_at),
-            latest_s=max(tally.latest_s for tally in tallies),
-            redis_calls=sum(tally.redis_calls for tally in tallies),
+            went_at=sorted(at for each in totals for at in each.went_at),
+            latest_s=max(each.latest_s for each in totals),
+            redis_calls=sum(each.redis_calls for each in totals),
         )
 
     def worst_window(self, seconds: float) -> int:
-        """Count the calls of the fullest half-open window."""
+        """Return the largest number of calls in any half-open window."""
         worst = first = 0
         for last, at in enumerate(self.went_at):
             while self.went_at[first] <= at - seconds:
@@ -96,22 +96,21 @@ class ExportTotals:
         return worst
 
     def pace(self, rate: Rate) -> float:
-        """Return the mean rate as a part of the limit's: from each call to the one that may go a window later."""
+        """Return the mean rate relative to the limit, over all pairs of calls that are one full window apart."""
         took = [later - earlier for earlier, later in zip(self.went_at, self.went_at[rate.calls :], strict=False)]
         return rate.seconds * len(took) / sum(took) if took else 0.0
 
     def longest_pause_s(self) -> float:
-        """Return the longest time without a call."""
         return max((later - earlier for earlier, later in pairwise(self.went_at)), default=0.0)
 
 
 class CountingRedis(Redis):
-    """Counts what it asks. Threads may lose a count to each other, which changes no digit that is shown."""
+    """Counts its commands. Threads may lose single increments, which does not change the displayed digits."""
 
     asked = 0
 
     def execute_command(self, *arguments: Any, **options: Any) -> Any:  # noqa: ANN401 - the library's signature
-        """Ask, and count it."""
+        """Count the command and run it."""
         self.asked += 1
         return super().execute_command(*arguments, **options)  # type: ignore[no-untyped-call]  # the library's
 
@@ -121,7 +120,7 @@ class CountingRedis(Redis):
 @click.option("--threads", default=8, show_default=True, type=click.IntRange(1, 64))
 @click.option("--limit", default="110/3", show_default=True, help="Calls per seconds.")
 @click.option("--seconds", type=float, help="How long each of the four scenarios takes (20), or --starved (60).")
-@click.option("--starved", is_flag=True, help="Two workers that get no time, instead of the four scenarios.")
+@click.option("--starved", is_flag=True, help="Two workers starved of CPU time, instead of the four scenarios.")
 @click.option("--seed", "seeds", multiple=True, type=int, default=(1,), show_default=True, help="Of --starved.")
 def main(  # noqa: PLR0913 - options
     *,
@@ -134,12 +133,12 @@ def main(  # noqa: PLR0913 - options
 ) -> None:
     """Measure and print."""
     if starved:
-        Console(width=_WIDTH).print(table_of([(seed, run(seed, seconds=seconds or _STARVED_S)) for seed in seeds]))
+        show(table_of([(seed, run(seed, seconds=seconds or _STARVED_S)) for seed in seeds]), width=_WIDTH)
         return
     rate = Rate.parse(limit)
     if rate is None:
-        raise click.BadParameter("there has to be one", param_hint="--limit")
-    Console(width=_WIDTH).print(_measure(rate, processes=processes, threads=threads, seconds=seconds or _SECONDS))
+        raise click.BadParameter("must not be 0", param_hint="--limit")
+    show(_measure(rate, processes=processes, threads=threads, seconds=seconds or _SECONDS), width=_WIDTH)
 
 
 def _measure(rate: Rate, *, processes: int, threads: int, seconds: float) -> Table:
@@ -158,24 +157,24 @@ def _measure(rate: Rate, *, processes: int, threads: int, seconds: float) -> Tab
             time.sleep(_START_UP_S + seconds / 3)
             if disturb:
                 disturb(server)
-            tally = ExportTotals.of_all([future.result() for future in running])
-            pace = "" if disturb else f"{tally.pace(rate):.1%}"
-            table.add_row(name, *_cells(tally, task, pace=pace))
+            totals = CallTotals.of_all([future.result() for future in running])
+            pace = "" if disturb else f"{totals.pace(rate):.1%}"
+            table.add_row(name, *_cells(totals, task, pace=pace))
     return table
 
 
 def _disturbances(rate: Rate) -> dict[str, Callable[[RedisServer], None] | None]:
-    """Return what happens to Redis after a third of each run."""
+    """Return the scenarios: what happens to Redis after a third of each run."""
     return {
-        "nothing happens": None,
+        "undisturbed": None,
         "FLUSHALL": _flush,
         f"killed, away {_SHORT_ABSENCE_S:g} s": lambda server: _kill(server, away_s=_SHORT_ABSENCE_S),
         f"killed, away {1.5 * rate.seconds:g} s": lambda server: _kill(server, away_s=1.5 * rate.seconds),
     }
 
 
-def work(task: Task) -> ExportTotals:
-    """Do one process' part."""
+def work(task: Task) -> CallTotals:
+    """Run the threads of one process."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     redis = CountingRedis(connection_pool=impatient_redis(task.url).connection_pool)
     limiter = RedisRateLimiter(redis, task.rate)
@@ -185,7 +184,7 @@ def work(task: Task) -> ExportTotals:
         caller.start()
     for caller in callers:
         caller.join()
-    return ExportTotals(
+    return CallTotals(
         went_at=[at for caller in callers for at in caller.went_at],
         latest_s=max(caller.latest_s for caller in callers),
         redis_calls=redis.asked,
@@ -193,7 +192,7 @@ def work(task: Task) -> ExportTotals:
 
 
 class Caller(threading.Thread):
-    """One thread that makes calls as fast as it may."""
+    """One thread that calls as fast as the limiter lets it."""
 
     def __init__(self, limiter: RedisRateLimiter, task: Task, *, call_s: float) -> None:
         super().__init__()
@@ -204,21 +203,21 @@ class Caller(threading.Thread):
         self.latest_s = 0.0
 
     def run(self) -> None:
-        """Book, wait, go, until the time is over."""
+        """Reserve, wait and call, until the time is over."""
         while (asked_at := time.monotonic()) < self._task.ends_at:
-            place = self._limiter.reserve(self._task.account_id, within_s=_WITHIN_S)
-            if time.monotonic() + place.wait_s >= self._task.ends_at:
+            reservation = self._limiter.reserve(self._task.account_id, within_s=_WITHIN_S)
+            if time.monotonic() + reservation.wait_s >= self._task.ends_at:
                 return
-            time.sleep(place.wait_s)
-            if place.is_booked:
-                self._go(place.permit, asked_at + place.wait_s)
+            time.sleep(reservation.wait_s)
+            if reservation.is_booked:
+                self._call(reservation.permit, due_at=asked_at + reservation.wait_s)
 
-    def _go(self, permit: Permit, place_at: float) -> None:
+    def _call(self, permit: Permit, *, due_at: float) -> None:
         with suppress(PermitExpiredError):
             permit.leave()
             went_at = time.monotonic()
             self.went_at.append(went_at)
-            self.latest_s = max(self.latest_s, went_at - place_at)
+            self.latest_s = max(self.latest_s, went_at - due_at)
             time.sleep(self._call_s)
         permit.settle()
 
@@ -234,15 +233,15 @@ def _kill(server: RedisServer, *, away_s: float) -> None:
     server.start().wait_ready()
 
 
-def _cells(tally: ExportTotals, task: Task, *, pace: str) -> Sequence[str]:
-    granted, calls = len(tally.went_at), task.rate.calls
+def _cells(totals: CallTotals, task: Task, *, pace: str) -> Sequence[str]:
+    granted, calls = len(totals.went_at), task.rate.calls
     return (
         f"{granted} of {calls * math.ceil(task.seconds / task.rate.seconds)}",
-        f"{tally.worst_window(task.rate.seconds)} of {calls}",
+        f"{totals.worst_window(task.rate.seconds)} of {calls}",
         pace,
-        f"{tally.longest_pause_s():.1f} s",
-        f"{tally.redis_calls / max(granted, 1):.2f}",
-        f"{tally.latest_s * 1000:.0f} ms",
+        f"{totals.longest_pause_s():.1f} s",
+        f"{totals.redis_calls / max(granted, 1):.2f}",
+        f"{totals.latest_s * 1000:.0f} ms",
     )
 
 

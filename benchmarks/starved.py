@@ -1,13 +1,13 @@
-"""Whether the limit holds where processes get no time: workers stopped and killed at random, every core taken.
+"""Whether the rate limit holds for starved processes: workers are stopped and killed at random, all cores are busy.
 
-Two workers export from several accounts, 20 calls in any 2 s each. Beside them one process a core does nothing but
-count. By a seed, workers are stopped (SIGSTOP) for 0.1 to 5 s, at times for longer than their permits last, and killed
-(SIGKILL). HubSpot's stand-in is stopped for 1 to 4 s now and then, which is what a delay on the way does: calls that
-have left one after the other arrive together.
+Two workers export from several accounts, each limited to 20 calls in any 2 s, while one busy loop per core runs. A seed
+decides when workers are stopped (SIGSTOP) for 0.1 to 5 s, sometimes for longer than their permits are valid, and killed
+(SIGKILL). Now and then the fake HubSpot is stopped for 1 to 4 s, which has the effect of a network delay: calls that
+were sent one after the other arrive together.
 
-The stand-in judges by the instants at which it reads requests. They lie between a call's leaving and its answer, as
-HubSpot's own do, whatever delays it. It runs before all others, where the system allows that: read late, calls that
-have arrived together could be spread over time, and a limit that was broken would look kept.
+The fake HubSpot enforces the limit by the times at which it reads requests. Those lie between the sending of a call and
+its answer, as HubSpot's own do. It runs at a higher priority where the system permits: if it read late, calls that
+arrived together would be spread over time, and a violated limit would look kept.
 """
 
 from __future__ import annotations
@@ -22,17 +22,15 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from datetime import timedelta
 from enum import StrEnum
 from typing import Any
 
 import requests
 from rich.table import Table
 
-from sandbox.export_api import ExportApi
-from sandbox.seeding import Account, mint_jwt, seed
+from benchmarks.stacks import api_of, running_stack
+from sandbox.seeding import Account, seed
 from sandbox.stack import Stack, StackOptions
-from sandbox.state_folder import temporary_state
 
 CALLS, WINDOW_S = 20, 2.0
 
@@ -44,11 +42,11 @@ _LONG_STOPS, _KILLS = 0.05, 0.03
 _PAUSE_S = (0.2, 1.5)
 _DELAY_S, _BETWEEN_DELAYS_S = (1.0, 4.0), (3.0, 8.0)
 _RESTART_S = 8.0
-_FIRST = -10  # of the nice values of processes: before all others
+_HIGH_PRIORITY = -10  # nice value
 
 
 class Blow(StrEnum):
-    """What happens to a process."""
+    """What is done to a process."""
 
     STOPPED = "stopped"
     CONTINUED = "continued"
@@ -56,12 +54,12 @@ class Blow(StrEnum):
 
 
 HUBSPOT = -1
-"""In the place of a worker's number."""
+"""The target that is no worker's number."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class TimedBlow:
-    """A blow to one of the workers, or to HUBSPOT, so many seconds after the start."""
+    """An event for one of the workers, or for HUBSPOT, `at_s` seconds after the start."""
 
     at_s: float
     target: int
@@ -70,7 +68,7 @@ class TimedBlow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Findings:
-    """What the accounts' calls were, by the instants at which the stand-in read them, and what had happened."""
+    """The times of the accounts' calls, as the fake HubSpot read them, and the plan of the run."""
 
     seconds: float
     calls: Mapping[int, Sequence[float]]
@@ -79,26 +77,26 @@ class Findings:
 
     @property
     def worst_window(self) -> int:
-        """Count the calls of the fullest window of any account."""
+        """The largest number of calls of one account in any window."""
         return max((len(window) for window in self._windows()), default=0)
 
     @property
     def windows_over(self) -> int:
-        """Count the calls that were one too many in the window that ends with them."""
+        """The number of calls that exceeded the limit in the window that ends with them."""
         return sum(len(window) > CALLS for window in self._windows())
 
     @property
     def used(self) -> float:
-        """The part of the limits that was used."""
+        """The share of the limits that was used."""
         calls = sum(map(len, self.calls.values()))
         return calls / (len(self.calls) * CALLS / WINDOW_S * self.seconds)
 
     def blows(self, blow: Blow, *, to_hubspot: bool = False) -> int:
-        """Count what has happened to workers, or to HubSpot."""
+        """Count the events of a kind for workers, or for HubSpot."""
         return sum(each.blow is blow and (each.target == HUBSPOT) is to_hubspot for each in self.plan)
 
     def _windows(self) -> Iterator[Sequence[float]]:
-        """Return the window that ends with each call."""
+        """Yield the calls of the window that ends with each call."""
         for instants in self.calls.values():
             first = 0
             for last, at in enumerate(instants):
@@ -108,7 +106,7 @@ class Findings:
 
 
 def make_plan(seed_: int, *, seconds: float, workers: int = _WORKERS) -> Sequence[TimedBlow]:
-    """Draw what happens to HubSpot and to each worker, one thing after the other."""
+    """Draw the events: for HubSpot and for each worker one after the other, never two at once."""
     chance, blows = random.Random(seed_), list[TimedBlow]()  # noqa: S311 - reproducible
     at_s = _PAUSE_S[1]
     while at_s < seconds:
@@ -136,10 +134,10 @@ def _stop_s(chance: random.Random) -> float:
 
 
 def run(seed_: int, *, seconds: float, accounts: int = 3) -> Findings:
-    """Do what is planned for that seed while exports run, and look at what HubSpot saw."""
+    """Carry out the plan of a seed while exports run; return what HubSpot saw."""
     settings = {"HUBSPOT_RATE_LIMIT": f"{CALLS}/{WINDOW_S:g}"}
     options = StackOptions(settings=settings, workers=_WORKERS, worker_arguments=(f"--concurrency={_CONCURRENCY}",))
-    with temporary_state() as folder, Stack(folder, options=options) as stack, requests.Session() as session:
+    with running_stack(options) as stack, requests.Session() as session:
         portals = [Account(account_id=f"a{n}", owner="user", hub_id=1000 + n) for n in range(accounts)]
         for account in portals:
             records = {"contacts": _RECORDS, "deals": _RECORDS // 10}
@@ -151,13 +149,13 @@ def run(seed_: int, *, seconds: float, accounts: int = 3) -> Findings:
                 rate_interval_s=WINDOW_S,
                 latency_s=_LATENCY_S,
             )
-            api = ExportApi(stack.shim_url, token=mint_jwt(stack, account, life=timedelta(hours=1)), session=session)
+            api = api_of(stack, account, session)
             for export_type in ("contacts", "deals"):
                 api.start(export_type)
         with suppress(PermissionError):
-            os.setpriority(os.PRIO_PROCESS, stack.hubspot.pid, _FIRST)
+            os.setpriority(os.PRIO_PROCESS, stack.hubspot.pid, _HIGH_PRIORITY)
         plan = make_plan(seed_, seconds=seconds)
-        with _all_cores_taken():
+        with _busy_cores():
             _carry_out(plan, stack, seconds=seconds)
         return _find(stack, portals, plan, seconds=seconds)
 
@@ -189,12 +187,12 @@ def _find(stack: Stack, portals: Sequence[Account], plan: Sequence[TimedBlow], *
 
 
 def _instants(calls: Sequence[Mapping[str, Any]]) -> Sequence[float]:
-    """Return when the calls came that count in the limit: tokens are asked for outside of it."""
+    """Return the times of the calls that count towards the limit, which OAuth calls do not."""
     return [call["at"] for call in calls if "/oauth/" not in call["path"]]
 
 
 @contextmanager
-def _all_cores_taken() -> Iterator[None]:
+def _busy_cores() -> Iterator[None]:
     with ExitStack() as ends:
         for _ in range(os.cpu_count() or 1):
             burner = subprocess.Popen([sys.executable, "-c", "while True: pass"])
@@ -204,11 +202,11 @@ def _all_cores_taken() -> Iterator[None]:
 
 
 def table_of(findings: Sequence[tuple[int, Findings]]) -> Table:
-    """Make the table of one run a seed."""
+    """Return a table with one row per seed."""
     table = Table(
         *("seed", "seconds", "stopped", "killed", "HubSpot late", "calls", "used"),
         *(f"most in {WINDOW_S:g} s", "windows over", "answered 429"),
-        title=f"starved: {CALLS} calls in {WINDOW_S:g} s, {_WORKERS} workers, every core taken",
+        title=f"starved: {CALLS} calls in {WINDOW_S:g} s, {_WORKERS} workers, all cores busy",
     )
     for number, each in findings:
         table.add_row(

@@ -1,9 +1,9 @@
-"""What a sweep costs where many jobs wait: documents that MongoDB reads, seconds until all that is due was published.
+"""The cost of a sweep over many waiting jobs: documents read by MongoDB, and seconds until all due jobs are published.
 
     python -m benchmarks.sweep [--waiting 100000] [--due 1000]
 
-A real MongoDB, no broker: what is published is only counted. Every due job has an account of its own. Beside it a
-worker takes turns of another account, before the sweep and while it is at work.
+A real MongoDB and no broker: published messages are only counted. Every due job belongs to its own account. A worker
+claims turns of another account, before and during the sweep.
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ from uuid import uuid4
 
 import click
 import structlog
-from rich.console import Console
 from rich.table import Table
 
+from benchmarks.measuring import elapsed_s
+from benchmarks.tables import show
 from sandbox.servers import embedded_mongo
 from sandbox.state_folder import temporary_state
 from worker.jobs.job import Job
@@ -46,7 +47,7 @@ _WIDTH = 90
 
 @dataclass
 class _Counting:
-    """A TurnQueue that counts what is published."""
+    """A TurnQueue that counts messages."""
 
     turns: list[str] = field(default_factory=list)
 
@@ -78,27 +79,27 @@ def main(waiting: int, due: int) -> None:
         queue = _Counting()
         sweeper = Sweeper(jobs=store, queue=queue, upkeep=MongoUpkeepStore(database), duties=(), chores=())
         swept: list[float] = []
-        sweeping = threading.Thread(target=lambda: swept.append(_seconds(sweeper.sweep)))
+        sweeping = threading.Thread(target=lambda: swept.append(elapsed_s(sweeper.sweep)))
         database.command("profile", 2)
         sweeping.start()
         during_s = _turns(store, lambda _: sweeping.is_alive())
         sweeping.join()
         database.command("profile", 0)
         read = _read_by_sweep(database)
-        idle_s = statistics.median(_seconds(sweeper.sweep) for _ in range(5))
-        gauges_s = statistics.median(_seconds(store.open_jobs) for _ in range(5))
+        idle_s = statistics.median(elapsed_s(sweeper.sweep) for _ in range(5))
+        gauges_s = statistics.median(elapsed_s(store.open_jobs) for _ in range(5))
     table = Table(title=f"{waiting:,} jobs wait, {due:,} are due", show_header=False)
     for name, figure in (
-        ("due jobs that were published for", f"{len(queue.turns):,}"),
-        ("seconds until all of them were", f"{swept[0]:.2f}"),
+        ("due jobs published", f"{len(queue.turns):,}"),
+        ("seconds until all are published", f"{swept[0]:.2f}"),
         ("documents read for each of them", f"{read / due:.1f}"),
         ("a sweep that finds nothing, ms", f"{idle_s * 1000:.1f}"),
-        ("all gauges of jobs, ms", f"{gauges_s * 1000:.0f}"),
+        ("all job gauges, ms", f"{gauges_s * 1000:.0f}"),
         ("a turn of another account, median ms: before", f"{statistics.median(before_s) * 1000:.1f}"),
-        ("beside the sweep", f"{statistics.median(during_s or [0.0]) * 1000:.1f}"),
+        ("during the sweep", f"{statistics.median(during_s or [0.0]) * 1000:.1f}"),
     ):
         table.add_row(name, figure)
-    Console(width=max(Console().width, _WIDTH)).print(table)
+    show(table, width=_WIDTH)
 
 
 @contextmanager
@@ -129,7 +130,7 @@ def _job(account_id: str) -> Job:
 
 
 def _add_waiting(database: MongoDatabase, count: int) -> None:
-    """Add jobs of a thousand accounts that HubSpot wants hours of patience for."""
+    """Store jobs of a thousand accounts that wait for hours, as HubSpot's Retry-After can demand."""
     far = datetime.now(UTC) + timedelta(hours=6)
     for first in range(0, count, _BATCH):
         jobs = [_job(f"waits-{number % _ACCOUNTS}") for number in range(first, min(count, first + _BATCH))]
@@ -138,10 +139,10 @@ def _add_waiting(database: MongoDatabase, count: int) -> None:
         database[COLLECTION].insert_many([to_document(job) | timed for job in waiting])
 
 
-def _turns(store: MongoJobStore, goes_on: Callable[[int], bool]) -> list[float]:
-    """Take turns of one account, and give what each took."""
+def _turns(store: MongoJobStore, wants_more: Callable[[int], bool]) -> list[float]:
+    """Run turns of one account; return the seconds of each."""
     took: list[float] = []
-    while goes_on(len(took)):
+    while wants_more(len(took)):
         turn = AccountTurn(account_id="works", line=Line.BULK, as_of=store.now())
         began_at = time.monotonic()
         if not store.has_turn(turn, most=0):
@@ -155,15 +156,9 @@ def _turns(store: MongoJobStore, goes_on: Callable[[int], bool]) -> list[float]:
 
 
 def _read_by_sweep(database: MongoDatabase) -> int:
-    """Add up what the server notes of all calls but those for turns, which name an account."""
+    """Sum up the documents that the profiler recorded, without the calls of `_turns`, which name an account."""
     noted = database["system.profile"].find({"ns": f"{database.name}.{COLLECTION}"})
     return sum(call.get("docsExamined", 0) for call in noted if "works" not in str(call["command"]))
-
-
-def _seconds(act: Callable[[], object]) -> float:
-    began_at = time.monotonic()
-    act()
-    return time.monotonic() - began_at
 
 
 if __name__ == "__main__":

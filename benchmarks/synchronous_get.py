@@ -1,44 +1,42 @@
-"""What `GET /export/contacts` costs over calling HubSpot directly: one caller, the two in turn, on an embedded stack.
+"""The overhead of `GET /export/contacts` over calling HubSpot directly: one caller, both in turn, on an embedded stack.
 
     python -m benchmarks.synchronous_get [--rounds 300] [--latency 0.05] [--records 10]
 
-Each round asks HubSpot's stand-in for a page, then asks the shim for the same page. The overhead is taken round by
-round, so that a machine that is slow for a moment is slow for both.
+Each round fetches a page from the fake HubSpot, then the same page through the shim. The overhead is computed round by
+round, so that a temporary slowdown of the machine affects both.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from statistics import quantiles
 from typing import Any
 
 import click
 import requests
-from rich.console import Console
 from rich.table import Table
 
+from benchmarks.measuring import elapsed_s, percentile
+from benchmarks.stacks import running_stack
+from benchmarks.tables import show
 from sandbox.seeding import Account, mint_jwt, seed
 from sandbox.stack import Stack, StackOptions
-from sandbox.state_folder import temporary_state
 
 _ACCOUNT = Account(account_id="account", owner="user", hub_id=62515)
 _WARM_UP = 20
-_HUNDREDTHS = 100
 
 
 @dataclass(frozen=True)
 class Timings:
-    """Seconds, one a round."""
+    """Seconds of each round."""
 
     direct: list[float]
     through_shim: list[float]
 
     @property
     def overhead(self) -> list[float]:
-        """What the shim added, round by round."""
+        """The difference of each round."""
         return [slow - fast for fast, slow in zip(self.direct, self.through_shim, strict=True)]
 
 
@@ -49,12 +47,10 @@ class Timings:
 def main(rounds: int, latency: float, records: int) -> None:
     """Measure and print."""
     options = StackOptions(settings={"HUBSPOT_RATE_LIMIT": "0"})
-    with temporary_state() as folder, Stack(folder, options=options) as stack:
+    with running_stack(options) as stack:
         seed(stack, _ACCOUNT, records={"contacts": 1000}, rich=True, rate_limit=0, latency_s=latency)
         timings = _measure(stack, rounds=rounds, records=records)
-    Console().print(
-        _table(timings, f"{rounds} rounds, {records} contacts a page, HubSpot answers in {latency * 1000:g} ms")
-    )
+    show(_table(timings, f"{rounds} rounds, {records} contacts a page, HubSpot answers in {latency * 1000:g} ms"))
 
 
 def _measure(stack: Stack, *, rounds: int, records: int) -> Timings:
@@ -66,7 +62,7 @@ def _measure(stack: Stack, *, rounds: int, records: int) -> Timings:
     ask_shim = _caller(
         f"{stack.shim_url}/v1/integrations/hubspot/export/contacts", jwt, {"limit": records, "offset": 0}
     )
-    pairs = [(_seconds(ask_hubspot), _seconds(ask_shim)) for _ in range(rounds + _WARM_UP)][_WARM_UP:]
+    pairs = [(elapsed_s(ask_hubspot), elapsed_s(ask_shim)) for _ in range(rounds + _WARM_UP)][_WARM_UP:]
     return Timings(direct=[direct for direct, _ in pairs], through_shim=[through for _, through in pairs])
 
 
@@ -82,12 +78,6 @@ def _caller(url: str, token: str, query: dict[str, Any]) -> Callable[[], None]:
     return call
 
 
-def _seconds(call: Callable[[], None]) -> float:
-    began = time.perf_counter()
-    call()
-    return time.perf_counter() - began
-
-
 def _table(timings: Timings, title: str) -> Table:
     table = Table("", "p50 ms", "p90 ms", "p99 ms", title=title)
     for name, seconds in (
@@ -95,12 +85,8 @@ def _table(timings: Timings, title: str) -> Table:
         ("GET /export/contacts", timings.through_shim),
         ("overhead", timings.overhead),
     ):
-        table.add_row(name, *(f"{_percentile(seconds, p) * 1000:.1f}" for p in (50, 90, 99)))
+        table.add_row(name, *(f"{percentile(seconds, p) * 1000:.1f}" for p in (50, 90, 99)))
     return table
-
-
-def _percentile(values: Sequence[float], percent: int) -> float:
-    return quantiles(values, n=_HUNDREDTHS, method="inclusive")[percent - 1]
 
 
 if __name__ == "__main__":

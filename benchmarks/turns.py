@@ -1,11 +1,10 @@
-"""A simulation of 10,000 accounts of which one floods: what a message a job does to all others, and turns by account.
+"""Simulates 10,000 accounts, one of which floods the queue: a message per job compared with turns per account.
 
     python -m benchmarks.turns [--accounts 10000] [--exports 1] [--flood 1000] [--slots 64] [--bound 8]
 
-Every account has so many `--exports` of three slices, all asked for at the same moment; one account has as many as
-`--flood` says, asked for first. A slice takes two seconds, a message that leads to none three milliseconds. In the
-middle of it 100 further accounts ask for a slice, one every second. The rules are those of the product, the time is
-simulated.
+Every account submits `--exports` exports of three slices at the same moment; one account submits `--flood` exports just
+before. A slice takes two seconds, a message without work three milliseconds. Later 100 more accounts submit one slice
+each, one per second. The rules are those of the product; the time is simulated.
 """
 
 from __future__ import annotations
@@ -17,8 +16,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import click
-from rich.console import Console
-from rich.table import Table
+
+from benchmarks.tables import figures_table, show
 
 _SLICE_S, _IN_VAIN_S = 2.0, 0.003
 _SLICES, _SLICES_OF_FLOOD = 3, 20
@@ -26,7 +25,7 @@ _LATE, _LATE_FROM_S = 100, 10.0
 _FLOODS = "floods"
 _WIDTH = 140
 _HEADINGS = (
-    "messages are for",
+    "message per",
     "flood",
     "others' exports: median s",
     "last",
@@ -50,7 +49,7 @@ class _Job:
 
 @dataclass(slots=True)
 class _Line:
-    """The jobs of an account: those that are ready, those that are held, and when one was claimed last."""
+    """The jobs of an account: ready ones, held ones, and the time of the last claim."""
 
     ready: deque[_Job] = field(default_factory=deque)
     held: set[_Job] = field(default_factory=set)
@@ -59,7 +58,7 @@ class _Line:
 
 @dataclass(frozen=True, slots=True)
 class _Message:
-    """A turn of an account, published `as_of` an instant; or for one `job` only."""
+    """A turn of an account, published at `as_of`; or a message for one `job` only."""
 
     account: str
     as_of: float
@@ -76,18 +75,18 @@ class _Result:
 
 
 class _Deployment:
-    """Slots that take messages in their order. Without a `bound` a message is for a job, and lives as long as that."""
+    """Slots that process messages in order. With `bound=None` each message belongs to one job until that has ended."""
 
     def __init__(self, *, slots: int, bound: int | None) -> None:
         self.result = _Result()
         self._bound = bound
         self._free = [(0.0, number) for number in range(slots)]
         self._messages: deque[_Message] = deque()
-        self._ends: deque[_Job] = deque()  # slices are of one length: what began first ends first
+        self._ends: deque[_Job] = deque()  # all slices take equally long, so they end in the order of their start
         self._lines: dict[str, _Line] = defaultdict(_Line)
 
     def run(self, asked: Sequence[_Job]) -> None:
-        """Work until everything is done."""
+        """Process everything."""
         to_come = deque(sorted(asked, key=lambda job: job.asked_at))
         while to_come or self._messages or self._ends:
             at, slot = heapq.heappop(self._free)
@@ -112,7 +111,7 @@ class _Deployment:
         self.result.most_messages = max(self.result.most_messages, len(self._messages))
 
     def _work(self, at: float) -> float:
-        """Take a message; give for how long it keeps the slot."""
+        """Process a message; return for how long it occupies the slot."""
         message = self._messages.popleft()
         line = self._lines[message.account]
         job = message.job or self._choose(line, message)
@@ -131,13 +130,13 @@ class _Deployment:
         return _SLICE_S
 
     def _choose(self, line: _Line, turn: _Message) -> _Job | None:
-        """Choose as `claim_next` does, if `has_turn` says so."""
+        """Return the job that `has_turn` and `claim_next` would pick."""
         first = line.ready[0] if line.ready else None
         is_void = line.claimed_at > turn.as_of or len(line.held) >= (self._bound or 0)
         return None if is_void or first is None or first.ready_at > turn.as_of else first
 
     def _end(self, job: _Job) -> None:
-        """End a slice, and publish what follows from it."""
+        """End a slice, and publish the message that follows from it."""
         at = job.claimed_at + _SLICE_S
         line = self._lines[job.account]
         line.held.discard(job)
@@ -160,15 +159,14 @@ class _Deployment:
 @click.option("--bound", default=8, show_default=True, type=click.IntRange(min=1), help="SLOTS_PER_ACCOUNT.")
 def main(accounts: int, exports: int, flood: int, slots: int, bound: int) -> None:
     """Simulate and print."""
-    table = Table(title=f"{accounts:,} accounts, {exports} exports each, on {slots} slots; the flood: {flood:,} of one")
-    for number, heading in enumerate(_HEADINGS):
-        table.add_column(heading, justify="right" if number else "left")
-    for name, limit in (("jobs", None), ("turns of accounts", bound)):
+    title = f"{accounts:,} accounts, {exports} exports each, on {slots} slots; the flood: {flood:,} of one"
+    table = figures_table(title, *_HEADINGS)
+    for name, limit in (("job", None), ("account's turn", bound)):
         for number in (0, flood):
             deployment = _Deployment(slots=slots, bound=limit)
             deployment.run(_asked(accounts, exports=exports, flood=number))
             table.add_row(name, f"{number:,}", *_figures(deployment.result))
-    Console(width=max(Console().width, _WIDTH)).print(table)
+    show(table, width=_WIDTH)
 
 
 def _asked(accounts: int, *, exports: int, flood: int) -> list[_Job]:

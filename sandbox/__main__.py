@@ -7,11 +7,11 @@ import signal
 import sys
 
 if __name__ == "__main__":
-    # In force while the rest is loaded: until then nothing runs that would have to be stopped.
+    # Only for the time of the imports below: nothing runs yet that would have to be stopped.
     signal.signal(signal.SIGINT, lambda *_: os._exit(130))
 
     from sandbox.command_line import main
 
     exit_status = main()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # it would replace the exit status while Python takes itself down
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C while Python shuts down would change the exit status
     sys.exit(exit_status)

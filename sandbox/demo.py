@@ -1,4 +1,4 @@
-"""`python -m sandbox demo`: the whole product at work, once, from start to end, through its public HTTP API."""
+"""`python -m sandbox demo`: one complete run of the product through its public HTTP API."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sandbox.export_api import ExportApi, JobState
 from sandbox.interruptions import Interruptions
 from sandbox.portal.accounts import RecordTypeName
 from sandbox.seeding import mint_jwt
-from sandbox.showcase import ACCOUNT, LATENCY_S, RECORDS, ShowcaseError, running_showcase
+from sandbox.showcase import ACCOUNT, LATENCY_S, RECORDS, DemoError, running_demo_stack
 from sandbox.stack import Stack
 
 _LIST_KEYS = {"contacts": "contacts", "companies": "companies", "deals": "deals", "notes": "results"}
@@ -33,15 +33,15 @@ _PAGE_LIMIT = 10
 
 
 def run(interruptions: Interruptions, *, console: Console) -> None:
-    """Start the stack, export all four types, show and check what came out, stop the stack.
+    """Start the stack, export all four types, print and verify the results, stop the stack.
 
-    Raises as `running_showcase` does, and ShowcaseError when an export is not what HubSpot holds.
+    Raises as `running_demo_stack` does, and DemoError when an export differs from what HubSpot holds.
     """
     began_at = time.monotonic()
-    with running_showcase(interruptions, console=console) as stack, requests.Session() as session:
+    with running_demo_stack(interruptions, console=console) as stack, requests.Session() as session:
         api = ExportApi(stack.shim_url, token=mint_jwt(stack, ACCOUNT, life=_JWT_LIFE), session=session)
         _Demo(stack, api=api, console=console, interruptions=interruptions).show()
-    console.print(f"Everything is stopped, after {time.monotonic() - began_at:.1f} s in all.")
+    console.print(f"Everything is stopped, after {time.monotonic() - began_at:.1f} s in total.")
 
 
 class _Demo:
@@ -54,7 +54,7 @@ class _Demo:
     def show(self) -> None:
         self._console.print(
             f"Exporting an account of {sum(RECORDS.values()):,} records; "
-            f"the stand-in takes {LATENCY_S * 1000:.0f} ms for an answer.\n"
+            f"the fake HubSpot takes {LATENCY_S * 1000:.0f} ms to answer.\n"
         )
         paths = {export_type: self._api.start(export_type) for export_type in _LIST_KEYS}
         states = self._follow(paths)
@@ -64,7 +64,7 @@ class _Demo:
         self._show_other_side()
 
     def _follow(self, paths: Mapping[str, str]) -> Mapping[str, JobState]:
-        """Look at the jobs again and again until all have ended."""
+        """Poll the jobs until all have ended."""
         states: dict[str, JobState] = {}
         totals = {export_type: RECORDS[name] for export_type, name in _HUBSPOTS_NAMES.items()}
         with display_for(self._console, totals=totals) as display:
@@ -91,17 +91,17 @@ class _Demo:
         self._console.print(table)
 
     def _compare(self, paths: Mapping[str, str], states: Mapping[str, JobState]) -> None:
-        """Compare what HubSpot holds with what the jobs say and with what can be read back."""
+        """Compare HubSpot's record counts with those of the jobs and with the results read back."""
         held: Mapping[str, int] = self._stack.hubspot_control.account(ACCOUNT.hub_id)["records"]
         for export_type, state in states.items():
             self._interruptions.check()
             if state.status != "succeeded":
-                raise ShowcaseError(f"the export of {export_type} has {state.status}: {state.error}")
+                raise DemoError(f"the export of {export_type} has {state.status}: {state.error}")
             expected = held[_HUBSPOTS_NAMES[export_type]]
             found = self._api.count_results(paths[export_type], list_key=_LIST_KEYS[export_type])
             if not expected == state.records == found:
                 counts = f"HubSpot holds {expected:,} records, the job counts {state.records:,}, its results {found:,}"
-                raise ShowcaseError(f"{export_type}: {counts}")
+                raise DemoError(f"{export_type}: {counts}")
         self._console.print(f"All {sum(held.values()):,} records that HubSpot holds were exported and read back.")
 
     def _show_other_side(self) -> None:

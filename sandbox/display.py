@@ -1,4 +1,4 @@
-"""Progress of several exports on the screen: moving bars on a terminal, a plain line now and then elsewhere."""
+"""The progress of several exports on screen: progress bars on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LINE_EVERY_S = 1.0
 
 
 class Display(Protocol):
-    """Something that shows progress while it is entered."""
+    """Shows progress while entered; `show` records a state, `refresh` draws it."""
 
     def __enter__(self) -> Self: ...
 
@@ -24,15 +24,13 @@ class Display(Protocol):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
 
-    def show(self, export_type: str, state: JobState) -> None:
-        """Take in how far one export is."""
+    def show(self, export_type: str, state: JobState) -> None: ...
 
-    def refresh(self) -> None:
-        """Put on the screen what was taken in."""
+    def refresh(self) -> None: ...
 
 
 def display_for(console: Console, *, totals: Mapping[str, int]) -> Display:
-    """Choose what suits the console. `totals` is the number of records to come, by type."""
+    """Return the display that suits the console. `totals` is the expected number of records by type."""
     return _Bars(console, totals=totals) if console.is_terminal else _Lines(console)
 
 
@@ -43,7 +41,7 @@ class _Bars:
             BarColumn(bar_width=30),
             TextColumn("{task.fields[pages]:>4} pages {task.completed:>7,} records {task.fields[rate]:>7}/s"),
             console=console,
-            auto_refresh=False,  # no thread of rich's own: the demo refreshes when it knows more
+            auto_refresh=False,  # rich would start a thread; the demo refreshes after each poll
         )
         self._tasks: dict[str, TaskID] = {
             name: self._progress.add_task(name, total=total, pages=0, rate="-") for name, total in totals.items()
@@ -102,5 +100,5 @@ class _Lines:
 
 
 def rate_text(state: JobState) -> str:
-    """Give records a second, or a dash while nothing was measured."""
+    """Return records per second, or a dash before the first measurement."""
     return f"{state.records_per_second:,.0f}" if state.records_per_second is not None else "-"

@@ -1,4 +1,4 @@
-"""What the sandbox takes from the environment it is started in; none of its other modules reads it."""
+"""The only module of the sandbox that reads environment variables."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _KEPT = frozenset(
 
 
 def named_binary(variable: str) -> str | None:
-    """Give what the user set in `MONGOD` or `REDIS_SERVER`; an empty value is no value."""
+    """Return the value of `MONGOD` or `REDIS_SERVER`; None when unset or empty."""
     return os.environ.get(variable) or None
 
 
 def inherited() -> dict[str, str]:
-    """Give the part of the environment that every child may see: where programs are and how people write.
+    """Return the variables that every child process inherits: paths, user and locale.
 
-    The user's own settings of the product are left out, so that they cannot disturb the sandbox.
+    The product settings of the user's shell are dropped, so that they cannot affect the sandbox.
     """
     return {name: value for name, value in os.environ.items() if name in _KEPT or name.startswith("LC_")}

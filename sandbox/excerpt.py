@@ -1,4 +1,4 @@
-"""A JSON document made short enough for a screen, with a word wherever something was left out."""
+"""Shortens a JSON document for the screen and marks what was left out."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _MOST_FIELDS = 12
 
 
 def excerpt(document: Any) -> str:  # noqa: ANN401 - any JSON document
-    """Show the first entry of each list and the first fields of each object; count what is not shown."""
+    """Render the first entry of each list and the first fields of each object, with counts of what is left out."""
     return json.dumps(_shorten(document), indent=2, ensure_ascii=False)
 
 

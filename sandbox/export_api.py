@@ -1,4 +1,4 @@
-"""The public HTTP API as one of its clients sees it: start an export, look at it, read its results."""
+"""A small client of the public HTTP API: start an export, poll it, read its results."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _MOST_RESULTS = 1000
 
 
 class ApiError(Exception):
-    """The API refused or did not answer; the text says what was asked and what came back."""
+    """The API refused the request or did not answer; the text names the request and the response."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobState:
-    """What a client reads in a job's answer; `seconds` is from the first start to the end, None before that."""
+    """The state of a job as the API reports it; `seconds` from the first start to the end, None until then."""
 
     status: str
     pages: int
@@ -30,12 +30,10 @@ class JobState:
 
     @property
     def has_ended(self) -> bool:
-        """Nothing more comes."""
         return self.status in {"succeeded", "failed", "cancelled"}
 
     @classmethod
     def read(cls, job: dict[str, Any]) -> Self:
-        """Pick it out of the answer's `data`."""
         progress, error = job["progress"], job["error"]
         return cls(
             status=job["status"],
@@ -54,7 +52,7 @@ def _seconds(started_at: str | None, finished_at: str | None) -> float | None:
 
 
 class ExportApi:
-    """A client with one JWT. Its methods raise ApiError."""
+    """A client for one JWT. All methods raise ApiError."""
 
     def __init__(self, base_url: str, *, token: str, session: requests.Session) -> None:
         self._base_url = base_url
@@ -62,24 +60,23 @@ class ExportApi:
         self._headers = {"Authorization": f"Bearer {token}"}
 
     def start(self, export_type: str) -> str:
-        """Start an export of everything there is; answer the job's path."""
+        """Start an export of all records; return the job's path."""
         answer = self._ask("POST", f"{_BASE_PATH}/export/{export_type}")
         if answer.status_code != requests.codes.accepted:
             raise ApiError(f"POST export/{export_type} answered {answer.status_code} instead of 202")
         return answer.headers["Location"]
 
     def job(self, path: str) -> JobState:
-        """Look at a job."""
         return JobState.read(self._ask("GET", path).json()["data"])
 
     def results(self, path: str, *, limit: int, offset: int | None = None) -> dict[str, Any]:
-        """Read records of a job in the documented body, from where the body before it said."""
+        """Return one page of results; `offset` comes from the previous page."""
         query = {"limit": limit, **({"offset": offset} if offset is not None else {})}
         body: dict[str, Any] = self._ask("GET", f"{path}/results", query=query).json()
         return body
 
     def count_results(self, path: str, *, list_key: str) -> int:
-        """Read all of a job's results, page by page, and count them."""
+        """Read all of a job's results page by page; return their number."""
         records, offset, has_more = 0, None, True
         while has_more:
             body = self.results(path, limit=_MOST_RESULTS, offset=offset)

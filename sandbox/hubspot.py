@@ -1,4 +1,4 @@
-"""The HubSpot sandbox as a program: `python -m sandbox.hubspot --host 127.0.0.1 --port 8600`."""
+"""The fake HubSpot as a program: `python -m sandbox.hubspot --host 127.0.0.1 --port 8600`."""
 
 import asyncio
 import signal
@@ -28,12 +28,12 @@ def main(*, host: str, port: int, seed: int) -> None:
 
 
 def create_app(*, seed: int = 0) -> Callable[[Request], Answer]:
-    """Make a HubSpot without accounts together with its control API."""
+    """Return a fake HubSpot without accounts, behind its control API."""
     return ControlApi(HubSpot(seed=seed)).answer
 
 
 async def serve(app: Callable[[Request], Answer], *, host: str, port: int, announce: Callable[[str], None]) -> None:
-    """Serve until SIGTERM or SIGINT, then drop all connections; announces the address once it listens."""
+    """Serve until SIGTERM or SIGINT, then abort all connections; `announce` gets a line once the port is open."""
     loop = asyncio.get_running_loop()
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -50,7 +50,7 @@ async def serve(app: Callable[[Request], Answer], *, host: str, port: int, annou
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     if sys.platform == "win32":
         return None
-    import uvloop  # noqa: PLC0415  # not made for Windows
+    import uvloop  # noqa: PLC0415  # does not exist for Windows
 
     return uvloop.new_event_loop
 

@@ -1,4 +1,4 @@
-"""Ctrl-C and its like, noted when they come and answered at the next pause: nothing is torn apart in the middle."""
+"""Deferred signals: Ctrl-C and the like are recorded and take effect at the next pause."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ _SHELLS_BASE = 128
 
 
 class StopRequestedError(Exception):
-    """Someone wants this program to end."""
+    """A signal asked this program to end."""
 
 
 class Interruptions:
-    """While it is entered, signals that ask the program to end raise nothing; `pause` and `check` do.
+    """While entered, SIGINT, SIGTERM and SIGHUP raise nothing themselves; `pause` and `check` raise instead.
 
-    So a child that was just started is always known to the one who has to stop it, and a second Ctrl-C changes nothing.
+    So an exception never separates starting a child process from registering it for clean-up, and a second Ctrl-C has
+    no effect.
     """
 
     def __init__(self) -> None:
@@ -31,7 +32,7 @@ class Interruptions:
         for number in _ANSWERED:
             before = signal.getsignal(number)
             if number == signal.SIGHUP and before == signal.SIG_IGN:
-                continue  # `nohup` has promised that this program outlives its terminal
+                continue  # started by `nohup`
             self._before.callback(signal.signal, number, before)
             signal.signal(number, self._note)
         return self
@@ -43,20 +44,20 @@ class Interruptions:
 
     @property
     def exit_status(self) -> int:
-        """What a shell expects of a program that a signal has ended: 130 after Ctrl-C; 0 when there was none."""
+        """128 + the signal's number, as shells expect (130 after Ctrl-C); 0 without a signal."""
         return _SHELLS_BASE + self._first if self._first is not None else 0
 
     def check(self) -> None:
-        """Raise StopRequestedError when a signal has come."""
+        """Raise StopRequestedError if a signal has arrived."""
         if self._first is not None:
             raise StopRequestedError
 
     def pause(self, seconds: float) -> None:
-        """Sleep, but no longer than until a signal comes. Raises StopRequestedError."""
+        """Sleep, and raise StopRequestedError as soon as a signal arrives."""
         until = time.monotonic() + seconds
         self.check()
-        while (left := until - time.monotonic()) > 0:
-            time.sleep(min(left, _LONGEST_NAP_S))
+        while (remaining_s := until - time.monotonic()) > 0:
+            time.sleep(min(remaining_s, _LONGEST_NAP_S))
             self.check()
 
     def _note(self, number: int, _frame: FrameType | None) -> None:

@@ -1,4 +1,4 @@
-"""The end of a log file, for the moment when it says why something went wrong."""
+"""Reads the end of a log file, for error messages."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _BYTES_A_LINE = 500
 
 
 def tail(log: Path, *, lines: int = 15) -> str:
-    """Give the last lines of a log, nothing when there is none yet; a very long line may lack its beginning."""
+    """Return the last lines of a log, "" if there is none; a very long line may be cut at its beginning."""
     with suppress(FileNotFoundError), log.open("rb") as file:
         file.seek(max(0, file.seek(0, os.SEEK_END) - lines * _BYTES_A_LINE))
         return "\n".join(file.read().decode(errors="replace").splitlines()[-lines:])

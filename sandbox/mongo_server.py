@@ -1,4 +1,4 @@
-"""The embedded MongoDB: a real replica set of one member, or of three so that one may be lost."""
+"""The embedded MongoDB: a replica set of one member, or of three to test failover."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _QUICK_FAILOVER = {"electionTimeoutMillis": 1000, "heartbeatIntervalMillis": 200
 
 
 class MongoMember(Process):
-    """One mongod of a replica set. It keeps its port, because a set remembers its members by address."""
+    """One mongod of a replica set. It keeps its port over restarts: a set identifies its members by address."""
 
     def __init__(self, *, name: str, binary: Binary, folder: Path, log: Path, ttl_sweep_s: int) -> None:
         folder.mkdir(parents=True)
@@ -42,19 +42,19 @@ class MongoMember(Process):
 
     @property
     def address(self) -> str:
-        """Host and port, as the set knows this member."""
+        """Host and port, as in the configuration of the set."""
         return f"{HOST}:{self._port.number}"
 
     @property
     def is_primary(self) -> bool:
-        """Whether it takes writes now; a member that does not answer is none."""
+        """Whether it accepts writes now; False when it does not answer."""
         try:
             return is_open(self._port.number) and bool(self.ask({"hello": 1})["isWritablePrimary"])
         except PyMongoError:
             return False
 
     def ask(self, command: dict[str, Any]) -> dict[str, Any]:
-        """Run an administrator's command on this very member. Raises PyMongoError."""
+        """Run an admin command on this member, bypassing server selection. Raises PyMongoError."""
         client: MongoClient[dict[str, Any]] = MongoClient(
             f"mongodb://{self.address}/?directConnection=true",
             serverSelectionTimeoutMS=1000,
@@ -83,17 +83,17 @@ class MongoServer:
 
     @property
     def uri(self) -> str:
-        """The address of the whole set; a write is acknowledged when it is in the journal of the majority."""
+        """The URI of the set; a write is acknowledged when it is in the journal of the majority."""
         return f"mongodb://{','.join(member.address for member in self.members)}/?{_OPTIONS}"
 
     @property
     def pid(self) -> int:
-        """The process id of the first member."""
+        """Process id of the first member."""
         return self.members[0].pid
 
     @property
     def primary(self) -> MongoMember:
-        """The member that takes writes now. Raises LookupError while there is none."""
+        """The member that accepts writes now. Raises LookupError while there is none."""
         for member in self.members:
             if member.is_primary:
                 return member
@@ -106,7 +106,7 @@ class MongoServer:
         return self
 
     def wait_ready(self, *, timeout_s: float = 300, pause: Pause = time.sleep) -> Self:
-        """Wait until the set takes writes; the first time, make it a set. Raises ProcessFailedError."""
+        """Wait until the set accepts writes; initiate it the first time. Raises ProcessFailedError."""
         for member in self.members:
             member.wait_ready(timeout_s=timeout_s, pause=pause)
         wait_until(self._is_set_up, watched=self.members, timeout_s=timeout_s, pause=pause)
@@ -114,21 +114,21 @@ class MongoServer:
         return self
 
     def check(self) -> None:
-        """Raise ProcessFailedError when a member is meant to run and does not."""
+        """Raise ProcessFailedError if a member has exited without being stopped or killed."""
         for member in self.members:
             member.check()
 
     def stop(self, *, grace_s: float = 15) -> None:
-        """End all members, in `grace_s` seconds at most. Repeating is harmless."""
+        """Stop all members within `grace_s` seconds. Idempotent."""
         stop_all(self.members, grace_s=grace_s)
 
     def kill(self) -> None:
-        """End all members as a power cut would."""
+        """Kill all members, as a power cut would."""
         for member in self.members:
             member.kill()
 
     def restart(self, *, timeout_s: float = 300, pause: Pause = time.sleep) -> Self:
-        """Start all members again on the same ports and data, and wait until the set takes writes."""
+        """Restart all members on the same ports and data, and wait until the set accepts writes."""
         self.stop()
         return self.start().wait_ready(timeout_s=timeout_s, pause=pause)
 
@@ -136,7 +136,7 @@ class MongoServer:
         return any(member.is_primary for member in self.members)
 
     def _is_set_up(self) -> bool:
-        """Make the members a set, unless they know already."""
+        """Initiate the set, unless it is initiated already; False while the first member does not answer."""
         members = [{"_id": number, "host": member.address} for number, member in enumerate(self.members)]
         configuration = {"_id": _REPLICA_SET, "members": members, "settings": _QUICK_FAILOVER}
         try:

@@ -1,4 +1,4 @@
-"""Free loopback ports that stay ours from the moment they are chosen, also while a server restarts."""
+"""Free loopback ports that stay reserved, also while their server restarts."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ HOST = "127.0.0.1"
 
 
 class ReservedPort:
-    """A free port on the loopback interface, kept for as long as this object lives.
+    """A free port on the loopback interface, reserved for the lifetime of this object.
 
-    On Linux a bound socket that never listens holds it: the kernel gives the port to nobody else, and a server
-    that binds with SO_REUSEADDR (all of ours do) still gets it. Elsewhere it is only free when it is chosen.
+    On Linux a bound socket that never listens holds the port: the kernel assigns it to no other process, and a server
+    that binds with SO_REUSEADDR (all of ours do) still gets it. On other systems another process may take it.
     """
 
     def __init__(self) -> None:
@@ -29,7 +29,7 @@ class ReservedPort:
 
 
 def is_open(port: int) -> bool:
-    """Whether someone listens on the port."""
+    """Return whether a process listens on the port."""
     with socket.socket() as probe:
         probe.settimeout(0.2)
         return probe.connect_ex((HOST, port)) == 0

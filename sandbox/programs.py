@@ -1,4 +1,4 @@
-"""How each program of the stack is started, and how it shows that it is ready."""
+"""The command line and the readiness check of each program of the stack."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _WITHOUT_NEIGHBOURS = ("--without-mingle", "--without-gossip")  # looking for ot
 
 
 class Programs:
-    """Builds processes that run below `folder`, each with a log of its own and the settings it is built with."""
+    """Builds processes that run below `folder`, each with its own log and the given settings; starts none of them."""
 
     def __init__(self, *, folder: Path, settings: Mapping[str, str], clocks: ShiftedClocks | None = None) -> None:
         self.logs = folder / "logs"
@@ -27,23 +27,23 @@ class Programs:
         self._clocks = clocks
 
     def hubspot(self, port: int) -> Process:
-        """Build HubSpot's stand-in."""
+        """Build the fake HubSpot."""
         arguments = ("sandbox.hubspot", "--host", HOST, "--port", str(port))
         return self._python("hubspot", arguments, ready=lambda _: is_open(port))
 
     def shim(self, port: int) -> Process:
-        """Build the HTTP shim; it is ready when it reaches the database and the broker."""
+        """Build the HTTP shim; ready when /readyz answers 200."""
         arguments = ("api_shim", "--host", HOST, "--port", str(port))
         return self._python("shim", arguments, ready=lambda _: _is_ready(port))
 
     def worker(self, number: int, *arguments: str) -> Process:
-        """Build a Celery worker; it is ready when it takes tasks."""
+        """Build a Celery worker; ready when Celery logs that it consumes."""
         name = f"worker-{number}"
         words = ("worker", "--hostname", f"{name}@sandbox", *_WITHOUT_NEIGHBOURS, *arguments)
         return self._celery(name, words, ready=lambda process: process.has_written(f"{name}@sandbox ready."))
 
     def beat(self, number: int) -> Process:
-        """Build the scheduler's clock."""
+        """Build a Celery beat."""
         return self._celery(f"beat-{number}", ("beat",), ready=lambda process: process.has_written("starting"))
 
     def _celery(self, name: str, words: tuple[str, ...], *, ready: Callable[[Process], bool]) -> Process:

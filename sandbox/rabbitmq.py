@@ -1,4 +1,4 @@
-"""RabbitMQ of this machine, alone, over TLS or as a cluster: in a folder and on ports of its own, on loopback."""
+"""The machine's RabbitMQ as a single node, over TLS or as a cluster, in a temporary folder and on loopback ports."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ from sandbox.certificates import Certificate
 from sandbox.ports import HOST, ReservedPort
 from sandbox.processes import Command, Process, stop_all
 
-_PROGRAMS = Path("/usr/lib/rabbitmq/bin")  # the scripts below /usr/sbin change the user
+_PROGRAMS = Path("/usr/lib/rabbitmq/bin")  # the scripts in /usr/sbin switch to another user
 _HEADER = b"AMQP\x00\x00\x09\x01"
-_READY_S = 120.0  # a starved machine takes its time to start an Erlang system
+_READY_S = 120.0  # an Erlang node starts slowly on a loaded machine
 
 
 def is_installed() -> bool:
-    """Whether this machine has Debian's package rabbitmq-server."""
+    """Return whether Debian's package rabbitmq-server is installed."""
     return (_PROGRAMS / "rabbitmq-server").exists() and shutil.which("epmd") is not None
 
 
 class PortMapper:
-    """Erlang's own, with a folder that holds the secret of all nodes that use it."""
+    """Erlang's port mapper (epmd), and the home folder with the cookie that all its nodes share."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(exist_ok=True)
         self._port = ReservedPort()
         self.environment = {
             **environment.inherited(),
-            "HOME": str(folder),  # where the cookie lies
+            "HOME": str(folder),  # Erlang stores the cookie there
             "ERL_EPMD_ADDRESS": HOST,
             "ERL_EPMD_PORT": str(self._port.number),
         }
@@ -53,9 +53,9 @@ class PortMapper:
 
 
 class RabbitServer:
-    """A broker that keeps its data and its port over restarts.
+    """A RabbitMQ node that keeps its data and its port over restarts.
 
-    With a `certificate` it speaks TLS and nothing else. `lines` are further ones of its configuration.
+    With a `certificate` it accepts TLS only. `lines` are appended to its configuration.
     """
 
     def __init__(
@@ -97,36 +97,33 @@ class RabbitServer:
 
     @property
     def url(self) -> str:
-        """The address, with the user that may come from loopback alone."""
+        """The URL with RabbitMQ's default user, which may connect from loopback only."""
         return f"{'amqps' if self._certificate else 'amqp'}://guest:guest@{HOST}:{self._ports[0].number}//"
 
     @property
     def port(self) -> int:
-        """Where it listens."""
         return self._ports[0].number
 
     def start(self) -> Self:
-        """Start it and wait until it answers."""
+        """Start the node and wait until it is ready."""
         return self.begin().wait_ready()
 
     def begin(self) -> Self:
-        """Start it and return at once."""
+        """Start the node and return immediately."""
         if self._own_mapper and not self._own_mapper.process.is_alive:
             self._own_mapper.process.start()
         self._server.start()
         return self
 
     def wait_ready(self) -> Self:
-        """Wait until it answers."""
         self._server.wait_ready(timeout_s=_READY_S)
         return self
 
     def queues(self) -> list[str]:
-        """Name the queues that exist."""
         return self.control("list_queues", "name").split()
 
     def control(self, *words: str) -> str:
-        """Give a command to it by rabbitmqctl, and return what that prints."""
+        """Run a rabbitmqctl command against the node; return its output."""
         done = subprocess.run(
             [*self._ask.arguments, "--silent", *words],
             env=dict(self._ask.environment),
@@ -139,15 +136,15 @@ class RabbitServer:
         return done.stdout
 
     def kill(self) -> None:
-        """End it as a power cut would."""
+        """Kill the node, as a power cut would."""
         self._server.kill()
 
     def send(self, number: signal.Signals) -> None:
-        """Send a signal to it and to the scripts around it."""
+        """Send a signal to the whole process group: the node runs below shell scripts."""
         os.killpg(self._server.pid, number)
 
     def stop(self) -> None:
-        """End everything."""
+        """Stop the node, and the port mapper if it is not shared."""
         stop_all([self._server], grace_s=20)
         if self._own_mapper:
             stop_all([self._own_mapper.process], grace_s=2)
@@ -174,7 +171,7 @@ class RabbitServer:
         )
 
     def _answers(self) -> bool:
-        """Whether it speaks AMQP: the port opens a moment before."""
+        """Return whether the node answers the AMQP header: the port opens earlier."""
         with suppress(OSError), self._connect() as connection:
             connection.settimeout(2)
             connection.sendall(_HEADER)
@@ -194,13 +191,13 @@ class RabbitServer:
 
 @contextmanager
 def rabbit_cluster(folder: Path, *, nodes: int = 3) -> Iterator[list[RabbitServer]]:
-    """Run the nodes of one cluster; with three of them its quorum queues outlive any one."""
+    """Run a cluster; with three nodes its quorum queues survive the loss of one."""
     folder.mkdir()
     mapper = PortMapper(folder / "mapper")
     names = [f"rabbit-{uuid4().hex[:8]}@localhost" for _ in range(nodes)]
     members = (f"nodes.{number} = {name}" for number, name in enumerate(names, start=1))
     lines = (
-        "net_ticktime = 10",  # s; before that the others take a frozen node for a living one, and wait for it
+        "net_ticktime = 10",  # s until the others notice that a node is frozen; until then they wait for it
         "cluster_formation.peer_discovery_backend = classic_config",
         *(f"cluster_formation.classic_config.{member}" for member in members),
     )
@@ -217,7 +214,7 @@ def rabbit_cluster(folder: Path, *, nodes: int = 3) -> Iterator[list[RabbitServe
 
 
 def _trusting() -> ssl.SSLContext:
-    """Look at no certificate."""
+    """Return a context that accepts any certificate."""
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE

@@ -1,4 +1,4 @@
-"""The embedded Redis: a password, an append-only file, and a port that survives a restart."""
+"""The embedded Redis: password, append-only file, and the same port after a restart."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _ANSWER_S = 0.5
 
 
 class RedisServer(Process):
-    """A Redis whose data survives it: append-only file, synced every second, nothing evicted."""
+    """A Redis with an append-only file that is synced every second; it evicts nothing."""
 
     def __init__(self, *, binary: Binary, folder: Path, log: Path) -> None:
         folder.mkdir(parents=True)
@@ -35,11 +35,11 @@ class RedisServer(Process):
 
     @property
     def url(self) -> str:
-        """The address with the password, database 0."""
+        """The URL with the password, database 0."""
         return f"redis://:{self._password}@{HOST}:{self._port.number}/0"
 
     def _write_configuration(self, folder: Path) -> Path:
-        """Write the settings to a file: everyone on the machine can read the password on a command line."""
+        """Write the settings to a file: command lines, and a password in them, are visible to all users."""
         file = folder / "redis.conf"
         file.touch(mode=0o600)
         file.write_text(

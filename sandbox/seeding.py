@@ -1,4 +1,4 @@
-"""One connected account: records in HubSpot's stand-in, an OAuth token in the database, and a JWT to ask with."""
+"""Connects one account: records in the fake HubSpot, an OAuth token in the database, and a JWT for the API."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _DATABASE_TIMEOUT_MS = 10_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
-    """Who asks (`account_id`, `owner`), and which HubSpot account that is connected to (`hub_id`)."""
+    """The caller (`account_id`, `owner`) and the HubSpot account that it is connected to (`hub_id`)."""
 
     account_id: str
     owner: str
@@ -28,9 +28,9 @@ class Account:
 
 
 def seed(stack: Stack, account: Account, **options: Unpack[AccountOptions]) -> None:
-    """Create the account as `options` say, and store a token that has ended, so that it is renewed.
+    """Create or replace the account in the fake HubSpot, and store an expired token, so that the first call renews it.
 
-    `options` are those of HubSpot's stand-in, `records` among them. Seeding an account again makes it anew.
+    `options` are the account's settings in the fake HubSpot, including `records`.
     """
     chosen: AccountOptions = {"client_id": CLIENT_ID, "client_secret": CLIENT_SECRET, **options}
     made = stack.hubspot_control.add_account(account.hub_id, **chosen)
@@ -38,7 +38,7 @@ def seed(stack: Stack, account: Account, **options: Unpack[AccountOptions]) -> N
 
 
 def mint_jwt(stack: Stack, account: Account, *, life: timedelta, scope: str = "contacts") -> str:
-    """Give a JWT that the stack's shim accepts."""
+    """Return a JWT that the stack's shim accepts."""
     claims = {
         "account_id": account.account_id,
         "uid": account.owner,

@@ -1,4 +1,4 @@
-"""The embedded servers of one folder: data, logs and links below it, programs found on this machine."""
+"""Builds the embedded servers of one folder, which holds their data, logs and links."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sandbox.redis_server import RedisServer
 
 
 def embedded_mongo(folder: Path, *, members: int = 1, ttl_sweep_s: int = 60) -> MongoServer:
-    """Prepare a MongoDB below `folder`; nothing runs yet. Raises UnusableBinaryError."""
+    """Build a MongoDB below `folder` without starting it. Raises UnusableBinaryError."""
     return MongoServer(
         binary=find_mongod(links=folder / "lib"),
         folder=folder / "data",
@@ -21,7 +21,7 @@ def embedded_mongo(folder: Path, *, members: int = 1, ttl_sweep_s: int = 60) -> 
 
 
 def embedded_redis(folder: Path) -> RedisServer:
-    """Prepare a Redis below `folder`; nothing runs yet. Raises UnusableBinaryError."""
+    """Build a Redis below `folder` without starting it. Raises UnusableBinaryError."""
     return RedisServer(binary=find_redis_server(), folder=folder / "data" / "redis", log=_logs(folder) / "redis.log")
 
 

@@ -1,5 +1,5 @@
-/* Shows a process another time: loaded before the C library (LD_PRELOAD), it moves the clock of the world by
- * CLOCK_SHIFT_S seconds and leaves those that measure how long something lasts alone. */
+/* Gives a process a wrong wall clock: loaded before the C library (LD_PRELOAD), it shifts CLOCK_REALTIME by
+ * CLOCK_SHIFT_S seconds and leaves the monotonic clocks alone. */
 #define _GNU_SOURCE
 #include <stdlib.h>
 #include <sys/syscall.h>

@@ -1,4 +1,4 @@
-"""Processes whose clock is wrong: a small library that is loaded before C's own shows them another time."""
+"""Runs processes with a wrong clock, by a small library that LD_PRELOAD loads before the C library."""
 
 from __future__ import annotations
 
@@ -13,18 +13,17 @@ _COMPILE_S = 60
 
 
 class NoShiftedClockError(Exception):
-    """This machine cannot show a process another time: it takes Linux and a C compiler."""
+    """Clocks cannot be shifted on this machine: that takes Linux and a C compiler."""
 
 
 def can_shift_clocks() -> bool:
-    """Return whether this machine can."""
     return sys.platform == "linux" and shutil.which("cc") is not None
 
 
 class ShiftedClocks:
-    """What the environment of some programs has besides; `shifts_s` are seconds by a program's name, `worker-1`.
+    """The extra environment of programs with a wrong clock; `shifts_s` are seconds by program name (`worker-1`).
 
-    The library is compiled into `folder`, if any program needs it. Raises NoShiftedClockError.
+    Compiles the library into `folder` if any program needs it. Raises NoShiftedClockError.
     """
 
     def __init__(self, folder: Path, shifts_s: Mapping[str, int]) -> None:
@@ -32,7 +31,7 @@ class ShiftedClocks:
         self._library = _compile(folder / "shifted_clock.so") if shifts_s else None
 
     def environment_of(self, name: str) -> dict[str, str]:
-        """Return the variables that move the clock of a program, none for one whose clock is right."""
+        """Return the variables that shift the clock of a program; {} for a program with the right time."""
         if name not in self._shifts_s:
             return {}
         return {"LD_PRELOAD": str(self._library), "CLOCK_SHIFT_S": str(self._shifts_s[name])}

@@ -1,4 +1,4 @@
-"""What the demo and `up` show: a running stack with one connected account full of records."""
+"""The setup of `demo` and `up`: a running stack with one connected account that has records."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ from sandbox.state_folder import temporary_state
 
 ACCOUNT = Account(account_id="demo-account", owner="demo-user", hub_id=62515)
 
-# 90 pages in all, so that HubSpot's limit of 110 calls in 10 s is in force without slowing the demo down.
+# 90 pages in total: HubSpot's limit of 110 calls in 10 s applies, but does not slow the demo down.
 RECORDS: Mapping[RecordTypeName, int] = {"contacts": 3000, "companies": 5000, "deals": 5000, "engagements": 5000}
 LATENCY_S = 0.1
 
 _DEATH_SHOWS_S = 0.2
 
 
-class ShowcaseError(Exception):
-    """The stack runs but does not do what it should; the text says what."""
+class DemoError(Exception):
+    """The stack runs but misbehaves; the text says how."""
 
 
 @contextmanager
-def running_showcase(interruptions: Interruptions, *, console: Console) -> Iterator[Stack]:
-    """Start the stack and fill it; stop it at the end, whatever the end is.
+def running_demo_stack(interruptions: Interruptions, *, console: Console) -> Iterator[Stack]:
+    """Start the stack, seed the account, and stop the stack on exit.
 
     Raises UnusableBinaryError, ProcessFailedError when a process has died, StopRequestedError after a signal, and
-    ShowcaseError when a server does not answer though all of them run.
+    DemoError when a server does not answer although all processes run.
     """
     began_at = time.monotonic()
-    console.print("Starting MongoDB, Redis, a HubSpot stand-in, a worker, beat and the HTTP shim …")
+    console.print("Starting MongoDB, Redis, a fake HubSpot, a worker, beat and the HTTP shim …")
     with temporary_state() as folder, Stack(folder, pause=interruptions.pause) as stack:
-        with _blaming_the_dead(stack, interruptions):
+        with _preferring_dead_processes(stack, interruptions):
             seed(stack, ACCOUNT, records=dict(RECORDS), latency_s=LATENCY_S)
             console.print(f"Ready after {time.monotonic() - began_at:.1f} s.")
             yield stack
@@ -49,11 +49,11 @@ def running_showcase(interruptions: Interruptions, *, console: Console) -> Itera
 
 
 @contextmanager
-def _blaming_the_dead(stack: Stack, interruptions: Interruptions) -> Iterator[None]:
-    """Where something does not answer, say so only when no process has died: that would be the reason."""
+def _preferring_dead_processes(stack: Stack, interruptions: Interruptions) -> Iterator[None]:
+    """Report a dead process in preference to the connection error that its death causes."""
     try:
         yield
     except (ApiError, ControlError, PyMongoError, requests.RequestException) as error:
         interruptions.pause(_DEATH_SHOWS_S)
         stack.check()
-        raise ShowcaseError(str(error)) from None
+        raise DemoError(str(error)) from None

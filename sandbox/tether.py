@@ -1,6 +1,6 @@
-"""A program that becomes another one, tied to its parent: `python tether.py PARENT_PID COMMAND [ARGUMENT …]`.
+"""Runs a command that dies with its parent: `python tether.py PARENT_PID COMMAND [ARGUMENT …]`.
 
-It stands where a `preexec_fn` would, but runs no Python code in a forked copy of a process that may have threads.
+A replacement for `preexec_fn`, which would run Python code in the fork of a process that may have threads.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ _COMMAND_NOT_FOUND = 127
 
 
 def main(parent_pid: str, *command: str) -> int:
-    """Replace this process by `command`, which the kernel kills when the parent dies (Linux only)."""
+    """Replace this process by `command`; on Linux the kernel kills it when the parent dies."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != int(parent_pid):  # it died before the kernel knew that we care
+    if os.getppid() != int(parent_pid):  # the parent died before prctl took effect
         return 1
     try:
-        os.execvp(command[0], command)  # noqa: S606 - there is no shell in a program that becomes another one
+        os.execvp(command[0], command)  # noqa: S606 - no shell is wanted
     except OSError as error:
         sys.stderr.write(f"{command[0]}: {error.strerror}\n")
         return _COMMAND_NOT_FOUND

@@ -1,4 +1,4 @@
-"""`python -m sandbox up`: the whole product, for hand use, until Ctrl-C."""
+"""`python -m sandbox up`: the whole product for manual use, until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rich.console import Console
 
 from sandbox.interruptions import Interruptions
 from sandbox.seeding import mint_jwt
-from sandbox.showcase import ACCOUNT, running_showcase
+from sandbox.showcase import ACCOUNT, running_demo_stack
 from sandbox.stack import Stack
 
 _JWT_LIFE = timedelta(hours=24)
@@ -19,24 +19,24 @@ _CHECK_S = 0.3
 
 
 def run(interruptions: Interruptions, *, console: Console) -> None:
-    """Start the stack with one connected account, say how to use it, and watch over it.
+    """Start the stack with one connected account, print how to use it, and watch its processes.
 
-    It ends by raising as `running_showcase` does: StopRequestedError is the ordinary end.
+    Never returns: it raises as `running_demo_stack` does, normally StopRequestedError.
     """
-    with running_showcase(interruptions, console=console) as stack:
+    with running_demo_stack(interruptions, console=console) as stack:
         token = mint_jwt(stack, ACCOUNT, life=_JWT_LIFE)
         header = _write_header(stack.folder, token=token)
         client = {"HUBSPOT_EXPORT_URL": stack.shim_url, "HUBSPOT_EXPORT_TOKEN": token}
         settings = write_settings(stack.folder, {**stack.settings, **client})
-        told = _instructions(stack, token=token, header=header, settings=settings)
-        console.print(told, soft_wrap=True, markup=False, highlight=False)
+        instructions = _instructions(stack, token=token, header=header, settings=settings)
+        console.print(instructions, soft_wrap=True, markup=False, highlight=False)
         while True:
             interruptions.pause(_CHECK_S)
             stack.check()
 
 
 def write_settings(folder: Path, settings: Mapping[str, str]) -> Path:
-    """Write settings for a shell to read with `.`, so that `hubspot-export` finds this stack and no other."""
+    """Write a file that a shell can source, so that `hubspot-export` uses this stack."""
     file = folder / "settings.sh"
     file.touch(mode=0o600)
     file.write_text("".join(f"export {name}={shlex.quote(value)}\n" for name, value in settings.items()))
@@ -44,7 +44,7 @@ def write_settings(folder: Path, settings: Mapping[str, str]) -> Path:
 
 
 def _write_header(folder: Path, *, token: str) -> Path:
-    """Keep the JWT in a file that curl reads, so that the lines to paste stay short and it stays out of `ps`."""
+    """Write the JWT to a file that curl reads: the commands to paste stay short, and `ps` does not show it."""
     file = folder / "authorization"
     file.touch(mode=0o600)
     file.write_text(f"Authorization: Bearer {token}\n")
@@ -64,14 +64,14 @@ Logs        {stack.logs}
 JWT         {token}
             (account {ACCOUNT.account_id}, user {ACCOUNT.owner}, valid for 24 hours)
 
-One page of contacts, an export of all contacts, and once it has ended the first of its results:
+One page of contacts; then an export of all contacts, and its first results once it has ended:
 
 {curl} '{api}/export/contacts?limit=3'
 JOB=$({curl} -X POST -D - -o /dev/null '{api}/export/contacts' | tr -d '\\r' | sed -n 's/^[Ll]ocation: //p'); echo $JOB
 until {curl} "{stack.shim_url}$JOB" | grep -q '"finished_at":"'; do sleep 1; done
 {curl} "{stack.shim_url}$JOB/results?limit=3"
 
-How the account is connected; and connecting it anew, with curl in place of the browser (the stand-in consents at once):
+The state of the connection; then connecting again, with curl as the browser (the fake HubSpot consents at once):
 
 {curl} '{api}/connection'
 curl -sS -L "$({curl} -o /dev/null -w '%{{redirect_url}}' '{api}/connect')"

@@ -1,1 +1,1 @@
-"""What a download costs, in time and in the shim's memory."""
+"""The cost of a download, in time and in the shim's memory."""

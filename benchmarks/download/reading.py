@@ -1,4 +1,4 @@
-"""Reading an export once: over the shim, whose memory is watched meanwhile, or straight from the database."""
+"""Reads an export once: through the shim, with its memory sampled, or directly from the database."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ import psutil
 from api_shim.downloads.surveys import Survey
 from api_shim.downloads.tables import Table
 from benchmarks.download.stored import ACCOUNT
+from benchmarks.measuring import RunningProcess
 from sandbox.seeding import mint_jwt
 from sandbox.stack import Stack
 from worker.jobs.job import Job
@@ -33,7 +34,7 @@ _SAMPLED_PAGES = 20
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """How much came and when; what it took of the processor, and at most of memory, in the process that gave it."""
+    """One pass over the export; CPU time and peak memory are those of the sending process."""
 
     bytes: int
     seconds: float
@@ -42,15 +43,19 @@ class Reading:
     resident: int = 0
 
 
-class Watcher:
-    """Looks at the resident set of a process a hundred times a second, and at its processor time in the end."""
+class Sampler:
+    """Samples the resident set of a process a hundred times a second, and its CPU time at the end.
+
+    Not `RunningProcess.cost().peak_mb`, which covers the whole life of the process, earlier downloads included.
+    """
 
     def __init__(self, pid: int) -> None:
         self._process = psutil.Process(pid)
+        self._running = RunningProcess(pid)
         self._over = threading.Event()
-        self._thread = threading.Thread(target=self._watch)
+        self._thread = threading.Thread(target=self._sample)
         self.peak = self._process.memory_info().rss
-        self.cpu_s = -self._cpu_s()
+        self.cpu_s = 0.0
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -59,23 +64,19 @@ class Watcher:
     def __exit__(self, *_: object) -> None:
         self._over.set()
         self._thread.join()
-        self.cpu_s += self._cpu_s()
+        self.cpu_s = self._running.cost().cpu_s
 
-    def _cpu_s(self) -> float:
-        times = self._process.cpu_times()
-        return times.user + times.system
-
-    def _watch(self) -> None:
+    def _sample(self) -> None:
         while not self._over.wait(_SAMPLE_EVERY_S):
             self.peak = max(self.peak, self._process.memory_info().rss)
 
 
 def download(stack: Stack, job: Job, *, query: str, coding: str) -> Reading:
-    """Download an export and drop it. Raises when it does not come whole."""
+    """Download an export and discard it. Raises on another status than 200 and on an incomplete body."""
     token = mint_jwt(stack, ACCOUNT, life=timedelta(hours=1))
     path = f"/v1/integrations/hubspot/jobs/{job.job_id}/download?{query}"
     connection = http.client.HTTPConnection(urlsplit(stack.shim_url).netloc, timeout=_TIMEOUT_S)
-    with Watcher(stack.shim.pid) as watcher:
+    with Sampler(stack.shim.pid) as sampler:
         began_at = time.perf_counter()
         connection.request("GET", path, headers={"Authorization": f"Bearer {token}", "Accept-Encoding": coding})
         answer = connection.getresponse()
@@ -87,18 +88,18 @@ def download(stack: Stack, job: Job, *, query: str, coding: str) -> Reading:
             read += len(chunk)
         seconds = time.perf_counter() - began_at
     connection.close()
-    return Reading(bytes=read, seconds=seconds, cpu_s=watcher.cpu_s, first_byte_s=first_byte_s, resident=watcher.peak)
+    return Reading(bytes=read, seconds=seconds, cpu_s=sampler.cpu_s, first_byte_s=first_byte_s, resident=sampler.peak)
 
 
 def read_bare(database: MongoDatabase, job: Job) -> Reading:
-    """Read all pages with one cursor and decompress them, which is the least that any download has to do."""
+    """Read all pages with one cursor and decompress them: the minimum of any download."""
     began_at, cpu_s = time.perf_counter(), time.process_time()
     read = sum(len(page.body) for page in MongoPageStore(database).all(job.job_id))
     return Reading(bytes=read, seconds=time.perf_counter() - began_at, cpu_s=time.process_time() - cpu_s)
 
 
 def write_bare(database: MongoDatabase, job: Job, reading: Reading) -> Reading:
-    """Add to a reading of all pages what csv.writer takes for their rows; it is measured on the first 20 pages."""
+    """Add the cost of csv.writer to a reading of all pages, extrapolated from the first 20."""
     pages = islice(MongoPageStore(database).all(job.job_id), _SAMPLED_PAGES)
     records = [record for page in pages for record in split_records(job.records_type, page.body)]
     survey = Survey()
@@ -110,9 +111,9 @@ def write_bare(database: MongoDatabase, job: Job, reading: Reading) -> Reading:
     csv.writer(text).writerows(rows)
     written = len(text.getvalue().encode())
     seconds, cpu_s = time.perf_counter() - began_at, time.process_time() - cpu_s
-    all_of_them = job.progress.records / len(rows)
+    scale = job.progress.records / len(rows)
     return Reading(
-        bytes=round(written * all_of_them),
-        seconds=reading.seconds + seconds * all_of_them,
-        cpu_s=reading.cpu_s + cpu_s * all_of_them,
+        bytes=round(written * scale),
+        seconds=reading.seconds + seconds * scale,
+        cpu_s=reading.cpu_s + cpu_s * scale,
     )

@@ -1,10 +1,9 @@
-"""An export that nobody ran: its pages as a worker would have stored them, and the job as it stands after that."""
+"""Stores a finished export without running one: its pages and its job, as a worker would have left them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
@@ -13,13 +12,12 @@ from sandbox.portal.census import TYPES, Census
 from sandbox.portal.records.renderer import Renderer, Templates
 from sandbox.portal.records.shape import Shape
 from sandbox.seeding import Account
-from sandbox.stack import Stack
 from worker.jobs.job import Job, Progress
 from worker.jobs.mongo.jobs import MongoJobStore
 from worker.jobs.progress import Retention
 from worker.jobs.request import ExportRequest
 from worker.jobs.status import JobKind, JobStatus
-from worker.mongo.database import MongoDatabase, connect
+from worker.mongo.database import MongoDatabase
 from worker.pages.mongo.pages import MongoPageStore
 from worker.records.page import Page
 from worker.records.types import PAGE_FORMATS, ExportType
@@ -28,26 +26,17 @@ ACCOUNT = Account(account_id="account", owner="user", hub_id=62515)
 
 _SHAPE = Shape(every_property=True, linkable=("contacts", "companies", "deals"), associations=("contacts", "companies"))
 _WRITERS = 4
-_TIMEOUT_S = 60
-
-
-@contextmanager
-def open_database(stack: Stack) -> Iterator[MongoDatabase]:
-    """Give the stack's database, with more patience than the product has."""
-    database = connect(stack.settings["MONGODB_URI"], database=stack.settings["MONGODB_DATABASE"], timeout_s=_TIMEOUT_S)
-    with database.client:
-        yield database
 
 
 def store_export(database: MongoDatabase, export_type: ExportType, records: int) -> Job:
-    """Store an export of so many records, with every property they have, in the largest pages there are."""
+    """Store an export of `records` records with all their properties, in pages of the maximum size."""
     size = PAGE_FORMATS[export_type].most_records
     job, store, body_of = _finished_job(export_type, size), MongoPageStore(database), _bodies(export_type, records)
 
     def add(first: int) -> None:
         numbers = range(first, min(first + size, records))
-        place = replace(job, progress=Progress(pages=first // size, records=first))
-        store.add(place, Page(body=body_of(numbers), records=len(numbers), has_more=numbers.stop < records, offset=1))
+        before = replace(job, progress=Progress(pages=first // size, records=first))
+        store.add(before, Page(body=body_of(numbers), records=len(numbers), has_more=numbers.stop < records, offset=1))
 
     with ThreadPoolExecutor(_WRITERS) as pool:
         list(pool.map(add, range(0, records, size)))
@@ -74,7 +63,7 @@ def _finished_job(export_type: ExportType, page_size: int) -> Job:
 
 
 def _bodies(export_type: ExportType, records: int) -> Callable[[Sequence[int]], bytes]:
-    """Give what makes pages of records as HubSpot's stand-in sends them."""
+    """Return a function that renders a page body of the fake HubSpot for record indexes."""
     name = "engagements" if export_type is ExportType.NOTES else export_type.value
     renderer = Renderer(ACCOUNT.hub_id, {each: Census(each, count=records, seed=1) for each in TYPES}, Templates())
     keys = PAGE_FORMATS[export_type]

@@ -1,1 +1,1 @@
-"""The same contacts fetched by this product and by others, in one run."""
+"""The same contacts, fetched by this product and by other programs, in one run."""

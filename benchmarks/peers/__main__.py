@@ -1,19 +1,19 @@
-"""The same contacts fetched by this product, its floor, a bare loop, HubSpot's SDK, dlt and the Singer tap, in one run.
+"""The same contacts, fetched by this product, its floor, a bare loop, HubSpot's SDK, dlt and the Singer tap.
 
     python -m benchmarks.peers [--records 20000] [--latency 0 --latency 0.05] [--rounds 3] [--floor-only]
         [--limit 100000/10] [--plot FILE]
 
-Everyone asks the same HubSpot stand-in on this machine for the same account, 100 contacts of some 30 properties a page.
-The work is not equal: the SDK keeps everything in memory and writes nothing; the bare loop and dlt write files; the tap
-writes messages; this product's worker stores every page in MongoDB, durably, with its place noted, and draws up a
-receipt. Its figures are those of the worker process, the others' those of their program from its start to its end.
-The floor is what remains of the worker when all but durability is left out: a loop of urllib3, orjson and zstd with
-two acknowledged writes a page to the same MongoDB, measured without its start. It is what this product is compared to.
+All read the same account of the same fake HubSpot on this machine, 100 contacts with some 30 properties a page. The
+work is not equal: the SDK keeps everything in memory and writes nothing; the bare loop and dlt write files; the tap
+writes messages; this product's worker stores every page and its cursor durably in MongoDB, and writes a receipt. Its
+figures are those of the worker process, those of the others cover their program from start to end. The floor is the
+baseline: what remains of the worker without everything but durability, a loop of urllib3, orjson and zstd with two
+acknowledged writes per page to the same MongoDB, measured without its start-up.
 
-HUBSPOT_RATE_LIMIT is 0 unless `--limit` says otherwise: with a limit so high that nobody waits, such as 100000/10, the
-worker's figure includes what it costs to keep to one.
+HUBSPOT_RATE_LIMIT is 0 by default. `--limit` with a limit too high to make anyone wait, such as 100000/10, adds the
+cost of rate limiting to the worker's figure.
 
-What is not part of the product is installed into `.bench/` the first time.
+The other programs are installed into `.bench/` by the first run.
 """
 
 from __future__ import annotations
@@ -31,12 +31,13 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.peers.contestants import ACCOUNT, FLOOR, OURS, Contestant, ExportFailedError, contestants
+from benchmarks.measuring import Cost, ProgramFailedError
+from benchmarks.peers.contestants import ACCOUNT, FLOOR, OURS, Contestant, contestants
 from benchmarks.peers.environments import NotInstalledError, python_with
-from benchmarks.peers.measuring import Cost, ProgramFailedError
+from benchmarks.stacks import ExportFailedError, running_stack
+from benchmarks.tables import figures_table
 from sandbox.seeding import seed
-from sandbox.stack import Stack, StackOptions
-from sandbox.state_folder import temporary_state
+from sandbox.stack import StackOptions
 
 _PAGE = 100
 _WIDTH = 120
@@ -45,7 +46,7 @@ _PLOT = Path(__file__).parent / "programs" / "plot.py"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """What a contestant's runs cost in the middle."""
+    """The median cost of a contestant's runs."""
 
     name: str
     cost: Cost
@@ -55,29 +56,29 @@ class Row:
 @click.option("--records", default=20_000, show_default=True, type=click.IntRange(_PAGE))
 @click.option("--latency", "latencies", default=(0.0, 0.05), show_default=True, multiple=True, help="Seconds a call.")
 @click.option("--rounds", default=3, show_default=True, type=click.IntRange(1, 20), help="Runs of each; the median.")
-@click.option("--floor-only", is_flag=True, help="Leave out what others offer.")
+@click.option("--floor-only", is_flag=True, help="Skip other programs.")
 @click.option("--limit", default="0", show_default=True, help="The worker's HUBSPOT_RATE_LIMIT.")
-@click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), help="PNG to draw the last latency's CPU in.")
+@click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), help="PNG file for the last latency's CPU.")
 def main(  # noqa: PLR0913 - options
     *, records: int, latencies: tuple[float, ...], rounds: int, floor_only: bool, limit: str, plot: Path | None
 ) -> None:
     """Measure and print."""
     console = Console(width=max(Console().width, _WIDTH))
     options = StackOptions(settings={"HUBSPOT_RATE_LIMIT": limit})
-    with temporary_state() as folder, Stack(folder, options=options) as stack:
+    with running_stack(options) as stack:
         rows, title = list[Row](), ""
         for latency_s in latencies:
             seed(stack, ACCOUNT, records={"contacts": records}, rich=True, rate_limit=0, latency_s=latency_s)
-            everyone = partial(contestants, stack, folder, records=records, has_others=not floor_only)
+            everyone = partial(contestants, stack, records=records, has_others=not floor_only)
             rows = _measure(everyone, console, rounds=rounds)
             title = f"{records:,} contacts, HubSpot answers in {latency_s * 1000:g} ms, median of {rounds}"
             console.print(_table(rows, title, records=records, floor_s=latency_s * -(-records // _PAGE)))
         if plot is not None:
-            _draw(rows, title, records=records, source=folder / "costs.json", target=plot)
+            _draw(rows, title, records=records, source=stack.folder / "costs.json", target=plot)
 
 
 def _measure(everyone: Callable[[], Iterator[Contestant | str]], console: Console, *, rounds: int) -> list[Row]:
-    """Let everyone run in turn, so that a machine that is slow for a while is slow for all."""
+    """Run the contestants in turn, so that a temporary slowdown of the machine affects all of them."""
     costs: dict[str, list[Cost]] = {}
     for number in range(rounds):
         for each in everyone():
@@ -85,7 +86,7 @@ def _measure(everyone: Callable[[], Iterator[Contestant | str]], console: Consol
                 costs.setdefault(each.name, []).extend(_costs(each, console))
             elif number == 0:
                 console.print(each, highlight=False)
-    return [Row(name=name, cost=_middle(found)) for name, found in costs.items() if found]
+    return [Row(name=name, cost=_median(found)) for name, found in costs.items() if found]
 
 
 def _costs(contestant: Contestant, console: Console) -> list[Cost]:
@@ -96,7 +97,7 @@ def _costs(contestant: Contestant, console: Console) -> list[Cost]:
         return []
 
 
-def _middle(costs: Sequence[Cost]) -> Cost:
+def _median(costs: Sequence[Cost]) -> Cost:
     return Cost(
         wall_s=median(cost.wall_s for cost in costs),
         cpu_s=median(cost.cpu_s for cost in costs),
@@ -105,10 +106,9 @@ def _middle(costs: Sequence[Cost]) -> Cost:
 
 
 def _table(rows: Sequence[Row], title: str, *, records: int, floor_s: float) -> Table:
-    """Say what each cost, and as how many times of what others cost."""
-    table = Table(title=title)
-    for heading in ("", "records/s", "wall / calls x latency", "CPU µs/record", "CPU / ours", "CPU / floor", "peak MB"):
-        table.add_column(heading, justify="right" if heading else "left", no_wrap=not heading)
+    headings = ("records/s", "wall / calls x latency", "CPU µs/record", "CPU / ours", "CPU / floor", "peak MB")
+    table = figures_table(title, "", *headings)
+    table.columns[0].no_wrap = True
     ours, floor = (next((row.cost for row in rows if row.name == name), None) for name in (OURS, FLOOR))
     for row in rows:
         cost = row.cost

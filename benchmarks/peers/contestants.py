@@ -1,22 +1,20 @@
-"""Who fetches the contacts: programs of others that are given the same task, and this product's worker."""
+"""The contestants: this product's worker, and other programs with the same task."""
 
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import timedelta
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
 import requests
 
+from benchmarks.measuring import Cost, RunningProcess, cost_of, own_cost_of
 from benchmarks.peers.environments import NotInstalledError, python_with
-from benchmarks.peers.measuring import Cost, RunningProcess, cost_of, own_cost_of
-from sandbox.export_api import ExportApi
-from sandbox.seeding import Account, mint_jwt
+from benchmarks.stacks import api_of, finished
+from sandbox.seeding import Account
 from sandbox.stack import Stack
 
 ACCOUNT = Account(account_id="account", owner="user", hub_id=1)
@@ -25,65 +23,61 @@ FLOOR = "the floor: urllib3, orjson, zstd, two writes"
 
 _BARE = "bare loop: requests, json"
 _FLOOR_SHARES = ("urllib3", "pymongo", "backports.zstd")
-_ORJSON = "3.11.4"  # the only one of them that the product does not have
+_ORJSON = "3.11.4"  # the only library of the floor that the product does not use
 _PROGRAMS = Path(__file__).parent / "programs"
 _OTHERS = (
-    # what it is called, what it needs beside the standard library, its program
+    # name, requirement, program
     ("official SDK 12.0.0, get_all", "hubspot-api-client==12.0.0", "official_sdk.py"),
     ("dlt 1.31.0, to JSON lines", "dlt[filesystem]==1.31.0", "dlt_files.py"),
     ("Singer tap 4.5.0", "tap-hubspot==4.5.0", "singer_tap.py"),
 )
 
 
-class ExportFailedError(Exception):
-    """This product's own export did not bring every record."""
-
-
 @dataclass(frozen=True, slots=True)
 class Contestant:
-    """One that fetches all contacts of the account, and says what that cost. `run` raises ProgramFailedError."""
+    """A program that fetches all contacts of the account. `run` raises ProgramFailedError or ExportFailedError."""
 
     name: str
     run: Callable[[], Cost]
 
 
-def contestants(stack: Stack, folder: Path, *, records: int, has_others: bool = True) -> Iterator[Contestant | str]:
-    """Give everyone who can take part, or why one cannot; without others only us and the floor.
-
-    `folder` is for what they write.
-    """
-    asked = partial(_command, stack, folder)
+def contestants(stack: Stack, *, records: int, has_others: bool = True) -> Iterator[Contestant | str]:
+    """Yield each contestant, or the reason why one cannot take part; without others only the worker and the floor."""
+    folder = stack.folder
     yield Contestant(OURS, partial(_export, stack, records=records))
-    yield from _floor(stack, folder)
+    yield from _floor(stack)
     if not has_others:
         return
-    yield Contestant(_BARE, partial(cost_of, asked(Path(sys.executable), "bare_requests.py"), log=folder / "bare.log"))
+    bare = _command(stack, Path(sys.executable), "bare_requests.py")
+    yield Contestant(_BARE, partial(cost_of, bare, log=folder / "bare.log"))
     for name, requirement, program in _OTHERS:
         try:
             python = python_with(Path(program).stem, requirement)
         except NotInstalledError as error:
             yield f"{name} is left out, it does not install: {error}"
             continue
-        yield Contestant(name, partial(cost_of, asked(python, program), log=folder / f"{program}.log"))
+        command = _command(stack, python, program)
+        yield Contestant(name, partial(cost_of, command, log=folder / f"{program}.log"))
 
 
-def _floor(stack: Stack, folder: Path) -> Iterator[Contestant | str]:
-    """Give the floor, which has the product's own versions of what both of them use."""
+def _floor(stack: Stack) -> Iterator[Contestant | str]:
+    """Yield the floor, which uses the product's versions of the libraries that they share."""
     shared = [f"{name}=={version(name)}" for name in _FLOOR_SHARES]
     try:
         python = python_with("floor", *shared, f"orjson=={_ORJSON}")
     except NotInstalledError as error:
         yield f"{FLOOR} is left out, it does not install: {error}"
         return
-    command = [*_command(stack, folder, python, "floor.py"), stack.mongo.uri]
-    yield Contestant(FLOOR, partial(own_cost_of, command, log=folder / "floor.log"))
+    command = [*_command(stack, python, "floor.py"), stack.mongo.uri]
+    yield Contestant(FLOOR, partial(own_cost_of, command, log=stack.folder / "floor.log"))
 
 
-def _command(stack: Stack, folder: Path, python: Path, program: str) -> list[str]:
-    """Give everyone the same: where HubSpot is, a token, the names of the properties, a file to write to."""
+def _command(stack: Stack, python: Path, program: str) -> list[str]:
+    """Return the command line: HubSpot's URL, a token, the property names, a file for the output."""
     token = stack.hubspot_control.issue_access_token(ACCOUNT.hub_id)
     properties = ",".join(_properties(stack, token))
-    return [str(python), str(_PROGRAMS / program), stack.hubspot_url, token, properties, str(folder / f"{program}.out")]
+    out = stack.folder / f"{program}.out"
+    return [str(python), str(_PROGRAMS / program), stack.hubspot_url, token, properties, str(out)]
 
 
 def _properties(stack: Stack, token: str) -> list[str]:
@@ -91,17 +85,13 @@ def _properties(stack: Stack, token: str) -> list[str]:
         f"{stack.hubspot_url}/crm/v3/properties/contacts", headers={"Authorization": f"Bearer {token}"}, timeout=30
     )
     names = [str(each["name"]) for each in answer.json()["results"]]
-    return [name for name in names if name.replace("_", "").isalnum()]  # HubSpot's own have no others
+    return [name for name in names if name.replace("_", "").isalnum()]  # real names have no other characters
 
 
 def _export(stack: Stack, *, records: int) -> Cost:
-    """Export through the API; what the worker costs is counted, until the job has ended."""
+    """Export through the API; return the cost of the worker. Raises ExportFailedError."""
     with requests.Session() as session:
-        api = ExportApi(stack.shim_url, token=mint_jwt(stack, ACCOUNT, life=timedelta(hours=1)), session=session)
+        api = api_of(stack, ACCOUNT, session)
         process = RunningProcess(stack.workers[0].pid)
-        path = api.start("contacts")
-        while not (job := api.job(path)).has_ended:
-            time.sleep(0.01)
-        if (job.status, job.records) != ("succeeded", records):
-            raise ExportFailedError(f"{job.status} with {job.records} of {records} records: {job.error}")
+        finished(api, api.start("contacts"), records=records, poll_s=0.01)
         return process.cost()

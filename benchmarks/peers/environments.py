@@ -1,4 +1,4 @@
-"""Virtual environments for other people's programs, outside the product's own; what does not install is left out."""
+"""Virtual environments for other people's programs, separate from the product's own."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ FOLDER = Path(__file__).resolve().parents[2] / ".bench"
 
 
 class NotInstalledError(Exception):
-    """A program could not be installed; the text is the last line that pip wrote."""
+    """A program could not be installed; the text is pip's last line."""
 
 
 def python_with(name: str, *requirements: str) -> Path:
-    """Give a Python that has `requirements`, exact versions; installed the first time. Raises NotInstalledError."""
+    """Return a Python with these exact requirements; installs them the first time. Raises NotInstalledError."""
     requirement = " ".join(requirements)
     place = FOLDER / name
     python, mark = place / "bin" / "python", place / "installed"

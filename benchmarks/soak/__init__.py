@@ -1,1 +1,1 @@
-"""The promise, shown: what can fail fails for minutes, and afterwards every record is there exactly once."""
+"""The soak test: everything that can fail fails for minutes, and afterwards every record must exist exactly once."""

@@ -1,12 +1,12 @@
-"""Everything that can go wrong goes wrong for minutes; then every record has to be there exactly once.
+"""A soak test with chaos: everything that can fail fails for minutes; then every record must exist exactly once.
 
     python -m benchmarks.soak [--accounts 200] [--exports 400] [--workers 2] [--seconds 300] [--seed 1]
         [--members 3] [--broker rabbitmq] [--flood 150] [--shifted-clocks]
 
-Workers, the broker and MongoDB are killed with kill -9, they and the shim are stopped for a while (SIGSTOP), Redis is
-emptied, the primary of three members steps down, and a part of HubSpot's answers is faulty, while accounts are exported
-and single pages are asked for. Exit status: 0 nothing is wrong, 1 something is and is listed,
-2 this cannot run here, 130 after Ctrl-C.
+Workers, the broker and MongoDB are killed (SIGKILL), they and the shim are suspended for a while (SIGSTOP), Redis is
+emptied, the primary of three members steps down, and a share of HubSpot's answers is faulty, while clients export
+accounts and read single pages. Exit status: 0 nothing is wrong, 1 complaints are listed, 2 cannot run on this machine,
+130 after Ctrl-C.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _UNUSABLE = 2
 
 
 class _RateType(click.ParamType[tuple[int, int]]):
-    """So many calls in so many seconds, as HUBSPOT_RATE_LIMIT has it."""
+    """Calls per seconds, in the format of HUBSPOT_RATE_LIMIT."""
 
     name = "calls/seconds"
 
@@ -48,7 +48,7 @@ class _RateType(click.ParamType[tuple[int, int]]):
 
 @click.command()
 @click.option("--accounts", default=200, show_default=True, type=click.IntRange(1, 5000), help="Connected accounts.")
-@click.option("--exports", default=400, show_default=True, type=click.IntRange(1, 20_000), help="Exports in all.")
+@click.option("--exports", default=400, show_default=True, type=click.IntRange(1, 20_000), help="Exports in total.")
 @click.option("--pages", default=50, show_default=True, type=click.IntRange(1), help="Pages of an export, on average.")
 @click.option("--reads", default=1.0, show_default=True, type=click.FloatRange(0.01), help="Synchronous GETs a second.")
 @click.option("--workers", default=2, show_default=True, type=click.IntRange(1, 16), help="Worker processes.")
@@ -59,22 +59,20 @@ class _RateType(click.ParamType[tuple[int, int]]):
     default="1",
     show_default=True,
     type=click.Choice(["1", "3"]),
-    help="Of MongoDB; the primary of three is made to step down again and again.",
+    help="Of MongoDB; the primary of three steps down repeatedly.",
 )
 @click.option("--broker", default="redis", show_default=True, type=click.Choice(["redis", "rabbitmq"]))
 @click.option(
     "--flood", default=0, show_default=True, type=click.IntRange(0, 1000), help="Exports of one account at once."
 )
 @click.option("--shifted-clocks", is_flag=True, help="The product's clocks are an hour ahead or behind.")
-@click.option(
-    "--seconds", default=300.0, show_default=True, type=click.FloatRange(30), help="How long things go wrong."
-)
-@click.option("--grace", default=120.0, show_default=True, help="Seconds that jobs get to end after that.")
+@click.option("--seconds", default=300.0, show_default=True, type=click.FloatRange(30), help="How long faults occur.")
+@click.option("--grace", default=120.0, show_default=True, help="Seconds after the faults in which all jobs must end.")
 @click.option("--kill-every", default=10.0, show_default=True, type=click.FloatRange(1), help="Seconds.")
-@click.option("--faulty", default=0.05, show_default=True, type=click.FloatRange(0, 0.5), help="Part of the answers.")
+@click.option("--faulty", default=0.05, show_default=True, type=click.FloatRange(0, 0.5), help="Share of the answers.")
 @click.option("--rate-limit", default="20/2", show_default=True, type=_RateType(), help="Of every account.")
-@click.option("--seed", default=1, show_default=True, help="Of what is asked for, and of HubSpot's dice.")
-@click.option("--logs", type=click.Path(path_type=Path, file_okay=False), help="Folder to keep the processes' logs in.")
+@click.option("--seed", default=1, show_default=True, help="Of the requests, the chaos plan and HubSpot's faults.")
+@click.option("--logs", type=click.Path(path_type=Path, file_okay=False), help="Folder to copy the logs to.")
 def main(  # noqa: PLR0913 - each is an option
     *,
     accounts: int,
@@ -94,7 +92,7 @@ def main(  # noqa: PLR0913 - each is an option
     seed: int,
     logs: Path | None,
 ) -> None:
-    """Let everything fail, and show that nothing is lost."""
+    """Let everything fail, and verify that nothing is lost."""
     size = Size(
         accounts=accounts,
         exports=exports,

@@ -1,4 +1,4 @@
-"""The reckoning: each promised job's results are read back over the API and laid beside what HubSpot holds."""
+"""Reads the results of every accepted job back over the API, to be compared with what HubSpot holds."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _READERS = 4
 
 
 class UnreadableResultsError(Exception):
-    """A job's results could not be read to their end; the text names the job."""
+    """A job's results could not be read completely; the text names the job."""
 
 
 class Auditor:
-    """Collects the evidence about jobs that have ended. `jobs` is their last state, by id."""
+    """Collects the evidence about jobs that have ended. `jobs` are their last states by id."""
 
     def __init__(self, client: Client, *, jobs: Mapping[str, Json], stored: Stored, expected: ExpectedIds) -> None:
         self._client = client
@@ -30,7 +30,7 @@ class Auditor:
         self._expected = expected
 
     def evidence(self, promises: Sequence[Promise]) -> Iterator[Evidence | UnreadableResultsError]:
-        """Give the evidence about each job as soon as it is read, or say why it cannot be."""
+        """Yield the evidence about each job as soon as it is read, or the error."""
         with ThreadPoolExecutor(_READERS) as readers:
             readings = [readers.submit(self._read, promise) for promise in promises]
             try:

@@ -1,4 +1,4 @@
-"""The public HTTP API as a patient client uses it: every answer is looked at, none is taken for granted."""
+"""A client of the public HTTP API that accepts documented answers only."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ _ID_NAMES = {"contacts": "vid", "companies": "companyId", "deals": "dealId"}
 
 
 class UnexpectedAnswerError(Exception):
-    """An answer that the documentation does not know here; the text says what was asked and what came back."""
+    """An undocumented answer; the text names the request and the answer."""
 
 
 class Client:
-    """Speaks for all accounts, from any thread. Its methods raise requests' exceptions when no answer comes."""
+    """Sends requests of all accounts, from any thread. All methods raise requests' exceptions without an answer."""
 
     def __init__(self, stack: Stack, accounts: Sequence[Account]) -> None:
         self._base_url = f"{stack.shim_url}{_BASE_PATH}"
@@ -40,27 +40,27 @@ class Client:
         self._of_thread = threading.local()
 
     def submit(self, export: PlannedExport, *, key: str) -> requests.Response:
-        """Ask for an export, under a key that a repetition has again."""
+        """Submit an export with an Idempotency-Key, so that it can be repeated."""
         path, headers = f"/export/{export.export_type}", {"Idempotency-Key": key}
         asked = {"page_size": export.page_size} | ({"limit": export.limit} if export.limit is not None else {})
         return self._ask("POST", path, export.account, headers=headers, json=asked)
 
     def read(self, read: PlannedRead) -> requests.Response:
-        """Ask for one page and wait for it."""
+        """Read one page synchronously."""
         return self._ask("GET", f"/export/{read.export_type}", read.account, params={"limit": READ_LIMIT})
 
     def job(self, promise: Promise) -> Json:
-        """Look at a job. Raises UnexpectedAnswerError."""
+        """Return a job. Raises UnexpectedAnswerError."""
         answer = self._ask("GET", f"/jobs/{promise.job_id}", promise.account)
         return job_of(answer, expected=requests.codes.ok)
 
     def retry(self, promise: Promise) -> Json:
-        """Have a failed job go on. Raises UnexpectedAnswerError."""
+        """Retry a failed job. Raises UnexpectedAnswerError."""
         answer = self._ask("POST", f"/jobs/{promise.job_id}/retry", promise.account)
         return job_of(answer, expected=requests.codes.accepted)
 
     def stored_ids(self, promise: Promise) -> list[int]:
-        """Read a job's results to their end and give the records' ids, in order. Raises UnexpectedAnswerError."""
+        """Return the ids of all records in a job's results, in order. Raises UnexpectedAnswerError."""
         found: list[int] = []
         query, has_more = {"limit": _MOST_RESULTS}, True
         while has_more:
@@ -70,7 +70,7 @@ class Client:
             body = msgspec.json.decode(answer.content)
             ids = ids_of(promise.export_type, body["data"])
             if not ids and body["pagination"]["hasMore"]:
-                raise UnexpectedAnswerError(f"results of {promise.name}: more is promised, but nothing comes")
+                raise UnexpectedAnswerError(f"results of {promise.name}: hasMore is true on an empty page")
             found += ids
             query, has_more = {**query, "offset": body["pagination"]["offset"]}, bool(body["pagination"]["hasMore"])
         return found
@@ -80,7 +80,7 @@ class Client:
         return self._session().request(method, f"{self._base_url}{path}", headers=headers, timeout=_TIMEOUT_S, **parts)
 
     def _session(self) -> requests.Session:
-        """Keep one session a thread: they are not made to be shared."""
+        """Return the thread's own session: sessions are not thread-safe."""
         if not hasattr(self._of_thread, "session"):
             self._of_thread.session = requests.Session()
         session: requests.Session = self._of_thread.session
@@ -88,7 +88,7 @@ class Client:
 
 
 def job_of(answer: requests.Response, *, expected: int) -> Json:
-    """Read the job in an answer. Raises UnexpectedAnswerError when the status is another."""
+    """Return the job in an answer. Raises UnexpectedAnswerError on another status."""
     if answer.status_code != expected:
         raise UnexpectedAnswerError(describe(answer))
     job: Json = answer.json()["data"]
@@ -96,13 +96,13 @@ def job_of(answer: requests.Response, *, expected: int) -> Json:
 
 
 def describe(answer: requests.Response) -> str:
-    """Say what was asked and what came back, on one line."""
+    """Return request and answer on one line."""
     path = str(answer.request.path_url)
     return f"{answer.request.method} {path} answered {answer.status_code} {answer.text[:300]}"
 
 
 def ids_of(export_type: str, data: Json) -> list[int]:
-    """Return HubSpot's ids of the records in a documented body's `data`."""
+    """Return the record ids in the `data` of a documented body."""
     records = data[_LIST_KEYS[export_type]]
     if export_type == "notes":
         return [record["engagement"]["id"] for record in records]

@@ -1,4 +1,4 @@
-"""What a run does its work under."""
+"""The conditions of a run."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conditions:
-    """What the work is done under. `calls` in `interval_s` seconds is the limit of each account.
+    """The deployment and the faults. `calls` per `interval_s` seconds is the rate limit of each account.
 
-    `faulty` is the part of HubSpot's answers that are, `grace_s` what jobs get to end once the faults have. With
-    `shifted_clocks` those of the product's processes are an hour ahead or behind, in turns.
+    `faulty` is the share of faulty answers of HubSpot, `grace_s` the time that jobs have to end after the faults. With
+    `shifted_clocks` the clocks of the product's processes are alternately an hour ahead and an hour behind.
     """
 
     workers: int

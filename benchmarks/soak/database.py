@@ -1,4 +1,4 @@
-"""What MongoDB holds about jobs and pages: looked at while a run goes on, and read at its end."""
+"""Reads jobs and pages from MongoDB: samples during a run, everything at its end."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _JOBS = "integrations.hubspot.jobs"
 _PAGES = "integrations.hubspot.pages"
 _TIMEOUT_MS = 2000
 _AUDIT_TIMEOUT_MS = 60_000
-_LOOK_EVERY_S = 0.5
+_SAMPLE_EVERY_S = 0.5
 _ENDED = ["succeeded", "failed", "cancelled"]
 
 _Database = Database[dict[str, Any]]
@@ -30,7 +30,7 @@ _Database = Database[dict[str, Any]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredPage:
-    """A page's place in its job, and the epoch of the lease that it was stored under."""
+    """A page's number in its job, and the epoch of the lease under which it was stored."""
 
     number: int
     epoch: int
@@ -38,7 +38,7 @@ class StoredPage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stored:
-    """All pages by job, every job's present epoch, which jobs are exports of everything, and which had lanes."""
+    """All pages by job, the current epoch of every job, the ids of exports, and the ids of jobs with lanes."""
 
     pages: Mapping[str, tuple[StoredPage, ...]]
     epochs: Mapping[str, int]
@@ -46,10 +46,10 @@ class Stored:
     in_lanes: frozenset[str]
 
 
-class Watcher:
-    """Looks at all unfinished jobs twice a second, in a thread of its own.
+class JobSampler:
+    """Samples all unfinished jobs twice a second, in a thread of its own.
 
-    It asks the database: asking the API for every job that often would be more load than the exports themselves.
+    From the database, because reading every job that often through the API would be more load than the exports.
     """
 
     def __init__(self, stack: Stack) -> None:
@@ -60,32 +60,31 @@ class Watcher:
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
     def start(self) -> None:
-        """Begin."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop looking; the thread ends within seconds."""
+        """Stop sampling; returns when the thread has ended, within seconds."""
         self._stopping.set()
         self._thread.join()
 
     def _watch(self) -> None:
         with _database(self._stack, timeout_ms=_TIMEOUT_MS) as database:
-            while not self._stopping.wait(_LOOK_EVERY_S):
-                self._look(database)
+            while not self._stopping.wait(_SAMPLE_EVERY_S):
+                self._sample(database)
 
-    def _look(self, database: _Database) -> None:
+    def _sample(self, database: _Database) -> None:
         fields = {"status": 1, "lease": 1, "resume_at": 1, "progress.pages": 1}
         try:
             found = list(database[_JOBS].find({"status": {"$nin": _ENDED}}, fields))
         except PyMongoError:
-            return  # MongoDB is away for a moment; the jobs stand still meanwhile
+            return  # MongoDB is down; the jobs make no progress meanwhile, which the next sample shows
         looks = [look_at(document, now=datetime.now(UTC)) for document in found]
         self.standings = Counter(look.standing for look in looks)
         self.stillness.see(looks, at_s=time.monotonic())
 
 
 def look_at(document: Mapping[str, Any], *, now: datetime) -> Look:
-    """Read how an unfinished job stands."""
+    """Return the state of an unfinished job."""
     resume_at: datetime | None = document.get("resume_at")
     if document.get("lease") is not None:
         standing = Standing.HELD
@@ -97,10 +96,10 @@ def look_at(document: Mapping[str, Any], *, now: datetime) -> Look:
 
 
 def read_stored(stack: Stack) -> Stored:
-    """Read where all pages are and under which epochs. Raises PyMongoError."""
+    """Read all jobs, and all pages without their bodies. Raises PyMongoError."""
     pages: defaultdict[str, list[StoredPage]] = defaultdict(list)
     with _database(stack, timeout_ms=_AUDIT_TIMEOUT_MS) as database:
-        # Further parts of a page that is too large for one document have no number.
+        # Only the first part of a page that was split has a number.
         found = database[_PAGES].find({"number": {"$exists": True}}, {"job_id": 1, "number": 1, "epoch": 1})
         for page in found.sort("_id"):
             pages[page["job_id"]].append(StoredPage(number=page["number"], epoch=page["epoch"]))

@@ -1,4 +1,4 @@
-"""How HubSpot misbehaves during a run: which answers are faulty, and how many were."""
+"""Scripts and counts the faulty answers of HubSpot during a run."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _HARMLESS = frozenset({"slow"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FaultCount:
-    """How often a fault happened. `costs_a_call` is whether a page has to be asked for again because of it."""
+    """How often a fault fired. `costs_a_call`: a page has to be fetched again because of it."""
 
     name: str
     times: int
@@ -35,7 +35,7 @@ class FaultCount:
 
 
 def script(control: HubSpotControl, *, probability: float, seed: int) -> None:
-    """From now on let so many of HubSpot's answers be faulty, each kind of fault as often as the others."""
+    """Make answers faulty from now on with a total `probability`, each kind of fault equally often."""
     for number, recipe in enumerate(_RECIPES):
         _add(control, recipe, probability / len(_RECIPES), seed=seed * 100 + number, method="GET")
     for number, recipe in enumerate(_TOKEN_RECIPES, start=len(_RECIPES)):
@@ -43,7 +43,7 @@ def script(control: HubSpotControl, *, probability: float, seed: int) -> None:
 
 
 def count(control: HubSpotControl) -> Sequence[FaultCount]:
-    """Count what has happened so far."""
+    """Return how often each fault has fired so far."""
     return [
         FaultCount(
             name=f"{'page' if fault['method'] == 'GET' else 'token'}: {fault['recipe']}",
@@ -55,6 +55,6 @@ def count(control: HubSpotControl) -> Sequence[FaultCount]:
 
 
 def _add(control: HubSpotControl, recipe: RecipeName, probability: float, *, seed: int, method: str) -> None:
-    """Script one recipe: pages are read by GET, tokens renewed by POST."""
+    """Script one recipe; the method selects page reads (GET) or token renewals (POST)."""
     delay_s = _SLOW_S if recipe == "slow" else 0.0
     control.fail_next(recipe, probability=probability, seed=seed, method=method, times=None, delay_s=delay_s)

@@ -1,4 +1,4 @@
-"""The clients of a run: threads that submit exports and read pages when their time has come."""
+"""The clients of a run: threads that submit exports and read pages at the planned times."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from sandbox.seeding import Account
 ExpectedIds = Mapping[tuple[int, str], list[int]]
 """HubSpot's ids, ascending, by hub id and type."""
 
-_THREADS = 4  # of each kind: a synchronous read may take as long as the shim waits
-_TRY_AGAIN_S = 0.5
-_LOOK_EVERY_S = 0.25
+_THREADS = 4  # per kind of request: a synchronous read may take as long as the shim waits
+_RETRY_S = 0.5
+_POLL_S = 0.25
 _QUEUED = "queued"
 _PAGE, _ACCEPTED, _UNAVAILABLE = 200, 202, 503
 _REFUSALS_OF_READS = frozenset(
     {429, 502, _UNAVAILABLE}
-)  # HubSpot's errors after a few tries, and servers that are away
+)  # HubSpot's errors after a few attempts, and servers that are down
 _NO_ANSWERS = (UnexpectedAnswerError, requests.RequestException)
 
 
@@ -42,7 +42,7 @@ _T = TypeVar("_T", bound=_Timed)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Clients:
-    """What the threads work with. `key` begins the idempotency keys of the run."""
+    """What the threads share. `key` is the prefix of the run's idempotency keys."""
 
     client: Client
     ledger: Ledger
@@ -51,7 +51,7 @@ class Clients:
 
 
 class Load:
-    """The running clients of one plan; `started_at` is on the monotonic clock."""
+    """The client threads of one plan; `started_at` is on the monotonic clock."""
 
     def __init__(self, plan: Plan, clients: Clients, *, started_at: float) -> None:
         self._clients = clients
@@ -60,22 +60,21 @@ class Load:
         self._threads = [
             *self._serving(plan.exports, self._submit),
             *self._serving(plan.flood, self._submit),
-            *self._serving(plan.small, self._time, threads=len(plan.small)),  # a slow one delays no other
+            *self._serving(plan.small, self._time, threads=len(plan.small)),  # so that no export waits for another
             *self._serving(plan.reads, self._read),
         ]
 
     def start(self) -> None:
-        """Begin."""
         for thread in self._threads:
             thread.start()
 
     def stop(self) -> None:
-        """Drop what was not yet asked for; what is asked for now comes to its end."""
+        """Drop the requests that have not been sent; those in flight complete."""
         self._stopping.set()
 
     @property
     def is_over(self) -> bool:
-        """Whether everything was asked for and answered, or dropped."""
+        """Whether every request was answered or dropped."""
         return not any(thread.is_alive() for thread in self._threads)
 
     def _serving(
@@ -97,10 +96,10 @@ class Load:
             act(item)
 
     def _submit(self, export: PlannedExport) -> Promise | None:
-        """Ask until the product accepts, as the documentation has it for 503; None: it never did."""
+        """Repeat until the product accepts, as documented for 503; None: stopped before."""
         try:
             while (answer := self._submit_once(export)).status_code == _UNAVAILABLE:
-                if self._stopping.wait(_TRY_AGAIN_S):
+                if self._stopping.wait(_RETRY_S):
                     return None
             return self._accept(answer, export.account, export.export_type, limit=export.limit)
         except _NO_ANSWERS as error:
@@ -108,31 +107,31 @@ class Load:
             return None
 
     def _time(self, export: PlannedExport) -> None:
-        """Measure how long an export takes, from when it is asked for until it is found to have ended."""
+        """Measure an export from its submission until it is seen to have ended."""
         began_at = time.monotonic()
         if (promise := self._submit(export)) is None:
             return
         accepted_at = time.monotonic()
         with self._complaining("GET /jobs"):
-            taken_at = self._found(promise, lambda status: status != _QUEUED)
-            ended_at = self._found(promise, lambda status: status in ENDED)
+            taken_at = self._poll(promise, lambda status: status != _QUEUED)
+            ended_at = self._poll(promise, lambda status: status in ENDED)
             if taken_at is not None and ended_at is not None:
                 small = SmallExport(
                     accepted_s=accepted_at - began_at, taken_s=taken_at - began_at, ended_s=ended_at - began_at
                 )
                 self._clients.ledger.note_small(small)
 
-    def _found(self, promise: Promise, is_so: Callable[[str], bool]) -> float | None:
-        """Look at a job until its status is such, and return when; None: the run is over."""
-        while not is_so(self._status_of(promise)):
-            if self._stopping.wait(_LOOK_EVERY_S):
+    def _poll(self, promise: Promise, is_reached: Callable[[str], bool]) -> float | None:
+        """Poll a job until its status satisfies the condition; return the time. None: the run is over."""
+        while not is_reached(self._status_of(promise)):
+            if self._stopping.wait(_POLL_S):
                 return None
         return time.monotonic()
 
     def _status_of(self, promise: Promise) -> str:
         try:
             return str(self._clients.client.job(promise)["status"])
-        except UnexpectedAnswerError:  # a server is away
+        except UnexpectedAnswerError:  # a server is down
             return _QUEUED
 
     def _submit_once(self, export: PlannedExport) -> requests.Response:
@@ -153,7 +152,7 @@ class Load:
     def _accept(
         self, answer: requests.Response, account: Account, export_type: str, limit: int | None = None
     ) -> Promise:
-        """Note the job that was promised: a new one, or that of the same idempotency key."""
+        """Record the accepted job: a new one, or the one of the same idempotency key."""
         expected = _ACCEPTED if answer.status_code != _PAGE else _PAGE
         job = job_of(answer, expected=expected)
         promise = Promise(job_id=job["job_id"], account=account, export_type=export_type, limit=limit)
@@ -171,7 +170,7 @@ class Load:
 
     @contextmanager
     def _complaining(self, what: str) -> Iterator[None]:
-        """Note a request that brought no answer, or one that the documentation does not know."""
+        """Record a request without an answer, or with an undocumented one."""
         try:
             yield
         except _NO_ANSWERS as error:

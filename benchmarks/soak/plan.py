@@ -1,4 +1,4 @@
-"""What one run asks for and when: accounts, exports and synchronous reads, all of it decided by the seed."""
+"""The requests of a run and their times: accounts, exports and synchronous reads, all determined by the seed."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ PORTAL_NAMES: Mapping[str, RecordTypeName] = {
     "contacts": "contacts",
     "companies": "companies",
     "deals": "deals",
-    "notes": "engagements",  # the legacy API lists engagements of every kind
+    "notes": "engagements",  # the legacy API lists engagements of all kinds
 }
 READ_LIMIT = 10
 
 _FIRST_HUB_ID = 7_000_001
 _PAGE_SIZES = (10, 20, 50, 100)
-_SPREAD = (0.2, 1.8)  # of the pages of an export, as parts of their average
+_SPREAD = (0.2, 1.8)  # of the pages of an export, relative to their mean
 _LATENCIES_S = (0.02, 0.12)
-_UNASKED_RECORDS = 25  # of a type that nobody exports: more than one synchronous read shows
+_UNEXPORTED_RECORDS = 25  # of a type that is not exported: more than one synchronous read returns
 _FLOOD_AT = 0.1  # of the run
 _FIRST_OF_FLOOD, _FIRST_OF_SMALL = 1_000_001, 2_000_001
-_PAGES_OF_FLOOD = 5  # of one record each: the limit of calls keeps them for as long as the run
+_PAGES_OF_FLOOD = 5  # of one record each: the rate limit stretches them over the whole run
 _SMALL_EVERY_S, _SMALL_RECORDS, _SMALL_PAGE = 5.0, 200, 100
-_SUBMITTING_PART = 0.8  # of the run; the rest of it is for the work that is left
+_SUBMITTING_PART = 0.8  # of the run; the rest is for the remaining work
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Size:
-    """How much is asked for. `pages` are those of an export on average, `reads_per_s` the synchronous GETs.
+    """The amount of work. `pages` is the mean per export, `reads_per_s` the rate of synchronous GETs.
 
-    `flood` is how many exports of one record a page one account asks for besides.
+    `flood` is the number of additional exports, of one record a page, that one account submits at once.
     """
 
     accounts: int
@@ -50,7 +50,7 @@ class Size:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedAccount:
-    """A connected account: its records, how long HubSpot takes to answer it, and in what form it writes offsets."""
+    """A connected account: its records, HubSpot's latency, and the forms of its offsets."""
 
     account: Account
     records: Mapping[RecordTypeName, int]
@@ -61,9 +61,9 @@ class PlannedAccount:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedExport:
-    """One `POST /export/{type}`, so many seconds after the start; `number` counts from 1.
+    """One `POST /export/{type}`, `at_s` seconds after the start; `number` counts from 1.
 
-    Without a `limit` all records are wanted.
+    Without a `limit` all records are exported.
     """
 
     number: int
@@ -76,7 +76,7 @@ class PlannedExport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedRead:
-    """One `GET /export/{type}?limit=10`, so many seconds after the start."""
+    """One `GET /export/{type}?limit=10`, `at_s` seconds after the start."""
 
     at_s: float
     account: Account
@@ -85,10 +85,10 @@ class PlannedRead:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """Everything that a run asks for; exports and reads in the order of their time.
+    """All requests of a run; exports and reads in the order of time.
 
-    One account asks for a `small` export every few seconds: how long each takes is measured. The `flood` comes from
-    another account in a moment, one record a page; without it everything else is the same.
+    One account submits a `small` export every few seconds, and the duration of each is measured. The `flood` comes from
+    another account at one moment; it does not change the rest of the plan.
     """
 
     accounts: tuple[PlannedAccount, ...]
@@ -99,12 +99,11 @@ class Plan:
 
     @property
     def all_exports(self) -> tuple[PlannedExport, ...]:
-        """All exports that are asked for."""
         return (*self.exports, *self.flood, *self.small)
 
 
 def make_plan(size: Size) -> Plan:
-    """Decide everything. The same size, its seed included, gives the same plan."""
+    """Return the plan, which is a function of the size including its seed."""
     dice = Random(size.seed)  # noqa: S311 - a plan needs no cryptography
     accounts = [_account(number) for number in range(1, size.accounts + 1)]
     exports = _exports(accounts, size, dice)
@@ -116,7 +115,7 @@ def make_plan(size: Size) -> Plan:
 
 
 def _plain(account: Account) -> PlannedAccount:
-    """Return an account that answers quickly."""
+    """Return an account with the shortest latency and default offsets."""
     names = get_args(RecordTypeName)
     return PlannedAccount(
         account=account,
@@ -158,7 +157,7 @@ def _account(number: int) -> Account:
 
 
 def _exports(accounts: list[Account], size: Size, dice: Random) -> tuple[PlannedExport, ...]:
-    """Ask for an account's types one right after the other, so that they share its limit of calls."""
+    """Schedule the types of an account directly after each other, so that they compete for its rate limit."""
     pairs = sorted(islice(_shuffled_pairs(len(accounts), dice), size.exports), key=lambda pair: pair[0])
     page_sizes = {pair: dice.choice(_PAGE_SIZES) for pair in sorted(set(pairs))}
     every_s = size.seconds * _SUBMITTING_PART / size.exports
@@ -175,7 +174,7 @@ def _exports(accounts: list[Account], size: Size, dice: Random) -> tuple[Planned
 
 
 def _shuffled_pairs(accounts: int, dice: Random) -> Iterator[tuple[int, str]]:
-    """Return every account with every type once before any comes a second time."""
+    """Yield every pair of account and type once before any pair repeats."""
     pairs = [(index, name) for index in range(accounts) for name in PORTAL_NAMES]
     while True:
         dice.shuffle(pairs)
@@ -186,7 +185,7 @@ def _filled(
     accounts: list[Account], exports: tuple[PlannedExport, ...], size: Size, dice: Random
 ) -> tuple[PlannedAccount, ...]:
     held: dict[Account, dict[RecordTypeName, int]] = {
-        account: dict.fromkeys(get_args(RecordTypeName), _UNASKED_RECORDS) for account in accounts
+        account: dict.fromkeys(get_args(RecordTypeName), _UNEXPORTED_RECORDS) for account in accounts
     }
     for export in exports:
         held[export.account][PORTAL_NAMES[export.export_type]] = _records(export, size, dice)
@@ -203,7 +202,7 @@ def _filled(
 
 
 def _records(export: PlannedExport, size: Size, dice: Random) -> int:
-    """Choose a number of pages about the average; the last page may be full, short, or the only one and empty."""
+    """Draw a number of records around the mean; the last page may be full, partial, or the only one and empty."""
     pages = round(size.pages * dice.uniform(*_SPREAD))
     return max(0, pages * export.page_size - dice.choice((0, 0, 1, export.page_size // 2, export.page_size - 1)))
 

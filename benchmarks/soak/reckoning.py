@@ -1,4 +1,4 @@
-"""The end of a run: what became of every promise, and of HubSpot's limits, put together."""
+"""Puts the final report of a run together: every accepted job, and HubSpot's rate limits."""
 
 from __future__ import annotations
 
@@ -14,32 +14,24 @@ from benchmarks.soak.database import Stored, read_stored
 from benchmarks.soak.hubspot_faults import FaultCount
 from benchmarks.soak.ledger import Ledger
 from benchmarks.soak.load import ExpectedIds
+from benchmarks.soak.overshoot import Burst, Overshoot, bursts, complaints_about_limits
 from benchmarks.soak.plan import Size
 from benchmarks.soak.reach import Reach, complaints_about_reach
 from benchmarks.soak.report import CallCount, Outcome
 from benchmarks.soak.settling import Settling
 from benchmarks.soak.stillness import Standing, Stop
 from benchmarks.soak.strikes import Strike
-from benchmarks.soak.verdict import (
-    Crowd,
-    Evidence,
-    Excess,
-    RecordCount,
-    complaints_about_job,
-    complaints_about_limits,
-    count_records,
-    crowds,
-)
+from benchmarks.soak.verdict import Evidence, RecordCount, complaints_about_job, count_records
 from sandbox.control import HubSpotControl
 from sandbox.portal.census import TYPES
 from sandbox.stack import Stack
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
-    """What is known when all jobs have ended or their time is over; `work_s` is how long that took.
+class RunResults:
+    """What is known when all jobs have ended or their time is over; `work_s` is the duration until then.
 
-    `started_at` is in seconds since 1970, `asked_for` how many exports were to be asked for.
+    `started_at` is in epoch seconds, `asked_for` the number of exports in the plan.
     """
 
     size: Size
@@ -58,7 +50,7 @@ class Facts:
 
 
 def title_of(size: Size, conditions: Conditions) -> str:
-    """Say on one line what was run: enough to run it again."""
+    """Return one line that describes the run well enough to repeat it."""
     return (
         f"seed {size.seed}: {size.accounts} accounts, {size.exports} exports of about {size.pages} pages, "
         f"{conditions.workers} workers, {conditions.mongo_members} MongoDB members, {size.seconds:g} s"
@@ -68,62 +60,62 @@ def title_of(size: Size, conditions: Conditions) -> str:
     )
 
 
-def reckon(facts: Facts, *, client: Client, stack: Stack, check: Callable[[], None]) -> Outcome:
-    """Read everything back and compare. `check` is called between jobs and may raise to end it."""
+def make_final_report(results: RunResults, *, client: Client, stack: Stack, check: Callable[[], None]) -> Outcome:
+    """Read all results back and compare. `check` is called between jobs and may raise to abort."""
     stored = read_stored(stack)
     records, about_jobs = _audit(
-        facts, Auditor(client, jobs=facts.settling.ended, stored=stored, expected=facts.expected), check
+        results, Auditor(client, jobs=results.settling.ended, stored=stored, expected=results.expected), check
     )
     accounts = stack.hubspot_control.stats()["accounts"]
-    jobs = list(facts.settling.ended.values())
-    takeovers = sum(job["resumes"] for job in jobs) - len(facts.settling.retried)
+    jobs = list(results.settling.ended.values())
+    takeovers = sum(job["resumes"] for job in jobs) - len(results.settling.retried)
     return Outcome(
-        title=title_of(facts.size, facts.conditions),
-        planned=facts.planned,
-        strikes=facts.strikes,
-        faults=facts.faults,
-        small=facts.ledger.small,
+        title=title_of(results.size, results.conditions),
+        planned=results.planned,
+        strikes=results.strikes,
+        faults=results.faults,
+        small=results.ledger.small,
         statuses=Counter(str(job["status"]) for job in jobs),
-        submissions=facts.ledger.submissions,
-        reads=facts.ledger.reads,
-        read_seconds=facts.ledger.read_seconds,
+        submissions=results.ledger.submissions,
+        reads=results.ledger.reads,
+        read_seconds=results.ledger.read_seconds,
         records=records,
-        calls=_calls(facts, accounts),
+        calls=_calls(results, accounts),
         takeovers=takeovers,
         in_lanes=len(stored.in_lanes),
-        retried=len(facts.settling.retried),
-        longest=facts.longest,
-        work_s=facts.work_s,
-        settled_s=facts.work_s - facts.size.seconds,
+        retried=len(results.settling.retried),
+        longest=results.longest,
+        work_s=results.work_s,
+        settled_s=results.work_s - results.size.seconds,
         complaints=[
-            *facts.ledger.complaints,
-            *facts.settling.complaints,
-            *_complaints_about_submissions(facts, stored),
+            *results.ledger.complaints,
+            *results.settling.complaints,
+            *_complaints_about_submissions(results, stored),
             *about_jobs,
-            *complaints_about_limits(_excesses(facts, stack.hubspot_control, accounts)),
+            *complaints_about_limits(_overshoots(results, stack.hubspot_control, accounts)),
             *complaints_about_reach(
                 Reach(
-                    planned=facts.planned,
-                    strikes=facts.strikes,
+                    planned=results.planned,
+                    strikes=results.strikes,
                     takeovers=takeovers,
                     in_lanes=len(stored.in_lanes),
-                    pages_read=facts.ledger.reads.get("200", 0),
-                    longest_leased_s=_longest_s(facts, Standing.HELD),
-                    broker_away_s=facts.broker_away_s,
+                    pages_read=results.ledger.reads.get("200", 0),
+                    longest_leased_s=_longest_s(results, Standing.HELD),
+                    broker_away_s=results.broker_away_s,
                 )
             ),
         ],
     )
 
 
-def _longest_s(facts: Facts, standing: Standing) -> float:
-    stop = facts.longest.get(standing)
+def _longest_s(results: RunResults, standing: Standing) -> float:
+    stop = results.longest.get(standing)
     return stop.seconds if stop is not None else 0.0
 
 
-def _audit(facts: Facts, auditor: Auditor, check: Callable[[], None]) -> tuple[RecordCount, list[str]]:
+def _audit(results: RunResults, auditor: Auditor, check: Callable[[], None]) -> tuple[RecordCount, list[str]]:
     records, complaints = RecordCount(), list[str]()
-    ended = [promise for promise in facts.ledger.promises if promise.job_id in facts.settling.ended]
+    ended = [promise for promise in results.ledger.promises if promise.job_id in results.settling.ended]
     for evidence in auditor.evidence(ended):
         check()
         if isinstance(evidence, Evidence):
@@ -134,43 +126,45 @@ def _audit(facts: Facts, auditor: Auditor, check: Callable[[], None]) -> tuple[R
     return records, complaints
 
 
-def _complaints_about_submissions(facts: Facts, stored: Stored) -> list[str]:
-    """Compare what was asked for, accepted and stored."""
-    promised = {promise.job_id for promise in facts.ledger.promises}
-    missing, unknown = facts.asked_for - len(stored.exports & promised), len(stored.exports - promised)
+def _complaints_about_submissions(results: RunResults, stored: Stored) -> list[str]:
+    """Compare the exports that were planned, accepted and stored."""
+    promised = {promise.job_id for promise in results.ledger.promises}
+    missing, unknown = results.asked_for - len(stored.exports & promised), len(stored.exports - promised)
     return [
-        *([f"{missing} exports were never accepted, or given the job of another"] if missing else []),
-        *([f"{unknown} exports are stored that nobody was told of"] if unknown else []),
+        *([f"{missing} exports were never accepted, or answered with the job of another"] if missing else []),
+        *([f"{unknown} stored exports were never acknowledged to a client"] if unknown else []),
     ]
 
 
-def _excesses(facts: Facts, control: HubSpotControl, accounts: Mapping[str, Mapping[str, Any]]) -> list[Excess]:
+def _overshoots(
+    results: RunResults, control: HubSpotControl, accounts: Mapping[str, Mapping[str, Any]]
+) -> list[Overshoot]:
     return [
-        Excess(
+        Overshoot(
             hub_id=hub_id,
             peak=seen["peak_calls"],
             allowed=seen["rate_limit"],
-            crowds=_crowds(facts, control, int(hub_id)),
+            bursts=_bursts(results, control, int(hub_id)),
         )
         for hub_id, seen in accounts.items()
         if seen["peak_calls"] > seen["rate_limit"]
     ]
 
 
-def _crowds(facts: Facts, control: HubSpotControl, hub_id: int) -> list[Crowd]:
-    """Look for them in the calls that HubSpot's stand-in remembers: the last ones of all accounts."""
-    instants = [call["at"] - facts.started_at for call in control.calls(account=hub_id) if call["type"] in TYPES]
-    return crowds(instants, calls=facts.conditions.calls, interval_s=facts.conditions.interval_s)
+def _bursts(results: RunResults, control: HubSpotControl, hub_id: int) -> list[Burst]:
+    """Find bursts in the fake HubSpot's log, which holds the last calls of all accounts only."""
+    instants = [call["at"] - results.started_at for call in control.calls(account=hub_id) if call["type"] in TYPES]
+    return bursts(instants, calls=results.conditions.calls, interval_s=results.conditions.interval_s)
 
 
-def _calls(facts: Facts, accounts: Mapping[str, Mapping[str, Any]]) -> CallCount:
-    """Count calls for pages; of those needed, each brought a page of a job or of a synchronous read."""
-    pages = sum(job["progress"]["pages"] for job in facts.settling.ended.values())
+def _calls(results: RunResults, accounts: Mapping[str, Mapping[str, Any]]) -> CallCount:
+    """Count calls for pages; one is needed for each page of a job and for each synchronous read."""
+    pages = sum(job["progress"]["pages"] for job in results.settling.ended.values())
     return CallCount(
-        needed=pages + facts.ledger.reads.get("200", 0),
+        needed=pages + results.ledger.reads.get("200", 0),
         made=sum(seen["by_type"].get(name, 0) for seen in accounts.values() for name in TYPES),
         peak=max(seen["peak_calls"] for seen in accounts.values()),
-        limit=facts.conditions.calls,
-        interval_s=facts.conditions.interval_s,
+        limit=results.conditions.calls,
+        interval_s=results.conditions.interval_s,
         refused=sum(seen["refused"] for seen in accounts.values()),
     )

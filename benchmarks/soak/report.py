@@ -1,26 +1,25 @@
-"""What a run prints: the faults, what became of the work, and every complaint."""
+"""Prints the outcome of a run: faults, jobs, calls, durations and complaints."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import median, quantiles
+from statistics import median
 
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.measuring import percentile
 from benchmarks.soak.hubspot_faults import FaultCount
 from benchmarks.soak.ledger import SmallExport
 from benchmarks.soak.stillness import Standing, Stop
 from benchmarks.soak.strikes import REPAIRS, Strike
 from benchmarks.soak.verdict import RecordCount
 
-_HUNDREDTHS = 100
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallCount:
-    """Calls for pages: how many brought a page that someone asked for, and what HubSpot saw."""
+    """Calls for pages: how many were necessary, and what HubSpot saw."""
 
     needed: int
     made: int
@@ -32,7 +31,7 @@ class CallCount:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """Everything that a run has shown. Nothing is wrong when there are no `complaints`."""
+    """The outcome of a run; it has passed if there are no `complaints`."""
 
     title: str
     planned: Collection[Strike]
@@ -55,7 +54,7 @@ class Outcome:
 
 
 def print_outcome(outcome: Outcome, *, console: Console) -> None:
-    """Print the two tables, and then what is wrong."""
+    """Print the two tables and the complaints."""
     console.print(_faults_table(outcome))
     console.print(_outcomes_table(outcome))
     for complaint in outcome.complaints:
@@ -87,12 +86,12 @@ def _about_jobs(outcome: Outcome) -> Iterator[tuple[str, str]]:
     for status, times in sorted(outcome.statuses.items()):
         yield f"jobs {status}", f"{times:,}"
     yield "jobs retried after the faults", f"{outcome.retried:,}"
-    yield "times a worker took over from a dead one", f"{outcome.takeovers:,}"
+    yield "jobs taken over from a dead worker", f"{outcome.takeovers:,}"
     yield "exports read in lanes", f"{outcome.in_lanes:,}"
     yield "records expected", f"{outcome.records.expected:,}"
     yield "records stored", f"{outcome.records.stored:,}"
     yield "records missing", f"{outcome.records.missing:,}"
-    yield "records doubled", f"{outcome.records.doubled:,}"
+    yield "records duplicated", f"{outcome.records.doubled:,}"
 
 
 def _about_calls(outcome: Outcome) -> Iterator[tuple[str, str]]:
@@ -103,16 +102,16 @@ def _about_calls(outcome: Outcome) -> Iterator[tuple[str, str]]:
     yield "of which to repeat faulty ones", f"{faulty:,}"
     yield "calls made without those", f"{calls.made - faulty:,} ({_percent(calls.made - faulty, calls.needed)})"
     yield f"most calls of an account in {calls.interval_s:g} s", f"{calls.peak} of {calls.limit}"
-    yield "calls refused for the limit", f"{calls.refused:,}"
+    yield "calls refused by the limit", f"{calls.refused:,}"
 
 
 def _about_time(outcome: Outcome) -> Iterator[tuple[str, str]]:
     for standing in Standing:
         stop = outcome.longest.get(standing)
         if stop is not None:
-            yield f"longest without a page, {standing}", f"{stop.seconds:.1f} s (job {stop.job_id[:8]})"
+            yield f"longest time without a page, {standing}", f"{stop.seconds:.1f} s (job {stop.job_id[:8]})"
     yield "last job ended after", f"{outcome.work_s:.0f} s"
-    yield "of which without faults", f"{outcome.settled_s:.0f} s"
+    yield "of which after the faults", f"{outcome.settled_s:.0f} s"
 
 
 def _about_reads(outcome: Outcome) -> Iterator[tuple[str, str]]:
@@ -121,16 +120,16 @@ def _about_reads(outcome: Outcome) -> Iterator[tuple[str, str]]:
     for status, times in sorted(outcome.reads.items()):
         yield f"GET /export answered {status}", f"{times:,}"
     if len(outcome.read_seconds) > 1:
-        cuts = quantiles(outcome.read_seconds, n=_HUNDREDTHS, method="inclusive")
-        yield "GET /export, seconds at p50, p90, p99", " ".join(f"{cuts[p - 1]:.2f}" for p in (50, 90, 99))
+        shown = (f"{percentile(outcome.read_seconds, percent):.2f}" for percent in (50, 90, 99))
+        yield "GET /export, seconds at p50, p90, p99", " ".join(shown)
     if outcome.small:
         accepted = f"{len(outcome.small)} small exports, seconds until accepted"
-        yield accepted, _usual([each.accepted_s for each in outcome.small])
-        yield "until a worker took them", _usual([each.taken_s for each in outcome.small])
-        yield "until they ended", _usual([each.ended_s for each in outcome.small])
+        yield accepted, _median_and_max([each.accepted_s for each in outcome.small])
+        yield "until a worker claimed them", _median_and_max([each.taken_s for each in outcome.small])
+        yield "until they ended", _median_and_max([each.ended_s for each in outcome.small])
 
 
-def _usual(seconds: Sequence[float]) -> str:
+def _median_and_max(seconds: Sequence[float]) -> str:
     return f"{median(seconds):.1f}, at most {max(seconds):.1f}"
 
 

@@ -1,4 +1,4 @@
-"""One run from start to end: connect, load, strike, settle, audit."""
+"""One run from start to end: connect accounts, apply load and chaos, wait for the jobs, audit."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from rich.console import Console
 from benchmarks.soak import hubspot_faults
 from benchmarks.soak.client import Client
 from benchmarks.soak.conditions import Conditions
-from benchmarks.soak.database import Watcher
+from benchmarks.soak.database import JobSampler
 from benchmarks.soak.hubspot_faults import FaultCount
 from benchmarks.soak.ledger import Ledger
 from benchmarks.soak.load import Clients, ExpectedIds, Load
 from benchmarks.soak.plan import PORTAL_NAMES, Plan, Size, make_plan
-from benchmarks.soak.reckoning import Facts, reckon, title_of
+from benchmarks.soak.reckoning import RunResults, make_final_report, title_of
 from benchmarks.soak.report import Outcome
 from benchmarks.soak.settling import Settling
-from benchmarks.soak.strikes import Strike, Striker, timetable
+from benchmarks.soak.strikes import ChaosRunner, Strike, timetable
 from sandbox.binaries import UnusableBinaryError
 from sandbox.interruptions import Interruptions
 from sandbox.rabbitmq import RabbitServer, is_installed
@@ -30,15 +30,15 @@ from sandbox.state_folder import temporary_state
 
 _TICK_S = 0.1
 _SHIFT_S = 3600
-_LOOK_EVERY_S = 0.5
+_POLL_S = 0.5
 _LINE_EVERY_S = 10.0
-_TOKEN_LIFE_S = 60  # short, so that tokens are renewed again and again while everything fails
+_TOKEN_LIFE_S = 60  # short, so that tokens are renewed repeatedly during the chaos
 
 
 def soak(size: Size, conditions: Conditions, *, interruptions: Interruptions, console: Console) -> Outcome:
-    """Do one run on a stack of its own.
+    """Run once, on a new stack.
 
-    Raises UnusableBinaryError, ProcessFailedError when a process has died that nobody has killed, and
+    Raises UnusableBinaryError, ProcessFailedError when a process has died that the run did not kill, and
     StopRequestedError after a signal.
     """
     with temporary_state() as folder, ExitStack() as cleanup:
@@ -67,7 +67,7 @@ def _options(conditions: Conditions, rabbitmq: RabbitServer | None) -> StackOpti
 
 
 def _shifts_s(workers: int) -> dict[str, int]:
-    """Put every clock of the product an hour ahead or behind, in turns; JWTs live for longer than that."""
+    """Return the shifts, alternately an hour ahead and behind; JWTs are valid for longer than that."""
     names = ["shim", "beat-1", *(f"worker-{number}" for number in range(1, workers + 1))]
     return {name: _SHIFT_S if number % 2 == 0 else -_SHIFT_S for number, name in enumerate(names)}
 
@@ -97,8 +97,8 @@ class _Run:
         self._plan = make_plan(size)
         self._ledger = Ledger()
         self._client = Client(stack, [planned.account for planned in self._plan.accounts])
-        self._watcher = Watcher(stack)
-        self._striker = Striker(stack, rabbitmq)
+        self._sampler = JobSampler(stack)
+        self._chaos = ChaosRunner(stack, rabbitmq)
         self._timetable = timetable(
             seconds=size.seconds,
             kill_every_s=conditions.kill_every_s,
@@ -112,18 +112,18 @@ class _Run:
         expected = _connect(self._stack, self._plan, self._conditions)
         self._started_at = time.monotonic()
         load = self._load(expected)
-        self._watcher.start()
+        self._sampler.start()
         load.start()
         try:
-            faults = self._rage()
+            faults = self._inject_faults()
             settling = self._settle(load)
             work_s = self._elapsed_s
         finally:
             load.stop()
-            self._watcher.stop()
+            self._sampler.stop()
         self._say(f"Reading the results of {len(settling.ended)} jobs …")
-        return reckon(
-            Facts(
+        return make_final_report(
+            RunResults(
                 size=self._size,
                 conditions=self._conditions,
                 ledger=self._ledger,
@@ -131,10 +131,10 @@ class _Run:
                 expected=expected,
                 asked_for=len(self._plan.all_exports),
                 planned=frozenset(timed.strike for timed in self._timetable),
-                strikes=self._striker.done,
-                broker_away_s=self._striker.broker_away_s,
+                strikes=self._chaos.done,
+                broker_away_s=self._chaos.broker_away_s,
                 faults=faults,
-                longest=self._watcher.stillness.longest,
+                longest=self._sampler.stillness.longest,
                 started_at=time.time() - self._elapsed_s,
                 work_s=work_s,
             ),
@@ -152,23 +152,23 @@ class _Run:
         clients = Clients(client=self._client, ledger=self._ledger, expected=expected, key=key)
         return Load(self._plan, clients, started_at=self._started_at)
 
-    def _rage(self) -> list[FaultCount]:
-        """Let everything go wrong for as long as the run lasts; afterwards nothing does any more."""
+    def _inject_faults(self) -> list[FaultCount]:
+        """Carry out the chaos plan, then repair everything; return the counts of HubSpot's faults."""
         control, conditions = self._stack.hubspot_control, self._conditions
         hubspot_faults.script(control, probability=conditions.faulty, seed=self._size.seed)
         for timed in self._timetable:
             self._wait_until(timed.at_s)
-            self._striker.strike(timed.strike)
+            self._chaos.trigger(timed.strike)
             if timed.strike is not Strike.WORKER_KILLED:
                 self._say(f"{self._elapsed_s:4.0f} s  {timed.strike}")
         self._wait_until(self._size.seconds)
         faults = list(hubspot_faults.count(control))
         control.clear_faults()
-        self._striker.repair(pause=self._interruptions.pause)
+        self._chaos.repair(pause=self._interruptions.pause)
         return faults
 
     def _settle(self, load: Load) -> Settling:
-        """Return every job the time of grace to end; drop what could not even be asked for by then."""
+        """Wait for all jobs to end within the grace period; drop requests that could not be sent by then."""
         self._say(f"The faults are over. Jobs have {self._conditions.grace_s:g} s to end.")
         give_up_at = time.monotonic() + self._conditions.grace_s
         while not load.is_over and time.monotonic() < give_up_at:
@@ -176,7 +176,7 @@ class _Run:
         settling = Settling(self._client, self._ledger.promises)
         settling.look()
         while not settling.is_over and time.monotonic() < give_up_at:
-            self._wait_until(self._elapsed_s + _LOOK_EVERY_S)
+            self._wait_until(self._elapsed_s + _POLL_S)
             settling.look()
         return settling
 
@@ -185,12 +185,12 @@ class _Run:
             self._tick()
 
     def _tick(self) -> None:
-        """Let a moment pass. Raises ProcessFailedError when a process has ended by itself."""
+        """Pause briefly, and print the progress every 10 s. Raises ProcessFailedError when a process has died."""
         before = self._elapsed_s // _LINE_EVERY_S
         self._interruptions.pause(_TICK_S)
         self._stack.check()
         if self._elapsed_s // _LINE_EVERY_S > before:
-            found = ", ".join(f"{count} {standing}" for standing, count in sorted(self._watcher.standings.items()))
+            found = ", ".join(f"{count} {standing}" for standing, count in sorted(self._sampler.standings.items()))
             self._say(f"{self._elapsed_s:4.0f} s  {len(self._ledger.promises)} jobs accepted; {found or 'none open'}")
 
     def _say(self, text: str) -> None:
@@ -198,7 +198,7 @@ class _Run:
 
 
 def _connect(stack: Stack, plan: Plan, conditions: Conditions) -> ExpectedIds:
-    """Make the accounts; give the ids of all their records."""
+    """Create the accounts; return the ids of all their records."""
     for planned in plan.accounts:
         seed(
             stack,

@@ -1,4 +1,4 @@
-"""After the faults: every promised job is looked at until it has ended, and what may be retried is retried, once."""
+"""After the faults: polls every accepted job until it has ended, and retries retryable failures once."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ENDED = frozenset({"succeeded", "failed", "cancelled"})
 
 
 class Settling:
-    """The promised jobs on their way to an end. `ended` holds the last state of those that have one, by job id."""
+    """Polls the accepted jobs. `ended` holds the final states by job id."""
 
     def __init__(self, client: Client, promises: Sequence[Promise]) -> None:
         self._client = client
@@ -24,16 +24,15 @@ class Settling:
 
     @property
     def is_over(self) -> bool:
-        """Whether every job has ended."""
         return not self._open
 
     @property
     def complaints(self) -> list[str]:
-        """Return a sentence for each job that has not ended."""
+        """One sentence for each job that has not ended."""
         return [f"{promise.name}: has not ended: {self._last_seen.get(job_id)}" for job_id, promise in self._left]
 
     def look(self) -> None:
-        """Look once at every job that has not ended yet."""
+        """Poll every job that has not ended, once."""
         for _, promise in self._left:
             try:
                 self._look_at(promise)

@@ -1,4 +1,4 @@
-"""How long jobs stood still, from looks at all of them every now and then: pure."""
+"""Detects how long jobs stall, from periodic snapshots of all of them. Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from enum import StrEnum
 
 
 class Standing(StrEnum):
-    """What an unfinished job is doing."""
+    """The state of an unfinished job."""
 
     HELD = "leased"
     DUE = "due"
@@ -17,7 +17,7 @@ class Standing(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
-    """One job as it was found."""
+    """An unfinished job at one moment."""
 
     job_id: str
     standing: Standing
@@ -26,21 +26,21 @@ class Look:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stop:
-    """The longest time that a job was found standing the same way with the same number of pages."""
+    """The longest time in which a job had the same state and the same number of pages in every snapshot."""
 
     seconds: float
     job_id: str
 
 
 class Stillness:
-    """Remembers since when each job stands as it does, and for every standing the longest stop."""
+    """Tracks since when each job is unchanged, and the longest stall for every state."""
 
     def __init__(self) -> None:
         self._since: dict[str, tuple[Look, float]] = {}
         self.longest: dict[Standing, Stop] = {}
 
     def see(self, looks: Iterable[Look], *, at_s: float) -> None:
-        """Take in how all unfinished jobs are found; one that is not among them has finished."""
+        """Process snapshots of all unfinished jobs; a job without one has ended."""
         self._since = {look.job_id: self._noted(look, at_s) for look in looks}
         for look, since_s in self._since.values():
             self._compare(look, at_s - since_s)

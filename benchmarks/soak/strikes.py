@@ -1,4 +1,4 @@
-"""When which process is killed, and when it comes back: a timetable, and who keeps it."""
+"""The chaos plan: which process is killed or suspended when, and the code that carries it out."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from sandbox.stack import Stack
 
 
 class Strike(StrEnum):
-    """What happens to the stack at one instant."""
+    """What is done to the stack at one moment."""
 
     WORKER_KILLED = "worker killed (kill -9) and started"
     REDIS_EMPTIED = "Redis emptied (FLUSHALL)"
@@ -52,12 +52,12 @@ SECOND_HALVES: Mapping[Strike, Strike] = {
     Strike.REDIS_STOPPED: Strike.REDIS_CONTINUED,
     Strike.RABBITMQ_KILLED: Strike.RABBITMQ_STARTED,
 }
-"""What is undone later, and by what."""
+"""The later event that ends the effect of an event."""
 
 REPAIRS = frozenset(SECOND_HALVES.values())
 
 _AWAY_S = 3.0
-_EMPTIED_AT = (0.25,)  # these three: parts of the run
+_EMPTIED_AT = (0.25,)  # this and the following: fractions of the run
 _REDIS_KILLED_AT = (0.4, 0.7)
 _MONGO_KILLED_AT = (0.55,)
 _RABBITMQ_KILLED_AT = (0.27,)
@@ -68,15 +68,15 @@ _STOPPED_AT: Mapping[Strike, float] = {
     Strike.REDIS_STOPPED: 0.82,
 }
 _STOPPED_FOR = (0.03, 0.05)
-_WORKER_STOPPED_FOR = (0.06, 0.09)  # in a run of five minutes for about as long as its lease, or longer
-_STEP_DOWNS = 12  # of a run, and no more than one in 5 s
+_WORKER_STOPPED_FOR = (0.06, 0.09)  # in a run of five minutes about the length of a lease, or longer
+_STEP_DOWNS = 12  # per run, at most one in 5 s
 _LEAST_BETWEEN_S = 5.0
-_NOT_AGAIN_S = 5  # a primary that has stepped down is no candidate for so long
+_NOT_AGAIN_S = 5  # for so long a primary that has stepped down does not stand for election
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimedStrike:
-    """A strike, so many seconds after the start."""
+    """An event, `at_s` seconds after the start."""
 
     at_s: float
     strike: Strike
@@ -85,9 +85,9 @@ class TimedStrike:
 def timetable(
     *, seconds: float, kill_every_s: float, members: int = 1, has_rabbitmq: bool = False, seed: int = 1
 ) -> tuple[TimedStrike, ...]:
-    """Spread the strikes over a run, in the order of their time; a server that was killed comes back 3 s later.
+    """Return the events of a run in the order of time; a killed server is started again 3 s later.
 
-    A process is stopped for a part of the run that the seed decides. Only one of several members can step down.
+    The seed decides for how long processes are suspended. Step-downs need several members.
     """
     kills = (number * kill_every_s for number in range(1, int(seconds / kill_every_s) + 1))
     timed = [
@@ -126,12 +126,12 @@ def _step_downs(seconds: float) -> list[TimedStrike]:
     return [TimedStrike(at_s=at_s, strike=Strike.STEPPED_DOWN) for at_s in times]
 
 
-class _NothingToStrikeError(Exception):
-    """What was to be struck is away already."""
+class _TargetDownError(Exception):
+    """The target of the event is down already."""
 
 
-class Striker:
-    """Strikes a stack. Use it in the main thread: it starts processes. `broker_away_s` is how long RabbitMQ was."""
+class ChaosRunner:
+    """Carries out events, in the main thread because it starts processes. `broker_away_s` is RabbitMQ's downtime."""
 
     def __init__(self, stack: Stack, rabbitmq: RabbitServer | None = None) -> None:
         self._stack = stack
@@ -163,16 +163,16 @@ class Striker:
             Strike.RABBITMQ_STARTED: self._start_rabbitmq,
         }
 
-    def strike(self, strike: Strike) -> None:
-        """Do it and count it; nothing here waits until what was started is ready."""
-        with suppress(_NothingToStrikeError):
+    def trigger(self, strike: Strike) -> None:
+        """Carry out an event and count it, without waiting until a started process is ready."""
+        with suppress(_TargetDownError):
             self._acts[strike]()
             self.done[strike] += 1
 
     def repair(self, *, pause: Pause) -> None:
-        """Start and continue the servers that are away, and wait until each answers. Raises ProcessFailedError."""
+        """Start or resume all servers that are down, and wait until they are ready. Raises ProcessFailedError."""
         for repair in tuple(self._stopped):
-            with suppress(_NothingToStrikeError):
+            with suppress(_TargetDownError):
                 self._continue(repair)
         self._start_mongo()
         if not self._stack.redis.is_alive:
@@ -183,7 +183,7 @@ class Striker:
         self._stack.mongo.wait_ready(pause=pause)
 
     def _replace_worker(self) -> None:
-        """Kill the workers in turns; each starts again at once, as a supervisor has it."""
+        """Kill the workers in turn and restart each at once, as a supervisor would."""
         worker = self._stack.workers[self._workers_killed % len(self._stack.workers)]
         worker.kill()
         worker.start()
@@ -198,30 +198,30 @@ class Striker:
         self._mongo_killed.kill()
 
     def _primary(self) -> MongoMember:
-        """Return the member that takes writes; while there is none, the first."""
+        """Return the primary, or the first member while there is none."""
         try:
             return self._stack.mongo.primary
         except LookupError:
             return self._stack.mongo.members[0]
 
     def _step_down(self) -> None:
-        """Have the primary be none for a while, unless no other member can take its place now."""
+        """Make the primary step down, unless no other member can take over now."""
         try:
             self._stack.mongo.primary.ask({"replSetStepDown": _NOT_AGAIN_S, "secondaryCatchUpPeriodSecs": 2})
         except (LookupError, PyMongoError):
-            raise _NothingToStrikeError from None
+            raise _TargetDownError from None
 
     def _stop(self, repair: Strike, process: Process) -> None:
         if not process.is_alive:
-            raise _NothingToStrikeError
+            raise _TargetDownError
         process.send(signal.SIGSTOP)
         self._stopped[repair] = process
 
     def _continue(self, repair: Strike) -> None:
-        """Continue what was stopped; where it was killed and started meanwhile there is nothing to do."""
+        """Resume a suspended process, unless it was killed meanwhile."""
         process = self._stopped.pop(repair, None)
         if process is None or not process.is_alive:
-            raise _NothingToStrikeError
+            raise _TargetDownError
         process.send(signal.SIGCONT)
 
     def _kill_rabbitmq(self) -> None:
@@ -230,7 +230,7 @@ class Striker:
             self._rabbitmq_killed_at = time.monotonic()
 
     def _start_rabbitmq(self) -> None:
-        """Start it; another thread waits until it answers, which may take half a minute."""
+        """Start RabbitMQ; a thread waits until it is ready, which may take half a minute."""
         if self._rabbitmq is not None:
             self._rabbitmq.begin()
             self._waiting = threading.Thread(target=self._note_return, args=(self._rabbitmq,), daemon=True)

@@ -1,11 +1,11 @@
-"""How long a job takes to hand in, on an embedded stack without workers; and how many can be handed in at most.
+"""Latency and maximum throughput of submitting jobs, on an embedded stack without workers.
 
     python -m benchmarks.submission [--rate 300] [--seconds 20] [--rounds 3] [--connections 16]
 
-The shim is a real process over a real MongoDB and a real Redis; the load comes from another process. First at a rate:
-each request is sent when it is due, and timed from then on, whatever became of those before it. Then as many as go over
-so many connections, beside a FastAPI route that does nothing. Of several rounds the best one is shown, and all their
-p99: everything shares one machine.
+The shim, MongoDB, Redis and the load generator are separate processes. First an open loop at a fixed rate: each request
+is sent when it is due, and timed from then on, regardless of earlier ones. Then a closed loop over a number of
+connections, compared with an empty FastAPI route. The table shows the best of several rounds, and the p99 of all of
+them, because everything shares one machine.
 """
 
 from __future__ import annotations
@@ -17,34 +17,32 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from statistics import quantiles
 from urllib.parse import urljoin
 
 import click
-import psutil
 import requests
-from rich.console import Console
 from rich.table import Table
 
+from benchmarks.measuring import RunningProcess, percentile
+from benchmarks.stacks import running_stack
+from benchmarks.tables import show
 from sandbox.configuration import REPOSITORY, python_environment
 from sandbox.ports import HOST, ReservedPort, is_open
 from sandbox.processes import Command, Process
 from sandbox.seeding import Account, mint_jwt, seed
 from sandbox.stack import Stack, StackOptions
-from sandbox.state_folder import temporary_state
 
 _ACCOUNT = Account(account_id="account", owner="user", hub_id=62515)
 _PATH = "/v1/integrations/hubspot/export/contacts"
 _ACCEPTED = ("202", "200")
 _WARM_UP_S = 2.0
 _CLOSED_S = 5.0
-_HUNDREDTHS = 100
-_AIM = "the aim: p99 below 25 ms at 300 a second"
+_AIM = "target: p99 below 25 ms at 300 a second"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What came of a load, and how long the server worked for it."""
+    """The responses of a load, and the server's CPU time for it."""
 
     seconds: list[float]
     statuses: dict[str, int]
@@ -52,43 +50,38 @@ class Outcome:
 
     @property
     def accepted(self) -> int:
-        """Count what was accepted."""
+        """The number of accepted requests."""
         return sum(self.statuses.get(status, 0) for status in _ACCEPTED)
 
     @property
     def cpu_ms(self) -> float:
-        """Return what the server worked for one request."""
+        """The server's CPU time per request."""
         return self.cpu_s / len(self.seconds) * 1000
 
     def percentile_ms(self, percent: int) -> float:
-        """Return how long it took at most for so many in a hundred."""
-        return quantiles(self.seconds, n=_HUNDREDTHS, method="inclusive")[percent - 1] * 1000
+        return percentile(self.seconds, percent) * 1000
 
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """A server, and how to get in."""
+    """A server and the JWT that it accepts."""
 
     url: str
     process: Process
     token: str
 
     def send(self, *words: str, seconds: float, url: str | None = None) -> Outcome:
-        """Have the load sent by a process of its own."""
+        """Run the load generator in a process of its own."""
         arguments = ("--url", url or self.url, "--seconds", str(seconds), *words)
         command = (sys.executable, "-m", "benchmarks.submission.load", *arguments)
-        began_s = self._cpu_s()
+        server = RunningProcess(self.process.pid)
         done = subprocess.run(command, input=self.token, stdout=subprocess.PIPE, text=True, check=True, cwd=REPOSITORY)
-        return Outcome(**json.loads(done.stdout), cpu_s=self._cpu_s() - began_s)
+        return Outcome(**json.loads(done.stdout), cpu_s=server.cost().cpu_s)
 
     def job_url(self) -> str:
-        """Return where a new job can be looked at."""
+        """Submit a job; return its URL."""
         answer = requests.post(self.url, json={}, headers={"Authorization": f"Bearer {self.token}"}, timeout=_CLOSED_S)
         return urljoin(self.url, answer.headers["Location"])
-
-    def _cpu_s(self) -> float:
-        used = psutil.Process(self.process.pid).cpu_times()
-        return used.user + used.system
 
 
 @click.command()
@@ -115,16 +108,15 @@ def main(rate: int, seconds: float, rounds: int, connections: int) -> None:
             )
             for _ in range(rounds)
         ]
-    console = Console(width=120)
-    console.print(_latencies({"POST /export/contacts": plain, "with an Idempotency-Key": keyed}, rate=rate))
-    console.print(_throughput(list(zip(*most, strict=True)), connections=connections))
+    latencies = _latencies({"POST /export/contacts": plain, "with an Idempotency-Key": keyed}, rate=rate)
+    show(latencies, _throughput(list(zip(*most, strict=True)), connections=connections), width=120)
 
 
 @contextmanager
 def _targets() -> Iterator[tuple[Target, Target]]:
-    """Return the shim, and a route that does nothing."""
+    """Yield the shim, and the empty route."""
     options = StackOptions(workers=0, beats=0, settings={"MAX_OPEN_JOBS_PER_ACCOUNT": "0"})
-    with temporary_state() as folder, Stack(folder, options=options) as stack:
+    with running_stack(options) as stack:
         seed(stack, _ACCOUNT, records={"contacts": 1}, rate_limit=0)
         token = mint_jwt(stack, _ACCOUNT, life=timedelta(hours=1))
         port = ReservedPort()
@@ -165,7 +157,7 @@ def _latencies(rows: dict[str, list[Outcome]], *, rate: int) -> Table:
 
 
 def _throughput(all_outcomes: Sequence[Sequence[Outcome]], *, connections: int) -> Table:
-    table = Table("", "a second", "of the bare route", "CPU ms", title=f"as many as go over {connections} connections")
+    table = Table("", "a second", "of the bare route", "CPU ms", title=f"maximum over {connections} connections")
     names = ("a bare FastAPI route", "POST /export/contacts", "with an Idempotency-Key", "GET /jobs/{id}")
     most = max(outcome.accepted for outcome in all_outcomes[0])
     for name, outcomes in zip(names, all_outcomes, strict=True):

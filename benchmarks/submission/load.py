@@ -1,9 +1,9 @@
-"""The load, in a process of its own: so many requests a second, whatever becomes of them; or as many as go.
+"""The load generator, in a process of its own: an open loop at a fixed rate, or a closed loop over some connections.
 
     python -m benchmarks.submission.load --url URL [--rate N | --connections N] --seconds S [--keyed | --get] <JWT
 
-Prints JSON: what came of each request, and how many seconds it took. Under a rate the time begins when a request was
-due, so that one that waits behind a slow one is as slow.
+Prints the counts of statuses and the seconds of each request as JSON. At a rate, the time of a request starts when it
+is due, so that waiting behind a slow one counts (no coordinated omission).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _LOST = 0
 
 
 class Connection(asyncio.Protocol):
-    """HTTP as far as this needs it: one request at a time, answers with a length."""
+    """A minimal HTTP client: one request at a time, responses with a content-length."""
 
     def __init__(self) -> None:
         self._received = b""
@@ -36,11 +36,9 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.WriteTransport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep what to write to."""
         self._transport = cast("asyncio.WriteTransport", transport)
 
     def data_received(self, data: bytes) -> None:
-        """Collect an answer."""
         self._received += data
         head, end, body = self._received.partition(_END_OF_HEAD)
         if end and len(body) >= _length(head) and self._answer is not None:
@@ -48,18 +46,17 @@ class Connection(asyncio.Protocol):
             self._answer.set_result(int(head[9:12]))
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's
-        """Tell who waits."""
         if self._answer is not None and not self._answer.done():
             self._answer.set_result(_LOST)
 
     @property
     def is_open(self) -> bool:
-        """Whether the server has not closed it meanwhile, as it does with those that are idle for seconds."""
+        """False after the server has closed it, as it does with idle connections."""
         return self._transport is not None and not self._transport.is_closing()
 
     async def ask(self, request: bytes) -> int:
-        """Give the answer's status, or 0 where none came."""
-        assert self._transport is not None  # noqa: S101 - it is connected
+        """Return the status of the response, 0 if the connection was lost."""
+        assert self._transport is not None  # noqa: S101 - connected
         self._answer = asyncio.get_running_loop().create_future()
         self._transport.write(request)
         return await self._answer
@@ -72,7 +69,7 @@ def _length(head: bytes) -> int:
 
 @dataclass
 class Load:
-    """Where to, with what, and what came of it."""
+    """The target, the request, and the results so far."""
 
     host: str
     port: int
@@ -82,7 +79,7 @@ class Load:
     _idle: list[Connection] = field(default_factory=list)
 
     async def at_rate(self, rate: int, *, seconds: float) -> None:
-        """Send each request when it is due; over another connection where all are busy."""
+        """Send each request when it is due, over a new connection if all are busy."""
         loop = asyncio.get_running_loop()
         begins_at = loop.time() + _LEAD_S
         async with asyncio.TaskGroup() as group:
@@ -92,7 +89,7 @@ class Load:
                 group.create_task(self._ask(due_at))
 
     async def at_once(self, connections: int, *, seconds: float) -> None:
-        """Keep so many connections busy."""
+        """Keep `connections` connections busy."""
         ends_at = asyncio.get_running_loop().time() + seconds
         async with asyncio.TaskGroup() as group:
             for _ in range(connections):
@@ -145,7 +142,7 @@ def _request(host: str, path: str, token: str, *, key: str | None, is_get: bool)
 @click.option("--keyed", is_flag=True)
 @click.option("--get", "is_get", is_flag=True)
 def main(url: str, rate: int | None, connections: int, seconds: float, *, keyed: bool, is_get: bool) -> None:  # noqa: PLR0913 - its options
-    """Send, and print what came of it."""
+    """Send the load and print the results."""
     token = sys.stdin.read().strip()
     parts = urlsplit(url)
 

@@ -1,1 +1,1 @@
-"""The parts the HubSpot sandbox is built from: a pure core that turns one request into one answer, and its doors."""
+"""The fake HubSpot: a pure core that maps a request to an answer, and adapters that expose it."""

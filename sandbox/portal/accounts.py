@@ -1,4 +1,4 @@
-"""HubSpot accounts (portals): what is configured for each, and its records and meter."""
+"""HubSpot accounts (portals): the settings, records, rate meters and counters of each."""
 
 from collections.abc import Callable
 from typing import Annotated, Literal, TypedDict
@@ -23,72 +23,72 @@ DEFAULT_SCOPES = (
     "sales-email-read",
 )
 FIXED = frozenset({"hub_id", "records", "seed", "id_strides"})
-"""Settings that a patch cannot change: the records follow from them."""
-_MS = 1000  # a second
+"""Settings that PATCH refuses: the records are derived from them."""
+_MS = 1000
 
 
 class AccountSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Everything that can be chosen for an account; all but `hub_id` have defaults."""
+    """Everything that can be configured for an account; only `hub_id` is required."""
 
     hub_id: Annotated[int, msgspec.Meta(ge=1)]
     refresh_token: str = ""
-    """Empty: `refresh-{hub_id}`."""
+    """Default: `refresh-{hub_id}`."""
     scopes: tuple[str, ...] = DEFAULT_SCOPES
     records: dict[RecordTypeName, Natural] = {}
-    """How many records of each type; none of the types left out."""
+    """Number of records by type; 0 for missing types."""
     seed: int | None = None
-    """Accounts with the same seed have the same record ids; None takes the hub_id."""
+    """Accounts with the same seed have the same record ids; default: the hub_id."""
     id_strides: dict[RecordTypeName, Annotated[int, msgspec.Meta(ge=1)]] = {}
-    """Mean distances of record ids; 1: they follow each other. For types left out as in real portals."""
+    """Mean distance of record ids by type; 1: contiguous. Default: as in real portals."""
     user_id: int = 7
     client_id: str | None = None
-    """The only app the refresh token was issued to; None accepts any."""
+    """The app that the refresh token was issued to; None accepts any."""
     client_secret: str | None = None
     token_lifetime_s: Annotated[int, msgspec.Meta(ge=0)] = 1800
     fresh_token_refused_s: Seconds = 0.0
-    """For so long after it was issued an access token meets 401: HubSpot's servers do not all know it yet."""
+    """A new access token is answered 401 for so long, as by those of HubSpot's servers that do not know it yet."""
     rotate_refresh_tokens: bool = False
-    """Give a new refresh token with every access token and refuse the old one from then on."""
+    """Each grant returns a new refresh token and invalidates the old one."""
     grant_shape: TokenShape = "documented"
-    """How the token endpoint's answers look."""
+    """The form of the token endpoint's answers."""
     oauth_gone: tuple[OAuthVersion, ...] = ()
-    """Versions of HubSpot's OAuth that answer 404 to this account's tokens and codes, as they will when they end."""
+    """OAuth versions that answer 404 to this account's tokens and codes, as after their sunset."""
     rate_limit: Natural = 110
-    """Calls in a rolling interval; 0 is no limit. HubSpot gives an OAuth app 110 in 10 s."""
+    """Calls per rolling interval; 0: no limit. HubSpot allows an OAuth app 110 in 10 s."""
     rate_interval_s: Annotated[float, msgspec.Meta(gt=0)] = 10.0
     daily_limit: Natural = 0
-    """Calls a day (UTC); 0 is no limit, as HubSpot has it for OAuth apps."""
+    """Calls per UTC day; 0: no limit, as for OAuth apps at HubSpot."""
     latency_s: Seconds = 0.0
-    """Every answer to this account is that much late."""
+    """Delay of every answer to this account."""
     rich: bool = False
-    """Show every property when none is asked for: about 2 KB a contact. HubSpot itself shows a few."""
+    """Return every property when the request names none: about 2 KB a contact. HubSpot itself returns a few."""
     gzip: bool = False
     list_lag_s: Seconds = 0.0
-    """How long a new record is in the feeds alone, and not in the lists yet."""
+    """How long a new record appears in the feeds but not yet in the lists."""
     feeds_show_all: bool = False
-    """Whether the feeds of companies and deals show every property, whichever are asked for."""
+    """The feeds of companies and deals return every property, whatever the request names."""
     odd_records: dict[RecordTypeName, tuple[OddRecord, ...]] = {}
-    """What is odd about the records of a type: each in turn, and then one that is as it should be."""
+    """Malformations of the records of a type, in turn; after each cycle comes one regular record."""
     odd_pages: tuple[OddEnvelope, ...] = ()
-    """What is odd about every page of a list or a feed."""
+    """Malformations of every page of a list or a feed."""
     consents: bool = True
-    """Whether the account's user lets an app in that asks on the authorisation page."""
+    """Whether the account's user consents on the authorisation page."""
     cursor_forms: dict[RecordTypeName, CursorForm] = {}
-    """Of the legacy lists' offsets; for types left out `last_id`, `last_id_plus_1` for deals."""
+    """Form of the legacy lists' offsets; default: `last_id`, for deals `last_id_plus_1`."""
     final_cursors: dict[RecordTypeName, FinalCursor] = {}
-    """Of the legacy lists' last pages and of contacts' feed, where 0 was recorded; for types left out as on others."""
+    """Offset on the last page of the legacy lists and of the contacts feed, where 0 was recorded; default: as usual."""
     list_orders: dict[RecordTypeName, ListOrder] = {}
-    """Of the legacy lists; ascending for types left out. That of deals was never recorded."""
+    """Order of the legacy lists; default: ascending. The order of deals was never recorded."""
     dated_cursor_form: DatedCursorForm = "last_id_plus_1"
-    """What `after` of the dated lists names; either way it includes the record of that id."""
+    """What `after` of the dated lists names; either way the record of that id is included."""
     grants_tell_portal: bool = True
-    """Whether the token endpoint's answers say whose token it is: those of version 1 do not, by HubSpot's reference."""
+    """Whether grants contain `hub_id`: those of version 1 do not, by HubSpot's reference."""
     information_tells_portal: bool = True
-    """Whether the information about a token does."""
+    """Whether the introspection of a token contains `hub_id`."""
 
 
 class AccountOptions(TypedDict, total=False):
-    """The same choices as keyword arguments."""
+    """`AccountSettings` as keyword arguments."""
 
     refresh_token: str
     scopes: tuple[str, ...]
@@ -123,7 +123,7 @@ class AccountOptions(TypedDict, total=False):
 
 
 class Account:
-    """One account: its settings, its records by type, its meters and its counters."""
+    """One account: settings, records by type, rate meters and counters."""
 
     def __init__(self, settings: AccountSettings, *, templates: Templates) -> None:
         self.settings = _named(settings)
@@ -145,18 +145,17 @@ class Account:
 
     @property
     def hub_id(self) -> int:
-        """HubSpot's number of the account."""
         return self.settings.hub_id
 
     def lag(self, type_: str, *, at: float) -> Callable[[int], bool] | None:
-        """Give what tells by its index whether lists have a record at a time in epoch seconds; None: they have all."""
+        """Return a predicate on indexes: is the record listed at `at` (epoch seconds)? None: all records are."""
         if not self.settings.list_lag_s:
             return None
         census, known_ms = self.records[type_], (at - self.settings.list_lag_s) * _MS
         return lambda index: census.added_at_ms(index) <= known_ms
 
     def change(self, changes: dict[str, object]) -> None:
-        """Change settings; raises msgspec.ValidationError naming a field that is unknown, wrong or fixed."""
+        """Change settings; raises msgspec.ValidationError naming a field that is unknown, invalid or fixed."""
         fixed = FIXED.intersection(changes)
         if fixed:
             raise msgspec.ValidationError(f"Field cannot be changed - at `$.{min(fixed)}`")
@@ -165,7 +164,6 @@ class Account:
         self.renderer.odd = self.settings.odd_records
 
     def forget_counts(self) -> None:
-        """Start counting anew: counters, meter and its peak."""
         self.meter, self.search_meter, self.counters = Meter(), Meter(), Counters()
 
 

@@ -1,4 +1,4 @@
-"""One call in progress: the request, when it came, whose it is and what it is asking for."""
+"""A call in progress: the request, its time, its route and its account."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from sandbox.portal.tokens import AccessToken
 
 @dataclass(frozen=True)
 class Call:
-    """A request with all that is known about it before it is answered; `at` is epoch seconds."""
+    """A request with its context; `at` is in epoch seconds."""
 
     request: Request
     at: float
@@ -18,22 +18,21 @@ class Call:
     request_id: str
     route: "Route | None" = None
     token: AccessToken | None = None
-    """The access token that was sent, live or expired; None if unknown or missing."""
+    """The access token of the request, live or expired; None if unknown or missing."""
     account: Account | None = None
 
     @property
     def hub_id(self) -> int | None:
-        """Account that the credentials name."""
         return self.account.hub_id if self.account else None
 
     @property
     def type(self) -> str | None:
-        """Name of the route: a record type, `notes` (dated), `search`, `token`, …; None for an unknown path."""
+        """Name of the route: a record type, `notes` (dated API), `search`, `token`, …; None for an unknown path."""
         return self.route.name if self.route else None
 
     @property
     def owner(self) -> Account:
-        """The account, in handlers of routes that need one."""
+        """The account. Raises LookupError without one, which routes with scopes rule out."""
         if self.account is None:
             raise LookupError(f"no account is known for {self.request.path}")
         return self.account
@@ -41,10 +40,10 @@ class Call:
 
 @dataclass(frozen=True)
 class Route:
-    """What answers one method and path; routes with scopes need an access token that has any one of them."""
+    """The handler of one method and path; with `scopes`, the access token needs any one of them."""
 
     name: str
     answer: Callable[[Call], Answer]
     scopes: tuple[str, ...] = ()
     is_search: bool = False
-    """Searches have a limit of their own, and count for no other."""
+    """Searches have their own rate limit and do not count towards the other."""

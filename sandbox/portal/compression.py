@@ -1,4 +1,4 @@
-"""gzip for clients that accept it; pages asked for again are compressed once."""
+"""gzip for clients that accept it; identical pages are compressed once."""
 
 import gzip
 from dataclasses import replace
@@ -10,7 +10,7 @@ _SMALLEST = 1_000
 
 
 def compressed(answer: Answer, request: Request) -> Answer:
-    """Compress the answer if that pays and the client takes it; leave it as it is otherwise."""
+    """Compress the answer if the client accepts gzip and the body is large enough."""
     accepts = "gzip" in request.headers.get("accept-encoding", "")
     if not accepts or len(answer.body) < _SMALLEST or answer.cut_after is not None:
         return answer

@@ -1,4 +1,4 @@
-"""The control API: JSON over HTTP below /__sandbox/, by which demo, tests and benchmarks arrange what HubSpot does."""
+"""The control API: JSON over HTTP below /__sandbox/, by which demo, tests and benchmarks set HubSpot up."""
 
 import re
 from collections.abc import Callable
@@ -22,7 +22,7 @@ _RECORDS = rf"{_ACCOUNT}/records/(\w+)"
 
 
 class ControlApi:
-    """Answers control calls, and passes everything else on to HubSpot; control calls are never logged as HubSpot's."""
+    """Answers control calls and passes everything else to the fake HubSpot, which never logs control calls."""
 
     def __init__(self, hubspot: HubSpot) -> None:
         self._hubspot = hubspot
@@ -53,7 +53,7 @@ class ControlApi:
         )
 
     def answer(self, request: Request) -> Answer:
-        """Answer with JSON; 400 names the field that is wrong, 404 what does not exist."""
+        """Answer in JSON; 400 names the invalid field, 404 the missing object."""
         if not request.path.startswith(CONTROL_PREFIX):
             return self._hubspot.answer(request)
         try:

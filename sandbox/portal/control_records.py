@@ -1,4 +1,4 @@
-"""The control API's view of an account's records: which there are, what one looks like, and changing them."""
+"""The control API for an account's records: list, show and change them."""
 
 import msgspec
 
@@ -16,20 +16,20 @@ _MS = 1000
 
 
 class ControlRecords:
-    """Handlers below accounts/{hub_id}/records/; they raise KeyError for what does not exist."""
+    """Handlers below accounts/{hub_id}/records/; they raise KeyError for a missing account, type or record."""
 
     def __init__(self, hubspot: HubSpot) -> None:
         self._hubspot = hubspot
 
     def ids(self, request: Request, hub_id: str, type_: str) -> object:
-        """All ids of a type, ascending; `after` and `limit` cut a piece out. Type `notes`: engagements of that type."""
+        """Return the ids of a type, ascending, from `after`, at most `limit`; `notes`: engagements that are notes."""
         account = self._hubspot.accounts[int(hub_id)]
         limit = integer(request, "limit", default=-1)
         found = _ids(account, type_, after=integer(request, "after", default=0))
         return {"count": len(found), "ids": found[:limit] if limit >= 0 else found}
 
     def change(self, request: Request, hub_id: str, type_: str) -> object:
-        """Add, delete and modify records; answers the ids it happened to."""
+        """Add, delete and touch records; return the ids of each."""
         census = _census(self._hubspot.accounts[int(hub_id)], type_)
         changes = msgspec.json.decode(request.body, type=RecordChanges)
         now_ms = int(self._hubspot.clock() * _MS)
@@ -40,7 +40,7 @@ class ControlRecords:
         }
 
     def one(self, request: Request, hub_id: str, type_: str, record_id: str) -> object:
-        """Show one record as the list of its type would for the same query; `api=dated` for the dated list."""
+        """Return one record as the list of its type renders it for the same query; `api=dated` for the dated list."""
         account = self._hubspot.accounts[int(hub_id)]
         dated = request.first("api") == "dated" or type_ == "notes"
         source = "engagements" if type_ == "notes" else type_

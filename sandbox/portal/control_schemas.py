@@ -1,4 +1,4 @@
-"""What the control API takes and gives, beside account settings and fault plans."""
+"""The bodies of the control API, besides account settings and fault plans."""
 
 from typing import Annotated
 
@@ -9,7 +9,7 @@ from sandbox.portal.faults import ScriptedFault
 
 
 class RecordChanges(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Changes to the records of one type: how many to add, which ids to delete, which to modify now."""
+    """Changes to the records of one type: how many to add, which ids to delete, which to touch."""
 
     add: Natural = 0
     delete: list[int] = []
@@ -17,27 +17,27 @@ class RecordChanges(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 
 class Latency(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """By how much every answer is late, in seconds; comes on top of an account's own latency."""
+    """The delay of every answer in seconds, on top of the account's own latency."""
 
     latency_s: Annotated[float, msgspec.Meta(ge=0)]
 
 
 class CodeRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """An authorisation code to make; with a redirect_uri it is good for that one only."""
+    """An authorisation code to issue, bound to the redirect_uri if there is one."""
 
     redirect_uri: str | None = None
 
 
 def account_view(account: Account) -> dict[str, object]:
-    """Show the settings of an account, and how many records it has now."""
+    """Return the settings of an account with its current record counts."""
     counts = {name: len(census) for name, census in account.records.items()}
     return {**msgspec.to_builtins(account.settings), "records": counts}
 
 
 def account_stats(account: Account) -> dict[str, object]:
-    """Counters of an account; `refused` are calls over a limit.
+    """Return the counters of an account; `refused` are calls over a limit.
 
-    `peak_calls` is the largest number of data calls seen in one rolling interval, refused ones included.
+    `peak_calls` is the largest number of data calls in one rolling interval, refused ones included.
     """
     settings = account.settings
     limits = {"rate_limit": settings.rate_limit, "rate_interval_s": settings.rate_interval_s}
@@ -46,6 +46,6 @@ def account_stats(account: Account) -> dict[str, object]:
 
 
 def fault_view(fault: ScriptedFault) -> dict[str, object]:
-    """Show a fault: its plan, how many matching calls it saw, how often it fired, how often it still will."""
+    """Return a fault's plan with the matching calls seen, the times fired and the times remaining."""
     progress = {"id": fault.id, "seen": fault.seen, "fired": fault.fired, "remaining": fault.remaining}
     return {**msgspec.json.decode(msgspec.json.encode(fault.plan)), **progress}

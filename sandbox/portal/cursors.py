@@ -1,8 +1,8 @@
-"""How a legacy list goes on from page to page: the order of its records and every recorded form of its offset.
+"""Pagination of the legacy lists: the order of records, and every recorded form of the offset.
 
-Recordings of 2015-2020 and of 2022 disagree about what an offset names and whether reading on from it gives the record
-that it names. They agree that an offset lies between the last id of its page and the next id, both included, and that
-passed back as it came it gives every record once.
+Recordings of 2015-2020 and of 2022 disagree about which id an offset names and whether the next page includes that
+record. They agree that an offset lies between the last id of its page and the next id, both included, and that
+passing it back unchanged yields every record once.
 """
 
 from collections.abc import Callable, Iterator
@@ -14,15 +14,15 @@ from sandbox.portal.census import Census
 from sandbox.portal.ids import mix
 
 CursorForm = Literal["last_id", "last_id_plus_1", "next_id", "mixed"]
-"""`last_id` excludes the record that it names, the other two include it; `mixed` changes from page to page."""
+"""`last_id` excludes the named record, the next two include it; `mixed` varies from page to page."""
 FinalCursor = Literal["last_id", "last_id_plus_1", "zero", "none"]
-"""What the last page says: an offset all the same, 0, or nothing at all."""
+"""The offset on the last page: one as on other pages, 0, or none at all."""
 ListOrder = Literal["ascending", "descending"]
-"""By id, which is the order in which records were created."""
+"""By id, which is the order of creation."""
 
 
 class ListPage(NamedTuple):
-    """Indexes of the records of a page, whether there are more, and the offset; None: the page says none."""
+    """The indexes of a page's records, whether there are more, and the offset; None: the page contains none."""
 
     indexes: list[int]
     more: bool
@@ -31,21 +31,21 @@ class ListPage(NamedTuple):
 
 @dataclass(frozen=True)
 class ListReader:
-    """Reads one list from offsets of one form.
+    """Reads one list with offsets of one form.
 
-    In a descending list every form is mirrored: the id "plus 1" is then the one below.
+    A descending list mirrors every form: "plus 1" is then minus 1.
     """
 
     census: Census
     form: CursorForm
     final: FinalCursor | None = None
-    """None: as the form has it on every page."""
+    """None: the same form as on other pages."""
     order: ListOrder = "ascending"
     is_listed: Callable[[int], bool] | None = None
-    """Which records, by their index, the list has by now; None: all of them."""
+    """Whether the list contains the record of an index yet; None: it contains all."""
 
     def page(self, cursor: int, size: int) -> ListPage:
-        """Read a page; 0 is the start."""
+        """Return a page; cursor 0 is the start."""
         found = list(islice(self._from(cursor), size + 1))
         ids = [self.census.id_at(index) for index in found]
         if len(found) > size:
@@ -53,10 +53,11 @@ class ListReader:
         return ListPage(found, more=False, cursor=self._at_end(ids[-1] if ids else None))
 
     def includes(self, cursor: int) -> bool:
-        """Whether reading on from an offset gives the record of that id.
+        """Return whether the page that follows an offset includes the record of that id.
 
-        Where forms are mixed this follows from the number, so that the list needs no memory. A record whose id follows
-        that of another one is always given: if that one is given as well, no offset between the two would lead on.
+        With mixed forms this is a function of the number, so that the list needs no state. A record whose id directly
+        follows another one's is always included: the only other offset is the id before, which may be included too and
+        would repeat its record.
         """
         if self.form != "mixed":
             return self.form != "last_id"

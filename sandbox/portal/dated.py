@@ -14,7 +14,7 @@ from sandbox.portal.parameters import comma_lists, integer
 from sandbox.portal.records.shape import Shape
 
 VERSIONS = ("/crm/objects/2026-03", "/crm/objects/2026-09", "/crm/v3/objects")
-"""Version 3 has the same contract as the dated ones."""
+"""Version 3 has the same contract as the dated versions."""
 _DEFAULT_LIMIT = 10
 _LARGEST_LIMIT = 100
 _LARGEST_LIMIT_WITH_HISTORY = 50
@@ -32,7 +32,7 @@ class _Search(msgspec.Struct, frozen=True, rename="camel"):
 
 @dataclass(frozen=True)
 class DatedList:
-    """One type of objects; `after` includes the record that it names, and there is no `paging` on the last page."""
+    """The list of one type; `after` includes the record that it names, and the last page has no `paging`."""
 
     name: str
     type: str
@@ -40,7 +40,7 @@ class DatedList:
     scopes: tuple[str, ...]
 
     def answer(self, call: Call) -> Answer:
-        """One page; raises InvalidIntegerError."""
+        """Return one page. Raises InvalidIntegerError."""
         shape = self.shown(call)
         limit = integer(call.request, "limit", default=_DEFAULT_LIMIT)
         largest = _LARGEST_LIMIT_WITH_HISTORY if shape.with_history else _LARGEST_LIMIT
@@ -53,9 +53,9 @@ class DatedList:
         return Answer(200, body)
 
     def search(self, call: Call) -> Answer:
-        """All objects of the type, at most so many of them; filters and sorting are not modelled, so they are refused.
+        """Return one page of all objects; filters, sorts and queries are refused because they are not modelled.
 
-        Here `after` is a number of rows, not an id.
+        For searches `after` is a row number, not an id.
         """
         asked = msgspec.json.decode(call.request.body or b"{}", type=_Search)
         if asked.filter_groups or asked.sorts or asked.query:
@@ -71,7 +71,6 @@ class DatedList:
         return Answer(200, b'{"total":%d,"results":[%s]%s}' % (len(found), b",".join(records), paging))
 
     def shown(self, call: Call) -> Shape:
-        """How this call wants the records rendered."""
         return Shape(
             dated=True,
             properties=comma_lists(call.request, "properties"),
@@ -99,7 +98,7 @@ class DatedList:
 
 
 def _is_true(flag: str | None) -> bool:
-    """Read a flag in any spelling that a client may use: what was deleted is not to be missing for a capital letter."""
+    """Accept any spelling of true: a client that writes `True` must not get live records in place of archived ones."""
     return flag is not None and flag.lower() in {"true", "1"}
 
 

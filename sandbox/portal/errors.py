@@ -1,4 +1,4 @@
-"""HubSpot's error bodies, word for word; which of them occurs when is decided elsewhere."""
+"""HubSpot's error bodies, verbatim."""
 
 from sandbox.portal.call import Call
 from sandbox.portal.messages import Answer
@@ -21,13 +21,13 @@ def _error(call: Call, status: int, message: str, **more: object) -> Answer:
 
 
 def html(status: int, title: str) -> Answer:
-    """Answer as the proxies in front of HubSpot do."""
+    """Return the HTML error page of the proxies in front of HubSpot."""
     page = f"<html>\n<head><title>{status} {title}</title></head>\n<body><h1>{status} {title}</h1></body>\n</html>\n"
     return Answer(status, page.encode(), _HTML)
 
 
 def invalid_integer(call: Call, name: str, value: str) -> Answer:
-    """400 for a parameter that has to be a whole number."""
+    """400 for a parameter that must be an integer."""
     detail = {
         "message": f"{name} was not a valid integer: {value}",
         "code": "INVALID_INTEGER",
@@ -45,12 +45,12 @@ def limit_too_large(call: Call, limit: int, maximum: int) -> Answer:
 
 
 def validation(call: Call, message: str) -> Answer:
-    """400 of the dated API for a body that is not as it should be."""
+    """400 of the dated API for an invalid body."""
     return _error(call, 400, message, category="VALIDATION_ERROR")
 
 
 def unknown_object_type(call: Call, name: str) -> Answer:
-    """400 of the dated API for a type of object that does not exist."""
+    """400 of the dated API for an unknown object type."""
     return validation(call, f"Unable to infer object type from: {name}")
 
 
@@ -78,7 +78,7 @@ def unauthenticated(call: Call) -> Answer:
 
 
 def missing_scopes(call: Call, scopes: tuple[str, ...]) -> Answer:
-    """403 when the account granted none of these scopes."""
+    """403 when the account has granted none of these scopes."""
     detail = {
         "message": "One or more of the following scopes are required.",
         "context": {"requiredGranularScopes": list(scopes)},
@@ -98,24 +98,24 @@ def method_not_allowed(call: Call) -> Answer:
 
 
 def uri_too_long() -> Answer:
-    """414: comes from a proxy, not from the API."""
+    """414, sent by a proxy and not by the API."""
     return html(414, "Request-URI Too Large")
 
 
 def ten_secondly(call: Call) -> Answer:
-    """429 of the burst limit; HubSpot sends no Retry-After with it."""
+    """429 of the burst limit, without Retry-After, as HubSpot sends it."""
     group = f"publicapi:api-calls-sandbox-ten-secondly:{call.hub_id}"
     return _limited(call, "ten_secondly_rolling", policyName="TEN_SECONDLY_ROLLING", groupName=group)
 
 
 def secondly(call: Call) -> Answer:
-    """429 of the limit by second, today that of the search API."""
+    """429 of the limit per second, which HubSpot applies to the search API."""
     group = f"publicapi:hapikey-secondly:{call.hub_id}"
     return _limited(call, "secondly", groupName=group, policyName="SECONDLY", requestId=call.request_id)
 
 
 def daily(call: Call) -> Answer:
-    """429 of the limit by day."""
+    """429 of the limit per day."""
     return _limited(call, "daily", policyName="DAILY", requestId=call.request_id)
 
 
@@ -126,18 +126,18 @@ def _limited(call: Call, limit: str, **more: object) -> Answer:
 
 
 def migrating(call: Call, *, retry_after_s: int) -> Answer:
-    """477: the account moves to another data centre, for up to a day; Retry-After is in seconds."""
+    """477: the account is being moved to another data centre, which takes up to a day; Retry-After is in seconds."""
     body = {"status": "error", "message": "Migration in progress", "correlationId": call.correlation_id}
     return Answer.json(477, body, headers={"retry-after": str(retry_after_s)})
 
 
 def redirect(call: Call) -> Answer:
-    """307 to another path, as gateways send them in front of an API that moves."""
+    """307 to another path, as API gateways send it."""
     return Answer(307, b"", {"location": f"/elsewhere{call.request.target}"})
 
 
 def locked(call: Call) -> Answer:
-    """423: a lock that lasts two seconds."""
+    """423: a lock that is held for two seconds."""
     return _error(call, 423, "Locked: the resource is being modified, retry in 2 seconds", category="LOCKED")
 
 
@@ -147,5 +147,5 @@ def internal(call: Call) -> Answer:
 
 
 def refused_grant(error: str, status: str, message: str) -> Answer:
-    """400 of the token endpoints: the standard's fields and HubSpot's own, with the same text."""
+    """400 of the token endpoints: the fields of RFC 6749 and HubSpot's own, with the same text."""
     return Answer.json(400, {"error": error, "error_description": message, "status": status, "message": message})

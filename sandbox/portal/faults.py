@@ -1,4 +1,4 @@
-"""Scripted faults: which calls go wrong, how often, and in what way, as data."""
+"""Scripted faults as data: which calls fail, how often, and how."""
 
 import random
 from collections.abc import Iterator
@@ -60,50 +60,50 @@ RouteName = Literal[
     "token-revoke",
     "authorize",
 ]
-"""What calls can be for; `notes` is of the dated API only, `objects` are those it does not know."""
+"""Names of routes; `notes` exists in the dated API only, `objects` are its unknown types."""
 RECIPE_NAMES: tuple[str, ...] = get_args(RecipeName)
 Count = Annotated[int, msgspec.Meta(ge=0)]
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 
 
 class FaultPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which calls, when, and what happens to them. Either a `recipe` or a `status` says what; `delay_s` goes with both.
+    """The calls that a fault matches, when it fires, and its effect: exactly one of `recipe` and `status`.
 
-    Calls are counted from when the fault was scripted, those that another fault took included.
+    Matching calls are counted from when the fault was scripted, including those that met another fault.
     """
 
     account: int | None = None
     method: str | None = None
     path: str | None = None
-    """Beginning of the path."""
+    """Prefix of the path."""
     type: RouteName | None = None
     page_size_over: Count | None = None
-    """Only calls that ask for larger pages."""
+    """Only calls with a larger page size."""
 
     times: Positive | None = 1
-    """How often it happens; None is for ever."""
+    """How often the fault fires; None: without end."""
     every: Positive = 1
-    """Happen to every k-th matching call."""
+    """Fire on every k-th matching call."""
     after: Count = 0
-    """Let so many matching calls pass first."""
+    """Skip so many matching calls first."""
     probability: Annotated[float, msgspec.Meta(ge=0, le=1)] = 1.0
     seed: int = 0
-    """Of the dice that `probability` throws."""
+    """Seed of the random numbers behind `probability`."""
 
     recipe: RecipeName | None = None
     status: Annotated[int, msgspec.Meta(ge=200, le=599)] | None = None
     headers: dict[str, str] = {}
     body: msgspec.Raw = msgspec.Raw(b'""')
-    """A string is sent as it is, anything else as JSON."""
+    """A string is sent verbatim, any other value as JSON."""
     delay_s: Annotated[float, msgspec.Meta(ge=0)] = 0.0
     retry_after_s: Count | None = None
-    """Retry-After of the answer; with `migrating` 60 unless given."""
+    """Retry-After of the answer; default of `migrating`: 60."""
     retry_after_form: Literal["seconds", "date"] = "seconds"
-    """A date comes with the answer's own `Date`, by this HubSpot's clock."""
+    """A date is sent together with a `Date` header, by the fake HubSpot's clock."""
     trickle_s: Annotated[float, msgspec.Meta(ge=0)] = 0.0
-    """Seconds over which the body of the answer is spread; with `trickle` 5 unless given."""
+    """Seconds over which the body is spread; default of `trickle`: 5."""
     cut_after: Count | None = None
-    """Bytes of the body that arrive; with `cut` half of them unless given."""
+    """Bytes of the body that are sent; default of `cut`: half."""
 
     def __post_init__(self) -> None:
         if (self.recipe is None) == (self.status is None):
@@ -111,7 +111,7 @@ class FaultPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 class FaultOptions(TypedDict, total=False):
-    """The same choices as keyword arguments; the recipe is named apart."""
+    """`FaultPlan` as keyword arguments, without the recipe."""
 
     account: int | None
     method: str | None
@@ -135,7 +135,7 @@ class FaultOptions(TypedDict, total=False):
 
 @dataclass
 class ScriptedFault:
-    """A plan with what became of it: matching calls seen, and how many of them it happened to."""
+    """A plan with its progress: matching calls seen, and times fired."""
 
     id: int
     plan: FaultPlan
@@ -148,11 +148,11 @@ class ScriptedFault:
 
     @property
     def remaining(self) -> int | None:
-        """How often it will still happen; None is for ever."""
+        """How often it will still fire; None: without end."""
         return None if self.plan.times is None else self.plan.times - self.fired
 
     def is_due(self, call: Call) -> bool:
-        """Count the call if it matches; answers whether the fault is to happen to it."""
+        """Count the call if it matches; return whether the fault fires on it."""
         if not _matches(self.plan, call):
             return False
         self.seen += 1
@@ -162,7 +162,7 @@ class ScriptedFault:
 
 
 class FaultScript:
-    """The scripted faults in their order; each call meets at most one of them, the first that is due."""
+    """The scripted faults in order; at most one fires per call, the first that is due."""
 
     def __init__(self) -> None:
         self._faults: list[ScriptedFault] = []
@@ -172,18 +172,18 @@ class FaultScript:
         return iter(self._faults)
 
     def add(self, plan: FaultPlan) -> ScriptedFault:
-        """Script one more fault, after those already there."""
+        """Append a fault."""
         self._last_id += 1
         fault = ScriptedFault(self._last_id, plan)
         self._faults.append(fault)
         return fault
 
     def clear(self) -> None:
-        """Forget all faults, consumed or not."""
+        """Remove all faults, consumed or not."""
         self._faults.clear()
 
     def next_for(self, call: Call) -> ScriptedFault | None:
-        """Take the fault that happens to this call, if any."""
+        """Return the fault that fires on this call, if any, and count it."""
         due = [fault for fault in self._faults if fault.is_due(call)]
         if not due:
             return None

@@ -1,4 +1,4 @@
-"""The legacy feeds of what was modified lately: the latest first, no further back than 30 days or 10,000 records."""
+"""The legacy feeds of recent modifications: latest first, at most 30 days or 10,000 records back."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -19,12 +19,12 @@ _SHOW_ALL = frozenset({"companies", "deals"})
 
 @dataclass(frozen=True)
 class Feed:
-    """One feed. Recorded: all but contacts spell the flag `hasMore`, call the list `results` and count it in `total`.
+    """One feed. Recorded: all but contacts name the flag `hasMore` and the list `results`, and have a `total`.
 
-    Their offset is a position, so that records come twice or not at all when others are modified or deleted meanwhile.
-    Contacts go on from the time and the id of the last one, which have to be sent together, and know no `since`.
-    Records of companies and deals lack fields that the list has, and show every property where none is asked for;
-    whether those of HubSpot keep to what is asked for is not established, so the account says (`feeds_show_all`).
+    Their offset is a position, so that concurrent modifications make records appear twice or not at all.
+    The contacts feed continues from the time and id of the last record, which must be sent together, and has no
+    `since`. Records of companies and deals lack fields that the list has, and contain every property when the request
+    names none; whether HubSpot honours the names otherwise is unknown, hence the account setting `feeds_show_all`.
     """
 
     records: LegacyList
@@ -33,25 +33,23 @@ class Feed:
 
     @property
     def type(self) -> str:
-        """The records' type."""
         return self.records.type
 
     @property
     def scopes(self) -> tuple[str, ...]:
-        """Any of these is enough, as for the list."""
+        """The scopes of the list; any one is enough."""
         return self.records.scopes
 
     def answer(self, call: Call) -> Answer:
-        """One page; raises InvalidIntegerError."""
+        """Return one page. Raises InvalidIntegerError."""
         return Answer(200, self.page(call, self))
 
     def modified(self, call: Call, *, since_ms: int = 0) -> list[int]:
-        """Indexes of all records that the feed goes back to."""
+        """Return the indexes of all records in the feed."""
         oldest_ms = int(call.at * _MS) - _LONGEST_MS
         return call.owner.records[self.type].modified_since(max(oldest_ms, since_ms))
 
     def render(self, call: Call, page: list[int]) -> bytes:
-        """Write records one after the other."""
         return b",".join(call.owner.renderer.render(self.type, page, self._shown(call)))
 
     def _shown(self, call: Call) -> Shape:

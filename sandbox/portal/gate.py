@@ -1,4 +1,4 @@
-"""What a data call has to pass before it is answered: credentials, then the limits, then scopes."""
+"""Admission of data calls: credentials, then rate limits, then scopes."""
 
 from collections.abc import Mapping
 
@@ -13,13 +13,13 @@ _SECOND = 1.0
 
 
 def refuse(call: Call, scopes: tuple[str, ...]) -> Answer | None:
-    """Refuse the call or let it pass and count it; any one of the scopes is enough."""
+    """Return the refusal, or None after counting the call as admitted; any one of the scopes is enough."""
     refuse_rate = _refuse_search_rate if call.route is not None and call.route.is_search else _refuse_rate
     return _refuse_token(call) or refuse_rate(call) or _refuse_scopes(call, scopes)
 
 
 def rate_headers(account: Account, *, at: float) -> Mapping[str, str]:
-    """Headers that tell what is left of the burst limit; none when it is off. OAuth apps get no daily ones."""
+    """Return the rate-limit headers; none without a burst limit. OAuth apps get no daily ones."""
     limit, interval_s = account.settings.rate_limit, account.settings.rate_interval_s
     if not limit:
         return {}

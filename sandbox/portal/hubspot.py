@@ -1,4 +1,4 @@
-"""The HubSpot stand-in itself: one request in, one answer out, no sockets and no clock of its own."""
+"""The fake HubSpot's core: maps a request to an answer, without sockets and with an injected clock."""
 
 import time
 from collections.abc import Callable
@@ -7,30 +7,31 @@ from typing import Unpack
 
 import msgspec
 
-from sandbox.portal import errors, gate
+from sandbox.portal import errors
 from sandbox.portal.accounts import Account, AccountOptions, AccountSettings
 from sandbox.portal.call import Call
 from sandbox.portal.compression import compressed
 from sandbox.portal.faults import FaultOptions, FaultPlan, FaultScript, RecipeName, ScriptedFault
+from sandbox.portal.gate import rate_headers, refuse
 from sandbox.portal.introspection import Introspection
 from sandbox.portal.journal import Journal, LoggedCall
 from sandbox.portal.messages import Answer, Ending, Request
 from sandbox.portal.oauth import OAuth
 from sandbox.portal.oddities import odd_page
 from sandbox.portal.parameters import InvalidIntegerError
-from sandbox.portal.recipes import Scene, play
+from sandbox.portal.recipes import FaultedCall, answer_faulty
 from sandbox.portal.records.renderer import Templates
 from sandbox.portal.routes import build_routes, find_route
-from sandbox.portal.tokens import AccessToken, Mint, TokenBook
+from sandbox.portal.tokens import AccessToken, IdGenerator, TokenStore
 
 LONGEST_TARGET = 16_000
-"""Characters of path and query beyond which a request is refused with 414."""
+"""Longest accepted path and query, in characters; longer ones are answered 414."""
 
 
 class HubSpot:
-    """HubSpot's API for any number of made-up accounts.
+    """HubSpot's API for any number of generated accounts.
 
-    `clock()` gives epoch seconds. With the same seed, clock and requests the answers are the same, byte for byte.
+    `clock()` returns epoch seconds. The same seed, clock and requests give the same answers, byte for byte.
     """
 
     def __init__(self, *, clock: Callable[[], float] = time.time, seed: int = 0) -> None:
@@ -39,19 +40,19 @@ class HubSpot:
         self.journal = Journal()
         self.accounts: dict[int, Account] = {}
         self.latency_s = 0.0
-        self._mint = Mint(seed)
-        self.tokens = TokenBook(clock=clock, mint=self._mint)
+        self._ids = IdGenerator(seed)
+        self.tokens = TokenStore(clock=clock, ids=self._ids)
         self._templates = Templates()
         self._oauth = OAuth(self.tokens, self.accounts)
         self._routes = build_routes(self._oauth, Introspection(self.tokens, self.accounts))
         self._calls = 0
 
     def add_account(self, hub_id: int, **options: Unpack[AccountOptions]) -> Account:
-        """Make an account, anew if it exists; raises msgspec.ValidationError naming a wrong field."""
+        """Create or replace an account; raises msgspec.ValidationError naming an invalid field."""
         return self.open_account(msgspec.convert({"hub_id": hub_id, **options}, AccountSettings))
 
     def open_account(self, settings: AccountSettings) -> Account:
-        """Make an account from checked settings; one with the same hub_id is replaced and its tokens end."""
+        """Create an account from validated settings; an existing one is replaced and its access tokens expire."""
         account = Account(settings, templates=self._templates)
         self.tokens.expire(settings.hub_id)
         self.tokens.install(settings.hub_id, account.settings.refresh_token)
@@ -59,28 +60,28 @@ class HubSpot:
         return account
 
     def issue_token(self, hub_id: int) -> AccessToken:
-        """Make an access token without the OAuth call; raises KeyError for an unknown account."""
+        """Issue an access token without an OAuth call; raises KeyError for an unknown account."""
         lifetime_s = self.accounts[hub_id].settings.token_lifetime_s
         return self.tokens.issue(hub_id, lifetime_s=lifetime_s)
 
     def fail_next(self, recipe: RecipeName | None = None, **options: Unpack[FaultOptions]) -> ScriptedFault:
-        """Script a fault: the next call unless the options say otherwise; raises msgspec.ValidationError."""
+        """Script a fault, for the next call unless the options say otherwise; raises msgspec.ValidationError."""
         plan = msgspec.json.encode({"recipe": recipe, **options})
         return self.faults.add(msgspec.json.decode(plan, type=FaultPlan))
 
     def answer(self, request: Request) -> Answer:
-        """Answer one request as HubSpot would, or as a scripted fault has it."""
+        """Answer one request as HubSpot would, or as a scripted fault dictates."""
         call = self._open(request)
         fault = self.faults.next_for(call)
-        answer = play(Scene(fault.plan, call, self._serve)) if fault else self._serve(call)
-        answer = self._dress(call, answer)
+        answer = answer_faulty(FaultedCall(fault.plan, call, self._serve)) if fault else self._serve(call)
+        answer = self._add_headers(call, answer)
         self._log(call, answer, fault)
         return answer
 
     def _open(self, request: Request) -> Call:
         methods = find_route(self._routes, request.path)
         route = methods.get(request.method)
-        call = Call(request, self.clock(), self._mint.uuid(), self._mint.hex(32), route)
+        call = Call(request, self.clock(), self._ids.uuid(), self._ids.hex(32), route)
         token = self.tokens.access(_bearer(request))
         account = self.accounts.get(token.hub_id) if token else self._granting(call)
         if account and route and route.scopes and not route.is_search:
@@ -97,19 +98,19 @@ class HubSpot:
         if call.route is None:
             known = find_route(self._routes, call.request.path)
             return errors.method_not_allowed(call) if known else errors.not_found(call)
-        refusal = gate.refuse(call, call.route.scopes) if call.route.scopes else None
+        refusal = refuse(call, call.route.scopes) if call.route.scopes else None
         try:
-            return refusal or _as_odd_as_told(call, call.route.answer(call))
+            return refusal or _with_odd_envelope(call, call.route.answer(call))
         except InvalidIntegerError as error:
             return errors.invalid_integer(call, error.name, error.value)
 
-    def _dress(self, call: Call, answer: Answer) -> Answer:
+    def _add_headers(self, call: Call, answer: Answer) -> Answer:
         headers = {**answer.headers, "x-hubspot-correlation-id": call.correlation_id}
         latency_s = self.latency_s
         if call.account:
             latency_s += call.account.settings.latency_s
             if call.route and call.route.scopes and not call.route.is_search:
-                headers.update(gate.rate_headers(call.account, at=call.at))
+                headers.update(rate_headers(call.account, at=call.at))
         answer = replace(answer, headers=headers, delay_s=answer.delay_s + latency_s)
         return compressed(answer, call.request) if call.account and call.account.settings.gzip else answer
 
@@ -134,7 +135,7 @@ class HubSpot:
             call.account.counters.count(logged, size=len(answer.body))
 
 
-def _as_odd_as_told(call: Call, answer: Answer) -> Answer:
+def _with_odd_envelope(call: Call, answer: Answer) -> Answer:
     for name in call.owner.settings.odd_pages if call.account and call.route and call.route.scopes else ():
         answer = replace(answer, body=odd_page(name, answer.body))
     return answer

@@ -1,4 +1,4 @@
-"""The OAuth endpoints about tokens that were given: whose they are, and their revocation."""
+"""The OAuth endpoints that introspect and revoke tokens."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,28 +8,28 @@ from sandbox.portal.accounts import Account
 from sandbox.portal.call import Call
 from sandbox.portal.messages import Answer
 from sandbox.portal.oauth import INFO_PREFIX, REFRESH_PREFIX, RefusedGrantError, is_gone, require_client
-from sandbox.portal.tokens import TokenBook
+from sandbox.portal.tokens import TokenStore
 
 
 @dataclass(frozen=True)
 class Introspection:
-    """Version 1 has an address for each token, all later versions take tokens in a form."""
+    """Version 1 takes the token in the path, all later versions in a form."""
 
-    tokens: TokenBook
+    tokens: TokenStore
     accounts: Mapping[int, Account]
 
     def info(self, call: Call) -> Answer:
-        """GET /oauth/v1/access-tokens/{token}: whose the token is and for how long."""
-        told = self._tell_access(call, call.request.path.removeprefix(INFO_PREFIX))
-        return errors.not_found(call) if told is None or is_gone(call) else Answer.json(200, told)
+        """GET /oauth/v1/access-tokens/{token}."""
+        info = self._access_info(call, call.request.path.removeprefix(INFO_PREFIX))
+        return errors.not_found(call) if info is None or is_gone(call) else Answer.json(200, info)
 
     def refresh_info(self, call: Call) -> Answer:
-        """GET /oauth/v1/refresh-tokens/{token}: whose the token is, and which app's."""
-        told = self._tell_refresh(call.request.path.removeprefix(REFRESH_PREFIX))
-        return errors.not_found(call) if told is None or is_gone(call) else Answer.json(200, told)
+        """GET /oauth/v1/refresh-tokens/{token}."""
+        info = self._refresh_info(call.request.path.removeprefix(REFRESH_PREFIX))
+        return errors.not_found(call) if info is None or is_gone(call) else Answer.json(200, info)
 
     def delete_refresh_token(self, call: Call) -> Answer:
-        """DELETE /oauth/v1/refresh-tokens/{token}: access tokens that it has given live on."""
+        """DELETE /oauth/v1/refresh-tokens/{token}; access tokens issued with it stay valid."""
         hub_id = self.tokens.owner(call.request.path.removeprefix(REFRESH_PREFIX))
         if hub_id is None or is_gone(call):
             return errors.not_found(call)
@@ -37,22 +37,25 @@ class Introspection:
         return Answer(204)
 
     def introspect(self, call: Call) -> Answer:
-        """POST to any later token path's introspection: for the app only, and never a 404; of either kind of token."""
-        refusal, value = self._asked_about(call)
+        """POST {token path}/introspect of later versions: takes either kind of token and the app's credentials.
+
+        An unknown token is answered 200 with `active: false`.
+        """
+        refusal, value = self._token_in_form(call)
         if refusal is not None:
             return refusal
-        told = self._tell_access(call, value)
-        told = {**told, **self._besides(call, told)} if told is not None else self._tell_refresh(value)
-        if told is None:
+        info = self._access_info(call, value)
+        info = {**info, **self._additional_fields(call, info)} if info is not None else self._refresh_info(value)
+        if info is None:
             return Answer.json(200, {"active": False})
-        return Answer.json(200, {"active": True, "token_use": f"{told['token_type']}_token", "app_id": 1, **told})
+        return Answer.json(200, {"active": True, "token_use": f"{info['token_type']}_token", "app_id": 1, **info})
 
     def revoke(self, call: Call) -> Answer:
-        """POST to any later token path's revocation: of either kind of token, one that is not known included.
+        """POST {token path}/revoke of later versions: takes either kind of token, unknown ones included.
 
-        HubSpot's specification names no status of success; a call that answers nothing is a 204 everywhere else.
+        HubSpot's specification names no success status; 204 is what HubSpot uses elsewhere for an empty answer.
         """
-        refusal, value = self._asked_about(call)
+        refusal, value = self._token_in_form(call)
         if refusal is not None:
             return refusal
         hub_id = self.tokens.owner(value)
@@ -61,7 +64,7 @@ class Introspection:
         self.tokens.end(value)
         return Answer(204)
 
-    def _asked_about(self, call: Call) -> tuple[Answer | None, str]:
+    def _token_in_form(self, call: Call) -> tuple[Answer | None, str]:
         form = call.request.form()
         if is_gone(call):
             return errors.not_found(call), ""
@@ -71,32 +74,32 @@ class Introspection:
             return refusal.answer, ""
         return None, form.get("token", "")
 
-    def _tell_access(self, call: Call, value: str) -> dict[str, object] | None:
+    def _access_info(self, call: Call, value: str) -> dict[str, object] | None:
         token = self.tokens.access(value)
         account = self.accounts.get(token.hub_id) if token else None
         if token is None or account is None or token.expires_at <= call.at:
             return None
         left = int(token.expires_at - call.at)
-        return {**_whose(account, value), "app_id": 1, "expires_in": left, "token_type": "access"}
+        return {**_owner_fields(account, value), "app_id": 1, "expires_in": left, "token_type": "access"}
 
-    def _tell_refresh(self, value: str) -> dict[str, object] | None:
+    def _refresh_info(self, value: str) -> dict[str, object] | None:
         hub_id = self.tokens.owner(value)
         account = self.accounts.get(hub_id) if hub_id is not None else None
         if account is None:
             return None
-        return {**_whose(account, value), "client_id": _app_of(account), "token_type": "refresh"}
+        return {**_owner_fields(account, value), "client_id": _client_id(account), "token_type": "refresh"}
 
-    def _besides(self, call: Call, told: Mapping[str, object]) -> dict[str, object]:
-        """Tell what the specification of the later introspection requires of an access token besides."""
-        account = self.accounts[self.tokens.access(str(told["token"])).hub_id]  # type: ignore[union-attr]  # it was told
+    def _additional_fields(self, call: Call, info: Mapping[str, object]) -> dict[str, object]:
+        """Return the additional fields that the later specification requires for an access token."""
+        account = self.accounts[self.tokens.access(str(info["token"])).hub_id]  # type: ignore[union-attr]  # it exists
         return {
-            "client_id": _app_of(account),
+            "client_id": _client_id(account),
             "is_private_distribution": False,
-            "signed_access_token": _signed(account, call, left_s=told["expires_in"]),
+            "signed_access_token": _signed(account, call, left_s=info["expires_in"]),
         }
 
 
-def _whose(account: Account, value: str) -> dict[str, object]:
+def _owner_fields(account: Account, value: str) -> dict[str, object]:
     settings = account.settings
     return {
         "token": value,
@@ -108,12 +111,12 @@ def _whose(account: Account, value: str) -> dict[str, object]:
     }
 
 
-def _app_of(account: Account) -> str:
+def _client_id(account: Account) -> str:
     return account.settings.client_id or "app"
 
 
 def _signed(account: Account, call: Call, *, left_s: object) -> dict[str, object]:
-    """Every field of SignedAccessToken; nobody can check what is signed here."""
+    """Return every field of SignedAccessToken, with empty signatures."""
     settings = account.settings
     return {
         "appId": 1,

@@ -1,4 +1,4 @@
-"""What was asked of the sandbox: the last calls in full, and counters of all of them."""
+"""The log of calls: the last ones in full, and counters over all of them."""
 
 from collections import Counter, deque
 from dataclasses import dataclass, field
@@ -8,9 +8,9 @@ CALLS_KEPT = 20_000
 
 @dataclass(frozen=True)
 class LoggedCall:
-    """One call as it was answered; `at` is epoch seconds, `hub_id` None when the credentials named no account.
+    """One answered call; `at` in epoch seconds, `hub_id` None when the credentials matched no account.
 
-    `status` is 0 where no answer was sent.
+    `status` is 0 when no answer was sent.
     """
 
     number: int
@@ -29,7 +29,7 @@ class LoggedCall:
 
 @dataclass
 class Counters:
-    """Unbounded counts over the calls of one account, or of all."""
+    """Counts over all calls of one account, or of all accounts."""
 
     calls: int = 0
     faults: int = 0
@@ -40,7 +40,7 @@ class Counters:
     by_status: Counter[str] = field(default_factory=Counter)
 
     def count(self, call: LoggedCall, *, size: int) -> None:
-        """Add one call whose body had so many bytes."""
+        """Count one call whose answer's body has `size` bytes."""
         self.calls += 1
         self.faults += call.fault is not None
         self.bytes_sent += size
@@ -51,18 +51,17 @@ class Counters:
 
 
 class Journal:
-    """The last calls, newest last, and counters of all of them."""
+    """The last calls, newest last, and counters over all of them."""
 
     def __init__(self) -> None:
         self.calls: deque[LoggedCall] = deque(maxlen=CALLS_KEPT)
         self.totals = Counters()
 
     def add(self, call: LoggedCall, *, size: int) -> None:
-        """Log one call whose body had so many bytes."""
+        """Log one call whose answer's body has `size` bytes."""
         self.calls.append(call)
         self.totals.count(call, size=size)
 
     def clear(self) -> None:
-        """Forget all calls and start counting anew."""
         self.calls.clear()
         self.totals = Counters()

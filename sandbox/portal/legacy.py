@@ -1,4 +1,4 @@
-"""The four legacy lists: parameters, cursors and envelopes, each different in its own way."""
+"""The four legacy lists, which differ in parameters, cursors and envelopes."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -17,11 +17,11 @@ _EMAIL_SCOPE = "sales-email-read"
 
 @dataclass(frozen=True)
 class LegacyList:
-    """One legacy list; recorded traffic is the source of keys, their order, and what offsets mean.
+    """One legacy list. Keys, their order and the meaning of offsets come from recorded traffic.
 
-    Unless the account is set up otherwise the cursor is the last id on the page and excludes it, except with deals:
-    there it is the last id + 1 and included. A parameter of another name is ignored, so a client that misnames the
-    cursor gets page 1 for ever.
+    By default the cursor is the last id on the page, and the next page excludes it; for deals it is the last id + 1,
+    and the next page includes it. Unknown parameters are ignored, so a client that misnames the cursor gets page 1
+    without end.
     """
 
     type: str
@@ -40,7 +40,7 @@ class LegacyList:
     cursor_form: CursorForm = "last_id"
 
     def answer(self, call: Call) -> Answer:
-        """One page; raises InvalidIntegerError."""
+        """Return one page. Raises InvalidIntegerError."""
         cursor = integer(call.request, self.cursor_parameter, default=0)
         size = self.page_size(call.request)
         account = call.owner
@@ -49,12 +49,11 @@ class LegacyList:
         return Answer(200, self._envelope(more=found.more, cursor=found.cursor) % b",".join(records))
 
     def page_size(self, request: Request) -> int:
-        """Read the page size: more than the maximum is the maximum, less than 1 is the default."""
+        """Return the page size: clamped to the maximum; less than 1 means the default."""
         size = integer(request, self.size_parameter, default=self.default_size)
         return min(size, self.largest_size) if size > 0 else self.default_size
 
     def shown(self, call: Call) -> Shape:
-        """How this call wants the records rendered."""
         return shown(call, self.shape(call.request))
 
     def _reader(self, account: Account, *, at: float) -> ListReader:
@@ -68,7 +67,7 @@ class LegacyList:
         )
 
     def _envelope(self, *, more: bool, cursor: int | None) -> bytes:
-        # With a place for the records, which spares a large page one more copy.
+        # A format string with one %b for the records spares large pages another copy.
         values = {self.items_key: b"[%b]", self.more_key: b"true" if more else b"false"}
         if cursor is not None:
             values[self.cursor_key] = b"%d" % cursor
@@ -78,7 +77,7 @@ class LegacyList:
 
 
 def shown(call: Call, shape: Shape) -> Shape:
-    """Complete what a call asks for with what its account and token allow."""
+    """Return the shape of a call with what its account's settings and scopes add."""
     account, unasked = call.owner, not (shape.properties or shape.with_history)
     return replace(
         shape,

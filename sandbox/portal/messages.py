@@ -1,4 +1,4 @@
-"""One HTTP request and one answer as values, and how an answer may end on the wire."""
+"""HTTP requests and answers as values, including how an answer fails on the wire."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -11,18 +11,18 @@ TYPE_JSON = "application/json;charset=utf-8"
 
 
 class Ending(Enum):
-    """How the bytes of an answer end on the wire; everything but COMPLETE is a fault that a client has to survive."""
+    """How an answer ends on the wire; everything but COMPLETE is a fault."""
 
     COMPLETE = "complete"
     RESET = "reset"
-    """The connection is reset before a single byte of the answer."""
+    """The connection is reset before the first byte of the answer."""
     SILENT = "silent"
-    """No answer ever comes and the connection stays open, until the client's time-out."""
+    """No answer is sent and the connection stays open until the client's timeout."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """One request; `headers` has lower-case names, `query` keeps order and repeated names, `target` is as sent."""
+    """A request; header names in lower case, `query` keeps order and repetitions, `target` is verbatim."""
 
     method: str
     target: str
@@ -33,7 +33,7 @@ class Request:
 
     @classmethod
     def of(cls, method: str, target: str, *, headers: Mapping[str, str] | None = None, body: bytes = b"") -> "Request":
-        """Read path and query from `target`, such as `/deals/v1/deal/paged?limit=5`; header names in any case."""
+        """Parse path and query out of `target`, such as `/deals/v1/deal/paged?limit=5`."""
         path, _, query = target.partition("?")
         return cls(
             method=method.upper(),
@@ -45,15 +45,15 @@ class Request:
         )
 
     def first(self, name: str) -> str | None:
-        """Value of the first query parameter of that name; None when it was not sent."""
+        """Return the value of the first query parameter of that name, or None."""
         return next((value for key, value in self.query if key == name), None)
 
     def every(self, *names: str) -> Iterator[str]:
-        """All values of the query parameters of these names, in the order they were sent."""
+        """Return the values of all query parameters of these names, in order."""
         return (value for key, value in self.query if key in names)
 
     def form(self) -> dict[str, str]:
-        """Fields of an application/x-www-form-urlencoded body; empty for any other content type."""
+        """Return the fields of an application/x-www-form-urlencoded body; {} for other content types."""
         if not self.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
             return {}
         return dict(parse_qsl(self.body.decode("utf-8", "replace"), keep_blank_values=True))
@@ -61,11 +61,10 @@ class Request:
 
 @dataclass(frozen=True)
 class Answer:
-    """Status, headers (lower-case names) and body, `delay_s` seconds late.
+    """Status, headers (lower-case names) and body, sent after `delay_s` seconds.
 
-    `interim` are statuses that come before it, each in a head of its own. With `trickle_s` the body comes in so many
-    `pieces`, over so many seconds. With `cut_after`, content-length promises the whole body, and the connection closes
-    after that many bytes of it.
+    `interim` are 1xx statuses that are sent before. With `trickle_s` the body is sent in `pieces` over so many seconds.
+    With `cut_after`, content-length announces the whole body, and the connection closes after that many bytes of it.
     """
 
     status: int
@@ -80,5 +79,5 @@ class Answer:
 
     @classmethod
     def json(cls, status: int, value: object, *, headers: Mapping[str, str] | None = None) -> "Answer":
-        """Answer with `value` as JSON; `headers` come on top of the content type."""
+        """Return an answer with `value` as JSON; `headers` are added to the content type."""
         return cls(status, msgspec.json.encode(value), {"content-type": TYPE_JSON, **(headers or {})})

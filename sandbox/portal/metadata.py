@@ -1,4 +1,4 @@
-"""What connectors ask before they read: the properties of a type, and the account's own types of objects."""
+"""The metadata endpoints: properties of a type, and custom object schemas."""
 
 from functools import partial
 
@@ -13,7 +13,6 @@ _SCHEMAS = ("/crm/v3/schemas",)
 
 
 def metadata_routes() -> dict[str, dict[str, Route]]:
-    """Give the routes by path."""
     properties = {
         f"{version}/{alias}": {"GET": Route("properties", partial(_properties_of, each), each.scopes)}
         for version in _VERSIONS
@@ -24,7 +23,7 @@ def metadata_routes() -> dict[str, dict[str, Route]]:
 
 
 def _properties_of(listed: DatedList, _: Call) -> Answer:
-    """Describe the properties that records of a type can have; all of them are text here."""
+    """Return the properties of a type; all are declared as text."""
     names = sorted(known_properties(RECORD_TYPES[listed.type]))
     described = [
         {"name": name, "label": name, "type": "string", "fieldType": "text", "archived": False} for name in names

@@ -1,4 +1,4 @@
-"""The same HubSpot under the `responses` library: `requests` calls in unit tests are answered without sockets."""
+"""Mounts the fake HubSpot in the `responses` library, so that unit tests need no sockets."""
 
 import re
 from typing import Any
@@ -14,18 +14,18 @@ HUBSPOT_URL = "https://api.hubapi.com"
 
 
 def mount(hubspot: HubSpot, mocker: responses.RequestsMock, *, base_url: str = HUBSPOT_URL) -> None:
-    """Answer every call to `base_url` by this HubSpot, its control API included.
+    """Route every call to `base_url` to this HubSpot, including its control API.
 
     A reset raises requests' ConnectionError, a silent answer ReadTimeout, a cut body ChunkedEncodingError. No time
-    passes: a delayed or trickling answer comes at once, unless its end is later than the caller's read time-out:
-    ReadTimeout. Interim answers are left out.
-    Make the mocker with `assert_all_requests_are_fired=False` where a test may make no call at all.
+    passes: a delayed or trickling answer arrives at once, or raises ReadTimeout if it would end after the caller's
+    read timeout. Interim answers are dropped.
+    Create the mocker with `assert_all_requests_are_fired=False` where a test may make no call at all.
     """
     mocker.add(_Mounted(ControlApi(hubspot), base_url))
 
 
 class _Mounted(responses.CallbackResponse):
-    """Every method and every path below one address."""
+    """Matches every method and every path below one base URL."""
 
     def __init__(self, api: ControlApi, base_url: str) -> None:
         super().__init__(
@@ -65,7 +65,7 @@ def _raise_fault(answer: Answer, request: requests.PreparedRequest) -> None:
 
 
 def _read_timeout_s(request: requests.PreparedRequest) -> float | None:
-    # `responses` leaves the arguments of the call on the request.
+    # `responses` stores the arguments of the call on the request.
     sent: dict[str, Any] = getattr(request, "req_kwargs", {})
     timeout = sent.get("timeout")
     return timeout[1] if isinstance(timeout, tuple) else timeout

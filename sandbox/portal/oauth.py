@@ -1,4 +1,4 @@
-"""The OAuth endpoints that give something: the page of consent, and tokens for a refresh token or a code."""
+"""The OAuth endpoints that grant access: the consent page and the token endpoint."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from sandbox.portal.accounts import Account
 from sandbox.portal.call import Call
 from sandbox.portal.messages import Answer
 from sandbox.portal.token_answers import WITHOUT_REFRESH_TOKEN, WITHOUT_TOKEN, shaped
-from sandbox.portal.tokens import AccessToken, TokenBook
+from sandbox.portal.tokens import AccessToken, TokenStore
 
 V1_TOKEN_PATH = "/oauth/v1/token"  # noqa: S105  # a path
 TOKEN_PATHS = (V1_TOKEN_PATH, "/oauth/v3/token", "/oauth/2026-03/token", "/oauth/2026-09/token")
@@ -22,29 +22,29 @@ _WRONG_CLIENT = "refresh token was not issued to this client"
 
 @dataclass(frozen=True)
 class RefusedGrantError(Exception):
-    """A grant is refused with an answer."""
+    """A grant is refused with this answer."""
 
     answer: Answer
 
 
 def fields(call: Call) -> Mapping[str, str]:
-    """Read the grant: from the form body; version 1 alone also takes the query string, which it is retired for."""
+    """Return the grant's fields from the form body; only version 1 also accepts the query string."""
     query = dict(call.request.query) if call.request.path == V1_TOKEN_PATH else {}
     return {**query, **call.request.form()}
 
 
 @dataclass(frozen=True)
 class OAuth:
-    """Issues access tokens; an account's refresh token comes back unchanged unless the account rotates it."""
+    """Issues tokens; the refresh token stays the same unless the account rotates it."""
 
-    tokens: TokenBook
+    tokens: TokenStore
     accounts: Mapping[int, Account]
 
     def authorize(self, call: Call) -> Answer:
-        """GET the page on which a user picks an account and lets the app in: here that is done as soon as it is opened.
+        """Answer the consent page as if the user had picked an account and decided at once.
 
-        The account is the one that `account` names, or else the first there is. The user is sent back with a code, or
-        without one where the account does not consent. What HubSpot shows to people is a page of HTML.
+        The query parameter `account` picks the account, default: the first. Redirects with a code, or with
+        `error=access_denied` if the account does not consent; HubSpot itself shows a page of HTML in between.
         """
         asked = dict(call.request.query)
         redirect_uri = asked.get("redirect_uri", "")
@@ -60,7 +60,7 @@ class OAuth:
         return Answer(302, headers={"location": _with_query(redirect_uri, outcome | state)})
 
     def hub_id_of(self, call: Call) -> int | None:
-        """Account that a call to one of these endpoints is about, by the token or the code in it."""
+        """Return the account that the token or the code in an OAuth call belongs to."""
         path = call.request.path
         if path.startswith(INFO_PREFIX):
             return _hub_id(self.tokens.access(path.removeprefix(INFO_PREFIX)))
@@ -75,7 +75,7 @@ class OAuth:
         return owner or (code.hub_id if code else _hub_id(self.tokens.access(grant.get("token", ""))))
 
     def token(self, call: Call) -> Answer:
-        """POST to any of the token paths; every refusal is a 400."""
+        """POST to any of the token paths; every refusal is a 400, a retired version a 404."""
         if is_gone(call):
             return errors.not_found(call)
         grant = fields(call)
@@ -141,7 +141,7 @@ class OAuth:
 
 
 def is_gone(call: Call) -> bool:
-    """Whether the version in the path, `/oauth/<version>/...`, has ended for the account that the call is about."""
+    """Return whether the version in the path, `/oauth/<version>/...`, is retired for the call's account."""
     return call.account is not None and call.request.path.split("/")[2] in call.account.settings.oauth_gone
 
 
@@ -155,7 +155,7 @@ def _with_query(url: str, further: Mapping[str, str]) -> str:
 
 
 def require_client(grant: Mapping[str, str]) -> None:
-    """Want an app to say which it is. Raises RefusedGrantError."""
+    """Require grant type and client credentials to be present. Raises RefusedGrantError."""
     if not grant.get("grant_type"):
         raise _refused("invalid_request", "BAD_GRANT_TYPE", "missing or unknown grant type")
     if not grant.get("client_id"):

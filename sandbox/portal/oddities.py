@@ -1,4 +1,4 @@
-"""Odd values as HubSpot and what lies in between have been seen, or may be expected, to send them: changes to bytes."""
+"""Malformed records and pages as HubSpot, or a proxy on the way, sends or may send them; edits on bytes."""
 
 import json
 import re
@@ -27,12 +27,12 @@ OddRecord = Literal[
     "archived_as_text",
     "odd_associations",
 ]
-"""What is odd about a record; the last seven are of the dated API, the legacy one shows such a record as it is."""
+"""Malformations of a record; the last seven apply to the dated API only."""
 
 OddEnvelope = Literal[
     "byte_order_mark", "offset_as_float", "offset_as_text", "flag_as_text", "flag_as_number", "empty_as_null"
 ]
-"""What is odd about a page."""
+"""Malformations of a page."""
 
 ODD_RECORDS: tuple[OddRecord, ...] = get_args(OddRecord)
 ODD_ENVELOPES: tuple[OddEnvelope, ...] = get_args(OddEnvelope)
@@ -59,7 +59,6 @@ _WRITTEN: Mapping[OddRecord, bytes] = {
 
 
 def odd_record(name: OddRecord, record: bytes, *, dated: bool) -> bytes:
-    """Make a rendered record odd."""
     if name in _WRITTEN:
         return _with_property(record, _WRITTEN[name], dated=dated)
     if name in _IDS:
@@ -70,12 +69,11 @@ def odd_record(name: OddRecord, record: bytes, *, dated: bool) -> bytes:
 
 
 def odd_page(name: OddEnvelope, page: bytes) -> bytes:
-    """Make a rendered page odd."""
     return _PAGES[name](page)
 
 
 def _with_property(record: bytes, value: bytes, *, dated: bool) -> bytes:
-    """Put a property before the others; engagements, which have none, get a field."""
+    """Insert a property before the others; engagements, which have no properties, get a field."""
     written = value.removeprefix(b'{"value":').removesuffix(b"}") if dated and value.count(b'"value"') == 1 else value
     head, found, tail = record.partition(_PROPERTIES)
     if not found:
@@ -84,7 +82,7 @@ def _with_property(record: bytes, value: bytes, *, dated: bool) -> bytes:
 
 
 def _id_places(record: bytes) -> int:
-    """Contacts name their id twice at first: `vid` and `canonical-vid`."""
+    """Return how many ids to replace: contacts begin with two, `vid` and `canonical-vid`."""
     return 2 if b'"canonical-vid":' in record else 1
 
 

@@ -1,4 +1,4 @@
-"""Reading numbers from a query string, with HubSpot's two answers to a wrong one."""
+"""Parses query parameters as HubSpot does."""
 
 import re
 from dataclasses import dataclass
@@ -10,14 +10,14 @@ _INTEGER = re.compile(r"[+-]?\d{1,18}")
 
 @dataclass(frozen=True)
 class InvalidIntegerError(Exception):
-    """A parameter that has to be a whole number is none."""
+    """A parameter that must be an integer is not one."""
 
     name: str
     value: str
 
 
 def integer(request: Request, name: str, *, default: int) -> int:
-    """Read a parameter; missing or empty means `default`, raises InvalidIntegerError on anything but an integer."""
+    """Return an integer parameter, `default` if missing or empty. Raises InvalidIntegerError."""
     value = request.first(name)
     if not value:
         return default
@@ -27,5 +27,5 @@ def integer(request: Request, name: str, *, default: int) -> int:
 
 
 def comma_lists(request: Request, name: str) -> tuple[str, ...]:
-    """Read a comma-separated parameter that may also be repeated."""
+    """Return the values of a comma-separated parameter that may also be repeated."""
     return tuple(part.strip() for value in request.every(name) for part in value.split(",") if part.strip())

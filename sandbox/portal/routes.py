@@ -1,4 +1,4 @@
-"""The routing table: which part of HubSpot's API answers a method and a path."""
+"""The routing table of HubSpot's API."""
 
 from collections.abc import Mapping
 
@@ -13,11 +13,10 @@ from sandbox.portal.metadata import metadata_routes
 from sandbox.portal.oauth import AUTHORIZE_PATH, INFO_PREFIX, REFRESH_PREFIX, TOKEN_PATHS, V1_TOKEN_PATH, OAuth
 
 Routes = Mapping[str, Mapping[str, Route]]
-"""Method to route, by path; a path that ends with a slash answers for everything below it."""
+"""Routes by path and method; a path that ends with a slash matches everything one level below it."""
 
 
 def build_routes(oauth: OAuth, introspection: Introspection) -> Routes:
-    """Make the table; another endpoint is one more entry."""
     tokens = {path: {"POST": Route("token", oauth.token)} for path in TOKEN_PATHS}
     later = [path for path in TOKEN_PATHS if path != V1_TOKEN_PATH]
     information = {
@@ -49,7 +48,7 @@ def build_routes(oauth: OAuth, introspection: Introspection) -> Routes:
 
 
 def find_route(routes: Routes, path: str) -> Mapping[str, Route]:
-    """Routes of a path by method; empty if HubSpot has no such path."""
+    """Return the routes of a path by method; empty for an unknown path."""
     exact = routes.get(path.rstrip("/") if path.count("/") > 1 else path)
     return exact or routes.get(f"{path.rpartition('/')[0]}/", {})
 

@@ -1,4 +1,4 @@
-"""The token endpoint's answers in every shape in which such an answer has been met, or may be: the token is in it."""
+"""Every form of the token endpoint's answer that has been observed or may occur."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, get_args
@@ -33,17 +33,17 @@ TokenShape = Literal[
 ]
 TOKEN_SHAPES: tuple[TokenShape, ...] = get_args(TokenShape)
 WITHOUT_REFRESH_TOKEN = frozenset({"refresh_token_missing", "refresh_token_null", "refresh_token_empty"})
-"""The refresh token that was sent stays good then, whether the account rotates or not: there is no other."""
+"""Forms without a new refresh token: the one in the request stays valid, even if the account rotates."""
 WITHOUT_TOKEN = frozenset({"error", "empty", "html"})
-"""No token is issued: an answer with status 200 that holds none."""
+"""Forms with status 200 that contain no token; none is issued."""
 
 _Fields = dict[str, Any]
-_OLD = ("token_type", "refresh_token", "access_token", "expires_in")  # recorded of version 1 before 2024
+_OLD = ("token_type", "refresh_token", "access_token", "expires_in")  # recorded from version 1 before 2024
 _ODD = b'"hub_id":"?","user_id":[],"scopes":{"a":1},"user":null,"id_token":NaN,"note":"a\nb"'
 
 
 def shaped(fields: _Fields, shape: TokenShape) -> Answer:
-    """Give the documented answer in a shape."""
+    """Return the answer with these fields in the given form."""
     if shape in WITHOUT_TOKEN:
         return _WITHOUT[shape]
     change, rewrite = _CHANGES.get(shape), _BYTES.get(shape)

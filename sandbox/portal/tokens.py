@@ -1,4 +1,4 @@
-"""OAuth tokens and authorisation codes: issuing, looking up, ending them; and every other made-up identifier."""
+"""OAuth tokens and authorisation codes, and the seeded generator of identifiers."""
 
 import random
 import uuid
@@ -8,24 +8,22 @@ from dataclasses import dataclass
 _CODE_LIFETIME_S = 600
 
 
-class Mint:
-    """Identifiers that look random and are the same in every run with the same seed."""
+class IdGenerator:
+    """Generates random-looking identifiers that are reproducible by the seed."""
 
     def __init__(self, seed: int) -> None:
         self._random = random.Random(seed)
 
     def uuid(self) -> str:
-        """Make a UUID of version 4."""
         return str(uuid.UUID(int=self._random.getrandbits(128), version=4))
 
     def hex(self, characters: int) -> str:
-        """So many hexadecimal digits."""
         return f"{self._random.getrandbits(4 * characters):0{characters}x}"
 
 
 @dataclass(frozen=True)
 class AccessToken:
-    """An access token of an account, live before `expires_at` (epoch seconds)."""
+    """An access token of an account; times in epoch seconds."""
 
     value: str
     hub_id: int
@@ -35,7 +33,7 @@ class AccessToken:
 
 @dataclass(frozen=True)
 class AuthorizationCode:
-    """What an installation gives an app to fetch its first tokens with; good once."""
+    """A code for the authorization_code grant; can be used once."""
 
     value: str
     hub_id: int
@@ -43,82 +41,80 @@ class AuthorizationCode:
     expires_at: float
 
 
-class TokenBook:
-    """All tokens there are. Expired access tokens stay known: HubSpot tells them from unknown ones."""
+class TokenStore:
+    """All tokens. Expired access tokens are kept: HubSpot answers them differently from unknown ones."""
 
-    def __init__(self, *, clock: Callable[[], float], mint: Mint) -> None:
+    def __init__(self, *, clock: Callable[[], float], ids: IdGenerator) -> None:
         self._clock = clock
-        self._mint = mint
+        self._ids = ids
         self._access: dict[str, AccessToken] = {}
         self._refresh: dict[str, int] = {}
         self._codes: dict[str, AuthorizationCode] = {}
 
     def issue(self, hub_id: int, *, lifetime_s: float) -> AccessToken:
-        """Make an access token; those made before stay live, as in HubSpot."""
-        # About the length of real ones; the account's number in it keeps tokens of two runs apart.
-        token = AccessToken(f"CK{hub_id}-{self._mint.hex(180)}", hub_id, self._clock() + lifetime_s, self._clock())
+        """Issue an access token; earlier ones stay valid, as in HubSpot."""
+        # About the length of real tokens.
+        token = AccessToken(f"CK{hub_id}-{self._ids.hex(180)}", hub_id, self._clock() + lifetime_s, self._clock())
         self._access[token.value] = token
         return token
 
     def access(self, value: str) -> AccessToken | None:
-        """Look up an access token, live or expired."""
+        """Return an access token, live or expired."""
         return self._access.get(value)
 
     def expire(self, hub_id: int | None = None) -> int:
-        """End the live access tokens of an account, or all of them; answers how many."""
+        """Expire the access tokens of an account, or of all; return how many were live."""
         now = self._clock()
         ending = [t for t in self._access.values() if hub_id in (None, t.hub_id) and t.expires_at > now]
         self._access.update({t.value: AccessToken(t.value, t.hub_id, now) for t in ending})
         return len(ending)
 
     def end(self, value: str) -> None:
-        """End one access token, and no other of its account."""
+        """Expire one access token."""
         token = self._access.get(value)
         if token is not None and token.expires_at > self._clock():
             self._access[value] = AccessToken(value, token.hub_id, self._clock())
 
     def clear(self) -> None:
-        """Forget all tokens and codes."""
         self._access.clear()
         self._refresh.clear()
         self._codes.clear()
 
     def install(self, hub_id: int, refresh_token: str) -> None:
-        """Make this the account's one refresh token."""
+        """Make this the only refresh token of the account."""
         self.revoke(hub_id)
         self._refresh[refresh_token] = hub_id
 
     def rotate(self, hub_id: int) -> str:
-        """Replace the account's refresh token by a new one and answer it."""
-        refresh_token = self._mint.uuid()
+        """Replace the account's refresh token; return the new one."""
+        refresh_token = self._ids.uuid()
         self.install(hub_id, refresh_token)
         return refresh_token
 
     def revoke(self, hub_id: int) -> bool:
-        """End the account's refresh token, as an uninstallation does; answers whether there was one."""
+        """Revoke the account's refresh token, as uninstalling does; return whether there was one."""
         revoked = [value for value, owner in self._refresh.items() if owner == hub_id]
         for value in revoked:
             del self._refresh[value]
         return bool(revoked)
 
     def owner(self, refresh_token: str) -> int | None:
-        """Account of a refresh token that still works."""
+        """Return the account of a valid refresh token."""
         return self._refresh.get(refresh_token)
 
     def refresh_token(self, hub_id: int) -> str | None:
-        """Look up the account's refresh token; None once it was revoked."""
+        """Return the account's refresh token; None after its revocation."""
         return next((value for value, owner in self._refresh.items() if owner == hub_id), None)
 
     def issue_code(self, hub_id: int, *, redirect_uri: str | None) -> AuthorizationCode:
-        """Make a code for the authorization_code grant."""
-        code = AuthorizationCode(self._mint.uuid(), hub_id, redirect_uri, self._clock() + _CODE_LIFETIME_S)
+        """Issue a code that is valid for ten minutes."""
+        code = AuthorizationCode(self._ids.uuid(), hub_id, redirect_uri, self._clock() + _CODE_LIFETIME_S)
         self._codes[code.value] = code
         return code
 
     def code(self, value: str) -> AuthorizationCode | None:
-        """Look up a code that was not spent."""
+        """Return an unused code."""
         return self._codes.get(value)
 
     def spend_code(self, value: str) -> None:
-        """Make the code unusable."""
         self._codes.pop(value, None)

@@ -1,4 +1,4 @@
-"""HTTP/1.1 on a socket, with all the ways in which an answer can fail to arrive."""
+"""HTTP/1.1 on a socket, including every way in which an answer can fail to arrive."""
 
 import asyncio
 import socket
@@ -14,11 +14,11 @@ import httptools
 from sandbox.portal.messages import Answer, Ending, Request
 
 _LINGER_NOTHING = struct.pack("ii", 1, 0)
-"""SO_LINGER with 0 seconds: closing sends a reset instead of an orderly end."""
+"""SO_LINGER with 0 seconds: closing sends RST instead of FIN."""
 
 
 class Connection(asyncio.Protocol):
-    """One client connection; requests on it are answered one after the other, pipelined ones too."""
+    """One client connection; requests are answered in sequence, pipelined ones too."""
 
     def __init__(self, answer: Callable[[Request], Answer], connections: set["Connection"]) -> None:
         self._answer = answer
@@ -30,52 +30,47 @@ class Connection(asyncio.Protocol):
         self._target, self._headers, self._body = b"", dict[str, str](), bytearray()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin."""
-        # A server makes no other kind, but uvloop's are not registered as subclasses.
+        # A cast, because uvloop's transports are not registered as subclasses.
         self._transport = cast("asyncio.Transport", transport)
         self._connections.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # asyncio's signature
-        """End: answers under way have nobody to go to any more."""
+        """Drop pending answers."""
         self._transport = None
         self._waiting.clear()
         self._connections.discard(self)
 
     def data_received(self, data: bytes) -> None:
-        """Take bytes; what is no HTTP gets 400 and the connection closes."""
+        """Parse; anything but HTTP is answered 400 and the connection closes."""
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             self._finish(Answer.json(400, {"status": "error", "message": "Bad Request"}), keep_alive=False)
             return
-        # Not from the parser's callbacks: it would take an exception of ours for the client's mistake.
+        # Outside the parser's callbacks, because it would report our own exceptions as parse errors.
         self._next()
 
     def abort(self) -> None:
-        """Drop the connection without another byte."""
+        """Close the connection without sending more."""
         if self._transport:
             self._transport.abort()
 
-    # The names of these five are httptools' own.
+    # The next five are callbacks of httptools.
 
     def on_message_begin(self) -> None:
-        """Begin a request."""
         self._target, self._headers, self._body = b"", {}, bytearray()
 
     def on_url(self, url: bytes) -> None:
-        """Take a piece of the request's target."""
         self._target += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take one header."""
         self._headers[name.decode("latin-1").lower()] = value.decode("latin-1")
 
     def on_body(self, body: bytes) -> None:
-        """Take a piece of the body."""
         self._body += body
 
     def on_message_complete(self) -> None:
-        """Queue the request behind those that came before."""
+        """Queue the request behind pipelined ones."""
         method, target = self._parser.get_method().decode(), self._target.decode("latin-1")
         request = Request.of(method, target, headers=self._headers, body=bytes(self._body))
         self._waiting.append((request, self._parser.should_keep_alive()))
@@ -97,7 +92,7 @@ class Connection(asyncio.Protocol):
     def _finish(self, answer: Answer, *, keep_alive: bool) -> None:
         transport = self._transport
         if transport is None or answer.ending is Ending.SILENT:
-            return  # silent: the connection stays busy for ever
+            return  # silent: `_busy` stays set, so that later requests get no answer either
         if answer.ending is Ending.RESET:
             _reset(transport)
             return
@@ -110,14 +105,14 @@ class Connection(asyncio.Protocol):
         transport.writelines([*head, body])
         self._end(answer, keep_alive=keep_alive)
 
-    def _trickle(self, answer: Answer, left: bytes, *, keep_alive: bool) -> None:
-        """Send what is left of a body, one piece now and the others later."""
+    def _trickle(self, answer: Answer, remaining: bytes, *, keep_alive: bool) -> None:
+        """Send one piece of the remaining body now and schedule the others."""
         if self._transport is None:
             return
         size = max(1, -(-len(answer.body) // answer.pieces))
-        self._transport.write(left[:size])
-        if len(left) > size:
-            later = partial(self._trickle, answer, left[size:], keep_alive=keep_alive)
+        self._transport.write(remaining[:size])
+        if len(remaining) > size:
+            later = partial(self._trickle, answer, remaining[size:], keep_alive=keep_alive)
             asyncio.get_running_loop().call_later(answer.trickle_s / answer.pieces, later)
             return
         self._end(answer, keep_alive=keep_alive)

@@ -1,4 +1,4 @@
-"""A bare loop: one page after the other, parsed and written as one JSON object a line."""
+"""A bare sequential loop: each page is parsed and written as one JSON object per line."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""dlt: its REST client, loaded into JSON lines on disk."""
+"""dlt's REST client, loading into JSON lines on disk."""
 
 import sys
 

@@ -1,8 +1,8 @@
-"""The least that durable pages take in plain Python: urllib3, orjson, zstd, and two acknowledged writes a page.
+"""The minimal cost of durable pages in plain Python: urllib3, orjson, zstd, and two acknowledged writes a page.
 
-Each page is read once and decoded once, for its ids and its offset, and stored compressed; then the place behind it is
-noted, so that a second run could go on from there. Nothing else of the product is here: no limit, no lease, no retry,
-no time-out of a whole answer, no cancelling. It prints what its loop took, without the start of Python.
+Each page is fetched and decoded once, for its ids and its offset, and stored compressed; then the cursor is stored, so
+that another run could continue from there. Nothing else of the product is here: no rate limit, lease, retry, timeout
+of a whole answer or cancellation. Prints the cost of the loop, without Python's start-up.
 """
 
 import json
@@ -43,7 +43,7 @@ while has_more:
     }
     database.pages.insert_one(stored)
     number += 1
-    place = {"pages": number, "records": records, "offset": offset, "has_more": has_more}
-    database.jobs.update_one({"_id": "floor"}, {"$set": place})
+    progress = {"pages": number, "records": records, "offset": offset, "has_more": has_more}
+    database.jobs.update_one({"_id": "floor"}, {"$set": progress})
 print(json.dumps({"wall_s": time.monotonic() - began_at, "cpu_s": time.process_time() - cpu_began_at}))
 client.drop_database("floor")

@@ -1,4 +1,4 @@
-"""HubSpot's own SDK: everything into a list, as its `get_all` does."""
+"""HubSpot's own SDK: `get_all`, which collects everything in a list."""
 
 import sys
 

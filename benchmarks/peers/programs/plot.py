@@ -1,4 +1,4 @@
-"""Draws a table of costs, given as JSON, as bars: processor time a record."""
+"""Draws a bar chart of CPU time per record from a JSON file of costs."""
 
 import json
 import sys
@@ -19,7 +19,7 @@ bars = axes.barh(
     color=["#ff7a59" if row["is_ours"] else "#7c98b6" for row in rows],
 )
 axes.bar_label(bars, labels=[f"{row['cpu_us']:,.0f}" for row in rows], padding=4)
-axes.set(xlabel="µs of processor time a record (less is better)", title=table["title"])
+axes.set(xlabel="µs of CPU time per record (less is better)", title=table["title"])
 axes.invert_yaxis()
 axes.margins(x=0.1)
 for side in ("top", "right"):

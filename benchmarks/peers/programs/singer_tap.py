@@ -1,4 +1,4 @@
-"""The Singer tap, asked for contacts alone; its messages go to a file."""
+"""The Singer tap with the contacts stream only; its messages go to a file."""
 
 import json
 import sys

@@ -1,1 +1,1 @@
-"""Made-up CRM records: what they say, the JSON each API shows of them, and how they are rendered fast."""
+"""Generated CRM records: their contents, their JSON in each API, and a fast renderer."""

@@ -1,4 +1,4 @@
-"""Companies: their properties and the JSON of the companies API, version 2."""
+"""Companies: properties and the JSON of the companies API, version 2."""
 
 from sandbox.portal.records import words
 from sandbox.portal.records.shape import RecordType, Shape, chosen
@@ -37,7 +37,7 @@ def _legacy(variant: int, shape: Shape) -> dict[str, object]:
 
 
 def sourced_value(name: str, value: str, shape: Shape) -> dict[str, object]:
-    """One property as companies and deals show it: with its source, and former values when asked for."""
+    """Return a property as companies and deals show it: with its source, and earlier values on request."""
     current = {"name": name, "value": value, "timestamp": "{{#modified}}", "source": "API", "sourceVid": []}
     former = {**current, "value": "", "timestamp": "{{#created}}"}
     return {

@@ -62,7 +62,7 @@ def _email(variant: int) -> str:
 
 
 def _legacy(variant: int, shape: Shape) -> dict[str, object]:
-    # Without a wish, HubSpot shows a few standard properties only; the odd names belong to them in some records.
+    # Without requested properties HubSpot shows a few standard ones; some records here also show the odd names.
     shown = chosen(_properties(variant), shape, unasked=(*_UNASKED, *_ODD_NAMES))
     return {
         "addedAt": "{{#created}}",

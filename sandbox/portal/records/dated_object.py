@@ -1,4 +1,4 @@
-"""The JSON of one record in the dated API (2026-03, 2026-09): string ids, plain property values, ISO instants."""
+"""The JSON of a record in the dated API (2026-03, 2026-09): string ids, plain property values, ISO timestamps."""
 
 from functools import cache
 
@@ -9,7 +9,7 @@ _ISO = {"{{created}}": "{{created_iso}}", "{{modified}}": "{{modified_iso}}"}
 
 
 def dated_object(record_type: RecordType, variant: int, shape: Shape) -> dict[str, object]:
-    """Show one record; properties sorted by name, null where the record has no value, unknown names left out."""
+    """Return one record; properties sorted by name, null for missing values, unknown names omitted."""
     return {
         "id": "{{id}}",
         "properties": _properties(record_type, variant, shape),
@@ -24,7 +24,7 @@ def dated_object(record_type: RecordType, variant: int, shape: Shape) -> dict[st
 
 @cache
 def known_properties(record_type: RecordType) -> frozenset[str]:
-    """Names of all properties that records of the type can have."""
+    """Return the names of all properties that records of the type can have."""
     return frozenset(name for variant in range(VARIANTS) for name in record_type.properties(variant))
 
 

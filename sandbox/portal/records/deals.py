@@ -1,4 +1,4 @@
-"""Deals: their properties and the JSON of the deals API, version 1."""
+"""Deals: properties and the JSON of the deals API, version 1."""
 
 from sandbox.portal.records import words
 from sandbox.portal.records.companies import sourced_value

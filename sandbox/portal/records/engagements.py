@@ -1,4 +1,4 @@
-"""Engagements of every type, as the engagements API version 1 shows them, and the notes the dated API has."""
+"""Engagements: the JSON of the engagements API, version 1, and the properties of notes in the dated API."""
 
 from functools import cache
 
@@ -14,7 +14,7 @@ _PREVIEW_LENGTH = 60
 
 
 def is_note(variant: int) -> bool:
-    """Whether engagements of this variant are notes: the only type the dated notes list shows."""
+    """Return whether engagements of this variant are notes, the only kind in the dated notes list."""
     return _kind(variant) == "NOTE"
 
 
@@ -94,7 +94,7 @@ def _metadata(variant: int, shape: Shape) -> dict[str, object]:
         "CALL": {"toNumber": "+353 1 000 0000", "status": "COMPLETED", "durationMilliseconds": 38_000, "body": body},
         "TASK": {"body": body, "subject": "Follow up ✅", "status": "NOT_STARTED", "forObjectType": "CONTACT"},
         "MEETING": {"body": body, "startTime": "{{#created}}", "endTime": "{{#modified}}", "title": "会議"},
-        # Not in HubSpot's documentation, yet in real portals; its free-form keys are hostile to document stores.
+        # Undocumented, yet found in real portals; its free-form keys are hostile to document stores.
         "PUBLISHING_TASK": {"name": "Publish", "state": "TODO", "custom.field": {"$price": "1.50"}, "body": body},
     }
     return by_kind[_kind(variant)]

@@ -1,11 +1,11 @@
-"""Renders the records of one account as JSON bytes: a template for each content, filled with what differs."""
+"""Renders records as JSON bytes: a compiled template per content variant, filled with what differs."""
 
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sandbox.portal.census import Census, Facts
+from sandbox.portal.census import Census, RecordFacts
 from sandbox.portal.oddities import OddRecord, odd_record
 from sandbox.portal.records.companies import COMPANIES
 from sandbox.portal.records.contacts import CONTACTS
@@ -22,13 +22,13 @@ _LINK_SLOTS = {b"contact_id": "contacts", b"company_id": "companies", b"deal_id"
 
 
 class Templates:
-    """Compiled templates, shared by all accounts; the shapes used last are kept."""
+    """An LRU cache of compiled templates by shape, shared by all accounts."""
 
     def __init__(self) -> None:
         self._by_shape: OrderedDict[tuple[str, Shape], dict[int, Template]] = OrderedDict()
 
     def of(self, type_: str, shape: Shape) -> dict[int, Template]:
-        """Templates by variant, filled as variants come up."""
+        """Return the templates by variant; the caller adds missing ones."""
         compiled = self._by_shape.setdefault((type_, shape), {})
         self._by_shape.move_to_end((type_, shape))
         if len(self._by_shape) > _SHAPES_KEPT:
@@ -37,7 +37,7 @@ class Templates:
 
 
 class Renderer:
-    """The records of one account as bytes."""
+    """Renders the records of one account."""
 
     def __init__(self, hub_id: int, censuses: Mapping[str, Census], templates: Templates) -> None:
         self.odd: Mapping[Any, Sequence[OddRecord]] = {}
@@ -46,15 +46,15 @@ class Renderer:
         self._templates = templates
 
     def linkable(self) -> tuple[str, ...]:
-        """Types that associations of this account's records can point to."""
+        """Return the types that associations of this account's records can point to."""
         return tuple(name for name in ("contacts", "companies", "deals") if self._linked_id(name, 0))
 
     def is_note(self, index: int) -> bool:
-        """Whether the engagement with this index is a note."""
+        """Return whether the engagement with this index is a note."""
         return is_note(_variant(self._censuses["engagements"].facts(index)))
 
     def render(self, type_: str, indexes: Sequence[int], shape: Shape) -> list[bytes]:
-        """Render these records of one type, in this order."""
+        """Render records of one type, in the order of `indexes`."""
         census, templates = self._censuses[type_], self._templates.of(type_, shape)
         rendered: list[bytes] = []
         for index in indexes:
@@ -74,7 +74,7 @@ class Renderer:
             for name, record in zip(names, rendered, strict=True)
         ]
 
-    def _slots(self, facts: Facts, index: int, wanted: frozenset[bytes]) -> dict[bytes, bytes]:
+    def _slots(self, facts: RecordFacts, index: int, wanted: frozenset[bytes]) -> dict[bytes, bytes]:
         slots = {
             b"id": b"%d" % facts.id,
             b"hub": self._hub,
@@ -94,17 +94,17 @@ class Renderer:
 
 
 def iso(epoch_ms: int) -> str:
-    """Write an instant as HubSpot does: `2026-02-25T16:23:49.023Z`."""
+    """Format a time as HubSpot does: `2026-02-25T16:23:49.023Z`."""
     return datetime.fromtimestamp(epoch_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _variant(facts: Facts) -> int:
-    # Not the lowest bits: they already place the id.
+def _variant(facts: RecordFacts) -> int:
+    # Not the lowest bits: they determine the id.
     return (facts.scramble >> 16) % VARIANTS
 
 
 def _compile(type_: str, variant: int, shape: Shape) -> Template:
     record_type = RECORD_TYPES[type_]
     value = dated_object(record_type, variant, shape) if shape.dated else record_type.legacy(variant, shape)
-    # One content in eight is written with \u escapes, surrogate pairs included: a reader has to take both.
+    # One variant in eight uses \u escapes, including surrogate pairs: readers must handle both.
     return Template(value, ascii_only=variant % 8 == _ESCAPED_VARIANT)

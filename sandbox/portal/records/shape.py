@@ -1,18 +1,18 @@
-"""What a caller asked to see of each record, and the names records are made of."""
+"""What a request wants of each record, and the description of a record type."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 VARIANTS = 64
-"""How many different contents a type has; records with the same content differ in ids, instants and links."""
+"""Number of different contents per type; records with the same content differ in ids, times and links."""
 
 LINK_SLOTS = {"contacts": "{{#contact_id}}", "companies": "{{#company_id}}", "deals": "{{#deal_id}}"}
-"""Where the id of an associated record is filled in, by the type it belongs to."""
+"""Template slots for the id of an associated record, by its type."""
 
 
 @dataclass(frozen=True)
 class Shape:
-    """The rendering a request asks for; two requests with equal shapes share their templates."""
+    """The rendering that a request wants; equal shapes share their templates."""
 
     dated: bool = False
     properties: tuple[str, ...] = ()
@@ -20,25 +20,24 @@ class Shape:
     with_history: tuple[str, ...] = ()
     full_history: bool = False
     associations: tuple[str, ...] = ()
-    """Types whose associations are shown; for the dated API only those that were asked for."""
+    """Types whose associations are shown; in the dated API only the requested ones."""
     forms: str = "newest"
     email_bodies: bool = True
-    """Whether the app may read the text of e-mails; HubSpot leaves it out otherwise, without an error."""
+    """Whether the app may read e-mail bodies; without the scope HubSpot omits them silently."""
     of_feed: bool = False
-    """Whether a feed shows them, which leaves fields out that the list has."""
+    """Whether the record is shown in a feed, which omits fields that the list has."""
     linkable: tuple[str, ...] = ()
-    """Types of which the account has any record, so that a link can point somewhere."""
+    """Types of which the account has at least one record, so that a link has a target."""
 
     def wants_history(self, name: str) -> bool:
-        """Whether former values of this property are shown too."""
         return self.full_history or name in self.with_history
 
 
 @dataclass(frozen=True)
 class RecordType:
-    """One type of record: its properties, its legacy JSON, and what the dated API says about it.
+    """One type of record: its properties, its legacy JSON, and its names in the dated API.
 
-    `properties(variant)` maps names to values in which `{{slots}}` stand for what differs from record to record.
+    `properties(variant)` maps names to values; `{{slots}}` in them stand for what differs from record to record.
     """
 
     name: str
@@ -53,13 +52,13 @@ class RecordType:
 
 
 def links_to(record_type_links: tuple[str, ...], shape: Shape, target: str) -> list[str]:
-    """Legacy list of associated ids of the type `target`: one or none."""
+    """Return the legacy list of associated ids of type `target`: one id or none."""
     linked = target in record_type_links and target in shape.linkable
     return [LINK_SLOTS[target]] if linked else []
 
 
 def chosen(properties: dict[str, str], shape: Shape, *, unasked: tuple[str, ...] = ()) -> dict[str, str]:
-    """Properties that the shape shows: all, those asked for, or without a wish those of `unasked`."""
+    """Return the properties to show: all, the requested ones, or `unasked` if none were requested."""
     if shape.every_property:
         return properties
     names = dict.fromkeys((*shape.properties, *shape.with_history)) or unasked

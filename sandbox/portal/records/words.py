@@ -1,4 +1,4 @@
-"""The vocabulary records are made of: several scripts, emoji, right-to-left text, and everything JSON has to escape."""
+"""The vocabulary of records: several scripts, emoji, right-to-left text, and everything that JSON must escape."""
 
 from sandbox.portal.ids import mix
 
@@ -32,17 +32,17 @@ SENTENCES = (
 
 
 def pick(words: tuple[str, ...], variant: int, *, salt: int) -> str:
-    """Choose one word for a variant; another `salt` chooses independently."""
+    """Return the word of a variant; different salts choose independently."""
     return words[mix(salt, variant) % len(words)]
 
 
 def digits(variant: int, *, salt: int, length: int) -> str:
-    """So many digits, the first of them never zero."""
+    """Return a number of `length` digits, the first never zero."""
     return str(10 ** (length - 1) + mix(salt, variant) % (9 * 10 ** (length - 1)))
 
 
 def html(variant: int, *, size: int) -> str:
-    """Make an HTML text of at least `size` characters."""
+    """Return an HTML text of at least `size` characters."""
     paragraphs: list[str] = []
     length = 0
     while length < size:

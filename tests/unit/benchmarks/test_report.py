@@ -66,7 +66,7 @@ def test_of_small_exports_it_is_told_which_part_of_the_way_took_how_long() -> No
     rows = printed(OUTCOME)
 
     assert rows["3 small exports, seconds until accepted"] == "0.1, at most 0.1"
-    assert rows["until a worker took them"] == "1.0, at most 4.5"
+    assert rows["until a worker claimed them"] == "1.0, at most 4.5"
     assert rows["until they ended"] == "2.0, at most 9.0"
     assert not any("small" in name for name in printed(replace(OUTCOME, small=[])))
 

@@ -20,8 +20,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from sandbox.portal import census
 from sandbox.portal.accounts import DatedCursorForm, RecordTypeName
+from sandbox.portal.census import SERIES
 from sandbox.portal.cursors import CursorForm, FinalCursor
 from sandbox.portal.faults import RecipeName
 from sandbox.portal.hubspot import HubSpot
@@ -226,7 +226,7 @@ def playing(scene: Scene) -> Iterator[Run]:
     name, clock = IN_PORTAL[scene.export_type], ManualClock()
     hubspot = HubSpot(clock=lambda: clock().timestamp())
     with pytest.MonkeyPatch.context() as patch, responses.RequestsMock(assert_all_requests_are_fired=False) as mocked:
-        patch.setitem(census.SERIES, name, (census.SERIES[name][0], scene.distance))
+        patch.setitem(SERIES, name, (SERIES[name][0], scene.distance))
         account = hubspot.add_account(
             HUB,
             records={name: scene.records},

@@ -1,0 +1,1 @@
+"""HubSpot's CRM endpoints: the legacy and the dated lists, the feeds, and metadata."""

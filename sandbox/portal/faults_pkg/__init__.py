@@ -1,0 +1,1 @@
+"""Scripted faults: the plan, and the recipes that carry it out."""

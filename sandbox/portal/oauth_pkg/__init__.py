@@ -1,0 +1,1 @@
+"""HubSpot's OAuth: consent, token endpoints, introspection and revocation."""

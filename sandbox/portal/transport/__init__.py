@@ -1,0 +1,1 @@
+"""The adapters of the fake HubSpot: a socket server, a mount for `responses`, and gzip."""

@@ -1,0 +1,1 @@
+"""The servers that a stack embeds, with their programs, ports and certificates."""
