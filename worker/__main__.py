@@ -11,7 +11,7 @@ import click
 from worker.processes import WorkerProcesses
 from worker.settings import WorkerSettings, environment_of_workers, load
 from worker.telemetry.logs import configure_logs
-from worker.telemetry.metrics_server import serve_metrics
+from worker.telemetry.metrics import serve_metrics
 from worker.telemetry.process_metrics import merged_registry
 
 

@@ -9,25 +9,19 @@ from itertools import product
 from pydantic import SecretStr
 
 from worker.accounts.gone_list import GoneList
-from worker.errors import BrokerUnavailableError, DailyLimitError, ListGoneError, RateLimitedError, UnavailableError
-from worker.export.interfaces import ApiChooser, ChosenApi, CrmSource, FetchedPage, PageQuery, SliceOutcome, SliceRunner
+from worker.errors import BrokerUnavailableError, DailyLimitError, ListGoneError, RateLimitedError
+from worker.export.interfaces import ApiChooser, ChosenApi, CrmSource, FetchedPage, PageQuery
 from worker.jobs.job import Job
 from worker.jobs.status import JobKind, JobStatus
-from worker.jobs.turn import AccountTurn
 from worker.jobs.webhook import Reply
-from worker.lifecycle.interfaces import SweepRunner
 from worker.messaging.interfaces import JobNotifier, JobQueue
 from worker.rate_limit.interfaces import RateLimiter, Reservation
 from worker.rate_limit.quota import Quota
 from worker.records.crm_api import CrmApi
 from worker.records.types import ExportType
-from worker.schedules.interfaces import DispatchRunner
-from worker.schedules.schedule import RunCounts
 from worker.telemetry.metrics import ExportMetrics, JobMetrics
 from worker.webhooks.interfaces import WebhookSender
 
-_UNAVAILABLE = "unavailable"
-_WITH_WORK = (SliceOutcome.WORKED, SliceOutcome.LEASE_LOST)
 _ENDS = tuple(status for status in JobStatus if status.is_terminal)
 _COUNTED = (JobKind.PAGE, JobKind.EXPORT)
 
@@ -146,37 +140,6 @@ class MeasuredLimiter:
         self._limiter.block(account_id, hub_id=hub_id, seconds=seconds)
 
 
-class MeasuredExporter:
-    """A SliceRunner. It counts messages by what came of them, and times the slices that had work."""
-
-    def __init__(
-        self, exporter: SliceRunner, metrics: ExportMetrics, *, monotonic: Callable[[], float] = time.monotonic
-    ) -> None:
-        self._exporter = exporter
-        self._metrics = metrics
-        self._monotonic = monotonic
-
-    def run_slice(self, job_id: str) -> SliceOutcome:
-        """Run a slice of a job."""
-        return self._measure(lambda: self._exporter.run_slice(job_id))
-
-    def take_turn(self, turn: AccountTurn) -> SliceOutcome:
-        """Run a slice for an account."""
-        return self._measure(lambda: self._exporter.take_turn(turn))
-
-    def _measure(self, run: Callable[[], SliceOutcome]) -> SliceOutcome:
-        began_at = self._monotonic()
-        try:
-            outcome = run()
-        except UnavailableError:
-            self._metrics.slices.labels(_UNAVAILABLE).inc()
-            raise
-        self._metrics.slices.labels(outcome).inc()
-        if outcome in _WITH_WORK:
-            self._metrics.slice_s.observe(self._monotonic() - began_at)
-        return outcome
-
-
 class MeasuredSender:
     """A WebhookSender. It counts attempts by what came of them, and times them."""
 
@@ -195,38 +158,3 @@ class MeasuredSender:
         self._metrics.webhooks.labels("taken" if reply.is_success else unanswered).inc()
         self._metrics.webhook_s.observe(self._monotonic() - began_at)
         return reply
-
-
-class MeasuredDispatcher:
-    """A DispatchRunner. It counts the runs of schedules, and those that did not come about."""
-
-    def __init__(self, dispatcher: DispatchRunner, metrics: ExportMetrics) -> None:
-        self._dispatcher = dispatcher
-        self._metrics = metrics
-
-    def dispatch(self) -> RunCounts:
-        """Dispatch."""
-        counts = self._dispatcher.dispatch()
-        self._metrics.runs.labels("started").inc(counts.started)
-        self._metrics.runs.labels("skipped").inc(counts.skipped)
-        self._metrics.runs.labels("missed").inc(counts.missed)
-        return counts
-
-
-class MeasuredSweeper:
-    """A SweepRunner. It counts sweeps, and the jobs that were published."""
-
-    def __init__(self, sweeper: SweepRunner, metrics: ExportMetrics) -> None:
-        self._sweeper = sweeper
-        self._metrics = metrics
-
-    def sweep(self) -> int:
-        """Sweep."""
-        try:
-            published = self._sweeper.sweep()
-        except UnavailableError:
-            self._metrics.sweeps.labels(_UNAVAILABLE).inc()
-            raise
-        self._metrics.sweeps.labels("done").inc()
-        self._metrics.rung_again.inc(published)
-        return published

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import TypeAlias
 
 from worker.jobs.job import Job
-from worker.lifecycle.interfaces import SyncStarter
 from worker.messaging.interfaces import JobQueue
-from worker.rpc.interfaces import RpcHandler
-from worker.telemetry.tracing import JOB_ID, LINK, RPC_ID, TRACEPARENT, Span, Traces
+from worker.telemetry.tracing import JOB_ID, TRACEPARENT, Span, Traces
 
 _FIRST_EPOCH = 1
 
@@ -72,44 +70,6 @@ class SliceSpans:
             parent=parent,
             link=None if TRACEPARENT in parent else origin,
         )
-
-
-class TracedSyncer:
-    """A SyncStarter."""
-
-    def __init__(self, syncer: SyncStarter, traces: Traces, *, headers: Headers) -> None:
-        self._syncer = syncer
-        self._traces = traces
-        self._headers = headers
-
-    def start(self, sync_id: str) -> None:
-        """Start a sync."""
-        with _consuming(self._traces, "start_sync", sync_id, self._headers()):
-            self._syncer.start(sync_id)
-
-    def start_all(self, sync_ids: Sequence[str]) -> None:
-        """Start syncs, each in a span of its own."""
-        for sync_id in sync_ids:
-            self.start(sync_id)
-
-
-class TracedRpcServer:
-    """Runs RPC requests. Who waits for one waits in the trace that its span belongs to."""
-
-    def __init__(self, rpc_requests: RpcHandler, traces: Traces, *, headers: Headers) -> None:
-        self._rpc_requests = rpc_requests
-        self._traces = traces
-        self._headers = headers
-
-    def run(self, rpc_id: str) -> None:
-        """Run an RPC request."""
-        about = {RPC_ID: rpc_id}
-        with self._traces.span("run_errand", "consumer", attributes=about, parent=self._headers()):
-            self._rpc_requests.run(rpc_id)
-
-
-def _consuming(traces: Traces, task: str, job_id: str, headers: Mapping[str, str]) -> AbstractContextManager[Span]:
-    return traces.span(task, "consumer", attributes={JOB_ID: job_id}, parent=headers, link=headers.get(LINK))
 
 
 def _trace_of(traceparent: str | None) -> str | None:

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Protocol
 
 from worker.jobs.job import Job
-from worker.schedules.schedule import RunCounts, Schedule
+from worker.schedules.schedule import Schedule
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,10 +68,3 @@ class SyncQueue(Protocol):
 
     def publish(self, syncs: Sequence[Job]) -> None:
         """Publish one message for all of these. Raises BrokerUnavailableError."""
-
-
-class DispatchRunner(Protocol):
-    """Runs the task that beat enqueues every other second."""
-
-    def dispatch(self) -> RunCounts:
-        """Start the syncs that are due, and count. Raises UnavailableError."""

@@ -4,9 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, disable_created_metrics
+import structlog
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+    start_http_server,
+)
 
 NAMESPACE = "hubspot_export"
+
+_log = structlog.get_logger()
 
 _CALL_S = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 55)
 _WAIT_S = (0.001, 0.05, 0.25, 1, 2.5, 5, 10, 30)
@@ -20,6 +30,16 @@ def new_registry() -> CollectorRegistry:
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     return registry
+
+
+def serve_metrics(registry: CollectorRegistry, *, host: str, port: int) -> None:
+    """Serve from a thread of its own while this process lives; an address that cannot be bound is only logged."""
+    try:
+        start_http_server(port, host, registry)
+    except OSError as error:
+        _log.error("metrics_not_served", host=host, port=port, reason=error.strerror or str(error))
+        return
+    _log.info("metrics_served", host=host, port=port)
 
 
 class JobMetrics:

@@ -22,7 +22,7 @@ from tests.unit.worker.telemetry.test_metrics import Bench
 from worker.errors import HubSpotError, StoreUnavailableError
 from worker.hubspot.instrumented import WatchedCalls
 from worker.hubspot.transport import Sessions, Transport
-from worker.instrumented_tracing import PublishSpans, SliceSpans, TracedQueue, TracedSyncer
+from worker.instrumented_tracing import PublishSpans, SliceSpans, TracedQueue
 from worker.jobs.job import Job, Lease
 from worker.jobs.request import Origin
 from worker.messaging.bounded_queue import BoundedQueue
@@ -240,27 +240,6 @@ def test_any_later_slice_has_a_trace_of_its_own_that_links_to_its_jobs_first(
     assert [(format_trace_id(link.context.trace_id), format_span_id(link.context.span_id)) for link in done.links] == [
         (TRACE, SPAN)
     ]
-
-
-class Syncs:
-    """A SyncStarter that does nothing."""
-
-    def start(self, sync_id: str) -> None: ...
-
-    def start_all(self, sync_ids: Sequence[str]) -> None: ...
-
-
-def test_a_sync_goes_on_with_the_trace_of_its_message(collected: Collected) -> None:
-    TracedSyncer(Syncs(), collected.traces, headers=lambda: CALLERS).start("s1")
-    started = collected.spans()["start_sync"]
-
-    assert (trace_of(started), parent_of(started), started.attributes) == (TRACE, SPAN, {JOB_ID: "s1"})
-
-
-def test_of_many_syncs_each_has_a_span(collected: Collected) -> None:
-    TracedSyncer(Syncs(), collected.traces, headers=dict).start_all(["s1"])
-
-    assert collected.spans()["start_sync"].attributes == {JOB_ID: "s1"}
 
 
 @pytest.mark.parametrize("origin", [None, "nonsense"])
