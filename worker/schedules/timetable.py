@@ -87,7 +87,7 @@ def _cron(text: str) -> str:
     except CronSimError as error:
         raise InvalidRequestError(f"cron: {str(error)[:1].lower()}{str(error)[1:]}") from None
     if first is None:
-        raise InvalidRequestError("cron: never comes about")
+        raise InvalidRequestError("cron: never fires")
     return cron
 
 

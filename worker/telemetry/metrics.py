@@ -1,4 +1,4 @@
-"""What is counted, on a registry that arrives as an argument: names, labels and buckets, each with its meaning."""
+"""The metrics: names, labels, buckets and help texts, on a registry that arrives as an argument."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ _SLICE_S = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 80)
 
 
 def new_registry() -> CollectorRegistry:
-    """Return a registry that knows the process itself: its memory, CPU time and open files."""
-    disable_created_metrics()  # type: ignore[no-untyped-call]  # one more series a counter, which answers no question
+    """Return a registry with the metrics of the process itself: memory, CPU time and open files."""
+    disable_created_metrics()  # type: ignore[no-untyped-call]  # one more series a counter, of no use
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     return registry
@@ -43,7 +43,7 @@ def serve_metrics(registry: CollectorRegistry, *, host: str, port: int) -> None:
 
 
 class JobMetrics:
-    """What happens to jobs in shims and workers alike."""
+    """What both shims and workers count."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.ended = _counter(registry, "jobs_ended", "Exports and pages that ended, by how", "status", "type", "kind")
@@ -67,16 +67,14 @@ class JobMetrics:
         _begin_at_zero(self.storage_warnings, "nearly_full", "full")
 
     def count_storage_warning(self, level: str) -> None:
-        """Count a look at an account whose storage is full, or nearly so."""
         self.storage_warnings.labels(level).inc()
 
     def count_spoiled(self, collection: str) -> None:
-        """Count a document that was set aside."""
         self.spoiled.labels(collection).inc()
 
 
 class ExportMetrics:
-    """What a worker does."""
+    """What only workers count."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.pages = _counter(registry, "pages", "Pages fetched from HubSpot", "type", "api")
@@ -94,12 +92,12 @@ class ExportMetrics:
             registry, "rate_limited", "Pages that HubSpot refused for a limit: of the day, or a shorter one", "limit"
         )
         _begin_at_zero(self.rate_limited, "daily", "short")
-        self.place_s = _histogram(
+        self.permit_wait_s = _histogram(
             registry,
             "limiter_wait_seconds",
-            "How far away the next place in our own limit was: booked, or refused and to be asked for again then",
+            "How far away the next permit of our own limit was: booked, or refused and to be asked for again then",
             _WAIT_S,
-            "place",
+            "place",  # label and values keep names that dashboards know; `booked` is a granted permit
         )
         self.renewals = _counter(registry, "token_renewals", "Access tokens asked for anew, by outcome", "outcome")
         _begin_at_zero(self.renewals, "renewed", "failed", "reconnect_required")
@@ -136,6 +134,6 @@ def _histogram(
 
 
 def _begin_at_zero(counter: Counter, *values: str) -> None:
-    """Show a counter before anything has happened: whoever looks for a rise misses what begins at one."""
+    """Export a counter at zero from the start: `rate()` misses the first increment of a series that begins at one."""
     for value in values:
         counter.labels(value)

@@ -132,7 +132,7 @@ def test_a_run_is_what_the_cron_says_unless_the_clocks_were_changed_over_it(cron
         ("*/0 3 * * *", "bad minute"),
         ("5-1 3 * * *", "bad minute"),
         ("0 0 31 2 *", "bad day-of-month"),
-        ("0 0 */31 2 1#5", "never comes about"),
+        ("0 0 */31 2 1#5", "never fires"),
         ("* * * * *", "must leave at least 5 minutes between two runs"),
         ("0,4 3 * * *", "must leave at least 5 minutes between two runs"),
         ("*/7 * * * *", "must leave at least 5 minutes between two runs"),
