@@ -1,4 +1,4 @@
-"""`python -m worker`: as many workers as there are cores, or as WORKER_PROCESSES says, under one command."""
+"""`python -m worker`: a worker process for each core, or WORKER_PROCESSES of them, under one command."""
 
 from __future__ import annotations
 
