@@ -1,4 +1,4 @@
-"""TokenHealth: which connections have to be made anew, and that a newly stored token needs nothing."""
+"""TokenHealth: which accounts have to reconnect, and that a newly stored token ends that."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ OF_CONTACTS = {"type": "contacts", "api": "legacy"}
 
 
 class Bench:
-    """A registry, the metrics on it, and a look at their values."""
+    """A registry, the metrics on it, and access to their values."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -65,7 +65,7 @@ class Bench:
         self.jobs = JobMetrics(self.registry)
 
     def value(self, name: str, **labels: str) -> float:
-        """Give a sample's value; one that nothing has happened to counts as nothing."""
+        """Return a sample's value; a missing one counts as 0."""
         return self.registry.get_sample_value(f"hubspot_export_{name}", labels) or 0.0
 
 
@@ -76,7 +76,7 @@ def bench() -> Bench:
 
 @pytest.fixture
 def shop(bench: Bench) -> Iterator[Workshop]:
-    """Give a workshop whose calls, pages and announcements are measured."""
+    """Yield a workshop whose calls and pages are measured."""
     clock = ManualClock()
     hubspot = HubSpot(clock=lambda: clock().timestamp())
     hubspot.add_account(HUB, records={"contacts": RECORDS}, rate_limit=0)
@@ -207,14 +207,14 @@ def test_withheld_deletions_are_counted_when_their_export_ends(bench: Bench) -> 
     assert bench.value("deletions_withheld_total", type="deals") == 0
 
 
-def test_the_end_of_a_sync_is_announced_more_than_once_and_so_not_counted(bench: Bench) -> None:
+def test_the_end_of_a_sync_may_be_notified_more_than_once_and_is_not_counted(bench: Bench) -> None:
     sync = new_sync("s1", account_id="a1", owner="u1", request=SyncRequest(types=()), at=new_job().created_at)
     MeasuredNotifier(News(), bench.jobs).notify(replace(sync, status=JobStatus.SUCCEEDED))
 
     assert bench.value("jobs_ended_total", status="succeeded", type="sync", kind="sync") == 0
 
 
-def test_rings_are_counted_and_those_that_the_broker_refused(bench: Bench) -> None:
+def test_publications_are_counted_and_those_that_the_broker_refused(bench: Bench) -> None:
     broker = HoldingJobQueue()
     queue = MeasuredQueue(broker, bench.jobs)
     queue.publish(new_job())
@@ -229,7 +229,7 @@ def test_rings_are_counted_and_those_that_the_broker_refused(bench: Bench) -> No
 # The limit, tokens, webhooks
 
 
-def test_places_in_the_limit_are_told_apart_and_their_seconds_added_up(bench: Bench) -> None:
+def test_granted_and_refused_permits_are_counted_with_their_seconds(bench: Bench) -> None:
     limiter = MeasuredLimiter(Waits(seconds=[0.0, 0.2, 7.0]), bench.exports)
     places = [limiter.reserve("a1", within_s=0.25) for _ in range(3)]
 
@@ -260,7 +260,7 @@ def test_changes_of_api_are_counted_whoever_is_the_cause(shop: Workshop, bench: 
 
 @dataclass
 class Endpoint:
-    """A Renewer that does as it is told."""
+    """A Renewer that succeeds, or fails with a given error."""
 
     error: HubSpotError | None = None
 
@@ -292,7 +292,7 @@ class Replies:
         return self.replies.pop(0)
 
 
-def test_attempts_to_tell_webhooks_are_counted_by_what_came_of_them_and_timed(bench: Bench) -> None:
+def test_attempts_at_webhooks_are_counted_by_what_came_of_them_and_timed(bench: Bench) -> None:
     clock = ManualClock()
     replies = [Reply(status=204), Reply(status=500), Reply(status=307), Reply(error="No answer came in time")]
     sender = MeasuredSender(Replies(clock, list(replies)), bench.exports, monotonic=lambda: clock().timestamp())

@@ -1,4 +1,4 @@
-"""Traces: which span belongs to which, what they say, and that nobody waits for whoever collects them."""
+"""Traces: parents and links of spans, their attributes, and that nothing waits for the collector."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def test_lines_of_the_log_name_the_trace_that_they_belong_to(collected: Collecte
     assert [line["trace_id"] for line in logs] == [TRACE]
 
 
-# What they say
+# Attributes
 
 
 def test_what_failed_is_named_by_its_kind_and_by_no_word_of_it(collected: Collected) -> None:
@@ -257,11 +257,11 @@ def test_a_slice_that_an_absent_server_ended_is_a_failed_span(collected: Collect
     assert collected.spans()["run_slice"].status.status_code is StatusCode.ERROR
 
 
-# Whoever collects them
+# The collector
 
 
 class Deaf(SpanExporter):
-    """A collector that takes everything and never answers, until it is told to."""
+    """A collector that accepts everything and answers only when told to."""
 
     def __init__(self) -> None:
         self.answer = threading.Event()

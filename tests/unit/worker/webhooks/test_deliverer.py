@@ -105,7 +105,7 @@ class PostOffice:
         return self.job.webhook
 
     def end(self, error: ExportError | None = None) -> None:
-        """Have the job's worker finish it."""
+        """Finish the job as its worker does."""
         self.clock.advance(1)
         mine = self.jobs.claim("j1", worker="w1", lease_s=20, at=self.clock())
         assert mine is not None
@@ -127,7 +127,7 @@ class PostOffice:
         return len(self.queue.published)
 
     def wait_for_next(self) -> float:
-        """Let time pass until the next attempt is due; gives how long that was."""
+        """Advance the clock to the next attempt, and return by how many seconds."""
         assert self.job.deliver_at is not None
         pause = self.job.deliver_at - self.clock()
         self.clock.now += pause
@@ -139,7 +139,7 @@ def office() -> PostOffice:
     return PostOffice()
 
 
-# What is told
+# What is delivered
 
 
 def test_a_job_that_succeeds_is_told_of_once_in_the_words_of_the_api(office: PostOffice) -> None:
@@ -178,7 +178,7 @@ def test_a_receipt_is_told_without_what_was_erased_by_then(office: PostOffice) -
 
 
 def shown(job: Job) -> dict[str, object]:
-    """Give a job as the API answers with it."""
+    """Return a job as the API shows it."""
     data: dict[str, object] = JobAnswer.of(job, message="").model_dump(mode="json")["data"]
     return data
 
