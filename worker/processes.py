@@ -23,7 +23,7 @@ _WRONG_USAGE = 2  # wrong settings or arguments: a restart would change nothing
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 
 
-def end_with(parent: int) -> None:
+def stop_with_parent(parent: int) -> None:
     """Send SIGTERM to this process once `parent` has died: then another process is its parent."""
     while os.getppid() == parent:
         time.sleep(_LOOK_FOR_PARENT_EVERY_S)

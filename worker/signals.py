@@ -17,7 +17,7 @@ from worker.broker import kombu_patch, message_time, worker_features
 from worker.errors import StoreUnavailableError
 from worker.hubspot.oauth.unwritten_tokens import LONGEST_GOODBYE_S
 from worker.indexes import ensure_indexes
-from worker.processes import end_with
+from worker.processes import stop_with_parent
 from worker.settings import BrokerSettings, WorkerSettings, is_counted_elsewhere, load, started_by
 from worker.telemetry.logs import configure_logs
 from worker.telemetry.metrics import serve_metrics
@@ -41,27 +41,27 @@ def check_settings(instance: Any = None, **_: Any) -> None:  # noqa: ANN401 - Ce
 
 
 @signals.setup_logging.connect
-def set_logs_up(**_: Any) -> None:  # noqa: ANN401 - Celery's signature
+def configure_logging(**_: Any) -> None:  # noqa: ANN401 - Celery's signature
     """Log in our format; with this handler connected Celery leaves logging alone."""
     settings = load(BrokerSettings)
     configure_logs(settings.log_format, settings.log_level)
 
 
 @signals.worker_ready.connect
-def prepare_the_database(**_: Any) -> None:  # noqa: ANN401 - Celery's signature
+def create_indexes(**_: Any) -> None:  # noqa: ANN401 - Celery's signature
     """Create indexes in the background: queries are right without them, and MongoDB may be away for now."""
     threading.Thread(target=_ensure_indexes, name="indexes", daemon=True).start()
 
 
 @signals.celeryd_init.connect
-def end_with_the_parent(**_: Any) -> None:  # noqa: ANN401 - Celery's signature
+def watch_parent(**_: Any) -> None:  # noqa: ANN401 - Celery's signature
     """Stop as by SIGTERM once the parent of several workers has died: nothing would restart this one."""
     if (parent := started_by()) is not None:
-        threading.Thread(target=end_with, args=(parent,), name="parent", daemon=True).start()
+        threading.Thread(target=stop_with_parent, args=(parent,), name="parent", daemon=True).start()
 
 
 @signals.worker_ready.connect
-def show_metrics(sender: Any, **_: Any) -> None:  # noqa: ANN401 - Celery's signature
+def serve_own_metrics(sender: Any, **_: Any) -> None:  # noqa: ANN401 - Celery's signature
     """Serve this process' metrics. A pool that forks counts in its children, which cannot be scraped one by one."""
     settings = load(WorkerSettings)
     if settings.metrics_port is None or is_counted_elsewhere():
@@ -74,7 +74,7 @@ def show_metrics(sender: Any, **_: Any) -> None:  # noqa: ANN401 - Celery's sign
 
 @signals.worker_shutdown.connect
 @signals.worker_process_shutdown.connect
-def leave_nothing_behind(**_: Any) -> None:  # noqa: ANN401 - Celery's signature
+def flush_at_exit(**_: Any) -> None:  # noqa: ANN401 - Celery's signature
     """Store the tokens that only this process has, and report the last calls and spans."""
     if services_of.cache_info().currsize:
         services().unwritten.close(within_s=LONGEST_GOODBYE_S)
@@ -83,7 +83,7 @@ def leave_nothing_behind(**_: Any) -> None:  # noqa: ANN401 - Celery's signature
 
 
 @signals.worker_shutting_down.connect
-def stop_at_the_next_page(**_: Any) -> None:  # noqa: ANN401 - Celery's signature
+def stop_after_this_page(**_: Any) -> None:  # noqa: ANN401 - Celery's signature
     """Let every slice of this process requeue its job once its current page is stored."""
     stopping.set()
 

@@ -39,7 +39,7 @@ class TokenHealth:
 
     def count_refused(self) -> int:
         """Count at most 1,000, and delete refusals of accounts that have been reconnected."""
-        refused = self._connections.refused(most=_MOST_COUNTED)
+        refused = self._connections.list_refused(most=_MOST_COUNTED)
         outdated = [connection for connection in refused if self._is_outdated(connection)]
         for connection in outdated:
             self._connections.forget(connection)

@@ -89,8 +89,8 @@ class TokenSource(Protocol):
     def fresh(self, account_id: str, owner: str, *, refused: SecretStr | None = None) -> SecretStr:
         """Return an access token that has not expired, renewed if necessary.
 
-        One that HubSpot `refused` is renewed as well, once a minute at most; in between it is returned again: right
-        after a renewal HubSpot may answer 401 for some seconds.
+        One that HubSpot has answered 401 to (`rejected`) is renewed as well, once a minute at most; in between it is
+        returned again: right after a renewal HubSpot may answer 401 for some seconds.
 
         Raises TokenNotFoundError, ReconnectRequiredError, RetryableHubSpotError.
         """
@@ -127,7 +127,7 @@ class ConnectionStore(Protocol):
     def of_portal(self, account_id: str, hub_id: int) -> list[Connection]:
         """Return an account's connections to this portal, whatever their token."""
 
-    def refused(self, *, most: int) -> list[Connection]:
+    def list_refused(self, *, most: int) -> list[Connection]:
         """Return refused connections, oldest refusal first."""
 
     def refused_among(self, keys: Collection[tuple[str, str]]) -> list[Connection]:

@@ -154,7 +154,7 @@ class Comparison:
             return self._kept(job, copying.allow(copying.missing))
         is_empty = job.progress.records == 0
         may_be_empty = self._guard.is_off and granted is not None
-        if may_be_empty if is_empty else self._guard.lets_go(copying.missing, living=copying.living):
+        if may_be_empty if is_empty else self._guard.allows(copying.missing, living=copying.living):
             return self._kept(job, copying.allow(copying.missing))
         if copying.missing:
             self._warn(job, copying, withheld=copying.missing)

@@ -21,5 +21,5 @@ class DeletionGuard:
     def is_off(self) -> bool:
         return self.share >= 1
 
-    def lets_go(self, missing: int, *, living: int) -> bool:
+    def allows(self, missing: int, *, living: int) -> bool:
         return self.is_off or missing <= _ALWAYS or missing <= self.share * living

@@ -91,7 +91,7 @@ class MongoConnectionStore:
             found = self._connections.find({**of_account, "facts.hub_id": hub_id})
             return [_connection(document) for document in found]
 
-    def refused(self, *, most: int) -> list[Connection]:
+    def list_refused(self, *, most: int) -> list[Connection]:
         with translated_errors():
             found = self._connections.find({"refusal.since": {"$exists": True}})
             return [_connection(document) for document in found.sort("refusal.since", ASCENDING).limit(most)]

@@ -525,8 +525,8 @@ def test_a_record_goes_when_two_lists_in_a_row_lack_it_or_when_few_enough_do(sho
             created, gone = set(seen) - living, living - set(seen)
             alive = living | set(seen)
             news = gone - marked
-            lets_go = bool(seen) and len(news) <= max(20, len(alive) // 10)
-            deleted = gone if lets_go or not news else gone & marked
+            is_allowed = bool(seen) and len(news) <= max(20, len(alive) // 10)
+            deleted = gone if is_allowed or not news else gone & marked
             expected = came_to(
                 created=len(created),
                 unchanged=len(set(seen) & living),
