@@ -1,4 +1,4 @@
-"""Celery's settings, one reason a line; loaded late, by name, by workers, beat and the shim."""
+"""Celery's settings, each with its reason; loaded late, by name, by workers, beat and the shim."""
 
 from celery.schedules import schedule as _every
 from kombu import Exchange, Queue
@@ -25,8 +25,10 @@ from worker.settings import BrokerSettings, load
 _broker = load(BrokerSettings).broker
 _redis = _broker.redis
 _verify_amqps()
-broker_url = broker_read_url = broker_write_url = _broker.url  # to broker_url Celery prefers CELERY_BROKER_URL as it is
-broker_use_ssl = _broker.use_ssl or False  # kombu's default for rediss:// is not to look at the certificate
+broker_url = broker_read_url = broker_write_url = (
+    _broker.url
+)  # Celery would prefer a raw CELERY_BROKER_URL to broker_url
+broker_use_ssl = _broker.use_ssl or False  # kombu's default for rediss:// is not to verify the certificate
 imports = ("worker.tasks", "worker.signals")
 
 # What travels
@@ -39,22 +41,26 @@ timezone = "UTC"
 worker_send_task_events = False  # metrics come from the jobs themselves
 task_send_sent_event = False
 
-# Delivery: a message may come twice, never not at all
-task_acks_late = True  # a killed worker's message comes back; the lease makes the second delivery harmless
+# Delivery: at least once
+task_acks_late = True  # a killed worker's message is delivered again; the lease makes that harmless
 task_reject_on_worker_lost = True  # without it a killed pool child's message is acknowledged and lost
-task_acks_on_failure = True  # a task that raises must not go round in the broker; the sweeper decides
+task_acks_on_failure = True  # a task that raises must not be redelivered for ever; the sweeper decides
 task_acks_on_timeout = True  # the same
-worker_prefetch_multiplier = 1  # with late acknowledgement: nothing is hoarded by a busy worker
+worker_prefetch_multiplier = 1  # with late acknowledgement: a busy worker holds back no messages
 
 # Who does the work
 worker_pool = (
     "threads"  # slices wait for the network: 64 threads take 61 MiB, 32 processes 1 GiB and fetch half the pages
 )
 worker_concurrency = 32
-worker_cancel_long_running_tasks_on_connection_loss = False  # a living slice goes on; its lease protects it
-worker_enable_remote_control = True  # `celery inspect ping` is the container's health check; nothing but questions
+worker_cancel_long_running_tasks_on_connection_loss = (
+    False  # a slice continues without the broker; its lease protects it
+)
+worker_enable_remote_control = (
+    True  # for `celery inspect ping`, the container's health check; it only answers questions
+)
 
-# Queues: someone waits at the other end of an interactive job
+# Queues: a client waits for an interactive job
 task_queues = tuple(
     Queue(
         name,
@@ -65,9 +71,9 @@ task_queues = tuple(
     for name in (QUEUE_INTERACTIVE, QUEUE_BULK, QUEUE_UPKEEP)
 )
 task_default_queue = QUEUE_BULK
-task_create_missing_queues = False  # a misspelled queue is an error, not a place where jobs are forgotten
+task_create_missing_queues = False  # a misspelled queue is an error, not one that nobody reads
 task_routes = {
-    TAKE_TURN: {"queue": QUEUE_BULK},  # and in the queue of whoever waits, by those who publish it
+    TAKE_TURN: {"queue": QUEUE_BULK},  # or the interactive one: the publisher decides
     NOTE_MARK: {"queue": QUEUE_BULK},  # the same
     RUN_SLICE: {"queue": QUEUE_BULK},
     START_SYNC: {"queue": QUEUE_BULK},
@@ -78,19 +84,19 @@ task_routes = {
     DISPATCH: {"queue": QUEUE_UPKEEP},
 }
 
-# A broker that is away
+# While the broker is down
 broker_connection_timeout = 5
 broker_connection_retry_on_startup = True
 broker_connection_max_retries = None  # the default gives up after 100 tries and ends the worker
 broker_channel_error_retry = True  # Redis out of memory, read-only or without a right: wait, do not end the worker
 broker_pool_limit = 10
 broker_pool_acquire_timeout = 2  # the default waits for ever
-task_publish_retry = False  # a job is stored before it is published, so nothing is lost; the sweeper rings again
+task_publish_retry = False  # a job is stored before it is published, so nothing is lost; the sweeper publishes again
 
 if _redis:
     broker_transport_options = {
-        "visibility_timeout": 900,  # s, more than the longest slice with HubSpot at its slowest; the sweep waits less
-        "unacked_restore_interval": 10,  # with the next line: looked for every 10 s instead of every 100 s
+        "visibility_timeout": 900,  # s, more than the longest slice with HubSpot at its slowest
+        "unacked_restore_interval": 10,  # with the next line: checked every 10 s instead of every 100 s
         "unacked_restore_throttle": 1,
         "socket_timeout": 5,  # these four: a half-open connection is noticed in 12 s instead of never
         "socket_connect_timeout": 5,
@@ -103,15 +109,15 @@ if _redis:
     if _redis.master:
         broker_transport_options |= {"master_name": _redis.master, "sentinel_kwargs": _sentinel_arguments(_redis)}
 else:
-    broker_heartbeat = 15  # s; a node that says nothing is given up after twice that and half of it
+    broker_heartbeat = 15  # s; a silent node is given up after 2.5 times that
     broker_transport_options = {
         "confirm_publish": True,
-        "read_timeout": 15,  # s; without these a worker and beat wait for ever for a frozen node's word
+        "read_timeout": 15,  # s; without these a worker and beat wait for a frozen node for ever
         "write_timeout": 15,
     }
 
 # The periodic tasks. Beat keeps no file: running one of these early, late or twice changes nothing.
-# It goes by a clock that nobody sets: when the machine's is put back by an hour, nothing waits for an hour.
+# It uses a clock that is never set: when the machine's is put back by an hour, nothing waits for an hour.
 beat_scheduler = "worker.beat.scheduler:BeatScheduler"
 _periodically = {
     "expiration": 10,  # s, by RabbitMQ's clock; Celery's `expires` would compare the clock of beat with a worker's

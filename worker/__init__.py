@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> Celery:
-    """Give Celery's command line the app it looks up as `worker.celery`, built only when it is asked for."""
+    """Return the app that Celery's command line looks up as `worker.celery`, imported on demand."""
     if name == "celery":
         from worker.app import app  # noqa: PLC0415 - importing `worker` alone must stay free of Celery
 

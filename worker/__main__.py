@@ -1,4 +1,4 @@
-"""`python -m worker`: as many workers as there are cores, or as WORKER_PROCESSES says, under one command."""
+"""`python -m worker`: a worker process for each core, or WORKER_PROCESSES of them, under one command."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import click
 from worker.processes import WorkerProcesses
 from worker.settings import WorkerSettings, environment_of_workers, load
 from worker.telemetry.logs import configure_logs
-from worker.telemetry.metrics_server import serve_metrics
+from worker.telemetry.metrics import serve_metrics
 from worker.telemetry.process_metrics import merged_registry
 
 

@@ -1,11 +1,11 @@
-"""Every error of the product in one tree, ordered by what has to be done about it.
+"""Every error of the product in one tree, by what has to be done about it.
 
 ExportError
-├── InvalidRequestError       the caller's words are wrong: say which field
+├── InvalidRequestError       a value of the request is wrong: say which field
 ├── IdempotencyKeyReusedError
-├── AccessDeniedError         the user did not let the app in
-├── NotConfiguredError        a setting is missing that only this needs: the operator's to set
-├── AlreadyAskedError         a question that may be put once was put before
+├── AccessDeniedError         the user did not grant the app access
+├── NotConfiguredError        a setting is missing that only this needs: the operator sets it
+├── AlreadyAskedError         an RPC request that may be made once was made before
 ├── OverLimitError            the caller has reached a limit of this product: come back later
 │   ├── StorageFullError
 │   ├── TooManyJobsError
@@ -15,40 +15,40 @@ ExportError
 ├── RecordNotFoundError
 ├── ScheduleNotFoundError
 ├── PortalNotFoundError
-├── PortalChangedError        what it is about belongs to another HubSpot portal than the connected one
-├── PortalConnectedError      what goes with a portal cannot go while that is connected
+├── PortalChangedError        it belongs to another HubSpot portal than the connected one
+├── PortalConnectedError      the copy of a portal is not removed while the portal is connected
 ├── InternalError             a bug of ours
-│   ├── WorkersLostError      every worker that took the job has died; a retry may succeed
+│   ├── WorkersLostError      every worker that claimed the job has died; a retry may succeed
 │   ├── SpoiledPageError      a stored page is damaged: the operator has to look at it
 │   ├── SpoiledRecordError    a record of the copy is damaged: the next full sync replaces it
 │   └── SpoiledScheduleError  a schedule is damaged: its owner can store it again
-├── CursorLostError           the position in one API cannot be told to the other: read the list from its start
-├── LeaseLostError            someone else works on the job now: stop, write nothing
-├── ErasureAskedError         records are being erased: look for them in what is stored, then count it
-├── NoPlaceError              a page takes a further call, for which the limit has no permit: wait, fetch the page again
-├── PermitExpiredError        the call came too late for its permit and was not made: take another permit
-├── UnavailableError          what we depend on is away: come back later
+├── CursorLostError           a cursor of one API means nothing to the other: read the list from its start
+├── LeaseLostError            another worker holds the lease now: stop, write nothing
+├── ErasureAskedError         records are being erased: screen the stored page for them before counting it
+├── NoPlaceError              a page needs a further call, for which there is no permit: wait, fetch the page again
+├── PermitExpiredError        the permit expired before the call left, which was not made: request another one
+├── UnavailableError          something we depend on is down: come back later
 │   ├── StoreUnavailableError
-│   │   └── CopyBusyError     a copy is being removed; a new one can be begun after that
-│   ├── TokenUnreadableError  a key is missing: the operator's to put back
+│   │   └── CopyBusyError     a copy is being removed; a new one can begin after that
+│   ├── TokenUnreadableError  a key is missing: the operator restores it
 │   ├── BrokerUnavailableError
 │   └── NoAnswerError         no worker has answered in time
 └── HubSpotError
-    ├── RetryableHubSpotError     the same call may work later
+    ├── RetryableHubSpotError     the same call may succeed later
     │   ├── RateLimitedError
     │   │   └── DailyLimitError
-    │   ├── AddressTooLongError   ask for fewer properties with each call
-    │   ├── AnswerTooLargeError   more than there is memory for: ask for less
-    │   ├── TimedOutError         no whole answer within the time-out: ask for less
-    │   ├── CallAbandonedError    the worker stops: whoever goes on makes the call again
-    │   └── TokenEndpointGoneError    a setting is to be looked at: the operator's
-    ├── TokenRefusedError         renew the access token, then try again a few times
+    │   ├── AddressTooLongError   request fewer properties with each call
+    │   ├── AnswerTooLargeError   exceeds the memory for answers: request less
+    │   ├── TimedOutError         no complete answer within the time-out: request less
+    │   ├── CallAbandonedError    the worker stops: whoever resumes the job repeats the call
+    │   └── TokenEndpointGoneError    the operator checks a setting
+    ├── TokenRefusedError         renew the access token, then retry a few times
     ├── ReconnectRequiredError    the refresh token is dead: only the user can help
-    ├── FeedUnusableError         what has changed lately cannot be read completely from a feed: read the list
+    ├── FeedUnusableError         a feed of changes is incomplete or missing: read the list
     └── FatalHubSpotError         the same call will fail again
-        ├── CodeRefusedError      an authorisation code is worth nothing (any more)
-        ├── MissingScopesError    the connection may not read this; seen before any call
-        ├── ListGoneError         the legacy list is not served any more: the dated API may have it
+        ├── CodeRefusedError      an authorisation code is invalid or expired
+        ├── MissingScopesError    the connection lacks a scope; found before any call
+        ├── ListGoneError         the legacy list is no longer served: the dated API may have it
         └── CursorStuckError
 """
 
@@ -62,30 +62,30 @@ JsonValue: TypeAlias = "dict[str, JsonValue] | list[JsonValue] | str | int | flo
 
 
 class ExportError(Exception):
-    """Anything this product refuses or gives up on; its text is written for a client."""
+    """Anything that this product refuses or fails at; its text is written for clients."""
 
     code: ClassVar[str] = "internal"
     details: str | None = None
 
     @property
     def message(self) -> str:
-        """What a client may read: no token, no address, no stack."""
+        """The text for clients: no token, no address, no stack."""
         return str(self)
 
     @property
     def log_fields(self) -> dict[str, JsonValue]:
-        """What a line of the log about it is to say besides."""
+        """Fields of the log line about it."""
         return {"error": self.message}
 
 
 class InvalidRequestError(ExportError):
-    """A value from outside is wrong; the message names the field."""
+    """A value of a request is wrong; the message names the field."""
 
     code = "invalid_request"
 
 
 class IdempotencyKeyReusedError(ExportError):
-    """An Idempotency-Key came a second time, with another request than the first."""
+    """The Idempotency-Key was used before, for another request."""
 
     code = "idempotency_key_reused"
 
@@ -94,28 +94,28 @@ class IdempotencyKeyReusedError(ExportError):
 
 
 class AccessDeniedError(ExportError):
-    """The user did not let the app into the HubSpot account."""
+    """The user did not grant the app access to the HubSpot account."""
 
     code = "access_denied"
 
 
 class NotConfiguredError(ExportError):
-    """Settings are missing that nothing else needs; the message names them."""
+    """Settings are missing that only this needs; the message names them."""
 
     code = "not_configured"
 
 
 class AlreadyAskedError(ExportError):
-    """What may be asked once was asked before."""
+    """An RPC request with this id was made before: an authorisation code is exchanged once."""
 
     code = "conflict"
 
     def __init__(self) -> None:
-        super().__init__("This was asked before, and is not asked twice")
+        super().__init__("This authorisation code has already been used")
 
 
 class OverLimitError(ExportError):
-    """The caller has reached a limit of this product; it is worth asking again after `retry_after_s`."""
+    """The caller has reached a limit of this product; a retry makes sense after `retry_after_s`."""
 
     def __init__(self, message: str, *, retry_after_s: float = 1.0) -> None:
         super().__init__(message)
@@ -135,7 +135,7 @@ class TooManyJobsError(OverLimitError):
 
 
 class TooManyRequestsError(OverLimitError):
-    """The caller has too many requests waiting, or sends too many a second."""
+    """The caller has too many requests pending, or sends too many a second."""
 
     code = "too_many_requests"
 
@@ -150,7 +150,7 @@ class TokenNotFoundError(ExportError):
 
 
 class JobNotFoundError(ExportError):
-    """There is no such job, or it belongs to another account: the two are never told apart."""
+    """There is no such job, or it belongs to another account: the answer is the same."""
 
     code = "job_not_found"
 
@@ -159,7 +159,7 @@ class JobNotFoundError(ExportError):
 
 
 class RecordNotFoundError(ExportError):
-    """The account's current copy holds no such record, nor has it held one that was not erased."""
+    """The account's current copy holds no such record, or only the tombstone of an erased one."""
 
     code = "record_not_found"
 
@@ -177,7 +177,7 @@ class ScheduleNotFoundError(ExportError):
 
 
 class PortalNotFoundError(ExportError):
-    """The account was never connected to this HubSpot portal, or nothing of that is left."""
+    """The account was never connected to this HubSpot portal, or its copy has been removed."""
 
     code = "portal_not_found"
 
@@ -188,7 +188,7 @@ class PortalNotFoundError(ExportError):
 class PortalChangedError(ExportError):
     """The account is connected to another HubSpot portal than the one that this belongs to.
 
-    Ids, cursors and offsets of two portals have nothing to do with each other: whoever went on would mix the two.
+    Ids and cursors of one portal mean nothing in another: continuing would mix the two.
     """
 
     code = "portal_changed"
@@ -202,7 +202,7 @@ class PortalChangedError(ExportError):
 
 
 class PortalConnectedError(ExportError):
-    """The copy of a portal that the account is connected to is not removed: the next sync would bring it back."""
+    """The copy of a connected portal is not removed: the next sync would restore it."""
 
     code = "conflict"
 
@@ -211,28 +211,28 @@ class PortalConnectedError(ExportError):
 
 
 class LeaseLostError(ExportError):
-    """The job's lease has gone to another worker, so nothing more may be written here."""
+    """Another worker holds the job's lease, so nothing more may be written here."""
 
     code = "lease_lost"
 
 
 class ErasureAskedError(ExportError):
-    """An eraser has marked the job's lease: its pages are not counted before they were looked at."""
+    """An eraser has marked the job's lease: its pages must be screened before they are counted."""
 
 
 class InternalError(ExportError):
-    """This product is at fault; the log says more than a client may read."""
+    """A bug of this product; the details are in the log only."""
 
     def __init__(self, message: str = "The export failed for a reason that is not HubSpot's") -> None:
         super().__init__(message)
 
 
 class WorkersLostError(InternalError):
-    """Workers ended, one after the other, while they had the job: it may be the cause, or have been there by chance."""
+    """Several workers died one after the other while they held the job, which may or may not be the cause."""
 
 
 class SpoiledPageError(InternalError):
-    """What is stored of a page cannot be read; all other pages can."""
+    """A stored page cannot be read; the others can."""
 
     def __init__(self, job_id: str, number: int) -> None:
         super().__init__(f"Page {number} of job {job_id} cannot be read: what is stored of it is damaged")
@@ -241,7 +241,7 @@ class SpoiledPageError(InternalError):
 
 
 class SpoiledRecordError(InternalError):
-    """What is stored of a record of the copy cannot be read."""
+    """A record of the copy cannot be read."""
 
     details = "The next full sync replaces it"
 
@@ -251,7 +251,7 @@ class SpoiledRecordError(InternalError):
 
 
 class SpoiledScheduleError(InternalError):
-    """What is stored of a schedule cannot be read."""
+    """A stored schedule cannot be read."""
 
     details = "Store it again with PUT, or remove it with DELETE"
 
@@ -260,22 +260,22 @@ class SpoiledScheduleError(InternalError):
 
 
 class NoPlaceError(ExportError):
-    """The limit has no place for a further call of a page for so many seconds."""
+    """The rate limit grants no permit for a further call of a page for `wait_s` seconds."""
 
     def __init__(self, *, wait_s: float = 0.0) -> None:
-        super().__init__("HubSpot's limit of calls for this account is used up")
+        super().__init__("The rate limit for this HubSpot account is exhausted")
         self.wait_s = wait_s
 
 
 class PermitExpiredError(ExportError):
-    """The process was too slow for its permit: nothing was sent, and the call may be made with another permit."""
+    """The process was too slow to use its permit: nothing was sent, and the call may be made with another one."""
 
     def __init__(self) -> None:
         super().__init__("The permit for this call has expired; the call is made with a new one")
 
 
 class UnavailableError(ExportError):
-    """What this product depends on, a server or a key, is not there now."""
+    """Something that this product depends on, a server or a key, is not available now."""
 
     code = "unavailable"
 
@@ -288,14 +288,14 @@ class StoreUnavailableError(UnavailableError):
 
 
 class CopyBusyError(StoreUnavailableError):
-    """The copy of this portal is being removed; one can be written again when that is done."""
+    """The copy of this portal is being removed; a new one can be written once that is done."""
 
     def __init__(self) -> None:
         ExportError.__init__(self, "The copy of this HubSpot portal is being removed: try again")
 
 
 class TokenUnreadableError(UnavailableError):
-    """A stored token is encrypted with a key that this process has not been given; with the key it works again."""
+    """A stored token is encrypted with a key that this process does not have."""
 
     def __init__(
         self, message: str = "A stored token cannot be decrypted: its key is missing in TOKEN_ENCRYPTION_KEYS"
@@ -315,11 +315,10 @@ class NoAnswerError(UnavailableError):
 
 
 class HubSpotError(ExportError):
-    """HubSpot, or the way to it, failed.
+    """HubSpot, or the network on the way to it, failed.
 
-    `status` is HubSpot's HTTP status (None: no answer came), `body` its decoded JSON body or its text.
-    `correlation_id` is what HubSpot's support asks for, `quota` what HubSpot said about the account's limit, `details`
-    what a client can do about it.
+    `status` is HubSpot's HTTP status (None: no answer), `body` its decoded JSON body or its text. `correlation_id` is
+    what HubSpot's support asks for, `quota` the limit according to the answer, `details` what a client can do about it.
     """
 
     code = "hubspot_error"
@@ -345,33 +344,32 @@ class HubSpotError(ExportError):
 
     @property
     def log_fields(self) -> dict[str, JsonValue]:
-        """Say as well what HubSpot's support asks for."""
         answer: dict[str, JsonValue] = {"hubspot_status": self.status, "hubspot_correlation_id": self.correlation_id}
         return super().log_fields | answer
 
 
 class RetryableHubSpotError(HubSpotError):
-    """The same call may succeed later; `retry_after_s` is HubSpot's own advice where it gave one."""
+    """The same call may succeed later; `retry_after_s` is HubSpot's own advice, if any."""
 
 
 class RateLimitedError(RetryableHubSpotError):
-    """HubSpot answered 429: the account's quota is used up for now."""
+    """HubSpot answered 429: the account's quota is exhausted for now."""
 
 
 class DailyLimitError(RateLimitedError):
-    """The quota of the account's day is used up; when that day turns, HubSpot does not tell."""
+    """The account's daily quota is exhausted; HubSpot does not say when its day ends."""
 
 
 class AnswerTooLargeError(RetryableHubSpotError):
-    """HubSpot's answer takes more memory than one may, or than all that are being read at once may together."""
+    """The answer exceeds the memory for one answer, or for all that are being read at once."""
 
 
 class TimedOutError(RetryableHubSpotError):
-    """HubSpot gave no whole answer in the time there is for one."""
+    """HubSpot gave no complete answer within the time-out."""
 
 
 class AddressTooLongError(RetryableHubSpotError):
-    """HubSpot answered 414; a query of at most `longest_query` characters may work, where one page takes several."""
+    """HubSpot answered 414; queries of at most `longest_query` characters may work, several of them for one page."""
 
     def __init__(self, message: str, *, longest_query: int = 0, **answer: Any) -> None:  # noqa: ANN401 - HubSpotError's
         super().__init__(message, **answer)
@@ -379,11 +377,11 @@ class AddressTooLongError(RetryableHubSpotError):
 
 
 class CallAbandonedError(RetryableHubSpotError):
-    """This worker stops, and has not waited for the answer: nothing is known of it, and nothing was wrong."""
+    """This worker is stopping and did not wait for the answer, which says nothing about the call."""
 
 
 class TokenEndpointGoneError(RetryableHubSpotError):
-    """There is no token endpoint where HUBSPOT_TOKEN_ENDPOINT says, nor at its other version."""
+    """There is no token endpoint at HUBSPOT_TOKEN_ENDPOINT, nor at its other version."""
 
 
 class TokenRefusedError(HubSpotError):
@@ -397,7 +395,7 @@ class ReconnectRequiredError(HubSpotError):
 
 
 class FeedUnusableError(HubSpotError):
-    """HubSpot's feed of what has changed lately is not there, or cannot be complete; the list of all records is."""
+    """HubSpot's feed of recent changes is missing or cannot be complete; the list of all records is."""
 
 
 class FatalHubSpotError(HubSpotError):
@@ -405,28 +403,28 @@ class FatalHubSpotError(HubSpotError):
 
 
 class CodeRefusedError(FatalHubSpotError):
-    """HubSpot refused an authorisation code: it was used, is too old, or was given out for another address."""
+    """HubSpot refused an authorisation code: it was used, has expired, or was issued for another redirect URI."""
 
     code = InvalidRequestError.code
 
 
 class MissingScopesError(FatalHubSpotError):
-    """The connection was made without a scope that HubSpot asks for; a new connection has it, if the user agrees."""
+    """The connection lacks a scope that HubSpot requires; connecting again adds it, if the user agrees."""
 
     code = "missing_scopes"
 
 
 class ListGoneError(FatalHubSpotError):
-    """HubSpot answered 404 or 410 for a legacy list, never for a feed: the dated API may have what was asked for."""
+    """HubSpot answered 404 or 410 for a legacy list (never for a feed): the dated API may serve it."""
 
 
 class CursorLostError(ExportError):
-    """The list has to be read from its beginning: nothing tells the API that is asked how far another one was read."""
+    """The list has to be read from its start: a cursor of one API means nothing to the other."""
 
     code = "cursor_lost"
 
 
 class CursorStuckError(FatalHubSpotError):
-    """HubSpot says that there is more but does not say where, or sends us back to where we were."""
+    """HubSpot says that there is more, but gives no next offset or one that was there before."""
 
     code = "cursor_stuck"

@@ -19,7 +19,7 @@ from worker.webhooks.mongo import MongoDeliveryStore
 
 
 def ensure_indexes(database: MongoDatabase) -> None:
-    """Create what is missing, and complete what older versions have stored; doing it again changes nothing.
+    """Create missing indexes, and migrate what older versions have stored; doing it again changes nothing.
 
     Raises StoreUnavailableError.
     """

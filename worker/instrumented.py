@@ -1,4 +1,4 @@
-"""Seams that count: each is the one it wraps, and tells the metrics what came of a call."""
+"""Ports that count: each wraps one of the same interface, and counts its calls by outcome."""
 
 from __future__ import annotations
 
@@ -9,38 +9,31 @@ from itertools import product
 from pydantic import SecretStr
 
 from worker.accounts.gone_list import GoneList
-from worker.errors import BrokerUnavailableError, DailyLimitError, ListGoneError, RateLimitedError, UnavailableError
-from worker.export.interfaces import ApiChooser, ChosenApi, CrmSource, FetchedPage, PageQuery, SliceOutcome, SliceRunner
+from worker.errors import BrokerUnavailableError, DailyLimitError, ListGoneError, RateLimitedError
+from worker.export.interfaces import ApiChooser, ChosenApi, CrmSource, FetchedPage, PageQuery
 from worker.jobs.job import Job
 from worker.jobs.status import JobKind, JobStatus
-from worker.jobs.turn import AccountTurn
 from worker.jobs.webhook import Reply
-from worker.lifecycle.interfaces import SweepRunner
 from worker.messaging.interfaces import JobNotifier, JobQueue
 from worker.rate_limit.interfaces import RateLimiter, Reservation
 from worker.rate_limit.quota import Quota
 from worker.records.crm_api import CrmApi
 from worker.records.types import ExportType
-from worker.schedules.interfaces import DispatchRunner
-from worker.schedules.schedule import RunCounts
 from worker.telemetry.metrics import ExportMetrics, JobMetrics
 from worker.webhooks.interfaces import WebhookSender
 
-_UNAVAILABLE = "unavailable"
-_WITH_WORK = (SliceOutcome.WORKED, SliceOutcome.LEASE_LOST)
 _ENDS = tuple(status for status in JobStatus if status.is_terminal)
 _COUNTED = (JobKind.PAGE, JobKind.EXPORT)
 
 
 class MeasuredQueue:
-    """A JobQueue. It counts what the broker took, and what it did not."""
+    """A JobQueue that counts publications, and those that the broker refused."""
 
     def __init__(self, queue: JobQueue, metrics: JobMetrics) -> None:
         self._queue = queue
         self._metrics = metrics
 
     def publish(self, job: Job) -> None:
-        """Publish a job."""
         try:
             self._queue.publish(job)
         except BrokerUnavailableError:
@@ -50,39 +43,36 @@ class MeasuredQueue:
 
 
 class MeasuredNotifier:
-    """A JobNotifier. An export's end is announced once, by whoever has stored it, so that it is counted here.
+    """A JobNotifier that counts ends of exports, which are notified once, by the one who stored them.
 
-    A sync's is not: each of two children that end at the same moment may find that it was the last.
+    Ends of syncs are not counted: two children that end at the same moment may each notify it.
     """
 
     def __init__(self, notifier: JobNotifier, metrics: JobMetrics) -> None:
         self._notifier = notifier
         self._metrics = metrics
         for status, export_type, kind in product(_ENDS, ExportType, _COUNTED):
-            metrics.ended.labels(status, export_type, kind)  # shown before anything has happened: a rise is looked for
+            metrics.ended.labels(status, export_type, kind)  # at zero from the start: see `metrics`
             metrics.withheld.labels(export_type)
 
     def notify(self, job: Job) -> None:
-        """Count an end, and pass the news on."""
         if job.status.is_terminal and job.kind in _COUNTED:
             self._metrics.ended.labels(job.status, job.type_name, job.kind).inc()
             self._metrics.withheld.labels(job.type_name).inc(job.copying.withheld if job.copying is not None else 0)
         self._notifier.notify(job)
 
     def notify_page(self, job: Job) -> None:
-        """Pass the news on."""
         self._notifier.notify_page(job)
 
 
 class MeasuredSource:
-    """A CrmSource. It counts pages, their records, and HubSpot's limits."""
+    """A CrmSource that counts pages, their records, and answers of 429."""
 
     def __init__(self, source: CrmSource, metrics: ExportMetrics) -> None:
         self._source = source
         self._metrics = metrics
 
     def fetch_page(self, query: PageQuery, access_token: SecretStr) -> FetchedPage:
-        """Fetch a page."""
         try:
             fetched = self._source.fetch_page(query, access_token)
         except RateLimitedError as error:
@@ -94,7 +84,7 @@ class MeasuredSource:
 
 
 class MeasuredChooser:
-    """An ApiChooser. It counts the jobs that go on by another API than they were read by until then."""
+    """An ApiChooser that counts jobs that continue with another API."""
 
     def __init__(self, chooser: ApiChooser, metrics: ExportMetrics) -> None:
         self._chooser = chooser
@@ -103,26 +93,23 @@ class MeasuredChooser:
             metrics.api_changes.labels(export_type, api)
 
     def choose(self, job: Job) -> ChosenApi:
-        """Choose, and count where that is a change."""
         chosen = self._chooser.choose(job)
         if job.last_api not in (None, chosen.api):
             self._metrics.api_changes.labels(job.type_name, chosen.api).inc()
         return chosen
 
     def leave(self, job: Job, error: ListGoneError) -> CrmApi | None:
-        """Pass on what HubSpot said, and count what comes of it."""
         api = self._chooser.leave(job, error)
         if api is not None:
             self._metrics.api_changes.labels(job.type_name, api).inc()
         return api
 
     def take_back(self, sighting: GoneList) -> None:
-        """Pass on that the list has answered."""
         self._chooser.take_back(sighting)
 
 
 class MeasuredLimiter:
-    """A RateLimiter. It counts places, and the seconds until they come; spare calls wait for none."""
+    """A RateLimiter that counts permits and the seconds until them; low-priority calls never wait, and are left out."""
 
     def __init__(self, limiter: RateLimiter, metrics: ExportMetrics) -> None:
         self._limiter = limiter
@@ -131,54 +118,21 @@ class MeasuredLimiter:
     def reserve(
         self, account_id: str, *, hub_id: int | None = None, within_s: float, is_spare: bool = False
     ) -> Reservation:
-        """Ask for a place."""
-        place = self._limiter.reserve(account_id, hub_id=hub_id, within_s=within_s, is_spare=is_spare)
+        reservation = self._limiter.reserve(account_id, hub_id=hub_id, within_s=within_s, is_spare=is_spare)
         if not is_spare:
-            self._metrics.place_s.labels("booked" if place.is_booked else "refused").observe(place.wait_s)
-        return place
+            outcome = "booked" if reservation.is_booked else "refused"
+            self._metrics.permit_wait_s.labels(outcome).observe(reservation.wait_s)
+        return reservation
 
     def learn(self, account_id: str, quota: Quota, *, hub_id: int | None = None) -> None:
-        """Pass on what HubSpot says."""
         self._limiter.learn(account_id, quota, hub_id=hub_id)
 
     def block(self, account_id: str, *, hub_id: int | None = None, seconds: float) -> None:
-        """Pass on that HubSpot wants patience."""
         self._limiter.block(account_id, hub_id=hub_id, seconds=seconds)
 
 
-class MeasuredExporter:
-    """A SliceRunner. It counts messages by what came of them, and times the slices that had work."""
-
-    def __init__(
-        self, exporter: SliceRunner, metrics: ExportMetrics, *, monotonic: Callable[[], float] = time.monotonic
-    ) -> None:
-        self._exporter = exporter
-        self._metrics = metrics
-        self._monotonic = monotonic
-
-    def run_slice(self, job_id: str) -> SliceOutcome:
-        """Run a slice of a job."""
-        return self._measure(lambda: self._exporter.run_slice(job_id))
-
-    def take_turn(self, turn: AccountTurn) -> SliceOutcome:
-        """Run a slice for an account."""
-        return self._measure(lambda: self._exporter.take_turn(turn))
-
-    def _measure(self, run: Callable[[], SliceOutcome]) -> SliceOutcome:
-        began_at = self._monotonic()
-        try:
-            outcome = run()
-        except UnavailableError:
-            self._metrics.slices.labels(_UNAVAILABLE).inc()
-            raise
-        self._metrics.slices.labels(outcome).inc()
-        if outcome in _WITH_WORK:
-            self._metrics.slice_s.observe(self._monotonic() - began_at)
-        return outcome
-
-
 class MeasuredSender:
-    """A WebhookSender. It counts attempts by what came of them, and times them."""
+    """A WebhookSender that counts attempts by outcome, and times them."""
 
     def __init__(
         self, sender: WebhookSender, metrics: ExportMetrics, *, monotonic: Callable[[], float] = time.monotonic
@@ -188,45 +142,9 @@ class MeasuredSender:
         self._monotonic = monotonic
 
     def send(self, url: str, *, headers: Mapping[str, str], body: bytes) -> Reply:
-        """Send once."""
         began_at = self._monotonic()
         reply = self._sender.send(url, headers=headers, body=body)
         unanswered = "unanswered" if reply.status is None else "refused"
         self._metrics.webhooks.labels("taken" if reply.is_success else unanswered).inc()
         self._metrics.webhook_s.observe(self._monotonic() - began_at)
         return reply
-
-
-class MeasuredDispatcher:
-    """A DispatchRunner. It counts the runs of schedules, and those that did not come about."""
-
-    def __init__(self, dispatcher: DispatchRunner, metrics: ExportMetrics) -> None:
-        self._dispatcher = dispatcher
-        self._metrics = metrics
-
-    def dispatch(self) -> RunCounts:
-        """Dispatch."""
-        counts = self._dispatcher.dispatch()
-        self._metrics.runs.labels("started").inc(counts.started)
-        self._metrics.runs.labels("skipped").inc(counts.skipped)
-        self._metrics.runs.labels("missed").inc(counts.missed)
-        return counts
-
-
-class MeasuredSweeper:
-    """A SweepRunner. It counts sweeps, and the jobs that were published."""
-
-    def __init__(self, sweeper: SweepRunner, metrics: ExportMetrics) -> None:
-        self._sweeper = sweeper
-        self._metrics = metrics
-
-    def sweep(self) -> int:
-        """Sweep."""
-        try:
-            published = self._sweeper.sweep()
-        except UnavailableError:
-            self._metrics.sweeps.labels(_UNAVAILABLE).inc()
-            raise
-        self._metrics.sweeps.labels("done").inc()
-        self._metrics.count_republished(published)
-        return published

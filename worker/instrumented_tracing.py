@@ -1,55 +1,52 @@
-"""Ports that leave spans: the publication of a job, and what a worker does for it."""
+"""Spans of a job: its publication, and its slices."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import TypeAlias
 
 from worker.jobs.job import Job
-from worker.lifecycle.interfaces import SyncStarter
 from worker.messaging.interfaces import JobQueue
-from worker.rpc.interfaces import RpcHandler
-from worker.telemetry.tracing import JOB_ID, LINK, RPC_ID, TRACEPARENT, Span, Traces
+from worker.telemetry.tracing import JOB_ID, TRACEPARENT, Span, Traces
 
 _FIRST_EPOCH = 1
 
 Headers: TypeAlias = Callable[[], Mapping[str, str]]
-"""Gives what the message at hand says of traces."""
+"""Returns the trace headers of the current message."""
 
 
 class TracedQueue:
-    """A JobQueue. Its span is the present one while the queue behind it sends the message."""
+    """A JobQueue with a span that is current while the wrapped queue sends the message."""
 
     def __init__(self, queue: JobQueue, traces: Traces) -> None:
         self._queue = queue
         self._traces = traces
 
     def publish(self, job: Job) -> None:
-        """Publish a job."""
         with self._traces.span("publish", "producer", attributes={JOB_ID: job.job_id}):
             self._queue.publish(job)
 
 
 class PublishSpans:
-    """Makes one span a message for new jobs, in the trace that its job was submitted in."""
+    """One span for each message about a new job, in the trace that the job was submitted in."""
 
     def __init__(self, traces: Traces) -> None:
         self._traces = traces
 
     @contextmanager
     def __call__(self, job: Job) -> Iterator[Mapping[str, str]]:
-        """Begin the span, and return the message's headers."""
+        """Start the span, and yield the message's headers."""
         parent = {TRACEPARENT: job.origin.traceparent} if job.origin.traceparent is not None else {}
         with self._traces.span("publish", "producer", attributes={JOB_ID: job.job_id}, parent=parent):
             yield self._traces.headers()
 
 
 class SliceSpans:
-    """Makes one span a slice: it continues the trace of its message, if that is the job's own as well.
+    """One span for each slice: it continues the trace of its message, if that is the job's own.
 
     Otherwise the message was published for another job of the account. Then the first slice continues the trace that
-    the job was submitted in, and each later one begins a trace with a link to that: an export may take hours and
+    the job was submitted in, and each later one starts a trace with a link to it: an export may take hours and
     thousands of slices, too many for one trace.
     """
 
@@ -58,7 +55,6 @@ class SliceSpans:
         self._headers = headers
 
     def __call__(self, job: Job) -> AbstractContextManager[Span]:
-        """Begin the span of a slice of this job."""
         headers, origin = self._headers(), job.origin.traceparent
         parent: Mapping[str, str] = {}
         if _trace_of(headers.get(TRACEPARENT)) == _trace_of(origin):
@@ -74,45 +70,7 @@ class SliceSpans:
         )
 
 
-class TracedSyncer:
-    """A SyncStarter."""
-
-    def __init__(self, syncer: SyncStarter, traces: Traces, *, headers: Headers) -> None:
-        self._syncer = syncer
-        self._traces = traces
-        self._headers = headers
-
-    def start(self, sync_id: str) -> None:
-        """Start a sync."""
-        with _consuming(self._traces, "start_sync", sync_id, self._headers()):
-            self._syncer.start(sync_id)
-
-    def start_all(self, sync_ids: Sequence[str]) -> None:
-        """Start syncs, each in a span of its own."""
-        for sync_id in sync_ids:
-            self.start(sync_id)
-
-
-class TracedRpcServer:
-    """Runs RPC requests. Who waits for one waits in the trace that its span belongs to."""
-
-    def __init__(self, rpc_requests: RpcHandler, traces: Traces, *, headers: Headers) -> None:
-        self._rpc_requests = rpc_requests
-        self._traces = traces
-        self._headers = headers
-
-    def run(self, rpc_id: str) -> None:
-        """Run an RPC request."""
-        about = {RPC_ID: rpc_id}
-        with self._traces.span("run_errand", "consumer", attributes=about, parent=self._headers()):
-            self._rpc_requests.run(rpc_id)
-
-
-def _consuming(traces: Traces, task: str, job_id: str, headers: Mapping[str, str]) -> AbstractContextManager[Span]:
-    return traces.span(task, "consumer", attributes={JOB_ID: job_id}, parent=headers, link=headers.get(LINK))
-
-
 def _trace_of(traceparent: str | None) -> str | None:
-    """Take the id of the trace out of a header of W3C's Trace Context."""
+    """Return the trace id in a `traceparent` header of W3C's Trace Context."""
     parts = (traceparent or "").split("-")
     return parts[1] if len(parts) > 1 else None

@@ -1,4 +1,4 @@
-"""The settings of each process, read from the environment or `.env` once, at start; nothing else reads them."""
+"""The settings of each kind of process, read from the environment or `.env` once at start, and only here."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from worker.broker.urls import BrokerAddress, parse_broker_url
 from worker.rate_limit.quota import Rate
 
 LONGEST_PATIENCE_S = 300.0
-"""The most that HUBSPOT_TIMEOUT_SECONDS may be: leases and messages outlive a call that takes so long."""
+"""The maximum of HUBSPOT_TIMEOUT_SECONDS: leases and messages outlive a call that takes so long."""
 
 _HUBAPI = "https://api.hubapi.com"
 _SHORTEST_SECRET = 32
@@ -70,7 +70,7 @@ def _base_url(value: str) -> str:
 
 def _mongodb_uri(value: SecretStr) -> SecretStr:
     uri = value.get_secret_value()
-    if uri.startswith("mongodb+srv://"):  # its members are looked up in DNS, which is no matter of settings
+    if uri.startswith("mongodb+srv://"):  # validated without the DNS look-up of its members
         uri = f"mongodb://{uri.removeprefix('mongodb+srv://')}"
     try:
         parse_uri(uri)
@@ -86,7 +86,7 @@ def _database_name(value: str) -> str:
 
 
 def _public_key(value: str) -> str:
-    pem = value.replace("\\n", "\n")  # many deployment tools cannot hold a line break in a variable
+    pem = value.replace("\\n", "\n")  # many deployment tools do not allow line breaks in variables
     try:
         load_pem_public_key(pem.encode())
     except (ValueError, UnsupportedAlgorithm):
@@ -95,7 +95,7 @@ def _public_key(value: str) -> str:
 
 
 def _algorithms_of(pem: str) -> tuple[str, ...]:
-    """Name the signature algorithms that a public key can check, the usual one first; none for other kinds of keys."""
+    """Return the signature algorithms of a public key, the usual one first; none for unsupported keys."""
     match load_pem_public_key(pem.encode()):
         case RSAPublicKey():
             return _RSA_ALGORITHMS
@@ -116,12 +116,12 @@ def _keys(value: object) -> object:
 
 
 def _one_or_several(value: object) -> object:
-    """Split at commas; a single secret stays as it is, the spaces around it too."""
+    """Split at commas; a single secret keeps the spaces around it."""
     return _keys(value) if isinstance(value, str) and "," in value else (value,) if isinstance(value, str) else value
 
 
 def _fernet_keys(value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
-    # Fernet itself reads a key up to its "=" and takes no notice of what follows, another key perhaps.
+    # Fernet ignores what follows the "=" of a key, which may be another key.
     if not all(re.fullmatch(r"[A-Za-z0-9_-]{43}=", key.get_secret_value()) for key in value):
         raise ValueError("must be Fernet keys, 32 bytes in URL-safe base64 each, separated by commas")
     return value
@@ -134,7 +134,7 @@ def _long_secret(value: SecretStr) -> SecretStr:
 
 
 def _jwt_secrets(value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
-    # RFC 7518, 3.2: a key for HS256 has at least 256 bits. A shorter one can be found from a single JWT.
+    # RFC 7518, 3.2: a key for HS256 has at least 256 bits. A shorter one can be brute-forced from a single JWT.
     if not all(len(secret.get_secret_value().encode()) >= _SHORTEST_SECRET for secret in value):
         raise ValueError(f"must have at least {_SHORTEST_SECRET} bytes; several, newest first, are separated by commas")
     return value
@@ -165,7 +165,7 @@ WebhookSecrets = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_key
 
 
 def _processes(value: object) -> object:
-    """Read `auto` as None: one for each core."""
+    """Parse `auto` as None: one for each core."""
     if isinstance(value, str) and value.strip() == "auto":
         return None
     try:
@@ -184,7 +184,7 @@ class _Settings(BaseSettings):
 
 
 class BrokerSettings(_Settings):
-    """What every process that touches the queue needs: all of them."""
+    """Settings of all processes."""
 
     celery_broker_url: BrokerUrl = SecretStr("redis://127.0.0.1:6379/0")
     log_format: Literal["console", "json"] = "console"
@@ -192,19 +192,19 @@ class BrokerSettings(_Settings):
 
     @property
     def broker(self) -> BrokerAddress:
-        """The broker, as Celery wants it."""
+        """The broker's address in the form that Celery takes."""
         return parse_broker_url(self.celery_broker_url.get_secret_value())
 
 
 class BeatSettings(BrokerSettings):
-    """What beat needs. Without MONGODB_URI it does not look whether there is anything to do before it enqueues."""
+    """Settings of beat. Without MONGODB_URI it enqueues without checking whether there is anything to do."""
 
     mongodb_uri: MongoUri | None = None
     mongodb_database: DatabaseName = _DATABASE
 
 
 class StoreSettings(BrokerSettings):
-    """What the shim and the worker share."""
+    """Settings that shim and worker share."""
 
     mongodb_uri: MongoUri = SecretStr("mongodb://127.0.0.1:27017")
     mongodb_database: DatabaseName = _DATABASE
@@ -225,12 +225,12 @@ class StoreSettings(BrokerSettings):
 
     @property
     def redis(self) -> str:
-        """The Redis of the limiter and the wake-ups: the broker's, unless another one is named."""
+        """The Redis of the limiter and of notifications: the broker's, unless REDIS_URL is set."""
         return (self.redis_url or self.celery_broker_url).get_secret_value()
 
 
 class WorkerSettings(StoreSettings):
-    """The worker's settings."""
+    """Settings of the worker."""
 
     hubspot_client_id: str
     hubspot_client_secret: SecretStr
@@ -254,7 +254,7 @@ class WorkerSettings(StoreSettings):
 
 
 class ShimSettings(StoreSettings):
-    """The HTTP shim's settings; it needs no HubSpot secret."""
+    """Settings of the HTTP shim, which needs no HubSpot secret."""
 
     jwt_secret: JwtSecrets = ()
     jwt_public_key: PublicKey | None = None
@@ -295,45 +295,43 @@ class ShimSettings(StoreSettings):
 
     @property
     def _possible_algorithms(self) -> tuple[str, ...]:
-        """The signature algorithms that go with the key, the usual one first."""
+        """The signature algorithms of the key, the usual one first."""
         if self.jwt_secret:
             return _HMAC_ALGORITHMS
         return _algorithms_of(self.jwt_public_key) if self.jwt_public_key is not None else _KEY_ALGORITHMS
 
     @property
     def algorithms(self) -> tuple[str, ...]:
-        """The signature algorithms that are accepted; pinned, so a token cannot choose its own."""
+        """The accepted signature algorithms: pinned, so that a token cannot choose its own."""
         return self.jwt_algorithms or self._possible_algorithms[:1]
 
 
-_COUNTED_IN = "PROMETHEUS_MULTIPROC_DIR"  # prometheus_client's name for the folder of metrics of several processes
-
-
+_METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # prometheus_client's variable
 _STARTED_BY = "HUBSPOT_EXPORT_STARTED_BY"
 
 
 def environment_of_workers(*, counted_in: str | None) -> dict[str, str]:
-    """Return the environment of worker processes that this one starts; a folder is where their metrics are."""
-    counted = {_COUNTED_IN: counted_in} if counted_in is not None else {}
+    """Return the environment of worker processes that this one starts; `counted_in` is the folder of their metrics."""
+    counted = {_METRICS_FOLDER: counted_in} if counted_in is not None else {}
     return {**os.environ, _STARTED_BY: str(os.getpid()), **counted}
 
 
 def started_by() -> int | None:
-    """Return the id of the process that started this one among others, and without which it has to end."""
+    """Return the id of the process that supervises this one, which has to end with it; None: there is none."""
     text = os.environ.get(_STARTED_BY, "")
     return int(text) if text.isdecimal() else None
 
 
 def is_counted_elsewhere() -> bool:
-    """Whether the process that started this one serves its metrics."""
-    return _COUNTED_IN in os.environ
+    """Whether the supervising process serves this one's metrics."""
+    return _METRICS_FOLDER in os.environ
 
 
 SettingsT = TypeVar("SettingsT", bound=_Settings)
 
 
 def load(kind: type[SettingsT]) -> SettingsT:
-    """Read the settings of one kind of process, or end this process: one line on stderr, exit status 2."""
+    """Read the settings of one kind of process, or exit with status 2 and one line on stderr."""
     settings, complaints = read(kind)
     if settings is None:
         sys.stderr.write(f"settings: {'; '.join(complaints)}\n")
@@ -344,8 +342,8 @@ def load(kind: type[SettingsT]) -> SettingsT:
 def read(kind: type[SettingsT]) -> tuple[SettingsT | None, list[str]]:
     """Read the settings of one kind of process.
 
-    Where they are wrong, give instead a complaint for each variable: its name and the reason, never the value, which
-    may be a secret.
+    Where they are invalid, return None and a complaint for each variable: its name and the reason, never the value,
+    which may be a secret.
     """
     try:
         return kind(), []

@@ -1,12 +1,11 @@
-"""The Celery tasks: each unpacks, calls one object, translates."""
+"""The Celery tasks: each unpacks its message and calls one object."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
+from typing import ParamSpec, TypeVar
 
-import structlog
-
-from worker import bootstrap
 from worker.app import (
     DELIVER,
     DISPATCH,
@@ -19,90 +18,85 @@ from worker.app import (
     TAKE_TURN,
     app,
 )
-from worker.errors import UnavailableError
+from worker.bootstrap import services
+from worker.export.interfaces import SliceOutcome
+from worker.instrumented_tasks import Count, Instruments, count_runs, count_slice, count_sweep, observed
 from worker.jobs.status import Line
 from worker.jobs.turn import AccountTurn
+from worker.schedules.schedule import RunCounts
 
-_log = structlog.get_logger()
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
-@app.task(name=TAKE_TURN)
-def take_turn(account_id: str, line: str, as_of: str | None) -> None:
+def _instruments() -> Instruments:
+    return services().instruments
+
+
+def _task(
+    name: str, *, unavailable: str, span: str | None = None, count: Count[T] | None = None
+) -> Callable[[Callable[P, T | None]], Callable[P, None]]:
+    """Register a task under a name that older messages know it by, whatever becomes of the function's."""
+
+    def register(run: Callable[P, T | None]) -> Callable[P, None]:
+        return app.task(name=name)(observed(_instruments, unavailable=unavailable, span=span, count=count)(run))
+
+    return register
+
+
+@_task(TAKE_TURN, unavailable="slice_given_up", count=count_slice)
+def take_turn(account_id: str, line: str, as_of: str | None) -> SliceOutcome:
     """Work on one of an account's jobs for at most one slice."""
     at = datetime.fromisoformat(as_of) if as_of is not None else None
-    try:
-        bootstrap.services().exporter.take_turn(AccountTurn(account_id=account_id, line=Line(line), as_of=at))
-    except UnavailableError as error:
-        _log.warning("slice_given_up", account_id=account_id, error=error.message)
+    return services().exporter.take_turn(AccountTurn(account_id=account_id, line=Line(line), as_of=at))
 
 
-@app.task(name=NOTE_MARK)
+@_task(NOTE_MARK, unavailable="mark_not_noted")
 def note_mark(line: str, sent_at: str) -> None:
     """Record that everything published before the mark has been delivered."""
-    try:
-        bootstrap.services().upkeep.note_mark(Line(line), datetime.fromisoformat(sent_at))
-    except UnavailableError as error:
-        _log.warning("mark_not_noted", error=error.message)
+    services().upkeep.note_mark(Line(line), datetime.fromisoformat(sent_at))
 
 
-@app.task(name=RUN_SLICE)
-def run_slice(job_id: str) -> None:
+@_task(RUN_SLICE, unavailable="slice_given_up", count=count_slice)
+def run_slice(job_id: str) -> SliceOutcome:
     """Work on one job for at most one slice."""
-    try:
-        bootstrap.services().exporter.run_slice(job_id)
-    except UnavailableError as error:
-        _log.warning("slice_given_up", job_id=job_id, error=error.message)
+    return services().exporter.run_slice(job_id)
 
 
-@app.task(name=START_SYNC)
+@_task(START_SYNC, unavailable="sync_not_started", span="start_sync")
 def start_sync(job_id: str) -> None:
-    """Make the children of a sync."""
-    try:
-        bootstrap.services().syncer.start(job_id)
-    except UnavailableError as error:
-        _log.warning("sync_not_started", job_id=job_id, error=error.message)
+    """Create the children of a sync."""
+    services().syncer.start(job_id)
 
 
-@app.task(name=START_SYNCS)
+@_task(START_SYNCS, unavailable="syncs_not_started")
 def start_syncs(job_ids: list[str]) -> None:
-    """Make the children of several syncs."""
-    try:
-        bootstrap.services().syncer.start_all(job_ids)
-    except UnavailableError as error:
-        _log.warning("syncs_not_started", error=error.message)
+    """Create the children of several syncs, each in a span of its own."""
+    for job_id in job_ids:
+        with _instruments().span("start_sync", job_id=job_id):
+            services().syncer.start(job_id)
 
 
-@app.task(name=RUN_RPC_REQUEST)
+# The span keeps the name that collected traces and dashboards know.
+@_task(RUN_RPC_REQUEST, unavailable="rpc_request_given_up", span="run_errand")
 def run_rpc_request(rpc_id: str) -> None:
     """Ask HubSpot what a caller of the shim waits for."""
-    try:
-        bootstrap.services().rpc_server.run(rpc_id)
-    except UnavailableError as error:
-        _log.warning("rpc_request_given_up", rpc_id=rpc_id, error=error.message)
+    services().rpc_server.run(rpc_id)
 
 
-@app.task(name=DELIVER)
+@_task(DELIVER, unavailable="delivery_given_up")
 def deliver(job_id: str) -> None:
-    """Have a job's webhook told how it ended."""
-    try:
-        bootstrap.services().deliverer.deliver(job_id)
-    except UnavailableError as error:
-        _log.warning("delivery_given_up", job_id=job_id, error=error.message)
+    """Queue an attempt to tell a job's webhook how it ended."""
+    services().deliverer.deliver(job_id)
 
 
-@app.task(name=SWEEP)
-def sweep() -> None:
-    """Publish again what was stored but not published, or stopped moving."""
-    try:
-        bootstrap.services().sweeper.sweep()
-    except UnavailableError as error:
-        _log.warning("sweep_given_up", error=error.message)
+@_task(SWEEP, unavailable="sweep_given_up", count=count_sweep)
+def sweep() -> int | None:
+    """Publish again what was stored but not published, or has stopped moving."""
+    return services().sweep()
 
 
-@app.task(name=DISPATCH)
-def dispatch() -> None:
-    """Start the syncs of schedules whose time has come."""
-    try:
-        bootstrap.services().dispatcher.dispatch()
-    except UnavailableError as error:
-        _log.warning("dispatch_given_up", error=error.message)
+@_task(DISPATCH, unavailable="dispatch_given_up", count=count_runs)
+def dispatch() -> RunCounts | None:
+    """Start the syncs of schedules that are due."""
+    return services().dispatch()

@@ -180,8 +180,8 @@ def test_those_that_were_refused_are_listed_the_first_ones_first(store: Connecti
     store.refuse("a2", "u4", refusal(at=NOW))
     store.accept("a2", "u4")
 
-    assert [each.owner for each in store.refused(most=10)] == ["u1", "u2", "u3"]
-    assert [each.owner for each in store.refused(most=2)] == ["u1", "u2"]
+    assert [each.owner for each in store.list_refused(most=10)] == ["u1", "u2", "u3"]
+    assert [each.owner for each in store.list_refused(most=2)] == ["u1", "u2"]
 
 
 # The documents

@@ -78,7 +78,7 @@ class InMemoryConnectionStore:
         found = [each for key, each in self._stored.items() if key[0] == account_id]
         return [each for each in found if each.facts.hub_id == hub_id]
 
-    def refused(self, *, most: int) -> list[Connection]:
+    def list_refused(self, *, most: int) -> list[Connection]:
         self._answer()
         found = [each for each in self._stored.values() if each.refusal is not None]
         return sorted(found, key=_since)[:most]

@@ -11,8 +11,7 @@ from structlog.testing import capture_logs
 
 from sandbox.ports import HOST, ReservedPort
 from tests.patience import PATIENCE_S
-from worker.telemetry.metrics import JobMetrics, new_registry
-from worker.telemetry.metrics_server import serve_metrics
+from worker.telemetry.metrics import JobMetrics, new_registry, serve_metrics
 
 
 @pytest.fixture

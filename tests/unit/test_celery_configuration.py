@@ -17,7 +17,9 @@ from celery.beat import PersistentScheduler
 from kombu.utils.imports import symbol_by_name
 from pydantic import SecretStr
 
-from worker import app, bootstrap, clock
+from worker import app, clock
+from worker.bootstrap.export import longest_slice_s
+from worker.bootstrap.infrastructure import STORE_TIMEOUT_S
 from worker.broker import kombu_patch
 from worker.current_copy.mongo import erasures
 from worker.export import leases
@@ -35,7 +37,7 @@ QUEUES = {name for key, name in vars(app).items() if key.startswith("QUEUE_")}
 
 # The invariants below are about these numbers.
 CALL_S = transport.LONGEST_CALL_S
-STORE_S = bootstrap._STORE_TIMEOUT_S  # noqa: SLF001
+STORE_S = STORE_TIMEOUT_S
 RENEWALS_A_LEASE = leases._RENEWALS_A_LEASE  # noqa: SLF001
 LEASE_S: float = WorkerSettings.model_fields["lease_seconds"].default
 LONGEST_SLICE_S: float = next(
@@ -186,7 +188,7 @@ def test_only_a_slice_that_is_stuck_loses_its_lease(slice_s: float, patience_s: 
     )
     call_s = transport.CONNECT_S + patience_s
 
-    assert bootstrap.longest_slice_s(settings) > slice_s + 3 * call_s + 3 * STORE_S + FURTHER_CALLS_S
+    assert longest_slice_s(settings) > slice_s + 3 * call_s + 3 * STORE_S + FURTHER_CALLS_S
 
 
 def test_an_erasure_is_open_for_longer_than_a_page_that_was_asked_for_before_it_takes_to_be_stored() -> None:

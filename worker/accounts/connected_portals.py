@@ -1,4 +1,4 @@
-"""ConnectedPortals: which HubSpot portal an account is connected to, as far as what is stored tells."""
+"""ConnectedPortals: which HubSpot portal an account is connected to, according to what is stored."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from worker.errors import TokenUnreadableError
 
 
 class ConnectedPortals:
-    """PresentPortals: what was learned of connections, held against the tokens that are stored now."""
+    """PresentPortals: stored connections, compared with the tokens that are stored now."""
 
     def __init__(self, *, connections: ConnectionStore, tokens: TokenStore, portals: PortalStore) -> None:
         self._connections = connections
@@ -19,13 +19,14 @@ class ConnectedPortals:
         self._portals = portals
 
     def connected(self, account_id: str, owner: str) -> int | None:
-        """Read both: an index look-up each."""
         return self._of_stored_token(self._connections.find(account_id, owner), account_id, owner)
 
     def present(self, account_id: str, owner: str) -> int | None:
-        """Fall back on what the owner's connection was, then on the portal that the account has used last."""
+        """Fall back to the portal of the owner's last connection, then to the one that the account used last."""
         known = self._connections.find(account_id, owner)
-        with suppress(TokenUnreadableError):  # which one is stored is not seen without its key, nor is it changed by it
+        with suppress(
+            TokenUnreadableError
+        ):  # the token cannot be compared without its key; the fallbacks do not need it
             if (hub_id := self._of_stored_token(known, account_id, owner)) is not None:
                 return hub_id
         if known is not None and known.facts.hub_id is not None:

@@ -1,4 +1,4 @@
-"""Connection: what is known of an account's stored token besides the token itself. Pure values."""
+"""Connection: what is known about an account's stored token, apart from the token itself. Pure values."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from worker.accounts.token import RenewedToken, Token
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fingerprint:
-    """Tells one stored token from another without holding it.
+    """Identifies a stored token without holding it.
 
-    `grant` changes with the refresh token: when a user has connected anew. `token` changes with either of the two, so
-    that whoever stores anything else than what was there is noticed.
+    `grant` changes with the refresh token, when a user has reconnected. `token` changes with either token, so that
+    anything stored by another program is noticed.
     """
 
     grant: str
@@ -25,14 +25,14 @@ class Fingerprint:
 
     @classmethod
     def of(cls, token: Token | RenewedToken) -> Self:
-        """Take the fingerprint. How the token is stored, encrypted or not, makes no difference to it."""
+        """Compute it from the plain tokens, so that encryption makes no difference."""
         grant = _digest(token.refresh_token)
         return cls(grant=grant, token=_digest(token.refresh_token, token.access_token))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HubSpotFacts:
-    """What HubSpot says of a token: whose it is and what it may do. None: it did not say."""
+    """What HubSpot's introspection says about a token; None: it did not say."""
 
     hub_id: int | None = None
     user_id: int | None = None
@@ -44,8 +44,8 @@ class HubSpotFacts:
 class Refusal:
     """HubSpot refused the refresh token: only the user can help, by connecting the account again.
 
-    `token` is the fingerprint of what was refused, `client_id` the app that asked with it: of anything else nothing is
-    known. `asked_at` is when HubSpot last said so; None: it is to be asked once more, whatever it said.
+    It holds for the token with the fingerprint `token` and the app `client_id`, and says nothing about others.
+    `asked_at` is when HubSpot last said so; None: ask once more.
     """
 
     reason: str
@@ -59,7 +59,7 @@ class Refusal:
 class Connection:
     """What is known of the connection of one (account, owner), as of `checked_at`.
 
-    `fingerprint` is that of the token which the facts were learned for; None: HubSpot was never asked.
+    `fingerprint` is of the token that the facts are about; None: HubSpot was never asked.
     """
 
     account_id: str
@@ -70,9 +70,9 @@ class Connection:
     refusal: Refusal | None = None
 
     def about(self, present: Fingerprint) -> Connection:
-        """Give what of it still holds, now that the stored token has this fingerprint.
+        """Return what still holds for a stored token with this fingerprint.
 
-        Facts hold as long as the grant does; a refusal is of exactly what was refused.
+        Facts hold as long as the grant is the same; a refusal holds for exactly the refused token.
         """
         same_grant = self.fingerprint is not None and self.fingerprint.grant == present.grant
         return Connection(
@@ -86,6 +86,6 @@ class Connection:
 
 
 def _digest(*secrets: SecretStr | None) -> str:
-    """Hash tokens, which are far too random to be guessed from it."""
+    # Unsalted: tokens are too random to be found by guessing.
     parts = [secret.get_secret_value() if secret is not None else "" for secret in secrets]
     return hashlib.sha256("\n".join(["hubspot-export", *parts]).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""TokenEncryption: tokens as they are stored, encrypted where the operator has given keys."""
+"""TokenEncryption: encrypts stored tokens where the operator has set keys."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from pydantic import SecretStr
 
 from worker.errors import TokenUnreadableError
 
-_FERNET = "gAAAAA"  # how all of them begin: the version, and a time whose upper bytes stay zero until the year 2242
+_FERNET = "gAAAAA"  # the prefix of all: a version, and a time whose upper bytes stay zero until the year 2242
 
 
 def is_encrypted(stored: str) -> bool:
-    """Whether a stored value is encrypted; whatever is not, is a token in plain text."""
+    """Whether a stored value is encrypted; anything else is a token in plain text."""
     return stored.startswith(_FERNET)
 
 
 class TokenEncryption:
-    """Encrypts with the first of the keys, decrypts with any; without keys everything stays in plain text."""
+    """Encrypts with the first key, decrypts with any; without keys tokens stay in plain text."""
 
     def __init__(self, keys: Sequence[SecretStr] = ()) -> None:
         fernets = [Fernet(key.get_secret_value()) for key in keys]
@@ -26,16 +26,15 @@ class TokenEncryption:
 
     @property
     def has_keys(self) -> bool:
-        """Whether what is stored from now on is encrypted."""
         return self._fernet is not None
 
     def encrypt(self, token: SecretStr) -> str:
-        """Give what to store. The same token never comes out the same twice."""
+        """Return the text to store, different each time (Fernet is randomised)."""
         plain = token.get_secret_value()
         return plain if self._fernet is None else self._fernet.encrypt(plain.encode()).decode()
 
     def decrypt(self, stored: str) -> str:
-        """Give the token; one that was stored in plain text as it is. Raises TokenUnreadableError."""
+        """Return the token; one stored in plain text is returned as it is. Raises TokenUnreadableError."""
         if not is_encrypted(stored):
             return stored
         if self._fernet is None:

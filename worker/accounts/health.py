@@ -1,4 +1,4 @@
-"""TokenHealth: which connections only their users can mend, as far as that is known."""
+"""TokenHealth: which connections need their users to reconnect, without asking HubSpot."""
 
 from __future__ import annotations
 
@@ -9,18 +9,17 @@ from worker.accounts.connection import Connection, Fingerprint, Refusal
 from worker.accounts.interfaces import ConnectionStore, TokenStore
 from worker.errors import ReconnectRequiredError, TokenNotFoundError, TokenUnreadableError
 
-_MOST_COUNTED = 1000  # beyond that it is the same alarm
+_MOST_COUNTED = 1000  # more would raise the same alarm
 
 
 class TokenHealth:
-    """ConnectionHealth: refusals, held against the tokens that are stored now."""
+    """ConnectionHealth: stored refusals, compared with the tokens that are stored now."""
 
     def __init__(self, *, connections: ConnectionStore, tokens: TokenStore) -> None:
         self._connections = connections
         self._tokens = tokens
 
     def refusal(self, account_id: str, owner: str) -> Refusal | None:
-        """Read both: an index look-up each."""
         known = self._connections.find(account_id, owner)
         if known is None or known.refusal is None:
             return None
@@ -28,7 +27,7 @@ class TokenHealth:
         return known.about(Fingerprint.of(token)).refusal if token is not None else None
 
     def obstacles(self, keys: Collection[tuple[str, str]]) -> Mapping[tuple[str, str], str]:
-        """Ask about all of them at once; about those that were refused one by one."""
+        """Query all of them at once, and only those with a refusal one by one."""
         lacking = set(keys) - self._tokens.stored_among(keys)
         refused = {(each.account_id, each.owner) for each in self._connections.refused_among(keys)} - lacking
         refusals = {key: found for key in refused if (found := self._present_refusal(*key)) is not None}
@@ -39,20 +38,20 @@ class TokenHealth:
         }
 
     def count_refused(self) -> int:
-        """Count at most 1,000, and forget on the way those that someone has connected anew."""
-        refused = self._connections.refused(most=_MOST_COUNTED)
+        """Count at most 1,000, and delete refusals of accounts that have been reconnected."""
+        refused = self._connections.list_refused(most=_MOST_COUNTED)
         outdated = [connection for connection in refused if self._is_outdated(connection)]
         for connection in outdated:
             self._connections.forget(connection)
         return len(refused) - len(outdated)
 
     def _present_refusal(self, account_id: str, owner: str) -> Refusal | None:
-        with suppress(TokenUnreadableError):  # its key will be back
+        with suppress(TokenUnreadableError):  # not a refusal: its key is missing, which the operator restores
             return self.refusal(account_id, owner)
         return None
 
     def _is_outdated(self, connection: Connection) -> bool:
         try:
             return self.refusal(connection.account_id, connection.owner) is None
-        except TokenUnreadableError:  # nothing says that it is another one
+        except TokenUnreadableError:  # without its key it cannot be told from the refused one
             return False

@@ -1,4 +1,4 @@
-"""The interfaces of tokens and connections: their stores, and HubSpot's word on them."""
+"""The interfaces of tokens and connections: their stores, and what HubSpot says about them."""
 
 from __future__ import annotations
 
@@ -23,128 +23,127 @@ class TokenStore(Protocol):
         """Return the stored token. Raises TokenUnreadableError when it is encrypted with a key that is not there."""
 
     def stored_among(self, keys: Collection[tuple[str, str]]) -> set[tuple[str, str]]:
-        """Say for which of these (account, owner) a token is stored, whatever it is worth."""
+        """Return those of these (account, owner) with a stored token, valid or not."""
 
     def readable_among(self, keys: Collection[tuple[str, str]]) -> set[tuple[str, str]]:
-        """Say for which of these (account, owner) `find` returns a token."""
+        """Return those of these (account, owner) with a stored token that can be decrypted."""
 
     def connect(self, account_id: str, owner: str, granted: RenewedToken) -> bool:
-        """Store what an account was connected with, whatever was there; fields that are not ours stay as they are.
+        """Store the token of a new connection; fields that are not ours stay as they are.
 
-        Gives whether there was nothing before.
+        Return whether there was no token before.
         """
 
     def save_renewed(self, token: Token, renewed: RenewedToken) -> bool:
-        """Write a renewal of a token that was found here back; fields that are not ours stay as they are.
+        """Store the renewal of a token that was read here; fields that are not ours stay as they are.
 
-        Gives False, with nothing written, when another refresh token has been stored meanwhile: the account was
-        connected anew, and what was got with the old one is worth nothing.
+        Return False, with nothing written, where another refresh token has been stored meanwhile: the account was
+        reconnected, and the renewal of the old token is void.
         """
 
     def remove(self, account_id: str, owner: str) -> bool:
-        """Remove the stored token; gives whether there was one. What is written back later finds nothing."""
+        """Delete the stored token and return whether there was one. A renewal under way is not stored after that."""
 
 
 class RenewalLeases(Protocol):
-    """Who may renew a token now: one at a time an (account, owner), over all workers.
+    """Leases to renew a token: one at a time for each (account, owner), over all workers.
 
     Every method raises StoreUnavailableError when MongoDB is away.
     """
 
     def acquire(self, account_id: str, owner: str, *, lease_s: float, for_refused: bool = False) -> RenewalLease | None:
-        """Take the right to renew for so many seconds; None while someone else has it.
+        """Acquire the lease for so many seconds; None while someone else holds it.
 
-        The right to renew a token that HubSpot has refused though it has life left is another one, taken besides.
+        The lease `for_refused`, of an unexpired token that HubSpot has refused, is a separate one.
         """
 
     def extend(self, lease: RenewalLease, *, lease_s: float) -> None:
-        """Have the right last so many seconds from now on; one that has gone to someone else stays theirs."""
+        """Extend the lease to so many seconds from now; one that was taken over stays the other holder's."""
 
     def release(self, lease: RenewalLease) -> None:
-        """Return the right back; a lease that has lapsed and gone to someone else stays theirs."""
+        """Release the lease; one that was taken over stays the other holder's."""
 
 
 class TokenEndpointMemory(Protocol):
-    """What all workers know of token endpoints that are gone, by the store's own clock.
+    """Token endpoints that are gone, shared by all workers, by the store's clock.
 
     Every method raises StoreUnavailableError when MongoDB is away.
     """
 
     def find(self, url: str) -> GoneEndpoint | None:
-        """Return what is known of the endpoint that is set."""
+        """Return what is known of this endpoint."""
 
     def note_gone(self, url: str, *, status: int, reason: str) -> GoneEndpoint:
-        """Note that HubSpot has said once more that it is gone; a minute after the first time it is believed."""
+        """Record an answer that it is gone; one that comes a minute after the first confirms it."""
 
     def forget(self, url: str) -> None:
-        """Forget what HubSpot has said of it."""
+        """Delete what is known of it."""
 
     def known(self) -> list[GoneEndpoint]:
-        """Return what is known of all there are."""
+        """Return what is known of all endpoints."""
 
 
 class TokenSource(Protocol):
-    """Access tokens that work now."""
+    """Valid access tokens."""
 
     def fresh(self, account_id: str, owner: str, *, refused: SecretStr | None = None) -> SecretStr:
-        """Return an access token with life left, renewed if need be.
+        """Return an access token that has not expired, renewed if necessary.
 
-        One that HubSpot `refused` is renewed as well, once a minute at most; in between it is given again: right after
-        a renewal HubSpot may answer 401 for some seconds.
+        One that HubSpot has answered 401 to (`rejected`) is renewed as well, once a minute at most; in between it is
+        returned again: right after a renewal HubSpot may answer 401 for some seconds.
 
         Raises TokenNotFoundError, ReconnectRequiredError, RetryableHubSpotError.
         """
 
 
 class ConnectionStore(Protocol):
-    """What is known of connections. Every method raises StoreUnavailableError when MongoDB is away."""
+    """Stored connections. Every method raises StoreUnavailableError when MongoDB is away."""
 
     def find(self, account_id: str, owner: str) -> Connection | None:
-        """Return what is known; it need not be about the token that is stored now."""
+        """Return the connection, which need not be about the token that is stored now: see `Connection.about`."""
 
     def learn(
         self, account_id: str, owner: str, facts: HubSpotFacts, *, fingerprint: Fingerprint, at: datetime
     ) -> None:
-        """Keep what HubSpot said of a token that works: it ends a refusal.
+        """Store what HubSpot said about a valid token, and end a refusal.
 
-        What it did not say stays as it was known for the same grant.
+        What it did not say stays as known for the same grant.
         """
 
     def accept(self, account_id: str, owner: str) -> None:
-        """Note that HubSpot has taken the refresh token: it ends a refusal."""
+        """Record that HubSpot has accepted the refresh token, and end a refusal."""
 
     def refuse(self, account_id: str, owner: str, refusal: Refusal) -> None:
-        """Note that HubSpot has refused the token. The first refusal of it says since when."""
+        """Record that HubSpot has refused the token; `since` stays that of its first refusal."""
 
     def ask_again(self, account_id: str, owner: str) -> None:
-        """Have HubSpot asked once more, whatever it said of the token."""
+        """Make the next renewal ask HubSpot again despite the refusal."""
 
     def forget(self, connection: Connection) -> None:
-        """End the refusal that was found, unless there is another one by now."""
+        """Delete this connection's refusal, unless there is another one by now."""
 
-    def remove(self, account_id: str, owner: str) -> None:
-        """Forget everything."""
+    def remove(self, account_id: str, owner: str) -> None: ...
 
     def of_portal(self, account_id: str, hub_id: int) -> list[Connection]:
-        """Return those of an account of which this portal was learned, for whatever token."""
+        """Return an account's connections to this portal, whatever their token."""
 
-    def refused(self, *, most: int) -> list[Connection]:
-        """Return connections that were refused, those that were first."""
+    def list_refused(self, *, most: int) -> list[Connection]:
+        """Return refused connections, oldest refusal first."""
 
     def refused_among(self, keys: Collection[tuple[str, str]]) -> list[Connection]:
-        """Return those of these (account, owner) that were refused."""
+        """Return the refused connections of these (account, owner)."""
 
 
 class ConnectionHealth(Protocol):
     """Which accounts have to be connected again. Every method raises StoreUnavailableError when MongoDB is away.
 
-    HubSpot is asked nothing here. A token that was stored since then, by whoever it was, needs no reconnecting.
+    HubSpot is not asked. A token that was stored after the refusal, by whatever program, counts as valid.
     """
 
     def refusal(self, account_id: str, owner: str) -> Refusal | None:
-        """Say why and since when the stored token is worth nothing; None: as far as is known it works.
+        """Return the refusal of the stored token; None: none is known, or no token is stored.
 
-        Where no token is stored there is nothing to refuse. Raises TokenUnreadableError.
+        Raises TokenUnreadableError.
         """
 
     def count_refused(self) -> int:
@@ -152,56 +151,56 @@ class ConnectionHealth(Protocol):
 
 
 class FactSource(Protocol):
-    """What HubSpot says of the stored token of an account."""
+    """What HubSpot says about the stored token of an account."""
 
     def look(self, account_id: str, owner: str) -> HubSpotFacts:
-        """Return it for the token that is in use now; HubSpot is asked once for every token, the answer is kept.
+        """Return it for the token that is in use now; HubSpot is asked once for each token, and the answer cached.
 
         Raises TokenNotFoundError, a HubSpotError (ReconnectRequiredError among them), UnavailableError.
         """
 
 
 class ScopeSource(Protocol):
-    """What the stored token of an account may read."""
+    """The scopes of an account's stored token."""
 
     def missing(
         self, account_id: str, owner: str, types: Collection[ExportType], *, token: SecretStr | None = None
     ) -> MissingScopes:
-        """Name those of the types that HubSpot would refuse, each with the scopes of which one is needed.
+        """Return those of the types that HubSpot would refuse, each with the scopes of which one is needed.
 
-        Scopes that it does not tell count as there. HubSpot is asked, and errors are raised, as by `FactSource.look`.
+        Where HubSpot does not tell the scopes, none counts as missing. It is asked, and errors are raised, as by
+        `look`.
         """
 
     def granted(self, account_id: str, owner: str) -> Sequence[str] | None:
-        """Return the scopes that were granted; None where HubSpot does not tell. HubSpot is asked as for `missing`."""
+        """Return the granted scopes; None where HubSpot does not tell. HubSpot is asked as for `missing`."""
 
 
 class GoneListStore(Protocol):
-    """Which legacy lists HubSpot no longer serves, of which account: it takes two answers that say so.
+    """Which legacy lists HubSpot no longer serves to which account; two answers have to say so.
 
     Every method raises StoreUnavailableError when MongoDB is away.
     """
 
-    def find(self, account_id: str, export_type: ExportType) -> GoneList | None:
-        """Return what is known of one list of one account."""
+    def find(self, account_id: str, export_type: ExportType) -> GoneList | None: ...
 
     def sight(
         self, account_id: str, export_type: ExportType, *, status: int | None, message: str, hub_id: int | None = None
     ) -> GoneList:
-        """Note that HubSpot says the list is gone, and give what is known then.
+        """Record an answer that the list is gone, and return what is known then.
 
-        It is remembered once the first sighting is a minute old. What was known of another portal's list is forgotten.
+        It is remembered once the first such answer is a minute old. What was known of another portal's list is deleted.
         The message is cut to a bounded length.
         """
 
     def take_back(self, sighting: GoneList) -> None:
-        """Forget a sighting: the list has answered since. One that has been remembered by now stays."""
+        """Delete an unconfirmed record, since the list has answered; one that is remembered by now stays."""
 
     def remembered(self, account_id: str) -> list[GoneList]:
-        """Return the account's lists that are remembered as gone, by type."""
+        """Return the account's lists that are remembered as gone, sorted by type."""
 
     def remembered_first(self, *, most: int) -> list[GoneList]:
-        """Return lists of all accounts that are remembered as gone, those that were first."""
+        """Return lists of all accounts that are remembered as gone, oldest first."""
 
     def forget(self, account_id: str) -> None:
-        """Forget all of an account: its jobs begin with the legacy lists again."""
+        """Delete all of an account: its jobs start with the legacy lists again."""

@@ -1,4 +1,4 @@
-"""KnownTokens: for whom a token is stored, remembered for a moment, so that not every job looks it up."""
+"""KnownTokens: caches for 2 s for whom a token is stored, so that not every submission looks it up."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ Key = tuple[str, str]
 
 
 class KnownTokens:
-    """Remembers that a token is there, never that there is none: who has just connected an account is not refused.
+    """Caches that a token is there, never that there is none: an account that was just connected is not refused.
 
-    A token that somebody else removes is seen for 2 s more. A job accepted meanwhile fails with `token_not_found`, as
-    one does whose token is removed right after it was accepted.
+    A token that another process removes is still seen for up to 2 s. A job accepted meanwhile fails with
+    `token_not_found`, like one whose token is removed right after it was accepted.
     """
 
     def __init__(self, tokens: TokenStore, *, monotonic: Callable[[], float] = time.monotonic) -> None:
@@ -27,7 +27,7 @@ class KnownTokens:
         self._seen_at: dict[Key, float] = {}
 
     def readable_among(self, keys: Collection[Key]) -> set[Key]:
-        """Return those for which there is a token that can be decrypted. Raises StoreUnavailableError."""
+        """Return those with a stored token that can be decrypted. Raises StoreUnavailableError."""
         now = self._monotonic()
         known = {key for key in keys if now - self._seen_at.get(key, float("-inf")) < _FRESH_S}
         if len(known) == len(keys):
@@ -39,5 +39,5 @@ class KnownTokens:
         return known | found
 
     def forget(self, account_id: str, owner: str) -> None:
-        """Look again for the next job of this account and owner."""
+        """Look it up again next time."""
         self._seen_at.pop((account_id, owner), None)

@@ -1,4 +1,4 @@
-"""The seams of portals: HubSpot accounts that ours are connected to, one after the other, and what belongs to each."""
+"""The interfaces of portals: the HubSpot accounts that ours are, or have been, connected to."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from worker.accounts.token import AccessToken
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Portal:
-    """A HubSpot portal that an account has been connected to; the instants are of tokens that opened it."""
+    """A HubSpot portal that an account has been connected to; instants are of when tokens for it were seen."""
 
     hub_id: int
     first_seen_at: datetime
@@ -24,42 +24,42 @@ class PortalStore(Protocol):
     """The portals of each account. Every method raises StoreUnavailableError when MongoDB is away."""
 
     def see(self, account_id: str, hub_id: int) -> None:
-        """Note that a token of the account opens this portal."""
+        """Record that a token of the account belongs to this portal."""
 
     def seen_by(self, account_id: str) -> list[Portal]:
-        """List the portals of an account, the one that was seen last first; none that is being removed."""
+        """Return an account's portals, last seen first, without those that are being removed."""
 
     def start_removal(self, account_id: str, hub_id: int) -> bool:
-        """Have all that belongs to a portal removed; False where the account never had it, or it is being removed."""
+        """Mark a portal for removal; False where the account never had it, or it is being removed already."""
 
     def removals(self, *, limit: int) -> list[tuple[str, int]]:
-        """Name portals that are being removed, as (account, hub_id), those that were asked for first."""
+        """Return portals that are being removed, as (account_id, hub_id), oldest request first."""
 
     def finish_removal(self, account_id: str, hub_id: int) -> None:
-        """Forget a portal of which nothing is left; one that was seen since its removal was asked for stays listed."""
+        """Delete a portal whose data is gone; one that was seen since its removal was requested stays listed."""
 
 
 class AccessTokenSource(Protocol):
-    """Access tokens that work now, each with the portal that it opens."""
+    """Valid access tokens, each with its portal."""
 
     def fresh(self, account_id: str, owner: str, *, refused: SecretStr | None = None) -> AccessToken:
-        """Give a token as `TokenSource.fresh` does, and raise what that raises, or StoreUnavailableError.
+        """Return a token and raise errors as TokenSource does; raises StoreUnavailableError as well.
 
-        HubSpot is asked for the portal of a token that nobody knows, once; where it does not tell, there is none.
+        HubSpot is asked once for the portal of each token; where it does not tell, `hub_id` is None.
         """
 
 
 class PresentPortals(Protocol):
-    """Which portal an account is connected to. HubSpot is asked nothing."""
+    """Which portal an account is connected to, without asking HubSpot."""
 
     def connected(self, account_id: str, owner: str) -> int | None:
-        """Give the portal of the stored token, as far as that is known; None: it is not, or nothing is stored.
+        """Return the portal of the stored token; None: it is not known, or no token is stored.
 
         Raises StoreUnavailableError, TokenUnreadableError.
         """
 
     def present(self, account_id: str, owner: str) -> int | None:
-        """Give the portal that is to be taken for the connected one: as long as nobody has told, the last there was.
+        """Return the portal to treat as the connected one: where that of the token is not known, the last one.
 
         Raises StoreUnavailableError.
         """

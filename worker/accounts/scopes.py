@@ -1,4 +1,4 @@
-"""Scopes: which of them HubSpot asks for, type by type, and which of those a connection lacks; pure."""
+"""Scopes: which ones HubSpot requires for each type, and which a connection lacks; pure."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import TypeAlias
 from worker.records.types import ExportType
 
 MissingScopes: TypeAlias = Mapping[ExportType, tuple[str, ...]]
-"""The types that HubSpot would refuse, each with the scopes of which any one would do."""
+"""The types that HubSpot would refuse, each with the scopes of which any one would be enough."""
 
-# HubSpot's documentation of each list. What a legacy list takes and the dated one does not (`content`) counts as
-# enough: a scope that is called missing and is not would stop an export that works.
+# From HubSpot's documentation of each list. What a legacy list accepts and the dated one does not (`content`) counts as
+# enough: a scope that is wrongly reported as missing would stop an export that works.
 ENOUGH: Mapping[ExportType, tuple[str, ...]] = MappingProxyType(
     {
         ExportType.CONTACTS: ("crm.objects.contacts.read", "crm.objects.contacts.write", "content"),
@@ -21,9 +21,9 @@ ENOUGH: Mapping[ExportType, tuple[str, ...]] = MappingProxyType(
         ExportType.NOTES: ("crm.objects.contacts.read",),
     }
 )
-"""Any one of these is enough for the type."""
+"""For each type the scopes of which any one is enough."""
 
 
 def missing_scopes(types: Collection[ExportType], granted: Collection[str]) -> MissingScopes:
-    """Name those of the types for which nothing that is enough was granted."""
+    """Return those of the types for which none of the scopes was granted."""
     return {each: ENOUGH[each] for each in types if not set(ENOUGH[each]).intersection(granted)}

@@ -1,4 +1,4 @@
-"""Token: the OAuth token of one (account, owner), the arithmetic of its life, and the right to renew it."""
+"""Token: the OAuth token of one (account, owner), its expiry, and the lease to renew it."""
 
 from __future__ import annotations
 
@@ -10,18 +10,16 @@ from pydantic import SecretStr
 
 _LEEWAY_S = 60.0
 _LEEWAY_SHARE = 0.1
-_LONGEST_LIFE_S = 366 * 86_400.0  # HubSpot's live 30 minutes; what claims to live longer than a year is a mistake
+_LONGEST_LIFE_S = 366 * 86_400.0  # HubSpot's live 30 minutes; a longer life than a year is a mistake
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Token:
     """What is stored for one (account, owner). `expires_in_s` is the access token's whole life in seconds.
 
-    `stored_refresh_token` is the refresh token as it lies in the store, encrypted perhaps: by it the store tells, when
-    a renewal is written back, whether it was got with the refresh token that is still there.
-    `is_encrypted` says whether both tokens lie there encrypted.
-    Either of `generated_at` and `expires_in_s` may be missing or unreadable in documents that other programs wrote;
-    such a token counts as ended.
+    `stored_refresh_token` is the refresh token as stored, encrypted perhaps: a renewal is written only where that text
+    is still there. `is_encrypted`: both tokens are stored encrypted. `generated_at` and `expires_in_s` may be missing
+    or unreadable in documents that other programs wrote; such a token counts as expired.
     """
 
     account_id: str
@@ -35,7 +33,7 @@ class Token:
 
     @classmethod
     def missing(cls, account_id: str, owner: str) -> Self:
-        """Give what there is before an account is connected."""
+        """Return the token of an account that was never connected."""
         return cls(
             account_id=account_id,
             owner=owner,
@@ -47,7 +45,7 @@ class Token:
 
     @property
     def access_token_ends_at(self) -> datetime | None:
-        """The end of the access token's life; None where nobody can tell."""
+        """When the access token expires; None where that is not known."""
         if self.access_token is None or self.generated_at is None or self.expires_in_s is None:
             return None
         if not 0 <= self.expires_in_s <= _LONGEST_LIFE_S:
@@ -55,7 +53,7 @@ class Token:
         return self.generated_at + timedelta(seconds=self.expires_in_s)
 
     def usable_access_token(self, *, at: datetime) -> SecretStr | None:
-        """Give the access token while it has more life left than 60 s, or than a tenth of a short life."""
+        """Return the access token while it has more than 60 s left, or more than a tenth of a shorter life."""
         if self.access_token is None or self.generated_at is None or self.expires_in_s is None:
             return None
         if self.expires_in_s > _LONGEST_LIFE_S:
@@ -67,7 +65,7 @@ class Token:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccessToken:
-    """An access token that works, and the HubSpot portal it opens; None: HubSpot has not told which.
+    """A valid access token and its HubSpot portal; None: HubSpot has not told which.
 
     `is_strange`: HubSpot could not be asked, and the account has had portals that need not be this token's.
     """
@@ -79,7 +77,7 @@ class AccessToken:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RenewedToken:
-    """What HubSpot's token endpoint gave."""
+    """The answer of HubSpot's token endpoint."""
 
     access_token: SecretStr
     refresh_token: SecretStr
@@ -87,7 +85,7 @@ class RenewedToken:
     generated_at: datetime
 
     def replacing(self, token: Token) -> Token:
-        """Give the token that this is a renewal of as it is from now on."""
+        """Return the token that this renews, with the new values."""
         return replace(
             token,
             access_token=self.access_token,
@@ -99,10 +97,11 @@ class RenewedToken:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RenewalLease:
-    """The right to renew the token of one (account, owner); no two leases have the same `holder`.
+    """The lease to renew the token of one (account, owner); no two leases have the same `holder`.
 
-    One that is `for_refused` is another right: to renew a token that has life left, because HubSpot answered 401 to it.
-    `is_taken_over`: the holder before let it lapse. It may have died, or have got a token that it cannot store yet.
+    One that is `for_refused` is separate: it is for a token that has not expired, but got a 401 from HubSpot.
+    `is_taken_over`: the previous holder's lease expired. It may have died, or hold a renewed token that it could not
+    store yet.
     """
 
     account_id: str

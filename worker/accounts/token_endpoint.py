@@ -1,4 +1,4 @@
-"""What is remembered of the token endpoint that is set: that HubSpot has said it is gone. Pure values."""
+"""GoneEndpoint: HubSpot no longer serves the configured token endpoint. Pure values."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from datetime import datetime
 from urllib.parse import urlsplit, urlunsplit
 
 APART_S = 60.0
-"""HubSpot has to say it twice, so far apart, before it is believed for longer than one call."""
+"""Two answers, so many seconds apart, have to say so before it is remembered for longer than one call."""
 TOGETHER_S = 86_400.0
-"""What it said longer ago than that has nothing to do with what it says now."""
+"""An answer older than this does not count as the first of the two."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GoneEndpoint:
-    """HubSpot has answered 404 or 410 at `url`, the token endpoint that is set; `reason` is in its words.
+    """HubSpot answered 404 or 410 at `url`, the configured token endpoint; `reason` is its text.
 
-    `moved_at`: since then the endpoint's other version is asked first; None: HubSpot has not said it twice yet.
+    Since `moved_at` the endpoint's other version is asked first; None: a second answer has not confirmed it yet.
     """
 
     url: str
@@ -28,6 +28,6 @@ class GoneEndpoint:
 
 
 def known_as(url: str) -> str:
-    """Give what an address is stored and shown as: without what may be a secret in it."""
+    """Return a URL without user info and query, which may hold a secret, to store and to show."""
     address = urlsplit(url)
     return urlunsplit(address._replace(netloc=address.netloc.rpartition("@")[2], query=""))

@@ -1,1 +1,1 @@
-"""The current copy of an account's records, brought up to date by syncs."""
+"""The current copy of an account's records, which syncs keep up to date."""

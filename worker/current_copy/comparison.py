@@ -1,4 +1,4 @@
-"""Comparison: finds what is in the current copy and not in a sync's pages, and decides what that proves."""
+"""Comparison: finds records of the copy that a sync's pages lack, and decides which of them are deleted."""
 
 from __future__ import annotations
 
@@ -28,22 +28,22 @@ from worker.records.types import ExportType
 
 _log = structlog.get_logger()
 
-_PAGES_AT_ONCE = 20  # in some moments, between which the job is checkpointed and may be stopped
+_PAGES_AT_ONCE = 20  # between two checkpoints, at which the job may be stopped
 _AT_ONCE = 500
 _IDS_AT_ONCE = 5_000
-_BATCHES_A_READING = 20  # of a portion, so that one in no order is not read again for every few records
+_BATCHES_A_READING = 20  # of a page group, so that one in no order is not read again for every few records
 _LEGACY = ("legacy",)
 SeenIds: TypeAlias = Mapping[int, Collection[int]]
 """The ids of stored pages by the pages' numbers."""
 NONE_SEEN: SeenIds = MappingProxyType({})
-_KINDS_OF_BOTH_APIS = frozenset({"NOTE"})  # the dated list of notes has no calls, e-mails, meetings and tasks
+_KINDS_OF_BOTH_APIS = frozenset({"NOTE"})  # the dated list of notes lacks calls, e-mails, meetings and tasks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Portion:
-    """Some pages that lie together: how many, the ids they hold, and up to which id they, and no others, speak.
+class _PageGroup:
+    """Adjacent pages: how many, the ids that they hold, and the range of ids that only they can hold, up to `through`.
 
-    The last ones speak of all the rest, which is None; pages without ids speak of none, where the ones before left off.
+    The last group has all the rest (None); pages without ids have an empty range.
     """
 
     pages: int
@@ -53,10 +53,10 @@ class _Portion:
 
 
 class Comparison:
-    """Compares the copy with the pages of an export that has seen all records, in two looks.
+    """Compares the copy with the pages of an export that has read all records, in two passes.
 
-    The first one counts, and changes nothing: a list that is empty or ends early for one answer is known by how much
-    it lacks. The second one acts. Either goes on where it was interrupted, by the account that lies with the copy.
+    The first one only counts what is missing: a list that was empty or ended early is recognised by how much it lacks.
+    The second one marks records. Both resume where they were interrupted, by the progress stored with the copy.
     """
 
     def __init__(
@@ -74,12 +74,12 @@ class Comparison:
         self._scopes = scopes
         self._guard = guard
 
-    def go_on(self, job: Job, *, seen: SeenIds = NONE_SEEN) -> Job:
-        """Look on for what the pages have not seen, no further than a portion; in the second look mark it as deleted.
+    def proceed(self, job: Job, *, seen: SeenIds = NONE_SEEN) -> Job:
+        """Compare the next group of pages; in the second pass mark what they lack as deleted.
 
-        Nothing is marked where the export does not show that it has seen all records, as one that reads a feed never
-        does, or a later one has by now, and nothing that has changed since it began. `seen` are the ids of pages that
-        the caller has stored itself, by their numbers: these are not read again. Raises LeaseLostError.
+        Nothing is marked unless the export has provably read all records (one that reads a feed never has) and no later
+        sync has since, and no record that has changed since the export began. `seen` are the ids of pages that the
+        caller has stored itself, by page number: these are not read again. Raises LeaseLostError.
         """
         copying, since = copying_of(job), copying_of(job).since
         if copying.reads_feed and since is not None:
@@ -88,41 +88,41 @@ class Comparison:
             return self._given_up(job, copying)
         if copying.is_comparing and self._is_overtaken(job, since):
             return self._given_up(job, copying)
-        portion = self._portion(job, copying, seen)
-        return self._look(job, portion, since) if copying.may_delete is None else self._act(job, portion, since)
+        group = self._page_group(job, copying, seen)
+        return self._count(job, group, since) if copying.may_delete is None else self._mark(job, group, since)
 
     def end_early(self, job: Job, seen: Collection[int], known: Mapping[int, KnownRecord]) -> Job:
-        """End where a list that is the page just stored has all that lives in a copy, `known` from before the page.
+        """Finish the comparison where a list of one page holds all live records of the copy, `known` from before it.
 
-        Where it lacks any of that the job comes back as it is, to be compared in the ordinary way.
+        Where it lacks any, the job is returned unchanged, to be compared as usual.
         """
         copying, since = copying_of(job), copying_of(job).since
         lacks_none = {each for each, held in known.items() if not held.is_deleted}.issubset(seen)
         if since is None or copying.is_comparing or not lacks_none or not self._has_seen_all(job, {0: seen}):
             return job
-        looked = copying.after_look(Found(living=len(seen)), through=max(seen, default=0))
-        return self._ended(job, looked.after_portion(1, through=None), since)
+        counted = copying.after_look(Found(living=len(seen)), through=max(seen, default=0))
+        return self._ended(job, counted.after_portion(1, through=None), since)
 
     def _given_up(self, job: Job, copying: CopyProgress) -> Job:
         _log.info("copy_not_compared", job_id=job.job_id)
         return self._kept(job, copying.end_comparison())
 
-    def _look(self, job: Job, portion: _Portion, since: datetime) -> Job:
-        """Count what lives, and what the portion lacks of it."""
-        present, unseen = self._present(job, portion), 0
+    def _count(self, job: Job, group: _PageGroup, since: datetime) -> Job:
+        """Count live records, and those that the pages lack."""
+        present, unseen = self._present(job, group), 0
         while unseen < _AT_ONCE * _BATCHES_A_READING:
             ids = list(islice(present, _IDS_AT_ONCE))
-            lacking = [record_id for record_id in ids if record_id not in portion.seen]
+            lacking = [record_id for record_id in ids if record_id not in group.seen]
             unseen += len(lacking)
-            looked = copying_of(job)
+            counted = copying_of(job)
             if ids:
                 found = self._found(job, lacking, seen=len(ids) - len(lacking), since=since)
-                looked = looked.after_look(found, through=ids[-1])
+                counted = counted.after_look(found, through=ids[-1])
             if len(ids) < _IDS_AT_ONCE:
-                moved = looked.after_portion(portion.pages, through=portion.through)
+                moved = counted.after_portion(group.pages, through=group.through)
                 is_over = moved.compared_pages >= job.progress.pages
                 return self._judge(job, moved, since) if is_over else self._kept(job, moved)
-            job = self._kept(job, looked)
+            job = self._kept(job, counted)
         return job
 
     def _found(self, job: Job, lacking: Sequence[int], *, seen: int, since: datetime) -> Found:
@@ -139,41 +139,43 @@ class Comparison:
         )
 
     def _judge(self, job: Job, copying: CopyProgress, since: datetime) -> Job:
-        """Decide, once all that is missing is counted, how much of it may go."""
+        """Decide, once everything missing is counted, how much of it may be marked as deleted."""
         if copying.missing + copying.proven == 0:
             return self._ended(job, copying, since)
-        if self._is_overtaken(job, since) or not self._has_seen_all(job, NONE_SEEN):  # pages may be gone by now
+        # Once more: pages may have been removed since the comparison began.
+        if self._is_overtaken(job, since) or not self._has_seen_all(job, NONE_SEEN):
             return self._given_up(job, copying)
         granted = self._granted(job)
-        if granted is not None and missing_scopes([job.records_type], granted):  # whoever confirms does not know that
+        # Checked before a confirmation, whose sender does not know of the missing scope.
+        if granted is not None and missing_scopes([job.records_type], granted):
             self._warn(job, copying, withheld=copying.missing + copying.proven)
             return self._kept(job, copying.withhold_all())
         if copying.confirms_deletions:
             return self._kept(job, copying.allow(copying.missing))
         is_empty = job.progress.records == 0
         may_be_empty = self._guard.is_off and granted is not None
-        if may_be_empty if is_empty else self._guard.lets_go(copying.missing, living=copying.living):
+        if may_be_empty if is_empty else self._guard.allows(copying.missing, living=copying.living):
             return self._kept(job, copying.allow(copying.missing))
         if copying.missing:
             self._warn(job, copying, withheld=copying.missing)
         return self._kept(job, copying.allow(0))
 
     def _granted(self, job: Job) -> Sequence[str] | None:
-        """Give the scopes of the connection; None where they cannot be found out.
+        """Return the connection's scopes; None where they cannot be determined.
 
-        A list for which a scope is missing is empty at HubSpot, as well as an error.
+        Without its scope HubSpot answers a list with an error, or as if it were empty.
         """
         with suppress(ExportError):
             return self._scopes.granted(job.account_id, job.owner)
         return None
 
-    def _act(self, job: Job, portion: _Portion, since: datetime) -> Job:
-        """Mark as deleted what the portion lacks, or note that it was missed."""
-        missing = self._missing(job, portion, since)
+    def _mark(self, job: Job, group: _PageGroup, since: datetime) -> Job:
+        """Mark as deleted what the pages lack, or as missed where there is no proof."""
+        missing = self._missing(job, group, since)
         for _ in range(_BATCHES_A_READING):
             some = list(islice(missing, _AT_ONCE))
             if not some:
-                moved = copying_of(job).after_portion(portion.pages, through=portion.through)
+                moved = copying_of(job).after_portion(group.pages, through=group.through)
                 is_over = moved.compared_pages >= job.progress.pages
                 return self._ended(job, moved, since) if is_over else self._kept(job, moved)
             if self._is_overtaken(job, since):
@@ -182,7 +184,7 @@ class Comparison:
         return job
 
     def _delete(self, job: Job, some: Sequence[int], since: datetime) -> Job:
-        """Delete what has proof, and of the rest what may go without; no more of it than the first look has counted."""
+        """Delete what is proven, and of the rest at most as much as the first pass has allowed."""
         copying, copy, moment = copying_of(job), job.copy_id, self._records.begin_change(job.copy_id)
         known = self._gone(job, some, since)
         proven = [each for each in known if known[each].was_missed_before(since, sync_id=job.sync_id)]
@@ -195,51 +197,51 @@ class Comparison:
         counted = copying.after_deletion(deleted, unproven=len(allowed), withheld=len(withheld), through=some[-1])
         return self._kept(job, counted)
 
-    def _missing(self, job: Job, portion: _Portion, since: datetime) -> Iterator[int]:
-        """Give the ids of records that the pages should hold and do not, in order."""
-        unseen = (record_id for record_id in self._present(job, portion) if record_id not in portion.seen)
+    def _missing(self, job: Job, group: _PageGroup, since: datetime) -> Iterator[int]:
+        """Yield in order the ids of records that the pages should hold and do not."""
+        unseen = (record_id for record_id in self._present(job, group) if record_id not in group.seen)
         while some := list(islice(unseen, _AT_ONCE)):
             yield from self._gone(job, some, since)
 
     def _gone(self, job: Job, some: Sequence[int], since: datetime) -> Mapping[int, KnownRecord]:
-        """Give those that are gone if the list is right, in the order in which they are asked for."""
+        """Return those that are deleted if the list is right, in the order of `some`."""
         known = self._records.known(job.copy_id, some)
         gone = [each for each in some if each in known and known[each].is_gone(since)]
         return {each: known[each] for each in gone if _is_listed(job, known[each])}
 
-    def _present(self, job: Job, portion: _Portion) -> Iterator[int]:
-        """Give the ids in the copy that a portion speaks of and that were not looked at, in order."""
-        if not (portion.seen or portion.is_last):
+    def _present(self, job: Job, group: _PageGroup) -> Iterator[int]:
+        """Yield in order the ids of the copy that are in the group's range and not compared yet."""
+        if not (group.seen or group.is_last):
             return iter(())
-        return self._records.ids(job.copy_id, after=copying_of(job).compared_through, through=portion.through)
+        return self._records.ids(job.copy_id, after=copying_of(job).compared_through, through=group.through)
 
-    def _portion(self, job: Job, copying: CopyProgress, stored: SeenIds) -> _Portion:
-        """Read the ids of the next pages, in the order of ids; all of them where they are in none."""
+    def _page_group(self, job: Job, copying: CopyProgress, stored: SeenIds) -> _PageGroup:
+        """Read the ids of the next pages in the order of ids; of all pages where the ids are in no order."""
         pages, done = job.progress.pages, copying.compared_pages
         count = min(pages - done, pages if job.tally.order == "mixed" else _PAGES_AT_ONCE)
         first = pages - done - count if job.tally.order == "descending" else done
         seen = frozenset(self._ids(job, first, count, stored))
         is_last = done + count == pages
         through = None if is_last else max(seen, default=copying.compared_through)
-        return _Portion(pages=count, seen=seen, through=through, is_last=is_last)
+        return _PageGroup(pages=count, seen=seen, through=through, is_last=is_last)
 
     def _ids(self, job: Job, first: int, count: int, stored: SeenIds) -> Iterator[int]:
         numbers = job.page_numbers(range(first, first + count))
         for number in numbers:
             yield from stored.get(number, ())
         others = [number for number in numbers if number not in stored]
-        for place in range(0, len(others), _PAGES_AT_ONCE):
-            for page in self._pages.some(job.job_id, others[place : place + _PAGES_AT_ONCE]):
+        for start in range(0, len(others), _PAGES_AT_ONCE):
+            for page in self._pages.some(job.job_id, others[start : start + _PAGES_AT_ONCE]):
                 yield from (each for each in record_ids(job.records_type, page.body) if each is not None)
 
     def _ended(self, job: Job, copying: CopyProgress, since: datetime) -> Job:
-        """End, and remember a sync that has seen all there is: not one whose list was too short, or of a part."""
+        """Finish, and store a sync that has read everything: not one of a part, or whose list was too short."""
         has_seen_all = copying.withheld == 0 and not copying.is_of_part
         complete = _complete(job, since, SyncMode.FULL) if has_seen_all else None
         return self._kept(job, copying.end_comparison(), complete=complete)
 
     def _is_overtaken(self, job: Job, since: datetime) -> bool:
-        """Whether a sync that began later has seen all records by now."""
+        """Whether a sync that began later has read all records by now."""
         last = self._records.last_sync(job.copy_id, SyncMode.FULL)
         return last is not None and last.since > since
 
@@ -270,7 +272,7 @@ def _complete(job: Job, since: datetime, mode: SyncMode) -> CompleteSync:
 
 
 def _is_listed(job: Job, held: KnownRecord) -> bool:
-    """Whether the list that was read holds records of this kind; of both APIs it takes both to hold one."""
+    """Whether the list that was read has records of this kind; where pages came from both APIs, both have to."""
     is_of_all = job.records_type is not ExportType.NOTES or job.tally.apis == _LEGACY
     return is_of_all or held.kind in _KINDS_OF_BOTH_APIS
 
@@ -280,6 +282,6 @@ def _batches(ids: Sequence[int]) -> Iterator[Sequence[int]]:
 
 
 def copying_of(job: Job) -> CopyProgress:
-    """Return an export's account of what it did to the copy; only exports of syncs have one."""
-    assert job.copying is not None  # noqa: S101 - asked of the exports of syncs alone
+    """Return a sync export's progress with the copy; other jobs have none."""
+    assert job.copying is not None  # noqa: S101 - only exports of syncs get here
     return job.copying

@@ -1,8 +1,8 @@
-"""Records that HubSpot's feeds bring, against those that the copy holds from its lists; pure.
+"""Completes records of HubSpot's feeds with the fields that only its lists have; pure.
 
-Recorded: feeds leave fields out that lists have (`imports` and `stateChanges` of deals, `additionalDomains`,
-`stateChanges` and `mergeAudits` of companies). What a feed does not tell stays as the list told it, so that a record
-that has not changed is none that has, and one that has does not change once more with the next list.
+Recorded: feeds omit fields that lists have (`imports` and `stateChanges` of deals, `additionalDomains`, `stateChanges`
+and `mergeAudits` of companies). Such fields keep the list's values: otherwise an unchanged record would count as
+changed, and a changed one would change again with the next list.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ _decode_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
 def completed(record: Record, known: KnownRecord, held: bytes) -> Record:
-    """Give a record with what its feed has left out, as the copy holds it; as what the copy holds, if that is the same.
+    """Return a feed's record with the fields that it lacks, or the held record itself where nothing has changed.
 
-    Fields and properties are in the order in which the list wrote them.
+    Fields and properties are in the list's order.
     """
     try:
         body = _completed(record.body, held)
         whole = Record.of(record.record_id, body)
         is_same = whole.digest == known.digest or msgspec.json.decode(body) == msgspec.json.decode(held)
-    except (msgspec.DecodeError, RecursionError):  # one of them is no object, or of a kind that nobody can read
+    except (msgspec.DecodeError, RecursionError):  # one of them is not an object, or nested too deep
         return record
     return Record(record.record_id, held, known.digest) if is_same else whole
 
 
-def _completed(brought: bytes, held: bytes) -> bytes:
-    now, before = _decode_fields(brought), _decode_fields(held)
+def _completed(from_feed: bytes, held: bytes) -> bytes:
+    now, before = _decode_fields(from_feed), _decode_fields(held)
     fields = {**before, **now}
     if _PROPERTIES in now and _PROPERTIES in before:
         fields[_PROPERTIES] = msgspec.Raw(_in_order_of(before[_PROPERTIES], now[_PROPERTIES]))

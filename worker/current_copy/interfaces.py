@@ -1,4 +1,4 @@
-"""The seams of the current copy: what is asked of the store that keeps it, and of several stores at once."""
+"""The interfaces of the current copy: stores of records and erasures, and transactions over several stores."""
 
 from __future__ import annotations
 
@@ -18,103 +18,101 @@ class Transactions(Protocol):
     """Writes of several stores that happen all or not at all."""
 
     def run(self, work: Callable[[], T]) -> T:
-        """Do the work in one transaction; it may be done several times, of which the last one counts.
+        """Run `work` in one transaction; it may be called several times, of which the last one counts.
 
-        What it raises undoes all of it. Raises StoreUnavailableError when MongoDB is away.
+        An exception of `work` rolls back. Raises StoreUnavailableError when MongoDB is away.
         """
 
 
 class ErasureStore(Protocol):
-    """Erasures, never removed. Every method raises StoreUnavailableError when MongoDB is away.
+    """Erasures, which are never removed. Every method raises StoreUnavailableError when MongoDB is away.
 
-    An erasure is due when nobody works on it: at once when it is handed over, a minute after it was taken, and when its
-    second look may be.
+    An erasure takes two passes over the stored pages. It is due when nobody works on it: at once after it was released,
+    a minute after it was claimed, and when its second pass may begin.
     """
 
     def add(self, copy: CopyId, record_id: int, *, requested_by: str) -> Erasure:
-        """Write an erasure down for the one who asks to work on it."""
+        """Record an erasure, claimed by the caller."""
 
     def open_of(self, copy: CopyId, record_ids: Iterable[int]) -> list[Erasure]:
-        """Return the erasures of these records of a copy that are not finished."""
+        """Return the unfinished erasures of these records of a copy."""
 
     def has_open(self, account_id: str, export_type: ExportType) -> bool:
-        """Whether there is an erasure of such records of the account, from whatever portal, that is not finished."""
+        """Whether there is an unfinished erasure of this type's records of the account, in whatever portal."""
 
     def take_due(self) -> Erasure | None:
-        """Return an erasure that is due to one who works on it now; None when there is none."""
+        """Claim an erasure that is due; None where there is none."""
 
     def hand_over(self, erasure: Erasure, *, looked_through: PagePlace | None) -> None:
-        """Have somebody else go on with the present look from behind this page, unless it is over by now."""
+        """Release an erasure, to be resumed after this page, unless someone has finished the pass by now."""
 
     def note_copy(self, erasure: Erasure, *, was_there: bool) -> None:
-        """Note that the record is not in the copy any more, and whether it was."""
+        """Record that the copy does not hold the record any more, and whether it did."""
 
     def count_page(self, erasure: Erasure, *, job_id: str) -> None:
-        """Count a page of a job that held the record, and the job, unless the page before was one of it too."""
+        """Count a page that held the record, and its job, unless the last counted page was of the same job."""
 
     def note_unreadable(self, erasure: Erasure, page: PagePlace) -> None:
-        """Note that a page which may hold the record cannot be read. Idempotent."""
+        """Record that a page which may hold the record cannot be read. Idempotent."""
 
     def note_look(self, erasure: Erasure) -> Erasure:
-        """Note that all pages were looked through; with the second look the erasure is finished. Give it as it is."""
+        """Record the end of a pass and return the erasure, which is finished after the second one."""
 
 
 class RecordStore(Protocol):
     """The current copies. Every method raises StoreUnavailableError when MongoDB is away.
 
-    An account has one of each portal. The first is of the first portal that changes it, and so is what was stored
-    without one. What changes a copy raises CopyBusyError while that is being removed; to readers it is empty then.
+    An account has a copy for each portal. The first one belongs to the first portal that changes it, as does what was
+    stored before portals were known. While a copy is being removed, changes raise CopyBusyError, and readers find it
+    empty.
     """
 
     def begin_change(self, copy: CopyId) -> Moment:
-        """Return the moment of the change that is part of this transaction.
+        """Return the instant of the change that this transaction makes.
 
-        Two changes of one copy exclude each other from here on, so that they become visible in the order of their
-        moments: who has read up to one of these has missed nothing before it.
+        From here on two changes of one copy exclude each other, so that they become visible in the order of their
+        instants: a reader that has read up to one of these has missed nothing before it.
         """
 
     def known(self, copy: CopyId, record_ids: Iterable[int]) -> Mapping[int, KnownRecord]:
-        """Say what the copy holds under these ids."""
+        """Return what the copy holds under these ids, without the records' contents."""
 
     def all_known(self, copy: CopyId, *, most: int) -> Mapping[int, KnownRecord] | None:
-        """Say what the copy holds, deleted records included; None where there are more than `most`."""
+        """Return the same of all records, deleted ones included; None where there are more than `most`."""
 
     def bodies(self, copy: CopyId, record_ids: Iterable[int]) -> Mapping[int, bytes]:
-        """Return the records that the copy holds under these ids, as JSON; deleted ones too, but no erased ones."""
+        """Return these records as JSON, deleted ones included, erased ones not."""
 
     def encode(self, records: Iterable[Record]) -> list[Record]:
-        """Return the records in the form in which `insert` and `replace` write them.
+        """Return the records in the form that `insert` and `replace` write.
 
-        This takes time and neither reads nor writes, so it is done before the transaction. Records that are not encoded
-        by then are encoded within it.
+        It takes time and does no I/O, so call it before the transaction; records that are not encoded then are encoded
+        within it.
         """
 
     def insert(
         self, copy: CopyId, records: Sequence[Record], *, at: datetime, sync_id: str, is_from_feed: bool = False
     ) -> None:
-        """Put in records that are new to the copy."""
+        """Insert records that are new to the copy."""
 
     def replace(
         self, copy: CopyId, records: Sequence[Record], *, at: datetime, sync_id: str, is_from_feed: bool = False
     ) -> None:
-        """Put records in the place of those with the same ids, which live again if they were deleted.
-
-        That they were missed is forgotten.
-        """
+        """Replace the records with the same ids, which are live again if they were deleted, and not missed any more."""
 
     def mark_deleted(
         self, copy: CopyId, record_ids: Iterable[int], *, unless_since: datetime, at: datetime, sync_id: str
     ) -> int:
-        """Mark records as deleted, those left out that have changed since an instant; give how many were marked."""
+        """Mark records as deleted, except those that have changed since an instant; return how many were marked."""
 
     def note_missed(self, copy: CopyId, record_ids: Iterable[int], missed: Missed) -> None:
-        """Note that a sync has missed records that live; what is noted of one already stays. No reader sees it."""
+        """Record that a sync has missed live records; an earlier such mark stays. Readers are not shown it."""
 
     def note_found(self, copy: CopyId, record_ids: Iterable[int]) -> None:
-        """Forget that records were missed."""
+        """Remove the mark of `note_missed`."""
 
     def ids(self, copy: CopyId, *, after: int | None, through: int | None) -> Iterator[int]:
-        """Return the ids there are, of deleted records too, in ascending order, above `after` and up to `through`."""
+        """Yield all ids, also of deleted records, in ascending order, above `after` and up to `through`."""
 
     def find(self, copy: CopyId, record_id: int) -> CopiedRecord:
         """Return one record, deleted or not. Raises RecordNotFoundError, for an erased one as well."""
@@ -122,30 +120,28 @@ class RecordStore(Protocol):
     def read(
         self, copy: CopyId, *, shown: Shown, since: datetime | None, after: Place | None, limit: int
     ) -> list[CopiedRecord]:
-        """Return at most so many records in the order of their last change: from `since` on, after a place.
+        """Return at most `limit` records in the order of their last change, from `since` on and behind `after`.
 
-        They are read at one moment: whoever goes on after the last of them misses no change. Erased ones are among the
-        deleted ones.
-
-        It gives fewer as soon as they are MOST_BYTES_AT_ONCE in all, but at least one.
+        They are one snapshot: a reader that continues behind the last of them misses no change. Erased records are
+        among the deleted ones. Fewer are returned once they add up to MOST_BYTES_AT_ONCE, but at least one.
         """
 
     def resume(
         self, copy: CopyId, job_id: str, copying: CopyProgress, *, epoch: int, is_at_start: bool = False
     ) -> CopyProgress:
-        """Return an export's account as it is kept with the copy, at first `copying`, to who holds its job now.
+        """Return an export's progress as stored with the copy, initially `copying`, to the holder of its job's lease.
 
-        From here on nobody with an older epoch changes the copy in the name of the export. One that `is_at_start`, with
-        no page counted, starts over as of this instant, by the database's clock: what it changed stays counted.
+        From here on no holder of an older epoch changes the copy for this export. One that `is_at_start`, with no page
+        counted, starts over as of this instant, by the database's clock; its earlier changes stay counted.
         """
 
     def keep_account(
         self, copy: CopyId, job_id: str, copying: CopyProgress, *, epoch: int, complete: CompleteSync | None = None
     ) -> None:
-        """Keep an export's account, as a part of the transaction that changes the copy.
+        """Store an export's progress in the transaction that changes the copy.
 
-        Together with it a sync that is `complete` in its mode is remembered, unless a later one of that mode is.
-        Raises LeaseLostError, with nothing kept, when somebody with a newer epoch has taken the export up.
+        A sync that is `complete` in its mode is stored with it, unless a later one of that mode is. Raises
+        LeaseLostError, with nothing stored, where the holder of a newer epoch has resumed the export.
         """
 
     def last_sync(self, copy: CopyId, *modes: SyncMode) -> CompleteSync | None:
@@ -154,14 +150,14 @@ class RecordStore(Protocol):
     def erase(self, copy: CopyId, record_id: int, *, at: datetime) -> bool:
         """Replace a record by a tombstone, which holds its id and counts as deleted; return whether there was one.
 
-        Part of a transaction that begins a change. A tombstone stays as it is, until HubSpot has the record again.
+        Part of a transaction that begins a change. A tombstone stays until HubSpot has the record again.
         """
 
     def first_portal(self, copy: CopyId) -> int | None:
-        """Return the portal of the account's first copy of this type; None where it has none, or nobody has told."""
+        """Return the portal of the account's first copy of this type; None where there is none, or it is not known."""
 
     def remove_some(self, copy: CopyId, *, most: int) -> bool:
-        """Remove at most so many records of a copy, and with the last ones the copy; False when some are left."""
+        """Remove at most so many records of a copy, and with the last ones the copy; False while some are left."""
 
     def adopt_some(self, *, most: int) -> bool:
-        """Write the portal into at most so many records that an older version has stored; False when none are left."""
+        """Write the portal into at most so many records of an older version; False where none are left."""

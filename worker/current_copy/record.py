@@ -1,4 +1,4 @@
-"""Records of the current copy: which copy, what is known of them, and what a page of HubSpot's changes; pure."""
+"""Records of the current copy: what is known of them, and what a page changes; pure."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from worker.records.page import record_ids, split_records
 from worker.records.types import ExportType
 
 _LISTS_LAG = timedelta(minutes=10)
-_MOST_BYTES_A_PORTION = 8 * 1024 * 1024  # a page of 250 engagements can have 43 MB, and a transaction only has seconds
-_MOST_RECORDS_A_PORTION = 500
+_MOST_BYTES_A_BATCH = 8 * 1024 * 1024  # a page of 250 engagements can have 43 MB, and a transaction lasts only seconds
+_MOST_RECORDS_A_BATCH = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompleteSync:
-    """A sync that has seen all records of a copy, or all that a feed told of, none of them before `since`."""
+    """A sync that has read all records, or all changes of a feed, no earlier than `since`."""
 
     sync_id: str
     since: datetime
@@ -29,9 +29,9 @@ class CompleteSync:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A record as HubSpot sent it; the digest of its bytes tells whether it has changed.
+    """A record as HubSpot sent it, with the digest of its bytes, by which changes are found.
 
-    `encoded` is the form in which a store writes it, where that was made before the transaction in which it is written.
+    `encoded` is the form that a store writes, where it was made before the transaction.
     """
 
     record_id: int
@@ -41,36 +41,35 @@ class Record:
 
     @classmethod
     def of(cls, record_id: int, body: bytes) -> Self:
-        """Take a record from a page."""
         return cls(record_id, body, sha256(body).digest())
 
 
 def records_of(export_type: ExportType, body: bytes) -> list[Record]:
-    """Return the records of a page, each once: of two with the same id the later one.
+    """Return the records of a page, of two with the same id the later one.
 
-    Those without an id are left out, and those with one below 0, which HubSpot never gave: nothing can stand for them.
+    Records without an id, or with one below 0, are left out: HubSpot has no such ids.
     """
     pairs = zip(record_ids(export_type, body), split_records(export_type, body), strict=True)
     latest = {record_id: record for record_id, record in pairs if record_id is not None and record_id >= 0}
     return [Record.of(record_id, record) for record_id, record in latest.items()]
 
 
-def in_portions(records: Iterable[Record]) -> Iterator[list[Record]]:
-    """Return records in portions that one transaction can write; one that is too large is a portion by itself."""
-    portion, size = list[Record](), 0
+def in_batches(records: Iterable[Record]) -> Iterator[list[Record]]:
+    """Yield records in batches that one transaction can write; one that is too large is a batch by itself."""
+    batch, size = list[Record](), 0
     for record in records:
-        if portion and (size + len(record.body) > _MOST_BYTES_A_PORTION or len(portion) == _MOST_RECORDS_A_PORTION):
-            yield portion
-            portion, size = [], 0
-        portion.append(record)
+        if batch and (size + len(record.body) > _MOST_BYTES_A_BATCH or len(batch) == _MOST_RECORDS_A_BATCH):
+            yield batch
+            batch, size = [], 0
+        batch.append(record)
         size += len(record.body)
-    if portion:
-        yield portion
+    if batch:
+        yield batch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Missed:
-    """That a complete list did not hold a record: when that was noted, by the database's clock, and by which sync."""
+    """A complete list did not hold a record: noted by this sync, at this instant of the database's clock."""
 
     sync_id: str
     at: datetime
@@ -78,10 +77,10 @@ class Missed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownRecord:
-    """What the copy holds under an id, content apart; `sync_id` is the sync that changed it last.
+    """What the copy holds under an id, without the content; `sync_id` is the last sync that changed it.
 
-    `is_from_feed`: a feed of changes brought it, not the list of all. `missed` is what a sync noted that did not find
-    it and had no proof that it was gone; whoever finds it takes that away. `kind` is the type of an engagement.
+    `is_from_feed`: it came from a feed of changes, not from the list of all. `missed` is set by a sync that did not
+    find it but had no proof that it was deleted; a sync that finds it removes that. `kind` is an engagement's type.
     """
 
     digest: bytes
@@ -93,21 +92,21 @@ class KnownRecord:
     kind: str | None = None
 
     def is_gone(self, since: datetime) -> bool:
-        """Whether it lives in the copy, and a list that began to be read then and lacks it says that it is gone.
+        """Whether it is live in the copy, and a list that was read from `since` on and lacks it shows that it is gone.
 
-        Lists lag behind HubSpot's feeds: they may not know yet what one of these brought.
+        Lists lag behind HubSpot's feeds, and may not hold yet what a feed has brought.
         """
         lag = _LISTS_LAG if self.is_from_feed else timedelta()
         return not self.is_deleted and self.changed_at < since - lag
 
     def was_missed_before(self, since: datetime, *, sync_id: str) -> bool:
-        """Whether a sync has missed it that had ended with that when another one, which is `sync_id`, began."""
+        """Whether another sync than `sync_id` had missed it before `since`, when `sync_id` began."""
         return self.missed is not None and self.missed.sync_id != sync_id and self.missed.at < since
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moment:
-    """A change of a copy. `at` is later than that of every change before; `now` is the database's clock, unbent."""
+    """The instant of a change. `at` is later than that of every earlier change; `now` is the database's clock."""
 
     at: datetime
     now: datetime
@@ -115,9 +114,9 @@ class Moment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Differences:
-    """What of a page the copy does not hold: records that are new to it, and records to put in another's place.
+    """What of a page differs from the copy: `new` records to insert and `other` ones to replace.
 
-    `found` are the ids of those that the copy holds as they are, but a sync has missed.
+    `found` are the ids of records that are unchanged, but that a sync has missed.
     """
 
     new: Sequence[Record]
@@ -128,7 +127,7 @@ class Differences:
 
 
 def is_as_known(records: Iterable[Record], known: Mapping[int, KnownRecord]) -> bool:
-    """Whether the copy holds all of these records as they are, so that there is nothing to write."""
+    """Whether the copy holds all of these records unchanged, so that there is nothing to write."""
     return all(
         (held := known.get(record.record_id)) is not None
         and not held.is_deleted
@@ -141,10 +140,10 @@ def is_as_known(records: Iterable[Record], known: Mapping[int, KnownRecord]) -> 
 def compare(
     records: Iterable[Record], known: Mapping[int, KnownRecord], *, asked_at: datetime, sync_id: str
 ) -> Differences:
-    """Compare a page that was asked for at `asked_at` with what is known of its records.
+    """Compare a page that was requested at `asked_at` with what is known of its records.
 
-    A page says nothing about a record that has changed in the copy since it was asked for: another sync was faster.
-    A record that was deleted and is back counts as created; one that this sync has changed before is not counted again.
+    A page says nothing about a record that has changed in the copy since the request: another sync was faster. A
+    deleted record that is back counts as created; one that this sync has changed before is not counted again.
     """
     new: list[Record] = []
     back: list[Record] = []
@@ -176,7 +175,7 @@ def _missed(known: Mapping[int, KnownRecord]) -> set[int]:
 
 
 class Shown(StrEnum):
-    """Which records a list shows."""
+    """Which records a list includes."""
 
     LIVING = "false"
     ALL = "true"
@@ -185,7 +184,7 @@ class Shown(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """The place of a record in the order of change."""
+    """The position of a record in the order of change."""
 
     changed_at: datetime
     record_id: int
@@ -193,7 +192,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CopiedRecord:
-    """A record of the copy: `body` is HubSpot's record as JSON, `synced_at` when that was brought.
+    """A record of the copy: `body` is HubSpot's record as JSON, stored at `synced_at`.
 
     An erased one is a tombstone: deleted, with `null` for a body.
     """
@@ -208,5 +207,4 @@ class CopiedRecord:
 
     @property
     def place(self) -> Place:
-        """Where it stands in the order of change."""
         return Place(self.changed_at, self.record_id)

@@ -1,4 +1,4 @@
-"""CurrentCopy: brings the current copy up to the pages of a sync, and finds what is not at HubSpot any more."""
+"""CurrentCopy: applies the pages of a sync to the current copy, and marks what HubSpot no longer has."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from datetime import timedelta
 from worker.current_copy.comparison import NONE_SEEN, Comparison, SeenIds, copying_of
 from worker.current_copy.feed_records import completed
 from worker.current_copy.interfaces import ErasureStore, RecordStore, Transactions
-from worker.current_copy.record import KnownRecord, Record, compare, in_portions, is_as_known, records_of
+from worker.current_copy.record import KnownRecord, Record, compare, in_batches, is_as_known, records_of
 from worker.errors import StoreUnavailableError
 from worker.jobs.copy_progress import CopyProgress, SyncMode
 from worker.jobs.job import Job
 from worker.records.page import Page
 
-_SMALL_COPY = 1000  # records; a few times what the largest page holds
-_TRIES = 5  # the copy of a feed's record may change while it is prepared, but hardly this often
+_SMALL_COPY = 1000  # records: a few times the largest page
+_TRIES = 5  # the held record may change while a feed's record is completed, but hardly this often
 
 
 class CurrentCopy:
-    """The copy as a sync's exports write it. One object serves all threads of a worker: it keeps no state of a job.
+    """Writes the copy for a sync's exports. One object serves all threads of a worker: it holds no state of a job.
 
-    What a page changes and the export's account of that are stored together or not at all, so that nothing is counted
-    twice or left out, and by nobody who has lost the job's lease. The account lies with the copy; the job reflects it.
-    The job is no part of the transaction: one whose client is killed locks what it has written for up to a minute.
+    A page's changes and the export's progress are stored in one transaction, so that nothing is counted twice or left
+    out, and only while the job's lease is held. The progress is stored with the copy; the job mirrors it. The job is
+    not part of the transaction: one whose client is killed locks what it has written for up to a minute.
     """
 
     def __init__(
@@ -44,77 +44,77 @@ class CurrentCopy:
         self._comparison = comparison
 
     def resume(self, job: Job) -> Job:
-        """Have a job go on from what is known of it with the copy; whoever held it before changes the copy no more."""
+        """Return the job with the progress stored in the copy; earlier holders of its lease can write no more."""
         reflected, is_at_start = copying_of(job), job.progress.pages == 0
         copying = self._records.resume(job.copy_id, job.job_id, reflected, epoch=job.epoch, is_at_start=is_at_start)
         if not is_at_start:
-            copying = replace(copying, feed_total=reflected.feed_total)  # it belongs to the place, which the job knows
+            copying = replace(copying, feed_total=reflected.feed_total)  # it belongs to the cursor, which is in the job
         if copying.mode_used is None:
             last = self._records.last_sync(job.copy_id, *SyncMode)
-            # Kept, since pages may change nothing, and who goes on might decide otherwise.
+            # Stored, since pages may change nothing, and another worker that resumes might decide otherwise.
             return self._kept(job, copying.decide(last.since if last is not None else None, at=job.updated_at))
         return replace(job, copying=copying)
 
     def read_all(self, job: Job, *, because: str) -> Job:
-        """Have an export that reads a feed begin again with all records."""
+        """Make an export that reads a feed start again with the list of all records."""
         return self._kept(job, copying_of(job).read_all(because))
 
     def apply_page(self, job: Job, page: Page, *, asked_at: float) -> Job:
-        """Apply a page that was asked for at `asked_at` to the copy; nothing is written where the copy is up to date.
+        """Apply a page that was requested at `asked_at`; nothing is written where the copy is up to date.
 
-        A heavy page takes several transactions. A worker that dies between two of them has counted what they did:
-        the page is fetched again, and its records are found as they are. Raises LeaseLostError.
+        A large page takes several transactions, each with its counts: after a crash between two of them the page is
+        fetched again, and the records that were written are found unchanged. Raises LeaseLostError.
         """
         found = records_of(job.copy_id.export_type, page.body)
         ids = [record.record_id for record in found]
         whole = self._whole_copy(job)
         known = self._records.known(job.copy_id, ids) if whole is None else whole
         different = [each for each in found if not is_as_known([each], known)]
-        portions = list(in_portions(different))
-        if not portions and copying_of(job).since is None:
-            portions = [[]]
-        for portion in portions:
-            job = self._bring_up(job, portion, known, asked_at=asked_at)
+        batches = list(in_batches(different))
+        if not batches and copying_of(job).since is None:
+            batches = [[]]
+        for batch in batches:
+            job = self._apply_batch(job, batch, known, asked_at=asked_at)
         return job if whole is None else self._comparison.end_early(job, ids, whole)
 
     def _whole_copy(self, job: Job) -> Mapping[int, KnownRecord] | None:
-        """Read all of a small copy where a list is a single page, so that it need not be read again to be compared."""
+        """Read all of a small copy where the list is a single page, which is then compared without another read."""
         is_whole_list = job.progress.pages == 1 and job.is_complete and not copying_of(job).reads_feed
         return self._records.all_known(job.copy_id, most=_SMALL_COPY) if is_whole_list else None
 
-    def _bring_up(
-        self, job: Job, portion: Sequence[Record], known: Mapping[int, KnownRecord], *, asked_at: float
+    def _apply_batch(
+        self, job: Job, batch: Sequence[Record], known: Mapping[int, KnownRecord], *, asked_at: float
     ) -> Job:
-        """Write records in one transaction, and again where what they were completed with has changed meanwhile."""
+        """Write records in one transaction; retry where the records that completed them have changed meanwhile."""
         for _ in range(_TRIES):
-            ready = self._prepared(job, portion, known)
+            ready = self._prepared(job, batch, known)
             if not ready and copying_of(job).since is not None:
                 return job
             written = self._write(job, ready, known, asked_at=asked_at)
             if written is not None:
                 return written
-            known = self._records.known(job.copy_id, [record.record_id for record in portion])
+            known = self._records.known(job.copy_id, [record.record_id for record in batch])
         raise StoreUnavailableError
 
-    def _prepared(self, job: Job, portion: Sequence[Record], known: Mapping[int, KnownRecord]) -> list[Record]:
+    def _prepared(self, job: Job, batch: Sequence[Record], known: Mapping[int, KnownRecord]) -> list[Record]:
         """Return records ready to be written, those of a feed completed with what the copy holds.
 
-        This work grows with the size of records and the load of this process; a transaction, which has seconds, must
-        not wait for it.
+        It is done before the transaction, which lasts only seconds: this work grows with the size of records and the
+        load of the process.
         """
         if copying_of(job).reads_feed:
-            held = self._records.bodies(job.copy_id, [each.record_id for each in portion if each.record_id in known])
+            held = self._records.bodies(job.copy_id, [each.record_id for each in batch if each.record_id in known])
             whole = [
                 completed(each, known[each.record_id], held[each.record_id]) if each.record_id in held else each
-                for each in portion
+                for each in batch
             ]
-            portion = [each for each in whole if not is_as_known([each], known)]
-        return self._records.encode(portion)
+            batch = [each for each in whole if not is_as_known([each], known)]
+        return self._records.encode(batch)
 
     def _write(
         self, job: Job, ready: Sequence[Record], prepared_with: Mapping[int, KnownRecord], *, asked_at: float
     ) -> Job | None:
-        """Write records and what that has changed together; None where a feed's have to be completed anew."""
+        """Write records and counts together; None where a feed's records have to be completed again."""
         copying, copy = copying_of(job), job.copy_id
         sync_id, is_from_feed = job.sync_id, copying.reads_feed
         ids = [record.record_id for record in ready]
@@ -138,8 +138,8 @@ class CurrentCopy:
         return self._transactions.run(write)
 
     def compare(self, job: Job, *, seen: SeenIds = NONE_SEEN) -> Job:
-        """Look on for what an export whose pages are all there has not seen, as `Comparison.go_on` does."""
-        return self._comparison.go_on(job, seen=seen)
+        """Continue the comparison of an export whose pages are all stored: see `Comparison.proceed`."""
+        return self._comparison.proceed(job, seen=seen)
 
     def _kept(self, job: Job, copying: CopyProgress) -> Job:
         self._records.keep_account(job.copy_id, job.job_id, copying, epoch=job.epoch)
@@ -147,5 +147,5 @@ class CurrentCopy:
 
 
 def _contents(records: Iterable[Record], known: Mapping[int, KnownRecord]) -> list[bytes | None]:
-    """Return the digest of what is held under each record's id."""
+    """Return the held digest under each record's id."""
     return [known[each.record_id].digest if each.record_id in known else None for each in records]

@@ -13,7 +13,6 @@ from pydantic import SecretStr
 from worker.accounts.gone_list import GoneList
 from worker.errors import ListGoneError
 from worker.jobs.job import Job
-from worker.jobs.turn import AccountTurn
 from worker.rate_limit.permits import FREE_PERMIT, Permit
 from worker.rate_limit.quota import Quota
 from worker.records.crm_api import CrmApi
@@ -114,13 +113,3 @@ class SliceOutcome(StrEnum):
     NOTHING_TO_CLAIM = "nothing_to_claim"
     NOT_TAKEN = "not_taken"
     LEASE_LOST = "lease_lost"
-
-
-class SliceRunner(Protocol):
-    """Does the slice that a message asks for."""
-
-    def run_slice(self, job_id: str) -> SliceOutcome:
-        """Work on a job for at most one slice. Raises UnavailableError."""
-
-    def take_turn(self, turn: AccountTurn) -> SliceOutcome:
-        """Work on a job of an account for at most one slice. Raises UnavailableError."""

@@ -93,20 +93,3 @@ class UpkeepStore(Protocol):
 
         In that time every message that was delivered before the mark has led to its claim.
         """
-
-
-class SyncStarter(Protocol):
-    """Starts the sync that a message names."""
-
-    def start(self, sync_id: str) -> None:
-        """Make a sync's children, unless there are any. Raises UnavailableError."""
-
-    def start_all(self, sync_ids: Sequence[str]) -> None:
-        """Do so for one sync after the other. Raises UnavailableError with the rest left to the sweeper."""
-
-
-class SweepRunner(Protocol):
-    """Publishes again what no worker has taken."""
-
-    def sweep(self) -> int:
-        """Return how many jobs were published. Raises UnavailableError."""

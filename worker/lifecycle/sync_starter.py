@@ -26,11 +26,6 @@ class Syncer:
         self._queue = queue
         self._clock = clock
 
-    def start_all(self, sync_ids: Sequence[str]) -> None:
-        """Start one after the other. Raises as `start` does, with the rest left to the sweeper."""
-        for sync_id in sync_ids:
-            self.start(sync_id)
-
     def start(self, sync_id: str) -> None:
         """Make the children of a sync and publish them, unless that was done, or the sync was stopped.
 

@@ -1,7 +1,7 @@
-"""Which of the driver's errors say "not now": the server is away, changes its primary, or cannot keep its word.
+"""Which of the driver's errors are transient: the server is down, elects a primary, or cannot meet a write concern.
 
-Everything else is a mistake of ours. The driver does not sort them: a fail-over alone comes as a lost connection, as a
-failed operation, as a write concern that was not met, inside of a bulk write's details, and as a configuration error.
+All others are bugs of ours. The driver does not classify them: a fail-over alone appears as a lost connection, a failed
+operation, an unmet write concern, in the details of a bulk write, and as a configuration error.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from pymongo.errors import (
     WriteConcernError,
 )
 
-# Each of these is the server's word that the same operation may be done again: see its src/mongo/base/error_codes.yml.
+# With each of these labels the server says that the operation may be retried: see its src/mongo/base/error_codes.yml.
 _LABELS = ("RetryableWriteError", "TransientTransactionError", "UnknownTransactionCommitResult", "RetryableError")
 
 NOT_NOW: Mapping[int, str] = {
-    # the primary is gone, going, or not this member any more
+    # there is no primary, or it is another member
     91: "ShutdownInProgress",
     189: "PrimarySteppedDown",
     10058: "LegacyNotPrimary",
@@ -35,7 +35,7 @@ NOT_NOW: Mapping[int, str] = {
     13436: "NotPrimaryOrSecondary",
     133: "FailedToSatisfyReadPreference",
     134: "ReadConcernMajorityNotAvailableYet",
-    # members cannot reach each other, or are too slow
+    # members do not reach each other, or are too slow
     6: "HostUnreachable",
     7: "HostNotFound",
     89: "NetworkTimeout",
@@ -43,10 +43,10 @@ NOT_NOW: Mapping[int, str] = {
     50: "MaxTimeMSExpired",
     202: "NetworkInterfaceExceededTimeLimit",
     262: "ExceededTimeLimit",
-    # what a majority was to keep is not known to be kept
+    # a write concern was not met: the write may be lost
     64: "WriteConcernTimeout",
     100: "UnsatisfiableWriteConcern",
-    # an operation was ended, or what it worked on is gone: by an operator, a fail-over, or its age
+    # an operation, cursor or transaction was ended by an operator, a fail-over, or its age
     43: "CursorNotFound",
     175: "QueryPlanKilled",
     237: "CursorKilled",
@@ -59,29 +59,29 @@ NOT_NOW: Mapping[int, str] = {
     246: "SnapshotUnavailable",
     251: "NoSuchTransaction",
     290: "TransactionExceededLifetimeLimitSeconds",
-    # keys and routes that a member has not heard of yet
+    # a member's routing information or keys are out of date
     13388: "StaleConfig",
     63: "StaleShardVersion",
     150: "StaleEpoch",
     211: "KeyNotFound",
-    # the server is out of something
+    # the server lacks memory, disk or capacity
     146: "ExceededMemoryLimit",
     365: "TemporarilyUnavailable",
     462: "IngressRequestRateLimitExceeded",
     8000: "AtlasError",
     14031: "OutOfDiskSpace",
-    # credentials that are being changed: the operator's to mend, and no reason to give up a customer's job
+    # credentials are being rotated: the operator mends that, and no job should fail for it
     13: "Unauthorized",
     18: "AuthenticationFailed",
     391: "ReauthenticationRequired",
 }
 """The server's codes, each with its name there."""
 
-_NO_SESSIONS = "Sessions are not supported"  # so the driver calls a set of which it knows no member that is up
+_NO_SESSIONS = "Sessions are not supported"  # the driver's error for a replica set without a reachable member
 
 
 def is_not_now(error: PyMongoError) -> bool:
-    """Whether the operation may be done again later, and was not, or not certainly, done now."""
+    """Whether the operation was not, or not certainly, done, and may be retried later."""
     if isinstance(error, ConnectionFailure | CursorNotFound | WriteConcernError) or error.timeout:
         return True
     if any(map(error.has_error_label, _LABELS)):
@@ -97,6 +97,6 @@ def is_not_now(error: PyMongoError) -> bool:
 
 
 def _is_in_details(details: Mapping[str, Any]) -> bool:
-    """Look into a bulk write: one write concern that was not met leaves all of its writes unacknowledged."""
+    # One unmet write concern leaves all writes of a bulk unacknowledged.
     codes: Iterable[object] = (each.get("code") for each in details.get("writeErrors", ()))
     return bool(details.get("writeConcernErrors")) or any(code in NOT_NOW for code in codes)

@@ -1,4 +1,4 @@
-"""The connection to MongoDB, and the translation of what it throws into our errors."""
+"""The connection to MongoDB, transactions, and the translation of the driver's errors into ours."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def connect(uri: str, *, database: str, timeout_s: float) -> MongoDatabase:
 
 
 def _options_of(uri: str) -> Mapping[str, object]:
-    """Name the options that the URI sets itself. A `mongodb+srv` URI is looked up in DNS when it is used, not here."""
+    """Return the options that the URI sets, without the DNS look-up of a `mongodb+srv` URI."""
     if uri.startswith("mongodb+srv://"):
         uri = "mongodb://" + uri.removeprefix("mongodb+srv://")
     return parse_uri(uri, validate=False)["options"]  # type: ignore[no-any-return]
@@ -62,9 +62,9 @@ def _options_of(uri: str) -> Mapping[str, object]:
 
 @contextmanager
 def translated_errors() -> Iterator[None]:
-    """Turn "not now", in all the driver's forms of it, into StoreUnavailableError; everything else is a bug.
+    """Translate transient errors of the driver into StoreUnavailableError; any other is a bug.
 
-    What a transaction is tried again for is left to that, which is translated as a whole.
+    Within a transaction, errors that restart it are left to the driver; the transaction as a whole is translated.
     """
     try:
         yield
@@ -77,15 +77,15 @@ def translated_errors() -> Iterator[None]:
 
 
 def time_limit(seconds: float) -> AbstractContextManager[None]:
-    """Have all calls within the block end after so many seconds together, whatever a single one may take."""
+    """Limit all calls within the block to so many seconds together, whatever a single one may take."""
     return timeout(seconds)
 
 
 def insert_new(collection: MongoCollection, documents: Sequence[Document]) -> Mapping[int, bool]:
-    """Insert documents in one call, and return the numbers of those that were not: True where the `_id` was there.
+    """Insert documents in one call; return the index of each that failed, True where it is a duplicate.
 
-    The driver reports a duplicate and a write concern that was not met in one error: without the majority's word
-    nothing counts as stored, so that is raised, and "not now" as well.
+    The driver reports duplicates and an unmet write concern in one error: without the majority's acknowledgement
+    nothing counts as stored, so that is raised, as is any transient error.
     """
     try:
         collection.insert_many(documents, ordered=False)
@@ -97,15 +97,15 @@ def insert_new(collection: MongoCollection, documents: Sequence[Document]) -> Ma
 
 
 def from_now(seconds: float) -> Document:
-    """Return an instant by MongoDB's clock, for an update that computes."""
+    """Return an instant by MongoDB's clock, as an aggregation expression."""
     return {"$add": ["$$NOW", round(seconds * 1000)]}
 
 
 def in_transaction(database: MongoDatabase, work: Callable[[ClientSession], T], *, within_s: float | None = None) -> T:
-    """Run `work` in a transaction: all writes that it does with its session happen, or none.
+    """Run `work` in a transaction, to which the writes with its session belong.
 
-    It is called again when someone else wrote one of its documents meanwhile, within the time of a single call unless
-    `within_s` says otherwise. Inside of a transaction it is a part of that one.
+    After a write conflict it is called again, within the time-out of a single call or `within_s`. Inside a transaction
+    it becomes part of that one.
     """
     outer = _under_way.get()
     if outer is not None:
@@ -121,7 +121,7 @@ def in_transaction(database: MongoDatabase, work: Callable[[ClientSession], T], 
 
 
 def drop_index(collection: MongoCollection, name: str) -> None:
-    """Remove an index that an older version has made, if it is there."""
+    """Drop an index of an older version, if it exists."""
     if name not in collection.index_information():
         return
     try:
@@ -134,11 +134,11 @@ def drop_index(collection: MongoCollection, name: str) -> None:
 def at_one_moment(
     database: MongoDatabase, read: Callable[[ClientSession], T], *, pauses_s: Sequence[float] = _SNAPSHOT_PAUSES_S
 ) -> T:
-    """Run `read` with all queries of its session answered from one snapshot of majority-committed data.
+    """Run `read` with all queries of its session on one snapshot of majority-committed data.
 
-    Without it a query sees what commits while it runs: behind the place that it has reached, and not before it. The
-    server cannot serve a snapshot from before an index or a collection was made, so `read` is called again with a newer
-    one, after pauses. It must not write, nor hand a cursor out. Inside of a transaction it reads what that one sees.
+    Without it a query sees some of what commits while it runs: what is behind its position, not what is before it. The
+    server cannot serve a snapshot from before an index or collection was created, so `read` is repeated with a newer
+    one, after pauses. It must not write, nor return a cursor. Inside a transaction it reads that one's snapshot.
     """
     outer = _under_way.get()
     if outer is not None:
@@ -161,7 +161,7 @@ def _from_snapshot(client: MongoClient[Document], read: Callable[[ClientSession]
 
 
 def session_under_way() -> ClientSession | None:
-    """Return the session of the transaction that this runs in, if any; calls that are part of it pass it on."""
+    """Return the session of the transaction under way, if any; calls that are to be part of it pass it on."""
     return _under_way.get()
 
 

@@ -1,4 +1,4 @@
-"""MongoClock: MongoDB's time in every process, so that all of them mean the same instant by what is stored."""
+"""MongoClock: MongoDB's time in every process, so that stored instants are comparable."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from worker.clock import steady_s
 from worker.errors import StoreUnavailableError
 from worker.mongo.database import MongoDatabase, translated_errors
 
-_ASK_EVERY_S = 15.0  # another member may be the primary by then
+_ASK_EVERY_S = 15.0  # the primary may change
 _ASK_AGAIN_S = 5.0  # after MongoDB gave no answer
-_AT_FIRST_S = 0.5  # the same, while nothing is known
-_PATIENCE_S = 1.0  # for an answer: callers may wait for it
-_TRIES = 3  # an answer that was read late, by a process that was stopped or starved, is too inexact
+_AT_FIRST_S = 0.5  # the same before the first answer
+_TIMEOUT_S = 1.0  # of a request, for which callers may wait
+_TRIES = 3  # an answer that was read late, by a suspended or starved process, is too inexact
 
 InBackground: TypeAlias = Callable[[Callable[[], None]], None]
 
 
 @dataclass(frozen=True, slots=True)
 class _Setting:
-    """MongoDB's time at an instant of the steady clock, and until when that is good enough."""
+    """MongoDB's time at an instant of the steady clock, and when to ask again."""
 
     time: datetime
     at: float
@@ -37,11 +37,11 @@ def _in_thread(act: Callable[[], None]) -> None:
 
 
 class MongoClock:
-    """Asks the primary for its time every 15 s and counts on from there by a clock of the machine that nobody sets.
+    """Asks the primary for its time every 15 s and continues from there by the machine's steady clock.
 
-    It is as exact as the answer is quick: half of the time that it took, which is less than a second. The machine's
-    time of day is never used. Only the first call waits for MongoDB; one that may not wait (`waits=False`, for an event
-    loop) fails instead, until an `ask` in another thread has succeeded.
+    The error is at most half of the round trip, which is less than a second. The machine's time of day is never used.
+    Only the first call waits for MongoDB; with `waits=False`, for an event loop, it fails instead until an `ask` in
+    another thread has succeeded.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class MongoClock:
         self._ask_again_at = 0.0
 
     def __call__(self) -> datetime:
-        """Return the present instant, to the millisecond as MongoDB keeps it.
+        """Return the present instant in milliseconds, MongoDB's resolution.
 
         Raises StoreUnavailableError where MongoDB has never answered.
         """
@@ -73,7 +73,7 @@ class MongoClock:
         return now.replace(microsecond=now.microsecond // 1000 * 1000)
 
     def ask(self) -> None:
-        """Ask MongoDB, unless its time is known. Raises StoreUnavailableError."""
+        """Ask MongoDB, unless its time is known already. Raises StoreUnavailableError."""
         with self._asking:
             if self._setting is None and self._steady() >= self._ask_again_at:
                 self._setting = self._asked()
@@ -91,7 +91,7 @@ class MongoClock:
         return self._setting
 
     def _renew(self) -> None:
-        """Ask, one thread at a time; without an answer continue from the last one."""
+        """Ask, in one thread at a time; without an answer continue from the last one."""
         if not self._asking.acquire(blocking=False):
             return
         try:
@@ -111,10 +111,10 @@ class MongoClock:
 
     def _answer(self) -> _Setting | None:
         asked_at = self._steady()
-        with translated_errors(), timeout(_PATIENCE_S):
+        with translated_errors(), timeout(_TIMEOUT_S):
             theirs: datetime = self._database.command("hello")["localTime"]
         answered_at = self._steady()
-        if answered_at - asked_at > _PATIENCE_S:
+        if answered_at - asked_at > _TIMEOUT_S:
             return None
         middle = asked_at + (answered_at - asked_at) / 2
         return _Setting(theirs.replace(tzinfo=UTC), middle, answered_at + _ASK_EVERY_S)

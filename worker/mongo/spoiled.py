@@ -10,9 +10,9 @@ _log = structlog.get_logger()
 
 
 class SpoiledDocuments:
-    """Logs each one as an error, by collection and id, and counts it where there are metrics.
+    """Logs each as an error, by collection and id, and counts it where there are metrics.
 
-    A store reports a document when it sets it aside, so that each is reported once.
+    A store reports a document when it marks it as spoiled, so that each is reported once.
     """
 
     def __init__(self, count: Callable[[str], None] | None = None) -> None:

@@ -1,4 +1,4 @@
-"""MongoTransactions: writes of several stores that happen all or not at all."""
+"""MongoTransactions: atomic writes of several stores."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ T = TypeVar("T")
 
 
 class MongoTransactions:
-    """Transactions; part of one are the methods of stores that say so.
+    """Runs transactions, to which those methods of stores belong whose descriptions say so.
 
-    One ends within `within_s`, tries included; without it within the time that a single call may take. MongoDB itself
-    ends a transaction after 60 s.
+    One ends within `within_s`, retries included, by default within the time-out of a single call. MongoDB itself aborts
+    a transaction after 60 s.
     """
 
     def __init__(self, database: MongoDatabase, *, within_s: float | None = None) -> None:
@@ -22,5 +22,5 @@ class MongoTransactions:
         self._within_s = within_s
 
     def run(self, work: Callable[[], T]) -> T:
-        """Do the work, once more where another write came between."""
+        """Run `work`, and again after a write conflict."""
         return in_transaction(self._database, lambda _: work(), within_s=self._within_s)

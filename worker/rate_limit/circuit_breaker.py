@@ -1,4 +1,4 @@
-"""RedisCircuitBreaker: whether Redis answers this process, so that nobody waits for one that is known to be away."""
+"""RedisCircuitBreaker: stops calls to a Redis that does not answer, so that nobody waits for it."""
 
 from __future__ import annotations
 
@@ -11,98 +11,98 @@ from redis import RedisError
 
 _log = structlog.get_logger()
 
-_LOOK_AGAIN_S = 1.0
-_FEWEST_LOOKS = 3  # a second apart: a process that was stopped meanwhile knows nothing of that time
+_PROBE_EVERY_S = 1.0
+_FEWEST_PROBES = 3  # a second apart: a process that was suspended in between knows nothing of that time
 _NEVER = float("-inf")
 
 T = TypeVar("T")
 
 
 class RedisCircuitBreaker:
-    """Passes questions on to Redis; while it is away, one a second, of one thread. Instants are of the given clock.
+    """Passes calls to Redis; while it is away, one probe a second, by one thread. Instants are of the given clock.
 
-    What is decided without Redis is decided through `alone`, and so never while that one question is under way: Redis
-    may be back, and what it is told of this process then has to be all there is to tell.
+    What is decided without Redis goes through `call_degraded`, and so never while a probe is under way: Redis may be
+    back, and what the probe reports of this process must be complete.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._lock = threading.Lock()
         self._away_since: float | None = None
-        self._look_again_at = _NEVER
-        self._is_looking = False
-        self._failed_looks = 0
-        self.last_answer_at = _NEVER  # before the absence, while there is one
+        self._next_probe_at = _NEVER
+        self._is_probing = False
+        self._failed_probes = 0
+        self.last_answer_at = _NEVER  # before the failure, while Redis is away
         self.last_failure_at = _NEVER
 
     @property
     def away_since(self) -> float | None:
-        """When the first question was not answered; None: Redis is there."""
+        """When the first call failed; None: Redis answers."""
         return self._away_since
 
     @property
     def is_surely_away(self) -> bool:
-        """Whether this process has looked often enough to know that nobody else is answered either."""
-        return self._away_since is not None and self._failed_looks >= _FEWEST_LOOKS
+        """Whether probes have failed often enough to conclude that Redis answers no other process either."""
+        return self._away_since is not None and self._failed_probes >= _FEWEST_PROBES
 
-    def ask(self, question: Callable[[], T]) -> T | None:
+    def call(self, command: Callable[[], T]) -> T | None:
         """Return the answer; None: Redis is away, or was a moment ago."""
-        return self._put(question) if self._away_since is None else None
+        return self._try(command) if self._away_since is None else None
 
-    def look(self, question: Callable[[], T]) -> T | None:
-        """Return the answer, as `ask` does, to a question that tells Redis all that happened while it was away.
+    def probe(self, command: Callable[[], T]) -> T | None:
+        """Do as `call` does with a command that reports to Redis all that happened while it was away.
 
-        Once a second it is put to a Redis that was away, and its answer ends the absence.
+        Once a second it is sent to a Redis that was away; an answer closes the breaker.
         """
-        if not self._begin_to_look():
-            return self.ask(question)
+        if not self._begin_probe():
+            return self.call(command)
         try:
-            answer = self._put(question)
+            answer = self._try(command)
             if answer is not None:
-                self._end_absence()
+                self._close()
             else:
-                self._failed_looks += 1
+                self._failed_probes += 1
             return answer
         finally:
-            self._is_looking = False
+            self._is_probing = False
 
-    def alone(self, decision: Callable[[float], T]) -> T | None:
-        """Decide without Redis, told since when it is away; None: it may be back, so ask again in a moment."""
+    def call_degraded(self, decision: Callable[[float], T]) -> T | None:
+        """Decide without Redis, given since when it is away; None: it may be back, so ask again in a moment."""
         with self._lock:
-            if self._away_since is None or self._is_looking:
+            if self._away_since is None or self._is_probing:
                 return None
             return decision(self._away_since)
 
-    def _put(self, question: Callable[[], T]) -> T | None:
+    def _try(self, command: Callable[[], T]) -> T | None:
         try:
-            answer = question()
+            answer = command()
         except RedisError as error:
-            self._lose(error)
+            self._open(error)
             return None
         if self._away_since is None:
             self.last_answer_at = self._clock()
         return answer
 
-    def _begin_to_look(self) -> bool:
+    def _begin_probe(self) -> bool:
         with self._lock:
-            if self._away_since is None or self._is_looking or self._clock() < self._look_again_at:
+            if self._away_since is None or self._is_probing or self._clock() < self._next_probe_at:
                 return False
-            self._is_looking = True
+            self._is_probing = True
             return True
 
-    def _end_absence(self) -> None:
+    def _close(self) -> None:
         with self._lock:
-            self._away_since, self._failed_looks = None, 0
+            self._away_since, self._failed_probes = None, 0
             self.last_answer_at = self._clock()
         _log.info("limiter_redis_back")
 
-    def _lose(self, error: RedisError) -> None:
+    def _open(self, error: RedisError) -> None:
         with self._lock:
             at = self._clock()
-            was_there = self._away_since is None
-            if was_there:
+            is_first = self._away_since is None
+            if is_first:
                 self._away_since = at
             self.last_failure_at = at
-            self._look_again_at = at + _LOOK_AGAIN_S
-        if was_there:
+            self._next_probe_at = at + _PROBE_EVERY_S
+        if is_first:
             _log.warning("limiter_redis_away", error=type(error).__name__)

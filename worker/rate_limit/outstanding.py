@@ -1,4 +1,4 @@
-"""OutstandingCalls: the permits of this process, and their reports to Redis: still out, over, or not made."""
+"""OutstandingCalls: the permits of this process, and its reports to Redis: in flight, ended, or never made."""
 
 from __future__ import annotations
 
@@ -11,46 +11,47 @@ from dataclasses import dataclass
 import structlog
 
 from worker.errors import PermitExpiredError
+from worker.rate_limit.limit_keys import LimitKey
 from worker.rate_limit.local_window import LocalCall
 from worker.rate_limit.permits import DELIVERY_S, PERMIT_S, PRESUMED_OVER_S
-from worker.rate_limit.redis_window import CallState, LimitKey
+from worker.rate_limit.redis_window import CallState
 
 _log = structlog.get_logger()
 
 _GATHER_S = 0.05  # calls that end within it are reported together
-_TELL_AGAIN_S = 1.5
+_REPORT_EVERY_S = 1.5
 
-Tell = Callable[[Mapping[LimitKey, Sequence[CallState]]], bool]
+Report = Callable[[Mapping[LimitKey, Sequence[CallState]]], bool]
 """Reports to Redis; False: it is away."""
 
 
 @dataclass(slots=True, kw_only=True)
 class _Call:
-    """A call that counts. It may leave within PERMIT_S of `confirmed_at`; Redis was last told of it at `told_at`."""
+    """A call that counts. It may leave within PERMIT_S of `confirmed_at`; it was last reported at `reported_at`."""
 
     name: str
     key: LimitKey
     local: LocalCall
     confirmed_at: float
-    told_at: float
+    reported_at: float
 
     def confirm(self, *, at: float) -> None:
-        """Note that Redis has been told, after this instant, that the call is still out.
+        """Note that Redis has learned, after this instant, that the call is still in flight.
 
-        A permit that has expired stays so: Redis may have granted its place to another call meanwhile.
+        A permit that has expired stays expired: Redis may have granted another one in its stead.
         """
-        self.told_at = at
+        self.reported_at = at
         if not self.is_late(at=at):
             self.confirmed_at = at
 
     def is_late(self, *, at: float) -> bool:
-        """Whether the call may not leave any more."""
+        """Whether it is too late for the call to leave."""
         return at - self.confirmed_at > PERMIT_S
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Ended:
-    """A call that has been over since `at`, which may lie slightly ahead; None: it was not made."""
+    """A call that ended at `at`, which may lie slightly ahead; None: it was never made."""
 
     name: str
     key: LimitKey
@@ -59,38 +60,38 @@ class _Ended:
 
 
 class OutstandingCalls:
-    """Issues permits and reports their outcome to Redis in the background, so that no call waits for that.
+    """Issues permits and reports to Redis in the background how calls ended, so that no call waits for that.
 
-    A late report costs throughput, never the limit: until then the call counts as outstanding. `keep_s` is for how long
-    it is worth telling. Instants are of `clock`.
+    A late report costs throughput, never the limit: until then the call counts as outstanding. A report that fails is
+    repeated for `keep_s`. Instants are of `clock`.
     """
 
-    def __init__(self, tell: Tell, *, keep_s: float, clock: Callable[[], float]) -> None:
-        self._tell = tell
+    def __init__(self, report: Report, *, keep_s: float, clock: Callable[[], float]) -> None:
+        self._report = report
         self._keep_s = keep_s
         self._clock = clock
-        self._changing, self._telling = threading.Lock(), threading.Lock()
+        self._changing, self._reporting = threading.Lock(), threading.Lock()
         self._calls: dict[str, _Call] = {}
         self._ended: list[_Ended] = []
         self._dropped = deque[tuple[_Call, float | None]]()
-        self._has_news = threading.Event()
+        self._has_ended = threading.Event()
         self._is_running = False
 
     def open(self, name: str, key: LimitKey, *, valid_from: float, local: LocalCall) -> CallPermit:
         """Return the permit of a call that counts from now on, and has to leave within PERMIT_S of `valid_from`."""
-        call = _Call(name=name, key=key, local=local, confirmed_at=valid_from, told_at=valid_from)
+        call = _Call(name=name, key=key, local=local, confirmed_at=valid_from, reported_at=valid_from)
         with self._changing:
             self._calls[name] = call
             self._run_in_background()
         return CallPermit(self, call, clock=self._clock)
 
     def retract(self, name: str, key: LimitKey) -> None:
-        """Report that a call was not made, which Redis may have counted: its answer was lost."""
+        """Report a call as never made that Redis may have granted: its answer was lost."""
         with self._changing:
             self._note(_Ended(name=name, key=key, at=None, noted_at=self._clock()))
 
     def end(self, call: _Call, *, at: float | None) -> None:
-        """Count a call no longer than until a window after this instant; None: it was not made."""
+        """Count a call until a window after this instant; None: it was never made."""
         with self._changing:
             if self._calls.pop(call.name, None) is not None:
                 call.local.ends_at = at if at is not None else float("-inf")
@@ -101,22 +102,22 @@ class OutstandingCalls:
         self._dropped.append((call, at))
 
     def flush(self) -> None:
-        """Report all outcomes to Redis. Those that fail are kept for the next time."""
-        with self._telling:
+        """Report to Redis. What fails is kept for the next time."""
+        with self._reporting:
             while self._dropped:
                 call, ended_at = self._dropped.popleft()
                 self.end(call, at=ended_at)
             at = self._clock()
             with self._changing:
                 ended, self._ended = self._ended, []
-                due = [call for call in self._calls.values() if at - call.told_at >= _TELL_AGAIN_S]
+                due = [call for call in self._calls.values() if at - call.reported_at >= _REPORT_EVERY_S]
             states = defaultdict[LimitKey, list[CallState]](list)
             for call in due:
                 states[call.key].append(CallState(name=call.name, over_ago_s=-PRESUMED_OVER_S))
             for each in ended:
                 over_ago_s = at - each.at if each.at is not None else None
                 states[each.key].append(CallState(name=each.name, over_ago_s=over_ago_s))
-            if not states or self._tell(states):
+            if not states or self._report(states):
                 for call in due:
                     call.confirm(at=at)
                 return
@@ -125,7 +126,7 @@ class OutstandingCalls:
 
     def _note(self, ended: _Ended) -> None:
         self._ended.append(ended)
-        self._has_news.set()
+        self._has_ended.set()
         self._run_in_background()
 
     def _run_in_background(self) -> None:
@@ -136,13 +137,13 @@ class OutstandingCalls:
 
     def _run(self) -> None:
         while self._has_work():
-            self._has_news.wait(_TELL_AGAIN_S)
-            self._has_news.clear()
+            self._has_ended.wait(_REPORT_EVERY_S)
+            self._has_ended.clear()
             time.sleep(_GATHER_S)
             try:
                 self.flush()
-            except Exception:  # the outermost loop of a thread: without it no call would ever be over
-                _log.exception("permits_not_told")
+            except Exception:  # the outermost loop of a thread: without it no call would ever end
+                _log.exception("permits_not_reported")
 
     def _has_work(self) -> bool:
         with self._changing:
@@ -151,7 +152,7 @@ class OutstandingCalls:
 
 
 class CallPermit:
-    """A Permit. Only one thread at a time has it."""
+    """A Permit, for one thread at a time."""
 
     def __init__(self, calls: OutstandingCalls, call: _Call, *, clock: Callable[[], float]) -> None:
         self._calls = calls
@@ -160,18 +161,17 @@ class CallPermit:
         self._left_at: float | None = None
 
     def leave(self) -> None:
-        """Note that the call leaves now. Raises PermitExpiredError."""
         at = self._clock()
         if self._call.is_late(at=at):
             raise PermitExpiredError
         self._left_at = at
 
     def settle(self) -> None:
-        """Note that the call is over, if it has left; otherwise it was not made."""
+        """End the call now if it has left; otherwise it was never made."""
         self._calls.end(self._call, at=self._clock() if self._left_at is not None else None)
 
     def close(self) -> None:
-        """Give the permit up: a call that has left unanswered may still arrive until its delivery time has passed."""
+        """Give the permit up: a call that has left may still arrive until its delivery time has passed."""
         self._calls.end(self._call, at=self._ends_at)
 
     def __del__(self) -> None:

@@ -17,7 +17,7 @@ class Rate:
 
     @classmethod
     def parse(cls, text: str) -> Self | None:
-        """Read `110/10`; `0` gives None, which is no limit. Raises ValueError on anything else."""
+        """Parse `110/10`; `0`: None, no limit. Raises ValueError, with a text for the operator, on anything else."""
         if text.strip() == "0":
             return None
         match = re.fullmatch(r"\s*([1-9]\d{0,8})\s*/\s*([1-9]\d{0,4})\s*", text, re.ASCII)
@@ -27,14 +27,14 @@ class Rate:
 
     @property
     def per_second(self) -> float:
-        """Calls a second in the long run."""
+        """The mean rate."""
         return self.calls / self.seconds
 
     def under(self, quota: Quota) -> Rate:
-        """Give the fastest rate that keeps this one and the quota's: this one, unless the quota is lower.
+        """Return the fastest rate that keeps to both this one and the quota's.
 
-        The windows may differ. So many calls in a window are at most as many times that in a longer one as windows
-        of the one begin in the other.
+        The windows may differ: N calls in any window are at most N times as many in a longer one as the longer one
+        has room for beginnings of the shorter (the quotient, rounded up).
         """
         own = min(self.calls, quota.calls // math.ceil(quota.seconds / self.seconds))
         theirs = min(quota.calls, self.calls // math.ceil(self.seconds / quota.seconds))
@@ -46,7 +46,7 @@ class Quota:
     """What an answer of HubSpot says about the account's limit, in its `X-HubSpot-RateLimit-*` headers.
 
     `calls` are allowed in any `seconds`, of which `remaining` were left when the call was answered. `took_s` is how
-    long that call took; None where nobody has looked, and then little can be told from what is left.
+    long that call took, None where it was not measured: then `remaining` says little about the present.
     """
 
     calls: int

@@ -1,4 +1,4 @@
-"""RedisSlidingWindow: the calls of all workers, logged in Redis on its own clock. The reasoning is in `lua/`."""
+"""RedisSlidingWindow: a log of all workers' calls in Redis, by its clock. The reasoning is in `lua/`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from importlib.resources import files
 from redis import Redis
 
 from worker.rate_limit.blocks import blocked_for_s
+from worker.rate_limit.limit_keys import LimitKey
 from worker.rate_limit.permits import PERMIT_S, PRESUMED_OVER_S
 from worker.rate_limit.quota import Rate
 
@@ -22,24 +23,11 @@ _OF_ACCOUNT = ("calls", "blocked", "quota", "turns", "portal-of", "pace")
 _NOT_MADE = ""
 
 
-@dataclass(frozen=True, slots=True)
-class LimitKey:
-    """Whose limit a call counts in: that of the account's `portal` for our app; None: as far as is known its own."""
-
-    account_id: str
-    portal: str | None = None
-
-    @property
-    def name(self) -> str:
-        """Tell it from every other one."""
-        return f"account:{self.account_id}" if self.portal is None else f"portal:{self.portal}"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallState:
-    """The outcome of a call for Redis: since when it has been over; None: it was not made.
+    """What Redis is told of a call: how long ago it ended; None: it was never made.
 
-    A negative `over_ago_s` is for a call that is still out: it counts for so long from when Redis is told.
+    A negative `over_ago_s` is for a call that is still in flight: it counts for so long from the report on.
     """
 
     name: str
@@ -47,11 +35,11 @@ class CallState:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
-    """What Redis says about a key's next call.
+class Decision:
+    """Redis' answer to a request for a permit.
 
-    `rate` is the one in force, `logged` the calls in its window, whoever made them; `workers` share the account.
-    `birth` names the log: another one tells that Redis has lost its data.
+    `rate` is the one in force, `logged` the calls in its window, whoever made them; `workers` share the limit.
+    `birth` names the log: a new name shows that Redis has lost its data.
     """
 
     wait_s: float
@@ -86,11 +74,11 @@ class RedisSlidingWindow:
         is_spare: bool,
         birth: str | None,
         unlogged_ago_s: float | None,
-    ) -> Place:
-        """Book the key's next place, if it is near enough; for a spare call, if nobody else will want it.
+    ) -> Decision:
+        """Request the key's next permit within `within_s`; a low-priority call gets one that nobody else will want.
 
-        From then on the call counts, until `tell` says that it is over, for PRESUMED_OVER_S at the most.
-        `birth` is the log that this worker knows. Calls that are not in it were made `unlogged_ago_s` ago at the least.
+        From then on the call counts until `report` says that it ended, for PRESUMED_OVER_S at the most.
+        `birth` is the log that this worker knows. Calls that are not in it were made at least `unlogged_ago_s` ago.
         """
         keys = [*_keys(key), f"{_PREFIX}:log", f"{_PREFIX}:workers"]
         arguments: list[int | str] = [
@@ -107,10 +95,10 @@ class RedisSlidingWindow:
             _ms(PERMIT_S),
             *_portal(key),
         ]
-        booked, wait, blocked, calls, window, logged, workers, log = self._reserve(keys=keys, args=arguments)
-        return Place(
+        granted, wait, blocked, calls, window, logged, workers, log = self._reserve(keys=keys, args=arguments)
+        return Decision(
             wait_s=wait / 1000,
-            is_booked=bool(booked),
+            is_booked=bool(granted),
             is_blocked=bool(blocked),
             rate=Rate(calls, window / 1000),
             logged=logged,
@@ -118,8 +106,8 @@ class RedisSlidingWindow:
             birth=log if isinstance(log, str) else log.decode(),
         )
 
-    def tell(self, states: Mapping[LimitKey, Sequence[CallState]], *, keep_s: float) -> None:
-        """Report the outcome of calls. The log of a key that is no longer used is kept for `keep_s`."""
+    def report(self, states: Mapping[LimitKey, Sequence[CallState]], *, keep_s: float) -> None:
+        """Report how calls ended. The log of a key that is no longer used is kept for `keep_s`."""
         with self._redis.pipeline(transaction=False) as pipeline:
             for key, calls in states.items():
                 arguments: list[int | str] = [_ms(keep_s)]
@@ -131,19 +119,19 @@ class RedisSlidingWindow:
             pipeline.execute()
 
     def learn(self, key: LimitKey, rate: Rate, *, counted: int, reach_s: float) -> int:
-        """Put `rate` in force, and fill the log up to the calls that HubSpot has `counted`.
+        """Put `rate` in force, and add entries until the last `reach_s` hold as many calls as HubSpot has `counted`.
 
-        Those that the log has held in the last `reach_s` are known. Gives how many that are then.
+        Return how many they hold then.
         """
-        told: list[int | str] = [rate.calls, _ms(rate.seconds), _ms(QUOTA_LIFE_S), counted, _ms(reach_s)]
-        return int(self._learn(keys=_keys(key), args=[*told, secrets.token_hex(8), *_portal(key)]))
+        limits: list[int | str] = [rate.calls, _ms(rate.seconds), _ms(QUOTA_LIFE_S), counted, _ms(reach_s)]
+        return int(self._learn(keys=_keys(key), args=[*limits, secrets.token_hex(8), *_portal(key)]))
 
     def block(self, key: LimitKey, seconds: float) -> float:
-        """Grant no call for so many seconds, or longer if it is blocked for longer. Returns for how long."""
+        """Grant nothing for so many seconds; a longer block stays. Return how long the block lasts."""
         return float(self._block(keys=_keys(key), args=[_ms(seconds), *_portal(key)])) / 1000
 
     def blocked_for_s(self, key: LimitKey) -> float:
-        """Return the seconds for which there is no place, 0.0 where there is one."""
+        """Return the seconds left of a block, 0.0 where there is none."""
         return blocked_for_s(self._redis, key.account_id, portal=key.portal)
 
 

@@ -1,4 +1,4 @@
-"""Retry-After: HTTP's "not before", in seconds or as a date -> seconds from now on; pure."""
+"""Retry-After, in seconds or as a date -> seconds from now; pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 LONGEST_S = 86_400.0
-"""What a longer one is taken for: HubSpot documents up to 24 hours, with status 477. Then it is asked again."""
+"""The maximum, to which a longer one is cut: HubSpot documents up to 24 hours, with status 477."""
 
 _QUARTER_S = 900
 _NUMBER = re.compile(r"[+-]?[0-9]+(?:\.[0-9]*)?")
@@ -18,7 +18,7 @@ _LONGEST_TEXT = 64  # of a date or a number; more digits than that are as good a
 def retry_after_s(
     value: str | None, *, date: str | None = None, clock: Callable[[], datetime] | None = None
 ) -> float | None:
-    """Read a header's value; None where it is neither a number nor a date, 0.0 where its time has passed.
+    """Parse the header; None where it is neither a number nor a date, 0.0 where its time has passed.
 
     A date is compared with the answer's own `Date`, which comes from the same clock. Without that it is compared with
     `clock`; without either it is ignored.
@@ -35,7 +35,7 @@ def retry_after_s(
 
 
 def until_next_quarter_s(at: datetime) -> float:
-    """Seconds until the next quarter of an hour has begun: each is midnight in some time zone, and the end of a day."""
+    """Return the seconds until the next quarter of an hour: each is midnight, the end of a daily limit, somewhere."""
     return _QUARTER_S - at.timestamp() % _QUARTER_S + 1.0
 
 
@@ -44,7 +44,7 @@ def _bounded(seconds: float) -> float:
 
 
 def _instant(text: str) -> datetime | None:
-    """Read a date in one of the forms of HTTP; without a zone, as the form of asctime has it, it is UTC."""
+    """Parse one of HTTP's date formats; one without a zone (asctime's) is UTC."""
     if not text or len(text) > _LONGEST_TEXT:
         return None
     try:

@@ -1,1 +1,1 @@
-"""Questions of the shim that a worker answers while a caller waits."""
+"""Remote procedure calls: the shim asks, a worker answers while a caller waits."""

@@ -1,4 +1,4 @@
-"""The interfaces of RPC: its store, its queue, its answers."""
+"""The interfaces of RPC: the store of requests, their queue, the notifier of answers."""
 
 from __future__ import annotations
 
@@ -9,43 +9,35 @@ from worker.rpc.requests import Answer, RpcRequest
 
 
 class RpcRequestStore(Protocol):
-    """Requests and their answers, for some minutes. Every method raises StoreUnavailableError when MongoDB is away."""
+    """Requests and their answers, kept for minutes. Every method raises StoreUnavailableError when MongoDB is away."""
 
     def add(self, rpc_request: RpcRequest) -> bool:
-        """Store an RPC request; False, with nothing written, when there is or was one of that id."""
+        """Store a request; False, with nothing written, where there is or was one of that id."""
 
     def take(self, rpc_id: str) -> RpcRequest | None:
-        """Return an RPC request to the one who goes, and forget its secret; None: someone went, or nobody needs to."""
+        """Claim a request and remove its secret; None where it was claimed, has expired or was withdrawn."""
 
     def answer(self, rpc_id: str, answer: Answer) -> None:
-        """Store what came of an RPC request that was taken."""
+        """Store the answer to a claimed request."""
 
     def answer_to(self, rpc_id: str) -> Answer | None:
-        """Return what came of an RPC request; None as long as nothing did."""
+        """Return the answer; None as long as there is none."""
 
     def answered_among(self, rpc_ids: Collection[str]) -> set[str]:
-        """Return which of these have their answer."""
+        """Return which of these have an answer."""
 
     def withdraw(self, rpc_id: str) -> bool:
-        """Forget an RPC request that nobody has taken; False: somebody has."""
+        """Delete a request that nobody has claimed; False where somebody has."""
 
 
 class RpcQueue(Protocol):
-    """The way to the workers; only the RPC request's id travels."""
+    """The queue of RPC requests; a message holds only the id."""
 
     def publish(self, rpc_request: RpcRequest, /) -> None:
-        """Publish an RPC request. Raises BrokerUnavailableError."""
+        """Publish a request. Raises BrokerUnavailableError."""
 
 
 class AnswerNotifier(Protocol):
-    """Tells whoever waits that an RPC request has its answer; best effort, it never raises."""
+    """Notifies whoever waits for an answer; best effort, it never raises."""
 
-    def notify_answer(self, rpc_id: str) -> None:
-        """Say that there is an answer."""
-
-
-class RpcHandler(Protocol):
-    """Answers the RPC request that a message names."""
-
-    def run(self, rpc_id: str) -> None:
-        """Do an RPC request that nobody has taken and somebody waits for. Raises UnavailableError."""
+    def notify_answer(self, rpc_id: str) -> None: ...

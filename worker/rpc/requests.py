@@ -1,4 +1,4 @@
-"""RpcRequest: a question that the shim has and only a worker can put to HubSpot, while a caller waits. Pure values."""
+"""RpcRequest: what the shim asks of HubSpot through a worker while a caller waits; pure values."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from worker.records.types import ExportType
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExchangeCode:
-    """Exchange the authorisation code, which is the RPC request's secret, for a token, and store that."""
+    """Exchange the authorisation code, which is the request's secret, for a token, and store the token."""
 
     redirect_uri: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedExport:
-    """An export that nobody has started."""
+    """An export to be estimated."""
 
     export_type: ExportType
     request: ExportRequest
@@ -33,7 +33,7 @@ class PlannedExport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanExports:
-    """Say what these exports would come to, if they ran side by side."""
+    """Estimate what these exports would cost if they ran side by side."""
 
     exports: tuple[PlannedExport, ...]
 
@@ -43,16 +43,16 @@ Question: TypeAlias = ExchangeCode | PlanExports
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connected:
-    """The account is connected: to which HubSpot account, by whom, and what may be read."""
+    """The account is connected; `facts` say to which portal, by whom, and with which scopes."""
 
     facts: HubSpotFacts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportPlan:
-    """What one export would come to. None: that nobody knows.
+    """The estimate of one export, None where there is none.
 
-    Any one of the `missing_scopes` would do; none are missing where there are none.
+    Any one of `missing_scopes` would be enough; empty: none is missing; None: HubSpot does not tell.
     """
 
     export_type: ExportType
@@ -63,7 +63,7 @@ class ExportPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What exports would come to; `rate` is the limit of calls that they share, `facts` are of their connection."""
+    """Estimates of exports that share the limit `rate`; `facts` are those of their connection."""
 
     exports: tuple[ExportPlan, ...]
     rate: Rate | None
@@ -71,12 +71,12 @@ class Plan:
 
 
 Answer: TypeAlias = Connected | Plan | JobError
-"""What came of an RPC request; an error in words for a client."""
+"""The answer to an RPC request; an error is in words for a client."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RpcRequest:
-    """One question, put once. `secret` is what must not lie about: the store forgets it as soon as someone goes."""
+    """A question that is asked once. The store deletes `secret` when a worker claims the request."""
 
     rpc_id: str
     account_id: str

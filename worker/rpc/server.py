@@ -1,4 +1,4 @@
-"""RpcServer: takes an RPC request, has it done, and brings the answer to whoever waits."""
+"""RpcServer: runs an RPC request, stores the answer, and notifies whoever waits for it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from worker.rpc.requests import Answer, Connected, ExchangeCode, Plan, PlanExpor
 _log = structlog.get_logger()
 
 
-class _Connector(Protocol):
+class _CodeExchanger(Protocol):
     def connect(self, account_id: str, owner: str, question: ExchangeCode, *, code: SecretStr) -> Connected: ...
 
 
@@ -26,27 +26,27 @@ class _Planner(Protocol):
 
 
 class RpcServer:
-    """Runs RPC requests, each at most once: what was half done by a worker that died is not done a second time."""
+    """Runs RPC requests, each at most once: one that a worker died over is not repeated, and its caller times out."""
 
     def __init__(
         self,
         *,
         rpc_requests: RpcRequestStore,
-        connector: _Connector,
+        code_exchanger: _CodeExchanger,
         planner: _Planner,
         notifier: AnswerNotifier,
         clock: Callable[[], datetime],
     ) -> None:
         self._rpc_requests = rpc_requests
-        self._connector = connector
+        self._code_exchanger = code_exchanger
         self._planner = planner
         self._notifier = notifier
         self._clock = clock
 
     def run(self, rpc_id: str) -> None:
-        """Answer a request that nobody has taken and someone waits for; leave any other alone: messages may come twice.
+        """Answer a request that is open; a second message for it, or one for a withdrawn request, does nothing.
 
-        Raises StoreUnavailableError when MongoDB is away: nobody hears of the answer.
+        Raises StoreUnavailableError when MongoDB is away: the answer is lost, and the caller times out.
         """
         answer = self._take_and_do(rpc_id)
         if answer is None:
@@ -73,7 +73,7 @@ class RpcServer:
         except ExportError as error:
             _log.warning("rpc_request_failed", code=error.code, error=error.message)
             return JobError.of(error, at=self._clock())
-        except Exception:  # the outermost loop of an RPC request: who waits is told that there is a bug, and no more
+        except Exception:  # the outermost loop of an RPC request: the caller learns only that there is a bug
             _log.exception("rpc_request_broke")
             return JobError.of(InternalError())
 
@@ -81,6 +81,7 @@ class RpcServer:
         account_id, owner = rpc_request.account_id, rpc_request.owner
         match rpc_request.question:
             case ExchangeCode() as question:
-                return self._connector.connect(account_id, owner, question, code=rpc_request.secret or SecretStr(""))
+                code = rpc_request.secret or SecretStr("")
+                return self._code_exchanger.connect(account_id, owner, question, code=code)
             case PlanExports() as question:
                 return self._planner.plan(account_id, owner, question)

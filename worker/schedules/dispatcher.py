@@ -1,4 +1,4 @@
-"""Dispatcher: starts the syncs of schedules whose time has come."""
+"""Dispatcher: starts the syncs of schedules that are due."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from worker.schedules.interfaces import ConnectionObstacles, DueSchedules, Sched
 from worker.schedules.schedule import RunCounts, Schedule, Turn
 
 _log = structlog.get_logger()
-_AT_ONCE = 20  # syncs in a message
+_MOST_A_MESSAGE = 20  # syncs
 
 
 class Dispatcher:
-    """Takes due schedules by the batch, stores a sync for each, moves the schedules on, and publishes all at the end.
+    """Claims due schedules in batches, stores a sync for each, advances the schedules, and publishes all at the end.
 
-    In that order: who is killed in between has the next one repeat it, and a sync that is there is not stored again;
-    one that is not published is the sweeper's. Any number may run at once, one in a process, and as often as may be.
-    The messages come last because what they start takes the processor: of thousands of schedules the last one waits for
-    little more than as many inserts.
+    In that order, so that a crash loses nothing: the next dispatch repeats it, a sync that exists is not stored again,
+    and one that was not published is published by the sweeper. Any number of processes may do so at once.
+    The messages come last because the work they start competes for the processor: of thousands of schedules the last
+    one waits for little more than as many inserts.
     """
 
     def __init__(  # noqa: PLR0913 - everything it works with, each by name
@@ -52,41 +52,41 @@ class Dispatcher:
         self._batch = batch
         self._lease_s = lease_s
         self._look_again_s = look_again_s
-        self._at_work = threading.Lock()
+        self._running = threading.Lock()
 
     def dispatch(self) -> RunCounts:
-        """Start what is due, and count; nothing while another thread is at it.
+        """Start what is due and count the runs; does nothing while another thread of this process does it.
 
-        Raises StoreUnavailableError: a later dispatch does the rest. With the broker away the syncs are stored all the
-        same: the sweeper publishes them.
+        Raises StoreUnavailableError: a later dispatch does the rest. While the broker is away syncs are stored all the
+        same, and the sweeper publishes them.
         """
-        if not self._at_work.acquire(blocking=False):
+        if not self._running.acquire(blocking=False):
             return RunCounts()  # beat enqueues more often than a dispatch of thousands takes
         try:
             return self._dispatch()
         finally:
-            self._at_work.release()
+            self._running.release()
 
     def _dispatch(self) -> RunCounts:
         counts, syncs = RunCounts(), list[Job]()
         while (taken := self._schedules.take_due(limit=self._batch, lease_s=self._lease_s)).schedules:
-            for move in self._move_on(taken, taken.schedules):
+            for move in self._advance(taken, taken.schedules):
                 counts = counts.after(move.before, move.turn)
                 syncs += [move.sync] if move.sync is not None else []
-        self._ring_for(syncs)
+        self._publish(syncs)
         self._warn_of_storage(syncs)
         return counts
 
-    def _move_on(self, taken: DueSchedules, schedules: Sequence[Schedule]) -> list[_Move]:
-        """Store the syncs of these and move them on; what fails with many is done by halves, what fails alone is left.
+    def _advance(self, taken: DueSchedules, schedules: Sequence[Schedule]) -> list[_Move]:
+        """Store the syncs of these and advance them; bisect a batch that fails, to skip only the schedule at fault.
 
-        One that is left is due again once nobody has it any more.
+        A skipped one is due again when its claim expires.
         """
         try:
-            return self._move_together(taken, schedules)
+            return self._advance_together(taken, schedules)
         except UnavailableError:
             raise
-        except Exception:  # noqa: BLE001 - told below, of the one it is about
+        except Exception:  # noqa: BLE001 - logged below for the schedule at fault
             if len(schedules) == 1:
                 _log.exception(
                     "schedule_not_dispatched",
@@ -95,14 +95,14 @@ class Dispatcher:
                 )
                 return []
         half = len(schedules) // 2
-        return self._move_on(taken, schedules[:half]) + self._move_on(taken, schedules[half:])
+        return self._advance(taken, schedules[:half]) + self._advance(taken, schedules[half:])
 
-    def _move_together(self, taken: DueSchedules, schedules: Sequence[Schedule]) -> list[_Move]:
+    def _advance_together(self, taken: DueSchedules, schedules: Sequence[Schedule]) -> list[_Move]:
         moves = self._moves(schedules, at=taken.at)
         self._jobs.add_all([move.sync for move in moves if move.sync is not None])
         self._schedules.give_back(taken, [move.turn.schedule for move in moves], look_again_s=self._look_again_s)
         for move in moves:
-            move.tell()
+            move.log_runs_not_started()
         return moves
 
     def _moves(self, schedules: Sequence[Schedule], *, at: datetime) -> list[_Move]:
@@ -111,7 +111,7 @@ class Dispatcher:
         return [_move(each, busy, stopped, at=at) for each in schedules]
 
     def _warn_of_storage(self, syncs: Sequence[Job]) -> None:
-        """Log accounts that have too much stored: runs are never refused for it, so nobody else would notice."""
+        """Log accounts near or over their storage limit, for which scheduled runs are never refused."""
         if self._storage is None:
             return
         account_ids = list(dict.fromkeys(sync.account_id for sync in syncs))
@@ -119,11 +119,11 @@ class Dispatcher:
             for first in range(0, len(account_ids), self._batch):
                 self._storage.look(account_ids[first : first + self._batch])
 
-    def _ring_for(self, syncs: Sequence[Job]) -> None:
-        """Publish stored syncs, by the dozen; where the broker is away the sweeper does."""
-        for first in range(0, len(syncs), _AT_ONCE):
+    def _publish(self, syncs: Sequence[Job]) -> None:
+        """Publish stored syncs in groups; while the broker is away they are marked for the sweeper."""
+        for first in range(0, len(syncs), _MOST_A_MESSAGE):
             try:
-                self._queue.publish(syncs[first : first + _AT_ONCE])
+                self._queue.publish(syncs[first : first + _MOST_A_MESSAGE])
             except BrokerUnavailableError:
                 self._jobs.mark_unpublished(syncs[first:])
                 return
@@ -131,15 +131,14 @@ class Dispatcher:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Move:
-    """A schedule's turn: what it was before, what came of it, and the sync, if there is one. `obstacle`: why not."""
+    """A due schedule before and after, and its sync, if there is one; `obstacle`: why there is none."""
 
     before: Schedule
     turn: Turn
     sync: Job | None
     obstacle: str | None
 
-    def tell(self) -> None:
-        """Log runs that nothing came of."""
+    def log_runs_not_started(self) -> None:
         counts = RunCounts().after(self.before, self.turn)
         if counts.skipped or counts.missed:
             _log.warning(
@@ -158,7 +157,6 @@ def _move(schedule: Schedule, busy: Collection[str], stopped: Mapping[tuple[str,
 
 
 def _sync(turn: Turn, *, at: datetime) -> Job | None:
-    """Write down the sync that a turn starts, not stored yet."""
     if turn.run_for is None:
         return None
     schedule = turn.schedule

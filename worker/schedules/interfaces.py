@@ -1,4 +1,4 @@
-"""The seams of schedules: where they are kept and who takes those that are due."""
+"""The interfaces of schedules: their store, what keeps an account from being synced, the queue of their syncs."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from datetime import datetime
 from typing import Protocol
 
 from worker.jobs.job import Job
-from worker.schedules.schedule import RunCounts, Schedule
+from worker.schedules.schedule import Schedule
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DueSchedules:
-    """Schedules that one dispatcher has taken, for some seconds, at an instant of the database server's clock."""
+    """Schedules that a dispatcher has claimed for some seconds; `at` is when, by MongoDB's clock."""
 
     claim: str
     at: datetime
@@ -21,35 +21,35 @@ class DueSchedules:
 
 
 class ScheduleStore(Protocol):
-    """Schedules, one an (account, owner). Every method raises StoreUnavailableError when MongoDB is away."""
+    """Schedules, one for each (account, owner). Every method raises StoreUnavailableError when MongoDB is away."""
 
     def get(self, account_id: str, owner: str) -> Schedule | None:
         """Return the schedule. Raises SpoiledScheduleError."""
 
     def put(self, schedule: Schedule) -> tuple[Schedule, bool]:
-        """Store what its owner wants, and give the schedule as it is now, and whether there was none before.
+        """Store what its owner has set; return the schedule as it is then, and whether it is new.
 
-        What is known of earlier runs stays, and the next run as well unless the timetable, the jitter or the switch has
-        changed: one that is due at this moment is not lost. One that cannot be read is replaced as a whole.
+        What is known of earlier runs stays, and so does the next run unless timetable, jitter or switch have changed:
+        one that is due at this moment is not lost. A stored schedule that cannot be read is replaced as a whole.
         """
 
     def remove(self, account_id: str, owner: str) -> bool:
-        """Forget the schedule; False when there is none."""
+        """Delete the schedule; False where there is none."""
 
     def note_portal(self, schedule_id: str, hub_id: int) -> None:
-        """Note which HubSpot portal a run of the schedule is of; where there is no such schedule any more, nothing."""
+        """Record the HubSpot portal of the schedule's last run; nothing where the schedule is gone."""
 
     def take_due(self, *, limit: int, lease_s: float) -> DueSchedules:
-        """Take schedules that are due, those that have waited longest first, for so many seconds.
+        """Claim schedules that are due for so many seconds, longest due first.
 
-        Nobody else is given them within that time. Whoever is given them after it repeats what was done, to no effect.
-        What cannot be read is reported and left out, and due again in an hour: somebody may have mended it.
+        After that time they may be claimed again, which repeats what was done, to no effect. One that cannot be read is
+        reported and left out, and due again in an hour, since somebody may have repaired it.
         """
 
     def give_back(self, taken: DueSchedules, schedules: Sequence[Schedule], *, look_again_s: float) -> None:
-        """Store what has become of them; one with a run that waits is due again in so many seconds.
+        """Store claimed schedules; one with a queued run is due again in so many seconds.
 
-        A schedule that its owner or another dispatcher has written meanwhile is left as it is, but for its last run.
+        Of a schedule that its owner or another dispatcher has written meanwhile only the last run is updated.
         """
 
 
@@ -57,21 +57,14 @@ class ConnectionObstacles(Protocol):
     """Why some accounts cannot be synced. It raises StoreUnavailableError when MongoDB is away."""
 
     def obstacles(self, keys: Collection[tuple[str, str]]) -> Mapping[tuple[str, str], str]:
-        """Say for which of these (account, owner) nothing can be had of HubSpot now, and why, in words for a client.
+        """Return why HubSpot cannot be called now for some of these (account, owner), in words for clients.
 
-        HubSpot is asked nothing. A token that was stored since it has refused one is as good as any.
+        HubSpot is not asked. A token that was stored after a refusal counts as valid.
         """
 
 
 class SyncQueue(Protocol):
-    """The way to the workers for many syncs at once; only their ids travel."""
+    """The queue for many syncs at once; a message holds only their ids."""
 
     def publish(self, syncs: Sequence[Job]) -> None:
         """Publish one message for all of these. Raises BrokerUnavailableError."""
-
-
-class DispatchRunner(Protocol):
-    """Runs the task that beat enqueues every other second."""
-
-    def dispatch(self) -> RunCounts:
-        """Start the syncs that are due, and count. Raises UnavailableError."""

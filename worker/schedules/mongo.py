@@ -26,7 +26,7 @@ COLLECTION = "integrations.hubspot.schedules"
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 _IS_DUE = {
     "$and": [{"$lte": ["$due_at", "$$NOW"]}, {"$lte": ["$claimed_until", "$$NOW"]}]
-}  # no claim compares as lower
+}  # a missing claim compares as lower
 _UNREADABLE = (LookupError, TypeError, ValueError, AttributeError)
 _SET_ASIDE_S = 3600
 _KINDS: Mapping[str, type | UnionType] = {
@@ -34,25 +34,24 @@ _KINDS: Mapping[str, type | UnionType] = {
     **dict.fromkeys(("jitter_s", "skipped_runs", "missed_runs"), int | float),
     **dict.fromkeys(("next_run_at", "queued_for", "last_run_at"), datetime | None),
 }
-_WISHES = ("cron", "timezone", "types", "mode", "enabled", "overlap", "webhook", "jitter_s", "updated_at")
+_SETTINGS = ("cron", "timezone", "types", "mode", "enabled", "overlap", "webhook", "jitter_s", "updated_at")
 _RUNS = ("queued_for", "last_run_at", "last_job_id", "skipped_runs", "missed_runs")
 
 
 class MongoScheduleStore:
-    """One document a schedule. `due_at` is when a dispatcher has to look at it, absent where it is switched off."""
+    """One document for each schedule; a dispatcher may claim it from `due_at` on, null where it is switched off."""
 
     def __init__(self, database: MongoDatabase, spoiled: SpoiledDocuments | None = None) -> None:
         self._schedules = database[COLLECTION]
         self._spoiled = spoiled or SpoiledDocuments()
 
     def ensure_indexes(self) -> None:
-        """Have one schedule an (account, owner), and find those that are due."""
+        """Create the indexes: one schedule for each (account, owner), and those that are due."""
         with translated_errors():
             self._schedules.create_index([("account_id", ASCENDING), ("owner", ASCENDING)], unique=True)
             self._schedules.create_index("due_at")
 
     def get(self, account_id: str, owner: str) -> Schedule | None:
-        """Read one schedule."""
         with translated_errors():
             document = self._schedules.find_one({"account_id": account_id, "owner": owner})
         try:
@@ -61,28 +60,26 @@ class MongoScheduleStore:
             raise SpoiledScheduleError from error
 
     def put(self, schedule: Schedule) -> tuple[Schedule, bool]:
-        """Change the schedule that is there, in one atomic update; insert one where none is."""
+        """Update an existing schedule atomically, or insert one."""
         with translated_errors():
             while (changed := self._change(schedule)) is None:
                 try:
                     self._schedules.insert_one({**_to_document(schedule), "due_at": schedule.next_run_at})
                 except DuplicateKeyError:
-                    continue  # someone else was faster: theirs is changed
+                    continue  # another process has inserted one meanwhile: update that
                 return schedule, True
         return changed, False
 
     def remove(self, account_id: str, owner: str) -> bool:
-        """Delete the document."""
         with translated_errors():
             return self._schedules.delete_one({"account_id": account_id, "owner": owner}).deleted_count > 0
 
     def note_portal(self, schedule_id: str, hub_id: int) -> None:
-        """Write one field."""
         with translated_errors():
             self._schedules.update_one({"_id": schedule_id}, {"$set": {"hub_id": hub_id}})
 
     def take_due(self, *, limit: int, lease_s: float) -> DueSchedules:
-        """Look for some that are due, claim those that nobody else has claimed by then, and read what was claimed."""
+        """Find due ones, claim those that nobody else has claimed since, and read what was claimed."""
         claim = uuid4().hex
         due = {"due_at": {"$gt": _LONG_AGO}, "$expr": _IS_DUE}
         with translated_errors():
@@ -98,9 +95,9 @@ class MongoScheduleStore:
         return DueSchedules(claim=claim, at=until - timedelta(seconds=lease_s), schedules=taken)
 
     def _readable(self, documents: Iterable[Document]) -> Iterator[Schedule]:
-        """Read the schedules that can be read, so that one spoiled document keeps no other schedule from its run.
+        """Yield the schedules that can be read, so that a spoiled document does not stop the others.
 
-        Those due for longest are taken first, so a spoiled one is put off: many could fill every portion.
+        A spoiled one is made due later: those due longest are claimed first, and many of them could fill every batch.
         """
         for document in documents:
             try:
@@ -115,7 +112,7 @@ class MongoScheduleStore:
                 self._spoiled.report(COLLECTION, document["_id"], error)
 
     def give_back(self, taken: DueSchedules, schedules: Sequence[Schedule], *, look_again_s: float) -> None:
-        """Write them all in one call, those that were not touched; then the last runs of the others."""
+        """Write all that are still claimed in one call; then the last runs of the others."""
         soon = taken.at + timedelta(seconds=look_again_s)
         if not schedules:
             return
@@ -135,14 +132,14 @@ class MongoScheduleStore:
                 self._note_runs(taken, schedules)
 
     def _change(self, schedule: Schedule) -> Schedule | None:
-        """Write what is wished. The claim goes as well: whoever has it knows a schedule that is no more."""
-        wishes = {name: {"$literal": value} for name, value in _part_of(schedule, _WISHES).items()}
-        is_same = [{"$eq": [f"${name}", wishes[name]]} for name in ("cron", "timezone", "enabled", "jitter_s")]
-        keeps_its_plan = {"$and": [*is_same, {"$ne": ["$next_run_at", None]}]}
+        """Write the owner's settings and drop a claim, whose holder has read the old ones."""
+        settings = {name: {"$literal": value} for name, value in _part_of(schedule, _SETTINGS).items()}
+        is_same = [{"$eq": [f"${name}", settings[name]]} for name in ("cron", "timezone", "enabled", "jitter_s")]
+        keeps_next_run = {"$and": [*is_same, {"$ne": ["$next_run_at", None]}]}
         change = {
-            **wishes,
-            "next_run_at": {"$cond": [keeps_its_plan, "$next_run_at", {"$literal": schedule.next_run_at}]},
-            "due_at": {"$cond": [keeps_its_plan, "$due_at", {"$literal": schedule.next_run_at}]},
+            **settings,
+            "next_run_at": {"$cond": [keeps_next_run, "$next_run_at", {"$literal": schedule.next_run_at}]},
+            "due_at": {"$cond": [keeps_next_run, "$due_at", {"$literal": schedule.next_run_at}]},
             "queued_for": "$queued_for" if schedule.is_enabled else None,
         }
         key = {"account_id": schedule.account_id, "owner": schedule.owner}
@@ -158,7 +155,7 @@ class MongoScheduleStore:
             return whole
 
     def _note_runs(self, taken: DueSchedules, schedules: Sequence[Schedule]) -> None:
-        """Note the syncs that were started for schedules that someone has written since they were taken."""
+        """Record the syncs that were started for schedules that were written after they were claimed."""
         started = [each for each in schedules if each.last_run_at == taken.at]
         notes = [
             UpdateOne(

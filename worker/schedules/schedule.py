@@ -1,4 +1,4 @@
-"""Schedule: when an account is synced by itself, and what is to be done when its time has come; pure."""
+"""Schedule: when an account is synced without a request, and which of its due runs are started; pure."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from worker.records.types import ExportType
 from worker.schedules.timetable import Timetable
 
 CATCH_UP = timedelta(hours=12)
-"""A run that was missed by no more than this is made up for."""
+"""A run that was missed by no more than this is started late."""
 
-_MOST_MISSED = 1000  # counted an outage
-_LARGEST_PART = 4  # of the time between two runs, that a schedule may be put off
-_RUNS = UUID("0701f714-2320-4436-bad3-f38f2a01f519")  # any fixed one
+_MOST_MISSED = 1000  # counted after an outage
+_JITTER_DIVISOR = 4  # the jitter is at most this part of the time between two runs
+_RUNS = UUID("0701f714-2320-4436-bad3-f38f2a01f519")  # an arbitrary namespace; changing it would start runs twice
 
 
 class Overlap(StrEnum):
-    """What becomes of a run that is due while the sync before it is still going."""
+    """What happens to a run that is due while the previous sync is still running."""
 
     SKIP = "skip"
     QUEUE = "queue"
@@ -36,10 +36,10 @@ class Schedule:
     """The schedule of one (account, owner).
 
     Its runs come `jitter_s` after the instants of its timetable, so that not all accounts are synced on the hour.
-    `hub_id` is the HubSpot portal that its last run was of: a run is a sync of whichever is connected then.
-    `next_run_at` is the real instant of the next one; None: it is switched off. `queued_for` is a run that waits for
-    the sync before it, which is `last_job_id`. `skipped_runs` were due and not wanted: the sync before was still going,
-    or there was no token to do them with. `missed_runs` are those that passed while nobody looked.
+    `hub_id` is the HubSpot portal of its last run; a run syncs whichever portal is connected then. `next_run_at`
+    includes the jitter; None: switched off. `queued_for` is a run that waits for the previous sync, `last_job_id`.
+    `skipped_runs` were due while the previous sync was running or no token was valid; `missed_runs` were due while
+    nothing dispatched them.
     """
 
     schedule_id: str
@@ -64,21 +64,20 @@ class Schedule:
 
     @property
     def jitter(self) -> timedelta:
-        """How much later than its timetable says."""
         return timedelta(seconds=self.jitter_s)
 
     def planned(self, *, at: datetime) -> Self:
-        """Set the next run after an instant."""
+        """Return it with the first run after `at` as the next one."""
         if not self.is_enabled:
             return replace(self, next_run_at=None, queued_for=None)
         instant = self.timetable.next_after(at - self.jitter)
         return replace(self, next_run_at=instant + self.jitter if instant is not None else None)
 
     def take_turn(self, *, at: datetime, is_busy: bool, is_stopped: bool) -> Turn:
-        """Say what is to be done with a schedule that is due, or has a run that waits.
+        """Return the outcome for a schedule that is due or has a queued run.
 
-        `is_busy`: the sync before is still going. `is_stopped`: there is no token that it could be done with. Of all
-        the runs that have passed at most one is done, and none that is older than CATCH_UP.
+        `is_busy`: the previous sync is still running. `is_stopped`: no token is valid. Of all the runs that have passed
+        at most one is started, and none that is older than CATCH_UP.
         """
         due = self._due(at)
         wanted = due.latest or self.queued_for
@@ -97,11 +96,11 @@ class Schedule:
         return Turn(schedule=started, run_for=wanted)
 
     def run_id(self, scheduled_for: datetime) -> str:
-        """Give the id of the sync for one of its instants: always the same, so that it is started once."""
+        """Return the id of a run's sync, which is always the same, so that it is started once."""
         return str(uuid5(_RUNS, f"{self.schedule_id}/{scheduled_for.isoformat()}"))
 
     def _due(self, at: datetime) -> _Due:
-        """Look at the runs from the next one on. Mostly that is the only one that has passed."""
+        # Mostly the next run is the only one that has passed; the others are computed only where it is not.
         if self.next_run_at is None or self.next_run_at > at:
             return _Due(next_run_at=self.next_run_at)
         first, now = self.next_run_at - self.jitter, at - self.jitter
@@ -123,7 +122,7 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Turn:
-    """What comes of a schedule's turn: what it is from then on, and the instant that a sync is to be started for."""
+    """The outcome of a due schedule: what it is from then on, and the run to start a sync for, if any."""
 
     schedule: Schedule
     run_for: datetime | None = None
@@ -131,14 +130,13 @@ class Turn:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunCounts:
-    """What came of the runs of many schedules."""
+    """Runs of many schedules by outcome."""
 
     started: int = 0
     skipped: int = 0
     missed: int = 0
 
     def after(self, before: Schedule, turn: Turn) -> Self:
-        """Count a turn."""
         return replace(
             self,
             started=self.started + (turn.run_for is not None),
@@ -149,7 +147,7 @@ class RunCounts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Due:
-    """Of the runs that have passed the one that is to be done, and how many others there were; and the one to come."""
+    """The last run that has passed, unless it is too old, how many others have, and the next one."""
 
     latest: datetime | None = None
     missed: int = 0
@@ -157,10 +155,10 @@ class _Due:
 
 
 def jitter_of(account_id: str, owner: str, *, window_s: int, timetable: Timetable) -> int:
-    """Give how many seconds a schedule is put off: always the same for an account, within the window, evenly spread.
+    """Return the seconds by which runs are delayed: stable for an account, and evenly spread over the window.
 
     It is never more than a quarter of the time between two runs.
     """
-    most = min(window_s, int(timetable.shortest_gap.total_seconds()) // _LARGEST_PART)
+    most = min(window_s, int(timetable.shortest_gap.total_seconds()) // _JITTER_DIVISOR)
     digest = hashlib.sha256(f"{account_id}\n{owner}".encode()).digest()
     return int.from_bytes(digest[:8]) % (most + 1)

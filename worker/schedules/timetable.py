@@ -1,8 +1,8 @@
 """Timetable: a cron expression in a time zone, and the instants that it names; pure.
 
-As Debian's cron has it: what is to happen at a certain hour happens once on the days on which the clocks change, right
-after the hour that was left out, and in the first of the two hours that are there twice. What happens every so often
-(its minute or hour begins with a star) goes by the time that passes.
+Daylight saving as in Debian's cron: a run at a fixed hour happens once on the days on which the clocks change, right
+after an hour that is skipped, and in the first of an hour that occurs twice. A run at an interval (its minute or hour
+begins with a star) follows elapsed time.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ LEAST_MINUTES = 5
 
 _FIELDS = 5
 _SPELLING = re.compile(r"[0-9A-Za-z*,/#-]+( [0-9A-Za-z*,/#-]+)*")
-_NOT_ZONES = frozenset({"localtime", "Factory"})  # one is whatever the machine has, the other stands for "not set"
-_EXAMINED, _EXAMINED_FOR = 300, timedelta(days=5 * 366)  # runs: what is close together comes early
+_NOT_ZONES = frozenset({"localtime", "Factory"})  # the machine's own zone, and a placeholder for "not set"
+_EXAMINED, _EXAMINED_FOR = 300, timedelta(days=5 * 366)  # runs; the shortest gap shows among the first ones
 _EXAMINED_FROM = datetime(2024, 1, 1, tzinfo=UTC)  # a leap year
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timetable:
-    """When something is to happen: `cron` has five fields, `timezone` is an IANA name."""
+    """`cron` has five fields, `timezone` is an IANA name."""
 
     cron: str
     timezone: str
 
     @classmethod
     def parse(cls, cron: str, timezone: str) -> Self:
-        """Read what a caller has written. Raises InvalidRequestError, which names the field."""
+        """Validate a caller's text. Raises InvalidRequestError, which names the field."""
         timetable = cls(cron=_cron(cron), timezone=_zone(timezone))
         if timetable.shortest_gap < timedelta(minutes=LEAST_MINUTES):
             raise InvalidRequestError(f"cron: must leave at least {LEAST_MINUTES} minutes between two runs")
@@ -47,25 +47,25 @@ class Timetable:
 
     @property
     def shortest_gap(self) -> timedelta:
-        """The least time between two runs, by a clock that is never changed; the greatest there is for a single one."""
+        """The least elapsed time between two runs; `timedelta.max` where there is only one."""
         return _shortest_gap(self.cron)
 
     def after(self, at: datetime) -> Iterator[datetime]:
-        """Give the instants after `at`, in order and in UTC."""
+        """Yield the instants after `at`, in order and in UTC."""
         found = (instant.astimezone(UTC) for instant in _instants(self.cron, at.astimezone(ZoneInfo(self.timezone))))
         last = at
         for instant in found:
-            if instant > last:  # an hour that is there twice begins anew for who starts in the second one
+            if instant > last:  # cronsim yields an hour that occurs twice again if it starts in the second one
                 last = instant
                 yield instant
 
     def next_after(self, at: datetime) -> datetime | None:
-        """Give the first instant after `at`; None: there is none for 50 years."""
+        """Return the first instant after `at`; None: there is none for 50 years."""
         return next(self.after(at), None)
 
 
 def _instants(cron: str, start: datetime) -> Iterator[datetime]:
-    """Give what cronsim finds; it ends when there is nothing for 50 years."""
+    """Yield what cronsim finds; it ends where there is nothing for 50 years."""
     yield from CronSim(cron, start)
 
 
@@ -87,7 +87,7 @@ def _cron(text: str) -> str:
     except CronSimError as error:
         raise InvalidRequestError(f"cron: {str(error)[:1].lower()}{str(error)[1:]}") from None
     if first is None:
-        raise InvalidRequestError("cron: never comes about")
+        raise InvalidRequestError("cron: never fires")
     return cron
 
 

@@ -1,4 +1,4 @@
-"""Logs: events with fields, for a person or as one JSON object a line; our own and the libraries' alike."""
+"""Logs: events with fields, as text or one JSON object a line, from our code and from libraries alike."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _QUIET_LIBRARIES = (
 
 
 def configure_logs(log_format: Literal["console", "json"], level: Literal["debug", "info", "warning"]) -> None:
-    """Send everything to stderr in one format. Only our own lines go below info: others hold whole addresses."""
+    """Log to stderr in one format. Only our own loggers may go below info: libraries' lines hold whole URLs."""
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
@@ -39,7 +39,7 @@ def configure_logs(log_format: Literal["console", "json"], level: Literal["debug
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
-    # No line names these, and to find them out takes as long as to write the line.
+    # No format uses these, and looking them up takes as long as writing the line.
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     handler = logging.StreamHandler()
     handler.setFormatter(
@@ -52,7 +52,7 @@ def configure_logs(log_format: Literal["console", "json"], level: Literal["debug
         logging.getLogger(name).setLevel(lowest)
     for name in _QUIET_LIBRARIES:
         logging.getLogger(name).setLevel(logging.WARNING)
-    # It warns of answers with a broken head by their whole address, which holds a token when that is what was asked of.
+    # Its warnings about malformed response headers hold the whole URL, which may contain a token.
     logging.getLogger("urllib3").setLevel(logging.ERROR)
 
 
@@ -60,7 +60,7 @@ def _last(log_format: Literal["console", "json"]) -> list[Processor]:
     clean = structlog.stdlib.ProcessorFormatter.remove_processors_meta
     if log_format == "json":
         return [clean, _without_colours, structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
-    # A plain traceback: the default one shows local variables, tokens among them.
+    # Plain tracebacks: the default ones show local variables, tokens among them.
     return [
         clean,
         _without_colours,

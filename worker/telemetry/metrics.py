@@ -1,12 +1,22 @@
-"""What is counted, on a registry that arrives as an argument: names, labels and buckets, each with its meaning."""
+"""The metrics: names, labels, buckets and help texts, on a registry that arrives as an argument."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, disable_created_metrics
+import structlog
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+    start_http_server,
+)
 
 NAMESPACE = "hubspot_export"
+
+_log = structlog.get_logger()
 
 _CALL_S = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 55)
 _WAIT_S = (0.001, 0.05, 0.25, 1, 2.5, 5, 10, 30)
@@ -15,15 +25,25 @@ _SLICE_S = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 80)
 
 
 def new_registry() -> CollectorRegistry:
-    """Return a registry that knows the process itself: its memory, CPU time and open files."""
-    disable_created_metrics()  # type: ignore[no-untyped-call]  # one more series a counter, which answers no question
+    """Return a registry with the metrics of the process itself: memory, CPU time and open files."""
+    disable_created_metrics()  # type: ignore[no-untyped-call]  # one more series a counter, of no use
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     return registry
 
 
+def serve_metrics(registry: CollectorRegistry, *, host: str, port: int) -> None:
+    """Serve from a thread of its own while this process lives; an address that cannot be bound is only logged."""
+    try:
+        start_http_server(port, host, registry)
+    except OSError as error:
+        _log.error("metrics_not_served", host=host, port=port, reason=error.strerror or str(error))
+        return
+    _log.info("metrics_served", host=host, port=port)
+
+
 class JobMetrics:
-    """What happens to jobs in shims and workers alike."""
+    """What both shims and workers count."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.ended = _counter(registry, "jobs_ended", "Exports and pages that ended, by how", "status", "type", "kind")
@@ -47,16 +67,14 @@ class JobMetrics:
         _begin_at_zero(self.storage_warnings, "nearly_full", "full")
 
     def count_storage_warning(self, level: str) -> None:
-        """Count a look at an account whose storage is full, or nearly so."""
         self.storage_warnings.labels(level).inc()
 
     def count_spoiled(self, collection: str) -> None:
-        """Count a document that was set aside."""
         self.spoiled.labels(collection).inc()
 
 
 class ExportMetrics:
-    """What a worker does."""
+    """What only workers count."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.pages = _counter(registry, "pages", "Pages fetched from HubSpot", "type", "api")
@@ -74,12 +92,12 @@ class ExportMetrics:
             registry, "rate_limited", "Pages that HubSpot refused for a limit: of the day, or a shorter one", "limit"
         )
         _begin_at_zero(self.rate_limited, "daily", "short")
-        self.place_s = _histogram(
+        self.permit_wait_s = _histogram(
             registry,
             "limiter_wait_seconds",
-            "How far away the next place in our own limit was: booked, or refused and to be asked for again then",
+            "How far away the next permit of our own limit was: booked, or refused and to be asked for again then",
             _WAIT_S,
-            "place",
+            "place",  # label and values keep names that dashboards know; `booked` is a granted permit
         )
         self.renewals = _counter(registry, "token_renewals", "Access tokens asked for anew, by outcome", "outcome")
         _begin_at_zero(self.renewals, "renewed", "failed", "reconnect_required")
@@ -121,6 +139,6 @@ def _histogram(
 
 
 def _begin_at_zero(counter: Counter, *values: str) -> None:
-    """Show a counter before anything has happened: whoever looks for a rise misses what begins at one."""
+    """Export a counter at zero from the start: `rate()` misses the first increment of a series that begins at one."""
     for value in values:
         counter.labels(value)

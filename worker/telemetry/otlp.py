@@ -1,4 +1,4 @@
-"""OtlpTraces: spans sent over OTLP by OpenTelemetry's SDK; loaded only where an endpoint is set."""
+"""OtlpTraces: spans over OTLP by OpenTelemetry's SDK; imported only where an endpoint is set."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ _KINDS: Mapping[SpanKind, trace.SpanKind] = {
     "consumer": trace.SpanKind.CONSUMER,
     "client": trace.SpanKind.CLIENT,
 }
-_ENTRANCES = frozenset({"server", "consumer"})
+_ENTERING = frozenset({"server", "consumer"})
 
 
 def over_http(endpoint: str) -> SpanExporter:
-    """Send to the collector whose base address this is."""
+    """Return an exporter to the collector at this base address."""
     return TerseExporter(OTLPSpanExporter(f"{endpoint.rstrip('/')}{_PATH}"))
 
 
 class OtlpTraces:
-    """Traces. A thread sends them in batches; what it cannot send in time is dropped.
+    """Traces that a thread sends in batches; what it cannot send in time is dropped.
 
     Sampling, limits, batches and headers follow the standard `OTEL_…` variables, which the SDK reads by itself.
     """
 
     def __init__(self, exporter: SpanExporter, *, service: str, close_within_s: float = 2.0) -> None:
-        logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)  # a line for every span that is dropped
+        logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)  # it logs every dropped span
         self._close_within_s = close_within_s
         self._provider = TracerProvider(resource=Resource.create({"service.name": service}), shutdown_on_exit=False)
         self._provider.add_span_processor(BatchSpanProcessor(exporter))
@@ -59,19 +59,19 @@ class OtlpTraces:
         parent: Mapping[str, str] | None = None,
         link: str | None = None,
     ) -> Iterator[OtlpSpan]:
-        """Give a span; where a trace enters this process, lines of the log name it while the span lasts."""
+        """Start a span; while one by which a trace enters this process lasts, log lines carry the trace's id."""
         context = None if parent is None else self._propagator.extract(parent, Context())
         with self._tracer.start_as_current_span(
             name,
             context=context,
             kind=_KINDS[kind],
-            attributes=_told(attributes or {}),
+            attributes=_present(attributes or {}),
             links=self._links(link),
-            record_exception=False,  # its text and stack may hold what only our own log may
+            record_exception=False,  # its text and stack may hold what may only stand in our own log
             set_status_on_exception=False,
         ) as started:
             span = OtlpSpan(started)
-            with structlog.contextvars.bound_contextvars(**_named(started) if kind in _ENTRANCES else {}):
+            with structlog.contextvars.bound_contextvars(**_trace_id(started) if kind in _ENTERING else {}):
                 try:
                     yield span
                 except BaseException as error:
@@ -79,13 +79,12 @@ class OtlpTraces:
                     raise
 
     def headers(self) -> dict[str, str]:
-        """Give the present span's headers."""
         headers: dict[str, str] = {}
         self._propagator.inject(headers)
         return headers
 
     def close(self) -> None:
-        """Send what is left, in short: the SDK's own patience is of half a minute."""
+        """Send what is left, within `close_within_s`: the SDK alone would wait for half a minute."""
         closing = threading.Thread(target=self._provider.shutdown, name="traces", daemon=True)
         closing.start()
         closing.join(self._close_within_s)
@@ -98,34 +97,28 @@ class OtlpTraces:
 
 
 class OtlpSpan:
-    """A Span."""
-
     def __init__(self, span: trace.Span) -> None:
         self._span = span
 
     def note(self, attributes: Attributes) -> None:
-        """Add attributes."""
-        self._span.set_attributes(_told(attributes))
+        self._span.set_attributes(_present(attributes))
 
     def rename(self, name: str) -> None:
-        """Change the name."""
         self._span.update_name(name)
 
     def fail(self, kind: str) -> None:
-        """Set the status."""
         self._span.set_attribute("error.type", kind)
         self._span.set_status(trace.StatusCode.ERROR)
 
 
 class TerseExporter(SpanExporter):
-    """An exporter that is heard only when it begins to fail, and when it works again."""
+    """An exporter that logs only when it begins to fail, and when it works again."""
 
     def __init__(self, exporter: SpanExporter) -> None:
         self._exporter = exporter
         self._works = True
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        """Send a batch."""
         result = self._exporter.export(spans)
         works = result is SpanExportResult.SUCCESS
         if works is not self._works:
@@ -137,13 +130,12 @@ class TerseExporter(SpanExporter):
         return result
 
     def shutdown(self) -> None:
-        """Send no more."""
         self._exporter.shutdown()
 
 
-def _told(attributes: Attributes) -> dict[str, str | int | float | bool]:
+def _present(attributes: Attributes) -> dict[str, str | int | float | bool]:
     return {name: value for name, value in attributes.items() if value is not None}
 
 
-def _named(span: trace.Span) -> dict[str, str]:
+def _trace_id(span: trace.Span) -> dict[str, str]:
     return {"trace_id": trace.format_trace_id(span.get_span_context().trace_id)}

@@ -1,4 +1,4 @@
-"""The metrics of several worker processes on one port: counters are summed, resources are shown by process."""
+"""The metrics of several worker processes on one port: counters are summed, resources are labelled by process."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _PROCESS = "process"
 
 
 def merged_registry(folder: str, pids: Callable[[], Mapping[int, int]]) -> CollectorRegistry:
-    """Return a registry over what the processes count in the files of `folder` (`PROMETHEUS_MULTIPROC_DIR`).
+    """Return a registry of what the processes write into `folder` (`PROMETHEUS_MULTIPROC_DIR`).
 
-    A process that has ended keeps its share of the counters, so that they never fall. `pids` are those that run now, by
+    The counts of a process that has ended stay, so that counters never fall. `pids` are those of running processes by
     number.
     """
     registry = CollectorRegistry()
@@ -30,7 +30,7 @@ class _Processes(Collector):
         self._pids = pids
 
     def collect(self) -> Iterable[Metric]:
-        """Return memory, processor time and open files of each process that runs, labelled with its number."""
+        """Return memory, CPU time and open files of each running process, labelled with its number."""
         merged: dict[str, Metric] = {}
         for number, pid in self._pids().items():
             for metric in ProcessCollector(pid=partial(int, pid), registry=None).collect():

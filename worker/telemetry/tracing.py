@@ -1,4 +1,4 @@
-"""Traces: what a process says of its requests, messages, slices and calls, and NoTraces: nothing."""
+"""Traces: spans of requests, messages, slices and calls; NoTraces: none."""
 
 from __future__ import annotations
 
@@ -8,37 +8,37 @@ from types import MappingProxyType
 from typing import Literal, Protocol, TypeAlias
 
 Attributes: TypeAlias = Mapping[str, str | int | float | bool | None]
-"""What a span says, by OpenTelemetry's names where there are any; None is left out."""
+"""Attributes of a span, by OpenTelemetry's names where there are any; None is left out."""
 
 SpanKind: TypeAlias = Literal["server", "producer", "consumer", "client"]
 
 TRACEPARENT = "traceparent"
-"""The header of W3C's Trace Context, of requests and of messages alike; its `tracestate`, of any size, is left out."""
+"""The header of W3C's Trace Context, on requests and messages. `tracestate`, which has no size limit, is dropped."""
 JOB_ID = "hubspot_export.job_id"
-"""The attribute by which the spans of a job are found."""
+"""The attribute that the spans of a job have in common."""
 RPC_ID = "hubspot_export.errand_id"
-"""The same for those of an RPC request."""
+"""The same of an RPC request, by the name that collected traces know."""
 LINK = "hubspot-export-link"
-"""The header of a message whose receiver begins a trace of its own; it holds the `traceparent` to link to."""
+"""The header of a message whose receiver starts a trace of its own: the `traceparent` to link to."""
 
 _NOTHING: Attributes = MappingProxyType({})
 
 
 class Span(Protocol):
-    """One piece of work in a trace."""
+    """One unit of work in a trace."""
 
     def note(self, attributes: Attributes) -> None:
-        """Say more about it."""
+        """Add attributes."""
 
     def rename(self, name: str) -> None:
-        """Call it by a better name."""
+        """Change the name, where a better one is known only later."""
 
     def fail(self, kind: str) -> None:
-        """Say that it went wrong; `kind` is a status or the name of an error."""
+        """Mark it as failed; `kind` is a status or the name of an error."""
 
 
 class Traces(Protocol):
-    """Where spans go. None of its methods raises, or waits for whoever collects them."""
+    """Where spans go. No method raises, or waits for the collector."""
 
     def span(
         self,
@@ -49,40 +49,38 @@ class Traces(Protocol):
         parent: Mapping[str, str] | None = None,
         link: str | None = None,
     ) -> AbstractContextManager[Span]:
-        """Give a span that lasts until the block ends; an exception that leaves the block makes it fail.
+        """Start a span that lasts until the block ends; an exception that leaves the block marks it as failed.
 
-        It belongs to the present span, or to the one that the headers in `parent` name; where they name none, a trace
-        begins. `link` is the `traceparent` of another trace that led to it.
+        Its parent is the current span, or the one that the headers in `parent` name; where they name none, a trace
+        starts. `link` is the `traceparent` of another trace that led to it.
         """
 
     def headers(self) -> dict[str, str]:
-        """Give the headers by which a receiver goes on with the present span's trace; none outside of spans."""
+        """Return the headers by which a receiver continues the current trace; empty outside of spans."""
 
     def close(self) -> None:
-        """Send what is left, if that takes no more than moments."""
+        """Send what is left, unless that takes longer than moments."""
 
 
 class NoTraces:
-    """Traces where nobody collects them."""
+    """Traces without a collector."""
 
     def span(
         self,
-        name: str,  # noqa: ARG002 - the seam's
+        name: str,  # noqa: ARG002 - the interface's
         kind: SpanKind,  # noqa: ARG002
         *,
         attributes: Attributes = _NOTHING,  # noqa: ARG002
         parent: Mapping[str, str] | None = None,  # noqa: ARG002
         link: str | None = None,  # noqa: ARG002
     ) -> AbstractContextManager[Span]:
-        """Give what forgets."""
         return nullcontext(_NO_SPAN)
 
     def headers(self) -> dict[str, str]:
-        """Give none."""
         return {}
 
     def close(self) -> None:
-        """Nothing is left."""
+        """Do nothing."""
 
 
 class _NoSpan:

@@ -1,4 +1,4 @@
-"""Which addresses a webhook may lead to: the registries of special addresses (RFC 6890, IANA) as one table; pure."""
+"""Which addresses a webhook may use: the registries of special addresses (RFC 6890, IANA) as one table; pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _LAST_32_BITS = 2**32 - 1
 
 @dataclass(frozen=True, slots=True)
 class _Block:
-    """Addresses that nothing public has; those of one's own network may be allowed."""
+    """A range of addresses that are not public; those of private networks may be allowed."""
 
     network: IPv4Network | IPv6Network
     kind: str
@@ -22,7 +22,7 @@ def _blocks(kind: str, *networks: str, may_be_allowed: bool = False) -> Iterable
     return (_Block(ip_network(network), kind, may_be_allowed) for network in networks)
 
 
-# The first block that holds an address decides. Clouds answer requests for their secrets at addresses of all kinds.
+# The first block that holds an address decides: clouds serve metadata, secrets among it, at addresses of all kinds.
 _BLOCKS = (
     *_blocks("a cloud's own", "100.100.100.200/32", "168.63.129.16/32", "fd00:ec2::/32", "fd20:ce::254/128"),
     *_blocks("loopback", "127.0.0.0/8", "::1/128", may_be_allowed=True),
@@ -34,21 +34,21 @@ _BLOCKS = (
     *_blocks("reserved", "192.0.0.0/24", "192.0.2.0/24", "192.88.99.0/24", "198.18.0.0/15", "198.51.100.0/24"),
     *_blocks("reserved", "203.0.113.0/24", "240.0.0.0/4", "2001::/23", "2001:db8::/32", "3fff::/20"),
 )
-_PUBLIC_IPV6 = IPv6Network("2000::/3")  # nothing else of IPv6 has been given out
+_PUBLIC_IPV6 = IPv6Network("2000::/3")  # no other IPv6 range is allocated
 _TRANSLATED = IPv6Network("64:ff9b::/96")  # NAT64: the IPv4 address is in the last 32 bits
 
 
 def why_refused(address: str, *, allow_private: bool) -> str | None:
-    """Say in a word what keeps a webhook from an address; None: nothing does. Raises ValueError for no address.
+    """Return the kind of address that forbids a webhook, None where it is allowed. Raises ValueError for no address.
 
-    An IPv4 address inside of an IPv6 one is where the packets go, so it is what is judged. `allow_private` lets through
-    loopback, private and shared addresses, and never where a cloud keeps its secrets.
+    An IPv4 address inside an IPv6 one is where the packets go, so that one is checked. `allow_private` allows loopback,
+    private and shared addresses, and never those of a cloud's metadata service.
     """
-    place = _real(ip_address(address))
-    block = next((each for each in _BLOCKS if place in each.network), None)
+    real = _real(ip_address(address))
+    block = next((each for each in _BLOCKS if real in each.network), None)
     if block is not None:
         return None if block.may_be_allowed and allow_private else block.kind
-    return None if isinstance(place, IPv4Address) or place in _PUBLIC_IPV6 else "reserved"
+    return None if isinstance(real, IPv4Address) or real in _PUBLIC_IPV6 else "reserved"
 
 
 def _real(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:

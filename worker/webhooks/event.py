@@ -1,4 +1,4 @@
-"""Event: what a webhook is told, that a job ended, in words and bytes."""
+"""Event: the message to a webhook that a job has ended."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from worker.jobs.view import JobView, view_of
 
 
 class EventView(BaseModel):
-    """The body of a webhook; `data` is the job as the API shows it, without the webhook itself."""
+    """The body; `data` is the job as the API shows it, without its webhook."""
 
     id: str
     type: str
@@ -23,14 +23,13 @@ class EventView(BaseModel):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """One ending of one job: always with the same id, and the same body but for what was erased meanwhile."""
+    """One end of one job: always the same id, and the same body but for what was erased meanwhile."""
 
     event_id: str
     body: bytes
 
     @classmethod
     def of(cls, job: Job) -> Self:
-        """Write down how a finished job ended."""
         event_id = f"evt_{job.job_id}_{job.ending}"
         view = EventView(
             id=event_id, type=f"job.{job.status}", timestamp=job.finished_at or job.updated_at, data=view_of(job)

@@ -1,4 +1,4 @@
-"""The seams of webhooks: what is due to be told, the way to the workers for it, and the way to its destinations."""
+"""The interfaces of webhooks: the store of deliveries, their queue, the sender, and the pool it is called from."""
 
 from __future__ import annotations
 
@@ -12,60 +12,58 @@ from worker.jobs.webhook import Reply
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipient:
-    """Who is to be told, and where."""
+    """Where a delivery goes, and for which account."""
 
     account_id: str
     url: str
 
 
 class DeliveryStore(Protocol):
-    """Whose webhooks have still to be told. Every method raises StoreUnavailableError when MongoDB is away.
+    """Deliveries that are outstanding. Every method raises StoreUnavailableError when MongoDB is away.
 
-    A delivery is due when a job has ended, has its receipt and its own end, and nobody was told of that yet; after an
-    attempt when the pause is over. A job that is retried or removed has nothing to tell any more.
+    A delivery is due when a job has ended, has its receipt, and no attempt has succeeded; after a failed attempt when
+    the pause is over. A job that is retried or removed has nothing to deliver.
     """
 
     def take_due(self, *, quiet_s: float, limit: int) -> list[str]:
-        """Return the ids of jobs with a delivery that is due, marked as published now, those that waited longest first.
+        """Mark due deliveries as published and return their jobs' ids, those that waited longest first.
 
-        Left out are those that were published in the last `quiet_s` seconds, since they became due.
+        Those that were published within the last `quiet_s` seconds, after they became due, are left out.
         """
 
     def addressee_of(self, job_id: str) -> Recipient | None:
-        """Say to whom the delivery goes that is due; None: there is none."""
+        """Return the recipient of the delivery if it is due."""
 
     def claim(self, job_id: str, *, lease_s: float) -> Job | None:
-        """Take a delivery that is due and count the attempt; None when there is nothing to do.
+        """Claim a delivery that is due and count the attempt; None where nothing is due.
 
-        It is due again in `lease_s` seconds, unless it has been noted by then what came of the attempt.
+        It is due again in `lease_s` seconds, unless the attempt's outcome is noted by then.
         """
 
     def note(self, told: Job, *, again_in_s: float | None) -> bool:
-        """Store the webhook of a claimed job as it is after the attempt; due again in so many seconds, None: never.
+        """Store the webhook of a claimed job after the attempt; it is due again in so many seconds, None: never.
 
-        False, with nothing written, when the job has moved on, or someone else has claimed the delivery meanwhile.
+        Return False, with nothing written, where the job has moved on or the delivery was claimed again meanwhile.
         """
 
 
 class DeliveryQueue(Protocol):
-    """The way to the workers for deliveries; only the job's id travels."""
+    """The queue of deliveries; a message holds only the job's id."""
 
     def publish(self, job_id: str) -> None:
         """Publish a delivery. Raises BrokerUnavailableError."""
 
 
 class WebhookSender(Protocol):
-    """The way to the destinations: all that is sent, and all that comes back."""
-
     def send(self, url: str, *, headers: Mapping[str, str], body: bytes) -> Reply:
         """POST a body once. It never raises: what went wrong is in the reply."""
 
 
-class DeliveryLines(Protocol):
-    """Threads for attempts; one that hangs holds up only those that have a line in common with it."""
+class DeliveryPool(Protocol):
+    """Threads for attempts; one that hangs holds up only those that have a group in common with it."""
 
-    def put(self, lines: Mapping[str, int], key: str, work: Callable[[], None]) -> bool:
-        """Have work done soon, and once for each key. False: too much waits in one of its lines.
+    def submit(self, limits: Mapping[str, int], key: str, work: Callable[[], None]) -> bool:
+        """Queue work once for each key that waits or runs; False: too much waits in one of its groups.
 
-        `lines` says of each how much may be worked on at once.
+        `limits` are the groups of the work, each with how much of it may run at once.
         """

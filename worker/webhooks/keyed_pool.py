@@ -1,4 +1,4 @@
-"""KeyedThreadPool: threads for what mostly waits for others, where one who keeps them waiting holds up nobody else."""
+"""KeyedThreadPool: threads for work that mostly waits for others, with a limit for each of them."""
 
 from __future__ import annotations
 
@@ -14,79 +14,78 @@ _log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class _Piece:
+class _Item:
     key: str
-    lines: Mapping[str, int]
+    limits: Mapping[str, int]
     work: Callable[[], None]
 
 
 class KeyedThreadPool:
-    """Pieces of work that are begun in their order, but of those in the same line so many at once as are allowed.
+    """Starts work in order of submission, and of each group of items no more at once than its limit.
 
-    A piece may stand in several lines: it waits until there is room in all of them, and those behind it that have room
-    go first. For each that is allowed at once `waiting` may wait. When the process stops, what has not been begun never
-    is.
+    An item may belong to several groups: it starts when all have room, and those behind it that have room overtake it.
+    For each running item that a group allows, `waiting` may wait. After `stopping` nothing is started any more.
     """
 
     def __init__(self, *, threads: int, waiting: int, stopping: threading.Event, name: str) -> None:
         self._free = threads
         self._most_waiting = waiting
         self._stopping = stopping
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix=name)  # threads are made when they are needed
-        self._waiting: dict[str, _Piece] = {}
-        self._at_work: dict[str, _Piece] = {}
-        self._crowds_waiting, self._crowds_at_work = Counter[str](), Counter[str]()
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix=name)  # creates threads on demand
+        self._waiting: dict[str, _Item] = {}
+        self._running: dict[str, _Item] = {}
+        self._waiting_in, self._running_in = Counter[str](), Counter[str]()  # by group
         self._changing = threading.Lock()
 
-    def put(self, lines: Mapping[str, int], key: str, work: Callable[[], None]) -> bool:
-        """Have a piece of work done soon; one whose key is in hand already is that one. False: a line is full.
+    def submit(self, limits: Mapping[str, int], key: str, work: Callable[[], None]) -> bool:
+        """Queue work once for each key that waits or runs; False: too much waits in one of its groups.
 
-        `lines` says for each line of the piece how many may be worked on at once.
+        `limits` are the groups of the item, each with how many of it may run at once.
         """
         with self._changing:
-            if key in self._waiting or key in self._at_work:
+            if key in self._waiting or key in self._running:
                 return True
-            if any(self._crowds_waiting[line] >= most * self._most_waiting for line, most in lines.items()):
+            if any(self._waiting_in[group] >= most * self._most_waiting for group, most in limits.items()):
                 return False
-            piece = _Piece(key, lines, work)
-            self._waiting[key] = piece
-            self._crowds_waiting.update(lines.keys())
-            self._begin_if_it_may(piece)
+            item = _Item(key, limits, work)
+            self._waiting[key] = item
+            self._waiting_in.update(limits.keys())
+            self._start_if_allowed(item)
             return True
 
-    def _begin_what_may(self) -> None:
-        for piece in list(self._waiting.values()):
+    def _start_all_allowed(self) -> None:
+        for item in list(self._waiting.values()):
             if self._free == 0 or self._stopping.is_set():
                 return
-            self._begin_if_it_may(piece)
+            self._start_if_allowed(item)
 
-    def _begin_if_it_may(self, piece: _Piece) -> None:
-        has_room = all(self._crowds_at_work[line] < most for line, most in piece.lines.items())
+    def _start_if_allowed(self, item: _Item) -> None:
+        has_room = all(self._running_in[group] < most for group, most in item.limits.items())
         if self._free == 0 or self._stopping.is_set() or not has_room:
             return
-        del self._waiting[piece.key]
-        self._crowds_waiting.subtract(piece.lines.keys())
-        self._at_work[piece.key] = piece
-        self._crowds_at_work.update(piece.lines.keys())
+        del self._waiting[item.key]
+        self._waiting_in.subtract(item.limits.keys())
+        self._running[item.key] = item
+        self._running_in.update(item.limits.keys())
         self._free -= 1
-        self._pool.submit(self._do, piece)
+        self._pool.submit(self._run, item)
 
-    def _do(self, piece: _Piece) -> None:
+    def _run(self, item: _Item) -> None:
         try:
             if not self._stopping.is_set():
-                piece.work()
+                item.work()
         except Exception:  # the outermost loop of a thread that has to outlive whatever happens
-            _log.exception("work_broke", key=piece.key)
+            _log.exception("work_broke", key=item.key)
         with self._changing:
-            del self._at_work[piece.key]
-            self._crowds_at_work.subtract(piece.lines.keys())
-            self._forget_empty_lines(piece)
+            del self._running[item.key]
+            self._running_in.subtract(item.limits.keys())
+            self._forget_empty_groups(item)
             self._free += 1
-            self._begin_what_may()
+            self._start_all_allowed()
 
-    def _forget_empty_lines(self, piece: _Piece) -> None:
-        """Lines are as many as there are destinations: those that nobody stands in are not kept."""
-        for crowds in (self._crowds_waiting, self._crowds_at_work):
-            for line in piece.lines:
-                if crowds[line] <= 0:
-                    del crowds[line]
+    def _forget_empty_groups(self, item: _Item) -> None:
+        # There are as many groups as destinations: kept at zero, they would pile up.
+        for counts in (self._waiting_in, self._running_in):
+            for group in item.limits:
+                if counts[group] <= 0:
+                    del counts[group]

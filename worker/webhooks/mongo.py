@@ -1,4 +1,4 @@
-"""MongoDeliveryStore: whose webhook is to be told next, in the jobs' own documents; MongoDB's clock alone decides."""
+"""MongoDeliveryStore: deliveries in the jobs' own documents; MongoDB's clock alone decides what is due."""
 
 from __future__ import annotations
 
@@ -10,30 +10,28 @@ from worker.jobs.webhook import WebhookStatus
 from worker.mongo.database import Document, MongoDatabase, from_now, translated_errors
 from worker.webhooks.interfaces import Recipient
 
-_IS_DATE = {"$type": "date"}  # as the index says it: a job without a delivery to come is not in there
-_UNTOLD = {"deliver_at": _IS_DATE, "status": {"$in": FINISHED}}
+_IS_DATE = {"$type": "date"}  # as in the index, which holds no job without an outstanding delivery
+_OUTSTANDING = {"deliver_at": _IS_DATE, "status": {"$in": FINISHED}}
 _IS_DUE = {"$lte": ["$deliver_at", "$$NOW"]}
-_NEXT_REVISION = {"$add": [{"$ifNull": ["$revision", 0]}, 1]}  # who read a sync before this may not write it
+_NEXT_REVISION = {"$add": [{"$ifNull": ["$revision", 0]}, 1]}  # fails the write of whoever read a sync before this
 _IS_SAME_ENDING = {"$eq": ["$webhook.ending", "$resumes"]}
 
 
 class MongoDeliveryStore:
-    """Deliveries. Each is taken by one atomic update, so that of two who come at once one finds nothing."""
+    """Each delivery is taken by one atomic update, so that of two who try at once one finds nothing."""
 
     def __init__(self, database: MongoDatabase) -> None:
         self._jobs = database[COLLECTION]
 
     def ensure_indexes(self) -> None:
-        """Keep an index of what is still to be told, and of nothing else. Doing it again changes nothing."""
+        """Create an index of what is outstanding, and of nothing else."""
         with translated_errors():
             self._jobs.create_index("deliver_at", partialFilterExpression={"deliver_at": _IS_DATE})
 
     def take_due(self, *, quiet_s: float, limit: int) -> list[str]:
-        """Read a portion of the index and mark what nobody else has marked since; another one where somebody has.
-
-        Taking the first one again and again would pass all that are published already every time.
-        """
-        due = {**_UNTOLD, "$expr": {"$and": [_IS_DUE, _was_not_published(quiet_s)]}}
+        """Read a batch from the index and mark what nobody else has marked since; where somebody has, read another."""
+        # A batch, since taking the first one again and again would scan past all that are published already each time.
+        due = {**_OUTSTANDING, "$expr": {"$and": [_IS_DUE, _was_not_published(quiet_s)]}}
         taken: list[str] = []
         with translated_errors():
             while (wanted := limit - len(taken)) > 0:
@@ -44,7 +42,6 @@ class MongoDeliveryStore:
         return taken
 
     def addressee_of(self, job_id: str) -> Recipient | None:
-        """Look whether something is due."""
         with translated_errors():
             document = self._jobs.find_one(_due(job_id), {"account_id": True, "webhook.url": True})
         if document is None:
@@ -52,7 +49,7 @@ class MongoDeliveryStore:
         return Recipient(account_id=document["account_id"], url=document["webhook"]["url"])
 
     def claim(self, job_id: str, *, lease_s: float) -> Job | None:
-        """Put the delivery off in the update that takes it."""
+        """Claim it by the same update that makes it due later."""
         change = {
             "deliver_at": from_now(lease_s),
             "webhook.attempts": {"$cond": [_IS_SAME_ENDING, {"$add": ["$webhook.attempts", 1]}, 1]},
@@ -67,7 +64,7 @@ class MongoDeliveryStore:
         return from_document(document) if document is not None else None
 
     def note(self, told: Job, *, again_in_s: float | None) -> bool:
-        """Write the webhook whole: since it was claimed nobody else has."""
+        """Write the webhook as a whole: nobody else has since it was claimed."""
         if told.webhook is None:
             return False
         mine = {
@@ -75,7 +72,7 @@ class MongoDeliveryStore:
             "resumes": told.ending,
             "webhook.attempts": told.webhook.attempts,
             "webhook.ending": told.ending,
-            **_UNTOLD,
+            **_OUTSTANDING,
         }
         change = {
             "webhook": {"$literal": webhook_to_document(told.webhook)},
@@ -99,4 +96,4 @@ def _was_not_published(quiet_s: float) -> Document:
 
 
 def _due(job_id: str) -> Document:
-    return {"_id": job_id, **_UNTOLD, "$expr": _IS_DUE}
+    return {"_id": job_id, **_OUTSTANDING, "$expr": _IS_DUE}

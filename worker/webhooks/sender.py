@@ -1,7 +1,7 @@
-"""SsrfSafeSender: the way to webhooks' destinations, whose addresses are checked at the moment they are connected to.
+"""SsrfSafeSender: posts to webhooks, checking each address at the moment it is connected to.
 
-A name that was harmless when it was looked up may lead elsewhere a second later. So each connection is made to the very
-address that was checked; the name stays what TLS verifies and what the request is for.
+A name that was harmless when it was looked up may resolve to another address a second later (DNS rebinding). So each
+connection goes to the very address that was checked; TLS still verifies the name, and the request names it.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ from worker.webhooks.url_policy import require_deliverable
 _CONNECT_S, _ANSWER_S = 5.0, 10.0
 LONGEST_CALL_S = _CONNECT_S + _ANSWER_S  # from the answer of the name server to the last byte
 _TIMEOUTS = {"connect": _CONNECT_S, "write": _ANSWER_S, "read": _ANSWER_S}
-_MOST_ADDRESSES = 4  # are tried, one after the other, each for its share of the time to connect
-_MOST_READ = 16 * 1024  # of an answer that nobody looks at, so that its sender is not cut off in the middle of it
+_MOST_ADDRESSES = 4  # tried one after the other, each for its share of the time to connect
+_MOST_READ = 16 * 1024  # bytes of an answer that nobody looks at, so that its sender is not cut off while writing
 _FAILURES = (httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError)
 
 Resolve = Callable[[str, int], Sequence[str]]
 
 
 class UnknownHostError(httpcore.ConnectError):
-    """The name has no address, as far as can be found out."""
+    """The name does not resolve to an address."""
 
 
 class ForbiddenAddressError(httpcore.ConnectError):
-    """The name leads to where no webhook may go."""
+    """The name resolves to an address that no webhook may use."""
 
 
 def resolve(host: str, port: int) -> list[str]:
@@ -49,7 +49,7 @@ def resolve(host: str, port: int) -> list[str]:
 
 
 class SsrfSafeSender:
-    """WebhookSender. It follows no redirect, uses no proxy, and gives up after 15 s, however slowly an answer drips."""
+    """A WebhookSender that follows no redirect, uses no proxy, and gives up after 15 s, however slowly bytes arrive."""
 
     def __init__(  # noqa: PLR0913 - everything it works with, each by name
         self,
@@ -69,10 +69,9 @@ class SsrfSafeSender:
         self._clock = clock
 
     def send(self, url: str, *, headers: Mapping[str, str], body: bytes) -> Reply:
-        """POST a body once."""
         try:
             require_deliverable(url, allow_private=self._allow_private)
-        except ValueError as error:  # it was taken when the settings were others
+        except ValueError as error:  # accepted under other settings
             return Reply(error=f"The URL {error}")
         try:
             return self._post(url, {"Host": urlsplit(url).netloc, **headers}, body)
@@ -92,7 +91,7 @@ class SsrfSafeSender:
                 "POST", url, headers=list(headers.items()), content=body, extensions={"timeout": _TIMEOUTS}
             ) as response,
         ):
-            with suppress(*_FAILURES):  # the status says it all
+            with suppress(*_FAILURES):  # the status has arrived, and nothing else is used
                 _read_some(response.iter_stream())
             return Reply(status=response.status, retry_after_s=_advice_s(response.headers, self._clock))
 
@@ -126,7 +125,7 @@ class _GuardedNetwork(httpcore.NetworkBackend):
             reason = why_refused(address, allow_private=self._allow_private)
             if reason is not None:
                 raise ForbiddenAddressError(f"Its address is not a public one: it is {reason}")
-        countdown = _Countdown(LONGEST_CALL_S, self._monotonic)
+        deadline = _Deadline(LONGEST_CALL_S, self._monotonic)
         failure: httpcore.ConnectError | httpcore.ConnectTimeout = UnknownHostError()
         for address in addresses[:_MOST_ADDRESSES]:
             within_s = _CONNECT_S / min(len(addresses), _MOST_ADDRESSES)
@@ -135,19 +134,19 @@ class _GuardedNetwork(httpcore.NetworkBackend):
             except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
                 failure = error
             else:
-                return _BoundedStream(stream, countdown)
+                return _BoundedStream(stream, deadline)
         raise failure
 
 
-class _Countdown:
-    """How long something may still go on."""
+class _Deadline:
+    """A deadline for several calls."""
 
     def __init__(self, seconds: float, monotonic: Callable[[], float]) -> None:
         self._monotonic = monotonic
         self._ends_at = monotonic() + seconds
 
     def cut(self, timeout: float | None) -> float:
-        """Return a time-out that ends with the countdown. Raises httpcore.ReadTimeout after its end."""
+        """Return a time-out that ends by the deadline. Raises httpcore.ReadTimeout after it."""
         left_s = self._ends_at - self._monotonic()
         if left_s <= 0:
             raise httpcore.ReadTimeout
@@ -155,17 +154,17 @@ class _Countdown:
 
 
 class _BoundedStream(httpcore.NetworkStream):
-    """A connection that ends when its time is over: time-outs alone begin anew with every byte."""
+    """A connection with a deadline: a time-out alone would start again with every byte."""
 
-    def __init__(self, stream: httpcore.NetworkStream, countdown: _Countdown) -> None:
+    def __init__(self, stream: httpcore.NetworkStream, deadline: _Deadline) -> None:
         self._stream = stream
-        self._countdown = countdown
+        self._deadline = deadline
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._stream.read(max_bytes, self._countdown.cut(timeout))
+        return self._stream.read(max_bytes, self._deadline.cut(timeout))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._stream.write(buffer, self._countdown.cut(timeout))
+        self._stream.write(buffer, self._deadline.cut(timeout))
 
     def close(self) -> None:
         self._stream.close()
@@ -174,7 +173,7 @@ class _BoundedStream(httpcore.NetworkStream):
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.NetworkStream:
         return _BoundedStream(
-            self._stream.start_tls(ssl_context, server_hostname, self._countdown.cut(timeout)), self._countdown
+            self._stream.start_tls(ssl_context, server_hostname, self._deadline.cut(timeout)), self._deadline
         )
 
     def get_extra_info(self, info: str) -> object:
@@ -196,7 +195,7 @@ def _advice_s(headers: Sequence[tuple[bytes, bytes]], clock: Callable[[], dateti
 
 
 def _in_words(error: Exception) -> str:
-    """Say what happened without a word of addresses, which may be those of a network that is nobody's business."""
+    """Describe a failure without addresses, which may be those of a private network."""
     if isinstance(error, ForbiddenAddressError):
         return str(error)
     causes = list(_causes(error))
@@ -207,7 +206,7 @@ def _in_words(error: Exception) -> str:
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """Return an error and what led to it; httpcore raises its own `from None`."""
+    """Yield an error and its causes, by `__context__` too: httpcore raises its own `from None`."""
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__

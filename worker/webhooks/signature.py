@@ -1,7 +1,7 @@
 """Signatures of webhooks in the form of Standard Webhooks 1.0.0, with secrets of each account's own; pure.
 
 An event is signed as `<id>.<time>.<body>` with HMAC-SHA256 (https://www.standardwebhooks.com). The secret of an account
-follows from the service's: whoever can check the events of one account can forge none of another's.
+is derived from the service's: whoever can check the events of one account can forge none of another's.
 """
 
 from __future__ import annotations
@@ -17,22 +17,21 @@ _PREFIX = "whsec_"
 
 
 class Signer:
-    """Signs with each of the service's secrets, so that receivers may change from one to the next in their own time."""
+    """Signs with each of the service's secrets, so that receivers may rotate theirs at any time."""
 
     def __init__(self, secrets: Sequence[SecretStr]) -> None:
         self._secrets = tuple(secrets)
 
     @property
     def can_sign(self) -> bool:
-        """Whether there is a secret at all."""
         return bool(self._secrets)
 
     def secrets_of(self, account_id: str) -> list[SecretStr]:
-        """Give what the receivers of an account check signatures with, one for each of the service's secrets."""
+        """Return what an account's receivers verify with, one for each of the service's secrets."""
         return [SecretStr(f"{_PREFIX}{_in_base64(key)}") for key in self._keys_of(account_id)]
 
     def headers(self, account_id: str, *, event_id: str, body: bytes, at: datetime) -> dict[str, str]:
-        """Give the headers that an attempt at this instant is sent with."""
+        """Return the headers of an attempt at this instant; receivers reject one that is too old."""
         seconds = str(int(at.timestamp()))
         signed = f"{event_id}.{seconds}.".encode() + body
         signatures = (f"v1,{_in_base64(_hmac(key, signed))}" for key in self._keys_of(account_id))

@@ -1,4 +1,4 @@
-"""What can be seen of a webhook's URL without asking anybody: whether something may be delivered there; pure."""
+"""The checks of a webhook's URL that need no look-up; pure."""
 
 from __future__ import annotations
 
@@ -13,16 +13,15 @@ LONGEST_URL = 2_000
 _OWN_PORTS = {"https": 443, "http": 80}
 _FIRST_FREE_PORT = 1024  # below are mail, shells and others that would take a POST for something else
 _VISIBLE = re.compile(r"[!-\[\]-~]+")  # ASCII without spaces, and without the backslash, which some read as a slash
-_PLACE = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]{1,253})(:\d{1,5})?")
+_NETLOC = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]{1,253})(:\d{1,5})?")
 _NUMBER = re.compile(r"0[xX][0-9A-Fa-f]*|\d+")
-_NO_PLACE = "must be a URL with a host and a valid port"
+_NO_HOST = "must be a URL with a host and a valid port"
 
 
 def require_deliverable(url: str, *, allow_private: bool) -> None:
-    """Raise ValueError, with the reason for a client, when it can be seen that nothing may be delivered to a URL.
+    """Raise ValueError, with a text for clients, where the URL alone shows that nothing may be delivered to it.
 
-    Where its host is in truth shows when it is connected to. `allow_private` allows plain http, and hosts of one's own
-    network.
+    What its host resolves to is checked on connection. `allow_private` allows plain http and private addresses.
     """
     if len(url) > LONGEST_URL or not _VISIBLE.fullmatch(url):
         raise ValueError(f"must be at most {LONGEST_URL} visible ASCII characters; encode all others")
@@ -30,7 +29,7 @@ def require_deliverable(url: str, *, allow_private: bool) -> None:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
-        raise ValueError(_NO_PLACE) from None
+        raise ValueError(_NO_HOST) from None
     _require_form(parts, schemes=("https", "http") if allow_private else ("https",))
     _require_host(parts.hostname or "", allow_private=allow_private)
     own_port = _OWN_PORTS[parts.scheme]
@@ -39,7 +38,7 @@ def require_deliverable(url: str, *, allow_private: bool) -> None:
 
 
 def destination_of(url: str) -> str:
-    """Give the host and port of a URL: all that a log may say of it, since the rest may be a secret."""
+    """Return host and port: all of a URL that a log may hold, since the rest may be a secret."""
     return urlsplit(url).netloc.lower()
 
 
@@ -50,8 +49,8 @@ def _require_form(parts: SplitResult, *, schemes: tuple[str, ...]) -> None:
         raise ValueError("must hold no user name and no password")
     if parts.fragment:
         raise ValueError("must hold no fragment")
-    if not _PLACE.fullmatch(parts.netloc):
-        raise ValueError(_NO_PLACE)
+    if not _NETLOC.fullmatch(parts.netloc):
+        raise ValueError(_NO_HOST)
 
 
 def _require_host(host: str, *, allow_private: bool) -> None:
@@ -65,10 +64,10 @@ def _require_host(host: str, *, allow_private: bool) -> None:
 
 
 def _address(host: str, top: str) -> str | None:
-    """Give a host that is an address. One that ends in a number is no name: resolvers take `127.1` for 127.0.0.1."""
+    # A host that ends in a number is no name: resolvers read `127.1` as 127.0.0.1.
     try:
         if ":" in host:
             return str(IPv6Address(host))
         return str(IPv4Address(host)) if _NUMBER.fullmatch(top) else None
     except ValueError:
-        raise ValueError(_NO_PLACE) from None
+        raise ValueError(_NO_HOST) from None

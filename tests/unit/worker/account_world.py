@@ -46,7 +46,7 @@ class AccountWorld:
 
     @classmethod
     def mounted(cls, mocker: responses.RequestsMock) -> AccountWorld:
-        """Give a world whose HubSpot answers under `responses`."""
+        """Yield a world whose HubSpot answers through `responses`."""
         clock = ManualClock()
         hubspot = HubSpot(clock=lambda: clock().timestamp())
         hubspot.add_account(HUB, records={"contacts": 3, "deals": 250, "engagements": 40})
@@ -145,5 +145,5 @@ class AccountWorld:
         return Fingerprint.of(self.stored())
 
     def calls(self, type_: str) -> list[int]:
-        """Give the statuses of the calls that HubSpot has seen of a type."""
+        """Return the statuses of HubSpot's answers to calls of a type."""
         return [call.status for call in self.hubspot.journal.calls if call.type == type_]

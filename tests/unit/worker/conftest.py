@@ -1,4 +1,4 @@
-"""The workshop that an exporter is tried out in, and the world of an account's token."""
+"""Fixtures: the workshop of an exporter, and the world of an account's token."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.unit.worker.workshop import HUB, RECORDS, Workshop
 
 @pytest.fixture
 def mocked() -> Iterator[responses.RequestsMock]:
-    """Give a network on which nobody answers but whom a test puts there."""
+    """Yield a network on which only what a test mounts answers."""
     with responses.RequestsMock(assert_all_requests_are_fired=False) as mocked:
         yield mocked
 

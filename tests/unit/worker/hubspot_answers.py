@@ -1,4 +1,4 @@
-"""What HubSpot says when it refuses, in the shapes it documents or was recorded with."""
+"""HubSpot's error bodies, as documented or recorded."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ MISSING_SCOPES: dict[str, Any] = {
 
 
 def rate_limited(policy: str) -> dict[str, Any]:
-    """Give the body of a 429."""
+    """Return the body of a 429."""
     return {
         "status": "error",
         "message": f"You have reached your {policy.lower()} limit.",

@@ -28,7 +28,7 @@ class RedisCircuitBreaker:
     deleted: int | None = None
 
     def versions(self, *, calls: int) -> range:
-        """Give how often it may have been changed when one of so many calls has read it."""
+        """Return how many changes may have happened before one of so many calls read it."""
         before = len([change for change in self.changed if change == 0])
         return range(before, len([change for change in self.changed if change <= calls]) + 1)
 
@@ -73,7 +73,7 @@ class ModelHubSpot:
         return FetchedPage(page=read_page(ExportType.CONTACTS, msgspec.json.encode(body)), api="legacy")
 
     def present(self) -> Iterator[RedisCircuitBreaker]:
-        """Give those that are there."""
+        """Return the records that exist."""
         return (self.contacts[vid] for vid in self._ids)
 
     def _offset_between(self, last: int, following: int) -> int:
@@ -86,7 +86,7 @@ class ModelHubSpot:
         return offset not in {last, following} or self._includes(offset) == (offset == following)
 
     def _includes(self, offset: int) -> bool:
-        """Say whether the record that an offset names is given: always where a neighbour before it may be."""
+        """Whether a page includes the record that its offset names: always where a neighbour before it may be."""
         if self.form != "mixed":
             return self.form != "last_id"
         return offset - 1 in self.contacts or offset * 2_654_435_761 % 7 < _OF_SEVEN

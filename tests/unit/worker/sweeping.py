@@ -69,7 +69,7 @@ class Sweeps:
         return self.sweeper.sweep()
 
     def find_lost(self) -> int:
-        """Sweep until messages that are gone have been missed."""
+        """Sweep until lost messages are noticed."""
         self._clock.advance(PATIENCE_S + 1)
         found = self.sweep()
         self._clock.advance(GRACE_S)

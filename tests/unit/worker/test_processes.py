@@ -1,4 +1,4 @@
-"""WorkerProcesses where a signal comes at an awkward moment; real workers are in the acceptance tests."""
+"""WorkerProcesses when a signal arrives at an awkward moment; acceptance tests use real workers."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ EVERY_NAME = [name.upper() for name in {**WorkerSettings.model_fields, **ShimSet
 
 @pytest.fixture(autouse=True)
 def bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No setting of ours from the outside, and an empty folder to look for `.env` in."""
+    """Clear our variables from the environment, and change to a folder without `.env`."""
     for name in EVERY_NAME:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)

@@ -1,4 +1,4 @@
-"""An exporter at work without servers: in-memory stores, HubSpot's stand-in under `responses`, a clock to move."""
+"""An exporter without servers: in-memory stores, HubSpot's stand-in through `responses`, a manual clock."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ CONTACTS_ONLY = SyncRequest(types=(ExportType.CONTACTS,))
 
 
 class ImpatientEvent(threading.Event):
-    """Waiting moves the clock instead of taking time; `waits` are the seconds that were asked for."""
+    """An event whose waits advance the clock instead of taking time; `waits` are their seconds."""
 
     def __init__(self, clock: ManualClock) -> None:
         super().__init__()
@@ -96,7 +96,7 @@ class News:
 
 @dataclass
 class Interrupted:
-    """A CrmSource with something happening after its n-th call (counted from 1), before the answer is used."""
+    """A CrmSource that calls `happening` after its n-th call (from 1), before the answer is used."""
 
     source: CrmSource
     after_call: int
@@ -123,7 +123,7 @@ class Alarms:
 
 @dataclass
 class Forecasts:
-    """A Forecaster that says what it was told to, or fails."""
+    """A Forecaster that returns a given estimate, or fails."""
 
     estimate: Estimate | None = None
     failure: Exception | None = None
@@ -136,7 +136,7 @@ class Forecasts:
 
 @dataclass
 class Scopes:
-    """A ScopeSource that a test has know what is missing, or fail."""
+    """A ScopeSource with given missing scopes, or a failure."""
 
     told: Sequence[str] | None = ("crm.objects.contacts.read", "crm.objects.companies.read", "crm.objects.deals.read")
     lacking: dict[ExportType, tuple[str, ...]] = field(default_factory=dict)
@@ -163,7 +163,7 @@ class Scopes:
 
 
 class Workshop:
-    """Everything an exporter touches, in the hands of a test."""
+    """Everything an exporter works with, for a test to set and to read."""
 
     def __init__(self, hubspot: HubSpot, clock: ManualClock, *, transport: Transport | None = None) -> None:
         transport = transport or Transport()
@@ -226,7 +226,7 @@ class Workshop:
         self.connect()
 
     def connect(self, hub_id: int = HUB) -> None:
-        """Store a token that has ended."""
+        """Store an expired token."""
         self.tokens.put(
             Token(
                 account_id="a1",
@@ -239,7 +239,7 @@ class Workshop:
         )
 
     def eraser(self) -> Eraser:
-        """Build an eraser, as workers and shims have one."""
+        """Build an eraser as workers and shims do."""
         return Eraser(
             jobs=self.jobs,
             erasures=self.erasures,
@@ -250,7 +250,7 @@ class Workshop:
         )
 
     def copy(self) -> CurrentCopy:
-        """Build the current copy, as workers have it."""
+        """Build the current copy's writer as workers do."""
         return CurrentCopy(
             records=self.records,
             transactions=self.transactions,
@@ -311,7 +311,7 @@ class Workshop:
         return Exporter(tools=tools, keeper=keeper, worker=worker, limits=limits)
 
     def run_until_finished(self, job_id: str) -> None:
-        """Play the workers and the sweeper: whenever the job is due, somebody takes it."""
+        """Do what workers and the sweeper do: run a slice whenever the job is due."""
         while not (job := self.job(job_id)).status.is_terminal:
             self.clock.now = max(self.clock.now, job.resume_at or self.clock.now)
             self.exporter().run_slice(job_id)
@@ -347,7 +347,7 @@ class Workshop:
         page_size: int = 100,
         **wanted: Any,  # noqa: ANN401 - SyncRequest's fields
     ) -> str:
-        """Store a sync and its export, of contacts unless it is said, and give the id of that."""
+        """Store a sync and its export, of contacts by default, and return the export's id."""
         asked = ExportRequest(page_size=page_size)
         request = replace(CONTACTS_ONLY, **wanted)
         sync = new_sync(sync_id, account_id="a1", owner="u1", request=request, at=self.clock())
@@ -357,20 +357,20 @@ class Workshop:
         return child.job_id
 
     def job(self, job_id: str = "j1") -> Job:
-        """Look at the job."""
+        """Return the job as stored."""
         return self.jobs.get(job_id, account_id="a1")
 
     def stored_ids(self) -> list[int]:
-        """Give the ids of all records that a client would read."""
+        """Return the ids of all records that a client would read."""
         found = self.pages.read("j1", ExportType.CONTACTS, start=0, limit=self.job().progress.records)
         return [msgspec.json.decode(record)["vid"] for record in found.records]
 
     def ids_in_hubspot(self) -> list[int]:
-        """Give the ids of all contacts there are."""
+        """Return the ids of all of HubSpot's contacts."""
         return self.hubspot.accounts[HUB].records["contacts"].ids()
 
     def end_access_tokens(self) -> None:
-        """Have HubSpot refuse the access tokens of today."""
+        """Make HubSpot refuse the access tokens issued so far."""
         self.hubspot.tokens.expire(HUB)
 
     def lose_the_tokens(self) -> None:
@@ -378,5 +378,5 @@ class Workshop:
         self.tokens.clear()
 
     def calls(self, type_: str = "contacts") -> int:
-        """Count the calls that HubSpot has seen."""
+        """Count the calls that HubSpot got."""
         return len([call for call in self.hubspot.journal.calls if call.type == type_])

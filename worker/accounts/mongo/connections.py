@@ -1,4 +1,4 @@
-"""MongoConnectionStore: what is known of connections, in `integrations.hubspot.connections`."""
+"""MongoConnectionStore: connections, in `integrations.hubspot.connections`."""
 
 from __future__ import annotations
 
@@ -15,23 +15,22 @@ from worker.mongo.database import Document, MongoDatabase, translated_errors
 
 COLLECTION = "integrations.hubspot.connections"
 
-_KEPT_S = 90 * 86_400  # after that without a renewal nobody uses the account; HubSpot tells everything once more
+_KEPT_S = 90 * 86_400  # without a renewal for so long nobody uses the account; HubSpot can be asked again
 
 
 class MongoConnectionStore:
-    """One document an (account, owner), beside the token's own, which other programs write whole."""
+    """One document for each (account, owner), apart from the token's, which other programs replace as a whole."""
 
     def __init__(self, database: MongoDatabase) -> None:
         self._connections = database[COLLECTION]
 
     def ensure_indexes(self) -> None:
-        """Create what the queries below need, and have MongoDB remove what nobody has touched for long."""
+        """Create the indexes, one of which expires connections that are not used for 90 days."""
         with translated_errors():
             self._connections.create_index([("refusal.since", ASCENDING)], sparse=True)
             self._connections.create_index("updated_at", expireAfterSeconds=_KEPT_S)
 
     def find(self, account_id: str, owner: str) -> Connection | None:
-        """Read one connection."""
         with translated_errors():
             document = self._connections.find_one({"_id": _id(account_id, owner)})
         return _connection(document) if document is not None else None
@@ -39,7 +38,7 @@ class MongoConnectionStore:
     def learn(
         self, account_id: str, owner: str, facts: HubSpotFacts, *, fingerprint: Fingerprint, at: datetime
     ) -> None:
-        """Write what was said, in one atomic update; of another grant nothing is kept."""
+        """Write in one atomic update; what was known of another grant is dropped."""
         is_same_grant = {"$eq": ["$fingerprint.grant", fingerprint.grant]}
         known = {
             name: {"$ifNull": [{"$literal": value}, {"$cond": [is_same_grant, f"$facts.{name}", None]}]}
@@ -52,13 +51,13 @@ class MongoConnectionStore:
             )
 
     def accept(self, account_id: str, owner: str) -> None:
-        """Remove a refusal, and note that the connection is in use."""
+        """Remove a refusal, and touch the document so that it does not expire."""
         change: Document = {"$unset": {"refusal": True}, "$currentDate": {"updated_at": True}}
         with translated_errors():
             self._connections.update_one({"_id": _id(account_id, owner)}, change)
 
     def refuse(self, account_id: str, owner: str, refusal: Refusal) -> None:
-        """Write the refusal; that of the same token keeps its beginning."""
+        """Write the refusal, with the `since` of an earlier one of the same token."""
         is_same_token = {"$eq": ["$refusal.token", refusal.token]}
         given = {name: {"$literal": value} for name, value in asdict(refusal).items()}
         written = given | {"since": {"$cond": [is_same_token, "$refusal.since", refusal.since]}}
@@ -70,13 +69,11 @@ class MongoConnectionStore:
             )
 
     def ask_again(self, account_id: str, owner: str) -> None:
-        """Forget when HubSpot was asked."""
         refused = {"_id": _id(account_id, owner), "refusal": {"$exists": True}}
         with translated_errors():
             self._connections.update_one(refused, {"$set": {"refusal.asked_at": None}})
 
     def forget(self, connection: Connection) -> None:
-        """Remove the refusal that was found."""
         if connection.refusal is None:
             return
         found = {"_id": _id(connection.account_id, connection.owner), "refusal.token": connection.refusal.token}
@@ -84,25 +81,22 @@ class MongoConnectionStore:
             self._connections.update_one(found, {"$unset": {"refusal": True}})
 
     def remove(self, account_id: str, owner: str) -> None:
-        """Delete the document."""
         with translated_errors():
             self._connections.delete_one({"_id": _id(account_id, owner)})
 
     def of_portal(self, account_id: str, hub_id: int) -> list[Connection]:
-        """Read all of the account's, which lie together in the index of `_id`."""
+        """Read a range of the `_id` index, in which the account's documents are adjacent."""
         of_account = {"_id": {"$gte": _id(account_id, MinKey()), "$lte": _id(account_id, MaxKey())}}
         with translated_errors():
             found = self._connections.find({**of_account, "facts.hub_id": hub_id})
             return [_connection(document) for document in found]
 
-    def refused(self, *, most: int) -> list[Connection]:
-        """Read those that have a refusal, by the index of these."""
+    def list_refused(self, *, most: int) -> list[Connection]:
         with translated_errors():
             found = self._connections.find({"refusal.since": {"$exists": True}})
             return [_connection(document) for document in found.sort("refusal.since", ASCENDING).limit(most)]
 
     def refused_among(self, keys: Collection[tuple[str, str]]) -> list[Connection]:
-        """Read those of them that have a refusal."""
         wanted = {"_id": {"$in": [_id(*key) for key in keys]}, "refusal": {"$exists": True}}
         with translated_errors():
             return [_connection(document) for document in self._connections.find(wanted)]

@@ -13,26 +13,25 @@ from worker.records.types import ExportType
 COLLECTION = "integrations.hubspot.lists"
 
 _APART_S = 60.0
-_KEPT_S = timedelta(days=90).total_seconds()  # a sighting that nothing has followed; what is remembered stays
+_KEPT_S = timedelta(days=90).total_seconds()  # for a record that nothing has confirmed; one that is remembered stays
 
 _IS_REMEMBERED: Document = {"remembered_at": {"$exists": True}}
 
 
 class MongoGoneListStore:
-    """One document an account and type. What is decided is decided by the server's clock (`$$NOW`)."""
+    """One document for each account and type, by the server's clock (`$$NOW`)."""
 
     def __init__(self, database: MongoDatabase) -> None:
         self._lists = database[COLLECTION]
 
     def ensure_indexes(self) -> None:
-        """Create what the queries below need, and have MongoDB remove sightings that came to nothing."""
+        """Create the indexes, one of which expires records that nothing has confirmed."""
         with translated_errors():
             self._lists.create_index([("_id.account_id", ASCENDING)])
             self._lists.create_index([("remembered_at", ASCENDING)], sparse=True)
             self._lists.create_index("lapses_at", expireAfterSeconds=0)
 
     def find(self, account_id: str, export_type: ExportType) -> GoneList | None:
-        """Read one document."""
         with translated_errors():
             document = self._lists.find_one({"_id": _id(account_id, export_type)})
         return _gone_list(document) if document is not None else None
@@ -40,7 +39,7 @@ class MongoGoneListStore:
     def sight(
         self, account_id: str, export_type: ExportType, *, status: int | None, message: str, hub_id: int | None = None
     ) -> GoneList:
-        """Write a sighting, and whether it confirms the first, in one atomic update."""
+        """Record the answer, and whether it confirms the first, in one atomic update."""
         of_portal = {"hub_id": hub_id} if hub_id is not None else {}
         is_of_other = {"$ne": [{"$ifNull": ["$hub_id", hub_id]}, hub_id]} if of_portal else False
         forgotten = {name: {"$cond": [is_of_other, "$$REMOVE", f"${name}"]} for name in ("since", "remembered_at")}
@@ -66,25 +65,23 @@ class MongoGoneListStore:
         return _gone_list(document)
 
     def take_back(self, sighting: GoneList) -> None:
-        """Delete the document, unless the list is remembered as gone by now."""
         single = {"_id": _id(sighting.account_id, sighting.export_type), "remembered_at": {"$exists": False}}
         with translated_errors():
             self._lists.delete_one(single)
 
     def remembered(self, account_id: str) -> list[GoneList]:
-        """Read the account's documents, which are as many as there are types."""
+        """Read the account's documents, at most one for each type."""
         with translated_errors():
             found = self._lists.find({"_id.account_id": account_id, **_IS_REMEMBERED})
             return sorted(map(_gone_list, found), key=lambda each: each.export_type)
 
     def remembered_first(self, *, most: int) -> list[GoneList]:
-        """Read by an index that holds only what is remembered."""
+        """Read by the sparse index, which holds only what is remembered."""
         with translated_errors():
             found = self._lists.find(_IS_REMEMBERED).sort("remembered_at", ASCENDING).limit(most)
             return [_gone_list(document) for document in found]
 
     def forget(self, account_id: str) -> None:
-        """Delete the account's documents."""
         with translated_errors():
             self._lists.delete_many({"_id.account_id": account_id})
 

@@ -10,23 +10,21 @@ from worker.mongo.database import Document, MongoDatabase, translated_errors
 COLLECTION = "integrations.hubspot.portals"
 
 _MOST_LISTED = 100
-_IS_LEAVING: Document = {"removing_since": {"$type": "date"}}  # as the index says it
+_IS_BEING_REMOVED: Document = {"removing_since": {"$type": "date"}}  # as in the partial index
 
 
 class MongoPortalStore:
-    """One document a (account, portal). It outlives the connection, since the copy of the portal does."""
+    """One document for each (account, portal). It outlives the connection, since the portal's copy does."""
 
     def __init__(self, database: MongoDatabase) -> None:
         self._portals = database[COLLECTION]
 
     def ensure_indexes(self) -> None:
-        """Create what the queries below need. Doing it again changes nothing."""
         with translated_errors():
             self._portals.create_index([("account_id", ASCENDING), ("last_seen_at", DESCENDING)])
-            self._portals.create_index("removing_since", partialFilterExpression=_IS_LEAVING)
+            self._portals.create_index("removing_since", partialFilterExpression=_IS_BEING_REMOVED)
 
     def see(self, account_id: str, hub_id: int) -> None:
-        """Write one document, by MongoDB's clock."""
         change = {
             "account_id": {"$literal": account_id},
             "hub_id": hub_id,
@@ -37,27 +35,24 @@ class MongoPortalStore:
             self._portals.update_one({"_id": _id(account_id, hub_id)}, [{"$set": change}], upsert=True)
 
     def seen_by(self, account_id: str) -> list[Portal]:
-        """Read them from their index."""
         with translated_errors():
             found = self._portals.find({"account_id": account_id, "removing_since": None})
             return [_portal(document) for document in found.sort("last_seen_at", DESCENDING).limit(_MOST_LISTED)]
 
     def start_removal(self, account_id: str, hub_id: int) -> bool:
-        """Mark the document."""
         there = {"_id": _id(account_id, hub_id), "removing_since": None}
         with translated_errors():
             marked = self._portals.update_one(there, [{"$set": {"removing_since": "$$NOW"}}])
         return marked.modified_count > 0
 
     def removals(self, *, limit: int) -> list[tuple[str, int]]:
-        """Read the index of those that are marked."""
         with translated_errors():
-            found = self._portals.find(_IS_LEAVING).sort("removing_since", ASCENDING).limit(limit)
+            found = self._portals.find(_IS_BEING_REMOVED).sort("removing_since", ASCENDING).limit(limit)
             return [(document["account_id"], document["hub_id"]) for document in found]
 
     def finish_removal(self, account_id: str, hub_id: int) -> None:
-        """Delete the document, or take the mark away from one that has been seen since."""
-        marked = {"_id": _id(account_id, hub_id), **_IS_LEAVING}
+        """Delete the document, or unmark one that has been seen since."""
+        marked = {"_id": _id(account_id, hub_id), **_IS_BEING_REMOVED}
         seen_since = {"$expr": {"$gt": ["$last_seen_at", "$removing_since"]}}
         again: list[Document] = [{"$set": {"first_seen_at": "$last_seen_at"}}, {"$unset": "removing_since"}]
         with translated_errors():

@@ -1,4 +1,4 @@
-"""Token documents as other programs write them: ids, texts, times and lives in every spelling."""
+"""Reads token documents of other programs: ids, texts, times and lifetimes in every spelling."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ _FIRST_MILLISECONDS = 100_000_000_000  # as seconds that is the year 5138, as mi
 
 
 def key_of(account_id: str, owner: str) -> Document:
-    """Give the filter that finds a document whether its ids were written as text, number or ObjectId."""
+    """Return a filter that finds a document whether its ids were written as text, number or ObjectId."""
     return {"account_id": {"$in": _spellings(account_id)}, "owner": {"$in": _spellings(owner)}}
 
 
 def spellings_of(account_id: str, owner: str) -> Iterator[tuple[str | int | ObjectId, str | int | ObjectId]]:
-    """Give the pairs of ids that a document of this key may hold."""
+    """Return the pairs of ids that a document of this key may hold."""
     return product(_spellings(account_id), _spellings(owner))
 
 
 def read_text(value: Any) -> str | None:  # noqa: ANN401 - whatever another program stored
-    """Read a text; anything else counts as missing."""
+    """Return a text; anything else counts as missing."""
     return value if isinstance(value, str) else None
 
 
 def read_number(value: Any) -> float | None:  # noqa: ANN401 - as above
-    """Read a number, or one in a text."""
+    """Return a finite number, be it stored as a text."""
     if isinstance(value, bool):
         return None
     try:
@@ -42,7 +42,7 @@ def read_number(value: Any) -> float | None:  # noqa: ANN401 - as above
 
 
 def read_instant(value: Any) -> datetime | None:  # noqa: ANN401 - as above
-    """Read a date, or seconds or milliseconds since 1970."""
+    """Return a date, or seconds or milliseconds since 1970, as an instant."""
     if isinstance(value, datetime):
         return value if value.tzinfo is not None else value.replace(tzinfo=UTC)
     number = read_number(value)

@@ -1,4 +1,4 @@
-"""MongoTokenEndpoints: which token endpoints HubSpot has said are gone, in `integrations.hubspot.token_endpoints`."""
+"""MongoTokenEndpoints: token endpoints that are gone, in `integrations.hubspot.token_endpoints`."""
 
 from __future__ import annotations
 
@@ -9,23 +9,21 @@ from worker.mongo.database import Document, MongoDatabase, translated_errors
 
 COLLECTION = "integrations.hubspot.token_endpoints"
 
-_MOST = 100  # one for each address that was ever set
+_MOST = 100  # there is one for each URL that was ever configured
 
 
 class MongoTokenEndpoints:
-    """One document for the deployment and endpoint; by MongoDB's clock."""
+    """One document for each endpoint, by MongoDB's clock."""
 
     def __init__(self, database: MongoDatabase) -> None:
         self._gone = database[COLLECTION]
 
     def find(self, url: str) -> GoneEndpoint | None:
-        """Read what is known of one."""
         with translated_errors():
             document = self._gone.find_one({"_id": url})
         return _gone(document) if document is not None else None
 
     def note_gone(self, url: str, *, status: int, reason: str) -> GoneEndpoint:
-        """Count this time, in one atomic update."""
         began = {"$gt": ["$last_at", {"$subtract": ["$$NOW", _ms(TOGETHER_S)]}]}
         first = {"$cond": [began, "$first_at", "$$NOW"]}
         is_apart = {"$lte": ["$first_at", {"$subtract": ["$$NOW", _ms(APART_S)]}]}
@@ -42,12 +40,10 @@ class MongoTokenEndpoints:
         return _gone(document)
 
     def forget(self, url: str) -> None:
-        """Delete what is known of one."""
         with translated_errors():
             self._gone.delete_one({"_id": url})
 
     def known(self) -> list[GoneEndpoint]:
-        """Read them all: there are as many as addresses were ever set."""
         with translated_errors():
             return [_gone(document) for document in self._gone.find().limit(_MOST)]
 

@@ -1,4 +1,4 @@
-"""MongoTokenStore: OAuth tokens in `integrations.hubspot.key`, a collection that other programs write as well."""
+"""MongoTokenStore: OAuth tokens in `integrations.hubspot.key`, a collection shared with other programs."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ COLLECTION = "integrations.hubspot.key"
 _log = structlog.get_logger()
 _SENDABLE = re.compile(r"[\x21-\x7e]+")
 _SECRETS = ("access_token", "refresh_token")
-_ID = (str, int, float, ObjectId)  # MongoDB finds ids in lists and as decimals as well: no program writes these
+_ID = (str, int, float, ObjectId)  # a query also matches ids in lists and as decimals, which no program writes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenSurvey:
-    """How many tokens were looked at, and of these how many lie there in plain text or cannot be decrypted."""
+    """How many tokens were examined, and how many of these are in plain text or cannot be decrypted."""
 
     looked_at: int
     in_plain_text: int
@@ -44,7 +44,7 @@ class MongoTokenStore:
         self._encryption = encryption
 
     def ensure_indexes(self) -> None:
-        """Create the unique index. Tokens that already contradict it are another program's: reported, not touched."""
+        """Create the unique index. Existing duplicates are another program's: they are logged, not touched."""
         with translated_errors():
             try:
                 self._tokens.create_index([("account_id", ASCENDING), ("owner", ASCENDING)], unique=True)
@@ -54,13 +54,12 @@ class MongoTokenStore:
                 _log.error("token_index_not_created", reason=error.code)
 
     def find(self, account_id: str, owner: str) -> Token | None:
-        """Read the stored token."""
         with translated_errors():
             document = self._tokens.find_one(key_of(account_id, owner))
         return self._token(document, account_id, owner) if document is not None else None
 
     def stored_among(self, keys: Collection[tuple[str, str]]) -> set[tuple[str, str]]:
-        """Read the ids of all of them at once, however they are spelled."""
+        """Query all keys at once, in all their spellings."""
         if not keys:
             return set()
         asked = {spelled: key for key in keys for spelled in spellings_of(*key)}
@@ -70,7 +69,7 @@ class MongoTokenStore:
         return {asked[key] for key in ids if all(isinstance(each, _ID) for each in key) and key in asked}
 
     def readable_among(self, keys: Collection[tuple[str, str]]) -> set[tuple[str, str]]:
-        """Read all of them at once, and try to decrypt them. Two spellings of the same ids: the worse one decides."""
+        """Query all keys at once and try to decrypt. Of two documents with the same ids both have to be readable."""
         if not keys:
             return set()
         asked = {spelled: key for key in keys for spelled in spellings_of(*key)}
@@ -88,7 +87,7 @@ class MongoTokenStore:
         return {key for key, is_readable in readable.items() if is_readable}
 
     def connect(self, account_id: str, owner: str, granted: RenewedToken) -> bool:
-        """Write a token's fields and no others. Twice is as good as once."""
+        """Write a token's fields and no others; doing so twice changes nothing."""
         change = {"$set": self._fields(granted)}
         with translated_errors():
             if self._tokens.update_one(key_of(account_id, owner), change).matched_count:
@@ -97,7 +96,7 @@ class MongoTokenStore:
         return True
 
     def save_renewed(self, token: Token, renewed: RenewedToken) -> bool:
-        """Write the renewal's fields and no others, unless the refresh token it was got with has been replaced."""
+        """Write the renewal's fields and no others, unless the refresh token that it is based on has been replaced."""
         if token.stored_refresh_token is None:
             return False
         used = {"refresh_token": token.stored_refresh_token.get_secret_value()}
@@ -108,12 +107,12 @@ class MongoTokenStore:
         return result.matched_count > 0
 
     def remove(self, account_id: str, owner: str) -> bool:
-        """Delete the token's document, and its double where another program wrote the same ids in another spelling."""
+        """Delete the document, and any duplicate with the same ids in another spelling."""
         with translated_errors():
             return self._tokens.delete_many(key_of(account_id, owner)).deleted_count > 0
 
     def survey(self, *, most: int) -> TokenSurvey:
-        """Look at no more than so many of the stored tokens."""
+        """Examine at most so many of the stored tokens."""
         with translated_errors():
             documents = list(self._tokens.find({}, dict.fromkeys(_SECRETS, 1)).limit(most))
         stored = [[text for name in _SECRETS if (text := read_text(found.get(name)))] for found in documents]
@@ -152,6 +151,6 @@ class MongoTokenStore:
         )
 
     def _secret(self, stored: str | None) -> SecretStr | None:
-        """Read a token; one that no header can carry counts as missing."""
+        """Decrypt a token; one that an HTTP header cannot carry counts as missing."""
         token = self._encryption.decrypt(stored) if stored is not None else ""
         return SecretStr(token) if _SENDABLE.fullmatch(token) else None

@@ -1,8 +1,8 @@
-"""HubSpot's record <-> the fields that hold it: native, so that it can be queried, and never less than there was.
+"""HubSpot's record <-> the fields that store it: as native BSON, so that it can be queried, and without loss.
 
-BSON has no integers beyond 64 bits, no decimals of any length, no NUL in a name; it limits levels and size, no object
-has a name twice, and drivers take one with `$ref` for something else. A record that meets one of these is stored as
-near to itself as BSON comes, and beside that as HubSpot's own bytes, which readers are then given.
+BSON has no integers beyond 64 bits, no arbitrary decimals, no NUL in names, no duplicate names, and limits on depth and
+size; drivers treat objects with `$ref` specially. A record that meets one of these is stored as closely as BSON allows,
+and beside that as HubSpot's bytes, which readers get.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ else:
     from backports import zstd
 
 UNREADABLE = (LookupError, TypeError, ValueError, AttributeError, OverflowError, zstd.ZstdError)
-"""What reading a document raises that somebody has spoiled."""
+"""What reading a damaged document raises."""
 
 
 class _Float(TypeDecoder):
@@ -49,7 +49,7 @@ class _Float(TypeDecoder):
 
 
 class _Bytes(bytes):
-    """Bytes of a document. msgspec writes `bytes` in base64, and asks about a class that it does not know."""
+    """Bytes of a document: msgspec writes `bytes` in base64, and calls the hook for a class it does not know."""
 
 
 class _Binary(TypeDecoder):
@@ -65,12 +65,12 @@ READING: CodecOptions[Document] = CodecOptions(
     datetime_conversion=DatetimeConversion.DATETIME_MS,
     type_registry=TypeRegistry([_Float(), _Binary()]),
 )
-"""How documents are decoded that `to_body` makes JSON of. Instants in them are DatetimeMS: see `to_instant`."""
+"""Options to decode documents for `to_body`. Instants are DatetimeMS: see `to_instant`."""
 
 _log = structlog.get_logger()
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MOST_LEVELS = 90  # MongoDB documents a limit of 100, the fields around the record included
+_MOST_LEVELS = 90  # MongoDB's limit is 100, the fields around the record included
 _MOST_BYTES = 15 * 1024 * 1024  # a document holds 16 MB, its other fields included
 _MOST_DIGITS = 34  # of a Decimal128
 _REFERENCE = b'"$ref":'
@@ -80,7 +80,7 @@ _UNWRITABLE = (msgspec.MsgspecError, BSONError, OverflowError, RecursionError, U
 
 
 def to_fields(body: bytes, *, most_bytes: int = _MOST_BYTES) -> Document:
-    """Return `record`, and `original` (HubSpot's bytes, compressed) where the record is not all that was sent."""
+    """Return `record`, and `original` (HubSpot's bytes, compressed) where BSON cannot hold all of it."""
     plain = _as_it_is(body)
     if plain is not None and len(plain.raw) <= most_bytes:
         return {"record": plain, "original": None}
@@ -88,17 +88,17 @@ def to_fields(body: bytes, *, most_bytes: int = _MOST_BYTES) -> Document:
 
 
 def to_ready_fields(body: bytes) -> Document:
-    """Return the same, with a record that only has to be sent: the driver copies its bytes."""
+    """Return the same with an encoded record, whose bytes the driver only copies."""
     fields = to_fields(body)
     record = fields["record"]
     return fields | {"record": RawBSONDocument(bson.encode(record))} if isinstance(record, dict) else fields
 
 
 def to_body(fields: Document) -> bytes:
-    """Return a record of a document that was decoded with `READING` as JSON: the original's bytes, where there are any.
+    """Return the record of a document decoded with `READING` as JSON: the original's bytes, if there are any.
 
-    Numbers are spelled as Python's `json` spells them, which is also what HubSpot's bytes were compared with when the
-    record was stored. A float that is no number, which only another program can have written, is null.
+    Numbers are spelled as by Python's `json`, which HubSpot's bytes were compared with when the record was stored. NaN
+    and infinity, which only another program can have written, become null.
     """
     if fields["original"] is not None:
         return zstd.decompress(fields["original"])
@@ -106,9 +106,9 @@ def to_body(fields: Document) -> bytes:
 
 
 def to_instant(value: object) -> datetime:
-    """Return an instant of a document that was decoded with `READING`, in UTC, exact to the millisecond.
+    """Return an instant of a document decoded with `READING`, in UTC, exact to the millisecond.
 
-    Raises TypeError where it is none, and OverflowError where it lies beyond the years 1 to 9999.
+    Raises TypeError where it is not one, and OverflowError where it lies beyond the years 1 to 9999.
     """
     if not isinstance(value, DatetimeMS):
         raise TypeError("a field is of another type than was stored")
@@ -116,8 +116,8 @@ def to_instant(value: object) -> datetime:
 
 
 def _plain(value: object) -> int | str:
-    """Return what BSON has and JSON has not as JSON's next of kin."""
-    if type(value) is Int64:  # first, because it is the only one that HubSpot's records hold
+    """Convert a BSON type that JSON lacks to the nearest one."""
+    if type(value) is Int64:  # first, since it is the only one in HubSpot's records
         return +value  # to an `int`, in half the time of `int()`
     return str(to_instant(value) if isinstance(value, DatetimeMS) else value)
 
@@ -126,7 +126,7 @@ _encode = msgspec.json.Encoder(enc_hook=_plain).encode
 
 
 def _as_it_is(body: bytes) -> RawBSONDocument | None:
-    """Return the record in BSON if certainly nothing is lost in it, as with nearly all records; otherwise None."""
+    """Return the record in BSON if that is certainly without loss, as for nearly all records; otherwise None."""
     try:
         record = msgspec.json.decode(body)
         if not _is_all_of(body, record) or _REFERENCE in body or _levels(body) > _MOST_LEVELS:
@@ -137,14 +137,14 @@ def _as_it_is(body: bytes) -> RawBSONDocument | None:
 
 
 def _is_all_of(body: bytes, record: object) -> bool:
-    """Whether a record comes out again byte for byte, with its characters as they are or as escapes."""
+    """Whether a decoded record encodes to the same bytes, with its characters as they are or as escapes."""
     if msgspec.json.encode(record) == body:
         return True
     return json.dumps(record, separators=(",", ":")).encode().lower() == body.lower()
 
 
 def _as_near_as_can_be(given: bytes, most_bytes: int) -> Document:
-    reader, body = _Reader(), mend(given).text  # which an older version left to the readers of what it stored
+    reader, body = _Reader(), mend(given).text  # pages of older versions hold text that was not mended
     record = reader.read(body)
     size = len(bson.encode({"record": record}))
     if not reader.has_lost and size <= most_bytes:
@@ -157,7 +157,7 @@ def _as_near_as_can_be(given: bytes, most_bytes: int) -> Document:
 
 
 def _levels(body: bytes) -> int:
-    """Count how deep objects and lists lie in each other, from the brackets alone; one in a text may add to it."""
+    """Return the nesting depth by brackets alone; brackets in texts may make it too high."""
     brackets, levels = body.translate(None, _NO_BRACKETS), 0
     while brackets and levels <= _MOST_LEVELS:
         brackets, levels = brackets.replace(b"{}", b"").replace(b"[]", b""), levels + 1
@@ -165,13 +165,13 @@ def _levels(body: bytes) -> int:
 
 
 class _Reader:
-    """Reads a record as BSON can hold it, and notices what that leaves out."""
+    """Reads a record as closely as BSON can hold it; `has_lost` says whether that loses anything."""
 
     def __init__(self) -> None:
         self.has_lost = False
 
     def read(self, body: bytes) -> Any:  # noqa: ANN401 - a record of HubSpot's
-        """Return the record; None for one that lies too deep."""
+        """Return the record; None for one that is nested too deep."""
         if _levels(_TEXTS.sub(b"", body)) > _MOST_LEVELS:
             self.has_lost = True
             return None

@@ -1,4 +1,4 @@
-"""MongoErasureStore: erasures in `integrations.hubspot.erasures`, to-do and audit line in one; none is ever removed."""
+"""MongoErasureStore: erasures in `integrations.hubspot.erasures`, work list and audit trail in one; never removed."""
 
 from __future__ import annotations
 
@@ -13,31 +13,29 @@ from worker.records.types import CopyId, ExportType, PagePlace
 
 COLLECTION = "integrations.hubspot.erasures"
 
-_LOOKS = 2
-_AT_WORK_S = 60  # then whoever was at work is taken for dead
-_CALLS_END_WITHIN_S = 600  # no page is older when it is stored, however slow HubSpot and however many calls it takes
-_IS_OPEN = {"$type": "date"}  # as the index says it: one that is finished is not in there
+_PASSES = 2
+_LEASE_S = 60  # then the worker counts as dead
+_CALLS_END_WITHIN_S = 600  # no page takes longer from its first call to its storage, however slow HubSpot is
+_IS_OPEN = {"$type": "date"}  # as in the partial index, which holds no finished ones
 _BY_DUE = [("due_at", ASCENDING), ("_id", ASCENDING)]
 
 
 class MongoErasureStore:
-    """One document an erasure; it is open as long as it has a `due_at`. MongoDB's clock alone decides."""
+    """One document for each erasure, which is open while it has a `due_at`. MongoDB's clock alone decides."""
 
     def __init__(self, database: MongoDatabase) -> None:
         self._erasures = database[COLLECTION]
 
     def ensure_indexes(self) -> None:
-        """Create what the queries below need. Doing it again changes nothing."""
         with translated_errors():
             self._erasures.create_index(
                 [("account_id", ASCENDING), ("type", ASCENDING), ("record_id", ASCENDING)],
                 partialFilterExpression={"due_at": _IS_OPEN},
             )
             self._erasures.create_index(_BY_DUE, partialFilterExpression={"due_at": _IS_OPEN})
-            drop_index(self._erasures, "due_at_1")  # of older versions: sparse, and so of no use beside `$expr`
+            drop_index(self._erasures, "due_at_1")  # of older versions: sparse, which `$expr` cannot use
 
     def add(self, copy: CopyId, record_id: int, *, requested_by: str) -> Erasure:
-        """Insert one."""
         begun = {
             "account_id": {"$literal": copy.account_id},
             "type": copy.export_type.value,
@@ -51,7 +49,7 @@ class MongoErasureStore:
             "looks": 0,
             "looked_through": None,
             "finished_at": None,
-            "due_at": from_now(_AT_WORK_S),
+            "due_at": from_now(_LEASE_S),
         }
         with translated_errors():
             written = self._erasures.find_one_and_update(
@@ -61,7 +59,6 @@ class MongoErasureStore:
         return _erasure(written)
 
     def open_of(self, copy: CopyId, record_ids: Iterable[int]) -> list[Erasure]:
-        """Ask the index of those that are open."""
         wanted = {
             "account_id": copy.account_id,
             "type": copy.export_type.value,
@@ -73,25 +70,24 @@ class MongoErasureStore:
             return [_erasure(document) for document in self._erasures.find(wanted, session=session_under_way())]
 
     def has_open(self, account_id: str, export_type: ExportType) -> bool:
-        """Look for a first entry of the same index."""
         wanted = {"account_id": account_id, "type": export_type.value, "due_at": _IS_OPEN}
         with translated_errors():
             return self._erasures.find_one(wanted, {"_id": True}) is not None
 
     def take_due(self) -> Erasure | None:
-        """Take the one that has been due for longest, by one atomic update."""
+        """Claim the one that has been due longest, in one atomic update."""
         due = {"due_at": _IS_OPEN, "$expr": {"$lte": ["$due_at", "$$NOW"]}}
         with translated_errors():
             document = self._erasures.find_one_and_update(
                 due,
-                [{"$set": {"due_at": from_now(_AT_WORK_S)}}],
+                [{"$set": {"due_at": from_now(_LEASE_S)}}],
                 sort=[("due_at", ASCENDING)],
                 return_document=ReturnDocument.AFTER,
             )
         return _erasure(document) if document is not None else None
 
     def hand_over(self, erasure: Erasure, *, looked_through: PagePlace | None) -> None:
-        """Have it be due now, unless somebody else has finished the look, who set when the next one is."""
+        """Make it due now, unless another process has finished the pass, and set when the next one is."""
         mine = {"_id": erasure.erasure_id, "looks": erasure.looks}
         with translated_errors():
             self._erasures.update_one(
@@ -99,7 +95,7 @@ class MongoErasureStore:
             )
 
     def note_copy(self, erasure: Erasure, *, was_there: bool) -> None:
-        """Write what was found; a second finding changes nothing."""
+        """Write it unless it is written."""
         with translated_errors():
             self._erasures.update_one(
                 {"_id": erasure.erasure_id, "was_in_copy": None},
@@ -108,7 +104,7 @@ class MongoErasureStore:
             )
 
     def count_page(self, erasure: Erasure, *, job_id: str) -> None:
-        """Count, and remember the job: its pages come one after the other."""
+        """Count, and store the job, since the pages of a job come one after the other."""
         is_other_job = {"$cond": [{"$eq": ["$last_job", {"$literal": job_id}]}, 0, 1]}
         counted = {
             "pages": {"$add": ["$pages", 1]},
@@ -119,14 +115,13 @@ class MongoErasureStore:
             self._erasures.update_one({"_id": erasure.erasure_id}, [{"$set": counted}], session=session_under_way())
 
     def note_unreadable(self, erasure: Erasure, page: PagePlace) -> None:
-        """Add it to a list."""
         with translated_errors():
             self._erasures.update_one({"_id": erasure.erasure_id}, {"$addToSet": {"unreadable": list(page)}})
 
     def note_look(self, erasure: Erasure) -> Erasure:
-        """Count a look, once, and set when the next may be; after the last one the erasure is not open any more."""
+        """Count a pass once and set when the next may begin; after the last one the erasure is closed."""
         looks = {"$add": ["$looks", 1]}
-        is_over = {"$gte": ["$looks", _LOOKS]}
+        is_over = {"$gte": ["$looks", _PASSES]}
         ends = {
             "looked_through": None,
             "finished_at": {"$cond": [is_over, {"$ifNull": ["$finished_at", "$$NOW"]}, None]},

@@ -1,4 +1,4 @@
-"""CopyKeys: where the documents of one copy lie, so that an account keeps one for each portal it was connected to."""
+"""CopyKeys: the keys of one copy's documents, so that an account has a copy for each portal."""
 
 from __future__ import annotations
 
@@ -11,12 +11,11 @@ from worker.records.types import CopyId
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CopyKeys:
-    """`copy_key` is that of the copy's own document; a record's key is `prefix`, its id in 20 digits, and `suffix`.
+    """`copy_key` is of the copy's own document; a record's key is `prefix`, its id in 20 digits, and `suffix`.
 
-    The first copy of an account has the keys that all had before portals were told apart: `<account>:<id>`. Its own
-    document says which portal it is of, and its records need not: those of an older version have no `hub_id`. Copies of
-    further portals have the portal in their keys; they end with what no older key ends with, whatever an account's
-    name may be. No id has more than 19 digits.
+    The first copy of an account has the keys from before portals were distinguished: `<account>:<id>`. Its own document
+    names its portal; records of an older version have no `hub_id`. Keys of further portals' copies contain the portal,
+    and end in a way that no older key does, whatever an account's name may be. No id has more than 19 digits.
     """
 
     copy_key: str
@@ -28,7 +27,7 @@ class CopyKeys:
 
     @classmethod
     def of_first(cls, copy: CopyId, hub_id: int | None) -> Self:
-        """Give those of an account's first copy, which is of this portal, or of one that nobody has told."""
+        """Return those of an account's first copy, which is of this portal; None: the portal is not known."""
         return cls(
             copy_key=f"{copy.account_id}:{copy.export_type}",
             prefix=f"{copy.account_id}:",
@@ -40,7 +39,6 @@ class CopyKeys:
 
     @classmethod
     def of_further(cls, copy: CopyId) -> Self:
-        """Give those of the copy of another portal."""
         start = f"{copy.account_id}:p{copy.hub_id}"
         return cls(
             copy_key=f"{copy.account_id}:{copy.export_type}:{copy.hub_id}",
@@ -52,16 +50,15 @@ class CopyKeys:
         )
 
     def of(self, record_id: int) -> str:
-        """Give the key of a record."""
         return f"{self.prefix}{record_id:020d}{self.suffix}"
 
     def id_in(self, key: str) -> int | None:
-        """Give the id in a record's key; None for the key of another copy, which an account's name may put between."""
+        """Return the id in a record's key; None for a key of another copy: an account's name may sort in between."""
         digits = key[len(self.prefix) : len(key) - len(self.suffix)]
         is_ours = key.startswith(self.prefix) and key.endswith(self.suffix) and digits.isdigit()
         return int(digits) if is_ours else None
 
     def between(self, after: int | None, through: int | None) -> Document:
-        """Give the keys above `after` and up to `through`, as a condition on `_id`."""
+        """Return a condition on `_id` for the keys above `after` and up to `through`."""
         start = self.of(after) if after is not None else self.prefix
         return {"$gt": start, **({"$lte": self.of(through)} if through is not None else {"$lt": self.end})}

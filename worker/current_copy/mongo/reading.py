@@ -1,4 +1,4 @@
-"""Documents of the copy -> what is known of records, and records as they are shown."""
+"""Documents of the copy -> what is known of records, and records for readers."""
 
 from __future__ import annotations
 
@@ -15,20 +15,19 @@ from worker.mongo.database import Document, MongoCollection, session_under_way, 
 from worker.mongo.spoiled import SpoiledDocuments
 
 ERASED = Binary(b"")
-"""The hash of no record: that says that one was erased, for an older worker leaves `erased_at` where it is."""
+"""No record has this hash. It marks an erased one, since an older worker that replaces it leaves `erased_at`."""
 
 _SPOILED = KnownRecord(digest=b"spoiled", is_deleted=False, changed_at=datetime.min.replace(tzinfo=UTC), sync_id="")
-"""What is known of a document that cannot be read: the next page that has its record replaces it."""
+"""What is known of a damaged document: any record differs from it, so the next page replaces it."""
 
 
 class RecordReader:
-    """Reads documents. A spoiled one raises an error that names it, and is reported the first time."""
+    """Reads documents, and reports a spoiled one the first time."""
 
     def __init__(self, spoiled: SpoiledDocuments) -> None:
         self._spoiled = spoiled
 
     def known(self, keys: CopyKeys, records: MongoCollection, found: Iterable[Document]) -> Mapping[int, KnownRecord]:
-        """Return what is known of each id."""
         known: dict[int, KnownRecord] = {}
         for document in found:
             record_id = keys.id_in(document["_id"])
@@ -44,7 +43,7 @@ class RecordReader:
         return known
 
     def bodies(self, keys: CopyKeys, found: Iterable[Document]) -> Iterator[tuple[int, bytes]]:
-        """Return the bodies that can be read, of documents decoded as `record_documents.READING` says."""
+        """Yield the bodies that can be read, of documents decoded with `documents.READING`."""
         for document in found:
             record_id = keys.id_in(document["_id"])
             try:
@@ -55,7 +54,7 @@ class RecordReader:
                 yield record_id, body
 
     def copied(self, keys: CopyKeys, records: MongoCollection, document: Document) -> CopiedRecord:
-        """Return a record as it is shown, of a document decoded as above. Raises SpoiledRecordError."""
+        """Return the record of a document decoded with `documents.READING`. Raises SpoiledRecordError."""
         try:
             return _copied(document)
         except UNREADABLE as error:
@@ -63,7 +62,7 @@ class RecordReader:
             raise SpoiledRecordError(keys.id_in(document["_id"]) or 0) from error
 
     def _set_aside(self, records: MongoCollection, document_id: str, error: Exception) -> None:
-        """Mark the document until it is replaced. Nothing is reported inside a transaction, which may be aborted."""
+        """Mark the document as spoiled until it is replaced; not inside a transaction, which may be aborted."""
         if session_under_way() is not None:
             return
         mark = [{"$set": {"spoiled_at": "$$NOW"}}]
@@ -74,12 +73,11 @@ class RecordReader:
 
 
 def is_erased(document: Document) -> bool:
-    """Whether a document is a tombstone."""
     return document.get("hash") == b""
 
 
 def tombstone(account_id: str, record_id: int, *, at: datetime) -> Document:
-    """Return what is left of a document, as an expression: its ids and instants; `hub_id` only if it is there."""
+    """Return a replacement expression that keeps only ids and instants; a missing `hub_id` stays missing."""
     return {
         **{name: f"${name}" for name in ("_id", "hub_id")},
         "account_id": {"$literal": account_id},
@@ -114,7 +112,7 @@ def _known(document: Document) -> KnownRecord:
 
 
 def _kind(record: object) -> str | None:
-    """Return the type of an engagement; None for what is none, or not as HubSpot has it."""
+    """Return the type of an engagement; None for any other record, or a malformed one."""
     engagement = record.get("engagement") if isinstance(record, Mapping) else None
     kind = engagement.get("type") if isinstance(engagement, Mapping) else None
     return kind if isinstance(kind, str) else None

@@ -1,4 +1,4 @@
-"""MongoRecordStore: the current copy, a document a record in `integrations.hubspot.contacts` and its three likes."""
+"""MongoRecordStore: the current copy, one document for each record in `integrations.hubspot.contacts` and the like."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pymongo.read_concern import ReadConcern
 
 from worker.current_copy.mongo.documents import READING, to_fields, to_ready_fields
 from worker.current_copy.mongo.keys import CopyKeys
-from worker.current_copy.mongo.places import CopyPlaces
+from worker.current_copy.mongo.locations import CopyLocations
 from worker.current_copy.mongo.reading import ERASED, RecordReader, is_erased, tombstone
 from worker.current_copy.record import CompleteSync, CopiedRecord, KnownRecord, Missed, Moment, Place, Record, Shown
 from worker.errors import LeaseLostError, RecordNotFoundError
@@ -43,8 +43,8 @@ _BY_CHANGE: _Index = [(name, ASCENDING) for name in ("account_id", "deleted", "c
 _BY_CHANGE_OF_PORTAL: _Index = [
     (name, ASCENDING) for name in ("account_id", "hub_id", "deleted", "changed_at", "record_id")
 ]
-_IS_TO_ADOPT: Document = {"adopt_at": {"$type": "date"}}  # as the index says it
-_OLDER_WORKERS_S = 3600  # may be at work for so long beside those that mark what they store
+_IS_TO_ADOPT: Document = {"adopt_at": {"$type": "date"}}  # as in the partial index
+_OLDER_WORKERS_S = 3600  # may still store records without a portal for so long
 _KNOWN = dict.fromkeys(
     ("record_id", "hash", "deleted", "changed_at", "sync_id", "is_from_feed", "missed", "spoiled_at"), True
 )
@@ -52,31 +52,32 @@ _CONTENT = dict.fromkeys(("record_id", "record", "original"), True)
 _KIND = {ExportType.NOTES: {"record.engagement.type": True}}
 _IDS_AT_ONCE = 10_000
 _BAD_VALUE = 2  # no such index
-_EXPORTS_KEPT = 20  # of one copy; one that is taken up again after so many others goes on from what its job knows
-_AT_WORK_FOR = timedelta(hours=1)  # an export is taken up with every slice: one of so long ago is not at work
+_EXPORTS_KEPT = 20  # of one copy; one that is resumed after so many others continues from what its job holds
+_RUNNING_WITHIN = timedelta(
+    hours=1
+)  # every slice resumes its export: one that was not resumed for so long is not running
 _DELETED = {Shown.LIVING: [False], Shown.ALL: [False, True], Shown.DELETED: [True]}
 
 
 def collection_of(export_type: ExportType) -> str:
-    """Name the collection that holds a type's records."""
     return f"integrations.hubspot.{export_type}"
 
 
 class MongoRecordStore:
-    """One document a record, and one a copy in `integrations.hubspot.copies`, which every change of the copy writes.
+    """One document for each record, and one for each copy in `integrations.hubspot.copies`, written by every change.
 
-    `_id` is `<account>:<HubSpot's id>`, zero-padded: half the cost of a unique index, and ids come in their order. In
-    the copies of further portals it has the portal in it (worker/current_copy/mongo/keys.py).
+    `_id` is `<account>:<HubSpot's id>`, zero-padded: that halves the cost of a unique index, and sorts by id. In the
+    copies of further portals it contains the portal (worker/current_copy/mongo/keys.py).
     """
 
     def __init__(self, database: MongoDatabase, spoiled: SpoiledDocuments | None = None) -> None:
         self._database = database
         self._reader = RecordReader(spoiled or SpoiledDocuments())
         self._copies = database[COPIES]
-        self._places = CopyPlaces(self._copies)
+        self._locations = CopyLocations(self._copies)
 
     def ensure_indexes(self) -> None:
-        """Create what reading in the order of change needs, with and without deleted records and portals."""
+        """Create the indexes by change, with and without the portal."""
         with translated_errors():
             for export_type in ExportType:
                 self._database[collection_of(export_type)].create_index(_BY_CHANGE)
@@ -84,20 +85,18 @@ class MongoRecordStore:
             self._copies.create_index("adopt_at", partialFilterExpression=_IS_TO_ADOPT)
 
     def begin_change(self, copy: CopyId) -> Moment:
-        """Write the copy's own document: of two transactions that do, one has to start again."""
+        """Write the copy's own document, so that of two concurrent transactions one has to start again."""
         later = {"$max": ["$$NOW", {"$add": ["$changed_at", 1]}]}
-        written = self._places.write(copy, {"changed_at": later, "written_at": "$$NOW"})
+        written = self._locations.write(copy, {"changed_at": later, "written_at": "$$NOW"})
         return Moment(at=written["changed_at"], now=written["written_at"])
 
     def known(self, copy: CopyId, record_ids: Iterable[int]) -> Mapping[int, KnownRecord]:
-        """Look the ids up, without the records themselves."""
         with translated_errors():
             wanted, shown = {"_id": self._any_of(copy, record_ids)}, {**_KNOWN, **_KIND.get(copy.export_type, {})}
             found = self._of(copy).find(wanted, shown, session=session_under_way())
             return self._reader.known(self._keys(copy), self._of(copy), found)
 
     def all_known(self, copy: CopyId, *, most: int) -> Mapping[int, KnownRecord] | None:
-        """Read a range of the index of `_id`, without the records themselves."""
         keys = self._keys(copy)
         with translated_errors():
             shown = {**_KNOWN, **_KIND.get(copy.export_type, {})}
@@ -105,20 +104,18 @@ class MongoRecordStore:
             return self._reader.known(keys, self._of(copy), found) if len(found) <= most else None
 
     def bodies(self, copy: CopyId, record_ids: Iterable[int]) -> Mapping[int, bytes]:
-        """Look the ids up; nothing of a record but what HubSpot sent."""
         with translated_errors():
             wanted = {"_id": self._any_of(copy, record_ids), "hash": {"$ne": ERASED}}
             found = self._shown(copy).find(wanted, _CONTENT, session=session_under_way())
             return dict(self._reader.bodies(self._keys(copy), found))
 
     def encode(self, records: Iterable[Record]) -> list[Record]:
-        """Convert JSON to BSON, which is most of the work with a record."""
+        """Convert JSON to BSON, which is most of the work for a record."""
         return [replace(record, encoded=to_ready_fields(record.body)) for record in records]
 
     def insert(
         self, copy: CopyId, records: Sequence[Record], *, at: datetime, sync_id: str, is_from_feed: bool = False
     ) -> None:
-        """Insert documents."""
         keys = self._keys(copy)
         self._write(
             copy,
@@ -140,7 +137,7 @@ class MongoRecordStore:
     def replace(
         self, copy: CopyId, records: Sequence[Record], *, at: datetime, sync_id: str, is_from_feed: bool = False
     ) -> None:
-        """Write our fields and no others."""
+        """Write our fields and no others: other programs may have added some."""
         keys = self._keys(copy)
         changes = [
             UpdateOne(
@@ -157,7 +154,6 @@ class MongoRecordStore:
     def mark_deleted(
         self, copy: CopyId, record_ids: Iterable[int], *, unless_since: datetime, at: datetime, sync_id: str
     ) -> int:
-        """Mark those that live and have not changed since."""
         meant = {"_id": self._any_of(copy, record_ids), "deleted": False, "changed_at": {"$lt": unless_since}}
         grave = {"deleted": True, "deleted_at": at, "changed_at": at, "sync_id": sync_id, **_portal(self._keys(copy))}
         with translated_errors():
@@ -165,55 +161,53 @@ class MongoRecordStore:
             return self._of(copy).update_many(meant, change, session=session_under_way()).modified_count
 
     def note_missed(self, copy: CopyId, record_ids: Iterable[int], missed: Missed) -> None:
-        """Write a field that no index has and no reader is shown."""
+        """Write a field that is in no index, and is not shown to readers."""
         meant = {"_id": self._any_of(copy, record_ids), "deleted": False, "missed": None}
         with translated_errors():
             self._of(copy).update_many(meant, {"$set": {"missed": asdict(missed)}}, session=session_under_way())
 
     def note_found(self, copy: CopyId, record_ids: Iterable[int]) -> None:
-        """Remove the field."""
         with translated_errors():
             meant = {"_id": self._any_of(copy, record_ids)}
             self._of(copy).update_many(meant, {"$unset": {"missed": True}}, session=session_under_way())
 
     def ids(self, copy: CopyId, *, after: int | None, through: int | None) -> Iterator[int]:
-        """Walk through the index of `_id`, a portion at a time: a call may take only so long."""
+        """Read the `_id` index in batches, since each call has a time limit."""
         keys = self._keys(copy)
         wanted = keys.between(after, through)
         while True:
             with translated_errors():
                 found = self._of(copy).find({"_id": wanted}, {"_id": True}).sort("_id", ASCENDING)
-                portion = [document["_id"] for document in found.limit(_IDS_AT_ONCE)]
-            yield from (record_id for key in portion if (record_id := keys.id_in(key)) is not None)
-            if len(portion) < _IDS_AT_ONCE:
+                batch = [document["_id"] for document in found.limit(_IDS_AT_ONCE)]
+            yield from (record_id for key in batch if (record_id := keys.id_in(key)) is not None)
+            if len(batch) < _IDS_AT_ONCE:
                 return
-            wanted = {**wanted, "$gt": portion[-1]}
+            wanted = {**wanted, "$gt": batch[-1]}
 
     def find(self, copy: CopyId, record_id: int) -> CopiedRecord:
-        """Read one document."""
-        place = self._places.find(copy)
+        location = self._locations.find(copy)
         with translated_errors():
             seen_by_all = self._shown(copy).with_options(read_concern=ReadConcern("majority"))
-            document = seen_by_all.find_one({"_id": place.keys.of(record_id)})
-        if document is None or place.is_leaving or is_erased(document):
+            document = seen_by_all.find_one({"_id": location.keys.of(record_id)})
+        if document is None or location.is_being_removed or is_erased(document):
             raise RecordNotFoundError
-        return self._reader.copied(place.keys, self._of(copy), document)
+        return self._reader.copied(location.keys, self._of(copy), document)
 
     def read(
         self, copy: CopyId, *, shown: Shown, since: datetime | None, after: Place | None, limit: int
     ) -> list[CopiedRecord]:
-        """Continue in an index from exactly the given place, in one snapshot of data that no fail-over can roll back.
+        """Read an index from exactly the given position on, in one snapshot of majority-committed data.
 
-        A list of all records is two ranges of the index, and the rest of a change a third one: a deletion that moves a
-        record from one to another while they are read would be in none of them.
+        Without the snapshot a record could be missed: a list of all records is two ranges of the index, the rest of the
+        change at the position a third one, and a deletion moves a record from one to another.
         """
-        place = self._places.find(copy)
-        if place.is_leaving:
+        location = self._locations.find(copy)
+        if location.is_being_removed:
             return []
-        hub_id = place.keys.hub_id
-        of_portal = hub_id if place.is_marked else {"$in": [hub_id, None]}
+        hub_id = location.keys.hub_id
+        of_portal = hub_id if location.is_marked else {"$in": [hub_id, None]}
         wanted = {"account_id": copy.account_id, "hub_id": of_portal, "deleted": {"$in": _DELETED[shown]}}
-        index = _BY_CHANGE_OF_PORTAL if place.is_marked else _BY_CHANGE
+        index = _BY_CHANGE_OF_PORTAL if location.is_marked else _BY_CHANGE
         stretches = [{**wanted, **each} for each in _stretches(since, after)]
 
         def read(session: ClientSession) -> list[CopiedRecord]:
@@ -225,12 +219,12 @@ class MongoRecordStore:
     def resume(
         self, copy: CopyId, job_id: str, copying: CopyProgress, *, epoch: int, is_at_start: bool = False
     ) -> CopyProgress:
-        """Keep the account in the copy's own document, with those of the latest exports and of all that are at work."""
-        place = f"exports.{job_id}"
-        account: Document = {"$ifNull": [f"${place}.account", {"$literal": asdict(copying)}]}
+        """Keep the progress in the copy's own document, beside that of the latest and of all running exports."""
+        export = f"exports.{job_id}"
+        progress: Document = {"$ifNull": [f"${export}.account", {"$literal": asdict(copying)}]}
         if is_at_start:
-            account = {"$mergeObjects": [account, {"$literal": dict(AT_START)}, {"since": "$$NOW"}]}
-        written = self._places.write(copy, {place: {"account": account, "epoch": epoch, "taken_at": "$$NOW"}})
+            progress = {"$mergeObjects": [progress, {"$literal": dict(AT_START)}, {"since": "$$NOW"}]}
+        written = self._locations.write(copy, {export: {"account": progress, "epoch": epoch, "taken_at": "$$NOW"}})
         with translated_errors():
             if forgotten := {f"exports.{other}": True for other in _outdated(written["exports"], job_id)}:
                 self._copies.update_one({"_id": written["_id"]}, {"$unset": forgotten})
@@ -239,17 +233,16 @@ class MongoRecordStore:
     def keep_account(
         self, copy: CopyId, job_id: str, copying: CopyProgress, *, epoch: int, complete: CompleteSync | None = None
     ) -> None:
-        """Write the account where the epoch is still the same."""
+        """Write it if the epoch is still the same."""
         mine = {"_id": self._keys(copy).copy_key, f"exports.{job_id}.epoch": epoch}
         change: Document = {f"exports.{job_id}.account": {"$literal": asdict(copying)}}
         if complete is not None:
             change |= _latest(complete)
         with translated_errors():
             if self._copies.update_one(mine, [{"$set": change}], session=session_under_way()).matched_count == 0:
-                raise LeaseLostError("Another worker has taken the export up")
+                raise LeaseLostError("Another worker has resumed the export")
 
     def last_sync(self, copy: CopyId, *modes: SyncMode) -> CompleteSync | None:
-        """Read them from there."""
         with translated_errors():
             document = self._copies.find_one({"_id": self._keys(copy).copy_key}, {"syncs": True}) or {}
         noted = document.get("syncs", {})
@@ -257,39 +250,38 @@ class MongoRecordStore:
         return max(syncs, key=lambda sync: sync.since, default=None)
 
     def erase(self, copy: CopyId, record_id: int, *, at: datetime) -> bool:
-        """Replace the document with a tombstone, including whatever other programs have written into it."""
+        """Replace the whole document with a tombstone, fields of other programs included."""
         wanted = {"_id": self._keys(copy).of(record_id), "hash": {"$ne": ERASED}}
         grave = [{"$replaceWith": tombstone(copy.account_id, record_id, at=at)}]
         with translated_errors():
             return self._of(copy).update_one(wanted, grave, session=session_under_way()).matched_count > 0
 
     def first_portal(self, copy: CopyId) -> int | None:
-        """Read it in the copy's own document."""
         with translated_errors():
             document = self._copies.find_one({"_id": CopyKeys.of_first(copy, None).copy_key}, {"hub_id": True}) or {}
         return document.get("hub_id")
 
     def remove_some(self, copy: CopyId, *, most: int) -> bool:
-        """Mark the copy's own document, so that nobody writes any more, delete records, and the document last."""
-        self._places.forget(copy)
+        """Mark the copy's own document, which stops writers, delete records, and the document last."""
+        self._locations.forget(copy)
         mine = {"_id": (keys := self._keys(copy)).copy_key, "hub_id": copy.hub_id}
         with translated_errors():
             if self._copies.update_one(mine, {"$set": {"removing": True}}).matched_count == 0:
                 return True
-            self._places.forget(copy)
+            self._locations.forget(copy)
             some = list(itertools.islice(self.ids(copy, after=None, through=None), most))
             self._of(copy).delete_many({"_id": {"$in": [keys.of(each) for each in some]}})
             if len(some) == most:
                 return False
             self._copies.delete_one(mine)
-        self._places.forget(copy)
+        self._locations.forget(copy)
         return True
 
     def adopt_some(self, *, most: int) -> bool:
-        """Go on in the copy that has been due for longest; when it is through, look once more an hour later."""
+        """Continue with the copy that has been due longest; check once more an hour after it is done."""
         due = {**_IS_TO_ADOPT, "$expr": {"$lte": ["$adopt_at", "$$NOW"]}}
-        last_look: Document = {"$add": ["$adopted_at", _OLDER_WORKERS_S * 1000]}
-        next_look: Document = {"$cond": [{"$gt": [last_look, "$$NOW"]}, last_look, "$$REMOVE"]}
+        last_check: Document = {"$add": ["$adopted_at", _OLDER_WORKERS_S * 1000]}
+        next_check: Document = {"$cond": [{"$gt": [last_check, "$$NOW"]}, last_check, "$$REMOVE"]}
         with translated_errors():
             document = self._copies.find_one(due, sort=[("adopt_at", ASCENDING)])
             if document is None:
@@ -300,7 +292,7 @@ class MongoRecordStore:
             records.update_many({"_id": {"$in": some}, "hub_id": None}, {"$set": {"hub_id": document["hub_id"]}})
             if len(some) < most:
                 mine = {"_id": document["_id"], "hub_id": document["hub_id"]}
-                self._copies.update_one(mine, [{"$set": {"adopt_at": next_look}}])
+                self._copies.update_one(mine, [{"$set": {"adopt_at": next_check}}])
         return True
 
     def _in_order_of_change(
@@ -310,7 +302,7 @@ class MongoRecordStore:
         for wanted in stretches:
             found = self._of(copy).find_raw_batches(wanted, session=session).sort(order).limit(limit).batch_size(limit)
             batches = _along(index, found)
-            # One by one: of many decoded at once, each is out of the processor's cache again when its turn comes.
+            # One by one: of many decoded at once, each would have left the processor's cache when it is used.
             for document in itertools.chain.from_iterable(decode_iter(batch, READING) for batch in batches):
                 limit -= 1
                 yield self._reader.copied(keys, self._of(copy), document)
@@ -324,7 +316,7 @@ class MongoRecordStore:
             self._of(copy).bulk_write(changes, ordered=False, session=session_under_way())
 
     def _keys(self, copy: CopyId) -> CopyKeys:
-        return self._places.find(copy).keys
+        return self._locations.find(copy).keys
 
     def _any_of(self, copy: CopyId, record_ids: Iterable[int]) -> Document:
         keys = self._keys(copy)
@@ -334,12 +326,12 @@ class MongoRecordStore:
         return self._database[collection_of(copy.export_type)]
 
     def _shown(self, copy: CopyId) -> MongoCollection:
-        """Return the collection for reading records themselves."""
+        """Return the collection with the options to read whole records."""
         return self._of(copy).with_options(codec_options=READING)
 
 
 def _along(index: _Index, found: RawBatchCursor[Document]) -> Iterator[bytes]:
-    """Read along this index, whatever else the server thinks of; without it while it is still to be made."""
+    """Read with this index, not the planner's choice; without it while it does not exist yet."""
     try:
         yield from found.clone().hint(index)
     except OperationFailure as error:
@@ -353,20 +345,20 @@ def _portal(keys: CopyKeys) -> Document:
 
 
 def _latest(sync: CompleteSync) -> Document:
-    """Remember a sync unless one is that began later; none at all compares as earlier."""
-    place, noted = f"syncs.{sync.mode}", {"sync_id": sync.sync_id, "since": sync.since}
-    return {place: {"$cond": [{"$lte": [f"${place}.since", sync.since]}, {"$literal": noted}, f"${place}"]}}
+    """Store a sync unless one that began later is stored; a missing one compares as earlier."""
+    name, noted = f"syncs.{sync.mode}", {"sync_id": sync.sync_id, "since": sync.since}
+    return {name: {"$cond": [{"$lte": [f"${name}.since", sync.since]}, {"$literal": noted}, f"${name}"]}}
 
 
 def _outdated(exports: Mapping[str, Document], present: str) -> list[str]:
-    """Name the exports that many others have come after, and that nobody works on."""
+    """Return the exports that many others have followed, and that are not running."""
     in_order = sorted(exports, key=lambda job_id: exports[job_id]["taken_at"])
-    is_old = exports[present]["taken_at"] - _AT_WORK_FOR
+    is_old = exports[present]["taken_at"] - _RUNNING_WITHIN
     return [job_id for job_id in in_order[:-_EXPORTS_KEPT] if exports[job_id]["taken_at"] < is_old]
 
 
 def _stretches(since: datetime | None, after: Place | None) -> Iterator[Document]:
-    """Return what lies after a place: the rest of its own change, then the later ones; each is one index range."""
+    """Yield what lies behind a position: the rest of its change, then later ones; each is one index range."""
     if after is not None and (since is None or since <= after.changed_at):
         yield {"changed_at": after.changed_at, "record_id": {"$gt": after.record_id}}
         yield {"changed_at": {"$gt": after.changed_at}}

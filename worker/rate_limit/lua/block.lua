@@ -1,8 +1,8 @@
--- Notes that HubSpot asks for patience; a shorter time than what is left already changes nothing.
+-- Blocks a portal after HubSpot answered 429; a shorter time than what is left already changes nothing.
 --
 -- KEYS, and the last of ARGV: see portal.lua
 -- ARGV  1 how long, in milliseconds
--- gives for how long there is no place now
+-- returns for how long it is blocked now
 
 local left, wanted = redis.call('PTTL', blocked_key), tonumber(ARGV[1])
 if left >= wanted then

@@ -1,12 +1,12 @@
--- Stands before each of the other scripts: whose limit is it? HubSpot counts the calls of an app by portal, whichever of
+-- Prepended to the other scripts: whose limit is it? HubSpot counts the calls of an app by portal, whichever of
 -- our accounts make them; as long as no portal is known, what belongs to an account alone is kept under that.
 --
--- KEYS  of the account: 1 calls  2 blocked  3 quota  4 turns  5 portal: the name of the last one that was told  6 pace
+-- KEYS  of the account: 1 calls  2 blocked  3 quota  4 turns  5 portal: the name of the last one that was reported  6 pace
 -- ARGV  the last two: prefix of the keys of portals, and the portal's name, or ''
 --
 -- Calls that were logged under the account before its portal was known are calls to the portal: they are moved there, and
--- what HubSpot has said by then is taken over. From then on nothing is written under the account: whoever knows no portal,
--- as a worker that has not asked yet, is led to the one that is known.
+-- what HubSpot has said by then is copied. From then on nothing is written under the account: a worker that knows no
+-- portal, since it has not asked yet, uses the one that is known here.
 
 local calls_key, blocked_key, quota_key, turns_key, pace_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[6]
 local portal_prefix, portal = ARGV[#ARGV - 1], ARGV[#ARGV]
@@ -29,7 +29,7 @@ if portal ~= '' then
     if life > 0 then
       redis.call('PEXPIRE', calls_key, life)
     end
-    -- Kept, it would bring an outstanding call back that has been settled under the portal meanwhile.
+    -- If it stayed, it would restore an outstanding call that has been settled under the portal meanwhile.
     redis.call('DEL', KEYS[1])
   end
   local left = redis.call('PTTL', KEYS[2])

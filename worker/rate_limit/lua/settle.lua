@@ -1,12 +1,12 @@
--- Notes what became of calls that were booked. Times are milliseconds of the server's clock.
+-- Records how granted calls ended. Times are milliseconds of the server's clock.
 --
--- KEYS  of the account: 1 calls  2 portal: the name of the last one that was told
+-- KEYS  of the account: 1 calls  2 portal: the name of the last one that was reported
 -- ARGV  1 how long the log is kept at the least
---       then two for each call: its name, and how long ago it was over; '': it was not made
+--       then two for each call: its name, and how long ago it ended; '': it was never made
 --       the last two: prefix of the keys of portals, and the portal's name, or '' (see portal.lua)
 --
--- A call may be over ahead of the present (a negative time): it is still out, and counts until it is said to be over, or
--- until then. One that the log does not hold is entered: the server has lost its data, or was away when it was made.
+-- A negative time is an end in the future: the call is in flight, and counts until it is reported as ended, or until then.
+-- One that the log does not hold is entered: the server has lost its data, or was away when the call was made.
 
 local calls_key, life = KEYS[1], tonumber(ARGV[1])
 local portal_prefix, portal = ARGV[#ARGV - 1], ARGV[#ARGV]

@@ -25,37 +25,33 @@ _NAMES = {kind: name for name, kind in _KINDS.items()}
 
 
 def question_to_document(question: Question) -> Document:
-    """Write a question down."""
     return _to_document(question)
 
 
 def question_from_document(document: Document) -> Question:
-    """Read a question back."""
     found = _from_document(document)
     if not isinstance(found, ExchangeCode | PlanExports):
-        raise TypeError(f"{document['kind']} is no question")
+        raise TypeError(f"{document['kind']} is not a question")
     return found
 
 
 def answer_to_document(answer: Answer) -> Document:
-    """Write an answer down."""
     if isinstance(answer, JobError):
         return {"kind": _FAILURE, "error": error_to_document(answer)}
     return _to_document(answer)
 
 
 def answer_from_document(document: Document) -> Answer:
-    """Read an answer back."""
     if document["kind"] == _FAILURE:
         return error_from_document(document["error"])
     found = _from_document(document)
     if not isinstance(found, Connected | Plan):
-        raise TypeError(f"{document['kind']} is no answer")
+        raise TypeError(f"{document['kind']} is not an answer")
     return found
 
 
 def _to_document(value: _Value) -> Document:
-    """Keep it as JSON text: the names of HubSpot's parameters need not be such as MongoDB takes."""
+    # As JSON text: names of HubSpot's parameters may hold what MongoDB does not allow in field names.
     return {"kind": _NAMES[type(value)], "value": msgspec.json.encode(value).decode()}
 
 

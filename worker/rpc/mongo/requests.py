@@ -1,4 +1,4 @@
-"""MongoRpcRequestStore: requests in `integrations.hubspot.errands`; each goes by itself after a quarter of an hour."""
+"""MongoRpcRequestStore: RPC requests in `integrations.hubspot.errands`, removed by a TTL index after 15 minutes."""
 
 from __future__ import annotations
 
@@ -20,25 +20,24 @@ from worker.rpc.mongo.documents import (
 from worker.rpc.requests import Answer, RpcRequest
 
 COLLECTION = "integrations.hubspot.errands"
-LIFE = timedelta(minutes=15)  # that long an id cannot be used a second time
+LIFE = timedelta(minutes=15)  # within which an id cannot be used a second time
 
-_IS_LIVE = {"$gt": ["$expires_at", "$$NOW"]}  # MongoDB takes up to a minute to remove what is over
+_IS_LIVE = {"$gt": ["$expires_at", "$$NOW"]}  # the TTL index removes a document up to a minute late
 
 
 class MongoRpcRequestStore:
-    """RPC requests. Who goes, and whether anyone still may, is decided by one atomic update each."""
+    """A request is claimed or withdrawn by one atomic write, so that never both happen."""
 
     def __init__(self, database: MongoDatabase, encryption: TokenEncryption = PLAIN_TEXT) -> None:
         self._rpc_requests = database[COLLECTION]
         self._encryption = encryption
 
     def ensure_indexes(self) -> None:
-        """Have MongoDB remove what is over."""
         with translated_errors():
             self._rpc_requests.create_index("expires_at", expireAfterSeconds=0)
 
     def add(self, rpc_request: RpcRequest) -> bool:
-        """Insert an RPC request; its secret is encrypted as tokens are."""
+        """Insert a request; its secret is encrypted as tokens are."""
         document = {
             "_id": rpc_request.rpc_id,
             "account_id": rpc_request.account_id,
@@ -59,7 +58,7 @@ class MongoRpcRequestStore:
         return True
 
     def take(self, rpc_id: str) -> RpcRequest | None:
-        """Mark the RPC request as taken, and remove its secret in the same write."""
+        """Mark the request as claimed, and remove its secret in the same write."""
         mark = [{"$set": {"taken_at": "$$NOW", "secret": None}}]
         with translated_errors():
             found = self._rpc_requests.find_one_and_update(
@@ -68,25 +67,21 @@ class MongoRpcRequestStore:
         return self._rpc_request(found) if found is not None else None
 
     def answer(self, rpc_id: str, answer: Answer) -> None:
-        """Write the answer into the RPC request."""
         with translated_errors():
             self._rpc_requests.update_one({"_id": rpc_id}, {"$set": {"answer": answer_to_document(answer)}})
 
     def answer_to(self, rpc_id: str) -> Answer | None:
-        """Read the answer."""
         with translated_errors():
             found = self._rpc_requests.find_one({"_id": rpc_id}, {"answer": True})
         document: Document | None = found["answer"] if found is not None else None
         return answer_from_document(document) if document is not None else None
 
     def answered_among(self, rpc_ids: Collection[str]) -> set[str]:
-        """Look the ids up."""
         answered = {"_id": {"$in": list(rpc_ids)}, "answer": {"$ne": None}}
         with translated_errors():
             return {document["_id"] for document in self._rpc_requests.find(answered, {"_id": True})}
 
     def withdraw(self, rpc_id: str) -> bool:
-        """Delete the RPC request, unless someone has taken it."""
         with translated_errors():
             return self._rpc_requests.delete_one({"_id": rpc_id, "taken_at": None}).deleted_count > 0
 
@@ -101,6 +96,6 @@ class MongoRpcRequestStore:
         )
 
     def _plain(self, document: Document) -> str:
-        """Read the secret by what is noted about it: it came from outside, and may look like anything."""
+        """Decrypt by the stored flag, not by the text's look: an authorisation code comes from outside."""
         secret: str = document["secret"]
         return self._encryption.decrypt(secret) if document["is_encrypted"] else secret

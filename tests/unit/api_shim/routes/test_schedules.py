@@ -130,7 +130,7 @@ def test_a_schedule_that_is_deleted_is_gone(shim: Shim) -> None:
         ({"cron": 5}, "cron: input should be a valid string"),
         ({"cron": "0 3 * *"}, "cron: must have five fields: minute, hour, day of month, month, day of week"),
         ({"cron": "0 25 * * *"}, "cron: bad hour"),
-        ({"cron": "0 0 */31 2 1#5"}, "cron: never comes about"),
+        ({"cron": "0 0 */31 2 1#5"}, "cron: never fires"),
         ({"cron": "0 0 30 2 *"}, "cron: bad day-of-month"),
         ({"cron": "* * * * *"}, "cron: must leave at least 5 minutes between two runs"),
         ({"cron": "0 3 * * *" + " " * 3000}, "cron: string should have at most 2000 characters"),

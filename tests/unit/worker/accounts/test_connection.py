@@ -30,7 +30,7 @@ def fingerprint(*, refresh: str | None = "refresh", access: str | None = "access
 
 
 def connection() -> Connection:
-    """Give a connection of which everything is known, and that HubSpot has refused since."""
+    """Return a connection with all facts, whose token HubSpot has refused since."""
     token = fingerprint()
     refusal = Refusal(reason="revoked", since=NOW, asked_at=NOW, token=token.token, client_id="app")
     return Connection(account_id="a1", owner="u1", facts=FACTS, fingerprint=token, checked_at=NOW, refusal=refusal)

@@ -1,4 +1,4 @@
-"""TokenHealth: which connections have to be made anew, and that a newly stored token needs nothing."""
+"""TokenHealth: which accounts have to reconnect, and that a newly stored token ends that."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_a_token_that_anyone_stores_ends_it(world: World) -> None:
 
     assert world.health.refusal("a1", "u1") is None
     assert world.health.count_refused() == 1
-    assert [connection.owner for connection in world.connections.refused(most=10)] == ["u2"]
+    assert [connection.owner for connection in world.connections.list_refused(most=10)] == ["u2"]
 
 
 def test_a_connection_that_was_removed_needs_nothing(world: World) -> None:

@@ -28,7 +28,7 @@ from worker.current_copy.deletion_guard import DeletionGuard
 def test_twenty_records_may_go_or_a_share_of_those_that_live(
     share: str, missing: int, living: int, *, may: bool
 ) -> None:
-    assert DeletionGuard(share=Decimal(share)).lets_go(missing, living=living) is may
+    assert DeletionGuard(share=Decimal(share)).allows(missing, living=living) is may
 
 
 def test_a_tenth_is_the_share_unless_something_else_is_said() -> None:

@@ -1,4 +1,4 @@
-"""Eraser: a record goes from the copy and from every page and stays away, whatever runs or dies meanwhile."""
+"""Eraser: a record leaves the copy and every page for good, whatever runs or dies meanwhile."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def erase(shop: Workshop, record_id: int, *, within_s: float = 60) -> bool:
 
 
 def finish(shop: Workshop) -> Erasure:
-    """Have the sweeper do what is left, until the erasure is finished."""
+    """Sweep until the erasure is finished."""
     for _ in range(50):
         shop.clock.advance(CALLS_END_WITHIN_S + 1)
         shop.eraser().make_up()
@@ -62,7 +62,7 @@ def exports(shop: Workshop) -> list[Job]:
 
 
 def stored(shop: Workshop, job_id: str = "j1") -> list[int]:
-    """Give the ids of all records of a job, in whatever page of it."""
+    """Return the ids of all records in a job's pages."""
     records = shop.pages.read(job_id, ExportType.CONTACTS, start=0, limit=10_000).records
     return [json.loads(record)["vid"] for record in records]
 
@@ -73,7 +73,7 @@ def checksum(numbers: list[int]) -> str:
 
 
 def receipt(shop: Workshop, job_id: str = "j1") -> Receipt:
-    """Give a job's receipt as it is shown."""
+    """Return a job's receipt as the API shows it."""
     (job,) = with_erased([shop.job(job_id)], jobs=shop.jobs, pages=shop.pages)
     assert job.receipt is not None
     return job.receipt.without(job.erased)
@@ -321,7 +321,7 @@ def test_a_slice_asks_twice_for_what_is_being_erased_however_many_pages_it_has(s
 
 
 def deaths(store: object) -> Iterator[Mortal]:
-    """Give one death after the other, each a little later, until one is not met."""
+    """Yield deaths, each a little later, until one is not reached."""
     for number in count(2):
         death = Mortal(store, number // 2, is_late=bool(number % 2))
         yield death
@@ -361,7 +361,7 @@ def test_what_takes_too_long_is_left_to_the_sweeper(shop: Workshop) -> None:
 
 @dataclass
 class Slow:
-    """A page store that takes a while for every page that is looked into."""
+    """A page store that takes time for every page that is read."""
 
     store: InMemoryPageStore
     clock: ManualClock

@@ -1,4 +1,4 @@
-"""Records of feeds, which lack what lists have: none counts as changed for that, and what the list told is kept."""
+"""Records of feeds lack fields of lists: that does not count as a change, and the list's values stay."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def known(record: Record, shop: Workshop) -> KnownRecord:
 
 
 def merged(shop: Workshop, brought: bytes, listed: bytes, held: bytes | None = None) -> Record:
-    """Complete a record of a feed by one that a list brought, and of which the copy gives `held`."""
+    """Complete a feed's record by one of a list, which the copy holds as `held`."""
     return completed(Record.of(5, brought), known(Record.of(5, listed), shop), listed if held is None else held)
 
 

@@ -1,4 +1,4 @@
-"""Incremental syncs: they bring what has changed, or all there is where HubSpot's feed would leave something out."""
+"""Incremental syncs: they fetch what has changed, or everything where HubSpot's feed would be incomplete."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def begun(shop: Workshop, *, after_s: float = 3600) -> str:
 
 
 def incremental(shop: Workshop, *, after_s: float = 3600) -> Job:
-    """Do an incremental sync, and give its export."""
+    """Run an incremental sync, and return its export."""
     job_id = begun(shop, after_s=after_s)
     shop.run_until_finished(job_id)
     assert shop.job(job_id).status is JobStatus.SUCCEEDED
@@ -37,7 +37,7 @@ def incremental(shop: Workshop, *, after_s: float = 3600) -> Job:
 
 
 def touch(shop: Workshop, *places: int) -> list[int]:
-    """Have contacts modified now, the latest last."""
+    """Modify contacts now, in this order."""
     contacts = shop.hubspot.accounts[HUB].records["contacts"]
     chosen = [contacts.ids()[place] for place in places]
     for record_id in chosen:

@@ -52,14 +52,14 @@ def thirds(ids: Sequence[int] = ALL) -> list[Sequence[int]]:
 
 
 def receipt(shop: Workshop) -> Receipt:
-    """Give the receipt of the latest export."""
+    """Return the receipt of the latest export."""
     found = shop.jobs.all[-1].receipt
     assert found is not None
     return found
 
 
 def missed(shop: Workshop) -> list[int]:
-    """Give the ids of the records for whose deletion there is no proof yet."""
+    """Return the ids of records whose deletion is not proven yet."""
     known = shop.records.known(COPY, ids(shop, Shown.ALL))
     return [record_id for record_id, held in known.items() if held.missed is not None]
 
@@ -222,7 +222,7 @@ def test_a_list_that_was_read_before_the_other_one_was_looked_through_proves_not
 
 @dataclass
 class BetweenTheLooks(Scopes):
-    """A ScopeSource that is asked once the first look is over: something happens then."""
+    """A ScopeSource, which is asked when the first pass is over: `happening` is called then."""
 
     happening: Callable[[], object] = field(default=lambda: None)
 
@@ -437,7 +437,7 @@ def test_when_hubspots_list_of_engagements_is_gone_the_dated_one_deletes_none_of
 
 
 def fed(shop: Workshop) -> int:
-    """Have an incremental sync bring a record that is new, and give its id."""
+    """Add a record by an incremental sync, and return its id."""
     contacts = shop.hubspot.accounts[HUB].records["contacts"]
     shop.run_until_finished(shop.add_sync("first"))
     shop.clock.advance(60)
@@ -525,8 +525,8 @@ def test_a_record_goes_when_two_lists_in_a_row_lack_it_or_when_few_enough_do(sho
             created, gone = set(seen) - living, living - set(seen)
             alive = living | set(seen)
             news = gone - marked
-            lets_go = bool(seen) and len(news) <= max(20, len(alive) // 10)
-            deleted = gone if lets_go or not news else gone & marked
+            is_allowed = bool(seen) and len(news) <= max(20, len(alive) // 10)
+            deleted = gone if is_allowed or not news else gone & marked
             expected = came_to(
                 created=len(created),
                 unchanged=len(set(seen) & living),

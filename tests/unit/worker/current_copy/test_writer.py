@@ -33,13 +33,13 @@ NO_GUARD = DeletionGuard(share=Decimal(1))
 COPY = CopyId(account_id="a1", export_type=ExportType.CONTACTS)
 T = TypeVar("T")
 Pages = Sequence[Sequence[int | tuple[int, str]]]
-"""Contacts, page by page: an id, or an id and what the contact says."""
+"""Contacts, page by page: an id, or an id and the contact's content."""
 
 _numbers = count(1)
 
 
 def sync(shop: Workshop) -> Changes:
-    """Do a sync, and give what it says has changed."""
+    """Run a sync, and return the changes that it reports."""
     shop.clock.advance(60)
     job_id = shop.add_sync(f"s{next(_numbers)}")
     shop.run_until_finished(job_id)
@@ -47,7 +47,7 @@ def sync(shop: Workshop) -> Changes:
 
 
 def begun(shop: Workshop, job_id: str) -> str:
-    """Have a sync accepted, a little after whatever was before."""
+    """Submit a sync, a little later than anything before."""
     shop.clock.advance(1)
     return shop.add_sync(job_id)
 
@@ -72,7 +72,7 @@ def control(shop: Workshop) -> JobActions:
 
 
 def retry_without_pages(shop: Workshop, job_id: str) -> None:
-    """Have a stopped job retried when its pages have been removed."""
+    """Retry a stopped job whose pages have been removed."""
     shop.clock.advance(60)
     control(shop).retry(job_id, account_id="a1")
     before = shop.job(job_id)
@@ -81,7 +81,7 @@ def retry_without_pages(shop: Workshop, job_id: str) -> None:
 
 
 def ids(shop: Workshop, shown: Shown = Shown.LIVING) -> list[int]:
-    """Give the ids of what the copy holds; of an erased record it holds nothing else."""
+    """Return the ids that the copy holds; of an erased record it holds nothing else."""
     found = shop.records.read(COPY, shown=shown, since=None, after=None, limit=10_000)
     return sorted(record.record_id for record in found if record.erased_at is None)
 
@@ -266,7 +266,7 @@ def test_a_record_without_an_id_is_not_copied_and_forbids_deleting(shop: Worksho
 
 
 def survived(shop: Workshop, pages: Pages, death: Mortal, which: str) -> str:
-    """Do a sync in which the process dies in one call of one of its stores, and which another one ends; give its id."""
+    """Run a sync whose process dies in one call of a store, finish it in another one, and return its id."""
     shop.clock.advance(60)
     job_id = shop.add_sync(f"s{next(_numbers)}")
     setattr(shop, which, death)
@@ -327,11 +327,11 @@ def test_a_retry_that_finds_its_pages_gone_counts_nothing_twice(shop: Workshop) 
     assert contact(shop, 1)["says"] == "newer"
 
 
-# Comparing takes its time
+# Long comparisons
 
 
 def many(shop: Workshop) -> list[list[int]]:
-    """Have a copy of 5,000 records, of which every other one is to go; give the pages of those that stay."""
+    """Store a copy of 5,000 records, and return the pages of every other one: the rest is to be deleted."""
     shop.guard = NO_GUARD
     listed(shop, *(range(first, first + 100) for first in range(0, 5000, 100)))
     return [list(range(first, first + 100, 2)) for first in range(0, 5000, 100)]

@@ -115,7 +115,8 @@ def test_several_syncs_are_started_one_after_the_other(shop: Workshop) -> None:
     )
     shop.jobs.add(another)
 
-    syncer(shop).start_all(["s1", "unknown", "s2"])
+    for sync_id in ("s1", "unknown", "s2"):
+        syncer(shop).start(sync_id)
 
     assert [job.parent_id for job in shop.queue.published] == ["s1", "s2"]
 

@@ -19,7 +19,7 @@ NOON = datetime(2026, 11, 28, 12, tzinfo=UTC)
 
 @dataclass
 class Server:
-    """A database that tells its time, which passes with the steady clock's, and takes a while to answer."""
+    """A database whose time advances with the steady clock, and that takes a while to answer."""
 
     passed_s: float = 0.0
     answers_in_s: float = 0.0

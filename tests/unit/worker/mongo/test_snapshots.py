@@ -1,4 +1,4 @@
-"""Reads of one moment: a snapshot that the server cannot serve is replaced by a newer one, a few times."""
+"""Snapshot reads: one that the server cannot serve is repeated with a newer snapshot, a few times."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SNAPSHOT_TOO_OLD, SNAPSHOT_UNAVAILABLE = 239, 246
 
 @pytest.fixture
 def database() -> Iterator[MongoDatabase]:
-    """Give a database that nobody connects to."""
+    """Return a database without a connection."""
     client: MongoClient[dict[str, Any]] = MongoClient("mongodb://127.0.0.1:1", connect=False, timeoutMS=1000)
     with client:
         yield client["any"]

@@ -1,4 +1,4 @@
-"""SpoiledDocuments: one that cannot be read is told of by its id, and none of its contents are."""
+"""SpoiledDocuments: one that cannot be read is reported by its id, without its contents."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rate: `calls/seconds`, and what is left of it under the limit that HubSpot tells."""
+"""Rate: parsing `calls/seconds`, and keeping to HubSpot's limit as well."""
 
 from __future__ import annotations
 

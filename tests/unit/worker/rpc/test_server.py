@@ -1,4 +1,4 @@
-"""RpcServer: an RPC request is done once, whatever comes of it is the answer, and whoever waits is told."""
+"""RpcServer: a request is run once, its outcome is the answer, and whoever waits is notified."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ REFUSED = FatalHubSpotError("no", status=403, body={"category": "X"})
 
 
 @dataclass
-class Hands:
-    """What does RPC requests, and what tells of answers: both remember, and the first fails on request."""
+class Collaborators:
+    """The code exchanger, planner and notifier in one: each remembers its calls, and the first fails on request."""
 
     failure: Exception | None = None
     connected: list[tuple[str, str, str, str]] = field(default_factory=list)
@@ -42,7 +42,7 @@ class Hands:
         self.told.append(rpc_id)
 
 
-class KeylessErrandStore(InMemoryRpcRequestStore):
+class KeylessStore(InMemoryRpcRequestStore):
     """A store of which this process cannot read the secrets."""
 
     def take(self, rpc_id: str) -> RpcRequest | None:
@@ -61,12 +61,12 @@ def store(clock: ManualClock) -> InMemoryRpcRequestStore:
 
 
 @pytest.fixture
-def hands() -> Hands:
-    return Hands()
+def hands() -> Collaborators:
+    return Collaborators()
 
 
-def run(store: InMemoryRpcRequestStore, hands: Hands, rpc_id: str = "e1") -> None:
-    RpcServer(rpc_requests=store, connector=hands, planner=hands, notifier=hands, clock=ManualClock()).run(rpc_id)
+def run(store: InMemoryRpcRequestStore, hands: Collaborators, rpc_id: str = "e1") -> None:
+    RpcServer(rpc_requests=store, code_exchanger=hands, planner=hands, notifier=hands, clock=ManualClock()).run(rpc_id)
 
 
 def rpc_request(clock: ManualClock, question: Question | None = None) -> RpcRequest:
@@ -81,7 +81,7 @@ def rpc_request(clock: ManualClock, question: Question | None = None) -> RpcRequ
 
 
 def test_a_code_is_exchanged_and_whoever_waits_is_told(
-    store: InMemoryRpcRequestStore, hands: Hands, clock: ManualClock
+    store: InMemoryRpcRequestStore, hands: Collaborators, clock: ManualClock
 ) -> None:
     store.add(rpc_request(clock))
 
@@ -91,7 +91,7 @@ def test_a_code_is_exchanged_and_whoever_waits_is_told(
     assert (store.answer_to("e1"), hands.told) == (CONNECTED, ["e1"])
 
 
-def test_a_plan_is_made(store: InMemoryRpcRequestStore, hands: Hands, clock: ManualClock) -> None:
+def test_a_plan_is_made(store: InMemoryRpcRequestStore, hands: Collaborators, clock: ManualClock) -> None:
     store.add(replace(rpc_request(clock, PlanExports(exports=())), secret=None))
 
     run(store, hands)
@@ -99,7 +99,9 @@ def test_a_plan_is_made(store: InMemoryRpcRequestStore, hands: Hands, clock: Man
     assert store.answer_to("e1") == PLAN
 
 
-def test_a_second_delivery_does_nothing(store: InMemoryRpcRequestStore, hands: Hands, clock: ManualClock) -> None:
+def test_a_second_delivery_does_nothing(
+    store: InMemoryRpcRequestStore, hands: Collaborators, clock: ManualClock
+) -> None:
     store.add(rpc_request(clock))
 
     for _ in range(3):
@@ -109,7 +111,7 @@ def test_a_second_delivery_does_nothing(store: InMemoryRpcRequestStore, hands: H
 
 
 def test_after_a_worker_was_killed_in_the_middle_nobody_exchanges_again(
-    store: InMemoryRpcRequestStore, hands: Hands, clock: ManualClock
+    store: InMemoryRpcRequestStore, hands: Collaborators, clock: ManualClock
 ) -> None:
     store.add(rpc_request(clock))
     store.take("e1")
@@ -119,13 +121,15 @@ def test_after_a_worker_was_killed_in_the_middle_nobody_exchanges_again(
     assert (hands.connected, store.answer_to("e1"), hands.told) == ([], None, [])
 
 
-def test_what_was_withdrawn_or_never_was_is_left_alone(store: InMemoryRpcRequestStore, hands: Hands) -> None:
+def test_what_was_withdrawn_or_never_was_is_left_alone(store: InMemoryRpcRequestStore, hands: Collaborators) -> None:
     run(store, hands, "unknown")
 
     assert (hands.connected, hands.told) == ([], [])
 
 
-def test_what_hubspot_refuses_is_the_answer(store: InMemoryRpcRequestStore, hands: Hands, clock: ManualClock) -> None:
+def test_what_hubspot_refuses_is_the_answer(
+    store: InMemoryRpcRequestStore, hands: Collaborators, clock: ManualClock
+) -> None:
     store.add(rpc_request(clock))
     hands.failure = REFUSED
 
@@ -135,7 +139,7 @@ def test_what_hubspot_refuses_is_the_answer(store: InMemoryRpcRequestStore, hand
 
 
 def test_a_bug_is_answered_without_a_word_of_it_and_logged_once(
-    store: InMemoryRpcRequestStore, hands: Hands, clock: ManualClock
+    store: InMemoryRpcRequestStore, hands: Collaborators, clock: ManualClock
 ) -> None:
     store.add(rpc_request(clock))
     hands.failure = RuntimeError("the-code")
@@ -148,9 +152,9 @@ def test_a_bug_is_answered_without_a_word_of_it_and_logged_once(
 
 
 def test_a_secret_whose_key_is_missing_here_is_said_by_the_name_of_the_setting(
-    hands: Hands, clock: ManualClock
+    hands: Collaborators, clock: ManualClock
 ) -> None:
-    store = KeylessErrandStore(clock)
+    store = KeylessStore(clock)
     store.add(rpc_request(clock))
 
     run(store, hands)
@@ -161,7 +165,7 @@ def test_a_secret_whose_key_is_missing_here_is_said_by_the_name_of_the_setting(
 
 
 def test_without_the_database_nobody_hears_of_it(
-    store: InMemoryRpcRequestStore, hands: Hands, clock: ManualClock
+    store: InMemoryRpcRequestStore, hands: Collaborators, clock: ManualClock
 ) -> None:
     store.add(rpc_request(clock))
     hands.failure = StoreUnavailableError()

@@ -1,4 +1,4 @@
-"""Dispatcher: every run is started once, whoever else dispatches, and whoever dies on the way."""
+"""Dispatcher: every run is started once, with others dispatching at the same time or dying half-way."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class KilledError(BaseException):
 
 @dataclass
 class Obstacles:
-    """ConnectionObstacles that a test puts there, `broken` for some accounts; `meanwhile` happens once at a look."""
+    """Given ConnectionObstacles, `broken` for some accounts; `meanwhile` is called once during a query."""
 
     known: dict[tuple[str, str], str] = field(default_factory=dict)
     broken: set[str] = field(default_factory=set)
@@ -115,7 +115,7 @@ class Office:
         return [sync for ring in self.queue.published for sync in ring]
 
     def finish(self) -> None:
-        """Have the last sync end."""
+        """End the last sync."""
         last = self.jobs.all[-1]
         assert self.jobs.change(last, last.cancel(at=self.clock()))
 

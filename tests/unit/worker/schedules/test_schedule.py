@@ -1,4 +1,4 @@
-"""Schedule: what becomes of its runs when they are due, late, in each other's way, or not wanted."""
+"""Schedule: runs that are due, late, overlapping, or stopped."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ near_changes = st.builds(
 
 
 def runs(cron: str, zone: str, day: str, count: int = 3) -> list[str]:
-    """Give the first runs from the beginning of a day on, by the clock on the wall, with its distance from UTC."""
+    """Return the first runs of a day in local time, with its offset from UTC."""
     start = datetime.fromisoformat(day).replace(tzinfo=ZoneInfo(zone))
     found = Timetable.parse(cron, zone).after(start.astimezone(UTC) - timedelta(seconds=1))
     return [at.astimezone(ZoneInfo(zone)).strftime("%d %H:%M%z") for at in islice(found, count)]
@@ -49,7 +49,7 @@ def runs(cron: str, zone: str, day: str, count: int = 3) -> list[str]:
         # 03:00 -> 02:00: in the first of the two hours, and once
         ("30 2 * * *", BERLIN, "2026-10-24", ["24 02:30+0200", "25 02:30+0200", "26 02:30+0100"]),
         ("30 1 * * *", NEW_YORK, "2026-10-31", ["31 01:30-0400", "01 01:30-0400", "02 01:30-0500"]),
-        # what goes by the time that passes has both
+        # a run at an interval happens in both
         ("30 */1 * * *", BERLIN, "2026-10-25", ["25 00:30+0200", "25 01:30+0200", "25 02:30+0200"]),
         ("15 * * 10 *", BERLIN, "2026-10-25", ["25 00:15+0200", "25 01:15+0200", "25 02:15+0200"]),
         # half an hour: 02:00 -> 02:30 and 02:00 -> 01:30
@@ -132,7 +132,7 @@ def test_a_run_is_what_the_cron_says_unless_the_clocks_were_changed_over_it(cron
         ("*/0 3 * * *", "bad minute"),
         ("5-1 3 * * *", "bad minute"),
         ("0 0 31 2 *", "bad day-of-month"),
-        ("0 0 */31 2 1#5", "never comes about"),
+        ("0 0 */31 2 1#5", "never fires"),
         ("* * * * *", "must leave at least 5 minutes between two runs"),
         ("0,4 3 * * *", "must leave at least 5 minutes between two runs"),
         ("*/7 * * * *", "must leave at least 5 minutes between two runs"),

@@ -26,7 +26,7 @@ for name in {(*OURS, *LIBRARIES)}:
 
 
 def heard(level: str) -> dict[str, list[str]]:
-    """Give for each logger the levels at which it is heard."""
+    """Return for each logger the levels that it emits."""
     run = subprocess.run(
         [sys.executable, "-c", SPEAK, level],
         env={"PYTHONPATH": str(ROOT)},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -28,23 +28,21 @@ from worker.errors import (
     ListGoneError,
     ReconnectRequiredError,
     RetryableHubSpotError,
-    StoreUnavailableError,
 )
 from worker.export.api_choice import ApiChoice
-from worker.export.interfaces import ChosenApi, SliceOutcome
+from worker.export.interfaces import ChosenApi
 from worker.hubspot.instrumented import MeasuredRenewals, WatchedCalls
 from worker.hubspot.oauth.grants import Grant
 from worker.hubspot.transport import Sessions, Transport
 from worker.instrumented import (
     MeasuredChooser,
-    MeasuredExporter,
     MeasuredLimiter,
     MeasuredNotifier,
     MeasuredQueue,
     MeasuredSender,
     MeasuredSource,
-    MeasuredSweeper,
 )
+from worker.instrumented_tasks import Instruments, count_slice, observed
 from worker.jobs.copy_progress import CopyProgress
 from worker.jobs.request import Origin, SyncRequest
 from worker.jobs.status import JobStatus
@@ -59,7 +57,7 @@ OF_CONTACTS = {"type": "contacts", "api": "legacy"}
 
 
 class Bench:
-    """A registry, the metrics on it, and a look at their values."""
+    """A registry, the metrics on it, and access to their values."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -67,7 +65,7 @@ class Bench:
         self.jobs = JobMetrics(self.registry)
 
     def value(self, name: str, **labels: str) -> float:
-        """Give a sample's value; one that nothing has happened to counts as nothing."""
+        """Return a sample's value; a missing one counts as 0."""
         return self.registry.get_sample_value(f"hubspot_export_{name}", labels) or 0.0
 
 
@@ -78,7 +76,7 @@ def bench() -> Bench:
 
 @pytest.fixture
 def shop(bench: Bench) -> Iterator[Workshop]:
-    """Give a workshop whose calls, pages and announcements are measured."""
+    """Yield a workshop whose calls and pages are measured."""
     clock = ManualClock()
     hubspot = HubSpot(clock=lambda: clock().timestamp())
     hubspot.add_account(HUB, records={"contacts": RECORDS}, rate_limit=0)
@@ -90,15 +88,16 @@ def shop(bench: Bench) -> Iterator[Workshop]:
         yield shop
 
 
-def run(shop: Workshop, bench: Bench, job_id: str) -> SliceOutcome:
-    return MeasuredExporter(shop.exporter(), bench.exports).run_slice(job_id)
-
-
-def raising(error: Exception) -> Callable[..., int]:
-    def fail(*_: object) -> int:
-        raise error
-
-    return fail
+def run(shop: Workshop, bench: Bench, job_id: str) -> None:
+    """Run a slice as the task does."""
+    instruments = Instruments(metrics=bench.exports, traces=NoTraces(), headers=dict)
+    observe = observed(
+        lambda: instruments,
+        unavailable="slice_given_up",
+        count=count_slice,
+        monotonic=lambda: shop.clock().timestamp(),
+    )
+    observe(shop.exporter().run_slice)(job_id)
 
 
 # An export
@@ -142,9 +141,8 @@ def test_a_limit_of_the_day_is_told_from_a_shorter_one(
 
 def test_a_slice_that_worked_is_timed(shop: Workshop, bench: Bench) -> None:
     shop.source = Interrupted(shop.source, after_call=1, happening=lambda: shop.clock.advance(3))
-    exporter = MeasuredExporter(shop.exporter(), bench.exports, monotonic=lambda: shop.clock().timestamp())
 
-    exporter.run_slice(shop.add_job())
+    run(shop, bench, shop.add_job())
 
     assert bench.value("slices_total", outcome="worked") == 1
     assert bench.value("slice_duration_seconds_sum") == 3
@@ -177,8 +175,7 @@ def test_a_slice_that_an_absent_database_ends_is_counted_as_such(shop: Workshop,
     job_id = shop.add_job()
     shop.jobs.is_away = True
 
-    with pytest.raises(StoreUnavailableError):
-        run(shop, bench, job_id)
+    run(shop, bench, job_id)
 
     assert bench.value("slices_total", outcome="unavailable") == 1
 
@@ -210,14 +207,14 @@ def test_withheld_deletions_are_counted_when_their_export_ends(bench: Bench) -> 
     assert bench.value("deletions_withheld_total", type="deals") == 0
 
 
-def test_the_end_of_a_sync_is_announced_more_than_once_and_so_not_counted(bench: Bench) -> None:
+def test_the_end_of_a_sync_may_be_notified_more_than_once_and_is_not_counted(bench: Bench) -> None:
     sync = new_sync("s1", account_id="a1", owner="u1", request=SyncRequest(types=()), at=new_job().created_at)
     MeasuredNotifier(News(), bench.jobs).notify(replace(sync, status=JobStatus.SUCCEEDED))
 
     assert bench.value("jobs_ended_total", status="succeeded", type="sync", kind="sync") == 0
 
 
-def test_rings_are_counted_and_those_that_the_broker_refused(bench: Bench) -> None:
+def test_publications_are_counted_and_those_that_the_broker_refused(bench: Bench) -> None:
     broker = HoldingJobQueue()
     queue = MeasuredQueue(broker, bench.jobs)
     queue.publish(new_job())
@@ -229,10 +226,10 @@ def test_rings_are_counted_and_those_that_the_broker_refused(bench: Bench) -> No
     assert len(broker.published) == 1
 
 
-# The limit, tokens, sweeps
+# The limit, tokens, webhooks
 
 
-def test_places_in_the_limit_are_told_apart_and_their_seconds_added_up(bench: Bench) -> None:
+def test_granted_and_refused_permits_are_counted_with_their_seconds(bench: Bench) -> None:
     limiter = MeasuredLimiter(Waits(seconds=[0.0, 0.2, 7.0]), bench.exports)
     places = [limiter.reserve("a1", within_s=0.25) for _ in range(3)]
 
@@ -263,7 +260,7 @@ def test_changes_of_api_are_counted_whoever_is_the_cause(shop: Workshop, bench: 
 
 @dataclass
 class Endpoint:
-    """A Renewer that does as it is told."""
+    """A Renewer that succeeds, or fails with a given error."""
 
     error: HubSpotError | None = None
 
@@ -295,7 +292,7 @@ class Replies:
         return self.replies.pop(0)
 
 
-def test_attempts_to_tell_webhooks_are_counted_by_what_came_of_them_and_timed(bench: Bench) -> None:
+def test_attempts_at_webhooks_are_counted_by_what_came_of_them_and_timed(bench: Bench) -> None:
     clock = ManualClock()
     replies = [Reply(status=204), Reply(status=500), Reply(status=307), Reply(error="No answer came in time")]
     sender = MeasuredSender(Replies(clock, list(replies)), bench.exports, monotonic=lambda: clock().timestamp())
@@ -308,25 +305,6 @@ def test_attempts_to_tell_webhooks_are_counted_by_what_came_of_them_and_timed(be
     }
     assert counted == {"taken": 1, "refused": 2, "unanswered": 1}
     assert bench.value("webhook_attempt_duration_seconds_sum") == 6
-
-
-@dataclass
-class Sweeps:
-    """A SweepRunner that does as it is told."""
-
-    sweep: Callable[[], int]
-
-
-def test_sweeps_are_counted_and_the_jobs_they_rang_for(bench: Bench) -> None:
-    assert MeasuredSweeper(Sweeps(lambda: 4), bench.exports).sweep() == 4
-    MeasuredSweeper(Sweeps(lambda: 0), bench.exports).sweep()
-    with pytest.raises(BrokerUnavailableError):
-        MeasuredSweeper(Sweeps(raising(BrokerUnavailableError())), bench.exports).sweep()
-
-    assert bench.value("sweeps_total", outcome="done") == 2
-    assert bench.value("sweeps_total", outcome="unavailable") == 1
-    assert bench.value("jobs_republished_total") == 4
-    assert bench.value("jobs_rung_again_total") == 4, "whoever still asks for the former name"
 
 
 # Logs

@@ -1,4 +1,4 @@
-"""Traces: which span belongs to which, what they say, and that nobody waits for whoever collects them."""
+"""Traces: parents and links of spans, their attributes, and that nothing waits for the collector."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.unit.worker.telemetry.test_metrics import Bench
 from worker.errors import HubSpotError, StoreUnavailableError
 from worker.hubspot.instrumented import WatchedCalls
 from worker.hubspot.transport import Sessions, Transport
-from worker.instrumented_tracing import PublishSpans, SliceSpans, TracedQueue, TracedSyncer
+from worker.instrumented_tracing import PublishSpans, SliceSpans, TracedQueue
 from worker.jobs.job import Job, Lease
 from worker.jobs.request import Origin
 from worker.messaging.bounded_queue import BoundedQueue
@@ -120,7 +120,7 @@ def test_lines_of_the_log_name_the_trace_that_they_belong_to(collected: Collecte
     assert [line["trace_id"] for line in logs] == [TRACE]
 
 
-# What they say
+# Attributes
 
 
 def test_what_failed_is_named_by_its_kind_and_by_no_word_of_it(collected: Collected) -> None:
@@ -242,27 +242,6 @@ def test_any_later_slice_has_a_trace_of_its_own_that_links_to_its_jobs_first(
     ]
 
 
-class Syncs:
-    """A SyncStarter that does nothing."""
-
-    def start(self, sync_id: str) -> None: ...
-
-    def start_all(self, sync_ids: Sequence[str]) -> None: ...
-
-
-def test_a_sync_goes_on_with_the_trace_of_its_message(collected: Collected) -> None:
-    TracedSyncer(Syncs(), collected.traces, headers=lambda: CALLERS).start("s1")
-    started = collected.spans()["start_sync"]
-
-    assert (trace_of(started), parent_of(started), started.attributes) == (TRACE, SPAN, {JOB_ID: "s1"})
-
-
-def test_of_many_syncs_each_has_a_span(collected: Collected) -> None:
-    TracedSyncer(Syncs(), collected.traces, headers=dict).start_all(["s1"])
-
-    assert collected.spans()["start_sync"].attributes == {JOB_ID: "s1"}
-
-
 @pytest.mark.parametrize("origin", [None, "nonsense"])
 def test_a_link_that_is_none_is_left_out(collected: Collected, origin: str | None) -> None:
     with SliceSpans(collected.traces, headers=lambda: CALLERS)(of_trace(origin)):
@@ -278,11 +257,11 @@ def test_a_slice_that_an_absent_server_ended_is_a_failed_span(collected: Collect
     assert collected.spans()["run_slice"].status.status_code is StatusCode.ERROR
 
 
-# Whoever collects them
+# The collector
 
 
 class Deaf(SpanExporter):
-    """A collector that takes everything and never answers, until it is told to."""
+    """A collector that accepts everything and answers only when told to."""
 
     def __init__(self) -> None:
         self.answer = threading.Event()

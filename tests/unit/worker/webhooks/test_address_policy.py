@@ -1,4 +1,4 @@
-"""The addresses that webhooks may be told at."""
+"""The addresses that webhooks may use."""
 
 from __future__ import annotations
 

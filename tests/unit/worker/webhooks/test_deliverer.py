@@ -1,4 +1,4 @@
-"""Deliverer and DueDeliveries: every end is told, at least once, and for as long as it makes sense."""
+"""Deliverer and publish_due: every end is delivered at least once, and retried for about a day."""
 
 from __future__ import annotations
 
@@ -24,8 +24,7 @@ from worker.errors import BrokerUnavailableError, ExportError, FatalHubSpotError
 from worker.jobs.job import Job
 from worker.jobs.webhook import MOST_ATTEMPTS, Reply, Webhook, WebhookStatus
 from worker.pages.audit import receipt_of
-from worker.webhooks.deliverer import CLAIM_S, Deliverer
-from worker.webhooks.due_deliveries import DueDeliveries
+from worker.webhooks.deliverer import CLAIM_S, Deliverer, publish_due
 from worker.webhooks.interfaces import WebhookSender
 from worker.webhooks.signature import Signer
 
@@ -56,23 +55,23 @@ class Receiver:
         return [headers["webhook-id"] for _, headers, _ in self.got]
 
 
-class PromptLines:
-    """DeliveryLines that do at once, in the caller's thread, what they are given, unless they are full."""
+class ImmediatePool:
+    """A DeliveryPool that runs work at once, in the caller's thread, unless it is full."""
 
     def __init__(self) -> None:
         self.is_full = False
         self.used: dict[str, int] = {}
 
-    def put(self, lines: Mapping[str, int], key: str, work: Callable[[], None]) -> bool:  # noqa: ARG002 - the seam's
+    def submit(self, limits: Mapping[str, int], key: str, work: Callable[[], None]) -> bool:  # noqa: ARG002 - the seam's
         if self.is_full:
             return False
-        self.used |= lines
+        self.used |= limits
         work()
         return True
 
 
 class PostOffice:
-    """One job with a webhook, the rounds that ring for it, and the worker that delivers."""
+    """One job with a webhook, the sweeps that publish its deliveries, and the worker that makes them."""
 
     def __init__(self) -> None:
         self.clock = ManualClock()
@@ -81,8 +80,7 @@ class PostOffice:
         self.deliveries = InMemoryDeliveryStore(self.jobs, self.clock)
         self.queue = HoldingDeliveryQueue()
         self.receiver = Receiver(self.clock)
-        self.lines = PromptLines()
-        self.rounds = DueDeliveries(deliveries=self.deliveries, queue=self.queue, quiet_s=QUIET_S)
+        self.pool = ImmediatePool()
         self.jobs.add(replace(new_job(), job_id="j1", created_at=START, updated_at=START, webhook=Webhook(url=URL)))
 
     def deliverer(self, *, sender: WebhookSender | None = None, signer: Signer = SIGNER) -> Deliverer:
@@ -92,7 +90,7 @@ class PostOffice:
             pages=self.pages,
             sender=sender or self.receiver,
             signer=signer,
-            lines=self.lines,
+            pool=self.pool,
             clock=self.clock,
             monotonic=lambda: self.clock().timestamp(),
         )
@@ -107,7 +105,7 @@ class PostOffice:
         return self.job.webhook
 
     def end(self, error: ExportError | None = None) -> None:
-        """Have the job's worker finish it."""
+        """Finish the job as its worker does."""
         self.clock.advance(1)
         mine = self.jobs.claim("j1", worker="w1", lease_s=20, at=self.clock())
         assert mine is not None
@@ -117,16 +115,19 @@ class PostOffice:
     def retry(self) -> None:
         assert self.jobs.change(self.job, self.job.retry(at=self.clock()))
 
+    def publish_due(self) -> int:
+        return publish_due(self.deliveries, self.queue, quiet_s=QUIET_S)
+
     def go_round(self) -> int:
-        """Do what a sweep and the workers do: ring for what is due, and deliver."""
+        """Do what a sweep and the workers do: publish what is due, and deliver it."""
         self.queue.published.clear()
-        self.rounds.go()
+        self.publish_due()
         for job_id in self.queue.published:
             self.deliverer().deliver(job_id)
         return len(self.queue.published)
 
     def wait_for_next(self) -> float:
-        """Let time pass until the next attempt is due; gives how long that was."""
+        """Advance the clock to the next attempt, and return by how many seconds."""
         assert self.job.deliver_at is not None
         pause = self.job.deliver_at - self.clock()
         self.clock.now += pause
@@ -138,7 +139,7 @@ def office() -> PostOffice:
     return PostOffice()
 
 
-# What is told
+# What is delivered
 
 
 def test_a_job_that_succeeds_is_told_of_once_in_the_words_of_the_api(office: PostOffice) -> None:
@@ -177,7 +178,7 @@ def test_a_receipt_is_told_without_what_was_erased_by_then(office: PostOffice) -
 
 
 def shown(job: Job) -> dict[str, object]:
-    """Give a job as the API answers with it."""
+    """Return a job as the API shows it."""
     data: dict[str, object] = JobAnswer.of(job, message="").model_dump(mode="json")["data"]
     return data
 
@@ -388,7 +389,7 @@ def test_a_broker_that_is_away_loses_nothing(office: PostOffice) -> None:
 
 def test_a_lost_message_is_made_up_for(office: PostOffice) -> None:
     office.end()
-    assert office.rounds.go() == 1
+    assert office.publish_due() == 1
     assert office.go_round() == 0
 
     office.clock.advance(QUIET_S + 1)
@@ -419,14 +420,14 @@ def test_a_database_that_goes_away_after_the_answer_costs_a_second_delivery(offi
 
 
 def test_a_delivery_for_which_there_is_no_room_is_left_for_a_later_round(office: PostOffice) -> None:
-    office.lines.is_full = True
+    office.pool.is_full = True
     office.end()
     with capture_logs() as logs:
         office.go_round()
     assert [(each["event"], each["destination"]) for each in logs] == [("delivery_put_off", "hooks.example:8443")]
     assert office.webhook.attempts == 0
 
-    office.lines.is_full = False
+    office.pool.is_full = False
     office.clock.advance(QUIET_S + 1)
     office.go_round()
 
@@ -437,7 +438,7 @@ def test_neither_an_account_nor_a_destination_can_keep_all_threads_to_itself(off
     office.end()
     office.go_round()
 
-    assert office.lines.used == {"account a1": 8, "destination hooks.example:8443": 4}
+    assert office.pool.used == {"account a1": 8, "destination hooks.example:8443": 4}
 
 
 def test_a_log_names_the_destination_and_nothing_else_of_the_url(office: PostOffice) -> None:

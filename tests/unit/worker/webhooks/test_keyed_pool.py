@@ -1,4 +1,4 @@
-"""KeyedThreadPool: who keeps others waiting holds up nobody but those in the same line."""
+"""KeyedThreadPool: work that hangs holds up only its own groups."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from worker.webhooks.keyed_pool import KeyedThreadPool
 
 
 class Site:
-    """KeyedThreadPool whose work a test lets come to its end when it likes."""
+    """A KeyedThreadPool with work that ends when a test says so."""
 
     def __init__(self) -> None:
         self.stopping = threading.Event()
         self.began: SimpleQueue[str] = SimpleQueue()
         self.ended: SimpleQueue[str] = SimpleQueue()
         self._may_end = threading.Event()
-        self.lines = KeyedThreadPool(
+        self.pool = KeyedThreadPool(
             threads=4,
             waiting=2,
             stopping=self.stopping,
             name="test",
         )
 
-    def hang(self, key: str, *lines: str) -> bool:
-        """Put work that begins and does not end before `let_go`."""
-        return self.lines.put(dict.fromkeys(lines, 2), key, lambda: self._hang(key))
+    def hang(self, key: str, *groups: str) -> bool:
+        """Submit work that begins and does not end before `let_go`."""
+        return self.pool.submit(dict.fromkeys(groups, 2), key, lambda: self._hang(key))
 
-    def run(self, key: str, *lines: str) -> bool:
-        """Put work that is done at once."""
-        return self.lines.put(dict.fromkeys(lines, 2), key, lambda: self.ended.put(key))
+    def run(self, key: str, *groups: str) -> bool:
+        """Submit work that ends at once."""
+        return self.pool.submit(dict.fromkeys(groups, 2), key, lambda: self.ended.put(key))
 
     def let_go(self) -> None:
         self._may_end.set()
@@ -145,7 +145,7 @@ def test_work_that_breaks_is_logged_and_the_next_is_done(site: Site) -> None:
         raise RuntimeError("a bug")
 
     with capture_logs() as logs:
-        site.lines.put({"a": 2}, "broken", broken)
+        site.pool.submit({"a": 2}, "broken", broken)
         site.run("next", "a")
         assert taken(site.ended, 1) == ["next"]
         until(lambda: [(each["event"], each["key"]) for each in logs] == [("work_broke", "broken")])

@@ -1,4 +1,4 @@
-"""SsrfSafeSender: it connects to the addresses that it has checked, and says in a client's words what came of it."""
+"""SsrfSafeSender: it connects only to addresses that it has checked, and describes failures in words for clients."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CERTIFICATES = ssl.create_default_context()
 
 @dataclass(kw_only=True)
 class Wire(httpcore.NetworkStream):
-    """A connection whose other end says these pieces, each `pause_s` after the one before, and then hangs up."""
+    """A connection whose peer sends these pieces, each after `pause_s`, and closes."""
 
     network: Network
     pieces: deque[bytes | Exception]

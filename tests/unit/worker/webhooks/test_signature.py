@@ -18,7 +18,7 @@ BODY = '{"id":"evt_1","data":"ü😀"}'.encode()
 
 @pytest.fixture
 def is_genuine() -> IsGenuine:
-    """Give the function that the README offers to receivers."""
+    """Return the verification function that the README offers to receivers."""
     return check_of_signatures()
 
 

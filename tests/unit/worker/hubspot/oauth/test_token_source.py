@@ -419,9 +419,9 @@ def test_the_token_that_hubspot_refused_is_waited_out(
     elsewhere(leases)
     meanwhile.at_look, meanwhile.happening = 2, lambda: renewed_by(database, "their-access")
 
-    fresh = source.fresh("a1", "u1", refused=SecretStr("old-access"))
+    renewed = source.fresh("a1", "u1", refused=SecretStr("old-access"))
 
-    assert fresh.get_secret_value() == "their-access"
+    assert renewed.get_secret_value() == "their-access"
 
 
 def test_after_five_seconds_the_job_is_to_wait_and_not_the_worker(
