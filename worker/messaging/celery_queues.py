@@ -1,4 +1,4 @@
-"""Queues on Celery: they publish ids by task name, without importing the task; BoundedQueue: in time."""
+"""Queues on Celery, which publish ids by task name, without importing the tasks."""
 
 from __future__ import annotations
 
@@ -47,23 +47,23 @@ _QUICK = {
 }
 
 NOT_REACHED = (KombuError, KombuOperationalError, AMQPError, OSError)
-"""What a broker's absence comes as; AMQPError, raw, where it is there but refuses a password or a right."""
+"""What is raised when the broker is away, or (AMQPError) refuses a password or a permission."""
 
-# A pooled connection that a restarted broker has cut shows it at its next use; the message may then come twice.
+# A pooled connection that a restarted broker has closed fails at its next use; the message may then arrive twice.
 _ONCE_MORE = {"interval_start": 0, "interval_step": 0, "interval_max": 0}
 
 Message: TypeAlias = dict[str, Any]
-"""What `Producer.publish` takes."""
+"""The arguments of `Producer.publish`."""
 
 
 def answer_quickly(app: Celery) -> None:
-    """Have a process that only publishes give up on an absent broker in 2 s: a client waits at the other end."""
+    """Configure a process that only publishes to give up on the broker after 2 s, since clients wait for it."""
     quick = _quick_rabbitmq(nodes_of(app)) if app.conf.broker_write_url.startswith("amqp") else _QUICK
     app.conf.broker_transport_options = {**app.conf.broker_transport_options, **quick}
 
 
 def nodes_of(app: Celery) -> int:
-    """Count the nodes of RabbitMQ that may be tried in turn; a Redis is one, with Sentinels or without."""
+    """Return how many nodes of RabbitMQ may be tried in turn; Redis counts as one, with or without Sentinels."""
     url: str = app.conf.broker_write_url
     return len(url.split(";")) if url.startswith("amqp") else 1
 
@@ -80,21 +80,21 @@ def _quick_rabbitmq(nodes: int) -> dict[str, float]:
 
 
 def link_to_origin(job: Job) -> dict[str, str]:
-    """Return the header that leads from a message to the trace that the job was submitted in."""
+    """Return the header that links a message to the trace of the job's submission."""
     return {LINK: job.origin.traceparent} if job.origin.traceparent is not None else {}
 
 
 def message_headers(app: Celery) -> dict[str, str]:
-    """Return what the message of the task that this thread works on says of traces."""
+    """Return the trace headers of the message whose task this thread runs."""
     task = app.current_worker_task
     sent = (task.request.headers or {}) if task is not None else {}
     return {name: sent[name] for name in (TRACEPARENT, LINK) if isinstance(sent.get(name), str)}
 
 
 class CeleryJobQueue:
-    """JobQueue and TurnQueue on the broker; `headers` are what a job's message says of traces besides.
+    """JobQueue and TurnQueue on the broker; `headers` returns the trace headers of a job's message.
 
-    A turn carries the instant of its publication, by the clock of `now`, or none if that cannot be asked.
+    A turn carries the instant of its publication by the clock `now`, or none where that cannot be read.
     """
 
     def __init__(
@@ -110,7 +110,7 @@ class CeleryJobQueue:
         self._lengths = QueueLengths(app, nodes=nodes_of(app))
 
     def publish(self, job: Job) -> None:
-        """Publish once. A failure is reported, never retried here: the job is stored, and a sweep publishes it."""
+        """Publish once. A failure is raised, not retried: the job is stored, and a sweep publishes it."""
         headers = self._headers(job)
         if job.kind is JobKind.SYNC:
             self._send(START_SYNC, [job.job_id], job.line, headers)
@@ -121,15 +121,12 @@ class CeleryJobQueue:
         self._send_turn(AccountTurn(account_id=job.account_id, line=job.line, as_of=as_of), headers)
 
     def publish_turn(self, turn: AccountTurn) -> None:
-        """Publish a turn as it is."""
         self._send_turn(turn, {})
 
     def publish_start(self, sync_id: str) -> None:
-        """Publish the start of a sync."""
         self._send(START_SYNC, [sync_id], Line.SYNC, {})
 
     def publish_mark(self, line: Line, sent_at: datetime) -> None:
-        """Publish a mark into the queue of a line."""
         self._send(NOTE_MARK, [line.value, sent_at.isoformat()], line, {})
 
     def _send_turn(self, turn: AccountTurn, headers: Mapping[str, str]) -> None:
@@ -139,15 +136,13 @@ class CeleryJobQueue:
         _send(self._app, task, args, queue=_QUEUES[line], headers=headers)
 
     def length(self) -> int:
-        """Count the messages that no worker has taken yet."""
         return self._count(set(_QUEUES.values()))
 
     def is_empty(self, line: Line) -> bool:
-        """Return whether there is none in the queue of a line."""
         return self._count({_QUEUES[line]}) == 0
 
     def close(self) -> None:
-        """Close the connection by which messages are counted."""
+        """Close the connection that counts messages."""
         self._lengths.close()
 
     def _count(self, names: Collection[str]) -> int:
@@ -158,10 +153,10 @@ class CeleryJobQueue:
 
 
 class CeleryGroupQueue:
-    """GroupQueue on the broker. Its messages are what `send_task` makes of a turn, prepared once.
+    """GroupQueue on the broker. Its messages equal those of `send_task`, and are prepared once.
 
-    Redis takes the messages of a group in one call. Of several, it may have taken those that a failed call was about:
-    they come twice then. RabbitMQ confirms each.
+    Redis takes the messages of a group in one call. A call that failed may still have been executed: then its messages
+    arrive twice. RabbitMQ confirms each message.
     """
 
     def __init__(self, app: Celery, *, headers: Callable[[Job], AbstractContextManager[Mapping[str, str]]]) -> None:
@@ -172,7 +167,7 @@ class CeleryGroupQueue:
         }
 
     def publish(self, stored: StoredJobs) -> None:
-        """Publish once, and what a single call did not get through once more."""
+        """Publish in one call, or one by one where there is a single message, or the call failed."""
         try:
             with ExitStack() as spans, self._app.producer_or_acquire() as producer:
                 messages = [
@@ -196,7 +191,7 @@ class CeleryGroupQueue:
             raise BrokerUnavailableError from error
 
     def _publish_together(self, producer: Any, messages: Sequence[Message]) -> bool:  # noqa: ANN401 - the same
-        """Return whether that went well: a connection from the pool may be one whose broker was restarted."""
+        """Return whether it succeeded: a pooled connection may be one to a broker that has been restarted."""
         try:
             with producer.batch():
                 self._publish_each(producer, messages)
@@ -210,7 +205,7 @@ class CeleryGroupQueue:
 
 
 class PreparedTask:
-    """A task's messages in a queue: as `send_task` makes them, without building anew what is the same in each."""
+    """A task's messages in a queue, as `send_task` builds them, without rebuilding what is the same in each."""
 
     def __init__(self, app: Celery, task: str, *, queue: str) -> None:
         self._app = app
@@ -218,7 +213,6 @@ class PreparedTask:
         self._queue = queue
 
     def message(self, args: Sequence[str | None], *, headers: Mapping[str, str]) -> Message:
-        """Return the arguments of `Producer.publish`."""
         template, embedded, declared = self._prepared
         task_id, text = str(uuid4()), json.dumps(args)
         ids = {"id": task_id, "root_id": task_id, "argsrepr": saferepr(list(args), self._app.amqp.argsrepr_maxsize)}
@@ -237,43 +231,43 @@ class PreparedTask:
 
     @cached_property
     def _prepared(self) -> tuple[Mapping[str, object], str, Any]:
-        """Return headers, the end of the body and the queue. Celery's configuration is read when it is first needed."""
+        """Headers, the end of the body, and the queue; lazily, since Celery's configuration is read by this."""
         made = self._app.amqp.create_task_message("", self._task, [], {}, ignore_result=True)
         return made.headers, json.dumps(made.body[2]), self._app.amqp.queues[self._queue]
 
 
 class CelerySyncQueue:
-    """The queue of syncs by the dozen: a message for each would take as long as all the rest of a dispatch."""
+    """Publishes many syncs in one message: one for each would take as long as all the rest of a dispatch."""
 
     def __init__(self, app: Celery) -> None:
         self._app = app
 
     def publish(self, syncs: Sequence[Job]) -> None:
-        """Publish one message for all. The sweeper publishes each that was not started."""
+        """Publish one message for all. The sweeper publishes those that it did not start."""
         ids = [sync.job_id for sync in syncs]
         _send(self._app, START_SYNCS, [ids], queue=_QUEUES[Line.SYNC], headers={})
 
 
 class CeleryRpcQueue:
-    """The same for RPC requests, in the queue of those that someone waits for."""
+    """Publishes RPC requests into the interactive queue."""
 
     def __init__(self, app: Celery, *, headers: Callable[[], Mapping[str, str]] = dict) -> None:
         self._app = app
         self._headers = headers
 
     def publish(self, rpc_request: RpcRequest) -> None:
-        """Publish once. Nobody publishes again: who waits for the answer is told that there is none."""
+        """Publish once. Nobody publishes it again: the caller is told that there was no answer."""
         _send(self._app, RUN_RPC_REQUEST, [rpc_request.rpc_id], queue=QUEUE_INTERACTIVE, headers=self._headers())
 
 
 class CeleryDeliveryQueue:
-    """The same for webhooks, in the queue of what nobody waits for."""
+    """Publishes webhook deliveries into the upkeep queue."""
 
     def __init__(self, app: Celery) -> None:
         self._app = app
 
     def publish(self, job_id: str) -> None:
-        """Publish once. The delivery stays due: a later round publishes again."""
+        """Publish once. The delivery stays due: a later round publishes it again."""
         _send(self._app, DELIVER, [job_id], queue=QUEUE_UPKEEP, headers={})
 
 
