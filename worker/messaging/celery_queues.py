@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, suppress
+from contextlib import suppress
 from datetime import datetime
-from functools import cached_property
-from typing import Any, TypeAlias
-from uuid import uuid4
+from typing import Any
 
 from amqp.exceptions import AMQPError
 from celery import Celery
-from celery.utils.saferepr import saferepr
 from kombu.exceptions import KombuError
 from kombu.exceptions import OperationalError as KombuOperationalError
 
@@ -30,12 +26,12 @@ from worker.app import (
 from worker.errors import BrokerUnavailableError, UnavailableError
 from worker.jobs.job import Job
 from worker.jobs.status import JobKind, Line
-from worker.jobs.turn import AccountTurn, StoredJobs
+from worker.jobs.turn import AccountTurn
 from worker.messaging.queue_lengths import QueueLengths
 from worker.rpc.requests import RpcRequest
 from worker.telemetry.tracing import LINK, TRACEPARENT
 
-_QUEUES = {Line.INTERACTIVE: QUEUE_INTERACTIVE, Line.BULK: QUEUE_BULK, Line.SYNC: QUEUE_BULK}
+QUEUES = {Line.INTERACTIVE: QUEUE_INTERACTIVE, Line.BULK: QUEUE_BULK, Line.SYNC: QUEUE_BULK}
 _ANSWER_S = 2.0  # for all nodes of a broker together, RabbitMQ's publisher confirm included
 _QUICK = {
     "socket_timeout": 2,
@@ -51,9 +47,6 @@ NOT_REACHED = (KombuError, KombuOperationalError, AMQPError, OSError)
 
 # A pooled connection that a restarted broker has closed fails at its next use; the message may then arrive twice.
 _ONCE_MORE = {"interval_start": 0, "interval_step": 0, "interval_max": 0}
-
-Message: TypeAlias = dict[str, Any]
-"""The arguments of `Producer.publish`."""
 
 
 def answer_quickly(app: Celery) -> None:
@@ -130,16 +123,16 @@ class CeleryJobQueue:
         self._send(NOTE_MARK, [line.value, sent_at.isoformat()], line, {})
 
     def _send_turn(self, turn: AccountTurn, headers: Mapping[str, str]) -> None:
-        self._send(TAKE_TURN, _arguments(turn), turn.line, headers)
+        self._send(TAKE_TURN, arguments_of(turn), turn.line, headers)
 
     def _send(self, task: str, args: list[Any], line: Line, headers: Mapping[str, str]) -> None:
-        _send(self._app, task, args, queue=_QUEUES[line], headers=headers)
+        _send(self._app, task, args, queue=QUEUES[line], headers=headers)
 
     def length(self) -> int:
-        return self._count(set(_QUEUES.values()))
+        return self._count(set(QUEUES.values()))
 
     def is_empty(self, line: Line) -> bool:
-        return self._count({_QUEUES[line]}) == 0
+        return self._count({QUEUES[line]}) == 0
 
     def close(self) -> None:
         """Close the connection that counts messages."""
@@ -152,90 +145,6 @@ class CeleryJobQueue:
             raise BrokerUnavailableError from error
 
 
-class CeleryGroupQueue:
-    """GroupQueue on the broker. Its messages equal those of `send_task`, and are prepared once.
-
-    Redis takes the messages of a group in one call. A call that failed may still have been executed: then its messages
-    arrive twice. RabbitMQ confirms each message.
-    """
-
-    def __init__(self, app: Celery, *, headers: Callable[[Job], AbstractContextManager[Mapping[str, str]]]) -> None:
-        self._app = app
-        self._headers = headers
-        self._tasks = {
-            line: PreparedTask(app, TAKE_TURN, queue=_QUEUES[line]) for line in (Line.INTERACTIVE, Line.BULK)
-        }
-
-    def publish(self, stored: StoredJobs) -> None:
-        """Publish in one call, or one by one where there is a single message, or the call failed."""
-        try:
-            with ExitStack() as spans, self._app.producer_or_acquire() as producer:
-                messages = [
-                    self._tasks[turn.line].message(_arguments(turn), headers=spans.enter_context(self._headers(job)))
-                    for turn, job in stored.turns
-                ]
-                self._publish_over(producer, messages)
-        except NOT_REACHED as error:
-            raise BrokerUnavailableError from error
-
-    def _publish_over(self, producer: Any, messages: Sequence[Message]) -> None:  # noqa: ANN401 - its types lack `batch`
-        lost = (*producer.connection.connection_errors, *producer.connection.channel_errors)
-        try:
-            if (
-                len(messages) == 1
-                or not producer.supports_batch_publish
-                or not self._publish_together(producer, messages)
-            ):
-                self._publish_each(producer, messages)
-        except lost as error:
-            raise BrokerUnavailableError from error
-
-    def _publish_together(self, producer: Any, messages: Sequence[Message]) -> bool:  # noqa: ANN401 - the same
-        """Return whether it succeeded: a pooled connection may be one to a broker that has been restarted."""
-        try:
-            with producer.batch():
-                self._publish_each(producer, messages)
-        except (*NOT_REACHED, *producer.connection.connection_errors):
-            return False
-        return True
-
-    def _publish_each(self, producer: Any, messages: Sequence[Message]) -> None:  # noqa: ANN401 - the same
-        for message in messages:
-            producer.publish(**message, **_sending(self._app))
-
-
-class PreparedTask:
-    """A task's messages in a queue, as `send_task` builds them, without rebuilding what is the same in each."""
-
-    def __init__(self, app: Celery, task: str, *, queue: str) -> None:
-        self._app = app
-        self._task = task
-        self._queue = queue
-
-    def message(self, args: Sequence[str | None], *, headers: Mapping[str, str]) -> Message:
-        template, embedded, declared = self._prepared
-        task_id, text = str(uuid4()), json.dumps(args)
-        ids = {"id": task_id, "root_id": task_id, "argsrepr": saferepr(list(args), self._app.amqp.argsrepr_maxsize)}
-        return {
-            "body": f"[{text}, {{}}, {embedded}]",
-            "content_type": "application/json",
-            "content_encoding": "utf-8",
-            "headers": {**template, **ids, **headers},
-            "exchange": "",
-            "routing_key": self._queue,
-            "declare": [declared],
-            "delivery_mode": declared.exchange.delivery_mode or self._app.conf.task_default_delivery_mode,
-            "correlation_id": task_id,
-            "reply_to": self._app.thread_oid,
-        }
-
-    @cached_property
-    def _prepared(self) -> tuple[Mapping[str, object], str, Any]:
-        """Headers, the end of the body, and the queue; lazily, since Celery's configuration is read by this."""
-        made = self._app.amqp.create_task_message("", self._task, [], {}, ignore_result=True)
-        return made.headers, json.dumps(made.body[2]), self._app.amqp.queues[self._queue]
-
-
 class CelerySyncQueue:
     """Publishes many syncs in one message: one for each would take as long as all the rest of a dispatch."""
 
@@ -245,7 +154,7 @@ class CelerySyncQueue:
     def publish(self, syncs: Sequence[Job]) -> None:
         """Publish one message for all. The sweeper publishes those that it did not start."""
         ids = [sync.job_id for sync in syncs]
-        _send(self._app, START_SYNCS, [ids], queue=_QUEUES[Line.SYNC], headers={})
+        _send(self._app, START_SYNCS, [ids], queue=QUEUES[Line.SYNC], headers={})
 
 
 class CeleryRpcQueue:
@@ -271,17 +180,19 @@ class CeleryDeliveryQueue:
         _send(self._app, DELIVER, [job_id], queue=QUEUE_UPKEEP, headers={})
 
 
-def _arguments(turn: AccountTurn) -> list[str | None]:
+def arguments_of(turn: AccountTurn) -> list[str | None]:
+    """Return the arguments of the task that takes a turn."""
     return [turn.account_id, turn.line.value, turn.as_of.isoformat() if turn.as_of is not None else None]
 
 
-def _sending(app: Celery) -> dict[str, Any]:
+def sending(app: Celery) -> dict[str, Any]:
+    """Return how to retry and to await confirmation: at once, on each node of the broker."""
     nodes = nodes_of(app)
     return {"retry": True, "retry_policy": {"max_retries": nodes, **_ONCE_MORE}, "confirm_timeout": _ANSWER_S / nodes}
 
 
 def _send(app: Celery, task: str, args: list[Any], *, queue: str, headers: Mapping[str, str]) -> None:
     try:
-        app.send_task(task, args=args, queue=queue, headers=dict(headers), ignore_result=True, **_sending(app))
+        app.send_task(task, args=args, queue=queue, headers=dict(headers), ignore_result=True, **sending(app))
     except NOT_REACHED as error:
         raise BrokerUnavailableError from error
