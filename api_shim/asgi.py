@@ -61,7 +61,8 @@ from worker.lifecycle.submit_group import GroupSubmitter, NewJob
 from worker.lifecycle.submit_once import KeyedSubmitter
 from worker.lifecycle.sync_starter import StartingQueue, Syncer
 from worker.messaging.bounded_queue import BoundedQueue
-from worker.messaging.celery_queues import CeleryGroupQueue, CeleryJobQueue, CeleryRpcQueue, answer_quickly
+from worker.messaging.celery_groups import CeleryGroupQueue
+from worker.messaging.celery_queues import CeleryJobQueue, CeleryRpcQueue, answer_quickly
 from worker.messaging.notifier import RedisJobNotifier
 from worker.mongo.database import MongoDatabase, connect, time_limit
 from worker.mongo.server_clock import MongoClock

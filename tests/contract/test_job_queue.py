@@ -22,7 +22,8 @@ from worker.app import NOTE_MARK, QUEUE_BULK, QUEUE_INTERACTIVE, RUN_RPC_REQUEST
 from worker.errors import BrokerUnavailableError, StoreUnavailableError
 from worker.jobs.status import JobKind, Line
 from worker.jobs.turn import AccountTurn, StoredJobs
-from worker.messaging.celery_queues import CeleryGroupQueue, CeleryJobQueue, CeleryRpcQueue
+from worker.messaging.celery_groups import CeleryGroupQueue
+from worker.messaging.celery_queues import CeleryJobQueue, CeleryRpcQueue
 from worker.messaging.interfaces import WatchedJobQueue
 from worker.rpc.requests import ExchangeCode, PlanExports, RpcRequest
 from worker.telemetry.tracing import LINK

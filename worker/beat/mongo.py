@@ -1,4 +1,4 @@
-"""MongoDueWork: what sweeps and dispatches would find, in one command that reads one entry of each of their indexes."""
+"""MongoDueWork: what sweeps and dispatches would find, by one command that reads one entry of each index."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from worker.lifecycle.mongo import upkeep
 from worker.mongo.database import Document, MongoDatabase, translated_errors
 from worker.schedules import mongo
 
-_LONG_AGO_S = 1e9  # what is no date is due: the task that it is for puts it off
-_IS_DATE = {"$type": "date"}  # as the partial indexes have it
+_LONG_AGO_S = 1e9  # a value that is no date counts as due: the task for it puts the document off
+_IS_DATE = {"$type": "date"}  # the filter of the partial indexes
 _LEASES = [upkeep.chore_id(name) for name in (PUBLISHING, CHORES)]
 _PACED = [upkeep.chore_id(name) for name in (ORPHANED_PAGES, ADOPTION)]
 
@@ -29,7 +29,7 @@ def _seconds_since(field: str) -> Document:
 
 
 def _first(kind: DueKind, collection: str, wanted: Document, since: str | None) -> Document:
-    """Read the first entry of an index, by the filter that the index is partial by; without `since` any entry."""
+    """Read the first entry of an index, whose partial filter is `wanted`; without `since` any entry."""
     order: list[Document] = [{"$sort": {since: ASCENDING}}] if since is not None else []
     age = _seconds_since(since) if since is not None else {"$literal": _LONG_AGO_S}
     shown = {"_id": False, "kind": {"$literal": kind.value}, "s": age}
@@ -55,13 +55,13 @@ _PIPELINE: Sequence[Document] = [
 
 
 class MongoDueWork:
-    """DueWorkStore. What is due is decided by the server's clock, as the tasks decide it themselves."""
+    """DueWorkStore, by the server's clock, which decides in the tasks as well."""
 
     def __init__(self, database: MongoDatabase) -> None:
         self._upkeep = database[upkeep.COLLECTION]
 
     def look(self) -> Outlook:
-        """Ask once, whatever is stored: some fifteen documents are read at most."""
+        """Read some fifteen entries at most, whatever is stored."""
         with translated_errors():
             found = list(self._upkeep.aggregate([*_PIPELINE]))
         leases = {each["_id"]: each["s"] for each in found if "_id" in each}

@@ -1,4 +1,4 @@
-"""BeatScheduler: beat enqueues what finds something to do, and goes on with a new connection, whatever was refused."""
+"""BeatScheduler: sends only periodic tasks that have work to do, and reconnects after any failure."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from worker.settings import BeatSettings, load
 _log = structlog.get_logger()
 
 _TRY_AGAIN_S = 2.0
-_LOOK_S = 1.0  # for an answer of MongoDB's: beat does nothing else meanwhile
+_LOOK_S = 1.0  # for MongoDB's answer, which beat waits for
 
 
 class BeatScheduler(Scheduler):
-    """Celery's, which keeps no file. It has one connection, and would keep it where a password or a right was refused.
+    """Celery's scheduler without a file. Celery would keep its one connection after a password was refused.
 
-    What one tick did not send, a later one does: none of the periodic tasks minds being early, late or doubled. So one
-    that would find nothing is not sent at all, where MongoDB can be asked.
+    What one tick did not send, a later one does: each periodic task may be early, late or doubled. So one that would
+    find nothing is not sent at all, where MongoDB can be asked.
     """
 
     _gate: PeriodicGate | None = None
     _database: MongoDatabase | None = None
 
     def setup_schedule(self) -> None:
-        """Read the schedule, and where MongoDB is; wrong settings end the process with one line and status 2."""
+        """Read the schedule and MongoDB's address; wrong settings end the process with one line and status 2."""
         cast("Any", super()).setup_schedule()
         settings = load(BeatSettings)
         if settings.mongodb_uri is not None:
@@ -40,7 +40,7 @@ class BeatScheduler(Scheduler):
             self._gate = PeriodicGate(MongoDueWork(self._database))
 
     def apply_entry(self, entry: Any, producer: Any = None) -> None:  # noqa: ANN401 - Celery's signature
-        """Send a task that is due by the clock, if there is something for it to do."""
+        """Send a task that is due by the clock, if it has work to do."""
         if self._is_needed(entry.task):
             cast("Any", super()).apply_entry(entry, producer=producer)
 
@@ -50,17 +50,17 @@ class BeatScheduler(Scheduler):
         return self._gate.needs_sweep() if task == SWEEP else self._gate.needs_dispatch()
 
     def tick(self, *args: Any, **kwargs: Any) -> float:  # noqa: ANN401 - Celery's signature
-        """Send what is due, and return for how many seconds nothing will be."""
+        """Send what is due, and return the seconds until the next task is."""
         try:
             return float(cast("Any", super()).tick(*args, **kwargs))
         except NOT_REACHED as error:
             _log.warning("beat_could_not_connect", error=type(error).__name__)
             self._forget_connection()
-            self.__dict__["_heap"] = None  # the task in hand was taken out of it: it is built anew
+            self.__dict__["_heap"] = None  # the task at hand was popped from it: rebuild it
             return _TRY_AGAIN_S
 
     def apply_async(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - Celery's signature
-        """Send a task. After a failure the next one gets a new connection."""
+        """Send a task; after a failure the next one gets a new connection."""
         try:
             return cast("Any", super()).apply_async(*args, **kwargs)
         except Exception:
@@ -68,7 +68,6 @@ class BeatScheduler(Scheduler):
             raise
 
     def close(self) -> None:
-        """Close both connections."""
         if self._database is not None:
             self._database.client.close()
         cast("Any", super()).close()

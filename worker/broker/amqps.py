@@ -11,19 +11,19 @@ from kombu.transport.pyamqp import SSLTransport
 def install() -> None:
     """Register the transport for `amqps://` in this process. Idempotent.
 
-    By the scheme's name, since kombu forgets any other choice of transport when it moves on to the next URL.
+    By the name of the scheme: kombu forgets any other choice of transport when it fails over to the next URL.
     """
     TRANSPORT_ALIASES["amqps"] = f"{__name__}:VerifyingTransport"
 
 
 class VerifyingTransport(SSLTransport):
-    """py-amqp checks a host's name only where it is told one.
+    """Gives py-amqp the host name to verify, without which it verifies none.
 
-    kombu would tell it that of the first URL for all of them, and 127.0.0.1 where the URL has localhost.
+    kombu would pass the name of the first URL for all of them, and 127.0.0.1 where the URL has localhost.
     """
 
     def establish_connection(self) -> Any:  # noqa: ANN401 - kombu's signature
-        """Connect, and expect a certificate for the host as the URL names it."""
+        """Connect, and require a certificate for the host name in the URL."""
         client: Any = self.client
         host, options = client.hostname, dict(client.ssl) if isinstance(client.ssl, dict) else {}
         if options.pop("check_hostname", True):

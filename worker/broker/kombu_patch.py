@@ -1,4 +1,4 @@
-"""Repairs of kombu, without which a worker dies: of a Redis that restarts, and of a list that holds other things.
+"""Patches of kombu, without which a worker dies when Redis restarts, or a queue's list holds something else.
 
 See decision 0003.
 """
@@ -21,16 +21,16 @@ _log = structlog.get_logger()
 
 
 def apply() -> None:
-    """Repair what is broken in the installed version; doing so again changes nothing."""
+    """Patch the installed version. Idempotent."""
     _outlive_restarts()
     if not getattr(kombu_redis.Channel, "is_repaired", False):
         channel = cast("Any", kombu_redis.Channel)
-        channel._brpop_read = _drop_what_is_no_message(channel._brpop_read)  # noqa: SLF001 - there is no other place
+        channel._brpop_read = _drop_what_is_no_message(channel._brpop_read)  # noqa: SLF001 - there is no public hook
         channel.is_repaired = True
 
 
 def _outlive_restarts() -> None:
-    """Repair the versions that are known to be broken, once; leave every other one alone.
+    """Patch the versions that are known to be broken, once, and no others.
 
     When the connection is lost, Celery 5.7.0 collects the channel and then closes it again; the second close asks a
     transport without a client for its parameters, and the AttributeError ends the worker's main process.
@@ -46,10 +46,10 @@ def _outlive_restarts() -> None:
 
 
 def _drop_what_is_no_message(read: Callable[..., Any]) -> Callable[..., Any]:
-    """Read a queue's list; an element that is no message is dropped, as if the list had been empty.
+    """Wrap the read of a queue's list: an element that is no message is dropped, as if the list had been empty.
 
-    Whatever else stands there was put there by another program. Of the product's own messages none can be missed: they
-    say no more than which job is due, and the sweeper sends them again.
+    Another program must have put it there. Even a dropped message of our own would do no harm: it only names a job that
+    is due, and the sweeper publishes it again.
     """
 
     def brpop_read(self: Any, **options: Any) -> Any:  # noqa: ANN401 - kombu's signature
@@ -72,7 +72,7 @@ def _drop_what_is_no_message(read: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _is_message(element: bytes | str) -> bool:
-    """Look at what kombu reads of a message without asking whether it is there."""
+    """Check what kombu reads from a message without a check of its own."""
     try:
         message = json.loads(element)
         properties, headers = message["properties"], message.get("headers") or {}
@@ -91,7 +91,7 @@ def _is_lost(channel: Any) -> bool:  # noqa: ANN401 - kombu is not typed
 
 
 def _skip_when_lost(restore: Callable[..., Any]) -> Callable[..., Any]:
-    """Leave unacknowledged messages where they are, in Redis: the visibility timeout restores them."""
+    """Leave unacknowledged messages in Redis, where the visibility timeout restores them."""
 
     def restore_unacked(self: Any, client: Any = None) -> Any:  # noqa: ANN401 - kombu's signature
         if _is_lost(self.channel):
@@ -103,7 +103,7 @@ def _skip_when_lost(restore: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _refuse_when_lost(method: Callable[..., Any]) -> Callable[..., Any]:
-    """Answer as a lost connection does: Celery logs it and goes on."""
+    """Raise what a lost connection does: Celery logs it and continues."""
 
     def guarded(self: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - kombu's signature
         if _is_lost(self.channel):

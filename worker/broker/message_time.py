@@ -1,7 +1,7 @@
-"""Has kombu date messages that are being worked on by Redis' clock, in every process.
+"""Makes kombu date unacknowledged messages by Redis' clock, in every process.
 
-kombu stores the process' time with such a message, and any worker restores it to its queue when that is long ago by its
-own clock. A worker whose clock is an hour ahead would restore all messages of all others, again and again.
+kombu stores the process' time with such a message, and any worker requeues it when that is long ago by its own clock. A
+worker whose clock is an hour ahead would requeue all messages of all others, again and again.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from redis.exceptions import RedisError
 
 from worker.clock import steady_s
 
-_LONGEST_ANSWER_S = 1.0  # an answer that took longer is too inexact
+_LONGEST_ANSWER_S = 1.0  # a slower answer is too imprecise
 
 
 class BrokerTime:
-    """Seconds since 1970 by Redis' clock, as it was when Redis was last asked, and by a steady clock since then."""
+    """Seconds since 1970 by Redis' clock: its last answer, plus the time since then by a monotonic clock."""
 
     def __init__(self, *, steady: Callable[[], float] = steady_s, own: Callable[[], float] = time.time) -> None:
         self._steady = steady
@@ -27,16 +27,16 @@ class BrokerTime:
         self._ahead_s: float | None = None
 
     def __call__(self) -> float:
-        """Return the present instant, by the machine's clock if Redis has never answered."""
+        """Return the current instant, by the machine's clock if Redis has never answered."""
         return self._own() if self._ahead_s is None else self._steady() + self._ahead_s
 
     @property
     def is_known(self) -> bool:
-        """Whether Redis has answered."""
+        """Whether Redis has ever answered."""
         return self._ahead_s is not None
 
     def ask(self, client: Any) -> None:  # noqa: ANN401 - kombu's client, which is not typed
-        """Ask Redis; if it does not answer, or refuses, keep the last answer."""
+        """Ask Redis; without an answer the last one stays."""
         asked_at = self._steady()
         try:
             seconds, microseconds = client.time()
@@ -48,7 +48,7 @@ class BrokerTime:
 
 
 def install(broker_time: BrokerTime) -> None:
-    """Have kombu's Redis transport go by Redis' clock, which is asked whenever messages are looked for; once."""
+    """Patch kombu's Redis transport to use this clock, and to ask Redis whenever it restores messages. Idempotent."""
     qos = cast("Any", kombu_redis.QoS)
     if getattr(qos, "tells_broker_time", False):
         return

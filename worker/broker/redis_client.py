@@ -1,4 +1,4 @@
-"""The clients of Redis, of one server or behind Sentinels, over TLS or not; nothing is connected before it is used."""
+"""Clients of Redis, of one server or behind Sentinels, with or without TLS; they connect at first use."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from redis.sentinel import Sentinel
 from worker.broker.redis_urls import RedisAddress, parse_redis_url, without_tls
 
 _TIMEOUT_S = 0.5
-_SENTINEL_TIMEOUT_S = 0.5  # for each: the next one is asked where one is away
+_SENTINEL_TIMEOUT_S = 0.5  # for each Sentinel, before the next one is asked
 
 
 def impatient_redis(url: str) -> Redis:
-    """Prepare a client that answers or fails soon, for those who can do without an answer.
+    """Return a client that answers or fails within a second, for callers that can do without an answer.
 
-    A connection that was cut while it was idle is opened again at once. The library's own retries take seconds.
+    A connection that was closed while idle is reopened at once. The library's own retries take seconds.
     """
     retry = Retry(NoBackoff(), retries=1, supported_errors=(RedisConnectionError,))
     return redis_client(url, timeout_s=_TIMEOUT_S, retry=retry)
 
 
 def redis_client(url: str, *, timeout_s: float, **options: Any) -> Redis:  # noqa: ANN401 - redis-py's options
-    """Prepare a client of the master. `options` are further ones of redis-py's."""
+    """Return a client of the master. `options` are passed to redis-py."""
     address = parse_redis_url(url)
     options |= {"socket_timeout": timeout_s, "socket_connect_timeout": timeout_s}
     if address.master is None:
@@ -40,7 +40,7 @@ def redis_client(url: str, *, timeout_s: float, **options: Any) -> Redis:  # noq
 
 
 def async_redis_client(url: str, **options: Any) -> AsyncRedis:  # noqa: ANN401 - redis-py's options
-    """Prepare a client for an event loop. `options` are further ones of redis-py's."""
+    """Return a client for an event loop. `options` are passed to redis-py."""
     address = parse_redis_url(url)
     if address.master is None:
         return AsyncRedis.from_url(without_tls(url), **_tls(address), **options)
@@ -51,9 +51,9 @@ def async_redis_client(url: str, **options: Any) -> AsyncRedis:  # noqa: ANN401 
 
 
 def sentinel_arguments(address: RedisAddress) -> dict[str, Any]:
-    """Return what redis-py, and kombu by it, is told about the Sentinels themselves.
+    """Return redis-py's arguments for the Sentinels themselves, which kombu passes on.
 
-    Without a retry: the other Sentinels know as well.
+    Without retries: the next Sentinel answers as well.
     """
     return {
         "socket_timeout": _SENTINEL_TIMEOUT_S,

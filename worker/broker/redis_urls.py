@@ -1,4 +1,4 @@
-"""The URL of a Redis: one server, or the Sentinels that know which of several servers is the master now."""
+"""URLs of Redis: of one server, or of Sentinels, which know which of several servers is the master."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _SENTINEL_FORM = "redis+sentinel://[:password@]host[:port][,…]/master[/databas
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RedisAddress:
-    """Where a Redis is. With a `master`, `hosts` are Sentinels, which are asked for it; without, there is one host.
+    """The address of a Redis. With a `master`, `hosts` are Sentinels, which are asked for it; otherwise one server.
 
-    `parameters` are those of the URL that are redis-py's own, such as `socket_timeout`.
+    `parameters` are the URL's parameters for redis-py, such as `socket_timeout`.
     """
 
     hosts: tuple[tuple[str, int], ...]
@@ -36,7 +36,7 @@ class RedisAddress:
 
 
 def parse_redis_url(url: str) -> RedisAddress:
-    """Read a URL. Raises ValueError, whose text holds no part that may be secret."""
+    """Parse a URL. Raises ValueError, whose text contains no part that may be secret."""
     scheme, _, rest = url.partition("://")
     if scheme in REDIS_SCHEMES:
         return _one_server(scheme, rest)
@@ -49,7 +49,7 @@ def parse_redis_url(url: str) -> RedisAddress:
 
 
 def without_tls(url: str) -> str:
-    """Take out of a URL what says something about certificates."""
+    """Return the URL without its parameters about certificates."""
     parts = urlsplit(url)
     kept = [(name, value) for name, value in parse_qsl(parts.query) if name not in TLS_PARAMETERS]
     return parts._replace(query=urlencode(kept)).geturl()
@@ -117,7 +117,7 @@ def _split(rest: str, *, port: int) -> _Parts:
 
 
 def _host(text: str, *, port: int) -> tuple[str, int]:
-    """Read `host[:port]`. Raises ValueError."""
+    """Parse `host[:port]`. Raises ValueError."""
     parts = urlsplit(f"//{text}")
     if not parts.hostname or parts.port == 0:
         raise ValueError

@@ -1,4 +1,4 @@
-"""What the URL of a Redis or a RabbitMQ says about certificates, in the words of each client library."""
+"""The TLS parameters of a Redis or RabbitMQ URL, as arguments of each client library."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ _REQUIREMENTS = {"required": True, "cert_required": True, "none": False, "cert_n
 _BOOLEANS = {"true": True, "false": False}
 
 TLS_PARAMETERS = frozenset({*_FILES, "ssl_cert_reqs", "ssl_check_hostname"})
-"""What a URL may say, in redis-py's words."""
+"""The parameters that a URL may have, by redis-py's names."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TlsOptions:
-    """How a server proves who it is, and how we do. Without options: by the system's CAs, and by its host's name."""
+    """How server and client are verified; by default the server by the system's CAs and its host name."""
 
     verify: bool = True
     check_hostname: bool = True
@@ -27,7 +27,7 @@ class TlsOptions:
 
     @classmethod
     def parse(cls, query: Mapping[str, str]) -> Self:
-        """Read the parameters of a URL; others are left alone.
+        """Parse the parameters of a URL, ignoring others.
 
         Raises ValueError, which names the parameter, for an unknown value and for a file that cannot be used.
         """
@@ -70,7 +70,9 @@ class TlsOptions:
             raise ValueError("ssl_ca_certs: must be a file of certificates in PEM form") from None
         try:
             if self.cert_file is not None:
-                context.load_cert_chain(self.cert_file, self.key_file, password="")  # a key with one would ask for it
+                context.load_cert_chain(
+                    self.cert_file, self.key_file, password=""
+                )  # without one, an encrypted key would prompt for it
         except OSError:
             raise ValueError("ssl_certfile, ssl_keyfile: must be a certificate and its key in PEM form") from None
 

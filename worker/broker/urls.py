@@ -18,10 +18,9 @@ _STARTS = " or ".join(f"{scheme}://" for scheme in (*REDIS_SCHEMES, *SENTINEL_SC
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrokerAddress:
-    """A broker as Celery wants it: `url` is kombu's, with a ; between several; `use_ssl` None where there is no TLS.
+    """A broker's settings for Celery: `url` is kombu's, with a ; between several; `use_ssl` is None without TLS.
 
-    `nodes` is the number of servers that the URLs lead to: one, or the nodes of a RabbitMQ cluster. `redis` is
-    None where it is RabbitMQ.
+    `nodes` is the number of servers: one, or the nodes of a RabbitMQ cluster. `redis` is None for RabbitMQ.
     """
 
     url: str = field(repr=False)
@@ -31,7 +30,7 @@ class BrokerAddress:
 
 
 def parse_broker_url(url: str) -> BrokerAddress:
-    """Read a URL, or several with a ; between them. Raises ValueError, whose text holds no part of a URL."""
+    """Parse a URL, or several with a ; between them. Raises ValueError, whose text contains no part of a URL."""
     scheme = url.partition("://")[0]
     if scheme in AMQP_SCHEMES:
         return _rabbitmq(scheme, url.split(";"))
@@ -53,7 +52,7 @@ def _redis(url: str) -> BrokerAddress:
 
 
 def _kombu_url(scheme: str, address: RedisAddress, host: str, port: int) -> str:
-    """Write one URL, with credentials in each: kombu forgets those of the first when it goes on to the next."""
+    """Return one URL with its credentials: kombu forgets those of the first when it fails over to the next."""
     user, password = (quote(part or "", safe="") for part in (address.username, address.password))
     who = f"{user}:{password}@" if user or password else ""
     return f"{scheme}://{who}{f'[{host}]' if ':' in host else host}:{port}/{address.database}"
@@ -88,7 +87,7 @@ def _query_of_node(scheme: str, url: str) -> dict[str, str]:
 
 
 def _without_tls(url: str) -> str:
-    """Remove parameters in redis-py's words, which kombu would pass to py-amqp. The path is kept: // is a vhost."""
+    """Remove redis-py's parameters, which kombu would pass to py-amqp. The path is kept: // is a vhost."""
     base, _, query = url.partition("?")
     kept = urlencode([(name, value) for name, value in parse_qsl(query) if name not in TLS_PARAMETERS])
     return f"{base}?{kept}" if kept else base

@@ -1,4 +1,4 @@
-"""Estimate: how many records an export will bring, in how many calls, and how long that takes; pure arithmetic."""
+"""Estimate: how many records an export will bring, in how many calls, and how long that takes; pure."""
 
 from __future__ import annotations
 
@@ -12,23 +12,21 @@ from typing import Self
 from worker.rate_limit.quota import Rate
 from worker.records.conversion import convert
 
-_USUAL_CALL_S = 0.5  # of a list, where nothing was measured
+_USUAL_CALL_S = 0.5  # of a list call, where none was measured
 
 
 class Basis(StrEnum):
-    """Where a number of records comes from."""
-
     HUBSPOT = "hubspot"
     """HubSpot's own total."""
     LAST_EXPORT = "last_export"
     """The last complete export of the type."""
     LIMIT = "limit"
-    """What was asked for, and no more than that."""
+    """The requested limit alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Count:
-    """How many records of a type there are, as of an instant."""
+    """How many records of a type there were at an instant."""
 
     records: int
     basis: Basis
@@ -37,7 +35,7 @@ class Count:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Extent:
-    """How much of a type is wanted: at most `limit` records (None: all), so many a call, from the start or not."""
+    """What is requested of a type: at most `limit` records (None: all), in calls of `page_size`."""
 
     limit: int | None
     page_size: int
@@ -46,7 +44,7 @@ class Extent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
-    """What an export will come to. `as_of` is when its basis was counted; None for a limit, which holds always."""
+    """The expected size of an export. `as_of` is when its basis was counted; None for a limit."""
 
     records: int
     calls: int
@@ -56,9 +54,9 @@ class Estimate:
 
     @classmethod
     def of(cls, extent: Extent, *, count: Count | None, call_s: float | None, rate: Rate | None) -> Self | None:
-        """Estimate; None where nobody can say.
+        """Estimate an export; None where nothing is known.
 
-        `call_s` is what a call has taken lately. What is left after an offset is not known, only the limit is.
+        `call_s` is the recent duration of a call. With an offset only the limit is known, not how much follows.
         """
         known = count if extent.is_from_start else None
         if extent.limit is None and known is None:
@@ -76,7 +74,7 @@ class Estimate:
 
     @classmethod
     def together(cls, parts: Sequence[Self]) -> Self:
-        """Add estimates up, of exports that run side by side; there is at least one."""
+        """Add up estimates of exports that run concurrently; there is at least one."""
         return cls(
             records=sum(part.records for part in parts),
             calls=sum(part.calls for part in parts),
@@ -86,21 +84,21 @@ class Estimate:
         )
 
     def seconds_for(self, records: int) -> float:
-        """Return the part of the time that so many of the records take."""
+        """Return the share of the time that so many of the records take."""
         return self.seconds * records / self.records if self.records else self.seconds
 
     @classmethod
     def from_stored(cls, stored: object) -> Self:
-        """Read back what `asdict` gave and a database kept."""
+        """Convert a stored document. Raises ValueError."""
         return convert(stored, cls)
 
 
 def least_seconds(calls: int, rate: Rate | None) -> float:
-    """Return how long so many calls take at the least: the first may go at once, a window later as many again."""
+    """Return the least time for so many calls: a window's worth of them may go at once, then one window later."""
     return max(0, calls - 1) // rate.calls * rate.seconds if rate is not None else 0.0
 
 
 def seconds_together(estimates: Sequence[Estimate], rate: Rate | None) -> float:
-    """Return how long exports take that run side by side and share the limit."""
+    """Return how long exports take that run concurrently and share the rate limit."""
     longest_s = max((each.seconds for each in estimates), default=0.0)
     return max(longest_s, least_seconds(sum(each.calls for each in estimates), rate))

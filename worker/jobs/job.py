@@ -294,9 +294,9 @@ class Job:
             return self.lanes.counted_pages
         return self.blocks or ((0, self.progress.pages),)
 
-    def page_numbers(self, places: Iterable[int]) -> list[int]:
+    def page_numbers(self, positions: Iterable[int]) -> list[int]:
         """Return the stored numbers of the pages at these positions in the order of ids."""
-        return numbers_of(self.blocks, places)
+        return numbers_of(self.blocks, positions)
 
     @property
     def is_complete(self) -> bool:

@@ -305,10 +305,10 @@ def is_among(blocks: Iterable[Block], number: int) -> bool:
     return any(first <= number < first + pages for first, pages in blocks)
 
 
-def numbers_of(blocks: Sequence[Block], places: Iterable[int]) -> list[int]:
+def numbers_of(blocks: Sequence[Block], positions: Iterable[int]) -> list[int]:
     """Return the numbers of pages by their positions in the order of ids; without runs the two are the same."""
     if not blocks:
-        return list(places)
+        return list(positions)
     begins = [0, *accumulate(pages for _, pages in blocks)]
-    found = ((place, bisect_right(begins, place) - 1) for place in places)
-    return [blocks[block][0] + place - begins[block] for place, block in found]
+    found = ((position, bisect_right(begins, position) - 1) for position in positions)
+    return [blocks[index][0] + position - begins[index] for position, index in found]

@@ -1,4 +1,4 @@
-"""Receipt: the proof of completeness that a finished job carries, drawn up from its Tally; pure."""
+"""Receipt: the proof of completeness that a finished job carries, from its ExportTotals; pure."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """What a receipt is drawn up from.
+    """What a receipt is computed from.
 
-    `start` is the offset that was asked for (None: the start), `end` the one that HubSpot gave with the last page.
-    `stored_pages` is how many of the job's `pages` the store holds, counted there. `distinct` is the exact number of
-    distinct ids, needed only where the tally does not prove them distinct. `is_of_two_lists`: the legacy list of
-    engagements gave a part, the dated list of notes the rest. `changed_since`: a feed of changes was read.
-    `withheld` are records of the copy that were not found, and not marked as deleted for want of proof.
+    `start` is the requested offset (None: the start), `end` the one that HubSpot gave with the last page.
+    `stored_pages` is how many of the job's `pages` the store holds. `distinct` is the exact number of distinct ids,
+    needed only where the order of ids does not prove them distinct. `is_of_two_lists`: the legacy list of engagements
+    gave a part, the dated list of notes the rest. `changed_since`: a feed of changes was read.
+    `withheld` counts records of the copy that were not found, and not marked as deleted for lack of proof.
     """
 
     tally: ExportTotals
@@ -53,25 +53,25 @@ class Facts:
 
     @property
     def missing_pages(self) -> int:
-        """How many pages the store lost; one more than was counted is no loss."""
+        """How many pages the store has lost; one that was stored but not counted is no loss."""
         return max(0, self.pages - self.stored_pages)
 
     @property
     def distinct_ids(self) -> int | None:
-        """How many ids differ; None when nobody knows."""
+        """The number of distinct ids; None when it is unknown."""
         return self.tally.ids if self.tally.proves_distinct else self.distinct
 
     @property
     def duplicates(self) -> int | None:
-        """How many records came with an id that had come before; None when nobody knows."""
+        """How many records repeated an earlier id; None when it is unknown."""
         return None if self.distinct_ids is None else self.tally.ids - self.distinct_ids
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OffsetChain:
-    """From where to where pages were read; closed when that is from the start to HubSpot's "no more" with no gap.
+    """The range of offsets that was read; closed when it is without gaps from the start to HubSpot's "no more".
 
-    `end` is the offset of the last page, None where that was 0 or left out; of an export in lanes it is the last id.
+    `end` is the offset of the last page, None where that was 0 or missing; of an export in lanes it is the last id.
     """
 
     start: Offset | None
@@ -83,8 +83,8 @@ class OffsetChain:
 class Receipt:
     """What a finished job proves about its records; `incomplete_because` names every reason, in words for a client.
 
-    `properties` are those that were asked for; none means HubSpot's few standard ones, `*` all there are. `mended`
-    counts, by kind, what was put right where HubSpot's answer was no JSON.
+    `properties` are those that were requested; none means HubSpot's few default ones, `*` all there are. `mended`
+    counts, by kind, what had to be repaired before HubSpot's answer was JSON.
     """
 
     complete: bool
@@ -107,13 +107,13 @@ class Receipt:
     withheld_deletions: int = 0
 
     def without(self, erased: Erased) -> Self:
-        """Say how many records were erased since; the checksum is then that of the ids that are left."""
+        """Return the receipt after erasures, with their number and the checksum of the remaining ids."""
         left = erased.taken_from(self.checksum.removeprefix(CHECKSUM_PREFIX))
         return replace(self, erased=erased.records, checksum=CHECKSUM_PREFIX + left)
 
     @classmethod
     def of(cls, facts: Facts) -> Self:
-        """Draw up the receipt of a job that ended, however it ended."""
+        """Return the receipt of a job that succeeded, failed or was cancelled."""
         reasons = [*_breaks_in_the_chain(facts), *_doubts_about_ids(facts), *_doubts_about_the_list(facts)]
         tally = facts.tally
         return cls(
@@ -138,9 +138,9 @@ class Receipt:
 
     @classmethod
     def of_parts(cls, parts: Mapping[str, Self]) -> Self:
-        """Add up the receipts of a sync's exports, each under the name of its type: complete if all of them are.
+        """Add up the receipts of a sync's exports, by the names of their types: complete if all of them are.
 
-        Ids of several types stand in no order, so there is no first and no last.
+        Ids of different types have no common order, so there is no first and no last one.
         """
         each = list(parts.values())
         reasons = [f"{name}: {part.incomplete_because}" for name, part in parts.items() if not part.complete]
@@ -166,7 +166,7 @@ class Receipt:
 
     @classmethod
     def from_stored(cls, stored: object) -> Self:
-        """Read back what `asdict` gave and a database kept."""
+        """Convert a stored document. Raises ValueError."""
         return convert(stored, cls)
 
 

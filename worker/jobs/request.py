@@ -1,4 +1,4 @@
-"""What was asked for: an export or a sync, and where the request came from."""
+"""What a job was requested to do, and where the request came from."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from worker.records.types import ExportType, Offset, is_start
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportRequest:
-    """What was asked for.
+    """The request of an export.
 
     `limit` is the most records in all (None: all of them), `page_size` the most records a call asks for (0: a sync,
-    which makes none), `offset` where to start (None: at the start), `params` further query parameters for HubSpot, in
-    order, repeats kept.
+    which makes none), `offset` where to start (None: at the start), `params` further query parameters for HubSpot in
+    their order, with repetitions.
     """
 
     limit: int | None = None
@@ -25,15 +25,14 @@ class ExportRequest:
 
     @property
     def is_from_start(self) -> bool:
-        """Whether no records before the first page were left out."""
         return is_start(self.offset)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SyncRequest:
-    """What a sync was asked for: types and mode, and the schedule and its instant that asked; None: a caller did.
+    """The request of a sync, by a schedule for one of its instants, or by a caller: then both are None.
 
-    `confirm_deletions`: the caller knows that whatever HubSpot's lists lack is gone.
+    `confirm_deletions`: the caller confirms that records which HubSpot's lists lack are deleted.
     """
 
     types: tuple[ExportType, ...]
@@ -45,7 +44,7 @@ class SyncRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
-    """The request that a job came from: the id it goes by in logs, and its place in a trace (W3C `traceparent`)."""
+    """The HTTP request that a job came from: its id in logs, and its span (W3C `traceparent`)."""
 
     request_id: str | None = None
     traceparent: str | None = None

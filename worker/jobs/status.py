@@ -24,8 +24,6 @@ from worker.records.types import ExportType
 
 
 class JobStatus(StrEnum):
-    """Where a job stands."""
-
     QUEUED = "queued"
     RUNNING = "running"
     WAITING = "waiting"
@@ -35,7 +33,7 @@ class JobStatus(StrEnum):
 
     @property
     def is_terminal(self) -> bool:
-        """Nothing happens any more unless someone asks for a retry."""
+        """Whether only a retry changes it."""
         return self in _TERMINAL
 
 
@@ -54,7 +52,7 @@ LEGAL_CHANGES: Mapping[JobStatus, frozenset[JobStatus]] = MappingProxyType(
 
 
 class Line(StrEnum):
-    """The lines in which an account's jobs wait for a worker."""
+    """The queues in which an account's jobs wait for a worker, each in the order of readiness."""
 
     INTERACTIVE = "interactive"
     BULK = "bulk"
@@ -62,7 +60,7 @@ class Line(StrEnum):
 
 
 class JobKind(StrEnum):
-    """How much a job brings: the page that a caller waits for, all of a type, or several types, a child for each."""
+    """A single page that a caller waits for, an export of one type, or a sync with an export for each type."""
 
     PAGE = "page"
     EXPORT = "export"
@@ -70,7 +68,6 @@ class JobKind(StrEnum):
 
     @property
     def line(self) -> Line:
-        """The line in which jobs of this kind wait."""
         return _LINES[self]
 
 
@@ -80,12 +77,12 @@ _LINES: Mapping[JobKind, Line] = MappingProxyType(
 
 
 JOB_TYPES = (*(each.value for each in ExportType), JobKind.SYNC.value)
-"""What a job may be of, in the word that it is listed under."""
+"""The words that jobs are listed under."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HubSpotAnswer:
-    """What HubSpot said when it refused: the HTTP status (None: no answer came) and its own body."""
+    """HubSpot's error: the HTTP status (None: no answer came) and its own body."""
 
     status: int | None
     body: JsonValue
@@ -104,7 +101,7 @@ class JobError:
 
     @classmethod
     def of(cls, error: ExportError, *, at: datetime | None = None) -> Self:
-        """Keep of an error what a client may know, and, where `at` is told, when it is worth asking again."""
+        """Return what a client may know of an error; with `at`, also when a retry is worth while."""
         answer = HubSpotAnswer(status=error.status, body=error.body) if isinstance(error, HubSpotError) else None
         return cls(
             code=error.code,

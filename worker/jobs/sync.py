@@ -1,10 +1,10 @@
-"""Syncs: the children of a sync, and how its state follows from theirs; pure.
+"""Syncs: the children of a sync, and how its state is derived from theirs; pure.
 
 The state of a sync with children:
 
-    queued     none has been started yet, or after a retry none has been taken up again
+    queued     none has been started yet, or none since a retry
     running    some have
-    waiting    whatever is not finished waits for HubSpot; until the first of them goes on
+    waiting    all unfinished ones wait for HubSpot; until the first of them resumes
     succeeded  all have succeeded
     failed     all are finished and at least one has failed
     cancelled  all are finished, at least one was cancelled, none has failed
@@ -40,7 +40,7 @@ def new_sync(  # noqa: PLR0913 - what there is to know of a sync
     label: str | None = None,
     webhook: Webhook | None = None,
 ) -> Job:
-    """Write a sync down, not stored yet."""
+    """Return a new sync, not stored yet."""
     return Job(
         job_id=job_id,
         account_id=account_id,
@@ -58,7 +58,7 @@ def new_sync(  # noqa: PLR0913 - what there is to know of a sync
 
 
 def new_children(sync: Job, *, at: datetime) -> list[Job]:
-    """Write the exports down that a sync consists of, not stored yet; always with the same ids."""
+    """Return the exports of a sync, not stored yet; their ids are always the same."""
     if sync.sync is None:
         return []
     copying = CopyProgress(mode=sync.sync.mode, confirms_deletions=sync.sync.confirm_deletions)
@@ -66,7 +66,7 @@ def new_children(sync: Job, *, at: datetime) -> list[Job]:
 
 
 def follow(sync: Job, children: Sequence[Job]) -> Job:
-    """Give a sync as its children have it; before there are any it stays as it is."""
+    """Return a sync with the state derived from its children; without any it stays as it is."""
     if not children:
         return sync
     missing = [JobStatus.QUEUED] * (len(sync.children) - len(children))
@@ -97,12 +97,12 @@ def follow(sync: Job, children: Sequence[Job]) -> Job:
 
 
 def is_left_over(sync: Job | None) -> bool:
-    """Whether the child of this sync is one that nobody wants: the sync was removed, or stopped, as it was made."""
+    """Return whether a child of this sync is left over: the sync was removed or cancelled while it was expanded."""
     return sync is None or (sync.status.is_terminal and not sync.is_expanded)
 
 
 def _child(sync: Job, export_type: ExportType, *, at: datetime) -> Job:
-    """Write a child down. It has gone on as often as its sync: the sync's endings count on from there."""
+    """Return a new child. It starts with the sync's resumes, since the sync's runs are counted from its children."""
     return Job(
         job_id=child_id(sync.job_id, export_type),
         account_id=sync.account_id,
@@ -120,7 +120,7 @@ def _child(sync: Job, export_type: ExportType, *, at: datetime) -> Job:
 
 
 def _status(before: JobStatus, statuses: Collection[JobStatus]) -> JobStatus:
-    """Give the state; `before` tells a sync of which nothing is started from one of which some is finished already."""
+    """Return the state; `before` tells a sync that has not started from one of which some children are finished."""
     unfinished = {each for each in statuses if not each.is_terminal}
     if not unfinished:
         return next(each for each in (JobStatus.FAILED, JobStatus.CANCELLED, JobStatus.SUCCEEDED) if each in statuses)
@@ -131,7 +131,6 @@ def _status(before: JobStatus, statuses: Collection[JobStatus]) -> JobStatus:
 
 
 def _progress(children: Sequence[Job]) -> Progress:
-    """Add up; a sync has no place of its own."""
     return Progress(
         pages=sum(child.progress.pages for child in children),
         records=sum(child.progress.records for child in children),
@@ -140,7 +139,7 @@ def _progress(children: Sequence[Job]) -> Progress:
 
 
 def _error(children: Sequence[Job]) -> JobError:
-    """Name the types that failed and why; where nothing succeeded and all for one reason, that reason is the code."""
+    """Return an error that names the types that failed; if all failed with one code, it has that code."""
     failed = [(child, child.error) for child in children if child.error is not None]
     codes = {error.code for _, error in failed}
     is_whole = len(failed) == len(children) and len(codes) == 1
@@ -154,7 +153,7 @@ def _error(children: Sequence[Job]) -> JobError:
 
 
 def _receipt(children: Sequence[Job]) -> Receipt | None:
-    """Add the receipts up; not before all are there, which may take a minute after a cancel."""
+    """Add up the receipts once all are there, which may take a minute after a cancel."""
     drawn_up = {child.records_type.value: child.receipt for child in children if child.receipt is not None}
     return Receipt.of_parts(drawn_up) if len(drawn_up) == len(children) else None
 

@@ -1,4 +1,4 @@
-"""AccountTurn: what a message asks for, one slice for an account; DueJob, StoredJobs: jobs that have no message."""
+"""AccountTurn: a message's request to run one slice for an account; DueJob, StoredJobs: jobs that need a message."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class AccountTurn:
     """A turn of an account in one of its lines, published at the instant `as_of` of the database's clock.
 
     It is valid for one job that was ready at that instant, so that a superfluous message finds nothing. None: the
-    database could not be asked when it was published; any ready job will do.
+    database could not be asked at that time, and the turn is valid for any ready job.
     """
 
     account_id: str
@@ -24,7 +24,7 @@ class AccountTurn:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DueJob:
-    """What a sweep has to know of a job to publish a message for it."""
+    """What a sweep needs of a job to publish a message for it."""
 
     job_id: str
     account_id: str
@@ -32,22 +32,22 @@ class DueJob:
 
     @property
     def is_sync(self) -> bool:
-        """Whether it is started by its id instead of by a turn of its account."""
+        """Whether it is started by its id instead of by a turn of the account."""
         return self.line is JobKind.SYNC.line
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredJobs:
-    """New jobs, and an instant of the database's clock at which all of them were stored."""
+    """New jobs, and an instant of the database's clock by which all of them were stored."""
 
     jobs: tuple[Job, ...]
     as_of: datetime
 
     @property
     def turns(self) -> list[tuple[AccountTurn, Job]]:
-        """Return one turn for each account and line, and the first of the jobs that it is for.
+        """Return one turn for each account and line, with the first of its jobs.
 
-        Whoever takes a turn looks for the account's next job, and publishes the next turn.
+        One is enough: whoever takes a turn publishes another one for the account's next job.
         """
         first: dict[tuple[str, Line], Job] = {}
         for job in self.jobs:

@@ -1,4 +1,4 @@
-"""The job as the wire shows it (pydantic): in answers of the shim, and in what webhooks are told."""
+"""The job as JSON shows it (pydantic), in responses of the shim and in webhook events."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BASE_PATH = "/v1/integrations/hubspot"
 
 
 class JobRequestView(BaseModel):
-    """What was asked for of an export."""
+    """The request of an export."""
 
     limit: int | None
     page_size: int
@@ -28,7 +28,7 @@ class JobRequestView(BaseModel):
 
 
 class SyncRequestView(BaseModel):
-    """What was asked for of a sync; by whom: a caller, or a schedule for one of its instants."""
+    """The request of a sync, by a caller or by a schedule for one of its instants."""
 
     types: list[ExportType]
     mode: SyncMode
@@ -38,9 +38,9 @@ class SyncRequestView(BaseModel):
 
 
 class ProgressView(BaseModel):
-    """How far the job has come. Its results hold the first `readable` records, the others are being read ahead.
+    """How far the job has come. Its results hold the first `readable` records; the others have been read ahead.
 
-    An export that was begun anew, to be read page after page, says in `unsplit_because` why.
+    `unsplit_because` is the reason why an export was started over, to be read page after page.
     """
 
     pages: int
@@ -53,7 +53,7 @@ class ProgressView(BaseModel):
 
 
 class HubSpotView(BaseModel):
-    """HubSpot's own answer."""
+    """HubSpot's own response."""
 
     status: int | None
     body: Any
@@ -70,7 +70,7 @@ class JobErrorView(BaseModel):
 
 
 class OffsetChainView(BaseModel):
-    """From where to where pages were read; closed when that is from the start to HubSpot's "no more", with no gap."""
+    """The range of offsets that was read; closed when it is without gaps from the start to HubSpot's "no more"."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -82,11 +82,11 @@ class OffsetChainView(BaseModel):
 class ReceiptView(BaseModel):
     """What a finished job proves about its records.
 
-    `complete` only when the chain of offsets is closed, every page is in the store, and every record has an id that
-    came once; otherwise `incomplete_because` names every reason. `distinct_ids` and `duplicates` are exact, or null.
-    The `checksum` is the SHA-256 of every id's decimal text, added up modulo 2^256: the same for any order. `calls`
-    and `retries` are counted by the HTTP status of HubSpot's answer, `none` where none came. `mended` counts what was
-    no JSON as HubSpot sent it and had to be put right: `byte_order_mark`, `not_a_number`, `control_characters`,
+    `complete` only when the chain of offsets is closed, every page is stored, and every record has an id that came
+    once; otherwise `incomplete_because` names every reason. `distinct_ids` and `duplicates` are exact, or null.
+    The `checksum` is the sum of the SHA-256 of every id's decimal text, modulo 2^256: the same for any order. `calls`
+    and `retries` are counted by the HTTP status of HubSpot's response, `none` where none came. `mended` counts what had
+    to be repaired before HubSpot's response was JSON: `byte_order_mark`, `not_a_number`, `control_characters`,
     `half_characters`, `invalid_escapes`, `invalid_utf8`.
     """
 
@@ -113,9 +113,9 @@ class ReceiptView(BaseModel):
 
 
 class ChangesView(BaseModel):
-    """What a sync has found changed, against the current copy as it was before.
+    """The changes that a sync has found, compared with the current copy as it was before.
 
-    Records that are `withheld` were not found, and are not marked as deleted before there is proof that they are gone.
+    `withheld` records were not found, and are not marked as deleted before there is proof that they are gone.
     """
 
     model_config = ConfigDict(from_attributes=True)
@@ -128,7 +128,7 @@ class ChangesView(BaseModel):
 
 
 class DeliveryView(BaseModel):
-    """One attempt to tell a webhook of one event. Without an error it was taken; `seconds` is how long that took."""
+    """One attempt to deliver an event to a webhook. Without an error it was accepted; `seconds` is its duration."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -141,7 +141,7 @@ class DeliveryView(BaseModel):
 
 
 class WebhookView(BaseModel):
-    """Where it is told how the job ended, and how the last attempts went, the newest at the end."""
+    """The destination of the job's end, and the last attempts to deliver it, the newest at the end."""
 
     url: str
     status: str
@@ -150,7 +150,7 @@ class WebhookView(BaseModel):
 
 
 class SyncModeView(BaseModel):
-    """How a sync's export looks for changes: `used` is null before that is decided, `reason` why it is not as asked."""
+    """How a sync's export finds changes: `used` is null before that is decided, `reason` tells why it differs."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -161,7 +161,7 @@ class SyncModeView(BaseModel):
 
 
 class LinksView(BaseModel):
-    """Where to go on. A sync has no results of its own: its children have."""
+    """Paths of the job. A sync has no results of its own: its children have."""
 
     self: str
     results: str | None
@@ -171,12 +171,12 @@ class LinksView(BaseModel):
 class JobView(BaseModel):
     """A job: an export, or a sync, whose `children` are exports with it as their `parent_id`.
 
-    `queued` leads to `running`, and that to `succeeded`, `failed` or `cancelled`; `waiting`, until `resume_at` and
-    for the `reason`, while HubSpot wants patience. A retry leads from `failed` or `cancelled` back to `queued`.
+    `queued` leads to `running`, and that to `succeeded`, `failed` or `cancelled`. `waiting`: HubSpot may not be called
+    before `resume_at`, for the `reason`. A retry leads from `failed` or `cancelled` back to `queued`.
     `hub_id` is the HubSpot portal that is read, null before HubSpot has told: with another one connected the job fails.
-    `attempts` is the number of the try now under way for the next page, `resumes` how often the job went on after it
-    had stopped. `api` is the one of HubSpot's APIs that it reads; null before it has begun, and of a sync. `receipt`
-    and `changes` come with the end; from `expires_at` on the job and its results are gone.
+    `attempts` is the number of the current try of the call for the next page, `resumes` how often the job continued
+    after it had stopped. `api` is the one of HubSpot's APIs that it reads; null before it has begun, and of a sync.
+    `receipt` and `changes` come with the end; from `expires_at` on the job and its results are gone.
     """
 
     job_id: str

@@ -1,4 +1,4 @@
-"""Webhook: where someone is told how a job ended, how that went so far, and when it is tried again; pure."""
+"""Webhook: the destination of a job's end, the deliveries so far, and when to retry; pure."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from enum import StrEnum
 from typing import Self
 
 AT_ONCE = datetime(1970, 1, 1, tzinfo=UTC)
-"""An instant that has passed by anybody's clock."""
+"""An instant in the past of every clock."""
 
 MOST_ATTEMPTS = 8
-_MOST_LOGGED = 2 * MOST_ATTEMPTS  # a job that is retried has several endings
+_MOST_LOGGED = 2 * MOST_ATTEMPTS  # a retried job has several runs, each with its deliveries
 
 _FIRST_S, _FACTOR = 20.0, 4.0  # 20 s, 80 s, 5 min, 21 min, 1.4 h, 5.7 h, 23 h: with the jitter a day in all
 _LONGEST_ADVICE_S = 86_400.0
 _SUCCESSES = range(200, 300)
-_GONE = 410  # the one answer that says: never again
+_GONE = 410  # the destination asks for no further attempt
 
 
 class WebhookStatus(StrEnum):
-    """Whether the destination knows how the job ended: not yet, yes, or it will not be told any more."""
+    """Whether the destination was told of the job's end: not yet, yes, or no more attempt is made."""
 
     PENDING = "pending"
     DELIVERED = "delivered"
@@ -29,7 +29,7 @@ class WebhookStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """What came of one call: an HTTP status, or in words for a client why there is none."""
+    """The result of one call: an HTTP status, or an error text for clients where there is none."""
 
     status: int | None = None
     error: str | None = None
@@ -37,13 +37,13 @@ class Reply:
 
     @property
     def is_success(self) -> bool:
-        """Whether the event has been taken; a redirect is not followed, and so no success."""
+        """Whether the event was accepted; redirects are not followed, and so count as refusals."""
         return self.status in _SUCCESSES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """One attempt to tell of one event, and what came of it; without an error it was taken."""
+    """One attempt to deliver an event; without an error it was accepted."""
 
     at: datetime
     event_id: str
@@ -55,9 +55,9 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Webhook:
-    """Where someone is told how a job ended, and how that went.
+    """The destination of a job's end, and the deliveries to it.
 
-    `ending` is which ending of the job the `attempts` and their `outcome` are about: a job that is retried ends again.
+    `ending` is the run of the job that `attempts` and `outcome` are about: a retried job ends again.
     """
 
     url: str
@@ -67,7 +67,7 @@ class Webhook:
     deliveries: tuple[Delivery, ...] = ()
 
     def after(self, reply: Reply, *, event_id: str, at: datetime, seconds: float) -> Self:
-        """Note what came of the attempt that is under way."""
+        """Record the result of the attempt that is under way."""
         outcome = self._outcome(reply)
         refusal = f"The answer was {reply.status}" if reply.status is not None else reply.error
         delivery = Delivery(
@@ -81,11 +81,10 @@ class Webhook:
         return replace(self, outcome=outcome, deliveries=(*self.deliveries, delivery)[-_MOST_LOGGED:])
 
     def give_up(self) -> Self:
-        """Try no more."""
         return replace(self, outcome=WebhookStatus.FAILED)
 
     def retry_in_s(self, *, advised_s: float | None, jitter: float) -> float | None:
-        """Seconds until the next attempt, no sooner than the destination asked for; None: there is none.
+        """Return the seconds until the next attempt, at least what the destination asked for; None: there is none.
 
         `jitter` is in [0, 1).
         """

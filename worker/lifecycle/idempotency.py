@@ -1,4 +1,4 @@
-"""Requests that carry an Idempotency-Key, so that repeating one does nothing twice: pure values."""
+"""Requests that carry an Idempotency-Key; pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyedRequest:
-    """A request under its key, which belongs to one user of one account; the fingerprint is what was asked."""
+    """A request with its key, which belongs to one user of one account, and a fingerprint of its content."""
 
     account_id: str
     owner: str
@@ -17,7 +17,7 @@ class KeyedRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeptRequest:
-    """What is kept of the first request under a key: the id that its job was given, and whether that was stored."""
+    """The first request under a key: the id of its job, its fingerprint, and whether that job was stored."""
 
     job_id: str
     fingerprint: str

@@ -26,70 +26,66 @@ ORPHANED_PAGES, ADOPTION = "orphaned pages", "adoption"
 
 
 class IdempotencyStore(Protocol):
-    """Requests by their Idempotency-Key, each kept for a day from the first one on.
+    """Requests by their Idempotency-Key, each stored for a day from the first one on.
 
     Every method raises StoreUnavailableError when MongoDB is away.
     """
 
     def find(self, asked: KeyedRequest) -> KeptRequest | None:
-        """Return what was first asked under the key, be it the same or not; None when nothing was."""
+        """Return the first request under the key, whether it is the same one or not; None without one."""
 
     def keep(self, asked: KeyedRequest, *, job_id: str) -> KeptRequest:
-        """Keep a request whose job will have this id, unless one is kept under the key; gives what is kept then."""
+        """Store a request whose job will have this id, unless the key is taken; return what is stored then."""
 
     def mark_accepted(self, asked: KeyedRequest) -> None:
-        """Note that the job of the kept request was stored."""
+        """Mark the request: its job was stored."""
 
     def keep_new(self, asked: Mapping[str, KeyedRequest], *, at: datetime) -> Collection[str]:
-        """Keep requests, by the ids of their jobs, under those keys that are new; returns the ids of their jobs.
+        """Store those requests, by the ids of their jobs, whose keys are new; return the ids of their jobs.
 
-        `at` is an instant of the server's clock, from which they are kept for a day.
+        `at` is an instant of the server's clock, from which they are stored for a day.
         """
 
     def mark_all_accepted(self, asked: Sequence[KeyedRequest]) -> None:
-        """Note that the jobs of these kept requests were stored."""
+        """Mark the requests: their jobs were stored."""
 
 
 class RecordCounter(Protocol):
-    """HubSpot's own count of records."""
-
     def count(self, export_type: ExportType, access_token: SecretStr) -> int:
-        """Do one call. Raises a HubSpotError."""
+        """Return HubSpot's own count, with one call. Raises a HubSpotError."""
 
 
 class Forecaster(Protocol):
-    """Knows how much a job will bring."""
-
     def forecast(self, job: Job) -> Estimate | None:
-        """Estimate a job that begins; None where nobody can say. It never raises."""
+        """Estimate a job that begins; None where nothing is known. It never raises."""
 
 
 class UpkeepStore(Protocol):
     """The state that sweeps share. Every method raises StoreUnavailableError when MongoDB is away."""
 
     def acquire(self, chore: str, *, lease_s: float) -> str | None:
-        """Lease a chore for so long and return the lease's name; None while another process holds it."""
+        """Lease a chore for so long and return an id of the lease; None while another process holds it."""
 
     def extend(self, chore: str, holder: str, *, lease_s: float) -> bool:
-        """Extend the lease to so long from now; False when another process holds it by now."""
+        """Extend the lease to so long from now; False when another process has taken it over."""
 
     def release(self, chore: str, holder: str) -> None:
-        """Release the lease."""
+        """End the lease, if it is still this holder's."""
 
     def position(self, chore: str) -> str | None:
-        """Return how far a chore that is done in parts has come."""
+        """Return the cursor of a chore that is done in parts; None: it begins."""
 
     def move(self, chore: str, position: str | None) -> None:
-        """Note how far it has come; None: it begins again."""
+        """Store the cursor; None: it begins again."""
 
     def next_mark(self, line: Line, *, every_s: float) -> datetime | None:
-        """Return the present instant if a mark is to be sent now; None within `every_s` of the last one."""
+        """Return the current instant if a mark is to be sent now; None within `every_s` of the last one."""
 
     def note_mark(self, line: Line, sent_at: datetime) -> None:
-        """Note that a mark has been delivered."""
+        """Note that this mark was delivered."""
 
     def delivered_until(self, line: Line, *, grace_s: float) -> datetime | None:
-        """Return the instant of the last mark that was delivered at least `grace_s` ago; None before there is one.
+        """Return the instant of the last mark that was delivered at least `grace_s` ago; None without one.
 
-        In that time every message that was delivered before the mark has led to its claim.
+        By then every message that was delivered before the mark has led to a claim.
         """

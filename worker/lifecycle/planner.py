@@ -1,4 +1,4 @@
-"""Planner: what exports would come to, before anything is started, and how long one will take that has been."""
+"""Planner: estimates of exports, before they are started and as they begin."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ _MOST_SYNCS = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannerTools:
-    """Everything a planner asks.
+    """What a planner works with.
 
-    `counter` is None where the API in use does not count; `most_a_call` is the most records that it gives a call.
+    `counter` is None where the API in use has no count; `most_a_call` is the most records that it returns for a call.
     """
 
     facts: FactSource
@@ -43,20 +43,20 @@ class PlannerTools:
 
 
 class Planner:
-    """Estimates. HubSpot's own total is the better word, where the API in use has one; the last export is the next."""
+    """Estimates by HubSpot's own total, where the API in use has one, otherwise by the last complete export."""
 
     def __init__(self, tools: PlannerTools) -> None:
         self._tools = tools
         self._before_sync: dict[str, Mapping[ExportType, Job]] = {}
 
     def plan(self, account_id: str, owner: str, question: PlanExports) -> Plan:
-        """Plan exports that would run side by side. Raises TokenNotFoundError, a HubSpotError, UnavailableError."""
+        """Plan exports that would run concurrently. Raises TokenNotFoundError, a HubSpotError, UnavailableError."""
         facts = self._tools.facts.look(account_id, owner)
         plans = tuple(self._plan_one(account_id, owner, each, facts) for each in question.exports)
         return Plan(exports=plans, rate=self._tools.rate, facts=facts)
 
     def forecast(self, job: Job) -> Estimate | None:
-        """Estimate a job that begins; None where nobody can say. It never raises: a job needs no estimate."""
+        """Estimate a job that begins; None where nothing is known. It raises no ExportError: no job needs it."""
         try:
             last = self._last_before(job)
             count = _count_of(last) or self._ask(job.account_id, job.owner, job.records_type)
@@ -66,7 +66,7 @@ class Planner:
         return self._estimate(job.request, count, last)
 
     def _last_before(self, job: Job) -> Job | None:
-        """Return the last complete export of the job's type: for all children of a sync that begin here in one call."""
+        """Return the last complete export of the type; for all children of a sync that begin here with one query."""
         asked, sync_id = (job.account_id, job.owner), job.parent_id
         if sync_id is None:
             return self._tools.jobs.last_complete(*asked, job.records_type, hub_id=job.hub_id)
@@ -74,7 +74,7 @@ class Planner:
         if last is None:
             last = self._tools.jobs.last_complete_of_each(*asked, tuple(ExportType), hub_id=job.hub_id)
             if len(self._before_sync) >= _MOST_SYNCS:
-                self._before_sync.clear()  # it saves questions to the database, no more
+                self._before_sync.clear()  # it only saves queries
             self._before_sync[sync_id] = last
         return last.get(job.records_type)
 
@@ -91,14 +91,14 @@ class Planner:
         )
 
     def _ask(self, account_id: str, owner: str, export_type: ExportType) -> Count | None:
-        """Have HubSpot count; None where the API in use does not, or not now."""
+        """Return HubSpot's count; None where the API in use has none, or not now."""
         counter = self._tools.counter
         if counter is None:
             return None
         access_token = self._tools.tokens.fresh(account_id, owner)
         try:
             records = counter.count(export_type, access_token)
-        except RateLimitedError:  # of the search, which has one of its own: no reason to plan nothing
+        except RateLimitedError:  # the search has a limit of its own; a plan can do without it
             return None
         except TokenRefusedError:
             refused = access_token
@@ -121,7 +121,7 @@ def _count_of(last: Job | None) -> Count | None:
 
 
 def _pace_of(last: Job | None) -> float | None:
-    """Give the seconds that a call took; one that was interrupted tells nothing."""
+    """Return the mean seconds a call; an interrupted export tells nothing."""
     if last is None or last.started_at is None or last.finished_at is None or last.resumes > 0:
         return None
     return (last.finished_at - last.started_at).total_seconds() / max(1, last.progress.pages)

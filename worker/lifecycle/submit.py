@@ -1,4 +1,4 @@
-"""JobSubmitter: stores the job, then publishes its id; in that order, so that no accepted job can be lost."""
+"""JobSubmitter: stores a job, then publishes it; in that order, so that no accepted job can be lost."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from worker.messaging.publish import publish_or_note
 
 
 class JobSubmitter:
-    """Accepts jobs."""
+    """Accepts new jobs."""
 
     def __init__(
         self,
@@ -33,7 +33,7 @@ class JobSubmitter:
         """Store and publish a job.
 
         Raises TokenNotFoundError, TokenUnreadableError, TooManyJobsError, StorageFullError or StoreUnavailableError
-        with nothing stored, BrokerUnavailableError with the job stored: the sweeper publishes it when the broker is
+        with nothing stored, BrokerUnavailableError with the job stored: the sweeper publishes it once the broker is
         back, unless it is withdrawn.
         """
         self._require_token(job)
@@ -47,18 +47,17 @@ class JobSubmitter:
         self._open_jobs.require_room(job.account_id)
 
     def accept(self, job: Job) -> None:
-        """Store and publish a job whose token was looked at; raises the rest of what `submit` does."""
+        """Store and publish a job whose token and storage were checked; raises the rest of what `submit` does."""
         with self._open_jobs.one_more(job.account_id):
             self._jobs.add(job)
         publish_or_note(job, queue=self._queue, jobs=self._jobs)
 
     def withdraw(self, job: Job) -> None:
-        """Forget a job that nobody has started."""
+        """Remove a job that nobody has started; one that has been started stays."""
         if self._jobs.start_removal(job):
             self._jobs.finish_removal(job.job_id)
 
     def warnings_for(self, account_id: str) -> tuple[str, ...]:
-        """Return warnings for the account."""
         return self._storage.warnings_for(account_id) if self._storage is not None else ()
 
     def _require_token(self, job: Job) -> None:

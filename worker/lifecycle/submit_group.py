@@ -1,4 +1,4 @@
-"""GroupSubmitter: stores jobs that were asked for at about the same time, with one write of each kind for all."""
+"""GroupSubmitter: stores jobs that were requested at about the same time, with one write of each kind for all."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ from worker.lifecycle.caps import OpenJobCap, StoredBytesCap
 from worker.lifecycle.idempotency import KeyedRequest
 from worker.lifecycle.interfaces import IdempotencyStore
 
-_TICK = timedelta(milliseconds=1)  # MongoDB tells its time rounded down to these
+_TICK = timedelta(milliseconds=1)  # MongoDB's clock is rounded down to it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewJob:
-    """A job to be stored, and the request under an Idempotency-Key that it comes from, if it has one."""
+    """A job to store, and the request with an Idempotency-Key that it comes from, if there is one."""
 
     job: Job
     asked: KeyedRequest | None = None
 
 
 class GroupSubmitter:
-    """Stores the jobs of a group about which there is nothing to say but yes.
+    """Stores the jobs of a group that are acceptable without question.
 
-    All others are left to `JobSubmitter` and `KeyedSubmitter`, one by one: what has no token, no room or a key that was
-    used before, and what the database refuses. So the group needs no error but the database's absence, and each reason
+    The others are left to `JobSubmitter` and `KeyedSubmitter`, one by one: without a token or room, with a key that was
+    used before, or refused by the database. So the group raises nothing but the database's absence, and each reason
     to refuse a job has one place.
 
-    As in `KeyedSubmitter`, keys are stored before jobs, and the notes that these were stored come last.
+    As in `KeyedSubmitter`, keys are stored before jobs, and marked as accepted last.
     """
 
     def __init__(  # noqa: PLR0913 - everything it works with, each by name
@@ -59,23 +59,23 @@ class GroupSubmitter:
         self._steady = steady
 
     def store(self, group: Sequence[NewJob]) -> StoredJobs:
-        """Store what can be stored now, and return it. Doing it again with the same jobs changes nothing.
+        """Store the acceptable jobs, and return them. Idempotent.
 
-        Raises StoreUnavailableError, where it is not known which jobs were stored.
+        Raises StoreUnavailableError; which jobs were stored is then unknown.
         """
         acceptable = self._acceptable(group)
         asked_at, at = self._steady(), self._now()
         stored = self._stored(acceptable, at=at) if acceptable else []
         if keyed := [each.asked for each in stored if each.asked is not None]:
-            with suppress(StoreUnavailableError):  # the jobs are found by their ids for as long as they are there
+            with suppress(StoreUnavailableError):  # without the mark the jobs are still found by their ids
                 self._keys.mark_all_accepted(keyed)
-        # Too late rather than too early: a claim voids the turns that were published before it, and one between the
-        # answer about the time and the jobs' being stored has not seen the jobs (docs/decisions/0027).
+        # Rather too late than too early: a claim voids the turns published before it, and a claim between the reading
+        # of the clock and the insert has not seen these jobs (docs/decisions/0027).
         as_of = at + timedelta(seconds=self._steady() - asked_at) + _TICK
         return StoredJobs(jobs=tuple(each.job for each in stored), as_of=as_of)
 
     def _acceptable(self, group: Sequence[NewJob]) -> list[NewJob]:
-        """Return the jobs that have a token, and an account that may store more."""
+        """Return the jobs whose token exists and whose account may store more."""
         readable = self._tokens.readable_among({(each.job.account_id, each.job.owner) for each in group})
         with_room = {account_id for account_id in {key[0] for key in readable} if self._has_storage(account_id)}
         return [
@@ -105,7 +105,7 @@ class GroupSubmitter:
 
 
 def _within(room: Mapping[str, int], wanted: Sequence[NewJob]) -> list[NewJob]:
-    """Return no more jobs of an account than it has room for."""
+    """Return the first jobs of each account, as many as it has room for."""
     left = dict(room)
     fitting = []
     for each in wanted:

@@ -1,4 +1,4 @@
-"""KeyedSubmitter: accepts jobs whose requests carry an Idempotency-Key, each once, however often it is asked for."""
+"""KeyedSubmitter: accepts jobs whose requests carry an Idempotency-Key, once however often they are repeated."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from worker.lifecycle.submit import JobSubmitter
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """An accepted job, and whether an earlier request brought it; then it is as it is stored now.
+    """An accepted job; with `is_repeat` it is that of an earlier request, as it is stored now.
 
     `warnings` are texts for the client.
     """
@@ -36,11 +36,11 @@ class Submission:
 
 
 class KeyedSubmitter:
-    """Keeps the key with the job's id, stores the job, notes that it did, in that order.
+    """Stores the key with the job's id, then the job, then marks the key as accepted.
 
-    A process that dies after the first step has left a key without a job: whoever repeats the request stores the job,
-    under the id that was kept. One that dies after the second has left a job, which is found. The note tells a job that
-    was removed since from one that never was: without it a repeat would start a deleted export anew.
+    A process that dies after the first step leaves a key without a job: a repeated request stores the job under the
+    same id. One that dies after the second leaves a job, which is found. The mark tells a job that was deleted since
+    from one that was never stored: without it a repeat would start a deleted export again.
     """
 
     def __init__(
@@ -57,11 +57,11 @@ class KeyedSubmitter:
         self._clock = clock
 
     def submit(self, job: Job, asked: KeyedRequest) -> Submission:
-        """Store and publish a job, unless this request has brought one; with the broker away the sweeper publishes it.
+        """Store and publish a job, unless this request has a job already; without a broker the sweeper publishes it.
 
-        Raises IdempotencyKeyReusedError when the key has been used for another request, IllegalChangeError when its job
-        is gone, TokenNotFoundError, TokenUnreadableError and OverLimitError with nothing kept, and
-        StoreUnavailableError: then the same request may be repeated.
+        Raises IdempotencyKeyReusedError when the key was used for another request, IllegalChangeError when its job is
+        gone, TokenNotFoundError, TokenUnreadableError and OverLimitError with nothing stored, and
+        StoreUnavailableError: then the request can be repeated.
         """
         kept = self._kept(asked, job)
         if kept.fingerprint != asked.fingerprint:
@@ -72,7 +72,7 @@ class KeyedSubmitter:
         return Submission(self._earlier(kept, job, asked), is_repeat=True)
 
     def _kept(self, asked: KeyedRequest, job: Job) -> KeptRequest:
-        """Record a request that may be accepted; one that was accepted before stays so, whatever the limits."""
+        """Store an acceptable request under its key; one that was accepted before stays so, whatever the limits."""
         try:
             self._submitter.require_acceptable(job)
         except (TokenNotFoundError, OverLimitError):
@@ -85,13 +85,13 @@ class KeyedSubmitter:
     def _accept(self, job: Job, asked: KeyedRequest) -> None:
         with suppress(BrokerUnavailableError):
             self._submitter.accept(job)
-        with suppress(StoreUnavailableError):  # the job is stored, and found by its id for as long as it is there
+        with suppress(StoreUnavailableError):  # without the mark the job is still found by its id
             self._keys.mark_accepted(asked)
 
     def _earlier(self, kept: KeptRequest, job: Job, asked: KeyedRequest) -> Job:
         """Return the job of an earlier request, and store it where that request died before it could.
 
-        Two may do so at once: one job comes of it.
+        Two callers may do so at once: they store the same job.
         """
         found = self._find(kept.job_id, account_id=job.account_id)
         if found is None and not kept.is_accepted:

@@ -1,4 +1,4 @@
-"""Syncer: makes the children of a sync; from then on it is their business."""
+"""Syncer: stores and publishes the children of a sync, from which its state is derived from then on."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _log = structlog.get_logger()
 
 
 class Syncer:
-    """Starts syncs. Any number of times and by any number at once: the children are made once."""
+    """Starts syncs. Repeated and concurrent calls store the children once."""
 
     def __init__(self, *, jobs: JobStore, queue: JobQueue, clock: Callable[[], datetime]) -> None:
         self._jobs = jobs
@@ -27,9 +27,9 @@ class Syncer:
         self._clock = clock
 
     def start(self, sync_id: str) -> None:
-        """Make the children of a sync and publish them, unless that was done, or the sync was stopped.
+        """Store and publish the children of a sync, unless that was done, or the sync was cancelled.
 
-        Raises StoreUnavailableError with nothing done, and BrokerUnavailableError with the children made: in either
+        Raises StoreUnavailableError with nothing done, and BrokerUnavailableError with the children stored: in either
         case the sweeper publishes.
         """
         sync = self._jobs.find(sync_id)
@@ -39,7 +39,7 @@ class Syncer:
             self.start_read(sync)
 
     def start_read(self, sync: Job) -> None:
-        """Start a sync that was stored or read just now, as `start` does; one that has moved on since is left alone."""
+        """Start a sync that was just stored or read, as `start` does; one that has changed since is left alone."""
         if sync.is_expanded or sync.status is not JobStatus.QUEUED:
             _log.info("nothing_to_start", job_id=sync.job_id)
             return
@@ -49,7 +49,7 @@ class Syncer:
             self._publish(children)
 
     def _publish(self, children: Sequence[Job]) -> None:
-        """Publish one turn of the account: whoever claims a child publishes for the next, and voids other messages."""
+        """Publish one turn of the account: whoever claims a child publishes for the next one."""
         try:
             self._queue.publish(children[0])
         except BrokerUnavailableError:
@@ -59,14 +59,14 @@ class Syncer:
 
 
 class StartingQueue:
-    """A JobQueue that starts a sync instead of publishing it: whoever has asked for one sees its children at once."""
+    """A JobQueue that starts syncs itself instead of publishing them: their callers see the children at once."""
 
     def __init__(self, queue: JobQueue, syncer: Syncer) -> None:
         self._queue = queue
         self._syncer = syncer
 
     def publish(self, job: Job) -> None:
-        """Publish a job, or the children of a sync. Raises BrokerUnavailableError."""
+        """Publish an export, or store and publish the children of a sync. Raises BrokerUnavailableError."""
         if job.kind is not JobKind.SYNC:
             self._queue.publish(job)
             return

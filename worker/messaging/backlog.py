@@ -1,4 +1,4 @@
-"""Backlog: how many messages wait for a slot, as far as one process need know."""
+"""Backlog: whether slices should yield to messages that wait for a slot."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ from worker.messaging.interfaces import WatchedJobQueue
 
 
 class Backlog:
-    """Lets slices that have had their share give way, each to one who waits.
+    """Lets as many slices of this process yield as messages were waiting when the broker was last asked.
 
-    The broker is asked once in a while, by whoever comes first. As many slices give way as there were messages then,
-    and no more: where one job waits, all others may go on.
+    The broker is asked every `every_s`, by whichever slice comes first.
     """
 
     def __init__(
@@ -28,9 +27,9 @@ class Backlog:
         self._waiting = 0
 
     def should_yield(self) -> bool:
-        """Say whether to make room for one who waits; False as well while the broker is away."""
+        """Return whether the caller's slice should end for a waiting message; False while the broker is away."""
         if not self._changing.acquire(blocking=False):
-            return False  # someone else is asking; the next page is soon enough
+            return False  # another thread is asking; the next page is soon enough
         try:
             self._look()
             self._waiting -= 1

@@ -11,54 +11,54 @@ from worker.jobs.turn import AccountTurn, StoredJobs
 
 
 class JobQueue(Protocol):
-    """The queues to the workers; messages hold ids only."""
+    """Publishes for a job; messages contain ids only."""
 
     def publish(self, job: Job, /) -> None:
         """Publish a turn for the account of a job, or the start of a sync. Raises BrokerUnavailableError."""
 
 
 class GroupQueue(Protocol):
-    """The queues to the workers for those who store several jobs at once."""
+    """Publishes for jobs that were stored as a group."""
 
     def publish(self, stored: StoredJobs, /) -> None:
-        """Publish one turn for each account and line. Raises BrokerUnavailableError: some may have been published."""
+        """Publish one turn for each account and line. Raises BrokerUnavailableError; some may be published then."""
 
 
 class WatchedJobQueue(JobQueue, Protocol):
-    """A way to the workers that can be looked into."""
+    """A JobQueue whose length is known."""
 
     def length(self) -> int:
-        """How many messages no worker has taken yet. Raises BrokerUnavailableError."""
+        """Return how many messages no worker has taken yet. Raises BrokerUnavailableError."""
 
 
 class TurnQueue(Protocol):
-    """The queues to the workers as a sweep uses them. Every method raises BrokerUnavailableError."""
+    """What a sweep publishes. Every method raises BrokerUnavailableError."""
 
     def publish_turn(self, turn: AccountTurn) -> None:
-        """Publish a turn as it is."""
+        """Publish a turn."""
 
     def publish_start(self, sync_id: str) -> None:
         """Publish the start of a sync."""
 
     def is_empty(self, line: Line) -> bool:
-        """Return whether all that was published for the line has been delivered, or is lost."""
+        """Return whether everything published for the line was delivered, or is lost."""
 
     def publish_mark(self, line: Line, sent_at: datetime) -> None:
-        """Publish a mark: when a worker takes it, all that was published for the line before has been delivered."""
+        """Publish a mark: when a worker takes it, everything published for the line before it was delivered."""
 
 
 class DelayedQueue(Protocol):
-    """Publishes for a job later; a convenience, since the sweeper does so as well."""
+    """Publishes for a job later; an optimisation, since the sweeper does so as well."""
 
     def publish_in(self, delay_s: float, job: Job) -> None:
-        """Publish the job after so many seconds, if this process still lives."""
+        """Publish the job after so many seconds, unless this process ends before."""
 
 
 class JobNotifier(Protocol):
-    """Tells whoever waits that a job's state has changed; best effort, it never raises."""
+    """Notifies those who wait for a job; best effort, it never raises."""
 
     def notify(self, job: Job) -> None:
-        """Say that the job has a new state."""
+        """Notify of a new state."""
 
     def notify_page(self, job: Job) -> None:
-        """Say that the only page there will be of the job is stored; its state says so a moment later."""
+        """Notify that the job's only page is stored; its state changes a moment later."""

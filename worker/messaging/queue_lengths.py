@@ -1,4 +1,4 @@
-"""QueueLengths: counts the messages of queues over one connection that is kept."""
+"""QueueLengths: counts the messages of queues over one persistent connection."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _WAIT_S = 5.0  # for another thread that is asking
 
 
 class QueueLengths:
-    """One thread asks at a time. What a broker's absence comes as is raised as it is, after a second try.
+    """One thread asks at a time, and retries once; errors of the client library are not translated.
 
-    kombu opens a connection for each new channel of Redis, so both are kept until one of them fails.
+    kombu opens a connection for each new channel of Redis, so connection and channel are kept until one of them fails.
     """
 
     def __init__(self, app: Celery, *, nodes: int) -> None:
@@ -29,9 +29,9 @@ class QueueLengths:
         self._channel: Any = None
 
     def count(self, names: Collection[str]) -> int:
-        """Count the messages of all these queues that nobody has taken; one that was never declared is empty.
+        """Count the messages of these queues that nobody has taken; one that was never declared is empty.
 
-        Raises BrokerUnavailableError where another thread still waits for an answer.
+        Raises BrokerUnavailableError where another thread is still waiting for an answer.
         """
         if not self._asking.acquire(timeout=_WAIT_S):
             raise BrokerUnavailableError
@@ -49,7 +49,7 @@ class QueueLengths:
         connection = self._connected()
         try:
             return self._ask(names)
-        except (*connection.connection_errors, *connection.channel_errors):  # the broker was restarted, perhaps
+        except (*connection.connection_errors, *connection.channel_errors):  # the broker may have been restarted
             self._forget()
         self._connected()
         try:
@@ -77,7 +77,7 @@ class QueueLengths:
         return sum(self._declared(name) for name in names)
 
     def _ask_redis(self, names: Collection[str]) -> int:
-        """Ask for all lists of all queues in one round trip; kombu has a list for each priority."""
+        """Ask for all lists of all queues in one round trip: kombu has one list for each priority."""
         with self._channel.client.pipeline(transaction=False) as pipeline:
             for name in names:
                 for priority in self._channel.priority_steps:
@@ -85,7 +85,7 @@ class QueueLengths:
             return sum(pipeline.execute())
 
     def _declared(self, name: str) -> int:
-        """Ask RabbitMQ, which closes the channel where there is no such queue."""
+        """Ask RabbitMQ, which closes the channel if the queue does not exist."""
         try:
             return int(self._channel.queue_declare(queue=name, passive=True).message_count)
         except NotFound:

@@ -1,4 +1,4 @@
-"""MongoIdempotencyStore: what was asked under which Idempotency-Key, in `integrations.hubspot.idempotency`."""
+"""MongoIdempotencyStore: requests by their Idempotency-Key, in `integrations.hubspot.idempotency`."""
 
 from __future__ import annotations
 
@@ -18,24 +18,23 @@ _SOON = WriteConcern(w=1)
 
 
 class MongoIdempotencyStore:
-    """One document a key. Its end is set by MongoDB's clock when the key is first seen, and never moved."""
+    """One document a key. Its expiry is set when the key is first seen, by MongoDB's clock, and never changed."""
 
     def __init__(self, database: MongoDatabase) -> None:
         self._requests = database[COLLECTION]
 
     def ensure_indexes(self) -> None:
-        """Have MongoDB forget keys when their time is over. Doing it again changes nothing."""
+        """Let MongoDB remove keys when they expire. Idempotent."""
         with translated_errors():
             self._requests.create_index("expires_at", expireAfterSeconds=0)
 
     def find(self, asked: KeyedRequest) -> KeptRequest | None:
-        """Read what is kept under a key."""
         with translated_errors():
             document = self._requests.find_one({"_id": _id(asked)})
         return _kept(document) if document is not None else None
 
     def keep(self, asked: KeyedRequest, *, job_id: str) -> KeptRequest:
-        """Insert the request unless there is one, in one atomic update that gives back whichever is there then."""
+        """Insert the request unless there is one, in one atomic update that returns whichever is stored then."""
         first = {
             "job_id": {"$literal": job_id},
             "fingerprint": {"$literal": asked.fingerprint},
@@ -48,20 +47,20 @@ class MongoIdempotencyStore:
                 document = self._requests.find_one_and_update(
                     {"_id": _id(asked)}, change, upsert=True, return_document=ReturnDocument.AFTER
                 )
-            except DuplicateKeyError:  # several inserted at once, and this one was not the first
+            except DuplicateKeyError:  # concurrent inserts: this one was not the first
                 document = self._requests.find_one({"_id": _id(asked)})
         assert document is not None  # noqa: S101 - an upsert leaves a document, and this one stays for a day
         return _kept(document)
 
     def mark_accepted(self, asked: KeyedRequest) -> None:
-        """Note that the request's job was stored. That may be lost: it only matters once the job has been removed."""
+        """Mark without waiting for the majority: a lost mark matters only once the job has been removed."""
         with translated_errors():
             self._requests.with_options(write_concern=_SOON).update_one(
                 {"_id": _id(asked)}, {"$set": {"is_accepted": True}}
             )
 
     def keep_new(self, asked: Mapping[str, KeyedRequest], *, at: datetime) -> Collection[str]:
-        """Insert all of them in one call; a key that is there already is a duplicate."""
+        """Insert all of them in one call; a key that exists is reported as a duplicate."""
         documents = [
             {
                 "_id": _id(request),
@@ -77,7 +76,6 @@ class MongoIdempotencyStore:
         return {job_id for number, job_id in enumerate(asked) if number not in passed_over}
 
     def mark_all_accepted(self, asked: Sequence[KeyedRequest]) -> None:
-        """Note it in one call, as `mark_accepted` does."""
         with translated_errors():
             self._requests.with_options(write_concern=_SOON).update_many(
                 {"_id": {"$in": [_id(each) for each in asked]}}, {"$set": {"is_accepted": True}}

@@ -1,4 +1,4 @@
-"""MongoUpkeepStore: who sweeps, and which marks were delivered, in `integrations.hubspot.upkeep`."""
+"""MongoUpkeepStore: leases of sweeps and chores, and marks, in `integrations.hubspot.upkeep`."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from worker.mongo.database import Document, MongoDatabase, from_now, translated_
 
 COLLECTION = "integrations.hubspot.upkeep"
 
-_IS_FREE = {"$lte": ["$held_until", "$$NOW"]}  # a document that is just being made compares as lower: it is free
+_IS_FREE = {"$lte": ["$held_until", "$$NOW"]}  # without a document the missing field compares as lower: it is free
 
 
 class MongoUpkeepStore:
-    """A few documents, one for each chore and line, each found by its id."""
+    """A few documents, one for each chore and each line, found by their ids."""
 
     def __init__(self, database: MongoDatabase) -> None:
         self._upkeep = database[COLLECTION]
 
     def acquire(self, chore: str, *, lease_s: float) -> str | None:
-        """Take a lease that is free, by one atomic update; whose it is then is read off it."""
+        """Take a free lease by one atomic update, whose result shows who holds it."""
         holder = uuid4().hex
         taken = {
             "holder": {"$cond": [_IS_FREE, holder, "$holder"]},
@@ -33,29 +33,25 @@ class MongoUpkeepStore:
         return holder if found is not None and found["holder"] == holder else None
 
     def extend(self, chore: str, holder: str, *, lease_s: float) -> bool:
-        """Move the end of the lease."""
         later = [{"$set": {"held_until": from_now(lease_s)}}]
         with translated_errors():
             return self._upkeep.update_one({"_id": chore_id(chore), "holder": holder}, later).matched_count > 0
 
     def release(self, chore: str, holder: str) -> None:
-        """End the lease."""
         with translated_errors():
             self._upkeep.update_one({"_id": chore_id(chore), "holder": holder}, [{"$set": {"held_until": "$$NOW"}}])
 
     def position(self, chore: str) -> str | None:
-        """Read it beside the lease."""
         with translated_errors():
             found = self._upkeep.find_one({"_id": chore_id(chore)}, {"position": True}) or {}
         return found.get("position")
 
     def move(self, chore: str, position: str | None) -> None:
-        """Write it beside the lease."""
         with translated_errors():
             self._upkeep.update_one({"_id": chore_id(chore)}, {"$set": {"position": position}}, upsert=True)
 
     def next_mark(self, line: Line, *, every_s: float) -> datetime | None:
-        """Store the instant of the next mark by one atomic update, which also tells who sends it."""
+        """Store the instant of the next mark by one atomic update, whose result shows who sends it."""
         sender = uuid4().hex
         is_time = {"$lte": ["$sent_at", from_now(-every_s)]}
         sent = {
@@ -66,7 +62,7 @@ class MongoUpkeepStore:
         return found["sent_at"] if found is not None and found["sender"] == sender else None
 
     def note_mark(self, line: Line, sent_at: datetime) -> None:
-        """Keep the newest mark and when it came, and the one before, for as long as that is too fresh."""
+        """Store the newest mark with its delivery, and the one before, which counts while the newest is too fresh."""
         is_newer = {"$lt": ["$delivered", sent_at]}
         noted = {
             "before": {"$cond": [is_newer, {"$ifNull": ["$delivered", None]}, "$before"]},
@@ -76,7 +72,7 @@ class MongoUpkeepStore:
         self._changed(_marks(line), noted)
 
     def delivered_until(self, line: Line, *, grace_s: float) -> datetime | None:
-        """Read the marks of a line, and by the server's clock which of them may be gone by."""
+        """Choose between the two marks of a line by the server's clock."""
         has_settled = {"$lte": ["$delivered_at", from_now(-grace_s)]}
         shown = {"until": {"$cond": [has_settled, "$delivered", "$before"]}}
         with translated_errors():
@@ -89,12 +85,11 @@ class MongoUpkeepStore:
                 return self._upkeep.find_one_and_update(
                     {"_id": document_id}, [{"$set": change}], upsert=True, return_document=ReturnDocument.AFTER
                 )
-            except DuplicateKeyError:  # two inserted at once, and this one came second
+            except DuplicateKeyError:  # concurrent inserts: this one was not the first
                 return None
 
 
 def chore_id(name: str) -> str:
-    """Return the id of a chore's document."""
     return f"chore:{name}"
 
 

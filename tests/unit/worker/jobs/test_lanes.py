@@ -236,7 +236,7 @@ blocks_of_pages = st.lists(st.integers(1, 5), max_size=6).map(
 
 @given(blocks_of_pages)
 def test_pages_are_found_by_their_places_whatever_blocks_they_lie_in(blocks: tuple[Block, ...]) -> None:
-    in_order = [first + place for first, pages in blocks for place in range(pages)]
+    in_order = [first + position for first, pages in blocks for position in range(pages)]
     assert numbers_of(blocks, range(len(in_order))) == in_order
     assert numbers_of(blocks, reversed(range(len(in_order)))) == in_order[::-1]
 
