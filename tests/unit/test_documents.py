@@ -23,6 +23,7 @@ DOCUMENTS = [
 ]
 _CODE = re.compile(r"```.*?```", re.DOTALL)
 _LINK = re.compile(r"(?<!`)\[[^\]]+\]\(([^)\s]+)\)")
+_PATH = re.compile(r"`((?:api_shim|benchmarks|docs|requirements|sandbox|tests|worker)/[^`\s]*)`")
 _HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 
 
@@ -47,6 +48,13 @@ def test_every_link_within_the_repository_leads_somewhere(document: Path) -> Non
     links = [link for link in _LINK.findall(_CODE.sub("", document.read_text())) if "://" not in link]
 
     assert [link for link in links if not leads_somewhere(link, document)] == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
+def test_every_path_that_is_named_exists(document: Path) -> None:
+    named = _PATH.findall(document.read_text())
+
+    assert [path for path in named if not set("{*").intersection(path) and not (ROOT / path).exists()] == []
 
 
 def test_every_decision_has_a_number_of_its_own_which_its_title_has_too() -> None:
