@@ -16,7 +16,7 @@ RUN /opt/build/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /build/w
 FROM python:3.11-slim-trixie
 RUN groupadd --gid 10001 hubspot-export \
  && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin hubspot-export
-# The root file system is read-only in production: pip has compiled the bytecode above, logs go out line by line.
+# The root file system is read-only in production: pip has compiled the bytecode above. Logs are not buffered.
 ENV PATH="/opt/venv/bin:$PATH" \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1

@@ -172,7 +172,7 @@ def _libraries(links: Path) -> dict[str, str]:
 
     They are OpenSSL 1.1, which current distributions no longer ship, and libcurl, which minimal ones lack.
     """
-    openssl = _file_of_wheel("psycopg2-binary", "psycopg2_binary.libs")
+    openssl = _file_of_wheel("pymssql", "pymssql.libs")
     curl = _file_of_wheel("pycurl", "pycurl.libs")
     links.mkdir(parents=True, exist_ok=True)
     for name, folder in (("libssl.so.1.1", openssl), ("libcrypto.so.1.1", openssl), ("libcurl.so.4", curl)):

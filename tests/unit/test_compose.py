@@ -306,6 +306,15 @@ def test_what_builds_the_wheel_is_not_in_the_image() -> None:
     assert re.search(r"pip --python /opt/venv install .*--no-index --no-deps /build/wheel/\*\.whl", DOCKERFILE)
 
 
+def test_the_image_has_the_command_line_client() -> None:
+    """The commands of the wheel are written into the environment whose `bin` is on the path."""
+    scripts = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
+    final_stage = DOCKERFILE.rpartition("\nFROM ")[2]
+
+    assert scripts["hubspot-export"] == "api_shim.cli:main"
+    assert 'ENV PATH="/opt/venv/bin:$PATH"' in final_stage
+
+
 def test_the_image_holds_the_product_and_nothing_else() -> None:
     copied = re.findall(r"^COPY (?!--from)(.+) \S+$", DOCKERFILE, re.MULTILINE)
     sources = {source for sources in copied for source in sources.split()}

@@ -1,4 +1,4 @@
-"""README and decisions as a reader finds them: links lead somewhere, settings are all there, numbers are given once."""
+"""The documents as a reader finds them: links lead somewhere, settings are complete, numbers are unique."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from api_shim.responses.schedules import ScheduleView
 from worker.jobs.view import JobView
 
 ROOT = Path(__file__).resolve().parents[2]
+REFERENCE = ROOT / "docs" / "reference"
 DECISIONS = sorted((ROOT / "docs" / "decisions").glob("*.md"))
 DOCUMENTS = [
     *(ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")),
@@ -22,6 +23,7 @@ DOCUMENTS = [
 ]
 _CODE = re.compile(r"```.*?```", re.DOTALL)
 _LINK = re.compile(r"(?<!`)\[[^\]]+\]\(([^)\s]+)\)")
+_PATH = re.compile(r"`((?:api_shim|benchmarks|docs|requirements|sandbox|tests|worker)/[^`\s]*)`")
 _HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 
 
@@ -48,6 +50,13 @@ def test_every_link_within_the_repository_leads_somewhere(document: Path) -> Non
     assert [link for link in links if not leads_somewhere(link, document)] == []
 
 
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
+def test_every_path_that_is_named_exists(document: Path) -> None:
+    named = _PATH.findall(document.read_text())
+
+    assert [path for path in named if not set("{*").intersection(path) and not (ROOT / path).exists()] == []
+
+
 def test_every_decision_has_a_number_of_its_own_which_its_title_has_too() -> None:
     numbers = [path.name.partition("-")[0] for path in DECISIONS]
     titles = [path.read_text().split(maxsplit=2)[1] for path in DECISIONS]
@@ -56,17 +65,17 @@ def test_every_decision_has_a_number_of_its_own_which_its_title_has_too() -> Non
     assert titles == numbers
 
 
-def test_the_readme_describes_exactly_the_settings_that_there_are() -> None:
-    section = (ROOT / "README.md").read_text().partition("\n### Settings\n")[2].partition("\n### ")[0]
+def test_the_reference_describes_exactly_the_settings_that_there_are() -> None:
+    section = (REFERENCE / "settings.md").read_text()
     described = re.findall(r"`([A-Z][A-Z0-9_]+)`", "".join(re.findall(r"^\|([^|]+)\|", section, re.MULTILINE)))
     existing = re.findall(r"^(?:# )?([A-Z][A-Z0-9_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE)
 
     assert sorted(described) == sorted(existing)
 
 
-def test_the_readme_names_the_defaults_of_the_example() -> None:
+def test_the_reference_names_the_defaults_of_the_example() -> None:
     """Where a default is a value; what has none is described in words."""
-    section = (ROOT / "README.md").read_text().partition("\n### Settings\n")[2].partition("\n### ")[0]
+    section = (REFERENCE / "settings.md").read_text()
     told = dict(re.findall(r"^\| `([A-Z_0-9]+)` \| `([^`]+)` \|", section, re.MULTILINE))
     example = dict(re.findall(r"^# ([A-Z][A-Z0-9_]+)=(.+)$", (ROOT / ".env.example").read_text(), re.MULTILINE))
 
@@ -78,8 +87,9 @@ def test_the_readme_names_the_defaults_of_the_example() -> None:
     ("message", "view"),
     [("Job found", JobView), ("Connection found", ConnectionView), ("Schedule stored", ScheduleView)],
 )
-def test_the_readme_shows_every_field_of_an_answer(message: str, view: type[BaseModel]) -> None:
-    blocks = re.findall(r"```json\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+def test_the_reference_shows_every_field_of_an_answer(message: str, view: type[BaseModel]) -> None:
+    pages = "".join(page.read_text() for page in REFERENCE.glob("*.md"))
+    blocks = re.findall(r"```json\n(.*?)```", pages, re.DOTALL)
     (shown,) = [json.loads(block) for block in blocks if f'"message": "{message}"' in block]
 
     assert shown["data"].keys() == view.model_fields.keys()

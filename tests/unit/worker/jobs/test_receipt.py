@@ -22,7 +22,7 @@ from worker.jobs.receipt import Facts, OffsetChain, Outcome, Receipt
 from worker.jobs.totals import ExportTotals
 from worker.records.types import Offset
 
-README = Path(__file__).resolve().parents[4] / "README.md"
+REFERENCE = Path(__file__).resolve().parents[4] / "docs" / "reference" / "exports.md"
 IDS = [3412996225 + 7 * place for place in range(100)]
 
 ids_of_records = st.lists(st.integers(min_value=0, max_value=2**63 - 1), max_size=30)
@@ -364,11 +364,11 @@ def test_a_tally_that_was_stored_before_a_field_existed_can_be_read() -> None:
     assert ExportTotals.from_stored({"records": 3, "some_later_field": 1}) == ExportTotals(records=3)
 
 
-# What the README says
+# What the reference says
 
 
-def test_the_lines_in_the_readme_compute_the_checksum() -> None:
-    blocks = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+def test_the_lines_in_the_reference_compute_the_checksum() -> None:
+    blocks = re.findall(r"```python\n(.*?)```", REFERENCE.read_text(encoding="utf-8"), re.DOTALL)
     (lines,) = [block for block in blocks if "sha256-sum" in block]
     records = "".join(json.dumps({"vid": number}) + "\n" for number in reversed(IDS))
 
