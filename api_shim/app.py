@@ -76,6 +76,7 @@ def create_app(  # noqa: PLR0913 - everything it is made of, each by name
         telemetry={"auto_configure": False, "tracing": False, "metrics": False, "logs": False},
     )
     app.state.exports = service
+    app.state.actions = service.control
     app.state.records = record_desk
     app.state.connections = connections
     app.state.plans = plans

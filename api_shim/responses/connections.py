@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Literal, Self
 
 from pydantic import BaseModel
 
-from worker.accounts.connection import Connection, HubSpotFacts
+from api_shim.services.connections import ShownConnection
+from worker.accounts.connection import HubSpotFacts
 from worker.accounts.gone_list import GoneList
-from worker.accounts.portal_interfaces import Portal
 from worker.accounts.scopes import missing_scopes
-from worker.accounts.token import Token
 from worker.records.types import ExportType
 
 MissingView = dict[str, list[str]]
@@ -45,7 +43,6 @@ class FactsView(BaseModel):
 
     @classmethod
     def of(cls, facts: HubSpotFacts) -> Self:
-        """Show facts."""
         return cls.model_validate(_facts(facts))
 
 
@@ -71,7 +68,6 @@ class GoneListView(BaseModel):
 
     @classmethod
     def of(cls, gone: GoneList) -> Self:
-        """Show one."""
         return cls(
             type=gone.export_type,
             since=gone.since,
@@ -117,11 +113,8 @@ class ConnectionAnswer(BaseModel):
     data: ConnectionView
 
 
-def connection_view(
-    token: Token, known: Connection, *, gone: Sequence[GoneList], portals: Sequence[Portal]
-) -> ConnectionView:
-    """Show a connection, of which `known` is what still holds, which legacy lists are `gone`, and its portals."""
-    refusal = known.refusal
+def connection_view(shown: ShownConnection) -> ConnectionView:
+    token, known, refusal = shown.token, shown.known, shown.known.refusal
     return ConnectionView.model_validate(
         {
             **_facts(known.facts),
@@ -132,7 +125,7 @@ def connection_view(
             "generated_at": token.generated_at,
             "expires_at": token.access_token_ends_at,
             "encrypted": token.is_encrypted,
-            "lists_gone": [GoneListView.of(each) for each in gone if each.is_of(known.facts.hub_id)],
+            "lists_gone": [GoneListView.of(each) for each in shown.gone if each.is_of(known.facts.hub_id)],
             "portals": [
                 {
                     "hub_id": portal.hub_id,
@@ -140,7 +133,7 @@ def connection_view(
                     "first_seen_at": portal.first_seen_at,
                     "last_seen_at": portal.last_seen_at,
                 }
-                for portal in portals
+                for portal in shown.portals
             ],
         }
     )

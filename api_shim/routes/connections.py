@@ -7,7 +7,6 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import JSONResponse
 
-from api_shim.auth.jwt import Caller
 from api_shim.dependencies import AuthenticCaller, BoundedBody, Connections, once_only
 from api_shim.requests.bodies import body_schema, read_body_as
 from api_shim.requests.schemas import SESSION_PATTERN, ConfirmBody
@@ -122,16 +121,16 @@ async def confirm(caller: AuthenticCaller, sent: BoundedBody, service: Connectio
     """Connect the account of a user who came back with a ticket, if the link was made for this user and session.
 
     `session` is the value that `/connect` was called with for the browser that brought the ticket. A ticket is good for
-    three minutes, and once; after a 503 that says that nothing was done it may be sent again.
+    three minutes, and once; after a 503 that says that nothing was changed it may be sent again.
     """
     body = read_body_as(ConfirmBody, sent)
     return _connected(_connected_by(await service.confirm(caller, ticket=body.ticket, session=body.session)))
 
 
 @router.get("/connection", summary="Show the connection", response_model=ConnectionAnswer, responses=ERROR_ANSWERS)
-async def connection(caller: AuthenticCaller, service: Connections) -> ConnectionAnswer:
+def connection(caller: AuthenticCaller, service: Connections) -> ConnectionAnswer:
     """Show how the account is connected, without asking HubSpot. The token itself is never shown."""
-    return await _shown(caller, service)
+    return ConnectionAnswer(data=connection_view(service.show(caller)))
 
 
 @router.post(
@@ -140,25 +139,24 @@ async def connection(caller: AuthenticCaller, service: Connections) -> Connectio
     response_model=ConnectionAnswer,
     responses=ERROR_ANSWERS,
 )
-async def recheck(caller: AuthenticCaller, service: Connections) -> ConnectionAnswer:
-    """Forget which legacy lists HubSpot was found to no longer serve to the account, and show the connection.
+def recheck(caller: AuthenticCaller, service: Connections) -> ConnectionAnswer:
+    """Forget which legacy lists HubSpot has stopped serving to the account, and show the connection.
 
-    With `HUBSPOT_API=auto` the next exports and pages begin with the legacy lists again. Jobs that have gone on by the
-    dated API stay with it. HubSpot is not called now. Idempotent.
+    With `HUBSPOT_API=auto` the next exports and pages start with the legacy lists again. Jobs that have switched to the
+    dated API stay with it. HubSpot is not called by this request. Idempotent.
     """
-    await service.recheck(caller)
-    return await _shown(caller, service)
+    return ConnectionAnswer(data=connection_view(service.recheck(caller)))
 
 
 @router.delete("/connection", summary="Remove the connection", status_code=204, responses=ERROR_ANSWERS)
-async def disconnect(caller: AuthenticCaller, service: Connections) -> Response:
+def disconnect(caller: AuthenticCaller, service: Connections) -> Response:
     """Remove the stored token. Jobs that still need it fail with `token_not_found`; what they have stored stays.
 
-    So do the current copies, which `DELETE /connection/portals/{hub_id}` removes.
+    Current copies stay as well: `DELETE /connection/portals/{hub_id}` removes them.
 
-    HubSpot is not told: to remove the app from the account, uninstall it there.
+    HubSpot is not told: to remove the app from the HubSpot account, uninstall it there.
     """
-    await service.disconnect(caller)
+    service.disconnect(caller)
     return Response(status_code=204)
 
 
@@ -168,20 +166,14 @@ async def disconnect(caller: AuthenticCaller, service: Connections) -> Response:
     status_code=204,
     responses={**ERROR_ANSWERS, **CONNECTED_ANSWER},
 )
-async def remove_portal(caller: AuthenticCaller, hub_id: AskedPortal, service: Connections) -> Response:
-    """Remove the current copies of a HubSpot portal that the account is not connected to any more.
+def remove_portal(caller: AuthenticCaller, hub_id: AskedPortal, service: Connections) -> Response:
+    """Remove the current copies of a HubSpot portal that the account is no longer connected to.
 
-    They cannot be read from then on; of large ones a worker removes the rest. Jobs and their results stay until their
-    time is over. 409 for a portal that is connected.
+    They cannot be read from then on; a worker completes the removal of large ones. Jobs and their results stay until
+    they expire. 409 for a portal that is connected.
     """
-    await service.remove_portal(caller, hub_id)
+    service.remove_portal(caller, hub_id)
     return Response(status_code=204)
-
-
-async def _shown(caller: Caller, service: ConnectionService) -> ConnectionAnswer:
-    token, known = await service.find(caller)
-    gone, portals = await service.gone(caller), await service.portals_of(caller)
-    return ConnectionAnswer(data=connection_view(token, known, gone=gone, portals=portals))
 
 
 async def _finish(
