@@ -19,7 +19,9 @@ def job_answer(
     job: Job, *, message: str, applied: str = "", status: int = 200, headers: Mapping[str, str] | None = None
 ) -> Response:
     """Answer with a job; `applied` is what was done of the client's preferences."""
-    return _json(JobAnswer.of(job, message=message), status=status, headers={**(headers or {}), **_applied(applied)})
+    return _json(
+        JobAnswer(message=message, data=view_of(job)), status=status, headers={**(headers or {}), **_applied(applied)}
+    )
 
 
 def list_answer(jobs: Sequence[Job], *, cursor: str | None) -> Response:
@@ -30,7 +32,8 @@ def list_answer(jobs: Sequence[Job], *, cursor: str | None) -> Response:
 def accepted(job: Job, *, message: str, applied: str = "", warnings: Sequence[str] = ()) -> Response:
     """Answer 202."""
     headers = {"Location": job_path(job.job_id), "Retry-After": str(_POLL_AFTER_S), **_applied(applied)}
-    return _json(JobAnswer.of(job, message=message, warnings=warnings), status=202, headers=headers)
+    answer = JobAnswer(message=message, data=view_of(job), warnings=tuple(warnings))
+    return _json(answer, status=202, headers=headers)
 
 
 def submitted(submission: Submission, *, message: str) -> Response:

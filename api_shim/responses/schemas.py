@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import operator
 from datetime import datetime
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, Field
 
-from worker.jobs.job import Job
-from worker.jobs.view import JobView, view_of
+from worker.jobs.view import JobView
 
 
 class JobAnswer(BaseModel):
@@ -18,12 +17,7 @@ class JobAnswer(BaseModel):
     success: Literal[True] = True
     message: str
     data: JobView
-    warnings: tuple[str, ...] = Field(default=(), exclude_if=lambda warnings: not warnings)
-
-    @classmethod
-    def of(cls, job: Job, *, message: str, warnings: Sequence[str] = ()) -> Self:
-        """Return the answer with the job, and with warnings for its account if there are any."""
-        return cls(message=message, data=view_of(job), warnings=tuple(warnings))
+    warnings: tuple[str, ...] = Field(default=(), exclude_if=operator.not_)
 
 
 class ListPagination(BaseModel):

@@ -105,7 +105,7 @@ async def export_all(
         raise InvalidRequestError(f"page_size: must be at most {most} for {export_type}")
     page_size = body.page_size or most
     asked = ExportRequest(limit=body.limit, page_size=page_size, offset=body.offset, params=body.pairs)
-    webhook = service.webhooks.accept(body.webhook)
+    webhook = service.webhooks.accept(body.webhook) if body.webhook is not None else None
     if body.dry_run:
         return plan_answer(await plans.plan(caller, [PlannedExport(export_type=export_type, request=asked)]))
     job = service.new_job(caller, export_type, JobKind.EXPORT, asked, label=body.label, webhook=webhook)

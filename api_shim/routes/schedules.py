@@ -33,7 +33,7 @@ def schedule(caller: AuthenticCaller, schedules: Schedules) -> Response:
 def put_schedule(caller: AuthenticCaller, sent: BoundedBody, schedules: Schedules, service: Exports) -> Response:
     """Store the schedule, replacing the previous one. What is known of earlier runs stays."""
     body = read_body_as(ScheduleBody, sent)
-    webhook = service.webhooks.accept(body.webhook)
+    webhook = service.webhooks.accept(body.webhook) if body.webhook is not None else None
     standing, is_new = schedules.put(caller, body, webhook=webhook)
     return _answer(standing, message="Schedule stored", status=_CREATED if is_new else _OK)
 

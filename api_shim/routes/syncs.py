@@ -37,7 +37,7 @@ async def sync(caller: AuthenticCaller, key: AskedKey, sent: BoundedBody, servic
     `"confirm_deletions": true` says that it is gone.
     """
     body = read_body_as(SyncBody, sent)
-    webhook = service.webhooks.accept(body.webhook)
+    webhook = service.webhooks.accept(body.webhook) if body.webhook is not None else None
     asked = SyncRequest(types=body.types, mode=body.mode, confirm_deletions=body.confirm_deletions)
     job = service.new_sync(caller, asked, label=body.label, webhook=webhook)
     if body.dry_run:
