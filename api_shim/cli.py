@@ -7,24 +7,26 @@ from typing import Any, Never
 
 import click
 
-_COMMANDS = (
-    *("cancel", "connect", "connection", "delete", "disconnect"),
-    *(
-        "doctor",
-        "download",
-        "export",
-        "job",
-        "jobs",
-        "records",
-        "results",
-        "retry",
-        "schedule",
-        "sync",
-        "token-endpoint",
-        "unblock",
-        "webhook-secret",
-    ),
-)
+_COMMANDS = {
+    "cancel": "api_shim.commands.jobs.control:cancel",
+    "connect": "api_shim.commands.accounts.connect:command",
+    "connection": "api_shim.commands.accounts.connection:connection",
+    "delete": "api_shim.commands.jobs.control:delete",
+    "disconnect": "api_shim.commands.accounts.connection:disconnect",
+    "doctor": "api_shim.commands.doctor:command",
+    "download": "api_shim.commands.jobs.results:download",
+    "export": "api_shim.commands.jobs.export:command",
+    "job": "api_shim.commands.jobs.jobs:job",
+    "jobs": "api_shim.commands.jobs.jobs:jobs",
+    "records": "api_shim.commands.accounts.records:command",
+    "results": "api_shim.commands.jobs.results:results",
+    "retry": "api_shim.commands.jobs.control:retry",
+    "schedule": "api_shim.commands.accounts.schedule:command",
+    "sync": "api_shim.commands.jobs.sync:command",
+    "token-endpoint": "api_shim.commands.operations.token_endpoint:command",
+    "unblock": "api_shim.commands.unblock:command",
+    "webhook-secret": "api_shim.commands.operations.webhook_secret:command",
+}
 _INTERRUPTED = 130  # 128 + SIGINT, as shells count
 
 
@@ -37,7 +39,8 @@ class _CommandLine(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - as above
         if cmd_name not in _COMMANDS:
             return None
-        command: click.Command = import_module(f"api_shim.commands.{cmd_name.replace('-', '_')}").command
+        module, _, name = _COMMANDS[cmd_name].partition(":")
+        command: click.Command = getattr(import_module(module), name)
         return command
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's signature
