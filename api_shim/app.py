@@ -32,7 +32,7 @@ from worker.jobs.view import BASE_PATH
 
 _log = structlog.get_logger()
 _MOST_SCRAPES = 2
-_DOWNLOAD_THREADS = 2  # downloads take turns in these: they may use up neither the threads of others nor the processor
+_DOWNLOAD_THREADS = 2  # downloads share these, so that they exhaust neither the common pool nor the processor
 
 
 def create_app(  # noqa: PLR0913 - everything it is made of, each by name
@@ -72,7 +72,7 @@ def create_app(  # noqa: PLR0913 - everything it is made of, each by name
         redirect_slashes=False,
         docs_url=None,
         redoc_url=None,
-        # FastAPI's own spans hold whole paths and queries.
+        # FastAPI's own spans would hold whole paths and queries.
         telemetry={"auto_configure": False, "tracing": False, "metrics": False, "logs": False},
     )
     app.state.exports = service
@@ -85,7 +85,7 @@ def create_app(  # noqa: PLR0913 - everything it is made of, each by name
     app.state.request_rate = request_rate
     app.state.readiness = readiness
     app.state.exposition = instruments.exposition
-    app.state.scrape_threads = CapacityLimiter(_MOST_SCRAPES)  # anyone may ask, and the database may be slow
+    app.state.scrape_threads = CapacityLimiter(_MOST_SCRAPES)  # anyone may scrape, and the database may be slow
     app.state.export_wait_s = export_wait_s
     app.state.download_threads = CapacityLimiter(_DOWNLOAD_THREADS)
     for routes in (exports, syncs, jobs, downloads, schedule_routes, records, connection_routes):
@@ -100,7 +100,7 @@ def create_app(  # noqa: PLR0913 - everything it is made of, each by name
 
 
 def _direct_routes() -> list[DirectRoute]:
-    """Return what is asked for most: jobs by those who submit them, and their state by those who wait for them."""
+    """Return the busiest routes: submitting a job, and asking for its state."""
     return [
         _direct("POST", "/export/{type}", router=exports.router, answer=exports.answer_export_all),
         _direct("GET", "/jobs/{job_id}", router=jobs.router, answer=jobs.answer_job),
@@ -114,7 +114,7 @@ def _direct(method: str, path: str, *, router: APIRouter, answer: Answer) -> Dir
 
 
 async def _end(task: asyncio.Task[None]) -> None:
-    """Cancel a task until it has ended: before Python 3.12 `asyncio.wait_for`, deep in redis, may swallow one."""
+    # More than once: before Python 3.12 `asyncio.wait_for`, which redis uses, may swallow a cancellation.
     while not task.done():
         task.cancel()
         await asyncio.wait([task], timeout=0.02)

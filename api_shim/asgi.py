@@ -77,7 +77,7 @@ from worker.telemetry.provider import open_traces
 
 _STORE_TIMEOUT_S = 2.0  # a client is told within 3 s that the database is away
 _HEALTH_CHECK_S = 15
-_LONGEST_ERRAND_S = 25.0  # a browser waits at the other end
+_LONGEST_RPC_S = 25.0  # a browser waits at the other end
 
 
 def build(settings: ShimSettings, *, connections: Connections) -> FastAPI:
@@ -103,7 +103,7 @@ def build(settings: ShimSettings, *, connections: Connections) -> FastAPI:
     answer_quickly(celery_app)
     broker = CeleryJobQueue(celery_app, now=jobs.now, headers=lambda _: traces.headers())
     queue = MeasuredQueue(TracedQueue(BoundedQueue(broker), traces), job_metrics)
-    news = async_redis_client(settings.redis, health_check_interval=_HEALTH_CHECK_S, socket_keepalive=True)
+    notifications = async_redis_client(settings.redis, health_check_interval=_HEALTH_CHECK_S, socket_keepalive=True)
     syncer = Syncer(jobs=jobs, queue=queue, clock=clock)
     open_jobs = OpenJobCap(jobs=jobs, most=settings.max_open_jobs_per_account)
     storage = StoredBytesCap(
@@ -116,11 +116,11 @@ def build(settings: ShimSettings, *, connections: Connections) -> FastAPI:
     groups = GroupSubmitter(
         jobs=jobs, tokens=known_tokens, keys=keys, open_jobs=open_jobs, storage=storage, now=jobs.now
     )
-    # As many threads again: one whose outcome is known is not free in the same instant.
+    # Twice as many threads as groups: a thread is not free yet at the instant at which its outcome is known.
     group_queue = BoundedQueue(
         CeleryGroupQueue(celery_app, headers=PublishSpans(traces)), most_at_once=2 * MOST_AT_ONCE
     )
-    waiter = JobWaiter(news)
+    waiter = JobWaiter(notifications)
     waiting_limit = WaitingLimit(settings.max_waiting_requests_per_caller)
     eraser = Eraser(
         jobs=jobs,
@@ -134,7 +134,7 @@ def build(settings: ShimSettings, *, connections: Connections) -> FastAPI:
         queue=BoundedQueue(CeleryRpcQueue(celery_app, headers=traces.headers)),
         waiter=waiter,
         waiting_limit=waiting_limit,
-        longest_wait_s=min(settings.export_wait_seconds, _LONGEST_ERRAND_S),
+        longest_wait_s=min(settings.export_wait_seconds, _LONGEST_RPC_S),
     )
     service = ExportService(
         pages=pages,
@@ -213,7 +213,7 @@ def _store(groups: GroupSubmitter, group: Sequence[NewJob], *, within_s: float) 
 
 
 def _prepare(database: MongoDatabase, clock: MongoClock) -> None:
-    """Know the time before the first request comes, and have the indexes there. Raises StoreUnavailableError."""
+    """Read the database's time before the first request, and create the indexes. Raises StoreUnavailableError."""
     clock.ask()
     ensure_indexes(database)
 

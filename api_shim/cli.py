@@ -1,4 +1,4 @@
-"""`hubspot-export`: the command line client. A command's module is imported when it is asked for, not before."""
+"""`hubspot-export`: the command line client, which imports a command's module only to run it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _INTERRUPTED = 130  # 128 + SIGINT, as shells count
 
 
 class _CommandLine(click.Group):
-    """Imports the one command that runs: most need neither Celery nor the driver of MongoDB, which take a second."""
+    """Imports only the command that runs: most need neither Celery nor MongoDB's driver, which take a second."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         return list(_COMMANDS)
@@ -44,7 +44,7 @@ class _CommandLine(click.Group):
         return command
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's signature
-        """Run the command; Ctrl-C ends it with the status that shells give it, and no traceback."""
+        """Run the command; Ctrl-C ends it with the exit status that shells use for it, and no traceback."""
         try:
             return super().invoke(ctx)
         except (KeyboardInterrupt, click.Abort) as interruption:

@@ -1,4 +1,4 @@
-"""Where data goes: stdout, or a file that has its name only when it is whole."""
+"""Output: stdout, or a file that appears under its name only when it is complete."""
 
 from __future__ import annotations
 

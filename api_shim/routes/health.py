@@ -12,13 +12,13 @@ router = APIRouter(tags=["health"])
 
 @router.get("/healthz", summary="Is the process alive")
 async def healthz() -> dict[str, bool]:
-    """Say that the process is alive, whatever else is not."""
+    """Report that the process is alive, whatever else is not."""
     return {"success": True}
 
 
 @router.get("/readyz", summary="Is it ready to work", responses={503: ERROR_ANSWERS[503]})
 async def readyz(request: Request) -> dict[str, bool]:
-    """Say whether MongoDB and the broker can be reached; 503 with the reason otherwise."""
+    """Report whether MongoDB and the broker can be reached; 503 with the reason otherwise."""
     readiness: Readiness = request.app.state.readiness
     await readiness.check()
     return {"success": True}
