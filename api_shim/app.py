@@ -19,7 +19,7 @@ from api_shim.operations.request_log import Instruments, RequestLog
 from api_shim.operations.request_rate import RequestRate
 from api_shim.responses.errors import install_error_handlers
 from api_shim.routes import connections as connection_routes
-from api_shim.routes import docs, downloads, exports, health, jobs, metrics, records, syncs
+from api_shim.routes import docs, downloads, exports, health, jobs, records, syncs
 from api_shim.routes import schedules as schedule_routes
 from api_shim.routes.direct import Answer, DirectRoute, DirectRoutes
 from api_shim.services.connections import ConnectionService
@@ -91,7 +91,6 @@ def create_app(  # noqa: PLR0913 - everything it is made of, each by name
     for routes in (exports, syncs, jobs, downloads, schedule_routes, records, connection_routes):
         app.include_router(routes.router, prefix=BASE_PATH)
     app.include_router(health.router)
-    app.include_router(metrics.router)
     app.include_router(docs.router)
     app.mount(docs.ASSETS, docs.assets())
     install_error_handlers(app)
