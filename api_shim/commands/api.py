@@ -99,7 +99,7 @@ class ExportApi:
 
     def set_schedule(self, body: Mapping[str, object]) -> bytes:
         """Store the schedule, and return it. Retried, since it is idempotent."""
-        return patiently(partial(self._ask, "PUT", "/schedule", json=body), pause=self.outside.pause)
+        return with_retries(partial(self._ask, "PUT", "/schedule", json=body), pause=self.outside.pause)
 
     def remove_schedule(self) -> None:
         self._ask("DELETE", "/schedule")
@@ -141,7 +141,7 @@ class ExportApi:
 
     def recheck_connection(self) -> bytes:
         """Forget which legacy lists are gone, and return the connection. Retried, since it is idempotent."""
-        return patiently(partial(self._ask, "POST", "/connection/recheck"), pause=self.outside.pause)
+        return with_retries(partial(self._ask, "POST", "/connection/recheck"), pause=self.outside.pause)
 
     def disconnect(self) -> None:
         self._ask("DELETE", "/connection")
@@ -172,7 +172,7 @@ class ExportApi:
         try:
             answer = ask()
         except LostAnswerError:
-            answer = patiently(ask, pause=self.outside.pause)
+            answer = with_retries(ask, pause=self.outside.pause)
         return _read(read_job, answer)
 
     def _list(self, path: str, *, limit: int, cursor: str | None, **wanted: object) -> ListPage:
@@ -198,7 +198,7 @@ class ExportApi:
             raise kind(f"{self._url}: {_reason(error)}") from None
 
 
-def patiently(call: Callable[[], T], *, pause: Callable[[float], None]) -> T:
+def with_retries(call: Callable[[], T], *, pause: Callable[[float], None]) -> T:
     """Retry an idempotent call for half a minute: a restart of the shim must not end a wait of hours."""
     for pause_s in (1, 2, 4, 8, 15):
         try:

@@ -8,7 +8,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import IO
 
-from api_shim.commands.api import ApiError, ExportApi, patiently
+from api_shim.commands.api import ApiError, ExportApi, with_retries
 
 _NDJSON: Mapping[str, str] = MappingProxyType({})
 
@@ -19,7 +19,7 @@ def write_download(api: ExportApi, job_id: str, out: IO[bytes], query: Mapping[s
     After a broken connection the download starts again, and what has been written is skipped.
     """
     written = _Written(out)
-    patiently(partial(_continue, api, job_id, query, written), pause=api.outside.pause)
+    with_retries(partial(_continue, api, job_id, query, written), pause=api.outside.pause)
     return written.lines
 
 

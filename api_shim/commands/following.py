@@ -11,7 +11,7 @@ from functools import partial
 import click
 
 from api_shim.commands.answers import JobState
-from api_shim.commands.api import ExportApi, patiently
+from api_shim.commands.api import ExportApi, with_retries
 from api_shim.commands.display import open_display
 
 
@@ -32,7 +32,7 @@ def wait_for_end(api: ExportApi, job_id: str, *, longest_s: float = math.inf) ->
         while True:
             remaining_s = max(0.0, ends_at - time.monotonic())
             wait_s = math.ceil(min(remaining_s, display.interval_s))
-            job = patiently(partial(api.job, job_id, wait_s=wait_s), pause=api.outside.pause)
+            job = with_retries(partial(api.job, job_id, wait_s=wait_s), pause=api.outside.pause)
             display.show(job)
             if job.has_ended or remaining_s <= 0:
                 return job

@@ -93,7 +93,7 @@ def erase(caller: AuthenticCaller, export_type: AskedType, record_id: AskedRecor
 def _read_cursor(copy: CopyId, service: RecordService, cursor: str) -> Place:
     """Raise InvalidRequestError, or PortalChangedError for a cursor of another portal's copy."""
     changed_at, record_id, *portal = _CURSORS.read(cursor)
-    service.require_its(copy, hub_id=portal[0] if portal else None)
+    service.require_same_portal(copy, hub_id=portal[0] if portal else None)
     return Place(changed_at, record_id)
 
 

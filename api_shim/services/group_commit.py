@@ -54,14 +54,14 @@ Starting: TypeAlias = Callable[[StoredJobs], Future[None]]
 
 
 @dataclass(slots=True, eq=False)
-class _Waiting:
+class _Pending:
     """A job whose client waits until `ends_at` by the loop's clock."""
 
     new: NewJob
     outcome: asyncio.Future[Outcome]
     ends_at: float
 
-    def tell(self, outcome: Outcome) -> None:
+    def resolve(self, outcome: Outcome) -> None:
         """Resume the client's request, if it still waits."""
         if not self.outcome.done():
             self.outcome.set_result(outcome)
@@ -95,7 +95,7 @@ class GroupCommit:
         self._storing = ThreadPoolExecutor(MOST_AT_ONCE, thread_name_prefix="store")
         self._marking = ThreadPoolExecutor(MOST_AT_ONCE, thread_name_prefix="mark")
         self._publishing = asyncio.Semaphore(MOST_AT_ONCE)
-        self._waiting = deque[_Waiting]()
+        self._pending = deque[_Pending]()
         self._being_stored = 0
         self._begins: asyncio.Handle | None = None
         self._next_at = float("-inf")
@@ -109,7 +109,7 @@ class GroupCommit:
         """
         loop = asyncio.get_running_loop()
         outcome: asyncio.Future[Outcome] = loop.create_future()
-        self._waiting.append(_Waiting(NewJob(job=job, asked=asked), outcome, loop.time() + _WITHIN_S))
+        self._pending.append(_Pending(NewJob(job=job, asked=asked), outcome, loop.time() + _WITHIN_S))
         self._schedule(loop)
         return await outcome
 
@@ -123,7 +123,7 @@ class GroupCommit:
 
         The group gets a context of its own: its log lines must not carry the ids of the first request.
         """
-        if self._begins is not None or not self._waiting or self._being_stored >= MOST_AT_ONCE:
+        if self._begins is not None or not self._pending or self._being_stored >= MOST_AT_ONCE:
             return
         pause_s, context = self._next_at - loop.time(), Context()
         if pause_s > 0:
@@ -134,7 +134,7 @@ class GroupCommit:
     def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
         self._begins = None
         self._next_at = loop.time() + _APART_S
-        group = [self._waiting.popleft() for _ in range(min(_MOST_JOBS, len(self._waiting)))]
+        group = [self._pending.popleft() for _ in range(min(_MOST_JOBS, len(self._pending)))]
         late = [each for each in group if each.ends_at - loop.time() < _AT_LEAST_S]
         for each in late:
             each.fail(StoreUnavailableError())
@@ -145,20 +145,20 @@ class GroupCommit:
             commit.add_done_callback(self._commits.discard)
         self._schedule(loop)
 
-    async def _commit(self, group: Sequence[_Waiting]) -> None:
+    async def _commit(self, group: Sequence[_Pending]) -> None:
         stored = await self._stored(group)
         if stored is None:
             return
         ids = {job.job_id for job in stored.jobs}
         others = [each for each in group if each.new.job.job_id not in ids]
         for each in others:
-            each.tell(Outcome.ALONE)
+            each.resolve(Outcome.ALONE)
         if stored.jobs:
             outcome = await self._published(stored, ends_at=group[0].ends_at)
             for each in group:
-                each.tell(outcome)
+                each.resolve(outcome)
 
-    async def _stored(self, group: Sequence[_Waiting]) -> StoredJobs | None:
+    async def _stored(self, group: Sequence[_Pending]) -> StoredJobs | None:
         """Return what was stored; None if nothing was, and every waiting request has its outcome."""
         loop = asyncio.get_running_loop()
         store = partial(self._store, [each.new for each in group], within_s=group[0].ends_at - loop.time())
@@ -170,7 +170,7 @@ class GroupCommit:
         except Exception:  # noqa: BLE001 - one bad job must not fail the others: each is submitted by itself
             _log.exception("group_not_stored", jobs=len(group))
             for each in group:
-                each.tell(Outcome.ALONE)
+                each.resolve(Outcome.ALONE)
         finally:
             self._being_stored -= 1
             self._schedule(loop)

@@ -31,12 +31,12 @@ _IDS_A_QUERY = 1000
 class Hint(Enum):
     """What is signalled in place of a state."""
 
-    LOOK = "look"
+    LOOK = "read"
     """Read the job: it is gone, or the store is away."""
 
 
 News: TypeAlias = Announced | Hint
-Look: TypeAlias = Callable[[Sequence[str]], Mapping[str, JobStatus | None]]
+ReadStates: TypeAlias = Callable[[Sequence[str]], Mapping[str, JobStatus | None]]
 """Read the states of these ids in one query: None where one is gone; ids that are not known yet are left out.
 
 Raises StoreUnavailableError. Blocks, and so is called in a thread.
@@ -46,18 +46,18 @@ Raises StoreUnavailableError. Blocks, and so is called in a thread.
 class _Watched:
     """One id that any number of requests wait for."""
 
-    def __init__(self, look: Look) -> None:
-        self.look = look
+    def __init__(self, read_states: ReadStates) -> None:
+        self.read_states = read_states
         self.watches: list[Watch] = []
         self._reading: asyncio.Task[Job] | None = None
 
-    def tell(self, news: News, *, if_new: bool = False) -> None:
+    def signal(self, signal: News, *, if_new: bool = False) -> None:
         """Wake all waiting requests, or those to which the state is new. What was read before is out of date."""
-        told = [watch for watch in self.watches if not if_new or watch.is_new(news)]
-        if told:
+        woken = [watch for watch in self.watches if not if_new or watch.is_new(signal)]
+        if woken:
             self._reading = None
-        for watch in told:
-            watch.tell(news)
+        for watch in woken:
+            watch.signal(signal)
 
     async def read_once(self, read: Callable[[], Coroutine[Any, Any, Job]]) -> Job:
         if self._reading is None:
@@ -72,22 +72,22 @@ class Watch:
 
     def __init__(self, watched: _Watched) -> None:
         self._watched = watched
-        self._news: asyncio.Queue[News] = asyncio.Queue()
-        self._told: News | None = None
+        self._queue: asyncio.Queue[News] = asyncio.Queue()
+        self._last: News | None = None
 
-    def is_new(self, news: News) -> bool:
+    def is_new(self, signal: News) -> bool:
         """Whether the state differs from the last one signalled; "read the job" may be signalled repeatedly."""
-        return news is Hint.LOOK or news is not self._told
+        return signal is Hint.LOOK or signal is not self._last
 
-    def tell(self, news: News) -> None:
-        self._told = news
-        self._news.put_nowait(news)
+    def signal(self, signal: News) -> None:
+        self._last = signal
+        self._queue.put_nowait(signal)
 
     async def next_status(self, *, timeout_s: float) -> News | None:
         """Return the next signal, usually a state; None when there was none in time."""
         try:
             async with asyncio.timeout(timeout_s):
-                return await self._news.get()
+                return await self._queue.get()
         except TimeoutError:
             return None
 
@@ -116,10 +116,10 @@ class Signals:
 
     async def __anext__(self) -> News:
         remaining_s = self._ends_at - self._loop.time()
-        news = await self._watch.next_status(timeout_s=remaining_s) if remaining_s > 0 else None
-        if news is None:
+        signal = await self._watch.next_status(timeout_s=remaining_s) if remaining_s > 0 else None
+        if signal is None:
             raise StopAsyncIteration
-        return news
+        return signal
 
 
 class JobWaiter:
@@ -134,9 +134,9 @@ class JobWaiter:
         self._own_thread: CapacityLimiter | None = None
 
     @contextmanager
-    def watch(self, job_id: str, look: Look) -> Iterator[Watch]:
+    def watch(self, job_id: str, read_states: ReadStates) -> Iterator[Watch]:
         """Listen for one job. Begin before the job is published, so that nothing is missed."""
-        watched = self._watched.setdefault(job_id, _Watched(look))
+        watched = self._watched.setdefault(job_id, _Watched(read_states))
         watch = Watch(watched)
         watched.watches.append(watch)
         try:
@@ -185,31 +185,31 @@ class JobWaiter:
             _log.warning("announcement_not_understood")  # from another program or another version: keep listening
             return
         if job_id in self._watched:
-            self._watched[job_id].tell(status)
+            self._watched[job_id].signal(status)
 
     async def _poll(self) -> None:
         # A thread of its own: requests that wait for an absent server may occupy all threads of the pool.
         self._own_thread = CapacityLimiter(1)
         while True:
             await asyncio.sleep(_LOOK_EVERY_S)
-            for look, ids in self._ids_by_look().items():
+            for read_states, ids in self._ids_by_query().items():
                 for begin in range(0, len(ids), _IDS_A_QUERY):
-                    await self._look(look, ids[begin : begin + _IDS_A_QUERY])
+                    await self._read_states(read_states, ids[begin : begin + _IDS_A_QUERY])
 
-    def _ids_by_look(self) -> Mapping[Look, list[str]]:
-        ids = defaultdict[Look, list[str]](list)
+    def _ids_by_query(self) -> Mapping[ReadStates, list[str]]:
+        ids = defaultdict[ReadStates, list[str]](list)
         for job_id, watched in self._watched.items():
-            ids[watched.look].append(job_id)
+            ids[watched.read_states].append(job_id)
         return ids
 
-    async def _look(self, look: Look, ids: Sequence[str]) -> None:
+    async def _read_states(self, read_states: ReadStates, ids: Sequence[str]) -> None:
         try:
-            found = await anyio.to_thread.run_sync(look, ids, abandon_on_cancel=True, limiter=self._own_thread)
+            found = await anyio.to_thread.run_sync(read_states, ids, abandon_on_cancel=True, limiter=self._own_thread)
         except Exception:  # noqa: BLE001 - a failed poll must not end polling; each request reads for itself
             found = dict.fromkeys(ids)
         for job_id, status in found.items():
             if job_id in self._watched:
-                self._watched[job_id].tell(Hint.LOOK if status is None else status, if_new=True)
+                self._watched[job_id].signal(Hint.LOOK if status is None else status, if_new=True)
 
 
 def _ignore_failure(task: asyncio.Task[Job]) -> None:

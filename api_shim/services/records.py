@@ -30,7 +30,7 @@ class RecordService:
         hub_id = self.portals.present(caller.account_id, caller.uid)
         return CopyId(account_id=caller.account_id, export_type=export_type, hub_id=hub_id)
 
-    def require_its(self, copy: CopyId, *, hub_id: int | None) -> None:
+    def require_same_portal(self, copy: CopyId, *, hub_id: int | None) -> None:
         """Raise PortalChangedError for a cursor of another portal's copy.
 
         Cursors of older versions name no portal: they belong to the account's first copy.

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from api_shim.commands.api import ExportApi, patiently
+from api_shim.commands.api import ExportApi, with_retries
 from api_shim.commands.options import out_option, with_api
 from api_shim.commands.output import open_output
 from worker.records.types import ExportType
@@ -80,7 +80,7 @@ class _Reading:
         while has_more and remaining != 0:
             limit = _RECORDS_A_CALL if remaining is None else min(remaining, _RECORDS_A_CALL)
             ask = partial(self._api.records, self._export_type, wanted=self._wanted, limit=limit, cursor=self.cursor)
-            page = patiently(ask, pause=self._api.outside.pause)
+            page = with_retries(ask, pause=self._api.outside.pause)
             self.cursor, has_more = page.cursor, page.has_more
             remaining = None if remaining is None else remaining - len(page.lines)
             yield page.lines

@@ -12,7 +12,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from api_shim.commands.answers import JobState, read_listed
-from api_shim.commands.api import ExportApi, patiently
+from api_shim.commands.api import ExportApi, with_retries
 from api_shim.commands.following import require_success, wait_for_end
 from api_shim.commands.options import wait_option, with_api
 from api_shim.commands.output import open_output, write_answer
@@ -71,7 +71,7 @@ def job(api: ExportApi, /, *, job_id: str, longest_s: int | None) -> None:
 def _jobs(api: ExportApi, *, most: int | None, **wanted: tuple[str, ...]) -> Iterator[bytes]:
     limit, cursor = min(most or _JOBS_A_CALL, _JOBS_A_CALL), None
     while True:
-        page = patiently(partial(api.jobs, limit=limit, cursor=cursor, **wanted), pause=api.outside.pause)
+        page = with_retries(partial(api.jobs, limit=limit, cursor=cursor, **wanted), pause=api.outside.pause)
         yield from page.lines
         cursor = page.cursor
         if cursor is None:
