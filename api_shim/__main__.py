@@ -15,11 +15,11 @@ from api_shim.operations.open_files import MOST_CONNECTIONS, backlog_within, fil
 from worker.settings import ShimSettings, load
 from worker.telemetry.logs import configure_logs
 
-_GIVES_WAY_S = 0.0005  # a download at work in Python keeps everyone else waiting for so long, instead of 5 ms each time
-_KEPT_IDLE_S = (
-    75  # longer than a client or a proxy keeps a connection (60 s is usual), or it would send into a closed one
-)
-_GRACE_S = 35  # who waits for a page still gets an answer; a download that takes longer is cut off
+# A download that computes in Python holds the interpreter for one such interval, during which the event loop waits.
+_SWITCH_INTERVAL_S = 0.0005
+# Longer than clients and proxies keep a connection (usually 60 s), or they would send into a closed one.
+_KEPT_IDLE_S = 75
+_GRACE_S = 35  # enough to answer a waiting request; a download that takes longer is cut off
 
 
 @click.command()
@@ -29,12 +29,12 @@ def main(host: str, port: int) -> None:
     """Serve the HubSpot export API."""
     settings = load(ShimSettings)
     configure_logs(settings.log_format, settings.log_level)
-    sys.setswitchinterval(_GIVES_WAY_S)
+    sys.setswitchinterval(_SWITCH_INTERVAL_S)
     files = raise_limit()
     connections = Connections(_most_connections(settings, files=files))
     app = build(settings, connections=connections)
     gc.collect()
-    gc.freeze()  # what is there by now stays; to look through it every so often would hold all requests up for 0.1 s
+    gc.freeze()  # what exists by now lives for ever; a full collection of it would stall all requests for 0.1 s
     uvicorn.run(
         app,
         host=host,
@@ -51,7 +51,7 @@ def main(host: str, port: int) -> None:
 
 
 def _most_connections(settings: ShimSettings, *, files: int) -> int:
-    """Return the limit of connections, or exit with 2 where MAX_CONNECTIONS needs more open files than there may be."""
+    """Return the limit of connections; exit with 2 if MAX_CONNECTIONS needs more open files than the system allows."""
     room, wanted = room_within(files), settings.max_connections
     if wanted is not None and wanted > room:
         sys.stderr.write(

@@ -19,7 +19,7 @@ from api_shim.operations.request_log import Instruments, RequestLog
 from api_shim.operations.request_rate import RequestRate
 from api_shim.responses.errors import install_error_handlers
 from api_shim.routes import connections as connection_routes
-from api_shim.routes import docs, downloads, exports, health, jobs, metrics, records, syncs
+from api_shim.routes import docs, downloads, exports, health, jobs, records, syncs
 from api_shim.routes import schedules as schedule_routes
 from api_shim.routes.direct import Answer, DirectRoute, DirectRoutes
 from api_shim.services.connections import ConnectionService
@@ -32,7 +32,7 @@ from worker.jobs.view import BASE_PATH
 
 _log = structlog.get_logger()
 _MOST_SCRAPES = 2
-_DOWNLOAD_THREADS = 2  # downloads take turns in these: they may use up neither the threads of others nor the processor
+_DOWNLOAD_THREADS = 2  # downloads share these, so that they exhaust neither the common pool nor the processor
 
 
 def create_app(  # noqa: PLR0913 - everything it is made of, each by name
@@ -72,10 +72,11 @@ def create_app(  # noqa: PLR0913 - everything it is made of, each by name
         redirect_slashes=False,
         docs_url=None,
         redoc_url=None,
-        # FastAPI's own spans hold whole paths and queries.
+        # FastAPI's own spans would hold whole paths and queries.
         telemetry={"auto_configure": False, "tracing": False, "metrics": False, "logs": False},
     )
     app.state.exports = service
+    app.state.actions = service.control
     app.state.records = record_desk
     app.state.connections = connections
     app.state.plans = plans
@@ -84,13 +85,12 @@ def create_app(  # noqa: PLR0913 - everything it is made of, each by name
     app.state.request_rate = request_rate
     app.state.readiness = readiness
     app.state.exposition = instruments.exposition
-    app.state.scrape_threads = CapacityLimiter(_MOST_SCRAPES)  # anyone may ask, and the database may be slow
+    app.state.scrape_threads = CapacityLimiter(_MOST_SCRAPES)  # anyone may scrape, and the database may be slow
     app.state.export_wait_s = export_wait_s
     app.state.download_threads = CapacityLimiter(_DOWNLOAD_THREADS)
     for routes in (exports, syncs, jobs, downloads, schedule_routes, records, connection_routes):
         app.include_router(routes.router, prefix=BASE_PATH)
     app.include_router(health.router)
-    app.include_router(metrics.router)
     app.include_router(docs.router)
     app.mount(docs.ASSETS, docs.assets())
     install_error_handlers(app)
@@ -99,7 +99,7 @@ def create_app(  # noqa: PLR0913 - everything it is made of, each by name
 
 
 def _direct_routes() -> list[DirectRoute]:
-    """Return what is asked for most: jobs by those who submit them, and their state by those who wait for them."""
+    """Return the busiest routes: submitting a job, and asking for its state."""
     return [
         _direct("POST", "/export/{type}", router=exports.router, answer=exports.answer_export_all),
         _direct("GET", "/jobs/{job_id}", router=jobs.router, answer=jobs.answer_job),
@@ -113,7 +113,7 @@ def _direct(method: str, path: str, *, router: APIRouter, answer: Answer) -> Dir
 
 
 async def _end(task: asyncio.Task[None]) -> None:
-    """Cancel a task until it has ended: before Python 3.12 `asyncio.wait_for`, deep in redis, may swallow one."""
+    # More than once: before Python 3.12 `asyncio.wait_for`, which redis uses, may swallow a cancellation.
     while not task.done():
         task.cancel()
         await asyncio.wait([task], timeout=0.02)

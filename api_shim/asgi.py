@@ -1,4 +1,4 @@
-"""The shim's composition root: settings in, application out."""
+"""The shim's composition root: settings in, application out, service by service."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from fastapi import FastAPI
 
 from api_shim.app import create_app
 from api_shim.auth.jwt import JwtVerifier
+from api_shim.infrastructure import Infrastructure, build_infrastructure
 from api_shim.operations.http_connections import Connections
 from api_shim.operations.metrics import (
     ConnectionCounts,
     Exposition,
+    Reading,
     RequestMetrics,
     StoredState,
     read_connections,
@@ -23,35 +25,23 @@ from api_shim.operations.metrics import (
 from api_shim.operations.readiness import Readiness, reach_broker, reach_database
 from api_shim.operations.request_log import Instruments, origin_of_request
 from api_shim.operations.request_rate import RequestRate
-from api_shim.operations.waiting_limit import WaitingLimit
 from api_shim.services.connections import ConnectionService
 from api_shim.services.exports import ExportService
 from api_shim.services.group_commit import MOST_AT_ONCE, GroupCommit
-from api_shim.services.job_waiter import JobWaiter
 from api_shim.services.plans import PlanService
 from api_shim.services.records import RecordService
 from api_shim.services.rpc_client import RpcClient
 from api_shim.services.schedules import ScheduleService
 from api_shim.services.webhook_rules import WebhookRules
-from worker.accounts.connected_portals import ConnectedPortals
-from worker.accounts.encryption import TokenEncryption
-from worker.accounts.health import TokenHealth
-from worker.accounts.known_tokens import KnownTokens
-from worker.accounts.mongo.connections import MongoConnectionStore
-from worker.accounts.mongo.gone_lists import MongoGoneListStore
-from worker.accounts.mongo.portals import MongoPortalStore
-from worker.accounts.mongo.tokens import MongoTokenStore
 from worker.app import app as celery_app
 from worker.broker.redis_client import async_redis_client, impatient_redis
 from worker.current_copy.eraser import Eraser
 from worker.current_copy.mongo.erasures import MongoErasureStore
-from worker.current_copy.mongo.records import MongoRecordStore
 from worker.current_copy.upkeep import CopyUpkeep
 from worker.errors import BrokerUnavailableError, StoreUnavailableError
 from worker.indexes import ensure_indexes
-from worker.instrumented import MeasuredNotifier, MeasuredQueue
-from worker.instrumented_tracing import PublishSpans, TracedQueue
-from worker.jobs.mongo.jobs import MongoJobStore
+from worker.instrumented import MeasuredNotifier
+from worker.instrumented_tracing import PublishSpans
 from worker.jobs.turn import StoredJobs
 from worker.lifecycle.actions import JobActions
 from worker.lifecycle.caps import OpenJobCap, StoredBytesCap
@@ -62,148 +52,151 @@ from worker.lifecycle.submit_once import KeyedSubmitter
 from worker.lifecycle.sync_starter import StartingQueue, Syncer
 from worker.messaging.bounded_queue import BoundedQueue
 from worker.messaging.celery_groups import CeleryGroupQueue
-from worker.messaging.celery_queues import CeleryJobQueue, CeleryRpcQueue, answer_quickly
+from worker.messaging.celery_queues import CeleryRpcQueue, answer_quickly
 from worker.messaging.notifier import RedisJobNotifier
-from worker.mongo.database import MongoDatabase, connect, time_limit
+from worker.mongo.database import MongoDatabase, time_limit
 from worker.mongo.server_clock import MongoClock
-from worker.mongo.spoiled import SpoiledDocuments
 from worker.mongo.transactions import MongoTransactions
-from worker.pages.mongo.pages import MongoPageStore
 from worker.rpc.mongo.requests import MongoRpcRequestStore
 from worker.schedules.mongo import MongoScheduleStore
 from worker.settings import ShimSettings
 from worker.telemetry.metrics import JobMetrics, new_registry
-from worker.telemetry.provider import open_traces
 
-_STORE_TIMEOUT_S = 2.0  # a client is told within 3 s that the database is away
-_HEALTH_CHECK_S = 15
-_LONGEST_ERRAND_S = 25.0  # a browser waits at the other end
+_LONGEST_RPC_S = 25.0  # a browser waits at the other end
 
 
 def build(settings: ShimSettings, *, connections: Connections) -> FastAPI:
     """Wire the shim. Nothing is connected before the application starts."""
-    database = connect(
-        settings.mongodb_uri.get_secret_value(),
-        database=settings.mongodb_database,
-        timeout_s=_STORE_TIMEOUT_S,
-    )
-    clock = MongoClock(database, waits=False)
-    jobs = MongoJobStore(database)
-    encryption = TokenEncryption(settings.token_encryption_keys)
-    tokens, hubspot_connections = MongoTokenStore(database, encryption), MongoConnectionStore(database)
-    portals = MongoPortalStore(database)
-    present = ConnectedPortals(connections=hubspot_connections, tokens=tokens, portals=portals)
-    registry = new_registry()
-    job_metrics = JobMetrics(registry)
-    spoiled = SpoiledDocuments(job_metrics.count_spoiled)
-    pages, records = MongoPageStore(database, spoiled=spoiled), MongoRecordStore(database, spoiled)
-    traces = open_traces(
-        settings.otel_exporter_otlp_endpoint, service=settings.otel_service_name or "hubspot-export-shim"
-    )
     answer_quickly(celery_app)
-    broker = CeleryJobQueue(celery_app, now=jobs.now, headers=lambda _: traces.headers())
-    queue = MeasuredQueue(TracedQueue(BoundedQueue(broker), traces), job_metrics)
-    news = async_redis_client(settings.redis, health_check_interval=_HEALTH_CHECK_S, socket_keepalive=True)
-    syncer = Syncer(jobs=jobs, queue=queue, clock=clock)
-    open_jobs = OpenJobCap(jobs=jobs, most=settings.max_open_jobs_per_account)
-    storage = StoredBytesCap(
-        jobs=jobs, most=settings.max_stored_bytes_per_account, tell=job_metrics.count_storage_warning
-    )
-    submitter = JobSubmitter(
-        jobs=jobs, tokens=tokens, queue=StartingQueue(queue, syncer), open_jobs=open_jobs, storage=storage
-    )
-    keys, known_tokens = MongoIdempotencyStore(database), KnownTokens(tokens)
-    groups = GroupSubmitter(
-        jobs=jobs, tokens=known_tokens, keys=keys, open_jobs=open_jobs, storage=storage, now=jobs.now
-    )
-    # As many threads again: one whose outcome is known is not free in the same instant.
-    group_queue = BoundedQueue(
-        CeleryGroupQueue(celery_app, headers=PublishSpans(traces)), most_at_once=2 * MOST_AT_ONCE
-    )
-    waiter = JobWaiter(news)
-    waiting_limit = WaitingLimit(settings.max_waiting_requests_per_caller)
-    eraser = Eraser(
-        jobs=jobs,
-        erasures=MongoErasureStore(database),
-        records=records,
-        pages=pages,
-        transactions=MongoTransactions(database),
-    )
-    rpc_requests = RpcClient(
-        rpc_requests=MongoRpcRequestStore(database, encryption),
-        queue=BoundedQueue(CeleryRpcQueue(celery_app, headers=traces.headers)),
-        waiter=waiter,
-        waiting_limit=waiting_limit,
-        longest_wait_s=min(settings.export_wait_seconds, _LONGEST_ERRAND_S),
-    )
-    service = ExportService(
-        pages=pages,
-        submitter=submitter,
-        keyed_submitter=KeyedSubmitter(submitter=submitter, jobs=jobs, keys=keys, clock=clock),
-        group_commit=GroupCommit(
-            store=partial(_store, groups),
-            start_publishing=group_queue.start,
-            mark_unpublished=jobs.mark_unpublished,
-            metrics=job_metrics,
-        ),
-        control=JobActions(
-            jobs=jobs,
-            pages=pages,
-            queue=queue,
-            result_ttl=timedelta(days=settings.result_ttl_days),
-            clock=clock,
-            notifier=MeasuredNotifier(RedisJobNotifier(impatient_redis(settings.redis)), job_metrics),
-            connections=hubspot_connections,
-            portals=present,
-        ),
-        waiter=waiter,
-        waiting_limit=waiting_limit,
-        webhooks=WebhookRules(can_sign=bool(settings.webhook_secret), allow_private=settings.webhook_allow_private),
-        clock=clock,
-        origin=partial(origin_of_request, traces),
-    )
-    health = TokenHealth(connections=hubspot_connections, tokens=tokens)
-    gone_lists = MongoGoneListStore(database)
-    readings = (partial(read_jobs, jobs), partial(read_connections, health), partial(read_gone_lists, gone_lists))
-    registry.register(StoredState(readings))
+    registry = new_registry()
+    infra = build_infrastructure(settings, metrics=JobMetrics(registry))
+    registry.register(StoredState(_readings(infra)))
     registry.register(ConnectionCounts(connections))
+    rpc_requests = _rpc_client(infra)
     return create_app(
-        service=service,
-        record_desk=RecordService(records=records, eraser=eraser, portals=present),
-        connections=ConnectionService(
-            settings=settings,
-            tokens=tokens,
-            known_tokens=known_tokens,
-            connections=hubspot_connections,
-            gone_lists=gone_lists,
-            portals=portals,
-            copies=CopyUpkeep(records=records, portals=portals),
-            rpc_requests=rpc_requests,
-            clock=clock,
-        ),
-        plans=PlanService(tokens=tokens, rpc_requests=rpc_requests, clock=clock),
+        service=_export_service(infra),
+        record_desk=_record_service(infra),
+        connections=_connection_service(infra, rpc_requests),
+        plans=PlanService(tokens=infra.tokens, rpc_requests=rpc_requests, clock=infra.clock),
         schedules=ScheduleService(
-            schedules=MongoScheduleStore(database),
-            tokens=tokens,
-            connections=health,
+            schedules=MongoScheduleStore(infra.database),
+            tokens=infra.tokens,
+            connections=infra.health,
             jitter_window_s=settings.schedule_jitter_seconds,
-            clock=clock,
+            clock=infra.clock,
         ),
         verifier=JwtVerifier(settings),
         request_rate=RequestRate(async_redis_client(settings.redis), per_second=settings.max_requests_per_second),
         readiness=Readiness(
             {
-                StoreUnavailableError: partial(_reach_database, database, clock),
+                StoreUnavailableError: partial(_reach_database, infra.database, infra.clock),
                 BrokerUnavailableError: partial(reach_broker, celery_app),
             }
         ),
         instruments=Instruments(
-            requests=RequestMetrics(registry, waiting=lambda: waiting_limit.waiting),
+            requests=RequestMetrics(registry, waiting=lambda: infra.waiting_limit.waiting),
             exposition=Exposition(registry),
-            traces=traces,
+            traces=infra.traces,
         ),
         export_wait_s=settings.export_wait_seconds,
-        prepare=partial(_prepare, database, clock),
+        prepare=partial(_prepare, infra.database, infra.clock),
+    )
+
+
+def _export_service(infra: Infrastructure) -> ExportService:
+    settings, jobs = infra.settings, infra.jobs
+    keys = MongoIdempotencyStore(infra.database)
+    open_jobs = OpenJobCap(jobs=jobs, most=settings.max_open_jobs_per_account)
+    storage = StoredBytesCap(
+        jobs=jobs, most=settings.max_stored_bytes_per_account, tell=infra.metrics.count_storage_warning
+    )
+    syncer = Syncer(jobs=jobs, queue=infra.queue, clock=infra.clock)
+    submitter = JobSubmitter(
+        jobs=jobs, tokens=infra.tokens, queue=StartingQueue(infra.queue, syncer), open_jobs=open_jobs, storage=storage
+    )
+    groups = GroupSubmitter(
+        jobs=jobs, tokens=infra.known_tokens, keys=keys, open_jobs=open_jobs, storage=storage, now=jobs.now
+    )
+    return ExportService(
+        pages=infra.pages,
+        submitter=submitter,
+        keyed_submitter=KeyedSubmitter(submitter=submitter, jobs=jobs, keys=keys, clock=infra.clock),
+        group_commit=_group_commit(infra, groups),
+        control=_job_actions(infra),
+        waiter=infra.waiter,
+        waiting_limit=infra.waiting_limit,
+        webhooks=WebhookRules(can_sign=bool(settings.webhook_secret), allow_private=settings.webhook_allow_private),
+        clock=infra.clock,
+        origin=partial(origin_of_request, infra.traces),
+    )
+
+
+def _group_commit(infra: Infrastructure, groups: GroupSubmitter) -> GroupCommit:
+    # Twice as many threads as groups: a thread is not free yet at the instant at which its outcome is known.
+    group_queue = BoundedQueue(
+        CeleryGroupQueue(celery_app, headers=PublishSpans(infra.traces)), most_at_once=2 * MOST_AT_ONCE
+    )
+    return GroupCommit(
+        store=partial(_store, groups),
+        start_publishing=group_queue.start,
+        mark_unpublished=infra.jobs.mark_unpublished,
+        metrics=infra.metrics,
+    )
+
+
+def _job_actions(infra: Infrastructure) -> JobActions:
+    return JobActions(
+        jobs=infra.jobs,
+        pages=infra.pages,
+        queue=infra.queue,
+        result_ttl=timedelta(days=infra.settings.result_ttl_days),
+        clock=infra.clock,
+        notifier=MeasuredNotifier(RedisJobNotifier(impatient_redis(infra.settings.redis)), infra.metrics),
+        connections=infra.connections,
+        portals=infra.present,
+    )
+
+
+def _rpc_client(infra: Infrastructure) -> RpcClient:
+    return RpcClient(
+        rpc_requests=MongoRpcRequestStore(infra.database, infra.encryption),
+        queue=BoundedQueue(CeleryRpcQueue(celery_app, headers=infra.traces.headers)),
+        waiter=infra.waiter,
+        waiting_limit=infra.waiting_limit,
+        longest_wait_s=min(infra.settings.export_wait_seconds, _LONGEST_RPC_S),
+    )
+
+
+def _record_service(infra: Infrastructure) -> RecordService:
+    eraser = Eraser(
+        jobs=infra.jobs,
+        erasures=MongoErasureStore(infra.database),
+        records=infra.records,
+        pages=infra.pages,
+        transactions=MongoTransactions(infra.database),
+    )
+    return RecordService(records=infra.records, eraser=eraser, portals=infra.present)
+
+
+def _connection_service(infra: Infrastructure, rpc_requests: RpcClient) -> ConnectionService:
+    return ConnectionService(
+        settings=infra.settings,
+        tokens=infra.tokens,
+        known_tokens=infra.known_tokens,
+        connections=infra.connections,
+        gone_lists=infra.gone_lists,
+        portals=infra.portals,
+        copies=CopyUpkeep(records=infra.records, portals=infra.portals),
+        rpc_requests=rpc_requests,
+        clock=infra.clock,
+    )
+
+
+def _readings(infra: Infrastructure) -> Sequence[Reading]:
+    return (
+        partial(read_jobs, infra.jobs),
+        partial(read_connections, infra.health),
+        partial(read_gone_lists, infra.gone_lists),
     )
 
 
@@ -213,7 +206,7 @@ def _store(groups: GroupSubmitter, group: Sequence[NewJob], *, within_s: float) 
 
 
 def _prepare(database: MongoDatabase, clock: MongoClock) -> None:
-    """Know the time before the first request comes, and have the indexes there. Raises StoreUnavailableError."""
+    """Read the database's time before the first request, and create the indexes. Raises StoreUnavailableError."""
     clock.ask()
     ensure_indexes(database)
 

@@ -1,4 +1,4 @@
-"""`hubspot-export`: the command line client. A command's module is imported when it is asked for, not before."""
+"""`hubspot-export`: the command line client, which imports a command's module only to run it."""
 
 from __future__ import annotations
 
@@ -7,29 +7,31 @@ from typing import Any, Never
 
 import click
 
-_COMMANDS = (
-    *("cancel", "connect", "connection", "delete", "disconnect"),
-    *(
-        "doctor",
-        "download",
-        "export",
-        "job",
-        "jobs",
-        "records",
-        "results",
-        "retry",
-        "schedule",
-        "sync",
-        "token-endpoint",
-        "unblock",
-        "webhook-secret",
-    ),
-)
+_COMMANDS = {
+    "cancel": "api_shim.commands.jobs.control:cancel",
+    "connect": "api_shim.commands.accounts.connect:command",
+    "connection": "api_shim.commands.accounts.connection:connection",
+    "delete": "api_shim.commands.jobs.control:delete",
+    "disconnect": "api_shim.commands.accounts.connection:disconnect",
+    "doctor": "api_shim.commands.doctor:command",
+    "download": "api_shim.commands.jobs.results:download",
+    "export": "api_shim.commands.jobs.export:command",
+    "job": "api_shim.commands.jobs.jobs:job",
+    "jobs": "api_shim.commands.jobs.jobs:jobs",
+    "records": "api_shim.commands.accounts.records:command",
+    "results": "api_shim.commands.jobs.results:results",
+    "retry": "api_shim.commands.jobs.control:retry",
+    "schedule": "api_shim.commands.accounts.schedule:command",
+    "sync": "api_shim.commands.jobs.sync:command",
+    "token-endpoint": "api_shim.commands.operations.token_endpoint:command",
+    "unblock": "api_shim.commands.unblock:command",
+    "webhook-secret": "api_shim.commands.operations.webhook_secret:command",
+}
 _INTERRUPTED = 130  # 128 + SIGINT, as shells count
 
 
 class _CommandLine(click.Group):
-    """Imports the one command that runs: most need neither Celery nor the driver of MongoDB, which take a second."""
+    """Imports only the command that runs: most need neither Celery nor MongoDB's driver, which take a second."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         return list(_COMMANDS)
@@ -37,11 +39,12 @@ class _CommandLine(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - as above
         if cmd_name not in _COMMANDS:
             return None
-        command: click.Command = import_module(f"api_shim.commands.{cmd_name.replace('-', '_')}").command
+        module, _, name = _COMMANDS[cmd_name].partition(":")
+        command: click.Command = getattr(import_module(module), name)
         return command
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's signature
-        """Run the command; Ctrl-C ends it with the status that shells give it, and no traceback."""
+        """Run the command; Ctrl-C ends it with the exit status that shells use for it, and no traceback."""
         try:
             return super().invoke(ctx)
         except (KeyboardInterrupt, click.Abort) as interruption:

@@ -1,4 +1,4 @@
-"""What routes are given: the caller, the type that was asked for, the headers' wishes, the body, the services."""
+"""What routes are given: the caller, the type in the path, what headers ask for, the body, the services."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ from api_shim.services.plans import PlanService
 from api_shim.services.records import RecordService
 from api_shim.services.schedules import ScheduleService
 from worker.errors import InvalidRequestError
-from worker.records.types import CopyId, ExportType
+from worker.lifecycle.actions import JobActions
+from worker.records.types import ExportType
 
 _MOST_BODY_BYTES = 64 * 1024
 _BODY_WITHIN_S = 10.0
@@ -41,7 +42,7 @@ async def _caller(request: Request, _: Annotated[HTTPAuthorizationCredentials | 
 
 
 async def caller_of(request: Request) -> Caller:
-    """Return who asks. Raises UnauthorizedError, InsufficientScopeError, TooManyRequestsError, KeysUnavailableError."""
+    """Raise UnauthorizedError, InsufficientScopeError, TooManyRequestsError or KeysUnavailableError."""
     verifier: JwtVerifier = request.app.state.verifier
     caller = await verifier.caller(request.headers.get("authorization"))
     structlog.contextvars.bind_contextvars(account_id=caller.account_id)
@@ -53,7 +54,7 @@ async def caller_of(request: Request) -> Caller:
 
 
 Authenticated = Depends(_caller)
-"""For a router: nothing is done, nor said of what is wrong with a request, before its JWT was looked at."""
+"""For a router: no request is read, or told what is wrong with it, before its JWT is verified."""
 AuthenticCaller = Annotated[Caller, Authenticated]
 
 
@@ -64,16 +65,11 @@ async def _export_type(
 
 
 def export_type_of(name: str) -> ExportType:
-    """Read the type in a path. Raises UnsupportedTypeError."""
+    """Raise UnsupportedTypeError for an unknown name."""
     try:
         return ExportType(name)
     except ValueError:
         raise UnsupportedTypeError from None
-
-
-async def _schedules(request: Request) -> ScheduleService:
-    schedules: ScheduleService = request.app.state.schedules
-    return schedules
 
 
 AskedType = Annotated[ExportType, Depends(_export_type)]
@@ -84,7 +80,7 @@ async def _preferences(
         list[str] | None,
         WithJsonSchema({"type": "string"}),
         Header(
-            description="`wait=N`: answer after so many seconds at the latest; `respond-async`: at once (RFC 7240)",
+            description="`wait=N`: answer within N seconds; `respond-async`: answer at once (RFC 7240)",
             examples=["wait=20", "respond-async"],
         ),
     ] = None,
@@ -97,7 +93,7 @@ async def _idempotency_key(
         list[str] | None,
         WithJsonSchema(_KEY_SCHEMA),
         Header(
-            description="Makes the request safe to repeat: within a day it has its effect only once",
+            description="Makes the request safe to repeat: for a day, repeating it has no further effect",
             examples=["8e03978e-40d5-43e8-bc93-6894a57f9324"],
         ),
     ] = None,
@@ -106,19 +102,18 @@ async def _idempotency_key(
 
 
 async def bounded_body(request: Request) -> bytes:
-    """Read a body as `read_body` does, of 64 KB within 10 s."""
+    """Read a body of at most 64 KB within 10 s, as `read_body` does."""
     return await read_body(request, most_bytes=_MOST_BODY_BYTES, within_s=_BODY_WITHIN_S)
 
 
 async def read_body(request: Request, *, most_bytes: int, within_s: float) -> bytes:
-    """Read a body, and stop as soon as it is too long or too slow.
-
-    Raises InvalidRequestError, UnsupportedEncodingError.
-    """
+    """Raise InvalidRequestError as soon as the body is too long or too slow, or UnsupportedEncodingError."""
     if request.headers.get("content-encoding", _AS_IT_IS).strip().lower() not in {_AS_IT_IS, ""}:
         raise UnsupportedEncodingError
     body = bytearray()
-    for patience_s in (within_s, _SECOND_LOOK_S):  # what came while this process was held up is read in another turn
+    # The event loop looks at its timers before its sockets: after a stall, bytes that arrived in time are read in
+    # one more turn of the loop.
+    for patience_s in (within_s, _SECOND_LOOK_S):
         with suppress(TimeoutError):
             async with asyncio.timeout(patience_s):
                 await _read_into(body, request, most_bytes=most_bytes)
@@ -137,7 +132,7 @@ async def _read_into(body: bytearray, request: Request, *, most_bytes: int) -> N
 
 
 def once_only(*names: str) -> Any:  # noqa: ANN401 - a route's dependency
-    """Refuse a query that gives one of these twice; other parameters may repeat."""
+    """Refuse a query that repeats one of these; other parameters may repeat."""
 
     async def check(request: Request) -> None:
         given = [name for name, _ in request.query_params.multi_items()]
@@ -148,30 +143,11 @@ def once_only(*names: str) -> Any:  # noqa: ANN401 - a route's dependency
     return Depends(check)
 
 
-async def _records(request: Request) -> RecordService:
-    service: RecordService = request.app.state.records
-    return service
+def _part(name: str) -> Any:  # noqa: ANN401 - a route's dependency
+    async def part(request: Request) -> Any:  # noqa: ANN401 - typed where it is asked for
+        return getattr(request.app.state, name)
 
-
-async def _copy(
-    export_type: AskedType, caller: AuthenticCaller, service: Annotated[RecordService, Depends(_records)]
-) -> CopyId:
-    return await service.copy_of(caller, export_type)
-
-
-async def _service(request: Request) -> ExportService:
-    service: ExportService = request.app.state.exports
-    return service
-
-
-async def _connections(request: Request) -> ConnectionService:
-    connections: ConnectionService = request.app.state.connections
-    return connections
-
-
-async def _plans(request: Request) -> PlanService:
-    plans: PlanService = request.app.state.plans
-    return plans
+    return Depends(part)
 
 
 AskedJob = Annotated[str, Path(description="The job's id")]
@@ -179,10 +155,10 @@ AskedKey = Annotated[str | None, Depends(_idempotency_key)]
 AskedPreferences = Annotated[Preferences, Depends(_preferences)]
 BoundedBody = Annotated[bytes, Depends(bounded_body)]
 OnceOnly = once_only("limit", "offset")
-Exports = Annotated[ExportService, Depends(_service)]
-AskedCopy = Annotated[CopyId, Depends(_copy)]
 AskedRecord = Annotated[RecordNumber, Path(description="HubSpot's id of the record")]
-Records = Annotated[RecordService, Depends(_records)]
-Connections = Annotated[ConnectionService, Depends(_connections)]
-Plans = Annotated[PlanService, Depends(_plans)]
-Schedules = Annotated[ScheduleService, Depends(_schedules)]
+Exports = Annotated[ExportService, _part("exports")]
+Actions = Annotated[JobActions, _part("actions")]
+Records = Annotated[RecordService, _part("records")]
+Connections = Annotated[ConnectionService, _part("connections")]
+Plans = Annotated[PlanService, _part("plans")]
+Schedules = Annotated[ScheduleService, _part("schedules")]

@@ -1,4 +1,4 @@
-"""DocumentedApi: what the OpenAPI document says beyond what the routes say themselves, for those who read it first."""
+"""DocumentedApi: what the OpenAPI document says beyond the routes: introduction, examples, headers."""
 
 from __future__ import annotations
 
@@ -40,33 +40,33 @@ TITLE = "HubSpot export"
 DESCRIPTION = """
 Exports a connected HubSpot account's **contacts, companies, deals and notes**, and keeps a current copy of them.
 
-**Who asks.** Every call below `/v1/integrations/hubspot` needs `Authorization: Bearer <JWT>` with the claims
-`account_id`, `uid`, `exp` and a `scope` that holds `contacts` or `contacts.external`. A caller sees what its
+**Authentication.** Every call below `/v1/integrations/hubspot` needs `Authorization: Bearer <JWT>` with the claims
+`account_id`, `uid`, `exp` and a `scope` that contains `contacts` or `contacts.external`. A caller sees what its
 `account_id` owns; everything else answers as if it did not exist.
 
-**One page, while you wait:** `GET /export/contacts?limit=10`, then again with `offset = pagination.offset` while
+**One page, synchronously:** `GET /export/contacts?limit=10`, then again with `offset = pagination.offset` while
 `pagination.hasMore`.
 
-**Everything, as a job:** `POST /export/contacts` answers 202 with a job. Follow it with `GET /jobs/{id}` and
-`Prefer: wait=20`, read it with `GET /jobs/{id}/results` while it runs, or take it whole with `GET /jobs/{id}/download`
+**All records, as a job:** `POST /export/contacts` answers 202 with a job. Follow it with `GET /jobs/{id}` and
+`Prefer: wait=20`, read it with `GET /jobs/{id}/results` while it runs, or download it with `GET /jobs/{id}/download`
 when it has ended. A POST with an `Idempotency-Key` may be repeated.
 
-**Lists** go on at `cursor = pagination.cursor` while `pagination.hasMore`. Cursors are opaque, and stay right
+**Lists** continue at `cursor = pagination.cursor` while `pagination.hasMore`. Cursors are opaque, and stay valid
 whatever is added or removed meanwhile.
 
 **Errors** always have the body `{"success": false, "errno": …, "message": …, "code": …}`; the message names the field
-that is wrong. After a 503 and a 429 `Retry-After` says when to come back.
+that is wrong. With a 503 or a 429, `Retry-After` says when to try again.
 
-Instants are ISO 8601 in UTC. Every answer carries an `X-Request-Id`, the caller's own where it sends one.
+Times are ISO 8601 in UTC. Every answer has an `X-Request-Id`: the caller's own, if it sent one.
 """
 TAGS = [
-    {"name": "exports", "description": "Export one page while you wait, or all records of a type as a job."},
+    {"name": "exports", "description": "Export one page synchronously, or all records of a type as a job."},
     {"name": "syncs", "description": "Export several types together, and keep the current copy up to date."},
-    {"name": "schedules", "description": "Have the account synced by itself, at the times of a cron in a time zone."},
-    {"name": "jobs", "description": "Follow, read, stop, retry and remove what was started."},
+    {"name": "schedules", "description": "Sync the account automatically, by a cron expression in a time zone."},
+    {"name": "jobs", "description": "Follow, read, cancel, retry and delete jobs."},
     {"name": "records", "description": "The current copy: one document a record, in the order of its last change."},
-    {"name": "connections", "description": "Connect an account to HubSpot, see how the connection is, and remove it."},
-    {"name": "health", "description": "For those who run it: alive, ready, metrics."},
+    {"name": "connections", "description": "Connect an account to HubSpot, show the connection, and remove it."},
+    {"name": "health", "description": "For operators: liveness, readiness, metrics."},
 ]
 
 _AWAY = JobFailedError(
@@ -118,21 +118,21 @@ _ERRORS_OF: Mapping[tuple[str, str], tuple[ExportError, ...]] = {
     ("/connection/portals", "404"): (PortalNotFoundError(),),
     ("/connection/portals", "409"): (PortalConnectedError(62515),),
 }
-"""What is shown in place of `_ERRORS`, by the status and how the operation or its path begins."""
+"""The examples instead of `_ERRORS`, by a prefix of the operation or its path, and the status."""
 _HEADERS: Mapping[tuple[str, str], Mapping[str, str]] = {
-    ("202", "JobAnswer"): {"Location": "Where the job lives", "Retry-After": "Seconds after which to look again"},
+    ("202", "JobAnswer"): {"Location": "The job's path", "Retry-After": "Seconds after which to ask again"},
     ("401", "ErrorAnswer"): {"WWW-Authenticate": "Bearer"},
     ("429", "ErrorAnswer"): {"Retry-After": "Seconds after which to try again"},
-    ("502", "ErrorAnswer"): {"Retry-After": "Seconds after which HubSpot may be asked again, where it says so"},
+    ("502", "ErrorAnswer"): {"Retry-After": "Seconds after which to try again, if HubSpot has said so"},
     ("503", "ErrorAnswer"): {"Retry-After": "Seconds after which to try again"},
 }
 
 
 class DocumentedApi(FastAPI):
-    """A FastAPI application whose document has examples and headers, the same for the same schema and status."""
+    """A FastAPI application that adds examples and headers to its document, by schema and status."""
 
     def openapi(self) -> Json:
-        """Return the document; it is made once."""
+        """Return the document, which is built once."""
         if self.openapi_schema is None:
             document = super().openapi()
             for name, operation in _operations(document):
@@ -182,7 +182,7 @@ def _content(part: Json) -> Json:
 
 
 def _named_in(schema: Json) -> list[str]:
-    """Name what a schema is made of: itself, or what it may be one of."""
+    """Return the names of a schema, or of its alternatives."""
     choices: Iterable[Json] = schema.get("anyOf", [schema])
     return [(each.get("$ref") or each.get("title") or "").rpartition("/")[2] for each in choices]
 

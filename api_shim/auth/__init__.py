@@ -1,1 +1,1 @@
-"""Who calls: JWTs and the keys that they are checked with."""
+"""Authentication: JWTs and the keys that verify them."""

@@ -1,4 +1,4 @@
-"""PublishedKeys: an identity provider's public keys, as they are published at a URL."""
+"""PublishedKeys: an identity provider's public keys, fetched from its JWKS URL."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ _FRESH_S = 300.0
 _KEPT_S = 3600.0
 _ASK_AGAIN_S = 10.0
 _TRY_AGAIN_S = 2.0
-_ANSWER_S = 5.0  # for the whole answer: a server that sends a byte a second is as good as none
+_ANSWER_S = 5.0  # for the whole answer, also of a server that sends a byte a second
 _MOST_BYTES = 1024 * 1024
 _NO_KEYS = (httpx.HTTPError, httpx.InvalidURL, jwt.PyJWTError, OSError, ValueError, RecursionError)
 
 
 class KeysNotPublishedError(Exception):
-    """The provider does not answer, or not with keys."""
+    """The provider does not answer, or not with a key set."""
 
 
 class PublishedKeys:
-    """Keys by their ids, fresh for 5 minutes: so long does one live on that was withdrawn.
+    """A cache of keys by id. Keys are fetched again after 5 minutes, so a withdrawn key is accepted that long.
 
-    While the provider is away, keys that are known go on for an hour. An id that is not known is asked for before its
-    time, since keys are replaced, but every 10 s at most, and every 2 s while the provider is away: inventing ids
-    causes no requests. There is one request at a time, and callers with a fresh key do not wait for it.
+    While the provider is away, known keys stay valid for an hour. An unknown id triggers a fetch at once, since keys
+    are rotated, but at most every 10 s, and every 2 s while the provider is away: JWTs with made-up ids cannot cause
+    requests. At most one fetch is under way, and callers with a fresh key do not wait for it.
     """
 
     def __init__(self, url: str, *, clock: Callable[[], float]) -> None:
@@ -45,7 +45,7 @@ class PublishedKeys:
     async def find(self, key_id: str | None) -> Any | None:  # noqa: ANN401 - any of PyJWT's key objects
         """Return a key, or None when it is not published; without an id the only key, where just one is published.
 
-        Raises KeysNotPublishedError when that cannot be known.
+        Raises KeysNotPublishedError when the provider is away and the key is not cached.
         """
         key = self._known(key_id, for_s=_FRESH_S)
         if key is None and self._clock() >= self._ask_again_at:
@@ -67,7 +67,7 @@ class PublishedKeys:
         return next((each.key for each in self._keys if each.key_id == key_id), None)
 
     def _requested(self) -> asyncio.Task[None]:
-        """Return the request under way, or start one; it ends also when nobody waits for it any more."""
+        """Return the fetch under way, or start one, which completes even if no caller waits for it any more."""
         if self._request is None:
             self._request = asyncio.create_task(self._read())
         return self._request

@@ -27,7 +27,7 @@ _STORABLE = re.compile(r"[^\x00\ud800-\udfff]*")  # half a surrogate pair has no
 
 
 class UnauthorizedError(ExportError):
-    """There is no JWT, or it is not one of ours, or it does not say for which account and user."""
+    """There is no JWT, it is not valid, or it lacks the account or the user."""
 
     code = "unauthorized"
 
@@ -36,7 +36,7 @@ class UnauthorizedError(ExportError):
 
 
 class InsufficientScopeError(ExportError):
-    """The JWT is right but grants none of the scopes that are needed."""
+    """The JWT is valid but grants none of the required scopes."""
 
     code = "insufficient_scope"
 
@@ -45,7 +45,7 @@ class InsufficientScopeError(ExportError):
 
 
 class KeysUnavailableError(UnavailableError):
-    """The identity provider does not give its keys, so nothing can be said about any JWT."""
+    """The identity provider's keys cannot be fetched, so no JWT can be verified."""
 
     def __init__(self) -> None:
         super().__init__("The identity provider is not available")
@@ -53,7 +53,7 @@ class KeysUnavailableError(UnavailableError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
-    """Who asks: everything a caller may see is bound to `account_id`; `uid` owns the HubSpot token."""
+    """Whose JWT it is: `account_id` owns everything that the caller may see, `uid` the HubSpot token."""
 
     account_id: str
     uid: str
@@ -62,7 +62,7 @@ class Caller:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Verified:
-    """What a JWT said whose signature was right by this key; the instants, of the machine's clock, have leeway."""
+    """The claims of a JWT that this key has verified; the instants, of the machine's clock, include the leeway."""
 
     caller: Caller
     key: Any
@@ -70,7 +70,7 @@ class _Verified:
     ends_at: float
 
     def is_good(self, keys: Sequence[Any], *, at: float) -> bool:
-        """Whether it would be found the same now."""
+        """Whether verifying the JWT again would give the same result."""
         return self.begins_at <= at < self.ends_at and any(self.key is key for key in keys)
 
 
@@ -79,7 +79,7 @@ class _KeySource(Protocol):
 
 
 class _FixedKeys:
-    """The secrets, newest first, or the public key from the settings."""
+    """The secrets, newest first, or the public key of the settings."""
 
     def __init__(self, *keys: Any) -> None:  # noqa: ANN401 - see _KeySource
         self._keys = keys
@@ -89,7 +89,7 @@ class _FixedKeys:
 
 
 class _KeySet:
-    """The key that a JWT names, of those that the identity provider publishes."""
+    """The key that a JWT names, out of those that the identity provider publishes."""
 
     def __init__(self, keys: PublishedKeys) -> None:
         self._keys = keys
@@ -108,14 +108,13 @@ class _KeySet:
 
 
 class JwtVerifier:
-    """Checks signature, algorithm (pinned), `exp` (required), `nbf`, and `aud` and `iss` where they are set.
+    """Verifies the signature, the pinned algorithm, `exp` (required), `nbf`, and `aud` and `iss` where they are set.
 
-    The issuer's clock may be 30 s ahead of ours or behind it.
+    The issuer's clock may differ from ours by 30 s. Other claims are not checked: issuers write a `sub` that is a
+    number, or an `iat` of a clock that is a second ahead.
 
-    What else a JWT says is not ours to judge: a `sub` that is a number, an `iat` of a clock that is a second ahead.
-
-    A signature is checked once. The JWT itself is not kept, only its SHA-256, and what was found counts for as long as
-    the key is one of those in force and the JWT has not ended.
+    A signature is verified once: the result is cached under the JWT's SHA-256, and holds while the key is in force and
+    the JWT has not expired. The JWT itself is not kept.
     """
 
     def __init__(
@@ -133,9 +132,9 @@ class JwtVerifier:
         self._issuer = settings.jwt_issuer
 
     async def caller(self, authorization: str | None) -> Caller:
-        """Read an Authorization header.
+        """Return the caller of an Authorization header.
 
-        Raises UnauthorizedError, never saying why: that would help an attacker. Raises KeysUnavailableError.
+        Raises UnauthorizedError, without a reason, which would help an attacker, and KeysUnavailableError.
         """
         scheme, _, token = (authorization or "").partition(" ")
         if scheme.lower() != "bearer":
@@ -159,7 +158,7 @@ class JwtVerifier:
             uid=_identity(claims.get("uid")),
             scopes=_scopes(claims.get("scope")),
         )
-        # Numbers by now: PyJWT has read them as such.
+        # PyJWT has checked that these are numbers.
         return _Verified(
             caller=caller,
             key=key,
@@ -204,7 +203,7 @@ def _key_source(settings: ShimSettings, clock: Callable[[], float]) -> _KeySourc
     if settings.jwt_jwks_url is not None:
         return _KeySet(PublishedKeys(settings.jwt_jwks_url, clock=clock))
     if settings.jwt_public_key is not None:
-        return _FixedKeys(load_pem_public_key(settings.jwt_public_key.encode()))  # read here once, not for every JWT
+        return _FixedKeys(load_pem_public_key(settings.jwt_public_key.encode()))  # parsed once, not for every JWT
     return _FixedKeys(*(secret.get_secret_value() for secret in settings.jwt_secret))
 
 

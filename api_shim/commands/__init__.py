@@ -1,1 +1,1 @@
-"""The commands of `hubspot-export`, a file a command; the shim imports none of them."""
+"""The commands of `hubspot-export`, by what they are about, and what they share; the shim imports none of them."""

@@ -1,4 +1,4 @@
-"""What the API answers, read into values."""
+"""The API's answers, parsed into values."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from worker.records.page import on_one_line
 
 
 class Progress(msgspec.Struct):
-    """How far a job has come."""
+    """A job's progress."""
 
     pages: int
     records: int
@@ -25,7 +25,7 @@ class JobError(msgspec.Struct):
 
 
 class JobState(msgspec.Struct):
-    """What is read of a job."""
+    """The fields of a job that the commands use."""
 
     job_id: str
     type: str
@@ -39,7 +39,6 @@ class JobState(msgspec.Struct):
 
     @property
     def has_ended(self) -> bool:
-        """Nothing more comes."""
         return self.status in {"succeeded", "failed", "cancelled"}
 
 
@@ -53,7 +52,7 @@ class Refusal(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListPage:
-    """Some of a list as the API describes it, each on one line; where it goes on, and whether there is more by now."""
+    """A page of a list: the items as JSON, each on one line, the next cursor, and whether there is more now."""
 
     lines: list[bytes]
     cursor: str | None
@@ -75,24 +74,24 @@ class _ListAnswer(msgspec.Struct):
 
 
 def read_job(content: bytes) -> JobState:
-    """Read a job's answer. Raises msgspec.MsgspecError or UnicodeDecodeError when it is something else."""
+    """Raise msgspec.MsgspecError or UnicodeDecodeError if the answer is not a job."""
     return msgspec.json.decode(content, type=_JobAnswer).data
 
 
 def read_list(content: bytes) -> ListPage:
-    """Read a list. Raises as `read_job` does."""
+    """Raise as `read_job` does if the answer is not a list."""
     answer = msgspec.json.decode(content, type=_ListAnswer)
     lines, pagination = [on_one_line(bytes(item)) for item in answer.data], answer.pagination
     return ListPage(lines=lines, cursor=pagination.cursor, has_more=bool(pagination.has_more))
 
 
 def read_listed(job: bytes) -> JobState:
-    """Read a job out of a list. Raises as `read_job` does."""
+    """Read one item of a list of jobs. Raises as `read_job` does."""
     return msgspec.json.decode(job, type=JobState)
 
 
 def read_refusal(content: bytes) -> Refusal | None:
-    """Read an error's body; None when it is not one of ours, but a proxy's."""
+    """Read an error's body; None if it is not one of this API, but a proxy's."""
     try:
         return msgspec.json.decode(content, type=Refusal)
     except (msgspec.MsgspecError, UnicodeDecodeError):

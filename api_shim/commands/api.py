@@ -1,4 +1,4 @@
-"""ExportApi: the HTTP API as its clients see it. Every failure is one line."""
+"""ExportApi: a client of the HTTP API. Every failure is one line."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ BASE_PATH = "/v1/integrations/hubspot"
 
 _CONNECT_S = 10.0
 _ANSWER_S = 60.0
-_FIRST_BYTE_S = 600.0  # before the first line of a CSV all of an export has to be read
+_FIRST_BYTE_S = 600.0  # a CSV starts only when all of the export has been read once
 _WITHOUT_LONG_POLL_S = 1.0
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout)
 _OK = range(200, 300)
@@ -32,15 +32,15 @@ T = TypeVar("T")
 
 
 class ApiError(click.ClickException):
-    """The API refused; asking again would not help."""
+    """The API has refused the request; repeating it would not help."""
 
 
 class AwayError(ApiError):
-    """No answer came, or one that says: later."""
+    """There was no answer, or one that asks to try later."""
 
 
 class LostAnswerError(AwayError):
-    """What was asked may have been done: it was sent, and whoever had to tell us of it did not."""
+    """The request was sent but its answer was lost: it may have taken effect."""
 
 
 _MAY_PASS: Mapping[int, type[ApiError]] = {
@@ -53,7 +53,7 @@ _MAY_PASS: Mapping[int, type[ApiError]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Download:
-    """A file as it comes, unpacked. Whoever is given the same tag again is given the same bytes."""
+    """A download, decompressed. The same tag means the same bytes."""
 
     tag: str
     chunks: Iterator[bytes]
@@ -81,89 +81,82 @@ class ExportApi:
         self._client.close()
 
     def start(self, export_type: ExportType, body: Mapping[str, object]) -> JobState:
-        """Start an export."""
         return self._start(f"/export/{export_type}", body)
 
     def start_sync(self, body: Mapping[str, object]) -> JobState:
-        """Start a sync."""
         return self._start("/sync", body)
 
     def plan(self, export_type: ExportType, body: Mapping[str, object]) -> bytes:
-        """Ask what an export would come to; give the answer as it came. Nothing is started."""
+        """Return the plan of an export, as the API answers. Nothing is started."""
         return self._ask("POST", f"/export/{export_type}", json={**body, "dry_run": True})
 
     def plan_sync(self, body: Mapping[str, object]) -> bytes:
-        """Ask the same of a sync."""
+        """Return the plan of a sync, as the API answers."""
         return self._ask("POST", "/sync", json={**body, "dry_run": True})
 
     def schedule(self) -> bytes:
-        """Give the schedule as the API describes it."""
         return self._ask("GET", "/schedule")
 
     def set_schedule(self, body: Mapping[str, object]) -> bytes:
-        """Store the schedule, and give it as the API describes it. Twice is as good as once."""
-        return patiently(partial(self._ask, "PUT", "/schedule", json=body), pause=self.outside.pause)
+        """Store the schedule, and return it. Retried, since it is idempotent."""
+        return with_retries(partial(self._ask, "PUT", "/schedule", json=body), pause=self.outside.pause)
 
     def remove_schedule(self) -> None:
-        """Remove the schedule."""
         self._ask("DELETE", "/schedule")
 
     def job(self, job_id: str, *, wait_s: int | None = None) -> JobState:
-        """Look at a job; with `wait_s` when its state changes, at the latest after so many seconds."""
+        """Return a job; with `wait_s` when its state changes, at the latest after so many seconds."""
         return _read(read_job, self.job_body(job_id, wait_s=wait_s))
 
     def job_body(self, job_id: str, *, wait_s: int | None = None) -> bytes:
-        """Give a job's answer as it came."""
+        """Return a job as the API answers, waiting as `job` does."""
         prefer = {"Prefer": f"wait={wait_s}"} if wait_s is not None else {}
         answer = self._answer("GET", _job_path(job_id), headers=prefer, timeout=_patience(wait_s))
-        if wait_s and "preference-applied" not in answer.headers:  # a proxy took the wish away: do not ask in a rush
+        if (
+            wait_s and "preference-applied" not in answer.headers
+        ):  # a proxy has dropped the header: do not poll in a tight loop
             self.outside.pause(min(wait_s, _WITHOUT_LONG_POLL_S))
         return answer.content
 
     def jobs(self, *, limit: int, cursor: str | None, **wanted: tuple[str, ...]) -> ListPage:
-        """List jobs, newest first, from where the page before said; `wanted` takes `status` and `type`."""
+        """Return a page of jobs, newest first; `wanted` takes `status` and `type`."""
         return self._list("/jobs", limit=limit, cursor=cursor, **wanted)
 
     def records(self, export_type: str, *, wanted: Mapping[str, str], limit: int, cursor: str | None) -> ListPage:
-        """List records of the current copy in the order of change; `wanted` takes `changed_since` and `deleted`."""
+        """Return a page of the current copy in the order of change; `wanted` takes `changed_since` and `deleted`."""
         return self._list(f"/records/{export_type}", limit=limit, cursor=cursor, **wanted)
 
     def retry(self, job_id: str) -> bytes:
-        """Have a failed or cancelled job go on; give the answer as it came. Asked once: twice is a conflict."""
+        """Resume a failed or cancelled job. Not retried: a repeated request would be a conflict."""
         return self._ask("POST", f"{_job_path(job_id)}/retry")
 
     def cancel(self, job_id: str) -> bytes:
-        """Stop a job; give the answer as it came."""
         return self._ask("POST", f"{_job_path(job_id)}/cancel")
 
     def delete(self, job_id: str) -> None:
-        """Remove a job and its results."""
         self._ask("DELETE", _job_path(job_id))
 
     def connection(self) -> bytes:
-        """Look at the connection of the caller's account and user; give the answer as it came."""
         return self._ask("GET", "/connection")
 
     def recheck_connection(self) -> bytes:
-        """Have the account's legacy lists asked for again, and give the connection; twice is as good as once."""
-        return patiently(partial(self._ask, "POST", "/connection/recheck"), pause=self.outside.pause)
+        """Forget which legacy lists are gone, and return the connection. Retried, since it is idempotent."""
+        return with_retries(partial(self._ask, "POST", "/connection/recheck"), pause=self.outside.pause)
 
     def disconnect(self) -> None:
-        """Remove the stored token of the caller's account and user."""
         self._ask("DELETE", "/connection")
 
     def remove_portal(self, hub_id: int) -> None:
-        """Remove the current copy of a HubSpot portal that the caller's account is not connected to any more."""
         self._ask("DELETE", f"/connection/portals/{hub_id}")
 
     def results_body(self, job_id: str, **query: int | str | None) -> bytes:
-        """Give one answer of a job's results as it came; `query` takes `limit` and `offset`."""
+        """Return a page of a job's results as the API answers; `query` takes `limit` and `offset`."""
         asked = {name: value for name, value in query.items() if value is not None}
         return self._ask("GET", f"{_job_path(job_id)}/results", params=asked)
 
     @contextmanager
     def download(self, job_id: str, query: Mapping[str, str]) -> Iterator[Download]:
-        """Open a download; what goes wrong while it is read is an ApiError as well."""
+        """Open a download; errors while it is read are ApiErrors as well."""
         patience = httpx.Timeout(_ANSWER_S, connect=_CONNECT_S, read=_FIRST_BYTE_S)
         path = f"{_job_path(job_id)}/download"
         with self._in_one_line(), self._client.stream("GET", path, params=query, timeout=patience) as answer:
@@ -173,20 +166,20 @@ class ExportApi:
             yield Download(tag=answer.headers.get("etag", ""), chunks=answer.iter_bytes())
 
     def _start(self, path: str, body: Mapping[str, object]) -> JobState:
-        """Start a job. A lost answer is asked for again: under one key the job is started once."""
+        """Start a job. If the answer is lost the request is repeated: under one key the job is started once."""
         once = {"Idempotency-Key": str(uuid4())}
         ask = partial(self._ask, "POST", path, json=body, headers=once)
         try:
             answer = ask()
         except LostAnswerError:
-            answer = patiently(ask, pause=self.outside.pause)
+            answer = with_retries(ask, pause=self.outside.pause)
         return _read(read_job, answer)
 
     def _list(self, path: str, *, limit: int, cursor: str | None, **wanted: object) -> ListPage:
         query = {**wanted, "limit": limit, **({"cursor": cursor} if cursor else {})}
         return _read(read_list, self._ask("GET", path, params=query))
 
-    def _ask(self, method: str, path: str, **parts: Any) -> bytes:  # noqa: ANN401 - httpx' parts of a request
+    def _ask(self, method: str, path: str, **parts: Any) -> bytes:  # noqa: ANN401 - httpx's parts of a request
         return self._answer(method, path, **parts).content
 
     def _answer(self, method: str, path: str, **parts: Any) -> httpx.Response:  # noqa: ANN401 - as above
@@ -205,8 +198,8 @@ class ExportApi:
             raise kind(f"{self._url}: {_reason(error)}") from None
 
 
-def patiently(call: Callable[[], T], *, pause: Callable[[float], None]) -> T:
-    """Repeat for half a minute what may be asked twice: a restart of the shim must not end a wait of hours."""
+def with_retries(call: Callable[[], T], *, pause: Callable[[float], None]) -> T:
+    """Retry an idempotent call for half a minute: a restart of the shim must not end a wait of hours."""
     for pause_s in (1, 2, 4, 8, 15):
         try:
             return call()

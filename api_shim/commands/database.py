@@ -1,4 +1,4 @@
-"""The commands' own way to MongoDB: what goes wrong there is one line without secrets."""
+"""The commands' connection to MongoDB, whose errors are one line without secrets."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _TIMEOUT_S = 5.0
 
 
 class DatabaseError(click.ClickException):
-    """MongoDB does not answer, or refuses."""
+    """MongoDB does not answer, or refuses the request."""
 
 
 @contextmanager
 def open_database(settings: StoreSettings) -> Iterator[MongoDatabase]:
-    """Give the database that the settings name. Raises DatabaseError, inside the block as well."""
+    """Open the database that the settings name. Raises DatabaseError, also for errors inside the block."""
     with _in_one_line():
         database = connect(
             settings.mongodb_uri.get_secret_value(), database=settings.mongodb_database, timeout_s=_TIMEOUT_S
@@ -33,7 +33,7 @@ def open_database(settings: StoreSettings) -> Iterator[MongoDatabase]:
 
 
 def say_hello(database: MongoDatabase) -> Document:
-    """Ask any member what it is; `localTime` is its clock. A set without a primary answers as well."""
+    """Return what any member says about itself; `localTime` is its clock. Works without a primary."""
     answer: Document = database.command("hello", read_preference=ReadPreference.NEAREST)
     return answer | {"localTime": answer["localTime"].replace(tzinfo=UTC)}
 

@@ -1,4 +1,4 @@
-"""Shows how a job gets on, on stderr: live on a terminal, otherwise a line whenever there is news."""
+"""Shows a job's progress on stderr: live on a terminal, otherwise one line for each change."""
 
 from __future__ import annotations
 
@@ -15,12 +15,11 @@ from api_shim.commands.answers import JobState
 
 
 class Display(Protocol):
-    """Shows states of a job; `interval_s` is how long it may go without a new one."""
+    """Shows states of a job; `interval_s` is the longest time between two of them."""
 
     interval_s: int
 
-    def show(self, job: JobState) -> None:
-        """Show the latest state."""
+    def show(self, job: JobState) -> None: ...
 
 
 class _LiveDisplay:
@@ -48,7 +47,7 @@ class _PlainDisplay:
 
 @contextmanager
 def open_display() -> Iterator[Display]:
-    """Give the display that fits where stderr goes."""
+    """Open a live display if stderr is a terminal, otherwise a plain one."""
     console = Console(stderr=True)
     if not console.is_terminal:
         yield _PlainDisplay()
@@ -58,7 +57,7 @@ def open_display() -> Iterator[Display]:
 
 
 def describe(job: JobState) -> str:
-    """Say in one line how far a job is."""
+    """Return a job's progress in one line."""
     progress = job.progress
     rate = f", {progress.records_per_second:,.0f} a second" if progress.records_per_second else ""
     waiting = f" until {job.resume_at} ({job.reason})" if job.resume_at else ""

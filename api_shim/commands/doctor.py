@@ -1,4 +1,4 @@
-"""`hubspot-export doctor`: check every setting and every dependency, and say what is wrong."""
+"""`hubspot-export doctor`: check every setting and every dependency, and report what is wrong."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ _COLOURS = {Verdict.OK: "green", Verdict.WRONG: "red", Verdict.SKIPPED: "yellow"
 
 
 @click.command("doctor")
-@click.option("--url", envvar=URL_VARIABLE, show_envvar=True, callback=checked_url, help="Ask this shim as well.")
+@click.option("--url", envvar=URL_VARIABLE, show_envvar=True, callback=checked_url, help="Check this shim as well.")
 @click.option(
     "--process",
     "processes",
     type=click.Choice(list(_PROCESSES)),
     multiple=True,
-    help="Whose settings to check, where a machine has not those of both; may be repeated.  [default: both]",
+    help="The process whose settings to check; may be repeated.  [default: both]",
 )
 @click.pass_context
 def command(ctx: click.Context, /, *, url: str | None, processes: tuple[str, ...]) -> None:
     """Check every setting and every dependency.
 
-    One line a check: ok, wrong or skipped, what it is about, and what to do. No secret is shown. Exit status 0 when
-    nothing is wrong, otherwise 1. Nothing is changed.
+    One line a check: ok, wrong or skipped, the subject, and what to do. No secret is shown, and nothing is changed.
+    Exit status 0 if nothing is wrong, otherwise 1.
     """
     found_wrong = False
     for finding in _examine(processes or tuple(_PROCESSES), url, ctx.ensure_object(Outside)):
@@ -60,7 +60,7 @@ def _examine(processes: Sequence[str], url: str | None, outside: Outside) -> Ite
 
 
 def _group(subjects: Sequence[str], findings: Iterator[Finding] | None) -> Iterator[Finding]:
-    """Report on every subject of a group, whatever stands in the way."""
+    """Report on every subject of a group, also if its check could not run."""
     reason = "its settings are wrong" if findings is None else f"{subjects[0]} could not be asked"
     return completed(findings or (), subjects=subjects, reason=reason)
 

@@ -1,4 +1,4 @@
-"""Writes a job's records where they are wanted, however often the way to the API breaks."""
+"""Writes a download to a file, resuming it when the connection breaks."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from functools import partial
 from types import MappingProxyType
 from typing import IO
 
-from api_shim.commands.api import ApiError, ExportApi, patiently
+from api_shim.commands.api import ApiError, ExportApi, with_retries
 
 _NDJSON: Mapping[str, str] = MappingProxyType({})
 
 
 def write_download(api: ExportApi, job_id: str, out: IO[bytes], query: Mapping[str, str] = _NDJSON) -> int:
-    """Write a download, NDJSON unless `query` says otherwise; give how many lines that were.
+    """Write a download, NDJSON unless `query` says otherwise; return the number of lines.
 
-    One that breaks off is asked for again, and what has been written of it passed over.
+    After a broken connection the download starts again, and what has been written is skipped.
     """
     written = _Written(out)
-    patiently(partial(_go_on, api, job_id, query, written), pause=api.outside.pause)
+    with_retries(partial(_continue, api, job_id, query, written), pause=api.outside.pause)
     return written.lines
 
 
 @dataclass
 class _Written:
-    """What has been written so far of the download with that tag."""
+    """What has been written so far of the download with this tag."""
 
     out: IO[bytes]
     tag: str | None = None
@@ -38,7 +38,7 @@ class _Written:
         self.lines += chunk.count(b"\n")
 
 
-def _go_on(api: ExportApi, job_id: str, query: Mapping[str, str], written: _Written) -> None:
+def _continue(api: ExportApi, job_id: str, query: Mapping[str, str], written: _Written) -> None:
     with api.download(job_id, query) as download:
         if written.tag not in {None, download.tag}:
             raise ApiError("The job has changed while it was downloaded: download it again")

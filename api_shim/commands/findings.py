@@ -1,4 +1,4 @@
-"""Finding: what one check of the doctor found."""
+"""Finding: the result of one check of the doctor."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from enum import StrEnum
 
 
 class Verdict(StrEnum):
-    """How a check came out."""
+    """The outcome of a check."""
 
     OK = "ok"
     WRONG = "wrong"
@@ -25,34 +25,31 @@ class Finding:
 
 
 def ok(subject: str, text: str) -> Finding:
-    """Find nothing wrong."""
     return Finding(Verdict.OK, subject, text)
 
 
 def wrong(subject: str, text: str) -> Finding:
-    """Find something that has to be put right."""
     return Finding(Verdict.WRONG, subject, text)
 
 
 def skipped(subject: str, text: str) -> Finding:
-    """Find nothing, because it could not be looked for."""
     return Finding(Verdict.SKIPPED, subject, text)
 
 
 def verdict_on(subject: str, text: str, *, sound: bool, advice: str) -> Finding:
-    """Report what is, and what to do about it where it is not sound."""
+    """Return ok, or wrong with advice if it is not `sound`."""
     return ok(subject, text) if sound else wrong(subject, f"{text}; {advice}")
 
 
 def completed(findings: Iterable[Finding], *, subjects: Iterable[str], reason: str) -> Iterator[Finding]:
-    """Pass findings on, then name the subjects that none of them was about."""
-    left = list(subjects)
+    """Yield the findings, then a skipped one for each subject that none of them was about."""
+    missing = list(subjects)
     for finding in findings:
-        left = [subject for subject in left if subject != finding.subject]
+        missing = [subject for subject in missing if subject != finding.subject]
         yield finding
-    yield from (skipped(subject, reason) for subject in left)
+    yield from (skipped(subject, reason) for subject in missing)
 
 
 def one_line(error: Exception) -> str:
-    """Give an error's own words, or its kind where it has none."""
+    """Return an error's message in one line, or its class if it has none."""
     return " ".join(str(error).split()) or type(error).__name__

@@ -1,4 +1,4 @@
-"""Follows a job to its end."""
+"""Waits for the end of a job."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from functools import partial
 import click
 
 from api_shim.commands.answers import JobState
-from api_shim.commands.api import ExportApi, patiently
+from api_shim.commands.api import ExportApi, with_retries
 from api_shim.commands.display import open_display
 
 
 @contextmanager
 def outlived_by(job_id: str) -> Iterator[None]:
-    """Have Ctrl-C say that the job does not end with the command, and what can be done about it."""
+    """Make Ctrl-C report that the job continues without the command, and how to cancel or read it."""
     try:
         yield
     except KeyboardInterrupt:
@@ -26,20 +26,20 @@ def outlived_by(job_id: str) -> Iterator[None]:
 
 
 def wait_for_end(api: ExportApi, job_id: str, *, longest_s: float = math.inf) -> JobState:
-    """Give the job as soon as it has ended, or as it stands after `longest_s`; show its progress meanwhile."""
+    """Return the job when it has ended, or as it is after `longest_s`; show its progress meanwhile."""
     ends_at = time.monotonic() + longest_s
     with outlived_by(job_id), open_display() as display:
         while True:
-            left_s = max(0.0, ends_at - time.monotonic())
-            wait_s = math.ceil(min(left_s, display.interval_s))
-            job = patiently(partial(api.job, job_id, wait_s=wait_s), pause=api.outside.pause)
+            remaining_s = max(0.0, ends_at - time.monotonic())
+            wait_s = math.ceil(min(remaining_s, display.interval_s))
+            job = with_retries(partial(api.job, job_id, wait_s=wait_s), pause=api.outside.pause)
             display.show(job)
-            if job.has_ended or left_s <= 0:
+            if job.has_ended or remaining_s <= 0:
                 return job
 
 
 def require_success(job: JobState) -> None:
-    """Raise what ends the command with status 1, unless the job has succeeded."""
+    """Raise ClickException, which exits with status 1, unless the job has succeeded."""
     if job.status == "succeeded":
         return
     reason = f": {job.error.message} ({job.error.code})" if job.error else ""

@@ -1,4 +1,4 @@
-"""How a command finds the API: `--url`, and a JWT that is never an argument, where process lists would show it."""
+"""Options that commands share. The JWT is never an argument, since process lists would show it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ wait_option = click.option(
     "longest_s",
     type=click.IntRange(min=0),
     metavar="SECONDS",
-    help="Wait until the job has ended, at most so long; anything but success is then exit status 1.",
+    help="Wait for the job to end, at most this long; exit status 1 unless it succeeds.",
 )
 
 
@@ -42,7 +42,7 @@ def _may_replace(ctx: click.Context, _option: click.Parameter, value: bool) -> N
 
 
 def _unused_or_released(ctx: click.Context, _option: click.Parameter, path: Path | None) -> Path | None:
-    """Refuse a file that is there already, unless whoever types, or --force, gives it up; a device stays what it is."""
+    """Refuse an existing file, unless --force or the user's answer allows to replace it; a device is not replaced."""
     if path is None or not path.is_file() or ctx.meta[_FORCE]:
         return path
     if ctx.ensure_object(Outside).someone_types() and click.confirm(f"{path} exists. Replace it?", err=True):
@@ -51,9 +51,9 @@ def _unused_or_released(ctx: click.Context, _option: click.Parameter, path: Path
 
 
 def out_option(
-    text: str = "Write to FILE instead of stdout; it appears when it is whole, for its owner alone (mode 0600).",
+    text: str = "Write to FILE instead of stdout; it appears when it is complete, for its owner only (mode 0600).",
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Add `--out FILE`, and `--force`, without which no file is replaced."""
+    """Add `--out FILE`, and `--force` to replace an existing file."""
     out = click.option(
         "--out",
         type=click.Path(dir_okay=False, path_type=Path),
@@ -67,7 +67,7 @@ def out_option(
         is_eager=True,
         expose_value=False,
         callback=_may_replace,
-        help="Replace the FILE of --out where there is one.",
+        help="Replace the FILE of --out if it exists.",
     )
 
     def add(command: Callable[..., None]) -> Callable[..., None]:
@@ -77,12 +77,12 @@ def out_option(
 
 
 def _types(_ctx: click.Context, _option: click.Parameter, value: str | None) -> list[str] | None:
-    """Read names with commas between them; whether they are right is for the API to say."""
+    """Split names at commas; the API checks them."""
     return [name.strip() for name in value.split(",")] if value is not None else None
 
 
 types_option = click.option(
-    "--types", callback=_types, metavar="TYPE,…", help="Which types, with commas between them.  [default: all]"
+    "--types", callback=_types, metavar="TYPE,…", help="The types, separated by commas.  [default: all]"
 )
 
 
@@ -91,26 +91,26 @@ def _webhook(_ctx: click.Context, _option: click.Parameter, value: str | None) -
 
 
 webhook_option = click.option(
-    "--webhook", callback=_webhook, metavar="URL", help="Where to POST, signed, how the job ended."
+    "--webhook", callback=_webhook, metavar="URL", help="The URL for a signed POST when the job has ended."
 )
 
 
 mode_option = click.option(
     "--mode",
     type=click.Choice(["full", "incremental"]),
-    help="Look at all records, or at what HubSpot's feeds say has changed since the last sync.  [default: full]",
+    help="Read all records, or those that HubSpot's feeds report as changed since the last sync.  [default: full]",
 )
 
 
 class _VariableOnly(click.Option):
-    """Reads an environment variable; the command line does not know it."""
+    """An option that only an environment variable can set."""
 
     def add_to_parser(self, parser: Any, ctx: click.Context) -> None:  # noqa: ANN401 - click's own, private type
         """Add nothing."""
 
 
 def checked_url(_ctx: click.Context, _option: click.Parameter, value: str | None) -> str | None:
-    """Refuse what is not the root of an HTTP service; credentials in it would replace the JWT."""
+    """Refuse anything but the root of an HTTP service; credentials in the URL would replace the JWT."""
     if value is None:
         return None
     try:
@@ -124,14 +124,13 @@ def checked_url(_ctx: click.Context, _option: click.Parameter, value: str | None
 
 
 def checked_id(_ctx: click.Context, _argument: click.Parameter, value: str) -> str:
-    """Refuse what cannot be the id of an account or a user."""
     if not (0 < len(value) <= _LONGEST_ID and value.isprintable()):
         raise click.BadParameter(f"must be 1 to {_LONGEST_ID} printable characters")
     return value
 
 
 def with_api(function: Callable[Concatenate[ExportApi, P], None]) -> Callable[..., None]:
-    """Give a command the API as its first argument, and the options that lead there."""
+    """Pass the API to a command as its first argument, and add the options that locate it."""
 
     @click.option(
         "--url",
@@ -140,7 +139,7 @@ def with_api(function: Callable[Concatenate[ExportApi, P], None]) -> Callable[..
         envvar=URL_VARIABLE,
         show_envvar=True,
         callback=checked_url,
-        help="Where the API is.",
+        help="The root of the API.",
     )
     @click.option(
         "--token-file",

@@ -1,4 +1,4 @@
-"""Where data goes: stdout, or a file that has its name only when it is whole."""
+"""Output: stdout, or a file that appears under its name only when it is complete."""
 
 from __future__ import annotations
 
@@ -18,12 +18,10 @@ _OWNER_ONLY = 0o600
 
 @contextmanager
 def open_output(path: Path | None) -> Iterator[IO[bytes]]:
-    """Give what data is written to: stdout, or a file beside `path` that takes its name at the end.
+    """Open stdout, or a file beside `path` that is renamed to it at the end.
 
-    The file is its owner's alone (mode 0600), since it holds customers' records.
-
-    A file is opened at once, so that one that cannot be written is no surprise after hours. What cannot be written
-    is one line; a reader of stdout that has gone is click's affair.
+    Only the owner may read the file (mode 0600), since it holds customers' records. It is opened at once: that it
+    cannot be written must not show after hours. An error is one line; a broken pipe on stdout is left to click.
     """
     try:
         with _stdout() if path is None else _file(path) as out:
@@ -32,6 +30,12 @@ def open_output(path: Path | None) -> Iterator[IO[bytes]]:
         if error.errno == errno.EPIPE:
             raise
         raise click.ClickException(f"{path or 'stdout'}: {error.strerror}") from None
+
+
+def write_answer(answer: bytes) -> None:
+    """Write the API's answer, as it came, to stdout."""
+    with open_output(None) as out:
+        out.write(answer + b"\n")
 
 
 @contextmanager
@@ -43,19 +47,19 @@ def _stdout() -> Iterator[IO[bytes]]:
         finally:
             out.flush()
     except OSError:
-        _drop_what_is_buffered()
+        _discard_buffer()
         raise
 
 
-def _drop_what_is_buffered() -> None:
-    """Send the rest nowhere: Python would try it again at the end, and complain in its own words."""
+def _discard_buffer() -> None:
+    # Python flushes stdout again at exit, and would print a traceback of its own.
     with suppress(OSError), Path(os.devnull).open("wb") as nowhere:
         os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
 
 @contextmanager
 def _file(path: Path) -> Iterator[IO[bytes]]:
-    target = path.resolve()  # a link goes on pointing where it does
+    target = path.resolve()  # a symbolic link stays, and its target is replaced
     if target.exists() and not target.is_file():  # a pipe or a device keeps its name
         with target.open("wb") as out:
             yield out

@@ -1,4 +1,4 @@
-"""Outside: what the commands reach beyond this process, in one value, so that a test can put its own in place."""
+"""Outside: what the commands use beyond this process, in one value that tests replace."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def _someone_types() -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outside:
-    """`transport` carries HTTP (None: the network), `pause` sleeps, `someone_types` says whether to ask questions."""
+    """`transport` carries HTTP (None: the network), `pause` sleeps, `someone_types` is whether to prompt."""
 
     transport: httpx.BaseTransport | None = None
     pause: Callable[[float], None] = time.sleep

@@ -1,4 +1,4 @@
-"""A token as a person or HubSpot's token endpoint gives it, checked before anything is stored."""
+"""Tokens as a user types them or HubSpot's token endpoint returns them, validated before they are stored."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _CLOCKS_DIFFER = timedelta(minutes=1)
 
 
 class _TokenJson(msgspec.Struct):
-    """Further fields, HubSpot sends some, are passed over."""
+    """Further fields, which HubSpot sends, are ignored."""
 
     refresh_token: str
     access_token: str | None = None
@@ -29,7 +29,7 @@ class _TokenJson(msgspec.Struct):
 
 
 def token_from_json(content: bytes, *, clock: Clock) -> RenewedToken:
-    """Read `{"refresh_token", "access_token", "expires_in", "generated_at"}`; only the first is required.
+    """Parse `{"refresh_token", "access_token", "expires_in", "generated_at"}`; only the first is required.
 
     Raises click.ClickException that names the field, never its value.
     """
@@ -56,7 +56,7 @@ def new_token(
     clock: Clock,
     generated_at: datetime | None = None,
 ) -> RenewedToken:
-    """Check a token's parts. An access token whose life is not known counts as ended: the first export renews it."""
+    """Validate a token. An access token of unknown lifetime counts as expired: the first export renews it."""
     if access_token:
         _require_word("access_token", access_token)
     checked = _require_word("refresh_token", refresh_token)

@@ -1,4 +1,4 @@
-"""`hubspot-export unblock`: have the exports of an account go on before HubSpot's patience is over."""
+"""`hubspot-export unblock`: resume the exports of an account before HubSpot's back-off ends."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from worker.settings import StoreSettings, load
 def command(*, account_id: str) -> None:
     """Lift the block of ACCOUNT_ID, whose calls HubSpot's answers have paused (limits, migrations).
 
-    Running workers learn of it within seconds; jobs that wait go on at once. Where HubSpot still wants patience, its
-    next answer says so, and everything waits again. Reads REDIS_URL or CELERY_BROKER_URL, MONGODB_URI and
+    Running workers notice within seconds; waiting jobs resume at once. If HubSpot still limits the account, its next
+    answer says so, and the account is blocked again. Reads REDIS_URL or CELERY_BROKER_URL, MONGODB_URI and
     MONGODB_DATABASE.
     """
     settings = load(StoreSettings)

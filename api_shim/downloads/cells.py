@@ -1,4 +1,4 @@
-"""Cells of a table: text that no spreadsheet runs, and instants that a person can read."""
+"""CSV cells: text that no spreadsheet executes, and timestamps in ISO 8601."""
 
 from __future__ import annotations
 
@@ -7,30 +7,32 @@ from collections.abc import Sequence
 from datetime import date, timedelta
 from functools import lru_cache
 
-_SIGNS = "-=+@\0\uff1d\uff0b\uff20\uff0d"  # the last four in full width, which some spreadsheets accept as well
+_SIGNS = "-=+@\0\uff1d\uff0b\uff20\uff0d"  # the last four are full-width forms, which some spreadsheets accept as well
 _STARTS_OF_FORMULAS = frozenset("\t\r\n" + _SIGNS)
 _NEGATIVE = r"-[0-9][0-9.,]*(?:[eE][+-]?[0-9]+)?"
 _IS_NEGATIVE = re.compile(_NEGATIVE).fullmatch
 _find_separator = re.compile(r'[",;\t\r\n]').search
-_MOST_CHARACTERS = 100  # of a cell, on average: long texts are hardly ever plain, and most tell so at their beginning
+_MOST_CHARACTERS = (
+    100  # a cell, on average: long texts are rarely plain, so checking all of the column at once would be wasted
+)
 _QUOTED = '",\r\n'
-# Where a spreadsheet splits at semicolons or tabs, quotes in the middle of a line are text: each separator, and each
-# line break, begins a cell there.
+# Where a spreadsheet splits at semicolons or tabs, quotes inside a line are text: there each separator, and each line
+# break, starts a cell.
 _FORMULA_INSIDE = re.compile(rf"([;\t\r\n][\"']*)(?!{_NEGATIVE}(?:[;\t\r\n]|\Z))(?=[{re.escape(_SIGNS)}])")
 _find_cell_with_sign = re.compile(rf"\n[{re.escape(_SIGNS)}]").search
-# What may be a formula inside: a pattern that begins with a character is found many times as fast as one with a choice.
+# A quick test for formulas inside a text: a pattern that starts with a literal character is many times as fast.
 _find_sign_after = {each: re.compile(rf"{each}[\"']*[{re.escape(_SIGNS)}]").search for each in ";\t\r\n"}
 _MILLISECONDS = re.compile(r"-?[0-9]{1,15}")
 _ISO = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:T.*)?")
 _EPOCH = date(1970, 1, 1)
 _DAY_MS, _MINUTE_MS = 86_400_000, 60_000
-# All that a day has: to take a text from here is a third of the time of making it.
+# All minutes, seconds and milliseconds as text: looking them up takes a third of the time of formatting.
 _MINUTES = tuple(f"{minute // 60:02}:{minute % 60:02}:" for minute in range(24 * 60))
 _SECONDS = tuple(f"{second:02}." for second in range(60))
 _MILLISECOND = tuple(f"{millisecond:03}Z" for millisecond in range(1000))
 
-# Fields of HubSpot's envelopes, and the properties that HubSpot itself defines as dates. What a customer has named
-# `…date` may be anything: it is left alone.
+# Fields of HubSpot's envelopes, and the properties that HubSpot itself defines as dates. A customer's own `…date` may
+# hold anything, and is left alone.
 _TIME_PATHS = frozenset(
     {
         "addedAt",
@@ -51,7 +53,7 @@ _TIME_PROPERTY = re.compile(
 
 
 def written_column(cells: Sequence[str]) -> Sequence[str]:
-    """Return what `written` does, at once for a column: as a rule all its cells are plain, which some looks tell."""
+    """Return what `written` does for a whole column; if all its cells are plain, a few searches find that out."""
     joined = "\n" + "\n".join(cells)
     if len(joined) > _MOST_CHARACTERS * len(cells):
         return written(cells)
@@ -65,13 +67,13 @@ def written_column(cells: Sequence[str]) -> Sequence[str]:
 
 
 def written(cells: Sequence[str]) -> list[str]:
-    """Return cells as they stand in a file: none runs as a formula, with quotes where RFC 4180 wants them.
+    """Return cells as a CSV file has them: quoted as RFC 4180 requires, and none executes as a formula.
 
-    An apostrophe goes before what a spreadsheet would take for a formula, also where it splits lines at `;` or tabs. A
-    negative number gets none; `+49…` gets one: as a number a telephone number loses its plus, as a sum (`+49-30-1`) it
-    is nonsense.
+    An apostrophe precedes what a spreadsheet would take for a formula, also where it splits lines at `;` or tabs.
+    Negative numbers get none. `+49…` gets one: as a number a telephone number would lose its plus, and as a sum
+    (`+49-30-1`) it would be nonsense.
     """
-    # Most cells are plain; a function call for each of them would double the time.
+    # Most cells are plain, and a function call for each would double the time.
     return [
         cell if _find_separator(cell) is None and cell[:1] not in _STARTS_OF_FORMULAS else _written(cell)
         for cell in cells
@@ -86,7 +88,7 @@ def _written(text: str) -> str:
         rest, found_inside = _FORMULA_INSIDE.subn(r"\1'", rest)
     if not found_inside and not any(map(text.__contains__, _QUOTED)):
         return start + rest
-    doubled = rest.replace('"', '""')  # no quote is in the start
+    doubled = rest.replace('"', '""')  # `start` holds no quote
     return f'"{start}{doubled}"'
 
 
@@ -101,7 +103,7 @@ def is_time_property(name: str) -> bool:
 
 
 def iso_instant(text: str) -> str:
-    """Return HubSpot's milliseconds as ISO 8601 in UTC; the dated API's are so already; anything else gives nothing."""
+    """Return milliseconds as ISO 8601 in UTC; ISO 8601, as of the dated API, unchanged; "" for anything else."""
     if not _MILLISECONDS.fullmatch(text):
         return text if _ISO.fullmatch(text) else ""
     days, milliseconds = divmod(int(text), _DAY_MS)

@@ -1,4 +1,4 @@
-"""gzip: whether a client takes it, and a stream of it."""
+"""gzip: whether a client accepts it, and a compressed stream."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ _QUALITY = re.compile(r"q=([01](?:\.\d{0,3})?)", re.IGNORECASE)
 
 
 def accepts_gzip(values: list[str]) -> bool:
-    """Whether gzip suits the Accept-Encoding headers of a request (RFC 9110, 12.5.3) no worse than no coding does."""
+    """Whether Accept-Encoding (RFC 9110, 12.5.3) prefers gzip to no coding, or rates them equally."""
     qualities = dict(map(_coding, ",".join(values).split(",")))
     gzip = _first(qualities, "gzip", "x-gzip", "*")
     return gzip > 0 and gzip >= _first(qualities, "identity")
 
 
 def gzipped(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """Compress a stream. Where nothing comes of a chunk yet, that is a pause."""
+    """Compress a stream; while the compressor buffers, an empty chunk is yielded, which is a pause."""
     packer = zlib.compressobj(_LEVEL, zlib.DEFLATED, _GZIP_FORMAT)
     yield from map(packer.compress, chunks)
     yield packer.flush()
 
 
 def _coding(word: str) -> tuple[str, float]:
-    """Read `gzip;q=0.5`; a quality that is none counts as the lowest."""
+    """Parse `gzip;q=0.5`; a malformed quality counts as 0."""
     name, _, parameter = (part.strip().lower() for part in word.partition(";"))
     found = _QUALITY.fullmatch(parameter)
     return name, float(found[1]) if found else float(not parameter)

@@ -1,4 +1,4 @@
-"""A record opened for a table: its properties by name, everything else by dotted path."""
+"""A record as fields of a table: properties by name, everything else by dotted path."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Fields: TypeAlias = dict[str, msgspec.Raw]
 PROPERTIES = "properties"
 _EMPTY = b"{}"
 _NO_OBJECT = "record"  # the path of a record that has no fields, which HubSpot has not been seen to send
-DEEPEST = 8  # what lies deeper stays one value
+DEEPEST = 8  # what is nested deeper stays one value
 
 T = TypeVar("T")
 
@@ -25,7 +25,7 @@ class _Anything(msgspec.Struct, gc=False):
 
 
 class _Property(msgspec.Struct, gc=False):
-    """Its value is text in all recorded traffic. Where it comes from and what it was before is nothing for a table."""
+    """Its value is text in all recorded traffic. Its source and its history are not part of a table."""
 
     value: Any = None
 
@@ -42,12 +42,12 @@ _decode_properties = msgspec.json.Decoder(dict[str, _Property], float_hook=_as_w
 
 
 def shape_of(record: bytes) -> tuple[Iterable[str], list[str]]:
-    """Give the names of a record's properties, and the dotted paths of everything else in it."""
+    """Return the names of a record's properties, and the dotted paths of everything else in it."""
     return _leniently(_shape_of, record)
 
 
 def texts_of(record: bytes) -> tuple[Mapping[str, str], list[tuple[str, str]]]:
-    """Give a record's properties by name, and everything else with its dotted path, as texts.
+    """Return a record's properties by name, and everything else by dotted path, as texts.
 
     Numbers are as HubSpot wrote them, lists are JSON, null is empty.
     """
@@ -55,14 +55,14 @@ def texts_of(record: bytes) -> tuple[Mapping[str, str], list[tuple[str, str]]]:
 
 
 def text_of(value: bytes) -> str:
-    """Return a JSON value as a text: null is nothing, and what is no text stands as it is written, on one line."""
+    """Return a JSON value as text: null is empty; numbers, lists and objects stay JSON, on one line."""
     if value[:1] == b'"':
         return _decode_text(value)
     return "" if value == b"null" else on_one_line(value).decode()
 
 
 def _leniently(read: Callable[[bytes], T], record: bytes) -> T:
-    """Read a record; one that an older version stored without mending it is mended here."""
+    """Read a record; broken bytes that an older version stored unmended are mended here."""
     try:
         return read(record)
     except (msgspec.DecodeError, UnicodeDecodeError):
@@ -80,7 +80,7 @@ def _texts_of(record: bytes) -> tuple[Mapping[str, str], list[tuple[str, str]]]:
 
 
 def _open(record: bytes) -> tuple[bytes, list[tuple[str, bytes]]]:
-    """Give the object of the properties, and the values of everything else with their paths: all of it still JSON."""
+    """Return the object of the properties, and the paths and values of everything else, all still JSON."""
     if record[:1] != b"{":
         return _EMPTY, [(_NO_OBJECT, record)]
     fields = decode_fields(record)
@@ -117,7 +117,7 @@ def _values(properties: bytes) -> Mapping[str, str]:
 
 
 def _value(given: bytes) -> str:
-    """Give the value of one property, or what stands where a property should."""
+    """Return the value of a property, or the text of what HubSpot sent in place of a property."""
     return _odd_text(_decode_property(given).value) if given[:1] == b"{" else text_of(given)
 
 

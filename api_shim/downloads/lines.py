@@ -18,39 +18,39 @@ from worker.records.conversion import decode
 from worker.records.page import Page, PageUnreadableError, on_one_line, records_by_place
 
 PAUSE = b""
-"""A line that is none: there is nothing to send yet, and here the work may be ended."""
+"""Not a line: there is nothing to send yet, and the work may be interrupted here."""
 
 _PAGES_AT_ONCE = 8
-_RULES = 1  # another number as soon as other columns come of the same records
+_RULES = 1  # to be raised when the same records would get other columns
 
 
 class DownloadFormat(StrEnum):
-    """How a job's records are written."""
+    """The file format of a download."""
 
     NDJSON = "ndjson"
     CSV = "csv"
 
 
 class _Summary(msgspec.Struct, frozen=True):
-    """What is kept of the columns of a job, with the rules by which they were found."""
+    """The columns of a job, as they are cached with its pages, and the version of the rules that found them."""
 
     rules: int
     columns: Columns
 
 
 def ndjson_lines(pages: PageStore, job: Job) -> Iterator[bytes]:
-    """Return every record as HubSpot sent it, on a line of its own, those of some at once.
+    """Yield every record as HubSpot sent it, one a line, in batches of lines.
 
-    Raises JobNotFoundError where a page is missing, and SpoiledPageError where one cannot be read.
+    Raises JobNotFoundError if a page is missing, and SpoiledPageError if one cannot be read.
     """
     for records in _record_pages(pages, job):
         yield from map(_on_lines, batches(records))
 
 
 def csv_lines(pages: PageStore, job: Job, *, with_bom: bool) -> Iterator[bytes]:
-    """Return the records as a table with a header. Before it come as many pauses as it takes to find the columns.
+    """Yield the records as a table with a header, which follows as many pauses as it takes to find the columns.
 
-    Raises JobNotFoundError as above, and InvalidRequestError when there are more columns than a table can have.
+    Raises what `ndjson_lines` raises, and InvalidRequestError if there are more columns than a table may have.
     """
     writer = TableWriter(Table(job.records_type, (yield from _columns(pages, job))))
     if with_bom:
@@ -61,7 +61,7 @@ def csv_lines(pages: PageStore, job: Job, *, with_bom: bool) -> Iterator[bytes]:
 
 
 def _on_lines(records: list[bytes]) -> bytes:
-    """Put each record on a line. HubSpot sends them so: looking at them all once takes a third of the time."""
+    # HubSpot sends records without line breaks: checking all at once takes a third of the time.
     lines = b"\n".join([*records, b""])
     if lines.count(b"\n") == len(records) and b"\r" not in lines:
         return lines
@@ -69,7 +69,7 @@ def _on_lines(records: list[bytes]) -> bytes:
 
 
 def _columns(pages: PageStore, job: Job) -> Generator[bytes, None, Columns]:
-    """Find the columns of a job; that takes reading all of it, so they are kept until it is retried or removed."""
+    """Find the columns of a job, which takes reading all of it, so they are cached until it is retried or removed."""
     kept = pages.summary(job)
     if kept is not None and (summary := decode(kept, _Summary)).rules == _RULES:
         return summary.columns
@@ -84,18 +84,18 @@ def _columns(pages: PageStore, job: Job) -> Generator[bytes, None, Columns]:
 
 
 def _record_pages(pages: PageStore, job: Job) -> Iterator[list[bytes]]:
-    """Return the records that the job's results hold, page by page; a limit may cut a page short."""
+    """Yield the records of the job's results page by page; the job's limit may cut a page short."""
     read = job.as_read
-    left = read.progress.records
+    remaining = read.progress.records
     for number, page in zip(read.page_numbers(range(read.progress.pages)), _pages(pages, read), strict=True):
-        places = _places(read, number, page)[:left]
-        left -= len(places)
-        yield [record for record in places if record is not None]
-    if left:
+        records = _records(read, number, page)[:remaining]
+        remaining -= len(records)
+        yield [record for record in records if record is not None]
+    if remaining:
         raise JobNotFoundError
 
 
-def _places(job: Job, number: int, page: Page) -> list[bytes | None]:
+def _records(job: Job, number: int, page: Page) -> list[bytes | None]:
     try:
         return records_by_place(job.records_type, page)
     except PageUnreadableError as error:
@@ -103,6 +103,6 @@ def _places(job: Job, number: int, page: Page) -> list[bytes | None]:
 
 
 def _pages(pages: PageStore, job: Job) -> Iterator[Page]:
-    places = range(job.progress.pages)
+    indexes = range(job.progress.pages)
     for first in range(0, job.progress.pages, _PAGES_AT_ONCE):
-        yield from pages.some(job.job_id, job.page_numbers(places[first : first + _PAGES_AT_ONCE]))
+        yield from pages.some(job.job_id, job.page_numbers(indexes[first : first + _PAGES_AT_ONCE]))

@@ -1,7 +1,7 @@
-"""Shapes: what the records of an export look like, and readers that decode such records in one call.
+"""Shapes: which fields the records of an export have, and readers that decode such records in one call.
 
-To open a record field by field takes most of a table's time. Records of one type look alike, so that a few of them tell
-how to read nearly all others; whatever is not as those were is left to `fields`.
+Decoding records field by field takes most of a table's time. Records of one type look alike, so a few of them suffice
+to build a decoder for nearly all others; records of another shape are left to `fields`.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from api_shim.downloads.fields import DEEPEST, PROPERTIES, Fields, decode_fields
 from worker.records.conversion import new_decoder
 
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError)
-"""What readers raise for a record that is not as those were that they were made from."""
+"""What readers raise for a record of another shape than those that they were built from."""
 
 _NOTHING = msgspec.Raw()
-_MOST_READERS = 16  # of one export: no more are made for records that are all different
-_MOST_FIELDS = 200  # of one object: msgspec compares a name with those of a struct one after the other
-_NOT_IN_NAMES = frozenset(map(chr, range(32))) | frozenset('"\\')  # of a struct's fields, says msgspec
+_MOST_READERS = 16  # of one export, whose records may all differ
+_MOST_FIELDS = 200  # of one object: msgspec searches the names of a struct linearly
+_NOT_IN_NAMES = frozenset(map(chr, range(32))) | frozenset('"\\')  # msgspec does not allow these in names of fields
 
 
 class _Anything(msgspec.Struct, gc=False, frozen=True):
-    """An object of which nothing is read."""
+    """An object whose fields are skipped."""
 
 
 class _Property(msgspec.Struct, gc=False, frozen=True):
@@ -42,7 +42,7 @@ R = TypeVar("R")
 
 @dataclass(slots=True)
 class _Field:
-    """What the values of a field were, and the fields of those that were objects."""
+    """The kinds of values that a field has had, and the fields of those that were objects."""
 
     is_null: bool = False
     is_object: bool = False
@@ -51,7 +51,7 @@ class _Field:
     fields: dict[str, _Field] = field(default_factory=dict)
 
     def note(self, value: bytes, depth: int) -> bool:
-        """Note a value; return whether it is of a kind that none was before."""
+        """Note a value; return whether its kind is new."""
         before, first, is_new = self._kinds, value[:1], False
         if first == b"{" and depth < DEEPEST:
             self.is_object = True
@@ -69,7 +69,7 @@ class _Field:
         return self.is_null, self.is_object, self.is_text, self.is_other
 
     def note_fields(self, fields: Fields, depth: int) -> bool:
-        """Note the fields of an object; return whether there is anything new about them."""
+        """Note the fields of an object; return whether anything about them is new."""
         is_new = False
         for name, value in fields.items():
             if _NOT_IN_NAMES.isdisjoint(name):
@@ -79,15 +79,15 @@ class _Field:
 
 
 class Shape:
-    """What the records looked like that were shown to it."""
+    """The fields of the records that it has learned."""
 
     def __init__(self) -> None:
         self._record = _Field(is_object=True)
 
     def learn(self, record: bytes) -> bool:
-        """Note a record; return whether there is anything new about it.
+        """Note a record; return whether anything about it is new.
 
-        Raises msgspec.DecodeError and UnicodeDecodeError where it is no JSON.
+        Raises msgspec.DecodeError and UnicodeDecodeError if it is not JSON.
         """
         if record[:1] != b"{":
             return False
@@ -98,7 +98,7 @@ class Shape:
     def reader(self, properties: Sequence[str]) -> Reader | None:
         """Return a reader of such records with these properties.
 
-        None where it would be slow, or two fields have one path, so that the order in a record decides between them.
+        None if it would be slow, or if two fields have the same path: then the order within a record decides.
         """
         if _is_wide(self._record):
             return None
@@ -107,7 +107,7 @@ class Shape:
         return reader if len(paths) == len(reader.columns) else None
 
     def names_reader(self) -> NamesReader | None:
-        """Return what reads the names of the properties of such records; None where it would be slow."""
+        """Return a reader of the property names of such records; None if it would be slow."""
         if _is_wide(self._record):
             return None
         return NamesReader(_Object.of(self._record, _strict_type_of, properties_type=dict[str, _Anything]))
@@ -122,14 +122,14 @@ _TypeOf: TypeAlias = "Callable[[_Object | _Field, _Field], tuple[Any, object]]"
 
 @dataclass(frozen=True, slots=True)
 class _Object:
-    """An object as a struct; each of its fields with what it holds."""
+    """An object as a struct type, and its fields."""
 
     type: type[msgspec.Struct]
     fields: list[tuple[str, _Object | _Field]]
 
     @classmethod
     def of(cls, found: _Field, type_of: _TypeOf, *, properties_type: Any = None) -> _Object:  # noqa: ANN401 - any type
-        """Make a struct that refuses names that were not met, and kinds of values that its fields did not have."""
+        """Build a struct that rejects unknown names, and kinds of values that its fields have not had."""
         fields: list[tuple[str, _Object | _Field]]
         fields = [(name, cls.of(each, type_of) if each.is_object else each) for name, each in found.fields.items()]
         members: list[Any] = [
@@ -143,14 +143,14 @@ class _Object:
 
 
 def _type_of(each: _Object | _Field, found: _Field) -> tuple[Any, object]:
-    """Return the type of a field, and what it is where it is not there."""
+    """Return the type of a field, and its default."""
     if isinstance(each, _Object):
         return each.type | None, None
     return (str | None, None) if found.is_text and not found.is_other else (msgspec.Raw, _NOTHING)
 
 
 def _strict_type_of(each: _Object | _Field, found: _Field) -> tuple[Any, object]:
-    """Return the same of a type that takes no object where none was, and null for an object only where it was."""
+    """As `_type_of`, but accept an object or null only in fields that have had one."""
     if isinstance(each, _Object):
         return (each.type | None if found.is_null else each.type), msgspec.UNSET
     return (_NoObject if found.is_other else str | None), None
@@ -158,9 +158,9 @@ def _strict_type_of(each: _Object | _Field, found: _Field) -> tuple[Any, object]
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A field that a reader gives: its index among a record's values, and its dotted path.
+    """A field that a reader returns: its index among a record's values, and its dotted path.
 
-    Its values are text or None where it `is_text`, and msgspec.Raw otherwise, empty where a record does not have it.
+    Its values are text or None if `is_text`, and msgspec.Raw otherwise, empty if a record lacks the field.
     """
 
     index: int
@@ -169,7 +169,7 @@ class Column:
 
 
 class Reader:
-    """Reads records of one shape into lists of values: those of the fields as `columns` says, properties at the end."""
+    """Reads records of one shape into lists of values: the fields by `columns`, then the properties."""
 
     def __init__(self, built: _Object, properties: Sequence[str]) -> None:
         self._decode = new_decoder(built.type).decode
@@ -178,7 +178,7 @@ class Reader:
         self._objects: list[tuple[int, tuple[object, ...]]] = []
         self.columns: list[Column] = []
         found: list[tuple[str, _Object | _Field | None]] = [*built.fields, (PROPERTIES, None)]
-        for index, (path, each) in enumerate(found):  # which grows on the way, as the values of a record do
+        for index, (path, each) in enumerate(found):  # `found` grows on the way, as the values of a record do
             if isinstance(each, _Object):
                 self._objects.append((index, msgspec.structs.astuple(each.type())))
                 found += [(f"{path}.{name}", inner) for name, inner in each.fields]
@@ -188,10 +188,7 @@ class Reader:
         self.blank = self.values(b"{}")
 
     def values(self, record: bytes) -> list[Any]:
-        """Read a record.
-
-        Raises msgspec.DecodeError or UnicodeDecodeError for one that is not as those were that were learned from.
-        """
+        """Return a record's values. Raises msgspec.DecodeError or UnicodeDecodeError for another shape."""
         values = list(msgspec.structs.astuple(self._decode(record)))
         for index, blank in self._objects:
             each = values[index]
@@ -202,32 +199,32 @@ class Reader:
 
 
 class NamesReader:
-    """Reads which properties records of one shape have, and makes sure that they have no fields but the known ones."""
+    """Reads the names of the properties of records of one shape, and rejects records with other fields."""
 
     def __init__(self, built: _Object) -> None:
         self._decode = new_decoder(built.type).decode
 
     def names(self, record: bytes) -> Iterable[str]:
-        """Return the names of a record's properties. Raises as `Reader.values` does."""
+        """Return the names of a record's properties. Raises what `Reader.values` raises."""
         return self._decode(record).properties  # type: ignore[attr-defined, no-any-return]
 
 
 class Learner(Generic[R]):
-    """Learns what the records of an export look like, and makes a reader; again where some of them look otherwise."""
+    """Learns the shape of an export's records and builds a reader; another one if some have a different shape."""
 
     def __init__(self, make: Callable[[Shape], R | None], *, worth_learning: int) -> None:
         self.reader: R | None = None
         self._make, self._to_learn = make, worth_learning
-        self._shape, self._has_news, self._readers_left = Shape(), False, _MOST_READERS
+        self._shape, self._is_changed, self._readers_remaining = Shape(), False, _MOST_READERS
 
     def learn(self, records: Iterable[bytes]) -> None:
-        """Learn from records that there is no reader for."""
-        if self._readers_left == 0:
+        """Learn from records that the present reader cannot read."""
+        if self._readers_remaining == 0:
             return
         for record in records:
             self._to_learn -= 1
             with suppress(*UNREADABLE):
-                self._has_news |= self._shape.learn(record)
-        if self._has_news and self._to_learn <= 0:
-            self.reader, self._has_news = self._make(self._shape), False
-            self._readers_left = self._readers_left - 1 if self.reader is not None else 0
+                self._is_changed |= self._shape.learn(record)
+        if self._is_changed and self._to_learn <= 0:
+            self.reader, self._is_changed = self._make(self._shape), False
+            self._readers_remaining = self._readers_remaining - 1 if self.reader is not None else 0

@@ -1,4 +1,4 @@
-"""StreamedAnswer: a body of any length, made in threads while it is sent."""
+"""StreamedAnswer: a body of any length, produced in threads while it is sent."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from worker.errors import ExportError
 _log = structlog.get_logger()
 
 _CHUNK_BYTES = 256 * 1024
-_STEP_S = 0.05  # at work in a thread at once: so soon is noticed that the client has gone
+_STEP_S = 0.05  # of work in a thread at a time; a disconnect is noticed after it
 
 
 class StreamedAnswer(Response):
-    """Sends chunks as fast as the client takes them, holds two at most, and stops when the client goes away.
+    """Sends chunks as fast as the client reads them, buffers two at most, and stops when the client disconnects.
 
-    What fails before the first one is raised, and so answered as any other error. What fails later cuts the connection:
-    a body without its end is the only way left to say that it is not whole.
+    An error before the first chunk is raised and answered as any other. A later one cuts the connection: once the
+    status is sent, a body without its end is the only way to report that it is incomplete.
     """
 
     def __init__(
@@ -42,13 +42,12 @@ class StreamedAnswer(Response):
         self.init_headers(headers)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's signature
-        """Send it all, or as much as the client waits for."""
         failure: ExportError | None = None
         async with anyio.create_task_group() as group:
             group.start_soon(_cancel_when_gone, receive, group.cancel_scope)
             try:
                 await self._send(send)
-            except ExportError as error:  # out of a group it would come wrapped
+            except ExportError as error:  # leaving the task group, it would be wrapped in an ExceptionGroup
                 failure = error
             group.cancel_scope.cancel()
         if failure is not None:
@@ -63,11 +62,11 @@ class StreamedAnswer(Response):
                 chunk = await self._next()
         except ExportError as error:
             _log.warning("download_cut", reason=error.code)
-            return  # the server closes the connection of an answer that was not brought to its end
+            return  # the server closes the connection of an answer without an end
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _next(self) -> bytes | None:
-        """Give what to send next, None at the end."""
+        """Return the next chunk, None at the end."""
         while True:
             chunk = await anyio.to_thread.run_sync(_step, self._chunks, limiter=self._threads)
             if chunk != b"":
@@ -75,7 +74,7 @@ class StreamedAnswer(Response):
 
 
 def gathered(lines: Iterator[bytes]) -> Iterator[bytes]:
-    """Put lines together into chunks of a size worth sending; a pause among them stays one."""
+    """Join lines into chunks worth sending; a pause ends a chunk."""
     chunk: list[bytes] = []
     size = 0
     for line in lines:
@@ -89,7 +88,7 @@ def gathered(lines: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _step(chunks: Iterator[bytes]) -> bytes | None:
-    """Make chunks for a moment; give what came of it, perhaps nothing yet, or None when there is no more."""
+    """Produce for at most `_STEP_S`; return what there is, possibly nothing yet, or None at the end."""
     ends_at = time.monotonic() + _STEP_S
     made = bytearray()
     for chunk in chunks:

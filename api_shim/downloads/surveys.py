@@ -1,4 +1,4 @@
-"""Survey: which columns the table of an export has."""
+"""Survey: finds the columns of an export's table."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from api_shim.downloads.shapes import UNREADABLE, Learner, Shape
 from api_shim.downloads.tables import Columns
 from worker.errors import InvalidRequestError
 
-_MOST_COLUMNS = 16_384  # of a sheet in Excel, and a bound for what is held in memory
-_WORTH_LEARNING = 50  # records: to make a reader takes as long as to look at some without
+_MOST_COLUMNS = 16_384  # the limit of Excel, and a bound on memory
+_WORTH_LEARNING = 50  # records: building a reader takes as long as reading some without one
 
 
 class Survey:
-    """Gathers the columns of an export while its records pass."""
+    """Collects the columns of an export, record by record."""
 
     def __init__(self, *, worth_learning: int = _WORTH_LEARNING) -> None:
         self._properties: set[str] = set()
@@ -23,17 +23,17 @@ class Survey:
         self._learner = Learner(Shape.names_reader, worth_learning=worth_learning)
 
     def note(self, record: bytes) -> None:
-        """Take note of a record's columns. Raises InvalidRequestError when there are more than a table can have."""
+        """Add a record's columns. Raises InvalidRequestError if there are more than a table may have."""
         self._properties.update(self._names(record))
         if len(self._properties) + len(self._paths) > _MOST_COLUMNS:
             raise InvalidRequestError(f"format: csv would need more than {_MOST_COLUMNS:,} columns, ndjson needs none")
 
     def columns(self) -> Columns:
-        """Return all columns that were met, in an order that does not depend on the records'."""
+        """Return all columns, in an order that does not depend on the order of the records."""
         return Columns(sorted(self._properties), sorted(self._paths))
 
     def _names(self, record: bytes) -> Iterable[str]:
-        """Return the names of a record's properties; take note of its paths, unless it has only known ones."""
+        """Return the names of a record's properties, and add its paths if they are not all known."""
         if self._learner.reader is not None:
             with suppress(*UNREADABLE):
                 return self._learner.reader.names(record)

@@ -1,4 +1,4 @@
-"""Table: which columns the records of an export have, and their rows."""
+"""Table: the columns of an export, and the rows of its records."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ class Columns(msgspec.Struct, frozen=True):
 
 
 class Table:
-    """Rows under one header: the id first, then the properties, then everything else, each by name.
+    """Rows under one header: the id first, then the properties, then everything else, each sorted by name.
 
-    `header` has the titles, `paths` and `properties` the indexes of their columns, and `times` those of the columns
-    that hold instants: the next one has the same in ISO 8601.
+    `header` holds the titles, `paths` and `properties` the indexes of their columns, and `times` those of the columns
+    of timestamps, each of which is followed by the same in ISO 8601.
     """
 
     def __init__(self, export_type: ExportType, columns: Columns) -> None:
@@ -54,12 +54,12 @@ class Table:
             cells[self.properties[name]] = text
         for path, text in others:
             cells[self.paths[path]] = text
-        for place in self.times:
-            cells[place + 1] = iso_instant(cells[place])
+        for index in self.times:
+            cells[index + 1] = iso_instant(cells[index])
         return cells
 
     def _title_of(self, name: str) -> str:
-        """Return the property's name, or one that no field of the record and no other property has."""
+        """Return the property's name, or a free one if a field of the record or another property has it."""
         return self._free(f"{_PREFIX}{name}", longer=lambda title: _PREFIX + title) if name in self._fields else name
 
     def _free(self, title: str, *, longer: Callable[[str], str]) -> str:
@@ -69,10 +69,10 @@ class Table:
         return title
 
     def _add(self, title: str, *, is_time: bool) -> int:
-        """Add a column, with one beside it in ISO 8601 where it holds instants. Return its index."""
-        place = len(self.header)
+        """Add a column, followed by one in ISO 8601 if it holds timestamps. Return its index."""
+        index = len(self.header)
         self.header.append(title)
         if is_time:
             self.header.append(self._free(title + _ISO, longer=lambda taken: taken + _ISO))
-            self.times.append(place)
-        return place
+            self.times.append(index)
+        return index

@@ -1,4 +1,4 @@
-"""TableWriter: the lines of a table, made column by column for some records at once."""
+"""TableWriter: the lines of a table, written column by column for a batch of records."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from api_shim.downloads.shapes import UNREADABLE, Learner, Reader
 from api_shim.downloads.tables import Table
 
 _END = b"\r\n"
-_EMPTY_CELL = '""'  # the only one of a line: a line with nothing in it would be no record
-_WORTH_LEARNING = 50  # records: to make a reader takes as long as to write some without
+_EMPTY_CELL = '""'  # alone on its line: an empty line would not count as a record
+_WORTH_LEARNING = 50  # records: building a reader takes as long as writing some without one
 _MOST_RECORDS_AT_ONCE = 250
-_MOST_BYTES_AT_ONCE = 1024 * 1024  # of records: what is made of them is in memory at once
+_MOST_BYTES_AT_ONCE = 1024 * 1024  # of records: the whole batch is in memory
 _NULL = "null"
-_NUMBERS_AND_FLAGS = frozenset(["", *"-0123456789tf"])  # what they begin with in JSON, and what is not there
+_NUMBERS_AND_FLAGS = frozenset(["", *"-0123456789tf"])  # their first characters in JSON; "" is an absent value
 _NUMBERS_FLAGS_AND_LISTS = _NUMBERS_AND_FLAGS | {"["}
 
 
 class TableWriter:
     """Writes the lines of one table.
 
-    It learns from the first records what they look like, and reads the others so, all of a batch, before it looks at
-    their cells, which a column at a time takes a quarter of what they take one by one. A record that looks otherwise
-    is read and written by itself, and learned from.
+    It learns the shape of the first records, reads the others by it in batches, and then writes their cells by column,
+    which takes a quarter of the time of writing them one by one. A record of another shape is read and written by
+    itself, and learned from.
     """
 
     def __init__(self, table: Table, *, worth_learning: int = _WORTH_LEARNING) -> None:
@@ -41,48 +41,48 @@ class TableWriter:
         return _line(written(self._table.header)) + _END
 
     def lines(self, records: Iterable[bytes]) -> Iterator[bytes]:
-        """Return the lines of records, those of some at once."""
+        """Yield the lines of the records in batches."""
         for some in batches(records):
             reader = self._learner.reader
             lines, others = self._lines(reader, some) if reader is not None else _none_of(some)
-            for place in others:
-                lines[place] = _line(written(self._table.row(some[place])))
-            self._learner.learn(some[place] for place in others)
+            for index in others:
+                lines[index] = _line(written(self._table.row(some[index])))
+            self._learner.learn(some[index] for index in others)
             lines.append(b"")
             yield _END.join(lines)
 
     def _lines(self, reader: Reader, records: Sequence[bytes]) -> tuple[list[bytes], Collection[int]]:
-        """Return lines, and the places of records that the reader does not know, whose lines are of no use."""
+        """Return lines, and the indexes of records of another shape, whose lines have to be replaced."""
         rows, unknown = list[list[Any]](), set[int]()
-        for place, record in enumerate(records):
+        for index, record in enumerate(records):
             try:
                 rows.append(reader.values(record))
             except UNREADABLE:
                 rows.append(reader.blank)
-                unknown.add(place)
+                unknown.add(index)
         try:
             cells = self._cells(reader, list(zip(*rows, strict=True)), unknown)
-        except UNREADABLE:  # something that is no text in a field where texts are rare
+        except UNREADABLE:  # a malformed text in a field that rarely holds text
             return _none_of(records)
         return list(map(_line, zip(*map(written_column, cells), strict=True))), unknown
 
     def _cells(self, reader: Reader, columns: Sequence[Sequence[Any]], unknown: set[int]) -> list[Sequence[str]]:
-        """Return the texts of all columns; add the places of records that the reader does not know after all."""
+        """Return the texts of all columns; add the indexes of records that turn out to have another shape."""
         cells: list[Sequence[str]] = [[""] * len(columns[0])] * len(self._table.header)
         for column in reader.columns:
             values = columns[column.index]
-            place = self._table.paths[column.path]
-            cells[place] = [each or "" for each in values] if column.is_text else _texts(values, unknown)
-        for place, texts in zip(self._table.properties.values(), columns[reader.first_property :], strict=True):
-            cells[place] = texts
-        for place in self._table.times:
-            cells[place + 1] = [text and iso_instant(text) for text in cells[place]]
+            index = self._table.paths[column.path]
+            cells[index] = [each or "" for each in values] if column.is_text else _texts(values, unknown)
+        for index, texts in zip(self._table.properties.values(), columns[reader.first_property :], strict=True):
+            cells[index] = texts
+        for index in self._table.times:
+            cells[index + 1] = [text and iso_instant(text) for text in cells[index]]
         return cells
 
 
 def _texts(values: Sequence[msgspec.Raw], unknown: set[int]) -> list[str]:
-    """Return values as `text_of` does, and add the places of objects, whose fields have columns of their own."""
-    joined = b"\n".join(values).decode()  # half the time of decoding each
+    """Return the texts of values as `text_of` does; add the indexes of objects, whose fields have own columns."""
+    joined = b"\n".join(values).decode()  # half the time of decoding each value
     texts = joined.split("\n")
     is_on_one_line = len(texts) == len(values) and "\r" not in joined
     if is_on_one_line and '"' not in joined and "{" not in joined and _NULL not in joined:
@@ -90,12 +90,12 @@ def _texts(values: Sequence[msgspec.Raw], unknown: set[int]) -> list[str]:
     as_written = _NUMBERS_FLAGS_AND_LISTS if is_on_one_line else _NUMBERS_AND_FLAGS
     if not is_on_one_line:
         texts = [str(each, "utf-8") for each in values]
-    for place, text in enumerate(texts):
+    for index, text in enumerate(texts):
         first = text[:1]
         if first == "{":
-            unknown.add(place)
+            unknown.add(index)
         elif first not in as_written:
-            texts[place] = text_of(bytes(values[place]))
+            texts[index] = text_of(bytes(values[index]))
     return texts
 
 
@@ -104,7 +104,7 @@ def _none_of(records: Sequence[bytes]) -> tuple[list[bytes], Collection[int]]:
 
 
 def batches(records: Iterable[bytes]) -> Iterator[list[bytes]]:
-    """Return records in lists of at most 250, which end with the record that makes 1 MiB full."""
+    """Yield batches of at most 250 records, each ending with the record that exceeds 1 MiB."""
     some, size = list[bytes](), 0
     for record in records:
         some.append(record)

@@ -1,4 +1,4 @@
-"""Connections: limits the connections of a process, and picks the one to close when one more comes."""
+"""Connections: limits the connections of a process, and chooses the one to close for a new one."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ _RESERVE = 16
 
 
 class Connection(Protocol):
-    """A connection that may be closed."""
+    """A connection that the server may close."""
 
     def close_idle(self) -> None:
-        """Close the connection now: its client has sent nothing that would be answered."""
+        """Close the connection now: no request of its client is being answered."""
 
 
 class Admission(Enum):
-    """How a new connection is treated."""
+    """How a new connection is admitted."""
 
     ORDINARY = "ordinary"
     RESERVE = "reserve"
@@ -26,26 +26,25 @@ class Admission(Enum):
 
 
 class Connections:
-    """Counts connections, and keeps those that wait for their clients in the order in which they began to.
+    """Counts connections, and orders those that wait for their clients by how long they have waited.
 
-    When one more comes than there may be, the one that has waited longest for its client is closed: kept alive between
-    two requests, silent from the start, or with half a request. Nobody whose request is being answered is cut off, and
-    nobody who sends a request at once waits long enough to be closed.
+    At the limit, a new connection closes the one that has waited longest for its client: idle between two requests,
+    silent from the start, or with half a request. A connection whose request is being answered is never closed, and one
+    that sends its request at once has not waited long enough to be chosen.
     """
 
     def __init__(self, most: int) -> None:
         self.most = most
         self.closed: Counter[str] = Counter()
-        """Connections that the server closed, by the reason."""
+        """Connections that the server has closed, by reason."""
         self._pools = {Admission.ORDINARY: _Pool(most), Admission.RESERVE: _Pool(_RESERVE)}
 
     @property
     def open(self) -> int:
-        """The number of open connections."""
         return sum(len(pool.open) for pool in self._pools.values())
 
     def admit(self, connection: Connection) -> Admission:
-        """Count a new connection, and close another one for it where necessary."""
+        """Count a new connection, closing another one for it if necessary."""
         for admission, pool in self._pools.items():
             if pool.is_full and (oldest := pool.longest_waiting) is not None:
                 pool.leave(oldest)
@@ -58,7 +57,7 @@ class Connections:
         return Admission.REFUSED
 
     def wait(self, connection: Connection) -> None:
-        """Note that the next step is the client's. Idempotent."""
+        """Note that the connection waits for its client. Idempotent."""
         for pool in self._pools.values():
             if connection in pool.open:
                 pool.waiting.setdefault(connection)
@@ -75,7 +74,7 @@ class Connections:
 
 
 class _Pool:
-    """The number of connections, and those that wait for their clients, longest first."""
+    """The open connections, and those that wait for their clients, longest first."""
 
     def __init__(self, most: int) -> None:
         self._most = most

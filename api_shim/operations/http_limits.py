@@ -1,7 +1,7 @@
 """BoundedHttpProtocol: uvicorn's HTTP with limits on sizes, times and the number of connections.
 
 uvicorn limits none of these: it buffers headers of any size, and keeps a silent connection for ever
-(docs/decisions/0029). Besides asyncio's own callbacks, this class overrides those of the parser (`on_…`), the end of an
+(docs/decisions/0029). Besides asyncio's callbacks, this class overrides those of the parser (`on_…`), the end of an
 answer, and the idle timer.
 """
 
@@ -31,18 +31,18 @@ from api_shim.operations.http_refusals import (
 
 _WITHIN_S = http_refusals.WITHIN_S
 _MOST_HEAD_BYTES = MOST_TARGET_BYTES + MOST_HEADER_BYTES
-_MOST_REQUEST_BYTES = 1024 * 1024  # far behind the longest body: it was refused, and still more of it comes
-_UNREAD_WITHIN_S = 120.0  # an answer of which nothing was read for so long has no reader any more
+_MOST_REQUEST_BYTES = 1024 * 1024  # far beyond the longest body: the client sends on although it was refused
+_UNREAD_WITHIN_S = 120.0  # a client that has read nothing for so long is gone
 _LINGER_S = 1.0
-# uvloop looks at its clock before its sockets: to a process that was held up, by its machine or by work of its own,
-# a client seems late whose bytes have long been there. One more turn of the loop reads them.
+# uvloop looks at its timers before its sockets: after a stall of the process, a client whose bytes arrived in time
+# seems late. One more turn of the loop reads them.
 _SECOND_LOOK_S = 0.1
 _BODY_FIELDS = frozenset({b"content-length", b"transfer-encoding"})
 _PROBES = frozenset({b"/healthz", b"/readyz", b"/metrics"})
 
 
 class _Expects(Enum):
-    """What a connection waits for from its client."""
+    """What a connection expects from its client."""
 
     NOTHING = "nothing"
     REQUEST = "silent"
@@ -55,9 +55,9 @@ class _RefusedError(Exception):
 
 
 class BoundedHttpProtocol(HttpToolsProtocol):
-    """Answers requests that are too large or too slow in the documented body, and closes the connection.
+    """Refuses requests that are too large or too slow in the documented body, and closes the connection.
 
-    A first request has to begin within 10 s, and its head and its body have to arrive within 10 s each. Between two
+    The first request has to begin within 10 s; the head and the body of each have to arrive within 10 s. Between two
     requests uvicorn's idle timer applies.
     """
 
@@ -74,7 +74,6 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     _unread: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
-        """Accept a connection if the limit allows it."""
         super().connection_made(transport)
         self._unanswered = deque[RequestResponseCycle]()
         self._admission = self.limits.admit(self)
@@ -84,7 +83,6 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self._expect(_Expects.REQUEST)
 
     def data_received(self, data: bytes) -> None:
-        """Take in a chunk, unless the answer is given."""
         if self._has_ended():
             return
         self._bytes_since_begin += len(data)
@@ -92,17 +90,16 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         if self._has_ended():
             return
         if self._expected is _Expects.NOTHING and not self._is_answering:
-            self._expect(_Expects.REQUEST)  # a line end, for which uvicorn stops its idle timer, and no request
+            self._expect(_Expects.REQUEST)  # a bare line end: uvicorn stops its idle timer, but no request has begun
         self._note_who_waits()
         self._check_size()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Wait for nothing more."""
         self.limits.leave(self)
         self._expect(_Expects.NOTHING)
         self.resume_writing()
         super().connection_lost(exc)
-        # Of pipelined requests uvicorn tells only the last one, which need not be the one that is being answered.
+        # Of pipelined requests uvicorn notifies only the last, which need not be the one that is being answered.
         for cycle in self._unanswered:
             cycle.disconnected = True
             cycle.message_event.set()
@@ -114,26 +111,23 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self._unread = self.loop.call_later(_UNREAD_WITHIN_S, self._cut, "unread")
 
     def resume_writing(self) -> None:
-        """Go on with the answer."""
         if self._unread is not None:
             self._unread.cancel()
             self._unread = None
         super().resume_writing()
 
     def on_message_begin(self) -> None:
-        """Begin to count."""
         super().on_message_begin()
         self._header_bytes = self._header_count = self._bytes_since_begin = 0
         self._expect(_Expects.HEAD)
 
     def on_url(self, url: bytes) -> None:
-        """Take in a part of the target."""
         super().on_url(url)
         if len(self.url) > MOST_TARGET_BYTES:
             self._stop(LONG_TARGET)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take in a field, one of those that may follow the body as well."""
+        """Count a field; trailers, which follow the body, count as well."""
         self._header_count += 1
         self._header_bytes += len(name) + len(value)
         if self._header_count > MOST_HEADERS or self._header_bytes > MOST_HEADER_BYTES:
@@ -141,10 +135,9 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """Have the request answered."""
         if self._admission is Admission.RESERVE and self.url.partition(b"?")[0] not in _PROBES:
             self._stop(NO_ROOM)
-        # The parser takes the body for another protocol's: the request would be answered without it.
+        # The parser would take the body for the other protocol's, and the request would be answered without it.
         if self.parser.should_upgrade() and _BODY_FIELDS & {name for name, _ in self.headers}:
             self._stop(UPGRADE_WITH_BODY)
         self._expect(_Expects.BODY)
@@ -153,35 +146,34 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self._unanswered.append(self.cycle)
 
     def on_message_complete(self) -> None:
-        """Count from the start with what comes next."""
         self._bytes_since_begin = 0
         self._expect(_Expects.NOTHING)
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        """Wait for the next request, unless the connection was accepted for a single answer."""
+        """Expect the next request, unless the connection was admitted for a single answer."""
         while self._unanswered and self._unanswered[0].response_complete:
             self._unanswered.popleft()
         if self._admission is Admission.RESERVE:
-            self.transport.close()  # before uvicorn begins with a pipelined request
+            self.transport.close()  # before uvicorn starts a pipelined request
         super().on_response_complete()
         self._note_who_waits()
 
     def timeout_keep_alive_handler(self) -> None:
-        """Close an idle connection, unless a request is there that nobody has read: it would meet a reset."""
+        """Close an idle connection, unless it holds a request that has not been read: its client would see a reset."""
         close = super().timeout_keep_alive_handler
         self.timeout_keep_alive_task = self.loop.call_later(_SECOND_LOOK_S, close)
 
     def shutdown(self) -> None:
-        """End the connection when the server stops: after the request that is there already, if there is one."""
+        """Close the connection when the server stops, after answering a request that has already arrived."""
         self.loop.call_later(_SECOND_LOOK_S, super().shutdown)
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's, which calls it when the parser stops
-        """Answer what the parser stopped for."""
+        """Answer with the reason for which the parser was stopped."""
         self._refuse(self._refusal)
 
     def close_idle(self) -> None:
-        """Close the connection, even if its client has not read the last answer."""
+        """Close the connection, even if the client has not read the last answer."""
         if self.transport.get_write_buffer_size():
             self.transport.abort()
         else:
@@ -196,7 +188,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self._late = self.loop.call_later(_WITHIN_S, self._look_again)
 
     def _look_again(self) -> None:
-        # A route that waits for the body gives up at this moment, and says so.
+        # A route that reads the body gives up at this moment, and has to answer first.
         patience_s = _LINGER_S if self._expected is _Expects.BODY else _SECOND_LOOK_S
         self._late = self.loop.call_later(patience_s, self._give_up)
 
@@ -212,7 +204,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self.close_idle()
 
     def _check_size(self) -> None:
-        """Look at the bytes themselves: of a field that has no end yet the parser tells nobody."""
+        """Count the bytes themselves: the parser does not report a field before its end."""
         if self._expected is _Expects.HEAD and self._bytes_since_begin > _MOST_HEAD_BYTES:
             self._refuse(LARGE_HEADERS)
         elif self._bytes_since_begin > _MOST_REQUEST_BYTES:
@@ -229,9 +221,9 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         raise _RefusedError
 
     def _refuse(self, refusal: Refusal) -> None:
-        """Answer, and end the connection; a moment later, or what still comes would take the answer with it.
+        """Answer, and close the connection a moment later: with unread input it would be reset, and the answer lost.
 
-        What is answered at the moment, an earlier request of the same connection, is cut off.
+        If an earlier request of the connection is being answered, that answer is cut off.
         """
         self._expect(_Expects.NOTHING)
         if self._is_answering:
@@ -253,5 +245,5 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
 
 def bounded_by(connections: Connections) -> type[BoundedHttpProtocol]:
-    """Return the protocol class of a process with this limit of connections."""
+    """Return a protocol class with these limits; uvicorn takes a class, not an instance."""
     return type("BoundedHttpProtocol", (BoundedHttpProtocol,), {"limits": connections})

@@ -1,4 +1,4 @@
-"""Answers to requests that are refused before they reach the application, in the documented body."""
+"""Refusals of requests that do not reach the application, in the documented body."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class Refusal:
 
     @property
     def answer(self) -> bytes:
-        """The whole answer. The connection ends with it."""
-        says = {"success": False, "errno": self.status, "message": self.message, "code": self.code}
-        body = json.dumps(says).encode()
+        """The whole HTTP answer, after which the connection closes."""
+        content = {"success": False, "errno": self.status, "message": self.message, "code": self.code}
+        body = json.dumps(content).encode()
         head = b"HTTP/1.1 %d %s\r\ncontent-type: application/json\r\nx-content-type-options: nosniff\r\n" % (
             self.status,
             HTTPStatus(self.status).phrase.encode(),

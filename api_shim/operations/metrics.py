@@ -1,4 +1,4 @@
-"""The shim's metrics: requests, and the state of all jobs, read from the database when they are asked for."""
+"""The shim's metrics: requests, and the state of all jobs, read from the database when they are scraped."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Reading = Callable[[], Iterable[Metric]]
 
 
 class RequestMetrics:
-    """What callers ask. A route is its template: paths hold ids, of which there is no end."""
+    """Counts and times requests. The label is the route's template, since paths hold unbounded ids."""
 
     def __init__(self, registry: CollectorRegistry, *, waiting: Callable[[], int]) -> None:
         self.requests = Counter(
@@ -55,8 +55,8 @@ class RequestMetrics:
 class StoredState(Collector):
     """Gauges of what is stored, the same from every shim.
 
-    However often it is asked, and however many jobs are open, it reads once in 2 seconds and for a twentieth of the
-    time at most. While the database is away the gauges are missing, rather than old, and `…_database_up` is 0.
+    However often it is scraped, it reads at most once in 2 seconds, and for at most a twentieth of the time. While the
+    database is away the gauges are absent, rather than stale, and `…_database_up` is 0.
     """
 
     def __init__(self, readings: Sequence[Reading], *, monotonic: Callable[[], float] = time.monotonic) -> None:
@@ -67,11 +67,10 @@ class StoredState(Collector):
         self._known: list[Metric] = []
 
     def describe(self) -> Iterable[Metric]:
-        """Name nothing beforehand: that would read."""
+        """Return nothing: describing the gauges would read the database when they are registered."""
         return ()
 
     def collect(self) -> Iterable[Metric]:
-        """Return the gauges."""
         with self._reading:
             if self._monotonic() >= self._fresh_until:
                 self._known, rest_s = self._read()
@@ -79,7 +78,7 @@ class StoredState(Collector):
             return self._known
 
     def _read(self) -> tuple[list[Metric], float]:
-        """Return the gauges, and for how many seconds they will do."""
+        """Return the gauges, and for how many seconds they stay fresh."""
         began_at = self._monotonic()
         is_up = _gauge("database_up", "Whether the database gave the gauges that are read from it")
         try:
@@ -92,17 +91,16 @@ class StoredState(Collector):
 
 
 class ConnectionCounts(Collector):
-    """Open client connections, and those that the server closed, by the reason."""
+    """Open client connections, and those that the server has closed, by reason."""
 
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
 
     def describe(self) -> Iterable[Metric]:
-        """Return nothing beforehand, as `StoredState` does."""
+        """Return nothing, as `StoredState` does."""
         return ()
 
     def collect(self) -> Iterable[Metric]:
-        """Return the gauges and the counter."""
         now, most = (
             _gauge("http_connections", "Open connections"),
             _gauge("http_connections_most", "Limit of open connections"),
@@ -117,7 +115,7 @@ class ConnectionCounts(Collector):
 
 
 class Exposition:
-    """All metrics as text, in the one format that every scraper takes."""
+    """All metrics as text, in the format that every scraper accepts."""
 
     content_type = CONTENT_TYPE_PLAIN_0_0_4
 
@@ -125,12 +123,12 @@ class Exposition:
         self._registry = registry
 
     def render(self) -> bytes:
-        """Return the text. It may wait for the database."""
+        """Return the text. May wait for the database."""
         return generate_latest(self._registry)
 
 
 def read_jobs(census: JobCensus) -> list[Metric]:
-    """Read how many jobs are open, and how long the first of them has waited, run, or brought nothing."""
+    """Read how many jobs are open, and for how long at most one has waited, run, or stored no page."""
     counts = _gauge("jobs", "Jobs that are not finished", "status", "type", "kind")
     due = _gauge("jobs_due", "Jobs that a worker could take now", "kind")
     age = _gauge("queue_age_seconds", "How long the first due job has waited for a worker", "kind")
@@ -148,7 +146,7 @@ def read_jobs(census: JobCensus) -> list[Metric]:
 
 
 def read_connections(health: ConnectionHealth) -> list[Metric]:
-    """Read how many accounts have to be connected again by their users."""
+    """Read how many accounts have to be reconnected by their users."""
     refused = _gauge("connections_refused", "Connections whose token HubSpot has refused, at most 1000")
     refused.add_metric([], health.count_refused())
     return [refused]
@@ -168,7 +166,7 @@ def _gauge(name: str, meaning: str, *labels: str) -> GaugeMetricFamily:
 
 
 def _by_kind(found: Iterable[OpenJobs]) -> dict[str, list[OpenJobs]]:
-    """Sort by kind, those included of which there is no job: a gauge that vanishes alarms nobody."""
+    """Group by kind, including kinds without jobs: a gauge that vanishes triggers no alert."""
     kinds: dict[str, list[OpenJobs]] = {kind: [] for kind in JobKind}
     for jobs in found:
         kinds.setdefault(jobs.kind, []).append(jobs)
@@ -176,5 +174,5 @@ def _by_kind(found: Iterable[OpenJobs]) -> dict[str, list[OpenJobs]]:
 
 
 def _most(seconds: Iterable[float | None]) -> float:
-    """Return the largest; clocks that disagree may have told of a future."""
+    """Return the largest; negative values come of clocks that disagree."""
     return max((each for each in seconds if each is not None and each > 0), default=0.0)

@@ -13,9 +13,9 @@ _MOST_BACKLOG, _LEAST_BACKLOG = 2048, 32
 
 
 def raise_limit() -> int:
-    """Raise the soft limit of open files towards the hard one, as far as one process can use it; return what it is.
+    """Raise the soft limit of open files towards the hard one, as far as one process can use it; return the new limit.
 
-    The usual soft limit of 1,024 is there for programs that use select(), which this one does not.
+    The usual soft limit of 1,024 exists for programs that use select(), which this one does not.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
@@ -23,19 +23,19 @@ def raise_limit() -> int:
         return _MOST_FILES if soft == resource.RLIM_INFINITY else soft
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-    except (OSError, ValueError):  # some systems allow a process less than they say
+    except (OSError, ValueError):  # some systems allow less than the limit that they report
         return soft
     return wanted
 
 
 def most_files() -> int:
-    """Return what `raise_limit` would: nothing is changed."""
+    """Return what `raise_limit` would return, without changing the limit."""
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     return _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
 
 
 def backlog_within(files: int) -> int:
-    """Return the size of the backlog: all of these may be accepted before one can be refused."""
+    """Return the size of the backlog, all of which may be accepted before one connection can be refused."""
     return min(_MOST_BACKLOG, max(_LEAST_BACKLOG, files // 8))
 
 

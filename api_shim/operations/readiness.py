@@ -17,39 +17,39 @@ _BROKER_TIMEOUT_S = 2
 _WITHIN_S = 2.5  # a client is told within 3 s
 
 Checks = Mapping[type[UnavailableError], Callable[[], None]]
-"""What a server that is away is called -> a call that returns when it is there, else raises UnavailableError."""
+"""The error of a server that is away -> a check that returns if the server answers, else raises UnavailableError."""
 
 
 class Readiness:
-    """Asks all servers at once, now; one that has not answered in time is away.
+    """Checks all servers in parallel; one that has not answered in time counts as away.
 
-    Anyone may ask, and an absent server takes its time: all who ask meanwhile share one question and one thread.
+    The route is public and an absent server answers slowly, so concurrent requests share one check and one thread.
     """
 
     def __init__(self, checks: Checks, *, within_s: float = _WITHIN_S) -> None:
         self._checks = checks
         self._within_s = within_s
-        self._questions: dict[type[UnavailableError], asyncio.Task[bool]] = {}
+        self._running: dict[type[UnavailableError], asyncio.Task[bool]] = {}
 
     async def check(self) -> None:
-        """Raise UnavailableError when a server is away; its message names each that is."""
-        questions = [self._question(kind) for kind in self._checks]
-        if questions:
-            await asyncio.wait(questions, timeout=self._within_s)
-        asked = zip(self._checks, questions, strict=True)
-        if away := [kind for kind, question in asked if not (question.done() and question.result())]:
+        """Raise UnavailableError if servers are away; its message names each of them."""
+        checks = [self._check_of(kind) for kind in self._checks]
+        if checks:
+            await asyncio.wait(checks, timeout=self._within_s)
+        asked = zip(self._checks, checks, strict=True)
+        if away := [kind for kind, check in asked if not (check.done() and check.result())]:
             raise UnavailableError("; ".join(kind().message for kind in away))
 
-    def _question(self, kind: type[UnavailableError]) -> asyncio.Task[bool]:
-        """Return the question that is under way, or ask a new one."""
-        question = self._questions.get(kind)
-        if question is None or question.done():
-            question = self._questions[kind] = asyncio.create_task(_is_there(self._checks[kind]))
-        return question
+    def _check_of(self, kind: type[UnavailableError]) -> asyncio.Task[bool]:
+        """Return the check that is under way, or start one."""
+        check = self._running.get(kind)
+        if check is None or check.done():
+            check = self._running[kind] = asyncio.create_task(_is_there(self._checks[kind]))
+        return check
 
 
 async def _is_there(reach: Callable[[], None]) -> bool:
-    own_thread = CapacityLimiter(1)  # requests that wait for an absent server hold all common ones
+    own_thread = CapacityLimiter(1)  # requests that wait for an absent server may hold all threads of the pool
     try:
         await anyio.to_thread.run_sync(reach, abandon_on_cancel=True, limiter=own_thread)
     except UnavailableError:
@@ -58,7 +58,7 @@ async def _is_there(reach: Callable[[], None]) -> bool:
 
 
 def reach_database(database: MongoDatabase) -> None:
-    """Raise StoreUnavailableError when there is no primary, which a replica set without a majority has none of."""
+    """Raise StoreUnavailableError where no primary answers; a replica set without a majority has none."""
     with translated_errors():
         database.command("ping")
 

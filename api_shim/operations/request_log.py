@@ -1,4 +1,4 @@
-"""RequestLog: every request gets an id and a span, is counted, and leaves one line in the log."""
+"""RequestLog: gives every request an id and a span, counts it, and logs one line."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _FIRST_SERVER_ERROR = 500
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Instruments:
-    """By what the shim is seen from outside."""
+    """What the shim is observed by."""
 
     requests: RequestMetrics
     exposition: Exposition
@@ -40,11 +40,11 @@ class Instruments:
 
 
 class RequestLog:
-    """Stands before the whole application, so that answers to bugs are seen as well.
+    """ASGI middleware around the whole application, so that answers to bugs are logged as well.
 
-    HEAD is answered everywhere as GET is, without the body. What an account has is kept by no cache.
+    HEAD is answered everywhere as GET is, without the body. Answers below the base path are not cached.
 
-    Nothing here is a raw path or a query: they hold ids without end, and what callers put there.
+    Neither paths nor queries are logged or used as labels: they hold unbounded ids, and whatever callers put there.
     """
 
     def __init__(
@@ -56,13 +56,12 @@ class RequestLog:
         self._clock = clock
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
         request_id = _request_id(headers)
-        structlog.contextvars.clear_contextvars()  # a connection's next request may begin in the context of this one
+        structlog.contextvars.clear_contextvars()  # requests of one connection may share a context
         structlog.contextvars.bind_contextvars(request_id=request_id)
         with self._traces.span(_method(scope), "server", parent=_trace_of(headers)) as span:
             await self._answer(scope, receive, send, request_id=request_id, span=span)
@@ -105,7 +104,7 @@ class RequestLog:
 
 
 async def _answer_head(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-    """Have a GET answered and pass on its head; a body that is streamed ends as if the client had gone."""
+    """Answer as GET and pass on the head only; a streamed body ends as if the client had disconnected."""
     has_begun_body = asyncio.Event()
     is_read = False
 
@@ -128,17 +127,17 @@ async def _answer_head(app: ASGIApp, scope: Scope, receive: Receive, send: Send)
     try:
         await app(as_get, receive_then_disconnect, send_head)
     finally:
-        scope.update(as_get | {"method": "HEAD"})  # who looks at it afterwards wants to know which route was taken
+        scope.update(as_get | {"method": "HEAD"})  # the log reads the route that was taken from it
 
 
 def origin_of_request(traces: Traces) -> Origin:
-    """Give what a job that this request asks for remembers of it."""
+    """Return what a job stores of the request that submits it."""
     known = structlog.contextvars.get_contextvars()
     return Origin(request_id=known.get("request_id"), traceparent=traces.headers().get(TRACEPARENT))
 
 
 def _request_id(headers: Headers) -> str:
-    """Take the client's id where it is one that a log can hold, else make one."""
+    """Return the client's id where it is safe to log, else a new one."""
     given = headers.get(REQUEST_ID, "")
     return given if _SANE_ID.fullmatch(given) else secrets.token_hex(16)
 
@@ -148,7 +147,7 @@ def _trace_of(headers: Headers) -> Mapping[str, str]:
 
 
 def _job_of(scope: Scope) -> dict[str, str]:
-    """Name the job that the request made, or that its path names; what is no id of ours is not repeated."""
+    """Return the id of the job that the request has created or that its path names, if it looks like one of ours."""
     named = scope.get("path_params", {}).get("job_id", "")
     job_id = structlog.contextvars.get_contextvars().get("job_id") or (named if _JOB_ID.fullmatch(named) else None)
     return {"job_id": job_id} if job_id is not None else {}
@@ -160,7 +159,7 @@ def _method(scope: Scope) -> str:
 
 
 def _route(scope: Scope) -> str:
-    """Give the template of the route that was taken. FastAPI's own pages have none, and no parameters either."""
+    """Return the template of the route that was taken. FastAPI's own pages have no template, and no parameters."""
     path: str = scope["path"]
     route: Any = scope.get("route")
     if route is not None:

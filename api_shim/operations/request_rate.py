@@ -1,4 +1,4 @@
-"""RequestRate: limits the requests a second of each caller, over all shims, by a token bucket in Redis."""
+"""RequestRate: limits the requests per second of each caller, over all shims, by a token bucket in Redis."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _log = structlog.get_logger()
 
 _KEY = "hubspot-export:requests:"
 _PATIENCE_S = 0.25
-_WITHOUT_S = 2.0  # after Redis has failed, so that few requests wait for it in vain
+_WITHOUT_S = 2.0  # without a limit after Redis has failed, so that few requests wait for it in vain
 _MOST_AT_ONCE = 16  # concurrent calls, each with a connection of its own
 _MICROSECONDS = 1_000_000
 
-# The bucket is kept as the one instant at which it will be full again (the "generic cell rate algorithm"): a caller may
-# ask while that is less than a whole bucket ahead. By the server's clock, which all shims share; where it was set back,
-# an instant that was noted before counts as an empty bucket.
+# The generic cell rate algorithm: the bucket is stored as the instant at which it will be full again, and a request is
+# allowed while that is less than a whole bucket ahead. The clock is the server's, which all shims share; if it was set
+# back, a stored instant that lies too far ahead counts as an empty bucket.
 _TAKE_ONE = """
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
@@ -46,7 +46,7 @@ return 0
 class RequestRate:
     """A bucket for each account and user, which holds the requests of one second, at least one.
 
-    Each request costs one round trip. Where Redis does not answer soon, everyone is let through.
+    Each request costs one round trip. While Redis does not answer in time, requests are not limited.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class RequestRate:
         self._resumes_at = float("-inf")
 
     async def require_turn(self, account_id: str, uid: str) -> None:
-        """Count a request. Raises TooManyRequestsError where it comes too early."""
+        """Count a request. Raises TooManyRequestsError when it comes too early."""
         if self._per_second is None or self._monotonic() < self._resumes_at:
             return
         try:
@@ -80,20 +80,18 @@ class RequestRate:
             raise TooManyRequestsError(rate_refusal(self._per_second), retry_after_s=wait_us / _MICROSECONDS)
 
     async def close(self) -> None:
-        """Close the connections."""
         await self._redis.aclose()
 
     @staticmethod
     def _bucket(per_second: float) -> list[float]:
-        """Return the microseconds between two requests, and how many may come at once."""
+        """Return the microseconds between two requests, and the size of a burst."""
         return [_MICROSECONDS / per_second, max(1, int(per_second))]
 
 
 def rate_refusal(per_second: float) -> str:
-    """Return the message of the 429."""
     return f"More than {per_second:g} requests a second (MAX_REQUESTS_PER_SECOND); try again later"
 
 
 def _key_of(account_id: str, uid: str) -> str:
-    """Return a key of the same length for all callers: what they are called comes from outside."""
+    """Return a key of fixed length, since the caller's ids come from outside."""
     return _KEY + hashlib.sha256(f"{account_id}\0{uid}".encode()).hexdigest()[:32]

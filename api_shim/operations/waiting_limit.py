@@ -1,4 +1,4 @@
-"""WaitingLimit: limits the requests of one caller that wait in this process at the same time."""
+"""WaitingLimit: limits how many requests of one caller may wait in this process at the same time."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class WaitingLimit:
 
     @property
     def waiting(self) -> int:
-        """How many requests wait now, of all callers."""
+        """The number of waiting requests of all callers."""
         return self._waiting.total()
 
     @contextmanager
@@ -37,7 +37,6 @@ class WaitingLimit:
 
 
 def waiting_refusal(most: int) -> str:
-    """Return the message of the 429."""
     return (
         f"{most} requests of this caller are already waiting, which is the limit (MAX_WAITING_REQUESTS_PER_CALLER):"
         " try again when one of them has been answered, or ask without waiting"

@@ -1,4 +1,4 @@
-"""JSON bodies: read into what a route takes, and documented as it does."""
+"""JSON bodies: parsed into models, and documented by the same models."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Body = TypeVar("Body", bound=BaseModel)
 
 
 def read_body_as(model: type[Body], raw: bytes) -> Body:
-    """Read a body; none at all is one that says nothing. Raises InvalidRequestError, UnsupportedTypeError."""
+    """Parse a body; an absent one counts as `{}`. Raises InvalidRequestError, UnsupportedTypeError."""
     try:
         return model.model_validate_json(b"{}" if raw.strip() in _EMPTY else raw)
     except ValidationError as error:
@@ -27,7 +27,7 @@ def read_body_as(model: type[Body], raw: bytes) -> Body:
 
 
 def body_schema(model: type[BaseModel], *, required: bool = False) -> dict[str, Any]:
-    """Give what the OpenAPI document says of a body that is read by hand."""
+    """Return the OpenAPI description of a body that the route parses itself."""
     schema = {**schema_of(model), **({} if required else {"type": ["object", "null"]})}
     content = {"application/json": {"schema": schema}}
     return {"requestBody": {"content": content, "required": required}}

@@ -1,4 +1,4 @@
-"""Errors in requests, and how several of them read in one message."""
+"""Errors in requests, and the message that names several of them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LONGEST_NAME = 100
 
 
 class UnsupportedTypeError(ExportError):
-    """There is no such type of export."""
+    """No such type of export exists."""
 
     code = "unsupported_type"
     details = f"Given type is not supported. supported types are {', '.join(sorted(ExportType))}"
@@ -27,7 +27,7 @@ class UnsupportedTypeError(ExportError):
 
 
 class UnsupportedEncodingError(ExportError):
-    """The body is compressed: unpacked it may be of any size, so it is not unpacked."""
+    """The body is compressed; it is not unpacked, since it could become any size."""
 
     code = InvalidRequestError.code
 
@@ -36,7 +36,7 @@ class UnsupportedEncodingError(ExportError):
 
 
 def complaints(errors: Iterable[Mapping[str, Any]]) -> str:
-    """Say of pydantic's errors what is wrong with which field; never all of a text from outside, it may be long."""
+    """Describe pydantic's errors by field. Names from outside are cut, since they may be long."""
     return "; ".join(f"{_field(item['loc'])}: {_reason(item)}" for item in islice(errors, _MOST_COMPLAINTS))
 
 

@@ -1,4 +1,4 @@
-"""The Idempotency-Key header, and the fingerprint by which a repeated request is known."""
+"""The Idempotency-Key header, and the fingerprint that identifies a repeated request."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _KEY = re.compile(rf"[\x21-\x7e]{{1,{LONGEST_KEY}}}")
 
 
 def read_key(values: list[str]) -> str | None:
-    """Read all Idempotency-Key headers of a request; None when there is none. Raises InvalidRequestError."""
+    """Parse the Idempotency-Key headers of a request; None when there is none. Raises InvalidRequestError."""
     if len(values) > 1:
         raise InvalidRequestError("Idempotency-Key: is given more than once")
     if values and not _KEY.fullmatch(values[0]):
@@ -29,8 +29,8 @@ def keyed_request(caller: Caller, key: str | None, *, route: str, body: BaseMode
     """Bind a request to its key and its caller; None without a key.
 
     `route` is the method and the path below the base path.
-    The fingerprint is of what the body means: a field that is absent and one that has its default are the same, and so
-    are two orders of the same fields. Of a secret it sees that there is one, not which.
+    The fingerprint covers the meaning of the body: an absent field equals its default, and the order of fields does not
+    matter. It covers that there is a secret, not which one.
     """
     if key is None:
         return None

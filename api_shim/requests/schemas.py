@@ -1,4 +1,4 @@
-"""The wire, inwards: what requests may say (pydantic)."""
+"""Request schemas (pydantic)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _OURS = frozenset({"after", "count", "limit", "offset", "vidoffset"})
 
 
 def whole_number(value: object) -> object:
-    """Read digits; a parameter that is there but empty counts as absent, as it did for HubSpot."""
+    """Parse digits; an empty parameter counts as absent, as HubSpot has it."""
     if not isinstance(value, str):
         return value
     if value == "":
@@ -45,7 +45,7 @@ RecordNumber = Annotated[Annotated[int, Field(strict=True, ge=0, le=_LARGEST)], 
 
 
 def instant(value: object) -> object:
-    """Read an instant as ISO 8601 with its zone, or as milliseconds since 1970; an empty one counts as absent."""
+    """Parse ISO 8601 with a time zone, or milliseconds since 1970; an empty parameter counts as absent."""
     if not isinstance(value, str):
         return value
     if value == "":
@@ -72,7 +72,7 @@ Text = Annotated[str, StringConstraints(max_length=10_000)]
 
 
 def _split(values: object) -> object:
-    """Read `a,b` as `a` and `b`; a parameter that is there but empty counts as absent."""
+    """Split `a,b` into `a` and `b`; an empty parameter counts as absent."""
     if not isinstance(values, list):
         return values
     return [word for value in values for word in value.split(",") if word]
@@ -80,7 +80,7 @@ def _split(values: object) -> object:
 
 Statuses = Annotated[list[JobStatus], BeforeValidator(_split)]
 Types = Annotated[list[Literal["contacts", "companies", "deals", "notes", "sync"]], BeforeValidator(_split)]
-"""What a list may be narrowed down to: repeated, or separated by commas."""
+"""Filters of a list: repeated, or separated by commas."""
 
 
 def _as_list(value: object) -> object:
@@ -93,11 +93,11 @@ def _as_list(value: object) -> object:
 
 _ONE_OR_MORE = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
 Texts = Annotated[list[Text], BeforeValidator(_as_list), WithJsonSchema(_ONE_OR_MORE)]
-"""The values of one parameter; on the wire a single one needs no list."""
+"""The values of one parameter; a single value may be sent without a list."""
 
 
 class WebhookBody(BaseModel):
-    """Where to POST, signed, how a job ended. What a URL must be like is said in the README."""
+    """The URL that a signed POST is sent to when a job ends. The README says which URLs are allowed."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -108,7 +108,7 @@ SESSION_PATTERN = r"^[A-Za-z0-9._~-]{16,256}$"
 
 
 class ConfirmBody(BaseModel):
-    """The ticket that a browser brought back from HubSpot, and the value from the session of that browser."""
+    """The ticket that a browser has brought back from HubSpot, and the session value of that browser."""
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
@@ -120,7 +120,7 @@ UNSUPPORTED_TYPE = "unsupported_type"
 
 
 def _sync_types(values: object) -> object:
-    """Read the names of types; null is all of them, as is no list at all."""
+    """Parse type names; null and an absent list mean all types."""
     if values is None:
         return tuple(ExportType)
     if not isinstance(values, list) or not all(isinstance(each, str) for each in values):
@@ -147,7 +147,7 @@ Label = Annotated[str | None, StringConstraints(max_length=200)]
 
 
 class SyncBody(BaseModel):
-    """What `POST /sync` may ask for; everything is optional."""
+    """The body of `POST /sync`; every field is optional."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -160,7 +160,7 @@ class SyncBody(BaseModel):
 
 
 class ScheduleBody(BaseModel):
-    """What `PUT /schedule` says: when and where the clock is looked at, and what is to be done then."""
+    """The body of `PUT /schedule`: when to sync, in which time zone, and what."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -174,7 +174,7 @@ class ScheduleBody(BaseModel):
 
 
 class ExportBody(BaseModel):
-    """What `POST /export/{type}` may ask for; everything is optional."""
+    """The body of `POST /export/{type}`; every field is optional."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -200,12 +200,12 @@ class ExportBody(BaseModel):
 
     @property
     def pairs(self) -> tuple[tuple[str, str], ...]:
-        """The parameters in order, lists as repeats."""
+        """The parameters in order; a list becomes repeated parameters."""
         return tuple((name, value) for name, values in self.params.items() for value in values)
 
 
 def schema_of(body: type[BaseModel]) -> dict[str, Any]:
-    """Return a body's JSON schema in one piece: OpenAPI looks for what it refers to elsewhere."""
+    """Return a body's JSON schema with its references inlined: in OpenAPI they would point elsewhere."""
     whole = body.model_json_schema()
     parts: dict[str, Any] = whole.pop("$defs", {})
     inlined: dict[str, Any] = _inlined(whole, parts)

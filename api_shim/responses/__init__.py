@@ -1,1 +1,1 @@
-"""What goes out: schemas, errors, examples and the writing of bodies."""
+"""Answers: schemas, errors, examples, and the serialisation of bodies."""

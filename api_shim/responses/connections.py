@@ -1,33 +1,31 @@
-"""The wire, outwards, of connections (pydantic)."""
+"""Response schemas of connections (pydantic)."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Literal, Self
 
 from pydantic import BaseModel
 
-from worker.accounts.connection import Connection, HubSpotFacts
+from api_shim.services.connections import ShownConnection
+from worker.accounts.connection import HubSpotFacts
 from worker.accounts.gone_list import GoneList
-from worker.accounts.portal_interfaces import Portal
 from worker.accounts.scopes import missing_scopes
-from worker.accounts.token import Token
 from worker.records.types import ExportType
 
 MissingView = dict[str, list[str]]
-"""The types that HubSpot would refuse, each with the scopes of which any one would do."""
+"""The types that HubSpot would refuse, each with the scopes of which any one is sufficient."""
 
 
 class InvitationView(BaseModel):
-    """Where the user lets the app into a HubSpot account, and until when the address will do."""
+    """The address at which the user authorises the app, and until when it is valid."""
 
     url: str
     expires_at: datetime
 
 
 class InvitationAnswer(BaseModel):
-    """The body of the redirect, for programs that hand the address to their user."""
+    """The body of the redirect, for programs that pass the address to their user."""
 
     success: Literal[True] = True
     message: Literal["Send the user there"] = "Send the user there"
@@ -35,7 +33,7 @@ class InvitationAnswer(BaseModel):
 
 
 class FactsView(BaseModel):
-    """What HubSpot says of a token; null: it did not say, or was not asked."""
+    """What HubSpot says about a token; null: it did not say, or was not asked."""
 
     hub_id: int | None
     user_id: int | None
@@ -45,7 +43,6 @@ class FactsView(BaseModel):
 
     @classmethod
     def of(cls, facts: HubSpotFacts) -> Self:
-        """Show facts."""
         return cls.model_validate(_facts(facts))
 
 
@@ -58,9 +55,9 @@ class ConnectedAnswer(BaseModel):
 
 
 class GoneListView(BaseModel):
-    """A legacy list that HubSpot no longer serves to the account, as it has said more than once.
+    """A legacy list that HubSpot no longer serves to the account, as it has answered more than once.
 
-    `since` and `last_seen_at` are when it said so first and last, `status` and `message` its last answer.
+    `since` and `last_seen_at` are the times of the first and the last such answer; `status` and `message` are the last.
     """
 
     type: ExportType
@@ -71,7 +68,6 @@ class GoneListView(BaseModel):
 
     @classmethod
     def of(cls, gone: GoneList) -> Self:
-        """Show one."""
         return cls(
             type=gone.export_type,
             since=gone.since,
@@ -82,7 +78,7 @@ class GoneListView(BaseModel):
 
 
 class PortalView(BaseModel):
-    """A HubSpot portal that the account has been connected to, and when tokens that open it were seen."""
+    """A HubSpot portal that the account has been connected to, and when its tokens were first and last seen."""
 
     hub_id: int
     connected: bool
@@ -91,11 +87,11 @@ class PortalView(BaseModel):
 
 
 class ConnectionView(FactsView):
-    """How a connection is; never the token.
+    """The state of a connection; never the token.
 
-    `since` and `reason` tell why it has to be made anew. `checked_at` is when HubSpot said what is said here;
-    `generated_at` and `expires_at` are those of the access token, which is renewed when it is needed. Exports of the
-    types in `lists_gone` begin with HubSpot's dated API where `HUBSPOT_API=auto` is set.
+    `since` and `reason` say since when and why the account has to be reconnected. `checked_at` is when HubSpot
+    confirmed this state; `generated_at` and `expires_at` are those of the access token, which is renewed when needed.
+    With `HUBSPOT_API=auto`, exports of the types in `lists_gone` start with HubSpot's dated API.
     """
 
     status: Literal["connected", "reconnect_required"]
@@ -117,11 +113,8 @@ class ConnectionAnswer(BaseModel):
     data: ConnectionView
 
 
-def connection_view(
-    token: Token, known: Connection, *, gone: Sequence[GoneList], portals: Sequence[Portal]
-) -> ConnectionView:
-    """Show a connection, of which `known` is what still holds, which legacy lists are `gone`, and its portals."""
-    refusal = known.refusal
+def connection_view(shown: ShownConnection) -> ConnectionView:
+    token, known, refusal = shown.token, shown.known, shown.known.refusal
     return ConnectionView.model_validate(
         {
             **_facts(known.facts),
@@ -132,7 +125,7 @@ def connection_view(
             "generated_at": token.generated_at,
             "expires_at": token.access_token_ends_at,
             "encrypted": token.is_encrypted,
-            "lists_gone": [GoneListView.of(each) for each in gone if each.is_of(known.facts.hub_id)],
+            "lists_gone": [GoneListView.of(each) for each in shown.gone if each.is_of(known.facts.hub_id)],
             "portals": [
                 {
                     "hub_id": portal.hub_id,
@@ -140,7 +133,7 @@ def connection_view(
                     "first_seen_at": portal.first_seen_at,
                     "last_seen_at": portal.last_seen_at,
                 }
-                for portal in portals
+                for portal in shown.portals
             ],
         }
     )

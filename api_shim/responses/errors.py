@@ -1,4 +1,4 @@
-"""Our error -> status, errno, message, code: one table."""
+"""Errors as answers: one table from error to status, errno, message and code."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ _BAD_GATEWAY = 502
 
 
 class JobFailedError(ExportError):
-    """The job that the caller waits for has failed."""
+    """The job that the request waits for has failed."""
 
     def __init__(self, error: JobError) -> None:
         super().__init__(error.message)
@@ -95,46 +95,48 @@ _FAILURES: Mapping[str, _Row] = {
 NOT_FOUND_BODY: Mapping[str, JsonValue] = {"success": False, "errno": 404, "message": "RESOURCE_NOT_FOUND"}
 
 ERROR_ANSWERS: dict[int | str, dict[str, Any]] = {
-    400: {"model": ErrorAnswer, "description": "The request is wrong: which field, and why"},
-    401: {"model": ErrorAnswer, "description": "No JWT, or not a valid one"},
+    400: {"model": ErrorAnswer, "description": "The request is invalid; the message names the field and the reason"},
+    401: {"model": ErrorAnswer, "description": "The JWT is missing or invalid"},
     403: {"model": ErrorAnswer, "description": "The JWT lacks the scope"},
-    404: {"model": ErrorAnswer, "description": "There is no such thing for this account"},
+    404: {"model": ErrorAnswer, "description": "The account has no such resource"},
     429: {
         "model": ErrorAnswer,
-        "description": "Too many requests at once or in a second; `Retry-After` says when to try again",
+        "description": "Too many concurrent requests, or too many per second; `Retry-After` says when to try again",
     },
-    503: {"model": ErrorAnswer, "description": "The database or the message broker is away"},
+    503: {"model": ErrorAnswer, "description": "The database or the message broker is not available"},
     "default": {"model": ErrorAnswer, "description": "Any other error"},
 }
-"""What every route below the base path may answer, for the OpenAPI document."""
+"""What every route below the base path may answer; for the OpenAPI document."""
 
 CONFLICT_ANSWER: dict[int | str, dict[str, Any]] = {
-    409: {"model": ErrorAnswer, "description": "Not possible in the job's state; the message says which it is"},
+    409: {"model": ErrorAnswer, "description": "Not possible in the job's state, which the message names"},
 }
 PORTAL_ANSWER: dict[int | str, dict[str, Any]] = {
-    409: {"model": ErrorAnswer, "description": "It is about another HubSpot portal than the one that is connected"},
+    409: {"model": ErrorAnswer, "description": "The request concerns another HubSpot portal than the connected one"},
 }
 CONNECTED_ANSWER: dict[int | str, dict[str, Any]] = {
-    409: {"model": ErrorAnswer, "description": "The portal is connected: its copy would come back with the next sync"},
+    409: {"model": ErrorAnswer, "description": "The portal is connected: the next sync would restore its copy"},
 }
 KEY_ANSWERS: dict[int | str, dict[str, Any]] = {
-    409: {"model": ErrorAnswer, "description": "The job that this Idempotency-Key has brought is gone"},
-    422: {"model": ErrorAnswer, "description": "The Idempotency-Key has been used for another request"},
+    409: {"model": ErrorAnswer, "description": "The job of this Idempotency-Key is gone"},
+    422: {"model": ErrorAnswer, "description": "The Idempotency-Key was used for a different request"},
 }
 HUBSPOT_ANSWERS: dict[int | str, dict[str, Any]] = {
     429: {
         "model": ErrorAnswer,
-        "description": "HubSpot's limit, or one of this service, is used up; `Retry-After` says for how long",
+        "description": "HubSpot's limit, or one of this service, is exhausted; `Retry-After` says for how long",
     },
-    502: {"model": ErrorAnswer, "description": "HubSpot's error"},
+    502: {"model": ErrorAnswer, "description": "HubSpot answered with an error"},
 }
 NOT_CONFIGURED_ANSWER: dict[int | str, dict[str, Any]] = {
-    501: {"model": ErrorAnswer, "description": "Settings are missing that only this needs; the message names them"},
+    501: {
+        "model": ErrorAnswer,
+        "description": "Settings that only this operation needs are missing; the message names them",
+    },
 }
 
 
 def install_error_handlers(app: FastAPI) -> None:
-    """Answer every error in the documented body."""
     app.add_exception_handler(ExportError, _answer)
     app.add_exception_handler(RequestValidationError, _answer_validation)
     app.add_exception_handler(HTTPException, _answer_unknown_route)
@@ -142,7 +144,6 @@ def install_error_handlers(app: FastAPI) -> None:
 
 
 def answer_of(error: ExportError) -> Response:
-    """Return the documented answer to an error."""
     if isinstance(error, JobFailedError):
         return _failed_job(error.error)
     row = next(_TABLE[kind] for kind in type(error).__mro__ if kind in _TABLE)
@@ -159,7 +160,7 @@ def answer_of(error: ExportError) -> Response:
 def _failed_job(error: JobError) -> Response:
     """Answer with HubSpot's error: its status as errno, its message, its body; 429 stays 429.
 
-    Where HubSpot said for how long it wants patience (429, 477), or it is known, the caller is told.
+    `Retry-After` is set where HubSpot has sent one (429, 477), or where it is known otherwise.
     """
     status = error.hubspot.status if error.hubspot is not None else None
     limited = status == _TOO_MANY_REQUESTS
@@ -168,9 +169,9 @@ def _failed_job(error: JobError) -> Response:
     extra: dict[str, Any] = {"details": error.details} if error.details is not None else {}
     if error.hubspot is not None:
         extra["response"] = {"data": error.hubspot.body}
-    comes_back = limited or row is _TABLE[UnavailableError] or (error.retryable and error.retry_after_s is not None)
+    is_temporary = limited or row is _TABLE[UnavailableError] or (error.retryable and error.retry_after_s is not None)
     advice_s = error.retry_after_s if error.retry_after_s is not None else _WITHOUT_ADVICE_S
-    headers = {"Retry-After": _whole_seconds(advice_s)} if comes_back else {}
+    headers = {"Retry-After": _whole_seconds(advice_s)} if is_temporary else {}
     return _body(row, error.message, code, extra, headers)
 
 

@@ -1,4 +1,4 @@
-"""Examples of what is asked and answered, for the OpenAPI document; each is one that its model reads."""
+"""Examples of requests and answers for the OpenAPI document; each is valid for its model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Answers that are a job: as it stands, or taken on, with where it lives and when to look again."""
+"""Answers that are jobs."""
 
 from __future__ import annotations
 
@@ -18,23 +18,26 @@ _POLL_AFTER_S = 1
 def job_answer(
     job: Job, *, message: str, applied: str = "", status: int = 200, headers: Mapping[str, str] | None = None
 ) -> Response:
-    """Answer with a job; `applied` is what was done of the client's preferences."""
-    return _json(JobAnswer.of(job, message=message), status=status, headers={**(headers or {}), **_applied(applied)})
+    """Answer with a job; `applied` is the value of Preference-Applied, and may be empty."""
+    return _json(
+        JobAnswer(message=message, data=view_of(job)), status=status, headers={**(headers or {}), **_applied(applied)}
+    )
 
 
 def list_answer(jobs: Sequence[Job], *, cursor: str | None) -> Response:
-    """Answer with jobs; `cursor` leads to those after them, where there are some."""
+    """`cursor` leads to the next page, if there is one."""
     return _json(JobListAnswer(data=[view_of(job) for job in jobs], pagination=ListPagination.to(cursor)))
 
 
 def accepted(job: Job, *, message: str, applied: str = "", warnings: Sequence[str] = ()) -> Response:
-    """Answer 202."""
+    """Answer 202 with the job's location and when to ask again."""
     headers = {"Location": job_path(job.job_id), "Retry-After": str(_POLL_AFTER_S), **_applied(applied)}
-    return _json(JobAnswer.of(job, message=message, warnings=warnings), status=202, headers=headers)
+    answer = JobAnswer(message=message, data=view_of(job), warnings=tuple(warnings))
+    return _json(answer, status=202, headers=headers)
 
 
 def submitted(submission: Submission, *, message: str) -> Response:
-    """Answer 202, or 200 where the request was repeated: this is what became of it."""
+    """Answer 202; 200 for a repeated request, with the job as it is now."""
     job = submission.job
     if submission.is_repeat:
         return job_answer(job, message="Accepted before", headers={"Location": job_path(job.job_id)})
@@ -42,7 +45,7 @@ def submitted(submission: Submission, *, message: str) -> Response:
 
 
 def _json(answer: BaseModel, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """Write an answer out at once: a dictionary in between costs as much again."""
+    # Serialised directly: a dictionary in between, as FastAPI makes one, doubles the cost.
     return Response(answer.model_dump_json(), status_code=status, headers=headers, media_type="application/json")
 
 

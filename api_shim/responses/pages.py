@@ -1,4 +1,4 @@
-"""Answers that hold HubSpot's own bytes: the envelope is written around them, they are not decoded."""
+"""Answers that hold HubSpot's own bytes, which are not decoded: the envelope is written around them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _HEAD = b'{"success":true,"message":"DATA Recieved","data":'
 
 
 def page_answer(data: bytes, *, has_more: bool, offset: Offset | None, applied: str = "") -> Response:
-    """Answer with a page in the documented body; `data` is a JSON object, used as it is."""
+    """Answer with a page; `data` is a JSON object, sent as it is."""
     pagination = {"hasMore": True if has_more else None, "offset": offset}
     tail = b',"pagination":' + json.dumps(pagination, separators=(",", ":")).encode() + b"}"
     headers = {"Preference-Applied": applied} if applied else None
@@ -21,7 +21,7 @@ def page_answer(data: bytes, *, has_more: bool, offset: Offset | None, applied: 
 
 
 def results_answer(export_type: ExportType, found: RecordSlice, *, has_more: bool) -> Response:
-    """Answer with records of a job, under the keys that HubSpot uses for the type; the offset is a place in the job."""
+    """Answer under the keys that HubSpot uses for the type; the offset counts records of the job."""
     keys = PAGE_FORMATS[export_type]
     more = b"true" if has_more else b"false"
     data = b'{"%s":[%s],"%s":%s,"%s":%d}' % (

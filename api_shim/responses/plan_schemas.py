@@ -1,4 +1,4 @@
-"""The wire, outwards, of plans: what exports would come to (pydantic)."""
+"""Response schemas of plans: what exports would cost (pydantic)."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from worker.rpc.requests import ExportPlan, Plan
 
 
 class ExportPlanView(BaseModel):
-    """What one export would come to; null: nobody knows.
+    """The size of one export; null: unknown.
 
-    `basis` says where `records` come from: `hubspot` its own total, `last_export` the last complete export, both as of
-    `as_of`; `limit` what was asked for, which is the most there can be. Of `missing_scopes` any one would do.
+    `basis` says where `records` comes from: `hubspot` is HubSpot's own total, `last_export` the last complete export,
+    both as of `as_of`; `limit` is the limit of the request, the maximum possible. Any one of `missing_scopes` is
+    sufficient.
     """
 
     type: str
@@ -32,10 +33,10 @@ class ExportPlanView(BaseModel):
 
 
 class QuotaView(BaseModel):
-    """The limit that all exports of the account share: so many `calls` in any `seconds`.
+    """The limit that all exports of the account share: `calls` in any `seconds`.
 
-    `share` is what the plan needs of one such window: 0.5 is half of it, 3 takes three. There is no `daily` limit that
-    HubSpot would tell of.
+    `share` is how much of one such window the plan needs: 0.5 is half a window, 3 takes three. HubSpot reports no
+    `daily` limit.
     """
 
     calls: int
@@ -45,7 +46,7 @@ class QuotaView(BaseModel):
 
 
 class PlanView(BaseModel):
-    """What exports would come to that run side by side; null as soon as one of them is not known."""
+    """The size of exports that run in parallel; totals are null if any of them is unknown."""
 
     dry_run: Literal[True] = True
     exports: list[ExportPlanView]
@@ -65,7 +66,6 @@ class PlanAnswer(BaseModel):
 
     @classmethod
     def of(cls, plan: Plan) -> Self:
-        """Show a plan."""
         return cls(data=_view_of(plan))
 
 

@@ -1,4 +1,4 @@
-"""The answer to a dry run, for every route that takes one."""
+"""The answer to a dry run, for all routes that accept one."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from worker.rpc.requests import Answer, Plan
 REPEATED_OR_PLANNED: dict[int | str, dict[str, Any]] = {
     200: {
         "model": JobAnswer | PlanAnswer,
-        "description": "A repeated request, with the job of the first; with `dry_run`: what it would come to",
+        "description": "A repeated request: the job of the first one. With `dry_run`: the plan",
     }
 }
 
 
 def plan_answer(answer: Answer) -> Response:
-    """Answer 200 with a plan. Raises JobFailedError where HubSpot could not be asked."""
+    """Answer 200 with a plan. Raises JobFailedError if HubSpot could not be asked."""
     if isinstance(answer, JobError):
         raise JobFailedError(answer)
-    assert isinstance(answer, Plan)  # noqa: S101 - what this question is answered with
+    assert isinstance(answer, Plan)  # noqa: S101 - the answer to a request for a plan
     return JSONResponse(PlanAnswer.of(answer).model_dump(mode="json"))

@@ -1,4 +1,4 @@
-"""Answers that are records of the current copy: HubSpot's record is put in as it is, the rest is written around it."""
+"""Answers that are records of the current copy: HubSpot's bytes, with the rest written around them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from worker.records.types import ExportType
 
 
 class _View(msgspec.Struct, gc=False):
-    """A `CopiedRecordView` as it is sent; pydantic takes eight times as long to write one."""
+    """A `CopiedRecordView` for serialisation; pydantic takes eight times as long."""
 
     id: int
     type: str
@@ -31,14 +31,13 @@ _encode = msgspec.json.Encoder().encode
 
 
 def record_answer(export_type: ExportType, found: CopiedRecord) -> Response:
-    """Answer with one record."""
     return _answer(b'"message":"Record found","data":%s' % _encode(_view(export_type, found)))
 
 
 def records_answer(
     export_type: ExportType, found: Iterable[CopiedRecord], *, has_more: bool, cursor: str | None
 ) -> Response:
-    """Answer with some of a list's records; the cursor leads on whether there is more by now or not."""
+    """`cursor` stays usable when there is no more yet: later changes come after it."""
     data = _encode([_view(export_type, record) for record in found])
     pagination = json.dumps({"hasMore": True if has_more else None, "cursor": cursor}, separators=(",", ":"))
     return _answer(b'"message":"Records found","data":%s,"pagination":%s' % (data, pagination.encode()))

@@ -1,4 +1,4 @@
-"""The wire, outwards: what answers about schedules look like (pydantic)."""
+"""Response schemas of schedules (pydantic)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from worker.schedules.schedule import Overlap
 
 
 class ScheduleWebhookView(BaseModel):
-    """Where the end of every sync is told."""
+    """Where the end of every sync is reported."""
 
     url: str
 
@@ -52,7 +52,6 @@ class ScheduleAnswer(BaseModel):
 
     @classmethod
     def of(cls, standing: Standing, *, message: str) -> Self:
-        """Show a schedule."""
         schedule = standing.schedule
         view = ScheduleView(
             schedule_id=schedule.schedule_id,

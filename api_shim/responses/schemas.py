@@ -1,15 +1,14 @@
-"""The wire, outwards: what answers look like (pydantic); the job itself is in `worker.jobs.view`."""
+"""Response schemas (pydantic); that of the job is in `worker.jobs.view`."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import operator
 from datetime import datetime
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, Field
 
-from worker.jobs.job import Job
-from worker.jobs.view import JobView, view_of
+from worker.jobs.view import JobView
 
 
 class JobAnswer(BaseModel):
@@ -18,23 +17,18 @@ class JobAnswer(BaseModel):
     success: Literal[True] = True
     message: str
     data: JobView
-    warnings: tuple[str, ...] = Field(default=(), exclude_if=lambda warnings: not warnings)
-
-    @classmethod
-    def of(cls, job: Job, *, message: str, warnings: Sequence[str] = ()) -> Self:
-        """Return the answer with the job, and with warnings for its account if there are any."""
-        return cls(message=message, data=view_of(job), warnings=tuple(warnings))
+    warnings: tuple[str, ...] = Field(default=(), exclude_if=operator.not_)
 
 
 class ListPagination(BaseModel):
-    """Where a list goes on: `true` and a cursor, or `null` and `null`."""
+    """`true` and the cursor of the next page, or `null` and `null`."""
 
     hasMore: Literal[True] | None  # noqa: N815 - the documented spelling
     cursor: str | None
 
     @classmethod
     def to(cls, cursor: str | None) -> Self:
-        """Go on at a cursor; None: there is no more."""
+        """None: there is no next page."""
         return cls(hasMore=True if cursor is not None else None, cursor=cursor)
 
 
@@ -48,14 +42,14 @@ class JobListAnswer(BaseModel):
 
 
 class Pagination(BaseModel):
-    """The normalised cursor: `true` or `null`, an offset or `null`."""
+    """The normalised cursor: `true` and the next offset, or `null`."""
 
     hasMore: Literal[True] | None  # noqa: N815 - the documented spelling
     offset: int | str | None
 
 
 class PageAnswer(BaseModel):
-    """One page. `data` is HubSpot's body untouched, or has the same keys."""
+    """One page. `data` is HubSpot's own body, or has the same keys."""
 
     success: Literal[True] = True
     message: Literal["DATA Recieved"] = "DATA Recieved"
@@ -81,9 +75,9 @@ class ErrorAnswer(BaseModel):
 
 
 class CopiedRecordView(BaseModel):
-    """A record of the current copy: `record` is HubSpot's own, the instants say what became of it here.
+    """A record of the current copy: `record` is HubSpot's own, the instants are those of the copy.
 
-    Of an erased one only the instants are left: its `record` is null.
+    Of an erased record only the instants remain: its `record` is null.
     """
 
     id: int
@@ -105,7 +99,7 @@ class RecordAnswer(BaseModel):
 
 
 class ChangesPagination(BaseModel):
-    """Whether there is more by now, and where to go on: also where there is none, since changes come later."""
+    """Whether there is more now, and the cursor to continue from; it is set even if there is no more yet."""
 
     hasMore: Literal[True] | None  # noqa: N815 - the documented spelling
     cursor: str | None
@@ -121,7 +115,7 @@ class RecordListAnswer(BaseModel):
 
 
 class ErasureAnswer(BaseModel):
-    """An erasure that is written down and under way."""
+    """An erasure that is stored and in progress."""
 
     success: Literal[True] = True
     message: Literal["Erasure accepted"] = "Erasure accepted"

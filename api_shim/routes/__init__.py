@@ -1,1 +1,1 @@
-"""The routes, a file a resource: each parses, calls one object, serialises."""
+"""The routes, one file a resource: each parses, calls one object, serialises."""

@@ -1,4 +1,4 @@
-"""`/connect` and `/connection`: an account is connected to HubSpot, looked at, and disconnected."""
+"""`/connect` and `/connection`: connect an account to HubSpot, show the connection, remove it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import JSONResponse
 
-from api_shim.auth.jwt import Caller
 from api_shim.dependencies import AuthenticCaller, BoundedBody, Connections, once_only
 from api_shim.requests.bodies import body_schema, read_body_as
 from api_shim.requests.schemas import SESSION_PATTERN, ConfirmBody
@@ -52,8 +51,8 @@ _RETURN: dict[int | str, dict[str, Any]] = {
 _Session = Annotated[
     str | None,
     Query(
-        description="Binds the link to a session of the caller's app. A random value that only this session knows; "
-        "the account is then connected by `POST /connect/confirm` only",
+        description="Binds the link to a session of the caller's app: a random value that only this session knows. "
+        "Only `POST /connect/confirm` then connects the account",
         pattern=SESSION_PATTERN,
     ),
 ]
@@ -68,9 +67,9 @@ _Session = Annotated[
     dependencies=[once_only("session")],
 )
 async def connect(caller: AuthenticCaller, service: Connections, session: _Session = None) -> Response:
-    """Redirect the user to HubSpot's page on which the app is authorised; the link is good for ten minutes, and once.
+    """Redirect the user to the HubSpot page that authorises the app. The link is valid for ten minutes, and once.
 
-    `Location` and the body hold the same address: a browser sends no JWT with a link, so a program asks for it and
+    `Location` and the body hold the same address: browsers send no JWT with a link, so a program requests it and
     passes it to its user. Whoever opens it connects their HubSpot account to the caller's: pass it to nobody else, or
     bind it to a `session`.
     """
@@ -90,13 +89,13 @@ async def connect(caller: AuthenticCaller, service: Connections, session: _Sessi
 async def callback(
     request: Request,
     service: Connections,
-    state: Annotated[str | None, Query(description="as it came from `/connect`; it authenticates the call")] = None,
+    state: Annotated[str | None, Query(description="The state of the link, which authenticates the call")] = None,
     code: Annotated[str | None, Query(description="HubSpot's authorisation code")] = None,
-    error: Annotated[str | None, Query(description="HubSpot's reason for giving no code")] = None,
+    error: Annotated[str | None, Query(description="HubSpot's reason for sending no code")] = None,
 ) -> Response:
-    """Receive the user from HubSpot: the code is exchanged for a token, which is stored for the account of the state.
+    """Receive the user from HubSpot. The code is exchanged for a token, which is stored for the account of the state.
 
-    If the link is bound to a session, the code is sealed in a ticket, and exchanged by `POST /connect/confirm`.
+    If the link is bound to a session, the code is sealed in a ticket, which `POST /connect/confirm` exchanges.
     """
     try:
         _require_once(request)
@@ -119,19 +118,19 @@ async def callback(
     openapi_extra=body_schema(ConfirmBody, required=True),
 )
 async def confirm(caller: AuthenticCaller, sent: BoundedBody, service: Connections) -> Response:
-    """Connect the account of a user who came back with a ticket, if the link was made for this user and session.
+    """Connect the account of a user who came back with a ticket, if the link was issued to this user and session.
 
-    `session` is the value that `/connect` was called with for the browser that brought the ticket. A ticket is good for
-    three minutes, and once; after a 503 that says that nothing was done it may be sent again.
+    `session` is the value that `/connect` was called with for the browser that brought the ticket. A ticket is valid
+    for three minutes, and once; after a 503 that says that nothing was changed it may be sent again.
     """
     body = read_body_as(ConfirmBody, sent)
     return _connected(_connected_by(await service.confirm(caller, ticket=body.ticket, session=body.session)))
 
 
 @router.get("/connection", summary="Show the connection", response_model=ConnectionAnswer, responses=ERROR_ANSWERS)
-async def connection(caller: AuthenticCaller, service: Connections) -> ConnectionAnswer:
+def connection(caller: AuthenticCaller, service: Connections) -> ConnectionAnswer:
     """Show how the account is connected, without asking HubSpot. The token itself is never shown."""
-    return await _shown(caller, service)
+    return ConnectionAnswer(data=connection_view(service.show(caller)))
 
 
 @router.post(
@@ -140,25 +139,24 @@ async def connection(caller: AuthenticCaller, service: Connections) -> Connectio
     response_model=ConnectionAnswer,
     responses=ERROR_ANSWERS,
 )
-async def recheck(caller: AuthenticCaller, service: Connections) -> ConnectionAnswer:
-    """Forget which legacy lists HubSpot was found to no longer serve to the account, and show the connection.
+def recheck(caller: AuthenticCaller, service: Connections) -> ConnectionAnswer:
+    """Forget which legacy lists HubSpot has stopped serving to the account, and show the connection.
 
-    With `HUBSPOT_API=auto` the next exports and pages begin with the legacy lists again. Jobs that have gone on by the
-    dated API stay with it. HubSpot is not called now. Idempotent.
+    With `HUBSPOT_API=auto` the next exports and pages start with the legacy lists again. Jobs that have switched to the
+    dated API stay with it. HubSpot is not called by this request. Idempotent.
     """
-    await service.recheck(caller)
-    return await _shown(caller, service)
+    return ConnectionAnswer(data=connection_view(service.recheck(caller)))
 
 
 @router.delete("/connection", summary="Remove the connection", status_code=204, responses=ERROR_ANSWERS)
-async def disconnect(caller: AuthenticCaller, service: Connections) -> Response:
+def disconnect(caller: AuthenticCaller, service: Connections) -> Response:
     """Remove the stored token. Jobs that still need it fail with `token_not_found`; what they have stored stays.
 
-    So do the current copies, which `DELETE /connection/portals/{hub_id}` removes.
+    Current copies stay as well: `DELETE /connection/portals/{hub_id}` removes them.
 
-    HubSpot is not told: to remove the app from the account, uninstall it there.
+    HubSpot is not told: to remove the app from the HubSpot account, uninstall it there.
     """
-    await service.disconnect(caller)
+    service.disconnect(caller)
     return Response(status_code=204)
 
 
@@ -168,20 +166,14 @@ async def disconnect(caller: AuthenticCaller, service: Connections) -> Response:
     status_code=204,
     responses={**ERROR_ANSWERS, **CONNECTED_ANSWER},
 )
-async def remove_portal(caller: AuthenticCaller, hub_id: AskedPortal, service: Connections) -> Response:
-    """Remove the current copies of a HubSpot portal that the account is not connected to any more.
+def remove_portal(caller: AuthenticCaller, hub_id: AskedPortal, service: Connections) -> Response:
+    """Remove the current copies of a HubSpot portal that the account is no longer connected to.
 
-    They cannot be read from then on; of large ones a worker removes the rest. Jobs and their results stay until their
-    time is over. 409 for a portal that is connected.
+    They cannot be read from then on; a worker completes the removal of large ones. Jobs and their results stay until
+    they expire. 409 for a portal that is connected.
     """
-    await service.remove_portal(caller, hub_id)
+    service.remove_portal(caller, hub_id)
     return Response(status_code=204)
-
-
-async def _shown(caller: Caller, service: ConnectionService) -> ConnectionAnswer:
-    token, known = await service.find(caller)
-    gone, portals = await service.gone(caller), await service.portals_of(caller)
-    return ConnectionAnswer(data=connection_view(token, known, gone=gone, portals=portals))
 
 
 async def _finish(
@@ -201,7 +193,7 @@ async def _finish(
 def _connected_by(answer: Answer) -> Connected:
     if isinstance(answer, JobError):
         raise JobFailedError(answer)
-    assert isinstance(answer, Connected)  # noqa: S101 - what this question is answered with
+    assert isinstance(answer, Connected)  # noqa: S101 - the answer to a request to exchange a code
     return answer
 
 
@@ -224,7 +216,7 @@ def _require_once(request: Request) -> None:
 
 
 def _sent_back(service: ConnectionService, outcome: dict[str, str]) -> Response | None:
-    """Send the browser to where the operator wants it, and to nowhere else; None where nothing is set."""
+    """Redirect the browser to CONNECT_RETURN_URL; None if it is not set."""
     return_url = service.settings.connect_return_url
     if return_url is None:
         return None
@@ -236,7 +228,6 @@ def _redirect(url: str) -> Response:
 
 
 def _failure_code(failure: ExportError) -> str:
-    """Return the code that stands in the body of the error."""
     return failure.error.code if isinstance(failure, JobFailedError) else failure.code
 
 

@@ -1,4 +1,4 @@
-"""DirectRoutes: the busiest routes, reached and answered without FastAPI, which documents them."""
+"""DirectRoutes: the busiest routes, dispatched without FastAPI, which only documents them."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ Answer = Callable[[Request], Awaitable[Response]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DirectRoute:
-    """A route of FastAPI's, and what answers it: the same function, with arguments that were read by hand.
+    """A route of FastAPI, and the function that answers it: the same one, with arguments read by hand.
 
-    `path` is a template with parameters, which the request has as its `path_params`.
+    `path` is a template; its parameters become the request's `path_params`.
     """
 
     method: str
@@ -30,10 +30,10 @@ class DirectRoute:
 
 
 class DirectRoutes:
-    """Stands before the application and passes on what is for none of its routes.
+    """ASGI middleware in front of the application, which gets all other requests.
 
-    To find a route and solve its dependencies FastAPI needs several times what all else does that belongs to a job's
-    submission. Errors of ours become answers here as there; a bug is answered, logged and raised by the same
+    FastAPI takes several times as long to find a route and to solve its dependencies as everything else that belongs to
+    the submission of a job. Errors become answers as in FastAPI; a bug is answered, logged and raised by the same
     middleware.
     """
 
@@ -44,7 +44,6 @@ class DirectRoutes:
         self._guarded = ServerErrorMiddleware(self._answer, handler=of.exception_handlers[Exception])
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request, or pass it on."""
         if scope["type"] == "http" and not scope.get("root_path"):
             for method, pattern, route in self._routes:
                 if method == scope["method"] and (found := pattern.match(scope["path"])):

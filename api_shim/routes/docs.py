@@ -1,4 +1,4 @@
-"""`/docs`: the OpenAPI document for people, with files of our own: it works where nothing outside can be reached."""
+"""`/docs`: Swagger UI from our own files, so that it works without access to the internet."""
 
 from __future__ import annotations
 
@@ -17,13 +17,12 @@ _INLINE = re.compile(rb"<script>(.*?)</script>", re.DOTALL)
 
 
 def assets() -> StaticFiles:
-    """Give Swagger UI's files, as a package carries them."""
+    """Serve Swagger UI's files out of the package that contains them."""
     return StaticFiles(packages=[("fastapi_offline", "static")])
 
 
 @router.get("/docs")
 async def docs(request: Request) -> Response:
-    """Show the API, and let it be tried."""
     page = get_swagger_ui_html(
         title=request.app.title,
         openapi_url=request.app.openapi_url,
@@ -36,7 +35,7 @@ async def docs(request: Request) -> Response:
 
 
 def _policy(page: bytes) -> str:
-    """Allow our own files, and the one script that is written into the page, by its hash (CSP level 3, 2.3.1)."""
+    """Allow our own files, and the page's inline script by its hash (CSP level 3, 2.3.1)."""
     hashes = (base64.b64encode(hashlib.sha256(script).digest()).decode() for script in _INLINE.findall(page))
     scripts = " ".join(f"'sha256-{each}'" for each in hashes)
     return (

@@ -1,4 +1,4 @@
-"""`GET` and `POST /export/{type}`: one page while the caller waits, or a job."""
+"""`GET` and `POST /export/{type}`: one page synchronously, or a job."""
 
 from __future__ import annotations
 
@@ -54,12 +54,15 @@ async def export_page(
     export_type: AskedType,
     preferences: AskedPreferences,
     service: Exports,
-    limit: Annotated[PositiveNumber, Query(description="Most records, 10 unless given, a page at most")] = None,
-    offset: Annotated[OffsetNumber, Query(description="`pagination.offset` of the page before")] = None,
+    limit: Annotated[
+        PositiveNumber, Query(description="The maximum number of records, at most one page; default 10")
+    ] = None,
+    offset: Annotated[OffsetNumber, Query(description="`pagination.offset` of the previous page")] = None,
 ) -> Response:
-    """Export one page: queued, done by a worker, answered with HubSpot's body and its normalised cursor.
+    """Export one page and wait for it: HubSpot's own body, and its cursor in a normalised form.
 
-    For `deals` every further query parameter goes through to HubSpot, repeated ones repeated.
+    A worker fetches the page; if it takes longer than `Prefer: wait=N`, the answer is 202 with the job. For `deals`,
+    all further query parameters are passed to HubSpot, repeated ones repeatedly.
     """
     pairs = request.query_params.multi_items()
     count = min(limit or _DEFAULT_LIMIT, PAGE_FORMATS[export_type].most_records)
@@ -95,9 +98,9 @@ async def export_page(
 async def export_all(
     caller: AuthenticCaller, export_type: AskedType, key: AskedKey, sent: BoundedBody, service: Exports, plans: Plans
 ) -> Response:
-    """Start an export job. With an `Idempotency-Key` a repeated request starts none: it is answered with the first.
+    """Start an export job. With an `Idempotency-Key`, a repeated request returns the first job and starts no other.
 
-    With `"dry_run": true` nothing is started, stored or remembered under a key: the answer is what it would come to.
+    With `"dry_run": true` nothing is started or stored, under a key either: the answer is a plan.
     """
     body = read_body_as(ExportBody, sent)
     most = PAGE_FORMATS[export_type].most_records
@@ -105,7 +108,7 @@ async def export_all(
         raise InvalidRequestError(f"page_size: must be at most {most} for {export_type}")
     page_size = body.page_size or most
     asked = ExportRequest(limit=body.limit, page_size=page_size, offset=body.offset, params=body.pairs)
-    webhook = service.webhooks.accept(body.webhook)
+    webhook = service.webhooks.accept(body.webhook) if body.webhook is not None else None
     if body.dry_run:
         return plan_answer(await plans.plan(caller, [PlannedExport(export_type=export_type, request=asked)]))
     job = service.new_job(caller, export_type, JobKind.EXPORT, asked, label=body.label, webhook=webhook)
@@ -129,7 +132,7 @@ async def answer_export_all(request: Request) -> Response:
 
 
 def _passed_through(export_type: ExportType, pairs: list[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
-    """For deals every further parameter goes through to HubSpot; for the other types none does."""
+    """Return the parameters that are passed to HubSpot: for deals all but ours, for other types none."""
     if export_type is not ExportType.DEALS:
         return ()
     further = tuple((name, value) for name, value in pairs if name not in {"limit", "offset"})

@@ -1,4 +1,4 @@
-"""`/jobs`: list jobs, look at one, read its results, cancel, retry, delete."""
+"""`/jobs`: list jobs; show, cancel, retry, delete one; read its results."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import TypeAdapter
+from starlette.concurrency import run_in_threadpool
 
 from api_shim.dependencies import (
+    Actions,
     AskedJob,
     AskedPreferences,
     Authenticated,
@@ -17,7 +19,7 @@ from api_shim.dependencies import (
     caller_of,
     once_only,
 )
-from api_shim.requests.cursors import CursorFormat, PlaceInstant
+from api_shim.requests.cursors import CursorFormat, KeyInstant
 from api_shim.requests.preferences import Preferences, read_preferences
 from api_shim.requests.schemas import ListNumber, OffsetNumber, ResultsNumber, Statuses, Types
 from api_shim.responses.errors import CONFLICT_ANSWER, ERROR_ANSWERS
@@ -31,17 +33,17 @@ router = APIRouter(tags=["jobs"], responses=ERROR_ANSWERS, dependencies=[Authent
 
 _LONGEST_WAIT_S = 60
 _DEFAULT_LIMIT = 10
-_CURSORS = CursorFormat(TypeAdapter(tuple[PlaceInstant, str]))
+_CURSORS = CursorFormat(TypeAdapter(tuple[KeyInstant, str]))
 
 
 @router.get("/jobs", summary="List jobs", response_model=JobListAnswer, dependencies=[once_only("limit", "cursor")])
-async def jobs(
+def jobs(
     caller: AuthenticCaller,
-    service: Exports,
+    actions: Actions,
     status: Annotated[Statuses, Query(description="Only these states, repeated or separated by commas")] = [],  # noqa: B006 - FastAPI copies it
-    type: Annotated[Types, Query(description="Only these types, likewise")] = [],  # noqa: A002, B006 - the documented name
-    limit: Annotated[ListNumber, Query(description="Most jobs, 10 unless given")] = None,
-    cursor: Annotated[str, Query(description="`pagination.cursor` of the list before")] = "",
+    type: Annotated[Types, Query(description="Only these types, repeated or separated by commas")] = [],  # noqa: A002, B006 - the documented name
+    limit: Annotated[ListNumber, Query(description="The maximum number of jobs; default 10")] = None,
+    cursor: Annotated[str, Query(description="`pagination.cursor` of the previous list")] = "",
 ) -> Response:
     """List the account's jobs, newest first."""
     most = limit or _DEFAULT_LIMIT
@@ -52,15 +54,17 @@ async def jobs(
         after=_CURSORS.read(cursor) if cursor else None,
         limit=most + 1,
     )
-    found, further = _CURSORS.page(await service.newest(wanted), limit=most, place=lambda job: job.sort_key)
+    found, further = _CURSORS.page(actions.newest(wanted), limit=most, key=lambda job: job.sort_key)
     return list_answer(found, cursor=further)
 
 
 @router.get("/jobs/{job_id}", summary="Show a job", response_model=JobAnswer)
-async def job(job_id: AskedJob, caller: AuthenticCaller, preferences: AskedPreferences, service: Exports) -> Response:
-    """Show a job; with `Prefer: wait=N` as soon as its state changes, at the latest after N seconds (at most 60)."""
+async def job(
+    job_id: AskedJob, caller: AuthenticCaller, preferences: AskedPreferences, service: Exports, actions: Actions
+) -> Response:
+    """Show a job. With `Prefer: wait=N` the answer comes when its state changes, within N seconds (at most 60)."""
     if preferences.wait_s is None:
-        found = await service.get(job_id, account_id=caller.account_id)
+        found = await run_in_threadpool(actions.show, job_id, account_id=caller.account_id)
     else:
         wait_s = preferences.wait_within(_LONGEST_WAIT_S)
         found = await service.wait_for_change(job_id, caller=caller, wait_s=wait_s)
@@ -72,20 +76,21 @@ async def answer_job(request: Request) -> Response:
     """Answer `GET /jobs/{job_id}` as FastAPI would: the arguments are read in the same order."""
     caller = await caller_of(request)
     preferences = read_preferences(request.headers.getlist("prefer"))
-    return await job(request.path_params["job_id"], caller, preferences, request.app.state.exports)
+    state = request.app.state
+    return await job(request.path_params["job_id"], caller, preferences, state.exports, state.actions)
 
 
 @router.get("/jobs/{job_id}/results", summary="Read results", response_model=PageAnswer, dependencies=[OnceOnly])
-async def results(
+def results(
     job_id: AskedJob,
     caller: AuthenticCaller,
     service: Exports,
-    limit: Annotated[ResultsNumber, Query(description="Most records, 10 unless given")] = None,
-    offset: Annotated[OffsetNumber, Query(description="`pagination.offset` of the body before")] = None,
+    limit: Annotated[ResultsNumber, Query(description="The maximum number of records; default 10")] = None,
+    offset: Annotated[OffsetNumber, Query(description="`pagination.offset` of the previous answer")] = None,
 ) -> Response:
-    """Read what was exported so far. There is more while records are left, or the job still brings some."""
-    found = await service.find(job_id, account_id=caller.account_id)
-    records = await service.records(found, start=offset or 0, limit=limit or _DEFAULT_LIMIT)
+    """Read what has been exported so far. `hasMore` stays true until the job has ended and its last record is read."""
+    found = service.control.find(job_id, account_id=caller.account_id)
+    records = service.records(found, start=offset or 0, limit=limit or _DEFAULT_LIMIT)
     has_more = records.end < found.readable or not found.status.is_terminal
     return results_answer(found.records_type, records, has_more=has_more)
 
@@ -93,13 +98,12 @@ async def results(
 @router.post(
     "/jobs/{job_id}/retry", summary="Retry a job", status_code=202, response_model=JobAnswer, responses=CONFLICT_ANSWER
 )
-async def retry(job_id: AskedJob, caller: AuthenticCaller, service: Exports) -> Response:
+def retry(job_id: AskedJob, caller: AuthenticCaller, actions: Actions) -> Response:
     """Resume a failed or cancelled job from its last stored page.
 
-    409 `portal_changed` where the account is connected to another HubSpot portal than the one that the job has read.
+    409 `portal_changed` if the account is connected to another HubSpot portal than the one that the job has read.
     """
-    queued = await service.retry(job_id, account_id=caller.account_id)
-    return accepted(queued, message="Retry accepted")
+    return accepted(actions.retry(job_id, account_id=caller.account_id), message="Retry accepted")
 
 
 @router.post(
@@ -109,15 +113,15 @@ async def retry(job_id: AskedJob, caller: AuthenticCaller, service: Exports) -> 
     response_model=JobAnswer,
     responses=CONFLICT_ANSWER,
 )
-async def cancel(job_id: AskedJob, caller: AuthenticCaller, service: Exports) -> Response:
-    """Stop a job: at once while nobody works on it, otherwise at its next page. What is stored stays."""
-    found = await service.cancel(job_id, account_id=caller.account_id)
+def cancel(job_id: AskedJob, caller: AuthenticCaller, actions: Actions) -> Response:
+    """Stop a job: at once if no worker holds it, otherwise at its next page. Stored records stay readable."""
+    found = actions.cancel(job_id, account_id=caller.account_id)
     is_over = found.status is JobStatus.CANCELLED
     return accepted(found, message="Job cancelled" if is_over else "Cancel accepted: the job stops at its next page")
 
 
 @router.delete("/jobs/{job_id}", summary="Delete a job", status_code=204, responses=CONFLICT_ANSWER)
-async def delete(job_id: AskedJob, caller: AuthenticCaller, service: Exports) -> Response:
-    """Remove a job and its results. A running one has to be cancelled first."""
-    await service.delete(job_id, account_id=caller.account_id)
+def delete(job_id: AskedJob, caller: AuthenticCaller, actions: Actions) -> Response:
+    """Remove a job and its results. A running job has to be cancelled first."""
+    actions.delete(job_id, account_id=caller.account_id)
     return Response(status_code=204)

@@ -9,8 +9,8 @@ from fastapi import APIRouter, Query, Response
 from fastapi.responses import JSONResponse
 from pydantic import TypeAdapter
 
-from api_shim.dependencies import AskedCopy, AskedRecord, Authenticated, AuthenticCaller, Records, once_only
-from api_shim.requests.cursors import CursorFormat, PlaceInstant, PlaceNumber
+from api_shim.dependencies import AskedRecord, AskedType, Authenticated, AuthenticCaller, Records, once_only
+from api_shim.requests.cursors import CursorFormat, KeyInstant, KeyNumber
 from api_shim.requests.schemas import AskedRecords, Instant, ResultsNumber
 from api_shim.responses.errors import ERROR_ANSWERS, PORTAL_ANSWER
 from api_shim.responses.records import record_answer, records_answer
@@ -25,10 +25,10 @@ router = APIRouter(tags=["records"], responses=ERROR_ANSWERS, dependencies=[Auth
 _DEFAULT_LIMIT = 10
 _CURSORS = CursorFormat(
     TypeAdapter[tuple[datetime, int] | tuple[datetime, int, int]](
-        tuple[PlaceInstant, PlaceNumber] | tuple[PlaceInstant, PlaceNumber, PlaceNumber]
+        tuple[KeyInstant, KeyNumber] | tuple[KeyInstant, KeyNumber, KeyNumber]
     )
 )
-"""Of a copy whose portal is known they name it."""
+"""The cursor of a copy whose portal is known ends with that portal."""
 
 
 @router.get(
@@ -38,38 +38,38 @@ _CURSORS = CursorFormat(
     dependencies=[once_only("changed_since", "deleted", "limit", "cursor")],
     responses=PORTAL_ANSWER,
 )
-async def records(
-    copy: AskedCopy,
+def records(
+    caller: AuthenticCaller,
+    export_type: AskedType,
     service: Records,
-    changed_since: Annotated[
-        Instant, Query(description="Only records that have changed at this instant or later")
-    ] = None,
+    changed_since: Annotated[Instant, Query(description="Only records that changed at this instant or later")] = None,
     deleted: Annotated[
-        AskedRecords, Query(description="`true`: deleted and erased records as well; `only`: only these")
+        AskedRecords, Query(description="`true`: deleted and erased records as well; `only`: nothing else")
     ] = None,
-    limit: Annotated[ResultsNumber, Query(description="Most records, 10 unless given")] = None,
-    cursor: Annotated[str, Query(description="`pagination.cursor` of the list before")] = "",
+    limit: Annotated[ResultsNumber, Query(description="The maximum number of records; default 10")] = None,
+    cursor: Annotated[str, Query(description="`pagination.cursor` of the previous list")] = "",
 ) -> Response:
     """List the records of the current copy, in the order of their last change.
 
-    It is the copy of the HubSpot portal that is connected; a cursor of another portal's is answered 409
-    `portal_changed`. A body ends early at some 16 MB. To follow changes, read with `deleted=true` and keep the last
+    The copy is that of the connected HubSpot portal; a cursor of another portal's copy is answered 409
+    `portal_changed`. A page ends early at about 16 MB. To follow changes, read with `deleted=true` and keep the last
     cursor: later changes come after it. An erased record has `record: null`.
     """
     most = limit or _DEFAULT_LIMIT
-    after = await _place(copy, service, cursor) if cursor else None
-    found = await service.read(copy, shown=deleted or Shown.LIVING, since=changed_since, after=after, limit=most + 1)
-    given = found[:most]
-    place = given[-1].place if given else after
-    further = _cursor(copy, place) if place is not None else None
+    copy = service.copy_of(caller, export_type)
+    after = _read_cursor(copy, service, cursor) if cursor else None
+    found = service.read(copy, shown=deleted or Shown.LIVING, since=changed_since, after=after, limit=most + 1)
+    page = found[:most]
+    last = page[-1].place if page else after
+    further = _cursor(copy, last) if last is not None else None
     is_full = sum(len(record.body) for record in found) >= MOST_BYTES_AT_ONCE
-    return records_answer(copy.export_type, given, has_more=is_full or len(found) > most, cursor=further)
+    return records_answer(copy.export_type, page, has_more=is_full or len(found) > most, cursor=further)
 
 
 @router.get("/records/{type}/{record_id}", summary="Show a current record", response_model=RecordAnswer)
-async def record(copy: AskedCopy, record_id: AskedRecord, service: Records) -> Response:
-    """Show one record of the current copy; one that is deleted at HubSpot as well, with the time that was noticed."""
-    return record_answer(copy.export_type, await service.find(copy, record_id))
+def record(caller: AuthenticCaller, export_type: AskedType, record_id: AskedRecord, service: Records) -> Response:
+    """Show one record of the current copy. One that HubSpot has deleted is shown with the time that was noticed."""
+    return record_answer(export_type, service.find(service.copy_of(caller, export_type), record_id))
 
 
 @router.delete(
@@ -79,25 +79,25 @@ async def record(copy: AskedCopy, record_id: AskedRecord, service: Records) -> R
     response_model=None,
     responses={202: {"model": ErasureAnswer}},
 )
-async def erase(copy: AskedCopy, record_id: AskedRecord, caller: AuthenticCaller, service: Records) -> Response:
-    """Erase a record from the current copy and from every stored page of the account, whether it is there or not.
+def erase(caller: AuthenticCaller, export_type: AskedType, record_id: AskedRecord, service: Records) -> Response:
+    """Erase a record from the current copy and from all stored pages of the account, whether it is there or not.
 
-    204 when it is gone, 202 when it has gone from the copy and from some pages, and will from the rest. What HubSpot
-    still has, a later sync or export brings again: erase it there first.
+    204 when it is erased everywhere, 202 when some pages remain, which a worker completes. A record that still exists
+    at HubSpot comes back with a later sync or export: delete it there first.
     """
-    if await service.erase(copy, record_id, caller):
+    if service.erase(service.copy_of(caller, export_type), record_id, caller):
         return Response(status_code=204)
     return JSONResponse(ErasureAnswer().model_dump(), status_code=202)
 
 
-async def _place(copy: CopyId, service: RecordService, cursor: str) -> Place:
-    """Read a cursor. Raises InvalidRequestError, and PortalChangedError for one of another portal's copy."""
+def _read_cursor(copy: CopyId, service: RecordService, cursor: str) -> Place:
+    """Raise InvalidRequestError, or PortalChangedError for a cursor of another portal's copy."""
     changed_at, record_id, *portal = _CURSORS.read(cursor)
-    await service.require_its(copy, hub_id=portal[0] if portal else None)
+    service.require_same_portal(copy, hub_id=portal[0] if portal else None)
     return Place(changed_at, record_id)
 
 
-def _cursor(copy: CopyId, place: Place) -> str:
+def _cursor(copy: CopyId, last: Place) -> str:
     if copy.hub_id is None:
-        return _CURSORS.write((place.changed_at, place.record_id))
-    return _CURSORS.write((place.changed_at, place.record_id, copy.hub_id))
+        return _CURSORS.write((last.changed_at, last.record_id))
+    return _CURSORS.write((last.changed_at, last.record_id, copy.hub_id))

@@ -1,4 +1,4 @@
-"""`/schedule`: when the account is synced by itself."""
+"""`/schedule`: the account's scheduled sync."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ _OK, _CREATED = 200, 201
 
 
 @router.get("/schedule", summary="Show the schedule", response_model=ScheduleAnswer)
-async def schedule(caller: AuthenticCaller, schedules: Schedules) -> Response:
+def schedule(caller: AuthenticCaller, schedules: Schedules) -> Response:
     """Show the schedule of the caller's account and user, when it runs next, and what keeps it from running."""
-    return _answer(await schedules.find(caller), message="Schedule found")
+    return _answer(schedules.find(caller), message="Schedule found")
 
 
 @router.put(
     "/schedule",
     summary="Store the schedule",
     response_model=ScheduleAnswer,
-    responses={201: {"model": ScheduleAnswer, "description": "There was none before"}},
+    responses={201: {"model": ScheduleAnswer, "description": "There was no schedule before"}},
     openapi_extra=body_schema(ScheduleBody, required=True),
 )
-async def put_schedule(caller: AuthenticCaller, sent: BoundedBody, schedules: Schedules, service: Exports) -> Response:
-    """Store the schedule, in place of the one that there was. What is known of its earlier runs stays."""
+def put_schedule(caller: AuthenticCaller, sent: BoundedBody, schedules: Schedules, service: Exports) -> Response:
+    """Store the schedule, replacing the previous one. What is known of earlier runs stays."""
     body = read_body_as(ScheduleBody, sent)
-    webhook = service.webhooks.accept(body.webhook)
-    standing, is_new = await schedules.put(caller, body, webhook=webhook)
+    webhook = service.webhooks.accept(body.webhook) if body.webhook is not None else None
+    standing, is_new = schedules.put(caller, body, webhook=webhook)
     return _answer(standing, message="Schedule stored", status=_CREATED if is_new else _OK)
 
 
 @router.delete("/schedule", summary="Remove the schedule", status_code=204)
-async def delete_schedule(caller: AuthenticCaller, schedules: Schedules) -> Response:
-    """Remove the schedule. A sync that it has started goes on."""
-    await schedules.remove(caller)
+def delete_schedule(caller: AuthenticCaller, schedules: Schedules) -> Response:
+    """Remove the schedule. A sync that it has started continues."""
+    schedules.remove(caller)
     return Response(status_code=204)
 
 

@@ -28,16 +28,16 @@ router = APIRouter(tags=["syncs"], responses=ERROR_ANSWERS, dependencies=[Authen
     openapi_extra=body_schema(SyncBody),
 )
 async def sync(caller: AuthenticCaller, key: AskedKey, sent: BoundedBody, service: Exports, plans: Plans) -> Response:
-    """Start a sync: a job whose children, one for each type, are exports of all there is, or of what has changed.
+    """Start a sync: a job with one child for each type, which exports all records, or those that have changed.
 
-    With an `Idempotency-Key` a repeated request starts none: it is answered with the first. With `"dry_run": true`
-    nothing is started, stored or remembered under a key: the answer is what it would come to.
+    With an `Idempotency-Key`, a repeated request returns the first sync and starts no other. With `"dry_run": true`
+    nothing is started or stored, under a key either: the answer is a plan.
 
-    A full sync that misses suspiciously much of the copy does not mark it as deleted before a later one finds the same:
-    `"confirm_deletions": true` says that it is gone.
+    If suspiciously many records of the copy are missing from a full sync, they are marked as deleted only when a later
+    sync confirms it, or with `"confirm_deletions": true`.
     """
     body = read_body_as(SyncBody, sent)
-    webhook = service.webhooks.accept(body.webhook)
+    webhook = service.webhooks.accept(body.webhook) if body.webhook is not None else None
     asked = SyncRequest(types=body.types, mode=body.mode, confirm_deletions=body.confirm_deletions)
     job = service.new_sync(caller, asked, label=body.label, webhook=webhook)
     if body.dry_run:

@@ -1,1 +1,1 @@
-"""What the routes call."""
+"""What the routes call: submitting, waiting, reading, and asking workers."""

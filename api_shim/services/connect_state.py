@@ -1,4 +1,4 @@
-"""What a browser carries, sealed: the `state` of a link to HubSpot, and the ticket that its user came back with."""
+"""Sealed values that a browser carries: the `state` of a link to HubSpot, and the ticket of a bound link."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Content = TypeVar("Content")
 class ConnectState:
     """The account and user for whom HubSpot is being connected.
 
-    `nonce` is unique to a state, and the id of its RPC request: each is good once.
+    `nonce` is unique to a state, and the id of its RPC request, so that each state is used once.
     `session` is the digest of the value that the app has bound the link to; None: not bound.
     """
 
@@ -40,7 +40,7 @@ class ConnectState:
     session: str | None = None
 
     def is_of(self, account_id: str, owner: str, session: str) -> bool:
-        """Whether the link was made for this user, in this session; compared in constant time."""
+        """Whether the link was issued to this user in this session; compared in constant time."""
         known = (self.account_id, self.owner, self.session or "")
         given = (account_id, owner, digest_of(session))
         return all(hmac.compare_digest(a.encode(), b.encode()) for a, b in zip(known, given, strict=True))
@@ -48,16 +48,16 @@ class ConnectState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectTicket:
-    """An authorisation code that has not been exchanged yet, and the state that it came with."""
+    """An authorisation code that has not been exchanged yet, and its state."""
 
     state: ConnectState
     code: str
 
 
 class _Seal(Generic[Content]):
-    """Seals values and opens them: encrypted, authentic (compared in constant time), good for so long.
+    """Encrypts and authenticates values (Fernet) that expire after `life`.
 
-    The key is derived for each kind, so that a value of one kind is never valid as another, even with the same secret.
+    The key is derived for each kind, so that a value of one kind is never valid as another under the same secret.
     """
 
     def __init__(  # noqa: PLR0913 - what tells one kind from another, each by name
@@ -76,11 +76,10 @@ class _Seal(Generic[Content]):
         self._kind, self._name, self._origin, self._life, self._clock = kind, name, origin, life, clock
 
     def seal(self, content: Content) -> str:
-        """Return a text that nobody else can make or read."""
         return self._fernet.encrypt_at_time(msgspec.json.encode(content), self._now()).decode()
 
     def open(self, text: str) -> Content:
-        """Read it back. Raises InvalidRequestError when it is not one of ours, or is too old."""
+        """Raise InvalidRequestError for a value that is forged or expired."""
         given = text.encode(errors="replace")
         try:
             content = self._fernet.decrypt_at_time(given, int(self._life.total_seconds()), self._now())
@@ -100,7 +99,7 @@ class _Seal(Generic[Content]):
 
 
 class ConnectStates:
-    """Makes states and reads them, each good for ten minutes."""
+    """Issues and reads states, each valid for ten minutes."""
 
     def __init__(self, secret: SecretStr, *, clock: Callable[[], datetime]) -> None:
         self._seal = _Seal(
@@ -114,20 +113,20 @@ class ConnectStates:
         )
 
     def issue(self, account_id: str, owner: str, *, session: str | None = None) -> str:
-        """Make a state that nobody else can have; of the `session` it holds a digest."""
+        """Return a new state, which holds a digest of the `session`."""
         bound_to = digest_of(session) if session is not None else None
         nonce = secrets.token_urlsafe(24)
         return self._seal.seal(ConnectState(account_id=account_id, owner=owner, nonce=nonce, session=bound_to))
 
     def read(self, text: str) -> ConnectState:
-        """Read a state back. Raises InvalidRequestError when it is not one of ours, or is too old."""
+        """Raise InvalidRequestError for a state that is forged or expired."""
         return self._seal.open(text)
 
 
 class ConnectTickets:
-    """Makes tickets and reads them, each good for three minutes.
+    """Issues and reads tickets, each valid for three minutes.
 
-    The code travels inside, sealed, and is stored nowhere before somebody has confirmed whose it is.
+    The authorisation code travels inside the ticket, and is stored nowhere before its owner has been confirmed.
     """
 
     def __init__(self, secret: SecretStr, *, clock: Callable[[], datetime]) -> None:
@@ -142,14 +141,12 @@ class ConnectTickets:
         )
 
     def issue(self, state: ConnectState, *, code: str) -> str:
-        """Make a ticket for a code that came with this state."""
         return self._seal.seal(ConnectTicket(state=state, code=code))
 
     def read(self, text: str) -> ConnectTicket:
-        """Read a ticket back. Raises InvalidRequestError when it is not one of ours, or is too old."""
+        """Raise InvalidRequestError for a ticket that is forged or expired."""
         return self._seal.open(text)
 
 
 def digest_of(session: str) -> str:
-    """Return the digest of a session's value, which does not reveal the value."""
     return hashlib.sha256(session.encode()).hexdigest()

@@ -1,29 +1,27 @@
-"""ExportService: takes exports in, waits for them, and passes on what becomes of them; what the routes call."""
+"""ExportService: creates and submits jobs, and waits for their pages and their changes of state."""
 
 from __future__ import annotations
 
-import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
+from typing import Any
 
 import structlog
 from starlette.concurrency import run_in_threadpool
 
 from api_shim.auth.jwt import Caller
-from api_shim.downloads.lines import DownloadFormat, csv_lines, ndjson_lines
 from api_shim.operations.waiting_limit import WaitingLimit
 from api_shim.services.group_commit import GroupCommit, Outcome
 from api_shim.services.job_waiter import Hint, JobWaiter, Watch
 from api_shim.services.webhook_rules import WebhookRules
 from worker.errors import BrokerUnavailableError, JobNotFoundError, StoreUnavailableError
-from worker.jobs.interfaces import JobQuery
 from worker.jobs.job import Job, Progress
 from worker.jobs.request import ExportRequest, Origin, SyncRequest
-from worker.jobs.status import IllegalChangeError, JobKind, JobStatus
+from worker.jobs.status import JobKind, JobStatus
 from worker.jobs.sync import new_sync
 from worker.jobs.webhook import Webhook
 from worker.lifecycle.actions import JobActions
@@ -38,7 +36,10 @@ from worker.records.types import ExportType
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportService:
-    """The shim's way to jobs and pages. Stores block, so they are called in threads."""
+    """What routes call on the event loop: what is submitted in groups, and what waits.
+
+    Stores block, so they are called in threads; `control` and `pages` are for routes that run in a thread themselves.
+    """
 
     pages: PageStore
     submitter: JobSubmitter
@@ -61,7 +62,7 @@ class ExportService:
         label: str | None = None,
         webhook: Webhook | None = None,
     ) -> Job:
-        """Write a job down, not stored yet."""
+        """Return a new job; it is not stored yet."""
         now = self.clock()
         return Job(
             job_id=str(uuid.uuid4()),
@@ -81,7 +82,7 @@ class ExportService:
     def new_sync(
         self, caller: Caller, request: SyncRequest, *, label: str | None = None, webhook: Webhook | None = None
     ) -> Job:
-        """Write a sync down, not stored yet."""
+        """Return a new sync; it is not stored yet."""
         made = new_sync(
             str(uuid.uuid4()),
             account_id=caller.account_id,
@@ -94,21 +95,23 @@ class ExportService:
         return replace(made, origin=self.origin())
 
     async def submit(self, job: Job, asked: KeyedRequest | None = None) -> Submission:
-        """Accept a job. With the broker away it stays accepted: the sweeper publishes it later.
+        """Store and publish a job. With the broker away it stays accepted: the sweeper publishes it later.
 
-        A request that came with a key brings a job once; after that it is given the first one, as it stands now.
-        Raises IdempotencyKeyReusedError, and IllegalChangeError when that job is gone.
+        A key creates one job: a repeated request returns the first one, as it is now.
+        Raises IdempotencyKeyReusedError, and IllegalChangeError when the key's job is gone.
         """
-        submission = await self._submit_with_others(job, asked)
-        if submission is None:
+        # A sync is submitted by itself, since its children are created right away.
+        if job.kind is JobKind.SYNC or await self.group_commit.submit(job, asked) is Outcome.ALONE:
             submission = await run_in_threadpool(self._submit, job, asked)
+        else:
+            submission = Submission(job, warnings=self.submitter.warnings_for(job.account_id))
         _name_in_log(submission.job)
         return submission
 
     async def export_page(self, job: Job, *, wait_s: float) -> Page | Job:
-        """Accept a page job and return its page, or the job as it is when it has failed or the time is over.
+        """Submit a page job and return its page; the job when it has failed, was cancelled, or the time is over.
 
-        With the broker away no worker would take it in time: the job is withdrawn. Raises BrokerUnavailableError, and
+        Raises BrokerUnavailableError after withdrawing the job, since no worker would take it in time, and
         TooManyRequestsError with nothing stored.
         """
         limit = self.waiting_limit.one_more(job.account_id, job.owner)
@@ -126,77 +129,32 @@ class ExportService:
 
         Raises JobNotFoundError, and TooManyRequestsError where it would have to wait.
         """
+        read = self._reading(job_id, account_id=caller.account_id)
         with self.waiter.watch(job_id, self.control.states_of) as watch:
-            job = await self.get(job_id, account_id=caller.account_id)
+            job = await read()
             if job.status.is_terminal or wait_s <= 0:
                 return job
             with self.waiting_limit.one_more(caller.account_id, caller.uid):
-                return await self._wait_for_other(job, watch, wait_s=wait_s)
+                async for signal in watch.signals(within_s=wait_s):
+                    if signal is Arrival.PAGE or signal is job.status:
+                        continue
+                    found = await watch.read(read)
+                    if found.status is not job.status:
+                        return found
+                return await read()
 
-    async def get(self, job_id: str, *, account_id: str) -> Job:
-        """Read one of the account's jobs, to be shown. Raises JobNotFoundError."""
-        return await run_in_threadpool(self.control.show, job_id, account_id=account_id)
-
-    async def find(self, job_id: str, *, account_id: str) -> Job:
-        """Read one of the account's jobs for its results. Raises JobNotFoundError."""
-        return await run_in_threadpool(self.control.find, job_id, account_id=account_id)
-
-    async def newest(self, wanted: JobQuery) -> list[Job]:
-        """List an account's jobs."""
-        return await run_in_threadpool(self.control.newest, wanted)
-
-    async def cancel(self, job_id: str, *, account_id: str) -> Job:
-        """Stop a job, now or at its next page. Raises JobNotFoundError, IllegalChangeError."""
-        return await run_in_threadpool(self.control.cancel, job_id, account_id=account_id)
-
-    async def retry(self, job_id: str, *, account_id: str) -> Job:
-        """Have a failed or cancelled job go on. Raises JobNotFoundError, IllegalChangeError."""
-        return await run_in_threadpool(self.control.retry, job_id, account_id=account_id)
-
-    async def delete(self, job_id: str, *, account_id: str) -> None:
-        """Remove a job with its results. Raises JobNotFoundError, IllegalChangeError."""
-        await run_in_threadpool(self.control.delete, job_id, account_id=account_id)
-
-    async def records(self, job: Job, *, start: int, limit: int) -> RecordSlice:
-        """Read records that the job has checkpointed, without a gap; what is beyond may yet be fetched again.
+    def records(self, job: Job, *, start: int, limit: int) -> RecordSlice:
+        """Return checkpointed records without a gap; what lies beyond may be fetched again. Blocks.
 
         Raises JobNotFoundError when the job's pages have been removed since it was read.
         """
-        left = min(limit, job.readable - start)
-        if left <= 0:
+        remaining = min(limit, job.readable - start)
+        if remaining <= 0:
             return RecordSlice(start, [])
-        read = partial(self.pages.read, job.job_id, job.records_type, counted=job.counted_pages)
-        found = await run_in_threadpool(read, start=start, limit=left)
+        found = self.pages.read(job.job_id, job.records_type, counted=job.counted_pages, start=start, limit=remaining)
         if found.end == start:
             raise JobNotFoundError
         return found
-
-    async def finished(self, job_id: str, *, account_id: str) -> Job:
-        """Read an export of which no more comes. Raises JobNotFoundError, and IllegalChangeError for any other job."""
-        job = await self.get(job_id, account_id=account_id)
-        if not job.status.is_terminal:
-            raise IllegalChangeError(
-                f"The job is {job.status}: its {job.records_type} can be downloaded when it has ended"
-            )
-        return job
-
-    def lines(self, job: Job, file_format: DownloadFormat, *, with_bom: bool) -> Iterator[bytes]:
-        """Return the lines of a download. They are read from the store as they are taken, so take them in a thread.
-
-        Raises as `ndjson_lines` and `csv_lines` do.
-        """
-        if file_format is DownloadFormat.NDJSON:
-            return ndjson_lines(self.pages, job)
-        return csv_lines(self.pages, job, with_bom=with_bom)
-
-    async def _submit_with_others(self, job: Job, asked: KeyedRequest | None) -> Submission | None:
-        """Return what came of a job that was stored in a group; None where it has to be submitted by itself.
-
-        So has a sync: its children are made right away.
-        """
-        if job.kind is JobKind.SYNC or await self.group_commit.submit(job, asked) is Outcome.ALONE:
-            return None
-        return Submission(job, warnings=self.submitter.warnings_for(job.account_id))
 
     async def _submit_page(self, job: Job) -> None:
         """Raise what `JobSubmitter.submit` does."""
@@ -213,11 +171,12 @@ class ExportService:
             with suppress(BrokerUnavailableError):
                 self.submitter.submit(job)
             submission = Submission(job)
-        warnings = self.submitter.warnings_for(job.account_id)
-        return replace(submission, job=self._as_of_now(submission.job), warnings=warnings)
+        if job.kind is JobKind.SYNC or submission.is_repeat:
+            submission = replace(submission, job=self._as_of_now(submission.job))
+        return replace(submission, warnings=self.submitter.warnings_for(job.account_id))
 
     def _as_of_now(self, job: Job) -> Job:
-        """Look at what was accepted, of a sync at its children; where nobody can look it is shown as it was."""
+        """Return an earlier job, or a sync, with what follows from other documents; with the database away without."""
         with suppress(StoreUnavailableError):
             if job.kind is JobKind.SYNC:
                 return self.control.show(job.job_id, account_id=job.account_id)
@@ -225,36 +184,25 @@ class ExportService:
         return job
 
     async def _page_of(self, job: Job, watch: Watch, *, wait_s: float) -> Page | Job:
-        """Wait for the page of a page job, or for its end. Once it is announced the job need not be read."""
-        ends_at = time.monotonic() + wait_s
-        while (left_s := ends_at - time.monotonic()) > 0:
-            news = await watch.next_status(timeout_s=left_s)
-            if news is Arrival.PAGE or news is JobStatus.SUCCEEDED:
+        """Wait for the page of a page job, or for its end. Once the page is signalled the job need not be read."""
+        read = self._reading(job.job_id, account_id=job.account_id)
+        async for signal in watch.signals(within_s=wait_s):
+            if signal is Arrival.PAGE or signal is JobStatus.SUCCEEDED:
                 return await run_in_threadpool(self.pages.get, job.job_id, 0)
-            if news is Hint.LOOK or (isinstance(news, JobStatus) and news.is_terminal):
-                job = await watch.read(partial(self.get, job.job_id, account_id=job.account_id))
+            if signal is Hint.LOOK or signal.is_terminal:
+                job = await watch.read(read)
             if job.status.is_terminal:
                 break
         else:
-            job = await self.get(job.job_id, account_id=job.account_id)
+            job = await read()
         if job.status is not JobStatus.SUCCEEDED:
             return job
         return await run_in_threadpool(self.pages.get, job.job_id, 0)
 
-    async def _wait_for_other(self, job: Job, watch: Watch, *, wait_s: float) -> Job:
-        """Wait until the job has another state than `job` has."""
-        ends_at = time.monotonic() + wait_s
-        read = partial(self.get, job.job_id, account_id=job.account_id)
-        while (left_s := ends_at - time.monotonic()) > 0:
-            news = await watch.next_status(timeout_s=left_s)
-            if news is None or news is Arrival.PAGE or news is job.status:
-                continue
-            found = await watch.read(read)
-            if found.status is not job.status:
-                return found
-        return await read()
+    def _reading(self, job_id: str, *, account_id: str) -> Callable[[], Coroutine[Any, Any, Job]]:
+        return partial(run_in_threadpool, self.control.show, job_id, account_id=account_id)
 
 
 def _name_in_log(job: Job) -> None:
-    """Have the rest of the request's lines name the job that was accepted for it."""
+    """Bind the job's id to the rest of the request's log lines."""
     structlog.contextvars.bind_contextvars(job_id=job.job_id)

@@ -1,4 +1,4 @@
-"""GroupCommit: stores and publishes together the jobs that arrive within some milliseconds of each other."""
+"""GroupCommit: stores and publishes jobs together that arrive within a few milliseconds of each other."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from worker.telemetry.metrics import JobMetrics
 _log = structlog.get_logger()
 
 MOST_AT_ONCE = 4
-"""Groups that may be stored at the same time, and published."""
+"""The number of groups that may be stored at the same time, and published."""
 
-_MOST_JOBS = 100  # of 64 KB at most: far from what one call may hold
-_APART_S = 0.008  # of groups that begin, at least: a lone job begins at once, those right behind it go together
-_WITHIN_S = 2.5  # a client is told within 3 s that the database is away, or that its job is stored
-_AT_LEAST_S = 0.3  # for the broker, however late it is asked, and for the database, or it is not asked any more
+_MOST_JOBS = 100  # of at most 64 KB each: far below the limit of one call
+_APART_S = 0.008  # between the starts of two groups: a lone job starts at once, those right behind it are grouped
+_WITHIN_S = 2.5  # a client learns within 3 s that its job is stored, or that the database is away
+_AT_LEAST_S = 0.3  # the broker gets this long, however late; with less left the database is not asked
 
 
 class Outcome(Enum):
@@ -38,47 +38,46 @@ class Outcome(Enum):
 
     PUBLISHED = "published"
     UNPUBLISHED = "unpublished"
-    """It is stored; the sweeper publishes it."""
+    """Stored; the sweeper publishes it."""
     ALONE = "alone"
-    """It is not stored with the others: it has to be submitted by itself, which says what is wrong, if anything is."""
+    """Not stored with the others: submitting it by itself either works or tells what is wrong."""
 
 
 class Storing(Protocol):
-    """Stores a group within so many seconds. Raises StoreUnavailableError."""
+    """Stores what can be stored of a group, within so many seconds. Raises StoreUnavailableError."""
 
-    def __call__(self, group: Sequence[NewJob], *, within_s: float) -> StoredJobs:
-        """Store what can be stored with others."""
+    def __call__(self, group: Sequence[NewJob], *, within_s: float) -> StoredJobs: ...
 
 
 Starting: TypeAlias = Callable[[StoredJobs], Future[None]]
-"""Begins to publish in a thread of its own. Raises BrokerUnavailableError where all threads are taken."""
+"""Starts publishing in a thread of its own. Raises BrokerUnavailableError if all threads are taken."""
 
 
 @dataclass(slots=True, eq=False)
-class _Waiting:
-    """A job whose client waits, until this instant of the loop's clock."""
+class _Pending:
+    """A job whose client waits until `ends_at` by the loop's clock."""
 
     new: NewJob
     outcome: asyncio.Future[Outcome]
     ends_at: float
 
-    def tell(self, outcome: Outcome) -> None:
-        """Let the client's request go on, if it still waits."""
+    def resolve(self, outcome: Outcome) -> None:
+        """Resume the client's request, if it still waits."""
         if not self.outcome.done():
             self.outcome.set_result(outcome)
 
     def fail(self, error: StoreUnavailableError) -> None:
-        """Let the client's request fail."""
         if not self.outcome.done():
             self.outcome.set_exception(error)
 
 
 class GroupCommit:
-    """Of one event loop, which does no more than collect; threads store and publish.
+    """Collects jobs on one event loop; threads store and publish them.
 
-    Nobody waits for others to come: the first job begins a group as soon as the loop has heard of those that came with
-    it. The next group begins 8 ms later, unless four are being stored. A client that goes away changes nothing: its job
-    is stored like the others. A broker that says nothing holds four threads, and no group longer than its clients wait.
+    A job does not wait for others to arrive: the first one starts a group in the next turn of the loop, with those that
+    came in the same turn. The next group starts 8 ms later, unless four are being stored. The job of a client that
+    disconnects is stored like the others. A silent broker holds at most four threads, and no group longer than its
+    clients wait.
     """
 
     def __init__(
@@ -96,7 +95,7 @@ class GroupCommit:
         self._storing = ThreadPoolExecutor(MOST_AT_ONCE, thread_name_prefix="store")
         self._marking = ThreadPoolExecutor(MOST_AT_ONCE, thread_name_prefix="mark")
         self._publishing = asyncio.Semaphore(MOST_AT_ONCE)
-        self._waiting = deque[_Waiting]()
+        self._pending = deque[_Pending]()
         self._being_stored = 0
         self._begins: asyncio.Handle | None = None
         self._next_at = float("-inf")
@@ -105,26 +104,26 @@ class GroupCommit:
     async def submit(self, job: Job, asked: KeyedRequest | None = None) -> Outcome:
         """Store and publish a job with others.
 
-        Raises StoreUnavailableError: of a job that came with a key the request may be sent again, of one without it is
-        not known whether it was stored.
+        Raises StoreUnavailableError, after which it is not known whether the job was stored; a request with a key may
+        be repeated.
         """
         loop = asyncio.get_running_loop()
         outcome: asyncio.Future[Outcome] = loop.create_future()
-        self._waiting.append(_Waiting(NewJob(job=job, asked=asked), outcome, loop.time() + _WITHIN_S))
-        self._begin_in_time(loop)
+        self._pending.append(_Pending(NewJob(job=job, asked=asked), outcome, loop.time() + _WITHIN_S))
+        self._schedule(loop)
         return await outcome
 
     def close(self) -> None:
-        """Let the threads end when they are done."""
+        """Let the threads end once they are idle."""
         self._storing.shutdown(wait=False)
         self._marking.shutdown(wait=False)
 
-    def _begin_in_time(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Begin a group when its time has come, unless there is nobody for it, or as many as may be are being stored.
+    def _schedule(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Schedule the next group, unless no job waits or the maximum number of groups is being stored.
 
-        It begins in a context of its own: what is logged on the way is not about the request that came first.
+        The group gets a context of its own: its log lines must not carry the ids of the first request.
         """
-        if self._begins is not None or not self._waiting or self._being_stored >= MOST_AT_ONCE:
+        if self._begins is not None or not self._pending or self._being_stored >= MOST_AT_ONCE:
             return
         pause_s, context = self._next_at - loop.time(), Context()
         if pause_s > 0:
@@ -135,32 +134,32 @@ class GroupCommit:
     def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
         self._begins = None
         self._next_at = loop.time() + _APART_S
-        group = [self._waiting.popleft() for _ in range(min(_MOST_JOBS, len(self._waiting)))]
+        group = [self._pending.popleft() for _ in range(min(_MOST_JOBS, len(self._pending)))]
         late = [each for each in group if each.ends_at - loop.time() < _AT_LEAST_S]
         for each in late:
             each.fail(StoreUnavailableError())
-        if in_time := group[len(late) :]:  # who came first is late first
+        if in_time := group[len(late) :]:  # late jobs come first: all wait equally long
             self._being_stored += 1
             commit = loop.create_task(self._commit(in_time))
             self._commits.add(commit)
             commit.add_done_callback(self._commits.discard)
-        self._begin_in_time(loop)
+        self._schedule(loop)
 
-    async def _commit(self, group: Sequence[_Waiting]) -> None:
+    async def _commit(self, group: Sequence[_Pending]) -> None:
         stored = await self._stored(group)
         if stored is None:
             return
         ids = {job.job_id for job in stored.jobs}
         others = [each for each in group if each.new.job.job_id not in ids]
         for each in others:
-            each.tell(Outcome.ALONE)
+            each.resolve(Outcome.ALONE)
         if stored.jobs:
             outcome = await self._published(stored, ends_at=group[0].ends_at)
             for each in group:
-                each.tell(outcome)
+                each.resolve(outcome)
 
-    async def _stored(self, group: Sequence[_Waiting]) -> StoredJobs | None:
-        """Return what was stored; None where the database is away, and everyone was told so."""
+    async def _stored(self, group: Sequence[_Pending]) -> StoredJobs | None:
+        """Return what was stored; None if nothing was, and every waiting request has its outcome."""
         loop = asyncio.get_running_loop()
         store = partial(self._store, [each.new for each in group], within_s=group[0].ends_at - loop.time())
         try:
@@ -168,24 +167,24 @@ class GroupCommit:
         except StoreUnavailableError as error:
             for each in group:
                 each.fail(error)
-        except Exception:  # noqa: BLE001 - whatever it is, it is not the fault of all of them: each is tried by itself
+        except Exception:  # noqa: BLE001 - one bad job must not fail the others: each is submitted by itself
             _log.exception("group_not_stored", jobs=len(group))
             for each in group:
-                each.tell(Outcome.ALONE)
+                each.resolve(Outcome.ALONE)
         finally:
             self._being_stored -= 1
-            self._begin_in_time(loop)
+            self._schedule(loop)
         return None
 
     async def _published(self, stored: StoredJobs, *, ends_at: float) -> Outcome:
-        """Publish within the time of the first client; what was not published is noted for the sweeper."""
+        """Publish before the first client's deadline; jobs that were not published are marked for the sweeper."""
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout_at(max(ends_at, loop.time() + _AT_LEAST_S)), self._publishing:
                 await asyncio.wrap_future(self._start_publishing(stored))
         except (BrokerUnavailableError, TimeoutError):
             self._metrics.publish_failures.inc(len(stored.jobs))
-            with suppress(StoreUnavailableError):  # then the sweeper finds out later, and publishes as well
+            with suppress(StoreUnavailableError):  # the sweeper publishes unmarked jobs as well, only later
                 await loop.run_in_executor(self._marking, self._mark_unpublished, stored.jobs)
             return Outcome.UNPUBLISHED
         self._metrics.published.inc(len(stored.jobs))

@@ -1,13 +1,13 @@
-"""JobWaiter: wakes requests that wait, by one Redis subscription and one look a second for the whole process."""
+"""JobWaiter: wakes waiting requests, by one Redis subscription and one poll a second for the whole process."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import Enum
-from typing import Any, TypeAlias
+from typing import Any, Self, TypeAlias
 
 import anyio.to_thread
 import structlog
@@ -25,18 +25,18 @@ _log = structlog.get_logger()
 _RECONNECT_S = 1.0
 _SILENCE_S = 5.0
 _LOOK_EVERY_S = 1.0  # in case a notification is lost
-_MOST_AT_ONCE = 1000
+_IDS_A_QUERY = 1000
 
 
 class Hint(Enum):
-    """What is announced in place of a state."""
+    """What is signalled in place of a state."""
 
-    LOOK = "look"
+    LOOK = "read"
     """Read the job: it is gone, or the store is away."""
 
 
 News: TypeAlias = Announced | Hint
-Look: TypeAlias = Callable[[Sequence[str]], Mapping[str, JobStatus | None]]
+ReadStates: TypeAlias = Callable[[Sequence[str]], Mapping[str, JobStatus | None]]
 """Read the states of these ids in one query: None where one is gone; ids that are not known yet are left out.
 
 Raises StoreUnavailableError. Blocks, and so is called in a thread.
@@ -44,60 +44,86 @@ Raises StoreUnavailableError. Blocks, and so is called in a thread.
 
 
 class _Watched:
-    """One id that is waited for, by however many requests."""
+    """One id that any number of requests wait for."""
 
-    def __init__(self, look: Look) -> None:
-        self.look = look
+    def __init__(self, read_states: ReadStates) -> None:
+        self.read_states = read_states
         self.watches: list[Watch] = []
         self._reading: asyncio.Task[Job] | None = None
 
-    def tell(self, news: News, *, if_new: bool = False) -> None:
-        """Wake all waiting requests, or those for which the state is new. What was read before is out of date."""
-        told = [watch for watch in self.watches if not if_new or watch.is_new(news)]
-        if told:
+    def signal(self, signal: News, *, if_new: bool = False) -> None:
+        """Wake all waiting requests, or those to which the state is new. What was read before is out of date."""
+        woken = [watch for watch in self.watches if not if_new or watch.is_new(signal)]
+        if woken:
             self._reading = None
-        for watch in told:
-            watch.tell(news)
+        for watch in woken:
+            watch.signal(signal)
 
-    async def read_once(self, read: Callable[[], Awaitable[Job]]) -> Job:
-        """Read the job once for all requests that the same news has woken."""
+    async def read_once(self, read: Callable[[], Coroutine[Any, Any, Job]]) -> Job:
         if self._reading is None:
-            self._reading = asyncio.ensure_future(_awaited(read))
-            self._reading.add_done_callback(_forget_failure)
+            self._reading = asyncio.create_task(read())
+            self._reading.add_done_callback(_ignore_failure)
+        # Shielded: the request that began the read may be cancelled while others wait for the same read.
         return await asyncio.shield(self._reading)
 
 
 class Watch:
-    """News of one job, for one request."""
+    """The signals of one job, for one request."""
 
     def __init__(self, watched: _Watched) -> None:
         self._watched = watched
-        self._news: asyncio.Queue[News] = asyncio.Queue()
-        self._told: News | None = None
+        self._queue: asyncio.Queue[News] = asyncio.Queue()
+        self._last: News | None = None
 
-    def is_new(self, news: News) -> bool:
-        """Whether the state differs from what this request was told last; "read the job" may be told repeatedly."""
-        return news is Hint.LOOK or news is not self._told
+    def is_new(self, signal: News) -> bool:
+        """Whether the state differs from the last one signalled; "read the job" may be signalled repeatedly."""
+        return signal is Hint.LOOK or signal is not self._last
 
-    def tell(self, news: News) -> None:
-        """Pass on a new state."""
-        self._told = news
-        self._news.put_nowait(news)
+    def signal(self, signal: News) -> None:
+        self._last = signal
+        self._queue.put_nowait(signal)
 
     async def next_status(self, *, timeout_s: float) -> News | None:
-        """Return the next news, mostly an announced state, or None when there was none in time."""
+        """Return the next signal, usually a state; None when there was none in time."""
         try:
-            return await asyncio.wait_for(self._news.get(), timeout_s)
+            async with asyncio.timeout(timeout_s):
+                return await self._queue.get()
         except TimeoutError:
             return None
 
-    async def read(self, read: Callable[[], Awaitable[Job]]) -> Job:
-        """Return the job as it is after the latest news. Requests that wait for the same job share one reading."""
+    def signals(self, *, within_s: float) -> Signals:
+        """Iterate over the signals until the time is over.
+
+        A signal can be lost: read once more after the loop.
+        """
+        return Signals(self, within_s=within_s)
+
+    async def read(self, read: Callable[[], Coroutine[Any, Any, Job]]) -> Job:
+        """Return the job as it is after the latest signal; requests that wait for the same job share one read."""
         return await self._watched.read_once(read)
 
 
+class Signals:
+    """The one loop in which requests wait. A class, since a generator that is left early has to be closed."""
+
+    def __init__(self, watch: Watch, *, within_s: float) -> None:
+        self._watch = watch
+        self._loop = asyncio.get_running_loop()
+        self._ends_at = self._loop.time() + within_s
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> News:
+        remaining_s = self._ends_at - self._loop.time()
+        signal = await self._watch.next_status(timeout_s=remaining_s) if remaining_s > 0 else None
+        if signal is None:
+            raise StopAsyncIteration
+        return signal
+
+
 class JobWaiter:
-    """Passes announcements on to waiting requests. A lost one costs a second at most: the store is read as well.
+    """Passes notifications on to waiting requests. A lost one costs a second at most: the store is polled as well.
 
     The cost depends on the number of jobs that are waited for, not of requests: one query for up to a thousand jobs.
     """
@@ -108,9 +134,9 @@ class JobWaiter:
         self._own_thread: CapacityLimiter | None = None
 
     @contextmanager
-    def watch(self, job_id: str, look: Look) -> Iterator[Watch]:
+    def watch(self, job_id: str, read_states: ReadStates) -> Iterator[Watch]:
         """Listen for one job. Begin before the job is published, so that nothing is missed."""
-        watched = self._watched.setdefault(job_id, _Watched(look))
+        watched = self._watched.setdefault(job_id, _Watched(read_states))
         watch = Watch(watched)
         watched.watches.append(watch)
         try:
@@ -121,14 +147,14 @@ class JobWaiter:
                 del self._watched[job_id]
 
     async def listen(self) -> None:
-        """Pass announcements on until cancelled, through Redis' absences; the connections are closed then."""
-        looking = asyncio.create_task(self._look_now_and_then())
+        """Pass notifications on until cancelled, reconnecting to Redis; the connections are closed then."""
+        polling = asyncio.create_task(self._poll())
         try:
             while True:
                 await self._listen_once()
                 await asyncio.sleep(_RECONNECT_S)
         finally:
-            looking.cancel()
+            polling.cancel()
             await self._redis.aclose()
 
     async def _listen_once(self) -> None:
@@ -136,14 +162,15 @@ class JobWaiter:
             async with self._redis.pubsub() as subscription:
                 await subscription.subscribe(CHANNEL)
                 while True:
-                    await self._hear(subscription)
+                    await self._receive(subscription)
         except (RedisError, OSError) as error:
             _log.warning("not_listening", error=type(error).__name__)
 
-    async def _hear(self, subscription: PubSub) -> None:
-        """Wait for one message; after a silence ask for a sign of life. Raises RedisError when none comes."""
+    async def _receive(self, subscription: PubSub) -> None:
+        """Wait for one message; ping after a silence. Raises RedisError when the ping is not answered."""
         message = await subscription.get_message(timeout=_SILENCE_S)
         if message is None:
+            # A peer that vanished without closing the connection looks like one that has nothing to say.
             await subscription.ping()
             message = await subscription.get_message(timeout=_SILENCE_S)
         if message is None:
@@ -155,41 +182,37 @@ class JobWaiter:
         try:
             job_id, status = read_announcement(message["data"])
         except ValueError:
-            _log.warning("announcement_not_understood")  # another program's, or another version's: no reason to go deaf
+            _log.warning("announcement_not_understood")  # from another program or another version: keep listening
             return
         if job_id in self._watched:
-            self._watched[job_id].tell(status)
+            self._watched[job_id].signal(status)
 
-    async def _look_now_and_then(self) -> None:
+    async def _poll(self) -> None:
         # A thread of its own: requests that wait for an absent server may occupy all threads of the pool.
         self._own_thread = CapacityLimiter(1)
         while True:
             await asyncio.sleep(_LOOK_EVERY_S)
-            for look, ids in self._by_look().items():
-                for begin in range(0, len(ids), _MOST_AT_ONCE):
-                    await self._look(look, ids[begin : begin + _MOST_AT_ONCE])
+            for read_states, ids in self._ids_by_query().items():
+                for begin in range(0, len(ids), _IDS_A_QUERY):
+                    await self._read_states(read_states, ids[begin : begin + _IDS_A_QUERY])
 
-    def _by_look(self) -> Mapping[Look, list[str]]:
-        ids = defaultdict[Look, list[str]](list)
+    def _ids_by_query(self) -> Mapping[ReadStates, list[str]]:
+        ids = defaultdict[ReadStates, list[str]](list)
         for job_id, watched in self._watched.items():
-            ids[watched.look].append(job_id)
+            ids[watched.read_states].append(job_id)
         return ids
 
-    async def _look(self, look: Look, ids: Sequence[str]) -> None:
+    async def _read_states(self, read_states: ReadStates, ids: Sequence[str]) -> None:
         try:
-            found = await anyio.to_thread.run_sync(look, ids, abandon_on_cancel=True, limiter=self._own_thread)
-        except Exception:  # noqa: BLE001 - a failed read must not end the later ones; each request reads for itself
+            found = await anyio.to_thread.run_sync(read_states, ids, abandon_on_cancel=True, limiter=self._own_thread)
+        except Exception:  # noqa: BLE001 - a failed poll must not end polling; each request reads for itself
             found = dict.fromkeys(ids)
         for job_id, status in found.items():
             if job_id in self._watched:
-                self._watched[job_id].tell(Hint.LOOK if status is None else status, if_new=True)
+                self._watched[job_id].signal(Hint.LOOK if status is None else status, if_new=True)
 
 
-async def _awaited(read: Callable[[], Awaitable[Job]]) -> Job:
-    return await read()
-
-
-def _forget_failure(task: asyncio.Task[Job]) -> None:
-    """Mark a failure as seen: those who waited for it may all have gone."""
+def _ignore_failure(task: asyncio.Task[Job]) -> None:
+    # asyncio complains of an exception that nobody fetched, and every request that waited may have gone.
     if not task.cancelled():
         task.exception()

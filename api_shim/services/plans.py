@@ -1,4 +1,4 @@
-"""PlanService: says what exports would come to, with nothing started."""
+"""PlanService: plans exports without starting them."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from worker.rpc.requests import Answer, PlanExports, PlannedExport, RpcRequest
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanService:
-    """What routes call for `"dry_run": true`."""
+    """What routes call for `"dry_run": true`; a worker makes the plan, since it may have to ask HubSpot."""
 
     tokens: TokenStore
     rpc_requests: RpcClient
     clock: Callable[[], datetime]
 
     async def plan(self, caller: Caller, exports: Sequence[PlannedExport]) -> Answer:
-        """Plan exports that would run side by side.
+        """Return a plan of exports that would run in parallel.
 
         Raises TokenNotFoundError, TokenUnreadableError, and what `RpcClient.ask` raises.
         """

@@ -1,11 +1,9 @@
-"""RecordService: the current copy as the routes read it."""
+"""RecordService: reads the current copy, and erases from it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-
-from starlette.concurrency import run_in_threadpool
 
 from api_shim.auth.jwt import Caller
 from worker.accounts.portal_interfaces import PresentPortals
@@ -21,39 +19,37 @@ _ERASE_WITHIN_S = 1.5  # most records lie in few pages; a client is answered wit
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordService:
-    """The shim's way to the current copy. The store blocks, so it is called in threads."""
+    """The current copy, for routes that run in a thread: every method blocks."""
 
     records: RecordStore
     eraser: Eraser
     portals: PresentPortals
 
-    async def copy_of(self, caller: Caller, export_type: ExportType) -> CopyId:
-        """Give the copy of the portal that is connected; while nobody has told which that is, of the last one."""
-        hub_id = await run_in_threadpool(self.portals.present, caller.account_id, caller.uid)
+    def copy_of(self, caller: Caller, export_type: ExportType) -> CopyId:
+        """Return the copy of the connected portal; where that is not known, of the one connected last."""
+        hub_id = self.portals.present(caller.account_id, caller.uid)
         return CopyId(account_id=caller.account_id, export_type=export_type, hub_id=hub_id)
 
-    async def require_its(self, copy: CopyId, *, hub_id: int | None) -> None:
-        """Raise PortalChangedError where a cursor that names this portal cannot lead on in a copy.
+    def require_same_portal(self, copy: CopyId, *, hub_id: int | None) -> None:
+        """Raise PortalChangedError for a cursor of another portal's copy.
 
-        Those of older versions name none: they are of the account's first copy.
+        Cursors of older versions name no portal: they belong to the account's first copy.
         """
         if hub_id is None and copy.hub_id is not None:
-            hub_id = await run_in_threadpool(self.records.first_portal, copy)
+            hub_id = self.records.first_portal(copy)
         if copy.hub_id is not None and hub_id not in {None, copy.hub_id}:
             raise PortalChangedError("The cursor", hub_id=hub_id, connected=copy.hub_id, remedy=FROM_THE_START)
 
-    async def find(self, copy: CopyId, record_id: int) -> CopiedRecord:
-        """Read one record, deleted or not. Raises RecordNotFoundError."""
-        return await run_in_threadpool(self.records.find, copy, record_id)
+    def find(self, copy: CopyId, record_id: int) -> CopiedRecord:
+        """Return one record, deleted or not. Raises RecordNotFoundError."""
+        return self.records.find(copy, record_id)
 
-    async def read(
+    def read(
         self, copy: CopyId, *, shown: Shown, since: datetime | None, after: Place | None, limit: int
     ) -> list[CopiedRecord]:
-        """Read on in the order of change."""
-        return await run_in_threadpool(self.records.read, copy, shown=shown, since=since, after=after, limit=limit)
+        """Return records in the order of their last change."""
+        return self.records.read(copy, shown=shown, since=since, after=after, limit=limit)
 
-    async def erase(self, copy: CopyId, record_id: int, caller: Caller) -> bool:
-        """Forget a record; False when it is written down and the rest takes longer than a caller should wait."""
-        return await run_in_threadpool(
-            self.eraser.erase, copy, record_id, requested_by=caller.uid, within_s=_ERASE_WITHIN_S
-        )
+    def erase(self, copy: CopyId, record_id: int, caller: Caller) -> bool:
+        """Erase a record; False when the erasure is stored but takes longer than a caller should wait."""
+        return self.eraser.erase(copy, record_id, requested_by=caller.uid, within_s=_ERASE_WITHIN_S)

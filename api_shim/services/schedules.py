@@ -1,4 +1,4 @@
-"""ScheduleService: keeps an account's schedule as its user wants it, and says how it stands."""
+"""ScheduleService: an account's schedule, and what keeps it from running."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-
-from starlette.concurrency import run_in_threadpool
 
 from api_shim.auth.jwt import Caller
 from api_shim.requests.schemas import ScheduleBody
@@ -21,7 +19,7 @@ from worker.schedules.timetable import Timetable
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """A schedule, and why its runs do not come about; None: they do."""
+    """A schedule, and why it does not run; None: it does."""
 
     schedule: Schedule
     stopped_reason: str | None
@@ -29,7 +27,7 @@ class Standing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScheduleService:
-    """What the routes of schedules call. Stores block, so they are called in threads."""
+    """Reads, stores and removes schedules, for routes that run in a thread: every method blocks."""
 
     schedules: ScheduleStore
     tokens: TokenStore
@@ -37,34 +35,28 @@ class ScheduleService:
     jitter_window_s: int
     clock: Callable[[], datetime]
 
-    async def find(self, caller: Caller) -> Standing:
-        """Read the schedule of the caller's account and user. Raises ScheduleNotFoundError."""
-        return await run_in_threadpool(self._find, caller)
-
-    async def put(self, caller: Caller, wanted: ScheduleBody, *, webhook: Webhook | None) -> tuple[Standing, bool]:
-        """Store a schedule; gives also whether there was none before.
-
-        Raises InvalidRequestError for a cron or a zone that is no good, TokenNotFoundError, TokenUnreadableError.
-        """
-        return await run_in_threadpool(self._put, caller, wanted, webhook)
-
-    async def remove(self, caller: Caller) -> None:
-        """Forget the schedule; a sync that it has started goes on. Raises ScheduleNotFoundError."""
-        if not await run_in_threadpool(self.schedules.remove, caller.account_id, caller.uid):
-            raise ScheduleNotFoundError
-
-    def _find(self, caller: Caller) -> Standing:
+    def find(self, caller: Caller) -> Standing:
+        """Return the schedule of the caller's account and user. Raises ScheduleNotFoundError."""
         schedule = self.schedules.get(caller.account_id, caller.uid)
         if schedule is None:
             raise ScheduleNotFoundError
         return self._standing(schedule)
 
-    def _put(self, caller: Caller, wanted: ScheduleBody, webhook: Webhook | None) -> tuple[Standing, bool]:
+    def put(self, caller: Caller, wanted: ScheduleBody, *, webhook: Webhook | None) -> tuple[Standing, bool]:
+        """Store a schedule; return it, and whether there was none before.
+
+        Raises InvalidRequestError for a wrong cron or time zone, TokenNotFoundError, TokenUnreadableError.
+        """
         schedule = self._schedule(caller, wanted, webhook)
         if self.tokens.find(caller.account_id, caller.uid) is None:
             raise TokenNotFoundError
         stored, is_new = self.schedules.put(schedule)
         return self._standing(stored), is_new
+
+    def remove(self, caller: Caller) -> None:
+        """Remove the schedule; a sync that it has started continues. Raises ScheduleNotFoundError."""
+        if not self.schedules.remove(caller.account_id, caller.uid):
+            raise ScheduleNotFoundError
 
     def _schedule(self, caller: Caller, wanted: ScheduleBody, webhook: Webhook | None) -> Schedule:
         timetable, now = Timetable.parse(wanted.cron, wanted.timezone), self.clock()

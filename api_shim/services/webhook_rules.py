@@ -1,4 +1,4 @@
-"""WebhookRules: which webhooks may be asked for here."""
+"""WebhookRules: which webhooks a request may ask for."""
 
 from __future__ import annotations
 
@@ -12,15 +12,13 @@ from worker.webhooks.url_policy import require_deliverable
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebhookRules:
-    """What the settings say of webhooks; for all that may be told of by one: exports, syncs and schedules."""
+    """The settings of webhooks, which hold for exports, syncs and schedules alike."""
 
     can_sign: bool
     allow_private: bool
 
-    def accept(self, asked: WebhookBody | None) -> Webhook | None:
-        """Give what a job is to keep of a request's webhook. Raises InvalidRequestError."""
-        if asked is None:
-            return None
+    def accept(self, asked: WebhookBody) -> Webhook:
+        """Return what a job or a schedule stores of a request's webhook. Raises InvalidRequestError."""
         if not self.can_sign:
             raise InvalidRequestError("webhook: webhooks are not configured here: WEBHOOK_SECRET is not set")
         try:

@@ -1,4 +1,4 @@
-"""Whether the broker takes messages, workers take them from every queue, and beat sends them."""
+"""Checks that the broker accepts messages, workers consume every queue, and beat sends sweeps."""
 
 from __future__ import annotations
 
@@ -20,10 +20,8 @@ SUBJECTS = ("broker", "workers", "queues", "beat")
 
 _ANSWER_S = 2
 _LOOK_EVERY_S = 1.0
-_LOOKS, _MOST_LOOKS = (
-    8,
-    65,
-)  # beat sends a sweep every 2 s where it sees that nobody sweeps, and once a minute in any case
+# Beat sends a sweep after 2 s if it sees in the database that none is running, and once a minute in any case.
+_LOOKS, _MOST_LOOKS = 8, 65
 _SWEPT_WITHIN_S = 75.0
 _QUEUES = (QUEUE_INTERACTIVE, QUEUE_BULK, QUEUE_UPKEEP)
 
@@ -31,7 +29,7 @@ Replies = Mapping[str, Any]
 
 
 def check_broker(app: Celery, *, store: StoreSettings | None, pause: Callable[[float], None]) -> Iterator[Finding]:
-    """Go on only as far as there is someone to ask."""
+    """Stop at the first server that does not answer."""
     answer_quickly(app)
     try:
         if nodes_of(app) > 1:
@@ -42,14 +40,14 @@ def check_broker(app: Celery, *, store: StoreSettings | None, pause: Callable[[f
         queues: Replies = app.control.inspect(timeout=_ANSWER_S).active_queues() or {}
         yield from judge_workers(queues)
         ended_s = _last_sweep_s(store)
-        looks = _LOOKS if ended_s is not None else _MOST_LOOKS  # perhaps this is not the database that beat looks into
+        looks = _LOOKS if ended_s is not None else _MOST_LOOKS  # beat may use another database
         yield judge_last_sweep(ended_s) or _check_beat(app, sorted(queues), looks=looks, pause=pause)
     except NOT_REACHED as error:
         yield wrong("broker", f"does not answer: {one_line(error)}")
 
 
 def judge_workers(queues: Replies) -> Iterator[Finding]:
-    """Judge who answered, and what each consumes."""
+    """Check that workers answered, and that they consume every queue."""
     if not queues:
         yield wrong("workers", f"none answered within {_ANSWER_S} s; start one: celery -A worker worker")
         yield skipped("queues", "no worker answers")
@@ -66,12 +64,12 @@ def judge_workers(queues: Replies) -> Iterator[Finding]:
 
 
 def sweeps_in(stats: Replies) -> int:
-    """Count the sweeps that these workers have begun since they started."""
+    """Count the sweeps that these workers have started since their own start."""
     return sum(each.get("total", {}).get(SWEEP, 0) for each in stats.values())
 
 
 def judge_last_sweep(ended_s: float | None) -> Finding | None:
-    """Take a sweep that ended lately, or is at work (less than 0), for a sign of beat; None: it shows nothing."""
+    """Conclude from a recent sweep, or one in progress (less than 0), that beat runs; None: no conclusion."""
     if ended_s is None or abs(ended_s) > _SWEPT_WITHIN_S:
         return None
     return ok("beat", f"the last sweep ended {ended_s:.0f} s ago" if ended_s >= 0 else "a sweep is at work")
@@ -85,7 +83,7 @@ def _last_sweep_s(store: StoreSettings | None) -> float | None:
 
 
 def _check_beat(app: Celery, workers: list[str], *, looks: int, pause: Callable[[float], None]) -> Finding:
-    """See a sweep begin: beat alone sends them, and nothing else shows that it runs."""
+    """Wait for a sweep to start: only beat sends them, and nothing else shows that it runs."""
     if not workers:
         return skipped("beat", "no worker answers that could tell")
     inspect = app.control.inspect(destination=workers, limit=len(workers), timeout=_ANSWER_S)

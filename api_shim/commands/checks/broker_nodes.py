@@ -1,4 +1,4 @@
-"""Checks whether the named RabbitMQ nodes answer, and whether they form one cluster."""
+"""Checks that the configured RabbitMQ nodes answer, and that they form one cluster."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ _LOCKED = 405
 
 
 def check_nodes(app: Celery) -> Finding:
-    """Ask all of them."""
     with ExitStack() as open_connections:
         connections = [
             open_connections.enter_context(app.connection_for_write(url))
@@ -29,13 +28,13 @@ def check_nodes(app: Celery) -> Finding:
 
 
 def judge_nodes(nodes: Mapping[str, bool | None]) -> Finding:
-    """Judge the nodes by whether each sees the queue of the first; None: it does not answer.
+    """Check that each node sees the queue of the first; None: the node does not answer.
 
-    Separate servers would lose jobs: a worker connected to one never sees what was published to another.
+    Separate servers would lose jobs: a worker connected to one never receives what was published to another.
     """
     if strangers := [node for node, is_of_cluster in nodes.items() if is_of_cluster is False]:
-        told = f"not in one cluster with the first: {', '.join(strangers)}"
-        return wrong(SUBJECT, f"{told}; name the nodes of one cluster in CELERY_BROKER_URL")
+        found = f"not in one cluster with the first: {', '.join(strangers)}"
+        return wrong(SUBJECT, f"{found}; name the nodes of one cluster in CELERY_BROKER_URL")
     away = [node for node, is_of_cluster in nodes.items() if is_of_cluster is None]
     return verdict_on(
         SUBJECT,
@@ -46,7 +45,7 @@ def judge_nodes(nodes: Mapping[str, bool | None]) -> Finding:
 
 
 def _ask(connections: list[Connection]) -> Iterator[tuple[str, bool | None]]:
-    """Declare a temporary queue at the first node that answers, and look for it from each of the others."""
+    """Declare a temporary queue on the first node that answers, and look for it from each of the others."""
     probe: str | None = None
     for connection in connections:
         name = f"{connection.hostname}:{connection.port}"
@@ -68,7 +67,7 @@ def _declare_probe(connection: Connection) -> str:
 
 
 def _sees(connection: Connection, queue: str) -> bool:
-    """Whether this node knows an exclusive queue of another connection: if so it is locked, otherwise not found."""
+    """Whether this node knows an exclusive queue of another connection: it is then locked, otherwise not found."""
     channel = cast("Any", connection.default_channel)
     try:
         channel.queue_declare(queue, passive=True)

@@ -1,4 +1,4 @@
-"""Which legacy lists are remembered as gone: nothing is wrong then, but whoever looks after accounts wants to know."""
+"""Reports which legacy lists are remembered as gone: no fault, but operators want to know."""
 
 from __future__ import annotations
 
@@ -15,12 +15,11 @@ _MOST_NAMED = 5
 
 
 def check_gone_lists(database: MongoDatabase) -> Finding:
-    """Name some of them."""
     return report_on(MongoGoneListStore(database).remembered_first(most=_MOST_NAMED + 1))
 
 
 def report_on(gone: Sequence[GoneList]) -> Finding:
-    """Say which accounts begin with the dated API for which types, and how that is taken back."""
+    """Name accounts and types that start with the dated API, and how to reset that."""
     if not gone:
         return ok(SUBJECT, "no legacy list is remembered as gone")
     named = [f"{each.export_type} of account {each.account_id} since {each.since:%Y-%m-%d}" for each in gone]

@@ -1,4 +1,4 @@
-"""Which indexes of the stores are missing; the stores themselves are asked which those are."""
+"""Finds indexes that are missing. The stores themselves define which they need."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ Keys = tuple[tuple[str, int], ...]
 
 @dataclass(frozen=True, slots=True)
 class _Index:
-    """An index as far as it changes what the database does."""
+    """The properties of an index that change its behaviour."""
 
     keys: Keys
     unique: bool
@@ -55,7 +55,7 @@ class _Index:
 
 
 class _Listener:
-    """Stands in for the database while a store says which indexes it wants; nothing is created."""
+    """Takes the place of the database, to record which indexes a store would create."""
 
     def __init__(self) -> None:
         self.wanted: list[tuple[str, _Index]] = []
@@ -73,12 +73,12 @@ class _Collection:
         self.wanted.append((self.name, _Index.of(keys, options)))
 
     def index_information(self) -> dict[str, Any]:
-        """Return nothing: what an older version has made is no concern here."""
+        """Return nothing: the indexes of older versions do not matter here."""
         return {}
 
 
 def missing_indexes(database: MongoDatabase) -> list[str]:
-    """Name what is missing as `collection (key, key)`."""
+    """Return the missing indexes as `collection (key, key)`."""
     return [
         f"{collection} ({', '.join(name for name, _ in index.keys)})"
         for collection, index in _wanted()

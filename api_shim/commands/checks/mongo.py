@@ -1,4 +1,4 @@
-"""Whether MongoDB is there, keeps what it acknowledges, agrees on the time, and has the indexes."""
+"""Checks that MongoDB answers, keeps what it acknowledges, agrees on the time, and has the indexes."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _INDEXES = "mongodb indexes"
 _INSIDE = (_INDEXES, tokens.SUBJECT, gone_lists.SUBJECT, token_endpoints.SUBJECT)
 SUBJECTS = ("mongodb", "mongodb replica set", "mongodb write concern", "clock", *_INSIDE)
 
-_CLOCKS_DIFFER_S = 5.0  # a tenth of what a token is renewed before its end
+_CLOCKS_DIFFER_S = 5.0  # a tenth of the minute before its expiry at which a token is renewed
 
 
 def check_mongo(settings: StoreSettings, *, clock: Callable[[], datetime]) -> Iterator[Finding]:
-    """Go on as far as there is an answer."""
+    """Stop where MongoDB does not answer."""
     try:
         with open_database(settings) as database:
             asked_at = clock()
@@ -36,7 +36,7 @@ def check_mongo(settings: StoreSettings, *, clock: Callable[[], datetime]) -> It
 
 
 def judge_replica_set(hello: Document) -> Finding:
-    """Want a replica set with a primary: transactions, change streams and majority writes need one."""
+    """Require a replica set with a primary: transactions, change streams and majority writes need one."""
     subject = "mongodb replica set"
     if "setName" not in hello:
         return wrong(subject, "this is a single server; start it with --replSet and run rs.initiate()")
@@ -50,7 +50,7 @@ def judge_replica_set(hello: Document) -> Finding:
 
 
 def judge_write_concern(concern: Document, *, members: int) -> Finding:
-    """Want writes that survive a killed server: with the majority, and in the journal."""
+    """Require writes that survive a killed server: acknowledged by the majority, and journaled."""
     w, journal = concern.get("w"), concern.get("j")
     by_majority = w == "majority" or (isinstance(w, int) and w > members // 2)
     return verdict_on(
@@ -62,7 +62,7 @@ def judge_write_concern(concern: Document, *, members: int) -> Finding:
 
 
 def judge_clock(theirs: datetime, *, asked_at: datetime, answered_at: datetime) -> Finding:
-    """Compare with the middle of the question's time."""
+    """Compare MongoDB's clock with the middle of the interval in which it was asked."""
     ours = asked_at + (answered_at - asked_at) / 2
     ahead_s = (theirs - ours).total_seconds()
     return verdict_on(

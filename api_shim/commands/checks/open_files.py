@@ -1,4 +1,4 @@
-"""Checks whether a shim started in this environment may open enough files for its clients."""
+"""Checks that a shim started in this environment may open enough files for its connections."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _ENOUGH = 500
 
 
 def check_open_files(wanted: int | None) -> Finding:
-    """Look at the limit of open files; `wanted` is MAX_CONNECTIONS, where that is set."""
+    """Check the limit of open files; `wanted` is MAX_CONNECTIONS, if it is set."""
     files, enough = most_files(), wanted or _ENOUGH
     return verdict_on(
         "open files",

@@ -1,4 +1,4 @@
-"""Whether a Redis is there, new enough, and keeps what it is given."""
+"""Checks that Redis answers, is new enough, and persists its data."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _OLDEST = (6, 2)
 
 
 def check_redis(settings: StoreSettings) -> Iterator[Finding]:
-    """Check the limiter's Redis, and the broker's where that is another one."""
+    """Check the limiter's Redis, and the broker's if it is a different one."""
     broker = settings.celery_broker_url.get_secret_value()
     yield from _check(settings.redis, subject="redis")
     if broker != settings.redis and settings.broker.redis is not None:
@@ -27,7 +27,7 @@ def check_redis(settings: StoreSettings) -> Iterator[Finding]:
 
 
 def judge_redis(info: Mapping[str, Any], *, subject: str) -> Iterator[Finding]:
-    """Judge what INFO says; it is asked instead of CONFIG, which hosted servers refuse."""
+    """Check the answer to INFO, which is used since hosted servers refuse CONFIG."""
     version = str(info.get("redis_version", "0"))
     numbers = tuple(int(number) for number in re.findall(r"\d+", version)[:2])
     policy = str(info.get("maxmemory_policy", "unknown"))

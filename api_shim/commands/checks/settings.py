@@ -1,4 +1,4 @@
-"""Whether the settings of a process load, and every complaint when they do not."""
+"""Checks the settings of a process."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SettingsT = TypeVar("SettingsT", bound=BrokerSettings)
 
 
 def check_settings(kind: type[SettingsT], *, process: str) -> Iterator[Finding]:
-    """Say that the settings of a process are right, or what each wrong one needs."""
+    """Report that the settings are valid, or what is wrong with each that is not."""
     _, complaints = read(kind)
     for complaint in complaints:
         yield wrong(f"{process} settings", complaint)

@@ -1,4 +1,4 @@
-"""Whether the shim says that it is ready."""
+"""Checks that the shim reports itself ready."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ _TIMEOUT_S = 10.0
 
 
 def check_shim(url: str | None, *, transport: httpx.BaseTransport | None) -> Finding:
-    """Ask `/readyz`."""
     if url is None:
         return skipped("shim", "no --url was given")
     try:

@@ -1,4 +1,4 @@
-"""Whether HubSpot still has the token endpoint that is set."""
+"""Checks whether HubSpot still serves the configured token endpoint."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _ADVICE = "set HUBSPOT_TOKEN_ENDPOINT to it, or have the old one asked again: hu
 
 
 def check_token_endpoint(database: MongoDatabase) -> Finding:
-    """Look at what the workers remember; where their settings are not at hand, of whatever endpoint."""
+    """Check what the workers remember of the configured endpoint, or of any if their settings are not available."""
     settings, _ = read(WorkerSettings)
     url = known_as(settings.hubspot_token_endpoint) if settings is not None else None
     return judge_token_endpoint([known for known in MongoTokenEndpoints(database).known() if url in {None, known.url}])
 
 
 def judge_token_endpoint(known: Sequence[GoneEndpoint]) -> Finding:
-    """Want the endpoint that is set to be there: that its other version is asked instead is no state to stay in."""
+    """Report a configured endpoint that is gone: using its other version is only a stopgap."""
     moved = [each for each in known if each.moved_at is not None]
     if not moved:
         return ok(SUBJECT, "not known to be gone")

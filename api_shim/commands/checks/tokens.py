@@ -1,4 +1,4 @@
-"""Whether tokens are stored encrypted, and whether the keys at hand decrypt those that are."""
+"""Checks whether tokens are stored encrypted, and whether the configured keys decrypt them."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _MOST = 1000
 
 
 def check_tokens(database: MongoDatabase, settings: StoreSettings) -> Finding:
-    """Look at some of the stored tokens, with the keys of these settings."""
+    """Check up to 1,000 of the stored tokens with the keys of these settings."""
     keys = settings.token_encryption_keys
     survey = MongoTokenStore(database, TokenEncryption(keys)).survey(most=_MOST)
     return judge_tokens(survey, keys=len(keys))
 
 
 def judge_tokens(survey: TokenSurvey, *, keys: int) -> Finding:
-    """Want every token to be readable; in plain text they all are."""
+    """Require every token to be readable; plain text always is."""
     encryption = f"encrypted when written, keys: {keys}" if keys else "not encrypted: TOKEN_ENCRYPTION_KEYS is not set"
     return verdict_on(
         SUBJECT,

@@ -9,7 +9,6 @@ from click.testing import CliRunner
 from fakeredis import FakeRedis, FakeServer
 
 from api_shim.cli import main
-from api_shim.commands import unblock
 from worker.rate_limit.limiter import RedisRateLimiter
 from worker.rate_limit.quota import Rate
 
@@ -17,7 +16,7 @@ from worker.rate_limit.quota import Rate
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> FakeServer:
     server = FakeServer()
-    monkeypatch.setattr(unblock, "impatient_redis", lambda _url: FakeRedis(server=server))
+    monkeypatch.setattr("api_shim.commands.unblock.impatient_redis", lambda _url: FakeRedis(server=server))
     return server
 
 
@@ -35,8 +34,8 @@ class SleepingJobs:
 @pytest.fixture
 def jobs(monkeypatch: pytest.MonkeyPatch) -> SleepingJobs:
     jobs = SleepingJobs()
-    monkeypatch.setattr(unblock, "open_database", lambda _settings: nullcontext())
-    monkeypatch.setattr(unblock, "MongoJobStore", lambda _database: jobs)
+    monkeypatch.setattr("api_shim.commands.unblock.open_database", lambda _settings: nullcontext())
+    monkeypatch.setattr("api_shim.commands.unblock.MongoJobStore", lambda _database: jobs)
     return jobs
 
 

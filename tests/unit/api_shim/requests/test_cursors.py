@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from api_shim.requests.cursors import CursorFormat, PlaceInstant, PlaceNumber
+from api_shim.requests.cursors import CursorFormat, KeyInstant, KeyNumber
 from worker.errors import InvalidRequestError
 
-CURSORS = CursorFormat(TypeAdapter(tuple[PlaceInstant, str]))
+CURSORS = CursorFormat(TypeAdapter(tuple[KeyInstant, str]))
 INSTANTS = st.datetimes(timezones=st.just(UTC))
 
 
@@ -71,7 +71,7 @@ def test_anything_else_is_refused_by_name(cursor: str) -> None:
 
 
 def test_a_cursor_of_another_list_is_none() -> None:
-    numbers = CursorFormat(TypeAdapter(tuple[PlaceNumber, PlaceNumber]))
+    numbers = CursorFormat(TypeAdapter(tuple[KeyNumber, KeyNumber]))
 
     with pytest.raises(InvalidRequestError):
         numbers.read(CURSORS.write((datetime.now(UTC) + timedelta(days=1), "x")))
@@ -79,7 +79,7 @@ def test_a_cursor_of_another_list_is_none() -> None:
 
 @pytest.mark.parametrize("number", [-1, 2**63, 10**30])
 def test_a_number_is_one_that_the_database_can_be_asked_for(number: int) -> None:
-    numbers = CursorFormat(TypeAdapter(tuple[PlaceNumber]))
+    numbers = CursorFormat(TypeAdapter(tuple[KeyNumber]))
 
     assert numbers.read(encoded("[9223372036854775807]")) == (2**63 - 1,)
     with pytest.raises(InvalidRequestError):

@@ -284,7 +284,7 @@ def test_without_a_worker_nothing_is_done_and_the_link_stays_good(running: Runni
         left = shim.rpc_requests.all
 
     assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
-    assert "nothing was done" in answer.json()["message"]
+    assert "nothing was changed" in answer.json()["message"]
     assert int(answer.headers["Retry-After"]) > 0
     assert left == []
 

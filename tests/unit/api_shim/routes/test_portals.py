@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import pytest
 from pydantic import SecretStr, TypeAdapter
 
-from api_shim.requests.cursors import CursorFormat, PlaceInstant, PlaceNumber
+from api_shim.requests.cursors import CursorFormat, KeyInstant, KeyNumber
 from tests.unit.api_shim.shim import Shim, token_of
 from worker.accounts.connection import Fingerprint, HubSpotFacts
 from worker.current_copy.record import Record, Shown
@@ -115,7 +115,7 @@ def test_a_cursor_of_another_portal_is_refused(shim: Shim) -> None:
 def test_a_cursor_of_an_older_version_belongs_to_the_first_portal(shim: Shim) -> None:
     connect(shim, FIRST)
     store(shim, FIRST, 1, 2)
-    older = CursorFormat(TypeAdapter(tuple[PlaceInstant, PlaceNumber])).write((datetime(2020, 1, 1, tzinfo=UTC), 1))
+    older = CursorFormat(TypeAdapter(tuple[KeyInstant, KeyNumber])).write((datetime(2020, 1, 1, tzinfo=UTC), 1))
     assert listed(shim, f"?cursor={older}") == [1, 2]
     connect(shim, SECOND)
 

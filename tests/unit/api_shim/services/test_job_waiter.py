@@ -174,6 +174,20 @@ def test_what_was_not_announced_is_found_by_looking(store: Store) -> None:
     run(scenario)
 
 
+def test_signals_end_with_the_time_and_not_before(store: Store) -> None:
+    async def scenario(wire: Wire) -> None:
+        async with listening(wire) as waiter:
+            store.states["a"] = JobStatus.RUNNING
+            with waiter.watch("a", store.look) as watch:
+                assert [each async for each in watch.signals(within_s=0)] == []
+                async for each in watch.signals(within_s=PATIENCE_S):
+                    assert each is JobStatus.RUNNING
+                    break
+                assert [each async for each in watch.signals(within_s=0.05)] == []
+
+    run(scenario)
+
+
 def test_one_query_serves_all_who_wait(store: Store) -> None:
     async def scenario(wire: Wire) -> None:
         async with listening(wire) as waiter:

@@ -43,6 +43,7 @@ from worker.jobs.job import Job
 from worker.jobs.mongo.documents import from_document, to_document
 from worker.jobs.request import ExportRequest
 from worker.jobs.status import JobKind, JobStatus
+from worker.jobs.view import view_of
 from worker.rate_limit.quota import Quota
 from worker.records.types import ExportType
 from worker.settings import WorkerSettings
@@ -414,7 +415,7 @@ def test_whatever_hubspot_says_can_be_stored_and_answered(body: bytes) -> None:
     stored = from_document(bson.decode(bson.encode(document), CodecOptions(tz_aware=True)))
     assert stored == failed_with(error)
     assert len(bson.encode(document)) < 200_000
-    assert JobAnswer.of(stored, message="Job found").model_dump_json()
+    assert JobAnswer(message="Job found", data=view_of(stored)).model_dump_json()
     assert JSONResponse({"message": error.message, "data": error.body}).body
 
 

@@ -12,7 +12,6 @@ import pytest
 from pydantic import SecretStr
 from structlog.testing import capture_logs
 
-from api_shim.responses.schemas import JobAnswer
 from tests.contract.stores import new_job
 from tests.contract.test_erasing_pages import erase_from, erasure_of
 from tests.contract.test_page_store import page_of
@@ -22,6 +21,7 @@ from tests.fakes.queue import HoldingDeliveryQueue
 from tests.fakes.stores import InMemoryJobStore, InMemoryPageStore
 from worker.errors import BrokerUnavailableError, ExportError, FatalHubSpotError, StoreUnavailableError
 from worker.jobs.job import Job
+from worker.jobs.view import view_of
 from worker.jobs.webhook import MOST_ATTEMPTS, Reply, Webhook, WebhookStatus
 from worker.pages.audit import receipt_of
 from worker.webhooks.deliverer import CLAIM_S, Deliverer, publish_due
@@ -178,8 +178,8 @@ def test_a_receipt_is_told_without_what_was_erased_by_then(office: PostOffice) -
 
 
 def shown(job: Job) -> dict[str, object]:
-    """Return a job as the API shows it."""
-    data: dict[str, object] = JobAnswer.of(job, message="").model_dump(mode="json")["data"]
+    """Give a job as the API answers with it."""
+    data: dict[str, object] = view_of(job).model_dump(mode="json")
     return data
 
 

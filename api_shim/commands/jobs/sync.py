@@ -1,4 +1,4 @@
-"""`hubspot-export sync`: sync the account now; with `--wait` see it through."""
+"""`hubspot-export sync`: sync the account now."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import click
 from api_shim.commands.api import ExportApi
 from api_shim.commands.following import outlived_by, require_success, wait_for_end
 from api_shim.commands.options import mode_option, types_option, webhook_option, with_api
-from api_shim.commands.output import open_output
+from api_shim.commands.output import write_answer
 
 
 @click.command("sync")
@@ -16,11 +16,11 @@ from api_shim.commands.output import open_output
 @click.option(
     "--confirm-deletions",
     is_flag=True,
-    help="Mark everything as deleted that HubSpot's lists lack, however much that is.",
+    help="Mark all records as deleted that HubSpot's lists lack, however many.",
 )
-@click.option("--wait", is_flag=True, help="Wait for the end and show the job; anything but success is exit status 1.")
+@click.option("--wait", is_flag=True, help="Wait for the end and show the job; exit status 1 unless it succeeds.")
 @click.option("--label", help="Your own name for the job.")
-@click.option("--dry-run", is_flag=True, help="Start nothing; show what it would come to as the API describes it.")
+@click.option("--dry-run", is_flag=True, help="Start nothing; show the plan as the API describes it.")
 @webhook_option
 @with_api
 def command(  # noqa: PLR0913 - a command takes what a command line can say, each by name
@@ -35,9 +35,9 @@ def command(  # noqa: PLR0913 - a command takes what a command line can say, eac
     dry_run: bool,
     webhook: dict[str, str] | None,
 ) -> None:
-    """Export all records of all types, or of those that are named, side by side.
+    """Export all records of all types, or of those named, in parallel.
 
-    Without --wait the job's id is printed, and the sync goes on by itself. Its children are the exports.
+    Without --wait the job's id is printed, and the sync continues by itself. Its children are the exports.
     """
     wanted = {
         "types": types,
@@ -50,22 +50,17 @@ def command(  # noqa: PLR0913 - a command takes what a command line can say, eac
     if dry_run and wait:
         raise click.UsageError("--dry-run takes no --wait: there will be no job")
     if dry_run:
-        _write(api.plan_sync(body))
+        write_answer(api.plan_sync(body))
     elif wait:
-        _see_through(api, body)
+        _run_to_end(api, body)
     else:
         click.echo(api.start_sync(body).job_id)
 
 
-def _see_through(api: ExportApi, body: dict[str, object]) -> None:
+def _run_to_end(api: ExportApi, body: dict[str, object]) -> None:
     started = api.start_sync(body)
     with outlived_by(started.job_id):
         click.echo(f"job {started.job_id}", err=True)
         ended = wait_for_end(api, started.job_id)
-    _write(api.job_body(started.job_id))
+    write_answer(api.job_body(started.job_id))
     require_success(ended)
-
-
-def _write(answer: bytes) -> None:
-    with open_output(None) as out:
-        out.write(answer + b"\n")

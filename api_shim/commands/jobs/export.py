@@ -1,4 +1,4 @@
-"""`hubspot-export export`: start an export, see it through, or ask what it would come to."""
+"""`hubspot-export export`: start an export, wait for its records, or show what it would do."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from api_shim.commands.api import ExportApi
 from api_shim.commands.downloading import write_download
 from api_shim.commands.following import outlived_by, require_success, wait_for_end
 from api_shim.commands.options import out_option, webhook_option, with_api
-from api_shim.commands.output import open_output
+from api_shim.commands.output import open_output, write_answer
 from worker.records.types import ExportType
 
 Params = dict[str, str | list[str]]
 
 
 def _params(_ctx: click.Context, _option: click.Parameter, pairs: tuple[str, ...]) -> Params:
-    """Read NAME=VALUE; a name that is repeated takes a list."""
+    """Read NAME=VALUE pairs; the values of a repeated name become a list."""
     params: dict[str, list[str]] = {}
     for pair in pairs:
         name, equals, value = pair.partition("=")
@@ -30,15 +30,15 @@ def _params(_ctx: click.Context, _option: click.Parameter, pairs: tuple[str, ...
 @click.command("export")
 @click.argument("export_type", metavar="TYPE", type=click.Choice([each.value for each in ExportType]))
 @click.option("--wait", is_flag=True, help="Wait for the end and write the records to stdout, one JSON object a line.")
-@out_option("Write the records to FILE instead; it appears when it is whole (mode 0600). Implies --wait.")
-@click.option("--limit", type=click.IntRange(min=1), help="Most records in all.  [default: all of them]")
-@click.option("--page-size", type=click.IntRange(min=1), help="Records a call.  [default: the type's maximum]")
-@click.option("--offset", type=click.IntRange(min=0), help="Where to start, as HubSpot gave it.")
+@out_option("Write the records to FILE instead; it appears when it is complete (mode 0600). Implies --wait.")
+@click.option("--limit", type=click.IntRange(min=1), help="The maximum number of records.  [default: all]")
+@click.option("--page-size", type=click.IntRange(min=1), help="Records per call.  [default: the type's maximum]")
+@click.option("--offset", type=click.IntRange(min=0), help="Where to start, as HubSpot returned it.")
 @click.option(
     "--param", "params", multiple=True, callback=_params, metavar="NAME=VALUE", help="For HubSpot; may be repeated."
 )
 @click.option("--label", help="Your own name for the job.")
-@click.option("--dry-run", is_flag=True, help="Start nothing; show what it would come to as the API describes it.")
+@click.option("--dry-run", is_flag=True, help="Start nothing; show the plan as the API describes it.")
 @webhook_option
 @with_api
 def command(  # noqa: PLR0913 - a command takes what a command line can say, each by name
@@ -58,7 +58,7 @@ def command(  # noqa: PLR0913 - a command takes what a command line can say, eac
 ) -> None:
     """Export all records of TYPE.
 
-    Without --wait the job's id is printed, and the export goes on by itself.
+    Without --wait the job's id is printed, and the export continues by itself.
     """
     wanted = {
         "limit": limit,
@@ -72,23 +72,17 @@ def command(  # noqa: PLR0913 - a command takes what a command line can say, eac
     if dry_run:
         if wait or out is not None:
             raise click.UsageError("--dry-run takes neither --wait nor --out: there will be no records")
-        _show_plan(api, ExportType(export_type), body)
+        write_answer(api.plan(ExportType(export_type), body))
     elif wait or out is not None:
-        _see_through(api, ExportType(export_type), body, out)
+        _run_to_end(api, ExportType(export_type), body, out)
     else:
         click.echo(api.start(ExportType(export_type), body).job_id)
 
 
-def _show_plan(api: ExportApi, export_type: ExportType, body: dict[str, object]) -> None:
-    plan = api.plan(export_type, body)
-    with open_output(None) as out:
-        out.write(plan + b"\n")
-
-
-def _see_through(api: ExportApi, export_type: ExportType, body: dict[str, object], path: Path | None) -> None:
+def _run_to_end(api: ExportApi, export_type: ExportType, body: dict[str, object], path: Path | None) -> None:
     with open_output(path) as out:
         started = api.start(export_type, body)
-        with outlived_by(started.job_id):  # from the moment its id is known
+        with outlived_by(started.job_id):
             click.echo(f"job {started.job_id}", err=True)
             ended = wait_for_end(api, started.job_id)
         require_success(ended)

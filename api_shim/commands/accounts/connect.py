@@ -24,14 +24,14 @@ from worker.settings import StoreSettings, load
     "--stdin",
     "from_stdin",
     is_flag=True,
-    help="Read the token from stdin, as the JSON that HubSpot's token endpoint answers with.",
+    help="Read the token from stdin, as the JSON that HubSpot's token endpoint returns.",
 )
 @click.pass_context
 def command(ctx: click.Context, /, *, account_id: str, owner: str, from_stdin: bool) -> None:
     """Store the OAuth token of ACCOUNT_ID and OWNER, the account_id and uid of their JWT.
 
-    The refresh token and the access token are asked for, unseen. Other fields of a document that is there already
-    stay as they are. Reads MONGODB_URI, MONGODB_DATABASE and TOKEN_ENCRYPTION_KEYS.
+    Prompts for the refresh token and the access token, without echo. Other fields of an existing document stay
+    unchanged. Reads MONGODB_URI, MONGODB_DATABASE and TOKEN_ENCRYPTION_KEYS.
     """
     settings = load(StoreSettings)
     with open_database(settings) as database:

@@ -1,4 +1,4 @@
-"""`hubspot-export schedule`: see, set and remove when the account is synced by itself."""
+"""`hubspot-export schedule`: show, set and remove the account's scheduled sync."""
 
 from __future__ import annotations
 
@@ -6,33 +6,33 @@ import click
 
 from api_shim.commands.api import ExportApi
 from api_shim.commands.options import mode_option, types_option, webhook_option, with_api
-from api_shim.commands.output import open_output
+from api_shim.commands.output import write_answer
 
 
 @click.group("schedule")
 def command() -> None:
-    """See, set and remove when the account is synced by itself."""
+    """Show, set and remove the account's scheduled sync."""
 
 
 @command.command("show")
 @with_api
 def show(api: ExportApi, /) -> None:
     """Show the schedule as the API describes it."""
-    _write(api.schedule())
+    write_answer(api.schedule())
 
 
 @command.command("set")
 @click.argument("cron")
-@click.option("--timezone", default="UTC", show_default=True, metavar="NAME", help="Where the clock is looked at.")
+@click.option("--timezone", default="UTC", show_default=True, metavar="NAME", help="The time zone of CRON.")
 @types_option
 @mode_option
 @click.option(
     "--overlap",
     type=click.Choice(["skip", "queue"]),
-    help="What becomes of a run while the sync before it is still going.  [default: skip]",
+    help="What to do with a run while the previous sync is still running.  [default: skip]",
 )
 @webhook_option
-@click.option("--off", is_flag=True, help="Keep the schedule, but have it start nothing.")
+@click.option("--off", is_flag=True, help="Store the schedule, but start nothing.")
 @with_api
 def set_schedule(  # noqa: PLR0913 - a command takes what a command line can say, each by name
     api: ExportApi,
@@ -48,20 +48,15 @@ def set_schedule(  # noqa: PLR0913 - a command takes what a command line can say
 ) -> None:
     """Sync the account at CRON: minute, hour, day of month, month, day of week; and show the schedule.
 
-    It takes the place of the one that there was.
+    It replaces the previous schedule.
     """
     wanted = {"cron": cron, "timezone": timezone, "types": types, "mode": mode, "overlap": overlap, "webhook": webhook}
     body: dict[str, object] = {name: value for name, value in wanted.items() if value is not None}
-    _write(api.set_schedule({**body, "enabled": not off}))
+    write_answer(api.set_schedule({**body, "enabled": not off}))
 
 
 @command.command("remove")
 @with_api
 def remove(api: ExportApi, /) -> None:
-    """Remove the schedule. A sync that it has started goes on."""
+    """Remove the schedule. A sync that it has started continues."""
     api.remove_schedule()
-
-
-def _write(answer: bytes) -> None:
-    with open_output(None) as out:
-        out.write(answer + b"\n")

@@ -1,4 +1,4 @@
-"""`hubspot-export token-endpoint`: what HubSpot has said of the token endpoint that is set, and taking that back."""
+"""`hubspot-export token-endpoint`: show or reset whether the configured token endpoint is known to be gone."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from worker.settings import StoreSettings, load
 
 
 @click.command("token-endpoint")
-@click.option("--recheck", is_flag=True, help="Forget it: the workers ask the endpoint that is set first again.")
+@click.option("--recheck", is_flag=True, help="Forget it: the workers try the configured endpoint first again.")
 def command(*, recheck: bool) -> None:
-    """Show whether HubSpot has said that the token endpoint which is set, HUBSPOT_TOKEN_ENDPOINT, is gone.
+    """Show whether HubSpot has answered that the configured token endpoint, HUBSPOT_TOKEN_ENDPOINT, is gone.
 
-    After two such answers, a minute apart, all workers ask the endpoint's other version first. Nothing is asked of
-    HubSpot here; needs MongoDB, like `connect`.
+    After two such answers, a minute apart, all workers try the endpoint's other version first. The command does not
+    call HubSpot; it needs MongoDB, like `connect`.
     """
     with open_database(load(StoreSettings)) as database:
         memory = MongoTokenEndpoints(database)
@@ -31,7 +31,6 @@ def command(*, recheck: bool) -> None:
 
 
 def describe(known: GoneEndpoint) -> str:
-    """Say when HubSpot said what, and what follows from it."""
     said = f"gone since {known.first_at:%Y-%m-%dT%H:%M:%SZ} (status {known.status}: {known.reason})"
     if known.moved_at is None:
         return f"{said}, said once: asked first all the same"

@@ -1,4 +1,4 @@
-"""`hubspot-export records`: read the current copy, or what has changed in it since the last time."""
+"""`hubspot-export records`: read the current copy, or what has changed in it since the last run."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from api_shim.commands.api import ExportApi, patiently
+from api_shim.commands.api import ExportApi, with_retries
 from api_shim.commands.options import out_option, with_api
 from api_shim.commands.output import open_output
 from worker.records.types import ExportType
@@ -19,15 +19,19 @@ _RECORDS_A_CALL = 1000
 
 @click.command("records")
 @click.argument("export_type", metavar="TYPE", type=click.Choice([each.value for each in ExportType]))
-@click.option("--changed-since", metavar="INSTANT", help="Only what has changed then or later: 2026-11-23T15:00:00Z.")
+@click.option(
+    "--changed-since", metavar="INSTANT", help="Only records that changed then or later: 2026-11-23T15:00:00Z."
+)
 @click.option("--deleted", type=click.Choice(["false", "true", "only"]), help="Deleted records.  [default: false]")
-@click.option("--limit", type=click.IntRange(min=1), help=f"Most records.  [default: {_DEFAULT_LIMIT}]")
-@click.option("--all", "everything", is_flag=True, help="All records there are.")
+@click.option(
+    "--limit", type=click.IntRange(min=1), help=f"The maximum number of records.  [default: {_DEFAULT_LIMIT}]"
+)
+@click.option("--all", "everything", is_flag=True, help="All records.")
 @click.option(
     "--place-file",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Go on after the place that FILE holds, to the end, and keep the new place there: what has changed meanwhile.",
+    help="Continue after the cursor in FILE, to the end, and store the new cursor there: what has changed since.",
 )
 @out_option()
 @with_api
@@ -45,14 +49,14 @@ def command(  # noqa: PLR0913 - a command takes what a command line can say, eac
 ) -> None:
     """Read the current copy in the order in which its records have changed, one JSON object a line.
 
-    With --place-file a record may come again when the command is interrupted, but none is missed.
+    With --place-file an interrupted command may repeat records, but none is missed.
     """
     if limit is not None and (everything or place_file is not None):
         raise click.UsageError("--limit goes neither with --all nor with --place-file")
     is_whole = everything or place_file is not None
     wanted = {"changed_since": changed_since, "deleted": deleted}
     reading = _Reading(api, export_type, **{name: value for name, value in wanted.items() if value is not None})
-    reading.cursor = _place_in(place_file)
+    reading.cursor = _stored_cursor(place_file)
     with open_output(out) as sink:
         for lines in reading.pages(None if is_whole else limit or _DEFAULT_LIMIT):
             sink.writelines(line + b"\n" for line in lines)
@@ -62,7 +66,7 @@ def command(  # noqa: PLR0913 - a command takes what a command line can say, eac
 
 
 class _Reading:
-    """A list that is read on and on; `cursor` is where it goes on."""
+    """A list that is read page after page; `cursor` is where the next page starts."""
 
     def __init__(self, api: ExportApi, export_type: str, **wanted: str) -> None:
         self._api = api
@@ -71,19 +75,19 @@ class _Reading:
         self.cursor: str | None = None
 
     def pages(self, most: int | None) -> Iterator[list[bytes]]:
-        """Give records, at most so many, a call's at a time."""
-        left, has_more = most, True
-        while has_more and left != 0:
-            limit = _RECORDS_A_CALL if left is None else min(left, _RECORDS_A_CALL)
+        """Yield the records of each call, at most `most` in all; None: all there are."""
+        remaining, has_more = most, True
+        while has_more and remaining != 0:
+            limit = _RECORDS_A_CALL if remaining is None else min(remaining, _RECORDS_A_CALL)
             ask = partial(self._api.records, self._export_type, wanted=self._wanted, limit=limit, cursor=self.cursor)
-            page = patiently(ask, pause=self._api.outside.pause)
+            page = with_retries(ask, pause=self._api.outside.pause)
             self.cursor, has_more = page.cursor, page.has_more
-            left = None if left is None else left - len(page.lines)
+            remaining = None if remaining is None else remaining - len(page.lines)
             yield page.lines
 
 
-def _place_in(path: Path | None) -> str | None:
-    """Read what was kept the last time; a file that is not there yet is the start."""
+def _stored_cursor(path: Path | None) -> str | None:
+    """Return the cursor of the last run; None, the start, where the file does not exist yet."""
     try:
         return path.read_text(encoding="ascii").strip() or None if path is not None else None
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""`hubspot-export webhook-secret`: what the receivers of an account's webhooks check signatures with."""
+"""`hubspot-export webhook-secret`: the secret that verifies the webhooks of an account."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from worker.webhooks.signature import Signer
 @click.command("webhook-secret")
 @click.argument("account_id", callback=checked_id)
 def command(*, account_id: str) -> None:
-    """Print the secret that the webhooks of ACCOUNT_ID are signed with, for whoever receives them.
+    """Print the secret that the webhooks of ACCOUNT_ID are signed with, for their receivers.
 
-    While WEBHOOK_SECRET holds several, there is a line for each; a receiver needs one of them, the first for choice.
+    If WEBHOOK_SECRET holds several, there is one line for each; a receiver needs one of them, preferably the first.
     """
     secrets = Signer(load(StoreSettings).webhook_secret).secrets_of(account_id)
     if not secrets:

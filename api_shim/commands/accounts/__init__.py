@@ -1,0 +1,1 @@
+"""Commands about an account: its connection, its schedule, its current copy."""

@@ -1,0 +1,1 @@
+"""Commands about exports, syncs and their results."""
