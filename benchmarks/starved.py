@@ -133,8 +133,11 @@ def _stop_s(chance: random.Random) -> float:
     return math.exp(chance.uniform(math.log(_SHORTEST_STOP_S), math.log(_LONGEST_STOP_S)))
 
 
-def run(seed_: int, *, seconds: float, accounts: int = 3) -> Findings:
-    """Carry out the plan of a seed while exports run; return what HubSpot saw."""
+def run(seed_: int, *, seconds: float, accounts: int = 3, burners: int | None = None) -> Findings:
+    """Carry out the plan of a seed while exports run; return what HubSpot saw.
+
+    `burners` is the number of busy loops; None: one per core.
+    """
     settings = {"HUBSPOT_RATE_LIMIT": f"{CALLS}/{WINDOW_S:g}"}
     options = StackOptions(settings=settings, workers=_WORKERS, worker_arguments=(f"--concurrency={_CONCURRENCY}",))
     with running_stack(options) as stack, requests.Session() as session:
@@ -155,7 +158,7 @@ def run(seed_: int, *, seconds: float, accounts: int = 3) -> Findings:
         with suppress(PermissionError):
             os.setpriority(os.PRIO_PROCESS, stack.hubspot.pid, _HIGH_PRIORITY)
         plan = make_plan(seed_, seconds=seconds)
-        with _busy_cores():
+        with _cores_taken(os.cpu_count() or 1 if burners is None else burners):
             _carry_out(plan, stack, seconds=seconds)
         return _find(stack, portals, plan, seconds=seconds)
 
@@ -192,9 +195,9 @@ def _instants(calls: Sequence[Mapping[str, Any]]) -> Sequence[float]:
 
 
 @contextmanager
-def _busy_cores() -> Iterator[None]:
+def _cores_taken(burners: int) -> Iterator[None]:
     with ExitStack() as ends:
-        for _ in range(os.cpu_count() or 1):
+        for _ in range(burners):
             burner = subprocess.Popen([sys.executable, "-c", "while True: pass"])
             ends.callback(burner.wait)
             ends.callback(burner.kill)
