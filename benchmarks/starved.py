@@ -23,11 +23,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import chain
 from typing import Any
 
 import requests
 from rich.table import Table
 
+from benchmarks.measuring import window_sizes
 from benchmarks.stacks import api_of, running_stack
 from sandbox.seeding import Account, seed
 from sandbox.stack import Stack, StackOptions
@@ -78,12 +80,12 @@ class Findings:
     @property
     def worst_window(self) -> int:
         """The largest number of calls of one account in any window."""
-        return max((len(window) for window in self._windows()), default=0)
+        return max(self._window_sizes(), default=0)
 
     @property
     def windows_over(self) -> int:
         """The number of calls that exceeded the limit in the window that ends with them."""
-        return sum(len(window) > CALLS for window in self._windows())
+        return sum(size > CALLS for size in self._window_sizes())
 
     @property
     def used(self) -> float:
@@ -95,14 +97,8 @@ class Findings:
         """Count the events of a kind for workers, or for HubSpot."""
         return sum(each.blow is blow and (each.target == HUBSPOT) is to_hubspot for each in self.plan)
 
-    def _windows(self) -> Iterator[Sequence[float]]:
-        """Yield the calls of the window that ends with each call."""
-        for instants in self.calls.values():
-            first = 0
-            for last, at in enumerate(instants):
-                while instants[first] <= at - WINDOW_S:
-                    first += 1
-                yield instants[first : last + 1]
+    def _window_sizes(self) -> Iterator[int]:
+        return chain.from_iterable(window_sizes(instants, WINDOW_S) for instants in self.calls.values())
 
 
 def make_plan(seed_: int, *, seconds: float, workers: int = _WORKERS) -> Sequence[TimedBlow]:
