@@ -108,8 +108,8 @@ def _measure(database: MongoDatabase, mongod: RunningProcess, records: int) -> l
             )
         )
 
-    portal = _Portal(records)
-    before = portal.pages()
+    contacts = _FakeContacts(records)
+    before = contacts.pages()
     with measured(_INSERTED):
         _insert_bare(database, before)
     syncs = _Syncs(database)
@@ -121,7 +121,7 @@ def _measure(database: MongoDatabase, mongod: RunningProcess, records: int) -> l
     job = syncs.begin(before)
     with measured("unchanged"):
         syncs.apply_page(job, before)
-    after = portal.pages(touched=True)
+    after = contacts.pages(touched=True)
     job = syncs.begin(after)
     with measured("changed"):
         syncs.apply_page(job, after)
@@ -129,24 +129,24 @@ def _measure(database: MongoDatabase, mongod: RunningProcess, records: int) -> l
         _find_bare(database)
     with measured("read", beside=_FOUND):
         syncs.read()
-    thinned = portal.pages(thinned=True)
+    thinned = contacts.pages(thinned=True)
     job = syncs.apply_page(syncs.begin(thinned), thinned)
     with measured("compared, a tenth gone"):
         syncs.compare(job)
-    again = portal.pages()
+    again = contacts.pages()
     syncs.compare(syncs.apply_page(syncs.begin(again), again))
     whole = _Exports(database, syncs)
     with measured(_EXPORT):
         whole.export(again)
     with measured("a sync, unchanged"):
         whole.sync(again)
-    touched = portal.pages(touched=True)
+    touched = contacts.pages(touched=True)
     with measured("a sync, changed"):
         whole.sync(touched)
     return costs
 
 
-class _Portal:
+class _FakeContacts:
     """Contacts as the fake HubSpot sends them."""
 
     def __init__(self, records: int) -> None:

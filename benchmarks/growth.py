@@ -17,13 +17,12 @@ import requests
 from rich.table import Table
 
 from benchmarks.measuring import Cost, RunningProcess, elapsed_s
-from benchmarks.stacks import api_of, finished, open_database, running_stack
+from benchmarks.stacks import ACCOUNT, api_of, finished, open_database, running_stack
 from benchmarks.tables import figures_table, show
 from sandbox.export_api import ExportApi
-from sandbox.seeding import Account, seed
+from sandbox.seeding import seed
 from sandbox.stack import Stack, StackOptions
 
-_ACCOUNT = Account(account_id="account", owner="user", hub_id=1)
 _A_READ = 100
 
 
@@ -53,8 +52,8 @@ def _measure(records: int, *, reads: int) -> Growth:
     """Measure on a new stack, because the peak memory of a process covers its whole life."""
     options = StackOptions(settings={"HUBSPOT_RATE_LIMIT": "0"})
     with running_stack(options) as stack, requests.Session() as session:
-        seed(stack, _ACCOUNT, records={"contacts": records}, rich=True, rate_limit=0)
-        api = api_of(stack, _ACCOUNT, session)
+        seed(stack, ACCOUNT, records={"contacts": records}, rich=True, rate_limit=0)
+        api = api_of(stack, ACCOUNT, session)
         worker, mongod = (RunningProcess(each.pid) for each in (stack.workers[0], stack.mongo.members[0]))
         path = api.start("contacts")
         finished(api, path, records=records)

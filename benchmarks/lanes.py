@@ -27,15 +27,14 @@ import click
 import requests
 from rich.table import Table
 
-from benchmarks.measuring import elapsed_s
-from benchmarks.stacks import finished, running_stack
+from benchmarks.measuring import elapsed_s, window_sizes
+from benchmarks.stacks import ACCOUNT, finished, running_stack
 from benchmarks.tables import figures_table, show
 from sandbox.export_api import ExportApi
 from sandbox.portal.cursors import CursorForm
-from sandbox.seeding import Account, mint_jwt, seed
+from sandbox.seeding import mint_jwt, seed
 from sandbox.stack import Stack, StackOptions
 
-_ACCOUNT = Account(account_id="account", owner="user", hub_id=62515)
 _PAGE = 100
 _QUICK_S = 0.05
 _LOOP_PAGES = 150
@@ -78,8 +77,7 @@ class Export:
 
     def worst_window(self) -> int:
         """Return the largest number of calls in any interval of the limit."""
-        at = self.asked_at
-        return max(sum(1 for other in at[n : n + 2 * _CALLS] if other < at[n] + _INTERVAL_S) for n in range(len(at)))
+        return max(window_sizes(self.asked_at, _INTERVAL_S))
 
 
 class Bench:
@@ -93,14 +91,14 @@ class Bench:
         self.records = records
         seed(
             stack,
-            _ACCOUNT,
+            ACCOUNT,
             records={"contacts": records, "deals": 10_000},
             rate_limit=rate_limit,
             latency_s=latency_s,
             cursor_forms={"contacts": form},
         )
         self.session = requests.Session()
-        self.jwt = mint_jwt(stack, _ACCOUNT, life=timedelta(hours=1))
+        self.jwt = mint_jwt(stack, ACCOUNT, life=timedelta(hours=1))
         self.api = ExportApi(stack.shim_url, token=self.jwt, session=self.session)
 
     def export(self) -> Export:
@@ -119,7 +117,7 @@ class Bench:
 
     def page_seconds(self, pages: int) -> float:
         """Return the seconds per page of a bare loop over `pages` pages."""
-        token = self.stack.hubspot_control.issue_access_token(_ACCOUNT.hub_id)
+        token = self.stack.hubspot_control.issue_access_token(ACCOUNT.hub_id)
         url = f"{self.stack.hubspot_url}/contacts/v1/lists/all/contacts/all"
         headers, offset = {"Authorization": f"Bearer {token}"}, 0
         began_at = time.monotonic()

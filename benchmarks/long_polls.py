@@ -19,12 +19,11 @@ import requests
 from rich.table import Table
 
 from benchmarks.measuring import RunningProcess, percentile
-from benchmarks.stacks import running_stack
+from benchmarks.stacks import ACCOUNT, running_stack
 from benchmarks.tables import show
-from sandbox.seeding import Account, mint_jwt, seed
+from sandbox.seeding import mint_jwt, seed
 from sandbox.stack import StackOptions
 
-_ACCOUNT = Account(account_id="account", owner="user", hub_id=62515)
 _BASE_PATH = "/v1/integrations/hubspot"
 _SETTLE_S = 3.0
 _EVERY_S = 0.1
@@ -68,8 +67,8 @@ def main(polls: int, jobs: int, seconds: int) -> None:
     """Measure and print."""
     options = StackOptions(settings=_NO_CAP, workers=0, beats=0)
     with running_stack(options) as stack:
-        seed(stack, _ACCOUNT, records={"contacts": 1})
-        url, jwt = f"{stack.shim_url}{_BASE_PATH}", mint_jwt(stack, _ACCOUNT, life=timedelta(hours=1))
+        seed(stack, ACCOUNT, records={"contacts": 1})
+        url, jwt = f"{stack.shim_url}{_BASE_PATH}", mint_jwt(stack, ACCOUNT, life=timedelta(hours=1))
         session = requests.Session()
         session.headers["Authorization"] = f"Bearer {jwt}"
         made = [session.post(f"{url}/export/contacts", timeout=30).json()["data"]["job_id"] for _ in range(jobs)]

@@ -6,7 +6,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import quantiles
@@ -40,6 +40,15 @@ def elapsed_s(act: Callable[[], object]) -> float:
 def percentile(values: Sequence[float], percent: int) -> float:
     """Return a percentile from 1 to 99 of at least two values."""
     return quantiles(values, n=100, method="inclusive")[percent - 1]
+
+
+def window_sizes(instants: Sequence[float], seconds: float) -> Iterator[int]:
+    """Yield, for each of the ascending instants, how many lie in the half-open window that ends with it."""
+    first = 0
+    for last, at in enumerate(instants):
+        while instants[first] <= at - seconds:
+            first += 1
+        yield last - first + 1
 
 
 def cost_of(command: list[str], *, log: Path) -> Cost:

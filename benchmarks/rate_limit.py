@@ -33,6 +33,7 @@ import structlog
 from redis import Redis
 from rich.table import Table
 
+from benchmarks.measuring import window_sizes
 from benchmarks.starved import run, table_of
 from benchmarks.tables import show
 from sandbox.redis_server import RedisServer
@@ -88,12 +89,7 @@ class CallTotals:
 
     def worst_window(self, seconds: float) -> int:
         """Return the largest number of calls in any half-open window."""
-        worst = first = 0
-        for last, at in enumerate(self.went_at):
-            while self.went_at[first] <= at - seconds:
-                first += 1
-            worst = max(worst, last - first + 1)
-        return worst
+        return max(window_sizes(self.went_at, seconds), default=0)
 
     def pace(self, rate: Rate) -> float:
         """Return the mean rate relative to the limit, over all pairs of calls that are one full window apart."""

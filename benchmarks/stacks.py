@@ -16,6 +16,9 @@ from sandbox.stack import Stack, StackOptions
 from sandbox.state_folder import temporary_state
 from worker.mongo.database import MongoDatabase, connect
 
+ACCOUNT = Account(account_id="account", owner="user", hub_id=62515)
+"""The account of benchmarks that need only one."""
+
 _DATABASE_TIMEOUT_S = 60
 
 

@@ -23,11 +23,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import chain
 from typing import Any
 
 import requests
 from rich.table import Table
 
+from benchmarks.measuring import window_sizes
 from benchmarks.stacks import api_of, running_stack
 from sandbox.seeding import Account, seed
 from sandbox.stack import Stack, StackOptions
@@ -78,12 +80,12 @@ class Findings:
     @property
     def worst_window(self) -> int:
         """The largest number of calls of one account in any window."""
-        return max((len(window) for window in self._windows()), default=0)
+        return max(self._window_sizes(), default=0)
 
     @property
     def windows_over(self) -> int:
         """The number of calls that exceeded the limit in the window that ends with them."""
-        return sum(len(window) > CALLS for window in self._windows())
+        return sum(size > CALLS for size in self._window_sizes())
 
     @property
     def used(self) -> float:
@@ -95,14 +97,8 @@ class Findings:
         """Count the events of a kind for workers, or for HubSpot."""
         return sum(each.blow is blow and (each.target == HUBSPOT) is to_hubspot for each in self.plan)
 
-    def _windows(self) -> Iterator[Sequence[float]]:
-        """Yield the calls of the window that ends with each call."""
-        for instants in self.calls.values():
-            first = 0
-            for last, at in enumerate(instants):
-                while instants[first] <= at - WINDOW_S:
-                    first += 1
-                yield instants[first : last + 1]
+    def _window_sizes(self) -> Iterator[int]:
+        return chain.from_iterable(window_sizes(instants, WINDOW_S) for instants in self.calls.values())
 
 
 def make_plan(seed_: int, *, seconds: float, workers: int = _WORKERS) -> Sequence[TimedBlow]:
@@ -133,8 +129,11 @@ def _stop_s(chance: random.Random) -> float:
     return math.exp(chance.uniform(math.log(_SHORTEST_STOP_S), math.log(_LONGEST_STOP_S)))
 
 
-def run(seed_: int, *, seconds: float, accounts: int = 3) -> Findings:
-    """Carry out the plan of a seed while exports run; return what HubSpot saw."""
+def run(seed_: int, *, seconds: float, accounts: int = 3, burners: int | None = None) -> Findings:
+    """Carry out the plan of a seed while exports run; return what HubSpot saw.
+
+    `burners` is the number of busy loops; None: one per core.
+    """
     settings = {"HUBSPOT_RATE_LIMIT": f"{CALLS}/{WINDOW_S:g}"}
     options = StackOptions(settings=settings, workers=_WORKERS, worker_arguments=(f"--concurrency={_CONCURRENCY}",))
     with running_stack(options) as stack, requests.Session() as session:
@@ -155,7 +154,7 @@ def run(seed_: int, *, seconds: float, accounts: int = 3) -> Findings:
         with suppress(PermissionError):
             os.setpriority(os.PRIO_PROCESS, stack.hubspot.pid, _HIGH_PRIORITY)
         plan = make_plan(seed_, seconds=seconds)
-        with _busy_cores():
+        with _cores_taken(os.cpu_count() or 1 if burners is None else burners):
             _carry_out(plan, stack, seconds=seconds)
         return _find(stack, portals, plan, seconds=seconds)
 
@@ -192,9 +191,9 @@ def _instants(calls: Sequence[Mapping[str, Any]]) -> Sequence[float]:
 
 
 @contextmanager
-def _busy_cores() -> Iterator[None]:
+def _cores_taken(burners: int) -> Iterator[None]:
     with ExitStack() as ends:
-        for _ in range(os.cpu_count() or 1):
+        for _ in range(burners):
             burner = subprocess.Popen([sys.executable, "-c", "while True: pass"])
             ends.callback(burner.wait)
             ends.callback(burner.kill)

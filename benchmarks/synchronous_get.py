@@ -18,12 +18,11 @@ import requests
 from rich.table import Table
 
 from benchmarks.measuring import elapsed_s, percentile
-from benchmarks.stacks import running_stack
+from benchmarks.stacks import ACCOUNT, running_stack
 from benchmarks.tables import show
-from sandbox.seeding import Account, mint_jwt, seed
+from sandbox.seeding import mint_jwt, seed
 from sandbox.stack import Stack, StackOptions
 
-_ACCOUNT = Account(account_id="account", owner="user", hub_id=62515)
 _WARM_UP = 20
 
 
@@ -48,14 +47,14 @@ def main(rounds: int, latency: float, records: int) -> None:
     """Measure and print."""
     options = StackOptions(settings={"HUBSPOT_RATE_LIMIT": "0"})
     with running_stack(options) as stack:
-        seed(stack, _ACCOUNT, records={"contacts": 1000}, rich=True, rate_limit=0, latency_s=latency)
+        seed(stack, ACCOUNT, records={"contacts": 1000}, rich=True, rate_limit=0, latency_s=latency)
         timings = _measure(stack, rounds=rounds, records=records)
     show(_table(timings, f"{rounds} rounds, {records} contacts a page, HubSpot answers in {latency * 1000:g} ms"))
 
 
 def _measure(stack: Stack, *, rounds: int, records: int) -> Timings:
-    token = stack.hubspot_control.issue_access_token(_ACCOUNT.hub_id)
-    jwt = mint_jwt(stack, _ACCOUNT, life=timedelta(hours=1))
+    token = stack.hubspot_control.issue_access_token(ACCOUNT.hub_id)
+    jwt = mint_jwt(stack, ACCOUNT, life=timedelta(hours=1))
     ask_hubspot = _caller(
         f"{stack.hubspot_url}/contacts/v1/lists/all/contacts/all", token, {"count": records, "vidOffset": 0}
     )

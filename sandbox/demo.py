@@ -108,6 +108,6 @@ class _Demo:
         stats: dict[str, Any] = self._stack.hubspot_control.stats()
         account, tokens = stats["accounts"][str(ACCOUNT.hub_id)], stats["totals"]["by_type"].get("token", 0)
         self._console.print(
-            f"HubSpot's side: the stored token had ended, renewals: {tokens}; most calls in 10 s: "
+            f"HubSpot's side: the stored token had expired, renewals: {tokens}; most calls in 10 s: "
             f"{account['peak_calls']} of 110 allowed; refused: {account['refused']}."
         )

@@ -1,4 +1,4 @@
-"""Child processes that never outlive us: readiness watched, output in a log file, an end in bounded time."""
+"""Child processes that never outlive this one, with readiness checks, a log file, and a bounded time to stop."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from sandbox.logs import tail
 
 _TETHER = Path(__file__).with_name("tether.py")
 _POLL_S = 0.02
-_KILL_S = 10  # only a process that waits for a broken disk needs longer
+_KILL_S = 10  # SIGKILL takes longer only for a process in uninterruptible sleep, such as on a broken disk
 
 Pause = Callable[[float], None]
 
 
 class ProcessFailedError(Exception):
-    """A child process ended by itself, or was not ready in time. `log_tail` holds the last lines it wrote."""
+    """A child process died, or was not ready in time. `log_tail` holds the last lines of its log."""
 
     def __init__(self, name: str, what: str, *, log_tail: str) -> None:
         super().__init__(f"{name} {what}")
@@ -34,7 +34,7 @@ class ProcessFailedError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """What to start: the program with its arguments, its whole environment, and the folder it starts in."""
+    """A program with its arguments, its complete environment, and its working directory."""
 
     arguments: Sequence[str]
     environment: Mapping[str, str]
@@ -42,9 +42,9 @@ class Command:
 
 
 class Process:
-    """One child in a session of its own; on Linux the kernel kills it when the thread that started it ends.
+    """A child process in a session of its own; on Linux the kernel kills it when the thread that started it ends.
 
-    It may be started again after it was stopped or killed: the same command, folder and log.
+    It can be started again after it was stopped or killed, with the same command, folder and log.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class Process:
 
     @property
     def pid(self) -> int:
-        """The child's process id. Raises RuntimeError when it is not meant to run."""
+        """Process id of the child. Raises RuntimeError before its start and after `stop` and `kill`."""
         return self._running().pid
 
     @property
@@ -73,9 +73,9 @@ class Process:
         return self._child is not None and self._child.poll() is None
 
     def start(self) -> Self:
-        """Start the child and return at once. Call it from the main thread: see the class."""
+        """Start the child and return at once. Must be called from the main thread: see the class."""
         if threading.current_thread() is not threading.main_thread():
-            raise RuntimeError("a child must be started from the main thread: it would end with any other one")
+            raise RuntimeError("a child must be started from the main thread: it would be killed with any other one")
         if self.is_alive:
             raise RuntimeError(f"{self.name} runs already")
         self._log_start = self.log.stat().st_size if self.log.exists() else 0
@@ -83,9 +83,9 @@ class Process:
         return self
 
     def wait_ready(self, *, timeout_s: float = 300, pause: Pause = time.sleep) -> Self:
-        """Wait until the child is ready. `pause` may raise to end the waiting early.
+        """Wait until the child is ready. `pause` may raise to abort the waiting.
 
-        Raises ProcessFailedError as soon as the child has died, and when `timeout_s` has passed.
+        Raises ProcessFailedError as soon as the child has died, and after `timeout_s`.
         """
         wait_until(lambda: self._ready(self), watched=[self], timeout_s=timeout_s, pause=pause)
         return self
@@ -98,17 +98,17 @@ class Process:
         return False
 
     def check(self) -> None:
-        """Raise ProcessFailedError when the child is meant to run and does not."""
+        """Raise ProcessFailedError if the child has exited without `stop` or `kill`."""
         status = self._child.poll() if self._child is not None else None
         if status is not None:
             raise ProcessFailedError(self.name, _obituary(status), log_tail=tail(self.log))
 
     def stop(self, *, grace_s: float = 10) -> None:
-        """End the child: SIGTERM, at most `grace_s` seconds, SIGKILL to its group. Repeating is harmless."""
+        """Stop the child: SIGTERM, at most `grace_s` seconds, then SIGKILL to its group. Idempotent."""
         stop_all([self], grace_s=grace_s)
 
     def kill(self) -> None:
-        """End the child and its whole group with SIGKILL, as a power cut would."""
+        """Send SIGKILL to the child and its whole group, as in a power cut."""
         if self._child is not None:
             with suppress(ProcessLookupError):
                 os.killpg(self._child.pid, signal.SIGKILL)
@@ -116,12 +116,12 @@ class Process:
             self._child = None
 
     def restart(self, *, timeout_s: float = 300, pause: Pause = time.sleep) -> Self:
-        """Start the child again, after stopping it where it still runs, and wait until it is ready."""
+        """Stop the child if it runs, start it again, and wait until it is ready."""
         self.stop()
         return self.start().wait_ready(timeout_s=timeout_s, pause=pause)
 
     def send(self, number: signal.Signals) -> None:
-        """Send a signal to the child alone. Raises RuntimeError when it is not meant to run."""
+        """Send a signal to the child alone, not to its group. Raises RuntimeError if it was not started."""
         self._running().send_signal(number)
 
     def _spawn(self) -> subprocess.Popen[bytes]:
@@ -142,7 +142,7 @@ class Process:
             raise RuntimeError(f"{self.name} is not running")
         return self._child
 
-    def _ask_to_end(self) -> None:
+    def _terminate(self) -> None:
         if self._child is not None:
             self._child.terminate()
 
@@ -156,9 +156,9 @@ class Process:
 def wait_until(
     condition: Callable[[], bool], *, watched: Sequence[Process], timeout_s: float, pause: Pause = time.sleep
 ) -> None:
-    """Wait for a condition that needs all of `watched` to run. `pause` may raise to end the waiting early.
+    """Wait for a condition for which all of `watched` must run. `pause` may raise to abort the waiting.
 
-    Raises ProcessFailedError as soon as one of them has died, and when `timeout_s` has passed.
+    Raises ProcessFailedError as soon as one of them has died, and after `timeout_s`.
     """
     give_up_at = time.monotonic() + timeout_s
     while True:
@@ -174,19 +174,19 @@ def wait_until(
 
 
 def stop_all(processes: Iterable[Process], *, grace_s: float = 10) -> None:
-    """End children all at once, in `grace_s` seconds at most. Ctrl-C cannot cut it short."""
+    """Stop children in parallel, within `grace_s` seconds. Ctrl-C does not interrupt it."""
     together = list(processes)
     with _undisturbed():
         by = time.monotonic() + grace_s
         for process in together:
-            process._ask_to_end()  # noqa: SLF001 - the two halves of stopping belong to this module
+            process._terminate()  # noqa: SLF001 - the two phases of stopping are private to this module
         for process in together:
             process._end(by=by)  # noqa: SLF001
 
 
 @contextmanager
 def _undisturbed() -> Iterator[None]:
-    """Hold Ctrl-C off, unless the program has a way of its own to answer it."""
+    """Ignore Ctrl-C meanwhile, unless the program has installed a handler of its own."""
     can_set = threading.current_thread() is threading.main_thread()
     if not can_set or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
         yield

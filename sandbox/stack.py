@@ -1,4 +1,4 @@
-"""The whole product on this machine: database, broker, HubSpot's stand-in, workers, beat and shim as one object."""
+"""The whole product on this machine as one object: database, broker, fake HubSpot, workers, beat and shim."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ _GRACE_WITHOUT_SERVERS_S = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StackOptions:
-    """How a stack differs from the ordinary one.
+    """How a stack differs from the default.
 
-    `settings` are product settings in place of the usual ones; `worker_arguments` are further words for the command
-    line of every worker (`--concurrency=2`). `clock_shifts_s` are by how many seconds the clocks of programs are wrong,
-    by their names (`worker-1`, `beat-1`, `shim`).
+    `settings` override product settings; `worker_arguments` are appended to the command line of every worker
+    (`--concurrency=2`). `clock_shifts_s` shift the clocks of programs in seconds, by name (`worker-1`, `beat-1`,
+    `shim`).
     """
 
     workers: int = 1
@@ -44,11 +44,11 @@ class StackOptions:
 
 
 class Stack:
-    """A running stack between `with` and its end, below one folder that exists already.
+    """A stack that runs while entered, below an existing folder.
 
-    Enter it in the main thread. Building raises UnusableBinaryError and NoShiftedClockError; entering raises
-    ProcessFailedError after stopping what was started by then. `pause` is what it waits with; it may raise to end the
-    waiting.
+    Must be entered in the main thread. The constructor raises UnusableBinaryError and NoShiftedClockError; entering
+    raises ProcessFailedError after stopping what was started so far. `pause` is used for waiting; it may raise to abort
+    the start.
     """
 
     def __init__(self, folder: Path, *, options: StackOptions | None = None, pause: Pause = time.sleep) -> None:
@@ -85,21 +85,21 @@ class Stack:
 
     @property
     def hubspot_url(self) -> str:
-        """Where HubSpot's stand-in listens."""
+        """Base URL of the fake HubSpot."""
         return f"http://{HOST}:{self._ports['hubspot'].number}"
 
     @property
     def shim_url(self) -> str:
-        """Where the shim listens."""
+        """Base URL of the shim."""
         return f"http://{HOST}:{self._ports['shim'].number}"
 
     @property
     def logs(self) -> Path:
-        """The folder with one log a process."""
+        """The folder with one log per process."""
         return self._programs.logs
 
     def check(self) -> None:
-        """Raise ProcessFailedError when a process has ended that nobody has stopped or killed through this stack."""
+        """Raise ProcessFailedError if a process has exited without being stopped or killed through this stack."""
         for process in (*self._servers, *self._product):
             process.check()
 
@@ -138,12 +138,12 @@ class Stack:
         )
 
     def _pause_and_check(self, seconds: float) -> None:
-        """Notice every death while waiting, not only that of the process that is waited for."""
+        """Detect the death of any process while waiting for one."""
         self._pause(seconds)
         self.check()
 
     def _start(self) -> None:
-        """Start everything as early as what it needs to start is there, then wait for all of it."""
+        """Start each process as soon as its dependencies run, then wait until all are ready."""
         self.mongo.start()
         self.redis.start()
         self.hubspot.start()

@@ -1,4 +1,4 @@
-"""The temporary folder of one stack: private, removed at the end, and by the next run where there was no end."""
+"""The temporary folder of one stack: private, and removed at its end or, after a kill, by the next run."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _UNLOCKED = "new-"
 def temporary_state() -> Iterator[Path]:
     """Give an empty folder that only this user can read; gone afterwards.
 
-    A run that was killed leaves about 300 MB behind. Its lock went with it, so its folder is recognised and removed.
+    A killed run leaves about 300 MB behind. The kernel has released its lock, by which the next run recognises it.
     """
     _remove_leftovers(Path(tempfile.gettempdir()))
     folder, lock = _locked_folder()
@@ -30,7 +30,7 @@ def temporary_state() -> Iterator[Path]:
 
 
 def _locked_folder() -> tuple[Path, int]:
-    """Lock a folder before it gets its name, so that a run that removes leftovers never finds it without a lock."""
+    """Lock the folder before renaming it to its final name, so that no other run finds it unlocked and removes it."""
     unlocked = Path(tempfile.mkdtemp(prefix=_UNLOCKED + _PREFIX))
     lock = _try_lock(unlocked)
     if lock is None:
@@ -47,7 +47,7 @@ def _remove_leftovers(parent: Path) -> None:
 
 
 def _try_lock(folder: Path) -> int | None:
-    """Lock a folder of ours for as long as the answer, a file descriptor, is open; None when that cannot be."""
+    """Return a file descriptor that holds the lock while it is open; None if the folder is locked or not ours."""
     try:
         lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     except OSError:

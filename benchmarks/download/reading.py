@@ -17,8 +17,8 @@ import psutil
 
 from api_shim.downloads.surveys import Survey
 from api_shim.downloads.tables import Table
-from benchmarks.download.stored import ACCOUNT
 from benchmarks.measuring import RunningProcess
+from benchmarks.stacks import ACCOUNT
 from sandbox.seeding import mint_jwt
 from sandbox.stack import Stack
 from worker.jobs.job import Job

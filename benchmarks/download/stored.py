@@ -8,10 +8,10 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
+from benchmarks.stacks import ACCOUNT
 from sandbox.portal.census import TYPES, Census
 from sandbox.portal.records.renderer import Renderer, Templates
 from sandbox.portal.records.shape import Shape
-from sandbox.seeding import Account
 from worker.jobs.job import Job, Progress
 from worker.jobs.mongo.jobs import MongoJobStore
 from worker.jobs.progress import Retention
@@ -21,8 +21,6 @@ from worker.mongo.database import MongoDatabase
 from worker.pages.mongo.pages import MongoPageStore
 from worker.records.page import Page
 from worker.records.types import PAGE_FORMATS, ExportType
-
-ACCOUNT = Account(account_id="account", owner="user", hub_id=62515)
 
 _SHAPE = Shape(every_property=True, linkable=("contacts", "companies", "deals"), associations=("contacts", "companies"))
 _WRITERS = 4

@@ -95,7 +95,7 @@ def timetable(
         *(TimedStrike(at_s=part * seconds, strike=Strike.REDIS_EMPTIED) for part in _EMPTIED_AT),
         *_restarts(_REDIS_KILLED_AT, seconds, Strike.REDIS_KILLED),
         *_restarts(_MONGO_KILLED_AT, seconds, Strike.MONGO_KILLED),
-        *_stops(seconds, Random(seed)),  # noqa: S311 - a timetable needs no cryptography
+        *_stops(seconds, Random(seed)),  # noqa: S311 - a chaos plan needs no cryptography
         *(_step_downs(seconds) if members > 1 else ()),
         *(_restarts(_RABBITMQ_KILLED_AT, seconds, Strike.RABBITMQ_KILLED) if has_rabbitmq else ()),
     ]

@@ -24,15 +24,14 @@ import requests
 from rich.table import Table
 
 from benchmarks.measuring import RunningProcess, percentile
-from benchmarks.stacks import running_stack
+from benchmarks.stacks import ACCOUNT, running_stack
 from benchmarks.tables import show
 from sandbox.configuration import REPOSITORY, python_environment
 from sandbox.ports import HOST, ReservedPort, is_open
 from sandbox.processes import Command, Process
-from sandbox.seeding import Account, mint_jwt, seed
+from sandbox.seeding import mint_jwt, seed
 from sandbox.stack import Stack, StackOptions
 
-_ACCOUNT = Account(account_id="account", owner="user", hub_id=62515)
 _PATH = "/v1/integrations/hubspot/export/contacts"
 _ACCEPTED = ("202", "200")
 _WARM_UP_S = 2.0
@@ -117,8 +116,8 @@ def _targets() -> Iterator[tuple[Target, Target]]:
     """Yield the shim, and the empty route."""
     options = StackOptions(workers=0, beats=0, settings={"MAX_OPEN_JOBS_PER_ACCOUNT": "0"})
     with running_stack(options) as stack:
-        seed(stack, _ACCOUNT, records={"contacts": 1}, rate_limit=0)
-        token = mint_jwt(stack, _ACCOUNT, life=timedelta(hours=1))
+        seed(stack, ACCOUNT, records={"contacts": 1}, rate_limit=0)
+        token = mint_jwt(stack, ACCOUNT, life=timedelta(hours=1))
         port = ReservedPort()
         process = _bare_route(stack, port.number)
         try:

@@ -59,7 +59,7 @@ class DatedList:
         """
         asked = msgspec.json.decode(call.request.body or b"{}", type=_Search)
         if asked.filter_groups or asked.sorts or asked.query:
-            return errors.validation(call, "filterGroups, sorts and query are not modelled by the stand-in")
+            return errors.validation(call, "filterGroups, sorts and query are not modelled by the fake HubSpot")
         if not 1 <= asked.limit <= _LARGEST_SEARCH:
             return errors.limit_too_large(call, asked.limit, _LARGEST_SEARCH)
         found, start = list(self._members(call, 0)), int(asked.after or 0)

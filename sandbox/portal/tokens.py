@@ -53,7 +53,7 @@ class TokenStore:
 
     def issue(self, hub_id: int, *, lifetime_s: float) -> AccessToken:
         """Issue an access token; earlier ones stay valid, as in HubSpot."""
-        # About the length of real tokens.
+        # About the length of real tokens. The hub id keeps the tokens of two runs with the same seed apart.
         token = AccessToken(f"CK{hub_id}-{self._ids.hex(180)}", hub_id, self._clock() + lifetime_s, self._clock())
         self._access[token.value] = token
         return token

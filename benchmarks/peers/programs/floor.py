@@ -28,7 +28,7 @@ number, records, offset, has_more = 0, 0, 0, True
 while has_more:
     answer = http.request("GET", f"{url}/contacts/v1/lists/all/contacts/all?count=100&vidOffset={offset}")
     if answer.status != 200:  # noqa: PLR2004
-        sys.exit(f"HubSpot's stand-in answered {answer.status}")
+        sys.exit(f"the fake HubSpot answered {answer.status}")
     page = orjson.loads(answer.data)
     ids = [contact["vid"] for contact in page["contacts"]]
     records += len(ids)
