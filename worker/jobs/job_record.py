@@ -44,8 +44,8 @@ class JobRecord:
     `deliver_at` is when the webhook of a finished job may be tried next; None: it was delivered, or given up.
 
     With `lanes` it is read in several places at once: `progress` is then of all of them, `tally` only of the calls.
-    `unsplit_because` says why it may not be, where it was started over for that reason. `blocks` tell where its pages
-    are once it has been read so; without them pages are numbered in their order.
+    `unsplit_because` says why it may not be, where it was started over for that reason. `blocks` tell where its
+    pages are once it has been read so; without them pages are numbered in their order.
 
     A sync is a job of its own, without pages: once it `is_expanded` there is a child for each of its types, and its
     state follows from theirs (worker/jobs/sync.py).
