@@ -2,223 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Self, TypeAlias
-from uuid import UUID, uuid5
+from typing import Self
 
-from worker.errors import ExportError, PortalChangedError
-from worker.jobs.copy_progress import Changes, CopyProgress
-from worker.jobs.estimate import Estimate
-from worker.jobs.lanes import Block, Lanes, numbers_of
-from worker.jobs.progress import Lease, Patience, Progress, Retention
-from worker.jobs.receipt import Receipt
-from worker.jobs.request import ExportRequest, Origin, SyncRequest
-from worker.jobs.status import LEGAL_CHANGES, IllegalChangeError, JobError, JobKind, JobStatus, Line
-from worker.jobs.totals import ExportTotals
-from worker.jobs.webhook import AT_ONCE, Webhook, WebhookStatus
-from worker.records.crm_api import CrmApi
-from worker.records.cursor import Cursor
-from worker.records.erasure import Erased
+from worker.errors import ExportError
+from worker.jobs.job_record import JobRecord, JobSortKey, child_id
+from worker.jobs.lanes import Lanes
+from worker.jobs.progress import Lease, Progress, Retention
+from worker.jobs.status import LEGAL_CHANGES, IllegalChangeError, JobError, JobStatus
 from worker.records.page import Page
-from worker.records.types import CopyId, ExportType, is_start
+from worker.records.types import is_start
 
 __all__ = ["Job", "JobSortKey", "Lease", "Progress", "child_id"]
 
-JobSortKey: TypeAlias = tuple[datetime, str]
-"""The sort key of a job in its account's list: when it was created, and its id, which tells equal instants apart."""
-
-_CHILDREN = UUID("6f7134e1-5169-4460-826e-b514665a3636")  # an arbitrary namespace, which must never change
-_LEGACY, _DATED = "legacy", "dated"
-_PAGE = "200"  # the status of an answer that holds a page
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
-    """One export or sync.
-
-    `hub_id` is the HubSpot portal that its pages are of; None until HubSpot has told.
-    `api` is the one that the next page is asked of; None before a worker has begun, and in a sync. Where a page takes
-    several calls, since HubSpot refused a longer query, `further_calls` are those beyond the first of each.
-    `copying` is what an export has done to the current copy, None unless it is part of a sync; the changes of a sync's
-    exports are its `changes_by_type`. `erased` is what it has lost to erasures: its pages know, it is not stored.
-    `estimate` is what the job was expected to come to when it began.
-    `deliver_at` is when the webhook of a finished job may be tried next; None: it was delivered, or given up.
-
-    With `lanes` it is read in several places at once: `progress` is then of all of them, `tally` only of the calls.
-    `unsplit_because` says why it may not be, where it was started over for that reason. `blocks` tell where its pages
-    are once it has been read so; without them pages are numbered in their order.
-
-    A sync is a job of its own, without pages: once it `is_expanded` there is a child for each of its types, and its
-    state follows from theirs (worker/jobs/sync.py).
-    """
-
-    job_id: str
-    account_id: str
-    owner: str
-    export_type: ExportType | None
-    request: ExportRequest
-    kind: JobKind
-    sync: SyncRequest | None = None
-    parent_id: str | None = None
-    is_expanded: bool = False
-    hub_id: int | None = None
-    created_at: datetime
-    updated_at: datetime
-    status: JobStatus = JobStatus.QUEUED
-    label: str | None = None
-    origin: Origin = field(default_factory=Origin)
-    progress: Progress = field(default_factory=Progress)
-    lanes: Lanes | None = None
-    blocks: tuple[Block, ...] = ()
-    unsplit_because: str | None = None
-    patience: Patience = field(default_factory=Patience)
-    resumes: int = 0
-    api: CrmApi | None = None
-    further_calls: int = 0
-    copying: CopyProgress | None = None
-    changes_by_type: Mapping[ExportType, Changes] | None = None
-    erased: Erased = field(default_factory=Erased)
-    cancel_requested: bool = False
-    estimate: Estimate | None = None
-    tally: ExportTotals = field(default_factory=ExportTotals)
-    receipt: Receipt | None = None
-    error: JobError | None = None
-    lease: Lease | None = None
-    resume_at: datetime | None = None
-    reason: str | None = None
-    started_at: datetime | None = None
-    finished_at: datetime | None = None
-    retention: Retention = field(default_factory=Retention)
-    webhook: Webhook | None = None
-    deliver_at: datetime | None = None
-
-    @property
-    def log_fields(self) -> dict[str, str]:
-        """The fields that every log line about the job has."""
-        asked = {"request_id": self.origin.request_id} if self.origin.request_id is not None else {}
-        return {"job_id": self.job_id, "account_id": self.account_id, **asked}
-
-    @property
-    def attempts(self) -> int:
-        return self.patience.attempts
-
-    @property
-    def lapses(self) -> int:
-        return self.patience.lapses
-
-    @property
-    def waited_s(self) -> float:
-        return self.patience.waited_s
-
-    @property
-    def most_a_page(self) -> int | None:
-        return self.patience.most_a_page
-
-    @property
-    def longest_query(self) -> int | None:
-        return self.patience.longest_query
-
-    @property
-    def expires_at(self) -> datetime | None:
-        return self.retention.expires_at
-
-    @property
-    def line(self) -> Line:
-        return self.kind.line
-
-    @property
-    def type_name(self) -> str:
-        """The word that the job is listed under: the name of its type, or `sync`."""
-        return (self.export_type or self.kind).value
-
-    @property
-    def records_type(self) -> ExportType:
-        """The type of the job's records. Raises IllegalChangeError for a sync."""
-        if self.export_type is None:
-            raise IllegalChangeError("A sync has no records of its own: read its children")
-        return self.export_type
-
-    @property
-    def children(self) -> tuple[str, ...]:
-        """The ids of a sync's children; none before it is expanded."""
-        if self.sync is None or not self.is_expanded:
-            return ()
-        return tuple(child_id(self.job_id, each) for each in self.sync.types)
-
-    @property
-    def siblings(self) -> tuple[str, ...]:
-        """The ids of all the jobs that expire together with this one, itself included; some may not exist."""
-        if self.parent_id is None:
-            return (self.job_id,)
-        return tuple(child_id(self.parent_id, each) for each in ExportType)
-
-    @property
-    def copy_id(self) -> CopyId:
-        """The copy that the job's records belong to. Raises IllegalChangeError for a sync."""
-        return CopyId(account_id=self.account_id, export_type=self.records_type, hub_id=self.hub_id)
-
-    @property
-    def sync_id(self) -> str:
-        """The sync that the job belongs to, or is."""
-        return self.parent_id or self.job_id
-
-    @property
-    def has_copy_to_compare(self) -> bool:
-        """Whether all pages are stored and the current copy has still to be compared with them."""
-        return self.copying is not None and self.is_complete and not self.copying.is_compared
-
-    @property
-    def changes(self) -> Changes | None:
-        """The changes that the job has found so far; None where it keeps no copy."""
-        if self.copying is None:
-            return None
-        distinct = self.receipt.distinct_ids if self.receipt is not None else None
-        return self.copying.changes(seen=self.tally.ids if distinct is None else distinct)
-
-    @property
-    def epoch(self) -> int:
-        """The fencing epoch of the current claim; 0 where there is none."""
-        return self.lease.epoch if self.lease is not None else 0
-
-    def require_portal(self, connected: int | None) -> None:
-        """Raise PortalChangedError where the account is known to be `connected` to another portal than the job's.
-
-        The caller of a single page gets it from whichever portal is connected.
-        """
-        if self.kind is JobKind.PAGE or self.hub_id is None or connected in {None, self.hub_id}:
-            return
-        what, remedy = ("The sync", "Start a new sync") if self.is_of_sync else ("The export", "Start a new export")
-        raise PortalChangedError(what, hub_id=self.hub_id, connected=connected, remedy=remedy)
-
-    @property
-    def is_of_sync(self) -> bool:
-        """Whether it is a sync or one of its exports."""
-        return self.kind is JobKind.SYNC or self.parent_id is not None
-
-    @property
-    def sort_key(self) -> JobSortKey:
-        """The job's sort key in a list."""
-        return self.created_at, self.job_id
-
-    @property
-    def last_api(self) -> CrmApi | None:
-        """The API that the job was last read by; None before it has begun.
-
-        A job that an older version stored has none of its own; its cursor tells.
-        """
-        if self.api is not None or self.cursor.api is None:
-            return self.api
-        return CrmApi(self.cursor.api)
-
-    def ask_for_less(self, *, records: int | None, query: int | None) -> Self:
-        """Cap the records, or the characters of the query, of each further call."""
-        return replace(self, patience=self.patience.asking_for_less(records=records, query=query))
-
-    def with_pages_kept(self) -> Self:
-        """Note that the stored pages carry no expiry any more."""
-        return replace(self, retention=self.retention.with_pages_kept())
+class Job(JobRecord):
+    """A job; each change returns a new one. Changes of the status raise IllegalChangeError where they are illegal."""
 
     def starting(self, *, ids_before: int) -> Self:
         """Begin so many ids before the requested offset; a job that has pages stays as it is."""
@@ -227,120 +28,13 @@ class Job:
             return self
         return replace(self, progress=replace(self.progress, offset=max(0, offset - ids_before)))
 
-    @property
-    def next_page_size(self) -> int:
-        """How many records the next call asks for: the page size or its cap, at most the rest of the limit."""
-        most = min(self.request.page_size, self.most_a_page or self.request.page_size)
-        return most if self.left is None else min(most, self.left)
-
-    @property
-    def left(self) -> int | None:
-        """How many records the limit still allows; None without a limit."""
-        return None if self.request.limit is None else self.request.limit - self.progress.records
-
-    @property
-    def cursor(self) -> Cursor:
-        """Where the next page is. Older versions stored no API beside the offset: the totals tell which was called."""
-        progress, tally = self.progress, self.tally
-        if progress.pages == 0:
-            return Cursor(offset=progress.offset)
-        api = progress.api or (_DATED if _DATED in tally.apis else _LEGACY)
-        return Cursor(offset=progress.offset, api=api, after_id=None if self.reads_feed else tally.read_through)
-
-    @property
-    def last_id(self) -> int | None:
-        """The id of the last record; None before there is one, and where ids came in no order."""
-        return None if self.reads_feed or self.tally.order == "mixed" else self.tally.last_id
-
-    @property
-    def reads_feed(self) -> bool:
-        """Whether it reads HubSpot's feed of changes instead of the list of all records."""
-        return self.copying is not None and self.copying.reads_feed
-
-    @property
-    def pages_fetched(self) -> int:
-        """How many calls returned a page; not every one of those pages need be stored."""
-        return self.tally.calls.get(_PAGE, 0) - self.further_calls
-
-    @property
-    def readable(self) -> int:
-        """How many records its results hold; other lanes may have read further ahead."""
-        return self.lanes.first.records if self.lanes is not None else self.progress.records
-
-    @property
-    def as_read(self) -> Self:
-        """The job as its results show it: without what lanes behind the first one have read ahead."""
-        if self.lanes is None:
-            return self
-        first = self.lanes.first
-        tally = self.tally.merged_with(first.tally)
-        offset = first.place if tally.last_id is None else tally.last_id
-        progress = replace(self.progress, pages=first.pages, records=first.records, offset=offset, api=None)
-        return replace(self, progress=progress, tally=tally, blocks=first.blocks, lanes=None)
-
-    @property
-    def stored_bytes(self) -> int:
-        """The size of its pages, including those that lanes have read ahead, in HubSpot's bytes before compression."""
-        ahead = self.lanes.parts if self.lanes is not None else ()
-        return self.tally.bytes + sum(lane.tally.bytes for lane in ahead)
-
-    @property
-    def counted_pages(self) -> tuple[Block, ...]:
-        """The numbers of all pages that it counts, including those that lanes have read ahead.
-
-        A page with any other number was stored by a worker that died, or lost its lease, before it could count it.
-        """
-        if self.lanes is not None:
-            return self.lanes.counted_pages
-        return self.blocks or ((0, self.progress.pages),)
-
-    def page_numbers(self, positions: Iterable[int]) -> list[int]:
-        """Return the stored numbers of the pages at these positions in the order of ids."""
-        return numbers_of(self.blocks, positions)
-
-    @property
-    def is_complete(self) -> bool:
-        """Whether HubSpot has no more, or nothing more was asked for."""
-        has_its_page = self.kind is JobKind.PAGE and self.progress.pages > 0
-        return has_its_page or not self.progress.has_more or self.left == 0
-
-    @property
-    def ending(self) -> int:
-        """Which run of the job this is: each retry begins another one, which ends by itself."""
-        return self.resumes
-
-    @property
-    def first_delivery_at(self) -> datetime | None:
-        """When the webhook may first be called for a finalised run; None without a webhook."""
-        return AT_ONCE if self.webhook is not None else None
-
-    @property
-    def webhook_status(self) -> WebhookStatus:
-        """What became of the webhook for this run; it is not called before the job has its receipt and its expiry."""
-        if self.webhook is None or self.expires_at is None or self.deliver_at is not None:
-            return WebhookStatus.PENDING
-        return self.webhook.outcome
-
-    def has_expired(self, *, at: datetime) -> bool:
-        """Whether the job is to be treated as gone, although MongoDB's TTL monitor may need another minute."""
-        return self.expires_at is not None and self.expires_at <= at
+    def ask_for_less(self, *, records: int | None, query: int | None) -> Self:
+        """Cap the records, or the characters of the query, of each further call."""
+        return replace(self, patience=self.patience.asking_for_less(records=records, query=query))
 
     def advance(self, page: Page, *, api: str | None = None, at: datetime) -> Self:
         """Count a stored page."""
         return self._with_progress(self.progress.after(page, api=api, most=self.left), at=at)
-
-    def start_over(self, *, because: str | None = None) -> Self:
-        """Forget all pages: some were removed, or, `because` of something, the job may not be read in lanes."""
-        return replace(
-            self,
-            progress=Progress(offset=self.request.offset),
-            lanes=None,
-            blocks=(),
-            unsplit_because=because or self.unsplit_because,
-            tally=self.tally.start_over(),
-            copying=self.copying.start_over() if self.copying is not None else None,
-            patience=replace(self.patience, attempts=1),
-        )
 
     def in_lanes(self, lanes: Lanes, *, at: datetime) -> Self:
         """Continue in lanes, as far as these have come."""
@@ -355,6 +49,30 @@ class Job:
         """Complete a job whose lanes are all merged into the first one."""
         read = self.as_read
         return replace(read, progress=replace(read.progress, has_more=False))
+
+    @property
+    def as_read(self) -> Self:
+        """The job as its results show it: without what lanes behind the first one have read ahead."""
+        if self.lanes is None:
+            return self
+        first = self.lanes.first
+        tally = self.tally.merged_with(first.tally)
+        offset = first.place if tally.last_id is None else tally.last_id
+        progress = replace(self.progress, pages=first.pages, records=first.records, offset=offset, api=None)
+        return replace(self, progress=progress, tally=tally, blocks=first.blocks, lanes=None)
+
+    def start_over(self, *, because: str | None = None) -> Self:
+        """Forget all pages: some were removed, or, `because` of something, the job may not be read in lanes."""
+        return replace(
+            self,
+            progress=Progress(offset=self.request.offset),
+            lanes=None,
+            blocks=(),
+            unsplit_because=because or self.unsplit_because,
+            tally=self.tally.start_over(),
+            copying=self.copying.start_over() if self.copying is not None else None,
+            patience=replace(self.patience, attempts=1),
+        )
 
     def pause(self, delay_s: float, *, reason: str, at: datetime) -> Self:
         """Park the job for moments: it stays `running`, and its worker is free."""
@@ -397,6 +115,10 @@ class Job:
             return self
         return replace(self, retention=Retention.until(self.finished_at + after), deliver_at=self.first_delivery_at)
 
+    def with_pages_kept(self) -> Self:
+        """Note that the stored pages carry no expiry any more."""
+        return replace(self, retention=self.retention.with_pages_kept())
+
     def _with_progress(self, progress: Progress, *, at: datetime) -> Self:
         patience = self.patience.after_pages(self.progress, progress, page_size=self.request.page_size)
         return replace(self, progress=progress, patience=patience, updated_at=at)
@@ -406,8 +128,3 @@ class Job:
             raise IllegalChangeError(f"The job is {self.status} and cannot become {status}")
         finished_at = at if status.is_terminal else None
         return replace(self, status=status, updated_at=at, finished_at=finished_at, resume_at=None, reason=None)
-
-
-def child_id(sync_id: str, export_type: ExportType) -> str:
-    """Return the id of a sync's child: always the same, so that making the children twice makes them once."""
-    return str(uuid5(_CHILDREN, f"{sync_id}/{export_type}"))

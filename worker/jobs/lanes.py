@@ -34,11 +34,11 @@ _LARGEST_ID = 2**63 - 1
 class Lane:
     """The records with ids above `after`, up to and including `until`; None: an open end, with whatever is created.
 
-    All records up to `place` are read: it is the last id of a page, or one that was chosen. `offset` is what HubSpot's
-    `api` gave with that page; None: ask for whatever follows `place`. `has_more` is false once `until` is reached, and
-    at an open end when HubSpot had no more. `known_end` is the id behind which an open end had nothing when it was
-    probed. `number` is None before the lane's first page, and again once it is closed and has merged others: then
-    `blocks` tell where all pages are. `attempts`, `waited_s` and `resume_at` are of its next call.
+    `place` is the last id of a page, or one that was chosen. `offset` is what HubSpot's `api` gave with that
+    page; None: ask for whatever follows `place`. `has_more` is false once `until` is reached, and at an open end
+    when HubSpot had no more. `known_end` is the id behind which an open end had nothing when it was probed. `number`
+    is None before the lane's first page, and again once it is closed and has merged others: then `blocks` tell
+    where all pages are. `attempts`, `waited_s` and `resume_at` are of its next call.
     """
 
     after: int
@@ -240,7 +240,7 @@ class Lanes:
     @property
     def counted_pages(self) -> tuple[Block, ...]:
         """The runs of all pages that the lanes count."""
-        return tuple(block for lane in self.parts for block in (*lane.blocks, *lane.closed().blocks))
+        return tuple(run for lane in self.parts for run in (*lane.blocks, *lane.closed().blocks))
 
     def split(self, *, page_size: int, wasted: int, expected: int | None = None) -> tuple[Self, Lane] | None:
         """Split off the far part of the lane with the most remaining records; None where that is not worth a call.

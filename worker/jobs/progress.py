@@ -49,12 +49,13 @@ class Progress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patience:
-    """What was tried for the next page. A stored page resets `attempts`, `lapses` and `waited_s`.
+    """What was tried for the next page.
 
-    `attempts` numbers the current try of the call, 0 before the first. `lapses` counts the workers in a row that
-    claimed the job and let their lease expire, `waited_s` is the sum of the back-offs. `most_a_page` is how many
-    records HubSpot was able to answer with, where that is less than the page size; it grows again as pages arrive.
-    `longest_query` is how many characters HubSpot accepts, where it refused a longer query; it stays.
+    A stored page resets `attempts`, the number of the current try of the call (0 before the first), `lapses`,
+    the number of workers in a row that claimed the job and let their lease expire, and `waited_s`, the sum of the
+    back-offs. `most_a_page` is how many records HubSpot was able to answer with, where that is less than the page
+    size; it grows again as pages arrive. `longest_query` is how many characters HubSpot accepts, where it refused a
+    longer query; it stays.
     """
 
     attempts: int = 0

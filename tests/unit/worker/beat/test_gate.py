@@ -1,4 +1,4 @@
-"""PeriodicGate: a task is enqueued when it would find something, whenever that is not known, and once a minute."""
+"""PeriodicGate: a task is sent when it would find work, whenever that is unknown, and once a minute."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Beat:
         self.gate = PeriodicGate(self.store, steady=lambda: self.at)
 
     def tick(self) -> tuple[bool, bool]:
-        """Return whether a sweep and a dispatch are enqueued, both of which are due at this instant."""
+        """Return whether a sweep and a dispatch are sent; both are due at this instant."""
         self.at += TICK_S
         return self.gate.needs_sweep(), self.gate.needs_dispatch()
 
@@ -40,7 +40,7 @@ class Beat:
 
 @pytest.fixture
 def beat() -> Beat:
-    """Give a beat that has enqueued both tasks once."""
+    """Return a beat that has sent both tasks once."""
     beat = Beat()
     assert beat.tick() == (True, True)
     return beat
@@ -101,7 +101,7 @@ def test_an_absent_mongodb_is_not_asked_at_every_tick(beat: Beat) -> None:
 
 
 @pytest.mark.parametrize("swept_s", [None, 90.1, 3600, -90.1])
-def test_everything_is_enqueued_where_nobody_is_seen_to_sweep(beat: Beat, swept_s: float | None) -> None:
+def test_everything_is_sent_where_nobody_is_seen_to_sweep(beat: Beat, swept_s: float | None) -> None:
     beat.store.swept_s = swept_s
     assert set(beat.ticks(20)) == {(True, True)}
 

@@ -1,4 +1,4 @@
-"""BeatScheduler: it sends what would find something to do; without a MongoDB to look into, everything."""
+"""BeatScheduler: it sends tasks that would find work; without a MongoDB to ask, all of them."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Beat:
             self.scheduler._gate = PeriodicGate(store, steady=lambda: self.at)  # noqa: SLF001 - in place of a MongoDB
 
     def sent(self) -> set[str]:
-        """Have each task be due, 2 s later by the gate's clock, and name those that were sent."""
+        """Let each task be due, 2 s later by the gate's clock, and return those that were sent."""
         self.at += 2
         for entry in self.scheduler.schedule.values():
             self.scheduler.apply_entry(entry, producer=self.scheduler.producer)

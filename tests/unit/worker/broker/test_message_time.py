@@ -19,7 +19,7 @@ HOUR_S = 3600.0
 
 
 class Redis:
-    """The part of a Redis that kombu keeps messages in while they are worked on; `now` is its clock."""
+    """The part of Redis where kombu keeps unacknowledged messages; `now` is its clock."""
 
     def __init__(self, now: float) -> None:
         self.now = now
@@ -58,7 +58,7 @@ class Redis:
 
 
 def process(redis: Redis, *, ahead_s: float) -> BrokerTime:
-    """Build the clock of a process whose own is so far ahead."""
+    """Return the clock of a process whose own clock is so far ahead."""
     return BrokerTime(steady=lambda: redis.now - 1e6, own=lambda: redis.now + ahead_s)
 
 
@@ -72,7 +72,7 @@ def kombu(monkeypatch: pytest.MonkeyPatch) -> Any:  # noqa: ANN401 - kombu is no
 
 
 def queue_of(redis: Redis, restored: list[str]) -> Any:  # noqa: ANN401 - kombu is not typed
-    """Build the part of a channel that keeps messages which are being worked on."""
+    """Return the part of a channel that keeps unacknowledged messages."""
 
     @contextmanager
     def acquire(_client: object = None) -> Iterator[Redis]:

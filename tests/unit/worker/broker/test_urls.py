@@ -1,4 +1,4 @@
-"""What CELERY_BROKER_URL and REDIS_URL may be, what is made of them, and what is refused, without showing a secret."""
+"""Which CELERY_BROKER_URL and REDIS_URL are accepted, how they are parsed, and that refusals show no secret."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a worker tells of itself when it is asked through the broker, and what it does not say unasked."""
+"""What a worker reports when it is asked through the broker, and that it reports nothing unasked."""
 
 from __future__ import annotations
 

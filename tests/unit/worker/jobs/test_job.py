@@ -55,7 +55,7 @@ def job(*, status: JobStatus = JobStatus.RUNNING, kind: JobKind = JobKind.EXPORT
 
 
 def begun(*, records: int = 1000, seconds: float = 20.0) -> Job:
-    """Give a running job that was thought to come to so much."""
+    """Return a running job with such an estimate."""
     estimate = Estimate(records=records, calls=10, seconds=seconds, basis=Basis.LAST_EXPORT, as_of=NOW)
     return replace(job(), estimate=estimate)
 

@@ -1,4 +1,4 @@
-"""Lanes: how an export's ids are split, joined again, and numbered; and when a split is not worth a call."""
+"""Lanes: how an export's ids are split, merged, and numbered; and when a split is not worth a call."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def tally(ids: Sequence[int]) -> ExportTotals:
 
 
 def begun(pages: int = 10, *, distance: int = 10) -> Lanes:
-    """Give what was read page after page: so many pages of ids that are so far from each other."""
+    """Return lanes of a sequential read: so many pages of ids with such a distance."""
     ids = range(distance, distance * (pages * PAGE + 1), distance)
     return Lanes.of_first(cursor=Cursor(after_id=ids[-1]), pages=pages, tally=tally(ids))
 
@@ -126,7 +126,7 @@ def test_a_lane_whose_first_page_is_not_there_yet_is_not_split() -> None:
     assert split(lanes).parts[-1] == lanes.parts[-1]
 
 
-def test_calls_that_bring_nothing_are_a_small_part_of_all() -> None:
+def test_calls_that_return_nothing_are_a_small_part_of_all() -> None:
     for pages in (10, 40, 100, 1000):
         lanes, wasted = begun(pages), 0
         while (found := lanes.split(page_size=PAGE, wasted=wasted)) is not None:

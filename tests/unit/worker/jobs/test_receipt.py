@@ -1,4 +1,4 @@
-"""Receipt: what a tally remembers, when a receipt is complete, and every reason for which it is not."""
+"""Receipt: what totals remember, when a receipt is complete, and every reason why it is not."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ page_sizes = st.integers(min_value=1, max_value=31)
 
 
 class Changes(TypedDict, total=False):
-    """What a test says differently from the usual facts."""
+    """Where a test differs from the usual inputs."""
 
     tally: ExportTotals
     outcome: Outcome
@@ -46,7 +46,7 @@ class Changes(TypedDict, total=False):
 
 
 def tally_of(*pages: Sequence[int | None]) -> ExportTotals:
-    """Account for pages, each of which came at the first call."""
+    """Return the totals of pages, each of which came at the first call."""
     tally = ExportTotals()
     for ids in pages:
         tally = tally.after_call(200).after_page(ids, api="legacy")
@@ -58,7 +58,7 @@ def in_pages(ids: Sequence[int], size: int) -> ExportTotals:
 
 
 def receipt(**changes: Unpack[Changes]) -> Receipt:
-    """Draw up the receipt of a whole export of two pages, but for what is said differently."""
+    """Return the receipt of a whole export of two pages, except for these changes."""
     tally = changes.get("tally", tally_of(IDS[:60], IDS[60:]))
     usual = Changes(
         tally=tally,
@@ -90,7 +90,7 @@ def test_the_checksum_does_not_depend_on_the_order(ids: list[int], chance: Rando
 
 
 @given(ids_of_records, page_sizes, page_sizes)
-def test_a_tally_does_not_depend_on_the_page_size_but_for_its_calls(ids: list[int], one: int, other: int) -> None:
+def test_totals_do_not_depend_on_the_page_size_but_for_its_calls(ids: list[int], one: int, other: int) -> None:
     first, second = in_pages(ids, one), in_pages(ids, other)
 
     assert {**asdict(first), "calls": {}} == {**asdict(second), "calls": {}}
@@ -121,7 +121,7 @@ def test_parts_that_are_joined_are_as_one(ids: list[int], cut: int, size: int) -
     assert joined == whole
 
 
-def test_whatever_a_tally_counts_is_added_up() -> None:
+def test_all_totals_are_added_up() -> None:
     one = ExportTotals().after_page([1, None], api="legacy", properties=["email"], mended=["x", "y", "x"])
     one = one.after_call(200).after_refetch()
     other = ExportTotals().after_page([5, None, 7], most=2, says_more=False, api="dated", mended=["y"])
@@ -339,7 +339,7 @@ def plain_parts(value: object) -> set[type]:
 
 
 @pytest.mark.parametrize("stored", [ExportTotals(), tally_of([2**62, None]).after_retry(None), tally_of([1, 3, 2])])
-def test_a_tally_comes_back_from_mongodb_as_it_went(stored: ExportTotals) -> None:
+def test_totals_come_back_from_mongodb_unchanged(stored: ExportTotals) -> None:
     assert plain_parts(asdict(stored)) <= {dict, list, str, int, type(None)}
     back = ExportTotals.from_stored(through_mongodb(asdict(stored)))
 
@@ -360,7 +360,7 @@ def test_a_receipt_comes_back_from_mongodb_as_it_went(stored: Receipt) -> None:
     assert Receipt.from_stored(through_mongodb(asdict(stored))) == stored
 
 
-def test_a_tally_that_was_stored_before_a_field_existed_can_be_read() -> None:
+def test_totals_that_were_stored_before_a_field_existed_can_be_read() -> None:
     assert ExportTotals.from_stored({"records": 3, "some_later_field": 1}) == ExportTotals(records=3)
 
 

@@ -1,4 +1,4 @@
-"""Syncs: how the state of a sync follows from its children, in every mixture of theirs."""
+"""Syncs: how the state of a sync is derived from its children, in every combination of theirs."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def children(*statuses: JobStatus) -> list[Job]:
 
 
 def followed(children: Sequence[Job], before: Job | None = None) -> Job:
-    """Give a sync of just these children after it has followed them."""
+    """Return a sync of just these children with the state derived from them."""
     types = tuple(child.records_type for child in children)
     return follow(replace(before or sync(), sync=SyncRequest(types=types)), children)
 

@@ -30,7 +30,7 @@ def now(shop: Workshop) -> AccountTurn:
 
 
 def names(shop: Workshop) -> list[str]:
-    """Name the jobs that were published for."""
+    """Return the jobs that were published for."""
     return [job.job_id for job in shop.queue.published]
 
 
@@ -66,7 +66,7 @@ def test_a_claim_voids_the_turns_that_were_published_before_it(shop: Workshop) -
     assert shop.exporter().take_turn(now(shop)) is SliceOutcome.WORKED
 
 
-def test_a_job_that_was_handed_back_stands_behind_those_of_its_account_that_wait(shop: Workshop) -> None:
+def test_a_requeued_job_stands_behind_those_of_its_account_that_wait(shop: Workshop) -> None:
     shop.add_job(job_id="j1")
     shop.add_job(job_id="j2")
     shop.clock.advance(1)
@@ -311,6 +311,6 @@ def flood(model: Model, account_id: str, *, jobs: int) -> None:
 
 
 def take_a_message(model: Model) -> None:
-    """Have a slot to itself do all that a message leads to."""
+    """Do all that a message leads to, in one slot, undisturbed."""
     for _ in model.work(model.messages.popleft()):
         model.clock.now += timedelta(milliseconds=5)

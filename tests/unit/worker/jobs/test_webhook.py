@@ -19,7 +19,7 @@ def after(webhook: Webhook, reply: Reply) -> Webhook:
 
 
 def pauses(jitter: float) -> list[float]:
-    """Give the pauses between the attempts that there are when all of them fail."""
+    """Return the pauses between attempts that all fail."""
     tried = (after(replace(FIRST, attempts=number), Reply(status=500)) for number in range(1, MOST_ATTEMPTS + 1))
     found = [each.retry_in_s(advised_s=None, jitter=jitter) for each in tried]
     assert found.pop() is None

@@ -1,4 +1,4 @@
-"""JobActions: cancel, retry and delete beside workers that do not stand still, and what is made up for afterwards."""
+"""JobActions: cancel, retry and delete beside running workers, and the recovery of what was interrupted."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class EventfulJobStore(InMemoryJobStore):
 
 
 class Office:
-    """A control over one job, and the worker that may be at it."""
+    """The actions on one job, and a worker that may hold it."""
 
     def __init__(self) -> None:
         self.clock = ManualClock()
@@ -86,7 +86,7 @@ class Office:
         return moved
 
     def end(self, status: JobStatus) -> None:
-        """Have a worker store one page and finish the job; what is finished has its end."""
+        """Let a worker store one page and finish the job."""
         job, at = self.export_page(), self.clock()
         ended = {
             JobStatus.SUCCEEDED: lambda: job.succeed(at=at),
@@ -98,7 +98,7 @@ class Office:
         self.jobs.release(closed)
 
     def wait_for_hubspot(self) -> None:
-        """Have a worker store one page and wait for a day."""
+        """Let a worker store one page and wait for a day."""
         job = self.export_page()
         self.jobs.release(job.wait(86_400, reason="hubspot_error", at=self.clock()), resume_in_s=86_400)
 

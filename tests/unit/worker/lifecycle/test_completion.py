@@ -1,4 +1,4 @@
-"""SiblingsAtWork: of the children of a sync that end in one process, one looks whether the sync is over."""
+"""SiblingsAtWork: of the children of a sync that end in one process, only the last one propagates to the sync."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""OpenJobCap: a burst ends exactly at the bound, and what is not a new job of a caller's is never refused."""
+"""OpenJobCap: a burst ends exactly at the limit, and only new jobs of callers are ever refused."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def jobs() -> InMemoryJobStore:
 
 
 def add_one(jobs: InMemoryJobStore, cap: OpenJobCap, *, account_id: str = "a1") -> bool:
-    """Store one more job and return whether it was let in."""
+    """Store one more job, and return whether it was accepted."""
     try:
         with cap.one_more(account_id):
             jobs.add(new_job(account_id=account_id))

@@ -1,4 +1,4 @@
-"""Planner: what exports would come to, by HubSpot's word or by the last export, and what is left open."""
+"""Planner: estimates by HubSpot's count or by the last export, and what stays unknown."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ QUIET_S, LOST_S = 60.0, 10.0
 
 
 class Counter:
-    """The parts of a submitter, in the hands of a test."""
+    """The parts of a submitter."""
 
     def __init__(self) -> None:
         self.clock = ManualClock()
@@ -57,7 +57,7 @@ def job(number: int = 1, *, owner: str = "u1") -> Job:
     return replace(new_job(), job_id=f"j{number}", owner=owner, created_at=START, updated_at=START)
 
 
-def test_a_job_is_stored_and_rung_for(counter: Counter) -> None:
+def test_a_job_is_stored_and_published(counter: Counter) -> None:
     counter.submitter.submit(job())
     assert counter.jobs.all == [job()]
     assert counter.rung_for == ["j1"]
@@ -69,14 +69,14 @@ def test_without_a_token_nothing_is_stored(counter: Counter) -> None:
     assert (counter.jobs.all, counter.rung_for) == ([], [])
 
 
-def test_without_the_database_nobody_is_rung_for(counter: Counter) -> None:
+def test_without_the_database_nothing_is_published(counter: Counter) -> None:
     counter.jobs.is_away = True
     with pytest.raises(StoreUnavailableError):
         counter.submitter.submit(job())
     assert counter.rung_for == []
 
 
-def test_without_the_broker_the_job_stays_and_the_next_sweep_rings(counter: Counter) -> None:
+def test_without_the_broker_the_job_stays_and_the_next_sweep_publishes(counter: Counter) -> None:
     counter.queue.is_away = True
     with pytest.raises(BrokerUnavailableError):
         counter.submitter.submit(job())
@@ -85,13 +85,13 @@ def test_without_the_broker_the_job_stays_and_the_next_sweep_rings(counter: Coun
 
 
 class ForgetfulJobStore(InMemoryJobStore):
-    """A store that is there for the job, and away when its publication has failed."""
+    """A store that takes the job, and is away once its publication has failed."""
 
     def mark_unpublished(self, jobs: Sequence[Job] | Sequence[DueJob]) -> None:  # noqa: ARG002 - the seam's
         raise StoreUnavailableError
 
 
-def test_a_job_that_was_stored_is_accepted_though_no_note_can_be_made_that_nobody_was_rung_for(
+def test_a_job_that_was_stored_is_accepted_though_it_cannot_be_marked_as_unpublished(
     counter: Counter,
 ) -> None:
     jobs = ForgetfulJobStore(counter.clock)

@@ -28,7 +28,7 @@ KEPT_S = 2.0
 
 
 class RefusingJobStore(InMemoryJobStore):
-    """A store that has no form for some jobs."""
+    """A store that cannot hold some jobs."""
 
     refused: Collection[str] = ()
 
@@ -89,7 +89,7 @@ def test_all_that_can_be_stored_is(door: Door) -> None:
 
 
 def test_the_instant_of_a_group_is_not_before_it_was_stored(door: Door) -> None:
-    """The steady clock here goes on by a second whenever it is asked."""
+    """The monotonic clock here advances by a second whenever it is read."""
     stored = door.groups.store([NewJob(job=new_job())])
 
     assert stored.as_of >= door.clock() + timedelta(seconds=1)

@@ -1,4 +1,4 @@
-"""Sweeper: whatever lost its message is published for, what waits its turn is not, and one sweeps at a time."""
+"""Sweeper: it publishes for jobs whose message is lost, not for those that wait, and runs once at a time."""
 
 from __future__ import annotations
 
@@ -54,12 +54,12 @@ class Deployment:
         return jobs
 
     def turns(self) -> list[str]:
-        """Name the accounts that a turn was published for, and forget it."""
+        """Return and forget the accounts that a turn was published for."""
         turns, self.queue.turns = self.queue.turns, []
         return [turn.account_id for turn in turns]
 
     def deliver_marks(self) -> None:
-        """Play the worker that finds the marks next in the queue."""
+        """Deliver the marks, as a worker that finds them in the queue."""
         marks, self.queue.marks = self.queue.marks, []
         for line, sent_at in marks:
             self.upkeep.note_mark(line, sent_at)

@@ -1,4 +1,4 @@
-"""Syncer: a sync gets its children once, whatever comes twice or dies, and ends with them."""
+"""Syncer: a sync gets its children once, whatever is repeated or dies, and ends with them."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def children(shop: Workshop) -> dict[ExportType, Job]:
 
 
 def work(shop: Workshop) -> None:
-    """Do what the workers do with every message there is."""
+    """Process every message as workers do."""
     while shop.queue.length():
         job = shop.queue.take()
         if job.kind is JobKind.SYNC:
@@ -136,7 +136,7 @@ def test_a_sync_that_is_gone_or_stopped_gets_no_children(shop: Workshop, how: st
     assert [job.kind for job in shop.jobs.all if job.kind is not JobKind.SYNC] == []
 
 
-def test_a_sync_whose_message_was_lost_is_rung_for(shop: Workshop) -> None:
+def test_a_sync_whose_message_was_lost_is_published(shop: Workshop) -> None:
     add_sync(shop)
 
     sweeper(shop).find_lost()
@@ -145,7 +145,7 @@ def test_a_sync_whose_message_was_lost_is_rung_for(shop: Workshop) -> None:
     assert sync(shop).status is JobStatus.SUCCEEDED
 
 
-def test_children_that_nobody_was_rung_for_are_rung_for(shop: Workshop) -> None:
+def test_children_that_were_not_published_are_published(shop: Workshop) -> None:
     shop.queue.is_away = True
     with pytest.raises(BrokerUnavailableError):
         syncer(shop).start(add_sync(shop))

@@ -1,4 +1,4 @@
-"""Backlog, and slices: a job that has had its share makes room for one that waits, and no more jobs than wait."""
+"""Backlog, and slices: a slice that has had its share yields to a waiting job, and no more slices than jobs wait."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def test_while_one_thread_asks_a_slow_broker_the_others_go_on(clock: ManualClock
 
 
 def crowded(shop: Workshop, *, pages_until_share: int) -> None:
-    """Have a slice of the job during which its share is over after so many pages, while another job waits."""
+    """Run a slice whose share ends after so many pages, while another job waits."""
     waiting = shop.add_job()
     other = shop.jobs.get(waiting, account_id="a1")
     source = Interrupted(shop.source, after_call=pages_until_share, happening=lambda: shop.clock.advance(3))

@@ -1,4 +1,4 @@
-"""BoundedQueue: a broker that takes its time does not take the callers'."""
+"""BoundedQueue: a slow broker does not block its callers."""
 
 from __future__ import annotations
 
@@ -65,13 +65,13 @@ def publishing(broker: FreezingQueue, *, within_s: float) -> BoundedQueue[Job]:
 
 
 def refuse_all(queue: BoundedQueue[Job], *, callers: int) -> None:
-    """Have so many callers publish at the same time, all in vain."""
+    """Let so many callers publish concurrently, all in vain."""
     with ThreadPoolExecutor(max_workers=callers) as pool:
         for outcome in [pool.submit(queue.publish, new_job()) for _ in range(callers)]:
             assert isinstance(outcome.exception(timeout=PATIENCE_S), BrokerUnavailableError)
 
 
-def test_a_broker_that_answers_is_rung_before_the_caller_goes_on(broker: FreezingQueue) -> None:
+def test_a_message_to_a_broker_that_answers_is_published_before_the_caller_goes_on(broker: FreezingQueue) -> None:
     publishing(broker, within_s=PATIENCE_S).publish(new_job())
     assert broker.rung.acquire(blocking=False)
 
@@ -146,7 +146,7 @@ def test_once_the_broker_answers_again_so_does_the_queue(broker: FreezingQueue) 
 
 
 def rings_in_time(queue: BoundedQueue[Job]) -> None:
-    """Publish until it works: a thread that has rung is not free in the same instant."""
+    """Publish until it works: a thread that has published is not free in the same instant."""
     ends_at = time.monotonic() + PATIENCE_S
     while True:
         try:

@@ -23,7 +23,7 @@ def stored(*jobs: Job) -> InMemoryJobStore:
     return store
 
 
-def test_jobs_are_rung_for_in_the_order_in_which_they_are_due() -> None:
+def test_jobs_are_published_in_the_order_in_which_they_are_due() -> None:
     held = HoldingJobQueue()
     delayed, jobs = DelayedPublisher(held, jobs=stored()), [new_job() for _ in range(3)]
     for delay_s, job in zip((0.9, 0.3, 0.6), jobs, strict=True):
@@ -39,7 +39,7 @@ def test_a_long_wait_is_left_to_the_sweeper(monkeypatch: pytest.MonkeyPatch) -> 
         held.take(within_s=0.3)
 
 
-def test_a_broker_that_is_away_costs_one_ring_and_no_other() -> None:
+def test_a_broker_that_is_away_costs_one_publication_and_no_other() -> None:
     first, second = new_job(), new_job()
 
     class Stumbling(HoldingJobQueue):
