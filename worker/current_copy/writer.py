@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
-from worker.current_copy.comparison import NONE_SEEN, Comparison, SeenIds, copying_of
+from worker.current_copy.comparison import Comparison, copying_of
 from worker.current_copy.feed_records import completed
 from worker.current_copy.interfaces import ErasureStore, RecordStore, Transactions
+from worker.current_copy.page_groups import NONE_SEEN, SeenIds
 from worker.current_copy.record import KnownRecord, Record, compare, in_batches, is_as_known, records_of
 from worker.errors import StoreUnavailableError
 from worker.jobs.copy_progress import CopyProgress, SyncMode
