@@ -49,8 +49,8 @@ from worker.current_copy.mongo.records import MongoRecordStore
 from worker.current_copy.upkeep import CopyUpkeep
 from worker.errors import BrokerUnavailableError, StoreUnavailableError
 from worker.indexes import ensure_indexes
-from worker.instrumented import MeasuredNotifier, MeasuredQueue
-from worker.instrumented_tracing import PublishSpans, TracedQueue
+from worker.instrumented.metrics import MeasuredNotifier, MeasuredQueue
+from worker.instrumented.tracing import PublishSpans, TracedQueue
 from worker.jobs.mongo.jobs import MongoJobStore
 from worker.jobs.turn import StoredJobs
 from worker.lifecycle.actions import JobActions

@@ -13,8 +13,8 @@ from worker.app import app
 from worker.broker.redis_client import redis_client
 from worker.hubspot.instrumented import WatchedCalls
 from worker.hubspot.transport import Sessions, Transport
-from worker.instrumented import MeasuredQueue
-from worker.instrumented_tasks import Instruments
+from worker.instrumented.metrics import MeasuredQueue
+from worker.instrumented.tasks import Instruments
 from worker.jobs.mongo.jobs import MongoJobStore
 from worker.messaging.celery_queues import CeleryJobQueue, message_headers
 from worker.messaging.notifier import RedisJobNotifier

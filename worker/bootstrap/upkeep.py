@@ -10,7 +10,7 @@ from worker.bootstrap.accounts import Accounts
 from worker.bootstrap.copies import Copies
 from worker.bootstrap.infrastructure import Infrastructure
 from worker.current_copy.upkeep import CopyUpkeep
-from worker.instrumented import MeasuredSender
+from worker.instrumented.metrics import MeasuredSender
 from worker.lifecycle.actions import JobActions
 from worker.lifecycle.adoption import JobAdoption
 from worker.lifecycle.due_work import UNFOLLOWED_AFTER_S, UNSETTLED_AFTER_S

@@ -34,7 +34,7 @@ from worker.export.interfaces import ChosenApi
 from worker.hubspot.instrumented import MeasuredRenewals, WatchedCalls
 from worker.hubspot.oauth.grants import Grant
 from worker.hubspot.transport import Sessions, Transport
-from worker.instrumented import (
+from worker.instrumented.metrics import (
     MeasuredChooser,
     MeasuredLimiter,
     MeasuredNotifier,
@@ -42,7 +42,7 @@ from worker.instrumented import (
     MeasuredSender,
     MeasuredSource,
 )
-from worker.instrumented_tasks import Instruments, count_slice, observed
+from worker.instrumented.tasks import Instruments, count_slice, observed
 from worker.jobs.copy_progress import CopyProgress
 from worker.jobs.request import Origin, SyncRequest
 from worker.jobs.status import JobStatus

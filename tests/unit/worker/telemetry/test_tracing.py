@@ -22,7 +22,7 @@ from tests.unit.worker.telemetry.test_metrics import Bench
 from worker.errors import HubSpotError, StoreUnavailableError
 from worker.hubspot.instrumented import WatchedCalls
 from worker.hubspot.transport import Sessions, Transport
-from worker.instrumented_tracing import PublishSpans, SliceSpans, TracedQueue
+from worker.instrumented.tracing import PublishSpans, SliceSpans, TracedQueue
 from worker.jobs.job import Job, Lease
 from worker.jobs.request import Origin
 from worker.messaging.bounded_queue import BoundedQueue
