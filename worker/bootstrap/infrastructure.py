@@ -61,6 +61,7 @@ def build_infrastructure(
         settings.otel_exporter_otlp_endpoint, service=settings.otel_service_name or "hubspot-export-worker"
     )
     database = connect_to_mongodb(settings)
+    # One clock for all that is stored: processes on machines with different times have to agree.
     clock, spoiled = MongoClock(database), SpoiledDocuments(job_metrics.count_spoiled)
     jobs = MongoJobStore(database, spoiled=spoiled)
     sessions = Sessions(patience_s=settings.hubspot_timeout_seconds, stopping=stopping, clock=clock)

@@ -160,6 +160,7 @@ class Comparison:
                 moved = copying_of(job).after_portion(group.pages, through=group.through)
                 is_over = moved.compared_pages >= job.progress.pages
                 return self._ended(job, moved, since) if is_over else self._kept(job, moved)
+            # Before every batch: a later full sync knows better, and counts its deletions itself.
             if self._is_overtaken(job, since):
                 break
             job = self._transactions.run(partial(self._delete, job, some, since))
@@ -211,6 +212,7 @@ class Comparison:
     def _has_seen_all(self, job: Job, seen: SeenIds) -> bool:
         pages = job.progress.pages
         has_stored_all = all(number in seen for number in job.page_numbers(range(pages)))
+        # What the receipt would say if the job ended now.
         return receipt_of(
             job.succeed(at=job.updated_at), self._pages, stored_pages=pages if has_stored_all else None
         ).complete

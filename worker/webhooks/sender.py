@@ -120,6 +120,7 @@ class _CheckedNetwork(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.NetworkStream:
+        # All of them are checked, not only the one that is used: a host with one private address is refused.
         addresses = self._resolve(host, port)
         for address in addresses:
             reason = why_refused(address, allow_private=self._allow_private)
