@@ -40,8 +40,8 @@ from worker.current_copy.mongo.erasures import MongoErasureStore
 from worker.current_copy.upkeep import CopyUpkeep
 from worker.errors import BrokerUnavailableError, StoreUnavailableError
 from worker.indexes import ensure_indexes
-from worker.instrumented import MeasuredNotifier
-from worker.instrumented_tracing import PublishSpans
+from worker.instrumented.metrics import MeasuredNotifier
+from worker.instrumented.tracing import PublishSpans
 from worker.jobs.turn import StoredJobs
 from worker.lifecycle.actions import JobActions
 from worker.lifecycle.caps import OpenJobCap, StoredBytesCap

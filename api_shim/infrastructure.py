@@ -17,8 +17,8 @@ from worker.accounts.mongo.tokens import MongoTokenStore
 from worker.app import app as celery_app
 from worker.broker.redis_client import async_redis_client
 from worker.current_copy.mongo.records import MongoRecordStore
-from worker.instrumented import MeasuredQueue
-from worker.instrumented_tracing import TracedQueue
+from worker.instrumented.metrics import MeasuredQueue
+from worker.instrumented.tracing import TracedQueue
 from worker.jobs.mongo.jobs import MongoJobStore
 from worker.messaging.bounded_queue import BoundedQueue
 from worker.messaging.celery_queues import CeleryJobQueue

@@ -20,7 +20,7 @@ from worker.app import (
 )
 from worker.bootstrap import services
 from worker.export.interfaces import SliceOutcome
-from worker.instrumented_tasks import Count, Instruments, count_runs, count_slice, count_sweep, observed
+from worker.instrumented.tasks import Count, Instruments, count_runs, count_slice, count_sweep, observed
 from worker.jobs.status import Line
 from worker.jobs.turn import AccountTurn
 from worker.schedules.schedule import RunCounts

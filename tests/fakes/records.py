@@ -185,7 +185,7 @@ class InMemoryRecordStore:
         copy = self._placed(copy)
         taken_by, _ = self._accounts.get((copy, job_id), (None, None))
         if taken_by != epoch:
-            raise LeaseLostError("Another worker has taken the export up")
+            raise LeaseLostError("Another worker has resumed the export")
         self._accounts[copy, job_id] = (epoch, copying)
         if complete is not None:
             last = self._syncs.get((copy, complete.mode))

@@ -40,6 +40,7 @@ class TokenEncryption:
         if self._fernet is None:
             raise TokenUnreadableError
         try:
+            # `replace`: a token that is not UTF-8 is refused by HubSpot; it is no reason to fail here.
             return self._fernet.decrypt(stored.encode()).decode(errors="replace")
         except InvalidToken:
             raise TokenUnreadableError from None

@@ -18,7 +18,7 @@ from worker.bootstrap.infrastructure import Infrastructure, build_infrastructure
 from worker.bootstrap.upkeep import build_deliverer, build_dispatcher, build_sweeper
 from worker.export.runner import Exporter
 from worker.hubspot.oauth.unwritten_tokens import UnwrittenTokens
-from worker.instrumented_tasks import Instruments
+from worker.instrumented.tasks import Instruments
 from worker.lifecycle.interfaces import UpkeepStore
 from worker.lifecycle.mongo.upkeep import MongoUpkeepStore
 from worker.lifecycle.planner import Planner

@@ -24,8 +24,8 @@ from worker.hubspot.dated_format import MOST_RECORDS
 from worker.hubspot.endpoints import legacy_endpoints
 from worker.hubspot.record_count import SearchTotals
 from worker.hubspot.transport import CONNECT_S, Transport
-from worker.instrumented import MeasuredChooser, MeasuredLimiter, MeasuredNotifier, MeasuredSource
-from worker.instrumented_tracing import SliceSpans
+from worker.instrumented.metrics import MeasuredChooser, MeasuredLimiter, MeasuredNotifier, MeasuredSource
+from worker.instrumented.tracing import SliceSpans
 from worker.lifecycle.planner import Planner, PlannerTools
 from worker.messaging.backlog import Backlog
 from worker.messaging.publish import DelayedPublisher

@@ -13,8 +13,8 @@ from worker.app import app
 from worker.broker.redis_client import redis_client
 from worker.hubspot.instrumented import WatchedCalls
 from worker.hubspot.transport import Sessions, Transport
-from worker.instrumented import MeasuredQueue
-from worker.instrumented_tasks import Instruments
+from worker.instrumented.metrics import MeasuredQueue
+from worker.instrumented.tasks import Instruments
 from worker.jobs.mongo.jobs import MongoJobStore
 from worker.messaging.celery_queues import CeleryJobQueue, message_headers
 from worker.messaging.notifier import RedisJobNotifier
@@ -61,6 +61,7 @@ def build_infrastructure(
         settings.otel_exporter_otlp_endpoint, service=settings.otel_service_name or "hubspot-export-worker"
     )
     database = connect_to_mongodb(settings)
+    # One clock for all that is stored: processes on machines with different times have to agree.
     clock, spoiled = MongoClock(database), SpoiledDocuments(job_metrics.count_spoiled)
     jobs = MongoJobStore(database, spoiled=spoiled)
     sessions = Sessions(patience_s=settings.hubspot_timeout_seconds, stopping=stopping, clock=clock)

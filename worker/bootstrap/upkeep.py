@@ -10,7 +10,7 @@ from worker.bootstrap.accounts import Accounts
 from worker.bootstrap.copies import Copies
 from worker.bootstrap.infrastructure import Infrastructure
 from worker.current_copy.upkeep import CopyUpkeep
-from worker.instrumented import MeasuredSender
+from worker.instrumented.metrics import MeasuredSender
 from worker.lifecycle.actions import JobActions
 from worker.lifecycle.caps import StoredBytesCap
 from worker.lifecycle.chores import JobAdoption, OrphanedPages

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from itertools import islice
-from types import MappingProxyType
-from typing import TypeAlias
 
 import structlog
 
@@ -17,39 +15,22 @@ from worker.accounts.interfaces import ScopeSource
 from worker.accounts.scopes import missing_scopes
 from worker.current_copy.deletion_guard import DeletionGuard
 from worker.current_copy.interfaces import RecordStore, Transactions
+from worker.current_copy.page_groups import NONE_SEEN, PageGroup, PageGroups, SeenIds
 from worker.current_copy.record import CompleteSync, KnownRecord, Missed
 from worker.errors import ExportError
 from worker.jobs.copy_progress import CopyProgress, Found, SyncMode
 from worker.jobs.job import Job
 from worker.pages.audit import receipt_of
 from worker.pages.interfaces import PageStore
-from worker.records.page import record_ids
 from worker.records.types import ExportType
 
 _log = structlog.get_logger()
 
-_PAGES_AT_ONCE = 20  # between two checkpoints, at which the job may be stopped
 _AT_ONCE = 500
 _IDS_AT_ONCE = 5_000
 _BATCHES_A_READING = 20  # of a page group, so that one in no order is not read again for every few records
 _LEGACY = ("legacy",)
-SeenIds: TypeAlias = Mapping[int, Collection[int]]
-"""The ids of stored pages by the pages' numbers."""
-NONE_SEEN: SeenIds = MappingProxyType({})
 _KINDS_OF_BOTH_APIS = frozenset({"NOTE"})  # the dated list of notes lacks calls, e-mails, meetings and tasks
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _PageGroup:
-    """Adjacent pages: how many, the ids that they hold, and the range of ids that only they can hold, up to `through`.
-
-    The last group has all the rest (None); pages without ids have an empty range.
-    """
-
-    pages: int
-    seen: frozenset[int]
-    through: int | None
-    is_last: bool
 
 
 class Comparison:
@@ -70,6 +51,7 @@ class Comparison:
     ) -> None:
         self._records = records
         self._pages = pages
+        self._groups = PageGroups(pages)
         self._transactions = transactions
         self._scopes = scopes
         self._guard = guard
@@ -88,7 +70,7 @@ class Comparison:
             return self._given_up(job, copying)
         if copying.is_comparing and self._is_overtaken(job, since):
             return self._given_up(job, copying)
-        group = self._page_group(job, copying, seen)
+        group = self._groups.next_of(job, copying, seen)
         return self._count(job, group, since) if copying.may_delete is None else self._mark(job, group, since)
 
     def end_early(self, job: Job, seen: Collection[int], known: Mapping[int, KnownRecord]) -> Job:
@@ -107,7 +89,7 @@ class Comparison:
         _log.info("copy_not_compared", job_id=job.job_id)
         return self._kept(job, copying.end_comparison())
 
-    def _count(self, job: Job, group: _PageGroup, since: datetime) -> Job:
+    def _count(self, job: Job, group: PageGroup, since: datetime) -> Job:
         """Count live records, and those that the pages lack."""
         present, unseen = self._present(job, group), 0
         while unseen < _AT_ONCE * _BATCHES_A_READING:
@@ -169,7 +151,7 @@ class Comparison:
             return self._scopes.granted(job.account_id, job.owner)
         return None
 
-    def _mark(self, job: Job, group: _PageGroup, since: datetime) -> Job:
+    def _mark(self, job: Job, group: PageGroup, since: datetime) -> Job:
         """Mark as deleted what the pages lack, or as missed where there is no proof."""
         missing = self._missing(job, group, since)
         for _ in range(_BATCHES_A_READING):
@@ -178,6 +160,7 @@ class Comparison:
                 moved = copying_of(job).after_portion(group.pages, through=group.through)
                 is_over = moved.compared_pages >= job.progress.pages
                 return self._ended(job, moved, since) if is_over else self._kept(job, moved)
+            # Before every batch: a later full sync knows better, and counts its deletions itself.
             if self._is_overtaken(job, since):
                 break
             job = self._transactions.run(partial(self._delete, job, some, since))
@@ -197,7 +180,7 @@ class Comparison:
         counted = copying.after_deletion(deleted, unproven=len(allowed), withheld=len(withheld), through=some[-1])
         return self._kept(job, counted)
 
-    def _missing(self, job: Job, group: _PageGroup, since: datetime) -> Iterator[int]:
+    def _missing(self, job: Job, group: PageGroup, since: datetime) -> Iterator[int]:
         """Yield in order the ids of records that the pages should hold and do not."""
         unseen = (record_id for record_id in self._present(job, group) if record_id not in group.seen)
         while some := list(islice(unseen, _AT_ONCE)):
@@ -209,30 +192,11 @@ class Comparison:
         gone = [each for each in some if each in known and known[each].is_gone(since)]
         return {each: known[each] for each in gone if _is_listed(job, known[each])}
 
-    def _present(self, job: Job, group: _PageGroup) -> Iterator[int]:
+    def _present(self, job: Job, group: PageGroup) -> Iterator[int]:
         """Yield in order the ids of the copy that are in the group's range and not compared yet."""
         if not (group.seen or group.is_last):
             return iter(())
         return self._records.ids(job.copy_id, after=copying_of(job).compared_through, through=group.through)
-
-    def _page_group(self, job: Job, copying: CopyProgress, stored: SeenIds) -> _PageGroup:
-        """Read the ids of the next pages in the order of ids; of all pages where the ids are in no order."""
-        pages, done = job.progress.pages, copying.compared_pages
-        count = min(pages - done, pages if job.tally.order == "mixed" else _PAGES_AT_ONCE)
-        first = pages - done - count if job.tally.order == "descending" else done
-        seen = frozenset(self._ids(job, first, count, stored))
-        is_last = done + count == pages
-        through = None if is_last else max(seen, default=copying.compared_through)
-        return _PageGroup(pages=count, seen=seen, through=through, is_last=is_last)
-
-    def _ids(self, job: Job, first: int, count: int, stored: SeenIds) -> Iterator[int]:
-        numbers = job.page_numbers(range(first, first + count))
-        for number in numbers:
-            yield from stored.get(number, ())
-        others = [number for number in numbers if number not in stored]
-        for start in range(0, len(others), _PAGES_AT_ONCE):
-            for page in self._pages.some(job.job_id, others[start : start + _PAGES_AT_ONCE]):
-                yield from (each for each in record_ids(job.records_type, page.body) if each is not None)
 
     def _ended(self, job: Job, copying: CopyProgress, since: datetime) -> Job:
         """Finish, and store a sync that has read everything: not one of a part, or whose list was too short."""
@@ -248,6 +212,7 @@ class Comparison:
     def _has_seen_all(self, job: Job, seen: SeenIds) -> bool:
         pages = job.progress.pages
         has_stored_all = all(number in seen for number in job.page_numbers(range(pages)))
+        # What the receipt would say if the job ended now.
         return receipt_of(
             job.succeed(at=job.updated_at), self._pages, stored_pages=pages if has_stored_all else None
         ).complete

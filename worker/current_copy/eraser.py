@@ -88,6 +88,7 @@ class Eraser:
         if erasure.was_in_copy is None:
             self.transactions.run(lambda: self._erase_from_copy(erasure))
             yield erasure.looked_through
+        # Pages of older versions lack what `holding` finds records by.
         while self.pages.describe_some(erasure.copy_id.account_id):
             yield erasure.looked_through
         for job_id, number in self.pages.holding(erasure):

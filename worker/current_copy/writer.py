@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
-from worker.current_copy.comparison import NONE_SEEN, Comparison, SeenIds, copying_of
+from worker.current_copy.comparison import Comparison, copying_of
 from worker.current_copy.feed_records import completed
 from worker.current_copy.interfaces import ErasureStore, RecordStore, Transactions
+from worker.current_copy.page_groups import NONE_SEEN, SeenIds
 from worker.current_copy.record import KnownRecord, Record, compare, in_batches, is_as_known, records_of
 from worker.errors import StoreUnavailableError
 from worker.jobs.copy_progress import CopyProgress, SyncMode
@@ -71,6 +72,7 @@ class CurrentCopy:
         known = self._records.known(job.copy_id, ids) if whole is None else whole
         different = [each for each in found if not is_as_known([each], known)]
         batches = list(in_batches(different))
+        # The first page sets `since` even where it changes nothing, hence an empty batch.
         if not batches and copying_of(job).since is None:
             batches = [[]]
         for batch in batches:
@@ -120,10 +122,13 @@ class CurrentCopy:
         ids = [record.record_id for record in ready]
 
         def write() -> Job | None:
+            # First of all, so that concurrent changes of the copy conflict before they have read anything.
             moment = self._records.begin_change(copy)
+            # In MongoDB's time: its present less the age of the request, which the steady clock tells.
             page_asked_at = moment.now - timedelta(seconds=self._monotonic() - asked_at)
             erased = {erasure.record_id for erasure in self._erasures.open_of(copy, ids)}
             kept = [record for record in ready if record.record_id not in erased]
+            # Read again within the transaction: what was known before may have changed since.
             known = self._records.known(copy, [record.record_id for record in kept])
             if is_from_feed and _contents(kept, known) != _contents(kept, prepared_with):
                 return None

@@ -124,6 +124,7 @@ def drop_index(collection: MongoCollection, name: str) -> None:
     """Drop an index of an older version, if it exists."""
     if name not in collection.index_information():
         return
+    # Another process may drop it in between.
     try:
         collection.drop_index(name)
     except OperationFailure as error:

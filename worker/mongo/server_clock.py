@@ -95,6 +95,7 @@ class MongoClock:
         if not self._asking.acquire(blocking=False):
             return
         try:
+            # Another thread may have renewed it since this one was started.
             before = self._setting
             if before is None or self._steady() >= before.good_until:
                 known = before and replace(before, good_until=self._steady() + _ASK_AGAIN_S)
@@ -116,5 +117,6 @@ class MongoClock:
         answered_at = self._steady()
         if answered_at - asked_at > _TIMEOUT_S:
             return None
+        # The server has read its clock at some moment of the round trip; the middle halves the error.
         middle = asked_at + (answered_at - asked_at) / 2
         return _Setting(theirs.replace(tzinfo=UTC), middle, answered_at + _ASK_EVERY_S)

@@ -51,6 +51,7 @@ class SharedBackoff:
         left_s = block.until - at
         if at - block.seen_at < _CHECK_EVERY_S or (shared := self._shared) is None:
             return left_s
+        # A block that Redis does not know yet is written there instead of read.
         remaining_s = self._breaker.call(
             lambda: shared.blocked_for_s(key) if block.is_shared else shared.block(key, left_s)
         )

@@ -53,6 +53,7 @@ class RedisRateLimiter:
         self._shared = RedisSlidingWindow(redis)
         self._calls = LocalSlidingWindow()
         self._breaker = RedisCircuitBreaker(clock)
+        # No call counts longer than that, whatever became of it.
         keep_s = 2 * self._rate.seconds + PRESUMED_OVER_S
         self._keep_s = keep_s
         self._outstanding = OutstandingCalls(self._report, keep_s=keep_s, clock=clock)
@@ -70,6 +71,7 @@ class RedisRateLimiter:
         left_s = self._blocks.left_s(key)
         if left_s > 0:
             return Reservation(wait_s=left_s, is_booked=False)
+        # `asked_at` is from before the round trip, so that the permit expires early rather than late.
         within_s, call, asked_at = min(within_s, self._rate.seconds), secrets.token_hex(8), self._clock()
         decision = self._breaker.probe(lambda: self._request(key, call=call, within_s=within_s, is_spare=is_spare))
         if decision is None and is_spare:  # a worker's share of the limit is no more than ordinary calls need
@@ -89,6 +91,7 @@ class RedisRateLimiter:
         took_s = quota.seconds if quota.took_s is None else quota.took_s
         counted = quota.counted if took_s <= quota.seconds else 0  # a slower answer is about a window that has passed
         known = self._known.get(key.name, _Known(rate=self._rate))
+        # A lower rate expires in Redis, and is written again at half of its life.
         is_written = rate == self._rate or at - known.written_at < QUOTA_LIFE_S / 2
         if rate == known.rate and is_written and counted <= known.logged:
             return  # nothing that Redis does not know

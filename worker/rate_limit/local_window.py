@@ -46,11 +46,13 @@ class LocalSlidingWindow:
         Return the seconds until then, and the call; no call: it is too far ahead, ask again then.
         """
         with self._lock:
+            # A call in flight has an infinite end, so that it sorts as the latest.
             ends = sorted(call.ends_at for call in self._calls.get(name, ()))
             allowed_at = max(at, not_before)
             if len(ends) >= rate.calls:
                 allowed_at = max(allowed_at, ends[-rate.calls] + rate.seconds)
             if allowed_at - at > within_s:
+                # Where the limit-th latest call is in flight, that instant is infinite: ask again in a window.
                 return min(allowed_at, max(at, not_before) + rate.seconds) - at, None
             self._last_granted_at = at
             return allowed_at - at, self._add(name, rate, at=at)

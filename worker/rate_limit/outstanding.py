@@ -103,6 +103,7 @@ class OutstandingCalls:
 
     def flush(self) -> None:
         """Report to Redis. What fails is kept for the next time."""
+        # One report at a time: a delayed one must not overwrite the newer states of another.
         with self._reporting:
             while self._dropped:
                 call, ended_at = self._dropped.popleft()

@@ -33,8 +33,8 @@ class Rate:
     def under(self, quota: Quota) -> Rate:
         """Return the fastest rate that keeps to both this one and the quota's.
 
-        The windows may differ: N calls in any window are at most N times as many in a longer one as the longer one
-        has room for beginnings of the shorter (the quotient, rounded up).
+        The windows may differ: at most N calls in any window are at most N times q calls in a longer one, where q is
+        the quotient of the two windows, rounded up.
         """
         own = min(self.calls, quota.calls // math.ceil(quota.seconds / self.seconds))
         theirs = min(quota.calls, self.calls // math.ceil(self.seconds / quota.seconds))

@@ -62,6 +62,7 @@ class RedisSlidingWindow:
             redis.register_script((scripts / "portal.lua").read_text() + (scripts / f"{name}.lua").read_text())
             for name in ("reserve", "learn", "block")
         )
+        # Without portal.lua: it is sent once for each key of a report, and needs only the calls and the portal.
         self._settle = redis.register_script((scripts / "settle.lua").read_text())
 
     def reserve(  # noqa: PLR0913 - what there is to know of a call and of who asks
@@ -108,6 +109,7 @@ class RedisSlidingWindow:
 
     def report(self, states: Mapping[LimitKey, Sequence[CallState]], *, keep_s: float) -> None:
         """Report how calls ended. The log of a key that is no longer used is kept for `keep_s`."""
+        # Not a transaction: each script is atomic, and the keys of portals are independent of each other.
         with self._redis.pipeline(transaction=False) as pipeline:
             for key, calls in states.items():
                 arguments: list[int | str] = [_ms(keep_s)]

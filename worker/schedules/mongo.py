@@ -81,6 +81,8 @@ class MongoScheduleStore:
     def take_due(self, *, limit: int, lease_s: float) -> DueSchedules:
         """Find due ones, claim those that nobody else has claimed since, and read what was claimed."""
         claim = uuid4().hex
+        # `$gt` keeps schedules that are switched off (null) out of the index range; `$expr` compares by the server's
+        # clock.
         due = {"due_at": {"$gt": _LONG_AGO}, "$expr": _IS_DUE}
         with translated_errors():
             found = list(self._schedules.find(due, {"_id": True}).sort("due_at", ASCENDING).limit(limit))
@@ -90,6 +92,7 @@ class MongoScheduleStore:
             claimed = {"claim": claim, "claimed_until": from_now(lease_s)}
             self._schedules.update_many({**some, **due}, [{"$set": claimed}])
             documents = list(self._schedules.find({**some, "claim": claim}))
+            # The instant of the claim by the server's clock is read off what it has written.
             until = max((document["claimed_until"] for document in documents), default=_LONG_AGO)
             taken = tuple(self._readable(documents))
         return DueSchedules(claim=claim, at=until - timedelta(seconds=lease_s), schedules=taken)
@@ -134,6 +137,7 @@ class MongoScheduleStore:
     def _change(self, schedule: Schedule) -> Schedule | None:
         """Write the owner's settings and drop a claim, whose holder has read the old ones."""
         settings = {name: {"$literal": value} for name, value in _part_of(schedule, _SETTINGS).items()}
+        # Whether the next run stays is decided from the stored schedule, in the write that replaces it.
         is_same = [{"$eq": [f"${name}", settings[name]]} for name in ("cron", "timezone", "enabled", "jitter_s")]
         keeps_next_run = {"$and": [*is_same, {"$ne": ["$next_run_at", None]}]}
         change = {

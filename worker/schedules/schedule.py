@@ -83,6 +83,7 @@ class Schedule:
         wanted = due.latest or self.queued_for
         missed_runs = self.missed_runs + due.missed
         moved = replace(self, next_run_at=due.next_run_at, queued_for=None, missed_runs=missed_runs)
+        # A queued run is dropped in favour of a later one.
         surplus = 1 if due.latest is not None and self.queued_for is not None else 0
         if wanted is None:
             return Turn(schedule=moved)

@@ -54,6 +54,8 @@ class KeyedThreadPool:
             return True
 
     def _start_all_allowed(self) -> None:
+        # In order of submission, as a dict keeps it. All are tried: several may have waited for the groups that have
+        # room.
         for item in list(self._waiting.values()):
             if self._free == 0 or self._stopping.is_set():
                 return

@@ -52,6 +52,7 @@ class MongoDeliveryStore:
         """Claim it by the same update that makes it due later."""
         change = {
             "deliver_at": from_now(lease_s),
+            # Attempts are counted for each end of the job: one that was retried and ends again starts at 1.
             "webhook.attempts": {"$cond": [_IS_SAME_ENDING, {"$add": ["$webhook.attempts", 1]}, 1]},
             "webhook.ending": "$resumes",
             "webhook.outcome": WebhookStatus.PENDING.value,
@@ -67,6 +68,7 @@ class MongoDeliveryStore:
         """Write the webhook as a whole: nobody else has since it was claimed."""
         if told.webhook is None:
             return False
+        # Matches nothing once the job was retried or removed, or the delivery was claimed again.
         mine = {
             "_id": told.job_id,
             "resumes": told.ending,

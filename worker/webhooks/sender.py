@@ -79,7 +79,7 @@ class SsrfSafeSender:
             return Reply(error=_in_words(error))
 
     def _post(self, url: str, headers: Mapping[str, str], body: bytes) -> Reply:
-        network = _GuardedNetwork(
+        network = _CheckedNetwork(
             self._network,
             resolve=self._resolve,
             allow_private=self._allow_private,
@@ -96,7 +96,7 @@ class SsrfSafeSender:
             return Reply(status=response.status, retry_after_s=_advice_s(response.headers, self._clock))
 
 
-class _GuardedNetwork(httpcore.NetworkBackend):
+class _CheckedNetwork(httpcore.NetworkBackend):
     """Connects to hosts all of whose addresses are allowed."""
 
     def __init__(
@@ -120,6 +120,7 @@ class _GuardedNetwork(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.NetworkStream:
+        # All of them are checked, not only the one that is used: a host with one private address is refused.
         addresses = self._resolve(host, port)
         for address in addresses:
             reason = why_refused(address, allow_private=self._allow_private)

@@ -39,6 +39,7 @@ class MongoConnectionStore:
         self, account_id: str, owner: str, facts: HubSpotFacts, *, fingerprint: Fingerprint, at: datetime
     ) -> None:
         """Write in one atomic update; what was known of another grant is dropped."""
+        # A pipeline update: what HubSpot did not say now stays as stored, but only if it is of the same grant.
         is_same_grant = {"$eq": ["$fingerprint.grant", fingerprint.grant]}
         known = {
             name: {"$ifNull": [{"$literal": value}, {"$cond": [is_same_grant, f"$facts.{name}", None]}]}
@@ -58,6 +59,7 @@ class MongoConnectionStore:
 
     def refuse(self, account_id: str, owner: str, refusal: Refusal) -> None:
         """Write the refusal, with the `since` of an earlier one of the same token."""
+        # `since` survives repeated refusals of one token, so it is computed from the stored document.
         is_same_token = {"$eq": ["$refusal.token", refusal.token]}
         given = {name: {"$literal": value} for name, value in asdict(refusal).items()}
         written = given | {"since": {"$cond": [is_same_token, "$refusal.since", refusal.since]}}

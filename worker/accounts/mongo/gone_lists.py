@@ -57,6 +57,7 @@ class MongoGoneListStore:
         with translated_errors():
             document = self._lists.find_one_and_update(
                 {"_id": _id(account_id, export_type)},
+                # Two stages: the second one reads what the first has left after dropping the answers of another portal.
                 [{"$set": forgotten}, {"$set": of_portal | change}],
                 upsert=True,
                 return_document=ReturnDocument.AFTER,

@@ -53,6 +53,7 @@ class MongoPortalStore:
     def finish_removal(self, account_id: str, hub_id: int) -> None:
         """Delete the document, or unmark one that has been seen since."""
         marked = {"_id": _id(account_id, hub_id), **_IS_BEING_REMOVED}
+        # The account may have been connected to the portal again while its copy was being removed.
         seen_since = {"$expr": {"$gt": ["$last_seen_at", "$removing_since"]}}
         again: list[Document] = [{"$set": {"first_seen_at": "$last_seen_at"}}, {"$unset": "removing_since"}]
         with translated_errors():

@@ -33,6 +33,7 @@ class MongoRenewalLeases:
     def acquire(self, account_id: str, owner: str, *, lease_s: float, for_refused: bool = False) -> RenewalLease | None:
         """Insert the lease or take over an expired one in one atomic update, which returns whose it is then."""
         lease = RenewalLease(account_id=account_id, owner=owner, holder=uuid4().hex, for_refused=for_refused)
+        # Checked and written in one update, or two workers might both find the lease free.
         taken = {
             "holder": {"$cond": [_IS_FREE, lease.holder, "$holder"]},
             "held_until": {"$cond": [_IS_FREE, from_now(lease_s), _END]},

@@ -90,6 +90,7 @@ class MongoTokenStore:
         """Write a token's fields and no others; doing so twice changes nothing."""
         change = {"$set": self._fields(granted)}
         with translated_errors():
+            # Not one upsert: `key_of` matches several spellings by `$in`, from which an insert takes no ids.
             if self._tokens.update_one(key_of(account_id, owner), change).matched_count:
                 return False
             self._tokens.update_one({"account_id": account_id, "owner": owner}, change, upsert=True)

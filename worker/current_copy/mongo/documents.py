@@ -73,6 +73,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MOST_LEVELS = 90  # MongoDB's limit is 100, the fields around the record included
 _MOST_BYTES = 15 * 1024 * 1024  # a document holds 16 MB, its other fields included
 _MOST_DIGITS = 34  # of a Decimal128
+# Drivers decode an object with this name as a DBRef.
 _REFERENCE = b'"$ref":'
 _TEXTS = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _NO_BRACKETS = bytes(set(range(256)) - set(b"{}[]"))

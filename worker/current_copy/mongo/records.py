@@ -86,6 +86,7 @@ class MongoRecordStore:
 
     def begin_change(self, copy: CopyId) -> Moment:
         """Write the copy's own document, so that of two concurrent transactions one has to start again."""
+        # At least 1 ms after the last change, even where a new primary's clock is behind the old one's.
         later = {"$max": ["$$NOW", {"$add": ["$changed_at", 1]}]}
         written = self._locations.write(copy, {"changed_at": later, "written_at": "$$NOW"})
         return Moment(at=written["changed_at"], now=written["written_at"])
@@ -263,6 +264,7 @@ class MongoRecordStore:
 
     def remove_some(self, copy: CopyId, *, most: int) -> bool:
         """Mark the copy's own document, which stops writers, delete records, and the document last."""
+        # Before and after: this process must not write to a cached location.
         self._locations.forget(copy)
         mine = {"_id": (keys := self._keys(copy)).copy_key, "hub_id": copy.hub_id}
         with translated_errors():

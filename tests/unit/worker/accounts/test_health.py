@@ -101,7 +101,7 @@ def test_a_token_that_cannot_be_read_here_stays_refused_and_says_so_when_asked(w
         locked.refusal("a1", "u1")
 
 
-def test_without_the_database_nobody_knows(world: World) -> None:
+def test_health_is_unknown_without_the_database(world: World) -> None:
     world.connections.is_away = True
 
     with pytest.raises(StoreUnavailableError):
@@ -132,5 +132,5 @@ def test_a_token_that_cannot_be_read_just_now_is_no_obstacle(world: World) -> No
     assert TokenHealth(connections=world.connections, tokens=locked).obstacles([("a1", "u1")]) == {}
 
 
-def test_where_nobody_is_asked_about_there_is_no_obstacle(world: World) -> None:
+def test_no_accounts_have_no_obstacles(world: World) -> None:
     assert world.health.obstacles([]) == {}

@@ -207,7 +207,7 @@ def test_a_later_sync_brings_what_hubspot_still_has(shop: Workshop) -> None:
     assert ids(shop) == ALL
 
 
-def test_a_page_that_a_dead_worker_left_behind_is_found_by_the_second_look(shop: Workshop) -> None:
+def test_a_page_that_a_dead_worker_left_behind_is_found_by_the_second_pass(shop: Workshop) -> None:
     job_id = shop.add_job()
 
     def die() -> None:
@@ -376,7 +376,7 @@ class Slow:
         return self.store.without(erasure, job_id, number)
 
 
-def test_an_erasure_comes_to_an_end_though_no_turn_is_long_enough_for_all_pages(shop: Workshop) -> None:
+def test_an_erasure_ends_though_no_sweep_is_long_enough_for_all_pages(shop: Workshop) -> None:
     pages: Pages = [[number, 1000 - number] for number in range(1, 13)]
     export(shop, pages)
     slow = Slow(shop.pages, shop.clock)

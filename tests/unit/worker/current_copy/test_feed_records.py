@@ -35,7 +35,7 @@ def test_what_a_feed_leaves_out_is_no_change(shop: Workshop) -> None:
     assert merged(shop, brought, listed) == Record.of(5, listed)
 
 
-def test_a_change_is_written_with_what_the_list_told_and_as_the_list_will_tell_it(shop: Workshop) -> None:
+def test_a_change_is_completed_with_the_lists_fields_in_the_lists_order(shop: Workshop) -> None:
     listed = b'{"dealId":5,"properties":{"a":{"value":"1"},"b":{"value":"2"}},"imports":[{"x":1}]}'
     brought = b'{"properties":{"c":{"value":"3"},"b":{"value":"9"}},"dealId":5,"new":1.10}'
     whole = b'{"dealId":5,"properties":{"b":{"value":"9"},"c":{"value":"3"}},"imports":[{"x":1}],"new":1.10}'
@@ -49,7 +49,7 @@ def test_a_copy_that_gives_a_record_in_another_spelling_holds_it_all_the_same(sh
 
 
 @pytest.mark.parametrize("odd", [b"7", b"null", b'{"dealId":5,"properties":7}', b'{"a":%b}' % (b"9" * 5000)])
-def test_what_cannot_be_compared_is_taken_as_it_came(odd: bytes, shop: Workshop) -> None:
+def test_what_cannot_be_compared_is_stored_as_it_came(odd: bytes, shop: Workshop) -> None:
     whole = b'{"dealId":5,"properties":{"a":{"value":"1"}}}'
     assert merged(shop, whole, odd).digest != Record.of(5, odd).digest
     assert merged(shop, odd, whole).digest != Record.of(5, whole).digest
@@ -97,7 +97,7 @@ def test_a_record_that_a_feed_brought_changes_once_and_stays_whole(
 
 
 @pytest.mark.parametrize("export_type", [ExportType.COMPANIES, ExportType.DEALS])
-def test_what_a_feed_brings_again_changes_nothing(shop: Workshop, export_type: ExportType) -> None:
+def test_an_unchanged_record_of_a_feed_changes_nothing(shop: Workshop, export_type: ExportType) -> None:
     shop.hubspot.add_account(HUB, records={"companies": RECORDS, "deals": RECORDS}, rate_limit=0, feeds_show_all=True)
     census = shop.hubspot.accounts[HUB].records[export_type.value]
     shop.clock.advance(MOMENT_S)

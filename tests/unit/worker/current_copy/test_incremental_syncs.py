@@ -54,7 +54,7 @@ def read_by_feed(shop: Workshop) -> int:
     return len([call for call in shop.hubspot.journal.calls if call.path == RECENT])
 
 
-def test_it_brings_what_has_changed_since_the_last_sync_and_nothing_else(shop: Workshop) -> None:
+def test_it_fetches_what_has_changed_since_the_last_sync_and_nothing_else(shop: Workshop) -> None:
     sync(shop)
     (changed, *_), added = touch(shop, 7, 300), add(shop, 2)
     calls = shop.calls()
@@ -152,7 +152,7 @@ def test_a_failed_one_that_is_retried_too_late_reads_all_records(shop: Workshop)
     assert len(shop.pages.read(job_id, COPY.export_type, start=0, limit=9999).records) == RECORDS
 
 
-def test_nobody_says_how_long_a_feed_takes(shop: Workshop) -> None:
+def test_a_feed_has_no_estimate(shop: Workshop) -> None:
     shop.forecasts.estimate = Estimate(records=RECORDS, calls=5, seconds=9.0, basis=Basis.LAST_EXPORT, as_of=None)
     sync(shop)
     assert incremental(shop).estimate is None
@@ -160,7 +160,7 @@ def test_nobody_says_how_long_a_feed_takes(shop: Workshop) -> None:
     assert incremental(shop).estimate == shop.forecasts.estimate
 
 
-def test_what_hubspot_counted_belongs_to_the_place_that_the_job_has_reached(shop: Workshop) -> None:
+def test_hubspots_count_belongs_to_the_cursor_that_the_job_has_reached(shop: Workshop) -> None:
     sync(shop)
     touch(shop, *range(150))
     job_id = begun(shop)

@@ -64,7 +64,7 @@ def test_what_bson_holds_is_spelled_as_json_spells_it(record: Document) -> None:
 
 
 @given(st.dictionaries(st.text(), nested(st.none() | st.booleans() | _NUMBERS | st.integers() | st.text(), st.text())))
-def test_what_hubspot_sends_comes_back_as_before(record: Document) -> None:
+def test_what_hubspot_sends_is_returned_byte_for_byte(record: Document) -> None:
     """Texts hold halves of surrogate pairs and NUL here, names as well, and integers are of any length."""
     fields = to_fields(json.dumps(record).encode())
 
@@ -90,7 +90,7 @@ def test_an_instant_is_read_to_the_millisecond(at: datetime) -> None:
 
 
 @pytest.mark.parametrize("value", [None, "2026-11-23T00:00:00Z", 5, 1.5])
-def test_what_is_no_instant_is_not_taken_for_one(value: object) -> None:
+def test_a_value_that_is_not_an_instant_is_rejected(value: object) -> None:
     with pytest.raises(TypeError):
         to_instant(bson.decode(bson.encode({"at": value}), READING)["at"])
 

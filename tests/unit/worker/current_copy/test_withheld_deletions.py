@@ -97,7 +97,7 @@ def test_they_are_done_when_a_later_sync_finds_the_same(shop: Workshop) -> None:
     assert (ids(shop), receipt(shop).complete, receipt(shop).withheld_deletions) == ([*ALL[:100]], True, 0)
 
 
-def test_an_account_that_was_emptied_has_an_empty_copy_at_the_second_look(shop: Workshop) -> None:
+def test_an_emptied_account_has_an_empty_copy_after_the_second_sync(shop: Workshop) -> None:
     listed(shop, *thirds())
     listed(shop, [])
     assert listed(shop, []) == came_to(deleted=300)
@@ -190,7 +190,7 @@ def test_a_feed_that_brings_a_record_takes_its_mark_away(shop: Workshop) -> None
     assert len(missed(shop)) == 349
 
 
-def test_a_sync_that_is_retried_is_not_a_second_look(shop: Workshop) -> None:
+def test_a_retried_sync_is_not_a_second_proof(shop: Workshop) -> None:
     listed(shop, *thirds())
     job_id = begun(shop, "again")
     shop.transactions = Interrupting(
@@ -208,7 +208,7 @@ def test_a_sync_that_is_retried_is_not_a_second_look(shop: Workshop) -> None:
     assert ids(shop) == [*ALL]
 
 
-def test_a_list_that_was_read_before_the_other_one_was_looked_through_proves_nothing(shop: Workshop) -> None:
+def test_a_list_that_was_read_before_the_other_comparison_ended_proves_nothing(shop: Workshop) -> None:
     listed(shop, *thirds())
     early = begun(shop, "early")
     shop.exporter(source=Listing([ALL[:50], []]), limits=SliceLimits(pages=1)).run_slice(early)
@@ -221,7 +221,7 @@ def test_a_list_that_was_read_before_the_other_one_was_looked_through_proves_not
 
 
 @dataclass
-class BetweenTheLooks(Scopes):
+class BetweenThePasses(Scopes):
     """A ScopeSource, which is asked when the first pass is over: `happening` is called then."""
 
     happening: Callable[[], object] = field(default=lambda: None)
@@ -231,7 +231,7 @@ class BetweenTheLooks(Scopes):
         return super().granted(account_id, owner)
 
 
-def test_what_another_sync_finds_between_the_looks_is_not_deleted(shop: Workshop) -> None:
+def test_what_another_sync_finds_between_the_passes_is_not_deleted(shop: Workshop) -> None:
     listed(shop, *thirds())
     listed(shop, ALL[:100])
     job_id = begun(shop, "second")
@@ -240,7 +240,7 @@ def test_what_another_sync_finds_between_the_looks_is_not_deleted(shop: Workshop
         other = begun(shop, "other")
         shop.exporter(source=Listing([*thirds()[:2], []]), limits=SliceLimits(pages=2)).run_slice(other)
 
-    shop.scopes = BetweenTheLooks(happening=see_all_but_the_last)
+    shop.scopes = BetweenThePasses(happening=see_all_but_the_last)
     shop.exporter(source=Listing([ALL[:100]])).run_slice(job_id)
 
     assert changes(shop, job_id) == came_to(unchanged=100, deleted=100, withheld=100)
@@ -297,7 +297,7 @@ def test_the_next_incremental_sync_does_not_build_on_a_list_that_was_too_short(s
     assert contact(shop, unseen) != before
 
 
-def test_what_a_version_without_looks_has_stored_goes_on(shop: Workshop) -> None:
+def test_progress_of_a_version_without_passes_is_resumed(shop: Workshop) -> None:
     known = {"mode": "full", "since": shop.clock(), "created": 2, "changed": 1, "left_out": [], "deleted": 3}
     stored = {**known, "compared_pages": 20, "compared_through": 41, "is_compared": False}
     assert CopyProgress.from_stored(stored).changes(seen=9) == came_to(created=2, changed=1, unchanged=6, deleted=3)
@@ -307,7 +307,7 @@ def test_what_a_version_without_looks_has_stored_goes_on(shop: Workshop) -> None
 # Scopes
 
 
-def test_with_scopes_unknown_an_empty_list_and_only_that_needs_a_second_look_without_a_guard(shop: Workshop) -> None:
+def test_with_scopes_unknown_only_an_empty_list_needs_a_second_proof_without_a_guard(shop: Workshop) -> None:
     shop.guard, shop.scopes.told = NO_GUARD, None
     listed(shop, *thirds())
     assert listed(shop, ALL[:10]) == came_to(unchanged=10, deleted=290)
@@ -497,9 +497,7 @@ def test_wherever_a_worker_dies_nothing_is_deleted_without_proof_and_all_is_coun
 
 
 @pytest.mark.parametrize(("order", "records"), [("ascending", 8000), ("descending", 8000), ("mixed", 22_000)])
-def test_a_large_copy_is_looked_through_in_portions_in_whatever_order_its_pages_come(
-    shop: Workshop, order: str, records: int
-) -> None:
+def test_a_large_copy_is_compared_in_groups_of_pages_in_any_order(shop: Workshop, order: str, records: int) -> None:
     whole = [range(first, first + 200) for first in range(0, records, 200)]
     kept = [list(page)[:100] for page in whole]
     listed(shop, *whole)

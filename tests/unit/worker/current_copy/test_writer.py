@@ -119,7 +119,7 @@ def listed(
     return changes(shop, job_id)
 
 
-def test_the_first_sync_brings_all_there_is(shop: Workshop) -> None:
+def test_the_first_sync_copies_everything(shop: Workshop) -> None:
     assert sync(shop) == came_to(created=RECORDS)
     assert ids(shop) == shop.ids_in_hubspot()
     first = shop.records.read(COPY, shown=Shown.LIVING, since=None, after=None, limit=1)[0]
@@ -138,7 +138,7 @@ def test_a_sync_without_news_writes_no_record(shop: Workshop) -> None:
     ) == before
 
 
-def test_what_was_created_changed_and_deleted_is_told_and_told_apart(shop: Workshop) -> None:
+def test_created_changed_and_deleted_records_are_counted_separately(shop: Workshop) -> None:
     sync(shop)
     hubspot = shop.hubspot.accounts[62515].records["contacts"]
     before = hubspot.ids()
@@ -337,7 +337,7 @@ def many(shop: Workshop) -> list[list[int]]:
     return [list(range(first, first + 100, 2)) for first in range(0, 5000, 100)]
 
 
-def test_a_comparison_goes_on_from_slice_to_slice(shop: Workshop) -> None:
+def test_a_comparison_continues_from_slice_to_slice(shop: Workshop) -> None:
     pages = many(shop)
     assert listed(shop, *pages, limits=SliceLimits(pages=10)) == came_to(unchanged=2500, deleted=2500)
     assert ids(shop, Shown.DELETED) == list(range(1, 5000, 2))
@@ -399,7 +399,7 @@ def test_a_comparison_whose_pages_are_gone_begins_anew(shop: Workshop) -> None:
 # Two syncs of one account
 
 
-def test_an_older_page_does_not_take_the_place_of_what_a_later_sync_has_brought(shop: Workshop) -> None:
+def test_an_older_page_does_not_replace_what_a_later_sync_has_stored(shop: Workshop) -> None:
     listed(shop, [1, 2, 3])
     older = begun(shop, "older")
 

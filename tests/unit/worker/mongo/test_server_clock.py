@@ -106,7 +106,7 @@ def test_callers_of_an_absent_mongodb_do_not_wait_one_after_the_other() -> None:
     assert server.passed_s == 1.0
 
 
-def test_whoever_may_not_wait_is_told_the_time_that_another_thread_has_asked_for() -> None:
+def test_a_clock_that_may_not_wait_uses_what_another_thread_has_asked() -> None:
     server, later = Server(), list[Callable[[], None]]()
     clock = MongoClock(
         cast("MongoDatabase", server), waits=False, steady=lambda: server.passed_s, in_background=later.append
@@ -119,7 +119,7 @@ def test_whoever_may_not_wait_is_told_the_time_that_another_thread_has_asked_for
     assert clock() == NOON
 
 
-def test_while_mongodb_is_away_it_goes_on_from_what_it_was_and_is_asked_seldom() -> None:
+def test_while_mongodb_is_away_the_clock_continues_and_asks_rarely() -> None:
     server = Server()
     clock = server.clock()
     clock()
@@ -132,7 +132,7 @@ def test_while_mongodb_is_away_it_goes_on_from_what_it_was_and_is_asked_seldom()
     assert server.asked <= 1 + 300 / 5
 
 
-def test_an_answer_that_was_read_late_is_not_taken_for_the_time() -> None:
+def test_an_answer_that_was_read_late_is_discarded() -> None:
     server = Server(reads_after_s=[120.0, 30.0])
     clock = server.clock()
 
@@ -140,7 +140,7 @@ def test_an_answer_that_was_read_late_is_not_taken_for_the_time() -> None:
     assert server.asked == 3
 
 
-def test_a_process_that_is_always_late_goes_on_from_what_was_known() -> None:
+def test_a_process_that_is_always_late_continues_from_what_was_known() -> None:
     server = Server()
     clock = server.clock()
     clock()

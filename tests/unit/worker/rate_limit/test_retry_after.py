@@ -55,7 +55,7 @@ def test_anything_else_is_no_advice(value: str | None) -> None:
     assert retry_after_s(value, clock=lambda: NOW) is None
 
 
-def test_a_date_is_taken_by_the_clock_that_made_it() -> None:
+def test_a_date_is_compared_with_the_clock_that_made_it() -> None:
     ahead = "Wed, 21 Oct 2026 07:58:00 GMT"
     assert retry_after_s("Wed, 21 Oct 2026 08:00:00 GMT", date=ahead, clock=lambda: NOW) == 120
     assert retry_after_s("Wed, 21 Oct 2026 07:28:00 GMT", date="no date", clock=lambda: NOW) == 60

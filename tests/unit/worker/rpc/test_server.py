@@ -80,7 +80,7 @@ def rpc_request(clock: ManualClock, question: Question | None = None) -> RpcRequ
     )
 
 
-def test_a_code_is_exchanged_and_whoever_waits_is_told(
+def test_a_code_is_exchanged_and_the_caller_notified(
     store: InMemoryRpcRequestStore, hands: Collaborators, clock: ManualClock
 ) -> None:
     store.add(rpc_request(clock))
@@ -110,7 +110,7 @@ def test_a_second_delivery_does_nothing(
     assert (len(hands.connected), hands.told) == (1, ["e1"])
 
 
-def test_after_a_worker_was_killed_in_the_middle_nobody_exchanges_again(
+def test_a_code_is_not_exchanged_again_after_a_worker_was_killed(
     store: InMemoryRpcRequestStore, hands: Collaborators, clock: ManualClock
 ) -> None:
     store.add(rpc_request(clock))
@@ -151,9 +151,7 @@ def test_a_bug_is_answered_without_a_word_of_it_and_logged_once(
     assert [event["event"] for event in logs if event["log_level"] == "error"] == ["rpc_request_broke"]
 
 
-def test_a_secret_whose_key_is_missing_here_is_said_by_the_name_of_the_setting(
-    hands: Collaborators, clock: ManualClock
-) -> None:
+def test_a_missing_key_is_reported_by_the_name_of_the_setting(hands: Collaborators, clock: ManualClock) -> None:
     store = KeylessStore(clock)
     store.add(rpc_request(clock))
 
@@ -164,7 +162,7 @@ def test_a_secret_whose_key_is_missing_here_is_said_by_the_name_of_the_setting(
     assert (answer.code, "TOKEN_ENCRYPTION_KEYS" in answer.message) == ("unavailable", True)
 
 
-def test_without_the_database_nobody_hears_of_it(
+def test_without_the_database_there_is_no_answer(
     store: InMemoryRpcRequestStore, hands: Collaborators, clock: ManualClock
 ) -> None:
     store.add(rpc_request(clock))

@@ -144,7 +144,7 @@ def test_a_schedule_that_is_due_starts_a_sync_of_its_account(office: Office) -> 
     assert (office.schedule().last_job_id, office.schedule().last_run_at) == (sync.job_id, at)
 
 
-def test_many_syncs_share_a_ring(office: Office) -> None:
+def test_many_syncs_share_a_message(office: Office) -> None:
     for number in range(50):
         office.add(f"a{number}")
     office.let_an_hour_pass()
@@ -198,7 +198,7 @@ def test_more_than_a_batch_is_done_in_one_go(office: Office) -> None:
     assert {job.account_id for job in office.rung_for} == {f"a{number}" for number in range(10)}
 
 
-def test_one_whose_last_sync_is_going_is_skipped_and_the_next_run_comes_when_it_has_ended(office: Office) -> None:
+def test_a_run_is_skipped_while_the_last_sync_is_running(office: Office) -> None:
     office.add()
     office.let_an_hour_pass()
     office.dispatch()
@@ -212,7 +212,7 @@ def test_one_whose_last_sync_is_going_is_skipped_and_the_next_run_comes_when_it_
     assert office.schedule().skipped_runs == 1
 
 
-def test_or_it_is_started_soon_after_that(office: Office) -> None:
+def test_a_queued_run_is_started_soon_after_the_last_sync(office: Office) -> None:
     office.add(overlap=Overlap.QUEUE)
     office.let_an_hour_pass()
     office.dispatch()
@@ -366,7 +366,7 @@ def test_a_timetable_that_no_program_of_ours_has_written_stops_no_other(office: 
     assert office.dispatch() == RunCounts(started=1)
 
 
-def test_a_run_of_an_account_that_has_too_much_stored_is_started_and_someone_is_told(office: Office) -> None:
+def test_a_run_of_an_account_over_its_storage_limit_is_started_and_logged(office: Office) -> None:
     told: list[Level] = []
     for account_id in ("full", "empty"):
         office.add(account_id)

@@ -82,7 +82,7 @@ def test_a_schedule_that_is_not_due_does_nothing() -> None:
     assert turn(schedule(), THREE - timedelta(seconds=1)) == Turn(schedule=schedule())
 
 
-def test_after_a_time_in_which_nobody_looked_one_run_is_made_up_for_and_the_others_are_counted() -> None:
+def test_after_an_outage_one_run_is_started_late_and_the_others_are_counted() -> None:
     hourly = schedule(HOURLY)
     done = turn(hourly, CREATED + timedelta(hours=20, minutes=30))
 

@@ -63,7 +63,7 @@ def runs(cron: str, zone: str, day: str, count: int = 3) -> list[str]:
         ("30 2 * * *", UTC_ZONE, "2026-03-28", ["28 02:30+0000", "29 02:30+0000", "30 02:30+0000"]),
     ],
 )
-def test_a_run_comes_once_on_the_days_on_which_the_clocks_change(
+def test_a_run_happens_once_on_days_on_which_the_clocks_change(
     cron: str, zone: str, day: str, expected: list[str]
 ) -> None:
     assert runs(cron, zone, day) == expected
@@ -77,7 +77,7 @@ def test_what_is_to_happen_every_half_hour_happens_in_both_of_the_hours_that_are
 
 
 @pytest.mark.parametrize("minutes", range(0, 130, 10))
-def test_whoever_asks_within_the_hour_that_is_there_twice_is_given_no_run_that_has_passed(minutes: int) -> None:
+def test_no_past_run_is_returned_within_an_hour_that_occurs_twice(minutes: int) -> None:
     at = datetime(2026, 10, 25, 0, 0, tzinfo=UTC) + timedelta(minutes=minutes)
 
     found = Timetable.parse("30 2 * * *", BERLIN).next_after(at)
@@ -105,7 +105,7 @@ def test_it_makes_no_difference_where_one_begins_to_count(cron: str, zone: str, 
 
 
 @given(crons, zones, instants | near_changes)
-def test_a_run_is_what_the_cron_says_unless_the_clocks_were_changed_over_it(cron: str, zone: str, at: datetime) -> None:
+def test_a_run_matches_the_cron_unless_the_clocks_changed_over_it(cron: str, zone: str, at: datetime) -> None:
     minutes, hours, *_ = cron.split()
     found = Timetable.parse(cron, zone).next_after(at)
     assert found is not None

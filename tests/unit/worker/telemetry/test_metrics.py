@@ -34,7 +34,7 @@ from worker.export.interfaces import ChosenApi
 from worker.hubspot.instrumented import MeasuredRenewals, WatchedCalls
 from worker.hubspot.oauth.grants import Grant
 from worker.hubspot.transport import Sessions, Transport
-from worker.instrumented import (
+from worker.instrumented.metrics import (
     MeasuredChooser,
     MeasuredLimiter,
     MeasuredNotifier,
@@ -42,7 +42,7 @@ from worker.instrumented import (
     MeasuredSender,
     MeasuredSource,
 )
-from worker.instrumented_tasks import Instruments, count_slice, observed
+from worker.instrumented.tasks import Instruments, count_slice, observed
 from worker.jobs.copy_progress import CopyProgress
 from worker.jobs.request import Origin, SyncRequest
 from worker.jobs.status import JobStatus
@@ -113,7 +113,7 @@ def test_pages_records_and_calls_of_an_export_are_those_that_hubspot_gave(shop: 
     assert bench.value("hubspot_call_duration_seconds_count", api="legacy") == PAGES
 
 
-def test_calls_are_told_apart_by_the_status_of_their_answer(shop: Workshop, bench: Bench) -> None:
+def test_calls_are_counted_by_status(shop: Workshop, bench: Bench) -> None:
     shop.hubspot.fail_next("bad_gateway", type="contacts", times=2)
     shop.hubspot.fail_next("reset", type="contacts")
     shop.hubspot.fail_next("broken_json_200", type="contacts")
@@ -126,7 +126,7 @@ def test_calls_are_told_apart_by_the_status_of_their_answer(shop: Workshop, benc
 
 
 @pytest.mark.parametrize(("recipe", "limit"), [("ten_secondly", "short"), ("secondly", "short"), ("daily", "daily")])
-def test_a_limit_of_the_day_is_told_from_a_shorter_one(
+def test_daily_limits_are_counted_apart_from_shorter_ones(
     shop: Workshop, bench: Bench, recipe: RecipeName, limit: str
 ) -> None:
     shop.hubspot.fail_next(recipe, type="contacts")
@@ -240,7 +240,7 @@ def test_granted_and_refused_permits_are_counted_with_their_seconds(bench: Bench
     assert bench.value("limiter_wait_seconds_sum", place="refused") == 7
 
 
-def test_changes_of_api_are_counted_whoever_is_the_cause(shop: Workshop, bench: Bench) -> None:
+def test_changes_of_api_are_counted_whatever_the_cause(shop: Workshop, bench: Bench) -> None:
     chooser = MeasuredChooser(ApiChoice(setting="auto", lists=shop.gone_lists), bench.exports)
     fixed = MeasuredChooser(ApiChoice(setting="legacy", lists=shop.gone_lists), bench.exports)
     fresh, error = shop.jobs.find(shop.add_job()), ListGoneError("resource not found", status=404)
@@ -327,7 +327,7 @@ def test_a_failed_call_is_logged_with_what_hubspots_support_asks_for(shop: Works
     assert len(asked) == 2
 
 
-def test_every_call_is_told_at_debug_and_none_of_them_says_where_or_with_what(shop: Workshop) -> None:
+def test_every_call_is_logged_at_debug_without_url_and_token(shop: Workshop) -> None:
     with capture_logs() as logs:
         shop.run_until_finished(shop.add_job())
     calls = [line for line in logs if line["event"] == "hubspot_called"]
@@ -350,7 +350,7 @@ def test_every_line_about_a_job_names_the_request_that_it_came_from(shop: Worksh
 # The registry
 
 
-def test_a_registry_tells_of_the_process_and_two_share_nothing() -> None:
+def test_a_registry_has_the_metrics_of_the_process_and_shares_none() -> None:
     first, second = new_registry(), new_registry()
     JobMetrics(first).published.inc()
     JobMetrics(second)

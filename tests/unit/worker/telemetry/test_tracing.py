@@ -22,7 +22,7 @@ from tests.unit.worker.telemetry.test_metrics import Bench
 from worker.errors import HubSpotError, StoreUnavailableError
 from worker.hubspot.instrumented import WatchedCalls
 from worker.hubspot.transport import Sessions, Transport
-from worker.instrumented_tracing import PublishSpans, SliceSpans, TracedQueue
+from worker.instrumented.tracing import PublishSpans, SliceSpans, TracedQueue
 from worker.jobs.job import Job, Lease
 from worker.jobs.request import Origin
 from worker.messaging.bounded_queue import BoundedQueue
@@ -75,7 +75,7 @@ def id_of(span: ReadableSpan) -> str:
 # Who belongs to whom
 
 
-def test_a_span_within_another_belongs_to_it_and_goes_on_with_the_callers_trace(collected: Collected) -> None:
+def test_a_nested_span_continues_the_callers_trace(collected: Collected) -> None:
     with (
         collected.traces.span("outer", "server", parent=CALLERS),
         collected.traces.span("inner", "producer"),
@@ -137,7 +137,7 @@ def watched(traces: Traces) -> Transport:
     return Transport(WatchedCalls(Sessions().send, metrics=Bench().exports, traces=traces).send)
 
 
-def test_a_call_to_hubspot_tells_its_status_and_never_its_address(collected: Collected) -> None:
+def test_a_call_to_hubspot_has_its_status_and_never_its_url(collected: Collected) -> None:
     with responses.RequestsMock() as hubspot:
         hubspot.get(HUBSPOT, body=b"{}", headers={"x-hubspot-correlation-id": "c1"})
         watched(collected.traces).get(f"{HUBSPOT}?x=secret", [("y", "secret")], SecretStr("secret"), api="oauth")
@@ -153,7 +153,7 @@ def test_a_call_to_hubspot_tells_its_status_and_never_its_address(collected: Col
     }
 
 
-def test_a_call_that_failed_says_so(collected: Collected) -> None:
+def test_a_failed_call_is_a_failed_span(collected: Collected) -> None:
     with responses.RequestsMock() as hubspot:
         hubspot.get(HUBSPOT, status=502, headers={"x-hubspot-correlation-id": "c2"})
         with pytest.raises(HubSpotError):
@@ -209,7 +209,7 @@ def of_trace(traceparent: str | None, *, epoch: int = 2) -> Job:
     return replace(new_job(), job_id="j1", origin=Origin(traceparent=traceparent), lease=lease)
 
 
-def test_the_first_slice_goes_on_with_the_trace_of_its_job_whatever_message_led_to_it(collected: Collected) -> None:
+def test_the_first_slice_continues_the_trace_of_its_job_whatever_its_message(collected: Collected) -> None:
     another = {TRACEPARENT: f"00-{'a' * 32}-{'b' * 16}-01"}
 
     with SliceSpans(collected.traces, headers=lambda: another)(of_trace(CALLERS[TRACEPARENT], epoch=1)):
@@ -219,7 +219,7 @@ def test_the_first_slice_goes_on_with_the_trace_of_its_job_whatever_message_led_
     assert (trace_of(done), parent_of(done), list(done.links)) == (TRACE, SPAN, [])
 
 
-def test_a_slice_goes_on_with_the_trace_of_its_message(collected: Collected) -> None:
+def test_a_slice_continues_the_trace_of_its_message(collected: Collected) -> None:
     with SliceSpans(collected.traces, headers=lambda: CALLERS)(of_trace(CALLERS[TRACEPARENT])):
         pass
     done = collected.spans()["run_slice"]
@@ -307,7 +307,7 @@ def test_a_collector_that_is_away_is_one_line_and_its_return_another() -> None:
     assert [line["event"] for line in logs] == ["traces_not_sent", "traces_sent_again"]
 
 
-def test_where_nobody_collects_them_spans_are_forgotten() -> None:
+def test_without_a_collector_spans_are_dropped() -> None:
     traces = NoTraces()
     with traces.span("work", "server", attributes={"a": 1}, parent=CALLERS) as span:
         span.note({"b": 2})

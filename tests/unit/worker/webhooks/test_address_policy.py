@@ -76,7 +76,7 @@ def test_the_own_network_is_refused_unless_it_is_allowed(address: str, reason: s
 
 
 @pytest.mark.parametrize(("address", "reason"), NEVER.items())
-def test_what_is_nobodys_server_is_refused_always(address: str, reason: str) -> None:
+def test_special_addresses_are_always_refused(address: str, reason: str) -> None:
     assert why_refused(address, allow_private=False) == reason
     assert why_refused(address, allow_private=True) == reason
 

@@ -142,7 +142,7 @@ def office() -> PostOffice:
 # What is delivered
 
 
-def test_a_job_that_succeeds_is_told_of_once_in_the_words_of_the_api(office: PostOffice) -> None:
+def test_a_job_that_succeeds_is_delivered_once_as_the_api_shows_it(office: PostOffice) -> None:
     office.end()
 
     assert office.go_round() == 1
@@ -162,7 +162,7 @@ def test_a_job_that_succeeds_is_told_of_once_in_the_words_of_the_api(office: Pos
     assert office.go_round() == 0
 
 
-def test_a_receipt_is_told_without_what_was_erased_by_then(office: PostOffice) -> None:
+def test_a_receipt_is_delivered_without_what_was_erased_by_then(office: PostOffice) -> None:
     mine = office.jobs.claim("j1", worker="w1", lease_s=20, at=office.clock())
     assert mine is not None
     page = page_of([1, 2])
@@ -183,7 +183,7 @@ def shown(job: Job) -> dict[str, object]:
     return data
 
 
-def test_a_job_that_fails_or_is_cancelled_is_told_of_as_well(office: PostOffice) -> None:
+def test_a_job_that_fails_or_is_cancelled_is_delivered_as_well(office: PostOffice) -> None:
     office.end(FatalHubSpotError("No scope", status=403))
     office.go_round()
     office.retry()
@@ -195,7 +195,7 @@ def test_a_job_that_fails_or_is_cancelled_is_told_of_as_well(office: PostOffice)
     assert bodies[0]["data"]["error"]["message"] == "No scope"
 
 
-def test_a_job_that_goes_on_is_not_told_of(office: PostOffice) -> None:
+def test_a_job_that_has_not_ended_is_not_delivered(office: PostOffice) -> None:
     assert office.go_round() == 0
     office.deliverer().deliver("j1")
     assert office.receiver.got == []
@@ -204,7 +204,7 @@ def test_a_job_that_goes_on_is_not_told_of(office: PostOffice) -> None:
 # When it does not work
 
 
-def test_every_attempt_tells_the_same_under_the_same_id_with_a_signature_of_its_own(office: PostOffice) -> None:
+def test_every_attempt_has_the_same_id_and_body_and_its_own_signature(office: PostOffice) -> None:
     office.receiver.replies += [Reply(status=500), Reply(error="No answer came in time")]
     office.end()
     for _ in range(3):
@@ -236,7 +236,7 @@ def test_it_is_tried_eight_times_in_about_a_day_and_then_given_up(office: PostOf
     assert (office.job.webhook_status, office.job.deliver_at) == (WebhookStatus.FAILED, None)
 
 
-def test_nobody_is_told_before_the_pause_is_over(office: PostOffice) -> None:
+def test_no_attempt_is_made_before_the_pause_is_over(office: PostOffice) -> None:
     office.receiver.replies.append(Reply(status=429, retry_after_s=300))
     office.end()
     office.go_round()
@@ -322,7 +322,7 @@ def test_an_attempt_that_ends_every_worker_is_given_up_in_the_end(office: PostOf
     assert (office.job.webhook_status, office.job.deliver_at) == (WebhookStatus.FAILED, None)
 
 
-def test_a_job_that_is_retried_has_its_next_end_told_as_another_event(office: PostOffice) -> None:
+def test_the_next_end_of_a_retried_job_is_another_event(office: PostOffice) -> None:
     office.end(FatalHubSpotError("no"))
     office.go_round()
     office.retry()
@@ -336,7 +336,7 @@ def test_a_job_that_is_retried_has_its_next_end_told_as_another_event(office: Po
     assert [(each.event_id, each.attempt) for each in office.webhook.deliveries] == [("evt_j1_0", 1), ("evt_j1_1", 1)]
 
 
-def test_what_was_not_told_before_a_retry_is_left_out(office: PostOffice) -> None:
+def test_an_end_that_was_not_delivered_before_a_retry_is_dropped(office: PostOffice) -> None:
     office.receiver.replies.append(Reply(status=500))
     office.end(FatalHubSpotError("no"))
     office.go_round()
@@ -360,7 +360,7 @@ def test_an_answer_that_comes_when_the_job_has_moved_on_changes_nothing(office: 
     assert [each["event"] for each in logs] == ["webhook_overtaken"]
 
 
-def test_a_job_that_is_deleted_tells_nothing_any_more(office: PostOffice) -> None:
+def test_a_deleted_job_is_not_delivered(office: PostOffice) -> None:
     office.receiver.replies.append(Reply(status=500))
     office.end()
     office.go_round()

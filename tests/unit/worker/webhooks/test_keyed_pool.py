@@ -114,7 +114,7 @@ def test_no_more_is_begun_than_there_are_threads(site: Site) -> None:
     assert len(taken(site.ended, 6)) == 6
 
 
-def test_what_is_in_hand_is_not_taken_twice(site: Site) -> None:
+def test_a_key_that_waits_or_runs_is_not_queued_again(site: Site) -> None:
     for number in range(3):
         site.hang(f"a{number}", "a")
     taken(site.began, 2)

@@ -262,7 +262,7 @@ def test_a_wish_to_be_left_alone_is_heard_in_seconds_and_as_a_date(value: bytes,
         (ConnectionResetError("10.9.8.7"), "It cannot be connected to"),
     ],
 )
-def test_what_went_wrong_is_said_without_addresses(error: OSError, words: str) -> None:
+def test_failures_are_described_without_addresses(error: OSError, words: str) -> None:
     assert send(Network(tls_error=error)) == Reply(error=words)
 
 
@@ -274,14 +274,14 @@ def test_what_went_wrong_is_said_without_addresses(error: OSError, words: str) -
         ([httpcore.ReadError("10.9.8.7")], "The connection broke"),
     ],
 )
-def test_what_is_no_answer_is_said_to_be_none(answer: list[bytes | Exception], words: str) -> None:
+def test_an_answer_that_is_not_http_is_described_as_such(answer: list[bytes | Exception], words: str) -> None:
     assert send(Network(answer=answer)) == Reply(error=words)
 
 
 @pytest.mark.parametrize(
     "error", [socket.gaierror(-2, "Name or service not known"), UnicodeError("label too long"), TimeoutError()]
 )
-def test_a_name_that_leads_nowhere_is_said_to(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+def test_a_name_that_does_not_resolve_is_described_as_such(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     def fail(*_: object, **__: object) -> None:
         raise error
 

@@ -77,7 +77,7 @@ def test_a_url_in_order_is_let_through(url: str, *, allow_private: bool) -> None
 
 
 @pytest.mark.parametrize(("url", "reason"), BAD.items())
-def test_what_is_wrong_with_any_other_is_said(url: str, reason: str) -> None:
+def test_the_fault_of_any_other_url_is_named(url: str, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         require_deliverable(url, allow_private=False)
 

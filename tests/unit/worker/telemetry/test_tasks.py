@@ -13,7 +13,7 @@ from tests.unit.worker.telemetry.test_metrics import Bench
 from tests.unit.worker.telemetry.test_tracing import CALLERS, SPAN, TRACE, Collected, parent_of, trace_of
 from worker import bootstrap, tasks
 from worker.errors import BrokerUnavailableError, StoreUnavailableError, UnavailableError
-from worker.instrumented_tasks import Instruments, count_runs, count_sweep, observed
+from worker.instrumented.tasks import Instruments, count_runs, count_sweep, observed
 from worker.schedules.schedule import RunCounts
 from worker.telemetry.metrics import ExportMetrics
 from worker.telemetry.tracing import JOB_ID, LINK, NoTraces, Traces

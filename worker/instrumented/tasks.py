@@ -71,6 +71,7 @@ def observed(
             result: T | UnavailableError | None
             with structlog.contextvars.bound_contextvars(**ids):
                 try:
+                    # Inside the `try`, so that the span is marked as failed by the error that ends the task.
                     with used.span(span, **ids) if span is not None else nullcontext():
                         result = run(*args, **kwargs)
                 except UnavailableError as error:
