@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Self, TypeAlias
@@ -375,6 +375,22 @@ class Job:
     def advance(self, page: Page, *, api: str | None = None, at: datetime) -> Self:
         """Count a page that has been stored."""
         return self._with_progress(self.progress.after(page, api=api, most=self.left), at=at)
+
+    def with_page(
+        self, page: Page, ids: Sequence[int | None], *, api: str, properties: Sequence[str], at: datetime
+    ) -> Self:
+        """Count a page that is to be stored, in the totals as well, by the ids of its records."""
+        most = self.left
+        tally = self.tally.after_page(
+            ids,
+            most=most,
+            says_more=page.says_more,
+            api=api,
+            properties=properties,
+            mended=page.mended_in(most),
+            size=len(page.body),
+        )
+        return replace(self.advance(page, api=api, at=at), tally=tally)
 
     def start_over(self, *, because: str | None = None) -> Self:
         """Forget all pages: some of them have been removed, or, `because` of something, may not be split up."""

@@ -24,6 +24,9 @@ _Raw: TypeAlias = msgspec.Raw
 
 T = TypeVar("T")
 
+Ids: TypeAlias = Sequence[int | None]
+"""The ids of records, in their order; None for a record without one."""
+
 
 class PageUnreadableError(ValueError):
     """The body is not a page of the type that was asked for."""
@@ -294,6 +297,17 @@ def without_first_record(export_type: ExportType, page: Page) -> Page:
     mends = tuple(replace(mend, place=mend.place - 1) for mend in page.mends if mend.place > 0)
     ids = page.ids[1:] if page.ids is not None else None
     return replace(page, body=body, records=page.records - 1, mends=mends, ids=ids)
+
+
+def without_repeat(export_type: ExportType, page: Page, *, last_id: int | None) -> tuple[Page, Ids]:
+    """Return a page and its ids without its first record where that is the last one that was read before.
+
+    HubSpot's offset may include the record that it names, or not.
+    """
+    ids = ids_of(export_type, page)
+    if last_id is None or not ids or ids[0] != last_id:
+        return page, ids
+    return without_first_record(export_type, page), ids[1:]
 
 
 def _with_records(export_type: ExportType, body: bytes, records: Sequence[bytes]) -> bytes:

@@ -8,8 +8,8 @@ from contextvars import copy_context
 from dataclasses import dataclass, replace
 from typing import Any
 
-from worker.export.erasure_screen import StoredPage
 from worker.export.leased_job import LeasedJob
+from worker.export.leases import StoredPage
 from worker.jobs.job import Job
 from worker.jobs.lanes import PAGES_A_LANE, Lane, Lanes
 from worker.records.page import Page, first_records
@@ -107,7 +107,7 @@ class LaneWriter:
     def _after_write(self, backlog: _Backlog, page: Page, was_there: bool) -> None:  # noqa: FBT001 - the store's word
         backlog.page = page
         if was_there:
-            self._leased.job = replace(self._leased.job, tally=self._leased.job.tally.after_refetch())
+            self._leased.apply(replace(self._leased.job, tally=self._leased.job.tally.after_refetch()))
         self._set_stored(backlog)
 
     def _set_stored(self, backlog: _Backlog) -> None:
@@ -142,13 +142,14 @@ class LaneWriter:
     def _checkpoint(self, job: Job, pages: Sequence[tuple[Page, Step]]) -> Job:
         for page, step in pages if job.copying is not None else ():
             job = self._leased.tools.copy.apply_page(job, page, asked_at=step.asked_at)
-        return self._leased.count(job, [StoredPage(number=step.before.next_page, ids=step.ids) for _, step in pages])
+        stored = [StoredPage(number=step.before.next_page, ids=step.ids) for _, step in pages]
+        return self._leased.lease.count(job, stored, eraser=self._leased.tools.eraser)
 
     def _after_note(self, noted: Job, lanes: Lanes, stored: Sequence[int]) -> None:
         """Go on from the job as it is stored; calls that were counted meanwhile are in the next note."""
         self._is_noting = False
         job = self._leased.job.in_lanes(lanes, at=noted.updated_at)
-        self._leased.job = replace(job, cancel_requested=noted.cancel_requested, copying=noted.copying)
+        self._leased.apply(replace(job, cancel_requested=noted.cancel_requested, copying=noted.copying))
         for after in stored:
             waiting = self._backlogs.pop(after).waiting
             if waiting is not None:

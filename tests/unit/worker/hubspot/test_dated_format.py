@@ -21,8 +21,7 @@ from worker.hubspot.client import DatedClient, LegacyClient
 from worker.hubspot.dated_format import to_documented_body, to_parameters
 from worker.hubspot.endpoints import Endpoint, legacy_endpoints
 from worker.hubspot.transport import Transport
-from worker.records.cursor import without_repeat
-from worker.records.page import PageUnreadableError, read_page, record_ids
+from worker.records.page import PageUnreadableError, read_page, without_repeat
 from worker.records.types import PAGE_FORMATS, ExportType, Offset
 from worker.settings import WorkerSettings
 
@@ -173,7 +172,7 @@ def test_either_api_goes_on_behind_the_last_id_that_was_read_of_the_other(
 
         page = second.fetch_page(query, token).page
 
-        _, ids = without_repeat(export_type, page, record_ids(export_type, page.body), last_id=last_id)
+        _, ids = without_repeat(export_type, page, last_id=last_id)
         assert ids == everything[size:]
 
 

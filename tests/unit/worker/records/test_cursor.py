@@ -26,8 +26,8 @@ from worker.jobs.job import Job, Progress
 from worker.jobs.status import JobStatus
 from worker.jobs.totals import ExportTotals
 from worker.lifecycle.actions import JobActions
-from worker.records.cursor import Cursor, goes_back, without_repeat
-from worker.records.page import read_page, record_ids
+from worker.records.cursor import Cursor, goes_back
+from worker.records.page import read_page, record_ids, without_repeat
 from worker.records.types import ExportType
 from worker.settings import WorkerSettings
 
@@ -315,7 +315,7 @@ def test_only_a_repeat_of_the_very_record_before_is_dropped(
 ) -> None:
     given = read_page(ExportType.CONTACTS, page(*ids))
 
-    found, found_ids = without_repeat(ExportType.CONTACTS, given, ids, last_id=last_id)
+    found, found_ids = without_repeat(ExportType.CONTACTS, given, last_id=last_id)
 
     assert (record_ids(ExportType.CONTACTS, found.body), list(found_ids), found.records) == (left, left, len(left))
     assert (found.has_more, found.offset) == (True, 9)
