@@ -85,7 +85,7 @@ from worker.mongo.spoiled import SpoiledDocuments
 from worker.mongo.transactions import MongoTransactions
 from worker.pages.mongo.pages import MongoPageStore
 from worker.rate_limit.limiter import NoRateLimit, RedisRateLimiter
-from worker.records.types import PAGE_FORMATS
+from worker.records.registry import OBJECT_TYPES
 from worker.rpc.interfaces import RpcHandler
 from worker.rpc.mongo.requests import MongoRpcRequestStore
 from worker.rpc.server import RpcServer
@@ -363,7 +363,7 @@ def _planner(
             counter=SearchTotals(transport=transport, objects_url=objects_url) if is_dated else None,
             jobs=jobs,
             rate=settings.hubspot_rate_limit,
-            most_a_call=MOST_RECORDS if is_dated else max(each.most_records for each in PAGE_FORMATS.values()),
+            most_a_call=MOST_RECORDS if is_dated else max(each.page.most_records for each in OBJECT_TYPES.values()),
             clock=clock,
         )
     )

@@ -32,7 +32,8 @@ from worker.errors import InvalidRequestError
 from worker.jobs.request import ExportRequest
 from worker.jobs.status import IllegalChangeError, JobKind, JobStatus
 from worker.records.page import Page
-from worker.records.types import PAGE_FORMATS, ExportType
+from worker.records.registry import OBJECT_TYPES
+from worker.records.types import ExportType
 from worker.rpc.requests import PlannedExport
 
 router = APIRouter(tags=["exports"], responses=ERROR_ANSWERS, dependencies=[Authenticated])
@@ -62,7 +63,7 @@ async def export_page(
     For `deals` every further query parameter goes through to HubSpot, repeated ones repeated.
     """
     pairs = request.query_params.multi_items()
-    count = min(limit or _DEFAULT_LIMIT, PAGE_FORMATS[export_type].most_records)
+    count = min(limit or _DEFAULT_LIMIT, OBJECT_TYPES[export_type].page.most_records)
     job = service.new_job(
         caller,
         export_type,
@@ -100,7 +101,7 @@ async def export_all(
     With `"dry_run": true` nothing is started, stored or remembered under a key: the answer is what it would come to.
     """
     body = read_body_as(ExportBody, sent)
-    most = PAGE_FORMATS[export_type].most_records
+    most = OBJECT_TYPES[export_type].page.most_records
     if body.page_size is not None and body.page_size > most:
         raise InvalidRequestError(f"page_size: must be at most {most} for {export_type}")
     page_size = body.page_size or most
@@ -129,8 +130,8 @@ async def answer_export_all(request: Request) -> Response:
 
 
 def _passed_through(export_type: ExportType, pairs: list[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
-    """For deals every further parameter goes through to HubSpot; for the other types none does."""
-    if export_type is not ExportType.DEALS:
+    """Return the parameters that go through to HubSpot: for deals every further one, for the other types none."""
+    if not OBJECT_TYPES[export_type].legacy.takes_any_parameter:
         return ()
     further = tuple((name, value) for name, value in pairs if name not in {"limit", "offset"})
     if len(further) > MOST_PARAMS:

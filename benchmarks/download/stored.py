@@ -21,7 +21,8 @@ from worker.jobs.status import JobKind, JobStatus
 from worker.mongo.database import MongoDatabase, connect
 from worker.pages.mongo.pages import MongoPageStore
 from worker.records.page import Page
-from worker.records.types import PAGE_FORMATS, ExportType
+from worker.records.registry import OBJECT_TYPES
+from worker.records.types import ExportType
 
 ACCOUNT = Account(account_id="account", owner="user", hub_id=62515)
 
@@ -40,7 +41,7 @@ def open_database(stack: Stack) -> Iterator[MongoDatabase]:
 
 def store_export(database: MongoDatabase, export_type: ExportType, records: int) -> Job:
     """Store an export of so many records, with every property they have, in the largest pages there are."""
-    size = PAGE_FORMATS[export_type].most_records
+    size = OBJECT_TYPES[export_type].page.most_records
     job, store, body_of = _finished_job(export_type, size), MongoPageStore(database), _bodies(export_type, records)
 
     def add(first: int) -> None:
@@ -76,7 +77,7 @@ def _bodies(export_type: ExportType, records: int) -> Callable[[Sequence[int]], 
     """Give what makes pages of records as HubSpot's stand-in sends them."""
     name = "engagements" if export_type is ExportType.NOTES else export_type.value
     renderer = Renderer(ACCOUNT.hub_id, {each: Census(each, count=records, seed=1) for each in TYPES}, Templates())
-    keys = PAGE_FORMATS[export_type]
+    keys = OBJECT_TYPES[export_type].page
     frame = b'{"%b":[%%b],"%b":true,"%b":1}' % tuple(
         key.encode() for key in (keys.list_key, keys.more_key, keys.offset_key)
     )

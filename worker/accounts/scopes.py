@@ -6,20 +6,14 @@ from collections.abc import Collection, Mapping
 from types import MappingProxyType
 from typing import TypeAlias
 
+from worker.records.registry import OBJECT_TYPES
 from worker.records.types import ExportType
 
 MissingScopes: TypeAlias = Mapping[ExportType, tuple[str, ...]]
 """The types that HubSpot would refuse, each with the scopes of which any one would do."""
 
-# HubSpot's documentation of each list. What a legacy list takes and the dated one does not (`content`) counts as
-# enough: a scope that is called missing and is not would stop an export that works.
 ENOUGH: Mapping[ExportType, tuple[str, ...]] = MappingProxyType(
-    {
-        ExportType.CONTACTS: ("crm.objects.contacts.read", "crm.objects.contacts.write", "content"),
-        ExportType.COMPANIES: ("crm.objects.companies.read",),
-        ExportType.DEALS: ("crm.objects.deals.read",),
-        ExportType.NOTES: ("crm.objects.contacts.read",),
-    }
+    {each: OBJECT_TYPES[each].scopes for each in ExportType}
 )
 """Any one of these is enough for the type."""
 

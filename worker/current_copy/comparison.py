@@ -24,7 +24,7 @@ from worker.jobs.job import Job
 from worker.pages.audit import receipt_of
 from worker.pages.interfaces import PageStore
 from worker.records.page import record_ids
-from worker.records.types import ExportType
+from worker.records.registry import OBJECT_TYPES
 
 _log = structlog.get_logger()
 
@@ -36,7 +36,6 @@ _LEGACY = ("legacy",)
 SeenIds: TypeAlias = Mapping[int, Collection[int]]
 """The ids of stored pages by the pages' numbers."""
 NONE_SEEN: SeenIds = MappingProxyType({})
-_KINDS_OF_BOTH_APIS = frozenset({"NOTE"})  # the dated list of notes has no calls, e-mails, meetings and tasks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -271,8 +270,8 @@ def _complete(job: Job, since: datetime, mode: SyncMode) -> CompleteSync:
 
 def _is_listed(job: Job, held: KnownRecord) -> bool:
     """Whether the list that was read holds records of this kind; of both APIs it takes both to hold one."""
-    is_of_all = job.records_type is not ExportType.NOTES or job.tally.apis == _LEGACY
-    return is_of_all or held.kind in _KINDS_OF_BOTH_APIS
+    kinds = OBJECT_TYPES[job.records_type].dated.kinds
+    return kinds is None or job.tally.apis == _LEGACY or held.kind in kinds
 
 
 def _batches(ids: Sequence[int]) -> Iterator[Sequence[int]]:

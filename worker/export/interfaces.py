@@ -18,7 +18,7 @@ from worker.rate_limit.permits import FREE_PERMIT, Permit
 from worker.rate_limit.quota import Quota
 from worker.records.crm_api import CrmApi
 from worker.records.page import Page
-from worker.records.types import ExportType, Offset
+from worker.records.types import Offset
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +43,7 @@ class PageQuery:
     characters. The first one needs the `permit`; for each further one `further_call` waits for another.
     """
 
-    export_type: ExportType
+    export_type: str
     count: int
     offset: Offset | None
     offset_api: str | None = None

@@ -11,9 +11,8 @@ from pydantic import SecretStr
 
 from worker.errors import CursorLostError, FatalHubSpotError, FeedUnusableError, ListGoneError
 from worker.export.interfaces import CrmSource, FeedQuery, FetchedPage, PageQuery
-from worker.hubspot.change_feed import feed_parameters, feed_shape, feed_url, read_feed
+from worker.hubspot.change_feed import feed_parameters, feed_url, read_feed
 from worker.hubspot.dated_format import (
-    LIST_SHAPE,
     PROPERTY_PARAMETERS,
     read_dated_page,
     to_parameters,
@@ -25,7 +24,8 @@ from worker.hubspot.splitting import SplitCalls
 from worker.hubspot.transport import Answer, Transport
 from worker.records.crm_api import CrmApi
 from worker.records.page import Page, PageUnreadableError, read_page
-from worker.records.types import ExportType, Offset
+from worker.records.registry import DATED_LIST_KEY, OBJECT_TYPES
+from worker.records.types import Offset
 
 _OK = 200
 _GONE = frozenset({404, 410})
@@ -39,7 +39,7 @@ _NAMING = PROPERTY_PARAMETERS | {"propertiesWithHistory"}
 class LegacyClient:
     """The v1 and v2 lists, whose bodies are stored as they come."""
 
-    def __init__(self, *, transport: Transport, endpoints: Mapping[ExportType, Endpoint]) -> None:
+    def __init__(self, *, transport: Transport, endpoints: Mapping[str, Endpoint]) -> None:
         self._calls = SplitCalls(transport)
         self._endpoints = endpoints
 
@@ -55,7 +55,9 @@ class LegacyClient:
         endpoint = self._endpoints[query.export_type]
         asked = _parameters(query, endpoint)
         try:
-            answer = self._calls.get(endpoint.url, asked, query, access_token, shape=query.export_type)
+            answer = self._calls.get(
+                endpoint.url, asked, query, access_token, list_key=OBJECT_TYPES[query.export_type].page.list_key
+            )
         except FatalHubSpotError as error:
             if error.status not in _GONE:
                 raise
@@ -67,10 +69,9 @@ class LegacyClient:
     def _fetch_feed(self, query: PageQuery, feed: FeedQuery, access_token: SecretStr) -> FetchedPage:
         endpoint = self._endpoints[query.export_type]
         url = feed_url(query.export_type, endpoint.url)
+        list_key = OBJECT_TYPES[query.export_type].legacy.feed.list_key
         try:
-            answer = self._calls.get(
-                url, feed_parameters(query, feed), query, access_token, shape=feed_shape(query.export_type)
-            )
+            answer = self._calls.get(url, feed_parameters(query, feed), query, access_token, list_key=list_key)
         except FatalHubSpotError as error:
             if error.status not in _GONE:
                 raise
@@ -92,7 +93,7 @@ class DatedClient:
     What the legacy endpoints' addresses ask for (properties, associations) is asked for here as well.
     """
 
-    def __init__(self, *, transport: Transport, objects_url: str, legacy: Mapping[ExportType, Endpoint]) -> None:
+    def __init__(self, *, transport: Transport, objects_url: str, legacy: Mapping[str, Endpoint]) -> None:
         self._calls = SplitCalls(transport, api=_DATED, written=with_all_names_in_one)
         self._objects_url = objects_url.rstrip("/")
         self._legacy = legacy
@@ -104,8 +105,8 @@ class DatedClient:
         wanted = _everything_asked(self._legacy[query.export_type], query.params)
         after = _place(query, api=_DATED, first_behind=1)
         asked = to_parameters(query.export_type, count=query.count, after=after, legacy=wanted)
-        url, pairs = f"{self._objects_url}/{query.export_type}", with_a_name_each(asked)
-        answer = self._calls.get(url, pairs, query, access_token, shape=LIST_SHAPE)
+        url, pairs = f"{self._objects_url}/{OBJECT_TYPES[query.export_type].dated.path}", with_a_name_each(asked)
+        answer = self._calls.get(url, pairs, query, access_token, list_key=DATED_LIST_KEY)
         page = _mended(_read(read_dated_page, query, answer, access_token), answer)
         return FetchedPage(page=page, api=_DATED, properties=_properties(wanted), quota=answer.quota)
 
@@ -133,7 +134,7 @@ def _list_gone(error: FatalHubSpotError) -> ListGoneError:
     )
 
 
-def _read(read: Callable[[ExportType, bytes], T], query: PageQuery, answer: Answer, access_token: SecretStr) -> T:
+def _read(read: Callable[[str, bytes], T], query: PageQuery, answer: Answer, access_token: SecretStr) -> T:
     try:
         return read(query.export_type, answer.body)
     except PageUnreadableError as error:

@@ -7,7 +7,7 @@ that has no place in the documented shape, as an owner that is no number, stands
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -17,34 +17,16 @@ import msgspec
 from worker.records.mending import Mended, NotJsonError, decoded
 from worker.records.page import Page, PageUnreadableError, mends_by_place, read_page
 from worker.records.plain_values import INT64, plain_flag, plain_integer, plain_text
-from worker.records.types import PAGE_FORMATS, ExportType, Offset
+from worker.records.registry import OBJECT_TYPES, DatedList, RecordShape
+from worker.records.types import Offset
 
 MOST_RECORDS = 100
 _NO_PAGE = "HubSpot's answer is not the list of objects it should be"
 _EMPTY = (None, "")
 _DIGITS_ALWAYS_IN_64_BITS = 18
 
-LIST_SHAPE = ExportType.NOTES
-"""The type whose legacy list has the name that each dated one has: `results`."""
-
 _PROPERTIES = "properties"
 PROPERTY_PARAMETERS = frozenset({"property", "properties"})  # contacts spell it in the singular
-
-_NOTE_PROPERTIES = ("hs_note_body", "hs_body_preview", "hs_timestamp", "hubspot_owner_id")
-_ASSOCIATED = {
-    ExportType.DEALS: {
-        "contacts": "associatedVids",
-        "companies": "associatedCompanyIds",
-        "deals": "associatedDealIds",
-        "tickets": "associatedTicketIds",
-    },
-    ExportType.NOTES: {
-        "contacts": "contactIds",
-        "companies": "companyIds",
-        "deals": "dealIds",
-        "tickets": "ticketIds",
-    },
-}
 
 Pairs = list[tuple[str, str]]
 
@@ -89,13 +71,10 @@ _decode_text = msgspec.json.Decoder(str).decode
 _decode_object = msgspec.json.Decoder(_Object, float_hook=_as_written).decode
 
 
-def to_parameters(
-    export_type: ExportType, *, count: int, after: Offset | None, legacy: Iterable[tuple[str, str]]
-) -> Pairs:
+def to_parameters(export_type: str, *, count: int, after: Offset | None, legacy: Iterable[tuple[str, str]]) -> Pairs:
     """Ask the dated API what the legacy parameters ask the legacy one; those it does not know go on unchanged."""
-    wanted = _NOTE_PROPERTIES if export_type is ExportType.NOTES else ()
-    names = dict.fromkeys(wanted)
-    associates = export_type is ExportType.NOTES
+    dated = OBJECT_TYPES[export_type].dated
+    names, associates = dict.fromkeys(dated.properties), dated.associates
     others: Pairs = []
     for name, value in legacy:
         if name in PROPERTY_PARAMETERS:
@@ -108,7 +87,7 @@ def to_parameters(
         ("limit", str(min(count, MOST_RECORDS))),
         *([] if after is None else [("after", str(after))]),
         *([("properties", ",".join(names))] if names else []),
-        *([("associations", ",".join(_ASSOCIATED.get(export_type, {})))] if associates else []),
+        *([("associations", ",".join(dated.associations))] if associates else []),
         *others,
     ]
 
@@ -127,7 +106,7 @@ def with_all_names_in_one(pairs: Pairs) -> Pairs:
     return [*pairs[:place], (_PROPERTIES, names), *(pair for pair in pairs[place:] if pair[0] != _PROPERTIES)]
 
 
-def read_dated_page(export_type: ExportType, body: bytes) -> Page:
+def read_dated_page(export_type: str, body: bytes) -> Page:
     """Read a dated page in the documented shape. Raises PageUnreadableError when it is no such page."""
     read, mended = _read(body)
     page = read_page(export_type, _documented(export_type, read))
@@ -136,7 +115,7 @@ def read_dated_page(export_type: ExportType, body: bytes) -> Page:
     return replace(page, mends=mends_by_place(mended, _decode_odd_body(mended.text).results or []))
 
 
-def to_documented_body(export_type: ExportType, body: bytes) -> bytes:
+def to_documented_body(export_type: str, body: bytes) -> bytes:
     """Write a dated page in the documented shape. Raises PageUnreadableError when it is no such page.
 
     Record by record: a value that is not what it should be stands as it came where its own would, and a record that is
@@ -159,14 +138,15 @@ def _decode(text: bytes) -> _Body | _OddBody:
         return _decode_odd_body(text)
 
 
-def _documented(export_type: ExportType, page: _Body | _OddBody) -> bytes:
+def _documented(export_type: str, page: _Body | _OddBody) -> bytes:
     objects = [_object(each) for each in page.results or []]
     following = page.paging.next if page.paging is not None else None
-    write = _RECORDS[export_type]
-    records = [write(each) if isinstance(each, _Object) else each for each in objects]
+    known = OBJECT_TYPES[export_type]
+    write = _WRITERS[known.dated.shape]
+    records = [write(each, known.dated) if isinstance(each, _Object) else each for each in objects]
     offset = _offset(following) if following is not None else _last_offset(objects)
-    keys = PAGE_FORMATS[export_type]
-    return msgspec.json.encode({keys.list_key: records, keys.more_key: following is not None, keys.offset_key: offset})
+    body = {known.page.list_key: records, known.page.more_key: following is not None, known.page.offset_key: offset}
+    return msgspec.json.encode(body)
 
 
 def _object(item: _Object | msgspec.Raw) -> _Object | msgspec.Raw:
@@ -198,7 +178,7 @@ def _last_offset(objects: Sequence[_Object | msgspec.Raw]) -> int:
     return next((each + 1 for each in ids if each is not None), 0)
 
 
-def _contact(item: _Object) -> dict[str, Any]:
+def _contact(item: _Object, _: DatedList) -> dict[str, Any]:
     record_id = _number(item.id)
     return {
         **_said("addedAt", _milliseconds(item.created_at)),
@@ -210,7 +190,7 @@ def _contact(item: _Object) -> dict[str, Any]:
     }
 
 
-def _company(item: _Object) -> dict[str, Any]:
+def _company(item: _Object, _: DatedList) -> dict[str, Any]:
     return {
         **_said("companyId", _number(item.id)),
         "isDeleted": _flag(item.archived),
@@ -218,16 +198,16 @@ def _company(item: _Object) -> dict[str, Any]:
     }
 
 
-def _deal(item: _Object) -> dict[str, Any]:
+def _deal(item: _Object, dated: DatedList) -> dict[str, Any]:
     return {
         **_said("dealId", _number(item.id)),
         "isDeleted": _flag(item.archived),
-        "associations": _associations(ExportType.DEALS, item),
+        "associations": _associations(dated, item),
         "properties": _properties(item),
     }
 
 
-def _note(item: _Object) -> dict[str, Any]:
+def _engagement(item: _Object, dated: DatedList) -> dict[str, Any]:
     is_odd = not isinstance(item.properties, dict | None)
     properties = item.properties if isinstance(item.properties, dict) else {}
     owner, stamp, preview = (properties.get(n) for n in ("hubspot_owner_id", "hs_timestamp", "hs_body_preview"))
@@ -241,17 +221,17 @@ def _note(item: _Object) -> dict[str, Any]:
             **_said("ownerId", None if owner in _EMPTY else _number(owner)),
             **_said("bodyPreview", _text(preview)),
         },
-        "associations": _associations(ExportType.NOTES, item),
+        "associations": _associations(dated, item),
         "metadata": {"body": "" if (body := properties.get("hs_note_body")) is None else _text(body)},
         **({"properties": item.properties} if is_odd else {}),
     }
 
 
-_RECORDS = {
-    ExportType.CONTACTS: _contact,
-    ExportType.COMPANIES: _company,
-    ExportType.DEALS: _deal,
-    ExportType.NOTES: _note,
+_WRITERS: Mapping[RecordShape, Callable[[_Object, DatedList], dict[str, Any]]] = {
+    RecordShape.CONTACT: _contact,
+    RecordShape.COMPANY: _company,
+    RecordShape.DEAL: _deal,
+    RecordShape.ENGAGEMENT: _engagement,
 }
 
 
@@ -271,11 +251,11 @@ def _properties(item: _Object) -> Any:  # noqa: ANN401 - whatever came
     }
 
 
-def _associations(export_type: ExportType, item: _Object) -> Any:  # noqa: ANN401 - whatever came
+def _associations(dated: DatedList, item: _Object) -> Any:  # noqa: ANN401 - whatever came
     given = {} if item.associations is None else item.associations
     if not isinstance(given, dict):
         return given
-    return {legacy: _associated(given.get(name)) for name, legacy in _ASSOCIATED[export_type].items()}
+    return {legacy: _associated(given.get(name)) for name, legacy in dated.associations.items()}
 
 
 def _associated(given: Any) -> Any:  # noqa: ANN401 - whatever came

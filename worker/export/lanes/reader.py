@@ -20,7 +20,7 @@ from worker.jobs.job import Job
 from worker.jobs.lanes import Lane, Lanes
 from worker.records.crm_api import CrmApi
 from worker.records.page import ids_of, without_repeat
-from worker.records.types import ExportType
+from worker.records.registry import OBJECT_TYPES
 
 _log = structlog.get_logger()
 
@@ -123,8 +123,8 @@ class LaneReader:
 
     def _holds_fewer_kinds(self, fetched: FetchedPage) -> bool:
         """Whether a list may end before records that are known: the dated one of notes has no other engagements."""
-        is_of_notes = self._leased.job.records_type is ExportType.NOTES and fetched.api == CrmApi.DATED
-        return is_of_notes and any(CrmApi.LEGACY in lane.tally.apis for lane in self._storage.lanes.parts)
+        is_partial = fetched.api == CrmApi.DATED and OBJECT_TYPES[self._leased.job.records_type].dated.kinds is not None
+        return is_partial and any(CrmApi.LEGACY in lane.tally.apis for lane in self._storage.lanes.parts)
 
     def _step(self, lane: Lane, fetched: FetchedPage, ids: Sequence[int], *, asked_at: float) -> Step:
         """Move a lane behind a page; records beyond its end are the next lane's."""

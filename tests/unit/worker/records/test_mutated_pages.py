@@ -24,7 +24,8 @@ from worker.records.page import (
     split_records,
     without_record,
 )
-from worker.records.types import PAGE_FORMATS, ExportType
+from worker.records.registry import OBJECT_TYPES
+from worker.records.types import ExportType
 
 IDS = {ExportType.CONTACTS: "vid", ExportType.COMPANIES: "companyId", ExportType.DEALS: "dealId"}
 INSTANT = "2026-01-09T00:00:00.000Z"
@@ -80,7 +81,7 @@ def _in_texts(text: bytes, old: bytes, new: bytes) -> bytes:
 def pages(draw: st.DrawFn) -> tuple[ExportType, bytes, list[bytes | None]]:
     """Give a page of the legacy API, and its records; None for one that was touched."""
     export_type = draw(st.sampled_from(ExportType))
-    keys_of_type = PAGE_FORMATS[export_type]
+    keys_of_type = OBJECT_TYPES[export_type].page
     odd = draw(st.dictionaries(st.integers(0, 5), odd_records(), max_size=3))
     untouched = [None if place in odd else whole(export_type, 1000 + place) for place in range(6)]
     records = [odd[place] if each is None else each for place, each in enumerate(untouched)]
@@ -136,7 +137,7 @@ def test_no_record_of_the_dated_api_is_lost_either(
     objects = [odd[place] if place in odd else whole_object(1000 + place) for place in range(6)]
     body = json.dumps({"results": objects}, ensure_ascii=ascii_only).encode(errors="surrogatepass")
     plain = json.loads(to_documented_body(export_type, json.dumps({"results": [whole_object(1)]}).encode()))
-    (pattern,) = plain[PAGE_FORMATS[export_type].list_key]
+    (pattern,) = plain[OBJECT_TYPES[export_type].page.list_key]
 
     page = read_dated_page(export_type, body)
 
