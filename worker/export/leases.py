@@ -101,11 +101,11 @@ class _Claim:
 
 
 class LeaseKeeper:
-    """Short leases make a quick recovery; a heartbeat makes short leases safe while HubSpot takes its time.
+    """Renews leases from one thread: short ones make a quick recovery, and this keeps them while HubSpot is slow.
 
-    A slice that goes on for longer than `longest_s` is stuck: its lease is left to lapse. A slice that an absent server
-    has ended gives its lease up as soon as the database can be reached: nobody died, and nobody need wait. So does a
-    claim that was never answered.
+    A slice that takes longer than `longest_s` is stuck: its lease is left to lapse. The lease of a slice that an absent
+    server has ended is released as soon as the database can be reached: no worker died, and nobody need wait. A claim
+    that was never answered is withdrawn likewise.
     """
 
     def __init__(
@@ -161,9 +161,9 @@ class LeaseKeeper:
             raise
 
     def look_after_all(self) -> None:
-        """Renew each lease once, and give up those whose slice was ended by an absent server.
+        """Renew each lease once, and release those whose slice was ended by an absent server.
 
-        What fails shows when its holder asks, and is tried again the next time.
+        A holder learns of a failed renewal at its next write; it is tried again the next time.
         """
         self._withdraw_unanswered()
         with self._changing:
@@ -202,7 +202,7 @@ class LeaseKeeper:
         try:
             change()
         except LeaseLostError:
-            _log.info("lease_gone", **job.log_fields)  # given back by now, or its holder is told at its next write
+            _log.info("lease_gone", **job.log_fields)  # released by now, or its holder is told at its next write
         except StoreUnavailableError as error:
             _log.warning("leases_not_renewed", error=error.message)
             return False

@@ -37,8 +37,8 @@ _LONGEST_WAIT_S, _LEAST_WAIT_S, _MOST_ASKS = 20.0, 0.01, 400  # for the permit o
 FURTHER_CALLS_S = _LONGEST_PAGE_S + _LONGEST_WAIT_S
 """What a page that takes several calls takes longer than its last one."""
 
-_SPARE_FOR_S = 2.0  # that a further call of a spare one takes only what nobody else wants
-_STRANGE = "HubSpot cannot be asked which portal the token that was stored for this account opens"
+_LOW_PRIORITY_FOR_S = 2.0  # that the further calls of a low-priority one have low priority as well
+_UNKNOWN_PORTAL = "HubSpot cannot be asked which portal the token that was stored for this account opens"
 _TOKEN_FOR_S = 5.0  # less than the life that a fresh one has left
 
 
@@ -111,7 +111,7 @@ class PageFetcher:
         if self._token is None or self._refused is not None or at >= self._token_until:
             token, self._token = self._tools.tokens.fresh(job.account_id, job.owner, refused=self._refused), None
             if token.is_strange and job.kind is not JobKind.PAGE:
-                raise RetryableHubSpotError(_STRANGE)
+                raise RetryableHubSpotError(_UNKNOWN_PORTAL)
             self._token, self._token_until = token, at + _TOKEN_FOR_S
             job.require_portal(token.hub_id)
         return self._token
@@ -233,7 +233,6 @@ class _FurtherCalls:
 
     @property
     def made(self) -> int:
-        """How many there were."""
         return len(self._permits)
 
     def close(self) -> None:
@@ -253,7 +252,7 @@ class _FurtherCalls:
         wait_s = _LEAST_WAIT_S
         for _ in range(_MOST_ASKS):
             waited_s = self._tools.monotonic() - began_at
-            wait_s, permit = self._ask(is_spare=self._is_spare and waited_s < _SPARE_FOR_S)
+            wait_s, permit = self._ask(is_spare=self._is_spare and waited_s < _LOW_PRIORITY_FOR_S)
             if permit is not None:
                 self._permits.append(permit)
                 return permit

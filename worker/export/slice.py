@@ -56,7 +56,7 @@ class Slice:
         self._stored: dict[int, Collection[int]] = {}  # what the comparison need not read again, by the pages' numbers
 
     def run(self) -> None:
-        """Do the slice. Raises LeaseLostError, UnavailableError; what was stored until then stays."""
+        """Run the slice. Raises LeaseLostError, UnavailableError; what was stored until then stays."""
         resumption = Resumption(self._leased)
         try:
             resumption.begin()
@@ -67,7 +67,7 @@ class Slice:
         finally:
             self._tools.siblings.leave(self._leased.job)
             if self._storing is not None:
-                self._tools.wait_for([self._storing[1]])  # the lease is given up after the last write under it
+                self._tools.wait_for([self._storing[1]])  # the lease is released after the last write under it
 
     def _continue(self) -> None:
         leased = self._leased
@@ -102,7 +102,7 @@ class Slice:
             self._leased.fail(InternalError())
 
     def _learn_portal(self) -> bool:
-        """Find out which portal is connected, where pages are wanted: it tells which copy the job goes on from.
+        """Find out which portal is connected, where pages are wanted: it tells which copy the job continues.
 
         False when that has ended the job, or made it wait, and where the slice is over before it is known.
         """
@@ -222,7 +222,7 @@ class Slice:
             self._leased.apply(write())
 
     def _write(self, job: Job, moved: Job, page: Page, ids: Ids, *, asked_at: float) -> Job:
-        """Store a page, then the place after it; the write that finishes a job is the one that leaves it."""
+        """Store a page, then the cursor behind it; the last page's cursor is written with the end of the job."""
         tools, lease = self._tools, self._leased.lease
         lease.require()
         was_there = tools.pages.add(job, page, ids=ids, expires_at=self._end_of_page(moved, moved.updated_at))
@@ -239,7 +239,7 @@ class Slice:
         return stored
 
     def _compare(self) -> None:
-        """Compare a portion; the write that finishes a job is the one that leaves it."""
+        """Compare a portion; the last one is written with the end of the job."""
         leased, lease = self._leased, self._leased.lease
         lease.require()
         leased.apply(self._tools.copy.compare(leased.job, seen=self._stored))

@@ -1,4 +1,4 @@
-"""The legacy feeds of what has changed lately: where they are, how they go on, and when they are not complete.
+"""The legacy feeds of what has changed lately: how they are asked and read, and when they are not complete.
 
 Recorded: companies, deals and engagements spell the flag `hasMore` here and call every list `results`; their offset is
 a position, `since` is in milliseconds and inclusive, and they end after 10,000 records. Contacts continue from the time

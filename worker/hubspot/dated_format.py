@@ -14,8 +14,9 @@ from typing import Any
 
 import msgspec
 
+from worker.records.envelope import PageUnreadableError
 from worker.records.mending import Mended, NotJsonError, decoded
-from worker.records.page import Page, PageUnreadableError, mends_by_place, read_page
+from worker.records.page import Page, mends_by_place, read_page
 from worker.records.plain_values import INT64, plain_flag, plain_integer, plain_text
 from worker.records.registry import OBJECT_TYPES, DatedList, RecordShape
 from worker.records.types import Offset
@@ -72,7 +73,7 @@ _decode_object = msgspec.json.Decoder(_Object, float_hook=_as_written).decode
 
 
 def to_parameters(export_type: str, *, count: int, after: Offset | None, legacy: Iterable[tuple[str, str]]) -> Pairs:
-    """Ask the dated API what the legacy parameters ask the legacy one; those it does not know go on unchanged."""
+    """Translate the legacy API's parameters to the dated API's; those that it does not know are passed on unchanged."""
     dated = OBJECT_TYPES[export_type].dated
     names, associates = dict.fromkeys(dated.properties), dated.associates
     others: Pairs = []
@@ -98,12 +99,12 @@ def with_a_name_each(pairs: Pairs) -> Pairs:
 
 
 def with_all_names_in_one(pairs: Pairs) -> Pairs:
-    """Undo that: name all properties in one parameter, in the place of the first."""
+    """Undo `with_a_name_each`: name all properties in one parameter, where the first one stood."""
     names = ",".join(value for name, value in pairs if name == _PROPERTIES)
-    place = next((place for place, (name, _) in enumerate(pairs) if name == _PROPERTIES), None)
-    if place is None:
+    first = next((index for index, (name, _) in enumerate(pairs) if name == _PROPERTIES), None)
+    if first is None:
         return pairs
-    return [*pairs[:place], (_PROPERTIES, names), *(pair for pair in pairs[place:] if pair[0] != _PROPERTIES)]
+    return [*pairs[:first], (_PROPERTIES, names), *(pair for pair in pairs[first:] if pair[0] != _PROPERTIES)]
 
 
 def read_dated_page(export_type: str, body: bytes) -> Page:
@@ -159,7 +160,7 @@ def _object(item: _Object | msgspec.Raw) -> _Object | msgspec.Raw:
 
 
 def _offset(following: _Next) -> Offset:
-    """Give `after` as it is, as the integer that the documented body has wherever it reads as one."""
+    """Return `after`, as the integer that the documented body has wherever it reads as one."""
     after = bytes(following.after)
     number = plain_integer(after)
     if number is not None:
@@ -170,7 +171,7 @@ def _offset(following: _Next) -> Offset:
 
 
 def _last_offset(objects: Sequence[_Object | msgspec.Raw]) -> int:
-    """Give an offset behind the last record, as the legacy API sends one on its last page; 0 where none has an id.
+    """Return an offset behind the last record, as the legacy API sends one on its last page; 0 where none has an id.
 
     HubSpot gives none. `after` includes the record that it names, so that nothing but new records comes from there on.
     """
@@ -236,7 +237,7 @@ _WRITERS: Mapping[RecordShape, Callable[[_Object, DatedList], dict[str, Any]]] =
 
 
 def _said(name: str, value: Any) -> dict[str, Any]:  # noqa: ANN401 - whatever came
-    """Name a value, unless HubSpot did not say it."""
+    """Return a field with the value, or none where HubSpot did not send it."""
     return {} if value is None else {name: value}
 
 
@@ -259,7 +260,7 @@ def _associations(dated: DatedList, item: _Object) -> Any:  # noqa: ANN401 - wha
 
 
 def _associated(given: Any) -> Any:  # noqa: ANN401 - whatever came
-    """Give the ids of what is associated, each once; what gives none stands as it came."""
+    """Return the ids of what is associated, each once; what holds none stands as it came."""
     listed = given.get("results") if isinstance(given, dict) else given
     if listed is None:
         return []

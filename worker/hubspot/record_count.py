@@ -29,7 +29,7 @@ class SearchTotals:
         self._objects_url = objects_url.rstrip("/")
 
     def count(self, export_type: str, access_token: SecretStr) -> int:
-        """Do one call. Raises a HubSpotError."""
+        """Return how many records of the type there are. Raises a HubSpotError."""
         question = {"limit": 1, "properties": ["hs_object_id"]}
         url = f"{self._objects_url}/{OBJECT_TYPES[export_type].dated.path}/search"
         answer = self._transport.post_json(url, question, access_token, api="dated")

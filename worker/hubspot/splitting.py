@@ -1,7 +1,7 @@
 """Pages that take several calls: HubSpot refuses addresses of more than some 16,000 characters, with 414.
 
-The names of properties are shared out over several calls from one offset, and the records of their answers put together
-by id. Whatever else is asked for goes with each of them.
+The names of properties are divided among several calls from one offset, and the records of their answers are joined by
+id. Whatever else is asked for goes with each of them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from pydantic import SecretStr
 from worker.errors import AddressTooLongError, FatalHubSpotError, HubSpotError, RetryableHubSpotError
 from worker.export.interfaces import PageQuery
 from worker.hubspot.transport import Answer, Api, Transport
-from worker.records.page import Page, PageUnreadableError, read_page, record_ids, split_records
+from worker.records.envelope import PageUnreadableError
+from worker.records.page import Page, read_page, record_ids, split_records
 from worker.records.registry import OBJECT_TYPES
 
 LONGEST_QUERY = 14_000
@@ -90,7 +91,7 @@ class SplitCalls:
         raise RetryableHubSpotError(_CHANGED, status=200)
 
     def _shorter(self, error: FatalHubSpotError, parts: Sequence[Pairs]) -> HubSpotError:
-        """Make of a 414 the wish for shorter addresses, as long as there is more than one name in one of them."""
+        """Turn a 414 into AddressTooLongError, as long as there is more than one name in one of the addresses."""
         most_names = max(sum(name in _NAMING for name, _ in part) for part in parts)
         if error.status != _TOO_LONG or most_names <= 1:
             return error

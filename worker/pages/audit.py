@@ -10,7 +10,8 @@ from worker.jobs.job import Job
 from worker.jobs.receipt import Facts, Outcome, Receipt
 from worker.jobs.status import JobKind
 from worker.pages.interfaces import PageStore
-from worker.records.page import Page, PageUnreadableError, record_ids
+from worker.records.envelope import PageUnreadableError
+from worker.records.page import Page, record_ids
 from worker.records.registry import OBJECT_TYPES
 from worker.records.types import ExportType
 

@@ -1,4 +1,4 @@
-"""Cursor: where reading goes on, by HubSpot's word and by what was read; pure.
+"""Cursor: where reading continues, by HubSpot's word and by what was read; pure.
 
 Recorded: after a page whose last id is L, HubSpot's offset lies in [L, next id], and reading on from it may or may not
 give the record of that id. So an offset is passed back as it came, to the API that gave it; how far one has come is the

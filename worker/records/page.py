@@ -27,8 +27,6 @@ from worker.records.plain_values import plain_integer
 from worker.records.registry import OBJECT_TYPES
 from worker.records.types import ExportType, Offset
 
-__all__ = ["PageUnreadableError"]
-
 _LINE_BREAKS = b"\r\n"
 MOST_BYTES_AT_ONCE = 16 * 1024 * 1024  # of records in one answer: a thousand of the largest would be 170 MB
 _Raw: TypeAlias = msgspec.Raw
@@ -44,7 +42,7 @@ _SPARE_LEVELS = 100  # of the stack, so that what was read here can be read from
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gap:
-    """A place in a page whose record was erased since, and the erasure that did it."""
+    """An index in a page whose record was erased since, and the erasure that did it."""
 
     place: int
     erasure_id: str
@@ -52,7 +50,7 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class Mend:
-    """Something that HubSpot sent in the record at a place, or before the first one, was no JSON, and was mended."""
+    """A mend in the record at an index, or before the first one: HubSpot sent something there that is no JSON."""
 
     place: int
     kind: MendKind
@@ -62,10 +60,10 @@ class Mend:
 class Page:
     """One page. `offset` is where the next one starts; HubSpot sends it on the last page too.
 
-    An offset of 0 is no place to go on from, so it reads as None. A page that does not say whether there is more
-    (`says_more`) reads as the last one. `records` counts the places that HubSpot filled; where there are `gaps`, the
+    An offset of 0 is none to continue from, so it reads as None. A page that does not say whether there is more
+    (`says_more`) reads as the last one. `records` counts the records that HubSpot sent; where there are `gaps`, the
     body has fewer. `mends` is known of a page that has just come, and so are its `ids`, one a record: they were read
-    with it, for everyone to whom it is handed on. None: they are to be read from the body.
+    with it. None: they are to be read from the body.
     """
 
     body: bytes
@@ -131,7 +129,7 @@ def _page_of(
 
 
 def mends_by_place(mended: Mended, records: Sequence[_Raw]) -> tuple[Mend, ...]:
-    """Tell in which of a text's records each of its marks lies."""
+    """Return in which of a text's records each of its marks lies."""
     text, ends, end = mended.text.decode(), list[int](), 0
     for record in records:
         each = bytes(record).decode()
@@ -184,7 +182,7 @@ def within_bytes(records: Iterable[T], *, size_of: Callable[[T], int]) -> Iterat
 
 
 def records_by_place(export_type: str, page: Page) -> list[bytes | None]:
-    """Return the record at each place of a page; None where it was erased.
+    """Return the record at each index of a page; None where it was erased.
 
     Raises PageUnreadableError, also for a page that has another number of records than it says.
     """
@@ -198,7 +196,7 @@ def records_by_place(export_type: str, page: Page) -> list[bytes | None]:
 
 
 def export_type_of(body: bytes) -> ExportType:
-    """Tell the type of a page by the name of its list. Raises PageUnreadableError."""
+    """Return the type of a page, which the name of its list tells. Raises PageUnreadableError."""
     try:
         fields, _ = decoded(body, decode_fields)
     except NotJsonError as error:

@@ -10,7 +10,7 @@ Offset: TypeAlias = int | str
 """HubSpot's cursor, opaque: an integer in the legacy API, text in the dated one."""
 
 PagePlace: TypeAlias = tuple[str, int]
-"""Where a page is stored: its job, and its number among that one's."""
+"""The key of a stored page: its job, and its number among that one's."""
 
 
 class ExportType(StrEnum):

@@ -35,7 +35,7 @@ class LaneCall:
 
 
 class LaneCalls:
-    """Makes calls while there are lanes that can go on, and permits for them; makes new lanes where there are none.
+    """Makes calls while there are lanes that can continue, and permits for them; makes new lanes where there are none.
 
     An export holds one ordinary permit of the limit at a time, as it does without lanes. All else that it has under way
     are low-priority calls: they take what nobody else wants, and one of the calls that the process may have beside.
@@ -47,7 +47,7 @@ class LaneCalls:
         self._storage = storage
         self._fetcher = fetcher
         self._calls: dict[Future[Attempt], LaneCall] = {}
-        self._ask_at = {False: 0.0, True: 0.0}  # by whether the call is a spare one; on the monotonic clock
+        self._ask_at = {False: 0.0, True: 0.0}  # by whether the call has low priority; on the monotonic clock
 
     @property
     def under_way(self) -> Collection[Future[Attempt]]:
@@ -60,7 +60,7 @@ class LaneCalls:
         return len(self._calls) < self._tools.lanes and self._permit_s() <= 0
 
     def begin(self, token: AccessToken) -> None:
-        """Begin all that can be begun now."""
+        """Begin all calls that can be begun now."""
         while self.have_room:
             chosen = self._choose()
             if chosen is None or not self._begin(*chosen, token=token):
@@ -71,7 +71,7 @@ class LaneCalls:
         return self._calls.pop(future), future.result()
 
     def put_off(self, seconds: float) -> None:
-        """Begin none for so many seconds."""
+        """Begin no call for so many seconds."""
         self._ask_at = dict.fromkeys(self._ask_at, self._tools.monotonic() + seconds)
 
     def next_s(self) -> float | None:
@@ -88,18 +88,17 @@ class LaneCalls:
         return max(wait_s, permit_s, 0.0) + _MOMENT_S, permit_s >= wait_s
 
     @property
-    def _is_spare(self) -> bool:
-        """Whether the next call is."""
+    def _next_is_extra(self) -> bool:
         return not all(call.is_spare for call in self._calls.values())
 
     def _permit_s(self) -> float:
-        return self._ask_at[self._is_spare] - self._tools.monotonic()
+        return self._ask_at[self._next_is_extra] - self._tools.monotonic()
 
     def _wait_s(self, lane: Lane) -> float:
         return (lane.resume_at - self._tools.clock()).total_seconds() if lane.resume_at is not None else 0.0
 
     def _choose(self) -> tuple[Lanes, Lane] | None:
-        """Choose the first lane that can go on, or, while others are at work, make a new one; None: neither."""
+        """Choose the first lane that can continue, or, while others are at work, make a new one; None: neither."""
         ready = next((lane for lane in self._idle_lanes() if self._wait_s(lane) <= 0), None)
         if ready is not None:
             return self._storage.lanes, ready
@@ -120,7 +119,7 @@ class LaneCalls:
 
     def _begin(self, lanes: Lanes, lane: Lane, *, token: AccessToken) -> bool:
         """Begin a call of a lane, if there is a permit for it."""
-        is_spare = self._is_spare
+        is_spare = self._next_is_extra
         if is_spare and not self._tools.spare_calls.acquire(blocking=False):
             self._ask_at[is_spare] = self._tools.monotonic() + _ASK_AGAIN_S
             return False
@@ -130,11 +129,10 @@ class LaneCalls:
             self._submit(self.call_of(lane, is_spare=is_spare), token, booking)
         else:
             self._ask_at[is_spare] = booking.asked_at + booking.reservation.wait_s
-            self._give_back(is_spare=is_spare)
+            self._end_extra(is_spare=is_spare)
         return booking.reservation.is_booked
 
     def call_of(self, lane: Lane, *, is_spare: bool) -> LaneCall:
-        """Describe a call of a lane."""
         job, lanes = self._leased.job, self._storage.lanes
         return LaneCall(
             lane=lane,
@@ -146,7 +144,7 @@ class LaneCalls:
 
     def _submit(self, call: LaneCall, token: AccessToken, booking: Booking) -> None:
         future = self._tools.calling.submit(copy_context().run, self._fetch, call, token, booking)
-        future.add_done_callback(lambda _: self._give_back(is_spare=call.is_spare))
+        future.add_done_callback(lambda _: self._end_extra(is_spare=call.is_spare))
         self._calls[future] = call
 
     def _fetch(self, call: LaneCall, token: AccessToken, booking: Booking) -> Attempt:
@@ -158,6 +156,6 @@ class LaneCalls:
         known = replace(page, ids=tuple(ids_of(call.job.records_type, page)))
         return replace(attempt, fetched=replace(attempt.fetched, page=known))
 
-    def _give_back(self, *, is_spare: bool) -> None:
+    def _end_extra(self, *, is_spare: bool) -> None:
         if is_spare:
             self._tools.spare_calls.release()

@@ -48,14 +48,14 @@ class LaneReader:
             while self._leased.is_at_work and self._continues():
                 pass
         finally:
-            self._storage.settle()
+            self._storage.await_writes()
         if self._leased.is_at_work:
             self._conclude()
 
     def _continues(self) -> bool:
         """Begin what can be begun, and handle what is done next; False when nothing is left to be done here."""
         if self._disorder is None:
-            self._storage.go_on(is_at_end=self._is_at_end)
+            self._storage.begin_writes(is_at_end=self._is_at_end)
         self._begin_calls()
         under_way = [*self._calls.under_way, *self._storage.under_way]
         if not under_way:
@@ -64,7 +64,7 @@ class LaneReader:
             if future in self._calls.under_way:
                 self._take(*self._calls.take(future))
             else:
-                self._storage.finish(future)
+                self._storage.handle(future)
         return True
 
     def _may_call(self) -> bool:
@@ -127,7 +127,7 @@ class LaneReader:
         return is_partial and any(CrmApi.LEGACY in lane.tally.apis for lane in self._storage.lanes.parts)
 
     def _step(self, lane: Lane, fetched: FetchedPage, ids: Sequence[int], *, asked_at: float) -> Step:
-        """Move a lane behind a page; records beyond its end are the next lane's."""
+        """Advance a lane past a page; records beyond its end are the next lane's."""
         page, place = fetched.page, ids[-1] if ids else lane.place
         own = ids[: lane.count_within(ids)]
         after = lane.moved(place, has_more=page.has_more, offset=page.offset, api=fetched.api)
@@ -142,7 +142,7 @@ class LaneReader:
         return Step(before=lane, after=counted, page=page, ids=own, asked_at=asked_at)
 
     def _end_with(self, after: int, *, is_last: bool) -> None:
-        """Look for new records from here on, unless the lane has an end, or records have turned up behind it."""
+        """Make the lane the open end, unless it has an end, or there are known to be records behind it."""
         lanes = self._storage.lanes
         lane = lanes.find(after)
         if lane is None or (lane.until is not None and not lane.has_more) or lanes.is_followed(lane):
@@ -151,7 +151,7 @@ class LaneReader:
         self._is_at_end = is_last and lanes.are_read and lanes.parts[-1].after == after
 
     def _follow(self, decision: Decision, call: LaneCall) -> None:
-        """Do in one lane what was decided; what ends the job is left to `_conclude`, when nothing is under way."""
+        """Carry the decision out in one lane; what ends the job is left to `_conclude`, when nothing is under way."""
         match decision:
             case Retry():
                 self._put_off(call.lane, decision.delay_s, counts=decision.counts)
@@ -190,7 +190,7 @@ class LaneReader:
         return True
 
     def _conclude(self) -> None:
-        """Leave the job as it is once nothing is under way."""
+        """Put the job into the state that it has once nothing is under way."""
         if self._disorder is not None:
             _log.warning("lanes_given_up", reason=self._disorder)
             self._leased.begin_anew(because=self._disorder)
@@ -203,6 +203,6 @@ class LaneReader:
 
 
 def begin_lanes(job: Job, *, at: datetime) -> Job:
-    """Go on in lanes with an export that was read page after page, all of it in the order of its ids."""
+    """Continue in lanes an export that was read page after page, all of it in the order of its ids."""
     _log.info("lanes_begun", pages=job.progress.pages)
     return job.in_lanes(Lanes.of_first(cursor=job.cursor, pages=job.progress.pages, tally=job.tally), at=at)

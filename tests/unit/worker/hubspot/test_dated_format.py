@@ -21,7 +21,8 @@ from worker.hubspot.client import DatedClient, LegacyClient
 from worker.hubspot.dated_format import to_documented_body, to_parameters
 from worker.hubspot.endpoints import Endpoint, legacy_endpoints
 from worker.hubspot.transport import Transport
-from worker.records.page import PageUnreadableError, read_page, without_repeat
+from worker.records.envelope import PageUnreadableError
+from worker.records.page import read_page, without_repeat
 from worker.records.registry import OBJECT_TYPES
 from worker.records.types import ExportType, Offset
 from worker.settings import WorkerSettings

@@ -210,7 +210,7 @@ def test_a_414_asks_for_shorter_addresses_until_a_name_stands_alone() -> None:
 
 
 def asked_for(shop: Workshop) -> int:
-    """Give the length of the longest address that was asked for."""
+    """Return the length of the longest address that was asked for."""
     return max(len(f"{call.path}?{urlencode(call.query)}") for call in shop.hubspot.journal.calls)
 
 

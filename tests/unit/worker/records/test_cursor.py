@@ -64,7 +64,7 @@ class World:
         return Changing(sources if first == "legacy" else sources[::-1], after_calls)
 
     def account(self, **settings: Any) -> None:  # noqa: ANN401 - an account's
-        """Have contacts many of whose ids follow each other: between those an offset of one more or less loses one."""
+        """Set up contacts many of whose ids are consecutive: there an offset that is off by one loses a record."""
         settings = {"id_strides": {"contacts": 2}, **settings}
         self.shop.hubspot.add_account(HUB, records={"contacts": CONTACTS}, rate_limit=0, **settings)
 

@@ -6,15 +6,8 @@ import json
 
 import pytest
 
-from worker.records.page import (
-    PageUnreadableError,
-    export_type_of,
-    first_records,
-    read_page,
-    record_ids,
-    split_records,
-    without_record,
-)
+from worker.records.envelope import PageUnreadableError
+from worker.records.page import export_type_of, first_records, read_page, record_ids, split_records, without_record
 from worker.records.registry import OBJECT_TYPES
 from worker.records.types import ExportType
 

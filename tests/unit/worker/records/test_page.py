@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from worker.records.envelope import PageUnreadableError
 from worker.records.page import (
-    PageUnreadableError,
     first_records,
     ids_of,
     read_page,
