@@ -20,7 +20,7 @@ DATED_LIST_KEY = "results"
 
 
 class RecordShape(StrEnum):
-    """The legacy shape that a record of the dated API is written in (worker/hubspot/dated_format.py)."""
+    """The legacy shape that a record of the dated API is written in (worker/hubspot/dated_records.py)."""
 
     CONTACT = "contact"
     COMPANY = "company"

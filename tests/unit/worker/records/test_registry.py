@@ -18,6 +18,7 @@ from pydantic import SecretStr
 from api_shim.downloads.tables import Columns, Table
 from worker.export.interfaces import CrmSource, FeedQuery, FetchedPage, PageQuery
 from worker.hubspot.client import CrmClient, DatedClient, LegacyClient
+from worker.hubspot.dated_records import RECORD_WRITERS
 from worker.hubspot.endpoints import Endpoint, legacy_endpoints
 from worker.hubspot.transport import Transport
 from worker.records.crm_api import CrmApi
@@ -71,6 +72,10 @@ def tickets(monkeypatch: pytest.MonkeyPatch) -> ObjectType:
 def test_every_type_that_can_be_asked_for_is_declared_under_its_name_and_no_other() -> None:
     assert [each.value for each in ExportType] == list(OBJECT_TYPES)
     assert all(name == each.name for name, each in OBJECT_TYPES.items())
+
+
+def test_every_shape_of_record_can_be_written() -> None:
+    assert set(RECORD_WRITERS) == set(RecordShape)
 
 
 @pytest.mark.parametrize("known", [*OBJECT_TYPES.values(), TICKETS], ids=lambda each: each.name)
