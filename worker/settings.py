@@ -24,6 +24,8 @@ from pymongo.uri_parser import parse_uri
 from worker.broker.redis_urls import parse_redis_url
 from worker.broker.urls import BrokerAddress, parse_broker_url
 from worker.rate_limit.quota import Rate
+from worker.records.registry import OBJECT_TYPES
+from worker.records.types import ExportType
 
 LONGEST_PATIENCE_S = 300.0
 """The maximum of HUBSPOT_TIMEOUT_SECONDS: leases and messages outlive a call that takes so long."""
@@ -229,16 +231,21 @@ class StoreSettings(BrokerSettings):
         return (self.redis_url or self.celery_broker_url).get_secret_value()
 
 
+def _list_address(export_type: ExportType) -> str:
+    legacy = OBJECT_TYPES[export_type].legacy
+    return f"{_HUBAPI}{legacy.path}{'?' if legacy.query else ''}{legacy.query}"
+
+
 class WorkerSettings(StoreSettings):
     """Settings of the worker."""
 
     hubspot_client_id: str
     hubspot_client_secret: SecretStr
     hubspot_token_endpoint: HttpUrl = f"{_HUBAPI}/oauth/2026-03/token"
-    hubspot_contacts_endpoint: HttpUrl = f"{_HUBAPI}/contacts/v1/lists/all/contacts/all"
-    hubspot_companies_endpoint: HttpUrl = f"{_HUBAPI}/companies/v2/companies/paged?properties=name&properties=website"
-    hubspot_deals_endpoint: HttpUrl = f"{_HUBAPI}/deals/v1/deal/paged?properties=dealname&includeAssociations=true"
-    hubspot_notes_endpoint: HttpUrl = f"{_HUBAPI}/engagements/v1/engagements/paged"
+    hubspot_contacts_endpoint: HttpUrl = _list_address(ExportType.CONTACTS)
+    hubspot_companies_endpoint: HttpUrl = _list_address(ExportType.COMPANIES)
+    hubspot_deals_endpoint: HttpUrl = _list_address(ExportType.DEALS)
+    hubspot_notes_endpoint: HttpUrl = _list_address(ExportType.NOTES)
     hubspot_objects_endpoint: HttpUrl = f"{_HUBAPI}/crm/objects/2026-09"
     hubspot_api: Literal["legacy", "dated", "auto"] = "legacy"
     hubspot_timeout_seconds: float = Field(default=100, ge=1, le=LONGEST_PATIENCE_S)
@@ -251,6 +258,11 @@ class WorkerSettings(StoreSettings):
     worker_processes: Annotated[int | None, NoDecode, BeforeValidator(_processes)] = None
     deletion_guard: Decimal = Field(default=Decimal("0.1"), ge=0, le=1)
     hubspot_rate_limit: Annotated[Rate | None, NoDecode, BeforeValidator(_rate)] = Rate(calls=110, seconds=10)
+
+    def list_address(self, export_type: str) -> str:
+        """Return the address of a type's legacy list. Raises AttributeError for one that has no setting."""
+        address: str = getattr(self, f"hubspot_{export_type}_endpoint")
+        return address
 
 
 class ShimSettings(StoreSettings):
@@ -271,12 +283,7 @@ class ShimSettings(StoreSettings):
     hubspot_client_id: str | None = None
     hubspot_authorize_url: HttpUrl = "https://app.hubspot.com/oauth/authorize"
     hubspot_redirect_uri: HttpUrl | None = None
-    hubspot_scopes: Words = (
-        "oauth",
-        "crm.objects.contacts.read",
-        "crm.objects.companies.read",
-        "crm.objects.deals.read",
-    )
+    hubspot_scopes: Words = ("oauth", *dict.fromkeys(each.scopes[0] for each in OBJECT_TYPES.values()))
     hubspot_optional_scopes: Words = ()
     connect_state_secret: LongSecret | None = None
     connect_return_url: HttpUrl | None = None

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from datetime import date, timedelta
 from functools import lru_cache
 
-_SIGNS = "-=+@\0\uff1d\uff0b\uff20\uff0d"  # the last four are full-width forms, which some spreadsheets accept as well
+from worker.records.registry import OBJECT_TYPES
+
+_SIGNS = "-=+@\0\uff1d\uff0b\uff20\uff0d"  # the last four in full width, which some spreadsheets accept as well
 _STARTS_OF_FORMULAS = frozenset("\t\r\n" + _SIGNS)
 _NEGATIVE = r"-[0-9][0-9.,]*(?:[eE][+-]?[0-9]+)?"
 _IS_NEGATIVE = re.compile(_NEGATIVE).fullmatch
@@ -31,19 +33,9 @@ _MINUTES = tuple(f"{minute // 60:02}:{minute % 60:02}:" for minute in range(24 *
 _SECONDS = tuple(f"{second:02}." for second in range(60))
 _MILLISECOND = tuple(f"{millisecond:03}Z" for millisecond in range(1000))
 
-# Fields of HubSpot's envelopes, and the properties that HubSpot itself defines as dates. A customer's own `…date` may
-# hold anything, and is left alone.
-_TIME_PATHS = frozenset(
-    {
-        "addedAt",
-        "engagement.createdAt",
-        "engagement.lastUpdated",
-        "engagement.timestamp",
-        "metadata.completionDate",
-        "metadata.endTime",
-        "metadata.startTime",
-    }
-)
+_TIME_PATHS = frozenset[str]().union(*(each.time_paths for each in OBJECT_TYPES.values()))
+# The properties that HubSpot itself defines as dates. What a customer has named `…date` may be anything: it is left
+# alone.
 _TIME_PROPERTY = re.compile(
     r"createdate|lastmodifieddate|closedate|hubspot_owner_assigneddate"
     r"|(?:first|recent)_(?:conversion|deal_created|deal_close)_date|first_(?:contact_createdate|outreach_date)"

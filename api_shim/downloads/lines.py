@@ -15,7 +15,8 @@ from worker.errors import JobNotFoundError, SpoiledPageError
 from worker.jobs.job import Job
 from worker.pages.interfaces import PageStore
 from worker.records.conversion import decode
-from worker.records.page import Page, PageUnreadableError, on_one_line, records_by_place
+from worker.records.envelope import PageUnreadableError
+from worker.records.page import Page, on_one_line, records_by_place
 
 PAUSE = b""
 """Not a line: there is nothing to send yet, and the work may be interrupted here."""

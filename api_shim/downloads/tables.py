@@ -8,16 +8,10 @@ import msgspec
 
 from api_shim.downloads.cells import is_time_path, is_time_property, iso_instant
 from api_shim.downloads.fields import texts_of
-from worker.records.types import ExportType
+from worker.records.registry import OBJECT_TYPES
 
 _ISO = ".iso"
 _PREFIX = "properties."
-_ID_PATHS = {
-    ExportType.CONTACTS: "vid",
-    ExportType.COMPANIES: "companyId",
-    ExportType.DEALS: "dealId",
-    ExportType.NOTES: "engagement.id",
-}
 
 
 class Columns(msgspec.Struct, frozen=True):
@@ -34,8 +28,8 @@ class Table:
     of timestamps, each of which is followed by the same in ISO 8601.
     """
 
-    def __init__(self, export_type: ExportType, columns: Columns) -> None:
-        id_path = _ID_PATHS[export_type]
+    def __init__(self, export_type: str, columns: Columns) -> None:
+        id_path = OBJECT_TYPES[export_type].id_column
         self._fields = {id_path, *columns.paths}
         self._taken = self._fields.union(columns.properties)
         self.header: list[str] = []

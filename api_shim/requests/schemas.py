@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema, field_validator
 from pydantic_core import PydanticCustomError
 
 from worker.current_copy.record import Shown
 from worker.jobs.copy_progress import SyncMode
-from worker.jobs.status import JobStatus
+from worker.jobs.status import JobKind, JobStatus
+from worker.records.registry import OBJECT_TYPES
 from worker.records.types import ExportType
 from worker.schedules.schedule import Overlap
 from worker.schedules.timetable import LONGEST_CRON
@@ -79,8 +80,12 @@ def _split(values: object) -> object:
 
 
 Statuses = Annotated[list[JobStatus], BeforeValidator(_split)]
-Types = Annotated[list[Literal["contacts", "companies", "deals", "notes", "sync"]], BeforeValidator(_split)]
-"""Filters of a list: repeated, or separated by commas."""
+if TYPE_CHECKING:
+    TypeOrSync: TypeAlias = str
+else:
+    TypeOrSync = Literal[(*OBJECT_TYPES, JobKind.SYNC.value)]
+Types = Annotated[list[TypeOrSync], BeforeValidator(_split)]
+"""What a list may be narrowed down to: repeated, or separated by commas."""
 
 
 def _as_list(value: object) -> object:

@@ -20,15 +20,17 @@ from api_shim.responses.schemas import (
     RecordListAnswer,
 )
 from worker.jobs.view import job_path
+from worker.records.registry import OBJECT_TYPES
 
 Json = dict[str, Any]
 
 JOB_ID = "5f0c2a0e-6d0b-4f5e-9a57-0d1f2b7c8e11"
 CURSOR = "WyIyMDI2LTExLTIzVDE1OjAwOjAwWiIsIjVmMGMyYTBlLTZkMGItNGY1ZS05YTU3LTBkMWYyYjdjOGUxMSJd"
 
+_CONTACTS, _COMPANIES, _DEALS, *_ = OBJECT_TYPES.values()
 _JOB: Json = {
     "job_id": JOB_ID,
-    "type": "contacts",
+    "type": _CONTACTS.name,
     "status": "running",
     "label": "nightly",
     "parent_id": None,
@@ -66,25 +68,24 @@ _JOB: Json = {
         "download": f"{job_path(JOB_ID)}/download",
     },
 }
-_CONTACT: Json = {"vid": 501, "properties": {"email": {"value": "ada@example.com"}, "lastname": {"value": "Byron"}}}
 _RECORD: Json = {
     "id": 501,
-    "type": "contacts",
+    "type": _CONTACTS.name,
     "synced_at": "2026-11-23T15:00:05Z",
     "changed_at": "2026-11-20T03:00:12Z",
     "deleted_at": None,
     "sync_id": JOB_ID,
-    "record": _CONTACT,
+    "record": _CONTACTS.example,
 }
 _FACTS: Json = {
     "hub_id": 62515,
     "user_id": 215482,
     "user": "ada@example.com",
-    "scopes": ["crm.objects.contacts.read", "oauth"],
-    "missing_scopes": {"deals": ["crm.objects.deals.read"]},
+    "scopes": [_CONTACTS.scopes[0], "oauth"],
+    "missing_scopes": {_DEALS.name: [*_DEALS.scopes]},
 }
 _EXPORT_PLAN: Json = {
-    "type": "contacts",
+    "type": _CONTACTS.name,
     "request": {"limit": None, "page_size": 100, "offset": None, "params": {}},
     "records": 18000,
     "calls": 180,
@@ -96,9 +97,9 @@ _EXPORT_PLAN: Json = {
 
 EXAMPLES: Mapping[type[BaseModel], Json] = {
     ExportBody: {"label": "nightly", "params": {"property": ["email", "lastname"]}},
-    SyncBody: {"types": ["contacts", "companies"], "label": "first sync"},
+    SyncBody: {"types": [_CONTACTS.name, _COMPANIES.name], "label": "first sync"},
     ConfirmBody: {"ticket": "gAAAAABpJ…", "session": "2f1c7a52-8f0e-4c5b-9a57-0d1f2b7c8e11"},
-    ScheduleBody: {"cron": "0 3 * * *", "timezone": "Europe/Berlin", "types": ["contacts", "deals"]},
+    ScheduleBody: {"cron": "0 3 * * *", "timezone": "Europe/Berlin", "types": [_CONTACTS.name, _DEALS.name]},
     ScheduleAnswer: {
         "success": True,
         "message": "Schedule found",
@@ -106,7 +107,7 @@ EXAMPLES: Mapping[type[BaseModel], Json] = {
             "schedule_id": "0b1e6f5a-9f1c-4f0e-8a53-4f3a2c7d9e10",
             "cron": "0 3 * * *",
             "timezone": "Europe/Berlin",
-            "types": ["contacts", "deals"],
+            "types": [_CONTACTS.name, _DEALS.name],
             "mode": "full",
             "enabled": True,
             "overlap": "skip",
@@ -134,7 +135,7 @@ EXAMPLES: Mapping[type[BaseModel], Json] = {
     PageAnswer: {
         "success": True,
         "message": "DATA Recieved",
-        "data": {"contacts": [_CONTACT], "has-more": True, "vid-offset": 510},
+        "data": _CONTACTS.example_page(next_offset=510),
         "pagination": {"hasMore": True, "offset": 510},
     },
     PlanAnswer: {
@@ -189,7 +190,7 @@ EXAMPLES: Mapping[type[BaseModel], Json] = {
             ],
             "lists_gone": [
                 {
-                    "type": "deals",
+                    "type": _DEALS.name,
                     "since": "2026-11-22T03:00:41Z",
                     "last_seen_at": "2026-11-23T03:00:38Z",
                     "status": 404,

@@ -7,7 +7,8 @@ import json
 from fastapi import Response
 
 from worker.pages.interfaces import RecordSlice
-from worker.records.types import PAGE_FORMATS, ExportType, Offset
+from worker.records.registry import OBJECT_TYPES
+from worker.records.types import ExportType, Offset
 
 _HEAD = b'{"success":true,"message":"DATA Recieved","data":'
 
@@ -21,8 +22,8 @@ def page_answer(data: bytes, *, has_more: bool, offset: Offset | None, applied: 
 
 
 def results_answer(export_type: ExportType, found: RecordSlice, *, has_more: bool) -> Response:
-    """Answer under the keys that HubSpot uses for the type; the offset counts records of the job."""
-    keys = PAGE_FORMATS[export_type]
+    """Answer with records of a job, under the keys that HubSpot uses for the type; the offset is a place in the job."""
+    keys = OBJECT_TYPES[export_type].page
     more = b"true" if has_more else b"false"
     data = b'{"%s":[%s],"%s":%s,"%s":%d}' % (
         keys.list_key.encode(),

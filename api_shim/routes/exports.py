@@ -32,7 +32,8 @@ from worker.errors import InvalidRequestError
 from worker.jobs.request import ExportRequest
 from worker.jobs.status import IllegalChangeError, JobKind, JobStatus
 from worker.records.page import Page
-from worker.records.types import PAGE_FORMATS, ExportType
+from worker.records.registry import OBJECT_TYPES
+from worker.records.types import ExportType
 from worker.rpc.requests import PlannedExport
 
 router = APIRouter(tags=["exports"], responses=ERROR_ANSWERS, dependencies=[Authenticated])
@@ -65,7 +66,7 @@ async def export_page(
     all further query parameters are passed to HubSpot, repeated ones repeatedly.
     """
     pairs = request.query_params.multi_items()
-    count = min(limit or _DEFAULT_LIMIT, PAGE_FORMATS[export_type].most_records)
+    count = min(limit or _DEFAULT_LIMIT, OBJECT_TYPES[export_type].page.most_records)
     job = service.new_job(
         caller,
         export_type,
@@ -103,7 +104,7 @@ async def export_all(
     With `"dry_run": true` nothing is started or stored, under a key either: the answer is a plan.
     """
     body = read_body_as(ExportBody, sent)
-    most = PAGE_FORMATS[export_type].most_records
+    most = OBJECT_TYPES[export_type].page.most_records
     if body.page_size is not None and body.page_size > most:
         raise InvalidRequestError(f"page_size: must be at most {most} for {export_type}")
     page_size = body.page_size or most
@@ -132,8 +133,8 @@ async def answer_export_all(request: Request) -> Response:
 
 
 def _passed_through(export_type: ExportType, pairs: list[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
-    """Return the parameters that are passed to HubSpot: for deals all but ours, for other types none."""
-    if export_type is not ExportType.DEALS:
+    """Return the parameters that go through to HubSpot: for deals every further one, for the other types none."""
+    if not OBJECT_TYPES[export_type].legacy.takes_any_parameter:
         return ()
     further = tuple((name, value) for name, value in pairs if name not in {"limit", "offset"})
     if len(further) > MOST_PARAMS:

@@ -20,15 +20,16 @@ from worker.jobs.status import JobKind, JobStatus
 from worker.mongo.database import MongoDatabase
 from worker.pages.mongo.pages import MongoPageStore
 from worker.records.page import Page
-from worker.records.types import PAGE_FORMATS, ExportType
+from worker.records.registry import OBJECT_TYPES
+from worker.records.types import ExportType
 
 _SHAPE = Shape(every_property=True, linkable=("contacts", "companies", "deals"), associations=("contacts", "companies"))
 _WRITERS = 4
 
 
 def store_export(database: MongoDatabase, export_type: ExportType, records: int) -> Job:
-    """Store an export of `records` records with all their properties, in pages of the maximum size."""
-    size = PAGE_FORMATS[export_type].most_records
+    """Store an export of so many records, with every property they have, in the largest pages there are."""
+    size = OBJECT_TYPES[export_type].page.most_records
     job, store, body_of = _finished_job(export_type, size), MongoPageStore(database), _bodies(export_type, records)
 
     def add(first: int) -> None:
@@ -64,7 +65,7 @@ def _bodies(export_type: ExportType, records: int) -> Callable[[Sequence[int]], 
     """Return a function that renders a page body of the fake HubSpot for record indexes."""
     name = "engagements" if export_type is ExportType.NOTES else export_type.value
     renderer = Renderer(ACCOUNT.hub_id, {each: Census(each, count=records, seed=1) for each in TYPES}, Templates())
-    keys = PAGE_FORMATS[export_type]
+    keys = OBJECT_TYPES[export_type].page
     frame = b'{"%b":[%%b],"%b":true,"%b":1}' % tuple(
         key.encode() for key in (keys.list_key, keys.more_key, keys.offset_key)
     )

@@ -6,20 +6,14 @@ from collections.abc import Collection, Mapping
 from types import MappingProxyType
 from typing import TypeAlias
 
+from worker.records.registry import OBJECT_TYPES
 from worker.records.types import ExportType
 
 MissingScopes: TypeAlias = Mapping[ExportType, tuple[str, ...]]
 """The types that HubSpot would refuse, each with the scopes of which any one would be enough."""
 
-# From HubSpot's documentation of each list. What a legacy list accepts and the dated one does not (`content`) counts as
-# enough: a scope that is wrongly reported as missing would stop an export that works.
 ENOUGH: Mapping[ExportType, tuple[str, ...]] = MappingProxyType(
-    {
-        ExportType.CONTACTS: ("crm.objects.contacts.read", "crm.objects.contacts.write", "content"),
-        ExportType.COMPANIES: ("crm.objects.companies.read",),
-        ExportType.DEALS: ("crm.objects.deals.read",),
-        ExportType.NOTES: ("crm.objects.contacts.read",),
-    }
+    {each: OBJECT_TYPES[each].scopes for each in ExportType}
 )
 """For each type the scopes of which any one is enough."""
 

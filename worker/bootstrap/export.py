@@ -30,7 +30,7 @@ from worker.lifecycle.planner import Planner, PlannerTools
 from worker.messaging.backlog import Backlog
 from worker.messaging.publish import DelayedPublisher
 from worker.rate_limit.limiter import NoRateLimit, RedisRateLimiter
-from worker.records.types import PAGE_FORMATS
+from worker.records.registry import OBJECT_TYPES
 from worker.schedules.mongo import MongoScheduleStore
 from worker.settings import WorkerSettings
 
@@ -113,7 +113,7 @@ def build_planner(infra: Infrastructure, accounts: Accounts) -> Planner:
             counter=SearchTotals(transport=infra.transport, objects_url=objects_url) if is_dated else None,
             jobs=infra.jobs,
             rate=settings.hubspot_rate_limit,
-            most_a_call=MOST_RECORDS if is_dated else max(each.most_records for each in PAGE_FORMATS.values()),
+            most_a_call=MOST_RECORDS if is_dated else max(each.page.most_records for each in OBJECT_TYPES.values()),
             clock=infra.clock,
         )
     )

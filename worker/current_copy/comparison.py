@@ -22,7 +22,7 @@ from worker.jobs.copy_progress import CopyProgress, Found, SyncMode
 from worker.jobs.job import Job
 from worker.pages.audit import receipt_of
 from worker.pages.interfaces import PageStore
-from worker.records.types import ExportType
+from worker.records.registry import OBJECT_TYPES
 
 _log = structlog.get_logger()
 
@@ -30,7 +30,6 @@ _AT_ONCE = 500
 _IDS_AT_ONCE = 5_000
 _BATCHES_A_READING = 20  # of a page group, so that one in no order is not read again for every few records
 _LEGACY = ("legacy",)
-_KINDS_OF_BOTH_APIS = frozenset({"NOTE"})  # the dated list of notes lacks calls, e-mails, meetings and tasks
 
 
 class Comparison:
@@ -237,9 +236,9 @@ def _complete(job: Job, since: datetime, mode: SyncMode) -> CompleteSync:
 
 
 def _is_listed(job: Job, held: KnownRecord) -> bool:
-    """Whether the list that was read has records of this kind; where pages came from both APIs, both have to."""
-    is_of_all = job.records_type is not ExportType.NOTES or job.tally.apis == _LEGACY
-    return is_of_all or held.kind in _KINDS_OF_BOTH_APIS
+    """Whether the list that was read holds records of this kind; of both APIs it takes both to hold one."""
+    kinds = OBJECT_TYPES[job.records_type].dated.kinds
+    return kinds is None or job.tally.apis == _LEGACY or held.kind in kinds
 
 
 def _batches(ids: Sequence[int]) -> Iterator[Sequence[int]]:

@@ -29,11 +29,11 @@ from worker.schedules.interfaces import ScheduleStore
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SliceLimits:
-    """How long one task execution may go on. A wait of up to `longest_sleep_s` is sat out, nothing longer.
+    """How long one task execution may take. It sleeps for waits of up to `longest_sleep_s`, no longer.
 
-    After `share_s` it gives way to one who waits for a slot, so that a short export waits for no long one's slice.
+    After `share_s` it yields to a job that waits for a slot, so that a short export waits for no long one's slice.
     An account has at most `slots_per_account` slices at once of those who wait, and as many exports; 0: no bound.
-    A job is given up once `most_lapses` workers have ended while they had it, without a page between them.
+    A job fails once `most_lapses` workers have ended while they had it, without a page between them.
     """
 
     seconds: float = 20.0
@@ -44,12 +44,12 @@ class SliceLimits:
     slots_per_account: int = 8
 
     def is_last_try(self, job: Job) -> bool:
-        """Whether the end of one more worker would have the job given up."""
+        """Whether the job would fail if one more worker ended."""
         return job.lapses == self.most_lapses - 1
 
 
 def first_done(futures: Collection[Future[Any]], timeout_s: float | None) -> Collection[Future[Any]]:
-    """Wait until one of these is done, or for so long, and give all that are."""
+    """Wait until one of these is done, or for so long; return all that are."""
     return wait(futures, timeout=timeout_s, return_when=FIRST_COMPLETED).done
 
 
@@ -58,7 +58,7 @@ class ExportContext:
     """Everything a slice works with; `storing` has the threads in which pages are stored while others are fetched.
 
     An export may have as many as `lanes` calls under way, from the threads of `calling`. All but one of each export's
-    take a permit from `spare_calls`, which bounds them for the whole process. `jitter` gives numbers in [0, 1).
+    count in `spare_calls`, which bounds them for the whole process. `jitter` returns numbers in [0, 1).
     """
 
     jobs: JobStore

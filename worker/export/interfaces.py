@@ -17,7 +17,7 @@ from worker.rate_limit.permits import FREE_PERMIT, Permit
 from worker.rate_limit.quota import Quota
 from worker.records.crm_api import CrmApi
 from worker.records.page import Page
-from worker.records.types import ExportType, Offset
+from worker.records.types import Offset
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,14 +35,14 @@ class PageQuery:
     `api` is the one to be asked. `offset` is passed back as it came where `offset_api` gave it, and that is asked.
     Another one is asked for what comes behind `after_id`, the last id that the job has read; None: nothing was read, or
     not in the order of ids.
-    Without `offset_api` the place is a caller's `offset`, or, with `after_id`, one that we chose
+    Without `offset_api` the position is a caller's `offset`, or, with `after_id`, one that we chose
     (worker/records/cursor.py).
 
     The page may take several calls where its address would be longer than HubSpot takes, or than `longest_query`, in
     characters. The first one needs the `permit`; for each further one `further_call` waits for another.
     """
 
-    export_type: ExportType
+    export_type: str
     count: int
     offset: Offset | None
     offset_api: str | None = None
@@ -74,10 +74,10 @@ class CrmSource(Protocol):
     """The CRM that is exported from."""
 
     def fetch_page(self, query: PageQuery, access_token: SecretStr) -> FetchedPage:
-        """Do one call. Raises a HubSpotError; FeedUnusableError where a feed would not be complete.
+        """Fetch a page. Raises a HubSpotError; FeedUnusableError where a feed would not be complete.
 
         ListGoneError where HubSpot has no such legacy list (any more), CursorLostError where nothing tells this API
-        where to go on. With `after_id` the page may begin with the record of that id.
+        where to continue. With `after_id` the page may begin with the record of that id.
         """
 
 
@@ -96,7 +96,7 @@ class ApiChooser(Protocol):
         """Choose for the slice of a job that begins; it may be another API than the job was read by until now."""
 
     def leave(self, job: Job, error: ListGoneError) -> CrmApi | None:
-        """Note that HubSpot has no legacy list for the job, and give the API to go on by; None: there is no other."""
+        """Note that HubSpot has no legacy list for the job; return the API to continue with, if there is one."""
 
     def take_back(self, sighting: GoneList) -> None:
         """Note that the legacy list has answered after that sighting."""

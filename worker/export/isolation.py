@@ -14,7 +14,7 @@ _LOOK_EVERY_S = 0.25  # whether the worker stops
 class IsolationGate:
     """A lock that slices share, unless one of them has to be alone.
 
-    Nobody waits for longer than `longest_s`, or once the worker stops: then they go on side by side.
+    Nobody waits for longer than `longest_s`, or once the worker stops: then they continue side by side.
     """
 
     def __init__(self, *, stopping: threading.Event, longest_s: float = _LONGEST_S) -> None:
@@ -26,7 +26,7 @@ class IsolationGate:
 
     @contextmanager
     def shared(self) -> Iterator[None]:
-        """Be one of several, after the one that is alone or waits to be."""
+        """Share the gate, after the slice that is isolated or waits to be."""
         with self._changed:
             self._wait_until(lambda: not self._is_taken)
             self._sharing += 1
@@ -39,7 +39,7 @@ class IsolationGate:
 
     @contextmanager
     def isolated(self) -> Iterator[bool]:
-        """Be alone, once those that share have ended; False: another one is alone, or waits to be."""
+        """Exclude all others, once those that share have ended; False: another slice is isolated, or waits to be."""
         with self._changed:
             is_ours, self._is_taken = not self._is_taken, True
             if is_ours:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 
 import structlog
 
-from worker.errors import LeaseLostError, StoreUnavailableError, UnavailableError
+from worker.current_copy.eraser import Eraser
+from worker.errors import ErasureAskedError, LeaseLostError, StoreUnavailableError, UnavailableError
 from worker.jobs.job import Job
 from worker.jobs.lease_interfaces import JobLeases
 from worker.jobs.turn import AccountTurn
@@ -21,6 +22,14 @@ from worker.jobs.turn import AccountTurn
 _log = structlog.get_logger()
 
 _RENEWALS_A_LEASE = 3  # two may fail before the lease does
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredPage:
+    """The number of a page that is stored, but not counted by its job yet, and the ids of its records."""
+
+    number: int
+    ids: Sequence[int | None]
 
 
 class HeldLease:
@@ -31,9 +40,10 @@ class HeldLease:
         self.since = since
         self._keeper = keeper
         self._valid_until = since + keeper.lease_s
+        self._erases: bool | None = None  # whether records of the job's type are being erased; None: not asked yet
 
     def require(self) -> None:
-        """Go on only as the holder: a lease that may have lapsed is renewed first. Raises LeaseLostError.
+        """Continue only as the holder: a lease that may have lapsed is renewed first. Raises LeaseLostError.
 
         A process that was stopped or starved asks here before it speaks to HubSpot or stores anything.
         """
@@ -42,13 +52,13 @@ class HeldLease:
             self.renew()
 
     def renew(self) -> None:
-        """Have the lease last a whole period again. Raises LeaseLostError, StoreUnavailableError."""
+        """Make the lease last a whole period again. Raises LeaseLostError, StoreUnavailableError."""
         asked_at = self._keeper.monotonic()
         self._keeper.jobs.renew(self.job, lease_s=self._keeper.lease_s)
         self._valid_until = asked_at + self._keeper.lease_s
 
     def checkpoint(self, job: Job, *, unless_marked: bool = False) -> bool:
-        """Store the job, which renews its lease; says whether the job is to be cancelled.
+        """Store the job, which renews its lease; return whether the job is to be cancelled.
 
         Raises LeaseLostError, StoreUnavailableError, and where it is asked for ErasureAskedError, as the store does.
         """
@@ -56,6 +66,29 @@ class HeldLease:
         is_cancelled = self._keeper.jobs.checkpoint(job, lease_s=self._keeper.lease_s, unless_marked=unless_marked)
         self._valid_until = asked_at + self._keeper.lease_s
         return is_cancelled
+
+    def count(self, job: Job, pages: Sequence[StoredPage], *, eraser: Eraser) -> Job:
+        """Store the job with these pages counted, without what is being erased; return the job as it is stored.
+
+        A page that is not counted cannot be read, and none is counted while it holds what was to be erased by then.
+
+        An eraser records the erasure, marks the leases of the account's jobs, and looks through the stored pages, in
+        this order. A page that was stored before it looked is seen by it. A later one is counted after the mark was
+        made: then the count is refused, if the lease was there to be marked, and otherwise it was taken after the
+        erasure had been recorded, so that the one question of this slice, asked under the lease, has found it.
+
+        Not to be called by two threads at once. Raises LeaseLostError, StoreUnavailableError.
+        """
+        if pages and self._erases is None:
+            self._erases = eraser.is_at_work(job)
+        if pages and not self._erases:
+            try:
+                return replace(job, cancel_requested=self.checkpoint(job, unless_marked=True))
+            except ErasureAskedError:
+                self._erases = True
+        for page in pages:
+            eraser.keep_out(job, page.number, page.ids)
+        return replace(job, cancel_requested=self.checkpoint(job))
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +101,11 @@ class _Claim:
 
 
 class LeaseKeeper:
-    """Short leases make a quick recovery; a heartbeat makes short leases safe while HubSpot takes its time.
+    """Renews leases from one thread: short ones make a quick recovery, and this keeps them while HubSpot is slow.
 
-    A slice that goes on for longer than `longest_s` is stuck: its lease is left to lapse. A slice that an absent server
-    has ended gives its lease up as soon as the database can be reached: nobody died, and nobody need wait. So does a
-    claim that was never answered.
+    A slice that takes longer than `longest_s` is stuck: its lease is left to lapse. The lease of a slice that an absent
+    server has ended is released as soon as the database can be reached: no worker died, and nobody need wait. A claim
+    that was never answered is withdrawn likewise.
     """
 
     def __init__(
@@ -128,9 +161,9 @@ class LeaseKeeper:
             raise
 
     def look_after_all(self) -> None:
-        """Renew each lease once, and give up those whose slice was ended by an absent server.
+        """Renew each lease once, and release those whose slice was ended by an absent server.
 
-        What fails shows when its holder asks, and is tried again the next time.
+        A holder learns of a failed renewal at its next write; it is tried again the next time.
         """
         self._withdraw_unanswered()
         with self._changing:
@@ -169,7 +202,7 @@ class LeaseKeeper:
         try:
             change()
         except LeaseLostError:
-            _log.info("lease_gone", **job.log_fields)  # given back by now, or its holder is told at its next write
+            _log.info("lease_gone", **job.log_fields)  # released by now, or its holder is told at its next write
         except StoreUnavailableError as error:
             _log.warning("leases_not_renewed", error=error.message)
             return False

@@ -1,9 +1,10 @@
-"""PageFetcher: a token, a place in the limit, and the call for one page; it changes nothing of the job."""
+"""PageFetcher: a token, a permit of the limit, and the call for one page; it changes nothing of the job."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from functools import partial
 
 import structlog
@@ -31,27 +32,28 @@ from worker.records.cursor import Cursor
 
 _log = structlog.get_logger()
 
-_LONGEST_PAGE_S = 60.0  # of the calls of one page, until the place of its last one is asked for
-_LONGEST_WAIT_S, _LEAST_WAIT_S, _MOST_ASKS = 20.0, 0.01, 400  # for the place of a further call
+_LONGEST_PAGE_S = 60.0  # of the calls of one page, until the permit of its last one is asked for
+_LONGEST_WAIT_S, _LEAST_WAIT_S, _MOST_ASKS = 20.0, 0.01, 400  # for the permit of a further call
 FURTHER_CALLS_S = _LONGEST_PAGE_S + _LONGEST_WAIT_S
 """What a page that takes several calls takes longer than its last one."""
 
-_SPARE_FOR_S = 2.0  # that a further call of a spare one takes only what nobody else wants
-_STRANGE = "HubSpot cannot be asked which portal the token that was stored for this account opens"
+_LOW_PRIORITY_FOR_S = 2.0  # that the further calls of a low-priority one have low priority as well
+_UNKNOWN_PORTAL = "HubSpot cannot be asked which portal the token that was stored for this account opens"
 _TOKEN_FOR_S = 5.0  # less than the life that a fresh one has left
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """What came of trying to fetch a page with `token`: the page, or the error that HubSpot answered with.
+    """What came of trying to fetch a page from `cursor` on, with a token that opens the portal `hub_id`.
 
-    With neither there was no call: for `wait_s` there is no place in the limit, or the permit for it has expired; or
-    the worker stops, and nobody waits for the answer.
+    The page, or the error that HubSpot answered with. With neither there was no call: for `wait_s` the limit has no
+    permit, or the permit has expired; or the worker stops, and nobody waits for the answer.
     `asked_at` is when the call was made, on the monotonic clock. `answered` counts the calls before the last one, of a
     page that takes several.
     """
 
-    token: SecretStr
+    hub_id: int | None
+    cursor: Cursor
     fetched: FetchedPage | None = None
     error: HubSpotError | None = None
     wait_s: float = 0.0
@@ -61,9 +63,9 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Booking:
-    """A place in the limit, and when it was asked for; `is_spare`: one that nobody else wanted."""
+    """A permit of the limit or the wait for one, and when it was asked for; `is_spare`: one that nobody else wanted."""
 
-    place: Reservation
+    reservation: Reservation
     asked_at: float
     is_spare: bool = False
 
@@ -81,19 +83,9 @@ class PageFetcher:
         self._refused_at = 0.0
 
     @property
-    def has_token(self) -> bool:
-        """Whether there is a token, if only an old one."""
-        return self._token is not None
-
-    @property
-    def token(self) -> SecretStr | None:
-        """The token that was asked for last."""
-        return self._token.value if self._token is not None else None
-
-    @property
-    def hub_id(self) -> int | None:
-        """The portal of the token that was asked for last; None where HubSpot has not told, or none was."""
-        return self._token.hub_id if self._token is not None else None
+    def token(self) -> AccessToken | None:
+        """The token that was asked for last, if only an old one."""
+        return self._token
 
     def fetch(self, job: Job) -> Attempt:
         """Fetch the page that is next for the job as it stands.
@@ -101,109 +93,126 @@ class PageFetcher:
         Raises what keeps it from a call: LeaseLostError, UnavailableError, CursorLostError, and those of
         `fresh_token`.
         """
-        token = self.fresh_token(job)
+        token, cursor = self.fresh_token(job), job.cursor
         booking = self.book(job)
-        if not booking.place.is_booked:
-            return Attempt(token=token, wait_s=booking.place.wait_s)
-        return self.go(job, job.cursor, token, booking)
+        if not booking.reservation.is_booked:
+            return Attempt(hub_id=token.hub_id, cursor=cursor, wait_s=booking.reservation.wait_s)
+        return self.call(job, cursor, token, booking)
 
-    def fresh_token(self, job: Job) -> SecretStr:
-        """Ask for a token again after some seconds: asked before every page it would take a hundredth of the time.
+    def fresh_token(self, job: Job) -> AccessToken:
+        """Return a token that is a few seconds old at most: asked for before every page it would take 1 % of the time.
 
-        Once HubSpot has refused one it is asked for another, until a page has come.
+        Once HubSpot has refused one, another is asked for until a page has come.
 
         Raises the errors of AccessTokenSource, and PortalChangedError where it would read another portal than the job.
-        Where HubSpot cannot be asked just now whether it would, nobody reads but who waits for a single page.
+        While HubSpot cannot be asked whether it would, only a single page is read: somebody waits for it.
         """
         at = self._tools.monotonic()
         if self._token is None or self._refused is not None or at >= self._token_until:
             token, self._token = self._tools.tokens.fresh(job.account_id, job.owner, refused=self._refused), None
             if token.is_strange and job.kind is not JobKind.PAGE:
-                raise RetryableHubSpotError(_STRANGE)
+                raise RetryableHubSpotError(_UNKNOWN_PORTAL)
             self._token, self._token_until = token, at + _TOKEN_FOR_S
-        job.require_portal(self._token.hub_id)
-        return self._token.value
+            job.require_portal(token.hub_id)
+        return self._token
+
+    def renew_token(self, job: Job) -> None:
+        """Replace a refused token at once: whoever resumes the job after the wait knows nothing of the refusal.
+
+        Where the token endpoint fails for the moment it is asked again before the next call. Raises the other errors of
+        `fresh_token`.
+        """
+        with suppress(RetryableHubSpotError):
+            self.fresh_token(job)
 
     def book(self, job: Job, *, is_spare: bool = False) -> Booking:
-        """Ask for a place in the limit."""
+        """Ask for a permit of the limit."""
         asked_at = self._tools.monotonic()
         within_s = self._limits.longest_sleep_s
-        hub_id = self.hub_id if self.hub_id is not None else job.hub_id
-        place = self._tools.limiter.reserve(job.account_id, hub_id=hub_id, within_s=within_s, is_spare=is_spare)
-        return Booking(place=place, asked_at=asked_at, is_spare=is_spare)
+        hub_id = job.hub_id if self._token is None or self._token.hub_id is None else self._token.hub_id
+        reservation = self._tools.limiter.reserve(job.account_id, hub_id=hub_id, within_s=within_s, is_spare=is_spare)
+        return Booking(reservation=reservation, asked_at=asked_at, is_spare=is_spare)
 
-    def go(self, job: Job, cursor: Cursor, token: SecretStr, booking: Booking) -> Attempt:
-        """Do the call in the place that was booked, in whatever thread.
+    def call(self, job: Job, cursor: Cursor, token: AccessToken, booking: Booking) -> Attempt:
+        """Make the call that was booked, in whatever thread.
 
         Raises LeaseLostError, UnavailableError, CursorLostError.
         """
+        attempt = Attempt(hub_id=token.hub_id, cursor=cursor)
         try:
-            self._wait_for(booking.place)
-            return self._call(job, cursor, token, booking)
+            self._wait_for(booking.reservation)
+            return self._fetch(attempt, job, token.value, booking)
         except CallAbandonedError:
-            return Attempt(token=token)
+            return attempt
         finally:
-            booking.place.permit.close()
+            booking.reservation.permit.close()
 
-    def _wait_for(self, place: Reservation) -> None:
+    def _wait_for(self, reservation: Reservation) -> None:
         """Wait until the call may be made.
 
         Raises LeaseLostError, UnavailableError, and CallAbandonedError when the worker stops: before its time the call
         may not be made.
         """
-        if place.wait_s > 0 and self._tools.stopping.wait(place.wait_s):
+        if reservation.wait_s > 0 and self._tools.stopping.wait(reservation.wait_s):
             raise CallAbandonedError("The worker stops; the page is fetched anew")
         self._lease.require()
 
-    def _call(self, job: Job, cursor: Cursor, token: SecretStr, booking: Booking) -> Attempt:
+    def _fetch(self, attempt: Attempt, job: Job, token: SecretStr, booking: Booking) -> Attempt:
         further = _FurtherCalls(partial(self._further_call, job), tools=self._tools, is_spare=booking.is_spare)
-        query = PageQuery(
-            export_type=job.records_type,
-            count=job.next_page_size,
-            offset=cursor.offset,
-            offset_api=cursor.api,
-            after_id=cursor.after_id,
-            params=job.request.params,
-            feed=_feed_of(job),
-            api=job.api or CrmApi.LEGACY,
-            longest_query=job.longest_query,
-            permit=booking.place.permit,
-            further_call=further.wait,
-        )
+        query = _query(job, attempt.cursor, permit=booking.reservation.permit, further_call=further.wait)
         asked_at = self._tools.monotonic()
         try:
             fetched = self._tools.source.fetch_page(query, token)
         except NoPlaceError as error:
-            return Attempt(token=token, wait_s=error.wait_s, answered=further.made + 1)
+            return replace(attempt, wait_s=error.wait_s, answered=further.made + 1)
         except CallAbandonedError:
-            return Attempt(token=token, answered=further.made)
+            return replace(attempt, answered=further.made)
         except PermitExpiredError:
             _log.warning("permit_expired")  # frequent: this machine is too busy for its workers
-            return Attempt(token=token, answered=further.made)
+            return replace(attempt, answered=further.made)
         except HubSpotError as error:
             if isinstance(error, TokenRefusedError):
                 self._refused, self._refused_at = token, self._tools.monotonic()
-            return Attempt(token=token, error=error, answered=further.made)
+            return replace(attempt, error=error, answered=further.made)
         finally:
             further.close()
-        if token != self._refused or asked_at >= self._refused_at:  # what was asked before the refusal proves nothing
+        # In lanes a call of before the refusal may be answered after it, which does not prove that the token works.
+        if token != self._refused or asked_at >= self._refused_at:
             self._refused = None
-        return Attempt(token=token, fetched=fetched, asked_at=asked_at, answered=further.made)
+        return replace(attempt, fetched=fetched, asked_at=asked_at, answered=further.made)
 
     def _further_call(self, job: Job, *, is_spare: bool) -> tuple[float, Permit | None]:
         """Wait for the permit of one more call of a page; where there is none return for how long.
 
         Raises LeaseLostError, UnavailableError, and CallAbandonedError when the worker stops.
         """
-        place = self.book(job, is_spare=is_spare).place
-        if not place.is_booked:
-            return max(place.wait_s, _LEAST_WAIT_S), None
+        reservation = self.book(job, is_spare=is_spare).reservation
+        if not reservation.is_booked:
+            return max(reservation.wait_s, _LEAST_WAIT_S), None
         try:
-            self._wait_for(place)
+            self._wait_for(reservation)
         except BaseException:
-            place.permit.close()
+            reservation.permit.close()
             raise
-        return 0.0, place.permit
+        return 0.0, reservation.permit
+
+
+def _query(job: Job, cursor: Cursor, *, permit: Permit, further_call: Callable[[], Permit]) -> PageQuery:
+    copying = job.copying
+    since = copying.feed_since if copying is not None else None
+    return PageQuery(
+        export_type=job.records_type,
+        count=job.next_page_size,
+        offset=cursor.offset,
+        offset_api=cursor.api,
+        after_id=cursor.after_id,
+        params=job.request.params,
+        feed=FeedQuery(since=since, total=copying.feed_total) if copying is not None and since is not None else None,
+        api=job.api or CrmApi.LEGACY,
+        longest_query=job.longest_query,
+        permit=permit,
+        further_call=further_call,
+    )
 
 
 class _FurtherCalls:
@@ -224,11 +233,10 @@ class _FurtherCalls:
 
     @property
     def made(self) -> int:
-        """How many there were."""
         return len(self._permits)
 
     def close(self) -> None:
-        """Give unused permits up."""
+        """Close the permits that were not used."""
         for permit in self._permits:
             permit.close()
 
@@ -244,7 +252,7 @@ class _FurtherCalls:
         wait_s = _LEAST_WAIT_S
         for _ in range(_MOST_ASKS):
             waited_s = self._tools.monotonic() - began_at
-            wait_s, permit = self._ask(is_spare=self._is_spare and waited_s < _SPARE_FOR_S)
+            wait_s, permit = self._ask(is_spare=self._is_spare and waited_s < _LOW_PRIORITY_FOR_S)
             if permit is not None:
                 self._permits.append(permit)
                 return permit
@@ -253,9 +261,3 @@ class _FurtherCalls:
             if self._tools.stopping.wait(wait_s):
                 raise CallAbandonedError("The worker stops; the page is fetched anew")
         raise NoPlaceError(wait_s=wait_s)
-
-
-def _feed_of(job: Job) -> FeedQuery | None:
-    if job.copying is None or job.copying.feed_since is None:
-        return None
-    return FeedQuery(since=job.copying.feed_since, total=job.copying.feed_total)

@@ -21,7 +21,7 @@ from worker.rate_limit.retry_after import until_next_quarter_s
 
 _DAY_S = 86_400.0
 _LONGEST_SHORT_BLOCK_S = 300.0  # of a limit that is not the day's
-# The token is being renewed, fewer properties are asked for, a limit, a migration.
+# None: the token is being renewed; 414: fewer properties are asked for; 429: a limit; 477: a migration.
 _WISHES = frozenset({None, 414, 429, 477})
 _INTERNAL_ERROR = 500
 _TIME_OUTS = frozenset({504, 524})  # of a gateway of HubSpot's; 524: no answer within 100 s
@@ -33,7 +33,7 @@ class RetryPolicy:
     """Exponential back-off from `first_s`, doubled up to `longest_s`, with jitter in its upper half.
 
     HubSpot's own advice outranks the arithmetic; after a failure, the longer of the two counts. A job that would have
-    waited for more than `patience_s` since its last page is given up. With `is_first_at_once` the second try waits for
+    waited for more than `patience_s` since its last page fails. With `is_first_at_once` the second try waits for
     nothing.
     """
 
@@ -93,7 +93,7 @@ def is_failure(error: HubSpotError) -> bool:
 
 
 def smaller_page(error: HubSpotError, job: Job) -> int | None:
-    """Give the page size for the next try where the answer may have been too large for HubSpot, else None.
+    """Return the page size for the next try where the answer may have been too large for HubSpot, else None.
 
     The list of engagements answers 500 to some portals at 250 a page. Anything else that answers 500 again and again
     is asked for less as well: fewer records are fewer that HubSpot can stumble over. So is what takes too long, or too
@@ -118,7 +118,7 @@ def block_s(error: RateLimitedError, at: datetime) -> float:
 
 
 def advice_s(error: HubSpotError, at: datetime) -> float | None:
-    """Give HubSpot's own word; after a daily limit the next quarter of an hour: each is midnight in some time zone."""
+    """Return HubSpot's own advice; after a daily limit the next quarter hour: each is midnight in some time zone."""
     if isinstance(error, DailyLimitError) and error.retry_after_s is None:
         return until_next_quarter_s(at)
     return error.retry_after_s

@@ -1,4 +1,4 @@
-"""Exporter: claims a job and has one slice of it done."""
+"""Exporter: claims a job and runs one slice of it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _log = structlog.get_logger()
 _LOCKS = 64  # accounts may share a lock by chance, for the milliseconds that a claim takes
 
 Watch: TypeAlias = Callable[[Job], AbstractContextManager[Span]]
-"""Gives the span of a slice of a job."""
+"""Returns the span of a slice of a job."""
 
 
 def _unwatched(_: Job) -> AbstractContextManager[Span]:
@@ -38,12 +38,12 @@ def _unwatched(_: Job) -> AbstractContextManager[Span]:
 class Exporter:
     """Runs slices of jobs. One object serves all threads of a worker: it keeps no state of a job.
 
-    Whoever claims a job publishes for the account, if it has another one that is ready, and does so again when
-    the slice is over. A claim voids the messages that were published before it, so that an account has one turn in a
-    round of the queue, however many of its jobs wait.
+    Whoever claims a job publishes the account's next ready one, and does so again when the slice is over. A claim voids
+    the messages that were published before it, so that an account has one turn in a round of the queue, however many of
+    its jobs wait.
 
-    A job that would be given up if its worker ended once more is alone in this process until its next page is stored:
-    whatever ends a process ends it for all jobs in it, and only one of them is to blame.
+    A job that would fail if its worker ended once more is alone in this process until its next page is stored: whatever
+    ends a process ends it for all jobs in it, and only one of them is to blame.
     """
 
     def __init__(
@@ -67,13 +67,13 @@ class Exporter:
         """Work on a job until it is finished, has to wait, or its slice is over.
 
         A job that is not due, or that another worker holds, is left alone: messages may be delivered twice.
-        Raises StoreUnavailableError when MongoDB is away: the lease is given up once it is back, or lapses, and a
+        Raises StoreUnavailableError when MongoDB is away: the lease is released once it is back, or lapses, and a
         sweep publishes the job again.
         """
         with self._gate.shared(), self._claim(job_id) as lease:
             if lease is None or not self._limits.is_last_try(lease.job):
                 return self._work_under(lease, job_id=job_id)
-            self._put_back(lease)
+            self._withdraw_claim(lease)
         return self._run_isolated(job_id)
 
     def take_turn(self, turn: AccountTurn) -> SliceOutcome:
@@ -88,13 +88,13 @@ class Exporter:
                 lease = stack.enter_context(self._claim(turn))
             if lease is None or not self._limits.is_last_try(lease.job):
                 return self._work_under(lease, account_id=turn.account_id)
-            self._put_back(lease)
+            self._withdraw_claim(lease)
         return self._run_isolated(lease.job.job_id)
 
     def _claim(self, claimed: str | AccountTurn) -> AbstractContextManager[HeldLease | None]:
         return self._keeper.claim(claimed, worker=self._worker, at=self._tools.clock())
 
-    def _put_back(self, lease: HeldLease) -> None:
+    def _withdraw_claim(self, lease: HeldLease) -> None:
         """Undo a claim: the end of this process is not to count while the job only waits to be alone in it."""
         if lease.job.lease is not None:
             self._tools.jobs.withdraw_claim(lease.job.job_id, worker=lease.job.lease.owner)
@@ -115,17 +115,17 @@ class Exporter:
         job = lease.job
         with structlog.contextvars.bound_contextvars(epoch=job.epoch, **job.log_fields), self._watch(job) as span:
             # Beside the slice: nobody who waits for this job need wait for the account's next one.
-            passing_on = self._tools.storing.submit(copy_context().run, self._pass_on, job)
+            publishing = self._tools.storing.submit(copy_context().run, self._publish_next, job)
             try:
                 outcome = self._work_on(lease)
             finally:
-                has_looked = not passing_on.cancel()  # where it has not begun, the look below does for both
-                if has_looked:
-                    self._tools.wait_for([passing_on])
+                has_begun = not publishing.cancel()  # where it has not begun, the query below does for both
+                if has_begun:
+                    self._tools.wait_for([publishing])
             span.note({"hubspot_export.outcome": outcome})
-            self._pass_on(job)
-            if has_looked:
-                passing_on.result()
+            self._publish_next(job)
+            if has_begun:
+                publishing.result()
             return outcome
 
     def _work_on(self, lease: HeldLease) -> SliceOutcome:
@@ -133,14 +133,14 @@ class Exporter:
             Slice(lease, tools=self._tools, limits=self._limits).run()
         except LeaseLostError:
             _log.warning("lease_lost")
-            self._take_back(lease.job)
+            self._discard_uncounted(lease.job)
             return SliceOutcome.LEASE_LOST
         return SliceOutcome.WORKED
 
-    def _pass_on(self, worked_on: Job) -> None:
+    def _publish_next(self, worked_on: Job) -> None:
         """Publish for the account's next job.
 
-        A message that is not taken relies on this look: after the claim, where it was published before that; after the
+        A message that is not taken relies on this query: after the claim, where it was published before that; after the
         end of the lease, where all slots of the account were taken.
         """
         try:
@@ -150,8 +150,8 @@ class Exporter:
         except UnavailableError:
             _log.warning("turn_not_published")
 
-    def _take_back(self, held: Job) -> None:
-        """Remove what was stored when others had finished the job, or it was gone: nobody else looks for that.
+    def _discard_uncounted(self, held: Job) -> None:
+        """Remove what was stored after others had finished the job, or it was gone: nobody else does.
 
         While they are at work it is left to them: whoever finishes a job keeps only what is counted.
         """

@@ -1,14 +1,14 @@
-"""The legacy feeds of what has changed lately: where they are, how they go on, and when they are not complete.
+"""The legacy feeds of what has changed lately: how they are asked and read, and when they are not complete.
 
 Recorded: companies, deals and engagements spell the flag `hasMore` here and call every list `results`; their offset is
-a position, `since` is in milliseconds and inclusive, and they end after 10,000 records. Contacts go on from the time
+a position, `since` is in milliseconds and inclusive, and they end after 10,000 records. Contacts continue from the time
 and the id of the last record, sent together, and know no `since`: they are read until they come to an older one. Pages
 are written in the shape that the lists of their types have.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from urllib.parse import urlsplit, urlunsplit
@@ -20,41 +20,20 @@ from worker.export.interfaces import FeedQuery, PageQuery
 from worker.records.conversion import decode
 from worker.records.page import Page, read_page, split_records
 from worker.records.plain_values import NULL, plain_integer
-from worker.records.types import PAGE_FORMATS, ExportType, Offset
+from worker.records.registry import OBJECT_TYPES
+from worker.records.types import Offset
 
 MOST_RECORDS = 100  # of a page
 
 _END = 10_000  # of a feed that is read by position
-_NO_PLACE = "HubSpot's feed does not say where it goes on"
+_NO_OFFSET = "HubSpot's feed does not say where it goes on"
 _NULL = msgspec.Raw(NULL)
 
 Pairs = list[tuple[str, str]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Feed:
-    list_path: str
-    feed_path: str
-
-
-_FEEDS: Mapping[ExportType, _Feed] = {
-    ExportType.CONTACTS: _Feed(
-        list_path="/contacts/v1/lists/all/contacts/all",
-        feed_path="/contacts/v1/lists/recently_updated/contacts/recent",
-    ),
-    ExportType.COMPANIES: _Feed(
-        list_path="/companies/v2/companies/paged", feed_path="/companies/v2/companies/recent/modified"
-    ),
-    ExportType.DEALS: _Feed(list_path="/deals/v1/deal/paged", feed_path="/deals/v1/deal/recent/modified"),
-    ExportType.NOTES: _Feed(
-        list_path="/engagements/v1/engagements/paged", feed_path="/engagements/v1/engagements/recent/modified"
-    ),
-}
-
-
 _PROPERTIES = "properties"
 _NO_PROPERTIES = msgspec.Raw(b"{}")
-_GIVE_ALL_PROPERTIES = frozenset({ExportType.COMPANIES, ExportType.DEALS})  # where none is named, as recorded
 
 _decode_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
@@ -75,27 +54,22 @@ class FeedPage:
     total: int | None
 
 
-def feed_url(export_type: ExportType, list_url: str) -> str:
+def feed_url(export_type: str, list_url: str) -> str:
     """Return the feed that lies beside a list, with its query. Raises FeedUnusableError for a list somewhere else."""
-    feed, parts = _FEEDS[export_type], urlsplit(list_url)
-    if not parts.path.endswith(feed.list_path):
+    legacy, parts = OBJECT_TYPES[export_type].legacy, urlsplit(list_url)
+    if not parts.path.endswith(legacy.path):
         raise FeedUnusableError("the endpoint that is set for the type is none of which a feed is known")
-    return urlunsplit(parts._replace(path=parts.path.removesuffix(feed.list_path) + feed.feed_path))
+    return urlunsplit(parts._replace(path=parts.path.removesuffix(legacy.path) + legacy.feed.path))
 
 
 def feed_parameters(query: PageQuery, feed: FeedQuery) -> Pairs:
-    """Return page size and place, and since when."""
+    """Return page size and offset, and since when."""
     count = [("count", str(min(query.count, MOST_RECORDS)))]
-    if query.export_type is ExportType.CONTACTS:
+    if OBJECT_TYPES[query.export_type].legacy.feed.goes_by_time:
         at_ms, _, vid = str(query.offset or "").partition(":")
         return [*count, *([("vidOffset", vid), ("timeOffset", at_ms)] if vid else [])]
     offset = [("offset", str(query.offset))] if query.offset is not None else []
     return [*count, *offset, ("since", str(_milliseconds(feed.since)))]
-
-
-def feed_shape(export_type: ExportType) -> ExportType:
-    """Return the type whose list has the name that the feed's has: all but contacts call it `results`."""
-    return ExportType.CONTACTS if export_type is ExportType.CONTACTS else ExportType.NOTES
 
 
 def read_feed(query: PageQuery, feed: FeedQuery, body: bytes, *, properties: Collection[str]) -> FeedPage:
@@ -103,18 +77,17 @@ def read_feed(query: PageQuery, feed: FeedQuery, body: bytes, *, properties: Col
 
     Raises PageUnreadableError, and FeedUnusableError when the feed cannot be complete any more.
     """
-    is_by_time = query.export_type is ExportType.CONTACTS
-    shape = feed_shape(query.export_type)
-    found = read_page(shape, body)
+    known = OBJECT_TYPES[query.export_type].legacy.feed
+    found = read_page(query.export_type, body, list_key=known.list_key)
     further = decode(found.body, _Further)
-    records = split_records(shape, found.body)
-    if query.export_type in _GIVE_ALL_PROPERTIES and "*" not in properties:
+    records = split_records(query.export_type, found.body, list_key=known.list_key)
+    if known.gives_all_properties and "*" not in properties:
         asked = {name.lower() for name in properties}
         records = [_with_properties(record, asked) for record in records]
-    if not is_by_time:
+    if not known.goes_by_time:
         total = _whole(plain_integer(bytes(further.total)), feed)
         if found.has_more and found.offset is None:
-            raise FeedUnusableError(_NO_PLACE)
+            raise FeedUnusableError(_NO_OFFSET)
         page = _page(query.export_type, records, found.offset, more=found.has_more)
         return FeedPage(page=replace(page, mends=found.mends), total=total)
     page = _page_by_time(query.export_type, records, further, feed, more=found.has_more)
@@ -135,7 +108,7 @@ def _with_properties(record: bytes, asked: Collection[str]) -> bytes:
 
 
 def _whole(total: int | None, feed: FeedQuery) -> int:
-    """Refuse a feed that is cut off, and one that has become shorter: records behind the place have moved past it."""
+    """Refuse a feed that is cut off, and one that has become shorter: what is behind the offset has moved before it."""
     if total is None:
         raise FeedUnusableError("HubSpot's feed does not say how many records it holds")
     if total >= _END:
@@ -146,28 +119,28 @@ def _whole(total: int | None, feed: FeedQuery) -> int:
 
 
 def _page_by_time(
-    export_type: ExportType, records: Sequence[bytes], further: _Further, feed: FeedQuery, *, more: bool
+    export_type: str, records: Sequence[bytes], further: _Further, feed: FeedQuery, *, more: bool
 ) -> Page:
-    """Return a page with its place, which is wanted as long as there is more that is not too old."""
+    """Return a page with its offset, which is wanted as long as there is more that is not too old."""
     at_ms, vid = plain_integer(bytes(further.time_offset)), plain_integer(bytes(further.vid_offset))
     if not at_ms or not vid:  # the last page's are 0
         if more:
-            raise FeedUnusableError(_NO_PLACE)
+            raise FeedUnusableError(_NO_OFFSET)
         return _page(export_type, records, None, more=False)
     return _page(export_type, records, f"{at_ms}:{vid}", more=more and at_ms >= _milliseconds(feed.since))
 
 
-def _page(export_type: ExportType, records: Sequence[bytes], place: Offset | None, *, more: bool) -> Page:
-    keys = PAGE_FORMATS[export_type]
+def _page(export_type: str, records: Sequence[bytes], offset: Offset | None, *, more: bool) -> Page:
+    keys = OBJECT_TYPES[export_type].page
     body = b'{"%b":[%b],"%b":%b,"%b":%b}' % (
         keys.list_key.encode(),
         b",".join(records),
         keys.more_key.encode(),
         b"true" if more else b"false",
         keys.offset_key.encode(),
-        msgspec.json.encode(place),
+        msgspec.json.encode(offset),
     )
-    return Page(body=body, records=len(records), has_more=more, offset=place)
+    return Page(body=body, records=len(records), has_more=more, offset=offset)
 
 
 def _milliseconds(instant: datetime) -> int:

@@ -1,4 +1,4 @@
-"""The clients of HubSpot's two APIs, and the one that asks whichever of them a query names."""
+"""The clients of HubSpot's two APIs, and CrmClient, which asks the one that a query names."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ from pydantic import SecretStr
 
 from worker.errors import CursorLostError, FatalHubSpotError, FeedUnusableError, ListGoneError
 from worker.export.interfaces import CrmSource, FeedQuery, FetchedPage, PageQuery
-from worker.hubspot.change_feed import feed_parameters, feed_shape, feed_url, read_feed
+from worker.hubspot.change_feed import feed_parameters, feed_url, read_feed
 from worker.hubspot.dated_format import (
-    LIST_SHAPE,
     PROPERTY_PARAMETERS,
     read_dated_page,
     to_parameters,
@@ -24,8 +23,10 @@ from worker.hubspot.endpoints import Endpoint
 from worker.hubspot.splitting import SplitCalls
 from worker.hubspot.transport import Answer, Transport
 from worker.records.crm_api import CrmApi
-from worker.records.page import Page, PageUnreadableError, read_page
-from worker.records.types import ExportType, Offset
+from worker.records.envelope import PageUnreadableError
+from worker.records.page import Page, read_page
+from worker.records.registry import DATED_LIST_KEY, OBJECT_TYPES
+from worker.records.types import Offset
 
 _OK = 200
 _GONE = frozenset({404, 410})
@@ -39,12 +40,12 @@ _NAMING = PROPERTY_PARAMETERS | {"propertiesWithHistory"}
 class LegacyClient:
     """The v1 and v2 lists, whose bodies are stored as they come."""
 
-    def __init__(self, *, transport: Transport, endpoints: Mapping[ExportType, Endpoint]) -> None:
+    def __init__(self, *, transport: Transport, endpoints: Mapping[str, Endpoint]) -> None:
         self._calls = SplitCalls(transport)
         self._endpoints = endpoints
 
     def fetch_page(self, query: PageQuery, access_token: SecretStr) -> FetchedPage:
-        """Do one call, or several for a part of the properties each, where the address would be too long.
+        """Fetch a page; by several calls for a part of the properties each, where the address would be too long.
 
         Raises ListGoneError where HubSpot has no such list.
 
@@ -55,7 +56,9 @@ class LegacyClient:
         endpoint = self._endpoints[query.export_type]
         asked = _parameters(query, endpoint)
         try:
-            answer = self._calls.get(endpoint.url, asked, query, access_token, shape=query.export_type)
+            answer = self._calls.get(
+                endpoint.url, asked, query, access_token, list_key=OBJECT_TYPES[query.export_type].page.list_key
+            )
         except FatalHubSpotError as error:
             if error.status not in _GONE:
                 raise
@@ -67,10 +70,9 @@ class LegacyClient:
     def _fetch_feed(self, query: PageQuery, feed: FeedQuery, access_token: SecretStr) -> FetchedPage:
         endpoint = self._endpoints[query.export_type]
         url = feed_url(query.export_type, endpoint.url)
+        list_key = OBJECT_TYPES[query.export_type].legacy.feed.list_key
         try:
-            answer = self._calls.get(
-                url, feed_parameters(query, feed), query, access_token, shape=feed_shape(query.export_type)
-            )
+            answer = self._calls.get(url, feed_parameters(query, feed), query, access_token, list_key=list_key)
         except FatalHubSpotError as error:
             if error.status not in _GONE:
                 raise
@@ -92,37 +94,36 @@ class DatedClient:
     What the legacy endpoints' addresses ask for (properties, associations) is asked for here as well.
     """
 
-    def __init__(self, *, transport: Transport, objects_url: str, legacy: Mapping[ExportType, Endpoint]) -> None:
+    def __init__(self, *, transport: Transport, objects_url: str, legacy: Mapping[str, Endpoint]) -> None:
         self._calls = SplitCalls(transport, api=_DATED, written=with_all_names_in_one)
         self._objects_url = objects_url.rstrip("/")
         self._legacy = legacy
 
     def fetch_page(self, query: PageQuery, access_token: SecretStr) -> FetchedPage:
-        """Do one call, or several for a part of the properties each; errors as those of LegacyClient."""
+        """Fetch a page as LegacyClient does, with the same errors."""
         if query.feed is not None:
             raise FeedUnusableError("HubSpot's dated API has no feeds")
         wanted = _everything_asked(self._legacy[query.export_type], query.params)
-        after = _place(query, api=_DATED, first_behind=1)
+        after = _start(query, api=_DATED, first_behind=1)
         asked = to_parameters(query.export_type, count=query.count, after=after, legacy=wanted)
-        url, pairs = f"{self._objects_url}/{query.export_type}", with_a_name_each(asked)
-        answer = self._calls.get(url, pairs, query, access_token, shape=LIST_SHAPE)
+        url, pairs = f"{self._objects_url}/{OBJECT_TYPES[query.export_type].dated.path}", with_a_name_each(asked)
+        answer = self._calls.get(url, pairs, query, access_token, list_key=DATED_LIST_KEY)
         page = _mended(_read(read_dated_page, query, answer, access_token), answer)
         return FetchedPage(page=page, api=_DATED, properties=_properties(wanted), quota=answer.quota)
 
 
 class CrmClient:
-    """The client of whichever API a query names. Which one that is, the job knows."""
+    """A CrmSource: the client of whichever API a query names."""
 
     def __init__(self, *, legacy: CrmSource, dated: CrmSource) -> None:
         self._clients = {CrmApi.LEGACY: legacy, CrmApi.DATED: dated}
 
     def fetch_page(self, query: PageQuery, access_token: SecretStr) -> FetchedPage:
-        """Do one call."""
         return self._clients[query.api].fetch_page(query, access_token)
 
 
 def _list_gone(error: FatalHubSpotError) -> ListGoneError:
-    """Say of a refusal what it means; all that HubSpot said stays."""
+    """Translate a refusal; all that HubSpot said stays."""
     return ListGoneError(
         error.message,
         status=error.status,
@@ -133,7 +134,7 @@ def _list_gone(error: FatalHubSpotError) -> ListGoneError:
     )
 
 
-def _read(read: Callable[[ExportType, bytes], T], query: PageQuery, answer: Answer, access_token: SecretStr) -> T:
+def _read(read: Callable[[str, bytes], T], query: PageQuery, answer: Answer, access_token: SecretStr) -> T:
     try:
         return read(query.export_type, answer.body)
     except PageUnreadableError as error:
@@ -157,16 +158,16 @@ def _properties(pairs: Sequence[tuple[str, str]]) -> list[str]:
 
 def _parameters(query: PageQuery, endpoint: Endpoint) -> list[tuple[str, str]]:
     """Page size, offset unless at the start, then the caller's own, in order and with repeats."""
-    place = _place(query, api=_LEGACY, first_behind=0)
-    offset = [] if place is None else [(endpoint.offset_name, str(place))]
+    start = _start(query, api=_LEGACY, first_behind=0)
+    offset = [] if start is None else [(endpoint.offset_name, str(start))]
     return [(endpoint.count_name, str(query.count)), *offset, *query.params]
 
 
-def _place(query: PageQuery, *, api: str, first_behind: int) -> Offset | None:
-    """Give where an API is to go on: from its own offset as it came, or so far behind the last id that was read.
+def _start(query: PageQuery, *, api: str, first_behind: int) -> Offset | None:
+    """Return where an API is to continue: at its own offset as it came, or so far behind the last id that was read.
 
     A legacy offset includes its record or does not, so the last id itself is asked for, at the price of that record
-    coming once more; `after` of the dated API includes it. With nothing but a caller's offset that is passed on: where
+    coming once more; `after` of the dated API includes it. Where there is only a caller's offset it is passed on: if
     the other API gave it, one record may come twice.
     """
     if query.offset_api == api and query.offset is not None:

@@ -9,56 +9,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
-from typing import Any
 
 import msgspec
 
+from worker.hubspot.dated_records import RECORD_WRITERS, DatedObject, as_written, integer_of
+from worker.records.envelope import PageUnreadableError
 from worker.records.mending import Mended, NotJsonError, decoded
-from worker.records.page import Page, PageUnreadableError, mends_by_place, read_page
-from worker.records.plain_values import INT64, plain_flag, plain_integer, plain_text
-from worker.records.types import PAGE_FORMATS, ExportType, Offset
+from worker.records.page import Page, mends_by_place, read_page
+from worker.records.plain_values import plain_integer
+from worker.records.registry import OBJECT_TYPES
+from worker.records.types import Offset
 
 MOST_RECORDS = 100
 _NO_PAGE = "HubSpot's answer is not the list of objects it should be"
-_EMPTY = (None, "")
-_DIGITS_ALWAYS_IN_64_BITS = 18
-
-LIST_SHAPE = ExportType.NOTES
-"""The type whose legacy list has the name that each dated one has: `results`."""
 
 _PROPERTIES = "properties"
 PROPERTY_PARAMETERS = frozenset({"property", "properties"})  # contacts spell it in the singular
 
-_NOTE_PROPERTIES = ("hs_note_body", "hs_body_preview", "hs_timestamp", "hubspot_owner_id")
-_ASSOCIATED = {
-    ExportType.DEALS: {
-        "contacts": "associatedVids",
-        "companies": "associatedCompanyIds",
-        "deals": "associatedDealIds",
-        "tickets": "associatedTicketIds",
-    },
-    ExportType.NOTES: {
-        "contacts": "contactIds",
-        "companies": "companyIds",
-        "deals": "dealIds",
-        "tickets": "ticketIds",
-    },
-}
-
 Pairs = list[tuple[str, str]]
-
-
-class _Object(msgspec.Struct, rename="camel", gc=False):
-    """An object whose fields may be anything; each is read by itself, so that an odd one costs nothing else."""
-
-    id: Any = None
-    created_at: Any = None
-    updated_at: Any = None
-    properties: Any = None
-    archived: Any = None
-    url: Any = None
-    associations: Any = None
 
 
 class _Next(msgspec.Struct):
@@ -70,7 +38,7 @@ class _Paging(msgspec.Struct):
 
 
 class _Body(msgspec.Struct):
-    results: list[_Object] | None
+    results: list[DatedObject] | None
     paging: _Paging | None = None
 
 
@@ -79,23 +47,16 @@ class _OddBody(msgspec.Struct):
     paging: _Paging | None = None
 
 
-def _as_written(number: str) -> msgspec.Raw:
-    return msgspec.Raw(number.encode())
-
-
-_decode_body = msgspec.json.Decoder(_Body, float_hook=_as_written).decode
+_decode_body = msgspec.json.Decoder(_Body, float_hook=as_written).decode
 _decode_odd_body = msgspec.json.Decoder(_OddBody).decode
 _decode_text = msgspec.json.Decoder(str).decode
-_decode_object = msgspec.json.Decoder(_Object, float_hook=_as_written).decode
+_decode_object = msgspec.json.Decoder(DatedObject, float_hook=as_written).decode
 
 
-def to_parameters(
-    export_type: ExportType, *, count: int, after: Offset | None, legacy: Iterable[tuple[str, str]]
-) -> Pairs:
-    """Ask the dated API what the legacy parameters ask the legacy one; those it does not know go on unchanged."""
-    wanted = _NOTE_PROPERTIES if export_type is ExportType.NOTES else ()
-    names = dict.fromkeys(wanted)
-    associates = export_type is ExportType.NOTES
+def to_parameters(export_type: str, *, count: int, after: Offset | None, legacy: Iterable[tuple[str, str]]) -> Pairs:
+    """Translate the legacy API's parameters to the dated API's; those that it does not know are passed on unchanged."""
+    dated = OBJECT_TYPES[export_type].dated
+    names, associates = dict.fromkeys(dated.properties), dated.associates
     others: Pairs = []
     for name, value in legacy:
         if name in PROPERTY_PARAMETERS:
@@ -108,7 +69,7 @@ def to_parameters(
         ("limit", str(min(count, MOST_RECORDS))),
         *([] if after is None else [("after", str(after))]),
         *([("properties", ",".join(names))] if names else []),
-        *([("associations", ",".join(_ASSOCIATED.get(export_type, {})))] if associates else []),
+        *([("associations", ",".join(dated.associations))] if associates else []),
         *others,
     ]
 
@@ -119,15 +80,15 @@ def with_a_name_each(pairs: Pairs) -> Pairs:
 
 
 def with_all_names_in_one(pairs: Pairs) -> Pairs:
-    """Undo that: name all properties in one parameter, in the place of the first."""
+    """Undo `with_a_name_each`: name all properties in one parameter, where the first one stood."""
     names = ",".join(value for name, value in pairs if name == _PROPERTIES)
-    place = next((place for place, (name, _) in enumerate(pairs) if name == _PROPERTIES), None)
-    if place is None:
+    first = next((index for index, (name, _) in enumerate(pairs) if name == _PROPERTIES), None)
+    if first is None:
         return pairs
-    return [*pairs[:place], (_PROPERTIES, names), *(pair for pair in pairs[place:] if pair[0] != _PROPERTIES)]
+    return [*pairs[:first], (_PROPERTIES, names), *(pair for pair in pairs[first:] if pair[0] != _PROPERTIES)]
 
 
-def read_dated_page(export_type: ExportType, body: bytes) -> Page:
+def read_dated_page(export_type: str, body: bytes) -> Page:
     """Read a dated page in the documented shape. Raises PageUnreadableError when it is no such page."""
     read, mended = _read(body)
     page = read_page(export_type, _documented(export_type, read))
@@ -136,7 +97,7 @@ def read_dated_page(export_type: ExportType, body: bytes) -> Page:
     return replace(page, mends=mends_by_place(mended, _decode_odd_body(mended.text).results or []))
 
 
-def to_documented_body(export_type: ExportType, body: bytes) -> bytes:
+def to_documented_body(export_type: str, body: bytes) -> bytes:
     """Write a dated page in the documented shape. Raises PageUnreadableError when it is no such page.
 
     Record by record: a value that is not what it should be stands as it came where its own would, and a record that is
@@ -159,18 +120,19 @@ def _decode(text: bytes) -> _Body | _OddBody:
         return _decode_odd_body(text)
 
 
-def _documented(export_type: ExportType, page: _Body | _OddBody) -> bytes:
+def _documented(export_type: str, page: _Body | _OddBody) -> bytes:
     objects = [_object(each) for each in page.results or []]
     following = page.paging.next if page.paging is not None else None
-    write = _RECORDS[export_type]
-    records = [write(each) if isinstance(each, _Object) else each for each in objects]
+    known = OBJECT_TYPES[export_type]
+    write = RECORD_WRITERS[known.dated.shape]
+    records = [write(each, known.dated) if isinstance(each, DatedObject) else each for each in objects]
     offset = _offset(following) if following is not None else _last_offset(objects)
-    keys = PAGE_FORMATS[export_type]
-    return msgspec.json.encode({keys.list_key: records, keys.more_key: following is not None, keys.offset_key: offset})
+    body = {known.page.list_key: records, known.page.more_key: following is not None, known.page.offset_key: offset}
+    return msgspec.json.encode(body)
 
 
-def _object(item: _Object | msgspec.Raw) -> _Object | msgspec.Raw:
-    if isinstance(item, _Object):
+def _object(item: DatedObject | msgspec.Raw) -> DatedObject | msgspec.Raw:
+    if isinstance(item, DatedObject):
         return item
     try:
         return _decode_object(item)
@@ -179,7 +141,7 @@ def _object(item: _Object | msgspec.Raw) -> _Object | msgspec.Raw:
 
 
 def _offset(following: _Next) -> Offset:
-    """Give `after` as it is, as the integer that the documented body has wherever it reads as one."""
+    """Return `after`, as the integer that the documented body has wherever it reads as one."""
     after = bytes(following.after)
     number = plain_integer(after)
     if number is not None:
@@ -189,142 +151,10 @@ def _offset(following: _Next) -> Offset:
     return _decode_text(after) if after[:1] == b'"' else after.decode()
 
 
-def _last_offset(objects: Sequence[_Object | msgspec.Raw]) -> int:
-    """Give an offset behind the last record, as the legacy API sends one on its last page; 0 where none has an id.
+def _last_offset(objects: Sequence[DatedObject | msgspec.Raw]) -> int:
+    """Return an offset behind the last record, as the legacy API sends one on its last page; 0 where none has an id.
 
     HubSpot gives none. `after` includes the record that it names, so that nothing but new records comes from there on.
     """
-    ids = (_integer(each.id) for each in reversed(objects) if isinstance(each, _Object))
+    ids = (integer_of(each.id) for each in reversed(objects) if isinstance(each, DatedObject))
     return next((each + 1 for each in ids if each is not None), 0)
-
-
-def _contact(item: _Object) -> dict[str, Any]:
-    record_id = _number(item.id)
-    return {
-        **_said("addedAt", _milliseconds(item.created_at)),
-        **_said("vid", record_id),
-        **_said("canonical-vid", record_id),
-        "is-contact": True,
-        **_said("profile-url", item.url),
-        "properties": _properties(item),
-    }
-
-
-def _company(item: _Object) -> dict[str, Any]:
-    return {
-        **_said("companyId", _number(item.id)),
-        "isDeleted": _flag(item.archived),
-        "properties": _properties(item),
-    }
-
-
-def _deal(item: _Object) -> dict[str, Any]:
-    return {
-        **_said("dealId", _number(item.id)),
-        "isDeleted": _flag(item.archived),
-        "associations": _associations(ExportType.DEALS, item),
-        "properties": _properties(item),
-    }
-
-
-def _note(item: _Object) -> dict[str, Any]:
-    is_odd = not isinstance(item.properties, dict | None)
-    properties = item.properties if isinstance(item.properties, dict) else {}
-    owner, stamp, preview = (properties.get(n) for n in ("hubspot_owner_id", "hs_timestamp", "hs_body_preview"))
-    return {
-        "engagement": {
-            **_said("id", _number(item.id)),
-            **_said("createdAt", _milliseconds(item.created_at)),
-            **_said("lastUpdated", _milliseconds(item.updated_at)),
-            "type": "NOTE",
-            **_said("timestamp", _milliseconds(item.created_at if stamp in _EMPTY else stamp)),
-            **_said("ownerId", None if owner in _EMPTY else _number(owner)),
-            **_said("bodyPreview", _text(preview)),
-        },
-        "associations": _associations(ExportType.NOTES, item),
-        "metadata": {"body": "" if (body := properties.get("hs_note_body")) is None else _text(body)},
-        **({"properties": item.properties} if is_odd else {}),
-    }
-
-
-_RECORDS = {
-    ExportType.CONTACTS: _contact,
-    ExportType.COMPANIES: _company,
-    ExportType.DEALS: _deal,
-    ExportType.NOTES: _note,
-}
-
-
-def _said(name: str, value: Any) -> dict[str, Any]:  # noqa: ANN401 - whatever came
-    """Name a value, unless HubSpot did not say it."""
-    return {} if value is None else {name: value}
-
-
-def _properties(item: _Object) -> Any:  # noqa: ANN401 - whatever came
-    """Wrap each value as the legacy API does, which leaves properties without a value out, and knows texts alone."""
-    if not isinstance(item.properties, dict):
-        return {} if item.properties is None else item.properties
-    return {
-        name: {"value": value if type(value) is str else _text(value)}
-        for name, value in item.properties.items()
-        if value is not None
-    }
-
-
-def _associations(export_type: ExportType, item: _Object) -> Any:  # noqa: ANN401 - whatever came
-    given = {} if item.associations is None else item.associations
-    if not isinstance(given, dict):
-        return given
-    return {legacy: _associated(given.get(name)) for name, legacy in _ASSOCIATED[export_type].items()}
-
-
-def _associated(given: Any) -> Any:  # noqa: ANN401 - whatever came
-    """Give the ids of what is associated, each once; what gives none stands as it came."""
-    listed = given.get("results") if isinstance(given, dict) else given
-    if listed is None:
-        return []
-    if not isinstance(listed, list):
-        return given
-    others = [_number(other.get("id", other) if isinstance(other, dict) else other) for other in listed]
-    return list({other if type(other) is int else msgspec.json.encode(other): other for other in others}.values())
-
-
-def _integer(value: Any) -> int | None:  # noqa: ANN401 - whatever came
-    if type(value) is str and value.isdecimal() and value.isascii() and len(value) <= _DIGITS_ALWAYS_IN_64_BITS:
-        return int(value)
-    if type(value) is int:
-        return value if value in INT64 else None
-    return plain_integer(msgspec.json.encode(value)) if isinstance(value, str | msgspec.Raw) else None
-
-
-def _number(value: Any) -> Any:  # noqa: ANN401 - whatever came
-    number = _integer(value)
-    return value if number is None else number
-
-
-def _flag(value: Any) -> Any:  # noqa: ANN401 - whatever came
-    if value is None or value is False:
-        return False
-    flag = plain_flag(msgspec.json.encode(value))
-    return value if flag is None else flag
-
-
-def _text(value: Any) -> Any:  # noqa: ANN401 - whatever came
-    if value is None or isinstance(value, str | list | dict):
-        return value
-    text = plain_text(msgspec.json.encode(value))
-    return value if text is None else msgspec.Raw(text)
-
-
-def _milliseconds(value: Any) -> Any:  # noqa: ANN401 - whatever came
-    """Read an instant, in ISO 8601 or in milliseconds since 1970; without a time zone it is one in UTC."""
-    number = _integer(value)
-    if number is not None:
-        return number
-    if not isinstance(value, str):
-        return value
-    try:
-        instant = datetime.fromisoformat(value)
-        return round((instant if instant.tzinfo is not None else instant.replace(tzinfo=UTC)).timestamp() * 1000)
-    except (ValueError, OverflowError):  # the second for the first and the last day there are
-        return value

@@ -30,7 +30,7 @@ from worker.records.mending import mend
 _MOST_DIGITS = 9  # of a number in a header about the limit
 _MOST_TEXT = 2_000  # of a message or a body that is not JSON, in characters
 _MOST_JSON = 64_000  # of a body that is, in characters
-_MOST_BYTES = 4 * _MOST_JSON  # of a body that is looked at, at all
+_MOST_BYTES = 4 * _MOST_JSON  # of a body that is read for an error at all
 _DEEPEST_JSON = 50
 _NESTING = {"[": 1, "{": 1, "]": -1, "}": -1}
 _OK = 200
@@ -42,21 +42,21 @@ _NOT_AUTHENTIC = frozenset({"EXPIRED_AUTHENTICATION", "INVALID_AUTHENTICATION"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
-    """An answer that is not what was asked for. `body` is safe to store and to show."""
+    """An answer that is no success. `body` is safe to store and to show."""
 
     status: int
     headers: Mapping[str, str]
     body: JsonValue
 
     def field(self, name: str) -> str | None:
-        """Return a field of the body that is text and not empty: HubSpot promises none of them."""
+        """Return a field of the body if it is text and not empty: HubSpot promises no field."""
         value = self.body.get(name) if isinstance(self.body, dict) else None
         return value if isinstance(value, str) and value else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Row:
-    """One kind of answer. `pause_s` is how long to wait where HubSpot itself doesn't say (None: back off)."""
+    """One kind of answer. `pause_s` is how long to wait where HubSpot gives no advice (None: back off)."""
 
     applies: Callable[[Refusal], bool]
     kind: type[HubSpotError]
@@ -69,7 +69,7 @@ def _is(*statuses: int) -> Callable[[Refusal], bool]:
 
 
 def _is_limit(policy: str) -> Callable[[Refusal], bool]:
-    """Know a limit by its name, or where that is missing by HubSpot's words: "You have reached your daily limit."."""
+    """Recognise a limit by its name, or else by HubSpot's words: "You have reached your daily limit."."""
     return lambda refusal: _is_limited(refusal) and policy in _limit_of(refusal)
 
 
@@ -92,7 +92,7 @@ def _is_dead_refresh_token(refusal: Refusal) -> bool:
 
 # The first row that applies decides. HubSpot documents no Retry-After on 429; its own SDK waits 10 s for the rolling
 # limit and 1 s for the secondly one. A 423 lock lasts 2 s. 477 always comes with a Retry-After, of up to a day.
-# What is below 400 and yet not the 200 that was asked for comes from a proxy or from a HubSpot in trouble: it passes.
+# A status below 400 other than 200 comes from a proxy, or from a HubSpot in trouble: it passes.
 _TABLE: Sequence[_Row] = (
     _Row(applies=_is_dead_refresh_token, kind=ReconnectRequiredError),
     _Row(applies=_is_limit("DAILY"), kind=DailyLimitError),
@@ -118,7 +118,7 @@ def error_of(  # noqa: PLR0913 - what an answer holds
     secrets: Sequence[SecretStr] = (),
     clock: Callable[[], datetime] | None = None,
 ) -> HubSpotError:
-    """Make of an answer that is not a success the error that says what to do; none of its texts holds a secret."""
+    """Translate an answer that is no success to the error that tells what to do; none of its texts holds a secret."""
     refusal = Refusal(status=status, headers=headers, body=_body_of(content, secrets))
     row = next(row for row in _TABLE if row.applies(refusal))
     return row.kind(
@@ -136,7 +136,7 @@ def error_of(  # noqa: PLR0913 - what an answer holds
 def error_within(
     content: bytes, *, reason: str, quota: Quota | None, correlation_id: str | None, secrets: Sequence[SecretStr]
 ) -> HubSpotError:
-    """Make an error of a body that came with status 200 and cannot be used, for a `reason`.
+    """Return the error for a body that came with status 200 and cannot be used, for a `reason`.
 
     HubSpot sends some of its errors so, as `{"status": "error", "message": ..., "correlationId": ...}`: then it is that
     error, in HubSpot's words. Anything else is as passing as a 5xx: HTML of a proxy, JSON cut short.
@@ -156,7 +156,7 @@ def _is_error(body: JsonValue) -> bool:
 
 
 def quota_of(headers: Mapping[str, str], *, took_s: float) -> Quota | None:
-    """Read what HubSpot says about the rolling limit in the answer to a call that took so long.
+    """Read the headers about the rolling limit in the answer to a call that took `took_s`.
 
     None where it says nothing that can be read.
     """
@@ -169,7 +169,7 @@ def quota_of(headers: Mapping[str, str], *, took_s: float) -> Quota | None:
 
 
 def correlation_id_of(headers: Mapping[str, str], secrets: Sequence[SecretStr]) -> str | None:
-    """Read what HubSpot's support asks for; a proxy may have put anything in its place."""
+    """Read what HubSpot's support asks for; a proxy may have put anything there."""
     return safe_correlation_id(headers.get("x-hubspot-correlation-id"), secrets)
 
 
@@ -178,7 +178,7 @@ def _may_wait(row: _Row) -> bool:
 
 
 def _retry_after_s(headers: Mapping[str, str], clock: Callable[[], datetime] | None) -> float | None:
-    """Read Retry-After in either form; 0 is no advice to ask again at once.
+    """Read Retry-After in either form; 0 does not count as advice to retry at once.
 
     HubSpot documents seconds, with status 477; proxies in front of it send dates as well.
     """
@@ -213,7 +213,7 @@ def _message_of(refusal: Refusal) -> str | None:
 
 
 def _body_of(content: bytes, secrets: Sequence[SecretStr]) -> JsonValue:
-    """Return the body as JSON, or as the beginning of its text; a secret that HubSpot repeats is blotted out.
+    """Return the body as JSON, or as the beginning of its text; a secret that HubSpot repeats is masked.
 
     Whatever comes can be stored in the job and answered to a client: no half characters, no NaN, nothing endless.
     """

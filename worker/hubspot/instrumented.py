@@ -75,7 +75,6 @@ class MeasuredRenewals:
         self._metrics = metrics
 
     def renew(self, refresh_token: SecretStr) -> Grant:
-        """Renew."""
         try:
             grant = self._renewer.renew(refresh_token)
         except ExportError as error:

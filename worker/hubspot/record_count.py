@@ -8,7 +8,7 @@ from pydantic import SecretStr
 from worker.hubspot.transport import Transport
 from worker.records.mending import NotJsonError, decoded
 from worker.records.plain_values import plain_integer
-from worker.records.types import ExportType
+from worker.records.registry import OBJECT_TYPES
 
 
 class _Found(msgspec.Struct):
@@ -28,10 +28,10 @@ class SearchTotals:
         self._transport = transport
         self._objects_url = objects_url.rstrip("/")
 
-    def count(self, export_type: ExportType, access_token: SecretStr) -> int:
-        """Do one call. Raises a HubSpotError."""
+    def count(self, export_type: str, access_token: SecretStr) -> int:
+        """Return how many records of the type there are. Raises a HubSpotError."""
         question = {"limit": 1, "properties": ["hs_object_id"]}
-        url = f"{self._objects_url}/{export_type}/search"
+        url = f"{self._objects_url}/{OBJECT_TYPES[export_type].dated.path}/search"
         answer = self._transport.post_json(url, question, access_token, api="dated")
         total = _total(answer.body)
         if total is None:

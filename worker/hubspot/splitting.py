@@ -1,7 +1,7 @@
 """Pages that take several calls: HubSpot refuses addresses of more than some 16,000 characters, with 414.
 
-The names of properties are shared out over several calls from one offset, and the records of their answers put together
-by id. Whatever else is asked for goes with each of them.
+The names of properties are divided among several calls from one offset, and the records of their answers are joined by
+id. Whatever else is asked for goes with each of them.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from pydantic import SecretStr
 from worker.errors import AddressTooLongError, FatalHubSpotError, HubSpotError, RetryableHubSpotError
 from worker.export.interfaces import PageQuery
 from worker.hubspot.transport import Answer, Api, Transport
-from worker.records.page import Page, PageUnreadableError, read_page, record_ids, split_records
-from worker.records.types import PAGE_FORMATS, ExportType
+from worker.records.envelope import PageUnreadableError
+from worker.records.page import Page, read_page, record_ids, split_records
+from worker.records.registry import OBJECT_TYPES
 
 LONGEST_QUERY = 14_000
 """Characters of a query that HubSpot is sure to take, as they are sent."""
@@ -54,8 +55,8 @@ class SplitCalls:
         self._api: Api = api
         self._written = written
 
-    def get(self, url: str, pairs: Pairs, query: PageQuery, token: SecretStr, *, shape: ExportType) -> Answer:
-        """GET a page, whose list has the name that it has in `shape`.
+    def get(self, url: str, pairs: Pairs, query: PageQuery, token: SecretStr, *, list_key: str) -> Answer:
+        """GET a page, whose list of records is called `list_key`.
 
         Raises a HubSpotError, AddressTooLongError where shorter addresses may work; and what `further_call` raises.
         """
@@ -67,12 +68,12 @@ class SplitCalls:
         try:
             if len(parts) == 1:
                 return self._transport.get(url, self._written(pairs), token, api=self._api, permit=query.permit)
-            return self._get_parts(urlunsplit(address._replace(query="")), parts, query, token, shape=shape)
+            return self._get_parts(urlunsplit(address._replace(query="")), parts, query, token, list_key=list_key)
         except FatalHubSpotError as error:
             raise self._shorter(error, parts) from error
 
     def _get_parts(
-        self, url: str, parts: Sequence[Pairs], query: PageQuery, token: SecretStr, *, shape: ExportType
+        self, url: str, parts: Sequence[Pairs], query: PageQuery, token: SecretStr, *, list_key: str
     ) -> Answer:
         def get(pairs: Pairs, *, is_first: bool) -> Answer:
             further = None if is_first or query.further_call is None else query.further_call()
@@ -81,16 +82,16 @@ class SplitCalls:
 
         for read in range(_MOST_READS):
             answers = [get(pairs, is_first=read + number == 0) for number, pairs in enumerate(parts)]
-            pages = [_page(answer, shape, token) for answer in answers]
-            records = [split_records(shape, page.body) for page in pages]
+            pages = [_page(answer, query.export_type, token, list_key=list_key) for answer in answers]
+            records = [split_records(query.export_type, page.body, list_key=list_key) for page in pages]
             if len({self._ids(each, query.export_type) for each in records}) == 1:
-                body = _with_records(pages[0].body, shape, _merged_by_place(records))
+                body = _with_records(pages[0].body, list_key, _merged_by_place(records))
                 mends = tuple(mend for page in pages for mend in page.mends)
                 return Answer(body, answers[-1].quota, answers[0].correlation_id, mends)
         raise RetryableHubSpotError(_CHANGED, status=200)
 
     def _shorter(self, error: FatalHubSpotError, parts: Sequence[Pairs]) -> HubSpotError:
-        """Make of a 414 the wish for shorter addresses, as long as there is more than one name in one of them."""
+        """Turn a 414 into AddressTooLongError, as long as there is more than one name in one of the addresses."""
         most_names = max(sum(name in _NAMING for name, _ in part) for part in parts)
         if error.status != _TOO_LONG or most_names <= 1:
             return error
@@ -105,7 +106,7 @@ class SplitCalls:
             longest_query=max(_length(self._written(part)) for part in parts) // 2,
         )
 
-    def _ids(self, records: Sequence[bytes], export_type: ExportType) -> tuple[object, ...]:
+    def _ids(self, records: Sequence[bytes], export_type: str) -> tuple[object, ...]:
         return tuple(_dated_ids(records) if self._api == "dated" else _ids(records, export_type))
 
 
@@ -137,15 +138,17 @@ def _length(pairs: Iterable[tuple[str, str]]) -> int:
     return len(urlencode(list(pairs)))
 
 
-def _page(answer: Answer, shape: ExportType, token: SecretStr) -> Page:
+def _page(answer: Answer, export_type: str, token: SecretStr, *, list_key: str) -> Page:
     try:
-        return read_page(shape, answer.body)
+        return read_page(export_type, answer.body, list_key=list_key)
     except PageUnreadableError as error:
         raise answer.unusable(str(error), secrets=[token]) from error
 
 
-def _ids(records: Sequence[bytes], export_type: ExportType) -> list[int | None]:
-    return record_ids(export_type, b'{"%b":[%b]}' % (PAGE_FORMATS[export_type].list_key.encode(), b",".join(records)))
+def _ids(records: Sequence[bytes], export_type: str) -> list[int | None]:
+    return record_ids(
+        export_type, b'{"%b":[%b]}' % (OBJECT_TYPES[export_type].page.list_key.encode(), b",".join(records))
+    )
 
 
 def _dated_ids(records: Sequence[bytes]) -> Iterator[bytes]:
@@ -173,8 +176,8 @@ def _merged(same: Sequence[bytes]) -> bytes:
     return _object({**records[0], "properties": _object(properties)}) if properties else same[0]
 
 
-def _with_records(body: bytes, shape: ExportType, records: Sequence[bytes]) -> bytes:
-    return _object({**_decode_fields(body), PAGE_FORMATS[shape].list_key: b"[%b]" % b",".join(records)})
+def _with_records(body: bytes, list_key: str, records: Sequence[bytes]) -> bytes:
+    return _object({**_decode_fields(body), list_key: b"[%b]" % b",".join(records)})
 
 
 def _object(fields: Mapping[str, bytes | msgspec.Raw]) -> bytes:

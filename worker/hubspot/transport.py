@@ -244,7 +244,7 @@ class _Room:
 
 
 def _no_answer(error: requests.RequestException | urllib3.exceptions.HTTPError) -> HubSpotError:
-    """Tell a connection that failed from a request that can never be sent; addresses stay out of the text."""
+    """Translate a failed connection, or a request that can never be sent; addresses stay out of the text."""
     if isinstance(error, requests.ConnectTimeout):
         return RetryableHubSpotError("HubSpot cannot be connected to")
     if isinstance(error, requests.Timeout | urllib3.exceptions.TimeoutError):

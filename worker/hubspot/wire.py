@@ -73,7 +73,7 @@ class WireAdapter(HTTPAdapter):
         return self._route_of(request).pool
 
     def cert_verify(self, *_: Any, **__: Any) -> None:  # noqa: ANN401 - HTTPAdapter's
-        """Do nothing: the connections have got their certificates when they were found."""
+        """Do nothing: connections got their certificates when their route was found."""
 
     def request_url(self, request: PreparedRequest, *_: Any, **__: Any) -> str:  # noqa: ANN401 - HTTPAdapter's
         """Return what stands in the request's first line: the path, or for a proxy without a tunnel all of it."""
@@ -152,11 +152,11 @@ class _Leaving(HTTPConnection):
 
 
 class _Connection(_Leaving):
-    """A connection without TLS."""
+    pass
 
 
 class _SecureConnection(_Leaving, HTTPSConnection):
-    """A connection with TLS."""
+    pass
 
 
 class _Answer(http.client.HTTPResponse):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Self
@@ -35,6 +36,22 @@ class Job(JobRecord):
     def advance(self, page: Page, *, api: str | None = None, at: datetime) -> Self:
         """Count a stored page."""
         return self._with_progress(self.progress.after(page, api=api, most=self.left), at=at)
+
+    def with_page(
+        self, page: Page, ids: Sequence[int | None], *, api: str, properties: Sequence[str], at: datetime
+    ) -> Self:
+        """Count a page that is to be stored, in the totals as well, by the ids of its records."""
+        most = self.left
+        tally = self.tally.after_page(
+            ids,
+            most=most,
+            says_more=page.says_more,
+            api=api,
+            properties=properties,
+            mended=page.mended_in(most),
+            size=len(page.body),
+        )
+        return replace(self.advance(page, api=api, at=at), tally=tally)
 
     def in_lanes(self, lanes: Lanes, *, at: datetime) -> Self:
         """Continue in lanes, as far as these have come."""

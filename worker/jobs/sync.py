@@ -23,7 +23,8 @@ from worker.jobs.receipt import Receipt
 from worker.jobs.request import ExportRequest, SyncRequest
 from worker.jobs.status import JobError, JobKind, JobStatus
 from worker.jobs.webhook import Webhook
-from worker.records.types import PAGE_FORMATS, ExportType
+from worker.records.registry import OBJECT_TYPES
+from worker.records.types import ExportType
 
 PARTIAL_FAILURE = "partial_failure"
 
@@ -111,7 +112,7 @@ def _child(sync: Job, export_type: ExportType, *, at: datetime) -> Job:
         kind=JobKind.EXPORT,
         parent_id=sync.job_id,
         origin=sync.origin,
-        request=ExportRequest(page_size=PAGE_FORMATS[export_type].most_records),
+        request=ExportRequest(page_size=OBJECT_TYPES[export_type].page.most_records),
         label=sync.label,
         resumes=sync.resumes,
         created_at=at,

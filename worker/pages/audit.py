@@ -10,7 +10,9 @@ from worker.jobs.job import Job
 from worker.jobs.receipt import Facts, Outcome, Receipt
 from worker.jobs.status import JobKind
 from worker.pages.interfaces import StoredPages
-from worker.records.page import Page, PageUnreadableError, record_ids
+from worker.records.envelope import PageUnreadableError
+from worker.records.page import Page, record_ids
+from worker.records.registry import OBJECT_TYPES
 from worker.records.types import ExportType
 
 _MOST_COUNTED = 1_000_000  # ids that are held in memory at once, in some 100 MB
@@ -47,7 +49,7 @@ def receipt_of(job: Job, pages: StoredPages, *, counts_ids: bool = True, stored_
 def _is_of_two_lists(job: Job) -> bool:
     """Return whether both legacy engagements and dated notes were read; the last API called may have had no page."""
     asked = {*job.tally.apis, *([job.api] if job.api is not None else [])}
-    return job.records_type is ExportType.NOTES and len(asked) > 1
+    return OBJECT_TYPES[job.records_type].dated.kinds is not None and len(asked) > 1
 
 
 def _needs_counting(job: Job) -> bool:

@@ -1,4 +1,4 @@
-"""Cursor: where reading goes on, by HubSpot's word and by what was read; pure.
+"""Cursor: where reading continues, by HubSpot's word and by what was read; pure.
 
 Recorded: after a page whose last id is L, HubSpot's offset lies in [L, next id], and reading on from it may or may not
 give the record of that id. So an offset is passed back as it came, to the API that gave it; how far one has come is the
@@ -7,14 +7,10 @@ last id that was read.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
 
-from worker.records.page import Page, without_first_record
-from worker.records.types import ExportType, Offset
-
-Ids: TypeAlias = Sequence[int | None]
+from worker.records.page import Ids
+from worker.records.types import Offset
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,13 +24,6 @@ class Cursor:
     offset: Offset | None = None
     api: str | None = None
     after_id: int | None = None
-
-
-def without_repeat(export_type: ExportType, page: Page, ids: Ids, *, last_id: int | None) -> tuple[Page, Ids]:
-    """Drop a page's first record where it is the last one that was read before: an offset may give what it names."""
-    if last_id is None or not ids or ids[0] != last_id:
-        return page, ids
-    return without_first_record(export_type, page), ids[1:]
 
 
 def goes_back(ids: Ids, *, after_id: int | None) -> bool:

@@ -19,8 +19,8 @@ class Erasure:
 
     The pages of the account are looked through twice: at once, and again when every call to HubSpot that was under way
     has ended. Until then the erasure is open, and what comes of the record is not kept. `looked_through` is how far the
-    present look had come when it was handed over; None: it is to begin. Pages that may hold the record and could not be
-    read are `unreadable`.
+    present pass had come when the erasure was released; None: it is to begin. Pages that may hold the record and could
+    not be read are `unreadable`.
     """
 
     erasure_id: str
@@ -45,7 +45,7 @@ class Erasure:
 class Rewrite:
     """A page as it is to be without a record, made before the transaction that writes it: `plan` is the store's own.
 
-    `lost` is how many places become empty.
+    `lost` is how many records it loses.
     """
 
     job_id: str

@@ -72,7 +72,7 @@ class Mended:
 
 
 def decoded(body: bytes, decode: Callable[[bytes], T]) -> tuple[T, Mended]:
-    """Decode JSON, mended where it has to be, and give what was decoded. Raises NotJsonError."""
+    """Decode JSON, mended where it has to be, and return what was decoded. Raises NotJsonError."""
     try:
         if is_utf8(body):
             return decode(body), Mended(body)
@@ -117,7 +117,7 @@ def mend(body: bytes) -> Mended:
 
 
 def _mends(text: str) -> Iterator[tuple[int, int, str, MendKind]]:
-    """Give, in order, from where to where something else has to stand, what, and why."""
+    """Yield, in order, from where to where a text is to be replaced, by what, and why."""
     if text.startswith(_BYTE_ORDER_MARK):
         yield 0, 1, "", MendKind.BYTE_ORDER_MARK
     for token in _TOKEN.finditer(text):

@@ -9,14 +9,23 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Annotated, TypeAlias, TypeVar
+from typing import TypeAlias, TypeVar
 
 import msgspec
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET
 
+from worker.records.envelope import (
+    Envelope,
+    EnvelopeReader,
+    PageUnreadableError,
+    decode_fields,
+    envelope_reader,
+    odd_list,
+)
 from worker.records.mending import Mended, MendKind, NotJsonError, decoded, is_utf8
-from worker.records.plain_values import NULL, plain_flag, plain_integer
-from worker.records.types import PAGE_FORMATS, ExportType, Offset
+from worker.records.plain_values import plain_integer
+from worker.records.registry import OBJECT_TYPES
+from worker.records.types import ExportType, Offset
 
 _LINE_BREAKS = b"\r\n"
 MOST_BYTES_AT_ONCE = 16 * 1024 * 1024  # of records in one answer: a thousand of the largest would be 170 MB
@@ -24,87 +33,16 @@ _Raw: TypeAlias = msgspec.Raw
 
 T = TypeVar("T")
 
-
-class PageUnreadableError(ValueError):
-    """The body is not a page of the type that was asked for."""
-
-
-_Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]  # what MongoDB can hold
-_Records: TypeAlias = list[_Raw] | UnsetType | None  # HubSpot's `null` is an empty list, and no list is none
+Ids: TypeAlias = Sequence[int | None]
+"""The ids of records, in their order; None for a record without one."""
 
 
-class _Body(msgspec.Struct):
-    """The envelope of all four types; records stay the bytes they came in."""
-
-    contacts: _Records = UNSET
-    companies: _Records = UNSET
-    deals: _Records = UNSET
-    results: _Records = UNSET
-    has_more: bool | None = msgspec.field(default=None, name="has-more")
-    has_more_camel: bool | None = msgspec.field(default=None, name="hasMore")
-    offset: _Int64 | str | None = None
-    vid_offset: _Int64 | str | None = msgspec.field(default=None, name="vid-offset")
-
-
-_decode = msgspec.json.Decoder(_Body).decode
-_decode_fields = msgspec.json.Decoder(dict[str, _Raw]).decode
-_decode_list = msgspec.json.Decoder(list[_Raw]).decode
-_decode_text = msgspec.json.Decoder(str).decode
-
-_LIST_KEYS = ("contacts", "companies", "deals", "results")
 _SPARE_LEVELS = 100  # of the stack, so that what was read here can be read from deeper in it as well
-
-
-class _Contact(msgspec.Struct, gc=False):
-    id: _Int64 | None = msgspec.field(default=None, name="vid")
-
-
-class _Company(msgspec.Struct, gc=False):
-    id: _Int64 | None = msgspec.field(default=None, name="companyId")
-
-
-class _Deal(msgspec.Struct, gc=False):
-    id: _Int64 | None = msgspec.field(default=None, name="dealId")
-
-
-class _NoteHead(msgspec.Struct, gc=False):
-    id: _Int64 | None = None
-
-
-class _Note(msgspec.Struct, gc=False):
-    engagement: _NoteHead | None = None
-
-    @property
-    def id(self) -> int | None:
-        return self.engagement.id if self.engagement is not None else None
-
-
-class _BodyWithIds(msgspec.Struct):
-    """The envelope of all four types, and of the records nothing but their ids."""
-
-    contacts: list[_Contact] | UnsetType | None = UNSET
-    companies: list[_Company] | UnsetType | None = UNSET
-    deals: list[_Deal] | UnsetType | None = UNSET
-    results: list[_Note] | UnsetType | None = UNSET
-    has_more: bool | None = msgspec.field(default=None, name="has-more")
-    has_more_camel: bool | None = msgspec.field(default=None, name="hasMore")
-    offset: _Int64 | str | None = None
-    vid_offset: _Int64 | str | None = msgspec.field(default=None, name="vid-offset")
-
-
-_decode_with_ids = msgspec.json.Decoder(_BodyWithIds).decode
-
-_ID_PATHS: dict[ExportType, tuple[str, ...]] = {
-    ExportType.CONTACTS: ("vid",),
-    ExportType.COMPANIES: ("companyId",),
-    ExportType.DEALS: ("dealId",),
-    ExportType.NOTES: ("engagement", "id"),
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gap:
-    """A place in a page whose record was erased since, and the erasure that did it."""
+    """An index in a page whose record was erased since, and the erasure that did it."""
 
     place: int
     erasure_id: str
@@ -112,7 +50,7 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class Mend:
-    """Something that HubSpot sent in the record at a place, or before the first one, was no JSON, and was mended."""
+    """A mend in the record at an index, or before the first one: HubSpot sent something there that is no JSON."""
 
     place: int
     kind: MendKind
@@ -122,10 +60,10 @@ class Mend:
 class Page:
     """One page. `offset` is where the next one starts; HubSpot sends it on the last page too.
 
-    An offset of 0 is no place to go on from, so it reads as None. A page that does not say whether there is more
-    (`says_more`) reads as the last one. `records` counts the places that HubSpot filled; where there are `gaps`, the
+    An offset of 0 is none to continue from, so it reads as None. A page that does not say whether there is more
+    (`says_more`) reads as the last one. `records` counts the records that HubSpot sent; where there are `gaps`, the
     body has fewer. `mends` is known of a page that has just come, and so are its `ids`, one a record: they were read
-    with it, for everyone to whom it is handed on. None: they are to be read from the body.
+    with it. None: they are to be read from the body.
     """
 
     body: bytes
@@ -142,36 +80,37 @@ class Page:
         return (mend.kind for mend in self.mends if count is None or mend.place < count)
 
 
-def read_page(export_type: ExportType, body: bytes) -> Page:
+def read_page(export_type: str, body: bytes, *, list_key: str | None = None) -> Page:
     """Read HubSpot's body, mended where it is no JSON. Raises PageUnreadableError when it is something else.
 
     A body that is as it should be is gone through once, for what it says of itself and for the ids of its records.
+    `list_key` is what its list is called where that is not the name of the type's legacy list.
     """
-    return _with_spare_levels(_SPARE_LEVELS, lambda: _page_at_once(export_type, body) or _page(export_type, body))
+    reader = envelope_reader(export_type, list_key)
+    return _with_spare_levels(_SPARE_LEVELS, lambda: _page_at_once(reader, body) or _page(reader, body))
 
 
-def _page_at_once(export_type: ExportType, body: bytes) -> Page | None:
+def _page_at_once(reader: EnvelopeReader, body: bytes) -> Page | None:
     """Read a page with its ids; None where anything in it is odd."""
     try:
-        envelope = _decode_with_ids(body) if is_utf8(body) else None
+        envelope = reader.decode_with_ids(body) if is_utf8(body) else None
     except (msgspec.DecodeError, RecursionError):
         return None
-    records = getattr(envelope, PAGE_FORMATS[export_type].list_key, UNSET)
-    if envelope is None or records is UNSET:
+    if envelope is None or envelope.records is UNSET:
         return None
-    ids = tuple([record.id for record in records or ()])
+    ids = tuple([record.id for record in envelope.records or ()])
     return _page_of(envelope, Mended(body), records=len(ids), ids=ids)
 
 
-def _page(export_type: ExportType, body: bytes) -> Page:
-    envelope, mended = _read_json(body)
-    records = _list_of(export_type, envelope)
+def _page(reader: EnvelopeReader, body: bytes) -> Page:
+    envelope, mended = reader.read_json(body)
+    records = reader.records_of(envelope)
     mends = mends_by_place(mended, records) if mended.marks else ()
     return _page_of(envelope, mended, records=len(records), mends=mends)
 
 
 def _page_of(
-    envelope: _Body | _BodyWithIds,
+    envelope: Envelope,
     mended: Mended,
     *,
     records: int,
@@ -190,7 +129,7 @@ def _page_of(
 
 
 def mends_by_place(mended: Mended, records: Sequence[_Raw]) -> tuple[Mend, ...]:
-    """Tell in which of a text's records each of its marks lies."""
+    """Return in which of a text's records each of its marks lies."""
     text, ends, end = mended.text.decode(), list[int](), 0
     for record in records:
         each = bytes(record).decode()
@@ -200,9 +139,10 @@ def mends_by_place(mended: Mended, records: Sequence[_Raw]) -> tuple[Mend, ...]:
     return tuple(Mend(min(bisect_right(ends, mark.place), last), mark.kind) for mark in mended.marks)
 
 
-def split_records(export_type: ExportType, body: bytes) -> list[bytes]:
+def split_records(export_type: str, body: bytes, *, list_key: str | None = None) -> list[bytes]:
     """Return the records of a body, in order, each as its bytes are there. Raises PageUnreadableError."""
-    return [bytes(record) for record in _list_of(export_type, _read(body)[0])]
+    reader = envelope_reader(export_type, list_key)
+    return [bytes(record) for record in reader.records_of(reader.read(body)[0])]
 
 
 def on_one_line(value: bytes) -> bytes:
@@ -210,23 +150,23 @@ def on_one_line(value: bytes) -> bytes:
     return value.translate(None, _LINE_BREAKS)
 
 
-def record_ids(export_type: ExportType, body: bytes) -> list[int | None]:
+def record_ids(export_type: str, body: bytes) -> list[int | None]:
     """Return HubSpot's ids of the records of a body, in order; None for a record without an integer one.
 
     Raises PageUnreadableError for a body that has no list of them.
     """
+    reader = envelope_reader(export_type)
     try:
-        records: list[_Contact | _Company | _Deal | _Note] | UnsetType | None
-        records = getattr(_decode_with_ids(body), PAGE_FORMATS[export_type].list_key)
+        records = reader.decode_with_ids(body).records
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         records = None
     if records:
         return [record.id for record in records]
     # something in it is odd: one record at a time
-    return [_id_of(record, _ID_PATHS[export_type]) for record in _list_of(export_type, _read(body)[0])]
+    return [reader.id_of(record) for record in reader.records_of(reader.read(body)[0])]
 
 
-def ids_of(export_type: ExportType, page: Page) -> Sequence[int | None]:
+def ids_of(export_type: str, page: Page) -> Sequence[int | None]:
     """Return the ids of a page's records, as `record_ids` does; those of a page that has just come are known."""
     return page.ids if page.ids is not None else record_ids(export_type, page.body)
 
@@ -241,8 +181,8 @@ def within_bytes(records: Iterable[T], *, size_of: Callable[[T], int]) -> Iterat
             return
 
 
-def records_by_place(export_type: ExportType, page: Page) -> list[bytes | None]:
-    """Return the record at each place of a page; None where it was erased.
+def records_by_place(export_type: str, page: Page) -> list[bytes | None]:
+    """Return the record at each index of a page; None where it was erased.
 
     Raises PageUnreadableError, also for a page that has another number of records than it says.
     """
@@ -256,15 +196,20 @@ def records_by_place(export_type: ExportType, page: Page) -> list[bytes | None]:
 
 
 def export_type_of(body: bytes) -> ExportType:
-    """Tell the type of a page by the name of its list. Raises PageUnreadableError."""
-    envelope, _ = _read(body)
-    named = [each for each, keys in PAGE_FORMATS.items() if getattr(envelope, keys.list_key) is not UNSET]
+    """Return the type of a page, which the name of its list tells. Raises PageUnreadableError."""
+    try:
+        fields, _ = decoded(body, decode_fields)
+    except NotJsonError as error:
+        raise PageUnreadableError("HubSpot's answer is not the JSON object it should be") from error
+    keys = {each: OBJECT_TYPES[each].page.list_key for each in ExportType}
+    lists = {each: odd_list(fields[key]) for each, key in keys.items() if key in fields}
+    named = [each for each, records in lists.items() if records is not UNSET]
     if not named:
         raise PageUnreadableError("HubSpot's answer has no list of any type")
-    return max(named, key=lambda each: getattr(envelope, PAGE_FORMATS[each].list_key) is not None)
+    return max(named, key=lambda each: lists[each] is not None)
 
 
-def without_record(export_type: ExportType, page: Page, record_id: int, *, erasure_id: str) -> Page:
+def without_record(export_type: str, page: Page, record_id: int, *, erasure_id: str) -> Page:
     """Return a page without a record, with a gap wherever that was; the same page where it was nowhere."""
     ids = record_ids(export_type, page.body)
     if record_id not in ids:
@@ -279,7 +224,7 @@ def without_record(export_type: ExportType, page: Page, record_id: int, *, erasu
     return replace(page, body=body, gaps=(*page.gaps, *gaps), ids=None)
 
 
-def first_records(export_type: ExportType, page: Page, count: int) -> Page:
+def first_records(export_type: str, page: Page, count: int) -> Page:
     """Return a page with its first records only; the same page where it has no more."""
     if count == page.records:
         return page
@@ -288,7 +233,7 @@ def first_records(export_type: ExportType, page: Page, count: int) -> Page:
     return replace(page, body=body, records=count, mends=mends, ids=page.ids[:count] if page.ids is not None else None)
 
 
-def without_first_record(export_type: ExportType, page: Page) -> Page:
+def without_first_record(export_type: str, page: Page) -> Page:
     """Return a page without its first record."""
     body = _with_records(export_type, page.body, split_records(export_type, page.body)[1:])
     mends = tuple(replace(mend, place=mend.place - 1) for mend in page.mends if mend.place > 0)
@@ -296,10 +241,22 @@ def without_first_record(export_type: ExportType, page: Page) -> Page:
     return replace(page, body=body, records=page.records - 1, mends=mends, ids=ids)
 
 
-def _with_records(export_type: ExportType, body: bytes, records: Sequence[bytes]) -> bytes:
+def without_repeat(export_type: str, page: Page, *, last_id: int | None) -> tuple[Page, Ids]:
+    """Return a page and its ids without its first record where that is the last one that was read before.
+
+    HubSpot's offset may include the record that it names, or not.
+    """
+    ids = ids_of(export_type, page)
+    if last_id is None or not ids or ids[0] != last_id:
+        return page, ids
+    return without_first_record(export_type, page), ids[1:]
+
+
+def _with_records(export_type: str, body: bytes, records: Sequence[bytes]) -> bytes:
     """Write a body anew with other records; everything else of it stays, its line breaks apart."""
-    _, mended = _read(body)
-    fields = _decode_fields(mended.text) | {PAGE_FORMATS[export_type].list_key: b"[%s]" % b",".join(records)}
+    reader = envelope_reader(export_type)
+    _, mended = reader.read(body)
+    fields = decode_fields(mended.text) | {reader.list_key: b"[%s]" % b",".join(records)}
     return b"{%s}" % b",".join(b"%s:%s" % (msgspec.json.encode(name), bytes(value)) for name, value in fields.items())
 
 
@@ -308,85 +265,7 @@ def _with_spare_levels(levels: int, read: Callable[[], T]) -> T:
     return read() if levels == 0 else _with_spare_levels(levels - 1, read)
 
 
-def _id_of(record: _Raw, path: Sequence[str]) -> int | None:
-    """Follow a path to an id; a record may be anything."""
-    try:
-        for name in path:
-            record = _decode_fields(record)[name]
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, KeyError):
-        return None
-    return plain_integer(bytes(record))
-
-
-def _read(body: bytes) -> tuple[_Body, Mended]:
-    """Read an envelope whose bytes are known to be text, as those of a stored page are."""
-    try:
-        return _decode(body), Mended(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return _read_json(body)
-
-
-def _read_json(body: bytes) -> tuple[_Body, Mended]:
-    """Return the envelope and the text it was read from: the body itself, or a copy that had to be mended."""
-    try:
-        return decoded(body, _decode_any)
-    except NotJsonError as error:
-        raise PageUnreadableError("HubSpot's answer is not the JSON object it should be") from error
-
-
-def _decode_any(text: bytes) -> _Body:
-    """Read an envelope, at once where it is as it should be, field by field where one is spelled in another way."""
-    try:
-        return _decode(text)
-    except msgspec.ValidationError:
-        fields = _decode_fields(text)
-    lists = {key: _odd_list(fields[key]) for key in _LIST_KEYS if key in fields}
-    return _Body(
-        **lists,
-        has_more=_odd_flag(fields, "has-more"),
-        has_more_camel=_odd_flag(fields, "hasMore"),
-        offset=_odd_offset(fields, "offset"),
-        vid_offset=_odd_offset(fields, "vid-offset"),
-    )
-
-
-def _odd_list(value: _Raw) -> _Records:
-    try:
-        return _decode_list(value) if bytes(value) != NULL else None
-    except msgspec.ValidationError:
-        return UNSET
-
-
-def _odd_flag(fields: dict[str, _Raw], name: str) -> bool | None:
-    value = bytes(fields.get(name, NULL))
-    flag = plain_flag(value)
-    if flag is None and value != NULL:
-        raise PageUnreadableError(f"{name!r} in HubSpot's answer is neither true nor false")
-    return flag
-
-
-def _odd_offset(fields: dict[str, _Raw], name: str) -> Offset | None:
-    """Read an offset; a number that is none of 64 bits is passed back as it is written."""
-    value = bytes(fields.get(name, NULL))
-    if value == NULL:
-        return None
-    if value[:1] == b'"':
-        return _decode_text(value)
-    if value[:1] not in b"-0123456789":
-        raise PageUnreadableError(f"{name!r} in HubSpot's answer is neither a number nor a text")
-    number = plain_integer(value)
-    return number if number is not None else value.decode()
-
-
 def _plain_offset(offset: Offset | None) -> Offset | None:
     """Read a number that is written as a text."""
     number = plain_integer(offset.encode()) if isinstance(offset, str) else None
     return number if number is not None and str(number) == offset else offset
-
-
-def _list_of(export_type: ExportType, envelope: _Body) -> list[_Raw]:
-    key = PAGE_FORMATS[export_type].list_key
-    records: _Records = getattr(envelope, key)
-    if records is UNSET:
-        raise PageUnreadableError(f"HubSpot's answer has no list {key!r}")
-    return records or []

@@ -32,7 +32,7 @@ def plain_flag(value: bytes) -> bool | None:
 
 
 def plain_text(value: bytes) -> bytes | None:
-    """Give a text, as JSON: a number or a flag as it was written, None for null; lists and objects are none."""
+    """Return a text as JSON, a number or a flag as it was written; None for null, lists and objects."""
     if value == NULL or value[:1] in _NESTED:
         return None
     return value if value[:1] == _QUOTE else b'"%b"' % value

@@ -10,40 +10,16 @@ Offset: TypeAlias = int | str
 """HubSpot's cursor, opaque: an integer in the legacy API, text in the dated one."""
 
 PagePlace: TypeAlias = tuple[str, int]
-"""Where a page is stored: its job, and its number among that one's."""
+"""The key of a stored page: its job, and its number among that one's."""
 
 
 class ExportType(StrEnum):
-    """What can be exported."""
+    """What can be exported."""  # the text is part of the OpenAPI document
 
     CONTACTS = "contacts"
     COMPANIES = "companies"
     DEALS = "deals"
     NOTES = "notes"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PageFormat:
-    """The spelling of one type's body, and the most records HubSpot puts in one page of it.
-
-    Recorded traffic: contacts and companies spell the flag `has-more`, deals and engagements `hasMore`;
-    only contacts call the offset `vid-offset`.
-    """
-
-    list_key: str
-    more_key: str
-    offset_key: str
-    most_records: int
-
-
-PAGE_FORMATS: dict[ExportType, PageFormat] = {
-    ExportType.CONTACTS: PageFormat(
-        list_key="contacts", more_key="has-more", offset_key="vid-offset", most_records=100
-    ),
-    ExportType.COMPANIES: PageFormat(list_key="companies", more_key="has-more", offset_key="offset", most_records=250),
-    ExportType.DEALS: PageFormat(list_key="deals", more_key="hasMore", offset_key="offset", most_records=250),
-    ExportType.NOTES: PageFormat(list_key="results", more_key="hasMore", offset_key="offset", most_records=250),
-}
 
 
 def is_start(offset: Offset | None) -> bool:

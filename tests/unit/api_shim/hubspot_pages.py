@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from worker.records.types import PAGE_FORMATS, ExportType
+from worker.records.registry import OBJECT_TYPES
+from worker.records.types import ExportType
 
 
 def record(export_type: str, number: int) -> dict[str, object]:
@@ -22,7 +23,7 @@ def id_of(export_type: str, given: dict[str, dict[str, int]]) -> object:
 
 def body_of(export_type: str, numbers: Sequence[int], *, offset: int | None = None) -> bytes:
     """Give a page that holds these records; there is more when it has an offset."""
-    keys = PAGE_FORMATS[ExportType(export_type)]
+    keys = OBJECT_TYPES[ExportType(export_type)].page
     body = {
         keys.list_key: [record(export_type, number) for number in numbers],
         keys.more_key: offset is not None,

@@ -13,10 +13,12 @@ from worker.current_copy.record import CopiedRecord, KnownRecord, Missed
 from worker.errors import SpoiledRecordError
 from worker.mongo.database import Document, MongoCollection, session_under_way, translated_errors
 from worker.mongo.spoiled import SpoiledDocuments
+from worker.records.registry import OBJECT_TYPES
 
 ERASED = Binary(b"")
 """No record has this hash. It marks an erased one, since an older worker that replaces it leaves `erased_at`."""
 
+_KIND_PATHS = [each.kind_path for each in OBJECT_TYPES.values() if each.kind_path is not None]
 _SPOILED = KnownRecord(digest=b"spoiled", is_deleted=False, changed_at=datetime.min.replace(tzinfo=UTC), sync_id="")
 """What is known of a damaged document: any record differs from it, so the next page replaces it."""
 
@@ -112,10 +114,14 @@ def _known(document: Document) -> KnownRecord:
 
 
 def _kind(record: object) -> str | None:
-    """Return the type of an engagement; None for any other record, or a malformed one."""
-    engagement = record.get("engagement") if isinstance(record, Mapping) else None
-    kind = engagement.get("type") if isinstance(engagement, Mapping) else None
-    return kind if isinstance(kind, str) else None
+    """Return what tells a record from others of its type, as the type of an engagement; None where HubSpot has none."""
+    for path in _KIND_PATHS:
+        found = record
+        for name in path:
+            found = found.get(name) if isinstance(found, Mapping) else None
+        if isinstance(found, str):
+            return found
+    return None
 
 
 def _copied(document: Document) -> CopiedRecord:

@@ -33,6 +33,7 @@ from worker.mongo.database import (
 )
 from worker.mongo.spoiled import SpoiledDocuments
 from worker.records.page import within_bytes
+from worker.records.registry import OBJECT_TYPES
 from worker.records.types import CopyId, ExportType
 
 COPIES = "integrations.hubspot.copies"
@@ -49,7 +50,7 @@ _KNOWN = dict.fromkeys(
     ("record_id", "hash", "deleted", "changed_at", "sync_id", "is_from_feed", "missed", "spoiled_at"), True
 )
 _CONTENT = dict.fromkeys(("record_id", "record", "original"), True)
-_KIND = {ExportType.NOTES: {"record.engagement.type": True}}
+_KIND = {each.name: {".".join(("record", *each.kind_path)): True} for each in OBJECT_TYPES.values() if each.kind_path}
 _IDS_AT_ONCE = 10_000
 _BAD_VALUE = 2  # no such index
 _EXPORTS_KEPT = 20  # of one copy; one that is resumed after so many others continues from what its job holds

@@ -1,14 +1,13 @@
-"""LaneCalls: which lane makes a call next, in which place of the limit, and the calls that are under way."""
+"""LaneCalls: which lane makes a call next, with what kind of permit, and the calls that are under way."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from concurrent.futures import Future
 from contextvars import copy_context
 from dataclasses import dataclass, replace
 
-from pydantic import SecretStr
-
+from worker.accounts.token import AccessToken
 from worker.export.lanes.writer import LaneWriter
 from worker.export.leased_job import LeasedJob
 from worker.export.page_fetcher import Attempt, Booking, PageFetcher
@@ -16,7 +15,7 @@ from worker.jobs.job import Job
 from worker.jobs.lanes import Lane, Lanes
 from worker.records.page import ids_of
 
-_NO_PERMIT_S = 0.1  # until it is asked again whether the process may have one call more
+_ASK_AGAIN_S = 0.1  # until it is asked again whether the process may have one call more
 _MOMENT_S = 0.001  # more than the difference of two clocks that tell the same time
 
 
@@ -24,7 +23,7 @@ _MOMENT_S = 0.001  # more than the difference of two clocks that tell the same t
 class LaneCall:
     """A call of a lane: for the job with that lane's patience, and with what was known when it was made.
 
-    `is_spare`: another one, which has the job's ordinary place in the limit, was under way. `is_followed`: there were
+    `is_spare`: another one, which has the job's ordinary permit, was under way. `is_followed`: there were
     records behind the lane. `is_last`: all other lanes were read.
     """
 
@@ -35,19 +34,11 @@ class LaneCall:
     is_last: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LaneAnswer:
-    """What came of a call, and the ids of the records that came with it."""
-
-    attempt: Attempt
-    ids: Sequence[int | None] = ()
-
-
 class LaneCalls:
-    """Makes calls while there are lanes that can go on, and places for them; makes new lanes where there are none.
+    """Makes calls while there are lanes that can continue, and permits for them; makes new lanes where there are none.
 
-    An export holds one ordinary place in the limit at a time, as it does without lanes. Whatever else it has under way
-    are spare calls: they take what nobody else wants, and a permit of the process.
+    An export holds one ordinary permit of the limit at a time, as it does without lanes. All else that it has under way
+    are low-priority calls: they take what nobody else wants, and one of the calls that the process may have beside.
     """
 
     def __init__(self, leased: LeasedJob, storage: LaneWriter, *, fetcher: PageFetcher) -> None:
@@ -55,60 +46,59 @@ class LaneCalls:
         self._tools = leased.tools
         self._storage = storage
         self._fetcher = fetcher
-        self._calls: dict[Future[LaneAnswer], LaneCall] = {}
-        self._ask_at = {False: 0.0, True: 0.0}  # by whether the call is a spare one; on the monotonic clock
+        self._calls: dict[Future[Attempt], LaneCall] = {}
+        self._ask_at = {False: 0.0, True: 0.0}  # by whether the call has low priority; on the monotonic clock
 
     @property
-    def under_way(self) -> Collection[Future[LaneAnswer]]:
+    def under_way(self) -> Collection[Future[Attempt]]:
         """Calls that have not been taken."""
         return self._calls
 
     @property
     def have_room(self) -> bool:
         """Whether one more may be under way now."""
-        return len(self._calls) < self._tools.lanes and self._place_s() <= 0
+        return len(self._calls) < self._tools.lanes and self._permit_s() <= 0
 
-    def begin(self, token: SecretStr) -> None:
-        """Begin all that can be begun now."""
+    def begin(self, token: AccessToken) -> None:
+        """Begin all calls that can be begun now."""
         while self.have_room:
             chosen = self._choose()
             if chosen is None or not self._begin(*chosen, token=token):
                 return
 
-    def take(self, future: Future[LaneAnswer]) -> tuple[LaneCall, LaneAnswer]:
-        """Take what came of a call. Raises LeaseLostError, UnavailableError."""
+    def take(self, future: Future[Attempt]) -> tuple[LaneCall, Attempt]:
+        """Return a call and what came of it, and forget both. Raises LeaseLostError, UnavailableError."""
         return self._calls.pop(future), future.result()
 
     def put_off(self, seconds: float) -> None:
-        """Begin none for so many seconds."""
+        """Begin no call for so many seconds."""
         self._ask_at = dict.fromkeys(self._ask_at, self._tools.monotonic() + seconds)
 
     def next_s(self) -> float | None:
-        """Give the seconds until one can be begun that could not be now; None: when something else is done."""
+        """Return the seconds until one can be begun that could not be now; None: when something else is done."""
         if len(self._calls) >= self._tools.lanes:
             return None
-        waits_s = [self._place_s(), *map(self._wait_s, self._idle_lanes())]
+        waits_s = [self._permit_s(), *map(self._wait_s, self._idle_lanes())]
         return min((each for each in waits_s if each > 0), default=None)
 
     def first_s(self) -> tuple[float, bool]:
-        """Give the seconds until the next one, with none under way, and whether it is the limit that it waits for."""
+        """Return the seconds until the next one, with none under way, and whether it waits for the limit."""
         wait_s = min((max(self._wait_s(lane), 0.0) for lane in self._idle_lanes()), default=0.0)
-        place_s = self._place_s()
-        return max(wait_s, place_s, 0.0) + _MOMENT_S, place_s >= wait_s
+        permit_s = self._permit_s()
+        return max(wait_s, permit_s, 0.0) + _MOMENT_S, permit_s >= wait_s
 
     @property
-    def _is_spare(self) -> bool:
-        """Whether the next call is."""
+    def _next_is_extra(self) -> bool:
         return not all(call.is_spare for call in self._calls.values())
 
-    def _place_s(self) -> float:
-        return self._ask_at[self._is_spare] - self._tools.monotonic()
+    def _permit_s(self) -> float:
+        return self._ask_at[self._next_is_extra] - self._tools.monotonic()
 
     def _wait_s(self, lane: Lane) -> float:
         return (lane.resume_at - self._tools.clock()).total_seconds() if lane.resume_at is not None else 0.0
 
     def _choose(self) -> tuple[Lanes, Lane] | None:
-        """Choose the first lane that can go on, or, while others are at work, make a new one; None: neither."""
+        """Choose the first lane that can continue, or, while others are at work, make a new one; None: neither."""
         ready = next((lane for lane in self._idle_lanes() if self._wait_s(lane) <= 0), None)
         if ready is not None:
             return self._storage.lanes, ready
@@ -121,29 +111,28 @@ class LaneCalls:
         return lanes.split(page_size=job.next_page_size, wasted=wasted, expected=expected)
 
     def _idle_lanes(self) -> list[Lane]:
-        """Give the lanes that have more and nothing under way. When all are read, the open end is asked once more."""
+        """Return the lanes that have more and nothing under way. When all are read, the open end is asked once more."""
         parts = self._storage.lanes.parts
         asked = {call.lane.after for call in self._calls.values()}
         wanted = [lane for lane in parts if lane.has_more] or parts[-1:]
         return [lane for lane in wanted if lane.after not in asked and not self._storage.is_full(lane)]
 
-    def _begin(self, lanes: Lanes, lane: Lane, *, token: SecretStr) -> bool:
-        """Do a call of a lane, if there is a place for it."""
-        is_spare = self._is_spare
+    def _begin(self, lanes: Lanes, lane: Lane, *, token: AccessToken) -> bool:
+        """Begin a call of a lane, if there is a permit for it."""
+        is_spare = self._next_is_extra
         if is_spare and not self._tools.spare_calls.acquire(blocking=False):
-            self._ask_at[is_spare] = self._tools.monotonic() + _NO_PERMIT_S
+            self._ask_at[is_spare] = self._tools.monotonic() + _ASK_AGAIN_S
             return False
         booking = self._fetcher.book(self._leased.job, is_spare=is_spare)
-        if booking.place.is_booked:
+        if booking.reservation.is_booked:
             self._storage.lanes = lanes
             self._submit(self.call_of(lane, is_spare=is_spare), token, booking)
         else:
-            self._ask_at[is_spare] = booking.asked_at + booking.place.wait_s
-            self._give_back(is_spare=is_spare)
-        return booking.place.is_booked
+            self._ask_at[is_spare] = booking.asked_at + booking.reservation.wait_s
+            self._end_extra(is_spare=is_spare)
+        return booking.reservation.is_booked
 
     def call_of(self, lane: Lane, *, is_spare: bool) -> LaneCall:
-        """Describe a call of a lane."""
         job, lanes = self._leased.job, self._storage.lanes
         return LaneCall(
             lane=lane,
@@ -153,16 +142,20 @@ class LaneCalls:
             is_last=not any(other.has_more for other in lanes.parts if other.after != lane.after),
         )
 
-    def _submit(self, call: LaneCall, token: SecretStr, booking: Booking) -> None:
+    def _submit(self, call: LaneCall, token: AccessToken, booking: Booking) -> None:
         future = self._tools.calling.submit(copy_context().run, self._fetch, call, token, booking)
-        future.add_done_callback(lambda _: self._give_back(is_spare=call.is_spare))
+        future.add_done_callback(lambda _: self._end_extra(is_spare=call.is_spare))
         self._calls[future] = call
 
-    def _fetch(self, call: LaneCall, token: SecretStr, booking: Booking) -> LaneAnswer:
-        attempt = self._fetcher.go(call.job, call.lane.cursor, token, booking)
-        fetched = attempt.fetched
-        return LaneAnswer(attempt=attempt, ids=ids_of(call.job.records_type, fetched.page) if fetched else ())
+    def _fetch(self, call: LaneCall, token: AccessToken, booking: Booking) -> Attempt:
+        """Make a call. The ids of an odd page are read here, since the thread that decides serves all lanes."""
+        attempt = self._fetcher.call(call.job, call.lane.cursor, token, booking)
+        if attempt.fetched is None or attempt.fetched.page.ids is not None:
+            return attempt
+        page = attempt.fetched.page
+        known = replace(page, ids=tuple(ids_of(call.job.records_type, page)))
+        return replace(attempt, fetched=replace(attempt.fetched, page=known))
 
-    def _give_back(self, *, is_spare: bool) -> None:
+    def _end_extra(self, *, is_spare: bool) -> None:
         if is_spare:
             self._tools.spare_calls.release()

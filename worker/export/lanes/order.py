@@ -1,4 +1,4 @@
-"""Whether HubSpot's list keeps to the order of its ids, in which lanes read it: asked of every page; pure."""
+"""Whether HubSpot's list is in the order of its ids, as lanes need it: asked of every page; pure."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ def shows_order(job: Job) -> bool:
 
 
 def disorder_of(fetched: FetchedPage, ids: Sequence[int | None], *, lane: Lane, is_followed: bool) -> str | None:
-    """Say what is wrong with a page that was asked for behind the lane's place; None: nothing is.
+    """Return what is wrong with a page that was asked for behind the last id that the lane has read; None: nothing is.
 
-    It may begin with the record at that place. `is_followed`: there were known to be records behind the lane when it
+    It may begin with the record of that id. `is_followed`: there were known to be records behind the lane when it
     was asked for.
     """
     page = fetched.page
@@ -53,9 +53,9 @@ def disorder_of(fetched: FetchedPage, ids: Sequence[int | None], *, lane: Lane, 
 
 
 def _disorder_of_more(offset: Offset | None, ids: Sequence[int], new: Sequence[int], *, lane: Lane) -> str | None:
-    """Say what is wrong with a page behind which there is more.
+    """Return what is wrong with a page behind which there is more; None: nothing is.
 
-    Only the record at the place is what a page of one may bring to a place that we chose, not to HubSpot's own offset.
+    A page of one record may repeat the lane's last id where we chose that as the offset, not where HubSpot gave it.
     """
     if not ids or (not new and lane.offset is not None):
         return "a page without records said that there is more"

@@ -8,35 +8,27 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from worker.errors import (
-    ExportError,
-    HubSpotError,
-    LeaseLostError,
-    ListGoneError,
-    RetryableHubSpotError,
-    TokenRefusedError,
-    UnavailableError,
-)
+from worker.errors import ExportError, LeaseLostError, RetryableHubSpotError, UnavailableError
+from worker.export.call_policy import BeginAnew, Decision, Fail, LeaveFeed, Retry, SwitchApi
 from worker.export.interfaces import FetchedPage
-from worker.export.lanes.calls import LaneAnswer, LaneCall, LaneCalls
+from worker.export.lanes.calls import LaneCall, LaneCalls
 from worker.export.lanes.order import disorder_of
 from worker.export.lanes.writer import LaneWriter, Step
 from worker.export.leased_job import LeasedJob
-from worker.export.page_fetcher import PageFetcher
-from worker.export.retry import is_failure
+from worker.export.page_fetcher import Attempt, PageFetcher
 from worker.jobs.job import Job
 from worker.jobs.lanes import Lane, Lanes
 from worker.records.crm_api import CrmApi
-from worker.records.cursor import without_repeat
-from worker.records.types import ExportType
+from worker.records.page import ids_of, without_repeat
+from worker.records.registry import OBJECT_TYPES
 
 _log = structlog.get_logger()
 
 
 class LaneReader:
-    """Goes on with an export in lanes until it is read, ends, has to wait, or the slice's time is over.
+    """Continues an export in lanes until it is read, fails, has to wait, or the slice's time is over.
 
-    Whatever ends it, what is under way is brought home first. A page that does not keep to the order of ids sends the
+    Whatever ends it, the writes under way are awaited first. A page that does not keep to the order of ids sends the
     export back to its beginning, to be read page after page.
     """
 
@@ -53,26 +45,26 @@ class LaneReader:
     def read(self) -> None:
         """Read. Raises LeaseLostError, UnavailableError; what was stored until then stays."""
         try:
-            while self._leased.is_at_work and self._goes_on():
+            while self._leased.is_at_work and self._continues():
                 pass
         finally:
-            self._storage.settle()
+            self._storage.await_writes()
         if self._leased.is_at_work:
             self._conclude()
 
-    def _goes_on(self) -> bool:
-        """Begin what can be begun, and deal with what is done next; False when nothing is left to be done here."""
+    def _continues(self) -> bool:
+        """Begin what can be begun, and handle what is done next; False when nothing is left to be done here."""
         if self._disorder is None:
-            self._storage.go_on(is_at_end=self._is_at_end)
+            self._storage.begin_writes(is_at_end=self._is_at_end)
         self._begin_calls()
         under_way = [*self._calls.under_way, *self._storage.under_way]
         if not under_way:
-            return self._stands_aside()
+            return self._parks()
         for future in self._leased.tools.first_done(under_way, self._calls.next_s() if self._may_call() else None):
             if future in self._calls.under_way:
                 self._take(*self._calls.take(future))
             else:
-                self._storage.finish(future)
+                self._storage.handle(future)
         return True
 
     def _may_call(self) -> bool:
@@ -85,43 +77,44 @@ class LaneReader:
             return
         try:
             token = self._fetcher.fresh_token(self._leased.job)
-            self._leased.belong_to(self._fetcher.hub_id)
+            self._leased.belong_to(token.hub_id)
             self._calls.begin(token)
         except RetryableHubSpotError as error:
             parts = self._storage.lanes.parts
             first = next((lane for lane in parts if lane.has_more), parts[-1])
-            self._calls.put_off(self._retry_or_fail(self._calls.call_of(first, is_spare=False), error))
+            call = self._calls.call_of(first, is_spare=False)
+            decision = self._leased.decide(error, asked=call.job)
+            self._follow(decision, call)
+            if isinstance(decision, Retry):
+                self._calls.put_off(decision.delay_s)
         except (LeaseLostError, UnavailableError):
             raise
         except ExportError as error:
             self._error = error
 
-    def _take(self, call: LaneCall, answer: LaneAnswer) -> None:
-        attempt = answer.attempt
-        self._leased.note_further(attempt.answered)
+    def _take(self, call: LaneCall, attempt: Attempt) -> None:
+        self._leased.note_calls(attempt, asked=call.job)
         if attempt.fetched is not None:
-            self._leased.note_page(attempt.fetched)
-            self._take_page(call, attempt.fetched, answer)
+            self._take_page(call, attempt.fetched, asked_at=attempt.asked_at)
         elif attempt.error is not None:
-            self._leased.note_call(attempt.error.status, attempt.error.quota)
-            self._leased.ask_for_less(attempt.error, call.job)
-            self._take_error(call, attempt.error)
+            self._follow(self._leased.decide(attempt.error, asked=call.job), call)
 
-    def _take_page(self, call: LaneCall, fetched: FetchedPage, answer: LaneAnswer) -> None:
+    def _take_page(self, call: LaneCall, fetched: FetchedPage, *, asked_at: float) -> None:
+        given = ids_of(call.job.records_type, fetched.page)
         ends_early = call.is_followed and self._holds_fewer_kinds(fetched)
         is_followed = call.is_followed and not ends_early
-        disorder = disorder_of(fetched, answer.ids, lane=call.lane, is_followed=is_followed)
+        disorder = disorder_of(fetched, given, lane=call.lane, is_followed=is_followed)
         if disorder is not None:
             self._disorder = self._disorder or disorder
             return
         lane = self._storage.lanes.find(call.lane.after)
         if lane is None:
             return  # there was found to be nothing, and its end is looked for from another lane
-        page, new = without_repeat(call.job.records_type, fetched.page, answer.ids, last_id=lane.place)
+        page, new = without_repeat(call.job.records_type, fetched.page, last_id=lane.place)
         ids = [each for each in new if each is not None]
         ends_early = ends_early and not page.has_more
         if ids or page.has_more or ends_early:
-            step = self._step(lane, replace(fetched, page=page), ids, asked_at=answer.attempt.asked_at)
+            step = self._step(lane, replace(fetched, page=page), ids, asked_at=asked_at)
             if ends_early and lane.until is not None:
                 step = replace(step, after=step.after.moved(lane.until, has_more=False))
             self._storage.add(step)
@@ -130,11 +123,11 @@ class LaneReader:
 
     def _holds_fewer_kinds(self, fetched: FetchedPage) -> bool:
         """Whether a list may end before records that are known: the dated one of notes has no other engagements."""
-        is_of_notes = self._leased.job.records_type is ExportType.NOTES and fetched.api == CrmApi.DATED
-        return is_of_notes and any(CrmApi.LEGACY in lane.tally.apis for lane in self._storage.lanes.parts)
+        is_partial = fetched.api == CrmApi.DATED and OBJECT_TYPES[self._leased.job.records_type].dated.kinds is not None
+        return is_partial and any(CrmApi.LEGACY in lane.tally.apis for lane in self._storage.lanes.parts)
 
     def _step(self, lane: Lane, fetched: FetchedPage, ids: Sequence[int], *, asked_at: float) -> Step:
-        """Move a lane behind a page; records beyond its end are the next lane's."""
+        """Advance a lane past a page; records beyond its end are the next lane's."""
         page, place = fetched.page, ids[-1] if ids else lane.place
         own = ids[: lane.count_within(ids)]
         after = lane.moved(place, has_more=page.has_more, offset=page.offset, api=fetched.api)
@@ -149,7 +142,7 @@ class LaneReader:
         return Step(before=lane, after=counted, page=page, ids=own, asked_at=asked_at)
 
     def _end_with(self, after: int, *, is_last: bool) -> None:
-        """Look for new records from here on, unless the lane has an end, or records have turned up behind it."""
+        """Make the lane the open end, unless it has an end, or there are known to be records behind it."""
         lanes = self._storage.lanes
         lane = lanes.find(after)
         if lane is None or (lane.until is not None and not lane.has_more) or lanes.is_followed(lane):
@@ -157,47 +150,27 @@ class LaneReader:
         self._storage.lanes = lanes = lanes.ended_with(lane)
         self._is_at_end = is_last and lanes.are_read and lanes.parts[-1].after == after
 
-    def _take_error(self, call: LaneCall, error: HubSpotError) -> None:
-        if isinstance(error, TokenRefusedError | RetryableHubSpotError):
-            self._retry_or_fail(call, error)
-        elif isinstance(error, ListGoneError):
-            self._leave_list(call, error)
-        else:
-            self._error = error
-
-    def _leave_list(self, call: LaneCall, error: ListGoneError) -> None:
-        """Have all lanes go on by the dated API, each behind its own last id; others may have left the list before."""
-        job = self._leased.job
-        if call.job.api is job.api:
-            api = self._leased.tools.apis.leave(job, error)
-            if api is None:
+    def _follow(self, decision: Decision, call: LaneCall) -> None:
+        """Carry the decision out in one lane; what ends the job is left to `_conclude`, when nothing is under way."""
+        match decision:
+            case Retry():
+                self._put_off(call.lane, decision.delay_s, counts=decision.counts)
+                self._reason = decision.error.code
+                if decision.renews_token:
+                    self._renew_token()
+            case SwitchApi(api=api):  # each lane continues behind its own last id
+                self._leased.switch_api(api)
+                self._put_off(call.lane, 0.0, counts=False)
+            case LeaveFeed(because=because) | BeginAnew(because=because):
+                self._disorder = self._disorder or because
+            case Fail(error=error):
                 self._error = error
-                return
-            self._leased.job = replace(job, api=api)
-        self._put_off(call.lane, 0.0, counts=False)
-        self._leased.note_retry(error)
 
-    def _retry_or_fail(self, call: LaneCall, error: RetryableHubSpotError | TokenRefusedError) -> float:
-        """Put the lane's next call off, and give for how long."""
-        delay_s = self._leased.delay_after(error, call.job)
-        if delay_s is None:
-            self._error = error
-            return 0.0
-        self._put_off(call.lane, delay_s, counts=is_failure(error))
-        self._leased.note_retry(error)
-        self._reason = error.code
-        if isinstance(error, TokenRefusedError):
-            self._renew()
-        return delay_s
-
-    def _renew(self) -> None:
-        """Have the refused token renewed now: the wait may end the slice, and the next one knows nothing of it."""
+    def _renew_token(self) -> None:
         try:
-            self._fetcher.fresh_token(self._leased.job)
+            self._fetcher.renew_token(self._leased.job)
         except (LeaseLostError, UnavailableError):
             raise
-        except RetryableHubSpotError:
-            pass  # the endpoint is asked again before the next call
         except ExportError as error:
             self._error = error
 
@@ -207,29 +180,29 @@ class LaneReader:
         if present is not None:
             self._storage.lanes = lanes.with_lane(present.wait(delay_s, until=until, counts=counts))
 
-    def _stands_aside(self) -> bool:
-        """Wait for the first lane that can go on, or for a place; False when there is nothing to wait for."""
+    def _parks(self) -> bool:
+        """Park the job until the first lane can continue, or for a permit; False when there is nothing to wait for."""
         if not self._may_call():
             return False
-        delay_s, is_for_place = self._calls.first_s()
-        self._leased.job = self._leased.job.in_lanes(self._storage.lanes, at=self._leased.tools.clock())
-        self._leased.park(delay_s, reason="rate_limit" if is_for_place else self._reason)
+        delay_s, is_for_permit = self._calls.first_s()
+        self._leased.apply(self._leased.job.in_lanes(self._storage.lanes, at=self._leased.tools.clock()))
+        self._leased.park(delay_s, reason="rate_limit" if is_for_permit else self._reason)
         return True
 
     def _conclude(self) -> None:
-        """Leave the job as it is once nothing is under way."""
+        """Put the job into the state that it has once nothing is under way."""
         if self._disorder is not None:
             _log.warning("lanes_given_up", reason=self._disorder)
             self._leased.begin_anew(because=self._disorder)
             return
-        self._leased.job = self._leased.job.in_lanes(self._storage.lanes, at=self._leased.tools.clock())
+        self._leased.apply(self._leased.job.in_lanes(self._storage.lanes, at=self._leased.tools.clock()))
         if self._is_at_end:
-            self._leased.job = self._leased.job.out_of_lanes()
+            self._leased.apply(self._leased.job.out_of_lanes())
         elif self._error is not None:
             self._leased.fail(self._error)
 
 
 def begin_lanes(job: Job, *, at: datetime) -> Job:
-    """Go on in lanes with an export that was read page after page, all of it in the order of its ids."""
+    """Continue in lanes an export that was read page after page, all of it in the order of its ids."""
     _log.info("lanes_begun", pages=job.progress.pages)
     return job.in_lanes(Lanes.of_first(cursor=job.cursor, pages=job.progress.pages, tally=job.tally), at=at)

@@ -1,4 +1,4 @@
-"""LaneWriter: stores the pages of lanes, notes together how far they have come, and seals those that are read."""
+"""LaneWriter: stores the pages of lanes, checkpoints all lanes together, and merges those that are read."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from contextvars import copy_context
 from dataclasses import dataclass, replace
 from typing import Any
 
-from worker.export.erasure_screen import StoredPage
 from worker.export.leased_job import LeasedJob
+from worker.export.leases import StoredPage
 from worker.jobs.job import Job
 from worker.jobs.lanes import PAGES_A_LANE, Lane, Lanes
 from worker.records.page import Page, first_records
@@ -31,7 +31,7 @@ class Step:
 
 @dataclass(slots=True)
 class _Backlog:
-    """What is not noted yet of a lane: the step at hand, and the one that waits until it is. `page` is as stored."""
+    """What is not checkpointed yet of a lane: one step, and the one that waits for it. `page` is as stored."""
 
     step: Step
     page: Page | None = None
@@ -40,11 +40,11 @@ class _Backlog:
 
 
 class LaneWriter:
-    """Has all writes done by other threads, while one thread asks it what is done and gives it more.
+    """Lets other threads do all writes, while one thread asks what is done and adds more.
 
-    The job is noted by one write at a time, with all lanes as they are stored then: lanes do not contend for it, and of
-    a sync they change the current copy one page after the other. A lane's next page is stored when the one before it is
-    noted, so that a worker that dies leaves one stored page a lane to be fetched again.
+    The job is checkpointed by one write at a time, with all lanes as they are stored then: lanes do not contend for it,
+    and of a sync they change the current copy one page after the other. A lane's next page is stored when the one
+    before it is checkpointed, so that a worker that dies leaves one stored page a lane to be fetched again.
     """
 
     def __init__(self, leased: LeasedJob, lanes: Lanes) -> None:
@@ -52,9 +52,9 @@ class LaneWriter:
         self._leased = leased
         self._backlogs: dict[int, _Backlog] = {}
         self._under_way: dict[Future[Any], Callable[[Any], None]] = {}
-        self._is_noting = False
-        self._has_news = False
-        self._is_taking_in = False
+        self._is_checkpointing = False
+        self._has_stored = False
+        self._is_merging = False
 
     @property
     def under_way(self) -> Collection[Future[Any]]:
@@ -67,7 +67,7 @@ class LaneWriter:
         return backlog is not None and backlog.waiting is not None
 
     def add(self, step: Step) -> None:
-        """Store what an answer brought, in its turn; the lanes go on from it at once."""
+        """Store what an answer brought, in its turn; the lanes continue from it at once."""
         self.lanes = self.lanes.with_lane(step.after)
         backlog = self._backlogs.get(step.before.after)
         if backlog is not None:
@@ -75,19 +75,19 @@ class LaneWriter:
         else:
             self._begin(step)
 
-    def go_on(self, *, is_at_end: bool) -> None:
-        """Begin what can be begun now: to take in a lane that is read, and to note what is stored."""
-        if not self._is_taking_in:
-            self._take_in(is_at_end=is_at_end)
-        if self._has_news and not self._is_noting:
-            self._note()
+    def begin_writes(self, *, is_at_end: bool) -> None:
+        """Begin what can be begun now: to merge a lane that is read, and to checkpoint what is stored."""
+        if not self._is_merging:
+            self._merge(is_at_end=is_at_end)
+        if self._has_stored and not self._is_checkpointing:
+            self._checkpoint_stored()
 
-    def finish(self, future: Future[Any]) -> None:
-        """Take the result of something that was under way. Raises what kept it from being done."""
+    def handle(self, future: Future[Any]) -> None:
+        """Handle the result of a write that was under way. Raises what kept it from being done."""
         self._under_way.pop(future)(future.result())
 
-    def settle(self) -> None:
-        """Wait for all that is under way: the lease is given up after the last write under it."""
+    def await_writes(self) -> None:
+        """Wait for all that is under way: the lease is released after the last write under it."""
         self._leased.tools.wait_for(self._under_way)
 
     def _begin(self, step: Step) -> None:
@@ -107,23 +107,28 @@ class LaneWriter:
     def _after_write(self, backlog: _Backlog, page: Page, was_there: bool) -> None:  # noqa: FBT001 - the store's word
         backlog.page = page
         if was_there:
-            self._leased.job = replace(self._leased.job, tally=self._leased.job.tally.after_refetch())
+            self._leased.apply(replace(self._leased.job, tally=self._leased.job.tally.after_refetch()))
         self._set_stored(backlog)
 
     def _set_stored(self, backlog: _Backlog) -> None:
-        backlog.is_stored = self._has_news = True
+        backlog.is_stored = self._has_stored = True
 
-    def _note(self) -> None:
-        """Note what is stored, and that lanes were taken in."""
+    def _checkpoint_stored(self) -> None:
+        """Checkpoint what is stored, and that lanes were merged."""
         stored = {after: backlog for after, backlog in self._backlogs.items() if backlog.is_stored}
         lanes = replace(self.lanes, parts=tuple(map(self._as_stored, self.lanes.parts)))
         job = self._leased.job.in_lanes(lanes, at=self._leased.tools.clock())
         pages = [(backlog.page, backlog.step) for backlog in stored.values() if backlog.page is not None]
-        self._is_noting, self._has_news = True, False
-        self._do(self._checkpoint, job, pages, then=lambda noted: self._after_note(noted, lanes, list(stored)))
+        self._is_checkpointing, self._has_stored = True, False
+        self._do(
+            self._checkpoint,
+            job,
+            pages,
+            then=lambda checkpointed: self._after_checkpoint(checkpointed, lanes, list(stored)),
+        )
 
     def _as_stored(self, lane: Lane) -> Lane:
-        """Give a lane as far as its pages are stored."""
+        """Return a lane as far as its pages are stored."""
         backlog = self._backlogs.get(lane.after)
         if backlog is None or (backlog.is_stored and backlog.waiting is None):
             return lane
@@ -142,27 +147,28 @@ class LaneWriter:
     def _checkpoint(self, job: Job, pages: Sequence[tuple[Page, Step]]) -> Job:
         for page, step in pages if job.copying is not None else ():
             job = self._leased.tools.copy.apply_page(job, page, asked_at=step.asked_at)
-        return self._leased.count(job, [StoredPage(number=step.before.next_page, ids=step.ids) for _, step in pages])
+        stored = [StoredPage(number=step.before.next_page, ids=step.ids) for _, step in pages]
+        return self._leased.lease.count(job, stored, eraser=self._leased.tools.eraser)
 
-    def _after_note(self, noted: Job, lanes: Lanes, stored: Sequence[int]) -> None:
-        """Go on from the job as it is stored; calls that were counted meanwhile are in the next note."""
-        self._is_noting = False
-        job = self._leased.job.in_lanes(lanes, at=noted.updated_at)
-        self._leased.job = replace(job, cancel_requested=noted.cancel_requested, copying=noted.copying)
+    def _after_checkpoint(self, checkpointed: Job, lanes: Lanes, stored: Sequence[int]) -> None:
+        """Continue with the job as it is stored; calls that were counted meanwhile are in the next checkpoint."""
+        self._is_checkpointing = False
+        job = self._leased.job.in_lanes(lanes, at=checkpointed.updated_at)
+        self._leased.apply(replace(job, cancel_requested=checkpointed.cancel_requested, copying=checkpointed.copying))
         for after in stored:
             waiting = self._backlogs.pop(after).waiting
             if waiting is not None:
                 self._begin(waiting)
 
-    def _take_in(self, *, is_at_end: bool) -> None:
+    def _merge(self, *, is_at_end: bool) -> None:
         lane = self.lanes.to_take_in(is_at_end=is_at_end)
         if lane is None or not {lane.after, self.lanes.first.after}.isdisjoint(self._backlogs):
             return
-        self._is_taking_in = True
-        self._do(self._seal, self._leased.job, lane, self.lanes.first, then=lambda _: self._after_taking_in())
+        self._is_merging = True
+        self._do(self._close_lane, self._leased.job, lane, self.lanes.first, then=lambda _: self._after_merge())
 
-    def _seal(self, job: Job, lane: Lane, first: Lane) -> None:
-        """Have the pages of a lane that is read follow those before; the first one's can be read already."""
+    def _close_lane(self, job: Job, lane: Lane, first: Lane) -> None:
+        """Close a lane that is read: its pages follow those before; the first one's can be read already."""
         if lane.number is None:
             return
         self._leased.lease.require()
@@ -170,8 +176,8 @@ class LaneWriter:
         if lane is not first:
             self._leased.tools.pages.seal(job, lane, before=first.records)
 
-    def _after_taking_in(self) -> None:
-        self._is_taking_in, self._has_news = False, True
+    def _after_merge(self) -> None:
+        self._is_merging, self._has_stored = False, True
         self.lanes = self.lanes.taken_in()
 
     def _do(self, act: Callable[..., Any], *given: object, then: Callable[[Any], None]) -> None:

@@ -28,7 +28,7 @@ _UNREADABLE = "unreadable"
 
 
 class CodeExchanger:
-    """Connects accounts. A code is good once, so nothing here is tried twice but the writing.
+    """Connects accounts. A code is good once, so nothing here is retried but the write.
 
     What cannot be written is kept for 15 minutes: nobody hears of it, but the account is connected once MongoDB is
     back, unless another token has been stored for it by then.
@@ -54,7 +54,7 @@ class CodeExchanger:
         self._clock = clock
 
     def connect(self, account_id: str, owner: str, question: ExchangeCode, *, code: SecretStr) -> Connected:
-        """Exchange, store, and tell whose token it is.
+        """Exchange the code, store the token, and return whose it is.
 
         Raises a HubSpotError with nothing stored, StoreUnavailableError when nothing is stored yet.
         """
@@ -94,7 +94,7 @@ class CodeExchanger:
             raise StoreUnavailableError
 
     def _grant_stored(self, account_id: str, owner: str) -> str | None:
-        """Tell one stored connection from another."""
+        """Return what tells one stored connection from another."""
         try:
             token = self._tokens.find(account_id, owner)
         except TokenUnreadableError:  # connecting anew is the way out of that

@@ -33,7 +33,7 @@ class Grant:
 def grant_of(said: Mapping[str, Any] | None) -> Grant | None:
     """Read the token endpoint's answer; None where there is no access token in it.
 
-    Only the access token has to be there. HubSpot documents snake case, and shows camel case in places.
+    Only the access token has to be there. HubSpot documents snake case, and sometimes shows camel case.
     """
     said = said or {}
     access_token = first(said, "access_token", "accessToken", read=_secret)

@@ -40,19 +40,19 @@ class TokenIntrospector:
     def missing(
         self, account_id: str, owner: str, types: Collection[ExportType], *, token: SecretStr | None = None
     ) -> MissingScopes:
-        """Name the types that lack a scope; where HubSpot tells no scopes, none."""
+        """Return the types that lack a scope; where HubSpot tells no scopes, none."""
         facts = self._looked.get(_key(account_id, owner, token)) if token is not None else None
         granted = self.granted(account_id, owner) if facts is None else facts.scopes
         return missing_scopes(types, granted) if granted is not None else {}
 
     def granted(self, account_id: str, owner: str) -> Sequence[str] | None:
-        """Give what HubSpot tells of the token in use."""
+        """Return the scopes of the token in use; None where HubSpot does not tell."""
         return self.look(account_id, owner).scopes
 
     def look(self, account_id: str, owner: str) -> HubSpotFacts:
-        """Give what HubSpot says of the token that is in use now, renewed if need be.
+        """Return what HubSpot says of the token that is in use now, renewed if need be.
 
-        Scopes are those of a token for good, so that this process looks once. Raises TokenNotFoundError, a
+        A token's scopes never change, so this process asks once. Raises TokenNotFoundError, a
         HubSpotError, UnavailableError.
         """
         access_token = self._source.fresh(account_id, owner)

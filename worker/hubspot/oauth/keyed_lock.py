@@ -16,7 +16,7 @@ class KeyedLock:
 
     @contextmanager
     def wait(self, key: Hashable, *, within_s: float) -> Iterator[bool]:
-        """Give whether it is this thread's turn; it is until the block ends."""
+        """Yield whether the lock was taken; it is held until the block ends."""
         with self._changed:
             is_ours = self._changed.wait_for(lambda: key not in self._taken, timeout=within_s)
             if is_ours:

@@ -40,10 +40,10 @@ class _Known:
 
 
 class PortalTokens:
-    """AccessTokenSource. What renewals, connecting and introspection have told is kept with the connection.
+    """AccessTokenSource. The portal that HubSpot named with a token is stored with the connection.
 
-    It holds for the very token that it was told of: another program may have stored one of another portal. Of a token
-    that nobody was told of HubSpot is asked before it is used, by one thread, once.
+    It holds for that very token: another program may have stored one of another portal. Before a token is used whose
+    portal is not known, one thread asks HubSpot, once.
     """
 
     def __init__(  # noqa: PLR0913 - everything it works with, each by name
@@ -69,7 +69,7 @@ class PortalTokens:
         self._changing = threading.Lock()
 
     def fresh(self, account_id: str, owner: str, *, refused: SecretStr | None = None) -> AccessToken:
-        """Give a token of the source; which portal it opens is remembered as long as this process lives."""
+        """Return a token of the source; which portal it opens is remembered as long as this process lives."""
         value = self._source.fresh(account_id, owner, refused=refused)
         key = (account_id, owner, hashlib.sha256(value.get_secret_value().encode()).hexdigest())
         if (known := self._remembered(key)) is not None:
@@ -114,7 +114,7 @@ class PortalTokens:
             return AccessToken(value=value, is_strange=may_pass and is_strange)
 
     def _ask(self, account_id: str, owner: str, value: SecretStr) -> int | None:
-        """Ask HubSpot, and keep what it says of a token that is still stored then."""
+        """Ask HubSpot, and store what it says if the token is still the stored one then."""
         facts = self._information.of(value)
         present = self._fingerprint(account_id, owner, value)
         if present is not None:
@@ -122,7 +122,7 @@ class PortalTokens:
         return facts.hub_id
 
     def _fingerprint(self, account_id: str, owner: str, value: SecretStr) -> Fingerprint | None:
-        """Give the fingerprint of what is stored, if that is this token."""
+        """Return the fingerprint of what is stored, if that is this token."""
         try:
             token: Token | None = self._tokens.find(account_id, owner)
         except TokenUnreadableError:

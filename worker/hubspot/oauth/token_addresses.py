@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 
 def other_version_of(url: str) -> str | None:
-    """Give the token endpoint's other version: version 1 for 2026-03, and 2026-03 for every other.
+    """Return the token endpoint's other version: version 1 for 2026-03, and 2026-03 for every other.
 
     None where the address is no such path: it is a proxy's own then, and nothing is known of its neighbours.
     """
@@ -41,7 +41,7 @@ def is_gone(error: HubSpotError) -> bool:
 
 
 def gone(error: HubSpotError) -> TokenEndpointGoneError:
-    """Say which setting is to be looked at. It is an outage to whoever waits: nothing is wrong with the connection."""
+    """Return an error that names the setting. To a caller it is an outage: nothing is wrong with the connection."""
     return TokenEndpointGoneError(
         f"HUBSPOT_TOKEN_ENDPOINT: HubSpot has no token endpoint at the address that is set (status {error.status})",
         status=error.status,
@@ -65,7 +65,7 @@ class TokenAddresses:
         self._last_known: GoneEndpoint | None = None
 
     def in_order(self) -> list[str]:
-        """Give the addresses there are, first the one that is to be asked first."""
+        """Return the addresses there are, in the order in which they are asked."""
         if self._other is None:
             return [self._set]
         known = self._known()

@@ -41,9 +41,9 @@ def read_object(body: bytes) -> Mapping[str, Any] | None:
 
 
 def error_in(said: Mapping[str, Any] | None, *, secrets: Sequence[SecretStr]) -> HubSpotError | None:
-    """Make of an answer with status 200 the error that it is, in HubSpot's words; None where it has no words of one.
+    """Return the error that an answer with status 200 is, in HubSpot's words; None where it has no words of one.
 
-    The whole of it is shown to nobody: in a place where nobody looks for it there may be a token all the same.
+    The body as a whole is shown to nobody: it may hold a token in a field that is not read.
     """
     shown = {name: value for name in _SHOWN if isinstance(value := (said or {}).get(name), str)}
     error = error_of(_OK, {}, json.dumps(shown).encode(), took_s=0.0, secrets=secrets)
@@ -65,7 +65,7 @@ def facts_of(said: Mapping[str, Any]) -> HubSpotFacts:
 
 
 def first(said: Mapping[str, Any], *names: str, read: Callable[[Any], T | None]) -> T | None:
-    """Give the first of these fields that can be read: HubSpot's documentation spells some in two ways."""
+    """Return the first of these fields that can be read: HubSpot's documentation spells some in two ways."""
     return next((value for name in names if (value := read(said.get(name))) is not None), None)
 
 

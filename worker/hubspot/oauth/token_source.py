@@ -75,7 +75,7 @@ class TokenProvider:
         self._turns = KeyedLock()
 
     def fresh(self, account_id: str, owner: str, *, refused: SecretStr | None = None) -> SecretStr:
-        """Give the stored access token, or renew it when it is about to end or is the one that HubSpot refused.
+        """Return the stored access token, or a renewed one when it is about to expire or was refused by HubSpot.
 
         The latter happens once a minute at most, over all workers: in between the token is given as it is.
         """
@@ -125,7 +125,7 @@ class TokenProvider:
         self._give_back(lease)
 
     def _give_back(self, lease: RenewalLease) -> None:
-        """Let others renew; where that fails they can as soon as the lease has lapsed."""
+        """Release the lease; where that fails others can renew as soon as it has lapsed."""
         try:
             self._leases.release(lease)
         except StoreUnavailableError:
@@ -162,14 +162,14 @@ class TokenProvider:
         return self._usable(present, refused) or self._renew(present)
 
     def _right_to_renew_refused(self, lease: RenewalLease) -> RenewalLease | None:
-        """Take the right to renew a token that has life left; once it was used it is left to lapse."""
+        """Take the lease for renewing a token that is still valid; once it was used it is left to lapse."""
         return self._leases.acquire(lease.account_id, lease.owner, lease_s=_BETWEEN_REFUSALS_S, for_refused=True)
 
     def _replaced(self, token: Token, *, within_s: float) -> Token | None:
-        """Give the token that has taken this one's place, or that does so soon.
+        """Return the token that has replaced this one, or does so soon.
 
         Who held the lease before may have got one and not been able to store it: where HubSpot replaces refresh tokens,
-        the stored one is worth nothing then, and must not be taken for a connection that has ended.
+        the stored one is obsolete then, and must not be taken for a connection that has ended.
         """
         for left in reversed(range(math.ceil(within_s / _LOOK_EVERY_S) + 1)):
             present = self._find(token.account_id, token.owner)
@@ -180,7 +180,7 @@ class TokenProvider:
         return None
 
     def _stop_at_refusal(self, token: Token) -> None:
-        """Raise ReconnectRequiredError when this app was told of late that exactly this token is worth nothing."""
+        """Raise ReconnectRequiredError where this app was told within the hour that exactly this token is refused."""
         known = self._connections.find(token.account_id, token.owner)
         refusal = known.about(Fingerprint.of(token)).refusal if known is not None else None
         if refusal is None or refusal.asked_at is None or refusal.client_id != self._client_id:
@@ -190,7 +190,7 @@ class TokenProvider:
             raise ReconnectRequiredError(refusal.reason, status=_BAD_REQUEST, details=details)
 
     def _note_refusal(self, token: Token, error: ReconnectRequiredError) -> None:
-        """Keep that it was refused; where that cannot be kept, the next one who needs the token finds out again."""
+        """Store that it was refused; where that fails, the next one who needs the token finds out again."""
         at = self._clock()
         refusal = Refusal(
             reason=error.message,
@@ -239,7 +239,7 @@ class TokenProvider:
     def _write(self, token: Token, renewed: RenewedToken) -> Written:
         """Write a renewal: one that brought a new refresh token for as long as it takes, any other once.
 
-        Of the latter nothing is lost but a call, and a late write might take a still newer one's place.
+        Of the latter nothing is lost but a call, and a late write might replace a still newer one.
         """
         if renewed.refresh_token != token.refresh_token:
             return self._unwritten.write(renewed.replacing(token), lambda: self._save(token, renewed))
@@ -260,7 +260,7 @@ class TokenProvider:
         return present is not None and present.refresh_token == renewed.refresh_token
 
     def _note_success(self, token: Token, renewed: RenewedToken, grant: Grant) -> None:
-        """Keep what HubSpot said besides; that it cannot be kept is no reason to do without the token."""
+        """Store what HubSpot said besides; a failure to store it does not withhold the token."""
         account_id, owner, facts = token.account_id, token.owner, grant.facts
         try:
             if facts.scopes is None:

@@ -17,12 +17,12 @@ from worker.errors import StoreUnavailableError
 _log = structlog.get_logger()
 
 LONGEST_GOODBYE_S = 30.0
-"""That a worker which stops waits for MongoDB while a token is in its memory alone."""
+"""How long a stopping worker waits for MongoDB while a token is in its memory alone."""
 
 _TRY_AGAIN_S = 0.5  # a try waits for MongoDB by itself; whoever takes a lapsed lease over waits for longer than this
 
 Write = Callable[[], bool]
-"""Writes a token. False: it is worth nothing any more. Raises StoreUnavailableError."""
+"""Writes a token; returns False where it is obsolete. Raises StoreUnavailableError."""
 
 
 class Written(Enum):
@@ -44,7 +44,7 @@ class _Kept:
 
 
 class UnwrittenTokens:
-    """Keeps tokens in memory, where only the end of the process can take them, until they are written.
+    """Keeps tokens in memory until they are written; only the end of the process can lose them.
 
     Each that could not be written at once has a thread of its own, so that none waits for another's answer.
     """
@@ -58,7 +58,7 @@ class UnwrittenTokens:
         self._kept: dict[tuple[str, str], _Kept] = {}
 
     def write(self, token: Token, write: Write, *, within_s: float = math.inf, patience_s: float = 0.0) -> Written:
-        """Write a token, or keep it and go on trying for `within_s`; of an account the newer takes the older's place.
+        """Write a token, or keep it and retry for `within_s`; of an account the newer replaces the older.
 
         Gives what became of it within `patience_s`. Any error but StoreUnavailableError is raised, the token being kept
         all the same.
@@ -77,7 +77,7 @@ class UnwrittenTokens:
         return kept.outcome
 
     def find(self, account_id: str, owner: str) -> Token | None:
-        """Give the token that is kept, if there is one: it is newer than the stored one."""
+        """Return the token that is kept, if there is one: it is newer than the stored one."""
         with self._changed:
             kept = self._kept.get((account_id, owner))
         return kept.token if kept is not None else None
@@ -90,7 +90,7 @@ class UnwrittenTokens:
             self._try(kept)
 
     def when_over(self, account_id: str, owner: str, then: Callable[[], None]) -> None:
-        """Have something done when the account's token is no longer kept: at once where none is."""
+        """Call `then` when the account's token is no longer kept: at once where none is."""
         with self._changed:
             kept = self._kept.get((account_id, owner))
             if kept is not None:
@@ -99,7 +99,7 @@ class UnwrittenTokens:
             then()
 
     def close(self, *, within_s: float) -> int:
-        """Wait for what is not written yet, and say what is lost with this process; gives how many that are."""
+        """Wait for what is not written yet, and log what is lost with this process; return how many that are."""
         with self._changed:
             self._changed.wait_for(lambda: not self._kept, timeout=within_s)
             lost = list(self._kept.values())
@@ -110,7 +110,7 @@ class UnwrittenTokens:
     def _try(self, kept: _Kept) -> Written:
         """Write, one thread at a time: a second one would find the first one's token, and take it for a stranger's.
 
-        A token whose place a newer one has taken is not written any more.
+        A token that a newer one has replaced is not written any more.
         """
         with kept.turn:
             if kept.outcome is Written.NOT_YET:

@@ -20,7 +20,8 @@ from worker.jobs.request import ExportRequest
 from worker.jobs.status import JobKind
 from worker.pages.interfaces import PageStore
 from worker.records.page import read_page
-from worker.records.types import PAGE_FORMATS, ExportType
+from worker.records.registry import OBJECT_TYPES
+from worker.records.types import ExportType
 
 PRESENT = datetime(2026, 11, 23, tzinfo=UTC)
 
@@ -65,7 +66,7 @@ class Export:
     def with_page(self, *records: object) -> Export:
         """Give it one more page, and another end; a record that is bytes stands as it is."""
         texts = [each if isinstance(each, bytes) else json.dumps(each).encode() for each in records]
-        key = PAGE_FORMATS[self.job.records_type].list_key.encode()
+        key = OBJECT_TYPES[self.job.records_type].page.list_key.encode()
         page = read_page(self.job.records_type, b'{"%b":[%b]}' % (key, b",".join(texts)))
         self.pages.add(self.job, page)
         ended_at = (self.job.finished_at or PRESENT) + timedelta(minutes=1)

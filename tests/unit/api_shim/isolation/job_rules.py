@@ -15,7 +15,8 @@ from tests.unit.api_shim.isolation.world import NO_TOKEN, PEOPLE, TYPES, UNKNOWN
 from tests.unit.api_shim.shim import BASE_PATH, Json, problem
 from worker.errors import FatalHubSpotError
 from worker.jobs.job import Job
-from worker.records.types import PAGE_FORMATS, ExportType
+from worker.records.registry import OBJECT_TYPES
+from worker.records.types import ExportType
 
 ENDED = {"succeeded", "failed", "cancelled"}
 STATUSES = st.sampled_from(["", "queued", "running", "succeeded,failed", "cancelled"])
@@ -183,7 +184,7 @@ class JobRules(World):
 
 
 def _list_key(job: OwnedJob) -> str:
-    return PAGE_FORMATS[ExportType(job.export_type)].list_key
+    return OBJECT_TYPES[ExportType(job.export_type)].page.list_key
 
 
 def _ids_in(job: OwnedJob, records: Sequence[Json]) -> list[object]:

@@ -10,7 +10,8 @@ from tests.unit.api_shim.hubspot_pages import body_of, id_of
 from tests.unit.api_shim.shim import Json, Parts, Shim, problem
 from worker.errors import FatalHubSpotError
 from worker.jobs.job import Progress
-from worker.records.types import PAGE_FORMATS, ExportType
+from worker.records.registry import OBJECT_TYPES
+from worker.records.types import ExportType
 
 TYPES = ("contacts", "companies", "deals", "notes")
 KEYS = {
@@ -48,7 +49,7 @@ def loop(shim: Shim, job_id: str, *, limit: int | None = None) -> list[Json]:
 
 
 def ids_in(export_type: str, bodies: list[Json]) -> list[object]:
-    key = PAGE_FORMATS[ExportType(export_type)].list_key
+    key = OBJECT_TYPES[ExportType(export_type)].page.list_key
     return [id_of(export_type, record) for body in bodies for record in body["data"][key]]
 
 

@@ -55,7 +55,7 @@ class Watched:
 
 @pytest.fixture(params=get_args(CursorForm))
 def form(shop: Workshop, request: pytest.FixtureRequest) -> str:
-    """Have legacy cursors come in each form in turn."""
+    """Send legacy cursors in each form in turn."""
     name: str = request.param
     shop.hubspot.accounts[HUB].change({"cursor_forms": {"contacts": name, "engagements": name}})
     return name
@@ -66,7 +66,7 @@ def descending(shop: Workshop) -> None:
 
 
 def gone(shop: Workshop, *, after: int = 0, times: int | None = None, hub: int = HUB, status: int = 404) -> None:
-    """Have HubSpot say that the legacy list of contacts is gone."""
+    """Let HubSpot answer that the legacy list of contacts is gone."""
     body = {"status": "error", "message": "resource not found"}
     shop.hubspot.fail_next(account=hub, path=LEGACY, after=after, times=times, status=status, body=body)
 
@@ -112,7 +112,7 @@ def require_whole(shop: Workshop, job: Job) -> None:
 
 
 def paths(shop: Workshop, since: int = 0) -> list[str]:
-    """Give which APIs HubSpot was asked for contacts, in the order of the calls."""
+    """Return which APIs HubSpot was asked for contacts, in the order of the calls."""
     calls = [call.path for call in shop.hubspot.journal.calls if call.type == "contacts"][since:]
     return ["dated" if path.startswith(OBJECTS) else "legacy" for path in calls]
 

@@ -63,7 +63,7 @@ class Jobs(InMemoryJobStore):
 
 
 def live(shop: Workshop, store: Jobs) -> bool:
-    """Have a worker take all jobs at once; say whether it was ended."""
+    """Let a worker take all jobs at once; return whether it was ended."""
     jobs = [each for each in (*INNOCENT, "poison") if not shop.job(each).status.is_terminal]
     worker = Mortal(shop.source)
     store.dead = worker.dead
@@ -91,7 +91,7 @@ def test_a_job_that_ends_its_workers_fails_after_three_and_takes_no_other_along(
 
 
 def died_twice(shop: Workshop, job_id: str = "j1") -> None:
-    """Have two workers end that have claimed the job."""
+    """End two workers that have claimed the job."""
     for _ in range(2):
         assert shop.jobs.claim(job_id, worker="dead", lease_s=LEASE_S, at=shop.clock()) is not None
         shop.clock.advance(LEASE_S + 1)
@@ -172,7 +172,7 @@ def gate() -> IsolationGate:
 
 @contextmanager
 def beside(gate: IsolationGate, steps: list[str]) -> Iterator[None]:
-    """Have another thread be alone, or want to be, until the block is over; a third then shares."""
+    """Isolate another thread, or let it wait for that, until the block is over; a third then shares."""
 
     def be_alone() -> None:
         with gate.isolated() as is_alone:

@@ -46,7 +46,7 @@ class SlowDisk:
 
 @pytest.fixture
 def long(shop: Workshop) -> Workshop:
-    """Give a workshop with an export in it that is long enough for lanes."""
+    """Return a workshop with an export in it that is long enough for lanes."""
     shop.hubspot.add_account(HUB, records={"contacts": RECORDS}, rate_limit=0)
     shop.add_job(page_size=PAGE)
     return shop
@@ -58,14 +58,14 @@ def in_lanes(shop: Workshop) -> Exporter:
 
 
 def page_by_page(shop: Workshop, *, pages: int = 1000) -> None:
-    """Have another worker, that is set to no lanes, go on with the job once its lease has lapsed."""
+    """Let another worker, set to no lanes, continue the job once its lease has lapsed."""
     assert shop.job().lanes is None  # or the other one would store a page of the late one's number
     shop.clock.advance(LEASE_S + 1)
     shop.exporter(worker="w2", limits=SliceLimits(pages=pages)).run_slice("j1")
 
 
 def overtaken(shop: Workshop, meanwhile: Callable[[], object]) -> SlowDisk:
-    """Have a worker in lanes store a page when others have done something; give the store that kept it waiting."""
+    """Let a worker in lanes store a page after others have acted; return the store that kept it waiting."""
     disk, store = SlowDisk(shop.pages, meanwhile), shop.pages
     setattr(shop, "pages", disk)  # noqa: B010 - it does whatever a store does
     exporter = in_lanes(shop)

@@ -40,7 +40,7 @@ INFORMATION = "token-info"
 
 @pytest.fixture
 def two(shop: Workshop) -> Workshop:
-    """Give a workshop with a second HubSpot portal, of which nothing is connected yet."""
+    """Return a workshop with a second HubSpot portal, of which nothing is connected yet."""
     shop.hubspot.add_account(OTHER, records={"contacts": OTHERS_RECORDS}, rate_limit=0)
     return shop
 
@@ -76,7 +76,7 @@ def ids_in(shop: Workshop, hub_id: int) -> list[int]:
 
 
 def fail_after(shop: Workshop, call: int, happening: Callable[[], object] = lambda: None) -> str:
-    """Have an export of all contacts fail with the call after that many, and give its id."""
+    """Let an export of all contacts fail with the call after that many; return its id."""
     job_id = shop.add_job()
 
     def refuse() -> None:
@@ -373,7 +373,7 @@ def _sync_of(shop: Workshop, *types: ExportType) -> Job:
 
 
 def sync_once(shop: Workshop, sync_id: str, *, mode: SyncMode = SyncMode.FULL) -> Job:
-    """Have an account synced, whatever comes of it."""
+    """Sync an account, whatever comes of it."""
     job_id = shop.add_sync(sync_id, mode=mode)
     shop.run_until_finished(job_id)
     return shop.job(job_id)

@@ -204,11 +204,11 @@ class Run:
             setattr(self.shop, name, mortal.store)
 
     def ids_there(self) -> list[int]:
-        """Give the ids that HubSpot has."""
+        """Return the ids that HubSpot has."""
         return self.shop.hubspot.accounts[HUB].records[IN_PORTAL[self.scene.export_type]].ids()
 
     def ids_read(self) -> list[int]:
-        """Give the ids of what a client reads of the job."""
+        """Return the ids of what a client reads of the job."""
         export_type = self.scene.export_type
         found = self.shop.pages.read(self.job_id, export_type, start=0, limit=10**6)
         return [_id_of(export_type, record) for record in found.records]
@@ -222,7 +222,7 @@ def _id_of(export_type: ExportType, raw: bytes) -> int:
 
 @contextmanager
 def playing(scene: Scene) -> Iterator[Run]:
-    """Have a HubSpot as the scene says, and nothing that lasts."""
+    """Set up a HubSpot as the scene says, and nothing that lasts."""
     name, clock = IN_PORTAL[scene.export_type], ManualClock()
     hubspot = HubSpot(clock=lambda: clock().timestamp())
     with pytest.MonkeyPatch.context() as patch, responses.RequestsMock(assert_all_requests_are_fired=False) as mocked:
@@ -291,7 +291,7 @@ PLAIN = Scene(
 
 
 def require_promise(run: Run) -> None:
-    """Have a complete job hold each record once, and any other one say why: it was lied to."""
+    """Check that a complete job holds each record once, and that any other one says why: it was lied to."""
     job, there, read = run.job, run.ids_there(), run.ids_read()
     if job.status is not JobStatus.SUCCEEDED:
         assert run.scene.lies, (job.status, job.error)

@@ -40,7 +40,7 @@ Pairs = list[tuple[str, str]]
 
 
 def answered(export_type: ExportType, **changes: object) -> dict[str, object]:
-    """Give a page of a feed as it was recorded."""
+    """Return a page of a feed as it was recorded."""
     if export_type is CONTACTS:
         page = {"contacts": [RECORDS[CONTACTS]], "has-more": True, "vid-offset": 5, "time-offset": SINCE_MS + 1}
     else:

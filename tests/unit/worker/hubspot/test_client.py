@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from urllib.parse import parse_qsl, urlsplit
@@ -16,12 +17,13 @@ from worker.hubspot.client import CrmClient, DatedClient, LegacyClient
 from worker.hubspot.endpoints import legacy_endpoints
 from worker.hubspot.transport import Transport
 from worker.records.crm_api import CrmApi
-from worker.records.types import PAGE_FORMATS, ExportType
+from worker.records.registry import OBJECT_TYPES
+from worker.records.types import ExportType
 from worker.settings import WorkerSettings
 
 HUBAPI = "https://api.hubapi.com"
 TOKEN = SecretStr("token")
-PATHS = {
+PATHS: Mapping[str, str] = {
     ExportType.CONTACTS: "/contacts/v1/lists/all/contacts/all",
     ExportType.COMPANIES: "/companies/v2/companies/paged",
     ExportType.DEALS: "/deals/v1/deal/paged",
@@ -31,7 +33,7 @@ PATHS = {
 
 def asked(query: PageQuery, *, body: bytes | None = None, **settings: str) -> tuple[str, list[tuple[str, str]]]:
     """Fetch a page and give the path and the query pairs that HubSpot was asked with."""
-    answer = body or b'{"%s":[]}' % PAGE_FORMATS[query.export_type].list_key.encode()
+    answer = body or b'{"%s":[]}' % OBJECT_TYPES[query.export_type].page.list_key.encode()
     with responses.RequestsMock() as hubspot:
         hubspot.get(HUBAPI + PATHS[query.export_type], body=answer)
         client_of(**settings).fetch_page(query, SecretStr("token"))
@@ -141,6 +143,6 @@ def test_a_page_says_which_properties_were_asked_for(
 ) -> None:
     query = PageQuery(export_type=export_type, count=10, offset=None, params=tuple(params))
     with responses.RequestsMock() as hubspot:
-        body = b'{"%s":[]}' % PAGE_FORMATS[export_type].list_key.encode()
+        body = b'{"%s":[]}' % OBJECT_TYPES[export_type].page.list_key.encode()
         hubspot.get(HUBAPI + PATHS[export_type], body=body)
         assert client_of().fetch_page(query, SecretStr("token")).properties == properties

@@ -21,9 +21,10 @@ from worker.hubspot.client import DatedClient, LegacyClient
 from worker.hubspot.dated_format import to_documented_body, to_parameters
 from worker.hubspot.endpoints import Endpoint, legacy_endpoints
 from worker.hubspot.transport import Transport
-from worker.records.cursor import without_repeat
-from worker.records.page import PageUnreadableError, read_page, record_ids
-from worker.records.types import PAGE_FORMATS, ExportType, Offset
+from worker.records.envelope import PageUnreadableError
+from worker.records.page import read_page, without_repeat
+from worker.records.registry import OBJECT_TYPES
+from worker.records.types import ExportType, Offset
 from worker.settings import WorkerSettings
 
 HUB = 7
@@ -45,19 +46,19 @@ def hubspot() -> Iterator[HubSpot]:
 
 
 @pytest.fixture
-def endpoints() -> Mapping[ExportType, Endpoint]:
+def endpoints() -> Mapping[str, Endpoint]:
     return legacy_endpoints(
         WorkerSettings.model_validate({"hubspot_client_id": "id", "hubspot_client_secret": "secret"})
     )
 
 
 @pytest.fixture
-def legacy(endpoints: Mapping[ExportType, Endpoint]) -> LegacyClient:
+def legacy(endpoints: Mapping[str, Endpoint]) -> LegacyClient:
     return LegacyClient(transport=Transport(), endpoints=endpoints)
 
 
 @pytest.fixture
-def dated(endpoints: Mapping[ExportType, Endpoint]) -> DatedClient:
+def dated(endpoints: Mapping[str, Endpoint]) -> DatedClient:
     objects = "https://api.hubapi.com/crm/objects/2026-09"
     return DatedClient(transport=Transport(), objects_url=objects, legacy=endpoints)
 
@@ -72,11 +73,11 @@ def read_all(
         page = source.fetch_page(query, token).page
         body = msgspec.json.decode(page.body)
         assert set(body) == {
-            PAGE_FORMATS[export_type].list_key,
-            PAGE_FORMATS[export_type].more_key,
-            PAGE_FORMATS[export_type].offset_key,
+            OBJECT_TYPES[export_type].page.list_key,
+            OBJECT_TYPES[export_type].page.more_key,
+            OBJECT_TYPES[export_type].page.offset_key,
         }
-        records += body[PAGE_FORMATS[export_type].list_key]
+        records += body[OBJECT_TYPES[export_type].page.list_key]
         if not page.has_more:
             return records
         offset = page.offset
@@ -173,8 +174,8 @@ def test_either_api_goes_on_behind_the_last_id_that_was_read_of_the_other(
 
         page = second.fetch_page(query, token).page
 
-        _, ids = without_repeat(export_type, page, record_ids(export_type, page.body), last_id=last_id)
-        assert ids == everything[size:]
+        _, ids = without_repeat(export_type, page, last_id=last_id)
+        assert list(ids) == everything[size:]
 
 
 def test_an_offset_of_the_other_api_alone_leads_nowhere(

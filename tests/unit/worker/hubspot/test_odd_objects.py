@@ -9,7 +9,8 @@ import pytest
 
 from worker.hubspot.dated_format import read_dated_page, to_documented_body
 from worker.records.page import record_ids
-from worker.records.types import PAGE_FORMATS, ExportType
+from worker.records.registry import OBJECT_TYPES
+from worker.records.types import ExportType
 
 AT, AT_MS = "2026-01-09T00:00:00Z", 1767916800000
 Record = dict[str, Any]
@@ -21,7 +22,7 @@ def an_object(record_id: object = "5", **fields: object) -> Record:
 
 def documented(export_type: ExportType, *objects: object, **envelope: object) -> list[Any]:
     body = json.dumps({"results": objects, **envelope}).encode()
-    found: list[Any] = json.loads(to_documented_body(export_type, body))[PAGE_FORMATS[export_type].list_key]
+    found: list[Any] = json.loads(to_documented_body(export_type, body))[OBJECT_TYPES[export_type].page.list_key]
     return found
 
 

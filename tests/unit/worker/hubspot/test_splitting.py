@@ -28,7 +28,8 @@ from worker.hubspot.splitting import LONGEST_QUERY, split_query
 from worker.jobs.status import JobKind, JobStatus
 from worker.rate_limit.permits import FREE_PERMIT, Permit
 from worker.records.crm_api import CrmApi
-from worker.records.types import PAGE_FORMATS, ExportType
+from worker.records.registry import OBJECT_TYPES
+from worker.records.types import ExportType
 
 TOKEN = SecretStr("token")
 KNOWN = ("firstname", "email", "lastmodifieddate", "phone", "company")
@@ -98,7 +99,7 @@ def fetched(
 
 
 def body_of(export_type: ExportType, records: list[dict[str, object]]) -> bytes:
-    keys = PAGE_FORMATS[export_type]
+    keys = OBJECT_TYPES[export_type].page
     return json.dumps({keys.list_key: records, keys.more_key: True, keys.offset_key: 9, "extra": [1.50]}).encode()
 
 
@@ -125,7 +126,7 @@ def test_the_records_of_several_calls_are_put_together_by_id(export_type: Export
         len({tuple(pair for pair in each if pair[0] in {"count", "limit", "vidOffset", "offset"}) for each in asked})
         == 1
     )
-    records = body[PAGE_FORMATS[export_type].list_key]
+    records = body[OBJECT_TYPES[export_type].page.list_key]
     assert isinstance(records, list)
     for vid, record in zip((8, 9), records, strict=True):
         assert {value for _, value in NAMES} <= record["properties"].keys()
@@ -209,7 +210,7 @@ def test_a_414_asks_for_shorter_addresses_until_a_name_stands_alone() -> None:
 
 
 def asked_for(shop: Workshop) -> int:
-    """Give the length of the longest address that was asked for."""
+    """Return the length of the longest address that was asked for."""
     return max(len(f"{call.path}?{urlencode(call.query)}") for call in shop.hubspot.journal.calls)
 
 

@@ -26,8 +26,8 @@ from worker.jobs.job import Job, Progress
 from worker.jobs.status import JobStatus
 from worker.jobs.totals import ExportTotals
 from worker.lifecycle.actions import JobActions
-from worker.records.cursor import Cursor, goes_back, without_repeat
-from worker.records.page import read_page, record_ids
+from worker.records.cursor import Cursor, goes_back
+from worker.records.page import read_page, record_ids, without_repeat
 from worker.records.types import ExportType
 from worker.settings import WorkerSettings
 
@@ -64,7 +64,7 @@ class World:
         return Changing(sources if first == "legacy" else sources[::-1], after_calls)
 
     def account(self, **settings: Any) -> None:  # noqa: ANN401 - an account's
-        """Have contacts many of whose ids follow each other: between those an offset of one more or less loses one."""
+        """Set up contacts many of whose ids are consecutive: there an offset that is off by one loses a record."""
         settings = {"id_strides": {"contacts": 2}, **settings}
         self.shop.hubspot.add_account(HUB, records={"contacts": CONTACTS}, rate_limit=0, **settings)
 
@@ -315,7 +315,7 @@ def test_only_a_repeat_of_the_very_record_before_is_dropped(
 ) -> None:
     given = read_page(ExportType.CONTACTS, page(*ids))
 
-    found, found_ids = without_repeat(ExportType.CONTACTS, given, ids, last_id=last_id)
+    found, found_ids = without_repeat(ExportType.CONTACTS, given, last_id=last_id)
 
     assert (record_ids(ExportType.CONTACTS, found.body), list(found_ids), found.records) == (left, left, len(left))
     assert (found.has_more, found.offset) == (True, 9)

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from worker.current_copy.mongo.documents import to_body, to_fields
 from worker.current_copy.record import records_of
 from worker.hubspot.dated_format import read_dated_page, to_documented_body
+from worker.records.envelope import PageUnreadableError
 from worker.records.page import (
     Page,
-    PageUnreadableError,
     first_records,
     read_page,
     record_ids,
@@ -24,7 +24,8 @@ from worker.records.page import (
     split_records,
     without_record,
 )
-from worker.records.types import PAGE_FORMATS, ExportType
+from worker.records.registry import OBJECT_TYPES
+from worker.records.types import ExportType
 
 IDS = {ExportType.CONTACTS: "vid", ExportType.COMPANIES: "companyId", ExportType.DEALS: "dealId"}
 INSTANT = "2026-01-09T00:00:00.000Z"
@@ -49,7 +50,7 @@ written = {b'"': b'"\xff', b"{": b"{\n", b":": b": ", b"e": b"\xe9"}
 
 
 def whole(export_type: ExportType, number: int) -> bytes:
-    """Give a record as HubSpot sends it, with an id of its own."""
+    """Return a record as HubSpot sends it, with an id of its own."""
     if export_type is ExportType.NOTES:
         return b'{"engagement": {"id":%d, "type":"NOTE"},"metadata":{"body":"\\u00e9\xf0\x9f\x98\x80"}}' % number
     return b'{"%b": %d,"properties":{"a":{"value":"1.10","n":1.10}}, "x":[]}' % (IDS[export_type].encode(), number)
@@ -61,7 +62,7 @@ def whole_object(number: int) -> dict[str, Any]:
 
 @st.composite
 def odd_records(draw: st.DrawFn) -> bytes:
-    """Give what has been made of a record: JSON, or nearly, as Python and gateways write it."""
+    """Return what has been made of a record: JSON, or nearly, as Python and gateways write it."""
     text = json.dumps(draw(anything), ensure_ascii=draw(st.booleans())).encode(errors="surrogatepass")
     for old, new in written.items():
         if draw(st.integers(0, 9)) == 0 and old != b'"':
@@ -78,9 +79,9 @@ def _in_texts(text: bytes, old: bytes, new: bytes) -> bytes:
 
 @st.composite
 def pages(draw: st.DrawFn) -> tuple[ExportType, bytes, list[bytes | None]]:
-    """Give a page of the legacy API, and its records; None for one that was touched."""
+    """Return a page of the legacy API, and its records; None for one that was touched."""
     export_type = draw(st.sampled_from(ExportType))
-    keys_of_type = PAGE_FORMATS[export_type]
+    keys_of_type = OBJECT_TYPES[export_type].page
     odd = draw(st.dictionaries(st.integers(0, 5), odd_records(), max_size=3))
     untouched = [None if place in odd else whole(export_type, 1000 + place) for place in range(6)]
     records = [odd[place] if each is None else each for place, each in enumerate(untouched)]
@@ -136,7 +137,7 @@ def test_no_record_of_the_dated_api_is_lost_either(
     objects = [odd[place] if place in odd else whole_object(1000 + place) for place in range(6)]
     body = json.dumps({"results": objects}, ensure_ascii=ascii_only).encode(errors="surrogatepass")
     plain = json.loads(to_documented_body(export_type, json.dumps({"results": [whole_object(1)]}).encode()))
-    (pattern,) = plain[PAGE_FORMATS[export_type].list_key]
+    (pattern,) = plain[OBJECT_TYPES[export_type].page.list_key]
 
     page = read_dated_page(export_type, body)
 

@@ -6,16 +6,10 @@ import json
 
 import pytest
 
-from worker.records.page import (
-    PageUnreadableError,
-    export_type_of,
-    first_records,
-    read_page,
-    record_ids,
-    split_records,
-    without_record,
-)
-from worker.records.types import PAGE_FORMATS, ExportType
+from worker.records.envelope import PageUnreadableError
+from worker.records.page import export_type_of, first_records, read_page, record_ids, split_records, without_record
+from worker.records.registry import OBJECT_TYPES
+from worker.records.types import ExportType
 
 IDS = {
     ExportType.CONTACTS: b'{"vid":%b,"a":1}',
@@ -70,7 +64,7 @@ def test_a_list_that_is_null_is_empty_and_one_that_is_missing_is_none() -> None:
 @pytest.mark.parametrize("export_type", ExportType)
 @pytest.mark.parametrize("written", [b'"501"', b"501.0", b"5.01e2"])
 def test_an_id_in_another_spelling_counts(export_type: ExportType, written: bytes) -> None:
-    key = PAGE_FORMATS[export_type].list_key.encode()
+    key = OBJECT_TYPES[export_type].page.list_key.encode()
     body = b'{"%b":[%b,%b]}' % (key, IDS[export_type] % written, IDS[export_type] % b"502")
     assert record_ids(export_type, body) == [501, 502]
     assert read_page(export_type, body).body is body

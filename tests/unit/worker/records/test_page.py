@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from worker.records.envelope import PageUnreadableError
 from worker.records.page import (
-    PageUnreadableError,
     first_records,
     ids_of,
     read_page,
@@ -18,7 +18,8 @@ from worker.records.page import (
     without_first_record,
     without_record,
 )
-from worker.records.types import PAGE_FORMATS, ExportType
+from worker.records.registry import OBJECT_TYPES
+from worker.records.types import ExportType
 
 
 @pytest.mark.parametrize(
@@ -38,7 +39,7 @@ def test_each_type_is_read_in_hubspots_spelling(export_type: ExportType, body: d
 @pytest.mark.parametrize("export_type", ExportType)
 @pytest.mark.parametrize("flag", ["has-more", "hasMore"])
 def test_either_spelling_of_the_flag_is_understood_for_every_type(export_type: ExportType, flag: str) -> None:
-    body = json.dumps({PAGE_FORMATS[export_type].list_key: [], flag: True, "offset": 3}).encode()
+    body = json.dumps({OBJECT_TYPES[export_type].page.list_key: [], flag: True, "offset": 3}).encode()
     assert read_page(export_type, body).has_more is True
 
 
@@ -97,7 +98,7 @@ any_json = st.recursive(
 
 
 def body_with(export_type: ExportType, *records: object) -> bytes:
-    envelope = {PAGE_FORMATS[export_type].list_key: records, "offset": 3}
+    envelope = {OBJECT_TYPES[export_type].page.list_key: records, "offset": 3}
     return json.dumps(envelope).encode()
 
 
@@ -204,7 +205,9 @@ def test_ids_are_read_with_the_page_and_stay_those_of_its_records(
 ) -> None:
     names = {ExportType.CONTACTS: "vid", ExportType.COMPANIES: "companyId", ExportType.DEALS: "dealId"}
     records = [{names[export_type]: each} if export_type in names else {"engagement": {"id": each}} for each in ids]
-    page = read_page(export_type, json.dumps({PAGE_FORMATS[export_type].list_key: records, "hasMore": True}).encode())
+    page = read_page(
+        export_type, json.dumps({OBJECT_TYPES[export_type].page.list_key: records, "hasMore": True}).encode()
+    )
     assert page.ids == tuple(ids)
 
     shorter = [first_records(export_type, page, count) for count in range(len(ids) + 1)]

@@ -180,7 +180,7 @@ def test_engagements_that_were_read_stay_and_all_notes_that_are_left_come_with_a
 
 
 def dated_notes(shop: Workshop, source: CrmSource) -> set[int]:
-    """Give the ids of all notes, read from the dated API."""
+    """Return the ids of all notes, read from the dated API."""
     job_id = shop.add_job(export_type=ExportType.NOTES, job_id="all notes")
     shop.exporter(api="dated", source=source).run_slice(job_id)
     found = shop.pages.read(job_id, ExportType.NOTES, start=0, limit=RECORDS).records

@@ -25,7 +25,7 @@ LANE = Lane(after=100, until=900, place=200)
 
 
 def export(**changes: Any) -> Job:  # noqa: ANN401 - fields of Job
-    """Give an export that may be read in lanes."""
+    """Return an export that may be read in lanes."""
     job = Job(
         job_id="j1",
         account_id="a1",

@@ -67,7 +67,7 @@ class Run:
             self.shop.clock.advance(LEASE_S + 1)
 
     def results(self) -> list[tuple[int, int]]:
-        """Give what who reads the results finds: ids, and how often each contact had been changed."""
+        """Return what who reads the results finds: ids, and how often each contact had been changed."""
         found = self.shop.pages.read(self.job_id, ExportType.CONTACTS, start=0, limit=10**6)
         return [(record["vid"], record["version"]) for record in map(msgspec.json.decode, found.records)]
 

@@ -90,7 +90,7 @@ class Bench:
         return len(set(self.chosen) - set(self.shop.ids_in_hubspot()))
 
     def readable_ids(self) -> list[int]:
-        """Give the ids of what the job's results hold now."""
+        """Return the ids of what the job's results hold now."""
         found = self.shop.pages.read("j1", ExportType.CONTACTS, start=0, limit=self.job.readable)
         return [msgspec.json.decode(record)["vid"] for record in found.records]
 
@@ -107,7 +107,7 @@ class Bench:
 
 
 def place_in(query: PageQuery) -> int:
-    """Give behind which record a call asks; contacts' offsets name it."""
+    """Return behind which record a call asks; contacts' offsets name it."""
     place = query.offset or query.after_id or 0
     assert isinstance(place, int)
     return place

@@ -53,7 +53,7 @@ class RestlessTokenStore(InMemoryTokenStore):
 
 @pytest.fixture
 def refused(world: AccountWorld) -> AccountWorld:
-    """Give a world in which HubSpot has refused the stored token."""
+    """Return a world in which HubSpot has refused the stored token."""
     world.store_token(is_live=False)
     world.hubspot.tokens.revoke(HUB)
     with pytest.raises(ReconnectRequiredError):
@@ -67,7 +67,7 @@ def refusal_in(world: AccountWorld) -> Refusal | None:
 
 
 def restore(world: AccountWorld) -> None:
-    """Have HubSpot take the same refresh token again."""
+    """Let HubSpot accept the same refresh token again."""
     world.hubspot.tokens.install(HUB, f"refresh-{HUB}")
 
 

@@ -70,7 +70,7 @@ class Endpoints:
         return f"answer of {url}"
 
     def asked_by(self, worker: TokenAddresses) -> list[str]:
-        """Give which endpoints a call asks, and in which order."""
+        """Return which endpoints a call asks, and in which order."""
         self.asked.clear()
         worker.ask(self.call)
         return list(self.asked)
@@ -130,7 +130,7 @@ def test_two_that_lie_further_apart_than_a_day_are_two_beginnings() -> None:
 
 
 def moved(endpoints: Endpoints) -> TokenAddresses:
-    """Give a worker once it is remembered that the endpoint that is set is gone."""
+    """Return a worker once it is remembered that the endpoint that is set is gone."""
     endpoints.failures[DATED] = missing()
     for _ in range(2):
         endpoints.worker().ask(endpoints.call)

@@ -361,7 +361,7 @@ def during_the_call(
 
 
 def elsewhere(leases: InMemoryRenewalLeases) -> RenewalLease:
-    """Have another worker renew the token of the usual account and owner."""
+    """Let another worker renew the token of the usual account and owner."""
     lease = leases.acquire("a1", "u1", lease_s=LEASE_S)
     assert lease is not None
     return lease

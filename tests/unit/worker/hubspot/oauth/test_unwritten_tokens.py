@@ -56,7 +56,7 @@ class Pause:
         self._tries.acquire(timeout=30)
 
     def let_try(self, unwritten: UnwrittenTokens) -> None:
-        """Have the writer try once, and wait for what comes of it."""
+        """Let the writer try once, and wait for the outcome."""
         assert self._waiting.acquire(timeout=PATIENCE_S)
         self._tries.release()
         while unwritten.find("a1", "u1") is not None:
@@ -112,7 +112,7 @@ class World:
         return self.connections.find("a1", "u1")
 
     def let_write(self) -> None:
-        """Have the worker that keeps a token try to write it."""
+        """Let the worker that keeps a token try to write it."""
         self.pause.let_try(self.unwritten)
 
     def is_written(self) -> bool:
@@ -121,7 +121,7 @@ class World:
 
 @pytest.fixture
 def world() -> Iterator[World]:
-    """Give a world whose token has ended, and whose database goes away while HubSpot replaces the refresh token."""
+    """Return a world whose token has ended, and whose database goes away while HubSpot replaces the refresh token."""
     world = World()
     world.endpoint.then = world.goes_away
     world.tokens.put(
