@@ -92,23 +92,12 @@ class LeasedJob:
         Its word on the limit is passed on; where it was asked for too much, the next call asks for less. A page of the
         legacy list takes back that the list was said to be gone. Raises PortalChangedError.
         """
-        job = self.job
-        if job.hub_id is None or attempt.hub_id != job.hub_id:
+        if self.job.hub_id is None or attempt.hub_id != self.job.hub_id:
             self.belong_to(attempt.hub_id)
-            job = self.job
-        tally, fetched, error = job.tally, attempt.fetched, attempt.error
-        for _ in range(attempt.answered):
-            tally = tally.after_call(_OK)
-        if attempt.answered:
-            job = replace(job, further_calls=job.further_calls + attempt.answered)
-        if error is not None:
-            tally, job = tally.after_call(error.status), _asking_for_less(job, error, asked)
-        elif fetched is not None:
-            tally = tally.after_call(_OK)
-        self.apply(replace(job, tally=tally))
-        quota = fetched.quota if fetched is not None else error.quota if error is not None else None
-        if quota is not None:
-            self.tools.limiter.learn(job.account_id, quota, hub_id=job.hub_id)
+        self.apply(_with_calls(self.job, attempt, asked))
+        job, fetched, answer = self.job, attempt.fetched, attempt.fetched or attempt.error
+        if answer is not None and answer.quota is not None:
+            self.tools.limiter.learn(job.account_id, answer.quota, hub_id=job.hub_id)
         if self._sighting is not None and fetched is not None and fetched.api == CrmApi.LEGACY and not job.reads_feed:
             sighting, self._sighting = self._sighting, None
             self.tools.apis.take_back(sighting)
@@ -194,6 +183,16 @@ class LeasedJob:
                 self.tools.schedules.note_portal(sync.sync.schedule_id, of_sync)
         self.apply(replace(self.job, hub_id=of_sync))
         self.job.require_portal(read)
+
+
+def _with_calls(job: Job, attempt: Attempt, asked: Job) -> Job:
+    tally, error = job.tally, attempt.error
+    for _ in range(attempt.answered):
+        tally = tally.after_call(_OK)
+    if attempt.fetched is not None or error is not None:
+        tally = tally.after_call(_OK if error is None else error.status)
+    counted = replace(job, tally=tally, further_calls=job.further_calls + attempt.answered)
+    return counted if error is None else _asking_for_less(counted, error, asked)
 
 
 def _asking_for_less(job: Job, error: HubSpotError, asked: Job) -> Job:
