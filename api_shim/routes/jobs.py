@@ -52,7 +52,7 @@ async def jobs(
         after=_CURSORS.read(cursor) if cursor else None,
         limit=most + 1,
     )
-    found, further = _CURSORS.page(await service.newest(wanted), limit=most, place=lambda job: job.sort_key)
+    found, further = _CURSORS.page(await service.newest(wanted), limit=most, place=lambda job: job.place)
     return list_answer(found, cursor=further)
 
 

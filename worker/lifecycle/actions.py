@@ -169,6 +169,8 @@ class JobActions:
 
     def _followed(self, jobs: Sequence[Job]) -> list[Job]:
         going_on = [job for job in jobs if job.is_expanded and not job.status.is_terminal]
+        if not going_on:
+            return list(jobs)
         children = {child.job_id: child for child in self._jobs.children_of(going_on)}
         return [follow(job, [children[each] for each in job.children if each in children]) for job in jobs]
 

@@ -118,7 +118,7 @@ class MongoStoredPages(PageCollection):
         deletes them one after the other: that shows as a gap.
         """
         end = start
-        for document in self._in_order({"job_id": job_id, "records_through": {"$gt": start}}, counted):
+        for document in self._from(job_id, start, counted):
             page = self._reader.page(document)
             with self._reader.setting_aside(document["_id"]):
                 first = document["records_through"] - page.records
@@ -127,6 +127,18 @@ class MongoStoredPages(PageCollection):
                 raise JobNotFoundError
             yield from records[max(0, end - first) :]
             end = max(end, first + page.records)
+
+    def _from(self, job_id: str, start: int, counted: Sequence[Block] | None) -> Iterator[Document]:
+        # One page first: most reads end within it, and a batch would bring three more, and leave a cursor to be killed.
+        wanted = {"job_id": job_id, "records_through": {"$gt": start}}
+        first = self._pages.find_one(wanted, sort=[("records_through", ASCENDING)])
+        if first is None:
+            return
+        # An empty page, or one that is not counted, may end at the same record as the page that is wanted.
+        if first.get("records") and (counted is None or is_among(counted, place_in(first["_id"])[1])):
+            yield first
+            wanted = {"job_id": job_id, "records_through": {"$gt": first["records_through"]}}
+        yield from self._in_order(wanted, counted)
 
     def _in_order(self, wanted: Document, counted: Sequence[Block] | None) -> Iterator[Document]:
         for document in self._pages.find(wanted).sort("records_through", ASCENDING).batch_size(_PAGES_A_BATCH):
