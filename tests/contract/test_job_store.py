@@ -392,7 +392,7 @@ def test_a_list_goes_on_after_any_place_whatever_came_meanwhile(world: JobWorld)
     whole = listed(world)
 
     for number, job_id in enumerate(whole):
-        place = world.store.get(job_id, account_id="a1").sort_key
+        place = world.store.get(job_id, account_id="a1").place
         created(world, 0)
         assert listed(world, replace(ALL, after=place)) == whole[number + 1 :]
         assert listed(world, replace(ALL, after=place, limit=2)) == whole[number + 1 : number + 3]
@@ -402,7 +402,7 @@ def test_a_list_goes_on_after_a_job_that_was_removed_meanwhile(world: JobWorld) 
     _, second, third = created(world, 1, 2, 3)
     world.store.start_removal(second)
 
-    assert listed(world, replace(ALL, after=second.sort_key)) == [third.job_id]
+    assert listed(world, replace(ALL, after=second.place)) == [third.job_id]
 
 
 def test_jobs_are_narrowed_down_by_status_and_type(world: JobWorld) -> None:

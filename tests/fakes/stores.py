@@ -167,7 +167,7 @@ class InMemoryJobStore(_Store):
     def newest(self, wanted: JobQuery) -> list[Job]:
         self._answer()
         found = [job for job in self.all if self._is_wanted(job, wanted)]
-        return sorted(found, key=lambda job: job.sort_key, reverse=True)[: wanted.limit]
+        return sorted(found, key=lambda job: job.place, reverse=True)[: wanted.limit]
 
     def states_of(self, job_ids: Collection[str]) -> Mapping[str, JobStatus]:
         self._answer()
@@ -580,7 +580,7 @@ class InMemoryJobStore(_Store):
             and job.status in (wanted.statuses or JobStatus)
             and job.type_name in (wanted.types or JOB_TYPES)
             and not job.has_expired(at=self._clock())
-            and (wanted.after is None or job.sort_key < wanted.after)
+            and (wanted.after is None or job.place < wanted.after)
         )
 
     def _is_due(self, stored: _StoredJob) -> bool:

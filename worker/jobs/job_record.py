@@ -195,7 +195,7 @@ class JobRecord:
         return self.kind is JobKind.SYNC or self.parent_id is not None
 
     @property
-    def sort_key(self) -> JobSortKey:
+    def place(self) -> JobSortKey:
         """The job's sort key in a list."""
         return self.created_at, self.job_id
 
