@@ -53,6 +53,7 @@ def create_app(  # noqa: PLR0913 - everything it is made of, each by name
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        # A shim that starts while MongoDB is away answers 503 until it is back.
         with suppress(StoreUnavailableError):
             await run_in_threadpool(prepare)
         listening = asyncio.create_task(service.waiter.listen())
@@ -69,7 +70,7 @@ def create_app(  # noqa: PLR0913 - everything it is made of, each by name
         openapi_tags=TAGS,
         generate_unique_id_function=lambda route: route.name,
         lifespan=lifespan,
-        redirect_slashes=False,
+        redirect_slashes=False,  # an unknown path is a 404 in the documented body
         docs_url=None,
         redoc_url=None,
         # FastAPI's own spans would hold whole paths and queries.

@@ -167,11 +167,13 @@ class JwtVerifier:
         )
 
     def _remember(self, name: bytes, verified: _Verified) -> None:
+        # Dictionaries keep the order of insertion: the entry verified first goes.
         if len(self._verified) >= _MOST_VERIFIED:
             del self._verified[next(iter(self._verified))]
         self._verified[name] = verified
 
     def _decode(self, token: str, keys: Sequence[Any]) -> tuple[Any, dict[str, Any]]:
+        # Only a wrong signature makes the next key worth trying; the errors of the last one are raised.
         for key in keys[:-1]:
             with suppress(jwt.InvalidSignatureError):
                 return key, self._decode_with(key, token)

@@ -167,6 +167,7 @@ class ExportApi:
 
     def _start(self, path: str, body: Mapping[str, object]) -> JobState:
         """Start a job. If the answer is lost the request is repeated: under one key the job is started once."""
+        # Only lost answers are repeated: one that says "later" is for the user to decide.
         once = {"Idempotency-Key": str(uuid4())}
         ask = partial(self._ask, "POST", path, json=body, headers=once)
         try:

@@ -43,6 +43,7 @@ def _continue(api: ExportApi, job_id: str, query: Mapping[str, str], written: _W
         if written.tag not in {None, download.tag}:
             raise ApiError("The job has changed while it was downloaded: download it again")
         written.tag = download.tag
+        # The server always starts from the first byte: what is known already is skipped.
         known = written.size
         for chunk in download.chunks:
             written.write(chunk[known:])

@@ -71,6 +71,7 @@ class StoredState(Collector):
         return ()
 
     def collect(self) -> Iterable[Metric]:
+        # Under a lock: concurrent scrapes share one read.
         with self._reading:
             if self._monotonic() >= self._fresh_until:
                 self._known, rest_s = self._read()

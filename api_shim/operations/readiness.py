@@ -14,7 +14,7 @@ from worker.messaging.celery_queues import NOT_REACHED, nodes_of
 from worker.mongo.database import MongoDatabase, translated_errors
 
 _BROKER_TIMEOUT_S = 2
-_WITHIN_S = 2.5  # a client is told within 3 s
+_WITHIN_S = 2.5  # a client learns within 3 s
 
 Checks = Mapping[type[UnavailableError], Callable[[], None]]
 """The error of a server that is away -> a check that returns if the server answers, else raises UnavailableError."""

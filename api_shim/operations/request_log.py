@@ -78,7 +78,7 @@ class RequestLog:
                 headers[REQUEST_ID] = request_id
                 headers["X-Content-Type-Options"] = "nosniff"
                 if scope["path"].startswith(f"{BASE_PATH}/"):
-                    headers.setdefault("Cache-Control", "no-store")
+                    headers.setdefault("Cache-Control", "no-store")  # answers hold customers' records
             await send(message)
 
         try:

@@ -97,6 +97,7 @@ async def callback(
 
     If the link is bound to a session, the code is sealed in a ticket, which `POST /connect/confirm` exchanges.
     """
+    # A browser is at the other end: errors go to the app's page where one is set, as parameters.
     try:
         _require_once(request)
         outcome = await _finish(service, state=state, code=code, error=error)

@@ -44,6 +44,7 @@ class DirectRoutes:
         self._guarded = ServerErrorMiddleware(self._answer, handler=of.exception_handlers[Exception])
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        # Behind a root path the templates would not match as they do in FastAPI.
         if scope["type"] == "http" and not scope.get("root_path"):
             for method, pattern, route in self._routes:
                 if method == scope["method"] and (found := pattern.match(scope["path"])):

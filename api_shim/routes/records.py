@@ -60,6 +60,7 @@ def records(
     after = _read_cursor(copy, service, cursor) if cursor else None
     found = service.read(copy, shown=deleted or Shown.LIVING, since=changed_since, after=after, limit=most + 1)
     page = found[:most]
+    # An empty page repeats the cursor: later changes come after it.
     last = page[-1].place if page else after
     further = _cursor(copy, last) if last is not None else None
     is_full = sum(len(record.body) for record in found) >= MOST_BYTES_AT_ONCE

@@ -184,6 +184,7 @@ class ConnectionService:
 
     def disconnect(self, caller: Caller) -> None:
         """Remove the stored token and all that is known of it. Blocks. Raises TokenNotFoundError."""
+        # The rest is removed whether there was a token or not: an earlier call may have been interrupted.
         was_there = self.tokens.remove(caller.account_id, caller.uid)
         self.known_tokens.forget(caller.account_id, caller.uid)
         self.connections.remove(caller.account_id, caller.uid)

@@ -115,6 +115,7 @@ class ExportService:
         TooManyRequestsError with nothing stored.
         """
         limit = self.waiting_limit.one_more(job.account_id, job.owner)
+        # Watched before it is published: a worker may be done before the submission returns.
         with limit, self.waiter.watch(job.job_id, self.control.states_of) as watch:
             try:
                 await self._submit_page(job)
@@ -130,6 +131,7 @@ class ExportService:
         Raises JobNotFoundError, and TooManyRequestsError where it would have to wait.
         """
         read = self._reading(job_id, account_id=caller.account_id)
+        # Watched before it is read: a change between the two would be missed.
         with self.waiter.watch(job_id, self.control.states_of) as watch:
             job = await read()
             if job.status.is_terminal or wait_s <= 0:
@@ -152,7 +154,7 @@ class ExportService:
         if remaining <= 0:
             return RecordSlice(start, [])
         found = self.pages.read(job.job_id, job.records_type, counted=job.counted_pages, start=start, limit=remaining)
-        if found.end == start:
+        if found.end == start:  # the pages went with the job, after it was read
             raise JobNotFoundError
         return found
 
@@ -187,6 +189,7 @@ class ExportService:
         """Wait for the page of a page job, or for its end. Once the page is signalled the job need not be read."""
         read = self._reading(job.job_id, account_id=job.account_id)
         async for signal in watch.signals(within_s=wait_s):
+            # The page is announced before the job's end is stored, which saves the client that write.
             if signal is Arrival.PAGE or signal is JobStatus.SUCCEEDED:
                 return await run_in_threadpool(self.pages.get, job.job_id, 0)
             if signal is Hint.LOOK or signal.is_terminal:

@@ -141,6 +141,7 @@ class GroupCommit:
         if in_time := group[len(late) :]:  # late jobs come first: all wait equally long
             self._being_stored += 1
             commit = loop.create_task(self._commit(in_time))
+            # The loop holds only weak references to tasks.
             self._commits.add(commit)
             commit.add_done_callback(self._commits.discard)
         self._schedule(loop)
@@ -181,6 +182,7 @@ class GroupCommit:
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout_at(max(ends_at, loop.time() + _AT_LEAST_S)), self._publishing:
+                # A timeout does not stop the publication: it may still arrive, which does no harm.
                 await asyncio.wrap_future(self._start_publishing(stored))
         except (BrokerUnavailableError, TimeoutError):
             self._metrics.publish_failures.inc(len(stored.jobs))
