@@ -16,7 +16,7 @@ _UNLOCKED = "new-"
 
 @contextmanager
 def temporary_state() -> Iterator[Path]:
-    """Give an empty folder that only this user can read; gone afterwards.
+    """Make an empty folder that only this user can read, and remove it afterwards.
 
     A run that was killed leaves about 300 MB behind. Its lock went with it, so its folder is recognised and removed.
     """
