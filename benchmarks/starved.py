@@ -135,8 +135,11 @@ def _stop_s(chance: random.Random) -> float:
     return math.exp(chance.uniform(math.log(_SHORTEST_STOP_S), math.log(_LONGEST_STOP_S)))
 
 
-def run(seed_: int, *, seconds: float, accounts: int = 3) -> Findings:
-    """Do what is planned for that seed while exports run, and look at what HubSpot saw."""
+def run(seed_: int, *, seconds: float, accounts: int = 3, burners: int | None = None) -> Findings:
+    """Do what is planned for that seed while exports run, and look at what HubSpot saw.
+
+    `burners` processes take what they get of the processor; None: one a core.
+    """
     settings = {"HUBSPOT_RATE_LIMIT": f"{CALLS}/{WINDOW_S:g}"}
     options = StackOptions(settings=settings, workers=_WORKERS, worker_arguments=(f"--concurrency={_CONCURRENCY}",))
     with temporary_state() as folder, Stack(folder, options=options) as stack, requests.Session() as session:
@@ -157,7 +160,7 @@ def run(seed_: int, *, seconds: float, accounts: int = 3) -> Findings:
         with suppress(PermissionError):
             os.setpriority(os.PRIO_PROCESS, stack.hubspot.pid, _FIRST)
         plan = make_plan(seed_, seconds=seconds)
-        with _all_cores_taken():
+        with _cores_taken(os.cpu_count() or 1 if burners is None else burners):
             _carry_out(plan, stack, seconds=seconds)
         return _find(stack, portals, plan, seconds=seconds)
 
@@ -194,9 +197,9 @@ def _instants(calls: Sequence[Mapping[str, Any]]) -> Sequence[float]:
 
 
 @contextmanager
-def _all_cores_taken() -> Iterator[None]:
+def _cores_taken(burners: int) -> Iterator[None]:
     with ExitStack() as ends:
-        for _ in range(os.cpu_count() or 1):
+        for _ in range(burners):
             burner = subprocess.Popen([sys.executable, "-c", "while True: pass"])
             ends.callback(burner.wait)
             ends.callback(burner.kill)
