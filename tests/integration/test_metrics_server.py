@@ -1,4 +1,4 @@
-"""A worker's metrics over HTTP: they are there, and where they cannot be the worker goes on."""
+"""A worker's metrics over HTTP: they are served, and a port that cannot be had does not stop the worker."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from worker.telemetry.metrics_server import serve_metrics
 
 @pytest.fixture
 def taken() -> Iterator[int]:
-    """Give a port that somebody listens at."""
+    """Return a port that is in use."""
     with socket.create_server((HOST, 0)) as server:
         yield server.getsockname()[1]
 
