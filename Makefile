@@ -21,11 +21,11 @@ demo: setup
 up: setup
 	@$(BIN)/python -m sandbox up
 
-# File by file, in the order of the folders: acceptance first, whose tests are the longest and wait the most. They leave
-# half of two cores idle, so twice as many run at once as there are cores, where there are few; `make test AT_ONCE=2` changes that.
+# Group by group (tests/acceptance/conftest.py), the longest first. Acceptance tests come before all others and wait for most
+# of their time, so more run at once than there are cores, where there are few; `make test AT_ONCE=2` changes that.
 AT_ONCE = $(shell $(BIN)/python -c 'import os; cores = os.cpu_count(); print(max(cores, min(2 * cores, 8)))')
 test: setup
-	@$(BIN)/python -m pytest --numprocesses=$(AT_ONCE) --dist=loadfile --no-loadscope-reorder
+	@$(BIN)/python -m pytest --numprocesses=$(AT_ONCE) --dist=loadgroup --no-loadscope-reorder
 
 lint: setup
 	@$(BIN)/ruff format --check .

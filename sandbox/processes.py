@@ -69,7 +69,7 @@ class Process:
 
     @property
     def is_alive(self) -> bool:
-        """Whether the child runs now."""
+        """Whether the child is running."""
         return self._child is not None and self._child.poll() is None
 
     def start(self) -> Self:
@@ -78,7 +78,7 @@ class Process:
             raise RuntimeError("a child must be started from the main thread: it would be killed with any other one")
         if self.is_alive:
             raise RuntimeError(f"{self.name} runs already")
-        self._log_start = self.log.stat().st_size if self.log.exists() else 0
+        self.mark_log()
         self._child = self._spawn()
         return self
 
@@ -90,8 +90,12 @@ class Process:
         wait_until(lambda: self._ready(self), watched=[self], timeout_s=timeout_s, pause=pause)
         return self
 
+    def mark_log(self) -> None:
+        """Make `has_written` ignore what the child has written so far."""
+        self._log_start = self.log.stat().st_size if self.log.exists() else 0
+
     def has_written(self, text: str) -> bool:
-        """Whether the child has written this since it was last started."""
+        """Return whether the child has written this since it was last started, or since `mark_log`."""
         with suppress(FileNotFoundError), self.log.open("rb") as file:
             file.seek(self._log_start)
             return text.encode() in file.read()

@@ -61,18 +61,20 @@ class Stack:
         self.mongo = embedded_mongo(folder, members=self.options.mongo_members, ttl_sweep_s=self.options.ttl_sweep_s)
         self.redis = embedded_redis(folder)
         self.settings = {**self._usual_settings(), **self.options.settings}
-        clocks = ShiftedClocks(folder, self.options.clock_shifts_s)
-        self._programs = Programs(folder=folder, settings=self.settings, clocks=clocks)
+        self._clocks = ShiftedClocks(folder, self.options.clock_shifts_s)
+        self._programs = Programs(folder=folder, settings=self.settings, clocks=self._clocks)
         self.hubspot = self._programs.hubspot(self._ports["hubspot"].number)
         self.shim = self._programs.shim(self._ports["shim"].number)
         self.workers: list[Process] = []
         self.beats: list[Process] = []
+        self._workers_started = 0
 
     def __enter__(self) -> Self:
         with ExitStack() as cleanup:
             session = cleanup.enter_context(requests.Session())
             self.hubspot_control = HubSpotControl(self.hubspot_url, session=session)
-            cleanup.callback(lambda: stop_all(self._servers))
+            # without a grace: their data goes with the folder, and an orderly end takes a second
+            cleanup.callback(lambda: stop_all(self._servers, grace_s=0))
             cleanup.callback(self._stop_product)
             self._start()
             self._cleanup = cleanup.pop_all()
@@ -103,12 +105,22 @@ class Stack:
         for process in (*self._servers, *self._product):
             process.check()
 
-    def start_worker(self, *arguments: str) -> Process:
-        """Start one more worker and return at once; its `wait_ready` waits until it takes tasks."""
-        words = (*self.options.worker_arguments, *arguments)
-        worker = self._programs.worker(len(self.workers) + 1, *words)
+    def start_worker(self, *arguments: str, settings: Mapping[str, str] | None = None) -> Process:
+        """Start one more worker and return at once; its `wait_ready` waits until it takes tasks.
+
+        `arguments` and `settings` are its own, and outrank those of the stack. Its number was no other worker's.
+        """
+        self._workers_started += 1
+        programs = Programs(folder=self.folder, settings={**self.settings, **(settings or {})}, clocks=self._clocks)
+        worker = programs.worker(self._workers_started, *self.options.worker_arguments, *arguments)
         self.workers.append(worker)
         return worker.start()
+
+    def dismiss_workers(self) -> None:
+        """Kill all workers and forget them, as if none had been started."""
+        for worker in self.workers:
+            worker.kill()
+        self.workers.clear()
 
     def start_beat(self) -> Process:
         """Start one more beat and return at once."""
@@ -125,7 +137,7 @@ class Stack:
         return [self.shim, *self.beats, *self.workers]
 
     def _stop_product(self) -> None:
-        """Let the slices at hand come to their end, unless a server that they need for it is gone."""
+        """Let running slices end in order, unless a server that they need is gone."""
         can_end_well = all(server.is_alive for server in self._servers)
         stop_all(self._product, grace_s=_GRACE_S if can_end_well else _GRACE_WITHOUT_SERVERS_S)
 

@@ -16,7 +16,7 @@ _UNLOCKED = "new-"
 
 @contextmanager
 def temporary_state() -> Iterator[Path]:
-    """Give an empty folder that only this user can read; gone afterwards.
+    """Make an empty folder that only this user can read, and remove it afterwards.
 
     A killed run leaves about 300 MB behind. The kernel has released its lock, by which the next run recognises it.
     """

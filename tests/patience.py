@@ -14,13 +14,14 @@ PATIENCE_S = 120.0
 HELD_UP_S = 10.0
 """What a machine without time for us may add to a duration that is promised."""
 
-_EVERY_S = 0.02
+_AT_FIRST_S, _AT_LAST_S = 0.01, 0.1  # between looks, which take processor time from what is waited for
 
 
 def until(look: Callable[[], T], holds: Callable[[T], object] = bool, *, within_s: float = PATIENCE_S) -> T:
-    """Look again and again; give what is there as soon as something holds of it."""
-    give_up_at = time.monotonic() + within_s
+    """Poll until the condition holds, and return what `look` returned then."""
+    give_up_at, pause_s = time.monotonic() + within_s, _AT_FIRST_S
     while not holds(found := look()):
         assert time.monotonic() < give_up_at, found
-        time.sleep(_EVERY_S)
+        time.sleep(pause_s)
+        pause_s = min(1.5 * pause_s, _AT_LAST_S)
     return found

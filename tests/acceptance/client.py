@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import requests
@@ -33,6 +33,8 @@ class Client:
     account: Account
     token: str
     session: requests.Session
+    shim_url: str = ""
+    """Where to ask instead of the stack's own shim."""
 
     def get(self, path: str, query: Query | None = None, **headers: str) -> requests.Response:
         return self._send("GET", path, headers, params=query)
@@ -47,13 +49,13 @@ class Client:
         return self._send("DELETE", path, headers)
 
     def start(self, export_type: str, body: object = None) -> str:
-        """Start an export and give the path of its job below the base path."""
+        """Start an export, and return the path of its job below the base path."""
         answer = self.post(f"/export/{export_type}", body)
         assert answer.status_code == 202, answer.text
         return answer.headers["Location"].removeprefix(BASE_PATH)
 
     def job(self, path: str, *, prefer: str = "") -> Json:
-        """Read a job. Who is told that a server is away asks again."""
+        """Read a job, and retry while a server is unavailable."""
         answer = until(lambda: self.get(path, Prefer=prefer), lambda answer: answer.status_code != AWAY)
         assert answer.status_code == 200, answer.text
         data: Json = answer.json()["data"]
@@ -69,11 +71,11 @@ class Client:
             assert time.monotonic() < give_up_at, job
 
     def reached(self, path: str, *, pages: int, within_s: float = PATIENCE_S) -> Json:
-        """Give a job as soon as it has stored so many pages."""
+        """Return a job as soon as it has stored so many pages."""
         return until(lambda: self.job(path), lambda job: job["progress"]["pages"] >= pages, within_s=within_s)
 
     def stored_ids(self, path: str, export_type: str) -> list[int]:
-        """Give the ids of all records of a job, in their order."""
+        """Return the ids of all records of a job, in their order."""
         bodies = self.pages(f"{path}/results", limit=1000)
         return [each for body in bodies for each in ids_of(export_type, body["data"][LIST_KEYS[export_type]])]
 
@@ -98,17 +100,21 @@ class Client:
 
     def documents(self, collection: str, **query: object) -> list[Json]:
         """Read documents as another program would."""
-        with closing(MongoClient[Json](self.stack.settings["MONGODB_URI"], tz_aware=True)) as mongo:
-            database = mongo[self.stack.settings["MONGODB_DATABASE"]]
-            return list(database[f"integrations.hubspot.{collection}"].find(query))
+        database = _mongo(self.stack.settings["MONGODB_URI"])[self.stack.settings["MONGODB_DATABASE"]]
+        return list(database[f"integrations.hubspot.{collection}"].find(query))
 
     def _send(self, method: str, path: str, headers: dict[str, str], **parts: Any) -> requests.Response:  # noqa: ANN401
         authorised = {"Authorization": f"Bearer {self.token}"} | headers
-        url = f"{self.stack.shim_url}{BASE_PATH}{path}"
+        url = f"{self.shim_url or self.stack.shim_url}{BASE_PATH}{path}"
         return self.session.request(method, url, headers=authorised, timeout=PATIENCE_S, **parts)
 
 
+@cache
+def _mongo(uri: str) -> MongoClient[Json]:
+    """Keep one client a stack: tests poll, and each new client starts threads and asks for the topology."""
+    return MongoClient(uri, tz_aware=True)
+
+
 def ids_of(export_type: str, records: list[Json]) -> list[int]:
-    """Give the records' own ids."""
     name = {"contacts": "vid", "companies": "companyId", "deals": "dealId"}.get(export_type)
     return [record[name] if name else record["engagement"]["id"] for record in records]

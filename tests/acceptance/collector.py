@@ -1,4 +1,4 @@
-"""A collector of traces as a test needs one: it takes spans over OTLP/HTTP and gives them back."""
+"""A trace collector for tests: it receives spans over OTLP/HTTP and returns them."""
 
 from __future__ import annotations
 
@@ -28,14 +28,13 @@ class SentSpan:
 
 
 class Collector:
-    """What has arrived, over all requests."""
+    """The spans of all requests so far."""
 
     def __init__(self) -> None:
         self._spans: list[SentSpan] = []
         self._arrived = threading.Condition()
 
     def take(self, body: bytes) -> None:
-        """Read a request's body."""
         spans = list(_read(ExportTraceServiceRequest.FromString(body)))
         with self._arrived:
             self._spans += spans
@@ -44,7 +43,7 @@ class Collector:
     def wait_for(
         self, *, count: int, wanted: Callable[[SentSpan], bool], within_s: float = PATIENCE_S
     ) -> list[SentSpan]:
-        """Give the spans that are wanted, once there are so many of them."""
+        """Wait until so many spans match, and return them."""
         with self._arrived:
             self._arrived.wait_for(lambda: len(self._found(wanted)) >= count, timeout=within_s)
             found = self._found(wanted)
@@ -57,7 +56,7 @@ class Collector:
 
 @contextmanager
 def listening(collector: Collector) -> Iterator[str]:
-    """Give the base address at which the collector listens until the block ends."""
+    """Listen until the block ends; yields the base URL."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:

@@ -1,8 +1,8 @@
-"""The product as processes: one stack for the tests that leave it whole, and connected accounts on it."""
+"""The product as processes: stacks that tests share, accounts connected on them, and which tests run in a row."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from datetime import timedelta
 from itertools import count
 from typing import cast
@@ -15,22 +15,77 @@ from sandbox.seeding import Account, mint_jwt, seed
 from sandbox.stack import Stack, StackOptions
 from sandbox.state_folder import temporary_state
 from tests.acceptance.client import Client
+from tests.acceptance.stacks import PLAIN, UNLIMITED, Crew, SharedStacks
 
+LONGEST_FIRST = ("deaths", "endpoints", "test_lanes.py", "test_rabbitmq_cluster.py", "test_query_plans.py")
+"""Groups of tests that take longest; a run that began with them last would end with one busy core."""
+
+_SHARED = pytest.StashKey[SharedStacks]()
 _numbers = count(1)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "xdist_group(name): pytest-xdist's own, which knows it only while it is at work")
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist, which writes the groups into the ids of tests
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put every test into a group, its file unless it names one, and sort by them: a group runs in one process."""
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
+    places = {name: place for place, name in enumerate(dict.fromkeys(map(_group, items)), start=len(LONGEST_FIRST))}
+    first = {name: place for place, name in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: first.get(_group(item).rpartition("/")[2], places[_group(item)]))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Replace a shared stack on which a test has failed."""
+    report = yield
+    if report.failed and _SHARED in item.config.stash:
+        item.config.stash[_SHARED].is_spoiled = True
+    return report
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """Stop the shared stack after its group: an idle one takes processor time from others."""
+    if _SHARED in item.config.stash and (nextitem is None or _group(nextitem) != _group(item)):
+        item.config.stash[_SHARED].close()
+
+
+def _group(item: pytest.Item) -> str:
+    marker = item.get_closest_marker("xdist_group")
+    return str(marker.args[0]) if marker is not None else ""
 
 
 @pytest.fixture(scope="session")
 def stack() -> Iterator[Stack]:
-    options = StackOptions(settings={"HUBSPOT_RATE_LIMIT": "0"})
+    options = StackOptions(settings=UNLIMITED)
     with temporary_state() as folder, Stack(folder, options=options) as running:
         yield running
 
 
+@pytest.fixture(scope="session")
+def stacks(pytestconfig: pytest.Config) -> Iterator[SharedStacks]:
+    pytestconfig.stash[_SHARED] = shared = SharedStacks()
+    yield shared
+    shared.close()
+
+
 @pytest.fixture
-def own_stack() -> Iterator[Stack]:
-    """Give a test a stack whose parts it may kill; one worker with two slots."""
-    options = StackOptions(settings={"HUBSPOT_RATE_LIMIT": "0"}, worker_arguments=("--concurrency=2",))
-    with temporary_state() as folder, Stack(folder, options=options) as running:
+def own_stack(stacks: SharedStacks) -> Iterator[Stack]:
+    """Lend a test a stack with one worker of two slots, whose servers it may stop and start again."""
+    with stacks.lent(PLAIN) as running:
+        yield running
+
+
+@pytest.fixture
+def counted(stacks: SharedStacks) -> Iterator[Stack]:
+    """Lend a test a stack without a beat: servers are called for nothing but what the test does."""
+    options = StackOptions(beats=0, workers=0, settings={"HUBSPOT_RATE_LIMIT": "10000/10", "EXPORT_LANES": "1"})
+    with stacks.lent(options, Crew(slots=32)) as running:
         yield running
 
 

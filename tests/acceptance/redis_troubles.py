@@ -1,4 +1,4 @@
-"""What goes wrong with a Redis that runs, and how it is put right."""
+"""Faults of a running Redis, and how each is repaired."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _ENDLESS = "while true do end"
 
 @dataclass(frozen=True)
 class Trouble:
-    """Both are called with a client that was connected before it began."""
+    """A fault; both functions get a client that was connected before it began."""
 
     begin: Callable[[Redis], object]
     end: Callable[[Redis], object]
 
 
 def _begin_to_fail_saving(redis: Redis) -> None:
-    """Put a folder where the snapshot is to go: even root writes no file over that."""
+    """Put a folder in the place of the snapshot: even root cannot replace it by a file."""
     _snapshot(redis).mkdir()
     redis.config_set("stop-writes-on-bgsave-error", "yes")
     redis.config_set("save", "3600 1")  # without a schedule Redis does not care
@@ -47,14 +47,14 @@ def _save(redis: Redis, outcome: str) -> None:
 
 
 def _change_password(redis: Redis) -> None:
-    """Change it, and end all connections, which have given the earlier one, but this."""
+    """Change the password, and close all other connections, which have authenticated with the old one."""
     redis.config_set("requirepass", "another password")
     redis.client_kill_filter(_type="normal", skipme=True)
     redis.client_kill_filter(_type="pubsub", skipme=True)
 
 
 def _busy() -> Trouble:
-    """Keep it busy with a script, which is all that it answers then."""
+    """Run an endless script: other commands are answered BUSY."""
     kept: list[Any] = []
 
     def begin(redis: Redis) -> None:
@@ -72,7 +72,7 @@ def _busy() -> Trouble:
 
 
 def troubles(*, password: str, refused: str) -> dict[str, Trouble]:
-    """Give all of them for a Redis with this password, of which some commands can be `refused` (-get -set)."""
+    """Return all faults by name; `refused` are the commands (-get -set) that one of them forbids."""
     return {
         "out of memory": Trouble(
             lambda redis: redis.config_set("maxmemory", "1"), lambda redis: redis.config_set("maxmemory", "0")

@@ -1,4 +1,4 @@
-"""What happens to a replica set of three: its primary steps down, is killed or frozen, again and again."""
+"""Faults of a replica set of three: its primary steps down, is killed or frozen."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ class StepDowns:
             "freeze": self._freeze,
         }
 
-    def go_on_for(self, seconds: float) -> None:
-        """Disturb for so long; in the end all members are there, and one of them takes writes."""
-        ends_at = time.monotonic() + seconds
-        while time.monotonic() < ends_at:
+    def disturb(self, *, times: int) -> None:
+        """Disturb so often, then kill the primary for good: two members are left, of which one takes writes."""
+        for _ in range(times):
             name = self._dice.choice(["step-down", "step-down", "kill", "freeze"])
             self._acts[name](self._primary())
             self.done[name] += 1
             time.sleep(self._dice.uniform(*_CALM_S))
             self._stack.check()
+        self._primary().kill()
         self._primary()
 
     def _primary(self) -> MongoMember:

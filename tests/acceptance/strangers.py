@@ -44,7 +44,7 @@ def _copies(own: list[_Document], account_id: str, *, count: int) -> Iterator[_D
 
 
 def _renamed(value: object, account_id: str, stranger: str) -> Any:  # noqa: ANN401 - whatever a document holds
-    """Write a stranger in the account's place, and other ids in the place of jobs'."""
+    """Replace the account by a stranger, and ids of jobs by others."""
     if isinstance(value, Mapping):
         return {key: _renamed(each, account_id, stranger) for key, each in value.items()}
     if isinstance(value, list):

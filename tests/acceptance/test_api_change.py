@@ -7,21 +7,20 @@ from itertools import chain
 
 import pytest
 
-from sandbox.stack import Stack, StackOptions
-from sandbox.state_folder import temporary_state
+from sandbox.stack import Stack
 from tests.acceptance.client import Client, Json, ids_of
 from tests.acceptance.conftest import connect
+from tests.acceptance.stacks import PLAIN, Crew, SharedStacks
 
 RECORDS, PAGE = 1_000, 20
 LEGACY = "/contacts/v1"
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.xdist_group("crews")
 
 
-@pytest.fixture(scope="module")
-def stack() -> Iterator[Stack]:
-    settings = {"HUBSPOT_API": "auto", "HUBSPOT_RATE_LIMIT": "0", "EXPORT_LANES": "6"}
-    with temporary_state() as folder, Stack(folder, options=StackOptions(settings=settings)) as running:
+@pytest.fixture
+def stack(stacks: SharedStacks) -> Iterator[Stack]:
+    with stacks.lent(PLAIN, Crew(slots=16, settings={"HUBSPOT_API": "auto", "EXPORT_LANES": "6"})) as running:
         yield running
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 import pytest
@@ -15,18 +16,20 @@ from celery import Celery
 from redis import Redis
 
 from sandbox.configuration import python_environment
+from sandbox.ports import HOST
 from sandbox.processes import Command, Process
 from sandbox.rabbitmq import RabbitServer
 from sandbox.stack import Stack, StackOptions
-from sandbox.state_folder import temporary_state
 from tests.acceptance.conftest import connect
 from tests.acceptance.rabbitmq import require_rabbitmq
 from tests.acceptance.redis_troubles import troubles
-from tests.patience import until
+from tests.acceptance.stacks import UNLIMITED, Crew, SharedStacks, another_shim
+from tests.acceptance.test_survival import until_on
+from tests.patience import HELD_UP_S, until
 
-NO_LIMIT = {"HUBSPOT_RATE_LIMIT": "0"}
 QUEUES = ("interactive", "bulk", "upkeep")
 WITHIN_S = 60  # the promise, once the broker is back
+ANSWERED_WITHIN_S = 3.0 + HELD_UP_S
 NO_MESSAGES = (
     *(b"not json", b"null", b"{}", b"[1,2]", b'[{},"a","b"]', b"\xff\xfe", b"[" * 100_000),
     *(b'{"body":1}', b'{"body":"x","properties":{}}', b'{"body":"x","properties":{"delivery_tag":1}}'),
@@ -45,11 +48,7 @@ def test_a_redis_that_refuses_ends_no_worker_and_loses_no_job(own_stack: Stack, 
         accepted = client.start("contacts")
         trouble.begin(redis)
         os.kill(worker, signal.SIGCONT)
-        noticed_until = time.monotonic() + WITHIN_S
-        while not own_stack.workers[0].has_written("Connection to broker lost"):
-            own_stack.check()
-            assert time.monotonic() < noticed_until
-            time.sleep(0.1)
+        until_on(own_stack, lambda: own_stack.workers[0].has_written("Connection to broker lost"), within_s=WITHIN_S)
         trouble.end(redis)
 
     assert client.finished(accepted, within_s=WITHIN_S)["status"] == "succeeded"
@@ -86,17 +85,20 @@ def test_no_command_through_the_broker_ends_or_changes_a_worker(own_stack: Stack
     own_stack.check()
 
 
-@pytest.fixture
-def rabbit(tmp_path: Path) -> Iterator[RabbitServer]:
+@pytest.fixture(scope="module")
+def rabbit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitServer]:
     require_rabbitmq()
-    with RabbitServer(tmp_path / "rabbitmq") as server:
+    with RabbitServer(tmp_path_factory.mktemp("broker") / "rabbitmq") as server:
         yield server
+        server.kill()
 
 
-@pytest.mark.timeout(400)
-def test_after_a_restart_of_rabbitmq_everything_goes_on(rabbit: RabbitServer) -> None:
-    options = StackOptions(settings={**NO_LIMIT, "CELERY_BROKER_URL": rabbit.url}, workers=2)
-    with temporary_state() as folder, Stack(folder, options=options) as stack:
+def over(rabbit: RabbitServer) -> StackOptions:
+    return StackOptions(settings={**UNLIMITED, "CELERY_BROKER_URL": rabbit.url}, workers=0)
+
+
+def test_after_a_restart_of_rabbitmq_everything_goes_on(stacks: SharedStacks, rabbit: RabbitServer) -> None:
+    with stacks.lent(over(rabbit), Crew(workers=2)) as stack:
         client = connect(stack, contacts=250)
         assert client.finished(client.start("contacts"))["status"] == "succeeded"
         used = [client.get("/export/contacts?limit=1").status_code for _ in range(10)]  # connections in the pools
@@ -114,10 +116,10 @@ def test_after_a_restart_of_rabbitmq_everything_goes_on(rabbit: RabbitServer) ->
         assert sorted(name for name in rabbit.queues() if not name.endswith(".pidbox")) == sorted(QUEUES)
 
 
-@pytest.mark.timeout(400)
-def test_a_password_that_rabbitmq_refuses_is_an_absence_that_is_waited_for(rabbit: RabbitServer) -> None:
-    options = StackOptions(settings={**NO_LIMIT, "CELERY_BROKER_URL": rabbit.url})
-    with temporary_state() as folder, Stack(folder, options=options) as stack:
+def test_a_password_that_rabbitmq_refuses_is_an_absence_that_is_waited_for(
+    stacks: SharedStacks, rabbit: RabbitServer
+) -> None:
+    with stacks.lent(over(rabbit)) as stack:
         client = connect(stack, contacts=250)
         assert client.get("/export/contacts").status_code == 200
         rabbit.control("change_password", "guest", "another")
@@ -136,25 +138,40 @@ def test_a_password_that_rabbitmq_refuses_is_an_absence_that_is_waited_for(rabbi
         stack.check()
 
 
-def default_worker(stack: Stack, folder: Path, number: int) -> Process:
+def test_a_first_node_that_never_says_a_word_costs_no_call(stacks: SharedStacks, rabbit: RabbitServer) -> None:
+    """A server that is deaf from the beginning stands in for it: of a cluster the others would wait for it as well."""
+    with socket.create_server((HOST, 0), backlog=1000) as deaf:
+        nodes = {"CELERY_BROKER_URL": f"amqp://guest:guest@{HOST}:{deaf.getsockname()[1]}//;{rabbit.url}"}
+        # the shim becomes ready: it asks /readyz
+        with stacks.lent(over(rabbit), Crew(settings=nodes)) as stack, another_shim(stack, **nodes) as shim:
+            client = replace(connect(stack, contacts=10), shim_url=shim.url)
+            for _ in range(3):
+                began = time.monotonic()
+                accepted = client.start("contacts")
+                assert time.monotonic() - began < ANSWERED_WITHIN_S
+                (job,) = client.documents("jobs", _id=accepted.removeprefix("/jobs/"))
+                assert job["published_at"] is not None
+            assert client.get("/export/contacts").status_code == 200
+            assert client.finished(client.start("contacts"))["status"] == "succeeded"
+
+
+def default_worker(stack: Stack, number: int) -> Process:
     """Build a worker as the README starts it, without a name of its own."""
     return Process(
         name=f"default-{number}",
         command=Command(
             arguments=[sys.executable, "-m", "celery", "-A", "worker", "worker"],
             environment={**python_environment(), **stack.settings},
-            folder=folder / "run",
+            folder=stack.folder / "run",
         ),
-        log=folder / "logs" / f"default-{number}.log",
+        log=stack.logs / f"default-{number}.log",
         ready=lambda process: process.has_written(" ready."),
     )
 
 
-@pytest.mark.timeout(400)
-def test_several_workers_start_on_one_machine_with_rabbitmq(rabbit: RabbitServer) -> None:
-    options = StackOptions(settings={**NO_LIMIT, "CELERY_BROKER_URL": rabbit.url}, workers=0)
-    with temporary_state() as folder, Stack(folder, options=options) as stack:
-        workers = [default_worker(stack, folder, number) for number in (1, 2)]
+def test_several_workers_start_on_one_machine_with_rabbitmq(stacks: SharedStacks, rabbit: RabbitServer) -> None:
+    with stacks.lent(over(rabbit), Crew(workers=0)) as stack:
+        workers = [default_worker(stack, number) for number in (1, 2)]
         try:
             for worker in workers:
                 worker.start().wait_ready()
@@ -164,4 +181,4 @@ def test_several_workers_start_on_one_machine_with_rabbitmq(rabbit: RabbitServer
                 worker.check()
         finally:
             for worker in workers:
-                worker.stop()
+                worker.kill()

@@ -1,4 +1,4 @@
-"""What a page costs the servers: how often MongoDB and Redis are called for one, so that no call creeps back in."""
+"""What a page costs the servers: the number of calls to MongoDB and Redis has an upper bound."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ import pytest
 from pymongo import MongoClient
 from redis import Redis
 
-from sandbox.stack import Stack, StackOptions
-from sandbox.state_folder import temporary_state
+from sandbox.stack import Stack
 from tests.acceptance.client import Client, Json
 from tests.acceptance.conftest import connect
 from tests.acceptance.query_plans import APPLICATION
 from tests.patience import until
 from tests.stack_fixtures import MongoDatabase
+
+pytestmark = pytest.mark.xdist_group("calls")
 
 TRIES = 5
 SHORT, LONG = 5, 25
@@ -27,7 +28,7 @@ NOTED_BY_NAME = ("findAndModify", "aggregate", "count")
 
 @dataclass(frozen=True, kw_only=True)
 class Calls:
-    """Calls of MongoDB by what they do and to which collection, and of Redis by the name of the command."""
+    """Calls to MongoDB by collection, and to Redis by command."""
 
     writes: Counter[str]
     reads: Counter[str]
@@ -40,7 +41,7 @@ class Calls:
 
 @dataclass(frozen=True, kw_only=True)
 class Meter:
-    """Counts what shim and worker ask of the servers; there is no beat, so that nobody sweeps meanwhile."""
+    """Counts what shim and worker ask of the servers; without a beat there is no sweep meanwhile."""
 
     client: Client
     database: MongoDatabase
@@ -62,7 +63,7 @@ class Meter:
         return Calls(writes=writes, reads=reads, redis=self._redis_calls() - before)
 
     def least(self, work: Callable[[], object]) -> Calls:
-        """Do it several times: what a process does every second besides falls into some of them only."""
+        """Return the cheapest of several runs: calls that a process makes every second fall into some of them only."""
         return min((self.count(work) for _ in range(TRIES)), key=lambda calls: calls.all)
 
     def _redis_calls(self) -> Counter[str]:
@@ -70,18 +71,16 @@ class Meter:
         return Counter({name.removeprefix("cmdstat_"): each["calls"] for name, each in stats.items()})
 
 
-@pytest.fixture(scope="module")
-def meter() -> Iterator[Meter]:
-    options = StackOptions(beats=0, settings={"HUBSPOT_RATE_LIMIT": "10000/10", "EXPORT_LANES": "1"})
-    with temporary_state() as folder, Stack(folder, options=options) as stack:
-        client = connect(stack, contacts=LONG * 10)
-        with (
-            MongoClient[Json](stack.settings["MONGODB_URI"]) as mongo,
-            Redis.from_url(stack.settings["CELERY_BROKER_URL"]) as redis,
-        ):
-            meter = Meter(client=client, database=mongo[stack.settings["MONGODB_DATABASE"]], redis=redis)
-            get_page(meter)
-            yield meter
+@pytest.fixture
+def meter(counted: Stack) -> Iterator[Meter]:
+    client = connect(counted, contacts=LONG * 10)
+    with (
+        MongoClient[Json](counted.settings["MONGODB_URI"]) as mongo,
+        Redis.from_url(counted.settings["CELERY_BROKER_URL"]) as redis,
+    ):
+        meter = Meter(client=client, database=mongo[counted.settings["MONGODB_DATABASE"]], redis=redis)
+        get_page(meter)
+        yield meter
 
 
 def get_page(meter: Meter) -> None:
@@ -94,7 +93,7 @@ def export(meter: Meter, pages: int) -> None:
 
 
 def test_a_page_that_someone_waits_for_takes_four_writes_and_eight_reads(meter: Meter) -> None:
-    """Its job is stored, claimed and ended, and it is stored itself; it is answered before its job's end is stored."""
+    """The job is added, claimed and finished, and the page stored; the answer does not wait for the finish."""
     calls = meter.least(lambda: get_page(meter))
     assert calls.writes <= Counter(jobs=3, pages=1), calls
     assert calls.reads <= Counter(key=2, jobs=4, erasures=1, pages=1), calls

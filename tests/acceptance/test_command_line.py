@@ -72,7 +72,7 @@ def command(client: Client, tmp_path: Path) -> CommandLine:
 
 
 def findings_in(report: str) -> dict[str, tuple[str, str]]:
-    """Give verdict and text by subject."""
+    """Return verdict and text by subject."""
     lines = [(line[:9].strip(), line[9:33].strip(), line[33:]) for line in report.splitlines()]
     return {subject: (verdict, text) for verdict, subject, text in lines}
 
@@ -185,7 +185,7 @@ def started(command: CommandLine, *words: str, stdin: int | None = None) -> Iter
 
 
 def with_another_token(client: Client, **fields: object) -> None:
-    """Put a useless token where the working one was, as another program might."""
+    """Replace the working token by a useless one, as another program might."""
     key = {"account_id": client.account.account_id}
     with MongoClient[dict[str, object]](client.stack.settings["MONGODB_URI"]) as mongo:
         tokens = mongo[client.stack.settings["MONGODB_DATABASE"]]["integrations.hubspot.key"]
@@ -208,7 +208,7 @@ def by_stdin(command: CommandLine, refresh_token: str) -> str:
 
 
 def by_prompt(command: CommandLine, refresh_token: str) -> str:
-    """Type at a terminal; give everything that it showed."""
+    """Type at a terminal, and return everything that it showed."""
     ours, theirs = pty.openpty()
     account = command.client.account
     with started(command, "connect", account.account_id, account.owner, stdin=theirs) as process:
@@ -227,7 +227,7 @@ def by_prompt(command: CommandLine, refresh_token: str) -> str:
 
 
 def left_on(terminal: int) -> str:
-    """Give what the terminal echoed; nothing, once the other side has hung up."""
+    """Return what the terminal echoed; reading fails once the other side has hung up."""
     with suppress(OSError):
         return os.read(terminal, 1000).decode()
     return ""

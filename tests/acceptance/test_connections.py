@@ -1,4 +1,4 @@
-"""Connecting an account over HTTP, as a browser and a program do it, and what becomes of a connection."""
+"""Connecting an account over HTTP, as a browser and a program do it, and what happens to a connection."""
 
 from __future__ import annotations
 
@@ -39,15 +39,8 @@ def encrypting_stack() -> Iterator[Stack]:
 
 
 @pytest.fixture
-def own_quick_stack() -> Iterator[Stack]:
-    options = StackOptions(settings={"EXPORT_WAIT_SECONDS": str(WAIT_S)}, worker_arguments=("--concurrency=2",))
-    with temporary_state() as folder, Stack(folder, options=options) as running:
-        yield running
-
-
-@pytest.fixture
 def client(encrypting_stack: Stack) -> Client:
-    """Give an account that HubSpot knows and we do not: nothing is connected."""
+    """Make an account that HubSpot knows and that is not connected."""
     return disconnected(connect(encrypting_stack, contacts=30, deals=5))
 
 
@@ -58,7 +51,7 @@ def disconnected(client: Client) -> Client:
 
 
 def invitation(client: Client, **asked: str) -> str:
-    """Give the address that the user is sent to, with the user's account picked on HubSpot's page."""
+    """Return the URL that the user is redirected to, with the account already chosen on HubSpot's page."""
     answer = requests.get(
         f"{client.stack.shim_url}{BASE_PATH}/connect",
         params=asked,
@@ -74,7 +67,7 @@ def invitation(client: Client, **asked: str) -> str:
 
 
 def sent_back(client: Client, **asked: str) -> str:
-    """Open HubSpot's page as a browser does, and give the address that it leads back to."""
+    """Open HubSpot's page as a browser does, and return the URL that it redirects back to."""
     answer = requests.get(invitation(client, **asked), allow_redirects=False, timeout=PATIENCE_S)
     assert answer.status_code == 302, answer.text
     return answer.headers["Location"]
@@ -104,13 +97,13 @@ def connection(client: Client) -> Json:
 
 @contextmanager
 def collection(client: Client) -> Iterator[Collection[Json]]:
-    """Give the tokens as another program has them."""
+    """Open the collection of tokens as another program would."""
     with MongoClient[Json](client.stack.settings["MONGODB_URI"]) as mongo:
         yield mongo[client.stack.settings["MONGODB_DATABASE"]]["integrations.hubspot.key"]
 
 
 def secrets_of(client: Client) -> set[str]:
-    """Give every secret of the account, in plain text as no log, answer and document may hold it."""
+    """Return every secret of the account in plain text, which no log, answer or document may contain."""
     (document,) = client.documents("key", account_id=client.account.account_id)
     tokens = {Fernet(KEY).decrypt(document[name]).decode() for name in ("access_token", "refresh_token")}
     return tokens | {client.stack.settings["HUBSPOT_CLIENT_SECRET"], client.stack.settings["CONNECT_STATE_SECRET"]}
@@ -340,14 +333,14 @@ def test_what_a_strangers_browser_brings_home_connects_nobody(own_stack_with_a_h
 # What dies or is away meanwhile
 
 
-def test_a_worker_that_is_killed_while_it_exchanges_costs_one_more_click(own_quick_stack: Stack) -> None:
-    stack, client = own_quick_stack, disconnected(connect(own_quick_stack, contacts=3))
+def test_a_worker_that_is_killed_while_it_exchanges_costs_one_more_click(client: Client) -> None:
+    stack = client.stack
     stack.hubspot_control.fail_next("slow", account=client.account.hub_id, type="token", delay_s=30)
     back = sent_back(client)
     with ThreadPoolExecutor(1) as browser:
         waiting = browser.submit(open_as_browser, back)
-        until(lambda: len(stack.hubspot_control.calls(type="token")) == 1)
-        stack.workers[0].kill()
+        until(lambda: len(client.calls(type="token")) == 1)
+        stack.dismiss_workers()
         answer = waiting.result()
     assert problem(answer) == (503, "unavailable", "HubSpot has not answered in time")
     assert client.get("/connection").status_code == 404
@@ -362,22 +355,22 @@ def test_a_worker_that_is_killed_while_it_exchanges_costs_one_more_click(own_qui
 
     stack.start_worker().wait_ready()
     assert open_as_browser(back).status_code == 200
-    assert [call["status"] for call in stack.hubspot_control.calls(type="token")] == [200, 200]
+    assert [call["status"] for call in client.calls(type="token")] == [200, 200]
 
 
-def test_without_the_broker_or_the_database_the_user_is_told_within_seconds(own_stack: Stack) -> None:
-    client = disconnected(connect(own_stack))
+def test_without_the_broker_or_the_database_the_user_is_told_within_seconds(client: Client) -> None:
+    redis, mongo = client.stack.redis, client.stack.mongo
     back = sent_back(client)
-    own_stack.redis.kill()
+    redis.kill()
     began = time.monotonic()
     assert problem(open_as_browser(back)) == (503, "unavailable", "The message broker is not available")
     assert time.monotonic() - began < 5 + HELD_UP_S
-    own_stack.redis.restart()
-    own_stack.mongo.kill()
+    redis.restart()
+    mongo.kill()
     began = time.monotonic()
     assert problem(open_as_browser(back)) == (503, "unavailable", "The database is not available")
     assert problem(client.get("/connection")) == (503, "unavailable", "The database is not available")
     assert time.monotonic() - began < 8 + HELD_UP_S
-    own_stack.mongo.restart()
+    mongo.restart()
 
     assert open_as_browser(back).status_code == 200

@@ -9,7 +9,7 @@ import pytest
 from sandbox.stack import Stack
 from tests.acceptance.client import IN_PORTAL, TYPES, Client, Json
 from tests.acceptance.conftest import connect
-from tests.acceptance.test_survival import running
+from tests.acceptance.stacks import SHORT_LIVED, SharedStacks
 from tests.acceptance.test_syncs import children_of, expanded, start
 
 RECORDS = {"contacts": 250, "companies": 270, "deals": 260, "engagements": 255}
@@ -21,7 +21,7 @@ def client(stack: Stack) -> Client:
 
 
 def synced(client: Client, *types: str, mode: str = "full") -> Json:
-    """Do a sync that works."""
+    """Run a sync, and check that it succeeds."""
     path = start(client, {"types": list(types or TYPES), "mode": mode})
     sync = client.finished(path)
     assert sync["status"] == "succeeded", sync
@@ -39,7 +39,7 @@ def counts(*, created: int = 0, changed: int = 0, unchanged: int = 0, deleted: i
 
 
 def changes_of(client: Client, export_type: str, cursor: str = "") -> Iterator[Json]:
-    """Follow the changes of a type from a place on; give one answer after the other."""
+    """Follow the changes of a type from a cursor on; yield one body after the other."""
     has_more: object = True
     while has_more:
         query = [("deleted", "true"), ("limit", "100"), ("cursor", cursor)]
@@ -198,8 +198,9 @@ def test_an_incremental_sync_brings_what_has_changed_and_nothing_else(client: Cl
     assert gone not in living(client, "contacts")
 
 
-def test_counts_stay_exact_when_workers_are_killed_in_the_middle() -> None:
-    with running() as stack:
+@pytest.mark.xdist_group("deaths")
+def test_counts_stay_exact_when_workers_are_killed_in_the_middle(stacks: SharedStacks) -> None:
+    with stacks.lent(SHORT_LIVED) as stack:
         client = connect(stack, contacts=1500)
         synced(client, "contacts")
         portal, hub, contacts = stack.hubspot_control, client.account.hub_id, client.ids_in_hubspot("contacts")

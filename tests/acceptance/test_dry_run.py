@@ -6,26 +6,28 @@ from collections.abc import Iterator
 
 import pytest
 
-from sandbox.stack import Stack, StackOptions
-from sandbox.state_folder import temporary_state
+from sandbox.stack import Stack
 from tests.acceptance.client import TYPES, Client, Json
 from tests.acceptance.conftest import connect
+from tests.acceptance.stacks import PLAIN, Crew, SharedStacks
 
+pytestmark = pytest.mark.xdist_group("crews")
+
+LIMITED = {"HUBSPOT_RATE_LIMIT": "110/10"}
 RECORDS = {"contacts": 250, "companies": 260, "deals": 0, "engagements": 20}
 CALLS = {"contacts": 3, "companies": 2, "deals": 1, "notes": 1}
 DATED_CALLS = CALLS | {"companies": 3}
 
 
-@pytest.fixture(scope="module")
-def legacy() -> Iterator[Stack]:
-    with temporary_state() as folder, Stack(folder) as running:
+@pytest.fixture
+def legacy(stacks: SharedStacks) -> Iterator[Stack]:
+    with stacks.lent(PLAIN, Crew(slots=16, settings=LIMITED)) as running:
         yield running
 
 
-@pytest.fixture(scope="module")
-def dated() -> Iterator[Stack]:
-    settings = {"HUBSPOT_API": "dated"}
-    with temporary_state() as folder, Stack(folder, options=StackOptions(settings=settings)) as running:
+@pytest.fixture
+def dated(stacks: SharedStacks) -> Iterator[Stack]:
+    with stacks.lent(PLAIN, Crew(slots=16, settings={**LIMITED, "HUBSPOT_API": "dated"})) as running:
         yield running
 
 
@@ -81,6 +83,28 @@ def test_a_limit_is_the_most_there_can_be(legacy: Stack) -> None:
     assert export["request"] == {"limit": 510, "page_size": 100, "offset": None, "params": {}}
 
 
+def test_what_would_fail_fails_in_the_same_words(legacy: Stack) -> None:
+    client = connect(legacy, **RECORDS)
+    legacy.hubspot_control.revoke(client.account.hub_id)
+
+    refused = client.post("/export/contacts", {"dry_run": True})
+
+    assert (refused.status_code, refused.json()["code"]) == (502, "reconnect_required")
+    client.delete("/connection")
+    assert client.post("/export/contacts", {"dry_run": True}).json()["code"] == "token_not_found"
+    require_nothing_started(client)
+
+
+def test_only_true_and_false_say_whether_to_run(legacy: Stack) -> None:
+    client = connect(legacy)
+    wrongs: list[object] = ["yes", 1, "true", []]
+    for wrong in wrongs:
+        answer = client.post("/export/contacts", {"dry_run": wrong})
+        assert (answer.status_code, answer.json()["code"]) == (400, "invalid_request")
+        assert answer.json()["message"].startswith("dry_run: ")
+    require_nothing_started(client)
+
+
 def test_the_dated_api_counts_for_itself_and_its_export_tells_when_it_will_be_done(dated: Stack) -> None:
     client = connect(dated, **RECORDS)
     for export_type, calls in DATED_CALLS.items():
@@ -113,25 +137,3 @@ def test_a_scope_that_is_missing_is_named_before_anything_is_asked_with_it(dated
     assert [plans[name]["records"] for name in ("companies", "deals")] == [None, None]
     assert {call["status"] for call in client.calls(type="search")} == {200}
     assert client.get("/connection").json()["data"]["missing_scopes"].keys() == {"companies", "deals"}
-
-
-def test_what_would_fail_fails_in_the_same_words(legacy: Stack) -> None:
-    client = connect(legacy, **RECORDS)
-    legacy.hubspot_control.revoke(client.account.hub_id)
-
-    refused = client.post("/export/contacts", {"dry_run": True})
-
-    assert (refused.status_code, refused.json()["code"]) == (502, "reconnect_required")
-    client.delete("/connection")
-    assert client.post("/export/contacts", {"dry_run": True}).json()["code"] == "token_not_found"
-    require_nothing_started(client)
-
-
-def test_only_true_and_false_say_whether_to_run(legacy: Stack) -> None:
-    client = connect(legacy)
-    wrongs: list[object] = ["yes", 1, "true", []]
-    for wrong in wrongs:
-        answer = client.post("/export/contacts", {"dry_run": wrong})
-        assert (answer.status_code, answer.json()["code"]) == (400, "invalid_request")
-        assert answer.json()["message"].startswith("dry_run: ")
-    require_nothing_started(client)

@@ -8,7 +8,8 @@ from pymongo import MongoClient
 from sandbox.stack import Stack
 from tests.acceptance.client import Client, Json
 from tests.acceptance.conftest import connect
-from tests.acceptance.test_survival import running, until_on
+from tests.acceptance.stacks import SHORT_LIVED, SharedStacks
+from tests.acceptance.test_survival import until_on
 from tests.acceptance.test_syncs import expanded, start
 from worker.current_copy.mongo.erasures import COLLECTION, MongoErasureStore
 from worker.records.types import CopyId, ExportType
@@ -80,8 +81,9 @@ def test_a_running_sync_does_not_bring_an_erased_record_back(client: Client) -> 
     assert copied(client) == client.stored_ids(child, "contacts") == left
 
 
-def test_an_erasure_whose_shim_is_killed_is_finished_by_the_workers() -> None:
-    with running() as stack:
+@pytest.mark.xdist_group("deaths")
+def test_an_erasure_whose_shim_is_killed_is_finished_by_the_workers(stacks: SharedStacks) -> None:
+    with stacks.lent(SHORT_LIVED) as stack:
         client = connect(stack, contacts=300)
         for _ in range(3):
             client.finished(start(client, {"types": ["contacts"]}))
@@ -96,7 +98,7 @@ def test_an_erasure_whose_shim_is_killed_is_finished_by_the_workers() -> None:
 
 
 def write_down(client: Client, record_id: int) -> None:
-    """Leave behind what a shim does that is killed before it has begun."""
+    """Store an erasure that nobody works on, as a shim does that is killed at once."""
     settings = client.stack.settings
     with MongoClient[Json](settings["MONGODB_URI"]) as mongo:
         database = mongo[settings["MONGODB_DATABASE"]]

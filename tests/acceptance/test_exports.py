@@ -1,4 +1,4 @@
-"""The main job: every record of every type, exactly once, through both doors."""
+"""Every record of every type exactly once, by the synchronous call and by jobs."""
 
 from __future__ import annotations
 

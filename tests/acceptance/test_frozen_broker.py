@@ -1,4 +1,4 @@
-"""A broker that takes connections and never answers: the shim answers all the same, in 3 s."""
+"""A broker that accepts connections and never answers: the shim answers all the same, within 3 s."""
 
 from __future__ import annotations
 
@@ -8,61 +8,69 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 
 import pytest
 import requests
 
-from sandbox.stack import Stack, StackOptions
-from sandbox.state_folder import temporary_state
+from sandbox.ports import HOST
+from sandbox.stack import Stack
 from tests.acceptance.client import Client
 from tests.acceptance.conftest import connect
-from tests.patience import HELD_UP_S, PATIENCE_S
+from tests.acceptance.stacks import PLAIN, Crew, SharedStacks, starting_shim
+from tests.patience import HELD_UP_S, PATIENCE_S, until
+
+pytestmark = pytest.mark.xdist_group("away")
 
 LONGEST_S = 3.0 + HELD_UP_S
 CALLERS = 60  # more than the shim has threads
 
 
+@dataclass(frozen=True)
+class Frozen:
+    """A shim whose broker does not answer."""
+
+    stack: Stack
+    url: str
+
+    def connect(self) -> Client:
+        return replace(connect(self.stack, contacts=5), shim_url=self.url)
+
+
 @contextmanager
-def frozen_redis() -> Iterator[Stack]:
-    """Run a stack whose Redis freezes after the shim has spoken to it."""
-    with temporary_state() as folder, Stack(folder) as stack:
+def frozen_redis(stacks: SharedStacks) -> Iterator[Frozen]:
+    """Freeze Redis after the shim has spoken to it."""
+    with stacks.lent(PLAIN) as stack:
         client = connect(stack, contacts=1)
         assert client.get("/export/contacts").status_code == 200
         stack.redis.send(signal.SIGSTOP)
         try:
-            yield stack
+            yield Frozen(stack, stack.shim_url)
         finally:
             stack.redis.send(signal.SIGCONT)
 
 
 @contextmanager
-def frozen_rabbitmq() -> Iterator[Stack]:
-    """Run a shim before a RabbitMQ that accepts connections, and no more than that."""
-    with temporary_state() as folder, socket.create_server(("127.0.0.1", 0), backlog=1000) as deaf:
-        broker = f"amqp://127.0.0.1:{deaf.getsockname()[1]}//"
-        options = StackOptions(settings={"CELERY_BROKER_URL": broker}, workers=0, beats=0, shim=False)
-        with Stack(folder, options=options) as stack:
-            stack.shim.start()  # not waited for: ready is what it is not
-            until_alive(stack)
-            yield stack
+def frozen_rabbitmq(stacks: SharedStacks) -> Iterator[Frozen]:
+    """Run a shim with a RabbitMQ that accepts connections and does nothing else; no worker takes its jobs elsewhere."""
+    with stacks.lent(PLAIN, Crew(workers=0)) as stack, socket.create_server((HOST, 0), backlog=1000) as deaf:
+        broker = f"amqp://{HOST}:{deaf.getsockname()[1]}//"
+        with starting_shim(stack, CELERY_BROKER_URL=broker) as shim:
+            until(lambda: is_alive(shim.url))  # it never becomes ready
+            yield Frozen(stack, shim.url)
 
 
-def until_alive(stack: Stack) -> None:
-    give_up_at = time.monotonic() + 30
-    while True:
-        try:
-            requests.get(f"{stack.shim_url}/healthz", timeout=PATIENCE_S).raise_for_status()
-        except requests.ConnectionError:
-            assert time.monotonic() < give_up_at
-            time.sleep(0.05)
-        else:
-            return
+def is_alive(url: str) -> bool:
+    try:
+        return requests.get(f"{url}/healthz", timeout=PATIENCE_S).ok
+    except requests.ConnectionError:
+        return False
 
 
 @pytest.fixture(scope="module", params=[frozen_redis, frozen_rabbitmq])
-def frozen(request: pytest.FixtureRequest) -> Iterator[Stack]:
-    with request.param() as stack:
-        yield stack
+def frozen(stacks: SharedStacks, request: pytest.FixtureRequest) -> Iterator[Frozen]:
+    with request.param(stacks) as running:
+        yield running
 
 
 def timed(client: Client, method: str, path: str) -> tuple[requests.Response, float]:
@@ -71,8 +79,8 @@ def timed(client: Client, method: str, path: str) -> tuple[requests.Response, fl
     return answer, time.monotonic() - began
 
 
-def test_a_job_is_stored_and_accepted_and_a_page_is_refused_in_time(frozen: Stack) -> None:
-    client = connect(frozen, contacts=5)
+def test_a_job_is_stored_and_accepted_and_a_page_is_refused_in_time(frozen: Frozen) -> None:
+    client = frozen.connect()
 
     accepted, seconds = timed(client, "POST", "/export/contacts")
     assert (accepted.status_code, seconds < LONGEST_S) == (202, True), seconds
@@ -91,8 +99,8 @@ def test_a_job_is_stored_and_accepted_and_a_page_is_refused_in_time(frozen: Stac
         assert (answer.status_code, seconds < LONGEST_S) == (status, True), (act, seconds)
 
 
-def test_many_callers_at_once_are_all_answered_and_others_meanwhile(frozen: Stack) -> None:
-    client = connect(frozen, contacts=5)
+def test_many_callers_at_once_are_all_answered_and_others_meanwhile(frozen: Frozen) -> None:
+    client = frozen.connect()
     with ThreadPoolExecutor(max_workers=CALLERS) as pool:
         asked = [pool.submit(timed, client, "POST", "/export/contacts") for _ in range(CALLERS)]
         outcomes = [each.result() for each in asked]
@@ -104,9 +112,9 @@ def test_many_callers_at_once_are_all_answered_and_others_meanwhile(frozen: Stac
     assert (answer.status_code, seconds < HELD_UP_S) == (200, True), seconds
 
 
-def test_readiness_says_in_time_which_server_is_away(frozen: Stack) -> None:
+def test_readiness_says_in_time_which_server_is_away(frozen: Frozen) -> None:
     began = time.monotonic()
-    answer = requests.get(f"{frozen.shim_url}/readyz", timeout=PATIENCE_S)
+    answer = requests.get(f"{frozen.url}/readyz", timeout=PATIENCE_S)
     seconds = time.monotonic() - began
     assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
     assert "broker" in answer.json()["message"]

@@ -1,4 +1,4 @@
-"""What HubSpot's failures come to at the other end."""
+"""What clients see when HubSpot fails."""
 
 from __future__ import annotations
 

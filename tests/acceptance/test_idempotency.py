@@ -2,45 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import suppress
 from threading import Barrier, Event
 from uuid import uuid4
 
 import requests
 
-from sandbox.ports import HOST, ReservedPort
-from sandbox.processes import Process
-from sandbox.programs import Programs
 from sandbox.stack import Stack
 from tests.acceptance.client import BASE_PATH, Client, Json
 from tests.acceptance.conftest import connect
+from tests.acceptance.stacks import another_shim
 from tests.patience import PATIENCE_S
 
 AT_ONCE = 50
-
-
-@dataclass(frozen=True)
-class Shim:
-    """A shim beside the stack's own."""
-
-    process: Process
-    url: str
-
-
-@contextmanager
-def another_shim(stack: Stack) -> Iterator[Shim]:
-    port = ReservedPort()
-    folder = stack.folder / f"shim-{port.number}"
-    for part in ("logs", "run"):
-        (folder / part).mkdir(parents=True)
-    process = Programs(folder=folder, settings=stack.settings).shim(port.number)
-    try:
-        yield Shim(process.start().wait_ready(), f"http://{HOST}:{port.number}")
-    finally:
-        process.stop()
 
 
 def post(client: Client, url: str, key: str) -> requests.Response:

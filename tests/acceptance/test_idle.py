@@ -1,4 +1,4 @@
-"""A deployment of which nobody asks anything asks its servers for next to nothing, and reacts as promptly as ever."""
+"""An idle deployment asks its servers for next to nothing, and reacts as promptly as a busy one."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ PUBLISHED_AGAIN_WITHIN_S = 17.0
 
 @pytest.fixture(scope="module")
 def idle() -> Iterator[Stack]:
-    """Give a stack in which there is nothing to do, and beat has seen so."""
+    """Run a stack in which there is nothing to do, until beat has noticed."""
     options = StackOptions(settings={"HUBSPOT_RATE_LIMIT": "0"})
     with temporary_state() as folder, Stack(folder, options=options) as stack:
         time.sleep(SETTLING_S)  # what is measured is a rate, of a stack that is left alone

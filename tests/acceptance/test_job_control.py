@@ -1,4 +1,4 @@
-"""Cancel, retry and delete beside real workers: what is stored stays readable, and nothing is fetched twice."""
+"""Cancel, retry and delete with real workers: what is stored stays readable, and nothing is fetched twice."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PROGRAM_S = 3.0  # an answer: several of these are time enough for a program to 
 
 @pytest.fixture
 def slow(stack: Stack) -> Client:
-    """Give an account whose export takes some seconds."""
+    """Connect an account whose export takes some seconds."""
     client = connect(stack, contacts=RECORDS)
     stack.hubspot_control.change_account(client.account.hub_id, latency_s=SLOW_S)
     return client
@@ -40,7 +40,7 @@ def data_of(answer: requests.Response, *, status: int = 202) -> Json:
 
 
 def waiting_job(client: Client) -> str:
-    """Give a job with one page that waits for HubSpot to move the account between two of its data centres."""
+    """Start a job that waits after its first page: HubSpot moves the account between two of its data centres."""
     hubspot = client.stack.hubspot_control
     hubspot.fail_next("migrating", account=client.account.hub_id, type="contacts", after=1, retry_after_s=3600)
     path = client.start("contacts")

@@ -1,4 +1,4 @@
-"""HubSpot's limits are never broken by us, and ours hold: open jobs, connections."""
+"""HubSpot's rate limits are never exceeded, and the shim's own limits hold: open jobs, connections."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from sandbox.stack import Stack, StackOptions
 from sandbox.state_folder import temporary_state
 from tests.acceptance.client import Client
 from tests.acceptance.conftest import connect
+from tests.acceptance.stacks import Shim, another_shim
 from tests.patience import PATIENCE_S, until
 
 CALLS, WINDOW_S = 20, 2
@@ -35,7 +36,6 @@ def limited() -> Iterator[Stack]:
 
 
 def limited_client(stack: Stack, *, calls: int = CALLS, **records: int) -> Client:
-    """Connect an account that HubSpot itself limits."""
     client = connect(stack, **records)
     stack.hubspot_control.change_account(client.account.hub_id, rate_limit=calls, rate_interval_s=WINDOW_S)
     return client
@@ -105,21 +105,19 @@ def test_a_429_holds_back_every_export_of_the_account(limited: Stack) -> None:
 
 
 @pytest.fixture(scope="module")
-def bounded() -> Iterator[Stack]:
-    """Give a stack whose shim may open few files, and where an account may have few jobs open."""
-    settings = {
-        "HUBSPOT_RATE_LIMIT": "0",
-        "MAX_CONNECTIONS": str(CONNECTIONS),
-        "MAX_OPEN_JOBS_PER_ACCOUNT": str(MOST_JOBS),
-    }
-    with temporary_state() as folder, Stack(folder, options=StackOptions(settings=settings)) as stack:
-        psutil.Process(stack.shim.pid).rlimit(psutil.RLIMIT_NOFILE, (FILES, FILES))
-        yield stack
+def bounded(stack: Stack) -> Iterator[Shim]:
+    """Run a shim that may open few files, and where an account may have few jobs open."""
+    settings = {"MAX_CONNECTIONS": str(CONNECTIONS), "MAX_OPEN_JOBS_PER_ACCOUNT": str(MOST_JOBS)}
+    with another_shim(stack, **settings) as shim:
+        psutil.Process(shim.process.pid).rlimit(psutil.RLIMIT_NOFILE, (FILES, FILES))
+        yield shim
 
 
-def test_a_burst_of_exports_ends_exactly_at_the_accounts_cap(bounded: Stack) -> None:
-    client, other = connect(bounded, contacts=1), connect(bounded, contacts=1)
-    bounded.hubspot_control.change_account(client.account.hub_id, latency_s=PATIENCE_S)
+def test_a_burst_of_exports_ends_exactly_at_the_accounts_cap(stack: Stack, bounded: Shim) -> None:
+    client, other = (replace(connect(stack, contacts=1), shim_url=bounded.url) for _ in range(2))
+    stack.hubspot_control.fail_next(  # every job waits, and so is open
+        "migrating", account=client.account.hub_id, type="contacts", times=None, retry_after_s=3600
+    )
 
     with ThreadPoolExecutor(max_workers=40) as pool:
         answers = list(pool.map(lambda _: client.post("/export/contacts"), range(200)))
@@ -131,13 +129,15 @@ def test_a_burst_of_exports_ends_exactly_at_the_accounts_cap(bounded: Stack) -> 
 
 
 @pytest.mark.parametrize("says", [b"", HALF_BODY], ids=["nothing", "half a body"])
-def test_others_are_answered_while_a_crowd_of_connections_says_too_little(bounded: Stack, says: bytes) -> None:
-    client = connect(bounded, contacts=10)
-    shim = urlsplit(bounded.shim_url)
-    with ExitStack() as stack:
+def test_others_are_answered_while_a_crowd_of_connections_says_too_little(
+    stack: Stack, bounded: Shim, says: bytes
+) -> None:
+    client = replace(connect(stack, contacts=10), shim_url=bounded.url)
+    shim = urlsplit(bounded.url)
+    with ExitStack() as crowd:
         for _ in range(300):
             connection = socket.create_connection((shim.hostname or "", shim.port or 0), timeout=PATIENCE_S)
-            stack.enter_context(closing(connection)).sendall(says)
+            crowd.enter_context(closing(connection)).sendall(says)
 
         statuses = [client.get("/export/contacts").status_code for _ in range(20)]
 

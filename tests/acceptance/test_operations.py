@@ -25,7 +25,7 @@ SERVER_SPAN = f"POST {BASE_PATH}/export/{{type}}"
 
 @dataclass(frozen=True, kw_only=True)
 class Watched:
-    """A stack, where its traces go, and where its worker shows its metrics."""
+    """A stack, the collector of its traces, and the address of its worker's metrics."""
 
     stack: Stack
     collector: Collector
@@ -38,7 +38,7 @@ class Watched:
         return samples(f"{self.stack.shim_url}/metrics")
 
     def shim_showing(self, name: str) -> dict[str, float]:
-        """Scrape the shim until a sample is more than nothing; what is read from the database may be seconds old."""
+        """Scrape the shim until a sample is above zero; what is read from the database may be seconds old."""
         return until(self.scrape_shim, lambda found: found.get(name))
 
 
@@ -60,7 +60,7 @@ def watched() -> Iterator[Watched]:
 
 
 def samples(url: str) -> dict[str, float]:
-    """Give every sample of a scrape as `name{label=value}`."""
+    """Return every sample of a scrape as `name{label=value}`."""
     answer = requests.get(url, timeout=PATIENCE_S)
     assert answer.status_code == 200
     return {
@@ -71,12 +71,11 @@ def samples(url: str) -> dict[str, float]:
 
 
 def lines(process: Process) -> list[dict[str, Any]]:
-    """Give what a process has logged."""
     return [json.loads(line) for line in process.log.read_text().splitlines() if line.startswith("{")]
 
 
 def logged(process: Process, *, count: int, wanted: Callable[[dict[str, Any]], bool]) -> list[dict[str, Any]]:
-    """Give the lines that are wanted, once there are so many: whoever has an answer may read before it is logged."""
+    """Wait until so many lines are logged: a line may come after the answer that it is about."""
     return until(lambda: [line for line in lines(process) if wanted(line)], lambda found: len(found) >= count)
 
 

@@ -1,4 +1,4 @@
-"""Every query of a running product: by an index, and no dearer than what it finds, whatever else is stored."""
+"""Every query of a running product uses an index, and examines little more than it returns, whatever else is stored."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ SCANS: Mapping[str, str] = {
     "query key {}": "the doctor counts which stored tokens can be read",
     "getMore key {}": "the same",
 }
-"""What may look at a whole collection, by the query's name, and why."""
+"""Queries that may scan a collection, by name, and why."""
 
 DEARER: Mapping[str, str] = {
     **SCANS,
@@ -53,12 +53,12 @@ DEARER: Mapping[str, str] = {
     "aggregate jobs {status: {$in}}": "the gauges count open jobs along an index and read none; once in some seconds",
     "update jobs {expires_at, status: {$nin}, unsettled_since}": "once at a worker's start, for jobs of older versions",
 }
-"""What may look at more than it finds, by the query's name, and why."""
+"""Queries that may examine more than they return, by name, and why."""
 
 
 @pytest.fixture(scope="module")
 def queries(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Query]]:
-    """Give every query of a round of all that the product does, beside the documents of many other accounts."""
+    """Use every feature once beside the documents of many other accounts, and return all queries."""
     options = StackOptions(settings={"HUBSPOT_RATE_LIMIT": "0", "LEASE_SECONDS": "5"})
     with temporary_state() as folder, Stack(folder, options=options) as stack, database_of(stack) as database:
         first, second = connect(stack, **RECORDS), connect(stack, **RECORDS)
@@ -226,5 +226,5 @@ def test_no_query_examines_much_more_than_it_finds(queries: list[Query]) -> None
 
 
 def excess(query: Query) -> int:
-    """Return how much was looked at beyond what was found."""
+    """Return how much was examined beyond what was found."""
     return query.examined - MOST_A_RESULT * query.found

@@ -1,4 +1,4 @@
-"""Each row of the table of errors, over the wire, with nothing queued."""
+"""Each row of the table of errors, over HTTP, with nothing queued."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Schedules on real processes. Nobody waits for an hour: what is stored of the next run is moved into the past."""
+"""Schedules on real processes. Tests move the stored instant of the next run into the past."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from pymongo import MongoClient
 
-from sandbox.stack import Stack, StackOptions
-from sandbox.state_folder import temporary_state
+from sandbox.stack import Stack
 from tests.acceptance.client import Client, Json
 from tests.acceptance.conftest import connect
+from tests.acceptance.stacks import SHORT_LIVED, Crew, SharedStacks
 from tests.acceptance.test_command_line import CommandLine
 from tests.patience import until
 
@@ -46,7 +46,7 @@ def schedule_of(client: Client) -> Json:
 
 
 def make_due(*clients: Client, hours: int = 1) -> None:
-    """Have so many runs be due, as if the time had passed without anybody who looked."""
+    """Make the last `hours` runs due, as if no beat had run meanwhile."""
     stack = clients[0].stack
     earlier = {name: {"$subtract": [f"${name}", hours * 3_600_000]} for name in ("next_run_at", "due_at")}
     with MongoClient[Json](stack.settings["MONGODB_URI"]) as mongo:
@@ -56,7 +56,7 @@ def make_due(*clients: Client, hours: int = 1) -> None:
 
 
 def schedule_once(client: Client, holds: Callable[[Json], object]) -> Json:
-    """Give the schedule as soon as something holds of it."""
+    """Wait until the condition holds for the schedule, and return it."""
     return until(lambda: schedule_of(client), holds)
 
 
@@ -122,7 +122,7 @@ def test_a_schedule_stops_with_its_connection_and_goes_on_with_a_new_token(clien
 
 
 def connect_anew(client: Client) -> None:
-    """Have a user connect the account by another program."""
+    """Connect the account as another program would."""
     client.stack.hubspot_control.change_account(client.account.hub_id, refresh_token="another")
     with MongoClient[Json](client.stack.settings["MONGODB_URI"]) as mongo:
         tokens = mongo[client.stack.settings["MONGODB_DATABASE"]]["integrations.hubspot.key"]
@@ -143,9 +143,10 @@ def test_the_command_line_sets_shows_and_removes_a_schedule(client: Client, tmp_
     assert "bad hour" in command.run("schedule", "set", "0 25 * * *").stderr
 
 
-def test_however_many_dispatch_and_die_every_run_has_one_sync() -> None:
-    options = StackOptions(settings={"HUBSPOT_RATE_LIMIT": "0", "LEASE_SECONDS": "5"}, workers=2, beats=2)
-    with temporary_state() as folder, Stack(folder, options=options) as stack:
+@pytest.mark.xdist_group("deaths")
+def test_however_many_dispatch_and_die_every_run_has_one_sync(stacks: SharedStacks) -> None:
+    with stacks.lent(SHORT_LIVED, Crew(workers=2, slots=8)) as stack:
+        stack.start_beat().wait_ready()
         clients = [connect(stack, contacts=5) for _ in range(MANY)]
         for times, minute in enumerate((0, 10, 20), start=1):
             for client in clients:
@@ -162,6 +163,7 @@ def test_however_many_dispatch_and_die_every_run_has_one_sync() -> None:
             assert len({sync["sync"]["scheduled_for"] for sync in syncs}) == len(syncs) == 3
             for sync in syncs:
                 assert client.finished(f"/jobs/{sync['_id']}")["status"] == "succeeded"
+        stack.beats.pop().kill()
 
 
 def until_synced(client: Client, *, times: int) -> None:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import time
 from urllib.parse import urlsplit
 
+import pytest
 import requests
 
-from sandbox.programs import Programs
-from sandbox.stack import Stack, StackOptions
-from sandbox.state_folder import temporary_state
+from sandbox.stack import Stack
 from tests.acceptance.client import Client
 from tests.acceptance.conftest import connect
 from tests.acceptance.proxy import proxy_to
+from tests.acceptance.stacks import PLAIN, Crew, SharedStacks
+from tests.acceptance.test_survival import until_on
 from tests.patience import HELD_UP_S, PATIENCE_S
+
+pytestmark = pytest.mark.xdist_group("away")
 
 LONGEST_REFUSAL_S = 3.0 + HELD_UP_S
 
@@ -38,7 +41,7 @@ def test_without_the_broker_a_page_is_refused_and_a_job_is_kept_until_it_is_back
     answer, seconds = timed(client, "GET", "/export/contacts")
     refused(answer, names="broker")
     assert seconds < LONGEST_REFUSAL_S
-    assert client.documents("jobs") == []
+    assert client.documents("jobs", account_id=client.account.account_id) == []
 
     ready = requests.get(f"{own_stack.shim_url}/readyz", timeout=PATIENCE_S)
     refused(ready, names="broker")
@@ -68,37 +71,33 @@ def test_without_the_database_everything_is_refused_by_name_and_works_again_afte
 
 
 def test_a_worker_outlives_a_restart_of_redis_with_one_of_its_two_slots_busy(own_stack: Stack) -> None:
-    slow = connect(own_stack, contacts=3000)
-    own_stack.hubspot_control.change_account(slow.account.hub_id, latency_s=0.4)
+    slow = connect(own_stack, contacts=1000)
+    own_stack.hubspot_control.change_account(slow.account.hub_id, latency_s=1.0)
     path = slow.start("contacts")
-    while slow.job(path)["progress"]["pages"] < 2:
-        own_stack.check()
+    until_on(own_stack, lambda: slow.job(path)["progress"]["pages"] >= 2)
 
     own_stack.redis.kill()
     own_stack.redis.restart()
 
     quick = connect(own_stack, contacts=10)
     assert quick.finished(quick.start("contacts"))["status"] == "succeeded"
-    assert slow.finished(path)["progress"]["records"] == 3000
+    own_stack.hubspot_control.change_account(slow.account.hub_id, latency_s=0.0)
+    assert slow.finished(path)["progress"]["records"] == 1000
     own_stack.check()
 
 
-def test_a_worker_recovers_from_a_connection_that_is_open_but_dead() -> None:
-    options = StackOptions(settings={"HUBSPOT_RATE_LIMIT": "0"}, workers=0)
-    with temporary_state() as folder, Stack(folder, options=options) as stack, proxy_to(port_of(stack)) as proxy:
+def test_a_worker_recovers_from_a_connection_that_is_open_but_dead(stacks: SharedStacks) -> None:
+    with stacks.lent(PLAIN, Crew(workers=0)) as stack, proxy_to(port_of(stack)) as proxy:
         through_proxy = stack.redis.url.replace(f":{port_of(stack)}/", f":{proxy.port}/")
-        settings = {**stack.settings, "CELERY_BROKER_URL": through_proxy}
-        worker = Programs(folder=folder, settings=settings).worker(1).start().wait_ready()
-        try:
-            client = connect(stack, contacts=10)
-            assert client.finished(client.start("contacts"))["status"] == "succeeded"
-            assert proxy.freeze_existing() > 0
-            popped_into_the_dead_connection, in_the_queue = client.start("contacts"), client.start("contacts")
-            assert client.finished(in_the_queue)["status"] == "succeeded"
-            assert client.finished(popped_into_the_dead_connection)["status"] == "succeeded"
-            worker.check()
-        finally:
-            worker.stop()
+        worker = stack.start_worker(settings={"CELERY_BROKER_URL": through_proxy}).wait_ready()
+        client = connect(stack, contacts=10)
+        assert client.finished(client.start("contacts"))["status"] == "succeeded"
+        assert proxy.freeze_existing() > 0
+        popped_into_the_dead_connection, in_the_queue = client.start("contacts"), client.start("contacts")
+        assert client.finished(in_the_queue)["status"] == "succeeded"
+        assert client.finished(popped_into_the_dead_connection)["status"] == "succeeded"
+        worker.check()
+        stack.dismiss_workers()
 
 
 def port_of(stack: Stack) -> int:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -15,16 +15,22 @@ from pymongo import MongoClient
 from sandbox.seeding import Account, mint_jwt, seed
 from sandbox.shifted_clock import can_shift_clocks
 from sandbox.stack import Stack, StackOptions
-from sandbox.state_folder import temporary_state
 from tests.acceptance.client import BASE_PATH, Client, Json
 from tests.acceptance.conftest import connect
+from tests.acceptance.stacks import UNLIMITED, Crew, SharedStacks
 from tests.acceptance.test_survival import epochs, holder, until_on
 from tests.fakes.receiver import receiving
 from tests.patience import HELD_UP_S, PATIENCE_S, until
 
 HOUR_S = 3600
-WRONG = {"worker-1": HOUR_S, "worker-2": -HOUR_S, "beat-1": -HOUR_S, "shim": HOUR_S}
 LEASE_S, SWEEP_S = 5, 2
+WORKERS = {f"worker-{number}": HOUR_S if number % 2 else -HOUR_S for number in range(1, 9)}  # whichever are started
+OPTIONS = StackOptions(
+    settings={**UNLIMITED, "LEASE_SECONDS": str(LEASE_S), "SCHEDULE_JITTER_SECONDS": "0"},
+    workers=0,
+    worker_arguments=("--concurrency=4",),
+    clock_shifts_s={**WORKERS, "beat-1": -HOUR_S, "shim": HOUR_S},
+)
 WAIT_S = 10
 AN_HOUR_AHEAD_BY_DESIGN = {".adopt_at"}
 NEARLY_AN_HOUR, MORE_THAN_AN_HOUR = timedelta(minutes=40), timedelta(minutes=80)
@@ -40,27 +46,14 @@ def _clocks_can_be_shifted() -> None:
     pytest.skip("shifting clocks takes Linux and a C compiler")
 
 
-@contextmanager
-def running(shifts_s: Mapping[str, int] = WRONG, *, workers: int = 2, **settings: str) -> Iterator[Stack]:
-    usual = {"HUBSPOT_RATE_LIMIT": "0", "LEASE_SECONDS": str(LEASE_S), "SCHEDULE_JITTER_SECONDS": "0"}
-    options = StackOptions(
-        settings={**usual, **settings},
-        workers=workers,
-        worker_arguments=("--concurrency=4",),
-        clock_shifts_s=shifts_s,
-    )
-    with temporary_state() as folder, Stack(folder, options=options) as stack:
-        yield stack
-
-
 def patient(client: Client) -> Client:
-    """Give the client a JWT that a shim takes which is an hour ahead: that alone is judged by its own clock."""
+    """Return the client with a JWT that a shim an hour ahead accepts: it judges their expiry by its own clock."""
     token = mint_jwt(client.stack, client.account, life=timedelta(hours=4))
     return Client(stack=client.stack, account=client.account, token=token, session=requests.Session())
 
 
 def require_no_instant_of_a_wrong_clock(stack: Stack) -> None:
-    """Look at every instant in the database: none is about an hour from now."""
+    """Check that no instant in the database is about an hour from now."""
     now = datetime.now(UTC)
     with closing(MongoClient[Json](stack.settings["MONGODB_URI"], tz_aware=True)) as mongo:
         database = mongo[stack.settings["MONGODB_DATABASE"]]
@@ -85,8 +78,10 @@ def instants(value: object, path: str = "") -> Iterator[tuple[str, datetime]]:
             yield from instants(inner, path)
 
 
-def test_a_wait_that_a_worker_an_hour_ahead_has_noted_is_no_hour_longer_for_the_one_that_takes_over() -> None:
-    with running(workers=1) as stack:
+def test_a_wait_that_a_worker_an_hour_ahead_has_noted_is_no_hour_longer_for_the_one_that_takes_over(
+    stacks: SharedStacks,
+) -> None:
+    with stacks.lent(OPTIONS, Crew(slots=4)) as stack:
         client = patient(connect(stack, contacts=6000))
         stack.hubspot_control.change_account(client.account.hub_id, latency_s=0.5)
         path = client.start("contacts", {"page_size": 10})
@@ -113,8 +108,8 @@ def lanes(client: Client, path: str) -> list[Json]:
     return parts
 
 
-def test_exports_syncs_schedules_tokens_and_webhooks_are_on_time() -> None:
-    with running() as stack, receiving() as receiver:
+def test_exports_syncs_schedules_tokens_and_webhooks_are_on_time(stacks: SharedStacks) -> None:
+    with stacks.lent(OPTIONS, Crew(workers=2, slots=4)) as stack, receiving() as receiver:
         client = patient(connect(stack, contacts=300, companies=30, deals=30, engagements=30))
         renew_every_half_minute(stack, client.account)
         stack.hubspot_control.fail_next("migrating", account=client.account.hub_id, retry_after_s=4)
@@ -171,8 +166,8 @@ def scheduled_runs(client: Client) -> list[Json]:
     )
 
 
-def test_a_link_to_connect_is_good_for_ten_minutes_of_the_right_time() -> None:
-    with running(workers=1) as stack:
+def test_a_link_to_connect_is_good_for_ten_minutes_of_the_right_time(stacks: SharedStacks) -> None:
+    with stacks.lent(OPTIONS, Crew(workers=2, slots=4)) as stack:
         client = patient(connect(stack, contacts=1))
         answer = client.session.get(
             f"{stack.shim_url}{BASE_PATH}/connect",

@@ -1,14 +1,15 @@
-"""HubSpot's limit, kept by workers that are stopped and killed at random, and whose calls arrive late."""
+"""HubSpot's rate limit with workers that are stopped and killed at random, and calls that arrive late."""
 
 from __future__ import annotations
 
 from benchmarks.starved import CALLS, Blow, run
 
 SEED, SECONDS = 1, 20.0
+BURNERS = 0  # the tests beside this one take the processor; the benchmark has one a core
 
 
 def test_no_window_holds_more_calls_than_the_limit_whoever_is_stopped_and_for_how_long() -> None:
-    found = run(SEED, seconds=SECONDS)
+    found = run(SEED, seconds=SECONDS, burners=BURNERS)
 
     assert found.blows(Blow.STOPPED) > 10
     assert sum(map(len, found.calls.values())) > CALLS

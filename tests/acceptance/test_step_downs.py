@@ -23,7 +23,7 @@ from tests.acceptance.test_syncs import start
 from tests.patience import PATIENCE_S, until
 
 AWAY = 503
-DISTURBED_S = 45.0
+DISTURBANCES = 8
 SEED = 12
 ACCOUNTS = 3
 CONTACTS = 300
@@ -40,7 +40,7 @@ WHAT_BROKE = (
 
 @dataclass
 class Caller:
-    """Asks one account for all there is, one thing after the other, until it is told to stop; repeats what got 503."""
+    """Calls every operation of one account in turn until it is told to stop; retries whatever is answered 503."""
 
     client: Client
     stopping: threading.Event
@@ -52,7 +52,6 @@ class Caller:
     answers: Counter[str] = field(default_factory=Counter)
 
     def run(self) -> None:
-        """Do each thing in its turn."""
         turns = self._turns()
         while not self.stopping.is_set():
             next(turns)()
@@ -93,7 +92,7 @@ class Caller:
         self.removed.add(path)
 
     def _erase(self) -> None:
-        """Erase a record that HubSpot does not have any more, and that the copy has: it may come back from nowhere."""
+        """Erase a record that HubSpot no longer has and the copy does: nothing may bring it back."""
         record_id = self.client.ids_in_hubspot("contacts")[7]
         self.client.stack.hubspot_control.delete_records(self.client.account.hub_id, "contacts", [record_id])
         self._ask("DELETE", f"/records/contacts/{record_id}", 204, 202)
@@ -109,7 +108,7 @@ class Caller:
         return f"/jobs/{answer.json()['data']['job_id']}"
 
     def _ask(self, method: str, path: str, *expected: int, **parts: object) -> requests.Response:
-        """Ask until the answer is another than 503: whatever it is, it must be one of the expected ones."""
+        """Retry while the answer is 503, and check that the final one is expected."""
 
         def once() -> requests.Response:
             answer = self._once(method, path, **parts)
@@ -155,7 +154,7 @@ def test_the_primary_steps_down_is_killed_and_frozen_and_every_promise_is_kept(s
     with ThreadPoolExecutor(ACCOUNTS) as threads:
         running = [threads.submit(caller.run) for caller in callers]
         try:
-            downs.go_on_for(DISTURBED_S)
+            downs.disturb(times=DISTURBANCES)
         finally:
             stopping.set()
         _raise_what_broke(running)
@@ -174,7 +173,7 @@ def _raise_what_broke(running: list[Future[None]]) -> None:
 
 
 def require_every_promise(caller: Caller) -> None:
-    """Look at all that was answered with success: jobs are where they should be, and hold what HubSpot does."""
+    """Check everything that was answered with success: the state of each job, and its records against HubSpot's."""
     client = caller.client
     assert caller.exports
     assert caller.syncs
@@ -196,7 +195,7 @@ def require_every_promise(caller: Caller) -> None:
 
 
 def _whole_exports(caller: Caller) -> list[str]:
-    """Check that each export holds every record once, and was told of as complete."""
+    """Check that each export holds every record once, and that its receipt is complete."""
     whole = [path for path in caller.exports if caller.client.job(path)["status"] == "succeeded"]
     left = caller.client.ids_in_hubspot("contacts")
     for path in whole:
@@ -219,7 +218,7 @@ def _require_exact_copy(caller: Caller, left: list[int]) -> None:
 
 
 def _require_no_failure(stack: Stack) -> None:
-    """No job has failed: a server that is away is a reason to wait, never an end."""
+    """No job may fail because a server is unavailable."""
     with closing(MongoClient[Json](stack.settings["MONGODB_URI"])) as mongo:
         jobs = mongo[stack.settings["MONGODB_DATABASE"]]["integrations.hubspot.jobs"]
         assert list(jobs.find({"error": {"$ne": None}}, {"error": True, "kind": True})) == []

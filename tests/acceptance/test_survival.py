@@ -1,39 +1,27 @@
-"""What becomes of exports when workers die, are frozen, come back too late or are told to stop."""
+"""What happens to exports when workers die, are frozen, come back too late or are told to stop."""
 
 from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import datetime
 
 import pytest
 
 from sandbox.processes import Process
-from sandbox.stack import Stack, StackOptions
-from sandbox.state_folder import temporary_state
+from sandbox.stack import Stack
 from tests.acceptance.client import Client, Json
 from tests.acceptance.conftest import connect
+from tests.acceptance.stacks import LEASE_S, SHORT_LIVED, SLICE_S, Crew, SharedStacks
 from tests.patience import HELD_UP_S, PATIENCE_S, until
 
-LEASE_S, SLICE_S = 5, 2
+pytestmark = pytest.mark.xdist_group("deaths")
+
 SWEEP_S = 2
 REPEATED = 2  # the call for the page that was not stored yet, and the one under way
 IN_VAIN = 2  # calls with which an export of a few pages more than ten finds out that it need not be split
 PAGE = 100  # records
-
-
-@contextmanager
-def running(*, workers: int = 1, slots: int = 2, slice_s: int = SLICE_S) -> Iterator[Stack]:
-    """Run a stack with short leases and slices, so that a test need not wait for long ones."""
-    options = StackOptions(
-        settings={"HUBSPOT_RATE_LIMIT": "0", "LEASE_SECONDS": str(LEASE_S), "SLICE_SECONDS": str(slice_s)},
-        workers=workers,
-        worker_arguments=(f"--concurrency={slots}",),
-    )
-    with temporary_state() as folder, Stack(folder, options=options) as stack:
-        yield stack
 
 
 def until_on(stack: Stack, condition: Callable[[], bool], *, within_s: float = PATIENCE_S) -> None:
@@ -60,12 +48,12 @@ def document(client: Client, path: str) -> Json:
 
 
 def epochs(client: Client, path: str) -> dict[int, int]:
-    """Give the epoch under which each page was stored."""
+    """Return the epoch under which each page was stored, by number."""
     return {page["number"]: page["epoch"] for page in client.documents("pages", job_id=path.rpartition("/")[2])}
 
 
 def holder(stack: Stack, client: Client, path: str) -> Process:
-    """Give the worker that holds the job now."""
+    """Return the worker that holds the lease of the job."""
     lease = document(client, path)["lease"]
     (found,) = [worker for worker in stack.workers if worker.is_alive and f":{worker.pid}:" in lease["owner"]]
     return found
@@ -77,9 +65,9 @@ def require_every_record_once(client: Client, path: str) -> None:
     assert len({page["number"] for page in stored}) == len(stored) == pages_of(client, path)
 
 
-def test_after_kill_9_of_all_workers_a_new_one_goes_on_from_the_last_stored_pages() -> None:
+def test_after_kill_9_of_all_workers_a_new_one_goes_on_from_the_last_stored_pages(stacks: SharedStacks) -> None:
     # one slice an export: between two of them a job is nobody's, and its worker's death no interruption
-    with running(workers=2, slice_s=60) as stack:
+    with stacks.lent(SHORT_LIVED, Crew(workers=2, settings={"SLICE_SECONDS": "60"})) as stack:
         exports = [slow_export(stack, pages=12, latency_s=0.8) for _ in range(3)]
         until_on(stack, lambda: all(pages_of(*export) >= 3 for export in exports))
         for worker in stack.workers:
@@ -101,8 +89,8 @@ def test_after_kill_9_of_all_workers_a_new_one_goes_on_from_the_last_stored_page
             assert len(client.calls(type="contacts")) <= 12 + REPEATED + IN_VAIN
 
 
-def test_a_worker_that_was_frozen_past_its_lease_writes_nothing_when_it_goes_on() -> None:
-    with running(workers=2, slots=1) as stack:
+def test_a_worker_that_was_frozen_past_its_lease_writes_nothing_when_it_goes_on(stacks: SharedStacks) -> None:
+    with stacks.lent(SHORT_LIVED, Crew(workers=2, slots=1)) as stack:
         client, path = slow_export(stack, pages=10, latency_s=0.3)
         until_on(stack, lambda: pages_of(client, path) >= 2)
         until_on(stack, lambda: document(client, path)["lease"] is not None)
@@ -125,19 +113,19 @@ def test_a_worker_that_was_frozen_past_its_lease_writes_nothing_when_it_goes_on(
         assert all(found > epoch for number, found in after.items() if number not in before)
 
 
-def test_a_worker_that_hangs_in_a_slow_call_keeps_its_job() -> None:
-    with running(workers=2) as stack:
+def test_a_worker_that_hangs_in_a_slow_call_keeps_its_job(stacks: SharedStacks) -> None:
+    with stacks.lent(SHORT_LIVED, Crew(workers=2)) as stack:
         client, path = slow_export(stack, pages=3, latency_s=0.0)
         client.finished(path)
-        stack.hubspot_control.fail_next("slow", account=client.account.hub_id, type="contacts", delay_s=LEASE_S * 2.5)
+        stack.hubspot_control.fail_next("slow", account=client.account.hub_id, type="contacts", delay_s=LEASE_S * 2)
         path = client.start("contacts")
         job = client.finished(path)
         assert (job["status"], job["resumes"], job["attempts"]) == ("succeeded", 0, 1)
         assert len(client.calls(type="contacts")) == 3 + 3
 
 
-def test_a_job_that_ends_every_worker_that_takes_it_fails_after_three_deaths() -> None:
-    with running(slots=1) as stack:
+def test_a_job_that_ends_every_worker_that_takes_it_fails_after_three_deaths(stacks: SharedStacks) -> None:
+    with stacks.lent(SHORT_LIVED, Crew(slots=1)) as stack:
         client = connect(stack, contacts=PAGE)
         stack.hubspot_control.fail_next("silent", account=client.account.hub_id, type="contacts", times=None)
         path = client.start("contacts")
@@ -152,8 +140,10 @@ def test_a_job_that_ends_every_worker_that_takes_it_fails_after_three_deaths() -
 
 
 @pytest.mark.parametrize("slots", [1, 2])
-def test_a_long_export_delays_a_short_one_by_no_more_than_a_slice_of_each_in_front(slots: int) -> None:
-    with running(slots=slots) as stack:
+def test_a_long_export_delays_a_short_one_by_no_more_than_a_slice_of_each_in_front(
+    stacks: SharedStacks, slots: int
+) -> None:
+    with stacks.lent(SHORT_LIVED, Crew(slots=slots)) as stack:
         giants = [slow_export(stack, pages=5000, latency_s=0.1) for _ in range(slots + 1)]
         until_on(stack, lambda: sum(pages_of(*giant) > 0 for giant in giants) >= slots)
         small = connect(stack, contacts=3)
@@ -166,8 +156,8 @@ def test_a_long_export_delays_a_short_one_by_no_more_than_a_slice_of_each_in_fro
         assert all(giant[0].job(giant[1])["status"] == "running" for giant in giants)
 
 
-def test_a_worker_that_is_told_to_stop_is_gone_in_seconds_whatever_its_jobs_wait_for() -> None:
-    with running(slots=4) as stack:
+def test_a_worker_that_is_told_to_stop_is_gone_in_seconds_whatever_its_jobs_wait_for(stacks: SharedStacks) -> None:
+    with stacks.lent(SHORT_LIVED, Crew(slots=4)) as stack:
         slow, slow_path = slow_export(stack, pages=20, latency_s=0.5)
         limited = connect(stack, contacts=2 * PAGE)
         stack.hubspot_control.fail_next(

@@ -1,4 +1,4 @@
-"""How often a sync that finds nothing changed asks MongoDB: by the server's own counters, shim and worker together."""
+"""How many calls to MongoDB a sync without changes makes, by the server's own counters: shim and worker together."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from itertools import count
 import pytest
 from pymongo import MongoClient
 
-from sandbox.stack import Stack, StackOptions
-from sandbox.state_folder import temporary_state
+from sandbox.stack import Stack
 from tests.acceptance.client import Client, Json
 from tests.acceptance.conftest import connect
 from tests.acceptance.test_syncs import start
 from tests.patience import until
+
+pytestmark = pytest.mark.xdist_group("calls")
 
 RECORDS = {"contacts": 50, "companies": 20, "deals": 20, "engagements": 20}
 MOST_CALLS = 68
@@ -24,16 +25,8 @@ COUNTED = ("find", "getMore", "aggregate", "insert", "update", "delete", "findAn
 TRANSACTIONS = ("commitTransaction", "abortTransaction")
 
 
-@pytest.fixture
-def stack() -> Iterator[Stack]:
-    """Give one without a beat, so that nothing is asked but for the sync."""
-    options = StackOptions(settings={"HUBSPOT_RATE_LIMIT": "0"}, beats=0)
-    with temporary_state() as folder, Stack(folder, options=options) as running:
-        yield running
-
-
-def test_a_sync_of_four_types_that_finds_nothing_changed_asks_seldom(stack: Stack) -> None:
-    client = connect(stack, **RECORDS)
+def test_a_sync_of_four_types_that_finds_nothing_changed_asks_seldom(counted: Stack) -> None:
+    stack, client = counted, connect(counted, **RECORDS)
     with MongoClient[Json](stack.settings["MONGODB_URI"]) as mongo:
         synced(client, mongo)
         found = [synced(client, mongo) for _ in range(SYNCS)]
@@ -47,7 +40,7 @@ def test_a_sync_of_four_types_that_finds_nothing_changed_asks_seldom(stack: Stac
 
 
 def synced(client: Client, mongo: MongoClient[Json]) -> tuple[Json, Counter[str]]:
-    """Do a sync and give it as it is stored, with what the server was asked until it had its end."""
+    """Run a sync, and return it with the calls that the server counted until it was finalised."""
     jobs, looks = mongo[client.stack.settings["MONGODB_DATABASE"]]["integrations.hubspot.jobs"], count(1)
     with calls_counted(mongo) as calls:
         job_id = start(client).removeprefix("/jobs/")
@@ -63,7 +56,7 @@ def synced(client: Client, mongo: MongoClient[Json]) -> tuple[Json, Counter[str]
 
 @contextmanager
 def calls_counted(mongo: MongoClient[Json]) -> Iterator[Counter[str]]:
-    """Give how many commands about data the server was sent during the block, by whomever, once it is over."""
+    """Yield a counter that holds the commands of all clients during the block once that has ended."""
     found: Counter[str] = Counter()
     before = commands(mongo)
     yield found

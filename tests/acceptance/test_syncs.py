@@ -11,8 +11,8 @@ import requests
 from sandbox.stack import Stack
 from tests.acceptance.client import TYPES, Client, Json
 from tests.acceptance.conftest import connect
+from tests.acceptance.stacks import SHORT_LIVED, Crew, SharedStacks
 from tests.acceptance.test_command_line import CommandLine
-from tests.acceptance.test_survival import running
 from tests.patience import until
 
 RECORDS = {"contacts": 350, "companies": 300, "deals": 270, "engagements": 260}
@@ -46,7 +46,7 @@ def data_of(answer: requests.Response, *, status: int = 202) -> Json:
 
 
 def ended(client: Client, path: str) -> Json:
-    """Give a sync once it has its end, which comes a moment after the last of its children."""
+    """Return a sync once it is finalised, which happens a moment after the last of its children has ended."""
     return until(lambda: client.finished(path), lambda sync: sync["expires_at"])
 
 
@@ -134,8 +134,9 @@ def test_the_command_line_sees_a_sync_through(client: Client, tmp_path: Path) ->
     assert_whole(client, f"/jobs/{sync['job_id']}", "contacts", "notes")
 
 
-def test_syncs_lose_nothing_to_workers_that_are_killed_again_and_again() -> None:
-    with running(workers=2, slots=8) as stack:
+@pytest.mark.xdist_group("deaths")
+def test_syncs_lose_nothing_to_workers_that_are_killed_again_and_again(stacks: SharedStacks) -> None:
+    with stacks.lent(SHORT_LIVED, Crew(workers=2, slots=8)) as stack:
         clients = [connect(stack, **RECORDS) for _ in range(8)]
         for client in clients:
             stack.hubspot_control.change_account(client.account.hub_id, latency_s=0.1)
@@ -154,10 +155,10 @@ def test_syncs_lose_nothing_to_workers_that_are_killed_again_and_again() -> None
             assert len(client.documents("jobs", account_id=client.account.account_id)) == 1 + len(TYPES)
 
 
-def test_a_sync_is_accepted_without_a_worker_and_done_by_the_next_one() -> None:
-    with running() as stack:
+@pytest.mark.xdist_group("deaths")
+def test_a_sync_is_accepted_without_a_worker_and_done_by_the_next_one(stacks: SharedStacks) -> None:
+    with stacks.lent(SHORT_LIVED, Crew(workers=0)) as stack:
         client = connect(stack, contacts=120)
-        stack.workers[0].kill()
         path = start(client, {"types": ["contacts"]})
         assert (client.job(path)["status"], len(client.job(path)["children"])) == ("queued", 1)
 

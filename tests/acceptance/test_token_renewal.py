@@ -37,7 +37,7 @@ def two_workers() -> Iterator[Stack]:
 
 @pytest.fixture
 def client(two_workers: Stack) -> Client:
-    """Give an account whose stored token has ended, as another program left it: in plain text, with a field more."""
+    """Connect an account whose stored token has expired, as another program left it: plain, with one more field."""
     client = connect(two_workers, contacts=120, companies=30)
     change_token(client, portal_name="kept")
     return client
@@ -55,7 +55,7 @@ def stored_token(client: Client) -> Json:
 
 
 def exported_at_once(client: Client) -> list[Json]:
-    """Start all exports before any of them can have a token, and see them through."""
+    """Start all exports before any of them can have a token, and wait for them to end."""
     types = ["contacts", "companies"] * (EXPORTS // 2)
     with ThreadPoolExecutor(EXPORTS) as threads:
         paths = list(threads.map(client.start, types))

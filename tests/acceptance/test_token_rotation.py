@@ -1,4 +1,4 @@
-"""HubSpot replaces a refresh token while MongoDB goes away; and HubSpot's token endpoint goes away itself."""
+"""Refresh tokens that HubSpot replaces while MongoDB is unavailable; and a token endpoint that HubSpot removes."""
 
 from __future__ import annotations
 
@@ -13,37 +13,34 @@ from pathlib import Path
 import pytest
 
 from sandbox.configuration import python_environment
-from sandbox.stack import Stack, StackOptions
-from sandbox.state_folder import temporary_state
+from sandbox.stack import Stack
 from tests.acceptance.client import Client, Json
 from tests.acceptance.conftest import connect
+from tests.acceptance.stacks import PLAIN, Crew, SharedStacks
 from tests.patience import until
 
-pytestmark = pytest.mark.timeout(240)
-
-AWAY_S = 30.0  # twice as long as a lease, and three times as long as any call to MongoDB waits
+AWAY_S = 20.0  # longer than a lease (15 s), and twice as long as any call to MongoDB waits
 
 
-@pytest.fixture(scope="module")
-def two_workers() -> Iterator[Stack]:
-    options = StackOptions(workers=2, worker_arguments=("--concurrency=4",), settings={"HUBSPOT_RATE_LIMIT": "0"})
-    with temporary_state() as folder, Stack(folder, options=options) as running:
+@pytest.fixture
+def two_workers(stacks: SharedStacks) -> Iterator[Stack]:
+    with stacks.lent(PLAIN, Crew(workers=2, slots=4)) as running:
         yield running
 
 
 def rotating(stack: Stack) -> Client:
-    """Give an account whose token has ended, and which gets another refresh token with every access token."""
+    """Connect an account whose token has expired and whose refresh token changes with every renewal."""
     client = connect(stack, contacts=120, companies=30)
     stack.hubspot_control.change_account(client.account.hub_id, rotate_refresh_tokens=True)
     return client
 
 
 def renewing(client: Client) -> list[str]:
-    """Start exports, and wait until HubSpot has been asked for a token, which it is about to give."""
+    """Start exports, and wait until HubSpot has been asked for a token, which it answers 3 s later."""
     control, hub_id = client.stack.hubspot_control, client.account.hub_id
     control.fail_next("slow", account=hub_id, type="token", delay_s=3)
     paths = [client.start(each) for each in ("contacts", "companies") * 2]
-    until(lambda: control.calls(account=hub_id, type="token"), bool, within_s=30)
+    until(lambda: control.calls(account=hub_id, type="token"))
     return paths
 
 
@@ -52,7 +49,7 @@ def answers_of_token_endpoint(client: Client) -> list[int]:
 
 
 def proves_its_token(client: Client) -> None:
-    """Have the stored refresh token used: an access token that lives on proves nothing."""
+    """Use the stored refresh token: an access token that is still valid proves nothing."""
     client.stack.hubspot_control.expire_access_tokens(client.account.hub_id)
     assert client.get("/export/companies").status_code == 200
     assert set(answers_of_token_endpoint(client)) == {200}
@@ -72,27 +69,26 @@ def test_a_refresh_token_replaced_while_mongodb_is_away_for_long_is_not_lost(two
         time.sleep(AWAY_S)
         two_workers.mongo.restart()
 
-    jobs: list[Json] = [client.finished(path, within_s=120) for path in paths]
+    jobs: list[Json] = [client.finished(path) for path in paths]
     assert {job["status"] for job in jobs} == {"succeeded"}
     assert answers_of_token_endpoint(client) == [200]
     renewal = {"_id": {"account_id": client.account.account_id, "owner": client.account.owner}}
-    assert until(lambda: client.documents("renewals", **renewal), lambda left: not left, within_s=30) == []
+    assert until(lambda: client.documents("renewals", **renewal), lambda left: not left) == []
     proves_its_token(client)
 
 
-def test_a_worker_that_is_stopped_has_its_token_written_first() -> None:
-    options = StackOptions(settings={"HUBSPOT_RATE_LIMIT": "0"})
-    with temporary_state() as folder, Stack(folder, options=options) as stack:
+def test_a_worker_that_is_stopped_has_its_token_written_first(stacks: SharedStacks) -> None:
+    with stacks.lent(PLAIN, Crew(slots=4)) as stack:
         client = rotating(stack)
         renewing(client)
         stack.mongo.kill()
         (worker,) = stack.workers
-        until(lambda: worker.has_written("token_not_written_yet"), bool, within_s=60)
+        until(lambda: worker.has_written("token_not_written_yet"))
 
         worker.send(signal.SIGTERM)
         time.sleep(5)  # it has stopped by now, were it not for the token
         stack.mongo.restart()
-        until(lambda: not worker.is_alive, within_s=60)
+        until(lambda: not worker.is_alive)
 
         assert worker.has_written("token_written_late")
         stack.start_worker().wait_ready()
@@ -139,6 +135,7 @@ def test_tokens_come_from_the_other_version_where_the_one_that_is_set_is_gone(
     assert (asked["path"], asked["status"]) == ("/oauth/2026-03/token", 200)
 
 
+@pytest.mark.xdist_group("endpoints")
 def test_where_there_is_neither_version_the_job_waits_and_the_setting_is_named(two_workers: Stack) -> None:
     client = connect(two_workers, contacts=20)
     two_workers.hubspot_control.change_account(client.account.hub_id, oauth_gone=("v1", "2026-03"))

@@ -1,4 +1,4 @@
-"""Turns by account: whoever floods the queue delays itself, and messages that go astray are missed."""
+"""Turns by account: whoever floods the queue delays only itself, and lost messages are published again."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from datetime import UTC, datetime
 import pytest
 from redis import Redis
 
-from sandbox.stack import Stack, StackOptions
-from sandbox.state_folder import temporary_state
+from sandbox.stack import Stack
 from tests.acceptance.client import Client
 from tests.acceptance.conftest import connect
+from tests.acceptance.stacks import PLAIN, Crew, SharedStacks
 from tests.patience import HELD_UP_S, until
+
+pytestmark = pytest.mark.xdist_group("crews")
 
 SLOTS, OF_ACCOUNT = 4, 2
 EXPORTS, PAGES = 30, 60
@@ -23,15 +25,14 @@ BULK = "hubspot-export:bulk"
 
 
 @pytest.fixture
-def stack() -> Iterator[Stack]:
-    settings = {"HUBSPOT_RATE_LIMIT": "0", "SLOTS_PER_ACCOUNT": str(OF_ACCOUNT), "EXPORT_LANES": "1"}
-    options = StackOptions(settings=settings, worker_arguments=(f"--concurrency={SLOTS}",))
-    with temporary_state() as folder, Stack(folder, options=options) as running:
+def stack(stacks: SharedStacks) -> Iterator[Stack]:
+    settings = {"SLOTS_PER_ACCOUNT": str(OF_ACCOUNT), "EXPORT_LANES": "1"}
+    with stacks.lent(PLAIN, Crew(slots=SLOTS, settings=settings)) as running:
         yield running
 
 
 def flood(stack: Stack) -> Client:
-    """Have an account ask for many exports of one record a page."""
+    """Start many exports of one record a page for one account."""
     client = connect(stack, contacts=PAGES)
     stack.hubspot_control.change_account(client.account.hub_id, latency_s=LATENCY_S)
     for _ in range(EXPORTS):

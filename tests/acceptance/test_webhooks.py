@@ -1,20 +1,21 @@
-"""How jobs end is told to a destination on a socket, by real workers, whatever becomes of them and of it."""
+"""Webhooks from real workers to a destination on a socket, whichever of the two fails."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from pymongo import MongoClient
 
-from sandbox.stack import Stack, StackOptions
-from sandbox.state_folder import temporary_state
+from sandbox.stack import Stack
 from tests.acceptance.client import BASE_PATH, Client, Json
 from tests.acceptance.conftest import connect
+from tests.acceptance.stacks import SHORT_LIVED, Crew, SharedStacks, another_shim
 from tests.acceptance.test_command_line import CommandLine
 from tests.fakes.receiver import Received, WebhookReceiver, receiving
 from tests.patience import HELD_UP_S, PATIENCE_S, until
@@ -41,7 +42,7 @@ def start(client: Client, receiver: WebhookReceiver, *, export_type: str = "cont
 
 
 def tried(client: Client, path: str, *, attempts: int = 1, within_s: float = PATIENCE_S) -> Json:
-    """Give the job's webhook once so many attempts have been noted."""
+    """Return the job's webhook once so many attempts have been noted."""
     webhook: Json = until(
         lambda: client.job(path)["webhook"], lambda webhook: len(webhook["deliveries"]) >= attempts, within_s=within_s
     )
@@ -49,7 +50,7 @@ def tried(client: Client, path: str, *, attempts: int = 1, within_s: float = PAT
 
 
 def let_the_pause_pass(client: Client, path: str) -> None:
-    """Have the next attempt be due, as it would be later."""
+    """Make the next attempt due, as it would be later."""
     with closing(MongoClient[Json](client.stack.settings["MONGODB_URI"], tz_aware=True)) as mongo:
         jobs = mongo[client.stack.settings["MONGODB_DATABASE"]]["integrations.hubspot.jobs"]
         job = {"_id": path.rpartition("/")[2], "deliver_at": {"$type": "date"}}
@@ -177,15 +178,9 @@ def test_a_destination_that_hangs_holds_up_neither_exports_nor_sweeps_nor_others
             client.delete(path)
 
 
-@contextmanager
-def running(**settings: str) -> Iterator[Stack]:
-    options = StackOptions(settings={"HUBSPOT_RATE_LIMIT": "0", **settings}, worker_arguments=("--concurrency=2",))
-    with temporary_state() as folder, Stack(folder, options=options) as stack:
-        yield stack
-
-
-def test_what_a_killed_worker_was_telling_is_told_by_the_next(receiver: WebhookReceiver) -> None:
-    with running() as stack:
+@pytest.mark.xdist_group("deaths")
+def test_what_a_killed_worker_was_telling_is_told_by_the_next(stacks: SharedStacks, receiver: WebhookReceiver) -> None:
+    with stacks.lent(SHORT_LIVED) as stack:
         client = connect(stack, contacts=3)
         receiver.may_answer.clear()
         path = start(client, receiver)
@@ -202,9 +197,13 @@ def test_what_a_killed_worker_was_telling_is_told_by_the_next(receiver: WebhookR
         assert len(set(ids(receiver.wait_for(2)))) == 1
 
 
-def test_the_own_network_is_told_nothing_unless_that_is_allowed(receiver: WebhookReceiver) -> None:
-    with running(WEBHOOK_ALLOW_PRIVATE="false") as stack:
-        client = connect(stack, contacts=3)
+@pytest.mark.xdist_group("deaths")
+def test_the_own_network_is_told_nothing_unless_that_is_allowed(
+    stacks: SharedStacks, receiver: WebhookReceiver
+) -> None:
+    forbidden = {"WEBHOOK_ALLOW_PRIVATE": "false"}
+    with stacks.lent(SHORT_LIVED, Crew(settings=forbidden)) as stack, another_shim(stack, **forbidden) as shim:
+        client = replace(connect(stack, contacts=3), shim_url=shim.url)
         private = receiver.url.replace("http://", "https://")
         for url in (private, private.replace("127.0.0.1", "localhost"), "https://[::ffff:169.254.169.254]/"):
             answer = client.post("/export/contacts", {"webhook": {"url": url}})

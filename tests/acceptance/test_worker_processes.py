@@ -38,7 +38,7 @@ class Workers:
         self.started: set[psutil.Process] = set()
 
     def ready(self) -> list[str]:
-        """Name the workers that have said that they are ready, once for each time."""
+        """Return the names of workers that have logged that they are ready, once for each time."""
         return sorted(_READY.findall(self.log.read_text()))
 
     def children(self) -> dict[str, psutil.Process]:
@@ -52,7 +52,6 @@ class Workers:
         return found
 
     def end(self) -> None:
-        """Kill whatever is left."""
         for process in (self.process, *self.started):
             if process.is_running():
                 process.kill()
@@ -86,7 +85,7 @@ def workers(tmp_path: Path, mongo_server: MongoServer, redis_url: str, metrics_p
 
 @pytest.fixture
 def beat(tmp_path: Path, redis_url: str) -> Iterator[None]:
-    """Give the workers a sweep every two seconds."""
+    """Enqueue a sweep every two seconds."""
     process = subprocess.Popen(
         [sys.executable, "-m", "celery", "-A", "worker", "beat"],
         cwd=tmp_path,
@@ -103,13 +102,14 @@ def shown(port: int) -> str:
 
 
 def sweeps(port: int) -> float:
-    """Count the sweeps of all workers together."""
     found = re.search(r'^hubspot_export_sweeps_total\{outcome="done"\} (\S+)$', shown(port), re.MULTILINE)
     return float(found[1]) if found is not None else 0.0
 
 
 @pytest.mark.usefixtures("beat")
-def test_a_worker_that_is_killed_is_started_again_and_its_counts_stay(workers: Workers, metrics_port: int) -> None:
+def test_killed_workers_are_started_again_with_their_counts_until_all_are_told_to_stop(
+    workers: Workers, metrics_port: int
+) -> None:
     for number in ("1", "2"):
         assert f'process_resident_memory_bytes{{process="{number}"}}' in shown(metrics_port)
     until(lambda: sweeps(metrics_port), lambda count: count >= 2)
@@ -124,12 +124,15 @@ def test_a_worker_that_is_killed_is_started_again_and_its_counts_stay(workers: W
     assert workers.children().keys() == before.keys()
     assert not set(workers.children().values()) & set(before.values())
     until(lambda: sweeps(metrics_port), lambda count: count > counted)
+    require_an_end(workers, signal.SIGTERM)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_stops_all_of_them(workers: Workers, number: signal.Signals) -> None:
+def test_ctrl_c_stops_all_of_them(workers: Workers) -> None:
+    require_an_end(workers, signal.SIGINT)
+
+
+def require_an_end(workers: Workers, number: signal.Signals) -> None:
     workers.command.send_signal(number)
-
     assert workers.command.wait(timeout=PATIENCE_S) == 0
     assert not any(each.is_running() for each in workers.started)
 

@@ -1,4 +1,4 @@
-"""A shim's HTTP as a process of its own that may have few files: `python -m … PORT FILES WAITS_S`."""
+"""The shim's HTTP protocol as a process with a low limit of open files: `python -m … PORT FILES WAITS_S`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from sandbox.ports import HOST
 
 
 class Application:
-    """Answers what the connections come to; `/busy` when `/metrics` is asked for, other paths at once."""
+    """Answers with the counts of connections; `/busy` after the next request for `/metrics`, other paths at once."""
 
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
@@ -34,6 +34,7 @@ class Application:
             await self._release.wait()
         elif scope["path"] == "/metrics":
             self._release.set()
+            self._release = asyncio.Event()
         counts = {"open": self._connections.open, "closed": self._connections.closed}
         answer = json.dumps(counts).encode()
         headers = [(b"content-length", str(len(answer)).encode())]
@@ -42,7 +43,6 @@ class Application:
 
 
 def main(port: str, files: str, waits_s: str) -> None:
-    """Serve with the loop and the protocol of the shim."""
     resource.setrlimit(resource.RLIMIT_NOFILE, (int(files), int(files)))
     http_limits._WITHIN_S = float(waits_s)  # noqa: SLF001 - a test has no 10 s
     connections = Connections(room_within(raise_limit()))

@@ -1,4 +1,4 @@
-"""A shim's HTTP as a process of its own, which a test may stop for a while: `python -m … PORT`."""
+"""The shim's HTTP protocol as a process of its own that a test may stop for a while: `python -m … PORT`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from api_shim.operations.http_limits import BoundedHttpProtocol
 from sandbox.ports import HOST
 
 WAITS_S = 0.5
-"""How long it waits for a client, whatever for."""
+"""The timeout of everything that it waits for from a client."""
 
 
 async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:  # noqa: ANN401 - ASGI's
@@ -31,7 +31,7 @@ async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:  
 
 
 def main(port: str) -> None:
-    """Serve with the loop and the protocol of the shim, but with less patience."""
+    """Serve with the shim's loop and protocol, but shorter timeouts."""
     http_limits._WITHIN_S = WAITS_S  # noqa: SLF001 - a test has no 10 s
     config = uvicorn.Config(application, host=HOST, port=int(port), http=BoundedHttpProtocol, ws="none")
     config.timeout_keep_alive = WAITS_S  # type: ignore[assignment]  # nor a whole one

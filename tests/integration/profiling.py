@@ -1,4 +1,4 @@
-"""What the server notes of calls: by which plan it answered them, and how much it looked at."""
+"""MongoDB's profiler: the plan of each query, and how much it examined."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.stack_fixtures import MongoDatabase
 
 @contextmanager
 def profiled(database: MongoDatabase, collection: str) -> Iterator[list[dict[str, Any]]]:
-    """Give what the server notes of the calls in the block to a collection, once that is over."""
+    """Yield a list that holds the profiled queries to the collection once the block has ended."""
     noted: list[dict[str, Any]] = []
     database.command("profile", 2)
     yield noted

@@ -1,4 +1,4 @@
-"""Messages under way in a real Redis, held and looked for by processes whose clocks differ by an hour."""
+"""Unacknowledged messages in a real Redis, restored by processes whose clocks differ by an hour."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ print(channel.client.llen("work"))
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Skip without a C compiler on a laptop; fail in CI, which installs one."""
+    """Skip the test without a C compiler on a laptop; fail it in CI, which installs one."""
     if not can_shift_clocks():
         if os.environ.get("CI"):
             pytest.fail("clocks cannot be shifted here")
@@ -68,9 +68,7 @@ def run(folder: Path, script: str, *words: str, shift_s: int) -> int:
     return int(run.stdout)
 
 
-@pytest.mark.parametrize(
-    ("holder_s", "looker_s"), [(0, HOUR_S), (-HOUR_S, 0), (HOUR_S, -HOUR_S), (-HOUR_S, HOUR_S), (0, 0)]
-)
+@pytest.mark.parametrize(("holder_s", "looker_s"), [(0, HOUR_S), (HOUR_S, -HOUR_S), (-HOUR_S, HOUR_S)])
 def test_a_message_comes_back_when_its_time_is_over_by_the_clock_of_redis(
     folder: Path, redis_url: str, holder_s: int, looker_s: int
 ) -> None:

@@ -1,4 +1,4 @@
-"""Redis and RabbitMQ over TLS: whoever cannot prove to be the host that is named is not spoken to."""
+"""Redis and RabbitMQ over TLS: a server whose certificate does not prove the host name is refused."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def stranger(folder: Path) -> Authority:
 
 @pytest.fixture(scope="module")
 def redis(folder: Path, authority: Authority) -> Iterator[str]:
-    """Run a Redis over TLS; give its URL without what it says about certificates."""
+    """Run a Redis over TLS; yields its URL without parameters about certificates."""
     server = redis_over_tls(folder, authority=authority, certificate=authority.issue(HOST))
     try:
         server.start().wait_ready()
@@ -97,7 +97,7 @@ REDIS_WAYS = [by_client, by_impatient_client, by_async_client, by_kombu]
     params=[*(("redis", way) for way in REDIS_WAYS), ("rabbit", by_kombu)], ids=lambda each: str(each[1].__name__)
 )
 def reaches(request: pytest.FixtureRequest) -> Callable[..., bool]:
-    """Give a way to ask whether a server is reached, with these parameters, under another host or scheme."""
+    """Return a function that reports whether a server is reached with these parameters, another host or no TLS."""
     server, way = request.param
     url: str = request.getfixturevalue(server)
 

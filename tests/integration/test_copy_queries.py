@@ -1,4 +1,4 @@
-"""The current copy on a real MongoDB: what it costs to note that a sync has missed records, and to take that back."""
+"""The current copy on a real MongoDB: the cost of marking records that a sync has missed, and of unmarking them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Downloads through the real HTTP server: what is not whole never looks it, and a client that leaves is noticed."""
+"""Downloads through the real HTTP server: an incomplete file never looks complete, and slow readers cause no reads."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def address(shim: Shim) -> Iterator[tuple[str, int]]:
 
 @pytest.fixture
 def job_id(shim: Shim) -> str:
-    """Export some 20 MB, of which gzip cannot make less than 10, and give up: sockets hold a part of it only."""
+    """Store a failed export of 20 MB, at least 10 of them compressed: more than sockets buffer."""
     job_id = shim.start("contacts")
     job, page = shim.worker.start(job_id), read_page(ExportType.CONTACTS, A_PAGE)
     for _ in range(PAGES):
@@ -115,7 +115,7 @@ def test_head_of_a_large_file_reads_next_to_nothing_and_leaves_the_connection_us
 
 
 def until_still(shim: Shim) -> int:
-    """Give how often the store was read, as soon as it has not been for a moment."""
+    """Return how often the store was read, once it has not been for a moment."""
     reads = -1
     while reads != shim.pages.reads:
         reads = shim.pages.reads

@@ -1,4 +1,4 @@
-"""The look before a periodic task: it sees exactly what the task would take, and costs the same whatever is stored."""
+"""Beat's look for due work: it sees exactly what the task would take, and costs the same whatever is stored."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ COPY = CopyId(account_id="a1", export_type=ExportType.CONTACTS, hub_id=7)
 
 @pytest.fixture
 def database(mongo_database: MongoDatabase) -> MongoDatabase:
-    """Give a database with its indexes that was swept a moment ago, and whose chores were done."""
+    """Prepare a database with its indexes that was swept a moment ago, and whose chores were done."""
     ensure_indexes(mongo_database)
     swept(mongo_database)
     return mongo_database
@@ -130,7 +130,7 @@ def scheduled(database: MongoDatabase, at: datetime) -> None:
 
 @dataclass(frozen=True)
 class Case:
-    """How something comes to be due at an instant, and whether the task takes it."""
+    """How to make something due at an instant, and whether the task takes it."""
 
     make: Callable[[MongoDatabase, datetime], None]
     takes: Callable[[MongoDatabase], bool]

@@ -1,4 +1,4 @@
-"""Erasing on a real MongoDB: what it costs pages that are stored meanwhile, and whom it keeps waiting."""
+"""Erasing on a real MongoDB: what it costs to store pages meanwhile, and that it blocks no job."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_what_is_due_is_found_without_a_look_at_what_is_finished(mongo_database:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lingering:
-    """Transactions in which something else happens before their end."""
+    """Transactions during which something else happens."""
 
     transactions: MongoTransactions
     meanwhile: Callable[[], object]
@@ -86,7 +86,7 @@ class Lingering:
 def test_the_holder_of_a_job_is_not_kept_waiting_by_a_transaction_that_erases_from_it(
     mongo_database: MongoDatabase,
 ) -> None:
-    """A client that is killed leaves its transaction open for a minute, and what it has written locked."""
+    """A killed client leaves its transaction open for a minute, and its writes locked."""
     jobs, pages = MongoJobStore(mongo_database), MongoPageStore(mongo_database)
     job = new_job()
     jobs.add(job)

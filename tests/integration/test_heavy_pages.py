@@ -1,4 +1,4 @@
-"""Heavy pages of a sync on a real MongoDB: no transaction waits for the work on them, whatever they weigh."""
+"""Large pages of a sync on a real MongoDB: encoding them happens outside of transactions."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ T = TypeVar("T")
 
 
 def page_of(numbers: Sequence[int], *, bytes_each: int = BYTES_EACH, says: str = "") -> Page:
-    """Give a page of engagements with long bodies."""
+    """Make a page of engagements with long bodies."""
     noise = random.Random(says).randbytes(bytes_each // 2).hex()  # noqa: S311 - noise, not a secret
     results = [
         {"engagement": {"id": number, "type": "EMAIL"}, "metadata": {"html": f"{number}{says}{noise}"}}
@@ -45,7 +45,7 @@ def page_of(numbers: Sequence[int], *, bytes_each: int = BYTES_EACH, says: str =
 
 @dataclass
 class Counted:
-    """Transactions that are counted; before the one with the number `dies_at` the process dies."""
+    """Counts transactions; before number `dies_at` the process dies."""
 
     transactions: MongoTransactions
     dies_at: int | None = None
@@ -87,7 +87,7 @@ def came_to(**counts: int) -> Changes:
 
 @contextmanager
 def connected(server: MongoServer, name: str, *, timeout_s: float) -> Iterator[MongoDatabase]:
-    """Give the database as the product connects to it."""
+    """Connect to the database as the product does."""
     database = connect(server.uri, database=name, timeout_s=timeout_s)
     with database.client:
         yield database
@@ -120,7 +120,7 @@ def test_a_page_of_43_mb_is_copied_in_transactions_of_moderate_size(product: Mon
 
 
 class Busy(MongoRecordStore):
-    """A store in a process that gets little of the processor."""
+    """A store in a process that gets little processor time."""
 
     def encode(self, records: Iterable[Record]) -> list[Record]:
         some = list(records)
@@ -129,7 +129,7 @@ class Busy(MongoRecordStore):
 
 
 def test_a_busy_processor_fails_no_transaction(impatient: MongoDatabase) -> None:
-    """The work on a page takes far longer than a transaction may: it is done before."""
+    """Encoding a page takes far longer than a transaction may: it is done before."""
     transactions = Counted(MongoTransactions(impatient))
     current = copy_in(impatient, transactions, Busy(impatient))
 

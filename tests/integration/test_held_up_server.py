@@ -1,4 +1,4 @@
-"""A shim that its machine had no time for: who was in time is answered, and meets no reset."""
+"""A shim that gets no processor time for a while: requests that arrived in time are answered, without a reset."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Server:
 
     @contextmanager
     def held_up(self) -> Iterator[None]:
-        """Let the process stand still for longer than it has patience; what is sent meanwhile is there in time."""
+        """Stop the process for longer than its timeouts; what is sent meanwhile arrives in time."""
         self.process.send(signal.SIGSTOP)
         try:
             until(lambda: psutil.Process(self.process.pid).status() == psutil.STATUS_STOPPED)
@@ -51,14 +51,14 @@ class Server:
             self.process.send(signal.SIGCONT)
 
 
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
-    server = Server(tmp_path)
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    server = Server(tmp_path_factory.mktemp("server"))
     server.process.start().wait_ready()
     try:
         yield server
     finally:
-        server.process.stop()
+        server.process.kill()
 
 
 def answer_on(connection: HTTPConnection) -> tuple[int, int]:
@@ -109,6 +109,14 @@ def test_a_body_that_has_come_meanwhile_is_read(server: Server) -> None:
         assert answer_on(connection) == (200, 3)
 
 
+def test_a_connection_that_stays_idle_is_closed(server: Server) -> None:
+    with closing(server.connect()) as connection:
+        connection.request("GET", "/")
+        answer_on(connection)
+
+        assert connection.sock.recv(1) == b""
+
+
 def test_a_request_that_was_there_before_a_server_is_told_to_stop_is_answered(server: Server) -> None:
     with closing(server.connect()) as connection:
         connection.request("GET", "/")
@@ -118,11 +126,3 @@ def test_a_request_that_was_there_before_a_server_is_told_to_stop_is_answered(se
             server.process.send(signal.SIGTERM)
 
         assert answer_on(connection) == (200, 3)
-
-
-def test_a_connection_that_stays_idle_is_closed(server: Server) -> None:
-    with closing(server.connect()) as connection:
-        connection.request("GET", "/")
-        answer_on(connection)
-
-        assert connection.sock.recv(1) == b""

@@ -24,11 +24,11 @@ Json = dict[str, Any]
 END = b"\r\n\r\n"
 LARGE = 1000
 FEW = 1000
-"""Bytes of a request line and of the usual headers, and more."""
+"""More bytes than a request line and the usual headers have."""
 
 
 gone = list[str]()
-"""Paths of those whose going was told."""
+"""Paths of requests whose client was reported as gone."""
 
 
 async def application(scope: Json, receive: Any, send: Any) -> None:  # noqa: ANN401 - ASGI's
@@ -103,7 +103,7 @@ def ask(server: Server, *parts: bytes) -> tuple[int, Json]:
 
 
 def is_cut_off(connection: socket.socket, part: bytes) -> bool:
-    """Whether there is an end to how often a part may be sent."""
+    """Return whether sending a part again and again ends in a closed connection."""
     give_up_at = time.monotonic() + PATIENCE_S
     try:
         while time.monotonic() < give_up_at:
@@ -242,7 +242,7 @@ def test_who_has_sent_requests_ahead_and_goes_is_not_waited_for(server: Server) 
 
 @pytest.mark.parametrize("field", [b"Content-Length: 3\r\n", b"Transfer-Encoding: chunked\r\n"])
 def test_a_body_that_an_upgrade_would_lose_is_refused(server: Server, field: bytes) -> None:
-    """Java's client asks for `h2c` where there is no TLS."""
+    """Java's HTTP client asks for `h2c` where there is no TLS."""
     upgrade = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n"
 
     status, body = ask(server, b"POST / HTTP/1.1\r\nHost: x\r\n" + upgrade + field + b"\r\n", b"abc")

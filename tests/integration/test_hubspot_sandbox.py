@@ -20,7 +20,7 @@ DEALS = "/deals/v1/deal/paged"
 
 @contextmanager
 def program() -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """Start the sandbox on a free port; gives the process and its address, and ends it."""
+    """Run the sandbox on a free port; yields the process and its address."""
     command = [sys.executable, "-m", "sandbox.hubspot", "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -64,12 +64,10 @@ def connect(url: str) -> socket.socket:
 
 
 def plain(headers: dict[str, str], target: str = DEALS) -> bytes:
-    """Write a GET as it goes over the wire."""
     return f"GET {target} HTTP/1.1\r\nHost: x\r\nAuthorization: {headers['Authorization']}\r\n\r\n".encode()
 
 
 def everything(connection: socket.socket) -> bytes:
-    """Read until the other side closes."""
     return b"".join(iter(lambda: connection.recv(65536), b""))
 
 

@@ -1,4 +1,4 @@
-"""What listing jobs costs MongoDB: one index, no sorting, and no more documents than are given."""
+"""What listing jobs costs MongoDB: one index, no sort, and no more documents than are returned."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ PLACES = [None, (NEWEST_AT - timedelta(seconds=150), "m")]
 
 
 class Finds(CommandListener):
-    """Keeps what is asked of the server."""
+    """Records the find commands that are sent."""
 
     def __init__(self) -> None:
         self.commands: list[Json] = []
@@ -55,7 +55,7 @@ def finds() -> Finds:
 
 @pytest.fixture(scope="module")
 def database(mongo_server: MongoServer, finds: Finds) -> Iterator[MongoDatabase]:
-    """Give 6,000 jobs of three accounts, few of which have failed or are deals."""
+    """Store 6,000 jobs of three accounts, few of which have failed or are deals."""
     with MongoClient[Json](mongo_server.uri, tz_aware=True, event_listeners=[finds]) as client:
         database = client[f"test_{uuid4().hex}"]
         MongoJobStore(database).ensure_indexes()

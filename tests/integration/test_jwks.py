@@ -33,7 +33,7 @@ Key = RSAPrivateKey | EllipticCurvePrivateKey
 
 
 class Clock:
-    """Seconds that pass when a test says so."""
+    """A clock that a test advances."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -65,7 +65,7 @@ class IdentityProvider:
                     self.write(body)
 
             def write(self, body: bytes) -> None:
-                """Write it at once, or, for a minute at most, byte for byte."""
+                """Write it at once, or byte by byte for a minute at most."""
                 if not provider.pause_s:
                     self.wfile.write(body)
                     return

@@ -1,4 +1,4 @@
-"""A worker's metrics over HTTP: they are there, and where they cannot be the worker goes on."""
+"""A worker's metrics over HTTP: they are served, and a port that cannot be had does not stop the worker."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from worker.telemetry.metrics import JobMetrics, new_registry, serve_metrics
 
 @pytest.fixture
 def taken() -> Iterator[int]:
-    """Give a port that somebody listens at."""
+    """Return a port that is in use."""
     with socket.create_server((HOST, 0)) as server:
         yield server.getsockname()[1]
 

@@ -1,4 +1,4 @@
-"""What the check of all queries sees: a scan, by its name, and what it cost; and nothing that others have asked."""
+"""What the check of all queries sees: a scan with its name and cost, and nothing that other clients asked."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ COLLECTION = "integrations.hubspot.things"
 
 @pytest.fixture
 def products(mongo_server: MongoServer, mongo_database: MongoDatabase) -> Iterator[MongoDatabase]:
-    """Give the database as the product's own client has it."""
+    """Open the database with the product's application name."""
     mongo_database[COLLECTION].insert_many([{"_id": number, "name": f"n{number}"} for number in range(DOCUMENTS)])
     with MongoClient[Json](mongo_server.uri, appname=APPLICATION) as client:
         yield client[mongo_database.name]

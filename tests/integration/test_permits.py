@@ -1,4 +1,4 @@
-"""Permits on real sockets: when a request leaves, what it needs for that, and from when on it is over."""
+"""Permits on real sockets: when a request may leave, and when it counts as finished."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ RESET = struct.pack("ii", 1, 0)
 
 @dataclass
 class NotedPermit:
-    """A Permit that keeps what it was told."""
+    """A permit that records its calls."""
 
     is_expired: bool = False
     told: list[str] = field(default_factory=list)

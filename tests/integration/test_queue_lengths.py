@@ -1,10 +1,9 @@
-"""Counting messages: over one connection that is kept, opened again when the broker has closed it."""
+"""Queue lengths: read over one connection that is kept, and reopened when the broker has closed it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -13,7 +12,6 @@ from kombu import Exchange, Queue
 from redis import Redis
 
 from sandbox.rabbitmq import RabbitServer
-from tests.acceptance.rabbitmq import require_rabbitmq
 from tests.contract.stores import new_job, present
 from tests.patience import until
 from worker.app import QUEUE_BULK, QUEUE_INTERACTIVE
@@ -93,17 +91,11 @@ def test_a_connection_that_redis_has_closed_is_opened_again(redis: Redis, queue:
         cast("Any", redis).execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
 
 
-@pytest.fixture
-def rabbit(tmp_path: Path) -> Iterator[RabbitServer]:
-    require_rabbitmq()
-    with RabbitServer(tmp_path / "rabbitmq") as server:
-        yield server
-
-
 def connections_to(rabbit: RabbitServer) -> int:
     return len(rabbit.control("list_connections", "--silent", "--no-table-headers", "pid").splitlines())
 
 
+@pytest.mark.xdist_group("rabbitmq")
 def test_rabbitmq_is_asked_over_one_connection_until_that_is_gone(rabbit: RabbitServer) -> None:
     with queue_on(rabbit.url) as queue:
         assert queue.length() == 0  # neither queue is there

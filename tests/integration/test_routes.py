@@ -1,4 +1,4 @@
-"""The wire on real sockets: which way calls take to a host, and that all threads share the connections to it."""
+"""Transport on real sockets: proxies, and connections that all threads share."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TOKEN = SecretStr("token")
 
 
 class Server(ThreadingHTTPServer):
-    """Answers everything, and notes the first lines and headers that came, and how many connections."""
+    """Answers everything, and records request lines, headers and the number of connections."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)

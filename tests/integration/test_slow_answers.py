@@ -1,4 +1,4 @@
-"""Transport on real sockets: slow, dripping and interim answers, and what they leave behind."""
+"""Transport on real sockets: slow, dripping and interim answers, and what they leave on a connection."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Serve = Callable[[socket.socket, threading.Event], None]
 
 @contextmanager
 def serving(*connections: Serve) -> Iterator[str]:
-    """Serve one connection after the other, each in its own way, and give the address."""
+    """Serve one connection after the other, each in its own way; yields the URL."""
     over = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as listening:
         thread = threading.Thread(target=accept, args=(listening, connections, over))
@@ -113,7 +113,7 @@ def test_early_hints_are_left_out(hints: int) -> None:
     ids=["hints for ever", "101", "204", "304"],
 )
 def test_what_follows_an_answer_without_a_body_answers_nobody_else(stray: bytes) -> None:
-    """A connection serves many accounts: bytes that are left on it would be the answer to another one's call."""
+    """A connection serves many accounts: bytes left on it would answer another account's call."""
     foreign = b'HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n"foreign"'
     with serving(answering(stray + foreign, foreign), answering(OK)) as url:
         sessions = Sessions(patience_s=10)
@@ -144,7 +144,7 @@ def test_an_answer_that_comes_while_a_worker_stops_is_taken() -> None:
 
 
 def test_what_may_be_told_only_once_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The token endpoint may answer with a refresh token that replaces the one that was sent."""
+    """The token endpoint may answer with a new refresh token that replaces the one that was sent."""
     monkeypatch.setattr(transport, "GRACE_S", 0.0)
     stopping = threading.Event()
     stopping.set()

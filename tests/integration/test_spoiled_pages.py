@@ -1,4 +1,4 @@
-"""Pages that somebody has spoiled, on a real MongoDB: each is named where it is asked for, and costs nothing else."""
+"""Corrupt pages on a real MongoDB: an error names each where it is read, and nothing else is affected."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ SPOILED: dict[str, dict[str, Any]] = {
 
 @pytest.fixture(params=list(SPOILED))
 def spoiled(request: pytest.FixtureRequest, mongo_database: MongoDatabase) -> Callable[[Job, int], None]:
-    """Give what spoils a page of a job."""
+    """Return a function that corrupts a page of a job."""
 
     def spoil(job: Job, number: int) -> None:
         changed = mongo_database[COLLECTION].update_one(
@@ -179,7 +179,7 @@ def test_a_page_that_is_stored_anew_is_read_and_may_be_spoiled_again(
 
 
 def test_a_page_that_is_missing_in_the_middle_is_not_passed_over(mongo_database: MongoDatabase) -> None:
-    """MongoDB's TTL monitor removes a job's pages in an order of its own."""
+    """MongoDB's TTL monitor deletes a job's pages in any order."""
     store = MongoPageStore(mongo_database)
     job = three_pages(store)
     mongo_database[COLLECTION].delete_one({"_id": f"{job.job_id}:00000001:000"})
@@ -192,7 +192,7 @@ def test_a_page_that_is_missing_in_the_middle_is_not_passed_over(mongo_database:
 def test_a_page_in_parts_is_read_as_it_was_before_an_erasure_or_after_it(
     mongo_server: MongoServer, mongo_database: MongoDatabase, query: int
 ) -> None:
-    """An erasure writes all parts anew, between two queries of one who reads them."""
+    """An erasure rewrites all parts between two queries of a reader."""
     store = MongoPageStore(mongo_database, most_bytes=SMALL)
     page = page_of(range(20), padding=200)
     job = stored(store, held(), page)

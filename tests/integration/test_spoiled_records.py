@@ -1,4 +1,4 @@
-"""Records of the copy that somebody has spoiled: each is named where it is asked for, and stored anew by a sync."""
+"""Corrupt records of the copy: an error names each where it is read, and a sync stores it anew."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ SPOILED: dict[str, dict[str, Any]] = {
 
 @pytest.fixture(params=list(SPOILED))
 def world(request: pytest.FixtureRequest, mongo_database: MongoDatabase) -> World:
-    """Give a copy of three records, of which the second is spoiled."""
+    """Store a copy of three records, of which the second is corrupt."""
     return spoiled(mongo_database, SPOILED[request.param])
 
 
@@ -51,7 +51,7 @@ def spoiled(database: MongoDatabase, change: dict[str, Any]) -> World:
 
 
 def synced(database: MongoDatabase) -> Job:
-    """Bring the copy up to a page that has all three records."""
+    """Apply a page that has all three records."""
     current = CurrentCopy(
         records=MongoRecordStore(database),
         transactions=MongoTransactions(database),

@@ -1,4 +1,4 @@
-"""What sweeps, turns and gauges cost MongoDB: what is due, by indexes only, whatever else is stored."""
+"""What sweeps, turns and gauges cost MongoDB: proportional to what is due, by indexes only, whatever else is stored."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ ACCOUNTS = 5
 
 @pytest.fixture
 def store(mongo_database: MongoDatabase) -> MongoJobStore:
-    """Give a store of jobs that are finished, of syncs whose children are at work, and of jobs that wait for hours."""
+    """Store finished jobs, syncs whose children are running, and jobs that wait for hours."""
     store = MongoJobStore(mongo_database)
     store.ensure_indexes()
     mongo_database[COLLECTION].insert_many([to_document(finished(number)) for number in range(FINISHED)])
@@ -45,13 +45,13 @@ def store(mongo_database: MongoDatabase) -> MongoJobStore:
 
 
 def waiting(number: int, until: datetime) -> Job:
-    """Give an export that HubSpot wants patience for; an account has many of them."""
+    """Make an export that waits for HubSpot; an account has many of them."""
     job = replace(new_job(account_id=f"a{number % ACCOUNTS}"), job_id=uuid4().hex, status=JobStatus.WAITING)
     return replace(job, resume_at=until)
 
 
 def finished(number: int) -> Job:
-    """Give an export, every other one the child of a sync, that is over and has its end."""
+    """Make a finished export; every other one is the child of a sync."""
     parent_id = uuid4().hex if number % 2 else None
     ended = replace(
         new_job(), job_id=uuid4().hex, parent_id=parent_id, status=JobStatus.SUCCEEDED, finished_at=present()
@@ -66,7 +66,7 @@ def going_on() -> Job:
 
 
 def cost_of(noted: Sequence[Mapping[str, Any]]) -> int:
-    """Add up the documents that were read; none of it without an index."""
+    """Add up the documents that were read, and check that no query scanned."""
     assert noted
     assert {call["planSummary"] for call in noted if "COLLSCAN" in call["planSummary"]} == set()
     return sum(call["docsExamined"] for call in noted)
@@ -86,7 +86,7 @@ def test_a_sweep_that_finds_nothing_looks_at_no_documents(store: MongoJobStore, 
 
 
 def due(store: MongoJobStore, *, count: int = DUE) -> list[Job]:
-    """Add jobs that nobody has published, ten to an account."""
+    """Add unpublished jobs, ten to an account."""
     jobs = [replace(new_job(account_id=f"a{number // 10}"), job_id=uuid4().hex) for number in range(count)]
     store.add_all(jobs)
     store.mark_unpublished(jobs)
@@ -122,7 +122,7 @@ def test_what_is_left_half_done_costs_what_there_is_of_it(store: MongoJobStore, 
     assert cost_of(noted) <= 2 * MOST_A_JOB * DUE, noted
 
 
-def test_deliveries_cost_one_look_at_each_whether_it_is_taken_or_rung_for_already(
+def test_deliveries_cost_one_look_at_each_whether_it_is_taken_or_published_already(
     store: MongoJobStore, mongo_database: MongoDatabase
 ) -> None:
     deliveries = MongoDeliveryStore(mongo_database)

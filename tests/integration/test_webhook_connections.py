@@ -1,4 +1,4 @@
-"""SsrfSafeSender on real sockets: what is connected to was checked, and what is verified is the name."""
+"""SsrfSafeSender on real sockets: it connects to the address that was checked, and verifies the host name."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ HEADERS = {"Content-Type": "application/json"}
 
 
 class Authority:
-    """Signs certificates that nobody trusts who does not know it."""
+    """A certificate authority that only these tests trust."""
 
     def __init__(self) -> None:
         self._key = ec.generate_private_key(ec.SECP256R1())
@@ -38,12 +38,12 @@ class Authority:
 
     @property
     def trusted(self) -> ssl.SSLContext:
-        """Give what a client trusts."""
+        """What a client that trusts this authority uses."""
         pem = self._certificate.public_bytes(serialization.Encoding.PEM).decode()
         return ssl.create_default_context(cadata=pem)
 
     def server(self, folder: Path, name: x509.GeneralName) -> ssl.SSLContext:
-        """Give what a server of that name has."""
+        """Return the context of a server of that name."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([])
         builder = self._builder(subject, key.public_key())
@@ -80,7 +80,7 @@ def authority() -> Authority:
 
 @pytest.fixture
 def receiver(authority: Authority, tmp_path: Path) -> Iterator[WebhookReceiver]:
-    """Give a server with the certificate of `HOST`."""
+    """Run a receiver with the certificate of `HOST`."""
     with receiving(authority.server(tmp_path, x509.DNSName(HOST))) as receiver:
         yield receiver
 
@@ -90,7 +90,7 @@ def at(host: str, receiver: WebhookReceiver) -> str:
 
 
 def sender(certificates: ssl.SSLContext) -> SsrfSafeSender:
-    """Give a sender for whom every name leads to this machine."""
+    """Make a sender that resolves every name to this machine."""
     return SsrfSafeSender(allow_private=True, resolve=lambda _host, _port: ["127.0.0.1"], certificates=certificates)
 
 
