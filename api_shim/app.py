@@ -38,7 +38,7 @@ _DOWNLOAD_THREADS = 2  # downloads share these, so that they exhaust neither the
 def create_app(  # noqa: PLR0913 - everything it is made of, each by name
     *,
     service: ExportService,
-    record_desk: RecordService,
+    record_service: RecordService,
     connections: ConnectionService,
     plans: PlanService,
     schedules: ScheduleService,
@@ -78,7 +78,7 @@ def create_app(  # noqa: PLR0913 - everything it is made of, each by name
     )
     app.state.exports = service
     app.state.actions = service.control
-    app.state.records = record_desk
+    app.state.records = record_service
     app.state.connections = connections
     app.state.plans = plans
     app.state.schedules = schedules

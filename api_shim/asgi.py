@@ -75,7 +75,7 @@ def build(settings: ShimSettings, *, connections: Connections) -> FastAPI:
     rpc_requests = _rpc_client(infra)
     return create_app(
         service=_export_service(infra),
-        record_desk=_record_service(infra),
+        record_service=_record_service(infra),
         connections=_connection_service(infra, rpc_requests),
         plans=PlanService(tokens=infra.tokens, rpc_requests=rpc_requests, clock=infra.clock),
         schedules=ScheduleService(

@@ -13,7 +13,7 @@ _COMMANDS = {
     "connection": "api_shim.commands.accounts.connection:connection",
     "delete": "api_shim.commands.jobs.control:delete",
     "disconnect": "api_shim.commands.accounts.connection:disconnect",
-    "doctor": "api_shim.commands.doctor:command",
+    "doctor": "api_shim.commands.operations.doctor:command",
     "download": "api_shim.commands.jobs.results:download",
     "export": "api_shim.commands.jobs.export:command",
     "job": "api_shim.commands.jobs.jobs:job",
@@ -24,7 +24,7 @@ _COMMANDS = {
     "schedule": "api_shim.commands.accounts.schedule:command",
     "sync": "api_shim.commands.jobs.sync:command",
     "token-endpoint": "api_shim.commands.operations.token_endpoint:command",
-    "unblock": "api_shim.commands.unblock:command",
+    "unblock": "api_shim.commands.operations.unblock:command",
     "webhook-secret": "api_shim.commands.operations.webhook_secret:command",
 }
 _INTERRUPTED = 130  # 128 + SIGINT, as shells count

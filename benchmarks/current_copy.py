@@ -27,17 +27,17 @@ from rich.table import Table
 from api_shim.responses.records import records_answer
 from benchmarks.measuring import RunningProcess
 from benchmarks.tables import figures_table, show
-from sandbox.portal.census import TYPES, Census
-from sandbox.portal.records.renderer import Renderer, Templates
-from sandbox.portal.records.shape import Shape
-from sandbox.servers import embedded_mongo
+from sandbox.fake_hubspot.records.record_counts import TYPES, RecordSet
+from sandbox.fake_hubspot.records.renderer import Renderer, Templates
+from sandbox.fake_hubspot.records.shape import Shape
+from sandbox.servers.embedded import embedded_mongo
 from sandbox.state_folder import temporary_state
 from worker.accounts.scopes import ENOUGH, MissingScopes
 from worker.current_copy.comparison import Comparison
 from worker.current_copy.deletion_guard import DeletionGuard
 from worker.current_copy.mongo.erasures import MongoErasureStore
 from worker.current_copy.mongo.records import MongoRecordStore, collection_of
-from worker.current_copy.record import Place, Shown
+from worker.current_copy.record import ChangePosition, Shown
 from worker.current_copy.writer import CurrentCopy
 from worker.indexes import ensure_indexes
 from worker.jobs.job import Job, Lease
@@ -150,7 +150,7 @@ class _FakeContacts:
     """Contacts as the fake HubSpot sends them."""
 
     def __init__(self, records: int) -> None:
-        record_sets = {each: Census(each, count=records, seed=1) for each in TYPES}
+        record_sets = {each: RecordSet(each, count=records, seed=1) for each in TYPES}
         self._contacts, self._records = record_sets["contacts"], records
         self._renderer = Renderer(_HUB_ID, record_sets, Templates())
         self._touched_ms = 1_800_000_000_000
@@ -228,9 +228,9 @@ class _Syncs:
         for page in pages:
             self._pages.add(stored, page)
             ids = record_ids(ExportType.CONTACTS, page.body)
-            stored = replace(stored, tally=stored.tally.after_page(ids, api="legacy")).advance(page, at=now)
+            stored = replace(stored, totals=stored.totals.after_page(ids, api="legacy")).advance(page, at=now)
         progress = replace(stored.progress, has_more=False)
-        return self._copy.resume(replace(job, progress=progress, tally=stored.tally))
+        return self._copy.resume(replace(job, progress=progress, totals=stored.totals))
 
     def resume(self, job: Job) -> Job:
         """Resume the copying of a job."""
@@ -254,7 +254,7 @@ class _Syncs:
     def read(self) -> None:
         """Read the whole copy, list by list."""
         copy = CopyId(account_id="account", export_type=ExportType.CONTACTS)
-        place: Place | None = None
+        place: ChangePosition | None = None
         while found := self._records.read(copy, shown=Shown.LIVING, since=None, after=place, limit=_A_LIST):
             records_answer(ExportType.CONTACTS, found, has_more=True, cursor=None)
             place = found[-1].place
@@ -291,9 +291,9 @@ class _Exports:
         for number, page in enumerate(pages):
             asked_at, ids = time.monotonic(), record_ids(ExportType.CONTACTS, page.body)
             self._pages.add(job, page, ids=ids)
-            tally = job.tally.after_page(ids, api="legacy")
+            totals = job.totals.after_page(ids, api="legacy")
             has_more = number + 1 < len(pages)
-            job = replace(job.advance(replace(page, has_more=has_more), at=datetime.now(UTC)), tally=tally)
+            job = replace(job.advance(replace(page, has_more=has_more), at=datetime.now(UTC)), totals=totals)
             if job.copying is not None:
                 job = self._syncs.apply_one(job, page, asked_at=asked_at)
             self._jobs.checkpoint(job, lease_s=_LEASE_S)

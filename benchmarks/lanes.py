@@ -31,7 +31,7 @@ from benchmarks.measuring import elapsed_s, window_sizes
 from benchmarks.stacks import ACCOUNT, finished, running_stack
 from benchmarks.tables import figures_table, show
 from sandbox.export_api import ExportApi
-from sandbox.portal.cursors import CursorForm
+from sandbox.fake_hubspot.records.cursors import CursorForm
 from sandbox.seeding import mint_jwt, seed
 from sandbox.stack import Stack, StackOptions
 

@@ -36,8 +36,8 @@ from rich.table import Table
 from benchmarks.measuring import window_sizes
 from benchmarks.starved import run, table_of
 from benchmarks.tables import show
-from sandbox.redis_server import RedisServer
-from sandbox.servers import embedded_redis
+from sandbox.servers.embedded import embedded_redis
+from sandbox.servers.redis import RedisServer
 from sandbox.state_folder import temporary_state
 from worker.broker.redis_client import impatient_redis
 from worker.errors import PermitExpiredError
@@ -205,7 +205,7 @@ class Caller(threading.Thread):
             if time.monotonic() + reservation.wait_s >= self._task.ends_at:
                 return
             time.sleep(reservation.wait_s)
-            if reservation.is_booked:
+            if reservation.is_granted:
                 self._call(reservation.permit, due_at=asked_at + reservation.wait_s)
 
     def _call(self, permit: Permit, *, due_at: float) -> None:

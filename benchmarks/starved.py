@@ -47,7 +47,7 @@ _RESTART_S = 8.0
 _HIGH_PRIORITY = -10  # nice value
 
 
-class Blow(StrEnum):
+class ProcessEvent(StrEnum):
     """What is done to a process."""
 
     STOPPED = "stopped"
@@ -60,12 +60,12 @@ HUBSPOT = -1
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class TimedBlow:
+class TimedEvent:
     """An event for one of the workers, or for HUBSPOT, `at_s` seconds after the start."""
 
     at_s: float
     target: int
-    blow: Blow
+    event: ProcessEvent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +75,7 @@ class Findings:
     seconds: float
     calls: Mapping[int, Sequence[float]]
     refused: int
-    plan: Sequence[TimedBlow]
+    plan: Sequence[TimedEvent]
 
     @property
     def worst_window(self) -> int:
@@ -93,34 +93,40 @@ class Findings:
         calls = sum(map(len, self.calls.values()))
         return calls / (len(self.calls) * CALLS / WINDOW_S * self.seconds)
 
-    def blows(self, blow: Blow, *, to_hubspot: bool = False) -> int:
+    def events(self, event: ProcessEvent, *, to_hubspot: bool = False) -> int:
         """Count the events of a kind for workers, or for HubSpot."""
-        return sum(each.blow is blow and (each.target == HUBSPOT) is to_hubspot for each in self.plan)
+        return sum(each.event is event and (each.target == HUBSPOT) is to_hubspot for each in self.plan)
 
     def _window_sizes(self) -> Iterator[int]:
         return chain.from_iterable(window_sizes(instants, WINDOW_S) for instants in self.calls.values())
 
 
-def make_plan(seed_: int, *, seconds: float, workers: int = _WORKERS) -> Sequence[TimedBlow]:
+def make_plan(seed_: int, *, seconds: float, workers: int = _WORKERS) -> Sequence[TimedEvent]:
     """Draw the events: for HubSpot and for each worker one after the other, never two at once."""
-    chance, blows = random.Random(seed_), list[TimedBlow]()  # noqa: S311 - reproducible
+    chance, events = random.Random(seed_), list[TimedEvent]()  # noqa: S311 - reproducible
     at_s = _PAUSE_S[1]
     while at_s < seconds:
         until_s = at_s + chance.uniform(*_DELAY_S)
-        blows += [TimedBlow(at_s, HUBSPOT, Blow.STOPPED), TimedBlow(until_s, HUBSPOT, Blow.CONTINUED)]
+        events += [
+            TimedEvent(at_s, HUBSPOT, ProcessEvent.STOPPED),
+            TimedEvent(until_s, HUBSPOT, ProcessEvent.CONTINUED),
+        ]
         at_s = until_s + chance.uniform(*_BETWEEN_DELAYS_S)
     for worker in range(workers):
         at_s = chance.uniform(*_PAUSE_S)
         while at_s < seconds:
             if chance.random() < _KILLS:
-                blows.append(TimedBlow(at_s, worker, Blow.KILLED))
+                events.append(TimedEvent(at_s, worker, ProcessEvent.KILLED))
                 at_s += _RESTART_S
             else:
                 length_s = _stop_s(chance)
-                blows += [TimedBlow(at_s, worker, Blow.STOPPED), TimedBlow(at_s + length_s, worker, Blow.CONTINUED)]
+                events += [
+                    TimedEvent(at_s, worker, ProcessEvent.STOPPED),
+                    TimedEvent(at_s + length_s, worker, ProcessEvent.CONTINUED),
+                ]
                 at_s += length_s
             at_s += chance.uniform(*_PAUSE_S)
-    return sorted(blows)
+    return sorted(events)
 
 
 def _stop_s(chance: random.Random) -> float:
@@ -159,23 +165,23 @@ def run(seed_: int, *, seconds: float, accounts: int = 3, burners: int | None = 
         return _find(stack, portals, plan, seconds=seconds)
 
 
-def _carry_out(plan: Sequence[TimedBlow], stack: Stack, *, seconds: float) -> None:
+def _carry_out(plan: Sequence[TimedEvent], stack: Stack, *, seconds: float) -> None:
     began_at = time.monotonic()
     for each in plan:
         time.sleep(max(0.0, began_at + each.at_s - time.monotonic()))
         process = stack.hubspot if each.target == HUBSPOT else stack.workers[each.target]
-        match each.blow:
-            case Blow.STOPPED:
+        match each.event:
+            case ProcessEvent.STOPPED:
                 process.send(signal.SIGSTOP)
-            case Blow.CONTINUED:
+            case ProcessEvent.CONTINUED:
                 process.send(signal.SIGCONT)
-            case Blow.KILLED:
+            case ProcessEvent.KILLED:
                 process.kill()
                 process.start()
     time.sleep(max(0.0, began_at + seconds - time.monotonic()))
 
 
-def _find(stack: Stack, portals: Sequence[Account], plan: Sequence[TimedBlow], *, seconds: float) -> Findings:
+def _find(stack: Stack, portals: Sequence[Account], plan: Sequence[TimedEvent], *, seconds: float) -> Findings:
     control = stack.hubspot_control
     return Findings(
         seconds=seconds,
@@ -211,9 +217,9 @@ def table_of(findings: Sequence[tuple[int, Findings]]) -> Table:
         table.add_row(
             str(number),
             f"{each.seconds:g}",
-            str(each.blows(Blow.STOPPED)),
-            str(each.blows(Blow.KILLED)),
-            str(each.blows(Blow.STOPPED, to_hubspot=True)),
+            str(each.events(ProcessEvent.STOPPED)),
+            str(each.events(ProcessEvent.KILLED)),
+            str(each.events(ProcessEvent.STOPPED, to_hubspot=True)),
             str(sum(map(len, each.calls.values()))),
             f"{each.used:.0%}",
             f"{each.worst_window} of {CALLS}",

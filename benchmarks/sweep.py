@@ -24,7 +24,7 @@ from rich.table import Table
 
 from benchmarks.measuring import elapsed_s
 from benchmarks.tables import show
-from sandbox.servers import embedded_mongo
+from sandbox.servers.embedded import embedded_mongo
 from sandbox.state_folder import temporary_state
 from worker.jobs.job import Job
 from worker.jobs.mongo.documents import COLLECTION, to_document

@@ -10,7 +10,7 @@ if __name__ == "__main__":
     # Only for the time of the imports below: nothing runs yet that would have to be stopped.
     signal.signal(signal.SIGINT, lambda *_: os._exit(130))
 
-    from sandbox.command_line import main
+    from sandbox.commands.command_line import main
 
     exit_status = main()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C while Python shuts down would change the exit status

@@ -4,8 +4,8 @@ from typing import Any, Unpack
 
 import requests
 
-from sandbox.portal.accounts import AccountOptions
-from sandbox.portal.faults import FaultOptions, RecipeName
+from sandbox.fake_hubspot.accounts import AccountOptions
+from sandbox.fake_hubspot.faults.plan import FaultOptions, RecipeName
 
 Json = dict[str, Any]
 

@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 import click
 
-from sandbox.portal.control_api import ControlApi
-from sandbox.portal.hubspot import HubSpot
-from sandbox.portal.messages import Answer, Request
-from sandbox.portal.wire import Connection
+from sandbox.fake_hubspot.control.api import ControlApi
+from sandbox.fake_hubspot.hubspot import HubSpot
+from sandbox.fake_hubspot.messages import Answer, Request
+from sandbox.fake_hubspot.transport.wire import Connection
 
 
 @click.command()

@@ -16,7 +16,7 @@ from typing import Self
 
 from sandbox.logs import tail
 
-_TETHER = Path(__file__).with_name("tether.py")
+_PARENT_DEATH = Path(__file__).with_name("parent_death.py")
 _POLL_S = 0.02
 _KILL_S = 10  # SIGKILL takes longer only for a process in uninterruptible sleep, such as on a broken disk
 
@@ -129,10 +129,10 @@ class Process:
         self._running().send_signal(number)
 
     def _spawn(self) -> subprocess.Popen[bytes]:
-        tether = [sys.executable, "-I", "-S", str(_TETHER), str(os.getpid())]
+        parent_death = [sys.executable, "-I", "-S", str(_PARENT_DEATH), str(os.getpid())]
         with self.log.open("ab") as log:
             return subprocess.Popen(
-                [*tether, *self._command.arguments],
+                [*parent_death, *self._command.arguments],
                 env=dict(self._command.environment),
                 cwd=self._command.folder,
                 stdin=subprocess.DEVNULL,

@@ -9,8 +9,8 @@ from pathlib import Path
 import requests
 
 from sandbox.configuration import python_environment
-from sandbox.ports import HOST, is_open
 from sandbox.processes import Command, Process
+from sandbox.servers.ports import HOST, is_open
 from sandbox.shifted_clock import ShiftedClocks
 
 _ANSWER_S = 2

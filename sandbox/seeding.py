@@ -10,7 +10,7 @@ import jwt
 from pymongo import MongoClient
 
 from sandbox.configuration import CLIENT_ID, CLIENT_SECRET
-from sandbox.portal.accounts import AccountOptions
+from sandbox.fake_hubspot.accounts import AccountOptions
 from sandbox.stack import Stack
 
 _TOKEN_COLLECTION = "integrations.hubspot.key"  # noqa: S105 - a collection's name

@@ -14,10 +14,10 @@ import requests
 
 from sandbox.configuration import product_settings
 from sandbox.control import HubSpotControl
-from sandbox.ports import HOST, ReservedPort
 from sandbox.processes import Pause, Process, stop_all
 from sandbox.programs import Programs
-from sandbox.servers import embedded_mongo, embedded_redis
+from sandbox.servers.embedded import embedded_mongo, embedded_redis
+from sandbox.servers.ports import HOST, ReservedPort
 from sandbox.shifted_clock import ShiftedClocks
 
 _GRACE_S = 10

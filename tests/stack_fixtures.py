@@ -11,9 +11,9 @@ from pymongo import MongoClient
 from pymongo.database import Database
 from redis import Redis
 
-from sandbox.mongo_server import MongoServer
-from sandbox.redis_server import RedisServer
-from sandbox.servers import embedded_mongo, embedded_redis
+from sandbox.servers.embedded import embedded_mongo, embedded_redis
+from sandbox.servers.mongo import MongoServer
+from sandbox.servers.redis import RedisServer
 from sandbox.state_folder import temporary_state
 
 MongoDatabase = Database[dict[str, Any]]

@@ -25,7 +25,7 @@ ExportError
 ├── CursorLostError           a cursor of one API means nothing to the other: read the list from its start
 ├── LeaseLostError            another worker holds the lease now: stop, write nothing
 ├── ErasureAskedError         records are being erased: screen the stored page for them before counting it
-├── NoPlaceError              a page needs a further call, for which there is no permit: wait, fetch the page again
+├── NoPermitError              a page needs a further call, for which there is no permit: wait, fetch the page again
 ├── PermitExpiredError        the permit expired before the call left, which was not made: request another one
 ├── UnavailableError          something we depend on is down: come back later
 │   ├── StoreUnavailableError
@@ -259,7 +259,7 @@ class SpoiledScheduleError(InternalError):
         super().__init__(f"The schedule cannot be read: what is stored of it is damaged. {self.details}")
 
 
-class NoPlaceError(ExportError):
+class NoPermitError(ExportError):
     """The rate limit grants no permit for a further call of a page for `wait_s` seconds."""
 
     def __init__(self, *, wait_s: float = 0.0) -> None:

@@ -15,7 +15,7 @@ from worker.bootstrap import registry_of, services, services_of, stopping
 from worker.bootstrap.infrastructure import connect_to_mongodb
 from worker.broker import kombu_patch, message_time, worker_features
 from worker.errors import StoreUnavailableError
-from worker.hubspot.oauth.unwritten_tokens import LONGEST_GOODBYE_S
+from worker.hubspot.oauth.unwritten_tokens import LONGEST_SHUTDOWN_WAIT_S
 from worker.indexes import ensure_indexes
 from worker.processes import stop_with_parent
 from worker.settings import BrokerSettings, WorkerSettings, is_counted_elsewhere, load, started_by
@@ -77,7 +77,7 @@ def serve_own_metrics(sender: Any, **_: Any) -> None:  # noqa: ANN401 - Celery's
 def flush_at_exit(**_: Any) -> None:  # noqa: ANN401 - Celery's signature
     """Store the tokens that only this process has, and report the last calls and spans."""
     if services_of.cache_info().currsize:
-        services().unwritten.close(within_s=LONGEST_GOODBYE_S)
+        services().unwritten.close(within_s=LONGEST_SHUTDOWN_WAIT_S)
         services().limiter.flush()
         services().instruments.traces.close()
 

@@ -45,7 +45,7 @@ def _unused_or_released(ctx: click.Context, _option: click.Parameter, path: Path
     """Refuse an existing file, unless --force or the user's answer allows to replace it; a device is not replaced."""
     if path is None or not path.is_file() or ctx.meta[_FORCE]:
         return path
-    if ctx.ensure_object(Outside).someone_types() and click.confirm(f"{path} exists. Replace it?", err=True):
+    if ctx.ensure_object(Outside).is_interactive() and click.confirm(f"{path} exists. Replace it?", err=True):
         return path
     raise click.BadParameter(f"{path} exists: name another file, or replace it with --force")
 
@@ -167,7 +167,7 @@ def with_api(function: Callable[Concatenate[ExportApi, P], None]) -> Callable[..
 
 
 def _asked(outside: Outside) -> str:
-    if not outside.someone_types():
+    if not outside.is_interactive():
         raise click.UsageError(f"There is no JWT: set {TOKEN_VARIABLE}, or name a file with --token-file")
     answer: str = click.prompt("JWT", hide_input=True, err=True)
     return answer

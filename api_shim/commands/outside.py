@@ -10,14 +10,14 @@ from dataclasses import dataclass
 import httpx
 
 
-def _someone_types() -> bool:
+def _is_interactive() -> bool:
     return sys.stdin.isatty()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outside:
-    """`transport` carries HTTP (None: the network), `pause` sleeps, `someone_types` is whether to prompt."""
+    """`transport` carries HTTP (None: the network), `pause` sleeps, `is_interactive` is whether to prompt."""
 
     transport: httpx.BaseTransport | None = None
     pause: Callable[[float], None] = time.sleep
-    someone_types: Callable[[], bool] = _someone_types
+    is_interactive: Callable[[], bool] = _is_interactive

@@ -15,7 +15,7 @@ from prometheus_client.registry import Collector
 from api_shim.operations.http_connections import Connections
 from worker.accounts.interfaces import ConnectionHealth, GoneListStore
 from worker.errors import StoreUnavailableError
-from worker.jobs.interfaces import JobCensus, OpenJobs
+from worker.jobs.interfaces import OpenJobCounter, OpenJobs
 from worker.jobs.status import JobKind
 from worker.records.types import ExportType
 from worker.telemetry.metrics import NAMESPACE
@@ -128,7 +128,7 @@ class Exposition:
         return generate_latest(self._registry)
 
 
-def read_jobs(census: JobCensus) -> list[Metric]:
+def read_jobs(census: OpenJobCounter) -> list[Metric]:
     """Read how many jobs are open, and for how long at most one has waited, run, or stored no page."""
     counts = _gauge("jobs", "Jobs that are not finished", "status", "type", "kind")
     due = _gauge("jobs_due", "Jobs that a worker could take now", "kind")

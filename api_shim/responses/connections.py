@@ -8,7 +8,7 @@ from typing import Literal, Self
 from pydantic import BaseModel
 
 from api_shim.services.connections import ShownConnection
-from worker.accounts.connection import HubSpotFacts
+from worker.accounts.connection import TokenInfo
 from worker.accounts.gone_list import GoneList
 from worker.accounts.scopes import missing_scopes
 from worker.records.types import ExportType
@@ -42,7 +42,7 @@ class FactsView(BaseModel):
     missing_scopes: MissingView | None
 
     @classmethod
-    def of(cls, facts: HubSpotFacts) -> Self:
+    def of(cls, facts: TokenInfo) -> Self:
         return cls.model_validate(_facts(facts))
 
 
@@ -139,7 +139,7 @@ def connection_view(shown: ShownConnection) -> ConnectionView:
     )
 
 
-def _facts(facts: HubSpotFacts) -> dict[str, object]:
+def _facts(facts: TokenInfo) -> dict[str, object]:
     return {
         "hub_id": facts.hub_id,
         "user_id": facts.user_id,
@@ -149,7 +149,7 @@ def _facts(facts: HubSpotFacts) -> dict[str, object]:
     }
 
 
-def _missing(facts: HubSpotFacts) -> MissingView | None:
+def _missing(facts: TokenInfo) -> MissingView | None:
     if facts.scopes is None:
         return None
     return {str(each): list(scopes) for each, scopes in missing_scopes(list(ExportType), facts.scopes).items()}

@@ -54,7 +54,7 @@ def jobs(
         after=_CURSORS.read(cursor) if cursor else None,
         limit=most + 1,
     )
-    found, further = _CURSORS.page(actions.newest(wanted), limit=most, key=lambda job: job.place)
+    found, further = _CURSORS.page(actions.newest(wanted), limit=most, key=lambda job: job.sort_key)
     return list_answer(found, cursor=further)
 
 

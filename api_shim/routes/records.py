@@ -16,7 +16,7 @@ from api_shim.responses.errors import ERROR_ANSWERS, PORTAL_ANSWER
 from api_shim.responses.records import record_answer, records_answer
 from api_shim.responses.schemas import ErasureAnswer, RecordAnswer, RecordListAnswer
 from api_shim.services.records import RecordService
-from worker.current_copy.record import Place, Shown
+from worker.current_copy.record import ChangePosition, Shown
 from worker.records.page import MOST_BYTES_AT_ONCE
 from worker.records.types import CopyId
 
@@ -91,14 +91,14 @@ def erase(caller: AuthenticCaller, export_type: AskedType, record_id: AskedRecor
     return JSONResponse(ErasureAnswer().model_dump(), status_code=202)
 
 
-def _read_cursor(copy: CopyId, service: RecordService, cursor: str) -> Place:
+def _read_cursor(copy: CopyId, service: RecordService, cursor: str) -> ChangePosition:
     """Raise InvalidRequestError, or PortalChangedError for a cursor of another portal's copy."""
     changed_at, record_id, *portal = _CURSORS.read(cursor)
     service.require_same_portal(copy, hub_id=portal[0] if portal else None)
-    return Place(changed_at, record_id)
+    return ChangePosition(changed_at, record_id)
 
 
-def _cursor(copy: CopyId, last: Place) -> str:
+def _cursor(copy: CopyId, last: ChangePosition) -> str:
     if copy.hub_id is None:
         return _CURSORS.write((last.changed_at, last.record_id))
     return _CURSORS.write((last.changed_at, last.record_id, copy.hub_id))

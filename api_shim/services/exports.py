@@ -192,7 +192,7 @@ class ExportService:
             # The page is announced before the job's end is stored, which saves the client that write.
             if signal is Arrival.PAGE or signal is JobStatus.SUCCEEDED:
                 return await run_in_threadpool(self.pages.get, job.job_id, 0)
-            if signal is Hint.LOOK or signal.is_terminal:
+            if signal is Hint.READ or signal.is_terminal:
                 job = await watch.read(read)
             if job.status.is_terminal:
                 break

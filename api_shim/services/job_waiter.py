@@ -24,18 +24,18 @@ from worker.messaging.notifier import CHANNEL, Announced, read_announcement
 _log = structlog.get_logger()
 _RECONNECT_S = 1.0
 _SILENCE_S = 5.0
-_LOOK_EVERY_S = 1.0  # in case a notification is lost
+_POLL_EVERY_S = 1.0  # in case a notification is lost
 _IDS_A_QUERY = 1000
 
 
 class Hint(Enum):
     """What is signalled in place of a state."""
 
-    LOOK = "read"
+    READ = "read"
     """Read the job: it is gone, or the store is away."""
 
 
-News: TypeAlias = Announced | Hint
+Signal: TypeAlias = Announced | Hint
 ReadStates: TypeAlias = Callable[[Sequence[str]], Mapping[str, JobStatus | None]]
 """Read the states of these ids in one query: None where one is gone; ids that are not known yet are left out.
 
@@ -51,7 +51,7 @@ class _Watched:
         self.watches: list[Watch] = []
         self._reading: asyncio.Task[Job] | None = None
 
-    def signal(self, signal: News, *, if_new: bool = False) -> None:
+    def signal(self, signal: Signal, *, if_new: bool = False) -> None:
         """Wake all waiting requests, or those to which the state is new. What was read before is out of date."""
         woken = [watch for watch in self.watches if not if_new or watch.is_new(signal)]
         if woken:
@@ -72,18 +72,18 @@ class Watch:
 
     def __init__(self, watched: _Watched) -> None:
         self._watched = watched
-        self._queue: asyncio.Queue[News] = asyncio.Queue()
-        self._last: News | None = None
+        self._queue: asyncio.Queue[Signal] = asyncio.Queue()
+        self._last: Signal | None = None
 
-    def is_new(self, signal: News) -> bool:
+    def is_new(self, signal: Signal) -> bool:
         """Whether the state differs from the last one signalled; "read the job" may be signalled repeatedly."""
-        return signal is Hint.LOOK or signal is not self._last
+        return signal is Hint.READ or signal is not self._last
 
-    def signal(self, signal: News) -> None:
+    def signal(self, signal: Signal) -> None:
         self._last = signal
         self._queue.put_nowait(signal)
 
-    async def next_status(self, *, timeout_s: float) -> News | None:
+    async def next_signal(self, *, timeout_s: float) -> Signal | None:
         """Return the next signal, usually a state; None when there was none in time."""
         try:
             async with asyncio.timeout(timeout_s):
@@ -114,9 +114,9 @@ class Signals:
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> News:
+    async def __anext__(self) -> Signal:
         remaining_s = self._ends_at - self._loop.time()
-        signal = await self._watch.next_status(timeout_s=remaining_s) if remaining_s > 0 else None
+        signal = await self._watch.next_signal(timeout_s=remaining_s) if remaining_s > 0 else None
         if signal is None:
             raise StopAsyncIteration
         return signal
@@ -191,7 +191,7 @@ class JobWaiter:
         # A thread of its own: requests that wait for an absent server may occupy all threads of the pool.
         self._own_thread = CapacityLimiter(1)
         while True:
-            await asyncio.sleep(_LOOK_EVERY_S)
+            await asyncio.sleep(_POLL_EVERY_S)
             for read_states, ids in self._ids_by_query().items():
                 for begin in range(0, len(ids), _IDS_A_QUERY):
                     await self._read_states(read_states, ids[begin : begin + _IDS_A_QUERY])
@@ -209,7 +209,7 @@ class JobWaiter:
             found = dict.fromkeys(ids)
         for job_id, status in found.items():
             if job_id in self._watched:
-                self._watched[job_id].signal(Hint.LOOK if status is None else status, if_new=True)
+                self._watched[job_id].signal(Hint.READ if status is None else status, if_new=True)
 
 
 def _ignore_failure(task: asyncio.Task[Job]) -> None:

@@ -9,7 +9,7 @@ from api_shim.auth.jwt import Caller
 from worker.accounts.portal_interfaces import PresentPortals
 from worker.current_copy.eraser import Eraser
 from worker.current_copy.interfaces import RecordStore
-from worker.current_copy.record import CopiedRecord, Place, Shown
+from worker.current_copy.record import ChangePosition, CopiedRecord, Shown
 from worker.errors import PortalChangedError
 from worker.records.types import CopyId, ExportType
 
@@ -45,7 +45,7 @@ class RecordService:
         return self.records.find(copy, record_id)
 
     def read(
-        self, copy: CopyId, *, shown: Shown, since: datetime | None, after: Place | None, limit: int
+        self, copy: CopyId, *, shown: Shown, since: datetime | None, after: ChangePosition | None, limit: int
     ) -> list[CopiedRecord]:
         """Return records in the order of their last change."""
         return self.records.read(copy, shown=shown, since=since, after=after, limit=limit)

@@ -9,9 +9,9 @@ from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 from benchmarks.stacks import ACCOUNT
-from sandbox.portal.census import TYPES, Census
-from sandbox.portal.records.renderer import Renderer, Templates
-from sandbox.portal.records.shape import Shape
+from sandbox.fake_hubspot.records.record_counts import TYPES, RecordSet
+from sandbox.fake_hubspot.records.renderer import Renderer, Templates
+from sandbox.fake_hubspot.records.shape import Shape
 from worker.jobs.job import Job, Progress
 from worker.jobs.mongo.jobs import MongoJobStore
 from worker.jobs.progress import Retention
@@ -64,7 +64,7 @@ def _finished_job(export_type: ExportType, page_size: int) -> Job:
 def _bodies(export_type: ExportType, records: int) -> Callable[[Sequence[int]], bytes]:
     """Return a function that renders a page body of the fake HubSpot for record indexes."""
     name = "engagements" if export_type is ExportType.NOTES else export_type.value
-    renderer = Renderer(ACCOUNT.hub_id, {each: Census(each, count=records, seed=1) for each in TYPES}, Templates())
+    renderer = Renderer(ACCOUNT.hub_id, {each: RecordSet(each, count=records, seed=1) for each in TYPES}, Templates())
     keys = OBJECT_TYPES[export_type].page
     frame = b'{"%b":[%%b],"%b":true,"%b":1}' % tuple(
         key.encode() for key in (keys.list_key, keys.more_key, keys.offset_key)

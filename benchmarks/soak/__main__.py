@@ -21,9 +21,9 @@ from benchmarks.soak.conditions import Conditions
 from benchmarks.soak.plan import Size
 from benchmarks.soak.report import print_outcome
 from benchmarks.soak.run import soak
-from sandbox.binaries import UnusableBinaryError
-from sandbox.interruptions import Interruptions, StopRequestedError
+from sandbox.commands.interruptions import Interruptions, StopRequestedError
 from sandbox.processes import ProcessFailedError
+from sandbox.servers.binaries import UnusableBinaryError
 from sandbox.shifted_clock import NoShiftedClockError
 
 _FAILED = 1

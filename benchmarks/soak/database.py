@@ -15,7 +15,7 @@ from pymongo import MongoClient
 from pymongo.database import Database
 from pymongo.errors import PyMongoError
 
-from benchmarks.soak.stillness import Look, Standing, Stillness
+from benchmarks.soak.stall_detector import Activity, JobSnapshot, StallDetector
 from sandbox.stack import Stack
 
 _JOBS = "integrations.hubspot.jobs"
@@ -53,8 +53,8 @@ class JobSampler:
     """
 
     def __init__(self, stack: Stack) -> None:
-        self.stillness = Stillness()
-        self.standings: Counter[Standing] = Counter()
+        self.stalls = StallDetector()
+        self.activities: Counter[Activity] = Counter()
         self._stack = stack
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
@@ -78,21 +78,21 @@ class JobSampler:
             found = list(database[_JOBS].find({"status": {"$nin": _ENDED}}, fields))
         except PyMongoError:
             return  # MongoDB is down; the jobs make no progress meanwhile, which the next sample shows
-        looks = [look_at(document, now=datetime.now(UTC)) for document in found]
-        self.standings = Counter(look.standing for look in looks)
-        self.stillness.see(looks, at_s=time.monotonic())
+        snapshots = [snapshot_of(document, now=datetime.now(UTC)) for document in found]
+        self.activities = Counter(snapshot.activity for snapshot in snapshots)
+        self.stalls.observe(snapshots, at_s=time.monotonic())
 
 
-def look_at(document: Mapping[str, Any], *, now: datetime) -> Look:
+def snapshot_of(document: Mapping[str, Any], *, now: datetime) -> JobSnapshot:
     """Return the state of an unfinished job."""
     resume_at: datetime | None = document.get("resume_at")
     if document.get("lease") is not None:
-        standing = Standing.HELD
+        activity = Activity.LEASED
     elif resume_at is not None and resume_at > now:
-        standing = Standing.PATIENT
+        activity = Activity.WAITING
     else:
-        standing = Standing.DUE
-    return Look(job_id=document["_id"], standing=standing, pages=document["progress"]["pages"])
+        activity = Activity.DUE
+    return JobSnapshot(job_id=document["_id"], activity=activity, pages=document["progress"]["pages"])
 
 
 def read_stored(stack: Stack) -> Stored:

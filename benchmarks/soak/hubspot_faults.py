@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sandbox.control import HubSpotControl
-from sandbox.portal.faults import RecipeName
+from sandbox.fake_hubspot.faults.plan import RecipeName
 
 _RECIPES: tuple[RecipeName, ...] = (
     "ten_secondly",

@@ -8,11 +8,11 @@ from itertools import count, islice, takewhile
 from random import Random
 from typing import get_args
 
-from sandbox.portal.accounts import RecordTypeName
-from sandbox.portal.cursors import CursorForm, FinalCursor
+from sandbox.fake_hubspot.accounts import RecordTypeName
+from sandbox.fake_hubspot.records.cursors import CursorForm, FinalCursor
 from sandbox.seeding import Account
 
-PORTAL_NAMES: Mapping[str, RecordTypeName] = {
+HUBSPOT_TYPES: Mapping[str, RecordTypeName] = {
     "contacts": "contacts",
     "companies": "companies",
     "deals": "deals",
@@ -175,7 +175,7 @@ def _exports(accounts: list[Account], size: Size, dice: Random) -> tuple[Planned
 
 def _shuffled_pairs(accounts: int, dice: Random) -> Iterator[tuple[int, str]]:
     """Yield every pair of account and type once before any pair repeats."""
-    pairs = [(index, name) for index in range(accounts) for name in PORTAL_NAMES]
+    pairs = [(index, name) for index in range(accounts) for name in HUBSPOT_TYPES]
     while True:
         dice.shuffle(pairs)
         yield from pairs
@@ -188,7 +188,7 @@ def _filled(
         account: dict.fromkeys(get_args(RecordTypeName), _UNEXPORTED_RECORDS) for account in accounts
     }
     for export in exports:
-        held[export.account][PORTAL_NAMES[export.export_type]] = _records(export, size, dice)
+        held[export.account][HUBSPOT_TYPES[export.export_type]] = _records(export, size, dice)
     return tuple(
         PlannedAccount(
             account=account,
@@ -208,7 +208,7 @@ def _records(export: PlannedExport, size: Size, dice: Random) -> int:
 
 
 def _reads(accounts: list[Account], size: Size, dice: Random) -> tuple[PlannedRead, ...]:
-    names = list(PORTAL_NAMES)
+    names = list(HUBSPOT_TYPES)
     every_s = 1 / size.reads_per_s
     return tuple(
         PlannedRead(at_s=number * every_s, account=dice.choice(accounts), export_type=dice.choice(names))

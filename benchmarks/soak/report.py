@@ -10,10 +10,10 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.measuring import percentile
+from benchmarks.soak.chaos_plan import REPAIRS, ChaosEvent
 from benchmarks.soak.hubspot_faults import FaultCount
 from benchmarks.soak.ledger import SmallExport
-from benchmarks.soak.stillness import Standing, Stop
-from benchmarks.soak.strikes import REPAIRS, Strike
+from benchmarks.soak.stall_detector import Activity, Stall
 from benchmarks.soak.verdict import RecordCount
 
 
@@ -34,8 +34,8 @@ class Outcome:
     """The outcome of a run; it has passed if there are no `complaints`."""
 
     title: str
-    planned: Collection[Strike]
-    strikes: Mapping[Strike, int]
+    planned: Collection[ChaosEvent]
+    events: Mapping[ChaosEvent, int]
     faults: Sequence[FaultCount]
     statuses: Mapping[str, int]
     submissions: Mapping[str, int]
@@ -47,7 +47,7 @@ class Outcome:
     takeovers: int
     in_lanes: int
     retried: int
-    longest: Mapping[Standing, Stop]
+    longest: Mapping[Activity, Stall]
     work_s: float
     settled_s: float
     complaints: Sequence[str]
@@ -66,9 +66,9 @@ def print_outcome(outcome: Outcome, *, console: Console) -> None:
 def _faults_table(outcome: Outcome) -> Table:
     table = Table("fault", title="Faults")
     table.add_column("times", justify="right")
-    for strike in Strike:
-        if strike in outcome.planned and strike not in REPAIRS:
-            table.add_row(strike, f"{outcome.strikes.get(strike, 0):,}")
+    for event in ChaosEvent:
+        if event in outcome.planned and event not in REPAIRS:
+            table.add_row(event, f"{outcome.events.get(event, 0):,}")
     for fault in outcome.faults:
         table.add_row(f"HubSpot, {fault.name}", f"{fault.times:,}")
     return table
@@ -106,10 +106,10 @@ def _about_calls(outcome: Outcome) -> Iterator[tuple[str, str]]:
 
 
 def _about_time(outcome: Outcome) -> Iterator[tuple[str, str]]:
-    for standing in Standing:
-        stop = outcome.longest.get(standing)
-        if stop is not None:
-            yield f"longest time without a page, {standing}", f"{stop.seconds:.1f} s (job {stop.job_id[:8]})"
+    for activity in Activity:
+        stall = outcome.longest.get(activity)
+        if stall is not None:
+            yield f"longest time without a page, {activity}", f"{stall.seconds:.1f} s (job {stall.job_id[:8]})"
     yield "last job ended after", f"{outcome.work_s:.0f} s"
     yield "of which after the faults", f"{outcome.settled_s:.0f} s"
 

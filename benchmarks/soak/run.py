@@ -10,21 +10,21 @@ from pathlib import Path
 from rich.console import Console
 
 from benchmarks.soak import hubspot_faults
+from benchmarks.soak.chaos_plan import ChaosEvent, ChaosRunner, make_chaos_plan
 from benchmarks.soak.client import Client
 from benchmarks.soak.conditions import Conditions
 from benchmarks.soak.database import JobSampler
+from benchmarks.soak.final_report import RunResults, make_final_report, title_of
 from benchmarks.soak.hubspot_faults import FaultCount
 from benchmarks.soak.ledger import Ledger
 from benchmarks.soak.load import Clients, ExpectedIds, Load
-from benchmarks.soak.plan import PORTAL_NAMES, Plan, Size, make_plan
-from benchmarks.soak.reckoning import RunResults, make_final_report, title_of
+from benchmarks.soak.plan import HUBSPOT_TYPES, Plan, Size, make_plan
 from benchmarks.soak.report import Outcome
 from benchmarks.soak.settling import Settling
-from benchmarks.soak.strikes import ChaosRunner, Strike, timetable
-from sandbox.binaries import UnusableBinaryError
-from sandbox.interruptions import Interruptions
-from sandbox.rabbitmq import RabbitServer, is_installed
+from sandbox.commands.interruptions import Interruptions
 from sandbox.seeding import seed
+from sandbox.servers.binaries import UnusableBinaryError
+from sandbox.servers.rabbitmq import RabbitServer, is_installed
 from sandbox.stack import Stack, StackOptions
 from sandbox.state_folder import temporary_state
 
@@ -99,7 +99,7 @@ class _Run:
         self._client = Client(stack, [planned.account for planned in self._plan.accounts])
         self._sampler = JobSampler(stack)
         self._chaos = ChaosRunner(stack, rabbitmq)
-        self._timetable = timetable(
+        self._chaos_plan = make_chaos_plan(
             seconds=size.seconds,
             kill_every_s=conditions.kill_every_s,
             members=conditions.mongo_members,
@@ -130,11 +130,11 @@ class _Run:
                 settling=settling,
                 expected=expected,
                 asked_for=len(self._plan.all_exports),
-                planned=frozenset(timed.strike for timed in self._timetable),
-                strikes=self._chaos.done,
+                planned=frozenset(timed.event for timed in self._chaos_plan),
+                events=self._chaos.done,
                 broker_away_s=self._chaos.broker_away_s,
                 faults=faults,
-                longest=self._sampler.stillness.longest,
+                longest=self._sampler.stalls.longest,
                 started_at=time.time() - self._elapsed_s,
                 work_s=work_s,
             ),
@@ -156,11 +156,11 @@ class _Run:
         """Carry out the chaos plan, then repair everything; return the counts of HubSpot's faults."""
         control, conditions = self._stack.hubspot_control, self._conditions
         hubspot_faults.script(control, probability=conditions.faulty, seed=self._size.seed)
-        for timed in self._timetable:
+        for timed in self._chaos_plan:
             self._wait_until(timed.at_s)
-            self._chaos.trigger(timed.strike)
-            if timed.strike is not Strike.WORKER_KILLED:
-                self._say(f"{self._elapsed_s:4.0f} s  {timed.strike}")
+            self._chaos.trigger(timed.event)
+            if timed.event is not ChaosEvent.WORKER_KILLED:
+                self._say(f"{self._elapsed_s:4.0f} s  {timed.event}")
         self._wait_until(self._size.seconds)
         faults = list(hubspot_faults.count(control))
         control.clear_faults()
@@ -174,10 +174,10 @@ class _Run:
         while not load.is_over and time.monotonic() < give_up_at:
             self._tick()
         settling = Settling(self._client, self._ledger.promises)
-        settling.look()
+        settling.poll()
         while not settling.is_over and time.monotonic() < give_up_at:
             self._wait_until(self._elapsed_s + _POLL_S)
-            settling.look()
+            settling.poll()
         return settling
 
     def _wait_until(self, at_s: float) -> None:
@@ -190,7 +190,7 @@ class _Run:
         self._interruptions.pause(_TICK_S)
         self._stack.check()
         if self._elapsed_s // _LINE_EVERY_S > before:
-            found = ", ".join(f"{count} {standing}" for standing, count in sorted(self._sampler.standings.items()))
+            found = ", ".join(f"{count} {activity}" for activity, count in sorted(self._sampler.activities.items()))
             self._say(f"{self._elapsed_s:4.0f} s  {len(self._ledger.promises)} jobs accepted; {found or 'none open'}")
 
     def _say(self, text: str) -> None:
@@ -213,7 +213,7 @@ def _connect(stack: Stack, plan: Plan, conditions: Conditions) -> ExpectedIds:
         )
     hub_ids = [planned.account.hub_id for planned in plan.accounts]
     return {
-        (hub_id, name): stack.hubspot_control.record_ids(hub_id, portal_name)
+        (hub_id, name): stack.hubspot_control.record_ids(hub_id, hubspot_type)
         for hub_id in hub_ids
-        for name, portal_name in PORTAL_NAMES.items()
+        for name, hubspot_type in HUBSPOT_TYPES.items()
     }

@@ -31,11 +31,11 @@ class Settling:
         """One sentence for each job that has not ended."""
         return [f"{promise.name}: has not ended: {self._last_seen.get(job_id)}" for job_id, promise in self._left]
 
-    def look(self) -> None:
+    def poll(self) -> None:
         """Poll every job that has not ended, once."""
         for _, promise in self._left:
             try:
-                self._look_at(promise)
+                self._poll(promise)
             except (UnexpectedAnswerError, requests.RequestException) as error:
                 self._last_seen[promise.job_id] = f"{type(error).__name__}: {error}"
 
@@ -43,7 +43,7 @@ class Settling:
     def _left(self) -> list[tuple[str, Promise]]:
         return list(self._open.items())
 
-    def _look_at(self, promise: Promise) -> None:
+    def _poll(self, promise: Promise) -> None:
         job = self._client.job(promise)
         self._last_seen[promise.job_id] = f"{job['status']}, {job['progress']['pages']} pages"
         if job["status"] == "failed" and job["error"]["retryable"] and promise.job_id not in self.retried:

@@ -27,9 +27,9 @@ from benchmarks.measuring import RunningProcess, percentile
 from benchmarks.stacks import ACCOUNT, running_stack
 from benchmarks.tables import show
 from sandbox.configuration import REPOSITORY, python_environment
-from sandbox.ports import HOST, ReservedPort, is_open
 from sandbox.processes import Command, Process
 from sandbox.seeding import mint_jwt, seed
+from sandbox.servers.ports import HOST, ReservedPort, is_open
 from sandbox.stack import Stack, StackOptions
 
 _PATH = "/v1/integrations/hubspot/export/contacts"

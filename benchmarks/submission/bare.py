@@ -6,7 +6,7 @@ import click
 import uvicorn
 from fastapi import FastAPI
 
-from sandbox.ports import HOST
+from sandbox.servers.ports import HOST
 
 _ANSWER = {
     "success": True,

@@ -10,7 +10,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from sandbox.certificates import Certificate
+from sandbox.servers.certificates import Certificate
 
 _LIFE = timedelta(days=1)
 

@@ -10,7 +10,7 @@ from typing import cast
 import pytest
 import requests
 
-from sandbox.portal.accounts import RecordTypeName
+from sandbox.fake_hubspot.accounts import RecordTypeName
 from sandbox.seeding import Account, mint_jwt, seed
 from sandbox.stack import Stack, StackOptions
 from sandbox.state_folder import temporary_state

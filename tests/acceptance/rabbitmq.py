@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from sandbox.rabbitmq import is_installed
+from sandbox.servers.rabbitmq import is_installed
 
 
 def require_rabbitmq() -> None:

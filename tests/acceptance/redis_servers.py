@@ -14,10 +14,10 @@ import pytest
 from redis import Redis, RedisError
 
 from sandbox import environment
-from sandbox.binaries import find_redis_server
-from sandbox.certificates import Certificate
-from sandbox.ports import HOST, ReservedPort
 from sandbox.processes import Command, Process, stop_all
+from sandbox.servers.binaries import find_redis_server
+from sandbox.servers.certificates import Certificate
+from sandbox.servers.ports import HOST, ReservedPort
 from tests.acceptance.certificates import Authority
 from tests.patience import PATIENCE_S, until
 

@@ -9,9 +9,9 @@ from typing import Any
 
 from pymongo import MongoClient
 
-from sandbox.ports import HOST, ReservedPort
 from sandbox.processes import Process
 from sandbox.programs import Programs
+from sandbox.servers.ports import HOST, ReservedPort
 from sandbox.stack import Stack, StackOptions
 from sandbox.state_folder import temporary_state
 

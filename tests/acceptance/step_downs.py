@@ -11,7 +11,7 @@ from contextlib import suppress
 
 from pymongo.errors import PyMongoError
 
-from sandbox.mongo_server import MongoMember
+from sandbox.servers.mongo import MongoMember
 from sandbox.stack import Stack
 from tests.patience import until
 

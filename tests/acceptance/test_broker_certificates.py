@@ -7,8 +7,8 @@ from pathlib import Path
 
 import requests
 
-from sandbox.ports import HOST
-from sandbox.rabbitmq import RabbitServer
+from sandbox.servers.ports import HOST
+from sandbox.servers.rabbitmq import RabbitServer
 from sandbox.stack import Stack, StackOptions
 from sandbox.state_folder import temporary_state
 from tests.acceptance.certificates import Authority

@@ -16,9 +16,9 @@ from celery import Celery
 from redis import Redis
 
 from sandbox.configuration import python_environment
-from sandbox.ports import HOST
 from sandbox.processes import Command, Process
-from sandbox.rabbitmq import RabbitServer
+from sandbox.servers.ports import HOST
+from sandbox.servers.rabbitmq import RabbitServer
 from sandbox.stack import Stack, StackOptions
 from tests.acceptance.conftest import connect
 from tests.acceptance.rabbitmq import require_rabbitmq

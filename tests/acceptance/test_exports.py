@@ -9,7 +9,7 @@ from typing import get_args
 import pytest
 import requests
 
-from sandbox.portal.cursors import CursorForm, FinalCursor
+from sandbox.fake_hubspot.records.cursors import CursorForm, FinalCursor
 from sandbox.stack import Stack
 from tests.acceptance.client import IN_PORTAL, LIST_KEYS, TYPES, Client, ids_of
 from tests.acceptance.conftest import connect

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import pytest
 import requests
 
-from sandbox.ports import HOST
+from sandbox.servers.ports import HOST
 from sandbox.stack import Stack
 from tests.acceptance.client import Client
 from tests.acceptance.conftest import connect

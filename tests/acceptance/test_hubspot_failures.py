@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from sandbox.portal.faults import RecipeName
+from sandbox.fake_hubspot.faults.plan import RecipeName
 from sandbox.stack import Stack
 from tests.acceptance.client import Client
 from tests.acceptance.conftest import connect

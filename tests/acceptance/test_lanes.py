@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from sandbox.portal.cursors import CursorForm
+from sandbox.fake_hubspot.records.cursors import CursorForm
 from sandbox.stack import Stack, StackOptions
 from sandbox.state_folder import temporary_state
 from tests.acceptance.client import IN_PORTAL, Client, Json, ids_of

@@ -11,8 +11,8 @@ import pytest
 import requests
 from prometheus_client.parser import text_string_to_metric_families
 
-from sandbox.ports import HOST, ReservedPort
 from sandbox.processes import Process
+from sandbox.servers.ports import HOST, ReservedPort
 from sandbox.stack import Stack, StackOptions
 from sandbox.state_folder import temporary_state
 from tests.acceptance.client import BASE_PATH, TYPES, Client

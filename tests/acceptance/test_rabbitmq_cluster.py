@@ -14,7 +14,7 @@ import pytest
 import requests
 
 from sandbox.configuration import python_environment
-from sandbox.rabbitmq import RabbitServer, rabbit_cluster
+from sandbox.servers.rabbitmq import RabbitServer, rabbit_cluster
 from sandbox.stack import Stack, StackOptions
 from sandbox.state_folder import temporary_state
 from tests.acceptance.client import Client

@@ -14,8 +14,8 @@ import pytest
 import requests
 
 from sandbox.configuration import python_environment
-from sandbox.mongo_server import MongoServer
-from sandbox.ports import HOST, ReservedPort
+from sandbox.servers.mongo import MongoServer
+from sandbox.servers.ports import HOST, ReservedPort
 from tests.patience import PATIENCE_S, until
 
 _READY = re.compile(r"(worker-\d)@\S+ ready\.")

@@ -9,11 +9,11 @@ from typing import Protocol
 
 from tests.fakes.clock import ManualClock
 from tests.fakes.stores import InMemoryJobStore
-from worker.jobs.interfaces import JobCensus, JobStore
+from worker.jobs.interfaces import JobStore, OpenJobCounter
 from worker.jobs.job import Job, Progress
 from worker.jobs.mongo.documents import COLLECTION
 from worker.jobs.mongo.jobs import MongoJobStore
-from worker.jobs.receipt import Facts, Outcome, Receipt
+from worker.jobs.receipt import Outcome, Receipt, ReceiptInputs
 from worker.jobs.request import ExportRequest
 from worker.jobs.status import JobKind, JobStatus
 from worker.jobs.totals import ExportTotals
@@ -46,15 +46,15 @@ def new_job(*, account_id: str = "a1", export_type: ExportType = ExportType.CONT
     )
 
 
-class CountedJobStore(JobStore, JobCensus, Protocol):
+class CountedJobStore(JobStore, OpenJobCounter, Protocol):
     """A store that operators may ask as well."""
 
 
 def finished_export(at: datetime, *, export_type: ExportType, pages: int, records: int, took_s: float) -> Job:
     """Give a complete export that ended at that instant."""
     receipt = Receipt.of(
-        Facts(
-            tally=ExportTotals(records=records, order="ascending"),
+        ReceiptInputs(
+            totals=ExportTotals(records=records, order="ascending"),
             outcome=Outcome.SUCCEEDED,
             pages=pages,
             records=records,

@@ -10,13 +10,13 @@ from pydantic import SecretStr
 
 from tests.contract.stores import present
 from tests.fakes.connections import InMemoryConnectionStore
-from worker.accounts.connection import Connection, Fingerprint, HubSpotFacts, Refusal
+from worker.accounts.connection import Connection, Fingerprint, Refusal, TokenInfo
 from worker.accounts.interfaces import ConnectionStore
 from worker.accounts.mongo.connections import COLLECTION, MongoConnectionStore
 from worker.accounts.token import RenewedToken
 from worker.mongo.database import MongoDatabase
 
-FACTS = HubSpotFacts(hub_id=2**40, user_id=7, user="someone@example.test", scopes=("oauth", "content"))
+FACTS = TokenInfo(hub_id=2**40, user_id=7, user="someone@example.test", scopes=("oauth", "content"))
 NOW = datetime(2026, 11, 23, 15, 0, tzinfo=UTC)
 LATER = NOW + timedelta(hours=1)
 
@@ -41,7 +41,7 @@ def refusal(token: Fingerprint | None = None, *, at: datetime = NOW) -> Refusal:
     return Refusal(reason="$revoked.", since=at, asked_at=at, token=given.token, client_id="$app")
 
 
-def learn(store: ConnectionStore, facts: HubSpotFacts = FACTS, token: Fingerprint | None = None) -> None:
+def learn(store: ConnectionStore, facts: TokenInfo = FACTS, token: Fingerprint | None = None) -> None:
     store.learn("a1", "u1", facts, fingerprint=token or fingerprint(), at=NOW)
 
 
@@ -78,7 +78,7 @@ def test_what_a_renewal_does_not_say_stays_known_of_the_same_grant(store: Connec
     learn(store)
     renewed = fingerprint(access="newer")
 
-    store.learn("a1", "u1", HubSpotFacts(scopes=()), fingerprint=renewed, at=LATER)
+    store.learn("a1", "u1", TokenInfo(scopes=()), fingerprint=renewed, at=LATER)
 
     assert found_in(store).facts == replace(FACTS, scopes=())
     assert (found_in(store).fingerprint, found_in(store).checked_at) == (renewed, LATER)
@@ -87,9 +87,9 @@ def test_what_a_renewal_does_not_say_stays_known_of_the_same_grant(store: Connec
 def test_nothing_is_carried_over_to_another_grant(store: ConnectionStore) -> None:
     learn(store)
 
-    learn(store, HubSpotFacts(hub_id=3), fingerprint(refresh="other"))
+    learn(store, TokenInfo(hub_id=3), fingerprint(refresh="other"))
 
-    assert found_in(store).facts == HubSpotFacts(hub_id=3)
+    assert found_in(store).facts == TokenInfo(hub_id=3)
 
 
 def test_a_refusal_is_kept_beside_what_is_known(store: ConnectionStore) -> None:

@@ -22,7 +22,7 @@ from worker.jobs.mongo.documents import COLLECTION
 from worker.jobs.mongo.jobs import MongoJobStore
 from worker.jobs.request import SyncRequest
 from worker.jobs.sync import new_children, new_sync
-from worker.jobs.webhook import AT_ONCE, Reply, Webhook, WebhookStatus
+from worker.jobs.webhook import AT_ONCE, DeliveryResult, Webhook, WebhookStatus
 from worker.mongo.database import MongoDatabase
 from worker.records.types import ExportType
 from worker.webhooks.interfaces import DeliveryStore, Recipient
@@ -112,14 +112,14 @@ def claimed(world: World, job: Job) -> Job:
     return taken
 
 
-def after(taken: Job, reply: Reply) -> Job:
+def after(taken: Job, reply: DeliveryResult) -> Job:
     assert taken.webhook is not None
     return replace(taken, webhook=taken.webhook.after(reply, event_id="evt_$1", at=present(), seconds=0.25))
 
 
 def told(world: World, job: Job) -> Job:
     """Tell a job's webhook for good."""
-    told = after(claimed(world, job), Reply(status=200))
+    told = after(claimed(world, job), DeliveryResult(status=200))
     assert world.store.note(told, again_in_s=None)
     return told
 
@@ -130,7 +130,7 @@ def due(world: World, *, limit: int = 100) -> list[str]:
 
 def attempts(job: Job) -> tuple[int | None, int]:
     assert job.webhook is not None
-    return job.webhook.ending, job.webhook.attempts
+    return job.webhook.run_number, job.webhook.attempts
 
 
 def at_once(act: Callable[[int], object], *, threads: int) -> list[object]:
@@ -151,7 +151,7 @@ def test_a_job_has_nothing_to_tell_before_it_has_ended(world: World) -> None:
     job = added(world)
 
     assert due(world) == []
-    assert world.store.addressee_of(job.job_id) is None
+    assert world.store.recipient_of(job.job_id) is None
     assert world.store.claim(job.job_id, lease_s=CLAIM_S) is None
     assert stored(world, job) == job
 
@@ -160,7 +160,7 @@ def test_a_job_that_has_ended_is_due_at_once(world: World) -> None:
     job = ended(world)
 
     assert due(world) == [job.job_id]
-    assert world.store.addressee_of(job.job_id) == Recipient(account_id="a1", url=URL)
+    assert world.store.recipient_of(job.job_id) == Recipient(account_id="a1", url=URL)
     assert (job.deliver_at, job.webhook_status) == (AT_ONCE, WebhookStatus.PENDING)
 
 
@@ -170,7 +170,7 @@ def test_a_job_without_a_webhook_never_has_anything_to_tell(world: World) -> Non
     ended(world, job)
 
     assert due(world) == []
-    assert world.store.addressee_of(job.job_id) is None
+    assert world.store.recipient_of(job.job_id) is None
     assert world.store.claim(job.job_id, lease_s=CLAIM_S) is None
 
 
@@ -200,7 +200,7 @@ def test_a_delivery_is_rung_for_once_and_again_only_after_a_while(world: World) 
 def test_those_that_waited_longest_are_rung_for_first_and_no_more_than_asked_for(world: World) -> None:
     jobs = [ended(world) for _ in range(4)]
     for pause_s, job in zip((40, 10, 30, 20), jobs, strict=True):
-        world.store.note(after(claimed(world, job), Reply(status=500)), again_in_s=pause_s)
+        world.store.note(after(claimed(world, job), DeliveryResult(status=500)), again_in_s=pause_s)
     world.let_pass(41)
 
     ids = [job.job_id for job in jobs]
@@ -230,7 +230,7 @@ def test_a_claim_counts_the_attempt_and_puts_the_next_one_off(world: World) -> N
     assert taken.deliver_at is not None
     assert abs((taken.deliver_at - present()).total_seconds() - CLAIM_S) < 5
     assert stored(world, job) == taken
-    assert world.store.addressee_of(job.job_id) is None
+    assert world.store.recipient_of(job.job_id) is None
     assert world.store.claim(job.job_id, lease_s=CLAIM_S) is None
     assert due(world) == []
 
@@ -268,9 +268,9 @@ def test_what_has_become_due_since_it_was_rung_for_is_rung_for_at_once(world: Wo
 
 def test_an_unknown_job_has_nothing_to_tell(world: World) -> None:
     for job_id in ("unknown", "", "\x00"):
-        assert world.store.addressee_of(job_id) is None
+        assert world.store.recipient_of(job_id) is None
         assert world.store.claim(job_id, lease_s=CLAIM_S) is None
-    assert not world.store.note(after(replace(new_job(), webhook=Webhook(url=URL)), Reply()), again_in_s=None)
+    assert not world.store.note(after(replace(new_job(), webhook=Webhook(url=URL)), DeliveryResult()), again_in_s=None)
 
 
 # Noting
@@ -291,7 +291,7 @@ def test_what_was_told_is_kept_and_not_told_again(world: World) -> None:
 def test_what_could_not_be_told_is_due_again_after_its_pause_and_not_sooner(world: World) -> None:
     job = ended(world)
     due(world)
-    failed = after(claimed(world, job), Reply(error="$No answer"))
+    failed = after(claimed(world, job), DeliveryResult(error="$No answer"))
 
     assert world.store.note(failed, again_in_s=120)
 
@@ -306,7 +306,7 @@ def test_what_could_not_be_told_is_due_again_after_its_pause_and_not_sooner(worl
 
 def test_what_was_given_up_is_said_to_be(world: World) -> None:
     job = ended(world)
-    assert world.store.note(after(claimed(world, job), Reply(status=410)), again_in_s=None)
+    assert world.store.note(after(claimed(world, job), DeliveryResult(status=410)), again_in_s=None)
 
     assert stored(world, job).webhook_status is WebhookStatus.FAILED
     assert due(world) == []
@@ -318,10 +318,10 @@ def test_nobody_notes_an_attempt_that_another_one_has_overtaken(world: World) ->
     world.let_pass(CLAIM_S + 1)
     second = claimed(world, job)
 
-    assert not world.store.note(after(first, Reply(status=500)), again_in_s=None)
+    assert not world.store.note(after(first, DeliveryResult(status=500)), again_in_s=None)
     assert stored(world, job) == second
-    assert world.store.note(after(second, Reply(status=200)), again_in_s=None)
-    assert not world.store.note(after(second, Reply(status=500)), again_in_s=9)
+    assert world.store.note(after(second, DeliveryResult(status=200)), again_in_s=None)
+    assert not world.store.note(after(second, DeliveryResult(status=500)), again_in_s=9)
     assert stored(world, job).webhook_status is WebhookStatus.DELIVERED
 
 
@@ -350,20 +350,20 @@ def test_an_attempt_about_an_ending_that_is_over_is_not_noted_for_another(world:
     old = claimed(world, job)
     failed = stored(world, job)
     world.jobs.change(failed, failed.retry(at=present()))
-    assert not world.store.note(after(old, Reply(status=200)), again_in_s=None)
+    assert not world.store.note(after(old, DeliveryResult(status=200)), again_in_s=None)
 
     ended(world, job)
 
     assert due(world) == [job.job_id]
-    assert not world.store.note(after(old, Reply(status=200)), again_in_s=None)
+    assert not world.store.note(after(old, DeliveryResult(status=200)), again_in_s=None)
     new = claimed(world, job)
-    assert not world.store.note(after(old, Reply(status=200)), again_in_s=None)
+    assert not world.store.note(after(old, DeliveryResult(status=200)), again_in_s=None)
     assert stored(world, job) == new
 
 
 def test_a_pause_of_an_ending_that_is_over_does_not_hold_the_next_one_up(world: World) -> None:
     job = ended(world)
-    world.store.note(after(claimed(world, job), Reply(status=500)), again_in_s=3600)
+    world.store.note(after(claimed(world, job), DeliveryResult(status=500)), again_in_s=3600)
     failed = stored(world, job)
     world.jobs.change(failed, failed.retry(at=present()))
     assert stored(world, job).deliver_at is None
@@ -378,7 +378,7 @@ def test_a_job_that_is_removed_tells_nothing_any_more(world: World) -> None:
     taken = claimed(world, job)
     assert world.jobs.start_removal(stored(world, job))
 
-    assert not world.store.note(after(taken, Reply(status=500)), again_in_s=1)
+    assert not world.store.note(after(taken, DeliveryResult(status=500)), again_in_s=1)
     world.let_pass(CLAIM_S + 1)
     assert due(world) == []
     assert world.store.claim(job.job_id, lease_s=CLAIM_S) is None
@@ -388,7 +388,7 @@ def test_a_webhook_comes_back_as_it_was_stored(world: World) -> None:
     kept = Webhook(url=URL)
     for number in range(3):
         kept = replace(kept, attempts=number).after(
-            Reply(status=500), event_id=f"evt_{number}", at=present(), seconds=0.1
+            DeliveryResult(status=500), event_id=f"evt_{number}", at=present(), seconds=0.1
         )
     job = added(world, webhook=kept)
 

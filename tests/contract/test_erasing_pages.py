@@ -181,7 +181,7 @@ def test_what_lanes_have_read_ahead_counts_when_it_can_be_read(store: PageStore)
     read = replace(job, progress=Progress(records=4))
 
     assert store.erased_of([read]) == {}
-    store.seal(job, lane, before=2)
+    store.close_lane(job, lane, before=2)
 
     assert store.erased_of([job]) == {}
     assert store.erased_of([read]) == {job.job_id: Erased().after(3, records=1)}

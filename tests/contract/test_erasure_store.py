@@ -126,26 +126,26 @@ def test_whoever_asked_is_left_to_work_on_it_for_a_minute(world: World) -> None:
 
 def test_what_is_handed_over_is_due_at_once(world: World) -> None:
     erasure = added(world)
-    world.store.hand_over(erasure, looked_through=("$job", 7))
+    world.store.release(erasure, looked_through=("$job", 7))
     world.let_pass(1)
     assert taken(world) == replace(erasure, looked_through=("$job", 7))
 
 
 def test_the_second_look_starts_at_the_beginning(world: World) -> None:
     erasure = added(world)
-    world.store.hand_over(erasure, looked_through=("job", 7))
-    assert world.store.note_look(erasure).looked_through is None
+    world.store.release(erasure, looked_through=("job", 7))
+    assert world.store.finish_pass(erasure).looked_through is None
 
 
 def test_who_comes_late_hands_nothing_over_once_somebody_else_has_looked_everywhere(world: World) -> None:
     erasure = added(world)
-    looked = world.store.note_look(erasure)
-    world.store.hand_over(erasure, looked_through=("job", 7))
+    looked = world.store.finish_pass(erasure)
+    world.store.release(erasure, looked_through=("job", 7))
     assert world.store.take_due() is None
     assert opened(world) == [looked]
 
-    world.store.note_look(looked)
-    world.store.hand_over(looked, looked_through=None)
+    world.store.finish_pass(looked)
+    world.store.release(looked, looked_through=None)
     assert world.store.take_due() is None
     assert opened(world) == []
 
@@ -164,28 +164,28 @@ def test_an_account_has_open_erasures_of_a_type_until_the_last_is_finished(world
     assert world.store.has_open("a1", ExportType.CONTACTS)
     assert not world.store.has_open("a1", ExportType.DEALS)
     assert not world.store.has_open("a2", ExportType.CONTACTS)
-    looked = world.store.note_look(erasure)
+    looked = world.store.finish_pass(erasure)
     assert world.store.has_open("a1", ExportType.CONTACTS)
-    world.store.note_look(looked)
+    world.store.finish_pass(looked)
     assert not world.store.has_open("a1", ExportType.CONTACTS)
 
 
 def test_those_that_are_due_for_longest_come_first(world: World) -> None:
     first, second = added(world), added(world)
-    world.store.hand_over(second, looked_through=None)
+    world.store.release(second, looked_through=None)
     world.let_pass(AT_WORK_S + 1)
     assert [taken(world).erasure_id, taken(world).erasure_id] == [second.erasure_id, first.erasure_id]
 
 
 def test_the_second_look_comes_when_calls_have_ended_and_finishes_the_erasure(world: World) -> None:
-    looked = world.store.note_look(added(world))
+    looked = world.store.finish_pass(added(world))
     assert (looked.looks, looked.finished_at) == (1, None)
     world.let_pass(CALLS_END_WITHIN_S - 5)
     assert world.store.take_due() is None
     assert opened(world) == [looked]
 
     world.let_pass(6)
-    again = world.store.note_look(taken(world))
+    again = world.store.finish_pass(taken(world))
 
     assert again.looks == 2
     assert again.finished_at is not None
@@ -196,13 +196,13 @@ def test_the_second_look_comes_when_calls_have_ended_and_finishes_the_erasure(wo
 
 def test_two_who_look_at_once_have_looked_once(world: World) -> None:
     erasure = added(world)
-    assert [world.store.note_look(erasure).looks, world.store.note_look(erasure).looks] == [1, 1]
+    assert [world.store.finish_pass(erasure).looks, world.store.finish_pass(erasure).looks] == [1, 1]
     assert len(opened(world)) == 1
 
 
 def test_of_many_who_ask_for_work_at_once_one_gets_it(mongo_database: MongoDatabase) -> None:
     store = MongoErasureStore(mongo_database)
-    store.hand_over(store.add(COPY, 1, requested_by="u1"), looked_through=None)
+    store.release(store.add(COPY, 1, requested_by="u1"), looked_through=None)
     barrier = Barrier(8)
 
     def ask(_: int) -> Erasure | None:

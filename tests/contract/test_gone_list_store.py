@@ -131,13 +131,13 @@ def test_a_success_takes_a_single_sighting_back(world: World) -> None:
     sighted = world.sight()
     world.let_pass(50)
 
-    world.store.take_back(sighted)
+    world.store.retract(sighted)
 
     assert world.find() is None
     world.let_pass(50)
     assert not world.sight().is_remembered
-    world.store.take_back(sighted)
-    world.store.take_back(sighted)
+    world.store.retract(sighted)
+    world.store.retract(sighted)
 
 
 def test_a_success_takes_nothing_back_that_is_remembered_by_now(world: World) -> None:
@@ -145,7 +145,7 @@ def test_a_success_takes_nothing_back_that_is_remembered_by_now(world: World) ->
     world.let_pass(60)
     confirmed = world.sight()
 
-    world.store.take_back(sighted)
+    world.store.retract(sighted)
 
     assert world.find() == confirmed
 
@@ -157,7 +157,7 @@ def test_each_account_and_type_has_its_own(world: World) -> None:
     others = [world.sight("a2"), world.sight("a1", ExportType.DEALS)]
 
     assert [each.is_remembered for each in others] == [False, False]
-    world.store.take_back(others[0])
+    world.store.retract(others[0])
     world.store.forget("a2")
     assert world.sight().is_remembered
     assert world.find("a2") is None
@@ -290,7 +290,7 @@ def test_no_query_looks_at_more_than_it_gives(mongo_database: MongoDatabase) -> 
         assert len(store.remembered_first(most=3)) == 3
         assert len(store.remembered("a30")) == 1
         store.sight("a8", ExportType.CONTACTS, status=404, message=NOT_FOUND)
-        store.take_back(found)
+        store.retract(found)
         store.forget("a30")
 
     assert len(noted) >= 6

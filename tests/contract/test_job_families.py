@@ -387,13 +387,13 @@ def test_the_removal_of_a_sync_that_was_interrupted_is_completed_for_all_of_it(w
     world.store.start_removal(sync)
     world.let_pass(61)
 
-    removed, _ = world.store.take_unsettled(quiet_s=60, limit=10)
+    removed, _ = world.store.take_interrupted(quiet_s=60, limit=10)
 
     assert set(removed) == {sync.job_id, *(child.job_id for child in children)}
     for job_id in removed:
         world.store.finish_removal(job_id)
     world.let_pass(61)
-    assert world.store.take_unsettled(quiet_s=60, limit=10) == ([], [])
+    assert world.store.take_interrupted(quiet_s=60, limit=10) == ([], [])
 
 
 def test_a_child_gets_its_end_with_its_sync_and_is_looked_after_only_while_it_lacks_a_receipt(world: JobWorld) -> None:
@@ -404,7 +404,7 @@ def test_a_child_gets_its_end_with_its_sync_and_is_looked_after_only_while_it_la
     followed(world, children[0])
     world.let_pass(61)
 
-    _, unsettled = world.store.take_unsettled(quiet_s=60, limit=10)
+    _, unsettled = world.store.take_interrupted(quiet_s=60, limit=10)
 
     assert {job.job_id for job in unsettled} == {sync.job_id, children[0].job_id}
 
@@ -432,7 +432,7 @@ def test_what_children_have_changed_in_the_copy_is_kept_and_told_of_their_sync(w
         compared_pages=4,
         compared_through=2**40,
     )
-    mine = replace(claimed(world, first), copying=copying, tally=ExportTotals(records=11))
+    mine = replace(claimed(world, first), copying=copying, totals=ExportTotals(records=11))
 
     world.store.checkpoint(mine, lease_s=LEASE_S)
     assert stored(world, first).copying == copying

@@ -330,11 +330,11 @@ def test_what_was_left_half_done_is_given_to_one_when_it_has_been_quiet(world: J
     world.store.change(settled, settled.cancel(at=long_ago).expire(after=timedelta(days=9)))
     world.store.change(lately, lately.cancel(at=present() + timedelta(hours=1)))
 
-    assert world.store.take_unsettled(quiet_s=60, limit=10) == ([], [])
+    assert world.store.take_interrupted(quiet_s=60, limit=10) == ([], [])
     world.let_pass(61)
-    gone, endless_jobs = world.store.take_unsettled(quiet_s=60, limit=10)
+    gone, endless_jobs = world.store.take_interrupted(quiet_s=60, limit=10)
     assert (gone, {job.job_id for job in endless_jobs}) == ([removed.job_id], {cancelled.job_id, lately.job_id})
-    assert world.store.take_unsettled(quiet_s=60, limit=10) == ([], [])
+    assert world.store.take_interrupted(quiet_s=60, limit=10) == ([], [])
 
 
 def test_marking_jobs_changes_nothing_that_can_be_read(store: JobStore) -> None:
@@ -392,17 +392,17 @@ def test_a_list_goes_on_after_any_place_whatever_came_meanwhile(world: JobWorld)
     whole = listed(world)
 
     for number, job_id in enumerate(whole):
-        place = world.store.get(job_id, account_id="a1").place
+        sort_key = world.store.get(job_id, account_id="a1").sort_key
         created(world, 0)
-        assert listed(world, replace(ALL, after=place)) == whole[number + 1 :]
-        assert listed(world, replace(ALL, after=place, limit=2)) == whole[number + 1 : number + 3]
+        assert listed(world, replace(ALL, after=sort_key)) == whole[number + 1 :]
+        assert listed(world, replace(ALL, after=sort_key, limit=2)) == whole[number + 1 : number + 3]
 
 
 def test_a_list_goes_on_after_a_job_that_was_removed_meanwhile(world: JobWorld) -> None:
     _, second, third = created(world, 1, 2, 3)
     world.store.start_removal(second)
 
-    assert listed(world, replace(ALL, after=second.place)) == [third.job_id]
+    assert listed(world, replace(ALL, after=second.sort_key)) == [third.job_id]
 
 
 def test_jobs_are_narrowed_down_by_status_and_type(world: JobWorld) -> None:
@@ -545,7 +545,7 @@ def test_a_checkpoint_stores_the_api_that_the_job_reads(world: JobWorld) -> None
 def test_a_job_of_a_version_before_knows_the_api_that_it_was_read_by(mongo_database: MongoDatabase) -> None:
     store, job = MongoJobStore(mongo_database), new_job()
     read = replace(job.progress, pages=2, offset=7)
-    store.add(replace(job, api=CrmApi.DATED, progress=read, tally=ExportTotals(apis=("legacy", "dated"))))
+    store.add(replace(job, api=CrmApi.DATED, progress=read, totals=ExportTotals(apis=("legacy", "dated"))))
     mongo_database[COLLECTION].update_one({}, {"$unset": {"api": True, "progress.api": True}})
 
     found = store.get(job.job_id, account_id="a1")
@@ -819,7 +819,7 @@ def test_a_job_whose_lease_has_lapsed_has_its_turn_once_a_sweep_has_found_it(wor
     again = taken_by(world, turn(world))
 
     assert again is not None
-    assert (again.job_id, again.resumes, again.lapses) == (job.job_id, 1, 1)
+    assert (again.job_id, again.resumes, again.abandoned_leases) == (job.job_id, 1, 1)
 
 
 def test_a_job_whose_worker_died_goes_before_those_of_its_account_that_wait(world: JobWorld) -> None:
@@ -854,7 +854,7 @@ def test_a_claim_by_a_turn_is_withdrawn_by_its_own_name_alone(world: JobWorld) -
     assert taken(world) == [job.job_id]
     again = taken_by(world, ANY)
     assert again is not None
-    assert (again.lapses, again.resumes, again.epoch) == (0, 0, 2)
+    assert (again.abandoned_leases, again.resumes, again.epoch) == (0, 0, 2)
 
 
 def test_the_next_job_of_an_account_is_read_and_not_claimed(world: JobWorld) -> None:
@@ -1031,7 +1031,7 @@ def test_a_claim_is_withdrawn_by_its_own_name_alone(world: JobWorld) -> None:
 
     assert taken(world) == [job.job_id]
     again = claimed(world, job)
-    assert (again.lapses, again.resumes, again.epoch) == (0, 0, 2)
+    assert (again.abandoned_leases, again.resumes, again.epoch) == (0, 0, 2)
     assert not world.store.withdraw_claim("unknown", worker="w1")
 
 
@@ -1125,15 +1125,15 @@ def test_the_first_portal_that_is_told_of_a_job_stays(store: JobStore) -> None:
     job = new_job()
     store.add(job)
 
-    assert store.settle_portal(job.job_id, 111) == 111
-    assert store.settle_portal(job.job_id, 222) == 111
+    assert store.record_portal(job.job_id, 111) == 111
+    assert store.record_portal(job.job_id, 222) == 111
     found = store.find(job.job_id)
     assert found is not None
     assert found.hub_id == 111
 
 
 def test_a_portal_is_not_settled_for_a_job_that_is_gone(store: JobStore) -> None:
-    assert store.settle_portal("nobody's", 111) is None
+    assert store.record_portal("nobody's", 111) is None
 
 
 def test_open_jobs_of_an_account_are_counted_up_to_a_bound_and_a_sync_as_one(store: JobStore) -> None:
@@ -1162,11 +1162,11 @@ def test_states_of_jobs_are_read_without_those_that_are_gone(store: JobStore) ->
 def test_bytes_of_finished_jobs_are_added_up_by_account(store: JobStore) -> None:
     sizes = {"one": [5, 7], "two": [2**40], "three": [0]}
     ended = [
-        replace(new_job(account_id=account_id), status=JobStatus.SUCCEEDED, tally=ExportTotals(bytes=size))
+        replace(new_job(account_id=account_id), status=JobStatus.SUCCEEDED, totals=ExportTotals(bytes=size))
         for account_id, of_account in sizes.items()
         for size in of_account
     ]
-    running = replace(new_job(account_id="one"), status=JobStatus.RUNNING, tally=ExportTotals(bytes=100))
+    running = replace(new_job(account_id="one"), status=JobStatus.RUNNING, totals=ExportTotals(bytes=100))
     store.add_all([*ended, running])
 
     assert store.stored_bytes_of(["one", "two", "three", "nobody"]) == {"one": 12, "two": 2**40}
@@ -1177,7 +1177,7 @@ def test_bytes_are_noted_by_whoever_ends_a_job(store: JobStore) -> None:
     store.add(job)
     claimed = store.claim(job.job_id, worker="w1", lease_s=LEASE_S, at=present())
     assert claimed is not None
-    read = replace(claimed, tally=ExportTotals(bytes=30))
+    read = replace(claimed, totals=ExportTotals(bytes=30))
     store.checkpoint(read, lease_s=LEASE_S)
     assert store.stored_bytes_of(["ended"]) == {}
 

@@ -18,7 +18,7 @@ from redis import ConnectionError as RedisConnectionError
 from redis import TimeoutError as RedisTimeoutError
 from structlog.testing import capture_logs
 
-from sandbox.servers import embedded_redis
+from sandbox.servers.embedded import embedded_redis
 from sandbox.state_folder import temporary_state
 from tests.patience import until
 from worker.broker.redis_client import impatient_redis
@@ -93,11 +93,11 @@ def booked(limiter: RateLimiter, tries: int, account_id: str = "a1") -> int:
 
 def is_made(limiter: RateLimiter, place: Reservation) -> bool:
     """Make the call that was booked, if one was. A place that is only looked at is given up, some time later."""
-    if place.is_booked:
+    if place.is_granted:
         place.permit.leave()
         place.permit.settle()
         flush(limiter)
-    return place.is_booked
+    return place.is_granted
 
 
 def flush(limiter: RateLimiter) -> None:
@@ -137,7 +137,7 @@ def make_calls(
     for limiter in cycle(limiters):
         began_at = time.monotonic()
         place = limiter.reserve("a1", within_s=0)
-        if place.is_booked:
+        if place.is_granted:
             booked_at = time.monotonic()
             place.permit.leave()
             time.sleep(CALL_S)
@@ -165,7 +165,7 @@ def test_so_many_calls_go_ahead_and_the_next_is_told_how_long_to_wait(redis: Red
 
     place = limiter.reserve("a1", within_s=0)
 
-    assert not place.is_booked
+    assert not place.is_granted
     assert 5 < place.wait_s <= 10.1
 
 
@@ -199,7 +199,7 @@ def test_waiters_book_places_of_their_own_in_the_near_future(redis: Redis) -> No
 
     places = [limiter.reserve("a1", within_s=10.1) for _ in range(3)]
 
-    assert [place.is_booked for place in places] == [True, True, False]
+    assert [place.is_granted for place in places] == [True, True, False]
     assert places[0].wait_s <= 5.3
     assert 3 < places[1].wait_s - places[0].wait_s < 6
 
@@ -208,8 +208,8 @@ def test_a_place_that_is_too_far_ahead_is_not_taken(redis: Redis) -> None:
     limiter = RedisRateLimiter(redis, Rate(calls=1, seconds=10))
     booked(limiter, 1)
 
-    assert not limiter.reserve("a1", within_s=0.25).is_booked
-    assert limiter.reserve("a1", within_s=10.1).is_booked
+    assert not limiter.reserve("a1", within_s=0.25).is_granted
+    assert limiter.reserve("a1", within_s=10.1).is_granted
 
 
 def test_those_who_come_back_get_turns_and_no_turn_is_later_than_a_window(redis: Redis) -> None:
@@ -246,14 +246,14 @@ def clock() -> Seconds:
 def out(limiter: RateLimiter) -> Permit:
     """Book a call and let it leave."""
     place = limiter.reserve("a1", within_s=0)
-    assert place.is_booked
+    assert place.is_granted
     place.permit.leave()
     return place.permit
 
 
 def wait_s(limiter: RateLimiter) -> float:
     place = limiter.reserve("a1", within_s=0)
-    assert not place.is_booked
+    assert not place.is_granted
     return place.wait_s
 
 
@@ -274,9 +274,9 @@ def test_while_as_many_calls_are_out_as_may_be_the_next_place_is_a_window_ahead(
     limiter = RedisRateLimiter(redis, Rate(calls=2, seconds=10), clock=clock)
     calls = [out(limiter), out(limiter)]
 
-    assert limiter.reserve("a1", within_s=10.1).is_booked is False
+    assert limiter.reserve("a1", within_s=10.1).is_granted is False
     assert wait_s(limiter) == pytest.approx(10, abs=0.5)
-    assert limiter.reserve("a1", within_s=0.25, is_spare=True).wait_s <= 10.1 + 0.5
+    assert limiter.reserve("a1", within_s=0.25, low_priority=True).wait_s <= 10.1 + 0.5
     assert len(calls) == 2
 
 
@@ -319,7 +319,7 @@ def test_a_permit_that_nobody_has_any_more_counts_no_call(redis: Redis) -> None:
     limiter, other = (RedisRateLimiter(redis, Rate(calls=1, seconds=10)) for _ in range(2))
     booked(limiter, 1, "a2")  # fakeredis keeps the error that tells that a script is new, and with it what was at work
     place = limiter.reserve("a1", within_s=0)
-    assert place.is_booked
+    assert place.is_granted
     del place
     gc.collect()
     limiter.flush()
@@ -438,7 +438,7 @@ def test_a_call_that_was_out_when_its_portal_became_known_is_settled_in_the_port
 ) -> None:
     unaware, knows = (RedisRateLimiter(redis, Rate(calls=1, seconds=10), app="app", clock=clock) for _ in range(2))
     call = out(unaware)
-    assert not knows.reserve("a1", hub_id=111, within_s=0).is_booked
+    assert not knows.reserve("a1", hub_id=111, within_s=0).is_granted
 
     call.settle()
     clock.now += 4
@@ -477,18 +477,18 @@ def test_a_worker_of_the_version_before_is_counted_and_counts_what_is_out(redis:
 
 def spare(limiter: RateLimiter, tries: int) -> int:
     """Count the spare calls that may be made at once."""
-    return sum(is_made(limiter, limiter.reserve("a1", within_s=0.25, is_spare=True)) for _ in range(tries))
+    return sum(is_made(limiter, limiter.reserve("a1", within_s=0.25, low_priority=True)) for _ in range(tries))
 
 
 def test_spare_calls_keep_the_pace_of_the_limit(redis: Redis) -> None:
     limiter = RedisRateLimiter(redis, Rate(calls=100, seconds=10))
 
     assert spare(limiter, 20) < 10
-    place = limiter.reserve("a1", within_s=0.25, is_spare=True)
+    place = limiter.reserve("a1", within_s=0.25, low_priority=True)
 
-    assert not place.is_booked
+    assert not place.is_granted
     assert 0 < place.wait_s < 1
-    assert limiter.reserve("a1", within_s=0).is_booked  # whoever is not spare goes at once
+    assert limiter.reserve("a1", within_s=0).is_granted  # whoever is not spare goes at once
 
 
 def test_spare_calls_leave_a_place_free(redis: Redis) -> None:
@@ -498,7 +498,7 @@ def test_spare_calls_leave_a_place_free(redis: Redis) -> None:
         shift_calls(redis, seconds=-3)
 
     assert spare(limiter, 3) == 0
-    assert limiter.reserve("a1", within_s=0, is_spare=True).wait_s <= 1.4
+    assert limiter.reserve("a1", within_s=0, low_priority=True).wait_s <= 1.4
     assert booked(limiter, 2) == 1
 
 
@@ -510,9 +510,9 @@ def test_a_spare_call_is_never_made_before_someone_who_waits_and_gets_no_turn(re
     waiting = limiter.reserve("a1", within_s=0)
     shift_calls(redis, seconds=-11)
 
-    place = limiter.reserve("a1", within_s=0.25, is_spare=True)
+    place = limiter.reserve("a1", within_s=0.25, low_priority=True)
 
-    assert not place.is_booked
+    assert not place.is_granted
     assert place.wait_s >= waiting.wait_s
     assert booked(limiter, 1) == 1
 
@@ -525,9 +525,9 @@ def test_spare_calls_and_others_together_keep_the_limit(redis: Redis) -> None:
         limiter: RateLimiter
 
         def reserve(
-            self, account_id: str, *, hub_id: int | None = None, within_s: float, is_spare: bool = True
+            self, account_id: str, *, hub_id: int | None = None, within_s: float, low_priority: bool = True
         ) -> Reservation:
-            return self.limiter.reserve(account_id, hub_id=hub_id, within_s=within_s, is_spare=is_spare)
+            return self.limiter.reserve(account_id, hub_id=hub_id, within_s=within_s, low_priority=low_priority)
 
         def learn(self, account_id: str, quota: Quota, *, hub_id: int | None = None) -> None:
             self.limiter.learn(account_id, quota, hub_id=hub_id)
@@ -548,9 +548,9 @@ def test_a_block_holds_spare_calls_as_well(redis: Redis) -> None:
     limiter = RedisRateLimiter(redis, Rate(calls=10, seconds=10))
     limiter.block("a1", seconds=60)
 
-    place = limiter.reserve("a1", within_s=0.25, is_spare=True)
+    place = limiter.reserve("a1", within_s=0.25, low_priority=True)
 
-    assert (place.is_booked, 40 < place.wait_s <= 60) == (False, True)
+    assert (place.is_granted, 40 < place.wait_s <= 60) == (False, True)
 
 
 def test_without_redis_there_are_no_spare_calls(server: FakeServer) -> None:
@@ -664,7 +664,7 @@ def test_a_block_holds_in_every_worker_and_a_shorter_one_does_not_end_it(redis: 
 
     for limiter in (first, second, RedisRateLimiter(redis, Rate(calls=5, seconds=10))):
         place = limiter.reserve("a1", within_s=100)
-        assert not place.is_booked
+        assert not place.is_granted
         assert 40 < place.wait_s <= 60
 
 
@@ -730,7 +730,7 @@ def away(server: FakeServer, rate: Rate, *, workers: int) -> tuple[RedisRateLimi
     clock = Seconds()
     limiters = [RedisRateLimiter(FakeRedis(server=server), rate, clock=clock) for _ in range(workers)]
     for _ in range(2):  # the first does not know yet how many there are
-        assert all(limiter.reserve("other", within_s=0).is_booked for limiter in limiters)
+        assert all(limiter.reserve("other", within_s=0).is_granted for limiter in limiters)
     server.connected = False
     assert booked(limiters[0], 1) == 0
     return limiters[0], clock
@@ -791,7 +791,7 @@ def test_without_redis_places_of_the_share_are_booked_ahead(server: FakeServer) 
     clock.now += 9.915
     places += [limiter.reserve("a1", within_s=0.25) for _ in range(3)]
 
-    assert [place.is_booked for place in places] == [True, True, True, True, False]
+    assert [place.is_granted for place in places] == [True, True, True, True, False]
     assert places[2].wait_s == pytest.approx(0.1)
 
 
@@ -824,7 +824,7 @@ def test_redis_is_asked_again_once_a_second_and_whoever_waits_looks_soon(server:
     place = limiter.reserve("a1", within_s=0)
     clock.now += 0.2
 
-    assert not place.is_booked
+    assert not place.is_granted
     assert place.wait_s <= 2
     assert booked(limiter, 8) == 8
 
@@ -864,7 +864,7 @@ def test_after_a_long_absence_every_worker_waits_a_window_for_what_others_did_al
     unaware = RedisRateLimiter(FakeRedis(server=server), Rate(calls=8, seconds=10))
     places = [each.reserve("a1", within_s=0) for each in (limiter, unaware)]
 
-    assert [place.is_booked for place in places] == [False, False]
+    assert [place.is_granted for place in places] == [False, False]
     assert all(5 < place.wait_s <= 10.1 + PERMIT_S for place in places)
 
 
@@ -913,7 +913,7 @@ def test_while_one_asks_whether_redis_is_back_nobody_goes_alone(server: FakeServ
     redis.meanwhile = lambda: places.append(limiter.reserve("a1", within_s=0))
     assert booked(limiter, 8) == 8
 
-    assert [place.is_booked for place in places] == [False]
+    assert [place.is_granted for place in places] == [False]
     assert 0 < places[0].wait_s < 1
 
 
@@ -1013,7 +1013,7 @@ def test_an_emptied_redis_holds_every_account_for_a_window_and_not_again(redis: 
 def test_places_booked_ahead_before_redis_was_emptied_are_waited_out_too(redis: Redis) -> None:
     limiter = RedisRateLimiter(redis, Rate(calls=1, seconds=10))
     booked(limiter, 1)
-    assert limiter.reserve("a1", within_s=10.1).is_booked
+    assert limiter.reserve("a1", within_s=10.1).is_granted
     redis.flushall()
 
     assert limiter.reserve("a1", within_s=10.1).wait_s > 10
@@ -1060,7 +1060,7 @@ def test_no_limit_lets_everything_through(redis: Redis) -> None:
     limiter = NoRateLimit(redis)
     limiter.learn("a1", quota(1, counted=1))
 
-    assert [limiter.reserve("a1", within_s=0) for _ in range(3)] == [Reservation(wait_s=0, is_booked=True)] * 3
+    assert [limiter.reserve("a1", within_s=0) for _ in range(3)] == [Reservation(wait_s=0, is_granted=True)] * 3
 
 
 def test_without_a_limit_a_block_still_holds_in_every_worker(redis: Redis) -> None:
@@ -1070,7 +1070,7 @@ def test_without_a_limit_a_block_still_holds_in_every_worker(redis: Redis) -> No
 
     for limiter in (first, second, RedisRateLimiter(redis, Rate(calls=5, seconds=10))):
         place = limiter.reserve("a1", within_s=100)
-        assert not place.is_booked
+        assert not place.is_granted
         assert 40 < place.wait_s <= 60
     assert booked(second, 1, "a2") == 1
 
@@ -1082,7 +1082,7 @@ def test_without_a_limit_and_without_redis_everything_goes_but_what_this_process
     limiter.block("a1", seconds=60)
 
     assert booked(limiter, 2, "a2") == 2
-    assert limiter.reserve("a1", within_s=0) == Reservation(wait_s=60, is_booked=False)
+    assert limiter.reserve("a1", within_s=0) == Reservation(wait_s=60, is_granted=False)
 
 
 def test_without_a_limit_a_redis_that_is_back_is_asked_again(server: FakeServer) -> None:
@@ -1195,7 +1195,7 @@ def test_what_hubspot_tells_of_a_portals_limit_holds_for_all_its_accounts(redis:
 
     places += [limiter.reserve("a2", hub_id=111, within_s=0) for _ in range(3)]
 
-    assert [place.is_booked for place in places] == [True, True, False, False]
+    assert [place.is_granted for place in places] == [True, True, False, False]
 
 
 def test_without_redis_accounts_of_one_portal_share_what_there_is(server: FakeServer) -> None:

@@ -225,29 +225,29 @@ def test_pages_of_which_one_is_missing_are_not_given(store: PageStore, numbers: 
 
 
 def new_lane(number: int, *, after: int = 0) -> Lane:
-    return Lane(after=after, until=None, place=after, number=number)
+    return Lane(after=after, until=None, read_through=after, number=number)
 
 
 def stored_in_lane(store: PageStore, job: Job, lane: Lane, *pages: list[int]) -> Lane:
     """Store pages of a lane one after the other."""
     for ids in pages:
         store.add(job, page_of(ids), lane=lane)
-        lane = lane.with_page(lane.tally.after_page(ids, api="legacy"))
+        lane = lane.with_page(lane.totals.after_page(ids, api="legacy"))
     return lane
 
 
 def test_pages_of_the_first_lane_are_read_at_once_and_those_of_others_when_they_are_sealed(store: PageStore) -> None:
     job = stored(store, held(), page_of([1, 2]))
-    first = replace(new_lane(0), pages=1, tally=ExportTotals(records=2))
+    first = replace(new_lane(0), pages=1, totals=ExportTotals(records=2))
     first = stored_in_lane(store, job, first, [3, 4])
     third = stored_in_lane(store, job, new_lane(2, after=10), [11, 12], [13])
     second = stored_in_lane(store, job, new_lane(1, after=4), [5, 6], [7])
     assert (vids(store, job), store.count(job.job_id)) == ([1, 2, 3, 4], 6)
 
     for _ in range(2):
-        store.seal(job, second, before=4)
+        store.close_lane(job, second, before=4)
     assert vids(store, job) == [1, 2, 3, 4, 5, 6, 7]
-    store.seal(job, third, before=7)
+    store.close_lane(job, third, before=7)
 
     assert vids(store, job) == [1, 2, 3, 4, 5, 6, 7, 11, 12, 13]
     for start in range(11):
@@ -261,9 +261,9 @@ def test_pages_of_the_first_lane_are_read_at_once_and_those_of_others_when_they_
 def test_a_page_that_is_fetched_again_is_not_read_before_its_lane_is_sealed_again(store: PageStore) -> None:
     job = held()
     lane = stored_in_lane(store, job, new_lane(1), [5], [6])
-    store.seal(job, lane, before=0)
+    store.close_lane(job, lane, before=0)
 
-    store.add(job, page_of([6, 7]), lane=replace(new_lane(1), pages=1, tally=ExportTotals(records=1)))
+    store.add(job, page_of([6, 7]), lane=replace(new_lane(1), pages=1, totals=ExportTotals(records=1)))
 
     assert vids(store, job) == [5]
 
@@ -271,9 +271,9 @@ def test_a_page_that_is_fetched_again_is_not_read_before_its_lane_is_sealed_agai
 def test_who_was_overtaken_neither_seals_nor_cuts(store: PageStore) -> None:
     old = held()
     lane = stored_in_lane(store, old, new_lane(1), [5], [6])
-    store.seal(by_next_holder(old), lane, before=10)
+    store.close_lane(by_next_holder(old), lane, before=10)
 
-    store.seal(old, lane, before=0)
+    store.close_lane(old, lane, before=0)
     store.cut(old)
 
     assert vids(store, old, start=10) == [5, 6]
@@ -327,7 +327,7 @@ def test_who_was_overtaken_removes_its_own_late_page_and_none_of_a_newer_epoch(s
 def test_pages_that_are_not_counted_are_passed_over(store: PageStore) -> None:
     job = stored(store, held(), page_of([1, 2]))
     lane = stored_in_lane(store, job, new_lane(1, after=2), [3, 4], [5])
-    store.seal(job, lane, before=2)
+    store.close_lane(job, lane, before=2)
     stored(store, job, page_of([3, 4, 5], padding=90))
     counted = [(0, 1), (lane.first_page, 2)]
 

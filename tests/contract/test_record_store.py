@@ -19,7 +19,7 @@ from tests.fakes.records import InMemoryRecordStore, InMemoryTransactions
 from tests.patience import PATIENCE_S
 from worker.current_copy.interfaces import RecordStore, Transactions
 from worker.current_copy.mongo.records import COPIES, MongoRecordStore
-from worker.current_copy.record import CompleteSync, CopiedRecord, Missed, Place, Record, Shown
+from worker.current_copy.record import ChangePosition, CompleteSync, CopiedRecord, Missed, Record, Shown
 from worker.errors import CopyBusyError, LeaseLostError, RecordNotFoundError
 from worker.jobs.copy_progress import CopyProgress, SyncMode
 from worker.mongo.database import Document, MongoDatabase
@@ -70,7 +70,7 @@ class World:
         *,
         shown: Shown = Shown.LIVING,
         since: datetime | None = None,
-        after: Place | None = None,
+        after: ChangePosition | None = None,
         limit: int = 1000,
         copy: CopyId = COPY,
     ) -> list[int]:
@@ -247,8 +247,8 @@ def test_a_list_begins_with_what_changed_at_an_instant(world: World) -> None:
     assert world.listed(since=first) == [1, 2]
     assert world.listed(since=second) == [2]
     assert world.listed(since=second + millisecond) == []
-    assert world.listed(since=second, after=Place(first, 0)) == [2]
-    assert world.listed(since=first, after=Place(second, 1)) == [2]
+    assert world.listed(since=second, after=ChangePosition(first, 0)) == [2]
+    assert world.listed(since=first, after=ChangePosition(second, 1)) == [2]
 
 
 def test_ids_come_in_order_within_bounds_whether_deleted_or_not(world: World) -> None:
@@ -371,7 +371,7 @@ def test_what_fails_in_the_middle_leaves_nothing_behind(world: World) -> None:
 def end_sync(world: World, copy: CopyId, complete: CompleteSync) -> None:
     """Keep the account of an export that a sync is complete with."""
     copying = world.store.resume(copy, complete.sync_id, CopyProgress(), epoch=1)
-    world.store.keep_account(copy, complete.sync_id, copying.end_comparison(), epoch=1, complete=complete)
+    world.store.save_progress(copy, complete.sync_id, copying.end_comparison(), epoch=1, complete=complete)
 
 
 def test_an_account_that_is_not_kept_completes_no_sync(world: World) -> None:
@@ -379,7 +379,7 @@ def test_an_account_that_is_not_kept_completes_no_sync(world: World) -> None:
     world.store.resume(COPY, "j1", CopyProgress(), epoch=2)
 
     with pytest.raises(LeaseLostError):
-        world.store.keep_account(COPY, "j1", CopyProgress(), epoch=1, complete=complete)
+        world.store.save_progress(COPY, "j1", CopyProgress(), epoch=1, complete=complete)
 
     assert world.store.last_sync(COPY, SyncMode.FULL) is None
 
@@ -427,7 +427,7 @@ def test_an_exports_account_is_kept_with_what_it_counts_or_not_at_all(world: Wor
     def change(copying: CopyProgress, *numbers: int, epoch: int) -> None:
         def work(at: datetime) -> None:
             world.store.insert(COPY, records(numbers), at=at, sync_id="s1")
-            world.store.keep_account(COPY, "j1", copying, epoch=epoch)
+            world.store.save_progress(COPY, "j1", copying, epoch=epoch)
 
         world.change(work)
 
@@ -440,7 +440,7 @@ def test_an_exports_account_is_kept_with_what_it_counts_or_not_at_all(world: Wor
     assert world.store.resume(COPY, "j1", begun, epoch=2).created == 3
     assert world.store.resume(COPY, "j2", begun, epoch=1) == begun
     with pytest.raises(LeaseLostError):
-        world.store.keep_account(COPY, "j3", begun, epoch=1)
+        world.store.save_progress(COPY, "j3", begun, epoch=1)
 
 
 def test_a_list_ends_early_when_it_has_become_large(world: World) -> None:
@@ -456,7 +456,7 @@ def test_however_many_exports_are_at_work_none_loses_its_account(world: World) -
     for job_id in jobs:
         world.store.resume(COPY, job_id, CopyProgress(), epoch=1)
     for job_id in jobs:
-        world.store.keep_account(COPY, job_id, CopyProgress(created=1), epoch=1)
+        world.store.save_progress(COPY, job_id, CopyProgress(created=1), epoch=1)
 
 
 def test_accounts_of_long_ago_are_forgotten(mongo_database: MongoDatabase) -> None:

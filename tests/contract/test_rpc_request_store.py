@@ -17,7 +17,7 @@ from tests.contract.stores import present
 from tests.fakes.clock import ManualClock
 from tests.fakes.rpc_requests import InMemoryRpcRequestStore
 from tests.patience import PATIENCE_S
-from worker.accounts.connection import HubSpotFacts
+from worker.accounts.connection import TokenInfo
 from worker.accounts.encryption import TokenEncryption
 from worker.errors import CodeRefusedError, TokenUnreadableError
 from worker.jobs.estimate import Basis, Estimate
@@ -54,12 +54,12 @@ PLAN = Plan(
         ExportPlan(export_type=ExportType.NOTES, request=REQUEST, estimate=None, missing_scopes=None),
     ),
     rate=Rate(110, 10.0),
-    facts=HubSpotFacts(hub_id=62515, scopes=("oauth", "content")),
+    facts=TokenInfo(hub_id=62515, scopes=("oauth", "content")),
 )
 REFUSED = CodeRefusedError("code: no", status=400, body={"a.b": {"$c": [1.5, None, "é"]}}, details="again")
 ANSWERS: list[Answer] = [
-    Connected(facts=HubSpotFacts(hub_id=1, user_id=2, user="someone@example.test", scopes=())),
-    Connected(facts=HubSpotFacts()),
+    Connected(facts=TokenInfo(hub_id=1, user_id=2, user="someone@example.test", scopes=())),
+    Connected(facts=TokenInfo()),
     PLAN,
     replace(PLAN, rate=None, exports=()),
     JobError.of(REFUSED),

@@ -99,7 +99,7 @@ def taken(world: World, *, limit: int = 10) -> DueSchedules:
 
 
 def given_back(world: World, due: DueSchedules, *changed: Schedule) -> None:
-    world.store.give_back(due, changed, look_again_s=LOOK_AGAIN_S)
+    world.store.release(due, changed, look_again_s=LOOK_AGAIN_S)
 
 
 def ran(schedule: Schedule, *, at: datetime) -> Schedule:

@@ -145,7 +145,7 @@ def test_others_get_their_receipts_and_their_syncs_follow_them(world: MongoWorld
     world.let_pass(61)
 
     assert [job.job_id for job in world.store.take_unfollowed(quiet_s=60, limit=9)] == [sound.job_id]
-    assert [job.job_id for job in world.store.take_unsettled(quiet_s=60, limit=9)[1]] == [sound.job_id]
+    assert [job.job_id for job in world.store.take_interrupted(quiet_s=60, limit=9)[1]] == [sound.job_id]
 
     assert set(reports.ids) == {spoiled.job_id}
 
@@ -193,7 +193,7 @@ def test_what_an_older_version_has_stored_gets_its_line_and_its_turn(world: Mong
     assert (claimed(world), world.store.take_due(limit=9)) == (None, [])
     world.let_pass(3601)
     assert waiting.job_id in [job.job_id for job in world.store.take_due(limit=9)]
-    assert [job.job_id for job in world.store.take_unsettled(quiet_s=60, limit=9)[1]] == [over.job_id]
+    assert [job.job_id for job in world.store.take_interrupted(quiet_s=60, limit=9)[1]] == [over.job_id]
 
 
 def test_a_job_that_an_older_version_has_opened_again_is_found(world: MongoWorld) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from dataclasses import asdict, replace
 from datetime import datetime
 
-from worker.accounts.connection import Connection, Fingerprint, HubSpotFacts, Refusal
+from worker.accounts.connection import Connection, Fingerprint, Refusal, TokenInfo
 from worker.errors import StoreUnavailableError
 
 
@@ -23,9 +23,7 @@ class InMemoryConnectionStore:
         self._answer()
         return self._stored.get((account_id, owner))
 
-    def learn(
-        self, account_id: str, owner: str, facts: HubSpotFacts, *, fingerprint: Fingerprint, at: datetime
-    ) -> None:
+    def learn(self, account_id: str, owner: str, facts: TokenInfo, *, fingerprint: Fingerprint, at: datetime) -> None:
         self._answer()
         with self._lock:
             before = self._stored.get((account_id, owner))
@@ -34,7 +32,7 @@ class InMemoryConnectionStore:
             self._stored[account_id, owner] = Connection(
                 account_id=account_id,
                 owner=owner,
-                facts=HubSpotFacts(**known | said),
+                facts=TokenInfo(**known | said),
                 fingerprint=fingerprint,
                 checked_at=at,
             )

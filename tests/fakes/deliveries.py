@@ -33,7 +33,7 @@ class InMemoryDeliveryStore:
             self._rung_at |= dict.fromkeys(taken, self._clock())
             return taken
 
-    def addressee_of(self, job_id: str) -> Recipient | None:
+    def recipient_of(self, job_id: str) -> Recipient | None:
         job = self._jobs.find(job_id)
         if job is None or job.webhook is None or self._due_at(job) is None:
             return None
@@ -44,7 +44,7 @@ class InMemoryDeliveryStore:
             job = self._jobs.find(job_id)
             if job is None or job.webhook is None or self._due_at(job) is None:
                 return None
-            taken = replace(job, webhook=_claimed(job.webhook, job.ending), deliver_at=self._after(lease_s))
+            taken = replace(job, webhook=_claimed(job.webhook, job.run_number), deliver_at=self._after(lease_s))
             self._jobs.put(taken)
             return taken
 
@@ -53,7 +53,7 @@ class InMemoryDeliveryStore:
             job = self._jobs.find(told.job_id)
             if job is None or job.webhook is None or told.webhook is None or _untold_since(job) is None:
                 return False
-            if (job.ending, job.webhook.attempts) != (told.ending, told.webhook.attempts):
+            if (job.run_number, job.webhook.attempts) != (told.run_number, told.webhook.attempts):
                 return False
             deliver_at = self._after(again_in_s) if again_in_s is not None else None
             self._jobs.put(replace(job, webhook=told.webhook, deliver_at=deliver_at))
@@ -76,6 +76,6 @@ def _untold_since(job: Job) -> datetime | None:
     return job.deliver_at if job.status.is_terminal else None
 
 
-def _claimed(webhook: Webhook, ending: int) -> Webhook:
-    attempts = webhook.attempts + 1 if webhook.ending == ending else 1
-    return replace(webhook, ending=ending, attempts=attempts, outcome=WebhookStatus.PENDING)
+def _claimed(webhook: Webhook, run_number: int) -> Webhook:
+    attempts = webhook.attempts + 1 if webhook.run_number == run_number else 1
+    return replace(webhook, run_number=run_number, attempts=attempts, outcome=WebhookStatus.PENDING)

@@ -74,7 +74,7 @@ class InMemoryErasureStore:
         self._put(erasure, due_at=self._clock() + _AT_WORK)
         return erasure
 
-    def hand_over(self, erasure: Erasure, *, looked_through: PagePlace | None) -> None:
+    def release(self, erasure: Erasure, *, looked_through: PagePlace | None) -> None:
         self._answer()
         now = self._now(erasure)
         if now.looks == erasure.looks:
@@ -99,7 +99,7 @@ class InMemoryErasureStore:
         unreadable = tuple(sorted({*stored.erasure.unreadable, page}))
         self._stored[erasure.erasure_id] = replace(stored, erasure=replace(stored.erasure, unreadable=unreadable))
 
-    def note_look(self, erasure: Erasure) -> Erasure:
+    def finish_pass(self, erasure: Erasure) -> Erasure:
         self._answer()
         now = self._now(erasure)
         if now.looks == erasure.looks:

@@ -50,7 +50,7 @@ class InMemoryGoneListStore:
             self._stored[account_id, export_type] = sighted
         return sighted
 
-    def take_back(self, sighting: GoneList) -> None:
+    def retract(self, sighting: GoneList) -> None:
         self._answer()
         with self._lock:
             known = self._stored.get((sighting.account_id, sighting.export_type))

@@ -9,7 +9,16 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
-from worker.current_copy.record import CompleteSync, CopiedRecord, KnownRecord, Missed, Moment, Place, Record, Shown
+from worker.current_copy.record import (
+    ChangePosition,
+    CompleteSync,
+    CopiedRecord,
+    KnownRecord,
+    Missed,
+    Moment,
+    Record,
+    Shown,
+)
 from worker.errors import CopyBusyError, LeaseLostError, RecordNotFoundError, StoreUnavailableError
 from worker.jobs.copy_progress import CopyProgress, SyncMode
 from worker.records.page import within_bytes
@@ -152,7 +161,7 @@ class InMemoryRecordStore:
         return _copied(kept)
 
     def read(
-        self, copy: CopyId, *, shown: Shown, since: datetime | None, after: Place | None, limit: int
+        self, copy: CopyId, *, shown: Shown, since: datetime | None, after: ChangePosition | None, limit: int
     ) -> list[CopiedRecord]:
         self._answer()
         copy = self._placed(copy)
@@ -178,7 +187,7 @@ class InMemoryRecordStore:
         self._accounts[copy, job_id] = (epoch, kept)
         return kept
 
-    def keep_account(
+    def save_progress(
         self, copy: CopyId, job_id: str, copying: CopyProgress, *, epoch: int, complete: CompleteSync | None = None
     ) -> None:
         self._answer()
@@ -274,7 +283,7 @@ def _is_silent(kept: _Kept, since: datetime) -> bool:
     return kept.deleted_at is None and kept.changed_at < since
 
 
-def _order(place: Place) -> tuple[datetime, int]:
+def _order(place: ChangePosition) -> tuple[datetime, int]:
     return place.changed_at, place.record_id
 
 

@@ -76,7 +76,7 @@ class InMemoryScheduleStore:
                 self._stored[key] = replace(self._stored[key], claim=claim, claimed_until=until)
             return DueSchedules(claim=claim, at=now, schedules=tuple(self._stored[key].schedule for key in taken))
 
-    def give_back(self, taken: DueSchedules, schedules: Sequence[Schedule], *, look_again_s: float) -> None:
+    def release(self, taken: DueSchedules, schedules: Sequence[Schedule], *, look_again_s: float) -> None:
         self._answer()
         soon = taken.at + timedelta(seconds=look_again_s)
         with self._lock:

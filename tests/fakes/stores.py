@@ -14,7 +14,7 @@ from typing import cast
 from worker.errors import ErasureAskedError, JobNotFoundError, LeaseLostError, SpoiledPageError, StoreUnavailableError
 from worker.jobs.interfaces import JobQuery, OpenJobs
 from worker.jobs.job import Job, Lease
-from worker.jobs.lanes import Block, Lane, gaps_between, is_among
+from worker.jobs.lanes import Lane, PageRun, gaps_between, is_among
 from worker.jobs.progress import Retention
 from worker.jobs.status import JOB_TYPES, JobKind, JobStatus, Line
 from worker.jobs.sync import follow
@@ -167,7 +167,7 @@ class InMemoryJobStore(_Store):
     def newest(self, wanted: JobQuery) -> list[Job]:
         self._answer()
         found = [job for job in self.all if self._is_wanted(job, wanted)]
-        return sorted(found, key=lambda job: job.place, reverse=True)[: wanted.limit]
+        return sorted(found, key=lambda job: job.sort_key, reverse=True)[: wanted.limit]
 
     def states_of(self, job_ids: Collection[str]) -> Mapping[str, JobStatus]:
         self._answer()
@@ -296,7 +296,7 @@ class InMemoryJobStore(_Store):
         self._answer()
         self._removed.pop(job_id, None)
 
-    def take_unsettled(self, *, quiet_s: float, limit: int) -> tuple[list[str], list[Job]]:
+    def take_interrupted(self, *, quiet_s: float, limit: int) -> tuple[list[str], list[Job]]:
         self._answer()
         with self._lock:
             removed = self._take_unsettled(self._removed, quiet_s)[:limit]
@@ -332,7 +332,7 @@ class InMemoryJobStore(_Store):
         whole = [job for job in found if job.receipt is not None and job.receipt.complete]
         return max(whole, key=lambda job: job.finished_at or _NEVER, default=None)
 
-    def settle_portal(self, job_id: str, hub_id: int) -> int | None:
+    def record_portal(self, job_id: str, hub_id: int) -> int | None:
         self._answer()
         with self._lock:
             stored = self._stored.get(job_id)
@@ -415,7 +415,7 @@ class InMemoryJobStore(_Store):
             patience=replace(
                 stored.job.patience,
                 attempts=max(stored.job.attempts, 1),
-                lapses=stored.job.lapses + taken_over,
+                abandoned_leases=stored.job.abandoned_leases + taken_over,
             ),
             resumes=stored.job.resumes + taken_over,
             started_at=stored.job.started_at or at,
@@ -580,7 +580,7 @@ class InMemoryJobStore(_Store):
             and job.status in (wanted.statuses or JobStatus)
             and job.type_name in (wanted.types or JOB_TYPES)
             and not job.has_expired(at=self._clock())
-            and (wanted.after is None or job.place < wanted.after)
+            and (wanted.after is None or job.sort_key < wanted.after)
         )
 
     def _is_due(self, stored: _StoredJob) -> bool:
@@ -684,7 +684,7 @@ class InMemoryPageStore(_Store):
             )
             return earlier is not None
 
-    def seal(self, job: Job, lane: Lane, *, before: int) -> None:
+    def close_lane(self, job: Job, lane: Lane, *, before: int) -> None:
         self._answer()
         with self._lock:
             for place in self._own(job, lane.first_page, lane.next_page):
@@ -698,7 +698,7 @@ class InMemoryPageStore(_Store):
             for place in self._own(job, first, end):
                 del self._stored[place]
 
-    def keep_only(self, job: Job, counted: Sequence[Block]) -> None:
+    def keep_only(self, job: Job, counted: Sequence[PageRun]) -> None:
         self._answer()
         with self._lock:
             for first, end in gaps_between(counted):
@@ -730,7 +730,7 @@ class InMemoryPageStore(_Store):
         self._answer()
         return len(self._places(job_id))
 
-    def all(self, job_id: str, *, counted: Sequence[Block] | None = None) -> Iterator[Page]:
+    def all(self, job_id: str, *, counted: Sequence[PageRun] | None = None) -> Iterator[Page]:
         self._answer()
         return (stored.readable for _, stored in self._readable(job_id, counted))
 
@@ -770,7 +770,7 @@ class InMemoryPageStore(_Store):
         *,
         start: int,
         limit: int,
-        counted: Sequence[Block] | None = None,
+        counted: Sequence[PageRun] | None = None,
     ) -> RecordSlice:
         self._answer()
         found = (
@@ -840,7 +840,7 @@ class InMemoryPageStore(_Store):
         found = {job_id: Erased.of_parts(parts) for job_id, parts in lost.items()}
         return {job_id: erased for job_id, erased in found.items() if erased.records}
 
-    def _readable(self, job_id: str, counted: Sequence[Block] | None = None) -> list[tuple[int, _StoredPage]]:
+    def _readable(self, job_id: str, counted: Sequence[PageRun] | None = None) -> list[tuple[int, _StoredPage]]:
         places = [place for place in self._places(job_id) if counted is None or is_among(counted, place[1])]
         pages = [self._stored[place] for place in places]
         readable = [(stored.start, stored) for stored in pages if stored.start is not None]

@@ -1,9 +1,8 @@
 """How far a call goes through the product: the files that it enters, and how often one file's code calls another's.
 
 `python -m tests.integration.call_paths TOKEN` runs the shim and a worker's exporter in this process, over the servers
-that the environment names, and prints one JSON object: `post`, `slice` and `results`, each with `changes`, and with the
-`calls` of the functions in each file. Of `calls` and `changes` a slice of N pages has N times those of a page, and those
-of its beginning and end.
+that the environment names, and prints one JSON object: `post`, `slice` and `results`, each with `changes` of file and
+the `calls` of functions by file. A slice of one page more has the calls and changes of one further page besides.
 """
 
 from __future__ import annotations

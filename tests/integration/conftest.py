@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from sandbox.rabbitmq import RabbitServer
+from sandbox.servers.rabbitmq import RabbitServer
 from tests.acceptance.rabbitmq import require_rabbitmq
 
 

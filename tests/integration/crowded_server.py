@@ -16,7 +16,7 @@ from api_shim.operations import http_limits
 from api_shim.operations.http_connections import Connections
 from api_shim.operations.http_limits import bounded_by
 from api_shim.operations.open_files import backlog_within, raise_limit, room_within
-from sandbox.ports import HOST
+from sandbox.servers.ports import HOST
 
 
 class Application:

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from api_shim.dependencies import read_body
 from api_shim.operations import http_limits
 from api_shim.operations.http_limits import BoundedHttpProtocol
-from sandbox.ports import HOST
+from sandbox.servers.ports import HOST
 
 WAITS_S = 0.5
 """The timeout of everything that it waits for from a client."""

@@ -8,8 +8,8 @@ import pytest
 from celery import Celery
 
 from api_shim.commands.checks.broker_nodes import check_nodes
-from api_shim.commands.findings import Verdict
-from sandbox.rabbitmq import RabbitServer
+from api_shim.commands.checks.findings import Verdict
+from sandbox.servers.rabbitmq import RabbitServer
 
 
 @pytest.mark.xdist_group("rabbitmq")

@@ -12,8 +12,8 @@ from kombu import Connection
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
-from sandbox.ports import HOST
-from sandbox.rabbitmq import RabbitServer
+from sandbox.servers.ports import HOST
+from sandbox.servers.rabbitmq import RabbitServer
 from tests.acceptance.certificates import Authority
 from tests.acceptance.rabbitmq import require_rabbitmq
 from tests.acceptance.redis_servers import PASSWORD, redis_over_tls

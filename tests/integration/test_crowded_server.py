@@ -18,8 +18,8 @@ import pytest
 
 from api_shim.operations.open_files import room_within
 from sandbox.configuration import python_environment
-from sandbox.ports import HOST, ReservedPort, is_open
 from sandbox.processes import Command, Process
+from sandbox.servers.ports import HOST, ReservedPort, is_open
 from tests.patience import PATIENCE_S, until
 
 PROJECT = Path(__file__).parents[2]

@@ -28,11 +28,11 @@ from worker.jobs.status import JobStatus, Line
 from worker.lifecycle.interfaces import (
     ADOPTION,
     CHORES,
+    INTERRUPTED_AFTER_S,
     ORPHANED_PAGES,
     PUBLISHING,
     QUEUED_AFTER_S,
     UNFOLLOWED_AFTER_S,
-    UNSETTLED_AFTER_S,
 )
 from worker.lifecycle.mongo import upkeep
 from worker.lifecycle.mongo.upkeep import MongoUpkeepStore
@@ -150,10 +150,10 @@ CASES: Mapping[DueKind, Case] = {
         lambda database: bool(MongoJobStore(database).take_unfollowed(quiet_s=UNFOLLOWED_AFTER_S, limit=10)),
         UNFOLLOWED_AFTER_S,
     ),
-    DueKind.UNSETTLED: Case(
+    DueKind.INTERRUPTED: Case(
         unsettled,
-        lambda database: bool(MongoJobStore(database).take_unsettled(quiet_s=UNSETTLED_AFTER_S, limit=10)[1]),
-        UNSETTLED_AFTER_S,
+        lambda database: bool(MongoJobStore(database).take_interrupted(quiet_s=INTERRUPTED_AFTER_S, limit=10)[1]),
+        INTERRUPTED_AFTER_S,
     ),
     DueKind.DELIVERY: Case(
         untold, lambda database: bool(MongoDeliveryStore(database).take_due(quiet_s=60.0, limit=10))

@@ -11,10 +11,10 @@ import pytest
 from pymongo import MongoClient
 from redis import AuthenticationError, Redis
 
-from sandbox.mongo_server import MongoServer
-from sandbox.ports import ReservedPort, is_open
-from sandbox.redis_server import RedisServer
-from sandbox.servers import embedded_mongo, embedded_redis
+from sandbox.servers.embedded import embedded_mongo, embedded_redis
+from sandbox.servers.mongo import MongoServer
+from sandbox.servers.ports import ReservedPort, is_open
+from sandbox.servers.redis import RedisServer
 from sandbox.state_folder import temporary_state
 
 if TYPE_CHECKING:  # pytest wants to load its plugins itself

@@ -55,7 +55,7 @@ def test_what_is_due_is_found_without_a_look_at_what_is_finished(mongo_database:
     finished = [{"_id": uuid4().hex, "account_id": "a1", "type": "contacts", "finished_at": now} for _ in range(20_000)]
     mongo_database[COLLECTION].insert_many(finished)
     mine = store.add(COPY, 1, requested_by="u1")
-    store.hand_over(mine, looked_through=None)
+    store.release(mine, looked_through=None)
     for number in range(50):
         store.add(COPY, number, requested_by="u1")  # somebody is at work on each
 

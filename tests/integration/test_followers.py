@@ -18,7 +18,7 @@ import pytest
 from pymongo import MongoClient
 from pymongo.monitoring import CommandListener, CommandStartedEvent
 
-from sandbox.mongo_server import MongoServer
+from sandbox.servers.mongo import MongoServer
 from tests.contract.stores import new_job, present
 from tests.contract.test_record_store import COPY, in_mongo
 from tests.patience import PATIENCE_S
@@ -26,7 +26,7 @@ from tests.stack_fixtures import MongoDatabase
 from worker.current_copy.eraser import Eraser
 from worker.current_copy.mongo.erasures import MongoErasureStore
 from worker.current_copy.mongo.records import COPIES, MongoRecordStore
-from worker.current_copy.record import Place, Shown
+from worker.current_copy.record import ChangePosition, Shown
 from worker.current_copy.writer import CurrentCopy
 from worker.errors import StoreUnavailableError
 from worker.indexes import ensure_indexes
@@ -76,7 +76,7 @@ class Follower:
     store: MongoRecordStore
     limit: int
     copy: CopyId = COPY
-    place: Place | None = None
+    place: ChangePosition | None = None
     has: dict[int, Content] = field(default_factory=dict)
 
     def read(self) -> bool:

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import pytest
 
-from sandbox.mongo_server import MongoServer
+from sandbox.servers.mongo import MongoServer
 from tests.contract.stores import new_job
 from tests.stack_fixtures import MongoDatabase
 from tests.unit.worker.mortal import PowerCutError

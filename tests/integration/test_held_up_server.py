@@ -15,8 +15,8 @@ import psutil
 import pytest
 
 from sandbox.configuration import python_environment
-from sandbox.ports import HOST, ReservedPort, is_open
 from sandbox.processes import Command, Process
+from sandbox.servers.ports import HOST, ReservedPort, is_open
 from tests.integration.held_up_server import WAITS_S
 from tests.patience import PATIENCE_S, until
 

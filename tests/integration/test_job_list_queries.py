@@ -12,7 +12,7 @@ import pytest
 from pymongo import MongoClient
 from pymongo.monitoring import CommandListener, CommandStartedEvent
 
-from sandbox.mongo_server import MongoServer
+from sandbox.servers.mongo import MongoServer
 from tests.contract.stores import new_job, present
 from tests.integration.profiling import profiled
 from worker.jobs.interfaces import JobQuery
@@ -133,7 +133,7 @@ def test_adding_up_what_an_account_has_stored_reads_no_document(mongo_database: 
     store = MongoJobStore(mongo_database)
     store.ensure_indexes()
     ended = [
-        replace(new_job(account_id=f"a{number % 50}"), status=JobStatus.SUCCEEDED, tally=ExportTotals(bytes=1))
+        replace(new_job(account_id=f"a{number % 50}"), status=JobStatus.SUCCEEDED, totals=ExportTotals(bytes=1))
         for number in range(2000)
     ]
     mongo_database[COLLECTION].insert_many([to_document(each) for each in ended])

@@ -9,7 +9,7 @@ import pytest
 import requests
 from structlog.testing import capture_logs
 
-from sandbox.ports import HOST, ReservedPort
+from sandbox.servers.ports import HOST, ReservedPort
 from tests.patience import PATIENCE_S
 from worker.telemetry.metrics import JobMetrics, new_registry, serve_metrics
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from pymongo import MongoClient
 
-from sandbox.mongo_server import MongoServer
+from sandbox.servers.mongo import MongoServer
 from tests.acceptance.client import Json
 from tests.acceptance.query_plans import APPLICATION, queries_noted, shape_of
 from tests.stack_fixtures import MongoDatabase

@@ -11,7 +11,7 @@ from celery import Celery
 from kombu import Exchange, Queue
 from redis import Redis
 
-from sandbox.rabbitmq import RabbitServer
+from sandbox.servers.rabbitmq import RabbitServer
 from tests.contract.stores import new_job, present
 from tests.patience import until
 from worker.app import QUEUE_BULK, QUEUE_INTERACTIVE

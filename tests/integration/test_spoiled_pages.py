@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from sandbox.mongo_server import MongoServer
+from sandbox.servers.mongo import MongoServer
 from tests.contract.stores import present
 from tests.contract.test_erasing_pages import erasure_of, without_description
 from tests.contract.test_page_store import SMALL, held, page_of, stored
@@ -115,7 +115,7 @@ def test_an_erasure_ends_for_all_other_pages_and_says_so(
     with capture_logs() as logs:
         assert not eraser.erase(COPY, 3, requested_by="u1", within_s=60)
         mongo_database[ERASURES].update_one({}, [{"$set": {"due_at": "$$NOW"}}])
-        eraser.make_up()
+        eraser.recover_interrupted()
 
     erasure = mongo_database[ERASURES].find_one()
     assert erasure is not None
@@ -132,7 +132,7 @@ def test_a_job_whose_ids_cannot_be_counted_gets_its_receipt_and_its_end(
 ) -> None:
     store = MongoPageStore(mongo_database)
     job = three_pages(store)
-    running = replace(job, status=JobStatus.RUNNING, tally=ExportTotals(records=6, order="mixed"))
+    running = replace(job, status=JobStatus.RUNNING, totals=ExportTotals(records=6, order="mixed"))
     finished = running.succeed(at=present())
     spoiled(job, 1)
 

@@ -79,7 +79,7 @@ def test_a_sweep_that_finds_nothing_looks_at_no_documents(store: MongoJobStore, 
         assert [store.oldest_queued_s(line) for line in Line] == [None] * len(Line)
         assert store.adopt() == 0
         assert store.take_unfollowed(quiet_s=10, limit=10) == []
-        assert store.take_unsettled(quiet_s=60, limit=10) == ([], [])
+        assert store.take_interrupted(quiet_s=60, limit=10) == ([], [])
 
     assert len(noted) >= 8
     assert cost_of(noted) <= MOST_EXAMINED, noted
@@ -116,7 +116,7 @@ def test_what_is_left_half_done_costs_what_there_is_of_it(store: MongoJobStore, 
     for job in due(store):
         store.change(job, replace(job.cancel(at=present()), parent_id="a sync"))
     with profiled(mongo_database, COLLECTION) as noted:
-        assert len(store.take_unsettled(quiet_s=-1, limit=1000)[1]) == DUE
+        assert len(store.take_interrupted(quiet_s=-1, limit=1000)[1]) == DUE
         store.take_unfollowed(quiet_s=-1, limit=1000)
 
     assert cost_of(noted) <= 2 * MOST_A_JOB * DUE, noted

@@ -18,7 +18,7 @@ from cryptography.x509.oid import NameOID
 
 from tests.fakes.receiver import WebhookReceiver, receiving
 from tests.patience import HELD_UP_S
-from worker.jobs.webhook import Reply
+from worker.jobs.webhook import DeliveryResult
 from worker.webhooks import sender as sending
 from worker.webhooks.sender import SsrfSafeSender, resolve
 
@@ -97,7 +97,7 @@ def sender(certificates: ssl.SSLContext) -> SsrfSafeSender:
 def test_the_address_is_connected_to_and_the_name_is_verified(authority: Authority, receiver: WebhookReceiver) -> None:
     reply = sender(authority.trusted).send(at(HOST, receiver), headers=HEADERS, body=b"{}")
 
-    assert reply == Reply(status=204)
+    assert reply == DeliveryResult(status=204)
     (received,) = receiver.got
     port = receiver.url.split(":")[2].split("/")[0]
     assert (received.path, received.body) == ("/jobs?token=secret", b"{}")
@@ -107,27 +107,29 @@ def test_the_address_is_connected_to_and_the_name_is_verified(authority: Authori
 def test_a_certificate_of_another_name_is_not_taken(authority: Authority, receiver: WebhookReceiver) -> None:
     reply = sender(authority.trusted).send(at("other.example", receiver), headers=HEADERS, body=b"{}")
 
-    assert reply == Reply(error="Its certificate is not valid for this host, or not trusted")
+    assert reply == DeliveryResult(error="Its certificate is not valid for this host, or not trusted")
     assert receiver.got == []
 
 
 def test_a_certificate_that_nobody_vouches_for_is_not_taken(receiver: WebhookReceiver) -> None:
     reply = sender(ssl.create_default_context()).send(at(HOST, receiver), headers=HEADERS, body=b"{}")
 
-    assert reply == Reply(error="Its certificate is not valid for this host, or not trusted")
+    assert reply == DeliveryResult(error="Its certificate is not valid for this host, or not trusted")
     assert receiver.got == []
 
 
 def test_a_destination_may_be_an_address_with_a_certificate(authority: Authority, tmp_path: Path) -> None:
     with receiving(authority.server(tmp_path, x509.IPAddress(ip_address("127.0.0.1")))) as receiver:
         found = SsrfSafeSender(allow_private=True, certificates=authority.trusted)
-        assert found.send(receiver.url, headers=HEADERS, body=b"{}") == Reply(status=204)
+        assert found.send(receiver.url, headers=HEADERS, body=b"{}") == DeliveryResult(status=204)
 
 
 def test_a_redirect_into_the_own_network_is_not_followed(authority: Authority, receiver: WebhookReceiver) -> None:
     with receiving() as inside:
         receiver.replies.append((307, {"Location": inside.url}))
-        assert sender(authority.trusted).send(at(HOST, receiver), headers=HEADERS, body=b"{}") == Reply(status=307)
+        assert sender(authority.trusted).send(at(HOST, receiver), headers=HEADERS, body=b"{}") == DeliveryResult(
+            status=307
+        )
         assert inside.got == []
 
 
@@ -138,7 +140,7 @@ def test_a_name_of_this_machine_is_found_out_when_it_is_connected_to() -> None:
 
         reply = guarded.send(url, headers=HEADERS, body=b"{}")
 
-        assert reply == Reply(error="Its address is not a public one: it is loopback")
+        assert reply == DeliveryResult(error="Its address is not a public one: it is loopback")
         assert receiver.got == []
 
 
@@ -148,7 +150,7 @@ def test_a_port_that_nobody_listens_at_is_said_to_be_one() -> None:
 
     reply = sender(ssl.create_default_context()).send(f"http://{HOST}:{port}/", headers=HEADERS, body=b"{}")
 
-    assert reply == Reply(error="It cannot be connected to")
+    assert reply == DeliveryResult(error="It cannot be connected to")
 
 
 def test_a_destination_that_says_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -158,5 +160,5 @@ def test_a_destination_that_says_nothing_is_given_up(monkeypatch: pytest.MonkeyP
         began = time.monotonic()
         reply = sender(ssl.create_default_context()).send(at(HOST, receiver), headers=HEADERS, body=b"{}")
 
-        assert reply == Reply(error="No answer came in time")
+        assert reply == DeliveryResult(error="No answer came in time")
         assert time.monotonic() - began < HELD_UP_S

@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 MAY_READ_IT = {
     "worker/broker/message_time.py": "where Redis may not be asked for its time, kombu does what it always did",
     "api_shim/auth/jwt.py": "how long a verified JWT stays good is told by the clock that PyJWT reads",
-    "api_shim/commands/doctor.py": "it compares the clock of the machine with MongoDB's",
+    "api_shim/commands/operations/doctor.py": "it compares the clock of the machine with MongoDB's",
 }
 
 # What reads it, by the names that the standard library has for it.

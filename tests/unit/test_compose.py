@@ -17,7 +17,7 @@ from pydantic import SecretStr
 
 from worker.export.context import SliceLimits
 from worker.hubspot import transport
-from worker.hubspot.oauth.unwritten_tokens import LONGEST_GOODBYE_S
+from worker.hubspot.oauth.unwritten_tokens import LONGEST_SHUTDOWN_WAIT_S
 from worker.settings import BeatSettings, BrokerSettings, ShimSettings, WorkerSettings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -255,7 +255,7 @@ def test_a_service_waits_until_the_servers_it_uses_are_healthy(service: str) -> 
 
 def test_whatever_a_worker_waits_for_may_end_before_it_is_killed() -> None:
     renewal_s = transport.CONNECT_S + transport.PATIENCE_S  # of a token; all other calls are given up after moments
-    moments_s = transport.GRACE_S + SliceLimits().seconds + LONGEST_GOODBYE_S
+    moments_s = transport.GRACE_S + SliceLimits().seconds + LONGEST_SHUTDOWN_WAIT_S
 
     assert seconds(SERVICES["worker"]["stop_grace_period"]) > renewal_s + moments_s
 

@@ -31,7 +31,7 @@ class Fingerprint:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HubSpotFacts:
+class TokenInfo:
     """What HubSpot's introspection says about a token; None: it did not say."""
 
     hub_id: int | None = None
@@ -64,7 +64,7 @@ class Connection:
 
     account_id: str
     owner: str
-    facts: HubSpotFacts = HubSpotFacts()
+    facts: TokenInfo = TokenInfo()
     fingerprint: Fingerprint | None = None
     checked_at: datetime | None = None
     refusal: Refusal | None = None
@@ -78,7 +78,7 @@ class Connection:
         return Connection(
             account_id=self.account_id,
             owner=self.owner,
-            facts=self.facts if same_grant else HubSpotFacts(),
+            facts=self.facts if same_grant else TokenInfo(),
             fingerprint=self.fingerprint if same_grant else None,
             checked_at=self.checked_at if same_grant else None,
             refusal=self.refusal if self.refusal is not None and self.refusal.token == present.token else None,

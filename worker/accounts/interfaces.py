@@ -8,7 +8,7 @@ from typing import Protocol
 
 from pydantic import SecretStr
 
-from worker.accounts.connection import Connection, Fingerprint, HubSpotFacts, Refusal
+from worker.accounts.connection import Connection, Fingerprint, Refusal, TokenInfo
 from worker.accounts.gone_list import GoneList
 from worker.accounts.scopes import MissingScopes
 from worker.accounts.token import RenewalLease, RenewedToken, Token
@@ -86,7 +86,7 @@ class TokenEndpointMemory(Protocol):
 class TokenSource(Protocol):
     """Valid access tokens."""
 
-    def fresh(self, account_id: str, owner: str, *, refused: SecretStr | None = None) -> SecretStr:
+    def get(self, account_id: str, owner: str, *, rejected: SecretStr | None = None) -> SecretStr:
         """Return an access token that has not expired, renewed if necessary.
 
         One that HubSpot has answered 401 to (`rejected`) is renewed as well, once a minute at most; in between it is
@@ -102,9 +102,7 @@ class ConnectionStore(Protocol):
     def find(self, account_id: str, owner: str) -> Connection | None:
         """Return the connection, which need not be about the token that is stored now: see `Connection.about`."""
 
-    def learn(
-        self, account_id: str, owner: str, facts: HubSpotFacts, *, fingerprint: Fingerprint, at: datetime
-    ) -> None:
+    def learn(self, account_id: str, owner: str, facts: TokenInfo, *, fingerprint: Fingerprint, at: datetime) -> None:
         """Store what HubSpot said about a valid token, and end a refusal.
 
         What it did not say stays as known for the same grant.
@@ -150,10 +148,10 @@ class ConnectionHealth(Protocol):
         """Count the connections whose stored token HubSpot has refused."""
 
 
-class FactSource(Protocol):
+class TokenInfoSource(Protocol):
     """What HubSpot says about the stored token of an account."""
 
-    def look(self, account_id: str, owner: str) -> HubSpotFacts:
+    def look(self, account_id: str, owner: str) -> TokenInfo:
         """Return it for the token that is in use now; HubSpot is asked once for each token, and the answer cached.
 
         Raises TokenNotFoundError, a HubSpotError (ReconnectRequiredError among them), UnavailableError.
@@ -193,7 +191,7 @@ class GoneListStore(Protocol):
         The message is cut to a bounded length.
         """
 
-    def take_back(self, sighting: GoneList) -> None:
+    def retract(self, sighting: GoneList) -> None:
         """Delete an unconfirmed record, since the list has answered; one that is remembered by now stays."""
 
     def remembered(self, account_id: str) -> list[GoneList]:

@@ -42,7 +42,7 @@ class PortalStore(Protocol):
 class AccessTokenSource(Protocol):
     """Valid access tokens, each with its portal."""
 
-    def fresh(self, account_id: str, owner: str, *, refused: SecretStr | None = None) -> AccessToken:
+    def get(self, account_id: str, owner: str, *, rejected: SecretStr | None = None) -> AccessToken:
         """Return a token and raise errors as TokenSource does; raises StoreUnavailableError as well.
 
         HubSpot is asked once for the portal of each token; where it does not tell, `hub_id` is None.

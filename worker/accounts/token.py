@@ -72,7 +72,7 @@ class AccessToken:
 
     value: SecretStr
     hub_id: int | None = None
-    is_strange: bool = False
+    is_portal_unknown: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

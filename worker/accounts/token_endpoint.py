@@ -27,7 +27,7 @@ class GoneEndpoint:
     moved_at: datetime | None = None
 
 
-def known_as(url: str) -> str:
+def without_secrets(url: str) -> str:
     """Return a URL without user info and query, which may hold a secret, to store and to show."""
     address = urlsplit(url)
     return urlunsplit(address._replace(netloc=address.netloc.rpartition("@")[2], query=""))

@@ -10,7 +10,7 @@ from typing import Protocol
 import structlog
 
 from worker.clock import steady_s
-from worker.lifecycle.interfaces import QUEUED_AFTER_S, UNFOLLOWED_AFTER_S, UNSETTLED_AFTER_S
+from worker.lifecycle.interfaces import INTERRUPTED_AFTER_S, QUEUED_AFTER_S, UNFOLLOWED_AFTER_S
 
 _log = structlog.get_logger()
 
@@ -30,7 +30,7 @@ class DueKind(StrEnum):
     OLDER = "older"
     """An open job stored by an older version."""
     UNFOLLOWED = "unfollowed"
-    UNSETTLED = "unsettled"
+    INTERRUPTED = "unsettled"
     DELIVERY = "delivery"
     ERASURE = "erasure"
     REMOVAL = "removal"
@@ -43,7 +43,7 @@ _NEEDS_SWEEP_AFTER_S: Mapping[DueKind, float] = {
     **dict.fromkeys(DueKind, 0.0),
     DueKind.QUEUED: QUEUED_AFTER_S,
     DueKind.UNFOLLOWED: UNFOLLOWED_AFTER_S,
-    DueKind.UNSETTLED: UNSETTLED_AFTER_S,
+    DueKind.INTERRUPTED: INTERRUPTED_AFTER_S,
 }
 _OF_DISPATCH = frozenset({DueKind.SCHEDULE})
 _OF_SWEEP = frozenset(DueKind) - _OF_DISPATCH

@@ -10,7 +10,7 @@ from worker.accounts.mongo import portals
 from worker.beat.gate import DueKind, Outlook
 from worker.current_copy.mongo import erasures, records
 from worker.jobs.mongo import documents
-from worker.jobs.mongo.timing import HAS_DUE, HAS_QUEUED, HAS_UNSETTLED, OPEN
+from worker.jobs.mongo.timing import HAS_DUE, HAS_INTERRUPTED, HAS_QUEUED, OPEN
 from worker.jobs.status import Line
 from worker.lifecycle.interfaces import ADOPTION, CHORES, ORPHANED_PAGES, PUBLISHING
 from worker.lifecycle.mongo import upkeep
@@ -45,7 +45,7 @@ _PIPELINE: Sequence[Document] = [
     *(_first(DueKind.QUEUED, _JOBS, {"line": line.value, **HAS_QUEUED}, "queued_at") for line in Line),
     _first(DueKind.OLDER, _JOBS, {"status": {"$in": OPEN}, "line": None}, None),
     _first(DueKind.UNFOLLOWED, _JOBS, {"unfollowed_since": {"$exists": True}}, "unfollowed_since"),
-    _first(DueKind.UNSETTLED, _JOBS, HAS_UNSETTLED, "unsettled_since"),
+    _first(DueKind.INTERRUPTED, _JOBS, HAS_INTERRUPTED, "unsettled_since"),
     _first(DueKind.DELIVERY, _JOBS, {"deliver_at": _IS_DATE}, "deliver_at"),
     _first(DueKind.ERASURE, erasures.COLLECTION, {"due_at": _IS_DATE}, "due_at"),
     _first(DueKind.REMOVAL, portals.COLLECTION, {"removing_since": _IS_DATE}, "removing_since"),

@@ -19,7 +19,7 @@ from worker.hubspot.oauth.introspector import TokenIntrospector
 from worker.hubspot.oauth.portals import PortalTokens
 from worker.hubspot.oauth.token_addresses import TokenAddresses
 from worker.hubspot.oauth.token_endpoint import TokenEndpoint
-from worker.hubspot.oauth.token_information import TokenInformation
+from worker.hubspot.oauth.token_information import TokenInfoClient
 from worker.hubspot.oauth.token_source import TokenProvider
 from worker.hubspot.oauth.unwritten_tokens import UnwrittenTokens
 
@@ -49,7 +49,7 @@ def build_accounts(infra: Infrastructure) -> Accounts:
         client_id=settings.hubspot_client_id,
         client_secret=settings.hubspot_client_secret,
     )
-    information = TokenInformation(
+    information = TokenInfoClient(
         transport=infra.transport,
         addresses=addresses,
         client_id=settings.hubspot_client_id,

@@ -66,7 +66,7 @@ def build_exporter(
         storing=ThreadPoolExecutor(_MOST_STORING, thread_name_prefix="storing"),
         calling=ThreadPoolExecutor(_MOST_CALLING, thread_name_prefix="calling"),
         lanes=settings.export_lanes,
-        spare_calls=threading.BoundedSemaphore(_MOST_EXTRA_CALLS),
+        extra_calls=threading.BoundedSemaphore(_MOST_EXTRA_CALLS),
         delayed=DelayedPublisher(infra.queue, jobs=infra.jobs),
         result_ttl=infra.result_ttl,
         clock=infra.clock,

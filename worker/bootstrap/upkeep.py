@@ -14,7 +14,7 @@ from worker.instrumented.metrics import MeasuredSender
 from worker.lifecycle.actions import JobActions
 from worker.lifecycle.caps import StoredBytesCap
 from worker.lifecycle.chores import JobAdoption, OrphanedPages
-from worker.lifecycle.interfaces import UNFOLLOWED_AFTER_S, UNSETTLED_AFTER_S, UpkeepStore
+from worker.lifecycle.interfaces import INTERRUPTED_AFTER_S, UNFOLLOWED_AFTER_S, UpkeepStore
 from worker.lifecycle.sweeper import Sweeper, SweepLimits
 from worker.messaging.celery_queues import CeleryDeliveryQueue, CelerySyncQueue
 from worker.schedules.dispatcher import Dispatcher
@@ -39,13 +39,13 @@ def build_sweeper(infra: Infrastructure, copies: Copies, upkeep: UpkeepStore) ->
         queue=infra.published,  # the metrics count a sweep's publications by themselves
         upkeep=upkeep,
         duties=(
-            partial(actions.follow_up, quiet_s=UNFOLLOWED_AFTER_S, limit=_BATCH),
+            partial(actions.recover_syncs, quiet_s=UNFOLLOWED_AFTER_S, limit=_BATCH),
             partial(publish_due, deliveries, queue, quiet_s=_REPUBLISH_S),
         ),
         chores=(
-            partial(actions.make_up, quiet_s=UNSETTLED_AFTER_S, limit=_BATCH),
-            CopyUpkeep(records=copies.records, portals=MongoPortalStore(infra.database)).make_up,
-            copies.eraser.make_up,
+            partial(actions.recover_interrupted, quiet_s=INTERRUPTED_AFTER_S, limit=_BATCH),
+            CopyUpkeep(records=copies.records, portals=MongoPortalStore(infra.database)).recover_interrupted,
+            copies.eraser.recover_interrupted,
             OrphanedPages(jobs=jobs, pages=pages, upkeep=upkeep).collect,
             JobAdoption(jobs=jobs, upkeep=upkeep).adopt,
         ),

@@ -227,7 +227,7 @@ class Comparison:
         )
 
     def _kept(self, job: Job, copying: CopyProgress, *, complete: CompleteSync | None = None) -> Job:
-        self._records.keep_account(job.copy_id, job.job_id, copying, epoch=job.epoch, complete=complete)
+        self._records.save_progress(job.copy_id, job.job_id, copying, epoch=job.epoch, complete=complete)
         return replace(job, copying=copying)
 
 
@@ -238,7 +238,7 @@ def _complete(job: Job, since: datetime, mode: SyncMode) -> CompleteSync:
 def _is_listed(job: Job, held: KnownRecord) -> bool:
     """Whether the list that was read holds records of this kind; of both APIs it takes both to hold one."""
     kinds = OBJECT_TYPES[job.records_type].dated.kinds
-    return kinds is None or job.tally.apis == _LEGACY or held.kind in kinds
+    return kinds is None or job.totals.apis == _LEGACY or held.kind in kinds
 
 
 def _batches(ids: Sequence[int]) -> Iterator[Sequence[int]]:

@@ -51,7 +51,7 @@ class Eraser:
         except StoreUnavailableError:
             return False
 
-    def make_up(self) -> None:
+    def recover_interrupted(self) -> None:
         """Continue erasures that are due, one after the other, for some seconds. Raises StoreUnavailableError."""
         ends_at = self.monotonic() + _WORK_S
         while self.monotonic() < ends_at and (erasure := self.erasures.take_due()) is not None:
@@ -61,7 +61,7 @@ class Eraser:
         """Whether any record of the job's account and type is being erased, in whatever portal."""
         return self.erasures.has_open(job.account_id, job.records_type)
 
-    def keep_out(self, job: Job, number: int, record_ids: Collection[int | None]) -> None:
+    def screen_page(self, job: Job, number: int, record_ids: Collection[int | None]) -> None:
         """Remove records that are being erased from this page, which has just been stored."""
         for erasure in self.erasures.open_of(job.copy_id, [each for each in record_ids if each is not None]):
             self._erase_from(erasure, job.job_id, number)
@@ -70,9 +70,9 @@ class Eraser:
         """Do the rest of the current pass; False where the time is over, or a page is unreadable."""
         for looked_through in self._steps(erasure):
             if self.monotonic() >= ends_at:
-                self.erasures.hand_over(erasure, looked_through=looked_through)
+                self.erasures.release(erasure, looked_through=looked_through)
                 return False
-        passed = self.erasures.note_look(erasure)
+        passed = self.erasures.finish_pass(erasure)
         if passed.finished_at is not None:
             seen = {"in_copy": passed.was_in_copy, "pages": passed.pages, "jobs": passed.jobs}
             _log.info("record_erased", **_log_fields(passed), **seen)

@@ -6,7 +6,16 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol, TypeVar
 
-from worker.current_copy.record import CompleteSync, CopiedRecord, KnownRecord, Missed, Moment, Place, Record, Shown
+from worker.current_copy.record import (
+    ChangePosition,
+    CompleteSync,
+    CopiedRecord,
+    KnownRecord,
+    Missed,
+    Moment,
+    Record,
+    Shown,
+)
 from worker.jobs.copy_progress import CopyProgress, SyncMode
 from worker.records.erasure import Erasure
 from worker.records.types import CopyId, ExportType, PagePlace
@@ -43,7 +52,7 @@ class ErasureStore(Protocol):
     def take_due(self) -> Erasure | None:
         """Claim an erasure that is due; None where there is none."""
 
-    def hand_over(self, erasure: Erasure, *, looked_through: PagePlace | None) -> None:
+    def release(self, erasure: Erasure, *, looked_through: PagePlace | None) -> None:
         """Release an erasure, to be resumed after this page, unless someone has finished the pass by now."""
 
     def note_copy(self, erasure: Erasure, *, was_there: bool) -> None:
@@ -55,7 +64,7 @@ class ErasureStore(Protocol):
     def note_unreadable(self, erasure: Erasure, page: PagePlace) -> None:
         """Record that a page which may hold the record cannot be read. Idempotent."""
 
-    def note_look(self, erasure: Erasure) -> Erasure:
+    def finish_pass(self, erasure: Erasure) -> Erasure:
         """Record the end of a pass and return the erasure, which is finished after the second one."""
 
 
@@ -118,7 +127,7 @@ class RecordStore(Protocol):
         """Return one record, deleted or not. Raises RecordNotFoundError, for an erased one as well."""
 
     def read(
-        self, copy: CopyId, *, shown: Shown, since: datetime | None, after: Place | None, limit: int
+        self, copy: CopyId, *, shown: Shown, since: datetime | None, after: ChangePosition | None, limit: int
     ) -> list[CopiedRecord]:
         """Return at most `limit` records in the order of their last change, from `since` on and behind `after`.
 
@@ -135,7 +144,7 @@ class RecordStore(Protocol):
         counted, starts over as of this instant, by the database's clock; its earlier changes stay counted.
         """
 
-    def keep_account(
+    def save_progress(
         self, copy: CopyId, job_id: str, copying: CopyProgress, *, epoch: int, complete: CompleteSync | None = None
     ) -> None:
         """Store an export's progress in the transaction that changes the copy.

@@ -40,8 +40,8 @@ class PageGroups:
     def next_of(self, job: Job, copying: CopyProgress, stored: SeenIds) -> PageGroup:
         """Read the ids of the next pages in the order of ids; of all pages where the ids are in no order."""
         pages, done = job.progress.pages, copying.compared_pages
-        count = min(pages - done, pages if job.tally.order == "mixed" else _PAGES_AT_ONCE)
-        first = pages - done - count if job.tally.order == "descending" else done
+        count = min(pages - done, pages if job.totals.order == "mixed" else _PAGES_AT_ONCE)
+        first = pages - done - count if job.totals.order == "descending" else done
         seen = frozenset(self._ids(job, first, count, stored))
         is_last = done + count == pages
         through = None if is_last else max(seen, default=copying.compared_through)

@@ -183,7 +183,7 @@ class Shown(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ChangePosition:
     """The position of a record in the order of change."""
 
     changed_at: datetime
@@ -206,5 +206,5 @@ class CopiedRecord:
     erased_at: datetime | None = None
 
     @property
-    def place(self) -> Place:
-        return Place(self.changed_at, self.record_id)
+    def place(self) -> ChangePosition:
+        return ChangePosition(self.changed_at, self.record_id)

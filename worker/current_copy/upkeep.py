@@ -34,7 +34,7 @@ class CopyUpkeep:
         """
         return self._remove(account_id, hub_id, ends_at=self.monotonic() + within_s)
 
-    def make_up(self) -> None:
+    def recover_interrupted(self) -> None:
         """Continue removals and the migration for some seconds. Raises StoreUnavailableError."""
         ends_at = self.monotonic() + _WORK_S
         for account_id, hub_id in self.portals.removals(limit=_MOST_REMOVALS):

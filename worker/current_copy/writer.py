@@ -147,7 +147,7 @@ class CurrentCopy:
         return self._comparison.proceed(job, seen=seen)
 
     def _kept(self, job: Job, copying: CopyProgress) -> Job:
-        self._records.keep_account(job.copy_id, job.job_id, copying, epoch=job.epoch)
+        self._records.save_progress(job.copy_id, job.job_id, copying, epoch=job.epoch)
         return replace(job, copying=copying)
 
 

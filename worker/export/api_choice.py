@@ -52,7 +52,7 @@ class ApiChoice:
             _log.warning("legacy_list_remembered_as_gone", export_type=job.type_name, since=found.since.isoformat())
         return CrmApi.DATED
 
-    def take_back(self, sighting: GoneList) -> None:
+    def retract(self, sighting: GoneList) -> None:
         """Forget what turned out to be passing."""
-        self._lists.take_back(sighting)
+        self._lists.retract(sighting)
         _log.info("legacy_list_is_back", export_type=sighting.export_type.value)

@@ -33,19 +33,19 @@ class SliceLimits:
 
     After `share_s` it yields to a job that waits for a slot, so that a short export waits for no long one's slice.
     An account has at most `slots_per_account` slices at once of those who wait, and as many exports; 0: no bound.
-    A job fails once `most_lapses` workers have ended while they had it, without a page between them.
+    A job fails once `most_abandoned_leases` workers have ended while they had it, without a page between them.
     """
 
     seconds: float = 20.0
     share_s: float = 2.0
     pages: int = 100
-    most_lapses: int = 3
+    most_abandoned_leases: int = 3
     longest_sleep_s: float = 0.25
     slots_per_account: int = 8
 
     def is_last_try(self, job: Job) -> bool:
         """Whether the job would fail if one more worker ended."""
-        return job.lapses == self.most_lapses - 1
+        return job.abandoned_leases == self.most_abandoned_leases - 1
 
 
 def first_done(futures: Collection[Future[Any]], timeout_s: float | None) -> Collection[Future[Any]]:
@@ -58,7 +58,7 @@ class ExportContext:
     """Everything a slice works with; `storing` has the threads in which pages are stored while others are fetched.
 
     An export may have as many as `lanes` calls under way, from the threads of `calling`. All but one of each export's
-    count in `spare_calls`, which bounds them for the whole process. `jitter` returns numbers in [0, 1).
+    count in `extra_calls`, which bounds them for the whole process. `jitter` returns numbers in [0, 1).
     """
 
     jobs: JobStore
@@ -80,7 +80,7 @@ class ExportContext:
     forecaster: Forecaster
     calling: Executor
     lanes: int = 1
-    spare_calls: threading.Semaphore = field(default_factory=threading.Semaphore)
+    extra_calls: threading.Semaphore = field(default_factory=threading.Semaphore)
     siblings: SiblingsAtWork = field(default_factory=SiblingsAtWork)
     first_done: Callable[[Collection[Future[Any]], float | None], Collection[Future[Any]]] = first_done
     result_ttl: timedelta

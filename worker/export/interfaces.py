@@ -98,7 +98,7 @@ class ApiChooser(Protocol):
     def leave(self, job: Job, error: ListGoneError) -> CrmApi | None:
         """Note that HubSpot has no legacy list for the job; return the API to continue with, if there is one."""
 
-    def take_back(self, sighting: GoneList) -> None:
+    def retract(self, sighting: GoneList) -> None:
         """Note that the legacy list has answered after that sighting."""
 
 

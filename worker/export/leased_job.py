@@ -68,7 +68,7 @@ class LeasedJob:
         at_once = self.tools.lanes if job.lanes is not None else 1
         has_its_pages = job.progress.pages - self.first_page >= self.limits.pages * at_once
         is_late = has_its_pages or self.tools.monotonic() >= self._ends_at
-        if self._is_isolated and job.lapses == 0:
+        if self._is_isolated and job.abandoned_leases == 0:
             return True  # it has stored a page: whatever ended its workers, others need wait no longer
         return is_late or self.tools.stopping.is_set() or self._yields()
 
@@ -84,7 +84,7 @@ class LeasedJob:
             return
         self.job.require_portal(hub_id)
         if self.job.hub_id is None:
-            self._settle_portal(hub_id)
+            self._record_portal(hub_id)
 
     def note_calls(self, attempt: Attempt, *, asked: Job) -> None:
         """Count the calls of an attempt, which was made for `asked`, and use what HubSpot's answers tell.
@@ -100,7 +100,7 @@ class LeasedJob:
             self.tools.limiter.learn(job.account_id, answer.quota, hub_id=job.hub_id)
         if self._sighting is not None and fetched is not None and fetched.api == CrmApi.LEGACY and not job.reads_feed:
             sighting, self._sighting = self._sighting, None
-            self.tools.apis.take_back(sighting)
+            self.tools.apis.retract(sighting)
 
     def decide(self, error: ExportError, *, asked: Job) -> Decision:
         """Return what follows from the error of a call made for `asked`, and count a call that will be made again."""
@@ -110,7 +110,7 @@ class LeasedJob:
         else:
             decision = self._policy.decide(error, asked)
         if isinstance(decision, Retry | SwitchApi):
-            self.apply(replace(self.job, tally=self.job.tally.after_retry(decision.error.status)))
+            self.apply(replace(self.job, totals=self.job.totals.after_retry(decision.error.status)))
         return decision
 
     def switch_api(self, api: CrmApi) -> None:
@@ -170,7 +170,7 @@ class LeasedJob:
             self._has_yielded = self.tools.backlog.should_yield()
         return self._has_yielded
 
-    def _settle_portal(self, hub_id: int | None) -> None:
+    def _record_portal(self, hub_id: int | None) -> None:
         if self.job.parent_id is None:
             self.apply(replace(self.job, hub_id=hub_id))
             return
@@ -178,7 +178,7 @@ class LeasedJob:
         of_sync = sync.hub_id if sync is not None else None  # once it is known it stays
         read = hub_id or of_sync or self.tools.portals.present(self.job.account_id, self.job.owner)
         if read is not None and of_sync is None:
-            of_sync = self.tools.jobs.settle_portal(self.job.parent_id, read)
+            of_sync = self.tools.jobs.record_portal(self.job.parent_id, read)
             if sync is not None and sync.sync is not None and sync.sync.schedule_id is not None and of_sync is not None:
                 self.tools.schedules.note_portal(sync.sync.schedule_id, of_sync)
         self.apply(replace(self.job, hub_id=of_sync))
@@ -186,12 +186,12 @@ class LeasedJob:
 
 
 def _with_calls(job: Job, attempt: Attempt, asked: Job) -> Job:
-    tally, error = job.tally, attempt.error
+    totals, error = job.totals, attempt.error
     for _ in range(attempt.answered):
-        tally = tally.after_call(_OK)
+        totals = totals.after_call(_OK)
     if attempt.fetched is not None or error is not None:
-        tally = tally.after_call(_OK if error is None else error.status)
-    counted = replace(job, tally=tally, further_calls=job.further_calls + attempt.answered)
+        totals = totals.after_call(_OK if error is None else error.status)
+    counted = replace(job, totals=totals, further_calls=job.further_calls + attempt.answered)
     return counted if error is None else _asking_for_less(counted, error, asked)
 
 

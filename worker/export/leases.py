@@ -87,7 +87,7 @@ class HeldLease:
             except ErasureAskedError:
                 self._erases = True
         for page in pages:
-            eraser.keep_out(job, page.number, page.ids)
+            eraser.screen_page(job, page.number, page.ids)
         return replace(job, cancel_requested=self.checkpoint(job))
 
 
@@ -160,7 +160,7 @@ class LeaseKeeper:
                 self._unanswered.append(claim)
             raise
 
-    def look_after_all(self) -> None:
+    def renew_all(self) -> None:
         """Renew each lease once, and release those whose slice was ended by an absent server.
 
         A holder learns of a failed renewal at its next write; it is tried again the next time.
@@ -212,6 +212,6 @@ class LeaseKeeper:
         pause = threading.Event()
         while not pause.wait(self.lease_s / _RENEWALS_A_LEASE):
             try:
-                self.look_after_all()
+                self.renew_all()
             except Exception:  # the outermost loop of a thread that has to outlive whatever happens
                 _log.exception("leases_not_renewed")

@@ -14,7 +14,7 @@ from worker.accounts.token import AccessToken
 from worker.errors import (
     CallAbandonedError,
     HubSpotError,
-    NoPlaceError,
+    NoPermitError,
     PermitExpiredError,
     RetryableHubSpotError,
     TimedOutError,
@@ -63,11 +63,11 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Booking:
-    """A permit of the limit or the wait for one, and when it was asked for; `is_spare`: one that nobody else wanted."""
+    """A permit or the wait for one, and when it was asked for; `low_priority`: one that nobody else wanted."""
 
     reservation: Reservation
     asked_at: float
-    is_spare: bool = False
+    low_priority: bool = False
 
 
 class PageFetcher:
@@ -95,7 +95,7 @@ class PageFetcher:
         """
         token, cursor = self.fresh_token(job), job.cursor
         booking = self.book(job)
-        if not booking.reservation.is_booked:
+        if not booking.reservation.is_granted:
             return Attempt(hub_id=token.hub_id, cursor=cursor, wait_s=booking.reservation.wait_s)
         return self.call(job, cursor, token, booking)
 
@@ -109,8 +109,8 @@ class PageFetcher:
         """
         at = self._tools.monotonic()
         if self._token is None or self._refused is not None or at >= self._token_until:
-            token, self._token = self._tools.tokens.fresh(job.account_id, job.owner, refused=self._refused), None
-            if token.is_strange and job.kind is not JobKind.PAGE:
+            token, self._token = self._tools.tokens.get(job.account_id, job.owner, rejected=self._refused), None
+            if token.is_portal_unknown and job.kind is not JobKind.PAGE:
                 raise RetryableHubSpotError(_UNKNOWN_PORTAL)
             self._token, self._token_until = token, at + _TOKEN_FOR_S
             job.require_portal(token.hub_id)
@@ -125,13 +125,15 @@ class PageFetcher:
         with suppress(RetryableHubSpotError):
             self.fresh_token(job)
 
-    def book(self, job: Job, *, is_spare: bool = False) -> Booking:
+    def book(self, job: Job, *, low_priority: bool = False) -> Booking:
         """Ask for a permit of the limit."""
         asked_at = self._tools.monotonic()
         within_s = self._limits.longest_sleep_s
         hub_id = job.hub_id if self._token is None or self._token.hub_id is None else self._token.hub_id
-        reservation = self._tools.limiter.reserve(job.account_id, hub_id=hub_id, within_s=within_s, is_spare=is_spare)
-        return Booking(reservation=reservation, asked_at=asked_at, is_spare=is_spare)
+        reservation = self._tools.limiter.reserve(
+            job.account_id, hub_id=hub_id, within_s=within_s, low_priority=low_priority
+        )
+        return Booking(reservation=reservation, asked_at=asked_at, low_priority=low_priority)
 
     def call(self, job: Job, cursor: Cursor, token: AccessToken, booking: Booking) -> Attempt:
         """Make the call that was booked, in whatever thread.
@@ -158,12 +160,12 @@ class PageFetcher:
         self._lease.require()
 
     def _fetch(self, attempt: Attempt, job: Job, token: SecretStr, booking: Booking) -> Attempt:
-        further = _FurtherCalls(partial(self._further_call, job), tools=self._tools, is_spare=booking.is_spare)
+        further = _FurtherCalls(partial(self._further_call, job), tools=self._tools, low_priority=booking.low_priority)
         query = _query(job, attempt.cursor, permit=booking.reservation.permit, further_call=further.wait)
         asked_at = self._tools.monotonic()
         try:
             fetched = self._tools.source.fetch_page(query, token)
-        except NoPlaceError as error:
+        except NoPermitError as error:
             return replace(attempt, wait_s=error.wait_s, answered=further.made + 1)
         except CallAbandonedError:
             return replace(attempt, answered=further.made)
@@ -181,13 +183,13 @@ class PageFetcher:
             self._refused = None
         return replace(attempt, fetched=fetched, asked_at=asked_at, answered=further.made)
 
-    def _further_call(self, job: Job, *, is_spare: bool) -> tuple[float, Permit | None]:
+    def _further_call(self, job: Job, *, low_priority: bool) -> tuple[float, Permit | None]:
         """Wait for the permit of one more call of a page; where there is none return for how long.
 
         Raises LeaseLostError, UnavailableError, and CallAbandonedError when the worker stops.
         """
-        reservation = self.book(job, is_spare=is_spare).reservation
-        if not reservation.is_booked:
+        reservation = self.book(job, low_priority=low_priority).reservation
+        if not reservation.is_granted:
             return max(reservation.wait_s, _LEAST_WAIT_S), None
         try:
             self._wait_for(reservation)
@@ -223,11 +225,11 @@ class _FurtherCalls:
     """
 
     def __init__(
-        self, ask: Callable[..., tuple[float, Permit | None]], *, tools: ExportContext, is_spare: bool
+        self, ask: Callable[..., tuple[float, Permit | None]], *, tools: ExportContext, low_priority: bool
     ) -> None:
         self._ask = ask
         self._tools = tools
-        self._is_spare = is_spare
+        self._is_spare = low_priority
         self._began_at = tools.monotonic()
         self._permits: list[Permit] = []
 
@@ -243,7 +245,7 @@ class _FurtherCalls:
     def wait(self) -> Permit:
         """Wait until one more call may be made.
 
-        Raises NoPlaceError, TimedOutError when the page has taken too long, CallAbandonedError when the worker stops,
+        Raises NoPermitError, TimedOutError when the page has taken too long, CallAbandonedError when the worker stops,
         LeaseLostError, UnavailableError.
         """
         began_at = self._tools.monotonic()
@@ -252,7 +254,7 @@ class _FurtherCalls:
         wait_s = _LEAST_WAIT_S
         for _ in range(_MOST_ASKS):
             waited_s = self._tools.monotonic() - began_at
-            wait_s, permit = self._ask(is_spare=self._is_spare and waited_s < _LOW_PRIORITY_FOR_S)
+            wait_s, permit = self._ask(low_priority=self._is_spare and waited_s < _LOW_PRIORITY_FOR_S)
             if permit is not None:
                 self._permits.append(permit)
                 return permit
@@ -260,4 +262,4 @@ class _FurtherCalls:
                 break
             if self._tools.stopping.wait(wait_s):
                 raise CallAbandonedError("The worker stops; the page is fetched anew")
-        raise NoPlaceError(wait_s=wait_s)
+        raise NoPermitError(wait_s=wait_s)

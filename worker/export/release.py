@@ -41,7 +41,7 @@ class Release:
         finisher = self.tools.finisher
         if self.job.kind is JobKind.EXPORT and not self._counts_all_it_stored:
             self.tools.pages.keep_only(self.job, self.job.counted_pages)
-        if self.job.lapses < self._leased.limits.most_lapses:
+        if self.job.abandoned_leases < self._leased.limits.most_abandoned_leases:
             try:
                 return finisher.finish(self.job, stored_pages=self._just_stored)
             except UnavailableError:
@@ -64,7 +64,7 @@ class Release:
         """
         job = self.job
         is_first_try = job.epoch == 1 and not self._leased.was_begun_anew
-        return is_first_try and job.status is JobStatus.SUCCEEDED and job.lanes is None and not job.blocks
+        return is_first_try and job.status is JobStatus.SUCCEEDED and job.lanes is None and not job.page_runs
 
     def _notify(self) -> None:
         tools, job = self.tools, self.job

@@ -28,8 +28,8 @@ class Resumption:
     def begin(self) -> None:
         """Fail a job that cannot be done, and join the sync that it belongs to."""
         leased, job = self._leased, self._leased.job
-        if job.lapses >= leased.limits.most_lapses:
-            message = f"The job was given up after {job.lapses} workers in a row ended while they had it"
+        if job.abandoned_leases >= leased.limits.most_abandoned_leases:
+            message = f"The job was given up after {job.abandoned_leases} workers in a row ended while they had it"
             leased.fail(WorkersLostError(message))
         elif job.attempts > _MOST_TRIES:
             leased.fail(StoreUnavailableError())

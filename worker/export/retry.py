@@ -50,7 +50,7 @@ class RetryPolicy:
         advised_s = advice_s(error, at)
         delay_s = self._back_off_s(job.attempts, jitter) if advised_s is None or is_failure(error) else 0.0
         delay_s = max(delay_s, advised_s or 0.0)
-        return delay_s if job.waited_s + delay_s <= self.patience_s else None
+        return delay_s if job.backoff_s + delay_s <= self.patience_s else None
 
     def _back_off_s(self, attempt: int, jitter: float) -> float:
         if self.is_first_at_once and attempt <= 1:

@@ -179,7 +179,7 @@ class Slice:
 
     def _retry(self, retry: Retry) -> None:
         leased, job = self._leased, self._leased.job
-        leased.apply(replace(job, patience=job.patience.after_failure(waited_s=retry.delay_s, is_try=retry.counts)))
+        leased.apply(replace(job, patience=job.patience.after_failure(backoff_s=retry.delay_s, is_try=retry.counts)))
         if retry.renews_token:
             self._fetcher.renew_token(leased.job)
         leased.park(retry.delay_s, reason=retry.error.code)
@@ -226,14 +226,14 @@ class Slice:
         tools, lease = self._tools, self._leased.lease
         lease.require()
         was_there = tools.pages.add(job, page, ids=ids, expires_at=self._end_of_page(moved, moved.updated_at))
-        stored = replace(moved, tally=moved.tally.after_refetch()) if was_there else moved
+        stored = replace(moved, totals=moved.totals.after_refetch()) if was_there else moved
         if stored.copying is not None:
             stored = tools.copy.apply_page(stored, page, asked_at=asked_at)
             self._stored[job.progress.pages] = frozenset(each for each in ids if each is not None)
         # The only page of a sync is counted with the comparison: whoever finds it uncounted begins both anew.
         if not stored.is_complete or (stored.has_copy_to_compare and job.progress.pages > 0):
             return lease.count(stored, [StoredPage(number=job.progress.pages, ids=ids)], eraser=tools.eraser)
-        tools.eraser.keep_out(job, job.progress.pages, ids)
+        tools.eraser.screen_page(job, job.progress.pages, ids)
         if job.kind is JobKind.PAGE:
             tools.notifier.notify_page(job)  # who waits for it need not wait for the job's end to be stored
         return stored

@@ -13,7 +13,7 @@ from worker.errors import BrokerUnavailableError, DailyLimitError, ListGoneError
 from worker.export.interfaces import ApiChooser, ChosenApi, CrmSource, FetchedPage, PageQuery
 from worker.jobs.job import Job
 from worker.jobs.status import JobKind, JobStatus
-from worker.jobs.webhook import Reply
+from worker.jobs.webhook import DeliveryResult
 from worker.messaging.interfaces import JobNotifier, JobQueue
 from worker.rate_limit.interfaces import RateLimiter, Reservation
 from worker.rate_limit.quota import Quota
@@ -104,8 +104,8 @@ class MeasuredChooser:
             self._metrics.api_changes.labels(job.type_name, api).inc()
         return api
 
-    def take_back(self, sighting: GoneList) -> None:
-        self._chooser.take_back(sighting)
+    def retract(self, sighting: GoneList) -> None:
+        self._chooser.retract(sighting)
 
 
 class MeasuredLimiter:
@@ -116,11 +116,11 @@ class MeasuredLimiter:
         self._metrics = metrics
 
     def reserve(
-        self, account_id: str, *, hub_id: int | None = None, within_s: float, is_spare: bool = False
+        self, account_id: str, *, hub_id: int | None = None, within_s: float, low_priority: bool = False
     ) -> Reservation:
-        reservation = self._limiter.reserve(account_id, hub_id=hub_id, within_s=within_s, is_spare=is_spare)
-        if not is_spare:
-            outcome = "booked" if reservation.is_booked else "refused"
+        reservation = self._limiter.reserve(account_id, hub_id=hub_id, within_s=within_s, low_priority=low_priority)
+        if not low_priority:
+            outcome = "booked" if reservation.is_granted else "refused"
             self._metrics.permit_wait_s.labels(outcome).observe(reservation.wait_s)
         return reservation
 
@@ -141,10 +141,10 @@ class MeasuredSender:
         self._metrics = metrics
         self._monotonic = monotonic
 
-    def send(self, url: str, *, headers: Mapping[str, str], body: bytes) -> Reply:
+    def send(self, url: str, *, headers: Mapping[str, str], body: bytes) -> DeliveryResult:
         began_at = self._monotonic()
-        reply = self._sender.send(url, headers=headers, body=body)
-        unanswered = "unanswered" if reply.status is None else "refused"
-        self._metrics.webhooks.labels("taken" if reply.is_success else unanswered).inc()
+        result = self._sender.send(url, headers=headers, body=body)
+        unanswered = "unanswered" if result.status is None else "refused"
+        self._metrics.webhooks.labels("taken" if result.is_success else unanswered).inc()
         self._metrics.webhook_s.observe(self._monotonic() - began_at)
-        return reply
+        return result

@@ -60,7 +60,7 @@ class JobRepository(Protocol):
     def request_cancel(self, job: Job) -> bool:
         """Ask the holder of the lease to stop at the next page; False when nobody holds it."""
 
-    def settle_portal(self, job_id: str, hub_id: int) -> int | None:
+    def record_portal(self, job_id: str, hub_id: int) -> int | None:
         """Record which HubSpot portal a job is of, unless that is known, and return what is known then.
 
         None when the job is gone.
@@ -147,7 +147,7 @@ class JobRemoval(Protocol):
     def finish_removal(self, job_id: str) -> None:
         """Delete a hidden job, once its pages are gone."""
 
-    def take_unsettled(self, *, quiet_s: float, limit: int) -> tuple[list[str], list[Job]]:
+    def take_interrupted(self, *, quiet_s: float, limit: int) -> tuple[list[str], list[Job]]:
         """Return what was left half done for `quiet_s` seconds: hidden jobs, and finished jobs without an expiry.
 
         The hidden ones are ids, children before their sync. A child counts only while it lacks a receipt, since its
@@ -177,7 +177,7 @@ class OpenJobs:
     quiet_for_s: float | None = None
 
 
-class JobCensus(Protocol):
+class OpenJobCounter(Protocol):
     """What operators ask of all jobs together."""
 
     def open_jobs(self) -> list[OpenJobs]:

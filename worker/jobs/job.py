@@ -35,14 +35,14 @@ class Job(JobRecord):
 
     def advance(self, page: Page, *, api: str | None = None, at: datetime) -> Self:
         """Count a stored page."""
-        return self._with_progress(self.progress.after(page, api=api, most=self.left), at=at)
+        return self._with_progress(self.progress.after(page, api=api, most=self.remaining), at=at)
 
     def with_page(
         self, page: Page, ids: Sequence[int | None], *, api: str, properties: Sequence[str], at: datetime
     ) -> Self:
         """Count a page that is to be stored, in the totals as well, by the ids of its records."""
-        most = self.left
-        tally = self.tally.after_page(
+        most = self.remaining
+        totals = self.totals.after_page(
             ids,
             most=most,
             says_more=page.says_more,
@@ -51,16 +51,16 @@ class Job(JobRecord):
             mended=page.mended_in(most),
             size=len(page.body),
         )
-        return replace(self.advance(page, api=api, at=at), tally=tally)
+        return replace(self.advance(page, api=api, at=at), totals=totals)
 
     def in_lanes(self, lanes: Lanes, *, at: datetime) -> Self:
         """Continue in lanes, as far as these have come."""
-        first, tally = lanes.first, self.tally if self.lanes is not None else self.tally.start_over()
-        offset = first.place if first.offset is None else first.offset
+        first, totals = lanes.first, self.totals if self.lanes is not None else self.totals.start_over()
+        offset = first.read_through if first.offset is None else first.offset
         moved = replace(self.progress, pages=lanes.pages, records=lanes.records, offset=offset, api=first.api)
         has_pages = moved.pages > self.progress.pages
         job = self._with_progress(moved, at=at) if has_pages else replace(self, progress=moved, updated_at=at)
-        return replace(job, lanes=lanes, tally=tally, patience=replace(job.patience, attempts=lanes.attempts))
+        return replace(job, lanes=lanes, totals=totals, patience=replace(job.patience, attempts=lanes.attempts))
 
     def out_of_lanes(self) -> Self:
         """Complete a job whose lanes are all merged into the first one."""
@@ -73,10 +73,10 @@ class Job(JobRecord):
         if self.lanes is None:
             return self
         first = self.lanes.first
-        tally = self.tally.merged_with(first.tally)
-        offset = first.place if tally.last_id is None else tally.last_id
+        totals = self.totals.merged_with(first.totals)
+        offset = first.read_through if totals.last_id is None else totals.last_id
         progress = replace(self.progress, pages=first.pages, records=first.records, offset=offset, api=None)
-        return replace(self, progress=progress, tally=tally, blocks=first.blocks, lanes=None)
+        return replace(self, progress=progress, totals=totals, page_runs=first.page_runs, lanes=None)
 
     def start_over(self, *, because: str | None = None) -> Self:
         """Forget all pages: some were removed, or, `because` of something, the job may not be read in lanes."""
@@ -84,9 +84,9 @@ class Job(JobRecord):
             self,
             progress=Progress(offset=self.request.offset),
             lanes=None,
-            blocks=(),
+            page_runs=(),
             unsplit_because=because or self.unsplit_because,
-            tally=self.tally.start_over(),
+            totals=self.totals.start_over(),
             copying=self.copying.start_over() if self.copying is not None else None,
             patience=replace(self.patience, attempts=1),
         )

@@ -11,7 +11,7 @@ from uuid import UUID, uuid5
 from worker.errors import PortalChangedError
 from worker.jobs.copy_progress import Changes, CopyProgress
 from worker.jobs.estimate import Estimate
-from worker.jobs.lanes import Block, Lanes, numbers_of
+from worker.jobs.lanes import Lanes, PageRun, numbers_of
 from worker.jobs.progress import Lease, Patience, Progress, Retention
 from worker.jobs.receipt import Receipt
 from worker.jobs.request import ExportRequest, Origin, SyncRequest
@@ -43,8 +43,8 @@ class JobRecord:
     `estimate` is what the job was expected to come to when it began.
     `deliver_at` is when the webhook of a finished job may be tried next; None: it was delivered, or given up.
 
-    With `lanes` it is read in several places at once: `progress` is then of all of them, `tally` only of the calls.
-    `unsplit_because` says why it may not be, where it was started over for that reason. `blocks` tell where its
+    With `lanes` it is read in several places at once: `progress` is then of all of them, `totals` only of the calls.
+    `unsplit_because` says why it may not be, where it was started over for that reason. `page_runs` tell where its
     pages are once it has been read so; without them pages are numbered in their order.
 
     A sync is a job of its own, without pages: once it `is_expanded` there is a child for each of its types, and its
@@ -68,7 +68,7 @@ class JobRecord:
     origin: Origin = field(default_factory=Origin)
     progress: Progress = field(default_factory=Progress)
     lanes: Lanes | None = None
-    blocks: tuple[Block, ...] = ()
+    page_runs: tuple[PageRun, ...] = ()
     unsplit_because: str | None = None
     patience: Patience = field(default_factory=Patience)
     resumes: int = 0
@@ -79,7 +79,7 @@ class JobRecord:
     erased: Erased = field(default_factory=Erased)
     cancel_requested: bool = False
     estimate: Estimate | None = None
-    tally: ExportTotals = field(default_factory=ExportTotals)
+    totals: ExportTotals = field(default_factory=ExportTotals)
     receipt: Receipt | None = None
     error: JobError | None = None
     lease: Lease | None = None
@@ -102,16 +102,16 @@ class JobRecord:
         return self.patience.attempts
 
     @property
-    def lapses(self) -> int:
-        return self.patience.lapses
+    def abandoned_leases(self) -> int:
+        return self.patience.abandoned_leases
 
     @property
-    def waited_s(self) -> float:
-        return self.patience.waited_s
+    def backoff_s(self) -> float:
+        return self.patience.backoff_s
 
     @property
-    def most_a_page(self) -> int | None:
-        return self.patience.most_a_page
+    def page_size_cap(self) -> int | None:
+        return self.patience.page_size_cap
 
     @property
     def longest_query(self) -> int | None:
@@ -172,7 +172,7 @@ class JobRecord:
         if self.copying is None:
             return None
         distinct = self.receipt.distinct_ids if self.receipt is not None else None
-        return self.copying.changes(seen=self.tally.ids if distinct is None else distinct)
+        return self.copying.changes(seen=self.totals.ids if distinct is None else distinct)
 
     @property
     def epoch(self) -> int:
@@ -195,7 +195,7 @@ class JobRecord:
         return self.kind is JobKind.SYNC or self.parent_id is not None
 
     @property
-    def place(self) -> JobSortKey:
+    def sort_key(self) -> JobSortKey:
         """The job's sort key in a list."""
         return self.created_at, self.job_id
 
@@ -212,27 +212,27 @@ class JobRecord:
     @property
     def next_page_size(self) -> int:
         """How many records the next call asks for: the page size or its cap, at most the rest of the limit."""
-        most = min(self.request.page_size, self.most_a_page or self.request.page_size)
-        return most if self.left is None else min(most, self.left)
+        most = min(self.request.page_size, self.page_size_cap or self.request.page_size)
+        return most if self.remaining is None else min(most, self.remaining)
 
     @property
-    def left(self) -> int | None:
+    def remaining(self) -> int | None:
         """How many records the limit still allows; None without a limit."""
         return None if self.request.limit is None else self.request.limit - self.progress.records
 
     @property
     def cursor(self) -> Cursor:
         """Where the next page is. Older versions stored no API beside the offset: the totals tell which was called."""
-        progress, tally = self.progress, self.tally
+        progress, totals = self.progress, self.totals
         if progress.pages == 0:
             return Cursor(offset=progress.offset)
-        api = progress.api or (_DATED if _DATED in tally.apis else _LEGACY)
-        return Cursor(offset=progress.offset, api=api, after_id=None if self.reads_feed else tally.read_through)
+        api = progress.api or (_DATED if _DATED in totals.apis else _LEGACY)
+        return Cursor(offset=progress.offset, api=api, after_id=None if self.reads_feed else totals.read_through)
 
     @property
     def last_id(self) -> int | None:
         """The id of the last record; None before there is one, and where ids came in no order."""
-        return None if self.reads_feed or self.tally.order == "mixed" else self.tally.last_id
+        return None if self.reads_feed or self.totals.order == "mixed" else self.totals.last_id
 
     @property
     def reads_feed(self) -> bool:
@@ -242,7 +242,7 @@ class JobRecord:
     @property
     def pages_fetched(self) -> int:
         """How many calls returned a page; not every one of those pages need be stored."""
-        return self.tally.calls.get(_PAGE, 0) - self.further_calls
+        return self.totals.calls.get(_PAGE, 0) - self.further_calls
 
     @property
     def readable(self) -> int:
@@ -253,30 +253,30 @@ class JobRecord:
     def stored_bytes(self) -> int:
         """The size of its pages, including those that lanes have read ahead, in HubSpot's bytes before compression."""
         ahead = self.lanes.parts if self.lanes is not None else ()
-        return self.tally.bytes + sum(lane.tally.bytes for lane in ahead)
+        return self.totals.bytes + sum(lane.totals.bytes for lane in ahead)
 
     @property
-    def counted_pages(self) -> tuple[Block, ...]:
+    def counted_pages(self) -> tuple[PageRun, ...]:
         """The numbers of all pages that it counts, including those that lanes have read ahead.
 
         A page with any other number was stored by a worker that died, or lost its lease, before it could count it.
         """
         if self.lanes is not None:
             return self.lanes.counted_pages
-        return self.blocks or ((0, self.progress.pages),)
+        return self.page_runs or ((0, self.progress.pages),)
 
     def page_numbers(self, positions: Iterable[int]) -> list[int]:
         """Return the stored numbers of the pages at these positions in the order of ids."""
-        return numbers_of(self.blocks, positions)
+        return numbers_of(self.page_runs, positions)
 
     @property
     def is_complete(self) -> bool:
         """Whether HubSpot has no more, or nothing more was asked for."""
         has_its_page = self.kind is JobKind.PAGE and self.progress.pages > 0
-        return has_its_page or not self.progress.has_more or self.left == 0
+        return has_its_page or not self.progress.has_more or self.remaining == 0
 
     @property
-    def ending(self) -> int:
+    def run_number(self) -> int:
         """Which run of the job this is: each retry begins another one, which ends by itself."""
         return self.resumes
 

@@ -20,7 +20,7 @@ from worker.records.types import Offset
 PAGES_A_LANE = 1_000_000
 """The pages of a lane are numbered from the lane's number times this one on."""
 
-Block: TypeAlias = tuple[int, int]
+PageRun: TypeAlias = tuple[int, int]
 """A run of pages that are consecutive both in the order of ids and in their numbers: first number, count."""
 
 _MOST_LANES = 99  # the numbers of pages have eight digits
@@ -34,32 +34,32 @@ _LARGEST_ID = 2**63 - 1
 class Lane:
     """The records with ids above `after`, up to and including `until`; None: an open end, with whatever is created.
 
-    `place` is the last id of a page, or one that was chosen. `offset` is what HubSpot's `api` gave with that
-    page; None: ask for whatever follows `place`. `has_more` is false once `until` is reached, and at an open end
+    `read_through` is the last id of a page, or one that was chosen. `offset` is what HubSpot's `api` gave with that
+    page; None: ask for whatever follows `read_through`. `has_more` is false once `until` is reached, and at an open end
     when HubSpot had no more. `known_end` is the id behind which an open end had nothing when it was probed. `number`
-    is None before the lane's first page, and again once it is closed and has merged others: then `blocks` tell
-    where all pages are. `attempts`, `waited_s` and `resume_at` are of its next call.
+    is None before the lane's first page, and again once it is closed and has merged others: then `page_runs` tell
+    where all pages are. `attempts`, `backoff_s` and `resume_at` are of its next call.
     """
 
     after: int
     until: int | None
-    place: int
+    read_through: int
     known_end: int | None = None
     number: int | None = None
     has_more: bool = True
     offset: Offset | None = None
     api: str | None = None
     pages: int = 0
-    blocks: tuple[Block, ...] = ()
+    page_runs: tuple[PageRun, ...] = ()
     attempts: int = 1
-    waited_s: float = 0.0
+    backoff_s: float = 0.0
     resume_at: datetime | None = None
-    tally: ExportTotals = field(default_factory=ExportTotals)
+    totals: ExportTotals = field(default_factory=ExportTotals)
 
     @property
     def records(self) -> int:
         """How many records of the lane are counted."""
-        return self.tally.records
+        return self.totals.records
 
     @property
     def first_page(self) -> int:
@@ -80,33 +80,33 @@ class Lane:
     @property
     def cursor(self) -> Cursor:
         """Where the lane's next page is."""
-        return Cursor(offset=self.offset, api=self.api, after_id=self.place)
+        return Cursor(offset=self.offset, api=self.api, after_id=self.read_through)
 
-    def moved(self, place: int, *, has_more: bool, offset: Offset | None = None, api: str | None = None) -> Self:
-        """Continue behind `place`, with HubSpot's `has_more`; records are not counted yet."""
+    def moved(self, read_through: int, *, has_more: bool, offset: Offset | None = None, api: str | None = None) -> Self:
+        """Continue behind `read_through`, with HubSpot's `has_more`; records are not counted yet."""
         return replace(
             self,
-            place=place,
-            has_more=has_more if self.until is None else place < self.until,
+            read_through=read_through,
+            has_more=has_more if self.until is None else read_through < self.until,
             offset=offset if has_more else None,
             api=api if has_more else None,
             attempts=1,
-            waited_s=0.0,
+            backoff_s=0.0,
             resume_at=None,
         )
 
-    def with_page(self, tally: ExportTotals) -> Self:
-        """Count a page, which `tally` includes already."""
-        return replace(self, pages=self.pages + 1, tally=tally)
+    def with_page(self, totals: ExportTotals) -> Self:
+        """Count a page, which `totals` includes already."""
+        return replace(self, pages=self.pages + 1, totals=totals)
 
     def wait(self, delay_s: float, *, until: datetime, counts: bool) -> Self:
         """Delay the next call; `counts` tells whether it is one more try."""
-        return replace(self, attempts=self.attempts + counts, waited_s=self.waited_s + delay_s, resume_at=until)
+        return replace(self, attempts=self.attempts + counts, backoff_s=self.backoff_s + delay_s, resume_at=until)
 
     def closed(self) -> Self:
         """Close a lane that is read to its end: it gets no further page."""
-        blocks = () if self.number is None else ((self.first_page, self.pages),)
-        return replace(self, number=None, blocks=blocks)
+        page_runs = () if self.number is None else ((self.first_page, self.pages),)
+        return replace(self, number=None, page_runs=page_runs)
 
     def merged_with(self, following: Self) -> Self:
         """Merge the lane behind this one into it; both are closed."""
@@ -114,17 +114,17 @@ class Lane:
             following,
             after=self.after,
             pages=self.pages + following.pages,
-            blocks=self.blocks + following.blocks,
-            tally=self.tally.merged_with(following.tally),
+            page_runs=self.page_runs + following.page_runs,
+            totals=self.totals.merged_with(following.totals),
         )
 
     @property
     def ids_a_record(self) -> float | None:
         """The mean distance between ids; None for fewer than two."""
-        tally = self.tally
-        if tally.first_id is None or tally.last_id is None or tally.records < 2:  # noqa: PLR2004 - a distance
+        totals = self.totals
+        if totals.first_id is None or totals.last_id is None or totals.records < 2:  # noqa: PLR2004 - a distance
             return None
-        return (tally.last_id - tally.first_id) / (tally.records - 1)
+        return (totals.last_id - totals.first_id) / (totals.records - 1)
 
     @property
     def end(self) -> int | None:
@@ -136,7 +136,7 @@ class Lane:
         """Estimate how many records remain, by the mean distance of ids; 0.0 where that is unknown."""
         if self.end is None or self.ids_a_record is None or not self.has_more:
             return 0.0
-        return (self.end - self.place) / self.ids_a_record
+        return (self.end - self.read_through) / self.ids_a_record
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,11 +150,13 @@ class Lanes:
     made: int = 1
 
     @classmethod
-    def of_first(cls, *, cursor: Cursor, pages: int, tally: ExportTotals) -> Self:
+    def of_first(cls, *, cursor: Cursor, pages: int, totals: ExportTotals) -> Self:
         """Begin with one lane: the pages read sequentially so far. Raises ValueError where ids came in no order."""
         if cursor.after_id is None:
             raise ValueError("an export that was not read in the order of ids cannot be split")
-        first = Lane(after=0, until=None, place=cursor.after_id, number=0, pages=pages, tally=tally.of_records())
+        first = Lane(
+            after=0, until=None, read_through=cursor.after_id, number=0, pages=pages, totals=totals.of_records()
+        )
         return cls(parts=(replace(first, offset=cursor.offset, api=cursor.api),))
 
     @property
@@ -187,7 +189,7 @@ class Lanes:
 
     def with_fresh_patience(self) -> Self:
         """Forget tries and back-offs."""
-        fresh = (replace(lane, attempts=1, waited_s=0.0, resume_at=None) for lane in self.parts)
+        fresh = (replace(lane, attempts=1, backoff_s=0.0, resume_at=None) for lane in self.parts)
         return replace(self, parts=tuple(fresh))
 
     def find(self, after: int) -> Lane | None:
@@ -221,7 +223,7 @@ class Lanes:
             parts[-1] = replace(parts[-1], until=None, known_end=beyond)
         return replace(self, parts=tuple(parts))
 
-    def to_take_in(self, *, is_at_end: bool) -> Lane | None:
+    def next_to_merge(self, *, is_at_end: bool) -> Lane | None:
         """Return the lane that can be merged into the first one next: first itself, then the one behind it.
 
         Either has to be read to its end; the open end counts as read only once all lanes are, since it may get more.
@@ -230,17 +232,17 @@ class Lanes:
         still_open = [lane for lane in (self.first, *wanted) if lane.has_more or (lane.until is None and not is_at_end)]
         return wanted[0] if wanted and not still_open else None
 
-    def taken_in(self) -> Self:
-        """Merge the lane that `to_take_in` returns into the first one."""
+    def with_merged(self) -> Self:
+        """Merge the lane that `next_to_merge` returns into the first one."""
         first, *others = self.parts
         if first.number is not None:
             return replace(self, parts=(first.closed(), *others))
         return replace(self, parts=(first.merged_with(others[0].closed()), *others[1:]))
 
     @property
-    def counted_pages(self) -> tuple[Block, ...]:
+    def counted_pages(self) -> tuple[PageRun, ...]:
         """The runs of all pages that the lanes count."""
-        return tuple(run for lane in self.parts for run in (*lane.blocks, *lane.closed().blocks))
+        return tuple(run for lane in self.parts for run in (*lane.page_runs, *lane.closed().page_runs))
 
     def split(self, *, page_size: int, wasted: int, expected: int | None = None) -> tuple[Self, Lane] | None:
         """Split off the far part of the lane with the most remaining records; None where that is not worth a call.
@@ -267,13 +269,13 @@ class Lanes:
 
     def _split_at_the_end(self, page_size: int, expected: int | None) -> tuple[Self, Lane] | None:
         """Probe for the end behind half of what is expected, or exponentially further ahead."""
-        last, start = self.parts[-1], self.first.tally.first_id
+        last, start = self.parts[-1], self.first.totals.first_id
         if not last.has_more or last.end is not None or last.ids_a_record is None or start is None:
             return None
         left = (expected or 0) - self.records - sum(map(self._left, self.parts))
         is_expected = left >= _LEAST_PAGES * page_size
-        ahead = int(left * last.ids_a_record / 2) if is_expected else _STRIDE * (last.place - start)
-        return self._split(last, at=last.place + ahead) if last.place + ahead < _LARGEST_ID else None
+        ahead = int(left * last.ids_a_record / 2) if is_expected else _STRIDE * (last.read_through - start)
+        return self._split(last, at=last.read_through + ahead) if last.read_through + ahead < _LARGEST_ID else None
 
     def _split_longest(self, page_size: int) -> tuple[Self, Lane] | None:
         longest = max(self.parts, key=self._left)
@@ -281,34 +283,34 @@ class Lanes:
         if longest.ids_a_record is None or left < _LEAST_PAGES * page_size:
             return None
         part = 2 if longest.until is not None else 4
-        return self._split(longest, at=longest.place + int(left * longest.ids_a_record / part))
+        return self._split(longest, at=longest.read_through + int(left * longest.ids_a_record / part))
 
     def _split(self, lane: Lane, *, at: int) -> tuple[Self, Lane]:
-        further = Lane(after=at, until=lane.until, place=at, known_end=lane.known_end)
+        further = Lane(after=at, until=lane.until, read_through=at, known_end=lane.known_end)
         index = self.parts.index(lane)
         parts = (*self.parts[:index], replace(lane, until=at, known_end=None), further, *self.parts[index + 1 :])
         return replace(self, parts=parts), further
 
 
-def gaps_between(blocks: Iterable[Block]) -> Iterator[tuple[int, int | None]]:
+def gaps_between(page_runs: Iterable[PageRun]) -> Iterator[tuple[int, int | None]]:
     """Yield the ranges of numbers, without their ends, that no page of these runs has."""
     free = 0
-    for first, pages in sorted(blocks):
+    for first, pages in sorted(page_runs):
         if free < first:
             yield free, first
         free = first + pages
     yield free, None
 
 
-def is_among(blocks: Iterable[Block], number: int) -> bool:
+def is_among(page_runs: Iterable[PageRun], number: int) -> bool:
     """Return whether a page of these runs has this number."""
-    return any(first <= number < first + pages for first, pages in blocks)
+    return any(first <= number < first + pages for first, pages in page_runs)
 
 
-def numbers_of(blocks: Sequence[Block], positions: Iterable[int]) -> list[int]:
+def numbers_of(page_runs: Sequence[PageRun], positions: Iterable[int]) -> list[int]:
     """Return the numbers of pages by their positions in the order of ids; without runs the two are the same."""
-    if not blocks:
+    if not page_runs:
         return list(positions)
-    begins = [0, *accumulate(pages for _, pages in blocks)]
+    begins = [0, *accumulate(pages for _, pages in page_runs)]
     found = ((position, bisect_right(begins, position) - 1) for position in positions)
-    return [blocks[index][0] + position - begins[index] for position, index in found]
+    return [page_runs[index][0] + position - begins[index] for position, index in found]

@@ -51,39 +51,39 @@ class Progress:
 class Patience:
     """What was tried for the next page.
 
-    A stored page resets `attempts`, the number of the current try of the call (0 before the first), `lapses`,
-    the number of workers in a row that claimed the job and let their lease expire, and `waited_s`, the sum of the
-    back-offs. `most_a_page` is how many records HubSpot was able to answer with, where that is less than the page
+    A stored page resets `attempts`, the number of the current try of the call (0 before the first), `abandoned_leases`,
+    the number of workers in a row that claimed the job and let their lease expire, and `backoff_s`, the sum of the
+    back-offs. `page_size_cap` is how many records HubSpot was able to answer with, where that is less than the page
     size; it grows again as pages arrive. `longest_query` is how many characters HubSpot accepts, where it refused a
     longer query; it stays.
     """
 
     attempts: int = 0
-    lapses: int = 0
-    waited_s: float = 0.0
-    most_a_page: int | None = None
+    abandoned_leases: int = 0
+    backoff_s: float = 0.0
+    page_size_cap: int | None = None
     longest_query: int | None = None
 
     def after_pages(self, before: Progress, after: Progress, *, page_size: int) -> Self:
         """Reset after one or more pages; every 64 pages the cap on the page size doubles until it is gone."""
-        most, step = self.most_a_page, _PAGES_UNTIL_LARGER
+        most, step = self.page_size_cap, _PAGES_UNTIL_LARGER
         if most is not None and after.pages // step > before.pages // step:
             most = most * 2 if most * 2 < page_size else None
-        return replace(self, attempts=1, lapses=0, waited_s=0.0, most_a_page=most)
+        return replace(self, attempts=1, abandoned_leases=0, backoff_s=0.0, page_size_cap=most)
 
-    def after_failure(self, *, waited_s: float, is_try: bool) -> Self:
+    def after_failure(self, *, backoff_s: float, is_try: bool) -> Self:
         """Count a failed call, as a try or only as a wait, and the back-off before the next one."""
-        return replace(self, attempts=self.attempts + is_try, waited_s=self.waited_s + waited_s)
+        return replace(self, attempts=self.attempts + is_try, backoff_s=self.backoff_s + backoff_s)
 
     def asking_for_less(self, *, records: int | None, query: int | None) -> Self:
         """Lower the caps to these, where there are any; they are never raised here."""
         return replace(
-            self, most_a_page=_least(self.most_a_page, records), longest_query=_least(self.longest_query, query)
+            self, page_size_cap=_least(self.page_size_cap, records), longest_query=_least(self.longest_query, query)
         )
 
     def renewed(self) -> Self:
         """Start over for a retry; what HubSpot was found to be able to answer stays."""
-        return replace(self, attempts=0, lapses=0, waited_s=0.0)
+        return replace(self, attempts=0, abandoned_leases=0, backoff_s=0.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

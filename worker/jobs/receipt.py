@@ -27,7 +27,7 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
+class ReceiptInputs:
     """What a receipt is computed from.
 
     `start` is the requested offset (None: the start), `end` the one that HubSpot gave with the last page.
@@ -37,7 +37,7 @@ class Facts:
     `withheld` counts records of the copy that were not found, and not marked as deleted for lack of proof.
     """
 
-    tally: ExportTotals
+    totals: ExportTotals
     outcome: Outcome
     pages: int
     records: int
@@ -59,12 +59,12 @@ class Facts:
     @property
     def distinct_ids(self) -> int | None:
         """The number of distinct ids; None when it is unknown."""
-        return self.tally.ids if self.tally.proves_distinct else self.distinct
+        return self.totals.ids if self.totals.proves_distinct else self.distinct
 
     @property
     def duplicates(self) -> int | None:
         """How many records repeated an earlier id; None when it is unknown."""
-        return None if self.distinct_ids is None else self.tally.ids - self.distinct_ids
+        return None if self.distinct_ids is None else self.totals.ids - self.distinct_ids
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,28 +112,28 @@ class Receipt:
         return replace(self, erased=erased.records, checksum=CHECKSUM_PREFIX + left)
 
     @classmethod
-    def of(cls, facts: Facts) -> Self:
+    def of(cls, inputs: ReceiptInputs) -> Self:
         """Return the receipt of a job that succeeded, failed or was cancelled."""
-        reasons = [*_breaks_in_the_chain(facts), *_doubts_about_ids(facts), *_doubts_about_the_list(facts)]
-        tally = facts.tally
+        reasons = [*_breaks_in_the_chain(inputs), *_doubts_about_ids(inputs), *_doubts_about_the_list(inputs)]
+        totals = inputs.totals
         return cls(
             complete=not reasons,
             incomplete_because="; ".join(reasons) or None,
-            pages=facts.pages,
-            records=facts.records,
-            distinct_ids=facts.distinct_ids,
-            duplicates=facts.duplicates,
-            first_id=tally.first_id,
-            last_id=tally.last_id,
-            offsets=_chain(facts),
-            checksum=CHECKSUM_PREFIX + tally.checksum,
-            refetched_pages=tally.refetched_pages,
-            calls=tally.calls,
-            retries=tally.retries,
-            api=tally.apis,
-            properties=tally.properties,
-            mended=tally.mended,
-            withheld_deletions=facts.withheld,
+            pages=inputs.pages,
+            records=inputs.records,
+            distinct_ids=inputs.distinct_ids,
+            duplicates=inputs.duplicates,
+            first_id=totals.first_id,
+            last_id=totals.last_id,
+            offsets=_chain(inputs),
+            checksum=CHECKSUM_PREFIX + totals.checksum,
+            refetched_pages=totals.refetched_pages,
+            calls=totals.calls,
+            retries=totals.retries,
+            api=totals.apis,
+            properties=totals.properties,
+            mended=totals.mended,
+            withheld_deletions=inputs.withheld,
         )
 
     @classmethod
@@ -170,9 +170,9 @@ class Receipt:
         return convert(stored, cls)
 
 
-def _chain(facts: Facts) -> OffsetChain:
-    is_closed = is_start(facts.start) and not facts.has_more and not facts.missing_pages
-    return OffsetChain(start=facts.start, end=facts.end, closed=is_closed)
+def _chain(inputs: ReceiptInputs) -> OffsetChain:
+    is_closed = is_start(inputs.start) and not inputs.has_more and not inputs.missing_pages
+    return OffsetChain(start=inputs.start, end=inputs.end, closed=is_closed)
 
 
 _CUT_SHORT = {
@@ -181,43 +181,43 @@ _CUT_SHORT = {
 }
 
 
-def _breaks_in_the_chain(facts: Facts) -> Iterator[str]:
-    if facts.changed_since is not None:
-        yield f"only what has changed since {facts.changed_since:%Y-%m-%dT%H:%M:%SZ} was asked for"
-    if not is_start(facts.start):
-        yield f"the export began at offset {facts.start}, not at the start"
-    if facts.outcome in _CUT_SHORT:
-        yield _CUT_SHORT[facts.outcome]
-    elif facts.has_more and facts.limit is not None:
-        yield f"a limit of {_counted(facts.limit, 'record')} was asked for, and HubSpot has more"
-    elif facts.has_more:
+def _breaks_in_the_chain(inputs: ReceiptInputs) -> Iterator[str]:
+    if inputs.changed_since is not None:
+        yield f"only what has changed since {inputs.changed_since:%Y-%m-%dT%H:%M:%SZ} was asked for"
+    if not is_start(inputs.start):
+        yield f"the export began at offset {inputs.start}, not at the start"
+    if inputs.outcome in _CUT_SHORT:
+        yield _CUT_SHORT[inputs.outcome]
+    elif inputs.has_more and inputs.limit is not None:
+        yield f"a limit of {_counted(inputs.limit, 'record')} was asked for, and HubSpot has more"
+    elif inputs.has_more:
         yield "HubSpot has more records"
-    if facts.tally.left_off:
-        yield f"HubSpot sent {_counted(facts.tally.left_off, 'record')} more than the limit, left off here"
-    if facts.tally.unsaid:
-        yield f"{_counted(facts.tally.unsaid, 'page')} did not say whether there is more"
-    if facts.is_of_two_lists:
+    if inputs.totals.left_off:
+        yield f"HubSpot sent {_counted(inputs.totals.left_off, 'record')} more than the limit, left off here"
+    if inputs.totals.unsaid:
+        yield f"{_counted(inputs.totals.unsaid, 'page')} did not say whether there is more"
+    if inputs.is_of_two_lists:
         yield "a part came from the legacy list of engagements, another from the dated list, which holds only notes"
-    if facts.missing_pages:
-        yield f"{_counted(facts.missing_pages, 'page')} of {facts.pages} can no longer be found"
+    if inputs.missing_pages:
+        yield f"{_counted(inputs.missing_pages, 'page')} of {inputs.pages} can no longer be found"
 
 
-def _doubts_about_ids(facts: Facts) -> Iterator[str]:
-    tally = facts.tally
-    if tally.records != facts.records:
-        yield f"the account of ids covers {_counted(tally.records, 'record')}, not {facts.records}"
-    if tally.ids_unreadable:
-        yield f"{_counted(tally.ids_unreadable, 'record')} came without an id"
-    if facts.duplicates is None:
+def _doubts_about_ids(inputs: ReceiptInputs) -> Iterator[str]:
+    totals = inputs.totals
+    if totals.records != inputs.records:
+        yield f"the account of ids covers {_counted(totals.records, 'record')}, not {inputs.records}"
+    if totals.ids_unreadable:
+        yield f"{_counted(totals.ids_unreadable, 'record')} came without an id"
+    if inputs.duplicates is None:
         yield "the ids came out of order and were not counted, so nothing shows that they are distinct"
-    elif facts.duplicates:
-        yield f"{_counted(facts.duplicates, 'record')} came with an id that had come before"
+    elif inputs.duplicates:
+        yield f"{_counted(inputs.duplicates, 'record')} came with an id that had come before"
 
 
-def _doubts_about_the_list(facts: Facts) -> Iterator[str]:
-    if facts.withheld:
+def _doubts_about_the_list(inputs: ReceiptInputs) -> Iterator[str]:
+    if inputs.withheld:
         yield (
-            f"{_counted(facts.withheld, 'deletion')} withheld: HubSpot's list lacks more of the copy than one answer "
+            f"{_counted(inputs.withheld, 'deletion')} withheld: HubSpot's list lacks more of the copy than one answer "
             "proves; a later full sync that finds the same does them, or one that is told to confirm_deletions"
         )
 

@@ -28,7 +28,7 @@ class WebhookStatus(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reply:
+class DeliveryResult:
     """The result of one call: an HTTP status, or an error text for clients where there is none."""
 
     status: int | None = None
@@ -57,16 +57,16 @@ class Delivery:
 class Webhook:
     """The destination of a job's end, and the deliveries to it.
 
-    `ending` is the run of the job that `attempts` and `outcome` are about: a retried job ends again.
+    `run_number` is the run of the job that `attempts` and `outcome` are about: a retried job ends again.
     """
 
     url: str
-    ending: int | None = None
+    run_number: int | None = None
     attempts: int = 0
     outcome: WebhookStatus = WebhookStatus.PENDING
     deliveries: tuple[Delivery, ...] = ()
 
-    def after(self, reply: Reply, *, event_id: str, at: datetime, seconds: float) -> Self:
+    def after(self, reply: DeliveryResult, *, event_id: str, at: datetime, seconds: float) -> Self:
         """Record the result of the attempt that is under way."""
         outcome = self._outcome(reply)
         refusal = f"The answer was {reply.status}" if reply.status is not None else reply.error
@@ -93,7 +93,7 @@ class Webhook:
         back_off_s: float = _FIRST_S * _FACTOR ** (self.attempts - 1) * (0.5 + 0.5 * jitter)
         return max(back_off_s, min(advised_s or 0.0, _LONGEST_ADVICE_S))
 
-    def _outcome(self, reply: Reply) -> WebhookStatus:
+    def _outcome(self, reply: DeliveryResult) -> WebhookStatus:
         if reply.is_success:
             return WebhookStatus.DELIVERED
         is_last = reply.status == _GONE or self.attempts >= MOST_ATTEMPTS

@@ -145,15 +145,15 @@ class JobActions:
         self._finisher.propagate_to_sync(finished)
         return finished
 
-    def make_up(self, *, quiet_s: float, limit: int) -> None:
+    def recover_interrupted(self, *, quiet_s: float, limit: int) -> None:
         """Finish removals and finalise jobs that were left at least `quiet_s` seconds ago."""
-        removed, not_finalised = self._jobs.take_unsettled(quiet_s=quiet_s, limit=limit)
+        removed, not_finalised = self._jobs.take_interrupted(quiet_s=quiet_s, limit=limit)
         for job_id in removed:
             self._finish_removal(job_id)
         for job in not_finalised:
             self._recover(job, self.finalise)
 
-    def follow_up(self, *, quiet_s: float, limit: int) -> None:
+    def recover_syncs(self, *, quiet_s: float, limit: int) -> None:
         """Update syncs from children that ended at least `quiet_s` seconds ago, where their own process did not."""
         for job in self._jobs.take_unfollowed(quiet_s=quiet_s, limit=limit):
             self._recover(job, partial(self._finisher.propagate_to_sync, is_swept=True))
@@ -228,7 +228,7 @@ class JobActions:
         if self._notifier is not None:
             self._notifier.notify(job)
         with suppress(StoreUnavailableError):
-            if job.tally.proves_distinct:
+            if job.totals.proves_distinct:
                 return self.finalise(job)
             # Its ids would have to be counted one by one, which takes too long for the caller who cancels.
             self._finisher.propagate_to_sync(job)

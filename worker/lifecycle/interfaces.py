@@ -16,7 +16,7 @@ from worker.records.types import ExportType
 
 QUEUED_AFTER_S = 5.0
 """A message that is so old is suspected to be lost."""
-UNFOLLOWED_AFTER_S, UNSETTLED_AFTER_S = 10.0, 60.0
+UNFOLLOWED_AFTER_S, INTERRUPTED_AFTER_S = 10.0, 60.0
 """How long a process has for the update of a sync from its child, and to finalise a job, before a sweep does it."""
 
 PUBLISHING, CHORES = "publish", "chores"

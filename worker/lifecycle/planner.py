@@ -8,8 +8,8 @@ from datetime import datetime
 
 import structlog
 
-from worker.accounts.connection import HubSpotFacts
-from worker.accounts.interfaces import FactSource, TokenSource
+from worker.accounts.connection import TokenInfo
+from worker.accounts.interfaces import TokenInfoSource, TokenSource
 from worker.accounts.scopes import missing_scopes
 from worker.errors import ExportError, RateLimitedError, TokenRefusedError
 from worker.jobs.estimate import Basis, Count, Estimate, Extent
@@ -33,7 +33,7 @@ class PlannerTools:
     `counter` is None where the API in use has no count; `most_a_call` is the most records that it returns for a call.
     """
 
-    facts: FactSource
+    facts: TokenInfoSource
     tokens: TokenSource
     counter: RecordCounter | None
     jobs: JobHistory
@@ -78,7 +78,7 @@ class Planner:
             self._before_sync[sync_id] = last
         return last.get(job.records_type)
 
-    def _plan_one(self, account_id: str, owner: str, planned: PlannedExport, facts: HubSpotFacts) -> ExportPlan:
+    def _plan_one(self, account_id: str, owner: str, planned: PlannedExport, facts: TokenInfo) -> ExportPlan:
         export_type, granted = planned.export_type, facts.scopes
         missing = missing_scopes([export_type], granted).get(export_type, ()) if granted is not None else None
         last = self._tools.jobs.last_complete(account_id, owner, export_type, hub_id=facts.hub_id)
@@ -95,14 +95,14 @@ class Planner:
         counter = self._tools.counter
         if counter is None:
             return None
-        access_token = self._tools.tokens.fresh(account_id, owner)
+        access_token = self._tools.tokens.get(account_id, owner)
         try:
             records = counter.count(export_type, access_token)
         except RateLimitedError:  # the search has a limit of its own; a plan can do without it
             return None
         except TokenRefusedError:
-            refused = access_token
-            records = counter.count(export_type, self._tools.tokens.fresh(account_id, owner, refused=refused))
+            rejected = access_token
+            records = counter.count(export_type, self._tools.tokens.get(account_id, owner, rejected=rejected))
         return Count(records=records, basis=Basis.HUBSPOT, as_of=self._tools.clock())
 
     def _estimate(self, request: ExportRequest, count: Count | None, last: Job | None) -> Estimate | None:

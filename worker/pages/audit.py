@@ -7,7 +7,7 @@ from itertools import islice
 
 from worker.errors import SpoiledPageError
 from worker.jobs.job import Job
-from worker.jobs.receipt import Facts, Outcome, Receipt
+from worker.jobs.receipt import Outcome, Receipt, ReceiptInputs
 from worker.jobs.status import JobKind
 from worker.pages.interfaces import StoredPages
 from worker.records.envelope import PageUnreadableError
@@ -28,8 +28,8 @@ def receipt_of(job: Job, pages: StoredPages, *, counts_ids: bool = True, stored_
     is_page = job.kind is JobKind.PAGE  # its only page has just been stored, and someone is waiting
     if stored_pages is None:
         stored_pages = progress.pages if is_page else pages.count(job.job_id)
-    facts = Facts(
-        tally=read.tally,
+    inputs = ReceiptInputs(
+        totals=read.totals,
         outcome=Outcome(job.status.value),
         pages=progress.pages,
         records=progress.records,
@@ -43,17 +43,17 @@ def receipt_of(job: Job, pages: StoredPages, *, counts_ids: bool = True, stored_
         withheld=job.copying.withheld if job.copying is not None else 0,
         is_of_two_lists=_is_of_two_lists(read),
     )
-    return Receipt.of(facts)
+    return Receipt.of(inputs)
 
 
 def _is_of_two_lists(job: Job) -> bool:
     """Return whether both legacy engagements and dated notes were read; the last API called may have had no page."""
-    asked = {*job.tally.apis, *([job.api] if job.api is not None else [])}
+    asked = {*job.totals.apis, *([job.api] if job.api is not None else [])}
     return OBJECT_TYPES[job.records_type].dated.kinds is not None and len(asked) > 1
 
 
 def _needs_counting(job: Job) -> bool:
-    return not job.tally.proves_distinct and job.progress.records <= _MOST_COUNTED
+    return not job.totals.proves_distinct and job.progress.records <= _MOST_COUNTED
 
 
 def _count_distinct(job: Job, pages: StoredPages) -> int | None:

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Protocol
 
 from worker.jobs.job import Job
-from worker.jobs.lanes import Block, Lane
+from worker.jobs.lanes import Lane, PageRun
 from worker.records.erasure import Erased, Erasure, Rewrite
 from worker.records.page import Page
 from worker.records.types import ExportType, PagePlace
@@ -52,13 +52,13 @@ class PageWriter(Protocol):
         Raises LeaseLostError when a newer holder of the job has stored this page.
         """
 
-    def seal(self, job: Job, lane: Lane, *, before: int) -> None:
+    def close_lane(self, job: Job, lane: Lane, *, before: int) -> None:
         """Close a lane: its pages are read behind the job's first `before` records, and no older epoch adds any."""
 
     def cut(self, job: Job, *, first: int = 0, end: int | None = None) -> None:
         """Remove the pages numbered from `first` to before `end`."""
 
-    def keep_only(self, job: Job, counted: Sequence[Block]) -> None:
+    def keep_only(self, job: Job, counted: Sequence[PageRun]) -> None:
         """Remove all pages outside these runs."""
 
 
@@ -71,7 +71,7 @@ class StoredPages(Protocol):
     def get(self, job_id: str, number: int) -> Page:
         """Return one page. Raises JobNotFoundError when it is missing."""
 
-    def all(self, job_id: str, *, counted: Sequence[Block] | None = None) -> Iterator[Page]:
+    def all(self, job_id: str, *, counted: Sequence[PageRun] | None = None) -> Iterator[Page]:
         """Yield the pages in order."""
 
     def some(self, job_id: str, numbers: Sequence[int]) -> Iterator[Page]:
@@ -87,7 +87,7 @@ class StoredPages(Protocol):
         *,
         start: int,
         limit: int,
-        counted: Sequence[Block] | None = None,
+        counted: Sequence[PageRun] | None = None,
     ) -> RecordSlice:
         """Return the records at up to `limit` positions from `start` on, across pages.
 

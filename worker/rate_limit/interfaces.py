@@ -17,7 +17,7 @@ class Reservation:
     """
 
     wait_s: float
-    is_booked: bool
+    is_granted: bool
     permit: Permit = field(default=FREE_PERMIT, compare=False, repr=False)
 
 
@@ -28,7 +28,7 @@ class RateLimiter(Protocol):
     """
 
     def reserve(
-        self, account_id: str, *, hub_id: int | None = None, within_s: float, is_spare: bool = False
+        self, account_id: str, *, hub_id: int | None = None, within_s: float, low_priority: bool = False
     ) -> Reservation:
         """Request a permit for a call within so many seconds.
 

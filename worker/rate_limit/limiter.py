@@ -64,26 +64,28 @@ class RedisRateLimiter:
         self._workers = rate.calls  # until Redis says how many there are: the smallest share
 
     def reserve(
-        self, account_id: str, *, hub_id: int | None = None, within_s: float, is_spare: bool = False
+        self, account_id: str, *, hub_id: int | None = None, within_s: float, low_priority: bool = False
     ) -> Reservation:
         """Request a permit; `within_s` counts for a window at most."""
         key = self._keys.of(account_id, hub_id)
         left_s = self._blocks.left_s(key)
         if left_s > 0:
-            return Reservation(wait_s=left_s, is_booked=False)
+            return Reservation(wait_s=left_s, is_granted=False)
         # `asked_at` is from before the round trip, so that the permit expires early rather than late.
         within_s, call, asked_at = min(within_s, self._rate.seconds), secrets.token_hex(8), self._clock()
-        decision = self._breaker.probe(lambda: self._request(key, call=call, within_s=within_s, is_spare=is_spare))
-        if decision is None and is_spare:  # a worker's share of the limit is no more than ordinary calls need
-            return Reservation(wait_s=_RETRY_DEGRADED_S, is_booked=False)
+        decision = self._breaker.probe(
+            lambda: self._request(key, call=call, within_s=within_s, low_priority=low_priority)
+        )
+        if decision is None and low_priority:  # a worker's share of the limit is no more than ordinary calls need
+            return Reservation(wait_s=_RETRY_DEGRADED_S, is_granted=False)
         if decision is None:
             return self._reserve_degraded(key, within_s=within_s)
         self._remember(key, decision)
-        if not decision.is_booked:
-            return _retry_later(decision, within_s=0.0 if is_spare else within_s)
+        if not decision.is_granted:
+            return _retry_later(decision, within_s=0.0 if low_priority else within_s)
         local = self._calls.note(key.name, decision.rate, at=asked_at)
         permit = self._outstanding.open(call, key, valid_from=asked_at + decision.wait_s, local=local)
-        return Reservation(wait_s=decision.wait_s, is_booked=True, permit=permit)
+        return Reservation(wait_s=decision.wait_s, is_granted=True, permit=permit)
 
     def learn(self, account_id: str, quota: Quota, *, hub_id: int | None = None) -> None:
         at, key = self._clock(), self._keys.of(account_id, hub_id)
@@ -118,7 +120,7 @@ class RedisRateLimiter:
         self._calls.take_over(earlier, name)
         self._blocks.take_over(earlier, name)
 
-    def _request(self, key: LimitKey, *, call: str, within_s: float, is_spare: bool) -> Decision:
+    def _request(self, key: LimitKey, *, call: str, within_s: float, low_priority: bool) -> Decision:
         at = self._clock()
         is_known = at - self._breaker.last_answer_at < _IDENTITY_LIFE_S
         try:
@@ -127,7 +129,7 @@ class RedisRateLimiter:
                 self._rate,
                 call=call,
                 within_s=within_s,
-                is_spare=is_spare,
+                low_priority=low_priority,
                 birth=self._birth if is_known else None,
                 unlogged_ago_s=self._unlogged_ago_s(at),
             )
@@ -154,15 +156,15 @@ class RedisRateLimiter:
     def _reserve_degraded(self, key: LimitKey, *, within_s: float) -> Reservation:
         retry_s = _RETRY_DEGRADED_S * (1 + random.random())  # noqa: S311 - spreads load
         if self._breaker.away_since is not None and not self._breaker.is_surely_away:
-            return Reservation(wait_s=retry_s, is_booked=False)
+            return Reservation(wait_s=retry_s, is_granted=False)
         reservation = self._breaker.call_degraded(
             lambda away_since: self._grant_degraded(key, within_s=within_s, away_since=away_since)
         )
         if reservation is None:  # Redis may be back
-            return Reservation(wait_s=_PROBE_RETRY_S, is_booked=False)
-        if reservation.is_booked:
+            return Reservation(wait_s=_PROBE_RETRY_S, is_granted=False)
+        if reservation.is_granted:
             return reservation
-        return Reservation(wait_s=min(reservation.wait_s, retry_s), is_booked=False)
+        return Reservation(wait_s=min(reservation.wait_s, retry_s), is_granted=False)
 
     def _grant_degraded(self, key: LimitKey, *, within_s: float, away_since: float) -> Reservation:
         """Grant a permit of this worker's share, from a window after the last call that Redis granted may have left."""
@@ -171,9 +173,9 @@ class RedisRateLimiter:
         not_before = away_since + within_s + PERMIT_S + max(rate.seconds, self._rate.seconds)
         wait_s, local = self._calls.reserve(key.name, share, at=at, within_s=within_s, not_before=not_before)
         if local is None:
-            return Reservation(wait_s=wait_s, is_booked=False)
+            return Reservation(wait_s=wait_s, is_granted=False)
         permit = self._outstanding.open(secrets.token_hex(8), key, valid_from=at + wait_s, local=local)
-        return Reservation(wait_s=wait_s, is_booked=True, permit=permit)
+        return Reservation(wait_s=wait_s, is_granted=True, permit=permit)
 
 
 class NoRateLimit:
@@ -196,12 +198,12 @@ class NoRateLimit:
         *,
         hub_id: int | None = None,
         within_s: float,  # noqa: ARG002 - there is no queue
-        is_spare: bool = False,  # noqa: ARG002 - nor a limit
+        low_priority: bool = False,  # noqa: ARG002 - nor a limit
     ) -> Reservation:
         """Grant at once, unless the portal is blocked."""
         key = self._keys.of(account_id, hub_id)
         left_s = self._blocks.left_s(key) or self._left_elsewhere_s(key)
-        return Reservation(wait_s=left_s, is_booked=left_s == 0)
+        return Reservation(wait_s=left_s, is_granted=left_s == 0)
 
     def learn(self, account_id: str, quota: Quota, *, hub_id: int | None = None) -> None:
         """Do nothing: there is no limit to adapt."""
@@ -225,6 +227,6 @@ def _measured_by_us(rate: Rate) -> Rate:
 def _retry_later(decision: Decision, *, within_s: float) -> Reservation:
     """Spread retries over the time in which a permit would be granted: not all at once, none too late."""
     if decision.is_blocked:
-        return Reservation(wait_s=decision.wait_s, is_booked=False)
+        return Reservation(wait_s=decision.wait_s, is_granted=False)
     early_s = min(within_s, decision.rate.seconds) * random.random()  # noqa: S311 - spreads load
-    return Reservation(wait_s=decision.wait_s - early_s, is_booked=False)
+    return Reservation(wait_s=decision.wait_s - early_s, is_granted=False)

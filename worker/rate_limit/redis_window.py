@@ -43,7 +43,7 @@ class Decision:
     """
 
     wait_s: float
-    is_booked: bool
+    is_granted: bool
     is_blocked: bool
     rate: Rate
     logged: int
@@ -72,7 +72,7 @@ class RedisSlidingWindow:
         *,
         call: str,
         within_s: float,
-        is_spare: bool,
+        low_priority: bool,
         birth: str | None,
         unlogged_ago_s: float | None,
     ) -> Decision:
@@ -91,7 +91,7 @@ class RedisSlidingWindow:
             birth or "",
             secrets.token_hex(8),
             -1 if unlogged_ago_s is None else _ms(unlogged_ago_s),
-            int(is_spare),
+            int(low_priority),
             _ms(PRESUMED_OVER_S),
             _ms(PERMIT_S),
             *_portal(key),
@@ -99,7 +99,7 @@ class RedisSlidingWindow:
         granted, wait, blocked, calls, window, logged, workers, log = self._reserve(keys=keys, args=arguments)
         return Decision(
             wait_s=wait / 1000,
-            is_booked=bool(granted),
+            is_granted=bool(granted),
             is_blocked=bool(blocked),
             rate=Rate(calls, window / 1000),
             logged=logged,

@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from pydantic import SecretStr
 
-from worker.accounts.connection import HubSpotFacts
+from worker.accounts.connection import TokenInfo
 from worker.jobs.estimate import Estimate
 from worker.jobs.request import ExportRequest
 from worker.jobs.status import JobError
@@ -45,7 +45,7 @@ Question: TypeAlias = ExchangeCode | PlanExports
 class Connected:
     """The account is connected; `facts` say to which portal, by whom, and with which scopes."""
 
-    facts: HubSpotFacts
+    facts: TokenInfo
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +67,7 @@ class Plan:
 
     exports: tuple[ExportPlan, ...]
     rate: Rate | None
-    facts: HubSpotFacts
+    facts: TokenInfo
 
 
 Answer: TypeAlias = Connected | Plan | JobError

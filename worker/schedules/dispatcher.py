@@ -100,7 +100,7 @@ class Dispatcher:
     def _advance_together(self, taken: DueSchedules, schedules: Sequence[Schedule]) -> list[_Move]:
         moves = self._moves(schedules, at=taken.at)
         self._jobs.add_all([move.sync for move in moves if move.sync is not None])
-        self._schedules.give_back(taken, [move.turn.schedule for move in moves], look_again_s=self._look_again_s)
+        self._schedules.release(taken, [move.turn.schedule for move in moves], look_again_s=self._look_again_s)
         for move in moves:
             move.log_runs_not_started()
         return moves

@@ -46,7 +46,7 @@ class ScheduleStore(Protocol):
         reported and left out, and due again in an hour, since somebody may have repaired it.
         """
 
-    def give_back(self, taken: DueSchedules, schedules: Sequence[Schedule], *, look_again_s: float) -> None:
+    def release(self, taken: DueSchedules, schedules: Sequence[Schedule], *, look_again_s: float) -> None:
         """Store claimed schedules; one with a queued run is due again in so many seconds.
 
         Of a schedule that its owner or another dispatcher has written meanwhile only the last run is updated.

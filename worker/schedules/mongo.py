@@ -114,7 +114,7 @@ class MongoScheduleStore:
                 self._schedules.update_one(mine, later)
                 self._spoiled.report(COLLECTION, document["_id"], error)
 
-    def give_back(self, taken: DueSchedules, schedules: Sequence[Schedule], *, look_again_s: float) -> None:
+    def release(self, taken: DueSchedules, schedules: Sequence[Schedule], *, look_again_s: float) -> None:
         """Write all that are still claimed in one call; then the last runs of the others."""
         soon = taken.at + timedelta(seconds=look_again_s)
         if not schedules:

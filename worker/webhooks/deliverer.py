@@ -14,7 +14,7 @@ import structlog
 from worker.errors import UnavailableError
 from worker.jobs.interfaces import JobStore
 from worker.jobs.job import Job
-from worker.jobs.webhook import MOST_ATTEMPTS, Reply, Webhook
+from worker.jobs.webhook import MOST_ATTEMPTS, DeliveryResult, Webhook
 from worker.lifecycle.completion import with_erased
 from worker.pages.interfaces import PageStore
 from worker.webhooks.event import Event
@@ -29,7 +29,7 @@ CLAIM_S = 60.0
 
 _MOST_AN_ACCOUNT, _MOST_A_DESTINATION = 8, 4  # at once: an account with several is not held up by one that hangs
 _HEADERS = {"Content-Type": "application/json", "User-Agent": "hubspot-export", "Connection": "close"}
-_NO_SECRET = Reply(error="This service has no secret to sign with any more")
+_NO_SECRET = DeliveryResult(error="This service has no secret to sign with any more")
 
 
 class Deliverer:
@@ -65,7 +65,7 @@ class Deliverer:
         Where too many wait for the same account or destination it is dropped; a sweep publishes it again. Raises
         StoreUnavailableError.
         """
-        recipient = self._deliveries.addressee_of(job_id)
+        recipient = self._deliveries.recipient_of(job_id)
         if recipient is None:
             _log.info("nothing_to_deliver", job_id=job_id)
             return
@@ -90,12 +90,12 @@ class Deliverer:
             return
         (shown,) = with_erased([job], jobs=self._jobs, pages=self._pages)
         event, at, began_at = Event.of(shown), self._clock(), self._monotonic()
-        reply = self._send(job, webhook.url, event, at)
-        tried = webhook.after(reply, event_id=event.event_id, at=at, seconds=self._monotonic() - began_at)
+        result = self._send(job, webhook.url, event, at)
+        tried = webhook.after(result, event_id=event.event_id, at=at, seconds=self._monotonic() - began_at)
         jitter = random.random()  # noqa: S311 - spreads load
-        self._note(job, tried, again_in_s=tried.retry_in_s(advised_s=reply.retry_after_s, jitter=jitter))
+        self._note(job, tried, again_in_s=tried.retry_in_s(advised_s=result.retry_after_s, jitter=jitter))
 
-    def _send(self, job: Job, url: str, event: Event, at: datetime) -> Reply:
+    def _send(self, job: Job, url: str, event: Event, at: datetime) -> DeliveryResult:
         if not self._signer.can_sign:
             return _NO_SECRET
         signed = self._signer.headers(job.account_id, event_id=event.event_id, body=event.body, at=at)

@@ -30,7 +30,7 @@ class Event:
 
     @classmethod
     def of(cls, job: Job) -> Self:
-        event_id = f"evt_{job.job_id}_{job.ending}"
+        event_id = f"evt_{job.job_id}_{job.run_number}"
         view = EventView(
             id=event_id, type=f"job.{job.status}", timestamp=job.finished_at or job.updated_at, data=view_of(job)
         )

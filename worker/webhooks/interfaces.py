@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from worker.jobs.job import Job
-from worker.jobs.webhook import Reply
+from worker.jobs.webhook import DeliveryResult
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +31,7 @@ class DeliveryStore(Protocol):
         Those that were published within the last `quiet_s` seconds, after they became due, are left out.
         """
 
-    def addressee_of(self, job_id: str) -> Recipient | None:
+    def recipient_of(self, job_id: str) -> Recipient | None:
         """Return the recipient of the delivery if it is due."""
 
     def claim(self, job_id: str, *, lease_s: float) -> Job | None:
@@ -55,7 +55,7 @@ class DeliveryQueue(Protocol):
 
 
 class WebhookSender(Protocol):
-    def send(self, url: str, *, headers: Mapping[str, str], body: bytes) -> Reply:
+    def send(self, url: str, *, headers: Mapping[str, str], body: bytes) -> DeliveryResult:
         """POST a body once. It never raises: what went wrong is in the reply."""
 
 

@@ -41,7 +41,7 @@ class MongoDeliveryStore:
                     break
         return taken
 
-    def addressee_of(self, job_id: str) -> Recipient | None:
+    def recipient_of(self, job_id: str) -> Recipient | None:
         with translated_errors():
             document = self._jobs.find_one(_due(job_id), {"account_id": True, "webhook.url": True})
         if document is None:
@@ -71,9 +71,9 @@ class MongoDeliveryStore:
         # Matches nothing once the job was retried or removed, or the delivery was claimed again.
         mine = {
             "_id": told.job_id,
-            "resumes": told.ending,
+            "resumes": told.run_number,
             "webhook.attempts": told.webhook.attempts,
-            "webhook.ending": told.ending,
+            "webhook.ending": told.run_number,
             **_OUTSTANDING,
         }
         change = {

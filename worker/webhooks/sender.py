@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import httpcore
 
-from worker.jobs.webhook import Reply
+from worker.jobs.webhook import DeliveryResult
 from worker.rate_limit.retry_after import retry_after_s
 from worker.webhooks.address_policy import why_refused
 from worker.webhooks.url_policy import require_deliverable
@@ -68,17 +68,17 @@ class SsrfSafeSender:
         self._monotonic = monotonic
         self._clock = clock
 
-    def send(self, url: str, *, headers: Mapping[str, str], body: bytes) -> Reply:
+    def send(self, url: str, *, headers: Mapping[str, str], body: bytes) -> DeliveryResult:
         try:
             require_deliverable(url, allow_private=self._allow_private)
         except ValueError as error:  # accepted under other settings
-            return Reply(error=f"The URL {error}")
+            return DeliveryResult(error=f"The URL {error}")
         try:
             return self._post(url, {"Host": urlsplit(url).netloc, **headers}, body)
         except _FAILURES as error:
-            return Reply(error=_in_words(error))
+            return DeliveryResult(error=_in_words(error))
 
-    def _post(self, url: str, headers: Mapping[str, str], body: bytes) -> Reply:
+    def _post(self, url: str, headers: Mapping[str, str], body: bytes) -> DeliveryResult:
         network = _CheckedNetwork(
             self._network,
             resolve=self._resolve,
@@ -93,7 +93,7 @@ class SsrfSafeSender:
         ):
             with suppress(*_FAILURES):  # the status has arrived, and nothing else is used
                 _read_some(response.iter_stream())
-            return Reply(status=response.status, retry_after_s=_advice_s(response.headers, self._clock))
+            return DeliveryResult(status=response.status, retry_after_s=_advice_s(response.headers, self._clock))
 
 
 class _CheckedNetwork(httpcore.NetworkBackend):

@@ -6,10 +6,10 @@ import sys
 
 import click
 
+from api_shim.commands.accounts.token_input import Clock, new_token, token_from_json
 from api_shim.commands.database import open_database
 from api_shim.commands.options import checked_id
 from api_shim.commands.outside import Outside
-from api_shim.commands.token_input import Clock, new_token, token_from_json
 from worker.accounts.encryption import TokenEncryption
 from worker.accounts.mongo.tokens import MongoTokenStore
 from worker.accounts.token import RenewedToken
@@ -44,7 +44,7 @@ def command(ctx: click.Context, /, *, account_id: str, owner: str, from_stdin: b
 def _read_token(outside: Outside, clock: Clock, *, from_stdin: bool) -> RenewedToken:
     if from_stdin:
         return token_from_json(sys.stdin.buffer.read(), clock=clock)
-    if not outside.someone_types():
+    if not outside.is_interactive():
         raise click.UsageError("Nobody is there to ask for the token: pipe it in with --stdin")
     refresh_token: str = click.prompt("Refresh token", hide_input=True, err=True)
     access_token: str = click.prompt(

@@ -9,8 +9,8 @@ from typing import Any
 from celery import Celery
 
 from api_shim.commands.checks.broker_nodes import check_nodes
+from api_shim.commands.checks.findings import Finding, ok, one_line, skipped, verdict_on, wrong
 from api_shim.commands.database import DatabaseError, open_database
-from api_shim.commands.findings import Finding, ok, one_line, skipped, verdict_on, wrong
 from worker.app import QUEUE_BULK, QUEUE_INTERACTIVE, QUEUE_UPKEEP, SWEEP
 from worker.beat.mongo import MongoDueWork
 from worker.messaging.celery_queues import NOT_REACHED, answer_quickly, nodes_of

@@ -9,7 +9,7 @@ from typing import Any, cast
 from celery import Celery
 from kombu import Connection
 
-from api_shim.commands.findings import Finding, verdict_on, wrong
+from api_shim.commands.checks.findings import Finding, verdict_on, wrong
 from worker.messaging.celery_queues import NOT_REACHED
 
 SUBJECT = "broker nodes"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from api_shim.commands.findings import Finding, ok
+from api_shim.commands.checks.findings import Finding, ok
 from worker.accounts.gone_list import GoneList
 from worker.accounts.mongo.gone_lists import MongoGoneListStore
 from worker.mongo.database import MongoDatabase

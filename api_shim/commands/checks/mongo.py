@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 
 from api_shim.commands.checks import gone_lists, token_endpoints, tokens
+from api_shim.commands.checks.findings import Finding, ok, skipped, verdict_on, wrong
 from api_shim.commands.checks.indexes import missing_indexes
 from api_shim.commands.database import DatabaseError, open_database, say_hello
-from api_shim.commands.findings import Finding, ok, skipped, verdict_on, wrong
 from worker.mongo.database import Document, MongoDatabase
 from worker.settings import StoreSettings
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from api_shim.commands.findings import Finding, verdict_on
+from api_shim.commands.checks.findings import Finding, verdict_on
 from api_shim.operations.open_files import files_for, most_files, room_within
 
 _ENOUGH = 500

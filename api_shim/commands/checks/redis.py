@@ -8,7 +8,7 @@ from typing import Any
 
 from redis import RedisError
 
-from api_shim.commands.findings import Finding, one_line, verdict_on, wrong
+from api_shim.commands.checks.findings import Finding, one_line, verdict_on, wrong
 from worker.broker.redis_client import redis_client
 from worker.settings import StoreSettings
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TypeVar
 
-from api_shim.commands.findings import Finding, ok, wrong
+from api_shim.commands.checks.findings import Finding, ok, wrong
 from worker.settings import BrokerSettings, read
 
 SettingsT = TypeVar("SettingsT", bound=BrokerSettings)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx
 
 from api_shim.commands.answers import read_refusal
-from api_shim.commands.findings import Finding, ok, one_line, skipped, wrong
+from api_shim.commands.checks.findings import Finding, ok, one_line, skipped, wrong
 
 _TIMEOUT_S = 10.0
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from api_shim.commands.findings import Finding, ok, wrong
+from api_shim.commands.checks.findings import Finding, ok, wrong
 from worker.accounts.mongo.token_endpoints import MongoTokenEndpoints
-from worker.accounts.token_endpoint import GoneEndpoint, known_as
+from worker.accounts.token_endpoint import GoneEndpoint, without_secrets
 from worker.mongo.database import MongoDatabase
 from worker.settings import WorkerSettings, read
 
@@ -18,7 +18,7 @@ _ADVICE = "set HUBSPOT_TOKEN_ENDPOINT to it, or have the old one asked again: hu
 def check_token_endpoint(database: MongoDatabase) -> Finding:
     """Check what the workers remember of the configured endpoint, or of any if their settings are not available."""
     settings, _ = read(WorkerSettings)
-    url = known_as(settings.hubspot_token_endpoint) if settings is not None else None
+    url = without_secrets(settings.hubspot_token_endpoint) if settings is not None else None
     return judge_token_endpoint([known for known in MongoTokenEndpoints(database).known() if url in {None, known.url}])
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from api_shim.commands.findings import Finding, verdict_on
+from api_shim.commands.checks.findings import Finding, verdict_on
 from worker.accounts.encryption import TokenEncryption
 from worker.accounts.mongo.tokens import MongoTokenStore, TokenSurvey
 from worker.mongo.database import MongoDatabase

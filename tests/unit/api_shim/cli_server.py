@@ -150,7 +150,7 @@ def refusal(status: int, message: str, **more: str) -> httpx.Response:
 def run(api: FakeExportApi, *words: str, typed: str | None = None, environment: dict[str, str] | None = None) -> Result:
     """Run `hubspot-export` with these words; `typed` is what a person at a terminal answers."""
     outside = Outside(
-        transport=httpx.MockTransport(api), pause=api.paused.append, someone_types=lambda: typed is not None
+        transport=httpx.MockTransport(api), pause=api.paused.append, is_interactive=lambda: typed is not None
     )
     given = {"HUBSPOT_EXPORT_URL": URL, "HUBSPOT_EXPORT_TOKEN": JWT} if environment is None else environment
     return CliRunner().invoke(main, list(words), input=typed, env=given, obj=outside)

@@ -208,7 +208,7 @@ def _application(parts: Parts, settings: ShimSettings) -> FastAPI:
     )
     return create_app(
         service=service,
-        record_desk=RecordService(records=parts.records, eraser=parts.eraser, portals=present),
+        record_service=RecordService(records=parts.records, eraser=parts.eraser, portals=present),
         connections=ConnectionService(
             settings=settings,
             tokens=parts.tokens,

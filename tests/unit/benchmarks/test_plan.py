@@ -6,9 +6,9 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import get_args
 
-from benchmarks.soak.plan import PORTAL_NAMES, Size, make_plan
-from sandbox.portal.accounts import RecordTypeName
-from sandbox.portal.cursors import CursorForm, FinalCursor
+from benchmarks.soak.plan import HUBSPOT_TYPES, Size, make_plan
+from sandbox.fake_hubspot.accounts import RecordTypeName
+from sandbox.fake_hubspot.records.cursors import CursorForm, FinalCursor
 
 SIZE = Size(accounts=20, exports=40, pages=30, seconds=100, reads_per_s=2, seed=7)
 
@@ -60,7 +60,7 @@ def test_the_exports_have_about_as_many_pages_as_asked_for_some_far_fewer_and_so
     plan = make_plan(SIZE)
     held = {planned.account: planned.records for planned in plan.accounts}
 
-    pages = [held[e.account][PORTAL_NAMES[e.export_type]] / e.page_size for e in plan.exports]
+    pages = [held[e.account][HUBSPOT_TYPES[e.export_type]] / e.page_size for e in plan.exports]
     assert 20 < sum(pages) / len(pages) < 40
     assert min(pages) < 15
     assert max(pages) > 45
@@ -70,7 +70,7 @@ def test_some_exports_end_with_a_full_page_and_some_do_not() -> None:
     plan = make_plan(SIZE)
     held = {planned.account: planned.records for planned in plan.accounts}
 
-    rests = {held[e.account][PORTAL_NAMES[e.export_type]] % e.page_size > 0 for e in plan.exports}
+    rests = {held[e.account][HUBSPOT_TYPES[e.export_type]] % e.page_size > 0 for e in plan.exports}
     assert rests == {True, False}
 
 
@@ -85,7 +85,7 @@ def test_reads_trickle_through_the_whole_run() -> None:
 
     assert len(reads) == 200
     assert {after.at_s - before.at_s for before, after in pairwise(reads)} == {0.5}
-    assert {read.export_type for read in reads} == set(PORTAL_NAMES)
+    assert {read.export_type for read in reads} == set(HUBSPOT_TYPES)
 
 
 def test_every_form_of_an_offset_is_met_by_every_type() -> None:

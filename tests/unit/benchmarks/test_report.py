@@ -7,17 +7,17 @@ from io import StringIO
 
 from rich.console import Console
 
+from benchmarks.soak.chaos_plan import ChaosEvent
 from benchmarks.soak.hubspot_faults import FaultCount
 from benchmarks.soak.ledger import SmallExport
 from benchmarks.soak.report import CallCount, Outcome, print_outcome
-from benchmarks.soak.stillness import Standing, Stop
-from benchmarks.soak.strikes import Strike
+from benchmarks.soak.stall_detector import Activity, Stall
 from benchmarks.soak.verdict import RecordCount
 
 OUTCOME = Outcome(
     title="seed 7: 2 accounts",
-    planned={Strike.WORKER_KILLED, Strike.REDIS_KILLED, Strike.MONGO_KILLED},
-    strikes={Strike.WORKER_KILLED: 29, Strike.REDIS_KILLED: 2, Strike.REDIS_STARTED: 2},
+    planned={ChaosEvent.WORKER_KILLED, ChaosEvent.REDIS_KILLED, ChaosEvent.MONGO_KILLED},
+    events={ChaosEvent.WORKER_KILLED: 29, ChaosEvent.REDIS_KILLED: 2, ChaosEvent.REDIS_STARTED: 2},
     faults=[
         FaultCount(name="page: cut", times=5, costs_a_call=True),
         FaultCount(name="page: slow", times=4, costs_a_call=False),
@@ -32,7 +32,7 @@ OUTCOME = Outcome(
     takeovers=3,
     in_lanes=2,
     retried=1,
-    longest={Standing.HELD: Stop(seconds=17.25, job_id="a")},
+    longest={Activity.LEASED: Stall(seconds=17.25, job_id="a")},
     work_s=130,
     settled_s=10,
     complaints=[],
@@ -59,7 +59,7 @@ def test_a_fault_that_never_came_is_shown_as_none() -> None:
 
 
 def test_a_fault_that_was_not_planned_is_no_row() -> None:
-    assert Strike.RABBITMQ_KILLED not in printed(OUTCOME)
+    assert ChaosEvent.RABBITMQ_KILLED not in printed(OUTCOME)
 
 
 def test_of_small_exports_it_is_told_which_part_of_the_way_took_how_long() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.starved import CALLS, HUBSPOT, Blow, Findings, make_plan
+from benchmarks.starved import CALLS, HUBSPOT, Findings, ProcessEvent, make_plan
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -14,10 +14,10 @@ def test_a_process_gets_one_blow_after_the_other_and_no_stop_without_an_end(seed
     assert plan == make_plan(seed, seconds=60, workers=2)
     assert [each.at_s for each in plan] == sorted(each.at_s for each in plan)
     for target in (HUBSPOT, 0, 1):
-        blows = [each.blow for each in plan if each.target == target]
-        stops = [number for number, blow in enumerate(blows) if blow is Blow.STOPPED]
+        events = [each.event for each in plan if each.target == target]
+        stops = [number for number, event in enumerate(events) if event is ProcessEvent.STOPPED]
         assert len(stops) > 3
-        assert {blows[number + 1] for number in stops} == {Blow.CONTINUED}
+        assert {events[number + 1] for number in stops} == {ProcessEvent.CONTINUED}
 
 
 def findings(*instants: float) -> Findings:

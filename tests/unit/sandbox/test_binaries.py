@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.binaries import UnusableBinaryError, find_mongod, find_redis_server
+from sandbox.servers.binaries import UnusableBinaryError, find_mongod, find_redis_server
 
 MONGOD_7 = "db version v7.0.28"
 MONGOD_4 = "db version v4.4.18"
@@ -90,7 +90,7 @@ def test_without_any_the_message_asks_for_one(monkeypatch: pytest.MonkeyPatch, t
     def nothing_installed(name: str) -> metadata.Distribution:
         raise metadata.PackageNotFoundError(name)
 
-    monkeypatch.setattr("sandbox.binaries.distribution", nothing_installed)
+    monkeypatch.setattr("sandbox.servers.binaries.distribution", nothing_installed)
 
     with pytest.raises(UnusableBinaryError, match=r"set MONGOD to a mongod 6\.0 or newer, or .*MONGODB_URI"):
         find_mongod(links=tmp_path / "lib")

@@ -7,9 +7,9 @@ import requests
 import responses
 
 from sandbox.control import ControlError, HubSpotControl
-from sandbox.portal.hubspot import HubSpot
-from sandbox.portal.manual_clock import ManualClock
-from sandbox.portal.mounting import HUBSPOT_URL, mount
+from sandbox.fake_hubspot.hubspot import HubSpot
+from sandbox.fake_hubspot.manual_clock import ManualClock
+from sandbox.fake_hubspot.transport.mounting import HUBSPOT_URL, mount
 
 DEALS = f"{HUBSPOT_URL}/deals/v1/deal/paged"
 

@@ -7,10 +7,10 @@ from typing import Any, get_args
 
 import pytest
 
-from sandbox.portal.census import Census
-from sandbox.portal.cursors import CursorForm, FinalCursor, ListOrder, ListReader
-from sandbox.portal.hubspot import HubSpot
-from sandbox.portal.messages import Answer
+from sandbox.fake_hubspot.hubspot import HubSpot
+from sandbox.fake_hubspot.messages import Answer
+from sandbox.fake_hubspot.records.cursors import CursorForm, FinalCursor, ListOrder, ListReader
+from sandbox.fake_hubspot.records.record_counts import RecordSet
 from tests.unit.sandbox.test_legacy_lists import LISTS, parts
 
 Get = Callable[..., Answer]
@@ -26,7 +26,7 @@ def walk(reader: ListReader, size: int) -> tuple[list[int], list[tuple[int, int]
     cursor = 0
     for _ in range(1000):
         page = reader.page(cursor, size)
-        ids += [reader.census.id_at(index) for index in page.indexes]
+        ids += [reader.record_set.id_at(index) for index in page.indexes]
         if not page.more:
             return ids, ends
         assert page.cursor is not None
@@ -42,21 +42,21 @@ def walk(reader: ListReader, size: int) -> tuple[list[int], list[tuple[int, int]
 def test_following_the_offset_gives_every_record_once(
     form: CursorForm, order: ListOrder, size: int, stride: int
 ) -> None:
-    census = Census("contacts", count=120, seed=3, stride=stride)
-    expected = census.ids()
+    record_set = RecordSet("contacts", count=120, seed=3, stride=stride)
+    expected = record_set.ids()
 
-    ids, _ = walk(ListReader(census, form, order=order), size)
+    ids, _ = walk(ListReader(record_set, form, order=order), size)
 
     assert ids == (expected if order == "ascending" else expected[::-1])
 
 
 @pytest.mark.parametrize("form", FORMS)
 def test_an_offset_lies_between_the_last_id_and_the_next_one(form: CursorForm) -> None:
-    census = Census("contacts", count=200, seed=3)
-    ids = census.ids()
+    record_set = RecordSet("contacts", count=200, seed=3)
+    ids = record_set.ids()
     following = dict(itertools.pairwise(ids))
 
-    _, ends = walk(ListReader(census, form), 3)
+    _, ends = walk(ListReader(record_set, form), 3)
 
     assert all(last <= cursor <= following[last] for last, cursor in ends)
     forms = {cursor - last if cursor - last < 2 else "next" for last, cursor in ends if following[last] - last > 1}
@@ -65,11 +65,11 @@ def test_an_offset_lies_between_the_last_id_and_the_next_one(form: CursorForm) -
 
 @pytest.mark.parametrize("form", FORMS)
 def test_any_id_will_do_as_an_offset_and_may_or_may_not_be_given_itself(form: CursorForm) -> None:
-    census = Census("contacts", count=50, seed=3)
-    ids = census.ids()
-    reader = ListReader(census, form)
+    record_set = RecordSet("contacts", count=50, seed=3)
+    ids = record_set.ids()
+    reader = ListReader(record_set, form)
 
-    first = [census.id_at(reader.page(each, 1).indexes[0]) for each in ids[:-1]]
+    first = [record_set.id_at(reader.page(each, 1).indexes[0]) for each in ids[:-1]]
 
     itself = {given == asked for given, asked in zip(first, ids[:-1], strict=True)}
     assert itself == {"last_id": {False}, "mixed": {False, True}}.get(form, {True})

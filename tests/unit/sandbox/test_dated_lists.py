@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from sandbox.portal.hubspot import HubSpot
-from sandbox.portal.messages import Answer
+from sandbox.fake_hubspot.hubspot import HubSpot
+from sandbox.fake_hubspot.messages import Answer
 
 Page = Callable[..., dict[str, Any]]
 Get = Callable[..., Answer]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from sandbox.excerpt import excerpt
+from sandbox.commands.excerpt import excerpt
 
 
 def test_a_list_keeps_its_first_entry_and_counts_the_rest() -> None:

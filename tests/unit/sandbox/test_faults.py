@@ -7,10 +7,10 @@ from email.utils import parsedate_to_datetime
 import msgspec
 import pytest
 
-from sandbox.portal.faults import RECIPE_NAMES, RecipeName
-from sandbox.portal.hubspot import HubSpot
-from sandbox.portal.manual_clock import ManualClock
-from sandbox.portal.messages import Answer, Ending, Request
+from sandbox.fake_hubspot.faults.plan import RECIPE_NAMES, RecipeName
+from sandbox.fake_hubspot.hubspot import HubSpot
+from sandbox.fake_hubspot.manual_clock import ManualClock
+from sandbox.fake_hubspot.messages import Answer, Ending, Request
 
 Get = Callable[..., Answer]
 DEALS = "/deals/v1/deal/paged"

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from sandbox.portal.cursors import FinalCursor
-from sandbox.portal.hubspot import HubSpot
-from sandbox.portal.manual_clock import ManualClock
-from sandbox.portal.messages import Answer, Request
+from sandbox.fake_hubspot.hubspot import HubSpot
+from sandbox.fake_hubspot.manual_clock import ManualClock
+from sandbox.fake_hubspot.messages import Answer, Request
+from sandbox.fake_hubspot.records.cursors import FinalCursor
 from tests.unit.sandbox.test_legacy_lists import LISTS, record_id
 
 Page = Callable[..., dict[str, Any]]
@@ -27,11 +27,11 @@ DAY_S = 24 * 3600
 
 def touched(hubspot: HubSpot, clock: ManualClock, type_: str, count: int) -> list[int]:
     """Modify the first records one after the other, a second apart; give their ids, the latest first."""
-    census = hubspot.accounts[99].records[type_]
-    ids = census.ids(limit=count)
+    record_set = hubspot.accounts[99].records[type_]
+    ids = record_set.ids(limit=count)
     for each in ids:
         clock.advance(1)
-        census.touch([each], at_ms=int(clock() * 1000))
+        record_set.touch([each], at_ms=int(clock() * 1000))
     return ids[::-1]
 
 
@@ -152,8 +152,8 @@ def test_a_feed_ends_after_10_000_records(hubspot: HubSpot, clock: ManualClock, 
 def test_a_page_has_20_records_unless_asked_and_100_at_most(
     path: str, hubspot: HubSpot, clock: ManualClock, page: Page
 ) -> None:
-    for census in hubspot.accounts[99].records.values():
-        census.add(150, at_ms=int(clock() * 1000))
+    for record_set in hubspot.accounts[99].records.values():
+        record_set.add(150, at_ms=int(clock() * 1000))
     assert [len(ids_of(page(f"{path}{query}"))) for query in ("", "?count=0", "?count=7", "?count=250")] == [
         20,
         20,

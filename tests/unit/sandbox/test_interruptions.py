@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from sandbox.interruptions import Interruptions, StopRequestedError
+from sandbox.commands.interruptions import Interruptions, StopRequestedError
 from tests.patience import HELD_UP_S
 
 

@@ -8,11 +8,11 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 import msgspec
 import pytest
 
-from sandbox.portal.hubspot import HubSpot
-from sandbox.portal.manual_clock import ManualClock
-from sandbox.portal.messages import Answer, Request
-from sandbox.portal.oauth import TOKEN_PATHS
-from sandbox.portal.token_answers import TOKEN_SHAPES, WITHOUT_REFRESH_TOKEN, WITHOUT_TOKEN
+from sandbox.fake_hubspot.hubspot import HubSpot
+from sandbox.fake_hubspot.manual_clock import ManualClock
+from sandbox.fake_hubspot.messages import Answer, Request
+from sandbox.fake_hubspot.oauth.grants import TOKEN_PATHS
+from sandbox.fake_hubspot.oauth.token_answers import TOKEN_SHAPES, WITHOUT_REFRESH_TOKEN, WITHOUT_TOKEN
 
 FORM = {"content-type": "application/x-www-form-urlencoded"}
 GRANT = {

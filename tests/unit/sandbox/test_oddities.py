@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from sandbox.portal.hubspot import HubSpot
-from sandbox.portal.messages import Answer
-from sandbox.portal.oddities import ODD_ENVELOPES, ODD_RECORDS, OddEnvelope, OddRecord
+from sandbox.fake_hubspot.hubspot import HubSpot
+from sandbox.fake_hubspot.messages import Answer
+from sandbox.fake_hubspot.records.oddities import ODD_ENVELOPES, ODD_RECORDS, OddEnvelope, OddRecord
 from tests.unit.sandbox.test_legacy_lists import LISTS
 from worker.hubspot.dated_format import read_dated_page
 from worker.records.page import read_page, record_ids

@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from sandbox.interruptions import Interruptions, StopRequestedError
+from sandbox.commands.interruptions import Interruptions, StopRequestedError
 from sandbox.processes import Command, Process, ProcessFailedError, stop_all
 from tests.patience import HELD_UP_S, PATIENCE_S
 

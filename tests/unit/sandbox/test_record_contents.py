@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from sandbox.portal.hubspot import HubSpot
-from sandbox.portal.messages import Answer
+from sandbox.fake_hubspot.hubspot import HubSpot
+from sandbox.fake_hubspot.messages import Answer
 
 Get = Callable[..., Answer]
 PATHS = (

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from sandbox.portal.hubspot import HubSpot
-from sandbox.portal.manual_clock import ManualClock
-from sandbox.portal.messages import Answer, Request
+from sandbox.fake_hubspot.hubspot import HubSpot
+from sandbox.fake_hubspot.manual_clock import ManualClock
+from sandbox.fake_hubspot.messages import Answer, Request
 
 BASE = "/crm/objects/2026-09"
 

@@ -16,8 +16,8 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
-from sandbox.portal.hubspot import HubSpot
-from sandbox.portal.messages import Answer, Request
+from sandbox.fake_hubspot.hubspot import HubSpot
+from sandbox.fake_hubspot.messages import Answer, Request
 
 SPECS = os.environ.get("HUBSPOT_SPECS", "")
 if not SPECS:

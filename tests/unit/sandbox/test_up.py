@@ -6,7 +6,7 @@ import stat
 import subprocess
 from pathlib import Path
 
-from sandbox.up import write_settings
+from sandbox.commands.up import write_settings
 
 
 def test_a_shell_reads_the_settings_as_they_are(tmp_path: Path) -> None:

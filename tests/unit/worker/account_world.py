@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 import responses
 from pydantic import SecretStr
 
-from sandbox.portal.hubspot import HubSpot
-from sandbox.portal.mounting import HUBSPOT_URL, mount
+from sandbox.fake_hubspot.hubspot import HubSpot
+from sandbox.fake_hubspot.transport.mounting import HUBSPOT_URL, mount
 from tests.fakes.clock import ManualClock
 from tests.fakes.connections import InMemoryConnectionStore
 from tests.fakes.portals import InMemoryPortalStore
@@ -21,7 +21,7 @@ from worker.hubspot.oauth.introspector import TokenIntrospector
 from worker.hubspot.oauth.portals import PortalTokens
 from worker.hubspot.oauth.token_addresses import TokenAddresses
 from worker.hubspot.oauth.token_endpoint import TokenEndpoint
-from worker.hubspot.oauth.token_information import TokenInformation
+from worker.hubspot.oauth.token_information import TokenInfoClient
 from worker.hubspot.oauth.token_source import TokenProvider
 from worker.hubspot.oauth.unwritten_tokens import UnwrittenTokens
 from worker.hubspot.transport import Transport
@@ -68,8 +68,8 @@ class AccountWorld:
         )
 
     @property
-    def information(self) -> TokenInformation:
-        return TokenInformation(
+    def information(self) -> TokenInfoClient:
+        return TokenInfoClient(
             transport=Transport(), addresses=self.addresses, client_id=self.client_id, client_secret=CLIENT_SECRET
         )
 
@@ -87,7 +87,7 @@ class AccountWorld:
         )
 
     @property
-    def connector(self) -> CodeExchanger:
+    def code_exchanger(self) -> CodeExchanger:
         return CodeExchanger(
             endpoint=self.endpoint,
             information=self.information,
@@ -111,7 +111,7 @@ class AccountWorld:
         )
 
     @property
-    def inspector(self) -> TokenIntrospector:
+    def introspector(self) -> TokenIntrospector:
         return TokenIntrospector(
             tokens=self.tokens,
             source=self.source,

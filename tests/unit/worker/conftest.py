@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 import responses
 
-from sandbox.portal.hubspot import HubSpot
-from sandbox.portal.mounting import mount
+from sandbox.fake_hubspot.hubspot import HubSpot
+from sandbox.fake_hubspot.transport.mounting import mount
 from tests.fakes.clock import ManualClock
 from tests.unit.worker.account_world import AccountWorld
 from tests.unit.worker.workshop import HUB, RECORDS, Workshop

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import msgspec
 from pydantic import SecretStr
 
-from sandbox.portal.cursors import CursorForm
+from sandbox.fake_hubspot.records.cursors import CursorForm
 from worker.export.interfaces import FetchedPage, PageQuery
 from worker.records.page import read_page
 from worker.records.types import ExportType

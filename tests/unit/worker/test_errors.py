@@ -13,7 +13,7 @@ from worker.errors import (
     ExportError,
     HubSpotError,
     LeaseLostError,
-    NoPlaceError,
+    NoPermitError,
     PermitExpiredError,
 )
 
@@ -29,7 +29,7 @@ NEVER_ANSWERED = {
     LeaseLostError,
     ErasureAskedError,
     CursorLostError,
-    NoPlaceError,
+    NoPermitError,
     PermitExpiredError,
     answers.JobFailedError,
 }

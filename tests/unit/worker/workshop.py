@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 from pydantic import SecretStr
 
-from sandbox.portal.hubspot import HubSpot
+from sandbox.fake_hubspot.hubspot import HubSpot
 from tests.fakes.clock import ManualClock
 from tests.fakes.connections import InMemoryConnectionStore
 from tests.fakes.erasures import InMemoryErasureStore
@@ -43,7 +43,7 @@ from worker.hubspot.endpoints import legacy_endpoints
 from worker.hubspot.oauth.portals import PortalTokens
 from worker.hubspot.oauth.token_addresses import TokenAddresses
 from worker.hubspot.oauth.token_endpoint import TokenEndpoint
-from worker.hubspot.oauth.token_information import TokenInformation
+from worker.hubspot.oauth.token_information import TokenInfoClient
 from worker.hubspot.oauth.token_source import TokenProvider
 from worker.hubspot.oauth.unwritten_tokens import UnwrittenTokens
 from worker.hubspot.transport import Transport
@@ -212,7 +212,7 @@ class Workshop:
         self.portal_tokens = PortalTokens(
             source=self.token_source,
             tokens=self.tokens,
-            information=TokenInformation(
+            information=TokenInfoClient(
                 transport=transport,
                 addresses=addresses,
                 client_id="id",
@@ -295,7 +295,7 @@ class Workshop:
             storing=tasks or PromptExecutor(),
             calling=tasks or PromptExecutor(),
             lanes=lanes,
-            spare_calls=threading.Semaphore(lanes if permits is None else permits),
+            extra_calls=threading.Semaphore(lanes if permits is None else permits),
             first_done=tasks.first_done if tasks is not None else first_done,
             siblings=self.siblings,
             backlog=Backlog(self.queue, monotonic=lambda: self.clock().timestamp()),

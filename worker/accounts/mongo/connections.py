@@ -10,7 +10,7 @@ from bson.max_key import MaxKey
 from bson.min_key import MinKey
 from pymongo import ASCENDING
 
-from worker.accounts.connection import Connection, Fingerprint, HubSpotFacts, Refusal
+from worker.accounts.connection import Connection, Fingerprint, Refusal, TokenInfo
 from worker.mongo.database import Document, MongoDatabase, translated_errors
 
 COLLECTION = "integrations.hubspot.connections"
@@ -35,9 +35,7 @@ class MongoConnectionStore:
             document = self._connections.find_one({"_id": _id(account_id, owner)})
         return _connection(document) if document is not None else None
 
-    def learn(
-        self, account_id: str, owner: str, facts: HubSpotFacts, *, fingerprint: Fingerprint, at: datetime
-    ) -> None:
+    def learn(self, account_id: str, owner: str, facts: TokenInfo, *, fingerprint: Fingerprint, at: datetime) -> None:
         """Write in one atomic update; what was known of another grant is dropped."""
         # A pipeline update: what HubSpot did not say now stays as stored, but only if it is of the same grant.
         is_same_grant = {"$eq": ["$fingerprint.grant", fingerprint.grant]}
@@ -113,13 +111,13 @@ def _connection(document: Document) -> Connection:
     return Connection(
         account_id=document["_id"]["account_id"],
         owner=document["_id"]["owner"],
-        facts=_facts(facts) if facts is not None else HubSpotFacts(),
+        facts=_facts(facts) if facts is not None else TokenInfo(),
         fingerprint=Fingerprint(**fingerprint) if fingerprint is not None else None,
         checked_at=document.get("checked_at"),
         refusal=Refusal(**refusal) if refusal is not None else None,
     )
 
 
-def _facts(document: Document) -> HubSpotFacts:
+def _facts(document: Document) -> TokenInfo:
     scopes = document["scopes"]
-    return HubSpotFacts(**document | {"scopes": tuple(scopes) if scopes is not None else None})
+    return TokenInfo(**document | {"scopes": tuple(scopes) if scopes is not None else None})

@@ -65,7 +65,7 @@ class MongoGoneListStore:
         assert document is not None  # noqa: S101 - an upsert has a document after it
         return _gone_list(document)
 
-    def take_back(self, sighting: GoneList) -> None:
+    def retract(self, sighting: GoneList) -> None:
         single = {"_id": _id(sighting.account_id, sighting.export_type), "remembered_at": {"$exists": False}}
         with translated_errors():
             self._lists.delete_one(single)

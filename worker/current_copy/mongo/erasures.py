@@ -86,7 +86,7 @@ class MongoErasureStore:
             )
         return _erasure(document) if document is not None else None
 
-    def hand_over(self, erasure: Erasure, *, looked_through: PagePlace | None) -> None:
+    def release(self, erasure: Erasure, *, looked_through: PagePlace | None) -> None:
         """Make it due now, unless another process has finished the pass, and set when the next one is."""
         mine = {"_id": erasure.erasure_id, "looks": erasure.looks}
         with translated_errors():
@@ -118,7 +118,7 @@ class MongoErasureStore:
         with translated_errors():
             self._erasures.update_one({"_id": erasure.erasure_id}, {"$addToSet": {"unreadable": list(page)}})
 
-    def note_look(self, erasure: Erasure) -> Erasure:
+    def finish_pass(self, erasure: Erasure) -> Erasure:
         """Count a pass once and set when the next may begin; after the last one the erasure is closed."""
         looks = {"$add": ["$looks", 1]}
         is_over = {"$gte": ["$looks", _PASSES]}

@@ -20,7 +20,16 @@ from worker.current_copy.mongo.documents import READING, to_fields, to_ready_fie
 from worker.current_copy.mongo.keys import CopyKeys
 from worker.current_copy.mongo.locations import CopyLocations
 from worker.current_copy.mongo.reading import ERASED, RecordReader, is_erased, tombstone
-from worker.current_copy.record import CompleteSync, CopiedRecord, KnownRecord, Missed, Moment, Place, Record, Shown
+from worker.current_copy.record import (
+    ChangePosition,
+    CompleteSync,
+    CopiedRecord,
+    KnownRecord,
+    Missed,
+    Moment,
+    Record,
+    Shown,
+)
 from worker.errors import LeaseLostError, RecordNotFoundError
 from worker.jobs.copy_progress import AT_START, CopyProgress, SyncMode
 from worker.mongo.database import (
@@ -196,7 +205,7 @@ class MongoRecordStore:
         return self._reader.copied(location.keys, self._of(copy), document)
 
     def read(
-        self, copy: CopyId, *, shown: Shown, since: datetime | None, after: Place | None, limit: int
+        self, copy: CopyId, *, shown: Shown, since: datetime | None, after: ChangePosition | None, limit: int
     ) -> list[CopiedRecord]:
         """Read an index from exactly the given position on, in one snapshot of majority-committed data.
 
@@ -232,7 +241,7 @@ class MongoRecordStore:
                 self._copies.update_one({"_id": written["_id"]}, {"$unset": forgotten})
         return CopyProgress.from_stored(written["exports"][job_id]["account"])
 
-    def keep_account(
+    def save_progress(
         self, copy: CopyId, job_id: str, copying: CopyProgress, *, epoch: int, complete: CompleteSync | None = None
     ) -> None:
         """Write it if the epoch is still the same."""
@@ -360,7 +369,7 @@ def _outdated(exports: Mapping[str, Document], present: str) -> list[str]:
     return [job_id for job_id in in_order[:-_EXPORTS_KEPT] if exports[job_id]["taken_at"] < is_old]
 
 
-def _stretches(since: datetime | None, after: Place | None) -> Iterator[Document]:
+def _stretches(since: datetime | None, after: ChangePosition | None) -> Iterator[Document]:
     """Yield what lies behind a position: the rest of its change, then later ones; each is one index range."""
     if after is not None and (since is None or since <= after.changed_at):
         yield {"changed_at": after.changed_at, "record_id": {"$gt": after.record_id}}

@@ -23,13 +23,13 @@ _MOMENT_S = 0.001  # more than the difference of two clocks that tell the same t
 class LaneCall:
     """A call of a lane: for the job with that lane's patience, and with what was known when it was made.
 
-    `is_spare`: another one, which has the job's ordinary permit, was under way. `is_followed`: there were
+    `low_priority`: another one, which has the job's ordinary permit, was under way. `is_followed`: there were
     records behind the lane. `is_last`: all other lanes were read.
     """
 
     lane: Lane
     job: Job
-    is_spare: bool
+    low_priority: bool
     is_followed: bool
     is_last: bool
 
@@ -89,7 +89,7 @@ class LaneCalls:
 
     @property
     def _next_is_extra(self) -> bool:
-        return not all(call.is_spare for call in self._calls.values())
+        return not all(call.low_priority for call in self._calls.values())
 
     def _permit_s(self) -> float:
         return self._ask_at[self._next_is_extra] - self._tools.monotonic()
@@ -119,32 +119,32 @@ class LaneCalls:
 
     def _begin(self, lanes: Lanes, lane: Lane, *, token: AccessToken) -> bool:
         """Begin a call of a lane, if there is a permit for it."""
-        is_spare = self._next_is_extra
-        if is_spare and not self._tools.spare_calls.acquire(blocking=False):
-            self._ask_at[is_spare] = self._tools.monotonic() + _ASK_AGAIN_S
+        low_priority = self._next_is_extra
+        if low_priority and not self._tools.extra_calls.acquire(blocking=False):
+            self._ask_at[low_priority] = self._tools.monotonic() + _ASK_AGAIN_S
             return False
-        booking = self._fetcher.book(self._leased.job, is_spare=is_spare)
-        if booking.reservation.is_booked:
+        booking = self._fetcher.book(self._leased.job, low_priority=low_priority)
+        if booking.reservation.is_granted:
             self._storage.lanes = lanes
-            self._submit(self.call_of(lane, is_spare=is_spare), token, booking)
+            self._submit(self.call_of(lane, low_priority=low_priority), token, booking)
         else:
-            self._ask_at[is_spare] = booking.asked_at + booking.reservation.wait_s
-            self._end_extra(is_spare=is_spare)
-        return booking.reservation.is_booked
+            self._ask_at[low_priority] = booking.asked_at + booking.reservation.wait_s
+            self._end_extra(low_priority=low_priority)
+        return booking.reservation.is_granted
 
-    def call_of(self, lane: Lane, *, is_spare: bool) -> LaneCall:
+    def call_of(self, lane: Lane, *, low_priority: bool) -> LaneCall:
         job, lanes = self._leased.job, self._storage.lanes
         return LaneCall(
             lane=lane,
-            job=replace(job, patience=replace(job.patience, attempts=lane.attempts, waited_s=lane.waited_s)),
-            is_spare=is_spare,
+            job=replace(job, patience=replace(job.patience, attempts=lane.attempts, backoff_s=lane.backoff_s)),
+            low_priority=low_priority,
             is_followed=lanes.is_followed(lane),
             is_last=not any(other.has_more for other in lanes.parts if other.after != lane.after),
         )
 
     def _submit(self, call: LaneCall, token: AccessToken, booking: Booking) -> None:
         future = self._tools.calling.submit(copy_context().run, self._fetch, call, token, booking)
-        future.add_done_callback(lambda _: self._end_extra(is_spare=call.is_spare))
+        future.add_done_callback(lambda _: self._end_extra(low_priority=call.low_priority))
         self._calls[future] = call
 
     def _fetch(self, call: LaneCall, token: AccessToken, booking: Booking) -> Attempt:
@@ -156,6 +156,6 @@ class LaneCalls:
         known = replace(page, ids=tuple(ids_of(call.job.records_type, page)))
         return replace(attempt, fetched=replace(attempt.fetched, page=known))
 
-    def _end_extra(self, *, is_spare: bool) -> None:
-        if is_spare:
-            self._tools.spare_calls.release()
+    def _end_extra(self, *, low_priority: bool) -> None:
+        if low_priority:
+            self._tools.extra_calls.release()

@@ -18,7 +18,7 @@ _PAGES_AT_FIRST = 10  # read one after the other: what is smaller pays nothing f
 
 def shows_order(job: Job) -> bool:
     """Whether what was read of an export, page after page, lets the rest of it be read in lanes."""
-    tally = job.tally
+    totals = job.totals
     return (
         job.kind is JobKind.EXPORT
         and job.request.limit is None
@@ -26,9 +26,9 @@ def shows_order(job: Job) -> bool:
         and not job.reads_feed
         and job.progress.has_more
         and job.progress.pages >= _PAGES_AT_FIRST
-        and not tally.unsaid
-        and tally.read_through is not None
-        and _names_an_id(job.progress.offset, tally.read_through)
+        and not totals.unsaid
+        and totals.read_through is not None
+        and _names_an_id(job.progress.offset, totals.read_through)
     )
 
 
@@ -43,8 +43,8 @@ def disorder_of(fetched: FetchedPage, ids: Sequence[int | None], *, lane: Lane, 
         return "a page did not say whether there is more"
     if not _are_ids(ids):
         return "a record came without an id"
-    new = ids[1:] if ids and ids[0] == lane.place else ids
-    if not all(starmap(lt, pairwise([lane.place, *new]))):
+    new = ids[1:] if ids and ids[0] == lane.read_through else ids
+    if not all(starmap(lt, pairwise([lane.read_through, *new]))):
         return "ids did not ascend from the place that was asked for"
     if page.has_more:
         return _disorder_of_more(page.offset, ids, new, lane=lane)

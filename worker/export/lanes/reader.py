@@ -82,7 +82,7 @@ class LaneReader:
         except RetryableHubSpotError as error:
             parts = self._storage.lanes.parts
             first = next((lane for lane in parts if lane.has_more), parts[-1])
-            call = self._calls.call_of(first, is_spare=False)
+            call = self._calls.call_of(first, low_priority=False)
             decision = self._leased.decide(error, asked=call.job)
             self._follow(decision, call)
             if isinstance(decision, Retry):
@@ -110,7 +110,7 @@ class LaneReader:
         lane = self._storage.lanes.find(call.lane.after)
         if lane is None:
             return  # there was found to be nothing, and its end is looked for from another lane
-        page, new = without_repeat(call.job.records_type, fetched.page, last_id=lane.place)
+        page, new = without_repeat(call.job.records_type, fetched.page, last_id=lane.read_through)
         ids = [each for each in new if each is not None]
         ends_early = ends_early and not page.has_more
         if ids or page.has_more or ends_early:
@@ -124,21 +124,21 @@ class LaneReader:
     def _holds_fewer_kinds(self, fetched: FetchedPage) -> bool:
         """Whether a list may end before records that are known: the dated one of notes has no other engagements."""
         is_partial = fetched.api == CrmApi.DATED and OBJECT_TYPES[self._leased.job.records_type].dated.kinds is not None
-        return is_partial and any(CrmApi.LEGACY in lane.tally.apis for lane in self._storage.lanes.parts)
+        return is_partial and any(CrmApi.LEGACY in lane.totals.apis for lane in self._storage.lanes.parts)
 
     def _step(self, lane: Lane, fetched: FetchedPage, ids: Sequence[int], *, asked_at: float) -> Step:
         """Advance a lane past a page; records beyond its end are the next lane's."""
-        page, place = fetched.page, ids[-1] if ids else lane.place
+        page, read_through = fetched.page, ids[-1] if ids else lane.read_through
         own = ids[: lane.count_within(ids)]
-        after = lane.moved(place, has_more=page.has_more, offset=page.offset, api=fetched.api)
+        after = lane.moved(read_through, has_more=page.has_more, offset=page.offset, api=fetched.api)
         if not own:
             return Step(before=lane, after=after, page=page, ids=(), asked_at=asked_at)
         self._storage.lanes, lane = self._storage.lanes.numbered(lane)
         mended = page.mended_in(len(own))
-        tally = lane.tally.after_page(
+        totals = lane.totals.after_page(
             own, api=fetched.api, properties=fetched.properties, mended=mended, size=len(page.body)
         )
-        counted = replace(after, number=lane.number).with_page(tally)
+        counted = replace(after, number=lane.number).with_page(totals)
         return Step(before=lane, after=counted, page=page, ids=own, asked_at=asked_at)
 
     def _end_with(self, after: int, *, is_last: bool) -> None:
@@ -205,4 +205,4 @@ class LaneReader:
 def begin_lanes(job: Job, *, at: datetime) -> Job:
     """Continue in lanes an export that was read page after page, all of it in the order of its ids."""
     _log.info("lanes_begun", pages=job.progress.pages)
-    return job.in_lanes(Lanes.of_first(cursor=job.cursor, pages=job.progress.pages, tally=job.tally), at=at)
+    return job.in_lanes(Lanes.of_first(cursor=job.cursor, pages=job.progress.pages, totals=job.totals), at=at)

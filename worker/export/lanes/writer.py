@@ -107,7 +107,7 @@ class LaneWriter:
     def _after_write(self, backlog: _Backlog, page: Page, was_there: bool) -> None:  # noqa: FBT001 - the store's word
         backlog.page = page
         if was_there:
-            self._leased.apply(replace(self._leased.job, tally=self._leased.job.tally.after_refetch()))
+            self._leased.apply(replace(self._leased.job, totals=self._leased.job.totals.after_refetch()))
         self._set_stored(backlog)
 
     def _set_stored(self, backlog: _Backlog) -> None:
@@ -135,13 +135,13 @@ class LaneWriter:
         stored = backlog.step.after if backlog.is_stored else backlog.step.before
         return replace(
             lane,
-            place=stored.place,
+            read_through=stored.read_through,
             offset=stored.offset,
             api=stored.api,
             has_more=True,
             number=stored.number,
             pages=stored.pages,
-            tally=stored.tally,
+            totals=stored.totals,
         )
 
     def _checkpoint(self, job: Job, pages: Sequence[tuple[Page, Step]]) -> Job:
@@ -161,7 +161,7 @@ class LaneWriter:
                 self._begin(waiting)
 
     def _merge(self, *, is_at_end: bool) -> None:
-        lane = self.lanes.to_take_in(is_at_end=is_at_end)
+        lane = self.lanes.next_to_merge(is_at_end=is_at_end)
         if lane is None or not {lane.after, self.lanes.first.after}.isdisjoint(self._backlogs):
             return
         self._is_merging = True
@@ -174,11 +174,11 @@ class LaneWriter:
         self._leased.lease.require()
         self._leased.tools.pages.cut(job, first=lane.next_page, end=lane.first_page + PAGES_A_LANE)
         if lane is not first:
-            self._leased.tools.pages.seal(job, lane, before=first.records)
+            self._leased.tools.pages.close_lane(job, lane, before=first.records)
 
     def _after_merge(self) -> None:
         self._is_merging, self._has_stored = False, True
-        self.lanes = self.lanes.taken_in()
+        self.lanes = self.lanes.with_merged()
 
     def _do(self, act: Callable[..., Any], *given: object, then: Callable[[Any], None]) -> None:
         self._under_way[self._leased.tools.storing.submit(copy_context().run, act, *given)] = then

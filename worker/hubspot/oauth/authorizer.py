@@ -10,13 +10,13 @@ from itertools import count
 import structlog
 from pydantic import SecretStr
 
-from worker.accounts.connection import Fingerprint, HubSpotFacts
+from worker.accounts.connection import Fingerprint, TokenInfo
 from worker.accounts.interfaces import ConnectionStore, TokenStore
 from worker.accounts.portal_interfaces import PortalStore
 from worker.accounts.token import RenewedToken, Token
 from worker.errors import FatalHubSpotError, HubSpotError, StoreUnavailableError, TokenUnreadableError
 from worker.hubspot.oauth.token_endpoint import TokenEndpoint
-from worker.hubspot.oauth.token_information import TokenInformation
+from worker.hubspot.oauth.token_information import TokenInfoClient
 from worker.hubspot.oauth.unwritten_tokens import UnwrittenTokens, Written
 from worker.rpc.requests import Connected, ExchangeCode
 
@@ -38,7 +38,7 @@ class CodeExchanger:
         self,
         *,
         endpoint: TokenEndpoint,
-        information: TokenInformation,
+        information: TokenInfoClient,
         tokens: TokenStore,
         connections: ConnectionStore,
         unwritten: UnwrittenTokens,
@@ -101,7 +101,7 @@ class CodeExchanger:
             return _UNREADABLE
         return Fingerprint.of(token).grant if token is not None else None
 
-    def _ask_about(self, granted: RenewedToken, said: HubSpotFacts) -> HubSpotFacts:
+    def _ask_about(self, granted: RenewedToken, said: TokenInfo) -> TokenInfo:
         """Ask for the user's name, which the token endpoint does not tell; the account is connected without it."""
         try:
             told = self._information.of(granted.access_token)

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from worker.accounts.connection import HubSpotFacts
+from worker.accounts.connection import TokenInfo
 from worker.hubspot.oauth.token_facts import facts_of, first, number_of
 
 UNKNOWN_LIFE_S = 1800  # what HubSpot's access tokens live; RFC 6749 leaves it to the server to say so
@@ -27,7 +27,7 @@ class Grant:
     access_token: SecretStr
     refresh_token: SecretStr | None = None
     expires_in_s: int = UNKNOWN_LIFE_S
-    facts: HubSpotFacts = field(default_factory=HubSpotFacts)
+    facts: TokenInfo = field(default_factory=TokenInfo)
 
 
 def grant_of(said: Mapping[str, Any] | None) -> Grant | None:

@@ -8,11 +8,11 @@ from hashlib import sha256
 
 from pydantic import SecretStr
 
-from worker.accounts.connection import Fingerprint, HubSpotFacts
+from worker.accounts.connection import Fingerprint, TokenInfo
 from worker.accounts.interfaces import ConnectionStore, TokenSource, TokenStore
 from worker.accounts.scopes import MissingScopes, missing_scopes
 from worker.errors import TokenRefusedError
-from worker.hubspot.oauth.token_information import TokenInformation
+from worker.hubspot.oauth.token_information import TokenInfoClient
 from worker.records.types import ExportType
 
 _MOST_KEPT = 10_000
@@ -26,7 +26,7 @@ class TokenIntrospector:
         *,
         tokens: TokenStore,
         source: TokenSource,
-        information: TokenInformation,
+        information: TokenInfoClient,
         connections: ConnectionStore,
         clock: Callable[[], datetime],
     ) -> None:
@@ -35,7 +35,7 @@ class TokenIntrospector:
         self._information = information
         self._connections = connections
         self._clock = clock
-        self._looked: dict[bytes, HubSpotFacts] = {}
+        self._looked: dict[bytes, TokenInfo] = {}
 
     def missing(
         self, account_id: str, owner: str, types: Collection[ExportType], *, token: SecretStr | None = None
@@ -49,13 +49,13 @@ class TokenIntrospector:
         """Return the scopes of the token in use; None where HubSpot does not tell."""
         return self.look(account_id, owner).scopes
 
-    def look(self, account_id: str, owner: str) -> HubSpotFacts:
+    def look(self, account_id: str, owner: str) -> TokenInfo:
         """Return what HubSpot says of the token that is in use now, renewed if need be.
 
         A token's scopes never change, so this process asks once. Raises TokenNotFoundError, a
         HubSpotError, UnavailableError.
         """
-        access_token = self._source.fresh(account_id, owner)
+        access_token = self._source.get(account_id, owner)
         key = _key(account_id, owner, access_token)
         facts = self._looked.get(key)
         if facts is None:
@@ -64,12 +64,12 @@ class TokenIntrospector:
                 self._keep(key, facts)
         return facts
 
-    def _keep(self, key: bytes, facts: HubSpotFacts) -> None:
+    def _keep(self, key: bytes, facts: TokenInfo) -> None:
         if len(self._looked) >= _MOST_KEPT:
             self._looked.clear()  # it saves questions to the database, no more
         self._looked[key] = facts
 
-    def _look(self, account_id: str, owner: str, access_token: SecretStr) -> HubSpotFacts:
+    def _look(self, account_id: str, owner: str, access_token: SecretStr) -> TokenInfo:
         known = self._connections.find(account_id, owner)
         if (
             known is not None
@@ -80,9 +80,9 @@ class TokenIntrospector:
         try:
             return self._ask(account_id, owner, access_token)
         except TokenRefusedError:
-            return self._ask(account_id, owner, self._source.fresh(account_id, owner, refused=access_token))
+            return self._ask(account_id, owner, self._source.get(account_id, owner, rejected=access_token))
 
-    def _ask(self, account_id: str, owner: str, access_token: SecretStr) -> HubSpotFacts:
+    def _ask(self, account_id: str, owner: str, access_token: SecretStr) -> TokenInfo:
         """Ask HubSpot, and keep what it says, unless another token has been stored by then."""
         facts = self._information.of(access_token)
         token = self._tokens.find(account_id, owner)

@@ -18,7 +18,7 @@ from worker.accounts.portal_interfaces import PortalStore
 from worker.accounts.token import AccessToken, Token
 from worker.errors import HubSpotError, RetryableHubSpotError, TokenEndpointGoneError, TokenUnreadableError
 from worker.hubspot.oauth.keyed_lock import KeyedLock
-from worker.hubspot.oauth.token_information import TokenInformation
+from worker.hubspot.oauth.token_information import TokenInfoClient
 
 _log = structlog.get_logger()
 
@@ -51,7 +51,7 @@ class PortalTokens:
         *,
         source: TokenSource,
         tokens: TokenStore,
-        information: TokenInformation,
+        information: TokenInfoClient,
         connections: ConnectionStore,
         portals: PortalStore,
         clock: Callable[[], datetime],
@@ -68,9 +68,9 @@ class PortalTokens:
         self._known: dict[_Key, _Known] = {}
         self._changing = threading.Lock()
 
-    def fresh(self, account_id: str, owner: str, *, refused: SecretStr | None = None) -> AccessToken:
+    def get(self, account_id: str, owner: str, *, rejected: SecretStr | None = None) -> AccessToken:
         """Return a token of the source; which portal it opens is remembered as long as this process lives."""
-        value = self._source.fresh(account_id, owner, refused=refused)
+        value = self._source.get(account_id, owner, rejected=rejected)
         key = (account_id, owner, hashlib.sha256(value.get_secret_value().encode()).hexdigest())
         if (known := self._remembered(key)) is not None:
             return known.token
@@ -110,8 +110,8 @@ class PortalTokens:
             _log.warning("portal_not_told", account_id=account_id, error=error.message, hubspot_status=error.status)
             may_pass = isinstance(error, RetryableHubSpotError) and not isinstance(error, TokenEndpointGoneError)
             is_known = known is not None and told is not None and _is_of(known, present)
-            is_strange = not is_known and (told is not None or bool(self._portals.seen_by(account_id)))
-            return AccessToken(value=value, is_strange=may_pass and is_strange)
+            is_portal_unknown = not is_known and (told is not None or bool(self._portals.seen_by(account_id)))
+            return AccessToken(value=value, is_portal_unknown=may_pass and is_portal_unknown)
 
     def _ask(self, account_id: str, owner: str, value: SecretStr) -> int | None:
         """Ask HubSpot, and store what it says if the token is still the stored one then."""

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit, urlunsplit
 import structlog
 
 from worker.accounts.interfaces import TokenEndpointMemory
-from worker.accounts.token_endpoint import GoneEndpoint, known_as
+from worker.accounts.token_endpoint import GoneEndpoint, without_secrets
 from worker.errors import HubSpotError, ReconnectRequiredError, StoreUnavailableError, TokenEndpointGoneError
 
 _log = structlog.get_logger()
@@ -60,7 +60,7 @@ class TokenAddresses:
     def __init__(self, url: str, *, memory: TokenEndpointMemory) -> None:
         self._set = url
         self._other = other_version_of(url)
-        self._known_as = known_as(url)
+        self._known_as = without_secrets(url)
         self._memory = memory
         self._last_known: GoneEndpoint | None = None
 

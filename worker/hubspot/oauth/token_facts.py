@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from pydantic import SecretStr
 
-from worker.accounts.connection import HubSpotFacts
+from worker.accounts.connection import TokenInfo
 from worker.errors import HubSpotError, ReconnectRequiredError, RetryableHubSpotError
 from worker.hubspot.error_mapping import error_of
 from worker.records.mending import mend
@@ -54,9 +54,9 @@ def error_in(said: Mapping[str, Any] | None, *, secrets: Sequence[SecretStr]) ->
     return RetryableHubSpotError(error.message, status=_OK, body=error.body, correlation_id=error.correlation_id)
 
 
-def facts_of(said: Mapping[str, Any]) -> HubSpotFacts:
+def facts_of(said: Mapping[str, Any]) -> TokenInfo:
     """Read each field by itself; one that is not as it should be counts as missing. HubSpot promises none of them."""
-    return HubSpotFacts(
+    return TokenInfo(
         hub_id=first(said, "hub_id", "hubId", read=_id),
         user_id=first(said, "user_id", "userId", read=_id),
         user=first(said, "user", read=_name),

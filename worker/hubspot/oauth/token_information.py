@@ -1,4 +1,4 @@
-"""TokenInformation: HubSpot's own word on an access token: whose it is, and what it may read."""
+"""TokenInfoClient: HubSpot's own word on an access token: whose it is, and what it may read."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import SecretStr
 
-from worker.accounts.connection import HubSpotFacts
+from worker.accounts.connection import TokenInfo
 from worker.errors import FatalHubSpotError, HubSpotError, RetryableHubSpotError, TokenRefusedError
 from worker.hubspot.oauth.token_addresses import TokenAddresses, gone, is_gone
 from worker.hubspot.oauth.token_facts import error_in, facts_of, flag_of, read_object
@@ -17,7 +17,7 @@ _BAD_REQUEST, _UNAUTHORIZED = 400, 401
 _NOT_LIVE = "HubSpot does not know the access token, or it has ended"
 
 
-class TokenInformation:
+class TokenInfoClient:
     """Asks beside the token endpoint: version 1 has an address for each token, all later ones an introspection."""
 
     def __init__(
@@ -28,7 +28,7 @@ class TokenInformation:
         self._client_id = client_id
         self._client_secret = client_secret
 
-    def of(self, access_token: SecretStr) -> HubSpotFacts:
+    def of(self, access_token: SecretStr) -> TokenInfo:
         """Ask at the token endpoint that is in use, and at its other version where there is no answer to be had.
 
         Raises a HubSpotError, TokenRefusedError when the token is not a live one.
@@ -49,7 +49,7 @@ class TokenInformation:
         # Version 1 answers 404 for a token that it does not know as well, which it mostly means by it.
         raise _not_live(missing) if any(map(_is_v1, [first, *others])) else gone(missing)
 
-    def _ask(self, url: str, access_token: SecretStr) -> HubSpotFacts:
+    def _ask(self, url: str, access_token: SecretStr) -> TokenInfo:
         try:
             body = self._look_up(url, access_token) if _is_v1(url) else self._introspect(url, access_token)
         except TokenRefusedError as error:
@@ -65,7 +65,7 @@ class TokenInformation:
         if flag_of(said.get("active")) is False:
             raise TokenRefusedError(_NOT_LIVE, status=200)
         facts = facts_of(said)
-        failed = error_in(said, secrets=[self._client_secret, access_token]) if facts == HubSpotFacts() else None
+        failed = error_in(said, secrets=[self._client_secret, access_token]) if facts == TokenInfo() else None
         if failed is not None:
             raise failed
         return facts

@@ -74,38 +74,38 @@ class TokenProvider:
         self._pause = pause
         self._turns = KeyedLock()
 
-    def fresh(self, account_id: str, owner: str, *, refused: SecretStr | None = None) -> SecretStr:
+    def get(self, account_id: str, owner: str, *, rejected: SecretStr | None = None) -> SecretStr:
         """Return the stored access token, or a renewed one when it is about to expire or was refused by HubSpot.
 
         The latter happens once a minute at most, over all workers: in between the token is given as it is.
         """
         kept = self._unwritten.find(account_id, owner)
-        usable = self._usable(kept or self._find(account_id, owner), refused)
+        usable = self._usable(kept or self._find(account_id, owner), rejected)
         if usable is not None:
             return usable
         give_up_at = time.monotonic() + _LONGEST_WAIT_S
         with self._turns.wait((account_id, owner), within_s=_LONGEST_WAIT_S) as is_ours:
             if is_ours:
                 left_s = max(give_up_at - time.monotonic(), _LOOK_EVERY_S)
-                return self._renew_or_wait(account_id, owner, refused, within_s=left_s)
+                return self._renew_or_wait(account_id, owner, rejected, within_s=left_s)
         raise _others_take_long()
 
-    def _renew_or_wait(self, account_id: str, owner: str, refused: SecretStr | None, *, within_s: float) -> SecretStr:
+    def _renew_or_wait(self, account_id: str, owner: str, rejected: SecretStr | None, *, within_s: float) -> SecretStr:
         for _ in range(math.ceil(within_s / _LOOK_EVERY_S)):
-            usable = self._usable(self._find(account_id, owner), refused)
+            usable = self._usable(self._find(account_id, owner), rejected)
             if usable is not None:
                 return usable
             lease = self._leases.acquire(account_id, owner, lease_s=LEASE_S)
             if lease is not None:
-                return self._renew_under(lease, refused)
+                return self._renew_under(lease, rejected)
             self._pause(_LOOK_EVERY_S)
         raise _others_take_long()
 
-    def _renew_under(self, lease: RenewalLease, refused: SecretStr | None) -> SecretStr:
+    def _renew_under(self, lease: RenewalLease, rejected: SecretStr | None) -> SecretStr:
         is_over = threading.Event()
         threading.Thread(target=self._keep, args=(lease, is_over), name="renewal", daemon=True).start()
         try:
-            return self._renew_unless_done(lease, refused)
+            return self._renew_unless_done(lease, rejected)
         finally:
             self._unwritten.when_over(lease.account_id, lease.owner, lambda: self._end(lease, is_over))
 
@@ -131,14 +131,14 @@ class TokenProvider:
         except StoreUnavailableError:
             _log.warning("renewal_lease_not_released")
 
-    def _renew_unless_done(self, lease: RenewalLease, refused: SecretStr | None) -> SecretStr:
+    def _renew_unless_done(self, lease: RenewalLease, rejected: SecretStr | None) -> SecretStr:
         """Renew, unless someone else has by now: another worker, or the user who connected anew."""
         account_id, owner = lease.account_id, lease.owner
         self._unwritten.write_now(account_id, owner)
         token = self._find(account_id, owner)
-        if lease.is_taken_over and self._usable(token, refused) is None:
+        if lease.is_taken_over and self._usable(token, rejected) is None:
             token = self._replaced(token, within_s=_BEFORE_ASKING_S) or token
-        usable = self._usable(token, refused)
+        usable = self._usable(token, rejected)
         if usable is not None:
             return usable
         self._stop_at_refusal(token)
@@ -159,7 +159,7 @@ class TokenProvider:
             if right is not None:
                 self._give_back(right)  # nothing was renewed
             raise
-        return self._usable(present, refused) or self._renew(present)
+        return self._usable(present, rejected) or self._renew(present)
 
     def _right_to_renew_refused(self, lease: RenewalLease) -> RenewalLease | None:
         """Take the lease for renewing a token that is still valid; once it was used it is left to lapse."""
@@ -212,9 +212,9 @@ class TokenProvider:
             raise TokenNotFoundError
         return token
 
-    def _usable(self, token: Token, refused: SecretStr | None) -> SecretStr | None:
+    def _usable(self, token: Token, rejected: SecretStr | None) -> SecretStr | None:
         usable = token.usable_access_token(at=self._clock())
-        return usable if usable != refused else None
+        return usable if usable != rejected else None
 
     def _renew(self, token: Token) -> SecretStr:
         if token.refresh_token is None:

@@ -16,7 +16,7 @@ from worker.errors import StoreUnavailableError
 
 _log = structlog.get_logger()
 
-LONGEST_GOODBYE_S = 30.0
+LONGEST_SHUTDOWN_WAIT_S = 30.0
 """How long a stopping worker waits for MongoDB while a token is in its memory alone."""
 
 _TRY_AGAIN_S = 0.5  # a try waits for MongoDB by itself; whoever takes a lapsed lease over waits for longer than this

@@ -83,9 +83,9 @@ def state_of(job: Job) -> Document:
         "progress": _progress_to_document(job.progress),
         "estimate": asdict(job.estimate) if job.estimate is not None else None,
         "lanes": lanes_to_document(job.lanes) if job.lanes is not None else None,
-        "blocks": [list(each) for each in job.blocks],
+        "blocks": [list(each) for each in job.page_runs],
         "unsplit_because": job.unsplit_because,
-        "tally": job.tally.to_stored(),
+        "tally": job.totals.to_stored(),
         "receipt": asdict(job.receipt) if job.receipt is not None else None,
         "error": error_to_document(job.error) if job.error is not None else None,
         **({"hub_id": job.hub_id} if job.hub_id is not None else {}),  # never taken back
@@ -98,9 +98,9 @@ def state_of(job: Job) -> Document:
 def _patience_to_fields(patience: Patience) -> Document:
     return {
         "attempts": patience.attempts,
-        "lapses": patience.lapses,
-        "waited_s": patience.waited_s,
-        "most_a_page": patience.most_a_page,
+        "lapses": patience.abandoned_leases,
+        "waited_s": patience.backoff_s,
+        "most_a_page": patience.page_size_cap,
         "longest_query": patience.longest_query,
     }
 
@@ -108,9 +108,9 @@ def _patience_to_fields(patience: Patience) -> Document:
 def _patience_from(document: Document) -> Patience:
     return Patience(
         attempts=document["attempts"],
-        lapses=document.get("lapses", 0),
-        waited_s=document.get("waited_s", 0.0),
-        most_a_page=document.get("most_a_page"),
+        abandoned_leases=document.get("lapses", 0),
+        backoff_s=document.get("waited_s", 0.0),
+        page_size_cap=document.get("most_a_page"),
         longest_query=document.get("longest_query"),
     )
 
@@ -160,12 +160,12 @@ def from_document(document: Document) -> Job:
         progress=_progress_from(document["progress"]),
         patience=_patience_from(document),
         lanes=lanes_from_document(document["lanes"]) if document.get("lanes") is not None else None,
-        blocks=tuple((first, pages) for first, pages in document.get("blocks", ())),
+        page_runs=tuple((first, pages) for first, pages in document.get("blocks", ())),
         unsplit_because=document.get("unsplit_because"),
         api=CrmApi(document["api"]) if document.get("api") is not None else None,
         cancel_requested=document["cancel_requested"],
         estimate=_estimate(document.get("estimate")),
-        tally=ExportTotals.from_stored(document["tally"]),
+        totals=ExportTotals.from_stored(document["tally"]),
         copying=CopyProgress.from_stored(document["copying"]) if document.get("copying") is not None else None,
         changes_by_type=_changes(document.get("changes")),
         receipt=Receipt.from_stored(document["receipt"]) if document["receipt"] is not None else None,
@@ -226,7 +226,7 @@ def _sync(document: Document) -> SyncRequest:
 def webhook_to_document(webhook: Webhook) -> Document:
     return {
         "url": webhook.url,
-        "ending": webhook.ending,
+        "ending": webhook.run_number,
         "attempts": webhook.attempts,
         "outcome": webhook.outcome.value,
         "deliveries": tuple(asdict(each) for each in webhook.deliveries),
@@ -237,7 +237,7 @@ def webhook_from_document(document: Document) -> Webhook:
     """Read a webhook; its document has further fields, which are the delivery store's own."""
     return Webhook(
         url=document["url"],
-        ending=document["ending"],
+        run_number=document["ending"],
         attempts=document["attempts"],
         outcome=WebhookStatus(document["outcome"]),
         deliveries=tuple(Delivery(**each) for each in document["deliveries"]),

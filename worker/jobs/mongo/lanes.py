@@ -52,18 +52,18 @@ def _to_document(lane: Lane) -> Document:
     return {
         "after": lane.after,
         "until": lane.until,
-        "place": lane.place,
+        "place": lane.read_through,
         "horizon": lane.known_end,
         "number": lane.number,
         "has_more": lane.has_more,
         "offset": lane.offset,
         "api": lane.api,
         "pages": lane.pages,
-        "blocks": [list(each) for each in lane.blocks],
+        "blocks": [list(each) for each in lane.page_runs],
         "attempts": lane.attempts,
-        "waited_s": lane.waited_s,
+        "waited_s": lane.backoff_s,
         "resume_at": lane.resume_at,
-        "tally": lane.tally.to_stored(),
+        "tally": lane.totals.to_stored(),
     }
 
 
@@ -71,16 +71,16 @@ def _from_stored(stored: _StoredLane) -> Lane:
     return Lane(
         after=stored["after"],
         until=stored["until"],
-        place=stored["place"],
+        read_through=stored["place"],
         known_end=stored.get("horizon"),
         number=stored.get("number"),
         has_more=stored.get("has_more", True),
         offset=stored.get("offset"),
         api=stored.get("api"),
         pages=stored.get("pages", 0),
-        blocks=stored.get("blocks", ()),
+        page_runs=stored.get("blocks", ()),
         attempts=stored.get("attempts", 1),
-        waited_s=stored.get("waited_s", 0.0),
+        backoff_s=stored.get("waited_s", 0.0),
         resume_at=stored.get("resume_at"),
-        tally=stored.get("tally", ExportTotals()),
+        totals=stored.get("tally", ExportTotals()),
     )

@@ -77,7 +77,7 @@ class MongoJobOutbox(JobCollection):
     def adopt_all(self) -> None:
         self.adopt()
         self._adopt_unmarked()
-        self._adopt_unsettled()
+        self._adopt_interrupted()
 
     def _adopt_unmarked(self) -> None:
         """Compute the instants of open jobs that an older version has retried. It reads all open jobs."""
@@ -85,7 +85,7 @@ class MongoJobOutbox(JobCollection):
         with translated_errors():
             self._jobs.update_many(unmarked, [TIMED])
 
-    def _adopt_unsettled(self) -> None:
+    def _adopt_interrupted(self) -> None:
         """Mark what an older version has left half done. It reads all finished jobs without an expiry."""
         with translated_errors():
             older = {"expires_at": None, "status": {"$nin": OPEN}, "unsettled_since": None}

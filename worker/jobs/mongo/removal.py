@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from worker.jobs.job import Job
 from worker.jobs.mongo.collection import HIDE, JobCollection, unchanged
 from worker.jobs.mongo.documents import REMOVED, children_in
-from worker.jobs.mongo.timing import HAS_UNSETTLED
+from worker.jobs.mongo.timing import HAS_INTERRUPTED
 from worker.mongo.database import Document, translated_errors
 
 
@@ -25,8 +25,8 @@ class MongoJobRemoval(JobCollection):
         with translated_errors():
             self._jobs.delete_one({"_id": job_id, "status": REMOVED})
 
-    def take_unsettled(self, *, quiet_s: float, limit: int) -> tuple[list[str], list[Job]]:
-        found = self._take(HAS_UNSETTLED, "unsettled_since", quiet_s=quiet_s, limit=limit)
+    def take_interrupted(self, *, quiet_s: float, limit: int) -> tuple[list[str], list[Job]]:
+        found = self._take(HAS_INTERRUPTED, "unsettled_since", quiet_s=quiet_s, limit=limit)
         removed = [document for document in found if document["status"] == REMOVED]
         children = [each for document in removed for each in self._children_in(document)]
         self._hide(children)

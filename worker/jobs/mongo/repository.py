@@ -87,7 +87,7 @@ class MongoJobRepository(JobCollection):
         with translated_errors():
             return self._jobs.update_one(held, {"$set": {"cancel_requested": True}}).matched_count > 0
 
-    def settle_portal(self, job_id: str, hub_id: int) -> int | None:
+    def record_portal(self, job_id: str, hub_id: int) -> int | None:
         first = [{"$set": {"hub_id": {"$ifNull": ["$hub_id", hub_id]}}}]
         with translated_errors():
             document = self._jobs.find_one_and_update(

@@ -77,7 +77,7 @@ LINE_OF_KIND: Document = {
 HAS_DUE: Document = {"due_at": {"$exists": True}}
 HAS_QUEUED: Document = {"queued_at": {"$exists": True}}
 HAS_READY: Document = {"ready_at": {"$exists": True}}
-HAS_UNSETTLED: Document = {"unsettled_since": {"$exists": True}}
+HAS_INTERRUPTED: Document = {"unsettled_since": {"$exists": True}}
 IS_LEASED: Document = {"lease.owner": {"$exists": True}}
 IS_HELD = _IS_HELD
 
@@ -85,7 +85,7 @@ IS_HELD = _IS_HELD
 TIMING_INDEXES: list[tuple[list[tuple[str, int]], Document]] = [
     ([("due_at", ASCENDING)], HAS_DUE),
     ([("line", ASCENDING), ("queued_at", ASCENDING)], HAS_QUEUED),
-    ([("unsettled_since", ASCENDING)], HAS_UNSETTLED),
+    ([("unsettled_since", ASCENDING)], HAS_INTERRUPTED),
     ([("account_id", ASCENDING), ("line", ASCENDING), ("ready_at", ASCENDING)], HAS_READY),
     ([("account_id", ASCENDING), ("line", ASCENDING)], IS_LEASED),
     ([("account_id", ASCENDING), ("line", ASCENDING), ("claimed_at", ASCENDING)], {"claimed_at": {"$exists": True}}),

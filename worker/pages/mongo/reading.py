@@ -12,7 +12,7 @@ from pymongo import ASCENDING
 
 from worker.errors import JobNotFoundError
 from worker.jobs.job import Job
-from worker.jobs.lanes import Block, is_among
+from worker.jobs.lanes import PageRun, is_among
 from worker.mongo.database import Document, translated_errors
 from worker.pages.interfaces import RecordSlice
 from worker.pages.mongo.collection import PageCollection
@@ -44,7 +44,7 @@ class MongoStoredPages(PageCollection):
                 raise JobNotFoundError
             return self._reader.page(document)
 
-    def all(self, job_id: str, *, counted: Sequence[Block] | None = None) -> Iterator[Page]:
+    def all(self, job_id: str, *, counted: Sequence[PageRun] | None = None) -> Iterator[Page]:
         with translated_errors():
             for document in self._in_order({"job_id": job_id, "records_through": {"$gte": 0}}, counted):
                 yield self._reader.page(document)
@@ -68,7 +68,7 @@ class MongoStoredPages(PageCollection):
         *,
         start: int,
         limit: int,
-        counted: Sequence[Block] | None = None,
+        counted: Sequence[PageRun] | None = None,
     ) -> RecordSlice:
         with translated_errors():
             found = itertools.islice(self._records_from(job_id, export_type, start, counted), limit)
@@ -110,7 +110,7 @@ class MongoStoredPages(PageCollection):
                 self._reader.set_aside(found["_id"], error)
 
     def _records_from(
-        self, job_id: str, export_type: ExportType, start: int, counted: Sequence[Block] | None
+        self, job_id: str, export_type: ExportType, start: int, counted: Sequence[PageRun] | None
     ) -> Iterator[bytes | None]:
         """Yield the record at each position, None where it was erased. Raises JobNotFoundError where a page is missing.
 
@@ -128,7 +128,7 @@ class MongoStoredPages(PageCollection):
             yield from records[max(0, end - first) :]
             end = max(end, first + page.records)
 
-    def _from(self, job_id: str, start: int, counted: Sequence[Block] | None) -> Iterator[Document]:
+    def _from(self, job_id: str, start: int, counted: Sequence[PageRun] | None) -> Iterator[Document]:
         # One page first: most reads end within it, and a batch would bring three more, and leave a cursor to be killed.
         wanted = {"job_id": job_id, "records_through": {"$gt": start}}
         first = self._pages.find_one(wanted, sort=[("records_through", ASCENDING)])
@@ -140,7 +140,7 @@ class MongoStoredPages(PageCollection):
             wanted = {"job_id": job_id, "records_through": {"$gt": first["records_through"]}}
         yield from self._in_order(wanted, counted)
 
-    def _in_order(self, wanted: Document, counted: Sequence[Block] | None) -> Iterator[Document]:
+    def _in_order(self, wanted: Document, counted: Sequence[PageRun] | None) -> Iterator[Document]:
         for document in self._pages.find(wanted).sort("records_through", ASCENDING).batch_size(_PAGES_A_BATCH):
             if counted is None or is_among(counted, place_in(document["_id"])[1]):
                 yield document

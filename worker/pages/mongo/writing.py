@@ -10,7 +10,7 @@ from pymongo.errors import DuplicateKeyError
 
 from worker.errors import LeaseLostError
 from worker.jobs.job import Job
-from worker.jobs.lanes import Block, Lane, gaps_between
+from worker.jobs.lanes import Lane, PageRun, gaps_between
 from worker.mongo.database import Document, translated_errors
 from worker.pages.mongo.collection import PageCollection
 from worker.pages.mongo.documents import NO_IDS, between, description, packed, page_id, position_among_records
@@ -61,7 +61,7 @@ class MongoPageWriter(PageCollection):
             was_there = self._put(page_id(job.job_id, number, part), fields)
         return was_there
 
-    def seal(self, job: Job, lane: Lane, *, before: int) -> None:
+    def close_lane(self, job: Job, lane: Lane, *, before: int) -> None:
         """Give the pages their ends among all records, under this epoch: older ones cannot write them any more."""
         place = {"records_through": {"$add": ["$lane_through", before]}, "epoch": job.epoch}
         first, end = lane.first_page, lane.next_page
@@ -76,7 +76,7 @@ class MongoPageWriter(PageCollection):
             for some in self._in_portions(between(job.job_id, first, end)):
                 self._pages.delete_many({**some, "epoch": {"$lte": job.epoch}})
 
-    def keep_only(self, job: Job, counted: Sequence[Block]) -> None:
+    def keep_only(self, job: Job, counted: Sequence[PageRun]) -> None:
         """Look for pages between and behind these runs: usually one query, answered by an index, finds nothing."""
         ranges = [{"_id": between(job.job_id, first, end)} for first, end in gaps_between(counted)]
         uncounted = {"$or": ranges, "epoch": {"$lte": job.epoch}}

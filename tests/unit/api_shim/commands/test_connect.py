@@ -13,8 +13,8 @@ import pytest
 from click.testing import CliRunner
 
 from api_shim.cli import main
+from api_shim.commands.accounts.token_input import new_token, token_from_json
 from api_shim.commands.outside import Outside
-from api_shim.commands.token_input import new_token, token_from_json
 from worker.accounts.mongo.tokens import COLLECTION, MongoTokenStore
 from worker.accounts.token import RenewedToken
 from worker.mongo.database import MongoDatabase
@@ -138,14 +138,14 @@ def test_nothing_is_written_without_a_token(
     tmp_path: Path,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    result = CliRunner().invoke(main, words, env=environment, obj=Outside(someone_types=lambda: False))
+    result = CliRunner().invoke(main, words, env=environment, obj=Outside(is_interactive=lambda: False))
     assert (result.exit_code, result.stdout) == (status, "")
 
 
 def test_a_wrong_answer_at_the_prompt_is_refused_unseen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     result = CliRunner().invoke(
-        main, ["connect", "7", "me"], input="my secret\n\n", obj=Outside(someone_types=lambda: True)
+        main, ["connect", "7", "me"], input="my secret\n\n", obj=Outside(is_interactive=lambda: True)
     )
     assert result.exit_code == 1
     assert "refresh_token: must be" in result.stderr

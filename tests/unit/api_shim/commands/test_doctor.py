@@ -14,6 +14,7 @@ from pydantic import SecretStr
 from api_shim.commands.checks import open_files
 from api_shim.commands.checks.broker import judge_last_sweep, judge_workers, sweeps_in
 from api_shim.commands.checks.broker_nodes import judge_nodes
+from api_shim.commands.checks.findings import Finding, Verdict, completed, ok
 from api_shim.commands.checks.gone_lists import report_on
 from api_shim.commands.checks.indexes import missing_indexes
 from api_shim.commands.checks.mongo import judge_clock, judge_replica_set, judge_write_concern
@@ -23,7 +24,6 @@ from api_shim.commands.checks.settings import check_settings
 from api_shim.commands.checks.shim import check_shim
 from api_shim.commands.checks.token_endpoints import check_token_endpoint, judge_token_endpoint
 from api_shim.commands.checks.tokens import check_tokens, judge_tokens
-from api_shim.commands.findings import Finding, Verdict, completed, ok
 from worker.accounts.encryption import TokenEncryption
 from worker.accounts.gone_list import GoneList
 from worker.accounts.mongo.tokens import MongoTokenStore, TokenSurvey

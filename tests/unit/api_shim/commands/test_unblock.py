@@ -16,7 +16,7 @@ from worker.rate_limit.quota import Rate
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> FakeServer:
     server = FakeServer()
-    monkeypatch.setattr("api_shim.commands.unblock.impatient_redis", lambda _url: FakeRedis(server=server))
+    monkeypatch.setattr("api_shim.commands.operations.unblock.impatient_redis", lambda _url: FakeRedis(server=server))
     return server
 
 
@@ -34,8 +34,8 @@ class SleepingJobs:
 @pytest.fixture
 def jobs(monkeypatch: pytest.MonkeyPatch) -> SleepingJobs:
     jobs = SleepingJobs()
-    monkeypatch.setattr("api_shim.commands.unblock.open_database", lambda _settings: nullcontext())
-    monkeypatch.setattr("api_shim.commands.unblock.MongoJobStore", lambda _database: jobs)
+    monkeypatch.setattr("api_shim.commands.operations.unblock.open_database", lambda _settings: nullcontext())
+    monkeypatch.setattr("api_shim.commands.operations.unblock.MongoJobStore", lambda _database: jobs)
     return jobs
 
 
@@ -49,7 +49,7 @@ def test_a_block_is_lifted_and_the_jobs_of_the_account_go_on(server: FakeServer,
     assert run.exit_code == 0, run.output
     assert run.output == "Account a1 was blocked for another 3600 s; jobs that waited and go on: 2\n"
     fresh = RedisRateLimiter(FakeRedis(server=server), Rate(calls=5, seconds=10))
-    assert [fresh.reserve(each, within_s=0).is_booked for each in ("a1", "a2")] == [True, False]
+    assert [fresh.reserve(each, within_s=0).is_granted for each in ("a1", "a2")] == [True, False]
     assert jobs.woken == ["a1"]
 
 

@@ -7,16 +7,16 @@ from dataclasses import replace
 from pathlib import Path
 
 from tests.unit.api_shim.shim import Json, Shim
-from worker.jobs.receipt import Facts, Outcome, Receipt
+from worker.jobs.receipt import Outcome, Receipt, ReceiptInputs
 from worker.jobs.totals import ExportTotals
 
 REFERENCE = Path(__file__).resolve().parents[4] / "docs" / "reference" / "exports.md"
 
 
 def a_receipt() -> Receipt:
-    tally = ExportTotals().after_call(429).after_retry(429).after_call(200)
-    facts = Facts(
-        tally=tally.after_page([501, 3412996225], was_refetched=True, api="legacy", properties=["email"]),
+    totals = ExportTotals().after_call(429).after_retry(429).after_call(200)
+    facts = ReceiptInputs(
+        totals=totals.after_page([501, 3412996225], was_refetched=True, api="legacy", properties=["email"]),
         outcome=Outcome.CANCELLED,
         pages=1,
         records=2,

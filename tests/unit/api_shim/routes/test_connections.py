@@ -17,7 +17,7 @@ from tests.fakes.clock import START
 from tests.fakes.rpc_requests import InMemoryRpcRequestStore
 from tests.unit.api_shim.conftest import Running, serving
 from tests.unit.api_shim.shim import BASE_PATH, Parts, Shim, mint, problem, token_of
-from worker.accounts.connection import Fingerprint, HubSpotFacts, Refusal
+from worker.accounts.connection import Fingerprint, Refusal, TokenInfo
 from worker.accounts.token import Token
 from worker.errors import CodeRefusedError, FatalHubSpotError, RateLimitedError, TokenUnreadableError
 from worker.jobs.status import JobError
@@ -32,7 +32,7 @@ SETTINGS = {
     "connect_state_secret": "the secret of the links to HubSpot",
 }
 SCOPES = ("oauth", "crm.objects.contacts.read", "crm.objects.companies.read")
-FACTS = HubSpotFacts(hub_id=62515, user_id=7, user="someone@example.test", scopes=SCOPES)
+FACTS = TokenInfo(hub_id=62515, user_id=7, user="someone@example.test", scopes=SCOPES)
 CONNECTED = Connected(facts=FACTS)
 MISSING = {"deals": ["crm.objects.deals.read"]}
 

@@ -6,7 +6,7 @@ import pytest
 
 from tests.fakes.clock import START
 from tests.unit.api_shim.shim import BASE_PATH, Shim, problem
-from worker.accounts.connection import HubSpotFacts
+from worker.accounts.connection import TokenInfo
 from worker.errors import FatalHubSpotError, ReconnectRequiredError
 from worker.jobs.estimate import Basis, Estimate
 from worker.jobs.request import ExportRequest
@@ -15,7 +15,7 @@ from worker.rate_limit.quota import Rate
 from worker.records.types import ExportType
 from worker.rpc.requests import ExportPlan, Plan, PlanExports, PlannedExport
 
-FACTS = HubSpotFacts(hub_id=62515, user_id=7, user="someone@example.test", scopes=("oauth", "content"))
+FACTS = TokenInfo(hub_id=62515, user_id=7, user="someone@example.test", scopes=("oauth", "content"))
 RATE = Rate(110, 10.0)
 REQUEST = ExportRequest(page_size=250)
 ESTIMATE = Estimate(records=4200, calls=17, seconds=8.5, basis=Basis.LAST_EXPORT, as_of=START)

@@ -115,7 +115,7 @@ def test_what_takes_longer_is_accepted(shim: Shim, parts: Parts) -> None:
     assert (answer.status_code, answer.json()) == (202, {"success": True, "message": "Erasure accepted"})
     parts.records.is_away = False
     parts.clock.advance(61)
-    parts.eraser.make_up()
+    parts.eraser.recover_interrupted()
     assert shim.get("/records/contacts/5").status_code == 404
 
 

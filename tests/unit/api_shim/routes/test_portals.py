@@ -11,7 +11,7 @@ from pydantic import SecretStr, TypeAdapter
 
 from api_shim.requests.cursors import CursorFormat, KeyInstant, KeyNumber
 from tests.unit.api_shim.shim import Shim, token_of
-from worker.accounts.connection import Fingerprint, HubSpotFacts
+from worker.accounts.connection import Fingerprint, TokenInfo
 from worker.current_copy.record import Record, Shown
 from worker.errors import FatalHubSpotError
 from worker.records.types import CopyId, ExportType
@@ -26,7 +26,7 @@ def connect(shim: Shim, hub_id: int | None, *, account_id: str = "a1", owner: st
     shim.tokens.put(token)
     if hub_id is None:
         return
-    facts = HubSpotFacts(hub_id=hub_id, scopes=())
+    facts = TokenInfo(hub_id=hub_id, scopes=())
     shim.connections.learn(account_id, owner, facts, fingerprint=Fingerprint.of(token), at=shim.clock())
     shim.portals.see(account_id, hub_id)
     shim.clock.advance(60)

@@ -85,7 +85,7 @@ def test_a_schedule_is_replaced_and_keeps_what_is_known_of_its_runs(shim: Shim) 
     shim.clock.advance(86_400)
     due = shim.schedules.take_due(limit=1, lease_s=5)
     ran = replace(before, last_run_at=due.at, last_job_id="j1", skipped_runs=2, missed_runs=3)
-    shim.schedules.give_back(due, [ran], look_again_s=10)
+    shim.schedules.release(due, [ran], look_again_s=10)
 
     wanted = {"cron": "30 4 * * 1-5", "timezone": "UTC", "types": ["deals"], "overlap": "queue", "enabled": True}
     wanted["mode"] = "incremental"

@@ -95,7 +95,7 @@ def test_a_delete_that_has_hidden_the_job_is_no_failure_though_the_pages_are_rem
 
     assert shim.delete(f"/jobs/{job_id}").status_code == 204
     assert shim.get(f"/jobs/{job_id}").status_code == 404
-    assert shim.jobs.take_unsettled(quiet_s=-1, limit=10) == ([job_id], [])
+    assert shim.jobs.take_interrupted(quiet_s=-1, limit=10) == ([job_id], [])
 
 
 def test_without_redis_who_waits_looks_from_time_to_time(shim: Shim) -> None:

@@ -23,7 +23,7 @@ def capped(running: Running) -> Iterator[Shim]:
 
 
 def store(shim: Shim, size: int) -> str:
-    job = replace(new_job(), status=JobStatus.SUCCEEDED, tally=ExportTotals(bytes=size))
+    job = replace(new_job(), status=JobStatus.SUCCEEDED, totals=ExportTotals(bytes=size))
     shim.jobs.add(job)
     return job.job_id
 

@@ -10,7 +10,7 @@ from tests.patience import PATIENCE_S
 from tests.unit.api_shim.conftest import Running
 from tests.unit.api_shim.hubspot_pages import body_of
 from tests.unit.api_shim.shim import BASE_PATH, RESULT_TTL, Json, Shim, mint, problem
-from worker.accounts.connection import HubSpotFacts
+from worker.accounts.connection import TokenInfo
 from worker.errors import FatalHubSpotError
 from worker.jobs.job import Job
 from worker.jobs.request import ExportRequest, SyncRequest
@@ -220,7 +220,7 @@ def test_a_dry_run_says_what_the_exports_would_come_to_and_starts_nothing(shim: 
             for each in (ExportType.DEALS, ExportType.NOTES)
         )
     )
-    with shim.answering(Plan(exports=(), rate=None, facts=HubSpotFacts())) as rpc_request:
+    with shim.answering(Plan(exports=(), rate=None, facts=TokenInfo())) as rpc_request:
         answer = shim.post("/sync", {"types": ["deals", "notes"], "dry_run": True})
 
     assert (answer.status_code, answer.json()["data"]["dry_run"]) == (200, True)

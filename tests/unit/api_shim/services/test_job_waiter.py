@@ -10,7 +10,7 @@ import fakeredis
 import pytest
 
 from api_shim.services import job_waiter
-from api_shim.services.job_waiter import Hint, JobWaiter, News, Watch
+from api_shim.services.job_waiter import Hint, JobWaiter, Signal, Watch
 from tests.contract.stores import new_job
 from tests.patience import PATIENCE_S
 from worker.errors import StoreUnavailableError
@@ -54,12 +54,12 @@ def nothing_known(_: Sequence[str]) -> Mapping[str, JobStatus | None]:
     return {}
 
 
-async def heard(watch: Watch, wire: Wire, text: str) -> News:
+async def heard(watch: Watch, wire: Wire, text: str) -> Signal:
     """Say something until it is heard: nobody knows when a subscription begins."""
     async with asyncio.timeout(PATIENCE_S):
         while True:
             wire.say(text)
-            if (status := await watch.next_status(timeout_s=0.02)) is not None:
+            if (status := await watch.next_signal(timeout_s=0.02)) is not None:
                 return status
 
 
@@ -76,8 +76,8 @@ def test_a_new_state_reaches_everyone_who_waits_for_the_job_and_nobody_else() ->
                 waiter.watch("b", nothing_known) as other,
             ):
                 assert await heard(first, wire, "a succeeded") is JobStatus.SUCCEEDED
-                assert await second.next_status(timeout_s=PATIENCE_S) is JobStatus.SUCCEEDED
-                assert await other.next_status(timeout_s=0.02) is None
+                assert await second.next_signal(timeout_s=PATIENCE_S) is JobStatus.SUCCEEDED
+                assert await other.next_signal(timeout_s=0.02) is None
 
     run(scenario)
 
@@ -89,7 +89,7 @@ def test_who_has_stopped_waiting_is_not_told_and_disturbs_nobody() -> None:
                 pass
             with waiter.watch("a", nothing_known) as watch:
                 assert await heard(watch, wire, "a running") is JobStatus.RUNNING
-            assert await gone.next_status(timeout_s=0.02) is None
+            assert await gone.next_signal(timeout_s=0.02) is None
 
     run(scenario)
 
@@ -120,7 +120,7 @@ def test_a_redis_that_is_not_there_yet_is_waited_for() -> None:
         wire.server.connected = False
         async with listening(wire) as waiter:
             with waiter.watch("a", nothing_known) as watch:
-                assert await watch.next_status(timeout_s=0.1) is None
+                assert await watch.next_signal(timeout_s=0.1) is None
                 wire.mend()
                 assert await heard(watch, wire, "a succeeded") is JobStatus.SUCCEEDED
 
@@ -133,7 +133,7 @@ def test_a_redis_that_goes_away_is_listened_to_again_when_it_is_back() -> None:
             with waiter.watch("a", nothing_known) as watch:
                 await heard(watch, wire, "a running")
                 wire.cut()
-                assert await watch.next_status(timeout_s=0.1) in {None, JobStatus.RUNNING}
+                assert await watch.next_signal(timeout_s=0.1) in {None, JobStatus.RUNNING}
                 wire.mend()
                 assert await heard(watch, wire, "a succeeded") is not None
 
@@ -157,7 +157,7 @@ class Store:
 
 @pytest.fixture
 def store(monkeypatch: pytest.MonkeyPatch) -> Store:
-    monkeypatch.setattr(job_waiter, "_LOOK_EVERY_S", 0.01)
+    monkeypatch.setattr(job_waiter, "_POLL_EVERY_S", 0.01)
     return Store()
 
 
@@ -166,10 +166,10 @@ def test_what_was_not_announced_is_found_by_looking(store: Store) -> None:
         async with listening(wire) as waiter:
             store.states["a"] = JobStatus.QUEUED
             with waiter.watch("a", store.look) as watch:
-                assert await watch.next_status(timeout_s=PATIENCE_S) is JobStatus.QUEUED
-                assert await watch.next_status(timeout_s=0.1) is None
+                assert await watch.next_signal(timeout_s=PATIENCE_S) is JobStatus.QUEUED
+                assert await watch.next_signal(timeout_s=0.1) is None
                 store.states["a"] = JobStatus.RUNNING
-                assert await watch.next_status(timeout_s=PATIENCE_S) is JobStatus.RUNNING
+                assert await watch.next_signal(timeout_s=PATIENCE_S) is JobStatus.RUNNING
 
     run(scenario)
 
@@ -194,7 +194,7 @@ def test_one_query_serves_all_who_wait(store: Store) -> None:
             with ExitStack() as watching:
                 watches = [watching.enter_context(waiter.watch(f"job-{n % 3}", store.look)) for n in range(300)]
                 store.states = dict.fromkeys(["job-0", "job-1", "job-2"], JobStatus.RUNNING)
-                found = await asyncio.gather(*(each.next_status(timeout_s=PATIENCE_S) for each in watches))
+                found = await asyncio.gather(*(each.next_signal(timeout_s=PATIENCE_S) for each in watches))
                 assert set(found) == {JobStatus.RUNNING}
 
     run(scenario)
@@ -207,10 +207,10 @@ def test_who_begins_to_wait_late_is_told_what_the_others_know(store: Store) -> N
         async with listening(wire) as waiter:
             store.states["a"] = JobStatus.RUNNING
             with waiter.watch("a", store.look) as first:
-                assert await first.next_status(timeout_s=PATIENCE_S) is JobStatus.RUNNING
+                assert await first.next_signal(timeout_s=PATIENCE_S) is JobStatus.RUNNING
                 with waiter.watch("a", store.look) as second:
-                    assert await second.next_status(timeout_s=PATIENCE_S) is JobStatus.RUNNING
-                assert await first.next_status(timeout_s=0.05) is None
+                    assert await second.next_signal(timeout_s=PATIENCE_S) is JobStatus.RUNNING
+                assert await first.next_signal(timeout_s=0.05) is None
 
     run(scenario)
 
@@ -221,8 +221,8 @@ def test_who_waits_looks_where_a_look_cannot_tell(store: Store, fault: Exception
         async with listening(wire) as waiter:
             store.fault = fault  # without one: the job is gone
             with waiter.watch("a", store.look) as watch:
-                assert await watch.next_status(timeout_s=PATIENCE_S) is Hint.LOOK
-                assert await watch.next_status(timeout_s=PATIENCE_S) is Hint.LOOK
+                assert await watch.next_signal(timeout_s=PATIENCE_S) is Hint.READ
+                assert await watch.next_signal(timeout_s=PATIENCE_S) is Hint.READ
 
     run(scenario)
 
@@ -233,7 +233,7 @@ def test_a_thousand_ids_at_most_are_looked_for_at_once(store: Store) -> None:
             with ExitStack() as watching:
                 ids = [f"job-{number}" for number in range(2500)]
                 watches = [watching.enter_context(waiter.watch(each, store.look)) for each in ids]
-                await watches[-1].next_status(timeout_s=PATIENCE_S)
+                await watches[-1].next_signal(timeout_s=PATIENCE_S)
 
     run(scenario)
     assert [len(ids) for ids in store.asked][:3] == [1000, 1000, 500]
@@ -248,7 +248,7 @@ def test_all_whom_the_same_news_has_woken_share_one_reading(store: Store) -> Non
         return reads[-1]
 
     async def follow(watch: Watch) -> Job:
-        await watch.next_status(timeout_s=PATIENCE_S)
+        await watch.next_signal(timeout_s=PATIENCE_S)
         return await watch.read(read)
 
     async def scenario(wire: Wire) -> None:
@@ -275,11 +275,11 @@ def test_a_reading_that_fails_fails_for_all_and_is_done_anew_after_the_next_news
         async with listening(wire) as waiter:
             store.states["a"] = JobStatus.RUNNING
             with waiter.watch("a", store.look) as watch:
-                await watch.next_status(timeout_s=PATIENCE_S)
+                await watch.next_signal(timeout_s=PATIENCE_S)
                 found = await asyncio.gather(watch.read(fail), watch.read(succeed), return_exceptions=True)
                 assert [type(each) for each in found] == [StoreUnavailableError] * 2
                 store.states["a"] = JobStatus.SUCCEEDED
-                await watch.next_status(timeout_s=PATIENCE_S)
+                await watch.next_signal(timeout_s=PATIENCE_S)
                 assert isinstance(await watch.read(succeed), Job)
 
     run(scenario)

@@ -15,7 +15,7 @@ from tests.unit.api_shim.conftest import Running
 from tests.unit.api_shim.hubspot_pages import body_of
 from tests.unit.api_shim.shim import Json, Shim, problem
 from worker.jobs.job import Job
-from worker.jobs.webhook import Reply, Webhook
+from worker.jobs.webhook import DeliveryResult, Webhook
 
 URL = "https://hooks.example/T0/B0?token=secret"
 SECRET = "w" * 32
@@ -41,7 +41,7 @@ def refused(shim: Shim, webhook: object) -> str:
     return message
 
 
-def attempt(shim: Shim, job_id: str, reply: Reply, *, again_in_s: float | None = None) -> Job:
+def attempt(shim: Shim, job_id: str, reply: DeliveryResult, *, again_in_s: float | None = None) -> Job:
     """Do what a worker does that delivers."""
     deliveries = InMemoryDeliveryStore(shim.jobs, shim.clock)
     job = deliveries.claim(job_id, lease_s=60)
@@ -67,7 +67,7 @@ def test_a_job_shows_how_it_went(shim: Shim) -> None:
     job_id = shim.start("contacts", {"webhook": {"url": URL}})
     shim.worker.export(job_id, body_of("contacts", [1]))
 
-    attempt(shim, job_id, Reply(error="No answer came in time"), again_in_s=90)
+    attempt(shim, job_id, DeliveryResult(error="No answer came in time"), again_in_s=90)
 
     assert shown(shim, job_id) == {
         "url": URL,
@@ -85,7 +85,7 @@ def test_a_job_shows_how_it_went(shim: Shim) -> None:
         ],
     }
     shim.clock.advance(90)
-    attempt(shim, job_id, Reply(status=204))
+    attempt(shim, job_id, DeliveryResult(status=204))
     last = shown(shim, job_id)
     assert (last["status"], last["next_attempt_at"]) == ("delivered", None)
     assert [(each["attempt"], each["status"], each["error"]) for each in last["deliveries"]] == [
@@ -97,7 +97,7 @@ def test_a_job_shows_how_it_went(shim: Shim) -> None:
 def test_a_webhook_is_pending_again_when_its_job_is_retried(shim: Shim) -> None:
     job_id = shim.start("contacts", {"webhook": {"url": URL}})
     shim.post(f"/jobs/{job_id}/cancel")
-    attempt(shim, job_id, Reply(status=410))
+    attempt(shim, job_id, DeliveryResult(status=410))
     assert shown(shim, job_id)["status"] == "failed"
 
     shim.post(f"/jobs/{job_id}/retry")

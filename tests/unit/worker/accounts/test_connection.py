@@ -7,13 +7,13 @@ from datetime import UTC, datetime
 import pytest
 from pydantic import SecretStr
 
-from worker.accounts.connection import Connection, Fingerprint, HubSpotFacts, Refusal
+from worker.accounts.connection import Connection, Fingerprint, Refusal, TokenInfo
 from worker.accounts.scopes import ENOUGH, missing_scopes
 from worker.accounts.token import RenewedToken, Token
 from worker.records.types import ExportType
 
 NOW = datetime(2026, 11, 23, 15, 0, tzinfo=UTC)
-FACTS = HubSpotFacts(hub_id=62515, user_id=7, user="someone@example.test", scopes=("oauth",))
+FACTS = TokenInfo(hub_id=62515, user_id=7, user="someone@example.test", scopes=("oauth",))
 
 
 def fingerprint(*, refresh: str | None = "refresh", access: str | None = "access") -> Fingerprint:

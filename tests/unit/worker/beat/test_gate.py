@@ -8,14 +8,14 @@ import pytest
 
 from tests.fakes.due_work import ToldDueWork
 from worker.beat.gate import DueKind, PeriodicGate
-from worker.lifecycle.interfaces import QUEUED_AFTER_S, UNFOLLOWED_AFTER_S, UNSETTLED_AFTER_S
+from worker.lifecycle.interfaces import INTERRUPTED_AFTER_S, QUEUED_AFTER_S, UNFOLLOWED_AFTER_S
 
 TICK_S = 2.0
 MINUTE_S = 60.0
 PATIENCE_S = {
     DueKind.QUEUED: QUEUED_AFTER_S,
     DueKind.UNFOLLOWED: UNFOLLOWED_AFTER_S,
-    DueKind.UNSETTLED: UNSETTLED_AFTER_S,
+    DueKind.INTERRUPTED: INTERRUPTED_AFTER_S,
 }
 
 

@@ -44,7 +44,7 @@ def finish(shop: Workshop) -> Erasure:
     """Sweep until the erasure is finished."""
     for _ in range(50):
         shop.clock.advance(CALLS_END_WITHIN_S + 1)
-        shop.eraser().make_up()
+        shop.eraser().recover_interrupted()
         if shop.erasures.all[-1].finished_at is not None:
             return shop.erasures.all[-1]
     raise AssertionError("the erasure comes to no end")
@@ -355,7 +355,7 @@ def test_what_takes_too_long_is_left_to_the_sweeper(shop: Workshop) -> None:
     export(shop)
     assert not erase(shop, 5, within_s=0)
     shop.clock.advance(2)
-    shop.eraser().make_up()
+    shop.eraser().recover_interrupted()
     assert 5 not in stored(shop)
 
 
@@ -393,7 +393,7 @@ def test_one_turn_does_all_that_is_due(shop: Workshop) -> None:
     for number in (1, 5, 8):
         assert not erase(shop, number, within_s=0)
     shop.clock.advance(2)
-    shop.eraser().make_up()
+    shop.eraser().recover_interrupted()
     assert [erasure.looks for erasure in shop.erasures.all] == [1, 1, 1]
     assert stored(shop) == [2, 3, 4, 6, 7]
 
@@ -404,7 +404,7 @@ def test_a_turn_ends_when_its_time_is_over(shop: Workshop) -> None:
         assert not erase(shop, number, within_s=0)
     shop.pages = Slow(shop.pages, shop.clock)  # type: ignore[assignment]
     shop.clock.advance(2)
-    shop.eraser().make_up()
+    shop.eraser().recover_interrupted()
     assert [erasure.looks for erasure in shop.erasures.all] == [1, 0, 0]
 
 
@@ -425,5 +425,5 @@ def test_what_cannot_be_written_down_is_refused(shop: Workshop) -> None:
 
 
 def test_with_nothing_to_do_nothing_is_done(shop: Workshop) -> None:
-    shop.eraser().make_up()
+    shop.eraser().recover_interrupted()
     assert shop.erasures.all == []

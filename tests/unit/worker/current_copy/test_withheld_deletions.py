@@ -430,7 +430,7 @@ def test_when_hubspots_list_of_engagements_is_gone_the_dated_one_deletes_none_of
     found = changes(shop, job_id)
     assert (found.created, found.deleted, found.withheld) == (0, 5, 0)
     assert len(living_notes(shop)) == 635
-    assert shop.job(job_id).tally.apis == ("dated",)
+    assert shop.job(job_id).totals.apis == ("dated",)
 
 
 # A list that lags behind the feed

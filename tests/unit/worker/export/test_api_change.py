@@ -11,9 +11,9 @@ import pytest
 from pydantic import SecretStr
 from structlog.testing import capture_logs
 
-from sandbox.portal.accounts import DatedCursorForm
-from sandbox.portal.cursors import CursorForm
-from sandbox.portal.faults import RecipeName
+from sandbox.fake_hubspot.accounts import DatedCursorForm
+from sandbox.fake_hubspot.faults.plan import RecipeName
+from sandbox.fake_hubspot.records.cursors import CursorForm
 from tests.unit.worker.current_copy.test_writer import control
 from tests.unit.worker.current_copy.test_writer import ids as ids_in_copy
 from tests.unit.worker.export.test_runner import Waits
@@ -334,7 +334,7 @@ def test_a_job_that_a_version_before_has_begun_goes_on_as_it_was(shop: Workshop)
     shop.add_job()
     run(shop, limits=SliceLimits(pages=3))
     job = shop.job()
-    assert (job.api, job.tally.apis) == (CrmApi.DATED, ("legacy", "dated"))
+    assert (job.api, job.totals.apis) == (CrmApi.DATED, ("legacy", "dated"))
     shop.jobs.release(replace(shop.jobs.claim("j1", worker="w0", lease_s=1, at=shop.clock()) or job, api=None))
 
     require_whole(shop, run(shop))

@@ -90,7 +90,7 @@ class Apis:
         self.left.append(error)
         return self.other
 
-    def take_back(self, sighting: GoneList) -> None:
+    def retract(self, sighting: GoneList) -> None:
         raise NotImplementedError
 
 
@@ -136,7 +136,7 @@ def test_a_limit_holds_all_of_the_account_back_and_counts_as_no_attempt() -> Non
 
 def test_a_limit_holds_the_account_back_even_where_the_job_gives_up() -> None:
     limiter, error = Waits(), RateLimitedError("slow down", status=429, retry_after_s=7.0)
-    patient = replace(JOB, patience=Patience(waited_s=2 * 86_400.0))
+    patient = replace(JOB, patience=Patience(backoff_s=2 * 86_400.0))
     assert decide(error, patient, limiter=limiter) == Fail(error=error)
     assert limiter.blocked == [7.0]
 

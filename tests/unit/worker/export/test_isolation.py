@@ -106,11 +106,11 @@ def test_a_worker_that_ends_while_a_job_waits_to_be_alone_in_it_does_not_count(s
     def others() -> None:
         thread = threading.Thread(target=lambda: outcome.append(exporter.run_slice("j1")))
         thread.start()
-        while thread.is_alive() and shop.job().lapses < 2:
+        while thread.is_alive() and shop.job().abandoned_leases < 2:
             thread.join(0.01)
         while thread.is_alive() and shop.job().lease is not None:
             thread.join(0.01)
-        seen.append((shop.job().lapses, shop.job().lease, shop.job().progress.pages))
+        seen.append((shop.job().abandoned_leases, shop.job().lease, shop.job().progress.pages))
         waiting.append(thread)
 
     seen: list[tuple[int, object, int]] = []
@@ -131,7 +131,7 @@ def test_a_job_is_alone_for_one_page_only(shop: Workshop) -> None:
 
     exporter.run_slice("j1")
 
-    assert (shop.job().lapses, shop.job().progress.pages, shop.job().status) == (0, 1, JobStatus.RUNNING)
+    assert (shop.job().abandoned_leases, shop.job().progress.pages, shop.job().status) == (0, 1, JobStatus.RUNNING)
     assert [job.job_id for job in shop.queue.published] == ["j1"]
     exporter.run_slice("j1")
     assert (shop.job().status, shop.job().progress.pages) == (JobStatus.SUCCEEDED, PAGES)

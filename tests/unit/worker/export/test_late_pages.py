@@ -132,7 +132,7 @@ def test_a_page_that_is_stored_when_its_job_is_deleted_is_removed_again(long: Wo
 def test_a_page_that_nobody_noted_is_gone_when_the_job_has_failed_and_what_is_counted_stays(long: Workshop) -> None:
     long.exporter(limits=SliceLimits(pages=12)).run_slice("j1")
     held = long.job()
-    long.pages.add(held, long.pages.get("j1", 3), lane=Lane(after=9, until=None, place=9, number=7))
+    long.pages.add(held, long.pages.get("j1", 3), lane=Lane(after=9, until=None, read_through=9, number=7))
     long.pages.add(held, long.pages.get("j1", 3))
     long.hubspot.fail_next(type="contacts", status=400)
 

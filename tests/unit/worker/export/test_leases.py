@@ -55,14 +55,14 @@ def test_a_job_that_somebody_holds_is_not_given(world: World) -> None:
     world.claim_elsewhere()
     with world.keeper.claim(world.job.job_id, worker="w1", at=world.clock()) as held:
         assert held is None
-    world.keeper.look_after_all()
+    world.keeper.renew_all()
 
 
 def test_a_lease_is_kept_for_as_long_as_its_holder_works(world: World) -> None:
     with world.working():
         for _ in range(10):
             world.clock.advance(LEASE_S / 2)
-            world.keeper.look_after_all()
+            world.keeper.renew_all()
         assert world.claim_elsewhere() is None
 
 
@@ -70,7 +70,7 @@ def test_a_lease_is_kept_no_longer_than_its_holder_works(world: World) -> None:
     with world.working():
         pass
     world.clock.advance(LEASE_S / 2)
-    world.keeper.look_after_all()
+    world.keeper.renew_all()
     world.clock.advance(LEASE_S / 2 + 1)
     assert world.claim_elsewhere() is not None
 
@@ -79,9 +79,9 @@ def test_a_slice_that_is_stuck_loses_its_lease(world: World) -> None:
     with world.working():
         for _ in range(int(LONGEST_S / 10) + 1):
             world.clock.advance(10)
-            world.keeper.look_after_all()
+            world.keeper.renew_all()
         world.clock.advance(LEASE_S)
-        world.keeper.look_after_all()
+        world.keeper.renew_all()
         assert world.claim_elsewhere() is not None
 
 
@@ -122,10 +122,10 @@ def test_a_checkpoint_counts_as_a_renewal(world: World) -> None:
 def test_renewals_that_fail_are_made_up_for_by_the_next(world: World) -> None:
     with world.working():
         world.store.is_away = True
-        world.keeper.look_after_all()
+        world.keeper.renew_all()
         world.store.is_away = False
         world.clock.advance(LEASE_S - 1)
-        world.keeper.look_after_all()
+        world.keeper.renew_all()
         world.clock.advance(LEASE_S - 1)
         assert world.claim_elsewhere() is None
 
@@ -139,16 +139,16 @@ def test_a_slice_that_an_absent_server_has_ended_gives_its_lease_up_when_that_is
     with pytest.raises(StoreUnavailableError):
         lose_the_database()
     for _ in range(2):
-        world.keeper.look_after_all()
+        world.keeper.renew_all()
     world.store.is_away = False
     assert world.claim_elsewhere() is None
 
-    world.keeper.look_after_all()
+    world.keeper.renew_all()
 
     taken = world.claim_elsewhere()
     assert taken is not None
-    assert (taken.resumes, taken.lapses) == (0, 0)
-    world.keeper.look_after_all()
+    assert (taken.resumes, taken.abandoned_leases) == (0, 0)
+    world.keeper.renew_all()
     assert world.store.get(world.job.job_id, account_id="a1") == taken
 
 
@@ -176,11 +176,11 @@ def test_a_claim_whose_answer_was_lost_is_undone_and_is_nobodys_death(world: Wor
     world.store.loses_answers_to_claims = False
     assert world.claim_elsewhere() is None
 
-    world.keeper.look_after_all()
+    world.keeper.renew_all()
 
     taken = world.claim_elsewhere()
     assert taken is not None
-    assert (taken.lapses, taken.resumes) == (0, 0)
+    assert (taken.abandoned_leases, taken.resumes) == (0, 0)
 
 
 def test_a_claim_that_arrives_after_it_was_given_up_is_undone_as_well(world: World) -> None:
@@ -194,15 +194,15 @@ def test_a_claim_that_arrives_after_it_was_given_up_is_undone_as_well(world: Wor
     world.store.claim = late  # type: ignore[method-assign]  # the write is still under way
     with pytest.raises(StoreUnavailableError), world.working():
         pass
-    world.keeper.look_after_all()
+    world.keeper.renew_all()
     claim(world.job.job_id, worker=owners[0], lease_s=LEASE_S, at=world.clock())
     world.clock.advance(LEASE_S / 2)
-    world.keeper.look_after_all()
+    world.keeper.renew_all()
 
     world.store.claim = claim  # type: ignore[method-assign]
     taken = world.claim_elsewhere()
     assert taken is not None
-    assert taken.lapses == 0
+    assert taken.abandoned_leases == 0
 
 
 def test_claims_without_an_answer_wait_for_the_database(world: World) -> None:
@@ -211,9 +211,9 @@ def test_claims_without_an_answer_wait_for_the_database(world: World) -> None:
         pass
     world.store.loses_answers_to_claims = False
     world.store.is_away = True
-    world.keeper.look_after_all()
+    world.keeper.renew_all()
     world.store.is_away = False
-    world.keeper.look_after_all()
+    world.keeper.renew_all()
     assert world.claim_elsewhere() is not None
 
 
@@ -224,5 +224,5 @@ def test_somebody_elses_claim_is_not_undone(world: World) -> None:
     world.store.is_away = False
     theirs = world.claim_elsewhere()
     assert theirs is not None
-    world.keeper.look_after_all()
+    world.keeper.renew_all()
     world.store.renew(theirs, lease_s=LEASE_S)

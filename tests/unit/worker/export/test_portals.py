@@ -118,7 +118,7 @@ def test_a_failed_export_that_is_retried_reads_nothing_of_another_portal(two: Wo
 def test_a_retry_is_refused_at_once_where_the_other_portal_is_known(two: Workshop) -> None:
     job_id = fail_after(two, 2)
     two.connect(OTHER)
-    two.portal_tokens.fresh("a1", "u1")
+    two.portal_tokens.get("a1", "u1")
 
     with pytest.raises(PortalChangedError) as refused:
         control_of(two).retry(job_id, account_id="a1")
@@ -305,8 +305,8 @@ def test_an_access_token_that_nobody_was_told_of_is_looked_up_once(world: Accoun
     world.store_token()
     source = world.portal_tokens
 
-    told = [source.fresh("a1", "u1").hub_id for _ in range(3)]
-    another_worker = world.portal_tokens.fresh("a1", "u1").hub_id
+    told = [source.get("a1", "u1").hub_id for _ in range(3)]
+    another_worker = world.portal_tokens.get("a1", "u1").hub_id
 
     assert told == [WORLD_HUB] * 3
     assert another_worker == WORLD_HUB
@@ -317,18 +317,18 @@ def test_an_access_token_that_nobody_was_told_of_is_looked_up_once(world: Accoun
 def test_what_a_renewal_tells_is_not_asked_for(world: AccountWorld) -> None:
     world.store_token(is_live=False)
 
-    assert world.portal_tokens.fresh("a1", "u1").hub_id == WORLD_HUB
+    assert world.portal_tokens.get("a1", "u1").hub_id == WORLD_HUB
     assert world.calls(INFORMATION) == []
 
 
 def test_a_known_grant_vouches_for_no_token_that_someone_else_has_stored(world: AccountWorld) -> None:
     world.store_token(is_live=False)
-    world.portal_tokens.fresh("a1", "u1")
+    world.portal_tokens.get("a1", "u1")
     world.hubspot.add_account(OTHER, records={})
     token = world.hubspot.issue_token(OTHER).value
     world.store_token(access_token=SecretStr(token))
 
-    assert world.portal_tokens.fresh("a1", "u1").hub_id == OTHER
+    assert world.portal_tokens.get("a1", "u1").hub_id == OTHER
 
 
 def test_hubspot_is_asked_again_after_a_minute_where_it_did_not_tell(world: AccountWorld) -> None:
@@ -336,10 +336,10 @@ def test_hubspot_is_asked_again_after_a_minute_where_it_did_not_tell(world: Acco
     world.hubspot.fail_next(type=INFORMATION, status=503)
     source = world.portal_tokens
 
-    assert source.fresh("a1", "u1").hub_id is None
-    assert source.fresh("a1", "u1").hub_id is None
+    assert source.get("a1", "u1").hub_id is None
+    assert source.get("a1", "u1").hub_id is None
     world.clock.advance(61)
-    assert source.fresh("a1", "u1").hub_id == WORLD_HUB
+    assert source.get("a1", "u1").hub_id == WORLD_HUB
     assert world.calls(INFORMATION) == [503, 200]
 
 
@@ -347,7 +347,7 @@ def test_the_portal_of_an_account_is_the_last_one_known_until_another_is_told(wo
     world.store_token()
     present = ConnectedPortals(connections=world.connections, tokens=world.tokens, portals=world.portals)
     assert present.present("a1", "u1") is None
-    world.portal_tokens.fresh("a1", "u1")
+    world.portal_tokens.get("a1", "u1")
     assert (present.connected("a1", "u1"), present.present("a1", "u1")) == (WORLD_HUB, WORLD_HUB)
 
     world.store_token(refresh_token=SecretStr("a new grant"))
@@ -495,7 +495,7 @@ def test_upkeep_removes_what_a_request_had_no_time_for(two: Workshop) -> None:
 
     assert not upkeep.remove("a1", HUB, within_s=2)
     for _ in range(RECORDS):
-        upkeep.make_up()
+        upkeep.recover_interrupted()
 
     assert two.portals.removals(limit=1) == []
     assert copied(two, HUB, Shown.ALL) == []

@@ -20,13 +20,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from sandbox.portal.accounts import DatedCursorForm, RecordTypeName
-from sandbox.portal.census import SERIES
-from sandbox.portal.cursors import CursorForm, FinalCursor
-from sandbox.portal.faults import RecipeName
-from sandbox.portal.hubspot import HubSpot
-from sandbox.portal.legacy import LEGACY_LISTS
-from sandbox.portal.mounting import mount
+from sandbox.fake_hubspot.accounts import DatedCursorForm, RecordTypeName
+from sandbox.fake_hubspot.crm.legacy_lists import LEGACY_LISTS
+from sandbox.fake_hubspot.faults.plan import RecipeName
+from sandbox.fake_hubspot.hubspot import HubSpot
+from sandbox.fake_hubspot.records.cursors import CursorForm, FinalCursor
+from sandbox.fake_hubspot.records.record_counts import SERIES
+from sandbox.fake_hubspot.transport.mounting import mount
 from tests.fakes.clock import ManualClock
 from tests.fakes.executor import HeldTasks
 from tests.fakes.executor import PowerCutError as TaskPowerCutError
@@ -181,7 +181,7 @@ class Run:
         in_a_write = dies and self.dice.random() < 0.5
         gone_after = self.dice.randrange(60) if dies and not in_a_write else None
         tasks = HeldTasks(self.dice, on_pause=self.shop.clock.advance, gone_after=gone_after)
-        limits = SliceLimits(pages=self.scene.slice_pages, seconds=20, most_lapses=1000)
+        limits = SliceLimits(pages=self.scene.slice_pages, seconds=20, most_abandoned_leases=1000)
         with self._mortal_store(dies=in_a_write):
             source = ShortPages(self.shop.source, self.dice, self.scene.shortest_share)
             exporter = self.shop.exporter(api=api, source=source, limits=limits, tasks=tasks, lanes=lanes)

@@ -23,7 +23,7 @@ def failed(retry_after_s: float | None = None, *, status: int | None = 502) -> R
     return RetryableHubSpotError("HubSpot answered", status=status, retry_after_s=retry_after_s)
 
 
-def job(*, attempts: int = 1, waited_s: float = 0.0, page_size: int = 250, limit: int | None = None) -> Job:
+def job(*, attempts: int = 1, backoff_s: float = 0.0, page_size: int = 250, limit: int | None = None) -> Job:
     return Job(
         job_id="j1",
         account_id="a1",
@@ -34,14 +34,14 @@ def job(*, attempts: int = 1, waited_s: float = 0.0, page_size: int = 250, limit
         created_at=NOW,
         updated_at=NOW,
         status=JobStatus.RUNNING,
-        patience=Patience(attempts=attempts, waited_s=waited_s),
+        patience=Patience(attempts=attempts, backoff_s=backoff_s),
     )
 
 
 def delay_s(
-    error: RetryableHubSpotError, *, attempts: int = 1, waited_s: float = 0.0, jitter: float = 0.5, at: datetime = NOW
+    error: RetryableHubSpotError, *, attempts: int = 1, backoff_s: float = 0.0, jitter: float = 0.5, at: datetime = NOW
 ) -> float | None:
-    return POLICY.delay_s(error, job(attempts=attempts, waited_s=waited_s), at=at, jitter=jitter)
+    return POLICY.delay_s(error, job(attempts=attempts, backoff_s=backoff_s), at=at, jitter=jitter)
 
 
 def test_the_delay_doubles_up_to_its_ceiling() -> None:
@@ -79,8 +79,8 @@ def test_after_a_failure_the_longer_of_advice_and_back_off_counts() -> None:
 
 def test_patience_since_the_last_page_has_an_end_that_counts_all_waits() -> None:
     assert delay_s(failed(61, status=429)) is None
-    assert delay_s(failed(10, status=429), waited_s=50) == 10
-    assert delay_s(failed(10, status=429), waited_s=51) is None
+    assert delay_s(failed(10, status=429), backoff_s=50) == 10
+    assert delay_s(failed(10, status=429), backoff_s=51) is None
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_every_kind_of_job_that_asks_hubspot_has_a_policy_that_ends(kind: JobKin
     for attempts in (policy.most_attempts, 10**6):
         assert policy.delay_s(failed(), job(attempts=attempts), at=NOW, jitter=0.0) is None
     endless = RateLimitedError("Slow down", status=429, retry_after_s=1.0)
-    assert policy.delay_s(endless, job(waited_s=timedelta(days=3).total_seconds()), at=NOW, jitter=0.0) is None
+    assert policy.delay_s(endless, job(backoff_s=timedelta(days=3).total_seconds()), at=NOW, jitter=0.0) is None
 
 
 def test_a_large_page_that_hubspot_cannot_answer_is_halved_at_once_and_a_small_one_when_it_fails_again() -> None:
@@ -110,7 +110,7 @@ def test_a_large_page_that_hubspot_cannot_answer_is_halved_at_once_and_a_small_o
     assert smaller_page(broken, job(page_size=15, attempts=2)) == 10
     assert smaller_page(broken, job(page_size=10, attempts=2)) is None
     assert smaller_page(failed(status=502), job(attempts=9)) is None
-    assert smaller_page(broken, replace(job(), patience=Patience(most_a_page=125))) == 62
+    assert smaller_page(broken, replace(job(), patience=Patience(page_size_cap=125))) == 62
 
 
 @pytest.mark.parametrize(

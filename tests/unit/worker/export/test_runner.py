@@ -43,11 +43,11 @@ class Waits:
         *,
         hub_id: int | None = None,  # noqa: ARG002 - the seam's
         within_s: float,
-        is_spare: bool = False,  # noqa: ARG002 - the seam's
+        low_priority: bool = False,  # noqa: ARG002 - the seam's
     ) -> Reservation:
         wait_s = self.seconds.pop(0) if self.seconds else 0.0
         self.booked += wait_s <= within_s
-        return Reservation(wait_s=wait_s, is_booked=wait_s <= within_s)
+        return Reservation(wait_s=wait_s, is_granted=wait_s <= within_s)
 
     def learn(self, _account_id: str, quota: Quota, *, hub_id: int | None = None) -> None:  # noqa: ARG002 - the seam's
         self.learnt.append(quota)
@@ -256,7 +256,7 @@ def test_patience_has_an_end(shop: Workshop) -> None:
 def test_pages_that_hubspot_cannot_answer_are_asked_for_in_smaller_ones(shop: Workshop) -> None:
     shop.hubspot.fail_next("internal_json", type="contacts", page_size_over=30, times=None)
     shop.run_until_finished(shop.add_job())
-    assert (shop.job().status, shop.job().most_a_page) == (JobStatus.SUCCEEDED, 25)
+    assert (shop.job().status, shop.job().page_size_cap) == (JobStatus.SUCCEEDED, 25)
     assert shop.stored_ids() == shop.ids_in_hubspot()
 
 
@@ -277,10 +277,10 @@ def test_each_call_has_its_own_place_in_the_limit(shop: Workshop) -> None:
             *,
             hub_id: int | None = None,  # noqa: ARG002 - the seam's
             within_s: float,
-            is_spare: bool = False,  # noqa: ARG002 - the seam's
+            low_priority: bool = False,  # noqa: ARG002 - the seam's
         ) -> Reservation:
             asked.append(within_s)
-            return Reservation(wait_s=0.0, is_booked=True)
+            return Reservation(wait_s=0.0, is_granted=True)
 
     early = Interrupted(shop.source, after_call=2, happening=shop.end_access_tokens)
     shop.exporter(source=early, limiter=Counting()).run_slice(shop.add_job())
@@ -414,7 +414,7 @@ def test_what_takes_too_long_is_asked_for_in_smaller_pages(shop: Workshop, recip
     shop.hubspot.fail_next(recipe, type="contacts", page_size_over=25, times=None)  # type: ignore[arg-type]
     shop.run_until_finished(shop.add_job(kind=kind))
     assert shop.job().status is JobStatus.SUCCEEDED
-    assert shop.job().most_a_page == 25
+    assert shop.job().page_size_cap == 25
     if kind is JobKind.EXPORT:
         assert shop.stored_ids() == shop.ids_in_hubspot()
 
@@ -501,9 +501,9 @@ class Permits(Waits):
         self._expired = expired
 
     def reserve(
-        self, account_id: str, *, hub_id: int | None = None, within_s: float, is_spare: bool = False
+        self, account_id: str, *, hub_id: int | None = None, within_s: float, low_priority: bool = False
     ) -> Reservation:
-        place = super().reserve(account_id, hub_id=hub_id, within_s=within_s, is_spare=is_spare)
+        place = super().reserve(account_id, hub_id=hub_id, within_s=within_s, low_priority=low_priority)
         self.given.append(NotedPermit(is_expired=len(self.given) in self._expired))
         return replace(place, permit=self.given[-1])
 
@@ -573,10 +573,10 @@ def test_whatever_keeps_a_call_from_its_answer_closes_its_permit(shop: Workshop,
 def test_a_worker_that_stops_while_it_waits_for_its_place_closes_its_permit(shop: Workshop) -> None:
     class Stopping(Permits):
         def reserve(
-            self, account_id: str, *, hub_id: int | None = None, within_s: float, is_spare: bool = False
+            self, account_id: str, *, hub_id: int | None = None, within_s: float, low_priority: bool = False
         ) -> Reservation:
             shop.stopping.set()
-            place = super().reserve(account_id, hub_id=hub_id, within_s=within_s, is_spare=is_spare)
+            place = super().reserve(account_id, hub_id=hub_id, within_s=within_s, low_priority=low_priority)
             return replace(place, wait_s=0.2)
 
     limiter = Stopping()

@@ -16,7 +16,7 @@ from tests.unit.worker.workshop import HUB, LEASE_S, PAGES, RECORDS, Interrupted
 from worker.export.context import SliceLimits
 from worker.export.interfaces import CrmSource, FetchedPage, PageQuery
 from worker.jobs.job import Job
-from worker.jobs.lanes import Block
+from worker.jobs.lanes import PageRun
 from worker.jobs.receipt import Receipt
 from worker.jobs.status import JobKind, JobStatus
 from worker.lifecycle.actions import JobActions
@@ -196,7 +196,7 @@ def test_ids_that_come_in_no_order_are_counted_one_by_one(shop: Workshop) -> Non
 
 def test_a_count_that_breaks_costs_the_proof_and_not_the_job(shop: Workshop) -> None:
     class Rotten(InMemoryPageStore):
-        def all(self, job_id: str, *, counted: Sequence[Block] | None = None) -> Iterator[Page]:
+        def all(self, job_id: str, *, counted: Sequence[PageRun] | None = None) -> Iterator[Page]:
             raise ValueError(f"a page of {job_id} in {counted} cannot be read")
 
     shop.pages = Rotten()

@@ -11,10 +11,10 @@ import pytest
 import responses
 from pydantic import SecretStr
 
-from sandbox.portal.accounts import DatedCursorForm
-from sandbox.portal.cursors import CursorForm
-from sandbox.portal.hubspot import HubSpot
-from sandbox.portal.mounting import mount
+from sandbox.fake_hubspot.accounts import DatedCursorForm
+from sandbox.fake_hubspot.hubspot import HubSpot
+from sandbox.fake_hubspot.records.cursors import CursorForm
+from sandbox.fake_hubspot.transport.mounting import mount
 from worker.errors import CursorLostError, RetryableHubSpotError
 from worker.export.interfaces import CrmSource, PageQuery
 from worker.hubspot.client import DatedClient, LegacyClient

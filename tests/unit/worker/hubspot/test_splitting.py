@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from sandbox.portal import hubspot as portal
+from sandbox.fake_hubspot import hubspot as portal
 from tests.unit.worker.export.lanes.test_reader import IN_LANES, LANES, PAGE, Bench
 from tests.unit.worker.export.lanes.test_reader import RECORDS as IN_ALL
 from tests.unit.worker.export.test_api_change import gone
@@ -273,7 +273,7 @@ def test_lanes_read_pages_that_take_several_calls(bench: Bench) -> None:
 
     bench.require_whole()
     pages = bench.job.progress.pages
-    assert bench.job.blocks
+    assert bench.job.page_runs
     assert 2 * pages <= bench.receipt.calls["200"] <= 2 * pages * 1.1
 
 

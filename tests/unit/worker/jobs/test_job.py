@@ -117,11 +117,11 @@ def test_the_limit_makes_the_job_complete_and_the_last_call_asks_for_no_more_tha
 
 
 def test_a_page_is_never_asked_for_larger_than_hubspot_was_found_to_manage() -> None:
-    assert replace(job(limit=150), patience=Patience(most_a_page=30)).next_page_size == 30
+    assert replace(job(limit=150), patience=Patience(page_size_cap=30)).next_page_size == 30
 
 
 def test_smaller_pages_grow_again_now_and_then() -> None:
-    shrunk, sizes = replace(job(), patience=Patience(most_a_page=20)), []
+    shrunk, sizes = replace(job(), patience=Patience(page_size_cap=20)), []
     for _ in range(200):
         shrunk = shrunk.advance(page(1), at=LATER)
         sizes.append(shrunk.next_page_size)
@@ -169,7 +169,7 @@ def test_what_failed_or_was_cancelled_can_be_retried_from_where_it_stood_and_not
         moved,
         status=status,
         error=JobError.of(TokenNotFoundError()),
-        patience=Patience(attempts=9, lapses=2, waited_s=9),
+        patience=Patience(attempts=9, abandoned_leases=2, backoff_s=9),
     )
     if status not in {JobStatus.FAILED, JobStatus.CANCELLED}:
         with pytest.raises(IllegalChangeError, match=str(status)):
@@ -177,7 +177,13 @@ def test_what_failed_or_was_cancelled_can_be_retried_from_where_it_stood_and_not
         return
     again = replace(stopped, finished_at=NOW).expire(after=timedelta(days=1)).retry(at=LATER)
     assert (again.status, again.progress, again.resumes) == (JobStatus.QUEUED, moved.progress, 1)
-    assert (again.error, again.finished_at, again.expires_at, again.attempts, again.lapses) == (None, None, None, 0, 0)
+    assert (again.error, again.finished_at, again.expires_at, again.attempts, again.abandoned_leases) == (
+        None,
+        None,
+        None,
+        0,
+        0,
+    )
     assert again.retention.pages_expire_at == NOW + timedelta(days=1)
 
 

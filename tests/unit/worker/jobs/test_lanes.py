@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.jobs.lanes import PAGES_A_LANE, Block, Lane, Lanes, gaps_between, is_among, numbers_of
+from worker.jobs.lanes import PAGES_A_LANE, Lane, Lanes, PageRun, gaps_between, is_among, numbers_of
 from worker.jobs.mongo.lanes import lanes_from_document
 from worker.jobs.totals import ExportTotals
 from worker.records.cursor import Cursor
@@ -17,14 +17,14 @@ from worker.records.cursor import Cursor
 PAGE = 100
 
 
-def tally(ids: Sequence[int]) -> ExportTotals:
+def totals(ids: Sequence[int]) -> ExportTotals:
     return ExportTotals().after_page(ids, api="legacy")
 
 
 def begun(pages: int = 10, *, distance: int = 10) -> Lanes:
     """Return lanes of a sequential read: so many pages of ids with such a distance."""
     ids = range(distance, distance * (pages * PAGE + 1), distance)
-    return Lanes.of_first(cursor=Cursor(after_id=ids[-1]), pages=pages, tally=tally(ids))
+    return Lanes.of_first(cursor=Cursor(after_id=ids[-1]), pages=pages, totals=totals(ids))
 
 
 def split(lanes: Lanes, *, wasted: int = 0) -> Lanes:
@@ -38,7 +38,7 @@ def with_page(lanes: Lanes, after: int, ids: Sequence[int]) -> Lanes:
     lane = lanes.find(after)
     assert lane is not None
     lanes, lane = lanes.numbered(lane)
-    moved = lane.moved(ids[-1], has_more=True).with_page(lane.tally.after_page(ids, api="legacy"))
+    moved = lane.moved(ids[-1], has_more=True).with_page(lane.totals.after_page(ids, api="legacy"))
     return lanes.with_lane(moved)
 
 
@@ -49,7 +49,7 @@ def ranges(lanes: Lanes) -> list[tuple[int, int | None]]:
 def test_the_first_new_lane_looks_for_the_end_further_ahead_than_what_is_read() -> None:
     lanes = split(begun())
     assert ranges(lanes) == [(0, 29_980), (29_980, None)]
-    assert lanes.first.place == 10_000
+    assert lanes.first.read_through == 10_000
 
 
 def test_the_end_is_looked_for_in_leaps_that_grow() -> None:
@@ -101,7 +101,9 @@ def test_the_lane_with_the_most_left_is_split_in_the_middle() -> None:
 def test_a_gap_is_not_taken_for_as_many_records_as_would_fill_it() -> None:
     far = 10**12
     lanes = split(begun(40))
-    lanes = Lanes(parts=(replace(lanes.first, until=far), Lane(after=far, until=None, place=far, has_more=False)))
+    lanes = Lanes(
+        parts=(replace(lanes.first, until=far), Lane(after=far, until=None, read_through=far, has_more=False))
+    )
 
     assert split(lanes).parts[1].after < 40_000 * 4
 
@@ -111,9 +113,9 @@ def test_a_gap_is_not_taken_for_as_many_records_as_would_fill_it() -> None:
     [
         Lanes(parts=(replace(begun().first, until=10_000 + 3 * PAGE * 10),)),
         Lanes(parts=(replace(begun().first, has_more=False),)),
-        Lanes(parts=(replace(begun().first, tally=tally([7])),)),
+        Lanes(parts=(replace(begun().first, totals=totals([7])),)),
         Lanes(parts=begun().parts, made=99),
-        Lanes.of_first(cursor=Cursor(after_id=2**62), pages=10, tally=tally([1, 2**62])),
+        Lanes.of_first(cursor=Cursor(after_id=2**62), pages=10, totals=totals([1, 2**62])),
     ],
     ids=["little left", "nothing left", "unknown distance", "no number left", "beyond all ids"],
 )
@@ -140,24 +142,28 @@ def test_the_open_end_is_taken_in_last_and_only_when_all_is_read() -> None:
     lanes = lanes.with_lane(replace(lanes.first, has_more=False)).with_lane(replace(lanes.parts[-1], has_more=False))
     first, last = lanes.parts
 
-    assert lanes.to_take_in(is_at_end=False) == first
-    lanes = lanes.taken_in()
-    assert lanes.to_take_in(is_at_end=False) is None
-    assert lanes.to_take_in(is_at_end=True) == last
+    assert lanes.next_to_merge(is_at_end=False) == first
+    lanes = lanes.with_merged()
+    assert lanes.next_to_merge(is_at_end=False) is None
+    assert lanes.next_to_merge(is_at_end=True) == last
     assert not lanes.are_one
-    lanes = lanes.taken_in()
+    lanes = lanes.with_merged()
 
     assert lanes.are_one
-    assert (lanes.pages, lanes.records, lanes.first.blocks) == (11, 1002, ((0, 10), (PAGES_A_LANE, 1)))
-    assert (lanes.first.tally.first_id, lanes.first.tally.last_id, lanes.first.tally.order) == (10, 30_010, "ascending")
-    assert lanes.to_take_in(is_at_end=True) is None
+    assert (lanes.pages, lanes.records, lanes.first.page_runs) == (11, 1002, ((0, 10), (PAGES_A_LANE, 1)))
+    assert (lanes.first.totals.first_id, lanes.first.totals.last_id, lanes.first.totals.order) == (
+        10,
+        30_010,
+        "ascending",
+    )
+    assert lanes.next_to_merge(is_at_end=True) is None
 
 
 def test_a_lane_that_is_not_read_is_not_taken_in() -> None:
     lanes = with_page(split(begun()), 29_980, [30_000, 30_010])
-    assert lanes.to_take_in(is_at_end=False) is None
-    lanes = lanes.with_lane(replace(lanes.first, has_more=False)).taken_in()
-    assert lanes.to_take_in(is_at_end=True) is None
+    assert lanes.next_to_merge(is_at_end=False) is None
+    lanes = lanes.with_lane(replace(lanes.first, has_more=False)).with_merged()
+    assert lanes.next_to_merge(is_at_end=True) is None
 
 
 def test_what_a_dead_worker_may_have_stored_ahead_has_numbers_that_are_known() -> None:
@@ -170,14 +176,14 @@ def test_what_a_dead_worker_may_have_stored_ahead_has_numbers_that_are_known() -
 def test_pages_stay_counted_when_their_lane_is_taken_in() -> None:
     lanes = with_page(split(begun()), 29_980, [30_000, 30_010])
     counted = lanes.counted_pages
-    lanes = lanes.with_lane(replace(lanes.first, has_more=False)).taken_in()
+    lanes = lanes.with_lane(replace(lanes.first, has_more=False)).with_merged()
     assert lanes.counted_pages == counted
-    lanes = lanes.with_lane(replace(lanes.parts[1], has_more=False)).taken_in()
-    assert lanes.counted_pages == counted == lanes.first.blocks
+    lanes = lanes.with_lane(replace(lanes.parts[1], has_more=False)).with_merged()
+    assert lanes.counted_pages == counted == lanes.first.page_runs
 
 
 @pytest.mark.parametrize(
-    ("blocks", "gaps"),
+    ("page_runs", "gaps"),
     [
         ([], [(0, None)]),
         ([(0, 0)], [(0, None)]),
@@ -188,17 +194,17 @@ def test_pages_stay_counted_when_their_lane_is_taken_in() -> None:
     ],
 )
 def test_a_number_is_in_a_block_or_in_a_gap_and_never_in_both(
-    blocks: list[Block], gaps: list[tuple[int, int | None]]
+    page_runs: list[PageRun], gaps: list[tuple[int, int | None]]
 ) -> None:
-    assert list(gaps_between(blocks)) == gaps
+    assert list(gaps_between(page_runs)) == gaps
     for number in range(12):
         in_gap = any(first <= number and (end is None or number < end) for first, end in gaps)
-        assert in_gap is not is_among(blocks, number)
+        assert in_gap is not is_among(page_runs, number)
 
 
 def test_a_retry_has_fresh_patience_in_every_lane() -> None:
     lanes = split(begun())
-    tired = Lanes(parts=tuple(replace(lane, attempts=9, waited_s=99.0) for lane in lanes.parts))
+    tired = Lanes(parts=tuple(replace(lane, attempts=9, backoff_s=99.0) for lane in lanes.parts))
     assert (tired.attempts, tired.with_fresh_patience()) == (9, lanes)
 
 
@@ -206,11 +212,11 @@ def test_a_retry_has_fresh_patience_in_every_lane() -> None:
     ("ids", "until", "own"), [([1, 2, 3], None, 3), ([1, 2, 3], 3, 3), ([1, 2, 3], 2, 2), ([4], 3, 0)]
 )
 def test_records_beyond_a_lanes_end_are_the_next_ones(ids: list[int], until: int | None, own: int) -> None:
-    assert Lane(after=0, until=until, place=0).count_within(ids) == own
+    assert Lane(after=0, until=until, read_through=0).count_within(ids) == own
 
 
 def test_a_lane_keeps_hubspots_offset_for_its_next_call_and_none_behind_its_end() -> None:
-    lane = Lane(after=0, until=None, place=7)
+    lane = Lane(after=0, until=None, read_through=7)
     assert lane.cursor == Cursor(after_id=7)
 
     moved = lane.moved(10, has_more=True, offset=12, api="legacy")
@@ -226,19 +232,19 @@ def test_lanes_that_were_stored_without_offsets_go_on_behind_their_places() -> N
 
 def test_what_has_no_order_is_not_split() -> None:
     with pytest.raises(ValueError, match="order"):
-        Lanes.of_first(cursor=Cursor(offset=7, api="legacy"), pages=10, tally=ExportTotals())
+        Lanes.of_first(cursor=Cursor(offset=7, api="legacy"), pages=10, totals=ExportTotals())
 
 
-blocks_of_pages = st.lists(st.integers(1, 5), max_size=6).map(
+page_runs_of_lanes = st.lists(st.integers(1, 5), max_size=6).map(
     lambda sizes: tuple((number * PAGES_A_LANE, size) for number, size in enumerate(sizes))
 )
 
 
-@given(blocks_of_pages)
-def test_pages_are_found_by_their_places_whatever_blocks_they_lie_in(blocks: tuple[Block, ...]) -> None:
-    in_order = [first + position for first, pages in blocks for position in range(pages)]
-    assert numbers_of(blocks, range(len(in_order))) == in_order
-    assert numbers_of(blocks, reversed(range(len(in_order)))) == in_order[::-1]
+@given(page_runs_of_lanes)
+def test_pages_are_found_by_their_places_whatever_blocks_they_lie_in(page_runs: tuple[PageRun, ...]) -> None:
+    in_order = [first + position for first, pages in page_runs for position in range(pages)]
+    assert numbers_of(page_runs, range(len(in_order))) == in_order
+    assert numbers_of(page_runs, reversed(range(len(in_order)))) == in_order[::-1]
 
 
 def test_without_blocks_a_page_has_the_number_of_its_place() -> None:

@@ -18,7 +18,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from worker.jobs.receipt import Facts, OffsetChain, Outcome, Receipt
+from worker.jobs.receipt import OffsetChain, Outcome, Receipt, ReceiptInputs
 from worker.jobs.totals import ExportTotals
 from worker.records.types import Offset
 
@@ -32,7 +32,7 @@ page_sizes = st.integers(min_value=1, max_value=31)
 class Changes(TypedDict, total=False):
     """Where a test differs from the usual inputs."""
 
-    tally: ExportTotals
+    totals: ExportTotals
     outcome: Outcome
     pages: int
     records: int
@@ -45,33 +45,33 @@ class Changes(TypedDict, total=False):
     is_of_two_lists: bool
 
 
-def tally_of(*pages: Sequence[int | None]) -> ExportTotals:
+def totals_of(*pages: Sequence[int | None]) -> ExportTotals:
     """Return the totals of pages, each of which came at the first call."""
-    tally = ExportTotals()
+    totals = ExportTotals()
     for ids in pages:
-        tally = tally.after_call(200).after_page(ids, api="legacy")
-    return tally
+        totals = totals.after_call(200).after_page(ids, api="legacy")
+    return totals
 
 
 def in_pages(ids: Sequence[int], size: int) -> ExportTotals:
-    return tally_of(*(ids[first : first + size] for first in range(0, len(ids), size)))
+    return totals_of(*(ids[first : first + size] for first in range(0, len(ids), size)))
 
 
 def receipt(**changes: Unpack[Changes]) -> Receipt:
     """Return the receipt of a whole export of two pages, except for these changes."""
-    tally = changes.get("tally", tally_of(IDS[:60], IDS[60:]))
+    totals = changes.get("totals", totals_of(IDS[:60], IDS[60:]))
     usual = Changes(
-        tally=tally,
+        totals=totals,
         outcome=Outcome.SUCCEEDED,
         pages=2,
-        records=tally.records,
+        records=totals.records,
         start=None,
         end=IDS[-1],
         has_more=False,
         limit=None,
         stored_pages=2,
     )
-    return Receipt.of(Facts(**(usual | changes)))
+    return Receipt.of(ReceiptInputs(**(usual | changes)))
 
 
 def through_mongodb(value: object) -> object:
@@ -79,14 +79,14 @@ def through_mongodb(value: object) -> object:
     return document["value"]
 
 
-# The tally
+# The totals
 
 
 @given(ids_of_records, st.randoms(use_true_random=False))
 def test_the_checksum_does_not_depend_on_the_order(ids: list[int], chance: Random) -> None:
     shuffled = chance.sample(ids, len(ids))
 
-    assert tally_of(shuffled).checksum == tally_of(ids).checksum
+    assert totals_of(shuffled).checksum == totals_of(ids).checksum
 
 
 @given(ids_of_records, page_sizes, page_sizes)
@@ -100,7 +100,7 @@ def test_totals_do_not_depend_on_the_page_size_but_for_its_calls(ids: list[int],
 def test_the_checksum_tells_other_ids_apart(ids: list[int], others: list[int]) -> None:
     assume(sorted(ids) != sorted(others))
 
-    assert tally_of(ids).checksum != tally_of(others).checksum
+    assert totals_of(ids).checksum != totals_of(others).checksum
 
 
 @given(st.lists(st.integers(min_value=0, max_value=50), max_size=12), page_sizes)
@@ -134,81 +134,81 @@ def test_all_totals_are_added_up() -> None:
 
 @given(ids_of_records, page_sizes)
 def test_records_and_calls_can_be_told_apart_and_put_together_again(ids: list[int], size: int) -> None:
-    tally = in_pages(ids, size).after_refetch().after_retry(500)
-    assert tally.start_over().merged_with(tally.of_records()) == tally
+    totals = in_pages(ids, size).after_refetch().after_retry(500)
+    assert totals.start_over().merged_with(totals.of_records()) == totals
 
 
 def test_the_checksum_is_the_documented_sum() -> None:
     digests = [sha256(text).digest() for text in (b"501", b"502")]
 
     expected = sum(int.from_bytes(digest, "big") for digest in digests) % 2**256
-    assert tally_of([501, 502]).checksum == f"{expected:064x}"
+    assert totals_of([501, 502]).checksum == f"{expected:064x}"
 
 
 def test_the_checksum_stays_64_digits_long_when_the_sum_runs_over() -> None:
-    many = tally_of(range(1000))
+    many = totals_of(range(1000))
 
     assert re.fullmatch("[0-9a-f]{64}", many.checksum)
     assert many.checksum == in_pages(range(1000), 7).checksum
 
 
 def test_the_first_and_the_last_id_are_those_of_records_that_have_one() -> None:
-    tally = tally_of([None, 5, 7], [], [9, None], [None])
+    totals = totals_of([None, 5, 7], [], [9, None], [None])
 
-    assert (tally.first_id, tally.last_id) == (5, 9)
-    assert (tally.records, tally.ids, tally.ids_unreadable, tally.order) == (6, 3, 3, "ascending")
+    assert (totals.first_id, totals.last_id) == (5, 9)
+    assert (totals.records, totals.ids, totals.ids_unreadable, totals.order) == (6, 3, 3, "ascending")
 
 
 def test_records_beyond_what_was_asked_for_do_not_count() -> None:
-    tally = ExportTotals().after_page([1, 2, None, 4], most=2, api="legacy")
+    totals = ExportTotals().after_page([1, 2, None, 4], most=2, api="legacy")
 
-    assert (tally.records, tally.last_id, tally.ids_unreadable, tally.left_off) == (2, 2, 0, 2)
-    assert tally.checksum == tally_of([1, 2]).checksum
+    assert (totals.records, totals.last_id, totals.ids_unreadable, totals.left_off) == (2, 2, 0, 2)
+    assert totals.checksum == totals_of([1, 2]).checksum
 
 
 def test_calls_and_retries_are_counted_by_status() -> None:
-    tally = ExportTotals()
+    totals = ExportTotals()
     for status in (200, 429, None, 200, None):
-        tally = tally.after_call(status)
-    tally = tally.after_retry(429).after_retry(None).after_retry(None)
+        totals = totals.after_call(status)
+    totals = totals.after_retry(429).after_retry(None).after_retry(None)
 
-    assert tally.calls == {"200": 2, "429": 1, "none": 2}
-    assert tally.retries == {"429": 1, "none": 2}
+    assert totals.calls == {"200": 2, "429": 1, "none": 2}
+    assert totals.retries == {"429": 1, "none": 2}
 
 
 def test_the_apis_are_kept_in_the_order_of_their_use() -> None:
-    tally = ExportTotals()
+    totals = ExportTotals()
     for api in ("legacy", "legacy", "dated", "legacy"):
-        tally = tally.after_page([], api=api)
+        totals = totals.after_page([], api=api)
 
-    assert tally.apis == ("legacy", "dated")
+    assert totals.apis == ("legacy", "dated")
 
 
 def test_pages_fetched_again_are_counted() -> None:
-    tally = (
+    totals = (
         ExportTotals()
         .after_page([1], was_refetched=True, api="legacy")
         .after_page([2], was_refetched=False, api="legacy")
     )
 
-    assert tally.refetched_pages == 1
+    assert totals.refetched_pages == 1
 
 
 def test_a_job_that_starts_over_forgets_its_records_and_remembers_its_calls() -> None:
-    tally = tally_of([1, 2]).after_call(429).after_retry(429).after_page([3], was_refetched=True, api="legacy")
+    totals = totals_of([1, 2]).after_call(429).after_retry(429).after_page([3], was_refetched=True, api="legacy")
 
-    assert tally.start_over() == ExportTotals(refetched_pages=1, calls={"200": 1, "429": 1}, retries={"429": 1})
+    assert totals.start_over() == ExportTotals(refetched_pages=1, calls={"200": 1, "429": 1}, retries={"429": 1})
 
 
 # The receipt
 
 
 def test_a_whole_export_is_complete_and_says_what_it_is_made_of() -> None:
-    tally = ExportTotals().after_call(429).after_retry(429)
-    tally = tally.after_call(200).after_page(IDS[:60], api="legacy", properties=["email"])
-    tally = tally.after_call(200).after_page(IDS[60:], was_refetched=True, api="dated", properties=["email"])
+    totals = ExportTotals().after_call(429).after_retry(429)
+    totals = totals.after_call(200).after_page(IDS[:60], api="legacy", properties=["email"])
+    totals = totals.after_call(200).after_page(IDS[60:], was_refetched=True, api="dated", properties=["email"])
 
-    assert receipt(tally=tally) == Receipt(
+    assert receipt(totals=totals) == Receipt(
         complete=True,
         incomplete_because=None,
         pages=2,
@@ -218,7 +218,7 @@ def test_a_whole_export_is_complete_and_says_what_it_is_made_of() -> None:
         first_id=IDS[0],
         last_id=IDS[-1],
         offsets=OffsetChain(start=None, end=IDS[-1], closed=True),
-        checksum="sha256-sum:" + tally_of(IDS).checksum,
+        checksum="sha256-sum:" + totals_of(IDS).checksum,
         refetched_pages=1,
         calls={"200": 2, "429": 1},
         retries={"429": 1},
@@ -228,19 +228,19 @@ def test_a_whole_export_is_complete_and_says_what_it_is_made_of() -> None:
 
 
 def test_an_empty_account_is_complete() -> None:
-    empty = receipt(tally=tally_of([]), pages=1, stored_pages=1, end=None)
+    empty = receipt(totals=totals_of([]), pages=1, stored_pages=1, end=None)
 
     assert (empty.complete, empty.distinct_ids, empty.first_id, empty.last_id) == (True, 0, None, None)
 
 
 def test_ids_that_only_fall_are_proven_distinct_as_well() -> None:
-    falling = receipt(tally=tally_of(IDS[:39:-1], IDS[39::-1]))
+    falling = receipt(totals=totals_of(IDS[:39:-1], IDS[39::-1]))
 
     assert (falling.complete, falling.distinct_ids, falling.first_id) == (True, 100, IDS[-1])
 
 
 def test_ids_out_of_order_are_complete_once_they_were_counted() -> None:
-    counted = receipt(tally=tally_of([2, 1, 3]), distinct=3)
+    counted = receipt(totals=totals_of([2, 1, 3]), distinct=3)
 
     assert (counted.complete, counted.distinct_ids, counted.duplicates) == (True, 3, 0)
 
@@ -281,12 +281,12 @@ def test_an_open_chain_is_not_complete_and_says_why(changes: Changes, reason: st
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        (Changes(tally=tally_of([1, 2], [2, 3]), distinct=3), "1 record came with an id that had come before"),
-        (Changes(tally=tally_of([1, 1, 1])), "the ids came out of order and were not counted, so nothing shows"),
-        (Changes(tally=tally_of([1, None, None, 4])), "2 records came without an id"),
+        (Changes(totals=totals_of([1, 2], [2, 3]), distinct=3), "1 record came with an id that had come before"),
+        (Changes(totals=totals_of([1, 1, 1])), "the ids came out of order and were not counted, so nothing shows"),
+        (Changes(totals=totals_of([1, None, None, 4])), "2 records came without an id"),
         (Changes(records=130), "the account of ids covers 100 records, not 130"),
         (
-            Changes(tally=ExportTotals().after_page([1, 2, 3], most=2, api="legacy"), limit=2),
+            Changes(totals=ExportTotals().after_page([1, 2, 3], most=2, api="legacy"), limit=2),
             "HubSpot sent 1 record more than the limit, left off here",
         ),
     ],
@@ -300,19 +300,19 @@ def test_doubtful_records_make_a_closed_chain_incomplete(changes: Changes, reaso
 
 
 def test_duplicates_are_counted_exactly() -> None:
-    doubled = receipt(tally=tally_of(IDS, IDS[40:]), distinct=100)
+    doubled = receipt(totals=totals_of(IDS, IDS[40:]), distinct=100)
 
     assert (doubled.records, doubled.distinct_ids, doubled.duplicates) == (160, 100, 60)
 
 
 def test_a_count_that_nobody_made_is_not_given() -> None:
-    uncounted = receipt(tally=tally_of([1, 3, 2]))
+    uncounted = receipt(totals=totals_of([1, 3, 2]))
 
     assert (uncounted.distinct_ids, uncounted.duplicates) == (None, None)
 
 
 def test_every_reason_is_named() -> None:
-    reason = receipt(start=7, has_more=True, limit=100, stored_pages=0, tally=tally_of([None, 3, 3]), distinct=1)
+    reason = receipt(start=7, has_more=True, limit=100, stored_pages=0, totals=totals_of([None, 3, 3]), distinct=1)
 
     assert reason.incomplete_because == (
         "the export began at offset 7, not at the start; a limit of 100 records was asked for, and HubSpot has more; "
@@ -322,7 +322,7 @@ def test_every_reason_is_named() -> None:
 
 
 def test_a_job_that_never_fetched_a_page_has_a_receipt_too() -> None:
-    nothing = receipt(tally=ExportTotals(), outcome=Outcome.FAILED, pages=0, stored_pages=0, has_more=True, end=None)
+    nothing = receipt(totals=ExportTotals(), outcome=Outcome.FAILED, pages=0, stored_pages=0, has_more=True, end=None)
 
     assert (nothing.complete, nothing.records, nothing.offsets.closed) == (False, 0, False)
 
@@ -338,7 +338,7 @@ def plain_parts(value: object) -> set[type]:
     return {type(value)}
 
 
-@pytest.mark.parametrize("stored", [ExportTotals(), tally_of([2**62, None]).after_retry(None), tally_of([1, 3, 2])])
+@pytest.mark.parametrize("stored", [ExportTotals(), totals_of([2**62, None]).after_retry(None), totals_of([1, 3, 2])])
 def test_totals_come_back_from_mongodb_unchanged(stored: ExportTotals) -> None:
     assert plain_parts(asdict(stored)) <= {dict, list, str, int, type(None)}
     back = ExportTotals.from_stored(through_mongodb(asdict(stored)))
@@ -350,7 +350,7 @@ def test_totals_come_back_from_mongodb_unchanged(stored: ExportTotals) -> None:
 @pytest.mark.parametrize(
     "stored",
     [
-        receipt(tally=ExportTotals().after_page([1], api="legacy", properties=["x"])),
+        receipt(totals=ExportTotals().after_page([1], api="legacy", properties=["x"])),
         receipt(start="abc", has_more=True),
     ],
 )
@@ -368,8 +368,8 @@ def test_totals_that_were_stored_before_a_field_existed_can_be_read() -> None:
 
 
 def test_the_lines_in_the_reference_compute_the_checksum() -> None:
-    blocks = re.findall(r"```python\n(.*?)```", REFERENCE.read_text(encoding="utf-8"), re.DOTALL)
-    (lines,) = [block for block in blocks if "sha256-sum" in block]
+    page_runs = re.findall(r"```python\n(.*?)```", REFERENCE.read_text(encoding="utf-8"), re.DOTALL)
+    (lines,) = [block for block in page_runs if "sha256-sum" in block]
     records = "".join(json.dumps({"vid": number}) + "\n" for number in reversed(IDS))
 
     run = subprocess.run([sys.executable, "-c", lines], input=records, capture_output=True, text=True, check=True)
@@ -378,7 +378,7 @@ def test_the_lines_in_the_reference_compute_the_checksum() -> None:
 
 
 def test_a_page_that_does_not_say_whether_there_is_more_proves_no_end() -> None:
-    unsaid = receipt(tally=tally_of(IDS[:60]).after_page(IDS[60:], says_more=False, api="legacy"))
+    unsaid = receipt(totals=totals_of(IDS[:60]).after_page(IDS[60:], says_more=False, api="legacy"))
     assert (unsaid.complete, unsaid.incomplete_because) == (False, "1 page did not say whether there is more")
 
 

@@ -13,7 +13,7 @@ from worker.errors import ExportError, FatalHubSpotError, ReconnectRequiredError
 from worker.jobs.estimate import Basis, Estimate
 from worker.jobs.job import Job, Progress, child_id
 from worker.jobs.progress import Patience, Retention
-from worker.jobs.receipt import Facts, Outcome, Receipt
+from worker.jobs.receipt import Outcome, Receipt, ReceiptInputs
 from worker.jobs.request import Origin, SyncRequest
 from worker.jobs.status import IllegalChangeError, JobError, JobKind, JobStatus
 from worker.jobs.sync import follow, new_children, new_sync
@@ -52,9 +52,9 @@ def failed(child: Job, error: ExportError) -> Job:
 
 
 def receipt(outcome: Outcome = Outcome.SUCCEEDED, *ids: int) -> Receipt:
-    tally = ExportTotals().after_call(200).after_page(ids, api="legacy", properties=("email",))
-    facts = Facts(
-        tally=tally,
+    totals = ExportTotals().after_call(200).after_page(ids, api="legacy", properties=("email",))
+    facts = ReceiptInputs(
+        totals=totals,
         outcome=outcome,
         pages=1,
         records=len(ids),
@@ -261,7 +261,7 @@ def test_endings_are_counted_on_when_a_sync_that_was_retried_gets_children() -> 
 
     made = new_children(retried, at=after(2))
 
-    assert follow(replace(retried, is_expanded=True), made).ending > cancelled.ending
+    assert follow(replace(retried, is_expanded=True), made).run_number > cancelled.run_number
 
 
 def test_a_child_gets_no_end_of_its_own() -> None:

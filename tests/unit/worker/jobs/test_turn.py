@@ -164,12 +164,12 @@ def test_a_claim_by_a_turn_whose_answer_was_lost_is_undone(shop: Workshop) -> No
         exporter.take_turn(now(shop))
     shop.jobs.loses_answers_to_claims = False
 
-    exporter._keeper.look_after_all()  # noqa: SLF001 - what its thread does
+    exporter._keeper.renew_all()  # noqa: SLF001 - what its thread does
 
     assert shop.job().lease is None
     assert [job.job_id for job in shop.jobs.take_due(limit=9)] == ["j1"]
     exporter.take_turn(now(shop))
-    assert (shop.job().lapses, shop.job().progress.pages) == (0, PAGES)
+    assert (shop.job().abandoned_leases, shop.job().progress.pages) == (0, PAGES)
 
 
 def test_an_old_message_names_a_job_and_is_understood(shop: Workshop) -> None:

@@ -7,20 +7,22 @@ from dataclasses import replace
 import pytest
 
 from tests.fakes.clock import START
-from worker.jobs.webhook import MOST_ATTEMPTS, Delivery, Reply, Webhook, WebhookStatus
+from worker.jobs.webhook import MOST_ATTEMPTS, Delivery, DeliveryResult, Webhook, WebhookStatus
 
 DAY_S = 86_400.0
-FIRST = Webhook(url="https://hooks.example/", ending=0, attempts=1)
+FIRST = Webhook(url="https://hooks.example/", run_number=0, attempts=1)
 LAST = replace(FIRST, attempts=MOST_ATTEMPTS)
 
 
-def after(webhook: Webhook, reply: Reply) -> Webhook:
+def after(webhook: Webhook, reply: DeliveryResult) -> Webhook:
     return webhook.after(reply, event_id="evt_1", at=START, seconds=0.12345)
 
 
 def pauses(jitter: float) -> list[float]:
     """Return the pauses between attempts that all fail."""
-    tried = (after(replace(FIRST, attempts=number), Reply(status=500)) for number in range(1, MOST_ATTEMPTS + 1))
+    tried = (
+        after(replace(FIRST, attempts=number), DeliveryResult(status=500)) for number in range(1, MOST_ATTEMPTS + 1)
+    )
     found = [each.retry_in_s(advised_s=None, jitter=jitter) for each in tried]
     assert found.pop() is None
     return [each for each in found if each is not None]
@@ -28,7 +30,7 @@ def pauses(jitter: float) -> list[float]:
 
 @pytest.mark.parametrize("status", [200, 201, 202, 204, 299])
 def test_any_success_is_the_end(status: int) -> None:
-    told = after(FIRST, Reply(status=status))
+    told = after(FIRST, DeliveryResult(status=status))
 
     assert told.outcome is WebhookStatus.DELIVERED
     assert told.retry_in_s(advised_s=60, jitter=0) is None
@@ -39,7 +41,7 @@ def test_any_success_is_the_end(status: int) -> None:
 
 @pytest.mark.parametrize("status", [101, 300, 301, 302, 307, 400, 401, 403, 404, 422, 429, 500, 503])
 def test_any_other_answer_is_tried_again_and_a_redirect_is_one_of_them(status: int) -> None:
-    told = after(FIRST, Reply(status=status))
+    told = after(FIRST, DeliveryResult(status=status))
 
     assert told.outcome is WebhookStatus.PENDING
     assert told.retry_in_s(advised_s=None, jitter=0) == 10
@@ -47,23 +49,23 @@ def test_any_other_answer_is_tried_again_and_a_redirect_is_one_of_them(status: i
 
 
 def test_no_answer_is_tried_again_and_says_why() -> None:
-    told = after(FIRST, Reply(error="No answer came in time"))
+    told = after(FIRST, DeliveryResult(error="No answer came in time"))
 
     assert told.outcome is WebhookStatus.PENDING
     assert (told.deliveries[0].status, told.deliveries[0].error) == (None, "No answer came in time")
 
 
 def test_gone_is_final() -> None:
-    told = after(FIRST, Reply(status=410))
+    told = after(FIRST, DeliveryResult(status=410))
 
     assert told.outcome is WebhookStatus.FAILED
     assert told.retry_in_s(advised_s=60, jitter=0) is None
 
 
 def test_the_last_attempt_is_the_last_one_whatever_comes_of_it() -> None:
-    assert after(LAST, Reply(status=500)).outcome is WebhookStatus.FAILED
-    assert after(LAST, Reply(error="x")).outcome is WebhookStatus.FAILED
-    assert after(LAST, Reply(status=200)).outcome is WebhookStatus.DELIVERED
+    assert after(LAST, DeliveryResult(status=500)).outcome is WebhookStatus.FAILED
+    assert after(LAST, DeliveryResult(error="x")).outcome is WebhookStatus.FAILED
+    assert after(LAST, DeliveryResult(status=200)).outcome is WebhookStatus.DELIVERED
 
 
 def test_the_pauses_grow_fourfold_and_lie_in_the_upper_half_of_their_range() -> None:
@@ -78,7 +80,7 @@ def test_all_of_them_together_are_about_a_day() -> None:
 
 
 def test_a_destination_may_ask_for_a_longer_pause_but_not_for_ever() -> None:
-    refused = after(FIRST, Reply(status=503))
+    refused = after(FIRST, DeliveryResult(status=503))
 
     assert refused.retry_in_s(advised_s=120, jitter=0) == 120
     assert refused.retry_in_s(advised_s=1, jitter=0) == 10
@@ -88,6 +90,6 @@ def test_a_destination_may_ask_for_a_longer_pause_but_not_for_ever() -> None:
 def test_the_log_keeps_the_newest_attempts() -> None:
     webhook = FIRST
     for number in range(40):
-        webhook = after(replace(webhook, attempts=number), Reply(status=500))
+        webhook = after(replace(webhook, attempts=number), DeliveryResult(status=500))
 
     assert [each.attempt for each in webhook.deliveries] == list(range(24, 40))

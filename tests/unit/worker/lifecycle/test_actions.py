@@ -111,8 +111,8 @@ class Office:
     def delete(self) -> None:
         self.control.delete("j1", account_id="a1")
 
-    def make_up(self) -> None:
-        self.control.make_up(quiet_s=QUIET_S, limit=10)
+    def recover_interrupted(self) -> None:
+        self.control.recover_interrupted(quiet_s=QUIET_S, limit=10)
 
 
 @pytest.fixture
@@ -229,11 +229,11 @@ def test_a_cancel_that_was_made_is_no_failure_though_the_pages_cannot_be_reached
     assert office.cancel().status is JobStatus.CANCELLED
 
     office.pages.is_away = False
-    office.make_up()
+    office.recover_interrupted()
     assert office.job.expires_at is None
 
     office.clock.advance(QUIET_S + 1)
-    office.make_up()
+    office.recover_interrupted()
     assert office.job.expires_at == (office.job.finished_at or START) + TTL
     assert office.pages.expiries("j1") == {office.job.expires_at}
 
@@ -381,9 +381,9 @@ def test_a_delete_that_was_begun_is_no_failure_though_the_pages_cannot_be_reache
 
     office.pages.is_away = False
     office.clock.advance(QUIET_S + 1)
-    office.make_up()
+    office.recover_interrupted()
     assert office.pages.count("j1") == 0
-    assert office.jobs.take_unsettled(quiet_s=0, limit=10) == ([], [])
+    assert office.jobs.take_interrupted(quiet_s=0, limit=10) == ([], [])
 
 
 # Whatever is asked for

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from sandbox.portal.mounting import HUBSPOT_URL
+from sandbox.fake_hubspot.transport.mounting import HUBSPOT_URL
 from tests.contract.stores import finished_export
 from tests.fakes.stores import InMemoryJobStore
 from tests.unit.worker.account_world import HUB, AccountWorld
@@ -37,7 +37,7 @@ def planner(world: AccountWorld, jobs: InMemoryJobStore, *, is_dated: bool = Fal
     counter = SearchTotals(transport=Transport(), objects_url=f"{HUBSPOT_URL}/crm/objects/2026-09/")
     return Planner(
         PlannerTools(
-            facts=world.inspector,
+            facts=world.introspector,
             tokens=world.source,
             counter=counter if is_dated else None,
             jobs=jobs,

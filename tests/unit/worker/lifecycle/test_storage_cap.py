@@ -28,7 +28,7 @@ class World:
         )
 
     def end(self, size: int, *, account_id: str = "a1", status: JobStatus = JobStatus.SUCCEEDED) -> None:
-        self.jobs.add(replace(new_job(account_id=account_id), status=status, tally=ExportTotals(bytes=size)))
+        self.jobs.add(replace(new_job(account_id=account_id), status=status, totals=ExportTotals(bytes=size)))
 
 
 def test_below_four_fifths_nothing_is_said() -> None:

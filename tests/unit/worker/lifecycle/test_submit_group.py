@@ -121,7 +121,7 @@ def test_an_account_gets_no_more_jobs_than_it_has_room_for() -> None:
 
 def test_an_account_whose_storage_is_full_is_left_out() -> None:
     door = Door(most_bytes=1)
-    door.jobs.add(replace(new_job(account_id="a1"), status=JobStatus.SUCCEEDED, tally=ExportTotals(bytes=1)))
+    door.jobs.add(replace(new_job(account_id="a1"), status=JobStatus.SUCCEEDED, totals=ExportTotals(bytes=1)))
 
     assert [door.jobs.get(each, account_id="a2").account_id for each in door.store(*jobs_of("a1", "a2"))] == ["a2"]
 

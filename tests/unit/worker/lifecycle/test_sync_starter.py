@@ -62,8 +62,8 @@ def sweeper(shop: Workshop) -> Sweeps:
         jobs=shop.jobs,
         queue=shop.queue,
         clock=shop.clock,
-        duties=[partial(chores.follow_up, quiet_s=LOST_S, limit=500)],
-        chores=[partial(chores.make_up, quiet_s=QUIET_S, limit=500)],
+        duties=[partial(chores.recover_syncs, quiet_s=LOST_S, limit=500)],
+        chores=[partial(chores.recover_interrupted, quiet_s=QUIET_S, limit=500)],
     )
 
 

@@ -12,8 +12,8 @@ import msgspec
 import pytest
 from pydantic import SecretStr
 
-from sandbox.portal.accounts import DatedCursorForm
-from sandbox.portal.cursors import CursorForm, FinalCursor
+from sandbox.fake_hubspot.accounts import DatedCursorForm
+from sandbox.fake_hubspot.records.cursors import CursorForm, FinalCursor
 from tests.unit.worker.export.lanes.test_order import export
 from tests.unit.worker.workshop import HUB, Workshop
 from worker.export.context import SliceLimits
@@ -272,7 +272,7 @@ def test_an_old_job_that_read_the_legacy_api_goes_on_where_it_was(world: World, 
     ("apis", "api"), [((), "legacy"), (("legacy",), "legacy"), (("dated",), "dated"), (("legacy", "dated"), "dated")]
 )
 def test_the_api_of_an_old_jobs_offset_is_one_that_it_has_asked(apis: tuple[str, ...], api: str) -> None:
-    job = export(tally=replace(export().tally, apis=apis))
+    job = export(totals=replace(export().totals, apis=apis))
     assert job.cursor == Cursor(offset=7, api=api, after_id=7)
 
 
@@ -280,12 +280,14 @@ def test_the_api_of_an_old_jobs_offset_is_one_that_it_has_asked(apis: tuple[str,
 
 
 def test_a_job_without_a_page_is_where_its_caller_said() -> None:
-    assert export(progress=Progress(offset=901), tally=ExportTotals()).cursor == Cursor(offset=901)
+    assert export(progress=Progress(offset=901), totals=ExportTotals()).cursor == Cursor(offset=901)
 
 
 @pytest.mark.parametrize("ids", [[], [5], [7, 4], [1, 4, 4], [1, None, 7]])
 def test_what_has_no_order_of_ids_is_at_hubspots_offset_and_nowhere_else(ids: list[int | None]) -> None:
-    job = export(tally=ExportTotals().after_page(ids, api="legacy"), progress=Progress(pages=1, offset=7, api="legacy"))
+    job = export(
+        totals=ExportTotals().after_page(ids, api="legacy"), progress=Progress(pages=1, offset=7, api="legacy")
+    )
     assert job.cursor == Cursor(offset=7, api="legacy")
 
 

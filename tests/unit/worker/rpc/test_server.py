@@ -10,14 +10,14 @@ from structlog.testing import capture_logs
 
 from tests.fakes.clock import ManualClock
 from tests.fakes.rpc_requests import InMemoryRpcRequestStore
-from worker.accounts.connection import HubSpotFacts
+from worker.accounts.connection import TokenInfo
 from worker.errors import FatalHubSpotError, InternalError, StoreUnavailableError, TokenUnreadableError
 from worker.jobs.status import JobError
 from worker.rpc.requests import Connected, ExchangeCode, Plan, PlanExports, Question, RpcRequest
 from worker.rpc.server import RpcServer
 
-CONNECTED = Connected(facts=HubSpotFacts(hub_id=1))
-PLAN = Plan(exports=(), rate=None, facts=HubSpotFacts(hub_id=2))
+CONNECTED = Connected(facts=TokenInfo(hub_id=1))
+PLAN = Plan(exports=(), rate=None, facts=TokenInfo(hub_id=2))
 REFUSED = FatalHubSpotError("no", status=403, body={"category": "X"})
 
 

@@ -285,7 +285,7 @@ def killed(_: object, *__: object, **___: object) -> None:
     raise KilledError
 
 
-@pytest.mark.parametrize("where", ["unfinished_among", "add_all", "mark_unpublished", "publish", "give_back"])
+@pytest.mark.parametrize("where", ["unfinished_among", "add_all", "mark_unpublished", "publish", "release"])
 def test_who_is_killed_on_the_way_leaves_nothing_undone_and_nothing_twice(
     office: Office, where: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -370,7 +370,7 @@ def test_a_run_of_an_account_over_its_storage_limit_is_started_and_logged(office
     told: list[Level] = []
     for account_id in ("full", "empty"):
         office.add(account_id)
-    ended = replace(new_job(account_id="full"), status=JobStatus.SUCCEEDED, tally=ExportTotals(bytes=1000))
+    ended = replace(new_job(account_id="full"), status=JobStatus.SUCCEEDED, totals=ExportTotals(bytes=1000))
     office.jobs.add(ended)
     office.let_an_hour_pass()
 

@@ -14,9 +14,9 @@ from pydantic import SecretStr
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
-from sandbox.portal.faults import RecipeName
-from sandbox.portal.hubspot import HubSpot
-from sandbox.portal.mounting import mount
+from sandbox.fake_hubspot.faults.plan import RecipeName
+from sandbox.fake_hubspot.hubspot import HubSpot
+from sandbox.fake_hubspot.transport.mounting import mount
 from tests.contract.stores import new_job
 from tests.fakes.clock import ManualClock
 from tests.fakes.queue import HoldingJobQueue
@@ -47,7 +47,7 @@ from worker.jobs.copy_progress import CopyProgress
 from worker.jobs.request import Origin, SyncRequest
 from worker.jobs.status import JobStatus
 from worker.jobs.sync import new_sync
-from worker.jobs.webhook import Reply
+from worker.jobs.webhook import DeliveryResult
 from worker.rate_limit.interfaces import Reservation
 from worker.records.crm_api import CrmApi
 from worker.telemetry.metrics import ExportMetrics, JobMetrics, new_registry
@@ -233,7 +233,7 @@ def test_granted_and_refused_permits_are_counted_with_their_seconds(bench: Bench
     limiter = MeasuredLimiter(Waits(seconds=[0.0, 0.2, 7.0]), bench.exports)
     places = [limiter.reserve("a1", within_s=0.25) for _ in range(3)]
 
-    assert places[2] == Reservation(wait_s=7.0, is_booked=False)
+    assert places[2] == Reservation(wait_s=7.0, is_granted=False)
     assert bench.value("limiter_wait_seconds_count", place="booked") == 2
     assert bench.value("limiter_wait_seconds_sum", place="booked") == 0.2
     assert bench.value("limiter_wait_seconds_count", place="refused") == 1
@@ -285,16 +285,21 @@ class Replies:
     """A WebhookSender that gets these replies, each after a second and a half."""
 
     clock: ManualClock
-    replies: list[Reply]
+    replies: list[DeliveryResult]
 
-    def send(self, url: str, *, headers: Mapping[str, str], body: bytes) -> Reply:  # noqa: ARG002 - the seam's
+    def send(self, url: str, *, headers: Mapping[str, str], body: bytes) -> DeliveryResult:  # noqa: ARG002 - the seam's
         self.clock.advance(1.5)
         return self.replies.pop(0)
 
 
 def test_attempts_at_webhooks_are_counted_by_what_came_of_them_and_timed(bench: Bench) -> None:
     clock = ManualClock()
-    replies = [Reply(status=204), Reply(status=500), Reply(status=307), Reply(error="No answer came in time")]
+    replies = [
+        DeliveryResult(status=204),
+        DeliveryResult(status=500),
+        DeliveryResult(status=307),
+        DeliveryResult(error="No answer came in time"),
+    ]
     sender = MeasuredSender(Replies(clock, list(replies)), bench.exports, monotonic=lambda: clock().timestamp())
 
     assert [sender.send("https://hooks.example/", headers={}, body=b"") for _ in replies] == replies

@@ -22,7 +22,7 @@ from tests.fakes.stores import InMemoryJobStore, InMemoryPageStore
 from worker.errors import BrokerUnavailableError, ExportError, FatalHubSpotError, StoreUnavailableError
 from worker.jobs.job import Job
 from worker.jobs.view import view_of
-from worker.jobs.webhook import MOST_ATTEMPTS, Reply, Webhook, WebhookStatus
+from worker.jobs.webhook import MOST_ATTEMPTS, DeliveryResult, Webhook, WebhookStatus
 from worker.pages.audit import receipt_of
 from worker.webhooks.deliverer import CLAIM_S, Deliverer, publish_due
 from worker.webhooks.interfaces import WebhookSender
@@ -39,16 +39,16 @@ class Receiver:
     """A WebhookSender that is its own destination: it answers with `replies`, then with 200."""
 
     clock: ManualClock
-    replies: deque[Reply] = field(default_factory=deque)
+    replies: deque[DeliveryResult] = field(default_factory=deque)
     took_s: float = 0.0
     meanwhile: Callable[[], object] = lambda: None
     got: list[tuple[str, Mapping[str, str], bytes]] = field(default_factory=list)
 
-    def send(self, url: str, *, headers: Mapping[str, str], body: bytes) -> Reply:
+    def send(self, url: str, *, headers: Mapping[str, str], body: bytes) -> DeliveryResult:
         self.got.append((url, headers, body))
         self.clock.advance(self.took_s)
         self.meanwhile()
-        return self.replies.popleft() if self.replies else Reply(status=200)
+        return self.replies.popleft() if self.replies else DeliveryResult(status=200)
 
     @property
     def ids(self) -> list[str]:
@@ -205,7 +205,7 @@ def test_a_job_that_has_not_ended_is_not_delivered(office: PostOffice) -> None:
 
 
 def test_every_attempt_has_the_same_id_and_body_and_its_own_signature(office: PostOffice) -> None:
-    office.receiver.replies += [Reply(status=500), Reply(error="No answer came in time")]
+    office.receiver.replies += [DeliveryResult(status=500), DeliveryResult(error="No answer came in time")]
     office.end()
     for _ in range(3):
         office.go_round()
@@ -223,7 +223,7 @@ def test_every_attempt_has_the_same_id_and_body_and_its_own_signature(office: Po
 
 
 def test_it_is_tried_eight_times_in_about_a_day_and_then_given_up(office: PostOffice) -> None:
-    office.receiver.replies.extend([Reply(status=503)] * 20)
+    office.receiver.replies.extend([DeliveryResult(status=503)] * 20)
     office.end()
     pauses: list[float] = []
     while office.go_round():
@@ -237,7 +237,7 @@ def test_it_is_tried_eight_times_in_about_a_day_and_then_given_up(office: PostOf
 
 
 def test_no_attempt_is_made_before_the_pause_is_over(office: PostOffice) -> None:
-    office.receiver.replies.append(Reply(status=429, retry_after_s=300))
+    office.receiver.replies.append(DeliveryResult(status=429, retry_after_s=300))
     office.end()
     office.go_round()
 
@@ -251,7 +251,7 @@ def test_no_attempt_is_made_before_the_pause_is_over(office: PostOffice) -> None
 
 
 def test_who_wants_no_more_gets_no_more(office: PostOffice) -> None:
-    office.receiver.replies.append(Reply(status=410))
+    office.receiver.replies.append(DeliveryResult(status=410))
     office.end()
     office.go_round()
 
@@ -337,7 +337,7 @@ def test_the_next_end_of_a_retried_job_is_another_event(office: PostOffice) -> N
 
 
 def test_an_end_that_was_not_delivered_before_a_retry_is_dropped(office: PostOffice) -> None:
-    office.receiver.replies.append(Reply(status=500))
+    office.receiver.replies.append(DeliveryResult(status=500))
     office.end(FatalHubSpotError("no"))
     office.go_round()
     office.retry()
@@ -361,7 +361,7 @@ def test_an_answer_that_comes_when_the_job_has_moved_on_changes_nothing(office: 
 
 
 def test_a_deleted_job_is_not_delivered(office: PostOffice) -> None:
-    office.receiver.replies.append(Reply(status=500))
+    office.receiver.replies.append(DeliveryResult(status=500))
     office.end()
     office.go_round()
     office.jobs.start_removal(office.job)
@@ -442,7 +442,7 @@ def test_neither_an_account_nor_a_destination_can_keep_all_threads_to_itself(off
 
 
 def test_a_log_names_the_destination_and_nothing_else_of_the_url(office: PostOffice) -> None:
-    office.receiver.replies.append(Reply(status=500))
+    office.receiver.replies.append(DeliveryResult(status=500))
     office.end()
     with capture_logs() as logs:
         office.go_round()

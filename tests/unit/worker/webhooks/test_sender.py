@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import httpcore
 import pytest
 
-from worker.jobs.webhook import Reply
+from worker.jobs.webhook import DeliveryResult
 from worker.webhooks.sender import LONGEST_CALL_S, SsrfSafeSender, resolve
 
 URL = "https://hooks.example/jobs/1?token=secret"
@@ -107,7 +107,7 @@ def send(
     *,
     resolve: Callable[[str, int], Sequence[str]] = TO_PUBLIC,
     allow_private: bool = False,
-) -> Reply:
+) -> DeliveryResult:
     sender = SsrfSafeSender(
         allow_private=allow_private,
         resolve=resolve,
@@ -121,7 +121,7 @@ def send(
 def test_a_body_is_posted_once_to_the_address_under_the_name() -> None:
     network = Network()
 
-    assert send(network) == Reply(status=204)
+    assert send(network) == DeliveryResult(status=204)
 
     assert [(host, port) for host, port, _ in network.tried] == [(PUBLIC, 443)]
     assert network.verified == [("hooks.example", ssl.CERT_REQUIRED, True)]
@@ -159,7 +159,7 @@ def test_a_name_that_changes_between_two_questions_is_connected_to_where_it_was_
     answers = deque([[PUBLIC], [PRIVATE], [PRIVATE]])
     network = Network()
 
-    assert send(network, resolve=lambda _host, _port: answers.popleft()) == Reply(status=204)
+    assert send(network, resolve=lambda _host, _port: answers.popleft()) == DeliveryResult(status=204)
 
     assert [host for host, _, _ in network.tried] == [PUBLIC]
     assert len(answers) == 2  # one question an attempt: what is connected to is what was checked
@@ -190,14 +190,14 @@ def test_a_url_that_was_accepted_under_other_settings_is_not_used_any_more(url: 
 def test_a_redirect_is_an_answer_and_is_not_followed(location: bytes) -> None:
     network = Network(answer=[b"HTTP/1.1 307 Temporary Redirect\r\nLocation: " + location + b"\r\n\r\n"])
 
-    assert send(network) == Reply(status=307)
+    assert send(network) == DeliveryResult(status=307)
     assert len(network.tried) == 1
 
 
 def test_a_second_address_is_tried_when_the_first_is_silent_within_the_time_of_one() -> None:
     network = Network(unreachable=frozenset({PUBLIC}))
 
-    assert send(network, resolve=answering(PUBLIC, OTHER)) == Reply(status=204)
+    assert send(network, resolve=answering(PUBLIC, OTHER)) == DeliveryResult(status=204)
 
     assert network.tried == [(PUBLIC, 443, 2.5), (OTHER, 443, 2.5)]
 
@@ -205,14 +205,14 @@ def test_a_second_address_is_tried_when_the_first_is_silent_within_the_time_of_o
 def test_addresses_that_are_all_silent_are_given_up_after_five_seconds() -> None:
     network = Network(unreachable=frozenset({PUBLIC, OTHER}))
 
-    assert send(network, resolve=answering(PUBLIC, OTHER)) == Reply(error="No connection came about in time")
+    assert send(network, resolve=answering(PUBLIC, OTHER)) == DeliveryResult(error="No connection came about in time")
     assert network.now == 1005
 
 
 def test_an_answer_that_does_not_come_is_given_up_after_ten_seconds() -> None:
     network = Network(pause_s=60)
 
-    assert send(network) == Reply(error="No answer came in time")
+    assert send(network) == DeliveryResult(error="No answer came in time")
     assert network.now == 1010
 
 
@@ -220,7 +220,7 @@ def test_an_answer_that_does_not_come_is_given_up_after_ten_seconds() -> None:
 def test_an_answer_that_drips_is_given_up_as_well(pause_s: float) -> None:
     network = Network(answer=[bytes([each]) for each in b"HTTP/1.1 200 OK\r\nx: " + b"x" * 500], pause_s=pause_s)
 
-    assert send(network) == Reply(error="No answer came in time")
+    assert send(network) == DeliveryResult(error="No answer came in time")
     assert network.now == 1000 + LONGEST_CALL_S
 
 
@@ -229,9 +229,9 @@ def test_the_body_of_an_answer_is_not_waited_for_and_not_read_to_its_end() -> No
     endless = Network(answer=[head, *[b"x" * 10_000] * 50])
     slow = Network(answer=[head, *[b"x"] * 500], pause_s=0.5)
 
-    assert send(endless) == Reply(status=200)
+    assert send(endless) == DeliveryResult(status=200)
     assert endless.reads < 10
-    assert send(slow) == Reply(status=200)
+    assert send(slow) == DeliveryResult(status=200)
     assert slow.now <= 1000 + LONGEST_CALL_S
     assert (endless.closed, slow.closed) == (1, 1)
 
@@ -251,7 +251,7 @@ def test_the_body_of_an_answer_is_not_waited_for_and_not_read_to_its_end() -> No
 def test_a_wish_to_be_left_alone_is_heard_in_seconds_and_as_a_date(value: bytes, seconds: float | None) -> None:
     network = Network(answer=[b"HTTP/1.1 429 Too Many\r\nretry-after: " + value + b"\r\n\r\n"])
 
-    assert send(network) == Reply(status=429, retry_after_s=seconds)
+    assert send(network) == DeliveryResult(status=429, retry_after_s=seconds)
 
 
 @pytest.mark.parametrize(
@@ -263,7 +263,7 @@ def test_a_wish_to_be_left_alone_is_heard_in_seconds_and_as_a_date(value: bytes,
     ],
 )
 def test_failures_are_described_without_addresses(error: OSError, words: str) -> None:
-    assert send(Network(tls_error=error)) == Reply(error=words)
+    assert send(Network(tls_error=error)) == DeliveryResult(error=words)
 
 
 @pytest.mark.parametrize(
@@ -275,7 +275,7 @@ def test_failures_are_described_without_addresses(error: OSError, words: str) ->
     ],
 )
 def test_an_answer_that_is_not_http_is_described_as_such(answer: list[bytes | Exception], words: str) -> None:
-    assert send(Network(answer=answer)) == Reply(error=words)
+    assert send(Network(answer=answer)) == DeliveryResult(error=words)
 
 
 @pytest.mark.parametrize(
@@ -287,11 +287,11 @@ def test_a_name_that_does_not_resolve_is_described_as_such(monkeypatch: pytest.M
 
     monkeypatch.setattr(socket, "getaddrinfo", fail)
 
-    assert send(Network(), resolve=resolve) == Reply(error="Its name cannot be resolved")
+    assert send(Network(), resolve=resolve) == DeliveryResult(error="Its name cannot be resolved")
 
 
 def test_a_name_without_an_address_is_one_of_them() -> None:
-    assert send(Network(), resolve=answering()) == Reply(error="Its name cannot be resolved")
+    assert send(Network(), resolve=answering()) == DeliveryResult(error="Its name cannot be resolved")
 
 
 def test_proxies_of_the_environment_are_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -299,5 +299,5 @@ def test_proxies_of_the_environment_are_not_asked(monkeypatch: pytest.MonkeyPatc
         monkeypatch.setenv(name, "http://127.0.0.1:3128")
     network = Network()
 
-    assert send(network) == Reply(status=204)
+    assert send(network) == DeliveryResult(status=204)
     assert [host for host, _, _ in network.tried] == [PUBLIC]

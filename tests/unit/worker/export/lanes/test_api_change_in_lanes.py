@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from pydantic import SecretStr
 
-from sandbox.portal.cursors import CursorForm
+from sandbox.fake_hubspot.records.cursors import CursorForm
 from tests.fakes.executor import HeldTasks, PowerCutError
 from tests.unit.worker.export.lanes.test_reader import AT_FIRST, IN_LANES, LANES, MOST_CALLS, PAGE, RECORDS, Bench
 from tests.unit.worker.workshop import HUB, LEASE_S, Workshop

@@ -21,7 +21,7 @@ from worker.records.page import Page
 from worker.records.types import ExportType
 
 NOW = datetime(2026, 11, 23, 15, 0, tzinfo=UTC)
-LANE = Lane(after=100, until=900, place=200)
+LANE = Lane(after=100, until=900, read_through=200)
 
 
 def export(**changes: Any) -> Job:  # noqa: ANN401 - fields of Job
@@ -34,14 +34,14 @@ def export(**changes: Any) -> Job:  # noqa: ANN401 - fields of Job
         kind=JobKind.EXPORT,
         request=ExportRequest(page_size=100),
         progress=Progress(pages=10, records=3, offset=7),
-        tally=ExportTotals().after_page([1, 4, 7], api="legacy"),
+        totals=ExportTotals().after_page([1, 4, 7], api="legacy"),
         created_at=NOW,
         updated_at=NOW,
     )
     return replace(job, **changes)
 
 
-def tally(*ids: int | None, api: str = "legacy", says_more: bool = True) -> ExportTotals:
+def totals(*ids: int | None, api: str = "legacy", says_more: bool = True) -> ExportTotals:
     return ExportTotals().after_page(ids, api=api, says_more=says_more)
 
 
@@ -85,11 +85,11 @@ def test_what_decides_are_the_ids_not_the_type_and_not_the_form_of_offsets(
         {"progress": Progress(pages=10, records=3, offset=7, has_more=False)},
         {"progress": Progress(pages=10, records=3, offset="a cursor")},
         {"progress": Progress(pages=10, records=3, offset=6)},
-        {"tally": tally(7, 4, 1)},
-        {"tally": tally(1, 4, 4)},
-        {"tally": tally(1, None, 7)},
-        {"tally": tally(1, 7, says_more=False)},
-        {"tally": tally(1), "progress": Progress(pages=10, offset=1)},
+        {"totals": totals(7, 4, 1)},
+        {"totals": totals(1, 4, 4)},
+        {"totals": totals(1, None, 7)},
+        {"totals": totals(1, 7, says_more=False)},
+        {"totals": totals(1), "progress": Progress(pages=10, offset=1)},
         {"progress": Progress(pages=10, records=3, offset=None)},
     ],
 )

@@ -13,7 +13,7 @@ from typing import get_args
 import msgspec
 import pytest
 
-from sandbox.portal.cursors import CursorForm
+from sandbox.fake_hubspot.records.cursors import CursorForm
 from tests.fakes.executor import HeldTasks, PowerCutError
 from tests.unit.worker.model_hubspot import ModelHubSpot
 from tests.unit.worker.workshop import LEASE_S, Workshop
@@ -58,7 +58,7 @@ class Run:
         lanes = self.dice.choice([2, 4, 9])
         gone_after = self.dice.randrange(60) if self.dice.random() < self.deaths else None
         tasks = HeldTasks(self.dice, on_pause=self.shop.clock.advance, gone_after=gone_after)
-        limits = SliceLimits(pages=self.dice.choice([2, 10, 100]), seconds=20, most_lapses=1000)
+        limits = SliceLimits(pages=self.dice.choice([2, 10, 100]), seconds=20, most_abandoned_leases=1000)
         exporter = self.shop.exporter(source=self.hubspot, limits=limits, tasks=tasks, lanes=lanes)
         try:
             exporter.run_slice(self.job_id)

@@ -14,7 +14,7 @@ import pytest
 from pydantic import SecretStr
 from structlog.testing import capture_logs
 
-from sandbox.portal.cursors import CursorForm, FinalCursor
+from sandbox.fake_hubspot.records.cursors import CursorForm, FinalCursor
 from tests.fakes.executor import HeldTasks, PowerCutError
 from tests.fakes.stores import InMemoryPageStore
 from tests.unit.worker.current_copy.test_eraser import Beside, checksum, receipt
@@ -254,11 +254,11 @@ class Stingy(Waits):
         *,
         hub_id: int | None = None,  # noqa: ARG002 - the seam's
         within_s: float,  # noqa: ARG002 - the seam's
-        is_spare: bool = False,
+        low_priority: bool = False,
     ) -> Reservation:
-        self.asked.append(is_spare)
-        is_booked = not is_spare or self.grants_spare
-        return Reservation(wait_s=0.0 if is_booked else 0.1, is_booked=is_booked)
+        self.asked.append(low_priority)
+        is_granted = not low_priority or self.grants_spare
+        return Reservation(wait_s=0.0 if is_granted else 0.1, is_granted=is_granted)
 
 
 def test_a_job_has_one_ordinary_call_at_a_time_as_it_has_without_lanes(bench: Bench) -> None:
@@ -348,7 +348,7 @@ def test_a_list_that_ignores_where_to_begin_is_noticed_at_the_first_leap(bench: 
     def ignoring(query: PageQuery, _fetched: FetchedPage) -> FetchedPage:
         return bench.shop.source.fetch_page(replace(query, offset=None, after_id=None), token)
 
-    token = bench.shop.token_source.fresh("a1", "u1")
+    token = bench.shop.token_source.get("a1", "u1")
     bench.changed[AT_FIRST + 1] = bench.changed[AT_FIRST + 2] = ignoring
 
     bench.finish()
@@ -533,7 +533,7 @@ def test_pages_that_hubspot_cannot_answer_become_smaller_once_for_all_lanes(benc
     bench.finish()
 
     bench.require_whole()
-    assert bench.job.most_a_page == 10
+    assert bench.job.page_size_cap == 10
 
 
 def test_a_bug_of_ours_ends_the_job(bench: Bench) -> None:

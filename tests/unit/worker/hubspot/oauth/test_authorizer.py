@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 
 from tests.fakes.tokens import InMemoryTokenStore
 from tests.unit.worker.account_world import HUB, LATER, V1, AccountWorld
-from worker.accounts.connection import HubSpotFacts
+from worker.accounts.connection import TokenInfo
 from worker.accounts.token import RenewedToken
 from worker.errors import (
     CodeRefusedError,
@@ -42,7 +42,7 @@ class FaultyTokenStore(InMemoryTokenStore):
 def connect(world: AccountWorld, *, code: str | None = None, redirect_uri: str = REDIRECT) -> Connected:
     given = code or world.hubspot.tokens.issue_code(HUB, redirect_uri=REDIRECT).value
     question = ExchangeCode(redirect_uri=redirect_uri)
-    return world.connector.connect("a1", "u1", question, code=SecretStr(given))
+    return world.code_exchanger.connect("a1", "u1", question, code=SecretStr(given))
 
 
 @pytest.mark.parametrize("path", [V1, LATER])
@@ -52,11 +52,11 @@ def test_a_code_becomes_a_token_that_works_and_hubspot_tells_whose_it_is(world: 
 
     connected = connect(world)
 
-    facts = HubSpotFacts(hub_id=HUB, user_id=7, user="user7@example.test", scopes=scopes)
+    facts = TokenInfo(hub_id=HUB, user_id=7, user="user7@example.test", scopes=scopes)
     assert connected == Connected(facts=facts)
     token = world.stored()
     assert (token.refresh_token, token.generated_at) == (SecretStr(f"refresh-{HUB}"), world.clock())
-    assert world.source.fresh("a1", "u1") == token.access_token
+    assert world.source.get("a1", "u1") == token.access_token
     known = world.connections.find("a1", "u1")
     assert known is not None
     assert (known.facts, known.fingerprint, known.refusal) == (facts, world.fingerprint(), None)
@@ -76,7 +76,7 @@ def test_a_code_is_sent_once_with_the_address_that_it_was_given_to(
 def test_what_was_connected_before_is_replaced(world: AccountWorld) -> None:
     world.store_token(is_live=False, refresh_token=SecretStr("dead"))
     with pytest.raises(HubSpotError):
-        world.source.fresh("a1", "u1")
+        world.source.get("a1", "u1")
 
     connect(world)
 
@@ -130,7 +130,7 @@ def test_the_account_is_connected_though_hubspot_does_not_tell_whose_it_is(world
     connected = connect(world)
 
     assert (connected.facts.hub_id, connected.facts.user_id, connected.facts.user) == (HUB, 7, None)
-    assert world.source.fresh("a1", "u1") == world.stored().access_token
+    assert world.source.get("a1", "u1") == world.stored().access_token
 
 
 def test_a_grant_without_a_refresh_token_is_none(world: AccountWorld) -> None:

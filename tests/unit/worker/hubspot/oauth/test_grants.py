@@ -13,7 +13,7 @@ from pydantic import SecretStr
 
 from tests.fakes.clock import ManualClock
 from tests.fakes.tokens import InMemoryTokenEndpoints
-from worker.accounts.connection import HubSpotFacts
+from worker.accounts.connection import TokenInfo
 from worker.errors import HubSpotError, ReconnectRequiredError, RetryableHubSpotError
 from worker.hubspot.oauth.grants import UNKNOWN_LIFE_S, Grant, grant_of
 from worker.hubspot.oauth.token_addresses import TokenAddresses
@@ -106,7 +106,7 @@ def test_camel_case_is_understood_as_well() -> None:
         access_token=SecretStr("a"),
         refresh_token=SecretStr("r"),
         expires_in_s=60,
-        facts=HubSpotFacts(hub_id=99, user_id=7, scopes=("a", "b")),
+        facts=TokenInfo(hub_id=99, user_id=7, scopes=("a", "b")),
     )
 
 

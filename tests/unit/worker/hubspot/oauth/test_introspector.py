@@ -1,4 +1,4 @@
-"""Inspector and TokenInformation: what HubSpot says of a token, asked once, and never at the cost of the token."""
+"""Inspector and TokenInfoClient: what HubSpot says of a token, asked once, and never at the cost of the token."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import requests
 import responses
 from pydantic import SecretStr
 
-from sandbox.portal.mounting import HUBSPOT_URL
+from sandbox.fake_hubspot.transport.mounting import HUBSPOT_URL
 from tests.fakes.clock import ManualClock
 from tests.fakes.tokens import InMemoryTokenEndpoints
 from tests.unit.worker.account_world import CLIENT_SECRET, HUB, LATER, V1, AccountWorld
-from worker.accounts.connection import HubSpotFacts
+from worker.accounts.connection import TokenInfo
 from worker.errors import (
     FatalHubSpotError,
     HubSpotError,
@@ -24,7 +24,7 @@ from worker.errors import (
     TokenRefusedError,
 )
 from worker.hubspot.oauth.token_addresses import TokenAddresses
-from worker.hubspot.oauth.token_information import TokenInformation
+from worker.hubspot.oauth.token_information import TokenInfoClient
 from worker.hubspot.transport import Transport
 from worker.records.types import ExportType
 from worker.telemetry.logs import configure_logs
@@ -42,19 +42,19 @@ def any_world(request: pytest.FixtureRequest, world: AccountWorld) -> AccountWor
 def test_hubspot_tells_whose_a_token_is_and_what_it_may_read(any_world: AccountWorld) -> None:
     any_world.store_token()
 
-    facts = any_world.inspector.look("a1", "u1")
+    facts = any_world.introspector.look("a1", "u1")
 
     scopes = any_world.hubspot.accounts[HUB].settings.scopes
-    assert facts == HubSpotFacts(hub_id=HUB, user_id=7, user="user7@example.test", scopes=scopes)
+    assert facts == TokenInfo(hub_id=HUB, user_id=7, user="user7@example.test", scopes=scopes)
 
 
 def test_hubspot_is_asked_once_for_every_token(any_world: AccountWorld) -> None:
     any_world.store_token()
-    facts = [any_world.inspector.look("a1", "u1") for _ in range(3)]
+    facts = [any_world.introspector.look("a1", "u1") for _ in range(3)]
     assert any_world.calls("token-info") == [200]
 
     any_world.store_token()
-    facts.append(any_world.inspector.look("a1", "u1"))
+    facts.append(any_world.introspector.look("a1", "u1"))
 
     assert any_world.calls("token-info") == [200, 200]
     assert len(set(facts)) == 1
@@ -63,7 +63,7 @@ def test_hubspot_is_asked_once_for_every_token(any_world: AccountWorld) -> None:
 def test_what_a_renewal_tells_needs_no_further_question(any_world: AccountWorld) -> None:
     any_world.store_token(is_live=False)
 
-    facts = any_world.inspector.look("a1", "u1")
+    facts = any_world.introspector.look("a1", "u1")
 
     assert (facts.hub_id, facts.scopes is not None) == (HUB, True)
     assert (any_world.calls("token"), any_world.calls("token-info")) == ([200], [])
@@ -73,7 +73,7 @@ def test_a_scope_that_is_missing_is_named_by_type(any_world: AccountWorld) -> No
     any_world.hubspot.accounts[HUB].change({"scopes": ["oauth", "content"]})
     any_world.store_token()
 
-    missing = any_world.inspector.missing("a1", "u1", [ExportType.CONTACTS, ExportType.DEALS])
+    missing = any_world.introspector.missing("a1", "u1", [ExportType.CONTACTS, ExportType.DEALS])
 
     assert missing == {ExportType.DEALS: ("crm.objects.deals.read",)}
 
@@ -81,19 +81,19 @@ def test_a_scope_that_is_missing_is_named_by_type(any_world: AccountWorld) -> No
 def test_scopes_that_were_granted_since_are_seen_with_the_next_token(any_world: AccountWorld) -> None:
     any_world.hubspot.accounts[HUB].change({"scopes": ["oauth"]})
     any_world.store_token()
-    assert any_world.inspector.missing("a1", "u1", [ExportType.DEALS]) != {}
+    assert any_world.introspector.missing("a1", "u1", [ExportType.DEALS]) != {}
 
     any_world.hubspot.accounts[HUB].change({"scopes": ["oauth", "crm.objects.deals.read"]})
     any_world.clock.advance(1800)
 
-    assert any_world.inspector.missing("a1", "u1", [ExportType.DEALS]) == {}
+    assert any_world.introspector.missing("a1", "u1", [ExportType.DEALS]) == {}
 
 
 def test_an_access_token_that_hubspot_has_ended_is_renewed_once(any_world: AccountWorld) -> None:
     any_world.store_token()
     any_world.hubspot.tokens.expire(HUB)
 
-    assert any_world.inspector.look("a1", "u1").hub_id == HUB
+    assert any_world.introspector.look("a1", "u1").hub_id == HUB
 
     assert any_world.calls("token") == [200]
     said = any_world.calls("token-info")  # version 1 does not tell a token that it does not know from its own end
@@ -102,17 +102,17 @@ def test_an_access_token_that_hubspot_has_ended_is_renewed_once(any_world: Accou
 
 def test_what_stands_in_the_way_is_said_by_kind(any_world: AccountWorld) -> None:
     with pytest.raises(TokenNotFoundError):
-        any_world.inspector.look("a1", "u1")
+        any_world.introspector.look("a1", "u1")
 
     any_world.store_token()
     any_world.hubspot.fail_next("unavailable", type="token-info")
     with pytest.raises(RetryableHubSpotError):
-        any_world.inspector.missing("a1", "u1", list(ExportType))
+        any_world.introspector.missing("a1", "u1", list(ExportType))
 
     any_world.store_token(is_live=False)
     any_world.hubspot.tokens.revoke(HUB)
     with pytest.raises(ReconnectRequiredError):
-        any_world.inspector.look("a1", "u1")
+        any_world.introspector.look("a1", "u1")
 
 
 @pytest.mark.parametrize(
@@ -129,14 +129,14 @@ def test_what_hubspot_tells_in_another_form_counts_as_not_told(world: AccountWor
     world.store_token()
     world.hubspot.fail_next(status=200, body=told, type="token-info")
 
-    assert world.inspector.look("a1", "u1") == HubSpotFacts()
+    assert world.introspector.look("a1", "u1") == TokenInfo()
 
 
 def test_scopes_that_hubspot_does_not_tell_are_not_missing_and_asked_for_again(world: AccountWorld) -> None:
     world.store_token()
     world.hubspot.fail_next(status=200, body={"hub_id": 5}, type="token-info", times=2)
 
-    assert [world.inspector.missing("a1", "u1", list(ExportType)) for _ in range(2)] == [{}, {}]
+    assert [world.introspector.missing("a1", "u1", list(ExportType)) for _ in range(2)] == [{}, {}]
 
     assert len(world.calls("token-info")) == 2
 
@@ -146,7 +146,7 @@ def test_what_hubspot_tells_is_understood_in_any_spelling(world: AccountWorld) -
     told = {"active": 1, "hub_id": "62515", "user_id": 7.0, "scopes": "contacts content"}
     world.hubspot.fail_next(status=200, body=told, type="token-info")
 
-    assert world.inspector.look("a1", "u1") == HubSpotFacts(hub_id=62515, user_id=7, scopes=("contacts", "content"))
+    assert world.introspector.look("a1", "u1") == TokenInfo(hub_id=62515, user_id=7, scopes=("contacts", "content"))
 
 
 @pytest.mark.parametrize("active", [False, "false", 0])
@@ -156,7 +156,7 @@ def test_a_token_that_is_not_active_is_renewed_in_whatever_way_that_is_said(
     world.store_token()
     world.hubspot.fail_next(status=200, body={"active": active}, type="token-info")
 
-    assert world.inspector.look("a1", "u1").hub_id == HUB
+    assert world.introspector.look("a1", "u1").hub_id == HUB
 
     assert world.calls("token") == [200]
 
@@ -167,7 +167,7 @@ def test_an_answer_that_is_none_may_be_better_later(world: AccountWorld, body: s
     world.hubspot.fail_next(status=200, body=body, type="token-info")
 
     with pytest.raises(RetryableHubSpotError):
-        world.inspector.look("a1", "u1")
+        world.introspector.look("a1", "u1")
 
 
 def test_a_401_to_the_question_is_about_the_app_and_renews_nothing(world: AccountWorld) -> None:
@@ -175,7 +175,7 @@ def test_a_401_to_the_question_is_about_the_app_and_renews_nothing(world: Accoun
     world.hubspot.fail_next(status=401, body={"message": "unknown client"}, type="token-info", times=None)
 
     with pytest.raises(FatalHubSpotError, match="unknown client"):
-        world.inspector.look("a1", "u1")
+        world.introspector.look("a1", "u1")
     assert not [call for call in world.hubspot.journal.calls if call.type == "token"]
 
 
@@ -185,14 +185,14 @@ def test_a_renewal_whose_answer_says_odd_things_besides_is_as_good_as_any(world:
     grant = {"access_token": "new", "refresh_token": f"refresh-{HUB}", "expires_in": 1800}
     world.hubspot.fail_next(status=200, body=grant | odd, type="token")
 
-    assert world.source.fresh("a1", "u1") == SecretStr("new")
+    assert world.source.get("a1", "u1") == SecretStr("new")
 
 
 # The token in the address
 
 
-def information() -> TokenInformation:
-    return TokenInformation(
+def information() -> TokenInfoClient:
+    return TokenInfoClient(
         transport=Transport(),
         addresses=TokenAddresses(f"{HUBSPOT_URL}{V1}", memory=InMemoryTokenEndpoints(ManualClock())),
         client_id="app",

@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 from tests.fakes.connections import InMemoryConnectionStore
 from tests.fakes.tokens import InMemoryTokenStore
 from tests.unit.worker.account_world import HUB, AccountWorld
-from worker.accounts.connection import Fingerprint, HubSpotFacts, Refusal
+from worker.accounts.connection import Fingerprint, Refusal, TokenInfo
 from worker.accounts.token import Token
 from worker.errors import HubSpotError, ReconnectRequiredError, StoreUnavailableError
 
@@ -26,7 +26,7 @@ class ForgetfulConnectionStore(InMemoryConnectionStore):
         self,
         account_id: str,  # noqa: ARG002 - the protocol's, and so the rest
         owner: str,  # noqa: ARG002
-        facts: HubSpotFacts,  # noqa: ARG002
+        facts: TokenInfo,  # noqa: ARG002
         *,
         fingerprint: Fingerprint,  # noqa: ARG002
         at: datetime,  # noqa: ARG002
@@ -57,7 +57,7 @@ def refused(world: AccountWorld) -> AccountWorld:
     world.store_token(is_live=False)
     world.hubspot.tokens.revoke(HUB)
     with pytest.raises(ReconnectRequiredError):
-        world.source.fresh("a1", "u1")
+        world.source.get("a1", "u1")
     return world
 
 
@@ -78,7 +78,7 @@ def test_a_refused_token_is_noted_with_reason_and_instant_and_logged_once(world:
     with capture_logs() as logs:
         for _ in range(3):
             with pytest.raises(ReconnectRequiredError):
-                world.source.fresh("a1", "u1")
+                world.source.get("a1", "u1")
 
     assert refusal_in(world) == Refusal(
         reason=REASON, since=world.clock(), asked_at=world.clock(), token=world.fingerprint().token, client_id="app"
@@ -92,7 +92,7 @@ def test_hubspot_is_not_asked_again_about_the_same_token(refused: AccountWorld) 
 
     for _ in range(3):
         with pytest.raises(ReconnectRequiredError, match=REASON) as again:
-            refused.source.fresh("a1", "u1")
+            refused.source.get("a1", "u1")
         assert again.value.status == 400
         assert again.value.details == "HubSpot has refused the refresh token since 2026-11-23T15:00:00Z: connect again"
 
@@ -102,7 +102,7 @@ def test_hubspot_is_not_asked_again_about_the_same_token(refused: AccountWorld) 
 def test_another_owner_of_the_account_is_not_held_up(refused: AccountWorld) -> None:
     refused.store_token(owner="u2")
 
-    assert refused.source.fresh("a1", "u2") is not None
+    assert refused.source.get("a1", "u2") is not None
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_hubspot_is_asked_again_when(refused: AccountWorld, happening: Callable[
     happening(refused)
     restore(refused)
 
-    assert refused.source.fresh("a1", "u1") == refused.stored().access_token
+    assert refused.source.get("a1", "u1") == refused.stored().access_token
 
     assert refusal_in(refused) is None
 
@@ -132,7 +132,7 @@ def test_a_refusal_that_is_repeated_is_held_for_another_hour_and_keeps_its_begin
     refused.clock.advance(3601)
     for _ in range(2):
         with pytest.raises(ReconnectRequiredError):
-            refused.source.fresh("a1", "u1")
+            refused.source.get("a1", "u1")
 
     refusal = refusal_in(refused)
 
@@ -144,7 +144,7 @@ def test_a_refusal_that_is_repeated_is_held_for_another_hour_and_keeps_its_begin
 def test_a_newly_stored_access_token_is_used_whatever_was_refused(refused: AccountWorld) -> None:
     live = refused.store_token().access_token
 
-    assert refused.source.fresh("a1", "u1") == live
+    assert refused.source.get("a1", "u1") == live
 
     assert refused.calls("token") == [400]
 
@@ -155,7 +155,7 @@ def test_a_token_that_was_connected_while_hubspot_refused_the_old_one_is_renewed
     world.tokens = tokens
     world.store_token(is_live=False, refresh_token=SecretStr("old"))
 
-    assert world.source.fresh("a1", "u1") == world.stored().access_token
+    assert world.source.get("a1", "u1") == world.stored().access_token
 
     assert world.calls("token") == [400, 200]
     assert refusal_in(world) is None
@@ -165,7 +165,7 @@ def test_a_document_without_a_refresh_token_is_noted_too(world: AccountWorld) ->
     world.store_token(is_live=False, refresh_token=None)
 
     with pytest.raises(ReconnectRequiredError):
-        world.source.fresh("a1", "u1")
+        world.source.get("a1", "u1")
 
     refusal = refusal_in(world)
     assert refusal is not None
@@ -178,7 +178,7 @@ def test_any_other_failure_refuses_nothing(world: AccountWorld, recipe: str) -> 
     world.hubspot.fail_next(recipe, type="token")  # type: ignore[arg-type]  # a recipe that there is
 
     with pytest.raises(HubSpotError):
-        world.source.fresh("a1", "u1")
+        world.source.get("a1", "u1")
 
     assert refusal_in(world) is None
 
@@ -186,22 +186,22 @@ def test_any_other_failure_refuses_nothing(world: AccountWorld, recipe: str) -> 
 def test_what_a_renewal_tells_is_kept_for_the_token_that_it_gave(world: AccountWorld) -> None:
     world.store_token(is_live=False)
 
-    world.source.fresh("a1", "u1")
+    world.source.get("a1", "u1")
 
     known = world.connections.find("a1", "u1")
     assert known is not None
     scopes = world.hubspot.accounts[HUB].settings.scopes
-    assert known.facts == HubSpotFacts(hub_id=HUB, user_id=7, scopes=scopes)
+    assert known.facts == TokenInfo(hub_id=HUB, user_id=7, scopes=scopes)
     assert (known.fingerprint, known.checked_at) == (world.fingerprint(), world.clock())
 
 
 def test_a_renewal_that_tells_nothing_ends_a_refusal_and_leaves_what_was_known(refused: AccountWorld) -> None:
-    facts = HubSpotFacts(hub_id=1, scopes=("oauth",))
+    facts = TokenInfo(hub_id=1, scopes=("oauth",))
     refused.connections.learn("a1", "u1", facts, fingerprint=refused.fingerprint(), at=refused.clock())
     grant = {"access_token": "new", "refresh_token": f"refresh-{HUB}", "expires_in": 1800}
     refused.hubspot.fail_next(status=200, body=grant, type="token")
 
-    refused.source.fresh("a1", "u1")
+    refused.source.get("a1", "u1")
 
     known = refused.connections.find("a1", "u1")
     assert known is not None
@@ -212,7 +212,7 @@ def test_a_token_is_none_the_worse_for_what_cannot_be_noted(world: AccountWorld)
     world.connections = ForgetfulConnectionStore()
     world.store_token(is_live=False)
 
-    assert world.source.fresh("a1", "u1") == world.stored().access_token
+    assert world.source.get("a1", "u1") == world.stored().access_token
 
 
 def test_who_cannot_note_a_refusal_says_what_hubspot_said(world: AccountWorld) -> None:
@@ -221,4 +221,4 @@ def test_who_cannot_note_a_refusal_says_what_hubspot_said(world: AccountWorld) -
     world.hubspot.tokens.revoke(HUB)
 
     with pytest.raises(ReconnectRequiredError, match=REASON):
-        world.source.fresh("a1", "u1")
+        world.source.get("a1", "u1")

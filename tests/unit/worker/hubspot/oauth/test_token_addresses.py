@@ -8,11 +8,11 @@ import pytest
 from pydantic import SecretStr
 from structlog.testing import capture_logs
 
-from sandbox.portal.mounting import HUBSPOT_URL
+from sandbox.fake_hubspot.transport.mounting import HUBSPOT_URL
 from tests.fakes.clock import ManualClock
 from tests.fakes.tokens import InMemoryTokenEndpoints
 from tests.unit.worker.account_world import HUB, AccountWorld
-from worker.accounts.connection import HubSpotFacts
+from worker.accounts.connection import TokenInfo
 from worker.errors import (
     FatalHubSpotError,
     HubSpotError,
@@ -251,7 +251,7 @@ def test_a_connection_works_whichever_of_the_two_is_gone(
     prefix = url.removesuffix("token")
     world.hubspot.fail_next("not_found", path=prefix, times=None)
 
-    assert world.inspector.look("a1", "u1").hub_id == HUB
+    assert world.introspector.look("a1", "u1").hub_id == HUB
 
     paths = [call.path for call in world.hubspot.journal.calls if call.type == type_]
     assert [path.startswith(prefix) for path in paths] == [True, False]
@@ -265,7 +265,7 @@ def test_introspection_goes_where_tokens_come_from(world: AccountWorld) -> None:
         world.clock.advance(60)
     world.store_token()
 
-    assert world.inspector.look("a1", "u1").hub_id == HUB
+    assert world.introspector.look("a1", "u1").hub_id == HUB
 
     (call,) = world.hubspot.journal.calls
     assert call.path.startswith("/oauth/v1/access-tokens/")
@@ -277,11 +277,11 @@ def test_where_nothing_is_left_of_oauth_the_setting_is_named(world: AccountWorld
     world.hubspot.fail_next("not_found", path="/oauth/", times=None)
 
     with pytest.raises(TokenEndpointGoneError, match="HUBSPOT_TOKEN_ENDPOINT"):
-        world.inspector.look("a1", "u1")
+        world.introspector.look("a1", "u1")
 
     world.store_token(is_live=False)
     with pytest.raises(TokenEndpointGoneError, match="HUBSPOT_TOKEN_ENDPOINT"):
-        world.source.fresh("a1", "u1")
+        world.source.get("a1", "u1")
     known = world.connections.find("a1", "u1")
     assert known is None or known.refusal is None
 
@@ -293,4 +293,4 @@ def test_a_code_is_exchanged_at_the_other_version(world: AccountWorld) -> None:
 
     grant = world.endpoint.exchange(SecretStr(code), redirect_uri="https://app.test/cb")
 
-    assert grant.facts == HubSpotFacts(hub_id=HUB, user_id=7, scopes=tuple(world.hubspot.accounts[HUB].settings.scopes))
+    assert grant.facts == TokenInfo(hub_id=HUB, user_id=7, scopes=tuple(world.hubspot.accounts[HUB].settings.scopes))

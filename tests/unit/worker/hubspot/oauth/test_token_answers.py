@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from pydantic import SecretStr
 
-from sandbox.portal.token_answers import TOKEN_SHAPES, WITHOUT_TOKEN
+from sandbox.fake_hubspot.oauth.token_answers import TOKEN_SHAPES, WITHOUT_TOKEN
 from tests.unit.worker.account_world import HUB, AccountWorld
 from worker.errors import FatalHubSpotError, RetryableHubSpotError
 from worker.rpc.requests import ExchangeCode
@@ -32,10 +32,10 @@ def test_a_token_of_any_shape_works_for_as_long_as_it_lives_and_is_renewed_after
     source, given = any_world.source, []
 
     for _ in range(3):
-        given.append(source.fresh("a1", "u1"))
+        given.append(source.get("a1", "u1"))
         assert any_world.information.of(given[-1]).hub_id == HUB
         any_world.clock.advance(1700)
-        assert source.fresh("a1", "u1") == given[-1]
+        assert source.get("a1", "u1") == given[-1]
         assert any_world.information.of(given[-1]).hub_id == HUB
         any_world.clock.advance(50)  # in the last minute of its life
 
@@ -50,12 +50,12 @@ def test_an_answer_without_a_token_is_an_outage_after_which_all_goes_on(any_worl
     before = any_world.store_token(is_live=False)
 
     with pytest.raises(RetryableHubSpotError) as raised:
-        any_world.source.fresh("a1", "u1")
+        any_world.source.get("a1", "u1")
 
     assert raised.value.message == ("backend gave up" if shape == "error" else "HubSpot's token endpoint gave no token")
     assert any_world.stored() == before
     any_world.hubspot.accounts[HUB].change({"grant_shape": "documented"})
-    assert any_world.information.of(any_world.source.fresh("a1", "u1")).hub_id == HUB
+    assert any_world.information.of(any_world.source.get("a1", "u1")).hub_id == HUB
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -68,11 +68,11 @@ def test_an_account_is_connected_by_an_answer_of_any_shape_that_has_both_tokens(
 
     if shape.startswith("refresh_token"):
         with pytest.raises(FatalHubSpotError, match="no refresh token"):
-            world.connector.connect("a1", "u1", question, code=SecretStr(code))
+            world.code_exchanger.connect("a1", "u1", question, code=SecretStr(code))
         assert world.tokens.find("a1", "u1") is None
         return
-    assert world.connector.connect("a1", "u1", question, code=SecretStr(code)).facts.hub_id == HUB
-    assert world.source.fresh("a1", "u1") == world.stored().access_token
+    assert world.code_exchanger.connect("a1", "u1", question, code=SecretStr(code)).facts.hub_id == HUB
+    assert world.source.get("a1", "u1") == world.stored().access_token
 
 
 @pytest.mark.parametrize("ahead_s", [-3600, 3600])
@@ -83,7 +83,7 @@ def test_a_token_stored_by_a_wrong_clock_costs_one_renewal(any_world: AccountWor
     any_world.hubspot.tokens.expire(HUB)
 
     for _ in range(10):
-        assert any_world.inspector.look("a1", "u1").hub_id == HUB
+        assert any_world.introspector.look("a1", "u1").hub_id == HUB
         any_world.clock.advance(60)
 
     assert any_world.calls("token") == [200]

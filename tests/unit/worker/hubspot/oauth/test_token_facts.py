@@ -5,7 +5,7 @@ from __future__ import annotations
 import bson
 import pytest
 
-from worker.accounts.connection import HubSpotFacts
+from worker.accounts.connection import TokenInfo
 from worker.hubspot.oauth.token_facts import facts_of, read_object
 
 
@@ -23,5 +23,5 @@ def test_an_odd_text_costs_no_other_fact_and_can_be_stored(body: bytes, user: st
     said = read_object(body)
     assert said is not None
     facts = facts_of(said)
-    assert facts == HubSpotFacts(hub_id=99, user=user)
+    assert facts == TokenInfo(hub_id=99, user=user)
     assert bson.decode(bson.encode({"user": facts.user})) == {"user": user}

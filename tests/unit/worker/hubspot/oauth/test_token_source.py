@@ -169,7 +169,7 @@ def test_a_token_with_life_left_is_used_without_a_call(
     hubspot: responses.RequestsMock,
 ) -> None:
     stored(database)
-    assert source.fresh("a1", "u1").get_secret_value() == "old-access"
+    assert source.get("a1", "u1").get_secret_value() == "old-access"
     assert len(hubspot.calls) == 0
 
 
@@ -180,7 +180,7 @@ def test_a_token_about_to_end_is_renewed_with_a_form_in_the_body(
 ) -> None:
     stored(database, generated_at=NOW - timedelta(seconds=1741))
     hubspot.post(ENDPOINT, json=GRANT)
-    assert source.fresh("a1", "u1").get_secret_value() == "new-access"
+    assert source.get("a1", "u1").get_secret_value() == "new-access"
     sent = hubspot.calls[0].request
     assert sent.url == ENDPOINT
     assert sent.headers["Content-Type"] == "application/x-www-form-urlencoded"
@@ -199,14 +199,14 @@ def test_a_renewal_is_written_back_and_nothing_else_is_touched(
 ) -> None:
     stored(database, generated_at=0)
     hubspot.post(ENDPOINT, json=GRANT | {"refresh_token": "rotated", "expires_in": 900})
-    source.fresh("a1", "u1")
+    source.get("a1", "u1")
     document = document_of(database)
     assert document["access_token"] == "new-access"
     assert document["refresh_token"] == "rotated"
     assert document["expires_in"] == 900
     assert document["generated_at"] == NOW
     assert document["scopes_seen_by_another_program"] == ["contacts"]
-    source.fresh("a1", "u1")
+    source.get("a1", "u1")
     assert len(hubspot.calls) == 1
 
 
@@ -217,7 +217,7 @@ def test_a_token_that_hubspot_refused_is_renewed_however_young_it_is(
 ) -> None:
     stored(database)
     hubspot.post(ENDPOINT, json=GRANT)
-    assert source.fresh("a1", "u1", refused=SecretStr("old-access")).get_secret_value() == "new-access"
+    assert source.get("a1", "u1", rejected=SecretStr("old-access")).get_secret_value() == "new-access"
 
 
 def test_a_401_has_a_token_renewed_once_a_minute(
@@ -226,12 +226,12 @@ def test_a_401_has_a_token_renewed_once_a_minute(
     """Right after a renewal a token may meet 401 for some seconds: another one would fare no better."""
     stored(database)
     hubspot.post(ENDPOINT, json=GRANT)
-    renewed = source.fresh("a1", "u1", refused=SecretStr("old-access"))
+    renewed = source.get("a1", "u1", rejected=SecretStr("old-access"))
     for _ in range(3):
-        assert source.fresh("a1", "u1", refused=renewed) == renewed
+        assert source.get("a1", "u1", rejected=renewed) == renewed
     assert len(hubspot.calls) == 1
     clock.advance(61)
-    source.fresh("a1", "u1", refused=renewed)
+    source.get("a1", "u1", rejected=renewed)
     assert len(hubspot.calls) == 2
 
 
@@ -242,8 +242,8 @@ def test_a_renewal_that_failed_does_not_keep_a_401_from_asking_for_another(
     hubspot.post(ENDPOINT, status=502)
     hubspot.post(ENDPOINT, json=GRANT)
     with pytest.raises(RetryableHubSpotError):
-        source.fresh("a1", "u1", refused=SecretStr("old-access"))
-    assert source.fresh("a1", "u1", refused=SecretStr("old-access")).get_secret_value() == "new-access"
+        source.get("a1", "u1", rejected=SecretStr("old-access"))
+    assert source.get("a1", "u1", rejected=SecretStr("old-access")).get_secret_value() == "new-access"
 
 
 def test_a_dead_refresh_token_does_not_keep_one_that_another_program_stores_from_being_used(
@@ -253,9 +253,9 @@ def test_a_dead_refresh_token_does_not_keep_one_that_another_program_stores_from
     hubspot.post(ENDPOINT, status=400, json={"status": "BAD_REFRESH_TOKEN", "message": "revoked"})
     hubspot.post(ENDPOINT, json=GRANT)
     with pytest.raises(ReconnectRequiredError):
-        source.fresh("a1", "u1", refused=SecretStr("old-access"))
+        source.get("a1", "u1", rejected=SecretStr("old-access"))
     database["integrations.hubspot.key"].update_many({}, {"$set": {"refresh_token": "stored-by-another-program"}})
-    assert source.fresh("a1", "u1", refused=SecretStr("old-access")).get_secret_value() == "new-access"
+    assert source.get("a1", "u1", rejected=SecretStr("old-access")).get_secret_value() == "new-access"
 
 
 def test_a_token_past_its_time_is_renewed_however_lately_a_401_asked_for_it(
@@ -263,9 +263,9 @@ def test_a_token_past_its_time_is_renewed_however_lately_a_401_asked_for_it(
 ) -> None:
     stored(database)
     hubspot.post(ENDPOINT, json=GRANT)
-    renewed = source.fresh("a1", "u1", refused=SecretStr("old-access"))
+    renewed = source.get("a1", "u1", rejected=SecretStr("old-access"))
     database["integrations.hubspot.key"].update_many({}, {"$set": {"expires_in": 0}})
-    source.fresh("a1", "u1", refused=renewed)
+    source.get("a1", "u1", rejected=renewed)
     assert len(hubspot.calls) == 2
 
 
@@ -277,7 +277,7 @@ def test_threads_that_need_the_same_token_at_once_renew_it_once(
 
     def need(_: int) -> str:
         together.wait(timeout=PATIENCE_S)
-        return source.fresh("a1", "u1").get_secret_value()
+        return source.get("a1", "u1").get_secret_value()
 
     hubspot.post(ENDPOINT, json=GRANT)
     with ThreadPoolExecutor(8) as threads:
@@ -291,7 +291,7 @@ def test_a_token_that_someone_else_renewed_meanwhile_is_used(
     hubspot: responses.RequestsMock,
 ) -> None:
     stored(database)
-    assert source.fresh("a1", "u1", refused=SecretStr("older-access")).get_secret_value() == "old-access"
+    assert source.get("a1", "u1", rejected=SecretStr("older-access")).get_secret_value() == "old-access"
     assert len(hubspot.calls) == 0
 
 
@@ -303,7 +303,7 @@ def test_a_dead_refresh_token_is_the_users_to_mend(
     stored(database, generated_at=None)
     hubspot.post(ENDPOINT, status=400, json=BAD_REFRESH_TOKEN)
     with pytest.raises(ReconnectRequiredError):
-        source.fresh("a1", "u1")
+        source.get("a1", "u1")
     assert document_of(database)["access_token"] == "old-access"
 
 
@@ -312,12 +312,12 @@ def test_a_document_without_a_refresh_token_is_the_users_to_mend(
 ) -> None:
     stored(database, generated_at=None, refresh_token=None)
     with pytest.raises(ReconnectRequiredError):
-        source.fresh("a1", "u1")
+        source.get("a1", "u1")
 
 
 def test_no_document_is_said_by_name(source: TokenProvider) -> None:
     with pytest.raises(TokenNotFoundError):
-        source.fresh("a1", "nobody")
+        source.get("a1", "nobody")
 
 
 @pytest.mark.parametrize(
@@ -341,7 +341,7 @@ def test_a_token_endpoint_that_fails_leaves_the_document_as_it_was(
     before = document_of(database)
     hubspot.post(ENDPOINT, **answer)
     with pytest.raises(kind):
-        source.fresh("a1", "u1")
+        source.get("a1", "u1")
     assert document_of(database) == before
 
 
@@ -386,7 +386,7 @@ def test_a_lease_is_kept_alive_for_as_long_as_hubspot_takes(
     kept: list[bool] = []
     during_the_call(hubspot, lambda: kept.extend(extended.acquire(timeout=PATIENCE_S) for _ in range(3)), 200, GRANT)
 
-    source.fresh("a1", "u1")
+    source.get("a1", "u1")
 
     assert kept == [True] * 3
 
@@ -402,7 +402,7 @@ def test_who_finds_another_worker_renewing_waits_and_uses_what_that_one_got(
     elsewhere(leases)
     meanwhile.at_look, meanwhile.happening = 3, lambda: renewed_by(database, "their-access")
 
-    assert source.fresh("a1", "u1").get_secret_value() == "their-access"
+    assert source.get("a1", "u1").get_secret_value() == "their-access"
 
     assert len(hubspot.calls) == 0
     assert len(meanwhile.waits) == 3
@@ -419,7 +419,7 @@ def test_the_token_that_hubspot_refused_is_waited_out(
     elsewhere(leases)
     meanwhile.at_look, meanwhile.happening = 2, lambda: renewed_by(database, "their-access")
 
-    renewed = source.fresh("a1", "u1", refused=SecretStr("old-access"))
+    renewed = source.get("a1", "u1", rejected=SecretStr("old-access"))
 
     assert renewed.get_secret_value() == "their-access"
 
@@ -434,10 +434,10 @@ def test_after_five_seconds_the_job_is_to_wait_and_not_the_worker(
     stored(database, generated_at=None)
     elsewhere(leases)
 
-    with pytest.raises(RetryableHubSpotError) as refused:
-        source.fresh("a1", "u1")
+    with pytest.raises(RetryableHubSpotError) as rejected:
+        source.get("a1", "u1")
 
-    assert refused.value.retry_after_s == 1
+    assert rejected.value.retry_after_s == 1
     assert 4.5 <= sum(meanwhile.waits) <= 5.5
     assert len(hubspot.calls) == 0
 
@@ -454,7 +454,7 @@ def test_a_killed_refresher_costs_the_rest_of_its_lease_and_no_more(
     elsewhere(leases)
     clock.advance(LEASE_S - 1)
 
-    assert source.fresh("a1", "u1").get_secret_value() == "new-access"
+    assert source.get("a1", "u1").get_secret_value() == "new-access"
 
     assert len(hubspot.calls) == 1
 
@@ -471,7 +471,7 @@ def test_who_sees_a_refresher_give_up_asks_hubspot_itself(
     lease = elsewhere(leases)
     meanwhile.at_look, meanwhile.happening = 2, lambda: leases.release(lease)
 
-    assert source.fresh("a1", "u1").get_secret_value() == "new-access"
+    assert source.get("a1", "u1").get_secret_value() == "new-access"
 
     assert len(meanwhile.waits) == 2
 
@@ -498,7 +498,7 @@ def test_with_the_lease_in_hand_the_token_is_read_once_more(
     leases.happening = lambda: renewed_by(database, "their-access")
     source = source_of(store, leases, clock, meanwhile)
 
-    assert source.fresh("a1", "u1").get_secret_value() == "their-access"
+    assert source.get("a1", "u1").get_secret_value() == "their-access"
 
     assert len(hubspot.calls) == 0
 
@@ -515,7 +515,7 @@ def test_the_lease_is_given_back_whatever_hubspot_says(
     hubspot.post(ENDPOINT, status=status, json=GRANT if status == 200 else BAD_REFRESH_TOKEN)
 
     with suppress(HubSpotError):
-        source.fresh("a1", "u1")
+        source.get("a1", "u1")
 
     assert leases.acquire("a1", "u1", lease_s=LEASE_S) is not None
 
@@ -532,7 +532,7 @@ def test_a_lease_that_cannot_be_given_back_does_not_cost_the_token(
     stored(database, generated_at=None)
     during_the_call(hubspot, mongodb_goes_away, 200, GRANT)
 
-    assert source.fresh("a1", "u1").get_secret_value() == "new-access"
+    assert source.get("a1", "u1").get_secret_value() == "new-access"
 
     assert document_of(database)["access_token"] == "new-access"
 
@@ -568,7 +568,7 @@ def test_of_the_threads_of_a_process_one_at_a_time_looks(
 
     source = source_of(store, leases, clock, pause)
     with ThreadPoolExecutor(32) as threads:
-        given = threads.map(lambda _: source.fresh("a1", "u1").get_secret_value(), range(32))
+        given = threads.map(lambda _: source.get("a1", "u1").get_secret_value(), range(32))
 
     assert set(given) == {"their-access"}
     assert leases.asked - before == 10
@@ -585,7 +585,7 @@ def test_another_account_does_not_wait(
     hubspot.post(ENDPOINT, json=GRANT)
     elsewhere(leases)
 
-    assert source.fresh("a2", "u1").get_secret_value() == "new-access"
+    assert source.get("a2", "u1").get_secret_value() == "new-access"
 
     assert meanwhile.waits == []
 
@@ -605,7 +605,7 @@ def test_who_connects_anew_during_a_renewal_keeps_what_was_connected(
     stored(database, generated_at=None)
     during_the_call(hubspot, lambda: store.connect("a1", "u1", connected), 200, GRANT)
 
-    assert source.fresh("a1", "u1").get_secret_value() == "connected-access"
+    assert source.get("a1", "u1").get_secret_value() == "connected-access"
 
     assert document_of(database)["refresh_token"] == "connected-refresh"
 
@@ -616,7 +616,7 @@ def test_a_dead_refresh_token_is_no_matter_once_another_has_been_connected(
     stored(database, generated_at=None)
     during_the_call(hubspot, lambda: renewed_by(database, "connected-access"), 400, BAD_REFRESH_TOKEN)
 
-    assert source.fresh("a1", "u1").get_secret_value() == "connected-access"
+    assert source.get("a1", "u1").get_secret_value() == "connected-access"
 
 
 def test_a_token_that_is_removed_during_a_renewal_stays_removed(
@@ -626,7 +626,7 @@ def test_a_token_that_is_removed_during_a_renewal_stays_removed(
     during_the_call(hubspot, lambda: database[COLLECTION].delete_one({}), 200, GRANT)
 
     with pytest.raises(TokenNotFoundError):
-        source.fresh("a1", "u1")
+        source.get("a1", "u1")
 
     assert database[COLLECTION].count_documents({}) == 0
 
@@ -643,7 +643,7 @@ def test_a_renewal_is_written_a_second_time_when_the_first_may_not_have_arrived(
     store.failures = 1
     hubspot.post(ENDPOINT, json=GRANT | {"refresh_token": rotated})
 
-    assert source.fresh("a1", "u1").get_secret_value() == "new-access"
+    assert source.get("a1", "u1").get_secret_value() == "new-access"
 
     assert document_of(database)["refresh_token"] == rotated
     assert len(hubspot.calls) == 1
@@ -656,7 +656,7 @@ def test_a_renewal_that_cannot_be_written_is_used_all_the_same(
     store.failures = 2
     hubspot.post(ENDPOINT, json=GRANT)
 
-    assert source.fresh("a1", "u1").get_secret_value() == "new-access"
+    assert source.get("a1", "u1").get_secret_value() == "new-access"
 
 
 # At rest
@@ -674,7 +674,7 @@ def test_a_renewal_of_a_plain_token_is_stored_encrypted_and_used(
     stored(database, generated_at=None)
     hubspot.post(ENDPOINT, json=GRANT)
 
-    given = [source.fresh("a1", "u1").get_secret_value() for _ in range(2)]
+    given = [source.get("a1", "u1").get_secret_value() for _ in range(2)]
 
     assert given == ["new-access", "new-access"]
     assert len(hubspot.calls) == 1
@@ -688,9 +688,9 @@ def test_without_its_key_a_job_waits_until_the_key_is_back(
     encryption = TokenEncryption([SecretStr(Fernet.generate_key().decode())])
     stored(database, access_token=encryption.encrypt(SecretStr("access")))
 
-    with pytest.raises(RetryableHubSpotError) as refused:
-        source.fresh("a1", "u1")
+    with pytest.raises(RetryableHubSpotError) as rejected:
+        source.get("a1", "u1")
 
-    assert "TOKEN_ENCRYPTION_KEYS" in refused.value.message
-    assert refused.value.retry_after_s == 60
+    assert "TOKEN_ENCRYPTION_KEYS" in rejected.value.message
+    assert rejected.value.retry_after_s == 60
     assert len(hubspot.calls) == 0

@@ -142,11 +142,11 @@ def world() -> Iterator[World]:
 
 def test_what_cannot_be_written_is_used_by_every_thread_and_written_when_the_database_is_back(world: World) -> None:
     worker = world.worker()
-    assert worker.fresh("a1", "u1") == SecretStr("access-1")
+    assert worker.get("a1", "u1") == SecretStr("access-1")
     for _ in range(60):
         world.let_write()
 
-    assert worker.fresh("a1", "u1") == SecretStr("access-1")
+    assert worker.get("a1", "u1") == SecretStr("access-1")
     world.go(away=False)
     assert world.stored().refresh_token == SecretStr("refresh-0")
     world.let_write()
@@ -156,12 +156,12 @@ def test_what_cannot_be_written_is_used_by_every_thread_and_written_when_the_dat
         SecretStr("access-1"),
         SecretStr("refresh-1"),
     )
-    assert worker.fresh("a1", "u1") == SecretStr("access-1")
+    assert worker.get("a1", "u1") == SecretStr("access-1")
     assert world.endpoint.renewals == 1
 
 
 def test_the_lease_is_held_until_the_token_is_written(world: World) -> None:
-    world.worker().fresh("a1", "u1")
+    world.worker().get("a1", "u1")
     world.go(away=False)
     assert world.leases.acquire("a1", "u1", lease_s=LEASE_S) is None
 
@@ -172,20 +172,20 @@ def test_the_lease_is_held_until_the_token_is_written(world: World) -> None:
 
 
 def test_another_worker_that_takes_the_lapsed_lease_over_lets_the_first_write(world: World) -> None:
-    world.worker().fresh("a1", "u1")
+    world.worker().get("a1", "u1")
     world.clock.advance(LEASE_S + 1)
     world.go(away=False)
     world.endpoint.then = lambda: None
     second = world.worker(UnwrittenTokens(), meanwhile=world.let_write)
 
-    assert second.fresh("a1", "u1") == SecretStr("access-1")
+    assert second.get("a1", "u1") == SecretStr("access-1")
 
     assert world.endpoint.renewals == 1
     assert world.known() is None or world.known().refusal is None  # type: ignore[union-attr]
 
 
 def test_a_refusal_is_not_believed_while_the_holder_before_may_still_write(world: World) -> None:
-    world.worker().fresh("a1", "u1")
+    world.worker().get("a1", "u1")
     world.clock.advance(LEASE_S + 1)
     world.go(away=False)
     looks: list[int] = []
@@ -195,20 +195,20 @@ def test_a_refusal_is_not_believed_while_the_holder_before_may_still_write(world
         if len(looks) == 30:  # long after HubSpot has refused what is stored
             world.let_write()
 
-    assert world.worker(UnwrittenTokens(), meanwhile=meanwhile).fresh("a1", "u1") == SecretStr("access-1")
+    assert world.worker(UnwrittenTokens(), meanwhile=meanwhile).get("a1", "u1") == SecretStr("access-1")
 
     known = world.known()
     assert known is None or known.refusal is None
 
 
 def test_a_token_whose_worker_was_killed_is_lost_and_said_so_within_seconds(world: World) -> None:
-    world.worker().fresh("a1", "u1")
+    world.worker().get("a1", "u1")
     world.clock.advance(LEASE_S + 1)
     world.go(away=False)
     began_at = world.clock()
 
     with pytest.raises(ReconnectRequiredError):
-        world.worker(UnwrittenTokens()).fresh("a1", "u1")
+        world.worker(UnwrittenTokens()).get("a1", "u1")
 
     assert (world.clock() - began_at).total_seconds() < 15
     known = world.known()
@@ -217,21 +217,21 @@ def test_a_token_whose_worker_was_killed_is_lost_and_said_so_within_seconds(worl
 
 
 def test_a_late_token_ends_the_refusal_of_the_one_before(world: World) -> None:
-    world.worker().fresh("a1", "u1")
+    world.worker().get("a1", "u1")
     world.clock.advance(LEASE_S + 1)
     world.go(away=False)
     second = world.worker(UnwrittenTokens())
     with pytest.raises(ReconnectRequiredError):
-        second.fresh("a1", "u1")
+        second.get("a1", "u1")
 
     world.let_write()
     assert world.is_written()
 
-    assert second.fresh("a1", "u1") == SecretStr("access-1")
+    assert second.get("a1", "u1") == SecretStr("access-1")
 
 
 def test_who_connects_anew_meanwhile_keeps_what_was_connected(world: World) -> None:
-    world.worker().fresh("a1", "u1")
+    world.worker().get("a1", "u1")
     world.go(away=False)
     connected = RenewedToken(
         access_token=SecretStr("connected-access"),
@@ -244,12 +244,12 @@ def test_who_connects_anew_meanwhile_keeps_what_was_connected(world: World) -> N
     world.let_write()
 
     assert world.unwritten.find("a1", "u1") is None
-    assert world.worker().fresh("a1", "u1") == SecretStr("connected-access")
+    assert world.worker().get("a1", "u1") == SecretStr("connected-access")
     assert world.stored().refresh_token == SecretStr("connected-refresh")
 
 
 def test_who_disconnects_meanwhile_is_disconnected(world: World) -> None:
-    world.worker().fresh("a1", "u1")
+    world.worker().get("a1", "u1")
     world.go(away=False)
     world.tokens.remove("a1", "u1")
 
@@ -261,22 +261,22 @@ def test_who_disconnects_meanwhile_is_disconnected(world: World) -> None:
 
 def test_a_kept_token_that_has_ended_too_is_written_before_it_is_renewed(world: World) -> None:
     worker = world.worker()
-    worker.fresh("a1", "u1")
+    worker.get("a1", "u1")
     world.clock.advance(3600)
     with pytest.raises(StoreUnavailableError):
-        worker.fresh("a1", "u1")
+        worker.get("a1", "u1")
     world.go(away=False)
     world.endpoint.then = lambda: None
     lapsed = world.leases.acquire("a1", "u1", lease_s=0)
     assert lapsed is not None
 
-    assert worker.fresh("a1", "u1") == SecretStr("access-2")
+    assert worker.get("a1", "u1") == SecretStr("access-2")
 
     assert world.stored().refresh_token == SecretStr("refresh-2")
 
 
 def test_a_stop_waits_for_the_database_and_loses_nothing(world: World) -> None:
-    world.worker().fresh("a1", "u1")
+    world.worker().get("a1", "u1")
     world.go(away=False)
     threading.Timer(0.1, world.let_write).start()
 
@@ -286,7 +286,7 @@ def test_a_stop_waits_for_the_database_and_loses_nothing(world: World) -> None:
 
 def test_a_stop_that_cannot_wait_any_longer_says_what_is_lost_and_no_token(world: World) -> None:
     with capture_logs() as logs:
-        world.worker().fresh("a1", "u1")
+        world.worker().get("a1", "u1")
         assert world.unwritten.close(within_s=0.01) == 1
 
     (lost,) = [line for line in logs if line["event"] == "token_lost"]
@@ -350,7 +350,7 @@ def test_who_has_patience_hears_what_became_of_it(world: World, *, is_worth_it: 
 
 def test_of_one_account_the_newer_token_takes_the_olders_place(world: World) -> None:
     ended: list[str] = []
-    world.worker().fresh("a1", "u1")
+    world.worker().get("a1", "u1")
     world.unwritten.when_over("a1", "u1", lambda: ended.append("older"))
 
     assert world.unwritten.write(Token.missing("a1", "u1"), lambda: True) is Written.YES

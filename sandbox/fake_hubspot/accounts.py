@@ -1,0 +1,172 @@
+"""HubSpot accounts (portals): the settings, records, rate meters and counters of each."""
+
+from collections.abc import Callable
+from typing import Annotated, Literal, TypedDict
+
+import msgspec
+
+from sandbox.fake_hubspot.journal import Counters
+from sandbox.fake_hubspot.limits import Meter
+from sandbox.fake_hubspot.oauth.token_answers import TokenShape
+from sandbox.fake_hubspot.records.cursors import CursorForm, FinalCursor, ListOrder
+from sandbox.fake_hubspot.records.oddities import OddEnvelope, OddRecord
+from sandbox.fake_hubspot.records.record_counts import TYPES, RecordSet
+from sandbox.fake_hubspot.records.renderer import Renderer, Templates
+
+OAuthVersion = Literal["v1", "v3", "2026-03", "2026-09"]
+RecordTypeName = Literal["contacts", "companies", "deals", "engagements"]
+Natural = Annotated[int, msgspec.Meta(ge=0)]
+Seconds = Annotated[float, msgspec.Meta(ge=0)]
+DatedCursorForm = Literal["last_id_plus_1", "next_id"]
+DEFAULT_SCOPES = (
+    *("oauth", "crm.objects.contacts.read", "crm.objects.companies.read", "crm.objects.deals.read"),
+    "sales-email-read",
+)
+FIXED = frozenset({"hub_id", "records", "seed", "id_strides"})
+"""Settings that PATCH refuses: the records are derived from them."""
+_MS = 1000
+
+
+class AccountSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything that can be configured for an account; only `hub_id` is required."""
+
+    hub_id: Annotated[int, msgspec.Meta(ge=1)]
+    refresh_token: str = ""
+    """Default: `refresh-{hub_id}`."""
+    scopes: tuple[str, ...] = DEFAULT_SCOPES
+    records: dict[RecordTypeName, Natural] = {}
+    """Number of records by type; 0 for missing types."""
+    seed: int | None = None
+    """Accounts with the same seed have the same record ids; default: the hub_id."""
+    id_strides: dict[RecordTypeName, Annotated[int, msgspec.Meta(ge=1)]] = {}
+    """Mean distance of record ids by type; 1: contiguous. Default: as in real portals."""
+    user_id: int = 7
+    client_id: str | None = None
+    """The app that the refresh token was issued to; None accepts any."""
+    client_secret: str | None = None
+    token_lifetime_s: Annotated[int, msgspec.Meta(ge=0)] = 1800
+    fresh_token_refused_s: Seconds = 0.0
+    """A new access token is answered 401 for so long, as by those of HubSpot's servers that do not know it yet."""
+    rotate_refresh_tokens: bool = False
+    """Each grant returns a new refresh token and invalidates the old one."""
+    grant_shape: TokenShape = "documented"
+    """The form of the token endpoint's answers."""
+    oauth_gone: tuple[OAuthVersion, ...] = ()
+    """OAuth versions that answer 404 to this account's tokens and codes, as after their sunset."""
+    rate_limit: Natural = 110
+    """Calls per rolling interval; 0: no limit. HubSpot allows an OAuth app 110 in 10 s."""
+    rate_interval_s: Annotated[float, msgspec.Meta(gt=0)] = 10.0
+    daily_limit: Natural = 0
+    """Calls per UTC day; 0: no limit, as for OAuth apps at HubSpot."""
+    latency_s: Seconds = 0.0
+    """Delay of every answer to this account."""
+    rich: bool = False
+    """Return every property when the request names none: about 2 KB a contact. HubSpot itself returns a few."""
+    gzip: bool = False
+    list_lag_s: Seconds = 0.0
+    """How long a new record appears in the feeds but not yet in the lists."""
+    feeds_show_all: bool = False
+    """The feeds of companies and deals return every property, whatever the request names."""
+    odd_records: dict[RecordTypeName, tuple[OddRecord, ...]] = {}
+    """Malformations of the records of a type, in turn; after each cycle comes one regular record."""
+    odd_pages: tuple[OddEnvelope, ...] = ()
+    """Malformations of every page of a list or a feed."""
+    consents: bool = True
+    """Whether the account's user consents on the authorisation page."""
+    cursor_forms: dict[RecordTypeName, CursorForm] = {}
+    """Form of the legacy lists' offsets; default: `last_id`, for deals `last_id_plus_1`."""
+    final_cursors: dict[RecordTypeName, FinalCursor] = {}
+    """Offset on the last page of the legacy lists and of the contacts feed, where 0 was recorded; default: as usual."""
+    list_orders: dict[RecordTypeName, ListOrder] = {}
+    """Order of the legacy lists; default: ascending. The order of deals was never recorded."""
+    dated_cursor_form: DatedCursorForm = "last_id_plus_1"
+    """What `after` of the dated lists names; either way the record of that id is included."""
+    grants_tell_portal: bool = True
+    """Whether grants contain `hub_id`: those of version 1 do not, by HubSpot's reference."""
+    information_tells_portal: bool = True
+    """Whether the introspection of a token contains `hub_id`."""
+
+
+class AccountOptions(TypedDict, total=False):
+    """`AccountSettings` as keyword arguments."""
+
+    refresh_token: str
+    scopes: tuple[str, ...]
+    records: dict[RecordTypeName, int]
+    seed: int | None
+    id_strides: dict[RecordTypeName, int]
+    user_id: int
+    client_id: str | None
+    client_secret: str | None
+    token_lifetime_s: int
+    fresh_token_refused_s: float
+    rotate_refresh_tokens: bool
+    grant_shape: TokenShape
+    oauth_gone: tuple[OAuthVersion, ...]
+    rate_limit: int
+    rate_interval_s: float
+    daily_limit: int
+    latency_s: float
+    rich: bool
+    gzip: bool
+    list_lag_s: float
+    feeds_show_all: bool
+    odd_records: dict[RecordTypeName, tuple[OddRecord, ...]]
+    odd_pages: tuple[OddEnvelope, ...]
+    consents: bool
+    cursor_forms: dict[RecordTypeName, CursorForm]
+    final_cursors: dict[RecordTypeName, FinalCursor]
+    list_orders: dict[RecordTypeName, ListOrder]
+    dated_cursor_form: DatedCursorForm
+    grants_tell_portal: bool
+    information_tells_portal: bool
+
+
+class Account:
+    """One account: settings, records by type, rate meters and counters."""
+
+    def __init__(self, settings: AccountSettings, *, templates: Templates) -> None:
+        self.settings = _named(settings)
+        seed = settings.hub_id if settings.seed is None else settings.seed
+        self.records = {
+            name: RecordSet(
+                name,
+                count=settings.records.get(name, 0),  # type: ignore[call-overload]  # TYPES
+                seed=seed,
+                stride=settings.id_strides.get(name),  # type: ignore[call-overload]
+            )
+            for name in TYPES
+        }
+        self.renderer = Renderer(settings.hub_id, self.records, templates)
+        self.renderer.odd = settings.odd_records
+        self.meter = Meter()
+        self.search_meter = Meter()
+        self.counters = Counters()
+
+    @property
+    def hub_id(self) -> int:
+        return self.settings.hub_id
+
+    def lag(self, type_: str, *, at: float) -> Callable[[int], bool] | None:
+        """Return a predicate on indexes: is the record listed at `at` (epoch seconds)? None: all records are."""
+        if not self.settings.list_lag_s:
+            return None
+        record_set, known_ms = self.records[type_], (at - self.settings.list_lag_s) * _MS
+        return lambda index: record_set.added_at_ms(index) <= known_ms
+
+    def change(self, changes: dict[str, object]) -> None:
+        """Change settings; raises msgspec.ValidationError naming a field that is unknown, invalid or fixed."""
+        fixed = FIXED.intersection(changes)
+        if fixed:
+            raise msgspec.ValidationError(f"Field cannot be changed - at `$.{min(fixed)}`")
+        changed = {**msgspec.to_builtins(self.settings), **changes}
+        self.settings = _named(msgspec.convert(changed, AccountSettings))
+        self.renderer.odd = self.settings.odd_records
+
+    def forget_counts(self) -> None:
+        self.meter, self.search_meter, self.counters = Meter(), Meter(), Counters()
+
+
+def _named(settings: AccountSettings) -> AccountSettings:
+    refresh_token = settings.refresh_token or f"refresh-{settings.hub_id}"
+    return msgspec.structs.replace(settings, refresh_token=refresh_token)

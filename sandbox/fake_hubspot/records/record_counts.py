@@ -1,0 +1,133 @@
+"""The records of one type in an account, kept as a count: ids and contents follow from the index and the seed."""
+
+from collections.abc import Iterator
+from itertools import islice
+from typing import NamedTuple
+
+from sandbox.fake_hubspot.records.ids import IdSeries, mix
+
+SERIES = {
+    # First id and mean distance, in the magnitudes of real portals: contacts start at 501, engagements exceed 2**31.
+    "contacts": (501, 37),
+    "companies": (500_000_100, 1_013),
+    "deals": (931_000_200, 769),
+    "engagements": (3_400_000_300, 1_511),
+}
+TYPES = tuple(SERIES)
+_FIRST_CREATED_MS = 1_672_531_200_000  # 2023-01-01T00:00:00Z
+_CREATED_EVERY_MS = 60_000
+_LONGEST_UNTOUCHED_MS = 30 * 24 * 3600 * 1000
+
+
+class RecordFacts(NamedTuple):
+    """What differs between records; times in epoch milliseconds, `scramble` selects the content."""
+
+    id: int
+    created_ms: int
+    modified_ms: int
+    scramble: int
+
+
+class RecordSet:
+    """The records of one account and type, by index; only additions, deletions and modifications take memory.
+
+    New records get higher ids, as in HubSpot. A deleted record never comes back.
+    """
+
+    def __init__(self, type_: str, *, count: int, seed: int, stride: int | None = None) -> None:
+        first, usual_stride = SERIES[type_]
+        self.type = type_
+        self.seed = mix(seed, TYPES.index(type_))
+        self._ids = IdSeries(first=first, stride=stride or usual_stride, seed=self.seed)
+        self._end = count
+        self._count_at_start = count
+        self._deleted: set[int] = set()
+        self._touched: dict[int, int] = {}
+        self._added_at_ms: dict[int, int] = {}
+
+    def __len__(self) -> int:
+        return self._end - len(self._deleted)
+
+    def __iter__(self) -> Iterator[int]:
+        """Iterate over the indexes of all records, by ascending id."""
+        return self.after(0)
+
+    def after(self, record_id: int) -> Iterator[int]:
+        """Iterate over the indexes of records with greater ids, ascending; finding the first takes constant time."""
+        indexes = range(self._ids.index_after(record_id), self._end)
+        return (index for index in indexes if index not in self._deleted) if self._deleted else iter(indexes)
+
+    def before(self, record_id: int | None) -> Iterator[int]:
+        """Iterate over the indexes of records with smaller ids (None: all), descending."""
+        end = self._end if record_id is None else min(self._end, self._ids.index_after(record_id - 1))
+        return (index for index in range(end - 1, -1, -1) if index not in self._deleted)
+
+    def has_had(self, record_id: int) -> bool:
+        """Return whether the id belongs to the series, whether or not its record exists now."""
+        return self._ids.index_of(record_id) is not None
+
+    def id_at(self, index: int) -> int:
+        return self._ids.at(index)
+
+    def index_of(self, record_id: int) -> int | None:
+        """Return the index of an existing record, or None."""
+        index = self._ids.index_of(record_id)
+        known = index is not None and index < self._end and index not in self._deleted
+        return index if known else None
+
+    def facts(self, index: int) -> RecordFacts:
+        """Return the facts of a record; creation times ascend with the ids, modification follows within 30 days."""
+        # One hash serves all fields: this runs for every record that is sent.
+        scramble = mix(self.seed, index)
+        created = _FIRST_CREATED_MS + index * _CREATED_EVERY_MS + scramble % _CREATED_EVERY_MS
+        modified = self._touched.get(index) or created + scramble % _LONGEST_UNTOUCHED_MS
+        return RecordFacts(self._ids.place(index, scramble), created, modified, scramble)
+
+    def linked_id(self, index: int) -> int | None:
+        """Return the id of the record that record `index` of another type is associated with; None if there is none.
+
+        Links point to records of the initial count and never change, so that changing a record changes no other one.
+        """
+        first_day = self._count_at_start
+        return self._ids.at(mix(self.seed + 1, index) % first_day) if first_day else None
+
+    def add(self, count: int, *, at_ms: int | None = None) -> list[int]:
+        """Append `count` records, modified at `at_ms` (epoch milliseconds); return their ids."""
+        created = range(self._end, self._end + count)
+        self._end += count
+        if at_ms is not None:
+            self._touched.update(dict.fromkeys(created, at_ms))
+            self._added_at_ms.update(dict.fromkeys(created, at_ms))
+        return [self._ids.at(index) for index in created]
+
+    def added_at_ms(self, index: int) -> int:
+        """Return when a record was added, in epoch milliseconds; 0 for the initial ones."""
+        return self._added_at_ms.get(index, 0)
+
+    def modified_since(self, since_ms: int) -> list[int]:
+        """Return the indexes of records modified at or after `since_ms`, latest first, equal times by descending id."""
+        untouched_since = since_ms - _LONGEST_UNTOUCHED_MS - _CREATED_EVERY_MS - _FIRST_CREATED_MS
+        first = max(0, untouched_since // _CREATED_EVERY_MS)
+        found = {index for index in (*range(first, self._end), *self._touched) if index not in self._deleted}
+        modified = [(self.facts(index).modified_ms, index) for index in found]
+        return [index for at_ms, index in sorted(modified, reverse=True) if at_ms >= since_ms]
+
+    def delete(self, record_ids: list[int]) -> list[int]:
+        """Delete records; return the ids that existed. Idempotent."""
+        indexes = self._existing(record_ids)
+        self._deleted.update(indexes)
+        return [self._ids.at(index) for index in indexes]
+
+    def touch(self, record_ids: list[int], *, at_ms: int) -> list[int]:
+        """Set the modification time of records, in epoch milliseconds; return the ids that exist."""
+        indexes = self._existing(record_ids)
+        self._touched.update(dict.fromkeys(indexes, at_ms))
+        return [self._ids.at(index) for index in indexes]
+
+    def ids(self, *, after: int = 0, limit: int | None = None) -> list[int]:
+        """Return at most `limit` ids greater than `after`, ascending."""
+        return [self._ids.at(index) for index in islice(self.after(after), limit)]
+
+    def _existing(self, record_ids: list[int]) -> list[int]:
+        found = (self.index_of(record_id) for record_id in record_ids)
+        return [index for index in found if index is not None]
