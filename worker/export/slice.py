@@ -39,7 +39,7 @@ from worker.records.page import Ids, Page, without_repeat
 _log = structlog.get_logger()
 
 _GOES_BACK = "HubSpot's other API did not go on in the order of ids"
-_NO_PERMIT = "HubSpot's limit of calls for this account is used up"
+_NO_PERMIT = "The rate limit for this HubSpot account is exhausted"
 
 
 class Slice:
