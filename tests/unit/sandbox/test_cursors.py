@@ -37,17 +37,14 @@ def walk(reader: ListReader, size: int) -> tuple[list[int], list[tuple[int, int]
 
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("size", [1, 2, 7])
-@pytest.mark.parametrize("stride", [1, 2, 3, 37])
-def test_following_the_offset_gives_every_record_once(
-    form: CursorForm, order: ListOrder, size: int, stride: int
-) -> None:
-    census = Census("contacts", count=120, seed=3, stride=stride)
-    expected = census.ids()
+def test_following_the_offset_gives_every_record_once(form: CursorForm, order: ListOrder) -> None:
+    for size, stride in itertools.product((1, 2, 7), (1, 2, 3, 37)):
+        census = Census("contacts", count=120, seed=3, stride=stride)
+        expected = census.ids()
 
-    ids, _ = walk(ListReader(census, form, order=order), size)
+        ids, _ = walk(ListReader(census, form, order=order), size)
 
-    assert ids == (expected if order == "ascending" else expected[::-1])
+        assert ids == (expected if order == "ascending" else expected[::-1]), (size, stride)
 
 
 @pytest.mark.parametrize("form", FORMS)
