@@ -994,15 +994,6 @@ def test_a_renewed_lease_lasts_from_then_on(world: JobWorld) -> None:
     assert taken(world) == []
 
 
-def test_a_released_job_is_not_leased_again_by_a_renewal_that_comes_late(world: JobWorld) -> None:
-    (job,) = added(world)
-    mine = claimed(world, job)
-    world.store.release(mine)
-    with pytest.raises(LeaseLostError):
-        world.store.renew(mine, lease_s=LEASE_S)
-    assert claim(world, job) is not None
-
-
 def test_a_dropped_job_is_as_its_last_checkpoint_left_it_and_free_at_once(world: JobWorld) -> None:
     (job,) = added(world)
     moved = claimed(world, job).advance(PAGE, at=present())
