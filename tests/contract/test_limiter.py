@@ -79,7 +79,7 @@ def redis(redis_url: str) -> Iterator[Redis]:
 
 @pytest.fixture
 def server() -> FakeServer:
-    """Give a Redis that can be away."""
+    """Return a Redis that can be away."""
     return FakeServer()
 
 
@@ -148,7 +148,7 @@ def make_calls(
 
 
 def keep(went: Sequence[Went], rate: Rate) -> bool:
-    """Tell whether no window of the rate's length holds more calls than its number; a slow machine does no harm."""
+    """Return whether no window of the rate's length holds more calls than its number; a slow machine does no harm."""
     pairs = zip(went, went[rate.calls :], strict=False)
     return all(later.booked_at - earlier.answered_at >= rate.seconds for earlier, later in pairs)
 
@@ -722,7 +722,7 @@ def test_a_block_of_no_time_is_none(redis: Redis) -> None:
 
 
 def away(server: FakeServer, rate: Rate, *, workers: int) -> tuple[RedisRateLimiter, Seconds]:
-    """Give one of several workers' limiters at the moment when Redis has gone."""
+    """Return one of several workers' limiters at the moment when Redis has gone."""
     clock = Seconds()
     limiters = [RedisRateLimiter(FakeRedis(server=server), rate, clock=clock) for _ in range(workers)]
     for _ in range(2):  # the first does not know yet how many there are
@@ -740,7 +740,7 @@ def look(limiter: RateLimiter, clock: Seconds) -> None:
 
 
 def alone(server: FakeServer, rate: Rate, *, workers: int) -> tuple[RedisRateLimiter, Seconds]:
-    """Give one of several workers' limiters at the moment from which on it goes alone."""
+    """Return one of several workers' limiters at the moment from which on it goes alone."""
     limiter, clock = away(server, rate, workers=workers)
     look(limiter, clock)
     clock.now += PERMIT_S + rate.seconds - 3.2

@@ -38,7 +38,7 @@ def store(request: pytest.FixtureRequest) -> PageStore:
 
 
 def page_of(numbers: Sequence[int], *, padding: int = 0, offset: int | str | None = 7) -> Page:
-    """Give a page of contacts; padding that cannot be compressed makes it long."""
+    """Return a page of contacts; padding that cannot be compressed makes it long."""
     noise = Random(padding).randbytes(padding).hex()  # noqa: S311 - noise, not a secret
     body = {"contacts": [{"vid": number} for number in numbers], "has-more": True, "vid-offset": offset, "x": noise}
     return read_page(ExportType.CONTACTS, json.dumps(body).encode())

@@ -87,7 +87,7 @@ def world(request: pytest.FixtureRequest) -> World:
 
 
 def in_mongo(database: MongoDatabase) -> World:
-    """Give a store without its indexes: they take longer to make than most tests."""
+    """Return a store without its indexes: they take longer to make than most tests."""
     return World(MongoRecordStore(database), MongoTransactions(database))
 
 

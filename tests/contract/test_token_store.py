@@ -48,7 +48,7 @@ def token_of(account_id: str = "a1", owner: str = "u1") -> Token:
 
 
 def document_of(**fields: Any) -> Document:  # noqa: ANN401 - whatever another program stores
-    """Give a document as another program writes it; a field that is given as None is left out."""
+    """Return a document as another program writes it; a field that is given as None is left out."""
     usual = {
         "account_id": "a1",
         "owner": "u1",
@@ -67,7 +67,7 @@ def found_in(store: TokenStore, account_id: str = "a1", owner: str = "u1") -> To
 
 
 def stored_in(database: MongoDatabase) -> Document:
-    """Give the one document there is."""
+    """Return the one document there is."""
     (document,) = database[COLLECTION].find()
     return document
 
@@ -79,7 +79,7 @@ def database(mongo_database: MongoDatabase) -> MongoDatabase:
 
 @pytest.fixture(params=["in memory", "mongo"])
 def store_and_put(request: pytest.FixtureRequest) -> tuple[TokenStore, Put]:
-    """Give a store, and a way to put a token into it from outside."""
+    """Return a store, and a way to put a token into it from outside."""
     if request.param == "in memory":
         fake = InMemoryTokenStore()
         return fake, fake.put

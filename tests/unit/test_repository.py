@@ -43,7 +43,7 @@ def texts() -> Iterator[tuple[str, str]]:
 
 
 def pins_of(name: str) -> dict[str, str]:
-    """Give name and version of what a requirements file installs on this machine."""
+    """Return name and version of what a requirements file installs on this machine."""
     text = (REQUIREMENTS / name).read_text().replace("\\\n", " ")
     wanted = [Requirement(line.partition(" --hash")[0]) for line in text.splitlines() if line and line[0] != "#"]
     return {normal(each.name): str(each.specifier).removeprefix("==") for each in wanted if applies(each)}
@@ -58,7 +58,7 @@ def applies(requirement: Requirement) -> bool:
 
 
 def requirements_of(name: str) -> list[str]:
-    """Give each requirement of a file with its options, on one line."""
+    """Return each requirement of a file with its options, on one line."""
     text = (REQUIREMENTS / name).read_text().replace("\\\n", " ")
     return [line for line in text.splitlines() if line and not line.startswith("#")]
 

@@ -20,7 +20,7 @@ ORDERS = get_args(ListOrder)
 
 
 def walk(reader: ListReader, size: int) -> tuple[list[int], list[tuple[int, int]]]:
-    """Give the ids of all pages, and of every page but the last its last id and its offset."""
+    """Return the ids of all pages, and of every page but the last its last id and its offset."""
     ids: list[int] = []
     ends: list[tuple[int, int]] = []
     cursor = 0
