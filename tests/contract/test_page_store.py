@@ -138,8 +138,9 @@ def test_jobs_do_not_see_each_others_records(store: PageStore) -> None:
     assert (vids(store, one), vids(store, other), vids(store, held())) == ([1], [2, 3], [])
 
 
-@pytest.mark.parametrize("takes_over", [False, True])
-@pytest.mark.parametrize(("before", "after"), [(0, 0), (0, 500), (500, 0), (500, 100)])
+@pytest.mark.parametrize(
+    ("takes_over", "before", "after"), [(True, 0, 0), (False, 0, 500), (True, 500, 0), (False, 500, 100)]
+)
 def test_a_page_that_is_fetched_again_takes_the_place_of_the_first(
     store: PageStore,
     takes_over: bool,  # noqa: FBT001 - both ways to come again
