@@ -21,7 +21,7 @@ MongoDatabase = Database[dict[str, Any]]
 
 @pytest.fixture(scope="session")
 def mongo_server() -> Iterator[MongoServer]:
-    """Give a one-member replica set whose TTL monitor looks every second."""
+    """Yield a one-member replica set whose TTL monitor looks every second."""
     with temporary_state() as folder:
         server = embedded_mongo(folder, ttl_sweep_s=1)
         try:
@@ -32,7 +32,7 @@ def mongo_server() -> Iterator[MongoServer]:
 
 @pytest.fixture(scope="session")
 def redis_server() -> Iterator[RedisServer]:
-    """Give a Redis that writes an append-only file."""
+    """Yield a Redis that writes an append-only file."""
     with temporary_state() as folder:
         server = embedded_redis(folder)
         try:
@@ -43,7 +43,7 @@ def redis_server() -> Iterator[RedisServer]:
 
 @pytest.fixture(scope="session")
 def mongo_client(mongo_server: MongoServer) -> Iterator[MongoClient[dict[str, Any]]]:
-    """Give one client for all tests, with the product's write concern and aware dates."""
+    """Yield one client for all tests, with the product's write concern and aware dates."""
     client: MongoClient[dict[str, Any]] = MongoClient(mongo_server.uri, tz_aware=True)
     with client:
         yield client
@@ -51,13 +51,13 @@ def mongo_client(mongo_server: MongoServer) -> Iterator[MongoClient[dict[str, An
 
 @pytest.fixture
 def mongo_database(mongo_client: MongoClient[dict[str, Any]]) -> MongoDatabase:
-    """Give a database that nobody has used; it goes with its server, since dropping it takes longer than most tests."""
+    """Return a database that nobody has used. It goes with its server: to drop it takes longer than most tests."""
     return mongo_client[f"test_{uuid4().hex}"]
 
 
 @pytest.fixture
 def redis_url(redis_server: RedisServer) -> str:
-    """Give the address of a Redis that is empty at the start of the test."""
+    """Return the address of a Redis that is empty at the start of the test."""
     with Redis.from_url(redis_server.url) as client:
         client.flushall()
     return redis_server.url

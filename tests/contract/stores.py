@@ -26,13 +26,13 @@ _numbers = count(1)
 
 
 def present() -> datetime:
-    """Give the present instant, as exact as MongoDB keeps it."""
+    """Return the present instant, as exact as MongoDB keeps it."""
     now = datetime.now(UTC)
     return now.replace(microsecond=now.microsecond // 1000 * 1000)
 
 
 def new_job(*, account_id: str = "a1", export_type: ExportType = ExportType.CONTACTS) -> Job:
-    """Give a job that no other test has."""
+    """Return a job that no other test has."""
     now = present()
     return Job(
         job_id=f"job-{next(_numbers)}",
@@ -51,7 +51,7 @@ class CountedJobStore(JobStore, OpenJobCounter, Protocol):
 
 
 def finished_export(at: datetime, *, export_type: ExportType, pages: int, records: int, took_s: float) -> Job:
-    """Give a complete export that ended at that instant."""
+    """Return a complete export that ended at that instant."""
     receipt = Receipt.of(
         ReceiptInputs(
             totals=ExportTotals(records=records, order="ascending"),

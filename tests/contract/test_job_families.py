@@ -35,7 +35,7 @@ _numbers = count(1)
 
 @pytest.fixture(params=["in memory", "mongo"])
 def world(request: pytest.FixtureRequest) -> JobWorld:
-    """Give a store, and its server's time."""
+    """Return a store, and its server's time."""
     if request.param == "in memory":
         clock = ManualClock(present())
         return InMemoryWorld(clock, InMemoryJobStore(clock))

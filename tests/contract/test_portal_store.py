@@ -18,7 +18,7 @@ Pass = Callable[[], None]
 
 @pytest.fixture(params=["in memory", "mongo"])
 def world(request: pytest.FixtureRequest) -> tuple[PortalStore, Pass]:
-    """Give a store, and a way to let a minute pass for it."""
+    """Return a store, and a way to let a minute pass for it."""
     if request.param == "in memory":
         clock = ManualClock()
         return InMemoryPortalStore(clock), lambda: clock.advance(60)

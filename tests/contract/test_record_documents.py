@@ -113,7 +113,7 @@ def test_records_can_be_queried_by_what_they_hold(mongo_database: MongoDatabase)
 
 
 def put_in(database: MongoDatabase, body: bytes) -> tuple[Document, bytes]:
-    """Give what is stored of a record, and what a reader of it gets."""
+    """Return what is stored of a record, and what a reader of it gets."""
     world = in_mongo(database)
     world.change(lambda at: world.store.insert(COPY, [Record.of(1, body)], at=at, sync_id="s1"))
     stored = database[CONTACTS].find_one({"record_id": 1})

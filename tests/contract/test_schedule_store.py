@@ -316,7 +316,7 @@ SPOILED: list[dict[str, object]] = [
 
 @pytest.fixture(params=SPOILED, ids=str)
 def one_spoiled(request: pytest.FixtureRequest, mongo_database: MongoDatabase) -> InMongo:
-    """Give a store with the schedules of a1, which cannot be read, and of a2; both are due."""
+    """Return a store with the schedules of a1, which cannot be read, and of a2; both are due."""
     world = InMongo(mongo_database, MongoScheduleStore(mongo_database))
     added(world, "a1")
     added(world, "a2")

@@ -7,7 +7,6 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import mongomock
 import pytest
 from bson import Decimal128, Int64, ObjectId
 from cryptography.fernet import Fernet
@@ -49,7 +48,7 @@ def token_of(account_id: str = "a1", owner: str = "u1") -> Token:
 
 
 def document_of(**fields: Any) -> Document:  # noqa: ANN401 - whatever another program stores
-    """Give a document as another program writes it; a field that is given as None is left out."""
+    """Return a document as another program writes it; a field that is given as None is left out."""
     usual = {
         "account_id": "a1",
         "owner": "u1",
@@ -68,31 +67,23 @@ def found_in(store: TokenStore, account_id: str = "a1", owner: str = "u1") -> To
 
 
 def stored_in(database: MongoDatabase) -> Document:
-    """Give the one document there is."""
+    """Return the one document there is."""
     (document,) = database[COLLECTION].find()
     return document
 
 
-@pytest.fixture(params=["mongomock", "mongo"])
-def database(request: pytest.FixtureRequest) -> MongoDatabase:
-    database: MongoDatabase
-    if request.param == "mongomock":
-        database = mongomock.MongoClient(tz_aware=True).db
-    else:
-        database = request.getfixturevalue("mongo_database")
-    return database
+@pytest.fixture
+def database(mongo_database: MongoDatabase) -> MongoDatabase:
+    return mongo_database
 
 
-@pytest.fixture(params=["in memory", "mongomock", "mongo"])
+@pytest.fixture(params=["in memory", "mongo"])
 def store_and_put(request: pytest.FixtureRequest) -> tuple[TokenStore, Put]:
-    """Give a store, and a way to put a token into it from outside."""
+    """Return a store, and a way to put a token into it from outside."""
     if request.param == "in memory":
         fake = InMemoryTokenStore()
         return fake, fake.put
-    if request.param == "mongomock":
-        database: MongoDatabase = mongomock.MongoClient(tz_aware=True).db
-    else:
-        database = request.getfixturevalue("mongo_database")
+    database: MongoDatabase = request.getfixturevalue("mongo_database")
 
     def put(token: Token) -> None:
         assert token.access_token is not None
@@ -512,6 +503,7 @@ def test_one_account_and_owner_have_one_token(mongo_database: MongoDatabase) -> 
 
 
 def test_tokens_that_are_there_twice_already_are_no_reason_not_to_start(mongo_database: MongoDatabase) -> None:
+    mongo_database.drop_collection(COLLECTION)  # and the index that forbids it
     mongo_database[COLLECTION].insert_many([document_of(), document_of()])
     store = MongoTokenStore(mongo_database)
 

@@ -129,7 +129,8 @@ class InMemoryJobStore(_Store):
     def add(self, job: Job) -> None:
         self._answer()
         with self._lock:
-            self._stored.insert(job)
+            if job.job_id not in self._removed:  # its document is there until its pages are gone
+                self._stored.insert(job)
 
     def add_all(self, jobs: Sequence[Job]) -> None:
         for job in jobs:

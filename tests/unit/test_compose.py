@@ -75,7 +75,7 @@ def health_check_of(service: str) -> str:
 
 @pytest.fixture
 def outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPatch:
-    """Give a folder without `.env`, and an environment without our settings."""
+    """Return a folder without `.env`, and an environment without our settings."""
     monkeypatch.chdir(tmp_path)
     for name in names_of(WorkerSettings) | names_of(ShimSettings):
         monkeypatch.delenv(name, raising=False)

@@ -32,7 +32,7 @@ def filled_in(text: str) -> str:
 
 @pytest.fixture
 def dotenv(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """Give the file in which settings are looked for, with nothing of ours in the environment."""
+    """Return the file in which settings are looked for, with nothing of ours in the environment."""
     monkeypatch.chdir(tmp_path)
     for name in NAMES:
         monkeypatch.delenv(name, raising=False)

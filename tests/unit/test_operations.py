@@ -42,7 +42,7 @@ _SUFFIXES = {"counter": ("_total",), "gauge": ("",), "histogram": ("_bucket", "_
 
 
 def known() -> dict[str, tuple[str, set[str]]]:
-    """Give every sample's name, with the metric that it belongs to and the labels that it has."""
+    """Return every sample's name, with the metric that it belongs to and the labels that it has."""
     registry = new_registry()
     kinds = (ExportMetrics(registry), JobMetrics(registry), RequestMetrics(registry, waiting=lambda: 0))
     ours = [metric for kind in kinds for metric in vars(kind).values()]

@@ -32,26 +32,24 @@ class Module:
             for alias in statement.names
         }
 
-    def functions(self) -> Iterator[tuple[Function, list[ast.Call]]]:
-        """Yield the functions at the top of the file with the calls inside them."""
+    def functions(self) -> Iterator[tuple[Function, set[Function]]]:
+        """Yield the functions at the top of the file, each with what it calls."""
         for statement in self._tree.body:
             if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef):
                 calls = [each for part in statement.body for each in ast.walk(part) if isinstance(each, ast.Call)]
-                yield (self.name, statement.name), calls
+                yield (self.name, statement.name), set(map(self._called, calls))
 
-    def calls_at_import(self) -> Iterator[ast.Call]:
-        """Yield what is called when the file is imported: for parameters and default values too."""
-        return _calls_now(self._tree)
+    def called_at_import(self) -> Iterator[tuple[Function, int]]:
+        """Yield what is called when the file is imported, for parameters and default values too, and in which line."""
+        return ((self._called(call), call.lineno) for call in _calls_now(self._tree))
 
-    def is_clock(self, call: ast.Call, reading: set[Function]) -> bool:
-        """Whether a call reads a clock, itself or through one of the functions that do."""
+    def _called(self, call: ast.Call) -> Function:
         match call.func:
             case ast.Name(id=name):
-                found = self._imported.get(name, (self.name, name))
-                return found in reading or found[1] in CLOCKS.get(found[0], ())
+                return self._imported.get(name, (self.name, name))
             case ast.Attribute(value=ast.Name(id=owner), attr=name):
-                return name in CLOCKS.get(owner, ())
-        return False
+                return owner, name
+        return "", ""
 
 
 def _calls_now(node: ast.AST) -> Iterator[ast.Call]:
@@ -74,19 +72,12 @@ def _evaluated(node: ast.AST) -> Iterator[ast.AST]:
 def clock_reads_at_import(sources: Mapping[str, str]) -> list[str]:
     """Name each place, `module:line`, that reads a clock when its module is imported."""
     modules = [Module(name, source) for name, source in sources.items()]
-    functions = [(module, name, calls) for module in modules for name, calls in module.functions()]
-    reading: set[Function] = set()
-    while found := {
-        name
-        for module, name, calls in functions
-        if name not in reading and any(module.is_clock(call, reading) for call in calls)
-    }:
+    functions = [found for module in modules for found in module.functions()]
+    reading = {(owner, name) for owner, names in CLOCKS.items() for name in names}
+    while found := {name for name, called in functions if name not in reading and called & reading}:
         reading |= found
     return [
-        f"{module.name}:{call.lineno}"
-        for module in modules
-        for call in module.calls_at_import()
-        if module.is_clock(call, reading)
+        f"{module.name}:{line}" for module in modules for called, line in module.called_at_import() if called in reading
     ]
 
 

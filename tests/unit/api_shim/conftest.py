@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import fields
-from functools import partial
+from functools import cache, partial
 
 import fakeredis
 import pytest
 import structlog
-from anyio.from_thread import start_blocking_portal
+from anyio.from_thread import BlockingPortal, start_blocking_portal
 from fastapi import FastAPI
 from starlette.routing import BaseRoute
 from structlog.testing import capture_logs
@@ -71,6 +71,16 @@ from worker.telemetry.tracing import NoTraces
 Running = Callable[..., AbstractContextManager[Shim]]
 
 _routes: list[BaseRoute] = []
+_portals: list[BlockingPortal] = []
+
+
+@pytest.fixture(scope="session", autouse=True)
+def event_loop_thread() -> Iterator[None]:
+    """Run one event loop for all shims of the session: a thread and a loop for each cost as much as many requests."""
+    with start_blocking_portal() as portal:
+        _portals.append(portal)
+        yield
+        _portals.clear()
 
 
 @pytest.fixture(autouse=True)
@@ -87,7 +97,7 @@ def parts() -> Parts:
 
 @pytest.fixture
 def running(parts: Parts) -> Running:
-    """Give a way to run the shim with other JWT settings than the usual secret."""
+    """Return what runs the shim with these settings beside the usual secret."""
     return lambda **settings: serving(parts, **settings)
 
 
@@ -98,7 +108,7 @@ def shim(running: Running) -> Iterator[Shim]:
 
 
 def new_parts() -> Parts:
-    """Give empty stores that know the usual caller's token."""
+    """Return empty stores that know the usual caller's token."""
     clock = ManualClock()
     parts = Parts(
         clock=clock,
@@ -118,19 +128,22 @@ def new_parts() -> Parts:
 @contextmanager
 def serving(parts: Parts, **settings: object) -> Iterator[Shim]:
     """Run a shim over these parts."""
-    given = ShimSettings.model_validate({"jwt_secret": SECRET} | settings)
-    with start_blocking_portal() as portal:
-        app = _application(parts, given)
-        _share_routes(app)
-        with portal.wrap_async_context_manager(app.router.lifespan_context(app)):
-            yield Shim(app=app, portal=portal, **{each.name: getattr(parts, each.name) for each in fields(parts)})
+    app = _application(parts, _settings_of(**settings))
+    _share_routes(app)
+    (portal,) = _portals
+    with portal.wrap_async_context_manager(app.router.lifespan_context(app)):
+        yield Shim(app=app, portal=portal, **{each.name: getattr(parts, each.name) for each in fields(parts)})
+
+
+@cache
+def _settings_of(**settings: object) -> ShimSettings:
+    # Reading them takes a third of the time that it takes to build the application.
+    return ShimSettings.model_validate({"jwt_secret": SECRET} | settings)
 
 
 def _share_routes(app: FastAPI) -> None:
-    """Give all applications of this process the routes of the first, which know nothing of the parts behind them.
-
-    FastAPI prepares them at the first request, for twice as long as all else that a test of the shim does.
-    """
+    # FastAPI prepares routes at the first request, which takes twice as long as all else that a test of the shim does.
+    # They know nothing of the parts behind them, so that all applications of a process can have those of the first.
     if not _routes:
         _routes.extend(app.router.routes)
     app.router.routes[:] = _routes

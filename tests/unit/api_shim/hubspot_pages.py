@@ -10,19 +10,19 @@ from worker.records.types import ExportType
 
 
 def record(export_type: str, number: int) -> dict[str, object]:
-    """Give a record of a type, with its id where HubSpot puts it."""
+    """Return a record of a type, with its id where HubSpot puts it."""
     name = {"contacts": "vid", "companies": "companyId", "deals": "dealId"}.get(export_type)
     return {name: number} if name else {"engagement": {"id": number}}
 
 
 def id_of(export_type: str, given: dict[str, dict[str, int]]) -> object:
-    """Give the id of a record."""
+    """Return the id of a record."""
     (value,) = given.values()
     return value["id"] if export_type == "notes" else value
 
 
 def body_of(export_type: str, numbers: Sequence[int], *, offset: int | None = None) -> bytes:
-    """Give a page that holds these records; there is more when it has an offset."""
+    """Return a page that holds these records; there is more when it has an offset."""
     keys = OBJECT_TYPES[ExportType(export_type)].page
     body = {
         keys.list_key: [record(export_type, number) for number in numbers],

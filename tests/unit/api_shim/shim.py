@@ -149,7 +149,7 @@ class HandWorker:
         self._notifier.notify_page(job)
 
     def fail(self, job: Job, error: ExportError) -> Job:
-        """Give a job up."""
+        """Return a job up."""
         return self._end(job.fail(error, at=self._parts.clock()))
 
     def answer(self, rpc_request: RpcRequest, answer: Answer) -> RpcRequest:
@@ -161,7 +161,7 @@ class HandWorker:
         return taken
 
     def requeue(self, job: Job) -> None:
-        """Give the job up for somebody else to go on with."""
+        """Return the job up for somebody else to go on with."""
         self._parts.jobs.release(job)
 
     def export(self, job_id: str, *bodies: bytes) -> Job:
@@ -262,5 +262,5 @@ class Shim(Parts):
 
 
 def problem(answer: httpx.Response) -> tuple[int, Json]:
-    """Give what an error answer says: its status and its body."""
+    """Return what an error answer says: its status and its body."""
     return answer.status_code, answer.json()

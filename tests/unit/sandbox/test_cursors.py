@@ -20,7 +20,7 @@ ORDERS = get_args(ListOrder)
 
 
 def walk(reader: ListReader, size: int) -> tuple[list[int], list[tuple[int, int]]]:
-    """Give the ids of all pages, and of every page but the last its last id and its offset."""
+    """Return the ids of all pages, and of every page but the last its last id and its offset."""
     ids: list[int] = []
     ends: list[tuple[int, int]] = []
     cursor = 0
@@ -37,17 +37,14 @@ def walk(reader: ListReader, size: int) -> tuple[list[int], list[tuple[int, int]
 
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("size", [1, 2, 7])
-@pytest.mark.parametrize("stride", [1, 2, 3, 37])
-def test_following_the_offset_gives_every_record_once(
-    form: CursorForm, order: ListOrder, size: int, stride: int
-) -> None:
-    record_set = RecordSet("contacts", count=120, seed=3, stride=stride)
-    expected = record_set.ids()
+def test_following_the_offset_gives_every_record_once(form: CursorForm, order: ListOrder) -> None:
+    for size, stride in itertools.product((1, 2, 7), (1, 2, 3, 37)):
+        record_set = RecordSet("contacts", count=120, seed=3, stride=stride)
+        expected = record_set.ids()
 
-    ids, _ = walk(ListReader(record_set, form, order=order), size)
+        ids, _ = walk(ListReader(record_set, form, order=order), size)
 
-    assert ids == (expected if order == "ascending" else expected[::-1])
+        assert ids == (expected if order == "ascending" else expected[::-1]), (size, stride)
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -162,6 +163,11 @@ class Scopes:
         return self.told
 
 
+@cache
+def _settings() -> WorkerSettings:
+    return WorkerSettings.model_validate({"hubspot_client_id": "id", "hubspot_client_secret": "secret"})
+
+
 class Workshop:
     """Everything an exporter works with, for a test to set and to read."""
 
@@ -187,7 +193,7 @@ class Workshop:
         self.scopes = Scopes()
         self.guard = DeletionGuard()
         self.jitter: Callable[[], float] = random.random
-        settings = WorkerSettings.model_validate({"hubspot_client_id": "id", "hubspot_client_secret": "secret"})
+        settings = _settings()
         endpoints = legacy_endpoints(settings)
         self.source: CrmSource = CrmClient(
             legacy=LegacyClient(transport=transport, endpoints=endpoints),

@@ -64,7 +64,7 @@ class Export:
         return list(csv.DictReader(io.StringIO(self.csv().decode(), newline="")))
 
     def with_page(self, *records: object) -> Export:
-        """Give it one more page, and another end; a record that is bytes stands as it is."""
+        """Add one more page, and another end; a record that is bytes stands as it is."""
         texts = [each if isinstance(each, bytes) else json.dumps(each).encode() for each in records]
         key = OBJECT_TYPES[self.job.records_type].page.list_key.encode()
         page = read_page(self.job.records_type, b'{"%b":[%b]}' % (key, b",".join(texts)))
@@ -96,7 +96,7 @@ def table(export_type: str, *records: object) -> list[dict[str, str]]:
 
 
 def cell(value: object) -> str:
-    """Give what becomes of one property of a contact."""
+    """Return what becomes of one property of a contact."""
     (row,) = table("contacts", {"vid": 1, "properties": {"x": {"value": value}}})
     return row["x"]
 

@@ -67,7 +67,7 @@ class World(RuleBasedStateMachine):
         self._secrets[person.account].update(map(str, texts))
 
     def new_record_ids(self, person: Person, number: int) -> list[int]:
-        """Give ids of records that only the account of a person has."""
+        """Return ids of records that only the account of a person has."""
         ids = [next(_record_ids) for _ in range(number)]
         self.is_secret_of(person, *ids)
         return ids
@@ -86,7 +86,7 @@ class World(RuleBasedStateMachine):
         return answer
 
     def asked(self, person: Person, method: str, path: str) -> Json:
-        """Give the body of an answer that has to be a success."""
+        """Return the body of an answer that has to be a success."""
         answer = self.ask(person, method, path)
         assert answer.status_code == 200, answer.text
         body: Json = answer.json()

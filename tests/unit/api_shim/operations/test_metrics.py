@@ -24,7 +24,7 @@ JOB = f"{BASE_PATH}/jobs/{{job_id}}"
 
 
 def samples(text: str) -> dict[str, float]:
-    """Give every sample as `name{label="value"}`."""
+    """Return every sample as `name{label="value"}`."""
     return {
         f"{sample.name}{{{','.join(f'{key}={value}' for key, value in sorted(sample.labels.items()))}}}": sample.value
         for family in text_string_to_metric_families(text)

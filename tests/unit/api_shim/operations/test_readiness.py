@@ -17,7 +17,7 @@ BROKER = "The message broker is not available"
 
 @pytest.fixture
 def silence() -> Iterator[threading.Event]:
-    """Give what a call waits for that gets no answer before the test is over."""
+    """Yield what a call waits for that gets no answer before the test is over."""
     over = threading.Event()
     yield over
     over.set()

@@ -22,7 +22,7 @@ def lines(logs: list[EventDict], event: str) -> list[EventDict]:
 
 
 def told(logs: list[EventDict]) -> dict[str, object]:
-    """Give what the one line of the last request says, but for what is different every time."""
+    """Return what the one line of the last request says, but for what is different every time."""
     line = lines(logs, "request_answered")[-1]
     assert 0 <= line["seconds"] < 10
     return {name: value for name, value in line.items() if name not in {"event", "seconds", "request_id"}}

@@ -12,7 +12,7 @@ from tests.unit.api_shim.shim import Shim, mint
 
 @pytest.fixture
 def limited(running: Running) -> Iterator[Shim]:
-    """Give a shim that lets a caller ask once in ten minutes."""
+    """Yield a shim that lets a caller ask once in ten minutes."""
     with running(max_requests_per_second=1 / 600) as shim:
         yield shim
 

@@ -30,7 +30,7 @@ def a_receipt() -> Receipt:
 
 
 def shown(shim: Shim, receipt: Receipt | None) -> Json:
-    """Give the body's receipt of a job that ended with this one."""
+    """Return the body's receipt of a job that ended with this one."""
     job_id = shim.start("contacts")
     job = shim.worker.start(job_id)
     shim.jobs.release(replace(job.cancel(at=shim.clock()), receipt=receipt))

@@ -57,7 +57,7 @@ REQUESTS: Mapping[str, tuple[str, str, dict[str, str], bytes | None]] = {
 
 @pytest.fixture(scope="module")
 def shims() -> Iterator[tuple[Shim, Shim]]:
-    """Give two shims over equal parts; the second answers by FastAPI alone."""
+    """Yield two shims over equal parts; the second answers by FastAPI alone."""
     with serving(new_parts()) as direct, serving(new_parts()) as plain:
         assert isinstance(plain.app.middleware_stack, RequestLog)
         plain.app.middleware_stack._app = plain.app.build_middleware_stack()  # noqa: SLF001 - what it stands before

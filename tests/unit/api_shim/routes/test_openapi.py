@@ -51,7 +51,7 @@ OPERATIONS = [
 
 @pytest.fixture(scope="module")
 def shim() -> Iterator[Shim]:
-    """Give one shim for all tests here: they leave nothing that another would notice."""
+    """Yield one shim for all tests here: they leave nothing that another would notice."""
     with serving(new_parts()) as shim:
         yield shim
 

@@ -18,7 +18,7 @@ HEAD = b'{"success":true,"message":"DATA Recieved","data":'
 
 
 def asked(shim: Shim, query: str) -> ExportRequest:
-    """Give what the worker is asked for."""
+    """Return what the worker is asked for."""
     path, _, _ = query.partition("?")
     with shim.exporting(body_of(path, [])):
         assert shim.get(f"/export/{query}").status_code == 200

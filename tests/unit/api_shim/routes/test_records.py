@@ -109,7 +109,7 @@ def test_the_deleted_are_shown_when_they_are_asked_for(
 
 
 def follow(shim: Shim, body: Json, **query: str | int) -> Iterator[Json]:
-    """Give a body and those after it, as long as there is more."""
+    """Yield a body and those after it, as long as there is more."""
     yield body
     while body["pagination"]["hasMore"]:
         body = listed(shim, cursor=body["pagination"]["cursor"], **query)

@@ -18,7 +18,7 @@ def invalid(message: str) -> tuple[int, dict[str, object]]:
 
 @pytest.fixture(scope="module")
 def shim() -> Iterator[Shim]:
-    """Give one shim for all tests here: they leave nothing that another would notice."""
+    """Yield one shim for all tests here: they leave nothing that another would notice."""
     with serving(new_parts()) as shim:
         yield shim
 
@@ -44,14 +44,14 @@ def test_an_account_without_a_token_is_told_so_and_nothing_is_stored(shim: Shim,
     assert shim.jobs.all == []
 
 
-@pytest.mark.parametrize("value", ["-1", "ten", "1.5", "1e3", "0x10", "1_0", "+5", " 5", "%D9%A3", "null", "1" * 20])
 @pytest.mark.parametrize("name", ["limit", "offset"])
 @pytest.mark.parametrize("path", ["/export/contacts", "/jobs/x/results"])
-def test_a_number_that_is_none_is_refused_by_name(shim: Shim, path: str, name: str, value: str) -> None:
-    answer = shim.get(f"{path}?{name}={value}")
+def test_a_number_that_is_none_is_refused_by_name(shim: Shim, path: str, name: str) -> None:
+    for value in ("-1", "ten", "1.5", "1e3", "0x10", "1_0", "+5", " 5", "%D9%A3", "null", "1" * 20):
+        answer = shim.get(f"{path}?{name}={value}")
 
-    assert problem(answer) == invalid(f"{name}: must be a whole number, 0 or more")
-    assert shim.jobs.all == []
+        assert problem(answer) == invalid(f"{name}: must be a whole number, 0 or more"), value
+        assert shim.jobs.all == []
 
 
 @pytest.mark.parametrize(
@@ -191,10 +191,10 @@ def test_a_wait_that_is_no_number_is_refused(shim: Shim, path: str, wait: str) -
         ("DELETE", "/healthz"),
     ],
 )
-@pytest.mark.parametrize("authorization", [None, ""])
-def test_everything_else_is_not_found(shim: Shim, method: str, path: str, authorization: str | None) -> None:
-    answer = shim.ask(method, path, authorization=authorization)
+def test_everything_else_is_not_found_with_a_jwt_or_without(shim: Shim, method: str, path: str) -> None:
+    for authorization in (None, ""):
+        answer = shim.ask(method, path, authorization=authorization)
 
-    assert (answer.status_code, answer.content) == (404, NOT_FOUND)
-    assert answer.headers["content-type"] == "application/json"
-    assert "allow" not in answer.headers
+        assert (answer.status_code, answer.content) == (404, NOT_FOUND)
+        assert answer.headers["content-type"] == "application/json"
+        assert "allow" not in answer.headers

@@ -53,8 +53,18 @@ def ids_in(export_type: str, bodies: list[Json]) -> list[object]:
     return [id_of(export_type, record) for body in bodies for record in body["data"][key]]
 
 
-@pytest.mark.parametrize("limit", [1, 3, 4, 7, 25, 1000])
-@pytest.mark.parametrize("export_type", TYPES)
+@pytest.mark.parametrize(
+    ("export_type", "limit"),
+    [
+        ("contacts", 1),
+        ("contacts", 25),
+        ("companies", 3),
+        ("companies", 4),
+        ("deals", 7),
+        ("notes", 4),
+        ("notes", 1000),
+    ],
+)
 def test_the_documented_loop_reads_every_record_once(shim: Shim, export_type: str, limit: int) -> None:
     job_id = exported(shim, export_type, 4, 0, 1, 20)
 

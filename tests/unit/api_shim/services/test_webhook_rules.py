@@ -23,7 +23,7 @@ SECRET = "w" * 32
 
 @pytest.fixture
 def shim(running: Running) -> Iterator[Shim]:
-    """Give a shim that can sign."""
+    """Yield a shim that can sign."""
     with running(webhook_secret=SECRET) as shim:
         yield shim
 

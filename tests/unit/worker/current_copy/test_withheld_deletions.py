@@ -478,7 +478,8 @@ def test_wherever_a_worker_dies_nothing_is_deleted_without_proof_and_all_is_coun
 ) -> None:
     shop.guard = DeletionGuard(share=Decimal(0))
     looks = [[*range(60), *range(80, 100)], range(30)]
-    for at_call in count(1):
+    # Before a call is as good as after the one before it, so either parameter takes every other call.
+    for at_call in count(1 + is_late, 2):
         shop.records.clear()
         listed(shop, range(50), range(50, 100))
         deaths = []
@@ -496,7 +497,7 @@ def test_wherever_a_worker_dies_nothing_is_deleted_without_proof_and_all_is_coun
     assert at_call > (1 if which == "transactions" else 2), "it has died at every one of its calls"
 
 
-@pytest.mark.parametrize(("order", "records"), [("ascending", 8000), ("descending", 8000), ("mixed", 22_000)])
+@pytest.mark.parametrize(("order", "records"), [("ascending", 5200), ("descending", 5200), ("mixed", 22_000)])
 def test_a_large_copy_is_compared_in_groups_of_pages_in_any_order(shop: Workshop, order: str, records: int) -> None:
     whole = [range(first, first + 200) for first in range(0, records, 200)]
     kept = [list(page)[:100] for page in whole]

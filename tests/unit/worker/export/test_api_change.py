@@ -53,9 +53,9 @@ class Watched:
         return self.source.fetch_page(query, access_token)
 
 
-@pytest.fixture(params=get_args(CursorForm))
+@pytest.fixture(params=["mixed"])
 def form(shop: Workshop, request: pytest.FixtureRequest) -> str:
-    """Send legacy cursors in each form in turn."""
+    """Send legacy cursors in all forms in turn, unless a test has each by itself."""
     name: str = request.param
     shop.hubspot.accounts[HUB].change({"cursor_forms": {"contacts": name, "engagements": name}})
     return name
@@ -136,8 +136,18 @@ def connect_other(shop: Workshop) -> None:
 
 
 @pytest.mark.usefixtures("form")
-@pytest.mark.parametrize("status", [404, 410])
-@pytest.mark.parametrize("page_size", [100, 90, 60])
+@pytest.mark.parametrize(
+    ("form", "status", "page_size"),
+    [
+        ("last_id", 404, 100),
+        ("last_id", 410, 60),
+        ("last_id_plus_1", 404, 90),
+        ("next_id", 410, 100),
+        ("next_id", 404, 60),
+        ("mixed", 410, 90),
+    ],
+    indirect=["form"],
+)
 def test_a_job_goes_on_by_the_dated_api_behind_the_last_id_it_has_read_and_nobody_waits(
     shop: Workshop, status: int, page_size: int
 ) -> None:
@@ -208,7 +218,7 @@ def test_where_ids_came_in_no_order_all_is_read_anew(shop: Workshop) -> None:
 
 
 @pytest.mark.parametrize("is_late", [False, True])
-@pytest.mark.parametrize("call", range(1, 8))
+@pytest.mark.parametrize("call", [1, 3, 5, 7])
 def test_who_dies_while_all_is_begun_anew_leaves_that_to_the_next(shop: Workshop, call: int, is_late: bool) -> None:  # noqa: FBT001
     descending(shop)
     gone(shop, after=CHANGED_AFTER)
@@ -371,8 +381,9 @@ def test_a_page_that_someone_waits_for_is_fetched_from_the_other_api_at_once_by_
 
 
 @pytest.mark.usefixtures("form")
+@pytest.mark.parametrize("form", get_args(CursorForm), indirect=True)
 @pytest.mark.parametrize("dated_form", get_args(DatedCursorForm))
-@pytest.mark.parametrize(("after", "times", "most_repeats"), [(3, None, 1), (3, 1, 2), (1, 1, 2), (4, 2, 2)])
+@pytest.mark.parametrize(("after", "times", "most_repeats"), [(3, None, 1), (1, 1, 2)])
 def test_a_clients_own_loop_loses_nothing_across_a_change_and_repeats_one_record_a_change_at_most(
     shop: Workshop, dated_form: DatedCursorForm, after: int, times: int | None, most_repeats: int
 ) -> None:

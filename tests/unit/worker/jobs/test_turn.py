@@ -262,7 +262,7 @@ class Model:
                 pool.remove(actor)
 
 
-@pytest.mark.parametrize("seed", range(100))
+@pytest.mark.parametrize("seed", range(30))
 def test_in_whatever_order_the_steps_are_done_no_job_is_forgotten(seed: int) -> None:
     chance = random.Random(seed)  # noqa: S311 - an order
     slots, workers = chance.choice((1, 2, 3, 8)), chance.choice((1, 2, 5, 12))

@@ -103,9 +103,14 @@ def world(shop: Workshop) -> World:
 # Page after page
 
 
-@pytest.mark.parametrize("page_size", [1, 7, 100])
-@pytest.mark.parametrize("final", get_args(FinalCursor))
-@pytest.mark.parametrize("form", get_args(CursorForm))
+@pytest.mark.parametrize(
+    ("form", "final", "page_size"),
+    [
+        (form, final, (1, 7, 100)[(row + column) % 3])
+        for row, form in enumerate(get_args(CursorForm))
+        for column, final in enumerate(get_args(FinalCursor))
+    ],
+)
 def test_every_form_gives_every_record_once_and_its_last_page_is_no_stuck_cursor(
     world: World, form: CursorForm, final: FinalCursor, page_size: int
 ) -> None:
@@ -149,7 +154,7 @@ def test_a_cursor_that_stands_still_is_noticed_under_every_form(world: World, fo
 
 @pytest.mark.parametrize("first", ["legacy", "dated"])
 @pytest.mark.parametrize("forms", FORMS)
-@pytest.mark.parametrize(("page_size", "after_calls"), [(1, (2,)), (7, (1,)), (7, (3, 1)), (7, (5,)), (2, (4, 2, 3))])
+@pytest.mark.parametrize(("page_size", "after_calls"), [(1, (2,)), (7, (3, 1))])
 def test_an_export_that_goes_on_in_the_other_api_has_every_record_once(
     world: World, forms: tuple[CursorForm, DatedCursorForm], first: str, page_size: int, after_calls: tuple[int, ...]
 ) -> None:

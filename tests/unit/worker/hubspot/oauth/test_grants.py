@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import responses
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
@@ -90,12 +90,11 @@ def test_a_refresh_token_that_is_none_leaves_the_old_one(told: object) -> None:
     assert grant(without("refresh_token")).refresh_token is None
 
 
-@pytest.mark.parametrize("told", [None, "", 5, [], {"a": 1}, "MAC", "Bearer", True])
 @pytest.mark.parametrize("name", ["token_type", "token_use", "hub_id", "user_id", "scopes", "user", "id_token", "x"])
-def test_no_other_field_costs_the_token(name: str, told: object) -> None:
-    found = answered(**{name: told})
-
-    assert (found.access_token, found.refresh_token) == (SecretStr("new-access"), SecretStr("new-refresh"))
+def test_no_other_field_costs_the_token(name: str) -> None:
+    values: list[object] = [None, "", 5, [], {"a": 1}, "MAC", "Bearer", True]
+    for found in (answered(**{name: told}) for told in values):
+        assert (found.access_token, found.refresh_token) == (SecretStr("new-access"), SecretStr("new-refresh"))
     assert grant(without(name)).access_token == SecretStr("new-access")
 
 
@@ -218,7 +217,6 @@ FIELDS = st.sampled_from(
 )
 
 
-@settings(deadline=None)
 @given(st.dictionaries(FIELDS, JSON))
 def test_any_answer_with_an_access_token_gives_a_usable_one(changes: dict[str, Any]) -> None:
     changes.pop("access_token", None)
@@ -230,7 +228,6 @@ def test_any_answer_with_an_access_token_gives_a_usable_one(changes: dict[str, A
     assert found.refresh_token is None or found.refresh_token.get_secret_value().isascii()
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=60) | JSON.map(lambda value: json.dumps(value).encode()))
 def test_anything_else_is_read_without_a_fault(body: bytes) -> None:
     grant_of(read_object(body))
