@@ -94,7 +94,7 @@ def added(world: World, *, webhook: Webhook | None = None) -> Job:
 
 
 def ended(world: World, job: Job | None = None) -> Job:
-    """Have a job fail, as its worker does."""
+    """Fail a job, as its worker does."""
     job = job or added(world)
     mine = world.jobs.claim(job.job_id, worker="w1", lease_s=LEASE_S, at=present())
     assert mine is not None
@@ -118,7 +118,7 @@ def after(taken: Job, reply: DeliveryResult) -> Job:
 
 
 def told(world: World, job: Job) -> Job:
-    """Tell a job's webhook for good."""
+    """Record the last delivery of a job's webhook."""
     told = after(claimed(world, job), DeliveryResult(status=200))
     assert world.store.note(told, again_in_s=None)
     return told
@@ -399,7 +399,7 @@ def test_a_webhook_comes_back_as_it_was_stored(world: World) -> None:
 
 
 def ended_sync(world: World, *, job_id: str = "s") -> tuple[Job, list[Job]]:
-    """Have a sync fail with all of its children, not closed yet."""
+    """Fail a sync with all of its children, not finished yet."""
     sync = replace(
         new_sync(job_id, account_id="a1", owner="u1", request=SyncRequest(types=(ExportType.DEALS,)), at=present()),
         webhook=Webhook(url=URL),

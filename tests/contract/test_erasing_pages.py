@@ -196,7 +196,7 @@ def test_records_are_found_in_many_pages_at_once(store: PageStore) -> None:
 
 
 def without_description(database: MongoDatabase) -> None:
-    """Have pages be as older versions stored them."""
+    """Turn pages into what older versions stored."""
     database[COLLECTION].update_many({}, {"$unset": {"type": "", "ids_from": "", "ids_to": "", "span": "", "gaps": ""}})
 
 

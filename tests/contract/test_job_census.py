@@ -44,7 +44,7 @@ def add(world: JobWorld, *, age_s: float = 0.0, kind: JobKind = JobKind.EXPORT, 
 
 
 def claim(world: JobWorld, job: Job, *, age_s: float = 0.0) -> Job:
-    """Have a worker take a job, by a clock that is so much behind."""
+    """Claim a job as a worker does whose clock is that far behind."""
     mine = world.store.claim(job.job_id, worker="w1", lease_s=LEASE_S, at=present() - timedelta(seconds=age_s))
     assert mine is not None
     return mine

@@ -85,7 +85,7 @@ def ended(world: JobWorld, job: Job, how: Callable[[Job], Job] = lambda job: job
 
 
 def followed(world: JobWorld, child: Job, *, is_swept: bool = False) -> Job:
-    """Have a sync follow: what is stored of it then, and what its children say, is what whoever reads it is shown."""
+    """Update a sync from its children; readers see what is stored then and what the children say alike."""
     assert child.parent_id is not None
     sync = world.store.follow(child.parent_id, is_swept=is_swept)
     assert sync is not None

@@ -83,13 +83,13 @@ def server() -> FakeServer:
     return FakeServer()
 
 
-def booked(limiter: RateLimiter, tries: int, account_id: str = "a1") -> int:
+def granted(limiter: RateLimiter, tries: int, account_id: str = "a1") -> int:
     """Count the calls that may be made at once; each is answered at once."""
     return sum(is_made(limiter, limiter.reserve(account_id, within_s=0)) for _ in range(tries))
 
 
 def is_made(limiter: RateLimiter, place: Reservation) -> bool:
-    """Make the call that was booked, if one was. A place that is only looked at is given up, some time later."""
+    """Make the call that was granted, if one was. A place that is only looked at is given up, some time later."""
     if place.is_granted:
         place.permit.leave()
         place.permit.settle()
@@ -158,7 +158,7 @@ def keep(went: Sequence[Went], rate: Rate) -> bool:
 
 def test_so_many_calls_go_ahead_and_the_next_is_told_how_long_to_wait(redis: Redis) -> None:
     limiter = RedisRateLimiter(redis, Rate(calls=5, seconds=10))
-    assert booked(limiter, 5) == 5
+    assert granted(limiter, 5) == 5
 
     place = limiter.reserve("a1", within_s=0)
 
@@ -169,13 +169,13 @@ def test_so_many_calls_go_ahead_and_the_next_is_told_how_long_to_wait(redis: Red
 def test_each_account_has_its_own_count(redis: Redis) -> None:
     limiter = RedisRateLimiter(redis, Rate(calls=1, seconds=10))
 
-    assert [booked(limiter, 2, account_id) for account_id in ("a1", "a2")] == [1, 1]
+    assert [granted(limiter, 2, account_id) for account_id in ("a1", "a2")] == [1, 1]
 
 
 def test_two_workers_share_one_count(redis: Redis) -> None:
     first, second = (RedisRateLimiter(redis, Rate(calls=2, seconds=10)) for _ in range(2))
 
-    assert booked(first, 1) + booked(second, 2) == 2
+    assert granted(first, 1) + granted(second, 2) == 2
 
 
 def test_no_window_holds_more_than_the_limit_and_places_are_used(redis: Redis) -> None:
@@ -190,9 +190,9 @@ def test_no_window_holds_more_than_the_limit_and_places_are_used(redis: Redis) -
 
 def test_waiters_book_places_of_their_own_in_the_near_future(redis: Redis) -> None:
     limiter = RedisRateLimiter(redis, Rate(calls=2, seconds=10))
-    booked(limiter, 1)
+    granted(limiter, 1)
     shift_calls(redis, seconds=-5)
-    booked(limiter, 1)
+    granted(limiter, 1)
 
     places = [limiter.reserve("a1", within_s=10.1) for _ in range(3)]
 
@@ -203,7 +203,7 @@ def test_waiters_book_places_of_their_own_in_the_near_future(redis: Redis) -> No
 
 def test_a_place_that_is_too_far_ahead_is_not_taken(redis: Redis) -> None:
     limiter = RedisRateLimiter(redis, Rate(calls=1, seconds=10))
-    booked(limiter, 1)
+    granted(limiter, 1)
 
     assert not limiter.reserve("a1", within_s=0.25).is_granted
     assert limiter.reserve("a1", within_s=10.1).is_granted
@@ -212,7 +212,7 @@ def test_a_place_that_is_too_far_ahead_is_not_taken(redis: Redis) -> None:
 def test_those_who_come_back_get_turns_and_no_turn_is_later_than_a_window(redis: Redis) -> None:
     limiter = RedisRateLimiter(redis, Rate(calls=3, seconds=10))
     for _ in range(3):
-        booked(limiter, 1)
+        granted(limiter, 1)
         shift_calls(redis, seconds=-3)
 
     waits_s = [limiter.reserve("a1", within_s=0).wait_s for _ in range(5)]
@@ -223,7 +223,7 @@ def test_those_who_come_back_get_turns_and_no_turn_is_later_than_a_window(redis:
 
 def test_turns_do_not_all_come_at_once(redis: Redis) -> None:
     limiter = RedisRateLimiter(redis, Rate(calls=1, seconds=10))
-    booked(limiter, 1)
+    granted(limiter, 1)
 
     waits_s = [limiter.reserve("a1", within_s=2).wait_s for _ in range(20)]
 
@@ -236,7 +236,7 @@ def test_turns_do_not_all_come_at_once(redis: Redis) -> None:
 
 @pytest.fixture
 def clock() -> Seconds:
-    """Give the clock of a process that does nothing unless the test lets it: in the background it renews no permit."""
+    """Return the clock of a process that does nothing unless the test lets it: in the background it renews no permit."""
     return Seconds()
 
 
@@ -258,7 +258,7 @@ def test_a_call_counts_from_before_it_leaves_until_a_window_after_its_answer(red
     limiter, other = (RedisRateLimiter(redis, Rate(calls=1, seconds=10), clock=clock) for _ in range(2))
     call = out(limiter)
     shift_calls(redis, seconds=-20)  # two windows: it is an answer that takes long
-    assert booked(other, 1) == 0
+    assert granted(other, 1) == 0
 
     call.settle()
     clock.now += 4
@@ -285,7 +285,7 @@ def test_a_call_of_a_process_that_was_killed_counts_until_it_must_be_over(redis:
 
     assert wait_s(other) == pytest.approx(6, abs=0.5)
     shift_calls(redis, seconds=-6.1)
-    assert booked(other, 1) == 1
+    assert granted(other, 1) == 1
     call.settle()
 
 
@@ -298,7 +298,7 @@ def test_a_call_that_takes_long_counts_on_as_long_as_its_process_says_so(redis: 
         clock.now += 20
         limiter.flush()
 
-    assert booked(other, 1) == 0
+    assert granted(other, 1) == 0
     call.settle()
 
 
@@ -309,7 +309,7 @@ def test_a_call_that_was_not_made_is_not_counted(redis: Redis) -> None:
     place.permit.settle()  # a second time changes nothing
     limiter.flush()
 
-    assert booked(other, 2) == 1
+    assert granted(other, 2) == 1
 
 
 def test_a_permit_that_nobody_has_any_more_counts_no_call(redis: Redis) -> None:
@@ -320,7 +320,7 @@ def test_a_permit_that_nobody_has_any_more_counts_no_call(redis: Redis) -> None:
     gc.collect()
     limiter.flush()
 
-    assert booked(other, 2) == 1
+    assert granted(other, 2) == 1
 
 
 def test_a_call_without_an_answer_counts_for_as_long_as_it_may_be_on_its_way(redis: Redis, clock: Seconds) -> None:
@@ -345,7 +345,7 @@ def test_a_call_that_comes_too_late_never_leaves(redis: Redis, clock: Seconds) -
 
     permit.close()
     limiter.flush()
-    assert booked(limiter, 1) == 1
+    assert granted(limiter, 1) == 1
 
 
 def test_a_permit_lasts_as_long_as_redis_confirms_it(server: FakeServer, clock: Seconds) -> None:
@@ -370,7 +370,7 @@ def test_a_call_that_has_come_too_late_does_not_leave_after_redis_was_told_of_it
     stopped, other = (RedisRateLimiter(redis, Rate(calls=1, seconds=10), clock=clock) for _ in range(2))
     permit = stopped.reserve("a1", within_s=0).permit
     shift_calls(redis, seconds=-PRESUMED_OVER_S - 11)
-    assert booked(other, 1) == 1
+    assert granted(other, 1) == 1
 
     clock.now += PRESUMED_OVER_S + 11
     stopped.flush()
@@ -383,14 +383,14 @@ def test_a_booking_whose_answer_was_lost_is_taken_back(server: FakeServer, clock
     redis = Lossy(server=server)
     limiter = RedisRateLimiter(redis, Rate(calls=3, seconds=10), clock=clock)
     other = RedisRateLimiter(FakeRedis(server=server), Rate(calls=3, seconds=10))
-    assert booked(limiter, 1) == 1
+    assert granted(limiter, 1) == 1
     redis.loses_next = True
-    assert booked(limiter, 1) == 0
+    assert granted(limiter, 1) == 0
     clock.now += 1.1
     limiter.reserve("a2", within_s=0)  # sees that it is back
     limiter.flush()
 
-    assert booked(other, 3) == 2
+    assert granted(other, 3) == 2
 
 
 def test_what_became_of_calls_is_told_in_the_background(redis: Redis) -> None:
@@ -424,7 +424,7 @@ def test_an_emptied_redis_is_told_of_the_calls_that_are_still_out(redis: Redis, 
     clock.now += 2
     limiter.flush()
 
-    assert booked(other, 1) == 0
+    assert granted(other, 1) == 0
     for call in calls:
         call.settle()
 
@@ -448,22 +448,22 @@ def test_without_redis_calls_that_are_out_count_as_well(server: FakeServer) -> N
     limiter, clock = alone(server, Rate(calls=4, seconds=10), workers=2)
     calls = [out(limiter), out(limiter)]
     clock.now += 60
-    assert booked(limiter, 1) == 0
+    assert granted(limiter, 1) == 0
 
     for call in calls:
         call.settle()
     clock.now += 10.1
 
-    assert booked(limiter, 3) == 2
+    assert granted(limiter, 3) == 2
 
 
 def test_a_worker_of_the_version_before_is_counted_and_counts_what_is_out(redis: Redis, clock: Seconds) -> None:
     limiter = RedisRateLimiter(redis, Rate(calls=3, seconds=10), clock=clock)
     call = out(limiter)
     now = _now_ms(redis)
-    redis.zadd("hubspot-export:calls:a1", {"older-1": now, "older-2": now + 200})  # one of them is booked ahead
+    redis.zadd("hubspot-export:calls:a1", {"older-1": now, "older-2": now + 200})  # one of them is granted ahead
 
-    assert booked(limiter, 1) == 0
+    assert granted(limiter, 1) == 0
     assert redis.zcount("hubspot-export:calls:a1", now - 10_000, "+inf") == 3
     call.settle()
 
@@ -490,17 +490,17 @@ def test_spare_calls_keep_the_pace_of_the_limit(redis: Redis) -> None:
 def test_spare_calls_leave_a_place_free(redis: Redis) -> None:
     limiter = RedisRateLimiter(redis, Rate(calls=10, seconds=10))
     for _ in range(3):
-        booked(limiter, 3)
+        granted(limiter, 3)
         shift_calls(redis, seconds=-3)
 
     assert spare(limiter, 3) == 0
     assert limiter.reserve("a1", within_s=0, low_priority=True).wait_s <= 1.4
-    assert booked(limiter, 2) == 1
+    assert granted(limiter, 2) == 1
 
 
 def test_a_spare_call_is_never_made_before_someone_who_waits_and_gets_no_turn(redis: Redis) -> None:
     limiter = RedisRateLimiter(redis, Rate(calls=4, seconds=10))
-    booked(limiter, 4)
+    granted(limiter, 4)
     assert spare(limiter, 3) == 0
     assert redis.keys("*:turns:*") == []
     waiting = limiter.reserve("a1", within_s=0)
@@ -510,7 +510,7 @@ def test_a_spare_call_is_never_made_before_someone_who_waits_and_gets_no_turn(re
 
     assert not place.is_granted
     assert place.wait_s >= waiting.wait_s
-    assert booked(limiter, 1) == 1
+    assert granted(limiter, 1) == 1
 
 
 def test_spare_calls_and_others_together_keep_the_limit(redis: Redis) -> None:
@@ -553,7 +553,7 @@ def test_without_redis_there_are_no_spare_calls(server: FakeServer) -> None:
     limiter, _ = alone(server, Rate(calls=8, seconds=10), workers=1)
 
     assert spare(limiter, 3) == 0
-    assert booked(limiter, 1) == 1
+    assert granted(limiter, 1) == 1
 
 
 def test_without_a_limit_every_call_goes_ahead_be_it_spare_or_not() -> None:
@@ -565,34 +565,34 @@ def test_without_a_limit_every_call_goes_ahead_be_it_spare_or_not() -> None:
 
 def test_a_lower_limit_of_hubspot_holds_for_every_worker(redis: Redis) -> None:
     first, second = (RedisRateLimiter(redis, Rate(calls=5, seconds=10)) for _ in range(2))
-    booked(first, 1)
+    granted(first, 1)
 
     first.learn("a1", quota(3, counted=1))
 
-    assert booked(first, 1) + booked(second, 5) == 2
+    assert granted(first, 1) + granted(second, 5) == 2
 
 
 def test_a_higher_limit_of_hubspot_changes_nothing(redis: Redis) -> None:
     limiter = RedisRateLimiter(redis, Rate(calls=3, seconds=10))
     limiter.learn("a1", quota(190, counted=0))
 
-    assert booked(limiter, 5) == 3
+    assert granted(limiter, 5) == 3
 
 
 def test_a_limit_that_is_raised_again_is_noticed(redis: Redis) -> None:
     limiter = RedisRateLimiter(redis, Rate(calls=5, seconds=10))
     limiter.learn("a1", quota(2, counted=0))
-    assert booked(limiter, 5) == 2
+    assert granted(limiter, 5) == 2
 
     limiter.learn("a1", quota(4, counted=2))
 
-    assert booked(limiter, 5) == 2
+    assert granted(limiter, 5) == 2
 
 
 def test_a_learned_limit_is_forgotten_unless_hubspot_repeats_it(redis: Redis) -> None:
     clock = Seconds()
     limiter, other = (RedisRateLimiter(redis, Rate(calls=5, seconds=10), clock=clock) for _ in range(2))
-    booked(limiter, 1)
+    granted(limiter, 1)
     limiter.learn("a1", quota(3, counted=1))
     (key,) = redis.keys("*:quota:*")
     assert 0 < redis.pttl(key) <= 300_000
@@ -601,46 +601,46 @@ def test_a_learned_limit_is_forgotten_unless_hubspot_repeats_it(redis: Redis) ->
     clock.now += 200
     limiter.learn("a1", quota(3, counted=1))
 
-    assert booked(other, 5) == 2
+    assert granted(other, 5) == 2
 
 
 def test_calls_of_another_program_take_places(redis: Redis) -> None:
     limiter = RedisRateLimiter(redis, Rate(calls=10, seconds=10))
-    booked(limiter, 2)
+    granted(limiter, 2)
 
     for _ in range(2):  # what is known by then is not counted again
         limiter.learn("a1", quota(10, counted=6))
 
-    assert booked(limiter, 10) == 4
+    assert granted(limiter, 10) == 4
 
 
 def test_calls_that_hubspot_has_not_counted_yet_are_no_news(redis: Redis) -> None:
     limiter, other = (RedisRateLimiter(redis, Rate(calls=10, seconds=10)) for _ in range(2))
-    booked(other, 4)
-    booked(limiter, 1)
-    booked(other, 2)
+    granted(other, 4)
+    granted(limiter, 1)
+    granted(other, 2)
 
     limiter.learn("a1", quota(10, counted=7))
     limiter.learn("a1", quota(10, counted=3))
 
-    assert booked(limiter, 10) == 3
+    assert granted(limiter, 10) == 3
 
 
 @pytest.mark.parametrize(("took_s", "free"), [(0.1, 0), (3.0, 5), (None, 5), (30.0, 5)])
 def test_an_answer_is_compared_with_the_calls_of_its_own_time(redis: Redis, took_s: float | None, free: int) -> None:
     limiter = RedisRateLimiter(redis, Rate(calls=5, seconds=10))
-    booked(limiter, 5)
+    granted(limiter, 5)
     shift_calls(redis, seconds=-12)
     other = RedisRateLimiter(redis, Rate(calls=5, seconds=10))
 
     other.learn("a1", quota(5, counted=5, took_s=took_s))
 
-    assert booked(other, 6) == free
+    assert granted(other, 6) == free
 
 
 def test_what_is_known_is_not_told_to_redis(server: FakeServer) -> None:
     limiter = RedisRateLimiter(FakeRedis(server=server), Rate(calls=5, seconds=10))
-    booked(limiter, 3)
+    granted(limiter, 3)
     server.connected = False
 
     with capture_logs() as logs:
@@ -668,7 +668,7 @@ def test_a_block_is_of_one_account_and_ends(redis: Redis) -> None:
     first, second = (RedisRateLimiter(redis, Rate(calls=5, seconds=10)) for _ in range(2))
     began_at = time.monotonic()
     first.block("a1", seconds=0.3)
-    assert booked(second, 1, "a2") == 1
+    assert granted(second, 1, "a2") == 1
 
     went = make_calls([first, second], 1)
 
@@ -683,12 +683,12 @@ def test_a_block_that_is_lifted_is_lifted_in_every_worker_within_seconds(redis: 
         for _ in range(2)
     )
     first.block("a1", seconds=3600)
-    assert booked(first, 1) == booked(second, 1) == 0
+    assert granted(first, 1) == granted(second, 1) == 0
 
     assert 3590 < lift_block(redis, "a1") <= 3600
 
     clock.now += 2.1
-    assert booked(first, 1) == booked(second, 1) == 1
+    assert granted(first, 1) == granted(second, 1) == 1
     assert lift_block(redis, "a1") == 0
 
 
@@ -715,7 +715,7 @@ def test_a_block_of_no_time_is_none(redis: Redis) -> None:
     limiter = RedisRateLimiter(redis, Rate(calls=5, seconds=10))
     limiter.block("a1", seconds=0)
 
-    assert booked(limiter, 1) == 1
+    assert granted(limiter, 1) == 1
 
 
 # Redis away
@@ -728,7 +728,7 @@ def away(server: FakeServer, rate: Rate, *, workers: int) -> tuple[RedisRateLimi
     for _ in range(2):  # the first does not know yet how many there are
         assert all(limiter.reserve("other", within_s=0).is_granted for limiter in limiters)
     server.connected = False
-    assert booked(limiters[0], 1) == 0
+    assert granted(limiters[0], 1) == 0
     return limiters[0], clock
 
 
@@ -736,7 +736,7 @@ def look(limiter: RateLimiter, clock: Seconds) -> None:
     """Let a limiter see that Redis stays away."""
     for _ in range(3):
         clock.now += 1.1
-        assert booked(limiter, 1, "other") == 0
+        assert granted(limiter, 1, "other") == 0
 
 
 def alone(server: FakeServer, rate: Rate, *, workers: int) -> tuple[RedisRateLimiter, Seconds]:
@@ -753,7 +753,7 @@ def test_without_redis_nothing_goes_before_the_calls_of_all_workers_are_a_window
 
     clock.now += PERMIT_S + 10 - 3.3
 
-    assert booked(limiter, 8) == 0
+    assert granted(limiter, 8) == 0
 
 
 def test_a_process_that_has_not_looked_for_redis_again_and_again_does_not_go_alone(server: FakeServer) -> None:
@@ -761,10 +761,10 @@ def test_a_process_that_has_not_looked_for_redis_again_and_again_does_not_go_alo
 
     for _ in range(2):
         clock.now += 60  # as one that was stopped meanwhile
-        assert booked(limiter, 8) == 0
+        assert granted(limiter, 8) == 0
     clock.now += 1.1
 
-    assert booked(limiter, 8) == 4
+    assert granted(limiter, 8) == 4
 
 
 def test_without_redis_a_worker_then_keeps_to_its_share(server: FakeServer) -> None:
@@ -772,7 +772,7 @@ def test_without_redis_a_worker_then_keeps_to_its_share(server: FakeServer) -> N
 
     counts = []
     for _ in range(3):
-        counts.append(booked(limiter, 8))
+        counts.append(granted(limiter, 8))
         clock.now += 10.1
 
     assert counts == [4, 4, 4]
@@ -797,19 +797,19 @@ def test_a_share_is_never_less_than_one_call(server: FakeServer) -> None:
     look(limiter, clock)
     clock.now += 20
 
-    assert booked(limiter, 2) == 1
+    assert granted(limiter, 2) == 1
 
 
 def test_a_worker_that_has_never_seen_redis_takes_the_least_share(server: FakeServer) -> None:
     server.connected = False
     clock = Seconds()
     limiter = RedisRateLimiter(FakeRedis(server=server), Rate(calls=100, seconds=10), clock=clock)
-    assert booked(limiter, 1) == 0
+    assert granted(limiter, 1) == 0
     look(limiter, clock)
 
     clock.now += 20
 
-    assert booked(limiter, 5) == 1
+    assert granted(limiter, 5) == 1
 
 
 def test_redis_is_asked_again_once_a_second_and_whoever_waits_looks_soon(server: FakeServer) -> None:
@@ -822,7 +822,7 @@ def test_redis_is_asked_again_once_a_second_and_whoever_waits_looks_soon(server:
 
     assert not place.is_granted
     assert place.wait_s <= 2
-    assert booked(limiter, 8) == 8
+    assert granted(limiter, 8) == 8
 
 
 def test_the_absence_is_logged_once_and_so_is_the_return(server: FakeServer) -> None:
@@ -830,12 +830,12 @@ def test_the_absence_is_logged_once_and_so_is_the_return(server: FakeServer) -> 
         limiter, clock = away(server, Rate(calls=8, seconds=10), workers=1)
         for _ in range(3):
             clock.now += 2
-            booked(limiter, 2)
+            granted(limiter, 2)
             limiter.learn("a1", quota(4, counted=3))
             limiter.block("a2", seconds=1)
         server.connected = True
         clock.now += 2
-        booked(limiter, 2)
+        granted(limiter, 2)
 
     assert [log["event"] for log in logs] == ["limiter_redis_away", "limiter_redis_back"]
 
@@ -844,16 +844,16 @@ def test_a_worker_that_saw_a_short_absence_goes_on_with_the_count(server: FakeSe
     limiter, clock = away(server, Rate(calls=8, seconds=10), workers=1)
     other = RedisRateLimiter(FakeRedis(server=server), Rate(calls=8, seconds=10))
     server.connected = True
-    assert booked(other, 3) == 3
+    assert granted(other, 3) == 3
 
     clock.now += PERMIT_S + 9
 
-    assert booked(limiter, 8) == 5
+    assert granted(limiter, 8) == 5
 
 
 def test_after_a_long_absence_every_worker_waits_a_window_for_what_others_did_alone(server: FakeServer) -> None:
     limiter, clock = alone(server, Rate(calls=8, seconds=10), workers=2)
-    assert booked(limiter, 1) == 1
+    assert granted(limiter, 1) == 1
     server.connected = True
     clock.now += 1.1
 
@@ -869,7 +869,7 @@ def test_a_long_absence_that_is_long_over_holds_nobody_back(server: FakeServer) 
     server.connected = True
     clock.now += 100
 
-    assert booked(limiter, 8) == 8
+    assert granted(limiter, 8) == 8
 
 
 class Interruptible(FakeRedis):
@@ -901,13 +901,13 @@ def test_while_one_asks_whether_redis_is_back_nobody_goes_alone(server: FakeServ
     clock, redis, places = Seconds(), Interruptible(server=server), list[Reservation]()
     limiter = RedisRateLimiter(redis, Rate(calls=8, seconds=10), clock=clock)
     server.connected = False
-    assert booked(limiter, 1) == 0
+    assert granted(limiter, 1) == 0
     look(limiter, clock)
     server.connected = True
     clock.now += 100
 
     redis.meanwhile = lambda: places.append(limiter.reserve("a1", within_s=0))
-    assert booked(limiter, 8) == 8
+    assert granted(limiter, 8) == 8
 
     assert [place.is_granted for place in places] == [False]
     assert 0 < places[0].wait_s < 1
@@ -916,9 +916,9 @@ def test_while_one_asks_whether_redis_is_back_nobody_goes_alone(server: FakeServ
 def test_who_asks_in_vain_whether_redis_is_back_holds_nobody_up_after(server: FakeServer) -> None:
     limiter, clock = alone(server, Rate(calls=8, seconds=10), workers=2)
     clock.now += 100
-    assert booked(limiter, 1) == 1
+    assert granted(limiter, 1) == 1
 
-    assert booked(limiter, 8) == 3
+    assert granted(limiter, 8) == 3
 
 
 def test_a_block_holds_while_redis_is_away(server: FakeServer) -> None:
@@ -929,7 +929,7 @@ def test_a_block_holds_while_redis_is_away(server: FakeServer) -> None:
     clock.now += 26.7
 
     assert wait_s(limiter) == pytest.approx(30)
-    assert booked(limiter, 1, "a2") == 1
+    assert granted(limiter, 1, "a2") == 1
 
 
 def test_a_block_that_redis_missed_is_told_it_when_it_is_back(server: FakeServer) -> None:
@@ -937,12 +937,12 @@ def test_a_block_that_redis_missed_is_told_it_when_it_is_back(server: FakeServer
     limiter.block("a1", seconds=60)
     server.connected = True
     clock.now += 30
-    booked(limiter, 1, "a2")  # sees that it is back
+    granted(limiter, 1, "a2")  # sees that it is back
 
     assert limiter.reserve("a1", within_s=0).wait_s == pytest.approx(30, abs=1)
 
     assert 28 < blocked_for_s(FakeRedis(server=server), "a1") <= 30
-    assert booked(RedisRateLimiter(FakeRedis(server=server), Rate(calls=8, seconds=10)), 1) == 0
+    assert granted(RedisRateLimiter(FakeRedis(server=server), Rate(calls=8, seconds=10)), 1) == 0
 
 
 def test_a_learned_limit_holds_while_redis_is_away(server: FakeServer) -> None:
@@ -952,7 +952,7 @@ def test_a_learned_limit_holds_while_redis_is_away(server: FakeServer) -> None:
 
     clock.now += 20
 
-    assert booked(limiter, 8) == 2
+    assert granted(limiter, 8) == 2
 
 
 def test_a_redis_that_is_killed_and_started_again_keeps_the_limit() -> None:
@@ -964,7 +964,7 @@ def test_a_redis_that_is_killed_and_started_again_keeps_the_limit() -> None:
         def interrupt(count: int) -> None:
             if count == 5:
                 redis_server.kill()
-                assert booked(limiters[0], 1) == 0
+                assert granted(limiters[0], 1) == 0
                 redis_server.start().wait_ready()
 
         try:
@@ -995,20 +995,20 @@ def test_a_redis_that_is_emptied_in_the_middle_lets_no_window_overflow(redis: Re
 
 def test_an_emptied_redis_holds_every_account_for_a_window_and_not_again(redis: Redis) -> None:
     first, late = (RedisRateLimiter(redis, Rate(calls=5, seconds=10)) for _ in range(2))
-    booked(first, 2)
-    booked(late, 2)
+    granted(first, 2)
+    granted(late, 2)
     redis.flushall()
 
-    assert booked(first, 1, "a2") == 0
+    assert granted(first, 1, "a2") == 0
     redis.hset("hubspot-export:log", "born_at", _now_ms(redis) - 60_000)
     redis.hset("hubspot-export:log", "unknown_before", _now_ms(redis) - 60_000)
 
-    assert booked(late, 1, "a2") == 1
+    assert granted(late, 1, "a2") == 1
 
 
 def test_places_booked_ahead_before_redis_was_emptied_are_waited_out_too(redis: Redis) -> None:
     limiter = RedisRateLimiter(redis, Rate(calls=1, seconds=10))
-    booked(limiter, 1)
+    granted(limiter, 1)
     assert limiter.reserve("a1", within_s=10.1).is_granted
     redis.flushall()
 
@@ -1016,7 +1016,7 @@ def test_places_booked_ahead_before_redis_was_emptied_are_waited_out_too(redis: 
 
 
 def test_a_worker_that_meets_an_empty_redis_for_the_first_time_starts_at_once(redis: Redis) -> None:
-    assert booked(RedisRateLimiter(redis, Rate(calls=5, seconds=10)), 5) == 5
+    assert granted(RedisRateLimiter(redis, Rate(calls=5, seconds=10)), 5) == 5
 
 
 # What is left behind, and clocks
@@ -1024,7 +1024,7 @@ def test_a_worker_that_meets_an_empty_redis_for_the_first_time_starts_at_once(re
 
 def test_an_account_that_is_left_alone_leaves_nothing_behind(redis: Redis) -> None:
     limiter = RedisRateLimiter(redis, Rate(calls=1, seconds=10))
-    booked(limiter, 2)
+    granted(limiter, 2)
     limiter.learn("a1", quota(1, counted=5))
     limiter.block("a1", seconds=30)
 
@@ -1038,7 +1038,7 @@ def test_an_account_that_is_left_alone_leaves_nothing_behind(redis: Redis) -> No
 def test_a_server_clock_that_is_set_back_freezes_nobody(redis: Redis) -> None:
     hour_s = 3600
     limiter, other = (RedisRateLimiter(redis, Rate(calls=2, seconds=10)) for _ in range(2))
-    booked(limiter, 3)
+    granted(limiter, 3)
     shift_calls(redis, seconds=hour_s)
     redis.hset("hubspot-export:log", "unknown_before", _now_ms(redis) + hour_s * 1000)
 
@@ -1068,7 +1068,7 @@ def test_without_a_limit_a_block_still_holds_in_every_worker(redis: Redis) -> No
         place = limiter.reserve("a1", within_s=100)
         assert not place.is_granted
         assert 40 < place.wait_s <= 60
-    assert booked(second, 1, "a2") == 1
+    assert granted(second, 1, "a2") == 1
 
 
 def test_without_a_limit_and_without_redis_everything_goes_but_what_this_process_knows(server: FakeServer) -> None:
@@ -1077,7 +1077,7 @@ def test_without_a_limit_and_without_redis_everything_goes_but_what_this_process
     limiter = NoRateLimit(FakeRedis(server=server), clock=clock)
     limiter.block("a1", seconds=60)
 
-    assert booked(limiter, 2, "a2") == 2
+    assert granted(limiter, 2, "a2") == 2
     assert limiter.reserve("a1", within_s=0) == Reservation(wait_s=60, is_granted=False)
 
 
@@ -1085,14 +1085,14 @@ def test_without_a_limit_a_redis_that_is_back_is_asked_again(server: FakeServer)
     clock = Seconds()
     limiter = NoRateLimit(FakeRedis(server=server), clock=clock)
     server.connected = False
-    booked(limiter, 1)
+    granted(limiter, 1)
     server.connected = True
     NoRateLimit(FakeRedis(server=server)).block("a1", seconds=60)
-    assert booked(limiter, 1) == 1
+    assert granted(limiter, 1) == 1
 
     clock.now += 1.1
 
-    assert booked(limiter, 1) == 0
+    assert granted(limiter, 1) == 0
 
 
 def _now_ms(redis: Redis) -> int:
@@ -1127,13 +1127,13 @@ def test_portals_and_apps_have_limits_of_their_own(redis: Redis) -> None:
 @pytest.mark.parametrize("worker", [0, 1])
 def test_calls_made_before_the_portal_was_known_count_in_its_limit(redis: Redis, worker: int) -> None:
     first, second = (RedisRateLimiter(redis, Rate(calls=5, seconds=10), app="app") for _ in range(2))
-    assert booked(first, 3) == 3
+    assert granted(first, 3) == 3
 
     knows = (first, second)[worker]
     went = [is_made(knows, knows.reserve("a1", hub_id=111, within_s=0)) for _ in range(4)]
 
     assert went == [True, True, False, False]
-    assert booked(first, 3) == 0  # a worker that was not told yet
+    assert granted(first, 3) == 0  # a worker that was not told yet
     assert not is_made(knows, knows.reserve("a2", hub_id=111, within_s=0))
 
 

@@ -521,7 +521,7 @@ def test_a_list_is_read_from_an_index_and_no_further_than_needed(mongo_database:
 
 @contextmanager
 def watched(database: MongoDatabase) -> Iterator[Callable[[], list[Document]]]:
-    """Have the server note what each query of a list costs."""
+    """Record what each query of a list costs the server."""
     database.command("profile", 2)
     try:
         yield lambda: list(database["system.profile"].find({"op": "query", "command.sort": {"$exists": True}}))

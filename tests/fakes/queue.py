@@ -14,7 +14,7 @@ from worker.jobs.turn import AccountTurn, StoredJobs
 
 
 class HoldingJobQueue:
-    """WatchedJobQueue. `published` is everything that was ever rung for; `take` gives each once, oldest first."""
+    """WatchedJobQueue. `published` is every publication; `take` gives each once, oldest first."""
 
     def __init__(self) -> None:
         self.is_away = False
@@ -33,7 +33,7 @@ class HoldingJobQueue:
         return self._held.qsize()
 
     def take(self, *, within_s: float = PATIENCE_S) -> Job:
-        """Give the oldest job that is held, waiting for one. Raises queue.Empty when none comes in time."""
+        """Return the oldest job that is held, waiting for one. Raises queue.Empty when none comes in time."""
         return self._held.get(timeout=within_s)
 
 
@@ -81,7 +81,7 @@ class HoldingTurnQueue:
 
 
 class HoldingDeliveryQueue:
-    """DeliveryQueue. `published` is everything that was ever rung for."""
+    """DeliveryQueue. `published` is every publication."""
 
     def __init__(self) -> None:
         self.is_away = False
@@ -94,7 +94,7 @@ class HoldingDeliveryQueue:
 
 
 class HoldingSyncQueue:
-    """SyncQueue. `published` is every ring there ever was, with all that it was for."""
+    """SyncQueue. `published` holds the ids of each message."""
 
     def __init__(self) -> None:
         self.is_away = False

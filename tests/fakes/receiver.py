@@ -40,7 +40,7 @@ class WebhookReceiver:
     changed: threading.Condition = field(default_factory=threading.Condition)
 
     def wait_for(self, count: int, *, within_s: float = PATIENCE_S) -> list[Received]:
-        """Give all that was received as soon as it is so much."""
+        """Return all requests as soon as there are that many."""
         with self.changed:
             assert self.changed.wait_for(lambda: len(self.got) >= count, timeout=within_s), self.got
             return list(self.got)
@@ -74,7 +74,7 @@ def receiving(tls: ssl.SSLContext | None = None) -> Iterator[WebhookReceiver]:
 
     class Server(ThreadingHTTPServer):
         def handle_error(self, *_: object) -> None:
-            """Say nothing of a client that went away."""
+            """Log nothing about a client that went away."""
 
     server = Server(("127.0.0.1", 0), Handler)
     if tls is not None:

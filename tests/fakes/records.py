@@ -244,7 +244,7 @@ class InMemoryRecordStore:
         return False
 
     def _placed(self, copy: CopyId) -> CopyId:
-        """Give the copy as its contents are kept: an account's first one is that of no portal."""
+        """Return the key of a copy's contents: an account's first copy is stored without a portal."""
         first = replace(copy, hub_id=None)
         is_of_other = self._first.get(first, copy.hub_id) != copy.hub_id
         return copy if copy in self._further or (copy.hub_id is not None and is_of_other) else first

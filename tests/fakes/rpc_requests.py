@@ -97,5 +97,5 @@ class HoldingErrandQueue:
         self._held.put(rpc_request)
 
     def take(self, *, within_s: float = PATIENCE_S) -> RpcRequest:
-        """Give the oldest RPC request that is held, waiting for one. Raises queue.Empty when none comes in time."""
+        """Return the oldest RPC request that is held, waiting for one. Raises queue.Empty when none comes in time."""
         return self._held.get(timeout=within_s)

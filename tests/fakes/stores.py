@@ -66,7 +66,7 @@ class _StoredJob:
         return self.published_at is not None and self.published_at >= self.not_before
 
     def timed(self, now: datetime) -> _StoredJob:
-        """Say when somebody has to come for it, as its state has it now."""
+        """Return when a sweep has to take it, by its present state."""
         job = self.job
         unsettled_since = min(self.unsettled_since or now, now) if _lacks_its_end(job) else None
         free = replace(self, ready_at=None, due_at=None, queued_at=None, unsettled_since=unsettled_since)
@@ -121,7 +121,7 @@ class InMemoryJobStore(_Store):
         return [stored.job for stored in self._stored.values()]
 
     def put(self, job: Job) -> None:
-        """Have a job be as given, as another store of the same documents would."""
+        """Store a job as given, as another store of the same documents would."""
         self._answer()
         with self._lock:
             self._stored[job.job_id] = replace(self._stored[job.job_id], job=job)
@@ -597,7 +597,7 @@ class InMemoryJobStore(_Store):
         return stored
 
     def _unchanged(self, before: Job) -> _StoredJob | None:
-        """Give the stored job unless it has moved on since `before` was read, or someone holds it."""
+        """Return the stored job unless it has moved on since `before` was read, or someone holds it."""
         stored = self._stored.get(before.job_id)
         if stored is None or stored.job.lease is not None:
             return None
@@ -614,7 +614,7 @@ def _version(job: Job) -> tuple[object, ...]:
 
 
 def _lacks_its_end(job: Job) -> bool:
-    """Tell a job that has to be settled: a child gets its end from its sync, but not its receipt."""
+    """Whether a job has to be finished: a child gets its expiry from its sync, but not its receipt."""
     may_end = job.parent_id is None or job.receipt is None
     return job.status.is_terminal and job.expires_at is None and may_end
 
@@ -750,11 +750,11 @@ class InMemoryPageStore(_Store):
         return summary if finished_at == job.finished_at else None
 
     def lose(self, job_id: str, number: int) -> None:
-        """Have one page removed, as MongoDB's TTL monitor does in the middle of its work."""
+        """Remove one page, as MongoDB's TTL monitor does in the middle of its work."""
         del self._stored[job_id, number]
 
     def expiries(self, job_id: str) -> set[datetime | None]:
-        """Give when the job's pages are removed."""
+        """Return when the job's pages are removed."""
         return {self._stored[place].expires_at for place in self._places(job_id)}
 
     def get(self, job_id: str, number: int) -> Page:
@@ -795,7 +795,7 @@ class InMemoryPageStore(_Store):
         return [place for place in places if through is None or place > through]
 
     def spoil(self, job_id: str, number: int) -> None:
-        """Have one page be unreadable from now on."""
+        """Make one page unreadable."""
         stored = self._stored[job_id, number]
         self._stored[job_id, number] = replace(stored, spoiled=SpoiledPageError(job_id, number))
 

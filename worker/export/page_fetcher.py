@@ -136,7 +136,7 @@ class PageFetcher:
         return Booking(reservation=reservation, asked_at=asked_at, low_priority=low_priority)
 
     def call(self, job: Job, cursor: Cursor, token: AccessToken, booking: Booking) -> Attempt:
-        """Make the call that was booked, in whatever thread.
+        """Make the call that the permit is for, in whatever thread.
 
         Raises LeaseLostError, UnavailableError, CursorLostError.
         """
@@ -229,7 +229,7 @@ class _FurtherCalls:
     ) -> None:
         self._ask = ask
         self._tools = tools
-        self._is_spare = low_priority
+        self._low_priority = low_priority
         self._began_at = tools.monotonic()
         self._permits: list[Permit] = []
 
@@ -254,7 +254,7 @@ class _FurtherCalls:
         wait_s = _LEAST_WAIT_S
         for _ in range(_MOST_ASKS):
             waited_s = self._tools.monotonic() - began_at
-            wait_s, permit = self._ask(low_priority=self._is_spare and waited_s < _LOW_PRIORITY_FOR_S)
+            wait_s, permit = self._ask(low_priority=self._low_priority and waited_s < _LOW_PRIORITY_FOR_S)
             if permit is not None:
                 self._permits.append(permit)
                 return permit

@@ -201,7 +201,7 @@ class Lanes:
         return replace(self, parts=tuple(lane if each.after == lane.after else each for each in self.parts))
 
     def numbered(self, lane: Lane) -> tuple[Self, Lane]:
-        """Give the lane its number, if it has none yet."""
+        """Assign the lane its number, if it has none yet."""
         if lane.number is not None:
             return self, lane
         numbered = replace(lane, number=self.made)

@@ -145,7 +145,7 @@ class HandWorker:
         return page
 
     def notify_page(self, job: Job) -> None:
-        """Say that the page of a job is stored, as a worker does that has yet to store the job's end."""
+        """Notify that a job's page is stored, as a worker does before it stores the job's end."""
         self._notifier.notify_page(job)
 
     def fail(self, job: Job, error: ExportError) -> Job:
@@ -232,7 +232,7 @@ class Shim(Parts):
 
     @contextmanager
     def exporting(self, *bodies: bytes) -> Iterator[None]:
-        """Have a worker answer the next job with these pages."""
+        """Answer the next job with these pages, as a worker does."""
         with ThreadPoolExecutor(max_workers=1) as pool:
             done = pool.submit(lambda: self.worker.export(self.queue.take().job_id, *bodies))
             yield
@@ -240,7 +240,7 @@ class Shim(Parts):
 
     @contextmanager
     def failing(self, error: ExportError) -> Iterator[None]:
-        """Have a worker fail the next job."""
+        """Fail the next job, as a worker does."""
         with ThreadPoolExecutor(max_workers=1) as pool:
             done = pool.submit(lambda: self.worker.fail(self.worker.start(self.queue.take().job_id), error))
             yield
@@ -248,7 +248,7 @@ class Shim(Parts):
 
     @contextmanager
     def answering(self, answer: Answer) -> Iterator[Future[RpcRequest]]:
-        """Have a worker bring this answer to the next RPC request; gives the RPC request that it took."""
+        """Answer the next RPC request, as a worker does; return that request."""
         with ThreadPoolExecutor(max_workers=1) as pool:
             done = pool.submit(lambda: self.worker.answer(self.rpc_request_queue.take(), answer))
             yield done

@@ -62,7 +62,7 @@ class MongoPageWriter(PageCollection):
         return was_there
 
     def close_lane(self, job: Job, lane: Lane, *, before: int) -> None:
-        """Give the pages their ends among all records, under this epoch: older ones cannot write them any more."""
+        """Set where each page ends among all records, under this epoch: an older one cannot write them any more."""
         place = {"records_through": {"$add": ["$lane_through", before]}, "epoch": job.epoch}
         first, end = lane.first_page, lane.next_page
         with translated_errors():

@@ -31,7 +31,7 @@ def waiting_now(shim: Shim) -> float:
 
 @contextmanager
 def polls(shim: Shim, job_id: str, count: int, *, wait_s: int = 30) -> Iterator[list[Future[httpx.Response]]]:
-    """Have so many requests wait for a job; the test has to see to their end."""
+    """Let that many requests wait for a job; the test has to end them."""
     with ThreadPoolExecutor(max_workers=count) as pool:
         asked = [pool.submit(shim.get, f"/jobs/{job_id}", prefer=f"wait={wait_s}") for _ in range(count)]
         until(lambda: waiting_now(shim), lambda found: found == count)

@@ -49,7 +49,7 @@ def test_an_endless_body_is_refused_long_before_its_end(shim: Shim) -> None:
 
 
 def refusal_of(receive: Receive) -> str:
-    """Say why a body that arrives like this is refused."""
+    """Return why a body that arrives like this is refused."""
 
     async def read() -> None:
         request = Request({"type": "http", "method": "POST", "headers": []}, receive)

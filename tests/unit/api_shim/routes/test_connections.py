@@ -459,7 +459,7 @@ def test_without_the_database_a_connection_is_neither_shown_nor_ended(
 
 
 def lose(shim: Shim, account_id: str = "a1", export_type: ExportType = ExportType.DEALS) -> None:
-    """Have HubSpot say of a list that it is gone, twice."""
+    """Let HubSpot answer twice that a list is gone."""
     for _ in range(2):
         shim.gone_lists.sight(account_id, export_type, status=404, message="resource not found")
         shim.clock.advance(60)

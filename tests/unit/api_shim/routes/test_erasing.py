@@ -21,7 +21,7 @@ def erase(shim: Shim, record_id: int | str, *, export_type: str = "contacts", ac
 
 
 def exported(shim: Shim) -> str:
-    """Have eight contacts exported, in three pages."""
+    """Export eight contacts, in three pages."""
     job_id = shim.start("contacts")
     bodies = (body_of("contacts", [1, 2, 3], offset=3), body_of("contacts", [4, 5], offset=5))
     shim.worker.export(job_id, *bodies, body_of("contacts", [6, 7, 8]))

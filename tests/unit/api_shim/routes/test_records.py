@@ -19,7 +19,7 @@ UNKNOWN = {"success": False, "errno": 404, "message": "RESOURCE_NOT_FOUND", "cod
 
 
 def put(parts: Parts, *numbers: int, export_type: str = "contacts", account_id: str = "a1") -> datetime:
-    """Have a sync bring new records; give when."""
+    """Store new records, as a sync does; return when."""
     copy = CopyId(account_id=account_id, export_type=ExportType(export_type))
     moment = parts.records.begin_change(copy)
     brought = [Record.of(number, json.dumps(record(export_type, number)).encode()) for number in numbers]
@@ -28,7 +28,7 @@ def put(parts: Parts, *numbers: int, export_type: str = "contacts", account_id: 
 
 
 def mark_deleted(parts: Parts, *numbers: int) -> datetime:
-    """Have a sync notice that records are gone; give when."""
+    """Mark records as deleted, as a sync does; return when."""
     copy = CopyId(account_id="a1", export_type=ExportType.CONTACTS)
     at = parts.records.begin_change(copy).at
     parts.records.mark_deleted(copy, numbers, unless_since=at, at=at, sync_id="s2")

@@ -366,15 +366,15 @@ def test_retrying_a_sync_takes_up_what_failed_or_was_cancelled_and_leaves_the_re
     finish(shim, children["contacts"])
     fail(shim, children["companies"])
     shim.post(f"/jobs/{children['deals'].job_id}/cancel")
-    rung_before = len(shim.queue.published)
+    published_before = len(shim.queue.published)
 
     queued = retried(shim, sync_id)
 
     assert (queued["status"], queued["error"], queued["receipt"], queued["expires_at"]) == ("queued", None, None, None)
     statuses = {name: shown(shim, child.job_id)["status"] for name, child in children.items()}
     assert statuses == {"contacts": "succeeded", "companies": "queued", "deals": "queued"}
-    rung = {job.job_id for job in shim.queue.published[rung_before:]}
-    assert rung == {children["companies"].job_id, children["deals"].job_id}
+    republished = {job.job_id for job in shim.queue.published[published_before:]}
+    assert republished == {children["companies"].job_id, children["deals"].job_id}
     assert {shown(shim, child.job_id)["expires_at"] for child in children.values()} == {None}
     finish(shim, children["companies"])
     finish(shim, children["deals"])

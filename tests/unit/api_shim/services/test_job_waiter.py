@@ -55,7 +55,7 @@ def nothing_known(_: Sequence[str]) -> Mapping[str, JobStatus | None]:
 
 
 async def heard(watch: Watch, wire: Wire, text: str) -> Signal:
-    """Say something until it is heard: nobody knows when a subscription begins."""
+    """Publish until it arrives: nobody knows when a subscription begins."""
     async with asyncio.timeout(PATIENCE_S):
         while True:
             wire.say(text)

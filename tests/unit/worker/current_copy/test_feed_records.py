@@ -82,10 +82,10 @@ def test_a_record_that_a_feed_brought_changes_once_and_stays_whole(
     shop.hubspot.add_account(
         HUB, records={"companies": RECORDS, "deals": RECORDS}, rate_limit=0, feeds_show_all=shows_all
     )
-    census = shop.hubspot.accounts[HUB].records[export_type.value]
+    record_set = shop.hubspot.accounts[HUB].records[export_type.value]
     assert synced(shop, export_type, SyncMode.FULL).created == RECORDS
     shop.clock.advance(MOMENT_S)
-    (changed,) = census.touch([census.ids()[2]], at_ms=int(shop.clock().timestamp() * 1000))
+    (changed,) = record_set.touch([record_set.ids()[2]], at_ms=int(shop.clock().timestamp() * 1000))
     before = record_in_copy(shop, export_type, changed)
 
     assert synced(shop, export_type, SyncMode.INCREMENTAL).changed == 1
@@ -99,9 +99,9 @@ def test_a_record_that_a_feed_brought_changes_once_and_stays_whole(
 @pytest.mark.parametrize("export_type", [ExportType.COMPANIES, ExportType.DEALS])
 def test_an_unchanged_record_of_a_feed_changes_nothing(shop: Workshop, export_type: ExportType) -> None:
     shop.hubspot.add_account(HUB, records={"companies": RECORDS, "deals": RECORDS}, rate_limit=0, feeds_show_all=True)
-    census = shop.hubspot.accounts[HUB].records[export_type.value]
+    record_set = shop.hubspot.accounts[HUB].records[export_type.value]
     shop.clock.advance(MOMENT_S)
-    census.touch(census.ids(), at_ms=int(shop.clock().timestamp() * 1000))
+    record_set.touch(record_set.ids(), at_ms=int(shop.clock().timestamp() * 1000))
     assert synced(shop, export_type, SyncMode.FULL, after_s=60).created == RECORDS  # the feed goes back ten minutes
     written = shop.records.written
 

@@ -35,7 +35,7 @@ class Waits:
     seconds: list[float] = field(default_factory=list)
     learnt: list[Quota] = field(default_factory=list)
     blocked: list[float] = field(default_factory=list)
-    booked: int = 0
+    granted: int = 0
 
     def reserve(
         self,
@@ -46,7 +46,7 @@ class Waits:
         low_priority: bool = False,  # noqa: ARG002 - the seam's
     ) -> Reservation:
         wait_s = self.seconds.pop(0) if self.seconds else 0.0
-        self.booked += wait_s <= within_s
+        self.granted += wait_s <= within_s
         return Reservation(wait_s=wait_s, is_granted=wait_s <= within_s)
 
     def learn(self, _account_id: str, quota: Quota, *, hub_id: int | None = None) -> None:  # noqa: ARG002 - the seam's

@@ -246,7 +246,7 @@ def test_each_call_of_a_page_has_a_place_of_its_own_in_the_limit(shop: Workshop)
     shop.exporter(limiter=waits).run_slice(shop.add_job(params=MANY))
     job = shop.job()
     assert job.status is JobStatus.SUCCEEDED
-    assert waits.booked == shop.calls() == 2 * job.progress.pages
+    assert waits.granted == shop.calls() == 2 * job.progress.pages
 
 
 def test_a_page_whose_further_call_finds_no_place_is_read_anew(shop: Workshop) -> None:

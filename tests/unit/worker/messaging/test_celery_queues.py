@@ -23,7 +23,7 @@ class FreezingQueue:
     """A JobQueue of which every publish hangs while it is frozen, without a time-out of its own."""
 
     def __init__(self) -> None:
-        self.rung = threading.Semaphore(0)
+        self.published = threading.Semaphore(0)
         self.inside = 0
         self.failure: Exception | None = None
         self._thawed = threading.Event()
@@ -50,7 +50,7 @@ class FreezingQueue:
             self.inside -= 1
         if self.failure is not None:
             raise self.failure
-        self.rung.release()
+        self.published.release()
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def refuse_all(queue: BoundedQueue[Job], *, callers: int) -> None:
 
 def test_a_message_to_a_broker_that_answers_is_published_before_the_caller_goes_on(broker: FreezingQueue) -> None:
     publishing(broker, within_s=PATIENCE_S).publish(new_job())
-    assert broker.rung.acquire(blocking=False)
+    assert broker.published.acquire(blocking=False)
 
 
 @pytest.mark.parametrize("failure", [BrokerUnavailableError(), ValueError("a bug"), TimeoutError("its own")])
@@ -97,7 +97,7 @@ def test_more_callers_than_threads_are_all_served(broker: FreezingQueue) -> None
     with ThreadPoolExecutor(max_workers=10 * MOST) as pool:
         for done in [pool.submit(queue.publish, new_job()) for _ in range(10 * MOST)]:
             done.result(timeout=PATIENCE_S)
-    assert all(broker.rung.acquire(blocking=False) for _ in range(10 * MOST))
+    assert all(broker.published.acquire(blocking=False) for _ in range(10 * MOST))
 
 
 def test_a_frozen_broker_holds_no_more_threads_than_it_may_and_every_caller_is_told_in_time(
@@ -141,7 +141,7 @@ def test_once_the_broker_answers_again_so_does_the_queue(broker: FreezingQueue) 
     refuse_all(queue, callers=MOST)
     broker.thaw()
     for _ in range(MOST):
-        assert broker.rung.acquire(timeout=PATIENCE_S), "a late ring still comes"
+        assert broker.published.acquire(timeout=PATIENCE_S), "a late publication still comes"
     rings_in_time(queue)
 
 

@@ -112,7 +112,7 @@ class Office:
 
     @property
     def rung_for(self) -> list[Job]:
-        return [sync for ring in self.queue.published for sync in ring]
+        return [sync for message in self.queue.published for sync in message]
 
     def finish(self) -> None:
         """End the last sync."""
@@ -151,7 +151,7 @@ def test_many_syncs_share_a_message(office: Office) -> None:
 
     office.dispatcher(batch=100).dispatch()
 
-    assert [len(ring) for ring in office.queue.published] == [20, 20, 10]
+    assert [len(message) for message in office.queue.published] == [20, 20, 10]
 
 
 def test_while_one_thread_dispatches_another_leaves_it_to_that(office: Office) -> None:
@@ -319,11 +319,11 @@ def test_two_who_have_the_same_schedules_start_each_sync_once(office: Office) ->
         office.add(f"a{number}")
     office.let_an_hour_pass()
 
-    def lapse() -> None:
+    def end_lease() -> None:
         office.clock.advance(LEASE_S)
         office.dispatch()
 
-    office.connections.meanwhile = lapse
+    office.connections.meanwhile = end_lease
 
     office.dispatch()
 

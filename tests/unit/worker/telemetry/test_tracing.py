@@ -184,10 +184,10 @@ def test_a_message_that_is_sent_in_a_thread_of_its_own_still_belongs_to_its_requ
     with collected.traces.span("request", "server"):
         TracedQueue(BoundedQueue(broker), collected.traces).publish(job)
     spans = collected.spans()
-    ring = spans["publish"]
+    publication = spans["publish"]
 
-    assert (parent_of(ring), ring.attributes) == (id_of(spans["request"]), {JOB_ID: job.job_id})
-    assert broker.headers[TRACEPARENT].startswith(f"00-{trace_of(ring)}-{id_of(ring)}-")
+    assert (parent_of(publication), publication.attributes) == (id_of(spans["request"]), {JOB_ID: job.job_id})
+    assert broker.headers[TRACEPARENT].startswith(f"00-{trace_of(publication)}-{id_of(publication)}-")
 
 
 def test_a_message_for_new_jobs_belongs_to_the_request_of_the_first_of_them(collected: Collected) -> None:

@@ -178,7 +178,7 @@ def test_a_receipt_is_delivered_without_what_was_erased_by_then(office: PostOffi
 
 
 def shown(job: Job) -> dict[str, object]:
-    """Give a job as the API answers with it."""
+    """Return a job as the API answers with it."""
     data: dict[str, object] = view_of(job).model_dump(mode="json")
     return data
 

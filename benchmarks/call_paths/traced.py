@@ -1,8 +1,8 @@
 """How far a call goes through the product: the files that it enters, and how often one file's code calls another's.
 
-`python -m tests.integration.call_paths TOKEN` runs the shim and a worker's exporter in this process, over the servers
-that the environment names, and prints one JSON object: `post`, `slice` and `results`, each with `changes` of file and
-the `calls` of functions by file. A slice of one page more has the calls and changes of one further page besides.
+`python -m benchmarks.call_paths.traced` reads a JWT from its input, runs the shim and a worker's exporter in this
+process, over the servers that the environment names, and prints one JSON object: `post`, `slice` and `results`, each
+with `changes` of file and the `calls` of functions by file.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
+import logging
 import sys
 import threading
 from collections import Counter
@@ -84,7 +85,7 @@ def _caller(frame: FrameType) -> str | None:
 
 
 async def main(token: str) -> None:
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     tracer = Tracer()
     app = build(load(ShimSettings), connections=Connections(100))
     client = httpx.AsyncClient(
@@ -110,4 +111,4 @@ async def _start(shim: httpx.AsyncClient) -> str:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1]))
+    asyncio.run(main(sys.stdin.read()))
