@@ -102,7 +102,7 @@ Texts = Annotated[list[Text], BeforeValidator(_as_list), WithJsonSchema(_ONE_OR_
 
 
 class WebhookBody(BaseModel):
-    """The URL that a signed POST is sent to when a job ends. The README says which URLs are allowed."""
+    """The URL that a signed POST is sent to when a job ends; docs/reference/webhooks.md says which URLs are allowed."""
 
     model_config = ConfigDict(extra="forbid")
 

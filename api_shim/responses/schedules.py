@@ -20,7 +20,7 @@ class ScheduleWebhookView(BaseModel):
 
 
 class ScheduleView(BaseModel):
-    """A schedule; README.md says what each field means."""
+    """A schedule; docs/reference/syncs.md says what each field means."""
 
     schedule_id: str
     cron: str

@@ -110,6 +110,6 @@ def _proven_by(receipt: Mapping[str, Any]) -> tuple[int, int, str]:
 
 
 def _proof_of(ids: Sequence[int]) -> tuple[int, int, str]:
-    """Compute the figures of a receipt, as README.md defines them."""
+    """Compute the figures of a receipt, as docs/reference/exports.md defines them."""
     total = sum(int.from_bytes(hashlib.sha256(str(each).encode()).digest(), "big") for each in ids)
     return len(ids), len(set(ids)), f"sha256-sum:{total % 2**256:064x}"

@@ -236,7 +236,7 @@ def test_turns_do_not_all_come_at_once(redis: Redis) -> None:
 
 @pytest.fixture
 def clock() -> Seconds:
-    """Return the clock of a process that does nothing unless the test lets it: in the background it renews no permit."""
+    """Return the clock of a process that does nothing unless the test lets it: in the background it renews none."""
     return Seconds()
 
 

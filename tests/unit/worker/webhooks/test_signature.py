@@ -1,4 +1,4 @@
-"""Signatures: who follows the standard, or the README, finds them genuine, with the secret of the account alone."""
+"""Signatures: who follows the standard, or the reference, finds them genuine, with the secret of the account alone."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BODY = '{"id":"evt_1","data":"ü😀"}'.encode()
 
 @pytest.fixture
 def is_genuine() -> IsGenuine:
-    """Return the verification function that the README offers to receivers."""
+    """Return the verification function that docs/reference/webhooks.md offers to receivers."""
     return check_of_signatures()
 
 
