@@ -21,7 +21,7 @@ demo: setup
 up: setup
 	@$(BIN)/python -m sandbox up
 
-# Group by group (tests/acceptance/conftest.py), the longest first. Acceptance tests come before all others and wait for most
+# Group by group (tests/groups.py), the longest first. Acceptance tests come before all others and wait for most
 # of their time, so more run at once than there are cores, where there are few; `make test AT_ONCE=2` changes that.
 AT_ONCE = $(shell $(BIN)/python -c 'import os; cores = os.cpu_count(); print(max(cores, min(2 * cores, 8)))')
 test: setup

@@ -8,7 +8,7 @@ import signal
 
 from hypothesis import settings
 
-pytest_plugins = ["tests.stack_fixtures"]
+pytest_plugins = ["tests.stack_fixtures", "tests.groups"]
 
 # No deadline: Hypothesis' own 200 ms measure the machine. By default the same few examples every time, so that a run
 # is short and repeatable; HYPOTHESIS_PROFILE=thorough draws many others.

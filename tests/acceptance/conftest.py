@@ -1,4 +1,4 @@
-"""The product as processes: stacks that tests share, accounts connected on them, and which tests run in a row."""
+"""The product as processes: stacks that tests share, and accounts connected on them."""
 
 from __future__ import annotations
 
@@ -16,27 +16,10 @@ from sandbox.stack import Stack, StackOptions
 from sandbox.state_folder import temporary_state
 from tests.acceptance.client import Client
 from tests.acceptance.stacks import PLAIN, UNLIMITED, Crew, SharedStacks
-
-LONGEST_FIRST = ("deaths", "endpoints", "test_lanes.py", "test_rabbitmq_cluster.py", "test_query_plans.py")
-"""Groups of tests that take longest; a run that began with them last would end with one busy core."""
+from tests.groups import group_of
 
 _SHARED = pytest.StashKey[SharedStacks]()
 _numbers = count(1)
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "xdist_group(name): pytest-xdist's own, which knows it only while it is at work")
-
-
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist, which writes the groups into the ids of tests
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put every test into a group, its file unless it names one, and sort by them: a group runs in one process."""
-    for item in items:
-        if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
-    places = {name: place for place, name in enumerate(dict.fromkeys(map(_group, items)), start=len(LONGEST_FIRST))}
-    first = {name: place for place, name in enumerate(LONGEST_FIRST)}
-    items.sort(key=lambda item: first.get(_group(item).rpartition("/")[2], places[_group(item)]))
 
 
 @pytest.hookimpl(wrapper=True)
@@ -51,13 +34,8 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 @pytest.hookimpl(trylast=True)
 def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
     """Stop the shared stack after its group: an idle one takes processor time from others."""
-    if _SHARED in item.config.stash and (nextitem is None or _group(nextitem) != _group(item)):
+    if _SHARED in item.config.stash and (nextitem is None or group_of(nextitem.nodeid) != group_of(item.nodeid)):
         item.config.stash[_SHARED].close()
-
-
-def _group(item: pytest.Item) -> str:
-    marker = item.get_closest_marker("xdist_group")
-    return str(marker.args[0]) if marker is not None else ""
 
 
 @pytest.fixture(scope="session")

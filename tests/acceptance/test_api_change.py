@@ -15,8 +15,6 @@ from tests.acceptance.stacks import PLAIN, Crew, SharedStacks
 RECORDS, PAGE = 1_000, 20
 LEGACY = "/contacts/v1"
 
-pytestmark = pytest.mark.xdist_group("crews")
-
 
 @pytest.fixture
 def stack(stacks: SharedStacks) -> Iterator[Stack]:

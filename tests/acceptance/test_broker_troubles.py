@@ -20,6 +20,7 @@ from sandbox.processes import Command, Process
 from sandbox.servers.ports import HOST
 from sandbox.servers.rabbitmq import RabbitServer
 from sandbox.stack import Stack, StackOptions
+from sandbox.state_folder import temporary_state
 from tests.acceptance.conftest import connect
 from tests.acceptance.rabbitmq import require_rabbitmq
 from tests.acceptance.redis_troubles import troubles
@@ -27,6 +28,7 @@ from tests.acceptance.stacks import UNLIMITED, Crew, SharedStacks, another_shim
 from tests.acceptance.test_survival import until_on
 from tests.patience import HELD_UP_S, until
 
+USUAL_SLOTS = 32
 QUEUES = ("interactive", "bulk", "upkeep")
 WITHIN_S = 60  # the promise, once the broker is back
 ANSWERED_WITHIN_S = 3.0 + HELD_UP_S
@@ -97,8 +99,9 @@ def over(rabbit: RabbitServer) -> StackOptions:
     return StackOptions(settings={**UNLIMITED, "CELERY_BROKER_URL": rabbit.url}, workers=0)
 
 
-def test_after_a_restart_of_rabbitmq_everything_goes_on(stacks: SharedStacks, rabbit: RabbitServer) -> None:
-    with stacks.lent(over(rabbit), Crew(workers=2)) as stack:
+def test_after_a_restart_of_rabbitmq_everything_goes_on(rabbit: RabbitServer) -> None:
+    options = StackOptions(settings={**UNLIMITED, "CELERY_BROKER_URL": rabbit.url}, workers=2)
+    with temporary_state() as folder, Stack(folder, options=options) as stack:
         client = connect(stack, contacts=250)
         assert client.finished(client.start("contacts"))["status"] == "succeeded"
         used = [client.get("/export/contacts?limit=1").status_code for _ in range(10)]  # connections in the pools
@@ -119,7 +122,7 @@ def test_after_a_restart_of_rabbitmq_everything_goes_on(stacks: SharedStacks, ra
 def test_a_password_that_rabbitmq_refuses_is_an_absence_that_is_waited_for(
     stacks: SharedStacks, rabbit: RabbitServer
 ) -> None:
-    with stacks.lent(over(rabbit)) as stack:
+    with stacks.lent(over(rabbit), Crew(slots=USUAL_SLOTS)) as stack:
         client = connect(stack, contacts=250)
         assert client.get("/export/contacts").status_code == 200
         rabbit.control("change_password", "guest", "another")
@@ -143,7 +146,10 @@ def test_a_first_node_that_never_says_a_word_costs_no_call(stacks: SharedStacks,
     with socket.create_server((HOST, 0), backlog=1000) as deaf:
         nodes = {"CELERY_BROKER_URL": f"amqp://guest:guest@{HOST}:{deaf.getsockname()[1]}//;{rabbit.url}"}
         # the shim becomes ready: it asks /readyz
-        with stacks.lent(over(rabbit), Crew(settings=nodes)) as stack, another_shim(stack, **nodes) as shim:
+        with (
+            stacks.lent(over(rabbit), Crew(slots=USUAL_SLOTS, settings=nodes)) as stack,
+            another_shim(stack, **nodes) as shim,
+        ):
             client = replace(connect(stack, contacts=10), shim_url=shim.url)
             for _ in range(3):
                 began = time.monotonic()

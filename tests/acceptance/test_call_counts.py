@@ -17,8 +17,6 @@ from tests.acceptance.query_plans import APPLICATION
 from tests.patience import until
 from tests.stack_fixtures import MongoDatabase
 
-pytestmark = pytest.mark.xdist_group("calls")
-
 TRIES = 5
 SHORT, LONG = 5, 25
 WRITES = {"update", "insert", "remove", "findandmodify", "findAndModify"}

@@ -198,7 +198,6 @@ def test_an_incremental_sync_brings_what_has_changed_and_nothing_else(client: Cl
     assert gone not in living(client, "contacts")
 
 
-@pytest.mark.xdist_group("deaths")
 def test_counts_stay_exact_when_workers_are_killed_in_the_middle(stacks: SharedStacks) -> None:
     with stacks.lent(SHORT_LIVED) as stack:
         client = connect(stack, contacts=1500)

@@ -11,8 +11,6 @@ from tests.acceptance.client import TYPES, Client, Json
 from tests.acceptance.conftest import connect
 from tests.acceptance.stacks import PLAIN, Crew, SharedStacks
 
-pytestmark = pytest.mark.xdist_group("crews")
-
 LIMITED = {"HUBSPOT_RATE_LIMIT": "110/10"}
 RECORDS = {"contacts": 250, "companies": 260, "deals": 0, "engagements": 20}
 CALLS = {"contacts": 3, "companies": 2, "deals": 1, "notes": 1}

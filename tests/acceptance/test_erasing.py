@@ -81,7 +81,6 @@ def test_a_running_sync_does_not_bring_an_erased_record_back(client: Client) -> 
     assert copied(client) == client.stored_ids(child, "contacts") == left
 
 
-@pytest.mark.xdist_group("deaths")
 def test_an_erasure_whose_shim_is_killed_is_finished_by_the_workers(stacks: SharedStacks) -> None:
     with stacks.lent(SHORT_LIVED) as stack:
         client = connect(stack, contacts=300)

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import pytest
 from redis import Redis
 
 from tests.acceptance.conftest import connect
 from tests.acceptance.stacks import SHORT_LIVED, Crew, SharedStacks
 from tests.patience import until
-
-pytestmark = pytest.mark.xdist_group("deaths")
 
 
 def test_jobs_whose_messages_were_lost_with_redis_are_published_again(stacks: SharedStacks) -> None:

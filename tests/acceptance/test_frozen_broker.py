@@ -20,8 +20,6 @@ from tests.acceptance.conftest import connect
 from tests.acceptance.stacks import PLAIN, Crew, SharedStacks, starting_shim
 from tests.patience import HELD_UP_S, PATIENCE_S, until
 
-pytestmark = pytest.mark.xdist_group("away")
-
 LONGEST_S = 3.0 + HELD_UP_S
 CALLERS = 60  # more than the shim has threads
 

@@ -11,6 +11,7 @@ import pytest
 from sandbox.configuration import python_environment
 from sandbox.stack import Stack
 from tests.acceptance.conftest import connect
+from tests.patience import PATIENCE_S
 
 CONFIGURATION = Path(__file__).with_name("schemathesis.toml")
 CHECKS = (
@@ -45,7 +46,7 @@ def test_every_answer_is_one_that_the_document_declares(
         env=python_environment(),
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=4 * PATIENCE_S,
         check=False,
     )
 

@@ -143,7 +143,6 @@ def test_the_command_line_sets_shows_and_removes_a_schedule(client: Client, tmp_
     assert "bad hour" in command.run("schedule", "set", "0 25 * * *").stderr
 
 
-@pytest.mark.xdist_group("deaths")
 def test_however_many_dispatch_and_die_every_run_has_one_sync(stacks: SharedStacks) -> None:
     with stacks.lent(SHORT_LIVED, Crew(workers=2, slots=8)) as stack:
         stack.start_beat().wait_ready()

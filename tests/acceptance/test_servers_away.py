@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from urllib.parse import urlsplit
 
-import pytest
 import requests
 
 from sandbox.stack import Stack
@@ -15,8 +14,6 @@ from tests.acceptance.proxy import proxy_to
 from tests.acceptance.stacks import PLAIN, Crew, SharedStacks
 from tests.acceptance.test_survival import until_on
 from tests.patience import HELD_UP_S, PATIENCE_S
-
-pytestmark = pytest.mark.xdist_group("away")
 
 LONGEST_REFUSAL_S = 3.0 + HELD_UP_S
 

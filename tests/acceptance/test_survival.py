@@ -16,8 +16,6 @@ from tests.acceptance.conftest import connect
 from tests.acceptance.stacks import LEASE_S, SHORT_LIVED, SLICE_S, Crew, SharedStacks
 from tests.patience import HELD_UP_S, PATIENCE_S, until
 
-pytestmark = pytest.mark.xdist_group("deaths")
-
 SWEEP_S = 2
 REPEATED = 2  # the call for the page that was not stored yet, and the one under way
 IN_VAIN = 2  # calls with which an export of a few pages more than ten finds out that it need not be split

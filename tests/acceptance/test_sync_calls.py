@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
 
-import pytest
 from pymongo import MongoClient
 
 from sandbox.stack import Stack
@@ -15,8 +14,6 @@ from tests.acceptance.client import Client, Json
 from tests.acceptance.conftest import connect
 from tests.acceptance.test_syncs import start
 from tests.patience import until
-
-pytestmark = pytest.mark.xdist_group("calls")
 
 RECORDS = {"contacts": 50, "companies": 20, "deals": 20, "engagements": 20}
 MOST_CALLS = 68

@@ -134,7 +134,6 @@ def test_the_command_line_sees_a_sync_through(client: Client, tmp_path: Path) ->
     assert_whole(client, f"/jobs/{sync['job_id']}", "contacts", "notes")
 
 
-@pytest.mark.xdist_group("deaths")
 def test_syncs_lose_nothing_to_workers_that_are_killed_again_and_again(stacks: SharedStacks) -> None:
     with stacks.lent(SHORT_LIVED, Crew(workers=2, slots=8)) as stack:
         clients = [connect(stack, **RECORDS) for _ in range(8)]
@@ -155,7 +154,6 @@ def test_syncs_lose_nothing_to_workers_that_are_killed_again_and_again(stacks: S
             assert len(client.documents("jobs", account_id=client.account.account_id)) == 1 + len(TYPES)
 
 
-@pytest.mark.xdist_group("deaths")
 def test_a_sync_is_accepted_without_a_worker_and_done_by_the_next_one(stacks: SharedStacks) -> None:
     with stacks.lent(SHORT_LIVED, Crew(workers=0)) as stack:
         client = connect(stack, contacts=120)

@@ -135,7 +135,6 @@ def test_tokens_come_from_the_other_version_where_the_one_that_is_set_is_gone(
     assert (asked["path"], asked["status"]) == ("/oauth/2026-03/token", 200)
 
 
-@pytest.mark.xdist_group("endpoints")
 def test_where_there_is_neither_version_the_job_waits_and_the_setting_is_named(two_workers: Stack) -> None:
     client = connect(two_workers, contacts=20)
     two_workers.hubspot_control.change_account(client.account.hub_id, oauth_gone=("v1", "2026-03"))

@@ -15,8 +15,6 @@ from tests.acceptance.conftest import connect
 from tests.acceptance.stacks import PLAIN, Crew, SharedStacks
 from tests.patience import HELD_UP_S, until
 
-pytestmark = pytest.mark.xdist_group("crews")
-
 SLOTS, OF_ACCOUNT = 4, 2
 EXPORTS, PAGES = 30, 60
 LATENCY_S = 0.1

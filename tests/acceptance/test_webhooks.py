@@ -178,7 +178,6 @@ def test_a_destination_that_hangs_holds_up_neither_exports_nor_sweeps_nor_others
             client.delete(path)
 
 
-@pytest.mark.xdist_group("deaths")
 def test_what_a_killed_worker_was_telling_is_told_by_the_next(stacks: SharedStacks, receiver: WebhookReceiver) -> None:
     with stacks.lent(SHORT_LIVED) as stack:
         client = connect(stack, contacts=3)
@@ -197,7 +196,6 @@ def test_what_a_killed_worker_was_telling_is_told_by_the_next(stacks: SharedStac
         assert len(set(ids(receiver.wait_for(2)))) == 1
 
 
-@pytest.mark.xdist_group("deaths")
 def test_the_own_network_is_told_nothing_unless_that_is_allowed(
     stacks: SharedStacks, receiver: WebhookReceiver
 ) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
 from celery import Celery
 
 from api_shim.commands.checks.broker_nodes import check_nodes
@@ -12,7 +11,6 @@ from api_shim.commands.checks.findings import Verdict
 from sandbox.servers.rabbitmq import RabbitServer
 
 
-@pytest.mark.xdist_group("rabbitmq")
 def test_servers_of_their_own_are_told_from_the_nodes_of_a_cluster(rabbit: RabbitServer, tmp_path: Path) -> None:
     with RabbitServer(tmp_path / "other") as other:
         broker = f"{rabbit.url};{other.url}"

@@ -95,7 +95,6 @@ def connections_to(rabbit: RabbitServer) -> int:
     return len(rabbit.control("list_connections", "--silent", "--no-table-headers", "pid").splitlines())
 
 
-@pytest.mark.xdist_group("rabbitmq")
 def test_rabbitmq_is_asked_over_one_connection_until_that_is_gone(rabbit: RabbitServer) -> None:
     with queue_on(rabbit.url) as queue:
         assert queue.length() == 0  # neither queue is there
