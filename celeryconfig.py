@@ -123,6 +123,8 @@ _periodically = {
     "expiration": 10,  # s, by RabbitMQ's clock; Celery's `expires` would compare the clock of beat with a worker's
     "retry": True,  # beat has one connection: without a retry it stays dead for ever once RabbitMQ was restarted
     "retry_policy": {"max_retries": _broker.nodes, "interval_start": 0},
+    # s; a quorum queue without a leader yet, just after a restart, may never confirm: beat would wait for read_timeout
+    "confirm_timeout": 3,
 }
 beat_schedule = {
     "sweep": {"task": SWEEP, "schedule": _every(2.0, nowfun=_steady_instant), "options": _periodically},

@@ -14,7 +14,7 @@ import pytest
 import uvicorn
 
 from tests.patience import PATIENCE_S
-from tests.unit.api_shim.conftest import new_parts, serving
+from tests.unit.api_shim.conftest import event_loop_thread, new_parts, serving
 from tests.unit.api_shim.shim import BASE_PATH, Shim, mint
 from worker.errors import FatalHubSpotError
 from worker.records.page import read_page
@@ -24,6 +24,8 @@ PAGES, RECORDS = 500, 10
 NOISE = [Random(number).randbytes(2000).hex() for number in range(RECORDS)]  # noqa: S311 - noise, not a secret
 A_PAGE = json.dumps({"contacts": [{"noise": noise} for noise in NOISE], "has-more": True, "vid-offset": 1}).encode()
 INCOMPLETE = http.client.IncompleteRead
+
+__all__ = ["event_loop_thread"]  # a fixture of the whole session, which is found by its name here
 
 
 @pytest.fixture

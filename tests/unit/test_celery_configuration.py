@@ -244,6 +244,13 @@ def test_periodic_tasks_that_nobody_took_in_time_are_dropped(configuration: Conf
         assert entry["schedule"].run_every.total_seconds() <= entry["options"]["expiration"] <= 60
 
 
+def test_beat_is_not_kept_waiting_by_a_queue_that_confirms_nothing(load: Callable[[str], Configuration]) -> None:
+    configuration = load(RABBITMQ)
+
+    for entry in configuration["beat_schedule"].values():
+        assert 0 < entry["options"]["confirm_timeout"] < configuration["broker_transport_options"]["read_timeout"]
+
+
 def test_no_message_of_beats_is_judged_by_two_clocks(configuration: Configuration) -> None:
     assert not any("expires" in entry["options"] for entry in configuration["beat_schedule"].values())
 

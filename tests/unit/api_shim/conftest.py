@@ -80,7 +80,7 @@ def event_loop_thread() -> Iterator[None]:
     with start_blocking_portal() as portal:
         _portals.append(portal)
         yield
-        _portals.clear()
+        _portals.remove(portal)
 
 
 @pytest.fixture(autouse=True)
@@ -130,7 +130,7 @@ def serving(parts: Parts, **settings: object) -> Iterator[Shim]:
     """Run a shim over these parts."""
     app = _application(parts, _settings_of(**settings))
     _share_routes(app)
-    (portal,) = _portals
+    portal = _portals[-1]
     with portal.wrap_async_context_manager(app.router.lifespan_context(app)):
         yield Shim(app=app, portal=portal, **{each.name: getattr(parts, each.name) for each in fields(parts)})
 
