@@ -63,6 +63,7 @@ from worker.settings import ShimSettings
 from worker.telemetry.metrics import JobMetrics, new_registry
 
 _LONGEST_RPC_S = 25.0  # a browser waits at the other end
+_REDIS_TIMEOUT_S = 1.0  # of a call that no request waits for any more
 
 
 def build(settings: ShimSettings, *, connections: Connections) -> FastAPI:
@@ -86,7 +87,12 @@ def build(settings: ShimSettings, *, connections: Connections) -> FastAPI:
             clock=infra.clock,
         ),
         verifier=JwtVerifier(settings),
-        request_rate=RequestRate(async_redis_client(settings.redis), per_second=settings.max_requests_per_second),
+        request_rate=RequestRate(
+            async_redis_client(
+                settings.redis, socket_timeout=_REDIS_TIMEOUT_S, socket_connect_timeout=_REDIS_TIMEOUT_S
+            ),
+            per_second=settings.max_requests_per_second,
+        ),
         readiness=Readiness(
             {
                 StoreUnavailableError: partial(_reach_database, infra.database, infra.clock),
@@ -101,6 +107,11 @@ def build(settings: ShimSettings, *, connections: Connections) -> FastAPI:
         export_wait_s=settings.export_wait_seconds,
         prepare=partial(_prepare, infra.database, infra.clock),
     )
+
+
+def _request_rate(settings: ShimSettings) -> RequestRate:
+    redis = async_redis_client(settings.redis, socket_timeout=_REDIS_TIMEOUT_S, socket_connect_timeout=_REDIS_TIMEOUT_S)
+    return RequestRate(redis, per_second=settings.max_requests_per_second)
 
 
 def _export_service(infra: Infrastructure) -> ExportService:

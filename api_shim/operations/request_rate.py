@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 
 import structlog
 from redis.asyncio import Redis
@@ -64,14 +64,14 @@ class RequestRate:
         self._take_one = redis.register_script(_TAKE_ONE)
         self._at_once = asyncio.Semaphore(_MOST_AT_ONCE)
         self._resumes_at = float("-inf")
+        self._late: set[asyncio.Task[int]] = set()
 
     async def require_turn(self, account_id: str, uid: str) -> None:
         """Count a request. Raises TooManyRequestsError when it comes too early."""
         if self._per_second is None or self._monotonic() < self._resumes_at:
             return
         try:
-            async with asyncio.timeout(self._patience_s), self._at_once:
-                wait_us = await self._take_one(keys=[_key_of(account_id, uid)], args=self._bucket(self._per_second))
+            wait_us = await self._in_time(self._take(_key_of(account_id, uid), self._bucket(self._per_second)))
         except (RedisError, OSError, TimeoutError) as error:
             self._resumes_at = self._monotonic() + _WITHOUT_S
             _log.warning("requests_not_limited", error=type(error).__name__)
@@ -80,7 +80,33 @@ class RequestRate:
             raise TooManyRequestsError(rate_refusal(self._per_second), retry_after_s=wait_us / _MICROSECONDS)
 
     async def close(self) -> None:
+        for call in self._late:
+            call.cancel()
         await self._redis.aclose()
+
+    async def _take(self, key: str, bucket: list[float]) -> int:
+        async with self._at_once:
+            return int(await self._take_one(keys=[key], args=bucket))
+
+    async def _in_time(self, taking: Coroutine[None, None, int]) -> int:
+        """Return the result of a call. Raises TimeoutError when it takes longer than the patience."""
+        call = asyncio.create_task(taking)
+        try:
+            await asyncio.wait({call}, timeout=self._patience_s)
+        finally:
+            if not call.done():
+                # Not awaited, as `asyncio.timeout` would: redis-py 8.1 can lose a cancellation while it connects.
+                self._late.add(call)
+                call.add_done_callback(self._forget)
+                call.cancel()
+        if not call.done():
+            raise TimeoutError
+        return call.result()
+
+    def _forget(self, call: asyncio.Task[int]) -> None:
+        self._late.discard(call)
+        if not call.cancelled():
+            call.exception()  # retrieved, or asyncio would log it
 
     @staticmethod
     def _bucket(per_second: float) -> list[float]:
