@@ -20,7 +20,6 @@ from sandbox.processes import Command, Process
 from sandbox.servers.ports import HOST
 from sandbox.servers.rabbitmq import RabbitServer
 from sandbox.stack import Stack, StackOptions
-from sandbox.state_folder import temporary_state
 from tests.acceptance.conftest import connect
 from tests.acceptance.rabbitmq import require_rabbitmq
 from tests.acceptance.redis_troubles import troubles
@@ -99,13 +98,13 @@ def over(rabbit: RabbitServer) -> StackOptions:
     return StackOptions(settings={**UNLIMITED, "CELERY_BROKER_URL": rabbit.url}, workers=0)
 
 
-def test_after_a_restart_of_rabbitmq_everything_goes_on(rabbit: RabbitServer) -> None:
-    options = StackOptions(settings={**UNLIMITED, "CELERY_BROKER_URL": rabbit.url}, workers=2)
-    with temporary_state() as folder, Stack(folder, options=options) as stack:
+def test_after_a_restart_of_rabbitmq_everything_goes_on(stacks: SharedStacks, rabbit: RabbitServer) -> None:
+    with stacks.lent(over(rabbit), Crew(workers=2)) as stack:
         client = connect(stack, contacts=250)
         assert client.finished(client.start("contacts"))["status"] == "succeeded"
         used = [client.get("/export/contacts?limit=1").status_code for _ in range(10)]  # connections in the pools
 
+        rabbit.save_queues()
         rabbit.kill()
         answer = client.post("/export/contacts")
         assert answer.status_code == 202  # stored, and published by the sweep that beat asks for
