@@ -8,7 +8,8 @@ import socket
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import replace
+from contextlib import contextmanager
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -20,14 +21,14 @@ from sandbox.processes import Command, Process
 from sandbox.servers.ports import HOST
 from sandbox.servers.rabbitmq import RabbitServer
 from sandbox.stack import Stack, StackOptions
+from sandbox.state_folder import temporary_state
 from tests.acceptance.conftest import connect
 from tests.acceptance.rabbitmq import require_rabbitmq
 from tests.acceptance.redis_troubles import troubles
-from tests.acceptance.stacks import UNLIMITED, Crew, SharedStacks, another_shim
+from tests.acceptance.stacks import UNLIMITED
 from tests.acceptance.test_survival import until_on
 from tests.patience import HELD_UP_S, until
 
-USUAL_SLOTS = 32
 QUEUES = ("interactive", "bulk", "upkeep")
 WITHIN_S = 60  # the promise, once the broker is back
 ANSWERED_WITHIN_S = 3.0 + HELD_UP_S
@@ -86,20 +87,23 @@ def test_no_command_through_the_broker_ends_or_changes_a_worker(own_stack: Stack
     own_stack.check()
 
 
-@pytest.fixture(scope="module")
-def rabbit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitServer]:
+@pytest.fixture
+def rabbit(tmp_path: Path) -> Iterator[RabbitServer]:
     require_rabbitmq()
-    with RabbitServer(tmp_path_factory.mktemp("broker") / "rabbitmq") as server:
+    with RabbitServer(tmp_path / "rabbitmq") as server:
         yield server
         server.kill()
 
 
-def over(rabbit: RabbitServer) -> StackOptions:
-    return StackOptions(settings={**UNLIMITED, "CELERY_BROKER_URL": rabbit.url}, workers=0)
+@contextmanager
+def running_over(broker: str, *, workers: int = 1) -> Iterator[Stack]:
+    options = StackOptions(settings={**UNLIMITED, "CELERY_BROKER_URL": broker}, workers=workers)
+    with temporary_state() as folder, Stack(folder, options=options) as stack:
+        yield stack
 
 
-def test_after_a_restart_of_rabbitmq_everything_goes_on(stacks: SharedStacks, rabbit: RabbitServer) -> None:
-    with stacks.lent(over(rabbit), Crew(workers=2)) as stack:
+def test_after_a_restart_of_rabbitmq_everything_goes_on(rabbit: RabbitServer) -> None:
+    with running_over(rabbit.url, workers=2) as stack:
         client = connect(stack, contacts=250)
         assert client.finished(client.start("contacts"))["status"] == "succeeded"
         used = [client.get("/export/contacts?limit=1").status_code for _ in range(10)]  # connections in the pools
@@ -118,10 +122,8 @@ def test_after_a_restart_of_rabbitmq_everything_goes_on(stacks: SharedStacks, ra
         assert sorted(name for name in rabbit.queues() if not name.endswith(".pidbox")) == sorted(QUEUES)
 
 
-def test_a_password_that_rabbitmq_refuses_is_an_absence_that_is_waited_for(
-    stacks: SharedStacks, rabbit: RabbitServer
-) -> None:
-    with stacks.lent(over(rabbit), Crew(slots=USUAL_SLOTS)) as stack:
+def test_a_password_that_rabbitmq_refuses_is_an_absence_that_is_waited_for(rabbit: RabbitServer) -> None:
+    with running_over(rabbit.url) as stack:
         client = connect(stack, contacts=250)
         assert client.get("/export/contacts").status_code == 200
         rabbit.control("change_password", "guest", "another")
@@ -140,16 +142,12 @@ def test_a_password_that_rabbitmq_refuses_is_an_absence_that_is_waited_for(
         stack.check()
 
 
-def test_a_first_node_that_never_says_a_word_costs_no_call(stacks: SharedStacks, rabbit: RabbitServer) -> None:
+def test_a_first_node_that_never_says_a_word_costs_no_call(rabbit: RabbitServer) -> None:
     """A server that is deaf from the beginning stands in for it: of a cluster the others would wait for it as well."""
     with socket.create_server((HOST, 0), backlog=1000) as deaf:
-        nodes = {"CELERY_BROKER_URL": f"amqp://guest:guest@{HOST}:{deaf.getsockname()[1]}//;{rabbit.url}"}
-        # the shim becomes ready: it asks /readyz
-        with (
-            stacks.lent(over(rabbit), Crew(slots=USUAL_SLOTS, settings=nodes)) as stack,
-            another_shim(stack, **nodes) as shim,
-        ):
-            client = replace(connect(stack, contacts=10), shim_url=shim.url)
+        nodes = f"amqp://guest:guest@{HOST}:{deaf.getsockname()[1]}//;{rabbit.url}"
+        with running_over(nodes) as stack:  # the shim becomes ready: it asks /readyz
+            client = connect(stack, contacts=10)
             for _ in range(3):
                 began = time.monotonic()
                 accepted = client.start("contacts")
@@ -174,8 +172,8 @@ def default_worker(stack: Stack, number: int) -> Process:
     )
 
 
-def test_several_workers_start_on_one_machine_with_rabbitmq(stacks: SharedStacks, rabbit: RabbitServer) -> None:
-    with stacks.lent(over(rabbit), Crew(workers=0)) as stack:
+def test_several_workers_start_on_one_machine_with_rabbitmq(rabbit: RabbitServer) -> None:
+    with running_over(rabbit.url, workers=0) as stack:
         workers = [default_worker(stack, number) for number in (1, 2)]
         try:
             for worker in workers:
