@@ -25,7 +25,7 @@ from api_shim.services.records import RecordService
 from api_shim.services.schedules import ScheduleService
 from worker.errors import InvalidRequestError
 from worker.lifecycle.actions import JobActions
-from worker.records.types import ExportType
+from worker.records.types import DOCUMENTED_TYPES, ExportType
 
 _MOST_BODY_BYTES = 64 * 1024
 _BODY_WITHIN_S = 10.0
@@ -59,17 +59,16 @@ AuthenticCaller = Annotated[Caller, Authenticated]
 
 
 async def _export_type(
-    type: Annotated[str, Path(json_schema_extra={"enum": list(ExportType)})],  # noqa: A002 - the documented name
+    type: Annotated[str, Path(json_schema_extra={"enum": list(DOCUMENTED_TYPES)})],  # noqa: A002 - the documented name
 ) -> ExportType:
     return export_type_of(type)
 
 
 def export_type_of(name: str) -> ExportType:
     """Raise UnsupportedTypeError for an unknown name."""
-    try:
-        return ExportType(name)
-    except ValueError:
-        raise UnsupportedTypeError from None
+    if name not in DOCUMENTED_TYPES:
+        raise UnsupportedTypeError
+    return ExportType(name)
 
 
 AskedType = Annotated[ExportType, Depends(_export_type)]

@@ -49,7 +49,7 @@ from worker.mongo.database import MongoDatabase, connect
 from worker.mongo.transactions import MongoTransactions
 from worker.pages.mongo.pages import MongoPageStore
 from worker.records.page import Page, read_page, record_ids, split_records
-from worker.records.types import CopyId, ExportType
+from worker.records.types import CONTACTS, CopyId, ExportType
 
 _EXPORT = "an export"
 _HUB_ID = 62515
@@ -165,18 +165,18 @@ class _FakeContacts:
 
     def _page(self, numbers: Sequence[int]) -> Page:
         contacts = b",".join(self._renderer.render("contacts", numbers, _SHAPE))
-        return read_page(ExportType.CONTACTS, b'{"contacts":[%b],"has-more":true,"vid-offset":1}' % contacts)
+        return read_page(CONTACTS, b'{"contacts":[%b],"has-more":true,"vid-offset":1}' % contacts)
 
 
 def _insert_bare(database: MongoDatabase, pages: Sequence[Page]) -> None:
     for page in pages:
-        contacts = [msgspec.json.decode(record) for record in split_records(ExportType.CONTACTS, page.body)]
+        contacts = [msgspec.json.decode(record) for record in split_records(CONTACTS, page.body)]
         database["bare"].insert_many([{"_id": f"account:{each['vid']}", "record": each} for each in contacts])
 
 
 def _find_bare(database: MongoDatabase) -> None:
     encode = msgspec.json.Encoder(enc_hook=int).encode  # the driver decodes 64-bit integers as Int64
-    for document in database[collection_of(ExportType.CONTACTS)].find().batch_size(_A_LIST):
+    for document in database[collection_of(CONTACTS)].find().batch_size(_A_LIST):
         encode(document["record"])
 
 
@@ -221,13 +221,13 @@ class _Syncs:
     def begin(self, pages: Sequence[Page]) -> Job:
         """Store all pages, and return the job before it applies the first of them to the copy."""
         self._begun += 1
-        now, request = datetime.now(UTC), SyncRequest(types=(ExportType.CONTACTS,))
+        now, request = datetime.now(UTC), SyncRequest(types=(CONTACTS,))
         sync = new_sync(f"sync-{self._begun}", account_id="account", owner="user", request=request, at=now)
         (child,) = new_children(sync, at=now)
         stored = job = replace(child, hub_id=_HUB_ID, status=JobStatus.RUNNING, lease=Lease(owner="benchmark", epoch=1))
         for page in pages:
             self._pages.add(stored, page)
-            ids = record_ids(ExportType.CONTACTS, page.body)
+            ids = record_ids(CONTACTS, page.body)
             stored = replace(stored, totals=stored.totals.after_page(ids, api="legacy")).advance(page, at=now)
         progress = replace(stored.progress, has_more=False)
         return self._copy.resume(replace(job, progress=progress, totals=stored.totals))
@@ -253,10 +253,10 @@ class _Syncs:
 
     def read(self) -> None:
         """Read the whole copy, list by list."""
-        copy = CopyId(account_id="account", export_type=ExportType.CONTACTS)
+        copy = CopyId(account_id="account", export_type=CONTACTS)
         place: ChangePosition | None = None
         while found := self._records.read(copy, shown=Shown.LIVING, since=None, after=place, limit=_A_LIST):
-            records_answer(ExportType.CONTACTS, found, has_more=True, cursor=None)
+            records_answer(CONTACTS, found, has_more=True, cursor=None)
             place = found[-1].place
 
 
@@ -277,7 +277,7 @@ class _Exports:
 
     def _child(self) -> Job:
         self._begun += 1
-        now, request = datetime.now(UTC), SyncRequest(types=(ExportType.CONTACTS,))
+        now, request = datetime.now(UTC), SyncRequest(types=(CONTACTS,))
         sync = new_sync(f"whole-{self._begun}", account_id="account", owner="user", request=request, at=now)
         return replace(new_children(sync, at=now)[0], hub_id=_HUB_ID)
 
@@ -289,7 +289,7 @@ class _Exports:
         if job.copying is not None:
             job = self._syncs.resume(job)
         for number, page in enumerate(pages):
-            asked_at, ids = time.monotonic(), record_ids(ExportType.CONTACTS, page.body)
+            asked_at, ids = time.monotonic(), record_ids(CONTACTS, page.body)
             self._pages.add(job, page, ids=ids)
             totals = job.totals.after_page(ids, api="legacy")
             has_more = number + 1 < len(pages)

@@ -30,7 +30,7 @@ from worker.jobs.mongo.jobs import MongoJobStore
 from worker.jobs.request import SyncRequest
 from worker.jobs.sync import new_sync
 from worker.mongo.database import Document, MongoDatabase
-from worker.records.types import ExportType
+from worker.records.types import CONTACTS
 from worker.schedules.mongo import COLLECTION as SCHEDULES
 from worker.schedules.mongo import MongoScheduleStore
 from worker.schedules.schedule import Schedule
@@ -91,7 +91,7 @@ def _schedule_all(database: MongoDatabase, accounts: Sequence[str]) -> None:
         account_id=_FIRST.account_id,
         owner=_FIRST.owner,
         timetable=Timetable(cron=f"{lately.minute} {lately.hour} * * *", timezone="UTC"),
-        types=(ExportType.CONTACTS,),
+        types=(CONTACTS,),
         created_at=now,
         updated_at=now,
     )
@@ -120,7 +120,7 @@ def _insert_bare(database: MongoDatabase, accounts: Sequence[str]) -> float:
 
 
 def _sync(account_id: str) -> Job:
-    request = SyncRequest(types=(ExportType.CONTACTS,), schedule_id=uuid4().hex, scheduled_for=datetime.now(UTC))
+    request = SyncRequest(types=(CONTACTS,), schedule_id=uuid4().hex, scheduled_for=datetime.now(UTC))
     return new_sync(uuid4().hex, account_id=account_id, owner="user", request=request, at=datetime.now(UTC))
 
 

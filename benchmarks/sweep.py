@@ -35,7 +35,7 @@ from worker.jobs.turn import AccountTurn
 from worker.lifecycle.mongo.upkeep import MongoUpkeepStore
 from worker.lifecycle.sweeper import Sweeper
 from worker.mongo.database import MongoDatabase, connect
-from worker.records.types import ExportType
+from worker.records.types import CONTACTS
 
 _BATCH = 5000
 _ACCOUNTS = 1000
@@ -121,7 +121,7 @@ def _job(account_id: str) -> Job:
         job_id=uuid4().hex,
         account_id=account_id,
         owner="user",
-        export_type=ExportType.CONTACTS,
+        export_type=CONTACTS,
         kind=JobKind.EXPORT,
         request=ExportRequest(page_size=100),
         created_at=now,

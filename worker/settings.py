@@ -25,7 +25,7 @@ from worker.broker.redis_urls import parse_redis_url
 from worker.broker.urls import BrokerAddress, parse_broker_url
 from worker.rate_limit.quota import Rate
 from worker.records.registry import OBJECT_TYPES
-from worker.records.types import ExportType
+from worker.records.types import COMPANIES, CONTACTS, DEALS, DOCUMENTED_TYPES, NOTES, ExportType
 
 LONGEST_PATIENCE_S = 300.0
 """The maximum of HUBSPOT_TIMEOUT_SECONDS: leases and messages outlive a call that takes so long."""
@@ -232,7 +232,7 @@ class StoreSettings(BrokerSettings):
 
 
 def _list_address(export_type: ExportType) -> str:
-    legacy = OBJECT_TYPES[export_type].legacy
+    legacy = OBJECT_TYPES[export_type].legacy_list
     return f"{_HUBAPI}{legacy.path}{'?' if legacy.query else ''}{legacy.query}"
 
 
@@ -242,10 +242,10 @@ class WorkerSettings(StoreSettings):
     hubspot_client_id: str
     hubspot_client_secret: SecretStr
     hubspot_token_endpoint: HttpUrl = f"{_HUBAPI}/oauth/2026-03/token"
-    hubspot_contacts_endpoint: HttpUrl = _list_address(ExportType.CONTACTS)
-    hubspot_companies_endpoint: HttpUrl = _list_address(ExportType.COMPANIES)
-    hubspot_deals_endpoint: HttpUrl = _list_address(ExportType.DEALS)
-    hubspot_notes_endpoint: HttpUrl = _list_address(ExportType.NOTES)
+    hubspot_contacts_endpoint: HttpUrl = _list_address(CONTACTS)
+    hubspot_companies_endpoint: HttpUrl = _list_address(COMPANIES)
+    hubspot_deals_endpoint: HttpUrl = _list_address(DEALS)
+    hubspot_notes_endpoint: HttpUrl = _list_address(NOTES)
     hubspot_objects_endpoint: HttpUrl = f"{_HUBAPI}/crm/objects/2026-09"
     hubspot_api: Literal["legacy", "dated", "auto"] = "legacy"
     hubspot_timeout_seconds: float = Field(default=100, ge=1, le=LONGEST_PATIENCE_S)
@@ -283,7 +283,7 @@ class ShimSettings(StoreSettings):
     hubspot_client_id: str | None = None
     hubspot_authorize_url: HttpUrl = "https://app.hubspot.com/oauth/authorize"
     hubspot_redirect_uri: HttpUrl | None = None
-    hubspot_scopes: Words = ("oauth", *dict.fromkeys(each.scopes[0] for each in OBJECT_TYPES.values()))
+    hubspot_scopes: Words = ("oauth", *dict.fromkeys(OBJECT_TYPES[each].scopes[0] for each in DOCUMENTED_TYPES))
     hubspot_optional_scopes: Words = ()
     connect_state_secret: LongSecret | None = None
     connect_return_url: HttpUrl | None = None

@@ -17,7 +17,7 @@ from worker.accounts.interfaces import ConnectionHealth, GoneListStore
 from worker.errors import StoreUnavailableError
 from worker.jobs.interfaces import OpenJobCounter, OpenJobs
 from worker.jobs.status import JobKind
-from worker.records.types import ExportType
+from worker.records.types import DOCUMENTED_TYPES
 from worker.telemetry.metrics import NAMESPACE
 
 _FRESH_S, _REST = 2.0, 20
@@ -157,7 +157,7 @@ def read_gone_lists(lists: GoneListStore) -> list[Metric]:
     """Read how many legacy lists HubSpot no longer serves."""
     gone = _gauge("lists_gone", "Legacy lists of accounts that are remembered as gone, at most 1000", "type")
     counts = Counts(each.export_type for each in lists.remembered_first(most=_MOST_LISTS))
-    for export_type in ExportType:
+    for export_type in DOCUMENTED_TYPES:
         gone.add_metric([export_type], counts[export_type])
     return [gone]
 

@@ -10,7 +10,7 @@ from worker.errors import (
     ExportError,
     InvalidRequestError,
 )
-from worker.records.types import ExportType
+from worker.records.types import DOCUMENTED_TYPES
 
 _MOST_COMPLAINTS = 10
 _LONGEST_NAME = 100
@@ -20,7 +20,7 @@ class UnsupportedTypeError(ExportError):
     """No such type of export exists."""
 
     code = "unsupported_type"
-    details = f"Given type is not supported. supported types are {', '.join(sorted(ExportType))}"
+    details = f"Given type is not supported. supported types are {', '.join(sorted(DOCUMENTED_TYPES))}"
 
     def __init__(self) -> None:
         super().__init__("data not found on object of type")

@@ -12,8 +12,7 @@ from pydantic_core import PydanticCustomError
 from worker.current_copy.record import Shown
 from worker.jobs.copy_progress import SyncMode
 from worker.jobs.status import JobKind, JobStatus
-from worker.records.registry import OBJECT_TYPES
-from worker.records.types import ExportType
+from worker.records.types import DOCUMENTED_TYPES, ExportType
 from worker.schedules.schedule import Overlap
 from worker.schedules.timetable import LONGEST_CRON
 from worker.webhooks.url_policy import LONGEST_URL
@@ -83,7 +82,7 @@ Statuses = Annotated[list[JobStatus], BeforeValidator(_split)]
 if TYPE_CHECKING:
     TypeOrSync: TypeAlias = str
 else:
-    TypeOrSync = Literal[(*OBJECT_TYPES, JobKind.SYNC.value)]
+    TypeOrSync = Literal[(*DOCUMENTED_TYPES, JobKind.SYNC.value)]
 Types = Annotated[list[TypeOrSync], BeforeValidator(_split)]
 """What a list may be narrowed down to: repeated, or separated by commas."""
 
@@ -127,12 +126,12 @@ UNSUPPORTED_TYPE = "unsupported_type"
 def _sync_types(values: object) -> object:
     """Parse type names; null and an absent list mean all types."""
     if values is None:
-        return tuple(ExportType)
+        return tuple(DOCUMENTED_TYPES)
     if not isinstance(values, list) or not all(isinstance(each, str) for each in values):
         raise ValueError("must be a list of types")
     if not values:
         raise ValueError("must name at least one type")
-    if not {*values}.issubset(ExportType):
+    if not {*values}.issubset(DOCUMENTED_TYPES):
         raise PydanticCustomError(UNSUPPORTED_TYPE, "has a type that is not supported")
     if len({*values}) < len(values):
         raise ValueError("names a type more than once")
@@ -141,10 +140,10 @@ def _sync_types(values: object) -> object:
 
 _TYPES_SCHEMA = {
     "type": ["array", "null"],
-    "items": {"type": "string", "enum": list(ExportType)},
+    "items": {"type": "string", "enum": list(DOCUMENTED_TYPES)},
     "minItems": 1,
     "uniqueItems": True,
-    "default": list(ExportType),
+    "default": list(DOCUMENTED_TYPES),
 }
 SyncTypes = Annotated[tuple[ExportType, ...], BeforeValidator(_sync_types), WithJsonSchema(_TYPES_SCHEMA)]
 DryRun = Annotated[bool, Field(strict=True)]
@@ -156,7 +155,7 @@ class SyncBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    types: SyncTypes = tuple(ExportType)
+    types: SyncTypes = tuple(DOCUMENTED_TYPES)
     mode: SyncMode = SyncMode.FULL
     confirm_deletions: Annotated[bool, Field(strict=True)] = False
     label: Label = None
@@ -171,7 +170,7 @@ class ScheduleBody(BaseModel):
 
     cron: Annotated[str, StringConstraints(max_length=10 * LONGEST_CRON)]
     timezone: Annotated[str, StringConstraints(max_length=100)]
-    types: SyncTypes = tuple(ExportType)
+    types: SyncTypes = tuple(DOCUMENTED_TYPES)
     mode: SyncMode = SyncMode.FULL
     enabled: Annotated[bool, Field(strict=True)] = True
     overlap: Overlap = Overlap.SKIP

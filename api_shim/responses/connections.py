@@ -11,7 +11,7 @@ from api_shim.services.connections import ShownConnection
 from worker.accounts.connection import TokenInfo
 from worker.accounts.gone_list import GoneList
 from worker.accounts.scopes import missing_scopes
-from worker.records.types import ExportType
+from worker.records.types import DOCUMENTED_TYPES, ExportType
 
 MissingView = dict[str, list[str]]
 """The types that HubSpot would refuse, each with the scopes of which any one is sufficient."""
@@ -152,4 +152,4 @@ def _facts(facts: TokenInfo) -> dict[str, object]:
 def _missing(facts: TokenInfo) -> MissingView | None:
     if facts.scopes is None:
         return None
-    return {str(each): list(scopes) for each, scopes in missing_scopes(list(ExportType), facts.scopes).items()}
+    return {str(each): list(scopes) for each, scopes in missing_scopes(list(DOCUMENTED_TYPES), facts.scopes).items()}

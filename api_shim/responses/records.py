@@ -50,7 +50,7 @@ def _answer(fields: bytes) -> Response:
 def _view(export_type: ExportType, found: CopiedRecord) -> _View:
     return _View(
         id=found.record_id,
-        type=export_type.value,
+        type=export_type,
         synced_at=found.synced_at,
         changed_at=found.changed_at,
         deleted_at=found.deleted_at,

@@ -134,7 +134,8 @@ async def answer_export_all(request: Request) -> Response:
 
 def _passed_through(export_type: ExportType, pairs: list[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
     """Return the parameters that go through to HubSpot: for deals every further one, for the other types none."""
-    if not OBJECT_TYPES[export_type].legacy.takes_any_parameter:
+    legacy = OBJECT_TYPES[export_type].legacy
+    if legacy is None or not legacy.takes_any_parameter:
         return ()
     further = tuple((name, value) for name, value in pairs if name not in {"limit", "offset"})
     if len(further) > MOST_PARAMS:

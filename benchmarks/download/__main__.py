@@ -27,7 +27,7 @@ from benchmarks.download.stored import store_export
 from benchmarks.stacks import open_database, running_stack
 from benchmarks.tables import show
 from sandbox.stack import StackOptions
-from worker.records.types import ExportType
+from worker.records.types import DOCUMENTED_TYPES, ExportType
 
 _WAYS: Mapping[str, tuple[str, str]] = {
     "NDJSON": ("format=ndjson", "identity"),
@@ -42,9 +42,7 @@ _WIDTH = 120
 
 @click.command()
 @click.option("--records", default=1_000_000, show_default=True, type=click.IntRange(1))
-@click.option(
-    "--type", "name", default="contacts", show_default=True, type=click.Choice([each.value for each in ExportType])
-)
+@click.option("--type", "name", default="contacts", show_default=True, type=click.Choice(list(DOCUMENTED_TYPES)))
 def main(records: int, name: str) -> None:
     """Measure and print."""
     with running_stack(StackOptions(workers=0, beats=0)) as stack:

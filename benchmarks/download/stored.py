@@ -21,7 +21,7 @@ from worker.mongo.database import MongoDatabase
 from worker.pages.mongo.pages import MongoPageStore
 from worker.records.page import Page
 from worker.records.registry import OBJECT_TYPES
-from worker.records.types import ExportType
+from worker.records.types import NOTES, ExportType
 
 _SHAPE = Shape(every_property=True, linkable=("contacts", "companies", "deals"), associations=("contacts", "companies"))
 _WRITERS = 4
@@ -63,7 +63,7 @@ def _finished_job(export_type: ExportType, page_size: int) -> Job:
 
 def _bodies(export_type: ExportType, records: int) -> Callable[[Sequence[int]], bytes]:
     """Return a function that renders a page body of the fake HubSpot for record indexes."""
-    name = "engagements" if export_type is ExportType.NOTES else export_type.value
+    name = "engagements" if export_type is NOTES else export_type
     renderer = Renderer(ACCOUNT.hub_id, {each: RecordSet(each, count=records, seed=1) for each in TYPES}, Templates())
     keys = OBJECT_TYPES[export_type].page
     frame = b'{"%b":[%%b],"%b":true,"%b":1}' % tuple(

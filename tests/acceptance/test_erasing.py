@@ -12,7 +12,7 @@ from tests.acceptance.stacks import SHORT_LIVED, SharedStacks
 from tests.acceptance.test_survival import until_on
 from tests.acceptance.test_syncs import expanded, start
 from worker.current_copy.mongo.erasures import COLLECTION, MongoErasureStore
-from worker.records.types import CopyId, ExportType
+from worker.records.types import CONTACTS, CopyId
 
 SLOW_S = 0.3
 
@@ -102,6 +102,6 @@ def write_down(client: Client, record_id: int) -> None:
     with MongoClient[Json](settings["MONGODB_URI"]) as mongo:
         database = mongo[settings["MONGODB_DATABASE"]]
         MongoErasureStore(database).add(
-            CopyId(account_id=client.account.account_id, export_type=ExportType.CONTACTS), record_id, requested_by="u1"
+            CopyId(account_id=client.account.account_id, export_type=CONTACTS), record_id, requested_by="u1"
         )
         database[COLLECTION].update_many({}, {"$currentDate": {"due_at": True}})

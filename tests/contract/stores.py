@@ -18,7 +18,7 @@ from worker.jobs.request import ExportRequest
 from worker.jobs.status import JobKind, JobStatus
 from worker.jobs.totals import ExportTotals
 from worker.mongo.database import MongoDatabase
-from worker.records.types import ExportType
+from worker.records.types import CONTACTS, ExportType
 
 LEASE_S = 30.0
 _ONLY_WHERE_THEY_ARE = ("unfollowed_since", "unsettled_since", "claimed_at", "ready_at", "due_at", "queued_at")
@@ -31,7 +31,7 @@ def present() -> datetime:
     return now.replace(microsecond=now.microsecond // 1000 * 1000)
 
 
-def new_job(*, account_id: str = "a1", export_type: ExportType = ExportType.CONTACTS) -> Job:
+def new_job(*, account_id: str = "a1", export_type: ExportType = CONTACTS) -> Job:
     """Return a job that no other test has."""
     now = present()
     return Job(

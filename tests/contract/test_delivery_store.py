@@ -24,7 +24,7 @@ from worker.jobs.request import SyncRequest
 from worker.jobs.sync import new_children, new_sync
 from worker.jobs.webhook import AT_ONCE, DeliveryResult, Webhook, WebhookStatus
 from worker.mongo.database import MongoDatabase
-from worker.records.types import ExportType
+from worker.records.types import DEALS
 from worker.webhooks.interfaces import DeliveryStore, Recipient
 from worker.webhooks.mongo import MongoDeliveryStore
 
@@ -401,7 +401,7 @@ def test_a_webhook_comes_back_as_it_was_stored(world: World) -> None:
 def ended_sync(world: World, *, job_id: str = "s") -> tuple[Job, list[Job]]:
     """Fail a sync with all of its children, not finished yet."""
     sync = replace(
-        new_sync(job_id, account_id="a1", owner="u1", request=SyncRequest(types=(ExportType.DEALS,)), at=present()),
+        new_sync(job_id, account_id="a1", owner="u1", request=SyncRequest(types=(DEALS,)), at=present()),
         webhook=Webhook(url=URL),
     )
     world.jobs.add(sync)

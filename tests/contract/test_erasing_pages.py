@@ -19,7 +19,7 @@ from worker.pages.interfaces import PageStore
 from worker.pages.mongo.pages import COLLECTION, MongoPageStore
 from worker.records.erasure import Erased, Erasure
 from worker.records.page import Gap, Page, read_page
-from worker.records.types import CopyId, ExportType
+from worker.records.types import CONTACTS, DEALS, CopyId, ExportType
 
 _numbers = count(1)
 
@@ -35,7 +35,7 @@ def in_mongo(database: MongoDatabase, *, is_split: bool = False) -> MongoPageSto
     return MongoPageStore(database, most_bytes=SMALL) if is_split else MongoPageStore(database)
 
 
-def erasure_of(record_id: int, *, account_id: str = "a1", export_type: ExportType = ExportType.CONTACTS) -> Erasure:
+def erasure_of(record_id: int, *, account_id: str = "a1", export_type: ExportType = CONTACTS) -> Erasure:
     return Erasure(
         erasure_id=f"e{next(_numbers)}",
         copy_id=CopyId(account_id=account_id, export_type=export_type),
@@ -59,7 +59,7 @@ def erase_from(store: PageStore, erasure: Erasure, job_id: str, number: int) -> 
 
 
 def places(store: PageStore, job: Job, *, start: int = 0, limit: int = 1000) -> tuple[list[int], int]:
-    found = store.read(job.job_id, ExportType.CONTACTS, start=start, limit=limit)
+    found = store.read(job.job_id, CONTACTS, start=start, limit=limit)
     return [json.loads(record)["vid"] for record in found.records], found.end
 
 
@@ -91,11 +91,9 @@ def test_the_page_is_as_it_was_but_for_the_record(store: PageStore) -> None:
 
 def test_hubspots_bytes_of_the_others_survive_whatever_they_are(store: PageStore) -> None:
     records = [rb'{"vid":1,"cut" : "\ud83d" }', b'{"vid":2}', b'{"vid":3,"n":1.10,"n":2}', b"null", b'{"vid":2 }']
-    job = stored(
-        store, held(), read_page(ExportType.CONTACTS, b' {"x":1, "contacts": [\n' + b" ,\t".join(records) + b"]}")
-    )
+    job = stored(store, held(), read_page(CONTACTS, b' {"x":1, "contacts": [\n' + b" ,\t".join(records) + b"]}"))
     assert erase(store, erasure_of(2)) == 2
-    found = store.read(job.job_id, ExportType.CONTACTS, start=0, limit=10)
+    found = store.read(job.job_id, CONTACTS, start=0, limit=10)
     mended = records[0].replace(rb"\ud83d", rb"\ufffd")  # half of a character, when the page was read
     assert (found.records, found.end) == ([mended, records[2], records[3]], 5)
 
@@ -131,8 +129,8 @@ def test_pages_are_looked_through_in_an_order_that_can_be_taken_up_again(store: 
 
 def test_only_the_accounts_pages_of_the_type_are_touched(store: PageStore) -> None:
     mine, another = held(), held()
-    others = [replace(new_job(account_id="a2"), lease=mine.lease), replace(another, export_type=ExportType.DEALS)]
-    deals = read_page(ExportType.DEALS, b'{"deals":[{"dealId":1}],"hasMore":false}')
+    others = [replace(new_job(account_id="a2"), lease=mine.lease), replace(another, export_type=DEALS)]
+    deals = read_page(DEALS, b'{"deals":[{"dealId":1}],"hasMore":false}')
     pages = [page_of([1]), deals]
     jobs = [stored(store, job, page) for job, page in zip(others, pages, strict=True)]
     stored(store, mine, page_of([1]))
@@ -207,8 +205,8 @@ def test_pages_of_older_versions_are_read_as_ever_and_found_once_described(
 ) -> None:
     store = in_mongo(mongo_database, is_split=is_split)
     job = stored(store, held(), *(page_of([number, number + 1], padding=40) for number in range(0, 60, 2)))
-    deals = replace(held(), export_type=ExportType.DEALS)
-    stored(store, deals, read_page(ExportType.DEALS, b'{"deals":[{"dealId":5}],"hasMore":false}'))
+    deals = replace(held(), export_type=DEALS)
+    stored(store, deals, read_page(DEALS, b'{"deals":[{"dealId":5}],"hasMore":false}'))
     without_description(mongo_database)
     assert places(store, job)[1] == 60
 

@@ -17,10 +17,10 @@ from worker.current_copy.interfaces import ErasureStore
 from worker.current_copy.mongo.erasures import COLLECTION, MongoErasureStore
 from worker.mongo.database import MongoDatabase
 from worker.records.erasure import Erasure
-from worker.records.types import CopyId, ExportType
+from worker.records.types import CONTACTS, DEALS, CopyId
 
-COPY = CopyId(account_id="a1", export_type=ExportType.CONTACTS)
-OTHERS = [replace(COPY, account_id="a2"), replace(COPY, export_type=ExportType.DEALS), replace(COPY, account_id="$a1")]
+COPY = CopyId(account_id="a1", export_type=CONTACTS)
+OTHERS = [replace(COPY, account_id="a2"), replace(COPY, export_type=DEALS), replace(COPY, account_id="$a1")]
 AT_WORK_S = 60
 CALLS_END_WITHIN_S = 600
 
@@ -159,15 +159,15 @@ def test_only_the_erasures_of_records_that_are_asked_about_are_given(world: Worl
 
 
 def test_an_account_has_open_erasures_of_a_type_until_the_last_is_finished(world: World) -> None:
-    assert not world.store.has_open("a1", ExportType.CONTACTS)
+    assert not world.store.has_open("a1", CONTACTS)
     erasure = added(world)
-    assert world.store.has_open("a1", ExportType.CONTACTS)
-    assert not world.store.has_open("a1", ExportType.DEALS)
-    assert not world.store.has_open("a2", ExportType.CONTACTS)
+    assert world.store.has_open("a1", CONTACTS)
+    assert not world.store.has_open("a1", DEALS)
+    assert not world.store.has_open("a2", CONTACTS)
     looked = world.store.finish_pass(erasure)
-    assert world.store.has_open("a1", ExportType.CONTACTS)
+    assert world.store.has_open("a1", CONTACTS)
     world.store.finish_pass(looked)
-    assert not world.store.has_open("a1", ExportType.CONTACTS)
+    assert not world.store.has_open("a1", CONTACTS)
 
 
 def test_those_that_are_due_for_longest_come_first(world: World) -> None:

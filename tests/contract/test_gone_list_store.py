@@ -17,7 +17,7 @@ from worker.accounts.gone_list import LONGEST_MESSAGE, GoneList
 from worker.accounts.interfaces import GoneListStore
 from worker.accounts.mongo.gone_lists import COLLECTION, MongoGoneListStore
 from worker.mongo.database import MongoDatabase
-from worker.records.types import ExportType
+from worker.records.types import COMPANIES, CONTACTS, DEALS, NOTES, ExportType
 
 NOT_FOUND = "resource not found"
 ODD_IDS = ["$a1", "a.1", ""]
@@ -33,7 +33,7 @@ class World:
     def sight(
         self,
         account_id: str = "a1",
-        export_type: ExportType = ExportType.CONTACTS,
+        export_type: ExportType = CONTACTS,
         *,
         status: int | None = 404,
         message: str = NOT_FOUND,
@@ -41,12 +41,12 @@ class World:
     ) -> GoneList:
         return self.store.sight(account_id, export_type, status=status, message=message, hub_id=hub_id)
 
-    def remember(self, account_id: str = "a1", export_type: ExportType = ExportType.CONTACTS) -> GoneList:
+    def remember(self, account_id: str = "a1", export_type: ExportType = CONTACTS) -> GoneList:
         self.sight(account_id, export_type)
         self.let_pass(60)
         return self.sight(account_id, export_type)
 
-    def find(self, account_id: str = "a1", export_type: ExportType = ExportType.CONTACTS) -> GoneList | None:
+    def find(self, account_id: str = "a1", export_type: ExportType = CONTACTS) -> GoneList | None:
         return self.store.find(account_id, export_type)
 
 
@@ -79,7 +79,7 @@ def test_one_sighting_is_noted_with_hubspots_words_and_nothing_is_remembered(wor
     sighted = world.sight(status=410, message="$gone. for good")
 
     assert world.find() == sighted
-    assert (sighted.account_id, sighted.export_type) == ("a1", ExportType.CONTACTS)
+    assert (sighted.account_id, sighted.export_type) == ("a1", CONTACTS)
     assert (sighted.status, sighted.message) == (410, "$gone. for good")
     assert sighted.since == sighted.last_seen_at
     assert not sighted.is_remembered
@@ -154,14 +154,14 @@ def test_each_account_and_type_has_its_own(world: World) -> None:
     world.sight()
     world.let_pass(3600)
 
-    others = [world.sight("a2"), world.sight("a1", ExportType.DEALS)]
+    others = [world.sight("a2"), world.sight("a1", DEALS)]
 
     assert [each.is_remembered for each in others] == [False, False]
     world.store.retract(others[0])
     world.store.forget("a2")
     assert world.sight().is_remembered
     assert world.find("a2") is None
-    assert [each.export_type for each in world.store.remembered("a1")] == [ExportType.CONTACTS]
+    assert [each.export_type for each in world.store.remembered("a1")] == [CONTACTS]
     assert world.store.remembered("a2") == []
 
 
@@ -205,11 +205,11 @@ def test_an_account_may_be_called_anything(world: World, account_id: str) -> Non
 
 
 def test_what_an_account_has_lost_is_shown_by_type(world: World) -> None:
-    for export_type in (ExportType.NOTES, ExportType.COMPANIES):
+    for export_type in (NOTES, COMPANIES):
         world.remember(export_type=export_type)
-    world.sight(export_type=ExportType.DEALS)
+    world.sight(export_type=DEALS)
 
-    assert [each.export_type for each in world.store.remembered("a1")] == [ExportType.COMPANIES, ExportType.NOTES]
+    assert [each.export_type for each in world.store.remembered("a1")] == [COMPANIES, NOTES]
 
 
 def test_those_that_were_remembered_first_are_listed_first_and_not_all_of_them(world: World) -> None:
@@ -224,14 +224,14 @@ def test_those_that_were_remembered_first_are_listed_first_and_not_all_of_them(w
 
 def test_all_of_an_account_is_forgotten_at_once(world: World) -> None:
     world.remember()
-    world.sight(export_type=ExportType.DEALS)
+    world.sight(export_type=DEALS)
     kept = world.remember("a2")
 
     for _ in range(2):
         world.store.forget("a1")
 
     assert world.find() is None
-    assert world.find(export_type=ExportType.DEALS) is None
+    assert world.find(export_type=DEALS) is None
     assert world.store.remembered_first(most=10) == [kept]
     assert not world.sight().is_remembered
 
@@ -263,13 +263,13 @@ def test_mongodb_removes_single_sightings_after_a_while_and_nothing_that_is_reme
         assert document is not None
         return document["lapses_at"] - present() if "lapses_at" in document else None
 
-    store.sight("a1", ExportType.CONTACTS, status=404, message=NOT_FOUND)
+    store.sight("a1", CONTACTS, status=404, message=NOT_FOUND)
     left = lapses_in()
     assert left is not None
     assert abs(left - timedelta(days=90)) < timedelta(minutes=1)
     move_into_the_past(mongo_database, 60)
     for _ in range(2):
-        store.sight("a1", ExportType.CONTACTS, status=404, message=NOT_FOUND)
+        store.sight("a1", CONTACTS, status=404, message=NOT_FOUND)
         assert lapses_in() is None
     indexes = mongo_database[COLLECTION].index_information().values()
     assert [each["expireAfterSeconds"] for each in indexes if each["key"] == [("lapses_at", 1)]] == [0]
@@ -279,17 +279,17 @@ def test_no_query_looks_at_more_than_it_gives(mongo_database: MongoDatabase) -> 
     store = MongoGoneListStore(mongo_database)
     store.ensure_indexes()
     for number in range(300):
-        store.sight(f"a{number}", ExportType.CONTACTS, status=404, message=NOT_FOUND)
+        store.sight(f"a{number}", CONTACTS, status=404, message=NOT_FOUND)
     move_into_the_past(mongo_database, 60)
     for number in range(0, 300, 30):
-        store.sight(f"a{number}", ExportType.CONTACTS, status=404, message=NOT_FOUND)
+        store.sight(f"a{number}", CONTACTS, status=404, message=NOT_FOUND)
 
     with profiled(mongo_database, COLLECTION) as noted:
-        found = store.find("a7", ExportType.CONTACTS)
+        found = store.find("a7", CONTACTS)
         assert found is not None
         assert len(store.remembered_first(most=3)) == 3
         assert len(store.remembered("a30")) == 1
-        store.sight("a8", ExportType.CONTACTS, status=404, message=NOT_FOUND)
+        store.sight("a8", CONTACTS, status=404, message=NOT_FOUND)
         store.retract(found)
         store.forget("a30")
 

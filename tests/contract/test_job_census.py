@@ -18,7 +18,7 @@ from worker.jobs.mongo.jobs import MongoJobStore
 from worker.jobs.request import Origin, SyncRequest
 from worker.jobs.status import JobKind, JobStatus
 from worker.jobs.sync import new_children, new_sync
-from worker.records.types import ExportType
+from worker.records.types import CONTACTS, DEALS, ExportType
 
 FAR_S = 3600.0
 SLACK_S = 30.0
@@ -65,7 +65,7 @@ def test_without_jobs_there_is_nothing_to_count(world: JobWorld) -> None:
 def test_open_jobs_are_counted_by_status_type_and_kind(world: JobWorld) -> None:
     for kind in (JobKind.PAGE, JobKind.EXPORT, JobKind.EXPORT):
         add(world, kind=kind)
-    add(world, export_type=ExportType.DEALS)
+    add(world, export_type=DEALS)
     claim(world, add(world))
 
     assert {group: jobs.jobs for group, jobs in open_jobs(world).items()} == {
@@ -131,7 +131,7 @@ def test_running_jobs_tell_since_when_and_how_long_nothing_came(world: JobWorld)
 
 
 def test_a_sync_is_due_until_it_has_its_children(world: JobWorld) -> None:
-    request = SyncRequest(types=(ExportType.CONTACTS, ExportType.DEALS))
+    request = SyncRequest(types=(CONTACTS, DEALS))
     sync = new_sync("s1", account_id="a1", owner="u1", request=request, at=present())
     world.store.add(sync)
     before = open_jobs(world)

@@ -25,10 +25,10 @@ from worker.jobs.status import JobStatus, Line
 from worker.jobs.sync import follow, new_children, new_sync
 from worker.jobs.totals import ExportTotals
 from worker.records.page import Page
-from worker.records.types import ExportType
+from worker.records.types import CONTACTS, DEALS
 
 PAGE = Page(body=b"{}", records=3, has_more=True, offset=77)
-TYPES = (ExportType.CONTACTS, ExportType.DEALS)
+TYPES = (CONTACTS, DEALS)
 HOUR = timedelta(hours=1)
 _numbers = count(1)
 
@@ -439,7 +439,7 @@ def test_what_children_have_changed_in_the_copy_is_kept_and_told_of_their_sync(w
     world.store.release(mine.succeed(at=present()))
 
     assert followed(world, first).changes_by_type == {
-        ExportType.CONTACTS: Changes(created=3, changed=2, unchanged=4, deleted=1),
-        ExportType.DEALS: Changes(created=0, changed=0, unchanged=0, deleted=0),
+        CONTACTS: Changes(created=3, changed=2, unchanged=4, deleted=1),
+        DEALS: Changes(created=0, changed=0, unchanged=0, deleted=0),
     }
     assert stored(world, second).copying == CopyProgress(mode=SyncMode.INCREMENTAL)

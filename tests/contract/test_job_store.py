@@ -27,10 +27,10 @@ from worker.jobs.turn import AccountTurn, DueJob
 from worker.mongo.database import MongoDatabase
 from worker.records.crm_api import CrmApi
 from worker.records.page import Page
-from worker.records.types import CopyId, ExportType
+from worker.records.types import CONTACTS, DEALS, DOCUMENTED_TYPES, NOTES, CopyId, ExportType
 
 PAGE = Page(body=b"{}", records=3, has_more=True, offset=77)
-MARKED = CopyId(account_id="a1", export_type=ExportType.CONTACTS)
+MARKED = CopyId(account_id="a1", export_type=CONTACTS)
 LAST_PAGE = Page(body=b"{}", records=2, has_more=False, offset=None)
 
 
@@ -99,7 +99,7 @@ def test_a_job_is_read_as_it_was_added(store: JobStore) -> None:
     request = ExportRequest(
         limit=7, page_size=3, offset="text", params=(("b", "2"), ("$a.b", "\x00"), ("b", "$1"), ("", "ü😀"))
     )
-    job = replace(new_job(export_type=ExportType.NOTES), request=request, label="$label", kind=JobKind.PAGE)
+    job = replace(new_job(export_type=NOTES), request=request, label="$label", kind=JobKind.PAGE)
     job = replace(job, estimate=ESTIMATE)
 
     store.add(job)
@@ -271,7 +271,7 @@ def test_a_lease_that_is_marked_keeps_its_holder_from_counting_pages_unseen(worl
     mine = claimed(world, job)
     moved = mine.advance(PAGE, at=present())
     assert not world.store.checkpoint(moved, lease_s=LEASE_S, unless_marked=True)
-    for other in (replace(MARKED, account_id="a2"), replace(MARKED, export_type=ExportType.DEALS)):
+    for other in (replace(MARKED, account_id="a2"), replace(MARKED, export_type=DEALS)):
         world.store.mark_leases(other)
     world.store.checkpoint(moved, lease_s=LEASE_S, unless_marked=True)
 
@@ -356,7 +356,7 @@ def listed(world: JobWorld, wanted: JobQuery = ALL) -> list[str]:
     return [job.job_id for job in world.store.newest(wanted)]
 
 
-def created(world: JobWorld, *seconds_ago: int, export_type: ExportType = ExportType.CONTACTS) -> list[Job]:
+def created(world: JobWorld, *seconds_ago: int, export_type: ExportType = CONTACTS) -> list[Job]:
     """Add jobs that were created so long ago."""
     ages = [timedelta(seconds=age) for age in seconds_ago]
     jobs = [replace(new_job(export_type=export_type), created_at=present() - age) for age in ages]
@@ -407,8 +407,8 @@ def test_a_list_goes_on_after_a_job_that_was_removed_meanwhile(world: JobWorld) 
 
 def test_jobs_are_narrowed_down_by_status_and_type(world: JobWorld) -> None:
     (contacts,) = created(world, 1)
-    (deals,) = created(world, 2, export_type=ExportType.DEALS)
-    (cancelled,) = created(world, 3, export_type=ExportType.DEALS)
+    (deals,) = created(world, 2, export_type=DEALS)
+    (cancelled,) = created(world, 3, export_type=DEALS)
     world.store.change(cancelled, cancelled.cancel(at=present()))
     queued = replace(ALL, statuses=frozenset({JobStatus.QUEUED}))
     ended = replace(ALL, statuses=frozenset({JobStatus.FAILED, JobStatus.CANCELLED}))
@@ -556,7 +556,7 @@ def test_a_job_of_a_version_before_knows_the_api_that_it_was_read_by(mongo_datab
 def done(**changes: object) -> Job:
     """Return a complete export of deals with these changes, of an id that no other has."""
     at = present()
-    whole = finished_export(at, export_type=ExportType.DEALS, pages=2, records=300, took_s=4)
+    whole = finished_export(at, export_type=DEALS, pages=2, records=300, took_s=4)
     return replace(whole, job_id=new_job().job_id, **changes)  # type: ignore[arg-type]  # fields that there are
 
 
@@ -566,13 +566,13 @@ def test_the_last_complete_export_is_the_one_that_ended_last(store: JobStore) ->
     for job in (second, first):
         store.add(job)
 
-    assert store.last_complete("a1", "u1", ExportType.DEALS) == second
-    assert store.last_complete_of_each("a1", "u1", tuple(ExportType)) == {ExportType.DEALS: second}
-    contacts = done(export_type=ExportType.CONTACTS, hub_id=111)
+    assert store.last_complete("a1", "u1", DEALS) == second
+    assert store.last_complete_of_each("a1", "u1", tuple(DOCUMENTED_TYPES)) == {DEALS: second}
+    contacts = done(export_type=CONTACTS, hub_id=111)
     store.add(contacts)
-    found = store.last_complete_of_each("a1", "u1", tuple(ExportType), hub_id=111)
-    assert found == {ExportType.DEALS: second, ExportType.CONTACTS: contacts}
-    assert store.last_complete_of_each("a1", "u1", [ExportType.CONTACTS], hub_id=222) == {}
+    found = store.last_complete_of_each("a1", "u1", tuple(DOCUMENTED_TYPES), hub_id=111)
+    assert found == {DEALS: second, CONTACTS: contacts}
+    assert store.last_complete_of_each("a1", "u1", [CONTACTS], hub_id=222) == {}
 
 
 def test_only_complete_exports_of_the_same_count_as_complete(store: JobStore) -> None:
@@ -585,12 +585,12 @@ def test_only_complete_exports_of_the_same_count_as_complete(store: JobStore) ->
         done(kind=JobKind.PAGE),
         done(owner="u2"),
         done(account_id="a2"),
-        done(export_type=ExportType.NOTES),
-        new_job(export_type=ExportType.DEALS),
+        done(export_type=NOTES),
+        new_job(export_type=DEALS),
     ):
         store.add(other)
 
-    assert store.last_complete("a1", "u1", ExportType.DEALS) is None
+    assert store.last_complete("a1", "u1", DEALS) is None
 
 
 def test_a_checkpoint_may_be_written_twice(world: JobWorld) -> None:
@@ -1098,12 +1098,10 @@ def test_waiting_jobs_of_an_account_are_woken_for_the_next_sweep(mongo_database:
 def test_the_last_complete_export_of_a_portal_is_of_no_other_one(store: JobStore) -> None:
     at = present()
     for number, hub_id in enumerate((None, 111, 222)):
-        done = finished_export(
-            at + timedelta(seconds=number), export_type=ExportType.DEALS, pages=1, records=1, took_s=1.0
-        )
+        done = finished_export(at + timedelta(seconds=number), export_type=DEALS, pages=1, records=1, took_s=1.0)
         store.add(replace(done, job_id=f"done-{hub_id}", hub_id=hub_id))
 
-    found = {hub_id: store.last_complete("a1", "u1", ExportType.DEALS, hub_id=hub_id) for hub_id in (None, 111, 333)}
+    found = {hub_id: store.last_complete("a1", "u1", DEALS, hub_id=hub_id) for hub_id in (None, 111, 333)}
 
     assert {hub_id: job.job_id if job else None for hub_id, job in found.items()} == {
         None: "done-222",

@@ -23,7 +23,7 @@ from worker.jobs.status import IllegalChangeError, JobKind, Line
 from worker.jobs.turn import AccountTurn
 from worker.mongo.database import MongoDatabase
 from worker.records.page import Page
-from worker.records.types import CopyId, ExportType
+from worker.records.types import CONTACTS, CopyId
 
 LONG_S = 10_000.0  # a lease, or a wait: the seconds that a slow machine takes are nothing to it
 PAGE = Page(body=b"{}", records=3, has_more=True, offset=77)
@@ -175,7 +175,7 @@ class StoresAlike(RuleBasedStateMachine):
 
     @rule(account_id=ACCOUNTS)
     def mark_leases(self, account_id: str) -> None:
-        copy = CopyId(account_id=account_id, export_type=ExportType.CONTACTS)
+        copy = CopyId(account_id=account_id, export_type=CONTACTS)
         self.alike(lambda side: side.world.store.mark_leases(copy))
 
     @rule(job_id=jobs)

@@ -22,7 +22,7 @@ from worker.mongo.database import MongoDatabase
 from worker.pages.interfaces import PageStore
 from worker.pages.mongo.pages import COLLECTION, MongoPageStore
 from worker.records.page import Page, read_page
-from worker.records.types import ExportType
+from worker.records.types import CONTACTS
 
 SMALL = 24  # bytes a document: splits every page
 
@@ -42,7 +42,7 @@ def page_of(numbers: Sequence[int], *, padding: int = 0, offset: int | str | Non
     """Return a page of contacts; padding that cannot be compressed makes it long."""
     noise = Random(padding).randbytes(padding).hex()  # noqa: S311 - noise, not a secret
     body = {"contacts": [{"vid": number} for number in numbers], "has-more": True, "vid-offset": offset, "x": noise}
-    return read_page(ExportType.CONTACTS, json.dumps(body).encode())
+    return read_page(CONTACTS, json.dumps(body).encode())
 
 
 def held(epoch: int = 1) -> Job:
@@ -66,7 +66,7 @@ def ended(job: Job) -> Job:
 
 
 def vids(store: PageStore, job: Job, *, start: int = 0, limit: int = 1000) -> list[int]:
-    found = store.read(job.job_id, ExportType.CONTACTS, start=start, limit=limit)
+    found = store.read(job.job_id, CONTACTS, start=start, limit=limit)
     assert found.start == start
     assert found.end == start + len(found.records)
     return [json.loads(record)["vid"] for record in found.records]
@@ -88,10 +88,10 @@ def test_hubspots_bytes_survive_whatever_they_are(store: PageStore) -> None:
         b"null",
     ]
     body = b' {"contacts": [\n' + b" ,\t".join(records) + b' ],"has-more":false,"z":"\\u0000"}\n'
-    job = stored(store, held(), read_page(ExportType.CONTACTS, body))
+    job = stored(store, held(), read_page(CONTACTS, body))
 
     assert store.get(job.job_id, 0).body == body
-    assert store.read(job.job_id, ExportType.CONTACTS, start=0, limit=10).records == records
+    assert store.read(job.job_id, CONTACTS, start=0, limit=10).records == records
 
 
 @pytest.mark.parametrize(("job_id", "number"), [("unknown", 0), ("", 0), ("\x00", 0), ("known", 1), ("known", 10**9)])
@@ -114,7 +114,7 @@ def test_records_are_read_over_the_borders_of_pages_and_empty_ones(store: PageSt
 def test_large_records_are_given_a_few_at_once_and_all_of_them_in_the_end(store: PageStore) -> None:
     text = "x" * 2 * 1024 * 1024
     bodies = [json.dumps({"contacts": [{"vid": number, "text": text}], "has-more": True}) for number in range(12)]
-    job = stored(store, held(), *(read_page(ExportType.CONTACTS, body.encode()) for body in bodies))
+    job = stored(store, held(), *(read_page(CONTACTS, body.encode()) for body in bodies))
 
     read: list[int] = []
     while some := vids(store, job, start=len(read)):
@@ -332,7 +332,7 @@ def test_pages_that_are_not_counted_are_passed_over(store: PageStore) -> None:
     assert [page.records for page in store.all(job.job_id, counted=counted)] == [2, 2, 1]
     for start in range(6):
         for limit in range(6):
-            found = store.read(job.job_id, ExportType.CONTACTS, start=start, limit=limit, counted=counted)
+            found = store.read(job.job_id, CONTACTS, start=start, limit=limit, counted=counted)
             assert [json.loads(each)["vid"] for each in found.records] == [1, 2, 3, 4, 5][start : start + limit]
 
 

@@ -24,9 +24,9 @@ from worker.errors import CopyBusyError, LeaseLostError, RecordNotFoundError
 from worker.jobs.copy_progress import CopyProgress, SyncMode
 from worker.mongo.database import Document, MongoDatabase
 from worker.mongo.transactions import MongoTransactions
-from worker.records.types import CopyId, ExportType
+from worker.records.types import CONTACTS, DEALS, NOTES, CopyId
 
-COPY = CopyId(account_id="a1", export_type=ExportType.CONTACTS)
+COPY = CopyId(account_id="a1", export_type=CONTACTS)
 
 
 @dataclass(frozen=True)
@@ -172,7 +172,7 @@ def test_it_is_known_whether_a_feed_has_brought_what_is_held(world: World) -> No
 
 
 def test_the_kind_of_an_engagement_is_known(world: World) -> None:
-    notes = CopyId(account_id="a1", export_type=ExportType.NOTES)
+    notes = CopyId(account_id="a1", export_type=NOTES)
     bodies = [
         b'{"engagement":{"id":1,"type":"CALL"}}',
         b'{"engagement":{"id":2,"type":7}}',
@@ -335,11 +335,11 @@ def test_what_a_worker_of_an_older_version_brings_back_is_no_tombstone(mongo_dat
 @pytest.mark.parametrize(
     "other",
     [
-        CopyId(account_id="a2", export_type=ExportType.CONTACTS),
-        CopyId(account_id="a1:1", export_type=ExportType.CONTACTS),
-        CopyId(account_id="a", export_type=ExportType.CONTACTS),
-        CopyId(account_id="a1", export_type=ExportType.DEALS),
-        CopyId(account_id="$a1", export_type=ExportType.CONTACTS),
+        CopyId(account_id="a2", export_type=CONTACTS),
+        CopyId(account_id="a1:1", export_type=CONTACTS),
+        CopyId(account_id="a", export_type=CONTACTS),
+        CopyId(account_id="a1", export_type=DEALS),
+        CopyId(account_id="$a1", export_type=CONTACTS),
     ],
 )
 def test_copies_do_not_see_each_other(world: World, other: CopyId) -> None:
@@ -416,7 +416,7 @@ def test_the_latest_complete_sync_of_each_mode_is_remembered(world: World) -> No
     assert world.store.last_sync(COPY, incremental) == world.store.last_sync(COPY, *SyncMode) == sync(3, incremental)
     end_sync(world, COPY, sync(4, full))
     assert world.store.last_sync(COPY, *SyncMode) == sync(4, full)
-    assert world.store.last_sync(CopyId(account_id="a1", export_type=ExportType.DEALS), *SyncMode) is None
+    assert world.store.last_sync(CopyId(account_id="a1", export_type=DEALS), *SyncMode) is None
     assert world.insert(2) > since
 
 
@@ -509,7 +509,7 @@ def test_a_list_is_read_from_an_index_and_no_further_than_needed(mongo_database:
         MongoRecordStore(mongo_database).ensure_indexes()
     for first in range(0, 1000, 100):
         world.insert(*range(first, first + 100))
-    world.insert(*range(500), copy=CopyId(account_id="a2", export_type=ExportType.CONTACTS))
+    world.insert(*range(500), copy=CopyId(account_id="a2", export_type=CONTACTS))
     world.mark_deleted(*range(0, 1000, 2))
     place = world.store.read(COPY, shown=shown, since=None, after=None, limit=300)[-1].place
     with watched(mongo_database) as plans:
@@ -626,7 +626,7 @@ def test_a_copy_that_the_account_never_had_is_removed_at_once(world: World) -> N
 def test_an_accounts_name_leads_into_no_other_ones_copy(world: World) -> None:
     world.insert(1, copy=FIRST)
     world.insert(1, 2, copy=SECOND)
-    strange = CopyId(account_id="a1:p222", export_type=ExportType.CONTACTS)
+    strange = CopyId(account_id="a1:p222", export_type=CONTACTS)
     world.insert(1, 3, copy=strange)
 
     assert list(world.store.ids(SECOND, after=None, through=None)) == [1, 2]

@@ -25,7 +25,7 @@ from worker.jobs.request import ExportRequest
 from worker.jobs.status import JobError
 from worker.mongo.database import MongoDatabase
 from worker.rate_limit.quota import Rate
-from worker.records.types import ExportType
+from worker.records.types import DEALS, NOTES
 from worker.rpc.interfaces import RpcRequestStore
 from worker.rpc.mongo.requests import COLLECTION, MongoRpcRequestStore
 from worker.rpc.requests import (
@@ -44,14 +44,14 @@ REQUEST = ExportRequest(limit=7, page_size=100, offset="x", params=(("a.$b", "1"
 PLAN = Plan(
     exports=(
         ExportPlan(
-            export_type=ExportType.DEALS,
+            export_type=DEALS,
             request=REQUEST,
             estimate=Estimate(
                 records=7, calls=1, seconds=0.5, basis=Basis.HUBSPOT, as_of=datetime(2026, 11, 23, tzinfo=UTC)
             ),
             missing_scopes=("crm.objects.deals.read",),
         ),
-        ExportPlan(export_type=ExportType.NOTES, request=REQUEST, estimate=None, missing_scopes=None),
+        ExportPlan(export_type=NOTES, request=REQUEST, estimate=None, missing_scopes=None),
     ),
     rate=Rate(110, 10.0),
     facts=TokenInfo(hub_id=62515, scopes=("oauth", "content")),
@@ -115,8 +115,8 @@ def new_rpc_request(**changes: object) -> RpcRequest:
             "secret": None,
             "question": PlanExports(
                 exports=(
-                    PlannedExport(export_type=ExportType.DEALS, request=REQUEST),
-                    PlannedExport(export_type=ExportType.NOTES, request=ExportRequest(page_size=250, offset=2**62)),
+                    PlannedExport(export_type=DEALS, request=REQUEST),
+                    PlannedExport(export_type=NOTES, request=ExportRequest(page_size=250, offset=2**62)),
                 )
             ),
         },

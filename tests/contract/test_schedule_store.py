@@ -19,7 +19,7 @@ from worker.errors import SpoiledScheduleError
 from worker.jobs.copy_progress import SyncMode
 from worker.jobs.webhook import Webhook
 from worker.mongo.database import MongoDatabase
-from worker.records.types import ExportType
+from worker.records.types import CONTACTS, DEALS, NOTES
 from worker.schedules.interfaces import DueSchedules, ScheduleStore
 from worker.schedules.mongo import COLLECTION, MongoScheduleStore
 from worker.schedules.schedule import Overlap, Schedule
@@ -79,7 +79,7 @@ def schedule(account_id: str = "a1", *, due_in: timedelta = HOUR, timetable: Tim
         account_id=account_id,
         owner="u1",
         timetable=timetable,
-        types=(ExportType.DEALS, ExportType.NOTES),
+        types=(DEALS, NOTES),
         mode=SyncMode.INCREMENTAL,
         jitter_s=60,
         created_at=present(),
@@ -136,14 +136,14 @@ def test_a_change_keeps_what_is_known_of_earlier_runs(world: World) -> None:
     assert before is not None
 
     wished = schedule(timetable=replace(NIGHTLY, cron="0 4 * * *"))
-    after, is_new = world.store.put(replace(wished, types=(ExportType.CONTACTS,), overlap=Overlap.QUEUE))
+    after, is_new = world.store.put(replace(wished, types=(CONTACTS,), overlap=Overlap.QUEUE))
 
     assert not is_new
     assert after == world.store.get("a1", "u1")
     assert after == replace(
         before,
         timetable=wished.timetable,
-        types=(ExportType.CONTACTS,),
+        types=(CONTACTS,),
         overlap=Overlap.QUEUE,
         updated_at=wished.updated_at,
         next_run_at=wished.next_run_at,
@@ -154,7 +154,7 @@ def test_a_change_keeps_what_is_known_of_earlier_runs(world: World) -> None:
 def test_a_change_of_something_else_keeps_the_next_run_even_one_that_is_due(world: World, due_in: timedelta) -> None:
     before = added(world, due_in=due_in)
 
-    after, _ = world.store.put(replace(schedule(due_in=2 * HOUR), types=(ExportType.CONTACTS,)))
+    after, _ = world.store.put(replace(schedule(due_in=2 * HOUR), types=(CONTACTS,)))
 
     assert after.next_run_at == before.next_run_at
     assert len(taken(world).schedules) == (1 if due_in < timedelta() else 0)

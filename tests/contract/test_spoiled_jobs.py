@@ -20,7 +20,7 @@ from worker.jobs.status import JobStatus, Line
 from worker.jobs.sync import new_children, new_sync
 from worker.jobs.turn import AccountTurn
 from worker.mongo.spoiled import SpoiledDocuments
-from worker.records.types import ExportType
+from worker.records.types import CONTACTS, DEALS
 
 ANY = AccountTurn(account_id="a1", line=Line.BULK)
 UNREADABLE: Mapping[str, dict[str, Any]] = {
@@ -158,7 +158,7 @@ def test_a_list_goes_without_it(world: MongoWorld) -> None:
 
 
 def test_a_sync_follows_those_of_its_children_that_can_be_read(world: MongoWorld) -> None:
-    request = SyncRequest(types=(ExportType.CONTACTS, ExportType.DEALS))
+    request = SyncRequest(types=(CONTACTS, DEALS))
     sync = new_sync("s1", account_id="a1", owner="u1", request=request, at=present())
     world.store.add(sync)
     children = new_children(sync, at=present())

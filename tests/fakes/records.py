@@ -22,7 +22,7 @@ from worker.current_copy.record import (
 from worker.errors import CopyBusyError, LeaseLostError, RecordNotFoundError, StoreUnavailableError
 from worker.jobs.copy_progress import CopyProgress, SyncMode
 from worker.records.page import within_bytes
-from worker.records.types import CopyId, ExportType
+from worker.records.types import NOTES, CopyId
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
@@ -295,7 +295,7 @@ def _known(copy: CopyId, kept: _Kept) -> KnownRecord:
         sync_id=kept.sync_id,
         is_from_feed=kept.is_from_feed,
         missed=kept.missed,
-        kind=_kind(kept.record.body) if copy.export_type is ExportType.NOTES else None,
+        kind=_kind(kept.record.body) if copy.export_type is NOTES else None,
     )
 
 

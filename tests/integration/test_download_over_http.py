@@ -18,7 +18,7 @@ from tests.unit.api_shim.conftest import event_loop_thread, new_parts, serving
 from tests.unit.api_shim.shim import BASE_PATH, Shim, mint
 from worker.errors import FatalHubSpotError
 from worker.records.page import read_page
-from worker.records.types import ExportType
+from worker.records.types import CONTACTS
 
 PAGES, RECORDS = 500, 10
 NOISE = [Random(number).randbytes(2000).hex() for number in range(RECORDS)]  # noqa: S311 - noise, not a secret
@@ -50,7 +50,7 @@ def address(shim: Shim) -> Iterator[tuple[str, int]]:
 def job_id(shim: Shim) -> str:
     """Store a failed export of 20 MB, at least 10 of them compressed: more than sockets buffer."""
     job_id = shim.start("contacts")
-    job, page = shim.worker.start(job_id), read_page(ExportType.CONTACTS, A_PAGE)
+    job, page = shim.worker.start(job_id), read_page(CONTACTS, A_PAGE)
     for _ in range(PAGES):
         shim.pages.add(job, page)
         job = replace(job, progress=job.progress.after(page))

@@ -36,7 +36,7 @@ from worker.lifecycle.interfaces import (
 )
 from worker.lifecycle.mongo import upkeep
 from worker.lifecycle.mongo.upkeep import MongoUpkeepStore
-from worker.records.types import CopyId, ExportType
+from worker.records.types import CONTACTS, CopyId
 from worker.schedules.mongo import MongoScheduleStore
 from worker.schedules.schedule import Schedule
 from worker.schedules.timetable import Timetable
@@ -46,7 +46,7 @@ MARGIN_S = 5.0  # what a machine that is held up may add
 MOST_READ = 20
 OF_EACH = 300
 SWEEP, DISPATCH = frozenset(DueKind) - {DueKind.SCHEDULE}, frozenset({DueKind.SCHEDULE})
-COPY = CopyId(account_id="a1", export_type=ExportType.CONTACTS, hub_id=7)
+COPY = CopyId(account_id="a1", export_type=CONTACTS, hub_id=7)
 
 
 @pytest.fixture
@@ -119,7 +119,7 @@ def scheduled(database: MongoDatabase, at: datetime) -> None:
         account_id=uuid4().hex,
         owner="u1",
         timetable=Timetable(cron="0 3 * * *", timezone="UTC"),
-        types=(ExportType.CONTACTS,),
+        types=(CONTACTS,),
         jitter_s=0,
         created_at=at,
         updated_at=at,

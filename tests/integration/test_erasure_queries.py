@@ -20,9 +20,9 @@ from worker.current_copy.mongo.records import MongoRecordStore
 from worker.jobs.mongo.jobs import MongoJobStore
 from worker.mongo.transactions import MongoTransactions
 from worker.pages.mongo.pages import MongoPageStore
-from worker.records.types import CopyId, ExportType
+from worker.records.types import CONTACTS, CopyId
 
-COPY = CopyId(account_id="a1", export_type=ExportType.CONTACTS)
+COPY = CopyId(account_id="a1", export_type=CONTACTS)
 OPEN, FINISHED, A_PAGE = 5000, 5000, 100
 T = TypeVar("T")
 

@@ -35,7 +35,7 @@ from worker.jobs.mongo.jobs import MongoJobStore
 from worker.mongo.transactions import MongoTransactions
 from worker.pages.mongo.pages import MongoPageStore
 from worker.records.page import read_page
-from worker.records.types import CopyId, ExportType
+from worker.records.types import CONTACTS, CopyId
 
 Content = bytes | None
 """What a follower knows of a record; None: deleted."""
@@ -196,7 +196,7 @@ class Account:
         """Apply a page, as an export of a full or an incremental sync does."""
         some = sorted(self.dice.sample(IDS, 60))
         contacts = [{"vid": each, "value": self.dice.randrange(3)} for each in some]
-        page = read_page(ExportType.CONTACTS, json.dumps({"contacts": contacts, "has-more": True}).encode())
+        page = read_page(CONTACTS, json.dumps({"contacts": contacts, "has-more": True}).encode())
         job = new_job()
         is_incremental = self.dice.random() < 0.5
         feed_since = present() - timedelta(days=1) if is_incremental else None

@@ -26,9 +26,9 @@ from worker.jobs.job import Job
 from worker.mongo.database import connect
 from worker.mongo.transactions import MongoTransactions
 from worker.records.page import Page, read_page
-from worker.records.types import CopyId, ExportType
+from worker.records.types import NOTES, CopyId
 
-COPY = CopyId(account_id="a1", export_type=ExportType.NOTES)
+COPY = CopyId(account_id="a1", export_type=NOTES)
 ENGAGEMENTS, BYTES_EACH = 250, 172_000
 T = TypeVar("T")
 
@@ -40,7 +40,7 @@ def page_of(numbers: Sequence[int], *, bytes_each: int = BYTES_EACH, says: str =
         {"engagement": {"id": number, "type": "EMAIL"}, "metadata": {"html": f"{number}{says}{noise}"}}
         for number in numbers
     ]
-    return read_page(ExportType.NOTES, json.dumps({"results": results, "hasMore": False, "offset": 1}).encode())
+    return read_page(NOTES, json.dumps({"results": results, "hasMore": False, "offset": 1}).encode())
 
 
 @dataclass
@@ -73,7 +73,7 @@ def copy_in(database: MongoDatabase, transactions: Counted, records: MongoRecord
 
 
 def an_export(job_id: str) -> Job:
-    return replace(new_job(export_type=ExportType.NOTES), job_id=job_id, copying=CopyProgress())
+    return replace(new_job(export_type=NOTES), job_id=job_id, copying=CopyProgress())
 
 
 def changes(job: Job, *, seen: int) -> Changes:

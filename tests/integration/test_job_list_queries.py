@@ -23,7 +23,7 @@ from worker.jobs.progress import Retention
 from worker.jobs.status import JOB_TYPES, JobStatus
 from worker.jobs.totals import ExportTotals
 from worker.mongo.database import MongoDatabase
-from worker.records.types import ExportType
+from worker.records.types import CONTACTS, DEALS
 
 Json = dict[str, Any]
 LIMIT = 10
@@ -68,7 +68,7 @@ def document(number: int) -> Json:
         new_job(account_id=f"a{number % 3}"),
         job_id=uuid4().hex,
         status=JobStatus.FAILED if number % 100 == 0 else JobStatus.SUCCEEDED,
-        export_type=ExportType.DEALS if number % 50 == 0 else ExportType.CONTACTS,
+        export_type=DEALS if number % 50 == 0 else CONTACTS,
         created_at=NEWEST_AT - timedelta(seconds=number // 6),
         retention=Retention.until(present() + timedelta(days=1)),
     )

@@ -31,7 +31,7 @@ from worker.lifecycle.completion import JobFinisher
 from worker.mongo.spoiled import SpoiledDocuments
 from worker.mongo.transactions import MongoTransactions
 from worker.pages.mongo.pages import COLLECTION, MongoPageStore
-from worker.records.types import CopyId, ExportType
+from worker.records.types import CONTACTS, CopyId
 from worker.telemetry.metrics import JobMetrics, new_registry
 
 if sys.version_info >= (3, 14):
@@ -39,7 +39,7 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
-COPY = CopyId(account_id="a1", export_type=ExportType.CONTACTS)
+COPY = CopyId(account_id="a1", export_type=CONTACTS)
 NO_JSON = b"no JSON, though"
 SPOILED: dict[str, dict[str, Any]] = {
     "bytes that are no zstd": {"$set": {"body": b"nothing"}},
@@ -86,14 +86,14 @@ def test_results_and_downloads_name_it_and_all_other_pages_are_read(
     with capture_logs() as logs:
         for _ in range(2):
             with pytest.raises(SpoiledPageError, match=f"Page 1 of job {job.job_id} "):
-                store.read(job.job_id, ExportType.CONTACTS, start=0, limit=6)
+                store.read(job.job_id, CONTACTS, start=0, limit=6)
 
     assert [(each["event"], each["document_id"]) for each in logs] == [
         ("document_spoiled", f"{job.job_id}:00000001:000")
     ]
     assert registry.get_sample_value("hubspot_export_spoiled_documents_total", {"collection": COLLECTION}) == 1
     for start in (0, 4):
-        assert len(store.read(job.job_id, ExportType.CONTACTS, start=start, limit=2).records) == 2
+        assert len(store.read(job.job_id, CONTACTS, start=start, limit=2).records) == 2
     assert store.get(job.job_id, 0) == page_of([1, 2])
 
 
@@ -123,7 +123,7 @@ def test_an_erasure_ends_for_all_other_pages_and_says_so(
     assert erasure["unreadable"] == [[job.job_id, 1]]
     assert [each["log_level"] for each in logs if each["event"] == "erasure_incomplete"] == ["error"] * 2
     for each in (whole, other):
-        found = store.read(each.job_id, ExportType.CONTACTS, start=0, limit=6)
+        found = store.read(each.job_id, CONTACTS, start=0, limit=6)
         assert (len(found.records), found.erased) == (5, 1)
 
 
@@ -173,7 +173,7 @@ def test_a_page_that_is_stored_anew_is_read_and_may_be_spoiled_again(
         assert store.get(job.job_id, 0) == page_of([1, 2])
         spoiled(job, 0)
         with capture_logs() as logs, pytest.raises(SpoiledPageError):
-            store.read(job.job_id, ExportType.CONTACTS, start=0, limit=2)
+            store.read(job.job_id, CONTACTS, start=0, limit=2)
         reported += [each["event"] for each in logs]
     assert reported == ["document_spoiled"] * 2
 
@@ -184,8 +184,8 @@ def test_a_page_that_is_missing_in_the_middle_is_not_passed_over(mongo_database:
     job = three_pages(store)
     mongo_database[COLLECTION].delete_one({"_id": f"{job.job_id}:00000001:000"})
     with pytest.raises(JobNotFoundError):
-        store.read(job.job_id, ExportType.CONTACTS, start=0, limit=6)
-    assert len(store.read(job.job_id, ExportType.CONTACTS, start=0, limit=2).records) == 2
+        store.read(job.job_id, CONTACTS, start=0, limit=6)
+    assert len(store.read(job.job_id, CONTACTS, start=0, limit=2).records) == 2
 
 
 @pytest.mark.parametrize("query", [1, 2, 3])

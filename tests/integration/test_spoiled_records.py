@@ -22,9 +22,9 @@ from worker.jobs.copy_progress import CopyProgress
 from worker.jobs.job import Job
 from worker.mongo.transactions import MongoTransactions
 from worker.records.page import read_page
-from worker.records.types import ExportType
+from worker.records.types import CONTACTS
 
-CONTACTS = "integrations.hubspot.contacts"
+COLLECTION = "integrations.hubspot.contacts"
 WITHOUT_HASH: dict[str, dict[str, Any]] = {
     "no hash": {"$unset": {"hash": True}},
     "another thing for the hash": {"$set": {"hash": {"odd": 1}}},
@@ -46,7 +46,7 @@ def world(request: pytest.FixtureRequest, mongo_database: MongoDatabase) -> Worl
 def spoiled(database: MongoDatabase, change: dict[str, Any]) -> World:
     world = in_mongo(database)
     world.insert(1, 2, 3)
-    assert database[CONTACTS].update_one({"record_id": 2}, change).modified_count == 1
+    assert database[COLLECTION].update_one({"record_id": 2}, change).modified_count == 1
     return world
 
 
@@ -59,7 +59,7 @@ def synced(database: MongoDatabase) -> Job:
         comparison=None,  # type: ignore[arg-type]  # no page is the last one
     )
     contacts = [{"vid": number, "value": "v"} for number in (1, 2, 3)]
-    page = read_page(ExportType.CONTACTS, json.dumps({"contacts": contacts, "has-more": True}).encode())
+    page = read_page(CONTACTS, json.dumps({"contacts": contacts, "has-more": True}).encode())
     return current.apply_page(
         current.resume(replace(new_job(), copying=CopyProgress())), page, asked_at=time.monotonic()
     )
@@ -72,7 +72,7 @@ def test_it_is_named_and_reported_once_and_the_others_are_read(world: World) -> 
                 world.store.find(COPY, 2)
             with pytest.raises(SpoiledRecordError, match="Record 2 "):
                 world.listed()
-    assert [(each["event"], each["collection"]) for each in logs] == [("document_spoiled", CONTACTS)]
+    assert [(each["event"], each["collection"]) for each in logs] == [("document_spoiled", COLLECTION)]
     assert [world.store.find(COPY, number).record_id for number in (1, 3)] == [1, 3]
 
 

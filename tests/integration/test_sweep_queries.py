@@ -22,7 +22,7 @@ from worker.jobs.request import SyncRequest
 from worker.jobs.status import JobStatus, Line
 from worker.jobs.sync import new_sync
 from worker.jobs.turn import AccountTurn
-from worker.records.types import ExportType
+from worker.records.types import DOCUMENTED_TYPES
 from worker.webhooks.mongo import MongoDeliveryStore
 
 FINISHED, GOING_ON, WAITING, DUE = 3000, 500, 5000, 50
@@ -60,7 +60,7 @@ def finished(number: int) -> Job:
 
 
 def going_on() -> Job:
-    request = SyncRequest(types=tuple(ExportType))
+    request = SyncRequest(types=tuple(DOCUMENTED_TYPES))
     sync = new_sync(uuid4().hex, account_id="a1", owner="u1", request=request, at=present())
     return replace(sync, status=JobStatus.RUNNING)
 

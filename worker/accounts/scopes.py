@@ -7,13 +7,13 @@ from types import MappingProxyType
 from typing import TypeAlias
 
 from worker.records.registry import OBJECT_TYPES
-from worker.records.types import ExportType
+from worker.records.types import DOCUMENTED_TYPES, ExportType
 
 MissingScopes: TypeAlias = Mapping[ExportType, tuple[str, ...]]
 """The types that HubSpot would refuse, each with the scopes of which any one would be enough."""
 
 ENOUGH: Mapping[ExportType, tuple[str, ...]] = MappingProxyType(
-    {each: OBJECT_TYPES[each].scopes for each in ExportType}
+    {each: OBJECT_TYPES[each].scopes for each in DOCUMENTED_TYPES}
 )
 """For each type the scopes of which any one is enough."""
 

@@ -219,7 +219,7 @@ class Comparison:
     def _warn(self, job: Job, copying: CopyProgress, *, withheld: int) -> None:
         _log.warning(
             "deletions_withheld",
-            type=job.records_type.value,
+            type=job.records_type,
             withheld=withheld,
             proven=copying.proven,
             living=copying.living,
@@ -237,8 +237,9 @@ def _complete(job: Job, since: datetime, mode: SyncMode) -> CompleteSync:
 
 def _is_listed(job: Job, held: KnownRecord) -> bool:
     """Whether the list that was read holds records of this kind; of both APIs it takes both to hold one."""
-    kinds = OBJECT_TYPES[job.records_type].dated.kinds
-    return kinds is None or job.totals.apis == _LEGACY or held.kind in kinds
+    dated = OBJECT_TYPES[job.records_type].dated
+    kinds = [each.name for each in dated.kinds if each.path == dated.path]
+    return not kinds or job.totals.apis == _LEGACY or held.kind in kinds
 
 
 def _batches(ids: Sequence[int]) -> Iterator[Sequence[int]]:

@@ -10,7 +10,7 @@ import structlog
 
 from worker.accounts.portal_interfaces import PortalStore
 from worker.current_copy.interfaces import RecordStore
-from worker.records.types import CopyId, ExportType
+from worker.records.types import DOCUMENTED_TYPES, CopyId
 
 _log = structlog.get_logger()
 
@@ -44,7 +44,7 @@ class CopyUpkeep:
             pass
 
     def _remove(self, account_id: str, hub_id: int, *, ends_at: float) -> bool:
-        for export_type in ExportType:
+        for export_type in DOCUMENTED_TYPES:
             copy = CopyId(account_id=account_id, export_type=export_type, hub_id=hub_id)
             while not self.records.remove_some(copy, most=_MOST_AT_ONCE):
                 if self.monotonic() >= ends_at:

@@ -55,4 +55,4 @@ class ApiChoice:
     def retract(self, sighting: GoneList) -> None:
         """Forget what turned out to be passing."""
         self._lists.retract(sighting)
-        _log.info("legacy_list_is_back", export_type=sighting.export_type.value)
+        _log.info("legacy_list_is_back", export_type=sighting.export_type)

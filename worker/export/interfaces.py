@@ -16,6 +16,7 @@ from worker.jobs.job import Job
 from worker.rate_limit.permits import FREE_PERMIT, Permit
 from worker.rate_limit.quota import Quota
 from worker.records.crm_api import CrmApi
+from worker.records.findings import PLAIN_PAGE, PageFindings
 from worker.records.page import Page
 from worker.records.types import Offset
 
@@ -38,6 +39,9 @@ class PageQuery:
     Without `offset_api` the position is a caller's `offset`, or, with `after_id`, one that we chose
     (worker/records/cursor.py).
 
+    `properties` are names, never `*`: None are those that the endpoint's address names, or HubSpot's few default ones.
+    `left_out` are lists of several that HubSpot has refused before, by their kinds' names: they are not asked again.
+
     The page may take several calls where its address would be longer than HubSpot takes, or than `longest_query`, in
     characters. The first one needs the `permit`; for each further one `further_call` waits for another.
     """
@@ -48,6 +52,11 @@ class PageQuery:
     offset_api: str | None = None
     after_id: int | None = None
     params: tuple[tuple[str, str], ...] = ()
+    properties: tuple[str, ...] | None = None
+    associations: tuple[str, ...] = ()
+    history: tuple[str, ...] = ()
+    archived: bool = False
+    left_out: frozenset[str] = frozenset()
     feed: FeedQuery | None = None
     api: CrmApi = CrmApi.LEGACY
     longest_query: int | None = None
@@ -60,7 +69,7 @@ class FetchedPage:
     """A page, the API that gave it (`legacy`, `dated`), and what HubSpot said about the account's limit.
 
     `properties` are those that were asked for; none means HubSpot's few standard ones, `*` all there are. `total` is
-    how many records a feed counts, where it does.
+    how many records a feed counts, where it does. `findings` are what else is known of it.
     """
 
     page: Page
@@ -68,6 +77,7 @@ class FetchedPage:
     properties: Sequence[str] = ()
     quota: Quota | None = None
     total: int | None = None
+    findings: PageFindings = PLAIN_PAGE
 
 
 class CrmSource(Protocol):

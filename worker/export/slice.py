@@ -211,7 +211,14 @@ class Slice:
                 f"HubSpot's offset does not advance: after page {job.progress.pages}, fetched from offset "
                 f"{job.progress.offset}, there is more, but to be read from offset {page.offset}"
             )
-        moved = job.with_page(page, ids, api=fetched.api, properties=fetched.properties, at=self._tools.clock())
+        moved = job.with_page(
+            page,
+            ids,
+            api=fetched.api,
+            properties=fetched.properties,
+            findings=fetched.findings,
+            at=self._tools.clock(),
+        )
         if moved.copying is not None:
             moved = replace(moved, copying=replace(moved.copying, feed_total=fetched.total))
         write = partial(self._write, job, moved, page, ids, asked_at=attempt.asked_at)

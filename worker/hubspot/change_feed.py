@@ -56,7 +56,7 @@ class FeedPage:
 
 def feed_url(export_type: str, list_url: str) -> str:
     """Return the feed that lies beside a list, with its query. Raises FeedUnusableError for a list somewhere else."""
-    legacy, parts = OBJECT_TYPES[export_type].legacy, urlsplit(list_url)
+    legacy, parts = OBJECT_TYPES[export_type].legacy_list, urlsplit(list_url)
     if not parts.path.endswith(legacy.path):
         raise FeedUnusableError("the endpoint that is set for the type is none of which a feed is known")
     return urlunsplit(parts._replace(path=parts.path.removesuffix(legacy.path) + legacy.feed.path))
@@ -65,7 +65,7 @@ def feed_url(export_type: str, list_url: str) -> str:
 def feed_parameters(query: PageQuery, feed: FeedQuery) -> Pairs:
     """Return page size and offset, and since when."""
     count = [("count", str(min(query.count, MOST_RECORDS)))]
-    if OBJECT_TYPES[query.export_type].legacy.feed.goes_by_time:
+    if OBJECT_TYPES[query.export_type].legacy_list.feed.goes_by_time:
         at_ms, _, vid = str(query.offset or "").partition(":")
         return [*count, *([("vidOffset", vid), ("timeOffset", at_ms)] if vid else [])]
     offset = [("offset", str(query.offset))] if query.offset is not None else []
@@ -77,7 +77,7 @@ def read_feed(query: PageQuery, feed: FeedQuery, body: bytes, *, properties: Col
 
     Raises PageUnreadableError, and FeedUnusableError when the feed cannot be complete any more.
     """
-    known = OBJECT_TYPES[query.export_type].legacy.feed
+    known = OBJECT_TYPES[query.export_type].legacy_list.feed
     found = read_page(query.export_type, body, list_key=known.list_key)
     further = decode(found.body, _Further)
     records = split_records(query.export_type, found.body, list_key=known.list_key)

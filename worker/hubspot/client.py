@@ -70,7 +70,7 @@ class LegacyClient:
     def _fetch_feed(self, query: PageQuery, feed: FeedQuery, access_token: SecretStr) -> FetchedPage:
         endpoint = self._endpoints[query.export_type]
         url = feed_url(query.export_type, endpoint.url)
-        list_key = OBJECT_TYPES[query.export_type].legacy.feed.list_key
+        list_key = OBJECT_TYPES[query.export_type].legacy_list.feed.list_key
         try:
             answer = self._calls.get(url, feed_parameters(query, feed), query, access_token, list_key=list_key)
         except FatalHubSpotError as error:

@@ -8,8 +8,8 @@ from typing import Any
 
 import msgspec
 
+from worker.records.object_type import DatedList, RecordShape
 from worker.records.plain_values import INT64, plain_flag, plain_integer, plain_text
-from worker.records.registry import DatedList, RecordShape
 
 _EMPTY = (None, "")
 _DIGITS_ALWAYS_IN_64_BITS = 18

@@ -23,8 +23,9 @@ def legacy_endpoints(settings: WorkerSettings) -> Mapping[str, Endpoint]:
     return {
         each.name: Endpoint(
             url=settings.list_address(each.name),
-            count_name=each.legacy.count_parameter,
-            offset_name=each.legacy.offset_parameter,
+            count_name=each.legacy_list.count_parameter,
+            offset_name=each.legacy_list.offset_parameter,
         )
         for each in OBJECT_TYPES.values()
+        if each.legacy is not None
     }

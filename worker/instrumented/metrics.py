@@ -18,7 +18,7 @@ from worker.messaging.interfaces import JobNotifier, JobQueue
 from worker.rate_limit.interfaces import RateLimiter, Reservation
 from worker.rate_limit.quota import Quota
 from worker.records.crm_api import CrmApi
-from worker.records.types import ExportType
+from worker.records.types import DOCUMENTED_TYPES
 from worker.telemetry.metrics import ExportMetrics, JobMetrics
 from worker.webhooks.interfaces import WebhookSender
 
@@ -51,7 +51,7 @@ class MeasuredNotifier:
     def __init__(self, notifier: JobNotifier, metrics: JobMetrics) -> None:
         self._notifier = notifier
         self._metrics = metrics
-        for status, export_type, kind in product(_ENDS, ExportType, _COUNTED):
+        for status, export_type, kind in product(_ENDS, DOCUMENTED_TYPES, _COUNTED):
             metrics.ended.labels(status, export_type, kind)  # at zero from the start: see `metrics`
             metrics.withheld.labels(export_type)
 
@@ -89,7 +89,7 @@ class MeasuredChooser:
     def __init__(self, chooser: ApiChooser, metrics: ExportMetrics) -> None:
         self._chooser = chooser
         self._metrics = metrics
-        for export_type, api in product(ExportType, CrmApi):
+        for export_type, api in product(DOCUMENTED_TYPES, CrmApi):
             metrics.api_changes.labels(export_type, api)
 
     def choose(self, job: Job) -> ChosenApi:

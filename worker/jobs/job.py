@@ -12,6 +12,7 @@ from worker.jobs.job_record import JobRecord, JobSortKey, child_id
 from worker.jobs.lanes import Lanes
 from worker.jobs.progress import Lease, Progress, Retention
 from worker.jobs.status import LEGAL_CHANGES, IllegalChangeError, JobError, JobStatus
+from worker.records.findings import PLAIN_PAGE, PageFindings
 from worker.records.page import Page
 from worker.records.types import is_start
 
@@ -37,8 +38,15 @@ class Job(JobRecord):
         """Count a stored page."""
         return self._with_progress(self.progress.after(page, api=api, most=self.remaining), at=at)
 
-    def with_page(
-        self, page: Page, ids: Sequence[int | None], *, api: str, properties: Sequence[str], at: datetime
+    def with_page(  # noqa: PLR0913 - what there is to know of a page
+        self,
+        page: Page,
+        ids: Sequence[int | None],
+        *,
+        api: str,
+        properties: Sequence[str],
+        findings: PageFindings = PLAIN_PAGE,
+        at: datetime,
     ) -> Self:
         """Count a page that is to be stored, in the totals as well, by the ids of its records."""
         most = self.remaining
@@ -50,6 +58,7 @@ class Job(JobRecord):
             properties=properties,
             mended=page.mended_in(most),
             size=len(page.body),
+            findings=findings,
         )
         return replace(self.advance(page, api=api, at=at), totals=totals)
 

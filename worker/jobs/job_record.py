@@ -15,13 +15,14 @@ from worker.jobs.lanes import Lanes, PageRun, numbers_of
 from worker.jobs.progress import Lease, Patience, Progress, Retention
 from worker.jobs.receipt import Receipt
 from worker.jobs.request import ExportRequest, Origin, SyncRequest
+from worker.jobs.selection import Selection
 from worker.jobs.status import IllegalChangeError, JobError, JobKind, JobStatus, Line
 from worker.jobs.totals import ExportTotals
 from worker.jobs.webhook import AT_ONCE, Webhook, WebhookStatus
 from worker.records.crm_api import CrmApi
 from worker.records.cursor import Cursor
 from worker.records.erasure import Erased
-from worker.records.types import CopyId, ExportType
+from worker.records.types import DOCUMENTED_TYPES, CopyId, ExportType
 
 JobSortKey: TypeAlias = tuple[datetime, str]
 """The sort key of a job in its account's list: when it was created, and its id, which tells equal instants apart."""
@@ -38,6 +39,7 @@ class JobRecord:
     `hub_id` is the HubSpot portal that its pages are of; None until HubSpot has told.
     `api` is the one that the next page is asked of; None before a worker has begun, and in a sync. Where a page takes
     several calls, since HubSpot refused a longer query, `further_calls` are those beyond the first of each.
+    `selection` is what its request's `properties` came to; None before that is decided, and where none are asked for.
     `copying` is what an export has done to the current copy, None unless it is part of a sync; the changes of a sync's
     exports are its `changes_by_type`. `erased` is what it has lost to erasures: its pages know, it is not stored.
     `estimate` is what the job was expected to come to when it began.
@@ -48,7 +50,7 @@ class JobRecord:
     pages are once it has been read so; without them pages are numbered in their order.
 
     A sync is a job of its own, without pages: once it `is_expanded` there is a child for each of its types, and its
-    state follows from theirs (worker/jobs/sync.py).
+    state follows from theirs (worker/jobs/sync.py). A child knows the types of its sync: `sync_types`.
     """
 
     job_id: str
@@ -59,6 +61,7 @@ class JobRecord:
     kind: JobKind
     sync: SyncRequest | None = None
     parent_id: str | None = None
+    sync_types: tuple[ExportType, ...] = DOCUMENTED_TYPES
     is_expanded: bool = False
     hub_id: int | None = None
     created_at: datetime
@@ -74,6 +77,7 @@ class JobRecord:
     resumes: int = 0
     api: CrmApi | None = None
     further_calls: int = 0
+    selection: Selection | None = None
     copying: CopyProgress | None = None
     changes_by_type: Mapping[ExportType, Changes] | None = None
     erased: Erased = field(default_factory=Erased)
@@ -128,7 +132,7 @@ class JobRecord:
     @property
     def type_name(self) -> str:
         """The word that the job is listed under: the name of its type, or `sync`."""
-        return (self.export_type or self.kind).value
+        return self.export_type or self.kind.value
 
     @property
     def records_type(self) -> ExportType:
@@ -149,7 +153,7 @@ class JobRecord:
         """The ids of all the jobs that expire together with this one, itself included; some may not exist."""
         if self.parent_id is None:
             return (self.job_id,)
-        return tuple(child_id(self.parent_id, each) for each in ExportType)
+        return tuple(child_id(self.parent_id, each) for each in self.sync_types)
 
     @property
     def copy_id(self) -> CopyId:

@@ -34,6 +34,7 @@ class ReceiptInputs:
     `stored_pages` is how many of the job's `pages` the store holds. `distinct` is the exact number of distinct ids,
     needed only where the order of ids does not prove them distinct. `is_of_two_lists`: the legacy list of engagements
     gave a part, the dated list of notes the rest. `changed_since`: a feed of changes was read.
+    `properties_missing` were asked for, and HubSpot does not define them any more.
     `withheld` counts records of the copy that were not found, and not marked as deleted for lack of proof.
     """
 
@@ -50,6 +51,7 @@ class ReceiptInputs:
     is_of_two_lists: bool = False
     changed_since: datetime | None = None
     withheld: int = 0
+    properties_missing: tuple[str, ...] = ()
 
     @property
     def missing_pages(self) -> int:
@@ -84,7 +86,8 @@ class Receipt:
     """What a finished job proves about its records; `incomplete_because` names every reason, in words for a client.
 
     `properties` are those that were requested; none means HubSpot's few default ones, `*` all there are. `mended`
-    counts, by kind, what had to be repaired before HubSpot's answer was JSON.
+    counts, by kind, what had to be repaired before HubSpot's answer was JSON. `calls_by_kind` are the calls that the
+    stored pages took. `left_out`, `vanished` and `not_available` are as in PageFindings.
     """
 
     complete: bool
@@ -105,6 +108,12 @@ class Receipt:
     mended: Mapping[str, int] = field(default_factory=dict)
     erased: int = 0
     withheld_deletions: int = 0
+    calls_by_kind: Mapping[str, int] = field(default_factory=dict)
+    properties_missing: tuple[str, ...] = ()
+    associations_complete: bool = True
+    not_available: tuple[str, ...] = ()
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    vanished: int = 0
 
     def without(self, erased: Erased) -> Self:
         """Return the receipt after erasures, with their number and the checksum of the remaining ids."""
@@ -134,6 +143,12 @@ class Receipt:
             properties=totals.properties,
             mended=totals.mended,
             withheld_deletions=inputs.withheld,
+            calls_by_kind=totals.calls_by_kind,
+            properties_missing=inputs.properties_missing,
+            associations_complete=not totals.incomplete_associations,
+            not_available=totals.not_available,
+            left_out=totals.left_out,
+            vanished=totals.vanished,
         )
 
     @classmethod
@@ -162,6 +177,12 @@ class Receipt:
             properties=tuple(dict.fromkeys(name for part in each for name in part.properties)),
             mended=_added_up(part.mended for part in each),
             withheld_deletions=sum(part.withheld_deletions for part in each),
+            calls_by_kind=_added_up(part.calls_by_kind for part in each),
+            properties_missing=tuple(dict.fromkeys(name for part in each for name in part.properties_missing)),
+            associations_complete=all(part.associations_complete for part in each),
+            not_available=tuple(dict.fromkeys(name for part in each for name in part.not_available)),
+            left_out={kind: reason for part in each for kind, reason in part.left_out.items()},
+            vanished=sum(part.vanished for part in each),
         )
 
     @classmethod
@@ -215,6 +236,10 @@ def _doubts_about_ids(inputs: ReceiptInputs) -> Iterator[str]:
 
 
 def _doubts_about_the_list(inputs: ReceiptInputs) -> Iterator[str]:
+    for kind, reason in inputs.totals.left_out.items():
+        yield f"HubSpot refused the list of {kind}: {reason}"
+    if inputs.totals.incomplete_associations:
+        yield f"the associations of {_counted(inputs.totals.incomplete_associations, 'record')} are not all there"
     if inputs.withheld:
         yield (
             f"{_counted(inputs.withheld, 'deletion')} withheld: HubSpot's list lacks more of the copy than one answer "

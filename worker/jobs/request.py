@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from worker.jobs.copy_progress import SyncMode
@@ -15,13 +16,19 @@ class ExportRequest:
 
     `limit` is the most records in all (None: all of them), `page_size` the most records a call asks for (0: a sync,
     which makes none), `offset` where to start (None: at the start), `params` further query parameters for HubSpot in
-    their order, with repetitions.
+    their order, with repetitions. `properties` are names, or `*` for all that HubSpot defines when the job begins
+    (None: those that the endpoint's address names, or HubSpot's few default ones); `history` those of which all values
+    are wanted, not only the present one. `associations` are types. `archived`: what was deleted, not what is there.
     """
 
     limit: int | None = None
     page_size: int
     offset: Offset | None = None
     params: tuple[tuple[str, str], ...] = ()
+    properties: tuple[str, ...] | None = None
+    associations: tuple[str, ...] = ()
+    history: tuple[str, ...] = ()
+    archived: bool = False
 
     @property
     def is_from_start(self) -> bool:
@@ -32,10 +39,12 @@ class ExportRequest:
 class SyncRequest:
     """The request of a sync, by a schedule for one of its instants, or by a caller: then both are None.
 
+    `properties` are those of a type's export, as in ExportRequest.
     `confirm_deletions`: the caller confirms that records which HubSpot's lists lack are deleted.
     """
 
     types: tuple[ExportType, ...]
+    properties: Mapping[ExportType, tuple[str, ...]] = field(default_factory=dict)
     mode: SyncMode = SyncMode.FULL
     confirm_deletions: bool = False
     schedule_id: str | None = None

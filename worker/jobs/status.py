@@ -20,7 +20,7 @@ from worker.errors import (
     WorkersLostError,
 )
 from worker.rate_limit.retry_after import until_next_quarter_s
-from worker.records.types import ExportType
+from worker.records.types import DOCUMENTED_TYPES
 
 
 class JobStatus(StrEnum):
@@ -76,7 +76,7 @@ _LINES: Mapping[JobKind, Line] = MappingProxyType(
 )
 
 
-JOB_TYPES = (*(each.value for each in ExportType), JobKind.SYNC.value)
+JOB_TYPES = (*(each for each in DOCUMENTED_TYPES), JobKind.SYNC.value)
 """The words that jobs are listed under."""
 
 

@@ -63,7 +63,7 @@ def new_children(sync: Job, *, at: datetime) -> list[Job]:
     if sync.sync is None:
         return []
     copying = CopyProgress(mode=sync.sync.mode, confirms_deletions=sync.sync.confirm_deletions)
-    return [replace(_child(sync, each, at=at), copying=copying) for each in sync.sync.types]
+    return [replace(_child(sync, sync.sync, each, at=at), copying=copying) for each in sync.sync.types]
 
 
 def follow(sync: Job, children: Sequence[Job]) -> Job:
@@ -102,7 +102,7 @@ def is_left_over(sync: Job | None) -> bool:
     return sync is None or (sync.status.is_terminal and not sync.is_expanded)
 
 
-def _child(sync: Job, export_type: ExportType, *, at: datetime) -> Job:
+def _child(sync: Job, request: SyncRequest, export_type: ExportType, *, at: datetime) -> Job:
     """Return a new child. It starts with the sync's resumes, since the sync's runs are counted from its children."""
     return Job(
         job_id=child_id(sync.job_id, export_type),
@@ -111,8 +111,11 @@ def _child(sync: Job, export_type: ExportType, *, at: datetime) -> Job:
         export_type=export_type,
         kind=JobKind.EXPORT,
         parent_id=sync.job_id,
+        sync_types=request.types,
         origin=sync.origin,
-        request=ExportRequest(page_size=OBJECT_TYPES[export_type].page.most_records),
+        request=ExportRequest(
+            page_size=OBJECT_TYPES[export_type].page.most_records, properties=request.properties.get(export_type)
+        ),
         label=sync.label,
         resumes=sync.resumes,
         created_at=at,
@@ -155,7 +158,10 @@ def _error(children: Sequence[Job]) -> JobError:
 
 def _receipt(children: Sequence[Job]) -> Receipt | None:
     """Add up the receipts once all are there, which may take a minute after a cancel."""
-    drawn_up = {child.records_type.value: child.receipt for child in children if child.receipt is not None}
+    drawn_up: dict[str, Receipt] = {}
+    for child in children:
+        if child.receipt is not None:
+            drawn_up[child.records_type] = child.receipt
     return Receipt.of_parts(drawn_up) if len(drawn_up) == len(children) else None
 
 

@@ -7,14 +7,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise, starmap
 from operator import gt, lt
+from types import MappingProxyType
 from typing import Literal, Self, TypeAlias
 
 from worker.records.checksum import sum_of_checksums, sum_of_ids
 from worker.records.conversion import convert
+from worker.records.findings import PLAIN_PAGE, CallKind, PageFindings
 
 IdOrder: TypeAlias = Literal["unknown", "ascending", "descending", "mixed"]
 """How ids arrived so far: unknown for fewer than two, ascending and descending without repeats, mixed otherwise."""
 _NO_ANSWER = "none"
+_ONE_LIST_CALL: Mapping[str, int] = MappingProxyType({CallKind.LIST.value: 1})
+_STORED_IF_ANY = frozenset({"left_out", "vanished", "incomplete_associations", "not_available"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +31,8 @@ class ExportTotals:
     repeats. `bytes` is the size of the page bodies as HubSpot sent them, before compression.
     `unsaid` counts pages without HubSpot's flag for more: they are taken for the end, but do not prove it.
     `calls` and `retries` are counted by HubSpot's status, or under "none" where no answer came, `mended` by what had to
-    be repaired before the records were JSON.
+    be repaired before the records were JSON. `calls_by_kind` counts the calls that pages took, by CallKind; what
+    follows it is as in PageFindings.
     """
 
     records: int = 0
@@ -45,6 +50,11 @@ class ExportTotals:
     mended: Mapping[str, int] = field(default_factory=dict)
     apis: tuple[str, ...] = ()
     properties: tuple[str, ...] = ()
+    calls_by_kind: Mapping[str, int] = field(default_factory=dict)
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    vanished: int = 0
+    incomplete_associations: int = 0
+    not_available: tuple[str, ...] = ()
 
     @classmethod
     def from_stored(cls, stored: object) -> Self:
@@ -53,7 +63,8 @@ class ExportTotals:
 
     def to_stored(self) -> dict[str, object]:
         """Return what `asdict` does, without its deep copy: this is called for each page of an export."""
-        return {each: getattr(self, each) for each in self.__slots__}
+        named = ((each, getattr(self, each)) for each in self.__slots__)
+        return {name: value for name, value in named if value or name not in _STORED_IF_ANY}
 
     @property
     def ids(self) -> int:
@@ -81,6 +92,7 @@ class ExportTotals:
         properties: Sequence[str] = (),
         mended: Iterable[str] = (),
         size: int = 0,
+        findings: PageFindings = PLAIN_PAGE,
     ) -> Self:
         """Add the ids of one more page, None for a record without one; records beyond `most` do not count."""
         counted = ids if most is None else ids[:most]
@@ -96,6 +108,11 @@ class ExportTotals:
             apis=_with(self.apis, (api,)),
             properties=_with(self.properties, properties),
             mended=_added(self.mended, Counter(map(str, mended))),
+            calls_by_kind=_added(self.calls_by_kind, findings.calls or _ONE_LIST_CALL),
+            left_out={**self.left_out, **findings.left_out} if findings.left_out else self.left_out,
+            vanished=self.vanished + findings.vanished,
+            incomplete_associations=self.incomplete_associations + findings.incomplete_associations,
+            not_available=_with(self.not_available, findings.not_available),
         )
 
     def after_call(self, status: int | None) -> Self:
@@ -112,11 +129,16 @@ class ExportTotals:
 
     def start_over(self) -> Self:
         """Forget the records of a job that starts over, and keep its calls."""
-        return type(self)(refetched_pages=self.refetched_pages, calls=self.calls, retries=self.retries)
+        return type(self)(
+            refetched_pages=self.refetched_pages,
+            calls=self.calls,
+            retries=self.retries,
+            calls_by_kind=self.calls_by_kind,
+        )
 
     def of_records(self) -> Self:
         """Keep the records alone: what `start_over` forgets."""
-        return replace(self, refetched_pages=0, calls={}, retries={})
+        return replace(self, refetched_pages=0, calls={}, retries={}, calls_by_kind={})
 
     def merged_with(self, following: Self) -> Self:
         """Add the records of another part as if they had come after these."""
@@ -137,6 +159,11 @@ class ExportTotals:
             mended=_added(self.mended, following.mended),
             apis=_with(self.apis, following.apis),
             properties=_with(self.properties, following.properties),
+            calls_by_kind=_added(self.calls_by_kind, following.calls_by_kind),
+            left_out={**self.left_out, **following.left_out},
+            vanished=self.vanished + following.vanished,
+            incomplete_associations=self.incomplete_associations + following.incomplete_associations,
+            not_available=_with(self.not_available, following.not_available),
         )
 
     def _after_ids(self, ids: Sequence[int]) -> Self:

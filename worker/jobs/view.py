@@ -110,6 +110,12 @@ class ReceiptView(BaseModel):
     mended: dict[str, int]
     erased: int
     withheld_deletions: int
+    calls_by_kind: dict[str, int]
+    properties_missing: list[str]
+    associations_complete: bool
+    not_available: list[str]
+    left_out: dict[str, str]
+    vanished: int
 
 
 class ChangesView(BaseModel):

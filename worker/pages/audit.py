@@ -41,6 +41,7 @@ def receipt_of(job: Job, pages: StoredPages, *, counts_ids: bool = True, stored_
         distinct=_count_distinct(read, pages) if counts_ids and _needs_counting(read) else None,
         changed_since=job.copying.feed_since if job.copying is not None else None,
         withheld=job.copying.withheld if job.copying is not None else 0,
+        properties_missing=job.selection.missing if job.selection is not None else (),
         is_of_two_lists=_is_of_two_lists(read),
     )
     return Receipt.of(inputs)
@@ -49,7 +50,7 @@ def receipt_of(job: Job, pages: StoredPages, *, counts_ids: bool = True, stored_
 def _is_of_two_lists(job: Job) -> bool:
     """Return whether both legacy engagements and dated notes were read; the last API called may have had no page."""
     asked = {*job.totals.apis, *([job.api] if job.api is not None else [])}
-    return OBJECT_TYPES[job.records_type].dated.kinds is not None and len(asked) > 1
+    return bool(OBJECT_TYPES[job.records_type].dated.kinds) and len(asked) > 1
 
 
 def _needs_counting(job: Job) -> bool:

@@ -25,7 +25,7 @@ from worker.records.envelope import (
 from worker.records.mending import Mended, MendKind, NotJsonError, decoded, is_utf8
 from worker.records.plain_values import plain_integer
 from worker.records.registry import OBJECT_TYPES
-from worker.records.types import ExportType, Offset
+from worker.records.types import DOCUMENTED_TYPES, ExportType, Offset
 
 _LINE_BREAKS = b"\r\n"
 MOST_BYTES_AT_ONCE = 16 * 1024 * 1024  # of records in one answer: a thousand of the largest would be 170 MB
@@ -201,7 +201,7 @@ def export_type_of(body: bytes) -> ExportType:
         fields, _ = decoded(body, decode_fields)
     except NotJsonError as error:
         raise PageUnreadableError("HubSpot's answer is not the JSON object it should be") from error
-    keys = {each: OBJECT_TYPES[each].page.list_key for each in ExportType}
+    keys = {each: OBJECT_TYPES[each].page.list_key for each in DOCUMENTED_TYPES}
     lists = {each: odd_list(fields[key]) for each, key in keys.items() if key in fields}
     named = [each for each, records in lists.items() if records is not UNSET]
     if not named:

@@ -5,125 +5,180 @@ A further type is one more value in `OBJECT_TYPES`. Whatever depends on the type
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from enum import StrEnum
+from dataclasses import replace
 from types import MappingProxyType
-from typing import Any, Literal, TypeAlias
 
-from worker.records.types import ExportType
-
-Json: TypeAlias = Mapping[str, Any]
+from worker.records.object_type import (
+    ActivityKind,
+    ChangeFeed,
+    DatedList,
+    LegacyList,
+    ObjectType,
+    PageFormat,
+    RecordShape,
+)
+from worker.records.types import COMPANIES, CONTACTS, DEALS, NOTES
 
 DATED_LIST_KEY = "results"
 """What every list of the dated API is called."""
 
+CUSTOM_OBJECTS = "custom_objects"
+"""What all custom objects together are called, where each type needs no place of its own."""
 
-class RecordShape(StrEnum):
-    """The legacy shape that a record of the dated API is written in (worker/hubspot/dated_records.py)."""
+MOST_RECORDS = 100
+"""What HubSpot puts in one page of a list of the dated API, or gives for one call by ids."""
 
-    CONTACT = "contact"
-    COMPANY = "company"
-    DEAL = "deal"
-    ENGAGEMENT = "engagement"
+MOST_WITH_HISTORY = 50
+"""The same where the history of a property is asked for; more is refused with 400."""
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PageFormat:
-    """The spelling of one type's body, and the most records HubSpot puts in one page of it.
-
-    Recorded traffic: contacts and companies spell the flag `has-more`, deals and engagements `hasMore`;
-    only contacts call the offset `vid-offset`.
-    """
-
-    list_key: str
-    more_key: Literal["has-more", "hasMore"]
-    offset_key: Literal["vid-offset", "offset"]
-    most_records: int
+_FULL_NAME = re.compile(r"p[0-9]{1,19}_[A-Za-z0-9_]{1,200}").fullmatch
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChangeFeed:
-    """The feed of what has changed lately, which lies beside a legacy list.
+class _ObjectTypes(dict[str, ObjectType]):
+    """Types by their names. Custom objects can be asked for by name, but are not listed: each account has its own."""
 
-    One that `goes_by_time` continues from the time and the id of the last record; the others' offset is a position.
-    Some give all properties where none is named.
-    """
-
-    path: str
-    list_key: str
-    goes_by_time: bool = False
-    gives_all_properties: bool = False
+    def __missing__(self, name: str) -> ObjectType:
+        if not is_custom_name(name):
+            raise KeyError(name)
+        return _object(name, type_id=None, path=name, scopes=("crm.objects.custom.read",))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LegacyList:
-    """The v1 or v2 list. `query` is what its address asks for unless a setting says otherwise.
-
-    The parameter names are HubSpot's documented ones. A misspelled one is ignored without a word (recorded: `offset`
-    on contacts gave page 1 again and again). `takes_any_parameter`: a caller's further parameters are passed on.
-    """
-
-    path: str
-    query: str = ""
-    count_parameter: str
-    offset_parameter: str
-    takes_any_parameter: bool = False
-    feed: ChangeFeed
+def is_custom_name(name: str) -> bool:
+    """Whether a name is a custom object's `fullyQualifiedName`: `p<portal>_<name>`."""
+    return _FULL_NAME(name) is not None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DatedList:
-    """The object list of the dated API, and what of it the legacy shape wants.
-
-    `properties` are always asked for. `associations` are dated names -> legacy names; without being told to,
-    associations are asked for where `associates`. `kinds`: the list holds records of these kinds alone, where the
-    legacy one holds more; None: both hold the same.
-    """
-
-    path: str
-    shape: RecordShape
-    properties: tuple[str, ...] = ()
-    associations: Mapping[str, str] = field(default_factory=dict)
-    associates: bool = False
-    kinds: frozenset[str] | None = None
+def is_type(name: str) -> bool:
+    """Whether there is, or can be, a type of this name."""
+    return name in OBJECT_TYPES or is_custom_name(name)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ObjectType:
-    """A type of objects at HubSpot.
-
-    `id_path` leads to a record's id, `kind_path` to what tells kinds of one type apart. Any one of `scopes` is enough
-    to read it, by HubSpot's documentation of each list. What a legacy list takes and the dated one does not (`content`)
-    counts as enough: a scope that is called missing and is not would stop an export that works.
-    `time_paths` are the fields, beside properties, that hold instants.
-    """
-
-    name: str
-    page: PageFormat
-    id_path: tuple[str, ...]
-    kind_path: tuple[str, ...] | None = None
-    scopes: tuple[str, ...]
-    legacy: LegacyList
-    dated: DatedList
-    time_paths: frozenset[str] = frozenset()
-    example: Json
-
-    @property
-    def id_column(self) -> str:
-        """The first column of a table of such records."""
-        return ".".join(self.id_path)
-
-    def example_page(self, *, next_offset: int) -> dict[str, Any]:
-        """Return a page with the example, behind which there is more."""
-        return {self.page.list_key: [self.example], self.page.more_key: True, self.page.offset_key: next_offset}
+_PAGING = PageFormat(list_key=DATED_LIST_KEY, more_key="paging", offset_key="paging", most_records=MOST_RECORDS)
+_OBJECT_TIMES = frozenset({"createdAt", "updatedAt", "archivedAt"})
 
 
-OBJECT_TYPES: Mapping[str, ObjectType] = {
-    each.name: each
+def _object(
+    name: str, *, type_id: str | None, path: str = "", scopes: tuple[str, ...], has_pipelines: bool = False
+) -> ObjectType:
+    """Declare a type that only the dated API has: its records are HubSpot's own bodies."""
+    return ObjectType(
+        name=name,
+        type_id=type_id,
+        page=_PAGING,
+        id_path=("id",),
+        scopes=scopes,
+        dated=DatedList(path=path or name, shape=RecordShape.OBJECT),
+        has_pipelines=has_pipelines,
+        time_paths=_OBJECT_TIMES,
+        example={
+            "id": "1301",
+            "properties": {"hs_object_id": "1301"},
+            "createdAt": "2026-02-25T16:23:49.023Z",
+            "updatedAt": "2026-03-12T10:04:17.969Z",
+            "archived": False,
+        },
+    )
+
+
+_ACTIVITY = ("crm.objects.contacts.read",)
+ACTIVITY_PROPERTIES = (
+    "hs_timestamp",
+    "hubspot_owner_id",
+    "hs_created_by_user_id",
+    "hs_updated_by_user_id",
+    "hs_body_preview",
+    "hs_body_preview_html",
+    "hs_body_preview_is_truncated",
+    "hs_attachment_ids",
+    "hs_queue_membership_ids",
+    "hs_all_accessible_team_ids",
+)
+ACTIVITY_KINDS = (
+    ActivityKind(name="NOTE", path="notes", scopes=_ACTIVITY, properties=("hs_note_body",)),
+    ActivityKind(
+        name="CALL",
+        path="calls",
+        scopes=_ACTIVITY,
+        properties=(
+            "hs_call_body",
+            "hs_call_title",
+            "hs_call_duration",
+            "hs_call_status",
+            "hs_call_to_number",
+            "hs_call_from_number",
+            "hs_call_disposition",
+            "hs_call_recording_url",
+        ),
+    ),
+    ActivityKind(
+        name="EMAIL",
+        path="emails",
+        scopes=(*_ACTIVITY, "sales-email-read"),
+        properties=("hs_email_subject", "hs_email_html", "hs_email_text", "hs_email_headers", "hs_email_status"),
+    ),
+    ActivityKind(
+        name="MEETING",
+        path="meetings",
+        scopes=_ACTIVITY,
+        properties=(
+            "hs_meeting_title",
+            "hs_meeting_body",
+            "hs_meeting_start_time",
+            "hs_meeting_end_time",
+            "hs_meeting_location",
+            "hs_meeting_outcome",
+            "hs_internal_meeting_notes",
+            "hs_meeting_external_url",
+        ),
+    ),
+    ActivityKind(
+        name="TASK",
+        path="tasks",
+        scopes=_ACTIVITY,
+        properties=(
+            "hs_task_subject",
+            "hs_task_body",
+            "hs_task_status",
+            "hs_task_priority",
+            "hs_task_type",
+            "hs_task_reminders",
+            "hs_task_completion_date",
+            "hs_task_for_object_type",
+        ),
+    ),
+)
+"""The kinds that the legacy feed of engagements holds and the dated API has lists of, under `NOTES`."""
+
+_FURTHER_ACTIVITIES = tuple(
+    (each, {"calls": "0-48", "emails": "0-49", "meetings": "0-47", "tasks": "0-27"}[each.path])
+    for each in ACTIVITY_KINDS
+    if each.path != NOTES
+)
+_OWNERS = ObjectType(
+    name="owners",
+    type_id=None,
+    page=replace(_PAGING, most_records=500),
+    id_path=("id",),
+    scopes=("crm.objects.owners.read",),
+    dated=DatedList(path="/crm/owners/", shape=RecordShape.OBJECT, has_properties=False),
+    time_paths=_OBJECT_TIMES,
+    example={
+        "id": "41629779",
+        "email": "ada@example.com",
+        "firstName": "Ada",
+        "lastName": "Lovelace",
+        "archived": False,
+    },
+)
+
+OBJECT_TYPES: Mapping[str, ObjectType] = _ObjectTypes(
+    (each.name, each)
     for each in (
         ObjectType(
-            name=ExportType.CONTACTS.value,
+            name=CONTACTS,
+            type_id="0-1",
             page=PageFormat(list_key="contacts", more_key="has-more", offset_key="vid-offset", most_records=100),
             id_path=("vid",),
             scopes=("crm.objects.contacts.read", "crm.objects.contacts.write", "content"),
@@ -131,11 +186,12 @@ OBJECT_TYPES: Mapping[str, ObjectType] = {
                 path="/contacts/v1/lists/all/contacts/all",
                 count_parameter="count",
                 offset_parameter="vidOffset",
+                properties_parameter="property",
                 feed=ChangeFeed(
                     path="/contacts/v1/lists/recently_updated/contacts/recent", list_key="contacts", goes_by_time=True
                 ),
             ),
-            dated=DatedList(path="contacts", shape=RecordShape.CONTACT),
+            dated=DatedList(path="contacts", shape=RecordShape.CONTACT, modified_property="lastmodifieddate"),
             time_paths=frozenset({"addedAt"}),
             example={
                 "vid": 501,
@@ -143,7 +199,8 @@ OBJECT_TYPES: Mapping[str, ObjectType] = {
             },
         ),
         ObjectType(
-            name=ExportType.COMPANIES.value,
+            name=COMPANIES,
+            type_id="0-2",
             page=PageFormat(list_key="companies", more_key="has-more", offset_key="offset", most_records=250),
             id_path=("companyId",),
             scopes=("crm.objects.companies.read",),
@@ -152,6 +209,8 @@ OBJECT_TYPES: Mapping[str, ObjectType] = {
                 query="properties=name&properties=website",
                 count_parameter="limit",
                 offset_parameter="offset",
+                properties_parameter="properties",
+                history_parameter="propertiesWithHistory",
                 feed=ChangeFeed(
                     path="/companies/v2/companies/recent/modified", list_key="results", gives_all_properties=True
                 ),
@@ -160,15 +219,19 @@ OBJECT_TYPES: Mapping[str, ObjectType] = {
             example={"companyId": 701, "isDeleted": False, "properties": {"name": {"value": "Analytical Engines"}}},
         ),
         ObjectType(
-            name=ExportType.DEALS.value,
+            name=DEALS,
+            type_id="0-3",
             page=PageFormat(list_key="deals", more_key="hasMore", offset_key="offset", most_records=250),
             id_path=("dealId",),
             scopes=("crm.objects.deals.read",),
+            has_pipelines=True,
             legacy=LegacyList(
                 path="/deals/v1/deal/paged",
                 query="properties=dealname&includeAssociations=true",
                 count_parameter="limit",
                 offset_parameter="offset",
+                properties_parameter="properties",
+                history_parameter="propertiesWithHistory",
                 takes_any_parameter=True,
                 feed=ChangeFeed(path="/deals/v1/deal/recent/modified", list_key="results", gives_all_properties=True),
             ),
@@ -187,7 +250,8 @@ OBJECT_TYPES: Mapping[str, ObjectType] = {
             example={"dealId": 901, "isDeleted": False, "properties": {"dealname": {"value": "Difference Engine"}}},
         ),
         ObjectType(
-            name=ExportType.NOTES.value,
+            name=NOTES,
+            type_id="0-46",
             page=PageFormat(list_key="results", more_key="hasMore", offset_key="offset", most_records=250),
             id_path=("engagement", "id"),
             kind_path=("engagement", "type"),
@@ -196,6 +260,7 @@ OBJECT_TYPES: Mapping[str, ObjectType] = {
                 path="/engagements/v1/engagements/paged",
                 count_parameter="limit",
                 offset_parameter="offset",
+                properties_parameter=None,
                 feed=ChangeFeed(path="/engagements/v1/engagements/recent/modified", list_key="results"),
             ),
             dated=DatedList(
@@ -211,7 +276,7 @@ OBJECT_TYPES: Mapping[str, ObjectType] = {
                     }
                 ),
                 associates=True,
-                kinds=frozenset({"NOTE"}),
+                kinds=ACTIVITY_KINDS,
             ),
             time_paths=frozenset(
                 {
@@ -228,7 +293,14 @@ OBJECT_TYPES: Mapping[str, ObjectType] = {
                 "metadata": {"body": "Sketch of the engine"},
             },
         ),
+        _object("tickets", type_id="0-5", scopes=("tickets",), has_pipelines=True),
+        _object("products", type_id="0-7", scopes=("crm.objects.products.read", "e-commerce")),
+        _object("line_items", type_id="0-8", scopes=("crm.objects.line_items.read", "e-commerce")),
+        _object("quotes", type_id="0-14", scopes=("crm.objects.quotes.read",)),
+        _object("leads", type_id="0-136", scopes=("crm.objects.leads.read",), has_pipelines=True),
+        *(_object(each.path, type_id=number, scopes=each.scopes) for each, number in _FURTHER_ACTIVITIES),
+        _object("communications", type_id="0-18", scopes=_ACTIVITY),
+        _OWNERS,
     )
-}
-
-"""All types, in the order in which they are named to clients."""
+)
+"""All types that HubSpot defines, in the order in which they are named to clients."""

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
-from typing import TypeAlias
+from typing import NewType, TypeAlias
 
 Offset: TypeAlias = int | str
 """HubSpot's cursor, opaque: an integer in the legacy API, text in the dated one."""
@@ -13,13 +12,12 @@ PagePlace: TypeAlias = tuple[str, int]
 """The key of a stored page: its job, and its number among that one's."""
 
 
-class ExportType(StrEnum):
-    """What can be exported."""  # the text is part of the OpenAPI document
+ExportType = NewType("ExportType", str)
+"""The canonical name of a type of objects, as `contacts`; that of a custom object is its `fullyQualifiedName`."""
 
-    CONTACTS = "contacts"
-    COMPANIES = "companies"
-    DEALS = "deals"
-    NOTES = "notes"
+CONTACTS, COMPANIES, DEALS, NOTES = map(ExportType, ("contacts", "companies", "deals", "notes"))
+DOCUMENTED_TYPES = (CONTACTS, COMPANIES, DEALS, NOTES)
+"""What can be exported at default settings."""  # their order is part of the OpenAPI document
 
 
 def is_start(offset: Offset | None) -> bool:

@@ -190,7 +190,7 @@ def _to_document(schedule: Schedule) -> Document:
         "owner": schedule.owner,
         "cron": schedule.timetable.cron,
         "timezone": schedule.timetable.timezone,
-        "types": [each.value for each in schedule.types],
+        "types": list(schedule.types),
         "mode": schedule.mode.value,
         "enabled": schedule.is_enabled,
         "overlap": schedule.overlap.value,

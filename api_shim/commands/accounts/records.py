@@ -11,14 +11,14 @@ import click
 from api_shim.commands.api import ExportApi, with_retries
 from api_shim.commands.options import out_option, with_api
 from api_shim.commands.output import open_output
-from worker.records.types import ExportType
+from worker.records.types import DOCUMENTED_TYPES
 
 _DEFAULT_LIMIT = 10
 _RECORDS_A_CALL = 1000
 
 
 @click.command("records")
-@click.argument("export_type", metavar="TYPE", type=click.Choice([each.value for each in ExportType]))
+@click.argument("export_type", metavar="TYPE", type=click.Choice(list(DOCUMENTED_TYPES)))
 @click.option(
     "--changed-since", metavar="INSTANT", help="Only records that changed then or later: 2026-11-23T15:00:00Z."
 )

@@ -11,7 +11,7 @@ from api_shim.commands.downloading import write_download
 from api_shim.commands.following import outlived_by, require_success, wait_for_end
 from api_shim.commands.options import out_option, webhook_option, with_api
 from api_shim.commands.output import open_output, write_answer
-from worker.records.types import ExportType
+from worker.records.types import DOCUMENTED_TYPES, ExportType
 
 Params = dict[str, str | list[str]]
 
@@ -28,7 +28,7 @@ def _params(_ctx: click.Context, _option: click.Parameter, pairs: tuple[str, ...
 
 
 @click.command("export")
-@click.argument("export_type", metavar="TYPE", type=click.Choice([each.value for each in ExportType]))
+@click.argument("export_type", metavar="TYPE", type=click.Choice(list(DOCUMENTED_TYPES)))
 @click.option("--wait", is_flag=True, help="Wait for the end and write the records to stdout, one JSON object a line.")
 @out_option("Write the records to FILE instead; it appears when it is complete (mode 0600). Implies --wait.")
 @click.option("--limit", type=click.IntRange(min=1), help="The maximum number of records.  [default: all]")

@@ -15,11 +15,11 @@ from sandbox.fake_hubspot.records.oddities import ODD_ENVELOPES, ODD_RECORDS, Od
 from tests.unit.sandbox.test_legacy_lists import LISTS
 from worker.hubspot.dated_format import read_dated_page
 from worker.records.page import read_page, record_ids
-from worker.records.types import ExportType
+from worker.records.types import COMPANIES, CONTACTS, DEALS, DOCUMENTED_TYPES, NOTES, ExportType
 
 Get = Callable[..., Answer]
-TYPES = {ExportType.CONTACTS: "contacts", ExportType.COMPANIES: "companies", ExportType.DEALS: "deals"}
-TYPES[ExportType.NOTES] = "engagements"
+TYPES = {CONTACTS: "contacts", COMPANIES: "companies", DEALS: "deals"}
+TYPES[NOTES] = "engagements"
 COUNT = 12
 NOT_JSON = {
     "not_a_number": "not_a_number",
@@ -30,7 +30,7 @@ NOT_JSON = {
     "invalid_escape": "invalid_escapes",
 }
 LOST = {"no_id", "no_object"}
-LISTS_OF_BOTH_APIS = list(itertools.product(ExportType, ("legacy", "dated")))
+LISTS_OF_BOTH_APIS = list(itertools.product(DOCUMENTED_TYPES, ("legacy", "dated")))
 
 
 @pytest.fixture
@@ -94,4 +94,4 @@ def test_a_name_that_there_is_not_is_refused(portal: HubSpot) -> None:
 def test_what_is_no_json_is_none(portal: HubSpot, get: Get) -> None:
     portal.accounts[99].change({"odd_records": {"contacts": ["control_character"]}})
     with pytest.raises(json.JSONDecodeError):
-        json.loads(get(path_of(ExportType.CONTACTS, "legacy")).body)
+        json.loads(get(path_of(CONTACTS, "legacy")).body)

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from sandbox.fake_hubspot.records.cursors import CursorForm
 from worker.export.interfaces import FetchedPage, PageQuery
 from worker.records.page import read_page
-from worker.records.types import ExportType
+from worker.records.types import CONTACTS
 
 _OF_SEVEN = 3  # offsets include the record that they name, where forms are mixed
 
@@ -70,7 +70,7 @@ class ModelHubSpot:
             "has-more": has_more,
             "vid-offset": self._offset_between(vids[-1], following[0]) if following else self._dice.choice([0, offset]),
         }
-        return FetchedPage(page=read_page(ExportType.CONTACTS, msgspec.json.encode(body)), api="legacy")
+        return FetchedPage(page=read_page(CONTACTS, msgspec.json.encode(body)), api="legacy")
 
     def present(self) -> Iterator[RedisCircuitBreaker]:
         """Return the records that exist."""

@@ -57,14 +57,14 @@ from worker.lifecycle.completion import SiblingsAtWork
 from worker.messaging.backlog import Backlog
 from worker.rate_limit.interfaces import RateLimiter
 from worker.rate_limit.limiter import NoRateLimit
-from worker.records.types import ExportType
+from worker.records.types import CONTACTS, ExportType
 from worker.settings import WorkerSettings
 
 HUB = 62515
 RECORDS = 450
 PAGES = 5
 LEASE_S = 20.0
-CONTACTS_ONLY = SyncRequest(types=(ExportType.CONTACTS,))
+CONTACTS_ONLY = SyncRequest(types=(CONTACTS,))
 
 
 class ImpatientEvent(threading.Event):
@@ -326,7 +326,7 @@ class Workshop:
         self,
         *,
         kind: JobKind = JobKind.EXPORT,
-        export_type: ExportType = ExportType.CONTACTS,
+        export_type: ExportType = CONTACTS,
         job_id: str = "j1",
         **request: Any,  # noqa: ANN401 - ExportRequest's fields
     ) -> str:
@@ -368,7 +368,7 @@ class Workshop:
 
     def stored_ids(self) -> list[int]:
         """Return the ids of all records that a client would read."""
-        found = self.pages.read("j1", ExportType.CONTACTS, start=0, limit=self.job().progress.records)
+        found = self.pages.read("j1", CONTACTS, start=0, limit=self.job().progress.records)
         return [msgspec.json.decode(record)["vid"] for record in found.records]
 
     def ids_in_hubspot(self) -> list[int]:

@@ -88,7 +88,7 @@ class MongoGoneListStore:
 
 
 def _id(account_id: str, export_type: ExportType) -> Document:
-    return {"account_id": account_id, "type": export_type.value}
+    return {"account_id": account_id, "type": export_type}
 
 
 def _gone_list(document: Document) -> GoneList:

@@ -38,7 +38,7 @@ class MongoErasureStore:
     def add(self, copy: CopyId, record_id: int, *, requested_by: str) -> Erasure:
         begun = {
             "account_id": {"$literal": copy.account_id},
-            "type": copy.export_type.value,
+            "type": copy.export_type,
             "hub_id": copy.hub_id,
             "record_id": record_id,
             "requested_by": {"$literal": requested_by},
@@ -61,7 +61,7 @@ class MongoErasureStore:
     def open_of(self, copy: CopyId, record_ids: Iterable[int]) -> list[Erasure]:
         wanted = {
             "account_id": copy.account_id,
-            "type": copy.export_type.value,
+            "type": copy.export_type,
             "record_id": {"$in": list(record_ids)},
             "due_at": _IS_OPEN,
             **({"hub_id": {"$in": [copy.hub_id, None]}} if copy.hub_id is not None else {}),
@@ -70,7 +70,7 @@ class MongoErasureStore:
             return [_erasure(document) for document in self._erasures.find(wanted, session=session_under_way())]
 
     def has_open(self, account_id: str, export_type: ExportType) -> bool:
-        wanted = {"account_id": account_id, "type": export_type.value, "due_at": _IS_OPEN}
+        wanted = {"account_id": account_id, "type": export_type, "due_at": _IS_OPEN}
         with translated_errors():
             return self._erasures.find_one(wanted, {"_id": True}) is not None
 

@@ -12,7 +12,7 @@ from pymongo.errors import DuplicateKeyError
 from worker.current_copy.mongo.keys import CopyKeys
 from worker.errors import CopyBusyError
 from worker.mongo.database import Document, MongoCollection, session_under_way, translated_errors
-from worker.records.types import CopyId, ExportType
+from worker.records.types import DOCUMENTED_TYPES, CopyId
 
 _REMEMBERED_S = 5.0
 _MOST_REMEMBERED = 10_000
@@ -54,7 +54,7 @@ class CopyLocations:
         location, until = self._known.get(copy, (None, 0.0))
         if location is None or self._monotonic() >= until:
             # With those of the other types, which a sync needs in the next moments.
-            of_portal = [replace(copy, export_type=each) for each in ExportType]
+            of_portal = [replace(copy, export_type=each) for each in DOCUMENTED_TYPES]
             found = self._locate(of_portal)
             for each in of_portal:
                 self._remember(each, found[each])
@@ -84,7 +84,7 @@ class CopyLocations:
 
     def _write(self, keys: CopyKeys, copy: CopyId, change: Document) -> Document:
         mine: Document = {"_id": keys.copy_key, "removing": {"$ne": True}}
-        about: Document = {"account_id": {"$literal": copy.account_id}, "type": copy.export_type.value}
+        about: Document = {"account_id": {"$literal": copy.account_id}, "type": copy.export_type}
         if copy.hub_id is not None:
             mine["hub_id"] = {"$in": [copy.hub_id, None]}
             about |= {"hub_id": copy.hub_id, **(_ADOPTION if keys.is_first else {})}

@@ -43,7 +43,7 @@ from worker.mongo.database import (
 from worker.mongo.spoiled import SpoiledDocuments
 from worker.records.page import within_bytes
 from worker.records.registry import OBJECT_TYPES
-from worker.records.types import CopyId, ExportType
+from worker.records.types import DOCUMENTED_TYPES, CopyId, ExportType
 
 COPIES = "integrations.hubspot.copies"
 
@@ -89,7 +89,7 @@ class MongoRecordStore:
     def ensure_indexes(self) -> None:
         """Create the indexes by change, with and without the portal."""
         with translated_errors():
-            for export_type in ExportType:
+            for export_type in DOCUMENTED_TYPES:
                 self._database[collection_of(export_type)].create_index(_BY_CHANGE)
                 self._database[collection_of(export_type)].create_index(_BY_CHANGE_OF_PORTAL)
             self._copies.create_index("adopt_at", partialFilterExpression=_IS_TO_ADOPT)

@@ -123,7 +123,7 @@ class LaneReader:
 
     def _holds_fewer_kinds(self, fetched: FetchedPage) -> bool:
         """Whether a list may end before records that are known: the dated one of notes has no other engagements."""
-        is_partial = fetched.api == CrmApi.DATED and OBJECT_TYPES[self._leased.job.records_type].dated.kinds is not None
+        is_partial = fetched.api == CrmApi.DATED and bool(OBJECT_TYPES[self._leased.job.records_type].dated.kinds)
         return is_partial and any(CrmApi.LEGACY in lane.totals.apis for lane in self._storage.lanes.parts)
 
     def _step(self, lane: Lane, fetched: FetchedPage, ids: Sequence[int], *, asked_at: float) -> Step:
@@ -136,7 +136,12 @@ class LaneReader:
         self._storage.lanes, lane = self._storage.lanes.numbered(lane)
         mended = page.mended_in(len(own))
         totals = lane.totals.after_page(
-            own, api=fetched.api, properties=fetched.properties, mended=mended, size=len(page.body)
+            own,
+            api=fetched.api,
+            properties=fetched.properties,
+            mended=mended,
+            size=len(page.body),
+            findings=fetched.findings,
         )
         counted = replace(after, number=lane.number).with_page(totals)
         return Step(before=lane, after=counted, page=page, ids=own, asked_at=asked_at)

@@ -13,12 +13,13 @@ from worker.jobs.mongo.lanes import lanes_from_document, lanes_to_document
 from worker.jobs.progress import Lease, Patience, Progress, Retention
 from worker.jobs.receipt import Receipt
 from worker.jobs.request import ExportRequest, Origin, SyncRequest
+from worker.jobs.selection import Selection
 from worker.jobs.status import HubSpotAnswer, JobError, JobKind, JobStatus
 from worker.jobs.totals import ExportTotals
 from worker.jobs.webhook import Delivery, Webhook, WebhookStatus
 from worker.mongo.database import Document
 from worker.records.crm_api import CrmApi
-from worker.records.types import ExportType
+from worker.records.types import DOCUMENTED_TYPES, ExportType
 
 COLLECTION = "integrations.hubspot.jobs"
 REMOVED = "removed"
@@ -39,9 +40,14 @@ _MUTABLE = (
 """Fields that are stored under their own name, as they are."""
 
 
+_LISTS_OF_NAMES = ("properties", "associations", "history")
+_RARELY_REQUESTED = (*_LISTS_OF_NAMES, "archived")
+_PLAIN_REQUEST = ExportRequest(page_size=0)
+
+
 def to_document(job: Job) -> Document:
     """Return a new job's document. Query parameters are stored as pairs: they repeat, and names may hold dots."""
-    request = {**asdict(job.request), "params": [list(pair) for pair in job.request.params]}
+    request = _request_to_document(job.request)
     return {
         "_id": job.job_id,
         "account_id": job.account_id,
@@ -65,9 +71,12 @@ def to_document(job: Job) -> Document:
 def _family_of(job: Job) -> Document:
     """Return the fields that only documents of syncs and their children have."""
     family: Document = {"parent_id": job.parent_id} if job.parent_id is not None else {}
+    if job.sync_types != DOCUMENTED_TYPES:
+        family["sync_types"] = list(job.sync_types)
     if job.sync is not None:
-        types = [each.value for each in job.sync.types]
-        family["sync"] = asdict(job.sync) | {"types": types, "mode": job.sync.mode.value}
+        types = list(job.sync.types)
+        stored = asdict(job.sync) | {"types": types, "mode": job.sync.mode.value}
+        family["sync"] = {name: value for name, value in stored.items() if value or name != "properties"}
     return family
 
 
@@ -135,7 +144,7 @@ def _changes_of(job: Job) -> Document:
     """Return the fields of jobs that keep the current copy: of an export its progress, of a sync its exports' sums."""
     changes: Document = {"copying": asdict(job.copying)} if job.copying is not None else {}
     if job.changes_by_type is not None:
-        changes["changes"] = {each.value: asdict(found) for each, found in job.changes_by_type.items()}
+        changes["changes"] = {each: asdict(found) for each, found in job.changes_by_type.items()}
     return changes
 
 
@@ -150,6 +159,7 @@ def from_document(document: Document) -> Job:
         kind=JobKind(document["kind"]),
         sync=_sync(sync) if sync is not None else None,
         parent_id=document.get("parent_id"),
+        sync_types=tuple(map(ExportType, document.get("sync_types", DOCUMENTED_TYPES))),
         is_expanded=document.get("is_expanded", False),
         hub_id=document.get("hub_id"),
         label=document["label"],
@@ -163,6 +173,7 @@ def from_document(document: Document) -> Job:
         page_runs=tuple((first, pages) for first, pages in document.get("blocks", ())),
         unsplit_because=document.get("unsplit_because"),
         api=CrmApi(document["api"]) if document.get("api") is not None else None,
+        selection=Selection.from_stored(document["selection"]) if document.get("selection") is not None else None,
         cancel_requested=document["cancel_requested"],
         estimate=_estimate(document.get("estimate")),
         totals=ExportTotals.from_stored(document["tally"]),
@@ -214,13 +225,24 @@ def _estimate(document: Document | None) -> Estimate | None:
     return Estimate.from_stored(document) if document is not None else None
 
 
+def _request_to_document(request: ExportRequest) -> Document:
+    """Return a request's document; what few requests have is stored only there."""
+    document = {**asdict(request), "params": [list(pair) for pair in request.params]}
+    rare = {name for name in _RARELY_REQUESTED if getattr(request, name) == getattr(_PLAIN_REQUEST, name)}
+    return {name: value for name, value in document.items() if name not in rare}
+
+
 def _request(document: Document) -> ExportRequest:
-    return ExportRequest(**document | {"params": tuple((name, value) for name, value in document["params"])})
+    lists = {name: tuple(document[name]) for name in _LISTS_OF_NAMES if document.get(name) is not None}
+    params = tuple((name, value) for name, value in document["params"])
+    return ExportRequest(**document | lists | {"params": params})
 
 
 def _sync(document: Document) -> SyncRequest:
     mode = SyncMode(document.get("mode", SyncMode.FULL))
-    return SyncRequest(**document | {"types": tuple(map(ExportType, document["types"])), "mode": mode})
+    properties = {ExportType(name): tuple(names) for name, names in document.get("properties", {}).items()}
+    types = tuple(map(ExportType, document["types"]))
+    return SyncRequest(**document | {"types": types, "mode": mode, "properties": properties})
 
 
 def webhook_to_document(webhook: Webhook) -> Document:

@@ -110,7 +110,7 @@ class MongoJobLeases(JobCollection):
 
     def mark_leases(self, copy: CopyId) -> None:
         """Mark by an index of leases, which stays as it is: a job that stays leased is not missed."""
-        running = {"status": JobStatus.RUNNING.value, "type": copy.export_type.value}
+        running = {"status": JobStatus.RUNNING.value, "type": copy.export_type}
         held = {"account_id": copy.account_id, **running, **IS_LEASED}
         with translated_errors():
             self._jobs.update_many(held, {"$set": {"lease.is_marked": True}})

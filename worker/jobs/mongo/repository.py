@@ -131,7 +131,7 @@ class MongoJobRepository(JobCollection):
         self, account_id: str, owner: str, export_type: ExportType, *, hub_id: int | None = None
     ) -> Job | None:
         """Read the first entry of an index that holds complete exports only."""
-        wanted = {"type": export_type.value, **_complete(account_id, owner, hub_id)}
+        wanted = {"type": export_type, **_complete(account_id, owner, hub_id)}
         with translated_errors():
             document = self._jobs.find_one(wanted, sort=[("finished_at", DESCENDING)])
         return from_document(document) if document is not None else None
@@ -142,8 +142,7 @@ class MongoJobRepository(JobCollection):
         """Read the first entry for each type, in one call."""
         own = _complete(account_id, owner, hub_id)
         pipelines: list[list[Document]] = [
-            [{"$match": own | {"type": each.value}}, {"$sort": {"finished_at": DESCENDING}}, {"$limit": 1}]
-            for each in types
+            [{"$match": own | {"type": each}}, {"$sort": {"finished_at": DESCENDING}}, {"$limit": 1}] for each in types
         ]
         first, *further = pipelines
         unions: list[Document] = [{"$unionWith": {"coll": COLLECTION, "pipeline": each}} for each in further]

@@ -15,6 +15,7 @@ from worker.jobs.mongo.timing import TIMED, literal
 from worker.jobs.status import JobStatus
 from worker.jobs.sync import follow
 from worker.mongo.database import Document, translated_errors
+from worker.records.registry import OBJECT_TYPES
 from worker.records.types import ExportType
 
 _NOT_STARTED = [JobStatus.QUEUED.value, JobStatus.WAITING.value]
@@ -49,9 +50,11 @@ class MongoSyncStore(JobCollection):
         the one that reads last sees the others' ends, since each reads after it has stored its own.
         """
         with translated_errors():
-            family = [sync_id, *(child_id(sync_id, each) for each in ExportType)]
+            family = [sync_id, *(child_id(sync_id, ExportType(each)) for each in OBJECT_TYPES)]
             while document := (found := {each["_id"]: each for each in self._read(family)}).pop(sync_id, None):
                 read = from_document(document)
+                custom = [each for each in read.children if each not in found]
+                found |= {each["_id"]: each for each in self._read(custom)}
                 children = [found[each] for each in read.children if each in found]
                 sync = follow(read, self._reader.read_all(children))
                 is_known = sync.status is read.status and not sync.status.is_terminal

@@ -26,7 +26,7 @@ from worker.pages.mongo.documents import (
 )
 from worker.records.erasure import Erasure, Rewrite
 from worker.records.page import export_type_of, record_ids, without_record
-from worker.records.types import ExportType, PagePlace
+from worker.records.types import DOCUMENTED_TYPES, PagePlace
 
 _PAGES_DESCRIBED, _RANGES_DESCRIBED = 10, 500
 _SPANS = range(65)  # ids have 64 bits
@@ -58,7 +58,7 @@ class MongoErasablePages(PageCollection):
 
     def describe_some(self, account_id: str) -> bool:
         """Store the id ranges of pages of older versions; pages whose type is unknown are read for it."""
-        types = [None, *(each.value for each in ExportType)]
+        types = [None, *(each for each in DOCUMENTED_TYPES)]
         nameless = {"account_id": account_id, "type": {"$in": types}, "span": None, "number": {"$exists": True}}
         shown = dict.fromkeys(("type", "ids_from", "ids_to"), True)
         with translated_errors():
@@ -136,7 +136,7 @@ class MongoErasablePages(PageCollection):
             body = self._reader.page(document).body
             with self._reader.setting_aside(first_id):
                 export_type = export_type_of(body)
-                return {"type": export_type.value, **range_of(record_ids(export_type, body))}
+                return {"type": export_type, **range_of(record_ids(export_type, body))}
         except SpoiledPageError:
             return {"span": UNKNOWN_IDS}
 
@@ -150,7 +150,7 @@ def _known_range(document: Document) -> Document:
 
 def _places_of(erasure: Erasure) -> Document:
     """Match the pages whose range may hold the id, one index range for each span."""
-    mine = {"account_id": erasure.copy_id.account_id, "type": erasure.copy_id.export_type.value}
+    mine = {"account_id": erasure.copy_id.account_id, "type": erasure.copy_id.export_type}
     record_id = erasure.record_id
     ranges = (
         {

@@ -49,7 +49,7 @@ class MongoPageWriter(PageCollection):
         common = {
             "job_id": job.job_id,
             "account_id": job.account_id,
-            "type": job.records_type.value,
+            "type": job.records_type,
             "hub_id": job.hub_id,
             "span": NO_IDS,
             "epoch": job.epoch,

@@ -31,7 +31,7 @@ from worker.accounts.token import RenewedToken
 from worker.accounts.token_endpoint import GoneEndpoint
 from worker.indexes import ensure_indexes
 from worker.mongo.database import MongoDatabase
-from worker.records.types import ExportType
+from worker.records.types import DEALS
 from worker.settings import BrokerSettings, ShimSettings, StoreSettings, WorkerSettings
 
 NOW = datetime(2026, 11, 23, 15, tzinfo=UTC)
@@ -152,7 +152,7 @@ def test_every_stored_token_has_to_be_readable(keys: int, unreadable: int, verdi
 def gone(number: int) -> GoneList:
     return GoneList(
         account_id=f"a{number}",
-        export_type=ExportType.DEALS,
+        export_type=DEALS,
         since=NOW,
         last_seen_at=NOW,
         remembered_at=NOW,

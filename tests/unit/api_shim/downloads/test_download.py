@@ -15,7 +15,7 @@ from worker.errors import FatalHubSpotError
 from worker.jobs.request import SyncRequest
 from worker.jobs.status import JobStatus
 from worker.jobs.sync import new_sync
-from worker.records.types import ExportType
+from worker.records.types import DOCUMENTED_TYPES
 
 UNKNOWN = "00000000-0000-4000-8000-000000000000"
 NOT_FOUND = b'{"success":false,"errno":404,"message":"RESOURCE_NOT_FOUND","code":"job_not_found"}'
@@ -160,7 +160,7 @@ def test_a_job_that_is_not_finished_is_a_conflict_that_names_its_state(shim: Shi
 @pytest.mark.parametrize("status", [JobStatus.QUEUED, JobStatus.SUCCEEDED])
 def test_a_sync_has_nothing_to_download(shim: Shim, status: JobStatus) -> None:
     now = shim.clock()
-    asked = SyncRequest(types=tuple(ExportType))
+    asked = SyncRequest(types=tuple(DOCUMENTED_TYPES))
     sync = new_sync("sync", account_id="a1", owner="u1", request=asked, at=now)
     shim.jobs.add(replace(sync, status=status, finished_at=now if status.is_terminal else None))
 

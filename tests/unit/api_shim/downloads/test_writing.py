@@ -15,7 +15,7 @@ from api_shim.downloads.cells import written, written_column
 from api_shim.downloads.surveys import Survey
 from api_shim.downloads.tables import Table
 from api_shim.downloads.writing import TableWriter
-from worker.records.types import ExportType
+from worker.records.types import CONTACTS
 
 _NAMES = st.sampled_from(
     ["vid", "addedAt", "a", "b", "a.b", "a.b.c", "properties", "record", "é", "", "x\ty", 'q"', "createdate"]
@@ -64,7 +64,7 @@ def table_of(records: Sequence[bytes]) -> Table:
     survey = Survey()
     for record in records:
         survey.note(record)
-    return Table(ExportType.CONTACTS, survey.columns())
+    return Table(CONTACTS, survey.columns())
 
 
 def one_by_one(table: Table, records: Sequence[bytes]) -> list[str]:

@@ -17,7 +17,7 @@ from tests.unit.api_shim.hubspot_pages import body_of
 from tests.unit.api_shim.shim import BASE_PATH, Shim
 from worker.accounts.connection import Refusal
 from worker.errors import StoreUnavailableError
-from worker.records.types import ExportType
+from worker.records.types import DEALS, DOCUMENTED_TYPES, NOTES
 
 EXPORT = f"{BASE_PATH}/export/{{type}}"
 JOB = f"{BASE_PATH}/jobs/{{job_id}}"
@@ -244,15 +244,15 @@ def test_connections_that_their_users_have_to_renew_are_counted() -> None:
 
 
 def test_lists_that_are_gone_are_counted_by_type(shim: Shim) -> None:
-    for account_id, export_type in (("a1", ExportType.DEALS), ("a2", ExportType.DEALS), ("a1", ExportType.NOTES)):
+    for account_id, export_type in (("a1", DEALS), ("a2", DEALS), ("a1", NOTES)):
         shim.gone_lists.sight(account_id, export_type, status=404, message="resource not found")
     shim.clock.advance(60)
     for account_id in ("a1", "a2"):
-        shim.gone_lists.sight(account_id, ExportType.DEALS, status=404, message="resource not found")
+        shim.gone_lists.sight(account_id, DEALS, status=404, message="resource not found")
 
     found = scraped(shim)
 
-    counts = {each: found[f"hubspot_export_lists_gone{{type={each}}}"] for each in ExportType}
+    counts = {each: found[f"hubspot_export_lists_gone{{type={each}}}"] for each in DOCUMENTED_TYPES}
     assert counts == {"contacts": 0, "companies": 0, "deals": 2, "notes": 0}
 
 

@@ -21,7 +21,7 @@ from worker.accounts.connection import Fingerprint, Refusal, TokenInfo
 from worker.accounts.token import Token
 from worker.errors import CodeRefusedError, FatalHubSpotError, RateLimitedError, TokenUnreadableError
 from worker.jobs.status import JobError
-from worker.records.types import ExportType
+from worker.records.types import CONTACTS, DEALS, NOTES, ExportType
 from worker.rpc.mongo import requests as mongo_rpc_requests
 from worker.rpc.requests import Connected, ExchangeCode, RpcRequest
 
@@ -458,7 +458,7 @@ def test_without_the_database_a_connection_is_neither_shown_nor_ended(
 # Legacy lists that are gone
 
 
-def lose(shim: Shim, account_id: str = "a1", export_type: ExportType = ExportType.DEALS) -> None:
+def lose(shim: Shim, account_id: str = "a1", export_type: ExportType = DEALS) -> None:
     """Let HubSpot answer twice that a list is gone."""
     for _ in range(2):
         shim.gone_lists.sight(account_id, export_type, status=404, message="resource not found")
@@ -469,8 +469,8 @@ def test_lists_that_are_remembered_as_gone_are_shown_with_hubspots_words_and_sin
     shim: Shim,
 ) -> None:
     lose(shim)
-    lose(shim, "a2", ExportType.NOTES)
-    shim.gone_lists.sight("a1", ExportType.CONTACTS, status=404, message="resource not found")
+    lose(shim, "a2", NOTES)
+    shim.gone_lists.sight("a1", CONTACTS, status=404, message="resource not found")
 
     assert shim.get("/connection").json()["data"]["lists_gone"] == [
         {
@@ -489,7 +489,7 @@ def test_lists_that_are_gone_in_another_portal_are_not_shown(
 ) -> None:
     shim.connections.learn("a1", "u1", FACTS, fingerprint=Fingerprint.of(live_token()), at=START)
     for _ in range(2):
-        shim.gone_lists.sight("a1", ExportType.DEALS, status=404, message="resource not found", hub_id=hub_id)
+        shim.gone_lists.sight("a1", DEALS, status=404, message="resource not found", hub_id=hub_id)
         shim.clock.advance(60)
 
     assert bool(shim.get("/connection").json()["data"]["lists_gone"]) is are_shown

@@ -12,7 +12,7 @@ from worker.jobs.estimate import Basis, Estimate
 from worker.jobs.request import ExportRequest
 from worker.jobs.status import JobError
 from worker.rate_limit.quota import Rate
-from worker.records.types import ExportType
+from worker.records.types import CONTACTS, DEALS
 from worker.rpc.requests import ExportPlan, Plan, PlanExports, PlannedExport
 
 FACTS = TokenInfo(hub_id=62515, user_id=7, user="someone@example.test", scopes=("oauth", "content"))
@@ -26,7 +26,7 @@ def plan(*exports: ExportPlan, rate: Rate | None = RATE) -> Plan:
 
 
 def export_plan(estimate: Estimate | None = ESTIMATE, missing: tuple[str, ...] | None = ()) -> ExportPlan:
-    return ExportPlan(export_type=ExportType.DEALS, request=REQUEST, estimate=estimate, missing_scopes=missing)
+    return ExportPlan(export_type=DEALS, request=REQUEST, estimate=estimate, missing_scopes=missing)
 
 
 def require_nothing_started(shim: Shim) -> None:
@@ -102,7 +102,7 @@ def test_the_request_is_planned_as_it_would_be_run(shim: Shim) -> None:
 
     asked = ExportRequest(limit=5, page_size=2, offset=7, params=(("a", "1"), ("a", "2")))
     rpc_request = taken.result()
-    assert rpc_request.question == PlanExports(exports=(PlannedExport(export_type=ExportType.CONTACTS, request=asked),))
+    assert rpc_request.question == PlanExports(exports=(PlannedExport(export_type=CONTACTS, request=asked),))
     assert (rpc_request.account_id, rpc_request.owner, rpc_request.secret) == ("a1", "u1", None)
 
 

@@ -14,7 +14,7 @@ from tests.unit.api_shim.shim import Shim, token_of
 from worker.accounts.connection import Fingerprint, TokenInfo
 from worker.current_copy.record import Record, Shown
 from worker.errors import FatalHubSpotError
-from worker.records.types import CopyId, ExportType
+from worker.records.types import CONTACTS, CopyId
 
 FIRST, SECOND = 111, 222
 
@@ -33,7 +33,7 @@ def connect(shim: Shim, hub_id: int | None, *, account_id: str = "a1", owner: st
 
 
 def copy_of(hub_id: int | None, account_id: str = "a1") -> CopyId:
-    return CopyId(account_id=account_id, export_type=ExportType.CONTACTS, hub_id=hub_id)
+    return CopyId(account_id=account_id, export_type=CONTACTS, hub_id=hub_id)
 
 
 def store(shim: Shim, hub_id: int | None, *ids: int) -> None:

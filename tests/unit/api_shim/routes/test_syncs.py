@@ -15,7 +15,7 @@ from worker.errors import FatalHubSpotError
 from worker.jobs.job import Job
 from worker.jobs.request import ExportRequest, SyncRequest
 from worker.jobs.sync import new_sync
-from worker.records.types import ExportType
+from worker.records.types import DEALS, DOCUMENTED_TYPES, NOTES
 from worker.rpc.requests import Plan, PlanExports, PlannedExport
 
 TYPES = ["contacts", "companies", "deals", "notes"]
@@ -32,14 +32,14 @@ def synced(shim: Shim, *types: str) -> str:
 
 def scheduled(shim: Shim) -> str:
     """Store a sync as a schedule does: a worker has to make its children."""
-    request = SyncRequest(types=tuple(ExportType))
+    request = SyncRequest(types=tuple(DOCUMENTED_TYPES))
     shim.jobs.add(new_sync("scheduled", account_id="a1", owner="u1", request=request, at=shim.clock()))
     return "scheduled"
 
 
 def started(shim: Shim, *types: str) -> tuple[str, dict[str, Job]]:
     sync_id = synced(shim, *types)
-    return sync_id, {child.records_type.value: child for child in shim.worker.start_sync(sync_id)}
+    return sync_id, {child.records_type: child for child in shim.worker.start_sync(sync_id)}
 
 
 def shown(shim: Shim, job_id: str) -> Json:
@@ -215,10 +215,7 @@ def test_a_webhook_is_kept_for_the_sync_and_none_for_its_children(running: Runni
 
 def test_a_dry_run_says_what_the_exports_would_come_to_and_starts_nothing(shim: Shim) -> None:
     asked = PlanExports(
-        exports=tuple(
-            PlannedExport(export_type=each, request=ExportRequest(page_size=250))
-            for each in (ExportType.DEALS, ExportType.NOTES)
-        )
+        exports=tuple(PlannedExport(export_type=each, request=ExportRequest(page_size=250)) for each in (DEALS, NOTES))
     )
     with shim.answering(Plan(exports=(), rate=None, facts=TokenInfo())) as rpc_request:
         answer = shim.post("/sync", {"types": ["deals", "notes"], "dry_run": True})

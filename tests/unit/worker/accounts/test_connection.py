@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from worker.accounts.connection import Connection, Fingerprint, Refusal, TokenInfo
 from worker.accounts.scopes import ENOUGH, missing_scopes
 from worker.accounts.token import RenewedToken, Token
-from worker.records.types import ExportType
+from worker.records.types import CONTACTS, DEALS, DOCUMENTED_TYPES
 
 NOW = datetime(2026, 11, 23, 15, 0, tzinfo=UTC)
 FACTS = TokenInfo(hub_id=62515, user_id=7, user="someone@example.test", scopes=("oauth",))
@@ -95,7 +95,7 @@ def test_any_one_scope_of_a_type_is_enough() -> None:
 def test_every_type_has_a_scope_and_what_is_missing_is_named_by_type() -> None:
     granted = ["oauth", "crm.objects.contacts.read", "crm.objects.companies.read"]
 
-    assert ENOUGH.keys() == set(ExportType)
-    assert missing_scopes(list(ExportType), granted) == {ExportType.DEALS: ("crm.objects.deals.read",)}
-    assert missing_scopes([ExportType.CONTACTS], []) == {ExportType.CONTACTS: ENOUGH[ExportType.CONTACTS]}
-    assert missing_scopes([ExportType.CONTACTS], granted) == {}
+    assert ENOUGH.keys() == set(DOCUMENTED_TYPES)
+    assert missing_scopes(list(DOCUMENTED_TYPES), granted) == {DEALS: ("crm.objects.deals.read",)}
+    assert missing_scopes([CONTACTS], []) == {CONTACTS: ENOUGH[CONTACTS]}
+    assert missing_scopes([CONTACTS], granted) == {}

@@ -27,7 +27,7 @@ from worker.jobs.receipt import Receipt
 from worker.jobs.status import JobKind, JobStatus
 from worker.lifecycle.completion import with_erased
 from worker.records.erasure import Erasure, Rewrite
-from worker.records.types import ExportType
+from worker.records.types import CONTACTS
 
 PAGES: Pages = [[1, 2, 3], [4, 5], [6, 7, 8]]
 ALL = [1, 2, 3, 4, 5, 6, 7, 8]
@@ -63,7 +63,7 @@ def exports(shop: Workshop) -> list[Job]:
 
 def stored(shop: Workshop, job_id: str = "j1") -> list[int]:
     """Return the ids of all records in a job's pages."""
-    records = shop.pages.read(job_id, ExportType.CONTACTS, start=0, limit=10_000).records
+    records = shop.pages.read(job_id, CONTACTS, start=0, limit=10_000).records
     return [json.loads(record)["vid"] for record in records]
 
 
@@ -293,7 +293,7 @@ def test_whenever_a_record_is_erased_no_page_with_it_is_ever_counted(
 
         def look(job_id: str = job_id, erased: list[bool] = erased) -> None:
             limit = jobs.get(job_id, account_id="a1").readable
-            found = pages.read(job_id, ExportType.CONTACTS, start=0, limit=limit).records
+            found = pages.read(job_id, CONTACTS, start=0, limit=limit).records
             assert not erased or 5 not in [json.loads(record)["vid"] for record in found]
 
         setattr(shop, which, Beside(inner, number // 2, bool(number % 2), erase_now, look))

@@ -13,7 +13,7 @@ from worker.current_copy.feed_records import completed
 from worker.current_copy.record import KnownRecord, Record
 from worker.jobs.copy_progress import Changes, SyncMode
 from worker.jobs.status import JobStatus
-from worker.records.types import CopyId, ExportType
+from worker.records.types import COMPANIES, DEALS, CopyId, ExportType
 
 RECORDS = 6
 MOMENT_S = 3600.0
@@ -75,14 +75,14 @@ def record_in_copy(shop: Workshop, export_type: ExportType, record_id: int) -> d
 
 
 @pytest.mark.parametrize("shows_all", [False, True])
-@pytest.mark.parametrize("export_type", [ExportType.COMPANIES, ExportType.DEALS])
+@pytest.mark.parametrize("export_type", [COMPANIES, DEALS])
 def test_a_record_that_a_feed_brought_changes_once_and_stays_whole(
     shop: Workshop, export_type: ExportType, *, shows_all: bool
 ) -> None:
     shop.hubspot.add_account(
         HUB, records={"companies": RECORDS, "deals": RECORDS}, rate_limit=0, feeds_show_all=shows_all
     )
-    record_set = shop.hubspot.accounts[HUB].records[export_type.value]
+    record_set = shop.hubspot.accounts[HUB].records[export_type]
     assert synced(shop, export_type, SyncMode.FULL).created == RECORDS
     shop.clock.advance(MOMENT_S)
     (changed,) = record_set.touch([record_set.ids()[2]], at_ms=int(shop.clock().timestamp() * 1000))
@@ -96,10 +96,10 @@ def test_a_record_that_a_feed_brought_changes_once_and_stays_whole(
     assert synced(shop, export_type, SyncMode.FULL) == Changes(created=0, changed=0, unchanged=RECORDS, deleted=0)
 
 
-@pytest.mark.parametrize("export_type", [ExportType.COMPANIES, ExportType.DEALS])
+@pytest.mark.parametrize("export_type", [COMPANIES, DEALS])
 def test_an_unchanged_record_of_a_feed_changes_nothing(shop: Workshop, export_type: ExportType) -> None:
     shop.hubspot.add_account(HUB, records={"companies": RECORDS, "deals": RECORDS}, rate_limit=0, feeds_show_all=True)
-    record_set = shop.hubspot.accounts[HUB].records[export_type.value]
+    record_set = shop.hubspot.accounts[HUB].records[export_type]
     shop.clock.advance(MOMENT_S)
     record_set.touch(record_set.ids(), at_ms=int(shop.clock().timestamp() * 1000))
     assert synced(shop, export_type, SyncMode.FULL, after_s=60).created == RECORDS  # the feed goes back ten minutes

@@ -40,11 +40,11 @@ from worker.jobs.copy_progress import Changes, CopyProgress, SyncMode
 from worker.jobs.receipt import Receipt
 from worker.jobs.status import JobStatus
 from worker.records.page import read_page
-from worker.records.types import CopyId, ExportType
+from worker.records.types import NOTES, CopyId
 
 ALL = range(1, 301)
 _numbers = count(1)
-NOTES = CopyId(account_id="a1", export_type=ExportType.NOTES)
+COPY_OF_NOTES = CopyId(account_id="a1", export_type=NOTES)
 
 
 def thirds(ids: Sequence[int] = ALL) -> list[Sequence[int]]:
@@ -355,7 +355,7 @@ class Engagements:
         number = int(query.offset or 0)
         results = [{"engagement": {"id": each, "type": kind}} for each, kind in self.pages[number]]
         body = {"results": results, "hasMore": number + 1 < len(self.pages), "offset": number + 1}
-        page = read_page(ExportType.NOTES, json.dumps(body).encode())
+        page = read_page(NOTES, json.dumps(body).encode())
         return FetchedPage(page=page, api=self.apis[min(number, len(self.apis) - 1)])
 
 
@@ -365,14 +365,14 @@ NOTES_ALONE = [(number, kind) for number, kind in KINDS if kind == "NOTE"]
 
 def engaged(shop: Workshop, source: Engagements) -> Changes:
     shop.clock.advance(60)
-    job_id = shop.add_sync(f"e{next(_numbers)}", types=(ExportType.NOTES,))
+    job_id = shop.add_sync(f"e{next(_numbers)}", types=(NOTES,))
     setting: ApiSetting = "dated" if "legacy" not in source.apis else "legacy"
     shop.exporter(source=source, api=setting).run_slice(job_id)
     return changes(shop, job_id)
 
 
 def living_notes(shop: Workshop) -> list[int]:
-    found = shop.records.read(NOTES, shown=Shown.LIVING, since=None, after=None, limit=999)
+    found = shop.records.read(COPY_OF_NOTES, shown=Shown.LIVING, since=None, after=None, limit=999)
     return sorted(record.record_id for record in found)
 
 
@@ -407,9 +407,9 @@ def test_what_was_read_partly_by_one_api_and_partly_by_the_other_deletes_nothing
 
 def test_a_list_of_notes_alone_is_no_start_for_a_feed_of_all_engagements(shop: Workshop) -> None:
     engaged(shop, Engagements([KINDS]))
-    whole = shop.records.last_sync(NOTES, SyncMode.FULL)
+    whole = shop.records.last_sync(COPY_OF_NOTES, SyncMode.FULL)
     engaged(shop, Engagements([NOTES_ALONE], ["dated"]))
-    assert shop.records.last_sync(NOTES, SyncMode.FULL) == whole
+    assert shop.records.last_sync(COPY_OF_NOTES, SyncMode.FULL) == whole
 
 
 @pytest.mark.parametrize("setting", ["dated", "auto"])
@@ -418,12 +418,14 @@ def test_when_hubspots_list_of_engagements_is_gone_the_dated_one_deletes_none_of
 ) -> None:
     shop.hubspot.add_account(HUB, records={"engagements": 640}, rate_limit=0)
     shop.clock.advance(60)
-    shop.run_until_finished(shop.add_sync("legacy", types=(ExportType.NOTES,)))
-    notes = [each for each, held in shop.records.known(NOTES, living_notes(shop)).items() if held.kind == "NOTE"]
+    shop.run_until_finished(shop.add_sync("legacy", types=(NOTES,)))
+    notes = [
+        each for each, held in shop.records.known(COPY_OF_NOTES, living_notes(shop)).items() if held.kind == "NOTE"
+    ]
     shop.hubspot.accounts[HUB].records["engagements"].delete(notes[:5])
     shop.hubspot.fail_next("not_found", type="engagements", times=None)
     shop.clock.advance(60)
-    job_id = shop.add_sync("dated", types=(ExportType.NOTES,))
+    job_id = shop.add_sync("dated", types=(NOTES,))
     while not shop.job(job_id).status.is_terminal:
         shop.exporter(api=setting).run_slice(job_id)
 

@@ -27,10 +27,10 @@ from worker.jobs.progress import Retention
 from worker.jobs.status import JobStatus
 from worker.lifecycle.actions import JobActions
 from worker.records.page import Page, read_page
-from worker.records.types import CopyId, ExportType
+from worker.records.types import CONTACTS, CopyId
 
 NO_GUARD = DeletionGuard(share=Decimal(1))
-COPY = CopyId(account_id="a1", export_type=ExportType.CONTACTS)
+COPY = CopyId(account_id="a1", export_type=CONTACTS)
 T = TypeVar("T")
 Pages = Sequence[Sequence[int | tuple[int, str]]]
 """Contacts, page by page: an id, or an id and the contact's content."""
@@ -105,7 +105,7 @@ class Listing:
         contacts = [{"vid": vid, "says": says} for vid, says in pairs]
         has_more = number + 1 < len(self.pages)
         body = json.dumps({"contacts": contacts, "has-more": has_more, "vid-offset": number + 1})
-        return FetchedPage(page=read_page(ExportType.CONTACTS, body.encode()), api="legacy")
+        return FetchedPage(page=read_page(CONTACTS, body.encode()), api="legacy")
 
 
 def listed(
@@ -123,7 +123,7 @@ def test_the_first_sync_copies_everything(shop: Workshop) -> None:
     assert sync(shop) == came_to(created=RECORDS)
     assert ids(shop) == shop.ids_in_hubspot()
     first = shop.records.read(COPY, shown=Shown.LIVING, since=None, after=None, limit=1)[0]
-    exported = shop.pages.read(shop.jobs.all[-1].job_id, ExportType.CONTACTS, start=0, limit=1).records[0]
+    exported = shop.pages.read(shop.jobs.all[-1].job_id, CONTACTS, start=0, limit=1).records[0]
     assert first.body == exported
     assert first.sync_id == shop.jobs.all[-1].parent_id
 
@@ -254,7 +254,7 @@ def test_a_sync_with_a_record_that_comes_twice_deletes_nothing_and_counts_it_onc
 def test_a_record_without_an_id_is_not_copied_and_forbids_deleting(shop: Workshop) -> None:
     listed(shop, [1, 2, 3])
     odd = Listing([[1]])
-    page = read_page(ExportType.CONTACTS, b'{"contacts":[{"vid":1,"says":""},{"vid":"x"},{"vid":-5}],"has-more":false}')
+    page = read_page(CONTACTS, b'{"contacts":[{"vid":1,"says":""},{"vid":"x"},{"vid":-5}],"has-more":false}')
     odd.fetch_page = lambda *_: FetchedPage(page=page, api="legacy")  # type: ignore[method-assign]
     job_id = begun(shop, "odd")
     shop.exporter(source=odd).run_slice(job_id)

@@ -30,7 +30,7 @@ from worker.jobs.receipt import Receipt
 from worker.jobs.request import ExportRequest
 from worker.jobs.status import JobKind, JobStatus
 from worker.records.crm_api import CrmApi
-from worker.records.types import ExportType, Offset
+from worker.records.types import COMPANIES, CONTACTS, NOTES, Offset
 
 OTHER_HUB = 62516
 LEGACY, FEED, OBJECTS = "/contacts/v1/lists/all", "/contacts/v1/lists/recently_updated", "/crm/objects"
@@ -84,7 +84,7 @@ def new_job(shop: Workshop, *, account_id: str = "a1", kind: JobKind = JobKind.E
         job_id=f"api-{next(_numbers)}",
         account_id=account_id,
         owner="u1",
-        export_type=ExportType.CONTACTS,
+        export_type=CONTACTS,
         kind=kind,
         request=asked,
         progress=Progress(offset=asked.offset),
@@ -96,7 +96,7 @@ def new_job(shop: Workshop, *, account_id: str = "a1", kind: JobKind = JobKind.E
 
 
 def ids_of(shop: Workshop, job: Job) -> list[int]:
-    found = shop.pages.read(job.job_id, ExportType.CONTACTS, start=0, limit=job.progress.records)
+    found = shop.pages.read(job.job_id, CONTACTS, start=0, limit=job.progress.records)
     return [msgspec.json.decode(record)["vid"] for record in found.records]
 
 
@@ -247,7 +247,7 @@ def test_under_the_legacy_setting_the_refusal_ends_the_job_as_any_other(shop: Wo
     assert (job.error.code, job.error.message, job.error.retryable) == ("hubspot_error", "resource not found", False)
     assert job.error.hubspot is not None
     assert (job.error.hubspot.status, job.api) == (404, CrmApi.LEGACY)
-    assert shop.gone_lists.find("a1", ExportType.CONTACTS) is None
+    assert shop.gone_lists.find("a1", CONTACTS) is None
 
 
 @pytest.mark.parametrize("recipe", ["missing_scopes", "uri_too_long"])
@@ -256,7 +256,7 @@ def test_no_other_refusal_changes_the_api(shop: Workshop, recipe: RecipeName) ->
     shop.add_job()
 
     assert (run(shop).status, shop.job().api) == (JobStatus.FAILED, CrmApi.LEGACY)
-    assert shop.gone_lists.find("a1", ExportType.CONTACTS) is None
+    assert shop.gone_lists.find("a1", CONTACTS) is None
 
 
 def test_what_the_dated_api_refuses_as_well_is_final(shop: Workshop) -> None:
@@ -407,13 +407,13 @@ def test_a_clients_own_loop_loses_nothing_across_a_change_and_repeats_one_record
 def test_one_answer_moves_no_other_job_and_a_page_of_the_list_takes_it_back(shop: Workshop) -> None:
     gone(shop, times=1)
     require_whole(shop, run(shop, new_job(shop)))
-    assert shop.gone_lists.find("a1", ExportType.CONTACTS) is not None
+    assert shop.gone_lists.find("a1", CONTACTS) is not None
     begun = len(paths(shop))
 
     require_whole(shop, run(shop, new_job(shop)))
 
     assert paths(shop, begun) == ["legacy"] * PAGES
-    assert shop.gone_lists.find("a1", ExportType.CONTACTS) is None
+    assert shop.gone_lists.find("a1", CONTACTS) is None
     shop.clock.advance(3600)
     gone(shop, times=1)
     run(shop, new_job(shop))
@@ -447,7 +447,7 @@ def test_after_two_answers_a_minute_apart_jobs_and_pages_begin_with_the_dated_ap
     assert (job.api, page.api) == (CrmApi.DATED, CrmApi.DATED)
     assert "legacy" not in paths(shop, begun)
     (remembered,) = shop.gone_lists.remembered("a1")
-    assert (remembered.export_type, remembered.status) == (ExportType.CONTACTS, 404)
+    assert (remembered.export_type, remembered.status) == (CONTACTS, 404)
     assert remembered.message == "resource not found"
     warnings = [each for each in logs if each["event"] == "legacy_list_remembered_as_gone"]
     assert [each["log_level"] for each in warnings] == ["warning"]
@@ -470,7 +470,7 @@ def test_a_token_that_hubspot_repeats_is_kept_nowhere(shop: Workshop) -> None:
 
     run(shop, new_job(shop))
 
-    known = shop.gone_lists.find("a1", ExportType.CONTACTS)
+    known = shop.gone_lists.find("a1", CONTACTS)
     assert known is not None
     assert known.message == "no list for [secret]"
 
@@ -504,7 +504,7 @@ def test_what_is_remembered_is_of_one_account_and_type(shop: Workshop) -> None:
     require_whole(shop, job)
     assert (job.api, page.api) == (CrmApi.LEGACY, CrmApi.LEGACY)
     assert "dated" not in paths(shop, begun)
-    assert shop.gone_lists.find("a2", ExportType.COMPANIES) is None
+    assert shop.gone_lists.find("a2", COMPANIES) is None
 
 
 def test_one_passing_answer_for_another_account_moves_nothing(shop: Workshop) -> None:
@@ -517,7 +517,7 @@ def test_one_passing_answer_for_another_account_moves_nothing(shop: Workshop) ->
     others = [run(shop, under_way), run(shop, new_job(shop)), run(shop, new_job(shop, account_id="a2"))]
 
     assert [receipt_of(job).api for job in others] == [("legacy",)] * 3
-    assert shop.gone_lists.find("a2", ExportType.CONTACTS) is None
+    assert shop.gone_lists.find("a2", CONTACTS) is None
 
 
 def test_two_jobs_of_one_account_at_once_are_each_by_themselves(shop: Workshop) -> None:
@@ -593,7 +593,7 @@ def test_an_absent_database_that_a_sighting_is_to_be_taken_back_in_loses_nothing
 
     require_whole(shop, run(shop))
 
-    assert shop.gone_lists.find("a1", ExportType.CONTACTS) is None
+    assert shop.gone_lists.find("a1", CONTACTS) is None
 
 
 # Syncs and their feeds
@@ -628,7 +628,7 @@ def test_a_feed_that_is_gone_says_nothing_of_the_list_and_the_list_is_read(shop:
         assert job.api is CrmApi.LEGACY
 
     assert "dated" not in paths(shop, begun)
-    assert shop.gone_lists.find("a1", ExportType.CONTACTS) is None
+    assert shop.gone_lists.find("a1", CONTACTS) is None
 
 
 def test_a_page_of_a_feed_takes_nothing_back_that_was_said_of_the_list(shop: Workshop) -> None:
@@ -640,7 +640,7 @@ def test_a_page_of_a_feed_takes_nothing_back_that_was_said_of_the_list(shop: Wor
 
     assert sync_job.copying is not None
     assert sync_job.copying.reads_feed
-    assert shop.gone_lists.find("a1", ExportType.CONTACTS) is not None
+    assert shop.gone_lists.find("a1", CONTACTS) is not None
 
 
 def test_an_incremental_sync_of_a_list_that_is_gone_reads_all_by_the_dated_api(shop: Workshop) -> None:
@@ -669,7 +669,7 @@ def test_the_receipt_of_notes_says_when_two_lists_gave_them(
     shop.hubspot.add_account(HUB, records={"engagements": RECORDS}, rate_limit=0)
     shop.hubspot.fail_next("not_found", path="/engagements/v1", after=after, times=None)
 
-    job = run(shop, shop.add_job(export_type=ExportType.NOTES))
+    job = run(shop, shop.add_job(export_type=NOTES))
 
     assert (job.status, job.api) == (JobStatus.SUCCEEDED, CrmApi.DATED)
     assert receipt_of(job).complete is not is_of_two_lists

@@ -41,14 +41,14 @@ from worker.jobs.progress import Patience
 from worker.jobs.request import ExportRequest
 from worker.jobs.status import JobKind
 from worker.records.crm_api import CrmApi
-from worker.records.types import ExportType
+from worker.records.types import CONTACTS
 
 NOW = datetime(2026, 11, 23, 15, 7, tzinfo=UTC)
 JOB = Job(
     job_id="j1",
     account_id="a1",
     owner="u1",
-    export_type=ExportType.CONTACTS,
+    export_type=CONTACTS,
     kind=JobKind.EXPORT,
     request=ExportRequest(page_size=100),
     created_at=NOW,

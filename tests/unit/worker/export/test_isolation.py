@@ -22,7 +22,7 @@ from worker.export.runner import Exporter
 from worker.jobs.job import Job
 from worker.jobs.status import JobStatus
 from worker.jobs.turn import AccountTurn
-from worker.records.types import ExportType
+from worker.records.types import COMPANIES
 
 INNOCENT = ("i1", "i2", "i3", "i4")
 SLOW_S = 0.1  # that an answer takes: long enough for another job to end the worker meanwhile
@@ -37,7 +37,7 @@ class Mortal:
     calling: threading.Lock = field(default_factory=threading.Lock)
 
     def fetch_page(self, query: PageQuery, access_token: SecretStr) -> FetchedPage:
-        if query.export_type is ExportType.COMPANIES:
+        if query.export_type is COMPANIES:
             self.dead.set()
         if self.dead.wait(SLOW_S):
             raise PowerCutError
@@ -77,7 +77,7 @@ def live(shop: Workshop, store: Jobs) -> bool:
 
 def test_a_job_that_ends_its_workers_fails_after_three_and_takes_no_other_along(shop: Workshop) -> None:
     shop.jobs = store = Jobs(shop.clock)
-    shop.add_job(job_id="poison", export_type=ExportType.COMPANIES)
+    shop.add_job(job_id="poison", export_type=COMPANIES)
     for each in INNOCENT:
         shop.add_job(job_id=each)
 

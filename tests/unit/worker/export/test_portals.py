@@ -29,7 +29,7 @@ from worker.jobs.status import JobKind, JobStatus
 from worker.jobs.sync import new_children, new_sync
 from worker.lifecycle.actions import JobActions
 from worker.records.page import record_ids
-from worker.records.types import CopyId, ExportType
+from worker.records.types import CONTACTS, DEALS, CopyId, ExportType
 from worker.schedules.schedule import Schedule
 from worker.schedules.timetable import Timetable
 
@@ -287,7 +287,7 @@ def test_an_account_whose_token_hubspot_is_never_to_be_asked_about_has_its_expor
 def test_all_exports_of_a_sync_read_one_portal(two: Workshop) -> None:
     two.hubspot.add_account(HUB, records={"contacts": RECORDS, "deals": 10}, rate_limit=0)
     two.hubspot.add_account(OTHER, records={"contacts": 5, "deals": 10}, rate_limit=0)
-    sync = _sync_of(two, ExportType.CONTACTS, ExportType.DEALS)
+    sync = _sync_of(two, CONTACTS, DEALS)
     two.exporter().run_slice(sync.children[0])
     two.connect(OTHER)
 
@@ -380,7 +380,7 @@ def sync_once(shop: Workshop, sync_id: str, *, mode: SyncMode = SyncMode.FULL) -
 
 
 def copied(shop: Workshop, hub_id: int | None, shown: Shown = Shown.LIVING) -> list[int]:
-    copy = CopyId(account_id="a1", export_type=ExportType.CONTACTS, hub_id=hub_id)
+    copy = CopyId(account_id="a1", export_type=CONTACTS, hub_id=hub_id)
     found = shop.records.read(copy, shown=shown, since=None, after=None, limit=10_000)
     return sorted(record.record_id for record in found)
 
@@ -472,13 +472,13 @@ def test_an_erasure_takes_nothing_of_another_portals_person(two: Workshop) -> No
     sync_once(two, "s2")
     assert shared in copied(two, OTHER)
 
-    copy = CopyId(account_id="a1", export_type=ExportType.CONTACTS, hub_id=OTHER)
+    copy = CopyId(account_id="a1", export_type=CONTACTS, hub_id=OTHER)
     two.eraser().erase(copy, shared, requested_by="u1", within_s=60)
 
     assert shared not in copied(two, OTHER)
     assert shared in copied(two, HUB)
     (child,) = two.job("s1").children
-    assert shared in record_ids(ExportType.CONTACTS, two.pages.get(child, 0).body)
+    assert shared in record_ids(CONTACTS, two.pages.get(child, 0).body)
 
 
 def test_upkeep_removes_what_a_request_had_no_time_for(two: Workshop) -> None:
@@ -510,14 +510,14 @@ def test_a_schedule_knows_the_portal_that_its_last_run_was_of(two: Workshop) -> 
         account_id="a1",
         owner="u1",
         timetable=timetable,
-        types=(ExportType.CONTACTS,),
+        types=(CONTACTS,),
         created_at=at,
         updated_at=at,
     )
     two.schedules.put(schedule)
     for number, hub_id in enumerate((HUB, OTHER)):
         two.connect(hub_id)
-        request = SyncRequest(types=(ExportType.CONTACTS,), schedule_id="sch", scheduled_for=at)
+        request = SyncRequest(types=(CONTACTS,), schedule_id="sch", scheduled_for=at)
         sync = new_sync(f"s{number}", account_id="a1", owner="u1", request=request, at=two.clock())
         two.jobs.add(sync)
         two.jobs.expand(sync, new_children(sync, at=two.clock()))

@@ -39,13 +39,13 @@ from worker.export.context import SliceLimits
 from worker.export.interfaces import CrmSource, FetchedPage, PageQuery
 from worker.jobs.job import Job
 from worker.jobs.status import JobStatus
-from worker.records.types import CopyId, ExportType
+from worker.records.types import COMPANIES, CONTACTS, DEALS, NOTES, CopyId, ExportType
 
 IN_PORTAL: dict[ExportType, RecordTypeName] = {
-    ExportType.CONTACTS: "contacts",
-    ExportType.COMPANIES: "companies",
-    ExportType.DEALS: "deals",
-    ExportType.NOTES: "engagements",
+    CONTACTS: "contacts",
+    COMPANIES: "companies",
+    DEALS: "deals",
+    NOTES: "engagements",
 }
 PASSING: tuple[RecipeName, ...] = (
     *("internal_json", "internal_html", "bad_gateway", "unavailable", "gateway_timeout", "server_down", "silent"),
@@ -105,7 +105,7 @@ APIS: dict[str, list[list[ApiSetting]]] = {
 def scenes(draw: st.DrawFn) -> Scene:
     export_type = draw(st.sampled_from(list(IN_PORTAL)))
     # HubSpot's two lists of engagements hold other ones, so that one cannot go on where the other has stopped.
-    change = "none" if export_type is ExportType.NOTES else draw(st.sampled_from(list(APIS)))
+    change = "none" if export_type is NOTES else draw(st.sampled_from(list(APIS)))
     fault = st.builds(Fault, recipe=st.sampled_from(PASSING), after=st.integers(0, 60))
     lie = st.builds(Fault, recipe=st.sampled_from(LIES), after=st.integers(0, 30))
     return Scene(
@@ -123,7 +123,7 @@ def scenes(draw: st.DrawFn) -> Scene:
         apis=["legacy"] if change == "none" else draw(st.sampled_from(APIS[change])),
         slice_pages=draw(st.sampled_from([2, 5, 20, 100])),
         gone_after=draw(st.integers(0, 40)) if change == "changed by hubspot" else None,
-        is_sync=export_type is ExportType.CONTACTS and draw(st.booleans()),
+        is_sync=export_type is CONTACTS and draw(st.booleans()),
         deaths=draw(st.sampled_from([0.0, 0.0, 0.2, 0.6])),
         seed=draw(st.integers(0, 2**32)),
     )
@@ -216,8 +216,8 @@ class Run:
 
 def _id_of(export_type: ExportType, raw: bytes) -> int:
     record = msgspec.json.decode(raw)
-    names = {ExportType.CONTACTS: "vid", ExportType.COMPANIES: "companyId", ExportType.DEALS: "dealId"}
-    return int(record["engagement"]["id"] if export_type is ExportType.NOTES else record[names[export_type]])
+    names = {CONTACTS: "vid", COMPANIES: "companyId", DEALS: "dealId"}
+    return int(record["engagement"]["id"] if export_type is NOTES else record[names[export_type]])
 
 
 @contextmanager
@@ -269,7 +269,7 @@ def test_no_form_of_an_offset_costs_a_record_when_another_api_is_asked(
 
 
 PLAIN = Scene(
-    export_type=ExportType.CONTACTS,
+    export_type=CONTACTS,
     records=40,
     distance=1,
     deleted=[(10, 9)],
@@ -312,6 +312,6 @@ def require_promise(run: Run) -> None:
 
 
 def copied_ids(shop: Workshop) -> list[int]:
-    copy = CopyId(account_id="a1", export_type=ExportType.CONTACTS)
+    copy = CopyId(account_id="a1", export_type=CONTACTS)
     found = shop.records.read(copy, shown=Shown.LIVING, since=None, after=None, limit=10**6)
     return sorted(record.record_id for record in found)

@@ -13,7 +13,7 @@ from worker.jobs.job import Job
 from worker.jobs.progress import Patience
 from worker.jobs.request import ExportRequest
 from worker.jobs.status import JobKind, JobStatus
-from worker.records.types import ExportType
+from worker.records.types import NOTES
 
 POLICY = RetryPolicy(most_attempts=5, first_s=1.0, longest_s=6.0, patience_s=60.0)
 NOW = datetime(2026, 11, 23, 15, 7, 30, tzinfo=UTC)
@@ -28,7 +28,7 @@ def job(*, attempts: int = 1, backoff_s: float = 0.0, page_size: int = 250, limi
         job_id="j1",
         account_id="a1",
         owner="u1",
-        export_type=ExportType.NOTES,
+        export_type=NOTES,
         kind=JobKind.EXPORT,
         request=ExportRequest(page_size=page_size, limit=limit),
         created_at=NOW,

@@ -18,16 +18,16 @@ from worker.hubspot.endpoints import legacy_endpoints
 from worker.hubspot.transport import Transport
 from worker.records.crm_api import CrmApi
 from worker.records.registry import OBJECT_TYPES
-from worker.records.types import ExportType
+from worker.records.types import COMPANIES, CONTACTS, DEALS, NOTES, ExportType
 from worker.settings import WorkerSettings
 
 HUBAPI = "https://api.hubapi.com"
 TOKEN = SecretStr("token")
 PATHS: Mapping[str, str] = {
-    ExportType.CONTACTS: "/contacts/v1/lists/all/contacts/all",
-    ExportType.COMPANIES: "/companies/v2/companies/paged",
-    ExportType.DEALS: "/deals/v1/deal/paged",
-    ExportType.NOTES: "/engagements/v1/engagements/paged",
+    CONTACTS: "/contacts/v1/lists/all/contacts/all",
+    COMPANIES: "/companies/v2/companies/paged",
+    DEALS: "/deals/v1/deal/paged",
+    NOTES: "/engagements/v1/engagements/paged",
 }
 
 
@@ -49,10 +49,10 @@ def client_of(**settings: str) -> LegacyClient:
 @pytest.mark.parametrize(
     ("export_type", "pairs"),
     [
-        (ExportType.CONTACTS, [("count", "10")]),
-        (ExportType.COMPANIES, [("properties", "name"), ("properties", "website"), ("limit", "10")]),
-        (ExportType.DEALS, [("properties", "dealname"), ("includeAssociations", "true"), ("limit", "10")]),
-        (ExportType.NOTES, [("limit", "10")]),
+        (CONTACTS, [("count", "10")]),
+        (COMPANIES, [("properties", "name"), ("properties", "website"), ("limit", "10")]),
+        (DEALS, [("properties", "dealname"), ("includeAssociations", "true"), ("limit", "10")]),
+        (NOTES, [("limit", "10")]),
     ],
 )
 def test_the_first_page_is_asked_for_without_an_offset(export_type: ExportType, pairs: list[tuple[str, str]]) -> None:
@@ -62,10 +62,10 @@ def test_the_first_page_is_asked_for_without_an_offset(export_type: ExportType, 
 @pytest.mark.parametrize(
     ("export_type", "name"),
     [
-        (ExportType.CONTACTS, "vidOffset"),
-        (ExportType.COMPANIES, "offset"),
-        (ExportType.DEALS, "offset"),
-        (ExportType.NOTES, "offset"),
+        (CONTACTS, "vidOffset"),
+        (COMPANIES, "offset"),
+        (DEALS, "offset"),
+        (NOTES, "offset"),
     ],
 )
 def test_a_later_page_is_asked_for_by_the_name_hubspot_gives_the_offset(export_type: ExportType, name: str) -> None:
@@ -76,14 +76,14 @@ def test_a_later_page_is_asked_for_by_the_name_hubspot_gives_the_offset(export_t
 
 def test_further_parameters_follow_in_order_with_repeats_repeated() -> None:
     params = (("properties", "amount"), ("properties", "über & co"), ("includeAssociations", "false"), ("empty", ""))
-    _, pairs = asked(PageQuery(export_type=ExportType.DEALS, count=10, offset=None, params=params))
+    _, pairs = asked(PageQuery(export_type=DEALS, count=10, offset=None, params=params))
     assert tuple(pairs[-4:]) == params
 
 
 def test_an_endpoint_of_ones_own_keeps_its_query_string() -> None:
     _, pairs = asked(
-        PageQuery(export_type=ExportType.CONTACTS, count=5, offset=7),
-        hubspot_contacts_endpoint=f"{HUBAPI}{PATHS[ExportType.CONTACTS]}?property=email&property=phone",
+        PageQuery(export_type=CONTACTS, count=5, offset=7),
+        hubspot_contacts_endpoint=f"{HUBAPI}{PATHS[CONTACTS]}?property=email&property=phone",
     )
     assert pairs == [("property", "email"), ("property", "phone"), ("count", "5"), ("vidOffset", "7")]
 
@@ -91,7 +91,7 @@ def test_an_endpoint_of_ones_own_keeps_its_query_string() -> None:
 @pytest.mark.parametrize("body", [b"<html>maintenance</html>", b'{"contacts":[{"vid":', b'{"results":[]}'])
 def test_an_answer_that_is_no_page_may_be_one_the_next_time(body: bytes) -> None:
     with pytest.raises(RetryableHubSpotError) as caught:
-        asked(PageQuery(export_type=ExportType.CONTACTS, count=10, offset=None), body=body)
+        asked(PageQuery(export_type=CONTACTS, count=10, offset=None), body=body)
     assert caught.value.status == 200
 
 
@@ -99,9 +99,9 @@ def test_an_answer_that_is_no_page_may_be_one_the_next_time(body: bytes) -> None
 def test_a_legacy_list_that_is_gone_is_told_from_every_other_refusal(status: int) -> None:
     body = {"status": "error", "message": "resource not found", "correlationId": "c-1"}
     with responses.RequestsMock() as hubspot:
-        hubspot.get(HUBAPI + PATHS[ExportType.COMPANIES], status=status, json=body)
+        hubspot.get(HUBAPI + PATHS[COMPANIES], status=status, json=body)
         with pytest.raises(ListGoneError) as caught:
-            client_of().fetch_page(PageQuery(export_type=ExportType.COMPANIES, count=10, offset=None), TOKEN)
+            client_of().fetch_page(PageQuery(export_type=COMPANIES, count=10, offset=None), TOKEN)
     error = caught.value
     assert (error.status, error.message, error.body, error.correlation_id) == (status, body["message"], body, "c-1")
     assert isinstance(error, FatalHubSpotError)
@@ -109,7 +109,7 @@ def test_a_legacy_list_that_is_gone_is_told_from_every_other_refusal(status: int
 
 def test_a_feed_that_is_gone_says_nothing_of_its_list() -> None:
     since = datetime(2026, 11, 1, tzinfo=UTC)
-    query = PageQuery(export_type=ExportType.COMPANIES, count=10, offset=None, feed=FeedQuery(since=since))
+    query = PageQuery(export_type=COMPANIES, count=10, offset=None, feed=FeedQuery(since=since))
     with responses.RequestsMock() as hubspot:
         hubspot.get(f"{HUBAPI}/companies/v2/companies/recent/modified", status=404)
         with pytest.raises(FeedUnusableError):
@@ -121,9 +121,9 @@ def test_a_query_names_the_api_that_is_asked() -> None:
     objects_url, endpoints = given.hubspot_objects_endpoint, legacy_endpoints(given)
     dated = DatedClient(transport=Transport(), objects_url=objects_url, legacy=endpoints)
     client = CrmClient(legacy=client_of(), dated=dated)
-    query = PageQuery(export_type=ExportType.COMPANIES, count=10, offset=None)
+    query = PageQuery(export_type=COMPANIES, count=10, offset=None)
     with responses.RequestsMock() as hubspot:
-        hubspot.get(HUBAPI + PATHS[ExportType.COMPANIES], body=b'{"companies":[]}')
+        hubspot.get(HUBAPI + PATHS[COMPANIES], body=b'{"companies":[]}')
         hubspot.get(f"{objects_url}/companies", body=b'{"results":[]}')
         answers = [client.fetch_page(replace(query, api=api), TOKEN).api for api in CrmApi]
     assert answers == ["legacy", "dated"]
@@ -132,10 +132,10 @@ def test_a_query_names_the_api_that_is_asked() -> None:
 @pytest.mark.parametrize(
     ("export_type", "params", "properties"),
     [
-        (ExportType.DEALS, [("properties", "amount,dealname"), ("property", "x")], ["dealname", "amount", "x"]),
-        (ExportType.DEALS, [("propertiesWithHistory", "amount")], ["dealname", "amount"]),
-        (ExportType.DEALS, [("includeAllProperties", "true")], ["*", "dealname"]),
-        (ExportType.NOTES, [], []),
+        (DEALS, [("properties", "amount,dealname"), ("property", "x")], ["dealname", "amount", "x"]),
+        (DEALS, [("propertiesWithHistory", "amount")], ["dealname", "amount"]),
+        (DEALS, [("includeAllProperties", "true")], ["*", "dealname"]),
+        (NOTES, [], []),
     ],
 )
 def test_a_page_says_which_properties_were_asked_for(

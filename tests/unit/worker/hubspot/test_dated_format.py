@@ -24,7 +24,7 @@ from worker.hubspot.transport import Transport
 from worker.records.envelope import PageUnreadableError
 from worker.records.page import read_page, without_repeat
 from worker.records.registry import OBJECT_TYPES
-from worker.records.types import ExportType, Offset
+from worker.records.types import COMPANIES, CONTACTS, DEALS, NOTES, ExportType, Offset
 from worker.settings import WorkerSettings
 
 HUB = 7
@@ -100,7 +100,7 @@ def id_of(record: Record) -> int:
 
 def test_contacts_come_alike(hubspot: HubSpot, legacy: LegacyClient, dated: DatedClient) -> None:
     asked = (("property", "email"), ("property", "lastname"))
-    old, new = (read_all(hubspot, source, ExportType.CONTACTS, *asked) for source in (legacy, dated))
+    old, new = (read_all(hubspot, source, CONTACTS, *asked) for source in (legacy, dated))
     assert [r["vid"] for r in new] == [r["vid"] for r in old]
     for before, after in zip(old, new, strict=True):
         assert {n: values_of(after)[n] for n in ("email", "lastname")} == {
@@ -111,13 +111,13 @@ def test_contacts_come_alike(hubspot: HubSpot, legacy: LegacyClient, dated: Date
 def test_companies_bring_the_properties_that_the_legacy_address_asks_for(
     hubspot: HubSpot, legacy: LegacyClient, dated: DatedClient
 ) -> None:
-    old, new = (read_all(hubspot, source, ExportType.COMPANIES) for source in (legacy, dated))
+    old, new = (read_all(hubspot, source, COMPANIES) for source in (legacy, dated))
     assert [r["companyId"] for r in new] == [r["companyId"] for r in old]
     assert [values_of(r)["name"] for r in new] == [values_of(r)["name"] for r in old]
 
 
 def test_deals_bring_their_associations(hubspot: HubSpot, legacy: LegacyClient, dated: DatedClient) -> None:
-    old, new = (read_all(hubspot, source, ExportType.DEALS) for source in (legacy, dated))
+    old, new = (read_all(hubspot, source, DEALS) for source in (legacy, dated))
     assert [r["dealId"] for r in new] == [r["dealId"] for r in old]
     for before, after in zip(old, new, strict=True):
         for name in ("associatedVids", "associatedCompanyIds"):
@@ -125,7 +125,7 @@ def test_deals_bring_their_associations(hubspot: HubSpot, legacy: LegacyClient, 
 
 
 def test_notes_are_the_engagements_that_are_notes(hubspot: HubSpot, legacy: LegacyClient, dated: DatedClient) -> None:
-    old, new = (read_all(hubspot, source, ExportType.NOTES) for source in (legacy, dated))
+    old, new = (read_all(hubspot, source, NOTES) for source in (legacy, dated))
     notes = [record for record in old if record["engagement"]["type"] == "NOTE"]
     assert [r["engagement"]["id"] for r in new] == [r["engagement"]["id"] for r in notes]
     assert [r["metadata"]["body"] for r in new] == [r["metadata"]["body"] for r in notes]
@@ -133,7 +133,7 @@ def test_notes_are_the_engagements_that_are_notes(hubspot: HubSpot, legacy: Lega
 
 
 @pytest.mark.parametrize("form", get_args(CursorForm))
-@pytest.mark.parametrize("export_type", [ExportType.CONTACTS, ExportType.COMPANIES, ExportType.DEALS])
+@pytest.mark.parametrize("export_type", [CONTACTS, COMPANIES, DEALS])
 def test_a_callers_legacy_offset_leads_on_in_the_dated_api_and_repeats_one_record_at_worst(
     hubspot: HubSpot, legacy: LegacyClient, dated: DatedClient, export_type: ExportType, form: CursorForm
 ) -> None:
@@ -149,7 +149,7 @@ def test_a_callers_legacy_offset_leads_on_in_the_dated_api_and_repeats_one_recor
 
 
 @pytest.mark.parametrize("forms", list(itertools.product(get_args(CursorForm), get_args(DatedCursorForm))))
-@pytest.mark.parametrize("export_type", [ExportType.CONTACTS, ExportType.COMPANIES, ExportType.DEALS])
+@pytest.mark.parametrize("export_type", [CONTACTS, COMPANIES, DEALS])
 def test_either_api_goes_on_behind_the_last_id_that_was_read_of_the_other(
     hubspot: HubSpot,
     legacy: LegacyClient,
@@ -183,7 +183,7 @@ def test_an_offset_of_the_other_api_alone_leads_nowhere(
 ) -> None:
     token = SecretStr(hubspot.issue_token(HUB).value)
     for source, other in ((legacy, "dated"), (dated, "legacy")):
-        query = PageQuery(export_type=ExportType.DEALS, count=10, offset=901, offset_api=other)
+        query = PageQuery(export_type=DEALS, count=10, offset=901, offset_api=other)
         with pytest.raises(CursorLostError, match=other):
             source.fetch_page(query, token)
 
@@ -196,41 +196,41 @@ def test_the_dated_cursor_is_handed_out_and_sent_back_as_it_is(
     ids = hubspot.accounts[HUB].records["contacts"].ids()
     named = {"last_id_plus_1": ids[9] + 1, "next_id": ids[10]}[form]
     page = dated.fetch_page(
-        PageQuery(export_type=ExportType.CONTACTS, count=10, offset=None), SecretStr(hubspot.issue_token(HUB).value)
+        PageQuery(export_type=CONTACTS, count=10, offset=None), SecretStr(hubspot.issue_token(HUB).value)
     ).page
 
     assert page.offset == named
-    assert [id_of(record) for record in read_all(hubspot, dated, ExportType.CONTACTS)] == ids
+    assert [id_of(record) for record in read_all(hubspot, dated, CONTACTS)] == ids
     assert [dict(call.query).get("after") for call in hubspot.journal.calls][2] == str(named)
 
 
 def test_the_dated_apis_last_page_has_an_offset_behind_the_last_record(hubspot: HubSpot, dated: DatedClient) -> None:
     token = SecretStr(hubspot.issue_token(HUB).value)
-    page = dated.fetch_page(PageQuery(export_type=ExportType.CONTACTS, count=100, offset=None), token).page
+    page = dated.fetch_page(PageQuery(export_type=CONTACTS, count=100, offset=None), token).page
     assert page.offset == hubspot.accounts[HUB].records["contacts"].ids()[-1] + 1
-    assert read_all(hubspot, dated, ExportType.CONTACTS, offset=page.offset) == []
+    assert read_all(hubspot, dated, CONTACTS, offset=page.offset) == []
 
 
 def test_a_dated_cursor_that_is_no_number_goes_on_as_it_is() -> None:
     page = read_page(
-        ExportType.CONTACTS,
-        to_documented_body(ExportType.CONTACTS, b'{"results":[],"paging":{"next":{"after":"NTI1Cg%3D%3D"}}}'),
+        CONTACTS,
+        to_documented_body(CONTACTS, b'{"results":[],"paging":{"next":{"after":"NTI1Cg%3D%3D"}}}'),
     )
     assert (page.offset, page.has_more) == ("NTI1Cg%3D%3D", True)
-    parameters = to_parameters(ExportType.CONTACTS, count=10, after=page.offset, legacy=())
+    parameters = to_parameters(CONTACTS, count=10, after=page.offset, legacy=())
     assert parameters == [("limit", "10"), ("after", "NTI1Cg%3D%3D")]
 
 
 def test_an_empty_account_has_no_more_and_no_offset(hubspot: HubSpot, dated: DatedClient) -> None:
     hubspot.add_account(8)
     token = SecretStr(hubspot.issue_token(8).value)
-    page = dated.fetch_page(PageQuery(export_type=ExportType.DEALS, count=10, offset=None), token).page
+    page = dated.fetch_page(PageQuery(export_type=DEALS, count=10, offset=None), token).page
     assert (page.records, page.has_more, page.offset) == (0, False, None)
 
 
 def test_questions_are_put_in_the_dated_apis_words() -> None:
     legacy = [("properties", "dealname"), ("includeAssociations", "true"), ("properties", "amount"), ("x", "1")]
-    assert to_parameters(ExportType.DEALS, count=250, after=801, legacy=legacy) == [
+    assert to_parameters(DEALS, count=250, after=801, legacy=legacy) == [
         ("limit", "100"),
         ("after", "801"),
         ("properties", "dealname,amount"),
@@ -255,7 +255,7 @@ def test_questions_are_put_in_the_dated_apis_words() -> None:
 )
 def test_anything_else_is_not_a_dated_page(body: bytes, hubspot: HubSpot, dated: DatedClient) -> None:
     with pytest.raises(PageUnreadableError):
-        to_documented_body(ExportType.CONTACTS, body)
+        to_documented_body(CONTACTS, body)
     hubspot.fail_next(status=200, body=body.decode(), type="contacts")
     with pytest.raises(RetryableHubSpotError):
-        read_all(hubspot, dated, ExportType.CONTACTS)
+        read_all(hubspot, dated, CONTACTS)

@@ -29,16 +29,16 @@ from worker.jobs.status import JobKind, JobStatus
 from worker.rate_limit.permits import FREE_PERMIT, Permit
 from worker.records.crm_api import CrmApi
 from worker.records.registry import OBJECT_TYPES
-from worker.records.types import ExportType
+from worker.records.types import COMPANIES, CONTACTS, DEALS, NOTES, ExportType
 
 TOKEN = SecretStr("token")
 KNOWN = ("firstname", "email", "lastmodifieddate", "phone", "company")
 NAMES = tuple(("property", f"custom_property_with_a_long_name_{number:04}") for number in range(450))
 MANY = (*[("property", name) for name in KNOWN[:2]], *NAMES, *[("property", name) for name in KNOWN[2:]])
 IDS = {
-    ExportType.CONTACTS: lambda number: {"vid": number},
-    ExportType.COMPANIES: lambda number: {"companyId": number},
-    ExportType.DEALS: lambda number: {"dealId": number},
+    CONTACTS: lambda number: {"vid": number},
+    COMPANIES: lambda number: {"companyId": number},
+    DEALS: lambda number: {"dealId": number},
 }
 
 Answer = tuple[int, dict[str, str], bytes]
@@ -138,9 +138,9 @@ def test_the_records_of_several_calls_are_put_together_by_id(export_type: Export
 def test_records_that_differ_from_call_to_call_are_read_again() -> None:
     def answer(_: requests.PreparedRequest, number: int) -> Answer:
         ids = (8, 9) if number == 0 else (9, 10)
-        return 200, {}, body_of(ExportType.CONTACTS, [{"vid": vid, "properties": {}} for vid in ids])
+        return 200, {}, body_of(CONTACTS, [{"vid": vid, "properties": {}} for vid in ids])
 
-    body, asked, further = fetched(ExportType.CONTACTS, answer, *NAMES)
+    body, asked, further = fetched(CONTACTS, answer, *NAMES)
 
     assert body["contacts"] == [{"vid": 9, "properties": {}}, {"vid": 10, "properties": {}}]
     assert (len(asked), further) == (4, 3)
@@ -151,10 +151,10 @@ def test_a_list_that_changes_again_and_again_is_given_up_in_plain_words() -> Non
 
     def answer(_: requests.PreparedRequest, number: int) -> Answer:
         asked.append(number)
-        return 200, {}, body_of(ExportType.CONTACTS, [{"vid": number, "properties": {}}])
+        return 200, {}, body_of(CONTACTS, [{"vid": number, "properties": {}}])
 
     with pytest.raises(RetryableHubSpotError, match="changed again and again"):
-        fetched(ExportType.CONTACTS, answer, *NAMES)
+        fetched(CONTACTS, answer, *NAMES)
     assert len(asked) == 6
 
 
@@ -169,7 +169,7 @@ def test_an_odd_record_costs_nothing_but_itself(odd: object) -> None:
             b'{"contacts":[%b,%b],"has-more":false}' % (json.dumps(odd).encode(), json.dumps(whole).encode()),
         )
 
-    body, _, _ = fetched(ExportType.CONTACTS, answer, *NAMES)
+    body, _, _ = fetched(CONTACTS, answer, *NAMES)
 
     contacts = body["contacts"]
     assert isinstance(contacts, list)
@@ -181,7 +181,7 @@ def test_half_an_emoji_in_a_part_costs_nothing() -> None:
     def answer(_: requests.PreparedRequest, number: int) -> Answer:
         return 200, {}, rb'{"contacts":[{"vid":8,"properties":{"p%d":{"value":"x\ud83d"}}}],"has-more":false}' % number
 
-    body, _, _ = fetched(ExportType.CONTACTS, answer, *NAMES)
+    body, _, _ = fetched(CONTACTS, answer, *NAMES)
 
     contacts = body["contacts"]
     assert isinstance(contacts, list)
@@ -191,11 +191,11 @@ def test_half_an_emoji_in_a_part_costs_nothing() -> None:
 def test_a_part_that_is_an_error_is_that_error() -> None:
     def answer(_: requests.PreparedRequest, number: int) -> Answer:
         if number == 0:
-            return 200, {}, body_of(ExportType.CONTACTS, [{"vid": 8, "properties": {}}])
+            return 200, {}, body_of(CONTACTS, [{"vid": 8, "properties": {}}])
         return 200, {}, b'{"status":"error","message":"backend gave up"}'
 
     with pytest.raises(RetryableHubSpotError, match="backend gave up"):
-        fetched(ExportType.CONTACTS, answer, *NAMES)
+        fetched(CONTACTS, answer, *NAMES)
 
 
 def test_a_414_asks_for_shorter_addresses_until_a_name_stands_alone() -> None:
@@ -203,10 +203,10 @@ def test_a_414_asks_for_shorter_addresses_until_a_name_stands_alone() -> None:
         return 414, {}, b"<html>Request-URI Too Large</html>"
 
     with pytest.raises(AddressTooLongError) as shorter:
-        fetched(ExportType.CONTACTS, answer, ("property", "a"), ("property", "b"))
+        fetched(CONTACTS, answer, ("property", "a"), ("property", "b"))
     assert shorter.value.longest_query < len("property=a&property=b&count=2&vidOffset=7")
     with pytest.raises(FatalHubSpotError, match="fewer properties"):
-        fetched(ExportType.CONTACTS, answer, ("property", "a"))
+        fetched(CONTACTS, answer, ("property", "a"))
 
 
 def asked_for(shop: Workshop) -> int:
@@ -291,10 +291,10 @@ def test_what_is_no_json_in_one_of_the_answers_is_mended_and_told() -> None:
         b'\xef\xbb\xbf{"contacts":[{"vid":"8","properties":{"a":{"value":NaN}}},{"vid":9}],"has-more":"true","vid-offset":9}',
         rb'{"contacts":[{"vid":8,"properties":{"b":{"value":"\ud83d"}}},{"vid":9}],"has-more":true,"vid-offset":9}',
     )
-    query = PageQuery(export_type=ExportType.CONTACTS, count=2, offset=7, params=NAMES)
+    query = PageQuery(export_type=CONTACTS, count=2, offset=7, params=NAMES)
     with responses.RequestsMock() as hubspot:
         for body in bodies:
-            hubspot.get(HUBAPI + PATHS[ExportType.CONTACTS], body=body)
+            hubspot.get(HUBAPI + PATHS[CONTACTS], body=body)
         page = client_of().fetch_page(query, TOKEN).page
 
     (record, _) = json.loads(page.body, parse_constant=pytest.fail)["contacts"]
@@ -309,7 +309,7 @@ def test_what_is_no_json_in_one_of_the_answers_is_mended_and_told() -> None:
 # The dated API
 
 
-@pytest.mark.parametrize("export_type", [ExportType.CONTACTS, ExportType.DEALS, ExportType.NOTES])
+@pytest.mark.parametrize("export_type", [CONTACTS, DEALS, NOTES])
 def test_the_dated_api_is_asked_in_several_calls_as_well_for_what_one_call_would_give(
     shop: Workshop, export_type: ExportType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -350,7 +350,7 @@ def test_an_export_of_450_properties_whose_list_is_gone_goes_on_in_several_calls
     assert (job.status, job.error) == (JobStatus.SUCCEEDED, None)
     assert job.api is CrmApi.DATED
     assert shop.stored_ids() == shop.ids_in_hubspot()
-    (record,) = shop.pages.read("j1", ExportType.CONTACTS, start=job.progress.records - 1, limit=1).records
+    (record,) = shop.pages.read("j1", CONTACTS, start=job.progress.records - 1, limit=1).records
     assert set(json.loads(record)["properties"]) >= {"firstname", "lastmodifieddate"}
 
 

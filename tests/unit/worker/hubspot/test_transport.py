@@ -45,7 +45,7 @@ from worker.jobs.request import ExportRequest
 from worker.jobs.status import JobKind, JobStatus
 from worker.jobs.view import view_of
 from worker.rate_limit.quota import Quota
-from worker.records.types import ExportType
+from worker.records.types import DEALS
 from worker.settings import WorkerSettings
 
 URL = "https://api.hubapi.com/contacts/v1/lists/all/contacts/all"
@@ -424,7 +424,7 @@ def failed_with(error: HubSpotError) -> Job:
         job_id="j1",
         account_id="a1",
         owner="u1",
-        export_type=ExportType.DEALS,
+        export_type=DEALS,
         kind=JobKind.EXPORT,
         request=ExportRequest(page_size=250, params=(("a.b", "1"), ("$c", "2"), ("a.b", "3"))),
         status=JobStatus.RUNNING,

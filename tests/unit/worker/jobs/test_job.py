@@ -25,7 +25,7 @@ from worker.jobs.request import ExportRequest
 from worker.jobs.status import IllegalChangeError, JobError, JobKind, JobStatus
 from worker.jobs.view import eta_s, records_per_second
 from worker.records.page import Page
-from worker.records.types import ExportType
+from worker.records.types import CONTACTS
 
 NOW = datetime(2026, 11, 23, 15, 0, tzinfo=UTC)
 LATER = NOW + timedelta(seconds=10)
@@ -40,7 +40,7 @@ def job(*, status: JobStatus = JobStatus.RUNNING, kind: JobKind = JobKind.EXPORT
         job_id="j1",
         account_id="a1",
         owner="u1",
-        export_type=ExportType.CONTACTS,
+        export_type=CONTACTS,
         kind=kind,
         request=ExportRequest(limit=limit, page_size=100),
         created_at=NOW,

@@ -19,7 +19,7 @@ from worker.jobs.status import IllegalChangeError, JobError, JobKind, JobStatus
 from worker.jobs.sync import follow, new_children, new_sync
 from worker.jobs.totals import ExportTotals
 from worker.jobs.view import eta_s, records_per_second
-from worker.records.types import ExportType
+from worker.records.types import CONTACTS, DOCUMENTED_TYPES, NOTES, ExportType
 
 NOW = datetime(2026, 11, 23, 15, 0, tzinfo=UTC)
 Q, R, W = JobStatus.QUEUED, JobStatus.RUNNING, JobStatus.WAITING
@@ -31,7 +31,7 @@ def after(seconds: float) -> datetime:
 
 
 def sync(status: JobStatus = Q, *types: ExportType) -> Job:
-    request = SyncRequest(types=types or tuple(ExportType))
+    request = SyncRequest(types=types or tuple(DOCUMENTED_TYPES))
     made = new_sync("s1", account_id="a1", owner="u1", request=request, at=NOW, label="nightly")
     return replace(made, status=status, is_expanded=True)
 
@@ -230,9 +230,9 @@ def test_what_nobody_counted_of_one_type_is_not_known_of_all() -> None:
 
 
 def test_children_are_exports_of_all_there_is_with_the_largest_pages() -> None:
-    made = new_children(sync(Q, ExportType.CONTACTS, ExportType.NOTES), at=after(1))
+    made = new_children(sync(Q, CONTACTS, NOTES), at=after(1))
 
-    assert [child.records_type for child in made] == [ExportType.CONTACTS, ExportType.NOTES]
+    assert [child.records_type for child in made] == [CONTACTS, NOTES]
     assert [child.request.page_size for child in made] == [100, 250]
     assert {(child.kind, child.status, child.parent_id, child.label) for child in made} == {
         (JobKind.EXPORT, Q, "s1", "nightly")
@@ -241,11 +241,11 @@ def test_children_are_exports_of_all_there_is_with_the_largest_pages() -> None:
 
 
 def test_the_ids_of_children_are_known_beforehand_and_differ() -> None:
-    ids = {child_id(parent, each) for parent in ("s1", "s2") for each in ExportType}
+    ids = {child_id(parent, each) for parent in ("s1", "s2") for each in DOCUMENTED_TYPES}
 
     assert len(ids) == 8
-    assert new_children(sync(), at=NOW)[0].job_id == child_id("s1", ExportType.CONTACTS)
-    assert sync().children == tuple(child_id("s1", each) for each in ExportType)
+    assert new_children(sync(), at=NOW)[0].job_id == child_id("s1", CONTACTS)
+    assert sync().children == tuple(child_id("s1", each) for each in DOCUMENTED_TYPES)
     assert replace(sync(), is_expanded=False).children == ()
 
 

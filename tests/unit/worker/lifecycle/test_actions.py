@@ -21,7 +21,7 @@ from worker.jobs.job import Job
 from worker.jobs.status import IllegalChangeError, JobStatus
 from worker.lifecycle.actions import JobActions
 from worker.records.page import Page
-from worker.records.types import ExportType
+from worker.records.types import DEALS
 
 TTL = timedelta(days=30)
 LEASE_S = 20.0
@@ -63,7 +63,7 @@ class Office:
             notifier=self.news,
             connections=self.connections,
         )
-        job = new_job(export_type=ExportType.DEALS)
+        job = new_job(export_type=DEALS)
         self.jobs.add(replace(job, job_id="j1", created_at=START, updated_at=START))
 
     @property

@@ -7,11 +7,11 @@ from tests.unit.worker.workshop import Workshop
 from worker.jobs.job import Job
 from worker.jobs.status import JobStatus
 from worker.lifecycle.completion import SiblingsAtWork
-from worker.records.types import ExportType
+from worker.records.types import CONTACTS, DEALS
 
 
 def two_children(shop: Workshop) -> list[Job]:
-    syncer(shop).start(add_sync(shop, ExportType.CONTACTS, ExportType.DEALS))
+    syncer(shop).start(add_sync(shop, CONTACTS, DEALS))
     return [*children(shop).values()]
 
 

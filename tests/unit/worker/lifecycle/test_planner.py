@@ -21,11 +21,10 @@ from worker.jobs.status import JobKind
 from worker.jobs.sync import new_children, new_sync
 from worker.lifecycle.planner import Planner, PlannerTools
 from worker.rate_limit.quota import Rate
-from worker.records.types import ExportType
+from worker.records.types import DEALS, DOCUMENTED_TYPES, NOTES, ExportType
 from worker.rpc.requests import ExportPlan, PlanExports, PlannedExport
 
 RATE = Rate(110, 10)
-DEALS, NOTES = ExportType.DEALS, ExportType.NOTES
 
 
 @pytest.fixture
@@ -198,11 +197,11 @@ def test_what_hubspot_refuses_is_passed_on(world: AccountWorld, jobs: InMemoryJo
 def test_several_exports_are_planned_together(world: AccountWorld, jobs: InMemoryJobStore) -> None:
     world.store_token()
     request = ExportRequest(page_size=100)
-    question = PlanExports(exports=tuple(PlannedExport(export_type=each, request=request) for each in ExportType))
+    question = PlanExports(exports=tuple(PlannedExport(export_type=each, request=request) for each in DOCUMENTED_TYPES))
 
     plan = planner(world, jobs, is_dated=True).plan("a1", "u1", question)
 
-    assert [each.export_type for each in plan.exports] == list(ExportType)
+    assert [each.export_type for each in plan.exports] == list(DOCUMENTED_TYPES)
     assert (plan.rate, plan.facts.hub_id) == (RATE, HUB)
     assert world.calls("token-info") == [200]
 

@@ -24,7 +24,7 @@ from worker.jobs.status import IllegalChangeError, JobKind
 from worker.lifecycle.idempotency import KeyedRequest
 from worker.lifecycle.submit import JobSubmitter
 from worker.lifecycle.submit_once import KeyedSubmitter, Submission
-from worker.records.types import ExportType
+from worker.records.types import CONTACTS
 
 ASKED = KeyedRequest(account_id="a1", owner="u1", key="k1", fingerprint="f1")
 GRANTED = Token(
@@ -62,7 +62,7 @@ class Exports:
             job_id=job_id,
             account_id=asked.account_id,
             owner=asked.owner,
-            export_type=ExportType.CONTACTS,
+            export_type=CONTACTS,
             kind=JobKind.EXPORT,
             request=ExportRequest(page_size=100),
             created_at=now,

@@ -29,14 +29,14 @@ from worker.jobs.status import JobKind, JobStatus
 from worker.jobs.sync import new_children, new_sync
 from worker.lifecycle.actions import JobActions
 from worker.lifecycle.sync_starter import Syncer
-from worker.records.types import ExportType
+from worker.records.types import CONTACTS, DEALS, DOCUMENTED_TYPES, NOTES, ExportType
 
 TTL = timedelta(days=30)
 QUIET_S, LOST_S = 60.0, 10.0
 
 
 def add_sync(shop: Workshop, *types: ExportType) -> str:
-    request = SyncRequest(types=types or tuple(ExportType))
+    request = SyncRequest(types=types or tuple(DOCUMENTED_TYPES))
     shop.jobs.add(new_sync("s1", account_id="a1", owner="u1", request=request, at=shop.clock()))
     return "s1"
 
@@ -96,7 +96,7 @@ def test_a_sync_exports_every_type_and_says_so(shop: Workshop) -> None:
         sum(child.progress.records for child in children(shop).values()),
         True,
     )
-    assert children(shop)[ExportType.CONTACTS].progress.records == RECORDS
+    assert children(shop)[CONTACTS].progress.records == RECORDS
 
 
 def test_a_sync_publishes_one_turn_and_for_nothing_when_its_message_comes_twice(shop: Workshop) -> None:
@@ -109,10 +109,8 @@ def test_a_sync_publishes_one_turn_and_for_nothing_when_its_message_comes_twice(
 
 
 def test_several_syncs_are_started_one_after_the_other(shop: Workshop) -> None:
-    add_sync(shop, ExportType.DEALS)
-    another = new_sync(
-        "s2", account_id="a1", owner="u1", request=SyncRequest(types=(ExportType.NOTES,)), at=shop.clock()
-    )
+    add_sync(shop, DEALS)
+    another = new_sync("s2", account_id="a1", owner="u1", request=SyncRequest(types=(NOTES,)), at=shop.clock())
     shop.jobs.add(another)
 
     for sync_id in ("s1", "unknown", "s2"):
@@ -149,7 +147,7 @@ def test_children_that_were_not_published_are_published(shop: Workshop) -> None:
     shop.queue.is_away = True
     with pytest.raises(BrokerUnavailableError):
         syncer(shop).start(add_sync(shop))
-    assert len(children(shop)) == len(ExportType)
+    assert len(children(shop)) == len(DOCUMENTED_TYPES)
     shop.queue.is_away = False
 
     sweeper(shop).sweep()
@@ -173,7 +171,7 @@ def test_a_worker_that_is_killed_after_it_made_the_children_leaves_them_to_the_s
     work(shop)
 
     assert sync(shop).status is JobStatus.SUCCEEDED
-    assert len(shop.jobs.all) == 1 + len(ExportType)
+    assert len(shop.jobs.all) == 1 + len(DOCUMENTED_TYPES)
 
 
 def test_with_the_database_away_nothing_is_done(shop: Workshop) -> None:
@@ -187,7 +185,7 @@ def test_with_the_database_away_nothing_is_done(shop: Workshop) -> None:
 
 
 def test_who_waits_for_a_sync_hears_that_it_runs_and_that_it_has_ended(shop: Workshop) -> None:
-    syncer(shop).start(add_sync(shop, ExportType.CONTACTS))
+    syncer(shop).start(add_sync(shop, CONTACTS))
 
     work(shop)
 
@@ -195,12 +193,12 @@ def test_who_waits_for_a_sync_hears_that_it_runs_and_that_it_has_ended(shop: Wor
 
 
 def test_a_part_whose_scope_is_missing_fails_by_name_before_any_call(shop: Workshop) -> None:
-    shop.scopes.lacking[ExportType.DEALS] = ("crm.objects.deals.read", "another")
+    shop.scopes.lacking[DEALS] = ("crm.objects.deals.read", "another")
     syncer(shop).start(add_sync(shop))
 
     work(shop)
 
-    over, deals = sync(shop), children(shop)[ExportType.DEALS]
+    over, deals = sync(shop), children(shop)[DEALS]
     assert shop.calls("deals") == 0
     assert deals.error is not None
     assert (deals.error.code, deals.error.details) == (
@@ -211,13 +209,13 @@ def test_a_part_whose_scope_is_missing_fails_by_name_before_any_call(shop: Works
     assert over.error.message == (
         "1 of 4 exports failed: deals: The connection lacks the scope that HubSpot wants for deals (missing_scopes)"
     )
-    others = {each.status for name, each in children(shop).items() if name is not ExportType.DEALS}
+    others = {each.status for name, each in children(shop).items() if name is not DEALS}
     assert (over.status, others) == (JobStatus.FAILED, {JobStatus.SUCCEEDED})
 
 
 def test_a_part_that_has_its_scope_by_now_goes_on_after_a_retry(shop: Workshop) -> None:
-    shop.scopes.lacking[ExportType.CONTACTS] = ("crm.objects.contacts.read",)
-    syncer(shop).start(add_sync(shop, ExportType.CONTACTS))
+    shop.scopes.lacking[CONTACTS] = ("crm.objects.contacts.read",)
+    syncer(shop).start(add_sync(shop, CONTACTS))
     work(shop)
     shop.scopes.lacking.clear()
 
@@ -232,7 +230,7 @@ def test_a_part_that_has_its_scope_by_now_goes_on_after_a_retry(shop: Workshop) 
 )
 def test_where_scopes_cannot_be_found_out_hubspot_is_simply_asked(shop: Workshop, error: ExportError) -> None:
     shop.scopes.error = error
-    syncer(shop).start(add_sync(shop, ExportType.CONTACTS))
+    syncer(shop).start(add_sync(shop, CONTACTS))
 
     work(shop)
 
@@ -243,7 +241,7 @@ def test_scopes_are_looked_at_once_and_for_syncs_alone(shop: Workshop) -> None:
     shop.exporter().run_slice(shop.add_job())
     assert shop.scopes.asked == 0
 
-    syncer(shop).start(add_sync(shop, ExportType.CONTACTS))
+    syncer(shop).start(add_sync(shop, CONTACTS))
     child_id = shop.queue.take().job_id
     shop.exporter(limits=SliceLimits(pages=2)).run_slice(child_id)
     shop.exporter().run_slice(child_id)
@@ -252,20 +250,20 @@ def test_scopes_are_looked_at_once_and_for_syncs_alone(shop: Workshop) -> None:
 
 
 def test_all_of_a_sync_ends_together_counted_from_the_last(shop: Workshop) -> None:
-    syncer(shop).start(add_sync(shop, ExportType.CONTACTS, ExportType.DEALS))
+    syncer(shop).start(add_sync(shop, CONTACTS, DEALS))
     shop.exporter().run_slice(shop.queue.take().job_id)
-    assert children(shop)[ExportType.CONTACTS].expires_at is None
+    assert children(shop)[CONTACTS].expires_at is None
     shop.clock.advance(100)
     work(shop)
 
     at = shop.clock() + TTL
     assert sync(shop).expires_at == at
     assert {child.expires_at for child in children(shop).values()} == {at}
-    assert shop.pages.expiries(children(shop)[ExportType.CONTACTS].job_id) == {at}
+    assert shop.pages.expiries(children(shop)[CONTACTS].job_id) == {at}
 
 
 def test_a_child_that_ended_with_its_worker_is_followed_by_the_sweeper(shop: Workshop) -> None:
-    syncer(shop).start(add_sync(shop, ExportType.CONTACTS))
+    syncer(shop).start(add_sync(shop, CONTACTS))
     child = shop.jobs.claim(shop.queue.take().job_id, worker="w1", lease_s=LEASE_S, at=shop.clock())
     assert child is not None
     shop.jobs.note_start(child, at=shop.clock())
@@ -279,11 +277,11 @@ def test_a_child_that_ended_with_its_worker_is_followed_by_the_sweeper(shop: Wor
     shop.clock.advance(QUIET_S)
     sweeper(shop).sweep()
     assert sync(shop).receipt is not None
-    assert sync(shop).expires_at == children(shop)[ExportType.CONTACTS].expires_at is not None
+    assert sync(shop).expires_at == children(shop)[CONTACTS].expires_at is not None
 
 
 def test_a_sync_whose_end_a_worker_took_with_it_gets_it_from_the_sweeper(shop: Workshop) -> None:
-    syncer(shop).start(add_sync(shop, ExportType.CONTACTS))
+    syncer(shop).start(add_sync(shop, CONTACTS))
     work(shop)
     shop.jobs.reopen(sync(shop))
     shop.jobs.follow("s1")  # and is killed
@@ -296,7 +294,7 @@ def test_a_sync_whose_end_a_worker_took_with_it_gets_it_from_the_sweeper(shop: W
 
 
 def test_a_retry_that_was_interrupted_leaves_a_sync_that_is_as_its_children_are(shop: Workshop) -> None:
-    syncer(shop).start(add_sync(shop, ExportType.CONTACTS))
+    syncer(shop).start(add_sync(shop, CONTACTS))
     control(shop).cancel("s1", account_id="a1")
     shop.jobs.reopen(sync(shop))  # and is killed
     shop.clock.advance(LOST_S + 1)
@@ -324,7 +322,7 @@ def test_children_that_were_left_over_remove_themselves_without_a_call(shop: Wor
 
 
 def test_a_child_that_is_at_work_when_its_sync_is_deleted_stops_and_goes(shop: Workshop) -> None:
-    syncer(shop).start(add_sync(shop, ExportType.CONTACTS))
+    syncer(shop).start(add_sync(shop, CONTACTS))
     child_id = shop.queue.take().job_id
     delete = partial(shop.jobs.start_removal, sync(shop))
     source = Interrupted(shop.source, after_call=1, happening=delete)
@@ -342,7 +340,7 @@ def test_a_retry_gives_a_refused_token_another_chance(shop: Workshop, which: str
     refusal = Refusal(reason="revoked", since=shop.clock(), asked_at=shop.clock(), token="print", client_id="app")
     connections = InMemoryConnectionStore()
     connections.refuse("a1", "u1", refusal)
-    syncer(shop).start(add_sync(shop, ExportType.CONTACTS))
+    syncer(shop).start(add_sync(shop, CONTACTS))
     child_id = shop.queue.take().job_id
     held = shop.jobs.claim(child_id, worker="w1", lease_s=LEASE_S, at=shop.clock())
     assert held is not None
@@ -357,17 +355,17 @@ def test_a_retry_gives_a_refused_token_another_chance(shop: Workshop, which: str
 
 
 def test_the_pages_of_all_children_stay_when_one_of_them_is_retried(shop: Workshop) -> None:
-    syncer(shop).start(add_sync(shop, ExportType.CONTACTS, ExportType.DEALS))
+    syncer(shop).start(add_sync(shop, CONTACTS, DEALS))
     shop.exporter().run_slice(shop.queue.take().job_id)
-    control(shop).cancel(children(shop)[ExportType.DEALS].job_id, account_id="a1")
+    control(shop).cancel(children(shop)[DEALS].job_id, account_id="a1")
     shop.queue.take()
-    contacts = children(shop)[ExportType.CONTACTS]
+    contacts = children(shop)[CONTACTS]
     assert shop.pages.expiries(contacts.job_id) == {contacts.expires_at} != {None}
 
     control(shop).retry("s1", account_id="a1")
     shop.clock.advance(10)
     work(shop)
 
-    again = children(shop)[ExportType.CONTACTS]
+    again = children(shop)[CONTACTS]
     assert again.expires_at == shop.clock() + TTL
     assert shop.pages.expiries(again.job_id) == {again.expires_at}

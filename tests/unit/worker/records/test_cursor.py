@@ -28,10 +28,10 @@ from worker.jobs.totals import ExportTotals
 from worker.lifecycle.actions import JobActions
 from worker.records.cursor import Cursor, goes_back
 from worker.records.page import read_page, record_ids, without_repeat
-from worker.records.types import ExportType
+from worker.records.types import CONTACTS
 from worker.settings import WorkerSettings
 
-CONTACTS = 40
+COUNT = 40
 FORMS: list[tuple[CursorForm, DatedCursorForm]] = list(
     itertools.product(get_args(CursorForm), get_args(DatedCursorForm))
 )
@@ -66,7 +66,7 @@ class World:
     def account(self, **settings: Any) -> None:  # noqa: ANN401 - an account's
         """Set up contacts many of whose ids are consecutive: there an offset that is off by one loses a record."""
         settings = {"id_strides": {"contacts": 2}, **settings}
-        self.shop.hubspot.add_account(HUB, records={"contacts": CONTACTS}, rate_limit=0, **settings)
+        self.shop.hubspot.add_account(HUB, records={"contacts": COUNT}, rate_limit=0, **settings)
 
     def forms(self, form: CursorForm, dated_form: DatedCursorForm = "last_id_plus_1", **settings: Any) -> None:  # noqa: ANN401
         self.account(cursor_forms={"contacts": form}, dated_cursor_form=dated_form, **settings)
@@ -120,7 +120,7 @@ def test_every_form_gives_every_record_once_and_its_last_page_is_no_stuck_cursor
     world.finish(world.legacy, pages_a_slice=2 if page_size > 1 else 100)
 
     world.require_whole()
-    assert world.shop.calls() == -(-CONTACTS // page_size)
+    assert world.shop.calls() == -(-COUNT // page_size)
 
 
 @pytest.mark.parametrize("offset", [{"vid-offset": 0}, {"vid-offset": None}, {}])
@@ -320,11 +320,11 @@ def page(*ids: int | None) -> bytes:
 def test_only_a_repeat_of_the_very_record_before_is_dropped(
     ids: list[int | None], last_id: int | None, left: list[int | None]
 ) -> None:
-    given = read_page(ExportType.CONTACTS, page(*ids))
+    given = read_page(CONTACTS, page(*ids))
 
-    found, found_ids = without_repeat(ExportType.CONTACTS, given, last_id=last_id)
+    found, found_ids = without_repeat(CONTACTS, given, last_id=last_id)
 
-    assert (record_ids(ExportType.CONTACTS, found.body), list(found_ids), found.records) == (left, left, len(left))
+    assert (record_ids(CONTACTS, found.body), list(found_ids), found.records) == (left, left, len(left))
     assert (found.has_more, found.offset) == (True, 9)
 
 

@@ -22,9 +22,7 @@ from worker.hubspot.dated_records import RECORD_WRITERS
 from worker.hubspot.endpoints import Endpoint, legacy_endpoints
 from worker.hubspot.transport import Transport
 from worker.records.crm_api import CrmApi
-from worker.records.page import ids_of, read_page, record_ids, without_first_record
-from worker.records.registry import (
-    OBJECT_TYPES,
+from worker.records.object_type import (
     ChangeFeed,
     DatedList,
     LegacyList,
@@ -32,7 +30,9 @@ from worker.records.registry import (
     PageFormat,
     RecordShape,
 )
-from worker.records.types import ExportType
+from worker.records.page import ids_of, read_page, record_ids, without_first_record
+from worker.records.registry import OBJECT_TYPES
+from worker.records.types import DOCUMENTED_TYPES
 from worker.settings import WorkerSettings
 
 ROOT = Path(__file__).parents[4]
@@ -48,6 +48,7 @@ NAMES_TYPES_ITSELF = {
 
 TICKETS = ObjectType(
     name="tickets",
+    type_id="0-5",
     page=PageFormat(list_key="ticketRows", more_key="hasMore", offset_key="offset", most_records=50),
     id_path=("ticket", "key", "id"),
     scopes=("tickets",),
@@ -56,6 +57,7 @@ TICKETS = ObjectType(
         query="properties=subject",
         count_parameter="size",
         offset_parameter="from",
+        properties_parameter="properties",
         feed=ChangeFeed(path="/tickets/v1/tickets/recent", list_key="results", gives_all_properties=True),
     ),
     dated=DatedList(path="0-5", shape=RecordShape.DEAL, properties=("hs_ticket_id",)),
@@ -70,7 +72,7 @@ def tickets(monkeypatch: pytest.MonkeyPatch) -> ObjectType:
 
 
 def test_every_type_that_can_be_asked_for_is_declared_under_its_name_and_no_other() -> None:
-    assert [each.value for each in ExportType] == list(OBJECT_TYPES)
+    assert list(DOCUMENTED_TYPES) == list(OBJECT_TYPES)
     assert all(name == each.name for name, each in OBJECT_TYPES.items())
 
 
@@ -107,7 +109,7 @@ def test_a_table_begins_with_the_type_s_id(known: ObjectType, tickets: ObjectTyp
 @pytest.mark.parametrize("known", OBJECT_TYPES.values(), ids=lambda each: each.name)
 def test_a_type_s_list_is_where_its_setting_says_and_its_feed_beside_it(known: ObjectType) -> None:
     address = urlsplit(SETTINGS.list_address(known.name))
-    assert (address.path, address.query) == (known.legacy.path, known.legacy.query)
+    assert (address.path, address.query) == (known.legacy_list.path, known.legacy_list.query)
     assert legacy_endpoints(SETTINGS)[known.name].url == address.geturl()
 
 
@@ -119,7 +121,7 @@ def test_a_further_type_is_asked_for_and_read_as_it_is_declared(api: CrmApi, tic
     path, asked, fetched = _fetched(query, legacy if api is CrmApi.LEGACY else dated)
 
     assert (path, asked) == {
-        CrmApi.LEGACY: (tickets.legacy.path, [("properties", "subject"), ("size", "50"), ("from", "7")]),
+        CrmApi.LEGACY: (tickets.legacy_list.path, [("properties", "subject"), ("size", "50"), ("from", "7")]),
         CrmApi.DATED: (
             "/crm/objects/2026-09/0-5",
             [("limit", "50"), ("after", "7"), ("properties", "hs_ticket_id,subject")],
@@ -135,20 +137,22 @@ def test_a_further_type_s_feed_is_read_as_it_is_declared(tickets: ObjectType) ->
 
     path, _, fetched = _fetched(PageQuery(export_type=tickets.name, count=50, offset=None, feed=feed), answer)
 
-    assert path == tickets.legacy.feed.path
+    assert path == tickets.legacy_list.feed.path
     assert record_ids(tickets.name, fetched.page.body) == [1301]
     assert fetched.total == 20
 
 
 def _fetched(query: PageQuery, answer: object) -> tuple[str, list[tuple[str, str]], FetchedPage]:
     known = OBJECT_TYPES[query.export_type]
-    url = f"{HUBAPI}{known.legacy.path}?{known.legacy.query}"
-    endpoint = Endpoint(url=url, count_name=known.legacy.count_parameter, offset_name=known.legacy.offset_parameter)
+    url = f"{HUBAPI}{known.legacy_list.path}?{known.legacy_list.query}"
+    endpoint = Endpoint(
+        url=url, count_name=known.legacy_list.count_parameter, offset_name=known.legacy_list.offset_parameter
+    )
     transport, endpoints = Transport(), {**legacy_endpoints_of_settings(), known.name: endpoint}
     dated = DatedClient(transport=transport, objects_url=SETTINGS.hubspot_objects_endpoint, legacy=endpoints)
     client: CrmSource = CrmClient(legacy=LegacyClient(transport=transport, endpoints=endpoints), dated=dated)
     with responses.RequestsMock() as hubspot:
-        path = known.legacy.feed.path if query.feed is not None else known.legacy.path
+        path = known.legacy_list.feed.path if query.feed is not None else known.legacy_list.path
         path = f"/crm/objects/2026-09/{known.dated.path}" if query.api is CrmApi.DATED else path
         hubspot.get(HUBAPI + path, json=answer)
         fetched = client.fetch_page(query, SecretStr("token"))
@@ -177,6 +181,9 @@ def test_everything_that_is_declared_is_asked_for(declaration: type) -> None:
     assert {each.name for each in fields(declaration)} <= asked
 
 
+_CONSTANTS = {each.upper() for each in DOCUMENTED_TYPES}
+
+
 def _modules() -> Iterator[Path]:
     for package in ("worker", "api_shim"):
         yield from (ROOT / package).rglob("*.py")
@@ -184,10 +191,10 @@ def _modules() -> Iterator[Path]:
 
 def _names_of_types(module: ast.Module) -> Iterator[ast.expr]:
     for node in ast.walk(module):
-        if isinstance(node, ast.Constant) and node.value in {*ExportType}:
+        if isinstance(node, ast.Constant) and node.value in {*OBJECT_TYPES}:
             yield node
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "ExportType":
-            yield from [node] if node.attr in ExportType.__members__ else []
+        if isinstance(node, ast.Name) and node.id in _CONSTANTS:
+            yield node
 
 
 def _paths(record: object, at: str = "") -> list[str]:

@@ -20,7 +20,7 @@ from worker.jobs.status import JobKind, JobStatus, Line
 from worker.jobs.totals import ExportTotals
 from worker.jobs.webhook import Webhook
 from worker.lifecycle.caps import Level, StoredBytesCap
-from worker.records.types import ExportType
+from worker.records.types import DEALS
 from worker.schedules.dispatcher import Dispatcher
 from worker.schedules.interfaces import SyncQueue
 from worker.schedules.schedule import Overlap, RunCounts, Schedule
@@ -96,7 +96,7 @@ class Office:
             account_id=account_id,
             owner="u1",
             timetable=timetable,
-            types=(ExportType.DEALS,),
+            types=(DEALS,),
             overlap=overlap,
             webhook=webhook,
             created_at=self.clock(),
@@ -138,7 +138,7 @@ def test_a_schedule_that_is_due_starts_a_sync_of_its_account(office: Office) -> 
     [sync] = office.jobs.all
     assert (sync.kind, sync.account_id, sync.owner) == (JobKind.SYNC, "a1", "u1")
     assert sync.sync is not None
-    assert (sync.sync.types, sync.sync.schedule_id, sync.sync.scheduled_for) == ((ExportType.DEALS,), "s-a1", at)
+    assert (sync.sync.types, sync.sync.schedule_id, sync.sync.scheduled_for) == ((DEALS,), "s-a1", at)
     assert sync.webhook == Webhook(url="https://example.test")
     assert office.queue.published == [[sync]]
     assert (office.schedule().last_job_id, office.schedule().last_run_at) == (sync.job_id, at)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.records.types import ExportType
+from worker.records.types import DEALS
 from worker.schedules.schedule import CATCH_UP, Overlap, RunCounts, Schedule, Turn, jitter_of
 from worker.schedules.timetable import Timetable
 
@@ -29,7 +29,7 @@ def schedule(
         account_id="a1",
         owner="u1",
         timetable=timetable,
-        types=(ExportType.DEALS,),
+        types=(DEALS,),
         overlap=overlap,
         jitter_s=jitter_s,
         is_enabled=is_enabled,

@@ -20,7 +20,7 @@ from worker.export.interfaces import CrmSource, FetchedPage, PageQuery
 from worker.jobs.status import JobStatus
 from worker.records.crm_api import CrmApi
 from worker.records.page import read_page
-from worker.records.types import ExportType
+from worker.records.types import CONTACTS, NOTES
 
 LEGACY = "/contacts/v1"
 
@@ -79,7 +79,7 @@ def test_all_of_the_calls_that_meet_it_at_once_are_one_sighting(bench: Bench) ->
 
     bench.finish(api="auto")
 
-    known = bench.shop.gone_lists.find("a1", ExportType.CONTACTS)
+    known = bench.shop.gone_lists.find("a1", CONTACTS)
     assert known is not None
     assert known.since == known.last_seen_at
 
@@ -117,18 +117,18 @@ def test_under_the_legacy_setting_it_ends_the_export(bench: Bench) -> None:
     bench.finish(api="legacy")
 
     assert (bench.job.status, bench.job.api) == (JobStatus.FAILED, CrmApi.LEGACY)
-    assert bench.shop.gone_lists.find("a1", ExportType.CONTACTS) is None
+    assert bench.shop.gone_lists.find("a1", CONTACTS) is None
 
 
 def test_a_lane_that_has_a_page_takes_a_sighting_back(bench: Bench) -> None:
     bench.run(api="auto", limits=SliceLimits(pages=IN_LANES // LANES))
-    bench.shop.gone_lists.sight("a1", ExportType.CONTACTS, status=404, message="resource not found")
+    bench.shop.gone_lists.sight("a1", CONTACTS, status=404, message="resource not found")
 
     bench.finish(api="auto")
 
     bench.require_whole()
     assert bench.receipt.api == ("legacy",)
-    assert bench.shop.gone_lists.find("a1", ExportType.CONTACTS) is None
+    assert bench.shop.gone_lists.find("a1", CONTACTS) is None
 
 
 def test_an_absent_database_ends_the_slice_with_nothing_lost(bench: Bench) -> None:
@@ -158,7 +158,7 @@ class NotesAtFirst:
         if query.api is CrmApi.LEGACY or len(notes) == len(body["results"]):
             return fetched
         last = msgspec.json.encode(body | {"results": notes, "hasMore": False})
-        return replace(fetched, page=read_page(ExportType.NOTES, last))
+        return replace(fetched, page=read_page(NOTES, last))
 
 
 @pytest.mark.parametrize(("seed", "part"), [*enumerate([0.3, 0.6, 1.0] * 3)])
@@ -171,7 +171,7 @@ def test_engagements_that_were_read_stay_and_all_notes_that_are_left_come_with_a
     shop.hubspot.fail_next("not_found", path="/engagements/v1", after=IN_LANES + dice.randrange(25), times=None)
     last_id = shop.hubspot.accounts[HUB].records["engagements"].ids()[int(part * RECORDS) - 1]
     source = NotesAtFirst(shop.source, last_id)
-    job_id = shop.add_job(page_size=PAGE, export_type=ExportType.NOTES)
+    job_id = shop.add_job(page_size=PAGE, export_type=NOTES)
     tasks = HeldTasks(dice, on_pause=shop.clock.advance)
 
     for _ in range(9):
@@ -183,7 +183,7 @@ def test_engagements_that_were_read_stay_and_all_notes_that_are_left_come_with_a
     assert receipt is not None
     assert (receipt.api[0], receipt.complete, job.api) == ("legacy", False, CrmApi.DATED)
     assert "notes" in (receipt.incomplete_because or "")
-    found = shop.pages.read(job_id, ExportType.NOTES, start=0, limit=RECORDS).records
+    found = shop.pages.read(job_id, NOTES, start=0, limit=RECORDS).records
     kinds = {each["id"]: each["type"] for each in (msgspec.json.decode(record)["engagement"] for record in found)}
     assert len(kinds) == len(found) == receipt.distinct_ids == job.progress.records
     assert set(kinds.values()) > {"NOTE"}
@@ -192,7 +192,7 @@ def test_engagements_that_were_read_stay_and_all_notes_that_are_left_come_with_a
 
 def dated_notes(shop: Workshop, source: CrmSource) -> set[int]:
     """Return the ids of all notes, read from the dated API."""
-    job_id = shop.add_job(export_type=ExportType.NOTES, job_id="all notes")
+    job_id = shop.add_job(export_type=NOTES, job_id="all notes")
     shop.exporter(api="dated", source=source).run_slice(job_id)
-    found = shop.pages.read(job_id, ExportType.NOTES, start=0, limit=RECORDS).records
+    found = shop.pages.read(job_id, NOTES, start=0, limit=RECORDS).records
     return {msgspec.json.decode(record)["engagement"]["id"] for record in found}

@@ -21,7 +21,7 @@ from worker.current_copy.record import Shown
 from worker.export.context import SliceLimits
 from worker.jobs.job import Job
 from worker.jobs.status import JobStatus
-from worker.records.types import CopyId, ExportType
+from worker.records.types import CONTACTS, CopyId
 
 PAGE = 5
 RUNS = range(24)
@@ -68,7 +68,7 @@ class Run:
 
     def results(self) -> list[tuple[int, int]]:
         """Return what who reads the results finds: ids, and how often each contact had been changed."""
-        found = self.shop.pages.read(self.job_id, ExportType.CONTACTS, start=0, limit=10**6)
+        found = self.shop.pages.read(self.job_id, CONTACTS, start=0, limit=10**6)
         return [(record["vid"], record["version"]) for record in map(msgspec.json.decode, found.records)]
 
 
@@ -106,7 +106,7 @@ def test_every_record_is_there_once_as_it_was_at_some_moment_of_the_export(run: 
     assert (proof.offsets.closed, job.lanes, run.is_shrinking) == (True, None, False)
     if run.is_sync:
         copied = run.shop.records.read(
-            CopyId(account_id="a1", export_type=ExportType.CONTACTS),
+            CopyId(account_id="a1", export_type=CONTACTS),
             shown=Shown.LIVING,
             since=None,
             after=None,

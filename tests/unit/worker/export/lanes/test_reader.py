@@ -30,7 +30,7 @@ from worker.jobs.status import JobStatus
 from worker.lifecycle.actions import JobActions
 from worker.rate_limit.interfaces import Reservation
 from worker.records.page import Page, read_page, record_ids, split_records
-from worker.records.types import ExportType
+from worker.records.types import CONTACTS
 
 LANES = 6
 PAGES, PAGE = 60, 8
@@ -91,7 +91,7 @@ class Bench:
 
     def readable_ids(self) -> list[int]:
         """Return the ids of what the job's results hold now."""
-        found = self.shop.pages.read("j1", ExportType.CONTACTS, start=0, limit=self.job.readable)
+        found = self.shop.pages.read("j1", CONTACTS, start=0, limit=self.job.readable)
         return [msgspec.json.decode(record)["vid"] for record in found.records]
 
     @property
@@ -305,7 +305,7 @@ def test_pages_that_repeat_the_record_before_them_are_stored_without_it(bench: B
 
     def with_the_one_before(query: PageQuery, fetched: FetchedPage) -> FetchedPage:
         before = {place_in(query)} & set(ids)
-        return replace(fetched, page=page_of([*before, *record_ids(ExportType.CONTACTS, fetched.page.body)], fetched))
+        return replace(fetched, page=page_of([*before, *record_ids(CONTACTS, fetched.page.body)], fetched))
 
     ids = bench.shop.ids_in_hubspot()
     bench.changed |= dict.fromkeys(range(2, 200), with_the_one_before)
@@ -319,15 +319,15 @@ def test_pages_that_repeat_the_record_before_them_are_stored_without_it(bench: B
 def page_of(ids: Sequence[int | None], fetched: FetchedPage) -> Page:
     page = fetched.page
     body = {"contacts": [{"vid": vid} for vid in ids], "has-more": page.has_more, "vid-offset": page.offset}
-    return read_page(ExportType.CONTACTS, msgspec.json.encode(body))
+    return read_page(CONTACTS, msgspec.json.encode(body))
 
 
 def reversed_page(_query: PageQuery, fetched: FetchedPage) -> FetchedPage:
-    records = [msgspec.Raw(record) for record in split_records(ExportType.CONTACTS, fetched.page.body)]
+    records = [msgspec.Raw(record) for record in split_records(CONTACTS, fetched.page.body)]
     body = msgspec.json.encode(
         {"contacts": records[::-1], "has-more": fetched.page.has_more, "vid-offset": fetched.page.offset}
     )
-    return replace(fetched, page=read_page(ExportType.CONTACTS, body))
+    return replace(fetched, page=read_page(CONTACTS, body))
 
 
 @pytest.mark.parametrize("form", ["last_id"])
@@ -711,7 +711,7 @@ def test_a_record_that_is_erased_meanwhile_is_in_no_page_that_any_lane_counts(be
 
     def look() -> None:
         limit = jobs.get("j1", account_id="a1").readable
-        found = bench.shop.pages.read("j1", ExportType.CONTACTS, start=0, limit=limit).records
+        found = bench.shop.pages.read("j1", CONTACTS, start=0, limit=limit).records
         assert set(erased).isdisjoint(msgspec.json.decode(record)["vid"] for record in found)
 
     bench.after_call[call] = erase

@@ -26,7 +26,7 @@ from worker.errors import (
 from worker.hubspot.oauth.token_addresses import TokenAddresses
 from worker.hubspot.oauth.token_information import TokenInfoClient
 from worker.hubspot.transport import Transport
-from worker.records.types import ExportType
+from worker.records.types import CONTACTS, DEALS, DOCUMENTED_TYPES
 from worker.telemetry.logs import configure_logs
 
 INFO = f"{HUBSPOT_URL}/oauth/v1/access-tokens"
@@ -73,20 +73,20 @@ def test_a_scope_that_is_missing_is_named_by_type(any_world: AccountWorld) -> No
     any_world.hubspot.accounts[HUB].change({"scopes": ["oauth", "content"]})
     any_world.store_token()
 
-    missing = any_world.introspector.missing("a1", "u1", [ExportType.CONTACTS, ExportType.DEALS])
+    missing = any_world.introspector.missing("a1", "u1", [CONTACTS, DEALS])
 
-    assert missing == {ExportType.DEALS: ("crm.objects.deals.read",)}
+    assert missing == {DEALS: ("crm.objects.deals.read",)}
 
 
 def test_scopes_that_were_granted_since_are_seen_with_the_next_token(any_world: AccountWorld) -> None:
     any_world.hubspot.accounts[HUB].change({"scopes": ["oauth"]})
     any_world.store_token()
-    assert any_world.introspector.missing("a1", "u1", [ExportType.DEALS]) != {}
+    assert any_world.introspector.missing("a1", "u1", [DEALS]) != {}
 
     any_world.hubspot.accounts[HUB].change({"scopes": ["oauth", "crm.objects.deals.read"]})
     any_world.clock.advance(1800)
 
-    assert any_world.introspector.missing("a1", "u1", [ExportType.DEALS]) == {}
+    assert any_world.introspector.missing("a1", "u1", [DEALS]) == {}
 
 
 def test_an_access_token_that_hubspot_has_ended_is_renewed_once(any_world: AccountWorld) -> None:
@@ -107,7 +107,7 @@ def test_what_stands_in_the_way_is_said_by_kind(any_world: AccountWorld) -> None
     any_world.store_token()
     any_world.hubspot.fail_next("unavailable", type="token-info")
     with pytest.raises(RetryableHubSpotError):
-        any_world.introspector.missing("a1", "u1", list(ExportType))
+        any_world.introspector.missing("a1", "u1", list(DOCUMENTED_TYPES))
 
     any_world.store_token(is_live=False)
     any_world.hubspot.tokens.revoke(HUB)
@@ -136,7 +136,7 @@ def test_scopes_that_hubspot_does_not_tell_are_not_missing_and_asked_for_again(w
     world.store_token()
     world.hubspot.fail_next(status=200, body={"hub_id": 5}, type="token-info", times=2)
 
-    assert [world.introspector.missing("a1", "u1", list(ExportType)) for _ in range(2)] == [{}, {}]
+    assert [world.introspector.missing("a1", "u1", list(DOCUMENTED_TYPES)) for _ in range(2)] == [{}, {}]
 
     assert len(world.calls("token-info")) == 2
 
