@@ -1,6 +1,6 @@
 """HubSpot accounts (portals): the settings, records, rate meters and counters of each."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated, Literal, TypedDict
 
 import msgspec
@@ -11,10 +11,14 @@ from sandbox.fake_hubspot.oauth.token_answers import TokenShape
 from sandbox.fake_hubspot.records.cursors import CursorForm, FinalCursor, ListOrder
 from sandbox.fake_hubspot.records.oddities import OddEnvelope, OddRecord
 from sandbox.fake_hubspot.records.record_counts import TYPES, RecordSet
+from sandbox.fake_hubspot.records.registry import record_types
 from sandbox.fake_hubspot.records.renderer import Renderer, Templates
+from sandbox.fake_hubspot.records.shape import RecordType
 
 OAuthVersion = Literal["v1", "v3", "2026-03", "2026-09"]
 RecordTypeName = Literal["contacts", "companies", "deals", "engagements"]
+"""The types that the legacy API has; `records` takes every other one besides."""
+Counts = Mapping[RecordTypeName, int] | Mapping[str, int]
 Natural = Annotated[int, msgspec.Meta(ge=0)]
 Seconds = Annotated[float, msgspec.Meta(ge=0)]
 DatedCursorForm = Literal["last_id_plus_1", "next_id"]
@@ -22,7 +26,7 @@ DEFAULT_SCOPES = (
     *("oauth", "crm.objects.contacts.read", "crm.objects.companies.read", "crm.objects.deals.read"),
     "sales-email-read",
 )
-FIXED = frozenset({"hub_id", "records", "seed", "id_strides"})
+FIXED = frozenset({"hub_id", "records", "custom_objects", "links", "seed", "id_strides"})
 """Settings that PATCH refuses: the records are derived from them."""
 _MS = 1000
 
@@ -34,11 +38,20 @@ class AccountSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     refresh_token: str = ""
     """Default: `refresh-{hub_id}`."""
     scopes: tuple[str, ...] = DEFAULT_SCOPES
-    records: dict[RecordTypeName, Natural] = {}
-    """Number of records by type; 0 for missing types."""
+    records: dict[str, Natural] = {}
+    """Number of records by type, those of custom objects by their plain names; 0 for missing types.
+
+    Notes, calls, e-mails, meetings and tasks are engagements.
+    """
+    custom_objects: tuple[Annotated[str, msgspec.Meta(pattern="^[a-z][a-z0-9_]*$")], ...] = ()
+    """Plain names of the account's own types, such as `cars`; the first is 2-1001 and `p{hub_id}_cars`."""
+    more_properties: dict[str, Natural] = {}
+    """Number of generated properties by type, `custom_0001` and so on, of all of HubSpot's types."""
+    links: dict[str, dict[str, Natural]] = {}
+    """How many records of another type each record is associated with, by type and other type."""
     seed: int | None = None
     """Accounts with the same seed have the same record ids; default: the hub_id."""
-    id_strides: dict[RecordTypeName, Annotated[int, msgspec.Meta(ge=1)]] = {}
+    id_strides: dict[str, Annotated[int, msgspec.Meta(ge=1)]] = {}
     """Mean distance of record ids by type; 1: contiguous. Default: as in real portals."""
     user_id: int = 7
     client_id: str | None = None
@@ -86,15 +99,24 @@ class AccountSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     information_tells_portal: bool = True
     """Whether the introspection of a token contains `hub_id`."""
 
+    def __post_init__(self) -> None:
+        known = {*TYPES, *self.custom_objects}
+        for name, by_type in (("records", self.records), ("id_strides", self.id_strides)):
+            if unknown := set(by_type) - known:
+                raise ValueError(f"Invalid type {min(unknown)!r} - at `$.{name}`")
+
 
 class AccountOptions(TypedDict, total=False):
     """`AccountSettings` as keyword arguments."""
 
     refresh_token: str
     scopes: tuple[str, ...]
-    records: dict[RecordTypeName, int]
+    records: Counts
+    custom_objects: tuple[str, ...]
+    more_properties: Mapping[str, int]
+    links: Mapping[str, Mapping[str, int]]
     seed: int | None
-    id_strides: dict[RecordTypeName, int]
+    id_strides: Counts
     user_id: int
     client_id: str | None
     client_secret: str | None
@@ -131,13 +153,15 @@ class Account:
         self.records = {
             name: RecordSet(
                 name,
-                count=settings.records.get(name, 0),  # type: ignore[call-overload]  # TYPES
+                count=settings.records.get(name, 0),
                 seed=seed,
-                stride=settings.id_strides.get(name),  # type: ignore[call-overload]
+                stride=settings.id_strides.get(name),
             )
-            for name in TYPES
+            for name in (*TYPES, *settings.custom_objects)
         }
-        self.renderer = Renderer(settings.hub_id, self.records, templates)
+        self.renderer = Renderer(
+            settings.hub_id, self.records, templates, record_types(settings.hub_id, settings.custom_objects)
+        )
         self.renderer.odd = settings.odd_records
         self.meter = Meter()
         self.search_meter = Meter()
@@ -146,6 +170,19 @@ class Account:
     @property
     def hub_id(self) -> int:
         return self.settings.hub_id
+
+    @property
+    def record_types(self) -> Mapping[str, RecordType]:
+        """All types by name: legacy engagements, those of the dated API, and custom objects by their plain names."""
+        return self.renderer.record_types
+
+    def find_type(self, alias: str) -> RecordType | None:
+        """Return the type that the dated API knows by a name or number, such as `notes`, `0-46` or `p_cars`."""
+        return next((each for each in self.record_types.values() if each.dated_number and alias in each.aliases), None)
+
+    def members(self, record_type: RecordType, *, after: int = 0) -> Iterator[int]:
+        """Return the indexes of the records of a type whose ids are greater than `after`, ascending."""
+        return self.renderer.members(record_type, self.records[record_type.record_set].after(after))
 
     def lag(self, type_: str, *, at: float) -> Callable[[int], bool] | None:
         """Return a predicate on indexes: is the record listed at `at` (epoch seconds)? None: all records are."""

@@ -65,5 +65,7 @@ def _refuse_search_rate(call: Call) -> Answer | None:
 
 
 def _refuse_scopes(call: Call, scopes: tuple[str, ...]) -> Answer | None:
-    granted = set(call.owner.settings.scopes).intersection(scopes)
-    return None if granted else errors.missing_scopes(call, scopes)
+    granted, needs = set(call.owner.settings.scopes), call.route.needs if call.route else ()
+    if not granted.intersection(scopes):
+        return errors.missing_scopes(call, scopes)
+    return None if granted.issuperset(needs) else errors.missing_scopes(call, needs)

@@ -45,5 +45,7 @@ class Route:
     name: str
     answer: Callable[[Call], Answer]
     scopes: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
+    """Scopes that the access token needs besides, all of them."""
     is_search: bool = False
     """Searches have their own rate limit and do not count towards the other."""

@@ -1,10 +1,11 @@
 """The routing table of HubSpot's API."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from itertools import product
 
 from sandbox.fake_hubspot import errors
 from sandbox.fake_hubspot.call import Call, Route
-from sandbox.fake_hubspot.crm.dated_lists import DATED_LISTS, VERSIONS
+from sandbox.fake_hubspot.crm.dated_lists import DATED_LISTS, VERSIONS, DatedList
 from sandbox.fake_hubspot.crm.feeds import LEGACY_FEEDS
 from sandbox.fake_hubspot.crm.legacy_lists import LEGACY_LISTS
 from sandbox.fake_hubspot.crm.metadata import metadata_routes
@@ -38,20 +39,18 @@ def build_routes(oauth: OAuth, introspection: Introspection) -> Routes:
     consent = {AUTHORIZE_PATH: {"GET": Route("authorize", oauth.authorize)}}
     lists = (*LEGACY_LISTS, *LEGACY_FEEDS)
     legacy = {each.path: {"GET": Route(each.type, each.answer, each.scopes)} for each in lists}
-    dated = {
-        f"{version}/{alias}": {"GET": Route(each.name, each.answer, each.scopes)}
-        for version in VERSIONS
-        for each in DATED_LISTS
-        for alias in each.aliases
-    }
-    searches = {
-        f"{version}/{alias}/search": {"POST": Route("search", each.search, each.scopes, is_search=True)}
-        for version in VERSIONS
-        for each in DATED_LISTS
-        for alias in each.aliases
-    }
     below = {f"{version}/": {"GET": Route("objects", _unknown_objects, ("oauth",))} for version in VERSIONS}
-    return {**tokens, **information, **consent, **legacy, **dated, **searches, **below, **metadata_routes()}
+    return {**tokens, **information, **consent, **legacy, **object_routes(DATED_LISTS), **below, **metadata_routes()}
+
+
+def object_routes(lists: Iterable[DatedList]) -> Routes:
+    """Return the routes of these types in every version: those that all accounts have, or one's custom objects."""
+    routes: dict[str, Mapping[str, Route]] = {}
+    for version, each in product(VERSIONS, lists):
+        for path in (f"{version}/{alias}" for alias in each.aliases):
+            routes[path] = {"GET": each.route(each.answer)}
+            routes[f"{path}/search"] = {"POST": each.route(each.search, name="search", is_search=True)}
+    return routes
 
 
 def find_route(routes: Routes, path: str) -> Mapping[str, Route]:

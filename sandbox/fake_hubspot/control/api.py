@@ -18,7 +18,7 @@ from sandbox.fake_hubspot.parameters import InvalidIntegerError, integer
 CONTROL_PREFIX = "/__sandbox/"
 _T = TypeVar("_T")
 _ACCOUNT = r"accounts/(\d+)"
-_RECORDS = rf"{_ACCOUNT}/records/(\w+)"
+_RECORDS = rf"{_ACCOUNT}/records/([\w-]+)"
 
 
 class ControlApi:

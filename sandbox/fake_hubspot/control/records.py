@@ -5,12 +5,13 @@ import msgspec
 from sandbox.fake_hubspot.accounts import Account
 from sandbox.fake_hubspot.call import Call
 from sandbox.fake_hubspot.control.schemas import RecordChanges
-from sandbox.fake_hubspot.crm.dated_lists import DATED_LISTS
-from sandbox.fake_hubspot.crm.legacy_lists import LEGACY_LISTS
+from sandbox.fake_hubspot.crm.dated_lists import DatedList
+from sandbox.fake_hubspot.crm.legacy_lists import LEGACY_LISTS_BY_TYPE
 from sandbox.fake_hubspot.hubspot import HubSpot
 from sandbox.fake_hubspot.messages import Request
 from sandbox.fake_hubspot.parameters import integer
 from sandbox.fake_hubspot.records.record_counts import RecordSet
+from sandbox.fake_hubspot.records.shape import RecordType
 
 _MS = 1000
 
@@ -42,23 +43,30 @@ class ControlRecords:
     def one(self, request: Request, hub_id: str, type_: str, record_id: str) -> object:
         """Return one record as the list of its type renders it for the same query; `api=dated` for the dated list."""
         account = self._hubspot.accounts[int(hub_id)]
-        dated = request.first("api") == "dated" or type_ == "notes"
-        source = "engagements" if type_ == "notes" else type_
-        index = _record_set(account, source).index_of(int(record_id))
-        if index is None:
+        record_type = _record_type(account, type_)
+        index = account.records[record_type.record_set].index_of(int(record_id))
+        if index is None or not list(account.renderer.members(record_type, iter([index]))):
             raise KeyError(f"{type_} {record_id}")
         call = Call(request, self._hubspot.clock(), correlation_id="", request_id="", account=account)
-        lists = DATED_LISTS if dated else LEGACY_LISTS
-        shape = next(each.shown(call) for each in lists if each.type == source)
-        return msgspec.Raw(account.renderer.render(source, [index], shape)[0])
+        dated = request.first("api") == "dated" or record_type.legacy is None
+        shape = DatedList(record_type).shown(call) if dated else LEGACY_LISTS_BY_TYPE[type_].shown(call)
+        return msgspec.Raw(account.renderer.render(record_type.name, [index], shape)[0])
 
 
 def _ids(account: Account, type_: str, *, after: int) -> list[int]:
-    if type_ != "notes":
-        return _record_set(account, type_).ids(after=after)
-    record_set = account.records["engagements"]
-    return [record_set.id_at(index) for index in record_set.after(after) if account.renderer.is_note(index)]
+    if type_ in account.records:
+        return account.records[type_].ids(after=after)
+    record_type = _record_type(account, type_)
+    record_set = account.records[record_type.record_set]
+    return [record_set.id_at(index) for index in account.members(record_type, after=after)]
+
+
+def _record_type(account: Account, type_: str) -> RecordType:
+    found = account.record_types.get(type_) or account.find_type(type_)
+    if found is None:
+        raise KeyError(type_)
+    return found
 
 
 def _record_set(account: Account, type_: str) -> RecordSet:
-    return account.records[type_]
+    return account.records[type_ if type_ in account.records else _record_type(account, type_).record_set]

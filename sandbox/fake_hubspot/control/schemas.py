@@ -1,10 +1,10 @@
 """The bodies of the control API, besides account settings and fault plans."""
 
-from typing import Annotated
+from typing import Annotated, get_args
 
 import msgspec
 
-from sandbox.fake_hubspot.accounts import Account, Natural
+from sandbox.fake_hubspot.accounts import Account, Natural, RecordTypeName
 from sandbox.fake_hubspot.faults.plan import ScriptedFault
 
 
@@ -30,7 +30,8 @@ class CodeRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 def account_view(account: Account) -> dict[str, object]:
     """Return the settings of an account with its current record counts."""
-    counts = {name: len(record_set) for name, record_set in account.records.items()}
+    told = {*get_args(RecordTypeName), *account.settings.records, *account.settings.custom_objects}
+    counts = {name: len(record_set) for name, record_set in account.records.items() if record_set or name in told}
     return {**msgspec.to_builtins(account.settings), "records": counts}
 
 

@@ -1,6 +1,6 @@
 """The dated object lists, /crm/objects/2026-09/{type}: opaque string cursors and no unified engagement feed."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
 from urllib.parse import urlencode
@@ -8,10 +8,12 @@ from urllib.parse import urlencode
 import msgspec
 
 from sandbox.fake_hubspot import errors
-from sandbox.fake_hubspot.call import Call
+from sandbox.fake_hubspot.accounts import Account
+from sandbox.fake_hubspot.call import Call, Route
 from sandbox.fake_hubspot.messages import Answer, Request
 from sandbox.fake_hubspot.parameters import comma_lists, integer
-from sandbox.fake_hubspot.records.shape import Shape
+from sandbox.fake_hubspot.records.registry import RECORD_TYPES
+from sandbox.fake_hubspot.records.shape import RecordType, Shape
 
 VERSIONS = ("/crm/objects/2026-03", "/crm/objects/2026-09", "/crm/v3/objects")
 """Version 3 has the same contract as the dated versions."""
@@ -34,10 +36,25 @@ class _Search(msgspec.Struct, frozen=True, rename="camel"):
 class DatedList:
     """The list of one type; `after` includes the record that it names, and the last page has no `paging`."""
 
-    name: str
-    type: str
-    aliases: tuple[str, ...]
-    scopes: tuple[str, ...]
+    record_type: RecordType
+
+    @property
+    def name(self) -> str:
+        return self.record_type.name
+
+    @property
+    def aliases(self) -> tuple[str, ...]:
+        return self.record_type.aliases
+
+    def route(self, answer: Callable[[Call], Answer], *, name: str = "", is_search: bool = False) -> Route:
+        """Return a route that needs the scopes of the type."""
+        record_type = self.record_type
+        return Route(name or self.route_name, answer, record_type.scopes, record_type.needs, is_search=is_search)
+
+    @property
+    def route_name(self) -> str:
+        """Custom objects share one, because faults are scripted by names that are known."""
+        return self.name if self.name in RECORD_TYPES else "custom_objects"
 
     def answer(self, call: Call) -> Answer:
         """Return one page. Raises InvalidIntegerError."""
@@ -48,7 +65,7 @@ class DatedList:
             return errors.limit_too_large(call, limit, largest)
         after = integer(call.request, "after", default=0)
         found = [] if _is_true(call.request.first("archived")) else self._found(call, after, limit)
-        records = call.owner.renderer.render(self.type, found[:limit], shape)
+        records = call.owner.renderer.render(self.name, found[:limit], shape)
         body = b'{"results":[%s]%s}' % (b",".join(records), self._paging(call, found, limit))
         return Answer(200, body)
 
@@ -65,7 +82,7 @@ class DatedList:
         found, start = list(self._members(call, 0)), int(asked.after or 0)
         end = start + asked.limit
         records = call.owner.renderer.render(
-            self.type, found[start:end], replace(self.shown(call), properties=asked.properties)
+            self.name, found[start:end], replace(self.shown(call), properties=asked.properties)
         )
         paging = b',"paging":%s' % msgspec.json.encode({"next": {"after": str(end)}}) if end < len(found) else b""
         return Answer(200, b'{"total":%d,"results":[%s]%s}' % (len(found), b",".join(records), paging))
@@ -84,15 +101,14 @@ class DatedList:
 
     def _members(self, call: Call, after: int) -> Iterator[int]:
         account = call.owner
-        indexes = account.records[self.type].after(after - 1)
-        if (is_listed := account.lag(self.type, at=call.at)) is not None:
-            indexes = filter(is_listed, indexes)
-        return filter(account.renderer.is_note, indexes) if self.name == "notes" else indexes
+        indexes = account.members(self.record_type, after=after - 1)
+        is_listed = account.lag(self.record_type.record_set, at=call.at)
+        return indexes if is_listed is None else filter(is_listed, indexes)
 
     def _paging(self, call: Call, found: list[int], limit: int) -> bytes:
         if len(found) <= limit:
             return b""
-        record_set, form = call.owner.records[self.type], call.owner.settings.dated_cursor_form
+        record_set, form = call.owner.records[self.record_type.record_set], call.owner.settings.dated_cursor_form
         after = str(record_set.id_at(found[limit]) if form == "next_id" else record_set.id_at(found[limit - 1]) + 1)
         return b',"paging":%s' % msgspec.json.encode({"next": {"after": after, "link": _link(call.request, after)}})
 
@@ -107,9 +123,9 @@ def _link(request: Request, after: str) -> str:
     return f"https://api.hubapi.com{request.path}?{urlencode([*kept, ('after', after)])}"
 
 
-DATED_LISTS = (
-    DatedList("contacts", "contacts", ("contacts", "0-1"), ("crm.objects.contacts.read",)),
-    DatedList("companies", "companies", ("companies", "0-2"), ("crm.objects.companies.read",)),
-    DatedList("deals", "deals", ("deals", "0-3"), ("crm.objects.deals.read",)),
-    DatedList("notes", "engagements", ("notes", "0-46"), ("crm.objects.contacts.read",)),
-)
+DATED_LISTS = tuple(DatedList(each) for each in RECORD_TYPES.values() if each.dated_number)
+
+
+def custom_lists(account: Account) -> tuple[DatedList, ...]:
+    """Return the lists of an account's custom objects."""
+    return tuple(DatedList(account.record_types[name]) for name in account.settings.custom_objects)

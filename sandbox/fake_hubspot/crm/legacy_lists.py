@@ -170,3 +170,4 @@ LEGACY_LISTS = (
         shape=lambda _: Shape(associations=_LINKED_TYPES),
     ),
 )
+LEGACY_LISTS_BY_TYPE = {each.type: each for each in LEGACY_LISTS}

@@ -6,7 +6,6 @@ from sandbox.fake_hubspot.call import Call, Route
 from sandbox.fake_hubspot.crm.dated_lists import DATED_LISTS, DatedList
 from sandbox.fake_hubspot.messages import Answer
 from sandbox.fake_hubspot.records.dated_object import known_properties
-from sandbox.fake_hubspot.records.renderer import RECORD_TYPES
 
 _VERSIONS = ("/crm/properties/2026-03", "/crm/properties/2026-09", "/crm/v3/properties")
 _SCHEMAS = ("/crm/v3/schemas",)
@@ -14,7 +13,7 @@ _SCHEMAS = ("/crm/v3/schemas",)
 
 def metadata_routes() -> dict[str, dict[str, Route]]:
     properties = {
-        f"{version}/{alias}": {"GET": Route("properties", partial(_properties_of, each), each.scopes)}
+        f"{version}/{alias}": {"GET": each.route(partial(_properties_of, each), name="properties")}
         for version in _VERSIONS
         for each in DATED_LISTS
         for alias in each.aliases
@@ -24,7 +23,7 @@ def metadata_routes() -> dict[str, dict[str, Route]]:
 
 def _properties_of(listed: DatedList, _: Call) -> Answer:
     """Return the properties of a type; all are declared as text."""
-    names = sorted(known_properties(RECORD_TYPES[listed.type]))
+    names = sorted(known_properties(listed.record_type))
     described = [
         {"name": name, "label": name, "type": "string", "fieldType": "text", "archived": False} for name in names
     ]

@@ -54,6 +54,7 @@ COMPANIES = RecordType(
     properties=_properties,
     legacy=_legacy,
     links=lambda _: (),
+    scopes=("crm.objects.companies.read",),
     dated_singular="company",
     dated_number="0-2",
     dated_defaults=("createdate", "domain", "hs_lastmodifieddate", "hs_object_id", "name"),

@@ -116,6 +116,7 @@ CONTACTS = RecordType(
     properties=_properties,
     legacy=_legacy,
     links=lambda variant: ("companies",) if variant % 4 else (),
+    scopes=("crm.objects.contacts.read",),
     dated_singular="contact",
     dated_number="0-1",
     dated_defaults=("createdate", "email", "firstname", "hs_object_id", "lastmodifieddate", "lastname"),

@@ -50,6 +50,7 @@ DEALS = RecordType(
     properties=_properties,
     legacy=_legacy,
     links=_links,
+    scopes=("crm.objects.deals.read",),
     dated_singular="deal",
     dated_number="0-3",
     dated_defaults=(

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from itertools import islice
 from typing import NamedTuple
+from zlib import crc32
 
 from sandbox.fake_hubspot.records.ids import IdSeries, mix
 
@@ -12,7 +13,15 @@ SERIES = {
     "companies": (500_000_100, 1_013),
     "deals": (931_000_200, 769),
     "engagements": (3_400_000_300, 1_511),
+    "tickets": (712_000_400, 613),
+    "products": (1_210_000_500, 211),
+    "line_items": (1_320_000_600, 419),
+    "quotes": (5_100_000_700, 307),
+    "leads": (290_000_800, 503),
+    "communications": (6_200_000_900, 1_201),
+    "owners": (70_001_000, 97),
 }
+_SERIES_OF_CUSTOM_OBJECTS = (8_100_001_100, 331)
 TYPES = tuple(SERIES)
 _FIRST_CREATED_MS = 1_672_531_200_000  # 2023-01-01T00:00:00Z
 _CREATED_EVERY_MS = 60_000
@@ -35,9 +44,9 @@ class RecordSet:
     """
 
     def __init__(self, type_: str, *, count: int, seed: int, stride: int | None = None) -> None:
-        first, usual_stride = SERIES[type_]
+        first, usual_stride = SERIES.get(type_, _SERIES_OF_CUSTOM_OBJECTS)
         self.type = type_
-        self.seed = mix(seed, TYPES.index(type_))
+        self.seed = mix(seed, TYPES.index(type_) if type_ in SERIES else crc32(type_.encode()))
         self._ids = IdSeries(first=first, stride=stride or usual_stride, seed=self.seed)
         self._end = count
         self._count_at_start = count

@@ -1,21 +1,17 @@
 """Renders records as JSON bytes: a compiled template per content variant, filled with what differs."""
 
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sandbox.fake_hubspot.records.companies import COMPANIES
-from sandbox.fake_hubspot.records.contacts import CONTACTS
 from sandbox.fake_hubspot.records.dated_object import dated_object
-from sandbox.fake_hubspot.records.deals import DEALS
-from sandbox.fake_hubspot.records.engagements import ENGAGEMENTS, is_note
 from sandbox.fake_hubspot.records.oddities import OddRecord, odd_record
 from sandbox.fake_hubspot.records.record_counts import RecordFacts, RecordSet
-from sandbox.fake_hubspot.records.shape import VARIANTS, Shape
+from sandbox.fake_hubspot.records.registry import RECORD_TYPES
+from sandbox.fake_hubspot.records.shape import VARIANTS, RecordType, Shape
 from sandbox.fake_hubspot.records.template import Template
 
-RECORD_TYPES = {record_type.name: record_type for record_type in (CONTACTS, COMPANIES, DEALS, ENGAGEMENTS)}
 _SHAPES_KEPT = 64
 _ESCAPED_VARIANT = 5
 _LINK_SLOTS = {b"contact_id": "contacts", b"company_id": "companies", b"deal_id": "deals"}
@@ -25,12 +21,12 @@ class Templates:
     """An LRU cache of compiled templates by shape, shared by all accounts."""
 
     def __init__(self) -> None:
-        self._by_shape: OrderedDict[tuple[str, Shape], dict[int, Template]] = OrderedDict()
+        self._by_shape: OrderedDict[tuple[RecordType, Shape], dict[int, Template]] = OrderedDict()
 
-    def of(self, type_: str, shape: Shape) -> dict[int, Template]:
+    def of(self, record_type: RecordType, shape: Shape) -> dict[int, Template]:
         """Return the templates by variant; the caller adds missing ones."""
-        compiled = self._by_shape.setdefault((type_, shape), {})
-        self._by_shape.move_to_end((type_, shape))
+        compiled = self._by_shape.setdefault((record_type, shape), {})
+        self._by_shape.move_to_end((record_type, shape))
         if len(self._by_shape) > _SHAPES_KEPT:
             self._by_shape.popitem(last=False)
         return compiled
@@ -39,8 +35,15 @@ class Templates:
 class Renderer:
     """Renders the records of one account."""
 
-    def __init__(self, hub_id: int, record_sets: Mapping[str, RecordSet], templates: Templates) -> None:
+    def __init__(
+        self,
+        hub_id: int,
+        record_sets: Mapping[str, RecordSet],
+        templates: Templates,
+        record_types: Mapping[str, RecordType] = RECORD_TYPES,
+    ) -> None:
         self.odd: Mapping[Any, Sequence[OddRecord]] = {}
+        self.record_types = record_types
         self._hub = b"%d" % hub_id
         self._record_sets = record_sets
         self._templates = templates
@@ -49,30 +52,27 @@ class Renderer:
         """Return the types that associations of this account's records can point to."""
         return tuple(name for name in ("contacts", "companies", "deals") if self._linked_id(name, 0))
 
-    def is_note(self, index: int) -> bool:
-        """Return whether the engagement with this index is a note."""
-        return is_note(_variant(self._record_sets["engagements"].facts(index)))
+    def members(self, record_type: RecordType, indexes: Iterator[int]) -> Iterator[int]:
+        """Return those of the indexes whose records are of the type: all, or those of the kind that it views."""
+        if (includes := record_type.includes) is None:
+            return indexes
+        facts = self._record_sets[record_type.record_set].facts
+        return (index for index in indexes if includes(_variant(facts(index))))
 
     def render(self, type_: str, indexes: Sequence[int], shape: Shape) -> list[bytes]:
         """Render records of one type, in the order of `indexes`."""
-        record_set, templates = self._record_sets[type_], self._templates.of(type_, shape)
+        record_type = self.record_types[type_]
+        record_set, templates = self._record_sets[record_type.record_set], self._templates.of(record_type, shape)
         rendered: list[bytes] = []
         for index in indexes:
             facts = record_set.facts(index)
             variant = _variant(facts)
             template = templates.get(variant)
             if template is None:
-                template = templates[variant] = _compile(type_, variant, shape)
+                template = templates[variant] = _compile(record_type, variant, shape)
             rendered.append(template.fill(self._slots(facts, index, template.slots)))
-        return self._odd(type_, rendered, indexes, shape) if type_ in self.odd else rendered
-
-    def _odd(self, type_: str, rendered: list[bytes], indexes: Sequence[int], shape: Shape) -> list[bytes]:
-        in_turn = (*self.odd[type_], None)
-        names = [in_turn[index % len(in_turn)] for index in indexes]
-        return [
-            record if name is None else odd_record(name, record, dated=shape.dated)
-            for name, record in zip(names, rendered, strict=True)
-        ]
+        odd = self.odd.get(record_type.record_set)
+        return _odd(odd, rendered, indexes, shape) if odd else rendered
 
     def _slots(self, facts: RecordFacts, index: int, wanted: frozenset[bytes]) -> dict[bytes, bytes]:
         slots = {
@@ -80,6 +80,7 @@ class Renderer:
             b"hub": self._hub,
             b"created": b"%d" % facts.created_ms,
             b"modified": b"%d" % facts.modified_ms,
+            b"modified_ms": b"%d" % facts.modified_ms,
         }
         for slot in wanted.intersection(_LINK_SLOTS):
             slots[slot] = self._linked_id(_LINK_SLOTS[slot], index)
@@ -93,6 +94,15 @@ class Renderer:
         return b"" if linked is None else b"%d" % linked
 
 
+def _odd(odd: Sequence[OddRecord], rendered: list[bytes], indexes: Sequence[int], shape: Shape) -> list[bytes]:
+    in_turn = (*odd, None)
+    names = [in_turn[index % len(in_turn)] for index in indexes]
+    return [
+        record if name is None else odd_record(name, record, dated=shape.dated)
+        for name, record in zip(names, rendered, strict=True)
+    ]
+
+
 def iso(epoch_ms: int) -> str:
     """Format a time as HubSpot does: `2026-02-25T16:23:49.023Z`."""
     return datetime.fromtimestamp(epoch_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
@@ -103,8 +113,8 @@ def _variant(facts: RecordFacts) -> int:
     return (facts.scramble >> 16) % VARIANTS
 
 
-def _compile(type_: str, variant: int, shape: Shape) -> Template:
-    record_type = RECORD_TYPES[type_]
-    value = dated_object(record_type, variant, shape) if shape.dated else record_type.legacy(variant, shape)
+def _compile(record_type: RecordType, variant: int, shape: Shape) -> Template:
+    legacy = None if shape.dated else record_type.legacy
+    value = legacy(variant, shape) if legacy else dated_object(record_type, variant, shape)
     # One variant in eight uses \u escapes, including surrogate pairs: readers must handle both.
     return Template(value, ascii_only=variant % 8 == _ESCAPED_VARIANT)

@@ -35,20 +35,41 @@ class Shape:
 
 @dataclass(frozen=True)
 class RecordType:
-    """One type of record: its properties, its legacy JSON, and its names in the dated API.
+    """One type of record: its properties, its legacy JSON if it has one, and its names in the dated API.
 
     `properties(variant)` maps names to values; `{{slots}}` in them stand for what differs from record to record.
     """
 
     name: str
     properties: Callable[[int], dict[str, str]]
-    legacy: Callable[[int, Shape], dict[str, object]]
     links: Callable[[int], tuple[str, ...]]
     dated_singular: str
     dated_number: str
+    """The object type id; empty for engagements, which the dated API lists by kind."""
     dated_defaults: tuple[str, ...]
+    scopes: tuple[str, ...]
+    """Any one is enough."""
+    legacy: Callable[[int, Shape], dict[str, object]] | None = None
     created_property: str = "createdate"
     modified_property: str = "hs_lastmodifieddate"
+    needs: tuple[str, ...] = ()
+    """Scopes that the dated API requires besides, all of them."""
+    view_of: str = ""
+    """The type of which this is a part, with the same ids; empty: a type of its own."""
+    includes: Callable[[int], bool] | None = None
+    """Which variants belong to the part; None: all."""
+    other_names: tuple[str, ...] = ()
+    """Further names in paths and parameters, as custom objects have."""
+
+    @property
+    def record_set(self) -> str:
+        """The name of the records behind it."""
+        return self.view_of or self.name
+
+    @property
+    def aliases(self) -> tuple[str, ...]:
+        """Every name by which the dated API knows it, the usual one first."""
+        return (self.name, self.dated_number, *self.other_names)
 
 
 def links_to(record_type_links: tuple[str, ...], shape: Shape, target: str) -> list[str]:
