@@ -14,6 +14,7 @@ from sandbox.fake_hubspot.records.record_counts import TYPES, RecordSet
 from sandbox.fake_hubspot.records.registry import record_types
 from sandbox.fake_hubspot.records.renderer import Renderer, Templates
 from sandbox.fake_hubspot.records.shape import RecordType
+from sandbox.fake_hubspot.scopes import granted_for
 
 OAuthVersion = Literal["v1", "v3", "2026-03", "2026-09"]
 RecordTypeName = Literal["contacts", "companies", "deals", "engagements"]
@@ -38,6 +39,7 @@ class AccountSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     refresh_token: str = ""
     """Default: `refresh-{hub_id}`."""
     scopes: tuple[str, ...] = DEFAULT_SCOPES
+    """The default grants the scopes of further types in `records` and of `custom_objects` too."""
     records: dict[str, Natural] = {}
     """Number of records by type, those of custom objects by their plain names; 0 for missing types.
 
@@ -47,6 +49,11 @@ class AccountSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     """Plain names of the account's own types, such as `cars`; the first is 2-1001 and `p{hub_id}_cars`."""
     more_properties: dict[str, Natural] = {}
     """Number of generated properties by type, `custom_0001` and so on, of all of HubSpot's types."""
+    sensitive_properties: dict[str, tuple[str, ...]] = {}
+    """Names of the properties whose values need a scope of their own, by type."""
+    highly_sensitive_properties: dict[str, tuple[str, ...]] = {}
+    removed_properties: dict[str, tuple[str, ...]] = {}
+    """Names of the properties that the account's users have archived, by type: no record shows them any more."""
     links: dict[str, dict[str, Natural]] = {}
     """How many records of another type each record is associated with, by type and other type."""
     seed: int | None = None
@@ -78,6 +85,8 @@ class AccountSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     gzip: bool = False
     list_lag_s: Seconds = 0.0
     """How long a new record appears in the feeds but not yet in the lists."""
+    search_lag_s: Seconds = 0.0
+    """How long the search does not know a new record, or a change of one."""
     feeds_show_all: bool = False
     """The feeds of companies and deals return every property, whatever the request names."""
     odd_records: dict[RecordTypeName, tuple[OddRecord, ...]] = {}
@@ -114,6 +123,9 @@ class AccountOptions(TypedDict, total=False):
     records: Counts
     custom_objects: tuple[str, ...]
     more_properties: Mapping[str, int]
+    sensitive_properties: Mapping[str, tuple[str, ...]]
+    highly_sensitive_properties: Mapping[str, tuple[str, ...]]
+    removed_properties: Mapping[str, tuple[str, ...]]
     links: Mapping[str, Mapping[str, int]]
     seed: int | None
     id_strides: Counts
@@ -132,6 +144,7 @@ class AccountOptions(TypedDict, total=False):
     rich: bool
     gzip: bool
     list_lag_s: float
+    search_lag_s: float
     feeds_show_all: bool
     odd_records: dict[RecordTypeName, tuple[OddRecord, ...]]
     odd_pages: tuple[OddEnvelope, ...]
@@ -206,4 +219,8 @@ class Account:
 
 def _named(settings: AccountSettings) -> AccountSettings:
     refresh_token = settings.refresh_token or f"refresh-{settings.hub_id}"
-    return msgspec.structs.replace(settings, refresh_token=refresh_token)
+    scopes = settings.scopes
+    if scopes == DEFAULT_SCOPES:
+        further = granted_for((name for name, count in settings.records.items() if count), settings.custom_objects)
+        scopes = tuple(dict.fromkeys((*scopes, *further)))
+    return msgspec.structs.replace(settings, refresh_token=refresh_token, scopes=scopes)
