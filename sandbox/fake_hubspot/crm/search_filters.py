@@ -75,11 +75,10 @@ class Condition:
                 return _ORDERED[self.operator](value, self.operands[0])
 
     @property
-    def at_least(self) -> float:
-        """The smallest number that can meet the condition; minus infinity if there is none."""
-        if self.operator not in {"EQ", "GT", "GTE", "BETWEEN"} or not isinstance(self.operands[0], int | float):
-            return -math.inf
-        return self.operands[0]
+    def at_least(self) -> int:
+        """A bound below which no id or time meets the condition; 0 if there is none."""
+        bounded = self.operator in {"EQ", "GT", "GTE", "BETWEEN"}
+        return math.floor(low) if bounded and isinstance(low := self.operands[0], int | float) else 0
 
 
 def conditions_of(groups: tuple[FilterGroup, ...], types: Mapping[str, str]) -> list[list[Condition]]:
@@ -95,7 +94,11 @@ def conditions_of(groups: tuple[FilterGroup, ...], types: Mapping[str, str]) -> 
 
 def reader(type_: str) -> Callable[[str], Comparable]:
     """Return what makes values of a type comparable: numbers by size, instants in milliseconds, texts in lower case."""
-    readers: Mapping[str, Callable[[str], Comparable]] = {"number": float, "datetime": _instant_ms, "date": _instant_ms}
+    readers: Mapping[str, Callable[[str], Comparable]] = {
+        "number": _number,
+        "datetime": _instant_ms,
+        "date": _instant_ms,
+    }
     return readers.get(type_, str.casefold)
 
 
@@ -124,6 +127,13 @@ def _operands(asked: Filter) -> tuple[str | int | float, ...]:
     if len(known) < len(found):
         raise InvalidSearchError(f"operator {asked.operator} of {asked.property_name} lacks a value")
     return known
+
+
+def _number(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(text)
+    return number
 
 
 def _instant_ms(text: str) -> float:

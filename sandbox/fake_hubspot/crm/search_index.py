@@ -1,6 +1,5 @@
 """What the search knows of the records of one type, which may be how they were some time ago."""
 
-import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -70,10 +69,10 @@ class SearchIndex:
 
     def _candidates(self, conditions: Sequence[Condition]) -> Iterator[int]:
         records, account = self._records, self._account
-        after = self._bound("hs_object_id", conditions) - 1
+        first = self._bound("hs_object_id", conditions)
         since = self._bound(self._type.modified_property, conditions)
         # A later modification never brings a record back into an earlier window, so the lag only takes away from these.
-        found = iter(records.modified_since(int(since))) if since > 0 else records.after(max(0, math.floor(after)))
+        found = iter(records.modified_since(since)) if since else records.after(first - 1)
         found = account.renderer.members(self._type, found)
         if (is_listed := account.lag(self._type.record_set, at=self._at)) is not None:
             found = filter(is_listed, found)
@@ -81,8 +80,8 @@ class SearchIndex:
             found = (index for index in found if records.added_at_ms(index) <= known_ms)
         return found
 
-    def _bound(self, name: str, conditions: Sequence[Condition]) -> float:
-        return max((each.at_least for each in conditions if each.name == name), default=0.0)
+    def _bound(self, name: str, conditions: Sequence[Condition]) -> int:
+        return max((each.at_least for each in conditions if each.name == name), default=0)
 
     def _fact(self, name: str) -> Callable[[int], int] | None:
         """Return what tells a value without rendering; None for other properties."""

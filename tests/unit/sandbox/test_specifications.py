@@ -93,7 +93,9 @@ def _as_json_schema(part: Any) -> Any:  # noqa: ANN401 - a specification
 
 @pytest.fixture
 def portal(hubspot: HubSpot) -> HubSpot:
-    hubspot.add_account(HUB, records=dict.fromkeys(("contacts", "companies", "deals", "engagements"), 150))
+    records = dict.fromkeys(("contacts", "companies", "deals", "engagements"), 150)
+    further = dict.fromkeys(("tickets", "leads", "owners", "cars"), 150)
+    hubspot.add_account(HUB, records={**records, **further}, custom_objects=("cars",))
     return hubspot
 
 
@@ -119,9 +121,36 @@ def test_a_dated_list_is_as_specified(listed: Listed, query: str, call: Callable
 
 @pytest.mark.parametrize("listed", LISTED, ids=lambda listed: f"{listed.version}-{listed.name}")
 def test_a_search_is_as_specified(listed: Listed, call: Callable[..., Answer]) -> None:
-    question = {"limit": 5, "after": "0", "properties": ["createdate"], "filterGroups": [], "sorts": []}
+    since = {"propertyName": "hs_object_id", "operator": "GTE", "value": "0"}
+    question = {
+        "limit": 5,
+        "after": "0",
+        "properties": ["createdate"],
+        "filterGroups": [{"filters": [since]}],
+        "sorts": [],
+    }
     answer = call("POST", f"{listed.url}/search", json.dumps(question).encode())
     assert checked(listed.file, f"{listed.path}/search", "post", answer)["results"]
+
+
+@pytest.mark.parametrize("version", ["2026-03", "2026-09"])
+@pytest.mark.parametrize(
+    ("file", "path", "url"),
+    [
+        ("Properties/Rollouts/145899/{}/properties", "/crm/properties/{}/{{objectType}}", "/crm/properties/{}/deals"),
+        ("Properties/Rollouts/145899/{}/properties", "/crm/properties/{}/{{objectType}}", "/crm/properties/{}/cars"),
+        ("Pipelines/Rollouts/145896/{}/pipelines", "/crm/pipelines/{}/{{objectType}}", "/crm/pipelines/{}/tickets"),
+        ("Pipelines/Rollouts/145896/{}/pipelines", "/crm/pipelines/{}/{{objectType}}", "/crm/pipelines/{}/leads"),
+        ("Schemas/Rollouts/145900/{}/schemas", "/crm-object-schemas/{}/schemas", "/crm-object-schemas/{}/schemas"),
+        ("Crm Owners/Rollouts/146888/{}/crmOwners", "/crm/owners/{}", "/crm/owners/{}?limit=7"),
+    ],
+)
+def test_what_describes_an_account_is_as_specified(
+    file: str, path: str, url: str, version: str, call: Callable[..., Answer]
+) -> None:
+    answer = call("GET", url.format(version))
+    found = checked(f"CRM/{file.format(version)}.json", path.format(version), "get", answer)
+    assert found["results"]
 
 
 @pytest.mark.parametrize("wrong", ["?limit=1000", "?after=abc", "?limit=5"])
