@@ -1,7 +1,7 @@
 """The dated object lists, /crm/objects/2026-09/{type}: opaque string cursors and no unified engagement feed."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from urllib.parse import urlencode
 
@@ -11,7 +11,7 @@ from sandbox.fake_hubspot import errors
 from sandbox.fake_hubspot.accounts import Account
 from sandbox.fake_hubspot.call import Call, Route
 from sandbox.fake_hubspot.messages import Answer, Request
-from sandbox.fake_hubspot.parameters import comma_lists, integer
+from sandbox.fake_hubspot.parameters import comma_lists, integer, is_true
 from sandbox.fake_hubspot.records.registry import RECORD_TYPES
 from sandbox.fake_hubspot.records.shape import RecordType, Shape
 
@@ -20,16 +20,6 @@ VERSIONS = ("/crm/objects/2026-03", "/crm/objects/2026-09", "/crm/v3/objects")
 _DEFAULT_LIMIT = 10
 _LARGEST_LIMIT = 100
 _LARGEST_LIMIT_WITH_HISTORY = 50
-_LARGEST_SEARCH = 200
-
-
-class _Search(msgspec.Struct, frozen=True, rename="camel"):
-    limit: int = 10
-    after: str | None = None
-    properties: tuple[str, ...] = ()
-    filter_groups: list[msgspec.Raw] = []
-    sorts: list[msgspec.Raw] = []
-    query: str = ""
 
 
 @dataclass(frozen=True)
@@ -64,28 +54,10 @@ class DatedList:
         if not 1 <= limit <= largest:
             return errors.limit_too_large(call, limit, largest)
         after = integer(call.request, "after", default=0)
-        found = [] if _is_true(call.request.first("archived")) else self._found(call, after, limit)
+        found = [] if is_true(call.request.first("archived")) else self._found(call, after, limit)
         records = call.owner.renderer.render(self.name, found[:limit], shape)
         body = b'{"results":[%s]%s}' % (b",".join(records), self._paging(call, found, limit))
         return Answer(200, body)
-
-    def search(self, call: Call) -> Answer:
-        """Return one page of all objects; filters, sorts and queries are refused because they are not modelled.
-
-        For searches `after` is a row number, not an id.
-        """
-        asked = msgspec.json.decode(call.request.body or b"{}", type=_Search)
-        if asked.filter_groups or asked.sorts or asked.query:
-            return errors.validation(call, "filterGroups, sorts and query are not modelled by the fake HubSpot")
-        if not 1 <= asked.limit <= _LARGEST_SEARCH:
-            return errors.limit_too_large(call, asked.limit, _LARGEST_SEARCH)
-        found, start = list(self._members(call, 0)), int(asked.after or 0)
-        end = start + asked.limit
-        records = call.owner.renderer.render(
-            self.name, found[start:end], replace(self.shown(call), properties=asked.properties)
-        )
-        paging = b',"paging":%s' % msgspec.json.encode({"next": {"after": str(end)}}) if end < len(found) else b""
-        return Answer(200, b'{"total":%d,"results":[%s]%s}' % (len(found), b",".join(records), paging))
 
     def shown(self, call: Call) -> Shape:
         return Shape(
@@ -111,11 +83,6 @@ class DatedList:
         record_set, form = call.owner.records[self.record_type.record_set], call.owner.settings.dated_cursor_form
         after = str(record_set.id_at(found[limit]) if form == "next_id" else record_set.id_at(found[limit - 1]) + 1)
         return b',"paging":%s' % msgspec.json.encode({"next": {"after": after, "link": _link(call.request, after)}})
-
-
-def _is_true(flag: str | None) -> bool:
-    """Accept any spelling of true: a client that writes `True` must not get live records in place of archived ones."""
-    return flag is not None and flag.lower() in {"true", "1"}
 
 
 def _link(request: Request, after: str) -> str:

@@ -58,6 +58,7 @@ class RecordSet:
         self._count_at_start = count
         self._deleted: dict[int, int] = {}
         self._touched: dict[int, int] = {}
+        self._touched_before: dict[int, list[int]] = {}
         self._added_at_ms: dict[int, int] = {}
 
     def __len__(self) -> int:
@@ -71,6 +72,10 @@ class RecordSet:
         """Iterate over the indexes of records with greater ids, ascending; finding the first takes constant time."""
         indexes = range(self._ids.index_after(record_id), self._end)
         return (index for index in indexes if index not in self._deleted) if self._deleted else iter(indexes)
+
+    def deleted(self) -> Iterator[int]:
+        """Iterate over the indexes of deleted records, by ascending id."""
+        return iter(sorted(self._deleted))
 
     def before(self, record_id: int | None) -> Iterator[int]:
         """Iterate over the indexes of records with smaller ids (None: all), descending."""
@@ -97,6 +102,14 @@ class RecordSet:
         created = _FIRST_CREATED_MS + index * _CREATED_EVERY_MS + scramble % _CREATED_EVERY_MS
         modified = self._touched.get(index) or created + scramble % _LONGEST_UNTOUCHED_MS
         return RecordFacts(self._ids.place(index, scramble), created, modified, scramble)
+
+    def modified_ms_by(self, index: int, *, at_ms: int) -> int:
+        """Return when a record had been modified last at an instant, in epoch milliseconds."""
+        created, modified, scramble = self.facts(index)[1:]
+        if modified <= at_ms or index not in self._touched:
+            return modified
+        known = [touched for touched in self._touched_before.get(index, ()) if touched <= at_ms]
+        return max(known, default=created + scramble % _LONGEST_UNTOUCHED_MS)
 
     def linked_id(self, index: int) -> int | None:
         """Return the id of the record that record `index` of another type is associated with; None if there is none.
@@ -164,7 +177,10 @@ class RecordSet:
     def touch(self, record_ids: list[int], *, at_ms: int) -> list[int]:
         """Set the modification time of records, in epoch milliseconds; return the ids that exist."""
         indexes = self._existing(record_ids)
-        self._touched.update(dict.fromkeys(indexes, at_ms))
+        for index in indexes:
+            if index in self._touched:
+                self._touched_before.setdefault(index, []).append(self._touched[index])
+            self._touched[index] = at_ms
         return [self._ids.at(index) for index in indexes]
 
     def ids(self, *, after: int = 0, limit: int | None = None) -> list[int]:
