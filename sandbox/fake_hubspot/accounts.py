@@ -1,6 +1,6 @@
 """HubSpot accounts (portals): the settings, records, rate meters and counters of each."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Annotated, Literal, TypedDict
 
 import msgspec
@@ -9,9 +9,10 @@ from sandbox.fake_hubspot.journal import Counters
 from sandbox.fake_hubspot.limits import Meter
 from sandbox.fake_hubspot.oauth.token_answers import TokenShape
 from sandbox.fake_hubspot.records.cursors import CursorForm, FinalCursor, ListOrder
+from sandbox.fake_hubspot.records.more_properties import with_more_properties
 from sandbox.fake_hubspot.records.oddities import OddEnvelope, OddRecord
 from sandbox.fake_hubspot.records.record_counts import TYPES, RecordSet
-from sandbox.fake_hubspot.records.registry import record_types
+from sandbox.fake_hubspot.records.registry import RECORD_TYPES, record_types
 from sandbox.fake_hubspot.records.renderer import Renderer, Templates
 from sandbox.fake_hubspot.records.shape import RecordType
 from sandbox.fake_hubspot.scopes import granted_for
@@ -55,7 +56,14 @@ class AccountSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     removed_properties: dict[str, tuple[str, ...]] = {}
     """Names of the properties that the account's users have archived, by type: no record shows them any more."""
     links: dict[str, dict[str, Natural]] = {}
-    """How many records of another type each record is associated with, by type and other type."""
+    """How many records of another type each record is associated with, by type and other type.
+
+    Those of engagements hold for every kind of them.
+    """
+    long_history: bool = False
+    """Every property has had three values from different sources, in place of two from one."""
+    merged_records: bool = False
+    """Some contacts and companies have been merged with others, and some companies have several domains."""
     seed: int | None = None
     """Accounts with the same seed have the same record ids; default: the hub_id."""
     id_strides: dict[str, Annotated[int, msgspec.Meta(ge=1)]] = {}
@@ -109,10 +117,20 @@ class AccountSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     """Whether the introspection of a token contains `hub_id`."""
 
     def __post_init__(self) -> None:
-        known = {*TYPES, *self.custom_objects}
-        for name, by_type in (("records", self.records), ("id_strides", self.id_strides)):
-            if unknown := set(by_type) - known:
-                raise ValueError(f"Invalid type {min(unknown)!r} - at `$.{name}`")
+        sets, types = {*TYPES, *self.custom_objects}, {*RECORD_TYPES, *self.custom_objects}
+        known: tuple[tuple[str, Iterable[str], set[str]], ...] = (
+            ("records", self.records, sets),
+            ("id_strides", self.id_strides, sets),
+            ("links", self.links, sets),
+            ("links", (name for each in self.links.values() for name in each), types),
+            ("more_properties", self.more_properties, types),
+            ("sensitive_properties", self.sensitive_properties, types),
+            ("highly_sensitive_properties", self.highly_sensitive_properties, types),
+            ("removed_properties", self.removed_properties, types),
+        )
+        for field, names, allowed in known:
+            if unknown := set(names) - allowed:
+                raise ValueError(f"Invalid type {min(unknown)!r} - at `$.{field}`")
 
 
 class AccountOptions(TypedDict, total=False):
@@ -127,6 +145,8 @@ class AccountOptions(TypedDict, total=False):
     highly_sensitive_properties: Mapping[str, tuple[str, ...]]
     removed_properties: Mapping[str, tuple[str, ...]]
     links: Mapping[str, Mapping[str, int]]
+    long_history: bool
+    merged_records: bool
     seed: int | None
     id_strides: Counts
     user_id: int
@@ -172,8 +192,9 @@ class Account:
             )
             for name in (*TYPES, *settings.custom_objects)
         }
+        types = _types(settings)
         self.renderer = Renderer(
-            settings.hub_id, self.records, templates, record_types(settings.hub_id, settings.custom_objects)
+            settings.hub_id, self.records, templates, record_types=types, numbers=settings.links
         )
         self.renderer.odd = settings.odd_records
         self.meter = Meter()
@@ -211,10 +232,23 @@ class Account:
             raise msgspec.ValidationError(f"Field cannot be changed - at `$.{min(fixed)}`")
         changed = {**msgspec.to_builtins(self.settings), **changes}
         self.settings = _named(msgspec.convert(changed, AccountSettings))
+        self.renderer.record_types = _types(self.settings)
         self.renderer.odd = self.settings.odd_records
 
     def forget_counts(self) -> None:
         self.meter, self.search_meter, self.counters = Meter(), Meter(), Counters()
+
+
+def _types(settings: AccountSettings) -> Mapping[str, RecordType]:
+    return {
+        name: with_more_properties(
+            record_type,
+            count=settings.more_properties.get(name, 0),
+            removed=frozenset(settings.removed_properties.get(name, ())),
+            merged=settings.merged_records,
+        )
+        for name, record_type in record_types(settings.hub_id, settings.custom_objects).items()
+    }
 
 
 def _named(settings: AccountSettings) -> AccountSettings:

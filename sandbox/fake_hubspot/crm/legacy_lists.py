@@ -54,7 +54,7 @@ class LegacyList:
         return min(size, self.largest_size) if size > 0 else self.default_size
 
     def shown(self, call: Call) -> Shape:
-        return shown(call, self.shape(call.request))
+        return shown(call, self.type, self.shape(call.request))
 
     def _reader(self, account: Account, *, at: float) -> ListReader:
         name, settings = cast("RecordTypeName", self.type), account.settings
@@ -76,14 +76,15 @@ class LegacyList:
         )
 
 
-def shown(call: Call, shape: Shape) -> Shape:
+def shown(call: Call, type_: str, shape: Shape) -> Shape:
     """Return the shape of a call with what its account's settings and scopes add."""
-    account, unasked = call.owner, not (shape.properties or shape.with_history)
+    settings, unasked = call.owner.settings, not (shape.properties or shape.with_history)
     return replace(
-        shape,
-        every_property=shape.every_property or (account.settings.rich and unasked),
-        email_bodies=_EMAIL_SCOPE in account.settings.scopes,
-        linkable=account.renderer.linkable(),
+        call.owner.renderer.linked(type_, shape),
+        every_property=shape.every_property or (settings.rich and unasked),
+        email_bodies=_EMAIL_SCOPE in settings.scopes,
+        long_history=settings.long_history,
+        merged=settings.merged_records,
     )
 
 

@@ -22,7 +22,7 @@ def custom_object(hub_id: int, name: str, position: int) -> RecordType:
         properties=_properties,
         links=_links,
         scopes=(SCOPE,),
-        dated_singular=name,
+        singular=name,
         dated_number=f"2-{_FIRST_NUMBER + position}",
         dated_defaults=("hs_createdate", "hs_lastmodifieddate", "hs_object_id"),
         created_property="hs_createdate",

@@ -4,7 +4,7 @@ import json
 from functools import cache
 
 from sandbox.fake_hubspot.records import words
-from sandbox.fake_hubspot.records.shape import RecordType, Shape, links_to
+from sandbox.fake_hubspot.records.shape import Properties, RecordType, Shape, links_to
 
 _KINDS = (
     *("NOTE", "EMAIL", "NOTE", "CALL", "NOTE", "TASK", "NOTE", "MEETING"),
@@ -40,10 +40,15 @@ def _preview(variant: int) -> str:
 
 def links(variant: int) -> tuple[str, ...]:
     """Return the types of which an engagement of this variant is associated with one record."""
-    return ("contacts", *(("companies",) if variant % 2 else ()), *(("deals",) if variant % 5 == 0 else ()))
+    return (
+        "contacts",
+        *(("companies",) if variant % 2 else ()),
+        *(("deals",) if variant % 5 == 0 else ()),
+        *(("tickets",) if variant % 7 == 0 else ()),
+    )
 
 
-def _legacy(variant: int, shape: Shape) -> dict[str, object]:
+def _legacy(variant: int, shape: Shape, _: Properties) -> dict[str, object]:
     linked = links(variant)
     tasks = {"scheduledTasks": [_scheduled_task()]} if _kind(variant) == "TASK" else {}
     return {
@@ -52,7 +57,11 @@ def _legacy(variant: int, shape: Shape) -> dict[str, object]:
             "contactIds": links_to(linked, shape, "contacts"),
             "companyIds": links_to(linked, shape, "companies"),
             "dealIds": links_to(linked, shape, "deals"),
-            **{name: [] for name in ("ownerIds", "workflowIds", "ticketIds", "contentIds", "quoteIds")},
+            "ownerIds": [],
+            "workflowIds": [],
+            "ticketIds": links_to(linked, shape, "tickets"),
+            "contentIds": [],
+            "quoteIds": links_to(linked, shape, "quotes"),
         },
         "attachments": _attachments(variant),
         **tasks,
@@ -175,7 +184,7 @@ ENGAGEMENTS = RecordType(
     legacy=_legacy,
     links=links,
     scopes=("crm.objects.contacts.read",),
-    dated_singular="engagement",
+    singular="engagement",
     dated_number="",
     dated_defaults=(),
 )

@@ -2,19 +2,23 @@
 
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
+
 from sandbox.fake_hubspot.records.dated_object import dated_object
+from sandbox.fake_hubspot.records.links import Links, Numbers, association_types, next_page, page_after
 from sandbox.fake_hubspot.records.oddities import OddRecord, odd_record
 from sandbox.fake_hubspot.records.record_counts import RecordFacts, RecordSet
 from sandbox.fake_hubspot.records.registry import RECORD_TYPES
-from sandbox.fake_hubspot.records.shape import VARIANTS, RecordType, Shape
+from sandbox.fake_hubspot.records.shape import RecordType, Shape
 from sandbox.fake_hubspot.records.template import Template
 
 _SHAPES_KEPT = 64
 _ESCAPED_VARIANT = 5
-_LINK_SLOTS = {b"contact_id": "contacts", b"company_id": "companies", b"deal_id": "deals"}
+_FIRST_MERGED_ID = 700_000_000_000
 
 
 class Templates:
@@ -40,24 +44,28 @@ class Renderer:
         hub_id: int,
         record_sets: Mapping[str, RecordSet],
         templates: Templates,
+        *,
         record_types: Mapping[str, RecordType] = RECORD_TYPES,
+        numbers: Numbers | None = None,
     ) -> None:
         self.odd: Mapping[Any, Sequence[OddRecord]] = {}
         self.record_types = record_types
+        self.links = Links(record_types, record_sets, numbers or {})
         self._hub = b"%d" % hub_id
         self._record_sets = record_sets
         self._templates = templates
 
-    def linkable(self) -> tuple[str, ...]:
-        """Return the types that associations of this account's records can point to."""
-        return tuple(name for name in ("contacts", "companies", "deals") if self._linked_id(name, 0))
+    def linked(self, type_: str, shape: Shape) -> Shape:
+        """Return the shape with what the records of a type can be associated with."""
+        record_type = self.record_types[type_]
+        return replace(shape, linkable=self.links.linkable(record_type), many=self.links.many(record_type))
 
     def members(self, record_type: RecordType, indexes: Iterator[int]) -> Iterator[int]:
         """Return those of the indexes whose records are of the type: all, or those of the kind that it views."""
         if (includes := record_type.includes) is None:
             return indexes
         facts = self._record_sets[record_type.record_set].facts
-        return (index for index in indexes if includes(_variant(facts(index))))
+        return (index for index in indexes if includes(facts(index).variant))
 
     def render(self, type_: str, indexes: Sequence[int], shape: Shape) -> list[bytes]:
         """Render records of one type, in the order of `indexes`."""
@@ -66,15 +74,20 @@ class Renderer:
         rendered: list[bytes] = []
         for index in indexes:
             facts = record_set.facts(index)
-            variant = _variant(facts)
+            variant = facts.variant
             template = templates.get(variant)
             if template is None:
                 template = templates[variant] = _compile(record_type, variant, shape)
-            rendered.append(template.fill(self._slots(facts, index, template.slots)))
+            slots = self._slots(facts, template.slots)
+            for slot, form, target in template.links:
+                slots[slot] = self._link(record_type, facts.id, index, form=form, target=target)
+            if shape.archived:
+                slots[b"archived_iso"] = iso(record_set.archived_at_ms(index)).encode()
+            rendered.append(template.fill(slots))
         odd = self.odd.get(record_type.record_set)
         return _odd(odd, rendered, indexes, shape) if odd else rendered
 
-    def _slots(self, facts: RecordFacts, index: int, wanted: frozenset[bytes]) -> dict[bytes, bytes]:
+    def _slots(self, facts: RecordFacts, wanted: frozenset[bytes]) -> dict[bytes, bytes]:
         slots = {
             b"id": b"%d" % facts.id,
             b"hub": self._hub,
@@ -82,16 +95,33 @@ class Renderer:
             b"modified": b"%d" % facts.modified_ms,
             b"modified_ms": b"%d" % facts.modified_ms,
         }
-        for slot in wanted.intersection(_LINK_SLOTS):
-            slots[slot] = self._linked_id(_LINK_SLOTS[slot], index)
         if b"created_iso" in wanted:
             slots[b"created_iso"] = iso(facts.created_ms).encode()
             slots[b"modified_iso"] = iso(facts.modified_ms).encode()
+        if wanted & _RARE:
+            between_ms = (facts.created_ms + facts.modified_ms) // 2
+            slots[b"between"], slots[b"between_iso"] = b"%d" % between_ms, iso(between_ms).encode()
+            slots[b"merged"] = b"%d" % (_FIRST_MERGED_ID + facts.id)
         return slots
 
-    def _linked_id(self, type_: str, index: int) -> bytes:
-        linked = self._record_sets[type_].linked_id(index)
-        return b"" if linked is None else b"%d" % linked
+    def _link(self, record_type: RecordType, record_id: int, index: int, *, form: str, target: str) -> bytes:
+        if form == "to":
+            return b"%d" % (self.links.one(target, index) or 0)
+        other = self.record_types[target]
+        ids = self.links.ids(record_type, index, other)
+        if form == "all":
+            return b",".join(b"%d" % each for each in ids)
+        page, last = page_after(ids, 0)
+        results = [
+            {"id": str(each), "type": name}
+            for each in page
+            for name in association_types(record_type, other, is_first=each == ids[0])
+        ]
+        paging = {} if last is None else {"paging": next_page(record_type, record_id, other, last)}
+        return msgspec.json.encode({"results": results, **paging})
+
+
+_RARE = frozenset({b"between", b"between_iso", b"merged"})
 
 
 def _odd(odd: Sequence[OddRecord], rendered: list[bytes], indexes: Sequence[int], shape: Shape) -> list[bytes]:
@@ -108,13 +138,11 @@ def iso(epoch_ms: int) -> str:
     return datetime.fromtimestamp(epoch_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _variant(facts: RecordFacts) -> int:
-    # Not the lowest bits: they determine the id.
-    return (facts.scramble >> 16) % VARIANTS
-
-
 def _compile(record_type: RecordType, variant: int, shape: Shape) -> Template:
-    legacy = None if shape.dated else record_type.legacy
-    value = legacy(variant, shape) if legacy else dated_object(record_type, variant, shape)
+    value = (
+        dated_object(record_type, variant, shape)
+        if shape.dated or record_type.legacy is None
+        else record_type.legacy(variant, shape, record_type.properties(variant))
+    )
     # One variant in eight uses \u escapes, including surrogate pairs: readers must handle both.
     return Template(value, ascii_only=variant % 8 == _ESCAPED_VARIANT)
