@@ -193,9 +193,7 @@ class Account:
             for name in (*TYPES, *settings.custom_objects)
         }
         types = _types(settings)
-        self.renderer = Renderer(
-            settings.hub_id, self.records, templates, record_types=types, numbers=settings.links
-        )
+        self.renderer = Renderer(settings.hub_id, self.records, templates, record_types=types, numbers=settings.links)
         self.renderer.odd = settings.odd_records
         self.meter = Meter()
         self.search_meter = Meter()

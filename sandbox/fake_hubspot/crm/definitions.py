@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from sandbox.fake_hubspot.records.more_properties import more_property_type
+
 _CREATED_AT = "2019-08-06T02:41:08.029Z"
 _USER = "7"
 _INSTANTS = frozenset({"{{created}}", "{{modified}}"})
@@ -96,7 +98,8 @@ class Definition:
     @property
     def type(self) -> str:
         usual = "datetime" if _INSTANTS.intersection(self.values) else "string"
-        return _TYPES_OF.get(self.object_type, {}).get(self.name) or _TYPES.get(self.name, usual)
+        known = _TYPES_OF.get(self.object_type, {}).get(self.name) or _TYPES.get(self.name, usual)
+        return more_property_type(self.name) or known
 
     @property
     def is_hubspots(self) -> bool:

@@ -39,11 +39,10 @@ def _owners(call: Call, after: int) -> Iterator[dict[str, object]]:
     """Yield the wanted owners with greater ids; deleted ones are what HubSpot calls archived."""
     record_set, email = call.owner.records["owners"], call.request.first("email")
     archived = is_true(call.request.first("archived"))
-    indexes = record_set.deleted() if archived else record_set.after(after)
-    for index in indexes:
+    for index in record_set.archived(after=after) if archived else record_set.after(after):
         facts = record_set.facts(index)
         owner = _view(index, facts, archived=archived)
-        if facts.id > after and email in {None, "", owner["email"]}:
+        if email in {None, "", owner["email"]}:
             yield owner
 
 

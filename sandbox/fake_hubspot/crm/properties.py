@@ -41,22 +41,23 @@ def definitions(account: Account, type_: str) -> Mapping[str, Definition]:
         **dict.fromkeys(settings.highly_sensitive_properties.get(type_, ()), "highly_sensitive"),
     }
     removed = settings.removed_properties.get(type_, ())
+    hubspots = _values(RECORD_TYPES[type_]).keys() if type_ in RECORD_TYPES else frozenset()
     return {
         name: Definition(
             type_,
             name,
             values.get(name, ()),
-            made_by_user=type_ not in RECORD_TYPES or name not in values,
+            made_by_user=name not in hubspots,
             sensitivity=sensitivities.get(name, "non_sensitive"),
             archived=name in removed,
         )
-        for name in {*values, *sensitivities}
+        for name in {*values, *sensitivities, *removed}
     }
 
 
 @lru_cache(maxsize=64)
 def _values(record_type: RecordType) -> Mapping[str, tuple[str, ...]]:
-    found: dict[str, dict[str, None]] = {}
+    found: dict[str, dict[str, None]] = {name: {} for name in record_type.valueless}
     for variant in range(VARIANTS):
         for name, value in record_type.properties(variant).items():
             found.setdefault(name, {})[value] = None

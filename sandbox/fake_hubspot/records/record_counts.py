@@ -73,10 +73,6 @@ class RecordSet:
         indexes = range(self._ids.index_after(record_id), self._end)
         return (index for index in indexes if index not in self._deleted) if self._deleted else iter(indexes)
 
-    def deleted(self) -> Iterator[int]:
-        """Iterate over the indexes of deleted records, by ascending id."""
-        return iter(sorted(self._deleted))
-
     def before(self, record_id: int | None) -> Iterator[int]:
         """Iterate over the indexes of records with smaller ids (None: all), descending."""
         end = self._end if record_id is None else min(self._end, self._ids.index_after(record_id - 1))

@@ -20,7 +20,9 @@ class Template:
         text = json.dumps(value, ensure_ascii=ascii_only, separators=(",", ":")).encode()
         names = [match[1] or match[2] for match in _SLOT.finditer(text)]
         self.slots = frozenset(names)
-        self.links = tuple((each[0], each[1].decode(), each[2].decode()) for each in map(_LINK.fullmatch, names) if each)
+        self.links = tuple(
+            (each[0], each[1].decode(), each[2].decode()) for each in map(_LINK.fullmatch, names) if each
+        )
         """Slots of associated records, each with its form and type."""
         self._pattern = _SLOT.sub(b"%b", text.replace(b"%", b"%%"))
         # By position, because filling by name takes 1.5 times as long. `itemgetter` of one name would return no tuple.

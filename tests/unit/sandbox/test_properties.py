@@ -38,7 +38,7 @@ def test_the_properties_that_are_described_are_those_that_can_be_asked_for(versi
     assert set(shown["properties"]) == set(names)
 
 
-@pytest.mark.parametrize("type_", [*DATED, "cars", "p8_cars", "2-1001", "0-46"])
+@pytest.mark.parametrize("type_", [*DATED, "p_cars", "p8_cars", "2-1001", "0-46"])
 def test_every_type_has_definitions_for_all_that_its_records_hold(type_: str, everything: HubSpot, page: Page) -> None:
     names = defined(page, type_, hub_id=8)
 
@@ -62,7 +62,7 @@ def test_every_type_has_definitions_for_all_that_its_records_hold(type_: str, ev
         ("calls", "hs_call_duration", ("number", "number")),
         ("meetings", "hs_meeting_end_time", ("datetime", "date")),
         ("tickets", "hs_object_id", ("number", "number")),
-        ("cars", "bought_at", ("datetime", "date")),
+        ("p_cars", "bought_at", ("datetime", "date")),
     ],
 )
 def test_a_property_has_hubspots_type(

@@ -138,7 +138,7 @@ def test_a_search_is_as_specified(listed: Listed, call: Callable[..., Answer]) -
     ("file", "path", "url"),
     [
         ("Properties/Rollouts/145899/{}/properties", "/crm/properties/{}/{{objectType}}", "/crm/properties/{}/deals"),
-        ("Properties/Rollouts/145899/{}/properties", "/crm/properties/{}/{{objectType}}", "/crm/properties/{}/cars"),
+        ("Properties/Rollouts/145899/{}/properties", "/crm/properties/{}/{{objectType}}", "/crm/properties/{}/p_cars"),
         ("Pipelines/Rollouts/145896/{}/pipelines", "/crm/pipelines/{}/{{objectType}}", "/crm/pipelines/{}/tickets"),
         ("Pipelines/Rollouts/145896/{}/pipelines", "/crm/pipelines/{}/{{objectType}}", "/crm/pipelines/{}/leads"),
         ("Schemas/Rollouts/145900/{}/schemas", "/crm-object-schemas/{}/schemas", "/crm-object-schemas/{}/schemas"),
