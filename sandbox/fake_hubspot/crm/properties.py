@@ -50,7 +50,7 @@ def definitions(account: Account, type_: str) -> Mapping[str, Definition]:
             sensitivity=sensitivities.get(name, "non_sensitive"),
             archived=name in removed,
         )
-        for name in {*values, *sensitivities}
+        for name in {*values, *sensitivities, *removed}
     }
 
 

@@ -68,8 +68,8 @@ def _associations(record_type: RecordType) -> list[dict[str, object]]:
     for name in _ALWAYS_LINKED:
         other = RECORD_TYPES[name]
         for start, end, label in (
-            (number, other.dated_number, f"{record_type.name}_to_{other.dated_singular}"),
-            (other.dated_number, number, f"{other.dated_singular}_to_{record_type.name}"),
+            (number, other.dated_number, f"{record_type.name}_to_{other.singular}"),
+            (other.dated_number, number, f"{other.singular}_to_{record_type.name}"),
         ):
             found.append({"fromObjectTypeId": start, "toObjectTypeId": end, "name": label, "id": str(len(found) + 1)})
     return found
