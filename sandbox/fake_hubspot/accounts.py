@@ -12,7 +12,7 @@ from sandbox.fake_hubspot.records.cursors import CursorForm, FinalCursor, ListOr
 from sandbox.fake_hubspot.records.more_properties import with_more_properties
 from sandbox.fake_hubspot.records.oddities import OddEnvelope, OddRecord
 from sandbox.fake_hubspot.records.record_counts import TYPES, RecordSet
-from sandbox.fake_hubspot.records.registry import RECORD_TYPES, record_types
+from sandbox.fake_hubspot.records.registry import OTHER_TYPES, RECORD_TYPES, record_types
 from sandbox.fake_hubspot.records.renderer import Renderer, Templates
 from sandbox.fake_hubspot.records.shape import RecordType
 from sandbox.fake_hubspot.scopes import granted_for
@@ -30,6 +30,7 @@ DEFAULT_SCOPES = (
 )
 FIXED = frozenset({"hub_id", "records", "custom_objects", "links", "seed", "id_strides"})
 """Settings that PATCH refuses: the records are derived from them."""
+_LONGEST_ARCHIVED_S = 90 * 24 * 3600
 _MS = 1000
 
 
@@ -209,8 +210,19 @@ class Account:
         return self.renderer.record_types
 
     def find_type(self, alias: str) -> RecordType | None:
-        """Return the type that the dated API knows by a name or number, such as `notes`, `0-46` or `p_cars`."""
-        return next((each for each in self.record_types.values() if each.dated_number and alias in each.aliases), None)
+        """Return the type that the dated API knows by a name or number, such as `notes`, `note`, `0-46` or `p_cars`."""
+        dated = (each for each in self.record_types.values() if each.dated_number)
+        return next((each for each in dated if alias in each.aliases or alias == each.singular != each.name), None)
+
+    def can_associate(self, alias: str) -> bool:
+        """Return whether records can be associated with a type of this name, whether or not it has records here."""
+        return alias in OTHER_TYPES or self.find_type(alias) is not None
+
+    def archived(self, record_type: RecordType, *, after: int = 0, at: float) -> Iterator[int]:
+        """Return the indexes of the records of a type in the recycle bin at `at` (epoch seconds), as `members`."""
+        since_ms = int((at - _LONGEST_ARCHIVED_S) * _MS)
+        archived = self.records[record_type.record_set].archived(after=after, since_ms=since_ms)
+        return self.renderer.members(record_type, iter(archived))
 
     def members(self, record_type: RecordType, *, after: int = 0) -> Iterator[int]:
         """Return the indexes of the records of a type whose ids are greater than `after`, ascending."""

@@ -6,7 +6,7 @@ from itertools import product
 
 from sandbox.fake_hubspot import errors, scopes
 from sandbox.fake_hubspot.call import Call, Route
-from sandbox.fake_hubspot.crm import owners, pipelines, properties, schemas, search
+from sandbox.fake_hubspot.crm import associations, batch_read, owners, pipelines, properties, schemas, search
 from sandbox.fake_hubspot.crm.dated_lists import DATED_LISTS, VERSIONS, DatedList
 from sandbox.fake_hubspot.crm.feeds import LEGACY_FEEDS
 from sandbox.fake_hubspot.crm.legacy_lists import LEGACY_LISTS
@@ -53,6 +53,10 @@ def build_routes(oauth: OAuth, introspection: Introspection) -> Routes:
         **object_routes(DATED_LISTS),
         **_unknown_types(),
         **_account_routes(),
+        **{
+            f"{version}/*/*/batch/read": {"POST": Route("associations", associations.answer, associations.SCOPES)}
+            for version in associations.VERSIONS
+        },
     }
 
 
@@ -65,16 +69,19 @@ def find_route(routes: Routes, path: str) -> Mapping[str, Route]:
     """Return the routes of a path by method; empty for an unknown path."""
     path = path.rstrip("/") if path.count("/") > 1 else path
     parts = path.split("/")
-    any_type = "/".join((*parts[:_TYPE_AT], "*", *parts[_TYPE_AT + 1 :]))
+    count = 2 if "associations" in parts[:_TYPE_AT] else 1
+    any_type = "/".join((*parts[:_TYPE_AT], *("*",) * count, *parts[_TYPE_AT + count :]))
     return routes.get(path) or routes.get(f"{path.rpartition('/')[0]}/") or routes.get(any_type, {})
 
 
 def _routes_of(listed: DatedList) -> Iterator[tuple[str, Mapping[str, Route]]]:
     record_type, reading = listed.record_type, scopes.definitions_of(listed.record_type)
     searching = listed.route(partial(search.answer, record_type), name="search", is_search=True)
+    reading_batches = listed.route(partial(batch_read.answer, listed), name="batch_read")
     for version, alias in product(VERSIONS, listed.aliases):
         yield f"{version}/{alias}", {"GET": listed.route(listed.answer)}
         yield f"{version}/{alias}/search", {"POST": searching}
+        yield f"{version}/{alias}/batch/read", {"POST": reading_batches}
     for name, answer, versions in (
         ("properties", properties.answer, properties.VERSIONS),
         ("pipelines", pipelines.answer, pipelines.VERSIONS),

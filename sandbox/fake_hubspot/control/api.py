@@ -44,6 +44,7 @@ class ControlApi:
             ("GET", _RECORDS, records.ids),
             ("POST", _RECORDS, records.change),
             ("GET", rf"{_RECORDS}/(\d+)", records.one),
+            ("GET", rf"{_RECORDS}/associations/([\w-]+)", records.associations),
             ("POST", "faults", self._add_fault),
             ("GET", "faults", self._faults),
             ("DELETE", "faults", self._clear_faults),

@@ -9,11 +9,12 @@ from sandbox.fake_hubspot.faults.plan import ScriptedFault
 
 
 class RecordChanges(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Changes to the records of one type: how many to add, which ids to delete, which to touch."""
+    """Changes to the records of one type: how many to add, which ids to delete, to touch, to restore."""
 
     add: Natural = 0
     delete: list[int] = []
     touch: list[int] = []
+    restore: list[int] = []
 
 
 class Latency(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -9,6 +9,7 @@ import msgspec
 
 from sandbox.fake_hubspot import errors
 from sandbox.fake_hubspot.accounts import Account
+from sandbox.fake_hubspot.admission import refuse_sensitive
 from sandbox.fake_hubspot.call import Call, Route
 from sandbox.fake_hubspot.messages import Answer, Request
 from sandbox.fake_hubspot.parameters import comma_lists, integer, is_true
@@ -48,31 +49,40 @@ class DatedList:
 
     def answer(self, call: Call) -> Answer:
         """Return one page. Raises InvalidIntegerError."""
+        asked = comma_lists(call.request, "associations")
+        if unknown := [alias for alias in asked if not call.owner.can_associate(alias)]:
+            return errors.unknown_object_type(call, unknown[0])
         shape = self.shown(call)
+        if refusal := refuse_sensitive(call, self.record_type, (*shape.properties, *shape.with_history)):
+            return refusal
         limit = integer(call.request, "limit", default=_DEFAULT_LIMIT)
         largest = _LARGEST_LIMIT_WITH_HISTORY if shape.with_history else _LARGEST_LIMIT
         if not 1 <= limit <= largest:
             return errors.limit_too_large(call, limit, largest)
         after = integer(call.request, "after", default=0)
-        found = [] if is_true(call.request.first("archived")) else self._found(call, after, limit)
+        found = list(islice(self._members(call, after, archived=shape.archived), limit + 1))
         records = call.owner.renderer.render(self.name, found[:limit], shape)
         body = b'{"results":[%s]%s}' % (b",".join(records), self._paging(call, found, limit))
         return Answer(200, body)
 
     def shown(self, call: Call) -> Shape:
-        return Shape(
+        """Return the shape of a call, with the names of associated types that the API knows."""
+        request, account = call.request, call.owner
+        types = (account.find_type(alias) for alias in comma_lists(request, "associations"))
+        shape = Shape(
             dated=True,
-            properties=comma_lists(call.request, "properties"),
-            with_history=comma_lists(call.request, "propertiesWithHistory"),
-            associations=comma_lists(call.request, "associations"),
-            linkable=call.owner.renderer.linkable(),
+            properties=comma_lists(request, "properties"),
+            with_history=comma_lists(request, "propertiesWithHistory"),
+            associations=tuple(dict.fromkeys(each.name for each in types if each)),
+            archived=is_true(request.first("archived")),
+            long_history=account.settings.long_history,
         )
+        return account.renderer.linked(self.name, shape)
 
-    def _found(self, call: Call, after: int, limit: int) -> list[int]:
-        return list(islice(self._members(call, after), limit + 1))
-
-    def _members(self, call: Call, after: int) -> Iterator[int]:
+    def _members(self, call: Call, after: int, *, archived: bool) -> Iterator[int]:
         account = call.owner
+        if archived:
+            return account.archived(self.record_type, after=after - 1, at=call.at)
         indexes = account.members(self.record_type, after=after - 1)
         is_listed = account.lag(self.record_type.record_set, at=call.at)
         return indexes if is_listed is None else filter(is_listed, indexes)

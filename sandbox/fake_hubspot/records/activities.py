@@ -6,6 +6,23 @@ from sandbox.fake_hubspot.records import engagements, words
 from sandbox.fake_hubspot.records.shape import RecordType
 
 _CONTACTS_SCOPE = ("crm.objects.contacts.read",)
+_VALUELESS = ("hs_queue_membership_ids", "hs_all_accessible_team_ids", "hs_engagement_source")
+_VALUELESS_BY_KIND = {
+    "CALL": (
+        "hs_call_title",
+        "hs_call_from_number",
+        "hs_call_disposition",
+        "hs_call_recording_url",
+        "hs_call_direction",
+    ),
+    "EMAIL": ("hs_email_status", "hs_email_direction"),
+    "MEETING": (
+        *("hs_meeting_location", "hs_meeting_outcome", "hs_internal_meeting_notes"),
+        "hs_meeting_external_url",
+    ),
+    "TASK": ("hs_task_priority", "hs_task_type", "hs_task_completion_date"),
+}
+"""What the legacy records of the stand-in do not have either."""
 
 
 def _view(name: str, singular: str, number: str, *, needs: tuple[str, ...] = ()) -> RecordType:
@@ -22,6 +39,7 @@ def _view(name: str, singular: str, number: str, *, needs: tuple[str, ...] = ())
         needs=needs,
         view_of="engagements",
         includes=partial(engagements.is_kind, kind),
+        valueless=(*_VALUELESS, *_VALUELESS_BY_KIND.get(kind, ())),
     )
 
 

@@ -20,6 +20,8 @@ RECORD_TYPES = {
     )
 }
 """Engagements are listed by the legacy API alone, and everything after them by the dated API alone."""
+OTHER_TYPES = frozenset({"postal_mail", "0-116", "orders", "0-123", "carts", "0-142", "invoices", "0-53"})
+"""Types that HubSpot has and accounts have no records of here."""
 
 
 def record_types(hub_id: int, custom_objects: Sequence[str]) -> Mapping[str, RecordType]:

@@ -13,7 +13,7 @@ from sandbox.fake_hubspot.records.links import Links, Numbers, association_types
 from sandbox.fake_hubspot.records.oddities import OddRecord, odd_record
 from sandbox.fake_hubspot.records.record_counts import RecordFacts, RecordSet
 from sandbox.fake_hubspot.records.registry import RECORD_TYPES
-from sandbox.fake_hubspot.records.shape import RecordType, Shape
+from sandbox.fake_hubspot.records.shape import VARIANTS, RecordType, Shape
 from sandbox.fake_hubspot.records.template import Template
 
 _SHAPES_KEPT = 64
@@ -51,6 +51,9 @@ class Renderer:
         self.odd: Mapping[Any, Sequence[OddRecord]] = {}
         self.record_types = record_types
         self.links = Links(record_types, record_sets, numbers or {})
+        self._linked = {
+            f"to_{each.name}".encode(): record_sets[each.record_set].linked_id for each in record_types.values()
+        }
         self._hub = b"%d" % hub_id
         self._record_sets = record_sets
         self._templates = templates
@@ -74,39 +77,32 @@ class Renderer:
         rendered: list[bytes] = []
         for index in indexes:
             facts = record_set.facts(index)
-            variant = facts.variant
+            variant = (facts.scramble >> 16) % VARIANTS  # `facts.variant`, without a call
             template = templates.get(variant)
             if template is None:
                 template = templates[variant] = _compile(record_type, variant, shape)
-            slots = self._slots(facts, template.slots)
-            for slot, form, target in template.links:
-                slots[slot] = self._link(record_type, facts.id, index, form=form, target=target)
+            slots = {
+                b"id": b"%d" % facts.id,
+                b"hub": self._hub,
+                b"created": b"%d" % facts.created_ms,
+                b"modified": b"%d" % facts.modified_ms,
+            }
+            for slot in template.one_link:
+                slots[slot] = b"%d" % self._linked[slot](index)
+            for slot, form, target in template.many_links:
+                slots[slot] = self._links(record_type, facts.id, index, form=form, target=target)
+            if shape.dated:
+                slots[b"created_iso"] = iso(facts.created_ms).encode()
+                slots[b"modified_iso"] = iso(facts.modified_ms).encode()
+            if not _RARE.isdisjoint(template.slots):
+                slots.update(_rare_slots(facts))
             if shape.archived:
                 slots[b"archived_iso"] = iso(record_set.archived_at_ms(index)).encode()
             rendered.append(template.fill(slots))
         odd = self.odd.get(record_type.record_set)
         return _odd(odd, rendered, indexes, shape) if odd else rendered
 
-    def _slots(self, facts: RecordFacts, wanted: frozenset[bytes]) -> dict[bytes, bytes]:
-        slots = {
-            b"id": b"%d" % facts.id,
-            b"hub": self._hub,
-            b"created": b"%d" % facts.created_ms,
-            b"modified": b"%d" % facts.modified_ms,
-            b"modified_ms": b"%d" % facts.modified_ms,
-        }
-        if b"created_iso" in wanted:
-            slots[b"created_iso"] = iso(facts.created_ms).encode()
-            slots[b"modified_iso"] = iso(facts.modified_ms).encode()
-        if wanted & _RARE:
-            between_ms = (facts.created_ms + facts.modified_ms) // 2
-            slots[b"between"], slots[b"between_iso"] = b"%d" % between_ms, iso(between_ms).encode()
-            slots[b"merged"] = b"%d" % (_FIRST_MERGED_ID + facts.id)
-        return slots
-
-    def _link(self, record_type: RecordType, record_id: int, index: int, *, form: str, target: str) -> bytes:
-        if form == "to":
-            return b"%d" % (self.links.one(target, index) or 0)
+    def _links(self, record_type: RecordType, record_id: int, index: int, *, form: str, target: str) -> bytes:
         other = self.record_types[target]
         ids = self.links.ids(record_type, index, other)
         if form == "all":
@@ -121,7 +117,17 @@ class Renderer:
         return msgspec.json.encode({"results": results, **paging})
 
 
-_RARE = frozenset({b"between", b"between_iso", b"merged"})
+_RARE = frozenset({b"modified_ms", b"between", b"between_iso", b"merged"})
+
+
+def _rare_slots(facts: RecordFacts) -> dict[bytes, bytes]:
+    between_ms = (facts.created_ms + facts.modified_ms) // 2
+    return {
+        b"modified_ms": b"%d" % facts.modified_ms,
+        b"between": b"%d" % between_ms,
+        b"between_iso": iso(between_ms).encode(),
+        b"merged": b"%d" % (_FIRST_MERGED_ID + facts.id),
+    }
 
 
 def _odd(odd: Sequence[OddRecord], rendered: list[bytes], indexes: Sequence[int], shape: Shape) -> list[bytes]:

@@ -20,10 +20,11 @@ class Template:
         text = json.dumps(value, ensure_ascii=ascii_only, separators=(",", ":")).encode()
         names = [match[1] or match[2] for match in _SLOT.finditer(text)]
         self.slots = frozenset(names)
-        self.links = tuple(
-            (each[0], each[1].decode(), each[2].decode()) for each in map(_LINK.fullmatch, names) if each
-        )
-        """Slots of associated records, each with its form and type."""
+        links = [found for found in map(_LINK.fullmatch, self.slots) if found]
+        self.one_link = tuple(found[0] for found in links if found[1] == b"to")
+        """Slots of one associated record."""
+        self.many_links = tuple((each[0], each[1].decode(), each[2].decode()) for each in links if each[1] != b"to")
+        """Slots of many associated records, each with its form and type."""
         self._pattern = _SLOT.sub(b"%b", text.replace(b"%", b"%%"))
         # By position, because filling by name takes 1.5 times as long. `itemgetter` of one name would return no tuple.
         self._in_order: Callable[[Mapping[bytes, bytes]], tuple[bytes, ...]] = itemgetter(*names)
