@@ -28,14 +28,13 @@ def _properties(variant: int) -> dict[str, str]:
 
 def _legacy(variant: int, shape: Shape, properties: Properties) -> dict[str, object]:
     shown = chosen(properties, shape)
-    domains = [{"domain": each} for each in _more_domains(variant)] if shape.merged else []
-    audits = [{"mergedCompanyId": "{{#merged}}"}] if shape.merged and is_merged(variant) else []
+    domains = [*_more_domains(variant)] if shape.merged else []
     return {
         "portalId": "{{#hub}}",
         "companyId": "{{#id}}",
         "isDeleted": False,
         "properties": {name: sourced_value(name, value, shape) for name, value in shown.items()},
-        **({} if shape.of_feed else {"additionalDomains": domains, "stateChanges": [], "mergeAudits": audits}),
+        **({} if shape.of_feed else {"additionalDomains": domains, "stateChanges": [], "mergeAudits": []}),
     }
 
 
