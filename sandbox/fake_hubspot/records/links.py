@@ -3,6 +3,7 @@
 from base64 import b64decode, b64encode
 from binascii import Error
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from urllib.parse import quote, unquote
 
 from sandbox.fake_hubspot.records.record_counts import RecordSet
@@ -10,6 +11,7 @@ from sandbox.fake_hubspot.records.shape import RecordType
 
 PAGE = 100
 """Associations of one record on a page, of a list as of the batch read."""
+_KEPT = 2_000
 Numbers = Mapping[str, Mapping[str, int]]
 
 
@@ -26,6 +28,8 @@ class Links:
         self._types = record_types
         self._sets = record_sets
         self._numbers = numbers
+        # A list and the reads of what goes beyond its pages ask for the same ones. They never change.
+        self._linked_ids = lru_cache(maxsize=_KEPT)(self._find_linked_ids)
         self._existing = tuple(
             each.name for each in record_types.values() if each.dated_number and self._set(each).linked_id(0)
         )
@@ -50,11 +54,14 @@ class Links:
             return []
         count = self._counted(record_type).get(target.name)
         if count is not None:
-            return self._set(target).linked_ids(index, count, target.includes)
+            return self._linked_ids(target, index, count)
         if target.name not in record_type.links(self._set(record_type).facts(index).variant):
             return []
         linked = self.one(target.name, index)
         return [] if linked is None else [linked]
+
+    def _find_linked_ids(self, target: RecordType, index: int, count: int) -> list[int]:
+        return self._set(target).linked_ids(index, count, target.includes)
 
     def _set(self, record_type: RecordType) -> RecordSet:
         return self._sets[record_type.record_set]

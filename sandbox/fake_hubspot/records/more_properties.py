@@ -35,6 +35,7 @@ def with_more_properties(
     if not (count or removed or of_merged):
         return record_type
 
+    @cache  # every new shape asks for all of them again
     def properties(variant: int) -> Properties:
         more = (_more(variant, number) for number in range(1, count + 1))
         every = {
