@@ -170,6 +170,29 @@ def test_texts_are_compared_whatever_their_case_and_records_without_a_value_are_
     )
 
 
+def test_generated_properties_are_compared_by_their_types(hubspot: HubSpot, search: Search) -> None:
+    hubspot.add_account(8, records={"deals": 100}, more_properties={"deals": 6})
+    names = ("custom_0001", "custom_0002", "custom_0003")  # a number, a date and an instant
+    every = {
+        int(each["id"]): each["properties"]
+        for each in read(search("deals", hub_id=8, limit=200, properties=names))["results"]
+    }
+    number, date, instant = (sorted(filter(None, (each[name] for each in every.values())))[20] for name in names)
+
+    def expected(name: str, meets: Callable[[str], bool]) -> list[int]:
+        return [id_ for id_, each in every.items() if each[name] and meets(each[name])]
+
+    assert ids(search("deals", hub_id=8, **one(names[0], "GT", number))) == expected(
+        names[0], lambda value: float(value) > float(number)
+    )
+    assert ids(search("deals", hub_id=8, **one(names[1], "LTE", date))) == expected(
+        names[1], lambda value: value <= date
+    )
+    assert ids(search("deals", hub_id=8, **one(names[2], "GTE", instant))) == expected(
+        names[2], lambda value: value >= instant
+    )
+
+
 def test_filters_of_a_group_hold_together_and_of_groups_one_suffices(hubspot: HubSpot, search: Search) -> None:
     known = hubspot.accounts[99].records["deals"].ids()
     bounds = [
