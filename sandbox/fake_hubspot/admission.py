@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 
 from sandbox.fake_hubspot import errors
-from sandbox.fake_hubspot.accounts import Account
+from sandbox.fake_hubspot.account import Account
 from sandbox.fake_hubspot.call import Call
 from sandbox.fake_hubspot.messages import Answer
 from sandbox.fake_hubspot.records.shape import RecordType

@@ -8,7 +8,8 @@ from typing import Unpack
 import msgspec
 
 from sandbox.fake_hubspot import errors
-from sandbox.fake_hubspot.accounts import Account, AccountOptions, AccountSettings
+from sandbox.fake_hubspot.account import Account
+from sandbox.fake_hubspot.accounts import AccountOptions, AccountSettings
 from sandbox.fake_hubspot.admission import rate_headers, refuse
 from sandbox.fake_hubspot.call import Call, Route
 from sandbox.fake_hubspot.crm.dated_lists import custom_lists

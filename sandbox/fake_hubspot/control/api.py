@@ -6,7 +6,8 @@ from typing import TypeVar
 
 import msgspec
 
-from sandbox.fake_hubspot.accounts import Account, AccountSettings
+from sandbox.fake_hubspot.account import Account
+from sandbox.fake_hubspot.accounts import AccountSettings
 from sandbox.fake_hubspot.control.records import ControlRecords
 from sandbox.fake_hubspot.control.schemas import CodeRequest, Latency, account_stats, account_view, fault_view
 from sandbox.fake_hubspot.faults.plan import FaultPlan

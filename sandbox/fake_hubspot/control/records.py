@@ -2,7 +2,7 @@
 
 import msgspec
 
-from sandbox.fake_hubspot.accounts import Account
+from sandbox.fake_hubspot.account import Account
 from sandbox.fake_hubspot.call import Call
 from sandbox.fake_hubspot.control.schemas import RecordChanges
 from sandbox.fake_hubspot.crm.batch_read import find_indexes

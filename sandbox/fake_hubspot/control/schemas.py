@@ -4,7 +4,8 @@ from typing import Annotated, get_args
 
 import msgspec
 
-from sandbox.fake_hubspot.accounts import Account, Natural, RecordTypeName
+from sandbox.fake_hubspot.account import Account
+from sandbox.fake_hubspot.accounts import Natural, RecordTypeName
 from sandbox.fake_hubspot.faults.plan import ScriptedFault
 
 

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 import msgspec
 
 from sandbox.fake_hubspot import errors
-from sandbox.fake_hubspot.accounts import Account
+from sandbox.fake_hubspot.account import Account
 from sandbox.fake_hubspot.admission import refuse_sensitive
 from sandbox.fake_hubspot.call import Call, Route
 from sandbox.fake_hubspot.messages import Answer, Request

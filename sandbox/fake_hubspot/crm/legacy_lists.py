@@ -4,7 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import cast
 
-from sandbox.fake_hubspot.accounts import Account, RecordTypeName
+from sandbox.fake_hubspot.account import Account
+from sandbox.fake_hubspot.accounts import RecordTypeName
 from sandbox.fake_hubspot.call import Call
 from sandbox.fake_hubspot.messages import Answer, Request
 from sandbox.fake_hubspot.parameters import integer

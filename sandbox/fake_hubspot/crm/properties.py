@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 
 from sandbox.fake_hubspot import errors
-from sandbox.fake_hubspot.accounts import Account
+from sandbox.fake_hubspot.account import Account
 from sandbox.fake_hubspot.call import Call
 from sandbox.fake_hubspot.crm.definitions import Definition
 from sandbox.fake_hubspot.messages import Answer

@@ -1,7 +1,7 @@
 """The schemas of an account's custom objects, /crm-object-schemas/2026-09/schemas."""
 
 from sandbox.fake_hubspot import errors
-from sandbox.fake_hubspot.accounts import Account
+from sandbox.fake_hubspot.account import Account
 from sandbox.fake_hubspot.call import Call
 from sandbox.fake_hubspot.crm.properties import definitions
 from sandbox.fake_hubspot.messages import Answer

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from sandbox.fake_hubspot.accounts import Account
+from sandbox.fake_hubspot.account import Account
 from sandbox.fake_hubspot.crm.search_filters import Comparable, Condition
 from sandbox.fake_hubspot.records.shape import RecordType, Shape
 

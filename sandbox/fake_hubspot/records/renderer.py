@@ -88,7 +88,7 @@ class Renderer:
                 b"modified": b"%d" % facts.modified_ms,
             }
             for slot in template.one_link:
-                slots[slot] = b"%d" % self._linked[slot](index)
+                slots[slot] = b"%d" % (self._linked[slot](index) or 0)
             for slot, form, target in template.many_links:
                 slots[slot] = self._links(record_type, facts.id, index, form=form, target=target)
             if shape.dated:
