@@ -27,7 +27,7 @@ Routes = Mapping[str, Mapping[str, Route]]
 A path that ends with a slash matches everything one level below it, and `*` every type of record.
 """
 _TYPE_AT = 4
-"""Where a type stands among the parts of a path such as `/crm/objects/2026-09/{type}/search`."""
+"""Where a type stands among the parts of a path such as `/crm/objects/2026-09/{type}/search`; of associations, two."""
 
 
 def build_routes(oauth: OAuth, introspection: Introspection) -> Routes:
@@ -52,11 +52,8 @@ def build_routes(oauth: OAuth, introspection: Introspection) -> Routes:
         **legacy,
         **object_routes(DATED_LISTS),
         **_unknown_types(),
+        **_associations(),
         **_account_routes(),
-        **{
-            f"{version}/*/*/batch/read": {"POST": Route("associations", associations.answer, associations.SCOPES)}
-            for version in associations.VERSIONS
-        },
     }
 
 
@@ -88,6 +85,11 @@ def _routes_of(listed: DatedList) -> Iterator[tuple[str, Mapping[str, Route]]]:
     ):
         route = Route(name, partial(answer, listed.name), reading)
         yield from ((f"{version}/{alias}", {"GET": route}) for version, alias in product(versions, listed.aliases))
+
+
+def _associations() -> Routes:
+    reading = Route("associations", associations.answer, associations.SCOPES)
+    return {f"{version}/*/*/batch/read": {"POST": reading} for version in associations.VERSIONS}
 
 
 def _account_routes() -> Routes:

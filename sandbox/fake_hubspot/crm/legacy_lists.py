@@ -80,10 +80,12 @@ class LegacyList:
 def shown(call: Call, type_: str, shape: Shape) -> Shape:
     """Return the shape of a call with what its account's settings and scopes add."""
     settings, unasked = call.owner.settings, not (shape.properties or shape.with_history)
+    sensitive = (settings.sensitive_properties, settings.highly_sensitive_properties)
     return replace(
         call.owner.renderer.linked(type_, shape),
         every_property=shape.every_property or (settings.rich and unasked),
         email_bodies=_EMAIL_SCOPE in settings.scopes,
+        hidden=frozenset(name for by_type in sensitive for name in by_type.get(type_, ())),
         long_history=settings.long_history,
         merged=settings.merged_records,
     )

@@ -31,6 +31,8 @@ class Shape:
     many: tuple[str, ...] = ()
     """Types of which the account's records have a given number of associated ones."""
     archived: bool = False
+    hidden: frozenset[str] = frozenset()
+    """Properties that the legacy API never shows, because they are sensitive."""
     long_history: bool = False
     merged: bool = False
     """Whether some contacts and companies have been merged with others, and some companies have several domains."""
@@ -99,7 +101,6 @@ def links_to(record_type_links: tuple[str, ...], shape: Shape, target: str) -> l
 
 def chosen(properties: Properties, shape: Shape, *, unasked: tuple[str, ...] = ()) -> Properties:
     """Return the properties to show: all, the requested ones, or `unasked` if none were requested."""
-    if shape.every_property:
-        return properties
-    names = dict.fromkeys((*shape.properties, *shape.with_history)) or unasked
-    return {name: properties[name] for name in names if name in properties}
+    asked = dict.fromkeys((*shape.properties, *shape.with_history)) or unasked
+    names = properties if shape.every_property else (name for name in asked if name in properties)
+    return {name: properties[name] for name in names if name not in shape.hidden}

@@ -110,6 +110,35 @@ def test_a_sensitive_property_is_described_only_to_those_who_ask_for_its_kind(
     assert {name: each["dataSensitivity"] for name, each in asked.items()} == {"message": level, "passport": level}
 
 
+def test_values_of_sensitive_properties_need_a_scope_in_the_dated_api_and_are_hidden_in_the_legacy_one(
+    hubspot: HubSpot, get: Get, page: Page
+) -> None:
+    account, dated = hubspot.accounts[99], "/crm/objects/2026-09/contacts?limit=5&properties=email,message"
+    legacy = "/contacts/v1/lists/all/contacts/all?property=email&property=message"
+    account.change({"sensitive_properties": {"contacts": ["message"]}})
+
+    refused = get(dated)
+    shown = [each["properties"] for each in page(legacy)["contacts"]]
+    account.change({"scopes": [*account.settings.scopes, "crm.objects.contacts.sensitive.read.v2"]})
+
+    assert (refused.status, json.loads(refused.body)["category"]) == (403, "MISSING_SCOPES")
+    assert all(set(each) == {"email"} for each in shown)
+    assert all(each["properties"]["message"] for each in page(dated)["results"])
+    assert all(set(each["properties"]) == {"email"} for each in page(legacy)["contacts"])
+
+
+def test_generated_properties_are_defined_with_the_types_that_their_values_have(hubspot: HubSpot, page: Page) -> None:
+    hubspot.add_account(8, records={"deals": 60}, more_properties={"deals": 12})
+    found = {name: each for name, each in defined(page, "deals", hub_id=8).items() if name.startswith("custom_0")}
+
+    assert {each["type"] for each in found.values()} == {"string", "number", "date", "datetime", "bool", "enumeration"}
+    assert not any(each["hubspotDefined"] for each in found.values())
+    records = page(f"/crm/objects/2026-09/deals?limit=60&properties={','.join(found)}", hub_id=8)["results"]
+    assert {name for each in records for name, value in each["properties"].items() if value} >= set(found)
+    chosen = next(each for each in found.values() if each["type"] == "enumeration")
+    assert [each["value"] for each in chosen["options"]] == ["option_1", "option_2", "option_3"]
+
+
 def test_a_kind_of_sensitivity_that_there_is_not_is_refused(get: Get) -> None:
     assert get(f"{BASE}/contacts?dataSensitivity=secret").status == 400
 
