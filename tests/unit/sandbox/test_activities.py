@@ -87,7 +87,10 @@ def test_what_every_kind_has_is_what_the_feed_has(name: str, portal: HubSpot, pa
         said, properties = engagements[record_id], record["properties"]
         engagement = said["engagement"]
         assert ms(properties["hs_timestamp"]) == engagement["timestamp"]
-        assert (ms(record["createdAt"]), ms(record["updatedAt"])) == (engagement["createdAt"], engagement["lastUpdated"])
+        assert (ms(record["createdAt"]), ms(record["updatedAt"])) == (
+            engagement["createdAt"],
+            engagement["lastUpdated"],
+        )
         assert properties["hs_createdate"] == record["createdAt"]
         assert properties["hs_lastmodifieddate"] == record["updatedAt"]
         for name_, key in {

@@ -89,7 +89,10 @@ def test_a_restored_record_is_live_again_and_modified_then(
     assert page(f"{BASE}/tickets?archived=true", hub_id=7)["results"] == []
     again = control.record(7, "tickets", first)
     assert again["updatedAt"] == again["properties"]["hs_lastmodifieddate"] == "2027-01-15T08:00:05.000Z"
-    assert (again["createdAt"], again["properties"]["subject"]) == (before["createdAt"], before["properties"]["subject"])
+    assert (again["createdAt"], again["properties"]["subject"]) == (
+        before["createdAt"],
+        before["properties"]["subject"],
+    )
 
 
 def test_an_archived_record_is_told_when_asked_for(control: HubSpotControl) -> None:

@@ -41,7 +41,9 @@ def legacy(page: Page, type_: str, names: tuple[str, ...], *, parameter: str = "
     return {str(each[id_name]): each for each in found}
 
 
-def dated(page: Page, type_: str, names: tuple[str, ...], *, parameter: str = "properties") -> dict[str, dict[str, Any]]:
+def dated(
+    page: Page, type_: str, names: tuple[str, ...], *, parameter: str = "properties"
+) -> dict[str, dict[str, Any]]:
     limit = 50 if parameter == "propertiesWithHistory" else 100
     found = page(f"{BASE}/{type_}?limit={limit}&{parameter}={','.join(names)}", hub_id=7)["results"]
     return {each["id"]: each for each in found}

@@ -14,9 +14,20 @@ Page = Callable[..., dict[str, Any]]
 Get = Callable[..., Answer]
 BASE = "/crm/objects/2026-09"
 NUMBERS = {
-    **{"contacts": "0-1", "companies": "0-2", "deals": "0-3", "tickets": "0-5", "products": "0-7", "line_items": "0-8"},
-    **{"quotes": "0-14", "communications": "0-18", "tasks": "0-27", "notes": "0-46", "meetings": "0-47"},
-    **{"calls": "0-48", "emails": "0-49", "leads": "0-136"},
+    "contacts": "0-1",
+    "companies": "0-2",
+    "deals": "0-3",
+    "tickets": "0-5",
+    "products": "0-7",
+    "line_items": "0-8",
+    "quotes": "0-14",
+    "communications": "0-18",
+    "tasks": "0-27",
+    "notes": "0-46",
+    "meetings": "0-47",
+    "calls": "0-48",
+    "emails": "0-49",
+    "leads": "0-136",
 }
 KINDS = ("notes", "calls", "emails", "meetings", "tasks")
 OWN = ("tickets", "products", "line_items", "quotes", "leads", "communications")
@@ -105,7 +116,7 @@ def test_a_type_without_its_scope_is_refused(alias: str, scope: str, whole: HubS
 
 
 def test_further_types_of_an_account_change_nothing_of_the_others(whole: HubSpot, get: Get) -> None:
-    four = {name: 40 for name in ("contacts", "companies", "deals", "engagements")}
+    four = dict.fromkeys(("contacts", "companies", "deals", "engagements"), 40)
     whole.add_account(8, records=four, seed=7, rate_limit=0)
     whole.add_account(9, records={**four, "products": 3, "owners": 3}, seed=7, rate_limit=0)
 
