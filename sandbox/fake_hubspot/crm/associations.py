@@ -67,6 +67,10 @@ class _Read(msgspec.Struct, frozen=True):
     inputs: tuple[_Input, ...]
 
 
+class _InvalidInputsError(Exception):
+    pass
+
+
 def answer(call: Call) -> Answer:
     """Return a page of the associations of each record that has any; 207 names the others.
 
@@ -78,18 +82,25 @@ def answer(call: Call) -> Answer:
     types = [found for alias in aliases if (found := call.owner.find_type(alias))]
     if len(types) < len(aliases):
         return errors.unknown_object_type(call, next(each for each in aliases if not call.owner.find_type(each)))
-    refusal = next((refused for each in types if (refused := _refuse(call, each))), None)
+    if refusals := [refusal for each in types if (refusal := _refuse(call, each))]:
+        return refusals[0]
     try:
-        inputs = msgspec.json.decode(call.request.body, type=_Read).inputs
-    except msgspec.MsgspecError as error:
-        return refusal or errors.validation(call, f"Invalid input JSON: {error}")
+        starts = _starts(call.request.body)
+    except (msgspec.MsgspecError, _InvalidInputsError) as error:
+        return errors.validation(call, f"Invalid input: {error}")
+    own, other = types
+    return _answer(call, own, other, starts)
+
+
+def _starts(body: bytes) -> Mapping[str, int]:
+    """Return the last id that has been read of each record asked for, 0 for none."""
+    inputs = msgspec.json.decode(body, type=_Read).inputs
     if len(inputs) > _MOST_INPUTS:
-        return refusal or errors.validation(call, f"The batch has {len(inputs)} inputs: the most are {_MOST_INPUTS}")
+        raise _InvalidInputsError(f"the batch has {len(inputs)} inputs, and the most are {_MOST_INPUTS}")
     starts = {str(each.id): read_after(each.after or "") for each in inputs}
     if wrong := [key for key, after in starts.items() if after is None]:
-        return refusal or errors.validation(call, f"The after of {wrong[0]} is not valid")
-    own, other = types
-    return refusal or _answer(call, own, other, {key: after or 0 for key, after in starts.items()})
+        raise _InvalidInputsError(f"the after of {wrong[0]} is not valid")
+    return {key: after or 0 for key, after in starts.items()}
 
 
 def _refuse(call: Call, record_type: RecordType) -> Answer | None:

@@ -231,7 +231,7 @@ def test_a_deleted_record_has_none(portal: HubSpot, read: Read) -> None:
     [
         (f"{DATED}/deals/contacts/batch/read", [{"id": str(each)} for each in range(1001)], "the most are 1000"),
         (f"{DATED}/deals/contacts/batch/read", [{"id": "1", "after": "nonsense"}], "after"),
-        (f"{DATED}/deals/contacts/batch/read", [{"name": "1"}], "Invalid input JSON"),
+        (f"{DATED}/deals/contacts/batch/read", [{"name": "1"}], "Invalid input"),
         (f"{DATED}/deals/unicorns/batch/read", [], "Unable to infer object type from: unicorns"),
         (f"{DATED}/cars/contacts/batch/read", [], "Unable to infer object type from: cars"),
     ],
