@@ -9,6 +9,7 @@ import click
 
 _COMMANDS = {
     "cancel": "api_shim.commands.jobs.control:cancel",
+    "compare": "api_shim.commands.jobs.compare:command",
     "connect": "api_shim.commands.accounts.connect:command",
     "connection": "api_shim.commands.accounts.connection:connection",
     "delete": "api_shim.commands.jobs.control:delete",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Self
@@ -59,15 +60,21 @@ class ExportApi:
         self._session = session
         self._headers = {"Authorization": f"Bearer {token}"}
 
-    def start(self, export_type: str) -> str:
-        """Start an export of all records; return the job's path."""
-        answer = self._ask("POST", f"{_BASE_PATH}/export/{export_type}")
-        if answer.status_code != requests.codes.accepted:
-            raise ApiError(f"POST export/{export_type} answered {answer.status_code} instead of 202")
-        return answer.headers["Location"]
+    def start(self, export_type: str, body: Mapping[str, Any] | None = None) -> str:
+        """Start an export, of all records unless the body says otherwise; return the job's path."""
+        return self._start(f"export/{export_type}", body)
+
+    def start_sync(self, body: Mapping[str, Any] | None = None) -> str:
+        """Start a sync; return the job's path."""
+        return self._start("sync", body)
 
     def job(self, path: str) -> JobState:
-        return JobState.read(self._ask("GET", path).json()["data"])
+        return JobState.read(self.body(path))
+
+    def body(self, path: str) -> dict[str, Any]:
+        """Return the job as the API answers it."""
+        found: dict[str, Any] = self._ask("GET", path).json()["data"]
+        return found
 
     def results(self, path: str, *, limit: int, offset: int | None = None) -> dict[str, Any]:
         """Return one page of results; `offset` comes from the previous page."""
@@ -84,10 +91,23 @@ class ExportApi:
             offset, has_more = body["pagination"]["offset"], bool(body["pagination"]["hasMore"])
         return records
 
-    def _ask(self, method: str, path: str, *, query: dict[str, int] | None = None) -> requests.Response:
+    def _start(self, path: str, body: Mapping[str, Any] | None) -> str:
+        answer = self._ask("POST", f"{_BASE_PATH}/{path}", body=body)
+        if answer.status_code != requests.codes.accepted:
+            raise ApiError(f"POST {path} answered {answer.status_code} instead of 202")
+        return answer.headers["Location"]
+
+    def _ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: dict[str, int] | None = None,
+        body: Mapping[str, Any] | None = None,
+    ) -> requests.Response:
         try:
             answer = self._session.request(
-                method, f"{self._base_url}{path}", params=query, headers=self._headers, timeout=_TIMEOUT_S
+                method, f"{self._base_url}{path}", params=query, json=body, headers=self._headers, timeout=_TIMEOUT_S
             )
         except requests.RequestException as error:
             raise ApiError(f"{method} {path}: {type(error).__name__}") from None

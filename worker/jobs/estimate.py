@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Self
 
-from worker.rate_limit.quota import Rate
+from worker.jobs.call_costs import Reading
+from worker.rate_limit.quota import SEARCH_RATE, Rate
 from worker.records.conversion import convert
+from worker.records.findings import CallKind
 
 _USUAL_CALL_S = 0.5  # of a list call, where none was measured
 
@@ -35,22 +37,26 @@ class Count:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Extent:
-    """What is requested of a type: at most `limit` records (None: all), in calls of `page_size`."""
+    """What is requested of a type: at most `limit` records (None: all), read in this way."""
 
     limit: int | None
-    page_size: int
+    reading: Reading
     is_from_start: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
-    """The expected size of an export. `as_of` is when its basis was counted; None for a limit."""
+    """The expected size of an export. `as_of` is when its basis was counted; None for a limit.
+
+    `calls_by_kind` are the `calls` by CallKind; of an estimate that an older version stored they are not known.
+    """
 
     records: int
     calls: int
     seconds: float
     basis: Basis
     as_of: datetime | None
+    calls_by_kind: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
     def of(cls, extent: Extent, *, count: Count | None, call_s: float | None, rate: Rate | None) -> Self | None:
@@ -63,11 +69,13 @@ class Estimate:
             return None
         counted = known is not None and (extent.limit is None or known.records < extent.limit)
         records = known.records if known is not None and counted else extent.limit or 0
-        calls = max(1, math.ceil(records / extent.page_size))
+        by_kind = {kind.value: number for kind, number in extent.reading.calls(records).items()}
+        calls = sum(by_kind.values())
         return cls(
             records=records,
             calls=calls,
-            seconds=round(max(calls * (call_s or _USUAL_CALL_S), least_seconds(calls, rate)), 1),
+            calls_by_kind=by_kind,
+            seconds=round(max(calls * (call_s or _USUAL_CALL_S), least_seconds(by_kind, rate)), 1),
             basis=known.basis if known is not None else Basis.LIMIT,
             as_of=known.as_of if known is not None else None,
         )
@@ -78,6 +86,7 @@ class Estimate:
         return cls(
             records=sum(part.records for part in parts),
             calls=sum(part.calls for part in parts),
+            calls_by_kind=_added_up(parts),
             seconds=seconds_together(parts, rate=None),
             basis=parts[0].basis,
             as_of=min((part.as_of for part in parts if part.as_of is not None), default=None),
@@ -93,12 +102,28 @@ class Estimate:
         return convert(stored, cls)
 
 
-def least_seconds(calls: int, rate: Rate | None) -> float:
-    """Return the least time for so many calls: a window's worth of them may go at once, then one window later."""
+def least_seconds(by_kind: Mapping[str, int], rate: Rate | None) -> float:
+    """Return the least time for so many calls: a window's worth of them may go at once, then one window later.
+
+    Searches have a limit of their own, which no setting turns off.
+    """
+    searches = by_kind.get(CallKind.SEARCH, 0)
+    return max(_least_s(sum(by_kind.values()) - searches, rate), _least_s(searches, SEARCH_RATE))
+
+
+def _least_s(calls: int, rate: Rate | None) -> float:
     return max(0, calls - 1) // rate.calls * rate.seconds if rate is not None else 0.0
 
 
 def seconds_together(estimates: Sequence[Estimate], rate: Rate | None) -> float:
     """Return how long exports take that run concurrently and share the rate limit."""
     longest_s = max((each.seconds for each in estimates), default=0.0)
-    return max(longest_s, least_seconds(sum(each.calls for each in estimates), rate))
+    return max(longest_s, least_seconds(_added_up(estimates), rate))
+
+
+def _added_up(estimates: Iterable[Estimate]) -> Mapping[str, int]:
+    """Add up the calls; those of which no kind is known are calls of lists."""
+    total: Counter[str] = Counter()
+    for each in estimates:
+        total.update(each.calls_by_kind or {CallKind.LIST.value: each.calls})
+    return dict(total)

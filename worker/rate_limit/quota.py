@@ -41,6 +41,10 @@ class Rate:
         return max(Rate(own, self.seconds), Rate(theirs, quota.seconds), key=lambda rate: rate.per_second)
 
 
+SEARCH_RATE = Rate(5, 1)
+"""What HubSpot allows of searches, an account, beside its other calls."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quota:
     """What an answer of HubSpot says about the account's limit, in its `X-HubSpot-RateLimit-*` headers.

@@ -6,19 +6,21 @@ from datetime import UTC, datetime
 
 import pytest
 
+from worker.jobs.call_costs import Reading
 from worker.jobs.estimate import Basis, Count, Estimate, Extent, least_seconds, seconds_together
 from worker.rate_limit.quota import Rate
 
 NOW = datetime(2026, 11, 23, 15, 0, tzinfo=UTC)
 RATE = Rate(110, 10)
+BY_PAGES = Reading(page_size=100)
 
 
 def count(records: int, basis: Basis = Basis.HUBSPOT) -> Count:
     return Count(records=records, basis=basis, as_of=NOW)
 
 
-def extent(*, limit: int | None = None, page_size: int = 100, is_from_start: bool = True) -> Extent:
-    return Extent(limit=limit, page_size=page_size, is_from_start=is_from_start)
+def extent(*, limit: int | None = None, reading: Reading = BY_PAGES, is_from_start: bool = True) -> Extent:
+    return Extent(limit=limit, reading=reading, is_from_start=is_from_start)
 
 
 def estimated(
@@ -75,8 +77,8 @@ def test_the_limit_of_calls_takes_its_time_whatever_the_calls_do() -> None:
 
 @pytest.mark.parametrize(("calls", "seconds"), [(0, 0), (1, 0), (110, 0), (111, 10), (220, 10), (221, 20)])
 def test_a_windows_calls_may_all_go_at_once(calls: int, seconds: float) -> None:
-    assert least_seconds(calls, RATE) == seconds
-    assert least_seconds(calls, None) == 0
+    assert least_seconds({"list": calls - calls // 2, "batch": calls // 2}, RATE) == seconds
+    assert least_seconds({"list": calls}, None) == 0
 
 
 def test_exports_side_by_side_take_as_long_as_the_longest_or_as_their_shared_limit() -> None:
@@ -91,3 +93,46 @@ def test_exports_side_by_side_take_as_long_as_the_longest_or_as_their_shared_lim
 def test_a_part_of_the_records_takes_that_part_of_the_time() -> None:
     assert estimated(count(1000), extent()).seconds_for(250) == 1.25
     assert estimated(count(0), extent()).seconds_for(0) == 0.5
+
+
+@pytest.mark.parametrize(
+    ("reading", "calls"),
+    [
+        (Reading(page_size=100), {"list": 10_000}),
+        (Reading(page_size=100, batch_size=100), {"list": 10_000, "batch": 10_000}),
+        (Reading(page_size=50), {"list": 20_000}),
+        (Reading(page_size=100, batch_size=50), {"list": 10_000, "batch": 20_000}),
+        (Reading(page_size=250, parts=3), {"list": 12_000}),
+        (Reading(page_size=100, lists=5), {"list": 10_004}),
+        (Reading(page_size=100, searches=True), {"search": 5_000}),
+        (
+            Reading(page_size=100, searches=True, batch_size=100, associated=4),
+            {"search": 5_000, "batch": 10_000, "associations": 4_000},
+        ),
+    ],
+)
+def test_a_million_records_take_the_calls_of_how_they_are_read(reading: Reading, calls: dict[str, int]) -> None:
+    found = estimated(count(1_000_000), extent(reading=reading))
+
+    assert (found.calls_by_kind, found.calls) == (calls, sum(calls.values()))
+
+
+def test_each_merged_list_is_asked_at_least_once() -> None:
+    assert estimated(count(0), extent(reading=Reading(page_size=100, lists=5))).calls == 5
+
+
+def test_searches_have_a_limit_of_their_own_which_no_setting_turns_off() -> None:
+    searched = extent(reading=Reading(page_size=100, searches=True))
+
+    assert estimated(count(200_000), searched, call_s=0.001).seconds == 199.0
+    assert least_seconds({"search": 5, "list": 110}, RATE) == 0
+    assert least_seconds({"search": 6, "list": 110}, RATE) == 1
+
+
+def test_exports_that_run_side_by_side_add_up_their_calls_by_kind() -> None:
+    parts = [
+        estimated(count(1_000), extent(reading=Reading(page_size=100, batch_size=50))),
+        estimated(count(300), extent()),
+    ]
+
+    assert Estimate.together(parts).calls_by_kind == {"list": 13, "batch": 20}
