@@ -127,17 +127,11 @@ class Bench:
         return measured
 
     def _set_up(self, records: Mapping[str, int], options: AccountOptions) -> None:
-        seed(
-            self._stack,
-            ACCOUNT,
-            **{
-                **options,
-                "records": dict(records),
-                "rate_limit": _CALLS,
-                "rate_interval_s": _INTERVAL_S,
-                "latency_s": self._latency_s,
-            },
-        )
+        settings = options.copy()
+        settings["records"] = dict(records)
+        settings["rate_limit"], settings["rate_interval_s"] = _CALLS, _INTERVAL_S
+        settings["latency_s"] = self._latency_s
+        seed(self._stack, ACCOUNT, **settings)
 
     def _measure(self, path: str, *, records: int) -> Measured:
         control = self._stack.hubspot_control
