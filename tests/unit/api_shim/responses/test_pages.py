@@ -24,8 +24,8 @@ def test_where_there_is_more_paging_tells_from_where(export_type: str) -> None:
 
 def test_the_last_page_has_no_paging_and_nothing_exported_yet_has_more_to_come() -> None:
     tickets = ExportType("tickets")
-    last = json.loads(results_answer(tickets, RecordSlice(3, RECORDS, erased=1), has_more=False).body)
+    last = json.loads(bytes(results_answer(tickets, RecordSlice(3, RECORDS, erased=1), has_more=False).body))
     assert (list(last["data"]), last["pagination"]) == (["results"], {"hasMore": None, "offset": 6})
-    none_yet = json.loads(results_answer(tickets, RecordSlice(0, []), has_more=True).body)
+    none_yet = json.loads(bytes(results_answer(tickets, RecordSlice(0, []), has_more=True).body))
     assert none_yet["data"] == {"results": [], "paging": {"next": {"after": "0"}}}
     assert none_yet["pagination"] == {"hasMore": True, "offset": 0}
