@@ -57,8 +57,8 @@ class MongoErasablePages(PageCollection):
     """
 
     def describe_some(self, account_id: str) -> bool:
-        """Store the id ranges of pages of older versions; pages whose type is unknown are read for it."""
-        types = [None, *(each for each in DOCUMENTED_TYPES)]
+        """Store the id ranges of pages of older versions, all of documented types; those without a type are read."""
+        types = [None, *DOCUMENTED_TYPES]
         nameless = {"account_id": account_id, "type": {"$in": types}, "span": None, "number": {"$exists": True}}
         shown = dict.fromkeys(("type", "ids_from", "ids_to"), True)
         with translated_errors():
