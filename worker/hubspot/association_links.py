@@ -1,7 +1,7 @@
 """Links: what records are associated with, from the answers of the dated API into its records; pure.
 
-Published: a call by ids gives `{"from": {"id"}, "to": [{"toObjectId", "associationTypes"}], "paging"}` for each, a record
-of a list `{"results": [{"id", "type"}], "paging"}` for each type.
+Published: a call by ids gives `{"from": {"id"}, "to": [{"toObjectId", "associationTypes"}], "paging"}` for each, a
+record of a list `{"results": [{"id", "type"}], "paging"}` for each type.
 """
 
 from __future__ import annotations
