@@ -149,7 +149,7 @@ def run(seed_: int, *, seconds: float, accounts: int = 3, burners: int | None = 
             seed(
                 stack,
                 account,
-                records=records,  # type: ignore[arg-type]  # literals
+                records=records,
                 rate_limit=CALLS,
                 rate_interval_s=WINDOW_S,
                 latency_s=_LATENCY_S,

@@ -62,7 +62,7 @@ class HubSpotControl:
         return str(self._send("POST", f"accounts/{hub_id}/codes", {"redirect_uri": redirect_uri})["code"])
 
     def record_ids(self, hub_id: int, type_: str) -> list[int]:
-        """Return all ids of a type in ascending order; type `notes` selects the engagements that are notes."""
+        """Return all ids of a type in ascending order; `notes`, `calls`, … select engagements of that kind."""
         return list(self._send("GET", f"accounts/{hub_id}/records/{type_}")["ids"])
 
     def record(self, hub_id: int, type_: str, record_id: int, **query: str | list[str]) -> Json:
@@ -82,6 +82,20 @@ class HubSpotControl:
         """Set the modification time of records to now; return the ids that exist."""
         changes = {"touch": record_ids}
         return list(self._send("POST", f"accounts/{hub_id}/records/{type_}", changes)["touched"])
+
+    def restore_records(self, hub_id: int, type_: str, record_ids: list[int]) -> list[int]:
+        """Bring deleted records back, modified now; return the ids that were deleted."""
+        changes = {"restore": record_ids}
+        return list(self._send("POST", f"accounts/{hub_id}/records/{type_}", changes)["restored"])
+
+    def archived_ids(self, hub_id: int, type_: str) -> list[int]:
+        """Return the ids of the records of a type that were deleted within the last 90 days, ascending."""
+        return list(self._send("GET", f"accounts/{hub_id}/records/{type_}", query={"archived": "true"})["ids"])
+
+    def associations(self, hub_id: int, type_: str, target: str) -> dict[int, list[int]]:
+        """Return the ids of all records of another type that each record of a type is associated with."""
+        found = self._send("GET", f"accounts/{hub_id}/records/{type_}/associations/{target}")["associations"]
+        return {int(record_id): ids for record_id, ids in found.items()}
 
     def fail_next(self, recipe: RecipeName | None = None, **options: Unpack[FaultOptions]) -> int:
         """Script a fault, for the next call unless the options say otherwise; return its id."""

@@ -1,20 +1,20 @@
-"""HubSpot accounts (portals): the settings, records, rate meters and counters of each."""
+"""The settings of HubSpot accounts (portals)."""
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Annotated, Literal, TypedDict
 
 import msgspec
 
-from sandbox.fake_hubspot.journal import Counters
-from sandbox.fake_hubspot.limits import Meter
 from sandbox.fake_hubspot.oauth.token_answers import TokenShape
 from sandbox.fake_hubspot.records.cursors import CursorForm, FinalCursor, ListOrder
 from sandbox.fake_hubspot.records.oddities import OddEnvelope, OddRecord
-from sandbox.fake_hubspot.records.record_counts import TYPES, RecordSet
-from sandbox.fake_hubspot.records.renderer import Renderer, Templates
+from sandbox.fake_hubspot.records.record_counts import TYPES
+from sandbox.fake_hubspot.records.registry import RECORD_TYPES
 
 OAuthVersion = Literal["v1", "v3", "2026-03", "2026-09"]
 RecordTypeName = Literal["contacts", "companies", "deals", "engagements"]
+"""The types that the legacy API has; `records` takes every other one besides."""
+Counts = Mapping[RecordTypeName, int] | Mapping[str, int]
 Natural = Annotated[int, msgspec.Meta(ge=0)]
 Seconds = Annotated[float, msgspec.Meta(ge=0)]
 DatedCursorForm = Literal["last_id_plus_1", "next_id"]
@@ -22,9 +22,8 @@ DEFAULT_SCOPES = (
     *("oauth", "crm.objects.contacts.read", "crm.objects.companies.read", "crm.objects.deals.read"),
     "sales-email-read",
 )
-FIXED = frozenset({"hub_id", "records", "seed", "id_strides"})
-"""Settings that PATCH refuses: the records are derived from them."""
-_MS = 1000
+_BY_RECORD_SET = ("records", "id_strides", "links")
+_BY_TYPE = ("more_properties", "sensitive_properties", "highly_sensitive_properties", "removed_properties")
 
 
 class AccountSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -34,11 +33,33 @@ class AccountSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     refresh_token: str = ""
     """Default: `refresh-{hub_id}`."""
     scopes: tuple[str, ...] = DEFAULT_SCOPES
-    records: dict[RecordTypeName, Natural] = {}
-    """Number of records by type; 0 for missing types."""
+    """The default grants the scopes of further types in `records` and of `custom_objects` too."""
+    records: dict[str, Natural] = {}
+    """Number of records by type, those of custom objects by their plain names; 0 for missing types.
+
+    Notes, calls, e-mails, meetings and tasks are engagements.
+    """
+    custom_objects: tuple[Annotated[str, msgspec.Meta(pattern="^[a-z][a-z0-9_]*$")], ...] = ()
+    """Plain names of the account's own types, such as `cars`; the first is 2-1001 and `p{hub_id}_cars`."""
+    more_properties: dict[str, Natural] = {}
+    """Number of generated properties by type, `custom_0001` and so on, of all of HubSpot's types."""
+    sensitive_properties: dict[str, tuple[str, ...]] = {}
+    """Names of the properties whose values need a scope of their own, by type."""
+    highly_sensitive_properties: dict[str, tuple[str, ...]] = {}
+    removed_properties: dict[str, tuple[str, ...]] = {}
+    """Names of the properties that the account's users have archived, by type: no record shows them any more."""
+    links: dict[str, dict[str, Natural]] = {}
+    """How many records of another type each record is associated with, by type and other type.
+
+    Those of engagements hold for every kind of them.
+    """
+    long_history: bool = False
+    """Every property has had three values from different sources, in place of two from one."""
+    merged_records: bool = False
+    """Some contacts and companies have been merged with others, and some companies have several domains."""
     seed: int | None = None
     """Accounts with the same seed have the same record ids; default: the hub_id."""
-    id_strides: dict[RecordTypeName, Annotated[int, msgspec.Meta(ge=1)]] = {}
+    id_strides: dict[str, Annotated[int, msgspec.Meta(ge=1)]] = {}
     """Mean distance of record ids by type; 1: contiguous. Default: as in real portals."""
     user_id: int = 7
     client_id: str | None = None
@@ -65,6 +86,8 @@ class AccountSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     gzip: bool = False
     list_lag_s: Seconds = 0.0
     """How long a new record appears in the feeds but not yet in the lists."""
+    search_lag_s: Seconds = 0.0
+    """How long the search does not know a new record, or a change of one."""
     feeds_show_all: bool = False
     """The feeds of companies and deals return every property, whatever the request names."""
     odd_records: dict[RecordTypeName, tuple[OddRecord, ...]] = {}
@@ -86,15 +109,33 @@ class AccountSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     information_tells_portal: bool = True
     """Whether the introspection of a token contains `hub_id`."""
 
+    def __post_init__(self) -> None:
+        for known, fields in ((TYPES, _BY_RECORD_SET), (RECORD_TYPES, _BY_TYPE)):
+            for field in fields:
+                if unknown := {*getattr(self, field)}.difference(known, self.custom_objects):
+                    raise ValueError(f"Invalid type {min(unknown)!r} - at `$.{field}`")
+        if unknown := {name for each in self.links.values() for name in each}.difference(
+            RECORD_TYPES, self.custom_objects
+        ):
+            raise ValueError(f"Invalid type {min(unknown)!r} - at `$.links`")
+
 
 class AccountOptions(TypedDict, total=False):
     """`AccountSettings` as keyword arguments."""
 
     refresh_token: str
     scopes: tuple[str, ...]
-    records: dict[RecordTypeName, int]
+    records: Counts
+    custom_objects: tuple[str, ...]
+    more_properties: Mapping[str, int]
+    sensitive_properties: Mapping[str, tuple[str, ...]]
+    highly_sensitive_properties: Mapping[str, tuple[str, ...]]
+    removed_properties: Mapping[str, tuple[str, ...]]
+    links: Mapping[str, Mapping[str, int]]
+    long_history: bool
+    merged_records: bool
     seed: int | None
-    id_strides: dict[RecordTypeName, int]
+    id_strides: Counts
     user_id: int
     client_id: str | None
     client_secret: str | None
@@ -110,6 +151,7 @@ class AccountOptions(TypedDict, total=False):
     rich: bool
     gzip: bool
     list_lag_s: float
+    search_lag_s: float
     feeds_show_all: bool
     odd_records: dict[RecordTypeName, tuple[OddRecord, ...]]
     odd_pages: tuple[OddEnvelope, ...]
@@ -120,53 +162,3 @@ class AccountOptions(TypedDict, total=False):
     dated_cursor_form: DatedCursorForm
     grants_tell_portal: bool
     information_tells_portal: bool
-
-
-class Account:
-    """One account: settings, records by type, rate meters and counters."""
-
-    def __init__(self, settings: AccountSettings, *, templates: Templates) -> None:
-        self.settings = _named(settings)
-        seed = settings.hub_id if settings.seed is None else settings.seed
-        self.records = {
-            name: RecordSet(
-                name,
-                count=settings.records.get(name, 0),  # type: ignore[call-overload]  # TYPES
-                seed=seed,
-                stride=settings.id_strides.get(name),  # type: ignore[call-overload]
-            )
-            for name in TYPES
-        }
-        self.renderer = Renderer(settings.hub_id, self.records, templates)
-        self.renderer.odd = settings.odd_records
-        self.meter = Meter()
-        self.search_meter = Meter()
-        self.counters = Counters()
-
-    @property
-    def hub_id(self) -> int:
-        return self.settings.hub_id
-
-    def lag(self, type_: str, *, at: float) -> Callable[[int], bool] | None:
-        """Return a predicate on indexes: is the record listed at `at` (epoch seconds)? None: all records are."""
-        if not self.settings.list_lag_s:
-            return None
-        record_set, known_ms = self.records[type_], (at - self.settings.list_lag_s) * _MS
-        return lambda index: record_set.added_at_ms(index) <= known_ms
-
-    def change(self, changes: dict[str, object]) -> None:
-        """Change settings; raises msgspec.ValidationError naming a field that is unknown, invalid or fixed."""
-        fixed = FIXED.intersection(changes)
-        if fixed:
-            raise msgspec.ValidationError(f"Field cannot be changed - at `$.{min(fixed)}`")
-        changed = {**msgspec.to_builtins(self.settings), **changes}
-        self.settings = _named(msgspec.convert(changed, AccountSettings))
-        self.renderer.odd = self.settings.odd_records
-
-    def forget_counts(self) -> None:
-        self.meter, self.search_meter, self.counters = Meter(), Meter(), Counters()
-
-
-def _named(settings: AccountSettings) -> AccountSettings:
-    refresh_token = settings.refresh_token or f"refresh-{settings.hub_id}"
-    return msgspec.structs.replace(settings, refresh_token=refresh_token)

@@ -1,11 +1,13 @@
 """Admission of data calls: credentials, then rate limits, then scopes."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from sandbox.fake_hubspot import errors
-from sandbox.fake_hubspot.accounts import Account
+from sandbox.fake_hubspot.account import Account
 from sandbox.fake_hubspot.call import Call
 from sandbox.fake_hubspot.messages import Answer
+from sandbox.fake_hubspot.records.shape import RecordType
+from sandbox.fake_hubspot.scopes import sensitive_values_of
 
 _SECONDS_IN_BURST_HEADER = 10
 _SEARCHES_A_SECOND = 5
@@ -16,6 +18,17 @@ def refuse(call: Call, scopes: tuple[str, ...]) -> Answer | None:
     """Return the refusal, or None after counting the call as admitted; any one of the scopes is enough."""
     refuse_rate = _refuse_search_rate if call.route is not None and call.route.is_search else _refuse_rate
     return _refuse_token(call) or refuse_rate(call) or _refuse_scopes(call, scopes)
+
+
+def refuse_sensitive(call: Call, record_type: RecordType, names: Collection[str]) -> Answer | None:
+    """Return the refusal of a call that names sensitive properties without the scope for their values."""
+    settings = call.owner.settings
+    for by_type, highly in ((settings.sensitive_properties, False), (settings.highly_sensitive_properties, True)):
+        if set(by_type.get(record_type.name, ())).intersection(names):
+            scopes = sensitive_values_of(record_type, highly=highly)
+            if not set(settings.scopes).intersection(scopes):
+                return errors.missing_scopes(call, scopes)
+    return None
 
 
 def rate_headers(account: Account, *, at: float) -> Mapping[str, str]:
@@ -65,5 +78,7 @@ def _refuse_search_rate(call: Call) -> Answer | None:
 
 
 def _refuse_scopes(call: Call, scopes: tuple[str, ...]) -> Answer | None:
-    granted = set(call.owner.settings.scopes).intersection(scopes)
-    return None if granted else errors.missing_scopes(call, scopes)
+    granted, needs = set(call.owner.settings.scopes), call.route.needs if call.route else ()
+    if not granted.intersection(scopes):
+        return errors.missing_scopes(call, scopes)
+    return None if granted.issuperset(needs) else errors.missing_scopes(call, needs)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from sandbox.fake_hubspot.accounts import Account
+from sandbox.fake_hubspot.account import Account
 from sandbox.fake_hubspot.messages import Answer, Request
 from sandbox.fake_hubspot.oauth.tokens import AccessToken
 
@@ -45,5 +45,7 @@ class Route:
     name: str
     answer: Callable[[Call], Answer]
     scopes: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
+    """Scopes that the access token needs besides, all of them."""
     is_search: bool = False
     """Searches have their own rate limit and do not count towards the other."""

@@ -92,6 +92,11 @@ def not_found(call: Call) -> Answer:
     return _error(call, 404, "resource not found", requestId=call.request_id)
 
 
+def object_not_found(call: Call, message: str) -> Answer:
+    """404 as the dated APIs word it."""
+    return _error(call, 404, message, category="OBJECT_NOT_FOUND")
+
+
 def method_not_allowed(call: Call) -> Answer:
     """405 for a known path with another method."""
     return _error(call, 405, "HTTP 405 Method Not Allowed", requestId=call.request_id)

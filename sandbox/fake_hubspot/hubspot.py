@@ -1,16 +1,18 @@
 """The fake HubSpot's core: maps a request to an answer, without sockets and with an injected clock."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Unpack
 
 import msgspec
 
 from sandbox.fake_hubspot import errors
-from sandbox.fake_hubspot.accounts import Account, AccountOptions, AccountSettings
+from sandbox.fake_hubspot.account import Account
+from sandbox.fake_hubspot.accounts import AccountOptions, AccountSettings
 from sandbox.fake_hubspot.admission import rate_headers, refuse
-from sandbox.fake_hubspot.call import Call
+from sandbox.fake_hubspot.call import Call, Route
+from sandbox.fake_hubspot.crm.dated_lists import custom_lists
 from sandbox.fake_hubspot.faults.plan import FaultOptions, FaultPlan, FaultScript, RecipeName, ScriptedFault
 from sandbox.fake_hubspot.faults.recipes import FaultedCall, answer_faulty
 from sandbox.fake_hubspot.journal import Journal, LoggedCall
@@ -21,7 +23,7 @@ from sandbox.fake_hubspot.oauth.tokens import AccessToken, IdGenerator, TokenSto
 from sandbox.fake_hubspot.parameters import InvalidIntegerError
 from sandbox.fake_hubspot.records.oddities import odd_page
 from sandbox.fake_hubspot.records.renderer import Templates
-from sandbox.fake_hubspot.routes import build_routes, find_route
+from sandbox.fake_hubspot.routes import Routes, build_routes, find_route, object_routes
 from sandbox.fake_hubspot.transport.compression import compressed
 
 LONGEST_TARGET = 16_000
@@ -45,6 +47,7 @@ class HubSpot:
         self._templates = Templates()
         self._oauth = OAuth(self.tokens, self.accounts)
         self._routes = build_routes(self._oauth, Introspection(self.tokens, self.accounts))
+        self._own_routes: dict[int, Routes] = {}
         self._calls = 0
 
     def add_account(self, hub_id: int, **options: Unpack[AccountOptions]) -> Account:
@@ -57,6 +60,7 @@ class HubSpot:
         self.tokens.expire(settings.hub_id)
         self.tokens.install(settings.hub_id, account.settings.refresh_token)
         self.accounts[settings.hub_id] = account
+        self._own_routes[settings.hub_id] = object_routes(custom_lists(account))
         return account
 
     def issue_token(self, hub_id: int) -> AccessToken:
@@ -79,14 +83,17 @@ class HubSpot:
         return answer
 
     def _open(self, request: Request) -> Call:
-        methods = find_route(self._routes, request.path)
-        route = methods.get(request.method)
-        call = Call(request, self.clock(), self._ids.uuid(), self._ids.hex(32), route)
         token = self.tokens.access(_bearer(request))
+        route = self._methods(request.path, token).get(request.method)
+        call = Call(request, self.clock(), self._ids.uuid(), self._ids.hex(32), route)
         account = self.accounts.get(token.hub_id) if token else self._granting(call)
         if account and route and route.scopes and not route.is_search:
             account.meter.arrive(at=call.at, interval_s=account.settings.rate_interval_s)
         return replace(call, token=token, account=account)
+
+    def _methods(self, path: str, token: AccessToken | None) -> Mapping[str, Route]:
+        own = self._own_routes.get(token.hub_id) if token else None
+        return (find_route(own, path) if own else {}) or find_route(self._routes, path)
 
     def _granting(self, call: Call) -> Account | None:
         hub_id = self._oauth.hub_id_of(call)
@@ -96,7 +103,7 @@ class HubSpot:
         if len(call.request.target) > LONGEST_TARGET:
             return errors.uri_too_long()
         if call.route is None:
-            known = find_route(self._routes, call.request.path)
+            known = self._methods(call.request.path, call.token)
             return errors.method_not_allowed(call) if known else errors.not_found(call)
         refusal = refuse(call, call.route.scopes) if call.route.scopes else None
         try:

@@ -29,3 +29,8 @@ def integer(request: Request, name: str, *, default: int) -> int:
 def comma_lists(request: Request, name: str) -> tuple[str, ...]:
     """Return the values of a comma-separated parameter that may also be repeated."""
     return tuple(part.strip() for value in request.every(name) for part in value.split(",") if part.strip())
+
+
+def is_true(flag: str | None) -> bool:
+    """Accept any spelling of true: a client that writes `True` must not get live records in place of archived ones."""
+    return flag is not None and flag.lower() in {"true", "1"}

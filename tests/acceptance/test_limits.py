@@ -55,7 +55,7 @@ def test_accounts_of_one_portal_keep_its_limit_together(limited: Stack) -> None:
     client = limited_client(limited, **records)
     twin = replace(client, account=replace(client.account, account_id=f"{client.account.account_id}-twin"))
     twin = replace(twin, token=mint_jwt(limited, twin.account, life=timedelta(hours=1)))
-    seed(limited, twin.account, records=records, rate_limit=CALLS, rate_interval_s=WINDOW_S)  # type: ignore[arg-type]
+    seed(limited, twin.account, records=records, rate_limit=CALLS, rate_interval_s=WINDOW_S)
 
     paths = [(each, each.start(kind, {"page_size": 100})) for each in (client, twin) for kind in records]
 

@@ -17,7 +17,7 @@ RECORDS, OTHERS_RECORDS = 250, 120
 def reconnected(client: Client, **records: int) -> Client:
     """Connect the client's account to another portal, as another program does, and return the client with it."""
     account = replace(client.account, hub_id=client.account.hub_id + 500_000)
-    seed(client.stack, account, records=records, rate_limit=0)  # type: ignore[arg-type]  # names of types
+    seed(client.stack, account, records=records, rate_limit=0)
     return replace(client, account=account)
 
 

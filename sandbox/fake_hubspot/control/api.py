@@ -6,7 +6,8 @@ from typing import TypeVar
 
 import msgspec
 
-from sandbox.fake_hubspot.accounts import Account, AccountSettings
+from sandbox.fake_hubspot.account import Account
+from sandbox.fake_hubspot.accounts import AccountSettings
 from sandbox.fake_hubspot.control.records import ControlRecords
 from sandbox.fake_hubspot.control.schemas import CodeRequest, Latency, account_stats, account_view, fault_view
 from sandbox.fake_hubspot.faults.plan import FaultPlan
@@ -18,7 +19,7 @@ from sandbox.fake_hubspot.parameters import InvalidIntegerError, integer
 CONTROL_PREFIX = "/__sandbox/"
 _T = TypeVar("_T")
 _ACCOUNT = r"accounts/(\d+)"
-_RECORDS = rf"{_ACCOUNT}/records/(\w+)"
+_RECORDS = rf"{_ACCOUNT}/records/([\w-]+)"
 
 
 class ControlApi:
@@ -44,6 +45,7 @@ class ControlApi:
             ("GET", _RECORDS, records.ids),
             ("POST", _RECORDS, records.change),
             ("GET", rf"{_RECORDS}/(\d+)", records.one),
+            ("GET", rf"{_RECORDS}/associations/([\w-]+)", records.associations),
             ("POST", "faults", self._add_fault),
             ("GET", "faults", self._faults),
             ("DELETE", "faults", self._clear_faults),

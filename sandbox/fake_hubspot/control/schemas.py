@@ -1,19 +1,21 @@
 """The bodies of the control API, besides account settings and fault plans."""
 
-from typing import Annotated
+from typing import Annotated, get_args
 
 import msgspec
 
-from sandbox.fake_hubspot.accounts import Account, Natural
+from sandbox.fake_hubspot.account import Account
+from sandbox.fake_hubspot.accounts import Natural, RecordTypeName
 from sandbox.fake_hubspot.faults.plan import ScriptedFault
 
 
 class RecordChanges(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Changes to the records of one type: how many to add, which ids to delete, which to touch."""
+    """Changes to the records of one type: how many to add, which ids to delete, to touch, to restore."""
 
     add: Natural = 0
     delete: list[int] = []
     touch: list[int] = []
+    restore: list[int] = []
 
 
 class Latency(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -30,7 +32,8 @@ class CodeRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 def account_view(account: Account) -> dict[str, object]:
     """Return the settings of an account with its current record counts."""
-    counts = {name: len(record_set) for name, record_set in account.records.items()}
+    told = {*get_args(RecordTypeName), *account.settings.records, *account.settings.custom_objects}
+    counts = {name: len(record_set) for name, record_set in account.records.items() if record_set or name in told}
     return {**msgspec.to_builtins(account.settings), "records": counts}
 
 

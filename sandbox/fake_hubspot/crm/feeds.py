@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from sandbox.fake_hubspot.call import Call
-from sandbox.fake_hubspot.crm.legacy_lists import LEGACY_LISTS, LegacyList
+from sandbox.fake_hubspot.crm.legacy_lists import LEGACY_LISTS_BY_TYPE, LegacyList
 from sandbox.fake_hubspot.messages import Answer, Request
 from sandbox.fake_hubspot.parameters import integer
 from sandbox.fake_hubspot.records.shape import Shape
@@ -89,11 +89,9 @@ def _by_time(call: Call, feed: Feed) -> bytes:
     return b'{"contacts":[%b],"has-more":%b%b}' % (records, b"false" if is_last else b"true", place)
 
 
-_LISTS = {each.type: each for each in LEGACY_LISTS}
-
 LEGACY_FEEDS = (
-    Feed(_LISTS["contacts"], "/contacts/v1/lists/recently_updated/contacts/recent", _by_time),
-    Feed(_LISTS["companies"], "/companies/v2/companies/recent/modified", _by_position),
-    Feed(_LISTS["deals"], "/deals/v1/deal/recent/modified", _by_position),
-    Feed(_LISTS["engagements"], "/engagements/v1/engagements/recent/modified", _by_position),
+    Feed(LEGACY_LISTS_BY_TYPE["contacts"], "/contacts/v1/lists/recently_updated/contacts/recent", _by_time),
+    Feed(LEGACY_LISTS_BY_TYPE["companies"], "/companies/v2/companies/recent/modified", _by_position),
+    Feed(LEGACY_LISTS_BY_TYPE["deals"], "/deals/v1/deal/recent/modified", _by_position),
+    Feed(LEGACY_LISTS_BY_TYPE["engagements"], "/engagements/v1/engagements/recent/modified", _by_position),
 )

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import cast
 
-from sandbox.fake_hubspot.accounts import Account, RecordTypeName
+from sandbox.fake_hubspot.account import Account
+from sandbox.fake_hubspot.accounts import RecordTypeName
 from sandbox.fake_hubspot.call import Call
 from sandbox.fake_hubspot.messages import Answer, Request
 from sandbox.fake_hubspot.parameters import integer
@@ -54,7 +55,7 @@ class LegacyList:
         return min(size, self.largest_size) if size > 0 else self.default_size
 
     def shown(self, call: Call) -> Shape:
-        return shown(call, self.shape(call.request))
+        return shown(call, self.type, self.shape(call.request))
 
     def _reader(self, account: Account, *, at: float) -> ListReader:
         name, settings = cast("RecordTypeName", self.type), account.settings
@@ -76,14 +77,17 @@ class LegacyList:
         )
 
 
-def shown(call: Call, shape: Shape) -> Shape:
+def shown(call: Call, type_: str, shape: Shape) -> Shape:
     """Return the shape of a call with what its account's settings and scopes add."""
-    account, unasked = call.owner, not (shape.properties or shape.with_history)
+    settings, unasked = call.owner.settings, not (shape.properties or shape.with_history)
+    sensitive = (settings.sensitive_properties, settings.highly_sensitive_properties)
     return replace(
-        shape,
-        every_property=shape.every_property or (account.settings.rich and unasked),
-        email_bodies=_EMAIL_SCOPE in account.settings.scopes,
-        linkable=account.renderer.linkable(),
+        call.owner.renderer.linked(type_, shape),
+        every_property=shape.every_property or (settings.rich and unasked),
+        email_bodies=_EMAIL_SCOPE in settings.scopes,
+        hidden=frozenset(name for by_type in sensitive for name in by_type.get(type_, ())),
+        long_history=settings.long_history,
+        merged=settings.merged_records,
     )
 
 
@@ -170,3 +174,4 @@ LEGACY_LISTS = (
         shape=lambda _: Shape(associations=_LINKED_TYPES),
     ),
 )
+LEGACY_LISTS_BY_TYPE = {each.type: each for each in LEGACY_LISTS}

@@ -53,6 +53,23 @@ RouteName = Literal[
     "deals",
     "engagements",
     "notes",
+    "calls",
+    "emails",
+    "meetings",
+    "tasks",
+    "communications",
+    "tickets",
+    "leads",
+    "products",
+    "line_items",
+    "quotes",
+    "custom_objects",
+    "batch_read",
+    "associations",
+    "properties",
+    "schemas",
+    "pipelines",
+    "owners",
     "objects",
     "search",
     "token",
@@ -60,7 +77,7 @@ RouteName = Literal[
     "token-revoke",
     "authorize",
 ]
-"""Names of routes; `notes` exists in the dated API only, `objects` are its unknown types."""
+"""Names of routes; those from `notes` on exist in the dated API only, `objects` are its unknown types."""
 RECIPE_NAMES: tuple[str, ...] = get_args(RecipeName)
 Count = Annotated[int, msgspec.Meta(ge=0)]
 Positive = Annotated[int, msgspec.Meta(ge=1)]

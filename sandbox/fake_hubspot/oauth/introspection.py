@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sandbox.fake_hubspot import errors
-from sandbox.fake_hubspot.accounts import Account
+from sandbox.fake_hubspot.account import Account
 from sandbox.fake_hubspot.call import Call
 from sandbox.fake_hubspot.messages import Answer
 from sandbox.fake_hubspot.oauth.grants import INFO_PREFIX, REFRESH_PREFIX, RefusedGrantError, is_gone, require_client

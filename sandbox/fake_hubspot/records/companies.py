@@ -1,7 +1,8 @@
 """Companies: properties and the JSON of the companies API, version 2."""
 
 from sandbox.fake_hubspot.records import words
-from sandbox.fake_hubspot.records.shape import RecordType, Shape, chosen
+from sandbox.fake_hubspot.records.history import Version, versions
+from sandbox.fake_hubspot.records.shape import Properties, RecordType, Shape, chosen, is_merged
 
 
 def _properties(variant: int) -> dict[str, str]:
@@ -25,28 +26,51 @@ def _properties(variant: int) -> dict[str, str]:
     }
 
 
-def _legacy(variant: int, shape: Shape) -> dict[str, object]:
-    shown = chosen(_properties(variant), shape)
+def _legacy(variant: int, shape: Shape, properties: Properties) -> dict[str, object]:
+    shown = chosen(properties, shape)
+    domains = [*_more_domains(variant)] if shape.merged else []
     return {
         "portalId": "{{#hub}}",
         "companyId": "{{#id}}",
         "isDeleted": False,
         "properties": {name: sourced_value(name, value, shape) for name, value in shown.items()},
-        **({} if shape.of_feed else {"additionalDomains": [], "stateChanges": [], "mergeAudits": []}),
+        **({} if shape.of_feed else {"additionalDomains": domains, "stateChanges": [], "mergeAudits": []}),
     }
 
 
 def sourced_value(name: str, value: str, shape: Shape) -> dict[str, object]:
     """Return a property as companies and deals show it: with its source, and earlier values on request."""
-    current = {"name": name, "value": value, "timestamp": "{{#modified}}", "source": "API", "sourceVid": []}
-    former = {**current, "value": "", "timestamp": "{{#created}}"}
+    every = versions(value, shape)
+    shown = every if shape.wants_history(name) else every[:1]
     return {
         "value": value,
-        "timestamp": "{{#modified}}",
-        "source": "API",
-        "sourceId": None,
-        "versions": [current, former] if shape.wants_history(name) else [current],
+        "timestamp": every[0].at_ms,
+        "source": every[0].source,
+        "sourceId": every[0].source_id,
+        "versions": [_version(name, each) for each in shown],
     }
+
+
+def _version(name: str, version: Version) -> dict[str, object]:
+    source_id = {"sourceId": version.source_id} if version.source_id else {}
+    return {
+        "name": name,
+        "value": version.value,
+        "timestamp": version.at_ms,
+        "source": version.source,
+        **source_id,
+        "sourceVid": [],
+    }
+
+
+def merged_properties(variant: int) -> Properties:
+    """Return the properties that name the merged companies and the further domains."""
+    domains = {"hs_additional_domains": ";".join(_more_domains(variant))} if _more_domains(variant) else {}
+    return {**domains, **({"hs_merged_object_ids": "{{merged}}"} if is_merged(variant) else {})}
+
+
+def _more_domains(variant: int) -> tuple[str, ...]:
+    return tuple(f"company{{{{id}}}}.{top}" for top in ("example", "invalid")[: variant % 3])
 
 
 COMPANIES = RecordType(
@@ -54,7 +78,10 @@ COMPANIES = RecordType(
     properties=_properties,
     legacy=_legacy,
     links=lambda _: (),
-    dated_singular="company",
+    scopes=("crm.objects.companies.read",),
+    singular="company",
+    valueless=("hs_additional_domains", "hs_merged_object_ids"),
+    merged_properties=merged_properties,
     dated_number="0-2",
     dated_defaults=("createdate", "domain", "hs_lastmodifieddate", "hs_object_id", "name"),
 )

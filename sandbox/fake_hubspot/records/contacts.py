@@ -1,7 +1,8 @@
 """Contacts: thirty properties and the JSON of the contacts API, version 1."""
 
 from sandbox.fake_hubspot.records import words
-from sandbox.fake_hubspot.records.shape import RecordType, Shape, chosen
+from sandbox.fake_hubspot.records.history import Version, versions
+from sandbox.fake_hubspot.records.shape import Properties, RecordType, Shape, chosen, is_merged
 
 _UNASKED = ("firstname", "lastname", "company", "lastmodifieddate")
 _ODD_NAMES = ("custom.field", "$price")
@@ -19,6 +20,7 @@ def _properties(variant: int) -> dict[str, str]:
         "lastmodifieddate": "{{modified}}",
         "createdate": "{{created}}",
         "hs_object_id": "{{id}}",
+        "hs_all_contact_vids": "{{id}}",
         **_work(variant),
         **_address(variant),
         "salutation": words.pick(("Ms", "Mr", "Dr.", "Prof."), variant, salt=4),
@@ -61,14 +63,14 @@ def _email(variant: int) -> str:
     return f"person{variant}.{{{{id}}}}@example.test"
 
 
-def _legacy(variant: int, shape: Shape) -> dict[str, object]:
+def _legacy(variant: int, shape: Shape, properties: Properties) -> dict[str, object]:
     # Without requested properties HubSpot shows a few standard ones; some records here also show the odd names.
-    shown = chosen(_properties(variant), shape, unasked=(*_UNASKED, *_ODD_NAMES))
+    shown = chosen(properties, shape, unasked=(*_UNASKED, *_ODD_NAMES))
     return {
         "addedAt": "{{#created}}",
         "vid": "{{#id}}",
         "canonical-vid": "{{#id}}",
-        "merged-vids": [],
+        "merged-vids": ["{{#merged}}"] if shape.merged and is_merged(variant) else [],
         "portal-id": "{{#hub}}",
         "is-contact": True,
         "profile-token": "AO_T-{{id}}",
@@ -83,14 +85,23 @@ def _legacy(variant: int, shape: Shape) -> dict[str, object]:
 def _value(name: str, value: str, shape: Shape) -> dict[str, object]:
     if not shape.wants_history(name):
         return {"value": value}
-    version = {"source-type": "API", "source-id": None, "source-label": None, "selected": False}
+    return {"value": value, "versions": [_version(each) for each in versions(value, shape)]}
+
+
+def _version(version: Version) -> dict[str, object]:
     return {
-        "value": value,
-        "versions": [
-            {"value": value, **version, "timestamp": "{{#modified}}"},
-            {"value": "", **version, "timestamp": "{{#created}}"},
-        ],
+        "value": version.value,
+        "source-type": version.source,
+        "source-id": version.source_id,
+        "source-label": version.label,
+        "selected": False,
+        "timestamp": version.at_ms,
     }
+
+
+def merged_properties(variant: int) -> Properties:
+    """Return the property that names the contact's own id, then the merged ones."""
+    return {"hs_all_contact_vids": "{{id}};{{merged}}"} if is_merged(variant) else {}
 
 
 def _forms(variant: int, shape: Shape) -> list[dict[str, object]]:
@@ -116,8 +127,10 @@ CONTACTS = RecordType(
     properties=_properties,
     legacy=_legacy,
     links=lambda variant: ("companies",) if variant % 4 else (),
-    dated_singular="contact",
+    scopes=("crm.objects.contacts.read",),
+    singular="contact",
     dated_number="0-1",
     dated_defaults=("createdate", "email", "firstname", "hs_object_id", "lastmodifieddate", "lastname"),
     modified_property="lastmodifieddate",
+    merged_properties=merged_properties,
 )

@@ -1,8 +1,10 @@
 """Deals: properties and the JSON of the deals API, version 1."""
 
+from dataclasses import replace
+
 from sandbox.fake_hubspot.records import words
 from sandbox.fake_hubspot.records.companies import sourced_value
-from sandbox.fake_hubspot.records.shape import RecordType, Shape, chosen, links_to
+from sandbox.fake_hubspot.records.shape import Properties, RecordType, Shape, chosen, links_to
 
 
 def _properties(variant: int) -> dict[str, str]:
@@ -24,12 +26,18 @@ def _properties(variant: int) -> dict[str, str]:
 
 
 def _links(variant: int) -> tuple[str, ...]:
-    return (*(("contacts",) if variant % 3 else ()), *(("companies",) if variant % 4 else ()))
+    return (
+        *(("contacts",) if variant % 3 else ()),
+        *(("companies",) if variant % 4 else ()),
+        *(("tickets",) if variant % 5 == 0 else ()),
+        *(("line_items",) if variant % 2 else ()),
+    )
 
 
-def _legacy(variant: int, shape: Shape) -> dict[str, object]:
-    shown = chosen(_properties(variant), shape)
-    links = _links(variant) if shape.associations else ()
+def _legacy(variant: int, shape: Shape, properties: Properties) -> dict[str, object]:
+    shown = chosen(properties, shape)
+    links = _links(variant)
+    shape = shape if shape.associations else replace(shape, linkable=(), many=())
     return {
         "portalId": "{{#hub}}",
         "dealId": "{{#id}}",
@@ -37,8 +45,8 @@ def _legacy(variant: int, shape: Shape) -> dict[str, object]:
         "associations": {
             "associatedVids": links_to(links, shape, "contacts"),
             "associatedCompanyIds": links_to(links, shape, "companies"),
-            "associatedDealIds": [],
-            "associatedTicketIds": [],
+            "associatedDealIds": links_to(links, shape, "deals"),
+            "associatedTicketIds": links_to(links, shape, "tickets"),
         },
         "properties": {name: sourced_value(name, value, shape) for name, value in shown.items()},
         **({} if shape.of_feed else {"imports": [], "stateChanges": []}),
@@ -50,7 +58,8 @@ DEALS = RecordType(
     properties=_properties,
     legacy=_legacy,
     links=_links,
-    dated_singular="deal",
+    scopes=("crm.objects.deals.read",),
+    singular="deal",
     dated_number="0-3",
     dated_defaults=(
         *("amount", "closedate", "createdate", "dealname", "dealstage"),

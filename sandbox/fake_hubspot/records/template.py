@@ -5,8 +5,9 @@ import re
 from collections.abc import Callable, Mapping
 from operator import itemgetter
 
-# "{{#name}}" becomes a JSON number, {{name}} is replaced inside its string.
+# "{{#name}}" becomes a JSON number or another value that is JSON already, {{name}} is replaced inside its string.
 _SLOT = re.compile(rb'"\{\{#(\w+)\}\}"|\{\{(\w+)\}\}')
+_LINK = re.compile(rb"(to|all|page)_(\w+)")
 
 
 class Template:
@@ -19,6 +20,11 @@ class Template:
         text = json.dumps(value, ensure_ascii=ascii_only, separators=(",", ":")).encode()
         names = [match[1] or match[2] for match in _SLOT.finditer(text)]
         self.slots = frozenset(names)
+        links = [found for found in map(_LINK.fullmatch, self.slots) if found]
+        self.one_link = tuple(found[0] for found in links if found[1] == b"to")
+        """Slots of one associated record."""
+        self.many_links = tuple((each[0], each[1].decode(), each[2].decode()) for each in links if each[1] != b"to")
+        """Slots of many associated records, each with its form and type."""
         self._pattern = _SLOT.sub(b"%b", text.replace(b"%", b"%%"))
         # By position, because filling by name takes 1.5 times as long. `itemgetter` of one name would return no tuple.
         self._in_order: Callable[[Mapping[bytes, bytes]], tuple[bytes, ...]] = itemgetter(*names)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
+from sandbox.fake_hubspot.accounts import DEFAULT_SCOPES
 from sandbox.fake_hubspot.hubspot import HubSpot
 from sandbox.fake_hubspot.manual_clock import ManualClock
 from sandbox.fake_hubspot.messages import Answer, Request
@@ -98,6 +99,15 @@ def test_the_daily_limit_ends_at_midnight(hubspot: HubSpot, get: Get, clock: Man
         ("/deals/v1/deal/paged", "crm.objects.deals.read"),
         ("/engagements/v1/engagements/paged", "crm.objects.contacts.read"),
         ("/crm/objects/2026-09/notes", "crm.objects.contacts.read"),
+        ("/crm/objects/2026-09/tickets", "tickets"),
+        ("/crm/objects/2026-09/products", "crm.objects.products.read"),
+        ("/crm/objects/2026-09/line_items", "e-commerce"),
+        ("/crm/objects/2026-09/0-14", "e-commerce"),
+        ("/crm/objects/2026-09/leads", "crm.objects.leads.read"),
+        ("/crm/properties/2026-09/tickets", "crm.schemas.tickets.read"),
+        ("/crm/pipelines/2026-09/deals", "crm.objects.deals.read"),
+        ("/crm/owners/2026-09", "crm.objects.owners.read"),
+        ("/crm-object-schemas/2026-09/schemas", "crm.objects.custom.read"),
     ],
 )
 def test_one_scope_is_enough_and_without_it_the_call_is_refused(
@@ -112,6 +122,33 @@ def test_one_scope_is_enough_and_without_it_the_call_is_refused(
     assert get(path, hub_id=5).status == 200
     assert (refused.status, body["category"]) == (403, "MISSING_SCOPES")
     assert scope in body["errors"][0]["context"]["requiredGranularScopes"]
+
+
+def test_emails_need_a_scope_besides_that_of_contacts(hubspot: HubSpot, get: Get) -> None:
+    path, statuses = "/crm/objects/2026-09/emails", []
+    for scopes in (
+        ["sales-email-read"],
+        ["crm.objects.contacts.read"],
+        ["crm.objects.contacts.read", "sales-email-read"],
+    ):
+        hubspot.accounts[99].change({"scopes": scopes})
+        statuses.append(get(path).status)
+
+    assert statuses == [403, 403, 200]
+
+
+def test_the_scopes_of_an_accounts_further_types_are_granted_unless_it_names_its_own(hubspot: HubSpot) -> None:
+    records = {"contacts": 1, "tickets": 1, "line_items": 1, "quotes": 0, "owners": 1, "cars": 1}
+    plain = hubspot.add_account(5, records={"contacts": 1, "engagements": 1}).settings.scopes
+    rich = hubspot.add_account(6, records=records, custom_objects=("cars",)).settings.scopes
+    own = hubspot.add_account(7, records=records, custom_objects=("cars",), scopes=("oauth",)).settings.scopes
+
+    assert plain == DEFAULT_SCOPES
+    assert set(rich) - set(plain) == {
+        *("crm.schemas.custom.read", "crm.objects.custom.read", "tickets", "crm.objects.line_items.read"),
+        "crm.objects.owners.read",
+    }
+    assert own == ("oauth",)
 
 
 @pytest.mark.parametrize("path", ["/", "/contacts/v1/lists", "/oauth/v9/token"])

@@ -57,7 +57,7 @@ def test_wrong_input_is_refused_naming_the_field(wrong: dict[str, object], named
     assert named.replace("\\", "") in answer.json()["error"]
 
 
-@pytest.mark.parametrize("field", ["hub_id", "records", "seed"])
+@pytest.mark.parametrize("field", ["hub_id", "records", "seed", "custom_objects", "links"])
 def test_what_records_follow_from_cannot_be_changed(field: str, control: HubSpotControl) -> None:
     answer = requests.patch(f"{HUBSPOT_URL}/__sandbox/accounts/99", json={field: 1}, timeout=5)
 
@@ -143,6 +143,41 @@ def test_ids_of_notes_are_a_part_of_those_of_engagements(control: HubSpotControl
     assert notes
     assert set(notes) < set(control.record_ids(99, "engagements"))
     assert control.record(99, "notes", notes[0])["id"] == str(notes[0])
+
+
+def test_every_type_and_kind_is_counted_and_told_in_either_api(control: HubSpotControl) -> None:
+    made = control.add_account(5, records={"engagements": 160, "tickets": 3, "cars": 2}, custom_objects=("cars",))
+    counts = {name: len(control.record_ids(5, name)) for name in ("notes", "calls", "emails", "meetings", "tasks")}
+
+    assert made["records"] == {"contacts": 0, "companies": 0, "deals": 0, "engagements": 160, "tickets": 3, "cars": 2}
+    assert min(counts.values()) > 0
+    assert sum(counts.values()) == 160 - len(publishing(control))
+    for alias in ("tickets", "0-5", "cars", "p5_cars", "2-1001", "calls"):
+        first, *_ = control.record_ids(5, alias)
+        assert control.record(5, alias, first)["id"] == str(first)
+    call, *_ = control.record_ids(5, "calls")
+    assert control.record(5, "engagements", call)["engagement"]["type"] == "CALL"
+    assert control.record(5, "calls", call, properties="hs_call_body")["properties"]["hs_call_body"]
+    with pytest.raises(ControlError, match=f"notes {call}"):
+        control.record(5, "notes", call)
+    with pytest.raises(ControlError, match="unicorns"):
+        control.record_ids(5, "unicorns")
+
+
+def publishing(control: HubSpotControl) -> list[int]:
+    engagements = (control.record(5, "engagements", each) for each in control.record_ids(5, "engagements"))
+    return [each["engagement"]["id"] for each in engagements if each["engagement"]["type"] == "PUBLISHING_TASK"]
+
+
+def test_the_truth_about_associations_is_what_lists_show(control: HubSpotControl) -> None:
+    control.add_account(5, records={"deals": 12, "contacts": 150}, links={"deals": {"contacts": 120}})
+
+    found = control.associations(5, "deals", "contacts")
+
+    listed = call(control, hub_id=5, query="?includeAssociations=true").json()["deals"]
+    assert found == {each["dealId"]: each["associations"]["associatedVids"] for each in listed}
+    assert {len(ids) for ids in found.values()} == {120}
+    assert control.associations(5, "deals", "companies") == {each: [] for each in found}
 
 
 def test_tokens_are_ended_and_revoked(control: HubSpotControl) -> None:

@@ -79,3 +79,46 @@ def test_a_touched_record_is_modified_at_that_time_and_keeps_its_id() -> None:
 
     assert record_set.facts(0).modified_ms == 1_900_000_000_000
     assert record_set.ids()[0] == first
+
+
+def test_a_number_of_linked_records_begins_with_the_one_and_has_no_record_twice() -> None:
+    record_set = RecordSet("deals", count=10, seed=1)
+
+    for index in range(30):
+        ids = record_set.linked_ids(index, 4)
+        assert ids == sorted(set(ids))
+        assert len(ids) == 4
+        assert record_set.linked_id(index) in ids
+        assert record_set.linked_ids(index, 40) == record_set.ids()
+
+
+def test_linked_records_may_be_of_some_contents_only() -> None:
+    record_set = RecordSet("engagements", count=100, seed=1)
+
+    ids = record_set.linked_ids(3, 20, lambda variant: variant % 2 == 0)
+
+    variants = [record_set.facts(index).variant for record_id in ids if (index := record_set.index_of(record_id))]
+    assert len(ids) == 20
+    assert {variant % 2 for variant in variants} == {0}
+
+
+def test_a_deleted_record_is_in_the_bin_until_it_is_restored() -> None:
+    record_set = RecordSet("deals", count=10, seed=1)
+    ids = record_set.ids()
+    record_set.delete(ids[3:6], at_ms=1000)
+    record_set.delete(ids[1:2], at_ms=2000)
+
+    assert record_set.archived() == [1, 3, 4, 5]
+    assert record_set.archived(since_ms=1001) == [1]
+    assert record_set.archived(after=ids[3]) == [4, 5]
+    assert (record_set.archived_at_ms(1), record_set.archived_at_ms(3)) == (2000, 1000)
+
+    assert record_set.restore([ids[1], ids[2], 7], at_ms=3000) == [ids[1]]
+
+    assert record_set.archived() == [3, 4, 5]
+    assert record_set.ids() == [*ids[:3], *ids[6:]]
+    assert record_set.facts(1).modified_ms == 3000
+
+
+def test_records_of_custom_objects_differ_by_their_names() -> None:
+    assert RecordSet("cars", count=10, seed=1).ids() != RecordSet("boats", count=10, seed=1).ids()
