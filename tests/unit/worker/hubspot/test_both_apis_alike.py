@@ -25,13 +25,22 @@ from worker.settings import WorkerSettings
 HUB = 7
 OBJECTS = "https://api.hubapi.com/crm/objects/2026-09"
 GIVEN_NO_LONGER = {"profile-token", "identity-profiles", "form-submissions"}
+LONG = tuple(f"custom_property_with_a_long_name_{number:04}" for number in range(450))
 SOURCES = {f"properties.*.{name}" for name in ("timestamp", "source", "sourceId", "versions")}
 
 
 @pytest.fixture
 def hubspot() -> Iterator[HubSpot]:
     portal = HubSpot()
-    portal.add_account(HUB, records={"contacts": 40, "companies": 40, "deals": 40}, rate_limit=0)
+    portal.add_account(
+        HUB,
+        records={"contacts": 40, "companies": 40, "deals": 40, "line_items": 200, "tickets": 10},
+        links={"deals": {"contacts": 250, "line_items": 130}, "contacts": {"companies": 120}},
+        long_history=True,
+        merged_records=True,
+        more_properties={"contacts": 12},
+        rate_limit=0,
+    )
     with responses.RequestsMock(assert_all_requests_are_fired=False) as mocked:
         mount(portal, mocked)
         yield portal
@@ -42,9 +51,16 @@ def hubspot() -> Iterator[HubSpot]:
     [
         (CONTACTS, {"properties": ("email", "createdate", "notes_last_contacted", "unknown")}, GIVEN_NO_LONGER),
         (CONTACTS, {"properties": ()}, GIVEN_NO_LONGER),
+        (CONTACTS, {"properties": ("lifecyclestage",), "history": ("lifecyclestage",)}, GIVEN_NO_LONGER),
         (COMPANIES, {}, SOURCES),
         (COMPANIES, {"properties": ("domain", "createdate")}, SOURCES),
+        (COMPANIES, {"properties": ("name", "createdate"), "history": ("createdate", "name")}, set()),
         (DEALS, {}, SOURCES),
+        (DEALS, {"properties": ("closedate",), "associations": ("contacts", "line_items")}, SOURCES),
+        (COMPANIES, {"properties": (*LONG, "name"), "history": ("name",)}, set()),
+        (CONTACTS, {"properties": (*LONG, "email", "createdate"), "associations": ("companies",)}, GIVEN_NO_LONGER),
+        (DEALS, {"properties": (*LONG, "amount"), "associations": ("line_items",)}, SOURCES),
+        (DEALS, {"history": ("dealname", "amount")}, set()),
     ],
 )
 def test_records_are_equal_but_for_what_is_told(
@@ -58,6 +74,14 @@ def test_records_are_equal_but_for_what_is_told(
 
 
 ODD_NAMES = {"properties.custom.field", "properties.$price"}  # which the stand-in gives where nothing is asked for
+
+
+def test_generated_properties_of_all_types_are_equal_where_it_is_known_which_are_times(hubspot: HubSpot) -> None:
+    names = tuple(f"custom_{number:04}" for number in range(1, 13))
+    times = frozenset(name for name in names if int(name[-4:]) % 6 in {2, 3})
+    old, new = (records_of(hubspot, CONTACTS, api, properties=(*names, *LONG), time_properties=times) for api in CrmApi)
+    found = {path for before, after in zip(old, new, strict=True) for path in differences(before, after)}
+    assert found == GIVEN_NO_LONGER
 
 
 def test_contacts_are_equal_where_no_properties_are_named(hubspot: HubSpot) -> None:
