@@ -44,6 +44,7 @@ from worker.jobs.mongo.documents import from_document, to_document
 from worker.jobs.request import ExportRequest
 from worker.jobs.status import JobKind, JobStatus
 from worker.jobs.view import view_of
+from worker.rate_limit.permits import FreePermit
 from worker.rate_limit.quota import Quota
 from worker.records.types import DEALS
 from worker.settings import WorkerSettings
@@ -99,6 +100,30 @@ def test_what_is_neither_the_answer_nor_a_refusal_passes(status: int) -> None:
     error = error_of(status=status, body="", headers={"Retry-After": "7", "Location": "https://elsewhere.test/"})
     assert type(error) is RetryableHubSpotError
     assert (error.status, error.retry_after_s) == (status, 7)
+
+
+def test_a_batch_may_succeed_in_part_and_nothing_else() -> None:
+    with responses.RequestsMock() as hubspot:
+        hubspot.post(URL, status=207, json={"status": "COMPLETE", "results": [], "numErrors": 1})
+        answer = Transport().post_json(URL, {"inputs": []}, TOKEN, api="dated", is_batch=True)
+        with pytest.raises(RetryableHubSpotError):
+            Transport().post_json(URL, {"inputs": []}, TOKEN, api="dated")
+    assert answer.status == 207
+    assert json.loads(answer.body)["numErrors"] == 1
+    assert error_of(status=207).status == 207
+
+
+def test_a_batch_leaves_with_its_permit() -> None:
+    ended: list[str] = []
+
+    class Noted(FreePermit):
+        def settle(self) -> None:
+            ended.append("settled")
+
+    with responses.RequestsMock() as hubspot:
+        hubspot.post(URL, json={})
+        Transport().post_json(URL, {}, TOKEN, api="dated", permit=Noted())
+    assert ended == ["settled"]
 
 
 def test_a_redirect_is_not_followed_and_the_token_goes_nowhere_else() -> None:
