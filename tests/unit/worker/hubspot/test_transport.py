@@ -37,7 +37,7 @@ from worker.errors import (
     TimedOutError,
     TokenRefusedError,
 )
-from worker.hubspot import error_mapping, transport
+from worker.hubspot import answer_reader, error_mapping, transport
 from worker.hubspot.transport import Answer, Sessions, Transport
 from worker.jobs.job import Job
 from worker.jobs.mongo.documents import from_document, to_document
@@ -303,14 +303,14 @@ def test_a_token_that_no_header_can_carry_is_not_shown() -> None:
 
 
 def test_an_answer_that_is_larger_than_any_page_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transport, "_MOST_BYTES", 10)
+    monkeypatch.setattr(answer_reader, "_MOST_BYTES", 10)
     assert isinstance(error_of(status=200, body=b"more than ten bytes"), AnswerTooLargeError)
 
 
 def test_answers_that_are_read_at_once_have_so_much_memory_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transport, "_PIECE", 10)
-    monkeypatch.setattr(transport, "_SMALL_BYTES", 20)
-    monkeypatch.setattr(transport, "_MOST_BYTES_AT_ONCE", 100)
+    monkeypatch.setattr(answer_reader, "_PIECE", 10)
+    monkeypatch.setattr(answer_reader, "_SMALL_BYTES", 20)
+    monkeypatch.setattr(answer_reader, "_MOST_BYTES_AT_ONCE", 100)
     sessions, large = Sessions(), gzip.compress(b"x" * 90)
     with responses.RequestsMock(assert_all_requests_are_fired=False) as hubspot:
         hubspot.get(URL, body=large, headers={"Content-Encoding": "gzip"})
