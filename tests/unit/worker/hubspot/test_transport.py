@@ -317,11 +317,11 @@ def test_answers_that_are_read_at_once_have_so_much_memory_together(monkeypatch:
         hubspot.get(f"{URL}/small", body=b"x" * 15)
         for _ in range(3):  # what was read to its end takes no room any more
             assert len(Transport(sessions.send).get(URL, [], TOKEN, api="legacy").body) == 90
-        sessions._room.take(50)  # noqa: SLF001 - another answer, half read
+        sessions._reader._room.take(50)  # noqa: SLF001 - another answer, half read
         with pytest.raises(AnswerTooLargeError):
             Transport(sessions.send).get(URL, [], TOKEN, api="legacy")
         assert len(Transport(sessions.send).get(f"{URL}/small", [], TOKEN, api="legacy").body) == 15
-        sessions._room.take(-50)  # noqa: SLF001
+        sessions._reader._room.take(-50)  # noqa: SLF001
         assert len(Transport(sessions.send).get(URL, [], TOKEN, api="legacy").body) == 90
 
 
