@@ -52,10 +52,13 @@ Value = Any  # whatever came
 
 @dataclass(frozen=True, slots=True)
 class ValueShape:
-    """How a legacy list writes a property: by its name and history, newest first; `alone` where it has no history."""
+    """How a legacy list writes a property by its name and history, newest first.
+
+    `always_lists`: it lists versions where none were asked for as well.
+    """
 
     with_history: Callable[[str, Value, Sequence[Value]], dict[str, Any]]
-    alone: Callable[[Value], dict[str, Any]]
+    always_lists: bool
 
 
 @lru_cache(maxsize=4096)
@@ -77,14 +80,14 @@ def write_properties(
     `names`, in small letters, are those that were asked for; None: whatever came. One that has no value, and had one,
     is written with an empty text, so that its history has a place.
     """
-    written, alone = {}, shape.alone
+    written, lists = {}, shape.always_lists
     for name, value in properties.items():
         # A page may have 60,000 values: what most of them do not need is not done for each.
         if value is None or (names is not None and name not in names and name.lower() not in names):
             continue
         if type(value) is not str or (value[_HYPHEN_AT:_AFTER_HYPHEN] == "-" and len(value) >= _DAY):
             value = _as_legacy(value, is_time=name in times or is_known_time(name))  # noqa: PLW2901
-        written[name] = alone(value)
+        written[name] = {"value": value, "versions": _NO_VERSIONS} if lists else {"value": value}
     for name, given in history.items():
         versions = _newest_first(given)
         if not versions or (names is not None and name.lower() not in names):
@@ -111,10 +114,10 @@ def _sourced_value(name: str, value: Value, versions: Sequence[Value]) -> dict[s
     }
 
 
-CONTACT_VALUES = ValueShape(_contact_value, lambda value: {"value": value})
+CONTACT_VALUES = ValueShape(_contact_value, always_lists=False)
 """A value, and all of them where they were asked for."""
 
-SOURCED_VALUES = ValueShape(_sourced_value, lambda value: {"value": value, "versions": _NO_VERSIONS})
+SOURCED_VALUES = ValueShape(_sourced_value, always_lists=True)
 """As companies and deals have it; where a value comes from is told by its history alone."""
 
 
