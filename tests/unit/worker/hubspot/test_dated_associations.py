@@ -73,6 +73,23 @@ def test_what_was_completed_is_as_the_list_has_it() -> None:
     assert page.body is None
 
 
+def test_a_label_is_kept_where_it_is_told() -> None:
+    types = [{"category": "USER_DEFINED", "typeId": 36, "label": "Decision maker"}]
+    to = [{"toObjectId": "7", "associationTypes": types}, {"toObjectId": "8", "associationTypes": [{"label": None}, 5]}]
+
+    def instead(kind: str, _: int) -> Answer | None:
+        body = {"results": [{"from": {"id": "1"}, "to": to}]}
+        return (200, {}, json.dumps(body)) if kind == "links to contacts" else None
+
+    page = DatedPortal([1], links=LINKS, instead=instead).read(associations=("contacts",))
+
+    contacts = json.loads(bytes(page.records[0]))["associations"]["contacts"]["results"]
+    assert contacts[100:] == [
+        {"id": "7", "type": "deal_to_contacts", "associationTypes": types},
+        {"id": "8", "type": "deal_to_contacts"},
+    ]
+
+
 @pytest.mark.parametrize("status", [400, 403, 404])
 def test_a_type_that_is_refused_is_counted_and_costs_nothing_else(status: int) -> None:
     def instead(kind: str, _: int) -> Answer | None:

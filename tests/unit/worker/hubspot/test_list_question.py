@@ -61,7 +61,8 @@ def _own(url: str | None) -> dict[str, str]:
 
 def _definitions() -> list[Any]:
     return [
-        {"name": "amount"},
+        {"name": "amount", "type": "number"},
+        {"name": "signed", "type": "date"},
         {"name": "gone", "archived": True},
         {"name": "secret", "dataSensitivity": "highly_sensitive"},
         {"name": "open", "dataSensitivity": "non_sensitive"},
@@ -240,7 +241,7 @@ def test_all_properties_without_names_are_those_that_hubspot_defines() -> None:
     asked, page = fetched(
         DEALS, params=(("includeAllProperties", "true"), ("allPropertiesFetchMode", "latest_version"))
     )
-    assert dict(asked)["properties"] == "amount,open"
+    assert dict(asked)["properties"] == "amount,signed,open"
     assert page.findings.calls == {"definitions": 1, "list": 1}
     assert page.properties == ["*", "dealname"]
 
@@ -294,3 +295,17 @@ def test_a_further_type_s_body_goes_through_as_it_came() -> None:
     assert tickets.body == body
     assert json.loads(leads.body)["results"][0] == {"id": "5", "properties": {"x": None}, "new": []}
     assert [each.kind.value for each in leads.mends] == ["byte_order_mark", "not_a_number"]
+
+
+def test_all_properties_that_hubspot_defines_as_times_are_milliseconds() -> None:
+    client = DatedClient(transport=Transport(), objects_url=OBJECTS, legacy={})
+    with responses.RequestsMock() as hubspot:
+        hubspot.get(DEFINITIONS, json={"results": _definitions()})
+        properties = {"signed": "2026-01-09", "open": "2026-01-09"}
+        hubspot.get(f"{OBJECTS}/deals", json={"results": [{"id": "5", "properties": properties}]})
+        query = PageQuery(export_type=DEALS, count=9, offset=None, params=(("includeAllProperties", "true"),))
+        (deal,) = json.loads(client.fetch_page(query, TOKEN).page.body)["deals"]
+    assert {name: each["value"] for name, each in deal["properties"].items()} == {
+        "signed": "1767916800000",
+        "open": "2026-01-09",
+    }
