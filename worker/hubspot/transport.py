@@ -15,13 +15,13 @@ import urllib3
 from pydantic import SecretStr
 
 from worker.errors import (
-    AnswerTooLargeError,
     CallAbandonedError,
     FatalHubSpotError,
     HubSpotError,
     RetryableHubSpotError,
     TimedOutError,
 )
+from worker.hubspot.answer_reader import AnswerReader
 from worker.hubspot.error_mapping import correlation_id_of, error_of, error_within, quota_of
 from worker.hubspot.prepared import RequestPreparer
 from worker.hubspot.wire import WireAdapter
@@ -40,12 +40,9 @@ LONGEST_CALL_S = CONNECT_S + LONGEST_PATIENCE_S
 GRACE_S = 5.0
 """How long a worker that stops waits for the answers to calls under way that others can make again."""
 
-_MOST_BYTES = 256 * 1024 * 1024  # of an answer, unpacked; the largest page seen had 43 MB
-_MOST_BYTES_AT_ONCE = 512 * 1024 * 1024  # of all answers that a process is reading
-_SMALL_BYTES = 32 * 1024 * 1024  # what an answer may have however many others there are
-_PIECE = 256 * 1024
 _CUT = urllib3.exceptions.ProtocolError  # an answer that ends before it is whole
 _OK = 200
+_MULTI_STATUS = 207
 
 
 Api: TypeAlias = Literal["legacy", "dated", "oauth"]
@@ -56,7 +53,8 @@ class Call:
     """A call that is to be made; of an address, a form and headers that may hold a secret nothing is shown.
 
     No text of an error that comes of it holds one of `secrets`. One that `may_be_cut` is not waited for any more when
-    the worker stops: nothing is lost with its answer. It leaves with its `permit` or not at all.
+    the worker stops: nothing is lost with its answer. It leaves with its `permit` or not at all. Of a batch that
+    `may_be_partial` HubSpot answers 207 where some of it failed, and says which.
     """
 
     api: Api
@@ -68,12 +66,13 @@ class Call:
     token: SecretStr | None = field(default=None, repr=False)
     secrets: Sequence[SecretStr]
     may_be_cut: bool = True
+    may_be_partial: bool = False
     permit: Permit = field(default=FREE_PERMIT, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A body that came with status 200, what its headers say about the account's limit, and what support asks for.
+    """A body that came with success, what its headers say about the account's limit, and what support asks for.
 
     `mends` is what was mended already of a body that was put together from several.
     """
@@ -82,6 +81,7 @@ class Answer:
     quota: Quota | None
     correlation_id: str | None = None
     mends: tuple[Mend, ...] = ()
+    status: int = _OK
 
     def unusable(self, reason: str, *, secrets: Sequence[SecretStr]) -> HubSpotError:
         """Make the error that it is: HubSpot's own where it is one in words, else one that says the `reason`."""
@@ -131,9 +131,29 @@ class Transport:
         secrets = [token, SecretStr(quoted)]
         return self._send(Call(api="oauth", method="GET", url=f"{url}/{quoted}", secrets=secrets)).body
 
-    def post_json(self, url: str, body: Mapping[str, object], access_token: SecretStr, *, api: Api) -> Answer:
-        """POST JSON. Raises a HubSpotError."""
-        return self._send(Call(api=api, method="POST", url=url, json=body, token=access_token, secrets=[access_token]))
+    def post_json(  # noqa: PLR0913 - what a call consists of
+        self,
+        url: str,
+        body: Mapping[str, object],
+        access_token: SecretStr,
+        *,
+        api: Api,
+        permit: Permit = FREE_PERMIT,
+        is_batch: bool = False,
+    ) -> Answer:
+        """POST JSON; a batch may succeed in part. Raises a HubSpotError, PermitExpiredError."""
+        return self._send(
+            Call(
+                api=api,
+                method="POST",
+                url=url,
+                json=body,
+                token=access_token,
+                secrets=[access_token],
+                may_be_partial=is_batch,
+                permit=permit,
+            )
+        )
 
     def post_form(self, url: str, form: list[tuple[str, str]], secrets: Sequence[SecretStr]) -> bytes:
         """POST a form to the token endpoint. Raises a HubSpotError, none of whose texts holds one of `secrets`."""
@@ -155,7 +175,7 @@ class Sessions:
         self._stopping = stopping or threading.Event()
         self._clock = clock
         self._of_thread = threading.local()
-        self._room = _Room()
+        self._reader = AnswerReader()
         self._requests = RequestPreparer()
         self._adapter = WireAdapter(before_leaving=self._leave, is_given_up=self._is_given_up)
 
@@ -170,7 +190,7 @@ class Sessions:
         try:
             with self._adapter.send(self._prepared(call), timeout=self._timeout, stream=True) as response:
                 call.permit.settle()  # whatever the answer, HubSpot has counted the call by now
-                content = self._read(response)
+                content = self._reader.read(response)
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
             if self._is_given_up():
                 raise CallAbandonedError("The worker stops; the call is made again") from None
@@ -183,7 +203,7 @@ class Sessions:
                 "The request to HubSpot cannot be sent: a header or the address is not valid"
             ) from None
         took_s = time.monotonic() - began_at
-        if response.status_code != _OK:
+        if response.status_code != _OK and not (call.may_be_partial and response.status_code == _MULTI_STATUS):
             raise error_of(
                 response.status_code,
                 response.headers,
@@ -193,22 +213,8 @@ class Sessions:
                 clock=self._clock,
             )
         correlation_id = correlation_id_of(response.headers, call.secrets)
-        return Answer(content, quota_of(response.headers, took_s=took_s), correlation_id)
-
-    def _read(self, response: requests.Response) -> bytes:
-        """Read a body to its end. Raises AnswerTooLargeError; its time is the adapter's matter."""
-        size, pieces = 0, []
-        try:
-            # `read1` gives what has come; `iter_content` waits for a whole piece.
-            while piece := response.raw.read1(_PIECE, decode_content=True):
-                pieces.append(piece)
-                size += len(piece)
-                taken = self._room.take(len(piece))
-                if size > _MOST_BYTES or (taken > _MOST_BYTES_AT_ONCE and size > _SMALL_BYTES):
-                    raise AnswerTooLargeError("HubSpot's answer is too large")
-            return b"".join(pieces)
-        finally:
-            self._room.take(-size)
+        quota = quota_of(response.headers, took_s=took_s)
+        return Answer(content, quota, correlation_id, status=response.status_code)
 
     def _leave(self) -> None:
         """Use the permit of this thread's call. Raises PermitExpiredError."""
@@ -225,22 +231,8 @@ class Sessions:
 
     def _prepared(self, call: Call) -> requests.PreparedRequest:
         if call.method == "GET" and call.token is not None:
-            return self._requests.get(call.url, call.params, token=call.token)
+            return self._requests.get(call.url, call.params, token=call.token, keeps_commas=call.api == "dated")
         return self._requests.other(call.method, call.url, form=call.form, json=call.json, token=call.token)
-
-
-class _Room:
-    """How many bytes of answers this process holds while it reads them: a few kilobytes may unpack to 200 MB."""
-
-    def __init__(self) -> None:
-        self._taken = 0
-        self._lock = threading.Lock()
-
-    def take(self, size: int) -> int:
-        """Count bytes, or with a negative size those that were read to the end; return how many there are now."""
-        with self._lock:
-            self._taken += size
-            return self._taken
 
 
 def _no_answer(error: requests.RequestException | urllib3.exceptions.HTTPError) -> HubSpotError:
