@@ -21,6 +21,10 @@ from worker.records.page import Page
 from worker.records.types import Offset
 
 
+KEPT_FOR_S = 60.0
+"""How long what several lists gave beyond a page is of use for the next one: lists go on changing."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeedQuery:
     """What has changed since an instant; `total` is how many records HubSpot counted with the page before."""

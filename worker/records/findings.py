@@ -10,6 +10,9 @@ from enum import StrEnum
 NOT_ASKED = "not asked for: HUBSPOT_NOTES_KINDS names others"
 """Why a list was not read where that was the operator's choice."""
 
+BEFORE_RETRY = "before a retry: "
+"""What the reason begins with where HubSpot refused a list in an earlier run of a job, which then asks it again."""
+
 
 class CallKind(StrEnum):
     """What a call to HubSpot asks for: the names by which receipts and plans count calls."""

@@ -8,11 +8,9 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from worker.export.interfaces import KEPT_FOR_S
 from worker.hubspot.activities.merge import Stretch
 from worker.records.types import Offset
-
-KEPT_FOR_S = 60.0
-"""What is older is of no use: who reads on does so at once, and lists go on changing."""
 
 _MOST_BYTES = 32 * 1024 * 1024
 _MOST_PLACES = 512

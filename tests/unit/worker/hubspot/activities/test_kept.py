@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from worker.hubspot.activities.kept import KEPT_FOR_S, KeptStretches
+from worker.export.interfaces import KEPT_FOR_S
+from worker.hubspot.activities.kept import KeptStretches
 from worker.hubspot.activities.merge import Entry, Stretch
 
 
