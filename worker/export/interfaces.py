@@ -63,6 +63,8 @@ class PageQuery:
     history: tuple[str, ...] = ()
     archived: bool = False
     left_out: frozenset[str] = frozenset()
+    hub_id: int | None = None
+    time_properties: frozenset[str] = frozenset()
     reader: str | None = None
     kept_for_s: float = 0.0
     feed: FeedQuery | None = None

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from worker.hubspot.dated_records import integer_of
+from worker.hubspot.dated_objects import integer_of
 from worker.records.plain_values import plain_flag, plain_text
 
 EMPTY = (None, "")

@@ -15,6 +15,7 @@ from worker.hubspot.activities.kept import KeptStretches
 from worker.hubspot.activities.kinds import KindLists, KindPage, Wanted
 from worker.hubspot.activities.merge import Entry, MergedPage, Stretch, first_page, is_in_order
 from worker.hubspot.activities.shape import NOT_AVAILABLE
+from worker.hubspot.list_question import reported_properties
 from worker.hubspot.page_calls import PageCalls
 from worker.hubspot.starts import start_of
 from worker.rate_limit.quota import Quota
@@ -65,7 +66,7 @@ class ActivitiesClient:
 
         Raises a HubSpotError: any other one of a list, and the refusal where no list is left.
         """
-        wanted, place = Wanted.by(query, self._address), start_of(query, api=_DATED, first_behind=1)
+        wanted, place = Wanted.of(query, self._address), start_of(query, api=_DATED, first_behind=1)
         reader = (query.reader, wanted)
         known = self._known(query, reader, place)
         reading = _Reading(self._lists, wanted, query, access_token, known, monotonic=self._monotonic)
@@ -80,7 +81,7 @@ class ActivitiesClient:
         return FetchedPage(
             page=page,
             api=_DATED,
-            properties=wanted.properties,
+            properties=reported_properties(query, self._address),
             quota=reading.quota,
             findings=replace(reading.findings, left_out={**reading.findings.left_out, **self._not_asked}),
             asked_s_ago=self._monotonic() - merged.asked_at,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
-from urllib.parse import parse_qsl, urlsplit
+from typing import Self
 
 import msgspec
 from pydantic import SecretStr
@@ -16,6 +16,8 @@ from worker.hubspot.activities.shape import engagement_of
 from worker.hubspot.dated_lists import DatedListPage, DatedLists
 from worker.hubspot.dated_objects import DatedObject, integer_of
 from worker.hubspot.dated_query import DatedQuery
+from worker.hubspot.dated_records import Writing
+from worker.hubspot.list_question import question_of
 from worker.hubspot.page_calls import PageCalls
 from worker.rate_limit.quota import Quota
 from worker.records.findings import PLAIN_PAGE, PageFindings
@@ -24,15 +26,15 @@ from worker.records.object_type import ActivityKind
 from worker.records.registry import ACTIVITY_PROPERTIES, MOST_RECORDS, OBJECT_TYPES
 from worker.records.types import NOTES, Offset
 
-_NAMING = frozenset({"property", "properties"})
-_LINKED = tuple(OBJECT_TYPES[NOTES].dated.associations)
+_DATED = OBJECT_TYPES[NOTES].dated
+_LINKED = tuple(_DATED.associations)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
     """What a query wants of every kind: `properties` and `associations` beyond those of the documented shape.
 
-    It says what makes two answers alike, so that one can go on where the other ended.
+    It says what makes two answers alike, so that a page can go on where another one has ended.
     """
 
     properties: tuple[str, ...] = ()
@@ -40,20 +42,32 @@ class Wanted:
     associations: tuple[str, ...] = ()
     archived: bool = False
     passed: tuple[tuple[str, str], ...] = ()
+    times: frozenset[str] = frozenset()
     hub_id: int | None = None
 
     @classmethod
-    def by(cls, query: PageQuery, address: str) -> Wanted:
+    def of(cls, query: PageQuery, address: str) -> Self:
         """Return what a query wants, and what `address`, that of the legacy list, names for it."""
-        pairs = [*parse_qsl(urlsplit(address).query, keep_blank_values=True), *query.params]
-        named = [each for name, value in pairs if name in _NAMING for each in value.split(",") if each]
+        question = question_of(query, address)
         return cls(
-            properties=tuple(dict.fromkeys(named if query.properties is None else query.properties)),
-            history=query.history,
-            associations=tuple(each for each in query.associations if each not in _LINKED),
-            archived=query.archived,
-            passed=tuple((name, value) for name, value in pairs if name not in {*_NAMING, "includeAssociations"}),
+            properties=question.names,
+            history=question.history,
+            associations=tuple(each for each in question.associations if each not in _LINKED),
+            archived=question.archived,
+            passed=tuple(question.others),
+            times=query.time_properties,
             hub_id=query.hub_id,
+        )
+
+    @property
+    def writing(self) -> Writing:
+        names = frozenset(name.lower() for name in (*self.properties, *self.history))
+        return Writing(
+            dated=_DATED,
+            hub_id=self.hub_id,
+            names=names or None,
+            times=self.times,
+            associations=self.associations,
         )
 
 
@@ -97,16 +111,17 @@ class KindLists:
             longest_query=query.longest_query,
         )
         page = self._lists.read(asked, calls, token)
-        entries = tuple(_entries(page, kind, wanted, floor=floor))
+        entries = tuple(_entries(page, kind, wanted.writing, floor=floor))
         return KindPage(entries=entries, after=page.after, findings=page.findings, quota=page.quota)
 
 
-def _entries(page: DatedListPage, kind: ActivityKind, wanted: Wanted, *, floor: int) -> Iterator[Entry]:
+def _entries(page: DatedListPage, kind: ActivityKind, writing: Writing, *, floor: int) -> Iterator[Entry]:
     mends = _mends_by_record(page)
     for index, item in enumerate(page.objects):
         known = integer_of(item.id) if isinstance(item, DatedObject) else None
         floor = floor if known is None else known
-        yield Entry(floor, _body(item, kind, wanted), tuple(mends.get(index, ())))
+        body = msgspec.json.encode(engagement_of(item, kind, writing)) if isinstance(item, DatedObject) else bytes(item)
+        yield Entry(floor, body, tuple(mends.get(index, ())))
 
 
 def _mends_by_record(page: DatedListPage) -> dict[int, list[MendKind]]:
@@ -114,11 +129,3 @@ def _mends_by_record(page: DatedListPage) -> dict[int, list[MendKind]]:
     for mend in page.mends:
         found[mend.place].append(mend.kind)
     return found
-
-
-def _body(item: DatedObject | msgspec.Raw, kind: ActivityKind, wanted: Wanted) -> bytes:
-    if not isinstance(item, DatedObject):
-        return bytes(item)
-    return msgspec.json.encode(
-        engagement_of(item, kind, hub_id=wanted.hub_id, requested=wanted.properties, associations=wanted.associations)
-    )

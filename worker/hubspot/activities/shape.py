@@ -6,17 +6,15 @@ are any, `scheduledTasks` of tasks. What the dated API does not tell is left out
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-import msgspec
-
 from worker.hubspot.activities.metadata import metadata_of, reminders_of
-from worker.hubspot.dated_records import DatedObject
+from worker.hubspot.dated_objects import DatedObject
+from worker.hubspot.dated_records import Writing, associations_of
 from worker.hubspot.field_values import EMPTY, flag, milliseconds, number, said, split_values, text
+from worker.hubspot.property_values import plain_value, write_properties
 from worker.records.object_type import ActivityKind
-from worker.records.registry import OBJECT_TYPES
-from worker.records.types import NOTES
 
 OTHER_TYPES = "engagements of other types"
 """PUBLISHING_TASK and whatever else only the legacy feed has."""
@@ -35,31 +33,22 @@ NOT_AVAILABLE = (
 )
 """What the legacy feed has and the dated API has not."""
 
-_LINKS: Mapping[str, str] = {legacy: name for name, legacy in OBJECT_TYPES[NOTES].dated.associations.items()}
 _LISTS = ("contactIds", "companyIds", "dealIds", "ownerIds", "workflowIds", "ticketIds", "contentIds", "quoteIds")
 
 
-def engagement_of(
-    item: DatedObject,
-    kind: ActivityKind,
-    *,
-    hub_id: int | None,
-    requested: Collection[str] = (),
-    associations: Collection[str] = (),
-) -> dict[str, Any]:
+def engagement_of(item: DatedObject, kind: ActivityKind, writing: Writing) -> dict[str, Any]:
     """Write an engagement as the legacy feed does.
 
-    What a caller has asked for beyond the documented shape has a place of its own: `requested` properties under
-    `properties`, `associations` under their dated names.
+    That has no place for the properties that a caller asks for: they are in `properties`, as contacts have them.
     """
     properties = item.properties if isinstance(item.properties, dict) else {}
     return {
-        "engagement": _engagement(item, properties, kind, hub_id),
-        "associations": _associations(item, associations),
+        "engagement": _engagement(item, properties, kind, writing.hub_id),
+        "associations": _associations(item, writing),
         "attachments": _attachments(properties.get("hs_attachment_ids")),
-        **({"scheduledTasks": _reminders(item, properties, hub_id)} if kind.name == "TASK" else {}),
+        **({"scheduledTasks": _reminders(item, properties, writing.hub_id)} if kind.name == "TASK" else {}),
         "metadata": metadata_of(kind.name, properties),
-        **_asked_for(item, requested),
+        **_asked_for(item, writing),
     }
 
 
@@ -94,25 +83,9 @@ def _type(kind: ActivityKind, direction: Any) -> str:  # noqa: ANN401 - whatever
     return direction if direction in kind.further_names else kind.name
 
 
-def _associations(item: DatedObject, further: Collection[str]) -> Any:  # noqa: ANN401 - whatever came
-    given = {} if item.associations is None else item.associations
-    if not isinstance(given, dict):
-        return given
-    return {
-        **{each: _ids(given.get(_LINKS[each])) if each in _LINKS else [] for each in _LISTS},
-        **{name: _ids(given.get(name)) for name in further if name not in _LINKS.values()},
-    }
-
-
-def _ids(given: Any) -> Any:  # noqa: ANN401 - whatever came
-    """Return the ids of what is associated, each once; what holds none stands as it came."""
-    listed = given.get("results") if isinstance(given, dict) else given
-    if listed is None:
-        return []
-    if not isinstance(listed, list):
-        return given
-    others = [number(other.get("id", other) if isinstance(other, dict) else other) for other in listed]
-    return list({other if type(other) is int else msgspec.json.encode(other): other for other in others}.values())
+def _associations(item: DatedObject, writing: Writing) -> Any:  # noqa: ANN401 - whatever came
+    found = associations_of(item, writing)
+    return {**{name: [] for name in _LISTS}, **found} if isinstance(found, dict) else found
 
 
 def _attachments(given: Any) -> Any:  # noqa: ANN401 - whatever came
@@ -134,10 +107,17 @@ def _reminders(item: DatedObject, properties: Mapping[str, Any], hub_id: int | N
     ]
 
 
-def _asked_for(item: DatedObject, requested: Collection[str]) -> dict[str, Any]:
+def _asked_for(item: DatedObject, writing: Writing) -> dict[str, Any]:
     if not isinstance(item.properties, dict):
         return {} if item.properties is None else {"properties": item.properties}
-    if not requested:
+    if writing.names is None:
         return {}
-    given = {name: item.properties.get(name) for name in requested}
-    return {"properties": {name: {"value": text(value)} for name, value in given.items() if value is not None}}
+    history = item.properties_with_history
+    properties = write_properties(
+        item.properties,
+        history if isinstance(history, dict) else {},
+        names=writing.names,
+        times=writing.times,
+        write=plain_value,
+    )
+    return {"properties": properties}
