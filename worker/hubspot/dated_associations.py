@@ -102,7 +102,9 @@ class AssociationReader:
         unread = set[str]().union(*(each.unread for each in links.values()))
         linked = []
         for each, record in zip(ids, records, strict=True):
-            found = {name: read.found[each] for name, read in links.items() if each is not None and read.found.get(each)}
+            found = {
+                name: read.found[each] for name, read in links.items() if each is not None and read.found.get(each)
+            }
             named = {name: msgspec.json.encode({"results": _entries(given, None)}) for name, given in found.items()}
             linked.append(_with_associations(record, named) if named else record)
         return linked, len(unread)

@@ -77,4 +77,3 @@ def reported_properties(query: PageQuery, address: str) -> list[str]:
 
 def _values(pairs: Iterable[tuple[str, str]], *names: str) -> Iterator[str]:
     return (each for name, value in pairs if name in names for each in value.split(",") if each)
-
