@@ -20,7 +20,6 @@ from worker.export.leases import LeaseKeeper
 from worker.export.page_fetcher import FURTHER_CALLS_S
 from worker.export.runner import Exporter
 from worker.hubspot.client import CrmClient, DatedClient, LegacyClient
-from worker.hubspot.dated_format import MOST_RECORDS
 from worker.hubspot.endpoints import legacy_endpoints
 from worker.hubspot.record_count import SearchTotals
 from worker.hubspot.transport import CONNECT_S, Transport
@@ -30,7 +29,7 @@ from worker.lifecycle.planner import Planner, PlannerTools
 from worker.messaging.backlog import Backlog
 from worker.messaging.publish import DelayedPublisher
 from worker.rate_limit.limiter import NoRateLimit, RedisRateLimiter
-from worker.records.registry import OBJECT_TYPES
+from worker.records.registry import MOST_RECORDS, OBJECT_TYPES
 from worker.schedules.mongo import MongoScheduleStore
 from worker.settings import WorkerSettings
 
@@ -91,9 +90,11 @@ def longest_slice_s(settings: WorkerSettings) -> float:
 
 
 def _source(settings: WorkerSettings, transport: Transport) -> CrmSource:
-    endpoints = legacy_endpoints(settings)
-    legacy = LegacyClient(transport=transport, endpoints=endpoints)
-    dated = DatedClient(transport=transport, objects_url=settings.hubspot_objects_endpoint, legacy=endpoints)
+    endpoints, objects_url = legacy_endpoints(settings), settings.hubspot_objects_endpoint
+    legacy = LegacyClient(transport=transport, endpoints=endpoints, objects_url=objects_url)
+    dated = DatedClient(
+        transport=transport, objects_url=objects_url, legacy=endpoints, notes_kinds=settings.hubspot_notes_kinds
+    )
     return CrmClient(legacy=legacy, dated=dated)
 
 

@@ -20,7 +20,6 @@ from worker.records.findings import PLAIN_PAGE, PageFindings
 from worker.records.page import Page
 from worker.records.types import Offset
 
-
 KEPT_FOR_S = 60.0
 """How long what several lists gave beyond a page is of use for the next one: lists go on changing."""
 
@@ -44,9 +43,11 @@ class PageQuery:
     (worker/records/cursor.py).
 
     `properties` are names, never `*`: None are those that the endpoint's address names, or HubSpot's few default ones.
+    `selects_all`: they are all that HubSpot defines. The values of `time_properties` are instants or days. `hub_id` is
+    the portal that the token opens, where that is known.
     `left_out` are lists of several that HubSpot has refused before, by their names: they are not asked again.
     What several lists give beyond a page may be kept for the next one of the same `reader`, for `kept_for_s` at most;
-    without a reader nothing is. `hub_id` is the portal that the token opens, where that is known.
+    without a reader nothing is.
 
     The page may take several calls where its address would be longer than HubSpot takes, or than `longest_query`, in
     characters. The first one needs the `permit`; for each further one `further_call` waits for another.
@@ -59,12 +60,13 @@ class PageQuery:
     after_id: int | None = None
     params: tuple[tuple[str, str], ...] = ()
     properties: tuple[str, ...] | None = None
+    selects_all: bool = False
+    time_properties: frozenset[str] = frozenset()
+    hub_id: int | None = None
     associations: tuple[str, ...] = ()
     history: tuple[str, ...] = ()
     archived: bool = False
     left_out: frozenset[str] = frozenset()
-    hub_id: int | None = None
-    time_properties: frozenset[str] = frozenset()
     reader: str | None = None
     kept_for_s: float = 0.0
     feed: FeedQuery | None = None

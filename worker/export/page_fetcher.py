@@ -49,8 +49,8 @@ class Attempt:
 
     The page, or the error that HubSpot answered with. With neither there was no call: for `wait_s` the limit has no
     permit, or the permit has expired; or the worker stops, and nobody waits for the answer.
-    `asked_at` is when HubSpot was first asked for what is in the page, on the monotonic clock. `answered` counts the calls before the last one, of a
-    page that takes several.
+    `asked_at` is when HubSpot was first asked for what is in the page, on the monotonic clock. `answered` counts the
+    calls before the last one, of a page that takes several.
     """
 
     hub_id: int | None
@@ -163,7 +163,7 @@ class PageFetcher:
 
     def _fetch(self, attempt: Attempt, job: Job, token: SecretStr, booking: Booking) -> Attempt:
         further = _FurtherCalls(partial(self._further_call, job), tools=self._tools, low_priority=booking.low_priority)
-        query = _query(job, attempt.cursor, permit=booking.reservation.permit, further_call=further.wait)
+        query = _query(job, attempt, permit=booking.reservation.permit, further_call=further.wait)
         query = replace(query, reader=_reader_of(job), kept_for_s=self._kept_for_s(job))
         asked_at = self._tools.monotonic()
         try:
@@ -216,8 +216,8 @@ class PageFetcher:
         return 0.0, reservation.permit
 
 
-def _query(job: Job, cursor: Cursor, *, permit: Permit, further_call: Callable[[], Permit]) -> PageQuery:
-    copying = job.copying
+def _query(job: Job, attempt: Attempt, *, permit: Permit, further_call: Callable[[], Permit]) -> PageQuery:
+    cursor, copying = attempt.cursor, job.copying
     since = copying.feed_since if copying is not None else None
     return PageQuery(
         export_type=job.records_type,
@@ -227,6 +227,8 @@ def _query(job: Job, cursor: Cursor, *, permit: Permit, further_call: Callable[[
         after_id=cursor.after_id,
         params=job.request.params,
         properties=job.selection.properties if job.selection is not None else None,
+        selects_all=job.selection is not None and job.selection.is_all,
+        hub_id=attempt.hub_id,
         associations=job.request.associations,
         history=job.request.history,
         archived=job.request.archived,

@@ -25,7 +25,7 @@ class ListQuestion:
 
     `names` are properties; none: those that HubSpot gives by default, or with `is_all` all there are. `history` are
     those of which all values are wanted, with `is_history_of_all` those of all names. `associates`: whether the
-    associations of the documented shape are wanted, None where nothing says so; `associations` are types that are named.
+    associations of the documented shape are wanted, None where nothing says so; `associations` are types by name.
     """
 
     names: tuple[str, ...] = ()

@@ -25,6 +25,8 @@ from worker.records.page import Mend, Page, read_page
 from worker.records.registry import ACTIVITY_KINDS, OBJECT_TYPES
 from worker.records.types import NOTES, Offset, is_start
 
+ALL_KINDS = tuple(kind.path for kind in ACTIVITY_KINDS)
+
 _DATED = "dated"
 _OK = 200
 _REFUSED = frozenset({403, 404})
@@ -40,9 +42,9 @@ _NO_KIND = "HubSpot has refused the lists of all kinds of engagements"
 class ActivitiesClient:
     """A CrmSource of engagements alone.
 
-    A page asks each kind's list from the same place, and holds everything up to where all of them are known. What a
-    list has given beyond is kept for the next page, which asks only the lists that have nothing left: a whole feed
-    takes about as many calls as its lists have pages. Where it is lost, these calls are made once more.
+    A page asks each kind's list from the same place, and holds what comes first up to where all of them are known.
+    What a list has given beyond is kept for the next page, which asks only the lists that have nothing left: a whole
+    feed takes about as many calls as its lists have pages. Where it is lost, it is asked for once more.
     """
 
     def __init__(
@@ -140,9 +142,24 @@ class _Reading:
         )
 
     def merge(self, kinds: Sequence[ActivityKind], *, place: Offset | None) -> MergedPage:
-        """Read each list as far as it takes for a page. Raises a HubSpotError."""
+        """Read lists on until there are as many records as are wanted, or no more. Raises a HubSpotError."""
+        left = self._each_read_on(kinds, [each for each in kinds if not self._is_known(each)], place)
+        while True:
+            page = first_page({each.path: self._known[each.path] for each in left}, most=self._query.count)
+            used_up = [each for each in left if not page.rest[each.path].is_known]
+            if not used_up or len(page.entries) >= self._query.count:
+                return page
+            left = self._each_read_on(left, used_up, place)
+
+    def _is_known(self, kind: ActivityKind) -> bool:
+        return kind.path in self._known and self._known[kind.path].is_known
+
+    def _each_read_on(
+        self, kinds: Sequence[ActivityKind], wanted: Sequence[ActivityKind], place: Offset | None
+    ) -> Sequence[ActivityKind]:
+        """Read some of the lists on; return those that HubSpot has not refused."""
         refusal = FatalHubSpotError(_NO_KIND, status=403)
-        for kind in kinds:
+        for kind in wanted:
             try:
                 self._read_on(kind, place)
             except FatalHubSpotError as error:
@@ -150,28 +167,27 @@ class _Reading:
                     raise
                 refusal = error
                 self._leave_out(kind, error)
-        left = {each.path: self._known[each.path] for each in kinds if each.path not in self._left_out}
+        left = [each for each in kinds if each.path not in self._left_out]
         if not left:
             raise refusal
-        return first_page(left, most=self._query.count)
+        return left
 
     def _read_on(self, kind: ActivityKind, place: Offset | None) -> None:
-        """Read a list on until its next record is known, or that there is none."""
-        known = self._known.get(kind.path)
+        """Read a list on until there is a further record, or known to be none."""
+        start = place - 1 if isinstance(place, int) else -1
         for _ in range(_MOST_EMPTY):
-            if known is not None and known.is_known:
+            held = self._known.get(kind.path, Stretch(entries=(), after=place, asked_at=0.0))
+            floor, asked_at = held.entries[-1].place if held.entries else start, self._monotonic()
+            page = self._lists.read(
+                kind, self._wanted, self._query, self.calls, self._token, after=held.after, floor=floor
+            )
+            self._note(page)
+            if not is_in_order([Entry(floor, b""), *page.entries]):
+                raise RetryableHubSpotError(_DISORDER.format(kind.path), status=_OK)
+            self._known[kind.path] = held.extended(page.entries, after=page.after, asked_at=asked_at)
+            if page.entries or page.after is None:
                 return
-            known = self._known[kind.path] = self._read(kind, place if known is None else known.after, place)
-        if not known.is_known:
-            raise RetryableHubSpotError(_NOTHING.format(kind.path), status=_OK)
-
-    def _read(self, kind: ActivityKind, after: Offset | None, place: Offset | None) -> Stretch:
-        asked_at, floor = self._monotonic(), place - 1 if isinstance(place, int) else -1
-        page = self._lists.read(kind, self._wanted, self._query, self.calls, self._token, after=after, floor=floor)
-        self._note(page)
-        if not is_in_order([Entry(floor, b""), *page.entries]):
-            raise RetryableHubSpotError(_DISORDER.format(kind.path), status=_OK)
-        return Stretch(entries=page.entries, after=page.after, asked_at=asked_at)
+        raise RetryableHubSpotError(_NOTHING.format(kind.path), status=_OK)
 
     def _note(self, page: KindPage) -> None:
         self.quota = page.quota or self.quota

@@ -46,6 +46,11 @@ class Stretch:
     def size(self) -> int:
         return sum(len(entry.body) for entry in self.entries)
 
+    def extended(self, entries: Sequence[Entry], *, after: Offset | None, asked_at: float) -> Stretch:
+        """Return it with what came next when it was asked for later."""
+        oldest = self.asked_at if self.entries else asked_at
+        return Stretch(entries=(*self.entries, *entries), after=after, asked_at=oldest)
+
     def behind(self, place: int) -> Stretch:
         """Return what is left of it behind a place."""
         return replace(self, entries=self.entries[bisect_right(self.entries, place, key=attrgetter("place")) :])
