@@ -1,7 +1,7 @@
 """Links: what records are associated with, from the answers of the dated API into its records; pure.
 
-Published: a call by ids gives `{"from": {"id"}, "to": [{"toObjectId", "associationTypes"}], "paging"}` for each, a record
-of a list `{"results": [{"id", "type"}], "paging"}` for each type.
+Published: a call by ids gives `{"from": {"id"}, "to": [{"toObjectId", "associationTypes"}], "paging"}` for each, a
+record of a list `{"results": [{"id", "type"}], "paging"}` for each type.
 """
 
 from __future__ import annotations
@@ -28,9 +28,16 @@ class Links:
     unread: set[str] = field(default_factory=set)
 
 
-class _Listed(msgspec.Struct):
+class Listed(msgspec.Struct):
+    """The associations of one type in a record of a list."""
+
     results: list[Entry]
     paging: Any = None
+
+    @property
+    def after(self) -> str | None:
+        """Where they go on; None: these are all."""
+        return _after(self.paging)
 
 
 class _Linked(msgspec.Struct):
@@ -39,7 +46,7 @@ class _Linked(msgspec.Struct):
     paging: Any = None
 
 
-_decode_listed = msgspec.json.Decoder(_Listed, float_hook=as_written).decode
+_decode_listed = msgspec.json.Decoder(Listed, float_hook=as_written).decode
 _decode_linked = msgspec.json.Decoder(_Linked, float_hook=as_written).decode
 
 
@@ -66,18 +73,18 @@ def ids_of_error(error: Mapping[str, Any], otherwise: Sequence[str] = ()) -> Ite
     yield from named or otherwise
 
 
-def cut_types(record: msgspec.Raw) -> dict[str, msgspec.Raw]:
+def cut_types(record: msgspec.Raw) -> dict[str, Listed]:
     """Return those associations of a record of a list behind which there are more, by type."""
     try:
         named = decode_fields(decode_fields(record).get(_FIELD, b"{}"))
     except msgspec.ValidationError:
         return {}
-    return {name: value for name, value in named.items() if _after(_paging_of(value)) is not None}
+    found = ((name, _listed(value)) for name, value in named.items())
+    return {name: listed for name, listed in found if listed is not None and listed.after is not None}
 
 
-def joined(value: msgspec.Raw, links: Links, record_id: str) -> bytes:
+def joined(listed: Listed, links: Links, record_id: str) -> bytes:
     """Write the associations of a list with those that it lacks, each id once; those left unread keep their paging."""
-    listed = _decode_listed(value)
     types = {str(each.get("type")): each.get("type") for each in listed.results}
     known = {_text(each.get("id")) for each in listed.results}
     more = entries(links.found.get(record_id, []), next(iter(types.values())) if len(types) == 1 else None)
@@ -99,9 +106,9 @@ def linked_record(record: msgspec.Raw, named: Mapping[str, bytes]) -> msgspec.Ra
     return written({**fields, _FIELD: written({**decode_fields(fields.get(_FIELD, b"{}")), **named})})
 
 
-def _paging_of(value: msgspec.Raw) -> Any:  # noqa: ANN401 - whatever came
+def _listed(value: msgspec.Raw) -> Listed | None:
     try:
-        return _decode_listed(value).paging
+        return _decode_listed(value)
     except msgspec.ValidationError:
         return None
 

@@ -14,6 +14,7 @@ from worker.hubspot.property_values import WriteValue, plain_value, sourced_valu
 from worker.records.object_type import DatedList, RecordShape
 
 _RECORD = "/record/"
+MERGED_IDS = "hs_merged_object_ids"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,7 +22,8 @@ class Writing:
     """What records are written with: the portal that they are of, and what of them was asked for.
 
     `names`, in small letters, are the properties that were asked for, None all that came; the values of those in
-    `times` are instants or days. `associations` are types that were asked for by name.
+    `times` are instants or days. `associations` are types that were asked for by name. `merges`: which records were
+    merged with one is wanted.
     """
 
     dated: DatedList
@@ -29,18 +31,20 @@ class Writing:
     names: frozenset[str] | None = None
     times: frozenset[str] = field(default=frozenset())
     associations: tuple[str, ...] = ()
+    merges: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LegacyNeeds:
     """What a legacy shape is written from, and what it lacks.
 
-    `properties` are asked for besides those that the caller wants. `unasked` are the properties that the legacy list
+    `properties` are asked for besides those that the caller wants, `of_merges` where those are wanted. `unasked` are the properties that the legacy list
     gives where none is asked for. `not_available` are the fields that the dated API has nowhere, `sourced` those that
     it has for properties whose history is asked for.
     """
 
     properties: tuple[str, ...] = ()
+    of_merges: tuple[str, ...] = ()
     unasked: tuple[str, ...] = ()
     not_available: tuple[str, ...] = ()
     sourced: tuple[str, ...] = ()
@@ -55,7 +59,8 @@ LEGACY_NEEDS: Mapping[RecordShape, LegacyNeeds] = {
         not_available=("form-submissions", "identity-profiles", "merge-audits", "profile-token"),
     ),
     RecordShape.COMPANY: LegacyNeeds(
-        properties=("hs_additional_domains", "hs_merged_object_ids"),
+        properties=("hs_additional_domains",),
+        of_merges=(MERGED_IDS,),
         not_available=("stateChanges",),
         sourced=_SOURCED,
     ),
@@ -87,16 +92,15 @@ def _contact(item: DatedObject, writing: Writing) -> dict[str, Any]:
 
 
 def _company(item: DatedObject, writing: Writing) -> dict[str, Any]:
-    domains = split_values(_property(item, "hs_additional_domains"), text)
-    merged = split_values(_property(item, "hs_merged_object_ids"))
+    merged = split_values(_property(item, MERGED_IDS)) if writing.merges else []
     return {
         **said("portalId", writing.hub_id),
         **said("companyId", number(item.id)),
         "isDeleted": flag(item.archived),
         "properties": _properties(item, writing, sourced_value),
-        "additionalDomains": _each_as("domain", domains),
+        "additionalDomains": split_values(_property(item, "hs_additional_domains"), text),
         "stateChanges": [],
-        "mergeAudits": _each_as("mergedCompanyId", merged),
+        "mergeAudits": [{"mergedCompanyId": each} for each in merged] if isinstance(merged, list) else merged,
         **_further_associations(item, writing),
     }
 
@@ -179,10 +183,6 @@ def _properties(item: DatedObject, writing: Writing, write: WriteValue) -> Any: 
 
 def _property(item: DatedObject, name: str) -> Any:  # noqa: ANN401 - whatever came
     return item.properties.get(name) if isinstance(item.properties, dict) else None
-
-
-def _each_as(name: str, values: Any) -> Any:  # noqa: ANN401 - whatever came
-    return [{name: each} for each in values] if isinstance(values, list) else values
 
 
 def _profile_url(url: Any) -> Any:  # noqa: ANN401 - whatever came
