@@ -22,8 +22,8 @@ class Writing:
     """What records are written with: the portal that they are of, and what of them was asked for.
 
     `names`, in small letters, are the properties that were asked for, None all that came; the values of those in
-    `times` are instants or days. `associations` are types that were asked for by name. `merges`: which records were
-    merged with one is wanted.
+    `times` are instants or days. `associations` are types that were asked for by name. `merges`: it is wanted which
+    other companies each was merged with.
     """
 
     dated: DatedList
@@ -38,9 +38,9 @@ class Writing:
 class LegacyNeeds:
     """What a legacy shape is written from, and what it lacks.
 
-    `properties` are asked for besides those that the caller wants, `of_merges` where those are wanted. `unasked` are the properties that the legacy list
-    gives where none is asked for. `not_available` are the fields that the dated API has nowhere, `sourced` those that
-    it has for properties whose history is asked for.
+    `properties` are asked for besides those that the caller wants, `of_merges` where these are. `unasked` are the
+    properties that the legacy list gives where none is asked for. `not_available` are the fields that the dated API has
+    nowhere, `sourced` those that it has for properties whose history is asked for.
     """
 
     properties: tuple[str, ...] = ()
