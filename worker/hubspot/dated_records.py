@@ -8,10 +8,12 @@ from typing import Any
 
 import msgspec
 
+from worker.hubspot.activities.shape import engagement_of
 from worker.hubspot.dated_objects import DatedObject
 from worker.hubspot.field_values import flag, milliseconds, number, said, split_values, text
 from worker.hubspot.property_values import WriteValue, plain_value, sourced_value, write_properties
 from worker.records.object_type import DatedList, RecordShape
+from worker.records.registry import ACTIVITY_KINDS
 
 _RECORD = "/record/"
 MERGED_IDS = "hs_merged_object_ids"
@@ -117,10 +119,15 @@ def _deal(item: DatedObject, writing: Writing) -> dict[str, Any]:
     }
 
 
+def _note(item: DatedObject, writing: Writing) -> dict[str, Any]:
+    return engagement_of(item, ACTIVITY_KINDS[0], writing, associations=associations_of(item, writing))
+
+
 RECORD_WRITERS: Mapping[RecordShape, Callable[[DatedObject, Writing], dict[str, Any]]] = {
     RecordShape.CONTACT: _contact,
     RecordShape.COMPANY: _company,
     RecordShape.DEAL: _deal,
+    RecordShape.ENGAGEMENT: _note,
 }
 """By shapes other than HubSpot's own, in which objects stay as they are."""
 

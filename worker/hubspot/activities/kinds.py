@@ -16,7 +16,7 @@ from worker.hubspot.activities.shape import engagement_of
 from worker.hubspot.dated_lists import DatedListPage, DatedLists
 from worker.hubspot.dated_objects import DatedObject, integer_of
 from worker.hubspot.dated_query import DatedQuery
-from worker.hubspot.dated_records import Writing
+from worker.hubspot.dated_records import Writing, associations_of
 from worker.hubspot.list_question import question_of
 from worker.hubspot.page_calls import PageCalls
 from worker.rate_limit.quota import Quota
@@ -120,8 +120,14 @@ def _entries(page: DatedListPage, kind: ActivityKind, writing: Writing, *, floor
     for index, item in enumerate(page.objects):
         known = integer_of(item.id) if isinstance(item, DatedObject) else None
         floor = floor if known is None else known
-        body = msgspec.json.encode(engagement_of(item, kind, writing)) if isinstance(item, DatedObject) else bytes(item)
-        yield Entry(floor, body, tuple(mends.get(index, ())))
+        yield Entry(floor, _body(item, kind, writing), tuple(mends.get(index, ())))
+
+
+def _body(item: DatedObject | msgspec.Raw, kind: ActivityKind, writing: Writing) -> bytes:
+    if not isinstance(item, DatedObject):
+        return bytes(item)
+    associations = associations_of(item, writing)
+    return msgspec.json.encode(engagement_of(item, kind, writing, associations=associations))
 
 
 def _mends_by_record(page: DatedListPage) -> dict[int, list[MendKind]]:

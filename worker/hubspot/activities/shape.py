@@ -7,14 +7,16 @@ are any, `scheduledTasks` of tasks. What the dated API does not tell is left out
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from worker.hubspot.activities.metadata import metadata_of, reminders_of
 from worker.hubspot.dated_objects import DatedObject
-from worker.hubspot.dated_records import Writing, associations_of
 from worker.hubspot.field_values import EMPTY, flag, milliseconds, number, said, split_values, text
 from worker.hubspot.property_values import plain_value, write_properties
 from worker.records.object_type import ActivityKind
+
+if TYPE_CHECKING:
+    from worker.hubspot.dated_records import Writing
 
 OTHER_TYPES = "engagements of other types"
 """PUBLISHING_TASK and whatever else only the legacy feed has."""
@@ -36,15 +38,21 @@ NOT_AVAILABLE = (
 _LISTS = ("contactIds", "companyIds", "dealIds", "ownerIds", "workflowIds", "ticketIds", "contentIds", "quoteIds")
 
 
-def engagement_of(item: DatedObject, kind: ActivityKind, writing: Writing) -> dict[str, Any]:
-    """Write an engagement as the legacy feed does.
+def engagement_of(
+    item: DatedObject,
+    kind: ActivityKind,
+    writing: Writing,
+    *,
+    associations: Any,  # noqa: ANN401 - whatever came
+) -> dict[str, Any]:
+    """Write an engagement as the legacy feed does, with the `associations` that it has in any documented shape.
 
     That has no place for the properties that a caller asks for: they are in `properties`, as contacts have them.
     """
     properties = item.properties if isinstance(item.properties, dict) else {}
     return {
         "engagement": _engagement(item, properties, kind, writing.hub_id),
-        "associations": _associations(item, writing),
+        "associations": _associations(associations),
         "attachments": _attachments(properties.get("hs_attachment_ids")),
         **({"scheduledTasks": _reminders(item, properties, writing.hub_id)} if kind.name == "TASK" else {}),
         "metadata": metadata_of(kind.name, properties),
@@ -83,8 +91,7 @@ def _type(kind: ActivityKind, direction: Any) -> str:  # noqa: ANN401 - whatever
     return direction if direction in kind.further_names else kind.name
 
 
-def _associations(item: DatedObject, writing: Writing) -> Any:  # noqa: ANN401 - whatever came
-    found = associations_of(item, writing)
+def _associations(found: Any) -> Any:  # noqa: ANN401 - whatever came
     return {**{name: [] for name in _LISTS}, **found} if isinstance(found, dict) else found
 
 
