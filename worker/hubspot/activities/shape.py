@@ -13,16 +13,14 @@ from worker.hubspot.activities.metadata import metadata_of, reminders_of
 from worker.hubspot.dated_objects import DatedObject
 from worker.hubspot.field_values import EMPTY, flag, milliseconds, number, said, split_values, text
 from worker.hubspot.property_values import plain_value, write_properties
+from worker.records.findings import OTHER_ENGAGEMENTS
 from worker.records.object_type import ActivityKind
 
 if TYPE_CHECKING:
     from worker.hubspot.dated_records import Writing
 
-OTHER_TYPES = "engagements of other types"
-"""PUBLISHING_TASK and whatever else only the legacy feed has."""
-
 NOT_AVAILABLE = (
-    OTHER_TYPES,
+    OTHER_ENGAGEMENTS,
     "associations.contentIds",
     "associations.ownerIds",
     "associations.quoteIds",

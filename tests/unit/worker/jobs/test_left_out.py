@@ -24,6 +24,10 @@ def test_a_list_that_the_operator_does_not_want_is_named_and_its_export_is_a_who
     assert found.left_out == {"calls": NOT_ASKED}
 
 
+def test_two_apis_of_which_one_gave_no_page_differ_all_the_same() -> None:
+    assert receipt(is_of_two_lists=True).not_available == ("engagements of other types",)
+
+
 def test_two_apis_of_which_one_gives_less_are_no_whole() -> None:
     lacking = replace(totals_of([1, 2]), left_out={"calls": NOT_ASKED})
     assert "without those of calls" in (receipt(totals=lacking, is_of_two_lists=True).incomplete_because or "")

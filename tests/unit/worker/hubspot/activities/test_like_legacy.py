@@ -1,4 +1,4 @@
-"""Engagements from the dated API beside the legacy feed of the same account: equal to the field, but for what is told."""
+"""Engagements from the dated API beside the legacy feed of the same account: equal, but for what is told."""
 
 from __future__ import annotations
 
