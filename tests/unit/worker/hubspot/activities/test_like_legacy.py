@@ -21,7 +21,7 @@ from worker.records.types import NOTES
 from worker.settings import WorkerSettings
 
 HUB = 62515
-ENGAGEMENTS = 430
+RECORDS = {"contacts": 500, "companies": 100, "deals": 100, "engagements": 430}
 SCOPES = ["oauth", "crm.objects.contacts.read", "crm.objects.companies.read", "crm.objects.deals.read", "tickets"]
 SETTINGS = WorkerSettings.model_validate({"hubspot_client_id": "id", "hubspot_client_secret": "secret"})
 
@@ -32,13 +32,12 @@ Records = dict[int, dict[str, Any]]
 def hubspot() -> Iterator[HubSpot]:
     with responses.RequestsMock(assert_all_requests_are_fired=False) as network:
         hubspot = HubSpot()
-        records = {"contacts": 500, "companies": 100, "deals": 100, "engagements": ENGAGEMENTS}
-        hubspot.add_account(HUB, records=records, rate_limit=0, scopes=[*SCOPES, "sales-email-read"])
+        hubspot.add_account(HUB, records=RECORDS, rate_limit=0, scopes=[*SCOPES, "sales-email-read"])
         mount(hubspot, network)
         yield hubspot
 
 
-def client(hubspot: HubSpot) -> CrmSource:
+def client() -> CrmSource:
     endpoints, objects_url = legacy_endpoints(SETTINGS), SETTINGS.hubspot_objects_endpoint
     legacy = LegacyClient(transport=Transport(), endpoints=endpoints, objects_url=objects_url)
     dated = DatedClient(transport=Transport(), objects_url=objects_url, legacy=endpoints)
@@ -47,7 +46,7 @@ def client(hubspot: HubSpot) -> CrmSource:
 
 def read(hubspot: HubSpot, api: CrmApi, **query: Any) -> Records:  # noqa: ANN401 - of a query
     """Read all engagements, from page to page."""
-    source, token = client(hubspot), SecretStr(hubspot.issue_token(HUB).value)
+    source, token = client(), SecretStr(hubspot.issue_token(HUB).value)
     found: Records = {}
     offset, has_more = None, True
     while has_more:
@@ -65,7 +64,7 @@ def test_every_kind_is_as_the_legacy_feed_has_it(hubspot: HubSpot) -> None:
     legacy, dated = read(hubspot, CrmApi.LEGACY), read(hubspot, CrmApi.DATED)
     known = {each: record for each, record in legacy.items() if record["engagement"]["type"] != "PUBLISHING_TASK"}
 
-    assert len(legacy) == ENGAGEMENTS
+    assert len(legacy) == RECORDS["engagements"]
     assert {record["engagement"]["type"] for record in known.values()} == {"NOTE", "CALL", "EMAIL", "MEETING", "TASK"}
     assert list(dated) == list(known)
     for each, record in known.items():
@@ -79,3 +78,54 @@ def comparable(record: dict[str, Any]) -> dict[str, Any]:
     ]
     metadata = {name: value for name, value in record["metadata"].items() if name != "reminders"}
     return {**record, "metadata": metadata, "scheduledTasks": reminders}
+
+
+def test_without_the_scope_of_emails_all_other_kinds_come(hubspot: HubSpot) -> None:
+    legacy = read(hubspot, CrmApi.LEGACY)
+    hubspot.add_account(HUB, records=RECORDS, rate_limit=0, scopes=SCOPES)
+
+    fetched = client().fetch_page(
+        PageQuery(export_type=NOTES, count=100, offset=None, api=CrmApi.DATED),
+        SecretStr(hubspot.issue_token(HUB).value),
+    )
+
+    kinds = {each["engagement"]["type"] for each in msgspec.json.decode(fetched.page.body)["results"]}
+    assert kinds == {each["engagement"]["type"] for each in legacy.values()} - {"EMAIL", "PUBLISHING_TASK"}
+    assert set(fetched.findings.left_out) == {"emails"}
+    assert "sales-email-read" in fetched.findings.left_out["emails"]
+
+
+def test_properties_that_a_caller_names_come_beside_the_documented_shape(hubspot: HubSpot) -> None:
+    plain = read(hubspot, CrmApi.DATED)
+    named = read(hubspot, CrmApi.DATED, properties=("hs_call_duration", "hs_timestamp", "nonsense"))
+
+    calls = [each for each in named.values() if each["engagement"]["type"] == "CALL"]
+    assert calls
+    for each in calls:
+        at = str(each["engagement"]["timestamp"])
+        duration = str(each["metadata"]["durationMilliseconds"])
+        assert each["properties"] == {"hs_call_duration": {"value": duration}, "hs_timestamp": {"value": at}}
+    assert {each: {**record, "properties": {}} for each, record in named.items()} == {
+        each: {**record, "properties": {}} for each, record in plain.items()
+    }
+
+
+def test_more_properties_than_an_address_holds_are_read_by_ids_and_give_the_same(hubspot: HubSpot) -> None:
+    many = tuple(f"custom_property_with_a_long_name_{number:04}" for number in range(450))
+    plain, read_by_ids = (
+        read(hubspot, CrmApi.DATED, properties=names) for names in (("hs_timestamp",), (*many, "hs_timestamp"))
+    )
+
+    assert read_by_ids == plain
+
+
+def test_what_was_deleted_is_listed_as_archived(hubspot: HubSpot) -> None:
+    legacy = read(hubspot, CrmApi.LEGACY)
+    gone = [each for each, record in legacy.items() if record["engagement"]["type"] in {"CALL", "TASK"}][:7]
+    hubspot.accounts[HUB].records["engagements"].delete(gone)
+
+    archived = read(hubspot, CrmApi.DATED, archived=True)
+
+    assert list(archived) == gone
+    assert {record["engagement"]["active"] for record in archived.values()} == {False}
+    assert not set(gone) & set(read(hubspot, CrmApi.DATED))
