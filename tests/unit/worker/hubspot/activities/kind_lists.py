@@ -101,6 +101,9 @@ class Desk:
         reader: str | None = "job",
         left_out: frozenset[str] = frozenset(),
         kept_for_s: float = 60.0,
+        archived: bool = False,
+        associations: tuple[str, ...] = (),
+        properties: tuple[str, ...] | None = None,
     ) -> FetchedPage:
         query = PageQuery(
             export_type=NOTES,
@@ -110,6 +113,9 @@ class Desk:
             reader=reader,
             left_out=left_out,
             kept_for_s=kept_for_s,
+            archived=archived,
+            associations=associations,
+            properties=properties,
         )
         return self.client.fetch_page(query, TOKEN)
 

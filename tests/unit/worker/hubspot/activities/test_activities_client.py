@@ -227,3 +227,28 @@ def test_an_empty_account_has_one_empty_page() -> None:
     assert not fetched.page.has_more
     assert fetched.page.records == 0
     assert fetched.page.says_more
+
+
+def test_every_list_is_asked_for_what_its_shape_takes_and_for_what_the_caller_wants() -> None:
+    desk = Desk(ListsInMemory({}))
+
+    desk.fetch(archived=True, associations=("contacts", "leads"), properties=("custom", "hs_note_body"))
+
+    for asked in desk.lists.asked:
+        assert asked.archived
+        assert asked.associations == ("contacts", "companies", "deals", "tickets", "leads")
+        assert {"hs_timestamp", "custom", "hs_note_body"} < set(asked.properties)
+        assert len(set(asked.properties)) == len(asked.properties)
+    by_path = {each.path: set(each.properties) for each in desk.lists.asked}
+    assert "hs_email_headers" in by_path["emails"]
+    assert "hs_email_headers" not in by_path["calls"]
+
+
+def test_what_was_read_for_other_properties_is_of_no_use() -> None:
+    desk = Desk(ListsInMemory(skewed(records=400)))
+    place = desk.fetch(properties=("a",)).page.offset
+    assert isinstance(place, int)
+
+    desk.fetch(place, properties=("b",))
+
+    assert sum(desk.lists.calls.values()) == 2 * len(KINDS)

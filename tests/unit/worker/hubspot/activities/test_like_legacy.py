@@ -21,8 +21,8 @@ from worker.records.types import NOTES
 from worker.settings import WorkerSettings
 
 HUB = 62515
-RECORDS = {"contacts": 500, "companies": 100, "deals": 100, "engagements": 430}
-SCOPES = ["oauth", "crm.objects.contacts.read", "crm.objects.companies.read", "crm.objects.deals.read", "tickets"]
+ENGAGEMENTS = 430
+SCOPES = ("oauth", "crm.objects.contacts.read", "crm.objects.companies.read", "crm.objects.deals.read", "tickets")
 SETTINGS = WorkerSettings.model_validate({"hubspot_client_id": "id", "hubspot_client_secret": "secret"})
 
 Records = dict[int, dict[str, Any]]
@@ -32,9 +32,18 @@ Records = dict[int, dict[str, Any]]
 def hubspot() -> Iterator[HubSpot]:
     with responses.RequestsMock(assert_all_requests_are_fired=False) as network:
         hubspot = HubSpot()
-        hubspot.add_account(HUB, records=RECORDS, rate_limit=0, scopes=[*SCOPES, "sales-email-read"])
+        connect(hubspot, *SCOPES, "sales-email-read")
         mount(hubspot, network)
         yield hubspot
+
+
+def connect(hubspot: HubSpot, *scopes: str) -> None:
+    hubspot.add_account(
+        HUB,
+        records={"contacts": 500, "companies": 100, "deals": 100, "engagements": ENGAGEMENTS},
+        rate_limit=0,
+        scopes=scopes,
+    )
 
 
 def client() -> CrmSource:
@@ -64,7 +73,7 @@ def test_every_kind_is_as_the_legacy_feed_has_it(hubspot: HubSpot) -> None:
     legacy, dated = read(hubspot, CrmApi.LEGACY), read(hubspot, CrmApi.DATED)
     known = {each: record for each, record in legacy.items() if record["engagement"]["type"] != "PUBLISHING_TASK"}
 
-    assert len(legacy) == RECORDS["engagements"]
+    assert len(legacy) == ENGAGEMENTS
     assert {record["engagement"]["type"] for record in known.values()} == {"NOTE", "CALL", "EMAIL", "MEETING", "TASK"}
     assert list(dated) == list(known)
     for each, record in known.items():
@@ -82,7 +91,7 @@ def comparable(record: dict[str, Any]) -> dict[str, Any]:
 
 def test_without_the_scope_of_emails_all_other_kinds_come(hubspot: HubSpot) -> None:
     legacy = read(hubspot, CrmApi.LEGACY)
-    hubspot.add_account(HUB, records=RECORDS, rate_limit=0, scopes=SCOPES)
+    connect(hubspot, *SCOPES)
 
     fetched = client().fetch_page(
         PageQuery(export_type=NOTES, count=100, offset=None, api=CrmApi.DATED),
@@ -117,15 +126,3 @@ def test_more_properties_than_an_address_holds_are_read_by_ids_and_give_the_same
     )
 
     assert read_by_ids == plain
-
-
-def test_what_was_deleted_is_listed_as_archived(hubspot: HubSpot) -> None:
-    legacy = read(hubspot, CrmApi.LEGACY)
-    gone = [each for each, record in legacy.items() if record["engagement"]["type"] in {"CALL", "TASK"}][:7]
-    hubspot.accounts[HUB].records["engagements"].delete(gone)
-
-    archived = read(hubspot, CrmApi.DATED, archived=True)
-
-    assert list(archived) == gone
-    assert {record["engagement"]["active"] for record in archived.values()} == {False}
-    assert not set(gone) & set(read(hubspot, CrmApi.DATED))

@@ -19,14 +19,14 @@ DATED = OBJECT_TYPES[NOTES].dated
 
 
 def written(
-    kind: str, *, writing: Writing | None = None, fields: dict[str, Any] | None = None, **properties: Any
+    kind: str, *, writing: Writing | None = None, fields: dict[str, Any] | None = None, **properties: object
 ) -> Any:  # noqa: ANN401 - JSON
     item = DatedObject(id="5", created_at=AT, updated_at=AT, properties=properties, **(fields or {}))
     writing = writing or Writing(dated=DATED, hub_id=62515)
     return engagement_of(item, KINDS[kind], writing, associations=associations_of(item, writing))
 
 
-def metadata(kind: str, **properties: Any) -> Any:  # noqa: ANN401 - JSON
+def metadata(kind: str, **properties: object) -> Any:  # noqa: ANN401 - JSON
     return written(kind, **properties)["metadata"]
 
 
