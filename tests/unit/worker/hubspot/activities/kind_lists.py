@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import msgspec
 from pydantic import SecretStr
@@ -93,31 +94,9 @@ class Desk:
             KindLists(self.lists), address=ADDRESS, kinds=self.kinds, kept=self.kept, monotonic=self.clock
         )
 
-    def fetch(
-        self,
-        place: int | None = None,
-        *,
-        count: int = 100,
-        reader: str | None = "job",
-        left_out: frozenset[str] = frozenset(),
-        kept_for_s: float = 60.0,
-        archived: bool = False,
-        associations: tuple[str, ...] = (),
-        properties: tuple[str, ...] | None = None,
-    ) -> FetchedPage:
-        query = PageQuery(
-            export_type=NOTES,
-            count=count,
-            offset=place,
-            api=CrmApi.DATED,
-            reader=reader,
-            left_out=left_out,
-            kept_for_s=kept_for_s,
-            archived=archived,
-            associations=associations,
-            properties=properties,
-        )
-        return self.client.fetch_page(query, TOKEN)
+    def fetch(self, place: int | None = None, **changes: Any) -> FetchedPage:  # noqa: ANN401 - of the query
+        usual = PageQuery(export_type=NOTES, count=100, offset=place, api=CrmApi.DATED, reader="job", kept_for_s=60.0)
+        return self.client.fetch_page(replace(usual, **changes), TOKEN)
 
     def read_all(self, place: int | None = None, *, count: int = 100) -> list[FetchedPage]:
         """Read from a place to the end, as a job does."""

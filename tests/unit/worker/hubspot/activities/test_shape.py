@@ -254,4 +254,5 @@ def test_properties_that_are_no_object_stand_as_they_came() -> None:
 @pytest.mark.parametrize("name", ["hs_attachment_ids", "hs_all_accessible_team_ids", "hs_task_reminders"])
 @pytest.mark.parametrize("odd", [{"a": 1}, "x;y", ["1"], 7])
 def test_ids_and_instants_that_are_none_cost_no_record(name: str, odd: object) -> None:
-    assert json.dumps(written("TASK", **{name: odd}))
+    item, writing = DatedObject(id="5", properties={name: odd}), Writing(dated=DATED)
+    assert json.dumps(engagement_of(item, KINDS["TASK"], writing, associations={}))
