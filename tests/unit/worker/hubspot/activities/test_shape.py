@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from worker.hubspot.activities.metadata import metadata_of
 from worker.hubspot.activities.shape import engagement_of
 from worker.hubspot.dated_objects import DatedObject
 from worker.hubspot.dated_records import Writing, associations_of
@@ -26,8 +27,8 @@ def written(
     return engagement_of(item, KINDS[kind], writing, associations=associations_of(item, writing))
 
 
-def metadata(kind: str, **properties: object) -> Any:  # noqa: ANN401 - JSON
-    return written(kind, **properties)["metadata"]
+def metadata(kind: str, **properties: object) -> dict[str, Any]:
+    return metadata_of(kind, properties)
 
 
 def test_what_hubspot_has_no_value_of_is_absent_and_every_list_is_there() -> None:
