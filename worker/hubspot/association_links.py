@@ -94,10 +94,23 @@ def joined(listed: Listed, links: Links, record_id: str) -> bytes:
 
 
 def entries(given: Sequence[Entry], kind: Any = None) -> list[Entry]:  # noqa: ANN401 - whatever came
-    """Return associations as lists have them; `kind` is what the list calls their type, where that is known."""
+    """Return associations as lists have them; `kind` is what the list calls their type, where that is known.
+
+    Lists name the labels of an association among the types; those that come by ids are kept as they come.
+    """
     ids = ((each, _text(each.get("toObjectId", each.get("id")))) for each in given)
-    found = ((each.get("type", kind), text) for each, text in ids if text is not None)
-    return [{"id": text, **({} if name is None else {"type": name})} for name, text in found]
+    return [{"id": text, **_type_of(each, kind), **_labels_of(each)} for each, text in ids if text is not None]
+
+
+def _type_of(entry: Entry, kind: Any) -> Entry:  # noqa: ANN401 - whatever came
+    name = entry.get("type", kind)
+    return {} if name is None else {"type": name}
+
+
+def _labels_of(entry: Entry) -> Entry:
+    types = entry.get("associationTypes")
+    is_labelled = isinstance(types, list) and any(isinstance(each, dict) and each.get("label") for each in types)
+    return {"associationTypes": types} if is_labelled else {}
 
 
 def linked_record(record: msgspec.Raw, named: Mapping[str, bytes]) -> msgspec.Raw:

@@ -65,8 +65,8 @@ class DatedClient:
         question = question_of(query, address)
         writing = writing_of(query.export_type, question, hub_id=query.hub_id, times=query.time_properties)
         if question.is_all:
-            names = self._all.names(known.dated.path, query.hub_id, calls, access_token)
-            question = replace(question, names=names)
+            defined = self._all.of(known.dated.path, query.hub_id, calls, access_token)
+            question, writing = replace(question, names=defined.names), replace(writing, times=defined.times)
         asked = to_dated_query(
             query.export_type,
             question,

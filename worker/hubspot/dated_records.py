@@ -11,7 +11,7 @@ import msgspec
 from worker.hubspot.activities.shape import engagement_of
 from worker.hubspot.dated_objects import DatedObject
 from worker.hubspot.field_values import flag, milliseconds, number, said, split_values, text
-from worker.hubspot.property_values import WriteValue, plain_value, sourced_value, write_properties
+from worker.hubspot.property_values import CONTACT_VALUES, SOURCED_VALUES, ValueShape, write_properties
 from worker.records.object_type import DatedList, RecordShape
 from worker.records.registry import ACTIVITY_KINDS
 
@@ -85,7 +85,7 @@ def _contact(item: DatedObject, writing: Writing) -> dict[str, Any]:
         "is-contact": True,
         **said("profile-url", _profile_url(item.url)),
         **({"isDeleted": True} if flag(item.archived) is True else {}),
-        "properties": _properties(item, writing, plain_value),
+        "properties": _properties(item, writing, CONTACT_VALUES),
         "form-submissions": [],
         "identity-profiles": [],
         "merge-audits": [],
@@ -99,7 +99,7 @@ def _company(item: DatedObject, writing: Writing) -> dict[str, Any]:
         **said("portalId", writing.hub_id),
         **said("companyId", number(item.id)),
         "isDeleted": flag(item.archived),
-        "properties": _properties(item, writing, sourced_value),
+        "properties": _properties(item, writing, SOURCED_VALUES),
         "additionalDomains": split_values(_property(item, "hs_additional_domains"), text),
         "stateChanges": [],
         "mergeAudits": [{"mergedCompanyId": each} for each in merged] if isinstance(merged, list) else merged,
@@ -113,7 +113,7 @@ def _deal(item: DatedObject, writing: Writing) -> dict[str, Any]:
         **said("dealId", number(item.id)),
         "isDeleted": flag(item.archived),
         "associations": associations_of(item, writing),
-        "properties": _properties(item, writing, sourced_value),
+        "properties": _properties(item, writing, SOURCED_VALUES),
         "imports": [],
         "stateChanges": [],
     }
@@ -175,7 +175,7 @@ def _associated(given: Any) -> Any:  # noqa: ANN401 - whatever came
     return list({other if type(other) is int else msgspec.json.encode(other): other for other in others}.values())
 
 
-def _properties(item: DatedObject, writing: Writing, write: WriteValue) -> Any:  # noqa: ANN401 - whatever came
+def _properties(item: DatedObject, writing: Writing, shape: ValueShape) -> Any:  # noqa: ANN401 - whatever came
     if not isinstance(item.properties, dict | None):
         return item.properties
     history = item.properties_with_history
@@ -184,7 +184,7 @@ def _properties(item: DatedObject, writing: Writing, write: WriteValue) -> Any: 
         history if isinstance(history, dict) else {},
         names=writing.names,
         times=writing.times,
-        write=write,
+        shape=shape,
     )
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from worker.hubspot.activities.metadata import metadata_of, reminders_of
 from worker.hubspot.dated_objects import DatedObject
 from worker.hubspot.field_values import EMPTY, flag, milliseconds, number, said, split_values, text
-from worker.hubspot.property_values import plain_value, write_properties
+from worker.hubspot.property_values import CONTACT_VALUES, write_properties
 from worker.records.findings import OTHER_ENGAGEMENTS
 from worker.records.object_type import ActivityKind
 
@@ -123,6 +123,6 @@ def _asked_for(item: DatedObject, writing: Writing) -> dict[str, Any]:
         history if isinstance(history, dict) else {},
         names=writing.names,
         times=writing.times,
-        write=plain_value,
+        shape=CONTACT_VALUES,
     )
     return {"properties": properties}

@@ -39,7 +39,8 @@ MANY = names(450)
 class DatedPortal:
     """What there is, by ids: links to other types likewise. `asked` tells each call: its kind, and what it asked.
 
-    `gone` are ids that are listed and not there any more. `instead` may answer a call in the portal's place.
+    `gone` are ids that are listed and not there any more. `instead` may answer a call in the portal's place. `legacy`
+    is the body of the legacy list.
     """
 
     ids: Iterable[int]
@@ -47,6 +48,7 @@ class DatedPortal:
     gone: frozenset[int] = frozenset()
     instead: Callable[[str, int], Answer | None] = lambda _kind, _number: None
     link_page: int = 100
+    legacy: dict[str, Any] | None = None
     asked: list[Asked] = field(default_factory=list)
     addresses: list[str] = field(default_factory=list)
 
@@ -55,6 +57,7 @@ class DatedPortal:
         with responses.RequestsMock(assert_all_requests_are_fired=False) as mocked:
             mocked.add_callback("GET", f"{OBJECTS}/deals", callback=self._answering("list", self._list))
             mocked.add_callback("POST", f"{OBJECTS}/deals/batch/read", callback=self._answering("batch", self._batch))
+            mocked.get(f"{ORIGIN}/deals/v1/deal/paged", json=self.legacy)
             for other in ("contacts", "line_items"):
                 url = f"{ORIGIN}/crm/associations/2026-09/deals/{other}/batch/read"
                 mocked.add_callback("POST", url, callback=self._answering(f"links to {other}", self._links))
