@@ -25,7 +25,6 @@ from worker.hubspot.transport import Answer, Transport
 from worker.records.crm_api import CrmApi
 from worker.records.envelope import PageUnreadableError
 from worker.records.registry import OBJECT_TYPES
-from worker.records.types import NOTES
 
 __all__ = ["CrmClient", "DatedClient", "LegacyClient"]
 
@@ -48,9 +47,7 @@ class DatedClient:
         notes_kinds: Collection[str] = ALL_KINDS,
     ) -> None:
         self._lists = DatedLists(transport=transport, objects_url=objects_url)
-        self._activities = ActivitiesClient(
-            KindLists(self._lists), address=legacy[NOTES].url if NOTES in legacy else "", kinds=notes_kinds
-        )
+        self._activities = ActivitiesClient(KindLists(self._lists), legacy=legacy, kinds=notes_kinds)
         self._all = AllProperties(transport=transport, addresses=DatedAddresses(objects_url))
         self._legacy = legacy
 

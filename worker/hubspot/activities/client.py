@@ -15,6 +15,7 @@ from worker.hubspot.activities.kept import KeptStretches
 from worker.hubspot.activities.kinds import KindLists, KindPage, Wanted
 from worker.hubspot.activities.merge import Entry, MergedPage, Stretch, first_page, is_in_order
 from worker.hubspot.activities.shape import NOT_AVAILABLE
+from worker.hubspot.endpoints import Endpoint
 from worker.hubspot.list_question import reported_properties
 from worker.hubspot.page_calls import PageCalls
 from worker.hubspot.starts import start_of
@@ -23,7 +24,7 @@ from worker.records.findings import NOT_ASKED, PageFindings
 from worker.records.object_type import ActivityKind
 from worker.records.page import Mend, Page, read_page
 from worker.records.registry import ACTIVITY_KINDS, OBJECT_TYPES
-from worker.records.types import NOTES, Offset, is_start
+from worker.records.types import Offset, is_start
 
 ALL_KINDS = tuple(kind.path for kind in ACTIVITY_KINDS)
 
@@ -51,13 +52,13 @@ class ActivitiesClient:
         self,
         lists: KindLists,
         *,
-        address: str,
+        legacy: Mapping[str, Endpoint],
         kinds: Collection[str],
         kept: KeptStretches | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._lists = lists
-        self._address = address
+        self._legacy = legacy
         self._kinds = [kind for kind in ACTIVITY_KINDS if kind.path in kinds]
         self._not_asked = {kind.path: NOT_ASKED for kind in ACTIVITY_KINDS if kind.path not in kinds}
         self._kept = kept if kept is not None else KeptStretches()
@@ -68,7 +69,8 @@ class ActivitiesClient:
 
         Raises a HubSpotError: any other one of a list, and the refusal where no list is left.
         """
-        wanted, place = Wanted.of(query, self._address), start_of(query, api=_DATED, first_behind=1)
+        address = self._legacy[query.export_type].url if query.export_type in self._legacy else ""
+        wanted, place = Wanted.of(query, address), start_of(query, api=_DATED, first_behind=1)
         reader = (query.reader, wanted)
         known = self._known(query, reader, place)
         reading = _Reading(self._lists, wanted, query, access_token, known, monotonic=self._monotonic)
@@ -77,13 +79,13 @@ class ActivitiesClient:
         except BaseException:
             self._keep(query, reader, place, known)
             raise
-        page = _page(merged)
+        page = _page(query.export_type, merged)
         if merged.has_more:
             self._keep(query, reader, page.offset, merged.rest)
         return FetchedPage(
             page=page,
             api=_DATED,
-            properties=reported_properties(query, self._address),
+            properties=reported_properties(query, address),
             quota=reading.quota,
             findings=replace(reading.findings, left_out={**reading.findings.left_out, **self._not_asked}),
             asked_s_ago=self._monotonic() - merged.asked_at,
@@ -200,9 +202,9 @@ class _Reading:
         self.refused.append(error.status or 0)
 
 
-def _page(merged: MergedPage) -> Page:
+def _page(export_type: str, merged: MergedPage) -> Page:
     """Write the records as the legacy list does; `offset` is the id behind the last one."""
-    known = OBJECT_TYPES[NOTES].page
+    known = OBJECT_TYPES[export_type].page
     body = msgspec.json.encode(
         {
             known.list_key: [msgspec.Raw(entry.body) for entry in merged.entries],
@@ -211,4 +213,4 @@ def _page(merged: MergedPage) -> Page:
         }
     )
     mends = tuple(Mend(place, kind) for place, entry in enumerate(merged.entries) for kind in entry.mends)
-    return replace(read_page(NOTES, body), mends=mends)
+    return replace(read_page(export_type, body), mends=mends)

@@ -12,7 +12,7 @@ import pytest
 from pydantic import SecretStr
 
 from tests.fakes.executor import HeldTasks, PowerCutError
-from tests.unit.worker.hubspot.activities.kind_lists import ADDRESS, KINDS, ListsInMemory, refusal
+from tests.unit.worker.hubspot.activities.kind_lists import KINDS, ListsInMemory, refusal
 from tests.unit.worker.workshop import LEASE_S, Workshop
 from worker.export.context import SliceLimits
 from worker.export.interfaces import CrmSource, FetchedPage, PageQuery
@@ -40,7 +40,7 @@ class Feed:
     def restart(self) -> None:
         """Lose what is kept, as another process has nothing of it."""
         self.client = ActivitiesClient(
-            KindLists(self.lists), address=ADDRESS, kinds=KINDS, monotonic=lambda: self.shop.clock().timestamp()
+            KindLists(self.lists), legacy={}, kinds=KINDS, monotonic=lambda: self.shop.clock().timestamp()
         )
 
     def fetch_page(self, query: PageQuery, access_token: SecretStr) -> FetchedPage:

@@ -26,7 +26,6 @@ from worker.records.registry import ACTIVITY_KINDS
 from worker.records.types import NOTES
 
 TOKEN = SecretStr("token")
-ADDRESS = "https://api.hubapi.com/engagements/v1/engagements/paged"
 KINDS = tuple(kind.path for kind in ACTIVITY_KINDS)
 
 
@@ -90,7 +89,7 @@ class Desk:
 
     def __post_init__(self) -> None:
         self.client = ActivitiesClient(
-            KindLists(self.lists), address=ADDRESS, kinds=self.kinds, kept=self.kept, monotonic=self.clock
+            KindLists(self.lists), legacy={}, kinds=self.kinds, kept=self.kept, monotonic=self.clock
         )
 
     def fetch(self, place: int | None = None, **changes: Any) -> FetchedPage:  # noqa: ANN401 - of the query
