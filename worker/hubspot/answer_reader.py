@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import threading
-
-import requests
+from typing import Protocol
 
 from worker.errors import AnswerTooLargeError
 
@@ -14,18 +13,25 @@ _SMALL_BYTES = 32 * 1024 * 1024  # what an answer may have however many others t
 _PIECE = 256 * 1024
 
 
+class Body(Protocol):
+    """A body on its way."""
+
+    def read1(self, amount: int, *, decode_content: bool) -> bytes:
+        """Return what has come, unpacked, or wait for some; nothing at the end."""
+
+
 class AnswerReader:
     """Reads the bodies of all answers that come to this process, those that come at once as well."""
 
     def __init__(self) -> None:
         self._room = _Room()
 
-    def read(self, response: requests.Response) -> bytes:
+    def read(self, body: Body) -> bytes:
         """Read a body to its end. Raises AnswerTooLargeError; its time is the matter of who has asked."""
         size, pieces = 0, []
         try:
             # `read1` gives what has come; `iter_content` waits for a whole piece.
-            while piece := response.raw.read1(_PIECE, decode_content=True):
+            while piece := body.read1(_PIECE, decode_content=True):
                 pieces.append(piece)
                 size += len(piece)
                 taken = self._room.take(len(piece))

@@ -165,14 +165,16 @@ def _type_name(name: str) -> str:
 
 
 def _associated(given: Any) -> Any:  # noqa: ANN401 - whatever came
-    """Return the ids of what is associated, each once; what holds none stands as it came."""
+    """Return the ids of what is associated, each once, in their order; what holds none stands as it came."""
     listed = given.get("results") if isinstance(given, dict) else given
     if listed is None:
         return []
     if not isinstance(listed, list):
         return given
     others = [number(other.get("id", other) if isinstance(other, dict) else other) for other in listed]
-    return list({other if type(other) is int else msgspec.json.encode(other): other for other in others}.values())
+    found = list({other if type(other) is int else msgspec.json.encode(other): other for other in others}.values())
+    # A list and a call by ids need not have one order, and a record is not to differ by how it was read.
+    return sorted(found) if all(type(other) is int for other in found) else found
 
 
 def _properties(item: DatedObject, writing: Writing, shape: ValueShape) -> Any:  # noqa: ANN401 - whatever came

@@ -5,42 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 from worker.hubspot.field_values import milliseconds, text
+from worker.records.known_times import is_known_time
 
-_KNOWN_TIMES = frozenset(
-    {
-        "closedate",
-        "createdate",
-        "engagements_last_meeting_booked",
-        "first_contact_createdate",
-        "first_conversion_date",
-        "first_deal_created_date",
-        "hs_closed_won_date",
-        "hs_createdate",
-        "hs_last_sales_activity_date",
-        "hs_last_sales_activity_timestamp",
-        "hs_lastmodifieddate",
-        "hs_latest_meeting_activity",
-        "hs_timestamp",
-        "hubspot_owner_assigneddate",
-        "lastmodifieddate",
-        "notes_last_contacted",
-        "notes_last_updated",
-        "notes_next_activity_date",
-        "recent_conversion_date",
-        "recent_deal_close_date",
-    }
-)
-_KNOWN_TIME_PATTERN = re.compile(
-    r"hs_(?:v2_)?date_(?:entered|exited)_.+"
-    r"|hs_lifecyclestage_.+_date"
-    r"|hs_analytics_(?:first|last)_(?:visit_)?timestamp"
-    r"|hs_(?:sales_)?email_(?:first|last)_.+(?:_date|opened|clicked|replied)"
-    r"|hs_(?:last|next)_.+_date"
-).fullmatch
 _ISO = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:T[0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,9})?)?(?:Z|[+-][0-9]{2}:?[0-9]{2})?)?"
 ).fullmatch
@@ -59,12 +28,6 @@ class ValueShape:
 
     with_history: Callable[[str, Value, Sequence[Value]], dict[str, Any]]
     always_lists: bool
-
-
-@lru_cache(maxsize=4096)
-def is_known_time(name: str) -> bool:
-    """Whether a property is one of HubSpot's own whose values are instants or days, in any account."""
-    return name in _KNOWN_TIMES or _KNOWN_TIME_PATTERN(name) is not None
 
 
 def write_properties(

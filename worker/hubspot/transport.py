@@ -190,7 +190,7 @@ class Sessions:
         try:
             with self._adapter.send(self._prepared(call), timeout=self._timeout, stream=True) as response:
                 call.permit.settle()  # whatever the answer, HubSpot has counted the call by now
-                content = self._reader.read(response)
+                content = self._reader.read(response.raw)
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
             if self._is_given_up():
                 raise CallAbandonedError("The worker stops; the call is made again") from None

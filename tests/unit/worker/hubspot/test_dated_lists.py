@@ -7,6 +7,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.unit.worker.hubspot.dated_portal import MANY, Answer, DatedPortal, names
 from worker.errors import AddressTooLongError, FatalHubSpotError, HubSpotError, RetryableHubSpotError, TokenRefusedError
@@ -278,3 +280,42 @@ def test_no_ids_take_no_call() -> None:
     portal = DatedPortal([])
     assert portal.read_by_ids([], properties=("amount",), associations=("contacts",)).records == []
     assert portal.asked == []
+
+
+@given(
+    ids=st.sets(st.integers(1, 300), max_size=40).map(sorted),
+    gone=st.frozensets(st.integers(1, 300), max_size=20),
+    links=st.dictionaries(
+        st.integers(1, 300),
+        st.dictionaries(st.sampled_from(["contacts", "line_items"]), st.integers(0, 320)),
+        max_size=5,
+    ),
+    count=st.integers(1, 30),
+    link_page=st.sampled_from([100, 250]),
+)
+def test_a_list_that_is_read_by_ids_is_the_list_without_what_has_vanished(
+    ids: list[int], gone: frozenset[int], links: dict[int, dict[str, int]], count: int, link_page: int
+) -> None:
+    linked = {each: {name: list(range(size)) for name, size in given.items()} for each, given in links.items()}
+    short = DatedPortal(ids, links=linked, link_page=link_page)
+    long = DatedPortal(ids, links=linked, link_page=link_page, gone=gone)
+    query: dict[str, Any] = {"count": count, "associations": ("contacts", "line_items")}
+    after, found, expected, vanished = None, list[Any](), list[Any](), 0
+    while True:
+        whole = short.read(**query, properties=("a", "b"), after=after)
+        page = long.read(**query, properties=("a", "b"), after=after, longest_query=1)
+        expected += [json.loads(bytes(each)) for each in whole.records]
+        found += [json.loads(bytes(each)) for each in page.records]
+        vanished += page.findings.vanished
+        assert (page.after, page.last_id) == (whole.after, whole.last_id)
+        if page.after is None:
+            break
+        after = page.after
+    assert found == [each for each in expected if int(each["id"]) not in gone]
+    assert vanished == len(gone.intersection(ids))
+    assert len(found) + vanished == len(ids)
+    for each in found:
+        given = each.get("associations", {})
+        for name, others in linked.get(int(each["id"]), {}).items():
+            results = given.get(name.replace("_", " "), {"results": []})["results"]
+            assert [int(one["id"]) for one in results] == others

@@ -47,6 +47,7 @@ def value_of(name: str, value: object, **writing: Any) -> object:  # noqa: ANN40
         "lastmodifieddate",
         "hs_v2_date_entered_appointmentscheduled",
         "hs_lifecyclestage_lead_date",
+        "hs_analytics_last_timestamp",
     ],
 )
 def test_hubspot_s_own_times_are_milliseconds_as_the_legacy_lists_have_them(name: str) -> None:
