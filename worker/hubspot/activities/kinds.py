@@ -16,9 +16,9 @@ from worker.hubspot.activities.shape import engagement_of
 from worker.hubspot.dated_lists import DatedListPage, DatedLists
 from worker.hubspot.dated_objects import DatedObject, integer_of
 from worker.hubspot.dated_query import DatedQuery
-from worker.hubspot.dated_records import Writing, associations_of
 from worker.hubspot.list_question import question_of
 from worker.hubspot.page_calls import PageCalls
+from worker.hubspot.writing import Writing
 from worker.rate_limit.quota import Quota
 from worker.records.findings import PLAIN_PAGE, PageFindings
 from worker.records.mending import MendKind
@@ -129,8 +129,7 @@ def _entries(page: DatedListPage, kind: ActivityKind, writing: Writing, *, floor
 def _body(item: DatedObject | msgspec.Raw, kind: ActivityKind, writing: Writing) -> bytes:
     if not isinstance(item, DatedObject):
         return bytes(item)
-    associations = associations_of(item, writing)
-    return msgspec.json.encode(engagement_of(item, kind, writing, associations=associations))
+    return msgspec.json.encode(engagement_of(item, kind, writing))
 
 
 def _mends_by_record(page: DatedListPage) -> dict[int, list[MendKind]]:

@@ -7,17 +7,15 @@ are any, `scheduledTasks` of tasks. What the dated API does not tell is left out
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from worker.hubspot.activities.metadata import metadata_of, reminders_of
 from worker.hubspot.dated_objects import DatedObject
 from worker.hubspot.field_values import EMPTY, flag, milliseconds, number, said, split_values, text
 from worker.hubspot.property_values import CONTACT_VALUES, write_properties
+from worker.hubspot.writing import Writing, associations_of
 from worker.records.findings import OTHER_ENGAGEMENTS
 from worker.records.object_type import ActivityKind
-
-if TYPE_CHECKING:
-    from worker.hubspot.dated_records import Writing
 
 NOT_AVAILABLE = (
     OTHER_ENGAGEMENTS,
@@ -36,21 +34,15 @@ NOT_AVAILABLE = (
 _LISTS = ("contactIds", "companyIds", "dealIds", "ownerIds", "workflowIds", "ticketIds", "contentIds", "quoteIds")
 
 
-def engagement_of(
-    item: DatedObject,
-    kind: ActivityKind,
-    writing: Writing,
-    *,
-    associations: Any,  # noqa: ANN401 - whatever came
-) -> dict[str, Any]:
-    """Write an engagement as the legacy feed does, with the `associations` that it has in any documented shape.
+def engagement_of(item: DatedObject, kind: ActivityKind, writing: Writing) -> dict[str, Any]:
+    """Write an engagement as the legacy feed does.
 
     That has no place for the properties that a caller asks for: they are in `properties`, as contacts have them.
     """
     properties = item.properties if isinstance(item.properties, dict) else {}
     return {
         "engagement": _engagement(item, properties, kind, writing.hub_id),
-        "associations": _associations(associations),
+        "associations": _associations(associations_of(item, writing)),
         "attachments": _attachments(properties.get("hs_attachment_ids")),
         **({"scheduledTasks": _reminders(item, properties, writing.hub_id)} if kind.name == "TASK" else {}),
         "metadata": metadata_of(kind.name, properties),

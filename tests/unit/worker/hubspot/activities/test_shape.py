@@ -10,7 +10,7 @@ import pytest
 from worker.hubspot.activities.metadata import metadata_of
 from worker.hubspot.activities.shape import engagement_of
 from worker.hubspot.dated_objects import DatedObject
-from worker.hubspot.dated_records import Writing, associations_of
+from worker.hubspot.writing import Writing
 from worker.records.registry import ACTIVITY_KINDS, OBJECT_TYPES
 from worker.records.types import NOTES
 
@@ -24,7 +24,7 @@ def written(
 ) -> Any:  # noqa: ANN401 - JSON
     item = DatedObject(id="5", created_at=AT, updated_at=AT, properties=properties, **(fields or {}))
     writing = writing or Writing(dated=DATED, hub_id=62515)
-    return engagement_of(item, KINDS[kind], writing, associations=associations_of(item, writing))
+    return engagement_of(item, KINDS[kind], writing)
 
 
 def metadata(kind: str, **properties: object) -> dict[str, Any]:
@@ -249,11 +249,11 @@ def test_properties_that_were_asked_for_have_a_place_of_their_own() -> None:
 def test_properties_that_are_no_object_stand_as_they_came() -> None:
     item = DatedObject(id="5", properties=["odd"])
     writing = Writing(dated=DATED)
-    assert engagement_of(item, KINDS["NOTE"], writing, associations={})["properties"] == ["odd"]
+    assert engagement_of(item, KINDS["NOTE"], writing)["properties"] == ["odd"]
 
 
 @pytest.mark.parametrize("name", ["hs_attachment_ids", "hs_all_accessible_team_ids", "hs_task_reminders"])
 @pytest.mark.parametrize("odd", [{"a": 1}, "x;y", ["1"], 7])
 def test_ids_and_instants_that_are_none_cost_no_record(name: str, odd: object) -> None:
     item, writing = DatedObject(id="5", properties={name: odd}), Writing(dated=DATED)
-    assert json.dumps(engagement_of(item, KINDS["TASK"], writing, associations={}))
+    assert json.dumps(engagement_of(item, KINDS["TASK"], writing))
