@@ -21,7 +21,7 @@ from worker.errors import (
     TokenRefusedError,
 )
 from worker.export.context import ExportContext, SliceLimits
-from worker.export.interfaces import FeedQuery, FetchedPage, PageQuery
+from worker.export.interfaces import KEPT_FOR_S, FeedQuery, FetchedPage, PageQuery
 from worker.export.leases import HeldLease
 from worker.jobs.job import Job
 from worker.jobs.status import JobKind
@@ -39,6 +39,7 @@ FURTHER_CALLS_S = _LONGEST_PAGE_S + _LONGEST_WAIT_S
 
 _LOW_PRIORITY_FOR_S = 2.0  # that the further calls of a low-priority one have low priority as well
 _UNKNOWN_PORTAL = "HubSpot cannot be asked which portal the token that was stored for this account opens"
+_CLOCKS_DIFFER_S = 1.0  # at most: the process' clock follows the database's
 _TOKEN_FOR_S = 5.0  # less than the life that a fresh one has left
 
 
@@ -48,8 +49,8 @@ class Attempt:
 
     The page, or the error that HubSpot answered with. With neither there was no call: for `wait_s` the limit has no
     permit, or the permit has expired; or the worker stops, and nobody waits for the answer.
-    `asked_at` is when the call was made, on the monotonic clock. `answered` counts the calls before the last one, of a
-    page that takes several.
+    `asked_at` is when HubSpot was first asked for what is in the page, on the monotonic clock. `answered` counts the
+    calls before the last one, of a page that takes several.
     """
 
     hub_id: int | None
@@ -77,6 +78,7 @@ class PageFetcher:
         self._lease = lease
         self._tools = tools
         self._limits = limits
+        self._began_at = tools.monotonic()
         self._token: AccessToken | None = None
         self._token_until = 0.0
         self._refused: SecretStr | None = None
@@ -162,6 +164,7 @@ class PageFetcher:
     def _fetch(self, attempt: Attempt, job: Job, token: SecretStr, booking: Booking) -> Attempt:
         further = _FurtherCalls(partial(self._further_call, job), tools=self._tools, low_priority=booking.low_priority)
         query = _query(job, attempt, permit=booking.reservation.permit, further_call=further.wait)
+        query = replace(query, reader=_reader_of(job), kept_for_s=self._kept_for_s(job))
         asked_at = self._tools.monotonic()
         try:
             fetched = self._tools.source.fetch_page(query, token)
@@ -181,7 +184,20 @@ class PageFetcher:
         # In lanes a call of before the refusal may be answered after it, which does not prove that the token works.
         if token != self._refused or asked_at >= self._refused_at:
             self._refused = None
+        asked_at = min(asked_at, self._tools.monotonic() - fetched.asked_s_ago)
         return replace(attempt, fetched=fetched, asked_at=asked_at, answered=further.made)
+
+    def _kept_for_s(self, job: Job) -> float:
+        """Return how old what is kept for a page may be.
+
+        For the copy no page may have been asked for before its `since`: what that list lacks would count as deleted.
+        Whatever this slice has asked for came later, and is forgotten where it begins anew.
+        """
+        copying, of_slice_s = job.copying, self._tools.monotonic() - self._began_at
+        if copying is None:
+            return KEPT_FOR_S
+        of_copy_s = (self._tools.clock() - copying.since).total_seconds() if copying.since is not None else 0.0
+        return min(KEPT_FOR_S, max(of_slice_s, of_copy_s - _CLOCKS_DIFFER_S))
 
     def _further_call(self, job: Job, *, low_priority: bool) -> tuple[float, Permit | None]:
         """Wait for the permit of one more call of a page; where there is none return for how long.
@@ -215,12 +231,18 @@ def _query(job: Job, attempt: Attempt, *, permit: Permit, further_call: Callable
         associations=job.request.associations,
         history=job.request.history,
         archived=job.request.archived,
+        left_out=job.refused_lists,
         feed=FeedQuery(since=since, total=copying.feed_total) if copying is not None and since is not None else None,
         api=job.api or CrmApi.LEGACY,
         longest_query=job.longest_query,
         permit=permit,
         further_call=further_call,
     )
+
+
+def _reader_of(job: Job) -> str:
+    """Name who reads on from page to page: a job, or the caller who asks for each page by itself."""
+    return f"{job.account_id}/{job.owner}" if job.kind is JobKind.PAGE else job.job_id
 
 
 class _FurtherCalls:

@@ -15,8 +15,9 @@ import msgspec
 from worker.hubspot.dated_lists import DatedListPage
 from worker.hubspot.dated_objects import DatedObject, read_list
 from worker.hubspot.dated_query import DatedQuery
-from worker.hubspot.dated_records import LEGACY_NEEDS, RECORD_WRITERS, Writing
+from worker.hubspot.dated_records import LEGACY_NEEDS, RECORD_WRITERS
 from worker.hubspot.list_question import ListQuestion
+from worker.hubspot.writing import Writing
 from worker.records.envelope import PageUnreadableError
 from worker.records.object_type import ObjectType, RecordShape
 from worker.records.page import Page, mends_by_place, read_page

@@ -3,35 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-import msgspec
-
+from worker.hubspot.activities.shape import engagement_of
 from worker.hubspot.dated_objects import DatedObject
-from worker.hubspot.field_values import EMPTY, flag, milliseconds, number, said, split_values, text
+from worker.hubspot.field_values import flag, milliseconds, number, said, split_values, text
 from worker.hubspot.property_values import CONTACT_VALUES, SOURCED_VALUES, ValueShape, write_properties
-from worker.records.object_type import DatedList, RecordShape
+from worker.hubspot.writing import Writing, associations_of
+from worker.records.object_type import RecordShape
+from worker.records.registry import ACTIVITY_KINDS
 
 _RECORD = "/record/"
 MERGED_IDS = "hs_merged_object_ids"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Writing:
-    """What records are written with: the portal that they are of, and what of them was asked for.
-
-    `names`, in small letters, are the properties that were asked for, None all that came; the values of those in
-    `times` are instants or days. `associations` are types that were asked for by name. `merges`: it is wanted which
-    other companies each was merged with.
-    """
-
-    dated: DatedList
-    hub_id: int | None = None
-    names: frozenset[str] | None = None
-    times: frozenset[str] = field(default=frozenset())
-    associations: tuple[str, ...] = ()
-    merges: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,44 +101,17 @@ def _deal(item: DatedObject, writing: Writing) -> dict[str, Any]:
     }
 
 
-def _engagement(item: DatedObject, writing: Writing) -> dict[str, Any]:
-    is_odd = not isinstance(item.properties, dict | None)
-    properties = item.properties if isinstance(item.properties, dict) else {}
-    owner, stamp, preview = (properties.get(n) for n in ("hubspot_owner_id", "hs_timestamp", "hs_body_preview"))
-    return {
-        "engagement": {
-            **said("id", number(item.id)),
-            **said("portalId", writing.hub_id),
-            **said("createdAt", milliseconds(item.created_at)),
-            **said("lastUpdated", milliseconds(item.updated_at)),
-            "type": "NOTE",
-            **said("timestamp", milliseconds(item.created_at if stamp in EMPTY else stamp)),
-            **said("ownerId", None if owner in EMPTY else number(owner)),
-            **said("bodyPreview", text(preview)),
-        },
-        "associations": associations_of(item, writing),
-        "metadata": {"body": "" if (body := properties.get("hs_note_body")) is None else text(body)},
-        **({"properties": item.properties} if is_odd else {}),
-    }
+def _note(item: DatedObject, writing: Writing) -> dict[str, Any]:
+    return engagement_of(item, ACTIVITY_KINDS[0], writing)
 
 
 RECORD_WRITERS: Mapping[RecordShape, Callable[[DatedObject, Writing], dict[str, Any]]] = {
     RecordShape.CONTACT: _contact,
     RecordShape.COMPANY: _company,
     RecordShape.DEAL: _deal,
-    RecordShape.ENGAGEMENT: _engagement,
+    RecordShape.ENGAGEMENT: _note,
 }
 """By shapes other than HubSpot's own, in which objects stay as they are."""
-
-
-def associations_of(item: DatedObject, writing: Writing) -> Any:  # noqa: ANN401 - whatever came
-    """Write associations under their legacy names, and those that have none there under HubSpot's."""
-    given = {} if item.associations is None else item.associations
-    if not isinstance(given, dict):
-        return given
-    places = writing.dated.associations
-    known = {legacy: _associated(given.get(name)) for name, legacy in places.items()}
-    return {**known, **_without_a_place(given, writing)}
 
 
 def _further_associations(item: DatedObject, writing: Writing) -> dict[str, Any]:
@@ -162,34 +119,6 @@ def _further_associations(item: DatedObject, writing: Writing) -> dict[str, Any]
     if not writing.associations:
         return {}
     return {"associations": associations_of(item, writing)}
-
-
-def _without_a_place(given: Mapping[str, Any], writing: Writing) -> dict[str, Any]:
-    """Write what is associated under the names of types; one that was asked for and has none is an empty list.
-
-    A type that was asked for by its number comes under its name. HubSpot calls line items `line items` here.
-    """
-    places = writing.dated.associations
-    found = {_type_name(name): _associated(value) for name, value in given.items() if name not in places}
-    asked = [name for name in writing.associations if name not in places and not name[:1].isdigit()]
-    return {**{name: [] for name in asked}, **found}
-
-
-def _type_name(name: str) -> str:
-    return name.replace(" ", "_")
-
-
-def _associated(given: Any) -> Any:  # noqa: ANN401 - whatever came
-    """Return the ids of what is associated, each once, in their order; what holds none stands as it came."""
-    listed = given.get("results") if isinstance(given, dict) else given
-    if listed is None:
-        return []
-    if not isinstance(listed, list):
-        return given
-    others = [number(other.get("id", other) if isinstance(other, dict) else other) for other in listed]
-    found = list({other if type(other) is int else msgspec.json.encode(other): other for other in others}.values())
-    # A list and a call by ids need not have one order, and a record is not to differ by how it was read.
-    return sorted(found) if all(type(other) is int for other in found) else found
 
 
 def _properties(item: DatedObject, writing: Writing, shape: ValueShape) -> Any:  # noqa: ANN401 - whatever came

@@ -10,7 +10,7 @@ import pytest
 from worker.hubspot.dated_format import to_page
 from worker.hubspot.dated_lists import DatedListPage
 from worker.hubspot.dated_objects import read_list
-from worker.hubspot.dated_records import Writing
+from worker.hubspot.writing import Writing
 from worker.records.registry import OBJECT_TYPES
 from worker.records.types import COMPANIES, CONTACTS, DEALS, NOTES, ExportType
 
