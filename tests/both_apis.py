@@ -31,6 +31,7 @@ README = Path(__file__).parents[1] / "README.md"
 BEGIN, END = "<!-- differences of the APIs -->", "<!-- end of the differences -->"
 HUB = 62515
 RECORDS = {"contacts": 300, "companies": 200, "deals": 300, "engagements": 900}
+LINKS = {"deals": {"contacts": 130}}
 TIMES = frozenset({"createdate", "lastmodifieddate", "hs_lastmodifieddate", "closedate"})
 ASKED: Mapping[ExportType, tuple[dict[str, Any], ...]] = {
     CONTACTS: (
@@ -117,7 +118,7 @@ def differences_found() -> Mapping[tuple[str, str], str]:
     with responses.RequestsMock(assert_all_requests_are_fired=False) as mocked:
         hubspot = HubSpot()
         mount(hubspot, mocked)
-        hubspot.add_account(HUB, records=RECORDS, rate_limit=0)
+        hubspot.add_account(HUB, records=RECORDS, long_history=True, merged_records=True, links=LINKS, rate_limit=0)
         for export_type, asks in ASKED.items():
             for asked in asks:
                 both = (read(hubspot, export_type, api, **asked) for api in CrmApi)
