@@ -40,7 +40,8 @@ class PageQuery:
     (worker/records/cursor.py).
 
     `properties` are names, never `*`: None are those that the endpoint's address names, or HubSpot's few default ones.
-    `time_properties` are those of them that HubSpot defines as dates or instants.
+    `selects_all`: they are all that HubSpot defines. The values of `time_properties` are instants or days. `hub_id` is
+    the portal that the token opens, where that is known.
     `left_out` are lists of several that HubSpot has refused before, by their kinds' names: they are not asked again.
 
     The page may take several calls where its address would be longer than HubSpot takes, or than `longest_query`, in
@@ -54,7 +55,9 @@ class PageQuery:
     after_id: int | None = None
     params: tuple[tuple[str, str], ...] = ()
     properties: tuple[str, ...] | None = None
+    selects_all: bool = False
     time_properties: frozenset[str] = frozenset()
+    hub_id: int | None = None
     associations: tuple[str, ...] = ()
     history: tuple[str, ...] = ()
     archived: bool = False
