@@ -70,7 +70,7 @@ class PropertySelector:
         names = job.request.properties
         if names is None or job.selection is not None:
             return Selected(selection=job.selection, calls=history_calls)
-        _require_selection(job)
+        _require_choice(job, field="properties")
         found = self._find(job, names)
         if found.unknown and not is_scheduled:
             raise _unknown(job, found, field="properties")
@@ -87,6 +87,7 @@ class PropertySelector:
     def _check_history(self, job: Job) -> int:
         if not job.request.history or job.progress.pages > 0:
             return 0
+        _require_choice(job, field="history")
         found = self._find(job, job.request.history)
         if found.unknown:
             raise _unknown(job, found, field="history")
@@ -122,15 +123,15 @@ class PropertySelector:
                 )
 
 
-def _require_selection(job: Job) -> None:
+def _require_choice(job: Job, *, field: str) -> None:
     """Raise InvalidRequestError where HubSpot's list gives what it gives, whatever is asked for."""
     found = OBJECT_TYPES[job.records_type]
     if not found.dated.has_properties:
-        raise InvalidRequestError(f"properties: {found.name} have none to choose from")
+        raise InvalidRequestError(f"{field}: {found.name} have no properties")
     is_legacy = job.api is CrmApi.LEGACY and found.legacy is not None
     if is_legacy and found.legacy_list.properties_parameter is None and not job.request.archived:
         raise InvalidRequestError(
-            f"properties: HubSpot's legacy list of {found.name} takes no choice; its dated API does (HUBSPOT_API=dated)"
+            f"{field}: HubSpot's legacy list of {found.name} takes no choice; its dated API does (HUBSPOT_API=dated)"
         )
 
 

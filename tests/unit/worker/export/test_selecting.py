@@ -285,10 +285,14 @@ class OneContact:
         return self.source.fetch_page(replace(query, properties=None), access_token)
 
 
-def test_a_list_without_a_choice_takes_no_properties(shop: Workshop, given: GivenDefinitions) -> None:
+@pytest.mark.parametrize("name", ["properties", "history"])
+def test_a_list_without_a_choice_takes_none(shop: Workshop, given: GivenDefinitions, name: str) -> None:
     given.define("notes", "hs_note_body")
 
-    assert outcome(run(shop, export_type=NOTES, properties=("hs_note_body",)))[:2] == ("failed", "invalid_request")
+    status, code, message = outcome(run(shop, export_type=NOTES, **{name: ("hs_note_body",)}))
+
+    assert (status, code) == ("failed", "invalid_request")
+    assert message.startswith(f"{name}: HubSpot's legacy list of notes takes no choice")
 
 
 def test_the_dated_list_of_the_same_type_does(shop: Workshop, given: GivenDefinitions) -> None:
@@ -306,7 +310,7 @@ def test_the_dated_list_of_the_same_type_does(shop: Workshop, given: GivenDefini
 def test_what_has_no_properties_takes_none(shop: Workshop, given: GivenDefinitions) -> None:
     assert outcome(run(shop, export_type=OWNERS, properties=("email",)))[1:] == (
         "invalid_request",
-        "properties: owners have none to choose from",
+        "properties: owners have no properties",
     )
 
 
