@@ -99,15 +99,13 @@ class Reading:
 
     def _fetch_all(self, wanted: DefinitionList) -> Listed:
         page = self._fetch(wanted, after=None)
-        listed, seen = page.listed, {page.after}
-        for _ in range(_MOST_PAGES):
-            if page.after is None:
-                break
+        listed, seen = page.listed, set[str]()
+        while page.after is not None:
+            if page.after in seen or len(seen) == _MOST_PAGES:
+                raise FatalHubSpotError(f"HubSpot's list of {wanted.kind} does not end")
+            seen.add(page.after)
             page = self._fetch(wanted, after=page.after)
             listed = _both(listed, page.listed)
-            if page.after in seen - {None}:
-                raise FatalHubSpotError(f"HubSpot's list of {wanted.kind} goes round in circles")
-            seen.add(page.after)
         return listed
 
     def _fetch(self, wanted: DefinitionList, *, after: str | None) -> DefinitionPage:

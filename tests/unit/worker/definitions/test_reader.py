@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 from pydantic import SecretStr
@@ -13,7 +13,7 @@ from tests.unit.worker.workshop import HUB, Workshop
 from worker.accounts.connection import TokenInfo
 from worker.accounts.token import Token
 from worker.definitions.definition import CustomType, Owner, Pipeline, Sensitivity
-from worker.definitions.interfaces import Access
+from worker.definitions.interfaces import Access, DefinitionPage
 from worker.definitions.lists import OWNERS, SCHEMAS, DefinitionList, Listed, ListKind
 from worker.definitions.questions import CheckProperties, ListDefinitions
 from worker.definitions.reader import DefinitionReader
@@ -28,6 +28,7 @@ from worker.errors import (
 )
 from worker.rate_limit.interfaces import Reservation
 from worker.rate_limit.limiter import NoRateLimit
+from worker.rate_limit.permits import Permit
 from worker.rate_limit.quota import Quota
 from worker.records.types import CONTACTS, DEALS, NOTES, ExportType
 
@@ -322,6 +323,48 @@ def reader(shop: Workshop, limiter: Limit | NoRateLimit) -> DefinitionReader:
 
 
 NOW, SOON = Reservation(wait_s=0, is_granted=True), Reservation(wait_s=0.2, is_granted=True)
+
+
+@dataclass
+class InPages:
+    """A DefinitionSource of owners, each page with the cursor of the next."""
+
+    cursors: list[str | None]
+    asked: list[str | None] = field(default_factory=list)
+
+    def fetch(
+        self,
+        wanted: DefinitionList,  # noqa: ARG002 - the seam's
+        access_token: SecretStr,  # noqa: ARG002 - the seam's
+        *,
+        after: str | None,
+        permit: Permit,  # noqa: ARG002 - the seam's
+    ) -> DefinitionPage:
+        self.asked.append(after)
+        number = len(self.asked)
+        return DefinitionPage(
+            listed=Listed(owners=(Owner(id=str(number)),)),
+            after=self.cursors[min(number, len(self.cursors)) - 1],
+            quota=Quota(calls=100 + number, seconds=10, remaining=50),
+        )
+
+
+def test_all_pages_of_a_list_are_read_each_with_a_permit_of_its_own(shop: Workshop) -> None:
+    limit, source = Limit([NOW]), InPages(["b", "c", None])
+    reading = replace(reader(shop, limit), source=source).begin("a1", "u1")
+
+    assert [each.id for each in reading.read(OWNERS).owners] == ["1", "2", "3"]
+
+    assert (source.asked, limit.asked, reading.calls) == ([None, "b", "c"], 3, 3)
+    assert [each.calls for each in limit.learned] == [101, 102, 103]
+
+
+@pytest.mark.parametrize("cursors", [["a"], ["a", "b", "a"]])
+def test_a_list_that_goes_round_in_circles_is_an_error(shop: Workshop, cursors: list[str | None]) -> None:
+    reading = replace(reader(shop, NoRateLimit()), source=InPages(cursors)).begin("a1", "u1")
+
+    with pytest.raises(FatalHubSpotError, match="does not end"):
+        reading.read(OWNERS, required=True)
 
 
 def test_a_call_waits_for_its_permit(shop: Workshop, given: GivenDefinitions) -> None:
