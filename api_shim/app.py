@@ -27,6 +27,7 @@ from api_shim.services.exports import ExportService
 from api_shim.services.plans import PlanService
 from api_shim.services.records import RecordService
 from api_shim.services.schedules import ScheduleService
+from api_shim.services.type_names import TypeNames
 from worker.errors import StoreUnavailableError
 from worker.jobs.view import BASE_PATH
 
@@ -42,6 +43,7 @@ def create_app(  # noqa: PLR0913 - everything it is made of, each by name
     connections: ConnectionService,
     plans: PlanService,
     schedules: ScheduleService,
+    type_names: TypeNames,
     verifier: JwtVerifier,
     request_rate: RequestRate,
     readiness: Readiness,
@@ -82,6 +84,7 @@ def create_app(  # noqa: PLR0913 - everything it is made of, each by name
     app.state.connections = connections
     app.state.plans = plans
     app.state.schedules = schedules
+    app.state.type_names = type_names
     app.state.verifier = verifier
     app.state.request_rate = request_rate
     app.state.readiness = readiness

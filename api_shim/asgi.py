@@ -26,12 +26,14 @@ from api_shim.operations.readiness import Readiness, reach_broker, reach_databas
 from api_shim.operations.request_log import Instruments, origin_of_request
 from api_shim.operations.request_rate import RequestRate
 from api_shim.services.connections import ConnectionService
+from api_shim.services.definitions import DefinitionService
 from api_shim.services.exports import ExportService
 from api_shim.services.group_commit import MOST_AT_ONCE, GroupCommit
 from api_shim.services.plans import PlanService
 from api_shim.services.records import RecordService
 from api_shim.services.rpc_client import RpcClient
 from api_shim.services.schedules import ScheduleService
+from api_shim.services.type_names import TypeNames
 from api_shim.services.webhook_rules import WebhookRules
 from worker.app import app as celery_app
 from worker.broker.redis_client import async_redis_client, impatient_redis
@@ -86,6 +88,7 @@ def build(settings: ShimSettings, *, connections: Connections) -> FastAPI:
             jitter_window_s=settings.schedule_jitter_seconds,
             clock=infra.clock,
         ),
+        type_names=TypeNames(enabled=settings.export_types, definitions=DefinitionService()),
         verifier=JwtVerifier(settings),
         request_rate=RequestRate(
             async_redis_client(
@@ -162,7 +165,9 @@ def _job_actions(infra: Infrastructure) -> JobActions:
         queue=infra.queue,
         result_ttl=timedelta(days=infra.settings.result_ttl_days),
         clock=infra.clock,
-        notifier=MeasuredNotifier(RedisJobNotifier(impatient_redis(infra.settings.redis)), infra.metrics),
+        notifier=MeasuredNotifier(
+            RedisJobNotifier(impatient_redis(infra.settings.redis)), infra.metrics, infra.settings.export_types.kinds
+        ),
         connections=infra.connections,
         portals=infra.present,
     )

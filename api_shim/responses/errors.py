@@ -15,6 +15,7 @@ from starlette.responses import JSONResponse, Response
 
 from api_shim.auth.jwt import InsufficientScopeError, UnauthorizedError
 from api_shim.requests.errors import UnsupportedEncodingError, UnsupportedTypeError, complaints
+from api_shim.requests.type_lists import JOB_TYPE, job_type_complaint
 from api_shim.responses.schemas import ErrorAnswer
 from worker.errors import (
     AccessDeniedError,
@@ -36,6 +37,7 @@ from worker.errors import (
     ScheduleNotFoundError,
     TokenNotFoundError,
     UnavailableError,
+    UnknownPropertiesError,
 )
 from worker.jobs.status import IllegalChangeError, JobError
 
@@ -88,6 +90,7 @@ _FAILURES: Mapping[str, _Row] = {
     ReconnectRequiredError.code: _Row(_BAD_GATEWAY, 400),
     TokenNotFoundError.code: _TABLE[TokenNotFoundError],
     InvalidRequestError.code: _TABLE[InvalidRequestError],
+    UnknownPropertiesError.code: _TABLE[InvalidRequestError],
     PortalChangedError.code: _TABLE[PortalChangedError],
     UnavailableError.code: _TABLE[UnavailableError],
     InternalError.code: _TABLE[InternalError],
@@ -189,9 +192,11 @@ async def _answer(_request: Request, error: Exception) -> Response:
     return answer_of(error)
 
 
-async def _answer_validation(_request: Request, error: Exception) -> Response:
+async def _answer_validation(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for nothing else
-    return answer_of(InvalidRequestError(complaints(item | {"loc": item["loc"][1:]} for item in error.errors())))
+    of_job_types = {"msg": job_type_complaint(request.app.state.type_names.enabled)}
+    found = (item | (of_job_types if item["type"] == JOB_TYPE else {}) for item in error.errors())
+    return answer_of(InvalidRequestError(complaints(item | {"loc": item["loc"][1:]} for item in found)))
 
 
 async def _answer_unknown_route(_request: Request, error: Exception) -> Response:

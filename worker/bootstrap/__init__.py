@@ -23,6 +23,7 @@ from worker.lifecycle.interfaces import UpkeepStore
 from worker.lifecycle.mongo.upkeep import MongoUpkeepStore
 from worker.lifecycle.planner import Planner
 from worker.lifecycle.sync_starter import Syncer
+from worker.lifecycle.sync_types import SyncTypes
 from worker.rate_limit.limiter import NoRateLimit, RedisRateLimiter
 from worker.rpc.mongo.requests import MongoRpcRequestStore
 from worker.rpc.server import RpcServer
@@ -78,7 +79,7 @@ def build(settings: WorkerSettings, *, stopping: threading.Event, registry: Coll
     upkeep = MongoUpkeepStore(infra.database)
     return Services(
         exporter=build_exporter(infra, accounts, copies, planner, limiter),
-        syncer=Syncer(jobs=infra.jobs, queue=infra.queue, clock=infra.clock),
+        syncer=build_syncer(infra),
         rpc_server=build_rpc_server(infra, accounts, planner),
         deliverer=build_deliverer(infra),
         sweep=Paced(build_sweeper(infra, copies, upkeep).sweep),
@@ -88,6 +89,11 @@ def build(settings: WorkerSettings, *, stopping: threading.Event, registry: Coll
         limiter=limiter,
         instruments=infra.instruments,
     )
+
+
+def build_syncer(infra: Infrastructure) -> Syncer:
+    types = SyncTypes(enabled=infra.settings.export_types, custom_objects=None, clock=infra.clock)
+    return Syncer(jobs=infra.jobs, queue=infra.queue, clock=infra.clock, types=types)
 
 
 def build_rpc_server(infra: Infrastructure, accounts: Accounts, planner: Planner) -> RpcServer:

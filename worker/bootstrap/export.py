@@ -59,7 +59,7 @@ def build_exporter(
             ApiChoice(setting=settings.hubspot_api, lists=MongoGoneListStore(infra.database)), metrics
         ),
         queue=infra.queue,
-        notifier=MeasuredNotifier(infra.notifier, infra.job_metrics),
+        notifier=MeasuredNotifier(infra.notifier, infra.job_metrics, settings.export_types.kinds),
         limiter=MeasuredLimiter(limiter, metrics),
         forecaster=planner,
         backlog=Backlog(infra.published),

@@ -55,6 +55,14 @@ class RecordCounter(Protocol):
         """Return HubSpot's own count, with one call. Raises a HubSpotError."""
 
 
+class CustomObjects(Protocol):
+    def of_account(self, account_id: str, owner: str) -> Sequence[ExportType]:
+        """Return the custom objects that the account's portal defines; none where its token may not see them.
+
+        Raises a HubSpotError, TokenNotFoundError, UnavailableError.
+        """
+
+
 class Forecaster(Protocol):
     def forecast(self, job: Job) -> Estimate | None:
         """Estimate a job that begins; None where nothing is known. It never raises."""

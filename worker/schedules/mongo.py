@@ -34,7 +34,18 @@ _KINDS: Mapping[str, type | UnionType] = {
     **dict.fromkeys(("jitter_s", "skipped_runs", "missed_runs"), int | float),
     **dict.fromkeys(("next_run_at", "queued_for", "last_run_at"), datetime | None),
 }
-_SETTINGS = ("cron", "timezone", "types", "mode", "enabled", "overlap", "webhook", "jitter_s", "updated_at")
+_SETTINGS = (
+    "cron",
+    "timezone",
+    "types",
+    "properties",
+    "mode",
+    "enabled",
+    "overlap",
+    "webhook",
+    "jitter_s",
+    "updated_at",
+)
 _RUNS = ("queued_for", "last_run_at", "last_job_id", "skipped_runs", "missed_runs")
 
 
@@ -191,6 +202,7 @@ def _to_document(schedule: Schedule) -> Document:
         "cron": schedule.timetable.cron,
         "timezone": schedule.timetable.timezone,
         "types": list(schedule.types),
+        "properties": {each: list(names) for each, names in schedule.properties.items()},
         "mode": schedule.mode.value,
         "enabled": schedule.is_enabled,
         "overlap": schedule.overlap.value,
@@ -218,6 +230,7 @@ def _from_document(document: Document) -> Schedule:
         owner=document["owner"],
         timetable=Timetable(cron=document["cron"], timezone=document["timezone"]),
         types=tuple(map(ExportType, document["types"])),
+        properties={ExportType(each): tuple(names) for each, names in (document.get("properties") or {}).items()},
         mode=SyncMode(document.get("mode", SyncMode.FULL)),
         is_enabled=document["enabled"],
         overlap=Overlap(document["overlap"]),

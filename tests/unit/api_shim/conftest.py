@@ -33,6 +33,7 @@ from api_shim.operations.request_log import Instruments, origin_of_request
 from api_shim.operations.request_rate import RequestRate
 from api_shim.operations.waiting_limit import WaitingLimit
 from api_shim.services.connections import ConnectionService
+from api_shim.services.definitions import DefinitionService
 from api_shim.services.exports import ExportService
 from api_shim.services.group_commit import GroupCommit
 from api_shim.services.job_waiter import JobWaiter
@@ -40,6 +41,7 @@ from api_shim.services.plans import PlanService
 from api_shim.services.records import RecordService
 from api_shim.services.rpc_client import RpcClient
 from api_shim.services.schedules import ScheduleService
+from api_shim.services.type_names import TypeNames
 from api_shim.services.webhook_rules import WebhookRules
 from tests.fakes.clock import ManualClock
 from tests.fakes.erasures import InMemoryErasureStore
@@ -241,6 +243,7 @@ def _application(parts: Parts, settings: ShimSettings) -> FastAPI:
             jitter_window_s=settings.schedule_jitter_seconds,
             clock=parts.clock,
         ),
+        type_names=TypeNames(enabled=settings.export_types, definitions=DefinitionService()),
         verifier=JwtVerifier(settings),
         request_rate=RequestRate(
             fakeredis.FakeAsyncRedis(server=parts.redis), per_second=settings.max_requests_per_second

@@ -1,0 +1,112 @@
+"""TypeNames: what callers call types, and what they ask of them, in the words that jobs are stored with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from api_shim.auth.jwt import Caller
+from api_shim.requests.errors import UnsupportedTypeError
+from api_shim.requests.schemas import ExportBody, ScheduleBody, SyncBody
+from api_shim.requests.selections import impossible_for, said_twice
+from api_shim.requests.type_lists import TWICE, known_type, may_be_custom
+from api_shim.services.definitions import DefinitionService
+from worker.errors import InvalidRequestError
+from worker.jobs.job import Job
+from worker.records.enabled_types import ALL_TYPES, EnabledTypes
+from worker.records.types import ExportType
+
+Properties = Mapping[ExportType, tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TypeNames:
+    """Resolves and checks them for the enabled types; only what a portal itself defines has to be looked up.
+
+    Every method raises UnsupportedTypeError, InvalidRequestError, and what `DefinitionService` raises.
+    """
+
+    enabled: EnabledTypes
+    definitions: DefinitionService
+
+    async def resolve(self, caller: Caller, word: str) -> ExportType:
+        """Return the canonical name of an enabled type."""
+        known = known_type(word, self.enabled)
+        if known is not None:
+            return known
+        if not may_be_custom(word, self.enabled):
+            raise UnsupportedTypeError(self.enabled)
+        try:
+            found = await self.definitions.resolve_type(caller, word)
+        except UnsupportedTypeError:
+            raise UnsupportedTypeError(self.enabled) from None
+        if not self.enabled.allows(found):
+            raise UnsupportedTypeError(self.enabled)
+        return found
+
+    async def check_export(self, caller: Caller, export_type: ExportType, body: ExportBody) -> ExportBody:
+        """Return the body with its associations in canonical names, its names of properties being defined."""
+        given = body.fields_of_records
+        wrong = [*said_twice(given, body.params), *impossible_for(export_type, given)]
+        if wrong:
+            raise InvalidRequestError("; ".join(wrong))
+        associations = body.associations
+        if associations:
+            associations = tuple(await self.definitions.check_associations(caller, associations))
+        if body.properties is not None:
+            await self.definitions.check_properties(caller, export_type, body.properties)
+        if body.history:
+            await self.definitions.check_properties(caller, export_type, body.history, field="history")
+        return body.model_copy(update={"associations": associations})
+
+    async def of_sync(self, caller: Caller, body: SyncBody) -> tuple[tuple[ExportType, ...], Properties]:
+        """Return the types and properties of a sync that starts now: `*` is left only where a portal adds to it."""
+        types = await self.types_of(caller, body)
+        properties = await self.properties_of(caller, body, types)
+        return (types if self.enabled.has_custom else self.enabled.expanded(types, ())), properties
+
+    async def decided(self, caller: Caller, sync: Job) -> Job:
+        """Return a sync whose types are known, for a plan: a worker decides them only when it starts."""
+        if sync.sync is None or ALL_TYPES not in sync.sync.types:
+            return sync
+        types = self.enabled.expanded(sync.sync.types, ())
+        return replace(sync, sync=replace(sync.sync, types=types))
+
+    async def types_of(self, caller: Caller, body: SyncBody | ScheduleBody) -> tuple[ExportType, ...]:
+        """Return the types of a sync. `*` stays as it is: what it stands for may be another thing at each run."""
+        if "types" not in body.model_fields_set:
+            return self.enabled.of_a_sync
+        types = tuple([each if each == ALL_TYPES else await self.resolve(caller, each) for each in body.types])
+        if len({*types}) < len(types):
+            raise InvalidRequestError(f"types: {TWICE}")
+        return types
+
+    async def properties_of(
+        self, caller: Caller, body: SyncBody | ScheduleBody, types: Sequence[ExportType]
+    ) -> Properties:
+        """Return the properties that are asked for, by the types of a sync."""
+        asked: dict[ExportType, tuple[str, ...]] = {}
+        for word, names in body.properties.items():
+            field = f"properties.{word}"
+            export_type = await self._among(types, caller, word, field=field)
+            if export_type in asked:
+                raise InvalidRequestError(f"{field}: names a type that another name means as well")
+            complaints = impossible_for(export_type, [field])
+            if complaints:
+                raise InvalidRequestError("; ".join(complaints))
+            if names is not None:
+                await self.definitions.check_properties(caller, export_type, names, field=field)
+                asked[export_type] = names
+        return asked
+
+    async def _among(self, types: Sequence[ExportType], caller: Caller, word: str, *, field: str) -> ExportType:
+        try:
+            export_type = await self.resolve(caller, word)
+        except UnsupportedTypeError:
+            export_type = None
+        if export_type is None or not {ALL_TYPES, export_type}.intersection(types):
+            raise InvalidRequestError(f"{field[:_LONGEST_FIELD]}: is not among types")
+        return export_type
+
+
+_LONGEST_FIELD = 120
