@@ -21,6 +21,7 @@ from worker.webhooks.url_policy import LONGEST_URL
 MOST_RESULTS = 1000
 MOST_JOBS = 100
 MOST_PARAMS = 500
+_MOST_PARAM_CHARACTERS = 64 * 1024
 _LARGEST = 2**63 - 1  # what MongoDB and HubSpot hold as an integer
 _OURS = frozenset({"after", "count", "limit", "offset", "vidoffset"})
 
@@ -144,7 +145,6 @@ class ScheduleBody(BaseModel):
     timezone: Annotated[str, StringConstraints(max_length=100)]
     types: SyncTypes = tuple(DOCUMENTED_TYPES)
     properties: dict[Text, PropertyNames] = Field(default_factory=dict)
-    properties: dict[Text, PropertyNames] = Field(default_factory=dict)
     mode: SyncMode = SyncMode.FULL
     enabled: Annotated[bool, Field(strict=True)] = True
     overlap: Overlap = Overlap.SKIP
@@ -178,6 +178,8 @@ class ExportBody(BaseModel):
             raise ValueError("a parameter must have a name")
         if sum(map(len, params.values())) > MOST_PARAMS:
             raise ValueError(f"must hold at most {MOST_PARAMS} values")
+        if sum(len(value) for values in params.values() for value in values) > _MOST_PARAM_CHARACTERS:
+            raise ValueError(f"must hold at most {_MOST_PARAM_CHARACTERS} characters")
         return {name: values for name, values in params.items() if values}
 
     @property
