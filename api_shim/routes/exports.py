@@ -118,7 +118,8 @@ async def export_all(
     asked = _asked_of(body, page_size=page_size)
     webhook = service.webhooks.accept(body.webhook) if body.webhook is not None else None
     if body.dry_run:
-        return plan_answer(await plans.plan(caller, [PlannedExport(export_type=export_type, request=asked)]))
+        planned = await plans.plan(caller, [PlannedExport(export_type=export_type, request=asked)])
+        return plan_answer(planned, types.enabled.kinds)
     job = service.new_job(caller, export_type, JobKind.EXPORT, asked, label=body.label, webhook=webhook)
     meant = body.model_copy(update={"page_size": page_size})
     once = keyed_request(caller, key, route=f"POST /export/{export_type}", body=meant)

@@ -104,7 +104,11 @@ class ExportService:
         """
         # A sync is submitted by itself, since its children are created right away, and so is a request that is large
         # enough to hold others up.
-        if job.kind is JobKind.SYNC or _is_large(job.request) or await self.group_commit.submit(job, asked) is Outcome.ALONE:
+        if (
+            job.kind is JobKind.SYNC
+            or _is_large(job.request)
+            or await self.group_commit.submit(job, asked) is Outcome.ALONE
+        ):
             submission = await run_in_threadpool(self._submit, job, asked)
         else:
             submission = Submission(job, warnings=self.submitter.warnings_for(job.account_id))
