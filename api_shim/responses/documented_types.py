@@ -38,7 +38,7 @@ def _schema(part: dict[str, Any], enabled: EnabledTypes) -> dict[str, Any]:
 
 
 def _one_of(further: list[str], schema: dict[str, Any], enabled: EnabledTypes) -> dict[str, Any]:
-    """Custom objects cannot be enumerated, since each account has its own: with them it is any text."""
+    """Return the schema of one of these words, or of any text with custom objects: each account has its own."""
     words = [*enabled.listed, *(each for each in enabled.custom if each != ALL_TYPES), *further]
     rest = {name: value for name, value in schema.items() if name != "enum"}
     return {**rest, ("examples" if enabled.has_custom else "enum"): words}

@@ -24,7 +24,10 @@ REPEATED_OR_PLANNED: dict[int | str, dict[str, Any]] = {
 
 
 def plan_answer(answer: Answer, types: Collection[ExportType]) -> Response:
-    """Answer 200 with a plan, and the scopes that the connection lacks for these types. Raises JobFailedError if HubSpot could not be asked."""
+    """Answer 200 with a plan, and the scopes that the connection lacks for these types.
+
+    Raises JobFailedError if HubSpot could not be asked.
+    """
     if isinstance(answer, JobError):
         raise JobFailedError(answer)
     assert isinstance(answer, Plan)  # noqa: S101 - the answer to a request for a plan

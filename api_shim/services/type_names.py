@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from api_shim.auth.jwt import Caller
 from api_shim.requests.errors import UnsupportedTypeError
 from api_shim.requests.schemas import ExportBody, ScheduleBody, SyncBody
 from api_shim.requests.selections import impossible_for, said_twice
 from api_shim.requests.type_lists import TWICE, known_type, may_be_custom
-from api_shim.services.definitions import DefinitionService
 from worker.errors import InvalidRequestError
 from worker.jobs.job import Job
 from worker.records.enabled_types import ALL_TYPES, EnabledTypes
 from worker.records.types import ExportType
+
+
+class Definitions(Protocol):
+    """What HubSpot defines for a caller's account; DefinitionService says what is raised."""
+
+    async def resolve_type(self, caller: Caller, text: str) -> ExportType: ...
+
+    async def check_properties(
+        self, caller: Caller, export_type: ExportType, names: Sequence[str], *, field: str = "properties"
+    ) -> None: ...
+
+    async def check_associations(self, caller: Caller, names: Sequence[str]) -> list[ExportType]: ...
+
+
+_LONGEST_NAME = 100
 
 Properties = Mapping[ExportType, tuple[str, ...]]
 
@@ -27,7 +43,7 @@ class TypeNames:
     """
 
     enabled: EnabledTypes
-    definitions: DefinitionService
+    definitions: Definitions
 
     async def resolve(self, caller: Caller, word: str) -> ExportType:
         """Return the canonical name of an enabled type."""
@@ -86,17 +102,20 @@ class TypeNames:
     ) -> Properties:
         """Return the properties that are asked for, by the types of a sync."""
         asked: dict[ExportType, tuple[str, ...]] = {}
+        checks = []
         for word, names in body.properties.items():
-            field = f"properties.{word}"
+            field = f"properties.{word[:_LONGEST_NAME]}"
             export_type = await self._among(types, caller, word, field=field)
             if export_type in asked:
                 raise InvalidRequestError(f"{field}: names a type that another name means as well")
-            complaints = impossible_for(export_type, [field])
-            if complaints:
+            if complaints := impossible_for(export_type, [field]):
                 raise InvalidRequestError("; ".join(complaints))
             if names is not None:
-                await self.definitions.check_properties(caller, export_type, names, field=field)
                 asked[export_type] = names
+                checks.append((export_type, names, field))
+        # Together, since each may take its time where no worker is there to be asked.
+        check = self.definitions.check_properties
+        await asyncio.gather(*(check(caller, each, names, field=field) for each, names, field in checks))
         return asked
 
     async def _among(self, types: Sequence[ExportType], caller: Caller, word: str, *, field: str) -> ExportType:
@@ -105,8 +124,5 @@ class TypeNames:
         except UnsupportedTypeError:
             export_type = None
         if export_type is None or not {ALL_TYPES, export_type}.intersection(types):
-            raise InvalidRequestError(f"{field[:_LONGEST_FIELD]}: is not among types")
+            raise InvalidRequestError(f"{field}: is not among types")
         return export_type
-
-
-_LONGEST_FIELD = 120

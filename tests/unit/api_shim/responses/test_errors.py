@@ -42,6 +42,7 @@ from worker.errors import (
     TokenNotFoundError,
     TooManyJobsError,
     TooManyRequestsError,
+    UnknownPropertiesError,
 )
 from worker.jobs.job import Job
 from worker.jobs.status import IllegalChangeError
@@ -67,6 +68,7 @@ WITHOUT_TEXT = (
     UnsupportedTypeError,
 )
 CHANGED = PortalChangedError("The export", hub_id=111, connected=222, remedy="Start a new export")
+UNKNOWN = UnknownPropertiesError({"emial": ("email",)}, of="contacts")
 SECRET = "mongodb://user:password@10.0.0.1"
 
 
@@ -79,8 +81,8 @@ def kinds_of(error: type[ExportError]) -> Iterator[type[ExportError]]:
 def example_of(kind: type[ExportError]) -> ExportError:
     if kind in WITHOUT_TEXT:
         return kind()
-    if kind is PortalChangedError:
-        return CHANGED
+    if kind in (PortalChangedError, UnknownPropertiesError):
+        return CHANGED if kind is PortalChangedError else UNKNOWN
     if kind is SpoiledRecordError:
         return SpoiledRecordError(501)
     if kind is SpoiledPageError:
