@@ -33,13 +33,13 @@ from api_shim.services.plans import PlanService
 from api_shim.services.records import RecordService
 from api_shim.services.rpc_client import RpcClient
 from api_shim.services.schedules import ScheduleService
-from api_shim.services.type_names import TypeNames
 from api_shim.services.webhook_rules import WebhookRules
 from worker.app import app as celery_app
 from worker.broker.redis_client import async_redis_client, impatient_redis
 from worker.current_copy.eraser import Eraser
 from worker.current_copy.mongo.erasures import MongoErasureStore
 from worker.current_copy.upkeep import CopyUpkeep
+from worker.definitions.mongo import MongoDefinitionCache
 from worker.errors import BrokerUnavailableError, StoreUnavailableError
 from worker.indexes import ensure_indexes
 from worker.instrumented.metrics import MeasuredNotifier
@@ -81,6 +81,14 @@ def build(settings: ShimSettings, *, connections: Connections) -> FastAPI:
         record_service=_record_service(infra),
         connections=_connection_service(infra, rpc_requests),
         plans=PlanService(tokens=infra.tokens, rpc_requests=rpc_requests, clock=infra.clock),
+        definitions=DefinitionService(
+            tokens=infra.tokens,
+            connections=infra.connections,
+            cache=MongoDefinitionCache(infra.database),
+            rpc_requests=rpc_requests,
+            clock=infra.clock,
+            is_enabled=settings.export_types.allows,
+        ),
         schedules=ScheduleService(
             schedules=MongoScheduleStore(infra.database),
             tokens=infra.tokens,
@@ -88,7 +96,7 @@ def build(settings: ShimSettings, *, connections: Connections) -> FastAPI:
             jitter_window_s=settings.schedule_jitter_seconds,
             clock=infra.clock,
         ),
-        type_names=TypeNames(enabled=settings.export_types, definitions=DefinitionService()),
+        enabled=settings.export_types,
         verifier=JwtVerifier(settings),
         request_rate=RequestRate(
             async_redis_client(

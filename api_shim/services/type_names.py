@@ -12,8 +12,11 @@ from api_shim.requests.errors import UnsupportedTypeError
 from api_shim.requests.schemas import ExportBody, ScheduleBody, SyncBody
 from api_shim.requests.selections import impossible_for, said_twice
 from api_shim.requests.type_lists import TWICE, known_type, may_be_custom
+from worker.definitions.lists import ListKind
+from worker.definitions.questions import Defined, ListDefinitions
 from worker.errors import InvalidRequestError
 from worker.jobs.job import Job
+from worker.jobs.status import JobError
 from worker.records.enabled_types import ALL_TYPES, EnabledTypes
 from worker.records.types import ExportType
 
@@ -28,6 +31,8 @@ class Definitions(Protocol):
     ) -> None: ...
 
     async def check_associations(self, caller: Caller, names: Sequence[str]) -> list[ExportType]: ...
+
+    async def show(self, caller: Caller, asked: ListDefinitions) -> Defined | JobError: ...
 
 
 _LONGEST_NAME = 100
@@ -85,7 +90,9 @@ class TypeNames:
         """Return a sync whose types are known, for a plan: a worker decides them only when it starts."""
         if sync.sync is None or ALL_TYPES not in sync.sync.types:
             return sync
-        types = self.enabled.expanded(sync.sync.types, ())
+        defined = await self.definitions.show(caller, ListDefinitions(kind=ListKind.SCHEMAS))
+        custom = defined.listed.custom_types if isinstance(defined, Defined) else ()
+        types = self.enabled.expanded(sync.sync.types, [ExportType(each.name) for each in custom])
         return replace(sync, sync=replace(sync.sync, types=types))
 
     async def types_of(self, caller: Caller, body: SyncBody | ScheduleBody) -> tuple[ExportType, ...]:

@@ -13,9 +13,11 @@ from prometheus_client import CollectorRegistry
 from worker.accounts.encryption import TokenEncryption
 from worker.bootstrap.accounts import Accounts, build_accounts
 from worker.bootstrap.copies import build_copies
+from worker.bootstrap.definitions import build_definitions
 from worker.bootstrap.export import build_exporter, build_limiter, build_planner
 from worker.bootstrap.infrastructure import Infrastructure, build_infrastructure
 from worker.bootstrap.upkeep import build_deliverer, build_dispatcher, build_sweeper
+from worker.definitions.definitions import Definitions
 from worker.export.runner import Exporter
 from worker.hubspot.oauth.unwritten_tokens import UnwrittenTokens
 from worker.instrumented.tasks import Instruments
@@ -76,11 +78,12 @@ def build(settings: WorkerSettings, *, stopping: threading.Event, registry: Coll
     infra = build_infrastructure(settings, stopping=stopping, registry=registry)
     accounts, limiter = build_accounts(infra), build_limiter(settings)
     copies, planner = build_copies(infra, accounts), build_planner(infra, accounts)
+    definitions = build_definitions(infra, accounts, limiter)
     upkeep = MongoUpkeepStore(infra.database)
     return Services(
-        exporter=build_exporter(infra, accounts, copies, planner, limiter),
-        syncer=build_syncer(infra),
-        rpc_server=build_rpc_server(infra, accounts, planner),
+        exporter=build_exporter(infra, accounts, copies, planner, definitions=definitions, limiter=limiter),
+        syncer=build_syncer(infra, definitions),
+        rpc_server=build_rpc_server(infra, accounts, planner, definitions),
         deliverer=build_deliverer(infra),
         sweep=Paced(build_sweeper(infra, copies, upkeep).sweep),
         upkeep=upkeep,
@@ -91,17 +94,20 @@ def build(settings: WorkerSettings, *, stopping: threading.Event, registry: Coll
     )
 
 
-def build_syncer(infra: Infrastructure) -> Syncer:
-    types = SyncTypes(enabled=infra.settings.export_types, custom_objects=None, clock=infra.clock)
+def build_syncer(infra: Infrastructure, definitions: Definitions) -> Syncer:
+    types = SyncTypes(enabled=infra.settings.export_types, custom_objects=definitions, clock=infra.clock)
     return Syncer(jobs=infra.jobs, queue=infra.queue, clock=infra.clock, types=types)
 
 
-def build_rpc_server(infra: Infrastructure, accounts: Accounts, planner: Planner) -> RpcServer:
+def build_rpc_server(
+    infra: Infrastructure, accounts: Accounts, planner: Planner, definitions: Definitions
+) -> RpcServer:
     encryption = TokenEncryption(infra.settings.token_encryption_keys)
     return RpcServer(
         rpc_requests=MongoRpcRequestStore(infra.database, encryption),
         code_exchanger=accounts.code_exchanger,
         planner=planner,
+        definitions=definitions,
         notifier=infra.notifier,
         clock=infra.clock,
     )

@@ -40,6 +40,7 @@ class PageQuery:
     (worker/records/cursor.py).
 
     `properties` are names, never `*`: None are those that the endpoint's address names, or HubSpot's few default ones.
+    `time_properties` are those of them that HubSpot defines as dates or instants.
     `left_out` are lists of several that HubSpot has refused before, by their kinds' names: they are not asked again.
 
     The page may take several calls where its address would be longer than HubSpot takes, or than `longest_query`, in
@@ -53,6 +54,7 @@ class PageQuery:
     after_id: int | None = None
     params: tuple[tuple[str, str], ...] = ()
     properties: tuple[str, ...] | None = None
+    time_properties: frozenset[str] = frozenset()
     associations: tuple[str, ...] = ()
     history: tuple[str, ...] = ()
     archived: bool = False

@@ -210,6 +210,7 @@ def _query(job: Job, cursor: Cursor, *, permit: Permit, further_call: Callable[[
         after_id=cursor.after_id,
         params=job.request.params,
         properties=job.selection.properties if job.selection is not None else None,
+        time_properties=job.selection.time_properties if job.selection is not None else frozenset(),
         associations=job.request.associations,
         history=job.request.history,
         archived=job.request.archived,

@@ -16,7 +16,7 @@ from worker.records.findings import PLAIN_PAGE, CallKind, PageFindings
 
 IdOrder: TypeAlias = Literal["unknown", "ascending", "descending", "mixed"]
 """How ids arrived so far: unknown for fewer than two, ascending and descending without repeats, mixed otherwise."""
-_NO_ANSWER = "none"
+_NO_ANSWER, _OK = "none", "200"
 _ONE_LIST_CALL: Mapping[str, int] = MappingProxyType({CallKind.LIST.value: 1})
 _STORED_IF_ANY = frozenset({"left_out", "vanished", "incomplete_associations", "not_available"})
 
@@ -118,6 +118,16 @@ class ExportTotals:
     def after_call(self, status: int | None) -> Self:
         """Count one call by HubSpot's status; None: no answer came."""
         return replace(self, calls=_one_more(self.calls, status))
+
+    def after_definitions(self, calls: int) -> Self:
+        """Count so many calls for definitions."""
+        if calls == 0:
+            return self
+        return replace(
+            self,
+            calls=_added(self.calls, {_OK: calls}),
+            calls_by_kind=_added(self.calls_by_kind, {CallKind.DEFINITIONS.value: calls}),
+        )
 
     def after_retry(self, status: int | None) -> Self:
         """Count a call that is retried because of this status."""

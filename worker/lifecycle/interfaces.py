@@ -8,6 +8,7 @@ from typing import Protocol
 
 from pydantic import SecretStr
 
+from worker.definitions.lists import Listed
 from worker.jobs.estimate import Estimate
 from worker.jobs.job import Job
 from worker.jobs.status import Line
@@ -56,10 +57,10 @@ class RecordCounter(Protocol):
 
 
 class CustomObjects(Protocol):
-    def of_account(self, account_id: str, owner: str) -> Sequence[ExportType]:
-        """Return the custom objects that the account's portal defines; none where its token may not see them.
+    def custom_types(self, account_id: str, owner: str) -> Listed:
+        """Return the custom objects that the account's portal defines, or why HubSpot does not tell.
 
-        Raises a HubSpotError, TokenNotFoundError, UnavailableError.
+        Raises a HubSpotError, NoPermitError, TokenNotFoundError, UnavailableError.
         """
 
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from worker.errors import ExportError, RetryableHubSpotError, UnavailableError
+from worker.errors import ExportError, NoPermitError, RetryableHubSpotError, UnavailableError
 from worker.jobs.job import Job
 from worker.lifecycle.interfaces import CustomObjects
 from worker.records.enabled_types import EnabledTypes
@@ -36,11 +36,12 @@ class SyncTypes:
         if not self.enabled.has_custom or self.custom_objects is None:
             return self.enabled.listed
         try:
-            return self.enabled.with_custom(self.custom_objects.of_account(sync.account_id, sync.owner))
-        except (RetryableHubSpotError, UnavailableError) as error:
-            is_patient = self.clock() < sync.created_at + _PATIENCE
-            _log.warning("custom_objects_not_known", error=error.message, is_started=not is_patient, **sync.log_fields)
-            return None if is_patient else self.enabled.listed
+            listed = self.custom_objects.custom_types(sync.account_id, sync.owner)
         except ExportError as error:
-            _log.warning("custom_objects_not_known", error=error.message, is_started=True, **sync.log_fields)
-            return self.enabled.listed
+            may_pass = isinstance(error, RetryableHubSpotError | NoPermitError | UnavailableError)
+            is_patient = may_pass and self.clock() < sync.created_at + _PATIENCE
+            _log.warning("custom_objects_not_known", is_started=not is_patient, **error.log_fields, **sync.log_fields)
+            return None if is_patient else self.enabled.listed
+        if listed.refused is not None:
+            _log.warning("custom_objects_not_known", is_started=True, error=listed.refused, **sync.log_fields)
+        return self.enabled.with_custom(ExportType(each.name) for each in listed.custom_types)

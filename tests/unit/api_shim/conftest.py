@@ -41,9 +41,9 @@ from api_shim.services.plans import PlanService
 from api_shim.services.records import RecordService
 from api_shim.services.rpc_client import RpcClient
 from api_shim.services.schedules import ScheduleService
-from api_shim.services.type_names import TypeNames
 from api_shim.services.webhook_rules import WebhookRules
 from tests.fakes.clock import ManualClock
+from tests.fakes.definitions import InMemoryDefinitionCache
 from tests.fakes.erasures import InMemoryErasureStore
 from tests.fakes.gone_lists import InMemoryGoneListStore
 from tests.fakes.idempotency import InMemoryIdempotencyStore
@@ -122,6 +122,7 @@ def new_parts() -> Parts:
         schedules=InMemoryScheduleStore(clock),
         gone_lists=InMemoryGoneListStore(clock),
         portals=InMemoryPortalStore(clock),
+        definitions=InMemoryDefinitionCache(clock),
     )
     parts.tokens.put(token_of("a1", "u1"))
     return parts
@@ -235,6 +236,14 @@ def _application(parts: Parts, settings: ShimSettings) -> FastAPI:
             rpc_requests=rpc_requests,
             clock=parts.clock,
         ),
+        definitions=DefinitionService(
+            tokens=parts.tokens,
+            connections=parts.connections,
+            cache=parts.definitions,
+            rpc_requests=rpc_requests,
+            clock=parts.clock,
+            is_enabled=settings.export_types.allows,
+        ),
         plans=PlanService(tokens=parts.tokens, rpc_requests=rpc_requests, clock=parts.clock),
         schedules=ScheduleService(
             schedules=parts.schedules,
@@ -243,7 +252,7 @@ def _application(parts: Parts, settings: ShimSettings) -> FastAPI:
             jitter_window_s=settings.schedule_jitter_seconds,
             clock=parts.clock,
         ),
-        type_names=TypeNames(enabled=settings.export_types, definitions=DefinitionService()),
+        enabled=settings.export_types,
         verifier=JwtVerifier(settings),
         request_rate=RequestRate(
             fakeredis.FakeAsyncRedis(server=parts.redis), per_second=settings.max_requests_per_second
