@@ -66,7 +66,9 @@ class Syncer:
             return None
         if not types:
             nothing = InvalidRequestError("types: the HubSpot account has none of those that are enabled")
-            self._jobs.change(sync, sync.fail(nothing, at=self._clock()))
+            at = self._clock()
+            begun = replace(sync, status=JobStatus.RUNNING, started_at=at)
+            self._jobs.change(sync, begun.fail(nothing, at=at))
             return None
         # Stored before the children are: whoever starts it after a crash must not come to other types.
         if self._jobs.decide_types(sync, types):
