@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from worker.definitions.definition import PropertyDefinition, Sensitivity
 from worker.definitions.interfaces import LIFE_S, Access, DefinitionPage
 from worker.definitions.lists import DefinitionList, Listed, ListKind
-from worker.errors import HubSpotError, PermitExpiredError
+from worker.errors import HubSpotError, NoPermitError, PermitExpiredError
 from worker.rate_limit.permits import Permit
 
 
@@ -39,6 +39,7 @@ class GivenDefinitions:
         self.asked: list[DefinitionList] = []
         self.tokens: list[str] = []
         self.fails_once: list[HubSpotError | PermitExpiredError] = []
+        self.exhausted_once: list[NoPermitError] = []
 
     def define(self, path: str, *names: str, sensitivity: Sensitivity = Sensitivity.NONE) -> None:
         """Define texts of these names for a type by its path."""
@@ -54,6 +55,8 @@ class GivenDefinitions:
         self, wanted: DefinitionList, access_token: SecretStr, *, after: str | None, permit: Permit
     ) -> DefinitionPage:
         assert after is None
+        if self.exhausted_once:
+            raise self.exhausted_once.pop(0)
         permit.leave()
         self.asked.append(wanted)
         self.tokens.append(access_token.get_secret_value())

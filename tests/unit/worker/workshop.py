@@ -251,21 +251,24 @@ class Workshop:
             )
         )
 
-    def job_definitions(self) -> Definitions:
-        """Build what reads definitions as workers do, with the lists that are given."""
-        introspector = TokenIntrospector(
+    def introspector(self) -> TokenIntrospector:
+        """Build what asks HubSpot about tokens as workers do."""
+        return TokenIntrospector(
             tokens=self.tokens,
             source=self.token_source,
             information=self.information,
             connections=self.connections,
             clock=self.clock,
         )
+
+    def job_definitions(self) -> Definitions:
+        """Build what reads definitions as workers do, with the lists that are given."""
         return Definitions(
             DefinitionReader(
                 source=self.definitions,
                 cache=self.definition_cache,
                 tokens=self.portal_tokens,
-                facts=introspector,
+                facts=self.introspector(),
                 limiter=NoRateLimit(),
                 stopping=self.stopping,
                 monotonic=lambda: self.clock().timestamp(),
@@ -383,12 +386,11 @@ class Workshop:
         **wanted: Any,  # noqa: ANN401 - SyncRequest's fields
     ) -> str:
         """Store a sync and its export, of contacts by default, and return the export's id."""
-        asked = ExportRequest(page_size=page_size)
         request = replace(CONTACTS_ONLY, **wanted)
         sync = new_sync(sync_id, account_id="a1", owner="u1", request=request, at=self.clock())
         (child,) = new_children(sync, at=self.clock())
         self.jobs.add(sync)
-        self.jobs.expand(sync, [replace(child, request=asked)])
+        self.jobs.expand(sync, [replace(child, request=replace(child.request, page_size=page_size))])
         return child.job_id
 
     def job(self, job_id: str = "j1") -> Job:

@@ -147,7 +147,7 @@ class MongoJobRepository(JobCollection):
                 {"$match": own | {"type": each}},
                 {"$sort": {"finished_at": DESCENDING}},
                 {"$limit": 1},
-                {"$project": dict(WITHOUT_SELECTION)},
+                {"$project": WITHOUT_SELECTION},
             ]
             for each in types
         ]

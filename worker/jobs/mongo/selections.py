@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
-from types import MappingProxyType
 
 import msgspec
 
 from worker.jobs.selection import Selection
+from worker.mongo.database import Document
 
 if sys.version_info >= (3, 14):
     from compression import zstd
 else:
     from backports import zstd
 
-WITHOUT_SELECTION: Mapping[str, bool] = MappingProxyType({"selection": False})
+WITHOUT_SELECTION: Document = {"selection": False}
 """For those who read many jobs, and not their properties."""
 
 
