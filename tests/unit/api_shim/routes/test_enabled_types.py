@@ -1,4 +1,4 @@
-"""EXPORT_TYPES: what a caller can ask for with more than the documented types, and that without these nothing differs."""
+"""EXPORT_TYPES: what a caller can ask for with more than the documented types, and that nothing differs without."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ FACTS = TokenInfo(hub_id=123, user_id=7, user="ada@example.com", scopes=("oauth"
 DEFINED = {"tickets": ("subject", "content"), "contacts": ("email", "lastname"), "p123_cars": ("colour",)}
 CUSTOM = [("p123_cars", "2-55", "cars"), ("p123_boats", "2-56", "boats")]
 REFUSAL = (
-    "Given type is not supported. supported types are calls, communications, companies, contacts, deals, emails, leads, "
-    "line_items, meetings, notes, owners, products, quotes, tasks, tickets and custom objects"
+    "Given type is not supported. supported types are calls, communications, companies, contacts, deals, emails, "
+    "leads, line_items, meetings, notes, owners, products, quotes, tasks, tickets and custom objects"
 )
 
 
