@@ -18,7 +18,9 @@ _ALL = "*"
 
 # HubSpot allows letters, digits and underscores in new names; older ones have more. Only what would end a name in a
 # list of them, or a line of the log, cannot be part of one.
-_NAME = re.compile(rf"[^,\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]{{1,{_LONGEST_NAME}}}").fullmatch
+_INSIDE, _AT_ITS_ENDS = r"[^,\x00-\x1f\x7f-\x9f\u2028\u2029]", r"[^,\s\x00-\x1f\x7f-\x9f\u2028\u2029]"
+_PATTERN = f"^{_AT_ITS_ENDS}(?:{_INSIDE}*{_AT_ITS_ENDS})?$"
+_NAME = re.compile(_PATTERN).fullmatch
 
 _SAME_BY_PARAMETER: Mapping[str, frozenset[str]] = {
     "properties": frozenset({"property", "properties"}),
@@ -36,7 +38,7 @@ def _list_of_names(values: object, *, most: int) -> tuple[str, ...] | None:
         raise ValueError("must be a list of names")
     if len(values) > most:
         raise ValueError(f"must hold at most {most} names")
-    wrong = next((place for place, each in enumerate(values) if not _NAME(each) or each != each.strip()), None)
+    wrong = next((place for place, each in enumerate(values) if not _is_name(each)), None)
     if wrong is not None:
         raise ValueError(
             f"the name at place {wrong} must have 1 to {_LONGEST_NAME} characters, without commas, control characters "
@@ -45,6 +47,10 @@ def _list_of_names(values: object, *, most: int) -> tuple[str, ...] | None:
     if len({*values}) < len(values):
         raise ValueError("names one more than once")
     return tuple(values)
+
+
+def _is_name(text: str) -> bool:
+    return len(text) <= _LONGEST_NAME and _NAME(text) is not None
 
 
 def _properties(values: object) -> object:
@@ -66,7 +72,7 @@ def _associations(values: object) -> object:
 
 
 def _names_schema(*, most: int, least: int = 0) -> WithJsonSchema:
-    items = {"type": "string", "minLength": 1, "maxLength": _LONGEST_NAME}
+    items = {"type": "string", "minLength": 1, "maxLength": _LONGEST_NAME, "pattern": _PATTERN}
     limits = {"minItems": least} if least else {}
     return WithJsonSchema(
         {"type": ["array", "null"], "items": items, **limits, "maxItems": most, "uniqueItems": True, "default": None}
