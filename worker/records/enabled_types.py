@@ -79,9 +79,9 @@ class EnabledTypes:
 
     def allows(self, name: str) -> bool:
         """Return whether a type is enabled, by its canonical name."""
-        if name in self.listed or name in self.custom:
-            return name != ALL_TYPES
-        return is_custom_name(name) and (self.all_custom or f"p_{name.partition('_')[2]}" in self.custom)
+        if not is_custom_name(name):
+            return name in self.listed
+        return self.all_custom or not {name, f"p_{name.partition('_')[2]}"}.isdisjoint(self.custom)
 
     def with_custom(self, defined: Iterable[ExportType]) -> tuple[ExportType, ...]:
         """Return all enabled types of a portal that defines these custom objects."""
