@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 
 from worker.records.registry import ACTIVITY_KINDS, CUSTOM_OBJECTS, OBJECT_TYPES
 from worker.records.types import NOTES, ExportType
 
 _NEED_ALL = frozenset(each.path for each in ACTIVITY_KINDS if len(each.scopes) > 1 and each.path != NOTES)
 _ANY_CUSTOM_OBJECT = "p0_any"
+_TO_LIST_THEM = "crm.schemas.custom.read"  # without it custom objects can be read by their full names alone
 
 
 def scopes_needed(export_type: ExportType) -> tuple[tuple[str, ...], ...]:
@@ -21,6 +22,7 @@ def scopes_needed(export_type: ExportType) -> tuple[tuple[str, ...], ...]:
     return tuple((each,) for each in scopes) if export_type in _NEED_ALL else (scopes,)
 
 
-def scopes_to_request(types: Iterable[ExportType]) -> tuple[str, ...]:
-    """Return the fewest scopes with which all these types can be read."""
-    return tuple(dict.fromkeys(group[0] for each in types for group in scopes_needed(each)))
+def scopes_to_request(types: Collection[ExportType]) -> tuple[str, ...]:
+    """Return the fewest scopes with which all these types can be read, and custom objects be found."""
+    needed = list(dict.fromkeys(group[0] for each in types for group in scopes_needed(each)))
+    return (*needed, _TO_LIST_THEM) if CUSTOM_OBJECTS in types else tuple(needed)

@@ -14,6 +14,7 @@ from worker.records.enabled_types import EnabledTypes
 from worker.settings import BrokerSettings, ShimSettings, StoreSettings, WorkerSettings, load
 
 WORKER = {"HUBSPOT_CLIENT_ID": "client", "HUBSPOT_CLIENT_SECRET": "a-client-secret"}
+CUSTOM = ("crm.objects.custom.read", "crm.schemas.custom.read")
 SHIM = {"JWT_SECRET": "a-jwt-secret-of-at-least-32-bytes"}
 
 
@@ -84,7 +85,7 @@ def test_types_are_enabled_by_name_and_so_are_the_scopes_that_they_need(monkeypa
     given(monkeypatch, **SHIM, EXPORT_TYPES="tickets, contacts p_cars")
     settings = load(ShimSettings)
     assert settings.export_types == EnabledTypes.parse("contacts,tickets,p_cars")
-    assert settings.hubspot_scopes == ("oauth", "crm.objects.contacts.read", "tickets", "crm.objects.custom.read")
+    assert settings.hubspot_scopes == ("oauth", "crm.objects.contacts.read", "tickets", *CUSTOM)
     given(monkeypatch, HUBSPOT_SCOPES="oauth")
     assert load(ShimSettings).hubspot_scopes == ("oauth",)
 

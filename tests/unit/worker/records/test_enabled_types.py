@@ -97,4 +97,5 @@ def test_the_scopes_to_be_requested_are_the_fewest() -> None:
         "crm.objects.contacts.read",
         "sales-email-read",
         "crm.objects.custom.read",
+        "crm.schemas.custom.read",
     )
