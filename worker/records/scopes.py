@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from worker.records.registry import ACTIVITY_KINDS, CUSTOM_OBJECTS, OBJECT_TYPES
-from worker.records.types import NOTES, ExportType
+from worker.records.types import ExportType
 
-_NEED_ALL = frozenset(each.path for each in ACTIVITY_KINDS if len(each.scopes) > 1 and each.path != NOTES)
+_NEED_ALL = frozenset(each.path for each in ACTIVITY_KINDS if len(each.scopes) > 1)
 _ANY_CUSTOM_OBJECT = "p0_any"
 _TO_LIST_THEM = "crm.schemas.custom.read"  # without it custom objects can be read by their full names alone
 
