@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from api_shim.services.schedules import Standing
 from worker.jobs.copy_progress import SyncMode
+from worker.jobs.view import is_empty, properties_view
 from worker.records.types import ExportType
 from worker.schedules.schedule import Overlap
 
@@ -26,6 +27,7 @@ class ScheduleView(BaseModel):
     cron: str
     timezone: str
     types: list[ExportType]
+    properties: Annotated[dict[str, list[str]], Field(exclude_if=is_empty)] = {}
     mode: SyncMode
     enabled: bool
     overlap: Overlap
@@ -58,6 +60,7 @@ class ScheduleAnswer(BaseModel):
             cron=schedule.timetable.cron,
             timezone=schedule.timetable.timezone,
             types=list(schedule.types),
+            properties=properties_view(schedule.properties),
             mode=schedule.mode,
             enabled=schedule.is_enabled,
             overlap=schedule.overlap,

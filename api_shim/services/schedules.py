@@ -12,6 +12,7 @@ from api_shim.requests.schemas import ScheduleBody
 from worker.accounts.interfaces import TokenStore
 from worker.errors import ScheduleNotFoundError, TokenNotFoundError
 from worker.jobs.webhook import Webhook
+from worker.records.types import ExportType
 from worker.schedules.interfaces import ConnectionObstacles, ScheduleStore
 from worker.schedules.schedule import Schedule, jitter_of
 from worker.schedules.timetable import Timetable
@@ -67,6 +68,7 @@ class ScheduleService:
             owner=caller.uid,
             timetable=timetable,
             types=wanted.types,
+            properties={ExportType(each): names for each, names in wanted.properties.items() if names is not None},
             mode=wanted.mode,
             is_enabled=wanted.enabled,
             overlap=wanted.overlap,

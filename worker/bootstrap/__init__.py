@@ -25,6 +25,7 @@ from worker.lifecycle.interfaces import UpkeepStore
 from worker.lifecycle.mongo.upkeep import MongoUpkeepStore
 from worker.lifecycle.planner import Planner
 from worker.lifecycle.sync_starter import Syncer
+from worker.lifecycle.sync_types import SyncTypes
 from worker.rate_limit.limiter import NoRateLimit, RedisRateLimiter
 from worker.rpc.mongo.requests import MongoRpcRequestStore
 from worker.rpc.server import RpcServer
@@ -81,7 +82,7 @@ def build(settings: WorkerSettings, *, stopping: threading.Event, registry: Coll
     upkeep = MongoUpkeepStore(infra.database)
     return Services(
         exporter=build_exporter(infra, accounts, copies, planner, definitions=definitions, limiter=limiter),
-        syncer=Syncer(jobs=infra.jobs, queue=infra.queue, clock=infra.clock),
+        syncer=build_syncer(infra, definitions),
         rpc_server=build_rpc_server(infra, accounts, planner, definitions),
         deliverer=build_deliverer(infra),
         sweep=Paced(build_sweeper(infra, copies, upkeep).sweep),
@@ -91,6 +92,11 @@ def build(settings: WorkerSettings, *, stopping: threading.Event, registry: Coll
         limiter=limiter,
         instruments=infra.instruments,
     )
+
+
+def build_syncer(infra: Infrastructure, definitions: Definitions) -> Syncer:
+    types = SyncTypes(enabled=infra.settings.export_types, custom_objects=definitions, clock=infra.clock)
+    return Syncer(jobs=infra.jobs, queue=infra.queue, clock=infra.clock, types=types)
 
 
 def build_rpc_server(

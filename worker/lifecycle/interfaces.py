@@ -8,6 +8,7 @@ from typing import Protocol
 
 from pydantic import SecretStr
 
+from worker.definitions.lists import Listed
 from worker.jobs.estimate import Estimate
 from worker.jobs.job import Job
 from worker.jobs.status import Line
@@ -53,6 +54,14 @@ class IdempotencyStore(Protocol):
 class RecordCounter(Protocol):
     def count(self, export_type: ExportType, access_token: SecretStr) -> int:
         """Return HubSpot's own count, with one call. Raises a HubSpotError."""
+
+
+class CustomObjects(Protocol):
+    def custom_types(self, account_id: str, owner: str) -> Listed:
+        """Return the custom objects that the account's portal defines, or why HubSpot does not tell.
+
+        Raises a HubSpotError, NoPermitError, TokenNotFoundError, UnavailableError.
+        """
 
 
 class Forecaster(Protocol):

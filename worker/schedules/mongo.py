@@ -16,6 +16,8 @@ from worker.jobs.copy_progress import SyncMode
 from worker.jobs.mongo.documents import webhook_from_document, webhook_to_document
 from worker.mongo.database import Document, MongoDatabase, from_now, translated_errors
 from worker.mongo.spoiled import SpoiledDocuments
+from worker.records.enabled_types import ALL_TYPES
+from worker.records.registry import is_type
 from worker.records.types import ExportType
 from worker.schedules.interfaces import DueSchedules
 from worker.schedules.schedule import Overlap, Schedule
@@ -34,7 +36,18 @@ _KINDS: Mapping[str, type | UnionType] = {
     **dict.fromkeys(("jitter_s", "skipped_runs", "missed_runs"), int | float),
     **dict.fromkeys(("next_run_at", "queued_for", "last_run_at"), datetime | None),
 }
-_SETTINGS = ("cron", "timezone", "types", "mode", "enabled", "overlap", "webhook", "jitter_s", "updated_at")
+_SETTINGS = (
+    "cron",
+    "timezone",
+    "types",
+    "properties",
+    "mode",
+    "enabled",
+    "overlap",
+    "webhook",
+    "jitter_s",
+    "updated_at",
+)
 _RUNS = ("queued_for", "last_run_at", "last_job_id", "skipped_runs", "missed_runs")
 
 
@@ -191,6 +204,7 @@ def _to_document(schedule: Schedule) -> Document:
         "cron": schedule.timetable.cron,
         "timezone": schedule.timetable.timezone,
         "types": list(schedule.types),
+        "properties": {each: list(names) for each, names in schedule.properties.items()},
         "mode": schedule.mode.value,
         "enabled": schedule.is_enabled,
         "overlap": schedule.overlap.value,
@@ -217,7 +231,8 @@ def _from_document(document: Document) -> Schedule:
         account_id=document["account_id"],
         owner=document["owner"],
         timetable=Timetable(cron=document["cron"], timezone=document["timezone"]),
-        types=tuple(map(ExportType, document["types"])),
+        types=tuple(map(_type, document["types"])),
+        properties={ExportType(each): tuple(names) for each, names in (document.get("properties") or {}).items()},
         mode=SyncMode(document.get("mode", SyncMode.FULL)),
         is_enabled=document["enabled"],
         overlap=Overlap(document["overlap"]),
@@ -233,3 +248,9 @@ def _from_document(document: Document) -> Schedule:
         skipped_runs=document["skipped_runs"],
         missed_runs=document["missed_runs"],
     )
+
+
+def _type(name: str) -> ExportType:
+    if name != ALL_TYPES and not is_type(name):
+        raise ValueError(name)
+    return ExportType(name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from api_shim.commands.api import ExportApi
-from api_shim.commands.options import mode_option, types_option, webhook_option, with_api
+from api_shim.commands.options import mode_option, properties_option, types_option, webhook_option, with_api
 from api_shim.commands.output import write_answer
 
 
@@ -25,6 +25,7 @@ def show(api: ExportApi, /) -> None:
 @click.argument("cron")
 @click.option("--timezone", default="UTC", show_default=True, metavar="NAME", help="The time zone of CRON.")
 @types_option
+@properties_option
 @mode_option
 @click.option(
     "--overlap",
@@ -41,6 +42,7 @@ def set_schedule(  # noqa: PLR0913 - a command takes what a command line can say
     cron: str,
     timezone: str,
     types: list[str] | None,
+    properties: dict[str, list[str]] | None,
     mode: str | None,
     overlap: str | None,
     webhook: dict[str, str] | None,
@@ -50,7 +52,15 @@ def set_schedule(  # noqa: PLR0913 - a command takes what a command line can say
 
     It replaces the previous schedule.
     """
-    wanted = {"cron": cron, "timezone": timezone, "types": types, "mode": mode, "overlap": overlap, "webhook": webhook}
+    wanted = {
+        "cron": cron,
+        "timezone": timezone,
+        "types": types,
+        "properties": properties,
+        "mode": mode,
+        "overlap": overlap,
+        "webhook": webhook,
+    }
     body: dict[str, object] = {name: value for name, value in wanted.items() if value is not None}
     write_answer(api.set_schedule({**body, "enabled": not off}))
 
