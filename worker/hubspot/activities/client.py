@@ -28,10 +28,11 @@ from worker.records.types import Offset, is_start
 
 ALL_KINDS = tuple(kind.path for kind in ACTIVITY_KINDS)
 
+REFUSED = frozenset({403, 404})
+"""Without the scope of a kind HubSpot answers 403; 404 where a portal has no such list."""
+
 _DATED = "dated"
 _OK = 200
-_REFUSED = frozenset({403, 404})
-"""Without the scope of a kind HubSpot answers 403; 404 where a portal has no such list."""
 
 _MOST_EMPTY = 10  # answers in a row that hold no record and say that there is more
 _LONGEST_REASON = 300
@@ -165,7 +166,7 @@ class _Reading:
             try:
                 self._read_on(kind, place)
             except FatalHubSpotError as error:
-                if error.status not in _REFUSED:
+                if error.status not in REFUSED:
                     raise
                 refusal = error
                 self._leave_out(kind, error)
