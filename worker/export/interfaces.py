@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from pydantic import SecretStr
 
@@ -27,6 +27,10 @@ class FeedQuery:
 
     since: datetime
     total: int | None = None
+
+
+FurtherCall: TypeAlias = Callable[..., Permit]
+"""Waits until one more call of a page may be made. Takes the CallKind of a search, which has a limit of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +65,7 @@ class PageQuery:
     api: CrmApi = CrmApi.LEGACY
     longest_query: int | None = None
     permit: Permit = field(default=FREE_PERMIT, compare=False, repr=False)
-    further_call: Callable[[], Permit] | None = field(default=None, compare=False, repr=False)
+    further_call: FurtherCall | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -244,6 +244,11 @@ class JobRecord:
         return self.copying is not None and self.copying.reads_feed
 
     @property
+    def searches(self) -> bool:
+        """Whether it reads changes by the search of the dated API, whose calls HubSpot counts apart from all others."""
+        return self.reads_feed and self.api is CrmApi.DATED
+
+    @property
     def pages_fetched(self) -> int:
         """How many calls returned a page; not every one of those pages need be stored."""
         return self.totals.calls.get(_PAGE, 0) - self.further_calls

@@ -298,6 +298,7 @@ class Workshop:
             queue=self.queue,
             notifier=self.news,
             limiter=limiter or NoRateLimit(),
+            search_limiter=limiter or NoRateLimit(),
             storing=tasks or PromptExecutor(),
             calling=tasks or PromptExecutor(),
             lanes=lanes,
