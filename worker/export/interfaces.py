@@ -16,6 +16,7 @@ from worker.jobs.job import Job
 from worker.rate_limit.permits import FREE_PERMIT, Permit
 from worker.rate_limit.quota import Quota
 from worker.records.crm_api import CrmApi
+from worker.records.deletion import DeletionPage
 from worker.records.findings import PLAIN_PAGE, PageFindings
 from worker.records.page import Page
 from worker.records.types import Offset
@@ -23,10 +24,14 @@ from worker.records.types import Offset
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeedQuery:
-    """What has changed since an instant; `total` is how many records HubSpot counted with the page before."""
+    """What has changed since an instant; `total` is how many records HubSpot counted with the page before.
+
+    `left_out` are lists of several that the sync before could not read: what they hold of before `since` is not known.
+    """
 
     since: datetime
     total: int | None = None
+    left_out: tuple[str, ...] = ()
 
 
 FurtherCall: TypeAlias = Callable[..., Permit]
@@ -42,6 +47,8 @@ class PageQuery:
     not in the order of ids.
     Without `offset_api` the position is a caller's `offset`, or, with `after_id`, one that we chose
     (worker/records/cursor.py).
+
+    With `only_deletions` it is the list of archived records that is read, for ids and instants alone.
 
     `properties` are names, never `*`: None are those that the endpoint's address names, or HubSpot's few default ones.
     `left_out` are lists of several that HubSpot has refused before, by their kinds' names: they are not asked again.
@@ -60,6 +67,7 @@ class PageQuery:
     associations: tuple[str, ...] = ()
     history: tuple[str, ...] = ()
     archived: bool = False
+    only_deletions: bool = False
     left_out: frozenset[str] = frozenset()
     feed: FeedQuery | None = None
     api: CrmApi = CrmApi.LEGACY
@@ -73,7 +81,8 @@ class FetchedPage:
     """A page, the API that gave it (`legacy`, `dated`), and what HubSpot said about the account's limit.
 
     `properties` are those that were asked for; none means HubSpot's few standard ones, `*` all there are. `total` is
-    how many records a feed counts, where it does. `findings` are what else is known of it.
+    how many records a feed counts, where it does. `findings` are what else is known of it. A page of `deletions` has no
+    records.
     """
 
     page: Page
@@ -82,6 +91,7 @@ class FetchedPage:
     quota: Quota | None = None
     total: int | None = None
     findings: PageFindings = PLAIN_PAGE
+    deletions: DeletionPage | None = None
 
 
 class CrmSource(Protocol):

@@ -207,7 +207,13 @@ def _query(job: Job, cursor: Cursor, *, permit: Permit, further_call: FurtherCal
         associations=job.request.associations,
         history=job.request.history,
         archived=job.request.archived,
-        feed=FeedQuery(since=since, total=copying.feed_total) if copying is not None and since is not None else None,
+        only_deletions=job.reads_archive,
+        left_out=frozenset(job.totals.left_out),
+        feed=(
+            FeedQuery(since=since, total=copying.feed_total, left_out=copying.feed_left_out)
+            if copying is not None and since is not None
+            else None
+        ),
         api=job.api or CrmApi.LEGACY,
         longest_query=job.longest_query,
         permit=permit,

@@ -9,9 +9,10 @@ from pydantic import SecretStr
 
 from worker.errors import ExportError, MissingScopesError, StoreUnavailableError, WorkersLostError
 from worker.export.leased_job import LeasedJob
-from worker.jobs.copy_progress import FEED_TOO_OLD, CopyProgress
+from worker.jobs.copy_progress import CopyProgress
 from worker.jobs.status import JobKind
 from worker.jobs.sync import is_left_over
+from worker.records.crm_api import CrmApi
 
 _log = structlog.get_logger()
 
@@ -54,6 +55,9 @@ class Resumption:
         if leased.job.parent_id is not None and leased.job.progress.pages == 0 and self._lacks_scopes(token):
             return
         known = leased.job.copying
+        is_chosen = known is not None and not leased.job.is_complete
+        if is_chosen:
+            leased.choose_api()  # it decides how far back changes can be read
         if known is not None:
             leased.apply(self._tools.copy.resume(leased.job))
         if leased.was_begun_anew and leased.job.progress.pages == 0:
@@ -62,15 +66,16 @@ class Resumption:
             self._resume_retried()
         if known is not None and (because := self._why_all(known)) is not None:
             leased.leave_feed(because=because)
-        if not leased.job.is_complete:
+        if not (is_chosen or leased.job.is_complete):
             leased.choose_api()
 
     def _why_all(self, known: CopyProgress) -> str | None:
         """Return why the feed that was `known` to be read is left: maybe by one who died before the job said so."""
         copying = self._leased.job.copying
-        if copying is not None and copying.is_feed_too_old(at=self._leased.job.updated_at):
-            return FEED_TOO_OLD
-        return copying.full_because if copying is not None and known.reads_feed else None
+        if copying is None:
+            return None
+        too_old = copying.too_old_because(api=self._leased.job.api or CrmApi.LEGACY, at=self._leased.job.updated_at)
+        return too_old or (copying.full_because if known.reads_feed else None)
 
     def _lacks_scopes(self, token: SecretStr | None) -> bool:
         """Fail the part of a sync that its connection may not read, before HubSpot is asked for any of it.

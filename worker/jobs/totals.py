@@ -119,6 +119,10 @@ class ExportTotals:
         """Count one call by HubSpot's status; None: no answer came."""
         return replace(self, calls=_one_more(self.calls, status))
 
+    def after_archived(self, calls: Mapping[str, int]) -> Self:
+        """Count the calls of a page of archived records, by kind; they are none of the job's records."""
+        return replace(self, calls_by_kind=_added(self.calls_by_kind, calls))
+
     def after_retry(self, status: int | None) -> Self:
         """Count a call that is retried because of this status."""
         return replace(self, retries=_one_more(self.retries, status))
