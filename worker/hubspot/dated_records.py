@@ -3,108 +3,176 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 
+from worker.hubspot.dated_objects import DatedObject
+from worker.hubspot.field_values import EMPTY, flag, milliseconds, number, said, split_values, text
+from worker.hubspot.property_values import WriteValue, plain_value, sourced_value, write_properties
 from worker.records.object_type import DatedList, RecordShape
-from worker.records.plain_values import INT64, plain_flag, plain_integer, plain_text
 
-_EMPTY = (None, "")
-_DIGITS_ALWAYS_IN_64_BITS = 18
+_RECORD = "/record/"
 
 
-class DatedObject(msgspec.Struct, rename="camel", gc=False):
-    """An object whose fields may be anything; each is read by itself, so that an odd one costs nothing else."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Writing:
+    """What records are written with: the portal that they are of, and what of them was asked for.
 
-    id: Any = None
-    created_at: Any = None
-    updated_at: Any = None
-    properties: Any = None
-    archived: Any = None
-    url: Any = None
-    associations: Any = None
+    `names`, in small letters, are the properties that were asked for, None all that came; of those in `times` the values
+    are instants. `associations` are types that were asked for by name.
+    """
+
+    dated: DatedList
+    hub_id: int | None = None
+    names: frozenset[str] | None = None
+    times: frozenset[str] = field(default=frozenset())
+    associations: tuple[str, ...] = ()
 
 
-def _contact(item: DatedObject, _: DatedList) -> dict[str, Any]:
-    record_id = _number(item.id)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LegacyNeeds:
+    """What a legacy shape is written from, and what it lacks.
+
+    `properties` are asked for besides those that the caller wants. `unasked` are the properties that the legacy list
+    gives where none is asked for. `not_available` are the fields that the dated API has nowhere, `sourced` those that
+    it has for properties whose history is asked for.
+    """
+
+    properties: tuple[str, ...] = ()
+    unasked: tuple[str, ...] = ()
+    not_available: tuple[str, ...] = ()
+    sourced: tuple[str, ...] = ()
+
+
+_SOURCED = tuple(f"properties.*.{name}" for name in ("timestamp", "source", "sourceId", "versions"))
+
+LEGACY_NEEDS: Mapping[RecordShape, LegacyNeeds] = {
+    RecordShape.CONTACT: LegacyNeeds(
+        properties=("hs_all_contact_vids",),
+        unasked=("firstname", "lastname", "company", "lastmodifieddate"),
+        not_available=("form-submissions", "identity-profiles", "merge-audits", "profile-token"),
+    ),
+    RecordShape.COMPANY: LegacyNeeds(
+        properties=("hs_additional_domains", "hs_merged_object_ids"),
+        not_available=("stateChanges",),
+        sourced=_SOURCED,
+    ),
+    RecordShape.DEAL: LegacyNeeds(not_available=("imports", "stateChanges"), sourced=_SOURCED),
+    RecordShape.ENGAGEMENT: LegacyNeeds(),
+    RecordShape.OBJECT: LegacyNeeds(),
+}
+
+
+def _contact(item: DatedObject, writing: Writing) -> dict[str, Any]:
+    record_id = number(item.id)
+    vids = split_values(_property(item, "hs_all_contact_vids"))
+    merged = [each for each in vids if each != record_id] if isinstance(vids, list) else vids
     return {
-        **_said("addedAt", _milliseconds(item.created_at)),
-        **_said("vid", record_id),
-        **_said("canonical-vid", record_id),
+        **said("addedAt", milliseconds(item.created_at)),
+        **said("vid", record_id),
+        **said("canonical-vid", record_id),
+        "merged-vids": merged,
+        **said("portal-id", writing.hub_id),
         "is-contact": True,
-        **_said("profile-url", item.url),
-        "properties": _properties(item),
+        **said("profile-url", _profile_url(item.url)),
+        **({"isDeleted": True} if flag(item.archived) is True else {}),
+        "properties": _properties(item, writing, plain_value),
+        "form-submissions": [],
+        "identity-profiles": [],
+        "merge-audits": [],
+        **_further_associations(item, writing),
     }
 
 
-def _company(item: DatedObject, _: DatedList) -> dict[str, Any]:
+def _company(item: DatedObject, writing: Writing) -> dict[str, Any]:
+    domains = split_values(_property(item, "hs_additional_domains"), text)
+    merged = split_values(_property(item, "hs_merged_object_ids"))
     return {
-        **_said("companyId", _number(item.id)),
-        "isDeleted": _flag(item.archived),
-        "properties": _properties(item),
+        **said("portalId", writing.hub_id),
+        **said("companyId", number(item.id)),
+        "isDeleted": flag(item.archived),
+        "properties": _properties(item, writing, sourced_value),
+        "additionalDomains": _each_as("domain", domains),
+        "stateChanges": [],
+        "mergeAudits": _each_as("mergedCompanyId", merged),
+        **_further_associations(item, writing),
     }
 
 
-def _deal(item: DatedObject, dated: DatedList) -> dict[str, Any]:
+def _deal(item: DatedObject, writing: Writing) -> dict[str, Any]:
     return {
-        **_said("dealId", _number(item.id)),
-        "isDeleted": _flag(item.archived),
-        "associations": _associations(dated, item),
-        "properties": _properties(item),
+        **said("portalId", writing.hub_id),
+        **said("dealId", number(item.id)),
+        "isDeleted": flag(item.archived),
+        "associations": associations_of(item, writing),
+        "properties": _properties(item, writing, sourced_value),
+        "imports": [],
+        "stateChanges": [],
     }
 
 
-def _engagement(item: DatedObject, dated: DatedList) -> dict[str, Any]:
+def _engagement(item: DatedObject, writing: Writing) -> dict[str, Any]:
     is_odd = not isinstance(item.properties, dict | None)
     properties = item.properties if isinstance(item.properties, dict) else {}
     owner, stamp, preview = (properties.get(n) for n in ("hubspot_owner_id", "hs_timestamp", "hs_body_preview"))
     return {
         "engagement": {
-            **_said("id", _number(item.id)),
-            **_said("createdAt", _milliseconds(item.created_at)),
-            **_said("lastUpdated", _milliseconds(item.updated_at)),
+            **said("id", number(item.id)),
+            **said("portalId", writing.hub_id),
+            **said("createdAt", milliseconds(item.created_at)),
+            **said("lastUpdated", milliseconds(item.updated_at)),
             "type": "NOTE",
-            **_said("timestamp", _milliseconds(item.created_at if stamp in _EMPTY else stamp)),
-            **_said("ownerId", None if owner in _EMPTY else _number(owner)),
-            **_said("bodyPreview", _text(preview)),
+            **said("timestamp", milliseconds(item.created_at if stamp in EMPTY else stamp)),
+            **said("ownerId", None if owner in EMPTY else number(owner)),
+            **said("bodyPreview", text(preview)),
         },
-        "associations": _associations(dated, item),
-        "metadata": {"body": "" if (body := properties.get("hs_note_body")) is None else _text(body)},
+        "associations": associations_of(item, writing),
+        "metadata": {"body": "" if (body := properties.get("hs_note_body")) is None else text(body)},
         **({"properties": item.properties} if is_odd else {}),
     }
 
 
-RECORD_WRITERS: Mapping[RecordShape, Callable[[DatedObject, DatedList], dict[str, Any]]] = {
+RECORD_WRITERS: Mapping[RecordShape, Callable[[DatedObject, Writing], dict[str, Any]]] = {
     RecordShape.CONTACT: _contact,
     RecordShape.COMPANY: _company,
     RecordShape.DEAL: _deal,
     RecordShape.ENGAGEMENT: _engagement,
 }
+"""By shapes other than HubSpot's own, in which objects stay as they are."""
 
 
-def _said(name: str, value: Any) -> dict[str, Any]:  # noqa: ANN401 - whatever came
-    """Return a field with the value, or none where HubSpot did not send it."""
-    return {} if value is None else {name: value}
-
-
-def _properties(item: DatedObject) -> Any:  # noqa: ANN401 - whatever came
-    """Wrap each value as the legacy API does, which leaves properties without a value out, and knows texts alone."""
-    if not isinstance(item.properties, dict):
-        return {} if item.properties is None else item.properties
-    return {
-        name: {"value": value if type(value) is str else _text(value)}
-        for name, value in item.properties.items()
-        if value is not None
-    }
-
-
-def _associations(dated: DatedList, item: DatedObject) -> Any:  # noqa: ANN401 - whatever came
+def associations_of(item: DatedObject, writing: Writing) -> Any:  # noqa: ANN401 - whatever came
+    """Write associations under their legacy names, and those that have none there under HubSpot's."""
     given = {} if item.associations is None else item.associations
     if not isinstance(given, dict):
         return given
-    return {legacy: _associated(given.get(name)) for name, legacy in dated.associations.items()}
+    places = writing.dated.associations
+    known = {legacy: _associated(given.get(name)) for name, legacy in places.items()}
+    return {**known, **_without_a_place(given, writing)}
+
+
+def _further_associations(item: DatedObject, writing: Writing) -> dict[str, Any]:
+    """Write associations into a shape that knows none, where they were asked for."""
+    if not writing.associations:
+        return {}
+    return {"associations": associations_of(item, writing)}
+
+
+def _without_a_place(given: Mapping[str, Any], writing: Writing) -> dict[str, Any]:
+    """Write what is associated under the names of types; one that was asked for and has none is an empty list.
+
+    A type that was asked for by its number comes under its name. HubSpot calls line items `line items` here.
+    """
+    places = writing.dated.associations
+    found = {_type_name(name): _associated(value) for name, value in given.items() if name not in places}
+    asked = [name for name in writing.associations if name not in places and not name[:1].isdigit()]
+    return {**{name: [] for name in asked}, **found}
+
+
+def _type_name(name: str) -> str:
+    return name.replace(" ", "_")
 
 
 def _associated(given: Any) -> Any:  # noqa: ANN401 - whatever came
@@ -114,50 +182,34 @@ def _associated(given: Any) -> Any:  # noqa: ANN401 - whatever came
         return []
     if not isinstance(listed, list):
         return given
-    others = [_number(other.get("id", other) if isinstance(other, dict) else other) for other in listed]
+    others = [number(other.get("id", other) if isinstance(other, dict) else other) for other in listed]
     return list({other if type(other) is int else msgspec.json.encode(other): other for other in others}.values())
 
 
-def integer_of(value: Any) -> int | None:  # noqa: ANN401 - whatever came
-    if type(value) is str and value.isdecimal() and value.isascii() and len(value) <= _DIGITS_ALWAYS_IN_64_BITS:
-        return int(value)
-    if type(value) is int:
-        return value if value in INT64 else None
-    return plain_integer(msgspec.json.encode(value)) if isinstance(value, str | msgspec.Raw) else None
+def _properties(item: DatedObject, writing: Writing, write: WriteValue) -> Any:  # noqa: ANN401 - whatever came
+    if not isinstance(item.properties, dict | None):
+        return item.properties
+    history = item.properties_with_history
+    return write_properties(
+        item.properties or {},
+        history if isinstance(history, dict) else {},
+        names=writing.names,
+        times=writing.times,
+        write=write,
+    )
 
 
-def _number(value: Any) -> Any:  # noqa: ANN401 - whatever came
-    number = integer_of(value)
-    return value if number is None else number
+def _property(item: DatedObject, name: str) -> Any:  # noqa: ANN401 - whatever came
+    return item.properties.get(name) if isinstance(item.properties, dict) else None
 
 
-def _flag(value: Any) -> Any:  # noqa: ANN401 - whatever came
-    if value is None or value is False:
-        return False
-    flag = plain_flag(msgspec.json.encode(value))
-    return value if flag is None else flag
+def _each_as(name: str, values: Any) -> Any:  # noqa: ANN401 - whatever came
+    return [{name: each} for each in values] if isinstance(values, list) else values
 
 
-def _text(value: Any) -> Any:  # noqa: ANN401 - whatever came
-    if value is None or isinstance(value, str | list | dict):
-        return value
-    text = plain_text(msgspec.json.encode(value))
-    return value if text is None else msgspec.Raw(text)
-
-
-def _milliseconds(value: Any) -> Any:  # noqa: ANN401 - whatever came
-    """Read an instant, in ISO 8601 or in milliseconds since 1970; without a time zone it is one in UTC."""
-    number = integer_of(value)
-    if number is not None:
-        return number
-    if not isinstance(value, str):
-        return value
-    try:
-        instant = datetime.fromisoformat(value)
-        return round((instant if instant.tzinfo is not None else instant.replace(tzinfo=UTC)).timestamp() * 1000)
-    except (ValueError, OverflowError):  # the second for the first and the last day there are
-        return value
-
-
-def as_written(number: str) -> msgspec.Raw:
-    return msgspec.Raw(number.encode())
+def _profile_url(url: Any) -> Any:  # noqa: ANN401 - whatever came
+    """Write the address of a contact as the legacy list has it: `.../record/0-1/501` is `.../contact/501` there."""
+    if not isinstance(url, str) or _RECORD not in url:
+        return url
+    account, _, record = url.partition(_RECORD)
+    return f"{account}/contact/{record.rpartition('/')[2]}"

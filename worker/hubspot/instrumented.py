@@ -18,7 +18,6 @@ from worker.telemetry.tracing import Span, Traces
 
 _log = structlog.get_logger()
 
-_OK = 200
 _NO_ANSWER = "none"
 
 
@@ -50,7 +49,7 @@ class WatchedCalls:
             except HubSpotError as error:
                 self._note(call, span, error.status, error.correlation_id, began_at=began_at)
                 raise
-            self._note(call, span, _OK, answer.correlation_id, began_at=began_at)
+            self._note(call, span, answer.status, answer.correlation_id, began_at=began_at)
             return answer
 
     def _note(self, call: Call, span: Span, status: int | None, correlation_id: str | None, *, began_at: float) -> None:

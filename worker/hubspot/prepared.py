@@ -23,10 +23,15 @@ class RequestPreparer:
     def __init__(self) -> None:
         self._addresses: dict[str, str] = {}
 
-    def get(self, url: str, params: Sequence[tuple[str, str]], *, token: SecretStr) -> PreparedRequest:
-        """Return a GET with `params` behind those of `url`. Raises a RequestException where `url` is no address."""
+    def get(
+        self, url: str, params: Sequence[tuple[str, str]], *, token: SecretStr, keeps_commas: bool = False
+    ) -> PreparedRequest:
+        """Return a GET with `params` behind those of `url`. Raises a RequestException where `url` is no address.
+
+        `keeps_commas`: names stand between commas, which HubSpot counts as one character, and `%2C` as three.
+        """
         request = _request("GET", token=token)
-        request.url = self._with_query(self._address(url), urlencode(params))
+        request.url = self._with_query(self._address(url), urlencode(params, safe="," if keeps_commas else ""))
         return request
 
     def other(

@@ -1,4 +1,4 @@
-"""Pages that take several calls: HubSpot refuses addresses of more than some 16,000 characters, with 414.
+"""Pages of legacy lists that take several calls: HubSpot refuses addresses of more than some 16,000 characters, with 414.
 
 The names of properties are divided among several calls from one offset, and the records of their answers are joined by
 id. Whatever else is asked for goes with each of them.
@@ -6,7 +6,7 @@ id. Whatever else is asked for goes with each of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeAlias
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
@@ -15,15 +15,17 @@ from pydantic import SecretStr
 
 from worker.errors import AddressTooLongError, FatalHubSpotError, HubSpotError, RetryableHubSpotError
 from worker.export.interfaces import PageQuery
-from worker.hubspot.transport import Answer, Api, Transport
+from worker.hubspot.page_calls import PageCalls
+from worker.hubspot.transport import Answer, Transport
 from worker.records.envelope import PageUnreadableError
+from worker.records.findings import CallKind
 from worker.records.page import Page, read_page, record_ids, split_records
 from worker.records.registry import OBJECT_TYPES
 
 LONGEST_QUERY = 14_000
 """Characters of a query that HubSpot is sure to take, as they are sent."""
 
-_TOO_LONG = 414
+TOO_LONG = 414
 _MOST_READS = 3  # of a page whose records differ from call to call
 _HISTORY = "propertiesWithHistory"
 _NAMING = frozenset({"property", "properties", _HISTORY})
@@ -37,77 +39,54 @@ _Fields: TypeAlias = dict[str, msgspec.Raw]
 _decode_fields = msgspec.json.Decoder(_Fields).decode
 
 
-def _as_they_are(pairs: Pairs) -> Pairs:
-    return pairs
-
-
 class SplitCalls:
-    """GETs pages of one API: with one call where the address may be as long as it is, else with several.
+    """GETs pages: with one call where the address may be as long as it is, else with several."""
 
-    The first call has the permit of the query, each further one asks its `further_call` for another. `written` gives
-    parameters with a name each as they are sent.
-    """
-
-    def __init__(
-        self, transport: Transport, *, api: Api = "legacy", written: Callable[[Pairs], Pairs] = _as_they_are
-    ) -> None:
+    def __init__(self, transport: Transport) -> None:
         self._transport = transport
-        self._api: Api = api
-        self._written = written
 
-    def get(self, url: str, pairs: Pairs, query: PageQuery, token: SecretStr, *, list_key: str) -> Answer:
+    def get(
+        self, url: str, pairs: Pairs, query: PageQuery, token: SecretStr, *, calls: PageCalls, list_key: str
+    ) -> Answer:
         """GET a page, whose list of records is called `list_key`.
 
-        Raises a HubSpotError, AddressTooLongError where shorter addresses may work; and what `further_call` raises.
+        Raises a HubSpotError, AddressTooLongError where shorter addresses may work; and what the permit of a further
+        call raises.
         """
         address = urlsplit(url)
         asked = [*parse_qsl(address.query, keep_blank_values=True), *pairs]
-        longest = query.longest_query or LONGEST_QUERY
-        is_short = _length(self._written(asked)) <= longest
-        parts = [asked] if is_short else split_query(asked, longest=longest)
+        parts = split_query(asked, longest=query.longest_query or LONGEST_QUERY)
         try:
             if len(parts) == 1:
-                return self._transport.get(url, self._written(pairs), token, api=self._api, permit=query.permit)
-            return self._get_parts(urlunsplit(address._replace(query="")), parts, query, token, list_key=list_key)
+                return self._get(url, pairs, calls, token)
+            bare = urlunsplit(address._replace(query=""))
+            return self._get_parts(bare, parts, query, token, calls=calls, list_key=list_key)
         except FatalHubSpotError as error:
-            raise self._shorter(error, parts) from error
+            raise _shorter(error, parts) from error
 
-    def _get_parts(
-        self, url: str, parts: Sequence[Pairs], query: PageQuery, token: SecretStr, *, list_key: str
+    def _get(self, url: str, pairs: Pairs, calls: PageCalls, token: SecretStr) -> Answer:
+        permit = calls.permit(CallKind.LIST)
+        return self._transport.get(url, pairs, token, api="legacy", permit=permit)
+
+    def _get_parts(  # noqa: PLR0913 - what a call consists of
+        self,
+        url: str,
+        parts: Sequence[Pairs],
+        query: PageQuery,
+        token: SecretStr,
+        *,
+        calls: PageCalls,
+        list_key: str,
     ) -> Answer:
-        def get(pairs: Pairs, *, is_first: bool) -> Answer:
-            further = None if is_first or query.further_call is None else query.further_call()
-            permit = query.permit if further is None else further
-            return self._transport.get(url, self._written(pairs), token, api=self._api, permit=permit)
-
-        for read in range(_MOST_READS):
-            answers = [get(pairs, is_first=read + number == 0) for number, pairs in enumerate(parts)]
+        for _ in range(_MOST_READS):
+            answers = [self._get(url, pairs, calls, token) for pairs in parts]
             pages = [_page(answer, query.export_type, token, list_key=list_key) for answer in answers]
             records = [split_records(query.export_type, page.body, list_key=list_key) for page in pages]
-            if len({self._ids(each, query.export_type) for each in records}) == 1:
+            if len({tuple(_ids(each, query.export_type)) for each in records}) == 1:
                 body = _with_records(pages[0].body, list_key, _merged_by_place(records))
                 mends = tuple(mend for page in pages for mend in page.mends)
                 return Answer(body, answers[-1].quota, answers[0].correlation_id, mends)
         raise RetryableHubSpotError(_CHANGED, status=200)
-
-    def _shorter(self, error: FatalHubSpotError, parts: Sequence[Pairs]) -> HubSpotError:
-        """Turn a 414 into AddressTooLongError, as long as there is more than one name in one of the addresses."""
-        most_names = max(sum(name in _NAMING for name, _ in part) for part in parts)
-        if error.status != _TOO_LONG or most_names <= 1:
-            return error
-        return AddressTooLongError(
-            error.message,
-            status=error.status,
-            body=error.body,
-            correlation_id=error.correlation_id,
-            retry_after_s=0.0,
-            quota=error.quota,
-            details=error.details,
-            longest_query=max(_length(self._written(part)) for part in parts) // 2,
-        )
-
-    def _ids(self, records: Sequence[bytes], export_type: str) -> tuple[object, ...]:
-        return tuple(_dated_ids(records) if self._api == "dated" else _ids(records, export_type))
 
 
 def split_query(asked: Sequence[tuple[str, str]], *, longest: int) -> list[Pairs]:
@@ -134,6 +113,28 @@ def split_query(asked: Sequence[tuple[str, str]], *, longest: int) -> list[Pairs
     return [[*others, *part] for part in parts] or [list(asked)]
 
 
+def _shorter(error: FatalHubSpotError, parts: Sequence[Pairs]) -> HubSpotError:
+    """Turn a 414 into AddressTooLongError, as long as there is more than one name in one of the addresses."""
+    most_names = max(sum(name in _NAMING for name, _ in part) for part in parts)
+    if error.status != TOO_LONG or most_names <= 1:
+        return error
+    return too_long(error, longest_query=max(map(_length, parts)) // 2)
+
+
+def too_long(error: FatalHubSpotError, *, longest_query: int) -> AddressTooLongError:
+    """Say how long an address may be; all that HubSpot said of the longer one stays."""
+    return AddressTooLongError(
+        error.message,
+        status=error.status,
+        body=error.body,
+        correlation_id=error.correlation_id,
+        retry_after_s=0.0,
+        quota=error.quota,
+        details=error.details,
+        longest_query=longest_query,
+    )
+
+
 def _length(pairs: Iterable[tuple[str, str]]) -> int:
     return len(urlencode(list(pairs)))
 
@@ -149,15 +150,6 @@ def _ids(records: Sequence[bytes], export_type: str) -> list[int | None]:
     return record_ids(
         export_type, b'{"%b":[%b]}' % (OBJECT_TYPES[export_type].page.list_key.encode(), b",".join(records))
     )
-
-
-def _dated_ids(records: Sequence[bytes]) -> Iterator[bytes]:
-    """Return the ids as they are written; of what is no object all of it."""
-    for record in records:
-        try:
-            yield bytes(_decode_fields(record).get("id", b""))
-        except msgspec.ValidationError:
-            yield record
 
 
 def _merged_by_place(parts: Sequence[Sequence[bytes]]) -> list[bytes]:

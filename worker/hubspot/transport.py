@@ -46,6 +46,7 @@ _SMALL_BYTES = 32 * 1024 * 1024  # what an answer may have however many others t
 _PIECE = 256 * 1024
 _CUT = urllib3.exceptions.ProtocolError  # an answer that ends before it is whole
 _OK = 200
+_MULTI_STATUS = 207
 
 
 Api: TypeAlias = Literal["legacy", "dated", "oauth"]
@@ -56,7 +57,8 @@ class Call:
     """A call that is to be made; of an address, a form and headers that may hold a secret nothing is shown.
 
     No text of an error that comes of it holds one of `secrets`. One that `may_be_cut` is not waited for any more when
-    the worker stops: nothing is lost with its answer. It leaves with its `permit` or not at all.
+    the worker stops: nothing is lost with its answer. It leaves with its `permit` or not at all. A batch `may_be_partial`:
+    HubSpot answers 207 where some of it failed, and says of which.
     """
 
     api: Api
@@ -68,12 +70,13 @@ class Call:
     token: SecretStr | None = field(default=None, repr=False)
     secrets: Sequence[SecretStr]
     may_be_cut: bool = True
+    may_be_partial: bool = False
     permit: Permit = field(default=FREE_PERMIT, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A body that came with status 200, what its headers say about the account's limit, and what support asks for.
+    """A body that came with success, what its headers say about the account's limit, and what support asks for.
 
     `mends` is what was mended already of a body that was put together from several.
     """
@@ -82,6 +85,7 @@ class Answer:
     quota: Quota | None
     correlation_id: str | None = None
     mends: tuple[Mend, ...] = ()
+    status: int = _OK
 
     def unusable(self, reason: str, *, secrets: Sequence[SecretStr]) -> HubSpotError:
         """Make the error that it is: HubSpot's own where it is one in words, else one that says the `reason`."""
@@ -131,9 +135,29 @@ class Transport:
         secrets = [token, SecretStr(quoted)]
         return self._send(Call(api="oauth", method="GET", url=f"{url}/{quoted}", secrets=secrets)).body
 
-    def post_json(self, url: str, body: Mapping[str, object], access_token: SecretStr, *, api: Api) -> Answer:
-        """POST JSON. Raises a HubSpotError."""
-        return self._send(Call(api=api, method="POST", url=url, json=body, token=access_token, secrets=[access_token]))
+    def post_json(  # noqa: PLR0913 - what a call consists of
+        self,
+        url: str,
+        body: Mapping[str, object],
+        access_token: SecretStr,
+        *,
+        api: Api,
+        permit: Permit = FREE_PERMIT,
+        is_batch: bool = False,
+    ) -> Answer:
+        """POST JSON; a batch may succeed in part. Raises a HubSpotError, PermitExpiredError."""
+        return self._send(
+            Call(
+                api=api,
+                method="POST",
+                url=url,
+                json=body,
+                token=access_token,
+                secrets=[access_token],
+                may_be_partial=is_batch,
+                permit=permit,
+            )
+        )
 
     def post_form(self, url: str, form: list[tuple[str, str]], secrets: Sequence[SecretStr]) -> bytes:
         """POST a form to the token endpoint. Raises a HubSpotError, none of whose texts holds one of `secrets`."""
@@ -183,7 +207,7 @@ class Sessions:
                 "The request to HubSpot cannot be sent: a header or the address is not valid"
             ) from None
         took_s = time.monotonic() - began_at
-        if response.status_code != _OK:
+        if response.status_code != _OK and not (call.may_be_partial and response.status_code == _MULTI_STATUS):
             raise error_of(
                 response.status_code,
                 response.headers,
@@ -193,7 +217,8 @@ class Sessions:
                 clock=self._clock,
             )
         correlation_id = correlation_id_of(response.headers, call.secrets)
-        return Answer(content, quota_of(response.headers, took_s=took_s), correlation_id)
+        quota = quota_of(response.headers, took_s=took_s)
+        return Answer(content, quota, correlation_id, status=response.status_code)
 
     def _read(self, response: requests.Response) -> bytes:
         """Read a body to its end. Raises AnswerTooLargeError; its time is the adapter's matter."""
@@ -225,7 +250,7 @@ class Sessions:
 
     def _prepared(self, call: Call) -> requests.PreparedRequest:
         if call.method == "GET" and call.token is not None:
-            return self._requests.get(call.url, call.params, token=call.token)
+            return self._requests.get(call.url, call.params, token=call.token, keeps_commas=call.api == "dated")
         return self._requests.other(call.method, call.url, form=call.form, json=call.json, token=call.token)
 
 
