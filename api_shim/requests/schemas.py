@@ -6,11 +6,22 @@ import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from worker.current_copy.record import Shown
 from worker.jobs.copy_progress import SyncMode
+from worker.jobs.intervals import INTERVAL, valid_interval
 from worker.jobs.status import JobKind, JobStatus
 from worker.records.types import DOCUMENTED_TYPES, ExportType
 from worker.schedules.schedule import Overlap
@@ -146,7 +157,11 @@ _TYPES_SCHEMA = {
     "default": list(DOCUMENTED_TYPES),
 }
 SyncTypes = Annotated[tuple[ExportType, ...], BeforeValidator(_sync_types), WithJsonSchema(_TYPES_SCHEMA)]
+
+
 DryRun = Annotated[bool, Field(strict=True)]
+_INTERVAL_SCHEMA = {"anyOf": [{"type": "string", "pattern": f"^{INTERVAL}$"}, {"type": "null"}], "default": None}
+Interval = Annotated[str | None, AfterValidator(valid_interval), WithJsonSchema(_INTERVAL_SCHEMA)]
 Label = Annotated[str | None, StringConstraints(max_length=200)]
 
 
@@ -172,9 +187,17 @@ class ScheduleBody(BaseModel):
     timezone: Annotated[str, StringConstraints(max_length=100)]
     types: SyncTypes = tuple(DOCUMENTED_TYPES)
     mode: SyncMode = SyncMode.FULL
+    full_every: Interval = None
     enabled: Annotated[bool, Field(strict=True)] = True
     overlap: Overlap = Overlap.SKIP
     webhook: WebhookBody | None = None
+
+    @field_validator("full_every")
+    @classmethod
+    def _full_runs_among_others(cls, text: str | None, info: ValidationInfo) -> str | None:
+        if text is not None and info.data.get("mode") is SyncMode.FULL:
+            raise ValueError("is for the mode incremental: in the mode full every run is full")
+        return text
 
 
 class ExportBody(BaseModel):

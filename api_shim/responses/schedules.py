@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from api_shim.services.schedules import Standing
 from worker.jobs.copy_progress import SyncMode
 from worker.records.types import ExportType
 from worker.schedules.schedule import Overlap
+
+
+def _is_empty(value: object) -> bool:
+    return not value
 
 
 class ScheduleWebhookView(BaseModel):
@@ -27,6 +31,7 @@ class ScheduleView(BaseModel):
     timezone: str
     types: list[ExportType]
     mode: SyncMode
+    full_every: Annotated[str | None, Field(exclude_if=_is_empty)] = None
     enabled: bool
     overlap: Overlap
     webhook: ScheduleWebhookView | None
@@ -39,6 +44,7 @@ class ScheduleView(BaseModel):
     skipped_runs: int
     missed_runs: int
     stopped_reason: str | None
+    warnings: Annotated[list[str], Field(exclude_if=_is_empty)] = []
     created_at: datetime
     updated_at: datetime
 
@@ -59,6 +65,7 @@ class ScheduleAnswer(BaseModel):
             timezone=schedule.timetable.timezone,
             types=list(schedule.types),
             mode=schedule.mode,
+            full_every=schedule.full_every,
             enabled=schedule.is_enabled,
             overlap=schedule.overlap,
             webhook=ScheduleWebhookView(url=schedule.webhook.url) if schedule.webhook is not None else None,
@@ -71,6 +78,7 @@ class ScheduleAnswer(BaseModel):
             skipped_runs=schedule.skipped_runs,
             missed_runs=schedule.missed_runs,
             stopped_reason=standing.stopped_reason,
+            warnings=list(standing.warnings),
             created_at=schedule.created_at,
             updated_at=schedule.updated_at,
         )

@@ -17,3 +17,10 @@ def interval(text: str) -> timedelta:
     if _matches(text) is None:
         raise ValueError("must be a number of hours, days or weeks, such as 12h, 7d or 2w")
     return int(text[:-1]) * _UNITS[text[-1]]
+
+
+def valid_interval(text: str | None) -> str | None:
+    """Return an interval as it is written, or none. Raises ValueError, TypeError."""
+    if text is not None:
+        interval(text)
+    return text

@@ -161,7 +161,11 @@ def _sync(turn: Turn, *, at: datetime) -> Job | None:
         return None
     schedule = turn.schedule
     request = SyncRequest(
-        types=schedule.types, mode=schedule.mode, schedule_id=schedule.schedule_id, scheduled_for=turn.run_for
+        types=schedule.types,
+        mode=schedule.mode,
+        full_every=schedule.full_every,
+        schedule_id=schedule.schedule_id,
+        scheduled_for=turn.run_for,
     )
     return new_sync(
         schedule.run_id(turn.run_for),

@@ -13,6 +13,7 @@ from pymongo.errors import DuplicateKeyError
 
 from worker.errors import SpoiledScheduleError
 from worker.jobs.copy_progress import SyncMode
+from worker.jobs.intervals import valid_interval
 from worker.jobs.mongo.documents import webhook_from_document, webhook_to_document
 from worker.mongo.database import Document, MongoDatabase, from_now, translated_errors
 from worker.mongo.spoiled import SpoiledDocuments
@@ -34,7 +35,18 @@ _KINDS: Mapping[str, type | UnionType] = {
     **dict.fromkeys(("jitter_s", "skipped_runs", "missed_runs"), int | float),
     **dict.fromkeys(("next_run_at", "queued_for", "last_run_at"), datetime | None),
 }
-_SETTINGS = ("cron", "timezone", "types", "mode", "enabled", "overlap", "webhook", "jitter_s", "updated_at")
+_SETTINGS = (
+    "cron",
+    "timezone",
+    "types",
+    "mode",
+    "full_every",
+    "enabled",
+    "overlap",
+    "webhook",
+    "jitter_s",
+    "updated_at",
+)
 _RUNS = ("queued_for", "last_run_at", "last_job_id", "skipped_runs", "missed_runs")
 
 
@@ -192,6 +204,7 @@ def _to_document(schedule: Schedule) -> Document:
         "timezone": schedule.timetable.timezone,
         "types": list(schedule.types),
         "mode": schedule.mode.value,
+        "full_every": schedule.full_every,
         "enabled": schedule.is_enabled,
         "overlap": schedule.overlap.value,
         "webhook": webhook_to_document(schedule.webhook) if schedule.webhook is not None else None,
@@ -219,6 +232,7 @@ def _from_document(document: Document) -> Schedule:
         timetable=Timetable(cron=document["cron"], timezone=document["timezone"]),
         types=tuple(map(ExportType, document["types"])),
         mode=SyncMode(document.get("mode", SyncMode.FULL)),
+        full_every=valid_interval(document.get("full_every")),
         is_enabled=document["enabled"],
         overlap=Overlap(document["overlap"]),
         webhook=webhook_from_document(webhook) if webhook is not None else None,

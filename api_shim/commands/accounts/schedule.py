@@ -27,6 +27,11 @@ def show(api: ExportApi, /) -> None:
 @types_option
 @mode_option
 @click.option(
+    "--full-every",
+    metavar="INTERVAL",
+    help="With the mode incremental: read all records where no sync has for so long, as 12h, 7d or 2w.",
+)
+@click.option(
     "--overlap",
     type=click.Choice(["skip", "queue"]),
     help="What to do with a run while the previous sync is still running.  [default: skip]",
@@ -42,6 +47,7 @@ def set_schedule(  # noqa: PLR0913 - a command takes what a command line can say
     timezone: str,
     types: list[str] | None,
     mode: str | None,
+    full_every: str | None,
     overlap: str | None,
     webhook: dict[str, str] | None,
     off: bool,
@@ -50,7 +56,15 @@ def set_schedule(  # noqa: PLR0913 - a command takes what a command line can say
 
     It replaces the previous schedule.
     """
-    wanted = {"cron": cron, "timezone": timezone, "types": types, "mode": mode, "overlap": overlap, "webhook": webhook}
+    wanted = {
+        "cron": cron,
+        "timezone": timezone,
+        "types": types,
+        "mode": mode,
+        "full_every": full_every,
+        "overlap": overlap,
+        "webhook": webhook,
+    }
     body: dict[str, object] = {name: value for name, value in wanted.items() if value is not None}
     write_answer(api.set_schedule({**body, "enabled": not off}))
 
