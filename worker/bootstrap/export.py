@@ -21,7 +21,6 @@ from worker.export.interfaces import CrmSource
 from worker.export.leases import LeaseKeeper
 from worker.export.runner import Exporter
 from worker.hubspot.client import CrmClient, DatedClient, LegacyClient
-from worker.hubspot.dated_format import MOST_RECORDS
 from worker.hubspot.endpoints import legacy_endpoints
 from worker.hubspot.record_count import SearchTotals
 from worker.hubspot.transport import CONNECT_S, Transport
@@ -33,7 +32,7 @@ from worker.messaging.publish import DelayedPublisher
 from worker.rate_limit.blocks import CALLS, SEARCHES
 from worker.rate_limit.limiter import NoRateLimit, RedisRateLimiter
 from worker.rate_limit.search_limiter import SEARCH_RATE, SearchLimiter
-from worker.records.registry import OBJECT_TYPES
+from worker.records.registry import MOST_RECORDS, OBJECT_TYPES
 from worker.schedules.mongo import MongoScheduleStore
 from worker.settings import WorkerSettings
 
@@ -95,9 +94,9 @@ def longest_slice_s(settings: WorkerSettings) -> float:
 
 
 def _source(settings: WorkerSettings, transport: Transport) -> CrmSource:
-    endpoints = legacy_endpoints(settings)
-    legacy = LegacyClient(transport=transport, endpoints=endpoints)
-    dated = DatedClient(transport=transport, objects_url=settings.hubspot_objects_endpoint, legacy=endpoints)
+    endpoints, objects_url = legacy_endpoints(settings), settings.hubspot_objects_endpoint
+    legacy = LegacyClient(transport=transport, endpoints=endpoints, objects_url=objects_url)
+    dated = DatedClient(transport=transport, objects_url=objects_url, legacy=endpoints)
     return CrmClient(legacy=legacy, dated=dated)
 
 

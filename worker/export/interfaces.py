@@ -51,6 +51,8 @@ class PageQuery:
     With `only_deletions` it is the list of archived records that is read, for ids and instants alone.
 
     `properties` are names, never `*`: None are those that the endpoint's address names, or HubSpot's few default ones.
+    `selects_all`: they are all that HubSpot defines. The values of `time_properties` are instants or days. `hub_id` is
+    the portal that the token opens, where that is known.
     `left_out` are lists of several that HubSpot has refused before, by their kinds' names: they are not asked again.
 
     The page may take several calls where its address would be longer than HubSpot takes, or than `longest_query`, in
@@ -64,6 +66,9 @@ class PageQuery:
     after_id: int | None = None
     params: tuple[tuple[str, str], ...] = ()
     properties: tuple[str, ...] | None = None
+    selects_all: bool = False
+    time_properties: frozenset[str] = frozenset()
+    hub_id: int | None = None
     associations: tuple[str, ...] = ()
     history: tuple[str, ...] = ()
     archived: bool = False

@@ -155,7 +155,7 @@ class PageFetcher:
 
     def _fetch(self, attempt: Attempt, job: Job, token: SecretStr, booking: Booking) -> Attempt:
         further = FurtherCalls(partial(self._further_call, job), tools=self._tools, low_priority=booking.low_priority)
-        query = _query(job, attempt.cursor, permit=booking.reservation.permit, further_call=further.wait)
+        query = _query(job, attempt, permit=booking.reservation.permit, further_call=further.wait)
         asked_at = self._tools.monotonic()
         try:
             fetched = self._tools.source.fetch_page(query, token)
@@ -193,8 +193,8 @@ class PageFetcher:
         return 0.0, reservation.permit
 
 
-def _query(job: Job, cursor: Cursor, *, permit: Permit, further_call: FurtherCall) -> PageQuery:
-    copying = job.copying
+def _query(job: Job, attempt: Attempt, *, permit: Permit, further_call: FurtherCall) -> PageQuery:
+    cursor, copying = attempt.cursor, job.copying
     since = copying.feed_since if copying is not None else None
     return PageQuery(
         export_type=job.records_type,
@@ -204,6 +204,8 @@ def _query(job: Job, cursor: Cursor, *, permit: Permit, further_call: FurtherCal
         after_id=cursor.after_id,
         params=job.request.params,
         properties=job.selection.properties if job.selection is not None else None,
+        selects_all=job.selection is not None and job.selection.is_all,
+        hub_id=attempt.hub_id,
         associations=job.request.associations,
         history=job.request.history,
         archived=job.request.archived,

@@ -1,8 +1,8 @@
 """Records by their ids: `POST {list}/batch/read`, at most 100 a call, 50 where history is asked for.
 
-Published: `{"inputs": [{"id"}], "properties": [], "propertiesWithHistory": []}` -> `{"status", "results", "errors"}` with
-status 200, or 207 where some are not there; whether archived ones are meant is a parameter of the address. Results come
-in any order.
+Published: `{"inputs": [{"id"}], "properties": [], "propertiesWithHistory": []}` -> `{"status", "results", "errors"}`
+with status 200, or 207 where some are not there; whether archived ones are meant is a parameter of the address. Results
+come in any order.
 """
 
 from __future__ import annotations

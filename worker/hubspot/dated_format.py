@@ -1,160 +1,134 @@
-"""The dated API's questions and objects <-> the documented shape, so that a client need not know which API was asked.
+"""The dated API's questions and pages <-> the shape of a type, so that a client need not know which API was asked.
 
-Ids are shared by both APIs. What the dated API does not have (identity profiles, form submissions, merge audits, the
-time of each property value) is left out, not invented; property values stay as they come, dates in ISO 8601. A value
-that has no place in the documented shape, as an owner that is no number, stands there as it came.
+Ids are shared by both APIs. What the dated API does not have (identity profiles, form submissions, the imports of
+deals) is not invented, and told; documented lists are empty then. A value that has no place in the documented shape, as
+an owner that is no number, stands there as it came. Types that only the dated API has keep its bodies.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import msgspec
 
-from worker.hubspot.dated_records import RECORD_WRITERS, DatedObject, as_written, integer_of
+from worker.hubspot.dated_lists import DatedListPage
+from worker.hubspot.dated_objects import DatedObject, read_list
+from worker.hubspot.dated_query import DatedQuery
+from worker.hubspot.dated_records import LEGACY_NEEDS, RECORD_WRITERS, Writing
+from worker.hubspot.list_question import ListQuestion
 from worker.records.envelope import PageUnreadableError
-from worker.records.mending import Mended, NotJsonError, decoded
+from worker.records.object_type import ObjectType, RecordShape
 from worker.records.page import Page, mends_by_place, read_page
-from worker.records.plain_values import plain_integer
-from worker.records.registry import OBJECT_TYPES
+from worker.records.registry import MOST_RECORDS, OBJECT_TYPES
 from worker.records.types import Offset
 
-MOST_RECORDS = 100
-_NO_PAGE = "HubSpot's answer is not the list of objects it should be"
-
-_PROPERTIES = "properties"
-PROPERTY_PARAMETERS = frozenset({"property", "properties"})  # contacts spell it in the singular
-
-Pairs = list[tuple[str, str]]
+_TOO_DEEP = "HubSpot's answer is nested too deeply"
 
 
-class _Next(msgspec.Struct):
-    after: msgspec.Raw
+def to_dated_query(
+    export_type: str,
+    question: ListQuestion,
+    *,
+    count: int,
+    after: Offset | None = None,
+    longest_query: int | None = None,
+) -> DatedQuery:
+    """Put a question to the dated API: with what the type's shape is written from."""
+    known = OBJECT_TYPES[export_type]
+    dated, needs = known.dated, LEGACY_NEEDS[known.dated.shape]
+    associates = dated.associates if question.associates is None else question.associates
+    names = (*question.names, *question.history) if question.names else ()
+    always = (*dated.properties, *needs.properties)
+    return DatedQuery(
+        path=dated.path,
+        count=count if known.page.is_paging else min(count, MOST_RECORDS),
+        after=after,
+        properties=_distinct((*always, *(names or (needs.unasked if always else ())))),
+        history=_distinct((*question.history, *(names if question.is_history_of_all else ()))),
+        associations=_distinct((*(dated.associations if associates else ()), *question.associations)),
+        archived=question.archived,
+        passed=tuple(question.others),
+        longest_query=longest_query,
+    )
 
 
-class _Paging(msgspec.Struct):
-    next: _Next | None = None
-
-
-class _Body(msgspec.Struct):
-    results: list[DatedObject] | None
-    paging: _Paging | None = None
-
-
-class _OddBody(msgspec.Struct):
-    results: list[msgspec.Raw] | None
-    paging: _Paging | None = None
-
-
-_decode_body = msgspec.json.Decoder(_Body, float_hook=as_written).decode
-_decode_odd_body = msgspec.json.Decoder(_OddBody).decode
-_decode_text = msgspec.json.Decoder(str).decode
-_decode_object = msgspec.json.Decoder(DatedObject, float_hook=as_written).decode
-
-
-def to_parameters(export_type: str, *, count: int, after: Offset | None, legacy: Iterable[tuple[str, str]]) -> Pairs:
-    """Translate the legacy API's parameters to the dated API's; those that it does not know are passed on unchanged."""
+def writing_of(
+    export_type: str, question: ListQuestion, *, hub_id: int | None, times: frozenset[str] = frozenset()
+) -> Writing:
+    """Return what records are written with, for a question that the list was asked."""
     dated = OBJECT_TYPES[export_type].dated
-    names, associates = dict.fromkeys(dated.properties), dated.associates
-    others: Pairs = []
-    for name, value in legacy:
-        if name in PROPERTY_PARAMETERS:
-            names.update(dict.fromkeys(value.split(",")))
-        elif name == "includeAssociations":
-            associates = value == "true"
-        else:
-            others.append((name, value))
-    return [
-        ("limit", str(min(count, MOST_RECORDS))),
-        *([] if after is None else [("after", str(after))]),
-        *([("properties", ",".join(names))] if names else []),
-        *([("associations", ",".join(dated.associations))] if associates else []),
-        *others,
-    ]
+    named = question.names or LEGACY_NEEDS[dated.shape].unasked
+    names = None if question.is_all else frozenset(each.lower() for each in (*named, *question.history))
+    return Writing(dated=dated, hub_id=hub_id, names=names, times=times, associations=question.associations)
 
 
-def with_a_name_each(pairs: Pairs) -> Pairs:
-    """Name each property in a parameter of its own, so that they can be shared out over several calls."""
-    return [(name, each) for name, value in pairs for each in (value.split(",") if name == _PROPERTIES else [value])]
+def not_available(export_type: str, query: DatedQuery) -> tuple[str, ...]:
+    """Name the fields of the documented shape that an answer does not give."""
+    needs = LEGACY_NEEDS[OBJECT_TYPES[export_type].dated.shape]
+    has_sources = set(query.properties) - set(needs.properties) <= set(query.history) and bool(query.history)
+    return needs.not_available if has_sources else (*needs.not_available, *needs.sourced)
 
 
-def with_all_names_in_one(pairs: Pairs) -> Pairs:
-    """Undo `with_a_name_each`: name all properties in one parameter, where the first one stood."""
-    names = ",".join(value for name, value in pairs if name == _PROPERTIES)
-    first = next((index for index, (name, _) in enumerate(pairs) if name == _PROPERTIES), None)
-    if first is None:
-        return pairs
-    return [*pairs[:first], (_PROPERTIES, names), *(pair for pair in pairs[first:] if pair[0] != _PROPERTIES)]
+def to_page(export_type: str, found: DatedListPage, writing: Writing) -> Page:
+    """Write a page in its type's shape. Raises PageUnreadableError where it is nested too deeply."""
+    known = OBJECT_TYPES[export_type]
+    if known.dated.shape is RecordShape.OBJECT:
+        body = found.body if found.body is not None else _object_body(known, found)
+    else:
+        body = _legacy_body(known, found, writing)
+    page = read_page(export_type, body)
+    return replace(page, mends=found.mends) if found.mends else page
 
 
 def read_dated_page(export_type: str, body: bytes) -> Page:
-    """Read a dated page in the documented shape. Raises PageUnreadableError when it is no such page."""
-    read, mended = _read(body)
-    page = read_page(export_type, _documented(export_type, read))
-    if not mended.marks:
-        return page
-    return replace(page, mends=mends_by_place(mended, _decode_odd_body(mended.text).results or []))
+    """Read a body of the dated API in the shape of its type. Raises PageUnreadableError when it is no such page."""
+    return to_page(export_type, _page_of(body), Writing(dated=OBJECT_TYPES[export_type].dated))
 
 
 def to_documented_body(export_type: str, body: bytes) -> bytes:
-    """Write a dated page in the documented shape. Raises PageUnreadableError when it is no such page.
+    """Write a body of the dated API in the documented shape. Raises PageUnreadableError when it is no such page.
 
     Record by record: a value that is not what it should be stands as it came where its own would, and a record that is
     no object stands in the list as it came.
     """
-    return _documented(export_type, _read(body)[0])
-
-
-def _read(body: bytes) -> tuple[_Body | _OddBody, Mended]:
-    try:
-        return decoded(body, _decode)
-    except NotJsonError as error:
-        raise PageUnreadableError(_NO_PAGE) from error
-
-
-def _decode(text: bytes) -> _Body | _OddBody:
-    try:
-        return _decode_body(text)
-    except msgspec.ValidationError:  # a record is no object, or holds a number of thousands of digits
-        return _decode_odd_body(text)
-
-
-def _documented(export_type: str, page: _Body | _OddBody) -> bytes:
-    objects = [_object(each) for each in page.results or []]
-    following = page.paging.next if page.paging is not None else None
     known = OBJECT_TYPES[export_type]
-    write = RECORD_WRITERS[known.dated.shape]
-    records = [write(each, known.dated) if isinstance(each, DatedObject) else each for each in objects]
-    offset = _offset(following) if following is not None else _last_offset(objects)
-    body = {known.page.list_key: records, known.page.more_key: following is not None, known.page.offset_key: offset}
-    return msgspec.json.encode(body)
+    return _legacy_body(known, _page_of(body), Writing(dated=known.dated))
 
 
-def _object(item: DatedObject | msgspec.Raw) -> DatedObject | msgspec.Raw:
-    if isinstance(item, DatedObject):
-        return item
+def _page_of(body: bytes) -> DatedListPage:
+    listed = read_list(body)
+    mends = mends_by_place(listed.mended, listed.records) if listed.mended.marks else ()
+    return DatedListPage(
+        records=listed.records, after=listed.after, last_id=listed.last_id, body=listed.mended.text, mends=mends
+    )
+
+
+def _legacy_body(known: ObjectType, found: DatedListPage, writing: Writing) -> bytes:
+    write, keys = RECORD_WRITERS[known.dated.shape], known.page
     try:
-        return _decode_object(item)
-    except msgspec.ValidationError:
-        return item
+        objects = found.objects
+        records = [write(each, writing) if isinstance(each, DatedObject) else each for each in objects]
+        offset = found.after if found.after is not None else _last_offset(found)
+        return msgspec.json.encode(
+            {keys.list_key: records, keys.more_key: found.after is not None, keys.offset_key: offset}
+        )
+    except RecursionError as error:
+        raise PageUnreadableError(_TOO_DEEP) from error
 
 
-def _offset(following: _Next) -> Offset:
-    """Return `after`, as the integer that the documented body has wherever it reads as one."""
-    after = bytes(following.after)
-    number = plain_integer(after)
-    if number is not None:
-        return number
-    if after[:1] not in b'"-0123456789' or after == b'""':
-        raise PageUnreadableError(_NO_PAGE)
-    return _decode_text(after) if after[:1] == b'"' else after.decode()
+def _object_body(known: ObjectType, found: DatedListPage) -> bytes:
+    paging = {} if found.after is None else {"paging": {"next": {"after": str(found.after)}}}
+    return msgspec.json.encode({known.page.list_key: found.records, **paging})
 
 
-def _last_offset(objects: Sequence[DatedObject | msgspec.Raw]) -> int:
+def _last_offset(found: DatedListPage) -> int:
     """Return an offset behind the last record, as the legacy API sends one on its last page; 0 where none has an id.
 
     HubSpot gives none. `after` includes the record that it names, so that nothing but new records comes from there on.
     """
-    ids = (integer_of(each.id) for each in reversed(objects) if isinstance(each, DatedObject))
-    return next((each + 1 for each in ids if each is not None), 0)
+    return 0 if found.last_id is None else found.last_id + 1
+
+
+def _distinct(names: Sequence[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(names))

@@ -20,8 +20,8 @@ _RECORD = "/record/"
 class Writing:
     """What records are written with: the portal that they are of, and what of them was asked for.
 
-    `names`, in small letters, are the properties that were asked for, None all that came; of those in `times` the values
-    are instants. `associations` are types that were asked for by name.
+    `names`, in small letters, are the properties that were asked for, None all that came; the values of those in
+    `times` are instants or days. `associations` are types that were asked for by name.
     """
 
     dated: DatedList

@@ -25,7 +25,7 @@ class ListQuestion:
 
     `names` are properties; none: those that HubSpot gives by default, or with `is_all` all there are. `history` are
     those of which all values are wanted, with `is_history_of_all` those of all names. `associates`: whether the
-    associations of the documented shape are wanted, None where nothing says so; `associations` are types that are named.
+    associations of the documented shape are wanted, None where nothing says so; `associations` are types by name.
     """
 
     names: tuple[str, ...] = ()
@@ -77,4 +77,3 @@ def reported_properties(query: PageQuery, address: str) -> list[str]:
 
 def _values(pairs: Iterable[tuple[str, str]], *names: str) -> Iterator[str]:
     return (each for name, value in pairs if name in names for each in value.split(",") if each)
-

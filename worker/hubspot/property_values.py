@@ -1,4 +1,4 @@
-"""Values of properties in the dated API -> in the documented shapes: texts, instants in milliseconds, earlier values."""
+"""Values of properties in the dated API -> in the documented shapes: texts, milliseconds, earlier values."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def write_properties(
     return written
 
 
-def plain_value(name: str, value: Value, versions: Sequence[Value]) -> dict[str, Any]:
+def plain_value(_: str, value: Value, versions: Sequence[Value]) -> dict[str, Any]:
     """Write a property as contacts have it: its value, and all of them where they were asked for."""
     if not versions:
         return {"value": value}

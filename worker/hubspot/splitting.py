@@ -1,4 +1,4 @@
-"""Pages of legacy lists that take several calls: HubSpot refuses addresses of more than some 16,000 characters, with 414.
+"""Pages of legacy lists that take several calls: HubSpot refuses addresses of more than some 16,000 characters.
 
 The names of properties are divided among several calls from one offset, and the records of their answers are joined by
 id. Whatever else is asked for goes with each of them.
@@ -45,7 +45,7 @@ class SplitCalls:
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
 
-    def get(
+    def get(  # noqa: PLR0913 - what a page consists of
         self, url: str, pairs: Pairs, query: PageQuery, token: SecretStr, *, calls: PageCalls, list_key: str
     ) -> Answer:
         """GET a page, whose list of records is called `list_key`.

@@ -57,8 +57,8 @@ class Call:
     """A call that is to be made; of an address, a form and headers that may hold a secret nothing is shown.
 
     No text of an error that comes of it holds one of `secrets`. One that `may_be_cut` is not waited for any more when
-    the worker stops: nothing is lost with its answer. It leaves with its `permit` or not at all. A batch `may_be_partial`:
-    HubSpot answers 207 where some of it failed, and says of which.
+    the worker stops: nothing is lost with its answer. It leaves with its `permit` or not at all. Of a batch that
+    `may_be_partial` HubSpot answers 207 where some of it failed, and says which.
     """
 
     api: Api

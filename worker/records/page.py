@@ -220,7 +220,7 @@ def without_record(export_type: str, page: Page, record_id: int, *, erasure_id: 
         Gap(place=place, erasure_id=erasure_id) for place, each in zip(places, ids, strict=True) if each == record_id
     ]
     records = zip(split_records(export_type, page.body), ids, strict=True)
-    body = _with_records(export_type, page.body, [record for record, each in records if each != record_id])
+    body = with_records(export_type, page.body, [record for record, each in records if each != record_id])
     return replace(page, body=body, gaps=(*page.gaps, *gaps), ids=None)
 
 
@@ -228,14 +228,14 @@ def first_records(export_type: str, page: Page, count: int) -> Page:
     """Return a page with its first records only; the same page where it has no more."""
     if count == page.records:
         return page
-    body = _with_records(export_type, page.body, split_records(export_type, page.body)[:count])
+    body = with_records(export_type, page.body, split_records(export_type, page.body)[:count])
     mends = tuple(mend for mend in page.mends if mend.place < count)
     return replace(page, body=body, records=count, mends=mends, ids=page.ids[:count] if page.ids is not None else None)
 
 
 def without_first_record(export_type: str, page: Page) -> Page:
     """Return a page without its first record."""
-    body = _with_records(export_type, page.body, split_records(export_type, page.body)[1:])
+    body = with_records(export_type, page.body, split_records(export_type, page.body)[1:])
     mends = tuple(replace(mend, place=mend.place - 1) for mend in page.mends if mend.place > 0)
     ids = page.ids[1:] if page.ids is not None else None
     return replace(page, body=body, records=page.records - 1, mends=mends, ids=ids)
@@ -252,7 +252,7 @@ def without_repeat(export_type: str, page: Page, *, last_id: int | None) -> tupl
     return without_first_record(export_type, page), ids[1:]
 
 
-def _with_records(export_type: str, body: bytes, records: Sequence[bytes]) -> bytes:
+def with_records(export_type: str, body: bytes, records: Sequence[bytes]) -> bytes:
     """Write a body anew with other records; everything else of it stays, its line breaks apart."""
     reader = envelope_reader(export_type)
     _, mended = reader.read(body)

@@ -17,7 +17,7 @@ from tests.unit.api_shim.shim import token_of
 from worker.records.types import CONTACTS, DEALS, ExportType
 from worker.schedules.schedule import Schedule
 
-CALLER = Caller(account_id="a1", uid="u1", scopes=())
+CALLER = Caller(account_id="a1", uid="u1", scopes=frozenset())
 
 
 class NoObstacles:

@@ -18,8 +18,9 @@ from sandbox.fake_hubspot.transport.mounting import mount
 from worker.errors import CursorLostError, RetryableHubSpotError
 from worker.export.interfaces import CrmSource, PageQuery
 from worker.hubspot.client import DatedClient, LegacyClient
-from worker.hubspot.dated_format import to_documented_body, to_parameters
+from worker.hubspot.dated_format import to_dated_query, to_documented_body
 from worker.hubspot.endpoints import Endpoint, legacy_endpoints
+from worker.hubspot.list_question import ListQuestion, question_of
 from worker.hubspot.transport import Transport
 from worker.records.envelope import PageUnreadableError
 from worker.records.page import read_page, without_repeat
@@ -217,8 +218,8 @@ def test_a_dated_cursor_that_is_no_number_goes_on_as_it_is() -> None:
         to_documented_body(CONTACTS, b'{"results":[],"paging":{"next":{"after":"NTI1Cg%3D%3D"}}}'),
     )
     assert (page.offset, page.has_more) == ("NTI1Cg%3D%3D", True)
-    parameters = to_parameters(CONTACTS, count=10, after=page.offset, legacy=())
-    assert parameters == [("limit", "10"), ("after", "NTI1Cg%3D%3D")]
+    asked = to_dated_query(CONTACTS, ListQuestion(), count=10, after=page.offset)
+    assert asked.to_pairs()[:2] == [("limit", "10"), ("after", "NTI1Cg%3D%3D")]
 
 
 def test_an_empty_account_has_no_more_and_no_offset(hubspot: HubSpot, dated: DatedClient) -> None:
@@ -229,8 +230,10 @@ def test_an_empty_account_has_no_more_and_no_offset(hubspot: HubSpot, dated: Dat
 
 
 def test_questions_are_put_in_the_dated_apis_words() -> None:
-    legacy = [("properties", "dealname"), ("includeAssociations", "true"), ("properties", "amount"), ("x", "1")]
-    assert to_parameters(DEALS, count=250, after=801, legacy=legacy) == [
+    params = (("includeAssociations", "true"), ("properties", "amount"), ("x", "1"))
+    query = PageQuery(export_type=DEALS, count=250, offset=801, params=params)
+    question = question_of(query, "https://x.test/deals?properties=dealname")
+    assert to_dated_query(DEALS, question, count=250, after=801).to_pairs() == [
         ("limit", "100"),
         ("after", "801"),
         ("properties", "dealname,amount"),

@@ -49,7 +49,17 @@ def test_one_odd_record_costs_no_other(export_type: ExportType, odd: object) -> 
 
 def test_what_has_no_place_stays_where_its_own_would_be() -> None:
     assert documented(CONTACTS, an_object("abc", createdAt="yesterday", properties=[1])) == [
-        {"addedAt": "yesterday", "vid": "abc", "canonical-vid": "abc", "is-contact": True, "properties": [1]}
+        {
+            "addedAt": "yesterday",
+            "vid": "abc",
+            "canonical-vid": "abc",
+            "merged-vids": [],
+            "is-contact": True,
+            "properties": [1],
+            "form-submissions": [],
+            "identity-profiles": [],
+            "merge-audits": [],
+        }
     ]
     assert documented(DEALS, "a text") == ["a text"]
 
@@ -93,7 +103,7 @@ def test_a_preview_that_ends_in_half_an_emoji_is_mended_and_told() -> None:
 def test_a_byte_order_mark_and_nan_are_mended_and_told() -> None:
     body = b'\xef\xbb\xbf{"results":[{"id":"5","properties":{"amount":NaN,"name":"x\ty"}}]}'
     page = read_dated_page(DEALS, body)
-    assert json.loads(page.body)["deals"][0]["properties"] == {"name": {"value": "x\ty"}}
+    assert json.loads(page.body)["deals"][0]["properties"] == {"name": {"value": "x\ty", "versions": []}}
     assert [mend.kind.value for mend in page.mends] == ["byte_order_mark", "not_a_number", "control_characters"]
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import pytest
@@ -17,19 +16,16 @@ from pydantic import SecretStr
 from sandbox.fake_hubspot import hubspot as portal
 from tests.unit.worker.export.lanes.test_reader import IN_LANES, LANES, PAGE, Bench
 from tests.unit.worker.export.lanes.test_reader import RECORDS as IN_ALL
-from tests.unit.worker.export.test_api_change import gone
 from tests.unit.worker.export.test_runner import Waits
 from tests.unit.worker.hubspot.test_client import HUBAPI, PATHS, client_of
 from tests.unit.worker.workshop import HUB, Workshop
 from worker.errors import AddressTooLongError, FatalHubSpotError, RetryableHubSpotError
-from worker.export.interfaces import FetchedPage, PageQuery
-from worker.hubspot.dated_format import with_a_name_each, with_all_names_in_one
+from worker.export.interfaces import PageQuery
 from worker.hubspot.splitting import LONGEST_QUERY, split_query
 from worker.jobs.status import JobKind, JobStatus
 from worker.rate_limit.permits import FREE_PERMIT, Permit
-from worker.records.crm_api import CrmApi
 from worker.records.registry import OBJECT_TYPES
-from worker.records.types import COMPANIES, CONTACTS, DEALS, NOTES, ExportType
+from worker.records.types import COMPANIES, CONTACTS, DEALS, ExportType
 
 TOKEN = SecretStr("token")
 KNOWN = ("firstname", "email", "lastmodifieddate", "phone", "company")
@@ -304,71 +300,3 @@ def test_what_is_no_json_in_one_of_the_answers_is_mended_and_told() -> None:
         (0, "not_a_number"),
         (0, "half_characters"),
     ]
-
-
-# The dated API
-
-
-@pytest.mark.parametrize("export_type", [CONTACTS, DEALS, NOTES])
-def test_the_dated_api_is_asked_in_several_calls_as_well_for_what_one_call_would_give(
-    shop: Workshop, export_type: ExportType, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    shop.hubspot.add_account(HUB, records={"contacts": 30, "deals": 30, "engagements": 30}, rate_limit=0)
-    token = SecretStr(shop.hubspot.issue_token(HUB).value)
-    places: list[int] = []
-    asked = PageQuery(
-        export_type=export_type,
-        count=10,
-        offset=None,
-        api=CrmApi.DATED,
-        params=MANY,
-        further_call=lambda: counted(places, 1),
-        longest_query=10**6,
-    )
-    with monkeypatch.context() as patched:
-        patched.setattr(portal, "LONGEST_TARGET", 10**6)
-        whole = shop.source.fetch_page(asked, token)
-
-    several = shop.source.fetch_page(replace(asked, longest_query=None), token)
-
-    def plain(fetched: FetchedPage) -> object:
-        return json.loads(fetched.page.body)
-
-    assert places
-    assert plain(several) == plain(whole)
-    assert (several.properties, several.api) == (whole.properties, whole.api)
-
-
-@pytest.mark.parametrize("after", [0, 1, 2, 3, 5])
-def test_an_export_of_450_properties_whose_list_is_gone_goes_on_in_several_calls(shop: Workshop, after: int) -> None:
-    gone(shop, after=after)
-    job_id = shop.add_job(params=MANY)
-
-    shop.exporter(api="auto").run_slice(job_id)
-
-    job = shop.job()
-    assert (job.status, job.error) == (JobStatus.SUCCEEDED, None)
-    assert job.api is CrmApi.DATED
-    assert shop.stored_ids() == shop.ids_in_hubspot()
-    (record,) = shop.pages.read("j1", CONTACTS, start=job.progress.records - 1, limit=1).records
-    assert set(json.loads(record)["properties"]) >= {"firstname", "lastmodifieddate"}
-
-
-def test_a_dated_414_asks_for_shorter_addresses_until_it_is_taken(
-    shop: Workshop, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(portal, "LONGEST_TARGET", 2_000)
-    job_id = shop.add_job(params=MANY)
-
-    shop.exporter(api="dated").run_slice(job_id)
-
-    assert (shop.job().status, shop.job().error) == (JobStatus.SUCCEEDED, None)
-    assert shop.stored_ids() == shop.ids_in_hubspot()
-
-
-@given(st.lists(st.tuples(st.sampled_from(["limit", "properties", "x"]), st.text(alphabet="ab,", max_size=5))))
-def test_no_property_is_lost_where_each_has_a_parameter_of_its_own(pairs: list[tuple[str, str]]) -> None:
-    one = with_all_names_in_one(pairs)
-    assert with_all_names_in_one(with_a_name_each(one)) == one
-    assert [pair for pair in one if pair[0] != "properties"] == [pair for pair in pairs if pair[0] != "properties"]
-    assert sum(name == "properties" for name, _ in one) <= 1
