@@ -37,6 +37,7 @@ def product_settings(*, mongodb_uri: str, redis_url: str, hubspot_url: str, shim
         "HUBSPOT_OPTIONAL_SCOPES": "sales-email-read",
         "CONNECT_STATE_SECRET": secrets.token_hex(32),
         "HUBSPOT_API": "legacy",
+        "HUBSPOT_NOTES_KINDS": "notes,calls,emails,meetings,tasks",
         "HUBSPOT_RATE_LIMIT": "110/10",
         "HUBSPOT_TIMEOUT_SECONDS": "100",
         "EXPORT_LANES": "16",

@@ -24,7 +24,7 @@ from pymongo.uri_parser import parse_uri
 from worker.broker.redis_urls import parse_redis_url
 from worker.broker.urls import BrokerAddress, parse_broker_url
 from worker.rate_limit.quota import Rate
-from worker.records.registry import OBJECT_TYPES
+from worker.records.registry import ACTIVITY_KINDS, OBJECT_TYPES
 from worker.records.types import COMPANIES, CONTACTS, DEALS, DOCUMENTED_TYPES, NOTES, ExportType
 
 LONGEST_PATIENCE_S = 300.0
@@ -37,6 +37,7 @@ _MOST_PROCESSES = 256
 _HMAC_ALGORITHMS = ("HS256", "HS384", "HS512")
 _RSA_ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512")
 _EC_ALGORITHMS = {"secp256r1": "ES256", "secp384r1": "ES384", "secp521r1": "ES512"}
+_NOTES_KINDS = tuple(kind.path for kind in ACTIVITY_KINDS)
 _KEY_ALGORITHMS = (*_RSA_ALGORITHMS, *_EC_ALGORITHMS.values(), "EdDSA")
 
 
@@ -148,6 +149,12 @@ def _webhook_secrets(value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
     return value
 
 
+def _notes_kinds(value: tuple[str, ...]) -> tuple[str, ...]:
+    if not value or not set(value).issubset(_NOTES_KINDS):
+        raise ValueError(f"must be one or more of {', '.join(_NOTES_KINDS)}")
+    return tuple(each for each in _NOTES_KINDS if each in value)
+
+
 def _rate(value: object) -> object:
     return Rate.parse(value) if isinstance(value, str) else value
 
@@ -158,6 +165,7 @@ RedisUrl = Annotated[SecretStr, _readable_by(parse_redis_url)]
 BrokerUrl = Annotated[SecretStr, _readable_by(parse_broker_url)]
 LongSecret = Annotated[SecretStr, AfterValidator(_long_secret)]
 Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)]
+NotesKinds = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words), AfterValidator(_notes_kinds)]
 MongoUri = Annotated[SecretStr, AfterValidator(_mongodb_uri)]
 DatabaseName = Annotated[str, AfterValidator(_database_name)]
 PublicKey = Annotated[str, AfterValidator(_public_key)]
@@ -248,6 +256,7 @@ class WorkerSettings(StoreSettings):
     hubspot_notes_endpoint: HttpUrl = _list_address(NOTES)
     hubspot_objects_endpoint: HttpUrl = f"{_HUBAPI}/crm/objects/2026-09"
     hubspot_api: Literal["legacy", "dated", "auto"] = "legacy"
+    hubspot_notes_kinds: NotesKinds = _NOTES_KINDS
     hubspot_timeout_seconds: float = Field(default=100, ge=1, le=LONGEST_PATIENCE_S)
     export_lanes: int = Field(default=16, ge=1, le=64)
     slice_seconds: float = Field(default=20, gt=0, le=60)

@@ -96,7 +96,9 @@ def longest_slice_s(settings: WorkerSettings) -> float:
 def _source(settings: WorkerSettings, transport: Transport) -> CrmSource:
     endpoints, objects_url = legacy_endpoints(settings), settings.hubspot_objects_endpoint
     legacy = LegacyClient(transport=transport, endpoints=endpoints, objects_url=objects_url)
-    dated = DatedClient(transport=transport, objects_url=objects_url, legacy=endpoints)
+    dated = DatedClient(
+        transport=transport, objects_url=objects_url, legacy=endpoints, notes_kinds=settings.hubspot_notes_kinds
+    )
     return CrmClient(legacy=legacy, dated=dated)
 
 

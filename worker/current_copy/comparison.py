@@ -15,6 +15,7 @@ from worker.accounts.interfaces import ScopeSource
 from worker.accounts.scopes import missing_scopes
 from worker.current_copy.deletion_guard import DeletionGuard
 from worker.current_copy.interfaces import RecordStore, Transactions
+from worker.current_copy.listed_kinds import is_listed, is_of_no_list, was_refused
 from worker.current_copy.page_groups import NONE_SEEN, PageGroup, PageGroups, SeenIds
 from worker.current_copy.record import CompleteSync, KnownRecord, Missed
 from worker.errors import ExportError
@@ -22,14 +23,12 @@ from worker.jobs.copy_progress import CopyProgress, Found, SyncMode
 from worker.jobs.job import Job
 from worker.pages.audit import receipt_of
 from worker.pages.interfaces import PageStore
-from worker.records.registry import OBJECT_TYPES
 
 _log = structlog.get_logger()
 
 _AT_ONCE = 500
 _IDS_AT_ONCE = 5_000
 _BATCHES_A_READING = 20  # of a page group, so that one in no order is not read again for every few records
-_LEGACY = ("legacy",)
 
 
 class Comparison:
@@ -64,7 +63,8 @@ class Comparison:
         """
         copying, since = copying_of(job), copying_of(job).since
         if copying.reads_feed and since is not None:
-            return self._kept(job, copying.end_comparison(), complete=_complete(job, since, SyncMode.INCREMENTAL))
+            complete = None if was_refused(job) else _complete(job, since, SyncMode.INCREMENTAL)
+            return self._kept(job, copying.end_comparison(), complete=complete)
         if since is None or not (copying.is_comparing or self._has_seen_all(job, seen)):
             return self._given_up(job, copying)
         if copying.is_comparing and self._is_overtaken(job, since):
@@ -110,13 +110,13 @@ class Comparison:
         known = [held for some in _batches(lacking) for held in self._records.known(job.copy_id, some).values()]
         living = [held for held in known if not held.is_deleted]
         gone = [held for held in living if held.is_gone(since)]
-        within = [held for held in gone if _is_listed(job, held)]
+        within = [held for held in gone if is_listed(job, held)]
         proven = [held for held in within if held.was_missed_before(since, sync_id=job.sync_id)]
         return Found(
             living=seen + len(living),
             missing=len(within) - len(proven),
             proven=len(proven),
-            beyond=len(gone) - len(within),
+            beyond=sum(not is_listed(job, held) and not is_of_no_list(job, held) for held in gone),
         )
 
     def _judge(self, job: Job, copying: CopyProgress, since: datetime) -> Job:
@@ -189,7 +189,7 @@ class Comparison:
         """Return those that are deleted if the list is right, in the order of `some`."""
         known = self._records.known(job.copy_id, some)
         gone = [each for each in some if each in known and known[each].is_gone(since)]
-        return {each: known[each] for each in gone if _is_listed(job, known[each])}
+        return {each: known[each] for each in gone if is_listed(job, known[each])}
 
     def _present(self, job: Job, group: PageGroup) -> Iterator[int]:
         """Yield in order the ids of the copy that are in the group's range and not compared yet."""
@@ -198,8 +198,11 @@ class Comparison:
         return self._records.ids(job.copy_id, after=copying_of(job).compared_through, through=group.through)
 
     def _ended(self, job: Job, copying: CopyProgress, since: datetime) -> Job:
-        """Finish, and store a sync that has read everything: not one of a part, or whose list was too short."""
-        has_seen_all = copying.withheld == 0 and not copying.is_of_part
+        """Finish, and store a sync that has read everything: not one of a part, or whose list was too short.
+
+        Nor one that was refused a kind: what changes of it until that is granted no feed would tell the next one.
+        """
+        has_seen_all = copying.withheld == 0 and not copying.is_of_part and not was_refused(job)
         complete = _complete(job, since, SyncMode.FULL) if has_seen_all else None
         return self._kept(job, copying.end_comparison(), complete=complete)
 
@@ -211,10 +214,9 @@ class Comparison:
     def _has_seen_all(self, job: Job, seen: SeenIds) -> bool:
         pages = job.progress.pages
         has_stored_all = all(number in seen for number in job.page_numbers(range(pages)))
-        # What the receipt would say if the job ended now.
-        return receipt_of(
-            job.succeed(at=job.updated_at), self._pages, stored_pages=pages if has_stored_all else None
-        ).complete
+        # What the receipt would say if the job ended now; of kinds that were left out no record counts as missing.
+        ended = replace(job.succeed(at=job.updated_at), totals=replace(job.totals, left_out={}))
+        return receipt_of(ended, self._pages, stored_pages=pages if has_stored_all else None).complete
 
     def _warn(self, job: Job, copying: CopyProgress, *, withheld: int) -> None:
         _log.warning(
@@ -233,13 +235,6 @@ class Comparison:
 
 def _complete(job: Job, since: datetime, mode: SyncMode) -> CompleteSync:
     return CompleteSync(sync_id=job.sync_id, since=since, mode=mode, left_out=tuple(sorted(job.totals.left_out)))
-
-
-def _is_listed(job: Job, held: KnownRecord) -> bool:
-    """Whether the list that was read holds records of this kind; of both APIs it takes both to hold one."""
-    dated = OBJECT_TYPES[job.records_type].dated
-    kinds = [each.name for each in dated.kinds if each.path == dated.path]
-    return not kinds or job.totals.apis == _LEGACY or held.kind in kinds
 
 
 def _batches(ids: Sequence[int]) -> Iterator[Sequence[int]]:

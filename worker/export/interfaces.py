@@ -21,6 +21,9 @@ from worker.records.findings import PLAIN_PAGE, PageFindings
 from worker.records.page import Page
 from worker.records.types import Offset
 
+KEPT_FOR_S = 60.0
+"""How long what several lists gave beyond a page is of use for the next one: lists go on changing."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeedQuery:
@@ -53,7 +56,9 @@ class PageQuery:
     `properties` are names, never `*`: None are those that the endpoint's address names, or HubSpot's few default ones.
     `selects_all`: they are all that HubSpot defines. The values of `time_properties` are instants or days. `hub_id` is
     the portal that the token opens, where that is known.
-    `left_out` are lists of several that HubSpot has refused before, by their kinds' names: they are not asked again.
+    `left_out` are lists of several that HubSpot has refused before, by their names: they are not asked again.
+    What several lists give beyond a page may be kept for the next one of the same `reader`, for `kept_for_s` at most;
+    without a reader nothing is.
 
     The page may take several calls where its address would be longer than HubSpot takes, or than `longest_query`, in
     characters. The first one needs the `permit`; for each further one `further_call` waits for another.
@@ -74,6 +79,8 @@ class PageQuery:
     archived: bool = False
     only_deletions: bool = False
     left_out: frozenset[str] = frozenset()
+    reader: str | None = None
+    kept_for_s: float = 0.0
     feed: FeedQuery | None = None
     api: CrmApi = CrmApi.LEGACY
     longest_query: int | None = None
@@ -88,6 +95,8 @@ class FetchedPage:
     `properties` are those that were asked for; none means HubSpot's few standard ones, `*` all there are. `total` is
     how many records a feed counts, where it does. `findings` are what else is known of it. A page of `deletions` has no
     records.
+    A page of several lists may rest on an answer that was asked for `asked_s_ago`, and take no call at all; `refused`
+    are the statuses of the calls for lists that are left out.
     """
 
     page: Page
@@ -97,6 +106,9 @@ class FetchedPage:
     total: int | None = None
     findings: PageFindings = PLAIN_PAGE
     deletions: DeletionPage | None = None
+    asked_s_ago: float = 0.0
+    took_no_call: bool = False
+    refused: tuple[int, ...] = ()
 
 
 class CrmSource(Protocol):

@@ -192,12 +192,17 @@ class LeasedJob:
 
 
 def _with_calls(job: Job, attempt: Attempt, asked: Job) -> Job:
-    totals, error = job.totals, attempt.error
-    for _ in range(attempt.answered):
-        totals = totals.after_call(_OK)
-    if attempt.fetched is not None or error is not None:
-        totals = totals.after_call(_OK if error is None else error.status)
-    counted = replace(job, totals=totals, further_calls=job.further_calls + attempt.answered)
+    totals, error, fetched = job.totals, attempt.error, attempt.fetched
+    statuses: list[int | None] = [_OK] * attempt.answered
+    if error is not None:
+        statuses.append(error.status)
+    elif fetched is not None:
+        read = attempt.answered + (not fetched.took_no_call) - len(fetched.refused)
+        statuses = [*[_OK] * read, *fetched.refused]
+    for status in statuses:
+        totals = totals.after_call(status)
+    further = attempt.answered if fetched is None else statuses.count(_OK) - 1  # a page is counted as one call
+    counted = replace(job, totals=totals, further_calls=job.further_calls + further)
     return counted if error is None else _asking_for_less(counted, error, asked)
 
 

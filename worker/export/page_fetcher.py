@@ -20,7 +20,7 @@ from worker.errors import (
 )
 from worker.export.context import ExportContext, SliceLimits
 from worker.export.further_calls import LEAST_WAIT_S, FurtherCalls
-from worker.export.interfaces import FeedQuery, FetchedPage, FurtherCall, PageQuery
+from worker.export.interfaces import KEPT_FOR_S, FeedQuery, FetchedPage, FurtherCall, PageQuery
 from worker.export.leases import HeldLease
 from worker.jobs.job import Job
 from worker.jobs.status import JobKind
@@ -33,6 +33,7 @@ from worker.records.findings import CallKind
 _log = structlog.get_logger()
 
 _UNKNOWN_PORTAL = "HubSpot cannot be asked which portal the token that was stored for this account opens"
+_CLOCKS_DIFFER_S = 1.0  # at most: the process' clock follows the database's
 _TOKEN_FOR_S = 5.0  # less than the life that a fresh one has left
 
 
@@ -42,8 +43,8 @@ class Attempt:
 
     The page, or the error that HubSpot answered with. With neither there was no call: for `wait_s` the limit has no
     permit, or the permit has expired; or the worker stops, and nobody waits for the answer.
-    `asked_at` is when the call was made, on the monotonic clock. `answered` counts the calls before the last one, of a
-    page that takes several.
+    `asked_at` is when HubSpot was first asked for what is in the page, on the monotonic clock. `answered` counts the
+    calls before the last one, of a page that takes several.
     """
 
     hub_id: int | None
@@ -71,6 +72,7 @@ class PageFetcher:
         self._lease = lease
         self._tools = tools
         self._limits = limits
+        self._began_at = tools.monotonic()
         self._token: AccessToken | None = None
         self._token_until = 0.0
         self._refused: SecretStr | None = None
@@ -156,6 +158,7 @@ class PageFetcher:
     def _fetch(self, attempt: Attempt, job: Job, token: SecretStr, booking: Booking) -> Attempt:
         further = FurtherCalls(partial(self._further_call, job), tools=self._tools, low_priority=booking.low_priority)
         query = _query(job, attempt, permit=booking.reservation.permit, further_call=further.wait)
+        query = replace(query, reader=_reader_of(job), kept_for_s=self._kept_for_s(job))
         asked_at = self._tools.monotonic()
         try:
             fetched = self._tools.source.fetch_page(query, token)
@@ -175,7 +178,21 @@ class PageFetcher:
         # In lanes a call of before the refusal may be answered after it, which does not prove that the token works.
         if token != self._refused or asked_at >= self._refused_at:
             self._refused = None
+        asked_at = min(asked_at, self._tools.monotonic() - fetched.asked_s_ago)
         return replace(attempt, fetched=fetched, asked_at=asked_at, answered=further.made)
+
+    def _kept_for_s(self, job: Job) -> float:
+        """Return how old what is kept for a page may be.
+
+        For the copy no page may have been asked for before its `since`: what that list lacks would count as deleted.
+        Until the first page is stored it is not known, but that one was asked for in this slice then.
+        """
+        copying = job.copying
+        if copying is None:
+            return KEPT_FOR_S
+        if copying.since is None:
+            return min(KEPT_FOR_S, self._tools.monotonic() - self._began_at)
+        return max(0.0, min(KEPT_FOR_S, (self._tools.clock() - copying.since).total_seconds() - _CLOCKS_DIFFER_S))
 
     def _further_call(self, job: Job, *, kind: CallKind, low_priority: bool) -> tuple[float, Permit | None]:
         """Wait for the permit of one more call of a page; where there is none return for how long.
@@ -210,7 +227,7 @@ def _query(job: Job, attempt: Attempt, *, permit: Permit, further_call: FurtherC
         history=job.request.history,
         archived=job.request.archived,
         only_deletions=job.reads_archive,
-        left_out=frozenset(job.totals.left_out),
+        left_out=job.refused_lists,
         feed=(
             FeedQuery(since=since, total=copying.feed_total, left_out=copying.feed_left_out)
             if copying is not None and since is not None
@@ -221,3 +238,8 @@ def _query(job: Job, attempt: Attempt, *, permit: Permit, further_call: FurtherC
         permit=permit,
         further_call=further_call,
     )
+
+
+def _reader_of(job: Job) -> str:
+    """Name who reads on from page to page: a job, or the caller who asks for each page by itself."""
+    return f"{job.account_id}/{job.owner}" if job.kind is JobKind.PAGE else job.job_id

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -10,6 +10,8 @@ from pydantic import SecretStr
 
 from worker.errors import FeedUnusableError
 from worker.export.interfaces import CrmSource, FetchedPage, PageQuery
+from worker.hubspot.activities.client import ALL_KINDS, ActivitiesClient
+from worker.hubspot.activities.kinds import KindLists
 from worker.hubspot.addresses import DatedAddresses
 from worker.hubspot.all_properties import AllProperties
 from worker.hubspot.dated_format import not_available, to_dated_query, to_page, writing_of
@@ -23,6 +25,7 @@ from worker.hubspot.transport import Answer, Transport
 from worker.records.crm_api import CrmApi
 from worker.records.envelope import PageUnreadableError
 from worker.records.registry import OBJECT_TYPES
+from worker.records.types import NOTES
 
 __all__ = ["CrmClient", "DatedClient", "LegacyClient"]
 
@@ -32,11 +35,22 @@ _DATED: Final = "dated"
 class DatedClient:
     """The dated object lists. Bodies of documented types are written anew in their shape, all others stay HubSpot's.
 
-    What the legacy endpoints' addresses ask for (properties, associations) is asked for here as well.
+    What the legacy endpoints' addresses ask for (properties, associations) is asked for here as well. Engagements are
+    those of `notes_kinds`.
     """
 
-    def __init__(self, *, transport: Transport, objects_url: str, legacy: Mapping[str, Endpoint]) -> None:
+    def __init__(
+        self,
+        *,
+        transport: Transport,
+        objects_url: str,
+        legacy: Mapping[str, Endpoint],
+        notes_kinds: Collection[str] = ALL_KINDS,
+    ) -> None:
         self._lists = DatedLists(transport=transport, objects_url=objects_url)
+        self._activities = ActivitiesClient(
+            KindLists(self._lists), address=legacy[NOTES].url if NOTES in legacy else "", kinds=notes_kinds
+        )
         self._all = AllProperties(transport=transport, addresses=DatedAddresses(objects_url))
         self._legacy = legacy
 
@@ -45,6 +59,8 @@ class DatedClient:
         if query.feed is not None:
             raise FeedUnusableError("HubSpot's dated API has no feeds")
         known, calls = OBJECT_TYPES[query.export_type], PageCalls.of(query)
+        if known.dated.kinds:
+            return self._activities.fetch_page(query, access_token)
         address = self._legacy[query.export_type].url if query.export_type in self._legacy else ""
         question = question_of(query, address)
         writing = writing_of(query.export_type, question, hub_id=query.hub_id, times=query.time_properties)

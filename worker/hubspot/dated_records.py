@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from worker.hubspot.dated_objects import DatedObject
-from worker.hubspot.field_values import EMPTY, flag, milliseconds, number, said, split_values, text
+from worker.hubspot.field_values import flag, milliseconds, number, said, split_values, text
 from worker.hubspot.property_values import WriteValue, plain_value, sourced_value, write_properties
 from worker.records.object_type import DatedList, RecordShape
 
@@ -113,32 +113,10 @@ def _deal(item: DatedObject, writing: Writing) -> dict[str, Any]:
     }
 
 
-def _engagement(item: DatedObject, writing: Writing) -> dict[str, Any]:
-    is_odd = not isinstance(item.properties, dict | None)
-    properties = item.properties if isinstance(item.properties, dict) else {}
-    owner, stamp, preview = (properties.get(n) for n in ("hubspot_owner_id", "hs_timestamp", "hs_body_preview"))
-    return {
-        "engagement": {
-            **said("id", number(item.id)),
-            **said("portalId", writing.hub_id),
-            **said("createdAt", milliseconds(item.created_at)),
-            **said("lastUpdated", milliseconds(item.updated_at)),
-            "type": "NOTE",
-            **said("timestamp", milliseconds(item.created_at if stamp in EMPTY else stamp)),
-            **said("ownerId", None if owner in EMPTY else number(owner)),
-            **said("bodyPreview", text(preview)),
-        },
-        "associations": associations_of(item, writing),
-        "metadata": {"body": "" if (body := properties.get("hs_note_body")) is None else text(body)},
-        **({"properties": item.properties} if is_odd else {}),
-    }
-
-
 RECORD_WRITERS: Mapping[RecordShape, Callable[[DatedObject, Writing], dict[str, Any]]] = {
     RecordShape.CONTACT: _contact,
     RecordShape.COMPANY: _company,
     RecordShape.DEAL: _deal,
-    RecordShape.ENGAGEMENT: _engagement,
 }
 """By shapes other than HubSpot's own, in which objects stay as they are."""
 

@@ -14,8 +14,8 @@ from worker.records.findings import CallKind
 class PageCalls:
     """Hands out permits: the first call has the one that was booked for the page, each further one waits for another.
 
-    One page may ask several lists: they share one of these. Where the page is of a search, the permit that was booked is
-    that of a search, which no other call may use.
+    One page may ask several lists: they share one of these. Where the page is of a search, the permit that was booked
+    is that of a search, which no other call may use.
     """
 
     def __init__(

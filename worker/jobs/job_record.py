@@ -272,6 +272,12 @@ class JobRecord:
         return self.lanes.first.records if self.lanes is not None else self.progress.records
 
     @property
+    def refused_lists(self) -> frozenset[str]:
+        """The lists of several that HubSpot has refused in this run, in whatever lane."""
+        ahead = self.lanes.parts if self.lanes is not None else ()
+        return self.totals.refused.union(*(lane.totals.refused for lane in ahead))
+
+    @property
     def stored_bytes(self) -> int:
         """The size of its pages, including those that lanes have read ahead, in HubSpot's bytes before compression."""
         ahead = self.lanes.parts if self.lanes is not None else ()

@@ -187,9 +187,12 @@ class Lanes:
         """Whether all lanes are merged into the first one: then everything was read."""
         return len(self.parts) == 1 and self.first.number is None
 
-    def with_fresh_patience(self) -> Self:
-        """Forget tries and back-offs."""
-        fresh = (replace(lane, attempts=1, backoff_s=0.0, resume_at=None) for lane in self.parts)
+    def before_retry(self) -> Self:
+        """Forget tries and back-offs, and that HubSpot has refused anything."""
+        fresh = (
+            replace(lane, attempts=1, backoff_s=0.0, resume_at=None, totals=lane.totals.before_retry())
+            for lane in self.parts
+        )
         return replace(self, parts=tuple(fresh))
 
     def find(self, after: int) -> Lane | None:

@@ -13,6 +13,7 @@ from worker.jobs.totals import ExportTotals
 from worker.records.checksum import sum_of_checksums
 from worker.records.conversion import convert
 from worker.records.erasure import Erased
+from worker.records.findings import NOT_ASKED
 from worker.records.types import Offset, is_start
 
 CHECKSUM_PREFIX = "sha256-sum:"
@@ -33,7 +34,7 @@ class ReceiptInputs:
     `start` is the requested offset (None: the start), `end` the one that HubSpot gave with the last page.
     `stored_pages` is how many of the job's `pages` the store holds. `distinct` is the exact number of distinct ids,
     needed only where the order of ids does not prove them distinct. `is_of_two_lists`: the legacy list of engagements
-    gave a part, the dated list of notes the rest. `changed_since`: a feed of changes was read.
+    gave a part, the dated lists of their kinds the rest. `changed_since`: a feed of changes was read.
     `properties_missing` were asked for, and HubSpot does not define them any more.
     `withheld` counts records of the copy that were not found, and not marked as deleted for lack of proof.
     `deletions_unknown` says why HubSpot did not tell what was deleted.
@@ -219,8 +220,9 @@ def _breaks_in_the_chain(inputs: ReceiptInputs) -> Iterator[str]:
         yield f"HubSpot sent {_counted(inputs.totals.left_off, 'record')} more than the limit, left off here"
     if inputs.totals.unsaid:
         yield f"{_counted(inputs.totals.unsaid, 'page')} did not say whether there is more"
-    if inputs.is_of_two_lists:
-        yield "a part came from the legacy list of engagements, another from the dated list, which holds only notes"
+    if inputs.is_of_two_lists and inputs.totals.left_out:
+        names = ", ".join(inputs.totals.left_out)
+        yield f"a part came from the legacy list of engagements, another from dated lists, without those of {names}"
     if inputs.missing_pages:
         yield f"{_counted(inputs.missing_pages, 'page')} of {inputs.pages} can no longer be found"
 
@@ -238,8 +240,9 @@ def _doubts_about_ids(inputs: ReceiptInputs) -> Iterator[str]:
 
 
 def _doubts_about_the_list(inputs: ReceiptInputs) -> Iterator[str]:
-    for kind, reason in inputs.totals.left_out.items():
-        yield f"HubSpot refused the list of {kind}: {reason}"
+    for name, reason in inputs.totals.left_out.items():
+        if reason != NOT_ASKED:
+            yield f"HubSpot refused the list of {name}: {reason}"
     if inputs.totals.incomplete_associations:
         yield f"the associations of {_counted(inputs.totals.incomplete_associations, 'record')} are not all there"
     if inputs.deletions_unknown is not None:

@@ -12,7 +12,7 @@ from typing import Literal, Self, TypeAlias
 
 from worker.records.checksum import sum_of_checksums, sum_of_ids
 from worker.records.conversion import convert
-from worker.records.findings import PLAIN_PAGE, CallKind, PageFindings
+from worker.records.findings import BEFORE_RETRY, NOT_ASKED, PLAIN_PAGE, CallKind, PageFindings
 
 IdOrder: TypeAlias = Literal["unknown", "ascending", "descending", "mixed"]
 """How ids arrived so far: unknown for fewer than two, ascending and descending without repeats, mixed otherwise."""
@@ -81,6 +81,11 @@ class ExportTotals:
         """The id up to which all records were read in order; None where their ids do not tell."""
         return self.last_id if self.order == "ascending" and not self.ids_unreadable else None
 
+    @property
+    def refused(self) -> frozenset[str]:
+        """The lists that HubSpot has refused in this run of the job."""
+        return frozenset(name for name, reason in self.left_out.items() if _is_refusal_of_this_run(reason))
+
     def after_page(  # noqa: PLR0913 - what there is to know of a page
         self,
         ids: Sequence[int | None],
@@ -130,6 +135,11 @@ class ExportTotals:
     def after_refetch(self) -> Self:
         """Count a page that was already stored."""
         return replace(self, refetched_pages=self.refetched_pages + 1)
+
+    def before_retry(self) -> Self:
+        """Let lists that HubSpot has refused be asked again; what was read without them stays without them."""
+        of_run = {name: f"{BEFORE_RETRY}{self.left_out[name]}" for name in self.refused}
+        return replace(self, left_out={**self.left_out, **of_run}) if of_run else self
 
     def start_over(self) -> Self:
         """Forget the records of a job that starts over, and keep its calls."""
@@ -192,6 +202,10 @@ class ExportTotals:
             return following.order if self.last_id is None else self.order
         orders = {self.order, following.order, _order_of([self.last_id, following.first_id])} - {"unknown"}
         return orders.pop() if len(orders) == 1 else "mixed"
+
+
+def _is_refusal_of_this_run(reason: str) -> bool:
+    return reason != NOT_ASKED and not reason.startswith(BEFORE_RETRY)
 
 
 def _with(known: tuple[str, ...], more: Sequence[str]) -> tuple[str, ...]:

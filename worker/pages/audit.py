@@ -49,7 +49,7 @@ def receipt_of(job: Job, pages: StoredPages, *, counts_ids: bool = True, stored_
 
 
 def _is_of_two_lists(job: Job) -> bool:
-    """Return whether both legacy engagements and dated notes were read; the last API called may have had no page."""
+    """Return whether both APIs were asked for engagements; the last one may have given no page."""
     asked = {*job.totals.apis, *([job.api] if job.api is not None else [])}
     return bool(OBJECT_TYPES[job.records_type].dated.kinds) and len(asked) > 1
 

@@ -6,6 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+NOT_ASKED = "not asked for: HUBSPOT_NOTES_KINDS names others"
+"""Why a list was not read where that was the operator's choice."""
+
+BEFORE_RETRY = "before a retry: "
+"""What the reason begins with where HubSpot refused a list in an earlier run of a job, which then asks it again."""
+
 
 class CallKind(StrEnum):
     """What a call to HubSpot asks for: the names by which receipts and plans count calls."""
@@ -26,10 +32,11 @@ class CallKind(StrEnum):
 class PageFindings:
     """What a page cost, and what is not in it.
 
-    `calls` are those that the page took, by kind; none: one call of a list. `left_out` are lists of several that
-    HubSpot has refused, by their kinds' names, with its reason. `vanished` counts records that were listed, and gone
-    when their properties were read. `incomplete_associations` counts records whose associations could not all be read.
-    `not_available` names fields of the documented shape that this API does not give.
+    `calls` are those that the page took, by kind; none: one call of a list. `left_out` are lists of several that were
+    not read, by their names (`emails`), with the reason: HubSpot's, which has refused them, or NOT_ASKED. `vanished`
+    counts records that were listed, and gone when their properties were read. `incomplete_associations` counts records
+    whose associations could not all be read. `not_available` names fields of the documented shape that this API does
+    not give.
     """
 
     calls: Mapping[str, int] = field(default_factory=dict)

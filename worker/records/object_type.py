@@ -77,13 +77,20 @@ class LegacyList:
 class ActivityKind:
     """One kind of engagement: its name in the legacy feed, and its list in the dated API.
 
-    `scopes` are all needed to read it; `properties` are what the legacy shape is written from.
+    `scopes` are all needed to read it; `properties` are what the legacy shape is written from. `further_names` are
+    those of what the legacy feed tells apart, and the list does not.
     """
 
     name: str
     path: str
     scopes: tuple[str, ...]
     properties: tuple[str, ...] = ()
+    further_names: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All types of the legacy feed that the list holds."""
+        return (self.name, *self.further_names)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -116,7 +116,15 @@ ACTIVITY_KINDS = (
         name="EMAIL",
         path="emails",
         scopes=(*_ACTIVITY, "sales-email-read"),
-        properties=("hs_email_subject", "hs_email_html", "hs_email_text", "hs_email_headers", "hs_email_status"),
+        properties=(
+            "hs_email_subject",
+            "hs_email_html",
+            "hs_email_text",
+            "hs_email_headers",
+            "hs_email_status",
+            "hs_email_direction",
+        ),
+        further_names=("INCOMING_EMAIL", "FORWARDED_EMAIL"),
     ),
     ActivityKind(
         name="MEETING",

@@ -122,6 +122,8 @@ def test_keys_for_tokens_are_a_list_newest_first(monkeypatch: pytest.MonkeyPatch
         ("HUBSPOT_CONTACTS_ENDPOINT", "ftp://host/contacts"),
         ("HUBSPOT_NOTES_ENDPOINT", "https://host/notes#part"),
         ("HUBSPOT_API", "v3"),
+        ("HUBSPOT_NOTES_KINDS", "notes,faxes"),
+        ("HUBSPOT_NOTES_KINDS", ","),
         ("HUBSPOT_RATE_LIMIT", "fast"),
         ("HUBSPOT_RATE_LIMIT", "10/0"),
         ("HUBSPOT_RATE_LIMIT", "-1"),

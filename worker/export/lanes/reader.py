@@ -122,7 +122,7 @@ class LaneReader:
             self._end_with(lane.after, is_last=call.is_last)
 
     def _holds_fewer_kinds(self, fetched: FetchedPage) -> bool:
-        """Whether a list may end before records that are known: the dated one of notes has no other engagements."""
+        """Whether a list may end before records that are known: the dated ones of engagements lack some kinds."""
         is_partial = fetched.api == CrmApi.DATED and bool(OBJECT_TYPES[self._leased.job.records_type].dated.kinds)
         return is_partial and any(CrmApi.LEGACY in lane.totals.apis for lane in self._storage.lanes.parts)
 
