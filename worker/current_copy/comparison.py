@@ -15,7 +15,7 @@ from worker.accounts.interfaces import ScopeSource
 from worker.accounts.scopes import missing_scopes
 from worker.current_copy.deletion_guard import DeletionGuard
 from worker.current_copy.interfaces import RecordStore, Transactions
-from worker.current_copy.listed_kinds import is_listed, is_of_no_list, was_refused
+from worker.current_copy.listed_kinds import is_listed, is_of_no_list
 from worker.current_copy.page_groups import NONE_SEEN, PageGroup, PageGroups, SeenIds
 from worker.current_copy.record import CompleteSync, KnownRecord, Missed
 from worker.errors import ExportError
@@ -63,8 +63,7 @@ class Comparison:
         """
         copying, since = copying_of(job), copying_of(job).since
         if copying.reads_feed and since is not None:
-            complete = None if was_refused(job) else _complete(job, since, SyncMode.INCREMENTAL)
-            return self._kept(job, copying.end_comparison(), complete=complete)
+            return self._kept(job, copying.end_comparison(), complete=_complete(job, since, SyncMode.INCREMENTAL))
         if since is None or not (copying.is_comparing or self._has_seen_all(job, seen)):
             return self._given_up(job, copying)
         if copying.is_comparing and self._is_overtaken(job, since):
@@ -200,9 +199,9 @@ class Comparison:
     def _ended(self, job: Job, copying: CopyProgress, since: datetime) -> Job:
         """Finish, and store a sync that has read everything: not one of a part, or whose list was too short.
 
-        Nor one that was refused a kind: what changes of it until that is granted no feed would tell the next one.
+        One that could not read a kind says so: as soon as that can be read, no feed tells what has changed of it.
         """
-        has_seen_all = copying.withheld == 0 and not copying.is_of_part and not was_refused(job)
+        has_seen_all = copying.withheld == 0 and not copying.is_of_part
         complete = _complete(job, since, SyncMode.FULL) if has_seen_all else None
         return self._kept(job, copying.end_comparison(), complete=complete)
 

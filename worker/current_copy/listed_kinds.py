@@ -30,8 +30,3 @@ def is_of_no_list(job: Job, held: KnownRecord) -> bool:
         return False
     listed = [each for each in OBJECT_TYPES[job.records_type].dated.kinds if held.kind in each.names]
     return all(job.totals.left_out.get(each.path) == NOT_ASKED for each in listed)
-
-
-def was_refused(job: Job) -> bool:
-    """Whether HubSpot has refused a list of several."""
-    return any(reason != NOT_ASKED for reason in job.totals.left_out.values())

@@ -8,6 +8,7 @@ from typing import Self
 
 from worker.export.interfaces import PageQuery
 from worker.rate_limit.permits import FREE_PERMIT, Permit
+from worker.records.crm_api import CrmApi
 from worker.records.findings import CallKind
 
 
@@ -33,7 +34,7 @@ class PageCalls:
 
     @classmethod
     def of(cls, query: PageQuery) -> Self:
-        is_of_search = query.feed is not None and not query.only_deletions
+        is_of_search = query.feed is not None and query.api is CrmApi.DATED and not query.only_deletions
         return cls(query.permit, further_call=query.further_call, is_of_search=is_of_search)
 
     @property
