@@ -35,8 +35,9 @@ from sandbox.state_folder import temporary_state
 from worker.accounts.scopes import ENOUGH, MissingScopes
 from worker.current_copy.comparison import Comparison
 from worker.current_copy.deletion_guard import DeletionGuard
+from worker.current_copy.mongo.collections import collection_of
 from worker.current_copy.mongo.erasures import MongoErasureStore
-from worker.current_copy.mongo.records import MongoRecordStore, collection_of
+from worker.current_copy.mongo.records import MongoRecordStore
 from worker.current_copy.record import ChangePosition, Shown
 from worker.current_copy.writer import CurrentCopy
 from worker.indexes import ensure_indexes

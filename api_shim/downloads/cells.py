@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from datetime import date, timedelta
 from functools import lru_cache
 
+from api_shim.downloads.fields import joined
 from worker.records.registry import OBJECT_TYPES
+from worker.records.types import DOCUMENTED_TYPES
 
 _SIGNS = "-=+@\0\uff1d\uff0b\uff20\uff0d"  # the last four in full width, which some spreadsheets accept as well
 _STARTS_OF_FORMULAS = frozenset("\t\r\n" + _SIGNS)
@@ -33,7 +35,9 @@ _MINUTES = tuple(f"{minute // 60:02}:{minute % 60:02}:" for minute in range(24 *
 _SECONDS = tuple(f"{second:02}." for second in range(60))
 _MILLISECOND = tuple(f"{millisecond:03}Z" for millisecond in range(1000))
 
-_TIME_PATHS = frozenset[str]().union(*(each.time_paths for each in OBJECT_TYPES.values()))
+_TIME_PATHS = frozenset[str]().union(*(OBJECT_TYPES[each].time_paths for each in DOCUMENTED_TYPES))
+_IDS = re.compile(r"\[\s*[0-9]+(?:\s*,\s*[0-9]+)*\s*\]|\[\s*\]")
+_ID = re.compile(r"[0-9]+")
 # The properties that HubSpot itself defines as dates. What a customer has named `…date` may be anything: it is left
 # alone.
 _TIME_PROPERTY = re.compile(
@@ -104,6 +108,11 @@ def iso_instant(text: str) -> str:
         return f"{_date(days)}T{_MINUTES[minutes]}{_SECONDS[milliseconds // 1000]}{_MILLISECOND[milliseconds % 1000]}"
     except OverflowError:
         return ""
+
+
+def joined_list(text: str) -> str:
+    """Return the ids of a list in JSON as one cell holds them; anything else unchanged."""
+    return joined(_ID.findall(text)) if _IDS.fullmatch(text) else text
 
 
 @lru_cache(maxsize=4096)

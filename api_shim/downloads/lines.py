@@ -8,6 +8,8 @@ from enum import StrEnum
 
 import msgspec
 
+from api_shim.downloads.choice import columns_asked_for
+from api_shim.downloads.layouts import layout_of
 from api_shim.downloads.surveys import Survey
 from api_shim.downloads.tables import Columns, Table
 from api_shim.downloads.writing import TableWriter, batches
@@ -51,9 +53,13 @@ def ndjson_lines(pages: PageStore, job: Job) -> Iterator[bytes]:
 def csv_lines(pages: PageStore, job: Job, *, with_bom: bool) -> Iterator[bytes]:
     """Yield the records as a table with a header, which follows as many pauses as it takes to find the columns.
 
+    Where the request named properties, these are the columns (api_shim/downloads/choice.py).
+
     Raises what `ndjson_lines` raises, and InvalidRequestError if there are more columns than a table may have.
     """
-    writer = TableWriter(Table(job.records_type, (yield from _columns(pages, job))))
+    chosen = columns_asked_for(job)
+    columns = chosen if chosen is not None else (yield from _columns(pages, job))
+    writer = TableWriter(Table(job.records_type, columns, chosen=chosen is not None))
     if with_bom:
         yield codecs.BOM_UTF8
     yield writer.header
@@ -74,7 +80,7 @@ def _columns(pages: PageStore, job: Job) -> Generator[bytes, None, Columns]:
     kept = pages.summary(job)
     if kept is not None and (summary := decode(kept, _Summary)).rules == _RULES:
         return summary.columns
-    survey = Survey()
+    survey = Survey(layout_of(job.records_type))
     for records in _record_pages(pages, job):
         for record in records:
             survey.note(record)

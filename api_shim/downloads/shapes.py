@@ -6,21 +6,22 @@ to build a decoder for nearly all others; records of another shape are left to `
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeAlias, TypeVar
+from types import MappingProxyType
+from typing import Any, TypeAlias
 
 import msgspec
 
-from api_shim.downloads.fields import DEEPEST, PROPERTIES, Fields, decode_fields
+from api_shim.downloads.fields import DEEPEST, Fields, decode_fields, joined
+from api_shim.downloads.layouts import ASSOCIATIONS, HISTORY, PROPERTIES, Layout, link_path
 from worker.records.conversion import new_decoder
 
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError)
 """What readers raise for a record of another shape than those that they were built from."""
 
 _NOTHING = msgspec.Raw()
-_MOST_READERS = 16  # of one export, whose records may all differ
+_NOTHING_BY_NAME: Mapping[str, Any] = MappingProxyType({})
 _MOST_FIELDS = 200  # of one object: msgspec searches the names of a struct linearly
 _NOT_IN_NAMES = frozenset(map(chr, range(32))) | frozenset('"\\')  # msgspec does not allow these in names of fields
 
@@ -33,11 +34,17 @@ class _Property(msgspec.Struct, gc=False, frozen=True):
     value: str | None = ""
 
 
+class _Link(msgspec.Struct, gc=False, frozen=True):
+    id: str
+
+
+class _Links(msgspec.Struct, gc=False, frozen=True):
+    results: list[_Link] = []
+
+
 _NO_PROPERTY = _Property()
+_NO_LINKS = _Links()
 _NoObject: TypeAlias = str | int | float | bool | list[msgspec.Raw] | None
-
-
-R = TypeVar("R")
 
 
 @dataclass(slots=True)
@@ -81,7 +88,8 @@ class _Field:
 class Shape:
     """The fields of the records that it has learned."""
 
-    def __init__(self) -> None:
+    def __init__(self, layout: Layout = Layout.LEGACY) -> None:
+        self._layout = layout
         self._record = _Field(is_object=True)
 
     def learn(self, record: bytes) -> bool:
@@ -92,25 +100,34 @@ class Shape:
         if record[:1] != b"{":
             return False
         fields = decode_fields(record)
-        fields.pop(PROPERTIES, None)
+        for name in self._by_name(None, None):
+            fields.pop(name, None)
         return self._record.note_fields(fields, 1)
 
-    def reader(self, properties: Sequence[str]) -> Reader | None:
-        """Return a reader of such records with these properties.
+    def reader(self, properties: Sequence[str], links: Sequence[str] = ()) -> Reader | None:
+        """Return a reader of such records with these properties, and the ids of what is associated by these names.
 
         None if it would be slow, or if two fields have the same path: then the order within a record decides.
         """
         if _is_wide(self._record):
             return None
-        reader = Reader(_Object.of(self._record, _type_of, properties_type=dict[str, _Property]), properties)
-        paths = {column.path for column in reader.columns}
-        return reader if len(paths) == len(reader.columns) else None
+        by_name = self._by_name(dict[str, _Property], dict[str, str | None])
+        reader = Reader(_Object.of(self._record, _type_of, by_name=by_name), properties, links, layout=self._layout)
+        paths = [*(column.path for column in reader.columns), *map(link_path, links)]
+        return reader if len({*paths}) == len(paths) else None
 
     def names_reader(self) -> NamesReader | None:
         """Return a reader of the property names of such records; None if it would be slow."""
         if _is_wide(self._record):
             return None
-        return NamesReader(_Object.of(self._record, _strict_type_of, properties_type=dict[str, _Anything]))
+        by_name = self._by_name(dict[str, _Anything], dict[str, msgspec.Raw], links=dict[str, msgspec.Raw])
+        return NamesReader(_Object.of(self._record, _strict_type_of, by_name=by_name), layout=self._layout)
+
+    def _by_name(self, legacy: Any, own: Any, *, links: Any = dict[str, _Links]) -> dict[str, Any]:  # noqa: ANN401 - types
+        """Return the fields that are no columns themselves, and their types in either layout."""
+        if self._layout is Layout.LEGACY:
+            return {PROPERTIES: legacy}
+        return {PROPERTIES: own, ASSOCIATIONS: links, HISTORY: dict[str, msgspec.Raw]}
 
 
 def _is_wide(found: _Field) -> bool:
@@ -128,7 +145,7 @@ class _Object:
     fields: list[tuple[str, _Object | _Field]]
 
     @classmethod
-    def of(cls, found: _Field, type_of: _TypeOf, *, properties_type: Any = None) -> _Object:  # noqa: ANN401 - any type
+    def of(cls, found: _Field, type_of: _TypeOf, *, by_name: Mapping[str, Any] = _NOTHING_BY_NAME) -> _Object:
         """Build a struct that rejects unknown names, and kinds of values that its fields have not had."""
         fields: list[tuple[str, _Object | _Field]]
         fields = [(name, cls.of(each, type_of) if each.is_object else each) for name, each in found.fields.items()]
@@ -136,8 +153,7 @@ class _Object:
             (f"f{index}", *type_of(each, found.fields[name])) for index, (name, each) in enumerate(fields)
         ]
         names = {f"f{index}": name for index, (name, _) in enumerate(fields)}
-        if properties_type is not None:
-            members.append((PROPERTIES, properties_type, {}))
+        members += [(name, each, {}) for name, each in by_name.items()]
         kind = msgspec.defstruct("Record", members, rename=names, forbid_unknown_fields=True, frozen=True, gc=False)
         return cls(kind, fields)
 
@@ -169,22 +185,28 @@ class Column:
 
 
 class Reader:
-    """Reads records of one shape into lists of values: the fields by `columns`, then the properties."""
+    """Reads records of one shape into lists of values: the fields by `columns`, then the links, then the properties."""
 
-    def __init__(self, built: _Object, properties: Sequence[str]) -> None:
+    def __init__(
+        self, built: _Object, properties: Sequence[str], links: Sequence[str] = (), *, layout: Layout = Layout.LEGACY
+    ) -> None:
         self._decode = new_decoder(built.type).decode
-        self._properties = properties
-        self._properties_at = len(built.fields)
+        self._properties, self._links, self._is_own = properties, links, layout is Layout.OWN
+        self._by_name_at = len(built.fields)
         self._objects: list[tuple[int, tuple[object, ...]]] = []
         self.columns: list[Column] = []
-        found: list[tuple[str, _Object | _Field | None]] = [*built.fields, (PROPERTIES, None)]
+        by_name: list[tuple[str, None]] = [(PROPERTIES, None)]
+        if self._is_own:
+            by_name += [(ASSOCIATIONS, None), (HISTORY, None)]
+        found: list[tuple[str, _Object | _Field | None]] = [*built.fields, *by_name]
         for index, (path, each) in enumerate(found):  # `found` grows on the way, as the values of a record do
             if isinstance(each, _Object):
                 self._objects.append((index, msgspec.structs.astuple(each.type())))
                 found += [(f"{path}.{name}", inner) for name, inner in each.fields]
             elif each is not None:
                 self.columns.append(Column(index, path, is_text=each.is_text and not each.is_other))
-        self.first_property = len(found)
+        self.first_link = len(found)
+        self.first_property = len(found) + len(links)
         self.blank = self.values(b"{}")
 
     def values(self, record: bytes) -> list[Any]:
@@ -193,38 +215,27 @@ class Reader:
         for index, blank in self._objects:
             each = values[index]
             values += blank if each is None else msgspec.structs.astuple(each)
-        find = values[self._properties_at].get
-        values += [find(name, _NO_PROPERTY).value or "" for name in self._properties]
+        find = values[self._by_name_at].get
+        if self._is_own:
+            find_links = values[self._by_name_at + 1].get
+            values += [joined(link.id for link in find_links(name, _NO_LINKS).results) for name in self._links]
+            values += [find(name) or "" for name in self._properties]
+        else:
+            values += [find(name, _NO_PROPERTY).value or "" for name in self._properties]
         return values
 
 
 class NamesReader:
     """Reads the names of the properties of records of one shape, and rejects records with other fields."""
 
-    def __init__(self, built: _Object) -> None:
+    def __init__(self, built: _Object, *, layout: Layout = Layout.LEGACY) -> None:
         self._decode = new_decoder(built.type).decode
+        self._is_own = layout is Layout.OWN
 
-    def names(self, record: bytes) -> Iterable[str]:
-        """Return the names of a record's properties. Raises what `Reader.values` raises."""
-        return self._decode(record).properties  # type: ignore[attr-defined, no-any-return]
+    def names(self, record: bytes) -> tuple[Iterable[str], Iterable[str]]:
+        """Return the names of a record's properties, and those of what is associated.
 
-
-class Learner(Generic[R]):
-    """Learns the shape of an export's records and builds a reader; another one if some have a different shape."""
-
-    def __init__(self, make: Callable[[Shape], R | None], *, worth_learning: int) -> None:
-        self.reader: R | None = None
-        self._make, self._to_learn = make, worth_learning
-        self._shape, self._is_changed, self._readers_remaining = Shape(), False, _MOST_READERS
-
-    def learn(self, records: Iterable[bytes]) -> None:
-        """Learn from records that the present reader cannot read."""
-        if self._readers_remaining == 0:
-            return
-        for record in records:
-            self._to_learn -= 1
-            with suppress(*UNREADABLE):
-                self._is_changed |= self._shape.learn(record)
-        if self._is_changed and self._to_learn <= 0:
-            self.reader, self._is_changed = self._make(self._shape), False
-            self._readers_remaining = self._readers_remaining - 1 if self.reader is not None else 0
+        Raises what `Reader.values` raises.
+        """
+        read: Any = self._decode(record)
+        return read.properties, read.associations if self._is_own else ()

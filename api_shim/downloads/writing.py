@@ -7,9 +7,10 @@ from typing import Any
 
 import msgspec
 
-from api_shim.downloads.cells import iso_instant, written, written_column
+from api_shim.downloads.cells import iso_instant, joined_list, written, written_column
 from api_shim.downloads.fields import text_of
-from api_shim.downloads.shapes import UNREADABLE, Learner, Reader
+from api_shim.downloads.learning import Learner
+from api_shim.downloads.shapes import UNREADABLE, Reader
 from api_shim.downloads.tables import Table
 
 _END = b"\r\n"
@@ -32,8 +33,10 @@ class TableWriter:
 
     def __init__(self, table: Table, *, worth_learning: int = _WORTH_LEARNING) -> None:
         self._table = table
-        properties = list(table.properties)
-        self._learner = Learner[Reader](lambda shape: shape.reader(properties), worth_learning=worth_learning)
+        properties, links = list(table.properties), list(table.links)
+        self._learner = Learner[Reader](
+            lambda shape: shape.reader(properties, links), worth_learning=worth_learning, layout=table.layout
+        )
 
     @property
     def header(self) -> bytes:
@@ -70,11 +73,15 @@ class TableWriter:
         """Return the texts of all columns; add the indexes of records that turn out to have another shape."""
         cells: list[Sequence[str]] = [[""] * len(columns[0])] * len(self._table.header)
         for column in reader.columns:
-            values = columns[column.index]
-            index = self._table.paths[column.path]
-            cells[index] = [each or "" for each in values] if column.is_text else _texts(values, unknown)
+            values, index = columns[column.index], self._table.index_of(column.path)
+            if index is not None:
+                cells[index] = [each or "" for each in values] if column.is_text else _texts(values, unknown)
+        for index, texts in zip(self._table.links.values(), columns[reader.first_link :], strict=False):
+            cells[index] = texts
         for index, texts in zip(self._table.properties.values(), columns[reader.first_property :], strict=True):
             cells[index] = texts
+        for index in self._table.lists:
+            cells[index] = [text and joined_list(text) for text in cells[index]]
         for index in self._table.times:
             cells[index + 1] = [text and iso_instant(text) for text in cells[index]]
         return cells

@@ -308,3 +308,31 @@ def test_what_a_job_has_lost_is_answered_by_an_index_of_what_was_erased(mongo_da
     (query,) = noted
     assert query["docsExamined"] == 0
     assert query["keysExamined"] <= 2 * 20 + 2
+
+
+# Pages of HubSpot's own shape
+
+TICKETS, CARS = ExportType("tickets"), ExportType("p99_cars")
+
+
+@pytest.mark.parametrize("export_type", [TICKETS, CARS])
+def test_an_erased_record_leaves_a_gap_in_a_page_of_hubspots_own_shape(
+    store: PageStore, export_type: ExportType
+) -> None:
+    job, other = (replace(held(), export_type=each) for each in (export_type, ExportType("p99_pets")))
+    bodies = [
+        b'{"results":[{"id":"1"},{"id":"2"},{"id":"2"}],"paging":{"next":{"after":"3"}}}',
+        b'{"results":[{"id":"3"}]}',
+    ]
+    job = stored(store, job, *(read_page(export_type, body) for body in bodies))
+    other = stored(store, other, read_page(other.records_type, bodies[0]))
+
+    erased = [erase(store, erasure_of(number, export_type=export_type)) for number in (2, 3, 4)]
+
+    assert erased == [2, 1, 0]
+    found = store.read(job.job_id, export_type, start=0, limit=10)
+    assert (found.records, found.erased, found.end) == ([b'{"id":"1"}'], 3, 4)
+    assert store.get(job.job_id, 0).body == b'{"results":[{"id":"1"}],"paging":{"next":{"after":"3"}}}'
+    assert store.get(job.job_id, 1).body == b'{"results":[]}'
+    assert store.get(other.job_id, 0).body == bodies[0]
+    assert not store.describe_some("a1")  # all is known of them

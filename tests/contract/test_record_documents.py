@@ -10,8 +10,8 @@ from bson.dbref import DBRef
 from structlog.testing import capture_logs
 
 from tests.contract.test_record_store import COPY, in_mongo
+from worker.current_copy.mongo.collections import collection_of
 from worker.current_copy.mongo.documents import to_body, to_fields
-from worker.current_copy.mongo.records import collection_of
 from worker.current_copy.record import Record
 from worker.mongo.database import Document, MongoDatabase
 

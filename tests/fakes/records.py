@@ -22,7 +22,7 @@ from worker.current_copy.record import (
 from worker.errors import CopyBusyError, LeaseLostError, RecordNotFoundError, StoreUnavailableError
 from worker.jobs.copy_progress import CopyProgress, SyncMode
 from worker.records.page import within_bytes
-from worker.records.types import NOTES, CopyId
+from worker.records.types import NOTES, CopyId, ExportType
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
@@ -220,6 +220,12 @@ class InMemoryRecordStore:
     def first_portal(self, copy: CopyId) -> int | None:
         self._answer()
         return self._first.get(replace(copy, hub_id=None))
+
+    def types_of(self, account_id: str, hub_id: int) -> Sequence[ExportType]:
+        self._answer()
+        first = [copy for copy, portal in self._first.items() if portal == hub_id]
+        further = [copy for copy in self._further if copy.hub_id == hub_id]
+        return [copy.export_type for copy in (*first, *further) if copy.account_id == account_id]
 
     def remove_some(self, copy: CopyId, *, most: int) -> bool:
         self._answer()

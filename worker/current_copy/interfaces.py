@@ -165,6 +165,9 @@ class RecordStore(Protocol):
     def first_portal(self, copy: CopyId) -> int | None:
         """Return the portal of the account's first copy of this type; None where there is none, or it is not known."""
 
+    def types_of(self, account_id: str, hub_id: int) -> Sequence[ExportType]:
+        """Return the types of which the account has a copy of this portal."""
+
     def remove_some(self, copy: CopyId, *, most: int) -> bool:
         """Remove at most so many records of a copy, and with the last ones the copy; False while some are left."""
 

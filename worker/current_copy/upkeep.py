@@ -44,7 +44,8 @@ class CopyUpkeep:
             pass
 
     def _remove(self, account_id: str, hub_id: int, *, ends_at: float) -> bool:
-        for export_type in DOCUMENTED_TYPES:
+        # Documents of copies have named their type for long, but not for ever.
+        for export_type in dict.fromkeys((*DOCUMENTED_TYPES, *self.records.types_of(account_id, hub_id))):
             copy = CopyId(account_id=account_id, export_type=export_type, hub_id=hub_id)
             while not self.records.remove_some(copy, most=_MOST_AT_ONCE):
                 if self.monotonic() >= ends_at:

@@ -12,6 +12,7 @@ from worker.errors import ListGoneError
 from worker.export.interfaces import ChosenApi
 from worker.jobs.job import Job
 from worker.records.crm_api import CrmApi
+from worker.records.registry import OBJECT_TYPES
 
 ApiSetting: TypeAlias = Literal["legacy", "dated", "auto"]
 
@@ -28,7 +29,12 @@ class ApiChoice:
         self._lists = lists
 
     def choose(self, job: Job) -> ChosenApi:
-        """Choose as the setting says. In between a job never goes back, and is asked about as long as it may change."""
+        """Choose as the setting says. In between a job never goes back, and is asked about as long as it may change.
+
+        What only the dated API has is read from it, whatever the setting says.
+        """
+        if _has_only_dated(job):
+            return ChosenApi(api=CrmApi.DATED)
         if self._always is not None:
             return ChosenApi(api=self._always)
         if job.last_api is CrmApi.DATED:
@@ -42,7 +48,7 @@ class ApiChoice:
 
     def leave(self, job: Job, error: ListGoneError) -> CrmApi | None:
         """Note what HubSpot said of the job's list."""
-        if self._always is not None:
+        if self._always is not None or _has_only_dated(job):
             return None
         found = self._lists.sight(
             job.account_id, job.records_type, status=error.status, message=error.message, hub_id=job.hub_id
@@ -56,3 +62,8 @@ class ApiChoice:
         """Forget what turned out to be passing."""
         self._lists.retract(sighting)
         _log.info("legacy_list_is_back", export_type=sighting.export_type)
+
+
+def _has_only_dated(job: Job) -> bool:
+    """Whether no legacy list has what the job reads: such a type of records, or archived ones."""
+    return job.request.archived or OBJECT_TYPES[job.records_type].legacy is None

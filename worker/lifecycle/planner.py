@@ -66,9 +66,9 @@ class Planner:
         return self._estimate(job.request, count, last)
 
     def _last_before(self, job: Job) -> Job | None:
-        """Return the last complete export of the type; for all children of a sync that begin here with one query."""
+        """Return the last complete export of the type; of the documented types of a sync with one query."""
         asked, sync_id = (job.account_id, job.owner), job.parent_id
-        if sync_id is None:
+        if sync_id is None or job.records_type not in DOCUMENTED_TYPES:
             return self._tools.jobs.last_complete(*asked, job.records_type, hub_id=job.hub_id)
         last = self._before_sync.get(sync_id)
         if last is None:

@@ -25,10 +25,10 @@ def decode(content: bytes | str, kind: type[T]) -> T:
     return msgspec.json.decode(content, type=kind)
 
 
-def new_decoder(kind: type[T]) -> msgspec.json.Decoder[T]:
+def new_decoder(kind: type[T], *, strict: bool = True) -> msgspec.json.Decoder[T]:
     """Make a decoder of a class that was made at run time; such classes are not remembered."""
     with _preparing:
-        return msgspec.json.Decoder(kind)
+        return msgspec.json.Decoder(kind, strict=strict)
 
 
 def _prepare(kind: type) -> None:

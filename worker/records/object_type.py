@@ -121,7 +121,8 @@ class ObjectType:
     what tells kinds of one type apart. Any one of `scopes` is enough to read it, by HubSpot's documentation of each
     list. What a legacy list takes and the dated one does not (`content`) counts as enough: a scope that is called
     missing and is not would stop an export that works. Without a `legacy` list it is had by the dated API alone.
-    `time_paths` are the fields, beside properties, that hold instants.
+    `time_paths` are the fields, beside properties, that hold instants; `created_path` and `updated_path` those of the
+    record itself, where it has them.
     """
 
     name: str
@@ -134,6 +135,8 @@ class ObjectType:
     dated: DatedList
     has_pipelines: bool = False
     time_paths: frozenset[str] = frozenset()
+    created_path: str | None = None
+    updated_path: str | None = None
     example: Json
 
     @property

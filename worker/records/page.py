@@ -14,16 +14,9 @@ from typing import TypeAlias, TypeVar
 import msgspec
 from msgspec import UNSET
 
-from worker.records.envelope import (
-    Envelope,
-    EnvelopeReader,
-    PageUnreadableError,
-    decode_fields,
-    envelope_reader,
-    odd_list,
-)
+from worker.records.envelope import Envelope, PageUnreadableError, decode_fields, odd_list
+from worker.records.envelope_reader import EnvelopeReader, envelope_reader
 from worker.records.mending import Mended, MendKind, NotJsonError, decoded, is_utf8
-from worker.records.plain_values import plain_integer
 from worker.records.registry import OBJECT_TYPES
 from worker.records.types import DOCUMENTED_TYPES, ExportType, Offset
 
@@ -58,7 +51,7 @@ class Mend:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """One page. `offset` is where the next one starts; HubSpot sends it on the last page too.
+    """One page. `offset` is where the next one starts; the legacy API sends it on the last page too.
 
     An offset of 0 is none to continue from, so it reads as None. A page that does not say whether there is more
     (`says_more`) reads as the last one. `records` counts the records that HubSpot sent; where there are `gaps`, the
@@ -117,12 +110,13 @@ def _page_of(
     ids: tuple[int | None, ...] | None = None,
     mends: tuple[Mend, ...] = (),
 ) -> Page:
+    following = envelope.following()
     return Page(
         body=mended.text,
         records=records,
-        has_more=bool(envelope.has_more or envelope.has_more_camel),
-        offset=_plain_offset(envelope.vid_offset) or _plain_offset(envelope.offset) or None,
-        says_more=envelope.has_more is not None or envelope.has_more_camel is not None,
+        has_more=following.has_more,
+        offset=following.offset,
+        says_more=following.is_said,
         mends=mends,
         ids=ids,
     )
@@ -195,8 +189,11 @@ def records_by_place(export_type: str, page: Page) -> list[bytes | None]:
     return [None if place in erased else next(left) for place in range(page.records)]
 
 
-def export_type_of(body: bytes) -> ExportType:
-    """Return the type of a page, which the name of its list tells. Raises PageUnreadableError."""
+def documented_type_of(body: bytes) -> ExportType:
+    """Return the type of a page of an older version, which the name of its list tells. Raises PageUnreadableError.
+
+    Such pages are of documented types. All others are stored with their type: the dated API has one name for all lists.
+    """
     try:
         fields, _ = decoded(body, decode_fields)
     except NotJsonError as error:
@@ -263,9 +260,3 @@ def with_records(export_type: str, body: bytes, records: Sequence[bytes]) -> byt
 def _with_spare_levels(levels: int, read: Callable[[], T]) -> T:
     """Read from deeper in the stack: how deeply objects may lie in each other depends on what is left of it."""
     return read() if levels == 0 else _with_spare_levels(levels - 1, read)
-
-
-def _plain_offset(offset: Offset | None) -> Offset | None:
-    """Read a number that is written as a text."""
-    number = plain_integer(offset.encode()) if isinstance(offset, str) else None
-    return number if number is not None and str(number) == offset else offset

@@ -72,6 +72,8 @@ def _object(
         dated=DatedList(path=path or name, shape=RecordShape.OBJECT),
         has_pipelines=has_pipelines,
         time_paths=_OBJECT_TIMES,
+        created_path="createdAt",
+        updated_path="updatedAt",
         example={
             "id": "1301",
             "properties": {"hs_object_id": "1301"},
@@ -172,6 +174,8 @@ _OWNERS = ObjectType(
     scopes=("crm.objects.owners.read",),
     dated=DatedList(path="/crm/owners/", shape=RecordShape.OBJECT, has_properties=False),
     time_paths=_OBJECT_TIMES,
+    created_path="createdAt",
+    updated_path="updatedAt",
     example={
         "id": "41629779",
         "email": "ada@example.com",
@@ -201,6 +205,7 @@ OBJECT_TYPES: Mapping[str, ObjectType] = _ObjectTypes(
             ),
             dated=DatedList(path="contacts", shape=RecordShape.CONTACT, modified_property="lastmodifieddate"),
             time_paths=frozenset({"addedAt"}),
+            created_path="addedAt",
             example={
                 "vid": 501,
                 "properties": {"email": {"value": "ada@example.com"}, "lastname": {"value": "Byron"}},
@@ -296,6 +301,8 @@ OBJECT_TYPES: Mapping[str, ObjectType] = _ObjectTypes(
                     "metadata.startTime",
                 }
             ),
+            created_path="engagement.createdAt",
+            updated_path="engagement.lastUpdated",
             example={
                 "engagement": {"id": 1101, "type": "NOTE", "timestamp": 1763910000000},
                 "metadata": {"body": "Sketch of the engine"},

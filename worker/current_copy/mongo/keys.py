@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from worker.mongo.database import Document
+from worker.records.registry import is_custom_name
 from worker.records.types import CopyId
 
 
@@ -15,7 +16,8 @@ class CopyKeys:
 
     The first copy of an account has the keys from before portals were distinguished: `<account>:<id>`. Its own document
     names its portal; records of an older version have no `hub_id`. Keys of further portals' copies contain the portal,
-    and end in a way that no older key does, whatever an account's name may be. No id has more than 19 digits.
+    and end in a way that no older key does, whatever an account's name may be. No id has more than 19 digits. Keys of
+    custom objects, which share a collection, contain the type besides: `<account>:<type>:<id>`.
     """
 
     copy_key: str
@@ -28,23 +30,24 @@ class CopyKeys:
     @classmethod
     def of_first(cls, copy: CopyId, hub_id: int | None) -> Self:
         """Return those of an account's first copy, which is of this portal; None: the portal is not known."""
+        prefix = f"{copy.account_id}:{_type_in(copy)}"
         return cls(
             copy_key=f"{copy.account_id}:{copy.export_type}",
-            prefix=f"{copy.account_id}:",
+            prefix=prefix,
             suffix="",
-            end=f"{copy.account_id}:1",
+            end=f"{prefix}1",
             is_first=True,
             hub_id=hub_id,
         )
 
     @classmethod
     def of_further(cls, copy: CopyId) -> Self:
-        start = f"{copy.account_id}:p{copy.hub_id}"
+        prefix = f"{copy.account_id}:p{copy.hub_id}:{_type_in(copy)}"
         return cls(
             copy_key=f"{copy.account_id}:{copy.export_type}:{copy.hub_id}",
-            prefix=f"{start}:",
+            prefix=prefix,
             suffix=".",
-            end=f"{start};",
+            end=f"{prefix[:-1]};",
             is_first=False,
             hub_id=copy.hub_id,
         )
@@ -62,3 +65,7 @@ class CopyKeys:
         """Return a condition on `_id` for the keys above `after` and up to `through`."""
         start = self.of(after) if after is not None else self.prefix
         return {"$gt": start, **({"$lte": self.of(through)} if through is not None else {"$lt": self.end})}
+
+
+def _type_in(copy: CopyId) -> str:
+    return f"{copy.export_type}:" if is_custom_name(copy.export_type) else ""

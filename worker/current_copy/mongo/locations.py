@@ -53,8 +53,9 @@ class CopyLocations:
             return self._look_up(copy)  # not cached: its portal may become known at any moment
         location, until = self._known.get(copy, (None, 0.0))
         if location is None or self._monotonic() >= until:
-            # With those of the other types, which a sync needs in the next moments.
-            of_portal = [replace(copy, export_type=each) for each in DOCUMENTED_TYPES]
+            # With those of the documented types, which most syncs need in the next moments.
+            types = dict.fromkeys((copy.export_type, *DOCUMENTED_TYPES))
+            of_portal = [replace(copy, export_type=each) for each in types]
             found = self._locate(of_portal)
             for each in of_portal:
                 self._remember(each, found[each])

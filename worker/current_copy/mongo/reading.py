@@ -78,12 +78,14 @@ def is_erased(document: Document) -> bool:
     return document.get("hash") == b""
 
 
-def tombstone(account_id: str, record_id: int, *, at: datetime) -> Document:
-    """Return a replacement expression that keeps only ids and instants; a missing `hub_id` stays missing."""
+def tombstone(about: Document, *, at: datetime) -> Document:
+    """Return a replacement expression that keeps only what is known `about` the record, and instants.
+
+    A missing `hub_id` stays missing.
+    """
     return {
         **{name: f"${name}" for name in ("_id", "hub_id")},
-        "account_id": {"$literal": account_id},
-        "record_id": record_id,
+        **{name: {"$literal": value} for name, value in about.items()},
         "synced_at": _or("date", "$synced_at", at),
         "sync_id": _or("string", "$sync_id", ""),
         "record": None,

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime, timedelta
-from typing import Any, TypeAlias
+from typing import Any
 
 from bson import decode_iter
 from bson.binary import Binary
@@ -16,6 +16,7 @@ from pymongo.cursor import RawBatchCursor
 from pymongo.errors import OperationFailure
 from pymongo.read_concern import ReadConcern
 
+from worker.current_copy.mongo.collections import Index, by_change, collection_of, create_indexes, type_in
 from worker.current_copy.mongo.documents import READING, to_fields, to_ready_fields
 from worker.current_copy.mongo.keys import CopyKeys
 from worker.current_copy.mongo.locations import CopyLocations
@@ -43,16 +44,10 @@ from worker.mongo.database import (
 from worker.mongo.spoiled import SpoiledDocuments
 from worker.records.page import within_bytes
 from worker.records.registry import OBJECT_TYPES
-from worker.records.types import DOCUMENTED_TYPES, CopyId, ExportType
+from worker.records.types import CopyId, ExportType
 
 COPIES = "integrations.hubspot.copies"
 
-_Index: TypeAlias = list[tuple[str, int]]
-
-_BY_CHANGE: _Index = [(name, ASCENDING) for name in ("account_id", "deleted", "changed_at", "record_id")]
-_BY_CHANGE_OF_PORTAL: _Index = [
-    (name, ASCENDING) for name in ("account_id", "hub_id", "deleted", "changed_at", "record_id")
-]
 _IS_TO_ADOPT: Document = {"adopt_at": {"$type": "date"}}  # as in the partial index
 _OLDER_WORKERS_S = 3600  # may still store records without a portal for so long
 _KNOWN = dict.fromkeys(
@@ -69,15 +64,11 @@ _RUNNING_WITHIN = timedelta(
 _DELETED = {Shown.LIVING: [False], Shown.ALL: [False, True], Shown.DELETED: [True]}
 
 
-def collection_of(export_type: ExportType) -> str:
-    return f"integrations.hubspot.{export_type}"
-
-
 class MongoRecordStore:
     """One document for each record, and one for each copy in `integrations.hubspot.copies`, written by every change.
 
     `_id` is `<account>:<HubSpot's id>`, zero-padded: that halves the cost of a unique index, and sorts by id. In the
-    copies of further portals it contains the portal (worker/current_copy/mongo/keys.py).
+    copies of further portals it contains the portal, in those of custom objects the type (mongo/keys.py).
     """
 
     def __init__(self, database: MongoDatabase, spoiled: SpoiledDocuments | None = None) -> None:
@@ -89,9 +80,7 @@ class MongoRecordStore:
     def ensure_indexes(self) -> None:
         """Create the indexes by change, with and without the portal."""
         with translated_errors():
-            for export_type in DOCUMENTED_TYPES:
-                self._database[collection_of(export_type)].create_index(_BY_CHANGE)
-                self._database[collection_of(export_type)].create_index(_BY_CHANGE_OF_PORTAL)
+            create_indexes(self._database)
             self._copies.create_index("adopt_at", partialFilterExpression=_IS_TO_ADOPT)
 
     def begin_change(self, copy: CopyId) -> Moment:
@@ -136,7 +125,7 @@ class MongoRecordStore:
                         "_id": keys.of(record.record_id),
                         "account_id": copy.account_id,
                         "record_id": record.record_id,
-                        **_portal(keys),
+                        **_about(copy, keys),
                         **_fields(record, at=at, sync_id=sync_id),
                         **({"is_from_feed": True} if is_from_feed else {}),
                     }
@@ -154,7 +143,11 @@ class MongoRecordStore:
             UpdateOne(
                 {"_id": keys.of(record.record_id)},
                 {
-                    "$set": {**_portal(keys), **_fields(record, at=at, sync_id=sync_id), "is_from_feed": is_from_feed},
+                    "$set": {
+                        **_about(copy, keys),
+                        **_fields(record, at=at, sync_id=sync_id),
+                        "is_from_feed": is_from_feed,
+                    },
                     "$unset": {"missed": True, "erased_at": True, "spoiled_at": True},
                 },
             )
@@ -166,7 +159,13 @@ class MongoRecordStore:
         self, copy: CopyId, record_ids: Iterable[int], *, unless_since: datetime, at: datetime, sync_id: str
     ) -> int:
         meant = {"_id": self._any_of(copy, record_ids), "deleted": False, "changed_at": {"$lt": unless_since}}
-        grave = {"deleted": True, "deleted_at": at, "changed_at": at, "sync_id": sync_id, **_portal(self._keys(copy))}
+        grave = {
+            "deleted": True,
+            "deleted_at": at,
+            "changed_at": at,
+            "sync_id": sync_id,
+            **_about(copy, self._keys(copy)),
+        }
         with translated_errors():
             change = {"$set": grave, "$unset": {"missed": True}}
             return self._of(copy).update_many(meant, change, session=session_under_way()).modified_count
@@ -217,8 +216,13 @@ class MongoRecordStore:
             return []
         hub_id = location.keys.hub_id
         of_portal = hub_id if location.is_marked else {"$in": [hub_id, None]}
-        wanted = {"account_id": copy.account_id, "hub_id": of_portal, "deleted": {"$in": _DELETED[shown]}}
-        index = _BY_CHANGE_OF_PORTAL if location.is_marked else _BY_CHANGE
+        wanted = {
+            "account_id": copy.account_id,
+            **type_in(copy.export_type),
+            "hub_id": of_portal,
+            "deleted": {"$in": _DELETED[shown]},
+        }
+        index = by_change(copy.export_type, of_portal=location.is_marked)
         stretches = [{**wanted, **each} for each in _stretches(since, after)]
 
         def read(session: ClientSession) -> list[CopiedRecord]:
@@ -263,7 +267,8 @@ class MongoRecordStore:
     def erase(self, copy: CopyId, record_id: int, *, at: datetime) -> bool:
         """Replace the whole document with a tombstone, fields of other programs included."""
         wanted = {"_id": self._keys(copy).of(record_id), "hash": {"$ne": ERASED}}
-        grave = [{"$replaceWith": tombstone(copy.account_id, record_id, at=at)}]
+        about = {"account_id": copy.account_id, "record_id": record_id, **type_in(copy.export_type)}
+        grave = [{"$replaceWith": tombstone(about, at=at)}]
         with translated_errors():
             return self._of(copy).update_one(wanted, grave, session=session_under_way()).matched_count > 0
 
@@ -271,6 +276,12 @@ class MongoRecordStore:
         with translated_errors():
             document = self._copies.find_one({"_id": CopyKeys.of_first(copy, None).copy_key}, {"hub_id": True}) or {}
         return document.get("hub_id")
+
+    def types_of(self, account_id: str, hub_id: int) -> Sequence[ExportType]:
+        """Read the keys that the account's copies have; accounts whose names begin as its own are in between."""
+        mine = {"_id": {"$gt": f"{account_id}:", "$lt": f"{account_id};"}, "account_id": account_id, "hub_id": hub_id}
+        with translated_errors():
+            return [ExportType(document["type"]) for document in self._copies.find(mine, {"type": True})]
 
     def remove_some(self, copy: CopyId, *, most: int) -> bool:
         """Mark the copy's own document, which stops writers, delete records, and the document last."""
@@ -298,8 +309,10 @@ class MongoRecordStore:
             document = self._copies.find_one(due, sort=[("adopt_at", ASCENDING)])
             if document is None:
                 return False
-            records = self._database[collection_of(ExportType(document["type"]))]
-            found = records.find({"account_id": document["account_id"], "hub_id": None}, {"_id": True}).limit(most)
+            export_type = ExportType(document["type"])
+            records = self._database[collection_of(export_type)]
+            unmarked = {"account_id": document["account_id"], **type_in(export_type), "hub_id": None}
+            found = records.find(unmarked, {"_id": True}).limit(most)
             some = [each["_id"] for each in found]
             records.update_many({"_id": {"$in": some}, "hub_id": None}, {"$set": {"hub_id": document["hub_id"]}})
             if len(some) < most:
@@ -308,7 +321,7 @@ class MongoRecordStore:
         return True
 
     def _in_order_of_change(
-        self, copy: CopyId, stretches: Iterable[Document], *, index: _Index, limit: int, session: ClientSession
+        self, copy: CopyId, stretches: Iterable[Document], *, index: Index, limit: int, session: ClientSession
     ) -> Iterator[CopiedRecord]:
         keys, order = self._keys(copy), [("changed_at", ASCENDING), ("record_id", ASCENDING)]
         for wanted in stretches:
@@ -342,7 +355,7 @@ class MongoRecordStore:
         return self._of(copy).with_options(codec_options=READING)
 
 
-def _along(index: _Index, found: RawBatchCursor[Document]) -> Iterator[bytes]:
+def _along(index: Index, found: RawBatchCursor[Document]) -> Iterator[bytes]:
     """Read with this index, not the planner's choice; without it while it does not exist yet."""
     try:
         yield from found.clone().hint(index)
@@ -352,8 +365,8 @@ def _along(index: _Index, found: RawBatchCursor[Document]) -> Iterator[bytes]:
         yield from found
 
 
-def _portal(keys: CopyKeys) -> Document:
-    return {"hub_id": keys.hub_id} if keys.hub_id is not None else {}
+def _about(copy: CopyId, keys: CopyKeys) -> Document:
+    return {**type_in(copy.export_type), **({"hub_id": keys.hub_id} if keys.hub_id is not None else {})}
 
 
 def _sync_of(noted: Document, mode: SyncMode) -> CompleteSync:

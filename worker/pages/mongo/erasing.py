@@ -25,7 +25,7 @@ from worker.pages.mongo.documents import (
     span_of,
 )
 from worker.records.erasure import Erasure, Rewrite
-from worker.records.page import export_type_of, record_ids, without_record
+from worker.records.page import documented_type_of, record_ids, without_record
 from worker.records.types import DOCUMENTED_TYPES, PagePlace
 
 _PAGES_DESCRIBED, _RANGES_DESCRIBED = 10, 500
@@ -57,8 +57,8 @@ class MongoErasablePages(PageCollection):
     """
 
     def describe_some(self, account_id: str) -> bool:
-        """Store the id ranges of pages of older versions; pages whose type is unknown are read for it."""
-        types = [None, *(each for each in DOCUMENTED_TYPES)]
+        """Store the id ranges of pages of older versions, all of documented types; those without a type are read."""
+        types = [None, *DOCUMENTED_TYPES]
         nameless = {"account_id": account_id, "type": {"$in": types}, "span": None, "number": {"$exists": True}}
         shown = dict.fromkeys(("type", "ids_from", "ids_to"), True)
         with translated_errors():
@@ -135,7 +135,7 @@ class MongoErasablePages(PageCollection):
             document = self._pages.find_one({"_id": first_id}) or {}
             body = self._reader.page(document).body
             with self._reader.setting_aside(first_id):
-                export_type = export_type_of(body)
+                export_type = documented_type_of(body)
                 return {"type": export_type, **range_of(record_ids(export_type, body))}
         except SpoiledPageError:
             return {"span": UNKNOWN_IDS}

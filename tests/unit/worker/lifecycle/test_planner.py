@@ -142,6 +142,19 @@ def test_the_children_of_a_sync_are_looked_up_together(
     assert len(asked) == 1
 
 
+def test_a_further_type_of_a_sync_is_estimated_by_its_own_last_export(
+    world: AccountWorld, jobs: InMemoryJobStore
+) -> None:
+    at, tickets = world.clock(), ExportType("tickets")
+    jobs.add(finished_export(at, export_type=tickets, pages=4, records=400, took_s=8))
+    sync = new_sync("s1", account_id="a1", owner="u1", request=SyncRequest(types=(DEALS, tickets)), at=at)
+    one = planner(world, jobs)
+
+    found = [one.forecast(child) for child in new_children(sync, at=at)]
+
+    assert [each.records if each is not None else None for each in found] == [None, 400]
+
+
 def test_a_missing_scope_is_named_and_nothing_is_asked_with_it(world: AccountWorld, jobs: InMemoryJobStore) -> None:
     world.hubspot.accounts[HUB].change({"scopes": ["oauth", "crm.objects.contacts.read"]})
     world.store_token()

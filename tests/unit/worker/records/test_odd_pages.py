@@ -7,7 +7,7 @@ import json
 import pytest
 
 from worker.records.envelope import PageUnreadableError
-from worker.records.page import export_type_of, first_records, read_page, record_ids, split_records, without_record
+from worker.records.page import documented_type_of, first_records, read_page, record_ids, split_records, without_record
 from worker.records.registry import OBJECT_TYPES
 from worker.records.types import COMPANIES, CONTACTS, DEALS, DOCUMENTED_TYPES, NOTES, ExportType
 
@@ -55,8 +55,8 @@ def test_a_list_that_is_null_is_empty_and_one_that_is_missing_is_none() -> None:
     body = b'{"contacts":null,"has-more":false,"vid-offset":0}'
     assert read_page(CONTACTS, body).records == 0
     assert (record_ids(CONTACTS, body), split_records(CONTACTS, body)) == ([], [])
-    assert export_type_of(body) is CONTACTS
-    assert export_type_of(b'{"contacts":null,"deals":[]}') is DEALS
+    assert documented_type_of(body) is CONTACTS
+    assert documented_type_of(b'{"contacts":null,"deals":[]}') is DEALS
     with pytest.raises(PageUnreadableError):
         read_page(DEALS, body)
 

@@ -67,7 +67,7 @@ def test_an_export_whose_ids_have_ascended_so_far_may_be_split() -> None:
 
 
 @pytest.mark.parametrize("offset", [7, 8, 12])
-@pytest.mark.parametrize("export_type", list(DOCUMENTED_TYPES))
+@pytest.mark.parametrize("export_type", [*DOCUMENTED_TYPES, ExportType("tickets"), ExportType("p99_cars")])
 def test_what_decides_are_the_ids_not_the_type_and_not_the_form_of_offsets(
     export_type: ExportType, offset: int
 ) -> None:
