@@ -146,9 +146,12 @@ class CurrentCopy:
         load of the process.
         """
         if copying_of(job).reads_feed:
+            is_dated = job.progress.api == CrmApi.DATED
             held = self._records.bodies(job.copy_id, [each.record_id for each in batch if each.record_id in known])
             whole = [
-                completed(each, known[each.record_id], held[each.record_id]) if each.record_id in held else each
+                completed(each, known[each.record_id], held[each.record_id], links_are_known=is_dated)
+                if each.record_id in held
+                else each
                 for each in batch
             ]
             batch = [each for each in whole if not is_as_known([each], known)]

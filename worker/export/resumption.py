@@ -74,8 +74,9 @@ class Resumption:
         copying = self._leased.job.copying
         if copying is None:
             return None
-        too_old = copying.too_old_because(api=self._leased.job.api or CrmApi.LEGACY, at=self._leased.job.updated_at)
-        return too_old or (copying.full_because if known.reads_feed else None)
+        job = self._leased.job
+        because = copying.unusable_because(api=job.api or CrmApi.LEGACY, at=job.updated_at)
+        return because or (copying.full_because if known.reads_feed else None)
 
     def _lacks_scopes(self, token: SecretStr | None) -> bool:
         """Fail the part of a sync that its connection may not read, before HubSpot is asked for any of it.

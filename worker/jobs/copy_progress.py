@@ -126,13 +126,18 @@ class CopyProgress:
             because = f"no full sync has begun within the last {self.full_every}, as full_every asks"
             return replace(self, full_because=because)
         decided = replace(self, feed_since=before.last - _OVERLAP, feed_left_out=before.left_out)
-        too_old = decided.too_old_because(api=api, at=at)
-        return decided if too_old is None else self.read_all(too_old)
+        because = decided.unusable_because(api=api, at=at)
+        return decided if because is None else self.read_all(because)
 
-    def too_old_because(self, *, api: CrmApi, at: datetime) -> str | None:
-        """Return why the feed to be read no longer tells of all since `feed_since`; None: it does."""
-        is_too_old = self.feed_since is not None and at - self.feed_since > REACHES[api].longest
-        return REACHES[api].otherwise if is_too_old else None
+    def unusable_because(self, *, api: CrmApi, at: datetime) -> str | None:
+        """Return why the API's feed does not tell of all since `feed_since`; None: it does."""
+        if self.feed_since is None:
+            return None
+        if at - self.feed_since > REACHES[api].longest:
+            return REACHES[api].otherwise
+        if self.feed_left_out and api is CrmApi.LEGACY:  # which has one feed of them all
+            return f"the last complete sync could not read {', '.join(self.feed_left_out)}"
+        return None
 
     def after_archived(self, *, deleted: int, after: Offset | None, unknown: str | None = None) -> Self:
         """Count a page of the list of archived records; without `after` it was the last one."""

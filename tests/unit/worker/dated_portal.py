@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
+from tests.fakes.clock import ManualClock
 from worker.errors import FatalHubSpotError, HubSpotError
 from worker.hubspot.transport import Answer, Call, Send
 
 _PATH = re.compile(r"/crm/(objects|associations)/2026-09/([^/]+)(?:/([^/]+))?(?:/(batch/read|search))?").fullmatch
-_CONTACTS_DEFAULT = ("createdate", "email", "firstname", "hs_object_id", "lastmodifieddate", "lastname")
+_DEFAULT = ("createdate", "hs_object_id", "firstname", "name", "dealname", "subject")
 
 Json = dict[str, Any]
 
@@ -40,9 +41,10 @@ class Entry:
 class DatedPortal:
     """`calls` are those that came, as `search contacts`; `refusals` are answered in turn, by such a name."""
 
-    clock: Callable[[], datetime]
+    clock: ManualClock
     others: Send
     lag_s: float = 0.0
+    takes_s: float = 0.0
     records: dict[str, dict[int, Entry]] = field(default_factory=dict)
     calls: list[str] = field(default_factory=list)
     bodies: list[Json] = field(default_factory=list)
@@ -93,6 +95,7 @@ class DatedPortal:
         name = f"{'links' if found[1] == 'associations' else action} {kind}"
         if call.params and ("archived", "true") in call.params:
             name = f"archived {kind}"
+        self.clock.advance(self.takes_s)
         self.calls.append(name)
         self.bodies.append(dict(call.json or {}))
         call.permit.leave()
@@ -101,7 +104,7 @@ class DatedPortal:
             raise self.refusals[name]
         answer = {"list": self._list, "search": self._search, "batch": self._batch}
         body = self._links(kind, found[3], call) if found[1] == "associations" else answer[action](kind, call)
-        return Answer(json.dumps(body).encode(), None)
+        return Answer(json.dumps(body, separators=(",", ":")).encode(), None)
 
     def _list(self, kind: str, call: Call) -> Json:
         asked = dict(call.params)
@@ -124,7 +127,7 @@ class DatedPortal:
         _require(asked["sorts"] == [{"propertyName": "hs_object_id", "direction": "ASCENDING"}], "sorts")
         _require(len(asked["filterGroups"]) == 1, "groups")
         found = [each for each in self._found(kind) if _accepts(each, asked["filterGroups"][0]["filters"])]
-        rows = [_narrowed(each, asked["properties"] or _CONTACTS_DEFAULT) for each in found[: asked["limit"]]]
+        rows = [_narrowed(each, asked["properties"] or _DEFAULT) for each in found[: asked["limit"]]]
         paging = {"paging": {"next": {"after": str(len(rows))}}} if len(found) > len(rows) else {}
         return {"total": len(found), "results": rows, **paging}
 
@@ -150,7 +153,7 @@ class DatedPortal:
             "results": [
                 {
                     "from": {"id": str(each.record_id)},
-                    "to": [{"toObjectId": other, "associationTypes": []} for other in reversed(each.links[to])],
+                    "to": [{"toObjectId": other, "associationTypes": []} for other in each.links[to]],
                 }
                 for each in rows
                 if each.links.get(to)
@@ -168,7 +171,7 @@ class DatedPortal:
         }
         archived = {"archivedAt": _iso(entry.archived_at)} if entry.archived_at is not None else {}
         return {
-            **_narrowed(self._whole(kind, entry), names or _CONTACTS_DEFAULT),
+            **_narrowed(self._whole(kind, entry), names or _DEFAULT),
             **archived,
             **({"associations": linked} if linked else {}),
         }
