@@ -372,6 +372,10 @@ class RateLimitedError(RetryableHubSpotError):
     """HubSpot answered 429: the account's quota is exhausted for now."""
 
 
+class SecondlyLimitError(RateLimitedError):
+    """The limit of a second is exhausted, which HubSpot keeps for searches alone."""
+
+
 class DailyLimitError(RateLimitedError):
     """The account's daily quota is exhausted; HubSpot does not say when its day ends."""
 

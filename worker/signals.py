@@ -78,7 +78,7 @@ def flush_at_exit(**_: Any) -> None:  # noqa: ANN401 - Celery's signature
     """Store the tokens that only this process has, and report the last calls and spans."""
     if services_of.cache_info().currsize:
         services().unwritten.close(within_s=LONGEST_SHUTDOWN_WAIT_S)
-        services().limiter.flush()
+        services().limiters.flush()
         services().instruments.traces.close()
 
 

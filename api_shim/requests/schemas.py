@@ -6,12 +6,23 @@ import re
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+)
 
 from api_shim.requests.selections import AssociationNames, HistoryNames, PropertyNames
 from api_shim.requests.type_lists import JobType, SyncTypes
 from worker.current_copy.record import Shown
 from worker.jobs.copy_progress import SyncMode
+from worker.jobs.intervals import INTERVAL, valid_interval
 from worker.jobs.status import JobStatus
 from worker.records.types import DOCUMENTED_TYPES
 from worker.schedules.schedule import Overlap
@@ -119,6 +130,8 @@ class ConfirmBody(BaseModel):
 
 
 DryRun = Annotated[bool, Field(strict=True)]
+_INTERVAL_SCHEMA = {"anyOf": [{"type": "string", "pattern": f"^{INTERVAL}$"}, {"type": "null"}], "default": None}
+Interval = Annotated[str | None, AfterValidator(valid_interval), WithJsonSchema(_INTERVAL_SCHEMA)]
 Label = Annotated[str | None, StringConstraints(max_length=200)]
 
 
@@ -146,9 +159,17 @@ class ScheduleBody(BaseModel):
     types: SyncTypes = tuple(DOCUMENTED_TYPES)
     properties: dict[Text, PropertyNames] = Field(default_factory=dict)
     mode: SyncMode = SyncMode.FULL
+    full_every: Interval = None
     enabled: Annotated[bool, Field(strict=True)] = True
     overlap: Overlap = Overlap.SKIP
     webhook: WebhookBody | None = None
+
+    @field_validator("full_every")
+    @classmethod
+    def _full_runs_among_others(cls, text: str | None, info: ValidationInfo) -> str | None:
+        if text is not None and info.data.get("mode") is SyncMode.FULL:
+            raise ValueError("is for the mode incremental: in the mode full every run is full")
+        return text
 
 
 class ExportBody(BaseModel):

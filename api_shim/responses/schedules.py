@@ -14,6 +14,10 @@ from worker.records.types import ExportType
 from worker.schedules.schedule import Overlap
 
 
+def _is_empty(value: object) -> bool:
+    return not value
+
+
 class ScheduleWebhookView(BaseModel):
     """Where the end of every sync is reported."""
 
@@ -29,6 +33,7 @@ class ScheduleView(BaseModel):
     types: list[ExportType]
     properties: Annotated[dict[str, list[str]], Field(exclude_if=is_empty)] = {}
     mode: SyncMode
+    full_every: Annotated[str | None, Field(exclude_if=_is_empty)] = None
     enabled: bool
     overlap: Overlap
     webhook: ScheduleWebhookView | None
@@ -41,6 +46,7 @@ class ScheduleView(BaseModel):
     skipped_runs: int
     missed_runs: int
     stopped_reason: str | None
+    warnings: Annotated[list[str], Field(exclude_if=_is_empty)] = []
     created_at: datetime
     updated_at: datetime
 
@@ -62,6 +68,7 @@ class ScheduleAnswer(BaseModel):
             types=list(schedule.types),
             properties=properties_view(schedule.properties),
             mode=schedule.mode,
+            full_every=schedule.full_every,
             enabled=schedule.is_enabled,
             overlap=schedule.overlap,
             webhook=ScheduleWebhookView(url=schedule.webhook.url) if schedule.webhook is not None else None,
@@ -74,6 +81,7 @@ class ScheduleAnswer(BaseModel):
             skipped_runs=schedule.skipped_runs,
             missed_runs=schedule.missed_runs,
             stopped_reason=standing.stopped_reason,
+            warnings=list(standing.warnings),
             created_at=schedule.created_at,
             updated_at=schedule.updated_at,
         )

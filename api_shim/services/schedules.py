@@ -3,27 +3,43 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeAlias
 
 from api_shim.auth.jwt import Caller
 from api_shim.requests.schemas import ScheduleBody
 from worker.accounts.interfaces import TokenStore
 from worker.errors import ScheduleNotFoundError, TokenNotFoundError
+from worker.jobs.copy_progress import SyncMode
 from worker.jobs.webhook import Webhook
 from worker.records.types import ExportType
 from worker.schedules.interfaces import ConnectionObstacles, ScheduleStore
 from worker.schedules.schedule import Schedule, jitter_of
 from worker.schedules.timetable import Timetable
 
+_NEVER_SEEN = (
+    "HubSpot calculates {names} of {type}, which is no modification: incremental runs do not see such changes; "
+    "full_every lets a run read all records every so often"
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """A schedule, and why it does not run; None: it does."""
+    """A schedule, why it does not run (None: it does), and what its owner may not expect of it."""
 
     schedule: Schedule
     stopped_reason: str | None
+    warnings: tuple[str, ...] = ()
+
+
+CalculatedProperties: TypeAlias = Callable[[Schedule], Mapping[ExportType, Sequence[str]]]
+"""Returns which of the properties that a schedule asks for HubSpot calculates, by type, as far as that is known."""
+
+
+def none_known(_: Schedule) -> Mapping[ExportType, Sequence[str]]:
+    return {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +51,7 @@ class ScheduleService:
     connections: ConnectionObstacles
     jitter_window_s: int
     clock: Callable[[], datetime]
+    calculated: CalculatedProperties = none_known
 
     def find(self, caller: Caller) -> Standing:
         """Return the schedule of the caller's account and user. Raises ScheduleNotFoundError."""
@@ -70,6 +87,7 @@ class ScheduleService:
             types=wanted.types,
             properties={ExportType(each): names for each, names in wanted.properties.items() if names is not None},
             mode=wanted.mode,
+            full_every=wanted.full_every,
             is_enabled=wanted.enabled,
             overlap=wanted.overlap,
             webhook=webhook,
@@ -81,4 +99,15 @@ class ScheduleService:
 
     def _standing(self, schedule: Schedule) -> Standing:
         key = (schedule.account_id, schedule.owner)
-        return Standing(schedule=schedule, stopped_reason=self.connections.obstacles([key]).get(key))
+        return Standing(
+            schedule=schedule,
+            stopped_reason=self.connections.obstacles([key]).get(key),
+            warnings=tuple(self._warnings(schedule)),
+        )
+
+    def _warnings(self, schedule: Schedule) -> Iterator[str]:
+        if schedule.mode is SyncMode.FULL or schedule.full_every is not None:
+            return
+        for export_type, names in self.calculated(schedule).items():
+            if names:
+                yield _NEVER_SEEN.format(type=export_type, names=", ".join(names))

@@ -24,7 +24,7 @@ from worker.broker import kombu_patch
 from worker.current_copy.mongo import erasures
 from worker.export import leases
 from worker.export.context import SliceLimits
-from worker.export.page_fetcher import FURTHER_CALLS_S
+from worker.export.further_calls import FURTHER_CALLS_S
 from worker.hubspot import transport
 from worker.settings import WorkerSettings
 

@@ -14,7 +14,7 @@ from worker.accounts.encryption import TokenEncryption
 from worker.bootstrap.accounts import Accounts, build_accounts
 from worker.bootstrap.copies import build_copies
 from worker.bootstrap.definitions import build_definitions
-from worker.bootstrap.export import build_exporter, build_limiter, build_planner
+from worker.bootstrap.export import Limiters, build_exporter, build_limiters, build_planner
 from worker.bootstrap.infrastructure import Infrastructure, build_infrastructure
 from worker.bootstrap.upkeep import build_deliverer, build_dispatcher, build_sweeper
 from worker.definitions.definitions import Definitions
@@ -26,7 +26,6 @@ from worker.lifecycle.mongo.upkeep import MongoUpkeepStore
 from worker.lifecycle.planner import Planner
 from worker.lifecycle.sync_starter import Syncer
 from worker.lifecycle.sync_types import SyncTypes
-from worker.rate_limit.limiter import NoRateLimit, RedisRateLimiter
 from worker.rpc.mongo.requests import MongoRpcRequestStore
 from worker.rpc.server import RpcServer
 from worker.schedules.pacing import Paced
@@ -51,7 +50,7 @@ class Services:
     upkeep: UpkeepStore
     dispatch: Callable[[], RunCounts | None]
     unwritten: UnwrittenTokens
-    limiter: RedisRateLimiter | NoRateLimit
+    limiters: Limiters
     instruments: Instruments
 
 
@@ -76,12 +75,12 @@ def registry_of(_pid: int) -> CollectorRegistry:
 def build(settings: WorkerSettings, *, stopping: threading.Event, registry: CollectorRegistry) -> Services:
     """Wire a worker; nothing is connected before it is used."""
     infra = build_infrastructure(settings, stopping=stopping, registry=registry)
-    accounts, limiter = build_accounts(infra), build_limiter(settings)
+    accounts, limiters = build_accounts(infra), build_limiters(settings)
     copies, planner = build_copies(infra, accounts), build_planner(infra, accounts)
-    definitions = build_definitions(infra, accounts, limiter)
+    definitions = build_definitions(infra, accounts, limiters.calls)
     upkeep = MongoUpkeepStore(infra.database)
     return Services(
-        exporter=build_exporter(infra, accounts, copies, planner, definitions=definitions, limiter=limiter),
+        exporter=build_exporter(infra, accounts, copies, planner, definitions=definitions, limiters=limiters),
         syncer=build_syncer(infra, definitions),
         rpc_server=build_rpc_server(infra, accounts, planner, definitions),
         deliverer=build_deliverer(infra),
@@ -89,7 +88,7 @@ def build(settings: WorkerSettings, *, stopping: threading.Event, registry: Coll
         upkeep=upkeep,
         dispatch=Paced(build_dispatcher(infra, accounts).dispatch),
         unwritten=accounts.unwritten,
-        limiter=limiter,
+        limiters=limiters,
         instruments=infra.instruments,
     )
 

@@ -7,6 +7,7 @@ import secrets
 import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 from worker.accounts.mongo.gone_lists import MongoGoneListStore
 from worker.bootstrap.accounts import Accounts
@@ -16,9 +17,9 @@ from worker.broker.redis_client import impatient_redis
 from worker.definitions.definitions import Definitions
 from worker.export.api_choice import ApiChoice
 from worker.export.context import ExportContext, SliceLimits
+from worker.export.further_calls import FURTHER_CALLS_S
 from worker.export.interfaces import CrmSource
 from worker.export.leases import LeaseKeeper
-from worker.export.page_fetcher import FURTHER_CALLS_S
 from worker.export.runner import Exporter
 from worker.hubspot.client import CrmClient, DatedClient, LegacyClient
 from worker.hubspot.endpoints import legacy_endpoints
@@ -29,7 +30,9 @@ from worker.instrumented.tracing import SliceSpans
 from worker.lifecycle.planner import Planner, PlannerTools
 from worker.messaging.backlog import Backlog
 from worker.messaging.publish import DelayedPublisher
+from worker.rate_limit.blocks import CALLS, SEARCHES
 from worker.rate_limit.limiter import NoRateLimit, RedisRateLimiter
+from worker.rate_limit.search_limiter import SEARCH_RATE, SearchLimiter
 from worker.records.registry import MOST_RECORDS, OBJECT_TYPES
 from worker.schedules.mongo import MongoScheduleStore
 from worker.settings import WorkerSettings
@@ -48,7 +51,7 @@ def build_exporter(  # noqa: PLR0913 - what slices work with
     planner: Planner,
     *,
     definitions: Definitions,
-    limiter: RedisRateLimiter | NoRateLimit,
+    limiters: Limiters,
 ) -> Exporter:
     settings, metrics = infra.settings, infra.instruments.metrics
     tools = ExportContext(
@@ -67,7 +70,8 @@ def build_exporter(  # noqa: PLR0913 - what slices work with
         ),
         queue=infra.queue,
         notifier=MeasuredNotifier(infra.notifier, infra.job_metrics, settings.export_types.kinds),
-        limiter=MeasuredLimiter(limiter, metrics),
+        limiter=MeasuredLimiter(limiters.calls, metrics),
+        search_limiter=MeasuredLimiter(limiters.searches, metrics),
         forecaster=planner,
         backlog=Backlog(infra.published),
         storing=ThreadPoolExecutor(_MOST_STORING, thread_name_prefix="storing"),
@@ -106,10 +110,29 @@ def _source(settings: WorkerSettings, transport: Transport) -> CrmSource:
     return CrmClient(legacy=legacy, dated=dated)
 
 
-def build_limiter(settings: WorkerSettings) -> RedisRateLimiter | NoRateLimit:
-    redis, rate = impatient_redis(settings.redis), settings.hubspot_rate_limit
-    app_id = settings.hubspot_client_id
-    return RedisRateLimiter(redis, rate, app=app_id) if rate is not None else NoRateLimit(redis, app=app_id)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limiters:
+    """HubSpot's two limits of a portal: of calls, and of searches, which do not count among them."""
+
+    calls: RedisRateLimiter | NoRateLimit
+    searches: SearchLimiter
+
+    def flush(self) -> None:
+        """Report to Redis now how calls ended."""
+        self.calls.flush()
+        self.searches.flush()
+
+
+def build_limiters(settings: WorkerSettings) -> Limiters:
+    redis, rate, app_id = impatient_redis(settings.redis), settings.hubspot_rate_limit, settings.hubspot_client_id
+    calls: RedisRateLimiter | NoRateLimit
+    searches: RedisRateLimiter | NoRateLimit
+    if rate is None:
+        calls, searches = (NoRateLimit(redis, app=app_id, limit=each) for each in (CALLS, SEARCHES))
+    else:
+        calls = RedisRateLimiter(redis, rate, app=app_id)
+        searches = RedisRateLimiter(redis, SEARCH_RATE, app=app_id, limit=SEARCHES)
+    return Limiters(calls=calls, searches=SearchLimiter(calls=calls, searches=searches))
 
 
 def build_planner(infra: Infrastructure, accounts: Accounts) -> Planner:

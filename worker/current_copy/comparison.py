@@ -230,7 +230,7 @@ class Comparison:
 
 
 def _complete(job: Job, since: datetime, mode: SyncMode) -> CompleteSync:
-    return CompleteSync(sync_id=job.sync_id, since=since, mode=mode)
+    return CompleteSync(sync_id=job.sync_id, since=since, mode=mode, left_out=tuple(sorted(job.totals.left_out)))
 
 
 def _batches(ids: Sequence[int]) -> Iterator[Sequence[int]]:

@@ -8,23 +8,25 @@ changed, and a changed one would change again with the next list.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 
 from worker.current_copy.record import KnownRecord, Record
 
-_PROPERTIES = "properties"
+_PROPERTIES, _LINKS = "properties", "associations"
 
 _decode_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
-def completed(record: Record, known: KnownRecord, held: bytes) -> Record:
+def completed(record: Record, known: KnownRecord, held: bytes, *, links_are_known: bool = False) -> Record:
     """Return a feed's record with the fields that it lacks, or the held record itself where nothing has changed.
 
-    Fields and properties are in the list's order.
+    Fields and properties are in the list's order. Where `links_are_known` a record without associations has none: they
+    were asked for by themselves, and may come in any order.
     """
     try:
-        body = _completed(record.body, held)
+        body = _completed(record.body, held, links_are_known=links_are_known)
         whole = Record.of(record.record_id, body)
         is_same = whole.digest == known.digest or msgspec.json.decode(body) == msgspec.json.decode(held)
     except (msgspec.DecodeError, RecursionError):  # one of them is not an object, or nested too deep
@@ -32,8 +34,13 @@ def completed(record: Record, known: KnownRecord, held: bytes) -> Record:
     return Record(record.record_id, held, known.digest) if is_same else whole
 
 
-def _completed(from_feed: bytes, held: bytes) -> bytes:
+def _completed(from_feed: bytes, held: bytes, *, links_are_known: bool) -> bytes:
     now, before = _decode_fields(from_feed), _decode_fields(held)
+    if links_are_known and _LINKS in before:
+        if _LINKS in now:
+            now[_LINKS] = msgspec.Raw(_with_links(bytes(before[_LINKS]), bytes(now[_LINKS])))
+        else:
+            del before[_LINKS]
     fields = {**before, **now}
     if _PROPERTIES in now and _PROPERTIES in before:
         fields[_PROPERTIES] = msgspec.Raw(_in_order_of(before[_PROPERTIES], now[_PROPERTIES]))
@@ -41,8 +48,29 @@ def _completed(from_feed: bytes, held: bytes) -> bytes:
 
 
 def _in_order_of(before: msgspec.Raw, now: msgspec.Raw) -> bytes:
-    values = _decode_fields(now)
-    return _written({**{name: values[name] for name in _decode_fields(before) if name in values}, **values})
+    """Write values in the list's order: their own one, unless the list is seen to have another."""
+    held, values = _decode_fields(before), _decode_fields(now)
+    of_list = [name for name in held if name in values]
+    if of_list == [name for name in values if name in held]:
+        return bytes(now)
+    return _written({**{name: values[name] for name in of_list}, **values})
+
+
+def _with_links(before: bytes, now: bytes) -> bytes:
+    """Return associations as they were where they are the same, in whatever order."""
+    try:
+        held, found = msgspec.json.decode(before), msgspec.json.decode(now)
+    except (msgspec.DecodeError, RecursionError):
+        return now
+    return before if _unordered(held) == _unordered(found) else now
+
+
+def _unordered(value: Any) -> Any:  # noqa: ANN401 - JSON
+    if isinstance(value, dict):
+        return {name: _unordered(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return sorted(msgspec.json.encode(_unordered(each), order="sorted") for each in value)
+    return value
 
 
 def _written(fields: Mapping[str, msgspec.Raw]) -> bytes:

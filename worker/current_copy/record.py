@@ -10,6 +10,7 @@ from hashlib import sha256
 from typing import Self
 
 from worker.jobs.copy_progress import SyncMode
+from worker.records.deletion import Deletion
 from worker.records.page import record_ids, split_records
 from worker.records.types import ExportType
 
@@ -20,11 +21,15 @@ _MOST_RECORDS_A_BATCH = 500
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompleteSync:
-    """A sync that has read all records, or all changes of a feed, no earlier than `since`."""
+    """A sync that has read all records, or all changes of a feed, no earlier than `since`.
+
+    `left_out` are lists of several that it could not read, by their kinds' names.
+    """
 
     sync_id: str
     since: datetime
     mode: SyncMode
+    left_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +173,21 @@ def compare(
         created=len(new) + len(back),
         changed=counted,
     )
+
+
+def archived_of(deletions: Iterable[Deletion], known: Mapping[int, KnownRecord], *, sync_id: str) -> list[int]:
+    """Return the ids of records that are live in the copy, and that HubSpot has archived since it was told of them.
+
+    What this sync has found alive after that was restored, or the one list or the other lags behind: the next sync sees
+    which.
+    """
+    held = [(each, known[each.record_id]) for each in deletions if each.record_id in known]
+    return [each.record_id for each, copy in held if not copy.is_deleted and not _was_found_later(each, copy, sync_id)]
+
+
+def _was_found_later(deletion: Deletion, held: KnownRecord, sync_id: str) -> bool:
+    is_of_sync = held.sync_id == sync_id and held.is_from_feed
+    return is_of_sync and (deletion.archived_at is None or deletion.archived_at < held.changed_at)
 
 
 def _missed(known: Mapping[int, KnownRecord]) -> set[int]:

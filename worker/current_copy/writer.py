@@ -11,11 +11,15 @@ from worker.current_copy.comparison import Comparison, copying_of
 from worker.current_copy.feed_records import completed
 from worker.current_copy.interfaces import ErasureStore, RecordStore, Transactions
 from worker.current_copy.page_groups import NONE_SEEN, SeenIds
-from worker.current_copy.record import KnownRecord, Record, compare, in_batches, is_as_known, records_of
+from worker.current_copy.record import KnownRecord, Record, archived_of, compare, in_batches, is_as_known, records_of
 from worker.errors import StoreUnavailableError
 from worker.jobs.copy_progress import CopyProgress, SyncMode
 from worker.jobs.job import Job
+from worker.jobs.syncs_before import SyncsBefore
+from worker.records.crm_api import CrmApi
+from worker.records.deletion import DeletionPage
 from worker.records.page import Page
+from worker.records.registry import OBJECT_TYPES
 
 _SMALL_COPY = 1000  # records: a few times the largest page
 _TRIES = 5  # the held record may change while a feed's record is completed, but hardly this often
@@ -51,10 +55,22 @@ class CurrentCopy:
         if not is_at_start:
             copying = replace(copying, feed_total=reflected.feed_total)  # it belongs to the cursor, which is in the job
         if copying.mode_used is None:
-            last = self._records.last_sync(job.copy_id, *SyncMode)
             # Stored, since pages may change nothing, and another worker that resumes might decide otherwise.
-            return self._kept(job, copying.decide(last.since if last is not None else None, at=job.updated_at))
+            return self._kept(job, self._decided(job, copying))
         return replace(job, copying=copying)
+
+    def _decided(self, job: Job, copying: CopyProgress) -> CopyProgress:
+        """Choose between what the job's API tells of changes, and its list of all records."""
+        if not OBJECT_TYPES[job.records_type].dated.has_properties:
+            return copying.read_all(f"HubSpot has no search of {job.records_type}")
+        last = self._records.last_sync(job.copy_id, *SyncMode)
+        full = self._records.last_sync(job.copy_id, SyncMode.FULL) if copying.full_every is not None else None
+        before = SyncsBefore(
+            last=last.since if last is not None else None,
+            last_full=full.since if full is not None else None,
+            left_out=last.left_out if last is not None else (),
+        )
+        return copying.decide(before, api=job.api or CrmApi.LEGACY, at=job.updated_at)
 
     def read_all(self, job: Job, *, because: str) -> Job:
         """Make an export that reads a feed start again with the list of all records."""
@@ -78,6 +94,31 @@ class CurrentCopy:
         for batch in batches:
             job = self._apply_batch(job, batch, known, asked_at=asked_at)
         return job if whole is None else self._comparison.end_early(job, ids, whole)
+
+    def apply_deletions(self, job: Job, page: DeletionPage, *, asked_at: float) -> Job:
+        """Mark what HubSpot lists as archived, in a page that was requested at `asked_at`, as deleted.
+
+        It is proof, whatever the number: HubSpot names each record. What the copy does not hold alive is left as it is.
+        Raises LeaseLostError.
+        """
+        ids, copy = [each.record_id for each in page.deletions], job.copy_id
+        counted = copying_of(job).after_archived(deleted=0, after=page.after, unknown=page.unknown)
+        if all(held.is_deleted for held in self._records.known(copy, ids).values()):
+            return self._kept(job, counted)
+
+        def write() -> Job:
+            moment = self._records.begin_change(copy)
+            page_asked_at = moment.now - timedelta(seconds=self._monotonic() - asked_at)
+            gone = archived_of(page.deletions, self._records.known(copy, ids), sync_id=job.sync_id)
+            last = self._records.last_sync(copy, SyncMode.FULL)
+            if last is not None and last.since > page_asked_at:
+                gone = []  # a sync that began later has seen all records
+            deleted = self._records.mark_deleted(
+                copy, gone, unless_since=page_asked_at, at=moment.at, sync_id=job.sync_id
+            )
+            return self._kept(job, replace(counted, deleted=counted.deleted + deleted))
+
+        return self._transactions.run(write)
 
     def _whole_copy(self, job: Job) -> Mapping[int, KnownRecord] | None:
         """Read all of a small copy where the list is a single page, which is then compared without another read."""
@@ -105,9 +146,12 @@ class CurrentCopy:
         load of the process.
         """
         if copying_of(job).reads_feed:
+            is_dated = job.progress.api == CrmApi.DATED
             held = self._records.bodies(job.copy_id, [each.record_id for each in batch if each.record_id in known])
             whole = [
-                completed(each, known[each.record_id], held[each.record_id]) if each.record_id in held else each
+                completed(each, known[each.record_id], held[each.record_id], links_are_known=is_dated)
+                if each.record_id in held
+                else each
                 for each in batch
             ]
             batch = [each for each in whole if not is_as_known([each], known)]

@@ -17,6 +17,7 @@ from worker.errors import (
     ListGoneError,
     RateLimitedError,
     RetryableHubSpotError,
+    SecondlyLimitError,
     TokenRefusedError,
 )
 from worker.export.interfaces import ApiChooser
@@ -82,11 +83,13 @@ class CallPolicy:
         *,
         apis: ApiChooser,
         limiter: RateLimiter,
+        search_limiter: RateLimiter,
         clock: Callable[[], datetime],
         jitter: Callable[[], float],
     ) -> None:
         self._apis = apis
         self._limiter = limiter
+        self._search_limiter = search_limiter
         self._clock = clock
         self._jitter = jitter
 
@@ -112,7 +115,9 @@ class CallPolicy:
         at = self._clock()
         delay_s = policy_for(error, job.kind).delay_s(error, job, at=at, jitter=self._jitter())
         if isinstance(error, RateLimitedError):
-            self._limiter.block(job.account_id, hub_id=job.hub_id, seconds=block_s(error, at))
+            is_of_searches = job.searches and isinstance(error, SecondlyLimitError)
+            limiter = self._search_limiter if is_of_searches else self._limiter
+            limiter.block(job.account_id, hub_id=job.hub_id, seconds=block_s(error, at))
         if delay_s is None:
             return Fail(error=error)
         _log.warning("call_failed", retry_in_s=round(delay_s, 2), **error.log_fields)

@@ -59,7 +59,8 @@ class ExportContext:
     """Everything a slice works with; `storing` has the threads in which pages are stored while others are fetched.
 
     An export may have as many as `lanes` calls under way, from the threads of `calling`. All but one of each export's
-    count in `extra_calls`, which bounds them for the whole process. `jitter` returns numbers in [0, 1).
+    count in `extra_calls`, which bounds them for the whole process. `limiter` is of all calls but
+    searches. `jitter` returns numbers in [0, 1).
     """
 
     jobs: JobStore
@@ -77,6 +78,7 @@ class ExportContext:
     delayed: DelayedQueue
     notifier: JobNotifier
     limiter: RateLimiter
+    search_limiter: RateLimiter
     storing: Executor
     backlog: Backlog
     forecaster: Forecaster

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from pydantic import SecretStr
 
@@ -16,6 +16,7 @@ from worker.jobs.job import Job
 from worker.rate_limit.permits import FREE_PERMIT, Permit
 from worker.rate_limit.quota import Quota
 from worker.records.crm_api import CrmApi
+from worker.records.deletion import DeletionPage
 from worker.records.findings import PLAIN_PAGE, PageFindings
 from worker.records.page import Page
 from worker.records.types import Offset
@@ -26,10 +27,18 @@ KEPT_FOR_S = 60.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeedQuery:
-    """What has changed since an instant; `total` is how many records HubSpot counted with the page before."""
+    """What has changed since an instant; `total` is how many records HubSpot counted with the page before.
+
+    `left_out` are lists of several that the sync before could not read: what they hold of before `since` is not known.
+    """
 
     since: datetime
     total: int | None = None
+    left_out: tuple[str, ...] = ()
+
+
+FurtherCall: TypeAlias = Callable[..., Permit]
+"""Waits until one more call of a page may be made. Takes the CallKind of a search, which has a limit of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +50,8 @@ class PageQuery:
     not in the order of ids.
     Without `offset_api` the position is a caller's `offset`, or, with `after_id`, one that we chose
     (worker/records/cursor.py).
+
+    With `only_deletions` it is the list of archived records that is read, for ids and instants alone.
 
     `properties` are names, never `*`: None are those that the endpoint's address names, or HubSpot's few default ones.
     `selects_all`: they are all that HubSpot defines. The values of `time_properties` are instants or days. `hub_id` is
@@ -66,6 +77,7 @@ class PageQuery:
     associations: tuple[str, ...] = ()
     history: tuple[str, ...] = ()
     archived: bool = False
+    only_deletions: bool = False
     left_out: frozenset[str] = frozenset()
     reader: str | None = None
     kept_for_s: float = 0.0
@@ -73,7 +85,7 @@ class PageQuery:
     api: CrmApi = CrmApi.LEGACY
     longest_query: int | None = None
     permit: Permit = field(default=FREE_PERMIT, compare=False, repr=False)
-    further_call: Callable[[], Permit] | None = field(default=None, compare=False, repr=False)
+    further_call: FurtherCall | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +93,8 @@ class FetchedPage:
     """A page, the API that gave it (`legacy`, `dated`), and what HubSpot said about the account's limit.
 
     `properties` are those that were asked for; none means HubSpot's few standard ones, `*` all there are. `total` is
-    how many records a feed counts, where it does. `findings` are what else is known of it.
+    how many records a feed counts, where it does. `findings` are what else is known of it. A page of `deletions` has no
+    records.
     A page of several lists may rest on an answer that was asked for `asked_s_ago`, and take no call at all; `refused`
     are the statuses of the calls for lists that are left out.
     """
@@ -92,6 +105,7 @@ class FetchedPage:
     quota: Quota | None = None
     total: int | None = None
     findings: PageFindings = PLAIN_PAGE
+    deletions: DeletionPage | None = None
     asked_s_ago: float = 0.0
     took_no_call: bool = False
     refused: tuple[int, ...] = ()

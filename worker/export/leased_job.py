@@ -36,7 +36,13 @@ class LeasedJob:
         self.sync: Job | None = None  # the one that the job belongs to, as it was when the slice began
         self.first_page = self.job.progress.pages
         self.wait_s: float | None = None
-        self._policy = CallPolicy(apis=tools.apis, limiter=tools.limiter, clock=tools.clock, jitter=tools.jitter)
+        self._policy = CallPolicy(
+            apis=tools.apis,
+            limiter=tools.limiter,
+            search_limiter=tools.search_limiter,
+            clock=tools.clock,
+            jitter=tools.jitter,
+        )
         self._ends_at = tools.monotonic() + limits.seconds
         self._yields_at = tools.monotonic() + limits.share_s
         self._has_yielded = False

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -17,11 +16,11 @@ from worker.errors import (
     NoPermitError,
     PermitExpiredError,
     RetryableHubSpotError,
-    TimedOutError,
     TokenRefusedError,
 )
 from worker.export.context import ExportContext, SliceLimits
-from worker.export.interfaces import KEPT_FOR_S, FeedQuery, FetchedPage, PageQuery
+from worker.export.further_calls import LEAST_WAIT_S, FurtherCalls
+from worker.export.interfaces import KEPT_FOR_S, FeedQuery, FetchedPage, FurtherCall, PageQuery
 from worker.export.leases import HeldLease
 from worker.jobs.job import Job
 from worker.jobs.status import JobKind
@@ -29,15 +28,10 @@ from worker.rate_limit.interfaces import Reservation
 from worker.rate_limit.permits import Permit
 from worker.records.crm_api import CrmApi
 from worker.records.cursor import Cursor
+from worker.records.findings import CallKind
 
 _log = structlog.get_logger()
 
-_LONGEST_PAGE_S = 60.0  # of the calls of one page, until the permit of its last one is asked for
-_LONGEST_WAIT_S, _LEAST_WAIT_S, _MOST_ASKS = 20.0, 0.01, 400  # for the permit of a further call
-FURTHER_CALLS_S = _LONGEST_PAGE_S + _LONGEST_WAIT_S
-"""What a page that takes several calls takes longer than its last one."""
-
-_LOW_PRIORITY_FOR_S = 2.0  # that the further calls of a low-priority one have low priority as well
 _UNKNOWN_PORTAL = "HubSpot cannot be asked which portal the token that was stored for this account opens"
 _CLOCKS_DIFFER_S = 1.0  # at most: the process' clock follows the database's
 _TOKEN_FOR_S = 5.0  # less than the life that a fresh one has left
@@ -127,14 +121,14 @@ class PageFetcher:
         with suppress(RetryableHubSpotError):
             self.fresh_token(job)
 
-    def book(self, job: Job, *, low_priority: bool = False) -> Booking:
-        """Ask for a permit of the limit."""
+    def book(self, job: Job, *, low_priority: bool = False, kind: CallKind | None = None) -> Booking:
+        """Ask for a permit of the limit that calls of this kind count in; None: the kind of a page's first call."""
         asked_at = self._tools.monotonic()
         within_s = self._limits.longest_sleep_s
         hub_id = job.hub_id if self._token is None or self._token.hub_id is None else self._token.hub_id
-        reservation = self._tools.limiter.reserve(
-            job.account_id, hub_id=hub_id, within_s=within_s, low_priority=low_priority
-        )
+        is_search = job.searches if kind is None else kind is CallKind.SEARCH
+        limiter = self._tools.search_limiter if is_search else self._tools.limiter
+        reservation = limiter.reserve(job.account_id, hub_id=hub_id, within_s=within_s, low_priority=low_priority)
         return Booking(reservation=reservation, asked_at=asked_at, low_priority=low_priority)
 
     def call(self, job: Job, cursor: Cursor, token: AccessToken, booking: Booking) -> Attempt:
@@ -162,7 +156,7 @@ class PageFetcher:
         self._lease.require()
 
     def _fetch(self, attempt: Attempt, job: Job, token: SecretStr, booking: Booking) -> Attempt:
-        further = _FurtherCalls(partial(self._further_call, job), tools=self._tools, low_priority=booking.low_priority)
+        further = FurtherCalls(partial(self._further_call, job), tools=self._tools, low_priority=booking.low_priority)
         query = _query(job, attempt, permit=booking.reservation.permit, further_call=further.wait)
         query = replace(query, reader=_reader_of(job), kept_for_s=self._kept_for_s(job))
         asked_at = self._tools.monotonic()
@@ -199,14 +193,14 @@ class PageFetcher:
         of_copy_s = (self._tools.clock() - copying.since).total_seconds() if copying.since is not None else 0.0
         return min(KEPT_FOR_S, max(of_slice_s, of_copy_s - _CLOCKS_DIFFER_S))
 
-    def _further_call(self, job: Job, *, low_priority: bool) -> tuple[float, Permit | None]:
+    def _further_call(self, job: Job, *, kind: CallKind, low_priority: bool) -> tuple[float, Permit | None]:
         """Wait for the permit of one more call of a page; where there is none return for how long.
 
         Raises LeaseLostError, UnavailableError, and CallAbandonedError when the worker stops.
         """
-        reservation = self.book(job, low_priority=low_priority).reservation
+        reservation = self.book(job, low_priority=low_priority, kind=kind).reservation
         if not reservation.is_granted:
-            return max(reservation.wait_s, _LEAST_WAIT_S), None
+            return max(reservation.wait_s, LEAST_WAIT_S), None
         try:
             self._wait_for(reservation)
         except BaseException:
@@ -215,7 +209,7 @@ class PageFetcher:
         return 0.0, reservation.permit
 
 
-def _query(job: Job, attempt: Attempt, *, permit: Permit, further_call: Callable[[], Permit]) -> PageQuery:
+def _query(job: Job, attempt: Attempt, *, permit: Permit, further_call: FurtherCall) -> PageQuery:
     cursor, copying = attempt.cursor, job.copying
     since = copying.feed_since if copying is not None else None
     return PageQuery(
@@ -232,8 +226,13 @@ def _query(job: Job, attempt: Attempt, *, permit: Permit, further_call: Callable
         associations=job.request.associations,
         history=job.request.history,
         archived=job.request.archived,
+        only_deletions=job.reads_archive,
         left_out=job.refused_lists,
-        feed=FeedQuery(since=since, total=copying.feed_total) if copying is not None and since is not None else None,
+        feed=(
+            FeedQuery(since=since, total=copying.feed_total, left_out=copying.feed_left_out)
+            if copying is not None and since is not None
+            else None
+        ),
         api=job.api or CrmApi.LEGACY,
         longest_query=job.longest_query,
         permit=permit,
@@ -244,51 +243,3 @@ def _query(job: Job, attempt: Attempt, *, permit: Permit, further_call: Callable
 def _reader_of(job: Job) -> str:
     """Name who reads on from page to page: a job, or the caller who asks for each page by itself."""
     return f"{job.account_id}/{job.owner}" if job.kind is JobKind.PAGE else job.job_id
-
-
-class _FurtherCalls:
-    """The calls of one page beyond its first.
-
-    Giving a page up discards the answers it has so far, so these calls wait longer for a permit than first calls do. A
-    low-priority one that gets none for a while asks for an ordinary one.
-    """
-
-    def __init__(
-        self, ask: Callable[..., tuple[float, Permit | None]], *, tools: ExportContext, low_priority: bool
-    ) -> None:
-        self._ask = ask
-        self._tools = tools
-        self._low_priority = low_priority
-        self._began_at = tools.monotonic()
-        self._permits: list[Permit] = []
-
-    @property
-    def made(self) -> int:
-        return len(self._permits)
-
-    def close(self) -> None:
-        """Close the permits that were not used."""
-        for permit in self._permits:
-            permit.close()
-
-    def wait(self) -> Permit:
-        """Wait until one more call may be made.
-
-        Raises NoPermitError, TimedOutError when the page has taken too long, CallAbandonedError when the worker stops,
-        LeaseLostError, UnavailableError.
-        """
-        began_at = self._tools.monotonic()
-        if began_at - self._began_at > _LONGEST_PAGE_S:
-            raise TimedOutError("The calls that one page takes, for some of its properties each, take too long")
-        wait_s = _LEAST_WAIT_S
-        for _ in range(_MOST_ASKS):
-            waited_s = self._tools.monotonic() - began_at
-            wait_s, permit = self._ask(low_priority=self._low_priority and waited_s < _LOW_PRIORITY_FOR_S)
-            if permit is not None:
-                self._permits.append(permit)
-                return permit
-            if waited_s + wait_s > _LONGEST_WAIT_S:
-                break
-            if self._tools.stopping.wait(wait_s):
-                raise CallAbandonedError("The worker stops; the page is fetched anew")
-        raise NoPermitError(wait_s=wait_s)

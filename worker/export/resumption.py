@@ -10,9 +10,10 @@ from pydantic import SecretStr
 from worker.errors import ExportError, MissingScopesError, StoreUnavailableError, WorkersLostError
 from worker.export.leased_job import LeasedJob
 from worker.export.selecting import PropertySelector
-from worker.jobs.copy_progress import FEED_TOO_OLD, CopyProgress
+from worker.jobs.copy_progress import CopyProgress
 from worker.jobs.status import JobKind
 from worker.jobs.sync import is_left_over
+from worker.records.crm_api import CrmApi
 
 _log = structlog.get_logger()
 
@@ -76,6 +77,9 @@ class Resumption:
         if leased.job.parent_id is not None and leased.job.progress.pages == 0 and self._lacks_scopes(token):
             return
         known = leased.job.copying
+        is_chosen = known is not None and not leased.job.is_complete
+        if is_chosen:
+            leased.choose_api()  # it decides how far back changes can be read
         if known is not None:
             leased.apply(self._tools.copy.resume(leased.job))
         if leased.was_begun_anew and leased.job.progress.pages == 0:
@@ -84,15 +88,17 @@ class Resumption:
             self._resume_retried()
         if known is not None and (because := self._why_all(known)) is not None:
             leased.leave_feed(because=because)
-        if not leased.job.is_complete:
+        if not (is_chosen or leased.job.is_complete):
             leased.choose_api()
 
     def _why_all(self, known: CopyProgress) -> str | None:
         """Return why the feed that was `known` to be read is left: maybe by one who died before the job said so."""
         copying = self._leased.job.copying
-        if copying is not None and copying.is_feed_too_old(at=self._leased.job.updated_at):
-            return FEED_TOO_OLD
-        return copying.full_because if copying is not None and known.reads_feed else None
+        if copying is None:
+            return None
+        job = self._leased.job
+        because = copying.unusable_because(api=job.api or CrmApi.LEGACY, at=job.updated_at)
+        return because or (copying.full_because if known.reads_feed else None)
 
     def _lacks_scopes(self, token: SecretStr | None) -> bool:
         """Fail the part of a sync that its connection may not read, before HubSpot is asked for any of it.

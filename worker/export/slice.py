@@ -26,6 +26,7 @@ from worker.errors import (
 )
 from worker.export.call_policy import BeginAnew, Decision, Fail, LeaveFeed, Retry, SwitchApi
 from worker.export.context import ExportContext, SliceLimits
+from worker.export.deletions import deletions_told, note_deletions
 from worker.export.lanes.order import shows_order
 from worker.export.lanes.reader import LaneReader, begin_lanes
 from worker.export.leased_job import LeasedJob
@@ -85,6 +86,8 @@ class Slice:
                 self._do(self._await_write)
             elif leased.job.cancel_requested:
                 leased.apply(leased.job.cancel(at=self._tools.clock()))
+            elif leased.job.reads_archive and not leased.is_over(leased.job):
+                self._do(self._read_archive)
             elif leased.job.has_copy_to_compare and not leased.is_over(leased.job):
                 self._do(self._compare)
             elif leased.job.is_complete and not leased.job.has_copy_to_compare:
@@ -147,6 +150,27 @@ class Slice:
         """Make one call and store what came of it. Until it has been answered the page before is being stored."""
         if self._splits():
             return
+        leased, (attempt, error) = self._leased, self._ask()
+        if error is not None:
+            self._follow(leased.decide(error, asked=leased.job))
+        elif attempt is not None and attempt.fetched is not None:
+            self._store(attempt)
+        elif attempt is not None and attempt.wait_s > 0:
+            self._wait_for_permit(attempt.wait_s)
+
+    def _read_archive(self) -> None:
+        """Make one call for what was deleted, and mark that in the copy."""
+        leased, (attempt, error) = self._leased, self._ask()
+        page = deletions_told(attempt, error)
+        if page is not None:
+            note_deletions(leased, page, asked_at=attempt.asked_at if attempt is not None else 0.0)
+        elif error is not None:
+            self._follow(leased.decide(error, asked=leased.job))
+        elif attempt is not None and attempt.wait_s > 0:
+            self._wait_for_permit(attempt.wait_s)
+
+    def _ask(self) -> tuple[Attempt | None, ExportError | None]:
+        """Make the next call, and wait for the page before to be stored; return what came of it."""
         leased, attempt = self._leased, None
         error: ExportError | None
         try:
@@ -162,12 +186,7 @@ class Slice:
             self._await_write()
         if attempt is not None:
             leased.note_calls(attempt, asked=leased.job)
-        if error is not None:
-            self._follow(leased.decide(error, asked=leased.job))
-        elif attempt is not None and attempt.fetched is not None:
-            self._store(attempt)
-        elif attempt is not None and attempt.wait_s > 0:
-            self._wait_for_permit(attempt.wait_s)
+        return attempt, error
 
     def _splits(self) -> bool:
         """Continue in lanes, if what is stored by now lets the export be split."""

@@ -15,9 +15,10 @@ from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
 
-from worker.errors import FeedUnusableError
+from worker.errors import CursorLostError, FeedUnusableError
 from worker.export.interfaces import FeedQuery, PageQuery
 from worker.records.conversion import decode
+from worker.records.crm_api import CrmApi
 from worker.records.page import Page, read_page, split_records
 from worker.records.plain_values import NULL, plain_integer
 from worker.records.registry import OBJECT_TYPES
@@ -63,7 +64,9 @@ def feed_url(export_type: str, list_url: str) -> str:
 
 
 def feed_parameters(query: PageQuery, feed: FeedQuery) -> Pairs:
-    """Return page size and offset, and since when."""
+    """Return page size and offset, and since when. Raises CursorLostError for an offset of the other API."""
+    if query.offset is not None and query.offset_api not in {None, CrmApi.LEGACY}:
+        raise CursorLostError("HubSpot's legacy feed cannot go on from an offset of the dated API")
     count = [("count", str(min(query.count, MOST_RECORDS)))]
     if OBJECT_TYPES[query.export_type].legacy_list.feed.goes_by_time:
         at_ms, _, vid = str(query.offset or "").partition(":")

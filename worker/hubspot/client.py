@@ -8,18 +8,18 @@ from typing import Final
 
 from pydantic import SecretStr
 
-from worker.errors import FeedUnusableError
 from worker.export.interfaces import CrmSource, FetchedPage, PageQuery
 from worker.hubspot.activities.client import ALL_KINDS, ActivitiesClient
 from worker.hubspot.activities.kinds import KindLists
 from worker.hubspot.addresses import DatedAddresses
 from worker.hubspot.all_properties import AllProperties
 from worker.hubspot.dated_format import not_available, to_dated_query, to_page, writing_of
-from worker.hubspot.dated_lists import DatedLists
 from worker.hubspot.endpoints import Endpoint
 from worker.hubspot.legacy_client import LegacyClient
 from worker.hubspot.list_question import question_of, reported_properties
 from worker.hubspot.page_calls import PageCalls
+from worker.hubspot.search_changes import ListsAndChanges
+from worker.hubspot.search_deletions import DeletionReader
 from worker.hubspot.starts import start_of
 from worker.hubspot.transport import Answer, Transport
 from worker.records.crm_api import CrmApi
@@ -46,15 +46,16 @@ class DatedClient:
         legacy: Mapping[str, Endpoint],
         notes_kinds: Collection[str] = ALL_KINDS,
     ) -> None:
-        self._lists = DatedLists(transport=transport, objects_url=objects_url)
+        self._lists = ListsAndChanges(transport=transport, objects_url=objects_url)
+        self._deletions = DeletionReader(self._lists)
         self._activities = ActivitiesClient(KindLists(self._lists), legacy=legacy, kinds=notes_kinds)
         self._all = AllProperties(transport=transport, addresses=DatedAddresses(objects_url))
         self._legacy = legacy
 
     def fetch_page(self, query: PageQuery, access_token: SecretStr) -> FetchedPage:
         """Fetch a page as LegacyClient does, with the same errors."""
-        if query.feed is not None:
-            raise FeedUnusableError("HubSpot's dated API has no feeds")
+        if query.only_deletions:
+            return self._deletions.fetch_page(query, access_token)
         known, calls = OBJECT_TYPES[query.export_type], PageCalls.of(query)
         if known.dated.kinds:
             return self._activities.fetch_page(query, access_token)
@@ -71,7 +72,7 @@ class DatedClient:
             after=start_of(query, api=_DATED, first_behind=1),
             longest_query=query.longest_query,
         )
-        found = self._lists.read(asked, calls, access_token)
+        found = self._lists.read(replace(asked, feed=query.feed), calls, access_token)
         try:
             page = to_page(query.export_type, found, writing)
         except PageUnreadableError as error:

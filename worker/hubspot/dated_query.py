@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
+from worker.export.interfaces import FeedQuery
 from worker.hubspot.splitting import Pairs
 from worker.records.registry import MOST_RECORDS, MOST_WITH_HISTORY
 from worker.records.types import Offset
@@ -16,7 +17,7 @@ class DatedQuery:
 
     `properties` are names; none: HubSpot's few default ones. `history` are those of which all values are wanted.
     `associations` are types, as the dated API names them. `passed` are further parameters. `longest_query` is how many
-    characters HubSpot takes, where it has refused more.
+    characters HubSpot takes, where it has refused more. With a `feed` it is what has changed that is asked for.
     """
 
     path: str
@@ -28,6 +29,7 @@ class DatedQuery:
     archived: bool = False
     passed: tuple[tuple[str, str], ...] = ()
     longest_query: int | None = None
+    feed: FeedQuery | None = None
 
     @property
     def names_properties(self) -> bool:

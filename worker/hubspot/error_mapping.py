@@ -20,6 +20,7 @@ from worker.errors import (
     RateLimitedError,
     ReconnectRequiredError,
     RetryableHubSpotError,
+    SecondlyLimitError,
     TokenRefusedError,
 )
 from worker.hubspot.masks import masked, safe_correlation_id
@@ -96,7 +97,7 @@ def _is_dead_refresh_token(refusal: Refusal) -> bool:
 _TABLE: Sequence[_Row] = (
     _Row(applies=_is_dead_refresh_token, kind=ReconnectRequiredError),
     _Row(applies=_is_limit("DAILY"), kind=DailyLimitError),
-    _Row(applies=_is_limit("SECONDLY"), kind=RateLimitedError, pause_s=1.0),
+    _Row(applies=_is_limit("SECONDLY"), kind=SecondlyLimitError, pause_s=1.0),
     _Row(applies=_is_limited, kind=RateLimitedError, pause_s=10.0),
     _Row(applies=_is_not_authentic, kind=TokenRefusedError),
     _Row(applies=_is(300, 301, 302, 303, 307, 308), kind=RetryableHubSpotError, details=_REDIRECT),

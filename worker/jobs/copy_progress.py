@@ -8,10 +8,12 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Self
 
+from worker.jobs.intervals import interval
+from worker.jobs.syncs_before import REACHES, SyncsBefore
 from worker.records.conversion import convert
+from worker.records.crm_api import CrmApi
+from worker.records.types import Offset
 
-_FEED_REACHES = timedelta(days=29)  # HubSpot's feeds go back 30 days by HubSpot's clock, which may differ
-FEED_TOO_OLD = "the last complete sync began more than 29 days ago, and HubSpot's feeds end after 30"
 _OVERLAP = timedelta(minutes=10)  # for changes that HubSpot lists late, and for clocks that differ
 
 
@@ -67,12 +69,22 @@ class CopyProgress:
 
     An export in the mode `incremental` decides when it begins: it reads the feed of what has changed since
     `feed_since`, where `feed_total` is what HubSpot last counted, or all records, with the reason in `full_because`.
+    All are read as well where no sync has read all for `full_every`, as `7d`. `feed_left_out` are lists of several that
+    the sync before could not read.
+
+    Where the API tells of deletions, its list of archived records is read once all pages of the feed are stored: so far
+    up to `archived_after`, until the `archive_is_read`. `deletions_unknown` says why HubSpot did not tell of some.
     """
 
     mode: SyncMode = SyncMode.FULL
+    full_every: str | None = None
     feed_since: datetime | None = None
+    feed_left_out: tuple[str, ...] = ()
     feed_total: int | None = None
     full_because: str | None = None
+    archived_after: Offset | None = None
+    archive_is_read: bool = False
+    deletions_unknown: str | None = None
     since: datetime | None = None
     created: int = 0
     changed: int = 0
@@ -106,20 +118,41 @@ class CopyProgress:
             return SyncMode.FULL
         return SyncMode.INCREMENTAL if self.reads_feed else None
 
-    def decide(self, last_since: datetime | None, *, at: datetime) -> Self:
-        """Choose between feed and list by when the last complete sync began; None: there was none."""
-        if last_since is None:
+    def decide(self, before: SyncsBefore, *, api: CrmApi, at: datetime) -> Self:
+        """Choose between the feed of an API and its list of all records."""
+        if before.last is None:
             return replace(self, full_because="no sync has seen all records yet")
-        decided = replace(self, feed_since=last_since - _OVERLAP)
-        return self.read_all(FEED_TOO_OLD) if decided.is_feed_too_old(at=at) else decided
+        if self.full_every is not None and not before.has_full_within(interval(self.full_every), at=at):
+            because = f"no full sync has begun within the last {self.full_every}, as full_every asks"
+            return replace(self, full_because=because)
+        decided = replace(self, feed_since=before.last - _OVERLAP, feed_left_out=before.left_out)
+        because = decided.unusable_because(api=api, at=at)
+        return decided if because is None else self.read_all(because)
 
-    def is_feed_too_old(self, *, at: datetime) -> bool:
-        """Return whether the feed to be read no longer goes back to `feed_since`."""
-        return self.feed_since is not None and at - self.feed_since > _FEED_REACHES
+    def unusable_because(self, *, api: CrmApi, at: datetime) -> str | None:
+        """Return why the API's feed does not tell of all since `feed_since`; None: it does."""
+        if self.feed_since is None:
+            return None
+        if at - self.feed_since > REACHES[api].longest:
+            return REACHES[api].otherwise
+        if self.feed_left_out and api is CrmApi.LEGACY:  # which has one feed of them all
+            return f"the last complete sync could not read {', '.join(self.feed_left_out)}"
+        return None
+
+    def after_archived(self, *, deleted: int, after: Offset | None, unknown: str | None = None) -> Self:
+        """Count a page of the list of archived records; without `after` it was the last one."""
+        reasons = dict.fromkeys(each for each in (self.deletions_unknown, unknown) if each is not None)
+        return replace(
+            self,
+            deleted=self.deleted + deleted,
+            archived_after=after,
+            archive_is_read=after is None,
+            deletions_unknown="; ".join(reasons) or None,
+        )
 
     def read_all(self, because: str) -> Self:
         """Start over with the list of all records."""
-        return replace(self.start_over(), feed_since=None, full_because=because)
+        return replace(self.start_over(), feed_since=None, feed_left_out=(), full_because=because)
 
     @property
     def is_comparing(self) -> bool:
@@ -186,9 +219,11 @@ class CopyProgress:
         )
 
 
-AT_START: Mapping[str, Any] = {
-    each.name: each.default
-    for each in fields(CopyProgress)
-    if each.name not in {"mode", "feed_since", "full_because", "created", "changed", "deleted", "confirms_deletions"}
-}
+_KEPT = frozenset(
+    {
+        *("mode", "full_every", "feed_since", "feed_left_out", "full_because", "confirms_deletions"),
+        *("created", "changed", "deleted"),
+    }
+)
+AT_START: Mapping[str, Any] = {each.name: each.default for each in fields(CopyProgress) if each.name not in _KEPT}
 """The fields that starting over resets: all except how the export reads, and what it has changed in the copy."""

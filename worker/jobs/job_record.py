@@ -228,6 +228,8 @@ class JobRecord:
     def cursor(self) -> Cursor:
         """Where the next page is. Older versions stored no API beside the offset: the totals tell which was called."""
         progress, totals = self.progress, self.totals
+        if self.copying is not None and self.reads_archive:
+            return Cursor(offset=self.copying.archived_after, api=_DATED)
         if progress.pages == 0:
             return Cursor(offset=progress.offset)
         api = progress.api or (_DATED if _DATED in totals.apis else _LEGACY)
@@ -242,6 +244,22 @@ class JobRecord:
     def reads_feed(self) -> bool:
         """Whether it reads HubSpot's feed of changes instead of the list of all records."""
         return self.copying is not None and self.copying.reads_feed
+
+    @property
+    def searches(self) -> bool:
+        """Whether it reads changes by the search of the dated API, whose calls HubSpot counts apart from all others."""
+        return self.reads_feed and self.api is CrmApi.DATED and not self.is_complete
+
+    @property
+    def reads_archive(self) -> bool:
+        """Whether all pages of changes are stored, and HubSpot has still to tell what was deleted."""
+        return (
+            self.copying is not None
+            and self.reads_feed
+            and self.api is CrmApi.DATED
+            and self.has_copy_to_compare
+            and not self.copying.archive_is_read
+        )
 
     @property
     def pages_fetched(self) -> int:

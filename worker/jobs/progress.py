@@ -69,7 +69,11 @@ class Patience:
         most, step = self.page_size_cap, _PAGES_UNTIL_LARGER
         if most is not None and after.pages // step > before.pages // step:
             most = most * 2 if most * 2 < page_size else None
-        return replace(self, attempts=1, abandoned_leases=0, backoff_s=0.0, page_size_cap=most)
+        return replace(self.after_call(), page_size_cap=most)
+
+    def after_call(self) -> Self:
+        """Reset after a call that was answered."""
+        return replace(self, attempts=1, abandoned_leases=0, backoff_s=0.0)
 
     def after_failure(self, *, backoff_s: float, is_try: bool) -> Self:
         """Count a failed call, as a try or only as a wait, and the back-off before the next one."""

@@ -37,6 +37,7 @@ class ReceiptInputs:
     gave a part, the dated lists of their kinds the rest. `changed_since`: a feed of changes was read.
     `properties_missing` were asked for, and HubSpot does not define them any more.
     `withheld` counts records of the copy that were not found, and not marked as deleted for lack of proof.
+    `deletions_unknown` says why HubSpot did not tell what was deleted.
     """
 
     totals: ExportTotals
@@ -53,6 +54,7 @@ class ReceiptInputs:
     changed_since: datetime | None = None
     withheld: int = 0
     properties_missing: tuple[str, ...] = ()
+    deletions_unknown: str | None = None
 
     @property
     def missing_pages(self) -> int:
@@ -243,6 +245,8 @@ def _doubts_about_the_list(inputs: ReceiptInputs) -> Iterator[str]:
             yield f"HubSpot refused the list of {name}: {reason}"
     if inputs.totals.incomplete_associations:
         yield f"the associations of {_counted(inputs.totals.incomplete_associations, 'record')} are not all there"
+    if inputs.deletions_unknown is not None:
+        yield f"deletions are not known: {inputs.deletions_unknown}"
     if inputs.withheld:
         yield (
             f"{_counted(inputs.withheld, 'deletion')} withheld: HubSpot's list lacks more of the copy than one answer "

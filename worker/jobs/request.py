@@ -40,12 +40,14 @@ class SyncRequest:
     """The request of a sync, by a schedule for one of its instants, or by a caller: then both are None.
 
     `properties` are those of a type's export, as in ExportRequest.
+    `full_every`: an incremental one reads all records of a type where no sync has for so long, as `7d`.
     `confirm_deletions`: the caller confirms that records which HubSpot's lists lack are deleted.
     """
 
     types: tuple[ExportType, ...]
     properties: Mapping[ExportType, tuple[str, ...]] = field(default_factory=dict)
     mode: SyncMode = SyncMode.FULL
+    full_every: str | None = None
     confirm_deletions: bool = False
     schedule_id: str | None = None
     scheduled_for: datetime | None = None

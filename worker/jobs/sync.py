@@ -62,7 +62,9 @@ def new_children(sync: Job, *, at: datetime) -> list[Job]:
     """Return the exports of a sync, not stored yet; their ids are always the same."""
     if sync.sync is None:
         return []
-    copying = CopyProgress(mode=sync.sync.mode, confirms_deletions=sync.sync.confirm_deletions)
+    copying = CopyProgress(
+        mode=sync.sync.mode, full_every=sync.sync.full_every, confirms_deletions=sync.sync.confirm_deletions
+    )
     return [replace(_child(sync, sync.sync, each, at=at), copying=copying) for each in sync.sync.types]
 
 

@@ -142,6 +142,10 @@ class ExportTotals:
             calls_by_kind=_added(self.calls_by_kind, {CallKind.DEFINITIONS.value: calls}),
         )
 
+    def after_archived(self, calls: Mapping[str, int]) -> Self:
+        """Count the calls of a page of archived records, by kind; they are none of the job's records."""
+        return replace(self, calls_by_kind=_added(self.calls_by_kind, calls))
+
     def after_retry(self, status: int | None) -> Self:
         """Count a call that is retried because of this status."""
         return replace(self, retries=_one_more(self.retries, status))

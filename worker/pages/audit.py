@@ -40,6 +40,7 @@ def receipt_of(job: Job, pages: StoredPages, *, counts_ids: bool = True, stored_
         stored_pages=stored_pages,
         distinct=_count_distinct(read, pages) if counts_ids and _needs_counting(read) else None,
         changed_since=job.copying.feed_since if job.copying is not None else None,
+        deletions_unknown=job.copying.deletions_unknown if job.copying is not None else None,
         withheld=job.copying.withheld if job.copying is not None else 0,
         properties_missing=job.selection.missing if job.selection is not None else (),
         is_of_two_lists=_is_of_two_lists(read),

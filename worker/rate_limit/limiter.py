@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from redis import Redis, RedisError
 
 from worker.rate_limit.backoff import SharedBackoff
+from worker.rate_limit.blocks import CALLS
 from worker.rate_limit.circuit_breaker import RedisCircuitBreaker
 from worker.rate_limit.interfaces import Reservation
 from worker.rate_limit.limit_keys import LimitKey, LimitKeys
@@ -20,9 +21,6 @@ from worker.rate_limit.permits import PERMIT_S, PRESUMED_OVER_S
 from worker.rate_limit.quota import Quota, Rate
 from worker.rate_limit.redis_window import QUOTA_LIFE_S, CallState, Decision, RedisSlidingWindow
 
-# A window is not equally long by Redis' clock and by HubSpot's: NTP corrects a clock by 0.05 % at the most. And
-# instants are whole milliseconds.
-_CLOCKS_DIFFER, _ROUNDED_S = 1.001, 0.005
 _LATE_ANSWER = 0.1  # of a window: how late an answer of HubSpot may be compared with the log
 _IDENTITY_LIFE_S = 1800.0  # half of its TTL in Redis: an older one may have expired
 _RETRY_DEGRADED_S = 1.0
@@ -46,11 +44,19 @@ class RedisRateLimiter:
     window old. When Redis is back, or has lost its data, calls that it does not know of are waited out the same way.
     """
 
-    def __init__(self, redis: Redis, rate: Rate, *, app: str = "", clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        redis: Redis,
+        rate: Rate,
+        *,
+        app: str = "",
+        clock: Callable[[], float] = time.monotonic,
+        limit: str = CALLS,
+    ) -> None:
         self._configured = rate
-        self._rate = _measured_by_us(rate)
+        self._rate = rate.measured_by_us
         self._clock = clock
-        self._shared = RedisSlidingWindow(redis)
+        self._shared = RedisSlidingWindow(redis, limit=limit)
         self._calls = LocalSlidingWindow()
         self._breaker = RedisCircuitBreaker(clock)
         # No call counts longer than that, whatever became of it.
@@ -89,7 +95,7 @@ class RedisRateLimiter:
 
     def learn(self, account_id: str, quota: Quota, *, hub_id: int | None = None) -> None:
         at, key = self._clock(), self._keys.of(account_id, hub_id)
-        rate = _measured_by_us(self._configured.under(quota))
+        rate = self._configured.under(quota).measured_by_us
         took_s = quota.seconds if quota.took_s is None else quota.took_s
         counted = quota.counted if took_s <= quota.seconds else 0  # a slower answer is about a window that has passed
         known = self._known.get(key.name, _Known(rate=self._rate))
@@ -104,6 +110,11 @@ class RedisRateLimiter:
     def block(self, account_id: str, *, hub_id: int | None = None, seconds: float) -> None:
         """Hold back all calls to the portal for a day at most; while Redis is away, only those of this process."""
         self._blocks.add(self._keys.of(account_id, hub_id), seconds=seconds)
+
+    def blocked_for_s(self, account_id: str, *, hub_id: int | None = None) -> float:
+        """Return the seconds left of a block, by whichever worker; 0.0 where none is known."""
+        key = self._keys.of(account_id, hub_id)
+        return self._blocks.left_s(key) or self._breaker.probe(lambda: self._shared.blocked_for_s(key)) or 0.0
 
     def flush(self) -> None:
         """Report to Redis now how calls ended, which otherwise happens in the background."""
@@ -185,9 +196,14 @@ class NoRateLimit:
     """
 
     def __init__(
-        self, redis: Redis | None = None, *, app: str = "", clock: Callable[[], float] = time.monotonic
+        self,
+        redis: Redis | None = None,
+        *,
+        app: str = "",
+        clock: Callable[[], float] = time.monotonic,
+        limit: str = CALLS,
     ) -> None:
-        self._shared = RedisSlidingWindow(redis) if redis is not None else None
+        self._shared = RedisSlidingWindow(redis, limit=limit) if redis is not None else None
         self._breaker = RedisCircuitBreaker(clock)
         self._blocks = SharedBackoff(self._shared, self._breaker, clock)
         self._keys = LimitKeys(app, on_new_name=self._blocks.take_over)
@@ -201,8 +217,7 @@ class NoRateLimit:
         low_priority: bool = False,  # noqa: ARG002 - nor a limit
     ) -> Reservation:
         """Grant at once, unless the portal is blocked."""
-        key = self._keys.of(account_id, hub_id)
-        left_s = self._blocks.left_s(key) or self._left_elsewhere_s(key)
+        left_s = self.blocked_for_s(account_id, hub_id=hub_id)
         return Reservation(wait_s=left_s, is_granted=left_s == 0)
 
     def learn(self, account_id: str, quota: Quota, *, hub_id: int | None = None) -> None:
@@ -211,6 +226,11 @@ class NoRateLimit:
     def block(self, account_id: str, *, hub_id: int | None = None, seconds: float) -> None:
         self._blocks.add(self._keys.of(account_id, hub_id), seconds=seconds)
 
+    def blocked_for_s(self, account_id: str, *, hub_id: int | None = None) -> float:
+        """Return the seconds left of a block, by whichever worker; 0.0 where none is known."""
+        key = self._keys.of(account_id, hub_id)
+        return self._blocks.left_s(key) or self._left_elsewhere_s(key)
+
     def flush(self) -> None:
         """Do nothing: no call is counted."""
 
@@ -218,10 +238,6 @@ class NoRateLimit:
         if (shared := self._shared) is None:
             return 0.0
         return self._breaker.probe(lambda: shared.blocked_for_s(key)) or 0.0
-
-
-def _measured_by_us(rate: Rate) -> Rate:
-    return Rate(rate.calls, round(rate.seconds * _CLOCKS_DIFFER + _ROUNDED_S, 3))
 
 
 def _retry_later(decision: Decision, *, within_s: float) -> Reservation:

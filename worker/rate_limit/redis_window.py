@@ -10,15 +10,13 @@ from importlib.resources import files
 
 from redis import Redis
 
-from worker.rate_limit.blocks import blocked_for_s
+from worker.rate_limit.blocks import CALLS, blocked_for_s
 from worker.rate_limit.limit_keys import LimitKey
 from worker.rate_limit.permits import PERMIT_S, PRESUMED_OVER_S
 from worker.rate_limit.quota import Rate
 
 QUOTA_LIFE_S = 300.0
 
-_PREFIX = "hubspot-export"
-_PORTALS = f"{_PREFIX}:portal:"
 _OF_ACCOUNT = ("calls", "blocked", "quota", "turns", "portal-of", "pace")
 _NOT_MADE = ""
 
@@ -52,10 +50,11 @@ class Decision:
 
 
 class RedisSlidingWindow:
-    """One worker's view of the log. Every method is one round trip and raises RedisError."""
+    """One worker's view of the log of one limit. Every method is one round trip and raises RedisError."""
 
-    def __init__(self, redis: Redis) -> None:
+    def __init__(self, redis: Redis, *, limit: str = CALLS) -> None:
         self._redis = redis
+        self._limit = limit
         self._worker = secrets.token_hex(8)
         scripts = files("worker.rate_limit") / "lua"
         self._reserve, self._learn, self._block = (
@@ -81,7 +80,7 @@ class RedisSlidingWindow:
         From then on the call counts until `report` says that it ended, for PRESUMED_OVER_S at the most.
         `birth` is the log that this worker knows. Calls that are not in it were made at least `unlogged_ago_s` ago.
         """
-        keys = [*_keys(key), f"{_PREFIX}:log", f"{_PREFIX}:workers"]
+        keys = [*self._keys(key), f"{self._limit}:log", f"{self._limit}:workers"]
         arguments: list[int | str] = [
             call,
             rate.calls,
@@ -94,7 +93,7 @@ class RedisSlidingWindow:
             int(low_priority),
             _ms(PRESUMED_OVER_S),
             _ms(PERMIT_S),
-            *_portal(key),
+            *self._portal(key),
         ]
         granted, wait, blocked, calls, window, logged, workers, log = self._reserve(keys=keys, args=arguments)
         return Decision(
@@ -116,8 +115,8 @@ class RedisSlidingWindow:
                 for call in calls:
                     ago_s = call.over_ago_s
                     arguments += [call.name, _NOT_MADE if ago_s is None else math.floor(ago_s * 1000)]
-                account_calls, *_, portal_of, _pace = _keys(key)
-                self._settle(keys=[account_calls, portal_of], args=[*arguments, *_portal(key)], client=pipeline)
+                account_calls, *_, portal_of, _pace = self._keys(key)
+                self._settle(keys=[account_calls, portal_of], args=[*arguments, *self._portal(key)], client=pipeline)
             pipeline.execute()
 
     def learn(self, key: LimitKey, rate: Rate, *, counted: int, reach_s: float) -> int:
@@ -126,23 +125,21 @@ class RedisSlidingWindow:
         Return how many they hold then.
         """
         limits: list[int | str] = [rate.calls, _ms(rate.seconds), _ms(QUOTA_LIFE_S), counted, _ms(reach_s)]
-        return int(self._learn(keys=_keys(key), args=[*limits, secrets.token_hex(8), *_portal(key)]))
+        return int(self._learn(keys=self._keys(key), args=[*limits, secrets.token_hex(8), *self._portal(key)]))
 
     def block(self, key: LimitKey, seconds: float) -> float:
         """Grant nothing for so many seconds; a longer block stays. Return how long the block lasts."""
-        return float(self._block(keys=_keys(key), args=[_ms(seconds), *_portal(key)])) / 1000
+        return float(self._block(keys=self._keys(key), args=[_ms(seconds), *self._portal(key)])) / 1000
 
     def blocked_for_s(self, key: LimitKey) -> float:
         """Return the seconds left of a block, 0.0 where there is none."""
-        return blocked_for_s(self._redis, key.account_id, portal=key.portal)
+        return blocked_for_s(self._redis, key.account_id, portal=key.portal, limit=self._limit)
 
+    def _keys(self, key: LimitKey) -> list[str]:
+        return [f"{self._limit}:{name}:{key.account_id}" for name in _OF_ACCOUNT]
 
-def _keys(key: LimitKey) -> list[str]:
-    return [f"{_PREFIX}:{name}:{key.account_id}" for name in _OF_ACCOUNT]
-
-
-def _portal(key: LimitKey) -> tuple[str, str]:
-    return _PORTALS, key.portal or ""
+    def _portal(self, key: LimitKey) -> tuple[str, str]:
+        return f"{self._limit}:portal:", key.portal or ""
 
 
 def _ms(seconds: float) -> int:

@@ -164,6 +164,7 @@ def _sync(turn: Turn, *, at: datetime) -> Job | None:
         types=schedule.types,
         properties=schedule.properties,
         mode=schedule.mode,
+        full_every=schedule.full_every,
         schedule_id=schedule.schedule_id,
         scheduled_for=turn.run_for,
     )

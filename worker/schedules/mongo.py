@@ -13,6 +13,7 @@ from pymongo.errors import DuplicateKeyError
 
 from worker.errors import SpoiledScheduleError
 from worker.jobs.copy_progress import SyncMode
+from worker.jobs.intervals import valid_interval
 from worker.jobs.mongo.documents import webhook_from_document, webhook_to_document
 from worker.mongo.database import Document, MongoDatabase, from_now, translated_errors
 from worker.mongo.spoiled import SpoiledDocuments
@@ -42,6 +43,7 @@ _SETTINGS = (
     "types",
     "properties",
     "mode",
+    "full_every",
     "enabled",
     "overlap",
     "webhook",
@@ -206,6 +208,7 @@ def _to_document(schedule: Schedule) -> Document:
         "types": list(schedule.types),
         "properties": {each: list(names) for each, names in schedule.properties.items()},
         "mode": schedule.mode.value,
+        "full_every": schedule.full_every,
         "enabled": schedule.is_enabled,
         "overlap": schedule.overlap.value,
         "webhook": webhook_to_document(schedule.webhook) if schedule.webhook is not None else None,
@@ -234,6 +237,7 @@ def _from_document(document: Document) -> Schedule:
         types=tuple(map(_type, document["types"])),
         properties={ExportType(each): tuple(names) for each, names in (document.get("properties") or {}).items()},
         mode=SyncMode(document.get("mode", SyncMode.FULL)),
+        full_every=valid_interval(document.get("full_every")),
         is_enabled=document["enabled"],
         overlap=Overlap(document["overlap"]),
         webhook=webhook_from_document(webhook) if webhook is not None else None,

@@ -37,6 +37,7 @@ class Schedule:
 
     `types` may be `*`, of which each run decides anew what these are; `properties` are those of a type's export.
     Its runs come `jitter_s` after the instants of its timetable, so that not all accounts are synced on the hour.
+    An incremental one reads all records of a type where no sync has for `full_every`, as `7d`; None: never for that.
     `hub_id` is the HubSpot portal of its last run; a run syncs whichever portal is connected then. `next_run_at`
     includes the jitter; None: switched off. `queued_for` is a run that waits for the previous sync, `last_job_id`.
     `skipped_runs` were due while the previous sync was running or no token was valid; `missed_runs` were due while
@@ -50,6 +51,7 @@ class Schedule:
     types: tuple[ExportType, ...]
     properties: Mapping[ExportType, tuple[str, ...]] = field(default_factory=dict)
     mode: SyncMode = SyncMode.FULL
+    full_every: str | None = None
     is_enabled: bool = True
     overlap: Overlap = Overlap.SKIP
     webhook: Webhook | None = None

@@ -28,6 +28,11 @@ def show(api: ExportApi, /) -> None:
 @properties_option
 @mode_option
 @click.option(
+    "--full-every",
+    metavar="INTERVAL",
+    help="With the mode incremental: read all records where no sync has for so long, as 12h, 7d or 2w.",
+)
+@click.option(
     "--overlap",
     type=click.Choice(["skip", "queue"]),
     help="What to do with a run while the previous sync is still running.  [default: skip]",
@@ -44,6 +49,7 @@ def set_schedule(  # noqa: PLR0913 - a command takes what a command line can say
     types: list[str] | None,
     properties: dict[str, list[str]] | None,
     mode: str | None,
+    full_every: str | None,
     overlap: str | None,
     webhook: dict[str, str] | None,
     off: bool,
@@ -58,6 +64,7 @@ def set_schedule(  # noqa: PLR0913 - a command takes what a command line can say
         "types": types,
         "properties": properties,
         "mode": mode,
+        "full_every": full_every,
         "overlap": overlap,
         "webhook": webhook,
     }

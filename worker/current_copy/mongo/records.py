@@ -261,7 +261,7 @@ class MongoRecordStore:
         with translated_errors():
             document = self._copies.find_one({"_id": self._keys(copy).copy_key}, {"syncs": True}) or {}
         noted = document.get("syncs", {})
-        syncs = [CompleteSync(**noted[mode.value], mode=mode) for mode in modes if mode.value in noted]
+        syncs = [_sync_of(noted[mode.value], mode) for mode in modes if mode.value in noted]
         return max(syncs, key=lambda sync: sync.since, default=None)
 
     def erase(self, copy: CopyId, record_id: int, *, at: datetime) -> bool:
@@ -369,9 +369,14 @@ def _about(copy: CopyId, keys: CopyKeys) -> Document:
     return {**type_in(copy.export_type), **({"hub_id": keys.hub_id} if keys.hub_id is not None else {})}
 
 
+def _sync_of(noted: Document, mode: SyncMode) -> CompleteSync:
+    left_out = tuple(noted.get("left_out", ()))  # older versions stored none
+    return CompleteSync(sync_id=noted["sync_id"], since=noted["since"], mode=mode, left_out=left_out)
+
+
 def _latest(sync: CompleteSync) -> Document:
     """Store a sync unless one that began later is stored; a missing one compares as earlier."""
-    name, noted = f"syncs.{sync.mode}", {"sync_id": sync.sync_id, "since": sync.since}
+    name, noted = f"syncs.{sync.mode}", {"sync_id": sync.sync_id, "since": sync.since, "left_out": list(sync.left_out)}
     return {name: {"$cond": [{"$lte": [f"${name}.since", sync.since]}, {"$literal": noted}, f"${name}"]}}
 
 

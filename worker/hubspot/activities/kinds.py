@@ -112,6 +112,7 @@ class KindLists:
             archived=wanted.archived,
             passed=wanted.passed,
             longest_query=query.longest_query,
+            feed=query.feed,
         )
         page = self._lists.read(asked, calls, token)
         entries = tuple(_entries(page, kind, wanted.writing, floor=floor))

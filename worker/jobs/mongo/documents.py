@@ -42,6 +42,7 @@ _MUTABLE = (
 
 _LISTS_OF_NAMES = ("properties", "associations", "history")
 _RARELY_REQUESTED = (*_LISTS_OF_NAMES, "archived")
+_RARE_IN_SYNCS = frozenset({"properties", "full_every"})
 _PLAIN_REQUEST = ExportRequest(page_size=0)
 
 
@@ -76,7 +77,7 @@ def _family_of(job: Job) -> Document:
     if job.sync is not None:
         types = list(job.sync.types)
         stored = asdict(job.sync) | {"types": types, "mode": job.sync.mode.value}
-        family["sync"] = {name: value for name, value in stored.items() if value or name != "properties"}
+        family["sync"] = {name: value for name, value in stored.items() if value or name not in _RARE_IN_SYNCS}
     return family
 
 

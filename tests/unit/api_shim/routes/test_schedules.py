@@ -221,3 +221,28 @@ def test_the_syncs_of_a_schedule_tell_its_webhook(running: Running) -> None:
         kept = shim.schedules.get("a1", "u1")
         assert kept is not None
         assert (kept.webhook is not None, kept.overlap) == (True, Overlap.SKIP)
+
+
+INCREMENTAL: Json = NIGHTLY | {"mode": "incremental"}
+
+
+def test_an_incremental_schedule_may_ask_for_a_full_run_every_so_often(shim: Shim) -> None:
+    assert stored(shim, INCREMENTAL | {"full_every": "7d"})["full_every"] == "7d"
+    assert shown(shim)["full_every"] == "7d"
+
+
+def test_without_that_the_answer_does_not_speak_of_it(shim: Shim) -> None:
+    assert "full_every" not in stored(shim, INCREMENTAL | {"full_every": None})
+
+
+@pytest.mark.parametrize("interval", ["0d", "7", "90m", "seven days", "", 7, ["7d"]])
+def test_an_interval_that_is_none_is_refused_by_name(shim: Shim, interval: object) -> None:
+    answer = shim.put("/schedule", INCREMENTAL | {"full_every": interval})
+    assert problem(answer)[0] == 400
+    assert answer.json()["message"].startswith("full_every: ")
+
+
+def test_every_run_of_a_full_schedule_is_full_anyway(shim: Shim) -> None:
+    answer = shim.put("/schedule", NIGHTLY | {"full_every": "7d"})
+    assert answer.status_code == 400
+    assert "full_every: is for the mode incremental" in answer.text

@@ -30,12 +30,14 @@ from worker.errors import (
     RateLimitedError,
     ReconnectRequiredError,
     RetryableHubSpotError,
+    SecondlyLimitError,
     TimedOutError,
     TokenEndpointGoneError,
     TokenRefusedError,
 )
 from worker.export.call_policy import BeginAnew, CallPolicy, Decision, Fail, LeaveFeed, Retry, SwitchApi
 from worker.export.interfaces import ChosenApi
+from worker.jobs.copy_progress import CopyProgress, SyncMode
 from worker.jobs.job import Job
 from worker.jobs.progress import Patience
 from worker.jobs.request import ExportRequest
@@ -70,6 +72,7 @@ CONSEQUENCES: dict[type[HubSpotError], type[Decision]] = {
     RateLimitedError: Retry,
     ReconnectRequiredError: Fail,
     RetryableHubSpotError: Retry,
+    SecondlyLimitError: Retry,
     TimedOutError: Retry,
     TokenEndpointGoneError: Retry,
     TokenRefusedError: Retry,
@@ -94,8 +97,21 @@ class Apis:
         raise NotImplementedError
 
 
-def decide(error: ExportError, job: Job = JOB, *, apis: Apis | None = None, limiter: Waits | None = None) -> Decision:
-    policy = CallPolicy(apis=apis or Apis(), limiter=limiter or Waits(), clock=lambda: NOW, jitter=lambda: 0.0)
+def decide(
+    error: ExportError,
+    job: Job = JOB,
+    *,
+    apis: Apis | None = None,
+    limiter: Waits | None = None,
+    search_limiter: Waits | None = None,
+) -> Decision:
+    policy = CallPolicy(
+        apis=apis or Apis(),
+        limiter=limiter or Waits(),
+        search_limiter=search_limiter or Waits(),
+        clock=lambda: NOW,
+        jitter=lambda: 0.0,
+    )
     return policy.decide(error, job)
 
 
@@ -132,6 +148,25 @@ def test_a_limit_holds_all_of_the_account_back_and_counts_as_no_attempt() -> Non
     limiter, error = Waits(), RateLimitedError("slow down", status=429, retry_after_s=7.0)
     assert decide(error, limiter=limiter) == Retry(error=error, delay_s=7.0, counts=False, renews_token=False)
     assert limiter.blocked == [7.0]
+
+
+def a_job_that_searches() -> Job:
+    return replace(JOB, api=CrmApi.DATED, copying=CopyProgress(mode=SyncMode.INCREMENTAL, feed_since=NOW))
+
+
+@pytest.mark.parametrize(
+    ("error", "job", "is_of_searches"),
+    [
+        (SecondlyLimitError("slow down", status=429, retry_after_s=1.0), a_job_that_searches(), True),
+        (RateLimitedError("slow down", status=429, retry_after_s=1.0), a_job_that_searches(), False),
+        (SecondlyLimitError("slow down", status=429, retry_after_s=1.0), JOB, False),
+    ],
+    ids=["search", "another limit", "another job"],
+)
+def test_the_limit_of_a_second_holds_searches_alone_back(error: HubSpotError, job: Job, is_of_searches: bool) -> None:  # noqa: FBT001
+    calls, searches = Waits(), Waits()
+    decide(error, job, limiter=calls, search_limiter=searches)
+    assert (calls.blocked, searches.blocked) == (([], [1.0]) if is_of_searches else ([1.0], []))
 
 
 def test_a_limit_holds_the_account_back_even_where_the_job_gives_up() -> None:

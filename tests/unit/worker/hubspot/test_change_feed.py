@@ -12,14 +12,10 @@ import responses
 from pydantic import SecretStr
 
 from tests.unit.worker.hubspot.test_client import HUBAPI, client_of
-from worker.errors import FatalHubSpotError, FeedUnusableError, RetryableHubSpotError
+from worker.errors import CursorLostError, FatalHubSpotError, FeedUnusableError, RetryableHubSpotError
 from worker.export.interfaces import FeedQuery, FetchedPage, PageQuery
-from worker.hubspot.client import DatedClient
-from worker.hubspot.endpoints import legacy_endpoints
-from worker.hubspot.transport import Transport
 from worker.records.page import record_ids, split_records
 from worker.records.types import COMPANIES, CONTACTS, DEALS, DOCUMENTED_TYPES, NOTES, ExportType, Offset
-from worker.settings import WorkerSettings
 
 SINCE = datetime(2026, 11, 23, 15, 0, tzinfo=UTC)
 SINCE_MS = 1_795_446_000_000
@@ -192,13 +188,10 @@ def test_an_endpoint_of_which_no_feed_is_known_has_none() -> None:
         client.fetch_page(query, SecretStr("token"))
 
 
-def test_the_dated_api_has_no_feeds() -> None:
-    settings = WorkerSettings.model_validate({"hubspot_client_id": "id", "hubspot_client_secret": "secret"})
-    client = DatedClient(transport=Transport(), objects_url="https://x.test", legacy=legacy_endpoints(settings))
-    with pytest.raises(FeedUnusableError):
-        client.fetch_page(
-            PageQuery(export_type=DEALS, count=10, offset=None, feed=FeedQuery(since=SINCE)), SecretStr("token")
-        )
+def test_it_does_not_go_on_from_an_offset_of_the_dated_api() -> None:
+    query = PageQuery(export_type=DEALS, count=10, offset=501, offset_api="dated", feed=FeedQuery(since=SINCE))
+    with pytest.raises(CursorLostError):
+        client_of().fetch_page(query, SecretStr("token"))
 
 
 @pytest.mark.parametrize("export_type", [COMPANIES, DEALS])

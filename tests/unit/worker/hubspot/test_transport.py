@@ -34,6 +34,7 @@ from worker.errors import (
     RateLimitedError,
     ReconnectRequiredError,
     RetryableHubSpotError,
+    SecondlyLimitError,
     TimedOutError,
     TokenRefusedError,
 )
@@ -169,7 +170,7 @@ def test_429_says_how_long_to_wait_by_its_policy(policy: str, seconds: float | N
     ("message", "kind", "seconds"),
     [
         ("You have reached your daily limit.", DailyLimitError, None),
-        ("You have reached your secondly limit.", RateLimitedError, 1),
+        ("You have reached your secondly limit.", SecondlyLimitError, 1),
         ("You have reached your ten_secondly_rolling limit.", RateLimitedError, 10),
         ("Slow down", RateLimitedError, 10),
     ],
