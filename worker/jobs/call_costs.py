@@ -15,9 +15,6 @@ from worker.records.findings import CallKind
 MOST_SEARCHED = 200
 """Records that HubSpot returns for one search."""
 
-MOST_ASSOCIATED = 1_000
-"""Records whose associations with one type HubSpot returns for one call."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
@@ -25,7 +22,8 @@ class Reading:
 
     `page_size` is the most records of a list call, `batch_size` those of a call by ids, None where every property comes
     with the list. `parts` are the list calls that each page takes, with some of the properties each. `lists` are merged
-    into one. `searches`: only what has changed is read, whose associations are with `associated` types.
+    into one. `searches`: only what has changed is read, and what was deleted. Associations with `associated` types are
+    read by ids. `definitions` are the calls that a selection of properties takes, whatever is read.
     """
 
     page_size: int
@@ -34,6 +32,7 @@ class Reading:
     lists: int = 1
     searches: bool = False
     associated: int = 0
+    definitions: int = 0
 
     def calls(self, records: int) -> Mapping[CallKind, int]:
         """Return the calls for so many records; at least one of each list. Overflowing associations are not known."""
@@ -41,8 +40,10 @@ class Reading:
         # A merged list ends somewhere within a page.
         pages = max(self.lists, math.ceil(records / size) + self.lists - 1)
         calls = {CallKind.SEARCH if self.searches else CallKind.LIST: pages * self.parts}
+        if self.searches:
+            calls[CallKind.LIST] = self.lists  # of what was deleted, which nobody can count
         if self.batch_size is not None:
             calls[CallKind.BATCH] = math.ceil(records / self.batch_size)
-        if self.searches and self.associated:
-            calls[CallKind.ASSOCIATIONS] = math.ceil(records / MOST_ASSOCIATED) * self.associated
+        calls[CallKind.ASSOCIATIONS] = math.ceil(records / size) * self.associated
+        calls[CallKind.DEFINITIONS] = self.definitions
         return {kind: number for kind, number in calls.items() if number}
