@@ -20,14 +20,15 @@ class ExportPlanView(BaseModel):
     """The size of one export; null: unknown.
 
     `basis` says where `records` comes from: `hubspot` is HubSpot's own total, `last_export` the last complete export,
-    both as of `as_of`; `limit` is the limit of the request, the maximum possible. Any one of `missing_scopes` is
-    sufficient.
+    both as of `as_of`; `limit` is the limit of the request, the maximum possible. `calls_by_kind` counts the calls as
+    the receipt does. Any one of `missing_scopes` is sufficient.
     """
 
     type: str
     request: JobRequestView
     records: int | None
     calls: int | None
+    calls_by_kind: dict[str, int] | None
     seconds: float | None
     basis: Basis | None
     as_of: datetime | None
@@ -93,6 +94,7 @@ def _export_view(plan: ExportPlan) -> ExportPlanView:
         request=request_view(plan.request),
         records=estimate.records if estimate is not None else None,
         calls=estimate.calls if estimate is not None else None,
+        calls_by_kind=dict(estimate.calls_by_kind) if estimate is not None else None,
         seconds=estimate.seconds if estimate is not None else None,
         basis=estimate.basis if estimate is not None else None,
         as_of=estimate.as_of if estimate is not None else None,

@@ -50,7 +50,9 @@ async def sync(
     job = service.new_sync(caller, asked, label=body.label, webhook=webhook)
     if body.dry_run:
         exports = new_children(await names.decided(caller, job), at=job.created_at)
-        planned = [PlannedExport(export_type=each.records_type, request=each.request) for each in exports]
+        planned = [
+            PlannedExport(export_type=each.records_type, request=each.request, mode=body.mode) for each in exports
+        ]
         return plan_answer(await plans.plan(caller, planned), names.enabled.kinds)
     meant = body.model_copy(update={"types": types, "properties": dict(properties)})
     once = keyed_request(caller, key, route="POST /sync", body=meant)

@@ -12,8 +12,8 @@ from redis import Redis
 from worker.rate_limit.blocks import CALLS, SEARCHES, blocked_for_s, lift_block
 from worker.rate_limit.interfaces import RateLimiter
 from worker.rate_limit.limiter import NoRateLimit, RedisRateLimiter
-from worker.rate_limit.quota import Quota, Rate
-from worker.rate_limit.search_limiter import SEARCH_RATE, SearchLimiter
+from worker.rate_limit.quota import SEARCH_RATE, Quota, Rate
+from worker.rate_limit.search_limiter import SearchLimiter
 
 CALL_RATE = Rate(calls=4, seconds=10)
 

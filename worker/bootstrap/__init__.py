@@ -14,8 +14,9 @@ from worker.accounts.encryption import TokenEncryption
 from worker.bootstrap.accounts import Accounts, build_accounts
 from worker.bootstrap.copies import build_copies
 from worker.bootstrap.definitions import build_definitions
-from worker.bootstrap.export import Limiters, build_exporter, build_limiters, build_planner
+from worker.bootstrap.export import Limiters, build_exporter, build_limiters
 from worker.bootstrap.infrastructure import Infrastructure, build_infrastructure
+from worker.bootstrap.planner import build_planner
 from worker.bootstrap.upkeep import build_deliverer, build_dispatcher, build_sweeper
 from worker.definitions.definitions import Definitions
 from worker.export.runner import Exporter
@@ -76,8 +77,8 @@ def build(settings: WorkerSettings, *, stopping: threading.Event, registry: Coll
     """Wire a worker; nothing is connected before it is used."""
     infra = build_infrastructure(settings, stopping=stopping, registry=registry)
     accounts, limiters = build_accounts(infra), build_limiters(settings)
-    copies, planner = build_copies(infra, accounts), build_planner(infra, accounts)
-    definitions = build_definitions(infra, accounts, limiters.calls)
+    copies, definitions = build_copies(infra, accounts), build_definitions(infra, accounts, limiters.calls)
+    planner = build_planner(infra, accounts, copies, definitions=definitions, limiters=limiters)
     upkeep = MongoUpkeepStore(infra.database)
     return Services(
         exporter=build_exporter(infra, accounts, copies, planner, definitions=definitions, limiters=limiters),

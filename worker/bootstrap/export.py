@@ -23,17 +23,16 @@ from worker.export.leases import LeaseKeeper
 from worker.export.runner import Exporter
 from worker.hubspot.client import CrmClient, DatedClient, LegacyClient
 from worker.hubspot.endpoints import legacy_endpoints
-from worker.hubspot.record_count import SearchTotals
 from worker.hubspot.transport import CONNECT_S, Transport
 from worker.instrumented.metrics import MeasuredChooser, MeasuredLimiter, MeasuredNotifier, MeasuredSource
 from worker.instrumented.tracing import SliceSpans
-from worker.lifecycle.planner import Planner, PlannerTools
+from worker.lifecycle.planner import Planner
 from worker.messaging.backlog import Backlog
 from worker.messaging.publish import DelayedPublisher
 from worker.rate_limit.blocks import CALLS, SEARCHES
 from worker.rate_limit.limiter import NoRateLimit, RedisRateLimiter
-from worker.rate_limit.search_limiter import SEARCH_RATE, SearchLimiter
-from worker.records.registry import MOST_RECORDS, OBJECT_TYPES
+from worker.rate_limit.quota import SEARCH_RATE
+from worker.rate_limit.search_limiter import SearchLimiter
 from worker.schedules.mongo import MongoScheduleStore
 from worker.settings import WorkerSettings
 
@@ -133,20 +132,3 @@ def build_limiters(settings: WorkerSettings) -> Limiters:
         calls = RedisRateLimiter(redis, rate, app=app_id)
         searches = RedisRateLimiter(redis, SEARCH_RATE, app=app_id, limit=SEARCHES)
     return Limiters(calls=calls, searches=SearchLimiter(calls=calls, searches=searches))
-
-
-def build_planner(infra: Infrastructure, accounts: Accounts) -> Planner:
-    settings = infra.settings
-    is_dated, objects_url = settings.hubspot_api == "dated", settings.hubspot_objects_endpoint
-    counter = SearchTotals(transport=infra.transport, objects_url=objects_url, notes_kinds=settings.hubspot_notes_kinds)
-    return Planner(
-        PlannerTools(
-            facts=accounts.introspector,
-            tokens=accounts.source,
-            counter=counter if is_dated else None,
-            jobs=infra.jobs,
-            rate=settings.hubspot_rate_limit,
-            most_a_call=MOST_RECORDS if is_dated else max(each.page.most_records for each in OBJECT_TYPES.values()),
-            clock=infra.clock,
-        )
-    )

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, TypeAlias
 
 import msgspec
@@ -72,6 +73,11 @@ def question(
         "properties": list(properties),
         "limit": limit,
     }
+
+
+def modified_since(name: str, instant: datetime) -> Filter:
+    """Return the condition that a property of modification is not before an instant."""
+    return {"propertyName": name, "operator": "GTE", "value": str(round(instant.timestamp() * 1000))}
 
 
 def is_short(asked: Mapping[str, Any]) -> bool:

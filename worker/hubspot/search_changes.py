@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime
 
 from pydantic import SecretStr
 
@@ -14,7 +13,7 @@ from worker.hubspot.dated_lists import DatedListPage, DatedLists
 from worker.hubspot.dated_objects import id_text
 from worker.hubspot.dated_query import DatedQuery
 from worker.hubspot.page_calls import PageCalls
-from worker.hubspot.search import ID_PROPERTY, MOST_FOUND, Searches, SearchPage, is_short, question
+from worker.hubspot.search import ID_PROPERTY, MOST_FOUND, Searches, SearchPage, is_short, modified_since, question
 from worker.hubspot.transport import Transport
 from worker.records.findings import PageFindings
 from worker.records.registry import OBJECT_TYPES
@@ -45,7 +44,7 @@ class ListsAndChanges(DatedLists):
     def _changed(self, query: DatedQuery, feed: FeedQuery, calls: PageCalls, token: SecretStr) -> DatedListPage:
         """Search for records; where one question cannot name all properties, for their ids, and read them by these."""
         after_id = int(query.after) - 1 if query.after is not None else None
-        filters = [{"propertyName": _modified(query.path), "operator": "GTE", "value": _milliseconds(feed.since)}]
+        filters = [modified_since(_modified(query.path), feed.since)]
         limit = min(MOST_FOUND, 2 * query.count)  # a page that was too large for HubSpot once is smaller here as well
         asked = question(filters, properties=query.properties, after_id=after_id, limit=limit)
         is_whole = is_short(asked) and not query.history
@@ -77,7 +76,3 @@ class ListsAndChanges(DatedLists):
 
 def _modified(path: str) -> str:
     return _MODIFIED.get(path, _USUALLY_MODIFIED)
-
-
-def _milliseconds(instant: datetime) -> str:
-    return str(round(instant.timestamp() * 1000))

@@ -14,7 +14,7 @@ from worker.records.conversion import convert
 from worker.records.crm_api import CrmApi
 from worker.records.types import Offset
 
-_OVERLAP = timedelta(minutes=10)  # for changes that HubSpot lists late, and for clocks that differ
+OVERLAP = timedelta(minutes=10)  # for changes that HubSpot lists late, and for clocks that differ
 
 
 class SyncMode(StrEnum):
@@ -125,7 +125,7 @@ class CopyProgress:
         if self.full_every is not None and not before.has_full_within(interval(self.full_every), at=at):
             because = f"no full sync has begun within the last {self.full_every}, as full_every asks"
             return replace(self, full_because=because)
-        decided = replace(self, feed_since=before.last - _OVERLAP, feed_left_out=before.left_out)
+        decided = replace(self, feed_since=before.last - OVERLAP, feed_left_out=before.left_out)
         because = decided.unusable_because(api=api, at=at)
         return decided if because is None else self.read_all(because)
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
 from pydantic import SecretStr
 
 from worker.definitions.lists import Listed
+from worker.jobs.call_costs import Reading
 from worker.jobs.estimate import Estimate
 from worker.jobs.job import Job
+from worker.jobs.request import ExportRequest
 from worker.jobs.status import Line
 from worker.lifecycle.idempotency import KeptRequest, KeyedRequest
+from worker.rate_limit.permits import FREE_PERMIT, Permit
 from worker.records.types import ExportType
 
 QUEUED_AFTER_S = 5.0
@@ -52,8 +55,30 @@ class IdempotencyStore(Protocol):
 
 
 class RecordCounter(Protocol):
-    def count(self, export_type: ExportType, access_token: SecretStr) -> int:
-        """Return HubSpot's own count, with one call. Raises a HubSpotError."""
+    def count(
+        self,
+        export_type: ExportType,
+        access_token: SecretStr,
+        *,
+        since: datetime | None = None,
+        permit: Callable[[], Permit] = lambda: FREE_PERMIT,
+    ) -> int:
+        """Return HubSpot's own count of all records, or of those that have changed, with a permit for each call.
+
+        Raises a HubSpotError, and what `permit` raises.
+        """
+
+
+class ReadingSource(Protocol):
+    """How lists are read."""
+
+    def is_dated(self, export_type: ExportType, request: ExportRequest) -> bool:
+        """Whether the dated API is asked, which can count."""
+
+    def of(
+        self, export_type: ExportType, request: ExportRequest, *, names: Sequence[str] | None, changes_only: bool
+    ) -> Reading:
+        """Return in how many calls a request is read. `names` are its properties; None: many, which are not known."""
 
 
 class CustomObjects(Protocol):

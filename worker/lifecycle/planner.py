@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 import structlog
 
 from worker.accounts.connection import TokenInfo
-from worker.accounts.interfaces import TokenInfoSource, TokenSource
+from worker.accounts.interfaces import TokenInfoSource
 from worker.accounts.scopes import missing_scopes
-from worker.errors import ExportError, RateLimitedError, TokenRefusedError
+from worker.definitions.names import ALL
+from worker.errors import ExportError
+from worker.jobs.copy_progress import SyncMode
 from worker.jobs.estimate import Basis, Count, Estimate, Extent
 from worker.jobs.interfaces import JobHistory
 from worker.jobs.job import Job
 from worker.jobs.request import ExportRequest
-from worker.lifecycle.interfaces import RecordCounter
+from worker.lifecycle.interfaces import ReadingSource
+from worker.lifecycle.record_counts import RecordCounts
 from worker.rate_limit.quota import Rate
-from worker.records.types import ExportType
+from worker.records.types import CopyId, ExportType
 from worker.rpc.requests import ExportPlan, Plan, PlanExports, PlannedExport
 
 _log = structlog.get_logger()
@@ -30,16 +33,17 @@ _MOST_SYNCS = 1000
 class PlannerTools:
     """What a planner works with.
 
-    `counter` is None where the API in use has no count; `most_a_call` is the most records that it returns for a call.
+    `names` returns the names of a type's properties that `*` stands for, `changes_since` from when on an incremental
+    sync of a copy would read what has changed (None: all of it).
     """
 
     facts: TokenInfoSource
-    tokens: TokenSource
-    counter: RecordCounter | None
+    counts: RecordCounts
+    readings: ReadingSource
+    names: Callable[[str, str, ExportType], Sequence[str]]
+    changes_since: Callable[[CopyId], datetime | None]
     jobs: JobHistory
     rate: Rate | None
-    most_a_call: int
-    clock: Callable[[], datetime]
 
 
 class Planner:
@@ -57,18 +61,20 @@ class Planner:
 
     def forecast(self, job: Job) -> Estimate | None:
         """Estimate a job that begins; None where nothing is known. It raises no ExportError: no job needs it."""
+        since = job.copying.feed_since if job.copying is not None else None
+        names = job.selection.properties if job.selection is not None else job.request.properties
         try:
             last = self._last_before(job)
-            count = _count_of(last) or self._ask(job.account_id, job.owner, job.records_type)
+            count = self._count(job.copy_id, job.owner, job.request, last, since=since, asks_first=False)
         except ExportError as error:
             _log.info("no_forecast", reason=error.message)
             return None
-        return self._estimate(job.request, count, last)
+        return self._estimate(job.records_type, job.request, count, last, names=names, changes_only=since is not None)
 
     def _last_before(self, job: Job) -> Job | None:
-        """Return the last complete export of the type; of the documented types of a sync with one query."""
+        """Return the last complete export of the type; for all children of a sync that begin here with one query."""
         asked, sync_id = (job.account_id, job.owner), job.parent_id
-        if sync_id is None or job.records_type not in DOCUMENTED_TYPES:
+        if sync_id is None:
             return self._tools.jobs.last_complete(*asked, job.records_type, hub_id=job.hub_id)
         last = self._before_sync.get(sync_id)
         if last is None:
@@ -81,36 +87,68 @@ class Planner:
     def _plan_one(self, account_id: str, owner: str, planned: PlannedExport, facts: TokenInfo) -> ExportPlan:
         export_type, granted = planned.export_type, facts.scopes
         missing = missing_scopes([export_type], granted).get(export_type, ()) if granted is not None else None
+        copy = CopyId(account_id=account_id, export_type=export_type, hub_id=facts.hub_id)
         last = self._tools.jobs.last_complete(account_id, owner, export_type, hub_id=facts.hub_id)
-        asked = None if missing else self._ask(account_id, owner, export_type)
+        since = self._tools.changes_since(copy) if planned.mode is SyncMode.INCREMENTAL else None
+        count = (
+            _count_of(last)
+            if missing
+            else self._count(copy, owner, planned.request, last, since=since, asks_first=True)
+        )
+        names = self._names(account_id, owner, planned)
         return ExportPlan(
             export_type=export_type,
             request=planned.request,
-            estimate=self._estimate(planned.request, asked or _count_of(last), last),
+            estimate=self._estimate(
+                export_type, planned.request, count, last, names=names, changes_only=since is not None
+            ),
             missing_scopes=missing,
         )
 
-    def _ask(self, account_id: str, owner: str, export_type: ExportType) -> Count | None:
-        """Return HubSpot's count; None where the API in use has none, or not now."""
-        counter = self._tools.counter
-        if counter is None:
-            return None
-        access_token = self._tools.tokens.get(account_id, owner)
+    def _names(self, account_id: str, owner: str, planned: PlannedExport) -> Sequence[str] | None:
+        """Return the names of the properties that are asked for; None where HubSpot does not tell them now."""
+        asked = planned.request.properties
+        if asked is None or ALL not in asked:
+            return asked
         try:
-            records = counter.count(export_type, access_token)
-        except RateLimitedError:  # the search has a limit of its own; a plan can do without it
+            return self._tools.names(account_id, owner, planned.export_type)
+        except ExportError as error:
+            _log.info("no_names", reason=error.message)
             return None
-        except TokenRefusedError:
-            rejected = access_token
-            records = counter.count(export_type, self._tools.tokens.get(account_id, owner, rejected=rejected))
-        return Count(records=records, basis=Basis.HUBSPOT, as_of=self._tools.clock())
 
-    def _estimate(self, request: ExportRequest, count: Count | None, last: Job | None) -> Estimate | None:
-        extent = Extent(
-            limit=request.limit,
-            page_size=min(request.page_size, self._tools.most_a_call),
-            is_from_start=request.is_from_start,
-        )
+    def _count(  # noqa: PLR0913 - what there is to know of an export
+        self,
+        copy: CopyId,
+        owner: str,
+        request: ExportRequest,
+        last: Job | None,
+        *,
+        since: datetime | None,
+        asks_first: bool,
+    ) -> Count | None:
+        """Count what an export would read; nobody counts what was deleted, and the legacy feeds not before they end."""
+        if request.archived:
+            return None
+        if not self._tools.readings.is_dated(copy.export_type, request):
+            return _count_of(last)
+        if since is not None:
+            return self._tools.counts.ask(copy, owner, since=since)
+        if asks_first:
+            return self._tools.counts.ask(copy, owner) or _count_of(last)
+        return _count_of(last) or self._tools.counts.ask(copy, owner)
+
+    def _estimate(  # noqa: PLR0913 - as above
+        self,
+        export_type: ExportType,
+        request: ExportRequest,
+        count: Count | None,
+        last: Job | None,
+        *,
+        names: Sequence[str] | None,
+        changes_only: bool,
+    ) -> Estimate | None:
+        reading = self._tools.readings.of(export_type, request, names=names, changes_only=changes_only)
+        extent = Extent(limit=request.limit, reading=reading, is_from_start=request.is_from_start)
         return Estimate.of(extent, count=count, call_s=_pace_of(last), rate=self._tools.rate)
 
 
@@ -124,4 +162,5 @@ def _pace_of(last: Job | None) -> float | None:
     """Return the mean seconds a call; an interrupted export tells nothing."""
     if last is None or last.started_at is None or last.finished_at is None or last.resumes > 0:
         return None
-    return (last.finished_at - last.started_at).total_seconds() / max(1, last.progress.pages)
+    calls = sum(last.totals.calls_by_kind.values()) or last.progress.pages
+    return (last.finished_at - last.started_at).total_seconds() / max(1, calls)

@@ -5,10 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from worker.rate_limit.interfaces import RateLimiter, Reservation
-from worker.rate_limit.quota import Quota, Rate
-
-SEARCH_RATE = Rate(5, 1.0)
-"""HubSpot's limit of searches of an account. Their answers have no headers that would tell."""
+from worker.rate_limit.quota import Quota
 
 
 class WatchedLimiter(RateLimiter, Protocol):

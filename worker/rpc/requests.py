@@ -10,6 +10,7 @@ from pydantic import SecretStr
 
 from worker.accounts.connection import TokenInfo
 from worker.definitions.questions import CheckedProperties, CheckProperties, Defined, ListDefinitions
+from worker.jobs.copy_progress import SyncMode
 from worker.jobs.estimate import Estimate
 from worker.jobs.request import ExportRequest
 from worker.jobs.status import JobError
@@ -26,10 +27,11 @@ class ExchangeCode:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedExport:
-    """An export to be estimated."""
+    """An export to be estimated, in a sync of this mode."""
 
     export_type: ExportType
     request: ExportRequest
+    mode: SyncMode = SyncMode.FULL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -104,10 +104,14 @@ def test_a_part_of_the_records_takes_that_part_of_the_time() -> None:
         (Reading(page_size=100, batch_size=50), {"list": 10_000, "batch": 20_000}),
         (Reading(page_size=250, parts=3), {"list": 12_000}),
         (Reading(page_size=100, lists=5), {"list": 10_004}),
-        (Reading(page_size=100, searches=True), {"search": 5_000}),
+        (Reading(page_size=100, searches=True), {"search": 5_000, "list": 1}),
+        (
+            Reading(page_size=100, associated=1, definitions=1),
+            {"list": 10_000, "associations": 10_000, "definitions": 1},
+        ),
         (
             Reading(page_size=100, searches=True, batch_size=100, associated=4),
-            {"search": 5_000, "batch": 10_000, "associations": 4_000},
+            {"search": 5_000, "list": 1, "batch": 10_000, "associations": 20_000},
         ),
     ],
 )

@@ -136,7 +136,9 @@ def test_the_estimate_is_that_of_all_the_exports_together_and_none_where_one_is_
 
     both = followed([replace(first, estimate=small), replace(second, estimate=large)])
 
-    together = Estimate(records=1000, calls=10, seconds=45.0, basis=Basis.LAST_EXPORT, as_of=after(2))
+    together = Estimate(
+        records=1000, calls=10, seconds=45.0, basis=Basis.LAST_EXPORT, as_of=after(2), calls_by_kind={"list": 10}
+    )
     assert (both.estimate, eta_s(both)) == (together, 45.0)
     assert followed([replace(first, estimate=small), second]).estimate is None
 

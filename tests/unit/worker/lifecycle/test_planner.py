@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -12,17 +12,23 @@ from tests.contract.stores import finished_export
 from tests.fakes.stores import InMemoryJobStore
 from tests.unit.worker.account_world import HUB, AccountWorld
 from worker.errors import FatalHubSpotError, ReconnectRequiredError, TokenNotFoundError
+from worker.hubspot.endpoints import legacy_endpoints
+from worker.hubspot.readings import Readings
 from worker.hubspot.record_count import SearchTotals
 from worker.hubspot.transport import Transport
+from worker.jobs.copy_progress import SyncMode
 from worker.jobs.estimate import Basis
 from worker.jobs.job import Job
 from worker.jobs.request import ExportRequest, SyncRequest
 from worker.jobs.status import JobKind
 from worker.jobs.sync import new_children, new_sync
 from worker.lifecycle.planner import Planner, PlannerTools
+from worker.lifecycle.record_counts import RecordCounts
+from worker.rate_limit.limiter import NoRateLimit
 from worker.rate_limit.quota import Rate
 from worker.records.types import DEALS, DOCUMENTED_TYPES, NOTES, ExportType
 from worker.rpc.requests import ExportPlan, PlanExports, PlannedExport
+from worker.settings import WorkerSettings
 
 RATE = Rate(110, 10)
 
@@ -32,17 +38,31 @@ def jobs(world: AccountWorld) -> InMemoryJobStore:
     return InMemoryJobStore(world.clock)
 
 
-def planner(world: AccountWorld, jobs: InMemoryJobStore, *, is_dated: bool = False) -> Planner:
-    counter = SearchTotals(transport=Transport(), objects_url=f"{HUBSPOT_URL}/crm/objects/2026-09/")
+def planner(
+    world: AccountWorld, jobs: InMemoryJobStore, *, is_dated: bool = False, since: datetime | None = None
+) -> Planner:
+    settings = WorkerSettings.model_validate({"hubspot_client_id": "id", "hubspot_client_secret": "secret"})
+    counts = RecordCounts(
+        tokens=world.source,
+        counter=SearchTotals(transport=Transport(), objects_url=f"{HUBSPOT_URL}/crm/objects/2026-09/"),
+        searches=NoRateLimit(),
+        pause=world.clock.advance,
+        clock=world.clock,
+    )
+    readings = Readings(
+        setting="dated" if is_dated else "legacy",
+        legacy=legacy_endpoints(settings),
+        notes_kinds=settings.hubspot_notes_kinds,
+    )
     return Planner(
         PlannerTools(
             facts=world.introspector,
-            tokens=world.source,
-            counter=counter if is_dated else None,
+            counts=counts,
+            readings=readings,
+            names=lambda *_: [f"custom_property_{number:04}" for number in range(900)],
+            changes_since=lambda _: since,
             jobs=jobs,
             rate=RATE,
-            most_a_call=100 if is_dated else 250,
-            clock=world.clock,
         )
     )
 
@@ -272,3 +292,75 @@ def test_the_newest_export_counts(world: AccountWorld, jobs: InMemoryJobStore) -
 
     assert estimate is not None
     assert estimate.records == 1
+
+
+def test_all_properties_cost_what_their_names_cost(world: AccountWorld, jobs: InMemoryJobStore) -> None:
+    world.store_token()
+
+    plan = planned(planner(world, jobs, is_dated=True), properties=("*",))
+
+    assert plan.estimate is not None
+    assert plan.estimate.calls_by_kind == {"list": 3, "batch": 3, "definitions": 1}
+
+
+@pytest.mark.parametrize(
+    ("request_of", "calls"),
+    [
+        ({"properties": ("dealname",)}, {"list": 3, "definitions": 1}),
+        ({"properties": ("dealname",), "history": ("amount",)}, {"list": 5, "definitions": 1}),
+        ({"properties": ("*",), "history": ("amount",)}, {"list": 3, "batch": 5, "definitions": 1}),
+        ({"associations": ("contacts",)}, {"list": 3}),
+    ],
+)
+def test_every_way_of_reading_is_planned_by_kind(
+    world: AccountWorld, jobs: InMemoryJobStore, request_of: dict[str, object], calls: dict[str, int]
+) -> None:
+    world.store_token()
+
+    plan = planned(planner(world, jobs, is_dated=True), **request_of)
+
+    assert plan.estimate is not None
+    assert plan.estimate.calls_by_kind == calls
+
+
+def test_an_incremental_sync_is_planned_by_what_has_changed(world: AccountWorld, jobs: InMemoryJobStore) -> None:
+    world.store_token()
+    since = world.clock()
+    world.clock.advance(60)
+    deals = world.hubspot.accounts[HUB].records["deals"]
+    deals.touch(deals.ids()[:7], at_ms=int(world.clock().timestamp() * 1000))
+    question = PlanExports(
+        exports=(
+            PlannedExport(export_type=DEALS, request=ExportRequest(page_size=250), mode=SyncMode.INCREMENTAL),
+            PlannedExport(export_type=DEALS, request=ExportRequest(page_size=250)),
+        )
+    )
+
+    changed, everything = planner(world, jobs, is_dated=True, since=since).plan("a1", "u1", question).exports
+
+    assert changed.estimate is not None
+    assert everything.estimate is not None
+    assert (changed.estimate.records, changed.estimate.calls_by_kind) == (
+        7,
+        {"search": 1, "list": 1, "associations": 4},
+    )
+    assert everything.estimate.records == 250
+
+
+def test_an_incremental_sync_that_has_no_start_is_planned_as_a_full_one(
+    world: AccountWorld, jobs: InMemoryJobStore
+) -> None:
+    world.store_token()
+    planned_sync = PlannedExport(export_type=DEALS, request=ExportRequest(page_size=250), mode=SyncMode.INCREMENTAL)
+
+    (plan,) = planner(world, jobs, is_dated=True).plan("a1", "u1", PlanExports(exports=(planned_sync,))).exports
+
+    assert plan.estimate is not None
+    assert plan.estimate.calls_by_kind == {"list": 3}
+
+
+def test_nobody_counts_the_recycle_bin(world: AccountWorld, jobs: InMemoryJobStore) -> None:
+    world.store_token()
+
+    assert planned(planner(world, jobs, is_dated=True), archived=True).estimate is None
+    assert planned(planner(world, jobs, is_dated=True), archived=True, limit=150).estimate is not None
