@@ -41,6 +41,7 @@ def product_settings(*, mongodb_uri: str, redis_url: str, hubspot_url: str, shim
         "HUBSPOT_RATE_LIMIT": "110/10",
         "HUBSPOT_TIMEOUT_SECONDS": "100",
         "EXPORT_LANES": "16",
+        "EXPORT_TYPES": "contacts,companies,deals,notes",
         "DELETION_GUARD": "0.1",
         "SLICE_SECONDS": "20",
         "LEASE_SECONDS": "20",

@@ -78,7 +78,7 @@ def source() -> CrmSource:
     transport, endpoints = Transport(), legacy_endpoints(settings)
     objects_url = settings.hubspot_objects_endpoint
     return CrmClient(
-        legacy=LegacyClient(transport=transport, endpoints=endpoints),
+        legacy=LegacyClient(transport=transport, endpoints=endpoints, objects_url=objects_url),
         dated=DatedClient(transport=transport, objects_url=objects_url, legacy=endpoints),
     )
 

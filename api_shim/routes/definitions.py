@@ -21,6 +21,7 @@ from api_shim.services.definitions import DefinitionService, ShownTypes
 from worker.definitions.lists import Listed, ListKind
 from worker.definitions.questions import ListDefinitions
 from worker.jobs.status import JobError
+from worker.records.types import DOCUMENTED_TYPES
 
 router = APIRouter(tags=["definitions"], responses={**ERROR_ANSWERS, **HUBSPOT_ANSWERS}, dependencies=[Authenticated])
 
@@ -28,7 +29,7 @@ AnyType = Annotated[
     str,
     Path(
         description="The name of a type, its `object_type_id`, or `p_` with the name of a custom object",
-        examples=["contacts", "0-5", "p_cars"],
+        examples=[DOCUMENTED_TYPES[0], "0-5", "p_cars"],
         min_length=1,
         max_length=250,
     ),

@@ -37,12 +37,10 @@ T = TypeVar("T")
 class LegacyClient:
     """The v1 and v2 lists. Associations that they do not give are read by ids, from the dated API at `objects_url`."""
 
-    def __init__(
-        self, *, transport: Transport, endpoints: Mapping[str, Endpoint], objects_url: str | None = None
-    ) -> None:
+    def __init__(self, *, transport: Transport, endpoints: Mapping[str, Endpoint], objects_url: str) -> None:
         self._calls = SplitCalls(transport)
         self._endpoints = endpoints
-        self._associations = AssociationReader(transport=transport, addresses=DatedAddresses(objects_url or ""))
+        self._associations = AssociationReader(transport=transport, addresses=DatedAddresses(objects_url))
 
     def fetch_page(self, query: PageQuery, access_token: SecretStr) -> FetchedPage:
         """Fetch a page; by several calls for a part of the properties each, where the address would be too long.

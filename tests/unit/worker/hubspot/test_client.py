@@ -43,7 +43,9 @@ def asked(query: PageQuery, *, body: bytes | None = None, **settings: str) -> tu
 
 def client_of(**settings: str) -> LegacyClient:
     given = WorkerSettings.model_validate({"hubspot_client_id": "id", "hubspot_client_secret": "secret", **settings})
-    return LegacyClient(transport=Transport(), endpoints=legacy_endpoints(given))
+    return LegacyClient(
+        transport=Transport(), endpoints=legacy_endpoints(given), objects_url=given.hubspot_objects_endpoint
+    )
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,9 @@ def endpoints() -> Mapping[str, Endpoint]:
 
 @pytest.fixture
 def legacy(endpoints: Mapping[str, Endpoint]) -> LegacyClient:
-    return LegacyClient(transport=Transport(), endpoints=endpoints)
+    return LegacyClient(
+        transport=Transport(), endpoints=endpoints, objects_url="https://api.hubapi.com/crm/objects/2026-09"
+    )
 
 
 @pytest.fixture

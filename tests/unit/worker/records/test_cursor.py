@@ -95,7 +95,7 @@ def world(shop: Workshop) -> World:
     transport, objects = Transport(), "https://api.hubapi.com/crm/objects/2026-09"
     return World(
         shop,
-        LegacyClient(transport=transport, endpoints=endpoints),
+        LegacyClient(transport=transport, endpoints=endpoints, objects_url=objects),
         DatedClient(transport=transport, objects_url=objects, legacy=endpoints),
     )
 

@@ -189,7 +189,10 @@ def _fetched(query: PageQuery, answer: object) -> tuple[str, list[tuple[str, str
     )
     transport, endpoints = Transport(), {**legacy_endpoints_of_settings(), known.name: endpoint}
     dated = DatedClient(transport=transport, objects_url=SETTINGS.hubspot_objects_endpoint, legacy=endpoints)
-    client: CrmSource = CrmClient(legacy=LegacyClient(transport=transport, endpoints=endpoints), dated=dated)
+    client: CrmSource = CrmClient(
+        legacy=LegacyClient(transport=transport, endpoints=endpoints, objects_url=SETTINGS.hubspot_objects_endpoint),
+        dated=dated,
+    )
     with responses.RequestsMock() as hubspot:
         path = known.legacy_list.feed.path if query.feed is not None else known.legacy_list.path
         path = f"/crm/objects/2026-09/{known.dated.path}" if query.api is CrmApi.DATED else path
