@@ -25,6 +25,7 @@ class Noting:
 
 
 def test_a_page_is_asked_for_with_the_request_the_selection_and_the_portal(shop: Workshop) -> None:
+    shop.definitions.define("deals", "amount")
     job_id = shop.add_job(export_type=DEALS, history=("amount",), associations=("contacts",))
     noting = Noting(shop.source)
     shop.exporter(source=noting).run_slice(job_id)

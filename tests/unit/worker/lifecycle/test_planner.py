@@ -317,7 +317,7 @@ def test_every_way_of_reading_is_planned_by_kind(
 ) -> None:
     world.store_token()
 
-    plan = planned(planner(world, jobs, is_dated=True), **request_of)
+    plan = planned(planner(world, jobs, is_dated=True), DEALS, **request_of)
 
     assert plan.estimate is not None
     assert plan.estimate.calls_by_kind == calls
