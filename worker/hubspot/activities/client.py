@@ -9,7 +9,7 @@ from dataclasses import replace
 import msgspec
 from pydantic import SecretStr
 
-from worker.errors import FatalHubSpotError, RetryableHubSpotError
+from worker.errors import CallAbandonedError, FatalHubSpotError, NoPermitError, RetryableHubSpotError
 from worker.export.interfaces import FetchedPage, PageQuery
 from worker.hubspot.activities.kept import KeptStretches
 from worker.hubspot.activities.kinds import KindLists, KindPage, Wanted
@@ -72,7 +72,7 @@ class ActivitiesClient:
         """
         address = self._legacy[query.export_type].url if query.export_type in self._legacy else ""
         wanted, place = Wanted.of(query, address), start_of(query, api=_DATED, first_behind=1)
-        reader = (query.reader, wanted)
+        reader = (query.reader, wanted, query.feed.since if query.feed is not None else None)
         known = self._known(query, reader, place)
         reading = _Reading(self._lists, wanted, query, access_token, known, monotonic=self._monotonic)
         try:
@@ -152,7 +152,10 @@ class _Reading:
             used_up = [each for each in left if not page.rest[each.path].is_known]
             if not used_up or len(page.entries) >= self._query.count:
                 return page
-            left = self._each_read_on(left, used_up, place)
+            try:
+                left = self._each_read_on(left, used_up, place)
+            except (NoPermitError, CallAbandonedError):
+                return page  # what is known by now is a page, if a short one
 
     def _is_known(self, kind: ActivityKind) -> bool:
         return kind.path in self._known and self._known[kind.path].is_known
