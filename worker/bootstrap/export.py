@@ -130,11 +130,12 @@ def build_limiters(settings: WorkerSettings) -> Limiters:
 def build_planner(infra: Infrastructure, accounts: Accounts) -> Planner:
     settings = infra.settings
     is_dated, objects_url = settings.hubspot_api == "dated", settings.hubspot_objects_endpoint
+    counter = SearchTotals(transport=infra.transport, objects_url=objects_url, notes_kinds=settings.hubspot_notes_kinds)
     return Planner(
         PlannerTools(
             facts=accounts.introspector,
             tokens=accounts.source,
-            counter=SearchTotals(transport=infra.transport, objects_url=objects_url) if is_dated else None,
+            counter=counter if is_dated else None,
             jobs=infra.jobs,
             rate=settings.hubspot_rate_limit,
             most_a_call=MOST_RECORDS if is_dated else max(each.page.most_records for each in OBJECT_TYPES.values()),

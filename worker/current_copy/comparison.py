@@ -15,7 +15,7 @@ from worker.accounts.interfaces import ScopeSource
 from worker.accounts.scopes import missing_scopes
 from worker.current_copy.deletion_guard import DeletionGuard
 from worker.current_copy.interfaces import RecordStore, Transactions
-from worker.current_copy.listed_kinds import is_listed, is_of_no_list
+from worker.current_copy.listed_kinds import is_listed, is_told_of_alike
 from worker.current_copy.page_groups import NONE_SEEN, PageGroup, PageGroups, SeenIds
 from worker.current_copy.record import CompleteSync, KnownRecord, Missed
 from worker.errors import ExportError
@@ -115,7 +115,7 @@ class Comparison:
             living=seen + len(living),
             missing=len(within) - len(proven),
             proven=len(proven),
-            beyond=sum(not is_listed(job, held) and not is_of_no_list(job, held) for held in gone),
+            beyond=0 if is_told_of_alike(job) else len(gone) - len(within),
         )
 
     def _judge(self, job: Job, copying: CopyProgress, since: datetime) -> Job:

@@ -1,10 +1,9 @@
-"""Which kinds of one type's records an export could see: some lists hold not all of them, or were refused; pure."""
+"""Which kinds of one type's records an export could see: not all lists hold all kinds, or may be read; pure."""
 
 from __future__ import annotations
 
 from worker.current_copy.record import KnownRecord
 from worker.jobs.job import Job
-from worker.records.findings import NOT_ASKED
 from worker.records.registry import OBJECT_TYPES
 
 _LEGACY, _DATED = ("legacy",), ("dated",)
@@ -21,12 +20,9 @@ def is_listed(job: Job, held: KnownRecord) -> bool:
     return any(held.kind in each.names for each in kinds if each.path not in left_out)
 
 
-def is_of_no_list(job: Job, held: KnownRecord) -> bool:
-    """Whether no sync like this one would see a record of this kind, so that none misses its changes.
+def is_told_of_alike(job: Job) -> bool:
+    """Whether what the export could not see is nothing that a later feed of changes would have to make up for.
 
-    The dated API has no list of it, or the operator wants none of it.
+    What the dated API tells of changes is of the same lists as its list of all records.
     """
-    if job.totals.apis != _DATED:
-        return False
-    listed = [each for each in OBJECT_TYPES[job.records_type].dated.kinds if held.kind in each.names]
-    return all(job.totals.left_out.get(each.path) == NOT_ASKED for each in listed)
+    return job.totals.apis == _DATED

@@ -185,14 +185,13 @@ class PageFetcher:
         """Return how old what is kept for a page may be.
 
         For the copy no page may have been asked for before its `since`: what that list lacks would count as deleted.
-        Until the first page is stored it is not known, but that one was asked for in this slice then.
+        Whatever this slice has asked for came later, and is forgotten where it begins anew.
         """
-        copying = job.copying
+        copying, of_slice_s = job.copying, self._tools.monotonic() - self._began_at
         if copying is None:
             return KEPT_FOR_S
-        if copying.since is None:
-            return min(KEPT_FOR_S, self._tools.monotonic() - self._began_at)
-        return max(0.0, min(KEPT_FOR_S, (self._tools.clock() - copying.since).total_seconds() - _CLOCKS_DIFFER_S))
+        of_copy_s = (self._tools.clock() - copying.since).total_seconds() if copying.since is not None else 0.0
+        return min(KEPT_FOR_S, max(of_slice_s, of_copy_s - _CLOCKS_DIFFER_S))
 
     def _further_call(self, job: Job, *, kind: CallKind, low_priority: bool) -> tuple[float, Permit | None]:
         """Wait for the permit of one more call of a page; where there is none return for how long.

@@ -21,7 +21,7 @@ class DatedAddresses:
 
     def list_of(self, path: str) -> str:
         """Return a list by its path in the registry: beside the objects where that begins with a slash."""
-        return self._beside(path) if path.startswith("/") else f"{self._objects}/{quote(path)}"
+        return self._beside(path) if path.startswith("/") else f"{self._objects}/{quote(path, safe='')}"
 
     def batch_read(self, path: str) -> str:
         return f"{self.list_of(path)}/batch/read"
@@ -30,13 +30,13 @@ class DatedAddresses:
         return f"{self.list_of(path)}/search"
 
     def associations(self, of: str, to: str) -> str:
-        return f"{self._beside('/crm/associations/')}{quote(of)}/{quote(to)}/batch/read"
+        return f"{self._beside('/crm/associations/')}{quote(of, safe='')}/{quote(to, safe='')}/batch/read"
 
     def properties(self, path: str) -> str:
-        return f"{self._beside('/crm/properties/')}{quote(path)}"
+        return f"{self._beside('/crm/properties/')}{quote(path, safe='')}"
 
     def pipelines(self, path: str) -> str:
-        return f"{self._beside('/crm/pipelines/')}{quote(path)}"
+        return f"{self._beside('/crm/pipelines/')}{quote(path, safe='')}"
 
     def schemas(self) -> str:
         return f"{self._beside('/crm-object-schemas/')}schemas"

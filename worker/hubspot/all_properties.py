@@ -1,4 +1,4 @@
-"""AllProperties: the names of all properties of a type, where a list is asked for all without naming any.
+"""AllProperties: all properties of a type, where a list is asked for all without naming any.
 
 `includeAllProperties` of the legacy deals has no counterpart in the dated API, which wants names.
 """
@@ -9,6 +9,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -26,8 +27,20 @@ _MOST_KEPT = 256
 _SENSITIVE = frozenset({"sensitive", "highly_sensitive"})
 
 
+_TIMES = frozenset({"date", "datetime"})
+
+
+@dataclass(frozen=True, slots=True)
+class Defined:
+    """Properties in HubSpot's order, without archived and sensitive ones; `times` are those that hold instants."""
+
+    names: tuple[str, ...] = ()
+    times: frozenset[str] = frozenset()
+
+
 class _Definition(msgspec.Struct, rename="camel"):
     name: str
+    type: Any = None
     archived: Any = None
     data_sensitivity: Any = None
 
@@ -36,7 +49,7 @@ _decode = msgspec.json.Decoder(_Definition).decode
 
 
 class AllProperties:
-    """Reads names, and keeps those of a portal for ten minutes."""
+    """Reads what HubSpot defines, and keeps that of a portal for ten minutes."""
 
     def __init__(
         self, *, transport: Transport, addresses: DatedAddresses, monotonic: Callable[[], float] = time.monotonic
@@ -44,26 +57,26 @@ class AllProperties:
         self._transport = transport
         self._addresses = addresses
         self._monotonic = monotonic
-        self._kept: OrderedDict[tuple[int, str], tuple[float, tuple[str, ...]]] = OrderedDict()
+        self._kept: OrderedDict[tuple[int, str], tuple[float, Defined]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def names(self, path: str, hub_id: int | None, calls: PageCalls, token: SecretStr) -> tuple[str, ...]:
-        """Return the names that are neither archived nor sensitive, in HubSpot's order. Raises a HubSpotError."""
+    def of(self, path: str, hub_id: int | None, calls: PageCalls, token: SecretStr) -> Defined:
+        """Return the properties of a type. Raises a HubSpotError."""
         at, key = self._monotonic(), (hub_id or 0, path)
         with self._lock:
-            since, names = self._kept.get(key, (0.0, ()))
-        if names and at - since < _KEPT_S:
-            return names
-        names = self._read(path, calls, token)
+            since, defined = self._kept.get(key, (0.0, Defined()))
+        if defined.names and at - since < _KEPT_S:
+            return defined
+        defined = self._read(path, calls, token)
         if hub_id is not None:
             with self._lock:
-                self._kept[key] = at, names
+                self._kept[key] = at, defined
                 self._kept.move_to_end(key)
                 while len(self._kept) > _MOST_KEPT:
                     self._kept.popitem(last=False)
-        return names
+        return defined
 
-    def _read(self, path: str, calls: PageCalls, token: SecretStr) -> tuple[str, ...]:
+    def _read(self, path: str, calls: PageCalls, token: SecretStr) -> Defined:
         url, permit = self._addresses.properties(path), calls.permit(CallKind.DEFINITIONS)
         answer = self._transport.get(url, [], token, api="dated", permit=permit)
         try:
@@ -71,7 +84,10 @@ class AllProperties:
         except PageUnreadableError as error:
             raise answer.unusable(str(error), secrets=[token]) from error
         known = [each for each in found if each is not None and each.archived is not True]
-        return tuple(each.name for each in known if each.data_sensitivity not in _SENSITIVE)
+        shown = [each for each in known if each.data_sensitivity not in _SENSITIVE]
+        return Defined(
+            tuple(each.name for each in shown), frozenset(each.name for each in shown if each.type in _TIMES)
+        )
 
 
 def _definition(record: msgspec.Raw) -> _Definition | None:

@@ -28,9 +28,16 @@ class Links:
     unread: set[str] = field(default_factory=set)
 
 
-class _Listed(msgspec.Struct):
+class Listed(msgspec.Struct):
+    """The associations of one type in a record of a list."""
+
     results: list[Entry]
     paging: Any = None
+
+    @property
+    def after(self) -> str | None:
+        """Where they go on; None: these are all."""
+        return _after(self.paging)
 
 
 class _Linked(msgspec.Struct):
@@ -39,7 +46,7 @@ class _Linked(msgspec.Struct):
     paging: Any = None
 
 
-_decode_listed = msgspec.json.Decoder(_Listed, float_hook=as_written).decode
+_decode_listed = msgspec.json.Decoder(Listed, float_hook=as_written).decode
 _decode_linked = msgspec.json.Decoder(_Linked, float_hook=as_written).decode
 
 
@@ -66,18 +73,18 @@ def ids_of_error(error: Mapping[str, Any], otherwise: Sequence[str] = ()) -> Ite
     yield from named or otherwise
 
 
-def cut_types(record: msgspec.Raw) -> dict[str, msgspec.Raw]:
+def cut_types(record: msgspec.Raw) -> dict[str, Listed]:
     """Return those associations of a record of a list behind which there are more, by type."""
     try:
         named = decode_fields(decode_fields(record).get(_FIELD, b"{}"))
     except msgspec.ValidationError:
         return {}
-    return {name: value for name, value in named.items() if _after(_paging_of(value)) is not None}
+    found = ((name, _listed(value)) for name, value in named.items())
+    return {name: listed for name, listed in found if listed is not None and listed.after is not None}
 
 
-def joined(value: msgspec.Raw, links: Links, record_id: str) -> bytes:
+def joined(listed: Listed, links: Links, record_id: str) -> bytes:
     """Write the associations of a list with those that it lacks, each id once; those left unread keep their paging."""
-    listed = _decode_listed(value)
     types = {str(each.get("type")): each.get("type") for each in listed.results}
     known = {_text(each.get("id")) for each in listed.results}
     more = entries(links.found.get(record_id, []), next(iter(types.values())) if len(types) == 1 else None)
@@ -87,10 +94,23 @@ def joined(value: msgspec.Raw, links: Links, record_id: str) -> bytes:
 
 
 def entries(given: Sequence[Entry], kind: Any = None) -> list[Entry]:  # noqa: ANN401 - whatever came
-    """Return associations as lists have them; `kind` is what the list calls their type, where that is known."""
+    """Return associations as lists have them; `kind` is what the list calls their type, where that is known.
+
+    Lists name the labels of an association among the types; those that come by ids are kept as they come.
+    """
     ids = ((each, _text(each.get("toObjectId", each.get("id")))) for each in given)
-    found = ((each.get("type", kind), text) for each, text in ids if text is not None)
-    return [{"id": text, **({} if name is None else {"type": name})} for name, text in found]
+    return [{"id": text, **_type_of(each, kind), **_labels_of(each)} for each, text in ids if text is not None]
+
+
+def _type_of(entry: Entry, kind: Any) -> Entry:  # noqa: ANN401 - whatever came
+    name = entry.get("type", kind)
+    return {} if name is None else {"type": name}
+
+
+def _labels_of(entry: Entry) -> Entry:
+    types = entry.get("associationTypes")
+    is_labelled = isinstance(types, list) and any(isinstance(each, dict) and each.get("label") for each in types)
+    return {"associationTypes": types} if is_labelled else {}
 
 
 def linked_record(record: msgspec.Raw, named: Mapping[str, bytes]) -> msgspec.Raw:
@@ -99,9 +119,9 @@ def linked_record(record: msgspec.Raw, named: Mapping[str, bytes]) -> msgspec.Ra
     return written({**fields, _FIELD: written({**decode_fields(fields.get(_FIELD, b"{}")), **named})})
 
 
-def _paging_of(value: msgspec.Raw) -> Any:  # noqa: ANN401 - whatever came
+def _listed(value: msgspec.Raw) -> Listed | None:
     try:
-        return _decode_listed(value).paging
+        return _decode_listed(value)
     except msgspec.ValidationError:
         return None
 

@@ -121,7 +121,7 @@ def read_batch(answer: Answer, token: SecretStr) -> Batch:
 
 def error_of_input(error: Mapping[str, Any], answer: Answer, token: SecretStr) -> Exception:
     """Make the error that HubSpot has of a single input."""
-    body = msgspec.json.encode({**error, "status": "error"})
+    body = msgspec.json.encode({"message": _UNDONE, **error, "status": "error"})
     return Answer(body, answer.quota, answer.correlation_id).unusable(_UNDONE, secrets=[token])
 
 

@@ -25,7 +25,6 @@ from worker.hubspot.transport import Answer, Transport
 from worker.records.crm_api import CrmApi
 from worker.records.envelope import PageUnreadableError
 from worker.records.registry import OBJECT_TYPES
-from worker.records.types import NOTES
 
 __all__ = ["CrmClient", "DatedClient", "LegacyClient"]
 
@@ -49,9 +48,7 @@ class DatedClient:
     ) -> None:
         self._lists = ListsAndChanges(transport=transport, objects_url=objects_url)
         self._deletions = DeletionReader(self._lists)
-        self._activities = ActivitiesClient(
-            KindLists(self._lists), address=legacy[NOTES].url if NOTES in legacy else "", kinds=notes_kinds
-        )
+        self._activities = ActivitiesClient(KindLists(self._lists), legacy=legacy, kinds=notes_kinds)
         self._all = AllProperties(transport=transport, addresses=DatedAddresses(objects_url))
         self._legacy = legacy
 
@@ -66,8 +63,8 @@ class DatedClient:
         question = question_of(query, address)
         writing = writing_of(query.export_type, question, hub_id=query.hub_id, times=query.time_properties)
         if question.is_all:
-            names = self._all.names(known.dated.path, query.hub_id, calls, access_token)
-            question = replace(question, names=names)
+            defined = self._all.of(known.dated.path, query.hub_id, calls, access_token)
+            question, writing = replace(question, names=defined.names), replace(writing, times=defined.times)
         asked = to_dated_query(
             query.export_type,
             question,

@@ -1,10 +1,8 @@
 """All that records are associated with: `POST /crm/associations/{version}/{from}/{to}/batch/read`, 1,000 ids a call.
 
-Published: `{"inputs": [{"id", "after"}]}`, where `after` is what a page of this call has given, is answered with status
-200, or 207 with an error NO_ASSOCIATIONS_FOUND for each record without any.
-
-In a list each record has at most 100 of a type, with `paging.next` behind them. Whether that `after` is one for the
-batch as well nothing says: a record that was cut is read from its beginning, in a call that it takes anyway.
+Published: `{"inputs": [{"id", "after"}]}` is answered with status 200, or 207 with an error NO_ASSOCIATIONS_FOUND for
+each record without any. In a list each record has at most 100 of a type, with `paging.next` behind them, whose `after`
+is of the same form as the batch's (recorded of both: the type's number and the last id, in Base64).
 """
 
 from __future__ import annotations
@@ -57,18 +55,19 @@ class AssociationReader:
         """Return records of a list with all their associations, and how many could not be completed."""
         ids = [id_text(each) for each in records]
         cut = [cut_types(each) if _CUT in bytes(each) else {} for each in records]
-        wanted: dict[str, list[str]] = {}
+        wanted: dict[str, dict[str, str | None]] = {}
         for each, types in zip(ids, cut, strict=True):
-            for name in types if each is not None else ():
-                wanted.setdefault(name, []).append(each or "")
+            for name, listed in types.items():
+                if each is not None:
+                    wanted.setdefault(name, {})[each] = listed.after
         reading = _Reading(self._transport, calls, token, each_has=True)
         links = {
-            name: reading.read(self._addresses.associations(of, name.replace(" ", "_")), some)
-            for name, some in wanted.items()
+            name: reading.read(self._addresses.associations(of, name.replace(" ", "_")), starts)
+            for name, starts in wanted.items()
         }
         completed, incomplete = [], 0
         for each, record, types in zip(ids, records, cut, strict=True):
-            whole = {name: joined(value, links[name], each) for name, value in types.items() if each is not None}
+            whole = {name: joined(listed, links[name], each) for name, listed in types.items() if each is not None}
             completed.append(linked_record(record, whole) if whole else record)
             incomplete += any(each is None or each in links[name].unread for name in types)
         return completed, incomplete
@@ -92,7 +91,7 @@ class AssociationReader:
 
         Raises a HubSpotError that may pass; where HubSpot refuses the type all of it is left unread.
         """
-        return _Reading(self._transport, calls, token).read(self._addresses.associations(of, to), ids)
+        return _Reading(self._transport, calls, token).read(self._addresses.associations(of, to), dict.fromkeys(ids))
 
 
 class _Reading:
@@ -104,9 +103,9 @@ class _Reading:
         self._token = token
         self._each_has = each_has
 
-    def read(self, url: str, ids: Sequence[str]) -> Links:
+    def read(self, url: str, starts: Mapping[str, str | None]) -> Links:
+        """Read on from where each id starts, until nothing goes on."""
         links = Links()
-        starts: dict[str, str | None] = dict.fromkeys(ids)
         try:
             while starts:
                 following: dict[str, str] = {}

@@ -15,8 +15,9 @@ import msgspec
 from worker.hubspot.dated_lists import DatedListPage
 from worker.hubspot.dated_objects import DatedObject, read_list
 from worker.hubspot.dated_query import DatedQuery
-from worker.hubspot.dated_records import LEGACY_NEEDS, RECORD_WRITERS, Writing
+from worker.hubspot.dated_records import LEGACY_NEEDS, RECORD_WRITERS
 from worker.hubspot.list_question import ListQuestion
+from worker.hubspot.writing import Writing
 from worker.records.envelope import PageUnreadableError
 from worker.records.object_type import ObjectType, RecordShape
 from worker.records.page import Page, mends_by_place, read_page
@@ -39,7 +40,7 @@ def to_dated_query(
     dated, needs = known.dated, LEGACY_NEEDS[known.dated.shape]
     associates = dated.associates if question.associates is None else question.associates
     names = (*question.names, *question.history) if question.names else ()
-    always = (*dated.properties, *needs.properties)
+    always = (*dated.properties, *needs.properties, *(needs.of_merges if question.wants_merges else ()))
     return DatedQuery(
         path=dated.path,
         count=count if known.page.is_paging else min(count, MOST_RECORDS),
@@ -60,13 +61,22 @@ def writing_of(
     dated = OBJECT_TYPES[export_type].dated
     named = question.names or LEGACY_NEEDS[dated.shape].unasked
     names = None if question.is_all else frozenset(each.lower() for each in (*named, *question.history))
-    return Writing(dated=dated, hub_id=hub_id, names=names, times=times, associations=question.associations)
+    return Writing(
+        dated=dated,
+        hub_id=hub_id,
+        names=names,
+        times=times,
+        associations=question.associations,
+        merges=question.wants_merges,
+    )
 
 
 def not_available(export_type: str, query: DatedQuery) -> tuple[str, ...]:
     """Name the fields of the documented shape that an answer does not give."""
     needs = LEGACY_NEEDS[OBJECT_TYPES[export_type].dated.shape]
-    has_sources = set(query.properties) - set(needs.properties) <= set(query.history) and bool(query.history)
+    has_sources = set(query.properties) - {*needs.properties, *needs.of_merges} <= set(query.history) and bool(
+        query.history
+    )
     return needs.not_available if has_sources else (*needs.not_available, *needs.sourced)
 
 

@@ -17,6 +17,7 @@ _ALL = ("includeAllProperties", "true")
 HISTORY_OF_ALL = ("propertyMode", "value_and_history")  # of contacts: for all that is asked for
 _HISTORY_MODE = HISTORY_OF_ALL[0]
 _ASSOCIATIONS = "includeAssociations"
+_MERGES = ("includeMergeAudits", "true")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +37,11 @@ class ListQuestion:
     associations: tuple[str, ...] = ()
     archived: bool = False
     others: Pairs = field(default_factory=list)
+
+    @property
+    def wants_merges(self) -> bool:
+        """Whether the list of companies is to tell which others each was merged with."""
+        return _MERGES in self.others
 
 
 def question_of(query: PageQuery, address: str) -> ListQuestion:

@@ -4,56 +4,30 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
-from functools import lru_cache
+from dataclasses import dataclass
 from typing import Any
 
 from worker.hubspot.field_values import milliseconds, text
+from worker.records.known_times import is_known_time
 
-_KNOWN_TIMES = frozenset(
-    {
-        "closedate",
-        "createdate",
-        "engagements_last_meeting_booked",
-        "first_contact_createdate",
-        "first_conversion_date",
-        "first_deal_created_date",
-        "hs_closed_won_date",
-        "hs_createdate",
-        "hs_last_sales_activity_date",
-        "hs_last_sales_activity_timestamp",
-        "hs_lastmodifieddate",
-        "hs_latest_meeting_activity",
-        "hs_timestamp",
-        "hubspot_owner_assigneddate",
-        "lastmodifieddate",
-        "notes_last_contacted",
-        "notes_last_updated",
-        "notes_next_activity_date",
-        "recent_conversion_date",
-        "recent_deal_close_date",
-    }
-)
-_KNOWN_TIME_PATTERN = re.compile(
-    r"hs_(?:v2_)?date_(?:entered|exited)_.+"
-    r"|hs_lifecyclestage_.+_date"
-    r"|hs_analytics_(?:first|last)_(?:visit_)?timestamp"
-    r"|hs_(?:sales_)?email_(?:first|last)_.+(?:_date|opened|clicked|replied)"
-    r"|hs_(?:last|next)_.+_date"
-).fullmatch
 _ISO = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:T[0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,9})?)?(?:Z|[+-][0-9]{2}:?[0-9]{2})?)?"
 ).fullmatch
-_DAY = len("2026-01-09")
+_DAY, _HYPHEN_AT, _AFTER_HYPHEN = len("2026-01-09"), 4, 5
+_NO_VERSIONS: Sequence[object] = ()
 
 Value = Any  # whatever came
-WriteValue = Callable[[str, Value, Sequence[Value]], dict[str, Any]]
-"""Writes a property by its name, its value, and its history, newest first, which is empty where none was asked for."""
 
 
-@lru_cache(maxsize=4096)
-def is_known_time(name: str) -> bool:
-    """Whether a property is one of HubSpot's own whose values are instants or days, in any account."""
-    return name in _KNOWN_TIMES or _KNOWN_TIME_PATTERN(name) is not None
+@dataclass(frozen=True, slots=True)
+class ValueShape:
+    """How a legacy list writes a property by its name and history, newest first.
+
+    `always_lists`: it lists versions where none were asked for as well.
+    """
+
+    with_history: Callable[[str, Value, Sequence[Value]], dict[str, Any]]
+    always_lists: bool
 
 
 def write_properties(
@@ -62,40 +36,38 @@ def write_properties(
     *,
     names: Collection[str] | None,
     times: Collection[str],
-    write: WriteValue,
+    shape: ValueShape,
 ) -> dict[str, Any]:
     """Write properties as the legacy API does, which leaves those without a value out.
 
     `names`, in small letters, are those that were asked for; None: whatever came. One that has no value, and had one,
     is written with an empty text, so that its history has a place.
     """
-    written = {}
-    for name in dict.fromkeys((*properties, *history)) if history else properties:
-        if names is not None and name.lower() not in names:
+    written, lists = {}, shape.always_lists
+    for name, value in properties.items():
+        # A page may have 60,000 values: what most of them do not need is not done for each.
+        if value is None or (names is not None and name not in names and name.lower() not in names):
             continue
-        versions = _newest_first(history.get(name)) if history else ()
-        value = properties.get(name)
-        if value is None and versions:
-            value = "" if name in properties else _field(versions[0], "value")
-        if value is None:
+        if type(value) is not str or (value[_HYPHEN_AT:_AFTER_HYPHEN] == "-" and len(value) >= _DAY):
+            value = _as_legacy(value, is_time=name in times or is_known_time(name))  # noqa: PLW2901
+        written[name] = {"value": value, "versions": _NO_VERSIONS} if lists else {"value": value}
+    for name, given in history.items():
+        versions = _newest_first(given)
+        if not versions or (names is not None and name.lower() not in names):
             continue
         is_time = name in times or is_known_time(name)
-        value = _as_legacy(value, is_time=is_time)
-        written[name] = write(name, value, [_legacy_version(each, is_time=is_time) for each in versions])
+        last = "" if name in properties else _field(versions[0], "value")
+        value = written[name]["value"] if name in written else _as_legacy(last, is_time=is_time)
+        earlier = [_legacy_version(each, is_time=is_time) for each in versions]
+        written[name] = shape.with_history(name, value, earlier)
     return written
 
 
-def plain_value(_: str, value: Value, versions: Sequence[Value]) -> dict[str, Any]:
-    """Write a property as contacts have it: its value, and all of them where they were asked for."""
-    if not versions:
-        return {"value": value}
+def _contact_value(_: str, value: Value, versions: Sequence[Value]) -> dict[str, Any]:
     return {"value": value, "versions": [_contact_version(each) for each in versions]}
 
 
-def sourced_value(name: str, value: Value, versions: Sequence[Value]) -> dict[str, Any]:
-    """Write a property as companies and deals have it; where it comes from is told by its history alone."""
-    if not versions:
-        return {"value": value, "versions": []}
+def _sourced_value(name: str, value: Value, versions: Sequence[Value]) -> dict[str, Any]:
     return {
         "value": value,
         "timestamp": milliseconds(_field(versions[0], "timestamp")),
@@ -105,11 +77,18 @@ def sourced_value(name: str, value: Value, versions: Sequence[Value]) -> dict[st
     }
 
 
+CONTACT_VALUES = ValueShape(_contact_value, always_lists=False)
+"""A value, and all of them where they were asked for."""
+
+SOURCED_VALUES = ValueShape(_sourced_value, always_lists=True)
+"""As companies and deals have it; where a value comes from is told by its history alone."""
+
+
 def _as_legacy(value: Value, *, is_time: bool) -> Value:
     """Write an instant as milliseconds, a day as those of its midnight in UTC."""
     if type(value) is not str:
         return text(value)
-    if not is_time or len(value) < _DAY or _ISO(value) is None:
+    if not is_time or _ISO(value) is None:
         return value
     number = milliseconds(value)
     return str(number) if isinstance(number, int) else value

@@ -15,13 +15,13 @@ import urllib3
 from pydantic import SecretStr
 
 from worker.errors import (
-    AnswerTooLargeError,
     CallAbandonedError,
     FatalHubSpotError,
     HubSpotError,
     RetryableHubSpotError,
     TimedOutError,
 )
+from worker.hubspot.answer_reader import AnswerReader
 from worker.hubspot.error_mapping import correlation_id_of, error_of, error_within, quota_of
 from worker.hubspot.prepared import RequestPreparer
 from worker.hubspot.wire import WireAdapter
@@ -40,10 +40,6 @@ LONGEST_CALL_S = CONNECT_S + LONGEST_PATIENCE_S
 GRACE_S = 5.0
 """How long a worker that stops waits for the answers to calls under way that others can make again."""
 
-_MOST_BYTES = 256 * 1024 * 1024  # of an answer, unpacked; the largest page seen had 43 MB
-_MOST_BYTES_AT_ONCE = 512 * 1024 * 1024  # of all answers that a process is reading
-_SMALL_BYTES = 32 * 1024 * 1024  # what an answer may have however many others there are
-_PIECE = 256 * 1024
 _CUT = urllib3.exceptions.ProtocolError  # an answer that ends before it is whole
 _OK = 200
 _MULTI_STATUS = 207
@@ -179,7 +175,7 @@ class Sessions:
         self._stopping = stopping or threading.Event()
         self._clock = clock
         self._of_thread = threading.local()
-        self._room = _Room()
+        self._reader = AnswerReader()
         self._requests = RequestPreparer()
         self._adapter = WireAdapter(before_leaving=self._leave, is_given_up=self._is_given_up)
 
@@ -194,7 +190,7 @@ class Sessions:
         try:
             with self._adapter.send(self._prepared(call), timeout=self._timeout, stream=True) as response:
                 call.permit.settle()  # whatever the answer, HubSpot has counted the call by now
-                content = self._read(response)
+                content = self._reader.read(response.raw)
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
             if self._is_given_up():
                 raise CallAbandonedError("The worker stops; the call is made again") from None
@@ -220,21 +216,6 @@ class Sessions:
         quota = quota_of(response.headers, took_s=took_s)
         return Answer(content, quota, correlation_id, status=response.status_code)
 
-    def _read(self, response: requests.Response) -> bytes:
-        """Read a body to its end. Raises AnswerTooLargeError; its time is the adapter's matter."""
-        size, pieces = 0, []
-        try:
-            # `read1` gives what has come; `iter_content` waits for a whole piece.
-            while piece := response.raw.read1(_PIECE, decode_content=True):
-                pieces.append(piece)
-                size += len(piece)
-                taken = self._room.take(len(piece))
-                if size > _MOST_BYTES or (taken > _MOST_BYTES_AT_ONCE and size > _SMALL_BYTES):
-                    raise AnswerTooLargeError("HubSpot's answer is too large")
-            return b"".join(pieces)
-        finally:
-            self._room.take(-size)
-
     def _leave(self) -> None:
         """Use the permit of this thread's call. Raises PermitExpiredError."""
         self._of_thread.call.permit.leave()
@@ -252,20 +233,6 @@ class Sessions:
         if call.method == "GET" and call.token is not None:
             return self._requests.get(call.url, call.params, token=call.token, keeps_commas=call.api == "dated")
         return self._requests.other(call.method, call.url, form=call.form, json=call.json, token=call.token)
-
-
-class _Room:
-    """How many bytes of answers this process holds while it reads them: a few kilobytes may unpack to 200 MB."""
-
-    def __init__(self) -> None:
-        self._taken = 0
-        self._lock = threading.Lock()
-
-    def take(self, size: int) -> int:
-        """Count bytes, or with a negative size those that were read to the end; return how many there are now."""
-        with self._lock:
-            self._taken += size
-            return self._taken
 
 
 def _no_answer(error: requests.RequestException | urllib3.exceptions.HTTPError) -> HubSpotError:

@@ -13,7 +13,7 @@ from worker.jobs.totals import ExportTotals
 from worker.records.checksum import sum_of_checksums
 from worker.records.conversion import convert
 from worker.records.erasure import Erased
-from worker.records.findings import NOT_ASKED
+from worker.records.findings import NOT_ASKED, OTHER_ENGAGEMENTS
 from worker.records.types import Offset, is_start
 
 CHECKSUM_PREFIX = "sha256-sum:"
@@ -149,7 +149,7 @@ class Receipt:
             calls_by_kind=totals.calls_by_kind,
             properties_missing=inputs.properties_missing,
             associations_complete=not totals.incomplete_associations,
-            not_available=totals.not_available,
+            not_available=totals.not_available or ((OTHER_ENGAGEMENTS,) if inputs.is_of_two_lists else ()),
             left_out=totals.left_out,
             vanished=totals.vanished,
         )

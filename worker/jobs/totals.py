@@ -103,7 +103,7 @@ class ExportTotals:
         counted = ids if most is None else ids[:most]
         known = [each for each in counted if each is not None]
         return replace(
-            self._after_ids(known),
+            self._after_ids(known).with_findings(findings),
             records=self.records + len(counted),
             ids_unreadable=self.ids_unreadable + len(counted) - len(known),
             left_off=self.left_off + len(ids) - len(counted),
@@ -114,6 +114,14 @@ class ExportTotals:
             properties=_with(self.properties, properties),
             mended=_added(self.mended, Counter(map(str, mended))),
             calls_by_kind=_added(self.calls_by_kind, findings.calls or _ONE_LIST_CALL),
+        )
+
+    def with_findings(self, findings: PageFindings) -> Self:
+        """Add what is known of a page besides its records and calls: of one that has none of either as well."""
+        if findings is PLAIN_PAGE:
+            return self
+        return replace(
+            self,
             left_out={**self.left_out, **findings.left_out} if findings.left_out else self.left_out,
             vanished=self.vanished + findings.vanished,
             incomplete_associations=self.incomplete_associations + findings.incomplete_associations,

@@ -9,6 +9,9 @@ from enum import StrEnum
 NOT_ASKED = "not asked for: HUBSPOT_NOTES_KINDS names others"
 """Why a list was not read where that was the operator's choice."""
 
+OTHER_ENGAGEMENTS = "engagements of other types"
+"""PUBLISHING_TASK and whatever else the legacy feed alone has."""
+
 BEFORE_RETRY = "before a retry: "
 """What the reason begins with where HubSpot refused a list in an earlier run of a job, which then asks it again."""
 

@@ -113,6 +113,8 @@ class LaneReader:
         page, new = without_repeat(call.job.records_type, fetched.page, last_id=lane.read_through)
         ids = [each for each in new if each is not None]
         ends_early = ends_early and not page.has_more
+        if not lane.count_within(ids):  # it is not stored, but may lack what HubSpot has refused
+            self._leased.apply(_with_findings(self._leased.job, fetched))
         if ids or page.has_more or ends_early:
             step = self._step(lane, replace(fetched, page=page), ids, asked_at=asked_at)
             if ends_early and lane.until is not None:
@@ -211,3 +213,7 @@ def begin_lanes(job: Job, *, at: datetime) -> Job:
     """Continue in lanes an export that was read page after page, all of it in the order of its ids."""
     _log.info("lanes_begun", pages=job.progress.pages)
     return job.in_lanes(Lanes.of_first(cursor=job.cursor, pages=job.progress.pages, totals=job.totals), at=at)
+
+
+def _with_findings(job: Job, fetched: FetchedPage) -> Job:
+    return replace(job, totals=job.totals.with_findings(fetched.findings))

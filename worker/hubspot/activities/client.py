@@ -9,12 +9,13 @@ from dataclasses import replace
 import msgspec
 from pydantic import SecretStr
 
-from worker.errors import FatalHubSpotError, RetryableHubSpotError
+from worker.errors import CallAbandonedError, FatalHubSpotError, NoPermitError, RetryableHubSpotError
 from worker.export.interfaces import FetchedPage, PageQuery
 from worker.hubspot.activities.kept import KeptStretches
 from worker.hubspot.activities.kinds import KindLists, KindPage, Wanted
 from worker.hubspot.activities.merge import Entry, MergedPage, Stretch, first_page, is_in_order
 from worker.hubspot.activities.shape import NOT_AVAILABLE
+from worker.hubspot.endpoints import Endpoint
 from worker.hubspot.list_question import reported_properties
 from worker.hubspot.page_calls import PageCalls
 from worker.hubspot.starts import start_of
@@ -23,14 +24,15 @@ from worker.records.findings import NOT_ASKED, PageFindings
 from worker.records.object_type import ActivityKind
 from worker.records.page import Mend, Page, read_page
 from worker.records.registry import ACTIVITY_KINDS, OBJECT_TYPES
-from worker.records.types import NOTES, Offset, is_start
+from worker.records.types import Offset, is_start
 
 ALL_KINDS = tuple(kind.path for kind in ACTIVITY_KINDS)
 
+REFUSED = frozenset({403, 404})
+"""Without the scope of a kind HubSpot answers 403; 404 where a portal has no such list."""
+
 _DATED = "dated"
 _OK = 200
-_REFUSED = frozenset({403, 404})
-"""Without the scope of a kind HubSpot answers 403; 404 where a portal has no such list."""
 
 _MOST_EMPTY = 10  # answers in a row that hold no record and say that there is more
 _LONGEST_REASON = 300
@@ -51,13 +53,13 @@ class ActivitiesClient:
         self,
         lists: KindLists,
         *,
-        address: str,
+        legacy: Mapping[str, Endpoint],
         kinds: Collection[str],
         kept: KeptStretches | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._lists = lists
-        self._address = address
+        self._legacy = legacy
         self._kinds = [kind for kind in ACTIVITY_KINDS if kind.path in kinds]
         self._not_asked = {kind.path: NOT_ASKED for kind in ACTIVITY_KINDS if kind.path not in kinds}
         self._kept = kept if kept is not None else KeptStretches()
@@ -68,8 +70,9 @@ class ActivitiesClient:
 
         Raises a HubSpotError: any other one of a list, and the refusal where no list is left.
         """
-        wanted, place = Wanted.of(query, self._address), start_of(query, api=_DATED, first_behind=1)
-        reader = (query.reader, wanted)
+        address = self._legacy[query.export_type].url if query.export_type in self._legacy else ""
+        wanted, place = Wanted.of(query, address), start_of(query, api=_DATED, first_behind=1)
+        reader = (query.reader, wanted, query.feed.since if query.feed is not None else None)
         known = self._known(query, reader, place)
         reading = _Reading(self._lists, wanted, query, access_token, known, monotonic=self._monotonic)
         try:
@@ -77,13 +80,13 @@ class ActivitiesClient:
         except BaseException:
             self._keep(query, reader, place, known)
             raise
-        page = _page(merged)
+        page = _page(query.export_type, merged)
         if merged.has_more:
             self._keep(query, reader, page.offset, merged.rest)
         return FetchedPage(
             page=page,
             api=_DATED,
-            properties=reported_properties(query, self._address),
+            properties=reported_properties(query, address),
             quota=reading.quota,
             findings=replace(reading.findings, left_out={**reading.findings.left_out, **self._not_asked}),
             asked_s_ago=self._monotonic() - merged.asked_at,
@@ -149,7 +152,10 @@ class _Reading:
             used_up = [each for each in left if not page.rest[each.path].is_known]
             if not used_up or len(page.entries) >= self._query.count:
                 return page
-            left = self._each_read_on(left, used_up, place)
+            try:
+                left = self._each_read_on(left, used_up, place)
+            except (NoPermitError, CallAbandonedError):
+                return page  # what is known by now is a page, if a short one
 
     def _is_known(self, kind: ActivityKind) -> bool:
         return kind.path in self._known and self._known[kind.path].is_known
@@ -163,7 +169,7 @@ class _Reading:
             try:
                 self._read_on(kind, place)
             except FatalHubSpotError as error:
-                if error.status not in _REFUSED:
+                if error.status not in REFUSED:
                     raise
                 refusal = error
                 self._leave_out(kind, error)
@@ -200,9 +206,9 @@ class _Reading:
         self.refused.append(error.status or 0)
 
 
-def _page(merged: MergedPage) -> Page:
+def _page(export_type: str, merged: MergedPage) -> Page:
     """Write the records as the legacy list does; `offset` is the id behind the last one."""
-    known = OBJECT_TYPES[NOTES].page
+    known = OBJECT_TYPES[export_type].page
     body = msgspec.json.encode(
         {
             known.list_key: [msgspec.Raw(entry.body) for entry in merged.entries],
@@ -211,4 +217,4 @@ def _page(merged: MergedPage) -> Page:
         }
     )
     mends = tuple(Mend(place, kind) for place, entry in enumerate(merged.entries) for kind in entry.mends)
-    return replace(read_page(NOTES, body), mends=mends)
+    return replace(read_page(export_type, body), mends=mends)

@@ -16,18 +16,15 @@ from worker.hubspot.activities.shape import engagement_of
 from worker.hubspot.dated_lists import DatedListPage, DatedLists
 from worker.hubspot.dated_objects import DatedObject, integer_of
 from worker.hubspot.dated_query import DatedQuery
-from worker.hubspot.dated_records import Writing
 from worker.hubspot.list_question import question_of
 from worker.hubspot.page_calls import PageCalls
+from worker.hubspot.writing import Writing
 from worker.rate_limit.quota import Quota
 from worker.records.findings import PLAIN_PAGE, PageFindings
 from worker.records.mending import MendKind
-from worker.records.object_type import ActivityKind
+from worker.records.object_type import ActivityKind, DatedList
 from worker.records.registry import ACTIVITY_PROPERTIES, MOST_RECORDS, OBJECT_TYPES
-from worker.records.types import NOTES, Offset
-
-_DATED = OBJECT_TYPES[NOTES].dated
-_LINKED = tuple(_DATED.associations)
+from worker.records.types import Offset
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +34,7 @@ class Wanted:
     It says what makes two answers alike, so that a page can go on where another one has ended.
     """
 
+    export_type: str
     properties: tuple[str, ...] = ()
     history: tuple[str, ...] = ()
     associations: tuple[str, ...] = ()
@@ -48,11 +46,12 @@ class Wanted:
     @classmethod
     def of(cls, query: PageQuery, address: str) -> Self:
         """Return what a query wants, and what `address`, that of the legacy list, names for it."""
-        question = question_of(query, address)
+        question, linked = question_of(query, address), OBJECT_TYPES[query.export_type].dated.associations
         return cls(
+            export_type=query.export_type,
             properties=question.names,
             history=question.history,
-            associations=tuple(each for each in question.associations if each not in _LINKED),
+            associations=tuple(each for each in question.associations if each not in linked),
             archived=question.archived,
             passed=tuple(question.others),
             times=query.time_properties,
@@ -60,10 +59,14 @@ class Wanted:
         )
 
     @property
+    def dated(self) -> DatedList:
+        return OBJECT_TYPES[self.export_type].dated
+
+    @property
     def writing(self) -> Writing:
         names = frozenset(name.lower() for name in (*self.properties, *self.history))
         return Writing(
-            dated=_DATED,
+            dated=self.dated,
             hub_id=self.hub_id,
             names=names or None,
             times=self.times,
@@ -105,7 +108,7 @@ class KindLists:
             after=after,
             properties=tuple(dict.fromkeys((*ACTIVITY_PROPERTIES, *kind.properties, *wanted.properties))),
             history=wanted.history,
-            associations=(*_LINKED, *wanted.associations),
+            associations=(*wanted.dated.associations, *wanted.associations),
             archived=wanted.archived,
             passed=wanted.passed,
             longest_query=query.longest_query,
@@ -121,8 +124,13 @@ def _entries(page: DatedListPage, kind: ActivityKind, writing: Writing, *, floor
     for index, item in enumerate(page.objects):
         known = integer_of(item.id) if isinstance(item, DatedObject) else None
         floor = floor if known is None else known
-        body = msgspec.json.encode(engagement_of(item, kind, writing)) if isinstance(item, DatedObject) else bytes(item)
-        yield Entry(floor, body, tuple(mends.get(index, ())))
+        yield Entry(floor, _body(item, kind, writing), tuple(mends.get(index, ())))
+
+
+def _body(item: DatedObject | msgspec.Raw, kind: ActivityKind, writing: Writing) -> bytes:
+    if not isinstance(item, DatedObject):
+        return bytes(item)
+    return msgspec.json.encode(engagement_of(item, kind, writing))
 
 
 def _mends_by_record(page: DatedListPage) -> dict[int, list[MendKind]]:

@@ -11,16 +11,14 @@ from typing import Any
 
 from worker.hubspot.activities.metadata import metadata_of, reminders_of
 from worker.hubspot.dated_objects import DatedObject
-from worker.hubspot.dated_records import Writing, associations_of
 from worker.hubspot.field_values import EMPTY, flag, milliseconds, number, said, split_values, text
-from worker.hubspot.property_values import plain_value, write_properties
+from worker.hubspot.property_values import CONTACT_VALUES, write_properties
+from worker.hubspot.writing import Writing, associations_of
+from worker.records.findings import OTHER_ENGAGEMENTS
 from worker.records.object_type import ActivityKind
 
-OTHER_TYPES = "engagements of other types"
-"""PUBLISHING_TASK and whatever else only the legacy feed has."""
-
 NOT_AVAILABLE = (
-    OTHER_TYPES,
+    OTHER_ENGAGEMENTS,
     "associations.contentIds",
     "associations.ownerIds",
     "associations.quoteIds",
@@ -44,7 +42,7 @@ def engagement_of(item: DatedObject, kind: ActivityKind, writing: Writing) -> di
     properties = item.properties if isinstance(item.properties, dict) else {}
     return {
         "engagement": _engagement(item, properties, kind, writing.hub_id),
-        "associations": _associations(item, writing),
+        "associations": _associations(associations_of(item, writing)),
         "attachments": _attachments(properties.get("hs_attachment_ids")),
         **({"scheduledTasks": _reminders(item, properties, writing.hub_id)} if kind.name == "TASK" else {}),
         "metadata": metadata_of(kind.name, properties),
@@ -83,8 +81,7 @@ def _type(kind: ActivityKind, direction: Any) -> str:  # noqa: ANN401 - whatever
     return direction if direction in kind.further_names else kind.name
 
 
-def _associations(item: DatedObject, writing: Writing) -> Any:  # noqa: ANN401 - whatever came
-    found = associations_of(item, writing)
+def _associations(found: Any) -> Any:  # noqa: ANN401 - whatever came
     return {**{name: [] for name in _LISTS}, **found} if isinstance(found, dict) else found
 
 
@@ -118,6 +115,6 @@ def _asked_for(item: DatedObject, writing: Writing) -> dict[str, Any]:
         history if isinstance(history, dict) else {},
         names=writing.names,
         times=writing.times,
-        write=plain_value,
+        shape=CONTACT_VALUES,
     )
     return {"properties": properties}

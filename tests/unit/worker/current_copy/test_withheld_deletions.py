@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import count
@@ -39,6 +39,7 @@ from worker.export.interfaces import FetchedPage, PageQuery
 from worker.jobs.copy_progress import Changes, CopyProgress, SyncMode
 from worker.jobs.receipt import Receipt
 from worker.jobs.status import JobStatus
+from worker.records.findings import NOT_ASKED, PageFindings
 from worker.records.page import read_page
 from worker.records.types import NOTES, CopyId
 
@@ -346,21 +347,23 @@ def test_who_confirms_knows_nothing_of_a_list_whose_scope_is_missing(shop: Works
 
 @dataclass
 class Engagements:
-    """A CrmSource of engagements, each by its id and its type; `apis` answer one page each."""
+    """A CrmSource of engagements, each by its id and its type; `apis` answer one page each, all without `left_out`."""
 
     pages: Sequence[Sequence[tuple[int, str | None]]]
     apis: Sequence[str] = ("legacy",)
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
     def fetch_page(self, query: PageQuery, access_token: SecretStr) -> FetchedPage:  # noqa: ARG002 - the seam's
         number = int(query.offset or 0)
         results = [{"engagement": {"id": each, "type": kind}} for each, kind in self.pages[number]]
         body = {"results": results, "hasMore": number + 1 < len(self.pages), "offset": number + 1}
         page = read_page(NOTES, json.dumps(body).encode())
-        return FetchedPage(page=page, api=self.apis[min(number, len(self.apis) - 1)])
+        api = self.apis[min(number, len(self.apis) - 1)]
+        return FetchedPage(page=page, api=api, findings=PageFindings(left_out=self.left_out if api == "dated" else {}))
 
 
 KINDS = [(number, kind) for number, kind in enumerate(["NOTE", "CALL", "EMAIL", "MEETING", "TASK"] * 4, start=1)]
-NOTES_ALONE = [(number, kind) for number, kind in KINDS if kind == "NOTE"]
+OTHERS = [(21, "PUBLISHING_TASK"), (22, "INCOMING_EMAIL")]
 
 
 def engaged(shop: Workshop, source: Engagements) -> Changes:
@@ -377,13 +380,29 @@ def living_notes(shop: Workshop) -> list[int]:
 
 
 @pytest.mark.parametrize("guard", [DeletionGuard(), NO_GUARD])
-def test_the_dated_list_of_notes_deletes_notes_alone(shop: Workshop, guard: DeletionGuard) -> None:
+def test_the_dated_lists_delete_engagements_of_every_kind_that_they_hold(shop: Workshop, guard: DeletionGuard) -> None:
     shop.guard = guard
-    engaged(shop, Engagements([KINDS]))
-    assert engaged(shop, Engagements([NOTES_ALONE], ["dated"])) == came_to(unchanged=4)
-    assert engaged(shop, Engagements([NOTES_ALONE[1:]], ["dated"])) == came_to(unchanged=3, deleted=1)
-    assert living_notes(shop) == list(range(2, 21))
+    engaged(shop, Engagements([KINDS + OTHERS]))
+    assert engaged(shop, Engagements([KINDS[5:]], ["dated"])) == came_to(unchanged=15, deleted=6)
+    assert living_notes(shop) == list(range(6, 22))
+    assert receipt(shop).complete
     assert receipt(shop).withheld_deletions == 0
+
+
+@pytest.mark.parametrize(
+    ("reason", "complete"), [("sales-email-read is missing", False), (NOT_ASKED, True)], ids=["refused", "not asked"]
+)
+def test_of_a_kind_that_was_left_out_nothing_is_deleted_and_of_all_others_what_is_missing(
+    shop: Workshop, reason: str, *, complete: bool
+) -> None:
+    engaged(shop, Engagements([KINDS + OTHERS]))
+    without = [(number, kind) for number, kind in KINDS[5:] if kind != "EMAIL"]
+    found = engaged(shop, Engagements([without], ["dated"], {"emails": reason}))
+    assert found == came_to(unchanged=12, deleted=4)
+    assert living_notes(shop) == [3, *range(6, 23)]
+    assert receipt(shop).complete is complete
+    assert receipt(shop).left_out == {"emails": reason}
+    assert (receipt(shop).incomplete_because or "").startswith("" if complete else "HubSpot refused the list of emails")
 
 
 def test_the_legacy_list_deletes_engagements_of_every_type(shop: Workshop) -> None:
@@ -398,31 +417,46 @@ def test_an_engagement_whose_type_is_not_known_is_not_deleted_by_the_dated_list(
     assert living_notes(shop) == [1, 2]
 
 
-def test_what_was_read_partly_by_one_api_and_partly_by_the_other_deletes_nothing(shop: Workshop) -> None:
-    engaged(shop, Engagements([KINDS]))
-    both = Engagements([KINDS[:3], NOTES_ALONE[2:3]], ["legacy", "dated"])
-    assert engaged(shop, both) == came_to(unchanged=4)
-    assert living_notes(shop) == list(range(1, 21))
+def test_what_was_read_partly_by_one_api_and_partly_by_the_other_deletes_what_both_would_hold(shop: Workshop) -> None:
+    engaged(shop, Engagements([KINDS + OTHERS]))
+    both = Engagements([KINDS[:3], KINDS[8:]], ["legacy", "dated"])
+    assert engaged(shop, both) == came_to(unchanged=15, deleted=6)
+    assert living_notes(shop) == [1, 2, 3, *range(9, 22)]
+    assert receipt(shop).complete
 
 
-def test_a_list_of_notes_alone_is_no_start_for_a_feed_of_all_engagements(shop: Workshop) -> None:
+def test_what_was_read_partly_from_the_legacy_list_and_then_without_a_kind_is_no_whole(shop: Workshop) -> None:
     engaged(shop, Engagements([KINDS]))
+    both = Engagements([KINDS[:3], KINDS[8:]], ["legacy", "dated"], {"calls": NOT_ASKED})
+    assert engaged(shop, both) == came_to(unchanged=15, deleted=4)
+    assert 7 in living_notes(shop)
+    assert "without those of calls" in (receipt(shop).incomplete_because or "")
+
+
+def test_what_only_one_of_two_apis_holds_is_no_start_for_a_feed_of_all(shop: Workshop) -> None:
+    engaged(shop, Engagements([KINDS + OTHERS]))
     whole = shop.records.last_sync(COPY_OF_NOTES, SyncMode.FULL)
-    engaged(shop, Engagements([NOTES_ALONE], ["dated"]))
+    engaged(shop, Engagements([KINDS[:3], KINDS[3:]], ["legacy", "dated"]))
     assert shop.records.last_sync(COPY_OF_NOTES, SyncMode.FULL) == whole
 
 
+def test_what_the_dated_lists_lack_so_does_what_they_tell_of_changes(shop: Workshop) -> None:
+    engaged(shop, Engagements([KINDS + OTHERS]))
+    whole = shop.records.last_sync(COPY_OF_NOTES, SyncMode.FULL)
+    engaged(shop, Engagements([KINDS], ["dated"]))
+    assert shop.records.last_sync(COPY_OF_NOTES, SyncMode.FULL) != whole
+
+
 @pytest.mark.parametrize("setting", ["dated", "auto"])
-def test_when_hubspots_list_of_engagements_is_gone_the_dated_one_deletes_none_of_the_others(
+def test_when_hubspots_list_of_engagements_is_gone_the_dated_ones_delete_none_but_what_is_missing(
     shop: Workshop, setting: ApiSetting
 ) -> None:
     shop.hubspot.add_account(HUB, records={"engagements": 640}, rate_limit=0)
     shop.clock.advance(60)
     shop.run_until_finished(shop.add_sync("legacy", types=(NOTES,)))
-    notes = [
-        each for each, held in shop.records.known(COPY_OF_NOTES, living_notes(shop)).items() if held.kind == "NOTE"
-    ]
-    shop.hubspot.accounts[HUB].records["engagements"].delete(notes[:5])
+    known = shop.records.known(COPY_OF_NOTES, living_notes(shop))
+    calls = [each for each, held in known.items() if held.kind == "CALL"]
+    shop.hubspot.accounts[HUB].records["engagements"].delete(calls[:5])
     shop.hubspot.fail_next("not_found", type="engagements", times=None)
     shop.clock.advance(60)
     job_id = shop.add_sync("dated", types=(NOTES,))
@@ -432,6 +466,7 @@ def test_when_hubspots_list_of_engagements_is_gone_the_dated_one_deletes_none_of
     found = changes(shop, job_id)
     assert (found.created, found.deleted, found.withheld) == (0, 5, 0)
     assert len(living_notes(shop)) == 635
+    assert "PUBLISHING_TASK" in {held.kind for held in known.values()}
     assert shop.job(job_id).totals.apis == ("dated",)
 
 

@@ -148,6 +148,7 @@ def test_archived_is_understood_however_it_is_written(archived: object, is_delet
     ("given", "ids"),
     [
         ({"results": [{"id": "5"}, {"id": 6}, {"id": 5.0}]}, [5, 6]),
+        ({"results": [{"id": "6"}, {"id": "5"}, {"id": "11"}]}, [5, 6, 11]),
         ({"results": None}, []),
         ({}, []),
         (None, []),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 import requests
@@ -30,6 +31,14 @@ def test_an_address_that_is_known_is_written_as_requests_writes_it(url: str, par
     for _ in range(2):
         made = preparer.get(url, params, token=TOKEN)
         assert (made.method, made.url, made.body) == ("GET", expected.url, expected.body)
+
+
+@given(params=st.lists(st.tuples(st.text(max_size=5), st.text(alphabet="a, &=", max_size=5)), max_size=4))
+def test_commas_are_kept_where_they_part_names_and_nothing_else_changes(params: list[tuple[str, str]]) -> None:
+    kept = preparer.get(URLS[0], params, token=TOKEN, keeps_commas=True).url or ""
+    written = preparer.get(URLS[0], params, token=TOKEN).url or ""
+    assert kept == written.replace("%2C", ",")
+    assert parse_qsl(urlsplit(kept).query, keep_blank_values=True) == params
 
 
 def test_a_form_and_json_are_sent_as_requests_sends_them() -> None:

@@ -38,13 +38,14 @@ from worker.errors import (
     TimedOutError,
     TokenRefusedError,
 )
-from worker.hubspot import error_mapping, transport
+from worker.hubspot import answer_reader, error_mapping, transport
 from worker.hubspot.transport import Answer, Sessions, Transport
 from worker.jobs.job import Job
 from worker.jobs.mongo.documents import from_document, to_document
 from worker.jobs.request import ExportRequest
 from worker.jobs.status import JobKind, JobStatus
 from worker.jobs.view import view_of
+from worker.rate_limit.permits import FreePermit
 from worker.rate_limit.quota import Quota
 from worker.records.types import DEALS
 from worker.settings import WorkerSettings
@@ -100,6 +101,30 @@ def test_what_is_neither_the_answer_nor_a_refusal_passes(status: int) -> None:
     error = error_of(status=status, body="", headers={"Retry-After": "7", "Location": "https://elsewhere.test/"})
     assert type(error) is RetryableHubSpotError
     assert (error.status, error.retry_after_s) == (status, 7)
+
+
+def test_a_batch_may_succeed_in_part_and_nothing_else() -> None:
+    with responses.RequestsMock() as hubspot:
+        hubspot.post(URL, status=207, json={"status": "COMPLETE", "results": [], "numErrors": 1})
+        answer = Transport().post_json(URL, {"inputs": []}, TOKEN, api="dated", is_batch=True)
+        with pytest.raises(RetryableHubSpotError):
+            Transport().post_json(URL, {"inputs": []}, TOKEN, api="dated")
+    assert answer.status == 207
+    assert json.loads(answer.body)["numErrors"] == 1
+    assert error_of(status=207).status == 207
+
+
+def test_a_batch_leaves_with_its_permit() -> None:
+    ended: list[str] = []
+
+    class Noted(FreePermit):
+        def settle(self) -> None:
+            ended.append("settled")
+
+    with responses.RequestsMock() as hubspot:
+        hubspot.post(URL, json={})
+        Transport().post_json(URL, {}, TOKEN, api="dated", permit=Noted())
+    assert ended == ["settled"]
 
 
 def test_a_redirect_is_not_followed_and_the_token_goes_nowhere_else() -> None:
@@ -279,25 +304,25 @@ def test_a_token_that_no_header_can_carry_is_not_shown() -> None:
 
 
 def test_an_answer_that_is_larger_than_any_page_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transport, "_MOST_BYTES", 10)
+    monkeypatch.setattr(answer_reader, "_MOST_BYTES", 10)
     assert isinstance(error_of(status=200, body=b"more than ten bytes"), AnswerTooLargeError)
 
 
 def test_answers_that_are_read_at_once_have_so_much_memory_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transport, "_PIECE", 10)
-    monkeypatch.setattr(transport, "_SMALL_BYTES", 20)
-    monkeypatch.setattr(transport, "_MOST_BYTES_AT_ONCE", 100)
+    monkeypatch.setattr(answer_reader, "_PIECE", 10)
+    monkeypatch.setattr(answer_reader, "_SMALL_BYTES", 20)
+    monkeypatch.setattr(answer_reader, "_MOST_BYTES_AT_ONCE", 100)
     sessions, large = Sessions(), gzip.compress(b"x" * 90)
     with responses.RequestsMock(assert_all_requests_are_fired=False) as hubspot:
         hubspot.get(URL, body=large, headers={"Content-Encoding": "gzip"})
         hubspot.get(f"{URL}/small", body=b"x" * 15)
         for _ in range(3):  # what was read to its end takes no room any more
             assert len(Transport(sessions.send).get(URL, [], TOKEN, api="legacy").body) == 90
-        sessions._room.take(50)  # noqa: SLF001 - another answer, half read
+        sessions._reader._room.take(50)  # noqa: SLF001 - another answer, half read
         with pytest.raises(AnswerTooLargeError):
             Transport(sessions.send).get(URL, [], TOKEN, api="legacy")
         assert len(Transport(sessions.send).get(f"{URL}/small", [], TOKEN, api="legacy").body) == 15
-        sessions._room.take(-50)  # noqa: SLF001
+        sessions._reader._room.take(-50)  # noqa: SLF001
         assert len(Transport(sessions.send).get(URL, [], TOKEN, api="legacy").body) == 90
 
 

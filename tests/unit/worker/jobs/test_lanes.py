@@ -205,7 +205,7 @@ def test_a_number_is_in_a_block_or_in_a_gap_and_never_in_both(
 def test_a_retry_has_fresh_patience_in_every_lane() -> None:
     lanes = split(begun())
     tired = Lanes(parts=tuple(replace(lane, attempts=9, backoff_s=99.0) for lane in lanes.parts))
-    assert (tired.attempts, tired.with_fresh_patience()) == (9, lanes)
+    assert (tired.attempts, tired.before_retry()) == (9, lanes)
 
 
 @pytest.mark.parametrize(

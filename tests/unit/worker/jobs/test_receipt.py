@@ -382,5 +382,5 @@ def test_a_page_that_does_not_say_whether_there_is_more_proves_no_end() -> None:
     assert (unsaid.complete, unsaid.incomplete_because) == (False, "1 page did not say whether there is more")
 
 
-def test_two_lists_of_which_one_holds_less_are_no_whole() -> None:
-    assert "engagements" in (receipt(is_of_two_lists=True).incomplete_because or "")
+def test_two_lists_are_a_whole() -> None:
+    assert receipt(is_of_two_lists=True).complete

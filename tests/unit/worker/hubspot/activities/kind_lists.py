@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import msgspec
 from pydantic import SecretStr
@@ -25,7 +26,6 @@ from worker.records.registry import ACTIVITY_KINDS
 from worker.records.types import NOTES
 
 TOKEN = SecretStr("token")
-ADDRESS = "https://api.hubapi.com/engagements/v1/engagements/paged"
 KINDS = tuple(kind.path for kind in ACTIVITY_KINDS)
 
 
@@ -55,8 +55,7 @@ class ListsInMemory(DatedLists):
     def __post_init__(self) -> None:
         super().__init__(transport=Transport(), objects_url="https://api.hubapi.com/crm/objects/2026-09")
 
-    def read(self, query: DatedQuery, calls: PageCalls, token: SecretStr) -> DatedListPage:
-        assert token == TOKEN
+    def read(self, query: DatedQuery, calls: PageCalls, token: SecretStr) -> DatedListPage:  # noqa: ARG002 - the seam's
         calls.permit(CallKind.LIST).close()
         self.asked.append(query)
         if query.path in self.errors:
@@ -90,28 +89,12 @@ class Desk:
 
     def __post_init__(self) -> None:
         self.client = ActivitiesClient(
-            KindLists(self.lists), address=ADDRESS, kinds=self.kinds, kept=self.kept, monotonic=self.clock
+            KindLists(self.lists), legacy={}, kinds=self.kinds, kept=self.kept, monotonic=self.clock
         )
 
-    def fetch(
-        self,
-        place: int | None = None,
-        *,
-        count: int = 100,
-        reader: str | None = "job",
-        left_out: frozenset[str] = frozenset(),
-        kept_for_s: float = 60.0,
-    ) -> FetchedPage:
-        query = PageQuery(
-            export_type=NOTES,
-            count=count,
-            offset=place,
-            api=CrmApi.DATED,
-            reader=reader,
-            left_out=left_out,
-            kept_for_s=kept_for_s,
-        )
-        return self.client.fetch_page(query, TOKEN)
+    def fetch(self, place: int | None = None, **changes: Any) -> FetchedPage:  # noqa: ANN401 - of the query
+        usual = PageQuery(export_type=NOTES, count=100, offset=place, api=CrmApi.DATED, reader="job", kept_for_s=60.0)
+        return self.client.fetch_page(replace(usual, **changes), TOKEN)
 
     def read_all(self, place: int | None = None, *, count: int = 100) -> list[FetchedPage]:
         """Read from a place to the end, as a job does."""

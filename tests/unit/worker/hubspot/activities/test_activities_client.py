@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import math
 import random
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.worker.hubspot.activities.kind_lists import KINDS, Clock, Desk, ListsInMemory, ids_of, refusal
-from worker.errors import ExportError, FatalHubSpotError, NoPermitError, RetryableHubSpotError, TokenRefusedError
+from worker.errors import (
+    CallAbandonedError,
+    ExportError,
+    FatalHubSpotError,
+    NoPermitError,
+    RetryableHubSpotError,
+    TokenRefusedError,
+)
+from worker.export.interfaces import FeedQuery
 from worker.hubspot.activities.kept import KeptStretches
+from worker.rate_limit.permits import FREE_PERMIT, Permit
 from worker.records.findings import NOT_ASKED, PageFindings
 
 ids_by_kind = st.dictionaries(st.integers(1, 400), st.sampled_from(KINDS), max_size=120).map(
@@ -227,3 +237,59 @@ def test_an_empty_account_has_one_empty_page() -> None:
     assert not fetched.page.has_more
     assert fetched.page.records == 0
     assert fetched.page.says_more
+
+
+def test_every_list_is_asked_for_what_its_shape_takes_and_for_what_the_caller_wants() -> None:
+    desk = Desk(ListsInMemory({}))
+
+    desk.fetch(archived=True, associations=("contacts", "leads"), properties=("custom", "hs_note_body"))
+
+    for asked in desk.lists.asked:
+        assert asked.archived
+        assert asked.associations == ("contacts", "companies", "deals", "tickets", "leads")
+        assert {"hs_timestamp", "custom", "hs_note_body"} < set(asked.properties)
+        assert len(set(asked.properties)) == len(asked.properties)
+    by_path = {each.path: set(each.properties) for each in desk.lists.asked}
+    assert "hs_email_headers" in by_path["emails"]
+    assert "hs_email_headers" not in by_path["calls"]
+
+
+def test_what_was_read_for_other_properties_is_of_no_use() -> None:
+    desk = Desk(ListsInMemory(skewed(records=400)))
+    place = desk.fetch(properties=("a",)).page.offset
+    assert isinstance(place, int)
+
+    desk.fetch(place, properties=("b",))
+
+    assert sum(desk.lists.calls.values()) == 2 * len(KINDS)
+
+
+@pytest.mark.parametrize("error", [NoPermitError(wait_s=1), CallAbandonedError("The worker stops")])
+def test_a_page_that_gets_no_further_call_holds_what_is_known_by_then(error: Exception) -> None:
+    ids = {"notes": list(range(1, 300, 2)), "calls": list(range(2, 2000, 100))}
+    desk = Desk(ListsInMemory(ids))
+    permits = iter(range(len(KINDS) - 1))
+
+    def further_call() -> Permit:
+        if next(permits, None) is None:
+            raise error
+        return FREE_PERMIT
+
+    short = desk.fetch(count=200, further_call=further_call)
+
+    assert ids_of([short]) == [each for each in sorted([*ids["notes"], *ids["calls"]]) if each <= 199]
+    assert short.page.has_more
+    assert isinstance(short.page.offset, int)
+    rest = desk.read_all(short.page.offset)
+    assert ids_of([short, *rest]) == sorted([*ids["notes"], *ids["calls"]])
+    assert sum(desk.lists.calls.values()) == len(KINDS) + 1
+
+
+def test_a_list_of_all_and_one_of_changes_are_kept_apart() -> None:
+    desk = Desk(ListsInMemory(skewed(records=400)))
+    place = desk.fetch(feed=FeedQuery(since=datetime(2026, 11, 1, tzinfo=UTC))).page.offset
+    assert isinstance(place, int)
+
+    desk.fetch(place)
+
+    assert sum(desk.lists.calls.values()) == 2 * len(KINDS)
