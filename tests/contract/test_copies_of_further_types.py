@@ -138,3 +138,17 @@ def test_the_list_of_every_type_is_read_from_an_index(
 
     assert sum(query["docsExamined"] for query in plans()) == 20
     assert sum(query["keysExamined"] for query in plans()) <= 20 + 4
+
+
+def test_where_a_copy_is_is_asked_with_the_documented_types_and_no_others(mongo_database: MongoDatabase) -> None:
+    store = MongoRecordStore(mongo_database)
+    mongo_database.command("profile", 2)
+    try:
+        for copy in (CARS, TICKETS, replace(CARS, export_type=CONTACTS)):
+            store.known(copy, [1])
+        queries = mongo_database["system.profile"].find({"op": "query", "ns": f"{mongo_database.name}.{COPIES}"})
+        asked = [query["command"]["filter"]["_id"]["$in"] for query in queries]
+    finally:
+        mongo_database.command("profile", 0)
+
+    assert [len(keys) for keys in asked] == [2 * 5, 2 * 5]  # the documented ones are known by then
