@@ -73,7 +73,7 @@ def build(settings: WorkerSettings, *, stopping: threading.Event, registry: Coll
     """Wire a worker; nothing is connected before it is used."""
     infra = build_infrastructure(settings, stopping=stopping, registry=registry)
     accounts, limiters = build_accounts(infra), build_limiters(settings)
-    copies, planner = build_copies(infra, accounts), build_planner(infra, accounts)
+    copies, planner = build_copies(infra, accounts), build_planner(infra, accounts, limiters)
     upkeep = MongoUpkeepStore(infra.database)
     return Services(
         exporter=build_exporter(infra, accounts, copies, planner, limiters),

@@ -27,6 +27,7 @@ from worker.hubspot.transport import CONNECT_S, Transport
 from worker.instrumented.metrics import MeasuredChooser, MeasuredLimiter, MeasuredNotifier, MeasuredSource
 from worker.instrumented.tracing import SliceSpans
 from worker.lifecycle.planner import Planner, PlannerTools
+from worker.lifecycle.search_permits import SearchPermits
 from worker.messaging.backlog import Backlog
 from worker.messaging.publish import DelayedPublisher
 from worker.rate_limit.blocks import CALLS, SEARCHES
@@ -127,7 +128,7 @@ def build_limiters(settings: WorkerSettings) -> Limiters:
     return Limiters(calls=calls, searches=SearchLimiter(calls=calls, searches=searches))
 
 
-def build_planner(infra: Infrastructure, accounts: Accounts) -> Planner:
+def build_planner(infra: Infrastructure, accounts: Accounts, limiters: Limiters) -> Planner:
     settings = infra.settings
     is_dated, objects_url = settings.hubspot_api == "dated", settings.hubspot_objects_endpoint
     counter = SearchTotals(transport=infra.transport, objects_url=objects_url, notes_kinds=settings.hubspot_notes_kinds)
@@ -140,5 +141,6 @@ def build_planner(infra: Infrastructure, accounts: Accounts) -> Planner:
             rate=settings.hubspot_rate_limit,
             most_a_call=MOST_RECORDS if is_dated else max(each.page.most_records for each in OBJECT_TYPES.values()),
             clock=infra.clock,
+            searches=SearchPermits(limiters.searches, pause=infra.stopping.wait),
         )
     )

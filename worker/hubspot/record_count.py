@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
-import msgspec
 from pydantic import SecretStr
 
 from worker.errors import FatalHubSpotError
 from worker.hubspot.activities.client import ALL_KINDS, REFUSED
+from worker.hubspot.search import total_of
 from worker.hubspot.transport import Transport
-from worker.records.mending import NotJsonError, decoded
-from worker.records.plain_values import plain_integer
+from worker.rate_limit.permits import Permit, free_permit
 from worker.records.registry import OBJECT_TYPES
-
-
-class _Found(msgspec.Struct):
-    total: msgspec.Raw
-
-
-_decode = msgspec.json.Decoder(_Found).decode
 
 
 class SearchTotals:
@@ -34,8 +26,8 @@ class SearchTotals:
         self._objects_url = objects_url.rstrip("/")
         self._notes_kinds = notes_kinds
 
-    def count(self, export_type: str, access_token: SecretStr) -> int:
-        """Return how many records of the type there are. Raises a HubSpotError.
+    def count(self, export_type: str, access_token: SecretStr, *, permit: Callable[[], Permit] = free_permit) -> int:
+        """Return how many records of the type there are. Raises a HubSpotError, and what `permit` raises.
 
         Lists of several that HubSpot refuses count as empty, unless it refuses all.
         """
@@ -44,7 +36,7 @@ class SearchTotals:
         counts, refusal = list[int](), None
         for path in paths:
             try:
-                counts.append(self._count(path, access_token))
+                counts.append(self._count(path, access_token, permit()))
             except FatalHubSpotError as error:
                 if error.status not in REFUSED:
                     raise
@@ -53,20 +45,14 @@ class SearchTotals:
             raise refusal
         return sum(counts)
 
-    def _count(self, path: str, access_token: SecretStr) -> int:
+    def _count(self, path: str, access_token: SecretStr, permit: Permit) -> int:
         question = {"limit": 1, "properties": ["hs_object_id"]}
         url = f"{self._objects_url}/{path}/search"
-        answer = self._transport.post_json(url, question, access_token, api="dated")
-        total = _total(answer.body)
+        try:
+            answer = self._transport.post_json(url, question, access_token, api="dated", permit=permit)
+        finally:
+            permit.close()
+        total = total_of(answer.body)
         if total is None:
             raise answer.unusable("HubSpot's answer is no search result", secrets=[access_token])
         return total
-
-
-def _total(body: bytes) -> int | None:
-    try:
-        found, _ = decoded(body, _decode)
-    except NotJsonError:
-        return None
-    total = plain_integer(bytes(found.total))
-    return total if total is not None and total >= 0 else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -12,6 +12,7 @@ from worker.jobs.estimate import Estimate
 from worker.jobs.job import Job
 from worker.jobs.status import Line
 from worker.lifecycle.idempotency import KeptRequest, KeyedRequest
+from worker.rate_limit.permits import Permit, free_permit
 from worker.records.types import ExportType
 
 QUEUED_AFTER_S = 5.0
@@ -51,8 +52,10 @@ class IdempotencyStore(Protocol):
 
 
 class RecordCounter(Protocol):
-    def count(self, export_type: ExportType, access_token: SecretStr) -> int:
-        """Return HubSpot's own count, with one call. Raises a HubSpotError."""
+    def count(
+        self, export_type: ExportType, access_token: SecretStr, *, permit: Callable[[], Permit] = free_permit
+    ) -> int:
+        """Return HubSpot's own count; each call takes a `permit`. Raises a HubSpotError, and what `permit` raises."""
 
 
 class Forecaster(Protocol):

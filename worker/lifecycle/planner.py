@@ -5,18 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 import structlog
+from pydantic import SecretStr
 
 from worker.accounts.connection import TokenInfo
 from worker.accounts.interfaces import TokenInfoSource, TokenSource
 from worker.accounts.scopes import missing_scopes
-from worker.errors import ExportError, RateLimitedError, TokenRefusedError
+from worker.errors import ExportError, NoPermitError, RateLimitedError, TokenRefusedError
 from worker.jobs.estimate import Basis, Count, Estimate, Extent
 from worker.jobs.interfaces import JobHistory
 from worker.jobs.job import Job
 from worker.jobs.request import ExportRequest
 from worker.lifecycle.interfaces import RecordCounter
+from worker.lifecycle.search_permits import SearchPermits
+from worker.rate_limit.permits import free_permit
 from worker.rate_limit.quota import Rate
 from worker.records.types import DOCUMENTED_TYPES, ExportType
 from worker.rpc.requests import ExportPlan, Plan, PlanExports, PlannedExport
@@ -31,6 +35,7 @@ class PlannerTools:
     """What a planner works with.
 
     `counter` is None where the API in use has no count; `most_a_call` is the most records that it returns for a call.
+    Without `searches` a count takes no permit.
     """
 
     facts: TokenInfoSource
@@ -40,6 +45,7 @@ class PlannerTools:
     rate: Rate | None
     most_a_call: int
     clock: Callable[[], datetime]
+    searches: SearchPermits | None = None
 
 
 class Planner:
@@ -59,7 +65,7 @@ class Planner:
         """Estimate a job that begins; None where nothing is known. It raises no ExportError: no job needs it."""
         try:
             last = self._last_before(job)
-            count = _count_of(last) or self._ask(job.account_id, job.owner, job.records_type)
+            count = _count_of(last) or self._ask(job.account_id, job.owner, job.records_type, hub_id=job.hub_id)
         except ExportError as error:
             _log.info("no_forecast", reason=error.message)
             return None
@@ -82,7 +88,7 @@ class Planner:
         export_type, granted = planned.export_type, facts.scopes
         missing = missing_scopes([export_type], granted).get(export_type, ()) if granted is not None else None
         last = self._tools.jobs.last_complete(account_id, owner, export_type, hub_id=facts.hub_id)
-        asked = None if missing else self._ask(account_id, owner, export_type)
+        asked = None if missing else self._ask(account_id, owner, export_type, hub_id=facts.hub_id)
         return ExportPlan(
             export_type=export_type,
             request=planned.request,
@@ -90,20 +96,25 @@ class Planner:
             missing_scopes=missing,
         )
 
-    def _ask(self, account_id: str, owner: str, export_type: ExportType) -> Count | None:
+    def _ask(self, account_id: str, owner: str, export_type: ExportType, *, hub_id: int | None) -> Count | None:
         """Return HubSpot's count; None where the API in use has none, or not now."""
         counter = self._tools.counter
         if counter is None:
             return None
+        searches = self._tools.searches
+        permit = free_permit if searches is None else partial(searches.take, account_id, hub_id)
+        try:
+            records = self._count(partial(counter.count, export_type, permit=permit), account_id, owner)
+        except (RateLimitedError, NoPermitError):  # the search has a limit of its own; a plan can do without it
+            return None
+        return Count(records=records, basis=Basis.HUBSPOT, as_of=self._tools.clock())
+
+    def _count(self, count: Callable[[SecretStr], int], account_id: str, owner: str) -> int:
         access_token = self._tools.tokens.get(account_id, owner)
         try:
-            records = counter.count(export_type, access_token)
-        except RateLimitedError:  # the search has a limit of its own; a plan can do without it
-            return None
+            return count(access_token)
         except TokenRefusedError:
-            rejected = access_token
-            records = counter.count(export_type, self._tools.tokens.get(account_id, owner, rejected=rejected))
-        return Count(records=records, basis=Basis.HUBSPOT, as_of=self._tools.clock())
+            return count(self._tools.tokens.get(account_id, owner, rejected=access_token))
 
     def _estimate(self, request: ExportRequest, count: Count | None, last: Job | None) -> Estimate | None:
         extent = Extent(
