@@ -46,7 +46,9 @@ def world(request: pytest.FixtureRequest) -> JobWorld:
 
 
 def added_sync(world: JobWorld, *, at: datetime | None = None) -> Job:
-    request = SyncRequest(types=TYPES, mode=SyncMode.INCREMENTAL, schedule_id="s1", scheduled_for=present())
+    request = SyncRequest(
+        types=TYPES, mode=SyncMode.INCREMENTAL, full_every="7d", schedule_id="s1", scheduled_for=present()
+    )
     at = at or present()
     sync = new_sync(f"sync-{next(_numbers)}", account_id="a1", owner="u1", request=request, at=at, label="nightly")
     world.store.add(sync)

@@ -15,8 +15,10 @@ from tests.fakes.queue import HoldingSyncQueue
 from tests.fakes.schedules import InMemoryScheduleStore
 from tests.fakes.stores import InMemoryJobStore
 from worker.errors import StoreUnavailableError
+from worker.jobs.copy_progress import SyncMode
 from worker.jobs.job import Job
 from worker.jobs.status import JobKind, JobStatus, Line
+from worker.jobs.sync import new_children
 from worker.jobs.totals import ExportTotals
 from worker.jobs.webhook import Webhook
 from worker.lifecycle.caps import Level, StoredBytesCap
@@ -142,6 +144,21 @@ def test_a_schedule_that_is_due_starts_a_sync_of_its_account(office: Office) -> 
     assert sync.webhook == Webhook(url="https://example.test")
     assert office.queue.published == [[sync]]
     assert (office.schedule().last_job_id, office.schedule().last_run_at) == (sync.job_id, at)
+
+
+def test_how_often_all_is_read_comes_from_the_schedule(office: Office) -> None:
+    office.add()
+    office.schedules.put(replace(office.schedule(), mode=SyncMode.INCREMENTAL, full_every="7d"))
+    office.let_an_hour_pass()
+
+    office.dispatch()
+
+    [sync] = office.jobs.all
+    assert sync.sync is not None
+    assert (sync.sync.mode, sync.sync.full_every) == (SyncMode.INCREMENTAL, "7d")
+    [child] = new_children(sync, at=office.clock())
+    assert child.copying is not None
+    assert child.copying.full_every == "7d"
 
 
 def test_many_syncs_share_a_message(office: Office) -> None:
