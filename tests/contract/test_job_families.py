@@ -46,9 +46,7 @@ def world(request: pytest.FixtureRequest) -> JobWorld:
 
 
 def added_sync(world: JobWorld, *, at: datetime | None = None) -> Job:
-    request = SyncRequest(
-        types=TYPES, mode=SyncMode.INCREMENTAL, full_every="7d", schedule_id="s1", scheduled_for=present()
-    )
+    request = SyncRequest(types=TYPES, mode=SyncMode.INCREMENTAL, schedule_id="s1", scheduled_for=present())
     at = at or present()
     sync = new_sync(f"sync-{next(_numbers)}", account_id="a1", owner="u1", request=request, at=at, label="nightly")
     world.store.add(sync)
@@ -60,6 +58,17 @@ def expanded(world: JobWorld, *, at: datetime | None = None) -> tuple[Job, list[
     children = new_children(sync, at=present())
     assert world.store.expand(sync, children)
     return stored(world, sync), children
+
+
+def test_how_often_a_sync_reads_all_is_kept_with_it_and_its_children(world: JobWorld) -> None:
+    request = SyncRequest(types=TYPES, mode=SyncMode.INCREMENTAL, full_every="7d")
+    sync = new_sync("often", account_id="a1", owner="u1", request=request, at=present())
+    world.store.add(sync)
+    children = new_children(sync, at=present())
+    assert world.store.expand(sync, children)
+    assert stored(world, sync).sync == request
+    assert [stored(world, each).copying for each in children] == [each.copying for each in children]
+    assert {each.copying.full_every for each in children if each.copying is not None} == {"7d"}
 
 
 def test_a_sync_and_its_children_are_listed_each_under_its_type(world: JobWorld) -> None:
