@@ -62,6 +62,17 @@ def expanded(world: JobWorld, *, at: datetime | None = None) -> tuple[Job, list[
     return stored(world, sync), children
 
 
+def test_how_often_a_sync_reads_all_is_kept_with_it_and_its_children(world: JobWorld) -> None:
+    request = SyncRequest(types=TYPES, mode=SyncMode.INCREMENTAL, full_every="7d")
+    sync = new_sync("often", account_id="a1", owner="u1", request=request, at=present())
+    world.store.add(sync)
+    children = new_children(sync, at=present())
+    assert world.store.expand(sync, children)
+    assert stored(world, sync).sync == request
+    assert [stored(world, each).copying for each in children] == [each.copying for each in children]
+    assert {each.copying.full_every for each in children if each.copying is not None} == {"7d"}
+
+
 def test_a_sync_and_its_children_are_listed_each_under_its_type(world: JobWorld) -> None:
     sync, children = expanded(world)
     everything = JobQuery(account_id="a1", limit=10)

@@ -420,6 +420,32 @@ def test_the_latest_complete_sync_of_each_mode_is_remembered(world: World) -> No
     assert world.insert(2) > since
 
 
+def test_a_complete_sync_names_the_lists_that_it_could_not_read(world: World) -> None:
+    since = world.insert(1)
+    part = CompleteSync(sync_id="s1", since=since, mode=SyncMode.FULL, left_out=("calls", "emails"))
+    end_sync(world, COPY, part)
+    assert world.store.last_sync(COPY, *SyncMode) == part
+    whole = replace(part, sync_id="s2", since=since + timedelta(seconds=1), left_out=())
+    end_sync(world, COPY, whole)
+    assert world.store.last_sync(COPY, *SyncMode) == whole
+
+
+def test_how_far_the_archived_records_were_read_is_kept_until_an_export_starts_over(world: World) -> None:
+    read = CopyProgress(
+        mode=SyncMode.INCREMENTAL,
+        full_every="7d",
+        feed_since=present(),
+        feed_left_out=("emails",),
+        archived_after="calls:501",
+        archive_is_read=True,
+        deletions_unknown="refused",
+    )
+    assert world.store.resume(COPY, "j1", read, epoch=1) == read
+    assert world.store.resume(COPY, "j1", CopyProgress(), epoch=2) == read
+    begun = world.store.resume(COPY, "j1", CopyProgress(), epoch=3, is_at_start=True)
+    assert begun == replace(read, since=begun.since, archived_after=None, archive_is_read=False, deletions_unknown=None)
+
+
 def test_an_exports_account_is_kept_with_what_it_counts_or_not_at_all(world: World) -> None:
     begun, counted = CopyProgress(), CopyProgress(created=2, since=present(), compared_through=2**40)
     assert world.store.resume(COPY, "j1", begun, epoch=1) == begun

@@ -83,6 +83,7 @@ def schedule(account_id: str = "a1", *, due_in: timedelta = HOUR, timetable: Tim
         timetable=timetable,
         types=(DEALS, NOTES),
         mode=SyncMode.INCREMENTAL,
+        full_every="7d",
         jitter_s=60,
         created_at=present(),
         updated_at=present(),

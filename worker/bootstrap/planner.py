@@ -18,6 +18,7 @@ from worker.hubspot.record_count import SearchTotals
 from worker.jobs.copy_progress import OVERLAP, SyncMode
 from worker.lifecycle.planner import Planner, PlannerTools
 from worker.lifecycle.record_counts import RecordCounts
+from worker.lifecycle.search_permits import SearchPermits
 from worker.records.types import CopyId, ExportType
 
 
@@ -45,8 +46,7 @@ def build_planner(
             counts=RecordCounts(
                 tokens=accounts.source,
                 counter=counter,
-                searches=limiters.searches,
-                pause=infra.stopping.wait,
+                searches=SearchPermits(limiters.searches, pause=infra.stopping.wait),
                 clock=infra.clock,
             ),
             readings=Readings(

@@ -19,14 +19,14 @@ _PROPERTIES, _LINKS = "properties", "associations"
 _decode_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
-def completed(record: Record, known: KnownRecord, held: bytes, *, links_are_known: bool = False) -> Record:
+def completed(record: Record, known: KnownRecord, held: bytes, *, is_of_search: bool = False) -> Record:
     """Return a feed's record with the fields that it lacks, or the held record itself where nothing has changed.
 
-    Fields and properties are in the list's order. Where `links_are_known` a record without associations has none: they
-    were asked for by themselves, and may come in any order.
+    Fields and properties are in the list's order. What a search of the dated API has brought has all its fields but in
+    rare cases: without associations it has none. They were asked for by themselves, and may come in any order.
     """
     try:
-        body = _completed(record.body, held, links_are_known=links_are_known)
+        body = _completed(record.body, held, is_of_search=is_of_search)
         whole = Record.of(record.record_id, body)
         is_same = whole.digest == known.digest or msgspec.json.decode(body) == msgspec.json.decode(held)
     except (msgspec.DecodeError, RecursionError):  # one of them is not an object, or nested too deep
@@ -34,24 +34,25 @@ def completed(record: Record, known: KnownRecord, held: bytes, *, links_are_know
     return Record(record.record_id, held, known.digest) if is_same else whole
 
 
-def _completed(from_feed: bytes, held: bytes, *, links_are_known: bool) -> bytes:
+def _completed(from_feed: bytes, held: bytes, *, is_of_search: bool) -> bytes:
     now, before = _decode_fields(from_feed), _decode_fields(held)
-    if links_are_known and _LINKS in before:
+    if is_of_search and _LINKS in before:
         if _LINKS in now:
             now[_LINKS] = msgspec.Raw(_with_links(bytes(before[_LINKS]), bytes(now[_LINKS])))
         else:
             del before[_LINKS]
     fields = {**before, **now}
     if _PROPERTIES in now and _PROPERTIES in before:
-        fields[_PROPERTIES] = msgspec.Raw(_in_order_of(before[_PROPERTIES], now[_PROPERTIES]))
+        in_order = _in_order_of(before[_PROPERTIES], now[_PROPERTIES], keeps_own=is_of_search)
+        fields[_PROPERTIES] = msgspec.Raw(in_order)
     return _written(fields)
 
 
-def _in_order_of(before: msgspec.Raw, now: msgspec.Raw) -> bytes:
-    """Write values in the list's order: their own one, unless the list is seen to have another."""
+def _in_order_of(before: msgspec.Raw, now: msgspec.Raw, *, keeps_own: bool) -> bytes:
+    """Write values in the list's order: `keeps_own`: that is their own one, unless it is seen to be another."""
     held, values = _decode_fields(before), _decode_fields(now)
     of_list = [name for name in held if name in values]
-    if of_list == [name for name in values if name in held]:
+    if keeps_own and of_list == [name for name in values if name in held]:
         return bytes(now)
     return _written({**{name: values[name] for name in of_list}, **values})
 

@@ -149,7 +149,7 @@ class CurrentCopy:
             is_dated = job.progress.api == CrmApi.DATED
             held = self._records.bodies(job.copy_id, [each.record_id for each in batch if each.record_id in known])
             whole = [
-                completed(each, known[each.record_id], held[each.record_id], links_are_known=is_dated)
+                completed(each, known[each.record_id], held[each.record_id], is_of_search=is_dated)
                 if each.record_id in held
                 else each
                 for each in batch

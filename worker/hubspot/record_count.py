@@ -11,7 +11,7 @@ from worker.errors import FatalHubSpotError
 from worker.hubspot.activities.client import ALL_KINDS, REFUSED
 from worker.hubspot.search import ID_PROPERTY, modified_since, total_of
 from worker.hubspot.transport import Transport
-from worker.rate_limit.permits import FREE_PERMIT, Permit
+from worker.rate_limit.permits import Permit, free_permit
 from worker.records.registry import OBJECT_TYPES
 
 
@@ -33,7 +33,7 @@ class SearchTotals:
         access_token: SecretStr,
         *,
         since: datetime | None = None,
-        permit: Callable[[], Permit] = lambda: FREE_PERMIT,
+        permit: Callable[[], Permit] = free_permit,
     ) -> int:
         """Return how many records of the type there are, or have changed since an instant.
 
@@ -59,7 +59,10 @@ class SearchTotals:
 
     def _count(self, path: str, question: Mapping[str, object], access_token: SecretStr, permit: Permit) -> int:
         url = f"{self._objects_url}/{path}/search"
-        answer = self._transport.post_json(url, question, access_token, api="dated", permit=permit)
+        try:
+            answer = self._transport.post_json(url, question, access_token, api="dated", permit=permit)
+        finally:
+            permit.close()
         total = total_of(answer.body)
         if total is None:
             raise answer.unusable("HubSpot's answer is no search result", secrets=[access_token])

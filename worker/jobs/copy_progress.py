@@ -123,8 +123,8 @@ class CopyProgress:
         if before.last is None:
             return replace(self, full_because="no sync has seen all records yet")
         if self.full_every is not None and not before.has_full_within(interval(self.full_every), at=at):
-            because = f"no full sync has begun within the last {self.full_every}, as full_every asks"
-            return replace(self, full_because=because)
+            asked = f"no full sync has begun within the last {self.full_every}, as full_every asks"
+            return replace(self, full_because=asked)
         decided = replace(self, feed_since=before.last - OVERLAP, feed_left_out=before.left_out)
         because = decided.unusable_because(api=api, at=at)
         return decided if because is None else self.read_all(because)

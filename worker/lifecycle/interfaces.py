@@ -15,7 +15,7 @@ from worker.jobs.job import Job
 from worker.jobs.request import ExportRequest
 from worker.jobs.status import Line
 from worker.lifecycle.idempotency import KeptRequest, KeyedRequest
-from worker.rate_limit.permits import FREE_PERMIT, Permit
+from worker.rate_limit.permits import Permit, free_permit
 from worker.records.types import ExportType
 
 QUEUED_AFTER_S = 5.0
@@ -61,7 +61,7 @@ class RecordCounter(Protocol):
         access_token: SecretStr,
         *,
         since: datetime | None = None,
-        permit: Callable[[], Permit] = lambda: FREE_PERMIT,
+        permit: Callable[[], Permit] = free_permit,
     ) -> int:
         """Return HubSpot's own count of all records, or of those that have changed, with a permit for each call.
 

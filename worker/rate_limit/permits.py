@@ -48,3 +48,8 @@ class FreePermit:
 
 
 FREE_PERMIT = FreePermit()
+
+
+def free_permit() -> Permit:
+    """Return the permit of a call that nothing limits."""
+    return FREE_PERMIT

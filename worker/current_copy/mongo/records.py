@@ -370,13 +370,14 @@ def _about(copy: CopyId, keys: CopyKeys) -> Document:
 
 
 def _sync_of(noted: Document, mode: SyncMode) -> CompleteSync:
-    left_out = tuple(noted.get("left_out", ()))  # older versions stored none
-    return CompleteSync(sync_id=noted["sync_id"], since=noted["since"], mode=mode, left_out=left_out)
+    return CompleteSync(**{**noted, "left_out": tuple(noted.get("left_out", ()))}, mode=mode)
 
 
 def _latest(sync: CompleteSync) -> Document:
     """Store a sync unless one that began later is stored; a missing one compares as earlier."""
-    name, noted = f"syncs.{sync.mode}", {"sync_id": sync.sync_id, "since": sync.since, "left_out": list(sync.left_out)}
+    name, noted = f"syncs.{sync.mode}", {"sync_id": sync.sync_id, "since": sync.since}
+    if sync.left_out:  # older workers do not know it
+        noted["left_out"] = list(sync.left_out)
     return {name: {"$cond": [{"$lte": [f"${name}.since", sync.since]}, {"$literal": noted}, f"${name}"]}}
 
 

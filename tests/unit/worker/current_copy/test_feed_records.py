@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.fakes.clock import START
 from tests.unit.worker.workshop import HUB, Workshop
 from worker.current_copy.feed_records import completed
 from worker.current_copy.record import KnownRecord, Record
@@ -54,6 +55,27 @@ def test_what_cannot_be_compared_is_stored_as_it_came(odd: bytes, shop: Workshop
     assert merged(shop, whole, odd).digest != Record.of(5, odd).digest
     assert merged(shop, odd, whole).digest != Record.of(5, whole).digest
     assert merged(shop, odd, odd).digest == Record.of(5, odd).digest
+
+
+DEAL = (
+    b'{"dealId":5,"associations":{"associatedVids":[1,2],"associatedCompanyIds":[]},"properties":{"b":{"value":"2"}}}'
+)
+
+
+@pytest.mark.parametrize(
+    ("brought", "whole"),
+    [
+        (DEAL.replace(b"[1,2]", b"[2,1]"), DEAL),
+        (DEAL.replace(b"[1,2]", b"[2,3]"), DEAL.replace(b"[1,2]", b"[2,3]")),
+        (DEAL.replace(b"[1,2]", b"[2]"), DEAL.replace(b"[1,2]", b"[2]")),
+        (b'{"dealId":5,"properties":{"b":{"value":"2"}}}', b'{"dealId":5,"properties":{"b":{"value":"2"}}}'),
+        (DEAL.replace(b'{"b"', b'{"a":{},"b"'), DEAL.replace(b'{"b"', b'{"a":{},"b"')),
+    ],
+    ids=["another order", "another one", "one less", "none any more", "a new property"],
+)
+def test_what_a_search_has_brought_is_whole(brought: bytes, whole: bytes) -> None:
+    known = KnownRecord(digest=Record.of(5, DEAL).digest, is_deleted=False, changed_at=START, sync_id="s")
+    assert completed(Record.of(5, brought), known, DEAL, is_of_search=True) == Record.of(5, whole)
 
 
 def synced(shop: Workshop, export_type: ExportType, mode: SyncMode, *, after_s: float = MOMENT_S) -> Changes:

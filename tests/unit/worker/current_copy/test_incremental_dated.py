@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import responses
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from sandbox.fake_hubspot.hubspot import HubSpot
@@ -21,7 +21,6 @@ from tests.unit.worker.dated_portal import DatedPortal
 from tests.unit.worker.export.test_runner import Waits
 from tests.unit.worker.mortal import Mortal, PowerCutError
 from tests.unit.worker.workshop import HUB, LEASE_S, Workshop
-from worker.current_copy.interfaces import Transactions
 from worker.current_copy.record import CopiedRecord, Shown
 from worker.errors import FatalHubSpotError, RateLimitedError, SecondlyLimitError
 from worker.export.context import SliceLimits
@@ -56,25 +55,22 @@ class Scene:
         mount(hubspot, mocked)
         self.portal = DatedPortal(clock=clock, others=Sessions().send, lag_s=lag_s)
         self.shop = Workshop(hubspot, clock, transport=Transport(self.portal.send))
+        self.shop.scopes.told = None  # HubSpot does not tell
         self.clock, self.export_type, self.kinds = clock, export_type, KINDS[export_type]
         self.limiters: dict[str, Any] = {}
         self._numbers = count(1)
 
-    def begin(self, mode: SyncMode, *, after_s: float = 3600, **wanted: object) -> str:
+    def begin(self, mode: SyncMode, *, after_s: float = 3600, **wanted: Any) -> str:  # noqa: ANN401 - another's fields
         self.clock.advance(after_s)
         return self.shop.add_sync(f"s{next(self._numbers)}", types=(self.export_type,), mode=mode, **wanted)
 
-    def work(self, job_id: str, *, limits: SliceLimits | None = None, transactions: Transactions | None = None) -> None:
+    def work(self, job_id: str, *, limits: SliceLimits | None = None) -> None:
         """Do what workers and the sweeper do, until the job has ended."""
-        before, self.shop.transactions = self.shop.transactions, transactions or self.shop.transactions
-        try:
-            while not (job := self.shop.job(job_id)).status.is_terminal:
-                self.clock.now = max(self.clock.now, job.resume_at or self.clock.now)
-                self.shop.exporter(api="dated", limits=limits, **self.limiters).run_slice(job_id)
-        finally:
-            self.shop.transactions = before
+        while not (job := self.shop.job(job_id)).status.is_terminal:
+            self.clock.now = max(self.clock.now, job.resume_at or self.clock.now)
+            self.shop.exporter(api="dated", limits=limits, **self.limiters).run_slice(job_id)
 
-    def sync(self, mode: SyncMode = SyncMode.INCREMENTAL, *, after_s: float = 3600, **wanted: object) -> Job:
+    def sync(self, mode: SyncMode = SyncMode.INCREMENTAL, *, after_s: float = 3600, **wanted: Any) -> Job:  # noqa: ANN401 - another's fields
         job_id = self.begin(mode, after_s=after_s, **wanted)
         self.work(job_id)
         job = self.shop.job(job_id)
@@ -84,7 +80,7 @@ class Scene:
     def full(self, *, after_s: float = 1000) -> Changes | None:
         return self.sync(SyncMode.FULL, after_s=after_s).changes
 
-    def incremental(self, **wanted: object) -> Changes | None:
+    def incremental(self, **wanted: Any) -> Changes | None:  # noqa: ANN401 - another's fields
         """Sync incrementally, by search."""
         job = self.sync(**wanted)
         assert job.copying is not None
@@ -96,7 +92,7 @@ class Scene:
         found = self.shop.records.read(copy, shown=shown, since=None, after=None, limit=100_000)
         return {each.record_id: each for each in found}
 
-    def add(self, number: int = 1, *, kind: str | None = None, **values: str) -> list[int]:
+    def add(self, number: int = 1, *, kind: str | None = None, **values: Any) -> list[int]:  # noqa: ANN401 - another's fields
         return [self.portal.add(kind or self.kinds[0], **values) for _ in range(number)]
 
     def alive(self) -> set[int]:
@@ -452,7 +448,12 @@ def test_the_limit_of_searches_holds_no_other_calls_back(scene: Scene) -> None:
     assert (calls.blocked, searches.blocked) == ([], [1.0])
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60,
+    deadline=None,
+    phases=[Phase.reuse, Phase.generate, Phase.shrink],
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(data=st.data())
 def test_a_follower_ends_with_the_truth(data: st.DataObject) -> None:
     export_type = data.draw(st.sampled_from(sorted(KINDS)))

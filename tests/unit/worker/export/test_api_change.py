@@ -643,7 +643,7 @@ def test_a_page_of_a_feed_takes_nothing_back_that_was_said_of_the_list(shop: Wor
     assert shop.gone_lists.find("a1", CONTACTS) is not None
 
 
-def test_an_incremental_sync_of_a_list_that_is_gone_reads_all_by_the_dated_api(shop: Workshop) -> None:
+def test_an_incremental_sync_of_a_list_that_is_gone_searches_the_dated_api_for_changes(shop: Workshop) -> None:
     run(shop, shop.add_sync("full"))
     gone(shop)
     for _ in range(2):
@@ -653,8 +653,9 @@ def test_an_incremental_sync_of_a_list_that_is_gone_reads_all_by_the_dated_api(s
 
     job = run(shop, shop.add_sync("i1", mode=SyncMode.INCREMENTAL))
 
-    require_whole(shop, job)
-    assert (job.api, set(paths(shop, begun))) == (CrmApi.DATED, {"dated"})
+    assert (job.api, job.reads_feed) == (CrmApi.DATED, True)
+    assert "legacy" not in paths(shop, begun)
+    assert [each for each in shop.hubspot.journal.calls if each.path.endswith("/contacts/search")]
 
 
 # Notes, whose legacy list holds all engagements

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -24,8 +24,10 @@ from worker.jobs.status import JobKind
 from worker.jobs.sync import new_children, new_sync
 from worker.lifecycle.planner import Planner, PlannerTools
 from worker.lifecycle.record_counts import RecordCounts
+from worker.lifecycle.search_permits import SearchPermits
+from worker.rate_limit.interfaces import Reservation
 from worker.rate_limit.limiter import NoRateLimit
-from worker.rate_limit.quota import Rate
+from worker.rate_limit.quota import Quota, Rate
 from worker.records.types import DEALS, DOCUMENTED_TYPES, NOTES, ExportType
 from worker.rpc.requests import ExportPlan, PlanExports, PlannedExport
 from worker.settings import WorkerSettings
@@ -39,14 +41,18 @@ def jobs(world: AccountWorld) -> InMemoryJobStore:
 
 
 def planner(
-    world: AccountWorld, jobs: InMemoryJobStore, *, is_dated: bool = False, since: datetime | None = None
+    world: AccountWorld,
+    jobs: InMemoryJobStore,
+    *,
+    is_dated: bool = False,
+    since: datetime | None = None,
+    searches: SearchPermits | None = None,
 ) -> Planner:
     settings = WorkerSettings.model_validate({"hubspot_client_id": "id", "hubspot_client_secret": "secret"})
     counts = RecordCounts(
         tokens=world.source,
         counter=SearchTotals(transport=Transport(), objects_url=f"{HUBSPOT_URL}/crm/objects/2026-09/"),
-        searches=NoRateLimit(),
-        pause=world.clock.advance,
+        searches=searches or SearchPermits(NoRateLimit(), pause=world.clock.advance),
         clock=world.clock,
     )
     readings = Readings(
@@ -364,3 +370,46 @@ def test_nobody_counts_the_recycle_bin(world: AccountWorld, jobs: InMemoryJobSto
 
     assert planned(planner(world, jobs, is_dated=True), archived=True).estimate is None
     assert planned(planner(world, jobs, is_dated=True), archived=True, limit=150).estimate is not None
+
+
+@dataclass
+class Searches:
+    """A RateLimiter that asks for these waits, then grants."""
+
+    waits: list[float]
+    asked: list[tuple[str, int | None]] = field(default_factory=list)
+
+    def reserve(
+        self,
+        account_id: str,
+        *,
+        hub_id: int | None = None,
+        within_s: float,  # noqa: ARG002 - the seam's
+        low_priority: bool = False,  # noqa: ARG002 - the seam's
+    ) -> Reservation:
+        self.asked.append((account_id, hub_id))
+        wait_s = self.waits.pop(0) if self.waits else 0.0
+        return Reservation(wait_s=wait_s, is_granted=wait_s == 0)
+
+    def learn(self, account_id: str, quota: Quota, *, hub_id: int | None = None) -> None:
+        raise NotImplementedError
+
+    def block(self, account_id: str, *, hub_id: int | None = None, seconds: float) -> None:
+        raise NotImplementedError
+
+
+@pytest.mark.parametrize(
+    ("waits", "is_counted"), [([], True), ([0.4, 0.4], True), ([5.0], False), ([0.4, 0.4, 0.4], False)]
+)
+def test_a_count_takes_a_permit_of_the_limit_of_searches_and_waits_a_moment_for_it(
+    world: AccountWorld,
+    jobs: InMemoryJobStore,
+    waits: list[float],
+    is_counted: bool,  # noqa: FBT001
+) -> None:
+    world.store_token()
+    searches, pauses = Searches(waits), list[float]()
+    by = planner(world, jobs, is_dated=True, searches=SearchPermits(searches, pause=pauses.append))
+    assert (planned(by).estimate is not None) is is_counted
+    assert {account_id for account_id, _ in searches.asked} == {"a1"}
+    assert sum(pauses) <= 1

@@ -15,8 +15,10 @@ from tests.fakes.queue import HoldingSyncQueue
 from tests.fakes.schedules import InMemoryScheduleStore
 from tests.fakes.stores import InMemoryJobStore
 from worker.errors import StoreUnavailableError
+from worker.jobs.copy_progress import SyncMode
 from worker.jobs.job import Job
 from worker.jobs.status import JobKind, JobStatus, Line
+from worker.jobs.sync import new_children
 from worker.jobs.totals import ExportTotals
 from worker.jobs.webhook import Webhook
 from worker.lifecycle.caps import Level, StoredBytesCap
@@ -156,6 +158,21 @@ def test_a_sync_has_the_types_and_properties_of_its_schedule(office: Office) -> 
     (sync,) = office.rung_for
     assert sync.sync is not None
     assert (sync.sync.types, sync.sync.properties) == (("*",), {DEALS: ("amount", "*")})
+
+
+def test_how_often_all_is_read_comes_from_the_schedule(office: Office) -> None:
+    office.add()
+    office.schedules.put(replace(office.schedule(), mode=SyncMode.INCREMENTAL, full_every="7d"))
+    office.let_an_hour_pass()
+
+    office.dispatch()
+
+    [sync] = office.jobs.all
+    assert sync.sync is not None
+    assert (sync.sync.mode, sync.sync.full_every) == (SyncMode.INCREMENTAL, "7d")
+    [child] = new_children(sync, at=office.clock())
+    assert child.copying is not None
+    assert child.copying.full_every == "7d"
 
 
 def test_many_syncs_share_a_message(office: Office) -> None:
