@@ -90,6 +90,7 @@ _EXPORT_PLAN: Json = {
     "request": {"limit": None, "page_size": 100, "offset": None, "params": {}},
     "records": 18000,
     "calls": 180,
+    "calls_by_kind": {"list": 180},
     "seconds": 22.2,
     "basis": "hubspot",
     "as_of": "2026-11-23T15:00:00Z",

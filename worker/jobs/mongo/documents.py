@@ -19,6 +19,7 @@ from worker.jobs.totals import ExportTotals
 from worker.jobs.webhook import Delivery, Webhook, WebhookStatus
 from worker.mongo.database import Document
 from worker.records.crm_api import CrmApi
+from worker.records.registry import is_type
 from worker.records.types import DOCUMENTED_TYPES, ExportType
 
 COLLECTION = "integrations.hubspot.jobs"
@@ -156,7 +157,7 @@ def from_document(document: Document) -> Job:
         job_id=document["_id"],
         account_id=document["account_id"],
         owner=document["owner"],
-        export_type=ExportType(document["type"]) if sync is None else None,
+        export_type=_known_type(document["type"]) if sync is None else None,
         kind=JobKind(document["kind"]),
         sync=_sync(sync) if sync is not None else None,
         parent_id=document.get("parent_id"),
@@ -188,6 +189,13 @@ def from_document(document: Document) -> Job:
         retention=Retention(expires_at=document.get("expires_at"), pages_expire_at=document.get("pages_expire_at")),
         **{name: document[name] for name in _MUTABLE if name in document},
     )
+
+
+def _known_type(name: str) -> ExportType:
+    """Raise ValueError where there can be no such type."""
+    if not is_type(name):
+        raise ValueError("a type that nobody knows")
+    return ExportType(name)
 
 
 def _changes(document: Document | None) -> Mapping[ExportType, Changes] | None:

@@ -18,7 +18,9 @@ from worker.rpc.requests import ExportPlan, Plan, PlanExports, PlannedExport
 FACTS = TokenInfo(hub_id=62515, user_id=7, user="someone@example.test", scopes=("oauth", "content"))
 RATE = Rate(110, 10.0)
 REQUEST = ExportRequest(page_size=250)
-ESTIMATE = Estimate(records=4200, calls=17, seconds=8.5, basis=Basis.LAST_EXPORT, as_of=START)
+ESTIMATE = Estimate(
+    records=4200, calls=17, seconds=8.5, basis=Basis.LAST_EXPORT, as_of=START, calls_by_kind={"list": 17}
+)
 
 
 def plan(*exports: ExportPlan, rate: Rate | None = RATE) -> Plan:
@@ -49,6 +51,7 @@ def test_a_plan_is_shown_with_where_it_comes_from(shim: Shim) -> None:
                     "request": {"limit": None, "page_size": 250, "offset": None, "params": {}},
                     "records": 4200,
                     "calls": 17,
+                    "calls_by_kind": {"list": 17},
                     "seconds": 8.5,
                     "basis": "last_export",
                     "as_of": "2026-11-23T15:00:00Z",
