@@ -19,10 +19,12 @@ from api_shim.operations.request_log import Instruments, RequestLog
 from api_shim.operations.request_rate import RequestRate
 from api_shim.responses.errors import install_error_handlers
 from api_shim.routes import connections as connection_routes
+from api_shim.routes import definitions as definition_routes
 from api_shim.routes import docs, downloads, exports, health, jobs, records, syncs
 from api_shim.routes import schedules as schedule_routes
 from api_shim.routes.direct import Answer, DirectRoute, DirectRoutes
 from api_shim.services.connections import ConnectionService
+from api_shim.services.definitions import DefinitionService
 from api_shim.services.exports import ExportService
 from api_shim.services.plans import PlanService
 from api_shim.services.records import RecordService
@@ -41,6 +43,7 @@ def create_app(  # noqa: PLR0913 - everything it is made of, each by name
     record_service: RecordService,
     connections: ConnectionService,
     plans: PlanService,
+    definitions: DefinitionService,
     schedules: ScheduleService,
     verifier: JwtVerifier,
     request_rate: RequestRate,
@@ -81,6 +84,7 @@ def create_app(  # noqa: PLR0913 - everything it is made of, each by name
     app.state.records = record_service
     app.state.connections = connections
     app.state.plans = plans
+    app.state.definitions = definitions
     app.state.schedules = schedules
     app.state.verifier = verifier
     app.state.request_rate = request_rate
@@ -89,7 +93,16 @@ def create_app(  # noqa: PLR0913 - everything it is made of, each by name
     app.state.scrape_threads = CapacityLimiter(_MOST_SCRAPES)  # anyone may scrape, and the database may be slow
     app.state.export_wait_s = export_wait_s
     app.state.download_threads = CapacityLimiter(_DOWNLOAD_THREADS)
-    for routes in (exports, syncs, jobs, downloads, schedule_routes, records, connection_routes):
+    for routes in (
+        exports,
+        syncs,
+        jobs,
+        downloads,
+        schedule_routes,
+        records,
+        definition_routes,
+        connection_routes,
+    ):
         app.include_router(routes.router, prefix=BASE_PATH)
     app.include_router(health.router)
     app.include_router(docs.router)

@@ -26,6 +26,7 @@ from api_shim.operations.readiness import Readiness, reach_broker, reach_databas
 from api_shim.operations.request_log import Instruments, origin_of_request
 from api_shim.operations.request_rate import RequestRate
 from api_shim.services.connections import ConnectionService
+from api_shim.services.definitions import DefinitionService
 from api_shim.services.exports import ExportService
 from api_shim.services.group_commit import MOST_AT_ONCE, GroupCommit
 from api_shim.services.plans import PlanService
@@ -38,6 +39,7 @@ from worker.broker.redis_client import async_redis_client, impatient_redis
 from worker.current_copy.eraser import Eraser
 from worker.current_copy.mongo.erasures import MongoErasureStore
 from worker.current_copy.upkeep import CopyUpkeep
+from worker.definitions.mongo import MongoDefinitionCache
 from worker.errors import BrokerUnavailableError, StoreUnavailableError
 from worker.indexes import ensure_indexes
 from worker.instrumented.metrics import MeasuredNotifier
@@ -79,6 +81,13 @@ def build(settings: ShimSettings, *, connections: Connections) -> FastAPI:
         record_service=_record_service(infra),
         connections=_connection_service(infra, rpc_requests),
         plans=PlanService(tokens=infra.tokens, rpc_requests=rpc_requests, clock=infra.clock),
+        definitions=DefinitionService(
+            tokens=infra.tokens,
+            connections=infra.connections,
+            cache=MongoDefinitionCache(infra.database),
+            rpc_requests=rpc_requests,
+            clock=infra.clock,
+        ),
         schedules=ScheduleService(
             schedules=MongoScheduleStore(infra.database),
             tokens=infra.tokens,

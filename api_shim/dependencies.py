@@ -19,6 +19,7 @@ from api_shim.requests.idempotency import LONGEST_KEY, read_key
 from api_shim.requests.preferences import Preferences, read_preferences
 from api_shim.requests.schemas import RecordNumber
 from api_shim.services.connections import ConnectionService
+from api_shim.services.definitions import DefinitionService
 from api_shim.services.exports import ExportService
 from api_shim.services.plans import PlanService
 from api_shim.services.records import RecordService
@@ -157,6 +158,7 @@ OnceOnly = once_only("limit", "offset")
 AskedRecord = Annotated[RecordNumber, Path(description="HubSpot's id of the record")]
 Exports = Annotated[ExportService, _part("exports")]
 Actions = Annotated[JobActions, _part("actions")]
+Definitions = Annotated[DefinitionService, _part("definitions")]
 Records = Annotated[RecordService, _part("records")]
 Connections = Annotated[ConnectionService, _part("connections")]
 Plans = Annotated[PlanService, _part("plans")]

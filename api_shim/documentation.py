@@ -65,6 +65,7 @@ TAGS = [
     {"name": "schedules", "description": "Sync the account automatically, by a cron expression in a time zone."},
     {"name": "jobs", "description": "Follow, read, cancel, retry and delete jobs."},
     {"name": "records", "description": "The current copy: one document a record, in the order of its last change."},
+    {"name": "definitions", "description": "What HubSpot defines: types, properties, pipelines, owners."},
     {"name": "connections", "description": "Connect an account to HubSpot, show the connection, and remove it."},
     {"name": "health", "description": "For operators: liveness, readiness, metrics."},
 ]

@@ -2,6 +2,7 @@
 
 ExportError
 ├── InvalidRequestError       a value of the request is wrong: say which field
+│   └── UnknownPropertiesError    HubSpot does not define a property: say which are nearest
 ├── IdempotencyKeyReusedError
 ├── AccessDeniedError         the user did not grant the app access
 ├── NotConfiguredError        a setting is missing that only this needs: the operator sets it
@@ -54,9 +55,12 @@ ExportError
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, TypeAlias
 
 from worker.rate_limit.quota import Quota
+
+_MOST_NAMED = 10  # names in one message
 
 JsonValue: TypeAlias = "dict[str, JsonValue] | list[JsonValue] | str | int | float | bool | None"
 
@@ -82,6 +86,18 @@ class InvalidRequestError(ExportError):
     """A value of a request is wrong; the message names the field."""
 
     code = "invalid_request"
+
+
+class UnknownPropertiesError(InvalidRequestError):
+    """HubSpot defines no property of these names; `nearest` of each are what may have been meant."""
+
+    code = "unknown_properties"
+
+    def __init__(self, unknown: Mapping[str, Sequence[str]], *, of: str, field: str = "properties") -> None:
+        named = [f"{name} (nearest: {', '.join(near)})" if near else name for name, near in unknown.items()]
+        shown = ", ".join(named[:_MOST_NAMED])
+        further = f" and {len(named) - _MOST_NAMED} more" if len(named) > _MOST_NAMED else ""
+        super().__init__(f"{field}: HubSpot does not define for {of}: {shown}{further}")
 
 
 class IdempotencyKeyReusedError(ExportError):

@@ -9,6 +9,7 @@ from worker.accounts.mongo.renewals import MongoRenewalLeases
 from worker.accounts.mongo.tokens import MongoTokenStore
 from worker.current_copy.mongo.erasures import MongoErasureStore
 from worker.current_copy.mongo.records import MongoRecordStore
+from worker.definitions.mongo import MongoDefinitionCache
 from worker.jobs.mongo.jobs import MongoJobStore
 from worker.lifecycle.mongo.idempotency import MongoIdempotencyStore
 from worker.mongo.database import MongoDatabase
@@ -36,6 +37,7 @@ def ensure_indexes(database: MongoDatabase) -> None:
         MongoGoneListStore(database),
         MongoPortalStore(database),
         MongoRpcRequestStore(database),
+        MongoDefinitionCache(database),
         MongoScheduleStore(database),
     ):
         store.ensure_indexes()

@@ -59,6 +59,38 @@ class ListPage:
     has_more: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DefinitionLines:
+    """Definitions as JSON, each on one line; `refused`: HubSpot does not list the account's custom objects."""
+
+    lines: list[bytes]
+    refused: str | None = None
+
+    def names(self) -> list[bytes]:
+        return [msgspec.json.decode(line, type=_Named).name.encode() for line in self.lines]
+
+
+class _Named(msgspec.Struct):
+    name: str
+
+
+class _DefinitionAnswer(msgspec.Struct):
+    data: list[msgspec.Raw]
+
+
+class _CustomObjects(msgspec.Struct):
+    reason: str | None = None
+
+
+class _Types(msgspec.Struct):
+    types: list[msgspec.Raw]
+    custom_objects: _CustomObjects
+
+
+class _TypesAnswer(msgspec.Struct):
+    data: _Types
+
+
 class _JobAnswer(msgspec.Struct):
     data: JobState
 
@@ -81,8 +113,23 @@ def read_job(content: bytes) -> JobState:
 def read_list(content: bytes) -> ListPage:
     """Raise as `read_job` does if the answer is not a list."""
     answer = msgspec.json.decode(content, type=_ListAnswer)
-    lines, pagination = [on_one_line(bytes(item)) for item in answer.data], answer.pagination
+    lines, pagination = _on_lines(answer.data), answer.pagination
     return ListPage(lines=lines, cursor=pagination.cursor, has_more=bool(pagination.has_more))
+
+
+def read_definitions(content: bytes) -> DefinitionLines:
+    """Raise as `read_job` does if the answer is no list of definitions."""
+    return DefinitionLines(lines=_on_lines(msgspec.json.decode(content, type=_DefinitionAnswer).data))
+
+
+def read_types(content: bytes) -> DefinitionLines:
+    """Raise as `read_job` does if the answer is no list of types."""
+    found = msgspec.json.decode(content, type=_TypesAnswer).data
+    return DefinitionLines(lines=_on_lines(found.types), refused=found.custom_objects.reason)
+
+
+def _on_lines(items: list[msgspec.Raw]) -> list[bytes]:
+    return [on_one_line(bytes(item)) for item in items]
 
 
 def read_listed(job: bytes) -> JobState:

@@ -15,7 +15,17 @@ import click
 import httpx
 import msgspec
 
-from api_shim.commands.answers import JobState, ListPage, Refusal, read_job, read_list, read_refusal
+from api_shim.commands.answers import (
+    DefinitionLines,
+    JobState,
+    ListPage,
+    Refusal,
+    read_definitions,
+    read_job,
+    read_list,
+    read_refusal,
+    read_types,
+)
 from api_shim.commands.outside import Outside
 from worker.records.types import ExportType
 
@@ -125,6 +135,14 @@ class ExportApi:
     def records(self, export_type: str, *, wanted: Mapping[str, str], limit: int, cursor: str | None) -> ListPage:
         """Return a page of the current copy in the order of change; `wanted` takes `changed_since` and `deleted`."""
         return self._list(f"/records/{export_type}", limit=limit, cursor=cursor, **wanted)
+
+    def types(self) -> DefinitionLines:
+        return _read(read_types, self._ask("GET", "/types"))
+
+    def definitions(self, kind: str, object_type: str | None = None) -> DefinitionLines:
+        """Return `properties` or `pipelines` of a type, or `owners`."""
+        of_type = f"/{quote(object_type, safe='')}" if object_type is not None else ""
+        return _read(read_definitions, self._ask("GET", f"/{kind}{of_type}"))
 
     def retry(self, job_id: str) -> bytes:
         """Resume a failed or cancelled job. Not retried: a repeated request would be a conflict."""

@@ -36,6 +36,7 @@ from worker.errors import (
     ScheduleNotFoundError,
     TokenNotFoundError,
     UnavailableError,
+    UnknownPropertiesError,
 )
 from worker.jobs.status import IllegalChangeError, JobError
 
@@ -88,6 +89,7 @@ _FAILURES: Mapping[str, _Row] = {
     ReconnectRequiredError.code: _Row(_BAD_GATEWAY, 400),
     TokenNotFoundError.code: _TABLE[TokenNotFoundError],
     InvalidRequestError.code: _TABLE[InvalidRequestError],
+    UnknownPropertiesError.code: _TABLE[InvalidRequestError],
     PortalChangedError.code: _TABLE[PortalChangedError],
     UnavailableError.code: _TABLE[UnavailableError],
     InternalError.code: _TABLE[InternalError],

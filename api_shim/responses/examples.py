@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from api_shim.requests.schemas import ConfirmBody, ExportBody, ScheduleBody, SyncBody
 from api_shim.responses.connections import ConnectedAnswer, ConnectionAnswer, InvitationAnswer
+from api_shim.responses.definition_examples import DEFINITION_EXAMPLES
 from api_shim.responses.plan_schemas import PlanAnswer
 from api_shim.responses.schedules import ScheduleAnswer
 from api_shim.responses.schemas import (
@@ -167,6 +168,7 @@ EXAMPLES: Mapping[type[BaseModel], Json] = {
             "expires_at": "2026-11-23T15:10:00Z",
         },
     },
+    **DEFINITION_EXAMPLES,
     ConnectedAnswer: {"success": True, "message": "Account connected", "data": _FACTS},
     ConnectionAnswer: {
         "success": True,

@@ -28,8 +28,8 @@ class RpcClient:
     waiting_limit: WaitingLimit
     longest_wait_s: float
 
-    async def ask(self, rpc_request: RpcRequest) -> Answer:
-        """Return the answer to an RPC request.
+    async def ask(self, rpc_request: RpcRequest, *, within_s: float | None = None) -> Answer:
+        """Return the answer to an RPC request, which a caller waits for no longer than `within_s`.
 
         Raises AlreadyAskedError; StoreUnavailableError; BrokerUnavailableError and TooManyRequestsError with nothing
         done; NoAnswerError when no worker took the request, or when the answer takes too long: then it may still be
@@ -45,7 +45,8 @@ class RpcClient:
             except BrokerUnavailableError:
                 await run_in_threadpool(self.rpc_requests.withdraw, rpc_id)
                 raise
-            async for _ in watch.signals(within_s=self.longest_wait_s):
+            patience_s = self.longest_wait_s if within_s is None else min(within_s, self.longest_wait_s)
+            async for _ in watch.signals(within_s=patience_s):
                 if (answer := await run_in_threadpool(self.rpc_requests.answer_to, rpc_id)) is not None:
                     return answer
             return await run_in_threadpool(self._last_answer, rpc_id)

@@ -21,6 +21,7 @@ from worker.jobs.mongo.documents import COLLECTION
 from worker.jobs.mongo.jobs import MongoJobStore
 from worker.jobs.progress import Patience
 from worker.jobs.request import ExportRequest
+from worker.jobs.selection import Selection
 from worker.jobs.status import JobKind, JobStatus, Line
 from worker.jobs.totals import ExportTotals
 from worker.jobs.turn import AccountTurn, DueJob
@@ -263,6 +264,47 @@ def test_the_holder_is_told_that_the_job_is_to_be_cancelled(world: JobWorld) -> 
 
     assert world.store.get(job.job_id, account_id="a1").cancel_requested
     assert world.store.checkpoint(mine.advance(PAGE, at=present()), lease_s=LEASE_S)
+
+
+SELECTION = Selection(properties=("email", "$a.b"), types=("string/text", "date/date"), is_all=True, missing=("gone",))
+
+
+def test_a_selection_is_stored_once_and_stays_whatever_is_written_after_it(world: JobWorld) -> None:
+    (job,) = added(world)
+    mine = claimed(world, job).with_selection(SELECTION, calls=2)
+
+    world.store.record_selection(mine, lease_s=LEASE_S)
+
+    assert world.store.get(job.job_id, account_id="a1").selection == SELECTION
+    assert world.store.get(job.job_id, account_id="a1").totals.calls == {"200": 2}
+    moved = mine.advance(PAGE, at=present())
+    world.store.checkpoint(moved, lease_s=LEASE_S)
+    world.store.release(moved)
+    again = claimed(world, job, worker="w2")
+    assert (again.selection, again.progress.pages) == (SELECTION, 1)
+
+
+def test_who_lost_the_lease_stores_no_selection(world: JobWorld) -> None:
+    (job,) = added(world)
+    mine = claimed(world, job)
+    world.let_pass(LEASE_S + 1)
+    claimed(world, job, worker="w2")
+
+    with pytest.raises(LeaseLostError):
+        world.store.record_selection(mine.with_selection(SELECTION, calls=0), lease_s=LEASE_S)
+
+    found = world.store.find(job.job_id)
+    assert found is not None
+    assert found.selection is None
+
+
+def test_lists_come_without_selections(world: JobWorld) -> None:
+    (job,) = added(world)
+    world.store.record_selection(claimed(world, job).with_selection(SELECTION, calls=0), lease_s=LEASE_S)
+
+    listed = world.store.newest(JobQuery(account_id="a1", limit=10))
+
+    assert [each.selection for each in listed if each.job_id == job.job_id] == [None]
 
 
 def test_a_lease_that_is_marked_keeps_its_holder_from_counting_pages_unseen(world: JobWorld) -> None:

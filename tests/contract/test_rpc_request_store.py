@@ -19,6 +19,9 @@ from tests.fakes.rpc_requests import InMemoryRpcRequestStore
 from tests.patience import PATIENCE_S
 from worker.accounts.connection import TokenInfo
 from worker.accounts.encryption import TokenEncryption
+from worker.definitions.definition import CustomType, Option, Owner, Pipeline, PropertyDefinition, Stage, Team
+from worker.definitions.lists import Listed, ListKind
+from worker.definitions.questions import CheckedProperties, CheckProperties, Defined, ListDefinitions
 from worker.errors import CodeRefusedError, TokenUnreadableError
 from worker.jobs.estimate import Basis, Estimate
 from worker.jobs.request import ExportRequest
@@ -63,6 +66,16 @@ ANSWERS: list[Answer] = [
     PLAN,
     replace(PLAN, rate=None, exports=()),
     JobError.of(REFUSED),
+    Defined(listed=Listed(owners=(Owner(id="7", email="ü@example.test", teams=(Team(id="1", name="$a.b"),)),))),
+    Defined(
+        listed=Listed(
+            properties=(PropertyDefinition(name="a", options=(Option(value="1", label="One"),), kinds=("NOTE",)),),
+            custom_types=(CustomType(name="p1_a", type_id="2-1", short_name="a"),),
+            pipelines=(Pipeline(id="p", stages=(Stage(id="s", metadata={"a.b": "$c"}),)),),
+        )
+    ),
+    Defined(listed=Listed(refused="no", status=403)),
+    CheckedProperties(unknown={"a.$b": ("a", "b"), "c": ()}),
 ]
 
 _numbers = count(1)
@@ -111,6 +124,9 @@ def new_rpc_request(**changes: object) -> RpcRequest:
     [
         {},
         {"secret": None, "account_id": "$a.b", "owner": "ü😀"},
+        {"secret": None, "question": ListDefinitions(kind=ListKind.OWNERS)},
+        {"secret": None, "question": ListDefinitions(kind=ListKind.PROPERTIES, export_type=DEALS)},
+        {"secret": None, "question": CheckProperties(export_type=DEALS, names=("a", "$b.c"))},
         {
             "secret": None,
             "question": PlanExports(

@@ -168,7 +168,8 @@ class InMemoryJobStore(_Store):
     def newest(self, wanted: JobQuery) -> list[Job]:
         self._answer()
         found = [job for job in self.all if self._is_wanted(job, wanted)]
-        return sorted(found, key=lambda job: job.sort_key, reverse=True)[: wanted.limit]
+        listed = sorted(found, key=lambda job: job.sort_key, reverse=True)[: wanted.limit]
+        return [replace(job, selection=None) for job in listed]
 
     def states_of(self, job_ids: Collection[str]) -> Mapping[str, JobStatus]:
         self._answer()
@@ -331,7 +332,8 @@ class InMemoryJobStore(_Store):
             and (hub_id is None or job.hub_id in {hub_id, None})
         ]
         whole = [job for job in found if job.receipt is not None and job.receipt.complete]
-        return max(whole, key=lambda job: job.finished_at or _NEVER, default=None)
+        last = max(whole, key=lambda job: job.finished_at or _NEVER, default=None)
+        return replace(last, selection=None) if last is not None else None
 
     def record_portal(self, job_id: str, hub_id: int) -> int | None:
         self._answer()
@@ -463,6 +465,9 @@ class InMemoryJobStore(_Store):
             written = replace(job, cancel_requested=is_cancelled, lease=stored.job.lease)
             self._stored[job.job_id] = replace(stored, job=written, leased_until=self._after(lease_s))
             return is_cancelled
+
+    def record_selection(self, job: Job, *, lease_s: float) -> None:
+        self.checkpoint(job, lease_s=lease_s)
 
     def release(self, job: Job, *, resume_in_s: float | None = None) -> None:
         self._answer()

@@ -13,9 +13,11 @@ from prometheus_client import CollectorRegistry
 from worker.accounts.encryption import TokenEncryption
 from worker.bootstrap.accounts import Accounts, build_accounts
 from worker.bootstrap.copies import build_copies
+from worker.bootstrap.definitions import build_definitions
 from worker.bootstrap.export import Limiters, build_exporter, build_limiters, build_planner
 from worker.bootstrap.infrastructure import Infrastructure, build_infrastructure
 from worker.bootstrap.upkeep import build_deliverer, build_dispatcher, build_sweeper
+from worker.definitions.definitions import Definitions
 from worker.export.runner import Exporter
 from worker.hubspot.oauth.unwritten_tokens import UnwrittenTokens
 from worker.instrumented.tasks import Instruments
@@ -74,11 +76,12 @@ def build(settings: WorkerSettings, *, stopping: threading.Event, registry: Coll
     infra = build_infrastructure(settings, stopping=stopping, registry=registry)
     accounts, limiters = build_accounts(infra), build_limiters(settings)
     copies, planner = build_copies(infra, accounts), build_planner(infra, accounts, limiters)
+    definitions = build_definitions(infra, accounts, limiters.calls)
     upkeep = MongoUpkeepStore(infra.database)
     return Services(
-        exporter=build_exporter(infra, accounts, copies, planner, limiters),
+        exporter=build_exporter(infra, accounts, copies, planner, definitions=definitions, limiters=limiters),
         syncer=Syncer(jobs=infra.jobs, queue=infra.queue, clock=infra.clock),
-        rpc_server=build_rpc_server(infra, accounts, planner),
+        rpc_server=build_rpc_server(infra, accounts, planner, definitions),
         deliverer=build_deliverer(infra),
         sweep=Paced(build_sweeper(infra, copies, upkeep).sweep),
         upkeep=upkeep,
@@ -89,12 +92,15 @@ def build(settings: WorkerSettings, *, stopping: threading.Event, registry: Coll
     )
 
 
-def build_rpc_server(infra: Infrastructure, accounts: Accounts, planner: Planner) -> RpcServer:
+def build_rpc_server(
+    infra: Infrastructure, accounts: Accounts, planner: Planner, definitions: Definitions
+) -> RpcServer:
     encryption = TokenEncryption(infra.settings.token_encryption_keys)
     return RpcServer(
         rpc_requests=MongoRpcRequestStore(infra.database, encryption),
         code_exchanger=accounts.code_exchanger,
         planner=planner,
+        definitions=definitions,
         notifier=infra.notifier,
         clock=infra.clock,
     )

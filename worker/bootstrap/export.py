@@ -14,6 +14,7 @@ from worker.bootstrap.accounts import Accounts
 from worker.bootstrap.copies import Copies
 from worker.bootstrap.infrastructure import STORE_TIMEOUT_S, Infrastructure
 from worker.broker.redis_client import impatient_redis
+from worker.definitions.definitions import Definitions
 from worker.export.api_choice import ApiChoice
 from worker.export.context import ExportContext, SliceLimits
 from worker.export.further_calls import FURTHER_CALLS_S
@@ -44,8 +45,14 @@ _MOST_CALLING = 1024  # the same for calls of exports that have several in fligh
 _MOST_EXTRA_CALLS = 64  # in flight in this process beyond one for each slice: their answers take memory
 
 
-def build_exporter(
-    infra: Infrastructure, accounts: Accounts, copies: Copies, planner: Planner, limiters: Limiters
+def build_exporter(  # noqa: PLR0913 - what slices work with
+    infra: Infrastructure,
+    accounts: Accounts,
+    copies: Copies,
+    planner: Planner,
+    *,
+    definitions: Definitions,
+    limiters: Limiters,
 ) -> Exporter:
     settings, metrics = infra.settings, infra.instruments.metrics
     tools = ExportContext(
@@ -57,6 +64,7 @@ def build_exporter(
         portals=accounts.portals,
         schedules=MongoScheduleStore(infra.database),
         scopes=accounts.introspector,
+        definitions=definitions,
         source=MeasuredSource(_source(settings, infra.transport), metrics),
         apis=MeasuredChooser(
             ApiChoice(setting=settings.hubspot_api, lists=MongoGoneListStore(infra.database)), metrics

@@ -16,6 +16,7 @@ from worker.accounts.portal_interfaces import AccessTokenSource, PresentPortals
 from worker.current_copy.eraser import Eraser
 from worker.current_copy.writer import CurrentCopy
 from worker.export.interfaces import ApiChooser, CrmSource
+from worker.export.selecting import JobDefinitions
 from worker.jobs.interfaces import JobStore
 from worker.jobs.job import Job
 from worker.lifecycle.completion import JobFinisher, SiblingsAtWork
@@ -70,6 +71,7 @@ class ExportContext:
     portals: PresentPortals
     schedules: ScheduleStore
     scopes: ScopeSource
+    definitions: JobDefinitions
     source: CrmSource
     apis: ApiChooser
     queue: JobQueue

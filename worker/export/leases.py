@@ -67,6 +67,12 @@ class HeldLease:
         self._valid_until = asked_at + self._keeper.lease_s
         return is_cancelled
 
+    def record_selection(self, job: Job) -> None:
+        """Store the job with its selection, which renews its lease. Raises LeaseLostError, StoreUnavailableError."""
+        asked_at = self._keeper.monotonic()
+        self._keeper.jobs.record_selection(job, lease_s=self._keeper.lease_s)
+        self._valid_until = asked_at + self._keeper.lease_s
+
     def count(self, job: Job, pages: Sequence[StoredPage], *, eraser: Eraser) -> Job:
         """Store the job with these pages counted, without what is being erased; return the job as it is stored.
 

@@ -9,6 +9,7 @@ from pydantic import SecretStr
 
 from worker.errors import ExportError, MissingScopesError, StoreUnavailableError, WorkersLostError
 from worker.export.leased_job import LeasedJob
+from worker.export.selecting import PropertySelector
 from worker.jobs.copy_progress import CopyProgress
 from worker.jobs.status import JobKind
 from worker.jobs.sync import is_left_over
@@ -25,6 +26,14 @@ class Resumption:
     def __init__(self, leased: LeasedJob) -> None:
         self._leased = leased
         self._tools = leased.tools
+        self._selector = PropertySelector(leased.tools.definitions, leased.tools.scopes)
+        self._has_selected = False
+
+    @property
+    def has_to_select(self) -> bool:
+        """Whether it has to be decided before the next page which properties the job asks for."""
+        job = self._leased.job
+        return not self._has_selected and self._leased.wants_more(job) and self._selector.is_needed(job)
 
     def begin(self) -> None:
         """Fail a job that cannot be done, and join the sync that it belongs to."""
@@ -49,6 +58,19 @@ class Resumption:
             if leased.sync is not None:
                 self._tools.notifier.notify(leased.sync)
             leased.estimate()
+
+    def select(self) -> None:
+        """Decide which properties the job asks for, unless that was done, and store it: a resume asks for the same.
+
+        Raises what PropertySelector.select raises.
+        """
+        leased, selector = self._leased, self._selector
+        sync = leased.sync.sync if leased.sync is not None else None
+        selected = selector.select(leased.job, is_scheduled=sync is not None and sync.schedule_id is not None)
+        leased.apply(leased.job.with_selection(selected.selection, calls=selected.calls))
+        if selected.selection is not None:
+            leased.lease.record_selection(leased.job)
+        self._has_selected = True
 
     def _resume(self, token: SecretStr | None) -> None:
         leased = self._leased

@@ -12,11 +12,13 @@ from functools import partial
 import structlog
 
 from worker.errors import (
+    CallAbandonedError,
     CursorLostError,
     CursorStuckError,
     ExportError,
     InternalError,
     LeaseLostError,
+    NoPermitError,
     RateLimitedError,
     RetryableHubSpotError,
     TokenRefusedError,
@@ -64,6 +66,8 @@ class Slice:
             if self._learn_portal():
                 token = self._fetcher.token
                 resumption.resume(token=token.value if token is not None else None)
+                while resumption.has_to_select:
+                    self._do(partial(self._select, resumption))
             self._continue()
         finally:
             self._tools.siblings.leave(self._leased.job)
@@ -125,6 +129,17 @@ class Slice:
             self._follow(self._leased.decide(error, asked=self._leased.job))
         else:
             self._leased.belong_to(token.hub_id)
+
+    def _select(self, resumption: Resumption) -> None:
+        """Decide which properties are asked for, or make the job wait or fail."""
+        try:
+            resumption.select()
+        except NoPermitError as error:
+            self._wait_for_permit(error.wait_s)
+        except CallAbandonedError:
+            _log.info("selection_abandoned")  # the worker stops: whoever resumes the job decides
+        except (TokenRefusedError, RetryableHubSpotError) as error:
+            self._follow(self._leased.decide(error, asked=self._leased.job))
 
     def _read_in_lanes(self) -> None:
         lanes = self._leased.job.lanes

@@ -11,6 +11,7 @@ from worker.errors import ExportError
 from worker.jobs.job_record import JobRecord, JobSortKey, child_id
 from worker.jobs.lanes import Lanes
 from worker.jobs.progress import Lease, Progress, Retention
+from worker.jobs.selection import Selection
 from worker.jobs.status import LEGAL_CHANGES, IllegalChangeError, JobError, JobStatus
 from worker.records.findings import PLAIN_PAGE, PageFindings
 from worker.records.page import Page
@@ -61,6 +62,11 @@ class Job(JobRecord):
             findings=findings,
         )
         return replace(self.advance(page, api=api, at=at), totals=totals)
+
+    def with_selection(self, selection: Selection | None, *, calls: int) -> Self:
+        """Note which properties are asked for, and how many calls the decision took."""
+        totals = self.totals.after_definitions(calls)
+        return replace(self, selection=selection, totals=totals, further_calls=self.further_calls + calls)
 
     def in_lanes(self, lanes: Lanes, *, at: datetime) -> Self:
         """Continue in lanes, as far as these have come."""

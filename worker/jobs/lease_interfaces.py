@@ -63,6 +63,12 @@ class JobLeases(Protocol):
         With `unless_marked` it raises ErasureAskedError, with nothing stored, when the lease is marked.
         """
 
+    def record_selection(self, job: Job, *, lease_s: float) -> None:
+        """Store the job's state as `checkpoint` does, and its selection, which no other write changes.
+
+        Lists of jobs and earlier exports (`newest`, `last_complete`) come without it.
+        """
+
     def mark_leases(self, copy: CopyId) -> None:
         """Mark the leases of all leased jobs of an account and type; a mark goes with its lease. Idempotent."""
 

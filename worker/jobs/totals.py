@@ -16,7 +16,7 @@ from worker.records.findings import BEFORE_RETRY, NOT_ASKED, PLAIN_PAGE, CallKin
 
 IdOrder: TypeAlias = Literal["unknown", "ascending", "descending", "mixed"]
 """How ids arrived so far: unknown for fewer than two, ascending and descending without repeats, mixed otherwise."""
-_NO_ANSWER = "none"
+_NO_ANSWER, _OK = "none", "200"
 _ONE_LIST_CALL: Mapping[str, int] = MappingProxyType({CallKind.LIST.value: 1})
 _STORED_IF_ANY = frozenset({"left_out", "vanished", "incomplete_associations", "not_available"})
 
@@ -135,6 +135,16 @@ class ExportTotals:
     def after_archived(self, calls: Mapping[str, int]) -> Self:
         """Count the calls of a page of archived records, by kind; they are none of the job's records."""
         return replace(self, calls_by_kind=_added(self.calls_by_kind, calls))
+
+    def after_definitions(self, calls: int) -> Self:
+        """Count so many calls for definitions."""
+        if calls == 0:
+            return self
+        return replace(
+            self,
+            calls=_added(self.calls, {_OK: calls}),
+            calls_by_kind=_added(self.calls_by_kind, {CallKind.DEFINITIONS.value: calls}),
+        )
 
     def after_retry(self, status: int | None) -> Self:
         """Count a call that is retried because of this status."""

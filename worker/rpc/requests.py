@@ -9,6 +9,7 @@ from typing import TypeAlias
 from pydantic import SecretStr
 
 from worker.accounts.connection import TokenInfo
+from worker.definitions.questions import CheckedProperties, CheckProperties, Defined, ListDefinitions
 from worker.jobs.estimate import Estimate
 from worker.jobs.request import ExportRequest
 from worker.jobs.status import JobError
@@ -38,7 +39,7 @@ class PlanExports:
     exports: tuple[PlannedExport, ...]
 
 
-Question: TypeAlias = ExchangeCode | PlanExports
+Question: TypeAlias = ExchangeCode | PlanExports | ListDefinitions | CheckProperties
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +71,7 @@ class Plan:
     facts: TokenInfo
 
 
-Answer: TypeAlias = Connected | Plan | JobError
+Answer: TypeAlias = Connected | Plan | Defined | CheckedProperties | JobError
 """The answer to an RPC request; an error is in words for a client."""
 
 

@@ -9,6 +9,7 @@ from typing import Protocol
 import structlog
 from pydantic import SecretStr
 
+from worker.definitions.questions import CheckedProperties, CheckProperties, Defined, ListDefinitions
 from worker.errors import ExportError, InternalError, StoreUnavailableError, TokenUnreadableError
 from worker.jobs.status import JobError
 from worker.rpc.interfaces import AnswerNotifier, RpcRequestStore
@@ -25,21 +26,29 @@ class _Planner(Protocol):
     def plan(self, account_id: str, owner: str, question: PlanExports) -> Plan: ...
 
 
+class _Definitions(Protocol):
+    def show(self, account_id: str, owner: str, asked: ListDefinitions) -> Defined: ...
+
+    def check(self, account_id: str, owner: str, asked: CheckProperties) -> CheckedProperties: ...
+
+
 class RpcServer:
     """Runs RPC requests, each at most once: one that a worker died over is not repeated, and its caller times out."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - who answers which question, each by name
         self,
         *,
         rpc_requests: RpcRequestStore,
         code_exchanger: _CodeExchanger,
         planner: _Planner,
+        definitions: _Definitions,
         notifier: AnswerNotifier,
         clock: Callable[[], datetime],
     ) -> None:
         self._rpc_requests = rpc_requests
         self._code_exchanger = code_exchanger
         self._planner = planner
+        self._definitions = definitions
         self._notifier = notifier
         self._clock = clock
 
@@ -85,3 +94,7 @@ class RpcServer:
                 return self._code_exchanger.connect(account_id, owner, question, code=code)
             case PlanExports() as question:
                 return self._planner.plan(account_id, owner, question)
+            case ListDefinitions() as question:
+                return self._definitions.show(account_id, owner, question)
+            case CheckProperties() as question:
+                return self._definitions.check(account_id, owner, question)

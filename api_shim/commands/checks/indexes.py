@@ -13,6 +13,7 @@ from worker.accounts.mongo.renewals import MongoRenewalLeases
 from worker.accounts.mongo.tokens import MongoTokenStore
 from worker.current_copy.mongo.erasures import MongoErasureStore
 from worker.current_copy.mongo.records import MongoRecordStore
+from worker.definitions.mongo import MongoDefinitionCache
 from worker.jobs.mongo.jobs import MongoJobStore
 from worker.lifecycle.mongo.idempotency import MongoIdempotencyStore
 from worker.mongo.database import MongoDatabase
@@ -33,6 +34,7 @@ _STORES = (
     MongoGoneListStore,
     MongoPortalStore,
     MongoRpcRequestStore,
+    MongoDefinitionCache,
     MongoScheduleStore,
     MongoIdempotencyStore,
 )

@@ -33,6 +33,7 @@ from api_shim.operations.request_log import Instruments, origin_of_request
 from api_shim.operations.request_rate import RequestRate
 from api_shim.operations.waiting_limit import WaitingLimit
 from api_shim.services.connections import ConnectionService
+from api_shim.services.definitions import DefinitionService
 from api_shim.services.exports import ExportService
 from api_shim.services.group_commit import GroupCommit
 from api_shim.services.job_waiter import JobWaiter
@@ -42,6 +43,7 @@ from api_shim.services.rpc_client import RpcClient
 from api_shim.services.schedules import ScheduleService
 from api_shim.services.webhook_rules import WebhookRules
 from tests.fakes.clock import ManualClock
+from tests.fakes.definitions import InMemoryDefinitionCache
 from tests.fakes.erasures import InMemoryErasureStore
 from tests.fakes.gone_lists import InMemoryGoneListStore
 from tests.fakes.idempotency import InMemoryIdempotencyStore
@@ -120,6 +122,7 @@ def new_parts() -> Parts:
         schedules=InMemoryScheduleStore(clock),
         gone_lists=InMemoryGoneListStore(clock),
         portals=InMemoryPortalStore(clock),
+        definitions=InMemoryDefinitionCache(clock),
     )
     parts.tokens.put(token_of("a1", "u1"))
     return parts
@@ -230,6 +233,13 @@ def _application(parts: Parts, settings: ShimSettings) -> FastAPI:
             gone_lists=parts.gone_lists,
             portals=parts.portals,
             copies=CopyUpkeep(records=parts.records, portals=parts.portals),
+            rpc_requests=rpc_requests,
+            clock=parts.clock,
+        ),
+        definitions=DefinitionService(
+            tokens=parts.tokens,
+            connections=parts.connections,
+            cache=parts.definitions,
             rpc_requests=rpc_requests,
             clock=parts.clock,
         ),

@@ -21,6 +21,7 @@ from pydantic import SecretStr
 
 from tests.fakes.clock import ManualClock
 from tests.fakes.connections import InMemoryConnectionStore
+from tests.fakes.definitions import InMemoryDefinitionCache
 from tests.fakes.erasures import InMemoryErasureStore
 from tests.fakes.gone_lists import InMemoryGoneListStore
 from tests.fakes.idempotency import InMemoryIdempotencyStore
@@ -85,6 +86,7 @@ class Parts:
     schedules: InMemoryScheduleStore
     gone_lists: InMemoryGoneListStore
     portals: InMemoryPortalStore
+    definitions: InMemoryDefinitionCache
     connections: InMemoryConnectionStore = field(default_factory=InMemoryConnectionStore)
     rpc_request_queue: HoldingErrandQueue = field(default_factory=HoldingErrandQueue)
     pages: InMemoryPageStore = field(default_factory=InMemoryPageStore)

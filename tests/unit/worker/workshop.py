@@ -16,6 +16,7 @@ from pydantic import SecretStr
 from sandbox.fake_hubspot.hubspot import HubSpot
 from tests.fakes.clock import ManualClock
 from tests.fakes.connections import InMemoryConnectionStore
+from tests.fakes.definitions import GivenDefinitions, InMemoryDefinitionCache
 from tests.fakes.erasures import InMemoryErasureStore
 from tests.fakes.executor import HeldTasks, PromptExecutor
 from tests.fakes.gone_lists import InMemoryGoneListStore
@@ -33,6 +34,8 @@ from worker.current_copy.deletion_guard import DeletionGuard
 from worker.current_copy.eraser import Eraser
 from worker.current_copy.interfaces import Transactions
 from worker.current_copy.writer import CurrentCopy
+from worker.definitions.definitions import Definitions
+from worker.definitions.reader import DefinitionReader
 from worker.errors import ExportError
 from worker.export.api_choice import ApiChoice, ApiSetting
 from worker.export.context import ExportContext, SliceLimits, first_done
@@ -41,6 +44,7 @@ from worker.export.leases import LeaseKeeper
 from worker.export.runner import Exporter
 from worker.hubspot.client import CrmClient, DatedClient, LegacyClient
 from worker.hubspot.endpoints import legacy_endpoints
+from worker.hubspot.oauth.introspector import TokenIntrospector
 from worker.hubspot.oauth.portals import PortalTokens
 from worker.hubspot.oauth.token_addresses import TokenAddresses
 from worker.hubspot.oauth.token_endpoint import TokenEndpoint
@@ -215,20 +219,23 @@ class Workshop:
             unwritten=UnwrittenTokens(),
             clock=clock,
         )
+        self.information = TokenInfoClient(
+            transport=transport,
+            addresses=addresses,
+            client_id="id",
+            client_secret=SecretStr("secret"),
+        )
         self.portal_tokens = PortalTokens(
             source=self.token_source,
             tokens=self.tokens,
-            information=TokenInfoClient(
-                transport=transport,
-                addresses=addresses,
-                client_id="id",
-                client_secret=SecretStr("secret"),
-            ),
+            information=self.information,
             connections=self.connections,
             portals=self.portals,
             clock=clock,
             monotonic=lambda: clock().timestamp(),
         )
+        self.definitions = GivenDefinitions()
+        self.definition_cache = InMemoryDefinitionCache(clock)
         self.connect()
 
     def connect(self, hub_id: int = HUB) -> None:
@@ -241,6 +248,30 @@ class Workshop:
                 refresh_token=SecretStr(f"refresh-{hub_id}"),
                 generated_at=None,
                 expires_in_s=None,
+            )
+        )
+
+    def introspector(self) -> TokenIntrospector:
+        """Build what asks HubSpot about tokens as workers do."""
+        return TokenIntrospector(
+            tokens=self.tokens,
+            source=self.token_source,
+            information=self.information,
+            connections=self.connections,
+            clock=self.clock,
+        )
+
+    def job_definitions(self) -> Definitions:
+        """Build what reads definitions as workers do, with the lists that are given."""
+        return Definitions(
+            DefinitionReader(
+                source=self.definitions,
+                cache=self.definition_cache,
+                tokens=self.portal_tokens,
+                facts=self.introspector(),
+                limiter=NoRateLimit(),
+                stopping=self.stopping,
+                monotonic=lambda: self.clock().timestamp(),
             )
         )
 
@@ -294,6 +325,7 @@ class Workshop:
             portals=ConnectedPortals(connections=self.connections, tokens=self.tokens, portals=self.portals),
             scopes=self.scopes,
             eraser=self.eraser(),
+            definitions=self.job_definitions(),
             source=source or self.source,
             apis=ApiChoice(setting=api, lists=self.gone_lists),
             queue=self.queue,
@@ -356,12 +388,11 @@ class Workshop:
         **wanted: Any,  # noqa: ANN401 - SyncRequest's fields
     ) -> str:
         """Store a sync and its export, of contacts by default, and return the export's id."""
-        asked = ExportRequest(page_size=page_size)
         request = replace(CONTACTS_ONLY, **wanted)
         sync = new_sync(sync_id, account_id="a1", owner="u1", request=request, at=self.clock())
         (child,) = new_children(sync, at=self.clock())
         self.jobs.add(sync)
-        self.jobs.expand(sync, [replace(child, request=asked)])
+        self.jobs.expand(sync, [replace(child, request=replace(child.request, page_size=page_size))])
         return child.job_id
 
     def job(self, job_id: str = "j1") -> Job:

@@ -10,10 +10,10 @@ from worker.jobs.copy_progress import Changes, CopyProgress, SyncMode
 from worker.jobs.estimate import Estimate
 from worker.jobs.job import Job, child_id
 from worker.jobs.mongo.lanes import lanes_from_document, lanes_to_document
+from worker.jobs.mongo.selections import selection_from_document
 from worker.jobs.progress import Lease, Patience, Progress, Retention
 from worker.jobs.receipt import Receipt
 from worker.jobs.request import ExportRequest, Origin, SyncRequest
-from worker.jobs.selection import Selection
 from worker.jobs.status import HubSpotAnswer, JobError, JobKind, JobStatus
 from worker.jobs.totals import ExportTotals
 from worker.jobs.webhook import Delivery, Webhook, WebhookStatus
@@ -174,7 +174,7 @@ def from_document(document: Document) -> Job:
         page_runs=tuple((first, pages) for first, pages in document.get("blocks", ())),
         unsplit_because=document.get("unsplit_because"),
         api=CrmApi(document["api"]) if document.get("api") is not None else None,
-        selection=Selection.from_stored(document["selection"]) if document.get("selection") is not None else None,
+        selection=selection_from_document(document["selection"]) if document.get("selection") is not None else None,
         cancel_requested=document["cancel_requested"],
         estimate=_estimate(document.get("estimate")),
         totals=ExportTotals.from_stored(document["tally"]),

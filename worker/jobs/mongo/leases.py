@@ -12,6 +12,7 @@ from worker.errors import ErasureAskedError, LeaseLostError
 from worker.jobs.job import Job
 from worker.jobs.mongo.collection import JobCollection, has_to_be_followed
 from worker.jobs.mongo.documents import COLLECTION, state_of
+from worker.jobs.mongo.selections import WITHOUT_SELECTION, selection_to_document
 from worker.jobs.mongo.timing import HAS_READY, IS_HELD, IS_LEASED, OPEN, TIMED, literal
 from worker.jobs.status import JobStatus, Line
 from worker.jobs.turn import AccountTurn
@@ -88,7 +89,7 @@ class MongoJobLeases(JobCollection):
         }
         with translated_errors():
             for _ in range(_MOST_SPOILED):
-                document = self._jobs.find_one(ready, sort=[("ready_at", ASCENDING)])
+                document = self._jobs.find_one(ready, WITHOUT_SELECTION, sort=[("ready_at", ASCENDING)])
                 if document is None:
                     return None
                 if (job := self._reader.take(document)) is not None:
@@ -107,6 +108,12 @@ class MongoJobLeases(JobCollection):
     def checkpoint(self, job: Job, *, lease_s: float, unless_marked: bool = False) -> bool:
         change = {**literal(state_of(job)), "lease.expires_at": from_now(lease_s)}
         return bool(self._write(job, [{"$set": change}, TIMED], unless_marked=unless_marked)["cancel_requested"])
+
+    def record_selection(self, job: Job, *, lease_s: float) -> None:
+        """Store the selection apart from the state: with each checkpoint it would be written again and again."""
+        packed = selection_to_document(job.selection) if job.selection is not None else None
+        state = literal({**state_of(job), "selection": packed})
+        self._write(job, [{"$set": {**state, "lease.expires_at": from_now(lease_s)}}, TIMED])
 
     def mark_leases(self, copy: CopyId) -> None:
         """Mark by an index of leases, which stays as it is: a job that stays leased is not missed."""

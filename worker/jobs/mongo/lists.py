@@ -7,6 +7,7 @@ from pymongo.errors import OperationFailure
 
 from worker.jobs.interfaces import JobQuery
 from worker.jobs.job import JobSortKey
+from worker.jobs.mongo.selections import WITHOUT_SELECTION
 from worker.jobs.status import JOB_TYPES, JobStatus
 from worker.mongo.database import Document, MongoCollection
 
@@ -23,7 +24,7 @@ def find_newest(jobs: MongoCollection, wanted: JobQuery) -> list[Document]:
 
     The hint is needed: the planner may choose another index that happens to end sooner in its trial.
     """
-    found = jobs.find(_query(wanted)).sort(_NEWEST).limit(wanted.limit)
+    found = jobs.find(_query(wanted), WITHOUT_SELECTION).sort(_NEWEST).limit(wanted.limit)
     try:
         return list(found.clone().hint(LIST_INDEX))
     except OperationFailure as error:

@@ -16,6 +16,7 @@ from worker.jobs.mongo.documents import COLLECTION, REMOVED, from_document, stat
 from worker.jobs.mongo.inserts import dated, insert_missing
 from worker.jobs.mongo.lists import count_open, find_newest
 from worker.jobs.mongo.open_jobs import count_by_state
+from worker.jobs.mongo.selections import WITHOUT_SELECTION
 from worker.jobs.mongo.timing import OPEN, TIMED, literal
 from worker.jobs.status import JobKind, JobStatus
 from worker.mongo.database import Document, insert_new, translated_errors
@@ -133,7 +134,7 @@ class MongoJobRepository(JobCollection):
         """Read the first entry of an index that holds complete exports only."""
         wanted = {"type": export_type, **_complete(account_id, owner, hub_id)}
         with translated_errors():
-            document = self._jobs.find_one(wanted, sort=[("finished_at", DESCENDING)])
+            document = self._jobs.find_one(wanted, WITHOUT_SELECTION, sort=[("finished_at", DESCENDING)])
         return from_document(document) if document is not None else None
 
     def last_complete_of_each(
@@ -142,7 +143,13 @@ class MongoJobRepository(JobCollection):
         """Read the first entry for each type, in one call."""
         own = _complete(account_id, owner, hub_id)
         pipelines: list[list[Document]] = [
-            [{"$match": own | {"type": each}}, {"$sort": {"finished_at": DESCENDING}}, {"$limit": 1}] for each in types
+            [
+                {"$match": own | {"type": each}},
+                {"$sort": {"finished_at": DESCENDING}},
+                {"$limit": 1},
+                {"$project": WITHOUT_SELECTION},
+            ]
+            for each in types
         ]
         first, *further = pipelines
         unions: list[Document] = [{"$unionWith": {"coll": COLLECTION, "pipeline": each}} for each in further]

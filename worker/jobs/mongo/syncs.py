@@ -11,6 +11,7 @@ from worker.jobs.job import Job, child_id
 from worker.jobs.mongo.collection import JobCollection, unchanged
 from worker.jobs.mongo.documents import FINISHED, REMOVED, from_document, state_of
 from worker.jobs.mongo.inserts import insert_missing
+from worker.jobs.mongo.selections import WITHOUT_SELECTION
 from worker.jobs.mongo.timing import TIMED, literal
 from worker.jobs.status import JobStatus
 from worker.jobs.sync import follow
@@ -32,7 +33,8 @@ class MongoSyncStore(JobCollection):
     """
 
     def children_of(self, syncs: Sequence[Job]) -> list[Job]:
-        return self._reader.read_all(self._read([each for sync in syncs for each in sync.children]))
+        ids = [each for sync in syncs for each in sync.children]
+        return self._reader.read_all(self._read(ids, whole=True))
 
     def expand(self, sync: Job, children: Sequence[Job]) -> bool:
         """Store the children, then mark the sync; a process killed in between leaves one that is published again."""
@@ -125,9 +127,11 @@ class MongoSyncStore(JobCollection):
                 return True
             return self._jobs.find_one(finished | {"expires_at": at}, {"_id": True}) is not None
 
-    def _read(self, ids: Sequence[str]) -> list[Document]:
+    def _read(self, ids: Sequence[str], *, whole: bool = False) -> list[Document]:
+        """Read documents, whose selections only who finishes jobs needs."""
         with translated_errors():
-            return list(self._jobs.find({"_id": {"$in": list(ids)}, "status": {"$ne": REMOVED}})) if ids else []
+            wanted = {"_id": {"$in": list(ids)}, "status": {"$ne": REMOVED}}
+            return list(self._jobs.find(wanted, None if whole else WITHOUT_SELECTION)) if ids else []
 
     def _write_as_read(self, document: Document, sync: Job) -> bool:
         as_read = {"_id": document["_id"], "revision": document.get("revision"), "status": {"$ne": REMOVED}}

@@ -6,20 +6,25 @@ from typing import TypeAlias
 
 import msgspec
 
+from worker.definitions.questions import CheckedProperties, CheckProperties, Defined, ListDefinitions
 from worker.jobs.mongo.documents import error_from_document, error_to_document
 from worker.jobs.status import JobError
 from worker.mongo.database import Document
 from worker.records.conversion import decode
 from worker.rpc.requests import Answer, Connected, ExchangeCode, Plan, PlanExports, Question
 
-_Value: TypeAlias = Question | Connected | Plan
+_Value: TypeAlias = Question | Connected | Plan | Defined | CheckedProperties
 
 _FAILURE = "failure"
 _KINDS: dict[str, type[_Value]] = {
     "exchange_code": ExchangeCode,
     "plan_exports": PlanExports,
+    "list_definitions": ListDefinitions,
+    "check_properties": CheckProperties,
     "connected": Connected,
     "plan": Plan,
+    "defined": Defined,
+    "checked_properties": CheckedProperties,
 }
 _NAMES = {kind: name for name, kind in _KINDS.items()}
 
@@ -30,7 +35,7 @@ def question_to_document(question: Question) -> Document:
 
 def question_from_document(document: Document) -> Question:
     found = _from_document(document)
-    if not isinstance(found, ExchangeCode | PlanExports):
+    if not isinstance(found, Question):
         raise TypeError(f"{document['kind']} is not a question")
     return found
 
@@ -45,7 +50,7 @@ def answer_from_document(document: Document) -> Answer:
     if document["kind"] == _FAILURE:
         return error_from_document(document["error"])
     found = _from_document(document)
-    if not isinstance(found, Connected | Plan):
+    if not isinstance(found, Connected | Plan | Defined | CheckedProperties):
         raise TypeError(f"{document['kind']} is not an answer")
     return found
 

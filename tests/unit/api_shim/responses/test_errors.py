@@ -42,6 +42,7 @@ from worker.errors import (
     TokenNotFoundError,
     TooManyJobsError,
     TooManyRequestsError,
+    UnknownPropertiesError,
 )
 from worker.jobs.job import Job
 from worker.jobs.status import IllegalChangeError
@@ -67,6 +68,13 @@ WITHOUT_TEXT = (
     UnsupportedTypeError,
 )
 CHANGED = PortalChangedError("The export", hub_id=111, connected=222, remedy="Start a new export")
+GIVEN: dict[type[ExportError], ExportError] = {
+    PortalChangedError: CHANGED,
+    SpoiledRecordError: SpoiledRecordError(501),
+    SpoiledPageError: SpoiledPageError("j1", 3),
+    UnknownPropertiesError: UnknownPropertiesError({"emial": ("email",)}, of="contacts"),
+    PortalConnectedError: PortalConnectedError(111),
+}
 SECRET = "mongodb://user:password@10.0.0.1"
 
 
@@ -79,14 +87,8 @@ def kinds_of(error: type[ExportError]) -> Iterator[type[ExportError]]:
 def example_of(kind: type[ExportError]) -> ExportError:
     if kind in WITHOUT_TEXT:
         return kind()
-    if kind is PortalChangedError:
-        return CHANGED
-    if kind is SpoiledRecordError:
-        return SpoiledRecordError(501)
-    if kind is SpoiledPageError:
-        return SpoiledPageError("j1", 3)
-    if kind is PortalConnectedError:
-        return PortalConnectedError(111)
+    if kind in GIVEN:
+        return GIVEN[kind]
     return kind("what happened")
 
 

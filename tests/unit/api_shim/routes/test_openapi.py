@@ -40,6 +40,7 @@ OPERATIONS = [
     ("delete", RECORD),
     ("post", SYNC),
     *((method, SCHEDULE) for method in ("get", "put", "delete")),
+    *(("get", f"{BASE_PATH}/{name}") for name in ("types", "properties/{type}", "pipelines/{type}", "owners")),
     ("get", CONNECT),
     ("post", f"{CONNECT}/confirm"),
     ("get", CONNECTION),

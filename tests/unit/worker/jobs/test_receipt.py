@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 
 from worker.jobs.receipt import OffsetChain, Outcome, Receipt, ReceiptInputs
 from worker.jobs.totals import ExportTotals
+from worker.records.findings import PageFindings
 from worker.records.types import Offset
 
 REFERENCE = Path(__file__).resolve().parents[4] / "docs" / "reference" / "exports.md"
@@ -43,6 +44,7 @@ class Changes(TypedDict, total=False):
     stored_pages: int
     distinct: int | None
     is_of_two_lists: bool
+    properties_missing: tuple[str, ...]
 
 
 def totals_of(*pages: Sequence[int | None]) -> ExportTotals:
@@ -93,7 +95,8 @@ def test_the_checksum_does_not_depend_on_the_order(ids: list[int], chance: Rando
 def test_totals_do_not_depend_on_the_page_size_but_for_its_calls(ids: list[int], one: int, other: int) -> None:
     first, second = in_pages(ids, one), in_pages(ids, other)
 
-    assert {**asdict(first), "calls": {}} == {**asdict(second), "calls": {}}
+    of_calls: dict[str, object] = {"calls": {}, "calls_by_kind": {}}
+    assert {**asdict(first), **of_calls} == {**asdict(second), **of_calls}
 
 
 @given(ids_of_records, ids_of_records)
@@ -197,7 +200,16 @@ def test_pages_fetched_again_are_counted() -> None:
 def test_a_job_that_starts_over_forgets_its_records_and_remembers_its_calls() -> None:
     totals = totals_of([1, 2]).after_call(429).after_retry(429).after_page([3], was_refetched=True, api="legacy")
 
-    assert totals.start_over() == ExportTotals(refetched_pages=1, calls={"200": 1, "429": 1}, retries={"429": 1})
+    assert totals.start_over() == ExportTotals(
+        refetched_pages=1, calls={"200": 1, "429": 1}, retries={"429": 1}, calls_by_kind={"list": 2}
+    )
+
+
+def test_calls_for_definitions_count_as_calls_and_by_their_kind() -> None:
+    totals = totals_of([1, 2]).after_definitions(3)
+
+    assert (totals.calls, totals.calls_by_kind) == ({"200": 4}, {"list": 1, "definitions": 3})
+    assert totals.after_definitions(0) == totals
 
 
 # The receipt
@@ -224,6 +236,32 @@ def test_a_whole_export_is_complete_and_says_what_it_is_made_of() -> None:
         retries={"429": 1},
         api=("legacy", "dated"),
         properties=("email",),
+        calls_by_kind={"list": 2},
+    )
+
+
+def test_what_pages_and_properties_lack_is_in_the_receipt() -> None:
+    findings = PageFindings(
+        calls={"list": 4, "batch": 1},
+        left_out={"EMAIL": "no scope"},
+        vanished=2,
+        incomplete_associations=1,
+        not_available=("profile-token",),
+    )
+    totals = ExportTotals().after_call(200).after_page(IDS, api="dated", findings=findings)
+
+    found = receipt(totals=totals, pages=1, stored_pages=1, properties_missing=("gone",))
+
+    assert (found.calls_by_kind, found.left_out, found.vanished, found.not_available, found.properties_missing) == (
+        {"list": 4, "batch": 1},
+        {"EMAIL": "no scope"},
+        2,
+        ("profile-token",),
+        ("gone",),
+    )
+    assert (found.associations_complete, found.complete) == (False, False)
+    assert found.incomplete_because == (
+        "HubSpot refused the list of EMAIL: no scope; the associations of 1 record are not all there"
     )
 
 

@@ -11,13 +11,18 @@ from structlog.testing import capture_logs
 from tests.fakes.clock import ManualClock
 from tests.fakes.rpc_requests import InMemoryRpcRequestStore
 from worker.accounts.connection import TokenInfo
+from worker.definitions.definition import Owner
+from worker.definitions.lists import Listed, ListKind
+from worker.definitions.questions import CheckedProperties, CheckProperties, Defined, ListDefinitions
 from worker.errors import FatalHubSpotError, InternalError, StoreUnavailableError, TokenUnreadableError
 from worker.jobs.status import JobError
-from worker.rpc.requests import Connected, ExchangeCode, Plan, PlanExports, Question, RpcRequest
+from worker.records.types import CONTACTS
+from worker.rpc.requests import Answer, Connected, ExchangeCode, Plan, PlanExports, Question, RpcRequest
 from worker.rpc.server import RpcServer
 
 CONNECTED = Connected(facts=TokenInfo(hub_id=1))
 PLAN = Plan(exports=(), rate=None, facts=TokenInfo(hub_id=2))
+DEFINED = Defined(listed=Listed(owners=(Owner(id="7", email="ada@example.test"),)))
 REFUSED = FatalHubSpotError("no", status=403, body={"category": "X"})
 
 
@@ -37,6 +42,12 @@ class Collaborators:
 
     def plan(self, account_id: str, owner: str, question: PlanExports) -> Plan:  # noqa: ARG002 - the seam's
         return PLAN
+
+    def show(self, account_id: str, owner: str, asked: ListDefinitions) -> Defined:  # noqa: ARG002 - the seam's
+        return DEFINED
+
+    def check(self, account_id: str, owner: str, asked: CheckProperties) -> CheckedProperties:  # noqa: ARG002 - as above
+        return CheckedProperties(unknown=dict.fromkeys(asked.names, ()))
 
     def notify_answer(self, rpc_id: str) -> None:
         self.told.append(rpc_id)
@@ -66,7 +77,15 @@ def hands() -> Collaborators:
 
 
 def run(store: InMemoryRpcRequestStore, hands: Collaborators, rpc_id: str = "e1") -> None:
-    RpcServer(rpc_requests=store, code_exchanger=hands, planner=hands, notifier=hands, clock=ManualClock()).run(rpc_id)
+    server = RpcServer(
+        rpc_requests=store,
+        code_exchanger=hands,
+        planner=hands,
+        definitions=hands,
+        notifier=hands,
+        clock=ManualClock(),
+    )
+    server.run(rpc_id)
 
 
 def rpc_request(clock: ManualClock, question: Question | None = None) -> RpcRequest:
@@ -97,6 +116,23 @@ def test_a_plan_is_made(store: InMemoryRpcRequestStore, hands: Collaborators, cl
     run(store, hands)
 
     assert store.answer_to("e1") == PLAN
+
+
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [
+        (ListDefinitions(kind=ListKind.OWNERS), DEFINED),
+        (CheckProperties(export_type=CONTACTS, names=("emial",)), CheckedProperties(unknown={"emial": ()})),
+    ],
+)
+def test_definitions_are_read(
+    store: InMemoryRpcRequestStore, hands: Collaborators, clock: ManualClock, question: Question, answer: Answer
+) -> None:
+    store.add(replace(rpc_request(clock, question), secret=None))
+
+    run(store, hands)
+
+    assert (store.answer_to("e1"), hands.told) == (answer, ["e1"])
 
 
 def test_a_second_delivery_does_nothing(

@@ -1,0 +1,1 @@
+"""Definitions: what HubSpot defines for an account: types, properties, pipelines, owners."""
