@@ -29,8 +29,10 @@ from api_shim.services.exports import ExportService
 from api_shim.services.plans import PlanService
 from api_shim.services.records import RecordService
 from api_shim.services.schedules import ScheduleService
+from api_shim.services.type_names import TypeNames
 from worker.errors import StoreUnavailableError
 from worker.jobs.view import BASE_PATH
+from worker.records.enabled_types import EnabledTypes
 
 _log = structlog.get_logger()
 _MOST_SCRAPES = 2
@@ -45,6 +47,7 @@ def create_app(  # noqa: PLR0913 - everything it is made of, each by name
     plans: PlanService,
     definitions: DefinitionService,
     schedules: ScheduleService,
+    enabled: EnabledTypes,
     verifier: JwtVerifier,
     request_rate: RequestRate,
     readiness: Readiness,
@@ -86,6 +89,7 @@ def create_app(  # noqa: PLR0913 - everything it is made of, each by name
     app.state.plans = plans
     app.state.definitions = definitions
     app.state.schedules = schedules
+    app.state.type_names = TypeNames(enabled=enabled, definitions=definitions)
     app.state.verifier = verifier
     app.state.request_rate = request_rate
     app.state.readiness = readiness

@@ -87,6 +87,7 @@ def build(settings: ShimSettings, *, connections: Connections) -> FastAPI:
             cache=MongoDefinitionCache(infra.database),
             rpc_requests=rpc_requests,
             clock=infra.clock,
+            is_enabled=settings.export_types.allows,
         ),
         schedules=ScheduleService(
             schedules=MongoScheduleStore(infra.database),
@@ -95,6 +96,7 @@ def build(settings: ShimSettings, *, connections: Connections) -> FastAPI:
             jitter_window_s=settings.schedule_jitter_seconds,
             clock=infra.clock,
         ),
+        enabled=settings.export_types,
         verifier=JwtVerifier(settings),
         request_rate=RequestRate(
             async_redis_client(
@@ -171,7 +173,9 @@ def _job_actions(infra: Infrastructure) -> JobActions:
         queue=infra.queue,
         result_ttl=timedelta(days=infra.settings.result_ttl_days),
         clock=infra.clock,
-        notifier=MeasuredNotifier(RedisJobNotifier(impatient_redis(infra.settings.redis)), infra.metrics),
+        notifier=MeasuredNotifier(
+            RedisJobNotifier(impatient_redis(infra.settings.redis)), infra.metrics, infra.settings.export_types.kinds
+        ),
         connections=infra.connections,
         portals=infra.present,
     )

@@ -14,7 +14,7 @@ from starlette.requests import ClientDisconnect
 
 from api_shim.auth.jwt import SCOPES, Caller, InsufficientScopeError, JwtVerifier
 from api_shim.operations.request_rate import RequestRate
-from api_shim.requests.errors import UnsupportedEncodingError, UnsupportedTypeError
+from api_shim.requests.errors import UnsupportedEncodingError
 from api_shim.requests.idempotency import LONGEST_KEY, read_key
 from api_shim.requests.preferences import Preferences, read_preferences
 from api_shim.requests.schemas import RecordNumber
@@ -24,11 +24,13 @@ from api_shim.services.exports import ExportService
 from api_shim.services.plans import PlanService
 from api_shim.services.records import RecordService
 from api_shim.services.schedules import ScheduleService
+from api_shim.services.type_names import TypeNames
 from worker.errors import InvalidRequestError
 from worker.lifecycle.actions import JobActions
 from worker.records.types import DOCUMENTED_TYPES, ExportType
 
 _MOST_BODY_BYTES = 64 * 1024
+_MOST_BYTES_WITH_NAMES = 1024 * 1024
 _BODY_WITHIN_S = 10.0
 _SECOND_LOOK_S = 0.1
 _AS_IT_IS = "identity"
@@ -59,17 +61,22 @@ Authenticated = Depends(_caller)
 AuthenticCaller = Annotated[Caller, Authenticated]
 
 
+def _part(name: str) -> Any:  # noqa: ANN401 - a route's dependency
+    async def part(request: Request) -> Any:  # noqa: ANN401 - typed where it is asked for
+        return getattr(request.app.state, name)
+
+    return Depends(part)
+
+
+Types = Annotated[TypeNames, _part("type_names")]
+
+
 async def _export_type(
+    caller: AuthenticCaller,
+    types: Types,
     type: Annotated[str, Path(json_schema_extra={"enum": list(DOCUMENTED_TYPES)})],  # noqa: A002 - the documented name
 ) -> ExportType:
-    return export_type_of(type)
-
-
-def export_type_of(name: str) -> ExportType:
-    """Raise UnsupportedTypeError for an unknown name."""
-    if name not in DOCUMENTED_TYPES:
-        raise UnsupportedTypeError
-    return ExportType(name)
+    return await types.resolve(caller, type)
 
 
 AskedType = Annotated[ExportType, Depends(_export_type)]
@@ -104,6 +111,11 @@ async def _idempotency_key(
 async def bounded_body(request: Request) -> bytes:
     """Read a body of at most 64 KB within 10 s, as `read_body` does."""
     return await read_body(request, most_bytes=_MOST_BODY_BYTES, within_s=_BODY_WITHIN_S)
+
+
+async def bounded_body_with_names(request: Request) -> bytes:
+    """Read a body that may name thousands of properties: at most 1 MB, otherwise as `bounded_body` does."""
+    return await read_body(request, most_bytes=_MOST_BYTES_WITH_NAMES, within_s=_BODY_WITHIN_S)
 
 
 async def read_body(request: Request, *, most_bytes: int, within_s: float) -> bytes:
@@ -143,17 +155,11 @@ def once_only(*names: str) -> Any:  # noqa: ANN401 - a route's dependency
     return Depends(check)
 
 
-def _part(name: str) -> Any:  # noqa: ANN401 - a route's dependency
-    async def part(request: Request) -> Any:  # noqa: ANN401 - typed where it is asked for
-        return getattr(request.app.state, name)
-
-    return Depends(part)
-
-
 AskedJob = Annotated[str, Path(description="The job's id")]
 AskedKey = Annotated[str | None, Depends(_idempotency_key)]
 AskedPreferences = Annotated[Preferences, Depends(_preferences)]
 BoundedBody = Annotated[bytes, Depends(bounded_body)]
+BodyWithNames = Annotated[bytes, Depends(bounded_body_with_names)]
 OnceOnly = once_only("limit", "offset")
 AskedRecord = Annotated[RecordNumber, Path(description="HubSpot's id of the record")]
 Exports = Annotated[ExportService, _part("exports")]

@@ -10,6 +10,7 @@ from fastapi import FastAPI
 
 from api_shim.auth.jwt import InsufficientScopeError, UnauthorizedError
 from api_shim.requests.errors import UnsupportedTypeError
+from api_shim.responses.documented_types import with_enabled_types
 from api_shim.responses.errors import JobFailedError, answer_of
 from api_shim.responses.examples import EXAMPLES, Json
 from api_shim.services.records import FROM_THE_START
@@ -35,6 +36,7 @@ from worker.errors import (
 from worker.jobs.status import IllegalChangeError, JobError
 from worker.jobs.view import BASE_PATH
 from worker.lifecycle.caps import job_refusal, storage_refusal
+from worker.records.enabled_types import EnabledTypes
 
 TITLE = "HubSpot export"
 DESCRIPTION = """
@@ -130,7 +132,10 @@ _HEADERS: Mapping[tuple[str, str], Mapping[str, str]] = {
 
 
 class DocumentedApi(FastAPI):
-    """A FastAPI application that adds examples and headers to its document, by schema and status."""
+    """A FastAPI application that adds examples and headers to its document, by schema and status.
+
+    `state.type_names` are the types that it names.
+    """
 
     def openapi(self) -> Json:
         """Return the document, which is built once."""
@@ -138,6 +143,9 @@ class DocumentedApi(FastAPI):
             document = super().openapi()
             for name, operation in _operations(document):
                 _complete(name, operation)
+            enabled: EnabledTypes = self.state.type_names.enabled
+            if not enabled.are_documented:
+                self.openapi_schema = with_enabled_types(document, enabled)
         return super().openapi()
 
 

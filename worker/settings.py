@@ -7,7 +7,7 @@ import re
 import sys
 from collections.abc import Callable
 from decimal import Decimal
-from typing import Annotated, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 from urllib.parse import urlsplit
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -24,8 +24,10 @@ from pymongo.uri_parser import parse_uri
 from worker.broker.redis_urls import parse_redis_url
 from worker.broker.urls import BrokerAddress, parse_broker_url
 from worker.rate_limit.quota import Rate
+from worker.records.enabled_types import EnabledTypes
 from worker.records.registry import ACTIVITY_KINDS, OBJECT_TYPES
-from worker.records.types import COMPANIES, CONTACTS, DEALS, DOCUMENTED_TYPES, NOTES, ExportType
+from worker.records.scopes import scopes_to_request
+from worker.records.types import COMPANIES, CONTACTS, DEALS, NOTES, ExportType
 
 LONGEST_PATIENCE_S = 300.0
 """The maximum of HUBSPOT_TIMEOUT_SECONDS: leases and messages outlive a call that takes so long."""
@@ -159,6 +161,10 @@ def _rate(value: object) -> object:
     return Rate.parse(value) if isinstance(value, str) else value
 
 
+def _enabled(value: object) -> object:
+    return EnabledTypes.parse(value) if isinstance(value, str) else value
+
+
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 BaseUrl = Annotated[str, AfterValidator(_base_url)]
 RedisUrl = Annotated[SecretStr, _readable_by(parse_redis_url)]
@@ -172,6 +178,7 @@ PublicKey = Annotated[str, AfterValidator(_public_key)]
 FernetKeys = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_keys), AfterValidator(_fernet_keys)]
 JwtSecrets = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_one_or_several), AfterValidator(_jwt_secrets)]
 WebhookSecrets = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_keys), AfterValidator(_webhook_secrets)]
+ExportTypes = Annotated[EnabledTypes, NoDecode, BeforeValidator(_enabled)]
 
 
 def _processes(value: object) -> object:
@@ -221,6 +228,7 @@ class StoreSettings(BrokerSettings):
     redis_url: RedisUrl | None = None
     token_encryption_keys: FernetKeys = ()
     result_ttl_days: float = Field(default=30, gt=0, le=36_500)
+    export_types: ExportTypes = EnabledTypes()
     otel_exporter_otlp_endpoint: BaseUrl | None = None
     otel_service_name: str | None = None
     max_stored_bytes_per_account: int = Field(default=0, ge=0)
@@ -274,6 +282,11 @@ class WorkerSettings(StoreSettings):
         return address
 
 
+def _scopes(read: dict[str, Any]) -> tuple[str, ...]:
+    enabled: EnabledTypes = read["export_types"]
+    return ("oauth", *scopes_to_request(enabled.kinds))
+
+
 class ShimSettings(StoreSettings):
     """Settings of the HTTP shim, which needs no HubSpot secret."""
 
@@ -292,7 +305,7 @@ class ShimSettings(StoreSettings):
     hubspot_client_id: str | None = None
     hubspot_authorize_url: HttpUrl = "https://app.hubspot.com/oauth/authorize"
     hubspot_redirect_uri: HttpUrl | None = None
-    hubspot_scopes: Words = ("oauth", *dict.fromkeys(OBJECT_TYPES[each].scopes[0] for each in DOCUMENTED_TYPES))
+    hubspot_scopes: Words = Field(default_factory=_scopes)
     hubspot_optional_scopes: Words = ()
     connect_state_secret: LongSecret | None = None
     connect_return_url: HttpUrl | None = None
@@ -344,6 +357,7 @@ def is_counted_elsewhere() -> bool:
 
 
 SettingsT = TypeVar("SettingsT", bound=_Settings)
+_FOLLOWS_ANOTHER = "default_factory_not_called"  # a default that is computed from a setting which is wrong itself
 
 
 def load(kind: type[SettingsT]) -> SettingsT:
@@ -364,7 +378,8 @@ def read(kind: type[SettingsT]) -> tuple[SettingsT | None, list[str]]:
     try:
         return kind(), []
     except ValidationError as error:
-        return None, [_complaint(item["loc"], item["type"], item["msg"]) for item in error.errors()]
+        found = [item for item in error.errors() if item["type"] != _FOLLOWS_ANOTHER]
+        return None, [_complaint(item["loc"], item["type"], item["msg"]) for item in found]
 
 
 def _complaint(location: tuple[int | str, ...], kind: str, message: str) -> str:

@@ -22,6 +22,8 @@ _DEFAULT_URL = "http://127.0.0.1:8000"
 _LONGEST_ID = 256  # as the claims of a JWT
 _JWT = re.compile(rb"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*")
 
+_TYPE = re.compile(r"[A-Za-z0-9_-]{1,250}")
+
 P = ParamSpec("P")
 
 
@@ -76,13 +78,40 @@ def out_option(
     return add
 
 
-def _types(_ctx: click.Context, _option: click.Parameter, value: str | None) -> list[str] | None:
+def _types(_ctx: click.Context, _option: click.Parameter, values: tuple[str, ...]) -> list[str] | None:
     """Split names at commas; the API checks them."""
-    return [name.strip() for name in value.split(",")] if value is not None else None
+    return [name.strip() for value in values for name in value.split(",")] or None
 
 
 types_option = click.option(
-    "--types", callback=_types, metavar="TYPE,…", help="The types, separated by commas.  [default: all]"
+    "--types",
+    "--type",
+    "types",
+    multiple=True,
+    callback=_types,
+    metavar="TYPE,…",
+    help="The types, separated by commas, or one at a time; * for all that the API has.  [default: the usual four]",
+)
+
+
+def _properties(_ctx: click.Context, _option: click.Parameter, pairs: tuple[str, ...]) -> dict[str, list[str]] | None:
+    """Read TYPE=NAME pairs; the names of a repeated type become one list."""
+    properties: dict[str, list[str]] = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not name or not equals:
+            raise click.BadParameter(f"{pair!r} is not TYPE=NAME")
+        properties.setdefault(name, []).append(value)
+    return properties or None
+
+
+properties_option = click.option(
+    "--property",
+    "properties",
+    multiple=True,
+    callback=_properties,
+    metavar="TYPE=NAME",
+    help="A property to ask HubSpot for, * for all of a type; may be repeated.",
 )
 
 
@@ -126,6 +155,13 @@ def checked_url(_ctx: click.Context, _option: click.Parameter, value: str | None
 def checked_id(_ctx: click.Context, _argument: click.Parameter, value: str) -> str:
     if not (0 < len(value) <= _LONGEST_ID and value.isprintable()):
         raise click.BadParameter(f"must be 1 to {_LONGEST_ID} printable characters")
+    return value
+
+
+def checked_type(_ctx: click.Context, _argument: click.Parameter, value: str) -> str:
+    """Refuse what no type is called, as it would be another path; the API knows which types there are."""
+    if not _TYPE.fullmatch(value):
+        raise click.BadParameter(f"{value!r} is no type: contacts, tickets, 2-123, p_cars or the like")
     return value
 
 

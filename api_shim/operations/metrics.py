@@ -17,6 +17,7 @@ from worker.accounts.interfaces import ConnectionHealth, GoneListStore
 from worker.errors import StoreUnavailableError
 from worker.jobs.interfaces import OpenJobCounter, OpenJobs
 from worker.jobs.status import JobKind
+from worker.records.enabled_types import label_of
 from worker.records.types import DOCUMENTED_TYPES
 from worker.telemetry.metrics import NAMESPACE
 
@@ -136,8 +137,11 @@ def read_jobs(census: OpenJobCounter) -> list[Metric]:
     running = _gauge("oldest_running_seconds", "How long ago the oldest running job was started", "kind")
     quiet = _gauge("quietest_running_seconds", "For how long a running job has at most brought no page", "kind")
     found = census.open_jobs()
+    open_jobs = Counts[tuple[str, str, str]]()
     for jobs in found:
-        counts.add_metric([jobs.status, jobs.type, jobs.kind], jobs.jobs)
+        open_jobs[jobs.status, label_of(jobs.type), jobs.kind] += jobs.jobs
+    for labels, number in open_jobs.items():
+        counts.add_metric(labels, number)
     for kind, of_kind in _by_kind(found).items():
         due.add_metric([kind], sum(jobs.due for jobs in of_kind))
         age.add_metric([kind], _most(jobs.due_for_s for jobs in of_kind))

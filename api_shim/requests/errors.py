@@ -10,9 +10,9 @@ from worker.errors import (
     ExportError,
     InvalidRequestError,
 )
-from worker.records.types import DOCUMENTED_TYPES
+from worker.records.enabled_types import EnabledTypes
 
-_MOST_COMPLAINTS = 10
+MOST_COMPLAINTS = 10
 _LONGEST_NAME = 100
 
 
@@ -20,10 +20,11 @@ class UnsupportedTypeError(ExportError):
     """No such type of export exists."""
 
     code = "unsupported_type"
-    details = f"Given type is not supported. supported types are {', '.join(sorted(DOCUMENTED_TYPES))}"
 
-    def __init__(self) -> None:
+    def __init__(self, enabled: EnabledTypes | None = None) -> None:
         super().__init__("data not found on object of type")
+        supported = (enabled or EnabledTypes()).sentence
+        self.details = f"Given type is not supported. supported types are {supported}"
 
 
 class UnsupportedEncodingError(ExportError):
@@ -37,7 +38,7 @@ class UnsupportedEncodingError(ExportError):
 
 def complaints(errors: Iterable[Mapping[str, Any]]) -> str:
     """Describe pydantic's errors by field. Names from outside are cut, since they may be long."""
-    return "; ".join(f"{_field(item['loc'])}: {_reason(item)}" for item in islice(errors, _MOST_COMPLAINTS))
+    return "; ".join(f"{_field(item['loc'])}: {_reason(item)}" for item in islice(errors, MOST_COMPLAINTS))
 
 
 def _field(location: tuple[int | str, ...]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any
 
 from pydantic import (
     AfterValidator,
@@ -17,13 +17,14 @@ from pydantic import (
     WithJsonSchema,
     field_validator,
 )
-from pydantic_core import PydanticCustomError
 
+from api_shim.requests.selections import AssociationNames, HistoryNames, PropertyNames
+from api_shim.requests.type_lists import JobType, SyncTypes
 from worker.current_copy.record import Shown
 from worker.jobs.copy_progress import SyncMode
 from worker.jobs.intervals import INTERVAL, valid_interval
-from worker.jobs.status import JobKind, JobStatus
-from worker.records.types import DOCUMENTED_TYPES, ExportType
+from worker.jobs.status import JobStatus
+from worker.records.types import DOCUMENTED_TYPES
 from worker.schedules.schedule import Overlap
 from worker.schedules.timetable import LONGEST_CRON
 from worker.webhooks.url_policy import LONGEST_URL
@@ -31,6 +32,7 @@ from worker.webhooks.url_policy import LONGEST_URL
 MOST_RESULTS = 1000
 MOST_JOBS = 100
 MOST_PARAMS = 500
+_MOST_PARAM_CHARACTERS = 64 * 1024
 _LARGEST = 2**63 - 1  # what MongoDB and HubSpot hold as an integer
 _OURS = frozenset({"after", "count", "limit", "offset", "vidoffset"})
 
@@ -90,11 +92,7 @@ def _split(values: object) -> object:
 
 
 Statuses = Annotated[list[JobStatus], BeforeValidator(_split)]
-if TYPE_CHECKING:
-    TypeOrSync: TypeAlias = str
-else:
-    TypeOrSync = Literal[(*DOCUMENTED_TYPES, JobKind.SYNC.value)]
-Types = Annotated[list[TypeOrSync], BeforeValidator(_split)]
+JobTypes = Annotated[list[JobType], BeforeValidator(_split)]
 """What a list may be narrowed down to: repeated, or separated by commas."""
 
 
@@ -131,34 +129,6 @@ class ConfirmBody(BaseModel):
     session: Annotated[str, StringConstraints(pattern=SESSION_PATTERN)]
 
 
-UNSUPPORTED_TYPE = "unsupported_type"
-
-
-def _sync_types(values: object) -> object:
-    """Parse type names; null and an absent list mean all types."""
-    if values is None:
-        return tuple(DOCUMENTED_TYPES)
-    if not isinstance(values, list) or not all(isinstance(each, str) for each in values):
-        raise ValueError("must be a list of types")
-    if not values:
-        raise ValueError("must name at least one type")
-    if not {*values}.issubset(DOCUMENTED_TYPES):
-        raise PydanticCustomError(UNSUPPORTED_TYPE, "has a type that is not supported")
-    if len({*values}) < len(values):
-        raise ValueError("names a type more than once")
-    return tuple(map(ExportType, values))
-
-
-_TYPES_SCHEMA = {
-    "type": ["array", "null"],
-    "items": {"type": "string", "enum": list(DOCUMENTED_TYPES)},
-    "minItems": 1,
-    "uniqueItems": True,
-    "default": list(DOCUMENTED_TYPES),
-}
-SyncTypes = Annotated[tuple[ExportType, ...], BeforeValidator(_sync_types), WithJsonSchema(_TYPES_SCHEMA)]
-
-
 DryRun = Annotated[bool, Field(strict=True)]
 _INTERVAL_SCHEMA = {"anyOf": [{"type": "string", "pattern": f"^{INTERVAL}$"}, {"type": "null"}], "default": None}
 Interval = Annotated[str | None, AfterValidator(valid_interval), WithJsonSchema(_INTERVAL_SCHEMA)]
@@ -171,6 +141,7 @@ class SyncBody(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     types: SyncTypes = tuple(DOCUMENTED_TYPES)
+    properties: dict[Text, PropertyNames] = Field(default_factory=dict)
     mode: SyncMode = SyncMode.FULL
     confirm_deletions: Annotated[bool, Field(strict=True)] = False
     label: Label = None
@@ -186,6 +157,7 @@ class ScheduleBody(BaseModel):
     cron: Annotated[str, StringConstraints(max_length=10 * LONGEST_CRON)]
     timezone: Annotated[str, StringConstraints(max_length=100)]
     types: SyncTypes = tuple(DOCUMENTED_TYPES)
+    properties: dict[Text, PropertyNames] = Field(default_factory=dict)
     mode: SyncMode = SyncMode.FULL
     full_every: Interval = None
     enabled: Annotated[bool, Field(strict=True)] = True
@@ -209,6 +181,10 @@ class ExportBody(BaseModel):
     page_size: PositiveNumber = None
     offset: OffsetNumber = None
     params: dict[Text, Texts] = Field(default_factory=dict)
+    properties: PropertyNames = None
+    associations: AssociationNames = ()
+    history: HistoryNames = ()
+    archived: Annotated[bool, Field(strict=True)] = False
     label: Label = None
     dry_run: DryRun = False
     webhook: WebhookBody | None = None
@@ -223,7 +199,14 @@ class ExportBody(BaseModel):
             raise ValueError("a parameter must have a name")
         if sum(map(len, params.values())) > MOST_PARAMS:
             raise ValueError(f"must hold at most {MOST_PARAMS} values")
+        if sum(len(value) for values in params.values() for value in values) > _MOST_PARAM_CHARACTERS:
+            raise ValueError(f"must hold at most {_MOST_PARAM_CHARACTERS} characters")
         return {name: values for name, values in params.items() if values}
+
+    @property
+    def fields_of_records(self) -> list[str]:
+        """The fields given that say which parts of records are wanted, or which records."""
+        return [name for name in ("properties", "associations", "history", "archived") if getattr(self, name)]
 
     @property
     def pairs(self) -> tuple[tuple[str, str], ...]:

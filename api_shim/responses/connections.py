@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Literal, Self
 
@@ -11,7 +12,7 @@ from api_shim.services.connections import ShownConnection
 from worker.accounts.connection import TokenInfo
 from worker.accounts.gone_list import GoneList
 from worker.accounts.scopes import missing_scopes
-from worker.records.types import DOCUMENTED_TYPES, ExportType
+from worker.records.types import ExportType
 
 MissingView = dict[str, list[str]]
 """The types that HubSpot would refuse, each with the scopes of which any one is sufficient."""
@@ -42,8 +43,9 @@ class FactsView(BaseModel):
     missing_scopes: MissingView | None
 
     @classmethod
-    def of(cls, facts: TokenInfo) -> Self:
-        return cls.model_validate(_facts(facts))
+    def of(cls, facts: TokenInfo, types: Collection[ExportType]) -> Self:
+        """Return it with the scopes that are missing for these types."""
+        return cls.model_validate(_facts(facts, types))
 
 
 class ConnectedAnswer(BaseModel):
@@ -113,11 +115,12 @@ class ConnectionAnswer(BaseModel):
     data: ConnectionView
 
 
-def connection_view(shown: ShownConnection) -> ConnectionView:
+def connection_view(shown: ShownConnection, types: Collection[ExportType]) -> ConnectionView:
+    """Return the connection with the scopes that it lacks for these types."""
     token, known, refusal = shown.token, shown.known, shown.known.refusal
     return ConnectionView.model_validate(
         {
-            **_facts(known.facts),
+            **_facts(known.facts, types),
             "status": "connected" if refusal is None else "reconnect_required",
             "since": refusal.since if refusal is not None else None,
             "reason": refusal.reason if refusal is not None else None,
@@ -139,17 +142,17 @@ def connection_view(shown: ShownConnection) -> ConnectionView:
     )
 
 
-def _facts(facts: TokenInfo) -> dict[str, object]:
+def _facts(facts: TokenInfo, types: Collection[ExportType]) -> dict[str, object]:
     return {
         "hub_id": facts.hub_id,
         "user_id": facts.user_id,
         "user": facts.user,
         "scopes": list(facts.scopes) if facts.scopes is not None else None,
-        "missing_scopes": _missing(facts),
+        "missing_scopes": _missing(facts, types),
     }
 
 
-def _missing(facts: TokenInfo) -> MissingView | None:
+def _missing(facts: TokenInfo, types: Collection[ExportType]) -> MissingView | None:
     if facts.scopes is None:
         return None
-    return {str(each): list(scopes) for each, scopes in missing_scopes(list(DOCUMENTED_TYPES), facts.scopes).items()}
+    return {str(each): list(scopes) for each, scopes in missing_scopes(types, facts.scopes).items()}

@@ -15,6 +15,7 @@ from starlette.responses import JSONResponse, Response
 
 from api_shim.auth.jwt import InsufficientScopeError, UnauthorizedError
 from api_shim.requests.errors import UnsupportedEncodingError, UnsupportedTypeError, complaints
+from api_shim.requests.type_lists import JOB_TYPE, job_type_complaint
 from api_shim.responses.schemas import ErrorAnswer
 from worker.errors import (
     AccessDeniedError,
@@ -191,9 +192,11 @@ async def _answer(_request: Request, error: Exception) -> Response:
     return answer_of(error)
 
 
-async def _answer_validation(_request: Request, error: Exception) -> Response:
+async def _answer_validation(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for nothing else
-    return answer_of(InvalidRequestError(complaints(item | {"loc": item["loc"][1:]} for item in error.errors())))
+    of_job_types = {"msg": job_type_complaint(request.app.state.type_names.enabled)}
+    found = (item | (of_job_types if item["type"] == JOB_TYPE else {}) for item in error.errors())
+    return answer_of(InvalidRequestError(complaints(item | {"loc": item["loc"][1:]} for item in found)))
 
 
 async def _answer_unknown_route(_request: Request, error: Exception) -> Response:

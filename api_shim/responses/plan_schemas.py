@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Literal, Self
 
@@ -11,6 +12,7 @@ from api_shim.responses.connections import FactsView
 from worker.jobs.estimate import Basis, Estimate, seconds_together
 from worker.jobs.view import JobRequestView, request_view
 from worker.rate_limit.quota import Rate
+from worker.records.types import ExportType
 from worker.rpc.requests import ExportPlan, Plan
 
 
@@ -65,11 +67,12 @@ class PlanAnswer(BaseModel):
     data: PlanView
 
     @classmethod
-    def of(cls, plan: Plan) -> Self:
-        return cls(data=_view_of(plan))
+    def of(cls, plan: Plan, types: Collection[ExportType]) -> Self:
+        """Return it with the scopes that the connection lacks for these types."""
+        return cls(data=_view_of(plan, types))
 
 
-def _view_of(plan: Plan) -> PlanView:
+def _view_of(plan: Plan, types: Collection[ExportType]) -> PlanView:
     estimates = [each.estimate for each in plan.exports if each.estimate is not None]
     is_known = len(estimates) == len(plan.exports)
     calls = sum(each.calls for each in estimates) if is_known else None
@@ -79,7 +82,7 @@ def _view_of(plan: Plan) -> PlanView:
         calls=calls,
         seconds=seconds_together(estimates, plan.rate) if is_known else None,
         quota=_quota_view(plan.rate, calls) if plan.rate is not None else None,
-        connection=FactsView.of(plan.facts),
+        connection=FactsView.of(plan.facts, types),
     )
 
 

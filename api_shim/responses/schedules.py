@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 
 from api_shim.services.schedules import Standing
 from worker.jobs.copy_progress import SyncMode
+from worker.jobs.view import is_empty, properties_view
 from worker.records.types import ExportType
 from worker.schedules.schedule import Overlap
 
@@ -30,6 +31,7 @@ class ScheduleView(BaseModel):
     cron: str
     timezone: str
     types: list[ExportType]
+    properties: Annotated[dict[str, list[str]], Field(exclude_if=is_empty)] = {}
     mode: SyncMode
     full_every: Annotated[str | None, Field(exclude_if=_is_empty)] = None
     enabled: bool
@@ -64,6 +66,7 @@ class ScheduleAnswer(BaseModel):
             cron=schedule.timetable.cron,
             timezone=schedule.timetable.timezone,
             types=list(schedule.types),
+            properties=properties_view(schedule.properties),
             mode=schedule.mode,
             full_every=schedule.full_every,
             enabled=schedule.is_enabled,

@@ -108,7 +108,7 @@ async def callback(
     if isinstance(outcome, Unconfirmed):
         pending = {"connection": "pending", "ticket": outcome.ticket.get_secret_value()}
         return _redirect(with_query(outcome.return_url, pending))
-    return _sent_back(service, {"connected": "true"}) or _connected(outcome)
+    return _sent_back(service, {"connected": "true"}) or _connected(outcome, service)
 
 
 @router.post(
@@ -125,13 +125,14 @@ async def confirm(caller: AuthenticCaller, sent: BoundedBody, service: Connectio
     for three minutes, and once; after a 503 that says that nothing was changed it may be sent again.
     """
     body = read_body_as(ConfirmBody, sent)
-    return _connected(_connected_by(await service.confirm(caller, ticket=body.ticket, session=body.session)))
+    confirmed = await service.confirm(caller, ticket=body.ticket, session=body.session)
+    return _connected(_connected_by(confirmed), service)
 
 
 @router.get("/connection", summary="Show the connection", response_model=ConnectionAnswer, responses=ERROR_ANSWERS)
 def connection(caller: AuthenticCaller, service: Connections) -> ConnectionAnswer:
     """Show how the account is connected, without asking HubSpot. The token itself is never shown."""
-    return ConnectionAnswer(data=connection_view(service.show(caller)))
+    return ConnectionAnswer(data=connection_view(service.show(caller), service.settings.export_types.kinds))
 
 
 @router.post(
@@ -146,7 +147,7 @@ def recheck(caller: AuthenticCaller, service: Connections) -> ConnectionAnswer:
     With `HUBSPOT_API=auto` the next exports and pages start with the legacy lists again. Jobs that have switched to the
     dated API stay with it. HubSpot is not called by this request. Idempotent.
     """
-    return ConnectionAnswer(data=connection_view(service.recheck(caller)))
+    return ConnectionAnswer(data=connection_view(service.recheck(caller), service.settings.export_types.kinds))
 
 
 @router.delete("/connection", summary="Remove the connection", status_code=204, responses=ERROR_ANSWERS)
@@ -198,8 +199,9 @@ def _connected_by(answer: Answer) -> Connected:
     return answer
 
 
-def _connected(connected: Connected) -> Response:
-    answer = ConnectedAnswer(data=FactsView.of(connected.facts)).model_dump(mode="json")
+def _connected(connected: Connected, service: ConnectionService) -> Response:
+    facts = FactsView.of(connected.facts, service.settings.export_types.kinds)
+    answer = ConnectedAnswer(data=facts).model_dump(mode="json")
     return JSONResponse(answer, headers=_PRIVATE)
 
 

@@ -12,13 +12,13 @@ from api_shim.dependencies import (
     AskedType,
     Authenticated,
     AuthenticCaller,
-    BoundedBody,
+    BodyWithNames,
     Exports,
     OnceOnly,
     Plans,
-    bounded_body,
+    Types,
+    bounded_body_with_names,
     caller_of,
-    export_type_of,
 )
 from api_shim.requests.bodies import body_schema, read_body_as
 from api_shim.requests.idempotency import keyed_request, read_key
@@ -97,7 +97,13 @@ async def export_page(
     openapi_extra=body_schema(ExportBody),
 )
 async def export_all(
-    caller: AuthenticCaller, export_type: AskedType, key: AskedKey, sent: BoundedBody, service: Exports, plans: Plans
+    caller: AuthenticCaller,
+    export_type: AskedType,
+    key: AskedKey,
+    sent: BodyWithNames,
+    service: Exports,
+    plans: Plans,
+    types: Types,
 ) -> Response:
     """Start an export job. With an `Idempotency-Key`, a repeated request returns the first job and starts no other.
 
@@ -108,10 +114,12 @@ async def export_all(
     if body.page_size is not None and body.page_size > most:
         raise InvalidRequestError(f"page_size: must be at most {most} for {export_type}")
     page_size = body.page_size or most
-    asked = ExportRequest(limit=body.limit, page_size=page_size, offset=body.offset, params=body.pairs)
+    body = await types.check_export(caller, export_type, body)
+    asked = _asked_of(body, page_size=page_size)
     webhook = service.webhooks.accept(body.webhook) if body.webhook is not None else None
     if body.dry_run:
-        return plan_answer(await plans.plan(caller, [PlannedExport(export_type=export_type, request=asked)]))
+        planned = await plans.plan(caller, [PlannedExport(export_type=export_type, request=asked)])
+        return plan_answer(planned, types.enabled.kinds)
     job = service.new_job(caller, export_type, JobKind.EXPORT, asked, label=body.label, webhook=webhook)
     meant = body.model_copy(update={"page_size": page_size})
     once = keyed_request(caller, key, route=f"POST /export/{export_type}", body=meant)
@@ -124,18 +132,32 @@ async def answer_export_all(request: Request) -> Response:
     state = request.app.state
     return await export_all(
         caller=caller,
-        export_type=export_type_of(request.path_params["type"]),
+        export_type=await state.type_names.resolve(caller, request.path_params["type"]),
         key=read_key(request.headers.getlist("idempotency-key")),
-        sent=await bounded_body(request),
+        sent=await bounded_body_with_names(request),
         service=state.exports,
         plans=state.plans,
+        types=state.type_names,
+    )
+
+
+def _asked_of(body: ExportBody, *, page_size: int) -> ExportRequest:
+    return ExportRequest(
+        limit=body.limit,
+        page_size=page_size,
+        offset=body.offset,
+        params=body.pairs,
+        properties=body.properties,
+        associations=body.associations,
+        history=body.history,
+        archived=body.archived,
     )
 
 
 def _passed_through(export_type: ExportType, pairs: list[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
-    """Return the parameters that go through to HubSpot: for deals every further one, for the other types none."""
+    """Return the parameters that go through to HubSpot: every further one, but none for contacts, companies, notes."""
     legacy = OBJECT_TYPES[export_type].legacy
-    if legacy is None or not legacy.takes_any_parameter:
+    if legacy is not None and not legacy.takes_any_parameter:
         return ()
     further = tuple((name, value) for name, value in pairs if name not in {"limit", "offset"})
     if len(further) > MOST_PARAMS:

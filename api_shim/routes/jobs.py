@@ -16,18 +16,22 @@ from api_shim.dependencies import (
     AuthenticCaller,
     Exports,
     OnceOnly,
+    Types,
     caller_of,
     once_only,
 )
 from api_shim.requests.cursors import CursorFormat, KeyInstant
 from api_shim.requests.preferences import Preferences, read_preferences
-from api_shim.requests.schemas import ListNumber, OffsetNumber, ResultsNumber, Statuses, Types
+from api_shim.requests.schemas import JobTypes, ListNumber, OffsetNumber, ResultsNumber, Statuses
+from api_shim.requests.type_lists import job_types
 from api_shim.responses.errors import CONFLICT_ANSWER, ERROR_ANSWERS
 from api_shim.responses.jobs import accepted, job_answer, list_answer
 from api_shim.responses.pages import results_answer
 from api_shim.responses.schemas import JobAnswer, JobListAnswer, PageAnswer
 from worker.jobs.interfaces import JobQuery
-from worker.jobs.status import JobStatus
+from worker.jobs.status import JOB_TYPES, JobKind, JobStatus
+from worker.records.enabled_types import EnabledTypes
+from worker.records.registry import OBJECT_TYPES
 
 router = APIRouter(tags=["jobs"], responses=ERROR_ANSWERS, dependencies=[Authenticated])
 
@@ -40,8 +44,9 @@ _CURSORS = CursorFormat(TypeAdapter(tuple[KeyInstant, str]))
 def jobs(
     caller: AuthenticCaller,
     actions: Actions,
+    names: Types,
     status: Annotated[Statuses, Query(description="Only these states, repeated or separated by commas")] = [],  # noqa: B006 - FastAPI copies it
-    type: Annotated[Types, Query(description="Only these types, repeated or separated by commas")] = [],  # noqa: A002, B006 - the documented name
+    type: Annotated[JobTypes, Query(description="Only these types, repeated or separated by commas")] = [],  # noqa: A002, B006 - the documented name
     limit: Annotated[ListNumber, Query(description="The maximum number of jobs; default 10")] = None,
     cursor: Annotated[str, Query(description="`pagination.cursor` of the previous list")] = "",
 ) -> Response:
@@ -50,12 +55,18 @@ def jobs(
     wanted = JobQuery(
         account_id=caller.account_id,
         statuses=frozenset(status),
-        types=frozenset(type),
+        types=job_types(type, names.enabled) or _any_type(names.enabled),
+        has_custom=names.enabled.has_custom and not type,
         after=_CURSORS.read(cursor) if cursor else None,
         limit=most + 1,
     )
     found, further = _CURSORS.page(actions.newest(wanted), limit=most, key=lambda job: job.sort_key)
     return list_answer(found, cursor=further)
+
+
+def _any_type(enabled: EnabledTypes) -> frozenset[str]:
+    """Return the types of a list that is not narrowed down: jobs of a type that was enabled before are still shown."""
+    return frozenset(JOB_TYPES if enabled.are_documented else [*OBJECT_TYPES, JobKind.SYNC])
 
 
 @router.get("/jobs/{job_id}", summary="Show a job", response_model=JobAnswer)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Response
 
-from api_shim.dependencies import AskedKey, Authenticated, AuthenticCaller, BoundedBody, Exports, Plans
+from api_shim.dependencies import AskedKey, Authenticated, AuthenticCaller, BodyWithNames, Exports, Plans, Types
 from api_shim.requests.bodies import body_schema, read_body_as
 from api_shim.requests.idempotency import keyed_request
 from api_shim.requests.schemas import SyncBody
@@ -27,7 +27,9 @@ router = APIRouter(tags=["syncs"], responses=ERROR_ANSWERS, dependencies=[Authen
     responses={**REPEATED_OR_PLANNED, **KEY_ANSWERS, **HUBSPOT_ANSWERS},
     openapi_extra=body_schema(SyncBody),
 )
-async def sync(caller: AuthenticCaller, key: AskedKey, sent: BoundedBody, service: Exports, plans: Plans) -> Response:
+async def sync(
+    caller: AuthenticCaller, key: AskedKey, sent: BodyWithNames, service: Exports, plans: Plans, names: Types
+) -> Response:
     """Start a sync: a job with one child for each type, which exports all records, or those that have changed.
 
     With an `Idempotency-Key`, a repeated request returns the first sync and starts no other. With `"dry_run": true`
@@ -36,13 +38,20 @@ async def sync(caller: AuthenticCaller, key: AskedKey, sent: BoundedBody, servic
     If suspiciously many records of the copy are missing from a full sync, they are marked as deleted only when a later
     sync confirms it, or with `"confirm_deletions": true`.
     """
-    body = read_body_as(SyncBody, sent)
+    body = read_body_as(SyncBody, sent, enabled=names.enabled)
+    types, properties = await names.of_sync(caller, body)
     webhook = service.webhooks.accept(body.webhook) if body.webhook is not None else None
-    asked = SyncRequest(types=body.types, mode=body.mode, confirm_deletions=body.confirm_deletions)
+    asked = SyncRequest(
+        types=types,
+        properties=properties,
+        mode=body.mode,
+        confirm_deletions=body.confirm_deletions,
+    )
     job = service.new_sync(caller, asked, label=body.label, webhook=webhook)
     if body.dry_run:
-        exports = new_children(job, at=job.created_at)
+        exports = new_children(await names.decided(caller, job), at=job.created_at)
         planned = [PlannedExport(export_type=each.records_type, request=each.request) for each in exports]
-        return plan_answer(await plans.plan(caller, planned))
-    once = keyed_request(caller, key, route="POST /sync", body=body)
+        return plan_answer(await plans.plan(caller, planned), names.enabled.kinds)
+    meant = body.model_copy(update={"types": types, "properties": dict(properties)})
+    once = keyed_request(caller, key, route="POST /sync", body=meant)
     return submitted(await service.submit(job, once), message="Sync accepted")

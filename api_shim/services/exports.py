@@ -33,6 +33,8 @@ from worker.pages.interfaces import PageStore, RecordSlice
 from worker.records.page import Page
 from worker.records.types import ExportType
 
+_MOST_CHARACTERS_IN_A_GROUP = 64 * 1024
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportService:
@@ -100,8 +102,13 @@ class ExportService:
         A key creates one job: a repeated request returns the first one, as it is now.
         Raises IdempotencyKeyReusedError, and IllegalChangeError when the key's job is gone.
         """
-        # A sync is submitted by itself, since its children are created right away.
-        if job.kind is JobKind.SYNC or await self.group_commit.submit(job, asked) is Outcome.ALONE:
+        # A sync is submitted by itself, since its children are created right away, and so is a request that is large
+        # enough to hold others up.
+        if (
+            job.kind is JobKind.SYNC
+            or _is_large(job.request)
+            or await self.group_commit.submit(job, asked) is Outcome.ALONE
+        ):
             submission = await run_in_threadpool(self._submit, job, asked)
         else:
             submission = Submission(job, warnings=self.submitter.warnings_for(job.account_id))
@@ -204,6 +211,10 @@ class ExportService:
 
     def _reading(self, job_id: str, *, account_id: str) -> Callable[[], Coroutine[Any, Any, Job]]:
         return partial(run_in_threadpool, self.control.show, job_id, account_id=account_id)
+
+
+def _is_large(request: ExportRequest) -> bool:
+    return sum(map(len, (*(request.properties or ()), *request.history))) > _MOST_CHARACTERS_IN_A_GROUP
 
 
 def _name_in_log(job: Job) -> None:

@@ -85,6 +85,7 @@ class ScheduleService:
             owner=caller.uid,
             timetable=timetable,
             types=wanted.types,
+            properties={ExportType(each): names for each, names in wanted.properties.items() if names is not None},
             mode=wanted.mode,
             full_every=wanted.full_every,
             is_enabled=wanted.enabled,

@@ -24,11 +24,13 @@ from worker.jobs.request import SyncRequest
 from worker.jobs.status import JobStatus, Line
 from worker.jobs.sync import follow, new_children, new_sync
 from worker.jobs.totals import ExportTotals
+from worker.records.enabled_types import ALL_TYPES
 from worker.records.page import Page
-from worker.records.types import CONTACTS, DEALS
+from worker.records.types import CONTACTS, DEALS, ExportType
 
 PAGE = Page(body=b"{}", records=3, has_more=True, offset=77)
 TYPES = (CONTACTS, DEALS)
+CARS, BOATS = ExportType("p1_cars"), ExportType("p2_boats")
 HOUR = timedelta(hours=1)
 _numbers = count(1)
 
@@ -130,6 +132,49 @@ def test_children_come_back_as_they_were_stored(world: JobWorld) -> None:
     assert sync.children == tuple(child.job_id for child in children)
     assert {child.job_id for child in world.store.children_of([sync])} == set(sync.children)
     assert {child.parent_id for child in children} == {sync.job_id}
+
+
+def test_of_a_sync_of_all_types_it_is_decided_once_which_these_are(world: JobWorld) -> None:
+    request = SyncRequest(types=(ALL_TYPES,), properties={CARS: ("colour",)})
+    sync = new_sync(f"sync-{next(_numbers)}", account_id="a1", owner="u1", request=request, at=present())
+    world.store.add(sync)
+    assert stored(world, sync) == sync
+
+    assert world.store.decide_types(sync, (DEALS, CARS))
+    assert not world.store.decide_types(sync, (CONTACTS,))
+
+    decided = stored(world, sync)
+    assert decided.sync == replace(request, types=(DEALS, CARS))
+    assert world.store.expand(decided, new_children(decided, at=present()))
+    exports = {child.records_type: child.request.properties for child in world.store.children_of([stored(world, sync)])}
+    assert exports == {DEALS: None, CARS: ("colour",)}
+
+
+def test_the_types_of_a_sync_that_was_cancelled_are_not_decided(world: JobWorld) -> None:
+    sync = new_sync(
+        f"sync-{next(_numbers)}", account_id="a1", owner="u1", request=SyncRequest(types=(ALL_TYPES,)), at=present()
+    )
+    world.store.add(sync)
+    world.store.change(sync, sync.cancel(at=present()))
+
+    assert not world.store.decide_types(sync, (DEALS,))
+
+
+def test_custom_objects_are_listed_where_they_are_asked_for_together_or_by_name(world: JobWorld) -> None:
+    jobs = {name: replace(new_job(), export_type=name, account_id="a9") for name in (CONTACTS, CARS, BOATS)}
+    for job in jobs.values():
+        world.store.add(job)
+    world.store.add(replace(new_job(), export_type=CARS, account_id="another"))
+
+    def listed(query: JobQuery) -> set[str]:
+        return {job.type_name for job in world.store.newest(query)}
+
+    every = JobQuery(account_id="a9", limit=10, has_custom=True)
+    assert listed(replace(every, has_custom=False)) == {CONTACTS}
+    assert listed(every) == {CONTACTS, CARS, BOATS}
+    assert listed(replace(every, types=frozenset({CARS}), has_custom=False)) == {CARS}
+    assert listed(replace(every, types=frozenset({DEALS, CARS}))) == {CARS, BOATS}
+    assert listed(replace(every, statuses=frozenset({JobStatus.FAILED}))) == set()
 
 
 def test_a_sync_that_is_not_expanded_has_no_children(world: JobWorld) -> None:

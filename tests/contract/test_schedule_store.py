@@ -19,7 +19,8 @@ from worker.errors import SpoiledScheduleError
 from worker.jobs.copy_progress import SyncMode
 from worker.jobs.webhook import Webhook
 from worker.mongo.database import MongoDatabase
-from worker.records.types import CONTACTS, DEALS, NOTES
+from worker.records.enabled_types import ALL_TYPES
+from worker.records.types import CONTACTS, DEALS, NOTES, ExportType
 from worker.schedules.interfaces import DueSchedules, ScheduleStore
 from worker.schedules.mongo import COLLECTION, MongoScheduleStore
 from worker.schedules.schedule import Overlap, Schedule
@@ -28,6 +29,7 @@ from worker.schedules.timetable import Timetable
 LEASE_S, LOOK_AGAIN_S = 5.0, 10.0
 NIGHTLY = Timetable(cron="0 3 * * *", timezone="Europe/Berlin")
 HOUR = timedelta(hours=1)
+CARS = ExportType("p1_cars")
 
 
 class World(Protocol):
@@ -117,6 +119,17 @@ def test_a_schedule_comes_back_as_it_was_stored(world: World) -> None:
     assert world.store.get("a1", "u1") == whole
     assert world.store.get("a1", "u2") is None
     assert world.store.get("a2", "u1") is None
+
+
+def test_the_properties_of_a_schedule_are_stored_and_replaced(world: World) -> None:
+    first = replace(schedule(), types=(ALL_TYPES,), properties={CONTACTS: ("email", "*"), CARS: ("$colour.x",)})
+    world.store.put(first)
+    assert world.store.get("a1", "u1") == first
+
+    changed, _ = world.store.put(replace(first, types=(DEALS,), properties={DEALS: ("amount",)}))
+
+    assert (changed.types, changed.properties) == ((DEALS,), {DEALS: ("amount",)})
+    assert world.store.get("a1", "u1") == changed
 
 
 def test_a_schedule_that_is_removed_is_gone(world: World) -> None:
@@ -308,7 +321,7 @@ def test_of_many_dispatchers_at_once_each_schedule_is_given_to_one(world: World)
 SPOILED: list[dict[str, object]] = [
     {"$unset": {"jitter_s": True}},
     {"$unset": {"skipped_runs": True}},
-    {"$set": {"types": ["tickets"]}},
+    {"$set": {"types": ["ticket"]}},
     {"$set": {"types": 7}},
     {"$set": {"webhook": "somewhere"}},
     {"$set": {"cron": 5}},

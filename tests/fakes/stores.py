@@ -20,8 +20,10 @@ from worker.jobs.status import JOB_TYPES, JobKind, JobStatus, Line
 from worker.jobs.sync import follow
 from worker.jobs.turn import AccountTurn, DueJob
 from worker.pages.interfaces import RecordSlice
+from worker.records.enabled_types import ALL_TYPES
 from worker.records.erasure import Erased, Erasure, Rewrite
 from worker.records.page import Page, record_ids, records_by_place, within_bytes, without_record
+from worker.records.registry import is_custom_name
 from worker.records.types import CopyId, ExportType, PagePlace
 
 _OPEN = frozenset({JobStatus.QUEUED, JobStatus.RUNNING, JobStatus.WAITING})
@@ -187,6 +189,16 @@ class InMemoryJobStore(_Store):
         for job in ended:
             sums[job.account_id] += job.stored_bytes if job.sync is None else 0
         return +sums
+
+    def decide_types(self, sync: Job, types: Sequence[ExportType]) -> bool:
+        self._answer()
+        with self._lock:
+            stored = self._unchanged(sync)
+            if stored is None or stored.job.sync is None or ALL_TYPES not in stored.job.sync.types:
+                return False
+            asked = replace(stored.job.sync, types=tuple(types))
+            self._stored[sync.job_id] = replace(stored, job=replace(stored.job, sync=asked))
+            return True
 
     def expand(self, sync: Job, children: Sequence[Job]) -> bool:
         self._answer()
@@ -584,7 +596,7 @@ class InMemoryJobStore(_Store):
         return (
             job.account_id == wanted.account_id
             and job.status in (wanted.statuses or JobStatus)
-            and job.type_name in (wanted.types or JOB_TYPES)
+            and (job.type_name in (wanted.types or JOB_TYPES) or (wanted.has_custom and is_custom_name(job.type_name)))
             and not job.has_expired(at=self._clock())
             and (wanted.after is None or job.sort_key < wanted.after)
         )

@@ -23,7 +23,7 @@ from worker.jobs.progress import Retention
 from worker.jobs.status import JOB_TYPES, JobStatus
 from worker.jobs.totals import ExportTotals
 from worker.mongo.database import MongoDatabase
-from worker.records.types import CONTACTS, DEALS
+from worker.records.types import CONTACTS, DEALS, ExportType
 
 Json = dict[str, Any]
 LIMIT = 10
@@ -104,6 +104,23 @@ def test_no_list_reads_more_than_it_gives_or_sorts(
     scans = len(statuses or JobStatus) * len(types or JOB_TYPES)
     assert explained["executionStats"]["totalDocsExamined"] <= len(found) + scans
     assert explained["executionStats"]["totalKeysExamined"] <= len(found) + 3 * scans
+
+
+def test_custom_objects_are_found_by_skipping_through_the_index(mongo_database: MongoDatabase) -> None:
+    store = MongoJobStore(mongo_database)
+    store.ensure_indexes()
+    names = [CONTACTS, *(ExportType(f"p1_{each}") for each in ("cars", "boats"))]
+    jobs = [replace(new_job(account_id="customs"), export_type=names[number % 3]) for number in range(900)]
+    mongo_database[COLLECTION].insert_many([to_document(each) for each in jobs])
+
+    with profiled(mongo_database, COLLECTION) as noted:
+        found = store.newest(JobQuery(account_id="customs", limit=LIMIT, has_custom=True))
+
+    assert len(found) == LIMIT
+    distinct, listed = noted
+    assert (distinct["planSummary"].split()[0], distinct["docsExamined"]) == ("DISTINCT_SCAN", 0)
+    assert distinct["keysExamined"] <= 3 * len(JobStatus)
+    assert listed["docsExamined"] <= LIMIT + len(JobStatus) * (len(JOB_TYPES) + 2)
 
 
 def test_a_list_is_right_while_its_index_is_still_to_be_made(mongo_database: MongoDatabase) -> None:

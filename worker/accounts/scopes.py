@@ -1,4 +1,4 @@
-"""Scopes: which ones HubSpot requires for each type, and which a connection lacks; pure."""
+"""Scopes: which ones a connection lacks for each type; pure."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import TypeAlias
 
 from worker.records.registry import OBJECT_TYPES
+from worker.records.scopes import scopes_needed
 from worker.records.types import DOCUMENTED_TYPES, ExportType
 
 MissingScopes: TypeAlias = Mapping[ExportType, tuple[str, ...]]
@@ -15,9 +16,14 @@ MissingScopes: TypeAlias = Mapping[ExportType, tuple[str, ...]]
 ENOUGH: Mapping[ExportType, tuple[str, ...]] = MappingProxyType(
     {each: OBJECT_TYPES[each].scopes for each in DOCUMENTED_TYPES}
 )
-"""For each type the scopes of which any one is enough."""
+"""For each documented type the scopes of which any one is enough."""
 
 
 def missing_scopes(types: Collection[ExportType], granted: Collection[str]) -> MissingScopes:
-    """Return those of the types for which none of the scopes was granted."""
-    return {each: ENOUGH[each] for each in types if not set(ENOUGH[each]).intersection(granted)}
+    """Return those of the types for which a scope is missing; of several, the first."""
+    missing = {each: _first_missing(each, granted) for each in types}
+    return {each: scopes for each, scopes in missing.items() if scopes}
+
+
+def _first_missing(export_type: ExportType, granted: Collection[str]) -> tuple[str, ...]:
+    return next((group for group in scopes_needed(export_type) if not set(group).intersection(granted)), ())

@@ -25,6 +25,7 @@ from worker.lifecycle.interfaces import UpkeepStore
 from worker.lifecycle.mongo.upkeep import MongoUpkeepStore
 from worker.lifecycle.planner import Planner
 from worker.lifecycle.sync_starter import Syncer
+from worker.lifecycle.sync_types import SyncTypes
 from worker.rpc.mongo.requests import MongoRpcRequestStore
 from worker.rpc.server import RpcServer
 from worker.schedules.pacing import Paced
@@ -80,7 +81,7 @@ def build(settings: WorkerSettings, *, stopping: threading.Event, registry: Coll
     upkeep = MongoUpkeepStore(infra.database)
     return Services(
         exporter=build_exporter(infra, accounts, copies, planner, definitions=definitions, limiters=limiters),
-        syncer=Syncer(jobs=infra.jobs, queue=infra.queue, clock=infra.clock),
+        syncer=build_syncer(infra, definitions),
         rpc_server=build_rpc_server(infra, accounts, planner, definitions),
         deliverer=build_deliverer(infra),
         sweep=Paced(build_sweeper(infra, copies, upkeep).sweep),
@@ -90,6 +91,11 @@ def build(settings: WorkerSettings, *, stopping: threading.Event, registry: Coll
         limiters=limiters,
         instruments=infra.instruments,
     )
+
+
+def build_syncer(infra: Infrastructure, definitions: Definitions) -> Syncer:
+    types = SyncTypes(enabled=infra.settings.export_types, custom_objects=definitions, clock=infra.clock)
+    return Syncer(jobs=infra.jobs, queue=infra.queue, clock=infra.clock, types=types)
 
 
 def build_rpc_server(

@@ -70,7 +70,7 @@ def build_exporter(  # noqa: PLR0913 - what slices work with
             ApiChoice(setting=settings.hubspot_api, lists=MongoGoneListStore(infra.database)), metrics
         ),
         queue=infra.queue,
-        notifier=MeasuredNotifier(infra.notifier, infra.job_metrics),
+        notifier=MeasuredNotifier(infra.notifier, infra.job_metrics, settings.export_types.kinds),
         limiter=MeasuredLimiter(limiters.calls, metrics),
         search_limiter=MeasuredLimiter(limiters.searches, metrics),
         forecaster=planner,

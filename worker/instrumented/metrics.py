@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from itertools import product
 
 from pydantic import SecretStr
@@ -18,7 +18,8 @@ from worker.messaging.interfaces import JobNotifier, JobQueue
 from worker.rate_limit.interfaces import RateLimiter, Reservation
 from worker.rate_limit.quota import Quota
 from worker.records.crm_api import CrmApi
-from worker.records.types import DOCUMENTED_TYPES
+from worker.records.enabled_types import label_of
+from worker.records.types import DOCUMENTED_TYPES, ExportType
 from worker.telemetry.metrics import ExportMetrics, JobMetrics
 from worker.webhooks.interfaces import WebhookSender
 
@@ -48,17 +49,21 @@ class MeasuredNotifier:
     Ends of syncs are not counted: two children that end at the same moment may each notify it.
     """
 
-    def __init__(self, notifier: JobNotifier, metrics: JobMetrics) -> None:
+    def __init__(
+        self, notifier: JobNotifier, metrics: JobMetrics, types: Sequence[ExportType] = DOCUMENTED_TYPES
+    ) -> None:
         self._notifier = notifier
         self._metrics = metrics
-        for status, export_type, kind in product(_ENDS, DOCUMENTED_TYPES, _COUNTED):
+        for status, export_type, kind in product(_ENDS, types, _COUNTED):
             metrics.ended.labels(status, export_type, kind)  # at zero from the start: see `metrics`
             metrics.withheld.labels(export_type)
 
     def notify(self, job: Job) -> None:
         if job.status.is_terminal and job.kind in _COUNTED:
-            self._metrics.ended.labels(job.status, job.type_name, job.kind).inc()
-            self._metrics.withheld.labels(job.type_name).inc(job.copying.withheld if job.copying is not None else 0)
+            self._metrics.ended.labels(job.status, label_of(job.type_name), job.kind).inc()
+            self._metrics.withheld.labels(label_of(job.type_name)).inc(
+                job.copying.withheld if job.copying is not None else 0
+            )
         self._notifier.notify(job)
 
     def notify_page(self, job: Job) -> None:
@@ -78,8 +83,9 @@ class MeasuredSource:
         except RateLimitedError as error:
             self._metrics.rate_limited.labels("daily" if isinstance(error, DailyLimitError) else "short").inc()
             raise
-        self._metrics.pages.labels(query.export_type, fetched.api).inc()
-        self._metrics.records.labels(query.export_type, fetched.api).inc(fetched.page.records)
+        label = label_of(query.export_type)
+        self._metrics.pages.labels(label, fetched.api).inc()
+        self._metrics.records.labels(label, fetched.api).inc(fetched.page.records)
         return fetched
 
 
@@ -95,13 +101,13 @@ class MeasuredChooser:
     def choose(self, job: Job) -> ChosenApi:
         chosen = self._chooser.choose(job)
         if job.last_api not in (None, chosen.api):
-            self._metrics.api_changes.labels(job.type_name, chosen.api).inc()
+            self._metrics.api_changes.labels(label_of(job.type_name), chosen.api).inc()
         return chosen
 
     def leave(self, job: Job, error: ListGoneError) -> CrmApi | None:
         api = self._chooser.leave(job, error)
         if api is not None:
-            self._metrics.api_changes.labels(job.type_name, api).inc()
+            self._metrics.api_changes.labels(label_of(job.type_name), api).inc()
         return api
 
     def retract(self, sighting: GoneList) -> None:

@@ -17,12 +17,14 @@ from worker.records.types import ExportType
 class JobQuery:
     """A page of an account's jobs, newest first, of these statuses and types; an empty set: of all.
 
-    `types` are words of JOB_TYPES. `after` is the sort key of the last job of the page before.
+    `types` are names, or JOB_TYPES where there are none; `has_custom`: and all custom objects. `after` is the sort key
+    of the last job of the page before.
     """
 
     account_id: str
     statuses: frozenset[JobStatus] = frozenset()
     types: frozenset[str] = frozenset()
+    has_custom: bool = False
     after: JobSortKey | None = None
     limit: int
 
@@ -102,6 +104,12 @@ class JobHistory(Protocol):
 
 class SyncStore(Protocol):
     """Syncs and their children, which are written one document at a time."""
+
+    def decide_types(self, sync: Job, types: Sequence[ExportType]) -> bool:
+        """Store which types a sync of all types has, before it is expanded.
+
+        False when it has changed meanwhile, or its types are decided.
+        """
 
     def expand(self, sync: Job, children: Sequence[Job]) -> bool:
         """Store those children of a sync that do not exist yet, then mark the sync as expanded.

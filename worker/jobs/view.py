@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -18,19 +19,32 @@ from worker.records.types import ExportType, Offset
 BASE_PATH = "/v1/integrations/hubspot"
 
 
+def is_empty(value: object) -> bool:
+    """Return whether a field that few have is left out."""
+    return not value
+
+
 class JobRequestView(BaseModel):
-    """The request of an export."""
+    """The request of an export; the last four only where they were asked for."""
 
     limit: int | None
     page_size: int
     offset: Offset | None
     params: dict[str, str | list[str]]
+    properties: Annotated[list[str], Field(exclude_if=is_empty)] = []
+    associations: Annotated[list[str], Field(exclude_if=is_empty)] = []
+    history: Annotated[list[str], Field(exclude_if=is_empty)] = []
+    archived: Annotated[bool, Field(exclude_if=is_empty)] = False
 
 
 class SyncRequestView(BaseModel):
-    """The request of a sync, by a caller or by a schedule for one of its instants."""
+    """The request of a sync, by a caller or by a schedule for one of its instants.
+
+    `properties` by type, only where they were asked for. `types` are `*` until it is known which these are.
+    """
 
     types: list[ExportType]
+    properties: Annotated[dict[str, list[str]], Field(exclude_if=is_empty)] = {}
     mode: SyncMode
     confirm_deletions: bool
     schedule_id: str | None
@@ -307,7 +321,20 @@ def request_view(request: ExportRequest) -> JobRequestView:
             params[name] = value
         else:
             params[name] = [*([earlier] if isinstance(earlier, str) else earlier), value]
-    return JobRequestView(limit=request.limit, page_size=request.page_size, offset=request.offset, params=params)
+    return JobRequestView(
+        limit=request.limit,
+        page_size=request.page_size,
+        offset=request.offset,
+        params=params,
+        properties=list(request.properties or ()),
+        associations=list(request.associations),
+        history=list(request.history),
+        archived=request.archived,
+    )
+
+
+def properties_view(properties: Mapping[ExportType, tuple[str, ...]]) -> dict[str, list[str]]:
+    return {each: list(names) for each, names in properties.items()}
 
 
 def _asked_view(job: Job) -> JobRequestView | SyncRequestView:
@@ -316,6 +343,7 @@ def _asked_view(job: Job) -> JobRequestView | SyncRequestView:
         return request_view(job.request)
     return SyncRequestView(
         types=list(sync.types),
+        properties=properties_view(sync.properties),
         mode=sync.mode,
         confirm_deletions=sync.confirm_deletions,
         schedule_id=sync.schedule_id,

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from pydantic import SecretStr
 
+from worker.definitions.lists import Listed
 from worker.jobs.estimate import Estimate
 from worker.jobs.job import Job
 from worker.jobs.status import Line
@@ -56,6 +57,14 @@ class RecordCounter(Protocol):
         self, export_type: ExportType, access_token: SecretStr, *, permit: Callable[[], Permit] = free_permit
     ) -> int:
         """Return HubSpot's own count; each call takes a `permit`. Raises a HubSpotError, and what `permit` raises."""
+
+
+class CustomObjects(Protocol):
+    def custom_types(self, account_id: str, owner: str) -> Listed:
+        """Return the custom objects that the account's portal defines, or why HubSpot does not tell.
+
+        Raises a HubSpotError, NoPermitError, TokenNotFoundError, UnavailableError.
+        """
 
 
 class Forecaster(Protocol):

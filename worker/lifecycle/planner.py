@@ -78,7 +78,7 @@ class Planner:
             return self._tools.jobs.last_complete(*asked, job.records_type, hub_id=job.hub_id)
         last = self._before_sync.get(sync_id)
         if last is None:
-            last = self._tools.jobs.last_complete_of_each(*asked, tuple(DOCUMENTED_TYPES), hub_id=job.hub_id)
+            last = self._tools.jobs.last_complete_of_each(*asked, job.sync_types, hub_id=job.hub_id)
             if len(self._before_sync) >= _MOST_SYNCS:
                 self._before_sync.clear()  # it only saves queries
             self._before_sync[sync_id] = last

@@ -162,6 +162,7 @@ def _sync(turn: Turn, *, at: datetime) -> Job | None:
     schedule = turn.schedule
     request = SyncRequest(
         types=schedule.types,
+        properties=schedule.properties,
         mode=schedule.mode,
         full_every=schedule.full_every,
         schedule_id=schedule.schedule_id,

@@ -17,6 +17,8 @@ from worker.jobs.intervals import valid_interval
 from worker.jobs.mongo.documents import webhook_from_document, webhook_to_document
 from worker.mongo.database import Document, MongoDatabase, from_now, translated_errors
 from worker.mongo.spoiled import SpoiledDocuments
+from worker.records.enabled_types import ALL_TYPES
+from worker.records.registry import is_type
 from worker.records.types import ExportType
 from worker.schedules.interfaces import DueSchedules
 from worker.schedules.schedule import Overlap, Schedule
@@ -39,6 +41,7 @@ _SETTINGS = (
     "cron",
     "timezone",
     "types",
+    "properties",
     "mode",
     "full_every",
     "enabled",
@@ -203,6 +206,7 @@ def _to_document(schedule: Schedule) -> Document:
         "cron": schedule.timetable.cron,
         "timezone": schedule.timetable.timezone,
         "types": list(schedule.types),
+        "properties": {each: list(names) for each, names in schedule.properties.items()},
         "mode": schedule.mode.value,
         "full_every": schedule.full_every,
         "enabled": schedule.is_enabled,
@@ -230,7 +234,8 @@ def _from_document(document: Document) -> Schedule:
         account_id=document["account_id"],
         owner=document["owner"],
         timetable=Timetable(cron=document["cron"], timezone=document["timezone"]),
-        types=tuple(map(ExportType, document["types"])),
+        types=tuple(map(_type, document["types"])),
+        properties={ExportType(each): tuple(names) for each, names in (document.get("properties") or {}).items()},
         mode=SyncMode(document.get("mode", SyncMode.FULL)),
         full_every=valid_interval(document.get("full_every")),
         is_enabled=document["enabled"],
@@ -247,3 +252,9 @@ def _from_document(document: Document) -> Schedule:
         skipped_runs=document["skipped_runs"],
         missed_runs=document["missed_runs"],
     )
+
+
+def _type(name: str) -> ExportType:
+    if name != ALL_TYPES and not is_type(name):
+        raise ValueError(name)
+    return ExportType(name)

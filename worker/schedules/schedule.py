@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from itertools import islice, takewhile
@@ -35,6 +35,7 @@ class Overlap(StrEnum):
 class Schedule:
     """The schedule of one (account, owner).
 
+    `types` may be `*`, of which each run decides anew what these are; `properties` are those of a type's export.
     Its runs come `jitter_s` after the instants of its timetable, so that not all accounts are synced on the hour.
     An incremental one reads all records of a type where no sync has for `full_every`, as `7d`; None: never for that.
     `hub_id` is the HubSpot portal of its last run; a run syncs whichever portal is connected then. `next_run_at`
@@ -48,6 +49,7 @@ class Schedule:
     owner: str
     timetable: Timetable
     types: tuple[ExportType, ...]
+    properties: Mapping[ExportType, tuple[str, ...]] = field(default_factory=dict)
     mode: SyncMode = SyncMode.FULL
     full_every: str | None = None
     is_enabled: bool = True

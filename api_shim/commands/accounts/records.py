@@ -9,16 +9,15 @@ from pathlib import Path
 import click
 
 from api_shim.commands.api import ExportApi, with_retries
-from api_shim.commands.options import out_option, with_api
+from api_shim.commands.options import checked_type, out_option, with_api
 from api_shim.commands.output import open_output
-from worker.records.types import DOCUMENTED_TYPES
 
 _DEFAULT_LIMIT = 10
 _RECORDS_A_CALL = 1000
 
 
 @click.command("records")
-@click.argument("export_type", metavar="TYPE", type=click.Choice(list(DOCUMENTED_TYPES)))
+@click.argument("export_type", metavar="TYPE", callback=checked_type)
 @click.option(
     "--changed-since", metavar="INSTANT", help="Only records that changed then or later: 2026-11-23T15:00:00Z."
 )

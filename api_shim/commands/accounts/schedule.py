@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from api_shim.commands.api import ExportApi
-from api_shim.commands.options import mode_option, types_option, webhook_option, with_api
+from api_shim.commands.options import mode_option, properties_option, types_option, webhook_option, with_api
 from api_shim.commands.output import write_answer
 
 
@@ -25,6 +25,7 @@ def show(api: ExportApi, /) -> None:
 @click.argument("cron")
 @click.option("--timezone", default="UTC", show_default=True, metavar="NAME", help="The time zone of CRON.")
 @types_option
+@properties_option
 @mode_option
 @click.option(
     "--full-every",
@@ -46,6 +47,7 @@ def set_schedule(  # noqa: PLR0913 - a command takes what a command line can say
     cron: str,
     timezone: str,
     types: list[str] | None,
+    properties: dict[str, list[str]] | None,
     mode: str | None,
     full_every: str | None,
     overlap: str | None,
@@ -60,6 +62,7 @@ def set_schedule(  # noqa: PLR0913 - a command takes what a command line can say
         "cron": cron,
         "timezone": timezone,
         "types": types,
+        "properties": properties,
         "mode": mode,
         "full_every": full_every,
         "overlap": overlap,

@@ -9,9 +9,9 @@ import click
 from api_shim.commands.api import ExportApi
 from api_shim.commands.downloading import write_download
 from api_shim.commands.following import outlived_by, require_success, wait_for_end
-from api_shim.commands.options import out_option, webhook_option, with_api
+from api_shim.commands.options import checked_type, out_option, webhook_option, with_api
 from api_shim.commands.output import open_output, write_answer
-from worker.records.types import DOCUMENTED_TYPES, ExportType
+from worker.records.types import ExportType
 
 Params = dict[str, str | list[str]]
 
@@ -28,7 +28,7 @@ def _params(_ctx: click.Context, _option: click.Parameter, pairs: tuple[str, ...
 
 
 @click.command("export")
-@click.argument("export_type", metavar="TYPE", type=click.Choice(list(DOCUMENTED_TYPES)))
+@click.argument("export_type", metavar="TYPE", callback=checked_type)
 @click.option("--wait", is_flag=True, help="Wait for the end and write the records to stdout, one JSON object a line.")
 @out_option("Write the records to FILE instead; it appears when it is complete (mode 0600). Implies --wait.")
 @click.option("--limit", type=click.IntRange(min=1), help="The maximum number of records.  [default: all]")
@@ -37,6 +37,17 @@ def _params(_ctx: click.Context, _option: click.Parameter, pairs: tuple[str, ...
 @click.option(
     "--param", "params", multiple=True, callback=_params, metavar="NAME=VALUE", help="For HubSpot; may be repeated."
 )
+@click.option("--property", "properties", multiple=True, metavar="NAME", help="A property to ask for; may be repeated.")
+@click.option(
+    "--all-properties", is_flag=True, help="Ask for all properties but sensitive ones, which are to be named."
+)
+@click.option(
+    "--association", "associations", multiple=True, metavar="TYPE", help="Ids of associated records; may be repeated."
+)
+@click.option(
+    "--history", multiple=True, metavar="NAME", help="A property to ask for with all its values; may be repeated."
+)
+@click.option("--archived", is_flag=True, help="What was deleted within 90 days, instead of what is there.")
 @click.option("--label", help="Your own name for the job.")
 @click.option("--dry-run", is_flag=True, help="Start nothing; show the plan as the API describes it.")
 @webhook_option
@@ -52,11 +63,16 @@ def command(  # noqa: PLR0913 - a command takes what a command line can say, eac
     page_size: int | None,
     offset: int | None,
     params: Params,
+    properties: tuple[str, ...],
+    all_properties: bool,
+    associations: tuple[str, ...],
+    history: tuple[str, ...],
+    archived: bool,
     label: str | None,
     dry_run: bool,
     webhook: dict[str, str] | None,
 ) -> None:
-    """Export all records of TYPE.
+    """Export all records of TYPE: contacts, companies, deals, notes, or another one that the API has.
 
     Without --wait the job's id is printed, and the export continues by itself.
     """
@@ -65,6 +81,10 @@ def command(  # noqa: PLR0913 - a command takes what a command line can say, eac
         "page_size": page_size,
         "offset": offset,
         "params": params or None,
+        "properties": [*(["*"] if all_properties else []), *properties] or None,
+        "associations": list(associations) or None,
+        "history": list(history) or None,
+        "archived": archived or None,
         "label": label,
         "webhook": webhook,
     }

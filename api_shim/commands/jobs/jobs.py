@@ -16,7 +16,7 @@ from api_shim.commands.api import ExportApi, with_retries
 from api_shim.commands.following import require_success, wait_for_end
 from api_shim.commands.options import wait_option, with_api
 from api_shim.commands.output import open_output, write_answer
-from worker.jobs.status import JOB_TYPES, JobStatus
+from worker.jobs.status import JobStatus
 
 _DEFAULT_LIMIT = 10
 _JOBS_A_CALL = 100
@@ -34,7 +34,7 @@ _JOBS_A_CALL = 100
     "--type",
     "types",
     multiple=True,
-    type=click.Choice(JOB_TYPES),
+    metavar="TYPE",
     help="Only jobs of this type; may be repeated.",
 )
 @click.option("--limit", type=click.IntRange(min=1), help=f"The maximum number of jobs.  [default: {_DEFAULT_LIMIT}]")

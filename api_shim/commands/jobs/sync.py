@@ -6,12 +6,13 @@ import click
 
 from api_shim.commands.api import ExportApi
 from api_shim.commands.following import outlived_by, require_success, wait_for_end
-from api_shim.commands.options import mode_option, types_option, webhook_option, with_api
+from api_shim.commands.options import mode_option, properties_option, types_option, webhook_option, with_api
 from api_shim.commands.output import write_answer
 
 
 @click.command("sync")
 @types_option
+@properties_option
 @mode_option
 @click.option(
     "--confirm-deletions",
@@ -28,6 +29,7 @@ def command(  # noqa: PLR0913 - a command takes what a command line can say, eac
     /,
     *,
     types: list[str] | None,
+    properties: dict[str, list[str]] | None,
     mode: str | None,
     confirm_deletions: bool,
     wait: bool,
@@ -35,12 +37,13 @@ def command(  # noqa: PLR0913 - a command takes what a command line can say, eac
     dry_run: bool,
     webhook: dict[str, str] | None,
 ) -> None:
-    """Export all records of all types, or of those named, in parallel.
+    """Export all records of contacts, companies, deals and notes, or of the types named, in parallel.
 
     Without --wait the job's id is printed, and the sync continues by itself. Its children are the exports.
     """
     wanted = {
         "types": types,
+        "properties": properties,
         "mode": mode,
         "confirm_deletions": confirm_deletions or None,
         "label": label,

@@ -242,6 +242,7 @@ def _application(parts: Parts, settings: ShimSettings) -> FastAPI:
             cache=parts.definitions,
             rpc_requests=rpc_requests,
             clock=parts.clock,
+            is_enabled=settings.export_types.allows,
         ),
         plans=PlanService(tokens=parts.tokens, rpc_requests=rpc_requests, clock=parts.clock),
         schedules=ScheduleService(
@@ -251,6 +252,7 @@ def _application(parts: Parts, settings: ShimSettings) -> FastAPI:
             jitter_window_s=settings.schedule_jitter_seconds,
             clock=parts.clock,
         ),
+        enabled=settings.export_types,
         verifier=JwtVerifier(settings),
         request_rate=RequestRate(
             fakeredis.FakeAsyncRedis(server=parts.redis), per_second=settings.max_requests_per_second

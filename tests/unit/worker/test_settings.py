@@ -10,9 +10,11 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from worker.accounts.encryption import TokenEncryption
 from worker.rate_limit.quota import Rate
+from worker.records.enabled_types import EnabledTypes
 from worker.settings import BrokerSettings, ShimSettings, StoreSettings, WorkerSettings, load
 
 WORKER = {"HUBSPOT_CLIENT_ID": "client", "HUBSPOT_CLIENT_SECRET": "a-client-secret"}
+CUSTOM = ("crm.objects.custom.read", "crm.schemas.custom.read")
 SHIM = {"JWT_SECRET": "a-jwt-secret-of-at-least-32-bytes"}
 
 
@@ -77,6 +79,28 @@ def test_the_shim_needs_no_hubspot_secret(monkeypatch: pytest.MonkeyPatch) -> No
     assert settings.hubspot_optional_scopes == ()
     assert (settings.hubspot_client_id, settings.hubspot_redirect_uri) == (None, None)
     assert (settings.connect_state_secret, settings.connect_return_url) == (None, None)
+
+
+def test_types_are_enabled_by_name_and_so_are_the_scopes_that_they_need(monkeypatch: pytest.MonkeyPatch) -> None:
+    given(monkeypatch, **SHIM, EXPORT_TYPES="tickets, contacts p_cars")
+    settings = load(ShimSettings)
+    assert settings.export_types == EnabledTypes.parse("contacts,tickets,p_cars")
+    assert settings.hubspot_scopes == ("oauth", "crm.objects.contacts.read", "tickets", *CUSTOM)
+    given(monkeypatch, HUBSPOT_SCOPES="oauth")
+    assert load(ShimSettings).hubspot_scopes == ("oauth",)
+
+
+@pytest.mark.parametrize(("kind", "required"), [(ShimSettings, SHIM), (WorkerSettings, WORKER)])
+def test_a_type_that_there_is_not_is_one_line(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    kind: type[StoreSettings],
+    required: dict[str, str],
+) -> None:
+    given(monkeypatch, **required, EXPORT_TYPES="contacts,tickts")
+    with pytest.raises(SystemExit, match="2"):
+        load(kind)
+    assert capsys.readouterr().err.startswith("settings: EXPORT_TYPES: 'tickts' is not a type: name some of contacts, ")
 
 
 def test_beat_needs_nothing() -> None:

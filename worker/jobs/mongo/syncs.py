@@ -16,6 +16,7 @@ from worker.jobs.mongo.timing import TIMED, literal
 from worker.jobs.status import JobStatus
 from worker.jobs.sync import follow
 from worker.mongo.database import Document, translated_errors
+from worker.records.enabled_types import ALL_TYPES
 from worker.records.registry import OBJECT_TYPES
 from worker.records.types import ExportType
 
@@ -35,6 +36,12 @@ class MongoSyncStore(JobCollection):
     def children_of(self, syncs: Sequence[Job]) -> list[Job]:
         ids = [each for sync in syncs for each in sync.children]
         return self._reader.read_all(self._read(ids, whole=True))
+
+    def decide_types(self, sync: Job, types: Sequence[ExportType]) -> bool:
+        decided = [{"$set": {"sync.types": list(types), "revision": _NEXT_REVISION}}]
+        undecided = {**unchanged(sync), "sync.types": ALL_TYPES}
+        with translated_errors():
+            return self._jobs.update_one(undecided, decided).matched_count > 0
 
     def expand(self, sync: Job, children: Sequence[Job]) -> bool:
         """Store the children, then mark the sync; a process killed in between leaves one that is published again."""

@@ -64,9 +64,7 @@ def test_no_jobs_are_no_lines() -> None:
     assert (result.exit_code, result.stdout) == (0, "")
 
 
-@pytest.mark.parametrize(
-    "words", [["--limit=0"], ["--status=done"], ["--type=tickets"], ["--all", "--limit=5"], ["--limit=x"]]
-)
+@pytest.mark.parametrize("words", [["--limit=0"], ["--status=done"], ["--all", "--limit=5"], ["--limit=x"]])
 def test_wrong_usage_asks_nothing(words: list[str]) -> None:
     api = FakeExportApi()
 

@@ -47,10 +47,30 @@ def test_export_passes_on_what_was_asked_for() -> None:
     }
 
 
+def test_export_passes_on_which_parts_of_records_are_wanted() -> None:
+    api = FakeExportApi()
+    words = ["--property=email", "--property=a b", "--association=companies", "--association=2-5", "--history=email"]
+    assert run(api, "export", "p_cars", *words, "--archived").exit_code == 0
+    assert api.asked[0].url.path.endswith("/export/p_cars")
+    assert json.loads(api.asked[0].content) == {
+        "properties": ["email", "a b"],
+        "associations": ["companies", "2-5"],
+        "history": ["email"],
+        "archived": True,
+    }
+
+
+def test_all_properties_are_asked_for_beside_those_named() -> None:
+    api = FakeExportApi()
+    assert run(api, "export", "tickets", "--all-properties", "--property=ssn").exit_code == 0
+    assert json.loads(api.asked[0].content) == {"properties": ["*", "ssn"]}
+
+
 @pytest.mark.parametrize(
     "words",
     [
-        ["tickets"],
+        ["tick/ets"],
+        ["..", "--limit=1"],
         [],
         ["contacts", "--limit=0"],
         ["contacts", "--page-size=x"],

@@ -52,6 +52,16 @@ def test_show_hands_the_schedule_over_as_the_api_describes_it() -> None:
     assert (result.exit_code, json.loads(result.stdout), asked(api)) == (0, SCHEDULE, [("GET", PATH)])
 
 
+def test_set_passes_on_the_properties_of_types() -> None:
+    assert put_by("0 3 * * *", "--types", "*", "--property", "tickets=*") == {
+        "cron": "0 3 * * *",
+        "timezone": "UTC",
+        "types": ["*"],
+        "properties": {"tickets": ["*"]},
+        "enabled": True,
+    }
+
+
 def test_set_stores_a_schedule_and_shows_it() -> None:
     assert put_by("0 3 * * *", "--timezone", "Europe/Berlin", "--types", "contacts,deals") == {
         "cron": "0 3 * * *",

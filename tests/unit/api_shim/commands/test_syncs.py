@@ -30,6 +30,20 @@ def test_sync_passes_on_the_types_and_the_label() -> None:
     assert posted(api) == [(f"{BASE}/sync", {"types": ["contacts", "deals"], "label": "nightly"})]
 
 
+def test_sync_passes_on_types_one_by_one_and_their_properties() -> None:
+    api = FakeExportApi()
+    words = ["--type", "tickets", "--type", "p_cars", "--property", "tickets=subject", "--property", "p_cars=*"]
+    assert run(api, "sync", *words, "--property", "tickets=content").exit_code == 0
+    wanted = {"types": ["tickets", "p_cars"], "properties": {"tickets": ["subject", "content"], "p_cars": ["*"]}}
+    assert posted(api) == [(f"{BASE}/sync", wanted)]
+
+
+def test_a_property_without_its_type_asks_nothing() -> None:
+    api = FakeExportApi()
+    assert run(api, "sync", "--property", "subject").exit_code == 2
+    assert api.asked == []
+
+
 def test_sync_passes_on_how_to_look_for_changes() -> None:
     api = FakeExportApi()
     assert run(api, "sync", "--mode", "incremental", "--confirm-deletions").exit_code == 0

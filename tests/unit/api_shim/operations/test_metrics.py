@@ -5,19 +5,21 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from api_shim.operations.metrics import StoredState, read_connections
+from tests.contract.stores import new_job
 from tests.fakes.clock import ManualClock
 from tests.patience import PATIENCE_S
 from tests.unit.api_shim.hubspot_pages import body_of
 from tests.unit.api_shim.shim import BASE_PATH, Shim
 from worker.accounts.connection import Refusal
 from worker.errors import StoreUnavailableError
-from worker.records.types import DEALS, DOCUMENTED_TYPES, NOTES
+from worker.records.types import DEALS, DOCUMENTED_TYPES, NOTES, ExportType
 
 EXPORT = f"{BASE_PATH}/export/{{type}}"
 JOB = f"{BASE_PATH}/jobs/{{job_id}}"
@@ -40,6 +42,19 @@ def scraped(shim: Shim) -> dict[str, float]:
 
 def requests(method: str, route: str, status: int) -> str:
     return f"hubspot_export_http_requests_total{{method={method},route={route},status={status}}}"
+
+
+def test_open_jobs_of_custom_objects_are_counted_together(shim: Shim) -> None:
+    for name in ("p1_cars", "p2_boats", "contacts"):
+        shim.jobs.add(replace(new_job(), export_type=ExportType(name)))
+
+    found = scraped(shim)
+
+    def open_jobs(name: str) -> float:
+        return found[f"hubspot_export_jobs{{kind=export,status=queued,type={name}}}"]
+
+    assert (open_jobs("custom_objects"), open_jobs("contacts")) == (2, 1)
+    assert not [name for name in found if "p1_cars" in name]
 
 
 # Requests

@@ -15,18 +15,18 @@ from tests.unit.api_shim.shim import BASE_PATH, Shim, mint, problem
 from worker.errors import InvalidRequestError
 
 Receive = Callable[[], Coroutine[Any, Any, dict[str, Any]]]
-TOO_LONG = {"success": False, "errno": 400, "message": "body: must be at most 65536 bytes", "code": "invalid_request"}
+TOO_LONG = {"success": False, "errno": 400, "message": "body: must be at most 1048576 bytes", "code": "invalid_request"}
 
 
 def padded(size: int) -> bytes:
     return b'{"label":"x"}'.ljust(size)
 
 
-def test_a_body_may_be_64_kilobytes_long(shim: Shim) -> None:
+def test_a_body_may_be_a_megabyte_long(shim: Shim) -> None:
     path = f"{BASE_PATH}/export/contacts"
 
-    assert shim.ask("POST", path, content=padded(65_536)).status_code == 202
-    assert problem(shim.ask("POST", path, content=padded(65_537))) == (400, TOO_LONG)
+    assert shim.ask("POST", path, content=padded(1_048_576)).status_code == 202
+    assert problem(shim.ask("POST", path, content=padded(1_048_577))) == (400, TOO_LONG)
     assert len(shim.jobs.all) == 1
 
 
@@ -36,7 +36,7 @@ def test_an_endless_body_is_refused_long_before_its_end(shim: Shim) -> None:
     async def endless() -> AsyncIterator[bytes]:
         while len(sent) < 1_000:
             sent.append(len(sent))
-            yield b" " * 10_000
+            yield b" " * 100_000
 
     async def post() -> httpx.Response:
         transport = httpx.ASGITransport(shim.app, raise_app_exceptions=False)

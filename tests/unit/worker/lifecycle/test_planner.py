@@ -127,7 +127,8 @@ def test_the_children_of_a_sync_are_looked_up_together(
     world: AccountWorld, jobs: InMemoryJobStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     at = world.clock()
-    for export_type, records in ((DEALS, 1000), (NOTES, 300)):
+    tickets = ExportType("tickets")
+    for export_type, records in ((DEALS, 1000), (NOTES, 300), (tickets, 20)):
         last = finished_export(at, export_type=export_type, pages=4, records=records, took_s=8)
         jobs.add(replace(last, job_id=f"last-{export_type}"))
     asked: list[tuple[object, ...]] = []
@@ -138,12 +139,12 @@ def test_the_children_of_a_sync_are_looked_up_together(
         return look(*of, **how)  # type: ignore[arg-type]  # as they came
 
     monkeypatch.setattr(jobs, "last_complete_of_each", count)
-    sync = new_sync("s1", account_id="a1", owner="u1", request=SyncRequest(types=(DEALS, NOTES)), at=at)
+    sync = new_sync("s1", account_id="a1", owner="u1", request=SyncRequest(types=(DEALS, NOTES, tickets)), at=at)
     one = planner(world, jobs)
 
     found = [one.forecast(child) for child in new_children(sync, at=at)]
 
-    assert [each.records if each is not None else None for each in found] == [1000, 300]
+    assert [each.records if each is not None else None for each in found] == [1000, 300, 20]
     assert len(asked) == 1
 
 

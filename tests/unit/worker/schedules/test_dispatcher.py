@@ -22,6 +22,7 @@ from worker.jobs.sync import new_children
 from worker.jobs.totals import ExportTotals
 from worker.jobs.webhook import Webhook
 from worker.lifecycle.caps import Level, StoredBytesCap
+from worker.records.enabled_types import ALL_TYPES
 from worker.records.types import DEALS
 from worker.schedules.dispatcher import Dispatcher
 from worker.schedules.interfaces import SyncQueue
@@ -144,6 +145,19 @@ def test_a_schedule_that_is_due_starts_a_sync_of_its_account(office: Office) -> 
     assert sync.webhook == Webhook(url="https://example.test")
     assert office.queue.published == [[sync]]
     assert (office.schedule().last_job_id, office.schedule().last_run_at) == (sync.job_id, at)
+
+
+def test_a_sync_has_the_types_and_properties_of_its_schedule(office: Office) -> None:
+    office.add()
+    changed = replace(office.schedule(), types=(ALL_TYPES,), properties={DEALS: ("amount", "*")})
+    office.schedules.put(changed)
+    office.let_an_hour_pass()
+
+    office.dispatch()
+
+    (sync,) = office.rung_for
+    assert sync.sync is not None
+    assert (sync.sync.types, sync.sync.properties) == (("*",), {DEALS: ("amount", "*")})
 
 
 def test_how_often_all_is_read_comes_from_the_schedule(office: Office) -> None:

@@ -50,6 +50,8 @@ from worker.jobs.sync import new_sync
 from worker.jobs.webhook import DeliveryResult
 from worker.rate_limit.interfaces import Reservation
 from worker.records.crm_api import CrmApi
+from worker.records.enabled_types import EnabledTypes
+from worker.records.types import ExportType
 from worker.telemetry.metrics import ExportMetrics, JobMetrics, new_registry
 from worker.telemetry.tracing import NoTraces
 
@@ -195,6 +197,18 @@ def test_every_end_of_a_job_is_counted_once_and_passed_on(bench: Bench) -> None:
     }
     assert {status: count for status, count in ended.items() if count} == {"succeeded": 1, "failed": 2}
     assert news.told == told
+
+
+def test_custom_objects_are_counted_together(bench: Bench) -> None:
+    notifier = MeasuredNotifier(News(), bench.jobs, EnabledTypes.parse("tickets,p_cars").kinds)
+    for name in ("p1_cars", "p2_cars", "tickets"):
+        notifier.notify(replace(new_job(), export_type=ExportType(name), status=JobStatus.SUCCEEDED))
+
+    ended = {
+        name: bench.value("jobs_ended_total", status="succeeded", type=name, kind="export")
+        for name in ("custom_objects", "tickets")
+    }
+    assert ended == {"custom_objects": 2, "tickets": 1}
 
 
 def test_withheld_deletions_are_counted_when_their_export_ends(bench: Bench) -> None:
