@@ -76,25 +76,27 @@ def build(settings: ShimSettings, *, connections: Connections) -> FastAPI:
     registry.register(StoredState(_readings(infra)))
     registry.register(ConnectionCounts(connections))
     rpc_requests = _rpc_client(infra)
+    definitions = DefinitionService(
+        tokens=infra.tokens,
+        connections=infra.connections,
+        cache=MongoDefinitionCache(infra.database),
+        rpc_requests=rpc_requests,
+        clock=infra.clock,
+        is_enabled=settings.export_types.allows,
+    )
     return create_app(
         service=_export_service(infra),
         record_service=_record_service(infra),
         connections=_connection_service(infra, rpc_requests),
         plans=PlanService(tokens=infra.tokens, rpc_requests=rpc_requests, clock=infra.clock),
-        definitions=DefinitionService(
-            tokens=infra.tokens,
-            connections=infra.connections,
-            cache=MongoDefinitionCache(infra.database),
-            rpc_requests=rpc_requests,
-            clock=infra.clock,
-            is_enabled=settings.export_types.allows,
-        ),
+        definitions=definitions,
         schedules=ScheduleService(
             schedules=MongoScheduleStore(infra.database),
             tokens=infra.tokens,
             connections=infra.health,
             jitter_window_s=settings.schedule_jitter_seconds,
             clock=infra.clock,
+            calculated=definitions.calculated,
         ),
         enabled=settings.export_types,
         verifier=JwtVerifier(settings),

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import TypeVar
 
 from starlette.concurrency import run_in_threadpool
@@ -33,6 +34,7 @@ from worker.jobs.status import JobError
 from worker.records.registry import OBJECT_TYPES, is_type
 from worker.records.types import DOCUMENTED_TYPES, ExportType
 from worker.rpc.requests import Answer, Question, RpcRequest
+from worker.schedules.schedule import Schedule
 
 _CHECK_WITHIN_S = 2.0  # a caller waits for the check in addition to the submission
 _SCHEMAS = ListDefinitions(kind=ListKind.SCHEMAS)
@@ -141,6 +143,19 @@ class DefinitionService:
             except UnsupportedTypeError:
                 raise InvalidRequestError(f"associations: {name} is no type of this account") from None
         return list(found)
+
+    def calculated(self, schedule: Schedule) -> Mapping[ExportType, Sequence[str]]:
+        """Return which of the properties that a schedule asks for HubSpot calculates, as far as what is kept tells."""
+        caller = Caller(account_id=schedule.account_id, uid=schedule.owner, scopes=frozenset())
+        found = dict[ExportType, Sequence[str]]()
+        with suppress(TokenNotFoundError):
+            for export_type, names in schedule.properties.items():
+                listed = self._kept(caller, partial(read_properties, export_type))
+                defined = listed.properties if listed is not None else ()
+                found[export_type] = [
+                    each.name for each in defined if each.calculated and (ALL in names or each.name in names)
+                ]
+        return found
 
     def _are_known(self, caller: Caller, export_type: ExportType, names: Sequence[str]) -> bool:
         """Whether what is kept is enough to know that all names are defined."""

@@ -19,6 +19,7 @@ from worker.schedules.interfaces import ConnectionObstacles, ScheduleStore
 from worker.schedules.schedule import Schedule, jitter_of
 from worker.schedules.timetable import Timetable
 
+_MOST_NAMED = 5
 _NEVER_SEEN = (
     "HubSpot calculates {names} of {type}, which is no modification: incremental runs do not see such changes; "
     "full_every lets a run read all records every so often"
@@ -110,4 +111,9 @@ class ScheduleService:
             return
         for export_type, names in self.calculated(schedule).items():
             if names:
-                yield _NEVER_SEEN.format(type=export_type, names=", ".join(names))
+                yield _NEVER_SEEN.format(type=export_type, names=_named(names))
+
+
+def _named(names: Sequence[str]) -> str:
+    first, more = names[:_MOST_NAMED], len(names) - _MOST_NAMED
+    return ", ".join(first) if more <= 0 else f"{', '.join(first)} and {more} more properties"

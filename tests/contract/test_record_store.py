@@ -422,10 +422,10 @@ def test_the_latest_complete_sync_of_each_mode_is_remembered(world: World) -> No
 
 def test_a_complete_sync_names_the_lists_that_it_could_not_read(world: World) -> None:
     since = world.insert(1)
-    part = CompleteSync(sync_id="s1", since=since, mode=SyncMode.FULL, left_out=("calls", "emails"))
+    part = CompleteSync(sync_id="s1", since=since, mode=SyncMode.FULL, left_out=("calls", "emails"), properties="key")
     end_sync(world, COPY, part)
     assert world.store.last_sync(COPY, *SyncMode) == part
-    whole = replace(part, sync_id="s2", since=since + timedelta(seconds=1), left_out=())
+    whole = replace(part, sync_id="s2", since=since + timedelta(seconds=1), left_out=(), properties=None)
     end_sync(world, COPY, whole)
     assert world.store.last_sync(COPY, *SyncMode) == whole
 

@@ -230,7 +230,13 @@ class Comparison:
 
 
 def _complete(job: Job, since: datetime, mode: SyncMode) -> CompleteSync:
-    return CompleteSync(sync_id=job.sync_id, since=since, mode=mode, left_out=tuple(sorted(job.totals.left_out)))
+    return CompleteSync(
+        sync_id=job.sync_id,
+        since=since,
+        mode=mode,
+        left_out=tuple(sorted(job.totals.left_out)),
+        properties=job.request.properties_key,
+    )
 
 
 def _batches(ids: Sequence[int]) -> Iterator[Sequence[int]]:

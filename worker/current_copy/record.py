@@ -23,13 +23,15 @@ _MOST_RECORDS_A_BATCH = 500
 class CompleteSync:
     """A sync that has read all records, or all changes of a feed, no earlier than `since`.
 
-    `left_out` are lists of several that it could not read, by their kinds' names.
+    `left_out` are lists of several that it could not read, by their kinds' names; `properties` is the key of those that
+    it asked for (`ExportRequest.properties_key`).
     """
 
     sync_id: str
     since: datetime
     mode: SyncMode
     left_out: tuple[str, ...] = ()
+    properties: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,8 +69,10 @@ class CurrentCopy:
             last=last.since if last is not None else None,
             last_full=full.since if full is not None else None,
             left_out=last.left_out if last is not None else (),
+            properties=last.properties if last is not None else None,
         )
-        return copying.decide(before, api=job.api or CrmApi.LEGACY, at=job.updated_at)
+        asked = job.request.properties_key
+        return copying.decide(before, api=job.api or CrmApi.LEGACY, at=job.updated_at, properties=asked)
 
     def read_all(self, job: Job, *, because: str) -> Job:
         """Make an export that reads a feed start again with the list of all records."""

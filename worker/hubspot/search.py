@@ -21,7 +21,6 @@ from worker.hubspot.addresses import DatedAddresses
 from worker.hubspot.dated_objects import id_text, read_list
 from worker.hubspot.page_calls import PageCalls
 from worker.hubspot.transport import Transport
-from worker.rate_limit.quota import Quota
 from worker.records.envelope import PageUnreadableError
 from worker.records.findings import CallKind
 from worker.records.mending import NotJsonError, decoded
@@ -58,7 +57,6 @@ class SearchPage:
     last_id: int | None
     has_more: bool
     mends: tuple[Mend, ...] = ()
-    quota: Quota | None = None
     correlation_id: str | None = None
 
 
@@ -107,13 +105,12 @@ class Searches:
             raise answer.unusable(str(error), secrets=[token]) from error
         has_more = listed.after is not None or (total is not None and total > len(listed.records))
         if has_more and not listed.records:
-            raise FeedUnusableError(_NOTHING, status=_OK, quota=answer.quota)
+            raise FeedUnusableError(_NOTHING, status=_OK)
         return SearchPage(
             records=listed.records,
             last_id=_last_in_order(listed.records, after_id=after_id),
             has_more=has_more,
             mends=mends_by_place(listed.mended, listed.records) if listed.mended.marks else (),
-            quota=answer.quota,
             correlation_id=answer.correlation_id,
         )
 

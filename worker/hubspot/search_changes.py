@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 
 from pydantic import SecretStr
 
-from worker.errors import FeedUnusableError
+from worker.errors import FatalHubSpotError, FeedUnusableError
 from worker.export.interfaces import FeedQuery
 from worker.hubspot.dated_lists import DatedListPage, DatedLists
 from worker.hubspot.dated_objects import id_text
@@ -18,6 +19,7 @@ from worker.hubspot.transport import Transport
 from worker.records.findings import PageFindings
 from worker.records.registry import OBJECT_TYPES
 
+_INVALID = 400
 _UNLIKE_BEFORE = "HubSpot gives {} now, which the sync before could not read"
 
 _MODIFIED: Mapping[str, str] = {each.dated.path: each.dated.modified_property for each in OBJECT_TYPES.values()}
@@ -42,15 +44,25 @@ class ListsAndChanges(DatedLists):
         return self._changed(query, query.feed, calls, token)
 
     def _changed(self, query: DatedQuery, feed: FeedQuery, calls: PageCalls, token: SecretStr) -> DatedListPage:
-        """Search for records; where one question cannot name all properties, for their ids, and read them by these."""
+        """Search for records; where one question cannot name all properties, for their ids, and read them by these.
+
+        It is too short for many, and HubSpot refuses highly sensitive ones.
+        """
         after_id = int(query.after) - 1 if query.after is not None else None
         filters = [modified_since(_modified(query.path), feed.since)]
         limit = min(MOST_FOUND, 2 * query.count)  # a page that was too large for HubSpot once is smaller here as well
-        asked = question(filters, properties=query.properties, after_id=after_id, limit=limit)
-        is_whole = is_short(asked) and not query.history
-        if not is_whole:
-            asked = question(filters, properties=(ID_PROPERTY,), after_id=after_id, limit=limit)
-        found = self._searches.find(query.path, asked, after_id=after_id, calls=calls, token=token)
+        whole, of_ids = (
+            question(filters, properties=names, after_id=after_id, limit=limit)
+            for names in (query.properties, (ID_PROPERTY,))
+        )
+        find = partial(self._searches.find, query.path, after_id=after_id, calls=calls, token=token)
+        is_whole = is_short(whole) and not query.history
+        try:
+            found = find(whole if is_whole else of_ids)
+        except FatalHubSpotError as error:
+            if error.status != _INVALID or not (is_whole and query.properties):
+                raise
+            found, is_whole = find(of_ids), False
         if query.path in feed.left_out:
             raise FeedUnusableError(_UNLIKE_BEFORE.format(query.path))
         page = self._linked(query, found, calls, token) if is_whole else self._by_ids(query, found, calls, token)
@@ -63,14 +75,13 @@ class ListsAndChanges(DatedLists):
             records=records,
             mends=found.mends,
             findings=PageFindings(incomplete_associations=incomplete),
-            quota=found.quota,
             correlation_id=found.correlation_id,
         )
 
     def _by_ids(self, query: DatedQuery, found: SearchPage, calls: PageCalls, token: SecretStr) -> DatedListPage:
         ids = [each for each in map(id_text, found.records) if each is not None]
         if not ids:
-            return DatedListPage(records=(), quota=found.quota, correlation_id=found.correlation_id)
+            return DatedListPage(records=(), correlation_id=found.correlation_id)
         return self.read_by_ids(query.path, ids, query, calls, token)
 
 

@@ -118,10 +118,12 @@ class CopyProgress:
             return SyncMode.FULL
         return SyncMode.INCREMENTAL if self.reads_feed else None
 
-    def decide(self, before: SyncsBefore, *, api: CrmApi, at: datetime) -> Self:
-        """Choose between the feed of an API and its list of all records."""
+    def decide(self, before: SyncsBefore, *, api: CrmApi, at: datetime, properties: str | None = None) -> Self:
+        """Choose between the feed of an API and its list of all records, for an export of such properties."""
         if before.last is None:
             return replace(self, full_because="no sync has seen all records yet")
+        if before.properties != properties:
+            return replace(self, full_because="the last complete sync asked for other properties")
         if self.full_every is not None and not before.has_full_within(interval(self.full_every), at=at):
             asked = f"no full sync has begun within the last {self.full_every}, as full_every asks"
             return replace(self, full_because=asked)

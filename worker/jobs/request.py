@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from hashlib import sha256
 
 from worker.jobs.copy_progress import SyncMode
 from worker.records.types import ExportType, Offset, is_start
@@ -29,6 +30,13 @@ class ExportRequest:
     associations: tuple[str, ...] = ()
     history: tuple[str, ...] = ()
     archived: bool = False
+
+    @property
+    def properties_key(self) -> str | None:
+        """A short text that is another one where others are asked for by name; None where none are."""
+        if self.properties is None:
+            return None
+        return sha256("\n".join(sorted({*self.properties})).encode()).hexdigest()[:16]
 
     @property
     def is_from_start(self) -> bool:

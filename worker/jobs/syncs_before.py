@@ -34,12 +34,14 @@ REACHES: Mapping[CrmApi, Reach] = {
 class SyncsBefore:
     """When the last complete sync of a type began, and the last one of them that was full; None: there was none.
 
-    `left_out` are the lists of several that the last one could not read.
+    `left_out` are the lists of several that the last one could not read; `properties` is the key of those that it asked
+    for.
     """
 
     last: datetime | None = None
     last_full: datetime | None = None
     left_out: tuple[str, ...] = ()
+    properties: str | None = None
 
     def has_full_within(self, longest: timedelta, *, at: datetime) -> bool:
         return self.last_full is not None and at - self.last_full <= longest

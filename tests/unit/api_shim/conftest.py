@@ -222,6 +222,14 @@ def _application(parts: Parts, settings: ShimSettings) -> FastAPI:
         clock=parts.clock,
         origin=partial(origin_of_request, NoTraces()),
     )
+    definitions = DefinitionService(
+        tokens=parts.tokens,
+        connections=parts.connections,
+        cache=parts.definitions,
+        rpc_requests=rpc_requests,
+        clock=parts.clock,
+        is_enabled=settings.export_types.allows,
+    )
     return create_app(
         service=service,
         record_service=RecordService(records=parts.records, eraser=parts.eraser, portals=present),
@@ -236,14 +244,7 @@ def _application(parts: Parts, settings: ShimSettings) -> FastAPI:
             rpc_requests=rpc_requests,
             clock=parts.clock,
         ),
-        definitions=DefinitionService(
-            tokens=parts.tokens,
-            connections=parts.connections,
-            cache=parts.definitions,
-            rpc_requests=rpc_requests,
-            clock=parts.clock,
-            is_enabled=settings.export_types.allows,
-        ),
+        definitions=definitions,
         plans=PlanService(tokens=parts.tokens, rpc_requests=rpc_requests, clock=parts.clock),
         schedules=ScheduleService(
             schedules=parts.schedules,
@@ -251,6 +252,7 @@ def _application(parts: Parts, settings: ShimSettings) -> FastAPI:
             connections=health,
             jitter_window_s=settings.schedule_jitter_seconds,
             clock=parts.clock,
+            calculated=definitions.calculated,
         ),
         enabled=settings.export_types,
         verifier=JwtVerifier(settings),

@@ -375,9 +375,11 @@ def _sync_of(noted: Document, mode: SyncMode) -> CompleteSync:
 
 def _latest(sync: CompleteSync) -> Document:
     """Store a sync unless one that began later is stored; a missing one compares as earlier."""
-    name, noted = f"syncs.{sync.mode}", {"sync_id": sync.sync_id, "since": sync.since}
+    name, noted = f"syncs.{sync.mode}", dict[str, object](sync_id=sync.sync_id, since=sync.since)
     if sync.left_out:  # older workers do not know it
         noted["left_out"] = list(sync.left_out)
+    if sync.properties is not None:
+        noted["properties"] = sync.properties
     return {name: {"$cond": [{"$lte": [f"${name}.since", sync.since]}, {"$literal": noted}, f"${name}"]}}
 
 

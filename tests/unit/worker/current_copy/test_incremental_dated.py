@@ -213,7 +213,8 @@ def test_names_that_one_question_does_not_hold_are_read_by_ids(scene: Scene) -> 
 def _select(scene: Scene, job_id: str, names: tuple[str, ...]) -> Job:
     """Decide what a job's properties are, and do it."""
     before = scene.shop.job(job_id)
-    scene.shop.jobs.change(before, replace(before, selection=Selection(properties=names)))
+    request = replace(before.request, properties=names)
+    scene.shop.jobs.change(before, replace(before, request=request, selection=Selection(properties=names)))
     scene.work(job_id)
     return scene.shop.job(job_id)
 
@@ -373,6 +374,19 @@ def test_every_so_often_all_records_are_read_as_the_schedule_asks(scene: Scene) 
     assert job.copying is not None
     assert job.copying.full_because == "no full sync has begun within the last 7d, as full_every asks"
     assert scene.incremental(after_s=3 * DAY_S, full_every="7d") == came_to()
+
+
+def test_other_properties_than_before_are_read_of_all_records(scene: Scene) -> None:
+    names = ("firstname", "amount")
+    (first, *_) = scene.add(3, firstname="Ada", amount="12")
+    scene.full()
+    job = _select(scene, scene.begin(SyncMode.INCREMENTAL, properties={CONTACTS: names}), names)
+    assert job.copying is not None
+    assert job.copying.full_because == "the last complete sync asked for other properties"
+    assert job.changes == came_to(changed=3)
+    assert b'"amount":{"value":"12"}' in scene.copied()[first].body
+    job = _select(scene, scene.begin(SyncMode.INCREMENTAL, properties={CONTACTS: names[::-1]}), names)
+    assert (job.reads_feed, job.changes) == (True, came_to())
 
 
 def test_owners_are_read_whole_since_hubspot_does_not_search_them(mocked: responses.RequestsMock) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from worker.errors import FatalHubSpotError, FeedUnusableError, RetryableHubSpotError
+from worker.errors import FatalHubSpotError, FeedUnusableError, HubSpotError, RetryableHubSpotError
 from worker.export.interfaces import FeedQuery
 from worker.hubspot.dated_query import DatedQuery
 from worker.hubspot.page_calls import PageCalls
@@ -24,6 +24,7 @@ OBJECTS = "https://api.test/crm/objects/2026-09"
 SINCE = datetime(2026, 11, 23, 15, 0, tzinfo=UTC)
 SINCE_MS = "1795446000000"
 TOKEN = SecretStr("token")
+FOUND = Answer(b'{"total": 1, "results": [{"id": "1", "properties": {}}]}', None)
 
 
 @dataclass
@@ -114,6 +115,34 @@ def test_what_has_a_history_is_read_by_ids_since_search_has_none() -> None:
     assert answers.asked[0]["properties"] == ["hs_object_id"]
     assert answers.asked[1]["propertiesWithHistory"] == ("a",)
     assert [bytes(each) for each in page.records] == [b'{"id": "1", "properties": {"a": "b"}}']
+
+
+def test_what_search_does_not_give_of_sensitive_properties_is_read_by_ids() -> None:
+    batch = Answer(b'{"status": "COMPLETE", "results": [{"id": "1", "properties": {"a": "b"}}]}', None)
+    answers: list[Answer | HubSpotError] = [FatalHubSpotError("not available in the search", status=400), FOUND, batch]
+    calls: list[Call] = []
+
+    def send(call: Call) -> Answer:
+        calls.append(call)
+        answer = answers.pop(0)
+        if isinstance(answer, HubSpotError):
+            raise answer
+        return answer
+
+    lists = ListsAndChanges(transport=Transport(send), objects_url=OBJECTS)
+    asked = DatedQuery(path="contacts", feed=FeedQuery(since=SINCE), properties=("a",))
+    page = lists.read(asked, PageCalls(), TOKEN)
+    assert [each.url.rpartition("/")[2] for each in calls] == ["search", "search", "read"]
+    assert len(page.records) == 1
+
+
+def test_any_other_refusal_is_one() -> None:
+    def refuse(_: Call) -> Answer:
+        raise FatalHubSpotError("no", status=403)
+
+    lists = ListsAndChanges(transport=Transport(refuse), objects_url=OBJECTS)
+    with pytest.raises(FatalHubSpotError):
+        lists.read(DatedQuery(path="contacts", feed=FeedQuery(since=SINCE), properties=("a",)), PageCalls(), TOKEN)
 
 
 def test_what_vanishes_between_the_two_calls_is_counted() -> None:
