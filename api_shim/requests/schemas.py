@@ -24,6 +24,7 @@ from worker.current_copy.record import Shown
 from worker.jobs.copy_progress import SyncMode
 from worker.jobs.intervals import INTERVAL, valid_interval
 from worker.jobs.status import JobStatus
+from worker.records.crm_api import CrmApi
 from worker.records.types import DOCUMENTED_TYPES
 from worker.schedules.schedule import Overlap
 from worker.schedules.timetable import LONGEST_CRON
@@ -185,6 +186,7 @@ class ExportBody(BaseModel):
     associations: AssociationNames = ()
     history: HistoryNames = ()
     archived: Annotated[bool, Field(strict=True)] = False
+    api: CrmApi | None = None
     label: Label = None
     dry_run: DryRun = False
     webhook: WebhookBody | None = None

@@ -31,6 +31,7 @@ from api_shim.responses.schemas import JobAnswer, PageAnswer
 from worker.errors import InvalidRequestError
 from worker.jobs.request import ExportRequest
 from worker.jobs.status import IllegalChangeError, JobKind, JobStatus
+from worker.records.crm_api import CrmApi
 from worker.records.page import Page
 from worker.records.registry import OBJECT_TYPES
 from worker.records.types import ExportType
@@ -113,6 +114,9 @@ async def export_all(
     most = OBJECT_TYPES[export_type].page.most_records
     if body.page_size is not None and body.page_size > most:
         raise InvalidRequestError(f"page_size: must be at most {most} for {export_type}")
+    if body.api is CrmApi.LEGACY and (body.archived or OBJECT_TYPES[export_type].legacy is None):
+        what = f"archived {export_type}" if body.archived else export_type
+        raise InvalidRequestError(f"api: HubSpot's legacy API has no list of {what}")
     page_size = body.page_size or most
     body = await types.check_export(caller, export_type, body)
     asked = _asked_of(body, page_size=page_size)
@@ -151,6 +155,7 @@ def _asked_of(body: ExportBody, *, page_size: int) -> ExportRequest:
         associations=body.associations,
         history=body.history,
         archived=body.archived,
+        api=body.api,
     )
 
 

@@ -29,14 +29,15 @@ class ApiChoice:
         self._lists = lists
 
     def choose(self, job: Job) -> ChosenApi:
-        """Choose as the setting says. In between a job never goes back, and is asked about as long as it may change.
+        """Choose as the request says, or else the setting.
 
-        What only the dated API has is read from it, whatever the setting says.
+        In between a job never goes back, and is asked about as long as it may change. What only the dated API has is read from it, whatever the setting says.
         """
         if _has_only_dated(job):
             return ChosenApi(api=CrmApi.DATED)
-        if self._always is not None:
-            return ChosenApi(api=self._always)
+        always = job.request.api or self._always
+        if always is not None:
+            return ChosenApi(api=always)
         if job.last_api is CrmApi.DATED:
             return ChosenApi(api=CrmApi.DATED)
         known = self._lists.find(job.account_id, job.records_type)
@@ -48,7 +49,7 @@ class ApiChoice:
 
     def leave(self, job: Job, error: ListGoneError) -> CrmApi | None:
         """Note what HubSpot said of the job's list."""
-        if self._always is not None or _has_only_dated(job):
+        if (job.request.api or self._always) is not None or _has_only_dated(job):
             return None
         found = self._lists.sight(
             job.account_id, job.records_type, status=error.status, message=error.message, hub_id=job.hub_id

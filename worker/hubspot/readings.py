@@ -41,7 +41,9 @@ class Readings:
 
     def is_dated(self, export_type: ExportType, request: ExportRequest) -> bool:
         """Whether the dated API is asked."""
-        return self._is_dated or request.archived or OBJECT_TYPES[export_type].legacy is None
+        if request.archived or OBJECT_TYPES[export_type].legacy is None:
+            return True
+        return self._is_dated if request.api is None else request.api is CrmApi.DATED
 
     def of(
         self,

@@ -8,6 +8,7 @@ from datetime import datetime
 from hashlib import sha256
 
 from worker.jobs.copy_progress import SyncMode
+from worker.records.crm_api import CrmApi
 from worker.records.types import ExportType, Offset, is_start
 
 
@@ -20,6 +21,7 @@ class ExportRequest:
     their order, with repetitions. `properties` are names, or `*` for all that HubSpot defines when the job begins
     (None: those that the endpoint's address names, or HubSpot's few default ones); `history` those of which all values
     are wanted, not only the present one. `associations` are types. `archived`: what was deleted, not what is there.
+    `api` is the one to be read, whatever the setting says.
     """
 
     limit: int | None = None
@@ -30,6 +32,7 @@ class ExportRequest:
     associations: tuple[str, ...] = ()
     history: tuple[str, ...] = ()
     archived: bool = False
+    api: CrmApi | None = None
 
     @property
     def properties_key(self) -> str | None:

@@ -35,6 +35,7 @@ class JobRequestView(BaseModel):
     associations: Annotated[list[str], Field(exclude_if=is_empty)] = []
     history: Annotated[list[str], Field(exclude_if=is_empty)] = []
     archived: Annotated[bool, Field(exclude_if=is_empty)] = False
+    api: Annotated[CrmApi | None, Field(exclude_if=is_empty)] = None
 
 
 class SyncRequestView(BaseModel):
@@ -330,6 +331,7 @@ def request_view(request: ExportRequest) -> JobRequestView:
         associations=list(request.associations),
         history=list(request.history),
         archived=request.archived,
+        api=request.api,
     )
 
 

@@ -48,6 +48,12 @@ def _params(_ctx: click.Context, _option: click.Parameter, pairs: tuple[str, ...
     "--history", multiple=True, metavar="NAME", help="A property to ask for with all its values; may be repeated."
 )
 @click.option("--archived", is_flag=True, help="What was deleted within 90 days, instead of what is there.")
+@click.option(
+    "--api",
+    "api_name",
+    type=click.Choice(["legacy", "dated"]),
+    help="HubSpot's API to read.  [default: as the worker is set]",
+)
 @click.option("--label", help="Your own name for the job.")
 @click.option("--dry-run", is_flag=True, help="Start nothing; show the plan as the API describes it.")
 @webhook_option
@@ -68,6 +74,7 @@ def command(  # noqa: PLR0913 - a command takes what a command line can say, eac
     associations: tuple[str, ...],
     history: tuple[str, ...],
     archived: bool,
+    api_name: str | None,
     label: str | None,
     dry_run: bool,
     webhook: dict[str, str] | None,
@@ -85,6 +92,7 @@ def command(  # noqa: PLR0913 - a command takes what a command line can say, eac
         "associations": list(associations) or None,
         "history": list(history) or None,
         "archived": archived or None,
+        "api": api_name,
         "label": label,
         "webhook": webhook,
     }

@@ -42,7 +42,7 @@ _MUTABLE = (
 
 
 _LISTS_OF_NAMES = ("properties", "associations", "history")
-_RARELY_REQUESTED = (*_LISTS_OF_NAMES, "archived")
+_RARELY_REQUESTED = (*_LISTS_OF_NAMES, "archived", "api")
 _RARE_IN_SYNCS = frozenset({"properties", "full_every"})
 _PLAIN_REQUEST = ExportRequest(page_size=0)
 
@@ -238,13 +238,15 @@ def _request_to_document(request: ExportRequest) -> Document:
     """Return a request's document; what few requests have is stored only there."""
     document = {**asdict(request), "params": [list(pair) for pair in request.params]}
     rare = {name for name in _RARELY_REQUESTED if getattr(request, name) == getattr(_PLAIN_REQUEST, name)}
+    document["api"] = request.api.value if request.api is not None else None
     return {name: value for name, value in document.items() if name not in rare}
 
 
 def _request(document: Document) -> ExportRequest:
     lists = {name: tuple(document[name]) for name in _LISTS_OF_NAMES if document.get(name) is not None}
     params = tuple((name, value) for name, value in document["params"])
-    return ExportRequest(**document | lists | {"params": params})
+    api = {"api": CrmApi(document["api"])} if document.get("api") is not None else {}
+    return ExportRequest(**document | lists | api | {"params": params})
 
 
 def _sync(document: Document) -> SyncRequest:

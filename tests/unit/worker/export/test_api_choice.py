@@ -21,14 +21,14 @@ NOW = datetime(2026, 11, 23, 15, 0, tzinfo=UTC)
 EACH_SETTING = pytest.mark.parametrize("setting", get_args(ApiSetting))
 
 
-def job(export_type: str = CONTACTS, *, archived: bool = False) -> Job:
+def job(export_type: str = CONTACTS, *, archived: bool = False, api: CrmApi | None = None) -> Job:
     return Job(
         job_id="j1",
         account_id="a1",
         owner="u1",
         export_type=ExportType(export_type),
         kind=JobKind.EXPORT,
-        request=ExportRequest(page_size=100, archived=archived),
+        request=ExportRequest(page_size=100, archived=archived, api=api),
         created_at=NOW,
         updated_at=NOW,
     )
@@ -55,3 +55,12 @@ def test_what_has_no_legacy_list_is_read_by_the_dated_api_whatever_the_setting(
 def test_what_has_one_is_read_as_the_setting_says(setting: ApiSetting) -> None:
     choice = ApiChoice(setting=setting, lists=InMemoryGoneListStore(ManualClock()))
     assert choice.choose(job()).api == (CrmApi.DATED if setting == "dated" else CrmApi.LEGACY)
+
+
+@EACH_SETTING
+@pytest.mark.parametrize("asked", CrmApi)
+def test_what_a_request_names_is_read_whatever_the_setting(setting: ApiSetting, asked: CrmApi) -> None:
+    choice = ApiChoice(setting=setting, lists=InMemoryGoneListStore(ManualClock()))
+
+    assert choice.choose(job(api=asked)).api is asked
+    assert choice.leave(job(api=asked), ListGoneError("resource not found", status=404)) is None
