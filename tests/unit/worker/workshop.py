@@ -200,7 +200,9 @@ class Workshop:
         settings = _settings()
         endpoints = legacy_endpoints(settings)
         self.source: CrmSource = CrmClient(
-            legacy=LegacyClient(transport=transport, endpoints=endpoints),
+            legacy=LegacyClient(
+                transport=transport, endpoints=endpoints, objects_url=settings.hubspot_objects_endpoint
+            ),
             dated=DatedClient(transport=transport, objects_url=settings.hubspot_objects_endpoint, legacy=endpoints),
         )
         self.gone_lists = InMemoryGoneListStore(clock)
