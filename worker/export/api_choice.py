@@ -31,8 +31,8 @@ class ApiChoice:
     def choose(self, job: Job) -> ChosenApi:
         """Choose as the request says, or else the setting.
 
-        In between a job never goes back, and is asked about as long as it may change. What only the dated API has is read
-        from it, whatever the setting says.
+        In between a job never goes back, and is asked about as long as it may change. What only the dated API has is
+        read from it, whatever the setting says.
         """
         if _has_only_dated(job):
             return ChosenApi(api=CrmApi.DATED)

@@ -183,7 +183,7 @@ def test_the_body_of_a_job_is_documented_and_optional(document: Json) -> None:
     body = document["paths"][EXPORT]["post"]["requestBody"]
     schema = body["content"]["application/json"]["schema"]
 
-    of_records = {"properties", "associations", "history", "archived"}
+    of_records = {"properties", "associations", "history", "archived", "api"}
     assert (
         set(schema["properties"])
         == {"limit", "page_size", "offset", "params", "label", "dry_run", "webhook"} | of_records
