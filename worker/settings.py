@@ -24,8 +24,9 @@ from pymongo.uri_parser import parse_uri
 from worker.broker.redis_urls import parse_redis_url
 from worker.broker.urls import BrokerAddress, parse_broker_url
 from worker.rate_limit.quota import Rate
+from worker.records.activity_kinds import ACTIVITY_KINDS
 from worker.records.enabled_types import EnabledTypes
-from worker.records.registry import ACTIVITY_KINDS, OBJECT_TYPES
+from worker.records.registry import OBJECT_TYPES
 from worker.records.scopes import scopes_to_request
 from worker.records.types import COMPANIES, CONTACTS, DEALS, NOTES, ExportType
 

@@ -18,10 +18,11 @@ from worker.hubspot.dated_query import DatedQuery
 from worker.hubspot.dated_records import LEGACY_NEEDS, RECORD_WRITERS
 from worker.hubspot.list_question import ListQuestion
 from worker.hubspot.writing import Writing
+from worker.records.dated_types import MOST_RECORDS
 from worker.records.envelope import PageUnreadableError
 from worker.records.object_type import ObjectType, RecordShape
 from worker.records.page import Page, mends_by_place, read_page
-from worker.records.registry import MOST_RECORDS, OBJECT_TYPES
+from worker.records.registry import OBJECT_TYPES
 from worker.records.types import Offset
 
 _TOO_DEEP = "HubSpot's answer is nested too deeply"

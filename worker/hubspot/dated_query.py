@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 from worker.export.interfaces import FeedQuery
 from worker.hubspot.splitting import Pairs
-from worker.records.registry import MOST_RECORDS, MOST_WITH_HISTORY
+from worker.records.dated_types import MOST_RECORDS, MOST_WITH_HISTORY
 from worker.records.types import Offset
 
 

@@ -11,8 +11,8 @@ from worker.hubspot.dated_objects import DatedObject
 from worker.hubspot.field_values import flag, milliseconds, number, said, split_values, text
 from worker.hubspot.property_values import CONTACT_VALUES, SOURCED_VALUES, ValueShape, write_properties
 from worker.hubspot.writing import Writing, associations_of
+from worker.records.activity_kinds import ACTIVITY_KINDS
 from worker.records.object_type import RecordShape
-from worker.records.registry import ACTIVITY_KINDS
 
 _RECORD = "/record/"
 MERGED_IDS = "hs_merged_object_ids"

@@ -18,7 +18,8 @@ from worker.hubspot.splitting import LONGEST_QUERY, split_query
 from worker.jobs.call_costs import Reading
 from worker.jobs.request import ExportRequest
 from worker.records.crm_api import CrmApi
-from worker.records.registry import MOST_RECORDS, MOST_WITH_HISTORY, OBJECT_TYPES
+from worker.records.dated_types import MOST_RECORDS, MOST_WITH_HISTORY
+from worker.records.registry import OBJECT_TYPES
 from worker.records.types import ExportType
 
 _UNKNOWN = tuple(f"property_of_{number:04}" for number in range(1_000))

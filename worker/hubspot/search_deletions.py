@@ -17,10 +17,11 @@ from worker.hubspot.dated_objects import DatedObject, integer_of
 from worker.hubspot.dated_query import DatedQuery
 from worker.hubspot.page_calls import PageCalls
 from worker.hubspot.search import ID_PROPERTY
+from worker.records.dated_types import MOST_RECORDS
 from worker.records.deletion import Deletion, DeletionPage
 from worker.records.object_type import ActivityKind
 from worker.records.page import Page
-from worker.records.registry import MOST_RECORDS, OBJECT_TYPES
+from worker.records.registry import OBJECT_TYPES
 from worker.records.types import Offset
 
 _REFUSED = frozenset({403, 404})

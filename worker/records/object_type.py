@@ -1,4 +1,4 @@
-"""What is declared of a type of objects at HubSpot (worker/records/registry.py holds the declarations); pure."""
+"""What is declared of a type of objects at HubSpot; pure."""
 
 from __future__ import annotations
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from worker.records.registry import ACTIVITY_KINDS, CUSTOM_OBJECTS, OBJECT_TYPES
+from worker.records.activity_kinds import ACTIVITY_KINDS
+from worker.records.registry import CUSTOM_OBJECTS, OBJECT_TYPES
 from worker.records.types import ExportType
 
 _NEED_ALL = frozenset(each.path for each in ACTIVITY_KINDS if len(each.scopes) > 1)

@@ -20,10 +20,11 @@ from worker.hubspot.list_question import reported_properties
 from worker.hubspot.page_calls import PageCalls
 from worker.hubspot.starts import start_of
 from worker.rate_limit.quota import Quota
+from worker.records.activity_kinds import ACTIVITY_KINDS
 from worker.records.findings import NOT_ASKED, PageFindings
 from worker.records.object_type import ActivityKind
 from worker.records.page import Mend, Page, read_page
-from worker.records.registry import ACTIVITY_KINDS, OBJECT_TYPES
+from worker.records.registry import OBJECT_TYPES
 from worker.records.types import Offset, is_start
 
 ALL_KINDS = tuple(kind.path for kind in ACTIVITY_KINDS)

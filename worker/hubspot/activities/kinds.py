@@ -20,10 +20,12 @@ from worker.hubspot.list_question import question_of
 from worker.hubspot.page_calls import PageCalls
 from worker.hubspot.writing import Writing
 from worker.rate_limit.quota import Quota
+from worker.records.activity_kinds import ACTIVITY_PROPERTIES
+from worker.records.dated_types import MOST_RECORDS
 from worker.records.findings import PLAIN_PAGE, PageFindings
 from worker.records.mending import MendKind
 from worker.records.object_type import ActivityKind, DatedList
-from worker.records.registry import ACTIVITY_PROPERTIES, MOST_RECORDS, OBJECT_TYPES
+from worker.records.registry import OBJECT_TYPES
 from worker.records.types import Offset
 
 

@@ -19,10 +19,10 @@ from worker.hubspot.dated_lists import DatedListPage, DatedLists
 from worker.hubspot.dated_query import DatedQuery
 from worker.hubspot.page_calls import PageCalls
 from worker.hubspot.transport import Transport
+from worker.records.activity_kinds import ACTIVITY_KINDS
 from worker.records.crm_api import CrmApi
 from worker.records.findings import CallKind, PageFindings
 from worker.records.page import record_ids
-from worker.records.registry import ACTIVITY_KINDS
 from worker.records.types import NOTES
 
 TOKEN = SecretStr("token")

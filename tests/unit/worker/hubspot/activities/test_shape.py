@@ -11,7 +11,8 @@ from worker.hubspot.activities.metadata import metadata_of
 from worker.hubspot.activities.shape import engagement_of
 from worker.hubspot.dated_objects import DatedObject
 from worker.hubspot.writing import Writing
-from worker.records.registry import ACTIVITY_KINDS, OBJECT_TYPES
+from worker.records.activity_kinds import ACTIVITY_KINDS
+from worker.records.registry import OBJECT_TYPES
 from worker.records.types import NOTES
 
 AT, AT_MS = "2026-01-09T00:00:00Z", 1767916800000
