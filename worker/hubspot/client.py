@@ -16,7 +16,7 @@ from worker.hubspot.all_properties import AllProperties
 from worker.hubspot.dated_format import not_available, to_dated_query, to_page, writing_of
 from worker.hubspot.endpoints import Endpoint
 from worker.hubspot.legacy_client import LegacyClient
-from worker.hubspot.list_question import question_of, reported_properties
+from worker.hubspot.list_question import named_by_parameters, question_of
 from worker.hubspot.page_calls import PageCalls
 from worker.hubspot.search_changes import ListsAndChanges
 from worker.hubspot.search_deletions import DeletionReader
@@ -82,7 +82,7 @@ class DatedClient:
         return FetchedPage(
             page=page,
             api=_DATED,
-            properties=reported_properties(query, address),
+            properties=named_by_parameters(query, address),
             quota=found.quota,
             findings=replace(found.findings, calls=calls.by_kind, not_available=missing),
         )

@@ -17,7 +17,7 @@ from worker.hubspot.dated_associations import AssociationReader
 from worker.hubspot.endpoints import Endpoint
 from worker.hubspot.legacy_associations import with_associations
 from worker.hubspot.legacy_query import chosen_pairs, further_associations, legacy_address
-from worker.hubspot.list_question import reported_properties
+from worker.hubspot.list_question import named_by_parameters
 from worker.hubspot.page_calls import PageCalls
 from worker.hubspot.splitting import Pairs, SplitCalls
 from worker.hubspot.starts import start_of
@@ -67,7 +67,7 @@ class LegacyClient:
         return FetchedPage(
             page=page,
             api=_LEGACY,
-            properties=reported_properties(query, endpoint.url),
+            properties=named_by_parameters(query, endpoint.url),
             quota=answer.quota,
             findings=PageFindings(calls=calls.by_kind, incomplete_associations=incomplete),
         )
@@ -90,11 +90,10 @@ class LegacyClient:
             if error.status not in _GONE:
                 raise
             raise FeedUnusableError("HubSpot has no such feed any more", status=error.status) from error
-        properties = reported_properties(query, endpoint.url)
+        properties = named_by_parameters(query, endpoint.url)
+        wanted = {*properties, *(query.properties or ()), *query.history}
         try:
-            found = _read(
-                lambda _, body: read_feed(query, feed, body, properties=properties), query, answer, access_token
-            )
+            found = _read(lambda _, body: read_feed(query, feed, body, properties=wanted), query, answer, access_token)
         except FeedUnusableError as error:
             raise FeedUnusableError(error.message, status=_OK, quota=answer.quota) from error
         return FetchedPage(

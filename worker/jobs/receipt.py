@@ -34,10 +34,10 @@ class ReceiptInputs:
     `start` is the requested offset (None: the start), `end` the one that HubSpot gave with the last page.
     `stored_pages` is how many of the job's `pages` the store holds. `distinct` is the exact number of distinct ids,
     needed only where the order of ids does not prove them distinct. `is_of_two_lists`: the legacy list of engagements
-    gave a part, the dated lists of their kinds the rest. `changed_since`: a feed of changes was read.
-    `properties_missing` were asked for, and HubSpot does not define them any more.
-    `withheld` counts records of the copy that were not found, and not marked as deleted for lack of proof.
-    `deletions_unknown` says why HubSpot did not tell what was deleted.
+    gave a part, the dated lists of their kinds the rest. `changed_since`: a feed of changes was read. `chosen` are the
+    properties that the request names, `*` for all; `properties_missing` were asked for, and HubSpot does not define
+    them any more. `withheld` counts records of the copy that were not found, and not marked as deleted for lack of
+    proof. `deletions_unknown` says why HubSpot did not tell what was deleted.
     """
 
     totals: ExportTotals
@@ -53,6 +53,7 @@ class ReceiptInputs:
     is_of_two_lists: bool = False
     changed_since: datetime | None = None
     withheld: int = 0
+    chosen: tuple[str, ...] = ()
     properties_missing: tuple[str, ...] = ()
     deletions_unknown: str | None = None
 
@@ -60,6 +61,11 @@ class ReceiptInputs:
     def missing_pages(self) -> int:
         """How many pages the store has lost; one that was stored but not counted is no loss."""
         return max(0, self.pages - self.stored_pages)
+
+    @property
+    def properties(self) -> tuple[str, ...]:
+        """The properties that were asked for, by parameters and by name; none where no page came."""
+        return tuple(dict.fromkeys((*self.totals.properties, *self.chosen))) if self.totals.apis else ()
 
     @property
     def distinct_ids(self) -> int | None:
@@ -143,7 +149,7 @@ class Receipt:
             calls=totals.calls,
             retries=totals.retries,
             api=totals.apis,
-            properties=totals.properties,
+            properties=inputs.properties,
             mended=totals.mended,
             withheld_deletions=inputs.withheld,
             calls_by_kind=totals.calls_by_kind,

@@ -16,7 +16,7 @@ from worker.hubspot.activities.kinds import KindLists, KindPage, Wanted
 from worker.hubspot.activities.merge import Entry, MergedPage, Stretch, first_page, is_in_order
 from worker.hubspot.activities.shape import NOT_AVAILABLE
 from worker.hubspot.endpoints import Endpoint
-from worker.hubspot.list_question import reported_properties
+from worker.hubspot.list_question import named_by_parameters
 from worker.hubspot.page_calls import PageCalls
 from worker.hubspot.starts import start_of
 from worker.rate_limit.quota import Quota
@@ -87,7 +87,7 @@ class ActivitiesClient:
         return FetchedPage(
             page=page,
             api=_DATED,
-            properties=reported_properties(query, address),
+            properties=named_by_parameters(query, address),
             quota=reading.quota,
             findings=replace(reading.findings, left_out={**reading.findings.left_out, **self._not_asked}),
             asked_s_ago=self._monotonic() - merged.asked_at,
