@@ -8,7 +8,8 @@ from itertools import islice
 from worker.definitions.names import ALL
 from worker.errors import SpoiledPageError
 from worker.jobs.job import Job
-from worker.jobs.receipt import Outcome, Receipt, ReceiptInputs
+from worker.jobs.receipt import Receipt
+from worker.jobs.receipt_inputs import Outcome, ReceiptInputs
 from worker.jobs.status import JobKind
 from worker.pages.interfaces import StoredPages
 from worker.records.envelope import PageUnreadableError

@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from types import UnionType
 from uuid import uuid4
 
 from pymongo import ASCENDING, ReturnDocument, UpdateOne
 from pymongo.errors import DuplicateKeyError
 
 from worker.errors import SpoiledScheduleError
-from worker.jobs.copy_progress import SyncMode
-from worker.jobs.intervals import valid_interval
-from worker.jobs.mongo.documents import webhook_from_document, webhook_to_document
 from worker.mongo.database import Document, MongoDatabase, from_now, translated_errors
 from worker.mongo.spoiled import SpoiledDocuments
-from worker.records.enabled_types import ALL_TYPES
-from worker.records.registry import is_type
-from worker.records.types import ExportType
 from worker.schedules.interfaces import DueSchedules
-from worker.schedules.schedule import Overlap, Schedule
-from worker.schedules.timetable import Timetable
+from worker.schedules.mongo.documents import UNREADABLE, from_document, to_document
+from worker.schedules.schedule import Schedule
 
 COLLECTION = "integrations.hubspot.schedules"
 
@@ -30,13 +23,7 @@ _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 _IS_DUE = {
     "$and": [{"$lte": ["$due_at", "$$NOW"]}, {"$lte": ["$claimed_until", "$$NOW"]}]
 }  # a missing claim compares as lower
-_UNREADABLE = (LookupError, TypeError, ValueError, AttributeError)
 _SET_ASIDE_S = 3600
-_KINDS: Mapping[str, type | UnionType] = {
-    **dict.fromkeys(("account_id", "owner", "cron", "timezone"), str),
-    **dict.fromkeys(("jitter_s", "skipped_runs", "missed_runs"), int | float),
-    **dict.fromkeys(("next_run_at", "queued_for", "last_run_at"), datetime | None),
-}
 _SETTINGS = (
     "cron",
     "timezone",
@@ -70,8 +57,8 @@ class MongoScheduleStore:
         with translated_errors():
             document = self._schedules.find_one({"account_id": account_id, "owner": owner})
         try:
-            return _from_document(document) if document is not None else None
-        except _UNREADABLE as error:
+            return from_document(document) if document is not None else None
+        except UNREADABLE as error:
             raise SpoiledScheduleError from error
 
     def put(self, schedule: Schedule) -> tuple[Schedule, bool]:
@@ -79,7 +66,7 @@ class MongoScheduleStore:
         with translated_errors():
             while (changed := self._change(schedule)) is None:
                 try:
-                    self._schedules.insert_one({**_to_document(schedule), "due_at": schedule.next_run_at})
+                    self._schedules.insert_one({**to_document(schedule), "due_at": schedule.next_run_at})
                 except DuplicateKeyError:
                     continue  # another process has inserted one meanwhile: update that
                 return schedule, True
@@ -119,8 +106,8 @@ class MongoScheduleStore:
         """
         for document in documents:
             try:
-                yield _from_document(document)
-            except _UNREADABLE as error:
+                yield from_document(document)
+            except UNREADABLE as error:
                 mine = {"_id": document["_id"], "claim": document["claim"]}
                 later: list[Document] = [
                     {"$set": {"due_at": from_now(_SET_ASIDE_S)}},
@@ -167,10 +154,10 @@ class MongoScheduleStore:
         if document is None:
             return None
         try:
-            return _from_document(document)
-        except _UNREADABLE:
+            return from_document(document)
+        except UNREADABLE:
             whole = replace(schedule, schedule_id=document["_id"])
-            self._schedules.replace_one(key, {**_to_document(whole), "due_at": whole.next_run_at})
+            self._schedules.replace_one(key, {**to_document(whole), "due_at": whole.next_run_at})
             return whole
 
     def _note_runs(self, taken: DueSchedules, schedules: Sequence[Schedule]) -> None:
@@ -194,67 +181,5 @@ def _due_at(schedule: Schedule, soon: datetime) -> datetime | None:
 
 
 def _part_of(schedule: Schedule, names: Sequence[str]) -> Document:
-    document = _to_document(schedule)
+    document = to_document(schedule)
     return {name: document[name] for name in names}
-
-
-def _to_document(schedule: Schedule) -> Document:
-    return {
-        "_id": schedule.schedule_id,
-        "account_id": schedule.account_id,
-        "owner": schedule.owner,
-        "cron": schedule.timetable.cron,
-        "timezone": schedule.timetable.timezone,
-        "types": list(schedule.types),
-        "properties": {each: list(names) for each, names in schedule.properties.items()},
-        "mode": schedule.mode.value,
-        "full_every": schedule.full_every,
-        "enabled": schedule.is_enabled,
-        "overlap": schedule.overlap.value,
-        "webhook": webhook_to_document(schedule.webhook) if schedule.webhook is not None else None,
-        "jitter_s": schedule.jitter_s,
-        "created_at": schedule.created_at,
-        "updated_at": schedule.updated_at,
-        "next_run_at": schedule.next_run_at,
-        "queued_for": schedule.queued_for,
-        "last_run_at": schedule.last_run_at,
-        "last_job_id": schedule.last_job_id,
-        "skipped_runs": schedule.skipped_runs,
-        "missed_runs": schedule.missed_runs,
-    }
-
-
-def _from_document(document: Document) -> Schedule:
-    for name, kind in _KINDS.items():
-        if not isinstance(document[name], kind):
-            raise TypeError(name)
-    webhook = document["webhook"]
-    return Schedule(
-        schedule_id=document["_id"],
-        account_id=document["account_id"],
-        owner=document["owner"],
-        timetable=Timetable(cron=document["cron"], timezone=document["timezone"]),
-        types=tuple(map(_type, document["types"])),
-        properties={ExportType(each): tuple(names) for each, names in (document.get("properties") or {}).items()},
-        mode=SyncMode(document.get("mode", SyncMode.FULL)),
-        full_every=valid_interval(document.get("full_every")),
-        is_enabled=document["enabled"],
-        overlap=Overlap(document["overlap"]),
-        webhook=webhook_from_document(webhook) if webhook is not None else None,
-        jitter_s=document["jitter_s"],
-        created_at=document["created_at"],
-        updated_at=document["updated_at"],
-        next_run_at=document["next_run_at"],
-        queued_for=document["queued_for"],
-        last_run_at=document["last_run_at"],
-        last_job_id=document["last_job_id"],
-        hub_id=document.get("hub_id"),
-        skipped_runs=document["skipped_runs"],
-        missed_runs=document["missed_runs"],
-    )
-
-
-def _type(name: str) -> ExportType:
-    if name != ALL_TYPES and not is_type(name):
-        raise ValueError(name)
-    return ExportType(name)
