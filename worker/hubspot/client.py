@@ -9,17 +9,17 @@ from typing import Final
 from pydantic import SecretStr
 
 from worker.export.interfaces import CrmSource, FetchedPage, PageQuery
-from worker.hubspot.activities.client import ALL_KINDS, ActivitiesClient
-from worker.hubspot.activities.kinds import KindLists
-from worker.hubspot.addresses import DatedAddresses
-from worker.hubspot.all_properties import AllProperties
-from worker.hubspot.dated_format import not_available, to_dated_query, to_page, writing_of
+from worker.hubspot.dated.activities.client import ALL_KINDS, ActivitiesClient
+from worker.hubspot.dated.activities.kinds import KindLists
+from worker.hubspot.dated.addresses import DatedAddresses
+from worker.hubspot.dated.all_properties import AllProperties
+from worker.hubspot.dated.format import not_available, to_dated_query, to_page, writing_of
+from worker.hubspot.dated.search.changes import ListsAndChanges
+from worker.hubspot.dated.search.deletions import DeletionReader
 from worker.hubspot.endpoints import Endpoint
-from worker.hubspot.legacy_client import LegacyClient
+from worker.hubspot.legacy.client import LegacyClient
 from worker.hubspot.list_question import named_by_parameters, question_of
 from worker.hubspot.page_calls import PageCalls
-from worker.hubspot.search_changes import ListsAndChanges
-from worker.hubspot.search_deletions import DeletionReader
 from worker.hubspot.starts import start_of
 from worker.hubspot.transport import Answer, Transport
 from worker.records.crm_api import CrmApi

@@ -7,13 +7,13 @@ from typing import Literal
 from urllib.parse import parse_qsl, urlsplit
 
 from worker.export.interfaces import PageQuery
-from worker.hubspot.change_feed import MOST_RECORDS as MOST_IN_A_FEED
-from worker.hubspot.dated_format import to_dated_query
-from worker.hubspot.dated_query import DatedQuery
+from worker.hubspot.dated.format import to_dated_query
+from worker.hubspot.dated.query import DatedQuery
+from worker.hubspot.dated.search.searches import is_short, question
 from worker.hubspot.endpoints import Endpoint
-from worker.hubspot.legacy_query import chosen_pairs, further_associations, legacy_address
+from worker.hubspot.legacy.change_feed import MOST_RECORDS as MOST_IN_A_FEED
+from worker.hubspot.legacy.query import chosen_pairs, further_associations, legacy_address
 from worker.hubspot.list_question import question_of
-from worker.hubspot.search import is_short, question
 from worker.hubspot.splitting import LONGEST_QUERY, split_query
 from worker.jobs.call_costs import Reading
 from worker.jobs.request import ExportRequest

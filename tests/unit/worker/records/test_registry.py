@@ -18,7 +18,7 @@ from pydantic import SecretStr
 from api_shim.downloads.tables import Columns, Table
 from worker.export.interfaces import CrmSource, FeedQuery, FetchedPage, PageQuery
 from worker.hubspot.client import CrmClient, DatedClient, LegacyClient
-from worker.hubspot.dated_records import RECORD_WRITERS
+from worker.hubspot.dated.records import RECORD_WRITERS
 from worker.hubspot.endpoints import Endpoint, legacy_endpoints
 from worker.hubspot.transport import Transport
 from worker.records.crm_api import CrmApi
