@@ -11,8 +11,8 @@ from pydantic import SecretStr
 from worker.export.interfaces import CrmSource, FetchedPage, PageQuery
 from worker.hubspot.dated.activities.client import ALL_KINDS, ActivitiesClient
 from worker.hubspot.dated.activities.kinds import KindLists
-from worker.hubspot.dated.addresses import DatedAddresses
 from worker.hubspot.dated.all_properties import AllProperties
+from worker.hubspot.dated.definitions import DefinitionClient
 from worker.hubspot.dated.format import not_available, to_dated_query, to_page, writing_of
 from worker.hubspot.dated.search.changes import ListsAndChanges
 from worker.hubspot.dated.search.deletions import DeletionReader
@@ -49,7 +49,7 @@ class DatedClient:
         self._lists = ListsAndChanges(transport=transport, objects_url=objects_url)
         self._deletions = DeletionReader(self._lists)
         self._activities = ActivitiesClient(KindLists(self._lists), legacy=legacy, kinds=notes_kinds)
-        self._all = AllProperties(transport=transport, addresses=DatedAddresses(objects_url))
+        self._all = AllProperties(DefinitionClient(transport=transport, objects_url=objects_url))
         self._legacy = legacy
 
     def fetch_page(self, query: PageQuery, access_token: SecretStr) -> FetchedPage:
@@ -63,8 +63,9 @@ class DatedClient:
         question = question_of(query, address)
         writing = writing_of(query.export_type, question, hub_id=query.hub_id, times=query.time_properties)
         if question.is_all:
-            defined = self._all.of(known.dated.path, query.hub_id, calls, access_token)
-            question, writing = replace(question, names=defined.names), replace(writing, times=defined.times)
+            selection = self._all.of(known.dated.path, query.hub_id, calls, access_token)
+            question = replace(question, names=selection.properties)
+            writing = replace(writing, times=selection.time_properties)
         asked = to_dated_query(
             query.export_type,
             question,

@@ -14,6 +14,9 @@ MOST_RECORDS = 100
 MOST_WITH_HISTORY = 50
 """The same where the history of a property is asked for; more is refused with 400."""
 
+MOST_SEARCHED = 200
+"""What HubSpot gives for one search."""
+
 _PAGING = PageFormat(list_key="results", more_key="paging", offset_key="paging", most_records=MOST_RECORDS)
 _OBJECT_TIMES = frozenset({"createdAt", "updatedAt", "archivedAt"})
 

@@ -15,7 +15,6 @@ from worker.hubspot.dated.objects import id_text
 from worker.hubspot.dated.query import DatedQuery
 from worker.hubspot.dated.search.searches import (
     ID_PROPERTY,
-    MOST_FOUND,
     Searches,
     SearchPage,
     is_short,
@@ -24,6 +23,7 @@ from worker.hubspot.dated.search.searches import (
 )
 from worker.hubspot.page_calls import PageCalls
 from worker.hubspot.transport import Transport
+from worker.records.dated_types import MOST_SEARCHED
 from worker.records.findings import PageFindings
 from worker.records.registry import OBJECT_TYPES
 
@@ -58,7 +58,8 @@ class ListsAndChanges(DatedLists):
         """
         after_id = int(query.after) - 1 if query.after is not None else None
         filters = [modified_since(_modified(query.path), feed.since)]
-        limit = min(MOST_FOUND, 2 * query.count)  # a page that was too large for HubSpot once is smaller here as well
+        # A page that was too large for HubSpot once is smaller here as well.
+        limit = min(MOST_SEARCHED, 2 * query.count)
         whole, of_ids = (
             question(filters, properties=names, after_id=after_id, limit=limit)
             for names in (query.properties, (ID_PROPERTY,))

@@ -27,9 +27,6 @@ from worker.records.mending import NotJsonError, decoded
 from worker.records.page import Mend, mends_by_place
 from worker.records.plain_values import plain_integer
 
-MOST_FOUND = 200
-"""Records that HubSpot gives for one call."""
-
 LONGEST_BODY = 3_000
 """Characters of a question that HubSpot takes."""
 
