@@ -14,7 +14,8 @@ from typing import cast
 from worker.errors import ErasureAskedError, JobNotFoundError, LeaseLostError, SpoiledPageError, StoreUnavailableError
 from worker.jobs.interfaces import JobQuery, OpenJobs
 from worker.jobs.job import Job, Lease
-from worker.jobs.lanes import Lane, PageRun, gaps_between, is_among
+from worker.jobs.lanes import Lane
+from worker.jobs.page_runs import PageRun, gaps_between, is_among
 from worker.jobs.progress import Retention
 from worker.jobs.status import JOB_TYPES, JobKind, JobStatus, Line
 from worker.jobs.sync import follow

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from worker.jobs.copy_progress import Changes
 from worker.jobs.job_record import JobRecord
-from worker.jobs.lanes import PageRun, numbers_of
+from worker.jobs.page_runs import PageRun, numbers_of
 from worker.jobs.status import JobKind
 from worker.records.crm_api import CrmApi
 from worker.records.cursor import Cursor

@@ -11,7 +11,8 @@ from uuid import UUID, uuid5
 from worker.errors import PortalChangedError
 from worker.jobs.copy_progress import Changes, CopyProgress
 from worker.jobs.estimate import Estimate
-from worker.jobs.lanes import Lanes, PageRun
+from worker.jobs.lanes import Lanes
+from worker.jobs.page_runs import PageRun
 from worker.jobs.progress import Lease, Patience, Progress, Retention
 from worker.jobs.receipt import Receipt
 from worker.jobs.request import ExportRequest, Origin, SyncRequest
