@@ -8,16 +8,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from pymongo import MongoClient
 
 from tests.acceptance.client import Client, Json
 from tests.acceptance.stacks import Crew, SharedStacks
 from tests.acceptance.test_command_line import CommandLine
 from tests.acceptance.test_current_copy import living
-from tests.acceptance.test_schedules import make_due, schedule_once
+from tests.acceptance.test_schedules import make_due, schedule_once, scheduled
 from tests.acceptance.test_syncs import children_of
-from tests.acceptance.whole_portal import ACTIVITIES, EVERYTHING, RECORDS, all_types, cars, portal_of, truth
-from tests.both_apis import written_table
-from tests.patience import until
+from tests.acceptance.whole_portal import EVERYTHING, RECORDS, all_types, cars, portal_of, truth
+from tests.both_apis import fields_in_readme, general
 
 FEW = {**dict.fromkeys(RECORDS, 12), "engagements": 30}
 
@@ -76,19 +76,12 @@ def test_what_hubspot_defines_is_read_by_the_api_and_the_command_line_alike(comm
 
 
 def test_compare_shows_the_differences_of_the_readme_and_no_others(command: CommandLine) -> None:
-    expected = {
-        cells[1].strip(" `")
-        for cells in (row.strip("|").split("|") for row in written_table().splitlines()[2:])
-        if cells[0].strip() == "contacts"
-    }
-
     done = command.run("compare", "contacts", "--json")
 
     found = json.loads(done.stdout)
     assert done.returncode == 1, done.stderr
     assert (found["both"], found["equal"], found["only_legacy"], found["only_dated"]) == (12, 0, [], [])
-    fields = {"properties.*" if each["field"].startswith("properties.") else each["field"] for each in found["fields"]}
-    assert fields == expected
+    assert {general(each["field"]) for each in found["fields"]} == fields_in_readme("contacts")
     shown = command.run("compare", "contacts").stdout.splitlines()
     assert shown[0] == "12 contacts in both APIs, 0 of them equal"
     assert [line.split()[0] for line in shown[3:]] == [each["field"] for each in found["fields"]]
@@ -134,29 +127,48 @@ def test_a_custom_object_is_one_by_all_its_names(client: Client) -> None:
     assert (answer.status_code, answer.json()["code"]) == (400, "unsupported_type")
 
 
-def test_a_schedule_of_all_types_runs_with_properties_and_reads_all_where_it_is_time(client: Client) -> None:
+def test_a_schedule_of_all_types_asks_for_its_properties_and_reads_all_where_it_is_time(client: Client) -> None:
+    types = {*all_types(client)}
+    first = run_of(client, minute=0)
+    assert {each: living(client, each) for each in types} == {each: truth(client, each) for each in types}
+    second = run_of(client, minute=5)
+    begin_full_sync_earlier(client, "tickets", days=8)
+    third = run_of(client, minute=10)
+
+    modes = [{name: child["sync_mode"]["used"] for name, child in run.items()} for run in (first, second, third)]
+    assert modes[0] == dict.fromkeys(types, "full")
+    assert modes[1] == dict.fromkeys(types, "incremental") | {"owners": "full"}
+    assert modes[2] == modes[1] | {"tickets": "full"}
+    assert "full_every" in third["tickets"]["sync_mode"]["reason"]
+    assert [run["tickets"]["receipt"]["properties"] for run in (first, second, third)] == [["subject"]] * 3
+    assert [run["contacts"]["receipt"]["properties"] for run in (first, second, third)] == [["*"]] * 3
+
+
+def run_of(client: Client, *, minute: int) -> dict[str, Json]:
+    """Run a schedule of all types once; return its exports by type."""
     asked: Json = {
-        **{"cron": "0 3 * * *", "timezone": "UTC", "types": ["*"], "mode": "incremental", "full_every": "7d"},
+        "types": ["*"],
+        "mode": "incremental",
+        "full_every": "7d",
         "properties": {"contacts": ["*"], "tickets": ["subject"]},
     }
-    stored = client.put("/schedule", asked)
-    assert stored.status_code == 201, stored.text
-    data = stored.json()["data"]
-    assert {name: data[name] for name in asked} == asked
-    make_due(client, hours=24)
-
-    ran = schedule_once(client, lambda schedule: schedule["last_job_id"])
+    stored = scheduled(client, minute=minute, **asked)
+    assert {name: stored[name] for name in asked} == asked
+    make_due(client)
+    ran = schedule_once(client, lambda schedule: schedule["last_job_id"] not in {None, stored["last_job_id"]})
     sync = client.finished(f"/jobs/{ran['last_job_id']}")
-
     assert sync["status"] == "succeeded", sync["error"]
     assert {*sync["request"]["types"]} == {*all_types(client)}
-    children = until(lambda: children_of(client, f"/jobs/{sync['job_id']}"))
-    assert children.keys() == {*all_types(client)}
-    assert {child["sync_mode"]["used"] for child in children.values()} == {"full"}
-    assert children["tickets"]["receipt"]["properties"] == ["subject"]
-    for export_type in all_types(client):
-        assert living(client, export_type) == truth(client, export_type), export_type
-    assert {*ACTIVITIES} < children.keys()
+    return children_of(client, f"/jobs/{sync['job_id']}")
+
+
+def begin_full_sync_earlier(client: Client, export_type: str, *, days: int) -> None:
+    stack = client.stack
+    with MongoClient[Json](stack.settings["MONGODB_URI"]) as mongo:
+        copies = mongo[stack.settings["MONGODB_DATABASE"]]["integrations.hubspot.copies"]
+        earlier = {"$subtract": ["$syncs.full.since", days * 86_400_000]}
+        mine = {"account_id": client.account.account_id, "type": export_type}
+        assert copies.update_one(mine, [{"$set": {"syncs.full.since": earlier}}]).modified_count == 1
 
 
 def test_without_a_worker_an_unknown_property_fails_the_job_before_its_first_page(alone: Client) -> None:

@@ -39,7 +39,8 @@ def portal_of(stack: Stack, **options: Unpack[AccountOptions]) -> Client:
     """Connect an account that has records of every type, and one custom object."""
     client = connect(stack)
     usual: AccountOptions = {"records": RECORDS, "custom_objects": ("cars",), "rate_limit": 0}
-    seed(stack, client.account, **{**usual, **options})
+    usual.update(options)
+    seed(stack, client.account, **usual)
     return client
 
 
