@@ -8,11 +8,11 @@ from typing import Any, Literal
 import msgspec
 from fastapi import Response
 from pydantic import BaseModel
-from worker.accounts.scopes import missing_scopes
 
 from api_shim.services.definitions import ShownTypes
 from worker.definitions.definition import CustomType
 from worker.records.registry import OBJECT_TYPES
+from worker.records.scopes import missing_scopes
 from worker.records.types import ExportType
 
 
