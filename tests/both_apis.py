@@ -123,7 +123,7 @@ def differences_found() -> Mapping[tuple[str, str], str]:
             for asked in asks:
                 both = (read(hubspot, export_type, api, **asked) for api in CrmApi)
                 comparison = compare(*both)
-                found |= {(export_type, _field(path)): _shown(each) for path, each in comparison.fields.items()}
+                found |= {(export_type, general(path)): _shown(each) for path, each in comparison.fields.items()}
                 if comparison.only_one:
                     found[export_type, "*"] = "absent"
                 assert not comparison.only_other
@@ -149,7 +149,13 @@ def written_table() -> str:
     return found[1].strip()
 
 
-def _field(path: str) -> str:
+def fields_in_readme(export_type: str) -> set[str]:
+    """Return the fields of a type that differ, by the table in the README."""
+    rows = [[cell.strip(" `") for cell in row.strip("|").split("|")] for row in written_table().splitlines()[2:]]
+    return {field for of_type, field, *_ in rows if of_type == export_type}
+
+
+def general(path: str) -> str:
     """Return the path with `*` for the name of a property, which may hold dots."""
     if not path.startswith("properties."):
         return path

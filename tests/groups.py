@@ -31,14 +31,21 @@ _GROUPS = {
     # a stack without a beat
     "acceptance/test_call_counts.py": "calls",
     "acceptance/test_sync_calls.py": "calls",
+    # a portal that has everything
+    "acceptance/test_whole_portal": "portal",
     # a RabbitMQ
     "integration/test_broker_nodes.py": "rabbitmq",
     "integration/test_queue_lengths.py::test_rabbitmq": "rabbitmq",
 }
 """Groups other than a file, by the beginning of the ids of tests below `tests/`."""
 
+WITH_ALL_TYPES = "with all types"
+"""Id and group of the tests of the contract where all types are enabled."""
+
 _LONGEST_FIRST = (
     "deaths",
+    WITH_ALL_TYPES,
+    "portal",
     "endpoints",
     *(f"tests/acceptance/test_{name}.py" for name in ("lanes", "rabbitmq_cluster", "query_plans", "token_rotation")),
 )
@@ -46,6 +53,8 @@ _LONGEST_FIRST = (
 
 
 def group_of(test_id: str) -> str:
+    if WITH_ALL_TYPES in test_id:
+        return WITH_ALL_TYPES
     below = test_id.removeprefix("tests/")
     return next(
         (group for beginning, group in _GROUPS.items() if below.startswith(beginning)), test_id.partition("::")[0]

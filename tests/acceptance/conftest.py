@@ -15,11 +15,22 @@ from sandbox.seeding import Account, mint_jwt, seed
 from sandbox.stack import Stack, StackOptions
 from sandbox.state_folder import temporary_state
 from tests.acceptance.client import Client
-from tests.acceptance.stacks import PLAIN, UNLIMITED, Crew, SharedStacks
-from tests.groups import group_of
+from tests.acceptance.stacks import ALL_TYPES, PLAIN, UNLIMITED, Crew, SharedStacks
+from tests.groups import WITH_ALL_TYPES, group_of
+
+_CONTRACT = {"exports", "syncs", "refusals", "dry_run", "openapi"}
+"""Files whose tests state the documented contract: it holds with all types enabled as well, on a stack of its own."""
 
 _SHARED = pytest.StashKey[SharedStacks]()
 _numbers = count(1)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run what states the contract once more with all types enabled, under the same name and one more id."""
+    in_contract = metafunc.module.__name__.rpartition(".test_")[2] in _CONTRACT
+    if in_contract and "further_settings" in metafunc.fixturenames:
+        enabled = (pytest.param(None, id=pytest.HIDDEN_PARAM), pytest.param(ALL_TYPES, id=WITH_ALL_TYPES))
+        metafunc.parametrize("further_settings", enabled, indirect=True)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -39,8 +50,14 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
 
 
 @pytest.fixture(scope="session")
-def stack() -> Iterator[Stack]:
-    options = StackOptions(settings=UNLIMITED)
+def further_settings(request: pytest.FixtureRequest) -> dict[str, str]:
+    """Return what a stack has set beside the usual: nothing but in tests of the contract with all types."""
+    return dict(getattr(request, "param", None) or ())
+
+
+@pytest.fixture(scope="session")
+def stack(further_settings: dict[str, str]) -> Iterator[Stack]:
+    options = StackOptions(settings=UNLIMITED | further_settings)
     with temporary_state() as folder, Stack(folder, options=options) as running:
         yield running
 

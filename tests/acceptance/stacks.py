@@ -16,6 +16,7 @@ from sandbox.stack import Stack, StackOptions
 from sandbox.state_folder import temporary_state
 
 UNLIMITED = {"HUBSPOT_RATE_LIMIT": "0"}
+ALL_TYPES = (("EXPORT_TYPES", "*"),)
 PLAIN = StackOptions(settings=UNLIMITED, workers=0)
 LEASE_S, SLICE_S = 5, 2
 SHORT_LIVED = StackOptions(

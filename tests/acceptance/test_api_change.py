@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import chain
+from operator import itemgetter
 
 import pytest
 
+from api_shim.commands.differences import compare
 from sandbox.stack import Stack
 from tests.acceptance.client import Client, Json, ids_of
 from tests.acceptance.conftest import connect
 from tests.acceptance.stacks import PLAIN, Crew, SharedStacks
+from tests.acceptance.test_current_copy import changes_of, counts
+from tests.acceptance.test_syncs import start
+from tests.both_apis import fields_in_readme, general
 
 RECORDS, PAGE = 1_000, 20
+PORTAL = {"contacts": 120, "companies": 110, "deals": 105}
+CHOSEN = {"contacts": ["email", "lastname"], "companies": ["name", "domain"], "deals": ["dealname", "amount"]}
 LEGACY = "/contacts/v1"
 
 
@@ -73,3 +80,36 @@ def test_a_passing_answer_costs_one_job_its_legacy_shape_and_is_taken_back_by_th
 
     assert client.documents("lists", **{"_id.account_id": client.account.account_id}) == []
     assert client.post("/connection/recheck").json() == client.get("/connection").json()
+
+
+@pytest.mark.parametrize("properties", [{}, CHOSEN], ids=["usual properties", "chosen properties"])
+def test_a_full_sync_after_a_change_of_api_changes_what_the_readme_names_and_nothing_else(
+    stacks: SharedStacks, properties: Json
+) -> None:
+    with stacks.lent(PLAIN, Crew(slots=16)) as stack:
+        client = connect(stack, **PORTAL)
+        body = {"types": list(PORTAL), "properties": properties}
+        legacy = client.finished(start(client, body))
+        before = {export_type: copied(client, export_type) for export_type in PORTAL}
+        stack.dismiss_workers()
+        stack.start_worker("--concurrency=16", settings={"HUBSPOT_API": "dated"}).wait_ready()
+
+        changes = client.finished(start(client, body | {"mode": "incremental"}))
+        sync = client.finished(start(client, body))
+
+        assert changes["changes"] == dict.fromkeys(PORTAL, counts())
+        assert (legacy["receipt"]["api"], sync["receipt"]["api"]) == (["legacy"], ["dated"])
+        for export_type, records in PORTAL.items():
+            found = compare(before[export_type], copied(client, export_type))
+            assert (found.both, found.equal, found.only_one, found.only_other) == (records, 0, [], [])
+            assert sync["changes"][export_type] == counts(changed=records)
+            assert {general(path) for path in found.fields} <= fields_in_readme(export_type)
+        again = client.finished(start(client, body))
+        assert again["changes"] == {name: counts(unchanged=records) for name, records in PORTAL.items()}
+        stack.dismiss_workers()  # others expect the legacy API
+
+
+def copied(client: Client, export_type: str) -> list[tuple[int, Json]]:
+    """Return the living records of a copy with their ids, in the order of these."""
+    held = chain.from_iterable(body["data"] for body in changes_of(client, export_type))
+    return sorted(((each["id"], each["record"]) for each in held), key=itemgetter(0))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
-from sandbox.stack import Stack
+from sandbox.stack import Stack, StackOptions
 from tests.acceptance.client import TYPES, Client, Json
 from tests.acceptance.conftest import connect
 from tests.acceptance.stacks import PLAIN, Crew, SharedStacks
@@ -18,15 +19,19 @@ DATED_CALLS = CALLS | {"companies": 3}
 
 
 @pytest.fixture
-def legacy(stacks: SharedStacks) -> Iterator[Stack]:
-    with stacks.lent(PLAIN, Crew(slots=16, settings=LIMITED)) as running:
+def legacy(stacks: SharedStacks, further_settings: dict[str, str]) -> Iterator[Stack]:
+    with stacks.lent(plain(further_settings), Crew(slots=16, settings=LIMITED)) as running:
         yield running
 
 
 @pytest.fixture
-def dated(stacks: SharedStacks) -> Iterator[Stack]:
-    with stacks.lent(PLAIN, Crew(slots=16, settings={**LIMITED, "HUBSPOT_API": "dated"})) as running:
+def dated(stacks: SharedStacks, further_settings: dict[str, str]) -> Iterator[Stack]:
+    with stacks.lent(plain(further_settings), Crew(slots=16, settings={**LIMITED, "HUBSPOT_API": "dated"})) as running:
         yield running
+
+
+def plain(further_settings: dict[str, str]) -> StackOptions:
+    return replace(PLAIN, settings={**PLAIN.settings, **further_settings})
 
 
 def planned(client: Client, export_type: str, **body: object) -> Json:

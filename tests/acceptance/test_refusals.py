@@ -17,6 +17,11 @@ from tests.patience import PATIENCE_S
 
 UNAUTHORIZED = {"success": False, "errno": 400, "message": "Unauthorized User", "code": "unauthorized"}
 NOT_FOUND = {"success": False, "errno": 404, "message": "RESOURCE_NOT_FOUND"}
+KNOWN = "companies, contacts, deals, notes"
+ALL_KNOWN = (
+    "calls, communications, companies, contacts, deals, emails, leads, line_items, meetings, notes, owners, products, "
+    "quotes, tasks, tickets and custom objects"
+)
 
 
 @pytest.fixture(scope="module")
@@ -65,15 +70,16 @@ def test_an_account_without_a_token_is_told_so(stack: Stack) -> None:
     assert client.documents("jobs", account_id="nobody") == []
 
 
-def test_an_unknown_type_is_named_with_the_known_ones(client: Client) -> None:
-    for answer in (client.get("/export/tickets"), client.post("/export/tickets")):
+def test_an_unknown_type_is_named_with_the_known_ones(client: Client, further_settings: dict[str, str]) -> None:
+    unknown, known = ("bicycles", ALL_KNOWN) if further_settings else ("tickets", KNOWN)
+    for answer in (client.get(f"/export/{unknown}"), client.post(f"/export/{unknown}")):
         assert answer.status_code == 400
         assert answer.json() == {
             "success": False,
             "errno": 400,
             "message": "data not found on object of type",
             "code": "unsupported_type",
-            "details": "Given type is not supported. supported types are companies, contacts, deals, notes",
+            "details": f"Given type is not supported. supported types are {known}",
         }
 
 

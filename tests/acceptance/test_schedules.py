@@ -25,14 +25,14 @@ def client(stack: Stack) -> Client:
     return connect(stack, contacts=120)
 
 
-def scheduled(client: Client, *, minute: int = 0, overlap: str = "skip") -> Json:
-    """Store a schedule for every hour; another `minute`, of 0 to 20, makes other runs.
+def scheduled(client: Client, *, minute: int = 0, overlap: str = "skip", **asked: object) -> Json:
+    """Store a schedule for every hour, by default of contacts; another `minute`, of 0 to 20, makes other runs.
 
     The next one is 20 minutes away or more: in no test does a run come due by itself. An hour earlier it was due, with
     the quarter of an hour by which accounts are spread.
     """
     cron = {"cron": f"{(datetime.now(UTC).minute + 20 + minute) % 60} * * * *", "timezone": "UTC"}
-    answer = client.put("/schedule", cron | {"types": ["contacts"], "overlap": overlap})
+    answer = client.put("/schedule", cron | {"types": ["contacts"], "overlap": overlap, **asked})
     assert answer.status_code in {200, 201}, answer.text
     data: Json = answer.json()["data"]
     return data

@@ -343,6 +343,7 @@ class InMemoryJobStore(_Store):
             for job in self.all
             if (job.account_id, job.owner, job.export_type, job.kind) == wanted
             and (hub_id is None or job.hub_id in {hub_id, None})
+            and not job.request.archived
         ]
         whole = [job for job in found if job.receipt is not None and job.receipt.complete]
         last = max(whole, key=lambda job: job.finished_at or _NEVER, default=None)

@@ -73,8 +73,10 @@ class DatedLists:
         Associations that HubSpot cuts at 100 a record are completed, with no call where it has cut none.
         """
         is_short = query.length <= (query.longest_query or LONGEST_QUERY)
-        if is_short or not query.names_properties:
+        if not query.names_properties:
             page = self._list(query, calls, token)
+        elif is_short:
+            page = self._list_with_properties(query, calls, token)
         else:
             page = self._list_by_ids(query, calls, token)
         if not query.associations or not may_be_cut(page.records):
@@ -103,14 +105,18 @@ class DatedLists:
             correlation_id=found.correlation_id,
         )
 
+    def _list_with_properties(self, query: DatedQuery, calls: PageCalls, token: SecretStr) -> DatedListPage:
+        try:
+            return self._list(query, calls, token)
+        except FatalHubSpotError as error:
+            if error.status != TOO_LONG:
+                raise
+            # Only here: an address without the names cannot be made shorter.
+            raise too_long(error, longest_query=query.length // 2) from error
+
     def _list(self, query: DatedQuery, calls: PageCalls, token: SecretStr) -> DatedListPage:
         url, permit = self._addresses.list_of(query.path), calls.permit(CallKind.LIST)
-        try:
-            answer = self._transport.get(url, query.to_pairs(), token, api="dated", permit=permit)
-        except FatalHubSpotError as error:
-            if error.status != TOO_LONG or not query.names_properties:
-                raise
-            raise too_long(error, longest_query=query.length // 2) from error
+        answer = self._transport.get(url, query.to_pairs(), token, api="dated", permit=permit)
         listed = _read(answer, token)
         return DatedListPage(
             records=listed.records,

@@ -129,7 +129,11 @@ def test_a_name_that_hubspot_does_not_define_is_refused_with_the_nearest(shim: S
             {"associations": ["deals"], "params": {"associations": "companies"}},
             "associations, params.associations: say the same, name only one of them",
         ),
-        ({"params": {"a": ["b" * 10_000] * 7}}, "params: must hold at most 65536 characters"),
+        (
+            {"properties": ["email"], "params": {"a": ["b" * 10_000] * 7}},
+            "params: must hold at most 65536 characters",
+        ),
+        ({"params": {"a": ["b" * 10_000] * 7}}, "body: must be at most 65536 bytes"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_by_field(shim: Shim, body: Json, message: str) -> None:

@@ -99,6 +99,20 @@ def test_notes_are_counted_with_engagements_of_all_kinds(world: AccountWorld, jo
     assert 30 < plan.estimate.records <= 40
 
 
+def test_owners_which_no_search_finds_are_as_many_as_the_last_export_had(
+    world: AccountWorld, jobs: InMemoryJobStore
+) -> None:
+    world.store_token()
+    owners = ExportType("owners")
+
+    assert planned(planner(world, jobs, is_dated=True), owners).estimate is None
+    jobs.add(finished_export(world.clock(), export_type=owners, pages=1, records=12, took_s=1))
+
+    plan = planned(planner(world, jobs, is_dated=True), owners)
+    assert plan.estimate is not None
+    assert (plan.estimate.records, plan.estimate.basis) == (12, Basis.LAST_EXPORT)
+
+
 def test_the_legacy_lists_give_no_count_and_cost_no_call(world: AccountWorld, jobs: InMemoryJobStore) -> None:
     world.store_token()
 

@@ -179,6 +179,14 @@ def test_414_without_properties_to_leave_out_is_final() -> None:
     assert not isinstance(caught.value, AddressTooLongError)
 
 
+def test_414_with_all_properties_left_out_is_final_as_well() -> None:
+    portal = DatedPortal([1], instead=lambda kind, _number: (414, {}, "<html>") if kind == "list" else None)
+    with pytest.raises(FatalHubSpotError) as caught:
+        portal.read(properties=("amount", "dealname"), longest_query=20)
+    assert not isinstance(caught.value, AddressTooLongError)
+    assert portal.kinds == ["list"]
+
+
 def test_records_without_an_id_stay_as_the_list_has_them() -> None:
     listed = {"results": [{"id": "2"}, None, {"id": "7.0"}, {"x": 1}, "text", {"id": "2"}]}
 
