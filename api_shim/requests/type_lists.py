@@ -12,7 +12,7 @@ from api_shim.requests.errors import MOST_COMPLAINTS
 from worker.errors import InvalidRequestError
 from worker.jobs.status import JOB_TYPES, JobKind
 from worker.records.enabled_types import ALL_TYPES, EnabledTypes, is_short_custom_name
-from worker.records.registry import OBJECT_TYPES, is_type
+from worker.records.registry import TYPE_OF_ID, is_type
 from worker.records.types import DOCUMENTED_TYPES, ExportType
 
 TWICE = "names a type more than once"
@@ -22,8 +22,6 @@ JOB_TYPE = "job_type"
 ENABLED = "enabled"
 """What the enabled types are called in the context of a validation; without them the documented ones are."""
 
-_TYPE_BY_ID = {each.type_id: ExportType(name) for name, each in OBJECT_TYPES.items() if each.type_id is not None}
-
 
 def known_type(word: str, enabled: EnabledTypes) -> ExportType | None:
     """Return the enabled type of this name or `objectTypeId`; None: unknown here, a portal may define it.
@@ -32,7 +30,7 @@ def known_type(word: str, enabled: EnabledTypes) -> ExportType | None:
     """
     if enabled.allows(word):
         return ExportType(word)
-    found = None if enabled.are_documented else _TYPE_BY_ID.get(word)
+    found = None if enabled.are_documented else TYPE_OF_ID.get(word)
     return found if found is not None and enabled.allows(found) else None
 
 
@@ -75,7 +73,7 @@ SyncTypes: TypeAlias = Annotated[tuple[ExportType, ...], BeforeValidator(_sync_t
 
 
 def _possible_job_type(word: str) -> str:
-    if word not in JOB_TYPES and not is_type(word) and word not in _TYPE_BY_ID:
+    if word not in JOB_TYPES and not is_type(word) and word not in TYPE_OF_ID:
         raise PydanticCustomError(JOB_TYPE, "must be the type of a job")
     return word
 

@@ -31,14 +31,13 @@ from worker.errors import (
     UnknownPropertiesError,
 )
 from worker.jobs.status import JobError
-from worker.records.registry import OBJECT_TYPES, is_type
+from worker.records.registry import OBJECT_TYPES, TYPE_OF_ID, is_type
 from worker.records.types import DOCUMENTED_TYPES, ExportType
 from worker.rpc.requests import Answer, Question, RpcRequest
 from worker.schedules.schedule import Schedule
 
 _CHECK_WITHIN_S = 2.0  # a caller waits for the check in addition to the submission
 _SCHEMAS = ListDefinitions(kind=ListKind.SCHEMAS)
-_BY_ID = {each.type_id: ExportType(name) for name, each in OBJECT_TYPES.items() if each.type_id is not None}
 T = TypeVar("T")
 
 _NOBODY_CAN_TELL = (NoAnswerError, BrokerUnavailableError, OverLimitError)
@@ -100,8 +99,8 @@ class DefinitionService:
         An id or a short name of a custom object is looked up in what the caller's portal defines.
         Raises UnsupportedTypeError for an unknown one, and what `show` raises where that has to be asked for.
         """
-        if text in _BY_ID:
-            return _BY_ID[text]
+        if text in TYPE_OF_ID:
+            return TYPE_OF_ID[text]
         if is_type(text):
             return ExportType(text)
         if not text.startswith(("2-", "p_")):

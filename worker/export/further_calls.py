@@ -55,7 +55,7 @@ class FurtherCalls:
         """
         began_at = self._tools.monotonic()
         if began_at - self._began_at > _LONGEST_PAGE_S:
-            raise TimedOutError("The calls that one page takes, for some of its properties each, take too long")
+            raise TimedOutError("The calls that one page takes last too long")
         wait_s = LEAST_WAIT_S
         for _ in range(_MOST_ASKS):
             waited_s = self._tools.monotonic() - began_at

@@ -19,7 +19,7 @@ from worker.records.object_type import (
     PageFormat,
     RecordShape,
 )
-from worker.records.types import COMPANIES, CONTACTS, DEALS, NOTES
+from worker.records.types import COMPANIES, CONTACTS, DEALS, NOTES, ExportType
 
 CUSTOM_OBJECTS = "custom_objects"
 """What all custom objects together are called, where each type needs no place of its own."""
@@ -173,3 +173,8 @@ OBJECT_TYPES: Mapping[str, ObjectType] = _ObjectTypes(
     )
 )
 """All types that HubSpot defines, in the order in which they are named to clients."""
+
+TYPE_OF_ID: Mapping[str, ExportType] = MappingProxyType(
+    {each.type_id: ExportType(name) for name, each in OBJECT_TYPES.items() if each.type_id is not None}
+)
+"""The types by HubSpot's numbers; of custom objects each portal has its own."""
