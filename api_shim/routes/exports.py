@@ -114,7 +114,7 @@ async def export_all(
     most = OBJECT_TYPES[export_type].page.most_records
     if body.page_size is not None and body.page_size > most:
         raise InvalidRequestError(f"page_size: must be at most {most} for {export_type}")
-    if body.api is CrmApi.LEGACY and (body.archived or OBJECT_TYPES[export_type].legacy is None):
+    if body.api is CrmApi.LEGACY and not OBJECT_TYPES[export_type].has_legacy(archived=body.archived):
         what = f"archived {export_type}" if body.archived else export_type
         raise InvalidRequestError(f"api: HubSpot's legacy API has no list of {what}")
     page_size = body.page_size or most

@@ -92,9 +92,8 @@ class FetchedPage:
     """A page, the API that gave it (`legacy`, `dated`), and what HubSpot said about the account's limit.
 
     `properties` are those that parameters of the address or the request asked for, `*` all there are; a selection and
-    a history, which can be long, are the job's. `total` is
-    how many records a feed counts, where it does. `findings` are what else is known of it. A page of `deletions` has no
-    records.
+    a history, which can be long, are the job's. `total` is how many records a feed counts, where it does. `findings`
+    are what else is known of it. A page of `deletions` has no records.
     A page of several lists may rest on an answer that was asked for `asked_s_ago`, and take no call at all; `refused`
     are the statuses of the calls for lists that are left out.
     """

@@ -171,12 +171,8 @@ class Slice:
         try:
             attempt = self._fetcher.fetch(leased.job)
             error = attempt.error
-        except (
-            TokenRefusedError,
-            RetryableHubSpotError,
-            CursorLostError,
-        ) as failure:  # before any call: by the token endpoint, say
-            error = failure
+        except (TokenRefusedError, RetryableHubSpotError, CursorLostError) as failure:
+            error = failure  # before any call: by the token endpoint, say
         finally:
             self._writer.await_write()
         if attempt is not None:

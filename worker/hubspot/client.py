@@ -96,5 +96,5 @@ class CrmClient:
         self._clients = {CrmApi.LEGACY: legacy, CrmApi.DATED: dated}
 
     def fetch_page(self, query: PageQuery, access_token: SecretStr) -> FetchedPage:
-        is_dated = query.archived or OBJECT_TYPES[query.export_type].legacy is None
-        return self._clients[CrmApi.DATED if is_dated else query.api].fetch_page(query, access_token)
+        has_legacy = OBJECT_TYPES[query.export_type].has_legacy(archived=query.archived)
+        return self._clients[query.api if has_legacy else CrmApi.DATED].fetch_page(query, access_token)

@@ -42,7 +42,7 @@ class Readings:
 
     def is_dated(self, export_type: ExportType, request: ExportRequest) -> bool:
         """Whether the dated API is asked."""
-        if request.archived or OBJECT_TYPES[export_type].legacy is None:
+        if not OBJECT_TYPES[export_type].has_legacy(archived=request.archived):
             return True
         return self._is_dated if request.api is None else request.api is CrmApi.DATED
 

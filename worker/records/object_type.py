@@ -151,6 +151,10 @@ class ObjectType:
             raise ValueError(f"HubSpot has no legacy list of {self.name}")
         return self.legacy
 
+    def has_legacy(self, *, archived: bool) -> bool:
+        """Whether a legacy list has what is asked for: none has archived records."""
+        return self.legacy is not None and not archived
+
     def example_page(self, *, next_offset: int) -> dict[str, Any]:
         """Return a page with the example, behind which there is more."""
         if self.page.is_paging:

@@ -27,8 +27,6 @@ _NO_BATCH = "HubSpot's answer is not the batch of objects it should be"
 _UNDONE = "HubSpot has not done all of a batch"
 _COMPLETE = (None, "COMPLETE")
 _GONE = "OBJECT_NOT_FOUND"
-
-
 T = TypeVar("T")
 
 

@@ -17,7 +17,7 @@ from worker.hubspot.dated.addresses import DatedAddresses
 from worker.hubspot.dated.associations import AssociationReader, may_be_cut
 from worker.hubspot.dated.batches import BatchReader, Found
 from worker.hubspot.dated.objects import DatedObject, ListBody, id_text, object_of, read_list, with_field
-from worker.hubspot.dated.query import DatedQuery
+from worker.hubspot.dated.query import ID_PROPERTY, DatedQuery
 from worker.hubspot.page_calls import PageCalls
 from worker.hubspot.splitting import LONGEST_QUERY, TOO_LONG, too_long
 from worker.hubspot.transport import Answer, Transport
@@ -27,7 +27,8 @@ from worker.records.findings import PLAIN_PAGE, CallKind, PageFindings
 from worker.records.page import Mend, mends_by_place
 from worker.records.types import Offset
 
-_ID_PROPERTY = "hs_object_id"
+REFUSED = frozenset({403, 404})
+"""Without the scope of a list HubSpot answers 403; 404 where a portal has no such list."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +130,7 @@ class DatedLists:
 
     def _list_by_ids(self, query: DatedQuery, calls: PageCalls, token: SecretStr) -> DatedListPage:
         """Read ids and associations from the list, and the properties by ids: its address may not name them all."""
-        short = replace(query, properties=(_ID_PROPERTY,), history=())
+        short = replace(query, properties=(ID_PROPERTY,), history=())
         page = self._list(short, calls, token)
         ids = [id_text(each) for each in page.records]
         asked = list(dict.fromkeys(each for each in ids if each is not None))

@@ -10,6 +10,8 @@ from worker.hubspot.splitting import Pairs
 from worker.records.dated_types import MOST_RECORDS, MOST_WITH_HISTORY
 from worker.records.types import Offset
 
+ID_PROPERTY = "hs_object_id"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatedQuery:

@@ -19,7 +19,6 @@ from worker.schedules.timetable import Timetable
 UNREADABLE = (LookupError, TypeError, ValueError, AttributeError)
 """What reading a document raises that is no schedule's."""
 
-
 _KINDS: Mapping[str, type | UnionType] = {
     **dict.fromkeys(("account_id", "owner", "cron", "timezone"), str),
     **dict.fromkeys(("jitter_s", "skipped_runs", "missed_runs"), int | float),

@@ -15,6 +15,7 @@ from worker.hubspot.dated.activities.kept import KeptStretches
 from worker.hubspot.dated.activities.kinds import KindLists, KindPage, Wanted
 from worker.hubspot.dated.activities.merge import Entry, MergedPage, Stretch, first_page, is_in_order
 from worker.hubspot.dated.activities.shape import NOT_AVAILABLE
+from worker.hubspot.dated.lists import REFUSED
 from worker.hubspot.endpoints import Endpoint
 from worker.hubspot.list_question import named_by_parameters
 from worker.hubspot.page_calls import PageCalls
@@ -28,10 +29,6 @@ from worker.records.registry import OBJECT_TYPES
 from worker.records.types import Offset, is_start
 
 ALL_KINDS = tuple(kind.path for kind in ACTIVITY_KINDS)
-
-REFUSED = frozenset({403, 404})
-"""Without the scope of a kind HubSpot answers 403; 404 where a portal has no such list."""
-
 _DATED = "dated"
 _OK = 200
 

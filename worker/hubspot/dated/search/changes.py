@@ -12,9 +12,8 @@ from worker.errors import FatalHubSpotError, FeedUnusableError
 from worker.export.interfaces import FeedQuery
 from worker.hubspot.dated.lists import DatedListPage, DatedLists
 from worker.hubspot.dated.objects import id_text
-from worker.hubspot.dated.query import DatedQuery
+from worker.hubspot.dated.query import ID_PROPERTY, DatedQuery
 from worker.hubspot.dated.search.searches import (
-    ID_PROPERTY,
     Searches,
     SearchPage,
     is_short,

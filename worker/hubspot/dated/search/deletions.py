@@ -12,10 +12,9 @@ from pydantic import SecretStr
 
 from worker.errors import FatalHubSpotError
 from worker.export.interfaces import FetchedPage, PageQuery
-from worker.hubspot.dated.lists import DatedListPage, DatedLists
+from worker.hubspot.dated.lists import REFUSED, DatedListPage, DatedLists
 from worker.hubspot.dated.objects import DatedObject, integer_of
-from worker.hubspot.dated.query import DatedQuery
-from worker.hubspot.dated.search.searches import ID_PROPERTY
+from worker.hubspot.dated.query import ID_PROPERTY, DatedQuery
 from worker.hubspot.page_calls import PageCalls
 from worker.records.dated_types import MOST_RECORDS
 from worker.records.deletion import Deletion, DeletionPage
@@ -24,7 +23,6 @@ from worker.records.page import Page
 from worker.records.registry import OBJECT_TYPES
 from worker.records.types import Offset
 
-_REFUSED = frozenset({403, 404})
 _DATED = "dated"
 
 
@@ -58,7 +56,7 @@ class DeletionReader:
             try:
                 page = self._read(each, query, after if each == path and after else None, calls, token)
             except FatalHubSpotError as error:
-                if error.status not in _REFUSED:
+                if error.status not in REFUSED:
                     raise
                 unknown.append(f"{each}: {error.message}")
                 continue

@@ -19,6 +19,7 @@ from pydantic import SecretStr
 from worker.errors import FeedUnusableError
 from worker.hubspot.dated.addresses import DatedAddresses
 from worker.hubspot.dated.objects import id_text, read_list
+from worker.hubspot.dated.query import ID_PROPERTY
 from worker.hubspot.page_calls import PageCalls
 from worker.hubspot.transport import Transport
 from worker.records.envelope import PageUnreadableError
@@ -30,7 +31,6 @@ from worker.records.plain_values import plain_integer
 LONGEST_BODY = 3_000
 """Characters of a question that HubSpot takes."""
 
-ID_PROPERTY = "hs_object_id"
 _DISORDER = "HubSpot's search did not give records in the order of their ids"
 _NOTHING = "HubSpot's search counts records, and gives none"
 
