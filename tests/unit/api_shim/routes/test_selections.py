@@ -144,6 +144,15 @@ def test_what_cannot_be_meant_is_refused_by_field(shim: Shim, body: Json, messag
     assert shim.jobs.all == []
 
 
+@pytest.mark.parametrize("field", ["properties", "history"])
+def test_the_legacy_list_of_engagements_takes_no_choice(shim: Shim, field: str) -> None:
+    status, answer = problem(shim.post("/export/notes", {"api": "legacy", field: ["hs_note_body"]}))
+
+    assert (status, answer["code"]) == (400, "invalid_request")
+    assert answer["message"] == f"{field}: HubSpot's legacy list of notes takes no choice"
+    assert shim.jobs.all == []
+
+
 def test_owners_have_none_of_it_but_may_be_archived(shim: Shim) -> None:
     body = {"properties": ["*"], "associations": ["deals"], "history": ["email"]}
 
