@@ -380,6 +380,8 @@ def _latest(sync: CompleteSync) -> Document:
         noted["left_out"] = list(sync.left_out)
     if sync.properties is not None:
         noted["properties"] = sync.properties
+    if sync.deletions_told is not None:
+        noted["deletions_told"] = sync.deletions_told
     return {name: {"$cond": [{"$lte": [f"${name}.since", sync.since]}, {"$literal": noted}, f"${name}"]}}
 
 
