@@ -31,6 +31,7 @@ from worker.errors import (
     UnknownPropertiesError,
 )
 from worker.jobs.status import JobError
+from worker.records.enabled_types import ALL_TYPES, EnabledTypes
 from worker.records.registry import OBJECT_TYPES, TYPE_OF_ID, is_type
 from worker.records.types import DOCUMENTED_TYPES, ExportType
 from worker.rpc.requests import Answer, Question, RpcRequest
@@ -38,6 +39,7 @@ from worker.schedules.schedule import Schedule
 
 _CHECK_WITHIN_S = 2.0  # a caller waits for the check in addition to the submission
 _SCHEMAS = ListDefinitions(kind=ListKind.SCHEMAS)
+_EVERY_TYPE = EnabledTypes.parse(ALL_TYPES)  # definitions are shown of types that are not enabled, too
 T = TypeVar("T")
 
 _NOBODY_CAN_TELL = (NoAnswerError, BrokerUnavailableError, OverLimitError)
@@ -104,13 +106,13 @@ class DefinitionService:
         if is_type(text):
             return ExportType(text)
         if not text.startswith(("2-", "p_")):
-            raise UnsupportedTypeError
+            raise UnsupportedTypeError(_EVERY_TYPE)
         answer = await self.show(caller, _SCHEMAS)
         types = answer.listed.custom_types if isinstance(answer, Defined) else ()
         for each in types:
             if text in {each.type_id, f"p_{each.short_name}"}:
                 return ExportType(each.name)
-        raise UnsupportedTypeError
+        raise UnsupportedTypeError(_EVERY_TYPE)
 
     async def check_properties(
         self, caller: Caller, export_type: ExportType, names: Sequence[str], *, field: str = "properties"

@@ -430,12 +430,21 @@ def test_a_complete_sync_names_the_lists_that_it_could_not_read(world: World) ->
     assert world.store.last_sync(COPY, *SyncMode) == whole
 
 
+def test_a_complete_sync_notes_when_all_deletions_were_told(world: World) -> None:
+    since = world.insert(1)
+    told = since - timedelta(days=3)
+    sync = CompleteSync(sync_id="s1", since=since, mode=SyncMode.INCREMENTAL, deletions_told=told)
+    end_sync(world, COPY, sync)
+    assert world.store.last_sync(COPY, *SyncMode) == sync
+
+
 def test_how_far_the_archived_records_were_read_is_kept_until_an_export_starts_over(world: World) -> None:
     read = CopyProgress(
         mode=SyncMode.INCREMENTAL,
         full_every="7d",
         feed_since=present(),
         feed_left_out=("emails",),
+        feed_deletions_told=present(),
         archived_after="calls:501",
         archive_is_read=True,
         deletions_unknown="refused",

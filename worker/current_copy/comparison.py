@@ -236,6 +236,7 @@ def _complete(job: Job, since: datetime, mode: SyncMode) -> CompleteSync:
         mode=mode,
         left_out=tuple(sorted(job.totals.left_out)),
         properties=job.request.properties_key,
+        deletions_told=copying_of(job).deletions_told(since),
     )
 
 

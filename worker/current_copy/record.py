@@ -24,7 +24,8 @@ class CompleteSync:
     """A sync that has read all records, or all changes of a feed, no earlier than `since`.
 
     `left_out` are lists of several that it could not read, by their kinds' names; `properties` is the key of those that
-    it asked for (`ExportRequest.properties_key`).
+    it asked for (`ExportRequest.properties_key`). `deletions_told` is when the last sync up to an incremental one began
+    that was told of all deletions, or saw them.
     """
 
     sync_id: str
@@ -32,6 +33,12 @@ class CompleteSync:
     mode: SyncMode
     left_out: tuple[str, ...] = ()
     properties: str | None = None
+    deletions_told: datetime | None = None
+
+    @property
+    def all_deletions_told(self) -> datetime | None:
+        """Up to when all deletions are known; None: an older version has not noted it."""
+        return self.since if self.mode is SyncMode.FULL else self.deletions_told
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,10 +64,15 @@ class CurrentCopy:
         if not OBJECT_TYPES[job.records_type].dated.has_properties:
             return copying.read_all(f"HubSpot has no search of {job.records_type}")
         last = self._records.last_sync(job.copy_id, *SyncMode)
-        full = self._records.last_sync(job.copy_id, SyncMode.FULL) if copying.full_every is not None else None
+        # Of no concern to the legacy API, which tells of none; and older workers cannot read a sync that notes it.
+        is_dated = job.api is CrmApi.DATED
+        told = last.all_deletions_told if is_dated and last is not None else None
+        needs_full = copying.full_every is not None or (is_dated and last is not None and told is None)
+        full = self._records.last_sync(job.copy_id, SyncMode.FULL) if needs_full else None
         before = SyncsBefore(
             last=last.since if last is not None else None,
             last_full=full.since if full is not None else None,
+            deletions_told=told or (full.since if is_dated and full is not None else None),
             left_out=last.left_out if last is not None else (),
             properties=last.properties if last is not None else None,
         )

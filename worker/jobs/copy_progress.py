@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any, Self
 
 from worker.jobs.intervals import interval
-from worker.jobs.syncs_before import REACHES, SyncsBefore
+from worker.jobs.syncs_before import DELETIONS_FORGOTTEN, REACHES, SyncsBefore
 from worker.records.conversion import convert
 from worker.records.crm_api import CrmApi
 from worker.records.types import Offset
@@ -70,7 +70,8 @@ class CopyProgress:
     An export in the mode `incremental` decides when it begins: it reads the feed of what has changed since
     `feed_since`, where `feed_total` is what HubSpot last counted, or all records, with the reason in `full_because`.
     All are read as well where no sync has read all for `full_every`, as `7d`. `feed_left_out` are lists of several that
-    the sync before could not read.
+    the sync before could not read; `feed_deletions_told` is when the last one before began that was told of all
+    deletions.
 
     Where the API tells of deletions, its list of archived records is read once all pages of the feed are stored: so far
     up to `archived_after`, until the `archive_is_read`. `deletions_unknown` says why HubSpot did not tell of some.
@@ -80,6 +81,7 @@ class CopyProgress:
     full_every: str | None = None
     feed_since: datetime | None = None
     feed_left_out: tuple[str, ...] = ()
+    feed_deletions_told: datetime | None = None
     feed_total: int | None = None
     full_because: str | None = None
     archived_after: Offset | None = None
@@ -127,7 +129,12 @@ class CopyProgress:
         if self.full_every is not None and not before.has_full_within(interval(self.full_every), at=at):
             asked = f"no full sync has begun within the last {self.full_every}, as full_every asks"
             return replace(self, full_because=asked)
-        decided = replace(self, feed_since=before.last - OVERLAP, feed_left_out=before.left_out)
+        decided = replace(
+            self,
+            feed_since=before.last - OVERLAP,
+            feed_left_out=before.left_out,
+            feed_deletions_told=before.deletions_told,
+        )
         because = decided.unusable_because(api=api, at=at)
         return decided if because is None else self.read_all(because)
 
@@ -137,6 +144,9 @@ class CopyProgress:
             return None
         if at - self.feed_since > REACHES[api].longest:
             return REACHES[api].otherwise
+        told = self.feed_deletions_told
+        if api is CrmApi.DATED and told is not None and at - told > REACHES[api].longest:
+            return DELETIONS_FORGOTTEN
         if self.feed_left_out and api is CrmApi.LEGACY:  # which has one feed of them all
             return f"the last complete sync could not read {', '.join(self.feed_left_out)}"
         return None
@@ -154,7 +164,13 @@ class CopyProgress:
 
     def read_all(self, because: str) -> Self:
         """Start over with the list of all records."""
-        return replace(self.start_over(), feed_since=None, feed_left_out=(), full_because=because)
+        return replace(
+            self.start_over(), feed_since=None, feed_left_out=(), feed_deletions_told=None, full_because=because
+        )
+
+    def deletions_told(self, since: datetime) -> datetime | None:
+        """Return when the last sync began that was told of all deletions: this one, since then, or one before."""
+        return since if self.archive_is_read and self.deletions_unknown is None else self.feed_deletions_told
 
     @property
     def is_comparing(self) -> bool:
@@ -223,7 +239,8 @@ class CopyProgress:
 
 _KEPT = frozenset(
     {
-        *("mode", "full_every", "feed_since", "feed_left_out", "full_because", "confirms_deletions"),
+        *("mode", "full_every", "feed_since", "feed_left_out", "feed_deletions_told", "full_because"),
+        "confirms_deletions",
         *("created", "changed", "deleted"),
     }
 )

@@ -29,17 +29,21 @@ REACHES: Mapping[CrmApi, Reach] = {
     ),
 }
 
+DELETIONS_FORGOTTEN = "deletions were last told more than 85 days ago, and HubSpot tells of them for 90"
+"""Legacy feeds tell of none, and HubSpot may refuse its archived records for long."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SyncsBefore:
     """When the last complete sync of a type began, and the last one of them that was full; None: there was none.
 
     `left_out` are the lists of several that the last one could not read; `properties` is the key of those that it asked
-    for.
+    for. `deletions_told` is when the last one began that was told of all deletions, or saw them itself.
     """
 
     last: datetime | None = None
     last_full: datetime | None = None
+    deletions_told: datetime | None = None
     left_out: tuple[str, ...] = ()
     properties: str | None = None
 

@@ -25,6 +25,8 @@ def latest_sync(sync: CompleteSync) -> Document:
         noted["left_out"] = list(sync.left_out)
     if sync.properties is not None:
         noted["properties"] = sync.properties
+    if sync.deletions_told is not None:
+        noted["deletions_told"] = sync.deletions_told
     return {name: {"$cond": [{"$lte": [f"${name}.since", sync.since]}, {"$literal": noted}, f"${name}"]}}
 
 

@@ -260,6 +260,8 @@ def test_an_unknown_type_is_refused_as_everywhere(shim: Shim, text: str) -> None
     for path in ("/properties", "/pipelines"):
         answer = shim.get(f"{path}/{text}")
         assert (answer.status_code, answer.json()["code"]) == (400, "unsupported_type"), path
+        assert "products" in answer.json()["details"]
+        assert answer.json()["details"].endswith("tickets and custom objects")
 
 
 def test_notes_are_shown_from_what_is_kept_of_their_kinds(shim: Shim) -> None:

@@ -127,6 +127,22 @@ def test_how_far_back_changes_are_told_is_a_matter_of_the_api(api: CrmApi, days:
     assert (because or "") in (decided.full_because or "")
 
 
+@pytest.mark.parametrize(("api", "days", "is_full"), [("dated", 84, False), ("dated", 86, True), ("legacy", 86, False)])
+def test_deletions_that_nobody_has_told_for_too_long_are_seen_by_reading_all(
+    api: str, days: int, *, is_full: bool
+) -> None:
+    before = SyncsBefore(last=START - DAY, deletions_told=START - days * DAY)
+    decided = ASKED.decide(before, api=CrmApi(api), at=START)
+    assert decided.reads_feed is not is_full
+    assert ("deletions were last told" in (decided.full_because or "")) is is_full
+
+
+@pytest.mark.parametrize("refused", [None, "no scope"])
+def test_a_sync_that_is_not_told_of_deletions_passes_on_when_one_was(refused: str | None) -> None:
+    copying = replace(ASKED, feed_deletions_told=START - DAY).after_archived(deleted=0, after=None, unknown=refused)
+    assert copying.deletions_told(START) == (START if refused is None else START - DAY)
+
+
 def test_the_legacy_feed_is_no_sequel_of_a_sync_that_could_not_read_every_kind() -> None:
     before = SyncsBefore(last=START - DAY, left_out=("emails",))
     assert ASKED.decide(before, api=CrmApi.DATED, at=START).feed_left_out == ("emails",)

@@ -363,6 +363,24 @@ def test_a_sync_of_85_days_ago_is_no_start_since_hubspot_tells_of_deletions_for_
     assert "more than 85 days ago" in (job.copying.full_because or "")
 
 
+def test_a_recycle_bin_that_was_refused_for_too_long_tells_no_more_all_that_was_deleted(scene: Scene) -> None:
+    first, *_ = scene.add(3)
+    scene.full()
+    assert scene.incremental(after_s=20 * DAY_S) == came_to()
+    scene.portal.archive("contacts", first)
+    scene.portal.refusals["archived contacts"] = REFUSAL
+    for _ in range(2):
+        assert scene.sync(after_s=40 * DAY_S).changes == came_to()
+    del scene.portal.refusals["archived contacts"]
+
+    job = scene.sync(after_s=11 * DAY_S)
+
+    assert job.copying is not None
+    assert "deletions were last told more than 85 days ago" in (job.copying.full_because or "")
+    assert scene.copied().keys() == scene.alive()
+    assert scene.incremental() == came_to()
+
+
 def test_every_so_often_all_records_are_read_as_the_schedule_asks(scene: Scene) -> None:
     (first,) = scene.add()
     scene.full()
