@@ -60,7 +60,7 @@ from worker.mongo.database import MongoDatabase, time_limit
 from worker.mongo.server_clock import MongoClock
 from worker.mongo.transactions import MongoTransactions
 from worker.rpc.mongo.requests import MongoRpcRequestStore
-from worker.schedules.mongo import MongoScheduleStore
+from worker.schedules.mongo.store import MongoScheduleStore
 from worker.settings import ShimSettings
 from worker.telemetry.metrics import JobMetrics, new_registry
 

@@ -31,6 +31,7 @@ from worker.records.types import DOCUMENTED_TYPES, ExportType
 
 _MOST_BODY_BYTES = 64 * 1024
 _MOST_BYTES_WITH_NAMES = 1024 * 1024
+_LISTS_OF_NAMES = (b'"properties"', b'"associations"', b'"history"')
 _BODY_WITHIN_S = 10.0
 _SECOND_LOOK_S = 0.1
 _AS_IT_IS = "identity"
@@ -114,8 +115,11 @@ async def bounded_body(request: Request) -> bytes:
 
 
 async def bounded_body_with_names(request: Request) -> bytes:
-    """Read a body that may name thousands of properties: at most 1 MB, otherwise as `bounded_body` does."""
-    return await read_body(request, most_bytes=_MOST_BYTES_WITH_NAMES, within_s=_BODY_WITHIN_S)
+    """Read a body that may name thousands of properties: then at most 1 MB, otherwise as `bounded_body` does."""
+    body = await read_body(request, most_bytes=_MOST_BYTES_WITH_NAMES, within_s=_BODY_WITHIN_S)
+    if len(body) > _MOST_BODY_BYTES and not any(each in body for each in _LISTS_OF_NAMES):
+        raise InvalidRequestError(f"body: must be at most {_MOST_BODY_BYTES} bytes")
+    return body
 
 
 async def read_body(request: Request, *, most_bytes: int, within_s: float) -> bytes:

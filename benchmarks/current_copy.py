@@ -32,7 +32,6 @@ from sandbox.fake_hubspot.records.renderer import Renderer, Templates
 from sandbox.fake_hubspot.records.shape import Shape
 from sandbox.servers.embedded import embedded_mongo
 from sandbox.state_folder import temporary_state
-from worker.accounts.scopes import ENOUGH, MissingScopes
 from worker.current_copy.comparison import Comparison
 from worker.current_copy.deletion_guard import DeletionGuard
 from worker.current_copy.mongo.collections import collection_of
@@ -50,7 +49,8 @@ from worker.mongo.database import MongoDatabase, connect
 from worker.mongo.transactions import MongoTransactions
 from worker.pages.mongo.pages import MongoPageStore
 from worker.records.page import Page, read_page, record_ids, split_records
-from worker.records.types import CONTACTS, CopyId, ExportType
+from worker.records.scopes import MissingScopes, scopes_needed
+from worker.records.types import CONTACTS, DOCUMENTED_TYPES, CopyId, ExportType
 
 _EXPORT = "an export"
 _HUB_ID = 62515
@@ -195,7 +195,7 @@ class _AllScopes:
         return {}
 
     def granted(self, _account_id: str, _owner: str) -> Sequence[str]:
-        return [scope for enough in ENOUGH.values() for scope in enough]
+        return [scope for each in DOCUMENTED_TYPES for enough in scopes_needed(each) for scope in enough]
 
 
 class _Syncs:

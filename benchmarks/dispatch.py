@@ -31,8 +31,8 @@ from worker.jobs.request import SyncRequest
 from worker.jobs.sync import new_sync
 from worker.mongo.database import Document, MongoDatabase
 from worker.records.types import CONTACTS
-from worker.schedules.mongo import COLLECTION as SCHEDULES
-from worker.schedules.mongo import MongoScheduleStore
+from worker.schedules.mongo.store import COLLECTION as SCHEDULES
+from worker.schedules.mongo.store import MongoScheduleStore
 from worker.schedules.schedule import Schedule
 from worker.schedules.timetable import Timetable
 

@@ -132,10 +132,13 @@ def differences_found() -> Mapping[tuple[str, str], str]:
 
 def table() -> str:
     """Return the differences as a table in Markdown. Raises KeyError for one without a reason."""
-    rows = [
-        f"| {export_type} | {_whole(field)} | {shown} | {REASONS[export_type, field]} |"
-        for (export_type, field), shown in sorted(differences_found().items())
-    ]
+    types: dict[tuple[str, str, str], list[str]] = {}
+    for (export_type, field), shown in sorted(differences_found().items()):
+        types.setdefault((field, shown, REASONS[export_type, field]), []).append(export_type)
+    fields: dict[tuple[str, str, str], list[str]] = {}
+    for (field, shown, reason), named in types.items():
+        fields.setdefault((", ".join(named), shown, reason), []).append(_whole(field))
+    rows = [f"| {named} | {', '.join(each)} | {shown} | {reason} |" for (named, shown, reason), each in fields.items()]
     return "\n".join(["| type | field | in the dated API | why |", "|---|---|---|---|", *rows])
 
 

@@ -37,6 +37,7 @@ ExportError
 └── HubSpotError
     ├── RetryableHubSpotError     the same call may succeed later
     │   ├── RateLimitedError
+    │   │   ├── SecondlyLimitError    that of searches
     │   │   └── DailyLimitError
     │   ├── AddressTooLongError   request fewer properties with each call
     │   ├── AnswerTooLargeError   exceeds the memory for answers: request less

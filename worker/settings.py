@@ -3,195 +3,47 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
-from collections.abc import Callable
 from decimal import Decimal
-from typing import Annotated, Any, Literal, Self, TypeVar
-from urllib.parse import urlsplit
+from typing import Any, Literal, Self, TypeVar
 
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
-from cryptography.hazmat.primitives.asymmetric.ed448 import Ed448PublicKey
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
-from cryptography.hazmat.primitives.serialization import load_pem_public_key
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
-from pymongo.errors import ConfigurationError, InvalidURI
-from pymongo.uri_parser import parse_uri
+from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from worker.broker.redis_urls import parse_redis_url
 from worker.broker.urls import BrokerAddress, parse_broker_url
 from worker.rate_limit.quota import Rate
 from worker.records.enabled_types import EnabledTypes
-from worker.records.registry import ACTIVITY_KINDS, OBJECT_TYPES
+from worker.records.registry import OBJECT_TYPES
 from worker.records.scopes import scopes_to_request
 from worker.records.types import COMPANIES, CONTACTS, DEALS, NOTES, ExportType
+from worker.setting_types import (
+    KEY_ALGORITHMS,
+    NOTES_KINDS,
+    BaseUrl,
+    BrokerUrl,
+    DatabaseName,
+    ExportTypes,
+    FernetKeys,
+    HttpUrl,
+    JwtSecrets,
+    LongSecret,
+    MongoUri,
+    NotesKinds,
+    Processes,
+    PublicKey,
+    RateLimit,
+    RedisUrl,
+    WebhookSecrets,
+    Words,
+    algorithms_of,
+)
 
 LONGEST_PATIENCE_S = 300.0
 """The maximum of HUBSPOT_TIMEOUT_SECONDS: leases and messages outlive a call that takes so long."""
 
 _HUBAPI = "https://api.hubapi.com"
-_SHORTEST_SECRET = 32
 _DATABASE = "hubspot_export"
-_MOST_PROCESSES = 256
 _HMAC_ALGORITHMS = ("HS256", "HS384", "HS512")
-_RSA_ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512")
-_EC_ALGORITHMS = {"secp256r1": "ES256", "secp384r1": "ES384", "secp521r1": "ES512"}
-_NOTES_KINDS = tuple(kind.path for kind in ACTIVITY_KINDS)
-_KEY_ALGORITHMS = (*_RSA_ALGORITHMS, *_EC_ALGORITHMS.values(), "EdDSA")
-
-
-def _check_url(value: str, *schemes: str) -> None:
-    starts = " or ".join(f"{scheme}://" for scheme in schemes)
-    try:
-        parts = urlsplit(value)
-        sound = parts.scheme in schemes and parts.hostname and parts.port != 0 and not parts.fragment
-    except ValueError:
-        sound = False
-    if not sound:
-        raise ValueError(f"must be a URL that starts with {starts}, with a host and a valid port")
-
-
-def _readable_by(parse: Callable[[str], object]) -> AfterValidator:
-    def check(value: SecretStr) -> SecretStr:
-        parse(value.get_secret_value())
-        return value
-
-    return AfterValidator(check)
-
-
-def _http_url(value: str) -> str:
-    _check_url(value, "https", "http")
-    return value
-
-
-def _base_url(value: str) -> str:
-    if "?" in value:
-        raise ValueError("must be a base address, without a query")
-    return _http_url(value)
-
-
-def _mongodb_uri(value: SecretStr) -> SecretStr:
-    uri = value.get_secret_value()
-    if uri.startswith("mongodb+srv://"):  # validated without the DNS look-up of its members
-        uri = f"mongodb://{uri.removeprefix('mongodb+srv://')}"
-    try:
-        parse_uri(uri)
-    except (InvalidURI, ConfigurationError, ValueError):
-        raise ValueError("must be a MongoDB URI: mongodb://host[:port][,…]/?options") from None
-    return value
-
-
-def _database_name(value: str) -> str:
-    if not re.fullmatch(r'[^/\\. "$*<>:|?\x00]{1,63}', value):
-        raise ValueError('must be 1 to 63 characters without any of /\\. "$*<>:|?')
-    return value
-
-
-def _public_key(value: str) -> str:
-    pem = value.replace("\\n", "\n")  # many deployment tools do not allow line breaks in variables
-    try:
-        load_pem_public_key(pem.encode())
-    except (ValueError, UnsupportedAlgorithm):
-        raise ValueError("must be a public key in PEM form") from None
-    return pem
-
-
-def _algorithms_of(pem: str) -> tuple[str, ...]:
-    """Return the signature algorithms of a public key, the usual one first; none for unsupported keys."""
-    match load_pem_public_key(pem.encode()):
-        case RSAPublicKey():
-            return _RSA_ALGORITHMS
-        case EllipticCurvePublicKey(curve=curve) if curve.name in _EC_ALGORITHMS:
-            return (_EC_ALGORITHMS[curve.name],)
-        case Ed25519PublicKey() | Ed448PublicKey():
-            return ("EdDSA",)
-        case _:
-            return ()
-
-
-def _words(value: object) -> object:
-    return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
-
-
-def _keys(value: object) -> object:
-    return tuple(SecretStr(key.strip()) for key in value.split(",")) if isinstance(value, str) else value
-
-
-def _one_or_several(value: object) -> object:
-    """Split at commas; a single secret keeps the spaces around it."""
-    return _keys(value) if isinstance(value, str) and "," in value else (value,) if isinstance(value, str) else value
-
-
-def _fernet_keys(value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
-    # Fernet ignores what follows the "=" of a key, which may be another key.
-    if not all(re.fullmatch(r"[A-Za-z0-9_-]{43}=", key.get_secret_value()) for key in value):
-        raise ValueError("must be Fernet keys, 32 bytes in URL-safe base64 each, separated by commas")
-    return value
-
-
-def _long_secret(value: SecretStr) -> SecretStr:
-    if len(value.get_secret_value()) < _SHORTEST_SECRET:
-        raise ValueError(f"must have at least {_SHORTEST_SECRET} characters")
-    return value
-
-
-def _jwt_secrets(value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
-    # RFC 7518, 3.2: a key for HS256 has at least 256 bits. A shorter one can be brute-forced from a single JWT.
-    if not all(len(secret.get_secret_value().encode()) >= _SHORTEST_SECRET for secret in value):
-        raise ValueError(f"must have at least {_SHORTEST_SECRET} bytes; several, newest first, are separated by commas")
-    return value
-
-
-def _webhook_secrets(value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
-    if not all(re.fullmatch(rf"[!-~]{{{_SHORTEST_SECRET},}}", secret.get_secret_value()) for secret in value):
-        raise ValueError(f"must be secrets of {_SHORTEST_SECRET} visible characters or more, separated by commas")
-    return value
-
-
-def _notes_kinds(value: tuple[str, ...]) -> tuple[str, ...]:
-    if not value or not set(value).issubset(_NOTES_KINDS):
-        raise ValueError(f"must be one or more of {', '.join(_NOTES_KINDS)}")
-    return tuple(each for each in _NOTES_KINDS if each in value)
-
-
-def _rate(value: object) -> object:
-    return Rate.parse(value) if isinstance(value, str) else value
-
-
-def _enabled(value: object) -> object:
-    return EnabledTypes.parse(value) if isinstance(value, str) else value
-
-
-HttpUrl = Annotated[str, AfterValidator(_http_url)]
-BaseUrl = Annotated[str, AfterValidator(_base_url)]
-RedisUrl = Annotated[SecretStr, _readable_by(parse_redis_url)]
-BrokerUrl = Annotated[SecretStr, _readable_by(parse_broker_url)]
-LongSecret = Annotated[SecretStr, AfterValidator(_long_secret)]
-Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)]
-NotesKinds = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words), AfterValidator(_notes_kinds)]
-MongoUri = Annotated[SecretStr, AfterValidator(_mongodb_uri)]
-DatabaseName = Annotated[str, AfterValidator(_database_name)]
-PublicKey = Annotated[str, AfterValidator(_public_key)]
-FernetKeys = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_keys), AfterValidator(_fernet_keys)]
-JwtSecrets = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_one_or_several), AfterValidator(_jwt_secrets)]
-WebhookSecrets = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_keys), AfterValidator(_webhook_secrets)]
-ExportTypes = Annotated[EnabledTypes, NoDecode, BeforeValidator(_enabled)]
-
-
-def _processes(value: object) -> object:
-    """Parse `auto` as None: one for each core."""
-    if isinstance(value, str) and value.strip() == "auto":
-        return None
-    try:
-        number = int(str(value)) if value is not None else None
-    except ValueError:
-        number = 0
-    if number is not None and not 1 <= number <= _MOST_PROCESSES:
-        raise ValueError(f"must be auto, or a number from 1 to {_MOST_PROCESSES}")
-    return number
 
 
 class _Settings(BaseSettings):
@@ -264,7 +116,7 @@ class WorkerSettings(StoreSettings):
     hubspot_notes_endpoint: HttpUrl = _list_address(NOTES)
     hubspot_objects_endpoint: HttpUrl = f"{_HUBAPI}/crm/objects/2026-09"
     hubspot_api: Literal["legacy", "dated", "auto"] = "legacy"
-    hubspot_notes_kinds: NotesKinds = _NOTES_KINDS
+    hubspot_notes_kinds: NotesKinds = NOTES_KINDS
     hubspot_timeout_seconds: float = Field(default=100, ge=1, le=LONGEST_PATIENCE_S)
     export_lanes: int = Field(default=16, ge=1, le=64)
     slice_seconds: float = Field(default=20, gt=0, le=60)
@@ -272,9 +124,9 @@ class WorkerSettings(StoreSettings):
     slots_per_account: int = Field(default=8, ge=0, le=10_000)
     metrics_host: str = "127.0.0.1"
     metrics_port: int | None = Field(default=None, ge=1, le=65_535)
-    worker_processes: Annotated[int | None, NoDecode, BeforeValidator(_processes)] = None
+    worker_processes: Processes = None
     deletion_guard: Decimal = Field(default=Decimal("0.1"), ge=0, le=1)
-    hubspot_rate_limit: Annotated[Rate | None, NoDecode, BeforeValidator(_rate)] = Rate(calls=110, seconds=10)
+    hubspot_rate_limit: RateLimit = Rate(calls=110, seconds=10)
 
     def list_address(self, export_type: str) -> str:
         """Return the address of a type's legacy list. Raises AttributeError for one that has no setting."""
@@ -327,7 +179,7 @@ class ShimSettings(StoreSettings):
         """The signature algorithms of the key, the usual one first."""
         if self.jwt_secret:
             return _HMAC_ALGORITHMS
-        return _algorithms_of(self.jwt_public_key) if self.jwt_public_key is not None else _KEY_ALGORITHMS
+        return algorithms_of(self.jwt_public_key) if self.jwt_public_key is not None else KEY_ALGORITHMS
 
     @property
     def algorithms(self) -> tuple[str, ...]:

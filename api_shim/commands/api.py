@@ -11,7 +11,6 @@ from typing import Any, Self, TypeVar
 from urllib.parse import quote
 from uuid import uuid4
 
-import click
 import httpx
 import msgspec
 
@@ -19,13 +18,12 @@ from api_shim.commands.answers import (
     DefinitionLines,
     JobState,
     ListPage,
-    Refusal,
     read_definitions,
     read_job,
     read_list,
-    read_refusal,
     read_types,
 )
+from api_shim.commands.api_errors import ApiError, AwayError, LostAnswerError, refused, unanswered
 from api_shim.commands.outside import Outside
 from worker.records.types import ExportType
 
@@ -35,30 +33,9 @@ _CONNECT_S = 10.0
 _ANSWER_S = 60.0
 _FIRST_BYTE_S = 600.0  # a CSV starts only when all of the export has been read once
 _WITHOUT_LONG_POLL_S = 1.0
-_NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout)
 _OK = range(200, 300)
 
 T = TypeVar("T")
-
-
-class ApiError(click.ClickException):
-    """The API has refused the request; repeating it would not help."""
-
-
-class AwayError(ApiError):
-    """There was no answer, or one that asks to try later."""
-
-
-class LostAnswerError(AwayError):
-    """The request was sent but its answer was lost: it may have taken effect."""
-
-
-_MAY_PASS: Mapping[int, type[ApiError]] = {
-    429: AwayError,
-    502: LostAnswerError,  # a proxy's
-    503: AwayError,
-    504: LostAnswerError,
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,7 +157,7 @@ class ExportApi:
         with self._in_one_line(), self._client.stream("GET", path, params=query, timeout=patience) as answer:
             if answer.status_code not in _OK:
                 answer.read()
-                raise _refused(answer)
+                raise refused(answer)
             yield Download(tag=answer.headers.get("etag", ""), chunks=answer.iter_bytes())
 
     def _start(self, path: str, body: Mapping[str, object]) -> JobState:
@@ -205,7 +182,7 @@ class ExportApi:
         with self._in_one_line():
             answer = self._client.request(method, path, **parts)
         if answer.status_code not in _OK:
-            raise _refused(answer)
+            raise refused(answer)
         return answer
 
     @contextmanager
@@ -213,8 +190,7 @@ class ExportApi:
         try:
             yield
         except httpx.HTTPError as error:
-            kind = AwayError if isinstance(error, _NOT_SENT) else LostAnswerError
-            raise kind(f"{self._url}: {_reason(error)}") from None
+            raise unanswered(self._url, error) from None
 
 
 def with_retries(call: Callable[[], T], *, pause: Callable[[float], None]) -> T:
@@ -240,19 +216,3 @@ def _read(reader: Callable[[bytes], T], content: bytes) -> T:
         return reader(content)
     except (msgspec.MsgspecError, ValueError):
         raise ApiError("The answer is not one of this API: is the URL right?") from None
-
-
-def _refused(answer: httpx.Response) -> ApiError:
-    refusal = read_refusal(answer.content) or Refusal(message=answer.reason_phrase or "no reason given")
-    kind = _MAY_PASS.get(answer.status_code, ApiError)
-    return kind(_one_line(answer.status_code, refusal))
-
-
-def _one_line(status: int, refusal: Refusal) -> str:
-    code = f" ({refusal.code})" if refusal.code else ""
-    details = f": {refusal.details}" if refusal.details else ""
-    return " ".join(f"{status} {refusal.message}{code}{details}".split())
-
-
-def _reason(error: httpx.HTTPError) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

@@ -8,7 +8,8 @@ from functools import partial
 from types import MappingProxyType
 from typing import IO
 
-from api_shim.commands.api import ApiError, ExportApi, with_retries
+from api_shim.commands.api import ExportApi, with_retries
+from api_shim.commands.api_errors import ApiError
 
 _NDJSON: Mapping[str, str] = MappingProxyType({})
 

@@ -38,14 +38,6 @@ _MILLISECOND = tuple(f"{millisecond:03}Z" for millisecond in range(1000))
 _TIME_PATHS = frozenset[str]().union(*(OBJECT_TYPES[each].time_paths for each in DOCUMENTED_TYPES))
 _IDS = re.compile(r"\[\s*[0-9]+(?:\s*,\s*[0-9]+)*\s*\]|\[\s*\]")
 _ID = re.compile(r"[0-9]+")
-# The properties that HubSpot itself defines as dates. What a customer has named `…date` may be anything: it is left
-# alone.
-_TIME_PROPERTY = re.compile(
-    r"createdate|lastmodifieddate|closedate|hubspot_owner_assigneddate"
-    r"|(?:first|recent)_(?:conversion|deal_created|deal_close)_date|first_(?:contact_createdate|outreach_date)"
-    r"|notes_(?:last_contacted|last_updated|next_activity_date)|engagements_last_meeting_booked"
-    r"|hs_(?:createdate|lastmodifieddate|timestamp)|hs_\w+_(?:date|timestamp)|hs_(?:v2_)?date_(?:entered|exited)_\w+"
-)
 
 
 def written_column(cells: Sequence[str]) -> Sequence[str]:
@@ -91,11 +83,6 @@ def _written(text: str) -> str:
 def is_time_path(path: str) -> bool:
     """Whether the field of that dotted path holds an instant."""
     return path in _TIME_PATHS
-
-
-def is_time_property(name: str) -> bool:
-    """Whether HubSpot defines the property of that name as a date."""
-    return _TIME_PROPERTY.fullmatch(name) is not None
 
 
 def iso_instant(text: str) -> str:

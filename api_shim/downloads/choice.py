@@ -6,10 +6,9 @@ from collections.abc import Sequence
 
 from api_shim.downloads.layouts import link_path
 from api_shim.downloads.tables import Columns
+from worker.definitions.names import ALL
 from worker.jobs.job import Job
 from worker.records.registry import OBJECT_TYPES
-
-_ALL = "*"
 
 
 def columns_asked_for(job: Job) -> Columns | None:
@@ -18,7 +17,7 @@ def columns_asked_for(job: Job) -> Columns | None:
     if asked is None:
         return None
     # What was decided when the job began; one that never did has no records either.
-    names = job.selection.properties if job.selection is not None else [name for name in asked if name != _ALL]
+    names = job.selection.properties if job.selection is not None else [name for name in asked if name != ALL]
     return useful_columns(job.records_type, names, associations=job.request.associations)
 
 

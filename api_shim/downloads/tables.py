@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 import msgspec
 
-from api_shim.downloads.cells import is_time_path, is_time_property, iso_instant, joined_list
+from api_shim.downloads.cells import is_time_path, iso_instant, joined_list
 from api_shim.downloads.fields import texts_of
 from api_shim.downloads.layouts import Layout, layout_of, link_path
+from worker.records.known_times import has_time_column
 from worker.records.registry import OBJECT_TYPES
 
 _ISO = ".iso"
@@ -40,7 +41,7 @@ class Table:
         self.times: list[int] = []
         self.paths = {id_path: self._add(id_path, is_time=False)}
         self.properties = {
-            name: self._add(self._title_of(name), is_time=is_time_property(name)) for name in columns.properties
+            name: self._add(self._title_of(name), is_time=has_time_column(name)) for name in columns.properties
         }
         self.paths |= {path: self._add(path, is_time=is_time_path(path)) for path in columns.paths if path != id_path}
         start, is_own = link_path(""), self.layout is Layout.OWN

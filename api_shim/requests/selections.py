@@ -8,13 +8,12 @@ from typing import Annotated, TypeAlias
 
 from pydantic import BeforeValidator, WithJsonSchema
 
+from worker.definitions.names import ALL, MOST_PROPERTIES
 from worker.records.registry import OBJECT_TYPES
 from worker.records.types import ExportType
 
-MOST_PROPERTIES = 2000
 _MOST_ASSOCIATIONS = 50
 _LONGEST_NAME = 250
-_ALL = "*"
 
 # HubSpot allows letters, digits and underscores in new names; older ones have more. Only what would end a name in a
 # list of them, or a line of the log, cannot be part of one.
@@ -62,7 +61,7 @@ def _properties(values: object) -> object:
 
 def _history(values: object) -> object:
     names = _list_of_names(values, most=MOST_PROPERTIES) or ()
-    if _ALL in names:
+    if ALL in names:
         raise ValueError("must name properties, * is none")
     return names
 

@@ -15,7 +15,10 @@ from worker.records.enabled_types import ALL_TYPES, EnabledTypes, is_short_custo
 from worker.records.registry import OBJECT_TYPES, is_type
 from worker.records.types import DOCUMENTED_TYPES, ExportType
 
+TWICE = "names a type more than once"
 UNSUPPORTED_TYPE = "unsupported_type"
+JOB_TYPE = "job_type"
+"""The kind of error of a word that is no type of jobs; its text depends on what is enabled."""
 ENABLED = "enabled"
 """What the enabled types are called in the context of a validation; without them the documented ones are."""
 
@@ -61,7 +64,6 @@ def _sync_types(values: object, info: ValidationInfo) -> object:
     return types
 
 
-TWICE = "names a type more than once"
 _TYPES_SCHEMA = {
     "type": ["array", "null"],
     "items": {"type": "string", "enum": list(DOCUMENTED_TYPES)},
@@ -94,8 +96,6 @@ def job_types(words: Sequence[str], enabled: EnabledTypes) -> frozenset[str]:
     return frozenset(each for each in found if each is not None)
 
 
-JOB_TYPE = "job_type"
-"""The kind of error of a word that is no type of jobs; its text depends on what is enabled."""
 JobType: TypeAlias = Annotated[
     str, AfterValidator(_possible_job_type), WithJsonSchema({"enum": list(JOB_TYPES), "type": "string"})
 ]

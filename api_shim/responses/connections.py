@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from api_shim.services.connections import ShownConnection
 from worker.accounts.connection import TokenInfo
 from worker.accounts.gone_list import GoneList
-from worker.accounts.scopes import missing_scopes
+from worker.records.scopes import missing_scopes
 from worker.records.types import ExportType
 
 MissingView = dict[str, list[str]]

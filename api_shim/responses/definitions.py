@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from api_shim.services.definitions import ShownTypes
 from worker.definitions.definition import CustomType
 from worker.records.registry import OBJECT_TYPES
+from worker.records.scopes import missing_scopes
 from worker.records.types import ExportType
 
 
@@ -181,15 +182,14 @@ def _answer(message: str, data: object) -> Response:
 
 
 def _type(name: str, type_id: str | None, labels: LabelsView, shown: ShownTypes, *, is_enabled: bool) -> TypeView:
-    enough = OBJECT_TYPES[name].scopes
-    is_granted = shown.granted is not None and not set(enough).isdisjoint(shown.granted)
+    missing = missing_scopes([ExportType(name)], shown.granted) if shown.granted is not None else None
     return TypeView(
         name=name,
         object_type_id=type_id,
         labels=labels,
         custom=name not in OBJECT_TYPES,
         enabled=is_enabled,
-        missing_scopes=None if shown.granted is None else [] if is_granted else list(enough),
+        missing_scopes=list(missing.get(ExportType(name), ())) if missing is not None else None,
     )
 
 

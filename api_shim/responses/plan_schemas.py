@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from api_shim.responses.connections import FactsView
 from worker.jobs.estimate import Basis, Estimate, seconds_together
-from worker.jobs.view import JobRequestView, request_view
+from worker.jobs.request_view import JobRequestView, request_view
 from worker.rate_limit.quota import Rate
 from worker.records.types import ExportType
 from worker.rpc.requests import ExportPlan, Plan

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from datetime import datetime
+from operator import not_
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, Field
 
 from api_shim.services.schedules import Standing
 from worker.jobs.copy_progress import SyncMode
-from worker.jobs.view import is_empty, properties_view
+from worker.jobs.request_view import properties_view
 from worker.records.types import ExportType
 from worker.schedules.schedule import Overlap
-
-
-def _is_empty(value: object) -> bool:
-    return not value
 
 
 class ScheduleWebhookView(BaseModel):
@@ -31,9 +28,9 @@ class ScheduleView(BaseModel):
     cron: str
     timezone: str
     types: list[ExportType]
-    properties: Annotated[dict[str, list[str]], Field(exclude_if=is_empty)] = {}
+    properties: Annotated[dict[str, list[str]], Field(exclude_if=not_)] = {}
     mode: SyncMode
-    full_every: Annotated[str | None, Field(exclude_if=_is_empty)] = None
+    full_every: Annotated[str | None, Field(exclude_if=not_)] = None
     enabled: bool
     overlap: Overlap
     webhook: ScheduleWebhookView | None
@@ -46,7 +43,7 @@ class ScheduleView(BaseModel):
     skipped_runs: int
     missed_runs: int
     stopped_reason: str | None
-    warnings: Annotated[list[str], Field(exclude_if=_is_empty)] = []
+    warnings: Annotated[list[str], Field(exclude_if=not_)] = []
     created_at: datetime
     updated_at: datetime
 

@@ -114,9 +114,8 @@ async def export_all(
     most = OBJECT_TYPES[export_type].page.most_records
     if body.page_size is not None and body.page_size > most:
         raise InvalidRequestError(f"page_size: must be at most {most} for {export_type}")
-    if body.api is CrmApi.LEGACY and (body.archived or OBJECT_TYPES[export_type].legacy is None):
-        what = f"archived {export_type}" if body.archived else export_type
-        raise InvalidRequestError(f"api: HubSpot's legacy API has no list of {what}")
+    if body.api is CrmApi.LEGACY:
+        _require_legacy_list(export_type, body)
     page_size = body.page_size or most
     body = await types.check_export(caller, export_type, body)
     asked = _asked_of(body, page_size=page_size)
@@ -143,6 +142,17 @@ async def answer_export_all(request: Request) -> Response:
         plans=state.plans,
         types=state.type_names,
     )
+
+
+def _require_legacy_list(export_type: ExportType, body: ExportBody) -> None:
+    """Raise InvalidRequestError where HubSpot's legacy API has no list of what is asked for, or gives no choice."""
+    legacy = OBJECT_TYPES[export_type].legacy
+    if legacy is None or not OBJECT_TYPES[export_type].has_legacy(archived=body.archived):
+        what = f"archived {export_type}" if body.archived else export_type
+        raise InvalidRequestError(f"api: HubSpot's legacy API has no list of {what}")
+    chosen = [name for name in body.fields_of_records if name in {"properties", "history"}]
+    if chosen and legacy.properties_parameter is None:
+        raise InvalidRequestError(f"{', '.join(chosen)}: HubSpot's legacy list of {export_type} takes no choice")
 
 
 def _asked_of(body: ExportBody, *, page_size: int) -> ExportRequest:

@@ -139,9 +139,12 @@ class DefinitionService:
         found = dict[ExportType, None]()
         for name in names:
             try:
-                found[await self.resolve_type(caller, name)] = None
+                export_type = await self.resolve_type(caller, name)
             except UnsupportedTypeError:
                 raise InvalidRequestError(f"associations: {name} is no type of this account") from None
+            if not OBJECT_TYPES[export_type].dated.has_properties:
+                raise InvalidRequestError(f"associations: HubSpot associates nothing with {export_type}")
+            found[export_type] = None
         return list(found)
 
     def calculated(self, schedule: Schedule) -> Mapping[ExportType, Sequence[str]]:

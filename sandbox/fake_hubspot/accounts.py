@@ -42,7 +42,7 @@ class AccountSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     custom_objects: tuple[Annotated[str, msgspec.Meta(pattern="^[a-z][a-z0-9_]*$")], ...] = ()
     """Plain names of the account's own types, such as `cars`; the first is 2-1001 and `p{hub_id}_cars`."""
     more_properties: dict[str, Natural] = {}
-    """Number of generated properties by type, `custom_0001` and so on, of all of HubSpot's types."""
+    """Number of generated properties by type, `custom_property_of_ours_0001` and so on, of all of HubSpot's types."""
     sensitive_properties: dict[str, tuple[str, ...]] = {}
     """Names of the properties whose values need a scope of their own, by type."""
     highly_sensitive_properties: dict[str, tuple[str, ...]] = {}

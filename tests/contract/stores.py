@@ -13,7 +13,8 @@ from worker.jobs.interfaces import JobStore, OpenJobCounter
 from worker.jobs.job import Job, Progress
 from worker.jobs.mongo.documents import COLLECTION
 from worker.jobs.mongo.jobs import MongoJobStore
-from worker.jobs.receipt import Outcome, Receipt, ReceiptInputs
+from worker.jobs.receipt import Receipt
+from worker.jobs.receipt_inputs import Outcome, ReceiptInputs
 from worker.jobs.request import ExportRequest
 from worker.jobs.status import JobKind, JobStatus
 from worker.jobs.totals import ExportTotals

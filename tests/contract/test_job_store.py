@@ -628,6 +628,7 @@ def test_only_complete_exports_of_the_same_count_as_complete(store: JobStore) ->
         done(owner="u2"),
         done(account_id="a2"),
         done(export_type=NOTES),
+        done(request=replace(done().request, archived=True)),
         new_job(export_type=DEALS),
     ):
         store.add(other)

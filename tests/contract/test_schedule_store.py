@@ -22,7 +22,7 @@ from worker.mongo.database import MongoDatabase
 from worker.records.enabled_types import ALL_TYPES
 from worker.records.types import CONTACTS, DEALS, NOTES, ExportType
 from worker.schedules.interfaces import DueSchedules, ScheduleStore
-from worker.schedules.mongo import COLLECTION, MongoScheduleStore
+from worker.schedules.mongo.store import COLLECTION, MongoScheduleStore
 from worker.schedules.schedule import Overlap, Schedule
 from worker.schedules.timetable import Timetable
 

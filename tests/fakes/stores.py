@@ -14,7 +14,8 @@ from typing import cast
 from worker.errors import ErasureAskedError, JobNotFoundError, LeaseLostError, SpoiledPageError, StoreUnavailableError
 from worker.jobs.interfaces import JobQuery, OpenJobs
 from worker.jobs.job import Job, Lease
-from worker.jobs.lanes import Lane, PageRun, gaps_between, is_among
+from worker.jobs.lanes import Lane
+from worker.jobs.page_runs import PageRun, gaps_between, is_among
 from worker.jobs.progress import Retention
 from worker.jobs.status import JOB_TYPES, JobKind, JobStatus, Line
 from worker.jobs.sync import follow
@@ -342,6 +343,7 @@ class InMemoryJobStore(_Store):
             for job in self.all
             if (job.account_id, job.owner, job.export_type, job.kind) == wanted
             and (hub_id is None or job.hub_id in {hub_id, None})
+            and not job.request.archived
         ]
         whole = [job for job in found if job.receipt is not None and job.receipt.complete]
         last = max(whole, key=lambda job: job.finished_at or _NEVER, default=None)

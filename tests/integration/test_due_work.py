@@ -37,7 +37,7 @@ from worker.lifecycle.interfaces import (
 from worker.lifecycle.mongo import upkeep
 from worker.lifecycle.mongo.upkeep import MongoUpkeepStore
 from worker.records.types import CONTACTS, CopyId
-from worker.schedules.mongo import MongoScheduleStore
+from worker.schedules.mongo.store import MongoScheduleStore
 from worker.schedules.schedule import Schedule
 from worker.schedules.timetable import Timetable
 from worker.webhooks.mongo import MongoDeliveryStore

@@ -10,9 +10,9 @@ from pydantic import SecretStr
 
 from worker.accounts.connection import Connection, Fingerprint, Refusal, TokenInfo
 from worker.accounts.gone_list import GoneList
-from worker.accounts.scopes import MissingScopes
 from worker.accounts.token import RenewalLease, RenewedToken, Token
 from worker.accounts.token_endpoint import GoneEndpoint
+from worker.records.scopes import MissingScopes
 from worker.records.types import ExportType
 
 

@@ -15,7 +15,7 @@ from worker.jobs.status import Line
 from worker.lifecycle.interfaces import ADOPTION, CHORES, ORPHANED_PAGES, PUBLISHING
 from worker.lifecycle.mongo import upkeep
 from worker.mongo.database import Document, MongoDatabase, translated_errors
-from worker.schedules import mongo
+from worker.schedules.mongo import store
 
 _LONG_AGO_S = 1e9  # a value that is no date counts as due: the task for it puts the document off
 _IS_DATE = {"$type": "date"}  # the filter of the partial indexes
@@ -50,7 +50,7 @@ _PIPELINE: Sequence[Document] = [
     _first(DueKind.ERASURE, erasures.COLLECTION, {"due_at": _IS_DATE}, "due_at"),
     _first(DueKind.REMOVAL, portals.COLLECTION, {"removing_since": _IS_DATE}, "removing_since"),
     _first(DueKind.COPY, records.COPIES, {"adopt_at": _IS_DATE}, "adopt_at"),
-    _first(DueKind.SCHEDULE, mongo.COLLECTION, {"due_at": _IS_DATE}, "due_at"),
+    _first(DueKind.SCHEDULE, store.COLLECTION, {"due_at": _IS_DATE}, "due_at"),
 ]
 
 

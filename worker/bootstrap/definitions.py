@@ -7,7 +7,7 @@ from worker.bootstrap.infrastructure import Infrastructure
 from worker.definitions.definitions import Definitions
 from worker.definitions.mongo import MongoDefinitionCache
 from worker.definitions.reader import DefinitionReader
-from worker.hubspot.definitions import DefinitionClient
+from worker.hubspot.dated.definitions import DefinitionClient
 from worker.rate_limit.interfaces import RateLimiter
 
 

@@ -33,7 +33,7 @@ from worker.rate_limit.blocks import CALLS, SEARCHES
 from worker.rate_limit.limiter import NoRateLimit, RedisRateLimiter
 from worker.rate_limit.quota import SEARCH_RATE
 from worker.rate_limit.search_limiter import SearchLimiter
-from worker.schedules.mongo import MongoScheduleStore
+from worker.schedules.mongo.store import MongoScheduleStore
 from worker.settings import WorkerSettings
 
 _STUCK_MARGIN_S = 60.0

@@ -18,7 +18,7 @@ from worker.lifecycle.interfaces import INTERRUPTED_AFTER_S, UNFOLLOWED_AFTER_S,
 from worker.lifecycle.sweeper import Sweeper, SweepLimits
 from worker.messaging.celery_queues import CeleryDeliveryQueue, CelerySyncQueue
 from worker.schedules.dispatcher import Dispatcher
-from worker.schedules.mongo import MongoScheduleStore
+from worker.schedules.mongo.store import MongoScheduleStore
 from worker.webhooks.deliverer import Deliverer, publish_due
 from worker.webhooks.keyed_pool import KeyedThreadPool
 from worker.webhooks.mongo import MongoDeliveryStore

@@ -12,7 +12,6 @@ from itertools import islice
 import structlog
 
 from worker.accounts.interfaces import ScopeSource
-from worker.accounts.scopes import missing_scopes
 from worker.current_copy.deletion_guard import DeletionGuard
 from worker.current_copy.interfaces import RecordStore, Transactions
 from worker.current_copy.listed_kinds import is_listed, is_told_of_alike
@@ -23,6 +22,7 @@ from worker.jobs.copy_progress import CopyProgress, Found, SyncMode
 from worker.jobs.job import Job
 from worker.pages.audit import receipt_of
 from worker.pages.interfaces import PageStore
+from worker.records.scopes import missing_scopes
 
 _log = structlog.get_logger()
 

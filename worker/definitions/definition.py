@@ -41,6 +41,10 @@ class PropertyDefinition:
     sensitivity: str = Sensitivity.NONE.value
     kinds: tuple[str, ...] = ()
 
+    @property
+    def is_sensitive(self) -> bool:
+        return self.sensitivity in {Sensitivity.SENSITIVE, Sensitivity.HIGH}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CustomType:

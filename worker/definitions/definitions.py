@@ -11,7 +11,7 @@ from worker.definitions.interfaces import LIFE_S
 from worker.definitions.lists import SCHEMAS, Listed, read_properties, read_sensitive
 from worker.definitions.names import ALL, nearest, unknown_among
 from worker.definitions.questions import CheckedProperties, CheckProperties, Defined, ListDefinitions, read_answer
-from worker.definitions.reader import DefinitionReader, Reading
+from worker.definitions.reader import AccountReader, DefinitionReader
 from worker.errors import FatalHubSpotError, NoPermitError, RateLimitedError
 from worker.records.types import ExportType
 
@@ -71,7 +71,7 @@ class Definitions:
         """Return the portal's custom objects, or why HubSpot does not tell."""
         return self._reader.begin(account_id, owner).read(SCHEMAS)
 
-    def _find(self, reading: Reading, export_type: ExportType, names: Sequence[str]) -> FoundProperties:
+    def _find(self, reading: AccountReader, export_type: ExportType, names: Sequence[str]) -> FoundProperties:
         plain = _given(read_properties(export_type, reading)).properties
         unknown = unknown_among(names, {each.name for each in plain})
         if not unknown:

@@ -48,12 +48,12 @@ class DefinitionReader:
     stopping: threading.Event
     monotonic: Callable[[], float] = time.monotonic
 
-    def begin(self, account_id: str, owner: str, *, max_age_s: float = LIFE_S) -> Reading:
+    def begin(self, account_id: str, owner: str, *, max_age_s: float = LIFE_S) -> AccountReader:
         """Begin to read lists for the account, none of them older than that; 0: from HubSpot itself."""
-        return Reading(self, account_id, owner, max_age_s=max_age_s)
+        return AccountReader(self, account_id, owner, max_age_s=max_age_s)
 
 
-class Reading:
+class AccountReader:
     """Lists read for one account; `calls` is how many calls they took."""
 
     def __init__(self, tools: DefinitionReader, account_id: str, owner: str, *, max_age_s: float) -> None:

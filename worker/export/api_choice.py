@@ -68,4 +68,4 @@ class ApiChoice:
 
 def _has_only_dated(job: Job) -> bool:
     """Whether no legacy list has what the job reads: such a type of records, or archived ones."""
-    return job.request.archived or OBJECT_TYPES[job.records_type].legacy is None
+    return not OBJECT_TYPES[job.records_type].has_legacy(archived=job.request.archived)

@@ -54,7 +54,7 @@ class PageQuery:
     With `only_deletions` it is the list of archived records that is read, for ids and instants alone.
 
     `properties` are names, never `*`: None are those that the endpoint's address names, or HubSpot's few default ones.
-    `selects_all`: they are all that HubSpot defines. The values of `time_properties` are instants or days. `hub_id` is
+    The values of `time_properties` are instants or days. `hub_id` is
     the portal that the token opens, where that is known.
     `left_out` are lists of several that HubSpot has refused before, by their names: they are not asked again.
     What several lists give beyond a page may be kept for the next one of the same `reader`, for `kept_for_s` at most;
@@ -71,7 +71,6 @@ class PageQuery:
     after_id: int | None = None
     params: tuple[tuple[str, str], ...] = ()
     properties: tuple[str, ...] | None = None
-    selects_all: bool = False
     time_properties: frozenset[str] = frozenset()
     hub_id: int | None = None
     associations: tuple[str, ...] = ()
@@ -92,9 +91,9 @@ class PageQuery:
 class FetchedPage:
     """A page, the API that gave it (`legacy`, `dated`), and what HubSpot said about the account's limit.
 
-    `properties` are those that were asked for; none means HubSpot's few standard ones, `*` all there are. `total` is
-    how many records a feed counts, where it does. `findings` are what else is known of it. A page of `deletions` has no
-    records.
+    `properties` are those that parameters of the address or the request asked for, `*` all there are; a selection and
+    a history, which can be long, are the job's. `total` is how many records a feed counts, where it does. `findings`
+    are what else is known of it. A page of `deletions` has no records.
     A page of several lists may rest on an answer that was asked for `asked_s_ago`, and take no call at all; `refused`
     are the statuses of the calls for lists that are left out.
     """

@@ -220,7 +220,6 @@ def _query(job: Job, attempt: Attempt, *, permit: Permit, further_call: FurtherC
         after_id=cursor.after_id,
         params=job.request.params,
         properties=job.selection.properties if job.selection is not None else None,
-        selects_all=job.selection is not None and job.selection.is_all,
         time_properties=job.selection.time_properties if job.selection is not None else frozenset(),
         hub_id=attempt.hub_id,
         associations=job.request.associations,

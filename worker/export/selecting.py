@@ -128,8 +128,8 @@ def _require_choice(job: Job, *, field: str) -> None:
     found = OBJECT_TYPES[job.records_type]
     if not found.dated.has_properties:
         raise InvalidRequestError(f"{field}: {found.name} have no properties")
-    is_legacy = job.api is CrmApi.LEGACY and found.legacy is not None
-    if is_legacy and found.legacy_list.properties_parameter is None and not job.request.archived:
+    is_legacy = job.api is CrmApi.LEGACY and found.has_legacy(archived=job.request.archived)
+    if is_legacy and found.legacy_list.properties_parameter is None:
         raise InvalidRequestError(
             f"{field}: HubSpot's legacy list of {found.name} takes no choice; its dated API does (HUBSPOT_API=dated)"
         )

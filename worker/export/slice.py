@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
-from concurrent.futures import Future
-from contextvars import copy_context
+from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime
 from functools import partial
 
 import structlog
@@ -30,14 +27,14 @@ from worker.export.deletions import deletions_told, note_deletions
 from worker.export.lanes.order import shows_order
 from worker.export.lanes.reader import LaneReader, begin_lanes
 from worker.export.leased_job import LeasedJob
-from worker.export.leases import HeldLease, StoredPage
+from worker.export.leases import HeldLease
 from worker.export.page_fetcher import Attempt, PageFetcher
+from worker.export.page_writer import PageWriter
 from worker.export.release import Release
 from worker.export.resumption import Resumption
-from worker.jobs.job import Job
 from worker.jobs.status import JobKind
 from worker.records.cursor import goes_back
-from worker.records.page import Ids, Page, without_repeat
+from worker.records.page import without_repeat
 
 _log = structlog.get_logger()
 
@@ -55,8 +52,7 @@ class Slice:
         self._leased = LeasedJob(lease, tools=tools, limits=limits)
         self._tools = tools
         self._fetcher = PageFetcher(lease, tools=tools, limits=limits)
-        self._storing: tuple[Job, Future[Job]] | None = None  # the job before the page, and as it is with it
-        self._stored: dict[int, Collection[int]] = {}  # what the comparison need not read again, by the pages' numbers
+        self._writer = PageWriter(self._leased)
 
     def run(self) -> None:
         """Run the slice. Raises LeaseLostError, UnavailableError; what was stored until then stays."""
@@ -71,8 +67,7 @@ class Slice:
             self._continue()
         finally:
             self._tools.siblings.leave(self._leased.job)
-            if self._storing is not None:
-                self._tools.wait_for([self._storing[1]])  # the lease is released after the last write under it
+            self._writer.close()
 
     def _continue(self) -> None:
         leased = self._leased
@@ -82,14 +77,14 @@ class Slice:
             elif not leased.is_at_work:
                 Release(leased).leave()
                 return
-            elif self._storing is not None:
-                self._do(self._await_write)
+            elif self._writer.is_storing:
+                self._do(self._writer.await_write)
             elif leased.job.cancel_requested:
                 leased.apply(leased.job.cancel(at=self._tools.clock()))
             elif leased.job.reads_archive and not leased.is_over(leased.job):
                 self._do(self._read_archive)
             elif leased.job.has_copy_to_compare and not leased.is_over(leased.job):
-                self._do(self._compare)
+                self._do(self._writer.compare)
             elif leased.job.is_complete and not leased.job.has_copy_to_compare:
                 leased.apply(leased.job.succeed(at=self._tools.clock()))
             else:
@@ -176,14 +171,10 @@ class Slice:
         try:
             attempt = self._fetcher.fetch(leased.job)
             error = attempt.error
-        except (
-            TokenRefusedError,
-            RetryableHubSpotError,
-            CursorLostError,
-        ) as failure:  # before any call: by the token endpoint, say
-            error = failure
+        except (TokenRefusedError, RetryableHubSpotError, CursorLostError) as failure:
+            error = failure  # before any call: by the token endpoint, say
         finally:
-            self._await_write()
+            self._writer.await_write()
         if attempt is not None:
             leased.note_calls(attempt, asked=leased.job)
         return attempt, error
@@ -193,7 +184,7 @@ class Slice:
         leased = self._leased
         if self._tools.lanes == 1 or not shows_order(leased.job):
             return False
-        self._await_write()
+        self._writer.await_write()
         if leased.wants_more(leased.job) and shows_order(leased.job):
             leased.apply(begin_lanes(leased.job, at=self._tools.clock()))
         return True
@@ -232,7 +223,7 @@ class Slice:
         self._leased.park(wait_s, reason="rate_limit")
 
     def _store(self, attempt: Attempt) -> None:
-        """Store the page: while the next one is being fetched, if one is wanted."""
+        """Store the page, unless it does not go on where the one before ended."""
         job, fetched = self._leased.job, attempt.fetched
         if fetched is None:
             return
@@ -245,60 +236,4 @@ class Slice:
                 f"HubSpot's offset does not advance: after page {job.progress.pages}, fetched from offset "
                 f"{job.progress.offset}, there is more, but to be read from offset {page.offset}"
             )
-        moved = job.with_page(
-            page,
-            ids,
-            api=fetched.api,
-            properties=fetched.properties,
-            findings=fetched.findings,
-            at=self._tools.clock(),
-        )
-        if moved.copying is not None:
-            moved = replace(moved, copying=replace(moved.copying, feed_total=fetched.total))
-        write = partial(self._write, job, moved, page, ids, asked_at=attempt.asked_at)
-        if self._leased.wants_more(moved):
-            self._storing = job, self._tools.storing.submit(copy_context().run, write)
-            self._leased.apply(moved)
-        else:
-            self._leased.apply(write())
-
-    def _write(self, job: Job, moved: Job, page: Page, ids: Ids, *, asked_at: float) -> Job:
-        """Store a page, then the cursor behind it; the last page's cursor is written with the end of the job."""
-        tools, lease = self._tools, self._leased.lease
-        lease.require()
-        was_there = tools.pages.add(job, page, ids=ids, expires_at=self._end_of_page(moved, moved.updated_at))
-        stored = replace(moved, totals=moved.totals.after_refetch()) if was_there else moved
-        if stored.copying is not None:
-            stored = tools.copy.apply_page(stored, page, asked_at=asked_at)
-            self._stored[job.progress.pages] = frozenset(each for each in ids if each is not None)
-        # The only page of a sync is counted with the comparison: whoever finds it uncounted begins both anew.
-        if not stored.is_complete or (stored.has_copy_to_compare and job.progress.pages > 0):
-            return lease.count(stored, [StoredPage(number=job.progress.pages, ids=ids)], eraser=tools.eraser)
-        tools.eraser.screen_page(job, job.progress.pages, ids)
-        if job.kind is JobKind.PAGE:
-            tools.notifier.notify_page(job)  # who waits for it need not wait for the job's end to be stored
-        return stored
-
-    def _compare(self) -> None:
-        """Compare a portion; the last one is written with the end of the job."""
-        leased, lease = self._leased, self._leased.lease
-        lease.require()
-        leased.apply(self._tools.copy.compare(leased.job, seen=self._stored))
-        if leased.job.has_copy_to_compare:
-            leased.apply(lease.count(leased.job, [], eraser=self._tools.eraser))
-
-    def _await_write(self) -> None:
-        """Continue with the job as it is stored, once it is. Raises what kept the page from being stored."""
-        if self._storing is not None:
-            (before, writing), self._storing = self._storing, None
-            try:
-                self._leased.apply(writing.result())
-            except BaseException:
-                self._leased.apply(before)  # without the page that was not stored
-                raise
-
-    def _end_of_page(self, job: Job, at: datetime) -> datetime | None:
-        """Return the end of the only page there will be; an export's pages get theirs together."""
-        if job.kind is not JobKind.PAGE:
-            return None
-        return job.succeed(at=at).expire(after=self._tools.result_ttl).expires_at
+        self._writer.store(replace(fetched, page=page), ids, asked_at=attempt.asked_at)

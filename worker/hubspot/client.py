@@ -9,17 +9,17 @@ from typing import Final
 from pydantic import SecretStr
 
 from worker.export.interfaces import CrmSource, FetchedPage, PageQuery
-from worker.hubspot.activities.client import ALL_KINDS, ActivitiesClient
-from worker.hubspot.activities.kinds import KindLists
-from worker.hubspot.addresses import DatedAddresses
-from worker.hubspot.all_properties import AllProperties
-from worker.hubspot.dated_format import not_available, to_dated_query, to_page, writing_of
+from worker.hubspot.dated.activities.client import ALL_KINDS, ActivitiesClient
+from worker.hubspot.dated.activities.kinds import KindLists
+from worker.hubspot.dated.all_properties import AllProperties
+from worker.hubspot.dated.definitions import DefinitionClient
+from worker.hubspot.dated.format import not_available, to_dated_query, to_page, writing_of
+from worker.hubspot.dated.search.changes import ListsAndChanges
+from worker.hubspot.dated.search.deletions import DeletionReader
 from worker.hubspot.endpoints import Endpoint
-from worker.hubspot.legacy_client import LegacyClient
-from worker.hubspot.list_question import question_of, reported_properties
+from worker.hubspot.legacy.client import LegacyClient
+from worker.hubspot.list_question import named_by_parameters, question_of
 from worker.hubspot.page_calls import PageCalls
-from worker.hubspot.search_changes import ListsAndChanges
-from worker.hubspot.search_deletions import DeletionReader
 from worker.hubspot.starts import start_of
 from worker.hubspot.transport import Answer, Transport
 from worker.records.crm_api import CrmApi
@@ -49,7 +49,7 @@ class DatedClient:
         self._lists = ListsAndChanges(transport=transport, objects_url=objects_url)
         self._deletions = DeletionReader(self._lists)
         self._activities = ActivitiesClient(KindLists(self._lists), legacy=legacy, kinds=notes_kinds)
-        self._all = AllProperties(transport=transport, addresses=DatedAddresses(objects_url))
+        self._all = AllProperties(DefinitionClient(transport=transport, objects_url=objects_url))
         self._legacy = legacy
 
     def fetch_page(self, query: PageQuery, access_token: SecretStr) -> FetchedPage:
@@ -63,8 +63,9 @@ class DatedClient:
         question = question_of(query, address)
         writing = writing_of(query.export_type, question, hub_id=query.hub_id, times=query.time_properties)
         if question.is_all:
-            defined = self._all.of(known.dated.path, query.hub_id, calls, access_token)
-            question, writing = replace(question, names=defined.names), replace(writing, times=defined.times)
+            selection = self._all.of(known.dated.path, query.hub_id, calls, access_token)
+            question = replace(question, names=selection.properties)
+            writing = replace(writing, times=selection.time_properties)
         asked = to_dated_query(
             query.export_type,
             question,
@@ -82,7 +83,7 @@ class DatedClient:
         return FetchedPage(
             page=page,
             api=_DATED,
-            properties=reported_properties(query, address),
+            properties=named_by_parameters(query, address),
             quota=found.quota,
             findings=replace(found.findings, calls=calls.by_kind, not_available=missing),
         )
@@ -95,5 +96,5 @@ class CrmClient:
         self._clients = {CrmApi.LEGACY: legacy, CrmApi.DATED: dated}
 
     def fetch_page(self, query: PageQuery, access_token: SecretStr) -> FetchedPage:
-        is_dated = query.archived or OBJECT_TYPES[query.export_type].legacy is None
-        return self._clients[CrmApi.DATED if is_dated else query.api].fetch_page(query, access_token)
+        has_legacy = OBJECT_TYPES[query.export_type].has_legacy(archived=query.archived)
+        return self._clients[query.api if has_legacy else CrmApi.DATED].fetch_page(query, access_token)

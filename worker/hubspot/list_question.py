@@ -73,12 +73,11 @@ def address_pairs(query: PageQuery, address: str) -> Pairs:
     return pairs if query.properties is None else [pair for pair in pairs if pair[0] not in _CHOOSING]
 
 
-def reported_properties(query: PageQuery, address: str) -> list[str]:
-    """Name the properties that are asked for; `*` are all there are."""
+def named_by_parameters(query: PageQuery, address: str) -> list[str]:
+    """Name the properties that parameters of the address or the request ask for; `*` are all there are."""
     pairs = [*address_pairs(query, address), *query.params]
-    chosen = ["*"] if query.selects_all else list(query.properties or ())
     everything = ["*"] if _ALL in pairs else []
-    return list(dict.fromkeys([*everything, *_values(pairs, *_NAMING), *chosen, *query.history]))
+    return list(dict.fromkeys([*everything, *_values(pairs, *_NAMING)]))
 
 
 def _values(pairs: Iterable[tuple[str, str]], *names: str) -> Iterator[str]:

@@ -7,18 +7,19 @@ from typing import Literal
 from urllib.parse import parse_qsl, urlsplit
 
 from worker.export.interfaces import PageQuery
-from worker.hubspot.change_feed import MOST_RECORDS as MOST_IN_A_FEED
-from worker.hubspot.dated_format import to_dated_query
-from worker.hubspot.dated_query import DatedQuery
+from worker.hubspot.dated.format import to_dated_query
+from worker.hubspot.dated.query import DatedQuery
+from worker.hubspot.dated.search.searches import is_short, question
 from worker.hubspot.endpoints import Endpoint
-from worker.hubspot.legacy_query import chosen_pairs, further_associations, legacy_address
+from worker.hubspot.legacy.change_feed import MOST_RECORDS as MOST_IN_A_FEED
+from worker.hubspot.legacy.query import chosen_pairs, further_associations, legacy_address
 from worker.hubspot.list_question import question_of
-from worker.hubspot.search import is_short, question
 from worker.hubspot.splitting import LONGEST_QUERY, split_query
 from worker.jobs.call_costs import Reading
 from worker.jobs.request import ExportRequest
 from worker.records.crm_api import CrmApi
-from worker.records.registry import MOST_RECORDS, MOST_WITH_HISTORY, OBJECT_TYPES
+from worker.records.dated_types import MOST_RECORDS, MOST_WITH_HISTORY
+from worker.records.registry import OBJECT_TYPES
 from worker.records.types import ExportType
 
 _UNKNOWN = tuple(f"property_of_{number:04}" for number in range(1_000))
@@ -41,7 +42,7 @@ class Readings:
 
     def is_dated(self, export_type: ExportType, request: ExportRequest) -> bool:
         """Whether the dated API is asked."""
-        if request.archived or OBJECT_TYPES[export_type].legacy is None:
+        if not OBJECT_TYPES[export_type].has_legacy(archived=request.archived):
             return True
         return self._is_dated if request.api is None else request.api is CrmApi.DATED
 

@@ -8,8 +8,10 @@ from datetime import datetime
 from pydantic import SecretStr
 
 from worker.errors import FatalHubSpotError
-from worker.hubspot.activities.client import ALL_KINDS, REFUSED
-from worker.hubspot.search import ID_PROPERTY, modified_since, total_of
+from worker.hubspot.dated.activities.client import ALL_KINDS
+from worker.hubspot.dated.lists import REFUSED
+from worker.hubspot.dated.query import ID_PROPERTY
+from worker.hubspot.dated.search.searches import modified_since, total_of
 from worker.hubspot.transport import Transport
 from worker.rate_limit.permits import Permit, free_permit
 from worker.records.registry import OBJECT_TYPES

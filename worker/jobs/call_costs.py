@@ -10,10 +10,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from worker.records.dated_types import MOST_SEARCHED
 from worker.records.findings import CallKind
-
-MOST_SEARCHED = 200
-"""Records that HubSpot returns for one search."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -91,7 +91,7 @@ class JobHistory(Protocol):
     def last_complete(
         self, account_id: str, owner: str, export_type: ExportType, *, hub_id: int | None = None
     ) -> Job | None:
-        """Return the export of all records of the type that ended last with a complete receipt.
+        """Return the export of all records of the type, not of archived ones, that ended last with a complete receipt.
 
         With a `hub_id` none that is known to be of another HubSpot portal.
         """

@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 from typing import Self
 
 from worker.errors import ExportError
-from worker.jobs.job_record import JobRecord, JobSortKey, child_id
+from worker.jobs.job_reading import JobReading
+from worker.jobs.job_record import JobSortKey, child_id
 from worker.jobs.lanes import Lanes
 from worker.jobs.progress import Lease, Progress, Retention
 from worker.jobs.selection import Selection
@@ -21,7 +22,7 @@ __all__ = ["Job", "JobSortKey", "Lease", "Progress", "child_id"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Job(JobRecord):
+class Job(JobReading):
     """A job; each change returns a new one. Changes of the status raise IllegalChangeError where they are illegal."""
 
     def starting(self, *, ids_before: int) -> Self:

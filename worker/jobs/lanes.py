@@ -7,12 +7,12 @@ not. So a lane may begin at any id.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from itertools import accumulate
-from typing import Self, TypeAlias
+from typing import Self
 
+from worker.jobs.page_runs import PageRun
 from worker.jobs.totals import ExportTotals
 from worker.records.cursor import Cursor
 from worker.records.types import Offset
@@ -20,8 +20,6 @@ from worker.records.types import Offset
 PAGES_A_LANE = 1_000_000
 """The pages of a lane are numbered from the lane's number times this one on."""
 
-PageRun: TypeAlias = tuple[int, int]
-"""A run of pages that are consecutive both in the order of ids and in their numbers: first number, count."""
 
 _MOST_LANES = 99  # the numbers of pages have eight digits
 _LEAST_PAGES = 6  # remaining in a lane that is split: half a page is read twice at each border
@@ -293,27 +291,3 @@ class Lanes:
         index = self.parts.index(lane)
         parts = (*self.parts[:index], replace(lane, until=at, known_end=None), further, *self.parts[index + 1 :])
         return replace(self, parts=parts), further
-
-
-def gaps_between(page_runs: Iterable[PageRun]) -> Iterator[tuple[int, int | None]]:
-    """Yield the ranges of numbers, without their ends, that no page of these runs has."""
-    free = 0
-    for first, pages in sorted(page_runs):
-        if free < first:
-            yield free, first
-        free = first + pages
-    yield free, None
-
-
-def is_among(page_runs: Iterable[PageRun], number: int) -> bool:
-    """Return whether a page of these runs has this number."""
-    return any(first <= number < first + pages for first, pages in page_runs)
-
-
-def numbers_of(page_runs: Sequence[PageRun], positions: Iterable[int]) -> list[int]:
-    """Return the numbers of pages by their positions in the order of ids; without runs the two are the same."""
-    if not page_runs:
-        return list(positions)
-    begins = [0, *accumulate(pages for _, pages in page_runs)]
-    found = ((position, bisect_right(begins, position) - 1) for position in positions)
-    return [page_runs[index][0] + position - begins[index] for position, index in found]

@@ -3,73 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
-from enum import StrEnum
 from typing import Self
 
-from worker.jobs.totals import ExportTotals
+from worker.jobs.receipt_inputs import ReceiptInputs, reasons_against
 from worker.records.checksum import sum_of_checksums
 from worker.records.conversion import convert
 from worker.records.erasure import Erased
-from worker.records.findings import NOT_ASKED, OTHER_ENGAGEMENTS
+from worker.records.findings import OTHER_ENGAGEMENTS
 from worker.records.types import Offset, is_start
 
 CHECKSUM_PREFIX = "sha256-sum:"
-
-
-class Outcome(StrEnum):
-    """How a job ended."""
-
-    SUCCEEDED = "succeeded"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReceiptInputs:
-    """What a receipt is computed from.
-
-    `start` is the requested offset (None: the start), `end` the one that HubSpot gave with the last page.
-    `stored_pages` is how many of the job's `pages` the store holds. `distinct` is the exact number of distinct ids,
-    needed only where the order of ids does not prove them distinct. `is_of_two_lists`: the legacy list of engagements
-    gave a part, the dated lists of their kinds the rest. `changed_since`: a feed of changes was read.
-    `properties_missing` were asked for, and HubSpot does not define them any more.
-    `withheld` counts records of the copy that were not found, and not marked as deleted for lack of proof.
-    `deletions_unknown` says why HubSpot did not tell what was deleted.
-    """
-
-    totals: ExportTotals
-    outcome: Outcome
-    pages: int
-    records: int
-    start: Offset | None
-    end: Offset | None
-    has_more: bool
-    limit: int | None
-    stored_pages: int
-    distinct: int | None = None
-    is_of_two_lists: bool = False
-    changed_since: datetime | None = None
-    withheld: int = 0
-    properties_missing: tuple[str, ...] = ()
-    deletions_unknown: str | None = None
-
-    @property
-    def missing_pages(self) -> int:
-        """How many pages the store has lost; one that was stored but not counted is no loss."""
-        return max(0, self.pages - self.stored_pages)
-
-    @property
-    def distinct_ids(self) -> int | None:
-        """The number of distinct ids; None when it is unknown."""
-        return self.totals.ids if self.totals.proves_distinct else self.distinct
-
-    @property
-    def duplicates(self) -> int | None:
-        """How many records repeated an earlier id; None when it is unknown."""
-        return None if self.distinct_ids is None else self.totals.ids - self.distinct_ids
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +71,7 @@ class Receipt:
     @classmethod
     def of(cls, inputs: ReceiptInputs) -> Self:
         """Return the receipt of a job that succeeded, failed or was cancelled."""
-        reasons = [*_breaks_in_the_chain(inputs), *_doubts_about_ids(inputs), *_doubts_about_the_list(inputs)]
+        reasons = reasons_against(inputs)
         totals = inputs.totals
         return cls(
             complete=not reasons,
@@ -143,7 +88,7 @@ class Receipt:
             calls=totals.calls,
             retries=totals.retries,
             api=totals.apis,
-            properties=totals.properties,
+            properties=inputs.properties,
             mended=totals.mended,
             withheld_deletions=inputs.withheld,
             calls_by_kind=totals.calls_by_kind,
@@ -199,61 +144,6 @@ def _chain(inputs: ReceiptInputs) -> OffsetChain:
     return OffsetChain(start=inputs.start, end=inputs.end, closed=is_closed)
 
 
-_CUT_SHORT = {
-    Outcome.FAILED: "the export failed before its end",
-    Outcome.CANCELLED: "the export was cancelled before its end",
-}
-
-
-def _breaks_in_the_chain(inputs: ReceiptInputs) -> Iterator[str]:
-    if inputs.changed_since is not None:
-        yield f"only what has changed since {inputs.changed_since:%Y-%m-%dT%H:%M:%SZ} was asked for"
-    if not is_start(inputs.start):
-        yield f"the export began at offset {inputs.start}, not at the start"
-    if inputs.outcome in _CUT_SHORT:
-        yield _CUT_SHORT[inputs.outcome]
-    elif inputs.has_more and inputs.limit is not None:
-        yield f"a limit of {_counted(inputs.limit, 'record')} was asked for, and HubSpot has more"
-    elif inputs.has_more:
-        yield "HubSpot has more records"
-    if inputs.totals.left_off:
-        yield f"HubSpot sent {_counted(inputs.totals.left_off, 'record')} more than the limit, left off here"
-    if inputs.totals.unsaid:
-        yield f"{_counted(inputs.totals.unsaid, 'page')} did not say whether there is more"
-    if inputs.is_of_two_lists and inputs.totals.left_out:
-        names = ", ".join(inputs.totals.left_out)
-        yield f"a part came from the legacy list of engagements, another from dated lists, without those of {names}"
-    if inputs.missing_pages:
-        yield f"{_counted(inputs.missing_pages, 'page')} of {inputs.pages} can no longer be found"
-
-
-def _doubts_about_ids(inputs: ReceiptInputs) -> Iterator[str]:
-    totals = inputs.totals
-    if totals.records != inputs.records:
-        yield f"the account of ids covers {_counted(totals.records, 'record')}, not {inputs.records}"
-    if totals.ids_unreadable:
-        yield f"{_counted(totals.ids_unreadable, 'record')} came without an id"
-    if inputs.duplicates is None:
-        yield "the ids came out of order and were not counted, so nothing shows that they are distinct"
-    elif inputs.duplicates:
-        yield f"{_counted(inputs.duplicates, 'record')} came with an id that had come before"
-
-
-def _doubts_about_the_list(inputs: ReceiptInputs) -> Iterator[str]:
-    for name, reason in inputs.totals.left_out.items():
-        if reason != NOT_ASKED:
-            yield f"HubSpot refused the list of {name}: {reason}"
-    if inputs.totals.incomplete_associations:
-        yield f"the associations of {_counted(inputs.totals.incomplete_associations, 'record')} are not all there"
-    if inputs.deletions_unknown is not None:
-        yield f"deletions are not known: {inputs.deletions_unknown}"
-    if inputs.withheld:
-        yield (
-            f"{_counted(inputs.withheld, 'deletion')} withheld: HubSpot's list lacks more of the copy than one answer "
-            "proves; a later full sync that finds the same does them, or one that is told to confirm_deletions"
-        )
-
-
 def _sum_of_known(numbers: Sequence[int | None]) -> int | None:
     known = [number for number in numbers if number is not None]
     return sum(known) if len(known) == len(numbers) else None
@@ -264,7 +154,3 @@ def _added_up(counts: Iterable[Mapping[str, int]]) -> Mapping[str, int]:
     for each in counts:
         total.update(each)
     return dict(total)
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -10,46 +9,14 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from worker.jobs.copy_progress import SyncMode
 from worker.jobs.job import Job
-from worker.jobs.request import ExportRequest
+from worker.jobs.receipt_view import ReceiptView
+from worker.jobs.request_view import JobRequestView, SyncRequestView, asked_view
 from worker.jobs.status import JOB_TYPES, JobStatus
 from worker.jobs.webhook import AT_ONCE
 from worker.records.crm_api import CrmApi
 from worker.records.types import ExportType, Offset
 
 BASE_PATH = "/v1/integrations/hubspot"
-
-
-def is_empty(value: object) -> bool:
-    """Return whether a field that few have is left out."""
-    return not value
-
-
-class JobRequestView(BaseModel):
-    """The request of an export; the last four only where they were asked for."""
-
-    limit: int | None
-    page_size: int
-    offset: Offset | None
-    params: dict[str, str | list[str]]
-    properties: Annotated[list[str], Field(exclude_if=is_empty)] = []
-    associations: Annotated[list[str], Field(exclude_if=is_empty)] = []
-    history: Annotated[list[str], Field(exclude_if=is_empty)] = []
-    archived: Annotated[bool, Field(exclude_if=is_empty)] = False
-    api: Annotated[CrmApi | None, Field(exclude_if=is_empty)] = None
-
-
-class SyncRequestView(BaseModel):
-    """The request of a sync, by a caller or by a schedule for one of its instants.
-
-    `properties` by type, only where they were asked for. `types` are `*` until it is known which these are.
-    """
-
-    types: list[ExportType]
-    properties: Annotated[dict[str, list[str]], Field(exclude_if=is_empty)] = {}
-    mode: SyncMode
-    confirm_deletions: bool
-    schedule_id: str | None
-    scheduled_for: datetime | None
 
 
 class ProgressView(BaseModel):
@@ -82,55 +49,6 @@ class JobErrorView(BaseModel):
     retryable: bool
     details: str | None
     hubspot: HubSpotView | None
-
-
-class OffsetChainView(BaseModel):
-    """The range of offsets that was read; closed when it is without gaps from the start to HubSpot's "no more"."""
-
-    model_config = ConfigDict(from_attributes=True)
-
-    start: Offset | None
-    end: Offset | None
-    closed: bool
-
-
-class ReceiptView(BaseModel):
-    """What a finished job proves about its records.
-
-    `complete` only when the chain of offsets is closed, every page is stored, and every record has an id that came
-    once; otherwise `incomplete_because` names every reason. `distinct_ids` and `duplicates` are exact, or null.
-    The `checksum` is the sum of the SHA-256 of every id's decimal text, modulo 2^256: the same for any order. `calls`
-    and `retries` are counted by the HTTP status of HubSpot's response, `none` where none came. `mended` counts what had
-    to be repaired before HubSpot's response was JSON: `byte_order_mark`, `not_a_number`, `control_characters`,
-    `half_characters`, `invalid_escapes`, `invalid_utf8`.
-    """
-
-    model_config = ConfigDict(from_attributes=True)
-
-    complete: bool
-    incomplete_because: str | None
-    pages: int
-    records: int
-    distinct_ids: int | None
-    duplicates: int | None
-    first_id: int | None
-    last_id: int | None
-    offsets: OffsetChainView
-    checksum: str
-    refetched_pages: int
-    calls: dict[str, int]
-    retries: dict[str, int]
-    api: list[str]
-    properties: list[str]
-    mended: dict[str, int]
-    erased: int
-    withheld_deletions: int
-    calls_by_kind: dict[str, int]
-    properties_missing: list[str]
-    associations_complete: bool
-    not_available: list[str]
-    left_out: dict[str, str]
-    vanished: int
 
 
 class ChangesView(BaseModel):
@@ -265,7 +183,7 @@ def view_of(job: Job) -> JobView:
         parent_id=job.parent_id,
         children=list(job.children),
         hub_id=job.hub_id,
-        request=_asked_view(job),
+        request=asked_view(job),
         progress=_progress_view(job),
         eta_seconds=eta_s(job),
         attempts=job.attempts,
@@ -311,46 +229,6 @@ def _links(job: Job) -> LinksView:
     if job.sync is not None:
         return LinksView(self=path, results=None, download=None)
     return LinksView(self=path, results=f"{path}/results", download=f"{path}/download")
-
-
-def request_view(request: ExportRequest) -> JobRequestView:
-    """Return the request; a repeated parameter becomes a list."""
-    params: dict[str, str | list[str]] = {}
-    for name, value in request.params:
-        earlier = params.get(name)
-        if earlier is None:
-            params[name] = value
-        else:
-            params[name] = [*([earlier] if isinstance(earlier, str) else earlier), value]
-    return JobRequestView(
-        limit=request.limit,
-        page_size=request.page_size,
-        offset=request.offset,
-        params=params,
-        properties=list(request.properties or ()),
-        associations=list(request.associations),
-        history=list(request.history),
-        archived=request.archived,
-        api=request.api,
-    )
-
-
-def properties_view(properties: Mapping[ExportType, tuple[str, ...]]) -> dict[str, list[str]]:
-    return {each: list(names) for each, names in properties.items()}
-
-
-def _asked_view(job: Job) -> JobRequestView | SyncRequestView:
-    sync = job.sync
-    if sync is None:
-        return request_view(job.request)
-    return SyncRequestView(
-        types=list(sync.types),
-        properties=properties_view(sync.properties),
-        mode=sync.mode,
-        confirm_deletions=sync.confirm_deletions,
-        schedule_id=sync.schedule_id,
-        scheduled_for=sync.scheduled_for,
-    )
 
 
 def _progress_view(job: Job) -> ProgressView:

@@ -10,7 +10,6 @@ import structlog
 
 from worker.accounts.connection import TokenInfo
 from worker.accounts.interfaces import TokenInfoSource
-from worker.accounts.scopes import missing_scopes
 from worker.definitions.names import ALL
 from worker.errors import ExportError
 from worker.jobs.copy_progress import SyncMode
@@ -21,6 +20,7 @@ from worker.jobs.request import ExportRequest
 from worker.lifecycle.interfaces import ReadingSource
 from worker.lifecycle.record_counts import RecordCounts
 from worker.rate_limit.quota import Rate
+from worker.records.scopes import missing_scopes
 from worker.records.types import CopyId, ExportType
 from worker.rpc.requests import ExportPlan, Plan, PlanExports, PlannedExport
 

@@ -12,6 +12,7 @@ from worker.errors import NoPermitError, RateLimitedError, TokenRefusedError
 from worker.jobs.estimate import Basis, Count
 from worker.lifecycle.interfaces import RecordCounter
 from worker.lifecycle.search_permits import SearchPermits
+from worker.records.registry import OBJECT_TYPES
 from worker.records.types import CopyId
 
 
@@ -25,10 +26,14 @@ class RecordCounts:
     clock: Callable[[], datetime]
 
     def ask(self, copy: CopyId, owner: str, *, since: datetime | None = None) -> Count | None:
-        """Return how many records of a type the account's portal holds, or has changed; None: not now.
+        """Return how many records of a type the account's portal holds, or has changed.
+
+        None: not now, or never, as of owners, which no search finds.
 
         Raises TokenNotFoundError, a HubSpotError, UnavailableError.
         """
+        if not OBJECT_TYPES[copy.export_type].dated.has_properties:
+            return None
         permit = partial(self.searches.take, copy.account_id, copy.hub_id)
         access_token = self.tokens.get(copy.account_id, owner)
         try:

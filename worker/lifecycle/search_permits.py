@@ -8,7 +8,8 @@ from worker.errors import NoPermitError
 from worker.rate_limit.interfaces import RateLimiter
 from worker.rate_limit.permits import Permit
 
-_LONGEST_WAIT_S = 1.0  # of somebody who can do without the answer
+# Of somebody who can do without the answer, and longer than a window of the limit: a plan of all types takes several.
+_LONGEST_WAIT_S = 1.5
 _MOST_ASKS = 10
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import islice
 
+from worker.definitions.names import ALL
 from worker.errors import SpoiledPageError
 from worker.jobs.job import Job
-from worker.jobs.receipt import Outcome, Receipt, ReceiptInputs
+from worker.jobs.receipt import Receipt
+from worker.jobs.receipt_inputs import Outcome, ReceiptInputs
 from worker.jobs.status import JobKind
 from worker.pages.interfaces import StoredPages
 from worker.records.envelope import PageUnreadableError
@@ -42,10 +44,17 @@ def receipt_of(job: Job, pages: StoredPages, *, counts_ids: bool = True, stored_
         changed_since=job.copying.feed_since if job.copying is not None else None,
         deletions_unknown=job.copying.deletions_unknown if job.copying is not None else None,
         withheld=job.copying.withheld if job.copying is not None else 0,
+        chosen=_chosen(job),
         properties_missing=job.selection.missing if job.selection is not None else (),
         is_of_two_lists=_is_of_two_lists(read),
     )
     return Receipt.of(inputs)
+
+
+def _chosen(job: Job) -> tuple[str, ...]:
+    selection = job.selection
+    selected = () if selection is None else (ALL,) if selection.is_all else selection.properties
+    return (*selected, *job.request.history)
 
 
 def _is_of_two_lists(job: Job) -> bool:

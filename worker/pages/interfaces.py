@@ -8,7 +8,8 @@ from datetime import datetime
 from typing import Protocol
 
 from worker.jobs.job import Job
-from worker.jobs.lanes import Lane, PageRun
+from worker.jobs.lanes import Lane
+from worker.jobs.page_runs import PageRun
 from worker.records.erasure import Erased, Erasure, Rewrite
 from worker.records.page import Page
 from worker.records.types import ExportType, PagePlace

@@ -1,4 +1,4 @@
-"""What is declared of a type of objects at HubSpot (worker/records/registry.py holds the declarations); pure."""
+"""What is declared of a type of objects at HubSpot; pure."""
 
 from __future__ import annotations
 
@@ -150,6 +150,10 @@ class ObjectType:
         if self.legacy is None:
             raise ValueError(f"HubSpot has no legacy list of {self.name}")
         return self.legacy
+
+    def has_legacy(self, *, archived: bool) -> bool:
+        """Whether a legacy list has what is asked for: none has archived records."""
+        return self.legacy is not None and not archived
 
     def example_page(self, *, next_offset: int) -> dict[str, Any]:
         """Return a page with the example, behind which there is more."""

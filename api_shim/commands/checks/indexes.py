@@ -19,7 +19,7 @@ from worker.lifecycle.mongo.idempotency import MongoIdempotencyStore
 from worker.mongo.database import MongoDatabase
 from worker.pages.mongo.pages import MongoPageStore
 from worker.rpc.mongo.requests import MongoRpcRequestStore
-from worker.schedules.mongo import MongoScheduleStore
+from worker.schedules.mongo.store import MongoScheduleStore
 from worker.webhooks.mongo import MongoDeliveryStore
 
 _STORES = (

@@ -36,7 +36,7 @@ def command(api: ExportApi, /, *, export_type: str, limit: int, properties: tupl
     """Export TYPE by HubSpot's legacy API and by its dated API, and show each field that differs.
 
     Two jobs are started, waited for, compared record by record, and deleted. Exit status 0 if all records are equal,
-    otherwise 1. What HubSpot no longer gives is in docs/reference/exports.md.
+    otherwise 1. What HubSpot no longer gives is in docs/reference/connecting.md.
     """
     body: dict[str, object] = {"limit": limit or None, "properties": list(properties) or None}
     with ExitStack() as stack:

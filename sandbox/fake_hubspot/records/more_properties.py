@@ -8,7 +8,7 @@ from sandbox.fake_hubspot.records import words
 from sandbox.fake_hubspot.records.ids import mix
 from sandbox.fake_hubspot.records.shape import Properties, RecordType
 
-_PREFIX = "custom_"
+_PREFIX = "custom_property_of_ours_"
 _TYPES = ("string", "number", "date", "datetime", "bool", "enumeration")
 _OPTIONS = ("option_1", "option_2", "option_3", "option_1;option_3")
 _DAY_MS = 24 * 3600 * 1000

@@ -19,7 +19,7 @@ LEGACY = {
     "companies": ("/companies/v2/companies/paged?limit=100", "properties", "companyId"),
     "deals": ("/deals/v1/deal/paged?limit=100", "properties", "dealId"),
 }
-MORE = tuple(f"custom_{number:04d}" for number in range(1, 601))
+MORE = tuple(f"custom_property_of_ours_{number:04d}" for number in range(1, 601))
 
 
 @pytest.fixture
@@ -110,12 +110,12 @@ def test_a_history_that_there_is_not_is_left_out(portal: HubSpot, page: Page) ->
 def test_generated_properties_are_the_same_in_both_apis(type_: str, hubspot: HubSpot, page: Page) -> None:
     open_account(hubspot, more_properties={type_: 600})
     names, kinds = MORE[-30:], set[str]()
-    one = legacy(page, type_, (*names, "custom_0601"))
+    one = legacy(page, type_, (*names, "custom_property_of_ours_0601"))
 
-    for record_id, record in dated(page, type_, (*names, "custom_0601")).items():
+    for record_id, record in dated(page, type_, (*names, "custom_property_of_ours_0601")).items():
         values = {name: value["value"] for name, value in one[record_id]["properties"].items()}
         assert set(record["properties"]) >= {*names}
-        assert "custom_0601" not in {*record["properties"], *values}
+        assert "custom_property_of_ours_0601" not in {*record["properties"], *values}
         for name in names:
             value, kind = record["properties"][name], more_property_type(name)
             kinds |= {f"{kind} {value is not None}"}
@@ -129,14 +129,14 @@ def test_generated_properties_are_the_same_in_both_apis(type_: str, hubspot: Hub
     assert kinds == {f"{kind} {known}" for kind in types for known in (True, False)}
 
 
-def test_600_properties_are_shown_at_once(hubspot: HubSpot, page: Page, get: Get) -> None:
+def test_hundreds_of_properties_are_shown_at_once(hubspot: HubSpot, page: Page, get: Get) -> None:
     open_account(hubspot, more_properties={"contacts": 600}, rich=True)
 
     [first, *_] = page("/contacts/v1/lists/all/contacts/all", hub_id=7)["contacts"]
-    [dated_first, *_] = dated(page, "contacts", MORE).values()
+    [dated_first, *_] = dated(page, "contacts", MORE[:500]).values()  # an address holds no more names
 
     assert 380 < len(first["properties"]) < 480
-    assert len([value for value in dated_first["properties"].values() if value is not None]) > 380
+    assert len([value for value in dated_first["properties"].values() if value is not None]) > 310
     assert len(get(f"{BASE}/contacts?limit=1", hub_id=7).body) < 1000
 
 
@@ -152,7 +152,7 @@ def test_numbers_and_flags_are_such(hubspot: HubSpot, page: Page) -> None:
 
 
 def test_only_generated_names_have_a_type_here() -> None:
-    assert more_property_type("custom_0600") == "string"
+    assert more_property_type("custom_property_of_ours_0600") == "string"
     assert more_property_type("custom_field") is more_property_type("email") is more_property_type("600") is None
 
 
@@ -169,11 +169,17 @@ def test_a_removed_property_is_gone_from_both_apis_and_comes_back(portal: HubSpo
 
 
 def test_a_property_may_appear_later(portal: HubSpot, page: Page) -> None:
-    assert "custom_0001" not in next(iter(dated(page, "deals", ("custom_0001",)).values()))["properties"]
+    assert (
+        "custom_property_of_ours_0001"
+        not in next(iter(dated(page, "deals", ("custom_property_of_ours_0001",)).values()))["properties"]
+    )
 
     portal.accounts[7].change({"more_properties": {"deals": 1}})
 
-    assert "custom_0001" in next(iter(dated(page, "deals", ("custom_0001",)).values()))["properties"]
+    assert (
+        "custom_property_of_ours_0001"
+        in next(iter(dated(page, "deals", ("custom_property_of_ours_0001",)).values()))["properties"]
+    )
 
 
 @pytest.mark.parametrize("merged", [False, True])

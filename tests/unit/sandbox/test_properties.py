@@ -129,7 +129,11 @@ def test_values_of_sensitive_properties_need_a_scope_in_the_dated_api_and_are_hi
 
 def test_generated_properties_are_defined_with_the_types_that_their_values_have(hubspot: HubSpot, page: Page) -> None:
     hubspot.add_account(8, records={"deals": 60}, more_properties={"deals": 12})
-    found = {name: each for name, each in defined(page, "deals", hub_id=8).items() if name.startswith("custom_0")}
+    found = {
+        name: each
+        for name, each in defined(page, "deals", hub_id=8).items()
+        if name.startswith("custom_property_of_ours_0")
+    }
 
     assert {each["type"] for each in found.values()} == {"string", "number", "date", "datetime", "bool", "enumeration"}
     assert not any(each["hubspotDefined"] for each in found.values())

@@ -71,7 +71,7 @@ REFUSED: dict[str, dict[str, object]] = {
     "a query": {"query": "someone"},
     "a cursor that is no row": {"after": "abc"},
     "rows beyond 10,000": {"after": "9900", "limit": 200},
-    "a body of more than 3,000 characters": {"properties": [f"custom_{n:04d}" for n in range(250)]},
+    "a body of more than 3,000 characters": {"properties": [f"custom_property_of_ours_{n:04d}" for n in range(250)]},
 }
 
 

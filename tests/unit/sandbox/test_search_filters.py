@@ -96,7 +96,11 @@ def test_texts_are_compared_whatever_their_case_and_records_without_a_value_are_
 
 def test_generated_properties_are_compared_by_their_types(hubspot: HubSpot, search: Search) -> None:
     hubspot.add_account(8, records={"deals": 100}, more_properties={"deals": 6})
-    names = ("custom_0001", "custom_0002", "custom_0003")  # a number, a date and an instant
+    names = (
+        "custom_property_of_ours_0001",
+        "custom_property_of_ours_0002",
+        "custom_property_of_ours_0003",
+    )  # a number, a date and an instant
     every = {
         int(each["id"]): each["properties"]
         for each in read(search("deals", hub_id=8, limit=200, properties=names))["results"]

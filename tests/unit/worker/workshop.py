@@ -27,7 +27,6 @@ from tests.fakes.schedules import InMemoryScheduleStore
 from tests.fakes.stores import InMemoryJobStore, InMemoryPageStore
 from tests.fakes.tokens import InMemoryRenewalLeases, InMemoryTokenEndpoints, InMemoryTokenStore
 from worker.accounts.connected_portals import ConnectedPortals
-from worker.accounts.scopes import MissingScopes
 from worker.accounts.token import Token
 from worker.current_copy.comparison import Comparison
 from worker.current_copy.deletion_guard import DeletionGuard
@@ -61,6 +60,7 @@ from worker.lifecycle.completion import SiblingsAtWork
 from worker.messaging.backlog import Backlog
 from worker.rate_limit.interfaces import RateLimiter
 from worker.rate_limit.limiter import NoRateLimit
+from worker.records.scopes import MissingScopes
 from worker.records.types import CONTACTS, ExportType
 from worker.settings import WorkerSettings
 

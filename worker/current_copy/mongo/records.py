@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from bson import decode_iter
@@ -21,6 +21,7 @@ from worker.current_copy.mongo.documents import READING, to_fields, to_ready_fie
 from worker.current_copy.mongo.keys import CopyKeys
 from worker.current_copy.mongo.locations import CopyLocations
 from worker.current_copy.mongo.reading import ERASED, RecordReader, is_erased, tombstone
+from worker.current_copy.mongo.syncs import latest_sync, outdated_exports, sync_from_document
 from worker.current_copy.record import (
     ChangePosition,
     CompleteSync,
@@ -57,10 +58,6 @@ _CONTENT = dict.fromkeys(("record_id", "record", "original"), True)
 _KIND = {each.name: {".".join(("record", *each.kind_path)): True} for each in OBJECT_TYPES.values() if each.kind_path}
 _IDS_AT_ONCE = 10_000
 _BAD_VALUE = 2  # no such index
-_EXPORTS_KEPT = 20  # of one copy; one that is resumed after so many others continues from what its job holds
-_RUNNING_WITHIN = timedelta(
-    hours=1
-)  # every slice resumes its export: one that was not resumed for so long is not running
 _DELETED = {Shown.LIVING: [False], Shown.ALL: [False, True], Shown.DELETED: [True]}
 
 
@@ -241,7 +238,7 @@ class MongoRecordStore:
             progress = {"$mergeObjects": [progress, {"$literal": dict(AT_START)}, {"since": "$$NOW"}]}
         written = self._locations.write(copy, {export: {"account": progress, "epoch": epoch, "taken_at": "$$NOW"}})
         with translated_errors():
-            if forgotten := {f"exports.{other}": True for other in _outdated(written["exports"], job_id)}:
+            if forgotten := {f"exports.{other}": True for other in outdated_exports(written["exports"], job_id)}:
                 self._copies.update_one({"_id": written["_id"]}, {"$unset": forgotten})
         return CopyProgress.from_stored(written["exports"][job_id]["account"])
 
@@ -252,7 +249,7 @@ class MongoRecordStore:
         mine = {"_id": self._keys(copy).copy_key, f"exports.{job_id}.epoch": epoch}
         change: Document = {f"exports.{job_id}.account": {"$literal": asdict(copying)}}
         if complete is not None:
-            change |= _latest(complete)
+            change |= latest_sync(complete)
         with translated_errors():
             if self._copies.update_one(mine, [{"$set": change}], session=session_under_way()).matched_count == 0:
                 raise LeaseLostError("Another worker has resumed the export")
@@ -261,7 +258,7 @@ class MongoRecordStore:
         with translated_errors():
             document = self._copies.find_one({"_id": self._keys(copy).copy_key}, {"syncs": True}) or {}
         noted = document.get("syncs", {})
-        syncs = [_sync_of(noted[mode.value], mode) for mode in modes if mode.value in noted]
+        syncs = [sync_from_document(noted[mode.value], mode) for mode in modes if mode.value in noted]
         return max(syncs, key=lambda sync: sync.since, default=None)
 
     def erase(self, copy: CopyId, record_id: int, *, at: datetime) -> bool:
@@ -367,27 +364,6 @@ def _along(index: Index, found: RawBatchCursor[Document]) -> Iterator[bytes]:
 
 def _about(copy: CopyId, keys: CopyKeys) -> Document:
     return {**type_in(copy.export_type), **({"hub_id": keys.hub_id} if keys.hub_id is not None else {})}
-
-
-def _sync_of(noted: Document, mode: SyncMode) -> CompleteSync:
-    return CompleteSync(**{**noted, "left_out": tuple(noted.get("left_out", ()))}, mode=mode)
-
-
-def _latest(sync: CompleteSync) -> Document:
-    """Store a sync unless one that began later is stored; a missing one compares as earlier."""
-    name, noted = f"syncs.{sync.mode}", dict[str, object](sync_id=sync.sync_id, since=sync.since)
-    if sync.left_out:  # older workers do not know it
-        noted["left_out"] = list(sync.left_out)
-    if sync.properties is not None:
-        noted["properties"] = sync.properties
-    return {name: {"$cond": [{"$lte": [f"${name}.since", sync.since]}, {"$literal": noted}, f"${name}"]}}
-
-
-def _outdated(exports: Mapping[str, Document], present: str) -> list[str]:
-    """Return the exports that many others have followed, and that are not running."""
-    in_order = sorted(exports, key=lambda job_id: exports[job_id]["taken_at"])
-    is_old = exports[present]["taken_at"] - _RUNNING_WITHIN
-    return [job_id for job_id in in_order[:-_EXPORTS_KEPT] if exports[job_id]["taken_at"] < is_old]
 
 
 def _stretches(since: datetime | None, after: ChangePosition | None) -> Iterator[Document]:

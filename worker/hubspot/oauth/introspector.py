@@ -10,9 +10,9 @@ from pydantic import SecretStr
 
 from worker.accounts.connection import Fingerprint, TokenInfo
 from worker.accounts.interfaces import ConnectionStore, TokenSource, TokenStore
-from worker.accounts.scopes import MissingScopes, missing_scopes
 from worker.errors import TokenRefusedError
 from worker.hubspot.oauth.token_information import TokenInfoClient
+from worker.records.scopes import MissingScopes, missing_scopes
 from worker.records.types import ExportType
 
 _MOST_KEPT = 10_000

@@ -6,14 +6,26 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict
 
-from worker.jobs.copy_progress import Changes, CopyProgress, SyncMode
+from worker.jobs.copy_progress import Changes, CopyProgress
 from worker.jobs.estimate import Estimate
 from worker.jobs.job import Job, child_id
 from worker.jobs.mongo.lanes import lanes_from_document, lanes_to_document
+from worker.jobs.mongo.progress import (
+    patience_from_fields,
+    patience_to_fields,
+    progress_from_document,
+    progress_to_document,
+)
+from worker.jobs.mongo.requests import (
+    request_from_document,
+    request_to_document,
+    sync_from_document,
+    sync_to_document,
+)
 from worker.jobs.mongo.selections import selection_from_document
-from worker.jobs.progress import Lease, Patience, Progress, Retention
+from worker.jobs.progress import Lease, Retention
 from worker.jobs.receipt import Receipt
-from worker.jobs.request import ExportRequest, Origin, SyncRequest
+from worker.jobs.request import Origin
 from worker.jobs.status import HubSpotAnswer, JobError, JobKind, JobStatus
 from worker.jobs.totals import ExportTotals
 from worker.jobs.webhook import Delivery, Webhook, WebhookStatus
@@ -41,15 +53,8 @@ _MUTABLE = (
 """Fields that are stored under their own name, as they are."""
 
 
-_LISTS_OF_NAMES = ("properties", "associations", "history")
-_RARELY_REQUESTED = (*_LISTS_OF_NAMES, "archived", "api")
-_RARE_IN_SYNCS = frozenset({"properties", "full_every"})
-_PLAIN_REQUEST = ExportRequest(page_size=0)
-
-
 def to_document(job: Job) -> Document:
-    """Return a new job's document. Query parameters are stored as pairs: they repeat, and names may hold dots."""
-    request = _request_to_document(job.request)
+    """Return a new job's document."""
     return {
         "_id": job.job_id,
         "account_id": job.account_id,
@@ -59,7 +64,7 @@ def to_document(job: Job) -> Document:
         "line": job.line.value,
         "label": job.label,
         "origin": asdict(job.origin),
-        "request": request,
+        "request": request_to_document(job.request),
         "created_at": job.created_at,
         "epoch": job.epoch,
         "lease": None,
@@ -76,9 +81,7 @@ def _family_of(job: Job) -> Document:
     if job.sync_types != DOCUMENTED_TYPES:
         family["sync_types"] = list(job.sync_types)
     if job.sync is not None:
-        types = list(job.sync.types)
-        stored = asdict(job.sync) | {"types": types, "mode": job.sync.mode.value}
-        family["sync"] = {name: value for name, value in stored.items() if value or name not in _RARE_IN_SYNCS}
+        family["sync"] = sync_to_document(job.sync)
     return family
 
 
@@ -86,12 +89,12 @@ def state_of(job: Job) -> Document:
     """Return the fields that the holder of the lease writes; without the lease, and what callers ask for meanwhile."""
     return {
         **{name: getattr(job, name) for name in _MUTABLE},
-        **_patience_to_fields(job.patience),
+        **patience_to_fields(job.patience),
         "expires_at": job.retention.expires_at,
         "pages_expire_at": job.retention.pages_expire_at,
         "status": job.status.value,
         "api": job.api.value if job.api is not None else None,
-        "progress": _progress_to_document(job.progress),
+        "progress": progress_to_document(job.progress),
         "estimate": asdict(job.estimate) if job.estimate is not None else None,
         "lanes": lanes_to_document(job.lanes) if job.lanes is not None else None,
         "blocks": [list(each) for each in job.page_runs],
@@ -104,42 +107,6 @@ def state_of(job: Job) -> Document:
         **({"deliver_at": job.deliver_at} if job.webhook is not None else {}),
         **({"stored_bytes": job.stored_bytes} if job.status.is_terminal and job.sync is None else {}),
     }
-
-
-def _patience_to_fields(patience: Patience) -> Document:
-    return {
-        "attempts": patience.attempts,
-        "lapses": patience.abandoned_leases,
-        "waited_s": patience.backoff_s,
-        "most_a_page": patience.page_size_cap,
-        "longest_query": patience.longest_query,
-    }
-
-
-def _patience_from(document: Document) -> Patience:
-    return Patience(
-        attempts=document["attempts"],
-        abandoned_leases=document.get("lapses", 0),
-        backoff_s=document.get("waited_s", 0.0),
-        page_size_cap=document.get("most_a_page"),
-        longest_query=document.get("longest_query"),
-    )
-
-
-def _progress_to_document(progress: Progress) -> Document:
-    return {
-        "pages": progress.pages,
-        "records": progress.records,
-        "offset": progress.offset,
-        "has_more": progress.has_more,
-        "landmark": progress.cycle_marker,
-        "api": progress.api,
-    }
-
-
-def _progress_from(document: Document) -> Progress:
-    stored = dict(document)
-    return Progress(cycle_marker=stored.pop("landmark", None), **stored)
 
 
 def _changes_of(job: Job) -> Document:
@@ -159,25 +126,25 @@ def from_document(document: Document) -> Job:
         owner=document["owner"],
         export_type=_known_type(document["type"]) if sync is None else None,
         kind=JobKind(document["kind"]),
-        sync=_sync(sync) if sync is not None else None,
+        sync=sync_from_document(sync) if sync is not None else None,
         parent_id=document.get("parent_id"),
         sync_types=tuple(map(ExportType, document.get("sync_types", DOCUMENTED_TYPES))),
         is_expanded=document.get("is_expanded", False),
         hub_id=document.get("hub_id"),
         label=document["label"],
         origin=Origin(**document.get("origin") or {}),
-        request=_request(document["request"]),
+        request=request_from_document(document["request"]),
         created_at=document["created_at"],
         lease=Lease(owner=lease["owner"], epoch=document["epoch"]) if lease else None,
-        progress=_progress_from(document["progress"]),
-        patience=_patience_from(document),
+        progress=progress_from_document(document["progress"]),
+        patience=patience_from_fields(document),
         lanes=lanes_from_document(document["lanes"]) if document.get("lanes") is not None else None,
         page_runs=tuple((first, pages) for first, pages in document.get("blocks", ())),
         unsplit_because=document.get("unsplit_because"),
         api=CrmApi(document["api"]) if document.get("api") is not None else None,
         selection=selection_from_document(document["selection"]) if document.get("selection") is not None else None,
         cancel_requested=document["cancel_requested"],
-        estimate=_estimate(document.get("estimate")),
+        estimate=Estimate.from_stored(document["estimate"]) if document.get("estimate") is not None else None,
         totals=ExportTotals.from_stored(document["tally"]),
         copying=CopyProgress.from_stored(document["copying"]) if document.get("copying") is not None else None,
         changes_by_type=_changes(document.get("changes")),
@@ -228,32 +195,6 @@ def error_from_document(document: Document) -> JobError:
     answer = document["hubspot"]
     kept = HubSpotAnswer(status=answer["status"], body=json.loads(answer["body"])) if answer is not None else None
     return JobError(**document | {"hubspot": kept})
-
-
-def _estimate(document: Document | None) -> Estimate | None:
-    return Estimate.from_stored(document) if document is not None else None
-
-
-def _request_to_document(request: ExportRequest) -> Document:
-    """Return a request's document; what few requests have is stored only there."""
-    document = {**asdict(request), "params": [list(pair) for pair in request.params]}
-    rare = {name for name in _RARELY_REQUESTED if getattr(request, name) == getattr(_PLAIN_REQUEST, name)}
-    document["api"] = request.api.value if request.api is not None else None
-    return {name: value for name, value in document.items() if name not in rare}
-
-
-def _request(document: Document) -> ExportRequest:
-    lists = {name: tuple(document[name]) for name in _LISTS_OF_NAMES if document.get(name) is not None}
-    params = tuple((name, value) for name, value in document["params"])
-    api = {"api": CrmApi(document["api"])} if document.get("api") is not None else {}
-    return ExportRequest(**document | lists | api | {"params": params})
-
-
-def _sync(document: Document) -> SyncRequest:
-    mode = SyncMode(document.get("mode", SyncMode.FULL))
-    properties = {ExportType(name): tuple(names) for name, names in document.get("properties", {}).items()}
-    types = tuple(map(ExportType, document["types"]))
-    return SyncRequest(**document | {"types": types, "mode": mode, "properties": properties})
 
 
 def webhook_to_document(webhook: Webhook) -> Document:

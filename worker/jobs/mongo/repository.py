@@ -160,4 +160,4 @@ class MongoJobRepository(JobCollection):
 
 def _complete(account_id: str, owner: str, hub_id: int | None) -> Document:
     of_portal = {"hub_id": {"$in": [hub_id, None]}} if hub_id is not None else {}
-    return {"account_id": account_id, "owner": owner, **of_portal, **IS_WHOLE}
+    return {"account_id": account_id, "owner": owner, **of_portal, **IS_WHOLE, "request.archived": {"$ne": True}}

@@ -12,7 +12,7 @@ from pymongo import ASCENDING
 
 from worker.errors import JobNotFoundError
 from worker.jobs.job import Job
-from worker.jobs.lanes import PageRun, is_among
+from worker.jobs.page_runs import PageRun, is_among
 from worker.mongo.database import Document, translated_errors
 from worker.pages.interfaces import RecordSlice
 from worker.pages.mongo.collection import PageCollection

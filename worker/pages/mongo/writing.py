@@ -10,7 +10,8 @@ from pymongo.errors import DuplicateKeyError
 
 from worker.errors import LeaseLostError
 from worker.jobs.job import Job
-from worker.jobs.lanes import Lane, PageRun, gaps_between
+from worker.jobs.lanes import Lane
+from worker.jobs.page_runs import PageRun, gaps_between
 from worker.mongo.database import Document, translated_errors
 from worker.pages.mongo.collection import PageCollection
 from worker.pages.mongo.documents import NO_IDS, between, description, packed, page_id, position_among_records

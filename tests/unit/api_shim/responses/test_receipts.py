@@ -7,7 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from tests.unit.api_shim.shim import Json, Shim
-from worker.jobs.receipt import Outcome, Receipt, ReceiptInputs
+from worker.jobs.receipt import Receipt
+from worker.jobs.receipt_inputs import Outcome, ReceiptInputs
 from worker.jobs.totals import ExportTotals
 
 REFERENCE = Path(__file__).resolve().parents[4] / "docs" / "reference" / "exports.md"

@@ -207,6 +207,7 @@ def test_types_are_those_of_hubspot_and_the_accounts_own(shim: Shim) -> None:
         "missing_scopes": [],
     }
     assert types["tickets"]["missing_scopes"] == ["tickets"]
+    assert types["emails"]["missing_scopes"] == ["sales-email-read"]  # which is wanted besides that of contacts
     assert (types["companies"]["labels"]["singular"], types["line_items"]["labels"]["plural"]) == (
         "Company",
         "Line items",

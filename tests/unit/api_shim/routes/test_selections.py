@@ -129,7 +129,11 @@ def test_a_name_that_hubspot_does_not_define_is_refused_with_the_nearest(shim: S
             {"associations": ["deals"], "params": {"associations": "companies"}},
             "associations, params.associations: say the same, name only one of them",
         ),
-        ({"params": {"a": ["b" * 10_000] * 7}}, "params: must hold at most 65536 characters"),
+        (
+            {"properties": ["email"], "params": {"a": ["b" * 10_000] * 7}},
+            "params: must hold at most 65536 characters",
+        ),
+        ({"params": {"a": ["b" * 10_000] * 7}}, "body: must be at most 65536 bytes"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_by_field(shim: Shim, body: Json, message: str) -> None:
@@ -137,6 +141,15 @@ def test_what_cannot_be_meant_is_refused_by_field(shim: Shim, body: Json, messag
 
     assert (status, answer["code"]) == (400, "invalid_request")
     assert answer["message"].startswith(message)
+    assert shim.jobs.all == []
+
+
+@pytest.mark.parametrize("field", ["properties", "history"])
+def test_the_legacy_list_of_engagements_takes_no_choice(shim: Shim, field: str) -> None:
+    status, answer = problem(shim.post("/export/notes", {"api": "legacy", field: ["hs_note_body"]}))
+
+    assert (status, answer["code"]) == (400, "invalid_request")
+    assert answer["message"] == f"{field}: HubSpot's legacy list of notes takes no choice"
     assert shim.jobs.all == []
 
 

@@ -115,3 +115,8 @@ def test_associations_get_their_canonical_names_each_once(shim: Shim) -> None:
 def test_an_unknown_association_is_refused_by_name(shim: Shim) -> None:
     with pytest.raises(InvalidRequestError, match=r"^associations: unicorns is no type of this account$"):
         associations(shim, "companies", "unicorns")
+
+
+def test_owners_which_are_no_objects_are_no_association(shim: Shim) -> None:
+    with pytest.raises(InvalidRequestError, match=r"^associations: HubSpot associates nothing with owners$"):
+        associations(shim, "companies", "owners")

@@ -8,8 +8,9 @@ import pytest
 from pydantic import SecretStr
 
 from worker.accounts.connection import Connection, Fingerprint, Refusal, TokenInfo
-from worker.accounts.scopes import ENOUGH, missing_scopes
 from worker.accounts.token import RenewedToken, Token
+from worker.records.registry import OBJECT_TYPES
+from worker.records.scopes import missing_scopes
 from worker.records.types import CONTACTS, DEALS, DOCUMENTED_TYPES
 
 NOW = datetime(2026, 11, 23, 15, 0, tzinfo=UTC)
@@ -87,15 +88,14 @@ def test_of_another_grant_nothing_is_known() -> None:
 
 
 def test_any_one_scope_of_a_type_is_enough() -> None:
-    for export_type, scopes in ENOUGH.items():
-        for scope in scopes:
+    for export_type in DOCUMENTED_TYPES:
+        for scope in OBJECT_TYPES[export_type].scopes:
             assert missing_scopes([export_type], ["oauth", scope]) == {}
 
 
 def test_every_type_has_a_scope_and_what_is_missing_is_named_by_type() -> None:
     granted = ["oauth", "crm.objects.contacts.read", "crm.objects.companies.read"]
 
-    assert ENOUGH.keys() == set(DOCUMENTED_TYPES)
     assert missing_scopes(list(DOCUMENTED_TYPES), granted) == {DEALS: ("crm.objects.deals.read",)}
-    assert missing_scopes([CONTACTS], []) == {CONTACTS: ENOUGH[CONTACTS]}
+    assert missing_scopes([CONTACTS], []) == {CONTACTS: OBJECT_TYPES[CONTACTS].scopes}
     assert missing_scopes([CONTACTS], granted) == {}

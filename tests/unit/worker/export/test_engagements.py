@@ -12,12 +12,12 @@ import pytest
 from pydantic import SecretStr
 
 from tests.fakes.executor import HeldTasks, PowerCutError
-from tests.unit.worker.hubspot.activities.kind_lists import KINDS, ListsInMemory, refusal
+from tests.unit.worker.hubspot.dated.activities.kind_lists import KINDS, ListsInMemory, refusal
 from tests.unit.worker.workshop import LEASE_S, Workshop
 from worker.export.context import SliceLimits
 from worker.export.interfaces import CrmSource, FetchedPage, PageQuery
-from worker.hubspot.activities.client import ActivitiesClient
-from worker.hubspot.activities.kinds import KindLists
+from worker.hubspot.dated.activities.client import ActivitiesClient
+from worker.hubspot.dated.activities.kinds import KindLists
 from worker.jobs.receipt import Receipt
 from worker.jobs.status import JobKind, JobStatus
 from worker.lifecycle.actions import JobActions

@@ -31,10 +31,10 @@ def test_a_page_is_asked_for_with_the_request_the_selection_and_the_portal(shop:
     shop.exporter(source=noting).run_slice(job_id)
     query = noting.queries[0]
     assert (query.history, query.associations, query.hub_id) == (("amount",), ("contacts",), HUB)
-    assert (query.properties, query.selects_all, query.archived) == (None, False, False)
+    assert (query.properties, query.archived) == (None, False)
 
 
-def test_a_selection_is_what_is_asked_for_and_says_whether_it_is_all(shop: Workshop) -> None:
+def test_a_selection_is_what_is_asked_for_whether_it_is_all_or_not(shop: Workshop) -> None:
     for number, is_all in enumerate((False, True)):
         job_id = shop.add_job(job_id=f"j{number}", properties=("*",) if is_all else ("amount",))
         job = shop.jobs.get(job_id, account_id="a1")
@@ -42,4 +42,4 @@ def test_a_selection_is_what_is_asked_for_and_says_whether_it_is_all(shop: Works
         shop.jobs.add(chosen)
         noting = Noting(shop.source)
         shop.exporter(source=noting).run_slice(chosen.job_id)
-        assert (noting.queries[0].properties, noting.queries[0].selects_all) == (("amount", "x"), is_all)
+        assert noting.queries[0].properties == ("amount", "x")

@@ -16,7 +16,7 @@ from tests.unit.worker.workshop import HUB, LEASE_S, PAGES, RECORDS, Interrupted
 from worker.export.context import SliceLimits
 from worker.export.interfaces import CrmSource, FetchedPage, PageQuery
 from worker.jobs.job import Job
-from worker.jobs.lanes import PageRun
+from worker.jobs.page_runs import PageRun
 from worker.jobs.receipt import Receipt
 from worker.jobs.status import JobKind, JobStatus
 from worker.lifecycle.actions import JobActions

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import bson
 import pytest
 from pydantic import SecretStr
 
@@ -16,6 +17,7 @@ from worker.errors import FatalHubSpotError, NoPermitError, RetryableHubSpotErro
 from worker.export.context import SliceLimits
 from worker.export.interfaces import CrmSource, FetchedPage, PageQuery
 from worker.jobs.job import Job
+from worker.jobs.mongo.documents import state_of
 from worker.jobs.selection import Selection
 from worker.jobs.status import JobStatus
 from worker.records.page import read_page
@@ -51,8 +53,14 @@ def given(shop: Workshop) -> GivenDefinitions:
 
 
 def run(shop: Workshop, **request: Any) -> Job:  # noqa: ANN401 - ExportRequest's fields
-    shop.exporter().run_slice(shop.add_job(**request))
-    return shop.job()
+    job_id = shop.add_job(**request)
+    shop.exporter().run_slice(job_id)
+    return shop.job(job_id)
+
+
+def checkpoint_size(job: Job) -> int:
+    """Return the bytes that are written for a page of the job."""
+    return len(bson.encode(state_of(replace(job, receipt=None))))
 
 
 def outcome(job: Job) -> tuple[str, str, str]:
@@ -95,6 +103,30 @@ def test_what_the_decision_cost_is_in_the_receipt(shop: Workshop, given: GivenDe
     assert job.receipt is not None
     assert job.receipt.calls_by_kind == {"definitions": 1, "list": PAGES}
     assert (job.receipt.calls, job.pages_fetched) == ({"200": PAGES + 1}, PAGES)
+
+
+def test_the_receipt_names_what_was_asked_for(shop: Workshop, given: GivenDefinitions) -> None:
+    given.define("contacts", "email", "phone", "city")
+    named = run(shop, properties=("phone", "email"), history=("city",)).receipt
+    everything = run(shop, job_id="j2", properties=("*", "email"), history=("city",)).receipt
+
+    assert named is not None
+    assert named.properties == ("phone", "email", "city")
+    assert everything is not None
+    assert everything.properties == ("*", "city")
+
+
+def test_what_a_checkpoint_writes_does_not_grow_with_the_selection(shop: Workshop, given: GivenDefinitions) -> None:
+    names = tuple(f"property_{number}" for number in range(100))
+    given.define("contacts", *names)
+    run(shop, job_id="j0", properties=names)  # from then on the definitions are known
+
+    few = run(shop, properties=names[:1], history=names[:1])
+    many = run(shop, job_id="j2", properties=names, history=names)
+
+    assert many.receipt is not None
+    assert len(many.receipt.properties) == len(names)
+    assert checkpoint_size(few) == checkpoint_size(many)
 
 
 def test_without_properties_nothing_is_asked_or_decided(shop: Workshop, given: GivenDefinitions) -> None:

@@ -1,4 +1,4 @@
-"""The same account by both APIs: records are equal to the field, but for what HubSpot no longer gives."""
+"""Beside the README's table (test_both_apis.py): selections that no address holds, more associations, other times."""
 
 from __future__ import annotations
 
@@ -13,17 +13,13 @@ from pydantic import SecretStr
 
 from sandbox.fake_hubspot.hubspot import HubSpot
 from sandbox.fake_hubspot.transport.mounting import mount
+from tests.both_apis import source
 from worker.export.interfaces import PageQuery
-from worker.hubspot.client import CrmClient, DatedClient, LegacyClient
-from worker.hubspot.endpoints import legacy_endpoints
-from worker.hubspot.transport import Transport
 from worker.records.crm_api import CrmApi
 from worker.records.registry import OBJECT_TYPES
 from worker.records.types import COMPANIES, CONTACTS, DEALS, ExportType
-from worker.settings import WorkerSettings
 
 HUB = 7
-OBJECTS = "https://api.hubapi.com/crm/objects/2026-09"
 GIVEN_NO_LONGER = {"profile-token", "identity-profiles", "form-submissions"}
 LONG = tuple(f"custom_property_with_a_long_name_{number:04}" for number in range(450))
 SOURCES = {f"properties.*.{name}" for name in ("timestamp", "source", "sourceId", "versions")}
@@ -77,7 +73,7 @@ ODD_NAMES = {"properties.custom.field", "properties.$price"}  # which the stand-
 
 
 def test_generated_properties_of_all_types_are_equal_where_it_is_known_which_are_times(hubspot: HubSpot) -> None:
-    names = tuple(f"custom_{number:04}" for number in range(1, 13))
+    names = tuple(f"custom_property_of_ours_{number:04}" for number in range(1, 13))
     times = frozenset(name for name in names if int(name[-4:]) % 6 in {2, 3})
     old, new = (records_of(hubspot, CONTACTS, api, properties=(*names, *LONG), time_properties=times) for api in CrmApi)
     found = {path for before, after in zip(old, new, strict=True) for path in differences(before, after)}
@@ -91,13 +87,7 @@ def test_contacts_are_equal_where_no_properties_are_named(hubspot: HubSpot) -> N
 
 
 def records_of(hubspot: HubSpot, export_type: ExportType, api: CrmApi, **query: Any) -> list[dict[str, Any]]:  # noqa: ANN401
-    endpoints = legacy_endpoints(
-        WorkerSettings.model_validate({"hubspot_client_id": "id", "hubspot_client_secret": "secret"})
-    )
-    client = CrmClient(
-        legacy=LegacyClient(transport=Transport(), endpoints=endpoints, objects_url=OBJECTS),
-        dated=DatedClient(transport=Transport(), objects_url=OBJECTS, legacy=endpoints),
-    )
+    client = source()
     token, records = SecretStr(hubspot.issue_token(HUB).value), list[dict[str, Any]]()
     asked = PageQuery(export_type=export_type, count=30, offset=None, hub_id=HUB, api=api, **query)
     while True:

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.jobs.lanes import PAGES_A_LANE, Lane, Lanes, PageRun, gaps_between, is_among, numbers_of
+from worker.jobs.lanes import PAGES_A_LANE, Lane, Lanes
 from worker.jobs.mongo.lanes import lanes_from_document
+from worker.jobs.page_runs import PageRun, gaps_between, is_among, numbers_of
 from worker.jobs.totals import ExportTotals
 from worker.records.cursor import Cursor
 

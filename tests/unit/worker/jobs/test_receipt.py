@@ -18,7 +18,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from worker.jobs.receipt import OffsetChain, Outcome, Receipt, ReceiptInputs
+from worker.jobs.receipt import OffsetChain, Receipt
+from worker.jobs.receipt_inputs import Outcome, ReceiptInputs
 from worker.jobs.totals import ExportTotals
 from worker.records.findings import PageFindings
 from worker.records.types import Offset

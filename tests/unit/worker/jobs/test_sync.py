@@ -13,7 +13,8 @@ from worker.errors import ExportError, FatalHubSpotError, ReconnectRequiredError
 from worker.jobs.estimate import Basis, Estimate
 from worker.jobs.job import Job, Progress, child_id
 from worker.jobs.progress import Patience, Retention
-from worker.jobs.receipt import Outcome, Receipt, ReceiptInputs
+from worker.jobs.receipt import Receipt
+from worker.jobs.receipt_inputs import Outcome, ReceiptInputs
 from worker.jobs.request import Origin, SyncRequest
 from worker.jobs.status import IllegalChangeError, JobError, JobKind, JobStatus
 from worker.jobs.sync import follow, new_children, new_sync

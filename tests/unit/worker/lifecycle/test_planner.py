@@ -27,7 +27,7 @@ from worker.lifecycle.record_counts import RecordCounts
 from worker.lifecycle.search_permits import SearchPermits
 from worker.rate_limit.interfaces import Reservation
 from worker.rate_limit.limiter import NoRateLimit
-from worker.rate_limit.quota import Quota, Rate
+from worker.rate_limit.quota import SEARCH_RATE, Quota, Rate
 from worker.records.types import DEALS, DOCUMENTED_TYPES, NOTES, ExportType
 from worker.rpc.requests import ExportPlan, PlanExports, PlannedExport
 from worker.settings import WorkerSettings
@@ -97,6 +97,20 @@ def test_notes_are_counted_with_engagements_of_all_kinds(world: AccountWorld, jo
 
     assert plan.estimate is not None
     assert 30 < plan.estimate.records <= 40
+
+
+def test_owners_which_no_search_finds_are_as_many_as_the_last_export_had(
+    world: AccountWorld, jobs: InMemoryJobStore
+) -> None:
+    world.store_token()
+    owners = ExportType("owners")
+
+    assert planned(planner(world, jobs, is_dated=True), owners).estimate is None
+    jobs.add(finished_export(world.clock(), export_type=owners, pages=1, records=12, took_s=1))
+
+    plan = planned(planner(world, jobs, is_dated=True), owners)
+    assert plan.estimate is not None
+    assert (plan.estimate.records, plan.estimate.basis) == (12, Basis.LAST_EXPORT)
 
 
 def test_the_legacy_lists_give_no_count_and_cost_no_call(world: AccountWorld, jobs: InMemoryJobStore) -> None:
@@ -399,7 +413,14 @@ class Searches:
 
 
 @pytest.mark.parametrize(
-    ("waits", "is_counted"), [([], True), ([0.4, 0.4], True), ([5.0], False), ([0.4, 0.4, 0.4], False)]
+    ("waits", "is_counted"),
+    [
+        ([], True),
+        ([0.4, 0.4], True),
+        ([SEARCH_RATE.measured_by_us.seconds], True),
+        ([5.0], False),
+        ([0.4, 0.4, 0.4, 0.4], False),
+    ],
 )
 def test_a_count_takes_a_permit_of_the_limit_of_searches_and_waits_a_moment_for_it(
     world: AccountWorld,
@@ -412,4 +433,4 @@ def test_a_count_takes_a_permit_of_the_limit_of_searches_and_waits_a_moment_for_
     by = planner(world, jobs, is_dated=True, searches=SearchPermits(searches, pause=pauses.append))
     assert (planned(by).estimate is not None) is is_counted
     assert {account_id for account_id, _ in searches.asked} == {"a1"}
-    assert sum(pauses) <= 1
+    assert sum(pauses) <= 1.5

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from worker.current_copy.mongo.documents import to_body, to_fields
 from worker.current_copy.record import records_of
-from worker.hubspot.dated_format import read_dated_page, to_documented_body
+from worker.hubspot.dated.format import read_dated_page, to_documented_body
 from worker.records.envelope import PageUnreadableError
 from worker.records.page import (
     Page,

@@ -18,7 +18,7 @@ from pydantic import SecretStr
 from api_shim.downloads.tables import Columns, Table
 from worker.export.interfaces import CrmSource, FeedQuery, FetchedPage, PageQuery
 from worker.hubspot.client import CrmClient, DatedClient, LegacyClient
-from worker.hubspot.dated_records import RECORD_WRITERS
+from worker.hubspot.dated.records import RECORD_WRITERS
 from worker.hubspot.endpoints import Endpoint, legacy_endpoints
 from worker.hubspot.transport import Transport
 from worker.records.crm_api import CrmApi
@@ -42,6 +42,8 @@ HUBAPI = "https://api.hubapi.com"
 
 NAMES_TYPES_ITSELF = {
     "worker/records/registry.py": "the registry",
+    "worker/records/activity_kinds.py": "the registry's kinds of activities",
+    "worker/records/dated_types.py": "the types of the registry that the dated API alone has",
     "worker/records/types.py": "the names of the types that can be asked for",
     "worker/settings.py": "each legacy list has an environment variable, and so a field, of its own",
     "api_shim/auth/jwt.py": "`contacts` is a scope of the caller's token there",

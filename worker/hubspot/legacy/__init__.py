@@ -1,0 +1,1 @@
+"""The legacy API: its lists, and its feeds of what has changed lately."""
