@@ -66,10 +66,12 @@ def test_a_whole_portal_is_followed_through_incremental_syncs_deletions_included
     sync = synced(client, {"types": types, "mode": "incremental", "properties": properties})
 
     for export_type in types:
-        assert living(client, export_type) == truth(client, export_type), export_type
+        there = truth(client, export_type)
+        assert living(client, export_type) == there, export_type
         added, touched, deleted = changed[export_type]
+        created = {*added} & {*there}  # engagements may be of a kind that the dated API has no list of
         found = sync["changes"][export_type]
-        assert (found["created"], found["deleted"]) == (len(added), len(deleted)), export_type
+        assert (found["created"], found["deleted"]) == (len(created), len(deleted)), export_type
         if export_type not in {*TYPES, "owners"}:  # which have no shape of HubSpot's, or no record to look up
             copied = [client.get(f"/records/{export_type}/{each}").json()["data"] for each in (*added, *touched)]
             assert [each["record"] for each in copied] == in_hubspot(client, export_type, [*added, *touched])
