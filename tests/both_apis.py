@@ -151,8 +151,12 @@ def written_table() -> str:
 
 def fields_in_readme(export_type: str) -> set[str]:
     """Return the fields of a type that differ, by the table in the README."""
-    rows = [[cell.strip(" `") for cell in row.strip("|").split("|")] for row in written_table().splitlines()[2:]]
-    return {field for of_type, field, *_ in rows if of_type == export_type}
+    rows = [[_listed(cell) for cell in row.strip("|").split("|")] for row in written_table().splitlines()[2:]]
+    return {field for types, fields, *_ in rows if export_type in types for field in fields}
+
+
+def _listed(cell: str) -> list[str]:
+    return [each.strip(" `") for each in cell.split(",")]
 
 
 def general(path: str) -> str:

@@ -18,7 +18,7 @@ from tests.acceptance.client import Client
 from tests.acceptance.stacks import ALL_TYPES, PLAIN, UNLIMITED, Crew, SharedStacks
 from tests.groups import WITH_ALL_TYPES, group_of
 
-_CONTRACT = {"exports", "syncs", "refusals", "dry_run", "openapi"}
+_CONTRACT = {"exports", "syncs", "refusals", "dry_run", "openapi", "downloads", "job_control", "current_copy"}
 """Files whose tests state the documented contract: it holds with all types enabled as well, on a stack of its own."""
 
 _SHARED = pytest.StashKey[SharedStacks]()

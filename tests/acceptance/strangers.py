@@ -37,7 +37,10 @@ def add_strangers(database: MongoDatabase, account_id: str, *, each: int) -> dic
 def _copies(own: list[_Document], account_id: str, *, count: int) -> Iterator[_Document]:
     for number in range(count):
         copy: _Document = _renamed(own[number % len(own)], account_id, f"stranger-{number // len(own)}")
-        if not isinstance(copy["_id"], str | Mapping):
+        if isinstance(copy["_id"], Mapping):
+            if "hub_id" in copy["_id"]:  # kept for a portal and not for an account
+                copy["_id"] = {**copy["_id"], "hub_id": 1_000_000 + number}
+        elif not isinstance(copy["_id"], str):
             del copy["_id"]
         copy |= {name: copy[name] + _FAR for name in ("expires_at", "deliver_at") if copy.get(name) is not None}
         yield copy

@@ -14,6 +14,7 @@ from sandbox.state_folder import temporary_state
 from tests.acceptance.client import TYPES, Client, Json
 from tests.acceptance.conftest import connect
 from tests.acceptance.query_plans import Query, queries_noted
+from tests.acceptance.stacks import ALL_TYPES, UNLIMITED
 from tests.acceptance.strangers import add_strangers
 from tests.acceptance.test_command_line import CommandLine
 from tests.acceptance.test_connections import disconnected, open_as_browser, sent_back
@@ -22,6 +23,7 @@ from tests.acceptance.test_portals import reconnected
 from tests.acceptance.test_schedules import make_due, schedule_once, scheduled
 from tests.acceptance.test_syncs import start
 from tests.acceptance.test_webhooks import LONG_PAST, let_the_pause_pass, tried
+from tests.acceptance.whole_portal import ACTIVITIES, portal_of
 from tests.fakes.receiver import receiving
 from tests.patience import PATIENCE_S, until
 from tests.stack_fixtures import MongoDatabase
@@ -30,10 +32,13 @@ from worker.lifecycle.mongo.upkeep import chore_id
 
 STRANGERS = 3000
 RECORDS = {"contacts": 450, "companies": 120, "deals": 120, "engagements": 120}
+FURTHER = ("tickets", "products", "line_items", "quotes", "leads", "communications", "owners")
+FEW = dict.fromkeys((*FURTHER, "cars"), 40)
 
 COLLECTIONS = {
     *("jobs", "pages", "copies", *TYPES, "erasures", "portals", "schedules", "upkeep", "errands", "idempotency"),
     *("key", "renewals", "token_endpoints", "connections", "lists"),
+    *("definitions", "custom_objects", *FURTHER, *ACTIVITIES),
 }
 MOST_EXAMINED = 20
 MOST_A_RESULT = 3
@@ -52,6 +57,7 @@ DEARER: Mapping[str, str] = {
     ): "66 places in one index, one for each length that the ids of a page may span; never a page besides",
     "aggregate jobs {status: {$in}}": "the gauges count open jobs along an index and read none; once in some seconds",
     "update jobs {expires_at, status: {$nin}, unsettled_since}": "once at a worker's start, for jobs of older versions",
+    "update jobs {status: {$in}, is_expanded: {$ne}, due_at, queued_at}": "the same, at least a key for each type",
 }
 """Queries that may examine more than they return, by name, and why."""
 
@@ -59,9 +65,9 @@ DEARER: Mapping[str, str] = {
 @pytest.fixture(scope="module")
 def queries(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Query]]:
     """Use every feature once beside the documents of many other accounts, and return all queries."""
-    options = StackOptions(settings={"HUBSPOT_RATE_LIMIT": "0", "LEASE_SECONDS": "5"})
+    options = StackOptions(settings={**UNLIMITED, **dict(ALL_TYPES), "LEASE_SECONDS": "5"})
     with temporary_state() as folder, Stack(folder, options=options) as stack, database_of(stack) as database:
-        first, second = connect(stack, **RECORDS), connect(stack, **RECORDS)
+        first, second = (portal_of(stack, records=RECORDS | FEW) for _ in range(2))
         use(first)
         stored = add_strangers(database, first.account.account_id, each=STRANGERS)
         assert all(documents >= STRANGERS for documents in stored.values()), stored
@@ -86,6 +92,7 @@ def use(client: Client) -> None:
     control_jobs(client)
     be_told(client)
     keep_copy(client)
+    keep_everything(client)
     run_schedule(client)
 
 
@@ -146,6 +153,32 @@ def keep_copy(client: Client) -> None:
     stopped = start(client, {"types": ["deals"]})
     assert client.post(f"{stopped}/cancel").status_code in {202, 409}
     client.finished(stopped)
+
+
+def keep_everything(client: Client) -> None:
+    for path in ("/types", "/properties/tickets", "/pipelines/deals", "/owners"):
+        assert client.get(path).status_code == 200
+    hubspot, hub = client.stack.hubspot_control, client.account.hub_id
+    body: Json = {"types": ["*"], "properties": {"tickets": ["*"]}}
+    for mode in ("full", "incremental", "incremental"):
+        sync = client.finished(start(client, body | {"mode": mode}))
+        assert sync["status"] == "succeeded", sync["error"]
+        for name in ("tickets", "cars", "calls"):
+            ids = hubspot.record_ids(hub, name)
+            stored = "engagements" if name == "calls" else name
+            hubspot.delete_records(hub, stored, ids[:3])
+            hubspot.touch_records(hub, stored, ids[3:6])
+    for name in ("tickets", "calls", "p_cars"):
+        listed = client.get(f"/records/{name}", [("deleted", "true"), ("limit", "50")]).json()
+        query = [("cursor", listed["pagination"]["cursor"]), ("deleted", "true"), ("limit", "5")]
+        assert client.get(f"/records/{name}", query).status_code == 200
+        assert client.get(f"/records/{name}/{listed['data'][7]['id']}").status_code == 200
+        assert client.delete(f"/records/{name}/{listed['data'][8]['id']}").status_code == 204
+        path = client.start(name, {"properties": ["*"], "page_size": 10})
+        client.finished(path)
+        for form in ("ndjson", "csv"):
+            assert client.get(f"{path}/download", [("format", form)]).status_code == 200
+        assert client.get("/jobs", [("type", listed["data"][0]["type"])]).status_code == 200
 
 
 def run_schedule(client: Client) -> None:

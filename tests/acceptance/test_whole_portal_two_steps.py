@@ -17,8 +17,8 @@ from tests.acceptance.whole_portal import EVERYTHING, cars, portal_of, synced, t
 from tests.patience import until
 
 OBJECTS = "/crm/objects/2026-09"
-RECORDS = {"contacts": 400, "tickets": 400, "cars": 400, "engagements": 900}
-MANY = {"contacts": 1300, "tickets": 1300}
+RECORDS = {"contacts": 300, "tickets": 300, "cars": 300, "engagements": 700}
+MANY = {"contacts": 600, "tickets": 600}
 """Properties whose names take more than the 14,000 characters that an address may have."""
 PAGE = 10
 MOST_EMPTY = 16  # lists that a lane reads in vain, one each
