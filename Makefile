@@ -54,6 +54,7 @@ bench: setup
 	@$(BIN)/python -m benchmarks.peers
 	@$(BIN)/python -m benchmarks.growth
 	@$(BIN)/python -m benchmarks.accounts
+	@$(BIN)/python -m benchmarks.objects --synced 20000
 	@$(BIN)/python -m benchmarks.call_paths
 
 # Five minutes in which everything fails; `make soak OPTIONS="--seconds 60 --seed 7"` changes that.

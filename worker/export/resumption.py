@@ -53,11 +53,20 @@ class Resumption:
         """Make sure that what the job has is there, and that it may begin; `token` is the one that it begins with."""
         leased = self._leased
         self._resume(token)
-        if leased.job.kind is JobKind.EXPORT and leased.job.progress.pages == 0 and leased.is_at_work:
+        if self._is_beginning:
             self._tools.notifier.notify(leased.job)  # not of a page: who waits for one wants nothing else
             if leased.sync is not None:
                 self._tools.notifier.notify(leased.sync)
-            leased.estimate()
+
+    def estimate(self) -> None:
+        """Note what an export that begins will come to: the properties that it asks for are known by now."""
+        if self._is_beginning:
+            self._leased.estimate()
+
+    @property
+    def _is_beginning(self) -> bool:
+        job = self._leased.job
+        return job.kind is JobKind.EXPORT and job.progress.pages == 0 and self._leased.is_at_work
 
     def select(self) -> None:
         """Decide which properties the job asks for, unless that was done, and store it: a resume asks for the same.

@@ -64,6 +64,7 @@ class Slice:
                 resumption.resume(token=token.value if token is not None else None)
                 while resumption.has_to_select:
                     self._do(partial(self._select, resumption))
+                resumption.estimate()
             self._continue()
         finally:
             self._tools.siblings.leave(self._leased.job)

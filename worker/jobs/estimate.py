@@ -105,7 +105,7 @@ class Estimate:
 def least_seconds(by_kind: Mapping[str, int], rate: Rate | None) -> float:
     """Return the least time for so many calls: a window's worth of them may go at once, then one window later.
 
-    Searches have a limit of their own, which no setting turns off.
+    Searches have a limit of their own.
     """
     searches = by_kind.get(CallKind.SEARCH, 0)
     return max(_least_s(sum(by_kind.values()) - searches, rate), _least_s(searches, SEARCH_RATE))

@@ -128,12 +128,14 @@ class Alarms:
 
 @dataclass
 class Forecasts:
-    """A Forecaster that returns a given estimate, or fails."""
+    """A Forecaster that returns a given estimate, or fails; `asked` are the jobs that it was asked about."""
 
     estimate: Estimate | None = None
     failure: Exception | None = None
+    asked: list[Job] = field(default_factory=list)
 
-    def forecast(self, job: Job) -> Estimate | None:  # noqa: ARG002 - the seam's
+    def forecast(self, job: Job) -> Estimate | None:
+        self.asked.append(job)
         if self.failure is not None:
             raise self.failure
         return self.estimate

@@ -424,3 +424,19 @@ def test_a_refusal_fails_the_job_with_hubspots_words(shop: Workshop, given: Give
     given.lists[CONTACT_PROPERTIES] = FatalHubSpotError("One of these scopes is required", status=403, body={})
 
     assert outcome(run(shop, properties=("email",))) == ("failed", "hubspot_error", "One of these scopes is required")
+
+
+def test_a_job_is_estimated_with_the_properties_that_it_asks_for(shop: Workshop, given: GivenDefinitions) -> None:
+    assert given.lists
+    run(shop, properties=("*",))
+
+    [asked] = shop.forecasts.asked
+    assert asked.selection is not None
+    assert asked.selection.properties == ("email", "phone", "firstname")
+
+
+def test_a_job_that_names_what_there_is_not_is_not_estimated(shop: Workshop, given: GivenDefinitions) -> None:
+    assert given.lists
+    run(shop, properties=("emial",))
+
+    assert shop.forecasts.asked == []
