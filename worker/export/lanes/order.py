@@ -13,7 +13,7 @@ from worker.jobs.lanes import Lane
 from worker.jobs.status import JobKind
 from worker.records.types import Offset
 
-_PAGES_AT_FIRST = 10  # read one after the other: what is smaller pays nothing for lanes
+_CALLS_AT_FIRST = 10  # made one after the other: what is smaller pays nothing for lanes
 
 
 def shows_order(job: Job) -> bool:
@@ -25,7 +25,7 @@ def shows_order(job: Job) -> bool:
         and job.unsplit_because is None
         and not job.reads_feed
         and job.progress.has_more
-        and job.progress.pages >= _PAGES_AT_FIRST
+        and job.progress.pages + job.further_calls >= _CALLS_AT_FIRST
         and not totals.unsaid
         and totals.read_through is not None
         and _names_an_id(job.progress.offset, totals.read_through)
