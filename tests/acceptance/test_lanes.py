@@ -18,6 +18,7 @@ LEASE_S = 5
 PAGES, PAGE = 150, 100
 AT_FIRST = 10  # pages that are read one after the other
 LANES = 8
+LATENCY_S = 0.2
 MOST_CALLS = PAGES * 1.08
 
 
@@ -34,7 +35,7 @@ def stack() -> Iterator[Stack]:
 def client(stack: Stack) -> Client:
     """Connect an account whose export takes some seconds, in lanes or not."""
     client = connect(stack, contacts=PAGES * PAGE)
-    stack.hubspot_control.change_account(client.account.hub_id, latency_s=0.1)
+    stack.hubspot_control.change_account(client.account.hub_id, latency_s=LATENCY_S)
     return client
 
 
@@ -54,7 +55,7 @@ def require_every_record_once(client: Client, path: str) -> None:
 def under_way(client: Client) -> int:
     """Return how many calls HubSpot had to answer at once, at most."""
     at = [call["at"] for call in client.calls(type="contacts")]
-    return max(len([other for other in at[place:] if other < at[place] + 0.1]) for place in range(len(at)))
+    return max(len([other for other in at[place:] if other < at[place] + LATENCY_S]) for place in range(len(at)))
 
 
 def test_a_long_export_is_read_in_many_places_at_once_and_readable_as_far_as_there_is_no_gap(client: Client) -> None:
