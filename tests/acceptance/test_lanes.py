@@ -18,7 +18,8 @@ LEASE_S = 5
 PAGES, PAGE = 150, 100
 AT_FIRST = 10  # pages that are read one after the other
 LANES = 8
-LATENCY_S = 0.2
+LATENCY_S = 0.1
+SLOW_S = 0.5  # that a busy machine has time for calls in all lanes
 MOST_CALLS = PAGES * 1.08
 
 
@@ -53,12 +54,13 @@ def require_every_record_once(client: Client, path: str) -> None:
 
 
 def under_way(client: Client) -> int:
-    """Return how many calls HubSpot had to answer at once, at most."""
+    """Return how many calls a HubSpot that takes SLOW_S had to answer at once, at most."""
     at = [call["at"] for call in client.calls(type="contacts")]
-    return max(len([other for other in at[place:] if other < at[place] + LATENCY_S]) for place in range(len(at)))
+    return max(len([other for other in at[place:] if other < at[place] + SLOW_S]) for place in range(len(at)))
 
 
 def test_a_long_export_is_read_in_many_places_at_once_and_readable_as_far_as_there_is_no_gap(client: Client) -> None:
+    client.stack.hubspot_control.change_account(client.account.hub_id, latency_s=SLOW_S)
     path = client.start("contacts")
     halfway = client.reached(path, pages=PAGES // 2)
     readable = halfway["progress"]["readable"]
