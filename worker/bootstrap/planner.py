@@ -18,8 +18,11 @@ from worker.hubspot.record_count import SearchTotals
 from worker.jobs.copy_progress import OVERLAP, SyncMode
 from worker.lifecycle.planner import Planner, PlannerTools
 from worker.lifecycle.record_counts import RecordCounts
-from worker.lifecycle.search_permits import SearchPermits
+from worker.rate_limit.single_permits import SinglePermits
 from worker.records.types import CopyId, ExportType
+
+# Of somebody who can do without the answer, and longer than a window of the limit: a plan of all types takes several.
+_SEARCH_WITHIN_S = 1.5
 
 
 def build_planner(
@@ -46,7 +49,7 @@ def build_planner(
             counts=RecordCounts(
                 tokens=accounts.source,
                 counter=counter,
-                searches=SearchPermits(limiters.searches, pause=infra.stopping.wait),
+                searches=SinglePermits(limiter=limiters.searches, within_s=_SEARCH_WITHIN_S, stopping=infra.stopping),
                 clock=infra.clock,
             ),
             readings=Readings(

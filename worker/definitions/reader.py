@@ -17,7 +17,6 @@ from worker.accounts.token import AccessToken
 from worker.definitions.interfaces import LIFE_S, Access, DefinitionCache, DefinitionPage, DefinitionSource
 from worker.definitions.lists import DefinitionList, Listed
 from worker.errors import (
-    CallAbandonedError,
     FatalHubSpotError,
     HubSpotError,
     NoPermitError,
@@ -26,11 +25,11 @@ from worker.errors import (
     TokenRefusedError,
 )
 from worker.rate_limit.interfaces import RateLimiter
-from worker.rate_limit.permits import Permit
+from worker.rate_limit.single_permits import LEAST_WAIT_S, SinglePermits
 
 _log = structlog.get_logger()
 
-_PERMIT_WITHIN_S, _LEAST_WAIT_S = 10.0, 0.01
+_PERMIT_WITHIN_S = 10.0
 _MOST_PAGES = 1000  # of one list
 _MOST_EXPIRED_PERMITS = 5
 _BLOCK_S = 10.0  # HubSpot's window
@@ -61,6 +60,9 @@ class AccountReader:
         self._account_id = account_id
         self._owner = owner
         self._max_age_s = max_age_s
+        self._permits = SinglePermits(
+            limiter=tools.limiter, within_s=_PERMIT_WITHIN_S, stopping=tools.stopping, monotonic=tools.monotonic
+        )
         self.calls = 0
 
     def read(self, wanted: DefinitionList, *, required: bool = False) -> Listed:
@@ -121,10 +123,10 @@ class AccountReader:
         for _ in range(_MOST_EXPIRED_PERMITS):
             with suppress(PermitExpiredError):
                 return self._call_once(wanted, token, after=after)
-        raise NoPermitError(wait_s=_LEAST_WAIT_S)
+        raise NoPermitError(wait_s=LEAST_WAIT_S)
 
     def _call_once(self, wanted: DefinitionList, token: AccessToken, *, after: str | None) -> DefinitionPage:
-        limiter, permit = self._tools.limiter, self._permit(token)
+        limiter, permit = self._tools.limiter, self._permits.take(self._account_id, token.hub_id)
         try:
             page = self._tools.source.fetch(wanted, token.value, after=after, permit=permit)
         except RateLimitedError as error:
@@ -137,20 +139,6 @@ class AccountReader:
         if page.quota is not None:
             limiter.learn(self._account_id, page.quota, hub_id=token.hub_id)
         return page
-
-    def _permit(self, token: AccessToken) -> Permit:
-        until = self._tools.monotonic() + _PERMIT_WITHIN_S
-        while True:
-            left_s = until - self._tools.monotonic()
-            reservation = self._tools.limiter.reserve(self._account_id, hub_id=token.hub_id, within_s=max(0.0, left_s))
-            if not reservation.is_granted and reservation.wait_s > left_s:
-                raise NoPermitError(wait_s=reservation.wait_s)
-            wait_s = reservation.wait_s if reservation.is_granted else max(reservation.wait_s, _LEAST_WAIT_S)
-            if wait_s > 0 and self._tools.stopping.wait(wait_s):
-                reservation.permit.close()
-                raise CallAbandonedError("The worker stops; the call is made again")
-            if reservation.is_granted:
-                return reservation.permit
 
 
 def _both(first: Listed, second: Listed) -> Listed:

@@ -8,10 +8,10 @@ from datetime import datetime
 from functools import partial
 
 from worker.accounts.interfaces import TokenSource
-from worker.errors import NoPermitError, RateLimitedError, TokenRefusedError
+from worker.errors import CallAbandonedError, NoPermitError, RateLimitedError, TokenRefusedError
 from worker.jobs.estimate import Basis, Count
 from worker.lifecycle.interfaces import RecordCounter
-from worker.lifecycle.search_permits import SearchPermits
+from worker.rate_limit.single_permits import SinglePermits
 from worker.records.registry import OBJECT_TYPES
 from worker.records.types import CopyId
 
@@ -22,7 +22,7 @@ class RecordCounts:
 
     tokens: TokenSource
     counter: RecordCounter
-    searches: SearchPermits
+    searches: SinglePermits
     clock: Callable[[], datetime]
 
     def ask(self, copy: CopyId, owner: str, *, since: datetime | None = None) -> Count | None:
@@ -38,7 +38,11 @@ class RecordCounts:
         access_token = self.tokens.get(copy.account_id, owner)
         try:
             records = self.counter.count(copy.export_type, access_token, since=since, permit=permit)
-        except (RateLimitedError, NoPermitError):  # searches have a limit of their own; a plan can do without
+        except (
+            RateLimitedError,
+            NoPermitError,
+            CallAbandonedError,
+        ):  # searches have a limit of their own; a plan can do without
             return None
         except TokenRefusedError:
             access_token = self.tokens.get(copy.account_id, owner, rejected=access_token)

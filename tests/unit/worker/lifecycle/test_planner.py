@@ -11,6 +11,7 @@ from sandbox.fake_hubspot.transport.mounting import HUBSPOT_URL
 from tests.contract.stores import finished_export
 from tests.fakes.stores import InMemoryJobStore
 from tests.unit.worker.account_world import HUB, AccountWorld
+from tests.unit.worker.workshop import ImpatientEvent
 from worker.errors import FatalHubSpotError, ReconnectRequiredError, TokenNotFoundError
 from worker.hubspot.endpoints import legacy_endpoints
 from worker.hubspot.readings import Readings
@@ -24,10 +25,10 @@ from worker.jobs.status import JobKind
 from worker.jobs.sync import new_children, new_sync
 from worker.lifecycle.planner import Planner, PlannerTools
 from worker.lifecycle.record_counts import RecordCounts
-from worker.lifecycle.search_permits import SearchPermits
-from worker.rate_limit.interfaces import Reservation
+from worker.rate_limit.interfaces import RateLimiter, Reservation
 from worker.rate_limit.limiter import NoRateLimit
 from worker.rate_limit.quota import SEARCH_RATE, Quota, Rate
+from worker.rate_limit.single_permits import SinglePermits
 from worker.records.types import DEALS, DOCUMENTED_TYPES, NOTES, ExportType
 from worker.rpc.requests import ExportPlan, PlanExports, PlannedExport
 from worker.settings import WorkerSettings
@@ -40,19 +41,28 @@ def jobs(world: AccountWorld) -> InMemoryJobStore:
     return InMemoryJobStore(world.clock)
 
 
+def permits(world: AccountWorld, limiter: RateLimiter, stopping: ImpatientEvent | None = None) -> SinglePermits:
+    return SinglePermits(
+        limiter=limiter,
+        within_s=1.5,
+        stopping=stopping or ImpatientEvent(world.clock),
+        monotonic=lambda: world.clock().timestamp(),
+    )
+
+
 def planner(
     world: AccountWorld,
     jobs: InMemoryJobStore,
     *,
     is_dated: bool = False,
     since: datetime | None = None,
-    searches: SearchPermits | None = None,
+    searches: SinglePermits | None = None,
 ) -> Planner:
     settings = WorkerSettings.model_validate({"hubspot_client_id": "id", "hubspot_client_secret": "secret"})
     counts = RecordCounts(
         tokens=world.source,
         counter=SearchTotals(transport=Transport(), objects_url=f"{HUBSPOT_URL}/crm/objects/2026-09/"),
-        searches=searches or SearchPermits(NoRateLimit(), pause=world.clock.advance),
+        searches=searches or permits(world, NoRateLimit()),
         clock=world.clock,
     )
     readings = Readings(
@@ -429,8 +439,20 @@ def test_a_count_takes_a_permit_of_the_limit_of_searches_and_waits_a_moment_for_
     is_counted: bool,  # noqa: FBT001
 ) -> None:
     world.store_token()
-    searches, pauses = Searches(waits), list[float]()
-    by = planner(world, jobs, is_dated=True, searches=SearchPermits(searches, pause=pauses.append))
+    searches, stopping = Searches(waits), ImpatientEvent(world.clock)
+    by = planner(world, jobs, is_dated=True, searches=permits(world, searches, stopping))
     assert (planned(by).estimate is not None) is is_counted
     assert {account_id for account_id, _ in searches.asked} == {"a1"}
-    assert sum(pauses) <= 1.5
+    assert sum(stopping.waits) <= 1.5
+
+
+def test_a_count_that_would_have_to_wait_while_the_worker_stops_is_not_made(
+    world: AccountWorld, jobs: InMemoryJobStore
+) -> None:
+    world.store_token()
+    stopping = ImpatientEvent(world.clock)
+    stopping.set()
+    by = planner(world, jobs, is_dated=True, searches=permits(world, Searches([0.4]), stopping))
+
+    assert planned(by).estimate is None
+    assert [call.type for call in world.hubspot.journal.calls if call.type == "search"] == []
