@@ -38,12 +38,8 @@ class RecordCounts:
         access_token = self.tokens.get(copy.account_id, owner)
         try:
             records = self.counter.count(copy.export_type, access_token, since=since, permit=permit)
-        except (
-            RateLimitedError,
-            NoPermitError,
-            CallAbandonedError,
-        ):  # searches have a limit of their own; a plan can do without
-            return None
+        except (RateLimitedError, NoPermitError, CallAbandonedError):
+            return None  # searches have a limit of their own, and a plan can do without
         except TokenRefusedError:
             access_token = self.tokens.get(copy.account_id, owner, rejected=access_token)
             records = self.counter.count(copy.export_type, access_token, since=since, permit=permit)
