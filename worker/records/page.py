@@ -98,8 +98,7 @@ def _page_at_once(reader: EnvelopeReader, body: bytes) -> Page | None:
 def _page(reader: EnvelopeReader, body: bytes) -> Page:
     envelope, mended = reader.read_json(body)
     records = reader.records_of(envelope)
-    mends = mends_by_place(mended, records) if mended.marks else ()
-    return _page_of(envelope, mended, records=len(records), mends=mends)
+    return _page_of(envelope, mended, records=len(records), mends=mends_by_place(mended, records))
 
 
 def _page_of(
@@ -123,7 +122,9 @@ def _page_of(
 
 
 def mends_by_place(mended: Mended, records: Sequence[_Raw]) -> tuple[Mend, ...]:
-    """Return in which of a text's records each of its marks lies."""
+    """Return in which of a text's records each of its marks lies; mostly there are none."""
+    if not mended.marks:
+        return ()
     text, ends, end = mended.text.decode(), list[int](), 0
     for record in records:
         each = bytes(record).decode()

@@ -13,7 +13,7 @@ from sandbox.fake_hubspot.hubspot import HubSpot
 from sandbox.fake_hubspot.messages import Answer
 from sandbox.fake_hubspot.records.oddities import ODD_ENVELOPES, ODD_RECORDS, OddEnvelope, OddRecord
 from tests.unit.sandbox.test_legacy_lists import LISTS
-from worker.hubspot.dated.format import read_dated_page
+from tests.unit.worker.hubspot.dated.dated_pages import read_dated_page
 from worker.records.page import read_page, record_ids
 from worker.records.types import COMPANIES, CONTACTS, DEALS, DOCUMENTED_TYPES, NOTES, ExportType
 

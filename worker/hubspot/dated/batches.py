@@ -130,6 +130,6 @@ def _require_only_gone(batch: Batch, answer: Answer, token: SecretStr) -> None:
 
 
 def _mended(batch: Batch) -> Iterator[tuple[str | None, MendKind]]:
-    if batch.mended.marks and batch.results:
+    if batch.results:
         for mend in mends_by_place(batch.mended, batch.results):
             yield id_text(batch.results[mend.place]), mend.kind

@@ -13,7 +13,7 @@ from dataclasses import replace
 import msgspec
 
 from worker.hubspot.dated.lists import DatedListPage
-from worker.hubspot.dated.objects import DatedObject, read_list
+from worker.hubspot.dated.objects import DatedObject
 from worker.hubspot.dated.query import DatedQuery
 from worker.hubspot.dated.records import LEGACY_NEEDS, RECORD_WRITERS
 from worker.hubspot.dated.writing import Writing
@@ -21,7 +21,7 @@ from worker.hubspot.list_question import ListQuestion
 from worker.records.dated_types import MOST_RECORDS
 from worker.records.envelope import PageUnreadableError
 from worker.records.object_type import ObjectType, RecordShape
-from worker.records.page import Page, mends_by_place, read_page
+from worker.records.page import Page, read_page
 from worker.records.registry import OBJECT_TYPES
 from worker.records.types import Offset
 
@@ -90,29 +90,6 @@ def to_page(export_type: str, found: DatedListPage, writing: Writing) -> Page:
         body = _legacy_body(known, found, writing)
     page = read_page(export_type, body)
     return replace(page, mends=found.mends) if found.mends else page
-
-
-def read_dated_page(export_type: str, body: bytes) -> Page:
-    """Read a body of the dated API in the shape of its type. Raises PageUnreadableError when it is no such page."""
-    return to_page(export_type, _page_of(body), Writing(dated=OBJECT_TYPES[export_type].dated))
-
-
-def to_documented_body(export_type: str, body: bytes) -> bytes:
-    """Write a body of the dated API in the documented shape. Raises PageUnreadableError when it is no such page.
-
-    Record by record: a value that is not what it should be stands as it came where its own would, and a record that is
-    no object stands in the list as it came.
-    """
-    known = OBJECT_TYPES[export_type]
-    return _legacy_body(known, _page_of(body), Writing(dated=known.dated))
-
-
-def _page_of(body: bytes) -> DatedListPage:
-    listed = read_list(body)
-    mends = mends_by_place(listed.mended, listed.records) if listed.mended.marks else ()
-    return DatedListPage(
-        records=listed.records, after=listed.after, last_id=listed.last_id, body=listed.mended.text, mends=mends
-    )
 
 
 def _legacy_body(known: ObjectType, found: DatedListPage, writing: Writing) -> bytes:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Self
 
 import msgspec
 from pydantic import SecretStr
@@ -24,7 +25,7 @@ from worker.hubspot.transport import Answer, Transport
 from worker.rate_limit.quota import Quota
 from worker.records.envelope import PageUnreadableError
 from worker.records.findings import PLAIN_PAGE, CallKind, PageFindings
-from worker.records.page import Mend, mends_by_place
+from worker.records.page import Mend
 from worker.records.types import Offset
 
 REFUSED = frozenset({403, 404})
@@ -47,6 +48,17 @@ class DatedListPage:
     findings: PageFindings = PLAIN_PAGE
     quota: Quota | None = None
     correlation_id: str | None = None
+
+    @classmethod
+    def of(cls, listed: ListBody) -> Self:
+        """Return what one call gave."""
+        return cls(
+            records=listed.records,
+            after=listed.after,
+            last_id=listed.last_id,
+            body=listed.mended.text,
+            mends=listed.mends,
+        )
 
     @property
     def objects(self) -> list[DatedObject | msgspec.Raw]:
@@ -118,15 +130,7 @@ class DatedLists:
         url, permit = self._addresses.list_of(query.path), calls.permit(CallKind.LIST)
         answer = self._transport.get(url, query.to_pairs(), token, api="dated", permit=permit)
         listed = _read(answer, token)
-        return DatedListPage(
-            records=listed.records,
-            after=listed.after,
-            last_id=listed.last_id,
-            body=listed.mended.text,
-            mends=mends_by_place(listed.mended, listed.records) if listed.mended.marks else (),
-            quota=answer.quota,
-            correlation_id=answer.correlation_id,
-        )
+        return replace(DatedListPage.of(listed), quota=answer.quota, correlation_id=answer.correlation_id)
 
     def _list_by_ids(self, query: DatedQuery, calls: PageCalls, token: SecretStr) -> DatedListPage:
         """Read ids and associations from the list, and the properties by ids: its address may not name them all."""

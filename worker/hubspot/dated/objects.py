@@ -10,6 +10,7 @@ import msgspec
 
 from worker.records.envelope import PageUnreadableError
 from worker.records.mending import Mended, NotJsonError, decoded
+from worker.records.page import Mend, mends_by_place
 from worker.records.plain_values import INT64, plain_integer
 from worker.records.types import Offset
 
@@ -57,6 +58,11 @@ class ListBody:
     after: Offset | None
     last_id: int | None
     mended: Mended
+
+    @property
+    def mends(self) -> tuple[Mend, ...]:
+        """What was mended, by the indexes of records."""
+        return mends_by_place(self.mended, self.records)
 
 
 def as_written(number: str) -> msgspec.Raw:

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from tests.unit.worker.hubspot.dated.dated_pages import read_dated_page, to_documented_body
 from worker.current_copy.mongo.documents import to_body, to_fields
 from worker.current_copy.record import records_of
-from worker.hubspot.dated.format import read_dated_page, to_documented_body
 from worker.records.envelope import PageUnreadableError
 from worker.records.page import (
     Page,

@@ -25,7 +25,7 @@ from worker.hubspot.transport import Transport
 from worker.records.envelope import PageUnreadableError
 from worker.records.findings import CallKind
 from worker.records.mending import NotJsonError, decoded
-from worker.records.page import Mend, mends_by_place
+from worker.records.page import Mend
 from worker.records.plain_values import plain_integer
 
 LONGEST_BODY = 3_000
@@ -107,7 +107,7 @@ class Searches:
             records=listed.records,
             last_id=_last_in_order(listed.records, after_id=after_id),
             has_more=has_more,
-            mends=mends_by_place(listed.mended, listed.records) if listed.mended.marks else (),
+            mends=listed.mends,
             correlation_id=answer.correlation_id,
         )
 

@@ -15,10 +15,11 @@ from sandbox.fake_hubspot.accounts import DatedCursorForm
 from sandbox.fake_hubspot.hubspot import HubSpot
 from sandbox.fake_hubspot.records.cursors import CursorForm
 from sandbox.fake_hubspot.transport.mounting import mount
+from tests.unit.worker.hubspot.dated.dated_pages import to_documented_body
 from worker.errors import CursorLostError, RetryableHubSpotError
 from worker.export.interfaces import CrmSource, PageQuery
 from worker.hubspot.client import DatedClient, LegacyClient
-from worker.hubspot.dated.format import to_dated_query, to_documented_body
+from worker.hubspot.dated.format import to_dated_query
 from worker.hubspot.endpoints import Endpoint, legacy_endpoints
 from worker.hubspot.list_question import ListQuestion, question_of
 from worker.hubspot.transport import Transport

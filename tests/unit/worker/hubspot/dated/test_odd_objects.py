@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from worker.hubspot.dated.format import read_dated_page, to_documented_body
+from tests.unit.worker.hubspot.dated.dated_pages import read_dated_page, to_documented_body
 from worker.records.page import record_ids
 from worker.records.registry import OBJECT_TYPES
 from worker.records.types import COMPANIES, CONTACTS, DEALS, DOCUMENTED_TYPES, NOTES, ExportType
